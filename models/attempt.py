@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import Base, HasId, now
+
+
+class Attempt(HasId, Base):
+    """One execution of a run by one worker. Its energy stays on the bill however it ends."""
+
+    __tablename__ = "attempts"
+    __table_args__ = (
+        CheckConstraint(
+            "status in ('running', 'succeeded', 'failed', 'cancelled', 'interrupted', 'lost')",
+            name="status",
+        ),
+        UniqueConstraint("run_id", "number"),
+        # The database itself refuses to run a job twice at once.
+        Index(
+            "uq_attempts_one_open_per_run",
+            "run_id",
+            unique=True,
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+    )
+
+    run_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), index=True)
+    number: Mapped[int]
+    status: Mapped[str] = mapped_column(default="running")
+    reason: Mapped[dict[str, Any] | None]
+    worker: Mapped[str]  # identity of the worker process: node name, pid, boot id
+    node_name: Mapped[str]
+    devices: Mapped[list[Any]] = mapped_column(default=list)
+    components: Mapped[list[Any]] = mapped_column(default=list)  # metered components
+    environment: Mapped[dict[str, Any] | None]  # packages, git commit, python, seeds
+    second_opinion: Mapped[dict[str, Any] | None]  # CodeCarbon's figures
+    started_at: Mapped[datetime] = mapped_column(default=now)
+    lease_renewed_at: Mapped[datetime] = mapped_column(default=now)
+    ended_at: Mapped[datetime | None]
+    duration_s: Mapped[float | None]
+    ingested_seq: Mapped[int] = mapped_column(default=-1)  # last journal record applied
+
+
+class Stage(Base):
+    __tablename__ = "stages"
+
+    attempt_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("attempts.id", ondelete="CASCADE"), primary_key=True
+    )
+    key: Mapped[str] = mapped_column(primary_key=True)
+    index: Mapped[int]
+    parent_key: Mapped[str | None]
+    recipe_index: Mapped[int | None]
+    kind: Mapped[str]
+    name: Mapped[str]
+    status: Mapped[str]  # running | succeeded | failed | reused
+    start_s: Mapped[float]  # seconds since the attempt's meter opened
+    end_s: Mapped[float | None]
+    flops: Mapped[dict[str, Any] | None]
+
+
+class Artifact(HasId, Base):
+    __tablename__ = "artifacts"
+    __table_args__ = (UniqueConstraint("attempt_id", "path"),)
+
+    attempt_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("attempts.id", ondelete="CASCADE"), index=True
+    )
+    stage_key: Mapped[str | None]
+    name: Mapped[str]
+    path: Mapped[str]  # relative to the artifact root
+    size_bytes: Mapped[int]
+    sha256: Mapped[str]
+    card: Mapped[dict[str, Any] | None]
+    created_at: Mapped[datetime] = mapped_column(default=now)

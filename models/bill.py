@@ -1,0 +1,32 @@
+"""What is issued and never edited: price tags and reports."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from sqlalchemy import ForeignKey, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import Base, HasCreatedAt, HasId
+
+
+class PriceTag(HasId, HasCreatedAt, Base):
+    __tablename__ = "price_tags"
+    __table_args__ = (UniqueConstraint("run_id", "version"),)
+
+    run_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
+    version: Mapped[int]
+    accounting_version: Mapped[str]
+    content: Mapped[dict[str, Any]]
+    content_sha256: Mapped[str]
+
+
+class Report(HasId, HasCreatedAt, Base):
+    __tablename__ = "reports"
+
+    title: Mapped[str]
+    profile: Mapped[str]
+    context: Mapped[dict[str, Any]]  # everything the six formats are drawn from
+    content_sha256: Mapped[str]
+    created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("tokens.id"))

@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import Base, HasCreatedAt, HasId, now
+
+
+class Node(HasId, HasCreatedAt, Base):
+    """A worker process's machine and pool, as it last described itself."""
+
+    __tablename__ = "nodes"
+
+    name: Mapped[str] = mapped_column(unique=True)  # host name, or PRICETAG_NODE_NAME
+    pool: Mapped[str]
+    devices: Mapped[list[Any]] = mapped_column(default=list)  # [{uuid, name, ...}]
+    capabilities: Mapped[dict[str, Any]] = mapped_column(default=dict)  # what doctor found
+    last_seen_at: Mapped[datetime] = mapped_column(default=now)

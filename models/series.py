@@ -1,0 +1,77 @@
+"""What arrives all the time while a run runs: readings, metrics, log lines."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import Base
+
+
+class Reading(Base):
+    """One reading of one component, at most once a second and at every stage edge."""
+
+    __tablename__ = "readings"
+
+    attempt_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("attempts.id", ondelete="CASCADE"), primary_key=True
+    )
+    component: Mapped[str] = mapped_column(primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True)  # of the journal record
+    t_s: Mapped[float]  # monotonic, since the meter opened
+    counter_j: Mapped[float | None]
+    integrated_j: Mapped[float | None]
+    power_w: Mapped[float | None]
+    flags: Mapped[list[Any]] = mapped_column(default=list)
+
+
+class Measurement(Base):
+    """Energy of one component over one stage, or over the whole attempt (stage_key '')."""
+
+    __tablename__ = "measurements"
+
+    attempt_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("attempts.id", ondelete="CASCADE"), primary_key=True
+    )
+    stage_key: Mapped[str] = mapped_column(primary_key=True)
+    component: Mapped[str] = mapped_column(primary_key=True)
+    start_s: Mapped[float]
+    end_s: Mapped[float]
+    energy_j: Mapped[float | None]
+    energy_by_source_j: Mapped[dict[str, Any]]
+    covered_s: Mapped[float]
+    flags: Mapped[list[Any]] = mapped_column(default=list)
+    reason: Mapped[str | None]
+
+
+class Metric(Base):
+    __tablename__ = "metrics"
+
+    attempt_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("attempts.id", ondelete="CASCADE"), primary_key=True
+    )
+    seq: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    stage_key: Mapped[str | None]
+    name: Mapped[str]
+    value: Mapped[float | None]
+    unit: Mapped[str | None]
+    split: Mapped[str | None]
+    step: Mapped[int | None]
+    quality: Mapped[bool] = mapped_column(default=False)  # belongs on the price tag
+
+
+class LogLine(Base):
+    __tablename__ = "log_lines"
+
+    attempt_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("attempts.id", ondelete="CASCADE"), primary_key=True
+    )
+    seq: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    stream: Mapped[str]  # stdout | stderr | pricetag
+    text: Mapped[str]

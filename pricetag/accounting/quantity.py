@@ -1,0 +1,65 @@
+"""A number with its unit, its interval and where it came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Source = Literal["counter", "integrated", "modelled", "estimated", "assumed"]
+
+SOURCES: tuple[Source, ...] = ("counter", "integrated", "modelled", "estimated", "assumed")
+"""From the strongest evidence to the weakest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """One figure of a price tag.
+
+    Attributes:
+        value: The figure, or None when it is unknown.
+        low: Lower end of the 95% interval (None when unknown).
+        high: Upper end of the 95% interval (None when unknown).
+        unit: Unit of all three, for example ``kWh``.
+        source: Weakest evidence that entered the figure; None when it is unknown.
+        reason: Why the figure is unknown, or a remark on a known one.
+
+    Raises:
+        ValueError: If an unknown value has no reason, a known one no source, or if
+            the interval does not hold the value.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    unit: str
+    source: Source | None
+    reason: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.value is None:
+            if not self.reason:
+                raise ValueError(f"an unknown quantity in {self.unit} needs a reason")
+            if self.source is not None or self.low is not None or self.high is not None:
+                raise ValueError(f"an unknown quantity in {self.unit} has no source or interval")
+            return
+        if self.source is None:
+            raise ValueError(f"{self.value} {self.unit} needs a source")
+        if self.low is None or self.high is None or not self.low <= self.value <= self.high:
+            raise ValueError(
+                f"{self.value} {self.unit} is outside its interval [{self.low}, {self.high}]"
+            )
+
+    @classmethod
+    def unknown(cls, unit: str, reason: str) -> Quantity:
+        """A figure that could not be had, with the reason why."""
+        return cls(None, None, None, unit, None, reason)
+
+    @classmethod
+    def exact(cls, value: float, unit: str, source: Source) -> Quantity:
+        """A figure without spread, such as a count."""
+        return cls(value, value, value, unit, source)
+
+
+def weakest(*sources: Source) -> Source:
+    """The weakest evidence among several: what a product of them rests on."""
+    return max(sources, key=SOURCES.index)
