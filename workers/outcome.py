@@ -1,0 +1,86 @@
+"""How an attempt ended: one pure decision from what the supervisor saw."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+EndStatus = Literal["succeeded", "failed", "cancelled", "interrupted", "lost"]
+Reason = dict[str, Any]
+
+EXIT_INTERRUPTED = 75
+"""The child's exit code after it was asked to stop and had saved its state (EX_TEMPFAIL)."""
+
+
+@dataclass(slots=True)
+class Observed:
+    """What the supervisor knows when the child is gone."""
+
+    exit_code: int | None = None  # negative: killed by that signal
+    finished: str | None = None  # what the child itself said of its end
+    error: Reason | None = None  # the job's own error
+    stop_reason: str | None = None  # why the supervisor stopped it
+    hung: bool = False
+    out_of_memory: bool = False
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def decide(seen: Observed) -> tuple[EndStatus, Reason | None]:
+    """The attempt's status and the reason that goes with it.
+
+    A job's own error is final. What was done to a job from outside (worker stopped, lease
+    lost, killed, hung) is an interruption, after which the run is tried again.
+    """
+    if seen.finished == "succeeded" and seen.exit_code == 0:
+        return "succeeded", None
+    if seen.stop_reason == "cancelled":
+        return "cancelled", {"code": "cancelled", "message": "cancelled by request"}
+    if seen.error is not None:
+        return "failed", seen.error
+    if seen.stop_reason is not None:
+        return "interrupted", {
+            "code": seen.stop_reason,
+            "message": f"the worker stopped this attempt: {seen.stop_reason}",
+        }
+    if seen.hung:
+        return "interrupted", {
+            "code": "hung",
+            "message": "the job gave no sign of life and was killed",
+        }
+    if seen.out_of_memory:
+        return "failed", {
+            "code": "out-of-memory",
+            "message": "the kernel killed the job for want of memory; "
+            "use a smaller batch size or a machine with more memory",
+        }
+    return _unexplained(seen.exit_code)
+
+
+def _unexplained(exit_code: int | None) -> tuple[EndStatus, Reason]:
+    if exit_code is not None and exit_code < 0:
+        name = signal.Signals(-exit_code).name
+        if -exit_code in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            return "interrupted", {
+                "code": "child-killed",
+                "message": f"the job's process was killed from outside ({name})",
+            }
+        return "failed", {"code": "child-crashed", "message": f"the job crashed ({name})"}
+    return "failed", {
+        "code": "child-exited",
+        "message": f"the job ended with exit code {exit_code} and gave no reason; see its log",
+    }
+
+
+def oom_kills(events_file: Path = Path("/sys/fs/cgroup/memory.events")) -> int | None:
+    """How often the kernel killed for memory in this cgroup; None where it does not tell."""
+    try:
+        lines = events_file.read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        name, _, count = line.partition(" ")
+        if name == "oom_kill":
+            return int(count)
+    return None
