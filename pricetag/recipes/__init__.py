@@ -1,0 +1,29 @@
+"""Parameters of every job kind, and the registry of stage kinds. Torch-free.
+
+The server checks a job with this package before a device is booked; the worker reads the
+same classes.
+"""
+
+from pricetag.recipes.data import Data, EncoderConfig, FromScratch
+from pricetag.recipes.errors import FieldError, RecipeError
+from pricetag.recipes.parse import load_run_file, parse_run_spec
+from pricetag.recipes.registry import REGISTRY, Paper, RecipeEntry, describe
+from pricetag.recipes.run_spec import Recipe, Resources, RunSpec, derive_kind
+
+__all__ = [
+    "REGISTRY",
+    "Data",
+    "EncoderConfig",
+    "FieldError",
+    "FromScratch",
+    "Paper",
+    "Recipe",
+    "RecipeEntry",
+    "RecipeError",
+    "Resources",
+    "RunSpec",
+    "derive_kind",
+    "describe",
+    "load_run_file",
+    "parse_run_spec",
+]

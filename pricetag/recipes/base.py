@@ -1,0 +1,34 @@
+"""What every parameter class shares: strictness, and the kinds of text and numbers allowed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+MAX_NAME_CHARS = 200
+MAX_PATH_CHARS = 1024
+
+
+class Params(BaseModel):
+    """A parameter class: unknown fields, wrong types and non-finite numbers are refused.
+
+    Types are strict (``"3"`` is not 3, ``true`` is not 1), because a run that was meant
+    otherwise costs energy before anybody notices.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, protected_namespaces=()
+    )
+
+
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_NAME_CHARS)
+]
+ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME_CHARS)]
+Location = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PATH_CHARS),
+    Field(description="A path under the worker's data roots."),
+]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]

@@ -1,0 +1,129 @@
+"""Where a run's data and its model come from."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic_core import PydanticCustomError
+
+from pricetag.recipes.base import ColumnName, Location, Name, Params
+
+FILE_SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".json", ".parquet")
+
+
+def _inside(path: str) -> str:
+    if ".." in path.replace("\\", "/").split("/"):
+        raise PydanticCustomError(
+            "path_outside", "may not contain '..': only files under the data roots are read"
+        )
+    return path
+
+
+def _table_file(path: str) -> None:
+    if not path.lower().endswith(FILE_SUFFIXES):
+        raise PydanticCustomError(
+            "file_format",
+            "has no known file format; use one of {suffixes}",
+            {"suffixes": ", ".join(FILE_SUFFIXES)},
+        )
+
+
+Folder = Annotated[Location, AfterValidator(_inside)]
+
+
+class Data(Params):
+    """Labelled text: local tables, or a data set of the Hugging Face hub.
+
+    With ``hub`` the splits are names (``train``, ``validation``), otherwise files.
+    """
+
+    hub: Name | None = Field(None, description="Name of a hub data set instead of local files.")
+    config: Name | None = Field(None, description="Configuration of the hub data set.")
+    revision: Name | None = Field(None, description="Commit or tag of the hub data set.")
+    train: Location | None = Field(None, description="Training file, or split of the hub set.")
+    validation: Location | None = Field(None, description="Validation file, or split.")
+    test: Location | None = Field(None, description="Test file, or split.")
+    text: ColumnName = Field("sentence", description="Column of the (first) sentence.")
+    text_pair: ColumnName | None = Field(None, description="Column of the second sentence.")
+    label: ColumnName = Field("label", description="Column of the class or of the score.")
+
+    @model_validator(mode="after")
+    def _splits_fit_the_source(self) -> Self:
+        if self.train is None and self.validation is None and self.test is None:
+            raise PydanticCustomError("no_split", "names no split; give at least 'train'")
+        if self.hub is None:
+            for option in ("config", "revision"):
+                if getattr(self, option) is not None:
+                    raise PydanticCustomError(
+                        "hub_only",
+                        "'{option}' belongs to a hub data set, but 'hub' is not given",
+                        {"option": option, "field": option},
+                    )
+            for split, path in self.splits().items():
+                try:
+                    _table_file(_inside(path))
+                except PydanticCustomError as error:
+                    raise PydanticCustomError(
+                        error.type,
+                        error.message_template,
+                        {**(error.context or {}), "field": split},
+                    ) from error
+        if len({self.text, self.text_pair, self.label}) < 3:
+            raise PydanticCustomError(
+                "same_column", "text, text_pair and label must be different columns"
+            )
+        return self
+
+    def splits(self) -> dict[str, str]:
+        """The given splits and where each is: ``{"train": "data/train.tsv", ...}``."""
+        named = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {split: place for split, place in named.items() if place is not None}
+
+
+class EncoderConfig(Params):
+    """Shape of a BERT encoder (Devlin et al. 2019) that is trained from scratch."""
+
+    model_type: Literal["bert"] = "bert"
+    vocab_size: int = Field(8000, ge=64, le=500_000, description="Upper bound of the vocabulary.")
+    hidden_size: int = Field(128, ge=8, le=8192)
+    num_hidden_layers: int = Field(2, ge=1, le=96)
+    num_attention_heads: int = Field(2, ge=1, le=128)
+    intermediate_size: int = Field(512, ge=8, le=65_536)
+    max_position_embeddings: int = Field(128, ge=8, le=8192)
+    hidden_dropout_prob: float = Field(0.1, ge=0, lt=1)
+    attention_probs_dropout_prob: float = Field(0.1, ge=0, lt=1)
+    hidden_act: Literal["gelu", "relu", "silu", "gelu_new"] = "gelu"
+
+    @model_validator(mode="after")
+    def _heads_divide_the_width(self) -> Self:
+        if self.hidden_size % self.num_attention_heads:
+            raise PydanticCustomError(
+                "heads",
+                "hidden_size {hidden} is not a multiple of num_attention_heads {heads}",
+                {
+                    "hidden": self.hidden_size,
+                    "heads": self.num_attention_heads,
+                    "field": "num_attention_heads",
+                },
+            )
+        return self
+
+
+class FromScratch(Params):
+    """A model that starts from random weights."""
+
+    config: EncoderConfig
+    tokenizer: Folder | None = Field(
+        None, description="Tokenizer to use; null trains a WordPiece one on the training text."
+    )
+
+
+def _kind_of_model(value: object) -> str:
+    return "from_scratch" if isinstance(value, dict | FromScratch) else "location"
+
+
+ModelSource = Annotated[
+    Annotated[Folder, Tag("location")] | Annotated[FromScratch, Tag("from_scratch")],
+    Discriminator(_kind_of_model),
+]

@@ -1,0 +1,189 @@
+"""From plain data or a file to a ``RunSpec``, with errors that name the field."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from pricetag.recipes.data import Data, EncoderConfig, FromScratch
+from pricetag.recipes.errors import FieldError, RecipeError
+from pricetag.recipes.registry import REGISTRY
+from pricetag.recipes.run_spec import Recipe, Resources, RunSpec
+from pricetag.recipes.stages import Student
+from pricetag.recipes.yaml_text import parse_yaml
+
+MAX_VALUES = 50_000
+MAX_DEPTH = 32
+MAX_FILE_BYTES = 1_000_000
+
+
+def parse_run_spec(obj: object) -> RunSpec:
+    """Check a run described as plain data (decoded JSON or YAML).
+
+    Raises:
+        RecipeError: with every fault found, the first as ``field``, ``message``, ``hint``.
+    """
+    if not isinstance(obj, Mapping):
+        raise RecipeError("", f"a run is an object of fields, not {_type_name(obj)}")
+    faults = list(_unstorable(obj))
+    if faults:
+        raise RecipeError(errors=faults)
+    try:
+        return RunSpec.model_validate(obj)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+    raise RecipeError(errors=_distinct(_field_error(detail, obj) for detail in details))
+
+
+def load_run_file(path: str | Path) -> RunSpec:
+    """Read and check a run description in JSON (``.json``) or YAML.
+
+    Raises:
+        RecipeError: the file cannot be read, is malformed (line and column are told), or
+            describes no valid run.
+    """
+    file = Path(path)
+    try:
+        if file.stat().st_size > MAX_FILE_BYTES:
+            raise RecipeError("", f"{file} is larger than {MAX_FILE_BYTES} bytes")
+        text = file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise RecipeError("", f"cannot read {file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise RecipeError("", f"{file} is not UTF-8 text: {error.reason}") from error
+    return parse_run_spec(_parse_json(text) if file.suffix == ".json" else parse_yaml(text))
+
+
+def _parse_json(text: str) -> object:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise RecipeError(
+            "", f"malformed JSON at line {error.lineno}, column {error.colno}: {error.msg}"
+        ) from error
+    except RecursionError as error:
+        raise RecipeError("", f"nested deeper than {MAX_DEPTH} levels") from error
+
+
+def _unstorable(obj: object) -> Iterator[FieldError]:
+    """Values that no database or JSON document can hold, or too many of them."""
+    waiting: list[tuple[tuple[str, ...], object]] = [((), obj)]
+    seen = 0
+    while waiting:
+        path, value = waiting.pop()
+        seen += 1
+        if seen > MAX_VALUES or len(path) > MAX_DEPTH:
+            limit = f"{MAX_VALUES} values" if seen > MAX_VALUES else f"{MAX_DEPTH} levels"
+            yield FieldError(".".join(path[:8]), f"a run description may hold at most {limit}")
+            return
+        if isinstance(value, str):
+            yield from _bad_text(path, value)
+        elif isinstance(value, float) and not math.isfinite(value):
+            yield FieldError(".".join(path), "must be a finite number")
+        elif isinstance(value, Mapping):
+            for key, inner in value.items():
+                if not isinstance(key, str):
+                    yield FieldError(".".join(path), f"field names are text, not {key!r}")
+                    continue
+                yield from _bad_text(path, key)
+                waiting.append(((*path, key), inner))
+        elif isinstance(value, list | tuple):
+            waiting.extend(((*path, str(index)), inner) for index, inner in enumerate(value))
+
+
+def _bad_text(path: tuple[str, ...], text: str) -> Iterator[FieldError]:
+    if "\x00" in text:
+        yield FieldError(".".join(path).replace("\x00", "\\0"), "may not contain a NUL character")
+    elif not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+        yield FieldError(".".join(path).encode("ascii", "replace").decode(), "is not valid Unicode")
+
+
+def _field_error(detail: ErrorDetails, obj: Mapping[str, Any]) -> FieldError:
+    kind, context = detail["type"], detail.get("ctx", {})
+    loc = list(_author_path(detail["loc"], obj, missing=kind == "missing"))
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        return _unknown_kind(loc, detail["input"])
+    if "field" in context:
+        loc += str(context["field"]).split(".")
+    field = ".".join(loc)
+    if kind == "missing":
+        return FieldError(field, "is missing")
+    if kind == "extra_forbidden":
+        known = _known_fields(loc[:-1], obj)
+        return FieldError(field, "is not a known field", _near(loc[-1], known))
+    message = detail["msg"]
+    hint = None
+    if kind == "literal_error":
+        expected = str(context.get("expected", "")).replace("'", "").replace(" or ", ", ")
+        message = f"must be one of: {expected}"
+        hint = _near(str(detail["input"]), expected.split(", "), show_all=False)
+    return FieldError(field, message[:1].lower() + message[1:], hint)
+
+
+def _author_path(loc: tuple[int | str, ...], obj: object, *, missing: bool) -> Iterator[str]:
+    """The author's own fields in a pydantic path, without the tags of unions in it."""
+    here: object = obj
+    for number, part in enumerate(loc):
+        if isinstance(here, Mapping) and isinstance(part, str):
+            if part in here:
+                here = here[part]
+                yield part
+            elif missing and number == len(loc) - 1:
+                yield part
+        elif isinstance(here, list) and isinstance(part, int):
+            here = here[part] if part < len(here) else None
+            yield str(part)
+
+
+def _unknown_kind(loc: list[str], value: object) -> FieldError:
+    if not isinstance(value, Mapping):
+        return FieldError(".".join(loc), f"a stage is an object of fields, not {_type_name(value)}")
+    field = ".".join([*loc, "kind"])
+    if "kind" not in value:
+        return FieldError(field, "is missing", f"known kinds: {', '.join(REGISTRY)}")
+    return FieldError(
+        field, f"unknown stage kind {value['kind']!r:.100}", _near(str(value["kind"]), REGISTRY)
+    )
+
+
+_CLASSES: dict[tuple[str, ...], type[BaseModel]] = {
+    (): RunSpec,
+    ("resources",): Resources,
+    ("recipe",): Recipe,
+    ("recipe", "data"): Data,
+    ("recipe", "model"): FromScratch,
+    ("recipe", "model", "config"): EncoderConfig,
+}
+
+
+def _known_fields(path: list[str], obj: Mapping[str, Any]) -> list[str]:
+    """The fields allowed in the object at ``path``."""
+    found = _CLASSES.get(tuple(path))
+    if found is None and path[:2] == ["recipe", "stages"]:
+        stage = obj["recipe"]["stages"][int(path[2])]
+        found = REGISTRY[stage["kind"]].params if len(path) == 3 else Student
+    return list(found.model_fields) if found else []
+
+
+def _near(word: str, known: Iterable[str], *, show_all: bool = True) -> str | None:
+    names = list(known)
+    close = difflib.get_close_matches(word, names, n=1)
+    meant = f"did you mean '{close[0]}'?" if close else ""
+    rest = f"known: {', '.join(names)}" if show_all and names else ""
+    return " ".join(part for part in (meant, rest) if part) or None
+
+
+def _distinct(errors: Iterable[FieldError]) -> list[FieldError]:
+    return list(dict.fromkeys(errors))
+
+
+def _type_name(value: object) -> str:
+    names = {list: "a list", str: "text", type(None): "nothing", bool: "true or false"}
+    return names.get(type(value), f"a {type(value).__name__}")

@@ -1,0 +1,47 @@
+"""Parameters of a command."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints
+from pydantic_core import PydanticCustomError
+
+from pricetag.recipes.stages.common import StageParams
+
+Argument = Annotated[str, StringConstraints(max_length=32_768)]
+Program = Annotated[str, StringConstraints(min_length=1)]
+
+
+def _free_variable(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise PydanticCustomError("variable", "is no name of an environment variable")
+    if name.upper().startswith("PRICETAG_"):
+        # These are the supervisor's word to the child, not the job's.
+        raise PydanticCustomError("variable", "is reserved: PRICETAG_* is set by the worker")
+    return name
+
+
+VariableName = Annotated[
+    str, StringConstraints(min_length=1, max_length=200), AfterValidator(_free_variable)
+]
+
+
+class Command(StageParams):
+    """Run a program of one's own and meter it.
+
+    The worker's administrator must allow commands for its pool.
+
+    Source: Henderson et al. 2020, JMLR 21(248): the cost of any job is reported
+    the same way, whatever the code.
+    """
+
+    kind: Literal["command"] = "command"
+    argv: Annotated[list[Argument], Field(min_length=1, max_length=1024)] = Field(
+        description="Program and arguments; no shell."
+    )
+    env: Annotated[dict[VariableName, Argument], Field(max_length=256)] = Field(
+        default_factory=dict
+    )
+    timeout_s: float | None = Field(None, gt=0, le=31_536_000)

@@ -1,0 +1,65 @@
+"""What several stages share."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from pricetag.recipes.base import Name, Params, Seed
+
+Split = Literal["train", "validation", "test"]
+
+
+class StageParams(Params):
+    """One step of a run, with a price of its own."""
+
+    kind: str
+    name: Name | None = Field(None, description="Shown beside the stage's price.")
+
+
+class Optimisation(StageParams):
+    """How weights are trained: shared by every stage that trains."""
+
+    batch_size: int = Field(32, ge=1, le=65_536, description="Examples per step and device.")
+    learning_rate: float = Field(5e-5, gt=0, le=10)
+    weight_decay: float = Field(0.0, ge=0, le=1)
+    warmup_ratio: float = Field(0.0, ge=0, le=1, description="Share of the steps for warm-up.")
+    warmup_steps: int | None = Field(None, ge=0, le=10**9, description="Instead of the ratio.")
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    gradient_accumulation: int = Field(1, ge=1, le=65_536)
+    max_grad_norm: float = Field(1.0, ge=0, le=1e6, description="0 leaves gradients unclipped.")
+    seed: Seed = 0
+    max_length: int = Field(128, ge=4, le=8192, description="Tokens; longer texts are cut.")
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    group_by_length: bool = Field(True, description="Batch sentences of like length together.")
+    evaluate: bool = Field(True, description="Evaluate afterwards, as a stage of its own.")
+    checkpoint_every_s: float = Field(
+        60.0, ge=0, le=86_400, description="Seconds between checkpoints; 0 writes one each step."
+    )
+    checkpoint_after_s: float = Field(
+        30.0, ge=0, le=86_400, description="No checkpoint before this many seconds of training."
+    )
+
+
+class FullTraining(Optimisation):
+    """Training for a number of epochs or of steps."""
+
+    epochs: float | None = Field(None, gt=0, le=10_000, description="Default 1.")
+    max_steps: int | None = Field(None, ge=1, le=10**9, description="Optimizer steps instead.")
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if self.epochs is not None and self.max_steps is not None:
+            raise PydanticCustomError(
+                "one_length",
+                "give epochs or max_steps, not both",
+                {"field": "max_steps"},
+            )
+        return self
+
+    @property
+    def effective_epochs(self) -> float:
+        """Epochs to train for when ``max_steps`` does not bound them."""
+        return 1.0 if self.epochs is None else self.epochs

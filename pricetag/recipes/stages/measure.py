@@ -1,0 +1,32 @@
+"""Parameters of measuring a model."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from pricetag.recipes.stages.common import Split, StageParams
+
+
+class Measure(StageParams):
+    """Measure what the current model costs to keep and to use, and how good it is.
+
+    Parameters, non-zeros, bytes, FLOPs, latency at batch 1 and at ``batch_size``,
+    throughput, peak memory, energy of inference, and quality on ``split``.
+
+    Source: Schwartz et al. 2020, Green AI, doi:10.1145/3381831; Strubell et al. 2019,
+    doi:10.18653/v1/P19-1355.
+    """
+
+    kind: Literal["measure"] = "measure"
+    batch_size: int = Field(32, ge=1, le=65_536)
+    sequence_length: int = Field(
+        64, ge=4, le=8192, description="Tokens per example for FLOPs, latency and energy."
+    )
+    min_seconds: float = Field(
+        5.0, gt=0, le=3600, description="Shortest metered inference; meters tick slowly."
+    )
+    split: Split = "validation"
+    accuracy: bool = Field(True, description="Measure the quality on the split as well.")
+    max_length: int = Field(128, ge=4, le=8192, description="Tokens kept of a text.")

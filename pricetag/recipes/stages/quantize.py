@@ -1,0 +1,23 @@
+"""Parameters of post-training quantization."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from pricetag.recipes.stages.common import StageParams
+
+
+class Quantize(StageParams):
+    """Store weights as 8-bit integers: every Linear, and each row of the embeddings.
+
+    Activations are quantized as they come (dynamic). Symmetric, so zeros stay zeros.
+
+    Source: Zafrir et al. 2019, Q8BERT, section 2, arXiv:1910.06188; Jacob et al. 2018,
+    equation 1, doi:10.1109/CVPR.2018.00286.
+    """
+
+    kind: Literal["quantize"] = "quantize"
+    scheme: Literal["int8_dynamic"] = "int8_dynamic"
+    embeddings: bool = Field(True, description="Embeddings too, one scale a row.")
