@@ -1,0 +1,83 @@
+"""Markdown (GitHub's tables), with the snippet a Hugging Face model card takes."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from app.reports.shape import Context, ModelCard, Section, Table
+from app.reports.text import clean
+
+MEDIA_TYPE = "text/markdown; charset=utf-8"
+
+_INLINE = re.compile(r"[\\`*_{}\[\]|~#!$@]|:(?=//)|(?<=www)\.")
+# What would open a list, a rule or a heading where a line begins.
+_OPENING = re.compile(r"^(\d*)([-+=.)])")
+
+
+def escape(text: str) -> str:
+    """Any text as Markdown that prints it, in a table cell too."""
+    # Entities first: Markdown lets HTML through.
+    plain = clean(text).strip().replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _OPENING.sub(r"\1\\\2", _INLINE.sub(r"\\\g<0>", plain))
+
+
+def render(context: Context) -> bytes:
+    """The report as Markdown."""
+    parts = [
+        f"# {escape(context['title'])}",
+        f"{escape(context['profile_label'])}  \n{escape(context['generated_at'])}",
+        escape(context["lead"]),
+        *map(_section, context["sections"]),
+        "## Model card",
+        _card(context["model_card"]),
+    ]
+    return ("\n\n".join(parts) + "\n").encode()
+
+
+def _section(section: Section) -> str:
+    parts = [f"## {escape(section['heading'])}"]
+    parts += map(escape, section["paragraphs"])
+    parts += map(_table, section["tables"])
+    return "\n\n".join(parts)
+
+
+def _table(table: Table) -> str:
+    rule = {"left": ":---", "right": "---:"}
+    lines = [
+        _row([escape(column["label"]) for column in table["columns"]]),
+        _row([rule[column["align"]] for column in table["columns"]]),
+    ]
+    for item in table["rows"]:
+        cells = [escape(cell) for cell in item["cells"]]
+        lines.append(_row([f"**{cell}**" if cell else "" for cell in cells] if item["total"] else cells))
+    notes = [f"_{escape(note)}_" for note in table["notes"]]
+    return "\n\n".join([f"**{escape(table['caption'])}**", "\n".join(lines), *notes])
+
+
+def _row(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _card(card: ModelCard) -> str:
+    if card["emissions_g"] is None:
+        return "No `co2_eq_emissions` for a model card: " + escape(card["reason"] or "unknown") + "."
+    fields = {
+        "emissions": card["emissions_g"],
+        "source": card["source"],
+        "training_type": card["training_type"],
+        "geographical_location": card["geographical_location"],
+        "hardware_used": card["hardware_used"],
+    }
+    # A JSON text is a YAML text in one line, whatever is in it.
+    lines = [f"  {name}: {json.dumps(value)}" for name, value in fields.items() if value is not None]
+    return "\n".join(
+        [
+            "For the metadata block of a Hugging Face model card (grams of CO2e):",
+            "",
+            "```yaml",
+            "co2_eq_emissions:",
+            *lines,
+            "```",
+        ]
+    )

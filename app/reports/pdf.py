@@ -1,0 +1,41 @@
+"""PDF, set by typst from the stored context alone: the same context gives the same bytes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import typst
+
+from app.reports.shape import Context
+from app.reports.text import clean_all
+
+MEDIA_TYPE = "application/pdf"
+TEMPLATE = Path(__file__).parent / "templates" / "report.typ"
+
+
+def render(context: Context) -> bytes:
+    """The report as PDF.
+
+    The context goes in as data, so that nothing in it can be taken for typst markup.
+    """
+    pages = _compile(context, "pdf")
+    return pages if isinstance(pages, bytes) else b"".join(pages)
+
+
+def pages_png(context: Context, ppi: float = 100.0) -> list[bytes]:
+    """The pages as PNG pictures, for looking at them."""
+    pages = _compile(context, "png", ppi)
+    return [pages] if isinstance(pages, bytes) else pages
+
+
+def _compile(context: Context, fmt: Any, ppi: float | None = None) -> bytes | list[bytes]:
+    pages: bytes | list[bytes] = typst.compile(
+        TEMPLATE.read_bytes(),
+        format=fmt,
+        ppi=ppi,
+        timestamp=0,  # the compiler's clock would make every copy differ
+        sys_inputs={"context": json.dumps(clean_all(context))},
+    )
+    return pages

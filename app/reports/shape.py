@@ -1,0 +1,101 @@
+"""The shape of a report's context: sections of paragraphs and tables, plus bare figures.
+
+Everything in it is JSON, so that it is stored with the report and the six formats can be
+drawn from it again, unchanged, at any time.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypedDict
+
+Profile = Literal["strubell2019", "site"]
+Format = Literal["html", "pdf", "tex", "md", "csv", "json"]
+Align = Literal["left", "right"]
+
+
+class Column(TypedDict):
+    """A table column; ``weight`` is its share of the width where text has to wrap."""
+
+    label: str
+    align: Align
+    weight: float
+
+
+class Row(TypedDict):
+    """A table row; ``total`` rows are set apart from the rest."""
+
+    cells: list[str]
+    total: bool
+
+
+class Table(TypedDict):
+    """A table with words above (caption) and below (notes)."""
+
+    id: str
+    caption: str
+    columns: list[Column]
+    rows: list[Row]
+    notes: list[str]
+
+
+class Section(TypedDict):
+    """A headed part of the report."""
+
+    id: str
+    heading: str
+    paragraphs: list[str]
+    tables: list[Table]
+
+
+class ModelCard(TypedDict):
+    """What Hugging Face's model cards ask for under ``co2_eq_emissions``; grams there."""
+
+    emissions_g: float | None
+    reason: str | None
+    source: str
+    training_type: str | None
+    geographical_location: str | None
+    hardware_used: str | None
+
+
+class Context(TypedDict):
+    """Everything a report says."""
+
+    schema: str
+    title: str
+    profile: str
+    profile_label: str
+    generated_at: str
+    lead: str
+    sections: list[Section]
+    model_card: ModelCard
+    lines: list[dict[str, Any]]  # one per run and stage, bare figures, units in the keys
+    runs: list[dict[str, Any]]  # the Strubell figures of every run, unrounded
+    totals: dict[str, Any]
+    factors: list[dict[str, Any]]
+
+
+def column(label: str, align: Align = "left", weight: float = 1.0) -> Column:
+    """A column of a table."""
+    return {"label": label, "align": align, "weight": weight}
+
+
+def row(*cells: str, total: bool = False) -> Row:
+    """A row of a table."""
+    return {"cells": list(cells), "total": total}
+
+
+def table(
+    id_: str, caption: str, columns: list[Column], rows: list[Row], notes: list[str] | None = None
+) -> Table:
+    """A table.
+
+    Raises:
+        ValueError: If a row has not one cell for each column.
+    """
+    for index, item in enumerate(rows):
+        if len(item["cells"]) != len(columns):
+            raise ValueError(
+                f"table {id_}, row {index}: {len(item['cells'])} cells, {len(columns)} columns"
+            )
+    return {"id": id_, "caption": caption, "columns": columns, "rows": rows, "notes": notes or []}

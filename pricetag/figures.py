@@ -1,0 +1,152 @@
+"""How figures are written, everywhere: terminal, reports, tables.
+
+One rule for all of them:
+
+* Three significant digits, but the digits before the decimal point are never rounded
+  away (1507.09 is written ``1,507``, 0.0123456 is written ``0.0123``). Counts are exact.
+* A figure that stands alone picks the unit in which it reads well (0.00123 kWh is
+  ``1.23 Wh``) and always shows that unit. A figure in a table column keeps the unit of
+  the column's head, so that the rows can be compared.
+* The interval is written in the unit of the value, and the evidence is named.
+* An unknown figure is ``n/a`` with its reason, never 0.
+
+Files for machines (CSV, JSON) bear unrounded numbers in the stored unit instead.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+SIGNIFICANT_DIGITS = 3
+MISSING = "not recorded"
+
+# unit -> ladder of (display unit, size in that unit's base), from large to small
+_LADDERS: dict[str, tuple[tuple[str, float], ...]] = {
+    "kWh": (("GWh", 1e6), ("MWh", 1e3), ("kWh", 1.0), ("Wh", 1e-3), ("mWh", 1e-6)),
+    "Wh": (("MWh", 1e6), ("kWh", 1e3), ("Wh", 1.0), ("mWh", 1e-3), ("µWh", 1e-6)),
+    "kg": (("t", 1e3), ("kg", 1.0), ("g", 1e-3), ("mg", 1e-6)),
+    "W": (("MW", 1e6), ("kW", 1e3), ("W", 1.0), ("mW", 1e-3)),
+    "s": (("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)),
+    "ms": (("s", 1e3), ("ms", 1.0), ("µs", 1e-3)),
+    "l": (("m³", 1e3), ("l", 1.0), ("ml", 1e-3)),
+    "bytes": (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("bytes", 1.0)),
+    "FLOP": (
+        ("ZFLOP", 1e21),
+        ("EFLOP", 1e18),
+        ("PFLOP", 1e15),
+        ("TFLOP", 1e12),
+        ("GFLOP", 1e9),
+        ("MFLOP", 1e6),
+        ("FLOP", 1.0),
+    ),
+}
+# Seconds and minutes stay readable beyond one unit of the next step (90 s, 100 min).
+_STAYS_UNTIL = {"h": 2.0, "min": 2.0}
+_SPELLINGS = {
+    "kg CO2e": ("kg", " CO2e"),
+    "kgCO2e": ("kg", " CO2e"),
+    "B": ("bytes", ""),
+    "byte": ("bytes", ""),
+    "FLOPs": ("FLOP", ""),
+    "flops": ("FLOP", ""),
+    "L": ("l", ""),
+}
+
+
+def number(value: float) -> str:
+    """A number by the rule of this module, without a unit.
+
+    Args:
+        value: Any finite number; ``inf`` and ``nan`` are spelled out.
+
+    Returns:
+        For example ``1,507``, ``12.3``, ``0.0123``, ``1.23e-05``; whole numbers given as
+        int are exact.
+    """
+    if isinstance(value, int):
+        return f"{value:,}"
+    if not math.isfinite(value):
+        return "n/a" if math.isnan(value) else ("infinite" if value > 0 else "-infinite")
+    if value == 0:
+        return "0"
+    # The exponent after rounding, so that 9.996 is written 10.0 and not 10.00.
+    magnitude = int(f"{value:.{SIGNIFICANT_DIGITS - 1}e}".partition("e")[2])
+    if magnitude < -4 or magnitude >= 15:
+        return f"{value:.{SIGNIFICANT_DIGITS - 1}e}"
+    return f"{value:,.{max(0, SIGNIFICANT_DIGITS - 1 - magnitude)}f}"
+
+
+def display_unit(value: float, unit: str) -> tuple[str, float]:
+    """The unit in which a lone figure reads well.
+
+    Args:
+        value: The figure, in ``unit``.
+        unit: Its stored unit; a unit without a ladder is kept.
+
+    Returns:
+        The unit to show and the number of stored units in one of it.
+    """
+    base, tail = _SPELLINGS.get(unit, (unit, ""))
+    ladder = _LADDERS.get(base)
+    if ladder is None:
+        return unit, 1.0
+    if value == 0 or not math.isfinite(value):
+        return base + tail, 1.0
+    for name, size in ladder:
+        if abs(value) >= size * _STAYS_UNTIL.get(name, 1.0):
+            return name + tail, size
+    name, size = ladder[-1]
+    return name + tail, size
+
+
+def with_unit(value: float, unit: str) -> str:
+    """A lone figure with the unit in which it reads well, for example ``1.23 Wh``."""
+    shown, size = display_unit(value, unit)
+    figure = number(value if size == 1.0 else value / size)
+    return f"{figure} {shown}" if shown and shown != "1" else figure
+
+
+def not_available(reason: str | None) -> str:
+    """How an unknown figure is written: ``n/a (reason)``."""
+    return f"n/a ({reason or MISSING})"
+
+
+def quantity_text(quantity: Mapping[str, Any] | None) -> str:
+    """A stored quantity in words: value, unit, interval and evidence.
+
+    Args:
+        quantity: ``{value, low, high, unit, source, reason}`` as price tags store it.
+
+    Returns:
+        For example ``12.3 Wh (11.1 to 13.6 Wh; counter)`` or ``n/a (no meter)``.
+    """
+    if quantity is None or quantity.get("value") is None:
+        return not_available(quantity.get("reason") if quantity else None)
+    value, unit = quantity["value"], str(quantity.get("unit") or "")
+    notes = [interval_text(quantity), quantity.get("source")]
+    tail = "; ".join(str(note) for note in notes if note)
+    return with_unit(value, unit) + (f" ({tail})" if tail else "")
+
+
+def interval_text(quantity: Mapping[str, Any]) -> str:
+    """The interval alone in the unit of the value, or an empty text where there is none."""
+    value, low, high = (quantity.get(name) for name in ("value", "low", "high"))
+    if value is None or low is None or high is None or low == high:
+        return ""
+    shown, size = display_unit(value, str(quantity.get("unit") or ""))
+    spread = f"{number(low / size)} to {number(high / size)}"
+    return f"{spread} {shown}" if shown and shown != "1" else spread
+
+
+def duration_text(duration_s: float | None) -> str:
+    """A length of time for a clock: ``42 s``, ``3:07``, ``1:02:45``."""
+    if duration_s is None:
+        return "n/a"
+    whole = round(duration_s)
+    if whole < 60:
+        return f"{whole} s"
+    hours, rest = divmod(whole, 3600)
+    minutes, seconds = divmod(rest, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
