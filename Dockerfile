@@ -1,0 +1,40 @@
+# One image for server and worker. WORKDIR is fixed: app, models and workers are plain
+# top-level packages that are found from here.
+FROM python:3.11-slim-bookworm AS base
+
+ARG PRICETAG_GIT_COMMIT=""
+ENV PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    PIP_NO_CACHE_DIR=1 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PRICETAG_GIT_COMMIT=${PRICETAG_GIT_COMMIT} \
+    PRICETAG_DATA_DIR=/data \
+    PATH=/opt/venv/bin:$PATH
+WORKDIR /srv/pricetag
+RUN python -m venv /opt/venv \
+    && groupadd --gid 10001 pricetag \
+    && useradd --uid 10001 --gid pricetag --home-dir /data --no-create-home pricetag \
+    && install -d -o pricetag -g pricetag /data /data/artifacts
+COPY constraints.txt pyproject.toml README.md LICENSE ./
+COPY pricetag pricetag
+COPY models models
+COPY migrations migrations
+COPY alembic.ini ./
+COPY app app
+
+FROM base AS api
+RUN pip install -c constraints.txt -e '.[server]'
+USER pricetag
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=6 \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/readyz', timeout=4)"]
+CMD ["pricetag", "serve", "--host", "0.0.0.0", "--port", "8000", "--no-migrate"]
+
+FROM base AS worker
+COPY workers workers
+# git describes nothing inside the image: the commit comes in by the build argument.
+RUN pip install -c constraints.txt -e '.[server,worker]'
+USER pricetag
+HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=4 \
+    CMD ["pricetag", "worker", "--check"]
+CMD ["pricetag", "worker", "--pool", "default", "--gpus", "none"]

@@ -1,0 +1,49 @@
+# Two commands are all a newcomer needs: `make demo` and `make test`. Both set everything up.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo serve test lint unit bench clean
+
+help:
+	@echo "make demo    set up, then run the whole way once: train, distil, prune, quantize, price tag, report"
+	@echo "make test    set up, then format, lint, types, import contracts, migrations and all tests"
+	@echo "make serve   set up, then server + worker on this machine until Ctrl-C; data is kept"
+	@echo "make unit    the tests that take seconds"
+	@echo "make bench   training speed and meter overhead, measured side by side"
+	@echo "make clean   removes the environment and the demo's data"
+
+install: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[server,worker,dev]'
+	touch $(READY)
+
+demo: $(READY)
+	$(BIN)/pricetag demo
+
+serve: $(READY)
+	$(BIN)/pricetag serve --with-worker 1
+
+lint: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: $(READY)
+	$(BIN)/pytest tests/unit
+
+test: lint
+	$(BIN)/pytest tests -n 2 --dist loadgroup
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks.meter_overhead
+	$(BIN)/python -m benchmarks.training
+
+clean:
+	rm -rf $(VENV) .pricetag build *.egg-info

@@ -1,0 +1,63 @@
+"""One attempt's record: everything goes to the journal first, stamped with the meter's time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from pricetag.metering.journal import Journal
+
+MAX_TEXT = 8192
+MAX_LOG_BYTES = 64 * 1024 * 1024
+
+
+class AttemptLog:
+    """Stamps and appends records.
+
+    Args:
+        journal: The attempt's journal, locked by this process.
+        clock: The meter's clock, in seconds.
+    """
+
+    def __init__(self, journal: Journal, clock: Callable[[], float] = time.monotonic) -> None:
+        self._journal = journal
+        self._clock = clock
+        self.opened_at_s = clock()
+        self._log_bytes = 0
+
+    def now_s(self) -> float:
+        """Seconds since the meter opened."""
+        return self._clock() - self.opened_at_s
+
+    def append(self, type_: str, *, t_s: float | None = None, **fields: Any) -> None:
+        self._journal.append(
+            {
+                "type": type_,
+                "t_s": self.now_s() if t_s is None else t_s,
+                "at": datetime.now(UTC).isoformat(),
+                **fields,
+            }
+        )
+
+    def readings(self, readings: list[dict[str, Any]]) -> None:
+        """Appends the meter's readings, which bear their own ``t_s``."""
+        for reading in readings:
+            self.append("reading", **reading)
+
+    def text(self, text: str, stream: str) -> None:
+        """Appends one line of output; a job that floods its log is cut, and told so."""
+        if self._log_bytes > MAX_LOG_BYTES:
+            return
+        self._log_bytes += len(text)
+        if self._log_bytes > MAX_LOG_BYTES:
+            self.append(
+                "log",
+                stream="pricetag",
+                text=f"the log passed {MAX_LOG_BYTES} bytes: the rest is left out",
+            )
+            return
+        cut = len(text) - MAX_TEXT
+        shown = f"{text[:MAX_TEXT]} [{cut} characters left out]" if cut > 0 else text
+        self.append("log", stream=stream, text=shown)

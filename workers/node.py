@@ -1,0 +1,122 @@
+"""What a worker process knows about itself and its machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import subprocess
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+REPORTED_PACKAGES = (
+    "pricetag",
+    "torch",
+    "transformers",
+    "accelerate",
+    "datasets",
+    "safetensors",
+    "codecarbon",
+    "nvidia-ml-py",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """Settings of one worker process, fixed for its life."""
+
+    name: str
+    worker: str
+    pool: str
+    data_dir: Path
+    artifacts_dir: Path
+    data_roots: tuple[Path, ...]
+    allow_commands: bool
+    allow_hub: bool
+    lease_s: float
+    heartbeat_timeout_s: float
+    stop_grace_s: float
+
+    @property
+    def journal_dir(self) -> Path:
+        return self.data_dir / "journal"
+
+    @property
+    def work_dir(self) -> Path:
+        return self.data_dir / "work"
+
+
+def node_name() -> str:
+    """``PRICETAG_NODE_NAME``, or the host's name."""
+    return os.environ.get("PRICETAG_NODE_NAME") or socket.gethostname()
+
+
+def process_start_ticks(pid: int) -> int | None:
+    """When a process was started, in clock ticks since boot; None when it is gone.
+
+    Together with the pid it names a process for good, since pids are used again.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    fields = stat.rpartition(")")[2].split()
+    if fields[0] == "Z":
+        return None
+    return int(fields[19])
+
+
+def worker_identity(name: str) -> str:
+    """Names this process among all that ever ran on this node."""
+    pid = os.getpid()
+    return f"{name}:{boot_id()}:{pid}:{process_start_ticks(pid)}"
+
+
+def boot_id() -> str:
+    """The kernel's identity since its last start."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
+    except OSError:
+        return "unknown"
+
+
+def worker_is_alive(identity: str) -> bool:
+    """Whether the process of that identity still runs on this machine."""
+    _name, boot, pid, ticks = identity.rsplit(":", 3)
+    return boot == boot_id() and str(process_start_ticks(int(pid))) == ticks
+
+
+def git_commit(folder: Path) -> str | None:
+    """Commit of the code that runs, with ``-dirty`` when the checkout was changed."""
+    if baked := os.environ.get("PRICETAG_GIT_COMMIT"):
+        return baked
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None
+
+
+def environment() -> dict[str, Any]:
+    """The journal's ``environment`` record, less the seeds, which are the run's."""
+    packages: dict[str, str | None] = {}
+    for name in REPORTED_PACKAGES:
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            packages[name] = None
+    return {
+        "packages": packages,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "git_commit": git_commit(Path(__file__).parent),
+    }

@@ -1,0 +1,355 @@
+"""The parent of a job: opens the meter, starts the child, listens, and books the end.
+
+Nothing here reads a model or touches a device: the measuring process is never the
+training process, and it outlives it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import UUID
+
+from pricetag.events import ENV_VAR, Message
+from pricetag.metering import open_sources
+from pricetag.metering.journal import Journal
+from pricetag.metering.meter import Meter
+from pricetag.metering.second_opinion import SecondOpinion
+from workers.attempt_log import AttemptLog
+from workers.event_server import Connection, EventServer
+from workers.node import NodeConfig, process_start_ticks
+from workers.outcome import Observed, Reason, decide, oom_kills
+from workers.output import copy_lines
+from workers.progress import ProgressBoard
+from workers.stages import StageBook
+
+logger = logging.getLogger(__name__)
+
+TICK_S = 1.0
+DRAIN_S = 5.0
+
+
+class ClaimedRun(Protocol):
+    """What the supervisor needs of ``app.services.execution.Claim``."""
+
+    @property
+    def run_id(self) -> UUID: ...
+    @property
+    def attempt_id(self) -> UUID: ...
+    @property
+    def number(self) -> int: ...
+    @property
+    def recipe(self) -> dict[str, Any]: ...
+    @property
+    def gpus(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """The device set of this attempt."""
+
+    uuids: tuple[str, ...]
+    described: tuple[dict[str, Any], ...] = ()
+
+
+class Supervisor:
+    """Runs one attempt of one run from its claim to its booked end.
+
+    Args:
+        claim: The run as it was taken from the queue.
+        config: This node.
+        devices: Devices held for the attempt.
+        journal: The attempt's journal, new and locked.
+        environment: The node's packages and commit, recorded with the attempt.
+    """
+
+    def __init__(
+        self,
+        claim: ClaimedRun,
+        config: NodeConfig,
+        devices: Devices,
+        journal: Journal,
+        environment: dict[str, Any],
+    ) -> None:
+        self.claim = claim
+        self._config = config
+        self._devices = devices
+        self._journal = journal
+        self._environment = environment
+        self._seen = Observed()
+        self._meter = Meter(open_sources(devices.uuids), emit=self._on_readings)
+        self._log = AttemptLog(journal)
+        self._stages = StageBook()
+        self._board = ProgressBoard()
+        self._folder = Path(tempfile.mkdtemp(prefix="pricetag-"))
+        self._events = EventServer(self._folder / "events.sock", self._on_event)
+        self._process: asyncio.subprocess.Process | None = None
+        self._last_sign_s = 0.0
+        self._stopper: asyncio.Task[None] | None = None
+        self._stop_requested = asyncio.Event()
+
+    def request_stop(self, reason: str) -> None:
+        """Asks the job to save its state and leave; ends it by force after the grace time."""
+        if self._seen.stop_reason is None:
+            self._seen.stop_reason = reason
+            self._stop_requested.set()
+            self._events.broadcast_stop(reason)
+            self._stopper = asyncio.create_task(self._end_after_grace())
+
+    def fence(self) -> None:
+        """Ends the job at once: somebody else has closed this attempt."""
+        self._seen.stop_reason = self._seen.stop_reason or "fenced"
+        self._kill_group(signal.SIGKILL)
+
+    async def run(self) -> None:
+        """Runs the attempt; returns when its end stands in the journal."""
+        second_opinion = SecondOpinion(self._devices.uuids)
+        oom_before = oom_kills()
+        try:
+            components = await asyncio.to_thread(self._meter.open)
+            self._write_start([component.as_dict() for component in components])
+            second_opinion.start()
+            await self._events.start()
+            await self._run_child()
+            oom_after = oom_kills()
+            self._seen.out_of_memory = oom_before is not None and oom_after != oom_before
+        except Exception as error:
+            logger.exception("attempt %s: the supervisor failed", self.claim.attempt_id)
+            self._seen.error = {
+                "code": "supervisor-failed",
+                "message": f"the worker could not run the job: {type(error).__name__}: {error}",
+            }
+        finally:
+            self._kill_group(signal.SIGKILL)
+            await self._close(second_opinion)
+
+    def _write_start(self, components: list[dict[str, Any]]) -> None:
+        self._log.append(
+            "start",
+            t_s=0.0,
+            run_id=str(self.claim.run_id),
+            attempt_id=str(self.claim.attempt_id),
+            attempt_number=self.claim.number,
+            worker=self._config.worker,
+            node_name=self._config.name,
+            devices=list(self._devices.described),
+            components=components,
+        )
+        seeds = [stage["seed"] for stage in self.claim.recipe.get("stages", []) if "seed" in stage]
+        self._log.append("environment", **self._environment, seeds=seeds)
+
+    async def _run_child(self) -> None:
+        if self._stop_requested.is_set():
+            return  # cancelled between the claim and now
+        process = await asyncio.create_subprocess_exec(
+            *self._command(),
+            cwd=Path(__file__).parent.parent,
+            env=self._child_environment(),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+        self._process = process
+        self._note_child(process.pid)
+        self._last_sign_s = self._log.now_s()
+        side_tasks = [
+            asyncio.create_task(copy_lines(process.stdout, self._on_stdout)),
+            asyncio.create_task(copy_lines(process.stderr, self._on_stderr)),
+            asyncio.create_task(self._watch()),
+        ]
+        try:
+            self._seen.exit_code = await process.wait()
+            self._on_readings(self._meter.edge())
+            self._kill_group(signal.SIGKILL)
+            await self._events.drain(DRAIN_S)
+            await asyncio.wait(side_tasks[:2], timeout=DRAIN_S)
+        finally:
+            for task in side_tasks:
+                task.cancel()
+            await asyncio.gather(*side_tasks, return_exceptions=True)
+
+    def _command(self) -> list[str]:
+        """The child; one process a device, by torchrun, when there are several."""
+        job_file = self._folder / "job.json"
+        job_file.write_text(json.dumps(self._job()))
+        stages = self.claim.recipe.get("stages", [])
+        alone = self.claim.gpus <= 1 or any(stage.get("kind") == "command" for stage in stages)
+        launcher = (
+            ["-m"]
+            if alone
+            else [
+                "-m",
+                "torch.distributed.run",
+                "--standalone",
+                f"--nproc-per-node={self.claim.gpus}",
+                "-m",
+            ]
+        )
+        return [sys.executable, *launcher, "workers.child", str(job_file)]
+
+    def _job(self) -> dict[str, Any]:
+        artifacts_dir = self._config.artifacts_dir / str(self.claim.run_id) / str(self.claim.number)
+        return {
+            "run_id": str(self.claim.run_id),
+            "attempt_number": self.claim.number,
+            "recipe": self.claim.recipe,
+            "data_roots": [str(root) for root in self._config.data_roots],
+            "work_dir": str(self._config.work_dir / str(self.claim.run_id)),
+            "artifacts_dir": str(artifacts_dir),
+            "device": "cuda" if self.claim.gpus else "cpu",
+            "gpus": self.claim.gpus,
+            "allow_commands": self._config.allow_commands,
+            "allow_hub": self._config.allow_hub,
+        }
+
+    def _child_environment(self) -> dict[str, str]:
+        """The worker's own environment, less its secrets and settings."""
+        kept = {name: value for name, value in os.environ.items() if not _is_private(name)}
+        return kept | {
+            ENV_VAR: str(self._folder / "events.sock"),
+            "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+            "CUDA_VISIBLE_DEVICES": ",".join(self._devices.uuids),
+            "PYTHONUNBUFFERED": "1",
+            "TOKENIZERS_PARALLELISM": "false",
+        }
+
+    def _note_child(self, pid: int) -> None:
+        """Leaves the child's identity beside the journal, for whoever cleans up after us."""
+        note = {"pid": pid, "start_ticks": process_start_ticks(pid)}
+        child_note(self._config, self.claim.attempt_id).write_text(json.dumps(note))
+
+    async def _watch(self) -> None:
+        """Once a second: live progress, and whether the job still gives a sign of life."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            now_s = self._log.now_s()
+            record = self._board.record(
+                now_s, self._stages.innermost(), self._stages.started_s(), self._meter.latest()
+            )
+            self._log.append("progress", **record)
+            if now_s - self._last_sign_s > self._config.heartbeat_timeout_s:
+                self._seen.hung = True
+                self._log.text("no sign of life: the job is killed", "pricetag")
+                self._kill_group(signal.SIGKILL)
+                return
+
+    async def _on_event(self, connection: Connection, message: Message) -> Message:
+        self._last_sign_s = self._log.now_s()
+        type_ = str(message["type"])
+        fields = {name: value for name, value in message.items() if name not in ("type", "n")}
+        if type_ == "stage_start":
+            return await self._on_stage_start(connection, fields)
+        if type_ == "stage_end":
+            return await self._on_stage_end(connection, fields)
+        if type_ == "hello":
+            if self._seen.stop_reason is not None:
+                connection.send({"stop": self._seen.stop_reason})
+        elif type_ == "finished":
+            self._seen.finished = str(fields["status"])
+        elif type_ == "error":
+            self._seen.error = _reason(fields)
+        elif type_ == "progress":
+            self._board.update(connection.stage_key, fields)
+        elif type_ == "log":
+            self._log.text(str(fields["text"]), str(fields.get("stream", "pricetag")))
+        elif type_ in ("metric", "flops", "artifact"):
+            self._log.append(type_, **{"key": connection.stage_key, **fields})
+        elif type_ != "heartbeat":
+            raise ValueError(f"unknown event type {type_!r}")
+        return {}
+
+    async def _on_stage_start(self, connection: Connection, fields: Message) -> Message:
+        """Reads the meters, then opens the stage at the instant of the reading."""
+        t_s = await self._edge()
+        stage = self._stages.open(
+            parent_key=connection.stage_key,
+            recipe_index=fields.get("recipe_index"),
+            kind=str(fields["kind"]),
+            name=str(fields["name"]),
+            t_s=t_s,
+        )
+        connection.open_keys.append(stage.key)
+        self._log.append("stage_start", t_s=t_s, **stage.as_record())
+        return {"key": stage.key}
+
+    async def _on_stage_end(self, connection: Connection, fields: Message) -> Message:
+        t_s = await self._edge()
+        key = connection.open_keys.pop()
+        self._stages.close(key)
+        self._log.append("stage_end", t_s=t_s, key=key, status=str(fields["status"]))
+        return {"key": key}
+
+    async def _edge(self) -> float:
+        readings = await asyncio.to_thread(self._meter.edge)
+        self._on_readings(readings)
+        return float(readings[0]["t_s"]) if readings else self._log.now_s()
+
+    def _on_readings(self, readings: list[dict[str, Any]]) -> None:
+        self._log.readings(readings)
+
+    def _on_stdout(self, line: str) -> None:
+        self._log.text(line, "stdout")
+
+    def _on_stderr(self, line: str) -> None:
+        self._log.text(line, "stderr")
+
+    async def _end_after_grace(self) -> None:
+        await asyncio.sleep(self._config.stop_grace_s)
+        self._log.text("the job did not leave in time: it is killed", "pricetag")
+        self._kill_group(signal.SIGTERM)
+        await asyncio.sleep(min(5.0, self._config.stop_grace_s))
+        self._kill_group(signal.SIGKILL)
+
+    def _kill_group(self, sent: signal.Signals) -> None:
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, sent)
+
+    async def _close(self, second_opinion: SecondOpinion) -> None:
+        """Closes meter and pipe, then writes the end: the last record of the attempt."""
+        if self._stopper is not None:
+            self._stopper.cancel()
+        await self._events.close()
+        await asyncio.to_thread(self._meter.close)
+        opinion = await asyncio.to_thread(second_opinion.stop)
+        self._log.append("second_opinion", **opinion)
+        end_s = self._log.now_s()
+        for key in self._stages.open_keys():
+            self._log.append("stage_end", t_s=end_s, key=key, status="failed")
+        status, reason = decide(self._seen)
+        self._log.append("end", status=status, reason=reason)
+        self._journal.sync()
+        shutil.rmtree(self._folder, ignore_errors=True)
+        child_note(self._config, self.claim.attempt_id).unlink(missing_ok=True)
+
+
+def child_note(config: NodeConfig, attempt_id: UUID) -> Path:
+    """Where an attempt's child is named while it runs."""
+    return config.journal_dir / f"{attempt_id}.child.json"
+
+
+def describe(devices: Sequence[Any]) -> tuple[dict[str, Any], ...]:
+    """Devices as the attempt's record names them."""
+    return tuple({"uuid": device.uuid, "name": device.name} for device in devices)
+
+
+def _is_private(name: str) -> bool:
+    """Settings and secrets of the service, which no job has any business with."""
+    return name.startswith("PRICETAG_") and name != "PRICETAG_METER_HOST"
+
+
+def _reason(fields: Message) -> Reason:
+    reason = {"code": str(fields["code"]), "message": str(fields["message"])}
+    return reason | ({"field": str(fields["field"])} if fields.get("field") else {})
