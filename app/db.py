@@ -1,0 +1,141 @@
+"""The connection to PostgreSQL: one engine a process, one transaction an edge."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+from sqlalchemy import make_url, text
+from sqlalchemy.ext.asyncio import (
+    AsyncConnection,
+    AsyncSession,
+    async_sessionmaker,
+    create_async_engine,
+)
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+from app import embedded_postgres
+from app.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+Session = AsyncSession
+"""What services take; they never commit it."""
+
+SERVER_OPTIONS = {
+    "statement_timeout": "60s",
+    "lock_timeout": "10s",
+    "idle_in_transaction_session_timeout": "120s",
+    "timezone": "UTC",
+}
+
+
+def sqlalchemy_url(url: str) -> str:
+    """``postgresql://...`` in any spelling as SQLAlchemy wants it for psycopg 3."""
+    parsed = make_url(url.replace("postgres://", "postgresql://", 1))
+    return parsed.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+
+
+def libpq_url(url: str) -> str:
+    """The same for psycopg itself: no driver in the scheme."""
+    return (
+        make_url(sqlalchemy_url(url))
+        .set(drivername="postgresql")
+        .render_as_string(hide_password=False)
+    )
+
+
+def resolve_database_url(settings: Settings) -> str:
+    """The configured database, else the embedded one, started where it is not running.
+
+    Blocks for as long as PostgreSQL takes to start (under a second; several on the first
+    start). Call it in a thread from running coroutines.
+    """
+    if settings.database_url is not None:
+        return sqlalchemy_url(settings.database_url)
+    return sqlalchemy_url(embedded_postgres.ensure(settings.data_dir))
+
+
+async def keep_database_up(settings: Settings, *, interval_s: float = 1.0) -> None:
+    """Starts the embedded PostgreSQL again whenever it is gone; runs until cancelled.
+
+    Returns at once where a database is configured: that one has its own keeper.
+    """
+    if settings.database_url is not None:
+        return
+    while True:
+        await asyncio.sleep(interval_s)
+        if embedded_postgres.server_pid(settings.data_dir) is None:
+            logger.warning("the embedded PostgreSQL is gone: starting it again")
+            try:
+                await asyncio.to_thread(embedded_postgres.ensure, settings.data_dir)
+            except embedded_postgres.EmbeddedPostgresError:
+                logger.exception("the embedded PostgreSQL does not start; trying again")
+
+
+def connect_args(application_name: str) -> dict[str, Any]:
+    """Arguments of every connection: dead peers are noticed, statements end."""
+    options = " ".join(f"-c {name}={value}" for name, value in SERVER_OPTIONS.items())
+    return {
+        "application_name": application_name,
+        "connect_timeout": 5,
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,
+        "options": options,
+    }
+
+
+class Database:
+    """Engine and sessions of one process.
+
+    Args:
+        url: PostgreSQL URL in any spelling.
+        application_name: Shown in ``pg_stat_activity``.
+        pool_size: Connections kept; twice as many more at a rush.
+    """
+
+    def __init__(self, url: str, *, application_name: str = "pricetag", pool_size: int = 5) -> None:
+        self.url = sqlalchemy_url(url)
+        self.engine = create_async_engine(
+            self.url,
+            poolclass=AsyncAdaptedQueuePool,
+            pool_pre_ping=True,
+            pool_size=pool_size,
+            max_overflow=2 * pool_size,
+            pool_timeout=10,
+            pool_recycle=1800,
+            connect_args=connect_args(application_name),
+        )
+        self.sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+
+    @asynccontextmanager
+    async def session_scope(self) -> AsyncIterator[Session]:
+        """One unit of work: commits once at its end, rolls back on any exception."""
+        async with self.sessions() as session, session.begin():
+            yield session
+
+    async def ping(self) -> None:
+        """Raises when the database does not answer."""
+        async with self.engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def dispose(self) -> None:
+        await self.engine.dispose()
+
+
+async def driver_connection(
+    session: Session,
+) -> psycopg.AsyncConnection[tuple[Any, ...]]:
+    """The psycopg connection under a session, inside the session's own transaction."""
+    connection: AsyncConnection = await session.connection()
+    raw = await connection.get_raw_connection()
+    driver = raw.driver_connection
+    if not isinstance(driver, psycopg.AsyncConnection):
+        raise TypeError(f"expected a psycopg connection, got {type(driver).__name__}")
+    return driver

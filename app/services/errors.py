@@ -1,0 +1,94 @@
+"""What a use case can refuse, each with a code that stays the same for ever."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class PricetagError(Exception):
+    """Base of every refusal that a caller can understand and act upon.
+
+    Attributes:
+        code: Stable, kebab-case identifier; part of the public interface.
+        status: HTTP status that the edge answers with.
+        message: What happened, for a human.
+        field: Dotted path of the input at fault, where there is one.
+    """
+
+    code = "error"
+    status = 500
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+
+    def as_reason(self) -> dict[str, Any]:
+        """The refusal as stored on runs and attempts: ``{code, message, field?}``."""
+        reason: dict[str, Any] = {"code": self.code, "message": self.message}
+        return reason if self.field is None else {**reason, "field": self.field}
+
+
+class NotFoundError(PricetagError):
+    """What was asked for does not exist."""
+
+    code = "not-found"
+    status = 404
+
+
+class InvalidError(PricetagError):
+    """The input is well-formed but cannot be accepted."""
+
+    code = "invalid"
+    status = 422
+
+
+class ConflictError(PricetagError):
+    """The request contradicts the present state."""
+
+    code = "conflict"
+    status = 409
+
+
+class UnauthenticatedError(PricetagError):
+    """No token, or not a valid one."""
+
+    code = "unauthenticated"
+    status = 401
+
+
+class ForbiddenError(PricetagError):
+    """The token's role does not allow this."""
+
+    code = "forbidden"
+    status = 403
+
+
+class AttemptNotFoundError(NotFoundError):
+    """No attempt has this id."""
+
+    code = "attempt-not-found"
+
+
+class RunNotFoundError(NotFoundError):
+    """No run has this id."""
+
+    code = "run-not-found"
+
+
+class RunFinishedError(ConflictError):
+    """The run has reached its final state and cannot be changed any more."""
+
+    code = "run-finished"
+
+
+class PriceTagNotFoundError(NotFoundError):
+    """The run has no price tag, or not in this version."""
+
+    code = "price-tag-not-found"
+
+
+class UnknownGridZoneError(InvalidError):
+    """The configured grid zone is not in the catalog of cited factors."""
+
+    code = "unknown-grid-zone"

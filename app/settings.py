@@ -1,0 +1,141 @@
+"""Configuration of server and worker: ``PRICETAG_*`` variables, then ``pricetag.toml``."""
+
+from __future__ import annotations
+
+import os
+from decimal import Decimal
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import AliasChoices, Field, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+POSTGRES_SCHEMES = ("postgresql://", "postgres://", "postgresql+psycopg://")
+
+
+def config_file() -> Path:
+    """The file that ``PRICETAG_CONFIG`` names, else ``pricetag.toml`` here."""
+    named = os.environ.get("PRICETAG_CONFIG")
+    if not named:
+        return Path("pricetag.toml")
+    path = Path(named).expanduser()
+    if not path.is_file():
+        raise ValueError(f"PRICETAG_CONFIG names {path}, which is not a file")
+    return path
+
+
+def default_data_dir() -> Path:
+    base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(base).expanduser() / "pricetag"
+
+
+class Settings(BaseSettings):
+    """Every setting, with its unit in its name.
+
+    A key of the file that no setting has is an error, so that a misspelt one is seen;
+    the table ``[client]`` is the command line's own.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="PRICETAG_", extra="forbid", validate_default=False, env_ignore_empty=True
+    )
+
+    database_url: str | None = None  # None: the embedded PostgreSQL under data_dir
+    data_dir: Path = Field(default_factory=default_data_dir)
+    artifacts_dir: Path | None = None
+    data_roots: Annotated[list[Path], NoDecode] = []
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    max_body_bytes: Annotated[int, Field(gt=0)] = 1_000_000
+
+    lease_s: Annotated[float, Field(gt=0)] = 900.0
+    lease_renew_s: Annotated[float, Field(gt=0)] = 10.0
+    heartbeat_timeout_s: Annotated[float, Field(gt=0)] = 600.0  # a silent child is hung
+    stop_grace_s: Annotated[float, Field(ge=0)] = 30.0  # from "stop" to SIGKILL
+    sweep_s: Annotated[float, Field(gt=0)] = 15.0
+    node_name: str | None = None
+    allow_commands_pools: Annotated[list[str], NoDecode] = []
+
+    pue: Annotated[float, Field(ge=1.0, le=10.0)] | None = None
+    grid_zone: str | None = None
+    grid_g_per_kwh: Annotated[float, Field(ge=0.0, le=5000.0)] | None = None
+    grid_year: Annotated[int, Field(ge=1990, le=2100)] | None = None
+    grid_source: str | None = None
+    electricity_per_kwh: Annotated[Decimal, Field(ge=0)] | None = Field(
+        default=None,
+        validation_alias=AliasChoices(
+            "PRICETAG_ELECTRICITY_PER_KWH", "PRICETAG_TARIFF", "electricity_per_kwh", "tariff"
+        ),
+    )
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "USD"
+
+    client: dict[str, Any] = {}
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgres_only(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(POSTGRES_SCHEMES):
+            raise ValueError("must be a postgresql:// URL")
+        return value
+
+    @field_validator("data_roots", mode="before")
+    @classmethod
+    def _split_paths(cls, value: Any) -> Any:
+        return [p for p in value.split(os.pathsep) if p] if isinstance(value, str) else value
+
+    @field_validator("allow_commands_pools", mode="before")
+    @classmethod
+    def _split_names(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return [name.strip() for name in value.split(",") if name.strip()]
+        return value
+
+    @field_validator("data_dir", "artifacts_dir")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().absolute()
+
+    @field_validator("data_roots")
+    @classmethod
+    def _absolute_roots(cls, value: list[Path]) -> list[Path]:
+        return [path.expanduser().absolute() for path in value]
+
+    @model_validator(mode="after")
+    def _one_grid(self) -> Self:
+        if self.grid_zone is not None and self.grid_g_per_kwh is not None:
+            raise ValueError("set grid_zone or grid_g_per_kwh, not both")
+        if self.grid_g_per_kwh is None and (self.grid_year or self.grid_source):
+            raise ValueError("grid_year and grid_source describe grid_g_per_kwh: set that too")
+        if self.lease_renew_s * 3 > self.lease_s:
+            raise ValueError("lease_s must be at least three times lease_renew_s")
+        return self
+
+    @property
+    def artifacts_root(self) -> Path:
+        """Where artifacts lie, in ``<run_id>/<attempt>/...``."""
+        return self.artifacts_dir or self.data_dir / "artifacts"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_file())
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The settings of this process, read once; ``get_settings.cache_clear()`` reads anew."""
+    return Settings()
