@@ -1,56 +1,177 @@
-"""From readings to energy: the counter first, the integral where the counter fails."""
+"""From readings to energy: the counter first, the integral where the counter fails.
+
+How each step between two readings is booked stands in :mod:`pricetag.accounting.booking`.
+Here the booked steps become cumulative curves, so that the energy of any window is a
+difference of two points on them: windows that adjoin add up, and none is negative.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
+from pricetag.accounting.booking import (
+    COUNTER_FROZEN,
+    GAP,
+    LOST,
+    Booking,
+    Evidence,
+    book,
+    integral_delta,
+    source_of,
+)
 from pricetag.accounting.quantity import Source
+from pricetag.accounting.reading import Method, Reading
+from pricetag.accounting.window import WindowEnergy
 
-Method = Literal["counter", "integrated", "modelled"]
+__all__ = ["EnergyLedger", "Method", "Reading", "WindowEnergy", "window_energy"]
 
+DIVERGENCE_MIN_S = 10.0
+"""Shorter windows are dominated by the edges of the counter's ticks."""
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What the meter said about one component at one moment.
+DIVERGENCE_RATIO = 0.1
+"""Counter and integral further apart than this are reported."""
 
-    Attributes:
-        t_s: Monotonic seconds since the meter opened.
-        counter_j: Cumulative energy by the hardware counter, None when not read.
-        integrated_j: Cumulative energy by integration of power (or of the model).
-        power_w: Power at that moment.
-        flags: What was remarkable; ``lost`` means that the component could not be read.
-    """
+EDGE_TOLERANCE_S = 1e-3
+"""A window's edge nearer than this to a reading counts as having been read."""
 
-    t_s: float
-    counter_j: float | None
-    integrated_j: float | None
-    power_w: float | None
-    flags: tuple[str, ...] = ()
+MAX_GAP_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class WindowEnergy:
-    """The energy of one component over ``[start_s, end_s]``.
+class _Curves:
+    """Cumulative figures at the readings' times; entry ``i`` is at reading ``i``."""
 
-    Attributes:
-        start_s: Start of the window.
-        end_s: End of the window.
-        energy_j: What was metered; None when nothing was.
-        energy_by_source_j: The same, by evidence.
-        covered_s: For how long it was metered.
-        flags: What was remarkable.
-        reason: Why the energy is unknown.
+    energy_j: dict[Evidence, array[float]]
+    covered_s: dict[Evidence, array[float]]
+    both_counter_j: array[float]
+    both_integral_j: array[float]
+    both_s: array[float]
+
+
+class EnergyLedger:
+    """The readings of one component, settled once; any window then costs O(log n).
+
+    Args:
+        readings: In the order in which they were taken.
+        method: Which evidence the component offers.
+        max_gap_s: Longest step, in s, that an integral is trusted over.
     """
 
-    start_s: float
-    end_s: float
-    energy_j: float | None
-    energy_by_source_j: Mapping[Source, float]
-    covered_s: float
-    flags: tuple[str, ...] = ()
-    reason: str | None = None
+    def __init__(
+        self,
+        readings: Sequence[Reading],
+        method: Method = "counter",
+        *,
+        max_gap_s: float = MAX_GAP_S,
+    ) -> None:
+        booking = book(readings, method=method, max_gap_s=max_gap_s)
+        self._method: Method = method
+        self._times = array("d", (reading.t_s for reading in booking.readings))
+        self._evidence = booking.evidence
+        self._flags = booking.flags
+        self._curves = _accumulate(booking, max_gap_s)
+
+    def window(self, start_s: float, end_s: float) -> WindowEnergy:
+        """The energy used in ``[start_s, end_s]`` (seconds on the readings' clock).
+
+        Raises:
+            ValueError: If the window ends before it starts or an edge is not finite.
+        """
+        if not (math.isfinite(start_s) and math.isfinite(end_s) and start_s <= end_s):
+            raise ValueError(f"a window must end after it starts: [{start_s}, {end_s}] s")
+        by_source, covered_s = self._settle(start_s, end_s)
+        flags = self._flags_in(start_s, end_s, covered_s)
+        known = bool(by_source)
+        return WindowEnergy(
+            start_s=start_s,
+            end_s=end_s,
+            energy_j=sum(by_source.values()) if known else None,
+            energy_by_source_j=by_source,
+            covered_s=covered_s,
+            flags=flags,
+            reason=None if known else self._why_unknown(start_s, end_s, flags),
+        )
+
+    def windows(self, edges: Iterable[tuple[float, float]]) -> list[WindowEnergy]:
+        """The energy of many windows ``(start_s, end_s)``."""
+        return [self.window(start_s, end_s) for start_s, end_s in edges]
+
+    def _settle(self, start_s: float, end_s: float) -> tuple[dict[Source, float], float]:
+        by_source: dict[Source, float] = {}
+        total_s = 0.0
+        for evidence, curve in self._curves.energy_j.items():
+            energy_j = self._between(curve, start_s, end_s)
+            covered_s = self._between(self._curves.covered_s[evidence], start_s, end_s)
+            if covered_s > 0 or energy_j > 0:
+                source = source_of(evidence, self._method)
+                by_source[source] = energy_j
+                total_s += covered_s
+        return by_source, min(total_s, end_s - start_s)
+
+    def _between(self, curve: array[float], start_s: float, end_s: float) -> float:
+        return max(self._at(curve, end_s) - self._at(curve, start_s), 0.0)
+
+    def _at(self, curve: array[float], t_s: float) -> float:
+        """A cumulative curve at any time: flat outside the readings, straight between them."""
+        after = bisect_right(self._times, t_s)
+        if after == 0:
+            return 0.0
+        if after == len(self._times):
+            return curve[-1]
+        here_s, next_s = self._times[after - 1], self._times[after]
+        share = (t_s - here_s) / (next_s - here_s)
+        return curve[after - 1] + (curve[after] - curve[after - 1]) * share
+
+    def _steps_in(self, start_s: float, end_s: float) -> tuple[int, int]:
+        """Half-open range of the steps that share time with a window."""
+        first = max(bisect_right(self._times, start_s) - 1, 0)
+        last = min(bisect_left(self._times, end_s), len(self._evidence))
+        return first, max(first, last)
+
+    def _flags_in(self, start_s: float, end_s: float, covered_s: float) -> tuple[str, ...]:
+        first, last = self._steps_in(start_s, end_s)
+        flags = {
+            name
+            for name, steps in self._flags.items()
+            if bisect_left(steps, last) > bisect_left(steps, first)
+        }
+        if self._interpolated(start_s) or self._interpolated(end_s):
+            flags.add("edge_interpolated")
+        if self._diverges(start_s, end_s):
+            flags.add("counter_integral_divergence")
+        if end_s - start_s - covered_s > EDGE_TOLERANCE_S:
+            flags.add("partly_covered" if covered_s > 0 else "not_covered")
+        return tuple(sorted(flags))
+
+    def _interpolated(self, t_s: float) -> bool:
+        after = bisect_right(self._times, t_s)
+        if after in (0, len(self._times)) or self._evidence[after - 1] == "none":
+            return False
+        nearest_s = min(t_s - self._times[after - 1], self._times[after] - t_s)
+        return nearest_s > EDGE_TOLERANCE_S
+
+    def _diverges(self, start_s: float, end_s: float) -> bool:
+        curves = self._curves
+        if self._between(curves.both_s, start_s, end_s) < DIVERGENCE_MIN_S:
+            return False
+        counter_j = self._between(curves.both_counter_j, start_s, end_s)
+        integral_j = self._between(curves.both_integral_j, start_s, end_s)
+        return abs(counter_j - integral_j) > DIVERGENCE_RATIO * max(counter_j, integral_j)
+
+    def _why_unknown(self, start_s: float, end_s: float, flags: tuple[str, ...]) -> str:
+        if not self._times:
+            return "the component was never read"
+        if end_s <= self._times[0] or start_s >= self._times[-1]:
+            return "no reading falls into the window"
+        if LOST in flags:
+            return "the component was lost"
+        if GAP in flags:
+            return "the readings are too far apart to integrate"
+        return "the window holds no time"
 
 
 def window_energy(
@@ -59,7 +180,54 @@ def window_energy(
     start_s: float,
     end_s: float,
     method: Method = "counter",
-    max_gap_s: float = 5.0,
+    max_gap_s: float = MAX_GAP_S,
 ) -> WindowEnergy:
-    """The energy of one component over a window."""
-    raise NotImplementedError
+    """The energy of one component over one window, in time linear in the readings.
+
+    Args:
+        readings: Of one component, in the order in which they were taken.
+        start_s: Start of the window, on the readings' clock.
+        end_s: End of the window.
+        method: Which evidence the component offers.
+        max_gap_s: Longest step, in s, that an integral is trusted over.
+
+    Returns:
+        What was metered; for many windows over the same readings use :class:`EnergyLedger`.
+
+    Raises:
+        ValueError: If the window ends before it starts.
+    """
+    return EnergyLedger(readings, method, max_gap_s=max_gap_s).window(start_s, end_s)
+
+
+def _accumulate(booking: Booking, max_gap_s: float) -> _Curves:
+    count = len(booking.readings)
+    curves = _Curves(
+        {"counter": _zeros(count), "integral": _zeros(count)},
+        {"counter": _zeros(count), "integral": _zeros(count)},
+        _zeros(count),
+        _zeros(count),
+        _zeros(count),
+    )
+    frozen = set(booking.flags.get(COUNTER_FROZEN, ()))
+    for step, evidence in enumerate(booking.evidence):
+        before, after = booking.readings[step], booking.readings[step + 1]
+        duration_s = after.t_s - before.t_s
+        for kind, curve in curves.energy_j.items():
+            _carry(curve, step, booking.energy_j[step] if kind == evidence else 0.0)
+            _carry(curves.covered_s[kind], step, duration_s if kind == evidence else 0.0)
+        integral_j = integral_delta(before, after)
+        comparable = evidence == "counter" and step not in frozen and duration_s <= max_gap_s
+        counted = comparable and integral_j is not None
+        _carry(curves.both_s, step, duration_s if counted else 0.0)
+        _carry(curves.both_counter_j, step, booking.energy_j[step] if counted else 0.0)
+        _carry(curves.both_integral_j, step, integral_j if counted and integral_j else 0.0)
+    return curves
+
+
+def _zeros(count: int) -> array[float]:
+    return array("d", bytes(8 * count))
+
+
+def _carry(curve: array[float], step: int, amount: float) -> None:
+    curve[step + 1] = curve[step] + amount

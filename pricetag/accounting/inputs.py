@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pricetag.accounting.energy import Method, WindowEnergy
 from pricetag.accounting.quantity import Source
+from pricetag.accounting.reading import Method
+from pricetag.accounting.window import WindowEnergy
 
 ComponentKind = Literal["gpu", "cpu", "ram", "host"]
 

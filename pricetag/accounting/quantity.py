@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Source = Literal["counter", "integrated", "modelled", "estimated", "assumed"]
 
@@ -58,6 +58,19 @@ class Quantity:
     def exact(cls, value: float, unit: str, source: Source) -> Quantity:
         """A figure without spread, such as a count."""
         return cls(value, value, value, unit, source)
+
+    def as_dict(self) -> dict[str, Any]:
+        """``{value, low, high, unit, source}``, and ``reason`` when there is one."""
+        wire: dict[str, Any] = {
+            "value": self.value,
+            "low": self.low,
+            "high": self.high,
+            "unit": self.unit,
+            "source": self.source,
+        }
+        if self.reason is not None:
+            wire["reason"] = self.reason
+        return wire
 
 
 def weakest(*sources: Source) -> Source:

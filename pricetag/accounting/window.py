@@ -1,0 +1,36 @@
+"""The energy of one component over one stretch of time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pricetag.accounting.quantity import Source
+
+
+@dataclass(frozen=True, slots=True)
+class WindowEnergy:
+    """The energy of one component over ``[start_s, end_s]``.
+
+    Attributes:
+        start_s: Start of the window.
+        end_s: End of the window.
+        energy_j: What was metered; None when nothing was.
+        energy_by_source_j: The same, by evidence.
+        covered_s: For how long it was metered.
+        flags: What was remarkable, sorted.
+        reason: Why the energy is unknown.
+    """
+
+    start_s: float
+    end_s: float
+    energy_j: float | None
+    energy_by_source_j: Mapping[Source, float]
+    covered_s: float
+    flags: tuple[str, ...] = ()
+    reason: str | None = None
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the window."""
+        return self.end_s - self.start_s
