@@ -1,0 +1,152 @@
+"""Every error leaves the server as `application/problem+json`."""
+
+from __future__ import annotations
+
+import http
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from app.repositories.outage import OUTAGES
+from app.schemas.common import FieldProblem, Problem
+from app.services.errors import PricetagError
+
+log = logging.getLogger("pricetag.server")
+
+RETRY_AFTER_S = 5
+
+HTTP_CODES = {
+    400: "bad-request",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "body-too-large",
+    415: "unsupported-media-type",
+}
+
+
+class ProblemResponse(JSONResponse):
+    media_type = "application/problem+json"
+
+
+def problem(
+    status: int,
+    code: str,
+    detail: str,
+    errors: Iterable[FieldProblem] = (),
+    headers: Mapping[str, str] | None = None,
+) -> ProblemResponse:
+    """Renders one error."""
+    body = Problem(
+        type=f"urn:pricetag:problem:{code}",
+        title=code.replace("-", " ").capitalize(),
+        status=status,
+        detail=printable(detail),
+        code=code,
+        errors=list(errors),
+    )
+    return ProblemResponse(body.model_dump(mode="json"), status_code=status, headers=headers)
+
+
+def printable(text: str) -> str:
+    """Text that can be encoded: what a client sent may hold lone surrogates."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def field_path(location: Sequence[int | str]) -> str | None:
+    """`('body', 'stages', 0, 'kind')` as `stages.0.kind`; None for the whole body."""
+    parts = [str(part) for part in location]
+    if parts and parts[0] in {"body", "query", "path", "header", "cookie"}:
+        parts = parts[1:]
+    return printable(".".join(parts)) or None
+
+
+def hint_of(error: Mapping[str, Any]) -> str | None:
+    """What would have been accepted, where the validator can tell."""
+    context: Mapping[str, Any] = error.get("ctx") or {}
+    if "expected" in context:
+        return f"expected {context['expected']}"
+    if error.get("type") == "extra_forbidden":
+        return "leave it out, or check its spelling"
+    return None
+
+
+def field_problems(errors: Iterable[Mapping[str, Any]]) -> list[FieldProblem]:
+    """Pydantic's errors, without the input they quote."""
+    return [
+        FieldProblem(
+            field=field_path(error.get("loc", ())),
+            message=printable(str(error.get("msg", "invalid"))),
+            hint=hint_of(error),
+        )
+        for error in errors
+    ]
+
+
+def summary(problems: Sequence[FieldProblem]) -> str:
+    """The first field's complaint as a sentence, and how many more there are."""
+    if not problems:
+        return "The request is invalid."
+    first = problems[0]
+    text = f"{first.field}: {first.message}" if first.field else first.message
+    more = len(problems) - 1
+    return f"{text} (and {more} more)" if more else text
+
+
+async def domain_error(request: Request, error: Exception) -> ProblemResponse:
+    assert isinstance(error, PricetagError)
+    several: Sequence[FieldProblem] = getattr(error, "errors", ())
+    if not several and error.field:
+        several = [FieldProblem(field=error.field, message=error.message)]
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if error.status == 503 else {}
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return problem(error.status, error.code, error.message, several, headers)
+
+
+async def validation_error(request: Request, error: Exception) -> ProblemResponse:
+    assert isinstance(error, RequestValidationError)
+    problems = field_problems(error.errors())
+    return problem(422, "invalid-request", summary(problems), problems)
+
+
+async def http_error(request: Request, error: Exception) -> ProblemResponse:
+    assert isinstance(error, HTTPException)
+    code = HTTP_CODES.get(error.status_code, "http-error")
+    phrase = http.HTTPStatus(error.status_code).phrase
+    detail = error.detail or phrase
+    if error.status_code in {404, 405} and error.detail == phrase:
+        detail = f"{phrase}: {request.method} {request.url.path}"
+    return problem(error.status_code, code, detail, headers=error.headers)
+
+
+async def outage(request: Request, error: Exception) -> ProblemResponse:
+    log.warning("database away: %s %s: %s", request.method, request.url.path, error)
+    return problem(
+        503,
+        "database-away",
+        "The database cannot be reached. Nothing was changed; try again shortly.",
+        headers={"Retry-After": str(RETRY_AFTER_S)},
+    )
+
+
+async def unexpected(request: Request, error: Exception) -> ProblemResponse:
+    return problem(
+        500, "internal-error", "The server failed on this request; its log has the traceback."
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Registers the handlers."""
+    app.add_exception_handler(PricetagError, domain_error)
+    app.add_exception_handler(RequestValidationError, validation_error)
+    app.add_exception_handler(HTTPException, http_error)
+    for kind in OUTAGES:
+        app.add_exception_handler(kind, outage)
+    app.add_exception_handler(Exception, unexpected)

@@ -1,0 +1,65 @@
+"""SQL of reports, and of the price tags they are drawn from."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.repositories.runs import RunFilter, conditions
+from models import Experiment, PriceTag, Project, Report, Run
+
+
+async def add(session: AsyncSession, report: Report) -> None:
+    session.add(report)
+    await session.flush()
+
+
+async def get(session: AsyncSession, report_id: uuid.UUID) -> Report | None:
+    return await session.get(Report, report_id)
+
+
+async def list_reports(session: AsyncSession, limit: int) -> Sequence[Any]:
+    """The newest reports, without what they are drawn from."""
+    query = (
+        select(Report.id, Report.title, Report.profile, Report.created_at, Report.content_sha256)
+        .order_by(Report.created_at.desc(), Report.id)
+        .limit(limit)
+    )
+    return (await session.execute(query)).all()
+
+
+async def newest_price_tags(
+    session: AsyncSession, run_ids: Sequence[uuid.UUID]
+) -> dict[uuid.UUID, dict[str, Any]]:
+    """The newest price tag of each run that has one, by run."""
+    query = (
+        select(PriceTag.run_id, PriceTag.content)
+        .where(PriceTag.run_id.in_(run_ids))
+        .distinct(PriceTag.run_id)
+        .order_by(PriceTag.run_id, PriceTag.version.desc())
+    )
+    return {row[0]: row[1] for row in (await session.execute(query)).all()}
+
+
+async def matching_runs(
+    session: AsyncSession, chosen: RunFilter, limit: int
+) -> Sequence[uuid.UUID]:
+    """Ids of the runs a filter selects, oldest first."""
+    query = (
+        select(Run.id)
+        .join(Project, Project.id == Run.project_id)
+        .join(Experiment, Experiment.id == Run.experiment_id)
+        .where(*conditions(chosen))
+        .order_by(Run.created_at, Run.id)
+        .limit(limit)
+    )
+    return (await session.execute(query)).scalars().all()
+
+
+async def existing_runs(session: AsyncSession, run_ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
+    query = select(Run.id).where(Run.id.in_(run_ids))
+    return set((await session.execute(query)).scalars().all())

@@ -1,0 +1,213 @@
+"""SQL of runs: one query for a page of them, with project, experiment and headline."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    DateTime,
+    Float,
+    Select,
+    cast,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+    true,
+    tuple_,
+)
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import defer
+
+from models import Attempt, Experiment, IdempotencyKey, PriceTag, Project, Run, Stage
+
+HEADLINE_QUANTITIES = ("it_energy_kwh", "facility_energy_kwh", "co2e_kg", "duration_s")
+
+
+@dataclass(frozen=True)
+class RunFilter:
+    """Which runs; every condition given must hold."""
+
+    project: str | None = None
+    experiment: str | None = None
+    tags: Sequence[str] = field(default_factory=tuple)
+    statuses: Sequence[str] = field(default_factory=tuple)
+    kind: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """A run with the names and figures that stand beside it in a list."""
+
+    run: Run
+    project: str
+    experiment: str
+    headline: dict[str, Any] | None
+
+
+def _select_rows() -> Select[Any]:
+    newest = (
+        select(
+            PriceTag.version.label("version"),
+            *(
+                cast(PriceTag.content[name]["value"].astext, Float).label(name)
+                for name in HEADLINE_QUANTITIES
+            ),
+        )
+        .where(PriceTag.run_id == Run.id)
+        .order_by(PriceTag.version.desc())
+        .limit(1)
+        .lateral("newest")
+    )
+    return (
+        select(
+            Run,
+            Project.name.label("project"),
+            Experiment.name.label("experiment"),
+            *(newest.c[name] for name in ("version", *HEADLINE_QUANTITIES)),
+        )
+        .join(Project, Project.id == Run.project_id)
+        .join(Experiment, Experiment.id == Run.experiment_id)
+        .outerjoin(newest, true())
+    )
+
+
+def _row(row: Any) -> RunRow:
+    headline = {name: getattr(row, name) for name in ("version", *HEADLINE_QUANTITIES)}
+    return RunRow(
+        run=row.Run,
+        project=row.project,
+        experiment=row.experiment,
+        headline=headline if row.version is not None else None,
+    )
+
+
+def conditions(chosen: RunFilter) -> list[ColumnElement[bool]]:
+    """The filter as SQL; projects and experiments must be joined."""
+    found: list[ColumnElement[bool]] = []
+    if chosen.project is not None:
+        found.append(Project.name == chosen.project)
+    if chosen.experiment is not None:
+        found.append(Experiment.name == chosen.experiment)
+    if chosen.tags:
+        found.append(Run.tags.contains(list(chosen.tags)))
+    if chosen.statuses:
+        found.append(Run.status.in_(chosen.statuses))
+    if chosen.kind is not None:
+        stage_kinds = func.string_to_array(Run.kind, "+")
+        found.append(or_(Run.kind == chosen.kind, literal(chosen.kind) == func.any(stage_kinds)))
+    if chosen.created_after is not None:
+        found.append(Run.created_at > chosen.created_after)
+    if chosen.created_before is not None:
+        found.append(Run.created_at < chosen.created_before)
+    return found
+
+
+def _sort_key(name: str) -> ColumnElement[Any]:
+    if name == "name":
+        return Run.name.expression
+    if name == "finished_at":
+        # A run that is not finished sorts as the last to finish.
+        return func.coalesce(Run.finished_at, cast(literal("infinity"), DateTime(timezone=True)))
+    return Run.created_at.expression
+
+
+async def list_runs(
+    session: AsyncSession,
+    chosen: RunFilter,
+    *,
+    sort: str,
+    after: tuple[str, uuid.UUID] | None,
+    limit: int,
+) -> list[RunRow]:
+    """A page of runs in one query.
+
+    Args:
+        session: Database session.
+        chosen: Which runs.
+        sort: `created_at`, `finished_at` or `name`, with `-` before it for descending.
+        after: Sort value (as text) and id of the last run of the page before.
+        limit: Most runs to return.
+    """
+    key = _sort_key(sort.removeprefix("-"))
+    descending = sort.startswith("-")
+    query = _select_rows().options(defer(Run.recipe)).where(*conditions(chosen))
+    if after is not None:
+        here = tuple_(key, Run.id)
+        there = tuple_(cast(literal(after[0]), key.type), literal(after[1], Run.id.type))
+        query = query.where(here < there if descending else here > there)
+    order = (key.desc(), Run.id.desc()) if descending else (key, Run.id)
+    rows = (await session.execute(query.order_by(*order).limit(limit))).all()
+    return [_row(row) for row in rows]
+
+
+async def get_row(session: AsyncSession, run_id: uuid.UUID) -> RunRow | None:
+    row = (await session.execute(_select_rows().where(Run.id == run_id))).one_or_none()
+    return _row(row) if row is not None else None
+
+
+async def get_status(session: AsyncSession, run_id: uuid.UUID) -> str | None:
+    query = select(Run.status).where(Run.id == run_id)
+    return (await session.execute(query)).scalar_one_or_none()
+
+
+async def lock(session: AsyncSession, run_id: uuid.UUID) -> Run | None:
+    """The run, locked until the end of the transaction."""
+    query = select(Run).where(Run.id == run_id).with_for_update()
+    return (await session.execute(query)).scalar_one_or_none()
+
+
+async def add(session: AsyncSession, run: Run) -> None:
+    session.add(run)
+    await session.flush()
+
+
+async def attempts(session: AsyncSession, run_id: uuid.UUID) -> Sequence[Attempt]:
+    query = select(Attempt).where(Attempt.run_id == run_id).order_by(Attempt.number)
+    return (await session.execute(query)).scalars().all()
+
+
+async def stages(session: AsyncSession, run_id: uuid.UUID) -> Sequence[Stage]:
+    """Stages of all attempts of the run, in order."""
+    query = (
+        select(Stage)
+        .join(Attempt, Attempt.id == Stage.attempt_id)
+        .where(Attempt.run_id == run_id)
+        .order_by(Attempt.number, Stage.index)
+    )
+    return (await session.execute(query)).scalars().all()
+
+
+async def find_key(session: AsyncSession, token_id: uuid.UUID, key: str) -> IdempotencyKey | None:
+    return await session.get(IdempotencyKey, (token_id, key))
+
+
+async def claim_key(session: AsyncSession, entry: IdempotencyKey) -> bool:
+    """Whether this request is the first with the key; waits for one that is under way."""
+    statement = (
+        insert(IdempotencyKey)
+        .values(
+            token_id=entry.token_id,
+            key=entry.key,
+            body_sha256=entry.body_sha256,
+            run_id=entry.run_id,
+        )
+        .on_conflict_do_nothing()
+        .returning(IdempotencyKey.run_id)
+    )
+    return (await session.execute(statement)).first() is not None
+
+
+async def migration_revision(session: AsyncSession) -> str | None:
+    """The revision the database is at; also the cheapest proof that it answers."""
+    query = text("select version_num from alembic_version")
+    return (await session.execute(query)).scalar_one_or_none()

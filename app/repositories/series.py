@@ -1,0 +1,69 @@
+"""SQL of metrics, log lines and artifacts: read attempt by attempt along the primary key."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import TypeVar
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from models import Artifact, Attempt, LogLine, Metric
+
+Line = TypeVar("Line", LogLine, Metric)
+
+Position = tuple[int, int]
+"""Attempt number and journal sequence number."""
+
+
+async def lines(
+    session: AsyncSession,
+    table: type[Line],
+    attempts: Sequence[Attempt],
+    *,
+    after: Position | None,
+    limit: int,
+    **equal: str,
+) -> list[tuple[int, Line]]:
+    """Lines of a run past a position, each with the number of its attempt.
+
+    Args:
+        session: Database session.
+        table: `LogLine` or `Metric`.
+        attempts: The attempts of the run, by number.
+        after: Where the page before ended.
+        limit: Most lines to return.
+        **equal: Columns that must equal a text.
+    """
+    number, seq = after or (0, -1)
+    found: list[tuple[int, Line]] = []
+    for attempt in attempts:
+        if attempt.number < number or len(found) >= limit:
+            continue
+        start = seq if attempt.number == number else -1
+        query = (
+            select(table)
+            .where(table.attempt_id == attempt.id, table.seq > start)
+            .filter_by(**equal)
+            .order_by(table.seq)
+            .limit(limit - len(found))
+        )
+        rows = (await session.execute(query)).scalars().all()
+        found.extend((attempt.number, row) for row in rows)
+    return found
+
+
+async def artifacts(
+    session: AsyncSession, run_id: uuid.UUID, artifact_id: uuid.UUID | None = None
+) -> list[tuple[Attempt, Artifact]]:
+    """Artifacts of a run with the attempt that wrote each; of one id only, if given."""
+    query = (
+        select(Attempt, Artifact)
+        .join(Artifact, Artifact.attempt_id == Attempt.id)
+        .where(Attempt.run_id == run_id)
+        .order_by(Attempt.number, Artifact.created_at, Artifact.path)
+    )
+    if artifact_id is not None:
+        query = query.where(Artifact.id == artifact_id)
+    return [(row[0], row[1]) for row in (await session.execute(query)).all()]

@@ -1,0 +1,70 @@
+"""What several wire types share: the strict base, problems, cursors, quantities."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+NAME_PATTERN = r"^[^\x00-\x1f\x7f]+$"
+
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=NAME_PATTERN)]
+"""A name people read: one line, no control characters."""
+
+Role = Literal["viewer", "member", "admin"]
+RunStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+AttemptStatus = Literal["running", "succeeded", "failed", "cancelled", "interrupted", "lost"]
+
+
+class Request(BaseModel):
+    """What a client sends: a field that is not known is refused by name."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Wire(BaseModel):
+    """What the server answers."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class FieldProblem(Wire):
+    """One field that was refused."""
+
+    field: str | None = Field(description="Path of the field, such as `recipe.stages.0.kind`.")
+    message: str
+    hint: str | None = Field(default=None, description="What would have been accepted.")
+
+
+class Problem(Wire):
+    """An error, as RFC 9457 describes it (`application/problem+json`)."""
+
+    type: str = Field(examples=["urn:pricetag:problem:run-not-found"])
+    title: str = Field(examples=["Run not found"])
+    status: int = Field(examples=[404], ge=400, le=599)
+    detail: str = Field(examples=["There is no run 6f0c..."])
+    code: str = Field(examples=["run-not-found"], description="Stable; meant for programs.")
+    errors: list[FieldProblem] = Field(default_factory=list)
+
+
+class Reason(Wire):
+    """Why something stands as it does."""
+
+    model_config = ConfigDict(extra="allow", from_attributes=True)
+
+    code: str
+    message: str
+    field: str | None = None
+
+
+class Quantity(Wire):
+    """A figure with its 95% interval and the weakest evidence that entered it."""
+
+    model_config = ConfigDict(extra="allow", from_attributes=True)
+
+    value: float | None = Field(description="null when unknown; `reason` says why.")
+    low: float | None
+    high: float | None
+    unit: str
+    source: Literal["counter", "integrated", "modelled", "estimated", "assumed"] | None
+    reason: str | None = None

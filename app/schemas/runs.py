@@ -1,0 +1,108 @@
+"""Runs on the wire: what is listed, what is shown, what a post answers."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import Field
+
+from app.schemas.common import AttemptStatus, Reason, RunStatus, Wire
+
+RUN_SORTS = ("-created_at", "created_at", "-finished_at", "finished_at", "name", "-name")
+RunSort = Literal["-created_at", "created_at", "-finished_at", "finished_at", "name", "-name"]
+
+
+class RunResources(Wire):
+    gpus: int = Field(ge=0)
+    pool: str
+
+
+class Headline(Wire):
+    """The figures of the newest price tag that a list shows."""
+
+    version: int
+    it_energy_kwh: float | None
+    facility_energy_kwh: float | None
+    co2e_kg: float | None
+    duration_s: float | None
+
+
+class RunSummary(Wire):
+    """A run as lists show it."""
+
+    id: uuid.UUID
+    project: str
+    experiment: str
+    name: str
+    tags: list[str]
+    kind: str = Field(examples=["train+quantize+measure"])
+    resources: RunResources
+    priority: int
+    not_before: datetime | None
+    status: RunStatus
+    status_reason: Reason | None = Field(description="Why the run stands as it does.")
+    progress: dict[str, Any] | None = Field(
+        description="The running stage: done, total, unit, power_w, energy_kwh, eta_s."
+    )
+    cancel_requested_at: datetime | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    price_tag: Headline | None = Field(description="null until one is issued.")
+
+
+class StageRead(Wire):
+    key: str
+    index: int
+    parent_key: str | None
+    recipe_index: int | None = Field(description="Its place in the recipe's list of stages.")
+    kind: str
+    name: str
+    status: str = Field(examples=["succeeded"])
+    start_s: float = Field(description="Seconds since the attempt's meter opened.")
+    end_s: float | None
+    flops: dict[str, Any] | None
+
+
+class AttemptRead(Wire):
+    """One execution of a run by one worker."""
+
+    number: int
+    status: AttemptStatus
+    reason: Reason | None
+    node: str
+    devices: list[Any]
+    started_at: datetime
+    ended_at: datetime | None
+    duration_s: float | None
+    stages: list[StageRead]
+
+
+class RunRead(RunSummary):
+    """A run with its recipe and every attempt."""
+
+    recipe: dict[str, Any]
+    max_attempts: int
+    created_by: uuid.UUID | None = Field(description="The token that posted it.")
+    attempts: list[AttemptRead]
+
+
+class RunAccepted(Wire):
+    """The answer to a posted run, and to a cancellation."""
+
+    id: uuid.UUID
+    status: RunStatus
+    name: str
+    project: str
+    experiment: str
+    kind: str
+    created_at: datetime
+    cancel_requested_at: datetime | None = None
+    url: str = Field(examples=["/v1/runs/6f0c0d0e-0000-4000-8000-000000000000"])
+
+
+class RunPage(Wire):
+    items: list[RunSummary]
+    next_cursor: str | None = Field(description="Pass as `cursor` for the next page.")

@@ -1,0 +1,105 @@
+"""What a run leaves behind while it runs: power, metrics, logs, artifacts, events."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from pydantic import Field
+
+from app.schemas.common import Wire
+
+
+class PowerSeries(Wire):
+    """Power of one component over one attempt, as parallel arrays.
+
+    Each point covers `[t_s, t_s + duration_s]` and bears the energy metered in it, so the
+    points of a series add up to the same energy however coarse it is. `mean_w` is that
+    energy over the metered time; `min_w` and `max_w` keep the extremes.
+    """
+
+    component: str = Field(examples=["gpu:GPU-6f0c"])
+    kind: str | None = Field(examples=["gpu"])
+    name: str | None
+    downsampled: bool
+    energy_kwh: float | None = Field(description="Over all points; null if nothing is known.")
+    t_s: list[float] = Field(description="Seconds since the attempt's meter opened.")
+    duration_s: list[float]
+    mean_w: list[float | None]
+    min_w: list[float | None]
+    max_w: list[float | None]
+    energy_kwh_points: list[float | None] = Field(description="Energy of each point.")
+
+
+class AttemptPower(Wire):
+    attempt: int
+    status: str
+    started_at: datetime
+    series: list[PowerSeries]
+
+
+class RunPower(Wire):
+    run_id: uuid.UUID
+    attempts: list[AttemptPower]
+
+
+class MetricRead(Wire):
+    attempt: int
+    seq: int
+    at: datetime
+    stage: str | None
+    name: str
+    value: float | None
+    unit: str | None
+    split: str | None
+    step: int | None
+    quality: bool = Field(description="Whether it stands on the price tag.")
+
+
+class MetricPage(Wire):
+    items: list[MetricRead]
+    next_cursor: str | None
+
+
+class LogRead(Wire):
+    attempt: int
+    seq: int
+    at: datetime
+    stream: str = Field(examples=["stdout"])
+    text: str
+
+
+class LogPage(Wire):
+    items: list[LogRead]
+    next_after: str | None = Field(
+        description="Pass as `after` to read on; repeat with it while the run goes on."
+    )
+
+
+class ArtifactRead(Wire):
+    id: uuid.UUID
+    attempt: int
+    stage: str | None
+    name: str
+    path: str
+    size_bytes: int
+    sha256: str
+    card: dict[str, Any] | None
+    created_at: datetime
+    node: str = Field(description="Where it was written.")
+    download_url: str
+
+
+class ArtifactList(Wire):
+    items: list[ArtifactRead]
+
+
+class EventRead(Wire):
+    """The `data` of one server-sent event; its `id` resumes the stream."""
+
+    id: int
+    run_id: uuid.UUID
+    at: datetime
+    kind: str = Field(examples=["status", "stage", "progress", "power"])
+    payload: dict[str, Any]
