@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, HasId, now
@@ -74,7 +74,7 @@ class Artifact(HasId, Base):
     stage_key: Mapped[str | None]
     name: Mapped[str]
     path: Mapped[str]  # relative to the artifact root
-    size_bytes: Mapped[int]
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
     sha256: Mapped[str]
     card: Mapped[dict[str, Any] | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
