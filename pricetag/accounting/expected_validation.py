@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ def weights_with_replacement(n: int, k: int) -> list[float]:
     Biased low as an estimate of a fresh search.
 
     Source:
-        Dodge et al. 2019, "Show Your Work", eq. 7: (i/n)^k - ((i-1)/n)^k.
+        Dodge et al. 2019, "Show Your Work": (i/n)^k - ((i-1)/n)^k.
     """
     return [(i / n) ** k - ((i - 1) / n) ** k for i in range(1, n + 1)]
 
@@ -121,7 +122,7 @@ def crossings(first: Sequence[CurvePoint], second: Sequence[CurvePoint]) -> list
 
 def _linear(curve: Sequence[CurvePoint]) -> Callable[[float], float]:
     def at(budget: float) -> float:
-        for left, right in zip(curve, curve[1:], strict=False):
+        for left, right in itertools.pairwise(curve):
             if left.budget <= budget <= right.budget and right.budget > left.budget:
                 share = (budget - left.budget) / (right.budget - left.budget)
                 return left.expected + (right.expected - left.expected) * share
