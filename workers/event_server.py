@@ -32,8 +32,10 @@ class Connection:
         with contextlib.suppress(ConnectionError, RuntimeError):  # it left: nobody to tell
             self._writer.write(encode(message))
 
-    def close(self) -> None:
+    async def close(self) -> None:
         self._writer.close()
+        with contextlib.suppress(ConnectionError):
+            await self._writer.wait_closed()
 
 
 Handler = Callable[[Connection, Message], Awaitable[Message]]
@@ -74,8 +76,6 @@ class EventServer:
     async def close(self) -> None:
         if self._server is not None:
             self._server.close()
-        for connection in self.connections:
-            connection.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -97,7 +97,7 @@ class EventServer:
                 logger.warning("an event was refused: %s", error)
         finally:
             self.connections.remove(connection)
-            connection.close()
+            await connection.close()
 
     async def _dispatch(self, connection: Connection, line: bytes) -> None:
         try:

@@ -1,0 +1,45 @@
+from pathlib import Path
+
+import pytest
+
+from workers.outcome import EXIT_INTERRUPTED, Observed, decide, oom_kills
+
+ERROR = {"code": "missing-file", "message": "no such file", "field": "recipe.data.train"}
+
+
+@pytest.mark.parametrize(
+    ("seen", "status", "code"),
+    [
+        (Observed(exit_code=0, finished="succeeded"), "succeeded", None),
+        (Observed(exit_code=1, error=ERROR), "failed", "missing-file"),
+        (Observed(exit_code=EXIT_INTERRUPTED, stop_reason="cancelled"), "cancelled", "cancelled"),
+        (Observed(exit_code=-9, stop_reason="worker-stopping"), "interrupted", "worker-stopping"),
+        (
+            Observed(exit_code=EXIT_INTERRUPTED, stop_reason="lease-lost"),
+            "interrupted",
+            "lease-lost",
+        ),
+        (Observed(exit_code=-9), "interrupted", "child-killed"),
+        (Observed(exit_code=-9, hung=True), "interrupted", "hung"),
+        (Observed(exit_code=-9, out_of_memory=True), "failed", "out-of-memory"),
+        (Observed(exit_code=-11), "failed", "child-crashed"),
+        (Observed(exit_code=3), "failed", "child-exited"),
+        # It says it succeeded and then dies: that is no success.
+        (Observed(exit_code=-11, finished="succeeded"), "failed", "child-crashed"),
+        # It was done before the stop reached it.
+        (Observed(exit_code=0, finished="succeeded", stop_reason="cancelled"), "succeeded", None),
+        # Exit code 0 without a word of success proves nothing.
+        (Observed(exit_code=0), "failed", "child-exited"),
+    ],
+)
+def test_the_end_tells_the_truth(seen: Observed, status: str, code: str | None) -> None:
+    decided, reason = decide(seen)
+    assert decided == status
+    assert (reason or {}).get("code") == code
+
+
+def test_oom_kills_are_counted(tmp_path: Path) -> None:
+    events = tmp_path / "memory.events"
+    events.write_text("low 0\nhigh 0\nmax 4\noom 2\noom_kill 2\n")
+    assert oom_kills(events) == 2
+    assert oom_kills(tmp_path / "absent") is None

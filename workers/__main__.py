@@ -1,0 +1,173 @@
+"""``pricetag worker``: takes runs of a pool and executes them on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.db import Database, resolve_database_url
+from app.settings import Settings, get_settings
+from pricetag.metering import doctor
+from pricetag.metering.nvml import Device, list_devices, resolve_visible
+from workers.node import NodeConfig, environment, node_name, worker_identity
+from workers.store import Store
+from workers.worker import Worker
+
+logger = logging.getLogger("pricetag.worker")
+
+ALIVE_INTERVAL_S = 5.0
+ALIVE_LIMIT_S = 30.0
+
+
+def worker(
+    pool: Annotated[str, typer.Option(help="Pool whose runs this worker takes.")] = "default",
+    gpus: Annotated[
+        str, typer.Option(help="Devices: 'all', 'none', or indices and UUIDs: 0,1,GPU-5f3c...")
+    ] = "all",
+    cpu_slots: Annotated[
+        int, typer.Option(min=0, help="Runs without a device that may go side by side.")
+    ] = 1,
+    data_root: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder that jobs may read (repeatable); adds to PRICETAG_DATA_ROOTS."),
+    ] = None,
+    allow_commands: Annotated[
+        bool, typer.Option(help="Run 'command' recipes: any program, as this user.")
+    ] = False,
+    allow_hub: Annotated[bool, typer.Option(help="Load models and data sets by hub name.")] = True,
+    name: Annotated[str | None, typer.Option(help="Node name; default: the host's.")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only say whether a worker of this node is alive.")
+    ] = False,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+) -> None:
+    """Take runs of a pool and execute them, metered, until interrupted.
+
+    Ctrl-C lets running jobs save their state; they go on where they were on the next start.
+    """
+    settings = get_settings()
+    node = name or settings.node_name or node_name()
+    alive = settings.data_dir / "workers" / f"{node}.alive"
+    if check:
+        raise typer.Exit(0 if _is_alive(alive) else 1)
+    logging.basicConfig(
+        level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    for noisy in ("procrastinate", "httpx", "codecarbon"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    devices = _devices(gpus)
+    if not devices and cpu_slots == 0:
+        raise typer.BadParameter("no device and no CPU slot: this worker could run nothing")
+    config = _config(settings, node, pool, data_root or [], allow_commands, allow_hub)
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_serve(settings, config, devices, cpu_slots, alive))
+
+
+def _config(
+    settings: Settings,
+    node: str,
+    pool: str,
+    data_roots: list[Path],
+    allow_commands: bool,
+    allow_hub: bool,
+) -> NodeConfig:
+    roots = [*settings.data_roots, *(root.expanduser().absolute() for root in data_roots)]
+    for root in roots:
+        if not root.is_dir():
+            raise typer.BadParameter(f"data root {root} is not a folder")
+    config = NodeConfig(
+        name=node,
+        worker=worker_identity(node),
+        pool=pool,
+        data_dir=settings.data_dir,
+        artifacts_dir=settings.artifacts_root,
+        data_roots=tuple(roots),
+        allow_commands=allow_commands or pool in settings.allow_commands_pools,
+        allow_hub=allow_hub,
+        lease_s=settings.lease_s,
+        heartbeat_timeout_s=settings.heartbeat_timeout_s,
+        stop_grace_s=settings.stop_grace_s,
+    )
+    for folder in (config.journal_dir, config.work_dir, config.artifacts_dir):
+        folder.mkdir(parents=True, exist_ok=True)
+    return config
+
+
+def _devices(gpus: str) -> list[Device]:
+    """The devices that ``--gpus`` names, all of them visible to this process."""
+    if gpus == "none":
+        return []
+    try:
+        present = list_devices()
+    except RuntimeError as error:
+        if gpus != "all":
+            raise typer.BadParameter(f"--gpus {gpus}: {error}") from error
+        logger.info("no NVIDIA device can be used here: %s", error)
+        return []
+    visible = resolve_visible(os.environ.get("CUDA_VISIBLE_DEVICES"), present)
+    return visible if gpus == "all" else resolve_visible(gpus, present)
+
+
+async def _serve(
+    settings: Settings, config: NodeConfig, devices: list[Device], cpu_slots: int, alive: Path
+) -> None:
+    url = await asyncio.to_thread(resolve_database_url, settings)
+    database = Database(url, application_name="pricetag-worker", pool_size=3)
+    served = Worker(
+        config,
+        Store(database, config),
+        devices,
+        cpu_slots=cpu_slots,
+        database_url=lambda: resolve_database_url(settings),
+        capabilities=(await asyncio.to_thread(doctor.examine)).as_dict(),
+        environment=await asyncio.to_thread(environment),
+    )
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signum, served.stop)
+    beat = asyncio.create_task(_beat(alive))
+    logger.info(
+        "worker %s: pool %s, %d device(s), %d CPU slot(s), commands %s",
+        config.name,
+        config.pool,
+        len(devices),
+        cpu_slots,
+        "allowed" if config.allow_commands else "refused",
+    )
+    try:
+        await served.run()
+    finally:
+        beat.cancel()
+        alive.unlink(missing_ok=True)
+        await database.dispose()
+
+
+async def _beat(alive: Path) -> None:
+    alive.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        alive.touch()
+        await asyncio.sleep(ALIVE_INTERVAL_S)
+
+
+def _is_alive(alive: Path) -> bool:
+    try:
+        return time.time() - alive.stat().st_mtime < ALIVE_LIMIT_S
+    except OSError:
+        return False
+
+
+def main() -> None:
+    """Entry of ``python -m workers`` and of ``pricetag worker``."""
+    typer.run(worker)
+
+
+if __name__ == "__main__":
+    main()

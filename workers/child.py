@@ -1,0 +1,66 @@
+"""The job's own process: runs the recipe and tells the supervisor how it goes.
+
+It has no database and no meter. When the supervisor vanishes it ends at once, with all
+it has started: its run may be given to another worker.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from pricetag.events import ENV_VAR, EventChannel
+from workers.outcome import EXIT_INTERRUPTED
+from workers.pipeline import run
+from workers.reporter import Interrupted, Job, JobError, SilentReporter
+from workers.socket_reporter import SocketReporter
+
+HEARTBEAT_S = 5.0
+
+
+def main(job_file: str) -> int:
+    """Runs one job; returns the process's exit code."""
+    job = Job.from_dict(json.loads(Path(job_file).read_text()))
+    if int(os.environ.get("RANK", "0")) != 0:
+        run(job, SilentReporter())
+        return 0
+    channel = EventChannel(os.environ[ENV_VAR], on_lost=_vanish)
+    channel.send("hello", pid=os.getpid())
+    threading.Thread(target=_beat, args=(channel,), daemon=True).start()
+    try:
+        run(job, SocketReporter(channel))
+    except Interrupted:
+        channel.send("finished", status="interrupted")
+        return EXIT_INTERRUPTED
+    except JobError as error:
+        channel.send("error", code=error.code, message=error.message, field=error.field)
+        return 1
+    else:
+        channel.send("finished", status="succeeded")
+        return 0
+    finally:
+        channel.close()
+
+
+def _vanish() -> None:
+    """The supervisor is gone: nobody meters or bills this job any more."""
+    os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+def _beat(channel: EventChannel) -> None:
+    """A sign of life, as long as this process is scheduled at all."""
+    pause = threading.Event()
+    while not channel.lost:
+        pause.wait(HEARTBEAT_S)
+        try:
+            channel.send("heartbeat")
+        except ConnectionError:
+            return
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,74 @@
+"""The worker's edge to the database: each call is one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from app.db import Database
+from app.services import execution
+from workers.node import NodeConfig
+
+
+class Store:
+    """What a worker asks of the database.
+
+    Args:
+        database: Engine and sessions of this process.
+        config: This node.
+    """
+
+    def __init__(self, database: Database, config: NodeConfig) -> None:
+        self._database = database
+        self._config = config
+
+    async def demand(self, run_id: UUID) -> int | None:
+        """How many devices a queued run wants; None when it is not to be started now."""
+        async with self._database.session_scope() as session:
+            return await execution.demand(session, run_id)
+
+    async def requeue(self, run_id: UUID, *, delay_s: float) -> None:
+        """Offers a run that does not fit here just now to the whole pool again."""
+        async with self._database.session_scope() as session:
+            await execution.requeue(session, run_id, delay_s=delay_s)
+
+    async def claim(
+        self, run_id: UUID, devices: Sequence[dict[str, Any]]
+    ) -> execution.Claim | None:
+        async with self._database.session_scope() as session:
+            return await execution.claim(
+                session,
+                run_id,
+                worker=self._config.worker,
+                node_name=self._config.name,
+                devices=list(devices),
+            )
+
+    async def ingest(self, attempt_id: UUID, records: list[dict[str, Any]]) -> int:
+        async with self._database.session_scope() as session:
+            return await execution.ingest(session, attempt_id, records)
+
+    async def renew(self, attempt_ids: list[UUID]) -> Mapping[UUID, execution.LeaseState]:
+        """Renews leases, and says that this node is there."""
+        async with self._database.session_scope() as session:
+            await execution.touch_node(session, self._config.name)
+            return await execution.renew_leases(session, attempt_ids)
+
+    async def register(
+        self, devices: Sequence[dict[str, Any]], capabilities: dict[str, Any]
+    ) -> None:
+        async with self._database.session_scope() as session:
+            await execution.register_node(
+                session, self._config.name, self._config.pool, list(devices), capabilities
+            )
+
+    async def open_attempts(self) -> list[execution.OpenAttempt]:
+        """Attempts of this node that have no end yet."""
+        async with self._database.session_scope() as session:
+            return await execution.open_attempts(session, self._config.name)
+
+    async def close_lost(self, attempt_id: UUID) -> None:
+        """Books an attempt whose worker died before it had a journal."""
+        async with self._database.session_scope() as session:
+            await execution.close_lost(session, attempt_id)
