@@ -10,8 +10,7 @@ from app.reports.text import clean
 MEDIA_TYPE = "application/x-tex"
 ROWS_PER_TABLE = 28  # no package for tables over several pages: they are cut instead
 
-# `[` and `*` are braced because either would be read as an argument of the row end before it;
-# quotes and hyphens because doubled ones would be joined.
+# `[` and `*` are braced because either would be read as an argument of the row end before it.
 _SPECIAL = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -21,15 +20,12 @@ _SPECIAL = {
     "$": r"\$",
     "#": r"\#",
     "_": r"\_",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
+    "~": r"\~{}",
+    "^": r"\^{}",
     "<": r"\ensuremath{<}",
     ">": r"\ensuremath{>}",
     "|": r"\ensuremath{|}",
     '"': r"''{}",
-    "'": r"'{}",
-    "`": r"`{}",
-    "-": r"-{}",
     "[": r"{[}",
     "]": r"{]}",
     "*": r"{*}",
@@ -71,6 +67,8 @@ _SPECIAL = {
     "¡": r"!`{}",
     "¿": r"?`{}",
 }
+# Two of these in a row would be set as one other sign.
+_JOINING = frozenset("-'`,!?")
 _ACCENTS = {
     "\u0300": "`",
     "\u0301": "'",
@@ -119,12 +117,15 @@ _SMALL_GREEK = {
 
 def escape(text: str) -> str:
     """Any text as LaTeX that prints it; what has no form there is printed as its code point."""
-    return "".join(map(_escaped, clean(text)))
+    line = clean(text)
+    return "".join(map(_escaped, line, [*line[1:], ""]))
 
 
-def _escaped(char: str) -> str:
+def _escaped(char: str, after: str) -> str:
     if char in _SPECIAL:
         return _SPECIAL[char]
+    if char in _JOINING and after in _JOINING:
+        return char + "{}"
     if " " <= char <= "~":
         return char
     return _accented(char) or _greek(char) or rf"\texttt{{U+{ord(char):04X}}}"

@@ -50,7 +50,9 @@ def _table(table: Table) -> str:
     ]
     for item in table["rows"]:
         cells = [escape(cell) for cell in item["cells"]]
-        lines.append(_row([f"**{cell}**" if cell else "" for cell in cells] if item["total"] else cells))
+        lines.append(
+            _row([f"**{cell}**" if cell else "" for cell in cells] if item["total"] else cells)
+        )
     notes = [f"_{escape(note)}_" for note in table["notes"]]
     return "\n\n".join([f"**{escape(table['caption'])}**", "\n".join(lines), *notes])
 
@@ -61,7 +63,9 @@ def _row(cells: list[str]) -> str:
 
 def _card(card: ModelCard) -> str:
     if card["emissions_g"] is None:
-        return "No `co2_eq_emissions` for a model card: " + escape(card["reason"] or "unknown") + "."
+        return (
+            "No `co2_eq_emissions` for a model card: " + escape(card["reason"] or "unknown") + "."
+        )
     fields = {
         "emissions": card["emissions_g"],
         "source": card["source"],
@@ -70,7 +74,9 @@ def _card(card: ModelCard) -> str:
         "hardware_used": card["hardware_used"],
     }
     # A JSON text is a YAML text in one line, whatever is in it.
-    lines = [f"  {name}: {json.dumps(value)}" for name, value in fields.items() if value is not None]
+    lines = [
+        f"  {name}: {json.dumps(value)}" for name, value in fields.items() if value is not None
+    ]
     return "\n".join(
         [
             "For the metadata block of a Hugging Face model card (grams of CO2e):",

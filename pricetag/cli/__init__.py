@@ -1,0 +1,9 @@
+"""The ``pricetag`` command."""
+
+
+def main() -> None:
+    """Runs the command line and ends the process with its exit code."""
+    # Imported here so that the views below can be had without the command line.
+    from pricetag.cli.app import run
+
+    raise SystemExit(run())

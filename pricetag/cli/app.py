@@ -1,0 +1,73 @@
+"""The commands, assembled; what a command needs is imported when it runs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from pricetag.cli import local, reports, running, service
+from pricetag.cli.console import EXIT_DETACHED, CliError, complain
+from pricetag.cli.options import Given
+
+app = typer.Typer(
+    name="pricetag",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"pricetag {version('pricetag')}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    ctx: typer.Context,
+    url: Annotated[
+        str | None, typer.Option(help="The server [default: PRICETAG_URL, or the one here].")
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option(help="API token [default: PRICETAG_TOKEN or pricetag.toml].")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Puts a price tag on machine-learning work: energy, carbon, FLOPs, money and accuracy."""
+    ctx.obj = Given(url=url, token=token, json=json)
+
+
+for register in (running.register, reports.register, local.register, service.register):
+    register(app)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        arguments: As on the command line, without the program's name.
+
+    Returns:
+        The exit code: 0 done, 1 failed, 2 wrong usage, 3 the run failed, 4 it was
+        cancelled, 130 interrupted.
+    """
+    try:
+        result = app(args=arguments, prog_name="pricetag", standalone_mode=False)
+    except CliError as error:
+        complain(str(error))
+        return error.exit_code
+    except typer.Abort:
+        return EXIT_DETACHED
+    except typer.exceptions.TyperException as error:
+        complain(error.format_message())
+        return error.exit_code
+    return result if isinstance(result, int) else 0

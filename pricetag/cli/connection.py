@@ -1,0 +1,83 @@
+"""Which server, with which token: options, then ``PRICETAG_*``, then the file, then this machine.
+
+The file is the one ``PRICETAG_CONFIG`` names, else ``pricetag.toml`` in the current folder;
+its table ``[client]`` has ``url`` and ``token``. A server that runs on this machine leaves
+its address in ``server.json`` of the data folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pricetag.cli.console import EXIT_USAGE, CliError
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """The server to talk to; the token is kept out of every printed form."""
+
+    url: str
+    token: str | None = field(repr=False)
+
+
+def resolve(
+    url: str | None, token: str | None, environ: Mapping[str, str] = os.environ
+) -> Connection:
+    """The connection that options, environment and files together name.
+
+    Raises:
+        CliError: If no server is named and none runs here, or a file cannot be read.
+    """
+    settings = _config(environ)
+    client = settings.get("client", {})
+    if not isinstance(client, dict):
+        raise CliError("[client] in the configuration file must be a table", EXIT_USAGE)
+    found = url or environ.get("PRICETAG_URL") or client.get("url")
+    if not found:
+        found = _local_server(data_dir(environ, settings))
+    if not str(found).startswith(("http://", "https://")):
+        raise CliError(f"{found!r} is not an http(s) address", EXIT_USAGE)
+    secret = token or environ.get("PRICETAG_TOKEN") or client.get("token")
+    return Connection(str(found).rstrip("/"), str(secret) if secret else None)
+
+
+def data_dir(environ: Mapping[str, str], settings: Mapping[str, Any]) -> Path:
+    """The data folder of a server on this machine."""
+    named = environ.get("PRICETAG_DATA_DIR") or settings.get("data_dir")
+    if named:
+        return Path(str(named)).expanduser()
+    base = environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(base).expanduser() / "pricetag"
+
+
+def _config(environ: Mapping[str, str]) -> dict[str, Any]:
+    named = environ.get("PRICETAG_CONFIG")
+    path = Path(named).expanduser() if named else Path("pricetag.toml")
+    if not named and not path.is_file():
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CliError(f"{path}: {error.strerror}", EXIT_USAGE) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CliError(f"{path}: {error}", EXIT_USAGE) from error
+
+
+def _local_server(folder: Path) -> str:
+    path = folder / "server.json"
+    try:
+        url = json.loads(path.read_text(encoding="utf-8"))["url"]
+    except FileNotFoundError:
+        raise CliError(
+            "no server is named: give --url or set PRICETAG_URL, or start one with `pricetag serve`",
+            EXIT_USAGE,
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CliError(f"{path} names no server: {error}") from error
+    return str(url)

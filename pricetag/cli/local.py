@@ -1,0 +1,95 @@
+"""Commands that need no server: estimate, doctor, recipes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from pricetag.cli.console import EXIT_FAILURE, EXIT_USAGE, CliError, console, emit_json, say
+from pricetag.cli.options import Json, wants_json
+
+PANEL = "On this machine"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    app.command("estimate", rich_help_panel=PANEL)(estimate)
+    app.command("doctor", rich_help_panel=PANEL)(doctor)
+    app.command("recipes", rich_help_panel=PANEL)(recipes)
+
+
+def estimate(
+    ctx: typer.Context,
+    devices: Annotated[int, typer.Option(help="Number of devices.")],
+    device_power_w: Annotated[float, typer.Option(help="Mean power of one device, W.")],
+    hours: Annotated[float, typer.Option(help="Duration, hours.")],
+    pue: Annotated[float, typer.Option(help="Power usage effectiveness of the site, >= 1.")],
+    grid_g_per_kwh: Annotated[float, typer.Option(help="Carbon intensity, g CO2e per kWh.")],
+    price_low: Annotated[
+        float | None, typer.Option(help="Money per device-hour, preemptible.")
+    ] = None,
+    price_high: Annotated[
+        float | None, typer.Option(help="Money per device-hour, on demand.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """What so many devices for so long come to, by the arithmetic of a price tag."""
+    from pricetag.accounting.estimate import estimate as calculate
+
+    try:
+        result = calculate(
+            devices=devices,
+            device_power_w=device_power_w,
+            hours=hours,
+            pue=pue,
+            grid_g_per_kwh=grid_g_per_kwh,
+            price_low=price_low,
+            price_high=price_high,
+        )
+    except ValueError as error:
+        raise CliError(str(error), EXIT_USAGE) from error
+    from pricetag.cli.views.estimate import estimate_view
+
+    figures = result.as_dict()
+    if wants_json(ctx, json):
+        emit_json(figures)
+    else:
+        console().print(estimate_view(figures))
+
+
+def doctor(ctx: typer.Context, json: Json = False) -> None:
+    """What this machine can meter, and how to open what is closed."""
+    from pricetag.metering.doctor import examine
+
+    found: Any = examine()
+    if wants_json(ctx, json):
+        emit_json(found)
+    else:
+        from pricetag.cli.views.doctor import doctor_view
+
+        console().print(doctor_view(found))
+
+
+def recipes(
+    ctx: typer.Context,
+    kind: Annotated[str | None, typer.Argument(help="One stage kind, in full.")] = None,
+    json: Json = False,
+) -> None:
+    """The stage kinds a run may have, with their parameters and papers."""
+    from pricetag.recipes import describe
+
+    entries = describe()
+    if kind is not None:
+        known = ", ".join(entry["kind"] for entry in entries)
+        entries = [entry for entry in entries if entry["kind"] == kind]
+        if not entries:
+            raise CliError(f"there is no stage kind {kind!r}; there are {known}", EXIT_FAILURE)
+    if wants_json(ctx, json):
+        emit_json(entries if kind is None else entries[0])
+        return
+    from pricetag.cli.views.recipes import recipe_view, recipes_view
+
+    console().print(recipes_view(entries) if kind is None else recipe_view(entries[0]))
+    if kind is None:
+        say("`pricetag recipes KIND` shows the parameters of one.")

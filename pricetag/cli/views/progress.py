@@ -1,0 +1,239 @@
+"""Live progress of a run: what its event stream tells, as a panel or as plain lines."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pricetag.figures import duration_text, with_unit
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+FINAL_STATUSES = frozenset({"succeeded", "failed", "cancelled"})
+_MARKS = {"running": ">", "succeeded": "+", "failed": "x", "reused": "=", "waiting": " "}
+_STYLES = {
+    "succeeded": "green",
+    "reused": "green",
+    "failed": "red",
+    "cancelled": "yellow",
+    "running": "cyan",
+    "waiting": "dim",
+}
+
+
+@dataclass
+class StageProgress:
+    """How one stage stands."""
+
+    key: str
+    kind: str
+    name: str
+    status: str = "waiting"
+    nested: bool = False
+    done: float | None = None
+    total: float | None = None
+    unit: str | None = None
+    message: str | None = None
+    eta_s: float | None = None
+    started_s: float | None = None
+    ended_s: float | None = None
+
+    @property
+    def ratio(self) -> float | None:
+        """Share done, 0 to 1; None where there is no telling."""
+        if self.status in ("succeeded", "reused"):
+            return 1.0
+        if self.done is None or not self.total:
+            return None
+        return min(1.0, max(0.0, self.done / self.total))
+
+
+class RunProgress:
+    """Follows one run through its events; give it to ``rich.live.Live``.
+
+    Args:
+        name: The run's name.
+        stage_kinds: Kinds of the recipe's stages, to show those to come.
+        clock: Seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        stage_kinds: Sequence[str] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name = name
+        self.status = "queued"
+        self.reason: str | None = None
+        self.power_w: float | None = None
+        self.energy_kwh: float | None = None
+        self._kinds = list(stage_kinds)
+        self._stages: dict[str, StageProgress] = {}
+        self._clock = clock
+        self._started_s: float | None = None
+        self._ended_s: float | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has ended, one way or another."""
+        return self.status in FINAL_STATUSES
+
+    @property
+    def stages(self) -> list[StageProgress]:
+        """Stages so far, in the order they began."""
+        return list(self._stages.values())
+
+    def update(self, kind: str, payload: Mapping[str, Any]) -> None:
+        """Takes one event of the run.
+
+        Args:
+            kind: ``status``, ``stage``, ``progress`` or ``power``; others change nothing.
+            payload: What the event says.
+        """
+        if kind == "status":
+            self._take_status(payload)
+        elif kind == "stage":
+            self._take_stage(payload)
+        elif kind == "progress":
+            self._take_progress(payload)
+        if kind in ("progress", "power"):
+            self.power_w = _latest(payload.get("power_w"), self.power_w)
+            self.energy_kwh = _latest(payload.get("energy_kwh"), self.energy_kwh)
+
+    def _take_status(self, payload: Mapping[str, Any]) -> None:
+        status = str(payload.get("status") or self.status)
+        if status == "running" and self.status != "running":
+            self._started_s = self._clock() if self._started_s is None else self._started_s
+            # A new attempt goes through its stages anew.
+            self._stages.clear()
+        if status in FINAL_STATUSES and self._ended_s is None:
+            self._ended_s = self._clock()
+        self.status = status
+        reason = payload.get("reason") or payload.get("status_reason")
+        self.reason = str(reason.get("message")) if isinstance(reason, Mapping) else None
+
+    def _take_stage(self, payload: Mapping[str, Any]) -> None:
+        stage = self._stage(payload)
+        stage.status = str(payload.get("status") or "running")
+        if stage.status == "running":
+            stage.started_s = self._clock() if stage.started_s is None else stage.started_s
+        else:
+            stage.ended_s = self._clock()
+
+    def _take_progress(self, payload: Mapping[str, Any]) -> None:
+        if payload.get("key") is None:
+            return
+        stage = self._stage(payload)
+        if stage.status == "waiting":
+            stage.status = "running"
+            stage.started_s = self._clock()
+        for field in ("done", "total", "unit", "message", "eta_s"):
+            setattr(stage, field, payload.get(field))
+
+    def _stage(self, payload: Mapping[str, Any]) -> StageProgress:
+        key = str(payload.get("key") or payload.get("stage") or "")
+        stage = self._stages.get(key)
+        if stage is None:
+            kind = str(payload.get("kind") or key)
+            stage = StageProgress(key, kind, str(payload.get("name") or kind))
+            stage.nested = payload.get("parent_key") is not None
+            self._stages[key] = stage
+        return stage
+
+    def line(self) -> str:
+        """The state in one plain line, for pipes and log files."""
+        parts = [self.name, self.status]
+        current = next((s for s in reversed(self.stages) if s.status == "running"), None)
+        if current and not self.finished:
+            parts.append(" ".join(filter(None, [current.name, _share(current), _eta(current)])))
+        parts += self._meters()
+        if self.reason:
+            parts.append(self.reason)
+        return " | ".join(parts)
+
+    def _meters(self) -> list[str]:
+        power = [] if self.power_w is None or self.finished else [with_unit(self.power_w, "W")]
+        energy = [] if self.energy_kwh is None else [f"{with_unit(self.energy_kwh, 'kWh')} so far"]
+        return power + energy
+
+    def __rich__(self) -> RenderableType:
+        from rich.console import Group
+        from rich.text import Text
+
+        elapsed_s = None
+        if self._started_s is not None:
+            until_s = self._clock() if self._ended_s is None else self._ended_s
+            elapsed_s = until_s - self._started_s
+        head = Text.assemble(
+            (self.name, "bold"),
+            "  ",
+            (self.status, _STYLES.get(self.status, "")),
+            f"  {duration_text(elapsed_s)}" if elapsed_s is not None else "",
+            overflow="ellipsis",
+            no_wrap=True,
+        )
+        foot = Text("  " + "   ".join(self._meters() or ["no reading yet"]))
+        parts: list[RenderableType] = [head, self._rows(), foot]
+        if self.reason:
+            parts.append(Text("  " + self.reason, style="yellow"))
+        return Group(*parts)
+
+    def _rows(self) -> RenderableType:
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table.grid(padding=(0, 1))
+        for _ in range(2):
+            table.add_column(no_wrap=True, overflow="ellipsis", max_width=28)
+        table.add_column(width=20)
+        table.add_column(no_wrap=True, justify="right")
+        table.add_column(no_wrap=True, overflow="ellipsis")
+        for stage in self._shown():
+            ratio = stage.ratio
+            running = stage.status == "running"
+            bar: RenderableType = ""
+            if ratio is not None or running:
+                bar = ProgressBar(
+                    total=1.0,
+                    completed=ratio or 0.0,
+                    pulse=running and ratio is None,
+                    width=20,
+                    animation_time=self._clock(),
+                )
+            table.add_row(
+                "  " + _MARKS.get(stage.status, " ") + ("  " if stage.nested else ""),
+                Text(stage.name, style=_STYLES.get(stage.status, "")),
+                bar,
+                _share(stage) if running else "",
+                _eta(stage) if running else self._took(stage),
+            )
+        return table
+
+    def _shown(self) -> list[StageProgress]:
+        begun = self.stages
+        top = sum(not stage.nested for stage in begun)
+        return begun + [StageProgress(kind, kind, kind) for kind in self._kinds[top:]]
+
+    def _took(self, stage: StageProgress) -> str:
+        if stage.status == "reused":
+            return "reused"
+        if stage.started_s is None or stage.ended_s is None:
+            return ""
+        return duration_text(stage.ended_s - stage.started_s)
+
+
+def _latest(new: Any, old: float | None) -> float | None:
+    return float(new) if isinstance(new, int | float) else old
+
+
+def _share(stage: StageProgress) -> str:
+    return "" if stage.ratio is None else f"{stage.ratio:.0%}"
+
+
+def _eta(stage: StageProgress) -> str:
+    return "" if stage.eta_s is None else f"{duration_text(stage.eta_s)} left"

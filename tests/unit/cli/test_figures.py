@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pricetag.figures import (
+    display_unit,
+    duration_text,
+    interval_text,
+    number,
+    quantity_text,
+    with_unit,
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1507.09, "1,507"),
+        (275.08, "275"),
+        (27.06, "27.1"),
+        (0.0123456, "0.0123"),
+        (9.996, "10.0"),
+        (0.99951, "1.00"),
+        (999.6, "1,000"),
+        (1.23e-5, "1.23e-05"),
+        (-0.5, "-0.500"),
+        (0.0, "0"),
+        (7, "7"),
+        (22_713_216, "22,713,216"),
+        (float("inf"), "infinite"),
+        (float("nan"), "n/a"),
+    ],
+)
+def test_numbers_keep_three_digits_and_all_before_the_point(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (0.00123, "kWh", "1.23 Wh"),
+        (1.5, "kWh", "1.50 kWh"),
+        (656_347.0, "kWh", "656 MWh"),
+        (0.000_42, "kg", "420 mg"),
+        (0.0256, "kg", "25.6 g"),
+        (90.0, "s", "90.0 s"),
+        (600.0, "s", "10.0 min"),
+        (284_400.0, "s", "79.0 h"),
+        (90_853_000, "bytes", "90.9 MB"),
+        (512, "bytes", "512 bytes"),
+        (22_348_431_360.0, "FLOP", "22.3 GFLOP"),
+        (381.0, "g/kWh", "381 g/kWh"),
+        (1.54, "1", "1.54"),
+        (0.0, "kWh", "0 kWh"),
+    ],
+)
+def test_a_lone_figure_picks_its_unit_and_shows_it(value: float, unit: str, text: str) -> None:
+    assert with_unit(value, unit) == text
+
+
+def test_an_interval_is_in_the_unit_of_its_value() -> None:
+    quantity = {"value": 1.0e-3, "low": 0.9e-3, "high": 1.1e-3, "unit": "kWh", "source": "counter"}
+    assert interval_text(quantity) == "0.900 to 1.10 Wh"
+    assert quantity_text(quantity) == "1.00 Wh (0.900 to 1.10 Wh; counter)"
+
+
+def test_an_exact_figure_has_no_interval() -> None:
+    quantity = {"value": 2.0, "low": 2.0, "high": 2.0, "unit": "kWh", "source": "counter"}
+    assert quantity_text(quantity) == "2.00 kWh (counter)"
+
+
+def test_unknown_is_said_with_its_reason() -> None:
+    quantity = {"value": None, "low": None, "high": None, "unit": "kWh", "reason": "no meter"}
+    assert quantity_text(quantity) == "n/a (no meter)"
+    assert quantity_text(None) == "n/a (not recorded)"
+
+
+@given(st.floats(1e-9, 1e14))
+def test_a_number_is_never_off_by_more_than_its_digits(value: float) -> None:
+    assert float(number(value).replace(",", "")) == pytest.approx(value, rel=0.00501)
+
+
+@given(st.floats(1e-12, 1e12), st.sampled_from(["kWh", "kg", "s", "W", "bytes", "FLOP"]))
+def test_the_shown_unit_keeps_the_amount(value: float, unit: str) -> None:
+    shown, size = display_unit(value, unit)
+    assert shown
+    assert display_unit(size * 2.0, unit) == (shown, size)
+    assert with_unit(value, unit).endswith(" " + shown)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0 s"), (42, "42 s"), (187, "3:07"), (3765, "1:02:45"), (None, "n/a")],
+)
+def test_durations(seconds: float | None, text: str) -> None:
+    assert duration_text(seconds) == text
