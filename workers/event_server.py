@@ -12,6 +12,9 @@ from pricetag.events import MAX_LINE_BYTES, Message, decode, encode
 
 logger = logging.getLogger(__name__)
 
+CLOSE_TIMEOUT_S = 5.0
+ACCEPT_ROUNDS = 5
+"""Turns of the event loop until a connection that waits in the backlog has its reader."""
 EDGES = ("stage_start", "stage_end")
 
 
@@ -31,6 +34,9 @@ class Connection:
     def send(self, message: Message) -> None:
         with contextlib.suppress(ConnectionError, RuntimeError):  # it left: nobody to tell
             self._writer.write(encode(message))
+
+    def hang_up(self) -> None:
+        self._writer.close()
 
     async def close(self) -> None:
         self._writer.close()
@@ -70,15 +76,17 @@ class EventServer:
 
     async def drain(self, timeout_s: float) -> None:
         """Waits until every connection was read to its end, but not for ever."""
+        for _ in range(ACCEPT_ROUNDS):
+            await asyncio.sleep(0)
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout_s)
 
     async def close(self) -> None:
         if self._server is not None:
             self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for connection in list(self.connections):
+            connection.hang_up()
+        await self.drain(CLOSE_TIMEOUT_S)
         self._path.unlink(missing_ok=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -91,10 +99,10 @@ class EventServer:
         try:
             while line := await reader.readline():
                 await self._dispatch(connection, line)
-        except (ConnectionError, ValueError, asyncio.CancelledError) as error:
-            # ValueError: a line longer than the limit. The job is told by the closed pipe.
-            if isinstance(error, ValueError):
-                logger.warning("an event was refused: %s", error)
+        except ConnectionError:
+            logger.debug("a job's connection broke")
+        except ValueError as error:  # a line over the limit; the closed pipe tells the job
+            logger.warning("an event was refused: %s", error)
         finally:
             self.connections.remove(connection)
             await connection.close()
