@@ -1,0 +1,294 @@
+"""The record of one attempt on local disk: everything goes here first.
+
+One JSON object a line. A line is handed to the operating system before ``append`` returns, so
+it survives the death of the process; it is on the disk within about a second.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from pricetag.metering.journal_scan import INDEX_STEP, Index, scan_lines
+
+logger = logging.getLogger(__name__)
+
+SUFFIX = ".jsonl"
+SHIPPED_SUFFIX = ".jsonl.shipped"
+TORN_SUFFIX = ".jsonl.torn"
+NEW_SUFFIX = ".jsonl.new"
+
+FSYNC_INTERVAL_S = 1.0
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+class JournalError(RuntimeError):
+    """A journal cannot be used as asked."""
+
+
+class JournalLockedError(JournalError):
+    """Another process, or another object of this one, is writing the journal."""
+
+
+class JournalFullError(JournalError):
+    """The disk has no room for another record; those before it are safe."""
+
+
+class Journal:
+    """The writer and reader of one attempt's records. Thread-safe.
+
+    Made by :meth:`create` or :meth:`open_existing`; holds a lock on the file until
+    :meth:`close` or the end of the process.
+
+    Attributes:
+        path: The file.
+        attempt_id: The attempt it belongs to.
+        dropped_bytes: Length of what a crash had torn and re-opening has set aside.
+    """
+
+    def __init__(self, path: Path, descriptor: int, index: Index, dropped_bytes: int) -> None:
+        self.path = path
+        self.attempt_id = path.name.removesuffix(SUFFIX)
+        self.dropped_bytes = dropped_bytes
+        self._descriptor = descriptor
+        self._index = index
+        self._lock = threading.Lock()
+        self._synced_at_s = time.monotonic()
+        self._is_dirty = False
+        self._is_closed = False
+
+    @classmethod
+    def create(cls, directory: Path, attempt_id: UUID | str) -> Journal:
+        """Start an attempt's journal.
+
+        It gets its name only once it is locked, so that nobody takes it for an orphan.
+
+        Raises:
+            JournalError: If the attempt has one already.
+        """
+        directory.mkdir(parents=True, exist_ok=True)
+        path = directory / f"{attempt_id}{SUFFIX}"
+        unnamed = directory / f"{attempt_id}{NEW_SUFFIX}"
+        descriptor = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            _take_lock(descriptor, path)
+            os.link(unnamed, path)
+        except FileExistsError as error:
+            os.close(descriptor)
+            raise JournalError(f"attempt {attempt_id} has a journal already: {path}") from error
+        except JournalLockedError:
+            os.close(descriptor)
+            raise
+        os.unlink(unnamed)
+        _sync_folder(directory)
+        return cls(path, descriptor, Index(), 0)
+
+    @classmethod
+    def open_existing(cls, path: Path) -> Journal:
+        """Take over a journal, to append its end and to ship it.
+
+        From the first line that is not whole on, the rest is set aside beside it
+        (``.jsonl.torn``) and reported in ``dropped_bytes``.
+
+        Raises:
+            FileNotFoundError: If it is not there (any more).
+            JournalLockedError: If its writer lives.
+        """
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND)
+        try:
+            _take_lock(descriptor, path)
+            if not path.exists() or not os.path.samestat(os.fstat(descriptor), path.stat()):
+                raise FileNotFoundError(f"{path} was shipped by somebody else")
+            index = scan_lines(descriptor)
+            dropped_bytes = _set_torn_aside(path, descriptor, index.end)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return cls(path, descriptor, index, dropped_bytes)
+
+    @property
+    def next_seq(self) -> int:
+        """The ``seq`` of the record that is appended next."""
+        return self._index.count
+
+    def append(self, record: Mapping[str, Any]) -> int:
+        """Append one record and hand it to the operating system.
+
+        Args:
+            record: Without ``seq``; ``at`` (UTC, ISO 8601) is added where it is missing.
+
+        Returns:
+            The ``seq`` it got.
+
+        Raises:
+            ValueError: If it bears a ``seq``, or something that JSON cannot hold, such as NaN.
+            JournalFullError: If the disk is full.
+            JournalError: If the journal is closed.
+        """
+        if "seq" in record:
+            raise ValueError("the journal numbers its records itself")
+        at = {} if "at" in record else {"at": datetime.now(UTC).isoformat()}
+        with self._lock:
+            self._check_open()
+            seq = self._index.count
+            line = json.dumps({"seq": seq, **record, **at}, allow_nan=False, separators=(",", ":"))
+            data = line.encode() + b"\n"
+            self._write(data)
+            self._index.add(len(data))
+            self._is_dirty = True
+            if time.monotonic() - self._synced_at_s >= FSYNC_INTERVAL_S:
+                self._sync()
+        return seq
+
+    def read_from(self, seq: int, limit: int) -> list[dict[str, Any]]:
+        """Records from ``seq`` on, at most ``limit``, in order.
+
+        Raises:
+            ValueError: If ``seq`` is below 0 or ``limit`` below 1.
+        """
+        if seq < 0 or limit < 1:
+            raise ValueError(f"seq {seq} must be 0 or more and limit {limit} 1 or more")
+        with self._lock:
+            self._check_open()
+            if seq >= self._index.count:
+                return []
+            start, stop = self._index.span(seq, limit)
+            data = os.pread(self._descriptor, stop - start, start)
+        lines = data.splitlines()[seq % INDEX_STEP :][:limit]
+        return [json.loads(line) for line in lines]
+
+    def sync(self) -> None:
+        """Put everything on the disk now.
+
+        Raises:
+            JournalError: If the disk refuses.
+        """
+        with self._lock:
+            self._check_open()
+            self._sync()
+
+    def mark_shipped(self) -> None:
+        """Every record is in the database: set the file aside, and let go of it."""
+        with self._lock:
+            self._check_open()
+            self._sync()
+            self.path.rename(self.path.with_name(f"{self.attempt_id}{SHIPPED_SUFFIX}"))
+            _sync_folder(self.path.parent)
+        self.close()
+
+    def close(self) -> None:
+        """Sync, and give the lock back. Repeatable."""
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
+            try:
+                self._sync()
+            finally:
+                os.close(self._descriptor)
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise JournalError(f"the journal {self.path} is closed")
+
+    def _write(self, data: bytes) -> None:
+        """Write a whole line or none of it."""
+        written = 0
+        try:
+            while written < len(data):
+                written += os.write(self._descriptor, data[written:])
+        except OSError as error:
+            if written:
+                os.ftruncate(self._descriptor, self._index.end)
+            if error.errno in _FULL:
+                raise JournalFullError(f"no room on the disk for {self.path}: {error}") from error
+            raise JournalError(f"cannot write {self.path}: {error}") from error
+
+    def _sync(self) -> None:
+        if not self._is_dirty:
+            return
+        try:
+            os.fdatasync(self._descriptor)
+        except OSError as error:
+            kind = JournalFullError if error.errno in _FULL else JournalError
+            raise kind(f"cannot put {self.path} on the disk: {error}") from error
+        self._is_dirty = False
+        self._synced_at_s = time.monotonic()
+
+
+def find_orphans(directory: Path) -> list[Path]:
+    """Journals that nobody writes any more and that were not shipped, oldest first."""
+    if not directory.is_dir():
+        return []
+    free = [path for path in directory.glob(f"*{SUFFIX}") if _is_free(path)]
+    return sorted(free, key=lambda path: (path.stat().st_mtime, path.name))
+
+
+def purge_shipped(directory: Path, *, older_than_s: float) -> int:
+    """Remove shipped journals last written more than ``older_than_s`` ago; how many."""
+    if not directory.is_dir():
+        return 0
+    limit = time.time() - older_than_s
+    old = [path for path in directory.glob(f"*{SHIPPED_SUFFIX}") if path.stat().st_mtime < limit]
+    for path in old:
+        path.unlink()
+    return len(old)
+
+
+def _is_free(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _take_lock(descriptor: int, path: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise JournalLockedError(f"somebody writes {path}") from error
+
+
+def _set_torn_aside(path: Path, descriptor: int, end: int) -> int:
+    """Cut the file after its last whole line; what follows is kept beside it."""
+    torn = os.fstat(descriptor).st_size - end
+    if torn <= 0:
+        return 0
+    beside = path.with_name(path.name.removesuffix(SUFFIX) + TORN_SUFFIX)
+    with beside.open("ab") as file:
+        position = end
+        while chunk := os.pread(descriptor, 1 << 20, position):
+            file.write(chunk)
+            position += len(chunk)
+        file.flush()
+        os.fsync(file.fileno())
+    os.ftruncate(descriptor, end)
+    os.fdatasync(descriptor)
+    logger.warning("%s: %d bytes torn by a crash were set aside in %s", path, torn, beside.name)
+    return torn
+
+
+def _sync_folder(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

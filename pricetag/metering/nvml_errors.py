@@ -1,0 +1,91 @@
+"""What each NVML return code means for the meter: one table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+import pynvml
+
+
+class Action(Enum):
+    """What the meter does about an error."""
+
+    NEXT_SOURCE = "this device never has it: use the next source and remember"
+    DEGRADE = "not allowed: use the next source, remember, and flag it"
+    LOST = "the device is gone: flag it, extrapolate nothing, open it again with backoff"
+    REINITIALISE = "the library was not initialised in this process: do so and go on"
+    UNAVAILABLE = "no NVML on this machine: say so"
+    TRY_AGAIN = "of the moment: flag it and try again at the next sample"
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailability:
+    """Why NVML cannot be used at all, and the one command that may change that."""
+
+    reason: str
+    command: str
+
+
+class NvmlUnavailableError(RuntimeError):
+    """NVML is there, or should be, and cannot be used.
+
+    Args:
+        unavailability: Why, and what opens it.
+    """
+
+    def __init__(self, unavailability: Unavailability) -> None:
+        super().__init__(f"{unavailability.reason}; try: {unavailability.command}")
+        self.unavailability = unavailability
+
+
+ACTIONS: Mapping[int, Action] = {
+    pynvml.NVML_ERROR_UNINITIALIZED: Action.REINITIALISE,
+    pynvml.NVML_ERROR_INVALID_ARGUMENT: Action.NEXT_SOURCE,  # a field an old driver does not know
+    pynvml.NVML_ERROR_NOT_SUPPORTED: Action.NEXT_SOURCE,
+    pynvml.NVML_ERROR_FUNCTION_NOT_FOUND: Action.NEXT_SOURCE,
+    pynvml.NVML_ERROR_ARGUMENT_VERSION_MISMATCH: Action.NEXT_SOURCE,
+    pynvml.NVML_ERROR_DEPRECATED: Action.NEXT_SOURCE,
+    pynvml.NVML_ERROR_NO_PERMISSION: Action.DEGRADE,
+    pynvml.NVML_ERROR_NOT_FOUND: Action.LOST,
+    pynvml.NVML_ERROR_GPU_IS_LOST: Action.LOST,
+    pynvml.NVML_ERROR_RESET_REQUIRED: Action.LOST,
+    pynvml.NVML_ERROR_GPU_NOT_FOUND: Action.LOST,
+    pynvml.NVML_ERROR_DRIVER_NOT_LOADED: Action.UNAVAILABLE,
+    pynvml.NVML_ERROR_LIBRARY_NOT_FOUND: Action.UNAVAILABLE,
+    pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH: Action.UNAVAILABLE,
+}
+
+_UNAVAILABLE: Mapping[int, Unavailability] = {
+    pynvml.NVML_ERROR_LIBRARY_NOT_FOUND: Unavailability(
+        "libnvidia-ml.so.1 was not found: no NVIDIA driver, or a container without it",
+        "docker run --gpus all ... (in a container), or install the NVIDIA driver",
+    ),
+    pynvml.NVML_ERROR_DRIVER_NOT_LOADED: Unavailability(
+        "the NVIDIA driver is not loaded", "sudo modprobe nvidia"
+    ),
+    pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH: Unavailability(
+        "the NVIDIA library and the loaded driver are of different versions", "sudo reboot"
+    ),
+    pynvml.NVML_ERROR_NO_PERMISSION: Unavailability(
+        "this user may not talk to the NVIDIA driver",
+        "sudo chmod a+rw /dev/nvidiactl /dev/nvidia[0-9]*",
+    ),
+}
+
+NOT_INSTALLED = frozenset(
+    {pynvml.NVML_ERROR_LIBRARY_NOT_FOUND, pynvml.NVML_ERROR_DRIVER_NOT_LOADED}
+)
+"""Codes of a machine that has no NVIDIA driver: it simply has no device to offer."""
+
+
+def action_for(code: int) -> Action:
+    """What to do about an NVML return code."""
+    return ACTIONS.get(code, Action.TRY_AGAIN)
+
+
+def unavailability(code: int) -> Unavailability:
+    """Why NVML could not be initialised, in words."""
+    known = _UNAVAILABLE.get(code)
+    return known or Unavailability(f"NVML said: {pynvml.NVMLError(code)}", "nvidia-smi")

@@ -1,0 +1,127 @@
+"""What every meter offers: components, a fast power sample, and cumulative readings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Protocol, TypedDict
+
+ComponentKind = Literal["gpu", "cpu", "ram", "host"]
+ComponentMethod = Literal["counter", "integrated", "modelled"]
+
+LOST = "lost"
+GAP = "gap"
+UNAVAILABLE = "unavailable"
+NO_PERMISSION = "no_permission"
+SOURCE_ERROR = "source_error"
+
+
+class Reading(TypedDict):
+    """One component at one moment; the fields of the journal's ``reading`` record.
+
+    ``counter_j`` and ``integrated_j`` are cumulative, in J; ``power_w`` is in W. What could
+    not be read is None, and a flag says why.
+    """
+
+    component: str
+    counter_j: float | None
+    integrated_j: float | None
+    power_w: float | None
+    flags: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """Something whose energy is metered.
+
+    Attributes:
+        id: ``gpu:<uuid>``, ``cpu``, ``ram`` or ``rapl:<zone>``.
+        kind: What it is.
+        name: Its product name.
+        method: How its energy is had.
+        gain_std_ratio: Relative error of the gain, one sigma; of a modelled component it is
+            read as a factor (1.0: times or divided by two).
+        power_limit_w: The most it can draw, in W, where known.
+        notes: What a reader of the price tag should know about it.
+    """
+
+    id: str
+    kind: ComponentKind
+    name: str
+    method: ComponentMethod
+    gain_std_ratio: float
+    power_limit_w: float | None = None
+    notes: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The component as the journal's ``start`` record holds it."""
+        return asdict(self)
+
+
+class PowerSource(Protocol):
+    """One meter. Not thread-safe: the :class:`~pricetag.metering.meter.Meter` serialises it.
+
+    A constructor is cheap; the first ``components()`` opens what has to be opened.
+    """
+
+    def components(self) -> list[Component]:
+        """What this source meters, always in the same order."""
+        ...
+
+    def sample(self, now_s: float) -> Sequence[float | None]:
+        """Power in W of each component, in the order of :meth:`components`.
+
+        None where there is nothing to integrate: unreadable at this moment, or the source
+        keeps its own cumulative energy. The returned object may be reused by the next call.
+        """
+        ...
+
+    def read(self, now_s: float) -> list[Reading]:
+        """Cumulative energy of each component.
+
+        A source that integrates by itself fills ``integrated_j``; where it is None the meter
+        puts its own integral of the samples.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give back what was opened."""
+        ...
+
+
+def silent(component_id: str, *flags: str, power_w: float | None = None) -> Reading:
+    """A reading that tells no energy, and why."""
+    return Reading(
+        component=component_id,
+        counter_j=None,
+        integrated_j=None,
+        power_w=power_w,
+        flags=list(flags),
+    )
+
+
+class UnavailableSource:
+    """Components that ought to be metered here and cannot be: null with a reason, never left out.
+
+    Args:
+        components: The components; their ``notes`` say why they cannot be metered.
+    """
+
+    def __init__(self, components: Sequence[Component]) -> None:
+        self._components = list(components)
+        self._nothing: tuple[float | None, ...] = (None,) * len(self._components)
+
+    def components(self) -> list[Component]:
+        """The components that are missed."""
+        return list(self._components)
+
+    def sample(self, now_s: float) -> Sequence[float | None]:
+        """Nothing can be sampled."""
+        return self._nothing
+
+    def read(self, now_s: float) -> list[Reading]:
+        """One silent reading a component."""
+        return [silent(component.id, UNAVAILABLE) for component in self._components]
+
+    def close(self) -> None:
+        """Nothing was opened."""
