@@ -6,7 +6,7 @@ same classes.
 
 from pricetag.recipes.data import Data, EncoderConfig, FromScratch
 from pricetag.recipes.errors import FieldError, RecipeError
-from pricetag.recipes.parse import load_run_file, parse_run_spec
+from pricetag.recipes.parse import load_run_file, parse_recipe, parse_run_spec
 from pricetag.recipes.registry import REGISTRY, Paper, RecipeEntry, describe
 from pricetag.recipes.run_spec import Recipe, Resources, RunSpec, derive_kind
 
@@ -25,5 +25,6 @@ __all__ = [
     "derive_kind",
     "describe",
     "load_run_file",
+    "parse_recipe",
     "parse_run_spec",
 ]

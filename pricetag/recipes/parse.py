@@ -42,6 +42,16 @@ def parse_run_spec(obj: object) -> RunSpec:
     raise RecipeError(errors=_distinct(_field_error(detail, obj) for detail in details))
 
 
+def parse_recipe(obj: object) -> Recipe:
+    """Check a recipe alone, as a stored run holds it. Paths begin at ``recipe``.
+
+    Raises:
+        RecipeError: with every fault found.
+    """
+    wrapped = {"project": "-", "experiment": "-", "name": "-", "recipe": obj}
+    return parse_run_spec(wrapped).recipe
+
+
 def load_run_file(path: str | Path) -> RunSpec:
     """Read and check a run description in JSON (``.json``) or YAML.
 

@@ -1,0 +1,64 @@
+"""What a job runs on: versions, commit, seeds."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+from pricetag.recipes import Recipe
+from workers.reporter import Reporter
+
+_TRAINING_PACKAGES = (
+    "torch",
+    "transformers",
+    "accelerate",
+    "tokenizers",
+    "datasets",
+    "safetensors",
+    "scikit-learn",
+    "numpy",
+)
+
+
+def report(recipe: Recipe, reporter: Reporter) -> None:
+    """Tell the versions of what the recipe uses, the checkout's commit, and the seeds."""
+    names = ("pricetag",) if recipe.is_command else ("pricetag", *_TRAINING_PACKAGES)
+    reporter.environment(
+        packages={name: found for name in names if (found := _version(name)) is not None},
+        python=platform.python_version(),
+        platform=platform.platform(),
+        git_commit=_git_commit(),
+        seeds=_seeds(recipe),
+    )
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _git_commit() -> str | None:
+    """The commit of the checkout this file is in; None without git or outside a checkout."""
+    try:
+        answer = subprocess.run(
+            ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() or None if answer.returncode == 0 else None
+
+
+def _seeds(recipe: Recipe) -> dict[str, int]:
+    return {
+        f"stages.{index}": stage.seed
+        for index, stage in enumerate(recipe.stages)
+        if stage.kind in ("train", "distill", "prune")
+    }

@@ -1,0 +1,173 @@
+"""Run a program of the researcher's own, metered. Imports nothing heavy: it starts at once."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+from pricetag.recipes.stages import Command, StageParams
+from workers.context import StageContext, StageResult
+from workers.job import Interrupted, JobError
+
+MAX_LINE_BYTES = 8192
+GRACE_S = 10.0
+POLL_S = 0.1
+LAST_LINES = 20
+_PR_SET_PDEATHSIG = 1
+
+Line = tuple[str, str]  # stream, text
+
+
+def run(params: StageParams, context: StageContext) -> StageResult:
+    """Run ``argv`` in the run's work folder and pass its output lines to the log.
+
+    The program inherits the event pipe (``PRICETAG_EVENTS``), so that ``pricetag.log`` and
+    ``pricetag.stage`` in it report to this run. It stays in the worker's process group and
+    dies with its parent.
+
+    Raises:
+        JobError: ``command-not-allowed``, ``command-not-found``, ``command-failed`` (with the
+            exit status and the last lines), ``command-timeout``.
+        Interrupted: a stop was asked for; the program was given 10 s to end.
+
+    Source: Henderson et al. 2020, JMLR 21(248).
+    """
+    assert isinstance(params, Command)
+    field = f"{context.field}.argv"
+    if not context.job.allow_commands:
+        raise JobError("command-not-allowed", "this worker's pool does not run commands", field)
+    process = _start(params, context.job.work_dir, field)
+    tail: deque[str] = deque(maxlen=LAST_LINES)
+
+    def on_line(line: Line) -> None:
+        tail.append(line[1])
+        context.reporter.log(line[1], line[0])
+
+    try:
+        status = _attend(process, params.timeout_s, context.reporter.stop_requested, on_line)
+    finally:
+        _end(process)
+    if status != 0:
+        raise JobError("command-failed", _failure(status, tail), field)
+    return StageResult(facts={"exit_status": status})
+
+
+def _start(params: Command, folder: Path, field: str) -> subprocess.Popen[bytes]:
+    parent = os.getpid()
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def die_with_parent() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before the signal was set
+            os._exit(1)
+
+    try:
+        return subprocess.Popen(
+            params.argv,
+            cwd=folder,
+            env=_environment(params),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            preexec_fn=die_with_parent,  # one system call, no lock: safe beside threads
+        )
+    except (FileNotFoundError, NotADirectoryError) as error:
+        message = f"no program '{params.argv[0]}' on this worker"
+        raise JobError("command-not-found", message, f"{field}.0") from error
+    except (PermissionError, OSError) as error:
+        message = f"cannot start '{params.argv[0]}': {error.strerror}"
+        raise JobError("command-not-found", message, f"{field}.0") from error
+
+
+def _environment(params: Command) -> dict[str, str]:
+    # `python` in argv is the worker's own, where pricetag is installed.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    return {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", **params.env}
+
+
+def _attend(
+    process: subprocess.Popen[bytes],
+    timeout_s: float | None,
+    stop_requested: Callable[[], str | None],
+    on_line: Callable[[Line], None],
+) -> int:
+    """Pass the output on until the program has ended; returns its exit status."""
+    lines: queue.Queue[Line | None] = queue.Queue(maxsize=1000)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    for stream, pipe in (("stdout", process.stdout), ("stderr", process.stderr)):
+        threading.Thread(target=_read, args=(stream, pipe, lines), daemon=True).start()
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    ended_at: float | None = None
+    open_streams = 2
+    while open_streams:
+        try:
+            line = lines.get(timeout=POLL_S)
+        except queue.Empty:
+            line = None
+            if process.poll() is not None:
+                # What it started may hold the pipes open: not longer than this.
+                ended_at = ended_at or time.monotonic()
+                if time.monotonic() - ended_at > 1.0:
+                    break
+        else:
+            if line is None:
+                open_streams -= 1
+            else:
+                on_line(line)
+        if process.poll() is None:
+            _check(stop_requested, deadline, timeout_s)
+    while process.poll() is None:  # it closed its output and goes on
+        _check(stop_requested, deadline, timeout_s)
+        time.sleep(POLL_S)
+    return process.returncode
+
+
+def _check(
+    stop_requested: Callable[[], str | None], deadline: float | None, timeout_s: float | None
+) -> None:
+    reason = stop_requested()
+    if reason is not None:
+        raise Interrupted(reason)
+    if deadline is not None and time.monotonic() > deadline:
+        raise JobError("command-timeout", f"not finished after {timeout_s:g} s")
+
+
+def _read(stream: str, pipe: IO[bytes], lines: queue.Queue[Line | None]) -> None:
+    for raw in _pieces(pipe):
+        text = raw.decode("utf-8", errors="replace").rstrip("\r\n").replace("\x00", "\ufffd")
+        lines.put((stream, text))
+    lines.put(None)
+
+
+def _pieces(pipe: IO[bytes]) -> Iterator[bytes]:
+    """Lines, an overlong one in pieces."""
+    while piece := pipe.readline(MAX_LINE_BYTES):
+        yield piece
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ask the program to end, and end it when it does not."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(GRACE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _failure(status: int, tail: deque[str]) -> str:
+    how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+    last = "\n".join(tail)[-4000:]
+    return f"{how}; last lines:\n{last}" if last else how

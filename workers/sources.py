@@ -1,0 +1,57 @@
+"""The model a run starts from, found or refused."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from pricetag.recipes import FromScratch, Recipe
+from workers import roots
+from workers.context import ModelRef
+from workers.job import Job, JobError
+
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?")
+FIELD = "recipe.model"
+
+
+def resolve_model(job: Job, recipe: Recipe) -> ModelRef | None:
+    """A folder under the data roots, else a hub name where the worker allows the hub.
+
+    Raises:
+        JobError: the model is nowhere, outside the roots, or in a format that is not read.
+    """
+    if recipe.model is None:
+        return None
+    if isinstance(recipe.model, FromScratch):
+        return ModelRef(scratch=recipe.model)
+    folder = roots.find_optional(recipe.model, job.data_roots, FIELD)
+    if folder is not None:
+        _check_folder(folder, [root.resolve() for root in job.data_roots])
+        return ModelRef(folder=folder)
+    if job.allow_hub and _HUB_NAME.fullmatch(recipe.model):
+        return ModelRef(hub=recipe.model)
+    hub = "" if job.allow_hub else "; this worker does not use the hub"
+    raise JobError(
+        "missing-model", f"no model folder '{recipe.model}' under the data roots{hub}", FIELD
+    )
+
+
+def _check_folder(folder: Path, allowed: list[Path]) -> None:
+    if not folder.is_dir():
+        raise JobError("bad-model", f"{folder.name} is a file; a model is a folder", FIELD)
+    for file in folder.iterdir():
+        if not any(file.resolve().is_relative_to(root) for root in allowed):
+            raise JobError(
+                "path-outside-roots",
+                f"'{folder.name}/{file.name}' is a link that leaves the data roots",
+                FIELD,
+            )
+    if not (folder / "config.json").is_file():
+        raise JobError("bad-model", f"the model folder '{folder.name}' has no config.json", FIELD)
+    if not any(folder.glob("*.safetensors")):
+        raise JobError(
+            "bad-model",
+            f"the model folder '{folder.name}' has no .safetensors weights; "
+            "pickled weights (.bin, .pt) are never loaded",
+            FIELD,
+        )
