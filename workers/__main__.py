@@ -16,8 +16,9 @@ import typer
 from app.db import Database, resolve_database_url
 from app.settings import Settings, get_settings
 from pricetag.metering import doctor
-from pricetag.metering.nvml import Device, list_devices, resolve_visible
-from workers.node import NodeConfig, environment, node_name, worker_identity
+from pricetag.metering.nvml_devices import Device, list_devices, resolve_visible
+from pricetag.metering.nvml_errors import NvmlUnavailableError
+from workers.node import NodeConfig, git_commit, node_name, worker_identity
 from workers.store import Store
 from workers.worker import Worker
 
@@ -95,6 +96,7 @@ def _config(
         lease_s=settings.lease_s,
         heartbeat_timeout_s=settings.heartbeat_timeout_s,
         stop_grace_s=settings.stop_grace_s,
+        git_commit=git_commit(Path(__file__).parent),
     )
     for folder in (config.journal_dir, config.work_dir, config.artifacts_dir):
         folder.mkdir(parents=True, exist_ok=True)
@@ -107,13 +109,20 @@ def _devices(gpus: str) -> list[Device]:
         return []
     try:
         present = list_devices()
-    except RuntimeError as error:
-        if gpus != "all":
-            raise typer.BadParameter(f"--gpus {gpus}: {error}") from error
-        logger.info("no NVIDIA device can be used here: %s", error)
-        return []
-    visible = resolve_visible(os.environ.get("CUDA_VISIBLE_DEVICES"), present)
-    return visible if gpus == "all" else resolve_visible(gpus, present)
+    except NvmlUnavailableError as error:
+        raise typer.BadParameter(f"the NVIDIA devices cannot be used: {error}") from error
+    by_uuid = {device.uuid: device for device in present}
+    if gpus == "all":
+        visible = resolve_visible(os.environ.get("CUDA_VISIBLE_DEVICES"), present)
+        return [by_uuid[uuid] for uuid in visible if uuid in by_uuid]
+    named = resolve_visible(gpus, present)
+    if len(named) < len(gpus.split(",")):
+        known = ", ".join(f"{device.index} ({device.uuid})" for device in present) or "none"
+        raise typer.BadParameter(f"--gpus {gpus}: no such device; present are: {known}")
+    slices = [uuid for uuid in named if uuid not in by_uuid]
+    if slices:
+        raise typer.BadParameter(f"--gpus: {slices[0]} is a MIG slice; give whole devices")
+    return [by_uuid[uuid] for uuid in named]
 
 
 async def _serve(
@@ -128,7 +137,6 @@ async def _serve(
         cpu_slots=cpu_slots,
         database_url=lambda: resolve_database_url(settings),
         capabilities=(await asyncio.to_thread(doctor.examine)).as_dict(),
-        environment=await asyncio.to_thread(environment),
     )
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGINT, signal.SIGTERM):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -18,24 +17,19 @@ class AttemptLog:
 
     Args:
         journal: The attempt's journal, locked by this process.
-        clock: The meter's clock, in seconds.
+        now_s: Seconds since the meter opened.
     """
 
-    def __init__(self, journal: Journal, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, journal: Journal, now_s: Callable[[], float]) -> None:
         self._journal = journal
-        self._clock = clock
-        self.opened_at_s = clock()
+        self._now_s = now_s
         self._log_bytes = 0
-
-    def now_s(self) -> float:
-        """Seconds since the meter opened."""
-        return self._clock() - self.opened_at_s
 
     def append(self, type_: str, *, t_s: float | None = None, **fields: Any) -> None:
         self._journal.append(
             {
                 "type": type_,
-                "t_s": self.now_s() if t_s is None else t_s,
+                "t_s": self._now_s() if t_s is None else t_s,
                 "at": datetime.now(UTC).isoformat(),
                 **fields,
             }

@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 import os
-import platform
 import socket
 import subprocess
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
-REPORTED_PACKAGES = (
-    "pricetag",
-    "torch",
-    "transformers",
-    "accelerate",
-    "datasets",
-    "safetensors",
-    "codecarbon",
-    "nvidia-ml-py",
-)
+GIT_COMMIT = "PRICETAG_GIT_COMMIT"
+"""Names the commit where there is no checkout to ask, as in an image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +27,7 @@ class NodeConfig:
     lease_s: float
     heartbeat_timeout_s: float
     stop_grace_s: float
+    git_commit: str | None
 
     @property
     def journal_dir(self) -> Path:
@@ -90,7 +80,7 @@ def worker_is_alive(identity: str) -> bool:
 
 def git_commit(folder: Path) -> str | None:
     """Commit of the code that runs, with ``-dirty`` when the checkout was changed."""
-    if baked := os.environ.get("PRICETAG_GIT_COMMIT"):
+    if baked := os.environ.get(GIT_COMMIT):
         return baked
     try:
         done = subprocess.run(
@@ -104,19 +94,3 @@ def git_commit(folder: Path) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip() or None
-
-
-def environment() -> dict[str, Any]:
-    """The journal's ``environment`` record, less the seeds, which are the run's."""
-    packages: dict[str, str | None] = {}
-    for name in REPORTED_PACKAGES:
-        try:
-            packages[name] = version(name)
-        except PackageNotFoundError:
-            packages[name] = None
-    return {
-        "packages": packages,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "git_commit": git_commit(Path(__file__).parent),
-    }

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from collections.abc import Mapping
+from typing import Any
 
 from pricetag.accounting.units import joules_to_kwh
 from workers.stages import OpenStage
-
-
-class Live(TypedDict):
-    """The meter's latest figures, None where nothing could be read."""
-
-    power_w: float | None
-    energy_j: float | None
 
 
 class ProgressBoard:
@@ -25,9 +19,13 @@ class ProgressBoard:
         self._said[key] = fields
 
     def record(
-        self, now_s: float, stage: OpenStage | None, started_s: float | None, live: Live
+        self,
+        now_s: float,
+        stage: OpenStage | None,
+        started_s: float | None,
+        live: Mapping[str, float | None],
     ) -> dict[str, Any]:
-        """The journal's ``progress`` record."""
+        """The journal's ``progress`` record; ``live`` has the meter's ``power_w``, ``energy_j``."""
         said = self._said.get(stage.key if stage else None, {})
         done, total = said.get("done"), said.get("total")
         energy_j = live["energy_j"]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from pricetag.metering.journal import Journal, find_orphans
+from pricetag.metering.journal import Journal, JournalLockedError, find_orphans
 from workers.node import process_start_ticks
 
 logger = logging.getLogger(__name__)
@@ -29,8 +29,8 @@ def adopt_orphans(journal_dir: Path) -> Iterator[tuple[UUID, Journal]]:
     for path in find_orphans(journal_dir):
         attempt_id = UUID(path.name.partition(".")[0])
         try:
-            journal = Journal.open_existing(journal_dir, attempt_id)
-        except BlockingIOError:
+            journal = Journal.open_existing(path)
+        except (JournalLockedError, FileNotFoundError):
             continue  # another worker of this node was faster
         kill_child(journal_dir / f"{attempt_id}.child.json")
         end_if_open(journal)

@@ -28,11 +28,6 @@ class Store:
         async with self._database.session_scope() as session:
             return await execution.demand(session, run_id)
 
-    async def requeue(self, run_id: UUID, *, delay_s: float) -> None:
-        """Offers a run that does not fit here just now to the whole pool again."""
-        async with self._database.session_scope() as session:
-            await execution.requeue(session, run_id, delay_s=delay_s)
-
     async def claim(
         self, run_id: UUID, devices: Sequence[dict[str, Any]]
     ) -> execution.Claim | None:

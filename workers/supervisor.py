@@ -28,7 +28,7 @@ from pricetag.metering.meter import Meter
 from pricetag.metering.second_opinion import SecondOpinion
 from workers.attempt_log import AttemptLog
 from workers.event_server import Connection, EventServer
-from workers.node import NodeConfig, process_start_ticks
+from workers.node import GIT_COMMIT, NodeConfig, process_start_ticks
 from workers.outcome import Observed, Reason, decide, oom_kills
 from workers.output import copy_lines
 from workers.progress import ProgressBoard
@@ -71,7 +71,6 @@ class Supervisor:
         config: This node.
         devices: Devices held for the attempt.
         journal: The attempt's journal, new and locked.
-        environment: The node's packages and commit, recorded with the attempt.
     """
 
     def __init__(
@@ -80,21 +79,20 @@ class Supervisor:
         config: NodeConfig,
         devices: Devices,
         journal: Journal,
-        environment: dict[str, Any],
     ) -> None:
         self.claim = claim
         self._config = config
         self._devices = devices
         self._journal = journal
-        self._environment = environment
         self._seen = Observed()
         self._meter = Meter(open_sources(devices.uuids), emit=self._on_readings)
-        self._log = AttemptLog(journal)
+        self._log = AttemptLog(journal, self._now_s)
         self._stages = StageBook()
         self._board = ProgressBoard()
         self._folder = Path(tempfile.mkdtemp(prefix="pricetag-"))
         self._events = EventServer(self._folder / "events.sock", self._on_event)
         self._process: asyncio.subprocess.Process | None = None
+        self._metering = False
         self._last_sign_s = 0.0
         self._stopper: asyncio.Task[None] | None = None
         self._stop_requested = asyncio.Event()
@@ -118,6 +116,7 @@ class Supervisor:
         oom_before = oom_kills()
         try:
             components = await asyncio.to_thread(self._meter.open)
+            self._metering = True
             self._write_start([component.as_dict() for component in components])
             second_opinion.start()
             await self._events.start()
@@ -146,8 +145,6 @@ class Supervisor:
             devices=list(self._devices.described),
             components=components,
         )
-        seeds = [stage["seed"] for stage in self.claim.recipe.get("stages", []) if "seed" in stage]
-        self._log.append("environment", **self._environment, seeds=seeds)
 
     async def _run_child(self) -> None:
         if self._stop_requested.is_set():
@@ -163,7 +160,7 @@ class Supervisor:
         )
         self._process = process
         self._note_child(process.pid)
-        self._last_sign_s = self._log.now_s()
+        self._last_sign_s = self._now_s()
         side_tasks = [
             asyncio.create_task(copy_lines(process.stdout, self._on_stdout)),
             asyncio.create_task(copy_lines(process.stderr, self._on_stderr)),
@@ -171,7 +168,7 @@ class Supervisor:
         ]
         try:
             self._seen.exit_code = await process.wait()
-            self._on_readings(self._meter.edge())
+            await self._edge()
             self._kill_group(signal.SIGKILL)
             await self._events.drain(DRAIN_S)
             await asyncio.wait(side_tasks[:2], timeout=DRAIN_S)
@@ -223,6 +220,7 @@ class Supervisor:
             "CUDA_VISIBLE_DEVICES": ",".join(self._devices.uuids),
             "PYTHONUNBUFFERED": "1",
             "TOKENIZERS_PARALLELISM": "false",
+            **({GIT_COMMIT: self._config.git_commit} if self._config.git_commit else {}),
         }
 
     def _note_child(self, pid: int) -> None:
@@ -234,7 +232,7 @@ class Supervisor:
         """Once a second: live progress, and whether the job still gives a sign of life."""
         while True:
             await asyncio.sleep(TICK_S)
-            now_s = self._log.now_s()
+            now_s = self._now_s()
             record = self._board.record(
                 now_s, self._stages.innermost(), self._stages.started_s(), self._meter.latest()
             )
@@ -246,7 +244,7 @@ class Supervisor:
                 return
 
     async def _on_event(self, connection: Connection, message: Message) -> Message:
-        self._last_sign_s = self._log.now_s()
+        self._last_sign_s = self._now_s()
         type_ = str(message["type"])
         fields = {name: value for name, value in message.items() if name not in ("type", "n")}
         if type_ == "stage_start":
@@ -266,6 +264,8 @@ class Supervisor:
             self._log.text(str(fields["text"]), str(fields.get("stream", "pricetag")))
         elif type_ in ("metric", "flops", "artifact"):
             self._log.append(type_, **{"key": connection.stage_key, **fields})
+        elif type_ == "environment":
+            self._log.append(type_, **fields)
         elif type_ != "heartbeat":
             raise ValueError(f"unknown event type {type_!r}")
         return {}
@@ -291,10 +291,13 @@ class Supervisor:
         self._log.append("stage_end", t_s=t_s, key=key, status=str(fields["status"]))
         return {"key": key}
 
+    def _now_s(self) -> float:
+        """Seconds since the meter opened; 0 when it never did."""
+        return self._meter.now_s() if self._metering else 0.0
+
     async def _edge(self) -> float:
         readings = await asyncio.to_thread(self._meter.edge)
-        self._on_readings(readings)
-        return float(readings[0]["t_s"]) if readings else self._log.now_s()
+        return float(readings[0]["t_s"]) if readings else self._now_s()
 
     def _on_readings(self, readings: list[dict[str, Any]]) -> None:
         self._log.readings(readings)
@@ -325,7 +328,7 @@ class Supervisor:
         await asyncio.to_thread(self._meter.close)
         opinion = await asyncio.to_thread(second_opinion.stop)
         self._log.append("second_opinion", **opinion)
-        end_s = self._log.now_s()
+        end_s = self._now_s()
         for key in self._stages.open_keys():
             self._log.append("stage_end", t_s=end_s, key=key, status="failed")
         status, reason = decide(self._seen)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
-from app.queue import QueueWorker, make_worker, queue_name
+from app.queue import Postponed, QueueWorker, make_worker, queue_name
 from pricetag.metering.journal import Journal
-from pricetag.metering.nvml import Device
+from pricetag.metering.nvml_devices import Device
 from workers.devices import DevicePool, DeviceSet
 from workers.leases import LeaseKeeper
 from workers.node import NodeConfig, worker_is_alive
@@ -21,7 +22,7 @@ from workers.supervisor import Devices, Supervisor, describe
 
 logger = logging.getLogger(__name__)
 
-FIT_TIMEOUT_S = 2.0
+FIT_RETRY_S = 0.5
 MAX_BACKOFF_S = 10.0
 
 
@@ -35,7 +36,6 @@ class Worker:
         cpu_slots: How many jobs without an accelerator may run side by side.
         database_url: Finds the database, starting the embedded one where it is down.
         capabilities: What the meters of this node can do, for the node's record.
-        environment: Packages and commit, recorded with every attempt.
     """
 
     def __init__(
@@ -47,7 +47,6 @@ class Worker:
         cpu_slots: int,
         database_url: Callable[[], str],
         capabilities: dict[str, Any],
-        environment: dict[str, Any],
     ) -> None:
         self._config = config
         self._store = store
@@ -55,12 +54,9 @@ class Worker:
         self._pool = DevicePool([device.uuid for device in devices], cpu_slots=cpu_slots)
         self._database_url = database_url
         self._capabilities = capabilities
-        self._environment = environment
         self._running: dict[UUID, Supervisor] = {}
-        self._active: set[asyncio.Task[None]] = set()
         self._shipping: set[asyncio.Task[None]] = set()
         self._queue_worker: QueueWorker | None = None
-        self._reduced = False
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -73,8 +69,8 @@ class Worker:
         finally:
             for supervisor in list(self._running.values()):
                 supervisor.request_stop("worker-stopping")
-            if self._active:
-                await asyncio.wait(self._active)
+            if self._queue_worker is not None:
+                await self._queue_worker.drain()
             if self._shipping:
                 await asyncio.wait(self._shipping, timeout=self._config.stop_grace_s)
             keeper.cancel()
@@ -87,42 +83,39 @@ class Worker:
             self._queue_worker.stop()
 
     async def _serve(self) -> None:
+        """Takes runs; whenever the database was away, begins again."""
         backoff_s = 0.5
         while not self._stopping.is_set():
             try:
                 url = await asyncio.to_thread(self._database_url)
                 await self._begin()
                 backoff_s = 0.5
-                await self._serve_queue(url)
+                await self._queue(url).run()
             except Exception as error:  # jobs go on meanwhile; this loop only takes new ones
                 logger.warning("the queue is out of reach (%s); again in %.1f s", error, backoff_s)
+            if not self._stopping.is_set():
                 await self._pause(backoff_s)
                 backoff_s = min(2 * backoff_s, MAX_BACKOFF_S)
 
-    async def _serve_queue(self, url: str) -> None:
-        """One stretch with the queue, with as many jobs at once as there is room for now."""
-        room = self._pool.capacity - len(self._active)
-        if room <= 0:
-            await asyncio.wait(self._active, return_when=asyncio.FIRST_COMPLETED)
-            return
-        self._reduced = room < self._pool.capacity
-        self._queue_worker = make_worker(
-            url,
-            queues=[queue_name(self._config.pool, size) for size in self._pool.sizes()],
-            concurrency=room,
-            execute=self._execute,
-            name=self._config.worker,
-        )
-        try:
-            if not self._stopping.is_set():
-                await self._queue_worker.run()
-        finally:
-            self._queue_worker = None
+    def _queue(self, url: str) -> QueueWorker:
+        if self._queue_worker is None:
+            self._queue_worker = make_worker(
+                url,
+                queues=self._queues(self._pool.sizes()),
+                concurrency=self._pool.capacity,
+                execute=self._execute,
+                name=self._config.worker,
+                fits=lambda: self._queues(self._pool.fitting()),
+            )
+        return self._queue_worker
+
+    def _queues(self, sizes: list[int]) -> list[str]:
+        return [queue_name(self._config.pool, size) for size in sizes]
 
     async def _begin(self) -> None:
         """Registers this node and finishes what a dead worker of it left behind."""
         await self._store.register(
-            [device.as_dict() for device in self._devices.values()], self._capabilities
+            [asdict(device) for device in self._devices.values()], self._capabilities
         )
         orphans = await asyncio.to_thread(lambda: list(adopt_orphans(self._config.journal_dir)))
         for attempt_id, journal in orphans:
@@ -137,30 +130,13 @@ class Worker:
                 await self._store.close_lost(attempt.attempt_id)
 
     async def _execute(self, run_id: UUID) -> None:
-        """The queue's call: supervises the run, and goes on if the queue breaks meanwhile."""
-        task = asyncio.create_task(self._run_one(run_id), name=f"run {run_id}")
-        self._active.add(task)
-        task.add_done_callback(self._on_done)
-        await asyncio.shield(task)
-
-    def _on_done(self, task: asyncio.Task[None]) -> None:
-        self._active.discard(task)
-        if not task.cancelled() and (error := task.exception()):
-            logger.error("%s failed", task.get_name(), exc_info=error)
-        if self._reduced and self._queue_worker is not None:
-            self._queue_worker.stop()  # there is room for more now: begin a new stretch
-
-    async def _run_one(self, run_id: UUID) -> None:
+        """The queue's call: supervises one run from claim to end."""
         count = await self._store.demand(run_id)
-        if count is None or self._stopping.is_set():
-            if count is not None:
-                await self._store.requeue(run_id, delay_s=0.0)
+        if count is None:
             return
-        try:
-            held = await asyncio.wait_for(self._pool.take(count), FIT_TIMEOUT_S)
-        except TimeoutError:
-            await self._store.requeue(run_id, delay_s=FIT_TIMEOUT_S)
-            return
+        held = None if self._stopping.is_set() else self._pool.take(count)
+        if held is None:
+            raise Postponed(FIT_RETRY_S)
         try:
             await self._run_on(run_id, held)
         finally:
@@ -174,9 +150,7 @@ class Worker:
         journal = Journal.create(self._config.journal_dir, claim.attempt_id)
         shipper = Shipper(journal, claim.attempt_id, self._store.ingest)
         self._ship(journal, shipper)
-        supervisor = Supervisor(
-            claim, self._config, Devices(held.uuids, described), journal, self._environment
-        )
+        supervisor = Supervisor(claim, self._config, Devices(held.uuids, described), journal)
         self._running[claim.attempt_id] = supervisor
         try:
             await supervisor.run()
