@@ -6,38 +6,45 @@ it has started: its run may be given to another worker.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
 import threading
+import traceback
 from pathlib import Path
 
 from pricetag.events import ENV_VAR, EventChannel
+from workers.job import Interrupted, Job, JobError
 from workers.outcome import EXIT_INTERRUPTED
 from workers.pipeline import run
-from workers.reporter import Interrupted, Job, JobError, SilentReporter
-from workers.socket_reporter import SocketReporter
+from workers.ranks import rank
+from workers.socket_reporter import SilentReporter, SocketReporter
 
 HEARTBEAT_S = 5.0
 
 
 def main(job_file: str) -> int:
     """Runs one job; returns the process's exit code."""
-    job = Job.from_dict(json.loads(Path(job_file).read_text()))
-    if int(os.environ.get("RANK", "0")) != 0:
+    job = Job.from_json(Path(job_file).read_text())
+    if rank() != 0:
         run(job, SilentReporter())
         return 0
     channel = EventChannel(os.environ[ENV_VAR], on_lost=_vanish)
     channel.send("hello", pid=os.getpid())
     threading.Thread(target=_beat, args=(channel,), daemon=True).start()
     try:
-        run(job, SocketReporter(channel))
+        # artifacts_dir is <root>/<run>/<attempt>: paths are told relative to the root.
+        run(job, SocketReporter(channel, job.artifacts_dir.parent.parent))
     except Interrupted:
         channel.send("finished", status="interrupted")
         return EXIT_INTERRUPTED
     except JobError as error:
         channel.send("error", code=error.code, message=error.message, field=error.field)
+        return 1
+    except Exception as error:
+        traceback.print_exc()
+        message = f"{type(error).__name__}: {error}"
+        channel.send("error", code="unexpected-error", message=message, field=None)
         return 1
     else:
         channel.send("finished", status="succeeded")
