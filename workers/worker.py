@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from app.queue import Postponed, QueueWorker, make_worker, queue_name
-from pricetag.metering.journal import Journal
+from pricetag.metering.journal import Journal, purge_shipped
 from pricetag.metering.nvml_devices import Device
 from workers.devices import DevicePool, DeviceSet
 from workers.leases import LeaseKeeper
@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 
 FIT_RETRY_S = 0.5
 MAX_BACKOFF_S = 10.0
+HOUSEKEEPING_S = 10.0
+SHIP_FIRST_S = 30.0
+KEEP_SHIPPED_S = 7 * 24 * 3600.0
 
 
 class Worker:
@@ -61,9 +64,8 @@ class Worker:
 
     async def run(self) -> None:
         """Serves the queue until stopped; returns when every job has ended and is shipped."""
-        keeper = asyncio.create_task(
-            LeaseKeeper(self._running, self._store.renew, lease_s=self._config.lease_s).run()
-        )
+        leases = LeaseKeeper(self._running, self._store.renew, lease_s=self._config.lease_s)
+        side_tasks = [asyncio.create_task(leases.run()), asyncio.create_task(self._keep_house())]
         try:
             await self._serve()
         finally:
@@ -73,8 +75,9 @@ class Worker:
                 await self._queue_worker.drain()
             if self._shipping:
                 await asyncio.wait(self._shipping, timeout=self._config.stop_grace_s)
-            keeper.cancel()
-            await asyncio.gather(keeper, return_exceptions=True)
+            for task in side_tasks:
+                task.cancel()
+            await asyncio.gather(*side_tasks, return_exceptions=True)
 
     def stop(self) -> None:
         """Takes no further run, asks the running ones to save their state and leave."""
@@ -117,17 +120,36 @@ class Worker:
         await self._store.register(
             [asdict(device) for device in self._devices.values()], self._capabilities
         )
+        await self._recover()
+
+    async def _keep_house(self) -> None:
+        """Now and then: what other workers of this node left when they died."""
+        while True:
+            await asyncio.sleep(HOUSEKEEPING_S)
+            try:
+                await self._recover()
+                await asyncio.to_thread(
+                    purge_shipped, self._config.journal_dir, older_than_s=KEEP_SHIPPED_S
+                )
+            except Exception as error:  # the database may be away; there is a next time
+                logger.warning("housekeeping was put off (%s)", error)
+
+    async def _recover(self) -> None:
         orphans = await asyncio.to_thread(lambda: list(adopt_orphans(self._config.journal_dir)))
         for attempt_id, journal in orphans:
             logger.warning("attempt %s: shipping the journal of a dead worker", attempt_id)
             shipper = Shipper(journal, attempt_id, self._store.ingest)
             shipper.finish()
             self._ship(journal, shipper)
-        if self._shipping:
-            await asyncio.wait(self._shipping, timeout=30)
+        if orphans:
+            await asyncio.wait(self._shipping, timeout=SHIP_FIRST_S)
         for attempt in await self._store.open_attempts():
-            if not worker_is_alive(attempt.worker) and attempt.attempt_id not in self._running:
+            if not worker_is_alive(attempt.worker) and not self._has_journal(attempt.attempt_id):
                 await self._store.close_lost(attempt.attempt_id)
+
+    def _has_journal(self, attempt_id: UUID) -> bool:
+        """Whether a journal waits to be shipped: then the end is told by that."""
+        return (self._config.journal_dir / f"{attempt_id}.jsonl").exists()
 
     async def _execute(self, run_id: UUID) -> None:
         """The queue's call: supervises one run from claim to end."""
