@@ -136,13 +136,14 @@ class Worker:
 
     async def _recover(self) -> None:
         orphans = await asyncio.to_thread(lambda: list(adopt_orphans(self._config.journal_dir)))
+        shipping = []
         for attempt_id, journal in orphans:
             logger.warning("attempt %s: shipping the journal of a dead worker", attempt_id)
             shipper = Shipper(journal, attempt_id, self._store.ingest)
             shipper.finish()
-            self._ship(journal, shipper)
-        if orphans:
-            await asyncio.wait(self._shipping, timeout=SHIP_FIRST_S)
+            shipping.append(self._ship(journal, shipper))
+        if shipping:
+            await asyncio.wait(shipping, timeout=SHIP_FIRST_S)
         for attempt in await self._store.open_attempts():
             if not worker_is_alive(attempt.worker) and not self._has_journal(attempt.attempt_id):
                 await self._store.close_lost(attempt.attempt_id)
@@ -180,7 +181,7 @@ class Worker:
             del self._running[claim.attempt_id]
             shipper.finish()
 
-    def _ship(self, journal: Journal, shipper: Shipper) -> None:
+    def _ship(self, journal: Journal, shipper: Shipper) -> asyncio.Task[None]:
         async def ship() -> None:
             await shipper.run()
             journal.mark_shipped()
@@ -188,6 +189,7 @@ class Worker:
         task = asyncio.create_task(ship())
         self._shipping.add(task)
         task.add_done_callback(self._shipping.discard)
+        return task
 
     async def _pause(self, seconds: float) -> None:
         try:
