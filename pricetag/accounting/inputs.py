@@ -33,6 +33,7 @@ class ComponentInfo:
         gain_std_ratio: Relative error of the meter's gain, one sigma. Of a modelled component
             it is read as a factor: 1.0 means "times or divided by two".
         power_limit_w: The most it can draw, where known.
+        notes: What a reader of the price tag should know about it.
     """
 
     id: str
@@ -41,6 +42,7 @@ class ComponentInfo:
     method: Method
     gain_std_ratio: float
     power_limit_w: float | None = None
+    notes: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,20 @@
-"""The price tag of a run: what every figure of it is, and how it is built."""
+"""Build the price tag of a run from what was metered and the factors of its site.
+
+Totals are over all attempts, however they ended. What was not metered is missing, with a
+reason, and never 0; coverage and flags say how much that is.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pricetag.accounting.bill import Biller, Span, share
+from pricetag.accounting.charges import Charge, factor_quantity
+from pricetag.accounting.checks import require_number, require_pue
+from pricetag.accounting.comparison import compare
 from pricetag.accounting.inputs import (
     AttemptInput,
     ComponentInfo,
@@ -22,152 +29,100 @@ from pricetag.accounting.inputs import (
     SecondOpinion,
     StageInput,
 )
+from pricetag.accounting.money import device_count, run_cost
+from pricetag.accounting.operations import run_flops, stage_flops
+from pricetag.accounting.outside import outside_stages
+from pricetag.accounting.provenance import (
+    environment_changed,
+    hardware,
+    most_devices,
+    provenance,
+)
 from pricetag.accounting.quantity import Quantity
+from pricetag.accounting.tag import (
+    SCHEMA,
+    AttemptTag,
+    ComponentTag,
+    CostTag,
+    EnergyTag,
+    FlopsTag,
+    PriceTag,
+    QualityTag,
+    StageTag,
+)
 
 __all__ = [
+    "SCHEMA",
     "AttemptInput",
+    "AttemptTag",
     "ComponentInfo",
+    "ComponentTag",
+    "CostTag",
     "Device",
+    "EnergyTag",
     "Environment",
     "Factor",
     "Factors",
     "FlopsCount",
+    "FlopsTag",
     "Measurement",
     "PriceTag",
     "PriceTagInputs",
     "QualityInput",
+    "QualityTag",
     "SecondOpinion",
     "StageInput",
+    "StageTag",
+    "UnknownComponent",
     "build_price_tag",
     "content_sha256",
 ]
 
-SCHEMA = "pricetag/1"
 
-
-@dataclass(frozen=True, slots=True)
-class FlopsTag:
-    """Floating-point operations: of the dense network, times density, and low-bit ones apart."""
-
-    dense: Quantity
-    effective: Quantity
-    low_bit: Quantity
-
-
-@dataclass(frozen=True, slots=True)
-class CostTag:
-    """What the run would cost in the cloud (low to high) and did cost in electricity."""
-
-    cloud: Quantity
-    electricity: Quantity
-    currency: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class QualityTag:
-    """A quality metric, with the stage and the attempt that reported it last."""
-
-    metric: str
-    value: float | None
-    split: str | None
-    stage: str
-    unit: str | None
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class ComponentTag:
-    """The energy of one component over a stage, an attempt or the run."""
-
-    id: str
-    kind: str
-    name: str
-    method: str
-    it_energy_kwh: Quantity
-    power_w: Quantity
-    coverage_ratio: Quantity
-    share_ratio: Quantity
-    flags: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class EnergyTag:
-    """The figures that a stage, an attempt and a run have in common."""
-
-    duration_s: Quantity
-    it_energy_kwh: Quantity
-    facility_energy_kwh: Quantity
-    co2e_kg: Quantity
-    power_w: Quantity
-    coverage_ratio: Quantity
-    components: tuple[ComponentTag, ...]
-    flags: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class StageTag:
-    """One stage of one attempt; ``share_ratio`` is its part of the run's IT energy."""
-
-    key: str
-    index: int
-    parent: str | None
-    kind: str
-    name: str
-    status: str
-    attempt: int
-    energy: EnergyTag
-    flops: FlopsTag
-    quality: tuple[QualityTag, ...]
-    share_ratio: Quantity
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptTag:
-    """One attempt; ``outside_stages`` is what it used before, between and after its stages."""
-
-    number: int
-    status: str
-    reason: Mapping[str, Any] | None
-    started_at: str
-    node: str | None
-    device_count: int
-    energy: EnergyTag
-    outside_stages: Quantity
-    share_ratio: Quantity
-
-
-@dataclass(frozen=True, slots=True)
-class PriceTag:
-    """What a run used, emitted, cost and achieved, over all its attempts.
-
-    The wire form is :meth:`as_dict`; it is stored as it is and never edited.
-    """
-
-    run_id: str
-    name: str
-    version: int
-    hardware: Mapping[str, Any]
-    device_count: int
-    energy: EnergyTag
-    pue: Quantity
-    carbon_intensity_g_per_kwh: Quantity
-    flops: FlopsTag
-    cost: CostTag
-    quality: tuple[QualityTag, ...]
-    stages: tuple[StageTag, ...]
-    attempts: tuple[AttemptTag, ...]
-    second_opinion: Mapping[str, Any] | None
-    provenance: Mapping[str, Any]
-    flags: tuple[str, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """The price tag as JSON-able data, schema ``pricetag/1``."""
-        raise NotImplementedError
+class UnknownComponent(ValueError):  # noqa: N818 - it names what is unknown
+    """A measurement is of a component that its attempt does not declare."""
 
 
 def build_price_tag(inputs: PriceTagInputs) -> PriceTag:
-    """Build the price tag of a run from its measurements and the site's factors."""
-    raise NotImplementedError
+    """Build the price tag of a run from its measurements and the site's factors.
+
+    Args:
+        inputs: All attempts with their measurements, and the factors.
+
+    Returns:
+        The price tag; the same inputs give the same one, intervals included.
+
+    Raises:
+        InvalidFactor: If a factor is out of its range or a price has no currency.
+        UnknownComponent: If a measurement is of an undeclared component.
+    """
+    _check(inputs.factors)
+    biller = Biller(inputs.factors, inputs.seed)
+    spans = [
+        _span(attempt, attempt.measurements, attempt.duration_s) for attempt in inputs.attempts
+    ]
+    charges = [charge for span in spans for charge in span.charges]
+    total = biller.energy(spans)
+    stages = _stages(inputs.attempts, biller, total.it_energy_kwh)
+    return PriceTag(
+        run_id=inputs.run_id,
+        name=inputs.name,
+        version=inputs.version,
+        hardware=hardware(inputs.attempts),
+        device_count=most_devices(inputs.attempts),
+        energy=total,
+        pue=factor_quantity(inputs.factors.pue, at_least=1.0),
+        carbon_intensity_g_per_kwh=_carbon_intensity(inputs.factors),
+        flops=run_flops(inputs.attempts),
+        cost=run_cost(biller, inputs.factors, inputs.attempts, charges),
+        quality=_last_quality(stages),
+        stages=stages,
+        attempts=_attempts(inputs.attempts, spans, biller, total.it_energy_kwh),
+        outside_stages=outside_stages(biller, list(zip(inputs.attempts, spans, strict=True))),
+        second_opinion=compare(biller, inputs.attempts, spans),
+        provenance=provenance(inputs),
+        flags=_flags(inputs, total),
+    )
 
 
 def content_sha256(content: Mapping[str, Any]) -> str:
@@ -176,3 +131,120 @@ def content_sha256(content: Mapping[str, Any]) -> str:
         content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _check(factors: Factors) -> None:
+    require_pue("pue", factors.pue.value)
+    named = {
+        "pue": factors.pue,
+        "carbon_intensity": factors.carbon_intensity,
+        "cloud_price_low": factors.cloud_price_low,
+        "cloud_price_high": factors.cloud_price_high,
+        "electricity_tariff": factors.electricity_tariff,
+    }
+    for name, factor in named.items():
+        if factor is not None:
+            require_number(name, factor.value)
+            require_number(f"{name}.relative_std_ratio", factor.relative_std_ratio)
+
+
+def _span(
+    attempt: AttemptInput, measurements: Sequence[Measurement], duration_s: float | None
+) -> Span:
+    windows = {measurement.component_id: measurement.window for measurement in measurements}
+    declared = {component.id for component in attempt.components}
+    if strangers := sorted(windows.keys() - declared):
+        known = ", ".join(sorted(declared)) or "none"
+        raise UnknownComponent(
+            f"attempt {attempt.number} declares no {', '.join(strangers)}; it has: {known}"
+        )
+    charges = []
+    for component in attempt.components:
+        window = windows.get(component.id)
+        lasted_s = 0.0 if window is None else window.duration_s
+        expected_s = lasted_s if duration_s is None else max(duration_s, lasted_s)
+        charges.append(Charge(component, window, expected_s, attempt.node_name))
+    return Span(duration_s, tuple(charges))
+
+
+def _stages(
+    attempts: Sequence[AttemptInput], biller: Biller, total: Quantity
+) -> tuple[StageTag, ...]:
+    return tuple(
+        _stage(attempt, stage, biller, total) for attempt in attempts for stage in attempt.stages
+    )
+
+
+def _stage(attempt: AttemptInput, stage: StageInput, biller: Biller, total: Quantity) -> StageTag:
+    lasted_s = None if stage.end_s is None else stage.end_s - stage.start_s
+    energy = biller.energy([_span(attempt, stage.measurements, lasted_s)])
+    return StageTag(
+        key=stage.key,
+        index=stage.index,
+        parent=stage.parent_key,
+        kind=stage.kind,
+        name=stage.name,
+        status=stage.status,
+        attempt=attempt.number,
+        energy=energy,
+        flops=stage_flops(stage, attempt.stages),
+        quality=tuple(
+            QualityTag(q.metric, q.value, q.split, stage.key, q.unit, attempt.number)
+            for q in stage.quality
+        ),
+        share_ratio=share(energy.it_energy_kwh, total),
+    )
+
+
+def _attempts(
+    attempts: Sequence[AttemptInput], spans: Sequence[Span], biller: Biller, total: Quantity
+) -> tuple[AttemptTag, ...]:
+    return tuple(
+        _attempt(attempt, span, biller, total)
+        for attempt, span in zip(attempts, spans, strict=True)
+    )
+
+
+def _attempt(attempt: AttemptInput, span: Span, biller: Biller, total: Quantity) -> AttemptTag:
+    energy = biller.energy([span])
+    return AttemptTag(
+        number=attempt.number,
+        status=attempt.status,
+        reason=attempt.reason,
+        started_at=attempt.started_at,
+        node=attempt.node_name,
+        device_count=device_count(attempt),
+        energy=energy,
+        outside_stages=outside_stages(biller, [(attempt, span)]),
+        share_ratio=share(energy.it_energy_kwh, total),
+    )
+
+
+def _carbon_intensity(factors: Factors) -> Quantity:
+    if factors.carbon_intensity is None:
+        return Quantity.unknown("g/kWh", factors.carbon_intensity_reason)
+    return factor_quantity(factors.carbon_intensity)
+
+
+def _last_quality(stages: Sequence[StageTag]) -> tuple[QualityTag, ...]:
+    """Each metric as the latest attempt reported it; a later attempt repeats or resumes."""
+    latest: dict[tuple[str, str, str | None], QualityTag] = {}
+    for stage in stages:
+        for quality in stage.quality:
+            latest[(quality.stage, quality.metric, quality.split)] = quality
+    return tuple(latest.values())
+
+
+def _flags(inputs: PriceTagInputs, total: EnergyTag) -> tuple[str, ...]:
+    flags = set(total.flags)
+    if len(inputs.attempts) > 1:
+        flags.add("several_attempts")
+    if environment_changed(inputs.attempts):
+        flags.add("environment_changed")
+    if inputs.factors.pue.source == "assumed":
+        flags.add("pue_assumed")
+    if inputs.factors.carbon_intensity is None:
+        flags.add("carbon_intensity_unknown")
+    elif inputs.factors.carbon_intensity.source == "assumed":
+        flags.add("carbon_intensity_assumed")
+    return tuple(sorted(flags))

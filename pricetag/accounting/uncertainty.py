@@ -88,7 +88,7 @@ def combine(
 ) -> Interval:
     """The interval of the sum of terms, times multipliers whose values are in the terms.
 
-    With additive errors alone it is value x (1 ± 1.96 σ), σ by propagation, not below 0. With
+    With additive errors alone it is value x (1 ± 1.96 sd), sd by propagation, not below 0. With
     a multiplicative one it is the 2.5% and 97.5% quantile of a seeded Monte Carlo.
 
     The interval always holds the value: many independent log-normal parts have a sum above
@@ -97,11 +97,24 @@ def combine(
     value = sum(term.value for term in terms)
     if value == 0:
         return Interval(0.0, 0.0)
+    sigma = _only_factor(terms, multipliers)
+    if sigma is not None:
+        return Interval(value * math.exp(-Z_95 * sigma), value * math.exp(Z_95 * sigma))
     if any(t.multiplicative for t in terms) or any(m.multiplicative for m in multipliers):
         return _by_monte_carlo(value, terms, multipliers, seed)
     variance = _sum_variance(terms) / value**2 + sum(m.std_ratio**2 for m in multipliers)
     half = Z_95 * math.sqrt(variance)
     return Interval(max(value * (1 - half), 0.0), value * (1 + half))
+
+
+def _only_factor(terms: Sequence[Term], multipliers: Sequence[Multiplier]) -> float | None:
+    """The log-sigma, if one multiplicative error is all there is: its interval is exact."""
+    if any(term.own_std_ratio or not term.multiplicative for term in terms):
+        return None
+    errors = {(term.group, term.common_std_ratio) for term in terms}
+    if len(errors) != 1 or any(m.std_ratio for m in multipliers):
+        return None
+    return log_sigma(errors.pop()[1])
 
 
 def _sum_variance(terms: Iterable[Term]) -> float:

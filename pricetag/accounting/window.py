@@ -20,6 +20,9 @@ class WindowEnergy:
         covered_s: For how long it was metered.
         flags: What was remarkable, sorted.
         reason: Why the energy is unknown.
+
+    Raises:
+        ValueError: If an unknown energy has no reason, or a known one no evidence.
     """
 
     start_s: float
@@ -29,6 +32,12 @@ class WindowEnergy:
     covered_s: float
     flags: tuple[str, ...] = ()
     reason: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.energy_j is None and not self.reason:
+            raise ValueError("a window of unknown energy needs a reason")
+        if self.energy_j is not None and not self.energy_by_source_j:
+            raise ValueError(f"a window of {self.energy_j} J needs its energy by source")
 
     @property
     def duration_s(self) -> float:

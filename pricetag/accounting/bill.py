@@ -1,0 +1,208 @@
+"""The energy figures of a stage, an attempt or a run, from what is charged to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pricetag.accounting.charges import Charge, scaled, sum_kwh
+from pricetag.accounting.inputs import Factor, Factors
+from pricetag.accounting.quantity import Quantity
+from pricetag.accounting.tag import ComponentTag, EnergyTag
+from pricetag.accounting.units import G_PER_KG, kwh_to_joules
+
+FULL_COVERAGE_RATIO = 0.999
+"""Less of the run time metered than this is flagged."""
+
+MOSTLY_MODELLED_RATIO = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of time on one attempt and what is charged for it.
+
+    ``duration_s`` is None when the stretch never ended.
+    """
+
+    duration_s: float | None
+    charges: tuple[Charge, ...]
+
+
+class Biller:
+    """Turns spans into energy figures under one set of factors.
+
+    Args:
+        factors: PUE, carbon intensity and prices.
+        seed: Of the Monte Carlo intervals.
+    """
+
+    def __init__(self, factors: Factors, seed: int) -> None:
+        self._factors = factors
+        self._seed = seed
+
+    def energy(self, spans: Sequence[Span]) -> EnergyTag:
+        """The figures of some spans that follow one another (one, or all attempts)."""
+        charges = [charge for span in spans for charge in span.charges]
+        it_kwh = self.it_kwh(charges)
+        coverage = coverage_ratio(spans)
+        components = self._components(charges, it_kwh)
+        return EnergyTag(
+            duration_s=duration(spans),
+            it_energy_kwh=it_kwh,
+            facility_energy_kwh=self.facility_kwh(charges),
+            co2e_kg=self._co2e_kg(charges),
+            power_w=mean_power(spans, it_kwh),
+            coverage_ratio=coverage,
+            components=components,
+            flags=_flags(charges, components, coverage),
+        )
+
+    def it_kwh(self, charges: Sequence[Charge]) -> Quantity:
+        """IT energy: what the components used."""
+        return sum_kwh(charges, seed=self._seed)
+
+    def facility_kwh(self, charges: Sequence[Charge], *more: tuple[str, Factor]) -> Quantity:
+        """IT energy x PUE (x more factors)."""
+        factors = [("pue", self._factors.pue), *more]
+        return sum_kwh(charges, factors=factors, seed=self._seed)
+
+    def _co2e_kg(self, charges: Sequence[Charge]) -> Quantity:
+        intensity = self._factors.carbon_intensity
+        if intensity is None:
+            return Quantity.unknown("kg", self._factors.carbon_intensity_reason)
+        grams = self.facility_kwh(charges, ("carbon_intensity", intensity))
+        if grams.value is None:
+            return Quantity.unknown("kg", grams.reason or "the energy is unknown")
+        return scaled(grams, 1 / G_PER_KG, "kg")
+
+    def _components(self, charges: Sequence[Charge], total: Quantity) -> tuple[ComponentTag, ...]:
+        groups: dict[tuple[str, str, str, str | None], list[Charge]] = {}
+        for charge in charges:
+            about = charge.component
+            groups.setdefault((about.id, about.name, about.method, charge.node), []).append(charge)
+        return tuple(self._component(group, total) for group in groups.values())
+
+    def _component(self, charges: Sequence[Charge], total: Quantity) -> ComponentTag:
+        about = charges[-1].component
+        energy = self.it_kwh(charges)
+        covered_s = sum(charge.covered_s for charge in charges)
+        expected_s = sum(charge.expected_s for charge in charges)
+        return ComponentTag(
+            id=about.id,
+            kind=about.kind,
+            name=about.name,
+            method=about.method,
+            node=charges[-1].node,
+            it_energy_kwh=energy,
+            power_w=_power(energy, covered_s),
+            coverage_ratio=_coverage(covered_s, expected_s),
+            share_ratio=share(energy, total),
+            flags=window_flags(charges),
+            notes=about.notes,
+        )
+
+
+def duration(spans: Sequence[Span]) -> Quantity:
+    """Wall-clock time of spans that follow one another."""
+    known = [span.duration_s for span in spans if span.duration_s is not None]
+    if not known:
+        return Quantity.unknown("s", "it never ended" if spans else "there was no attempt")
+    remark = None if len(known) == len(spans) else "without the attempts that never ended"
+    total = sum(known)
+    return Quantity(total, total, total, "s", "counter", remark)
+
+
+def coverage_ratio(spans: Sequence[Span]) -> Quantity:
+    """Part of the components' run time that was metered.
+
+    A span on which no component was declared counts in full as not metered.
+    """
+    covered_s = expected_s = 0.0
+    for span in spans:
+        if not span.charges:
+            expected_s += span.duration_s or 0.0
+        covered_s += sum(charge.covered_s for charge in span.charges)
+        expected_s += sum(charge.expected_s for charge in span.charges)
+    return _coverage(covered_s, expected_s)
+
+
+def share(part: Quantity, total: Quantity) -> Quantity:
+    """Part over total. The errors that both have in common cancel; the rest is not carried."""
+    if part.value is None:
+        return Quantity.unknown("1", part.reason or "the part is unknown")
+    if not total.value or part.source is None:
+        return Quantity.unknown("1", total.reason or "the total is zero")
+    return Quantity.exact(part.value / total.value, "1", part.source)
+
+
+def mean_power(spans: Sequence[Span], energy: Quantity) -> Quantity:
+    """Mean IT power in W while metered.
+
+    Each component's mean is over its own metered time, so that a component with a gap does
+    not pull the sum down; spans are weighted by their metered time.
+    """
+    if energy.value is None:
+        return Quantity.unknown("W", energy.reason or "the energy is unknown")
+    weighted_j = metered_s = 0.0
+    for span in spans:
+        covered_s = max((charge.covered_s for charge in span.charges), default=0.0)
+        power_w = sum(
+            (charge.energy_j or 0.0) / charge.covered_s
+            for charge in span.charges
+            if charge.covered_s > 0
+        )
+        weighted_j += power_w * covered_s
+        metered_s += covered_s
+    if metered_s <= 0:
+        return Quantity.unknown("W", "the metered time is zero")
+    if energy.value == 0:
+        return Quantity(0.0, 0.0, 0.0, "W", energy.source)
+    return scaled(energy, weighted_j / metered_s / energy.value, "W")
+
+
+def window_flags(charges: Iterable[Charge]) -> tuple[str, ...]:
+    """What was remarkable in any of the windows, sorted."""
+    flags = {flag for c in charges if c.window is not None for flag in c.window.flags}
+    if any(charge.is_short for charge in charges):
+        flags.add("short_window")
+    if any(_above_limit(charge) for charge in charges):
+        flags.add("above_power_limit")
+    return tuple(sorted(flags))
+
+
+def _above_limit(charge: Charge) -> bool:
+    limit_w = charge.component.power_limit_w
+    if limit_w is None or charge.energy_j is None or charge.covered_s < 1.0:
+        return False
+    # Boards overshoot their limit a little, and the gain itself is some percent off.
+    return charge.energy_j / charge.covered_s > 1.2 * limit_w
+
+
+def _power(energy: Quantity, covered_s: float) -> Quantity:
+    if energy.value is None:
+        return Quantity.unknown("W", energy.reason or "the energy is unknown")
+    if covered_s <= 0:
+        return Quantity.unknown("W", "the metered time is zero")
+    return scaled(energy, kwh_to_joules(1.0) / covered_s, "W")
+
+
+def _coverage(covered_s: float, expected_s: float) -> Quantity:
+    if expected_s <= 0:
+        return Quantity.unknown("1", "there was no time to meter")
+    return Quantity.exact(min(covered_s / expected_s, 1.0), "1", "counter")
+
+
+def _flags(
+    charges: Sequence[Charge], components: Sequence[ComponentTag], coverage: Quantity
+) -> tuple[str, ...]:
+    flags = set(window_flags(charges))
+    if not charges:
+        flags.add("nothing_metered")
+    if any(charge.energy_j is None and charge.expected_s > 0 for charge in charges):
+        flags.add("component_missing")
+    if coverage.value is not None and coverage.value < FULL_COVERAGE_RATIO:
+        flags.add("incomplete_coverage")
+    modelled = sum(c.share_ratio.value or 0.0 for c in components if c.method == "modelled")
+    if modelled > MOSTLY_MODELLED_RATIO:
+        flags.add("mostly_modelled")
+    return tuple(sorted(flags))

@@ -1,0 +1,80 @@
+"""The FLOPs of a run: what its stages counted, and what they did not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from pricetag.accounting.inputs import AttemptInput, FlopsCount, StageInput
+from pricetag.accounting.quantity import Quantity, Source, weakest
+from pricetag.accounting.tag import FlopsTag
+
+UNIT = "FLOP"
+KINDS = ("dense", "effective", "low_bit")
+
+
+def stage_flops(stage: StageInput, stages: Sequence[StageInput]) -> FlopsTag:
+    """The operations of a stage: its own count, or else the sum of its children's."""
+    counted = _counted(stage, stages)
+    reporting = [s for s in counted if s.flops is not None]
+    silent = [s for s in counted if s.flops is None]
+    return _sum([s.flops for s in reporting if s.flops is not None], _names(silent))
+
+
+def run_flops(attempts: Sequence[AttemptInput]) -> FlopsTag:
+    """The operations of all attempts.
+
+    Failed attempts count. A reused stage does not: its operations were counted where it ran.
+    """
+    counts: list[FlopsCount] = []
+    silent: list[StageInput] = []
+    for attempt in attempts:
+        for stage in roots(attempt.stages):
+            for part in _counted(stage, attempt.stages):
+                if part.flops is not None:
+                    counts.append(part.flops)
+                elif part.status != "reused":
+                    silent.append(part)
+    return _sum(counts, _names(silent))
+
+
+def roots(stages: Sequence[StageInput]) -> list[StageInput]:
+    """Stages that lie in no other stage."""
+    keys = {stage.key for stage in stages}
+    return [stage for stage in stages if stage.parent_key not in keys]
+
+
+def _counted(stage: StageInput, stages: Sequence[StageInput]) -> list[StageInput]:
+    children = [child for child in stages if child.parent_key == stage.key]
+    if stage.flops is not None or not children:
+        return [stage]
+    return [part for child in children for part in _counted(child, stages)]
+
+
+def _names(stages: Iterable[StageInput]) -> list[str]:
+    return list(dict.fromkeys(f"stage {stage.key} ({stage.kind})" for stage in stages))
+
+
+def _sum(counts: Sequence[FlopsCount], silent: Sequence[str]) -> FlopsTag:
+    missing = list(dict.fromkeys([*silent, *(name for c in counts for name in c.uncounted)]))
+    sums = (_sum_kind(counts, kind, missing) for kind in KINDS)
+    return FlopsTag(*sums)
+
+
+def _sum_kind(counts: Sequence[FlopsCount], kind: str, missing: Sequence[str]) -> Quantity:
+    remark = f"not counted: {', '.join(missing)}" if missing else None
+    values: list[float] = []
+    sources: list[Source] = []
+    for count in counts:
+        value: float | None = getattr(count, kind)
+        if value is not None:
+            values.append(value)
+            sources.append(_source(count))
+    if not values:
+        return Quantity.unknown(UNIT, remark or "no stage counted them")
+    total = sum(values)
+    return Quantity(total, total, total, UNIT, weakest(*sources), remark)
+
+
+def _source(count: FlopsCount) -> Source:
+    """A counter that watched the operators is evidence; a formula is a model of them."""
+    return "counter" if (count.method or "").startswith("flop_counter") else "modelled"
