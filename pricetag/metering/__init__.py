@@ -1,0 +1,94 @@
+"""The meters: which there are, and which of them an attempt gets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Literal, get_args
+
+from pricetag.metering.host_model import host_model, prepare
+from pricetag.metering.nvml import NvmlSource
+from pricetag.metering.rapl import RaplSource, powercap_root, scan
+from pricetag.metering.source import (
+    Component,
+    ComponentKind,
+    PowerSource,
+    Reading,
+    UnavailableSource,
+)
+
+__all__ = ["Component", "PowerSource", "Reading", "open_sources", "prepare"]
+
+HOST_VARIABLE = "PRICETAG_METER_HOST"
+
+HostMeter = Literal["auto", "rapl", "model", "none"]
+
+
+class MeterSettingError(ValueError):
+    """A setting of the meters is none of its possible values."""
+
+
+def open_sources(
+    gpu_uuids: Sequence[str],
+    include_host: bool = True,
+    *,
+    environ: Mapping[str, str] | None = None,
+) -> list[PowerSource]:
+    """The meters of one attempt; cheap: what takes time happens when the meter opens.
+
+    The host is metered by RAPL where it can be read, else by model; memory by its RAPL zone
+    where the machine has one, else by model. ``PRICETAG_METER_HOST`` (auto, rapl, model, none)
+    says otherwise; with ``rapl`` what RAPL does not tell is null with the reason.
+
+    Args:
+        gpu_uuids: The attempt's devices.
+        include_host: Whether CPU and memory are metered too.
+        environ: In the place of the process's environment.
+
+    Raises:
+        MeterSettingError: If the setting is unknown.
+        ValueError: If a device is named twice.
+    """
+    environ = os.environ if environ is None else environ
+    choice = host_choice(environ)
+    sources: list[PowerSource] = [NvmlSource(gpu_uuids)] if gpu_uuids else []
+    if not include_host or choice == "none":
+        return sources
+    if choice == "model":
+        return [*sources, host_model(cpu=True, ram=True)]
+    return [*sources, *_rapl_first(choice, environ)]
+
+
+def host_choice(environ: Mapping[str, str]) -> HostMeter:
+    """The host meter that is asked for.
+
+    Raises:
+        MeterSettingError: If the variable holds anything else.
+    """
+    given = environ.get(HOST_VARIABLE, "auto").strip().lower() or "auto"
+    for choice in get_args(HostMeter):
+        if given == choice:
+            found: HostMeter = choice
+            return found
+    raise MeterSettingError(f"{HOST_VARIABLE} is {given!r}; it may be auto, rapl, model or none")
+
+
+def _rapl_first(choice: HostMeter, environ: Mapping[str, str]) -> list[PowerSource]:
+    found = scan(powercap_root(environ))
+    sources: list[PowerSource] = []
+    if found.packages or found.dram:
+        sources.append(RaplSource(found.packages, found.dram))
+    has_cpu, has_ram = bool(found.packages), bool(found.dram)
+    if choice == "auto" and not (has_cpu and has_ram):
+        sources.append(host_model(cpu=not has_cpu, ram=not has_ram))
+    if choice == "rapl" and not (has_cpu and has_ram):
+        missed = [_closed("cpu", found.reason), _closed("ram", found.dram_reason)]
+        sources.append(UnavailableSource([component for component in missed if component]))
+    return sources
+
+
+def _closed(kind: ComponentKind, reason: str | None) -> Component | None:
+    """A component that RAPL alone was to meter, and cannot; None where it can."""
+    if reason is None:
+        return None
+    return Component(kind, kind, kind.upper(), "counter", 0.0, None, f"RAPL: {reason}")

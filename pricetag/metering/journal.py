@@ -231,8 +231,9 @@ def find_orphans(directory: Path) -> list[Path]:
     """Journals that nobody writes any more and that were not shipped, oldest first."""
     if not directory.is_dir():
         return []
-    free = [path for path in directory.glob(f"*{SUFFIX}") if _is_free(path)]
-    return sorted(free, key=lambda path: (path.stat().st_mtime, path.name))
+    found = {path: _free_since(path) for path in directory.glob(f"*{SUFFIX}")}
+    free = [(since, path) for path, since in found.items() if since is not None]
+    return [path for _, path in sorted(free)]
 
 
 def purge_shipped(directory: Path, *, older_than_s: float) -> int:
@@ -246,18 +247,19 @@ def purge_shipped(directory: Path, *, older_than_s: float) -> int:
     return len(old)
 
 
-def _is_free(path: Path) -> bool:
+def _free_since(path: Path) -> float | None:
+    """When a journal that nobody writes was last written; None when somebody does."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
-        return False
+        return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return os.fstat(descriptor).st_mtime
     except BlockingIOError:
-        return False
+        return None
     finally:
         os.close(descriptor)
-    return True
 
 
 def _take_lock(descriptor: int, path: Path) -> None:

@@ -37,9 +37,8 @@ class Index:
         """First and last byte of whole steps that hold ``limit`` records from ``seq`` on."""
         first = seq // INDEX_STEP
         after = (seq + limit - 1) // INDEX_STEP + 1
-        return self._offsets[first], self._offsets[after] if after < len(
-            self._offsets
-        ) else self.end
+        stop = self._offsets[after] if after < len(self._offsets) else self.end
+        return self._offsets[first], stop
 
 
 def scan_lines(descriptor: int) -> Index:

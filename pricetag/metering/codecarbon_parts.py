@@ -1,0 +1,74 @@
+"""CodeCarbon as a supplier of parts: loaded late, kept quiet, cut off from its configuration.
+
+Its tracker fills unset arguments from ``.codecarbon.config`` files and from every variable
+that begins with ``CODECARBON_``; a laboratory's settings for its own use of CodeCarbon must
+not change the figures of a price tag.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from typing import Any
+
+INSTALL_COMMAND = "pip install 'pricetag[worker]'"
+
+MISSING = "CodeCarbon is not installed"
+
+
+@dataclass(frozen=True, slots=True)
+class CpuModel:
+    """What CodeCarbon knows of this machine's CPU.
+
+    Attributes:
+        name: As the CPU names itself.
+        tdp_w: Thermal design power of all sockets together, in W.
+        is_known: Whether the CPU is in CodeCarbon's table; otherwise it is 4 W a thread.
+    """
+
+    name: str
+    tdp_w: float
+    is_known: bool
+
+
+def is_installed() -> bool:
+    """Whether CodeCarbon and psutil are there, without importing them."""
+    return all(importlib.util.find_spec(name) is not None for name in ("codecarbon", "psutil"))
+
+
+def installed_version() -> str:
+    """CodeCarbon's version.
+
+    Raises:
+        importlib.metadata.PackageNotFoundError: If it is not installed.
+    """
+    return version("codecarbon")
+
+
+@lru_cache(maxsize=1)
+def cpu_model() -> CpuModel | None:
+    """Look the CPU up in CodeCarbon's table, once a process (1 to 2 s the first time).
+
+    None when the machine does not tell what its CPU is.
+    """
+    cpu = load("codecarbon.core.cpu")
+    util = load("codecarbon.core.util")
+    found = load("codecarbon.core.hardware_cache").get_cached_tdp(cpu)
+    if found.tdp is None:
+        return None
+    # For a CPU that it does not know CodeCarbon counts threads, which are of all sockets.
+    is_known = found.tdp != util.count_cpus() * cpu.DEFAULT_POWER_PER_CORE
+    sockets = util.count_physical_cpus() if is_known else 1
+    return CpuModel(name=found.model, tdp_w=float(found.tdp * sockets), is_known=is_known)
+
+
+def load(module: str) -> Any:
+    """A module of CodeCarbon, which has few types; what it says while loading stays unsaid."""
+    logging.getLogger("codecarbon").setLevel(logging.ERROR)
+    loaded = importlib.import_module(module)
+    logging.getLogger("codecarbon").setLevel(logging.ERROR)  # its import sets a level of its own
+    return loaded

@@ -1,0 +1,160 @@
+"""CodeCarbon's own figure for an attempt, beside ours: never instead of it, never in its way."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypedDict
+
+from pricetag.metering import codecarbon_parts
+from pricetag.metering.nvml_devices import MIG_PREFIX, list_devices
+from pricetag.metering.nvml_errors import NvmlUnavailableError
+
+logger = logging.getLogger(__name__)
+
+TOOL = "codecarbon"
+
+STOP_TIMEOUT_S = 1.0
+"""The longest a job's end may wait for a second opinion, in s."""
+
+COUNTRY_ISO_CODE = "FRA"
+"""The tracker insists on a country. Its carbon figure is not used: factors are ours to apply."""
+
+
+class OpinionRecord(TypedDict):
+    """The fields of the journal's ``second_opinion`` record; energies in kWh, without PUE."""
+
+    tool: str
+    version: str | None
+    duration_s: float | None
+    cpu_kwh: float | None
+    gpu_kwh: float | None
+    ram_kwh: float | None
+    energy_kwh: float | None
+    reason: str | None
+
+
+class Figures(TypedDict):
+    """What a tracker says once it was stopped."""
+
+    duration_s: float
+    cpu_kwh: float | None
+    gpu_kwh: float | None
+    ram_kwh: float | None
+    energy_kwh: float | None
+    reason: str | None
+
+
+class Tracker(Protocol):
+    """One second opinion under way."""
+
+    def start(self) -> None: ...  # noqa: D102
+
+    def stop(self) -> Figures: ...  # noqa: D102
+
+
+class SecondOpinion:
+    """Runs CodeCarbon's offline tracker beside an attempt, in a thread of its own.
+
+    Nothing it does can end, delay (beyond :data:`STOP_TIMEOUT_S`) or change the attempt; where
+    it fails its figures are null with the reason.
+
+    Args:
+        gpu_uuids: The attempt's devices; none means that no device is its own.
+        make_tracker: Makes the tracker from NVML indices; CodeCarbon's unless a test says so.
+    """
+
+    def __init__(
+        self,
+        gpu_uuids: Sequence[str] = (),
+        *,
+        make_tracker: Callable[[Sequence[int]], Tracker] | None = None,
+    ) -> None:
+        self._gpu_uuids = tuple(gpu_uuids)
+        self._make_tracker = make_tracker
+        self._stop = threading.Event()
+        self._done = threading.Event()
+        self._figures: Figures | None = None
+        self._reason: str | None = None
+        self._is_started = False
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        if self._is_started:
+            raise RuntimeError("a second opinion starts once")
+        self._is_started = True
+        threading.Thread(target=self._run, name="second-opinion", daemon=True).start()
+
+    def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> dict[str, Any]:
+        """End it and return the fields of its record, after ``timeout_s`` at the latest."""
+        self._stop.set()
+        if not self._is_started:
+            return dict(_record(None, "it was not started"))
+        if not self._done.wait(timeout_s):
+            return dict(_record(None, f"CodeCarbon did not answer within {timeout_s:g} s"))
+        return dict(_record(self._figures, self._reason))
+
+    def _run(self) -> None:
+        try:
+            self._figures = self._track()
+        except Exception as error:  # whatever CodeCarbon does, it is only an opinion
+            self._reason = f"CodeCarbon failed: {type(error).__name__}: {error}"
+            logger.info("second opinion: %s", self._reason)
+        finally:
+            self._done.set()
+
+    def _track(self) -> Figures | None:
+        if self._make_tracker is None and not codecarbon_parts.is_installed():
+            self._reason = codecarbon_parts.MISSING
+            return None
+        make = self._make_tracker or _codecarbon_tracker
+        tracker = make(_indices(self._gpu_uuids))
+        tracker.start()
+        self._stop.wait()
+        return tracker.stop()
+
+
+def _codecarbon_tracker(gpu_indices: Sequence[int]) -> Tracker:
+    codecarbon_parts.load("codecarbon")
+    from pricetag.metering.codecarbon_tracker import CodeCarbonTracker
+
+    return CodeCarbonTracker(gpu_indices)
+
+
+def _indices(uuids: Sequence[str]) -> list[int]:
+    """NVML indices of the devices, which is what CodeCarbon counts by."""
+    if not uuids:
+        return []
+    if any(uuid.startswith(MIG_PREFIX) for uuid in uuids):
+        raise NvmlIndexError("CodeCarbon cannot tell a MIG slice's share")
+    try:
+        by_uuid = {device.uuid: device.index for device in list_devices()}
+    except NvmlUnavailableError as error:
+        raise NvmlIndexError(str(error)) from error
+    missing = [uuid for uuid in uuids if uuid not in by_uuid]
+    if missing:
+        raise NvmlIndexError(f"NVML does not know {', '.join(missing)}")
+    return [by_uuid[uuid] for uuid in uuids]
+
+
+class NvmlIndexError(LookupError):
+    """A device has no index to give to CodeCarbon."""
+
+
+def _record(figures: Figures | None, reason: str | None) -> OpinionRecord:
+    version = codecarbon_parts.installed_version() if codecarbon_parts.is_installed() else None
+    nothing = Figures(
+        duration_s=0.0, cpu_kwh=None, gpu_kwh=None, ram_kwh=None, energy_kwh=None, reason=reason
+    )
+    told = figures or nothing
+    return OpinionRecord(
+        tool=TOOL,
+        version=version,
+        duration_s=told["duration_s"] if figures else None,
+        cpu_kwh=told["cpu_kwh"],
+        gpu_kwh=told["gpu_kwh"],
+        ram_kwh=told["ram_kwh"],
+        energy_kwh=told["energy_kwh"],
+        reason=told["reason"],
+    )
