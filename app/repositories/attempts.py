@@ -1,0 +1,89 @@
+"""SQL of attempts and their leases. Lease times are the database's, so clocks need not agree."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Row, func, select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from models import Attempt, Run
+
+
+async def add(session: AsyncSession, attempt: Attempt) -> None:
+    session.add(attempt)
+    await session.flush()
+    await session.execute(
+        update(Attempt)
+        .where(Attempt.id == attempt.id)
+        .values(started_at=func.now(), lease_renewed_at=func.now())
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def lock(session: AsyncSession, attempt_id: UUID) -> Attempt | None:
+    """The attempt, locked against every other writer, freshly read."""
+    query = (
+        select(Attempt)
+        .where(Attempt.id == attempt_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return (await session.execute(query)).scalar_one_or_none()
+
+
+async def of_run(session: AsyncSession, run_id: UUID) -> Sequence[Attempt]:
+    query = select(Attempt).where(Attempt.run_id == run_id).order_by(Attempt.number)
+    return (await session.execute(query)).scalars().all()
+
+
+async def open_on_node(session: AsyncSession, node_name: str) -> Sequence[Attempt]:
+    query = (
+        select(Attempt)
+        .where(Attempt.node_name == node_name, Attempt.ended_at.is_(None))
+        .order_by(Attempt.started_at)
+    )
+    return (await session.execute(query)).scalars().all()
+
+
+async def open_leases(session: AsyncSession) -> dict[UUID, datetime]:
+    """When each open attempt last renewed its lease."""
+    query = select(Attempt.id, Attempt.lease_renewed_at).where(Attempt.ended_at.is_(None))
+    return {row[0]: row[1] for row in (await session.execute(query)).all()}
+
+
+async def renew(session: AsyncSession, attempt_ids: Collection[UUID]) -> None:
+    await session.execute(
+        update(Attempt)
+        .where(Attempt.id.in_(attempt_ids), Attempt.ended_at.is_(None))
+        .values(lease_renewed_at=func.now())
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def lease_states(
+    session: AsyncSession, attempt_ids: Collection[UUID]
+) -> Sequence[Row[UUID, datetime | None, datetime | None]]:
+    """``(attempt id, ended_at, cancel_requested_at)`` of each known attempt."""
+    query = (
+        select(Attempt.id, Attempt.ended_at, Run.cancel_requested_at)
+        .join(Run, Run.id == Attempt.run_id)
+        .where(Attempt.id.in_(attempt_ids))
+    )
+    return (await session.execute(query)).all()
+
+
+async def try_lock_reaper(session: AsyncSession, key: int) -> bool:
+    """Whether this transaction is the only reaper."""
+    query = text("SELECT pg_try_advisory_xact_lock(:key)")
+    return bool((await session.execute(query, {"key": key})).scalar_one())
+
+
+async def database_epoch(session: AsyncSession) -> datetime:
+    """When the database server started: another value means that it was away."""
+    started: datetime = (
+        await session.execute(text("SELECT pg_postmaster_start_time()"))
+    ).scalar_one()
+    return started

@@ -1,0 +1,90 @@
+"""SQL of a run's way through its attempts: locks, transitions, events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, insert, or_, select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from models import Attempt, Experiment, Project, Run, RunEvent
+
+CHANNEL = "pricetag_run_events"
+"""Notified with the run's id whenever the run has new events."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of a run's event stream."""
+
+    kind: str
+    at: datetime
+    payload: Mapping[str, Any]
+
+
+async def lock_run(session: AsyncSession, run_id: UUID) -> Run | None:
+    """The run, locked against every other transition, freshly read."""
+    query = (
+        select(Run)
+        .where(Run.id == run_id)
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    )
+    return (await session.execute(query)).scalar_one_or_none()
+
+
+async def get_run(session: AsyncSession, run_id: UUID) -> Run | None:
+    return await session.get(Run, run_id)
+
+
+async def names_of(session: AsyncSession, run: Run) -> tuple[str, str]:
+    """Names of the run's project and experiment."""
+    query = select(Project.name, Experiment.name).where(
+        Project.id == run.project_id, Experiment.id == run.experiment_id
+    )
+    project, experiment = (await session.execute(query)).one()
+    return project, experiment
+
+
+async def startable(session: AsyncSession, run_id: UUID) -> int | None:
+    """How many devices a run wants that may start now, by the database's clock; else None."""
+    query = select(Run.gpus).where(
+        Run.id == run_id,
+        Run.status == "queued",
+        Run.cancel_requested_at.is_(None),
+        or_(Run.not_before.is_(None), Run.not_before <= func.now()),
+    )
+    return (await session.execute(query)).scalar_one_or_none()
+
+
+async def last_attempt_number(session: AsyncSession, run_id: UUID) -> int:
+    """0 when there was none."""
+    query = select(func.coalesce(func.max(Attempt.number), 0)).where(Attempt.run_id == run_id)
+    return (await session.execute(query)).scalar_one()
+
+
+async def add_events(session: AsyncSession, run_id: UUID, events: list[Event]) -> None:
+    """Appends to the run's event stream and wakes its listeners when this commits.
+
+    The caller holds the run's lock, so that ids become visible in their order.
+    """
+    if not events:
+        return
+    await session.execute(
+        insert(RunEvent),
+        [
+            {"run_id": run_id, "at": event.at, "kind": event.kind, "payload": dict(event.payload)}
+            for event in events
+        ],
+    )
+    await session.execute(
+        text("SELECT pg_notify(:channel, :run_id)"), {"channel": CHANNEL, "run_id": str(run_id)}
+    )
+
+
+async def set_progress(session: AsyncSession, run_id: UUID, progress: dict[str, Any]) -> None:
+    await session.execute(update(Run).where(Run.id == run_id).values(progress=progress))

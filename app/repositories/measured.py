@@ -1,0 +1,119 @@
+"""SQL of what an attempt measured and reported: bulk in, and out again for the settlement."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, func, insert, select
+from sqlalchemy.dialects.postgresql import insert as pg_insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from models import Artifact, Attempt, LogLine, Measurement, Metric, Reading, Stage
+from models.base import Base
+from pricetag.accounting import reading as accounting
+
+Row = dict[str, Any]
+
+
+async def add_rows(session: AsyncSession, table: type[Base], rows: list[Row]) -> None:
+    if rows:
+        await session.execute(insert(table), rows)
+
+
+async def put_artifacts(session: AsyncSession, rows: list[Row]) -> None:
+    """Adds artifacts; one written again to the same path takes the place of the first."""
+    if not rows:
+        return
+    newest = {row["path"]: row for row in rows}
+    statement = pg_insert(Artifact).values(list(newest.values()))
+    replaced = ("stage_key", "name", "size_bytes", "sha256", "card", "created_at")
+    await session.execute(
+        statement.on_conflict_do_update(
+            index_elements=[Artifact.attempt_id, Artifact.path],
+            set_={name: statement.excluded[name] for name in replaced},
+        )
+    )
+
+
+async def stages(session: AsyncSession, attempt_id: UUID) -> dict[str, Stage]:
+    """The attempt's stages by key, in order."""
+    query = select(Stage).where(Stage.attempt_id == attempt_id).order_by(Stage.index)
+    return {stage.key: stage for stage in (await session.execute(query)).scalars()}
+
+
+async def readings(session: AsyncSession, attempt_id: UUID) -> dict[str, list[accounting.Reading]]:
+    """All readings of an attempt by component, in the order in which they were taken."""
+    query = (
+        select(
+            Reading.component,
+            Reading.t_s,
+            Reading.counter_j,
+            Reading.integrated_j,
+            Reading.power_w,
+            Reading.flags,
+        )
+        .where(Reading.attempt_id == attempt_id)
+        .order_by(Reading.component, Reading.seq)
+        .execution_options(yield_per=5000)
+    )
+    found: dict[str, list[accounting.Reading]] = defaultdict(list)
+    async for row in await session.stream(query):
+        found[row.component].append(
+            accounting.Reading(
+                t_s=row.t_s,
+                counter_j=row.counter_j,
+                integrated_j=row.integrated_j,
+                power_w=row.power_w,
+                flags=tuple(row.flags),
+            )
+        )
+    return found
+
+
+async def last_reading_s(session: AsyncSession, attempt_id: UUID) -> float | None:
+    """When the attempt was last read, on its meter's clock."""
+    query = select(func.max(Reading.t_s)).where(Reading.attempt_id == attempt_id)
+    return (await session.execute(query)).scalar_one()
+
+
+async def replace_measurements(session: AsyncSession, attempt_id: UUID, rows: list[Row]) -> None:
+    await session.execute(delete(Measurement).where(Measurement.attempt_id == attempt_id))
+    await add_rows(session, Measurement, rows)
+
+
+async def add_log(session: AsyncSession, row: Row) -> None:
+    await session.execute(pg_insert(LogLine).values(row).on_conflict_do_nothing())
+
+
+async def measurements_of_run(session: AsyncSession, run_id: UUID) -> Sequence[Measurement]:
+    query = (
+        select(Measurement)
+        .join(Attempt, Attempt.id == Measurement.attempt_id)
+        .where(Attempt.run_id == run_id)
+        .order_by(Attempt.number, Measurement.stage_key, Measurement.component)
+    )
+    return (await session.execute(query)).scalars().all()
+
+
+async def stages_of_run(session: AsyncSession, run_id: UUID) -> Sequence[Stage]:
+    query = (
+        select(Stage)
+        .join(Attempt, Attempt.id == Stage.attempt_id)
+        .where(Attempt.run_id == run_id)
+        .order_by(Attempt.number, Stage.index)
+    )
+    return (await session.execute(query)).scalars().all()
+
+
+async def quality_of_run(session: AsyncSession, run_id: UUID) -> Sequence[Metric]:
+    """The metrics that belong on the price tag, in the order in which they were reported."""
+    query = (
+        select(Metric)
+        .join(Attempt, Attempt.id == Metric.attempt_id)
+        .where(Attempt.run_id == run_id, Metric.quality.is_(True))
+        .order_by(Attempt.number, Metric.seq)
+    )
+    return (await session.execute(query)).scalars().all()

@@ -1,0 +1,225 @@
+"""A run's way through the hands of workers: claimed, reported on, cancelled, given up.
+
+Nothing here commits: the edge that opened the session does, once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from app import queue
+from app.db import Session
+from app.repositories import attempts, executions, node_registry
+from app.repositories.executions import Event
+from app.services.errors import RunFinishedError, RunNotFoundError
+from app.services.ingestion import ingest
+from app.services.leases import LeaseObserver, LeaseState, close_lost, reap, renew_leases
+from models import Attempt, Run
+
+__all__ = [
+    "Claim",
+    "LeaseObserver",
+    "LeaseState",
+    "OpenAttempt",
+    "cancel_queued",
+    "claim",
+    "close_lost",
+    "demand",
+    "ingest",
+    "open_attempts",
+    "reap",
+    "register_node",
+    "renew_leases",
+    "request_cancel",
+    "requeue",
+    "touch_node",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A run that is this worker's now, in an attempt of its own."""
+
+    run_id: UUID
+    attempt_id: UUID
+    number: int
+    max_attempts: int
+    recipe: dict[str, Any]
+    gpus: int
+    pool: str
+    name: str
+    project: str
+    experiment: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAttempt:
+    """An attempt that has no end yet."""
+
+    attempt_id: UUID
+    run_id: UUID
+    number: int
+    worker: str
+    node_name: str
+    ingested_seq: int
+    started_at: datetime
+
+
+async def demand(session: Session, run_id: UUID) -> int | None:
+    """How many accelerators a run wants; None when it is not to be started now."""
+    return await executions.startable(session, run_id)
+
+
+async def requeue(session: Session, run_id: UUID, *, delay_s: float = 0.0) -> bool:
+    """Adds a queue entry for a run that is still queued; tells whether it was."""
+    run = await executions.lock_run(session, run_id)
+    if run is None or run.status != "queued" or run.cancel_requested_at is not None:
+        return False
+    earliest = datetime.now(UTC) + timedelta(seconds=delay_s)
+    not_before = max(earliest, run.not_before) if run.not_before is not None else earliest
+    await queue.enqueue(
+        session,
+        run.id,
+        pool=run.pool,
+        gpus=run.gpus,
+        priority=run.priority,
+        not_before=not_before if delay_s > 0 or run.not_before is not None else None,
+    )
+    return True
+
+
+async def claim(
+    session: Session, run_id: UUID, *, worker: str, node_name: str, devices: list[dict[str, Any]]
+) -> Claim | None:
+    """Takes a queued run: it is running, in a new attempt, once the caller commits.
+
+    Of several workers that try, one gets it: the row lock decides, and a unique index
+    stands behind it.
+
+    Args:
+        session: Committed by the caller.
+        run_id: The run that a queue entry named.
+        worker: Identity of the worker process.
+        node_name: Its node.
+        devices: The accelerators that it took for the run.
+
+    Returns:
+        The claim, or None when there is nothing to start: the run is unknown, cancelled,
+        running, finished, or not to begin yet.
+    """
+    run = await executions.lock_run(session, run_id)
+    if run is None or await executions.startable(session, run_id) is None:
+        return None
+    number = await executions.last_attempt_number(session, run_id) + 1
+    attempt = Attempt(
+        run_id=run_id, number=number, worker=worker, node_name=node_name, devices=devices
+    )
+    await attempts.add(session, attempt)
+    now = datetime.now(UTC)
+    run.status = "running"
+    run.status_reason = None
+    run.progress = None
+    run.started_at = run.started_at or now
+    await session.flush()
+    payload = {"status": "running", "reason": None, "attempt": number, "node": node_name}
+    await executions.add_events(session, run_id, [Event("status", now, payload)])
+    project, experiment = await executions.names_of(session, run)
+    return Claim(
+        run_id=run_id,
+        attempt_id=attempt.id,
+        number=number,
+        max_attempts=run.max_attempts,
+        recipe=run.recipe,
+        gpus=run.gpus,
+        pool=run.pool,
+        name=run.name,
+        project=project,
+        experiment=experiment,
+        created_at=run.created_at,
+    )
+
+
+async def request_cancel(session: Session, run_id: UUID) -> str:
+    """Cancels a queued run at once, and asks the worker of a running one to stop it.
+
+    Returns:
+        The run's status now: ``cancelled``, or ``running`` until its worker has stopped.
+
+    Raises:
+        RunNotFoundError: If there is no such run.
+        RunFinishedError: If it has ended already otherwise than by being cancelled.
+    """
+    run = await executions.lock_run(session, run_id)
+    if run is None:
+        raise RunNotFoundError(f"There is no run {run_id}.", field="run_id")
+    if run.status == "queued":
+        await _cancel_now(session, run)
+    elif run.status == "running":
+        if run.cancel_requested_at is None:
+            run.cancel_requested_at = datetime.now(UTC)
+            await session.flush()
+            payload = {"status": "running", "cancel_requested": True}
+            event = Event("status", run.cancel_requested_at, payload)
+            await executions.add_events(session, run_id, [event])
+    elif run.status != "cancelled":
+        raise RunFinishedError(f"The run has {run.status} already.", field="status")
+    return run.status
+
+
+async def cancel_queued(session: Session, run_id: UUID) -> bool:
+    """Cancels a run that no worker has; tells whether it was such a run."""
+    run = await executions.lock_run(session, run_id)
+    if run is None or run.status != "queued":
+        return False
+    await _cancel_now(session, run)
+    return True
+
+
+async def _cancel_now(session: Session, run: Run) -> None:
+    now = datetime.now(UTC)
+    run.status = "cancelled"
+    run.status_reason = {"code": "cancelled", "message": "cancelled by request"}
+    run.cancel_requested_at = run.cancel_requested_at or now
+    run.finished_at = now
+    await session.flush()
+    await queue.cancel(session, run.id)
+    payload = {"status": "cancelled", "reason": run.status_reason}
+    await executions.add_events(session, run.id, [Event("status", now, payload)])
+
+
+async def open_attempts(session: Session, node_name: str) -> list[OpenAttempt]:
+    """The attempts of a node that have no end yet, the oldest first."""
+    return [
+        OpenAttempt(
+            attempt_id=attempt.id,
+            run_id=attempt.run_id,
+            number=attempt.number,
+            worker=attempt.worker,
+            node_name=attempt.node_name,
+            ingested_seq=attempt.ingested_seq,
+            started_at=attempt.started_at,
+        )
+        for attempt in await attempts.open_on_node(session, node_name)
+    ]
+
+
+async def register_node(
+    session: Session,
+    name: str,
+    pool: str,
+    devices: list[dict[str, Any]],
+    capabilities: dict[str, Any],
+) -> None:
+    """Makes a worker's node known, or updates what it said of itself before."""
+    await node_registry.upsert(
+        session, name=name, pool=pool, devices=devices, capabilities=capabilities
+    )
+
+
+async def touch_node(session: Session, name: str) -> None:
+    """Notes that the node is there."""
+    await node_registry.touch(session, name)

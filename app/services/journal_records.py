@@ -1,0 +1,302 @@
+"""The records of an attempt's journal, as ``docs/architecture.md`` tables them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+INT32_MAX = 2**31 - 1
+INT64_MAX = 2**63 - 1
+
+Key = Annotated[str, Field(min_length=1, max_length=200)]
+Seconds = Annotated[float, Field(ge=0)]
+Json = dict[str, Any]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    seq: Annotated[int, Field(ge=0, le=INT32_MAX)]
+    t_s: Seconds
+    at: AwareDatetime
+
+
+class Component(BaseModel):
+    """One metered component; what else it tells is kept."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: Key
+    kind: Literal["gpu", "cpu", "ram", "host"]
+    name: str
+    method: Literal["counter", "integrated", "modelled"]
+    gain_std_ratio: Annotated[float, Field(ge=0)]
+    power_limit_w: float | None = None
+
+
+class Start(_Record):
+    """The meter is open."""
+
+    type: Literal["start"]
+    attempt_id: UUID
+    devices: list[Any] = []
+    components: list[Component]
+
+
+class ReadingRecord(_Record):
+    """Cumulative energies of one component."""
+
+    type: Literal["reading"]
+    component: Key
+    counter_j: float | None = None
+    integrated_j: float | None = None
+    power_w: float | None = None
+    flags: list[str] = []
+
+
+class StageStart(_Record):
+    """A stage begins."""
+
+    type: Literal["stage_start"]
+    key: Key
+    index: Annotated[int, Field(ge=0, le=INT32_MAX)]
+    parent_key: Key | None = None
+    recipe_index: Annotated[int, Field(ge=0, le=INT32_MAX)] | None = None
+    kind: str
+    name: str
+
+
+class StageEnd(_Record):
+    """A stage has ended."""
+
+    type: Literal["stage_end"]
+    key: Key
+    status: Literal["succeeded", "failed", "reused"]
+
+
+class Progress(_Record):
+    """How far the attempt is."""
+
+    type: Literal["progress"]
+    key: Key | None = None
+    kind: str | None = None
+    name: str | None = None
+    done: float | None = None
+    total: float | None = None
+    unit: str | None = None
+    message: str | None = None
+    power_w: float | None = None
+    energy_kwh: float | None = None
+    eta_s: float | None = None
+
+
+class MetricRecord(_Record):
+    """One value of a metric."""
+
+    type: Literal["metric"]
+    key: Key | None = None
+    name: str
+    value: float | None
+    unit: str | None = None
+    split: str | None = None
+    step: Annotated[int, Field(ge=-INT32_MAX, le=INT32_MAX)] | None = None
+    quality: bool = False
+
+
+class Flops(_Record):
+    """Operations of one stage."""
+
+    type: Literal["flops"]
+    key: Key
+    dense: float | None = None
+    effective: float | None = None
+    low_bit: float | None = None
+    method: str | None = None
+    uncounted: list[str] = []
+
+
+class Log(_Record):
+    """A line of output."""
+
+    type: Literal["log"]
+    stream: Annotated[str, Field(max_length=40)]  # stdout, stderr, pricetag
+    text: str
+
+
+class ArtifactRecord(_Record):
+    """A file that the job leaves."""
+
+    type: Literal["artifact"]
+    key: Key | None = None
+    name: str
+    path: Annotated[str, Field(min_length=1, max_length=1000)]
+    size_bytes: Annotated[int, Field(ge=0, le=INT64_MAX)]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    card: Json | None = None
+
+
+class EnvironmentRecord(_Record):
+    """What the attempt runs in."""
+
+    type: Literal["environment"]
+    packages: dict[str, str] | None = None
+    python: str | None = None
+    platform: str | None = None
+    git_commit: str | None = None
+    seeds: Json | None = None
+
+
+class SecondOpinionRecord(_Record):
+    """Another tool's figures."""
+
+    type: Literal["second_opinion"]
+    tool: str
+    version: str | None = None
+    duration_s: float | None = None
+    cpu_kwh: float | None = None
+    gpu_kwh: float | None = None
+    ram_kwh: float | None = None
+    energy_kwh: float | None = None
+    reason: str | None = None
+
+
+class Reason(BaseModel):
+    """Why an attempt did not succeed."""
+
+    model_config = ConfigDict(extra="allow")
+
+    code: str
+    message: str
+    field: str | None = None
+
+
+class End(_Record):
+    """The attempt has ended."""
+
+    type: Literal["end"]
+    status: Literal["succeeded", "failed", "cancelled", "interrupted", "lost"]
+    reason: Reason | None = None
+
+
+Record = (
+    Start
+    | ReadingRecord
+    | StageStart
+    | StageEnd
+    | Progress
+    | MetricRecord
+    | Flops
+    | Log
+    | ArtifactRecord
+    | EnvironmentRecord
+    | SecondOpinionRecord
+    | End
+)
+
+_RECORD: TypeAdapter[Record] = TypeAdapter(Annotated[Record, Field(discriminator="type")])
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A record that cannot be applied, with the reason why."""
+
+    seq: int
+    why: str
+
+
+def parse(raw: object, *, seq_if_missing: int) -> Record | Rejected:
+    """Reads one record.
+
+    Args:
+        raw: The record as it came.
+        seq_if_missing: The place it takes when it does not tell its own.
+    """
+    seq = seq_of(raw)
+    place = seq_if_missing if seq is None else seq
+    if not isinstance(raw, Mapping):
+        return Rejected(place, "it is not an object")
+    try:
+        return _RECORD.validate_python(storable({**raw, "seq": place}))
+    except ValidationError as error:
+        return Rejected(place, f"{raw.get('type')!s:.40}: {_explain(error)}")
+    except RecursionError:
+        return Rejected(place, "it is nested too deeply")
+
+
+def seq_of(raw: object) -> int | None:
+    """The sequence number that a record bears, None where it bears no usable one."""
+    seq = raw.get("seq") if isinstance(raw, Mapping) else None
+    usable = isinstance(seq, int) and not isinstance(seq, bool) and 0 <= seq <= INT32_MAX
+    return seq if usable else None
+
+
+def _explain(error: ValidationError) -> str:
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    return "; ".join(
+        f"{'.'.join(str(part) for part in one['loc'][1:]) or 'type'}: {one['msg']}" for one in found
+    )
+
+
+def storable(value: Any) -> Any:
+    """The same value as PostgreSQL can hold it.
+
+    Text loses NUL bytes and lone surrogates (each becomes a replacement character), a
+    number that is not finite becomes null.
+    """
+    if isinstance(value, str):
+        return _storable_text(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return value if abs(value) <= INT64_MAX else str(value.bit_length()) + "-bit integer"
+    if isinstance(value, Mapping):
+        return {_storable_text(str(name)): storable(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [storable(item) for item in value]
+    return value
+
+
+def _storable_text(text: str) -> str:
+    if text.isascii():
+        return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def in_order(
+    raws: Iterable[object], *, after_seq: int
+) -> tuple[list[Record | Rejected], list[Rejected]]:
+    """The records of a batch that are new, each once, by sequence number.
+
+    Args:
+        raws: The batch, possibly overlapping what was applied before.
+        after_seq: The last sequence number applied.
+
+    Returns:
+        The new records, and a note for each hole in their numbering (its ``seq`` is the
+        first that is missing): what is missing will never come.
+    """
+    found: dict[int, Record | Rejected] = {}
+    last = after_seq
+    for raw in raws:
+        seq = seq_of(raw)
+        last = last + 1 if seq is None else seq
+        if last > after_seq and last not in found:
+            found[last] = parse(raw, seq_if_missing=last)
+    ordered = [found[seq] for seq in sorted(found)]
+    holes: list[Rejected] = []
+    expected = after_seq + 1
+    for record in ordered:
+        if record.seq > expected:
+            holes.append(
+                Rejected(expected, f"records {expected} to {record.seq - 1} never arrived")
+            )
+        expected = record.seq + 1
+    return ordered, holes

@@ -1,0 +1,55 @@
+"""What the end of an attempt means for its run: one pure decision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+AttemptEnd = Literal["succeeded", "failed", "cancelled", "interrupted", "lost"]
+RunStatus = Literal["queued", "succeeded", "failed", "cancelled"]
+
+EXHAUSTED = "attempts-exhausted"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The run's next status and why."""
+
+    status: RunStatus
+    reason: dict[str, Any] | None
+
+
+def outcome(
+    end: AttemptEnd,
+    reason: Mapping[str, Any] | None,
+    *,
+    number: int,
+    max_attempts: int,
+    cancel_requested: bool,
+) -> Outcome:
+    """Decides what becomes of a run whose attempt has ended.
+
+    A job's own error is final. What was done to it from outside (lost, interrupted) is
+    repeated while attempts are left, unless somebody has asked to cancel the run.
+
+    Args:
+        end: How the attempt ended.
+        reason: ``{code, message, field?}`` of the attempt.
+        number: The attempt's number, from 1.
+        max_attempts: How many the run may have.
+        cancel_requested: Whether cancelling was asked for before the end.
+    """
+    told = dict(reason) if reason is not None else None
+    if end == "succeeded":
+        return Outcome("succeeded", None)
+    if end == "failed":
+        return Outcome("failed", told or {"code": "failed", "message": "the job failed"})
+    if end == "cancelled" or cancel_requested:
+        return Outcome("cancelled", {"code": "cancelled", "message": "cancelled by request"})
+    cause = told["message"] if told else f"attempt {number} was {end}"
+    if number < max_attempts:
+        message = f"attempt {number} of {max_attempts} was {end} ({cause}); it will be repeated"
+        return Outcome("queued", {"code": f"attempt-{end}", "message": message})
+    message = f"attempt {number} of {max_attempts} was {end} ({cause}); none is left"
+    return Outcome("failed", {"code": EXHAUSTED, "message": message})

@@ -1,0 +1,228 @@
+"""Price tags: gathered from what was stored, built by the accounting, issued once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+from uuid import UUID
+
+from app.db import Session
+from app.repositories import attempts as attempt_rows
+from app.repositories import executions, measured, price_tags
+from app.services import factors
+from app.services.errors import PriceTagNotFoundError, RunNotFoundError
+from app.settings import Settings, get_settings
+from models import Attempt, Metric, PriceTag, Stage
+from models import Measurement as MeasurementRow
+from pricetag.accounting.inputs import (
+    AttemptInput,
+    ComponentInfo,
+    Device,
+    Environment,
+    FlopsCount,
+    Measurement,
+    PriceTagInputs,
+    QualityInput,
+    SecondOpinion,
+    StageInput,
+)
+from pricetag.accounting.price_tag import build_price_tag, content_sha256
+from pricetag.accounting.window import WindowEnergy
+
+ACCOUNTING_VERSION = "1"
+"""Raised with every change of the arithmetic that changes a figure."""
+
+WHOLE_ATTEMPT = ""
+
+ByStage = Mapping[tuple[UUID, str], list[Any]]
+
+
+async def get_price_tag(session: Session, run_id: UUID, version: int | None = None) -> PriceTag:
+    """A price tag of a run as it was issued, the newest by default.
+
+    Raises:
+        RunNotFoundError: If there is no such run.
+        PriceTagNotFoundError: If it has no price tag yet, or not in this version.
+    """
+    tag = await price_tags.get(session, run_id, version)
+    if tag is not None:
+        return tag
+    run = await executions.get_run(session, run_id)
+    if run is None:
+        raise RunNotFoundError(f"There is no run {run_id}.", field="run_id")
+    if version is not None and await price_tags.last_version(session, run_id) > 0:
+        raise PriceTagNotFoundError(f"The price tag has no version {version}.", field="version")
+    if run.status in ("queued", "running"):
+        raise PriceTagNotFoundError("The price tag is issued when an attempt of the run ends.")
+    raise PriceTagNotFoundError(f"The run {run.status} before any attempt: nothing was used.")
+
+
+async def issue(session: Session, run_id: UUID, *, settings: Settings | None = None) -> PriceTag:
+    """Issues the next version of a run's price tag from all attempts that have ended.
+
+    The caller holds the run's lock, so that versions are numbered without gaps.
+
+    Args:
+        session: Committed by the caller.
+        run_id: The run.
+        settings: The site's factors; those of this process by default.
+
+    Raises:
+        RunNotFoundError: If there is no such run.
+        PriceTagNotFoundError: If none of its attempts has ended.
+    """
+    run = await executions.get_run(session, run_id)
+    if run is None:
+        raise RunNotFoundError(f"There is no run {run_id}.", field="run_id")
+    attempts = await _attempts(session, run_id)
+    if not attempts:
+        raise PriceTagNotFoundError("No attempt of the run has ended: there is nothing to bill.")
+    site = settings or get_settings()
+    version = await price_tags.last_version(session, run_id) + 1
+    inputs = PriceTagInputs(
+        run_id=str(run_id),
+        name=run.name,
+        version=version,
+        attempts=attempts,
+        factors=factors.of_site(site, accelerators=_accelerators(attempts)),
+        accounting_version=ACCOUNTING_VERSION,
+    )
+    content = build_price_tag(inputs).as_dict()
+    tag = PriceTag(
+        run_id=run_id,
+        version=version,
+        accounting_version=ACCOUNTING_VERSION,
+        content=content,
+        content_sha256=content_sha256(content),
+    )
+    await price_tags.add(session, tag)
+    return tag
+
+
+def _accelerators(attempts: Iterable[AttemptInput]) -> list[str]:
+    """Product names of the accelerators of all attempts, each once."""
+    names: dict[str, None] = {}
+    for attempt in attempts:
+        metered = [c.name for c in attempt.components if c.kind == "gpu"]
+        names.update(dict.fromkeys([device.name for device in attempt.devices] or metered))
+    return list(names)
+
+
+async def _attempts(session: Session, run_id: UUID) -> tuple[AttemptInput, ...]:
+    windows: dict[tuple[UUID, str], list[Measurement]] = defaultdict(list)
+    for row in await measured.measurements_of_run(session, run_id):
+        windows[row.attempt_id, row.stage_key].append(_measurement(row))
+    quality: dict[tuple[UUID, str], list[QualityInput]] = defaultdict(list)
+    for metric in await measured.quality_of_run(session, run_id):
+        quality[metric.attempt_id, metric.stage_key or WHOLE_ATTEMPT].append(_quality(metric))
+    stages: dict[UUID, list[StageInput]] = defaultdict(list)
+    for stage in await measured.stages_of_run(session, run_id):
+        key = (stage.attempt_id, stage.key)
+        stages[stage.attempt_id].append(_stage(stage, windows[key], quality[key]))
+    return tuple(
+        _attempt(attempt, windows[attempt.id, WHOLE_ATTEMPT], stages[attempt.id])
+        for attempt in await attempt_rows.of_run(session, run_id)
+        if attempt.ended_at is not None
+    )
+
+
+def _attempt(
+    attempt: Attempt, windows: list[Measurement], stages: list[StageInput]
+) -> AttemptInput:
+    return AttemptInput(
+        number=attempt.number,
+        status=attempt.status,
+        reason=attempt.reason,
+        started_at=attempt.started_at.isoformat(),
+        duration_s=attempt.duration_s,
+        components=tuple(_component(component) for component in attempt.components),
+        measurements=tuple(windows),
+        stages=tuple(stages),
+        second_opinion=_second_opinion(attempt.second_opinion),
+        devices=tuple(Device(d["name"], d.get("uuid")) for d in attempt.devices),
+        node_name=attempt.node_name,
+        environment=_environment(attempt.environment),
+    )
+
+
+def _component(stored: Mapping[str, Any]) -> ComponentInfo:
+    return ComponentInfo(
+        id=stored["id"],
+        kind=stored["kind"],
+        name=stored["name"],
+        method=stored["method"],
+        gain_std_ratio=stored["gain_std_ratio"],
+        power_limit_w=stored.get("power_limit_w"),
+    )
+
+
+def _measurement(row: MeasurementRow) -> Measurement:
+    window = WindowEnergy(
+        start_s=row.start_s,
+        end_s=row.end_s,
+        energy_j=row.energy_j,
+        energy_by_source_j=row.energy_by_source_j,  # type: ignore[arg-type]  # its keys are sources
+        covered_s=row.covered_s,
+        flags=tuple(row.flags),
+        reason=row.reason,
+    )
+    return Measurement(row.component, window)
+
+
+def _stage(stage: Stage, windows: list[Measurement], quality: list[QualityInput]) -> StageInput:
+    return StageInput(
+        key=stage.key,
+        index=stage.index,
+        parent_key=stage.parent_key,
+        kind=stage.kind,
+        name=stage.name,
+        status=stage.status,
+        start_s=stage.start_s,
+        end_s=stage.end_s,
+        measurements=tuple(windows),
+        flops=_flops(stage.flops),
+        quality=tuple(quality),
+    )
+
+
+def _flops(stored: Mapping[str, Any] | None) -> FlopsCount | None:
+    if stored is None:
+        return None
+    return FlopsCount(
+        dense=stored["dense"],
+        effective=stored["effective"],
+        low_bit=stored["low_bit"],
+        method=stored["method"],
+        uncounted=tuple(stored["uncounted"]),
+    )
+
+
+def _quality(metric: Metric) -> QualityInput:
+    return QualityInput(metric.name, metric.value, metric.split, metric.unit)
+
+
+def _second_opinion(stored: Mapping[str, Any] | None) -> SecondOpinion | None:
+    if stored is None:
+        return None
+    return SecondOpinion(
+        tool=stored["tool"],
+        version=stored["version"],
+        cpu_kwh=stored["cpu_kwh"],
+        gpu_kwh=stored["gpu_kwh"],
+        ram_kwh=stored["ram_kwh"],
+        energy_kwh=stored["energy_kwh"],
+        reason=stored["reason"],
+    )
+
+
+def _environment(stored: Mapping[str, Any] | None) -> Environment | None:
+    if stored is None:
+        return None
+    return Environment(
+        packages=stored.get("packages", {}),
+        seeds=stored.get("seeds", {}),
+        python=stored.get("python"),
+        platform=stored.get("platform"),
+        git_commit=stored.get("git_commit"),
+    )

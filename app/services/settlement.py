@@ -1,0 +1,178 @@
+"""The end of an attempt: energy is booked, the run moves on, the price tag is issued."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from app import queue
+from app.db import Session
+from app.repositories import executions, measured
+from app.repositories.executions import Event
+from app.services import price_tags
+from app.services.outcomes import EXHAUSTED, AttemptEnd, outcome
+from models import Attempt, Run, Stage
+from pricetag.accounting.energy import EnergyLedger, WindowEnergy
+
+logger = logging.getLogger(__name__)
+
+WHOLE_ATTEMPT = ""
+"""The stage key of the measurements over a whole attempt."""
+
+
+async def close_attempt(
+    session: Session,
+    attempt: Attempt,
+    run: Run,
+    *,
+    status: AttemptEnd,
+    reason: Mapping[str, Any] | None,
+    end_s: float,
+    at: datetime,
+) -> None:
+    """Ends an attempt and moves its run on. The caller holds the locks of both.
+
+    Args:
+        session: Committed by the caller.
+        attempt: Open until now.
+        run: Its run.
+        status: How the attempt ended.
+        reason: ``{code, message, field?}``, or None.
+        end_s: When, on the meter's clock.
+        at: When, in UTC.
+    """
+    attempt.status = status
+    attempt.reason = dict(reason) if reason is not None else None
+    attempt.ended_at = max(at, attempt.started_at)
+    attempt.duration_s = end_s
+    await book(session, attempt)
+    await _move_on(session, attempt, run, status, at)
+    await _issue(session, run, attempt, at)
+
+
+async def amend_attempt(
+    session: Session, attempt: Attempt, run: Run, end: Mapping[str, Any] | None, at: datetime
+) -> None:
+    """Books what arrived after an attempt was closed, and issues a new price tag.
+
+    Args:
+        session: Committed by the caller.
+        attempt: Closed already; locked by the caller, like its run.
+        run: Its run.
+        end: ``{status, reason, t_s}`` of the journal's own end, if it has arrived.
+        at: When, in UTC.
+    """
+    last_s = await measured.last_reading_s(session, attempt.id)
+    known_s = [attempt.duration_s, last_s, end["t_s"] if end else None]
+    attempt.duration_s = max(value for value in known_s if value is not None)
+    if end is not None and attempt.status == "lost" and await _still_counts(session, attempt, run):
+        attempt.status = end["status"]
+        attempt.reason = end["reason"]
+        await queue.cancel(session, run.id)
+        await _move_on(session, attempt, run, end["status"], at)
+    await book(session, attempt)
+    await _issue(session, run, attempt, at)
+
+
+async def _still_counts(session: Session, attempt: Attempt, run: Run) -> bool:
+    """Whether the true end of a lost attempt may still decide its run."""
+    exhausted = run.status == "failed" and (run.status_reason or {}).get("code") == EXHAUSTED
+    if run.status != "queued" and not exhausted:
+        return False
+    return attempt.number == await executions.last_attempt_number(session, run.id)
+
+
+async def book(session: Session, attempt: Attempt) -> None:
+    """Writes the attempt's measurements anew from its readings.
+
+    One per component and stage, and one per component over the whole attempt.
+    """
+    end_s = attempt.duration_s or 0.0
+    stages = await measured.stages(session, attempt.id)
+    for stage in stages.values():
+        if stage.status == "running":
+            stage.status = "failed"
+    readings = await measured.readings(session, attempt.id)
+    rows: list[dict[str, Any]] = []
+    for component in attempt.components:
+        ledger = EnergyLedger(readings.get(component["id"], []), component["method"])
+        for key, start_s, stop_s in _windows(stages.values(), end_s):
+            window = ledger.window(start_s, stop_s)
+            rows.append(_row(attempt.id, key, component["id"], window))
+    await measured.replace_measurements(session, attempt.id, rows)
+
+
+def _windows(stages: Iterable[Stage], end_s: float) -> list[tuple[str, float, float]]:
+    found = [(WHOLE_ATTEMPT, 0.0, end_s)]
+    for stage in stages:
+        stop_s = end_s if stage.end_s is None else stage.end_s
+        found.append((stage.key, stage.start_s, max(stop_s, stage.start_s)))
+    return found
+
+
+def _row(attempt_id: UUID, key: str, component: str, window: WindowEnergy) -> dict[str, Any]:
+    return {
+        "attempt_id": attempt_id,
+        "stage_key": key,
+        "component": component,
+        "start_s": window.start_s,
+        "end_s": window.end_s,
+        "energy_j": window.energy_j,
+        "energy_by_source_j": dict(window.energy_by_source_j),
+        "covered_s": window.covered_s,
+        "flags": list(window.flags),
+        "reason": window.reason,
+    }
+
+
+async def _move_on(
+    session: Session, attempt: Attempt, run: Run, status: AttemptEnd, at: datetime
+) -> None:
+    decided = outcome(
+        status,
+        attempt.reason,
+        number=attempt.number,
+        max_attempts=run.max_attempts,
+        cancel_requested=run.cancel_requested_at is not None,
+    )
+    run.status = decided.status
+    run.status_reason = decided.reason
+    if decided.status == "queued":
+        run.progress = None
+        run.finished_at = None
+        await session.flush()
+        await queue.enqueue(session, run.id, pool=run.pool, gpus=run.gpus, priority=run.priority)
+    else:
+        run.finished_at = attempt.ended_at
+    payload = {
+        "status": run.status,
+        "reason": run.status_reason,
+        "attempt": attempt.number,
+        "attempt_status": attempt.status,
+    }
+    await session.flush()
+    await executions.add_events(session, run.id, [Event("status", at, payload)])
+
+
+async def _issue(session: Session, run: Run, attempt: Attempt, at: datetime) -> None:
+    """Issues the price tag; the end of an attempt is booked even where that fails."""
+    await session.flush()
+    try:
+        async with session.begin_nested():
+            await price_tags.issue(session, run.id)
+    except Exception as error:  # a fault in the arithmetic must not leave a run running for ever
+        logger.exception("run %s: its price tag could not be built", run.id)
+        text = f"the price tag could not be built ({type(error).__name__}: {error})"
+        await measured.add_log(
+            session,
+            {
+                "attempt_id": attempt.id,
+                "seq": attempt.ingested_seq,
+                "at": at,
+                "stream": "pricetag",
+                "text": text,
+            },
+        )
