@@ -15,7 +15,7 @@ import typer
 
 from app.db import Database, resolve_database_url
 from app.settings import Settings, get_settings
-from pricetag.metering import doctor
+from pricetag.metering import doctor, prepare
 from pricetag.metering.nvml_devices import Device, list_devices, resolve_visible
 from pricetag.metering.nvml_errors import NvmlUnavailableError
 from workers.node import NodeConfig, git_commit, node_name, worker_identity
@@ -142,6 +142,7 @@ async def _serve(
     for signum in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(signum, served.stop)
     beat = asyncio.create_task(_beat(alive))
+    warm_up = asyncio.create_task(asyncio.to_thread(prepare))
     logger.info(
         "worker %s: pool %s, %d device(s), %d CPU slot(s), commands %s",
         config.name,
@@ -154,6 +155,7 @@ async def _serve(
         await served.run()
     finally:
         beat.cancel()
+        await warm_up
         alive.unlink(missing_ok=True)
         await database.dispose()
 
