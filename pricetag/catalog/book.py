@@ -1,0 +1,236 @@
+"""Look things up in the catalog. What is not there is refused, never averaged."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pricetag.accounting.inputs import Factor
+from pricetag.accounting.units import KG_PER_LB, kg_to_grams, kg_to_lb
+from pricetag.catalog.load import rows
+from pricetag.catalog.rows import (
+    Accelerator,
+    Embodied,
+    Equivalent,
+    GridFactor,
+    Price,
+    ProfileRow,
+    Published,
+    Pue,
+)
+
+Found = TypeVar("Found")
+
+DEFAULT_PUE = "uptime2025"
+
+SITE_PUE_STD_RATIO = 0.03
+SITE_CARBON_STD_RATIO = 0.07
+
+
+class NotInCatalog(ValueError):  # noqa: N818 - it says what is the matter
+    """Something was looked up that the catalog does not hold.
+
+    Attributes:
+        field: What was looked up (zone, accelerator, pue, profile, embodied).
+        value: The name that is not there.
+        near: Names that are, and look like it.
+    """
+
+    def __init__(self, field: str, value: str, near: Sequence[str]) -> None:
+        self.field = field
+        self.value = value
+        self.near = tuple(near)
+        hint = f"; near it: {', '.join(near)}" if near else ""
+        super().__init__(f"{field} {value!r} is not in the catalog{hint}")
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A reporting convention: which factors it multiplies with, and its price examples."""
+
+    id: str
+    pue: Factor
+    carbon_intensity: Factor
+    prices: tuple[Price, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Emissions as so many times something well known."""
+
+    equivalent: Equivalent
+    times: float
+
+
+def grid_factors() -> tuple[GridFactor, ...]:
+    """Carbon intensities of all zones."""
+    return rows("grid.csv", GridFactor)
+
+
+def grid_factor(zone: str) -> GridFactor:
+    """Carbon intensity of a zone.
+
+    Args:
+        zone: ISO 3166 code of two or three letters, in any case; ``WLD`` for the world, which
+            is never taken unasked.
+
+    Raises:
+        NotInCatalog: If the zone is unknown; it lists names and codes that look like it.
+    """
+    wanted = zone.strip().upper()
+    for factor in grid_factors():
+        if wanted and wanted in (factor.zone, factor.alpha2):
+            return factor
+    raise NotInCatalog("zone", zone, _near_zones(zone.strip()))
+
+
+def pues() -> tuple[Pue, ...]:
+    """Published power usage effectiveness figures."""
+    return rows("pue.csv", Pue)
+
+
+def pue(pue_id: str = DEFAULT_PUE) -> Pue:
+    """A published PUE; the default is the industry mean, marked as assumed.
+
+    Raises:
+        NotInCatalog: If there is none of this id.
+    """
+    return _by_id("pue", pue_id, {row.id: row for row in pues()})
+
+
+def accelerators() -> tuple[Accelerator, ...]:
+    """Accelerators whose peak is known."""
+    return rows("accelerators.csv", Accelerator)
+
+
+def accelerator(name: str) -> Accelerator:
+    """The accelerator that a product name (as NVML or ROCm gives it) or an id means.
+
+    Raises:
+        NotInCatalog: If none fits.
+    """
+    for row in accelerators():
+        if name == row.id or re.search(row.match, name, re.IGNORECASE):
+            return row
+    known = [row.name for row in accelerators()]
+    raise NotInCatalog("accelerator", name, difflib.get_close_matches(name, known, cutoff=0.4))
+
+
+def embodied_factors() -> tuple[Embodied, ...]:
+    """Embodied emissions of hardware."""
+    return rows("embodied.csv", Embodied)
+
+
+def embodied(embodied_id: str) -> Embodied:
+    """Embodied emissions of a piece of hardware, by its id.
+
+    Raises:
+        NotInCatalog: If there is none of this id.
+    """
+    return _by_id("embodied", embodied_id, {row.id: row for row in embodied_factors()})
+
+
+def prices() -> tuple[Price, ...]:
+    """Example prices of device-hours; a lab keeps its own."""
+    return rows("prices.csv", Price)
+
+
+def price_range(accelerator_name: str, *, prefix: str = "") -> tuple[Price, Price] | None:
+    """Lowest and highest example price of an accelerator; None when there is none.
+
+    Args:
+        accelerator_name: Product name; a price fits when its accelerator is a word of it.
+        prefix: Take only prices whose id begins so.
+    """
+    fitting = [
+        price
+        for price in prices()
+        if price.price_id.startswith(prefix) and _is_word_of(price.accelerator, accelerator_name)
+    ]
+    if not fitting:
+        return None
+    ordered = sorted(fitting, key=lambda price: price.amount)
+    return ordered[0], ordered[-1]
+
+
+def equivalents() -> tuple[Equivalent, ...]:
+    """Well-known emissions to compare with."""
+    return rows("equivalents.csv", Equivalent)
+
+
+def compare_emissions(co2e_kg: float) -> tuple[Comparison, ...]:
+    """Emissions (kg CO2e) as multiples of well-known ones."""
+    pounds = kg_to_lb(co2e_kg)
+    return tuple(Comparison(row, pounds / row.co2e_lb) for row in equivalents())
+
+
+def published() -> tuple[Published, ...]:
+    """Published figures with what is needed to work them out again."""
+    return rows("published.csv", Published)
+
+
+def profile(profile_id: str) -> Profile:
+    """The factors of a reporting convention, such as ``strubell2019``.
+
+    Raises:
+        NotInCatalog: If there is none of this id.
+    """
+    known = {row.id: row for row in rows("profiles.csv", ProfileRow)}
+    row = _by_id("profile", profile_id, known)
+    carbon = Factor(
+        value=kg_to_grams(row.carbon_lb_per_kwh * KG_PER_LB),
+        unit="g/kWh",
+        relative_std_ratio=row.carbon_std_ratio,
+        source="assumed",
+        citation=row.source,
+        year=row.year,
+        basis=row.basis,
+        zone="USA",
+        licence=row.licence,
+        source_url=row.source_url,
+    )
+    examples = tuple(p for p in prices() if p.price_id.startswith(row.price_prefix))
+    return Profile(row.id, pue(row.pue_id).as_factor(), carbon, examples)
+
+
+def site_pue(value: float, *, citation: str, year: int | None = None) -> Factor:
+    """A PUE that the site itself has measured."""
+    basis = "measured by the site"
+    return Factor(value, "1", SITE_PUE_STD_RATIO, "estimated", citation, year, basis)
+
+
+def site_carbon_intensity(
+    g_per_kwh: float, *, citation: str, basis: str, year: int | None = None, zone: str | None = None
+) -> Factor:
+    """A carbon intensity (g CO2e/kWh) that the site has entered for its own supply."""
+    return Factor(
+        g_per_kwh, "g/kWh", SITE_CARBON_STD_RATIO, "estimated", citation, year, basis, zone
+    )
+
+
+def _near_zones(zone: str) -> list[str]:
+    names = {row.name.casefold(): row for row in grid_factors()}
+    codes = {row.zone.casefold(): row for row in grid_factors()}
+    asked = zone.casefold()
+    within = [row for name, row in names.items() if len(asked) > 3 and asked in name]
+    close = [names[name] for name in difflib.get_close_matches(asked, names, n=3)]
+    alike = [codes[code] for code in difflib.get_close_matches(asked, codes, n=3)]
+    return list(dict.fromkeys(f"{row.zone} ({row.name})" for row in (*within, *close, *alike)))
+
+
+def _by_id(field: str, wanted: str, known: dict[str, Found]) -> Found:
+    if wanted in known:
+        return known[wanted]
+    raise NotInCatalog(field, wanted, _near(wanted, known))
+
+
+def _near(wanted: str, known: Iterable[str]) -> list[str]:
+    names = list(known)
+    return difflib.get_close_matches(wanted, names, cutoff=0.3) or names
+
+
+def _is_word_of(word: str, text: str) -> bool:
+    return re.search(rf"(?<![A-Za-z0-9]){re.escape(word)}(?![A-Za-z0-9])", text, re.I) is not None

@@ -1,0 +1,208 @@
+"""The rows of the catalog: facts that bear who published them, when, on which basis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from pricetag.accounting.inputs import Factor
+from pricetag.accounting.quantity import Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cited:
+    """What every row bears.
+
+    Attributes:
+        source: Who published it, and in what.
+        source_url: Where it can be read; empty when only the title is known.
+        year: The year that the figure describes, or of the publication.
+        basis: What the figure counts.
+        licence: Under which it may be shown.
+    """
+
+    source: str
+    source_url: str
+    year: int
+    basis: str
+    licence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridFactor(Cited):
+    """Carbon intensity of a zone's electricity, in g CO2e/kWh."""
+
+    zone: str
+    alpha2: str
+    name: str
+    g_per_kwh: float
+    evidence: Source
+    same_year_std_ratio: float
+    other_year_std_ratio: float
+
+    def as_factor(self, used_in_year: int | None = None) -> Factor:
+        """The factor for energy used in a year; its error is larger in another year."""
+        same = used_in_year == self.year
+        return Factor(
+            value=self.g_per_kwh,
+            unit="g/kWh",
+            relative_std_ratio=self.same_year_std_ratio if same else self.other_year_std_ratio,
+            source=self.evidence,
+            citation=self.source,
+            year=self.year,
+            basis=self.basis,
+            zone=self.zone,
+            licence=self.licence,
+            source_url=self.source_url,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pue(Cited):
+    """A power usage effectiveness."""
+
+    id: str
+    pue: float
+    evidence: Source
+    relative_std_ratio: float
+
+    def as_factor(self) -> Factor:
+        """The factor of a price tag."""
+        return Factor(
+            value=self.pue,
+            unit="1",
+            relative_std_ratio=self.relative_std_ratio,
+            source=self.evidence,
+            citation=self.source,
+            year=self.year,
+            basis=self.basis,
+            licence=self.licence,
+            source_url=self.source_url,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accelerator(Cited):
+    """What a device can do at most, without sparsity, in 16-bit floating point.
+
+    ``match`` is a regular expression on the device's product name.
+    """
+
+    id: str
+    name: str
+    match: str
+    peak_dense_16bit_tflop_per_s: float
+
+    @property
+    def peak_flops_per_s(self) -> float:
+        """The peak in FLOP/s."""
+        return self.peak_dense_16bit_tflop_per_s * 1e12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embodied(Cited):
+    """Emissions of making a piece of hardware, in kg CO2e, known times or divided by a factor."""
+
+    id: str
+    name: str
+    per: str
+    embodied_co2e_kg: float
+    times_or_divided_by: float
+    evidence: Source
+
+    def as_factor(self) -> Factor:
+        """The factor, its error multiplicative."""
+        return Factor(
+            value=self.embodied_co2e_kg,
+            unit=f"kg/{self.per}",
+            relative_std_ratio=self.times_or_divided_by - 1,
+            source=self.evidence,
+            citation=self.source,
+            year=self.year,
+            basis=self.basis,
+            licence=self.licence,
+            source_url=self.source_url,
+            multiplicative=True,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price(Cited):
+    """An example price of a device-hour; a lab keeps its own book.
+
+    ``kind`` is on_demand, spot, reserved or internal; ``valid_to`` is empty while it holds.
+    """
+
+    price_id: str
+    provider: str
+    region: str
+    accelerator: str
+    unit: str
+    amount: Decimal
+    currency: str
+    kind: str
+    valid_from: str
+    valid_to: str
+    label: str
+
+    def as_factor(self) -> Factor:
+        """The factor of a price tag: an amount that is exact, for a use that is assumed."""
+        return Factor(
+            value=float(self.amount),
+            unit=f"{self.currency}/{self.unit}",
+            relative_std_ratio=0.0,
+            source="assumed",
+            citation=f"{self.source} ({self.provider}, {self.kind}, {self.label})",
+            year=self.year,
+            basis=self.basis,
+            zone=self.region,
+            licence=self.licence,
+            source_url=self.source_url,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Equivalent(Cited):
+    """Something well known that emits so much, in pounds as printed."""
+
+    id: str
+    name: str
+    co2e_lb: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published(Cited):
+    """A published figure with what is needed to work it out again.
+
+    ``devices`` x ``device_power_w`` is the IT power; ``price_devices`` are paid for. Figures
+    that were not printed are None.
+    """
+
+    id: str
+    model: str
+    hardware: str
+    devices: int
+    device_power_w: float
+    hours: float
+    pue: float
+    g_per_kwh: float
+    price_devices: int | None
+    accelerator: str
+    facility_energy_kwh: float
+    co2e_kg: float | None
+    co2e_lb: float | None
+    cost_low: Decimal | None
+    cost_high: Decimal | None
+    currency: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileRow(Cited):
+    """The factors of a reporting convention, by reference to other rows."""
+
+    id: str
+    pue_id: str
+    carbon_lb_per_kwh: float
+    carbon_std_ratio: float
+    price_prefix: str
