@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from pricetag.metering.journal import Journal
+from workers import shipper as shipper_module
+from workers.leases import LeaseKeeper
+from workers.shipper import Shipper
+
+
+@dataclass
+class State:
+    cancel_requested: bool = False
+    closed: bool = False
+
+
+@dataclass
+class FakeSupervisor:
+    stops: list[str] = field(default_factory=list)
+    fenced: int = 0
+
+    def request_stop(self, reason: str) -> None:
+        self.stops.append(reason)
+
+    def fence(self) -> None:
+        self.fenced += 1
+
+
+async def test_what_the_lease_says_reaches_the_job() -> None:
+    cancelled, closed, fine = uuid4(), uuid4(), uuid4()
+    running = {attempt: FakeSupervisor() for attempt in (cancelled, closed, fine)}
+
+    async def renew(asked: list[UUID]) -> Mapping[UUID, State]:
+        assert set(asked) == set(running)
+        return {
+            cancelled: State(cancel_requested=True),
+            closed: State(closed=True),
+            fine: State(),
+        }
+
+    await LeaseKeeper(running, renew, lease_s=10).renew_once()
+    assert (running[cancelled].stops, running[cancelled].fenced) == (["cancelled"], 0)
+    assert (running[closed].stops, running[closed].fenced) == ([], 1)
+    assert (running[fine].stops, running[fine].fenced) == ([], 0)
+
+
+async def test_jobs_go_on_through_an_outage_until_the_lease_is_over() -> None:
+    supervisor = FakeSupervisor()
+
+    async def renew(asked: list[UUID]) -> Mapping[UUID, State]:
+        raise ConnectionError("the database is away")
+
+    keeper = LeaseKeeper({uuid4(): supervisor}, renew, lease_s=0.05)
+    await keeper.renew_once()
+    assert supervisor.stops == []
+    await asyncio.sleep(0.1)
+    await keeper.renew_once()
+    assert supervisor.stops == ["lease-lost"]
+
+
+async def test_everything_is_shipped_in_order_whatever_the_database_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shipper_module, "BATCH", 7)
+    monkeypatch.setattr(shipper_module, "INTERVAL_S", 0.005)
+    attempt_id = uuid4()
+    journal = Journal.create(tmp_path, attempt_id)
+    arrived: list[int] = []
+    calls = 0
+
+    async def ingest(given: UUID, records: list[dict[str, Any]]) -> int:
+        nonlocal calls
+        assert given == attempt_id
+        calls += 1
+        if calls % 3 == 1:
+            raise ConnectionError("away")
+        arrived.extend(record["seq"] for record in records)
+        return int(records[-1]["seq"])
+
+    shipper = Shipper(journal, attempt_id, ingest)
+    task = asyncio.create_task(shipper.run())
+    for value in range(40):
+        journal.append({"type": "log", "t_s": 0.0, "stream": "stdout", "text": str(value)})
+        await asyncio.sleep(0.001)
+    shipper.finish()
+    await asyncio.wait_for(task, 10)
+    assert arrived == list(range(40))
+    journal.mark_shipped()

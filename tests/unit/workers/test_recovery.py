@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from uuid import uuid4
+
+from pricetag.metering.journal import Journal
+from workers.node import process_start_ticks, worker_identity, worker_is_alive
+from workers.recovery import adopt_orphans, every_record
+
+START = {"type": "start", "t_s": 0.0}
+READING = {"type": "reading", "t_s": 12.5, "component": "cpu"}
+
+
+def test_a_dead_workers_journal_is_ended_at_its_last_record(tmp_path: Path) -> None:
+    attempt_id = uuid4()
+    journal = Journal.create(tmp_path, attempt_id)
+    journal.append(START)
+    journal.append(READING)
+    assert list(adopt_orphans(tmp_path)) == []  # its writer lives: it is ours
+    journal.close()
+
+    [(adopted_id, adopted)] = list(adopt_orphans(tmp_path))
+    assert adopted_id == attempt_id
+    end = list(every_record(adopted))[-1]
+    assert (end["type"], end["status"], end["t_s"]) == ("end", "lost", 12.5)
+    assert end["reason"]["code"] == "worker-lost"
+    adopted.close()
+
+    # Ended once: whoever takes over again adds nothing.
+    [(_, again)] = list(adopt_orphans(tmp_path))
+    assert [record["type"] for record in every_record(again)] == ["start", "reading", "end"]
+    again.mark_shipped()
+    assert list(adopt_orphans(tmp_path)) == []
+
+
+def test_the_child_of_a_dead_worker_is_killed_with_its_group(tmp_path: Path) -> None:
+    attempt_id = uuid4()
+    Journal.create(tmp_path, attempt_id).close()
+    child = subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True
+    )
+    note = tmp_path / f"{attempt_id}.child.json"
+    note.write_text(json.dumps({"pid": child.pid, "start_ticks": process_start_ticks(child.pid)}))
+    for _, journal in adopt_orphans(tmp_path):
+        journal.close()
+    assert child.wait(timeout=5) == -signal.SIGKILL
+    assert not note.exists()
+
+
+def test_a_process_that_only_bears_the_same_pid_is_left_alone(tmp_path: Path) -> None:
+    attempt_id = uuid4()
+    Journal.create(tmp_path, attempt_id).close()
+    other = subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True
+    )
+    try:
+        note = tmp_path / f"{attempt_id}.child.json"
+        note.write_text(json.dumps({"pid": other.pid, "start_ticks": 1}))
+        for _, journal in adopt_orphans(tmp_path):
+            journal.close()
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_a_worker_is_known_by_more_than_its_pid() -> None:
+    mine = worker_identity("node:with:colons")
+    assert worker_is_alive(mine)
+    name, boot, pid, _ticks = mine.rsplit(":", 3)
+    assert not worker_is_alive(f"{name}:{boot}:{pid}:1")
+    assert not worker_is_alive(f"{name}:otherboot:{pid}:{process_start_ticks(os.getpid())}")
+
+
+def test_a_dead_process_has_no_start() -> None:
+    done = subprocess.Popen([sys.executable, "-c", ""])
+    done.wait()
+    assert process_start_ticks(done.pid) is None
