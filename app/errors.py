@@ -72,6 +72,8 @@ def hint_of(error: Mapping[str, Any]) -> str | None:
     context: Mapping[str, Any] = error.get("ctx") or {}
     if "expected" in context:
         return f"expected {context['expected']}"
+    if "hint" in context:
+        return str(context["hint"])
     if error.get("type") == "extra_forbidden":
         return "leave it out, or check its spelling"
     return None

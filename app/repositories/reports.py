@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import DateTime, cast, literal, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.repositories.runs import RunFilter, conditions
@@ -22,13 +22,21 @@ async def get(session: AsyncSession, report_id: uuid.UUID) -> Report | None:
     return await session.get(Report, report_id)
 
 
-async def list_reports(session: AsyncSession, limit: int) -> Sequence[Any]:
+async def list_reports(
+    session: AsyncSession, after: tuple[str, uuid.UUID] | None, limit: int
+) -> Sequence[Any]:
     """The newest reports, without what they are drawn from."""
     query = (
         select(Report.id, Report.title, Report.profile, Report.created_at, Report.content_sha256)
-        .order_by(Report.created_at.desc(), Report.id)
+        .order_by(Report.created_at.desc(), Report.id.desc())
         .limit(limit)
     )
+    if after is not None:
+        created_at = cast(literal(after[0]), DateTime(timezone=True))
+        query = query.where(
+            tuple_(Report.created_at, Report.id)
+            < tuple_(created_at, literal(after[1], Report.id.type))
+        )
     return (await session.execute(query)).all()
 
 

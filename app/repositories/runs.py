@@ -160,20 +160,9 @@ async def get_status(session: AsyncSession, run_id: uuid.UUID) -> str | None:
     return (await session.execute(query)).scalar_one_or_none()
 
 
-async def lock(session: AsyncSession, run_id: uuid.UUID) -> Run | None:
-    """The run, locked until the end of the transaction."""
-    query = select(Run).where(Run.id == run_id).with_for_update()
-    return (await session.execute(query)).scalar_one_or_none()
-
-
 async def add(session: AsyncSession, run: Run) -> None:
     session.add(run)
     await session.flush()
-
-
-async def attempts(session: AsyncSession, run_id: uuid.UUID) -> Sequence[Attempt]:
-    query = select(Attempt).where(Attempt.run_id == run_id).order_by(Attempt.number)
-    return (await session.execute(query)).scalars().all()
 
 
 async def stages(session: AsyncSession, run_id: uuid.UUID) -> Sequence[Stage]:
@@ -208,6 +197,9 @@ async def claim_key(session: AsyncSession, entry: IdempotencyKey) -> bool:
 
 
 async def migration_revision(session: AsyncSession) -> str | None:
-    """The revision the database is at; also the cheapest proof that it answers."""
-    query = text("select version_num from alembic_version")
+    """The revision the database is at; None where it was never migrated."""
+    exists = await session.execute(text("SELECT to_regclass('alembic_version') IS NOT NULL"))
+    if not exists.scalar_one():
+        return None
+    query = text("SELECT version_num FROM alembic_version")
     return (await session.execute(query)).scalar_one_or_none()

@@ -9,9 +9,13 @@ from typing import Any, Literal
 from pydantic import Field
 
 from app.schemas.common import AttemptStatus, Reason, RunStatus, Wire
+from pricetag.recipes import RunSpec
 
-RUN_SORTS = ("-created_at", "created_at", "-finished_at", "finished_at", "name", "-name")
 RunSort = Literal["-created_at", "created_at", "-finished_at", "finished_at", "name", "-name"]
+
+
+class RunCreate(RunSpec):
+    """The body of a posted run: the description that `pricetag.recipes` checks."""
 
 
 class RunResources(Wire):

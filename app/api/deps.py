@@ -1,0 +1,140 @@
+"""What every endpoint stands on: the session with its one commit, and who calls."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import Depends, Query, Request
+from fastapi import Path as PathParameter
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from app.api.body import read_body
+from app.db import Database, Session
+from app.services import tokens
+from app.services.events import EventHub
+from app.services.tokens import Principal
+from app.settings import Settings
+
+bearer = HTTPBearer(
+    auto_error=False,
+    scheme_name="token",
+    description="`Authorization: Bearer pt_...`, from `pricetag token create`.",
+)
+
+
+@dataclass
+class Resources:
+    """What one server process holds, from its start to its end."""
+
+    settings: Settings
+    database: Database
+    hub: EventHub
+    artifact_root: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.artifact_root = self.settings.artifacts_root
+
+
+def get_resources(request: Request) -> Resources:
+    resources: Resources = request.app.state.resources
+    return resources
+
+
+Held = Annotated[Resources, Depends(get_resources)]
+
+
+async def get_session(held: Held) -> AsyncIterator[Session]:
+    """One transaction a request; it commits before the answer leaves, or not at all."""
+    async with held.database.session_scope() as session:
+        yield session
+
+
+CurrentSession = Annotated[Session, Depends(get_session, scope="function")]
+
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+
+
+async def get_principal(session: CurrentSession, credentials: Credentials) -> Principal:
+    return await tokens.authenticate(session, credentials.credentials if credentials else None)
+
+
+Caller = Annotated[Principal, Depends(get_principal, scope="function")]
+
+
+async def get_reader(held: Held, credentials: Credentials) -> Principal:
+    """The caller of an endpoint that streams: no session stays open behind it."""
+    async with held.database.session_scope() as session:
+        return await tokens.authenticate(session, credentials.credentials if credentials else None)
+
+
+StreamCaller = Annotated[Principal, Depends(get_reader)]
+
+
+async def get_body(request: Request, caller: Caller, held: Held) -> object:
+    """The body, read only once it is known who sends it."""
+    return await read_body(request, held.settings.max_body_bytes)
+
+
+Body = Annotated[object, Depends(get_body, scope="function")]
+
+
+async def get_admin(caller: Caller) -> Principal:
+    caller.require("admin", "manage tokens")
+    return caller
+
+
+RequireAdmin = Annotated[Principal, Depends(get_admin, scope="function")]
+
+
+async def get_admin_body(request: Request, caller: RequireAdmin, held: Held) -> object:
+    """The body of what only an admin may send."""
+    return await read_body(request, held.settings.max_body_bytes)
+
+
+AdminBody = Annotated[object, Depends(get_admin_body, scope="function")]
+
+
+def _query_names(dependant: Any) -> set[str]:
+    names = {parameter.alias for parameter in dependant.query_params}
+    for dependency in dependant.dependencies:
+        names |= _query_names(dependency)
+    return names
+
+
+def refuse_unknown_query(request: Request) -> None:
+    """A misspelt filter must not silently select everything."""
+    route = request.scope.get("route")
+    if not isinstance(route, APIRoute):
+        return
+    known = _query_names(route.dependant)
+    unknown = sorted(set(request.query_params) - known)
+    if unknown:
+        accepted = f"known: {', '.join(sorted(known))}" if known else "none is known here"
+        raise RequestValidationError(
+            [
+                {
+                    "type": "unknown_query_parameter",
+                    "loc": ("query", name[:100]),
+                    "msg": "is not a known query parameter",
+                    "ctx": {"hint": accepted},
+                }
+                for name in unknown[:20]
+            ]
+        )
+
+
+RunId = Annotated[uuid.UUID, PathParameter(description="Id of the run.")]
+Cursor = Annotated[
+    str | None,
+    Query(max_length=1000, description="`next_cursor` of the page before; leave out to begin."),
+]
+Limit = Annotated[int, Query(ge=1, le=200, description="Most items on a page.")]
+AttemptNumber = Annotated[
+    int | None, Query(ge=1, le=2**31 - 1, description="One attempt only; all without it.")
+]

@@ -1,0 +1,86 @@
+"""What there is: recipes, projects, experiments, nodes; and quotes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from app.api.body import validated
+from app.api.deps import Body, Caller, CurrentSession, Cursor, Limit
+from app.api.openapi import request_body
+from app.api.v1.examples import QUOTE
+from app.api.v1.responses import BODY, problems
+from app.schemas.common import Name
+from app.schemas.nodes import NodeList
+from app.schemas.projects import ExperimentPage, ProjectPage
+from app.schemas.quotes import QuoteCreate, QuoteRead
+from app.schemas.recipes import RecipeList
+from app.services import nodes, projects, quotes, recipes
+
+router = APIRouter()
+
+
+@router.get(
+    "/recipes",
+    tags=["recipes"],
+    operation_id="listRecipes",
+    summary="Stage kinds",
+    responses=problems(),
+)
+async def list_recipes(caller: Caller) -> RecipeList:
+    """Every stage kind with its JSON schema, its paper and an example."""
+    return recipes.list_recipes()
+
+
+@router.get(
+    "/projects",
+    tags=["projects"],
+    operation_id="listProjects",
+    summary="Projects",
+    responses=problems(),
+)
+async def list_projects(
+    session: CurrentSession, caller: Caller, cursor: Cursor = None, limit: Limit = 50
+) -> ProjectPage:
+    """Projects by name; the first run that names a project makes it."""
+    return await projects.list_projects(session, cursor, limit)
+
+
+@router.get(
+    "/experiments",
+    tags=["projects"],
+    operation_id="listExperiments",
+    summary="Experiments",
+    responses=problems(),
+)
+async def list_experiments(
+    session: CurrentSession,
+    caller: Caller,
+    project: Annotated[Name | None, Query(description="Name of the project.")] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> ExperimentPage:
+    """Experiments by project and name."""
+    return await projects.list_experiments(session, project, cursor, limit)
+
+
+@router.get(
+    "/nodes", tags=["nodes"], operation_id="listNodes", summary="Nodes", responses=problems()
+)
+async def list_nodes(session: CurrentSession, caller: Caller) -> NodeList:
+    """Worker machines, their devices, what they can meter, and what runs there now."""
+    return await nodes.list_nodes(session)
+
+
+@router.post(
+    "/quotes",
+    tags=["quotes"],
+    operation_id="createQuote",
+    summary="The price of work without a run",
+    responses=problems(*BODY),
+    openapi_extra=request_body(QuoteCreate, {"eight GPUs": QUOTE}, "Devices, power, hours."),
+)
+async def create_quote(caller: Caller, body: Body) -> QuoteRead:
+    """The arithmetic of a price tag on figures of your own, as `pricetag estimate` does it."""
+    return quotes.quote(validated(QuoteCreate, body))

@@ -1,0 +1,60 @@
+"""The event stream of a run, as server-sent events."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Header
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from app.api.deps import Held, Resources, RunId, StreamCaller
+from app.api.v1.responses import problems
+from app.services import events, runs
+
+router = APIRouter(prefix="/runs/{run_id}", tags=["runs"])
+
+HEARTBEAT_S = 15
+SEND_TIMEOUT_S = 30
+
+LastEventId = Annotated[
+    str | None,
+    Header(
+        alias="Last-Event-ID",
+        pattern=r"^[0-9]{1,9}$",
+        description="Id of the last event seen; the stream goes on after it.",
+    ),
+]
+
+
+@router.get(
+    "/events",
+    operation_id="streamRunEvents",
+    summary="Follow a run",
+    response_class=EventSourceResponse,
+    responses={
+        **problems(404),
+        200: {
+            "description": "Events `status`, `stage`, `progress` and `power`; the data of each is "
+            "JSON with id, run_id, at, kind and payload. Ends after the final status.",
+            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        },
+    },
+)
+async def stream_events(
+    held: Held, caller: StreamCaller, run_id: RunId, last_event_id: LastEventId = None
+) -> EventSourceResponse:
+    """Events so far, then those to come. A comment every 15 seconds keeps the line open."""
+    async with held.database.session_scope() as session:
+        await runs.require_exists(session, run_id)
+    last_id = int(last_event_id) if last_event_id else 0
+    return EventSourceResponse(
+        _messages(held, run_id, last_id), ping=HEARTBEAT_S, send_timeout=SEND_TIMEOUT_S
+    )
+
+
+async def _messages(held: Resources, run_id: RunId, last_id: int) -> AsyncIterator[ServerSentEvent]:
+    async for event in events.stream(held.database, held.hub, run_id, last_id):
+        yield ServerSentEvent(
+            data=event.model_dump_json(), event=event.kind, id=str(event.id), sep="\n"
+        )

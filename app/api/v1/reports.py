@@ -1,0 +1,106 @@
+"""Reports: made once, shown and rendered as often as asked."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Response
+
+from app.api.body import validated
+from app.api.deps import Body, Caller, CurrentSession, Cursor, Held, Limit, StreamCaller
+from app.api.openapi import request_body
+from app.api.v1.examples import REPORT
+from app.api.v1.responses import BODY, problems
+from app.schemas.reports import ReportCreate, ReportFormat, ReportList, ReportRead
+from app.services import reports
+
+router = APIRouter(prefix="/reports", tags=["reports"])
+
+ReportId = Annotated[uuid.UUID, Path(description="Id of the report.")]
+
+MEDIA_TYPES: dict[ReportFormat, str] = {
+    "html": "text/html; charset=utf-8",
+    "pdf": "application/pdf",
+    "tex": "application/x-tex; charset=utf-8",
+    "md": "text/markdown; charset=utf-8",
+    "csv": "text/csv; charset=utf-8",
+    "json": "application/json",
+}
+
+# A report is a page of ours that shows what others wrote: it runs and loads nothing.
+HTML_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
+
+
+@router.post(
+    "",
+    status_code=201,
+    operation_id="createReport",
+    summary="Make a report",
+    responses=problems(403, *BODY),
+    openapi_extra=request_body(
+        ReportCreate, {"strubell": REPORT}, "Title, profile, and either `runs` or `filter`."
+    ),
+)
+async def create_report(
+    session: CurrentSession, caller: Caller, body: Body, response: Response
+) -> ReportRead:
+    """Draws the newest price tag of each chosen run into a report that never changes. Needs the
+    role member.
+    """
+    report = await reports.create(session, caller, validated(ReportCreate, body))
+    response.headers["Location"] = f"/v1/reports/{report.id}"
+    return report
+
+
+@router.get("", operation_id="listReports", summary="List reports", responses=problems())
+async def list_reports(
+    session: CurrentSession, caller: Caller, cursor: Cursor = None, limit: Limit = 50
+) -> ReportList:
+    """Reports, the newest first."""
+    return await reports.list_page(session, cursor, limit)
+
+
+@router.get(
+    "/{report_id}.{fmt}",
+    operation_id="renderReport",
+    summary="A report in one format",
+    response_class=Response,
+    responses={
+        **problems(404),
+        200: {
+            "description": "The report; the same context in every format.",
+            "content": {
+                kind: {"schema": {"type": "object"} if kind == MEDIA_TYPES["json"] else {}}
+                for kind in MEDIA_TYPES.values()
+            },
+        },
+    },
+)
+async def render_report(
+    held: Held,
+    caller: StreamCaller,
+    report_id: ReportId,
+    fmt: Annotated[ReportFormat, Path(description="html, pdf, tex, md, csv or json.")],
+) -> Response:
+    """HTML and PDF to read, LaTeX and Markdown to quote, CSV and JSON to compute with."""
+    async with held.database.session_scope() as session:
+        report = await reports.read(session, report_id)
+    content = await asyncio.to_thread(reports.render_report, report, fmt)
+    headers = {
+        "ETag": f'"{report.content_sha256}.{fmt}"',
+        "Content-Disposition": f'inline; filename="report-{report_id}.{fmt}"',
+        "X-Content-Type-Options": "nosniff",
+    }
+    if fmt == "html":
+        headers["Content-Security-Policy"] = HTML_POLICY
+    return Response(content, media_type=MEDIA_TYPES[fmt], headers=headers)
+
+
+@router.get(
+    "/{report_id}", operation_id="getReport", summary="A report as data", responses=problems(404)
+)
+async def get_report(session: CurrentSession, caller: Caller, report_id: ReportId) -> ReportRead:
+    """The report with everything its formats are drawn from."""
+    return await reports.read(session, report_id)

@@ -1,0 +1,46 @@
+"""The error answers of an operation, for the OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.schemas.common import Problem
+
+MEANINGS = {
+    401: "No token, or none in force.",
+    403: "The token's role does not allow this.",
+    404: "There is no such thing.",
+    409: "It stands in a state that does not allow this.",
+    413: "The body is too large.",
+    415: "The body is of a type that is not read here.",
+    422: "A field or parameter was refused; `errors` names each.",
+    500: "The server failed; its log has the traceback.",
+    503: "The database cannot be reached; try again after `Retry-After` seconds.",
+}
+
+BODY = (413, 415, 422)
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Documents these errors, and those that every operation behind a token may give."""
+    return {status: _answer(status) for status in sorted({401, 422, 500, 503, *statuses})}
+
+
+def open_problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The same for an operation that needs no token."""
+    return {status: _answer(status) for status in sorted({422, 500, *statuses})}
+
+
+def _answer(status: int) -> dict[str, Any]:
+    schema = {"$ref": f"#/components/schemas/{Problem.__name__}"}
+    answer: dict[str, Any] = {
+        "description": MEANINGS[status],
+        "content": {"application/problem+json": {"schema": schema}},
+    }
+    if status == 503:
+        answer["headers"] = {
+            "Retry-After": {"schema": {"type": "string"}, "description": "Seconds."}
+        }
+    if status == 401:
+        answer["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
+    return answer

@@ -1,0 +1,11 @@
+"""Version 1 of the API, assembled."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from app.api.v1 import catalog, events, reports, runs, series, tokens
+
+router = APIRouter(prefix="/v1")
+for part in (runs, events, series, reports, catalog, tokens):
+    router.include_router(part.router)

@@ -1,0 +1,108 @@
+"""Runs: post, list, show, cancel."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query
+from pydantic import AwareDatetime
+
+from app.api.deps import Body, Caller, CurrentSession, Cursor, Limit, RunId
+from app.api.openapi import request_body
+from app.api.v1.examples import COMMAND_RUN, PIPELINE_RUN
+from app.api.v1.responses import BODY, problems
+from app.repositories.runs import RunFilter
+from app.schemas.common import Name, RunStatus
+from app.schemas.runs import RunAccepted, RunCreate, RunPage, RunRead, RunSort
+from app.services import runs
+
+router = APIRouter(prefix="/runs", tags=["runs"])
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=200,
+        pattern=r"^[\x21-\x7e]+$",
+        description="The same key and body give the same run, however often they are sent.",
+        examples=["5f0c1b9e-1c5a-4a53-9a53-0d6d6b9f2f52"],
+    ),
+]
+
+
+@router.post(
+    "",
+    status_code=202,
+    operation_id="createRun",
+    summary="Post a run",
+    response_description="It is queued; the run and its queue entry were committed together.",
+    responses=problems(403, 409, *BODY),
+    openapi_extra=request_body(
+        RunCreate,
+        {"pipeline": PIPELINE_RUN, "command": COMMAND_RUN},
+        "The run, as JSON or YAML. `GET /v1/recipes` has the stage kinds.",
+    ),
+)
+async def create_run(
+    session: CurrentSession, caller: Caller, body: Body, key: IdempotencyKey = None
+) -> RunAccepted:
+    """Checks the description, then queues the run. Needs the role member."""
+    return await runs.create(session, caller, body, key)
+
+
+@router.get("", operation_id="listRuns", summary="List runs", responses=problems())
+async def list_runs(
+    session: CurrentSession,
+    caller: Caller,
+    project: Annotated[Name | None, Query(description="Name of the project.")] = None,
+    experiment: Annotated[Name | None, Query(description="Name of the experiment.")] = None,
+    tag: Annotated[
+        list[Name] | None, Query(max_length=20, description="Repeat it: a run must bear them all.")
+    ] = None,
+    status: Annotated[
+        list[RunStatus] | None, Query(max_length=5, description="Repeat it: any of them.")
+    ] = None,
+    kind: Annotated[
+        Name | None,
+        Query(description="`train+measure` as a whole, or one stage kind."),
+    ] = None,
+    created_after: Annotated[AwareDatetime | None, Query(description="ISO 8601.")] = None,
+    created_before: Annotated[AwareDatetime | None, Query(description="ISO 8601.")] = None,
+    sort: Annotated[
+        RunSort, Query(description="`-` is descending; unfinished runs finish last.")
+    ] = "-created_at",
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> RunPage:
+    """A page of runs. What is posted meanwhile neither doubles nor hides a run."""
+    chosen = RunFilter(
+        project=project,
+        experiment=experiment,
+        tags=tag or (),
+        statuses=status or (),
+        kind=kind,
+        created_after=created_after,
+        created_before=created_before,
+    )
+    return await runs.list_page(session, chosen, sort=sort, cursor=cursor, limit=limit)
+
+
+@router.get("/{run_id}", operation_id="getRun", summary="Show a run", responses=problems(404))
+async def get_run(session: CurrentSession, caller: Caller, run_id: RunId) -> RunRead:
+    """A run with its recipe, its attempts and their stages."""
+    return await runs.read(session, run_id)
+
+
+@router.post(
+    "/{run_id}/cancel",
+    operation_id="cancelRun",
+    summary="Cancel a run",
+    status_code=202,
+    responses=problems(403, 404, 409),
+)
+async def cancel_run(session: CurrentSession, caller: Caller, run_id: RunId) -> RunAccepted:
+    """A queued run is cancelled at once; a running one is asked to stop, and its energy stays
+    on the bill. A member may cancel what it posted, an admin any run.
+    """
+    return await runs.cancel(session, caller, run_id)

@@ -1,0 +1,171 @@
+"""What a run leaves behind: power, metrics, logs, artifacts, price tag."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+from fastapi.responses import FileResponse, JSONResponse
+
+from app.api.deps import (
+    AttemptNumber,
+    Caller,
+    CurrentSession,
+    Cursor,
+    Held,
+    RunId,
+    StreamCaller,
+)
+from app.api.v1.responses import problems
+from app.schemas.common import Name
+from app.schemas.price_tags import PriceTagRead
+from app.schemas.series import ArtifactList, LogPage, MetricPage, RunPower
+from app.services import power, price_tags, runs, series
+
+router = APIRouter(prefix="/runs/{run_id}")
+
+Lines = Annotated[int, Query(ge=1, le=5000, description="Most lines to return.")]
+
+
+@router.get(
+    "/power",
+    tags=["measurements"],
+    operation_id="getRunPower",
+    summary="Power over time",
+    responses=problems(404),
+)
+async def get_power(
+    session: CurrentSession,
+    caller: Caller,
+    run_id: RunId,
+    attempt: AttemptNumber = None,
+    points: Annotated[
+        int,
+        Query(
+            ge=1,
+            le=power.MAX_POINTS,
+            description="Most points per component and attempt; energy and extremes are kept.",
+        ),
+    ] = power.DEFAULT_POINTS,
+) -> RunPower:
+    """A series per component and attempt, thinned out to `points`."""
+    await runs.require_exists(session, run_id)
+    return await power.run_power(session, run_id, attempt, points)
+
+
+@router.get(
+    "/metrics",
+    tags=["measurements"],
+    operation_id="listRunMetrics",
+    summary="Metrics",
+    responses=problems(404),
+)
+async def get_metrics(
+    session: CurrentSession,
+    caller: Caller,
+    run_id: RunId,
+    attempt: AttemptNumber = None,
+    name: Annotated[Name | None, Query(description="Of the metric, such as `accuracy`.")] = None,
+    split: Annotated[Name | None, Query(description="train, validation or test.")] = None,
+    cursor: Cursor = None,
+    limit: Lines = 500,
+) -> MetricPage:
+    """Metrics in the order they were reported."""
+    await runs.require_exists(session, run_id)
+    return await series.metrics(
+        session, run_id, attempt=attempt, name=name, split=split, cursor=cursor, limit=limit
+    )
+
+
+@router.get(
+    "/logs",
+    tags=["measurements"],
+    operation_id="listRunLogs",
+    summary="Log lines",
+    responses=problems(404),
+)
+async def get_logs(
+    session: CurrentSession,
+    caller: Caller,
+    run_id: RunId,
+    attempt: AttemptNumber = None,
+    after: Annotated[
+        str | None, Query(max_length=1000, description="`next_after` of the answer before.")
+    ] = None,
+    limit: Lines = 500,
+) -> LogPage:
+    """Log lines in order. Ask again with `next_after` to follow a run."""
+    await runs.require_exists(session, run_id)
+    return await series.logs(session, run_id, attempt=attempt, after=after, limit=limit)
+
+
+@router.get(
+    "/artifacts",
+    tags=["artifacts"],
+    operation_id="listRunArtifacts",
+    summary="Artifacts",
+    responses=problems(404),
+)
+async def get_artifacts(session: CurrentSession, caller: Caller, run_id: RunId) -> ArtifactList:
+    """Everything that the run's attempts left behind."""
+    await runs.require_exists(session, run_id)
+    return await series.artifacts(session, run_id)
+
+
+@router.get(
+    "/artifacts/{artifact_id}/content",
+    tags=["artifacts"],
+    operation_id="downloadRunArtifact",
+    summary="Download an artifact",
+    response_class=FileResponse,
+    responses={
+        **problems(404),
+        200: {
+            "description": "The file; ranges are served.",
+            "content": {"application/octet-stream": {}},
+        },
+    },
+)
+async def download_artifact(
+    held: Held,
+    caller: StreamCaller,
+    run_id: RunId,
+    artifact_id: Annotated[uuid.UUID, Path(description="Id of the artifact.")],
+) -> FileResponse:
+    """The file itself. It must lie under the artifact folder of the server's machine."""
+    async with held.database.session_scope() as session:
+        await runs.require_exists(session, run_id)
+        wanted = await series.artifact(session, run_id, artifact_id)
+    path = await asyncio.to_thread(series.artifact_file, held.artifact_root, wanted)
+    return FileResponse(
+        path,
+        media_type="application/octet-stream",
+        filename=path.name,
+        headers={"ETag": f'"{wanted.sha256}"'},
+    )
+
+
+@router.get(
+    "/price-tag",
+    tags=["price tags"],
+    operation_id="getRunPriceTag",
+    summary="The price tag",
+    responses=problems(404),
+    response_model=PriceTagRead,
+)
+async def get_price_tag(
+    session: CurrentSession,
+    caller: Caller,
+    run_id: RunId,
+    version: Annotated[
+        int | None, Query(ge=1, le=2**31 - 1, description="The newest without it.")
+    ] = None,
+) -> JSONResponse:
+    """What the run used, emitted, cost and achieved, over all its attempts. It is issued when
+    an attempt ends; measurements that arrive later make a new version, and none is edited.
+    """
+    tag = await price_tags.get_price_tag(session, run_id, version)
+    # As it was issued: a model in between could only change it.
+    return JSONResponse(tag.content, headers={"ETag": f'"{tag.content_sha256}"'})

@@ -1,0 +1,177 @@
+"""Commands of the service's administrator: serve, migrate, token."""
+
+from __future__ import annotations
+
+import asyncio
+import json as json_module
+import logging
+import sys
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Literal, TypeVar
+
+import typer
+from pydantic import ValidationError
+
+from app import migrate as migrations
+from app import serving
+from app.db import Database, Session, resolve_database_url
+from app.embedded_postgres import EmbeddedPostgresError, release
+from app.repositories.outage import OUTAGES
+from app.schemas.tokens import TokenCreate
+from app.services import tokens
+from app.services.errors import PricetagError
+from app.settings import Settings, get_settings
+
+Result = TypeVar("Result")
+
+DATABASE_FAULTS: tuple[type[Exception], ...] = (EmbeddedPostgresError, *OUTAGES)
+START_FAULTS = (OSError, *DATABASE_FAULTS)
+
+commands = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+token = typer.Typer(no_args_is_help=True, help="Create, list and revoke API tokens.")
+commands.add_typer(token, name="token")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+Level = Literal["debug", "info", "warning", "error"]
+
+
+def fail(message: str) -> typer.Exit:
+    """Prints why, and the exit to raise."""
+    typer.echo(f"pricetag: {message}", err=True)
+    return typer.Exit(1)
+
+
+def read_settings() -> Settings:
+    """The settings of this process, or an end that says which is wrong."""
+    try:
+        return get_settings()
+    except ValidationError as error:
+        faults = [
+            f"{'.'.join(map(str, fault['loc'])) or 'settings'}: {fault['msg']}"
+            for fault in error.errors(include_url=False)
+        ]
+        raise fail("the configuration is wrong: " + "; ".join(faults)) from error
+    except ValueError as error:
+        raise fail(str(error)) from error
+
+
+@commands.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="0 takes a free one.")] = None,
+    migrate: Annotated[bool, typer.Option(help="Bring the database up to date first.")] = True,
+    with_worker: Annotated[
+        int, typer.Option(min=0, max=64, help="Workers to run beside the server.")
+    ] = 0,
+    worker_pool: Annotated[str, typer.Option(help="Pool of those workers.")] = "default",
+    gpus: Annotated[str, typer.Option(help="Devices of those workers: all, none or 0,1.")] = "all",
+    access_log: Annotated[bool, typer.Option(help="Log every request.")] = False,
+    log_level: Annotated[Level, typer.Option(help="Of the server.")] = "info",
+) -> None:
+    """Run the server until it is interrupted."""
+    settings = read_settings()
+    set_up_logging(log_level)
+    try:
+        serving.serve(
+            settings,
+            host=settings.host if host is None else host,
+            port=settings.port if port is None else port,
+            migrate_first=migrate,
+            worker_count=with_worker,
+            worker_pool=worker_pool,
+            worker_gpus=gpus,
+            access_log=access_log,
+        )
+    except START_FAULTS as error:
+        raise fail(f"the server cannot start: {error}") from error
+
+
+def set_up_logging(level: str) -> None:
+    """One plain line an event, on standard error."""
+    logging.basicConfig(
+        level=level.upper(),
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    for chatty in ("alembic", "procrastinate", "httpx", "sse_starlette"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
+
+
+@commands.command()
+def migrate(json: Json = False) -> None:
+    """Bring the database to the present schema."""
+    from app.services.readiness import head_revision
+
+    settings = read_settings()
+    try:
+        migrations.upgrade(resolve_database_url(settings))
+    except DATABASE_FAULTS as error:
+        raise fail(f"the database cannot be migrated: {error}") from error
+    finally:
+        release(settings.data_dir)
+    revision = head_revision()
+    show(json, {"revision": revision}, f"The database is at migration {revision}.")
+
+
+@token.command("create")
+def create_token(
+    name: Annotated[str, typer.Option(help="Whose it is, or what for.")],
+    role: Annotated[Literal["viewer", "member", "admin"], typer.Option()] = "member",
+    json: Json = False,
+) -> None:
+    """Make a token. Its secret is printed this once."""
+    try:
+        wanted = TokenCreate(name=name, role=role)
+    except ValidationError as error:
+        raise fail(f"--name: {error.errors()[0]['msg']}") from error
+    made = with_session(lambda session: tokens.create(session, wanted))
+    show(json, made.model_dump(mode="json"), made.secret)
+
+
+@token.command("list")
+def list_tokens(json: Json = False) -> None:
+    """List tokens, revoked ones too."""
+    found = with_session(tokens.list_all).items
+    lines = [
+        f"{item.id}  {item.role:<6}  {'revoked' if item.revoked_at else 'in force':<8}  {item.name}"
+        for item in found
+    ]
+    show(json, [item.model_dump(mode="json") for item in found], "\n".join(lines))
+
+
+@token.command("revoke")
+def revoke_token(
+    token_id: Annotated[uuid.UUID, typer.Argument(help="From `pricetag token list`.")],
+    json: Json = False,
+) -> None:
+    """End a token at once."""
+    gone = with_session(lambda session: tokens.revoke(session, token_id))
+    show(json, gone.model_dump(mode="json"), f"'{gone.name}' is revoked.")
+
+
+def show(json: bool, data: Any, text: str) -> None:
+    """Prints the one or the other."""
+    typer.echo(json_module.dumps(data, indent=2) if json else text)
+
+
+def with_session(use: Callable[[Session], Awaitable[Result]]) -> Result:
+    """Does one thing in the database, in one transaction."""
+    settings = read_settings()
+    try:
+        return asyncio.run(_in_session(resolve_database_url(settings), use))
+    except PricetagError as error:
+        raise fail(error.message) from error
+    except DATABASE_FAULTS as error:
+        raise fail(f"the database cannot be reached: {error}") from error
+    finally:
+        release(settings.data_dir)
+
+
+async def _in_session(url: str, use: Callable[[Session], Awaitable[Result]]) -> Result:
+    database = Database(url, application_name="pricetag command", pool_size=1)
+    try:
+        async with database.session_scope() as session:
+            return await use(session)
+    finally:
+        await database.dispose()

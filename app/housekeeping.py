@@ -1,0 +1,43 @@
+"""What a server does beside its requests: gives up lost attempts, mends the queue."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from app import queue
+from app.db import Database
+from app.repositories.outage import OUTAGES
+from app.services import execution
+from app.services.execution import LeaseObserver
+from app.settings import Settings
+
+log = logging.getLogger("pricetag.server")
+
+LOOKS_PER_LEASE = 8
+"""The observer of leases must look at least four times while one holds."""
+
+
+async def keep_house(settings: Settings, database: Database) -> None:
+    """Reaps and sweeps until cancelled, through outages of the database and faults of one round."""
+    observer = LeaseObserver()
+    pause_s = min(settings.sweep_s, settings.lease_s / LOOKS_PER_LEASE)
+    while True:
+        try:
+            await one_round(settings, database, observer)
+        except OUTAGES as error:
+            log.warning("housekeeping waits for the database: %s", error)
+        except Exception:
+            # The next round may well succeed, and without rounds lost runs stay running.
+            log.exception("housekeeping failed; trying again in %g s", pause_s)
+        await asyncio.sleep(pause_s)
+
+
+async def one_round(settings: Settings, database: Database, observer: LeaseObserver) -> None:
+    """Ends attempts whose worker is gone, then puts back queue entries that are missing."""
+    async with database.session_scope() as session:
+        reaped = await execution.reap(session, observer=observer, lease_s=settings.lease_s)
+    for run_id in reaped:
+        log.warning("run %s: its worker was not heard of for %g s", run_id, settings.lease_s)
+    async with database.session_scope() as session:
+        await queue.sweep(session)

@@ -1,0 +1,49 @@
+"""SQL that reads the event stream of runs, and the notifications that wake its readers."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncGenerator, Sequence
+
+import psycopg
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db import libpq_url
+from app.repositories.executions import CHANNEL
+from models import RunEvent
+
+
+async def after(
+    session: AsyncSession, run_id: uuid.UUID, last_id: int, limit: int
+) -> Sequence[RunEvent]:
+    """Events of a run past an id, in order."""
+    query = (
+        select(RunEvent)
+        .where(RunEvent.run_id == run_id, RunEvent.id > last_id)
+        .order_by(RunEvent.id)
+        .limit(limit)
+    )
+    return (await session.execute(query)).scalars().all()
+
+
+async def notifications(url: str) -> AsyncGenerator[str | None]:
+    """Payloads of the channel, on a connection of its own; first None once it listens.
+
+    Raises:
+        psycopg.OperationalError: When the database goes away.
+    """
+    connection = await psycopg.AsyncConnection.connect(
+        libpq_url(url),
+        autocommit=True,
+        application_name="pricetag events",
+        connect_timeout=5,
+        keepalives_idle=30,
+        keepalives_interval=10,
+        keepalives_count=3,
+    )
+    async with connection:
+        await connection.execute(f"LISTEN {CHANNEL}".encode())
+        yield None
+        async for notification in connection.notifies():
+            yield notification.payload

@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from app.schemas.common import Wire
+
+
+class Health(Wire):
+    status: Literal["ok"]
+    version: str
+
+
+class Readiness(Wire):
+    status: Literal["ready"]
+    revision: str = Field(description="Migration that the database is at, the newest.")

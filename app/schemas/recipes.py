@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ConfigDict, Field
+
+from app.schemas.common import Wire
+
+
+class PaperRead(Wire):
+    citation: str
+    url: str
+
+
+class RecipeRead(Wire):
+    """A stage kind: what it takes, whose method it is, an example."""
+
+    model_config = ConfigDict(from_attributes=True, populate_by_name=True)
+
+    kind: str
+    title: str
+    summary: str
+    paper: PaperRead
+    parameters: dict[str, Any] = Field(alias="schema", description="JSON schema of the stage.")
+    example: dict[str, Any]
+
+
+class RecipeList(Wire):
+    items: list[RecipeRead]
+    run_schema: dict[str, Any] = Field(description="JSON schema of the body of POST /v1/runs.")

@@ -1,0 +1,88 @@
+"""Opaque page cursors: where the page before ended."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import uuid
+from datetime import datetime
+
+from app.services.errors import InvalidError
+
+MAX_CURSOR_CHARS = 1000
+
+
+class CursorError(InvalidError):
+    """The cursor was not given out by this server, or for another order."""
+
+    code = "invalid-cursor"
+
+
+def encode(*parts: str | int) -> str:
+    """The parts as URL-safe text that clients hand back as it is."""
+    return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
+
+
+def decode(cursor: str, *kinds: type[str] | type[int], field: str = "cursor") -> list[str | int]:
+    """The parts of a cursor made by `encode`.
+
+    Args:
+        cursor: What the client sent.
+        *kinds: Type of each part.
+        field: Name of the query parameter, for the error.
+
+    Raises:
+        CursorError: If it is no cursor of this form.
+    """
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        parts = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+    except (binascii.Error, ValueError, RecursionError) as error:
+        raise invalid(field) from error
+    if not isinstance(parts, list) or [type(part) for part in parts] != list(kinds):
+        raise invalid(field)
+    for part in parts:
+        if isinstance(part, str) and ("\x00" in part or not _encodable(part)):
+            raise invalid(field)
+        if isinstance(part, int) and not 0 <= part < 2**31:
+            raise invalid(field)
+    return parts
+
+
+def _encodable(text: str) -> bool:
+    return not any("\ud800" <= char <= "\udfff" for char in text)
+
+
+def invalid(field: str) -> CursorError:
+    return CursorError(
+        "This cursor was not given out for this list; begin without one.", field=field
+    )
+
+
+def parse_id(text: str, field: str = "cursor") -> uuid.UUID:
+    """An id inside a cursor.
+
+    Raises:
+        CursorError: If it is none.
+    """
+    try:
+        return uuid.UUID(text)
+    except ValueError as error:
+        raise invalid(field) from error
+
+
+def check_time(text: str, field: str = "cursor") -> None:
+    """Refuses a cursor whose sort value is no time.
+
+    Raises:
+        CursorError: If it is none.
+    """
+    if text == "infinity":
+        return
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise invalid(field) from error
+    if moment.tzinfo is None:
+        raise invalid(field)

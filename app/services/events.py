@@ -1,0 +1,125 @@
+"""The event stream of a run: one database listener for all its readers.
+
+A reader holds no connection while it waits: it is woken by the listener, or by the clock
+where the listener is down, and reads what is new in a short session of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, contextmanager
+
+from app.db import Database
+from app.repositories import run_events, runs
+from app.repositories.outage import OUTAGES
+from app.schemas.series import EventRead
+
+log = logging.getLogger("pricetag.server")
+
+POLL_S = 1.0
+RECONNECT_S = 1.0
+BATCH = 200
+FINAL = frozenset({"succeeded", "failed", "cancelled"})
+
+
+class EventHub:
+    """Wakes readers when a run has something new to tell."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._readers: dict[uuid.UUID, set[asyncio.Event]] = defaultdict(set)
+
+    @contextmanager
+    def subscribed(self, run_id: uuid.UUID) -> Iterator[asyncio.Event]:
+        """An event that is set whenever the run has news."""
+        woken = asyncio.Event()
+        self._readers[run_id].add(woken)
+        try:
+            yield woken
+        finally:
+            self._readers[run_id].discard(woken)
+            if not self._readers[run_id]:
+                del self._readers[run_id]
+
+    def wake(self, run_id: uuid.UUID) -> None:
+        """Wakes the readers of one run."""
+        for woken in self._readers.get(run_id, ()):
+            woken.set()
+
+    async def listen(self) -> None:
+        """Listens until cancelled, through outages of the database."""
+        while True:
+            try:
+                await self._listen_once()
+            except OUTAGES as error:
+                log.info("event listener lost the database: %s", error)
+            await asyncio.sleep(RECONNECT_S)
+
+    async def _listen_once(self) -> None:
+        async with aclosing(run_events.notifications(self._database.url)) as notifications:
+            async for payload in notifications:
+                if payload is None:
+                    self._wake_all()  # what came while nobody listened
+                    continue
+                try:
+                    self.wake(uuid.UUID(payload))
+                except ValueError:
+                    log.warning("notification that names no run: %r", payload[:80])
+
+    def _wake_all(self) -> None:
+        for run_id in list(self._readers):
+            self.wake(run_id)
+
+
+async def stream(
+    database: Database, hub: EventHub, run_id: uuid.UUID, last_id: int
+) -> AsyncIterator[EventRead]:
+    """Events of a run past an id, as they come; ends after those of a finished run.
+
+    Args:
+        database: Where to read.
+        hub: Who wakes us.
+        run_id: The run, known to exist.
+        last_id: Id of the last event the client has seen; 0 for all.
+    """
+    with hub.subscribed(run_id) as woken:
+        while True:
+            woken.clear()
+            try:
+                events, finished = await _read(database, run_id, last_id)
+            except OUTAGES as error:
+                log.info("event stream of run %s waits for the database: %s", run_id, error)
+                await asyncio.sleep(POLL_S)
+                continue
+            for event in events:
+                last_id = event.id
+                yield event
+            if len(events) == BATCH:
+                continue
+            if finished:
+                return
+            await _wait(woken, POLL_S)
+
+
+async def _read(
+    database: Database, run_id: uuid.UUID, last_id: int
+) -> tuple[list[EventRead], bool]:
+    async with database.session_scope() as session:
+        # The status first: what was written up to it is then surely read.
+        status = await runs.get_status(session, run_id)
+        found = await run_events.after(session, run_id, last_id, BATCH)
+        return [EventRead.model_validate(event) for event in found], (
+            status is None or status in FINAL
+        )
+
+
+async def _wait(woken: asyncio.Event, timeout_s: float) -> None:
+    try:
+        async with asyncio.timeout(timeout_s):
+            await woken.wait()
+    except TimeoutError:
+        return

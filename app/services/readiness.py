@@ -1,0 +1,43 @@
+"""Whether the server can do its work."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from alembic.script import ScriptDirectory
+
+from app.db import Session
+from app.migrate import alembic_config
+from app.repositories.runs import migration_revision
+from app.services.errors import PricetagError
+
+
+class NotMigratedError(PricetagError):
+    """The database's schema is not the one this server was written for."""
+
+    code = "not-migrated"
+    status = 503
+
+
+@cache
+def head_revision() -> str:
+    """The newest migration that this server knows."""
+    head = ScriptDirectory.from_config(alembic_config()).get_current_head()
+    if head is None:
+        raise RuntimeError("the migrations folder holds no migration")
+    return head
+
+
+async def check(session: Session) -> str:
+    """The revision the database is at.
+
+    Raises:
+        NotMigratedError: If it is not the newest.
+    """
+    found = await migration_revision(session)
+    if found != head_revision():
+        raise NotMigratedError(
+            f"The database is at migration {found or 'none'}, this server needs "
+            f"{head_revision()}: run `pricetag migrate`."
+        )
+    return found

@@ -1,0 +1,164 @@
+"""Reports: drawn once from price tags, kept as they are, rendered in six formats."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from app import reports as drawing
+from app.db import Session
+from app.repositories import reports
+from app.repositories.runs import RunFilter
+from app.schemas.common import FieldProblem
+from app.schemas.reports import (
+    MAX_RUNS,
+    ReportCreate,
+    ReportFilter,
+    ReportFormat,
+    ReportList,
+    ReportRead,
+    ReportSummary,
+)
+from app.services import cursors
+from app.services.errors import InvalidError, NotFoundError
+from app.services.tokens import Principal
+from models import Report
+from pricetag.accounting.price_tag import content_sha256
+
+FORMATS: tuple[ReportFormat, ...] = ("html", "pdf", "tex", "md", "csv", "json")
+
+
+class ReportNotFoundError(NotFoundError):
+    """There is no such report."""
+
+    code = "report-not-found"
+
+
+class NothingToReportError(InvalidError):
+    """Some of the chosen runs cannot be reported on; names each."""
+
+    code = "nothing-to-report"
+
+    def __init__(self, message: str, errors: list[FieldProblem]) -> None:
+        super().__init__(message, field=errors[0].field)
+        self.errors = errors
+
+
+async def create(session: Session, principal: Principal, wanted: ReportCreate) -> ReportRead:
+    """Draws a report from the newest price tag of each chosen run, and keeps it.
+
+    Raises:
+        RoleRequiredError: If the token may only read.
+        NothingToReportError: If a run is unknown or has no price tag yet, or none matches.
+    """
+    principal.require("member", "make reports")
+    if wanted.runs is not None:
+        run_ids = list(dict.fromkeys(wanted.runs))
+    else:
+        run_ids = await _matching(session, wanted.filter or ReportFilter())
+    tags = await reports.newest_price_tags(session, run_ids)
+    if wanted.runs is not None:
+        await _require_all(session, wanted.runs, tags)
+    elif not tags:
+        raise _nothing("filter", "no matching run has a price tag yet")
+    chosen = [tags[run_id] for run_id in run_ids if run_id in tags]
+    context = drawing.build_context(wanted.title, wanted.profile, chosen)
+    report = Report(
+        title=wanted.title,
+        profile=wanted.profile,
+        context=context,
+        content_sha256=content_sha256(context),
+        created_by=principal.token_id,
+    )
+    await reports.add(session, report)
+    read = _read(report)
+    read.runs_left_out = [run_id for run_id in run_ids if run_id not in tags]
+    return read
+
+
+def _nothing(field: str, message: str) -> NothingToReportError:
+    return NothingToReportError(f"{field}: {message}", [FieldProblem(field=field, message=message)])
+
+
+async def _matching(session: Session, wanted: ReportFilter) -> list[uuid.UUID]:
+    chosen = RunFilter(
+        project=wanted.project,
+        experiment=wanted.experiment,
+        tags=wanted.tags,
+        statuses=wanted.status,
+        kind=wanted.kind,
+        created_after=wanted.created_after,
+        created_before=wanted.created_before,
+    )
+    found = list(await reports.matching_runs(session, chosen, MAX_RUNS + 1))
+    if len(found) > MAX_RUNS:
+        raise _nothing("filter", f"matches more than {MAX_RUNS} runs; narrow it")
+    return found
+
+
+async def _require_all(
+    session: Session, run_ids: list[uuid.UUID], tags: dict[uuid.UUID, dict[str, Any]]
+) -> None:
+    missing = [run_id for run_id in run_ids if run_id not in tags]
+    if not missing:
+        return
+    existing = await reports.existing_runs(session, missing)
+    errors = [
+        FieldProblem(
+            field=f"runs.{index}",
+            message=f"run {run_id} has no price tag yet"
+            if run_id in existing
+            else f"there is no run {run_id}",
+        )
+        for index, run_id in enumerate(run_ids)
+        if run_id not in tags
+    ]
+    raise NothingToReportError(f"{errors[0].field}: {errors[0].message}", errors)
+
+
+def _read(report: Report) -> ReportRead:
+    return ReportRead(
+        id=report.id,
+        title=report.title,
+        profile=report.profile,
+        created_at=report.created_at,
+        content_sha256=report.content_sha256,
+        context=report.context,
+        formats={fmt: f"/v1/reports/{report.id}.{fmt}" for fmt in FORMATS},
+    )
+
+
+async def read(session: Session, report_id: uuid.UUID) -> ReportRead:
+    """A report as data.
+
+    Raises:
+        ReportNotFoundError: If there is none of this id.
+    """
+    report = await reports.get(session, report_id)
+    if report is None:
+        raise ReportNotFoundError(f"There is no report {report_id}.", field="report_id")
+    return _read(report)
+
+
+async def list_page(session: Session, cursor: str | None, limit: int) -> ReportList:
+    """A page of reports, the newest first.
+
+    Raises:
+        CursorError: If the cursor is not of this list.
+    """
+    after: tuple[str, uuid.UUID] | None = None
+    if cursor is not None:
+        at, report_id = map(str, cursors.decode(cursor, str, str))
+        cursors.check_time(at)
+        after = (at, cursors.parse_id(report_id))
+    rows = await reports.list_reports(session, after, limit + 1)
+    items = [ReportSummary.model_validate(row) for row in rows[:limit]]
+    last = None
+    if len(rows) > limit:
+        last = cursors.encode(items[-1].created_at.isoformat(), str(items[-1].id))
+    return ReportList(items=items, next_cursor=last)
+
+
+def render_report(report: ReportRead, fmt: ReportFormat) -> bytes:
+    """The report in one format; takes processor time, so call it in a thread."""
+    return drawing.render(report.context, fmt)

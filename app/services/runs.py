@@ -1,0 +1,330 @@
+"""Runs: posted once, listed, shown, cancelled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections import defaultdict
+from datetime import UTC, datetime
+
+from app import queue
+from app.db import Session
+from app.repositories import attempts as attempt_rows
+from app.repositories import executions, projects, runs
+from app.repositories.executions import Event
+from app.repositories.runs import RunFilter, RunRow
+from app.schemas.common import FieldProblem
+from app.schemas.runs import (
+    AttemptRead,
+    Headline,
+    RunAccepted,
+    RunPage,
+    RunRead,
+    RunResources,
+    RunSort,
+    RunSummary,
+    StageRead,
+)
+from app.services import cursors, execution
+from app.services.errors import (
+    ConflictError,
+    ForbiddenError,
+    InvalidError,
+    RunFinishedError,
+    RunNotFoundError,
+)
+from app.services.tokens import Principal
+from models import Attempt, IdempotencyKey, Run, Stage
+from pricetag.recipes import RecipeError, RunSpec, derive_kind, parse_run_spec
+
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+CURSOR_KEYS = {"name": "name", "created_at": "created_at", "finished_at": "finished_at"}
+
+
+class NotYourRunError(ForbiddenError):
+    """A member may cancel only what it posted."""
+
+    code = "not-your-run"
+
+
+class KeyReusedError(ConflictError):
+    """The Idempotency-Key was used for another body."""
+
+    code = "idempotency-key-reused"
+
+
+class InvalidRunError(InvalidError):
+    """The description of the run was refused; names every field that was."""
+
+    code = "invalid-recipe"
+
+    def __init__(self, errors: list[FieldProblem]) -> None:
+        first = errors[0]
+        text = f"{first.field}: {first.message}" if first.field else first.message
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        super().__init__(text + more, field=first.field)
+        self.errors = errors
+
+
+def parse(body: object) -> RunSpec:
+    """Checks a posted description before anything is booked.
+
+    Raises:
+        InvalidRunError: With every field that was refused.
+    """
+    try:
+        spec = parse_run_spec(body)
+    except RecipeError as error:
+        faults = [
+            FieldProblem(field=fault.field or None, message=fault.message, hint=fault.hint)
+            for fault in error.errors
+        ]
+        raise InvalidRunError(faults) from error
+    if spec.not_before is not None and not EARLIEST <= spec.not_before <= LATEST:
+        message = f"must lie between the years {EARLIEST.year} and {LATEST.year}"
+        raise InvalidRunError([FieldProblem(field="not_before", message=message)])
+    return spec
+
+
+def body_sha256(body: object) -> str:
+    """The same for JSON and YAML, whatever their spacing and order of keys."""
+    canonical = json.dumps(body, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+async def create(
+    session: Session, principal: Principal, body: object, key: str | None
+) -> RunAccepted:
+    """Takes a run and enters it in the queue, both in the caller's transaction.
+
+    Args:
+        session: Database session; the caller commits.
+        principal: Who posts.
+        body: The description as plain data.
+        key: Idempotency key; the same key and body give the same run.
+
+    Raises:
+        RoleRequiredError: If the token may only read.
+        InvalidRunError: If the description is refused.
+        KeyReusedError: If the key was used for another body.
+    """
+    principal.require("member", "post runs")
+    spec = parse(body)
+    if key is None:
+        return _accepted(await _insert(session, principal, spec), spec.project, spec.experiment)
+    digest = body_sha256(body)
+    known = await runs.find_key(session, principal.token_id, key)
+    if known is None:
+        savepoint = await session.begin_nested()
+        run = await _insert(session, principal, spec)
+        entry = IdempotencyKey(
+            token_id=principal.token_id, key=key, body_sha256=digest, run_id=run.id
+        )
+        if await runs.claim_key(session, entry):
+            await savepoint.commit()
+            return _accepted(run, spec.project, spec.experiment)
+        # The same key came at the same time and was faster: its run is the one.
+        await savepoint.rollback()
+        known = await runs.find_key(session, principal.token_id, key)
+    if known is None or known.body_sha256 != digest:
+        raise KeyReusedError(
+            "This Idempotency-Key was used for another body; take a new key for a new run.",
+            field="Idempotency-Key",
+        )
+    row = await _row(session, known.run_id)
+    return _accepted(row.run, row.project, row.experiment)
+
+
+async def _insert(session: Session, principal: Principal, spec: RunSpec) -> Run:
+    project_id = await projects.ensure_project(session, spec.project)
+    run = Run(
+        id=uuid.uuid4(),
+        project_id=project_id,
+        experiment_id=await projects.ensure_experiment(session, project_id, spec.experiment),
+        name=spec.name,
+        tags=list(dict.fromkeys(spec.tags)),
+        kind=derive_kind(spec.recipe),
+        recipe=spec.recipe.model_dump(mode="json"),
+        gpus=spec.resources.gpus,
+        pool=spec.resources.pool,
+        priority=spec.priority,
+        not_before=spec.not_before,
+        max_attempts=spec.max_attempts,
+        status="queued",
+        created_by=principal.token_id,
+    )
+    await runs.add(session, run)
+    await executions.add_events(
+        session, run.id, [Event("status", run.created_at, {"status": "queued"})]
+    )
+    await queue.enqueue(
+        session,
+        run.id,
+        pool=run.pool,
+        gpus=run.gpus,
+        priority=run.priority,
+        not_before=run.not_before,
+    )
+    return run
+
+
+def _accepted(run: Run, project: str, experiment: str) -> RunAccepted:
+    return RunAccepted.model_validate(
+        {
+            "id": run.id,
+            "status": run.status,
+            "name": run.name,
+            "project": project,
+            "experiment": experiment,
+            "kind": run.kind,
+            "created_at": run.created_at,
+            "cancel_requested_at": run.cancel_requested_at,
+            "url": f"/v1/runs/{run.id}",
+        }
+    )
+
+
+async def _row(session: Session, run_id: uuid.UUID) -> RunRow:
+    row = await runs.get_row(session, run_id)
+    if row is None:
+        raise not_found(run_id)
+    return row
+
+
+def not_found(run_id: uuid.UUID) -> RunNotFoundError:
+    """The error for a run that is not there."""
+    return RunNotFoundError(f"There is no run {run_id}.", field="run_id")
+
+
+async def require_exists(session: Session, run_id: uuid.UUID) -> str:
+    """The run's status.
+
+    Raises:
+        RunNotFoundError: If there is no such run.
+    """
+    status = await runs.get_status(session, run_id)
+    if status is None:
+        raise not_found(run_id)
+    return status
+
+
+async def read(session: Session, run_id: uuid.UUID) -> RunRead:
+    """A run with its recipe, attempts and stages.
+
+    Raises:
+        RunNotFoundError: If there is no such run.
+    """
+    row = await _row(session, run_id)
+    stages: dict[uuid.UUID, list[Stage]] = defaultdict(list)
+    for stage in await runs.stages(session, run_id):
+        stages[stage.attempt_id].append(stage)
+    attempts = await attempt_rows.of_run(session, run_id)
+    return RunRead.model_validate(
+        {
+            **_summary(row),
+            "recipe": row.run.recipe,
+            "max_attempts": row.run.max_attempts,
+            "created_by": row.run.created_by,
+            "attempts": [_attempt(attempt, stages[attempt.id]) for attempt in attempts],
+        }
+    )
+
+
+def _attempt(attempt: Attempt, stages: list[Stage]) -> AttemptRead:
+    return AttemptRead.model_validate(
+        {
+            "number": attempt.number,
+            "status": attempt.status,
+            "reason": attempt.reason,
+            "node": attempt.node_name,
+            "devices": attempt.devices,
+            "started_at": attempt.started_at,
+            "ended_at": attempt.ended_at,
+            "duration_s": attempt.duration_s,
+            "stages": [StageRead.model_validate(stage) for stage in stages],
+        }
+    )
+
+
+def _summary(row: RunRow) -> dict[str, object]:
+    run = row.run
+    return {
+        "id": run.id,
+        "project": row.project,
+        "experiment": row.experiment,
+        "name": run.name,
+        "tags": run.tags,
+        "kind": run.kind,
+        "resources": RunResources(gpus=run.gpus, pool=run.pool),
+        "priority": run.priority,
+        "not_before": run.not_before,
+        "status": run.status,
+        "status_reason": run.status_reason,
+        "progress": run.progress,
+        "cancel_requested_at": run.cancel_requested_at,
+        "created_at": run.created_at,
+        "started_at": run.started_at,
+        "finished_at": run.finished_at,
+        "price_tag": Headline.model_validate(row.headline) if row.headline else None,
+    }
+
+
+async def list_page(
+    session: Session, chosen: RunFilter, *, sort: RunSort, cursor: str | None, limit: int
+) -> RunPage:
+    """A page of runs; a page begins after the last run of the one before, whatever came since.
+
+    Raises:
+        CursorError: If the cursor is not of a list in this order.
+    """
+    rows = await runs.list_runs(
+        session, chosen, sort=sort, after=_position(cursor, sort), limit=limit + 1
+    )
+    page = rows[:limit]
+    more = len(rows) > limit
+    return RunPage(
+        items=[RunSummary.model_validate(_summary(row)) for row in page],
+        next_cursor=_cursor(page[-1].run, sort) if more else None,
+    )
+
+
+def _cursor(run: Run, sort: RunSort) -> str:
+    key = getattr(run, sort.removeprefix("-"))
+    if isinstance(key, datetime):
+        key = key.isoformat()
+    return cursors.encode(sort, "infinity" if key is None else key, str(run.id))
+
+
+def _position(cursor: str | None, sort: RunSort) -> tuple[str, uuid.UUID] | None:
+    if cursor is None:
+        return None
+    order, key, run_id = map(str, cursors.decode(cursor, str, str, str))
+    if order != sort:
+        raise cursors.invalid("cursor")
+    if not sort.endswith("name"):
+        cursors.check_time(key)
+    return key, cursors.parse_id(run_id)
+
+
+async def cancel(session: Session, principal: Principal, run_id: uuid.UUID) -> RunAccepted:
+    """Cancels a queued run at once, and asks for a running one to be stopped.
+
+    Raises:
+        RoleRequiredError: If the token may only read.
+        RunNotFoundError: If there is no such run.
+        NotYourRunError: If a member did not post it.
+        RunFinishedError: If it is over; names its status.
+    """
+    principal.require("member", "cancel runs")
+    run = await executions.lock_run(session, run_id)
+    if run is None:
+        raise not_found(run_id)
+    if run.created_by != principal.token_id and not principal.has("admin"):
+        raise NotYourRunError("Only its author or an admin may cancel this run.")
+    if run.status not in {"queued", "running"}:
+        raise RunFinishedError(f"The run is {run.status} already; it cannot be cancelled.")
+    await execution.request_cancel(session, run_id)
+    row = await _row(session, run_id)
+    return _accepted(row.run, row.project, row.experiment)

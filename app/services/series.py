@@ -1,0 +1,158 @@
+"""Metrics, log lines and artifacts of a run."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+from app.db import Session
+from app.repositories import attempts as attempt_rows
+from app.repositories import series
+from app.schemas.series import (
+    ArtifactList,
+    ArtifactRead,
+    LogPage,
+    LogRead,
+    MetricPage,
+    MetricRead,
+)
+from app.services import cursors
+from app.services.errors import NotFoundError
+from app.services.power import select_attempts
+from models import Artifact, Attempt, LogLine, Metric
+
+
+class ArtifactNotFoundError(NotFoundError):
+    """The run has no such artifact."""
+
+    code = "artifact-not-found"
+
+
+class ArtifactNotHereError(NotFoundError):
+    """It is recorded, but its file is not on the server's machine."""
+
+    code = "artifact-not-here"
+
+
+def _position(cursor: str | None, field: str) -> series.Position | None:
+    if cursor is None:
+        return None
+    number, seq = map(int, cursors.decode(cursor, int, int, field=field))
+    return number, seq
+
+
+async def metrics(
+    session: Session,
+    run_id: uuid.UUID,
+    *,
+    attempt: int | None,
+    name: str | None,
+    split: str | None,
+    cursor: str | None,
+    limit: int,
+) -> MetricPage:
+    """A page of metrics in the order they were reported.
+
+    Raises:
+        AttemptNotFoundError: If the run has no such attempt.
+        CursorError: If the cursor is not of this list.
+    """
+    attempts = select_attempts(await attempt_rows.of_run(session, run_id), attempt)
+    equal = {key: text for key, text in (("name", name), ("split", split)) if text is not None}
+    after = _position(cursor, "cursor")
+    found = await series.lines(session, Metric, attempts, after=after, limit=limit + 1, **equal)
+    page = found[:limit]
+    more = len(found) > limit
+    return MetricPage(
+        items=[
+            MetricRead(
+                attempt=number,
+                seq=metric.seq,
+                at=metric.at,
+                stage=metric.stage_key,
+                name=metric.name,
+                value=metric.value,
+                unit=metric.unit,
+                split=metric.split,
+                step=metric.step,
+                quality=metric.quality,
+            )
+            for number, metric in page
+        ],
+        next_cursor=cursors.encode(page[-1][0], page[-1][1].seq) if more else None,
+    )
+
+
+async def logs(
+    session: Session, run_id: uuid.UUID, *, attempt: int | None, after: str | None, limit: int
+) -> LogPage:
+    """Log lines past a position; the answer tells where to read on, now or later.
+
+    Raises:
+        AttemptNotFoundError: If the run has no such attempt.
+        CursorError: If `after` is not of this list.
+    """
+    attempts = select_attempts(await attempt_rows.of_run(session, run_id), attempt)
+    start = _position(after, "after")
+    found = await series.lines(session, LogLine, attempts, after=start, limit=limit)
+    return LogPage(
+        items=[
+            LogRead(attempt=number, seq=line.seq, at=line.at, stream=line.stream, text=line.text)
+            for number, line in found
+        ],
+        next_after=cursors.encode(found[-1][0], found[-1][1].seq) if found else after,
+    )
+
+
+def _artifact(run_id: uuid.UUID, attempt: Attempt, artifact: Artifact) -> ArtifactRead:
+    return ArtifactRead(
+        id=artifact.id,
+        attempt=attempt.number,
+        stage=artifact.stage_key,
+        name=artifact.name,
+        path=artifact.path,
+        size_bytes=artifact.size_bytes,
+        sha256=artifact.sha256,
+        card=artifact.card,
+        created_at=artifact.created_at,
+        node=attempt.node_name,
+        download_url=f"/v1/runs/{run_id}/artifacts/{artifact.id}/content",
+    )
+
+
+async def artifacts(session: Session, run_id: uuid.UUID) -> ArtifactList:
+    """Everything the run's attempts left behind."""
+    found = await series.artifacts(session, run_id)
+    return ArtifactList(items=[_artifact(run_id, attempt, item) for attempt, item in found])
+
+
+async def artifact(session: Session, run_id: uuid.UUID, artifact_id: uuid.UUID) -> ArtifactRead:
+    """One artifact.
+
+    Raises:
+        ArtifactNotFoundError: If the run has none of this id.
+    """
+    found = await series.artifacts(session, run_id, artifact_id)
+    if not found:
+        raise ArtifactNotFoundError(
+            f"The run {run_id} has no artifact {artifact_id}.", field="artifact_id"
+        )
+    return _artifact(run_id, *found[0])
+
+
+def artifact_file(root: Path, wanted: ArtifactRead) -> Path:
+    """The artifact's file on this machine; blocks on the file system.
+
+    Raises:
+        ArtifactNotHereError: If it lies outside the artifact root, or is not there, as when the
+            worker's artifact folder is not shared with the server.
+    """
+    base = root.resolve()
+    path = (base / wanted.path).resolve()
+    if not path.is_relative_to(base) or not path.is_file():
+        raise ArtifactNotHereError(
+            f"'{wanted.name}' was written on node '{wanted.node}', and its file is not under "
+            "the server's artifact folder. Share PRICETAG_ARTIFACTS_DIR between the two.",
+            field="artifact_id",
+        )
+    return path

@@ -1,0 +1,132 @@
+"""Tokens: who calls, and what a role may do."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from app.db import Session
+from app.repositories import tokens
+from app.schemas.common import Role
+from app.schemas.tokens import TokenCreate, TokenCreated, TokenList, TokenRead
+from app.services.errors import ConflictError, ForbiddenError, NotFoundError, UnauthenticatedError
+from models import Token
+
+PREFIX = "pt_"
+SECRET_BYTES = 32
+USED_RESOLUTION = timedelta(minutes=1)
+
+RANK: dict[str, int] = {"viewer": 0, "member": 1, "admin": 2}
+
+
+class RoleRequiredError(ForbiddenError):
+    """The token's role does not allow this."""
+
+    code = "role-required"
+
+
+class LastAdminError(ConflictError):
+    """Nobody could make tokens any more."""
+
+    code = "last-admin"
+
+
+class TokenNotFoundError(NotFoundError):
+    """There is no such token."""
+
+    code = "token-not-found"
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Who makes a request."""
+
+    token_id: uuid.UUID
+    name: str
+    role: Role
+
+    def has(self, role: Role) -> bool:
+        """Whether the role is at least this one."""
+        return RANK[self.role] >= RANK[role]
+
+    def require(self, role: Role, to: str) -> None:
+        """Demands at least a role.
+
+        Raises:
+            RoleRequiredError: If the token's role is lower.
+        """
+        if not self.has(role):
+            raise RoleRequiredError(
+                f"A {role} token is needed to {to}; '{self.name}' is a {self.role} token."
+            )
+
+
+def secret_sha256(secret: str) -> str:
+    """What is stored of a secret. It has 256 random bits, so no slow hash is needed."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+async def authenticate(session: Session, secret: str | None) -> Principal:
+    """Whoever holds this secret.
+
+    Raises:
+        UnauthenticatedError: If it is missing, unknown or revoked.
+    """
+    if not secret:
+        raise UnauthenticatedError("Send a token: 'Authorization: Bearer pt_...'.")
+    found = await tokens.find_active(session, secret_sha256(secret))
+    if found is None:
+        raise UnauthenticatedError("This token is not known or was revoked.")
+    now = datetime.now(UTC)
+    if found.last_used_at is None or now - found.last_used_at > USED_RESOLUTION:
+        await tokens.mark_used(session, found.id, now)
+    return Principal(token_id=found.id, name=found.name, role=_role(found.role))
+
+
+def _role(name: str) -> Role:
+    for role in ("viewer", "member", "admin"):
+        if role == name:
+            return role
+    raise ValueError(f"a token has the unknown role {name!r}")
+
+
+async def create(session: Session, wanted: TokenCreate) -> TokenCreated:
+    """Makes a token; the answer alone holds its secret."""
+    secret = PREFIX + secrets.token_urlsafe(SECRET_BYTES)
+    token = Token(name=wanted.name, role=wanted.role, secret_sha256=secret_sha256(secret))
+    await tokens.add(session, token)
+    read = TokenRead.model_validate(token)
+    return TokenCreated(**read.model_dump(), secret=secret)
+
+
+async def list_all(session: Session) -> TokenList:
+    """Every token, revoked ones too."""
+    return TokenList(items=[TokenRead.model_validate(t) for t in await tokens.all_tokens(session)])
+
+
+async def revoke(session: Session, token_id: uuid.UUID) -> TokenRead:
+    """Ends a token at once; revoking it again changes nothing.
+
+    Raises:
+        TokenNotFoundError: If there is none of this id.
+        LastAdminError: If no admin token would be left.
+    """
+    admins = await tokens.lock_active_admins(session)
+    token = await tokens.get(session, token_id)
+    if token is None:
+        raise TokenNotFoundError(f"There is no token {token_id}.", field="token_id")
+    if list(admins) == [token.id]:
+        raise LastAdminError("This is the last admin token; create another before revoking it.")
+    if token.revoked_at is None:
+        token.revoked_at = datetime.now(UTC)
+    return TokenRead.model_validate(token)
+
+
+async def create_first_admin(session: Session) -> TokenCreated | None:
+    """An admin token for a server that has none; None where there is one already."""
+    if await tokens.any_active_admin(session):
+        return None
+    return await create(session, TokenCreate(name="first admin", role="admin"))

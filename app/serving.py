@@ -1,0 +1,183 @@
+"""`pricetag serve`: one process that serves, with its database, address file and workers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import uvicorn
+
+from app import embedded_postgres, migrate
+from app.db import Database, resolve_database_url
+from app.main import create_app
+from app.services import tokens
+from app.settings import Settings
+
+log = logging.getLogger("pricetag.server")
+
+DRAIN_S = 5
+"""Requests under way get this long at the end."""
+
+WORKER_STOP_MARGIN_S = 15.0
+"""On top of the grace that a worker itself gives its jobs."""
+
+
+def address_file(settings: Settings) -> Path:
+    """Where a server leaves its address for the command line of this machine."""
+    return settings.data_dir / "server.json"
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A bound socket; port 0 takes a free one.
+
+    Raises:
+        OSError: If the address is taken or not ours.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        # Listening already, the address in server.json never refuses anybody.
+        listener.listen(2048)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def url_of(listener: socket.socket, host: str) -> str:
+    """The address to call; a wildcard is called by loopback."""
+    port = listener.getsockname()[1]
+    name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    return f"http://{name}:{port}"
+
+
+@contextmanager
+def address_left(settings: Settings, url: str) -> Iterator[None]:
+    """Tells the machine's command line where the server is, for as long as it runs."""
+    path = address_file(settings)
+    mine = {"url": url, "pid": os.getpid()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_suffix(f".{os.getpid()}")
+    new.write_text(json.dumps(mine) + "\n", encoding="utf-8")
+    new.replace(path)
+    try:
+        yield
+    finally:
+        with suppress(FileNotFoundError, ValueError):
+            # A server started since then keeps its own.
+            if json.loads(path.read_text(encoding="utf-8")) == mine:
+                path.unlink()
+
+
+async def first_token(url: str) -> str | None:
+    """The secret of a new admin token, where there is none yet."""
+    database = Database(url, application_name="pricetag setup", pool_size=1)
+    try:
+        async with database.session_scope() as session:
+            created = await tokens.create_first_admin(session)
+    finally:
+        await database.dispose()
+    return created.secret if created else None
+
+
+@contextmanager
+def workers(settings: Settings, count: int, pool: str, gpus: str) -> Iterator[None]:
+    """Worker processes beside the server; they end when it does."""
+    if count == 0:
+        yield
+        return
+    command = [sys.executable, "-m", "workers", "--pool", pool, "--gpus", gpus]
+    root = Path(__file__).resolve().parents[1]
+    # A group of its own: Ctrl-C reaches the server alone, which then stops them in order.
+    started = [subprocess.Popen(command, cwd=root, start_new_session=True) for _ in range(count)]
+    try:
+        yield
+    finally:
+        _stop_all(started, settings.stop_grace_s + WORKER_STOP_MARGIN_S)
+
+
+def _stop_all(processes: list[subprocess.Popen[bytes]], patience_s: float) -> None:
+    for process in processes:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+    for process in processes:
+        try:
+            process.wait(timeout=patience_s)
+        except subprocess.TimeoutExpired:
+            log.warning("worker %d did not stop in %g s: killed", process.pid, patience_s)
+            process.kill()
+            process.wait()
+
+
+def serve(
+    settings: Settings,
+    *,
+    host: str,
+    port: int,
+    migrate_first: bool,
+    worker_count: int,
+    worker_pool: str,
+    worker_gpus: str,
+    access_log: bool,
+) -> None:
+    """Serves until SIGINT or SIGTERM, then ends everything it started.
+
+    Raises:
+        OSError: If the address cannot be bound.
+        EmbeddedPostgresError: If the embedded database does not start.
+    """
+    with ExitStack() as stack:
+        listener = stack.enter_context(bind(host, port))
+        stack.callback(embedded_postgres.release, settings.data_dir)
+        database_url = resolve_database_url(settings)
+        if migrate_first:
+            migrate.upgrade(database_url)
+        url = url_of(listener, host)
+        secret = asyncio.run(first_token(database_url))
+        announce(url, secret)
+        stack.enter_context(address_left(settings, url))
+        stack.enter_context(workers(settings, worker_count, worker_pool, worker_gpus))
+        config = uvicorn.Config(
+            create_app(settings),
+            access_log=access_log,
+            log_config=None,
+            timeout_graceful_shutdown=DRAIN_S,
+            server_header=False,
+        )
+        run_server(uvicorn.Server(config), listener)
+
+
+def run_server(server: uvicorn.Server, listener: socket.socket) -> None:
+    """Runs uvicorn on a socket of ours, ending by a signal without raising it again."""
+    # uvicorn raises the signal that stopped it once more after its shutdown; with handlers
+    # of our own underneath, that ends here instead of killing what still has to be ended.
+    before = {number: signal.signal(number, _ended) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        server.run(sockets=[listener])
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _ended(number: int, frame: object) -> None:
+    log.info("stopping on %s", signal.Signals(number).name)
+
+
+def announce(url: str, secret: str | None) -> None:
+    """Prints the address, and the first token where one was made."""
+    lines = [f"Pricetag serves {url} (API: {url}/docs)"]
+    if secret is not None:
+        lines += [f"First admin token, shown this once: {secret}"]
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
