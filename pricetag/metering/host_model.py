@@ -33,8 +33,8 @@ MIN_INTERVAL_S = 0.25
 class PowerModel(Protocol):
     """Something whose power, in W, is modelled since the last time it was asked."""
 
-    def power_w(self) -> float:
-        """Mean power since the last call of this or of ``restart``."""
+    def power_w(self) -> float | None:
+        """Mean power since the last call of this or of ``restart``; None where it cannot tell."""
         ...
 
     def restart(self) -> None:
@@ -60,14 +60,19 @@ class CpuLoadModel:
         self._cpu = hardware.CPU(
             output_dir="", mode=hardware.MODE_CPU_LOAD, model=cpu.name, tdp=cpu.tdp_w
         )
+        self._psutil = hardware.psutil
+        self._counted_s = 0.0
         self.restart()
 
-    def power_w(self) -> float:
-        """See :class:`PowerModel`."""
-        return float(self._cpu.total_power().W)
+    def power_w(self) -> float | None:
+        """See :class:`PowerModel`; some sandboxes count no CPU time, which is not idleness."""
+        before_s, self._counted_s = self._counted_s, sum(self._psutil.cpu_times())
+        power_w = float(self._cpu.total_power().W)
+        return power_w if self._counted_s > before_s else None
 
     def restart(self) -> None:
         """See :class:`PowerModel`."""
+        self._counted_s = sum(self._psutil.cpu_times())
         self._cpu.start()
 
 
@@ -104,8 +109,8 @@ class _Modelled:
             return silent(self.component.id, UNAVAILABLE)
         if self._last_s is None:
             self._model.restart()
-        else:
-            self._advance(self._model, now_s - self._last_s)
+        elif not self._advance(self._model, now_s - self._last_s):
+            return self._fail(now_s - self._last_s)
         self._last_s = now_s
         return Reading(
             component=self.component.id,
@@ -115,12 +120,22 @@ class _Modelled:
             flags=[],
         )
 
-    def _advance(self, model: PowerModel, elapsed_s: float) -> None:
-        if self._power_w is None or elapsed_s >= MIN_INTERVAL_S:
-            self._power_w = model.power_w()
-        else:
+    def _advance(self, model: PowerModel, elapsed_s: float) -> bool:
+        """Add the interval that ends now; False when the model cannot tell its power."""
+        if self._power_w is not None and elapsed_s < MIN_INTERVAL_S:
             model.restart()
-        self._energy_j += self._power_w * max(elapsed_s, 0.0)
+        else:
+            self._power_w = model.power_w()
+        if self._power_w is None:
+            return False
+        self._energy_j += self._power_w * elapsed_s
+        return True
+
+    def _fail(self, elapsed_s: float) -> Reading:
+        """Silence; for good if the interval was long enough for any tick of the kernel's."""
+        if elapsed_s >= MIN_INTERVAL_S:
+            self._model = None
+        return silent(self.component.id, UNAVAILABLE)
 
 
 class HostModelSource:

@@ -95,7 +95,7 @@ class RaplSource:
 
     def components(self) -> list[Component]:
         """See :class:`~pricetag.metering.source.PowerSource`."""
-        maker = _cpu_fields(self._cpuinfo)
+        maker = cpu_fields(self._cpuinfo)
         return [_component(zone, maker) for zone in self._zones]
 
     def sample(self, now_s: float) -> Sequence[float | None]:
@@ -128,8 +128,8 @@ def _component(zone: Zone, cpu: dict[str, str]) -> Component:
     )
 
 
-def _cpu_fields(cpuinfo: Path) -> dict[str, str]:
-    """The first processor's fields; empty where the system does not tell."""
+def cpu_fields(cpuinfo: Path) -> dict[str, str]:
+    """The first processor's fields in ``/proc/cpuinfo``; empty where the system does not tell."""
     try:
         first = cpuinfo.read_text().split("\n\n", 1)[0]
     except OSError:

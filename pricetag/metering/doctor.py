@@ -1,0 +1,152 @@
+"""What this machine can meter, why not, and the one command that opens what is closed."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pricetag.metering import codecarbon_parts, host_choice
+from pricetag.metering.host_model import cpu_component
+from pricetag.metering.nvml_devices import Device, probe
+from pricetag.metering.nvml_errors import Unavailability
+from pricetag.metering.rapl import CPUINFO, cpu_fields
+from pricetag.metering.rapl_zones import RaplScan, Zone, powercap_root, scan
+
+
+@dataclass(frozen=True, slots=True)
+class MeterStatus:
+    """One meter.
+
+    Attributes:
+        name: ``nvml``, ``rapl-package``, ``rapl-dram``, ``host-model`` or ``codecarbon``.
+        available: Whether it can be used now.
+        detail: What it meters here, or why it cannot.
+        command: The one command that may open it; None where it is open or nothing would.
+    """
+
+    name: str
+    available: bool
+    detail: str
+    command: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The machine.
+
+    Attributes:
+        memory_bytes: None where the system does not tell.
+    """
+
+    name: str
+    system: str
+    python: str
+    cpu: str
+    cores: int
+    memory_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DoctorReport:
+    """The whole examination.
+
+    Attributes:
+        host_meter: How ``PRICETAG_METER_HOST`` lets CPU and memory be metered.
+        visible_devices: ``CUDA_VISIBLE_DEVICES`` as it is set, None where it is not.
+    """
+
+    host: Host
+    meters: tuple[MeterStatus, ...]
+    devices: tuple[Device, ...]
+    host_meter: str
+    visible_devices: str | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report for JSON."""
+        return asdict(self)
+
+
+def examine(environ: Mapping[str, str] | None = None) -> DoctorReport:
+    """Look at every meter; takes a second or two where CodeCarbon has to be loaded.
+
+    Args:
+        environ: In the place of the process's environment.
+
+    Raises:
+        MeterSettingError: If ``PRICETAG_METER_HOST`` holds none of its values.
+    """
+    environ = os.environ if environ is None else environ
+    devices, why_no_nvml = probe()
+    rapl = scan(powercap_root(environ))
+    meters = (
+        _nvml(devices, why_no_nvml),
+        _rapl("rapl-package", rapl.packages, rapl.reason, rapl),
+        _rapl("rapl-dram", rapl.dram, rapl.dram_reason, rapl),
+        _host_model(),
+        _codecarbon(),
+    )
+    return DoctorReport(
+        host=_host(),
+        meters=meters,
+        devices=tuple(devices),
+        host_meter=host_choice(environ),
+        visible_devices=environ.get("CUDA_VISIBLE_DEVICES"),
+    )
+
+
+def _nvml(devices: Sequence[Device], why: Unavailability | None) -> MeterStatus:
+    if why is not None:
+        return MeterStatus("nvml", False, why.reason, why.command)
+    if not devices:
+        return MeterStatus("nvml", False, "the driver is there and knows no device", "nvidia-smi")
+    names = sorted({device.name for device in devices})
+    return MeterStatus("nvml", True, f"{len(devices)} device(s): {', '.join(names)}")
+
+
+def _rapl(name: str, zones: Sequence[Zone], reason: str | None, found: RaplScan) -> MeterStatus:
+    if reason is None:
+        return MeterStatus(name, True, f"zones: {', '.join(zone.id for zone in zones)}")
+    closed = found.command if "has no" not in reason else None
+    return MeterStatus(name, False, reason, closed)
+
+
+def _host_model() -> MeterStatus:
+    if not codecarbon_parts.is_installed():
+        missing = f"{codecarbon_parts.MISSING}, which has the model"
+        return MeterStatus("host-model", False, missing, codecarbon_parts.INSTALL_COMMAND)
+    cpu = codecarbon_parts.cpu_model()
+    if cpu is None:
+        return MeterStatus("host-model", False, "CodeCarbon cannot tell what CPU this is")
+    return MeterStatus("host-model", True, f"{cpu.name}: {cpu_component(cpu).notes}")
+
+
+def _codecarbon() -> MeterStatus:
+    if not codecarbon_parts.is_installed():
+        command = codecarbon_parts.INSTALL_COMMAND
+        return MeterStatus("codecarbon", False, codecarbon_parts.MISSING, command)
+    version = codecarbon_parts.installed_version()
+    return MeterStatus("codecarbon", True, f"version {version}, as second opinion")
+
+
+def _host() -> Host:
+    return Host(
+        name=platform.node(),
+        system=platform.platform(),
+        python=platform.python_version(),
+        cpu=cpu_fields(CPUINFO).get("model name") or platform.machine(),
+        cores=os.cpu_count() or 1,
+        memory_bytes=_memory_bytes(Path("/proc/meminfo")),
+    )
+
+
+def _memory_bytes(meminfo: Path) -> int | None:
+    try:
+        first = meminfo.read_text().splitlines()[0]
+    except (OSError, IndexError):
+        return None
+    words = first.split()
+    return int(words[1]) * 1024 if words[:1] == ["MemTotal:"] else None
