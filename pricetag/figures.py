@@ -140,6 +140,19 @@ def interval_text(quantity: Mapping[str, Any]) -> str:
     return f"{spread} {shown}" if shown and shown != "1" else spread
 
 
+def money(amount: float) -> str:
+    """An amount of money: two decimals up to a hundred, whole from there on."""
+    if 0 < abs(amount) < 0.01:
+        return number(amount)
+    return f"{amount:,.2f}" if abs(amount) < 100 else f"{amount:,.0f}"
+
+
+def money_range(low: float, high: float, currency: str | None) -> str:
+    """A range of money, for example ``41.28 to 140 USD``."""
+    text = money(low) if low == high else f"{money(low)} to {money(high)}"
+    return f"{text} {currency}" if currency else text
+
+
 def duration_text(duration_s: float | None) -> str:
     """A length of time for a clock: ``42 s``, ``3:07``, ``1:02:45``."""
     if duration_s is None:

@@ -1,0 +1,8 @@
+"""Reports: one context from price tags, drawn in six formats."""
+
+from app.reports.context import build_context
+from app.reports.render import FORMATS, render
+from app.reports.rendered import Rendered
+from app.reports.shape import Context, Format, Profile
+
+__all__ = ["FORMATS", "Context", "Format", "Profile", "Rendered", "build_context", "render"]

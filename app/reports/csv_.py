@@ -29,8 +29,7 @@ def cell(value: Any) -> str:
 
 def render(context: Context) -> bytes:
     """The report's lines as CSV (RFC 4180)."""
-    lines = context["lines"]
-    columns = list(dict.fromkeys(key for line in lines for key in line))
+    lines, columns = context["lines"], context["line_columns"]
     out = io.StringIO(newline="")
     writer = csv.writer(out)
     writer.writerow(map(cell, columns))

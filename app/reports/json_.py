@@ -11,4 +11,4 @@ MEDIA_TYPE = "application/json"
 
 def render(context: Context) -> bytes:
     """The whole context; unknown figures are null with their reason beside them."""
-    return (json.dumps(context, indent=2, allow_nan=False) + "\n").encode("ascii")
+    return (json.dumps(context, indent=2, sort_keys=True, allow_nan=False) + "\n").encode("ascii")

@@ -26,7 +26,7 @@ def render(context: Context) -> bytes:
     """The report as Markdown."""
     parts = [
         f"# {escape(context['title'])}",
-        f"{escape(context['profile_label'])}  \n{escape(context['generated_at'])}",
+        f"{escape(context['profile_label'])}  \n{escape(context['generated_label'])}",
         escape(context["lead"]),
         *map(_section, context["sections"]),
         "## Model card",

@@ -65,10 +65,12 @@ class Context(TypedDict):
     title: str
     profile: str
     profile_label: str
-    generated_at: str
+    generated_at: str  # ISO 8601
+    generated_label: str
     lead: str
     sections: list[Section]
     model_card: ModelCard
+    line_columns: list[str]  # the order of the figures below, which a database may not keep
     lines: list[dict[str, Any]]  # one per run and stage, bare figures, units in the keys
     runs: list[dict[str, Any]]  # the Strubell figures of every run, unrounded
     totals: dict[str, Any]

@@ -75,7 +75,7 @@ def _local_server(folder: Path) -> str:
         url = json.loads(path.read_text(encoding="utf-8"))["url"]
     except FileNotFoundError:
         raise CliError(
-            "no server is named: give --url or set PRICETAG_URL, or start one with `pricetag serve`",
+            "no server is named: give --url, set PRICETAG_URL or start one with `pricetag serve`",
             EXIT_USAGE,
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from dataclasses import asdict
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pricetag.cli.console import EXIT_FAILURE, EXIT_USAGE, CliError, console, emit_json, say
 from pricetag.cli.options import Json, wants_json
+
+if TYPE_CHECKING:
+    from pricetag.accounting.checks import InvalidFactor
 
 PANEL = "On this machine"
 
@@ -32,30 +37,44 @@ def estimate(
     price_high: Annotated[
         float | None, typer.Option(help="Money per device-hour, on demand.")
     ] = None,
+    price_devices: Annotated[
+        int | None, typer.Option(help="Devices that are paid for [default: --devices].")
+    ] = None,
+    currency: Annotated[str, typer.Option(help="Of the prices, ISO 4217.")] = "USD",
     json: Json = False,
 ) -> None:
     """What so many devices for so long come to, by the arithmetic of a price tag."""
+    from pricetag.accounting.checks import InvalidFactor
     from pricetag.accounting.estimate import estimate as calculate
+    from pricetag.cli.views.estimate import estimate_view
 
     try:
         result = calculate(
-            devices=devices,
-            device_power_w=device_power_w,
-            hours=hours,
-            pue=pue,
-            grid_g_per_kwh=grid_g_per_kwh,
-            price_low=price_low,
-            price_high=price_high,
+            devices,
+            device_power_w,
+            hours,
+            pue,
+            grid_g_per_kwh,
+            price_low,
+            price_high,
+            price_devices=price_devices,
+            currency=currency,
         )
-    except ValueError as error:
-        raise CliError(str(error), EXIT_USAGE) from error
-    from pricetag.cli.views.estimate import estimate_view
-
-    figures = result.as_dict()
+    except InvalidFactor as error:
+        raise CliError(_naming_the_option(error), EXIT_USAGE) from error
+    figures = {
+        name: float(value) if isinstance(value, Decimal) else value
+        for name, value in asdict(result).items()
+    }
     if wants_json(ctx, json):
         emit_json(figures)
     else:
         console().print(estimate_view(figures))
+
+
+def _naming_the_option(error: InvalidFactor) -> str:
+    option = "--" + error.field.removesuffix("_per_device_hour").replace("_", "-")
+    return str(error).replace(error.field, option, 1)
 
 
 def doctor(ctx: typer.Context, json: Json = False) -> None:

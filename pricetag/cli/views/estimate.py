@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pricetag.figures import number, with_unit
+from pricetag.figures import money_range, number, with_unit
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -19,7 +19,7 @@ def estimate_view(figures: Mapping[str, Any]) -> RenderableType:
     cost = "n/a (no price was given)"
     prices = [figures[name] for name in ("cost_low", "cost_high") if figures.get(name) is not None]
     if prices:
-        cost = " to ".join(number(float(price)) for price in prices)
+        cost = money_range(*prices, figures.get("currency"))
     lines = {
         "IT energy": with_unit(figures["it_energy_kwh"], "kWh"),
         "Facility energy (kWh·PUE)": with_unit(figures["facility_energy_kwh"], "kWh"),

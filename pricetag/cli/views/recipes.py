@@ -75,7 +75,10 @@ def _bounds(field: Mapping[str, Any]) -> str:
         "exclusiveMaximum": "<",
     }
     limits = [
-        f"{sign} {option[key]}" for option in options for key, sign in signs.items() if key in option
+        f"{sign} {option[key]}"
+        for option in options
+        for key, sign in signs.items()
+        if key in option
     ]
     return f"({', '.join(limits)})" if limits else ""
 

@@ -1,0 +1,111 @@
+"""What a report says, worked out once from price tags; pure, and stored with the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from app.reports.sections import (
+    bill,
+    breakdown,
+    checks,
+    lines,
+    methods,
+    provenance,
+    strubell,
+    variants,
+)
+from app.reports.shape import Context, ModelCard, Profile, Section
+from app.reports.text import clean_all
+from pricetag.accounting.units import G_PER_KG
+from pricetag.strubell import strubell_row
+from pricetag.tags import factor, hardware_text
+
+SCHEMA = "pricetag-report/1"
+PROFILES: dict[Profile, str] = {
+    "strubell2019": "Factors of Strubell et al. 2019",
+    "site": "Factors of the site",
+}
+
+
+def build_context(
+    title: str, profile: Profile, tags: Sequence[Mapping[str, Any]], *, generated_at: datetime
+) -> Context:
+    """Everything that the six formats show.
+
+    Args:
+        title: Of the report; any text.
+        profile: Whose factors to apply to the measured energy.
+        tags: Price tags as they are stored, in the order to show them.
+        generated_at: When, with its time zone.
+
+    Raises:
+        ValueError: If the profile is unknown, or the time has no zone.
+    """
+    if profile not in PROFILES:
+        raise ValueError(f"profile is {profile!r}: give one of {', '.join(PROFILES)}")
+    if generated_at.tzinfo is None:
+        raise ValueError("generated_at needs a time zone")
+    sums = bill.totals(tags, profile)
+    rows = [strubell_row(tag, profile) for tag in tags]
+    factors = provenance.factors(tags, profile)
+    context: Context = {
+        "schema": SCHEMA,
+        "title": title,
+        "profile": profile,
+        "profile_label": PROFILES[profile],
+        "generated_at": generated_at.isoformat(timespec="seconds"),
+        "generated_label": generated_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "lead": bill.lead(sums),
+        "sections": [
+            bill.section(sums),
+            strubell.section(rows, sums, profile),
+            *_quality(tags),
+            breakdown.section(tags, profile),
+            methods.section(tags, sums, profile),
+            checks.section(tags),
+            provenance.factors_section(factors, len(tags)),
+            provenance.section(tags),
+        ],
+        "model_card": _model_card(tags, sums, profile),
+        "line_columns": lines.COLUMNS,
+        "lines": lines.lines(tags, profile),
+        "runs": [dict(row) for row in rows],
+        "totals": dict(sums),
+        "factors": factors,
+    }
+    return cast(Context, clean_all(context))
+
+
+def _quality(tags: Sequence[Mapping[str, Any]]) -> list[Section]:
+    found = variants.section(tags)
+    table = variants.other_quality(tags)
+    if table is None:
+        return [found] if found else []
+    quality: Section = {
+        "id": "quality",
+        "heading": "Quality",
+        "paragraphs": [],
+        "tables": [table],
+    }
+    return [found, quality] if found else [quality]
+
+
+def _model_card(
+    tags: Sequence[Mapping[str, Any]], sums: bill.Totals, profile: Profile
+) -> ModelCard:
+    co2e = sums["co2e_kg"]
+    known = co2e["value"] is not None
+    zones = {
+        str(zone) for tag in tags if (zone := (factor(tag, "carbon_intensity") or {}).get("zone"))
+    }
+    hardware = dict.fromkeys(map(hardware_text, tags))
+    return {
+        "emissions_g": co2e["value"] * G_PER_KG if known else None,
+        "reason": co2e["reason"],
+        "source": f"Pricetag, {PROFILES[profile].lower()}, all attempts of {len(tags)} runs",
+        "training_type": None,
+        "geographical_location": ", ".join(sorted(zones)) or None,
+        "hardware_used": "; ".join(hardware) or None,
+    }

@@ -1,0 +1,32 @@
+"""From a report's context to any of its six formats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast, get_args
+
+from app.reports import csv_, html, json_, latex, markdown, pdf
+from app.reports.rendered import Rendered
+from app.reports.shape import Context, Format
+from app.reports.text import slug
+
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+_WRITERS = {"html": html, "pdf": pdf, "tex": latex, "md": markdown, "csv": csv_, "json": json_}
+
+
+def render(context: Mapping[str, Any], fmt: str) -> Rendered:
+    """A report in one format.
+
+    Args:
+        context: What ``build_context`` made, fresh or from the database.
+        fmt: One of ``FORMATS``.
+
+    Raises:
+        ValueError: If there is no such format.
+    """
+    writer = _WRITERS.get(fmt)
+    if writer is None:
+        raise ValueError(f"format is {fmt!r}: give one of {', '.join(FORMATS)}")
+    content = writer.render(cast(Context, context))
+    return Rendered(content, writer.MEDIA_TYPE, f"{slug(str(context['title']))}.{fmt}")

@@ -1,0 +1,124 @@
+"""How far the figures can be trusted: coverage, flags, another tool's opinion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from app.reports.cells import Notes, column_unit
+from app.reports.shape import Section, Table, column, row, table
+from pricetag.tags import Tag, listed, quantity
+
+FLAGS = {
+    "above_power_limit": "a device drew more than its power limit",
+    "carbon_intensity_assumed": "the carbon intensity is assumed",
+    "carbon_intensity_unknown": "no carbon intensity is known, hence no emissions",
+    "component_missing": "a component gave no energy and is missing from the totals",
+    "counter_caught_up": "an energy counter stood still and then made up for it",
+    "counter_frozen": "an energy counter stood still; integrated power was used",
+    "counter_integral_divergence": "counter and integrated power differ by more than 10%",
+    "counter_reset": "an energy counter started anew; integrated power filled the gap",
+    "edge_interpolated": "an edge fell between two readings",
+    "environment_changed": "the attempts ran in different software",
+    "gap": "readings are missing for a while",
+    "incomplete_coverage": "less than 99.9% of the run time was metered",
+    "lost": "a device was lost",
+    "mig": "the device is a slice of a shared one",
+    "mostly_modelled": "more than half of the energy is modelled, not metered",
+    "no_counter": "the device has no energy counter",
+    "no_permission": "a meter may not be read by the worker's user",
+    "no_power": "the device tells no power",
+    "not_covered": "a component was not metered",
+    "nothing_metered": "nothing was metered",
+    "partly_covered": "a component was metered for a part of the time",
+    "pue_assumed": "the PUE is assumed",
+    "reset": "a counter started anew",
+    "several_attempts": "the run was attempted more than once",
+    "short_window": "a window too short for its counter: an estimate with hard bounds",
+    "source_error": "a meter reported errors",
+    "unavailable": "a meter was not available",
+    "unreadable": "a counter could not be read",
+    "wrap_ambiguous": "a counter may have wrapped between two readings",
+}
+
+
+def flag_text(flag: str) -> str:
+    """A flag in words; one that is not listed is shown as it is."""
+    return FLAGS.get(flag, flag.replace("_", " "))
+
+
+def section(tags: Sequence[Tag]) -> Section:
+    """Coverage and flags of every run, and the second opinions."""
+    notes = Notes()
+    rows = [
+        row(
+            str(tag.get("name")),
+            notes.percent(quantity(tag, "coverage_ratio")),
+            "; ".join(flag_text(str(flag)) for flag in tag.get("flags") or ()) or "none",
+        )
+        for tag in tags
+    ]
+    columns = [
+        column("Run", weight=1.6),
+        column("Run time metered", "right", 0.9),
+        column("Flags", weight=3.0),
+    ]
+    tables = [table("coverage", "Coverage and flags of every run", columns, rows, notes.lines())]
+    return {
+        "id": "checks",
+        "heading": "How far to trust it",
+        "paragraphs": [
+            "Coverage is the part of the components' run time that was metered. What was not "
+            "metered is not extrapolated. The second opinion is the IT energy that another tool "
+            "gave for the same attempts; the difference is theirs less ours, over ours."
+        ],
+        "tables": [*tables, *_opinions(tags)],
+    }
+
+
+def _opinions(tags: Sequence[Tag]) -> list[Table]:
+    lines = [(tag, line, kind) for tag in tags for line, kind in _lines(tag)]
+    silent = [
+        f"{tag.get('name')}: n/a (no other tool ran beside the meter)"
+        for tag in tags
+        if not isinstance(tag.get("second_opinion"), Mapping)
+    ]
+    notes = Notes()
+    ours = [quantity(line, "ours_kwh") for _, line, _ in lines]
+    theirs = [quantity(line, "theirs_kwh") for _, line, _ in lines]
+    unit, size = column_unit([*ours, *theirs], "kWh")
+    rows = [
+        row(
+            str(tag.get("name")),
+            _tool(tag),
+            kind,
+            notes.figure(mine, size),
+            notes.figure(other, size),
+            notes.percent(quantity(line, "difference_ratio")),
+            total=kind == "all",
+        )
+        for (tag, line, kind), mine, other in zip(lines, ours, theirs, strict=True)
+    ]
+    columns = [
+        column("Run", weight=2.0),
+        column("Tool", weight=1.4),
+        column("Component"),
+        column(f"Ours ({unit})", "right"),
+        column(f"Theirs ({unit})", "right"),
+        column("Difference", "right"),
+    ]
+    caption = "Second opinion on IT energy"
+    return [table("second-opinion", caption, columns, rows, [*notes.lines(), *silent])]
+
+
+def _tool(tag: Tag) -> str:
+    opinion = tag["second_opinion"]
+    return f"{opinion.get('tool')} {opinion.get('version') or ''}".strip()
+
+
+def _lines(tag: Tag) -> list[tuple[Mapping[str, object], str]]:
+    opinion = tag.get("second_opinion")
+    if not isinstance(opinion, Mapping):
+        return []
+    parts = [(part, str(part.get("kind"))) for part in listed(opinion, "components")]
+    whole = opinion.get("total")
+    return [*parts, (whole, "all")] if isinstance(whole, Mapping) else parts

@@ -1,0 +1,108 @@
+"""One line per run and stage for spreadsheets: bare figures, units in the heads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from pricetag.strubell import Profile, emissions, strubell_row
+from pricetag.tags import Tag, listed, quantity
+
+COLUMNS = [
+    "run_id",
+    "run",
+    "run_status",
+    "attempt",
+    "stage",
+    "stage_kind",
+    "stage_status",
+    "hardware",
+    "device_count",
+    "duration_s",
+    "power_w",
+    "it_energy_kwh",
+    "it_energy_low_kwh",
+    "it_energy_high_kwh",
+    "it_energy_source",
+    "pue",
+    "facility_energy_kwh",
+    "facility_energy_low_kwh",
+    "facility_energy_high_kwh",
+    "co2e_kg",
+    "co2e_low_kg",
+    "co2e_high_kg",
+    "co2e_lb",
+    "cloud_cost_low",
+    "cloud_cost_high",
+    "electricity_cost",
+    "currency",
+    "flops_dense",
+    "flops_effective",
+    "flops_low_bit",
+    "coverage_ratio",
+    "flags",
+    "unknown",
+]
+
+
+def lines(tags: Sequence[Tag], profile: Profile) -> list[dict[str, Any]]:
+    """For each run a line for the whole of it (no stage), then one for each stage."""
+    found = []
+    for tag in tags:
+        found.append(_run(tag, profile))
+        found += [_stage(tag, stage, profile) for stage in listed(tag, "stages")]
+    return found
+
+
+def _run(tag: Tag, profile: Profile) -> dict[str, Any]:
+    cloud = quantity(tag, "cost", "cloud")
+    cost = tag.get("cost")
+    return _figures(tag, tag, profile) | {
+        "cloud_cost_low": cloud["low"],
+        "cloud_cost_high": cloud["high"],
+        "electricity_cost": quantity(tag, "cost", "electricity")["value"],
+        "currency": cost.get("currency") if isinstance(cost, Mapping) else None,
+    }
+
+
+def _stage(tag: Tag, stage: Mapping[str, Any], profile: Profile) -> dict[str, Any]:
+    return _figures(tag, stage, profile) | {
+        "attempt": stage.get("attempt"),
+        "stage": stage.get("key"),
+        "stage_kind": stage.get("kind"),
+        "stage_status": stage.get("status"),
+    }
+
+
+def _figures(tag: Tag, holder: Mapping[str, Any], profile: Profile) -> dict[str, Any]:
+    whole = strubell_row(tag, profile)
+    emitted = emissions(holder, profile)
+    line: dict[str, Any] = dict.fromkeys(COLUMNS)
+    line |= {
+        "run_id": whole["run_id"],
+        "run": whole["model"],
+        "run_status": whole["status"],
+        "hardware": whole["hardware"],
+        "device_count": tag.get("device_count"),
+        "it_energy_source": emitted["it_energy_kwh"]["source"],
+        "pue": whole["pue"]["value"],
+        "flags": " ".join(map(str, holder.get("flags") or ())),
+    }
+    found: dict[str, dict[str, Any]] = {
+        "duration_s": quantity(holder, "duration_s"),
+        "power_w": quantity(holder, "power_w"),
+        "coverage_ratio": quantity(holder, "coverage_ratio"),
+        **{f"flops_{kind}": quantity(holder, "flops", kind) for kind in _FLOPS},
+        **cast(dict[str, dict[str, Any]], emitted),
+    }
+    line |= {name: figure["value"] for name, figure in found.items()}
+    for name in ("it_energy", "facility_energy", "co2e"):
+        unit = "kg" if name == "co2e" else "kwh"
+        for end in ("low", "high"):
+            line[f"{name}_{end}_{unit}"] = found[f"{name}_{unit}"][end]
+    reasons = [f"{n}: {q['reason']}" for n, q in found.items() if q["value"] is None]
+    line["unknown"] = "; ".join(reasons)
+    return line
+
+
+_FLOPS = ("dense", "effective", "low_bit")

@@ -1,0 +1,114 @@
+"""The methods statement: a paragraph that can go into a paper as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from app.reports.cells import percent
+from app.reports.sections.bill import Totals, run_statuses
+from app.reports.shape import Section
+from pricetag.figures import interval_text, number, with_unit
+from pricetag.strubell import CITATION, LB_PER_KWH, PUE, Profile
+from pricetag.tags import Tag, factor, hardware_text, listed, value
+
+_METHODS = {
+    "counter": "by its hardware energy counter",
+    "integrated": "by integrating its sampled power",
+    "modelled": "by a model, not a meter",
+}
+_KINDS = {"gpu": "accelerator", "cpu": "processor", "ram": "memory", "host": "host"}
+
+
+def section(tags: Sequence[Tag], sums: Totals, profile: Profile) -> Section:
+    """How the figures were had, and what they come to."""
+    sentences = [
+        *_measured(tags),
+        *_factors(tags, profile),
+        *_result(sums),
+        *_trust(tags),
+    ]
+    return {
+        "id": "methods",
+        "heading": "Methods statement",
+        "paragraphs": [" ".join(sentences)],
+        "tables": [],
+    }
+
+
+def _measured(tags: Sequence[Tag]) -> list[str]:
+    hardware = list(dict.fromkeys(map(hardware_text, tags)))
+    on = f"All work ran on {'; '.join(hardware)}. " if hardware else ""
+    ways = dict.fromkeys(
+        (str(c.get("kind")), str(c.get("method")))
+        for tag in tags
+        for c in listed(tag, "components")
+    )
+    how = [
+        f"{_KINDS.get(kind, kind)} energy {_METHODS.get(method, method)}" for kind, method in ways
+    ]
+    first = f"{on}We measured the energy of every training and evaluation job with Pricetag"
+    return [f"{first}: {', '.join(how)}." if how else f"{first}; no component was metered."]
+
+
+def _factors(tags: Sequence[Tag], profile: Profile) -> list[str]:
+    if profile == "strubell2019":
+        return [
+            f"Following {CITATION}, IT energy is multiplied by a PUE of {PUE}, and a "
+            f"kilowatt-hour is taken to emit {LB_PER_KWH} lb of CO2e."
+        ]
+    return [
+        text
+        for name, label in (("pue", "PUE"), ("carbon_intensity", "grid carbon intensity"))
+        if (text := _factor_sentence(tags, name, label))
+    ]
+
+
+def _factor_sentence(tags: Sequence[Tag], name: str, label: str) -> str | None:
+    used: dict[str, None] = {}
+    for tag in tags:
+        found = factor(tag, name)
+        if found is not None:
+            parts = (found.get(key) for key in ("citation", "zone", "year", "basis"))
+            about = ", ".join(str(part) for part in parts if part)
+            unit = "" if found.get("unit") == "1" else f" {found.get('unit')}"
+            used[f"{number(float(found['value']))}{unit} ({found.get('source')}; {about})"] = None
+    return f"The {label} is {'; '.join(used)}." if used else None
+
+
+def _result(sums: Totals) -> list[str]:
+    runs = f"In total, {sums['runs']} runs ({run_statuses(sums)}; {sums['attempts']} attempts)"
+    energy, facility, co2e = (
+        sums[name] for name in ("it_energy_kwh", "facility_energy_kwh", "co2e_kg")
+    )
+    if energy["value"] is None:
+        return [f"{runs} used an amount of energy that is not known ({energy['reason']})."]
+    least = "at least " if energy.get("reason") else ""
+    text = f"{runs} used {least}{with_unit(energy['value'], 'kWh')} of IT energy"
+    if interval_text(energy):
+        text += f" (95% interval {interval_text(energy)})"
+    if facility["value"] is not None:
+        text += f", {with_unit(facility['value'], 'kWh')} with PUE"
+    if co2e["value"] is not None:
+        text += f", and caused {with_unit(co2e['value'], 'kg')} of CO2e"
+        if interval_text(co2e):
+            text += f" (95% interval {interval_text(co2e)})"
+    else:
+        text += f"; its emissions are not known ({co2e['reason']})"
+    return [text + ", failed and repeated attempts included."]
+
+
+def _trust(tags: Sequence[Tag]) -> list[str]:
+    coverage = [c for tag in tags if (c := value(tag, "coverage_ratio")) is not None]
+    sentences = []
+    if coverage:
+        lowest = f"at least {percent(min(coverage))}" if min(coverage) < 1 else "all"
+        sentences.append(f"The meters covered {lowest} of the run time of every run.")
+    differences = [
+        d
+        for tag in tags
+        if (d := value(tag, "second_opinion", "total", "difference_ratio")) is not None
+    ]
+    if differences:
+        ends = dict.fromkeys(f"{d:+.0%}" for d in (min(differences), max(differences)))
+        sentences.append(f"CodeCarbon, run beside it, differs by {' to '.join(ends)} in IT energy.")
+    return sentences

@@ -1,0 +1,144 @@
+"""Where every figure comes from: factors with their citations, software, seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from app.reports.cells import EVIDENCE
+from app.reports.shape import Section, column, row, table
+from pricetag.accounting.units import KG_PER_LB
+from pricetag.figures import MISSING, not_available, number
+from pricetag.strubell import CITATION, LB_PER_KWH, PUE, Profile
+from pricetag.tags import Tag, factor
+
+LABELS = {
+    "pue": "PUE",
+    "carbon_intensity": "Carbon intensity",
+    "cloud_price_low": "Price of an accelerator-hour, low",
+    "cloud_price_high": "Price of an accelerator-hour, high",
+    "electricity_tariff": "Electricity tariff",
+}
+
+
+def factors(tags: Sequence[Tag], profile: Profile) -> list[dict[str, Any]]:
+    """Every factor that was applied, once, with the runs it was applied to."""
+    found: list[dict[str, Any]] = []
+    if profile == "strubell2019":
+        found += _strubell()
+    skipped = {"pue", "carbon_intensity"} if profile == "strubell2019" else set()
+    for name in LABELS:
+        if name in skipped:
+            continue
+        for tag in tags:
+            used = factor(tag, name)
+            if used is not None:
+                _add(found, {"name": name, "label": LABELS[name], **used}, str(tag.get("name")))
+    return found
+
+
+def _strubell() -> list[dict[str, Any]]:
+    common = {"source": "assumed", "citation": CITATION, "year": 2018, "zone": "US", "runs": None}
+    return [
+        {
+            "name": "pue",
+            "label": "PUE",
+            "value": PUE,
+            "unit": "1",
+            **common,
+            "basis": "global mean",
+        },
+        {
+            "name": "carbon_intensity",
+            "label": "Carbon intensity",
+            "value": LB_PER_KWH * KG_PER_LB * 1000.0,
+            "unit": "g/kWh",
+            **common,
+            "basis": f"{LB_PER_KWH} lb/kWh, annual mean of the United States",
+        },
+    ]
+
+
+def _add(found: list[dict[str, Any]], item: dict[str, Any], run: str) -> None:
+    for known in found:
+        if all(known.get(key) == value for key, value in item.items()):
+            known["runs"].append(run)
+            return
+    found.append({**item, "runs": [run]})
+
+
+def factors_section(found: Sequence[Mapping[str, Any]], run_count: int) -> Section:
+    """The factors as a table."""
+    rows = [
+        row(
+            str(item["label"]),
+            f"{number(float(item['value']))} {item['unit']}".removesuffix(" 1"),
+            EVIDENCE.get(str(item["source"]), str(item["source"])),
+            _citation(item),
+            "all"
+            if item["runs"] is None or len(item["runs"]) == run_count
+            else str(len(item["runs"])),
+        )
+        for item in found
+    ]
+    columns = [
+        column("Factor", weight=1.4),
+        column("Value", "right", 1.1),
+        column("Evidence", weight=0.9),
+        column("Source", weight=3.2),
+        column("Runs", "right", 0.5),
+    ]
+    caption = "Factors that the measured energy was multiplied with"
+    return {
+        "id": "factors",
+        "heading": "Factors",
+        "paragraphs": ["Each factor was copied into the price tag when it was issued."],
+        "tables": [table("factors", caption, columns, rows)],
+    }
+
+
+def _citation(item: Mapping[str, Any]) -> str:
+    parts = [item.get("citation") or MISSING]
+    parts += [item.get(key) for key in ("zone", "year", "basis", "source_url")]
+    if item.get("licence"):
+        parts.append(f"licence {item['licence']}")
+    return "; ".join(str(part) for part in parts if part)
+
+
+def section(tags: Sequence[Tag]) -> Section:
+    """What each run ran in and which version of the arithmetic priced it."""
+    rows = [_row(tag) for tag in tags]
+    columns = [
+        column("Run", weight=1.5),
+        column("Price tag", weight=1.2),
+        column("Node", weight=0.9),
+        column("Git commit", weight=1.1),
+        column("Seeds", weight=0.8),
+        column("Software", weight=2.6),
+    ]
+    return {
+        "id": "provenance",
+        "heading": "Provenance",
+        "paragraphs": [],
+        "tables": [table("provenance-runs", "Identity and software of every run", columns, rows)],
+    }
+
+
+def _row(tag: Tag) -> Any:
+    known = tag.get("provenance")
+    about: Mapping[str, Any] = known if isinstance(known, Mapping) else {}
+    packages = about.get("packages") or {}
+    software = [f"Python {about['python']}"] if about.get("python") else []
+    software += [f"{name} {version}" for name, version in sorted(packages.items())]
+    if about.get("platform"):
+        software.append(str(about["platform"]))
+    seeds = ", ".join(f"{name} {seed}" for name, seed in (about.get("seeds") or {}).items())
+    accounting = about.get("accounting_version") or "unknown"
+    return row(
+        f"{tag.get('name')} ({tag.get('run_id')})",
+        f"version {tag.get('version')}, accounting {accounting}",
+        ", ".join(map(str, about.get("nodes") or ())) or not_available(None),
+        str(about.get("git_commit") or not_available(None))[:12],
+        seeds or not_available(None),
+        ", ".join(software) or not_available(None),
+    )

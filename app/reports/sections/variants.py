@@ -1,0 +1,169 @@
+"""Compression: every variant that a ``measure`` stage looked at, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from app.reports.cells import percent
+from app.reports.shape import Section, Table, column, row, table
+from pricetag.figures import number, with_unit
+from pricetag.tags import Tag, listed
+
+# What a column shows: its head, and the metrics that may fill it, the best first.
+COLUMNS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("Parameters", ("params", "parameters", "num_params")),
+    ("Non-zero", ("nonzero_params", "params_nonzero", "non_zeros", "nonzeros")),
+    ("Size", ("bytes", "size_bytes", "model_bytes", "bytes_on_disk")),
+    ("FLOPs per example", ("flops_per_example", "flops_dense", "flops")),
+    ("Latency p50", ("latency_p50_ms", "latency_p50_s", "latency_p50")),
+    ("Latency p95", ("latency_p95_ms", "latency_p95_s", "latency_p95")),
+    ("Throughput", ("throughput_per_s", "throughput", "examples_per_s")),
+    ("Energy per 1,000 inferences", ("wh_per_1000_inferences", "wh_per_1000")),
+)
+QUALITY = ("accuracy", "f1", "mcc", "spearman", "pearson")
+_UNITS = {"_ms": "ms", "_s": "s", "bytes": "bytes", "wh_per": "Wh"}
+
+
+class Variant(NamedTuple):
+    """One measured model."""
+
+    label: str
+    metrics: dict[str, Mapping[str, Any]]
+
+
+def variants(tag: Tag) -> list[Variant]:
+    """What the ``measure`` stages of a run's last attempt at each found, in order."""
+    stages = sorted(listed(tag, "stages"), key=lambda s: (s.get("attempt", 0), s.get("index", 0)))
+    latest: dict[str, Variant] = {}
+    model = "as submitted"
+    for stage in stages:
+        if stage.get("parent") is not None:
+            continue
+        if stage.get("kind") != "measure":
+            if stage.get("kind") not in ("evaluate", "command"):
+                model = f"after {stage.get('name') or stage.get('kind')}"
+            continue
+        found = {str(q.get("metric")): q for q in listed(stage, "quality")}
+        if found:
+            latest[str(stage.get("key"))] = Variant(model, found)
+    return list(latest.values())
+
+
+def section(tags: Sequence[Tag]) -> Section | None:
+    """The table, or None where nothing was measured."""
+    found = [(str(tag.get("name")), variant) for tag in tags for variant in variants(tag)]
+    if not found:
+        return None
+    return {
+        "id": "compression",
+        "heading": "What each variant costs to use",
+        "paragraphs": [
+            "Each row is the model as one measure stage found it, on the worker's own hardware. "
+            "Ratios in brackets are to the run's first variant."
+        ],
+        "tables": [_table(found)],
+    }
+
+
+def _table(found: Sequence[tuple[str, Variant]]) -> Table:
+    heads = [(head, names) for head, names in COLUMNS if any(_pick(v, names) for _, v in found)]
+    quality = [name for name in QUALITY if any(name in v.metrics for _, v in found)]
+    several = len({run for run, _ in found}) > 1
+    first: dict[str, Variant] = {}
+    rows = []
+    for run, variant in found:
+        base = first.setdefault(run, variant)
+        label = f"{run}: {variant.label}" if several else variant.label
+        cells = [_cell(variant, base, names) for _, names in heads]
+        cells += [_quality(variant.metrics.get(name)) for name in quality]
+        rows.append(row(label, *cells))
+    columns = [
+        column("Variant", weight=2.2),
+        *(column(head, "right", 1.2) for head, _ in heads),
+        *(column(_quality_head(name, found), "right", 0.9) for name in quality),
+    ]
+    caption = "Size, speed, energy and quality of every variant"
+    return table("variants", caption, columns, rows)
+
+
+def _pick(variant: Variant, names: Sequence[str]) -> Mapping[str, Any] | None:
+    return next((variant.metrics[name] for name in names if name in variant.metrics), None)
+
+
+def _cell(variant: Variant, base: Variant, names: Sequence[str]) -> str:
+    metric = _pick(variant, names)
+    if metric is None or metric.get("value") is None:
+        return "n/a (not measured)"
+    value = metric["value"]
+    text = with_unit(value, _unit(metric))
+    reference = (_pick(base, names) or {}).get("value")
+    if variant is base or not reference or value == reference:
+        return text
+    return f"{text} ({percent(value / reference)})"
+
+
+def _unit(metric: Mapping[str, Any]) -> str:
+    if metric.get("unit"):
+        return str(metric["unit"])
+    name = str(metric.get("metric"))
+    return next(
+        (unit for part, unit in _UNITS.items() if name.endswith(part) or name.startswith(part)), ""
+    )
+
+
+def _quality(metric: Mapping[str, Any] | None) -> str:
+    if metric is None or metric.get("value") is None:
+        return "n/a (not measured)"
+    return f"{metric['value']:.4f}"
+
+
+def _quality_head(name: str, found: Sequence[tuple[str, Variant]]) -> str:
+    splits = {str(v.metrics[name].get("split") or "") for _, v in found if name in v.metrics}
+    shown = ", ".join(sorted(filter(None, splits)))
+    return f"{name} ({shown})" if shown else name
+
+
+def other_quality(tags: Sequence[Tag]) -> Table | None:
+    """Quality metrics that the table of variants does not show, or None where there is none."""
+    rows = [
+        row(
+            str(tag.get("name")),
+            str(item.get("stage") or ""),
+            str(item.get("split") or ""),
+            str(item.get("metric")),
+            _value(item),
+        )
+        for tag in tags
+        for item in _not_shown(tag)
+    ]
+    if not rows:
+        return None
+    columns = [
+        column("Run", weight=2.0),
+        column("Stage", weight=1.2),
+        column("Split"),
+        column("Metric", weight=1.6),
+        column("Value", "right", 1.2),
+    ]
+    return table("quality-metrics", "Quality as the stages reported it", columns, rows)
+
+
+def _not_shown(tag: Tag) -> list[Mapping[str, Any]]:
+    shown = {*QUALITY, *(name for _, names in COLUMNS for name in names)}
+    measured = {s.get("key") for s in listed(tag, "stages") if s.get("kind") == "measure"}
+    return [
+        item
+        for item in listed(tag, "quality")
+        if item.get("stage") not in measured or item.get("metric") not in shown
+    ]
+
+
+def _value(item: Mapping[str, Any]) -> str:
+    value = item.get("value")
+    if value is None:
+        return "n/a (not a number)"
+    unit = _unit(item)
+    if item.get("metric") in QUALITY:
+        return f"{value:.4f}"
+    return with_unit(value, unit) if unit not in ("", "1") else number(value)

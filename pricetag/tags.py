@@ -1,0 +1,81 @@
+"""Reading price tags as they are stored and sent: plain dicts of schema ``pricetag/1``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pricetag.figures import MISSING
+
+Tag = Mapping[str, Any]
+
+
+def quantity(holder: Mapping[str, Any] | None, *path: str) -> dict[str, Any]:
+    """The quantity at a path of a price tag, or of a stage, attempt or component of one.
+
+    Returns:
+        ``{value, low, high, unit, source, reason}``; where the path leads nowhere, an
+        unknown quantity that says so.
+    """
+    found: Any = holder
+    for name in path:
+        found = found.get(name) if isinstance(found, Mapping) else None
+    if isinstance(found, Mapping) and "value" in found:
+        return {"low": None, "high": None, "unit": "", "source": None, "reason": None, **found}
+    return unknown(MISSING)
+
+
+def unknown(reason: str, unit: str = "") -> dict[str, Any]:
+    """A quantity that is not known, with the reason."""
+    return {
+        "value": None,
+        "low": None,
+        "high": None,
+        "unit": unit,
+        "source": None,
+        "reason": reason,
+    }
+
+
+def value(holder: Mapping[str, Any] | None, *path: str) -> float | None:
+    """The bare value at a path, None where it is unknown."""
+    found = quantity(holder, *path)["value"]
+    return None if found is None else float(found)
+
+
+def listed(holder: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    """A list of a price tag, empty where there is none."""
+    found = holder.get(name)
+    if not isinstance(found, Sequence) or isinstance(found, str):
+        return []
+    return [item for item in found if isinstance(item, Mapping)]
+
+
+def status(tag: Tag) -> str:
+    """How the run ended: the status of its last attempt."""
+    attempts = listed(tag, "attempts")
+    return str(attempts[-1].get("status") or "unknown") if attempts else "unknown"
+
+
+def hardware_text(tag: Tag) -> str:
+    """The accelerators of a run (``8x NVIDIA H100``), or its processor where it had none."""
+    hardware = tag.get("hardware")
+    devices = listed(hardware, "devices") if isinstance(hardware, Mapping) else []
+    for kinds in (("gpu",), ("cpu", "host")):
+        named = [device for device in devices if device.get("kind") in kinds]
+        if named:
+            return ", ".join(_counted(device) for device in named)
+    return f"n/a ({MISSING})"
+
+
+def _counted(device: Mapping[str, Any]) -> str:
+    count, name = device.get("count") or 1, str(device.get("name") or "unnamed device")
+    return name if count == 1 else f"{count}x {name}"
+
+
+def factor(tag: Tag, name: str) -> Mapping[str, Any] | None:
+    """A factor that the tag was made with: value, unit, citation, year, basis, zone."""
+    provenance = tag.get("provenance")
+    factors = provenance.get("factors") if isinstance(provenance, Mapping) else None
+    found = factors.get(name) if isinstance(factors, Mapping) else None
+    return found if isinstance(found, Mapping) else None

@@ -1,0 +1,169 @@
+"""Price tags for tests, made by the real arithmetic from invented measurements."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from pricetag.accounting.inputs import (
+    AttemptInput,
+    ComponentInfo,
+    Device,
+    Environment,
+    Factor,
+    Factors,
+    FlopsCount,
+    Measurement,
+    PriceTagInputs,
+    QualityInput,
+    SecondOpinion,
+    StageInput,
+)
+from pricetag.accounting.price_tag import build_price_tag
+from pricetag.accounting.window import WindowEnergy
+
+GPU = ComponentInfo("gpu:GPU-1", "gpu", "NVIDIA H100 80GB HBM3", "counter", 0.05, 700.0)
+CPU = ComponentInfo("cpu", "cpu", "AMD EPYC 9554", "modelled", 0.45)
+RAM = ComponentInfo("ram", "ram", "128 GB", "modelled", 1.0)
+FACTORS = Factors(
+    pue=Factor(1.2, "1", 0.03, "estimated", "Site meter, annual mean", 2025),
+    carbon_intensity=Factor(
+        381.0,
+        "g/kWh",
+        0.07,
+        "estimated",
+        "Ember, Yearly electricity data",
+        2024,
+        "lifecycle, production, location-based, annual",
+        "DE",
+        "CC BY 4.0",
+    ),
+    cloud_price_low=Factor(2.0, "USD/h", 0.0, "assumed", "Example price book", 2026),
+    cloud_price_high=Factor(4.0, "USD/h", 0.0, "assumed", "Example price book", 2026),
+    electricity_tariff=Factor(0.30, "USD/kWh", 0.0, "estimated", "Site contract", 2026),
+    currency="USD",
+)
+
+
+def window(start_s: float, end_s: float, power_w: float, source: str = "counter") -> WindowEnergy:
+    """A window over which a component drew a constant power."""
+    energy_j = power_w * (end_s - start_s)
+    return WindowEnergy(
+        start_s=start_s,
+        end_s=end_s,
+        energy_j=energy_j,
+        energy_by_source_j={source: energy_j},  # type: ignore[dict-item]
+        covered_s=end_s - start_s,
+        flags=(),
+        reason=None,
+    )
+
+
+def measured(start_s: float, end_s: float, gpu: bool = True) -> tuple[Measurement, ...]:
+    """300 W on the accelerator, 60 W and 10 W on the host."""
+    host = (
+        Measurement("cpu", window(start_s, end_s, 60.0, "modelled")),
+        Measurement("ram", window(start_s, end_s, 10.0, "modelled")),
+    )
+    return (Measurement(GPU.id, window(start_s, end_s, 300.0)), *host) if gpu else host
+
+
+def stage(
+    index: int, kind: str, start_s: float, end_s: float, *, gpu: bool = True, **more: Any
+) -> StageInput:
+    """A stage that succeeded."""
+    given = {"name": f"{kind} stage", "status": "succeeded", **more}
+    return StageInput(
+        key=f"{index}-{kind}",
+        index=index,
+        parent_key=None,
+        kind=kind,
+        start_s=start_s,
+        end_s=end_s,
+        measurements=measured(start_s, end_s, gpu),
+        **given,
+    )
+
+
+def attempt(
+    number: int, status: str, stages: tuple[StageInput, ...], duration_s: float, gpu: bool = True
+) -> AttemptInput:
+    """One attempt with everything on it."""
+    return AttemptInput(
+        number=number,
+        status=status,
+        reason=None
+        if status == "succeeded"
+        else {"code": "lost", "message": "the worker vanished"},
+        started_at="2026-03-01T12:00:00+00:00",
+        duration_s=duration_s,
+        components=(GPU, CPU, RAM) if gpu else (CPU, RAM),
+        measurements=measured(0.0, duration_s, gpu),
+        stages=stages,
+        second_opinion=SecondOpinion("codecarbon", "3.3.2", 0.002, 0.010, 0.0005, 0.0125),
+        devices=(Device(GPU.name, "GPU-1"),) if gpu else (),
+        node_name="node-7",
+        environment=Environment(
+            packages={"torch": "2.13.0", "transformers": "5.23.0"},
+            seeds={"seed": 0},
+            python="3.11.9",
+            platform="Linux",
+            git_commit="0123456789abcdef0123456789abcdef01234567",
+        ),
+    )
+
+
+def compressed_run(name: str = "MiniLM fine-tuned, then int8") -> PriceTagInputs:
+    """A run whose worker vanished once: trained, quantized, measured before and after."""
+    flops = FlopsCount(6e14, 6e14, None, "closed_form")
+    cut_off = stage(0, "train", 5, 40, status="failed", flops=flops)
+    stages = (
+        stage(0, "train", 5, 65, flops=flops),
+        stage(1, "measure", 65, 80, quality=_measured(22_713_216, 90_852_864, 3.1, 0.012, 0.861)),
+        stage(2, "quantize", 80, 81),
+        stage(3, "measure", 81, 96, quality=_measured(22_713_216, 23_068_672, 1.2, 0.005, 0.858)),
+    )
+    lost = attempt(1, "lost", (cut_off,), 40.0)
+    return PriceTagInputs(
+        run_id="6f0c0d0e-0000-4000-8000-000000000001",
+        name=name,
+        version=1,
+        attempts=(lost, attempt(2, "succeeded", stages, 100.0)),
+        factors=FACTORS,
+        accounting_version="1",
+    )
+
+
+def _measured(
+    params: int, size: int, latency_ms: float, wh: float, accuracy: float
+) -> tuple[QualityInput, ...]:
+    return (
+        QualityInput("params", params, None, "1"),
+        QualityInput("bytes", size, None, "bytes"),
+        QualityInput("latency_p50_ms", latency_ms, None, "ms"),
+        QualityInput("wh_per_1000_inferences", wh, None, "Wh"),
+        QualityInput("accuracy", accuracy, "validation", "1"),
+    )
+
+
+def failed_run(name: str = "failed early") -> PriceTagInputs:
+    """A run on a processor that failed, with no carbon intensity and no prices."""
+    return PriceTagInputs(
+        run_id="6f0c0d0e-0000-4000-8000-000000000002",
+        name=name,
+        version=1,
+        attempts=(attempt(1, "failed", (stage(0, "train", 1, 9, gpu=False),), 10.0, gpu=False),),
+        factors=Factors(pue=FACTORS.pue, carbon_intensity=None),
+        accounting_version="1",
+    )
+
+
+def unmetered_run(name: str = "nothing metered") -> PriceTagInputs:
+    """A run on which no meter worked."""
+    bare = AttemptInput(1, "cancelled", None, "2026-03-01T12:00:00+00:00", 3.0, (), ())
+    return replace(failed_run(name), run_id="3", attempts=(bare,))
+
+
+def tag(inputs: PriceTagInputs) -> dict[str, Any]:
+    """The stored form."""
+    return build_price_tag(inputs).as_dict()
