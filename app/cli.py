@@ -26,7 +26,7 @@ from app.settings import Settings, get_settings
 Result = TypeVar("Result")
 
 DATABASE_FAULTS: tuple[type[Exception], ...] = (EmbeddedPostgresError, *OUTAGES)
-START_FAULTS = (OSError, *DATABASE_FAULTS)
+START_FAULTS: tuple[type[Exception], ...] = (OSError, *DATABASE_FAULTS)
 
 commands = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 token = typer.Typer(no_args_is_help=True, help="Create, list and revoke API tokens.")
