@@ -3,19 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NamedTuple, TypedDict
 
-from pricetag.accounting.units import kg_to_lb, lb_to_kg, seconds_to_hours
+from pricetag.accounting.inputs import Factor
+from pricetag.accounting.units import grams_to_kg, kg_to_lb, seconds_to_hours
+from pricetag.catalog import profile as catalog_profile
+from pricetag.figures import number
 from pricetag.tags import Tag, hardware_text, quantity, status
 
 Profile = Literal["strubell2019", "site"]
 
-PUE = 1.58
-LB_PER_KWH = 0.954
 CITATION = (
     "Strubell, Ganesh, McCallum (2019): Energy and Policy Considerations for Deep Learning in "
     "NLP. ACL. doi:10.18653/v1/P19-1355"
 )
+
+
+class PaperFactors(NamedTuple):
+    """What the paper multiplies with."""
+
+    pue: Factor
+    carbon_intensity: Factor
+
+    @property
+    def lb_per_kwh(self) -> float:
+        """The carbon intensity as the paper writes it."""
+        return kg_to_lb(grams_to_kg(self.carbon_intensity.value))
+
+    def __str__(self) -> str:
+        return f"PUE {self.pue.value}, {number(self.lb_per_kwh)} lb CO2e/kWh"
+
+
+def paper_factors() -> PaperFactors:
+    """PUE and carbon intensity of the paper, from the catalog."""
+    found = catalog_profile("strubell2019")
+    return PaperFactors(found.pue, found.carbon_intensity)
 
 
 class Emissions(TypedDict):
@@ -45,8 +67,9 @@ def emissions(holder: Mapping[str, Any], profile: Profile) -> Emissions:
 
     Args:
         holder: What has ``it_energy_kwh``, ``facility_energy_kwh`` and ``co2e_kg``.
-        profile: ``strubell2019`` applies the paper's PUE 1.58 and 0.954 lb CO2e/kWh to the
-            measured IT energy; ``site`` takes the factors that the tag was made with.
+        profile: ``strubell2019`` applies the paper's PUE 1.58 and 0.954 lb CO2e/kWh, as
+            exact factors, to the measured IT energy; ``site`` takes the factors that the
+            tag was made with.
 
     Source:
         Strubell et al. 2019, section 2: kWh = PUE · t · (p_c + p_r + g·p_g) / 1000 and
@@ -61,13 +84,14 @@ def emissions(holder: Mapping[str, Any], profile: Profile) -> Emissions:
             co2e_lb=scaled(co2e_kg, kg_to_lb(1.0), "lb"),
             co2e_kg=co2e_kg,
         )
-    facility = scaled(energy, PUE, "kWh", "assumed")
-    co2e_lb = scaled(facility, LB_PER_KWH, "lb")
+    paper = paper_factors()
+    facility = scaled(energy, paper.pue.value, "kWh", "assumed")
+    co2e_kg = scaled(facility, grams_to_kg(paper.carbon_intensity.value), "kg")
     return Emissions(
         it_energy_kwh=energy,
         facility_energy_kwh=facility,
-        co2e_lb=co2e_lb,
-        co2e_kg=scaled(co2e_lb, lb_to_kg(1.0), "kg"),
+        co2e_lb=scaled(co2e_kg, kg_to_lb(1.0), "lb"),
+        co2e_kg=co2e_kg,
     )
 
 
@@ -75,7 +99,8 @@ def strubell_row(tag: Tag, profile: Profile = "site") -> StrubellRow:
     """The paper's columns for one run, under the factors of a profile."""
     pue = quantity(tag, "pue")
     if profile == "strubell2019":
-        pue = {"value": PUE, "low": PUE, "high": PUE, "unit": "1", "source": "assumed"}
+        exact = paper_factors().pue.value
+        pue = {"value": exact, "low": exact, "high": exact, "unit": "1", "source": "assumed"}
     return StrubellRow(
         run_id=str(tag.get("run_id") or ""),
         model=str(tag.get("name") or "unnamed"),

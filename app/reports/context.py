@@ -31,7 +31,7 @@ PROFILES: dict[Profile, str] = {
 
 def build_context(
     title: str, profile: Profile, tags: Sequence[Mapping[str, Any]], *, generated_at: datetime
-) -> Context:
+) -> dict[str, Any]:
     """Everything that the six formats show.
 
     Args:
@@ -65,7 +65,7 @@ def build_context(
             breakdown.section(tags, profile),
             methods.section(tags, sums, profile),
             checks.section(tags),
-            provenance.factors_section(factors, len(tags)),
+            provenance.factors_section(factors, len(tags), profile),
             provenance.section(tags),
         ],
         "model_card": _model_card(tags, sums, profile),
@@ -75,7 +75,7 @@ def build_context(
         "totals": dict(sums),
         "factors": factors,
     }
-    return cast(Context, clean_all(context))
+    return cast(dict[str, Any], clean_all(context))
 
 
 def _quality(tags: Sequence[Mapping[str, Any]]) -> list[Section]:

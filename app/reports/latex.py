@@ -8,6 +8,7 @@ from app.reports.shape import Column, Context, Row, Section, Table
 from app.reports.text import clean
 
 MEDIA_TYPE = "application/x-tex"
+LONG_WORD = 15
 ROWS_PER_TABLE = 28  # no package for tables over several pages: they are cut instead
 
 # `[` and `*` are braced because either would be read as an argument of the row end before it.
@@ -121,6 +122,15 @@ def escape(text: str) -> str:
     return "".join(map(_escaped, line, [*line[1:], ""]))
 
 
+def _breakable(text: str) -> str:
+    """The same for a narrow cell: long words may break anywhere, which needs no hyphens."""
+    words = clean(text).split(" ")
+    return " ".join(
+        r"\allowbreak{}".join(map(escape, word)) if len(word) > LONG_WORD else escape(word)
+        for word in words
+    )
+
+
 def _escaped(char: str, after: str) -> str:
     if char in _SPECIAL:
         return _SPECIAL[char]
@@ -220,7 +230,7 @@ def _row(cells: list[str], columns: list[Column]) -> str:
     # In these cells the usual row end would belong to \raggedright.
     set_ = {"left": r"\raggedright", "right": r"\raggedleft"}
     body = " & ".join(
-        f"{set_[column['align']]} {escape(cell)}"
+        f"{set_[column['align']]} {_breakable(cell)}"
         for cell, column in zip(cells, columns, strict=True)
     )
     return body + r" \tabularnewline"

@@ -8,7 +8,7 @@ from app.reports.cells import percent
 from app.reports.sections.bill import Totals, run_statuses
 from app.reports.shape import Section
 from pricetag.figures import interval_text, number, with_unit
-from pricetag.strubell import CITATION, LB_PER_KWH, PUE, Profile
+from pricetag.strubell import CITATION, Profile, paper_factors
 from pricetag.tags import Tag, factor, hardware_text, listed, value
 
 _METHODS = {
@@ -53,8 +53,8 @@ def _measured(tags: Sequence[Tag]) -> list[str]:
 def _factors(tags: Sequence[Tag], profile: Profile) -> list[str]:
     if profile == "strubell2019":
         return [
-            f"Following {CITATION}, IT energy is multiplied by a PUE of {PUE}, and a "
-            f"kilowatt-hour is taken to emit {LB_PER_KWH} lb of CO2e."
+            f"We follow {CITATION}: IT energy times PUE times the carbon intensity of the grid "
+            f"({paper_factors()})."
         ]
     return [
         text

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from app.reports.cells import EVIDENCE
 from app.reports.shape import Section, column, row, table
-from pricetag.accounting.units import KG_PER_LB
 from pricetag.figures import MISSING, not_available, number
-from pricetag.strubell import CITATION, LB_PER_KWH, PUE, Profile
+from pricetag.strubell import Profile, paper_factors
 from pricetag.tags import Tag, factor
 
 LABELS = {
@@ -38,24 +38,11 @@ def factors(tags: Sequence[Tag], profile: Profile) -> list[dict[str, Any]]:
 
 
 def _strubell() -> list[dict[str, Any]]:
-    common = {"source": "assumed", "citation": CITATION, "year": 2018, "zone": "US", "runs": None}
+    paper = paper_factors()
+    named = {"pue": paper.pue, "carbon_intensity": paper.carbon_intensity}
     return [
-        {
-            "name": "pue",
-            "label": "PUE",
-            "value": PUE,
-            "unit": "1",
-            **common,
-            "basis": "global mean",
-        },
-        {
-            "name": "carbon_intensity",
-            "label": "Carbon intensity",
-            "value": LB_PER_KWH * KG_PER_LB * 1000.0,
-            "unit": "g/kWh",
-            **common,
-            "basis": f"{LB_PER_KWH} lb/kWh, annual mean of the United States",
-        },
+        {"name": name, "label": LABELS[name], **asdict(used), "runs": None}
+        for name, used in named.items()
     ]
 
 
@@ -67,7 +54,9 @@ def _add(found: list[dict[str, Any]], item: dict[str, Any], run: str) -> None:
     found.append({**item, "runs": [run]})
 
 
-def factors_section(found: Sequence[Mapping[str, Any]], run_count: int) -> Section:
+def factors_section(
+    found: Sequence[Mapping[str, Any]], run_count: int, profile: Profile
+) -> Section:
     """The factors as a table."""
     rows = [
         row(
@@ -92,7 +81,11 @@ def factors_section(found: Sequence[Mapping[str, Any]], run_count: int) -> Secti
     return {
         "id": "factors",
         "heading": "Factors",
-        "paragraphs": ["Each factor was copied into the price tag when it was issued."],
+        "paragraphs": [
+            "Each factor was copied into the price tag when that was issued."
+            if profile == "site"
+            else "PUE and carbon intensity are the paper's; prices are those of each price tag."
+        ],
         "tables": [table("factors", caption, columns, rows)],
     }
 
@@ -138,7 +131,7 @@ def _row(tag: Tag) -> Any:
         f"{tag.get('name')} ({tag.get('run_id')})",
         f"version {tag.get('version')}, accounting {accounting}",
         ", ".join(map(str, about.get("nodes") or ())) or not_available(None),
-        str(about.get("git_commit") or not_available(None))[:12],
+        str(about.get("git_commit") or "")[:12] or not_available(None),
         seeds or not_available(None),
         ", ".join(software) or not_available(None),
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from app.reports.cells import Notes
 from app.reports.sections.bill import Totals
 from app.reports.shape import Section, column, row, table
-from pricetag.strubell import CITATION, LB_PER_KWH, PUE, Profile, StrubellRow
+from pricetag.strubell import CITATION, Profile, StrubellRow, paper_factors
 
 _COLUMNS = [
     column("Model", weight=2.4),
@@ -71,7 +71,7 @@ def _model(item: StrubellRow) -> str:
 def _factors(profile: Profile) -> str:
     if profile == "strubell2019":
         return (
-            f"As there, PUE is {PUE} and a kilowatt-hour emits {LB_PER_KWH} lb CO2e, applied to "
-            "the IT energy that was measured."
+            f"Its factors ({paper_factors()}) are applied, as exact ones, to the IT energy that "
+            "was measured."
         )
     return "PUE and carbon intensity are those of each price tag, listed under Factors."

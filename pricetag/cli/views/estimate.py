@@ -19,7 +19,7 @@ def estimate_view(figures: Mapping[str, Any]) -> RenderableType:
     cost = "n/a (no price was given)"
     prices = [figures[name] for name in ("cost_low", "cost_high") if figures.get(name) is not None]
     if prices:
-        cost = money_range(*prices, figures.get("currency"))
+        cost = money_range(min(prices), max(prices), figures.get("currency"))
     lines = {
         "IT energy": with_unit(figures["it_energy_kwh"], "kWh"),
         "Facility energy (kWh·PUE)": with_unit(figures["facility_energy_kwh"], "kWh"),

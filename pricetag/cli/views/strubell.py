@@ -6,7 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pricetag.figures import money_range, number
-from pricetag.strubell import CITATION, LB_PER_KWH, PUE, Profile, StrubellRow, strubell_row
+from pricetag.strubell import (
+    CITATION,
+    Profile,
+    StrubellRow,
+    paper_factors,
+    strubell_row,
+)
 from pricetag.tags import Tag
 
 if TYPE_CHECKING:
@@ -27,7 +33,7 @@ def strubell_table(tags: Sequence[Tag], profile: Profile = "strubell2019") -> Re
     from rich.text import Text
 
     factors = (
-        f"PUE {PUE}, {LB_PER_KWH} lb CO2e/kWh: {CITATION}"
+        f"{paper_factors()}: {CITATION}"
         if profile == "strubell2019"
         else "PUE and carbon intensity of each price tag"
     )
