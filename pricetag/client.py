@@ -16,12 +16,34 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, NotRequired, Self, TypedDict, cast
+from typing import Any, Self, cast
 from urllib.parse import urlsplit
 
 import httpx
 
 from pricetag.sse import Message, read_messages
+from pricetag.wire import (
+    ApiError,
+    ClientError,
+    Event,
+    Page,
+    ReportFormat,
+    Run,
+    RunAccepted,
+    ServerUnreachable,
+)
+
+__all__ = [
+    "ApiError",
+    "Client",
+    "ClientError",
+    "Event",
+    "Page",
+    "ReportFormat",
+    "Run",
+    "RunAccepted",
+    "ServerUnreachable",
+]
 
 FINAL: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
 
@@ -32,93 +54,7 @@ RECONNECT_S = 1.0
 ATTEMPTS = 4
 LONGEST_WAIT_S = 10.0
 
-ReportFormat = Literal["html", "pdf", "tex", "md", "csv", "json"]
 Query = Mapping[str, str | int | Sequence[str] | None]
-
-
-class RunAccepted(TypedDict):
-    """The answer to a posted or cancelled run."""
-
-    id: str
-    status: str
-    name: str
-    project: str
-    experiment: str
-    kind: str
-    created_at: str
-    cancel_requested_at: str | None
-    url: str
-
-
-class Run(TypedDict):
-    """A run; a list leaves out `recipe`, `attempts`, `max_attempts` and `created_by`."""
-
-    id: str
-    project: str
-    experiment: str
-    name: str
-    tags: list[str]
-    kind: str
-    resources: dict[str, Any]
-    priority: int
-    not_before: str | None
-    status: str
-    status_reason: dict[str, Any] | None
-    progress: dict[str, Any] | None
-    cancel_requested_at: str | None
-    created_at: str
-    started_at: str | None
-    finished_at: str | None
-    price_tag: dict[str, Any] | None
-    recipe: NotRequired[dict[str, Any]]
-    max_attempts: NotRequired[int]
-    created_by: NotRequired[str | None]
-    attempts: NotRequired[list[dict[str, Any]]]
-
-
-class Event(TypedDict):
-    """One event of a run's stream; kind is status, stage, progress or power."""
-
-    id: int
-    run_id: str
-    at: str
-    kind: str
-    payload: dict[str, Any]
-
-
-class Page(TypedDict):
-    """A page of a list; None as `next_cursor` ends it."""
-
-    items: list[dict[str, Any]]
-    next_cursor: str | None
-
-
-class ClientError(Exception):
-    """Base of what a client raises."""
-
-
-class ServerUnreachable(ClientError):  # noqa: N818 - it says what is the matter
-    """Nothing answers at the address, or the connection broke."""
-
-
-class ApiError(ClientError):
-    """The server refused, with a reason.
-
-    Attributes:
-        status: HTTP status.
-        code: Stable, for programs: ``run-not-found``.
-        message: For people.
-        errors: ``[{field, message, hint}]`` of the fields that were refused.
-    """
-
-    def __init__(
-        self, status: int, code: str, message: str, errors: Sequence[Mapping[str, Any]] = ()
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
-        self.errors = [dict(error) for error in errors]
 
 
 class Client:

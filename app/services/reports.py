@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from datetime import UTC, datetime
 from typing import Any
 
-from app import reports as drawing
 from app.db import Session
+from app.reports import FORMATS, Rendered, build_context, render
 from app.repositories import reports
 from app.repositories.runs import RunFilter
 from app.schemas.common import FieldProblem
@@ -24,8 +25,6 @@ from app.services.errors import InvalidError, NotFoundError
 from app.services.tokens import Principal
 from models import Report
 from pricetag.accounting.price_tag import content_sha256
-
-FORMATS: tuple[ReportFormat, ...] = ("html", "pdf", "tex", "md", "csv", "json")
 
 
 class ReportNotFoundError(NotFoundError):
@@ -62,7 +61,7 @@ async def create(session: Session, principal: Principal, wanted: ReportCreate) -
     elif not tags:
         raise _nothing("filter", "no matching run has a price tag yet")
     chosen = [tags[run_id] for run_id in run_ids if run_id in tags]
-    context = drawing.build_context(wanted.title, wanted.profile, chosen)
+    context = build_context(wanted.title, wanted.profile, chosen, generated_at=datetime.now(UTC))
     report = Report(
         title=wanted.title,
         profile=wanted.profile,
@@ -159,6 +158,6 @@ async def list_page(session: Session, cursor: str | None, limit: int) -> ReportL
     return ReportList(items=items, next_cursor=last)
 
 
-def render_report(report: ReportRead, fmt: ReportFormat) -> bytes:
+def render_report(report: ReportRead, fmt: ReportFormat) -> Rendered:
     """The report in one format; takes processor time, so call it in a thread."""
-    return drawing.render(report.context, fmt)
+    return render(report.context, fmt)

@@ -87,15 +87,15 @@ async def render_report(
     """HTML and PDF to read, LaTeX and Markdown to quote, CSV and JSON to compute with."""
     async with held.database.session_scope() as session:
         report = await reports.read(session, report_id)
-    content = await asyncio.to_thread(reports.render_report, report, fmt)
+    rendered = await asyncio.to_thread(reports.render_report, report, fmt)
     headers = {
         "ETag": f'"{report.content_sha256}.{fmt}"',
-        "Content-Disposition": f'inline; filename="report-{report_id}.{fmt}"',
+        "Content-Disposition": f'inline; filename="{rendered.filename}"',
         "X-Content-Type-Options": "nosniff",
     }
     if fmt == "html":
         headers["Content-Security-Policy"] = HTML_POLICY
-    return Response(content, media_type=MEDIA_TYPES[fmt], headers=headers)
+    return Response(rendered.content, media_type=rendered.media_type, headers=headers)
 
 
 @router.get(

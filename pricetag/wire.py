@@ -1,0 +1,93 @@
+"""What the REST API sends, as the client hands it on, and what the client raises."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NotRequired, TypedDict
+
+ReportFormat = Literal["html", "pdf", "tex", "md", "csv", "json"]
+
+
+class RunAccepted(TypedDict):
+    """The answer to a posted or cancelled run."""
+
+    id: str
+    status: str
+    name: str
+    project: str
+    experiment: str
+    kind: str
+    created_at: str
+    cancel_requested_at: str | None
+    url: str
+
+
+class Run(TypedDict):
+    """A run; a list leaves out `recipe`, `attempts`, `max_attempts` and `created_by`."""
+
+    id: str
+    project: str
+    experiment: str
+    name: str
+    tags: list[str]
+    kind: str
+    resources: dict[str, Any]
+    priority: int
+    not_before: str | None
+    status: str
+    status_reason: dict[str, Any] | None
+    progress: dict[str, Any] | None
+    cancel_requested_at: str | None
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+    price_tag: dict[str, Any] | None
+    recipe: NotRequired[dict[str, Any]]
+    max_attempts: NotRequired[int]
+    created_by: NotRequired[str | None]
+    attempts: NotRequired[list[dict[str, Any]]]
+
+
+class Event(TypedDict):
+    """One event of a run's stream; kind is status, stage, progress or power."""
+
+    id: int
+    run_id: str
+    at: str
+    kind: str
+    payload: dict[str, Any]
+
+
+class Page(TypedDict):
+    """A page of a list; None as `next_cursor` ends it."""
+
+    items: list[dict[str, Any]]
+    next_cursor: str | None
+
+
+class ClientError(Exception):
+    """Base of what a client raises."""
+
+
+class ServerUnreachable(ClientError):  # noqa: N818 - it says what is the matter
+    """Nothing answers at the address, or the connection broke."""
+
+
+class ApiError(ClientError):
+    """The server refused, with a reason.
+
+    Attributes:
+        status: HTTP status.
+        code: Stable, for programs: ``run-not-found``.
+        message: For people.
+        errors: ``[{field, message, hint}]`` of the fields that were refused.
+    """
+
+    def __init__(
+        self, status: int, code: str, message: str, errors: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.errors = [dict(error) for error in errors]
