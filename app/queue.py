@@ -16,6 +16,7 @@ from typing import Any
 from uuid import UUID
 
 import procrastinate
+import psycopg
 from procrastinate import exceptions, jobs, manager, retry, worker
 
 from app.db import Session, connect_args, driver_connection, libpq_url
@@ -31,6 +32,10 @@ SWEEP_LOCK = 0x70726963_73776570  # one sweeper at a time
 
 Execute = Callable[[UUID], Awaitable[None]]
 Fits = Callable[[], Sequence[str]]
+
+
+class QueueAwayError(Exception):
+    """The database of the queue cannot be reached."""
 
 
 class Postponed(Exception):  # noqa: N818 - not an error: "not now"
@@ -196,11 +201,25 @@ class QueueWorker:
         return tuple(self._executing.values())
 
     async def run(self) -> None:
-        """Works until stopped, or until the database is gone.
+        """Works until stopped; also returns when the connection is lost while nothing is due.
 
         Raises:
-            procrastinate.exceptions.ConnectorException: If the database is away.
+            QueueAwayError: If the database is away.
         """
+        try:
+            await self._probe()
+            await self._serve()
+        except (psycopg.OperationalError, exceptions.ConnectorException) as error:
+            raise QueueAwayError(str(error)) from error
+
+    async def _probe(self) -> None:
+        # A pool would keep trying for half a minute.
+        connection = await psycopg.AsyncConnection.connect(
+            libpq_url(self._url), **connect_args(f"pricetag queue {self._name}")
+        )
+        await connection.close()
+
+    async def _serve(self) -> None:
         connector = procrastinate.PsycopgConnector(
             conninfo=libpq_url(self._url),
             kwargs=connect_args(f"pricetag queue {self._name}"),

@@ -43,8 +43,12 @@ async def get_run(session: AsyncSession, run_id: UUID) -> Run | None:
 
 async def names_of(session: AsyncSession, run: Run) -> tuple[str, str]:
     """Names of the run's project and experiment."""
-    query = select(Project.name, Experiment.name).where(
-        Project.id == run.project_id, Experiment.id == run.experiment_id
+    query = (
+        select(Project.name, Experiment.name)
+        .select_from(Run)
+        .join(Project, Project.id == Run.project_id)
+        .join(Experiment, Experiment.id == Run.experiment_id)
+        .where(Run.id == run.id)
     )
     project, experiment = (await session.execute(query)).one()
     return project, experiment

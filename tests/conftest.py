@@ -1,0 +1,162 @@
+"""What all tests share: one PostgreSQL a session, one database a process, rolled back."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import pytest_asyncio
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+from sqlalchemy import make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, async_sessionmaker
+
+from app import embedded_postgres, migrate
+from app.db import Database, Session, libpq_url
+from app.settings import get_settings
+
+CLUSTER = "PRICETAG_TEST_CLUSTER"
+TEMPLATE = "pricetag_template"
+FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+hypothesis_settings.register_profile(
+    "tests", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+hypothesis_settings.load_profile("tests")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The controlling process makes the folder; xdist's workers inherit its name."""
+    if hasattr(config, "workerinput"):
+        return
+    # A developer's own settings must not leak into the tests.
+    for name in [name for name in os.environ if name.startswith("PRICETAG_")]:
+        del os.environ[name]
+    folder = tempfile.mkdtemp(prefix="pricetag-tests-")
+    os.environ[CLUSTER] = folder
+    os.environ["PRICETAG_DATA_DIR"] = f"{folder}/data"
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput") and CLUSTER in os.environ:
+        folder = Path(os.environ.pop(CLUSTER))
+        embedded_postgres.stop(folder)
+        embedded_postgres.release(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_settings() -> Iterator[None]:
+    get_settings.cache_clear()
+    yield
+    get_settings.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def cluster_dir() -> Path:
+    """Data folder of the PostgreSQL that all tests of a session share."""
+    folder = Path(os.environ[CLUSTER])
+    embedded_postgres.ensure(folder, server_options=FAST)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def database_url(cluster_dir: Path) -> Iterator[str]:
+    """A migrated database of this test process's own."""
+    base = embedded_postgres.ensure(cluster_dir, server_options=FAST)
+    name = f"test_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+    with (cluster_dir / "template.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _ensure_template(base)
+        _clone(base, name)
+    yield _named(base, name)
+    with psycopg.connect(base, autocommit=True) as admin:
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@pytest.fixture
+def fresh_database_url(database_url: str) -> Iterator[str]:
+    """An empty database without any table."""
+    name = f"fresh_{os.getpid()}"
+    with psycopg.connect(libpq_url(database_url), autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}".encode())
+    yield _named(libpq_url(database_url), name)
+    with psycopg.connect(libpq_url(database_url), autocommit=True) as admin:
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@pytest_asyncio.fixture(scope="session")
+async def engine_database(database_url: str) -> AsyncIterator[Database]:
+    """Engine on the test database; use ``db`` or ``committed_db`` instead."""
+    database = Database(database_url, application_name="pricetag tests")
+    yield database
+    await database.dispose()
+
+
+@pytest_asyncio.fixture
+async def db(engine_database: Database) -> AsyncIterator[Database]:
+    """A database whose every commit is undone after the test (one connection, savepoints)."""
+    async with engine_database.engine.connect() as connection:
+        outer = await connection.begin()
+        yield _RolledBack(engine_database, connection)
+        await outer.rollback()
+
+
+@pytest_asyncio.fixture
+async def session(db: Database) -> AsyncIterator[Session]:
+    """A session of ``db``; nothing of it stays."""
+    async with db.sessions() as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def committed_db(engine_database: Database, database_url: str) -> AsyncIterator[Database]:
+    """A database that really commits, for tests with several connections; emptied afterwards."""
+    yield engine_database
+    await engine_database.engine.dispose()
+    _empty(database_url)
+
+
+class _RolledBack(Database):
+    def __init__(self, database: Database, connection: AsyncConnection) -> None:
+        self.url = database.url
+        self.engine = database.engine
+        self.sessions = async_sessionmaker(
+            bind=connection,
+            expire_on_commit=False,
+            join_transaction_mode="create_savepoint",
+        )
+
+
+def _named(url: str, database: str) -> str:
+    return make_url(url).set(database=database).render_as_string(hide_password=False)
+
+
+def _ensure_template(base: str) -> None:
+    with psycopg.connect(base, autocommit=True) as admin:
+        known = admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [TEMPLATE])
+        if known.fetchone() is None:
+            admin.execute(f"CREATE DATABASE {TEMPLATE}".encode())
+            migrate.upgrade(_named(base, TEMPLATE))
+
+
+def _clone(base: str, name: str) -> None:
+    with psycopg.connect(base, autocommit=True) as admin:
+        admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}".encode())
+
+
+def _empty(url: str) -> None:
+    with psycopg.connect(libpq_url(url), autocommit=True) as admin:
+        rows = admin.execute(
+            "SELECT tablename FROM pg_tables"
+            " WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
+        ).fetchall()
+        names = ", ".join(str(row[0]) for row in rows)
+        admin.execute(f"TRUNCATE {names} RESTART IDENTITY CASCADE".encode())
