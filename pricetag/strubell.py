@@ -55,7 +55,7 @@ class StrubellRow(Emissions):
     run_id: str
     model: str
     status: str
-    hardware: str
+    hardware: str | None
     power_w: dict[str, Any]
     hours: dict[str, Any]
     pue: dict[str, Any]

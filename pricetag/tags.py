@@ -57,15 +57,18 @@ def status(tag: Tag) -> str:
     return str(attempts[-1].get("status") or "unknown") if attempts else "unknown"
 
 
-def hardware_text(tag: Tag) -> str:
-    """The accelerators of a run (``8x NVIDIA H100``), or its processor where it had none."""
+def hardware_text(tag: Tag) -> str | None:
+    """The accelerators of a run (``8x NVIDIA H100``), or its processor where it had none.
+
+    None where no device is known at all.
+    """
     hardware = tag.get("hardware")
     devices = listed(hardware, "devices") if isinstance(hardware, Mapping) else []
     for kinds in (("gpu",), ("cpu", "host")):
         named = [device for device in devices if device.get("kind") in kinds]
         if named:
             return ", ".join(_counted(device) for device in named)
-    return f"n/a ({MISSING})"
+    return None
 
 
 def _counted(device: Mapping[str, Any]) -> str:

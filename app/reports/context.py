@@ -100,7 +100,7 @@ def _model_card(
     zones = {
         str(zone) for tag in tags if (zone := (factor(tag, "carbon_intensity") or {}).get("zone"))
     }
-    hardware = dict.fromkeys(map(hardware_text, tags))
+    hardware = dict.fromkeys(name for tag in tags if (name := hardware_text(tag)))
     return {
         "emissions_g": co2e["value"] * G_PER_KG if known else None,
         "reason": co2e["reason"],

@@ -205,7 +205,7 @@ def _piece(table: Table, rows: list[Row], *, continued: bool) -> str:
     return "\n".join(
         [
             r"\begin{center}",
-            rf"\textbf{{{escape(caption)}}}\par\smallskip",
+            rf"\textbf{{{escape(caption)}}}\par\nopagebreak\smallskip",
             r"\footnotesize",
             rf"\begin{{tabular}}{{{_widths(table['columns'])}}}",
             r"\toprule",

@@ -36,7 +36,7 @@ def section(tags: Sequence[Tag], sums: Totals, profile: Profile) -> Section:
 
 
 def _measured(tags: Sequence[Tag]) -> list[str]:
-    hardware = list(dict.fromkeys(map(hardware_text, tags)))
+    hardware = dict.fromkeys(name for tag in tags if (name := hardware_text(tag)))
     on = f"All work ran on {'; '.join(hardware)}. " if hardware else ""
     ways = dict.fromkeys(
         (str(c.get("kind")), str(c.get("method")))
@@ -110,5 +110,13 @@ def _trust(tags: Sequence[Tag]) -> list[str]:
     ]
     if differences:
         ends = dict.fromkeys(f"{d:+.0%}" for d in (min(differences), max(differences)))
-        sentences.append(f"CodeCarbon, run beside it, differs by {' to '.join(ends)} in IT energy.")
+        sentences.append(
+            f"A second meter ({_tools(tags)}) differs by {' to '.join(ends)} in IT energy."
+        )
     return sentences
+
+
+def _tools(tags: Sequence[Tag]) -> str:
+    opinions = [opinion for tag in tags if (opinion := tag.get("second_opinion"))]
+    names = (f"{o.get('tool')} {o.get('version') or ''}".strip() for o in opinions)
+    return ", ".join(dict.fromkeys(names))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from app.reports.cells import Notes
 from app.reports.sections.bill import Totals
 from app.reports.shape import Section, column, row, table
+from pricetag.figures import not_available
 from pricetag.strubell import CITATION, Profile, StrubellRow, paper_factors
 
 _COLUMNS = [
@@ -27,7 +28,7 @@ def section(rows: Sequence[StrubellRow], sums: Totals, profile: Profile) -> Sect
     lines = [
         row(
             _model(item),
-            item["hardware"],
+            item["hardware"] or not_available(None),
             notes.figure(item["power_w"]),
             notes.figure(item["hours"]),
             notes.figure(item["facility_energy_kwh"]),

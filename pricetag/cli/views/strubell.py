@@ -59,7 +59,7 @@ def _cells(row: StrubellRow) -> list[str]:
     figures = (row[key] for key in ("power_w", "hours", "facility_energy_kwh"))
     return [
         name,
-        row["hardware"],
+        row["hardware"] or "n/a",
         *map(_bare, figures),
         _bare(row["co2e_lb"]),
         _bare(row["co2e_kg"]),
