@@ -102,7 +102,7 @@ def combine(
         return Interval(value * math.exp(-Z_95 * sigma), value * math.exp(Z_95 * sigma))
     if any(t.multiplicative for t in terms) or any(m.multiplicative for m in multipliers):
         return _by_monte_carlo(value, terms, multipliers, seed)
-    variance = _sum_variance(terms) / value**2 + sum(m.std_ratio**2 for m in multipliers)
+    variance = _relative_variance(terms, value) + sum(m.std_ratio**2 for m in multipliers)
     half = Z_95 * math.sqrt(variance)
     return Interval(max(value * (1 - half), 0.0), value * (1 + half))
 
@@ -117,13 +117,14 @@ def _only_factor(terms: Sequence[Term], multipliers: Sequence[Multiplier]) -> fl
     return log_sigma(errors.pop()[1])
 
 
-def _sum_variance(terms: Iterable[Term]) -> float:
+def _relative_variance(terms: Iterable[Term], total: float) -> float:
     common: dict[str, float] = {}
     own = 0.0
     for term in terms:
-        common[term.group] = common.get(term.group, 0.0) + term.value * term.common_std_ratio
-        own += (term.value * term.own_std_ratio) ** 2
-    return sum(std**2 for std in common.values()) + own
+        share = term.value / total
+        common[term.group] = common.get(term.group, 0.0) + share * term.common_std_ratio
+        own += (share * term.own_std_ratio) ** 2
+    return sum(std_ratio**2 for std_ratio in common.values()) + own
 
 
 def _by_monte_carlo(
@@ -133,7 +134,7 @@ def _by_monte_carlo(
     for (group, std_ratio, multiplicative), part in _parts(terms).items():
         factors = _factors(f"term:{group}", std_ratio, multiplicative, seed)
         totals = [total + part * factor for total, factor in zip(totals, factors, strict=True)]
-    own_std = math.sqrt(sum((term.value * term.own_std_ratio) ** 2 for term in terms))
+    own_std = math.hypot(*(term.value * term.own_std_ratio for term in terms))
     if own_std:
         normals = _normals(f"{seed}:own")
         totals = [total + own_std * z for total, z in zip(totals, normals, strict=True)]

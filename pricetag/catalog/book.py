@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeVar
 
 from pricetag.accounting.inputs import Factor
@@ -65,6 +66,7 @@ class Comparison:
     times: float
 
 
+@cache
 def grid_factors() -> tuple[GridFactor, ...]:
     """Carbon intensities of all zones."""
     return rows("grid.csv", GridFactor)
@@ -87,6 +89,7 @@ def grid_factor(zone: str) -> GridFactor:
     raise NotInCatalog("zone", zone, _near_zones(zone.strip()))
 
 
+@cache
 def pues() -> tuple[Pue, ...]:
     """Published power usage effectiveness figures."""
     return rows("pue.csv", Pue)
@@ -101,6 +104,7 @@ def pue(pue_id: str = DEFAULT_PUE) -> Pue:
     return _by_id("pue", pue_id, {row.id: row for row in pues()})
 
 
+@cache
 def accelerators() -> tuple[Accelerator, ...]:
     """Accelerators whose peak is known."""
     return rows("accelerators.csv", Accelerator)
@@ -119,6 +123,7 @@ def accelerator(name: str) -> Accelerator:
     raise NotInCatalog("accelerator", name, difflib.get_close_matches(name, known, cutoff=0.4))
 
 
+@cache
 def embodied_factors() -> tuple[Embodied, ...]:
     """Embodied emissions of hardware."""
     return rows("embodied.csv", Embodied)
@@ -133,6 +138,7 @@ def embodied(embodied_id: str) -> Embodied:
     return _by_id("embodied", embodied_id, {row.id: row for row in embodied_factors()})
 
 
+@cache
 def prices() -> tuple[Price, ...]:
     """Example prices of device-hours; a lab keeps its own."""
     return rows("prices.csv", Price)
@@ -156,6 +162,7 @@ def price_range(accelerator_name: str, *, prefix: str = "") -> tuple[Price, Pric
     return ordered[0], ordered[-1]
 
 
+@cache
 def equivalents() -> tuple[Equivalent, ...]:
     """Well-known emissions to compare with."""
     return rows("equivalents.csv", Equivalent)
@@ -167,6 +174,7 @@ def compare_emissions(co2e_kg: float) -> tuple[Comparison, ...]:
     return tuple(Comparison(row, pounds / row.co2e_lb) for row in equivalents())
 
 
+@cache
 def published() -> tuple[Published, ...]:
     """Published figures with what is needed to work them out again."""
     return rows("published.csv", Published)

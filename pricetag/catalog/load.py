@@ -7,7 +7,6 @@ import types
 import typing
 from collections.abc import Callable
 from dataclasses import fields
-from functools import lru_cache
 from importlib import resources
 from typing import Any, TypeVar
 
@@ -22,16 +21,11 @@ class CatalogError(ValueError):
 
 
 def rows(file_name: str, row_type: type[Row]) -> tuple[Row, ...]:
-    """All rows of a file of the catalog, read once.
+    """All rows of a data file of the catalog.
 
     Raises:
         CatalogError: If a column is missing or unknown, or a cell does not fit its type.
     """
-    return typing.cast("tuple[Row, ...]", _rows(file_name, row_type))
-
-
-@lru_cache
-def _rows(file_name: str, row_type: type[Cited]) -> tuple[Cited, ...]:
     text = resources.files("pricetag.catalog").joinpath("data", file_name).read_text("utf-8")
     return tuple(parse(text, row_type, file_name))
 

@@ -1,0 +1,141 @@
+"""The published rows come out of the estimate, each by its own arithmetic."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from pricetag.accounting.estimate import Estimate, InvalidFactor, estimate
+from pricetag.catalog import Published, published
+
+ROWS = published()
+IDS = [row.id for row in ROWS]
+
+
+def worked_out(row: Published) -> Estimate:
+    paid = row.price_devices is not None
+    low, high = (Decimal("0.43"), Decimal("1.46"))
+    if row.accelerator == "V100":
+        low, high = Decimal("0.74"), Decimal("2.48")
+    return estimate(
+        row.devices,
+        row.device_power_w,
+        row.hours,
+        row.pue,
+        row.g_per_kwh,
+        low if paid else None,
+        high if paid else None,
+        price_devices=row.price_devices,
+    )
+
+
+def test_the_rows_of_both_papers_are_there() -> None:
+    assert sum(row_id.startswith("strubell2019") for row_id in IDS) == 5
+    assert sum(row_id.startswith("patterson2021") for row_id in IDS) == 3
+
+
+@pytest.mark.parametrize("row", ROWS, ids=IDS)
+def test_published_energy_within_one_percent(row: Published) -> None:
+    assert worked_out(row).facility_energy_kwh == pytest.approx(row.facility_energy_kwh, rel=0.01)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=IDS)
+def test_published_emissions_within_two_percent(row: Published) -> None:
+    figures = worked_out(row)
+    assert row.co2e_kg is not None or row.co2e_lb is not None
+    if row.co2e_kg is not None:
+        assert figures.co2e_kg == pytest.approx(row.co2e_kg, rel=0.02)
+    if row.co2e_lb is not None:
+        assert figures.co2e_lb == pytest.approx(row.co2e_lb, rel=0.02)
+
+
+PRICED = [row for row in ROWS if row.cost_low is not None]
+
+
+@pytest.mark.parametrize("row", PRICED, ids=[row.id for row in PRICED])
+def test_published_costs_to_the_dollar(row: Published) -> None:
+    """All five of Strubell's rows reproduce, with P100 x 8, 3 and V100 x 64 device-hours."""
+    figures = worked_out(row)
+    assert figures.cost_low is not None
+    assert figures.cost_high is not None
+    assert round(figures.cost_low) == row.cost_low
+    assert round(figures.cost_high) == row.cost_high
+
+
+def test_bert_with_the_printed_hours_misses_its_printed_cost() -> None:
+    """79 h is printed; only 79.2 h gives the $3,751 that is printed beside it."""
+    printed = estimate(1, 12_041.51, 79, 1.58, 432.72712098, "0.74", "2.48", price_devices=64)
+    assert printed.cost_low == Decimal("3741.44")
+
+
+def test_the_strubell_row_by_hand() -> None:
+    figures = estimate(1, 1_415.78, 12, 1.58, 432.72712098, 0.43, 1.46, price_devices=8)
+    assert figures.it_energy_kwh == pytest.approx(16.98936)
+    assert figures.facility_energy_kwh == pytest.approx(26.8431888)
+    assert figures.co2e_lb == pytest.approx(0.954 * 26.8431888)
+    assert figures.co2e_kg == pytest.approx(0.954 * 0.45359237 * 26.8431888)
+    assert (figures.cost_low, figures.cost_high) == (Decimal("41.28"), Decimal("140.16"))
+    assert figures.currency == "USD"
+
+
+def test_devices_multiply_power_and_price() -> None:
+    figures = estimate(8, 300.0, 10, 1.0, 0.0, 2, currency="EUR")
+    assert figures.it_energy_kwh == pytest.approx(24.0)
+    assert figures.co2e_kg == 0.0
+    assert (figures.cost_low, figures.cost_high) == (Decimal(160), Decimal(160))
+    assert figures.currency == "EUR"
+
+
+def test_without_prices_the_cost_is_unknown() -> None:
+    figures = estimate(1, 300.0, 10, 1.1, 56.0)
+    assert (figures.cost_low, figures.cost_high, figures.currency) == (None, None, None)
+
+
+GOOD: dict[str, Any] = {
+    "devices": 8,
+    "device_power_w": 300.0,
+    "hours": 10.0,
+    "pue": 1.2,
+    "grid_g_per_kwh": 56.0,
+    "price_low_per_device_hour": 1.0,
+    "price_high_per_device_hour": 2.0,
+    "price_devices": 8,
+}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("devices", 0),
+        ("devices", -1),
+        ("devices", 1.5),
+        ("devices", True),
+        ("device_power_w", -1.0),
+        ("device_power_w", math.nan),
+        ("device_power_w", "300"),
+        ("hours", math.inf),
+        ("hours", -0.1),
+        ("pue", 0.99),
+        ("pue", math.nan),
+        ("grid_g_per_kwh", -1),
+        ("grid_g_per_kwh", math.inf),
+        ("price_low_per_device_hour", -1),
+        ("price_low_per_device_hour", 3.0),
+        ("price_low_per_device_hour", "cheap"),
+        ("price_high_per_device_hour", math.nan),
+        ("price_devices", 0),
+    ],
+)
+def test_an_impossible_figure_is_refused_by_name(field: str, value: object) -> None:
+    with pytest.raises(InvalidFactor) as refused:
+        estimate(**{**GOOD, field: value})
+    assert refused.value.field == field
+    assert refused.value.value is value
+    assert refused.value.what_would_do in str(refused.value)
+
+
+def test_the_same_figures_in_range_pass() -> None:
+    assert estimate(**GOOD).cost_high == Decimal(160)

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pricetag.accounting import expected_validation as ev
+from pricetag.accounting.checks import InvalidFactor
+
+SCORES = [0.81, 0.84, 0.79, 0.88, 0.84, 0.90, 0.70]
+
+
+@pytest.mark.parametrize("k", range(1, len(SCORES) + 1))
+def test_without_replacement_against_every_subset(k: int) -> None:
+    best = [max(subset) for subset in itertools.combinations(SCORES, k)]
+    found = ev.expected_best(SCORES, k)
+    assert found.expected == pytest.approx(statistics.fmean(best))
+    assert found.score_std == pytest.approx(statistics.pstdev(best), abs=1e-9)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 4])
+def test_with_replacement_against_every_draw(k: int) -> None:
+    best = [max(draw) for draw in itertools.product(SCORES, repeat=k)]
+    found = ev.expected_best(SCORES, k, with_replacement=True)
+    assert found.expected == pytest.approx(statistics.fmean(best))
+    assert found.score_std == pytest.approx(statistics.pstdev(best))
+
+
+@given(st.integers(1, 400), st.data())
+def test_the_weights_are_the_binomials_and_sum_to_one(n: int, data: st.DataObject) -> None:
+    k = data.draw(st.integers(1, n))
+    weights = ev.weights_without_replacement(n, k)
+    assert sum(weights) == pytest.approx(1.0)
+    i = data.draw(st.integers(k, n))
+    exact = math.comb(i - 1, k - 1) / math.comb(n, k)
+    assert weights[i - 1] == pytest.approx(exact, rel=1e-9)
+    assert sum(ev.weights_with_replacement(n, k)) == pytest.approx(1.0)
+
+
+def test_few_or_impossible_trials_are_refused() -> None:
+    with pytest.raises(InvalidFactor, match="5 or more"):
+        ev.expected_best([0.1, 0.2, 0.3, 0.4], 2)
+    with pytest.raises(InvalidFactor, match="at most the 7 trials"):
+        ev.expected_best(SCORES, 8)
+    with pytest.raises(InvalidFactor, match="k is 0"):
+        ev.expected_best(SCORES, 0)
+    with pytest.raises(InvalidFactor, match="scores"):
+        ev.expected_best([*SCORES, math.nan], 2)
+    assert ev.expected_best([-score for score in SCORES], 1).expected < 0
+
+
+def test_budgets_at_which_the_better_search_changes() -> None:
+    cheap = [ev.CurvePoint(1, 0.80), ev.CurvePoint(2, 0.82), ev.CurvePoint(3, 0.83)]
+    dear = [ev.CurvePoint(2, 0.80), ev.CurvePoint(4, 0.88)]
+    # At 2 the cheap one leads by 0.02, at 3 the dear one by 0.01: two thirds of the way.
+    assert ev.crossings(cheap, dear) == [pytest.approx(2 + 2 / 3)]
+    assert ev.crossings(cheap, cheap) == []
+
+
+def test_budget_curve() -> None:
+    curve = ev.budget_curve(SCORES, 2.5)
+    assert [point.budget for point in curve[:3]] == [2.5, 5.0, 7.5]
+    assert curve[0].expected == pytest.approx(statistics.fmean(SCORES))
+    assert curve[-1].expected == max(SCORES)

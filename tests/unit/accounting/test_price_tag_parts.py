@@ -1,0 +1,153 @@
+"""FLOPs, money and the second opinion on a price tag."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pricetag.accounting.checks import InvalidFactor
+from pricetag.accounting.price_tag import (
+    AttemptInput,
+    Device,
+    Factor,
+    Factors,
+    FlopsCount,
+    SecondOpinion,
+    build_price_tag,
+)
+from pricetag.accounting.units import J_PER_KWH
+from tests.unit.accounting import builders as b
+
+TRAINED = FlopsCount(6e12, 3e12, None, "flop_counter")
+FORMULA = FlopsCount(1e12, 1e12, 2e12, "closed_form", ("aten::foo",))
+
+
+def tag_of(*attempts: AttemptInput, factors: Factors = b.FACTORS) -> dict[str, Any]:
+    return build_price_tag(b.inputs(*attempts, factors=factors)).as_dict()
+
+
+def test_flops_are_summed_over_stages_and_attempts() -> None:
+    stages = [
+        b.stage("0", 0, 50, (b.GPU,), flops=TRAINED),
+        b.stage("1", 50, 90, (b.GPU,), kind="measure", flops=FORMULA),
+    ]
+    tag = tag_of(
+        b.attempt(1, components=[b.GPU], stages=stages[:1], status="lost"),
+        b.attempt(2, components=[b.GPU], stages=stages),
+    )
+    flops = tag["flops"]
+    assert flops["dense"]["value"] == 13e12
+    assert flops["effective"]["value"] == 7e12
+    assert flops["low_bit"]["value"] == 2e12
+    assert flops["dense"]["source"] == "modelled"
+    assert flops["dense"]["reason"] == "not counted: aten::foo"
+    assert tag["stages"][0]["flops"]["dense"]["source"] == "counter"
+    assert tag["stages"][0]["flops"]["low_bit"]["value"] is None
+
+
+def test_a_parent_is_not_counted_beside_its_children() -> None:
+    own = [
+        b.stage("0", 0, 50, (b.GPU,), flops=TRAINED),
+        b.stage("0.0", 0, 20, (b.GPU,), parent="0", flops=replace(TRAINED, dense=2e12)),
+    ]
+    assert tag_of(b.attempt(stages=own))["flops"]["dense"]["value"] == 6e12
+    from_children = [replace(own[0], flops=None), own[1]]
+    tag = tag_of(b.attempt(stages=from_children))
+    assert tag["flops"]["dense"]["value"] == 2e12
+    assert tag["stages"][0]["flops"]["dense"]["value"] == 2e12
+
+
+def test_uncounted_stages_are_named() -> None:
+    stages = [
+        b.stage("0", 0, 50, (b.GPU,), kind="command"),
+        b.stage("1", 50, 60, (b.GPU,), status="reused"),
+    ]
+    flops = tag_of(b.attempt(components=[b.GPU], stages=stages))["flops"]["dense"]
+    assert flops["value"] is None
+    assert flops["reason"] == "not counted: stage 0 (command)"
+
+
+def price(value: float) -> Factor:
+    return Factor(value, "USD/device-hour", 0.0, "assumed", "price book")
+
+
+PRICED = Factors(
+    b.PUE,
+    b.GRID,
+    price(0.5),
+    price(2.0),
+    Factor(0.25, "USD/kWh", 0.0, "estimated", "contract"),
+    "USD",
+)
+
+
+def test_cloud_cost_is_a_range_over_all_device_hours() -> None:
+    two = replace(b.attempt(2, 3_600.0), devices=(Device("NVIDIA A100"),) * 2)
+    one = b.attempt(1, 1_800.0, status="lost")  # its one metered GPU stands for the device
+    cost = tag_of(one, two, factors=PRICED)["cost"]
+    assert cost["currency"] == cost["cloud"]["unit"] == "USD"
+    assert (cost["cloud"]["low"], cost["cloud"]["high"]) == (1.25, 5.0)
+    assert cost["cloud"]["value"] == 3.125
+    assert cost["cloud"]["source"] == "assumed"
+
+
+def test_electricity_is_facility_energy_at_the_tariff() -> None:
+    tag = tag_of(b.attempt(1, 3_600.0, components=[b.GPU]), factors=PRICED)
+    electricity = tag["cost"]["electricity"]
+    assert electricity["value"] == pytest.approx(0.3 * 1.5 * 0.25)
+    assert electricity["low"] == pytest.approx(tag["facility_energy_kwh"]["low"] * 0.25)
+    assert electricity["source"] == "assumed"
+
+
+def test_unknown_costs_have_their_reason() -> None:
+    cost = tag_of(b.attempt())["cost"]
+    assert cost["currency"] is None
+    assert "no price" in cost["cloud"]["reason"]
+    assert "no electricity tariff" in cost["electricity"]["reason"]
+    on_cpu = tag_of(b.attempt(components=[b.CPU]), factors=PRICED)["cost"]["cloud"]
+    assert "no accelerator" in on_cpu["reason"]
+
+
+def test_a_price_without_a_currency_is_refused() -> None:
+    with pytest.raises(InvalidFactor, match="currency"):
+        tag_of(b.attempt(), factors=replace(PRICED, currency=None))
+
+
+def test_prices_the_wrong_way_round_are_refused() -> None:
+    wrong = replace(PRICED, cloud_price_low=price(3.0))
+    with pytest.raises(InvalidFactor, match="price_low"):
+        tag_of(b.attempt(), factors=wrong)
+
+
+def test_the_second_opinion_is_compared_part_by_part() -> None:
+    ours_kwh = 380 * 100 / J_PER_KWH
+    opinion = SecondOpinion(
+        "codecarbon", "3.3.2", 60 * 100 / J_PER_KWH, None, 40 * 100 / J_PER_KWH, 1.1 * ours_kwh
+    )
+    told = replace(b.attempt(1), second_opinion=opinion)
+    silent = b.attempt(2)
+    found = tag_of(told, silent)["second_opinion"]
+    assert found["tool"] == "codecarbon"
+    assert found["attempts"] == [1]
+    assert found["total"]["ours_kwh"]["value"] == pytest.approx(ours_kwh)
+    assert found["total"]["difference_ratio"]["value"] == pytest.approx(0.1)
+    parts = {part["kind"]: part for part in found["components"]}
+    assert parts["cpu"]["difference_ratio"]["value"] == pytest.approx(0.0, abs=1e-12)
+    assert parts["ram"]["difference_ratio"]["value"] == pytest.approx(1.0)
+    assert parts["gpu"]["theirs_kwh"]["value"] is None
+    assert parts["gpu"]["difference_ratio"]["value"] is None
+
+
+def test_a_second_opinion_that_failed_tells_why() -> None:
+    opinion = SecondOpinion("codecarbon", "3.3.2", None, None, None, None, "it could not start")
+    found = tag_of(replace(b.attempt(1), second_opinion=opinion))["second_opinion"]
+    assert found["attempts"] == []
+    assert found["total"]["theirs_kwh"]["reason"] == "it could not start"
+    assert found["total"]["difference_ratio"]["reason"] == "it could not start"
+    assert found["reason"] == "it could not start"
+
+
+def test_no_second_opinion_is_null() -> None:
+    assert tag_of(b.attempt())["second_opinion"] is None
