@@ -33,6 +33,7 @@ MAX_BACKOFF_S = 60.0
 MIG = "mig"
 NO_COUNTER = "no_counter"
 NO_POWER = "no_power"
+REOPENED = "reopened"
 
 
 class _Gpu:
@@ -44,6 +45,7 @@ class _Gpu:
         self.is_mig = uuid.startswith(MIG_PREFIX)
         self.handle: Any = None
         self.state: str | None = None  # a flag for as long as it lasts
+        self.is_state_told = False
         self.retry_at_s = 0.0
         self.backoff_s = FIRST_BACKOFF_S
         self.has_counter = True
@@ -84,6 +86,7 @@ class _Gpu:
         flags, self.flags = self.flags, set()
         if self.state is not None:
             flags.add(self.state)
+            self.is_state_told = True
         elif not self.is_mig:
             if not self.has_counter:
                 flags.add(NO_COUNTER)
@@ -211,10 +214,12 @@ class NvmlSource:
             # Only a fresh initialisation sees a device that was reset; healthy neighbours would
             # lose their handles to it, so it waits until there are none.
             self.close()
-        was = gpu.state
+        was, is_told = gpu.state, gpu.is_state_told
         if not self._open(gpu, now_s):
             return False
-        gpu.flags.add(was or LOST)
+        gpu.flags.add(REOPENED)
+        if was is not None and not is_told:
+            gpu.flags.add(was)
         logger.info("%s is back", gpu.uuid)
         return True
 
@@ -239,6 +244,7 @@ class NvmlSource:
             gpu.flags.add(f"nvml_error_{code}")
 
     def _put_off(self, gpu: _Gpu, state: str, now_s: float) -> None:
+        gpu.is_state_told = gpu.is_state_told and gpu.state == state
         gpu.handle, gpu.power_w, gpu.state = None, None, state
         gpu.retry_at_s = now_s + gpu.backoff_s
         gpu.backoff_s = min(2.0 * gpu.backoff_s, MAX_BACKOFF_S)

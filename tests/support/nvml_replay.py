@@ -46,10 +46,9 @@ class NvmlReplay:
     def __getattr__(self, name: str) -> Callable[..., int]:
         if not name.startswith("nvml"):
             raise AttributeError(name)
-        try:
-            answer = type(self).__dict__[f"_{name}"]
-        except KeyError as error:
-            raise AttributeError(name) from error
+        answer = getattr(type(self), f"_{name}", None)
+        if answer is None:
+            raise AttributeError(name)
 
         def function(*arguments: Any) -> Any:  # a plain function, since pynvml sets its restype
             self.calls[name] = self.calls.get(name, 0) + 1

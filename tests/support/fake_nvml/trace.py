@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 NVML_SUCCESS = 0
 NVML_ERROR_UNINITIALIZED = 1
@@ -52,9 +53,9 @@ class FakeDevice:
     def energy_j(self, start_s: float, end_s: float) -> float:
         """Exact integral of the power, whatever the counter says."""
         total_j = 0.0
-        edges = [0.0, *(start for start, _ in self.power), math.inf]
+        edges_s = [0.0, *(start for start, _ in self.power), math.inf]
         watts = [self.base_w, *(watt for _, watt in self.power)]
-        for low_s, high_s, power_w in zip(edges, edges[1:], watts, strict=True):
+        for (low_s, high_s), power_w in zip(pairwise(edges_s), watts, strict=True):
             total_j += power_w * max(0.0, min(end_s, high_s) - max(start_s, low_s))
         return total_j
 

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import pytest
+
+from pricetag.metering import codecarbon_parts
+from pricetag.metering.codecarbon_parts import CpuModel
+from pricetag.metering.host_model import (
+    ConstantModel,
+    HostModelSource,
+    PowerModel,
+    cpu_component,
+    host_model,
+)
+from pricetag.metering.source import Component, Reading
+
+CPU = cpu_component(CpuModel("Test CPU", 100.0, True))
+
+
+class Load:
+    """A CPU whose power is told by the test."""
+
+    def __init__(self, power_w: float | None) -> None:
+        self.next_w = power_w
+        self.restarts = 0
+
+    def power_w(self) -> float | None:
+        return self.next_w
+
+    def restart(self) -> None:
+        self.restarts += 1
+
+
+def source(model: PowerModel | None, component: Component = CPU) -> HostModelSource:
+    made = HostModelSource(lambda: [(component, model)])
+    made.components()
+    return made
+
+
+def read(source: HostModelSource, now_s: float) -> Reading:
+    (reading,) = source.read(now_s)
+    return reading
+
+
+def test_each_interval_is_booked_at_its_own_power() -> None:
+    load = Load(10.0)
+    cpu = source(load)
+    assert read(cpu, 0.0) == Reading(
+        component="cpu", counter_j=None, integrated_j=0.0, power_w=None, flags=[]
+    )
+    assert read(cpu, 1.0)["integrated_j"] == pytest.approx(10.0)
+    load.next_w = 90.0
+    third = read(cpu, 3.0)
+    assert third["integrated_j"] == pytest.approx(10.0 + 180.0)
+    assert third["power_w"] == 90.0
+
+
+def test_an_interval_too_short_for_the_kernel_s_ticks_takes_the_power_before() -> None:
+    load = Load(40.0)
+    cpu = source(load)
+    read(cpu, 0.0)
+    read(cpu, 1.0)
+    load.next_w, restarts = 0.0, load.restarts
+    assert read(cpu, 1.1)["integrated_j"] == pytest.approx(44.0)
+    assert load.restarts == restarts + 1
+
+
+def test_a_job_shorter_than_that_is_still_booked() -> None:
+    cpu = source(Load(40.0))
+    read(cpu, 0.0)
+    assert read(cpu, 0.1)["integrated_j"] == pytest.approx(4.0)
+
+
+def test_no_tick_in_a_moment_is_no_failure() -> None:
+    load = Load(None)
+    cpu = source(load)
+    read(cpu, 0.0)
+    assert read(cpu, 0.01)["integrated_j"] is None
+    load.next_w = 10.0
+    assert read(cpu, 1.0)["integrated_j"] == pytest.approx(10.0)
+
+
+def test_a_machine_that_counts_no_cpu_time_is_unknown_and_not_idle() -> None:
+    load = Load(None)
+    cpu = source(load)
+    read(cpu, 0.0)
+    assert read(cpu, 1.0)["flags"] == ["unavailable"]
+    load.next_w = 10.0
+    assert read(cpu, 2.0)["integrated_j"] is None
+
+
+def test_a_component_without_a_model_is_null() -> None:
+    assert read(source(None), 1.0)["flags"] == ["unavailable"]
+
+
+def test_memory_is_constant() -> None:
+    ram = source(ConstantModel(20.0))
+    read(ram, 0.0)
+    assert read(ram, 30.0)["integrated_j"] == pytest.approx(600.0)
+
+
+def test_the_cpu_says_how_well_it_is_known() -> None:
+    unknown = cpu_component(CpuModel("Odd CPU", 8.0, False))
+    assert (CPU.gain_std_ratio, CPU.power_limit_w, CPU.method) == (0.45, 100.0, "modelled")
+    assert "4 W a thread" in (unknown.notes or "")
+    assert "table" in (CPU.notes or "")
+
+
+def test_without_codecarbon_the_host_is_null_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codecarbon_parts, "is_installed", lambda: False)
+    missing = host_model(cpu=True, ram=True)
+    assert [component.id for component in missing.components()] == ["cpu", "ram"]
+    assert all("not installed" in (component.notes or "") for component in missing.components())
+    assert all(reading["flags"] == ["unavailable"] for reading in missing.read(1.0))
+    assert missing.sample(1.0) == (None, None)

@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+import threading
+import uuid
+from pathlib import Path
+
+import pytest
+
+from pricetag.metering.journal import (
+    Journal,
+    JournalError,
+    JournalFullError,
+    JournalLockedError,
+    find_orphans,
+    purge_shipped,
+)
+
+ATTEMPT = uuid.UUID("12345678-1234-5678-1234-567812345678")
+
+
+def test_records_are_numbered_and_read_back(tmp_path: Path) -> None:
+    journal = Journal.create(tmp_path / "journal", ATTEMPT)
+    assert journal.path == tmp_path / "journal" / f"{ATTEMPT}.jsonl"
+    assert journal.append({"type": "start", "t_s": 0.0, "at": "2030-01-01T00:00:00+00:00"}) == 0
+    assert journal.append({"type": "log", "text": "naïve\nline\u2028"}) == 1
+    first, second = journal.read_from(0, 10)
+    assert first == {"seq": 0, "type": "start", "t_s": 0.0, "at": "2030-01-01T00:00:00+00:00"}
+    assert second["text"] == "naïve\nline\u2028"
+    assert second["at"].endswith("+00:00")
+    journal.close()
+
+
+@pytest.mark.parametrize(("seq", "limit"), [(0, 1), (3, 5), (255, 2), (256, 300), (990, 100)])
+def test_any_stretch_can_be_read(tmp_path: Path, seq: int, limit: int) -> None:
+    journal = Journal.create(tmp_path, ATTEMPT)
+    for number in range(1000):
+        journal.append({"type": "log", "text": "x" * (number % 7)})
+    got = [record["seq"] for record in journal.read_from(seq, limit)]
+    assert got == list(range(seq, min(seq + limit, 1000)))
+    assert journal.read_from(1000, 5) == []
+    journal.close()
+
+
+def test_a_record_is_with_the_system_when_append_returns(tmp_path: Path) -> None:
+    journal = Journal.create(tmp_path, ATTEMPT)
+    journal.append({"type": "log", "text": "here"})
+    assert json.loads(journal.path.read_text())["text"] == "here"
+    journal.close()
+
+
+def test_many_threads_write_whole_lines_in_order(tmp_path: Path) -> None:
+    journal = Journal.create(tmp_path, ATTEMPT)
+
+    def write(name: int) -> None:
+        for _ in range(100):
+            journal.append({"type": "log", "by": name})
+
+    threads = [threading.Thread(target=write, args=(name,)) for name in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    records = journal.read_from(0, 1000)
+    assert [record["seq"] for record in records] == list(range(800))
+    assert sorted({record["by"] for record in records}) == list(range(8))
+    journal.close()
+
+
+@pytest.mark.parametrize(
+    "record", [{"seq": 3, "type": "log"}, {"type": "metric", "value": float("nan")}]
+)
+def test_records_that_no_reader_could_take_are_refused(
+    tmp_path: Path, record: dict[str, object]
+) -> None:
+    journal = Journal.create(tmp_path, ATTEMPT)
+    with pytest.raises(ValueError, match=r"numbers its records|not JSON compliant"):
+        journal.append(record)
+    assert journal.append({"type": "log"}) == 0
+    journal.close()
+
+
+def test_an_attempt_has_one_journal(tmp_path: Path) -> None:
+    journal = Journal.create(tmp_path, ATTEMPT)
+    with pytest.raises(JournalError, match="has a journal already"):
+        Journal.create(tmp_path, ATTEMPT)
+    with pytest.raises(JournalLockedError):
+        Journal.open_existing(journal.path)
+    journal.close()
+    again = Journal.open_existing(journal.path)
+    assert again.next_seq == 0
+    again.close()
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        b'{"seq":2,"type":"lo',
+        b'{"seq":2,"type":"log"}',
+        b"\x00\x00\x00\x00\x00\n",
+        b'{"seq":7,"type":"log"}\n',
+        b'["seq",2]\n{"seq":3}\n',
+    ],
+)
+def test_what_a_crash_tore_is_set_aside_and_told(tmp_path: Path, tail: bytes) -> None:
+    journal = Journal.create(tmp_path, ATTEMPT)
+    journal.append({"type": "start"})
+    journal.append({"type": "log"})
+    journal.close()
+    with journal.path.open("ab") as file:
+        file.write(tail)
+    again = Journal.open_existing(journal.path)
+    assert again.dropped_bytes == len(tail)
+    assert again.append({"type": "end"}) == 2
+    assert [record["type"] for record in again.read_from(0, 9)] == ["start", "log", "end"]
+    assert (tmp_path / f"{ATTEMPT}.jsonl.torn").read_bytes() == tail
+    again.close()
+    whole = Journal.open_existing(journal.path)
+    assert whole.dropped_bytes == 0
+    whole.close()
+
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from pricetag.metering.journal import Journal
+journal = Journal.create(Path(sys.argv[1]), sys.argv[2])
+for number in range(20):
+    journal.append({"type": "log", "number": number})
+print("written", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_killed_writer_leaves_an_orphan_with_all_it_wrote(tmp_path: Path) -> None:
+    mine = Journal.create(tmp_path, "mine")
+    command = [sys.executable, "-c", WRITER, str(tmp_path), str(ATTEMPT)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"written\n"
+        assert find_orphans(tmp_path) == []
+        writer.kill()
+    assert find_orphans(tmp_path) == [tmp_path / f"{ATTEMPT}.jsonl"]
+    orphan = Journal.open_existing(find_orphans(tmp_path)[0])
+    assert orphan.attempt_id == str(ATTEMPT)
+    assert [record["number"] for record in orphan.read_from(0, 99)] == list(range(20))
+    assert find_orphans(tmp_path) == []
+    orphan.mark_shipped()
+    mine.close()
+    assert find_orphans(tmp_path) == [mine.path]
+
+
+def test_a_shipped_journal_is_kept_until_it_is_purged(tmp_path: Path) -> None:
+    journal = Journal.create(tmp_path, ATTEMPT)
+    journal.append({"type": "end"})
+    journal.mark_shipped()
+    shipped = tmp_path / f"{ATTEMPT}.jsonl.shipped"
+    assert shipped.exists()
+    assert find_orphans(tmp_path) == []
+    with pytest.raises(JournalError, match="is closed"):
+        journal.append({"type": "log"})
+    assert purge_shipped(tmp_path, older_than_s=3600.0) == 0
+    os.utime(shipped, (0, 0))
+    assert purge_shipped(tmp_path, older_than_s=3600.0) == 1
+    assert not shipped.exists()
+
+
+def test_a_journal_that_somebody_else_shipped_is_gone(tmp_path: Path) -> None:
+    Journal.create(tmp_path, ATTEMPT).mark_shipped()
+    with pytest.raises(FileNotFoundError):
+        Journal.open_existing(tmp_path / f"{ATTEMPT}.jsonl")
+
+
+def test_no_folder_holds_no_orphans(tmp_path: Path) -> None:
+    assert find_orphans(tmp_path / "nowhere") == []
+    assert purge_shipped(tmp_path / "nowhere", older_than_s=0.0) == 0
+
+
+def test_a_full_disk_is_told_and_tears_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal.create(tmp_path, ATTEMPT)
+    journal.append({"type": "start"})
+    write = os.write
+    room = [10]
+
+    def fill(descriptor: int, data: bytes) -> int:
+        if not room[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written = write(descriptor, data[: room[0]])
+        room[0] -= written
+        return written
+
+    monkeypatch.setattr(os, "write", fill)
+    with pytest.raises(JournalFullError, match="no room on the disk"):
+        journal.append({"type": "log", "text": "too long"})
+    monkeypatch.setattr(os, "write", write)
+    assert journal.append({"type": "end"}) == 1
+    assert [record["type"] for record in journal.read_from(0, 9)] == ["start", "end"]
+    journal.close()
+
+
+def test_the_disk_is_asked_at_most_once_a_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = [100.0]
+    synced: list[int] = []
+    monkeypatch.setattr("pricetag.metering.journal.time.monotonic", lambda: now_s[0])
+    monkeypatch.setattr("pricetag.metering.journal.os.fdatasync", synced.append)
+    journal = Journal.create(tmp_path, ATTEMPT)
+    for _ in range(25):
+        journal.append({"type": "log"})
+        now_s[0] += 0.1
+    assert len(synced) == 2
+    journal.sync()
+    journal.sync()
+    assert len(synced) == 3
+    journal.close()
+
+
+@pytest.mark.parametrize(("seq", "limit"), [(-1, 5), (0, 0)])
+def test_senseless_stretches_are_refused(tmp_path: Path, seq: int, limit: int) -> None:
+    journal = Journal.create(tmp_path, ATTEMPT)
+    with pytest.raises(ValueError, match="must be 0 or more"):
+        journal.read_from(seq, limit)
+    journal.close()

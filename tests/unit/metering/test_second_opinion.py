@@ -1,0 +1,117 @@
+"""How a second opinion behaves, with a tracker that does what the test says."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+
+import pytest
+
+from pricetag.metering import codecarbon_parts
+from pricetag.metering.second_opinion import Figures, SecondOpinion
+from tests.support.fake_nvml import FakeDevice, FakeTrace, gpu_uuid
+from tests.support.nvml_replay import NvmlReplay, replayed
+
+FIGURES = Figures(
+    duration_s=3.0, cpu_kwh=0.1, gpu_kwh=0.2, ram_kwh=0.3, energy_kwh=0.6, reason=None
+)
+
+
+class Tracker:
+    def __init__(self, indices: Sequence[int] = ()) -> None:
+        self.indices = list(indices)
+        self.started = threading.Event()
+        self.error: Exception | None = None
+        self.delay_s = 0.0
+
+    def start(self) -> None:
+        self.started.set()
+        if self.error is not None:
+            raise self.error
+
+    def stop(self) -> Figures:
+        time.sleep(self.delay_s)
+        return FIGURES
+
+
+def test_its_record_has_the_journal_s_fields() -> None:
+    tracker = Tracker()
+    opinion = SecondOpinion(make_tracker=lambda indices: tracker)
+    opinion.start()
+    assert tracker.started.wait(5.0)
+    assert opinion.stop() == {
+        "tool": "codecarbon",
+        "version": "3.3.2",
+        "duration_s": 3.0,
+        "cpu_kwh": 0.1,
+        "gpu_kwh": 0.2,
+        "ram_kwh": 0.3,
+        "energy_kwh": 0.6,
+        "reason": None,
+    }
+
+
+def test_a_failure_is_null_with_its_reason() -> None:
+    tracker = Tracker()
+    tracker.error = KeyError("no such country")
+    opinion = SecondOpinion(make_tracker=lambda indices: tracker)
+    opinion.start()
+    record = opinion.stop()
+    figures = ("duration_s", "cpu_kwh", "gpu_kwh", "ram_kwh", "energy_kwh")
+    assert [record[name] for name in figures] == [None] * 5
+    assert record["reason"] == "CodeCarbon failed: KeyError: 'no such country'"
+
+
+def test_a_tracker_that_hangs_delays_nothing() -> None:
+    tracker = Tracker()
+    tracker.delay_s = 3.0
+    opinion = SecondOpinion(make_tracker=lambda indices: tracker)
+    opinion.start()
+    assert tracker.started.wait(5.0)
+    began_s = time.monotonic()
+    record = opinion.stop(timeout_s=0.1)
+    assert time.monotonic() - began_s < 1.0
+    assert record["energy_kwh"] is None
+    assert record["reason"] == "CodeCarbon did not answer within 0.1 s"
+
+
+def test_one_that_was_never_started_says_so() -> None:
+    assert SecondOpinion().stop()["reason"] == "it was not started"
+
+
+def test_it_starts_once() -> None:
+    opinion = SecondOpinion(make_tracker=Tracker)
+    opinion.start()
+    with pytest.raises(RuntimeError, match="once"):
+        opinion.start()
+    opinion.stop()
+
+
+def test_without_codecarbon_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codecarbon_parts, "is_installed", lambda: False)
+    opinion = SecondOpinion()
+    opinion.start()
+    record = opinion.stop()
+    assert (record["version"], record["reason"]) == (None, "CodeCarbon is not installed")
+
+
+def test_devices_are_given_as_nvml_indices() -> None:
+    trace = FakeTrace([FakeDevice(gpu_uuid(number)) for number in (1, 2, 3)], epoch_s=0.0)
+    made: list[Tracker] = []
+
+    def make(indices: Sequence[int]) -> Tracker:
+        made.append(Tracker(indices))
+        return made[-1]
+
+    with replayed(NvmlReplay(trace, lambda: 0.0)):
+        opinion = SecondOpinion([gpu_uuid(3), gpu_uuid(1)], make_tracker=make)
+        opinion.start()
+        assert opinion.stop()["reason"] is None
+        unknown = SecondOpinion([gpu_uuid(9)], make_tracker=make)
+        unknown.start()
+        assert f"NVML does not know {gpu_uuid(9)}" in unknown.stop()["reason"]
+        sliced = SecondOpinion(["MIG-1"], make_tracker=make)
+        sliced.start()
+        assert "MIG" in sliced.stop()["reason"]
+    assert [tracker.indices for tracker in made] == [[2, 0]]
