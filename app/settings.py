@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import AliasChoices, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -16,6 +16,8 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+
+from pricetag.catalog import grid_factor
 
 POSTGRES_SCHEMES = ("postgresql://", "postgres://", "postgresql+psycopg://")
 
@@ -69,12 +71,7 @@ class Settings(BaseSettings):
     grid_g_per_kwh: Annotated[float, Field(ge=0.0, le=5000.0)] | None = None
     grid_year: Annotated[int, Field(ge=1990, le=2100)] | None = None
     grid_source: str | None = None
-    electricity_per_kwh: Annotated[Decimal, Field(ge=0)] | None = Field(
-        default=None,
-        validation_alias=AliasChoices(
-            "PRICETAG_ELECTRICITY_PER_KWH", "PRICETAG_TARIFF", "electricity_per_kwh", "tariff"
-        ),
-    )
+    electricity_per_kwh: Annotated[Decimal, Field(ge=0)] | None = None  # in currency
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "USD"
 
     client: dict[str, Any] = {}
@@ -85,6 +82,11 @@ class Settings(BaseSettings):
         if value is not None and not value.startswith(POSTGRES_SCHEMES):
             raise ValueError("must be a postgresql:// URL")
         return value
+
+    @field_validator("grid_zone")
+    @classmethod
+    def _zone_in_catalog(cls, value: str | None) -> str | None:
+        return None if value is None else grid_factor(value).zone
 
     @field_validator("data_roots", mode="before")
     @classmethod

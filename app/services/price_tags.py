@@ -85,7 +85,9 @@ async def issue(session: Session, run_id: UUID, *, settings: Settings | None = N
         name=run.name,
         version=version,
         attempts=attempts,
-        factors=factors.of_site(site, accelerators=_accelerators(attempts)),
+        factors=factors.of_site(
+            site, accelerators=_accelerators(attempts), used_in_year=run.created_at.year
+        ),
         accounting_version=ACCOUNTING_VERSION,
     )
     content = build_price_tag(inputs).as_dict()

@@ -30,7 +30,8 @@ async def energies(session: Session, attempt_id: Any) -> dict[tuple[str, str], f
 async def counts(session: Session) -> dict[str, int]:
     found = {}
     for table in TABLES:
-        found[table.__tablename__] = await session.scalar(select(func.count()).select_from(table))
+        count = await session.scalar(select(func.count()).select_from(table))
+        found[table.__tablename__] = count or 0
     return found
 
 

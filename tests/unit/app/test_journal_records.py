@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.services.journal_records import Log, Rejected, in_order, parse, storable
+
+LINE = {
+    "type": "log",
+    "t_s": 1.0,
+    "at": "2026-03-01T12:00:00+00:00",
+    "stream": "stdout",
+    "text": "hello",
+}
+
+
+def line(seq: int) -> dict[str, Any]:
+    return {"seq": seq, **LINE}
+
+
+def test_fields_that_are_new_to_us_are_no_fault() -> None:
+    found = parse({**line(3), "colour": "red"}, seq_if_missing=0)
+    assert isinstance(found, Log)
+    assert (found.seq, found.text) == (3, "hello")
+
+
+@pytest.mark.parametrize(
+    ("raw", "seq", "told"),
+    [
+        ("text", 7, "not an object"),
+        ({**LINE}, None, None),
+        ({**line(3), "text": None}, 3, "log: text"),
+        ({**line(3), "type": "joke"}, 3, "joke"),
+        ({**line(3), "type": None}, 3, "type"),
+        ({**line(3), "at": "2026-03-01T12:00:00"}, 3, "timezone"),
+        ({**line(3), "seq": -1}, None, None),
+        ({**line(3), "seq": True}, None, None),
+    ],
+)
+def test_parse(raw: object, seq: int | None, told: str | None) -> None:
+    found = parse(raw, seq_if_missing=7)
+    if told is None:
+        assert isinstance(found, Log)
+        assert found.seq == 7
+        return
+    assert isinstance(found, Rejected)
+    assert found.seq == seq
+    assert told in found.why
+
+
+def test_deep_nesting_is_refused() -> None:
+    card: dict[str, Any] = {}
+    for _ in range(100_000):
+        card = {"in": card}
+    found = parse({**line(1), "card": card}, seq_if_missing=0)
+    assert isinstance(found, Rejected)
+    assert "nested" in found.why
+    while card:  # taken apart by hand: freeing it is recursive as well
+        card = card["in"]
+
+
+def test_order_overlap_repeats_and_holes() -> None:
+    ordered, holes = in_order([line(5), line(3), line(4), line(5), line(8)], after_seq=3)
+    assert [record.seq for record in ordered] == [4, 5, 8]
+    assert [(hole.seq, hole.why) for hole in holes] == [(6, "records 6 to 7 never arrived")]
+
+
+def test_a_record_without_a_number_takes_the_place_it_stands_in() -> None:
+    ordered, holes = in_order([line(4), {**LINE}, line(6)], after_seq=3)
+    assert [record.seq for record in ordered] == [4, 5, 6]
+    assert holes == []
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(json_values)
+def test_storable_is_strict_json_without_nul_and_idempotent(value: Any) -> None:
+    stored = storable(value)
+    text = json.dumps(stored, allow_nan=False, ensure_ascii=False)
+    text.encode("utf-8")
+    assert "\\u0000" not in text
+    assert storable(stored) == stored
+
+
+@given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
+def test_text_that_can_be_stored_stays_as_it_is(text: str) -> None:
+    assert storable(text) == text

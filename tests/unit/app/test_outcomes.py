@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.services.outcomes import EXHAUSTED, AttemptEnd, outcome
+
+REASON = {"code": "worker-lost", "message": "the node burnt down"}
+
+
+def test_success_needs_no_reason() -> None:
+    decided = outcome("succeeded", None, number=1, max_attempts=3, cancel_requested=True)
+    assert (decided.status, decided.reason) == ("succeeded", None)
+
+
+@pytest.mark.parametrize("end", ["lost", "interrupted"])
+def test_what_was_done_from_outside_is_repeated(end: AttemptEnd) -> None:
+    decided = outcome(end, REASON, number=2, max_attempts=3, cancel_requested=False)
+    assert decided.status == "queued"
+    assert decided.reason == {
+        "code": f"attempt-{end}",
+        "message": f"attempt 2 of 3 was {end} (the node burnt down); it will be repeated",
+    }
+
+
+@pytest.mark.parametrize("end", ["lost", "interrupted"])
+def test_the_last_attempt_is_the_last(end: AttemptEnd) -> None:
+    decided = outcome(end, None, number=3, max_attempts=3, cancel_requested=False)
+    assert decided.status == "failed"
+    assert decided.reason is not None
+    assert decided.reason["code"] == EXHAUSTED
+
+
+def test_a_failure_keeps_its_reason_even_when_cancelled() -> None:
+    decided = outcome("failed", REASON, number=1, max_attempts=3, cancel_requested=True)
+    assert (decided.status, decided.reason) == ("failed", REASON)
+
+
+@given(
+    end=st.sampled_from(get_args(AttemptEnd)),
+    number=st.integers(1, 9),
+    max_attempts=st.integers(1, 9),
+    cancel=st.booleans(),
+)
+def test_invariants(end: AttemptEnd, number: int, max_attempts: int, cancel: bool) -> None:
+    decided = outcome(end, None, number=number, max_attempts=max_attempts, cancel_requested=cancel)
+    if decided.status == "queued":
+        assert number < max_attempts
+        assert not cancel
+        assert end in ("lost", "interrupted")
+    assert (decided.reason is None) == (decided.status == "succeeded")

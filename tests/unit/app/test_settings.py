@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from app.db import libpq_url, sqlalchemy_url
+from app.settings import Settings, get_settings
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PRICETAG_DATA_DIR")
+
+
+def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    settings = Settings()
+    assert settings.database_url is None
+    assert settings.data_dir == Path("/home/ada/.local/share/pricetag")
+    assert settings.artifacts_root == settings.data_dir / "artifacts"
+    assert (settings.lease_s, settings.pue, settings.grid_zone) == (900.0, None, None)
+
+
+def test_the_environment_wins_over_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pricetag.toml").write_text(
+        'pue = 1.2\nlease_s = 60.0\ndata_roots = ["data"]\nallow_commands_pools = ["lab"]\n'
+        '[client]\nurl = "http://x"\n'
+    )
+    monkeypatch.setenv("PRICETAG_PUE", "1.1")
+    monkeypatch.setenv("PRICETAG_ELECTRICITY_PER_KWH", "0.30")
+    settings = Settings()
+    assert (settings.pue, settings.lease_s) == (1.1, 60.0)
+    assert settings.data_roots == [tmp_path / "data"]
+    assert settings.allow_commands_pools == ["lab"]
+    assert settings.electricity_per_kwh == Decimal("0.30")
+
+
+def test_lists_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRICETAG_DATA_ROOTS", "/a:/b")
+    monkeypatch.setenv("PRICETAG_ALLOW_COMMANDS_POOLS", "lab, demo")
+    settings = Settings()
+    assert settings.data_roots == [Path("/a"), Path("/b")]
+    assert settings.allow_commands_pools == ["lab", "demo"]
+
+
+def test_a_file_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "other.toml").write_text("port = 9000\n")
+    monkeypatch.setenv("PRICETAG_CONFIG", str(tmp_path / "other.toml"))
+    assert get_settings().port == 9000
+    monkeypatch.setenv("PRICETAG_CONFIG", str(tmp_path / "missing.toml"))
+    with pytest.raises(ValueError, match=r"missing\.toml, which is not a file"):
+        Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("PUE", "0.9", "pue"),
+        ("PUE", "low", "pue"),
+        ("PORT", "70000", "port"),
+        ("LEASE_S", "0", "lease_s"),
+        ("LEASE_S", "5", "three times lease_renew_s"),
+        ("DATABASE_URL", "mysql://x", "must be a postgresql"),
+        ("CURRENCY", "euro", "currency"),
+        ("GRID_G_PER_KWH", "-1", "grid_g_per_kwh"),
+        ("GRID_YEAR", "2024", "set that too"),
+        ("ELECTRICITY_PER_KWH", "cheap", "electricity_per_kwh"),
+        ("GRID_ZONE", "Atlantis", "zone 'Atlantis' is not in the catalog"),
+    ],
+)
+def test_a_wrong_value_is_named(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
+) -> None:
+    monkeypatch.setenv(f"PRICETAG_{name}", value)
+    with pytest.raises(ValidationError, match=told):
+        Settings()
+
+
+def test_zone_and_figure_exclude_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRICETAG_GRID_ZONE", "DE")
+    monkeypatch.setenv("PRICETAG_GRID_G_PER_KWH", "380")
+    with pytest.raises(ValidationError, match="not both"):
+        Settings()
+
+
+def test_a_zone_is_known_by_either_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRICETAG_GRID_ZONE", "fr")
+    assert Settings().grid_zone == "FRA"
+
+
+def test_a_misspelt_key_of_the_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "pricetag.toml").write_text("peu = 1.2\n")
+    with pytest.raises(ValidationError, match="peu"):
+        Settings()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgres://u:p%40ss@h:5433/d?sslmode=require",
+        "postgresql://u:p%40ss@h:5433/d?sslmode=require",
+        "postgresql+psycopg://u:p%40ss@h:5433/d?sslmode=require",
+    ],
+)
+def test_every_spelling_of_a_url(url: str) -> None:
+    rest = "://u:p%40ss@h:5433/d?sslmode=require"
+    assert sqlalchemy_url(url) == f"postgresql+psycopg{rest}"
+    assert libpq_url(url) == f"postgresql{rest}"
