@@ -10,9 +10,7 @@ from pricetag.accounting.inputs import Factor, Factors
 from pricetag.accounting.quantity import Quantity
 from pricetag.accounting.tag import ComponentTag, EnergyTag
 from pricetag.accounting.units import G_PER_KG, kwh_to_joules
-
-FULL_COVERAGE_RATIO = 0.999
-"""Less of the run time metered than this is flagged."""
+from pricetag.accounting.window import FULL_COVERAGE_RATIO
 
 MOSTLY_MODELLED_RATIO = 0.5
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 
 class InvalidFactor(ValueError):  # noqa: N818 - it names what is invalid, and callers show it
@@ -22,20 +23,26 @@ class InvalidFactor(ValueError):  # noqa: N818 - it names what is invalid, and c
 
 
 def require_number(
-    field: str, value: object, *, at_least: float = 0.0, what: str | None = None
+    field: str,
+    value: object,
+    *,
+    at_least: float = 0.0,
+    at_most: float = math.inf,
+    what: str | None = None,
 ) -> float:
-    """The value as a float, if it is a finite number that is large enough.
+    """The value as a float, if it is a finite number that is large enough and not too large.
 
     Raises:
-        InvalidFactor: If it is not a number, not finite, or below ``at_least``.
+        InvalidFactor: If it is not a number, not finite, or out of its range.
     """
-    wanted = what or f"a finite number of at least {at_least:g}"
+    limit = "" if math.isinf(at_most) else f" and at most {at_most:g}"
+    wanted = what or f"a finite number of at least {at_least:g}{limit}"
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise InvalidFactor(field, value, wanted)
-    number = float(value)
-    if not math.isfinite(number) or number < at_least:
+    # An int may be too large to become a float at all; comparing it never fails.
+    if not -sys.float_info.max <= value <= sys.float_info.max or not at_least <= value <= at_most:
         raise InvalidFactor(field, value, wanted)
-    return number
+    return float(value)
 
 
 def require_positive(field: str, value: object) -> float:
@@ -50,14 +57,14 @@ def require_positive(field: str, value: object) -> float:
     return number
 
 
-def require_count(field: str, value: object, *, at_least: int = 1) -> int:
-    """The value, if it is a whole number that is large enough.
+def require_count(field: str, value: object, *, at_least: int = 1, at_most: int = 10**15) -> int:
+    """The value, if it is a whole number that is large enough and not too large.
 
     Raises:
         InvalidFactor: If it is not.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
-        raise InvalidFactor(field, value, f"a whole number of at least {at_least}")
+    if isinstance(value, bool) or not isinstance(value, int) or not at_least <= value <= at_most:
+        raise InvalidFactor(field, value, f"a whole number from {at_least} to {at_most:,}")
     return value
 
 
@@ -65,7 +72,7 @@ def require_pue(field: str, value: object) -> float:
     """The value as a float, if it can be a power usage effectiveness.
 
     Raises:
-        InvalidFactor: If it is not a finite number of at least 1.
+        InvalidFactor: If it is not a number from 1 to 1000.
     """
-    what = "the facility's energy divided by the IT energy, a finite number of at least 1"
-    return require_number(field, value, at_least=1.0, what=what)
+    what = "the facility's energy divided by the IT energy, a number from 1 to 1000"
+    return require_number(field, value, at_least=1.0, at_most=1_000.0, what=what)

@@ -23,13 +23,17 @@ class CostRange:
         return (self.low + self.high) / 2
 
 
+MOST = Decimal("1e18")
+"""More than this is a slip of the keyboard, in any currency or unit."""
+
+
 def amount(field: str, value: Number) -> Decimal:
     """A non-negative decimal of what was given, by its shortest notation.
 
     Raises:
-        InvalidFactor: If it is not a finite number or below 0.
+        InvalidFactor: If it is not a number from 0 to 10^18.
     """
-    wanted = "a finite amount of at least 0"
+    wanted = "an amount of at least 0 and at most 1e18"
     if isinstance(value, bool):
         raise InvalidFactor(field, value, wanted)
     try:
@@ -37,7 +41,7 @@ def amount(field: str, value: Number) -> Decimal:
         decimal = Decimal(str(value))
     except InvalidOperation:
         raise InvalidFactor(field, value, wanted) from None
-    if not decimal.is_finite() or decimal < 0:
+    if not decimal.is_finite() or not 0 <= decimal <= MOST:
         raise InvalidFactor(field, value, wanted)
     return decimal
 

@@ -25,7 +25,7 @@ from pricetag.accounting.booking import (
 )
 from pricetag.accounting.quantity import Source
 from pricetag.accounting.reading import Method, Reading
-from pricetag.accounting.window import WindowEnergy
+from pricetag.accounting.window import FULL_COVERAGE_RATIO, WindowEnergy
 
 __all__ = ["EnergyLedger", "Method", "Reading", "WindowEnergy", "window_energy"]
 
@@ -39,6 +39,7 @@ EDGE_TOLERANCE_S = 1e-3
 """A window's edge nearer than this to a reading counts as having been read."""
 
 MAX_GAP_S = 5.0
+"""Longest step between two readings over which power is taken to have been steady."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,7 @@ class EnergyLedger:
             flags.add("edge_interpolated")
         if self._diverges(start_s, end_s):
             flags.add("counter_integral_divergence")
-        if end_s - start_s - covered_s > EDGE_TOLERANCE_S:
+        if covered_s < FULL_COVERAGE_RATIO * (end_s - start_s) - EDGE_TOLERANCE_S:
             flags.add("partly_covered" if covered_s > 0 else "not_covered")
         return tuple(sorted(flags))
 

@@ -17,6 +17,12 @@ from pricetag.accounting.units import kg_to_lb, power_to_kwh
 
 __all__ = ["Estimate", "InvalidFactor", "estimate"]
 
+# Far beyond anything built, near enough that no product of them overflows.
+MOST_DEVICES = 10**9
+MOST_POWER_W = 1e12
+MOST_HOURS = 1e9
+MOST_G_PER_KWH = 1e6
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -74,14 +80,16 @@ def estimate(
     Source:
         Strubell et al. 2019, section 2: kWh = PUE · t · p / 1000.
     """
-    count = require_count("devices", devices)
-    power = require_number("device_power_w", device_power_w)
-    duration = require_number("hours", hours)
+    count = require_count("devices", devices, at_most=MOST_DEVICES)
+    power = require_number("device_power_w", device_power_w, at_most=MOST_POWER_W)
+    duration = require_number("hours", hours, at_most=MOST_HOURS)
     it_kwh = power_to_kwh(count * power, duration)
     facility_kwh = facility_energy_kwh(it_kwh, require_pue("pue", pue))
-    intensity = require_number("grid_g_per_kwh", grid_g_per_kwh)
+    intensity = require_number("grid_g_per_kwh", grid_g_per_kwh, at_most=MOST_G_PER_KWH)
     co2e_kg = operational_co2e_kg(facility_kwh, intensity)
-    paid = count if price_devices is None else require_count("price_devices", price_devices)
+    paid = count
+    if price_devices is not None:
+        paid = require_count("price_devices", price_devices, at_most=MOST_DEVICES)
     low, high = _cost(paid, duration, price_low_per_device_hour, price_high_per_device_hour)
     return Estimate(
         it_energy_kwh=it_kwh,

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from pricetag.accounting.quantity import Source
 
+FULL_COVERAGE_RATIO = 0.999
+"""Less of the time metered than this is flagged."""
+
 
 @dataclass(frozen=True, slots=True)
 class WindowEnergy:

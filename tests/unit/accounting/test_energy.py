@@ -198,6 +198,12 @@ def test_time_outside_the_readings_is_not_covered() -> None:
     assert before.reason == "no reading falls into the window"
 
 
+def test_a_blink_at_the_edges_is_not_worth_a_flag() -> None:
+    readings = trace(SECONDS, at_100_w, at_100_w)
+    assert settle(readings, 0, 10.009).flags == ()
+    assert settle(readings, 0, 10.02).flags == ("partly_covered",)
+
+
 @pytest.mark.parametrize("readings", [[], [Reading(3.0, 1.0, 1.0, None)]])
 def test_too_few_readings(readings: list[Reading]) -> None:
     window = settle(readings, 0, 10)

@@ -113,6 +113,13 @@ GOOD: dict[str, Any] = {
         ("devices", -1),
         ("devices", 1.5),
         ("devices", True),
+        ("devices", 10**400),
+        ("device_power_w", 1e308),
+        ("device_power_w", 10**400),
+        ("hours", 1e300),
+        ("pue", 1e4),
+        ("grid_g_per_kwh", 1e9),
+        ("price_high_per_device_hour", "1e999999"),
         ("device_power_w", -1.0),
         ("device_power_w", math.nan),
         ("device_power_w", "300"),
@@ -139,3 +146,10 @@ def test_an_impossible_figure_is_refused_by_name(field: str, value: object) -> N
 
 def test_the_same_figures_in_range_pass() -> None:
     assert estimate(**GOOD).cost_high == Decimal(160)
+
+
+def test_the_largest_figures_that_pass_stay_finite() -> None:
+    figures = estimate(10**9, 1e12, 1e9, 1_000.0, 1e6, "1e18", "1e18")
+    assert math.isfinite(figures.co2e_lb)
+    assert figures.cost_high is not None
+    assert math.isfinite(float(figures.cost_high))
