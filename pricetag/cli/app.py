@@ -32,11 +32,9 @@ def _version(asked: bool) -> None:
 def options(
     ctx: typer.Context,
     url: Annotated[
-        str | None, typer.Option(help="The server [default: PRICETAG_URL, or the one here].")
+        str | None, typer.Option(help="The server (default: PRICETAG_URL, or the one here).")
     ] = None,
-    token: Annotated[
-        str | None, typer.Option(help="API token [default: PRICETAG_TOKEN or pricetag.toml].")
-    ] = None,
+    token: Annotated[str | None, typer.Option(help="API token (default: PRICETAG_TOKEN).")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
@@ -65,7 +63,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except CliError as error:
         complain(str(error))
         return error.exit_code
-    except typer.Abort:
+    except typer.exceptions.Abort:
         return EXIT_DETACHED
     except typer.exceptions.TyperException as error:
         complain(error.format_message())

@@ -38,7 +38,7 @@ def estimate(
         float | None, typer.Option(help="Money per device-hour, on demand.")
     ] = None,
     price_devices: Annotated[
-        int | None, typer.Option(help="Devices that are paid for [default: --devices].")
+        int | None, typer.Option(help="Devices that are paid for (default: --devices).")
     ] = None,
     currency: Annotated[str, typer.Option(help="Of the prices, ISO 4217.")] = "USD",
     json: Json = False,

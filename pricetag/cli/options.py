@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pricetag.cli.console import EXIT_FAILURE, EXIT_USAGE, CliError
+
 if TYPE_CHECKING:
-    from pricetag.client import Client
+    from pricetag.client import ApiError, Client
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 
@@ -28,14 +32,40 @@ def given(ctx: typer.Context) -> Given:
     return found if isinstance(found, Given) else Given()
 
 
-def open_client(ctx: typer.Context) -> Client:
-    """A client of the server that options, environment and files name."""
+@contextmanager
+def open_client(ctx: typer.Context) -> Iterator[Client]:
+    """A client of the server that options, environment and files name.
+
+    Raises:
+        CliError: For whatever the client raises while it is used.
+    """
     from pricetag.cli.connection import resolve
-    from pricetag.client import Client
+    from pricetag.client import ApiError, Client, ClientError
 
     options = given(ctx)
     connection = resolve(options.url, options.token)
-    return Client(connection.url, connection.token)
+    try:
+        with Client(connection.url, connection.token) as client:
+            yield client
+    except ApiError as error:
+        wrong_input = error.status in (400, 413, 415, 422)
+        raise CliError(_refusal(error), EXIT_USAGE if wrong_input else EXIT_FAILURE) from error
+    except ClientError as error:
+        raise CliError(str(error)) from error
+
+
+def _refusal(error: ApiError) -> str:
+    """What the server refused, with every field it named."""
+    parts = [error.message]
+    for fault in error.errors:
+        where = f"{fault['field']}: " if fault.get("field") else ""
+        if str(fault.get("message")) not in error.message:
+            parts.append(f"{where}{fault.get('message')}")
+        if fault.get("hint") and str(fault["hint"]) not in error.message:
+            parts.append(f"({fault['hint']})")
+    if error.status == 401:
+        parts.append("(give --token or set PRICETAG_TOKEN)")
+    return " ".join(parts)
 
 
 def wants_json(ctx: typer.Context, here: bool) -> bool:

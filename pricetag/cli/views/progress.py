@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 FINAL_STATUSES = frozenset({"succeeded", "failed", "cancelled"})
 _MARKS = {"running": ">", "succeeded": "+", "failed": "x", "reused": "=", "waiting": " "}
-_STYLES = {
+STYLES = {
     "succeeded": "green",
     "reused": "green",
     "failed": "red",
@@ -171,7 +171,7 @@ class RunProgress:
         head = Text.assemble(
             (self.name, "bold"),
             "  ",
-            (self.status, _STYLES.get(self.status, "")),
+            (self.status, STYLES.get(self.status, "")),
             f"  {duration_text(elapsed_s)}" if elapsed_s is not None else "",
             overflow="ellipsis",
             no_wrap=True,
@@ -207,7 +207,7 @@ class RunProgress:
                 )
             table.add_row(
                 "  " + _MARKS.get(stage.status, " ") + ("  " if stage.nested else ""),
-                Text(stage.name, style=_STYLES.get(stage.status, "")),
+                Text(stage.name, style=STYLES.get(stage.status, "")),
                 bar,
                 _share(stage) if running else "",
                 _eta(stage) if running else self._took(stage),

@@ -18,7 +18,17 @@ from pricetag.tags import Tag
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-COLUMNS = ("Model", "Hardware", "Power (W)", "Hours", "kWh·PUE", "CO2e (lb)", "(kg)", "Cloud cost")
+# Heads of two lines, so that all columns fit into 80 characters.
+COLUMNS = (
+    "Model",
+    "Hardware",
+    "Power\n(W)",
+    "Hours",
+    "kWh·PUE",
+    "CO2e\n(lb)",
+    "CO2e\n(kg)",
+    "Cloud\ncost",
+)
 
 
 def strubell_table(tags: Sequence[Tag], profile: Profile = "strubell2019") -> RenderableType:
@@ -40,14 +50,19 @@ def strubell_table(tags: Sequence[Tag], profile: Profile = "strubell2019") -> Re
     table = Table(
         box=SIMPLE,
         pad_edge=False,
-        padding=(0, 1, 0, 0),
+        show_edge=False,
+        padding=0,
         caption=Text(f"Factors: {factors}", style="dim"),
         caption_justify="left",
         expand=False,
     )
     for index, head in enumerate(COLUMNS):
         table.add_column(
-            Text(head), justify="left" if index < 2 else "right", overflow="fold", ratio=None
+            Text(head),
+            justify="left" if index < 2 else "right",
+            overflow="fold",
+            # Names and prices may wrap, figures may not.
+            no_wrap=head not in ("Model", "Hardware", "Cloud\ncost"),
         )
     for tag in tags:
         table.add_row(*map(Text, _cells(strubell_row(tag, profile))))

@@ -1,0 +1,136 @@
+"""Following a run to its end: live on a terminal, in plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from pricetag.cli.console import (
+    EXIT_DETACHED,
+    EXIT_RUN_CANCELLED,
+    EXIT_RUN_FAILED,
+    CliError,
+    console,
+    emit_json,
+    say,
+)
+from pricetag.cli.views.progress import RunProgress
+
+if TYPE_CHECKING:
+    from pricetag.client import Client
+    from pricetag.wire import Run
+
+LINE_EVERY_S = 10.0
+EXIT_CODES = {"succeeded": 0, "failed": EXIT_RUN_FAILED, "cancelled": EXIT_RUN_CANCELLED}
+
+
+def follow(client: Client, run_id: str, *, logs: bool, as_json: bool) -> int:
+    """Waits until a run is over, shows how it goes, then its price tag.
+
+    Returns:
+        The exit code that tells how the run ended.
+
+    Raises:
+        CliError: When interrupted: the run goes on, and the message says how to come back.
+    """
+    try:
+        run = _watch(client, run_id, logs=logs, quiet=as_json)
+    except KeyboardInterrupt:
+        raise CliError(
+            f"detached, the run goes on; come back with: pricetag show {run_id} --wait",
+            EXIT_DETACHED,
+        ) from None
+    show(client, run, as_json=as_json)
+    return EXIT_CODES.get(run["status"], EXIT_RUN_FAILED)
+
+
+def show(client: Client, run: Run, *, as_json: bool) -> None:
+    """Prints a run and its price tag."""
+    tag = price_tag(client, run["id"])
+    if as_json:
+        emit_json({"run": run, "price_tag": tag})
+        return
+    from pricetag.cli.views.runs import run_view
+
+    out = console()
+    out.print(run_view(run))
+    if tag is None:
+        say("No price tag yet: it is issued when an attempt ends.")
+        return
+    from pricetag.cli.views import price_tag_view, strubell_table
+
+    out.print(price_tag_view(tag))
+    out.print(strubell_table([tag]))
+
+
+def price_tag(client: Client, run_id: str) -> dict[str, Any] | None:
+    """The newest price tag of a run, None where there is none yet."""
+    from pricetag.client import ApiError
+
+    try:
+        return client.price_tag(run_id)
+    except ApiError as error:
+        if error.code == "price-tag-not-found":
+            return None
+        raise
+
+
+def _watch(client: Client, run_id: str, *, logs: bool, quiet: bool) -> Run:
+    run = client.get_run(run_id)
+    if logs:
+        for line in client.iter_logs(run_id, follow=True):
+            (sys.stderr if quiet else sys.stdout).write(f"{line['text']}\n")
+    elif not quiet:
+        progress = RunProgress(run["name"], stage_kinds(run))
+        with _shown(progress) as changed:
+            for event in client.events(run_id):
+                progress.update(event["kind"], event["payload"])
+                changed()
+        return client.get_run(run_id)
+    return client.wait(run_id)
+
+
+def stage_kinds(run: Run) -> list[str]:
+    """Kinds of the recipe's stages, in order."""
+    stages = run.get("recipe", {}).get("stages", [])
+    return [str(stage.get("name") or stage.get("kind")) for stage in stages]
+
+
+@contextmanager
+def _shown(progress: RunProgress) -> Iterator[Callable[[], None]]:
+    out = console()
+    if not out.is_terminal:
+        yield PlainLines(progress)
+        return
+    from rich.live import Live
+
+    with Live(progress, console=out, refresh_per_second=4):
+        yield lambda: None
+
+
+class PlainLines:
+    """Writes a line when the run or its stage changes, else one every ten seconds."""
+
+    def __init__(
+        self,
+        progress: RunProgress,
+        write: Callable[[str], None] = say,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._progress = progress
+        self._write = write
+        self._clock = clock
+        self._state: tuple[object, ...] = ()
+        self._written_s = -LINE_EVERY_S
+
+    def __call__(self) -> None:
+        """Writes a line if it is time for one."""
+        progress = self._progress
+        state = (progress.status, *((s.key, s.status) for s in progress.stages))
+        now_s = self._clock()
+        if state != self._state or now_s - self._written_s >= LINE_EVERY_S:
+            self._state, self._written_s = state, now_s
+            self._write(progress.line())

@@ -1,0 +1,106 @@
+"""The command that makes reports and downloads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+
+import typer
+
+from pricetag.cli.console import EXIT_USAGE, CliError, emit_json, say
+from pricetag.cli.options import Json, open_client, wants_json
+
+if TYPE_CHECKING:
+    from pricetag.client import Client
+
+Profile = Literal["strubell2019", "site"]
+ReportFormat = Literal["html", "pdf", "tex", "md", "csv", "json"]
+FORMATS: tuple[ReportFormat, ...] = get_args(ReportFormat)
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command("report", rich_help_panel="Runs")(report)
+
+
+def report(
+    ctx: typer.Context,
+    runs: Annotated[
+        list[str] | None, typer.Argument(metavar="[RUN]...", help="Run ids, or 'last'.")
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="Of the report.")] = None,
+    profile: Annotated[Profile, typer.Option(help="Whose factors.")] = "strubell2019",
+    formats: Annotated[
+        str, typer.Option("--format", help="Comma-separated: html,pdf,tex,md,csv,json or all.")
+    ] = "all",
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")] = Path(),
+    report_id: Annotated[
+        str | None, typer.Option("--id", help="Download this report again instead.")
+    ] = None,
+    project: Annotated[str | None, typer.Option(help="All runs of this project.")] = None,
+    experiment: Annotated[str | None, typer.Option(help="All runs of this experiment.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="All runs with this tag.")] = None,
+    json: Json = False,
+) -> None:
+    """Make a report of some runs and write it in any of six formats."""
+    wanted = _formats(formats)
+    chosen: dict[str, Any] = {"project": project, "experiment": experiment, "tags": tag}
+    chosen = {name: value for name, value in chosen.items() if value}
+    if sum(map(bool, (runs, chosen, report_id))) != 1:
+        raise CliError(
+            "name the runs, or choose them by --project, --experiment and --tag, or give --id",
+            EXIT_USAGE,
+        )
+    with open_client(ctx) as client:
+        if report_id is None:
+            made = _make(client, runs, chosen, title, profile)
+        else:
+            made = client.get_report(report_id)
+        files = _download(client, made["id"], wanted, output)
+    if wants_json(ctx, json):
+        emit_json({"id": made["id"], "title": made["title"], "files": files})
+        return
+    say(f"report {made['id']}: {made['title']}")
+    for path in files.values():
+        say(f"  {path}")
+
+
+def _formats(text: str) -> list[ReportFormat]:
+    if text == "all":
+        return list(FORMATS)
+    named = [part.strip() for part in text.split(",") if part.strip()]
+    unknown = [name for name in named if name not in FORMATS]
+    if unknown or not named:
+        raise CliError(f"--format {text}: give some of {', '.join(FORMATS)}, or all", EXIT_USAGE)
+    return [fmt for fmt in FORMATS if fmt in named]
+
+
+def _make(
+    client: Client,
+    runs: list[str] | None,
+    chosen: dict[str, Any],
+    title: str | None,
+    profile: Profile,
+) -> dict[str, Any]:
+    from pricetag.cli.find import run_id
+
+    ids = [run_id(client, text) for text in runs or ()]
+    if title is None:
+        subject = ", ".join(map(str, chosen.values())) if chosen else client.get_run(ids[0])["name"]
+        title = f"Price of {subject}" + (f" and {len(ids) - 1} more" if len(ids) > 1 else "")
+    return client.create_report(title, runs=ids or None, filter=chosen or None, profile=profile)
+
+
+def _download(
+    client: Client, report_id: str, formats: list[ReportFormat], folder: Path
+) -> dict[str, str]:
+    files: dict[str, str] = {}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for fmt in formats:
+            path = folder / f"report-{report_id[:8]}.{fmt}"
+            path.write_bytes(client.render_report(report_id, fmt))
+            files[fmt] = str(path)
+    except OSError as error:
+        raise CliError(f"cannot write to {folder}: {error.strerror}") from error
+    return files

@@ -1,0 +1,167 @@
+"""Commands about runs: submit, runs, show, cancel, logs."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pricetag.cli.console import EXIT_USAGE, CliError, console, emit_json, emit_json_line, say
+from pricetag.cli.options import Json, open_client, wants_json
+
+PANEL = "Runs"
+RunArgument = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run's id, the beginning of it, or 'last'.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    app.command("submit", rich_help_panel=PANEL)(submit)
+    app.command("runs", rich_help_panel=PANEL)(runs)
+    app.command("show", rich_help_panel=PANEL)(show)
+    app.command("cancel", rich_help_panel=PANEL)(cancel)
+    app.command("logs", rich_help_panel=PANEL)(logs)
+
+
+def submit(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The run, in YAML or JSON.")],
+    wait: Annotated[bool, typer.Option("--wait", help="Show progress until it is over.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Show its log until it is over.")
+    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only check the file, here.")] = False,
+    key: Annotated[
+        str | None, typer.Option(help="Idempotency key: the same key posts the run once.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Post a run.
+
+    With --wait the exit code tells how it ended: 0 succeeded, 3 failed, 4 cancelled. Ctrl-C
+    stops the waiting, not the run.
+    """
+    if check:
+        _check(ctx, file, json)
+        return
+    text = _read(file)
+    with open_client(ctx) as client:
+        accepted = client.create_run(text, idempotency_key=key)
+        if wait or follow:
+            from pricetag.cli.follow import follow as until_over
+
+            as_json = wants_json(ctx, json)
+            if not as_json:
+                say(f"{accepted['id']} {accepted['status']}")
+            raise typer.Exit(until_over(client, accepted["id"], logs=follow, as_json=as_json))
+    if wants_json(ctx, json):
+        emit_json(accepted)
+        return
+    say(f"{accepted['id']} {accepted['status']}")
+    say(f"follow it with: pricetag show {accepted['id']} --wait")
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise CliError(f"cannot read {file}: {error.strerror}", EXIT_USAGE) from error
+    except UnicodeDecodeError as error:
+        raise CliError(f"{file} is not UTF-8 text: {error.reason}", EXIT_USAGE) from error
+
+
+def _check(ctx: typer.Context, file: Path, json: bool) -> None:
+    from pricetag.recipes import RecipeError, derive_kind, load_run_file
+
+    try:
+        spec = load_run_file(file)
+    except RecipeError as error:
+        raise CliError(str(error), EXIT_USAGE) from error
+    if wants_json(ctx, json):
+        emit_json(spec.model_dump(mode="json"))
+    else:
+        say(f"{file} describes a run: {spec.name} ({derive_kind(spec.recipe)})")
+
+
+def runs(
+    ctx: typer.Context,
+    project: Annotated[str | None, typer.Option(help="Of this project.")] = None,
+    experiment: Annotated[str | None, typer.Option(help="Of this experiment.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="With this tag (repeatable).")] = None,
+    status: Annotated[list[str] | None, typer.Option(help="In this state (repeatable).")] = None,
+    kind: Annotated[str | None, typer.Option(help="With this stage kind.")] = None,
+    sort: Annotated[str, typer.Option(help="Such as -created_at or name.")] = "-created_at",
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
+    json: Json = False,
+) -> None:
+    """List runs, the newest first."""
+    filters: dict[str, Any] = {
+        "project": project,
+        "experiment": experiment,
+        "tag": tag or None,
+        "status": status or None,
+        "kind": kind,
+        "sort": sort,
+    }
+    with open_client(ctx) as client:
+        found = list(islice(client.iter_runs(**filters), limit))
+    if wants_json(ctx, json):
+        emit_json(found)
+        return
+    from pricetag.cli.views.runs import runs_view
+
+    console().print(runs_view(found)) if found else say("no run")
+
+
+def show(
+    ctx: typer.Context,
+    run: RunArgument,
+    wait: Annotated[bool, typer.Option("--wait", help="Show progress until it is over.")] = False,
+    json: Json = False,
+) -> None:
+    """Show a run with its price tag and the Strubell table."""
+    from pricetag.cli import follow
+    from pricetag.cli.find import run_id
+
+    as_json = wants_json(ctx, json)
+    with open_client(ctx) as client:
+        found = run_id(client, run)
+        if wait:
+            raise typer.Exit(follow.follow(client, found, logs=False, as_json=as_json))
+        follow.show(client, client.get_run(found), as_json=as_json)
+
+
+def cancel(ctx: typer.Context, run: RunArgument, json: Json = False) -> None:
+    """Cancel a queued or running run. What it has used stays on its bill."""
+    from pricetag.cli.find import run_id
+
+    with open_client(ctx) as client:
+        answer = client.cancel_run(run_id(client, run))
+    if wants_json(ctx, json):
+        emit_json(answer)
+    elif answer["status"] == "cancelled":
+        say(f"{answer['id']} cancelled")
+    else:
+        say(f"{answer['id']} is asked to stop")
+
+
+def logs(
+    ctx: typer.Context,
+    run: RunArgument,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Until the run is over.")] = False,
+    json: Json = False,
+) -> None:
+    """Print a run's log; with --json one object a line."""
+    from pricetag.cli.console import EXIT_DETACHED
+    from pricetag.cli.find import run_id
+
+    as_json = wants_json(ctx, json)
+    with open_client(ctx) as client:
+        try:
+            for line in client.iter_logs(run_id(client, run), follow=follow):
+                emit_json_line(line) if as_json else say(line["text"])
+        except KeyboardInterrupt:
+            raise typer.Exit(EXIT_DETACHED) from None
