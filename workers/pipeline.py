@@ -64,6 +64,10 @@ def run(job: Job, reporter: Reporter) -> None:
         job.work_dir.mkdir(parents=True, exist_ok=True)
         if ranks.rank() == 0:
             environment.report(recipe, reporter)
+        if not recipe.is_command:
+            from workers.training import quiet  # transformers: too slow to load for a command
+
+            quiet.settle(job.allow_hub)
         key = steps.fingerprint(job, recipe)
         line = _Pipeline(job, recipe, reporter, resolve_model(job, recipe))
         for step in steps.plan(recipe):

@@ -1,0 +1,44 @@
+"""Measure the quality of a model."""
+
+from __future__ import annotations
+
+from pricetag.recipes.stages import Evaluate, StageParams
+from workers.context import StageContext, StageResult
+from workers.training.evaluate import evaluate, report_quality
+from workers.training.finetune import count_operations, model_profile
+from workers.training.flops import UNCOUNTED
+from workers.training.models import for_use, needed, read_config
+from workers.training.pruning import encoder_density
+from workers.training.quantized import int8_modules
+
+
+def prepare(params: StageParams, context: StageContext) -> None:
+    """Count the model's operations before the stage opens."""
+    count_operations(context, read_config(needed(context)))
+
+
+def run(params: StageParams, context: StageContext) -> StageResult:
+    """Report accuracy, F1 and MCC, or Pearson and Spearman, on each split.
+
+    Raises:
+        JobError: the model has no head for the task, or a split cannot be read.
+
+    Source: Wang et al. 2018, GLUE, table 1, doi:10.18653/v1/W18-5446.
+    """
+    assert isinstance(params, Evaluate)
+    loaded = for_use(context)
+    profile = model_profile(context, loaded)
+    density = encoder_density(loaded.model)
+    quality: dict[str, dict[str, float]] = {}
+    dense = effective = low_bit = 0.0
+    for split in dict.fromkeys(params.splits):
+        metrics, predictions = evaluate(
+            context, loaded, split, batch_size=params.batch_size, max_length=params.max_length
+        )
+        quality[split] = report_quality(context, split, metrics)
+        dense += predictions.forward_flops(profile)
+        effective += predictions.forward_flops(profile, density)
+        if int8_modules(loaded.model):
+            low_bit += predictions.low_bit_flops(profile)
+    context.reporter.flops(dense, effective, low_bit, profile.method, UNCOUNTED[:2])
+    return StageResult(facts={"quality": quality})

@@ -1,0 +1,125 @@
+"""Measure size, speed, energy of use and quality of a model."""
+
+from __future__ import annotations
+
+import torch
+
+from pricetag.recipes.stages import Measure, StageParams
+from workers.context import StageContext, StageResult
+from workers.training import benchmark
+from workers.training.evaluate import evaluate, report_quality
+from workers.training.finetune import count_operations, model_profile
+from workers.training.models import Loaded, describe_size, for_use, needed, read_config
+from workers.training.pruning import encoder_density
+from workers.training.quantized import int8_modules
+
+
+def prepare(params: StageParams, context: StageContext) -> None:
+    """Count the model's operations before the stage opens."""
+    count_operations(context, read_config(needed(context)))
+
+
+def run(params: StageParams, context: StageContext) -> StageResult:
+    """Report what the current model costs to keep and to use, and how good it is.
+
+    The repeated inference is a stage of its own (``inference``) with its own energy, at
+    ``batch_size`` and ``sequence_length``. Wh per 1,000 inferences is its energy over the
+    metric ``inferences``.
+
+    Raises:
+        JobError: the model is untrained, or the split cannot be read.
+        Interrupted: a stop was asked for.
+
+    Source: Schwartz et al. 2020, Green AI, doi:10.1145/3381831; Strubell et al. 2019,
+    doi:10.18653/v1/P19-1355.
+    """
+    assert isinstance(params, Measure)
+    loaded = for_use(context)
+    device = loaded.device(context.job.device)
+    if device.type != context.job.device:
+        context.reporter.log("8-bit weights are computed on the CPU, the GPU is idle")
+    length = loaded.token_limit(params.sequence_length)
+    facts: dict[str, float] = {"sequence_length": length, "batch_size": params.batch_size}
+    facts |= _size(context, loaded)
+    facts |= _operations(context, loaded, length)
+    facts |= _speed(context, loaded, params, length, device)
+    context.reporter.metric("peak_memory_bytes", benchmark.peak_memory_bytes(device), "bytes")
+    quality: dict[str, dict[str, float]] = {}
+    if params.accuracy:
+        metrics, _ = evaluate(
+            context, loaded, params.split, batch_size=64, max_length=params.max_length
+        )
+        quality[params.split] = report_quality(context, params.split, metrics)
+    return StageResult(facts={**facts, "quality": quality})
+
+
+def _size(context: StageContext, loaded: Loaded) -> dict[str, float]:
+    weights = benchmark.count_weights(loaded.model)
+    density = encoder_density(loaded.model)
+    note = benchmark.speed_note(loaded.model, density)
+    if note is not None:
+        context.reporter.log(note)
+    folder = needed(context).folder
+    found: dict[str, tuple[float, str | None]] = {
+        "parameters": (weights.parameters, None),
+        "non_zero_parameters": (weights.non_zero, None),
+        "encoder_sparsity": (1 - density, None),
+        "dense_bytes": (weights.dense_bytes, "bytes"),
+        "packed_bytes": (weights.packed_bytes, "bytes"),
+    }
+    if folder is not None:
+        found["model_bytes"] = (describe_size(folder), "bytes")
+    return _report(context, found)
+
+
+def _operations(context: StageContext, loaded: Loaded, length: int) -> dict[str, float]:
+    """FLOPs of one example at the stated length."""
+    profile = model_profile(context, loaded)
+    density = encoder_density(loaded.model)
+    low_bit = profile.low_bit(length) if int8_modules(loaded.model) else 0.0
+    return _report(
+        context,
+        {
+            "flops_per_example": (profile.forward(length), "flop"),
+            "effective_flops_per_example": (profile.forward(length, density), "flop"),
+            "low_bit_ops_per_example": (low_bit, "op"),
+        },
+    )
+
+
+def _speed(
+    context: StageContext, loaded: Loaded, params: Measure, length: int, device: torch.device
+) -> dict[str, float]:
+    found: dict[str, tuple[float, str | None]] = {}
+    for batch_size in sorted({1, params.batch_size}):
+        call = benchmark.inference_call(loaded, batch_size, length, device)
+        timed = benchmark.latency(call)
+        found[f"latency_p50_batch_{batch_size}_s"] = (timed.p50_s, "s")
+        found[f"latency_p95_batch_{batch_size}_s"] = (timed.p95_s, "s")
+        context.stop_if_asked()
+    call = benchmark.inference_call(loaded, params.batch_size, length, device)
+    with context.reporter.stage("inference", "Repeated inference", context.index):
+        inferences, seconds = benchmark.repeat(context, call, params.batch_size, params.min_seconds)
+        context.reporter.metric("inferences", inferences)
+        _inference_flops(context, loaded, length, inferences)
+    found["throughput_per_s"] = (inferences / seconds, "1/s")
+    return {**_report(context, found), "inferences": inferences}
+
+
+def _inference_flops(context: StageContext, loaded: Loaded, length: int, inferences: int) -> None:
+    profile = model_profile(context, loaded)
+    density = encoder_density(loaded.model)
+    low_bit = profile.low_bit(length) * inferences if int8_modules(loaded.model) else 0.0
+    context.reporter.flops(
+        dense=profile.forward(length) * inferences,
+        effective=profile.forward(length, density) * inferences,
+        low_bit=low_bit,
+        method=profile.method,
+        uncounted=["softmax, layer norm, activations", "embedding look-up"],
+    )
+
+
+def _report(context: StageContext, found: dict[str, tuple[float, str | None]]) -> dict[str, float]:
+    for name, (value, unit) in found.items():
+        context.reporter.metric(name, value, unit)
+    return {name: value for name, (value, _) in found.items()}

@@ -1,0 +1,167 @@
+"""Labelled text of a run: read, checked, labels numbered."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pricetag.recipes import Data
+from workers import roots
+from workers.context import StageContext
+from workers.job import JobError
+from workers.training.tables import Columns, read_columns, require_columns
+
+
+@dataclass(frozen=True)
+class Examples:
+    """One split. ``labels`` are class names (classification) or scores (regression)."""
+
+    split: str
+    texts: list[str]
+    pairs: list[str] | None
+    labels: list[str] | list[float]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+def load_split(context: StageContext, split: str) -> Examples:
+    """A split of the run's data, kept for the stages that follow.
+
+    Raises:
+        JobError: the split is missing, unreadable, empty, or has a bad cell.
+    """
+    loaded: Examples = context.cached(("examples", split), lambda: _load(context, split))
+    return loaded
+
+
+def label_names(train: Examples) -> list[str]:
+    """The classes of a training split in order: by number if all are integers, else by name.
+
+    Raises:
+        JobError: ``single-class``.
+    """
+    names = sorted({str(label) for label in train.labels}, key=_label_order)
+    if len(names) < 2:
+        raise JobError(
+            "single-class",
+            f"the training data has one class only, {names[0]!r}: nothing to tell apart",
+            "recipe.data.label",
+        )
+    return names
+
+
+def encode_labels(examples: Examples, names: Sequence[str] | None) -> list[int] | list[float]:
+    """Class numbers in ``names``, or the scores themselves where there are no classes.
+
+    Raises:
+        JobError: ``unknown-label``.
+    """
+    if names is None:
+        return [float(label) for label in examples.labels]
+    numbers = {name: number for number, name in enumerate(names)}
+    try:
+        return [numbers[str(label)] for label in examples.labels]
+    except KeyError as error:
+        raise JobError(
+            "unknown-label",
+            f"label {error.args[0]!r} of the {examples.split} data is not among those of the "
+            f"model: {', '.join(names[:20])}",
+            f"recipe.data.{examples.split}",
+        ) from error
+
+
+def _label_order(name: str) -> tuple[int, int, str]:
+    try:
+        return (0, int(name), name)
+    except ValueError:
+        return (1, 0, name)
+
+
+def _load(context: StageContext, split: str) -> Examples:
+    data = context.recipe.data
+    assert data is not None
+    place = data.splits().get(split)
+    field = f"recipe.data.{split}"
+    if place is None:
+        raise JobError("missing-data", f"the run names no {split} data", field)
+    names = [data.text, data.label] + ([data.text_pair] if data.text_pair else [])
+    if data.hub is not None:
+        columns = _hub_columns(context, data, place, names, field)
+    else:
+        path = roots.find(place, context.job.data_roots, field)
+        columns = read_columns(path, names, field)
+    if not columns[data.label]:
+        raise JobError("empty-data", f"the {split} data has no rows", field)
+    regression = context.recipe.task == "regression"
+    return Examples(
+        split=split,
+        texts=_texts(columns[data.text], data.text, field),
+        pairs=_texts(columns[data.text_pair], data.text_pair, field) if data.text_pair else None,
+        labels=_scores(columns[data.label], data.label, field)
+        if regression
+        else _classes(columns[data.label], data.label, field),
+    )
+
+
+def _texts(cells: Sequence[Any], column: str, field: str) -> list[str]:
+    for number, cell in enumerate(cells, start=1):
+        if not isinstance(cell, str):
+            raise _bad_cell(column, number, cell, "is no text", field)
+    return list(cells)
+
+
+def _classes(cells: Sequence[Any], column: str, field: str) -> list[str]:
+    """Class names: ``1``, ``"1"`` and ``1.0`` are one class."""
+    names = []
+    for number, cell in enumerate(cells, start=1):
+        if isinstance(cell, float) and cell.is_integer():
+            cell = int(cell)
+        if not isinstance(cell, str | int) or str(cell).strip() == "":
+            raise _bad_cell(column, number, cell, "is no class", field)
+        names.append(str(cell).strip())
+    return names
+
+
+def _scores(cells: Sequence[Any], column: str, field: str) -> list[float]:
+    scores = []
+    for number, cell in enumerate(cells, start=1):
+        try:
+            score = float(cell)
+        except (TypeError, ValueError):
+            score = math.nan
+        if not math.isfinite(score):
+            raise _bad_cell(column, number, cell, "is no number", field)
+        scores.append(score)
+    return scores
+
+
+def _bad_cell(column: str, number: int, cell: object, what: str, field: str) -> JobError:
+    return JobError("bad-cell", f"example {number}, column '{column}': {cell!r:.60} {what}", field)
+
+
+def _hub_columns(
+    context: StageContext, data: Data, split: str, names: Sequence[str], field: str
+) -> Columns:
+    """A split of a hub data set; class numbers become the data set's own names."""
+    if not context.job.allow_hub:
+        raise JobError(
+            "hub-not-allowed",
+            "this worker does not use the hub; put the data under its data roots",
+            "recipe.data.hub",
+        )
+    import datasets
+
+    try:
+        table = datasets.load_dataset(data.hub, data.config, split=split, revision=data.revision)
+    except (OSError, ValueError, datasets.exceptions.DatasetNotFoundError) as error:
+        message = f"cannot load '{data.hub}', split '{split}', from the hub: {error}"
+        raise JobError("unreadable-data", message[:1000], field) from error
+    require_columns(names, table.column_names, f"'{data.hub}'", field)
+    columns = {name: list(table[name]) for name in names}
+    classes = table.features[data.label]
+    if isinstance(classes, datasets.ClassLabel):
+        columns[data.label] = [classes.int2str(number) for number in columns[data.label]]
+    return columns

@@ -1,0 +1,26 @@
+"""The task's own loss."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional
+
+from workers.training.plugins import LossInputs, LossTerm
+
+
+def task_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy for class numbers, mean squared error for scores (a float tensor)."""
+    if labels.is_floating_point():
+        return functional.mse_loss(logits.squeeze(-1), labels)
+    return functional.cross_entropy(logits, labels)
+
+
+class TaskLoss(LossTerm):
+    """Labels as the data gives them."""
+
+    def __init__(self, weight: float = 1.0) -> None:
+        self.weight = weight
+
+    def value(self, inputs: LossInputs) -> torch.Tensor:
+        """See ``LossTerm.value``."""
+        return task_loss(inputs.logits, inputs.labels)
