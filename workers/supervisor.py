@@ -325,14 +325,14 @@ class Supervisor:
         if self._stopper is not None:
             self._stopper.cancel()
         await self._events.close()
+        end_s = await self._edge() if self._metering else 0.0
         await asyncio.to_thread(self._meter.close)
         opinion = await asyncio.to_thread(second_opinion.stop)
-        self._log.append("second_opinion", **opinion)
-        end_s = self._now_s()
+        self._log.append("second_opinion", t_s=end_s, **opinion)
         for key in self._stages.open_keys():
             self._log.append("stage_end", t_s=end_s, key=key, status="failed")
         status, reason = decide(self._seen)
-        self._log.append("end", status=status, reason=reason)
+        self._log.append("end", t_s=end_s, status=status, reason=reason)
         self._journal.sync()
         shutil.rmtree(self._folder, ignore_errors=True)
         child_note(self._config, self.claim.attempt_id).unlink(missing_ok=True)

@@ -6,13 +6,14 @@ import pytest
 from tests.support.fake_powercap import FakePowercap, fake_powercap
 from tests.support.service import Service, service
 
-PACKAGE_POWER_W = 120.0
+PACKAGE_W = 120.0
+DRAM_W = 10.0
 
 
 @pytest.fixture
 def powercap(tmp_path: Path) -> Iterator[FakePowercap]:
-    """A host whose package counter rises at exactly 120 W."""
-    with fake_powercap(tmp_path / "powercap", power_w=PACKAGE_POWER_W) as powercap:
+    """A host that draws exactly 130 W."""
+    with fake_powercap(tmp_path / "powercap", package_w=PACKAGE_W, dram_w=DRAM_W) as powercap:
         yield powercap
 
 

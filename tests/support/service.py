@@ -21,7 +21,7 @@ import httpx
 from app import embedded_postgres
 
 ROOT = Path(__file__).parents[2]
-PRICETAG = str(Path(sys.executable).with_name("pricetag"))
+PRICETAG = os.environ.get("PRICETAG_BIN") or str(Path(sys.executable).with_name("pricetag"))
 FINAL = ("succeeded", "failed", "cancelled")
 
 
@@ -85,7 +85,7 @@ class Service:
 
     def authorize(self) -> None:
         made = subprocess.run(
-            [PRICETAG, "--json", "token", "create", "--name", "test", "--role", "admin"],
+            [PRICETAG, "token", "create", "--name", "test", "--role", "admin", "--json"],
             cwd=ROOT,
             env=self.environment,
             capture_output=True,
