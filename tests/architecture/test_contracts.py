@@ -1,0 +1,83 @@
+"""The import contracts hold, and would notice if they did not."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import app
+import models
+import workers
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("app", "models", "pricetag", "workers")
+
+VIOLATIONS = {
+    "the library reaches torch": ("pricetag/recipes/base.py", "import torch"),
+    "accounting reaches pydantic": ("pricetag/accounting/units.py", "import pydantic"),
+    "accounting reaches the catalog": ("pricetag/accounting/units.py", "import pricetag.catalog"),
+    "the server reaches transformers": ("app/services/runs.py", "import transformers"),
+    "the server reaches a worker": ("app/services/runs.py", "import workers.node"),
+    "the child reaches the database": ("workers/child.py", "import app.db"),
+    "a recipe reaches the tables": ("workers/recipes/train.py", "import models"),
+    "a service reaches fastapi": ("app/services/runs.py", "import fastapi"),
+    "the API writes SQL": ("app/api/v1/runs.py", "import sqlalchemy"),
+    "a recipe reaches another": ("workers/recipes/train.py", "import workers.recipes.prune"),
+    "a table reaches a service": ("models/run.py", "import app.services.runs"),
+    "a repository reaches a service": ("app/repositories/runs.py", "import app.services.runs"),
+}
+
+
+def lint(folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("checkout")
+    for room in ROOMS:
+        shutil.copytree(
+            ROOT / room, folder / room, ignore=shutil.ignore_patterns("__pycache__", "data")
+        )
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    return folder
+
+
+def test_the_contracts_hold(copy: Path) -> None:
+    done = lint(copy)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("what", VIOLATIONS)
+def test_a_planted_violation_is_found(copy: Path, what: str) -> None:
+    name, statement = VIOLATIONS[what]
+    file = copy / name
+    original = file.read_text()
+    file.write_text(original + f"\n{statement}\n")
+    try:
+        done = lint(copy)
+    finally:
+        file.write_text(original)
+    assert done.returncode != 0
+    assert "BROKEN" in done.stdout
+
+
+def test_the_plain_packages_resolve_inside_the_repository() -> None:
+    for room in (app, models, workers):
+        assert Path(str(room.__file__)).is_relative_to(ROOT)
+
+
+def test_the_wheel_holds_the_library_alone() -> None:
+    setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    assert setuptools["packages"]["find"]["include"] == ["pricetag*"]
