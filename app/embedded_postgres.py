@@ -20,6 +20,7 @@ import importlib.util
 import logging
 import os
 import pwd
+import re
 import stat
 import subprocess
 import tempfile
@@ -42,6 +43,8 @@ SUPERUSER = "postgres"
 SYSTEM_USER = "pgserver"  # PostgreSQL refuses to run as root
 START_TIMEOUT_S = 60
 LONGEST_SOCKET_PATH = 100  # bytes; the kernel takes 107
+PLAIN_PATH = re.compile(r"[\w./+@-]+")  # neither a shell, a list nor a URL minds it
+OPTIONS = {"max_connections": "300"}  # a dozen workers of a handful each, and the server
 
 _held: dict[Path, int] = {}
 _held_guard = threading.Lock()
@@ -67,7 +70,8 @@ class Cluster:
 
     @property
     def socket_dir(self) -> Path:
-        if len(os.fsencode(self.pgdata / ".s.PGSQL.5432")) <= LONGEST_SOCKET_PATH:
+        length = len(os.fsencode(self.pgdata / ".s.PGSQL.5432"))
+        if length <= LONGEST_SOCKET_PATH and PLAIN_PATH.fullmatch(str(self.pgdata)):
             return self.pgdata
         digest = hashlib.sha256(os.fsencode(self.pgdata)).hexdigest()[:12]
         return Path(tempfile.gettempdir()) / f"pricetag-{os.getuid()}-{digest}"
@@ -164,8 +168,8 @@ def _start_if_down(cluster: Cluster, options: Mapping[str, str]) -> None:
     if not (cluster.pgdata / "PG_VERSION").exists():
         _init(cluster, account)
     _check_version(cluster)
-    arguments = {"listen_addresses": "", "unix_socket_directories": str(cluster.socket_dir)}
-    flags = " ".join(f"-c {k}='{v}'" for k, v in {**arguments, **options}.items())
+    place = {"listen_addresses": "", "unix_socket_directories": str(cluster.socket_dir)}
+    flags = " ".join(f"-c {k}='{v}'" for k, v in {**OPTIONS, **place, **options}.items())
     deadline_s = time.monotonic() + START_TIMEOUT_S
     while True:
         _drop_stale_pid_file(cluster)
@@ -194,6 +198,9 @@ def _stop(cluster: Cluster) -> None:
         return
     command = ("stop", "-w", "-m", "fast", "-t", str(START_TIMEOUT_S), "-D", str(cluster.pgdata))
     _run(_account(), "pg_ctl", *command)
+    if cluster.socket_dir != cluster.pgdata:
+        with suppress(OSError):
+            cluster.socket_dir.rmdir()
 
 
 def _init(cluster: Cluster, account: pwd.struct_passwd | None) -> None:

@@ -37,7 +37,8 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     # A developer's own settings must not leak into the tests.
     for name in [name for name in os.environ if name.startswith("PRICETAG_")]:
-        del os.environ[name]
+        if name != "PRICETAG_BIN":  # the installation that the end-to-end tests run
+            del os.environ[name]
     folder = tempfile.mkdtemp(prefix="pricetag-tests-")
     os.environ[CLUSTER] = folder
     os.environ["PRICETAG_DATA_DIR"] = f"{folder}/data"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
@@ -44,33 +43,26 @@ async def stages(session: AsyncSession, attempt_id: UUID) -> dict[str, Stage]:
     return {stage.key: stage for stage in (await session.execute(query)).scalars()}
 
 
-async def readings(session: AsyncSession, attempt_id: UUID) -> dict[str, list[accounting.Reading]]:
-    """All readings of an attempt by component, in the order in which they were taken."""
+async def readings(
+    session: AsyncSession, attempt_id: UUID, component: str
+) -> list[accounting.Reading]:
+    """All readings of one component of an attempt, in the order in which they were taken."""
     query = (
         select(
-            Reading.component,
             Reading.t_s,
             Reading.counter_j,
             Reading.integrated_j,
             Reading.power_w,
             Reading.flags,
         )
-        .where(Reading.attempt_id == attempt_id)
-        .order_by(Reading.component, Reading.seq)
+        .where(Reading.attempt_id == attempt_id, Reading.component == component)
+        .order_by(Reading.seq)
         .execution_options(yield_per=5000)
     )
-    found: dict[str, list[accounting.Reading]] = defaultdict(list)
-    async for row in await session.stream(query):
-        found[row.component].append(
-            accounting.Reading(
-                t_s=row.t_s,
-                counter_j=row.counter_j,
-                integrated_j=row.integrated_j,
-                power_w=row.power_w,
-                flags=tuple(row.flags),
-            )
-        )
-    return found
+    return [
+        accounting.Reading(t_s, counter_j, integrated_j, power_w, tuple(flags))
+        async for t_s, counter_j, integrated_j, power_w, flags in await session.stream(query)
+    ]
 
 
 async def last_reading_s(session: AsyncSession, attempt_id: UUID) -> float | None:

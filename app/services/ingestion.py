@@ -17,13 +17,17 @@ from models import Attempt, LogLine, Metric, Reading, Run, Stage
 
 logger = logging.getLogger(__name__)
 
+LATE_TAIL = 500
+"""A late batch shorter than this is the last one for now: it is worth a new price tag."""
+
 
 async def ingest(session: Session, attempt_id: UUID, records: Sequence[dict[str, Any]]) -> int:
     """Applies the records of a journal that have not been applied yet.
 
     Sending a record again changes nothing. A record that cannot be understood is left out,
     and a line in the attempt's log says so. Records that arrive after the attempt was
-    closed are added to it, its energy is booked anew and a new price tag is issued.
+    closed are added to it; with the end or the tail of such a late journal its energy is
+    booked anew and a new price tag is issued.
 
     Args:
         session: Committed by the caller: all of the batch, or nothing.
@@ -74,6 +78,8 @@ async def _end(session: Session, attempt: Attempt, run: Run, batch: Batch) -> No
     end: End | None = batch.end
     reason = end.reason.model_dump(exclude_none=True) if end and end.reason else None
     if batch.late:
+        if end is None and batch.size >= LATE_TAIL:
+            return
         told = None if end is None else {"status": end.status, "reason": reason, "t_s": end.t_s}
         await settlement.amend_attempt(session, attempt, run, told, batch.last_at)
     elif end is not None:

@@ -43,6 +43,7 @@ class Batch:
     def __init__(self, attempt: Attempt, stages: dict[str, Stage], *, late: bool) -> None:
         self.attempt = attempt
         self.late = late
+        self.size = 0
         self.new_stages: list[Stage] = []
         self.readings: list[dict[str, Any]] = []
         self.metrics: list[dict[str, Any]] = []
@@ -57,6 +58,7 @@ class Batch:
 
     def apply(self, record: Record | Rejected) -> None:
         """Adds one record to the batch."""
+        self.size += 1
         if isinstance(record, Rejected):
             self._refuse(record.seq, record.why)
             return

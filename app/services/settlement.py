@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -15,7 +16,7 @@ from app.repositories.executions import Event
 from app.services import price_tags
 from app.services.outcomes import EXHAUSTED, AttemptEnd, outcome
 from models import Attempt, Run, Stage
-from pricetag.accounting.energy import EnergyLedger, WindowEnergy
+from pricetag.accounting.energy import EnergyLedger, Method, Reading, WindowEnergy
 
 logger = logging.getLogger(__name__)
 
@@ -95,14 +96,21 @@ async def book(session: Session, attempt: Attempt) -> None:
     for stage in stages.values():
         if stage.status == "running":
             stage.status = "failed"
-    readings = await measured.readings(session, attempt.id)
+    windows = _windows(stages.values(), end_s)
     rows: list[dict[str, Any]] = []
     for component in attempt.components:
-        ledger = EnergyLedger(readings.get(component["id"], []), component["method"])
-        for key, start_s, stop_s in _windows(stages.values(), end_s):
-            window = ledger.window(start_s, stop_s)
-            rows.append(_row(attempt.id, key, component["id"], window))
+        readings = await measured.readings(session, attempt.id, component["id"])
+        # Days of readings take seconds: the worker's loop has other jobs to look after.
+        settled = await asyncio.to_thread(_settle, readings, component["method"], windows)
+        rows += [_row(attempt.id, key, component["id"], window) for key, window in settled]
     await measured.replace_measurements(session, attempt.id, rows)
+
+
+def _settle(
+    readings: list[Reading], method: Method, windows: list[tuple[str, float, float]]
+) -> list[tuple[str, WindowEnergy]]:
+    ledger = EnergyLedger(readings, method)
+    return [(key, ledger.window(start_s, stop_s)) for key, start_s, stop_s in windows]
 
 
 def _windows(stages: Iterable[Stage], end_s: float) -> list[tuple[str, float, float]]:

@@ -116,11 +116,13 @@ def test_restart_gives_a_new_server_at_the_same_url(folder: Path) -> None:
     assert embedded_postgres.server_pid(folder) not in (None, before)
 
 
-def test_a_long_path_gets_its_socket_elsewhere(folder: Path) -> None:
-    deep = folder.joinpath(*["a-folder-with-a-long-name"] * 4)
+@pytest.mark.parametrize("name", ["/".join(["a-folder-with-a-long-name"] * 4), "it's, a \u00df"])
+def test_a_long_or_odd_path_gets_its_socket_elsewhere(folder: Path, name: str) -> None:
+    deep = folder / name
     url = embedded_postgres.ensure(deep)
-    assert str(deep) not in url
+    assert name not in url
     assert version(url).startswith("18.")
+    assert embedded_postgres.ensure(deep) == url
     embedded_postgres.stop(deep)
     embedded_postgres.release(deep)
 

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from app.db import Session, driver_connection
-from app.services import execution, price_tags
+from app.services import execution, ingestion, price_tags
 from app.services.errors import PriceTagNotFoundError, RunFinishedError
 from models import Attempt, LogLine, Measurement, PriceTag, Run, Stage
 from tests.support.executions import GPU, JournalMaker, claim, claimed, make_run
@@ -177,6 +177,21 @@ async def test_a_late_journal_is_added_and_the_tag_gets_a_new_version(session: S
     states = await execution.renew_leases(session, [first.id, second.attempt_id])
     assert states[first.id].closed
     assert not states[second.attempt_id].closed
+
+
+async def test_a_late_tail_without_an_end_is_booked_once(session: Session) -> None:
+    run = await make_run(session)
+    journal, cut = await lost_in_the_middle(session, run)
+    long = [r for r in journal.records[cut:] if r["type"] != "end"]
+    for _ in range(ingestion.LATE_TAIL):
+        long.append({**long[-1], "seq": long[-1]["seq"] + 1, "type": "log", "stream": "stdout"})
+    await execution.ingest(session, journal.attempt_id, long)
+    assert await versions(session, run) == [1]
+    assert await whole_energy_j(session, journal) == pytest.approx(500.0)
+    tail = {**long[-1], "seq": long[-1]["seq"] + 1, "text": "last words"}
+    await execution.ingest(session, journal.attempt_id, [tail])
+    assert await versions(session, run) == [1, 2]
+    assert await whole_energy_j(session, journal) == pytest.approx(1600.0)
 
 
 async def test_the_true_end_of_a_lost_attempt_counts_if_nobody_has_begun_again(

@@ -50,11 +50,11 @@ def test_cloud_prices_only_for_the_same_hardware_in_the_same_currency() -> None:
     found = of((v100,))
     assert (found.cloud_price_low.value, found.cloud_price_high.value) == (0.74, 2.48)
     assert (found.cloud_price_low.source, found.currency) == ("assumed", "USD")
-    for accelerators, given in (
-        (("NVIDIA Never Made",), {}),
-        ((v100, "NVIDIA Never Made"), {}),
-        ((v100, "Tesla P100"), {}),
-        ((v100,), {"currency": "EUR"}),
+    for accelerators, currency in (
+        (("NVIDIA Never Made",), "USD"),
+        ((v100, "NVIDIA Never Made"), "USD"),
+        ((v100, "Tesla P100"), "USD"),
+        ((v100,), "EUR"),
     ):
-        other = of(accelerators, **given)
+        other = of(accelerators, currency=currency)
         assert (other.cloud_price_low, other.cloud_price_high, other.currency) == (None,) * 3
