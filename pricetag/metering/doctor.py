@@ -16,6 +16,9 @@ from pricetag.metering.nvml_errors import Unavailability
 from pricetag.metering.rapl import CPUINFO, cpu_fields
 from pricetag.metering.rapl_zones import RaplScan, Zone, powercap_root, scan
 
+PCI_DEVICES = Path("/sys/bus/pci/devices")
+NVIDIA_VENDOR = "0x10de"
+
 
 @dataclass(frozen=True, slots=True)
 class MeterStatus:
@@ -99,12 +102,22 @@ def examine(environ: Mapping[str, str] | None = None) -> DoctorReport:
 
 
 def _nvml(devices: Sequence[Device], why: Unavailability | None) -> MeterStatus:
+    if why is not None and not _has_nvidia_hardware(PCI_DEVICES):
+        return MeterStatus("nvml", False, "this machine has no NVIDIA device on its PCI bus")
     if why is not None:
         return MeterStatus("nvml", False, why.reason, why.command)
     if not devices:
         return MeterStatus("nvml", False, "the driver is there and knows no device", "nvidia-smi")
     names = sorted({device.name for device in devices})
     return MeterStatus("nvml", True, f"{len(devices)} device(s): {', '.join(names)}")
+
+
+def _has_nvidia_hardware(pci_devices: Path) -> bool:
+    """Whether there is a card for a driver to find; True where the bus cannot be seen."""
+    vendors = [path / "vendor" for path in pci_devices.glob("*")]
+    if not vendors:
+        return True
+    return any(path.read_text().strip() == NVIDIA_VENDOR for path in vendors if path.is_file())
 
 
 def _rapl(name: str, zones: Sequence[Zone], reason: str | None, found: RaplScan) -> MeterStatus:

@@ -59,8 +59,8 @@ ACTIONS: Mapping[int, Action] = {
 
 _UNAVAILABLE: Mapping[int, Unavailability] = {
     pynvml.NVML_ERROR_LIBRARY_NOT_FOUND: Unavailability(
-        "libnvidia-ml.so.1 was not found: no NVIDIA driver, or a container without it",
-        "docker run --gpus all ... (in a container), or install the NVIDIA driver",
+        "libnvidia-ml.so.1 was not found: no NVIDIA driver, or not passed into this container",
+        "docker run --gpus all IMAGE",
     ),
     pynvml.NVML_ERROR_DRIVER_NOT_LOADED: Unavailability(
         "the NVIDIA driver is not loaded", "sudo modprobe nvidia"

@@ -21,6 +21,9 @@ RESET = "reset"
 WRAP_AMBIGUOUS = "wrap_ambiguous"
 UNREADABLE = "unreadable"
 
+MIN_POWER_INTERVAL_S = 0.1
+"""The counter moves in steps: over less than this their quotient is noise, not power."""
+
 CPUINFO = Path("/proc/cpuinfo")
 
 
@@ -33,6 +36,9 @@ class _Unwrapped:
         self._raw_uj: int | None = None
         self._total_uj = 0
         self._last_s = 0.0
+        self._power_w: float | None = None
+        self._power_uj = 0
+        self._power_since_s = 0.0
 
     def read(self, now_s: float) -> Reading:
         try:
@@ -40,33 +46,37 @@ class _Unwrapped:
         except (OSError, ValueError):
             return silent(self.component_id, UNREADABLE)
         flags: list[str] = []
-        power_w = None
-        if self._raw_uj is None:
-            self._total_uj = raw_uj
+        step_uj = None
+        if self._raw_uj is not None:
+            step_uj = self._step_uj(raw_uj, self._raw_uj, now_s - self._last_s, flags)
+        if step_uj is None:
+            self._total_uj, self._power_uj, self._power_since_s = raw_uj, raw_uj, now_s
         else:
-            elapsed_s = now_s - self._last_s
-            step_uj = self._step_uj(raw_uj, elapsed_s, flags)
-            if step_uj is None:
-                self._total_uj = raw_uj
-            else:
-                self._total_uj += step_uj
-                power_w = step_uj / 1e6 / elapsed_s if elapsed_s > 0 else None
+            self._total_uj += step_uj
+        self._update_power(now_s)
         self._raw_uj, self._last_s = raw_uj, now_s
         return Reading(
             component=self.component_id,
             counter_j=self._total_uj / 1e6,
             integrated_j=None,
-            power_w=power_w,
+            power_w=self._power_w,
             flags=flags,
         )
 
-    def _step_uj(self, raw_uj: int, elapsed_s: float, flags: list[str]) -> int | None:
+    def _update_power(self, now_s: float) -> None:
+        elapsed_s = now_s - self._power_since_s
+        if elapsed_s >= MIN_POWER_INTERVAL_S:
+            self._power_w = (self._total_uj - self._power_uj) / 1e6 / elapsed_s
+            self._power_uj, self._power_since_s = self._total_uj, now_s
+
+    def _step_uj(
+        self, raw_uj: int, before_uj: int, elapsed_s: float, flags: list[str]
+    ) -> int | None:
         """What was counted since the last reading; None after a reset, which only falls."""
-        assert self._raw_uj is not None
         range_uj = self._zone.range_uj
         if range_uj is not None and elapsed_s * MAX_ZONE_POWER_W * 1e6 > range_uj:
             flags.append(WRAP_AMBIGUOUS)
-        step_uj = raw_uj - self._raw_uj
+        step_uj = raw_uj - before_uj
         if step_uj >= 0:
             return step_uj
         wrapped_uj = step_uj + range_uj if range_uj is not None else -1

@@ -49,9 +49,13 @@ class Figures(TypedDict):
 class Tracker(Protocol):
     """One second opinion under way."""
 
-    def start(self) -> None: ...  # noqa: D102
+    def start(self) -> None:
+        """Begin; whatever it raises becomes the reason."""
+        ...
 
-    def stop(self) -> Figures: ...  # noqa: D102
+    def stop(self) -> Figures:
+        """End, and say what was used."""
+        ...
 
 
 class SecondOpinion:

@@ -149,6 +149,19 @@ def test_the_counter_is_unwrapped(tmp_path: Path) -> None:
     assert second["integrated_j"] is None
 
 
+def test_two_readings_close_together_make_no_power_of_noise(tmp_path: Path) -> None:
+    path = zone(tmp_path, "intel-rapl:0", "package-0", 1_000_000)
+    rapl = source(tmp_path)
+    assert reading(rapl, 0.0)["power_w"] is None
+    put(path, 101_000_000)
+    assert reading(rapl, 1.0)["power_w"] == pytest.approx(100.0)
+    put(path, 102_000_000)
+    close = reading(rapl, 1.002)
+    assert (close["counter_j"], close["power_w"]) == (102.0, 100.0)
+    put(path, 202_000_000)
+    assert reading(rapl, 2.0)["power_w"] == pytest.approx(101.0)
+
+
 def test_many_wraps_add_up(tmp_path: Path) -> None:
     path = zone(tmp_path, "intel-rapl:0", "package-0", 0, range_uj=65_532_610_987)
     rapl = source(tmp_path)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pricetag.metering import MeterSettingError, codecarbon_parts, open_sources
+from pricetag.metering import MeterSettingError, codecarbon_parts, doctor, open_sources
 from pricetag.metering.codecarbon_parts import CpuModel
 from pricetag.metering.doctor import DoctorReport, MeterStatus, examine
 from pricetag.metering.host_model import HostModelSource
@@ -20,9 +20,15 @@ from tests.unit.metering.test_rapl import server, zone
 
 
 @pytest.fixture(autouse=True)
-def known_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def machine(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A known CPU and an NVIDIA card; the folder of its PCI bus."""
+    bus = tmp_path_factory.mktemp("pci")
+    (bus / "0000:01:00.0").mkdir()
+    (bus / "0000:01:00.0" / "vendor").write_text("0x10de\n")
+    monkeypatch.setattr(doctor, "PCI_DEVICES", bus)
     monkeypatch.setattr(codecarbon_parts, "is_installed", lambda: True)
     monkeypatch.setattr(codecarbon_parts, "cpu_model", lambda: CpuModel("Test CPU", 100.0, True))
+    return bus
 
 
 def environ(root: Path, choice: str | None = None) -> dict[str, str]:
@@ -97,6 +103,15 @@ def test_the_doctor_says_what_is_closed_and_what_opens_it(tmp_path: Path) -> Non
     assert found["codecarbon"].detail == "version 3.3.2, as second opinion"
     assert (report.devices, report.host_meter) == ((), "auto")
     assert report.host.cores >= 1
+
+
+def test_no_command_opens_a_card_that_is_not_there(machine: Path, tmp_path: Path) -> None:
+    (machine / "0000:01:00.0" / "vendor").write_text("0x1af4\n")
+    replay = NvmlReplay(FakeTrace([], epoch_s=0.0), lambda: 0.0)
+    replay.refuses["nvmlInitWithFlags"] = 12
+    with replayed(replay):
+        nvml = statuses(examine(environ(tmp_path)))["nvml"]
+    assert nvml == MeterStatus("nvml", False, "this machine has no NVIDIA device on its PCI bus")
 
 
 def test_the_doctor_lists_devices_and_zones(tmp_path: Path) -> None:
