@@ -123,10 +123,10 @@ def escape(text: str) -> str:
 
 
 def _breakable(text: str) -> str:
-    """The same for a narrow cell: long words may break anywhere, which needs no hyphens."""
+    """The same with long words that may break anywhere, so that no column runs into the next."""
     words = clean(text).split(" ")
     return " ".join(
-        r"\allowbreak{}".join(map(escape, word)) if len(word) > LONG_WORD else escape(word)
+        r"\allowbreak{}".join(map(escape, word)) if len(escape(word)) > LONG_WORD else escape(word)
         for word in words
     )
 
@@ -165,12 +165,12 @@ def render(context: Context) -> bytes:
         r"\setlength{\textwidth}{17cm}\setlength{\oddsidemargin}{-0.5cm}",
         r"\setlength{\evensidemargin}{-0.5cm}\setlength{\textheight}{23cm}",
         r"\setlength{\topmargin}{-1.2cm}\setlength{\tabcolsep}{4pt}\sloppy",
-        rf"\title{{{escape(context['title'])}}}",
-        rf"\author{{{escape(context['profile_label'])}}}",
-        rf"\date{{{escape(context['generated_label'])}}}",
+        rf"\title{{{_breakable(context['title'])}}}",
+        r"\author{Pricetag}",
+        rf"\date{{{_breakable(context['profile_label'] + ', ' + context['generated_label'])}}}",
         r"\begin{document}",
         r"\maketitle",
-        escape(context["lead"]),
+        _breakable(context["lead"]),
         *map(_section, context["sections"]),
         r"\end{document}",
     ]
@@ -178,8 +178,8 @@ def render(context: Context) -> bytes:
 
 
 def _section(section: Section) -> str:
-    parts = [rf"\section*{{{escape(section['heading'])}}}"]
-    parts += [escape(paragraph) + "\n" for paragraph in section["paragraphs"]]
+    parts = [rf"\section*{{{_breakable(section['heading'])}}}"]
+    parts += [_breakable(paragraph) + "\n" for paragraph in section["paragraphs"]]
     parts += map(_table, section["tables"])
     return "\n".join(parts)
 
@@ -190,7 +190,7 @@ def _table(table: Table) -> str:
     pieces = [
         _piece(table, rows[start : start + ROWS_PER_TABLE], continued=start > 0) for start in starts
     ]
-    notes = [rf"{{\footnotesize {escape(note)}\par}}" for note in table["notes"]]
+    notes = [rf"{{\footnotesize {_breakable(note)}\par}}" for note in table["notes"]]
     return "\n".join([*pieces, *notes])
 
 
@@ -205,7 +205,7 @@ def _piece(table: Table, rows: list[Row], *, continued: bool) -> str:
     return "\n".join(
         [
             r"\begin{center}",
-            rf"\textbf{{{escape(caption)}}}\par\nopagebreak\smallskip",
+            rf"\textbf{{{_breakable(caption)}}}\par\nopagebreak\smallskip",
             r"\footnotesize",
             rf"\begin{{tabular}}{{{_widths(table['columns'])}}}",
             r"\toprule",

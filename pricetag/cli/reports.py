@@ -56,7 +56,7 @@ def report(
             made = _make(client, runs, chosen, title, profile)
         else:
             made = client.get_report(report_id)
-        files = _download(client, made["id"], wanted, output)
+        files = download(client, made["id"], wanted, output)
     if wants_json(ctx, json):
         emit_json({"id": made["id"], "title": made["title"], "files": files})
         return
@@ -91,9 +91,10 @@ def _make(
     return client.create_report(title, runs=ids or None, filter=chosen or None, profile=profile)
 
 
-def _download(
+def download(
     client: Client, report_id: str, formats: list[ReportFormat], folder: Path
 ) -> dict[str, str]:
+    """Writes a report's formats into a folder; returns the files by format."""
     files: dict[str, str] = {}
     try:
         folder.mkdir(parents=True, exist_ok=True)

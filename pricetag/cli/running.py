@@ -41,8 +41,9 @@ def submit(
 ) -> None:
     """Post a run.
 
-    With --wait the exit code tells how it ended: 0 succeeded, 3 failed, 4 cancelled. Ctrl-C
-    stops the waiting, not the run.
+    With --wait, exit code 3 says that it failed, 4 that it was cancelled.
+
+    Ctrl-C stops the waiting, not the run.
     """
     if check:
         _check(ctx, file, json)

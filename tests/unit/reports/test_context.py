@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from app.reports import FORMATS, build_context, render
+from tests.support.price_tags import compressed_run, failed_run, tag
+from tests.unit.reports.strategies import names
+
+AT = datetime(2026, 3, 2, 8, 30, tzinfo=UTC)
+IT_KWH = (140 * 370 + 10 * 70) / 3.6e6
+
+
+def section(context: dict[str, Any], id_: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(s for s in context["sections"] if s["id"] == id_)
+    return found
+
+
+def rows(context: dict[str, Any], id_: str, table: int = 0) -> list[list[str]]:
+    return [row["cells"] for row in section(context, id_)["tables"][table]["rows"]]
+
+
+def test_totals_are_over_all_runs_and_attempts(site: dict[str, Any]) -> None:
+    totals = site["totals"]
+    assert totals["runs"] == 3
+    assert totals["attempts"] == 4
+    assert totals["runs_by_status"] == {"succeeded": 1, "failed": 1, "cancelled": 1}
+    assert totals["it_energy_kwh"]["value"] == pytest.approx(IT_KWH)
+    wasted_kwh = (40 * 370 + 10 * 70) / 3.6e6
+    assert totals["unsuccessful_it_energy_kwh"]["value"] == pytest.approx(wasted_kwh)
+    assert totals["device_hours"]["value"] == pytest.approx(140 / 3600)
+
+
+def test_a_sum_that_lacks_a_run_is_a_lower_bound_and_says_so(site: dict[str, Any]) -> None:
+    assert site["totals"]["it_energy_kwh"]["reason"] == "at least: 1 of 3 unknown and left out"
+    assert site["totals"]["co2e_kg"]["reason"] == "at least: 2 of 3 unknown and left out"
+    assert "at least 14.6 Wh" in site["lead"]
+    assert ["IT energy", "14.6 Wh (a)", "12.9 to 17.8 Wh", "modelled"] in rows(site, "bill")
+
+
+def test_the_site_profile_takes_the_factors_of_the_tags(site: dict[str, Any]) -> None:
+    whole = site["runs"][0]
+    kwh = 140 * 370 / 3.6e6 * 1.2
+    assert whole["facility_energy_kwh"]["value"] == pytest.approx(kwh)
+    assert whole["co2e_kg"]["value"] == pytest.approx(kwh * 0.381)
+    assert whole["co2e_lb"]["value"] == pytest.approx(kwh * 0.381 / 0.45359237)
+    assert (whole["cloud_cost"]["low"], whole["cloud_cost"]["high"]) == (
+        pytest.approx(140 / 3600 * 2),
+        pytest.approx(140 / 3600 * 4),
+    )
+
+
+def test_the_paper_s_profile_applies_its_own_factors(paper: dict[str, Any]) -> None:
+    whole, failed, _ = paper["runs"]
+    kwh = 140 * 370 / 3.6e6 * 1.58
+    assert whole["facility_energy_kwh"]["value"] == pytest.approx(kwh)
+    assert whole["co2e_lb"]["value"] == pytest.approx(kwh * 0.954)
+    assert whole["co2e_kg"]["value"] == pytest.approx(kwh * 0.954 * 0.45359237)
+    assert failed["co2e_lb"]["value"] == pytest.approx(10 * 70 / 3.6e6 * 1.58 * 0.954)
+    names = [factor["name"] for factor in paper["factors"]]
+    assert names[:2] == ["pue", "carbon_intensity"]
+    assert "Strubell" in paper["factors"][0]["citation"]
+
+
+@pytest.mark.parametrize(
+    ("power_w", "hours", "kwh", "lb"),
+    [
+        (1415.78, 12, 27, 26),
+        (1515.43, 84, 201, 192),
+        (517.66, 336, 275, 262),
+        (12041.51, 79.2, 1507, 1438),
+    ],
+)
+def test_the_published_rows_come_out(power_w: float, hours: float, kwh: int, lb: int) -> None:
+    measured = tag(compressed_run())
+    measured["it_energy_kwh"] |= {"value": power_w * hours / 1000}
+    measured["power_w"] |= {"value": power_w}
+    measured["duration_s"] |= {"value": hours * 3600}
+    context = build_context("Paper", "strubell2019", [measured], generated_at=AT)
+    row = context["runs"][0]
+    assert round(row["facility_energy_kwh"]["value"]) == kwh
+    assert round(row["co2e_lb"]["value"]) == lb
+    cells = rows(context, "runs")[0]
+    assert cells[3] == f"{hours:.1f}" if hours < 100 else "336"
+    assert cells[4] in (str(kwh), f"{kwh:,}", "26.8")
+
+
+def test_unknown_is_never_zero(site: dict[str, Any]) -> None:
+    _, failed, unmetered, _ = rows(site, "runs")
+    notes = section(site, "runs")["tables"][0]["notes"]
+    assert failed[5].startswith("n/a (")
+    assert f"{failed[5][4:]} no grid zone is configured" in notes
+    assert f"{unmetered[4][4:]} no component was metered" in notes
+    assert unmetered[0] == "nothing metered (cancelled)"
+
+
+def test_a_run_that_failed_is_named_as_such(site: dict[str, Any]) -> None:
+    assert [row[0] for row in rows(site, "runs")] == [
+        "MiniLM fine-tuned, then int8",
+        "failed early (failed)",
+        "nothing metered (cancelled)",
+        "All runs",
+    ]
+
+
+def test_variants_stand_side_by_side(site: dict[str, Any]) -> None:
+    table = section(site, "compression")["tables"][0]
+    assert [column["label"] for column in table["columns"]] == [
+        "Variant",
+        "Parameters",
+        "Size",
+        "Latency p50",
+        "Energy per 1,000 inferences",
+        "accuracy (validation)",
+    ]
+    assert [row["cells"] for row in table["rows"]] == [
+        ["after train stage", "22,713,216", "90.9 MB", "3.10 ms", "12.0 mWh", "0.8610"],
+        [
+            "after quantize stage",
+            "22,713,216",
+            "23.1 MB (25.4%)",
+            "1.20 ms (38.7%)",
+            "5.00 mWh (41.7%)",
+            "0.8580",
+        ],
+    ]
+
+
+def test_stages_of_every_attempt_are_listed(site: dict[str, Any]) -> None:
+    stages = rows(site, "stages")
+    assert [row[0] for row in stages] == [
+        "1: train stage",
+        "1: outside stages",
+        "Attempt 1",
+        "2: train stage",
+        "2: measure stage",
+        "2: quantize stage",
+        "2: measure stage",
+        "2: outside stages",
+        "Attempt 2",
+        "All attempts",
+    ]
+    assert stages[0][4] == "3.60"  # 35 s at 370 W in Wh
+    assert section(site, "stages")["tables"][0]["columns"][4]["label"] == "IT energy (Wh)"
+
+
+def test_the_methods_statement_says_how_and_how_much(
+    site: dict[str, Any], paper: dict[str, Any]
+) -> None:
+    text = section(site, "methods")["paragraphs"][0]
+    assert "accelerator energy by its hardware energy counter" in text
+    assert "PUE is 1.20 (estimated; Site meter, annual mean, 2025)" in text
+    assert "381 g/kWh (estimated; Ember, Yearly electricity data, DE, 2024" in text
+    assert "3 runs (1 succeeded, 1 failed, 1 cancelled; 4 attempts) used at least 14.6 Wh" in text
+    assert "codecarbon 3.3.2" in text
+    assert "PUE 1.58, 0.954 lb CO2e/kWh" in section(paper, "methods")["paragraphs"][0]
+
+
+def test_factors_bear_their_citation(site: dict[str, Any]) -> None:
+    cells = [row for row in rows(site, "factors") if row[0] == "Carbon intensity"]
+    assert cells == [
+        [
+            "Carbon intensity",
+            "381 g/kWh",
+            "estimated",
+            "Ember, Yearly electricity data; DE; 2024; lifecycle, production, location-based, "
+            "annual; licence CC BY 4.0",
+            "1",
+        ]
+    ]
+
+
+def test_flags_and_second_opinions_are_told(site: dict[str, Any]) -> None:
+    coverage = rows(site, "checks")
+    assert coverage[0][1:] == ["100.0%", "the run was attempted more than once"]
+    assert coverage[2][1] == "0.0%"
+    assert "nothing was metered" in coverage[2][2]
+    opinions = rows(site, "checks", 1)
+    assert ["MiniLM fine-tuned, then int8", "codecarbon 3.3.2", "all", "14.4", "25.0", "73.7%"] in (
+        opinions
+    )
+    assert (
+        "nothing metered: n/a (no other tool ran beside the meter)"
+        in (section(site, "checks")["tables"][1]["notes"])
+    )
+
+
+def test_currencies_are_not_added_up() -> None:
+    first, second = tag(compressed_run()), tag(compressed_run())
+    second["cost"]["cloud"] |= {"unit": "EUR"}
+    context = build_context("x", "site", [first, second], generated_at=AT)
+    assert context["totals"]["cloud_cost"]["value"] is None
+    assert context["totals"]["cloud_cost"]["reason"] == "not one unit: EUR, USD"
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_a_database_that_reorders_keys_changes_no_format(fmt: str, site: dict[str, Any]) -> None:
+    stored = json.loads(json.dumps(site, sort_keys=True))
+    rendered = render(stored, fmt)
+    assert rendered.content == render(site, fmt).content
+    assert rendered.filename == f"what-it-cost.{fmt}"
+    assert rendered.media_type
+
+
+def test_a_report_of_no_run_still_stands() -> None:
+    context = build_context("Nothing", "site", [], generated_at=AT)
+    assert context["totals"]["it_energy_kwh"]["value"] is None
+    for fmt in FORMATS:
+        assert render(context, fmt).content
+
+
+def test_wrong_arguments_are_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="profile is 'home'"):
+        build_context("x", "home", [], generated_at=AT)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="generated_at needs a time zone"):
+        build_context("x", "site", [], generated_at=AT.replace(tzinfo=None))
+    with pytest.raises(ValueError, match="format is 'doc': give one of html"):
+        render({"title": "x"}, "doc")
+
+
+@settings(max_examples=25, deadline=None)
+@given(names)
+def test_any_name_goes_through_all_text_formats(name: str) -> None:
+    made = [tag(compressed_run(name)), tag(failed_run(name))]
+    context = build_context(name, "site", made, generated_at=AT)
+    json.dumps(context, allow_nan=False).encode()
+    for fmt in ("html", "tex", "md", "csv", "json"):
+        render(context, fmt).content.decode("utf-8")

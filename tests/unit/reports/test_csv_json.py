@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.reports import csv_, json_
+from app.reports.shape import Context
+from tests.support.report_contexts import context_with
+from tests.unit.reports.strategies import names
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+
+
+def read(content: bytes) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(content.decode(), newline="")))
+
+
+@given(names)
+def test_no_text_is_a_formula(name: str) -> None:
+    text = csv_.cell(name)
+    assert not text.lstrip().startswith(FORMULA)
+    assert "\n" not in text
+
+
+@given(names)
+def test_rows_stay_rows(name: str) -> None:
+    rows = read(csv_.render(context_with(name)))
+    assert [len(row) for row in rows] == [2, 2, 2]
+    assert rows[0] == ["run", "it_energy_kwh"]
+    assert rows[1][1] == "-1.5"
+    assert rows[2][1] == ""
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_figures_are_not_rounded(value: float) -> None:
+    assert float(csv_.cell(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("=cmd|' /C calc'!A0", "'=cmd|' /C calc'!A0"),
+        ("  +1", "'  +1"),
+        ("a=b", "a=b"),
+        (-2, "-2"),
+        (None, ""),
+        (True, "true"),
+    ],
+)
+def test_cells(value: Any, text: str) -> None:
+    assert csv_.cell(value) == text
+
+
+def test_one_line_per_run_and_stage(site: Context) -> None:
+    rows = read(csv_.render(site))
+    head, lines = rows[0], [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
+    assert head == site["line_columns"]
+    assert [line["stage"] for line in lines] == [
+        "",
+        "0-train",
+        "0-train",
+        "1-measure",
+        "2-quantize",
+        "3-measure",
+        "",
+        "0-train",
+        "",
+    ]
+    whole, cut_off = lines[0], lines[1]
+    # 140 s at 370 W, and 35 s of it in the first attempt's training.
+    assert float(whole["it_energy_kwh"]) == pytest.approx(140 * 370 / 3.6e6)
+    assert float(cut_off["it_energy_kwh"]) == pytest.approx(35 * 370 / 3.6e6)
+    assert float(whole["it_energy_low_kwh"]) < float(whole["it_energy_kwh"])
+    assert (cut_off["attempt"], cut_off["stage_status"]) == ("1", "failed")
+    assert lines[-1]["it_energy_kwh"] == ""
+    assert "it_energy_kwh: no component was metered" in lines[-1]["unknown"]
+
+
+@given(names)
+def test_json_is_the_context(name: str) -> None:
+    context = context_with(name.encode("utf-8", "replace").decode())
+    assert json.loads(json_.render(context)) == context
