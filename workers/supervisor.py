@@ -23,7 +23,7 @@ from uuid import UUID
 
 from pricetag.events import ENV_VAR, Message
 from pricetag.metering import open_sources
-from pricetag.metering.journal import Journal
+from pricetag.metering.journal import Journal, JournalError
 from pricetag.metering.meter import Meter
 from pricetag.metering.second_opinion import SecondOpinion
 from workers.attempt_log import AttemptLog
@@ -325,8 +325,7 @@ class Supervisor:
         if self._stopper is not None:
             self._stopper.cancel()
         await self._events.close()
-        end_s = await self._edge() if self._metering else 0.0
-        await asyncio.to_thread(self._meter.close)
+        end_s = await self._close_meter()
         opinion = await asyncio.to_thread(second_opinion.stop)
         self._log.append("second_opinion", t_s=end_s, **opinion)
         for key in self._stages.open_keys():
@@ -336,6 +335,18 @@ class Supervisor:
         self._journal.sync()
         shutil.rmtree(self._folder, ignore_errors=True)
         child_note(self._config, self.claim.attempt_id).unlink(missing_ok=True)
+
+
+    async def _close_meter(self) -> float:
+        """Takes the last reading; returns its time. What cannot be written is told, not raised."""
+        if not self._metering:
+            return 0.0
+        end_s = await self._edge()
+        try:
+            await asyncio.to_thread(self._meter.close)
+        except JournalError as error:
+            logger.error("attempt %s: readings were lost: %s", self.claim.attempt_id, error)
+        return end_s
 
 
 def child_note(config: NodeConfig, attempt_id: UUID) -> Path:

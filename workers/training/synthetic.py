@@ -8,6 +8,7 @@ words solves the easy half alone, so differences between models show.
 
 from __future__ import annotations
 
+import argparse
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -134,3 +135,19 @@ def _negated(rng: random.Random, label: int) -> str:
 def _fill(rng: random.Random, frames: Sequence[str], adjectives: Sequence[str]) -> str:
     words = {"s": rng.choice(SUBJECTS), "a": rng.choice(ADVERBS) + rng.choice(adjectives)}
     return rng.choice(frames).format(**words)
+
+
+def main() -> None:
+    """``python -m workers.training.synthetic FOLDER``: writes the three files."""
+    parser = argparse.ArgumentParser(description="Write the synthetic sentiment data set.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--train", type=int, default=4000)
+    parser.add_argument("--dev", type=int, default=500)
+    parser.add_argument("--test", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    write(given.folder, train=given.train, dev=given.dev, test=given.test, seed=given.seed)
+
+
+if __name__ == "__main__":
+    main()

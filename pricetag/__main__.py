@@ -1,0 +1,5 @@
+"""``python -m pricetag``: the ``pricetag`` command."""
+
+from pricetag.cli import main
+
+main()
