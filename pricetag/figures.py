@@ -51,6 +51,7 @@ _SPELLINGS = {
     "byte": ("bytes", ""),
     "FLOPs": ("FLOP", ""),
     "flops": ("FLOP", ""),
+    "flop": ("FLOP", ""),
     "L": ("l", ""),
 }
 
@@ -105,6 +106,8 @@ def with_unit(value: float, unit: str) -> str:
     """A lone figure with the unit in which it reads well, for example ``1.23 Wh``."""
     shown, size = display_unit(value, unit)
     figure = number(value if size == 1.0 else value / size)
+    if shown.startswith("1/"):
+        return figure + shown[1:]
     return f"{figure} {shown}" if shown and shown != "1" else figure
 
 

@@ -119,9 +119,11 @@ def compressed_run(name: str = "MiniLM fine-tuned, then int8") -> PriceTagInputs
     cut_off = stage(0, "train", 5, 40, status="failed", flops=flops)
     stages = (
         stage(0, "train", 5, 65, flops=flops),
-        stage(1, "measure", 65, 80, quality=_measured(22_713_216, 90_852_864, 3.1, 0.012, 0.861)),
-        stage(2, "quantize", 80, 81),
-        stage(3, "measure", 81, 96, quality=_measured(22_713_216, 23_068_672, 1.2, 0.005, 0.858)),
+        stage(1, "measure", 65, 80, quality=_measured(90_852_864, 0.0031, 0.861)),
+        _inference(2, "1-measure", 66, 76, 40_000),
+        stage(3, "quantize", 80, 81),
+        stage(4, "measure", 81, 96, quality=_measured(23_068_672, 0.0012, 0.858)),
+        _inference(5, "4-measure", 82, 92, 100_000),
     )
     lost = attempt(1, "lost", (cut_off,), 40.0)
     return PriceTagInputs(
@@ -134,16 +136,27 @@ def compressed_run(name: str = "MiniLM fine-tuned, then int8") -> PriceTagInputs
     )
 
 
-def _measured(
-    params: int, size: int, latency_ms: float, wh: float, accuracy: float
-) -> tuple[QualityInput, ...]:
+def _measured(size: int, latency_s: float, accuracy: float) -> tuple[QualityInput, ...]:
     return (
-        QualityInput("params", params, None, "1"),
-        QualityInput("bytes", size, None, "bytes"),
-        QualityInput("latency_p50_ms", latency_ms, None, "ms"),
-        QualityInput("wh_per_1000_inferences", wh, None, "Wh"),
-        QualityInput("accuracy", accuracy, "validation", "1"),
+        QualityInput("parameters", 22_713_216, None),
+        QualityInput("model_bytes", size, None, "bytes"),
+        QualityInput("latency_p50_batch_1_s", latency_s, None, "s"),
+        QualityInput("throughput_per_s", 8 / latency_s, None, "1/s"),
+        QualityInput("accuracy", accuracy, "validation"),
     )
+
+
+def _inference(index: int, parent_key: str, start_s: float, end_s: float, count: int) -> StageInput:
+    """Repeated inference inside a measure stage."""
+    inner = stage(
+        index,
+        "inference",
+        start_s,
+        end_s,
+        name="Repeated inference",
+        quality=(QualityInput("inferences", count, None),),
+    )
+    return replace(inner, parent_key=parent_key)
 
 
 def failed_run(name: str = "failed early") -> PriceTagInputs:

@@ -8,21 +8,26 @@ from typing import Any, NamedTuple
 from app.reports.cells import percent
 from app.reports.shape import Section, Table, column, row, table
 from pricetag.figures import number, with_unit
-from pricetag.tags import Tag, listed
+from pricetag.tags import Tag, listed, value
 
-# What a column shows: its head, and the metrics that may fill it, the best first.
+# What a column shows: its head, and the metrics that may fill it, the best first; a star
+# stands for any ending.
 COLUMNS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("Parameters", ("params", "parameters", "num_params")),
-    ("Non-zero", ("nonzero_params", "params_nonzero", "non_zeros", "nonzeros")),
-    ("Size", ("bytes", "size_bytes", "model_bytes", "bytes_on_disk")),
-    ("FLOPs per example", ("flops_per_example", "flops_dense", "flops")),
-    ("Latency p50", ("latency_p50_ms", "latency_p50_s", "latency_p50")),
-    ("Latency p95", ("latency_p95_ms", "latency_p95_s", "latency_p95")),
-    ("Throughput", ("throughput_per_s", "throughput", "examples_per_s")),
-    ("Energy per 1,000 inferences", ("wh_per_1000_inferences", "wh_per_1000")),
+    ("Parameters", ("parameters", "params")),
+    ("Non-zero", ("non_zero_parameters", "nonzero_params")),
+    ("Size", ("model_bytes", "packed_bytes", "dense_bytes", "bytes")),
+    ("FLOPs per example", ("flops_per_example",)),
+    ("Effective FLOPs", ("effective_flops_per_example",)),
+    ("Latency p50", ("latency_p50_batch_1_s", "latency_p50*")),
+    ("Latency p95", ("latency_p95_batch_1_s", "latency_p95*")),
+    ("Throughput", ("throughput_per_s",)),
+    ("Energy per 1,000 inferences", ("energy_per_1000_inferences_kwh", "wh_per_1000_inferences")),
 )
 QUALITY = ("accuracy", "f1", "mcc", "spearman", "pearson")
-_UNITS = {"_ms": "ms", "_s": "s", "bytes": "bytes", "wh_per": "Wh"}
+_UNITS = {"_ms": "ms", "_per_s": "1/s", "_s": "s", "bytes": "bytes", "wh_per": "Wh"}
+
+
+PER_1000 = "energy_per_1000_inferences_kwh"
 
 
 class Variant(NamedTuple):
@@ -44,10 +49,28 @@ def variants(tag: Tag) -> list[Variant]:
             if stage.get("kind") not in ("evaluate", "command"):
                 model = f"after {stage.get('name') or stage.get('kind')}"
             continue
-        found = {str(q.get("metric")): q for q in listed(stage, "quality")}
+        found = _metrics(tag, stage)
         if found:
             latest[str(stage.get("key"))] = Variant(model, found)
     return list(latest.values())
+
+
+def _metrics(tag: Tag, stage: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """What a stage and those in it reported, and the energy of an inference where it follows."""
+    inside = [
+        child
+        for child in listed(tag, "stages")
+        if child.get("parent") == stage.get("key") and child.get("attempt") == stage.get("attempt")
+    ]
+    found: dict[str, Mapping[str, Any]] = {}
+    for part in (*inside, stage):
+        own = {str(q.get("metric")): q for q in listed(part, "quality")}
+        inferences, energy_kwh = own.get("inferences"), value(part, "it_energy_kwh")
+        if inferences and inferences.get("value") and energy_kwh is not None:
+            each_1000_kwh = 1000.0 * energy_kwh / inferences["value"]
+            found[PER_1000] = {"metric": PER_1000, "value": each_1000_kwh, "unit": "kWh"}
+        found |= own
+    return found
 
 
 def section(tags: Sequence[Tag]) -> Section | None:
@@ -88,7 +111,11 @@ def _table(found: Sequence[tuple[str, Variant]]) -> Table:
 
 
 def _pick(variant: Variant, names: Sequence[str]) -> Mapping[str, Any] | None:
-    return next((variant.metrics[name] for name in names if name in variant.metrics), None)
+    for name in names:
+        for metric in sorted(variant.metrics):
+            if metric == name or (name.endswith("*") and metric.startswith(name[:-1])):
+                return variant.metrics[metric]
+    return None
 
 
 def _cell(variant: Variant, base: Variant, names: Sequence[str]) -> str:
@@ -150,13 +177,25 @@ def other_quality(tags: Sequence[Tag]) -> Table | None:
 
 
 def _not_shown(tag: Tag) -> list[Mapping[str, Any]]:
-    shown = {*QUALITY, *(name for _, names in COLUMNS for name in names)}
-    measured = {s.get("key") for s in listed(tag, "stages") if s.get("kind") == "measure"}
+    shown = {
+        (stage.get("key"), metric.get("metric"))
+        for stage in listed(tag, "stages")
+        if stage.get("kind") == "measure"
+        for metric in _shown(
+            Variant("", {str(q.get("metric")): q for q in listed(stage, "quality")})
+        )
+    }
     return [
         item
         for item in listed(tag, "quality")
-        if item.get("stage") not in measured or item.get("metric") not in shown
+        if (item.get("stage"), item.get("metric")) not in shown
     ]
+
+
+def _shown(variant: Variant) -> list[Mapping[str, Any]]:
+    picked = [_pick(variant, names) for _, names in COLUMNS]
+    picked += [variant.metrics.get(name) for name in QUALITY]
+    return [metric for metric in picked if metric is not None]
 
 
 def _value(item: Mapping[str, Any]) -> str:
