@@ -45,9 +45,9 @@ def complain(text: str) -> None:
 
 def emit_json(data: Any) -> None:
     """JSON alone on stdout."""
-    say(json.dumps(data, indent=2, ensure_ascii=False, default=str, allow_nan=False))
+    say(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def emit_json_line(data: Any) -> None:
     """One JSON object on one line, for streams."""
-    say(json.dumps(data, ensure_ascii=False, default=str, allow_nan=False))
+    say(json.dumps(data, ensure_ascii=False, allow_nan=False))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -81,9 +81,9 @@ def doctor(ctx: typer.Context, json: Json = False) -> None:
     """What this machine can meter, and how to open what is closed."""
     from pricetag.metering.doctor import examine
 
-    found: Any = examine()
+    found = examine()
     if wants_json(ctx, json):
-        emit_json(found)
+        emit_json(found.as_dict())
     else:
         from pricetag.cli.views.doctor import doctor_view
 

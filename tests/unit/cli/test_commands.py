@@ -1,0 +1,331 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pricetag.cli import checkout
+from pricetag.cli.app import run as pricetag
+from tests.support.fake_api import RUN_ID, Answer, Asked, FakeApi, events, problem, run
+from tests.support.price_tags import compressed_run, tag
+
+ESTIMATE = ["estimate", "--devices", "1", "--device-power-w", "1415.78", "--hours", "12"]
+FACTORS = ["--pue", "1.58", "--grid-g-per-kwh", "432.73"]
+
+Captured = pytest.CaptureFixture[str]
+
+
+def said(capsys: Captured) -> Any:
+    """What was printed as JSON; nothing else may be on stdout."""
+    out, err = capsys.readouterr()
+    assert err == ""
+    return json.loads(out)
+
+
+def complaint(capsys: Captured) -> str:
+    """The one line on stderr; stdout is empty."""
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("pricetag: ")
+    assert err.count("\n") == 1
+    return err
+
+
+def test_an_estimate_is_the_published_row(capsys: Captured) -> None:
+    prices = ["--price-low", "3.44", "--price-high", "11.68", "--json"]
+    assert pricetag([*ESTIMATE, *FACTORS, *prices]) == 0
+    figures = said(capsys)
+    assert figures["it_energy_kwh"] == pytest.approx(16.989, rel=1e-4)
+    assert figures["facility_energy_kwh"] == pytest.approx(26.84, rel=1e-3)
+    assert figures["co2e_lb"] == pytest.approx(25.6, rel=1e-3)
+    assert figures["co2e_kg"] == pytest.approx(figures["co2e_lb"] * 0.45359237)
+    assert (figures["cost_low"], figures["cost_high"]) == (
+        pytest.approx(41.28),
+        pytest.approx(140.16),
+    )
+
+
+def test_a_wrong_figure_is_named_by_its_option(capsys: Captured) -> None:
+    assert pricetag([*ESTIMATE, "--pue", "0.5", "--grid-g-per-kwh", "1"]) == 2
+    assert "--pue is 0.5" in complaint(capsys)
+    assert pricetag([*ESTIMATE, *FACTORS, "--price-low", "-1"]) == 2
+    assert "--price-low is -1" in complaint(capsys)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["bogus"], ["estimate"], ["runs", "--limit", "many"], ["show"], ["recipes", "a", "b"]],
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(arguments: list[str], capsys: Captured) -> None:
+    assert pricetag(arguments) == 2
+    complaint(capsys)
+
+
+def test_the_version_is_the_package_s(capsys: Captured) -> None:
+    assert pricetag(["--version"]) == 0
+    assert capsys.readouterr().out == "pricetag 0.1.0\n"
+
+
+def test_doctor_and_recipes_need_no_server(capsys: Captured) -> None:
+    assert pricetag(["recipes", "--json"]) == 0
+    assert {entry["kind"] for entry in said(capsys)} >= {"train", "quantize", "measure"}
+    assert pricetag(["recipes", "train", "--json"]) == 0
+    assert said(capsys)["schema"]["properties"]["epochs"]
+    assert pricetag(["recipes", "tarin"]) == 1
+    assert "there is no stage kind 'tarin'; there are train," in complaint(capsys)
+    assert pricetag(["doctor", "--json"]) == 0
+    assert {meter["name"] for meter in said(capsys)["meters"]} >= {"nvml", "rapl-package"}
+
+
+def test_without_a_server_it_says_what_to_do(capsys: Captured) -> None:
+    assert pricetag(["runs"]) == 2
+    assert "PRICETAG_URL" in complaint(capsys)
+    assert pricetag(["--url", "http://127.0.0.1:9", "cancel", RUN_ID]) == 1
+    assert "no answer from http://127.0.0.1:9" in complaint(capsys)
+
+
+def test_runs_are_listed_with_the_filters_given(api: FakeApi, capsys: Captured) -> None:
+    api.answers["GET /v1/runs"] = Answer({"items": [run()], "next_cursor": None})
+    assert pricetag(["runs", "--tag", "a", "--tag", "b", "--status", "failed"]) == 0
+    text = capsys.readouterr().out
+    assert "6f0c0d0e" in text
+    assert "MiniLM [int8]" in text
+    assert "14.4 Wh" in text
+    assert api.asked[0].headers["authorization"] == "Bearer pt_secret"
+    assert "tag=a&tag=b&status=failed" in api.asked[0].query
+    assert pricetag(["--json", "runs"]) == 0
+    assert said(capsys)[0]["id"] == RUN_ID
+
+
+def test_a_run_is_meant_by_the_beginning_of_its_id(api: FakeApi, capsys: Captured) -> None:
+    other = run(id="6f0c0000-0000-4000-8000-000000000002")
+    api.answers["GET /v1/runs"] = Answer({"items": [run(), other], "next_cursor": None})
+    api.answers[f"POST /v1/runs/{RUN_ID}/cancel"] = Answer(run("cancelled"), 202)
+    assert pricetag(["cancel", "6f0c0d0e"]) == 0
+    assert pricetag(["cancel", "last"]) == 0
+    assert capsys.readouterr().out == f"{RUN_ID} cancelled\n" * 2
+    assert pricetag(["cancel", "6f0c"]) == 1
+    assert "begins 2 run ids" in complaint(capsys)
+    assert pricetag(["cancel", "abcd"]) == 1
+    assert "has an id that begins with 'abcd'" in complaint(capsys)
+
+
+def test_a_refusal_names_every_field(api: FakeApi, capsys: Captured, tmp_path: Path) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text("project: x\n")
+    api.answers["POST /v1/runs"] = problem(
+        422,
+        "invalid-recipe",
+        "The run cannot be run as it stands.",
+        {"field": "recipe.stages.0.kind", "message": "'tarin' is unknown", "hint": "train"},
+        {"field": "name", "message": "is missing", "hint": None},
+    )
+    assert pricetag(["submit", str(file)]) == 2
+    line = complaint(capsys)
+    assert "recipe.stages.0.kind: 'tarin' is unknown (train)" in line
+    assert "name: is missing" in line
+
+
+def test_a_missing_token_says_how_to_give_one(api: FakeApi, capsys: Captured) -> None:
+    api.answers["GET /v1/runs"] = problem(401, "unauthenticated", "No token.")
+    assert pricetag(["runs"]) == 1
+    assert "PRICETAG_TOKEN" in complaint(capsys)
+
+
+def test_a_file_goes_to_the_server_as_it_is(api: FakeApi, capsys: Captured, tmp_path: Path) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text("project: text  # a remark\n")
+    api.answers["POST /v1/runs"] = Answer(run("queued"), 202)
+    assert pricetag(["submit", str(file), "--key", "k1", "--json"]) == 0
+    assert said(capsys)["status"] == "queued"
+    assert api.asked[0].body == "project: text  # a remark\n"
+    assert api.asked[0].headers["idempotency-key"] == "k1"
+    assert pricetag(["submit", "missing.yaml"]) == 2
+    assert "cannot read missing.yaml: No such file" in complaint(capsys)
+
+
+def test_a_file_can_be_checked_without_a_server(capsys: Captured, tmp_path: Path) -> None:
+    file = tmp_path / "job.yaml"
+    described = {
+        "project": "p",
+        "experiment": "e",
+        "name": "n",
+        "recipe": {"stages": [{"kind": "command", "argv": ["true"]}]},
+    }
+    file.write_text(json.dumps(described))
+    assert pricetag(["submit", str(file), "--check"]) == 0
+    assert "describes a run: n (command)" in capsys.readouterr().out
+    file.write_text(json.dumps(described | {"name": ""}))
+    assert pricetag(["submit", str(file), "--check"]) == 2
+    assert "name" in complaint(capsys)
+
+
+@pytest.mark.parametrize(("status", "code"), [("succeeded", 0), ("failed", 3), ("cancelled", 4)])
+def test_waiting_ends_with_the_run_s_own_exit_code(
+    status: str, code: int, api: FakeApi, capsys: Captured, tmp_path: Path
+) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text("project: text\n")
+    api.answers |= {
+        "POST /v1/runs": Answer(run("queued"), 202),
+        f"GET /v1/runs/{RUN_ID}": Answer(run(status)),
+        f"GET /v1/runs/{RUN_ID}/price-tag": Answer(tag(compressed_run())),
+        f"GET /v1/runs/{RUN_ID}/events": events(
+            ("status", {"status": "running"}),
+            ("stage", {"key": "0-train", "kind": "train", "name": "train", "status": "running"}),
+            ("progress", {"key": "0-train", "done": 1, "total": 4, "power_w": 61.0}),
+            ("status", {"status": status, "reason": None}),
+        ),
+    }
+    assert pricetag(["submit", str(file), "--wait"]) == code
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert f"MiniLM [int8] | {status}" in out
+    assert "14.4 Wh (12.8 to 17.4 Wh; modelled)" in out
+    assert "0.954 lb CO2e/kWh" in out
+    assert pricetag(["show", RUN_ID, "--wait", "--json"]) == code
+    found = said(capsys)
+    assert found["run"]["status"] == status
+    assert found["price_tag"]["schema"] == "pricetag/1"
+
+
+def test_a_broken_event_stream_is_taken_up_where_it_broke(
+    api: FakeApi, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pricetag.client.RECONNECT_S", 0.01)
+    states = iter(["running", "running", "succeeded"])
+    last = run("succeeded")
+
+    def shown(_: Asked) -> Answer:
+        return Answer(run(next(states, "succeeded")))
+
+    def stream(asked: Asked) -> Answer:
+        if asked.headers.get("last-event-id") == "1":
+            return events(("power", {}), ("status", {"status": last["status"]}))
+        return events(("status", {"status": "running"}))
+
+    api.answers |= {
+        f"GET /v1/runs/{RUN_ID}": shown,
+        f"GET /v1/runs/{RUN_ID}/events": stream,
+        f"GET /v1/runs/{RUN_ID}/price-tag": problem(404, "price-tag-not-found", "None yet."),
+    }
+    assert pricetag(["show", RUN_ID, "--wait"]) == 0
+    out = capsys.readouterr().out
+    assert "| running" in out
+    assert "| succeeded" in out
+    assert "No price tag yet" in out
+
+
+def test_an_interrupted_wait_says_how_to_come_back(
+    api: FakeApi, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    api.answers[f"GET /v1/runs/{RUN_ID}"] = Answer(run("running"))
+    monkeypatch.setattr("pricetag.client.Client.events", interrupted)
+    assert pricetag(["show", RUN_ID, "--wait"]) == 130
+    assert f"pricetag show {RUN_ID} --wait" in complaint(capsys)
+    assert not [asked for asked in api.asked if asked.method == "POST"]
+
+
+def test_logs_are_plain_lines_or_objects(api: FakeApi, capsys: Captured) -> None:
+    items = [{"text": "epoch 1 [x]", "stream": "stdout"}, {"text": "done", "stream": "stderr"}]
+
+    def page(asked: Asked) -> Answer:
+        first = "after" not in asked.query
+        return Answer({"items": items if first else [], "next_after": "1"})
+
+    api.answers[f"GET /v1/runs/{RUN_ID}/logs"] = page
+    api.answers[f"GET /v1/runs/{RUN_ID}"] = Answer(run("succeeded"))
+    assert pricetag(["logs", RUN_ID]) == 0
+    assert capsys.readouterr().out == "epoch 1 [x]\ndone\n"
+    assert pricetag(["logs", RUN_ID, "-f", "--json"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [json.loads(line) for line in lines] == items
+
+
+def test_a_report_is_made_and_written(api: FakeApi, capsys: Captured, tmp_path: Path) -> None:
+    report_id = "aaaaaaaa-0000-4000-8000-000000000001"
+    made = {"id": report_id, "title": "Price of MiniLM [int8]"}
+    api.answers |= {
+        f"GET /v1/runs/{RUN_ID}": Answer(run()),
+        "POST /v1/reports": Answer(made, 201),
+        f"GET /v1/reports/{report_id}.pdf": Answer(b"%PDF-", kind="application/pdf"),
+        f"GET /v1/reports/{report_id}.md": Answer("# x", kind="text/markdown"),
+    }
+    folder = tmp_path / "out" / "deep"
+    wanted = ["--format", "md,pdf", "-o", str(folder), "--profile", "site", "--json"]
+    assert pricetag(["report", RUN_ID, *wanted]) == 0
+    files = said(capsys)["files"]
+    assert files == {fmt: str(folder / f"report-aaaaaaaa.{fmt}") for fmt in ("pdf", "md")}
+    assert Path(files["pdf"]).read_bytes() == b"%PDF-"
+    posted = next(asked for asked in api.asked if asked.method == "POST")
+    assert json.loads(posted.body) == {
+        "title": "Price of MiniLM [int8]",
+        "profile": "site",
+        "runs": [RUN_ID],
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "name the runs"),
+        ([RUN_ID, "--project", "p"], "name the runs"),
+        ([RUN_ID, "--format", "docx"], "--format docx: give some of html"),
+    ],
+)
+def test_a_report_wants_runs_and_known_formats(
+    arguments: list[str], message: str, api: FakeApi, capsys: Captured
+) -> None:
+    assert pricetag(["report", *arguments]) == 2
+    assert message in complaint(capsys)
+    assert api.asked == []
+
+
+@pytest.mark.parametrize("command", ["serve", "worker", "migrate", "token", "demo"])
+def test_the_library_alone_has_no_service(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: Captured, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(checkout, "ROOT", tmp_path)
+    assert pricetag([command]) == 1
+    assert "holds the pricetag library alone" in complaint(capsys)
+
+
+def test_the_service_s_own_options_reach_it(capsys: Captured) -> None:
+    assert pricetag(["token", "create", "--help"]) == 0
+    assert "--role" in capsys.readouterr().out
+    assert pricetag(["worker", "--help"]) == 0
+    assert "--pool" in capsys.readouterr().out
+
+
+def test_an_entry_point_s_exit_code_is_kept(
+    monkeypatch: pytest.MonkeyPatch, capsys: Captured, tmp_path: Path
+) -> None:
+    seen: list[list[str]] = []
+
+    def entry() -> None:
+        seen.append(list(sys.argv))
+        raise SystemExit(7)
+
+    before = list(sys.argv)
+    monkeypatch.setattr(checkout, "load", lambda *_: entry)
+    assert pricetag(["demo", "--fast", "x"]) == 7
+    assert seen == [["pricetag demo", "--fast", "x"]]
+    assert sys.argv == before
+
+
+def test_help_loads_neither_client_nor_service() -> None:
+    program = (
+        "import sys; from pricetag.cli.app import run; run(['--help']);"
+        "print(sorted({'httpx', 'pydantic', 'rich.live', 'app', 'fastapi'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"

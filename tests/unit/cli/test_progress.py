@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from pricetag.cli.follow import PlainLines
+from pricetag.cli.views import RunProgress
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def drawn(progress: RunProgress, width: int = 80) -> str:
+    out = io.StringIO()
+    Console(file=out, width=width, color_system=None).print(progress)
+    return out.getvalue()
+
+
+def running(clock: Clock) -> RunProgress:
+    progress = RunProgress("MiniLM [int8]", ["train", "quantize"], clock)
+    progress.update("status", {"status": "running"})
+    progress.update(
+        "stage", {"key": "0-train", "kind": "train", "name": "train", "status": "running"}
+    )
+    clock.now_s = 30.0
+    progress.update(
+        "progress",
+        {
+            "key": "0-train",
+            "done": 50,
+            "total": 200,
+            "unit": "step",
+            "power_w": 61.25,
+            "energy_kwh": 0.00051,
+            "eta_s": 90.0,
+        },
+    )
+    return progress
+
+
+def test_stage_share_power_energy_and_time_left_are_shown() -> None:
+    text = drawn(running(Clock()))
+    assert "MiniLM [int8]  running  30 s" in text
+    stage, coming, meters = text.splitlines()[1:4]
+    assert stage.split()[:2] == [">", "train"]
+    assert "25%" in stage
+    assert "1:30 left" in stage
+    assert coming.split() == ["quantize"]
+    assert meters.split() == ["61.2", "W", "510", "mWh", "so", "far"]
+
+
+def test_ended_stages_show_how_long_they_took() -> None:
+    clock = Clock()
+    progress = running(clock)
+    clock.now_s = 125.0
+    progress.update("stage", {"key": "0-train", "kind": "train", "status": "succeeded"})
+    progress.update("status", {"status": "failed", "reason": {"message": "out of memory"}})
+    text = drawn(progress)
+    assert progress.finished
+    assert "2:05" in text.splitlines()[1]
+    assert "+ train" in text.splitlines()[1].replace("   ", " ")
+    assert "out of memory" in text
+    clock.now_s = 999.0
+    assert drawn(progress) == text
+
+
+def test_a_new_attempt_begins_anew() -> None:
+    progress = running(Clock())
+    progress.update("status", {"status": "queued", "reason": {"message": "the worker vanished"}})
+    assert progress.reason == "the worker vanished"
+    progress.update("status", {"status": "running"})
+    assert progress.stages == []
+    assert progress.reason is None
+
+
+def test_being_asked_to_stop_is_no_new_attempt() -> None:
+    progress = running(Clock())
+    progress.update("status", {"status": "running", "cancel_requested": True})
+    assert [stage.key for stage in progress.stages] == ["0-train"]
+
+
+def test_an_unknown_share_is_not_invented() -> None:
+    progress = RunProgress("x")
+    progress.update("progress", {"key": "0-command", "kind": "command", "done": 3, "total": None})
+    assert progress.stages[0].ratio is None
+    assert "%" not in drawn(progress)
+    assert "0 W" not in progress.line()
+
+
+def test_a_line_says_it_all() -> None:
+    assert running(Clock()).line() == (
+        "MiniLM [int8] | running | train 25% 1:30 left | 61.2 W | 510 mWh so far"
+    )
+
+
+def test_nothing_is_wider_than_the_terminal() -> None:
+    progress = RunProgress("n" * 200, ["k" * 100], Clock())
+    progress.update("stage", {"key": "0", "kind": "s" * 100, "status": "running"})
+    for width in (40, 80):
+        assert max(map(len, drawn(progress, width).splitlines())) <= width
+
+
+def test_plain_lines_come_when_something_changed_or_every_ten_seconds() -> None:
+    clock = Clock()
+    progress = running(clock)
+    written: list[str] = []
+    lines = PlainLines(progress, written.append, clock)
+    lines()
+    lines()
+    assert len(written) == 1
+    clock.now_s += 10.0
+    lines()
+    assert len(written) == 2
+    progress.update("stage", {"key": "0-train", "status": "succeeded"})
+    lines()
+    assert len(written) == 3
