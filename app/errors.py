@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http
 import logging
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -125,7 +126,20 @@ async def http_error(request: Request, error: Exception) -> ProblemResponse:
     detail = error.detail or phrase
     if error.status_code in {404, 405} and error.detail == phrase:
         detail = f"{phrase}: {request.method} {request.url.path}"
-    return problem(error.status_code, code, detail, headers=error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(methods_of(request.app, request.url.path))
+    return problem(error.status_code, code, detail, headers=headers)
+
+
+def methods_of(app: FastAPI, path: str) -> list[str]:
+    """Every method of a path: the router tells only those of the first route that matches."""
+    found: set[str] = set()
+    for template, operations in app.openapi()["paths"].items():
+        pattern = re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(template))
+        if re.fullmatch(pattern, path):
+            found |= {method.upper() for method in operations}
+    return sorted(found)
 
 
 async def outage(request: Request, error: Exception) -> ProblemResponse:

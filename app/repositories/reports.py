@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import DateTime, cast, literal, select, tuple_
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.repositories.runs import RunFilter, conditions
@@ -47,7 +48,7 @@ async def newest_price_tags(
     query = (
         select(PriceTag.run_id, PriceTag.content)
         .where(PriceTag.run_id.in_(run_ids))
-        .distinct(PriceTag.run_id)
+        .ext(distinct_on(PriceTag.run_id))
         .order_by(PriceTag.run_id, PriceTag.version.desc())
     )
     return {row[0]: row[1] for row in (await session.execute(query)).all()}

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from app.schemas.common import Request, Wire
 
 
 class QuoteCreate(Request):
     """Work that was not metered: so many devices, so much power, so long."""
+
+    # `true` is not one device.
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     devices: int = Field(ge=1, le=10**9, examples=[8])
     device_power_w: float = Field(ge=0, le=1e12, allow_inf_nan=False, examples=[300.0])

@@ -4,10 +4,10 @@ import uuid
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.schemas.common import Name, Request, RunStatus, Wire
+from app.schemas.common import Moment, Name, Request, RunStatus, Wire
 
 MAX_RUNS = 1000
 
@@ -23,8 +23,8 @@ class ReportFilter(Request):
     tags: Annotated[list[Name], Field(max_length=20)] = Field(default_factory=list)
     status: Annotated[list[RunStatus], Field(max_length=5)] = Field(default_factory=list)
     kind: Name | None = None
-    created_after: AwareDatetime | None = None
-    created_before: AwareDatetime | None = None
+    created_after: Moment | None = None
+    created_before: Moment | None = None
 
 
 class ReportCreate(Request):

@@ -23,7 +23,7 @@ ReportId = Annotated[uuid.UUID, Path(description="Id of the report.")]
 MEDIA_TYPES: dict[ReportFormat, str] = {
     "html": "text/html; charset=utf-8",
     "pdf": "application/pdf",
-    "tex": "application/x-tex; charset=utf-8",
+    "tex": "application/x-tex",
     "md": "text/markdown; charset=utf-8",
     "csv": "text/csv; charset=utf-8",
     "json": "application/json",

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query
-from pydantic import AwareDatetime
 
 from app.api.deps import Body, Caller, CurrentSession, Cursor, Limit, RunId
 from app.api.openapi import request_body
 from app.api.v1.examples import COMMAND_RUN, PIPELINE_RUN
 from app.api.v1.responses import BODY, problems
 from app.repositories.runs import RunFilter
-from app.schemas.common import Name, RunStatus
+from app.schemas.common import Moment, Name, RunStatus
 from app.schemas.runs import RunAccepted, RunCreate, RunPage, RunRead, RunSort
 from app.services import runs
 
@@ -67,8 +66,8 @@ async def list_runs(
         Name | None,
         Query(description="`train+measure` as a whole, or one stage kind."),
     ] = None,
-    created_after: Annotated[AwareDatetime | None, Query(description="ISO 8601.")] = None,
-    created_before: Annotated[AwareDatetime | None, Query(description="ISO 8601.")] = None,
+    created_after: Annotated[Moment | None, Query(description="ISO 8601.")] = None,
+    created_before: Annotated[Moment | None, Query(description="ISO 8601.")] = None,
     sort: Annotated[
         RunSort, Query(description="`-` is descending; unfinished runs finish last.")
     ] = "-created_at",

@@ -1,0 +1,140 @@
+"""The whole OpenAPI document, fuzzed against a real server on a real PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+
+from app import migrate, serving
+from app.db import Database
+from app.main import create_app
+from app.settings import Settings
+from tests.support.api import finished_run, make_token, run_body, running_run
+
+EXAMPLES = 8
+
+# Some of the wrong bodies it makes are too large to be looked at.
+REFUSALS = (
+    "[checks.negative_data_rejection]",
+    "expected-statuses = [401, 404, 405, 409, 413, 415, 422]",
+)
+
+
+@dataclass(frozen=True)
+class Served:
+    url: str
+    token: str
+    ids: dict[str, str]
+
+
+async def _seed(url: str) -> tuple[str, list[str]]:
+    database = Database(url)
+    try:
+        async with database.session_scope() as session:
+            token = await make_token(session, "admin")
+            await make_token(session, "admin")
+            runs = [await finished_run(session), await running_run(session, 3)]
+    finally:
+        await database.dispose()
+    return token, [str(run) for run in runs]
+
+
+def _seed_over_rest(url: str, token: str, runs: list[str]) -> dict[str, str]:
+    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}) as http:
+        http.post("/v1/runs", json=run_body()).raise_for_status()
+        body = {"title": "a report", "runs": runs[:1]}
+        report = http.post("/v1/reports", json=body).raise_for_status().json()["id"]
+        artifacts = http.get(f"/v1/runs/{runs[0]}/artifacts").json()["items"]
+        viewer = http.post("/v1/tokens", json={"name": "v", "role": "viewer"}).json()["id"]
+    return {
+        "run_id": runs[0],
+        "report_id": report,
+        "artifact_id": artifacts[0]["id"],
+        "token_id": viewer,
+    }
+
+
+@pytest.fixture
+def served(fresh_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    migrate.upgrade(fresh_database_url)
+    data_dir = tmp_path_factory.mktemp("data")
+    artifact = data_dir / "artifacts/run/1/model.safetensors"
+    artifact.parent.mkdir(parents=True)
+    artifact.write_bytes(b"weights")
+    token, runs = asyncio.run(_seed(fresh_database_url))
+    configured = Settings(database_url=fresh_database_url, data_dir=data_dir, sweep_s=3600)
+    with serving.bind("127.0.0.1", 0) as listener:
+        config = uvicorn.Config(create_app(configured), log_config=None, access_log=False)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        url = serving.url_of(listener, "127.0.0.1")
+        try:
+            while not server.started:
+                assert thread.is_alive()
+                time.sleep(0.01)
+            yield Served(url, token, _seed_over_rest(url, token, runs))
+        finally:
+            server.should_exit = True
+            thread.join(timeout=20)
+            assert not thread.is_alive()
+
+
+def _configuration(ids: dict[str, str]) -> str:
+    values = [f'"path.{name}" = "{value}"' for name, value in ids.items()]
+    return "\n".join([*REFUSALS, "[parameters]", *values]) + "\n"
+
+
+def _readable(output: str) -> str:
+    """The end of what schemathesis printed; a request it shows may have megabytes."""
+    return "\n".join(line[:400] for line in output[-2_000_000:].splitlines()[-120:])
+
+
+def _fuzz(served: Served, folder: Path, ids: dict[str, str], *options: str) -> int:
+    """Runs schemathesis; tells how many operations it tested."""
+    config = folder / "schemathesis.toml"
+    config.write_text(_configuration(ids))
+    command = [
+        *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(config)),
+        *("run", f"{served.url}/openapi.json", "--no-color", "--seed", "1"),
+        *("--header", f"Authorization: Bearer {served.token}"),
+        *("--max-examples", str(EXAMPLES), *options),
+        # It never ends while its run goes on, and has tests of its own.
+        *("--exclude-operation-id", "streamRunEvents"),
+        # Whether stages fit together is beyond what a JSON schema can say.
+        *("--exclude-checks", "positive_data_acceptance"),
+    ]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, _readable(done.stdout + done.stderr)
+    tested = re.search(r"Tested: (\d+)", done.stdout)
+    assert tested is not None, _readable(done.stdout)
+    return int(tested[1])
+
+
+@pytest.mark.slow
+def test_no_request_about_what_is_there_breaks_the_contract(served: Served, tmp_path: Path) -> None:
+    # Every bound of a run's schema, tried one by one, takes minutes: it is fuzzed below.
+    options = ("--phases", "examples,coverage", "--exclude-operation-id", "createRun")
+    assert _fuzz(served, tmp_path, served.ids, *options) == operations_of(served.url) - 2
+
+
+@pytest.mark.slow
+def test_no_request_at_all_breaks_the_contract(served: Served, tmp_path: Path) -> None:
+    options = ("--phases", "examples,fuzzing")
+    assert _fuzz(served, tmp_path, {}, *options) == operations_of(served.url) - 1
+
+
+def operations_of(url: str) -> int:
+    document = httpx.get(f"{url}/openapi.json").raise_for_status().json()
+    return sum(len(operations) for operations in document["paths"].values())
