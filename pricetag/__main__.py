@@ -1,5 +1,6 @@
-"""``python -m pricetag``: the ``pricetag`` command."""
+"""``python -m pricetag``: the same as the ``pricetag`` command."""
 
 from pricetag.cli import main
 
-main()
+if __name__ == "__main__":
+    main()

@@ -95,6 +95,14 @@ def download(
     client: Client, report_id: str, formats: list[ReportFormat], folder: Path
 ) -> dict[str, str]:
     """Writes a report's formats into a folder; returns the files by format."""
+    """Writes a report's formats into a folder.
+
+    Returns:
+        The path of each format.
+
+    Raises:
+        CliError: If the folder cannot be written to.
+    """
     files: dict[str, str] = {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
