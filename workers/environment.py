@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import platform
-import subprocess
 from importlib import metadata
 from pathlib import Path
 
 from pricetag.recipes import Recipe
+from workers.node import git_commit
 from workers.reporter import Reporter
 
 _TRAINING_PACKAGES = (
@@ -29,7 +29,7 @@ def report(recipe: Recipe, reporter: Reporter) -> None:
         packages={name: found for name in names if (found := _version(name)) is not None},
         python=platform.python_version(),
         platform=platform.platform(),
-        git_commit=_git_commit(),
+        git_commit=git_commit(Path(__file__).parent),
         seeds=_seeds(recipe),
     )
 
@@ -39,21 +39,6 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _git_commit() -> str | None:
-    """The commit of the checkout this file is in; None without git or outside a checkout."""
-    try:
-        answer = subprocess.run(
-            ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return answer.stdout.strip() or None if answer.returncode == 0 else None
 
 
 def _seeds(recipe: Recipe) -> dict[str, int]:

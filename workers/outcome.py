@@ -10,6 +10,8 @@ from typing import Any, Literal
 EndStatus = Literal["succeeded", "failed", "cancelled", "interrupted", "lost"]
 Reason = dict[str, Any]
 
+CGROUPS = Path("/sys/fs/cgroup")
+
 EXIT_INTERRUPTED = 75
 """The child's exit code after it was asked to stop and had saved its state (EX_TEMPFAIL)."""
 
@@ -73,10 +75,11 @@ def _unexplained(exit_code: int | None) -> tuple[EndStatus, Reason]:
     }
 
 
-def oom_kills(events_file: Path = Path("/sys/fs/cgroup/memory.events")) -> int | None:
-    """How often the kernel killed for memory in this cgroup; None where it does not tell."""
+def oom_kills(cgroup_file: Path = Path("/proc/self/cgroup"), mount: Path = CGROUPS) -> int | None:
+    """How often the kernel killed for memory in our cgroup; None where it does not tell."""
     try:
-        lines = events_file.read_text().splitlines()
+        place = cgroup_file.read_text().strip().rpartition("::")[2]
+        lines = (mount / place.lstrip("/") / "memory.events").read_text().splitlines()
     except OSError:
         return None
     for line in lines:

@@ -8,27 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import shutil
 import signal
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
-from uuid import UUID
+from typing import Any
 
-from pricetag.events import ENV_VAR, Message
+from pricetag.events import Message
 from pricetag.metering import open_sources
 from pricetag.metering.journal import Journal, JournalError
 from pricetag.metering.meter import Meter
 from pricetag.metering.second_opinion import SecondOpinion
 from workers.attempt_log import AttemptLog
 from workers.event_server import Connection, EventServer
-from workers.node import GIT_COMMIT, NodeConfig, process_start_ticks
+from workers.launch import ClaimedRun, child_note, note_child, prepare
+from workers.node import NodeConfig
 from workers.outcome import Observed, Reason, decide, oom_kills
 from workers.output import copy_lines
 from workers.progress import ProgressBoard
@@ -38,21 +36,6 @@ logger = logging.getLogger(__name__)
 
 TICK_S = 1.0
 DRAIN_S = 5.0
-
-
-class ClaimedRun(Protocol):
-    """What the supervisor needs of ``app.services.execution.Claim``."""
-
-    @property
-    def run_id(self) -> UUID: ...
-    @property
-    def attempt_id(self) -> UUID: ...
-    @property
-    def number(self) -> int: ...
-    @property
-    def recipe(self) -> dict[str, Any]: ...
-    @property
-    def gpus(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +72,7 @@ class Supervisor:
         self._log = AttemptLog(journal, self._now_s)
         self._stages = StageBook()
         self._board = ProgressBoard()
+        self._note = child_note(config, claim.attempt_id)
         self._folder = Path(tempfile.mkdtemp(prefix="pricetag-"))
         self._events = EventServer(self._folder / "events.sock", self._on_event)
         self._process: asyncio.subprocess.Process | None = None
@@ -149,17 +133,18 @@ class Supervisor:
     async def _run_child(self) -> None:
         if self._stop_requested.is_set():
             return  # cancelled between the claim and now
+        launch = prepare(self.claim, self._config, self._devices.uuids, self._folder)
         process = await asyncio.create_subprocess_exec(
-            *self._command(),
+            *launch.argv,
             cwd=Path(__file__).parent.parent,
-            env=self._child_environment(),
+            env=launch.environment,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
         )
         self._process = process
-        self._note_child(process.pid)
+        note_child(self._note, process.pid)
         self._last_sign_s = self._now_s()
         side_tasks = [
             asyncio.create_task(copy_lines(process.stdout, self._on_stdout)),
@@ -176,57 +161,6 @@ class Supervisor:
             for task in side_tasks:
                 task.cancel()
             await asyncio.gather(*side_tasks, return_exceptions=True)
-
-    def _command(self) -> list[str]:
-        """The child; one process a device, by torchrun, when there are several."""
-        job_file = self._folder / "job.json"
-        job_file.write_text(json.dumps(self._job()))
-        stages = self.claim.recipe.get("stages", [])
-        alone = self.claim.gpus <= 1 or any(stage.get("kind") == "command" for stage in stages)
-        launcher = (
-            ["-m"]
-            if alone
-            else [
-                "-m",
-                "torch.distributed.run",
-                "--standalone",
-                f"--nproc-per-node={self.claim.gpus}",
-                "-m",
-            ]
-        )
-        return [sys.executable, *launcher, "workers.child", str(job_file)]
-
-    def _job(self) -> dict[str, Any]:
-        artifacts_dir = self._config.artifacts_dir / str(self.claim.run_id) / str(self.claim.number)
-        return {
-            "run_id": str(self.claim.run_id),
-            "attempt_number": self.claim.number,
-            "recipe": self.claim.recipe,
-            "data_roots": [str(root) for root in self._config.data_roots],
-            "work_dir": str(self._config.work_dir / str(self.claim.run_id)),
-            "artifacts_dir": str(artifacts_dir),
-            "device": "cuda" if self.claim.gpus else "cpu",
-            "gpus": self.claim.gpus,
-            "allow_commands": self._config.allow_commands,
-            "allow_hub": self._config.allow_hub,
-        }
-
-    def _child_environment(self) -> dict[str, str]:
-        """The worker's own environment, less its secrets and settings."""
-        kept = {name: value for name, value in os.environ.items() if not _is_private(name)}
-        return kept | {
-            ENV_VAR: str(self._folder / "events.sock"),
-            "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
-            "CUDA_VISIBLE_DEVICES": ",".join(self._devices.uuids),
-            "PYTHONUNBUFFERED": "1",
-            "TOKENIZERS_PARALLELISM": "false",
-            **({GIT_COMMIT: self._config.git_commit} if self._config.git_commit else {}),
-        }
-
-    def _note_child(self, pid: int) -> None:
-        """Leaves the child's identity beside the journal, for whoever cleans up after us."""
-        note = {"pid": pid, "start_ticks": process_start_ticks(pid)}
-        child_note(self._config, self.claim.attempt_id).write_text(json.dumps(note))
 
     async def _watch(self) -> None:
         """Once a second: live progress, and whether the job still gives a sign of life."""
@@ -334,8 +268,7 @@ class Supervisor:
         self._log.append("end", t_s=end_s, status=status, reason=reason)
         self._journal.sync()
         shutil.rmtree(self._folder, ignore_errors=True)
-        child_note(self._config, self.claim.attempt_id).unlink(missing_ok=True)
-
+        self._note.unlink(missing_ok=True)
 
     async def _close_meter(self) -> float:
         """Takes the last reading; returns its time. What cannot be written is told, not raised."""
@@ -349,19 +282,9 @@ class Supervisor:
         return end_s
 
 
-def child_note(config: NodeConfig, attempt_id: UUID) -> Path:
-    """Where an attempt's child is named while it runs."""
-    return config.journal_dir / f"{attempt_id}.child.json"
-
-
 def describe(devices: Sequence[Any]) -> tuple[dict[str, Any], ...]:
     """Devices as the attempt's record names them."""
     return tuple({"uuid": device.uuid, "name": device.name} for device in devices)
-
-
-def _is_private(name: str) -> bool:
-    """Settings and secrets of the service, which no job has any business with."""
-    return name.startswith("PRICETAG_") and name != "PRICETAG_METER_HOST"
 
 
 def _reason(fields: Message) -> Reason:

@@ -38,8 +38,12 @@ def test_the_end_tells_the_truth(seen: Observed, status: str, code: str | None) 
     assert (reason or {}).get("code") == code
 
 
-def test_oom_kills_are_counted(tmp_path: Path) -> None:
-    events = tmp_path / "memory.events"
-    events.write_text("low 0\nhigh 0\nmax 4\noom 2\noom_kill 2\n")
-    assert oom_kills(events) == 2
-    assert oom_kills(tmp_path / "absent") is None
+def test_oom_kills_are_counted_in_our_own_cgroup(tmp_path: Path) -> None:
+    place = tmp_path / "cgroup"
+    place.write_text("0::/system.slice/worker.service\n")
+    own = tmp_path / "mount" / "system.slice" / "worker.service"
+    own.mkdir(parents=True)
+    (own / "memory.events").write_text("low 0\nhigh 0\nmax 4\noom 2\noom_kill 2\n")
+    assert oom_kills(place, tmp_path / "mount") == 2
+    assert oom_kills(place, tmp_path / "absent") is None
+    assert oom_kills(tmp_path / "absent", tmp_path / "mount") is None

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+from workers.job import Job
+from workers.launch import argv, child_environment, prepare
+from workers.node import NodeConfig
+
+
+@dataclass
+class Claimed:
+    gpus: int = 0
+    kind: str = "train"
+    number: int = 2
+    run_id: UUID = field(default_factory=uuid4)
+    attempt_id: UUID = field(default_factory=uuid4)
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        return {"stages": [{"kind": self.kind}]}
+
+
+def config(folder: Path) -> NodeConfig:
+    return NodeConfig(
+        name="n",
+        worker="n:b:1:2",
+        pool="default",
+        data_dir=folder,
+        artifacts_dir=folder / "artifacts",
+        data_roots=(folder,),
+        allow_commands=False,
+        allow_hub=True,
+        lease_s=900.0,
+        heartbeat_timeout_s=600.0,
+        stop_grace_s=30.0,
+        git_commit="abc",
+    )
+
+
+def test_several_devices_are_launched_by_torchrun_a_command_is_not() -> None:
+    assert argv(Claimed(gpus=0)) == [sys.executable, "-m", "workers.child"]
+    assert argv(Claimed(gpus=1)) == [sys.executable, "-m", "workers.child"]
+    assert "--nproc-per-node=4" in argv(Claimed(gpus=4))
+    assert argv(Claimed(gpus=4, kind="command")) == [sys.executable, "-m", "workers.child"]
+
+
+def test_the_child_reads_what_the_launch_wrote(tmp_path: Path) -> None:
+    claimed = Claimed(gpus=1)
+    launch = prepare(claimed, config(tmp_path), ["GPU-1"], tmp_path)
+    job = Job.from_json(Path(launch.argv[-1]).read_text())
+    assert (job.run_id, job.attempt_number, job.device) == (str(claimed.run_id), 2, "cuda")
+    assert job.artifacts_dir == tmp_path / "artifacts" / str(claimed.run_id) / "2"
+    assert json.dumps(job.recipe) == json.dumps(claimed.recipe)
+
+
+def test_a_job_sees_its_devices_and_none_of_the_services_secrets(tmp_path: Path) -> None:
+    given = {"PATH": "/bin", "PRICETAG_DATABASE_URL": "postgresql://secret", "HF_HOME": "/hf"}
+    seen = child_environment(given, config(tmp_path), ["GPU-1", "GPU-2"], tmp_path / "s")
+    assert seen["CUDA_VISIBLE_DEVICES"] == "GPU-1,GPU-2"
+    assert seen["PRICETAG_EVENTS"] == str(tmp_path / "s")
+    assert (seen["PATH"], seen["HF_HOME"]) == ("/bin", "/hf")
+    assert "PRICETAG_DATABASE_URL" not in seen
+    nothing = child_environment(given, config(tmp_path), [], tmp_path / "s")
+    assert nothing["CUDA_VISIBLE_DEVICES"] == ""  # none, not all

@@ -1,0 +1,99 @@
+"""How a job's process is started: its command, its description, its environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import UUID
+
+from pricetag.events import ENV_VAR
+from workers.node import GIT_COMMIT, NodeConfig, process_start_ticks
+
+
+class ClaimedRun(Protocol):
+    """What a launch needs of ``app.services.execution.Claim``."""
+
+    @property
+    def run_id(self) -> UUID: ...
+    @property
+    def attempt_id(self) -> UUID: ...
+    @property
+    def number(self) -> int: ...
+    @property
+    def recipe(self) -> dict[str, Any]: ...
+    @property
+    def gpus(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Everything ``exec`` needs."""
+
+    argv: tuple[str, ...]
+    environment: dict[str, str]
+
+
+def prepare(claim: ClaimedRun, config: NodeConfig, uuids: Sequence[str], folder: Path) -> Launch:
+    """Writes the job file into ``folder`` and says how to start the child on it."""
+    job_file = folder / "job.json"
+    job_file.write_text(json.dumps(describe_job(claim, config)))
+    return Launch(
+        (*argv(claim), str(job_file)),
+        child_environment(os.environ, config, uuids, folder / "events.sock"),
+    )
+
+
+def argv(claim: ClaimedRun) -> list[str]:
+    """The child; by torchrun, one process a device, when there are several."""
+    is_command = any(stage.get("kind") == "command" for stage in claim.recipe.get("stages", []))
+    torchrun: list[str] = []
+    if claim.gpus > 1 and not is_command:
+        torchrun = ["torch.distributed.run", "--standalone", f"--nproc-per-node={claim.gpus}", "-m"]
+    return [sys.executable, "-m", *torchrun, "workers.child"]
+
+
+def describe_job(claim: ClaimedRun, config: NodeConfig) -> dict[str, Any]:
+    """What ``workers.job.Job`` is read from."""
+    run_id = str(claim.run_id)
+    return {
+        "run_id": run_id,
+        "attempt_number": claim.number,
+        "recipe": claim.recipe,
+        "data_roots": [str(root) for root in config.data_roots],
+        "work_dir": str(config.work_dir / run_id),
+        "artifacts_dir": str(config.artifacts_dir / run_id / str(claim.number)),
+        "device": "cuda" if claim.gpus else "cpu",
+        "gpus": claim.gpus,
+        "allow_commands": config.allow_commands,
+        "allow_hub": config.allow_hub,
+    }
+
+
+def child_environment(
+    environ: Mapping[str, str], config: NodeConfig, uuids: Sequence[str], socket: Path
+) -> dict[str, str]:
+    """The worker's environment less the service's settings and secrets, plus the devices."""
+    kept = {name: value for name, value in environ.items() if not name.startswith("PRICETAG_")}
+    return kept | {
+        ENV_VAR: str(socket),
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+        "CUDA_VISIBLE_DEVICES": ",".join(uuids),
+        "PYTHONUNBUFFERED": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        **({GIT_COMMIT: config.git_commit} if config.git_commit else {}),
+    }
+
+
+def child_note(config: NodeConfig, attempt_id: UUID) -> Path:
+    """Where an attempt's child is named while it runs, for whoever cleans up after a crash."""
+    return config.journal_dir / f"{attempt_id}.child.json"
+
+
+def note_child(path: Path, pid: int) -> None:
+    """Leaves the child's identity: its pid alone could be another process's by then."""
+    path.write_text(json.dumps({"pid": pid, "start_ticks": process_start_ticks(pid)}))
