@@ -136,7 +136,7 @@ async def _serve(
         devices,
         cpu_slots=cpu_slots,
         database_url=lambda: resolve_database_url(settings),
-        capabilities=(await asyncio.to_thread(doctor.examine)).as_dict(),
+        examine=lambda: doctor.examine().as_dict(),
     )
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGINT, signal.SIGTERM):

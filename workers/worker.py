@@ -38,7 +38,7 @@ class Worker:
         devices: The accelerators it may use.
         cpu_slots: How many jobs without an accelerator may run side by side.
         database_url: Finds the database, starting the embedded one where it is down.
-        capabilities: What the meters of this node can do, for the node's record.
+        examine: Tells what the meters of this node can do; takes seconds, so it runs beside.
     """
 
     def __init__(
@@ -49,14 +49,15 @@ class Worker:
         *,
         cpu_slots: int,
         database_url: Callable[[], str],
-        capabilities: dict[str, Any],
+        examine: Callable[[], dict[str, Any]],
     ) -> None:
         self._config = config
         self._store = store
         self._devices = {device.uuid: device for device in devices}
         self._pool = DevicePool([device.uuid for device in devices], cpu_slots=cpu_slots)
         self._database_url = database_url
-        self._capabilities = capabilities
+        self._examine = examine
+        self._capabilities: dict[str, Any] = {}
         self._running: dict[UUID, Supervisor] = {}
         self._shipping: set[asyncio.Task[None]] = set()
         self._queue_worker: QueueWorker | None = None
@@ -117,22 +118,26 @@ class Worker:
 
     async def _begin(self) -> None:
         """Registers this node and finishes what a dead worker of it left behind."""
-        await self._store.register(
-            [asdict(device) for device in self._devices.values()], self._capabilities
-        )
+        await self._register()
         await self._recover()
 
+    async def _register(self) -> None:
+        devices = [asdict(device) for device in self._devices.values()]
+        await self._store.register(devices, self._capabilities)
+
     async def _keep_house(self) -> None:
-        """Now and then: what other workers of this node left when they died."""
+        """Now and then: who we are, and what other workers of this node left when they died."""
+        self._capabilities = await asyncio.to_thread(self._examine)
         while True:
-            await asyncio.sleep(HOUSEKEEPING_S)
             try:
+                await self._register()
                 await self._recover()
                 await asyncio.to_thread(
                     purge_shipped, self._config.journal_dir, older_than_s=KEEP_SHIPPED_S
                 )
             except Exception as error:  # the database may be away; there is a next time
                 logger.warning("housekeeping was put off (%s)", error)
+            await asyncio.sleep(HOUSEKEEPING_S)
 
     async def _recover(self) -> None:
         orphans = await asyncio.to_thread(lambda: list(adopt_orphans(self._config.journal_dir)))
