@@ -56,18 +56,18 @@ RUN: dict[str, Any] = {
             {
                 "kind": "train",
                 "name": "teacher",
-                "epochs": 4,
+                "epochs": 3,
                 "batch_size": 32,
                 "learning_rate": 5.0e-4,
                 "warmup_ratio": 0.1,
                 "max_length": 48,
                 "seed": 0,
             },
-            {"kind": "measure", "name": "measure teacher", "min_seconds": 3.0},
+            {"kind": "measure", "name": "measure teacher", "min_seconds": 2.0},
             {
                 "kind": "distill",
                 "name": "student, 2 layers",
-                "epochs": 3,
+                "epochs": 2,
                 "batch_size": 32,
                 "learning_rate": 5.0e-4,
                 "alpha": 0.5,
@@ -75,7 +75,7 @@ RUN: dict[str, Any] = {
                 "max_length": 48,
                 "student": {"layers": "every_second"},
             },
-            {"kind": "measure", "name": "measure student", "min_seconds": 3.0},
+            {"kind": "measure", "name": "measure student", "min_seconds": 2.0},
             {
                 "kind": "prune",
                 "name": "half the weights",
@@ -84,9 +84,9 @@ RUN: dict[str, Any] = {
                 "learning_rate": 2.0e-4,
                 "max_length": 48,
             },
-            {"kind": "measure", "name": "measure pruned", "min_seconds": 3.0},
+            {"kind": "measure", "name": "measure pruned", "min_seconds": 2.0},
             {"kind": "quantize", "name": "int8", "scheme": "int8_dynamic", "embeddings": True},
-            {"kind": "measure", "name": "measure int8", "min_seconds": 3.0},
+            {"kind": "measure", "name": "measure int8", "min_seconds": 2.0},
         ],
     },
 }
@@ -108,7 +108,15 @@ def demo(
     began_s = time.monotonic()
     environment = _environment(folder)
     say(f"A synthetic data set: sentences with negation and contrast, seed {seed}.")
-    _module(environment, "workers.training.synthetic", str(folder / "reviews"), "--seed", str(seed))
+    _module(
+        environment,
+        "workers.training.synthetic",
+        str(folder / "reviews"),
+        "--train",
+        "3000",
+        "--seed",
+        str(seed),
+    )
     try:
         with _service(folder, environment) as url:
             say(f"Server and worker are up: {url}/docs")

@@ -180,6 +180,8 @@ class Worker:
         self._ship(journal, shipper)
         supervisor = Supervisor(claim, self._config, Devices(held.uuids, described), journal)
         self._running[claim.attempt_id] = supervisor
+        if self._stopping.is_set():
+            supervisor.request_stop("worker-stopping")
         try:
             await supervisor.run()
         finally:
