@@ -37,6 +37,7 @@ class Component(BaseModel):
     method: Literal["counter", "integrated", "modelled"]
     gain_std_ratio: Annotated[float, Field(ge=0)]
     power_limit_w: float | None = None
+    notes: str | None = None
 
 
 class Start(_Record):

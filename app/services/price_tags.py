@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -86,7 +87,7 @@ async def issue(session: Session, run_id: UUID, *, settings: Settings | None = N
         version=version,
         attempts=attempts,
         factors=factors.of_site(
-            site, accelerators=_accelerators(attempts), used_in_year=run.created_at.year
+            site, accelerators=_accelerators(attempts), used_in_year=_year(attempts[-1])
         ),
         accounting_version=ACCOUNTING_VERSION,
     )
@@ -100,6 +101,11 @@ async def issue(session: Session, run_id: UUID, *, settings: Settings | None = N
     )
     await price_tags.add(session, tag)
     return tag
+
+
+def _year(attempt: AttemptInput) -> int:
+    """When its energy was used; a run may have waited over the turn of a year."""
+    return datetime.fromisoformat(attempt.started_at).year
 
 
 def _accelerators(attempts: Iterable[AttemptInput]) -> list[str]:
@@ -156,6 +162,7 @@ def _component(stored: Mapping[str, Any]) -> ComponentInfo:
         method=stored["method"],
         gain_std_ratio=stored["gain_std_ratio"],
         power_limit_w=stored.get("power_limit_w"),
+        notes=stored.get("notes"),
     )
 
 

@@ -7,15 +7,19 @@ The rules, for a component with a counter:
 * the counter stood still while the integral says otherwise: the integral, flag
   ``counter_frozen`` - unless it later catches up, in which case its jump pays for the whole
   standstill and the integral only says when the energy was used (``counter_caught_up``);
-* no counter: the integral, if the readings are close enough together;
+* no counter: the integral, if the readings are close enough together; where the meter itself
+  had stalled and its integral leaves the hole out (flag ``gap`` on the later reading), what it
+  has is booked, and the step does not count as covered;
 * anything else is not covered: flag ``lost`` or ``gap``, and nothing is extrapolated.
+
+What a silent reading remarked belongs to the step that spans it.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from pricetag.accounting.quantity import Source
@@ -59,6 +63,18 @@ class Booking:
         """Mark a step."""
         self.flags.setdefault(name, []).append(step)
 
+    def covered_s(self) -> array[float]:
+        """For how long each step was metered: in full, or not at all.
+
+        An integral with a hole in it lacks energy, and how much cannot be known.
+        """
+        holes = set(self.flags.get(GAP, ()))
+        covered = array("d", bytes(8 * len(self.evidence)))
+        for step, evidence in enumerate(self.evidence):
+            if evidence == "counter" or (evidence == "integral" and step not in holes):
+                covered[step] = self.readings[step + 1].t_s - self.readings[step].t_s
+        return covered
+
 
 def source_of(evidence: Evidence, method: Method) -> Source:
     """The source under which a covered step is booked."""
@@ -97,13 +113,19 @@ def _informative(readings: Sequence[Reading]) -> tuple[list[Reading], list[int]]
     """Readings that say something, in time order, and where a clock had gone back."""
     kept: list[Reading] = []
     went_back: list[int] = []
+    unsaid: set[str] = set()
     for reading in readings:
         silent = reading.counter_j is None and reading.integrated_j is None
         if silent and LOST not in reading.flags:
+            unsaid.update(reading.flags)
             continue
         if kept and reading.t_s < kept[-1].t_s:
             went_back.append(len(kept))
             continue
+        if unsaid:
+            flags = (*reading.flags, *sorted(unsaid.difference(reading.flags)))
+            reading = replace(reading, flags=flags)
+            unsaid.clear()
         kept.append(reading)
     return kept, went_back
 

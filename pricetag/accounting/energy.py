@@ -210,15 +210,16 @@ def _accumulate(booking: Booking, max_gap_s: float) -> _Curves:
         _zeros(count),
         _zeros(count),
     )
-    frozen = set(booking.flags.get(COUNTER_FROZEN, ()))
+    unfit = {*booking.flags.get(COUNTER_FROZEN, ()), *booking.flags.get(GAP, ())}
+    covered_s = booking.covered_s()
     for step, evidence in enumerate(booking.evidence):
         before, after = booking.readings[step], booking.readings[step + 1]
         duration_s = after.t_s - before.t_s
         for kind, curve in curves.energy_j.items():
             _carry(curve, step, booking.energy_j[step] if kind == evidence else 0.0)
-            _carry(curves.covered_s[kind], step, duration_s if kind == evidence else 0.0)
+            _carry(curves.covered_s[kind], step, covered_s[step] if kind == evidence else 0.0)
         integral_j = integral_delta(before, after)
-        comparable = evidence == "counter" and step not in frozen and duration_s <= max_gap_s
+        comparable = evidence == "counter" and step not in unfit and duration_s <= max_gap_s
         counted = comparable and integral_j is not None
         _carry(curves.both_s, step, duration_s if counted else 0.0)
         _carry(curves.both_counter_j, step, booking.energy_j[step] if counted else 0.0)

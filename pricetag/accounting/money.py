@@ -43,10 +43,10 @@ def device_count(attempt: AttemptInput) -> int:
 def _cloud(factors: Factors, attempts: Sequence[AttemptInput], unit: str) -> Quantity:
     low = factors.cloud_price_low or factors.cloud_price_high
     high = factors.cloud_price_high or factors.cloud_price_low
-    if low is None or high is None:
-        return Quantity.unknown(unit, "no price of a device-hour is known for this hardware")
     if not any(device_count(attempt) for attempt in attempts):
         return Quantity.unknown(unit, "no accelerator was reserved, and prices are per accelerator")
+    if low is None or high is None:
+        return Quantity.unknown(unit, "no price of a device-hour is known for this hardware")
     device_hours = sum(
         (
             device_count(attempt) * Decimal(str(attempt.duration_s)) / Decimal(S_PER_H)

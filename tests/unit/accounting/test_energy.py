@@ -172,6 +172,72 @@ def test_silent_readings_between_two_counters_are_bridged() -> None:
     assert window.energy_by_source_j == {"counter": 1_000.0}
 
 
+def drawn_but_for_a_stall(t: float) -> float:
+    """100 W throughout, integrated but for the stall from 4.5 to 7.5 s."""
+    return 100 * t if t <= 4.5 else 100 * max(t - 3, 4.5)
+
+
+STALLED = [0.0, 1.0, 2.0, 3.0, 4.0, 8.0, 9.0, 10.0]
+
+
+@pytest.mark.parametrize("method", ["integrated", "modelled", "counter"])
+def test_an_integral_with_a_hole_is_booked_but_does_not_cover_its_step(method: Method) -> None:
+    readings = trace(STALLED, nothing, drawn_but_for_a_stall, {8.0: ("gap",)})
+    window = settle(readings, 0, 10, method)
+    assert window.energy_j == pytest.approx(700.0)  # 100 J of them in the step with the hole
+    assert window.covered_s == 6.0
+    assert window.flags == ("gap", "partly_covered")
+    hole = settle(readings, 4, 8, method)
+    assert hole.energy_j == pytest.approx(100.0)
+    assert hole.covered_s == 0.0
+    assert hole.flags == ("gap", "not_covered")
+    assert settle(readings, 8, 10, method).flags == ()
+
+
+def test_a_hole_that_holds_nothing_is_unknown() -> None:
+    readings = trace([0, 1, 5, 6], nothing, lambda t: 100 * min(t, 1.0), {5.0: ("gap",)})
+    window = settle(readings, 1, 5)
+    assert window.energy_j is None
+    assert window.reason == "the readings are too far apart to integrate"
+
+
+def test_a_counter_covers_what_the_integral_leaves_out() -> None:
+    readings = trace(STALLED, at_100_w, drawn_but_for_a_stall, {8.0: ("gap",)})
+    window = settle(readings, 0, 10)
+    assert window.energy_by_source_j == {"counter": 1_000.0}
+    assert window.covered_s == 10.0
+    assert window.flags == ("gap",)
+
+
+def test_a_stall_is_no_divergence_of_counter_and_integral() -> None:
+    seconds = [*STALLED, *(float(t) for t in range(11, 16))]
+    readings = trace(seconds, at_100_w, drawn_but_for_a_stall, {8.0: ("gap",)})
+    assert settle(readings, 0, 15).flags == ("gap",)  # 300 of 1,500 J are not in the integral
+
+
+def test_a_frozen_counter_does_not_cover_a_hole_in_its_integral() -> None:
+    readings = trace(STALLED, lambda t: 100 * min(t, 2.0), drawn_but_for_a_stall, {8.0: ("gap",)})
+    window = settle(readings, 0, 10)
+    assert window.energy_by_source_j == {"counter": 200.0, "integrated": 500.0}
+    assert window.covered_s == 6.0
+    assert window.flags == ("counter_frozen", "gap", "partly_covered")
+
+
+def test_what_a_silent_reading_remarked_is_told_of_the_step_that_spans_it() -> None:
+    # The stall ended, and then the power could not be read just when a reading was due.
+    stalled = [*STALLED[:5], 7.5, 8.0, 9.0, 10.0]
+    readings = trace(
+        stalled,
+        nothing,
+        lambda t: None if t == 7.5 else drawn_but_for_a_stall(t),
+        {7.5: ("gap", "source_error")},
+    )
+    window = settle(readings, 0, 10)
+    assert window.covered_s == 6.0
+    assert window.flags == ("gap", "partly_covered", "source_error")
+    assert settle(readings, 8, 10).flags == ()
+
+
 def test_a_reset_within_a_gap_is_not_covered() -> None:
     window = settle(trace([0, 1, 100, 101], lambda t: 900 - t if t < 2 else t, at_100_w), 1, 100)
     assert window.energy_j is None

@@ -13,7 +13,9 @@ from pricetag.accounting.energy import EnergyLedger, Method, Reading
 
 POWER_W = st.floats(0, 700)
 STEP_S = st.floats(0.05, 8)
-EVENTS = st.sampled_from(["ok", "ok", "ok", "ok", "still", "reset", "blind", "silent", "lost"])
+EVENTS = st.sampled_from(
+    ["ok", "ok", "ok", "ok", "still", "reset", "blind", "silent", "lost", "gap"]
+)
 
 
 @st.composite
@@ -38,7 +40,8 @@ def _seen(event: str, t_s: float, counter_j: float, integral_j: float) -> Readin
         return Reading(t_s, None, None, None, ("lost",))
     if event == "silent":
         return Reading(t_s, None, None, None)
-    return Reading(t_s, None if event == "blind" else counter_j, integral_j, None)
+    flags = ("gap",) if event == "gap" else ()
+    return Reading(t_s, None if event == "blind" else counter_j, integral_j, None, flags)
 
 
 METHODS = st.sampled_from(["counter", "integrated", "modelled"])
@@ -97,7 +100,8 @@ def test_the_ledger_agrees_with_adding_up_step_by_step(
         overlap_s = min(after.t_s, end_s) - max(before.t_s, start_s)
         if overlap_s > 0 and booking.evidence[step] != "none":
             energy_j += booking.energy_j[step] * overlap_s / (after.t_s - before.t_s)
-            covered_s += overlap_s
+            if booking.evidence[step] == "counter" or "gap" not in after.flags:
+                covered_s += overlap_s
     window = EnergyLedger(readings).window(start_s, end_s)
     assert (window.energy_j or 0.0) == pytest.approx(energy_j, rel=1e-9, abs=1e-6)
     assert window.covered_s == pytest.approx(covered_s, abs=1e-9)
