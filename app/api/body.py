@@ -34,12 +34,10 @@ Path = tuple[str | int, ...]
 class BodyError(PricetagError):
     """The body cannot be read, or holds what cannot be stored."""
 
-    def __init__(
-        self, status: int, code: str, message: str, field: str | None = None, hint: str = ""
-    ) -> None:
-        super().__init__(message)
-        self.status, self.code, self.message, self.field = status, code, message, field
-        self.errors = [FieldProblem(field=field, message=message, hint=hint or None)]
+    def __init__(self, status: int, code: str, message: str, field: str | None = None) -> None:
+        super().__init__(f"{field}: {message}" if field else message, field=field)
+        self.status, self.code = status, code
+        self.errors = [FieldProblem(field=field, message=message)]
 
 
 def media_type(header: str | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +16,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from app.api.body import read_body
 from app.db import Database, Session
+from app.schemas.common import Role
 from app.services import tokens
 from app.services.events import EventHub
 from app.services.tokens import Principal
@@ -84,20 +85,20 @@ async def get_body(request: Request, caller: Caller, held: Held) -> object:
 Body = Annotated[object, Depends(get_body, scope="function")]
 
 
-async def get_admin(caller: Caller) -> Principal:
-    caller.require("admin", "manage tokens")
-    return caller
+def holder_of(role: Role, to: str) -> Callable[[Principal], Awaitable[Principal]]:
+    """A dependency that demands a role before anything else is looked at."""
+
+    async def get_holder(caller: Caller) -> Principal:
+        caller.require(role, to)
+        return caller
+
+    return get_holder
 
 
-RequireAdmin = Annotated[Principal, Depends(get_admin, scope="function")]
-
-
-async def get_admin_body(request: Request, caller: RequireAdmin, held: Held) -> object:
-    """The body of what only an admin may send."""
-    return await read_body(request, held.settings.max_body_bytes)
-
-
-AdminBody = Annotated[object, Depends(get_admin_body, scope="function")]
+Member = Annotated[
+    Principal, Depends(holder_of("member", "post runs and make reports"), scope="function")
+]
+Admin = Annotated[Principal, Depends(holder_of("admin", "manage tokens"), scope="function")]
 
 
 def _query_names(dependant: Any) -> set[str]:

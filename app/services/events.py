@@ -21,6 +21,11 @@ from app.schemas.series import EventRead
 log = logging.getLogger("pricetag.server")
 
 POLL_S = 1.0
+"""How often a reader looks by itself while nobody listens."""
+
+LISTENING_POLL_S = 10.0
+"""And while somebody does: a connection can be dead without our knowing."""
+
 RECONNECT_S = 1.0
 BATCH = 200
 FINAL = frozenset({"succeeded", "failed", "cancelled"})
@@ -32,6 +37,7 @@ class EventHub:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._readers: dict[uuid.UUID, set[asyncio.Event]] = defaultdict(set)
+        self.listening = asyncio.Event()
 
     @contextmanager
     def subscribed(self, run_id: uuid.UUID) -> Iterator[asyncio.Event]:
@@ -57,12 +63,15 @@ class EventHub:
                 await self._listen_once()
             except OUTAGES as error:
                 log.info("event listener lost the database: %s", error)
+            finally:
+                self.listening.clear()
             await asyncio.sleep(RECONNECT_S)
 
     async def _listen_once(self) -> None:
         async with aclosing(run_events.notifications(self._database.url)) as notifications:
             async for payload in notifications:
                 if payload is None:
+                    self.listening.set()
                     self._wake_all()  # what came while nobody listened
                     continue
                 try:
@@ -102,7 +111,7 @@ async def stream(
                 continue
             if finished:
                 return
-            await _wait(woken, POLL_S)
+            await _wait(woken, LISTENING_POLL_S if hub.listening.is_set() else POLL_S)
 
 
 async def _read(

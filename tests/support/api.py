@@ -1,16 +1,27 @@
-"""A run with everything a worker would have left, for tests of the API."""
+"""The API in this process, and runs with everything a worker would have left."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from app.db import Session
+import httpx
+from fastapi import FastAPI
+
+from app.api.deps import Resources
+from app.db import Database, Session
+from app.main import create_app
 from app.schemas.common import Role
 from app.schemas.tokens import TokenCreate
 from app.services import execution, tokens
+from app.services.events import EventHub
+from app.settings import Settings
 from tests.support.executions import JournalMaker, claimed, make_run
 
+ROLES: tuple[Role, ...] = ("admin", "member", "viewer")
 COMMAND: dict[str, Any] = {"stages": [{"kind": "command", "argv": ["echo", "hi"]}]}
 
 
@@ -44,3 +55,68 @@ async def running_run(session: Session, seconds: int, **values: Any) -> UUID:
         journal.read(float(second), gpu_w=100.0 + second)
     await execution.ingest(session, claim.attempt_id, journal.records)
     return run.id
+
+
+@dataclass(frozen=True)
+class Api:
+    """An application in this process, on a database, with a client for each role."""
+
+    app: FastAPI
+    database: Database
+    settings: Settings
+    admin: httpx.AsyncClient
+    member: httpx.AsyncClient
+    viewer: httpx.AsyncClient
+    nobody: httpx.AsyncClient
+
+    async def post_run(self, **changes: Any) -> str:
+        """Posts a run as the member; gives its id."""
+        answer = await self.member.post("/v1/runs", json=run_body(**changes))
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["id"])
+
+
+@asynccontextmanager
+async def serving(database: Database, settings: Settings) -> AsyncIterator[Api]:
+    """The application on a database that is open already; nothing runs beside requests."""
+    app = create_app(settings)
+    app.state.resources = Resources(settings, database, EventHub(database))
+    async with AsyncExitStack() as stack:
+
+        async def client(secret: str | None) -> httpx.AsyncClient:
+            opened = httpx.AsyncClient(
+                # As uvicorn does: an exception becomes its answer, and is not raised here.
+                transport=httpx.ASGITransport(app, raise_app_exceptions=False),
+                base_url="http://pricetag.test",
+                headers={"Authorization": f"Bearer {secret}"} if secret else {},
+            )
+            return await stack.enter_async_context(opened)
+
+        async with database.session_scope() as session:
+            secrets = {role: await make_token(session, role) for role in ROLES}
+        yield Api(
+            app=app,
+            database=database,
+            settings=settings,
+            admin=await client(secrets["admin"]),
+            member=await client(secrets["member"]),
+            viewer=await client(secrets["viewer"]),
+            nobody=await client(None),
+        )
+
+
+def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    """The error document of an answer, which must be this one."""
+    assert answer.headers["content-type"] == "application/problem+json", answer.text
+    document: dict[str, Any] = answer.json()
+    assert (answer.status_code, document["status"], document["code"]) == (status, status, code), (
+        document
+    )
+    assert document["type"] == f"urn:pricetag:problem:{code}"
+    assert document["detail"]
+    return document
+
+
+def fields(document: dict[str, Any]) -> list[str | None]:
+    """The fields that an error document names."""
+    return [error["field"] for error in document["errors"]]

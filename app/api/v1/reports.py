@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 
 from app.api.body import validated
-from app.api.deps import Body, Caller, CurrentSession, Cursor, Held, Limit, StreamCaller
+from app.api.deps import Body, Caller, CurrentSession, Cursor, Held, Limit, Member, StreamCaller
 from app.api.openapi import request_body
 from app.api.v1.examples import REPORT
 from app.api.v1.responses import BODY, problems
@@ -44,7 +44,7 @@ HTML_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; fra
     ),
 )
 async def create_report(
-    session: CurrentSession, caller: Caller, body: Body, response: Response
+    session: CurrentSession, caller: Member, body: Body, response: Response
 ) -> ReportRead:
     """Draws the newest price tag of each chosen run into a report that never changes. Needs the
     role member.

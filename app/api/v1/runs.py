@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query
 
-from app.api.deps import Body, Caller, CurrentSession, Cursor, Limit, RunId
+from app.api.deps import Body, Caller, CurrentSession, Cursor, Limit, Member, RunId
 from app.api.openapi import request_body
 from app.api.v1.examples import COMMAND_RUN, PIPELINE_RUN
 from app.api.v1.responses import BODY, problems
@@ -44,7 +44,7 @@ IdempotencyKey = Annotated[
     ),
 )
 async def create_run(
-    session: CurrentSession, caller: Caller, body: Body, key: IdempotencyKey = None
+    session: CurrentSession, caller: Member, body: Body, key: IdempotencyKey = None
 ) -> RunAccepted:
     """Checks the description, then queues the run. Needs the role member."""
     return await runs.create(session, caller, body, key)

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 
 from app.api.body import validated
-from app.api.deps import AdminBody, CurrentSession, RequireAdmin
+from app.api.deps import Admin, Body, CurrentSession
 from app.api.openapi import request_body
 from app.api.v1.examples import TOKEN
 from app.api.v1.responses import BODY, problems
@@ -26,13 +26,13 @@ router = APIRouter(prefix="/tokens", tags=["tokens"])
     responses=problems(403, *BODY),
     openapi_extra=request_body(TokenCreate, {"member": TOKEN}, "Name and role."),
 )
-async def create_token(session: CurrentSession, body: AdminBody) -> TokenCreated:
+async def create_token(session: CurrentSession, caller: Admin, body: Body) -> TokenCreated:
     """The answer alone holds the secret. Needs the role admin."""
     return await tokens.create(session, validated(TokenCreate, body))
 
 
 @router.get("", operation_id="listTokens", summary="List tokens", responses=problems(403))
-async def list_tokens(session: CurrentSession, caller: RequireAdmin) -> TokenList:
+async def list_tokens(session: CurrentSession, caller: Admin) -> TokenList:
     """Every token, without its secret, revoked ones too. Needs the role admin."""
     return await tokens.list_all(session)
 
@@ -45,7 +45,7 @@ async def list_tokens(session: CurrentSession, caller: RequireAdmin) -> TokenLis
 )
 async def revoke_token(
     session: CurrentSession,
-    caller: RequireAdmin,
+    caller: Admin,
     token_id: Annotated[uuid.UUID, Path(description="Id of the token.")],
 ) -> TokenRead:
     """It ends at once. The last admin token cannot be revoked. Needs the role admin."""

@@ -1,0 +1,27 @@
+"""The API on the test database."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest_asyncio
+
+from app.db import Database
+from app.settings import Settings
+from tests.support.api import Api, serving
+
+
+@pytest_asyncio.fixture
+async def api(db: Database, tmp_path: Path) -> AsyncIterator[Api]:
+    """One connection, rolled back after the test: requests one after another."""
+    async with serving(db, Settings(database_url=db.url, data_dir=tmp_path)) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def committed_api(committed_db: Database, tmp_path: Path) -> AsyncIterator[Api]:
+    """Many connections, emptied after the test: requests at the same time."""
+    settings = Settings(database_url=committed_db.url, data_dir=tmp_path)
+    async with serving(committed_db, settings) as opened:
+        yield opened

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from app.reports import FORMATS
+from tests.support.api import Api, fields, finished_run, problem
+
+STARTS = {
+    "html": b"<!doctype html",
+    "pdf": b"%pdf-",
+    "tex": b"\\documentclass",
+    "md": b"# ",
+    "csv": b"",
+    "json": b"{",
+}
+
+
+async def tagged(api: Api, **values: Any) -> UUID:
+    async with api.database.session_scope() as session:
+        return await finished_run(session, **values)
+
+
+async def make(api: Api, **body: Any) -> dict[str, Any]:
+    answer = await api.member.post("/v1/reports", json={"title": "Costs", **body})
+    assert answer.status_code == 201, answer.text
+    assert answer.headers["location"] == f"/v1/reports/{answer.json()['id']}"
+    return dict(answer.json())
+
+
+@pytest.mark.parametrize("profile", ["strubell2019", "site"])
+async def test_a_report_has_six_formats(api: Api, profile: str) -> None:
+    run_id = await tagged(api, name="the model")
+    report = await make(api, runs=[str(run_id)], profile=profile)
+    assert set(report["formats"]) == set(FORMATS)
+    for fmt, url in report["formats"].items():
+        answer = await api.viewer.get(url)
+        assert answer.status_code == 200, answer.text
+        assert answer.content.lower().startswith(STARTS[fmt])
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        if fmt != "pdf":
+            assert b"the model" in answer.content
+    assert (await api.viewer.get(report["formats"]["json"])).json()["title"] == "Costs"
+
+
+async def test_a_report_stays_as_it_was(api: Api) -> None:
+    run_id = await tagged(api)
+    report = await make(api, runs=[str(run_id)])
+    before = (await api.viewer.get(report["formats"]["json"])).content
+    for method in ("put", "patch", "delete"):
+        refused = await getattr(api.admin, method)(f"/v1/reports/{report['id']}")
+        problem(refused, 405, "method-not-allowed")
+    assert (await api.viewer.get(report["formats"]["json"])).content == before
+    shown = (await api.viewer.get(f"/v1/reports/{report['id']}")).json()
+    assert shown["content_sha256"] == report["content_sha256"]
+    assert shown["context"] == json.loads(before)
+
+
+async def test_runs_are_chosen_by_filter(api: Api) -> None:
+    chosen = await tagged(api, name="chosen", tags=["paper"])
+    await tagged(api, name="another")
+    waiting = await api.post_run(tags=["paper"])
+    report = await make(api, filter={"tags": ["paper"]})
+    assert [run["run_id"] for run in report["context"]["runs"]] == [str(chosen)]
+    assert report["runs_left_out"] == [waiting]
+
+
+async def test_runs_keep_the_order_they_are_given_in(api: Api) -> None:
+    ids = [str(await tagged(api)) for _ in range(3)][::-1]
+    report = await make(api, runs=[*ids, ids[0]])
+    assert [run["run_id"] for run in report["context"]["runs"]] == ids
+
+
+async def test_runs_that_cannot_be_reported_are_named(api: Api) -> None:
+    ready, waiting, unknown = str(await tagged(api)), await api.post_run(), str(uuid4())
+    body = {"title": "x", "runs": [ready, waiting, unknown]}
+    refused = problem(await api.member.post("/v1/reports", json=body), 422, "nothing-to-report")
+    assert fields(refused) == ["runs.1", "runs.2"]
+    assert "no price tag yet" in refused["errors"][0]["message"]
+    assert "there is no run" in refused["errors"][1]["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"title": "x"}, None),
+        ({"title": "x", "runs": [], "filter": {}}, "runs"),
+        ({"title": "x", "runs": ["1"]}, "runs.0"),
+        ({"title": "", "filter": {}}, "title"),
+        ({"title": "a\nb", "filter": {}}, "title"),
+        ({"title": "x", "filter": {"projekt": "y"}}, "filter.projekt"),
+        ({"title": "x", "filter": {}, "profile": "mine"}, "profile"),
+    ],
+)
+async def test_a_bad_report_is_refused_by_name(
+    api: Api, body: dict[str, Any], field: str | None
+) -> None:
+    refused = problem(await api.member.post("/v1/reports", json=body), 422, "invalid-request")
+    assert field in fields(refused)
+
+
+async def test_nothing_matching_is_an_error(api: Api) -> None:
+    body = {"title": "x", "filter": {"project": "nothing"}}
+    problem(await api.member.post("/v1/reports", json=body), 422, "nothing-to-report")
+
+
+async def test_reports_are_listed_newest_first(api: Api) -> None:
+    run_id = str(await tagged(api))
+    made = [(await make(api, runs=[run_id], title=title))["id"] for title in "abc"]
+    first = (await api.viewer.get("/v1/reports", params={"limit": 2})).json()
+    second = (await api.viewer.get("/v1/reports", params={"cursor": first["next_cursor"]})).json()
+    assert [item["id"] for item in first["items"] + second["items"]] == made[::-1]
+
+
+async def test_an_unknown_report_or_format(api: Api) -> None:
+    problem(await api.viewer.get(f"/v1/reports/{uuid4()}"), 404, "report-not-found")
+    problem(await api.viewer.get(f"/v1/reports/{uuid4()}.pdf"), 404, "report-not-found")
+    refused = await api.viewer.get(f"/v1/reports/{uuid4()}.docx")
+    assert fields(problem(refused, 422, "invalid-request")) == ["fmt"]
