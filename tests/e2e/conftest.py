@@ -1,3 +1,5 @@
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,30 +10,45 @@ from tests.support.service import Service, service
 
 PACKAGE_W = 120.0
 DRAM_W = 10.0
+SETTINGS = {
+    "meter_host": "rapl",
+    "grid_g_per_kwh": "100",
+    "pue": "1.2",
+    "heartbeat_timeout_s": "20",
+    "allow_commands_pools": "default",
+}
 
 
-@pytest.fixture
-def powercap(tmp_path: Path) -> Iterator[FakePowercap]:
+@pytest.fixture(scope="module")
+def powercap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakePowercap]:
     """A host that draws exactly 130 W."""
-    with fake_powercap(tmp_path / "powercap", package_w=PACKAGE_W, dram_w=DRAM_W) as powercap:
+    folder = tmp_path_factory.mktemp("powercap")
+    with fake_powercap(folder, package_w=PACKAGE_W, dram_w=DRAM_W) as powercap:
         yield powercap
 
 
 @pytest.fixture
-def lab(tmp_path: Path, powercap: FakePowercap) -> Iterator[Service]:
-    """A server, without workers, on a host with a known power draw."""
-    data_dir = tmp_path / "data"
-    inputs = tmp_path / "inputs"
-    data_dir.mkdir()
-    inputs.mkdir()
-    with service(
-        data_dir,
-        data_roots=str(inputs),
-        powercap_root=str(powercap.root),
-        meter_host="rapl",
-        grid_g_per_kwh="100",
-        pue="1.2",
-        heartbeat_timeout_s="20",
-        allow_commands_pools="default",
-    ) as running:
-        yield running
+def lab(powercap: FakePowercap) -> Iterator[Service]:
+    """A server, without workers, on a host with a known power draw; of one test alone."""
+    yield from _lab(powercap)
+
+
+@pytest.fixture(scope="module")
+def shared_lab(powercap: FakePowercap) -> Iterator[Service]:
+    """As ``lab``, for all tests of a module, which leave it as they found it."""
+    yield from _lab(powercap)
+
+
+def _lab(powercap: FakePowercap) -> Iterator[Service]:
+    # Not under pytest's own folder: another session of pytest closes that to the database's
+    # user when it starts.
+    folder = Path(tempfile.mkdtemp(prefix="pricetag-e2e-"))
+    (folder / "data").mkdir()
+    (folder / "inputs").mkdir()
+    places = {"data_roots": str(folder / "inputs"), "powercap_root": str(powercap.root)}
+    try:
+        with service(folder / "data", **SETTINGS, **places) as running:
+            yield running
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+

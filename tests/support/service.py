@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,13 +49,20 @@ class Service:
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     http: httpx.Client = field(default_factory=httpx.Client)
 
-    def spawn(self, *arguments: str, log: str) -> subprocess.Popen[bytes]:
+    @property
+    def inputs(self) -> Path:
+        """The data root of its workers."""
+        return Path(self.environment["PRICETAG_DATA_ROOTS"])
+
+    def spawn(
+        self, *arguments: str, log: str, environment: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
         """A ``pricetag`` process in a group of its own; its output goes to a log file."""
         with (self.data_dir / f"{log}.log").open("ab") as out:
             process = subprocess.Popen(
                 [PRICETAG, *arguments],
                 cwd=ROOT,
-                env=self.environment,
+                env={**self.environment, **(environment or {})},
                 stdout=out,
                 stderr=out,
                 start_new_session=True,
@@ -84,19 +91,36 @@ class Service:
         return False
 
     def authorize(self) -> None:
-        made = subprocess.run(
-            [PRICETAG, "token", "create", "--name", "test", "--role", "admin", "--json"],
+        made = self.cli("token", "create", "--name", "test", "--role", "admin", "--json")
+        assert made.returncode == 0, made.stderr
+        self.http.headers["Authorization"] = f"Bearer {json.loads(made.stdout)['secret']}"
+
+    def new_token(self, role: str) -> str:
+        answer = self.http.post("/v1/tokens", json={"name": f"test {role}", "role": role})
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["secret"])
+
+    def cli(
+        self, *arguments: str, environment: Mapping[str, str] | None = None, timeout_s: float = 60.0
+    ) -> subprocess.CompletedProcess[str]:
+        """A ``pricetag`` command, run to its end."""
+        return subprocess.run(
+            [PRICETAG, *arguments],
             cwd=ROOT,
-            env=self.environment,
+            env={**self.environment, **(environment or {})},
             capture_output=True,
             text=True,
-            check=True,
+            timeout=timeout_s,
+            check=False,
         )
-        secret = json.loads(made.stdout)["secret"]
-        self.http.headers["Authorization"] = f"Bearer {secret}"
 
-    def start_worker(self, *options: str, log: str = "worker") -> subprocess.Popen[bytes]:
-        return self.spawn("worker", *options, log=log)
+    def start_worker(
+        self,
+        *options: str,
+        log: str = "worker",
+        environment: Mapping[str, str] | None = None,
+    ) -> subprocess.Popen[bytes]:
+        return self.spawn("worker", *options, log=log, environment=environment)
 
     def log(self, name: str) -> str:
         return (self.data_dir / f"{name}.log").read_text(errors="replace")
@@ -131,12 +155,43 @@ class Service:
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
-    def child_pid(self) -> int | None:
-        """The process of the one job that runs now."""
+    def items(self, path: str, **params: Any) -> list[dict[str, Any]]:
+        """Everything that a list of the API holds, page after page."""
+        found: list[dict[str, Any]] = []
+        while True:
+            answer = self.http.get(path, params=params)
+            assert answer.status_code == 200, answer.text
+            page = answer.json()
+            found += page["items"]
+            if page.get("next_cursor") is None:
+                return found
+            params["cursor"] = page["next_cursor"]
+
+    def log_text(self, run_id: UUID) -> str:
+        answer = self.http.get(f"/v1/runs/{run_id}/logs", params={"limit": 5000})
+        assert answer.status_code == 200, answer.text
+        return "\n".join(item["text"] for item in answer.json()["items"])
+
+    def journals(self, run_id: UUID) -> list[list[dict[str, Any]]]:
+        """The journals of a run's attempts that lie in the data folder, in order."""
+        found = []
+        for path in (self.data_dir / "journal").glob("*.jsonl*"):
+            records = [json.loads(line) for line in path.read_bytes().splitlines()]
+            if records and records[0].get("run_id") == str(run_id):
+                found.append(records)
+        return sorted(found, key=lambda records: int(records[0]["attempt_number"]))
+
+    def child_pids(self) -> list[int]:
+        """The processes of the jobs that run now."""
+        pids = []
         for note in (self.data_dir / "journal").glob("*.child.json"):
             with contextlib.suppress(OSError, ValueError):
-                return int(json.loads(note.read_text())["pid"])
-        return None
+                pids.append(int(json.loads(note.read_text())["pid"]))
+        return pids
+
+    def child_pid(self) -> int | None:
+        """The process of the one job that runs now."""
+        return next(iter(self.child_pids()), None)
 
     def close(self) -> None:
         self.http.close()
@@ -149,7 +204,7 @@ class Service:
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-        if (pid := self.child_pid()) is not None:
+        for pid in self.child_pids():
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
         embedded_postgres.stop(self.data_dir)
