@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from pricetag import client as client_module
+from pricetag.client import ApiError, Client, ServerUnreachable
+from pricetag.sse import Message, read_messages
+
+Answer = httpx.Response | Exception
+
+
+@pytest.fixture(autouse=True)
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    waits: list[float] = []
+    monkeypatch.setattr(client_module.time, "sleep", waits.append)
+    return waits
+
+
+def speaking(*answers: Answer, seen: list[httpx.Request] | None = None) -> Client:
+    """A client whose server gives these answers, one after another."""
+    left: Iterator[Answer] = iter(answers)
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        if seen is not None:
+            seen.append(request)
+        answer = next(left)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return Client("http://server", "pt_x", transport=httpx.MockTransport(handle))
+
+
+def problem(status: int, code: str, **more: Any) -> httpx.Response:
+    return httpx.Response(status, json={"code": code, "detail": "why", **more})
+
+
+def ok(**data: Any) -> httpx.Response:
+    return httpx.Response(200, json=data)
+
+
+def test_the_token_goes_with_every_request() -> None:
+    seen: list[httpx.Request] = []
+    with speaking(ok(id="r"), seen=seen) as client:
+        assert client.get_run("r")["id"] == "r"
+    assert seen[0].headers["authorization"] == "Bearer pt_x"
+
+
+def test_a_refusal_is_raised_with_its_fields() -> None:
+    errors = [{"field": "name", "message": "is missing", "hint": None}]
+    refusing = speaking(problem(422, "invalid-recipe", errors=errors))
+    with refusing as client, pytest.raises(ApiError) as caught:
+        client.create_run({})
+    assert (caught.value.status, caught.value.code) == (422, "invalid-recipe")
+    assert (caught.value.message, caught.value.errors) == ("why", errors)
+
+
+@pytest.mark.parametrize("content", [b"<html>", b"[1]", b'"x"', b"{}", b""])
+def test_the_answer_of_another_program_is_an_error_too(content: bytes) -> None:
+    other = speaking(httpx.Response(404, content=content))
+    with other as client, pytest.raises(ApiError, match="404 Not Found"):
+        client.get_run("r")
+
+
+def test_a_posted_run_keeps_its_key_when_it_is_sent_again(slept: list[float]) -> None:
+    seen: list[httpx.Request] = []
+    away = httpx.Response(503, headers={"Retry-After": "3"}, json={"code": "x", "detail": "y"})
+    answers = (httpx.ConnectError("refused"), away, httpx.Response(202, json={"id": "r"}))
+    with speaking(*answers, seen=seen) as client:
+        assert client.create_run({"name": "x"})["id"] == "r"
+    keys = {request.headers["idempotency-key"] for request in seen}
+    assert len(seen) == 3
+    assert len(keys) == 1
+    assert 3.0 in slept
+
+
+def test_yaml_is_sent_as_it_is() -> None:
+    seen: list[httpx.Request] = []
+    with speaking(httpx.Response(202, json={}), seen=seen) as client:
+        client.create_run("name: ä\n", idempotency_key="mine")
+    assert seen[0].headers["content-type"] == "application/yaml"
+    assert seen[0].headers["idempotency-key"] == "mine"
+    assert seen[0].content.decode() == "name: ä\n"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda c: c.create_report("x", runs=["r"]),
+        lambda c: c.create_token("x", "viewer"),
+        lambda c: c.cancel_run("r"),
+    ],
+)
+def test_what_must_not_happen_twice_is_sent_once(call: Callable[[Client], Any]) -> None:
+    seen: list[httpx.Request] = []
+    breaking = speaking(httpx.ReadError("broke"), seen=seen)
+    with breaking as client, pytest.raises(ServerUnreachable, match="from http://server: broke"):
+        call(client)
+    assert len(seen) == 1
+
+
+def test_patience_ends() -> None:
+    seen: list[httpx.Request] = []
+    refusals = [httpx.ConnectError("refused")] * client_module.ATTEMPTS
+    with speaking(*refusals, seen=seen) as client, pytest.raises(ServerUnreachable):
+        client.get_run("r")
+    assert len(seen) == client_module.ATTEMPTS
+
+
+def test_pages_are_followed() -> None:
+    seen: list[httpx.Request] = []
+    answers = (ok(items=[{"id": 1}], next_cursor="c"), ok(items=[{"id": 2}], next_cursor=None))
+    with speaking(*answers, seen=seen) as client:
+        found = [run["id"] for run in client.iter_runs(project="p", tag=["x", "y"], kind=None)]
+    assert found == [1, 2]
+    assert seen[1].url.params["cursor"] == "c"
+    assert seen[1].url.params.get_list("tag") == ["x", "y"]
+    assert "kind" not in seen[0].url.params
+
+
+def events(*ids: int, kind: str = "progress") -> httpx.Response:
+    text = "".join(
+        f"id: {n}\nevent: {kind}\ndata: {json.dumps({'id': n, 'kind': kind})}\n\n" for n in ids
+    )
+    return httpx.Response(200, text=text, headers={"content-type": "text/event-stream"})
+
+
+def test_events_go_on_through_breaks(slept: list[float]) -> None:
+    seen: list[httpx.Request] = []
+    answers = (
+        events(1, 2),
+        ok(status="running"),
+        *[httpx.ConnectError("restarting")],
+        problem(503, "database-away"),
+        events(3),
+        ok(status="succeeded"),
+    )
+    with speaking(*answers, seen=seen) as client:
+        assert [event["id"] for event in client.events("r")] == [1, 2, 3]
+    streams = [request for request in seen if request.url.path.endswith("/events")]
+    resumed = [request.headers.get("last-event-id") for request in streams]
+    assert resumed == [None, "2", "2", "2"]
+    assert len(slept) == 3
+
+
+def test_events_of_an_unknown_run_are_refused() -> None:
+    with speaking(problem(404, "run-not-found")) as client, pytest.raises(ApiError):
+        next(client.events("r"))
+
+
+def test_waiting_tells_of_events_and_gives_the_run() -> None:
+    told: list[int] = []
+    answers = (events(1, 2), ok(status="failed"), ok(status="failed", id="r"))
+    with speaking(*answers) as client:
+        assert client.wait("r", lambda event: told.append(event["id"]))["status"] == "failed"
+    assert told == [1, 2]
+
+
+def test_logs_are_followed_to_the_end() -> None:
+    answers = (
+        ok(status="running"),
+        ok(items=[{"text": "a"}], next_after="1"),
+        ok(status="running"),
+        ok(items=[], next_after="1"),
+        ok(status="succeeded"),
+        ok(items=[{"text": "b"}], next_after="2"),
+        ok(status="succeeded"),
+        ok(items=[], next_after="2"),
+    )
+    with speaking(*answers) as client:
+        assert [line["text"] for line in client.iter_logs("r", follow=True)] == ["a", "b"]
+
+
+def test_a_download_is_whole_or_not_there(tmp_path: Path) -> None:
+    target = tmp_path / "model"
+    with speaking(httpx.Response(200, content=b"x" * 1000)) as client:
+        assert client.download_artifact("r", "a", target).read_bytes() == b"x" * 1000
+    target.unlink()
+    with speaking(problem(404, "artifact-not-here")) as client, pytest.raises(ApiError):
+        client.download_artifact("r", "a", target)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_event_stream_is_read_as_the_standard_says() -> None:
+    lines = [
+        ": a comment",
+        "event: status",
+        "data: one",
+        "data:two",
+        "id: 7",
+        "",
+        "",
+        "data",
+        "",
+        "data: kept id",
+        "",
+        "data: cut off",
+    ]
+    assert list(read_messages(lines)) == [
+        Message("status", "one\ntwo", "7"),
+        Message("message", "", "7"),
+        Message("message", "kept id", "7"),
+    ]

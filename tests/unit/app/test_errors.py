@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from app import errors
+from app.api.v1 import examples
+from app.main import create_app
+from app.schemas.common import FieldProblem
+from app.schemas.quotes import QuoteCreate
+from app.schemas.reports import ReportCreate
+from app.schemas.tokens import TokenCreate
+from pricetag.recipes import parse_run_spec
+
+
+def test_fields_are_named_as_their_author_knows_them() -> None:
+    assert errors.field_path(("body", "recipe", "stages", 0, "kind")) == "recipe.stages.0.kind"
+    assert errors.field_path(("query", "limit")) == "limit"
+    assert errors.field_path(("body",)) is None
+    assert errors.field_path(("body", "\ud800")) == "\\ud800"
+
+
+def test_what_was_sent_is_not_sent_back() -> None:
+    fault = {"loc": ("body", "name"), "msg": "too long", "input": "secret", "type": "x"}
+    (problem,) = errors.field_problems([fault])
+    assert "secret" not in problem.model_dump_json()
+
+
+def test_the_summary_counts_what_it_leaves_out() -> None:
+    problems = [FieldProblem(field="a", message="is wrong"), FieldProblem(field=None, message="b")]
+    assert errors.summary(problems) == "a: is wrong (and 1 more)"
+    assert errors.summary(problems[1:]) == "b"
+
+
+def test_a_problem_holds_text_that_cannot_be_encoded() -> None:
+    answer = errors.problem(422, "invalid-request", "half \ud800")
+    assert json.loads(bytes(answer.body))["detail"] == "half \\ud800"
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_every_example_of_the_document_is_accepted() -> None:
+    for body in (examples.PIPELINE_RUN, examples.COMMAND_RUN):
+        parse_run_spec(body)
+    ReportCreate.model_validate(examples.REPORT)
+    TokenCreate.model_validate(examples.TOKEN)
+    QuoteCreate.model_validate(examples.QUOTE)
+
+
+def test_every_operation_is_described_and_its_errors_are_problems() -> None:
+    document = create_app().openapi()
+    seen: set[str] = set()
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            assert operation["operationId"] not in seen
+            seen.add(operation["operationId"])
+            assert operation["summary"], path
+            assert operation["description"], path
+            assert operation["tags"], path
+            needs_token = "security" in operation
+            assert needs_token == path.startswith("/v1/")
+            assert ("401" in operation["responses"]) == needs_token
+            for status, answer in operation["responses"].items():
+                if int(status) >= 400:
+                    assert list(answer["content"]) == ["application/problem+json"], path
+    assert len(seen) == 25
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/v1/runs", ["GET", "POST"]),
+        ("/v1/runs/x", ["GET"]),
+        ("/v1/tokens/x", ["DELETE"]),
+        ("/v1/reports/x.pdf", ["GET"]),
+        ("/v1/nothing", []),
+    ],
+)
+def test_methods_of_a_path(path: str, methods: list[str]) -> None:
+    assert errors.methods_of(create_app(), path) == methods
