@@ -156,6 +156,25 @@ def money_range(low: float, high: float, currency: str | None) -> str:
     return f"{text} {currency}" if currency else text
 
 
+def counted(count: int, noun: str) -> str:
+    """A count with its noun: ``1 run``, ``2,000 runs``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def percent(ratio: float) -> str:
+    """A ratio in percent; what is not quite nothing or all is not rounded to it."""
+    if 0 < abs(ratio) < 0.0005:
+        return "under 0.1%"
+    if 0.9995 <= ratio < 1:
+        return "over 99.9%"
+    return f"{ratio:.1%}"
+
+
+def difference(ratio: float) -> str:
+    """A relative difference with its sign."""
+    return "under 0.1%" if 0 < abs(ratio) < 0.0005 else f"{ratio:+.1%}"
+
+
 def duration_text(duration_s: float | None) -> str:
     """A length of time for a clock: ``42 s``, ``3:07``, ``1:02:45``."""
     if duration_s is None:

@@ -57,6 +57,14 @@ def status(tag: Tag) -> str:
     return str(attempts[-1].get("status") or "unknown") if attempts else "unknown"
 
 
+def stage_name(tag: Tag, key: str) -> str:
+    """The name of the stage with a key, or the key where there is no such stage."""
+    for stage in listed(tag, "stages"):
+        if stage.get("key") == key:
+            return str(stage.get("name") or stage.get("kind") or key)
+    return key
+
+
 def hardware_text(tag: Tag) -> str | None:
     """The accelerators of a run (``8x NVIDIA H100``), or its processor where it had none.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pricetag.figures import MISSING, display_unit, money, number
+from pricetag.figures import MISSING, difference, display_unit, money, number, percent
 
 Quantity = Mapping[str, Any]
 
@@ -49,10 +49,16 @@ class Notes:
         return "exact" if low == high else f"{number(low / size)} to {number(high / size)}"
 
     def percent(self, quantity: Quantity) -> str:
-        """A ratio as a percentage with its sign."""
+        """A ratio in percent."""
         if quantity["value"] is None:
             return f"n/a {self.mark(quantity.get('reason') or MISSING)}"
         return self._remarked(percent(quantity["value"]), quantity)
+
+    def difference(self, quantity: Quantity) -> str:
+        """A relative difference in percent, with its sign."""
+        if quantity["value"] is None:
+            return f"n/a {self.mark(quantity.get('reason') or MISSING)}"
+        return self._remarked(difference(quantity["value"]), quantity)
 
     def cost(self, quantity: Quantity) -> str:
         """Money from low to high, with its currency."""
@@ -70,13 +76,6 @@ class Notes:
 _ENDS = ("low", "high")
 
 
-def percent(ratio: float) -> str:
-    """A ratio in percent, with enough digits to tell it from 0 and from 100."""
-    if ratio and (abs(ratio) < 0.1 or 0.99 < ratio < 1):
-        return f"{number(ratio * 100)}%"
-    return f"{ratio * 100:.1f}%"
-
-
 def column_unit(quantities: Iterable[Quantity], unit: str) -> tuple[str, float]:
     """The unit in which the largest figure of a column reads well, and its size."""
     values = [abs(q["value"]) for q in quantities if q["value"] is not None]
@@ -86,6 +85,8 @@ def column_unit(quantities: Iterable[Quantity], unit: str) -> tuple[str, float]:
 def evidence(quantity: Quantity) -> str:
     """In a word, what a figure rests on."""
     source = quantity.get("source")
+    if source == "counter" and quantity.get("unit") in ("s", "h"):
+        return "clock"
     return EVIDENCE.get(str(source), str(source)) if source else "n/a"
 
 

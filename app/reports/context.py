@@ -13,10 +13,11 @@ from app.reports.sections import (
     lines,
     methods,
     provenance,
+    quality,
     strubell,
     variants,
 )
-from app.reports.shape import Context, ModelCard, Profile, Section
+from app.reports.shape import Context, ModelCard, Profile
 from app.reports.text import clean_all
 from pricetag.accounting.units import G_PER_KG
 from pricetag.strubell import strubell_row
@@ -61,7 +62,7 @@ def build_context(
         "sections": [
             bill.section(sums),
             strubell.section(rows, sums, profile),
-            *_quality(tags),
+            *filter(None, (variants.section(tags), quality.section(tags))),
             breakdown.section(tags, profile),
             methods.section(tags, sums, profile),
             checks.section(tags),
@@ -76,20 +77,6 @@ def build_context(
         "factors": factors,
     }
     return cast(dict[str, Any], clean_all(context))
-
-
-def _quality(tags: Sequence[Mapping[str, Any]]) -> list[Section]:
-    found = variants.section(tags)
-    table = variants.other_quality(tags)
-    if table is None:
-        return [found] if found else []
-    quality: Section = {
-        "id": "quality",
-        "heading": "Quality",
-        "paragraphs": [],
-        "tables": [table],
-    }
-    return [found, quality] if found else [quality]
 
 
 def _model_card(

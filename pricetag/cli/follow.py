@@ -112,7 +112,7 @@ def _shown(progress: RunProgress) -> Iterator[Callable[[], None]]:
 
 
 class PlainLines:
-    """Writes a line when the run or its stage changes, else one every ten seconds."""
+    """Writes a line when the run changes or a stage begins, else one every ten seconds."""
 
     def __init__(
         self,
@@ -129,7 +129,7 @@ class PlainLines:
     def __call__(self) -> None:
         """Writes a line if it is time for one."""
         progress = self._progress
-        state = (progress.status, *((s.key, s.status) for s in progress.stages))
+        state = (progress.status, *(stage.key for stage in progress.stages))
         now_s = self._clock()
         if state != self._state or now_s - self._written_s >= LINE_EVERY_S:
             self._state, self._written_s = state, now_s

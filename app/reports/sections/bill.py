@@ -10,9 +10,11 @@ from app.reports.cells import Notes, evidence
 from app.reports.shape import Row, Section, column, row, table
 from app.reports.totals import attempts_by_status, total
 from pricetag.accounting.units import seconds_to_hours
-from pricetag.figures import interval_text, not_available, number, with_unit
+from pricetag.figures import counted, interval_text, not_available, with_unit
 from pricetag.strubell import Profile, emissions, scaled
 from pricetag.tags import Tag, listed, quantity, status
+
+NOTHING = {"value": 0.0, "low": 0.0, "high": 0.0, "unit": "kWh", "source": None, "reason": None}
 
 
 class Totals(TypedDict):
@@ -43,13 +45,12 @@ def totals(tags: Sequence[Tag], profile: Profile) -> Totals:
         if ended != "succeeded"
         for energy in energies
     ]
-    nothing = {"value": 0.0, "low": 0.0, "high": 0.0, "unit": "kWh", "source": "counter"}
     return Totals(
         runs=len(tags),
         runs_by_status=dict(Counter(map(status, tags))),
         attempts=sum(len(listed(tag, "attempts")) for tag in tags),
         it_energy_kwh=total((e["it_energy_kwh"] for e in emitted), "kWh"),
-        unsuccessful_it_energy_kwh=total(wasted, "kWh") if wasted else nothing,
+        unsuccessful_it_energy_kwh=total(wasted, "kWh") if wasted else NOTHING,
         facility_energy_kwh=total((e["facility_energy_kwh"] for e in emitted), "kWh"),
         co2e_kg=total((e["co2e_kg"] for e in emitted), "kg"),
         co2e_lb=total((e["co2e_lb"] for e in emitted), "lb"),
@@ -78,7 +79,7 @@ def _device_hours(tags: Sequence[Tag]) -> dict[str, Any]:
 def lead(sums: Totals) -> str:
     """The whole report in two sentences."""
     energy, co2e = sums["it_energy_kwh"], sums["co2e_kg"]
-    runs = f"{sums['runs']} run{'s' if sums['runs'] != 1 else ''} ({run_statuses(sums)})"
+    runs = f"{counted(sums['runs'], 'run')} ({run_statuses(sums)})"
     if energy["value"] is None:
         return f"{runs} used an unknown amount of energy: {energy['reason']}."
     text = f"{runs} used {_most(energy)}{with_unit(energy['value'], 'kWh')} of IT energy"
@@ -126,9 +127,9 @@ def section(sums: Totals) -> Section:
         "id": "bill",
         "heading": "The bill",
         "paragraphs": [
-            f"Totals over {number(sums['runs'])} runs ({run_statuses(sums)}) and "
-            f"{number(sums['attempts'])} attempts. Whatever failed, was cancelled or was repeated "
-            "is counted."
+            f"Totals over {counted(sums['runs'], 'run')} ({run_statuses(sums)}) and "
+            f"{counted(sums['attempts'], 'attempt')}. Whatever failed, was cancelled or was "
+            "repeated is counted."
         ],
         "tables": [
             table(
@@ -154,6 +155,8 @@ def section(sums: Totals) -> Section:
 def _line(label: str, figure: dict[str, Any], notes: Notes) -> Row:
     if figure["value"] is None:
         return row(label, not_available(figure["reason"]), "", "n/a")
+    if figure is NOTHING:
+        return row(label, "none", "", "")
     value = with_unit(figure["value"], figure["unit"])
     if figure.get("reason"):
         value += f" {notes.mark(figure['reason'])}"

@@ -63,7 +63,7 @@ def _parts(tag: Tag) -> list[Part]:
         prefix = f"{number}: " if len(attempts) > 1 else ""
         for stage in listed(tag, "stages"):
             if stage.get("attempt") == number:
-                nested = "in it, " if stage.get("parent") is not None else ""
+                nested = "of it: " if stage.get("parent") is not None else ""
                 label = f"{prefix}{nested}{stage.get('name') or stage.get('kind')}"
                 parts.append((label, str(stage.get("status")), stage, False))
         outside = attempt.get("outside_stages")

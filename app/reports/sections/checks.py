@@ -93,7 +93,7 @@ def _opinions(tags: Sequence[Tag]) -> list[Table]:
             kind,
             notes.figure(mine, size),
             notes.figure(other, size),
-            notes.percent(quantity(line, "difference_ratio")),
+            notes.difference(quantity(line, "difference_ratio")),
             total=kind == "all",
         )
         for (tag, line, kind), mine, other in zip(lines, ours, theirs, strict=True)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.reports.cells import percent
 from app.reports.sections.bill import Totals, run_statuses
 from app.reports.shape import Section
-from pricetag.figures import interval_text, number, with_unit
+from pricetag.figures import counted, difference, interval_text, number, percent, with_unit
 from pricetag.strubell import CITATION, Profile, paper_factors
 from pricetag.tags import Tag, factor, hardware_text, listed, value
 
@@ -46,7 +45,7 @@ def _measured(tags: Sequence[Tag]) -> list[str]:
     how = [
         f"{_KINDS.get(kind, kind)} energy {_METHODS.get(method, method)}" for kind, method in ways
     ]
-    first = f"{on}We measured the energy of every training and evaluation job with Pricetag"
+    first = f"{on}The energy of every job was accounted for by Pricetag"
     return [f"{first}: {', '.join(how)}." if how else f"{first}; no component was metered."]
 
 
@@ -76,7 +75,8 @@ def _factor_sentence(tags: Sequence[Tag], name: str, label: str) -> str | None:
 
 
 def _result(sums: Totals) -> list[str]:
-    runs = f"In total, {sums['runs']} runs ({run_statuses(sums)}; {sums['attempts']} attempts)"
+    attempts = counted(sums["attempts"], "attempt")
+    runs = f"In total, {counted(sums['runs'], 'run')} ({run_statuses(sums)}; {attempts})"
     energy, facility, co2e = (
         sums[name] for name in ("it_energy_kwh", "facility_energy_kwh", "co2e_kg")
     )
@@ -109,7 +109,7 @@ def _trust(tags: Sequence[Tag]) -> list[str]:
         if (d := value(tag, "second_opinion", "total", "difference_ratio")) is not None
     ]
     if differences:
-        ends = dict.fromkeys(f"{d:+.0%}" for d in (min(differences), max(differences)))
+        ends = dict.fromkeys(difference(d) for d in (min(differences), max(differences)))
         sentences.append(
             f"A second meter ({_tools(tags)}) differs by {' to '.join(ends)} in IT energy."
         )

@@ -125,7 +125,7 @@ def _row(tag: Tag) -> Any:
     software += [f"{name} {version}" for name, version in sorted(packages.items())]
     if about.get("platform"):
         software.append(str(about["platform"]))
-    seeds = ", ".join(f"{name} {seed}" for name, seed in (about.get("seeds") or {}).items())
+    seeds = ", ".join(f"{name}: {seed}" for name, seed in (about.get("seeds") or {}).items())
     accounting = about.get("accounting_version") or "unknown"
     return row(
         f"{tag.get('name')} ({tag.get('run_id')})",

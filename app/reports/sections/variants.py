@@ -5,22 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from app.reports.cells import percent
 from app.reports.shape import Section, Table, column, row, table
-from pricetag.figures import number, with_unit
+from pricetag.figures import percent, with_unit
 from pricetag.tags import Tag, listed, value
 
 # What a column shows: its head, and the metrics that may fill it, the best first; a star
 # stands for any ending.
-COLUMNS: tuple[tuple[str, tuple[str, ...]], ...] = (
+Heads = tuple[tuple[str, tuple[str, ...]], ...]
+KEEP: Heads = (
     ("Parameters", ("parameters", "params")),
     ("Non-zero", ("non_zero_parameters", "nonzero_params")),
     ("Size", ("model_bytes", "packed_bytes", "dense_bytes", "bytes")),
     ("FLOPs per example", ("flops_per_example",)),
     ("Effective FLOPs", ("effective_flops_per_example",)),
+)
+USE: Heads = (
     ("Latency p50", ("latency_p50_batch_1_s", "latency_p50*")),
     ("Latency p95", ("latency_p95_batch_1_s", "latency_p95*")),
     ("Throughput", ("throughput_per_s",)),
+    ("Peak memory", ("peak_memory_bytes",)),
     ("Energy per 1,000 inferences", ("energy_per_1000_inferences_kwh", "wh_per_1000_inferences")),
 )
 QUALITY = ("accuracy", "f1", "mcc", "spearman", "pearson")
@@ -74,10 +77,12 @@ def _metrics(tag: Tag, stage: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]
 
 
 def section(tags: Sequence[Tag]) -> Section | None:
-    """The table, or None where nothing was measured."""
+    """The tables, or None where nothing was measured."""
     found = [(str(tag.get("name")), variant) for tag in tags for variant in variants(tag)]
     if not found:
         return None
+    keep = _table("variants-size", "Size and quality of every variant", found, KEEP, QUALITY)
+    use = _table("variants-use", "Speed and energy of every variant", found, USE, ())
     return {
         "id": "compression",
         "heading": "What each variant costs to use",
@@ -85,29 +90,34 @@ def section(tags: Sequence[Tag]) -> Section | None:
             "Each row is the model as one measure stage found it, on the worker's own hardware. "
             "Ratios in brackets are to the run's first variant."
         ],
-        "tables": [_table(found)],
+        "tables": [shown for shown in (keep, use) if len(shown["columns"]) > 1],
     }
 
 
-def _table(found: Sequence[tuple[str, Variant]]) -> Table:
-    heads = [(head, names) for head, names in COLUMNS if any(_pick(v, names) for _, v in found)]
-    quality = [name for name in QUALITY if any(name in v.metrics for _, v in found)]
+def _table(
+    id_: str,
+    caption: str,
+    found: Sequence[tuple[str, Variant]],
+    heads: Heads,
+    qualities: Sequence[str],
+) -> Table:
+    filled = [(head, names) for head, names in heads if any(_pick(v, names) for _, v in found)]
+    quality = [name for name in qualities if any(name in v.metrics for _, v in found)]
     several = len({run for run, _ in found}) > 1
     first: dict[str, Variant] = {}
     rows = []
     for run, variant in found:
         base = first.setdefault(run, variant)
         label = f"{run}: {variant.label}" if several else variant.label
-        cells = [_cell(variant, base, names) for _, names in heads]
+        cells = [_cell(variant, base, names) for _, names in filled]
         cells += [_quality(variant.metrics.get(name)) for name in quality]
         rows.append(row(label, *cells))
     columns = [
         column("Variant", weight=2.2),
-        *(column(head, "right", 1.2) for head, _ in heads),
+        *(column(head, "right", 1.3) for head, _ in filled),
         *(column(_quality_head(name, found), "right", 0.9) for name in quality),
     ]
-    caption = "Size, speed, energy and quality of every variant"
-    return table("variants", caption, columns, rows)
+    return table(id_, caption, columns, rows)
 
 
 def _pick(variant: Variant, names: Sequence[str]) -> Mapping[str, Any] | None:
@@ -123,16 +133,17 @@ def _cell(variant: Variant, base: Variant, names: Sequence[str]) -> str:
     if metric is None or metric.get("value") is None:
         return "n/a (not measured)"
     value = metric["value"]
-    text = with_unit(value, _unit(metric))
+    text = with_unit(value, metric_unit(metric))
     reference = (_pick(base, names) or {}).get("value")
     if variant is base or not reference or value == reference:
         return text
     return f"{text} ({percent(value / reference)})"
 
 
-def _unit(metric: Mapping[str, Any]) -> str:
+def metric_unit(metric: Mapping[str, Any]) -> str:
     if metric.get("unit"):
         return str(metric["unit"])
+    # A job of one's own may report a figure whose unit stands in its name alone.
     name = str(metric.get("metric"))
     return next(
         (unit for part, unit in _UNITS.items() if name.endswith(part) or name.startswith(part)), ""
@@ -149,60 +160,3 @@ def _quality_head(name: str, found: Sequence[tuple[str, Variant]]) -> str:
     splits = {str(v.metrics[name].get("split") or "") for _, v in found if name in v.metrics}
     shown = ", ".join(sorted(filter(None, splits)))
     return f"{name} ({shown})" if shown else name
-
-
-def other_quality(tags: Sequence[Tag]) -> Table | None:
-    """Quality metrics that the table of variants does not show, or None where there is none."""
-    rows = [
-        row(
-            str(tag.get("name")),
-            str(item.get("stage") or ""),
-            str(item.get("split") or ""),
-            str(item.get("metric")),
-            _value(item),
-        )
-        for tag in tags
-        for item in _not_shown(tag)
-    ]
-    if not rows:
-        return None
-    columns = [
-        column("Run", weight=2.0),
-        column("Stage", weight=1.2),
-        column("Split"),
-        column("Metric", weight=1.6),
-        column("Value", "right", 1.2),
-    ]
-    return table("quality-metrics", "Quality as the stages reported it", columns, rows)
-
-
-def _not_shown(tag: Tag) -> list[Mapping[str, Any]]:
-    shown = {
-        (stage.get("key"), metric.get("metric"))
-        for stage in listed(tag, "stages")
-        if stage.get("kind") == "measure"
-        for metric in _shown(
-            Variant("", {str(q.get("metric")): q for q in listed(stage, "quality")})
-        )
-    }
-    return [
-        item
-        for item in listed(tag, "quality")
-        if (item.get("stage"), item.get("metric")) not in shown
-    ]
-
-
-def _shown(variant: Variant) -> list[Mapping[str, Any]]:
-    picked = [_pick(variant, names) for _, names in COLUMNS]
-    picked += [variant.metrics.get(name) for name in QUALITY]
-    return [metric for metric in picked if metric is not None]
-
-
-def _value(item: Mapping[str, Any]) -> str:
-    value = item.get("value")
-    if value is None:
-        return "n/a (not a number)"
-    unit = _unit(item)
-    if item.get("metric") in QUALITY:
-        return f"{value:.4f}"
-    return with_unit(value, unit) if unit not in ("", "1") else number(value)

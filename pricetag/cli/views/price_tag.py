@@ -7,19 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 from pricetag.cli.views.strubell import cost_text
 from pricetag.figures import (
+    difference,
     interval_text,
     not_available,
-    number,
+    percent,
     quantity_text,
     with_unit,
 )
-from pricetag.tags import Tag, hardware_text, listed, quantity, status
+from pricetag.tags import Tag, hardware_text, listed, quantity, stage_name, status
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-QUALITY_SHOWN = 24
+SCORES = ("accuracy", "f1", "mcc", "spearman", "pearson")
 
 
 def price_tag_view(tag: Tag) -> RenderableType:
@@ -112,24 +113,22 @@ def _components(tag: Tag) -> Table:
 
 
 def _quality(tag: Tag) -> Table:
+    """Scores that the stages reported, one row per stage and split."""
     from rich.text import Text
 
-    found = listed(tag, "quality")
-    table = _table("Quality", "Stage", "Split", ">Value")
-    for item in found[:QUALITY_SHOWN]:
-        split = str(item.get("split") or "")
-        cells = (str(item.get("metric")), str(item.get("stage") or ""), split, _value(item))
-        table.add_row(*map(Text, cells))
-    if len(found) > QUALITY_SHOWN:
-        table.add_row(Text(f"... and {len(found) - QUALITY_SHOWN} more (--json)", style="dim"))
+    lines: dict[tuple[str, str], dict[str, str]] = {}
+    for item in listed(tag, "quality"):
+        key = (stage_name(tag, str(item.get("stage"))), str(item.get("split") or ""))
+        if item.get("metric") in SCORES:
+            value = item.get("value")
+            lines.setdefault(key, {})[str(item["metric"])] = (
+                "n/a" if value is None else f"{value:.4f}"
+            )
+    heads = [name for name in SCORES if any(name in scores for scores in lines.values())]
+    table = _table("Quality", "Split", *(f">{name}" for name in heads))
+    for (stage, split), scores in lines.items():
+        table.add_row(*map(Text, (stage, split, *(scores.get(name, "") for name in heads))))
     return table
-
-
-def _value(item: Mapping[str, Any]) -> str:
-    value, unit = item.get("value"), str(item.get("unit") or "")
-    if value is None:
-        return "n/a"
-    return with_unit(value, unit) if unit not in ("", "1") else number(value)
 
 
 def _remarks(tag: Tag) -> list[RenderableType]:
@@ -139,9 +138,9 @@ def _remarks(tag: Tag) -> list[RenderableType]:
     lines = [f"Metered: {_percent(quantity(tag, 'coverage_ratio'))} of the run time"]
     if isinstance(opinion, Mapping):
         theirs = quantity_text(quantity(opinion, "total", "theirs_kwh"))
-        difference = quantity(opinion, "total", "difference_ratio")
-        apart = "" if difference["value"] is None else f", {difference['value']:+.0%} against ours"
-        lines.append(f"Second opinion: {opinion.get('tool')} says {theirs}{apart}")
+        apart = quantity(opinion, "total", "difference_ratio")["value"]
+        against = "" if apart is None else f", {difference(apart)} against ours"
+        lines.append(f"Second opinion: {opinion.get('tool')} says {theirs}{against}")
     flags = tag.get("flags")
     if flags:
         lines.append("Flags: " + ", ".join(str(flag).replace("_", " ") for flag in flags))
@@ -162,7 +161,10 @@ def _table(*heads: str) -> Table:
     for head in heads:
         right = head.startswith(">")
         table.add_column(
-            Text(head.removeprefix(">")), justify="right" if right else "left", overflow="fold"
+            Text(head.removeprefix(">")),
+            justify="right" if right else "left",
+            overflow="fold",
+            no_wrap=right,  # figures stay whole, names may wrap
         )
     return table
 
@@ -172,4 +174,4 @@ def _short(found: Mapping[str, Any]) -> str:
 
 
 def _percent(found: Mapping[str, Any]) -> str:
-    return "n/a" if found["value"] is None else f"{found['value']:.1%}"
+    return "n/a" if found["value"] is None else percent(found["value"])

@@ -117,6 +117,7 @@ def test_plain_lines_come_when_something_changed_or_every_ten_seconds() -> None:
     clock.now_s += 10.0
     lines()
     assert len(written) == 2
-    progress.update("stage", {"key": "0-train", "status": "succeeded"})
+    progress.update("stage", {"key": "1-quantize", "kind": "quantize", "status": "running"})
     lines()
     assert len(written) == 3
+    assert "quantize" in written[-1]

@@ -38,7 +38,7 @@ def test_a_price_tag_fits_and_says_everything(tags: list[dict[str, Any]]) -> Non
         "0.08 to 0.16 USD",
         "1: train stage",
         "3.19 to 4.34 Wh",
-        "codecarbon says 25.0 Wh (modelled), +74% against ours",
+        "codecarbon says 25.0 Wh (modelled), +73.7% against ours",
         "several attempts",
         "Attempt 1 lost: the worker vanished",
     ):

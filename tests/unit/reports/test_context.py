@@ -108,29 +108,37 @@ def test_a_run_that_failed_is_named_as_such(site: dict[str, Any]) -> None:
 
 
 def test_variants_stand_side_by_side(site: dict[str, Any]) -> None:
-    table = section(site, "compression")["tables"][0]
-    assert [column["label"] for column in table["columns"]] == [
+    size, use = section(site, "compression")["tables"]
+    assert [column["label"] for column in size["columns"]] == [
         "Variant",
         "Parameters",
         "Size",
+        "accuracy (validation)",
+    ]
+    assert [row["cells"] for row in size["rows"]] == [
+        ["after train stage", "22,713,216", "90.9 MB", "0.8610"],
+        ["after quantize stage", "22,713,216", "23.1 MB (25.4%)", "0.8580"],
+    ]
+    assert [column["label"] for column in use["columns"]] == [
+        "Variant",
         "Latency p50",
         "Throughput",
         "Energy per 1,000 inferences",
-        "accuracy (validation)",
     ]
-    assert [row["cells"] for row in table["rows"]] == [
-        # 10 s at 370 W for 40,000 inferences, and for 100,000 of the smaller model.
-        ["after train stage", "22,713,216", "90.9 MB", "3.10 ms", "2,581/s", "25.7 mWh", "0.8610"],
-        [
-            "after quantize stage",
-            "22,713,216",
-            "23.1 MB (25.4%)",
-            "1.20 ms (38.7%)",
-            "6,667/s (258.3%)",
-            "10.3 mWh (40.0%)",
-            "0.8580",
-        ],
+    # 10 s at 370 W for 40,000 inferences, and for 100,000 of the smaller model.
+    assert [row["cells"] for row in use["rows"]] == [
+        ["after train stage", "3.10 ms", "2,581/s", "25.7 mWh"],
+        ["after quantize stage", "1.20 ms (38.7%)", "6,667/s (258.3%)", "10.3 mWh (40.0%)"],
     ]
+
+
+def test_scores_are_listed_by_stage_and_split(site: dict[str, Any]) -> None:
+    assert rows(site, "quality") == [
+        ["MiniLM fine-tuned, then int8", "measure stage", "validation", "0.8610"],
+        ["MiniLM fine-tuned, then int8", "measure stage", "validation", "0.8580"],
+    ]
+    others = rows(site, "quality", 1)
+    assert ["MiniLM fine-tuned, then int8", "measure stage", "", "model_bytes", "90.9 MB"] in others
 
 
 def test_stages_of_every_attempt_are_listed(site: dict[str, Any]) -> None:
@@ -141,10 +149,10 @@ def test_stages_of_every_attempt_are_listed(site: dict[str, Any]) -> None:
         "Attempt 1",
         "2: train stage",
         "2: measure stage",
-        "2: in it, Repeated inference",
+        "2: of it: Repeated inference",
         "2: quantize stage",
         "2: measure stage",
-        "2: in it, Repeated inference",
+        "2: of it: Repeated inference",
         "2: outside stages",
         "Attempt 2",
         "All attempts",
@@ -185,9 +193,14 @@ def test_flags_and_second_opinions_are_told(site: dict[str, Any]) -> None:
     assert coverage[2][1] == "0.0%"
     assert "nothing was metered" in coverage[2][2]
     opinions = rows(site, "checks", 1)
-    assert ["MiniLM fine-tuned, then int8", "codecarbon 3.3.2", "all", "14.4", "25.0", "73.7%"] in (
-        opinions
-    )
+    assert [
+        "MiniLM fine-tuned, then int8",
+        "codecarbon 3.3.2",
+        "all",
+        "14.4",
+        "25.0",
+        "+73.7%",
+    ] in (opinions)
     assert (
         "nothing metered: n/a (no other tool ran beside the meter)"
         in (section(site, "checks")["tables"][1]["notes"])
