@@ -18,7 +18,7 @@ Answer = httpx.Response | Exception
 @pytest.fixture(autouse=True)
 def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     waits: list[float] = []
-    monkeypatch.setattr(client_module.time, "sleep", waits.append)
+    monkeypatch.setattr("pricetag.client.time.sleep", waits.append)
     return waits
 
 
@@ -117,8 +117,8 @@ def test_pages_are_followed() -> None:
     seen: list[httpx.Request] = []
     answers = (ok(items=[{"id": 1}], next_cursor="c"), ok(items=[{"id": 2}], next_cursor=None))
     with speaking(*answers, seen=seen) as client:
-        found = [run["id"] for run in client.iter_runs(project="p", tag=["x", "y"], kind=None)]
-    assert found == [1, 2]
+        found = [str(run["id"]) for run in client.iter_runs(project="p", tag=["x", "y"], kind=None)]
+    assert found == ["1", "2"]
     assert seen[1].url.params["cursor"] == "c"
     assert seen[1].url.params.get_list("tag") == ["x", "y"]
     assert "kind" not in seen[0].url.params
@@ -133,10 +133,10 @@ def events(*ids: int, kind: str = "progress") -> httpx.Response:
 
 def test_events_go_on_through_breaks(slept: list[float]) -> None:
     seen: list[httpx.Request] = []
-    answers = (
+    answers: tuple[Answer, ...] = (
         events(1, 2),
         ok(status="running"),
-        *[httpx.ConnectError("restarting")],
+        httpx.ConnectError("restarting"),
         problem(503, "database-away"),
         events(3),
         ok(status="succeeded"),
