@@ -74,13 +74,21 @@ class RunProgress:
         self._kinds = list(stage_kinds)
         self._stages: dict[str, StageProgress] = {}
         self._clock = clock
-        self._started_s: float | None = None
-        self._ended_s: float | None = None
+        # Events say when in the attempt they happened; a run joined late is shown rightly.
+        self._last_t_s: float | None = None
+        self._heard_s = 0.0
 
     @property
     def finished(self) -> bool:
         """Whether the run has ended, one way or another."""
         return self.status in FINAL_STATUSES
+
+    @property
+    def elapsed_s(self) -> float | None:
+        """Seconds since the attempt began; None before it did."""
+        if self._last_t_s is None or self.finished:
+            return self._last_t_s
+        return self._last_t_s + self._clock() - self._heard_s
 
     @property
     def stages(self) -> list[StageProgress]:
@@ -94,6 +102,8 @@ class RunProgress:
             kind: ``status``, ``stage``, ``progress`` or ``power``; others change nothing.
             payload: What the event says.
         """
+        if isinstance(payload.get("t_s"), int | float):
+            self._last_t_s, self._heard_s = float(payload["t_s"]), self._clock()
         if kind == "status":
             self._take_status(payload)
         elif kind == "stage":
@@ -107,11 +117,11 @@ class RunProgress:
     def _take_status(self, payload: Mapping[str, Any]) -> None:
         status = str(payload.get("status") or self.status)
         if status == "running" and self.status != "running":
-            self._started_s = self._clock() if self._started_s is None else self._started_s
-            # A new attempt goes through its stages anew.
+            # A new attempt counts its time, and goes through its stages, anew.
+            self._last_t_s, self._heard_s = 0.0, self._clock()
             self._stages.clear()
-        if status in FINAL_STATUSES and self._ended_s is None:
-            self._ended_s = self._clock()
+        if status in FINAL_STATUSES and not self.finished:
+            self._last_t_s = self.elapsed_s
         self.status = status
         reason = payload.get("reason") or payload.get("status_reason")
         self.reason = str(reason.get("message")) if isinstance(reason, Mapping) else None
@@ -120,9 +130,9 @@ class RunProgress:
         stage = self._stage(payload)
         stage.status = str(payload.get("status") or "running")
         if stage.status == "running":
-            stage.started_s = self._clock() if stage.started_s is None else stage.started_s
+            stage.started_s = self.elapsed_s if stage.started_s is None else stage.started_s
         else:
-            stage.ended_s = self._clock()
+            stage.ended_s = self.elapsed_s
 
     def _take_progress(self, payload: Mapping[str, Any]) -> None:
         if payload.get("key") is None:
@@ -130,7 +140,7 @@ class RunProgress:
         stage = self._stage(payload)
         if stage.status == "waiting":
             stage.status = "running"
-            stage.started_s = self._clock()
+            stage.started_s = self.elapsed_s
         for field in ("done", "total", "unit", "message", "eta_s"):
             setattr(stage, field, payload.get(field))
 
@@ -164,10 +174,7 @@ class RunProgress:
         from rich.console import Group
         from rich.text import Text
 
-        elapsed_s = None
-        if self._started_s is not None:
-            until_s = self._clock() if self._ended_s is None else self._ended_s
-            elapsed_s = until_s - self._started_s
+        elapsed_s = self.elapsed_s
         head = Text.assemble(
             (self.name, "bold"),
             "  ",

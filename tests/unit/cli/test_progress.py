@@ -70,6 +70,19 @@ def test_ended_stages_show_how_long_they_took() -> None:
     assert drawn(progress) == text
 
 
+def test_a_run_joined_late_shows_its_own_time() -> None:
+    clock = Clock()
+    progress = RunProgress("x", (), clock)
+    progress.update("status", {"status": "running"})
+    stage = {"key": "0", "kind": "train", "name": "train"}
+    progress.update("stage", {**stage, "status": "running", "t_s": 2.0})
+    progress.update("stage", {**stage, "status": "succeeded", "t_s": 3602.0})
+    assert "1:00:00" in drawn(progress).splitlines()[1]
+    clock.now_s = 58.0
+    assert progress.elapsed_s == 3660.0
+    assert "running  1:01:00" in drawn(progress)
+
+
 def test_a_new_attempt_begins_anew() -> None:
     progress = running(Clock())
     progress.update("status", {"status": "queued", "reason": {"message": "the worker vanished"}})
