@@ -32,10 +32,19 @@ class ClaimedRun(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """Everything ``exec`` needs."""
+    """Everything it takes to start a job.
+
+    Attributes:
+        argv: Program and arguments; the last one is the job file.
+        environment: The whole environment of the child.
+        trains: Whether the job needs what trains models, and so takes seconds to import.
+        forkable: Whether it may be a fork of a process that has imported that.
+    """
 
     argv: tuple[str, ...]
     environment: dict[str, str]
+    trains: bool
+    forkable: bool
 
 
 def prepare(claim: ClaimedRun, config: NodeConfig, uuids: Sequence[str], folder: Path) -> Launch:
@@ -45,14 +54,20 @@ def prepare(claim: ClaimedRun, config: NodeConfig, uuids: Sequence[str], folder:
     return Launch(
         (*argv(claim), str(job_file)),
         child_environment(os.environ, config, uuids, folder / "events.sock"),
+        trains=not is_command(claim),
+        forkable=claim.gpus == 0,
     )
+
+
+def is_command(claim: ClaimedRun) -> bool:
+    """Whether the run is a program of its author's own."""
+    return any(stage.get("kind") == "command" for stage in claim.recipe.get("stages", []))
 
 
 def argv(claim: ClaimedRun) -> list[str]:
     """The child; by torchrun, one process a device, when there are several."""
-    is_command = any(stage.get("kind") == "command" for stage in claim.recipe.get("stages", []))
     torchrun: list[str] = []
-    if claim.gpus > 1 and not is_command:
+    if claim.gpus > 1 and not is_command(claim):
         torchrun = ["torch.distributed.run", "--standalone", f"--nproc-per-node={claim.gpus}", "-m"]
     return [sys.executable, "-m", *torchrun, "workers.child"]
 

@@ -29,6 +29,7 @@ from workers.launch import ClaimedRun, child_note, note_child, prepare
 from workers.node import NodeConfig
 from workers.outcome import Observed, Reason, decide, oom_kills
 from workers.output import copy_lines
+from workers.processes import ChildProcess, Starter
 from workers.progress import ProgressBoard
 from workers.stages import StageBook
 
@@ -54,6 +55,7 @@ class Supervisor:
         config: This node.
         devices: Devices held for the attempt.
         journal: The attempt's journal, new and locked.
+        starter: Starts the child.
     """
 
     def __init__(
@@ -62,11 +64,13 @@ class Supervisor:
         config: NodeConfig,
         devices: Devices,
         journal: Journal,
+        starter: Starter,
     ) -> None:
         self.claim = claim
         self._config = config
         self._devices = devices
         self._journal = journal
+        self._starter = starter
         self._seen = Observed()
         self._meter = Meter(open_sources(devices.uuids), emit=self._on_readings)
         self._log = AttemptLog(journal, self._now_s)
@@ -75,7 +79,7 @@ class Supervisor:
         self._note = child_note(config, claim.attempt_id)
         self._folder = Path(tempfile.mkdtemp(prefix="pricetag-"))
         self._events = EventServer(self._folder / "events.sock", self._on_event)
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: ChildProcess | None = None
         self._metering = False
         self._last_sign_s = 0.0
         self._stopper: asyncio.Task[None] | None = None
@@ -134,15 +138,7 @@ class Supervisor:
         if self._stop_requested.is_set():
             return  # cancelled between the claim and now
         launch = prepare(self.claim, self._config, self._devices.uuids, self._folder)
-        process = await asyncio.create_subprocess_exec(
-            *launch.argv,
-            cwd=Path(__file__).parent.parent,
-            env=launch.environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-        )
+        process = await self._starter.start(launch)
         self._process = process
         note_child(self._note, process.pid)
         self._last_sign_s = self._now_s()

@@ -15,6 +15,7 @@ from pricetag.metering.nvml_devices import Device
 from workers.devices import DevicePool, DeviceSet
 from workers.leases import LeaseKeeper
 from workers.node import NodeConfig, worker_is_alive
+from workers.nursery import Nursery
 from workers.recovery import adopt_orphans
 from workers.shipper import Shipper
 from workers.store import Store
@@ -57,6 +58,7 @@ class Worker:
         self._pool = DevicePool([device.uuid for device in devices], cpu_slots=cpu_slots)
         self._database_url = database_url
         self._examine = examine
+        self._nursery = Nursery(allow_hub=config.allow_hub)
         self._capabilities: dict[str, Any] = {}
         self._running: dict[UUID, Supervisor] = {}
         self._shipping: set[asyncio.Task[None]] = set()
@@ -76,6 +78,7 @@ class Worker:
                 await self._queue_worker.drain()
             if self._shipping:
                 await asyncio.wait(self._shipping, timeout=self._config.stop_grace_s)
+            self._nursery.close()
             for task in side_tasks:
                 task.cancel()
             await asyncio.gather(*side_tasks, return_exceptions=True)
@@ -178,7 +181,8 @@ class Worker:
         journal = Journal.create(self._config.journal_dir, claim.attempt_id)
         shipper = Shipper(journal, claim.attempt_id, self._store.ingest)
         self._ship(journal, shipper)
-        supervisor = Supervisor(claim, self._config, Devices(held.uuids, described), journal)
+        devices = Devices(held.uuids, described)
+        supervisor = Supervisor(claim, self._config, devices, journal, self._nursery)
         self._running[claim.attempt_id] = supervisor
         if self._stopping.is_set():
             supervisor.request_stop("worker-stopping")

@@ -1,0 +1,123 @@
+"""Jobs forked from the nursery are processes like any other."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from workers.event_server import Connection, EventServer
+from workers.launch import Launch
+from workers.node import process_start_ticks
+from workers.nursery import KILLED, Nursery
+from workers.processes import ChildProcess
+
+
+class Bench:
+    """A folder with a socket that hears what jobs say, and a nursery."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.heard: list[dict[str, Any]] = []
+        self.server = EventServer(folder / "events.sock", self.hear)
+        self.nursery = Nursery(allow_hub=False)
+
+    async def hear(self, connection: Connection, message: dict[str, Any]) -> dict[str, Any]:
+        self.heard.append(message)
+        if message["type"] == "stage_start":
+            connection.open_keys.append("0")
+        return {"key": "0"}
+
+    async def start(self, *argv: str, **variables: str) -> ChildProcess:
+        job = {
+            "run_id": "r",
+            "attempt_number": 1,
+            "recipe": {"stages": [{"kind": "command", "argv": list(argv)}]},
+            "data_roots": [],
+            "work_dir": str(self.folder / "work"),
+            "artifacts_dir": str(self.folder / "artifacts" / "r" / "1"),
+            "allow_commands": True,
+        }
+        job_file = self.folder / "job.json"
+        job_file.write_text(json.dumps(job))
+        environment = {"PATH": os.environ["PATH"], **variables}
+        environment["PRICETAG_EVENTS"] = str(self.folder / "events.sock")
+        launch = Launch(
+            (sys.executable, "-m", "workers.child", str(job_file)),
+            environment,
+            trains=False,
+            forkable=True,
+        )
+        return await self.nursery.start(launch)
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    with tempfile.TemporaryDirectory() as folder:
+        made = Bench(Path(folder))
+        await made.server.start()
+        yield made
+        made.nursery.close()
+        await made.server.close()
+
+
+def logged(bench: Bench) -> list[str]:
+    return [event["text"] for event in bench.heard if event["type"] == "log"]
+
+
+async def test_a_forked_job_has_its_own_environment_and_group(bench: Bench) -> None:
+    first = await bench.start("sh", "-c", "echo $COLOUR $PPID", COLOUR="green")
+    assert await asyncio.wait_for(first.wait(), 20) == 0
+    second = await bench.start("sh", "-c", "echo ${COLOUR:-none}")
+    assert await asyncio.wait_for(second.wait(), 20) == 0
+    await bench.server.drain(5)
+    assert f"green {first.pid}" in logged(bench)
+    assert "none" in logged(bench)
+    assert first.pid != second.pid
+
+
+async def test_a_failing_job_tells_its_code(bench: Bench) -> None:
+    job = await bench.start("sh", "-c", "exit 3")
+    assert await asyncio.wait_for(job.wait(), 20) == 1
+    await bench.server.drain(5)
+    [error] = [event for event in bench.heard if event["type"] == "error"]
+    assert error["code"] == "command-failed"
+
+
+async def test_a_killed_job_tells_its_signal(bench: Bench) -> None:
+    job = await bench.start("sleep", "60")
+    os.killpg(job.pid, signal.SIGKILL)
+    assert await asyncio.wait_for(job.wait(), 20) == -signal.SIGKILL
+
+
+async def test_jobs_die_with_the_nursery_and_the_next_gets_a_new_one(bench: Bench) -> None:
+    job = await bench.start("sleep", "60")
+    ticks = process_start_ticks(job.pid)
+    assert ticks is not None
+    bench.nursery.close()
+    assert await asyncio.wait_for(job.wait(), 20) == KILLED
+    for _ in range(200):
+        if process_start_ticks(job.pid) != ticks:
+            break
+        await asyncio.sleep(0.02)
+    assert process_start_ticks(job.pid) != ticks
+    again = await bench.start("true")
+    assert await asyncio.wait_for(again.wait(), 20) == 0
+
+
+async def test_jobs_one_after_another_do_not_mix(bench: Bench) -> None:
+    for number in range(8):
+        job = await bench.start("sh", "-c", f"echo job {number}; exit {number % 2}")
+        assert await asyncio.wait_for(job.wait(), 20) == number % 2
+    await bench.server.drain(5)
+    assert [text for text in logged(bench) if text.startswith("job ")] == [
+        f"job {number}" for number in range(8)
+    ]
