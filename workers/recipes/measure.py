@@ -43,7 +43,9 @@ def run(params: StageParams, context: StageContext) -> StageResult:
     facts |= _size(context, loaded)
     facts |= _operations(context, loaded, length)
     facts |= _speed(context, loaded, params, length, device)
-    context.reporter.metric("peak_memory_bytes", benchmark.peak_memory_bytes(device), "bytes")
+    context.reporter.metric(
+        "peak_memory_bytes", benchmark.peak_memory_bytes(device), "bytes", quality=True
+    )
     quality: dict[str, dict[str, float]] = {}
     if params.accuracy:
         metrics, _ = evaluate(
@@ -100,7 +102,7 @@ def _speed(
     call = benchmark.inference_call(loaded, params.batch_size, length, device)
     with context.reporter.stage("inference", "Repeated inference", context.index):
         inferences, seconds = benchmark.repeat(context, call, params.batch_size, params.min_seconds)
-        context.reporter.metric("inferences", inferences)
+        context.reporter.metric("inferences", inferences, quality=True)
         _inference_flops(context, loaded, length, inferences)
     found["throughput_per_s"] = (inferences / seconds, "1/s")
     return {**_report(context, found), "inferences": inferences}
@@ -121,5 +123,5 @@ def _inference_flops(context: StageContext, loaded: Loaded, length: int, inferen
 
 def _report(context: StageContext, found: dict[str, tuple[float, str | None]]) -> dict[str, float]:
     for name, (value, unit) in found.items():
-        context.reporter.metric(name, value, unit)
+        context.reporter.metric(name, value, unit, quality=True)
     return {name: value for name, (value, _) in found.items()}
