@@ -5,7 +5,7 @@ from __future__ import annotations
 import http
 import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -143,19 +143,32 @@ def methods_of(app: FastAPI, path: str) -> list[str]:
 
 
 async def outage(request: Request, error: Exception) -> ProblemResponse:
-    log.warning("database away: %s %s: %s", request.method, request.url.path, error)
+    first_line = (str(error).splitlines() or [type(error).__name__])[0]
+    log.warning("database away: %s %s: %s", request.method, request.url.path, first_line)
     return problem(
         503,
         "database-away",
-        "The database cannot be reached. Nothing was changed; try again shortly.",
+        "The database cannot be reached; try again shortly, and a post with the same "
+        "Idempotency-Key, for it may have arrived.",
         headers={"Retry-After": str(RETRY_AFTER_S)},
     )
 
 
 async def unexpected(request: Request, error: Exception) -> ProblemResponse:
+    # The queue engine wraps what the database driver raised.
+    if any(isinstance(cause, OUTAGES) for cause in causes(error)):
+        return await outage(request, error)
     return problem(
         500, "internal-error", "The server failed on this request; its log has the traceback."
     )
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """The exception and those it was raised from."""
+    found: BaseException | None = error
+    while found is not None:
+        yield found
+        found = found.__cause__
 
 
 def install(app: FastAPI) -> None:

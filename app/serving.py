@@ -8,7 +8,6 @@ import logging
 import os
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -21,6 +20,7 @@ from app.db import Database, resolve_database_url
 from app.main import create_app
 from app.services import tokens
 from app.settings import Settings
+from app.worker_processes import workers
 
 log = logging.getLogger("pricetag.server")
 
@@ -91,35 +91,6 @@ async def first_token(url: str) -> str | None:
     return created.secret if created else None
 
 
-@contextmanager
-def workers(settings: Settings, count: int, pool: str, gpus: str) -> Iterator[None]:
-    """Worker processes beside the server; they end when it does."""
-    if count == 0:
-        yield
-        return
-    command = [sys.executable, "-m", "workers", "--pool", pool, "--gpus", gpus]
-    root = Path(__file__).resolve().parents[1]
-    # A group of its own: Ctrl-C reaches the server alone, which then stops them in order.
-    started = [subprocess.Popen(command, cwd=root, start_new_session=True) for _ in range(count)]
-    try:
-        yield
-    finally:
-        _stop_all(started, settings.stop_grace_s + WORKER_STOP_MARGIN_S)
-
-
-def _stop_all(processes: list[subprocess.Popen[bytes]], patience_s: float) -> None:
-    for process in processes:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-    for process in processes:
-        try:
-            process.wait(timeout=patience_s)
-        except subprocess.TimeoutExpired:
-            log.warning("worker %d did not stop in %g s: killed", process.pid, patience_s)
-            process.kill()
-            process.wait()
-
-
 def serve(
     settings: Settings,
     *,
@@ -147,7 +118,9 @@ def serve(
         secret = asyncio.run(first_token(database_url))
         announce(url, secret)
         stack.enter_context(address_left(settings, url))
-        stack.enter_context(workers(settings, worker_count, worker_pool, worker_gpus))
+        command = [sys.executable, "-m", "workers", "--pool", worker_pool, "--gpus", worker_gpus]
+        patience_s = settings.stop_grace_s + WORKER_STOP_MARGIN_S
+        stack.enter_context(workers(command, worker_count, patience_s=patience_s))
         config = uvicorn.Config(
             create_app(settings),
             access_log=access_log,

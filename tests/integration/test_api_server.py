@@ -1,0 +1,212 @@
+"""`pricetag serve` as a process: its address, its token, its end."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app import embedded_postgres
+from app.worker_processes import workers
+from pricetag.client import Client
+from tests.support.api import run_body
+from tests.support.service import wait_until
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-c", "import sys; from app.cli import commands; commands()"]
+
+
+class Server:
+    def __init__(self, data_dir: Path, *options: str) -> None:
+        self.data_dir = data_dir
+        environment = {**os.environ, "PRICETAG_DATA_DIR": str(data_dir)}
+        self.process = subprocess.Popen(
+            [*COMMAND, "serve", "--port", "0", *options],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.output = ""
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as lines:
+            for line in lines:
+                self.output += line
+
+    def ready(self) -> str:
+        def url() -> str | None:
+            assert self.process.poll() is None, self.output
+            found = re.search(r"serves (http://\S+)", self.output)
+            return found[1] if found else None
+
+        address = wait_until(url, "the address")
+
+        def answers() -> bool:
+            try:
+                return httpx.get(f"{address}/readyz").status_code == 200
+            except httpx.TransportError:
+                return False
+
+        wait_until(answers, "readiness")
+        return address
+
+    def stop(self, number: signal.Signals) -> tuple[int, float]:
+        begun_s = time.monotonic()
+        self.process.send_signal(number)
+        code = self.process.wait(timeout=30)
+        self._reader.join()
+        return code, time.monotonic() - begun_s
+
+
+@contextmanager
+def server(data_dir: Path, *options: str) -> Iterator[Server]:
+    started = Server(data_dir, *options)
+    try:
+        yield started
+    finally:
+        if started.process.poll() is None:
+            started.process.kill()
+        started.process.wait()
+        started._reader.join()
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "data"
+    yield folder
+    embedded_postgres.stop(folder)
+
+
+@pytest.mark.slow
+def test_a_server_from_its_start_to_its_end(data_dir: Path) -> None:
+    with server(data_dir) as first:
+        url = first.ready()
+        address = json.loads((data_dir / "server.json").read_text())
+        assert address == {"url": url, "pid": first.process.pid}
+        secret = re.search(r"shown this once: (pt_\S+)", first.output)
+        assert secret is not None
+        events: list[Any] = []
+        with Client(url, secret[1]) as client:
+            run = client.create_run(run_body())
+            with client._http.stream("GET", f"/v1/runs/{run['id']}/events") as stream:
+                lines = stream.iter_lines()
+                events.append(next(lines))
+                # A stream that is open must not hold the server up.
+                code, took_s = first.stop(signal.SIGTERM)
+        assert events == ["id: 1"]
+        assert code == 0, first.output
+        assert took_s < 8
+        assert not (data_dir / "server.json").exists()
+        assert embedded_postgres.server_pid(data_dir) is None
+    with server(data_dir) as second:
+        url = second.ready()
+        assert "pt_" not in second.output
+        with Client(url, secret[1]) as client:
+            assert client.get_run(run["id"])["status"] == "queued"
+        code, _ = second.stop(signal.SIGINT)
+        assert code == 0, second.output
+    assert "Traceback" not in first.output + second.output
+
+
+def test_an_address_that_is_taken_is_told(data_dir: Path) -> None:
+    failed = subprocess.run(
+        [*COMMAND, "serve", "--host", "192.0.2.1"],
+        cwd=ROOT,
+        env={**os.environ, "PRICETAG_DATA_DIR": str(data_dir)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert failed.returncode == 1
+    assert "the server cannot start" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert not (data_dir / "server.json").exists()
+
+
+def test_a_wrong_setting_is_named(data_dir: Path) -> None:
+    failed = subprocess.run(
+        [*COMMAND, "token", "list"],
+        cwd=ROOT,
+        env={**os.environ, "PRICETAG_DATA_DIR": str(data_dir), "PRICETAG_PUE": "0.5"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert failed.returncode == 1
+    assert "pue" in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+def administer(data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PRICETAG_DATA_DIR": str(data_dir)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_the_administrator_s_commands(data_dir: Path) -> None:
+    migrated = administer(data_dir, "migrate", "--json")
+    assert migrated.returncode == 0, migrated.stderr
+    assert json.loads(migrated.stdout)["revision"]
+    made = administer(data_dir, "token", "create", "--name", "me", "--role", "admin", "--json")
+    token = json.loads(made.stdout)
+    assert token["secret"].startswith("pt_")
+    listed = json.loads(administer(data_dir, "token", "list", "--json").stdout)
+    assert [(item["name"], item["role"]) for item in listed] == [("me", "admin")]
+    last = administer(data_dir, "token", "revoke", token["id"])
+    assert last.returncode == 1
+    assert "last admin" in last.stderr
+    assert embedded_postgres.server_pid(data_dir) is None
+
+
+def test_a_worker_that_dies_is_started_again_and_ends_with_the_block(tmp_path: Path) -> None:
+    program = f"open({str(tmp_path / 'pids')!r}, 'a').write(f'{{__import__(\"os\").getpid()}}\\n')"
+    command = [sys.executable, "-c", f"{program}\nimport time; time.sleep(60)"]
+
+    def pids() -> list[int]:
+        file = tmp_path / "pids"
+        return [int(line) for line in file.read_text().split()] if file.exists() else []
+
+    with workers(command, 1, patience_s=5.0):
+        wait_until(lambda: len(pids()) == 1, "the first")
+        os.kill(pids()[0], signal.SIGKILL)
+        wait_until(lambda: len(pids()) == 2, "the second", timeout_s=15)
+    for pid in pids():
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_a_worker_that_does_not_stop_is_killed(tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    program = (
+        "import signal, time\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        f"open({str(ready)!r}, 'w').close()\n"
+        "time.sleep(60)"
+    )
+    begun_s = time.monotonic()
+    with workers([sys.executable, "-c", program], 2, patience_s=1.0):
+        wait_until(ready.exists, "the start")
+    assert time.monotonic() - begun_s < 20
