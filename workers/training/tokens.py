@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from workers.training.data import Examples
 # Batches among which sentences are sorted by length: long enough to leave little padding,
 # short enough that every epoch mixes anew.
 MEGA_BATCHES = 50
+
+_CALL = ("truncation", "padding")
 
 Batch = dict[str, torch.Tensor]
 
@@ -69,18 +72,25 @@ def encode(
 def tokenizer_key(tokenizer: PreTrainedTokenizerBase) -> str:
     """Names what a tokenizer does."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
-    what = backend.to_str() if backend is not None else repr(sorted(tokenizer.get_vocab().items()))
-    return hashlib.sha256(what.encode()).hexdigest()
+    if backend is None:
+        what: object = sorted(tokenizer.get_vocab().items())
+    else:
+        # The backend also remembers how it was last called, which says nothing of what it is.
+        parts = json.loads(backend.to_str())
+        what = {name: part for name, part in parts.items() if name not in _CALL}
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
 
 def _encode(examples: Examples, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Encoded:
+    # A single sentence is all of kind 0, which models take for granted.
+    with_kinds = examples.pairs is not None and "token_type_ids" in tokenizer.model_input_names
     tokens = tokenizer(
         examples.texts,
         examples.pairs,
         truncation=True,
         max_length=max_length,
         return_attention_mask=False,
-        return_token_type_ids=examples.pairs is not None,
+        return_token_type_ids=with_kinds,
     )
     return Encoded(tokens["input_ids"], tokens.get("token_type_ids"))
 

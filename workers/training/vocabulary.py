@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import cast
 
 from tokenizers import (
@@ -54,16 +55,41 @@ def train_wordpiece(
     return cast(PreTrainedTokenizerBase, PreTrainedTokenizerFast.from_pretrained(str(saved)))
 
 
-def _train(context: StageContext, vocab_size: int, max_tokens: int) -> PreTrainedTokenizerFast:
-    examples = load_split(context, "train")
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+def learn_pieces(texts: list[str], vocab_size: int) -> dict[str, int]:
+    """Word pieces and their numbers; the same texts always give the same.
+
+    The trainer numbers the letters inside words in the order of a hash table, which changes
+    from one call to the next, and breaks ties by these numbers. So it is given them.
+    """
+    draft = _empty({})
+    counts = Counter(
+        letter
+        for text in texts
+        for word, _ in draft.pre_tokenizer.pre_tokenize_str(draft.normalizer.normalize_str(text))
+        for letter in word
+    )
+    ranked = sorted(counts, key=lambda letter: (-counts[letter], letter))
+    letters = sorted(ranked[: vocab_size // 4])  # rare ones must leave room for pieces
+    first = [*SPECIAL.values(), *letters, *(f"##{letter}" for letter in letters)]
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=vocab_size, special_tokens=first, show_progress=False
+    )
+    draft.train_from_iterator(texts, trainer)
+    return dict(draft.get_vocab(with_added_tokens=True))
+
+
+def _empty(vocabulary: dict[str, int]) -> Tokenizer:
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    return tokenizer
+
+
+def _train(context: StageContext, vocab_size: int, max_tokens: int) -> PreTrainedTokenizerFast:
+    examples = load_split(context, "train")
+    vocabulary = learn_pieces([*examples.texts, *(examples.pairs or [])], vocab_size)
+    tokenizer = _empty(vocabulary)
     tokenizer.decoder = decoders.WordPiece()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=vocab_size, special_tokens=list(SPECIAL.values()), show_progress=False
-    )
-    tokenizer.train_from_iterator([*examples.texts, *(examples.pairs or [])], trainer)
     ids = {token: tokenizer.token_to_id(token) for token in SPECIAL.values()}
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
@@ -71,5 +97,8 @@ def _train(context: StageContext, vocab_size: int, max_tokens: int) -> PreTraine
         special_tokens=[("[CLS]", ids["[CLS]"]), ("[SEP]", ids["[SEP]"])],
     )
     return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
-        tokenizer_object=tokenizer, model_max_length=max_tokens, **SPECIAL
+        tokenizer_object=tokenizer,
+        model_max_length=max_tokens,
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+        **SPECIAL,
     )

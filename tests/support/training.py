@@ -1,0 +1,89 @@
+"""Small jobs for the tests of training: a generated data set, a network of a few neurons."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pricetag.recipes import parse_recipe
+from workers.context import ModelRef, StageContext
+from workers.pipeline import run
+from workers.reporter import Job, RecordingReporter
+from workers.training import quiet, synthetic
+
+quiet.settle(allow_hub=False)
+# Networks this small gain nothing from threads, and lose much on a machine that is busy.
+torch.set_num_threads(1)
+
+CONFIG = {
+    "hidden_size": 32,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+    "vocab_size": 300,
+    "max_position_embeddings": 48,
+}
+TRAIN = {"kind": "train", "max_steps": 6, "batch_size": 8, "learning_rate": 1e-3, "seed": 0}
+
+
+def data_set(folder: Path, hard_share: float = 0.5, **sizes: int) -> Path:
+    """A folder to be a data root, with ``data/train.tsv`` and its like in it."""
+    counts = {"train": 96, "dev": 40, "test": 24, **sizes}
+    synthetic.write(folder / "data", **counts, hard_share=hard_share)
+    return folder
+
+
+def recipe(*stages: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """A recipe over the generated data set."""
+    data = {"train": "data/train.tsv", "validation": "data/dev.tsv"}
+    described = {"task": "classification", "data": data, "model": {"config": CONFIG}}
+    return {**described, "stages": list(stages or [TRAIN]), **changes}
+
+
+def job(root: Path, described: dict[str, Any], attempt: int = 1, **changes: Any) -> Job:
+    """An attempt at a recipe, its folders under ``root``."""
+    return Job(
+        **{
+            "run_id": "11111111-2222-3333-4444-555555555555",
+            "attempt_number": attempt,
+            "recipe": described,
+            "data_roots": [root],
+            "work_dir": root / "work",
+            "artifacts_dir": root / "artifacts" / str(attempt),
+            **changes,
+        }
+    )
+
+
+def carry_out(
+    root: Path, described: dict[str, Any], attempt: int = 1, **changes: Any
+) -> RecordingReporter:
+    """Run a recipe and return what it reported."""
+    reporter = RecordingReporter()
+    run(job(root, described, attempt, **changes), reporter)
+    return reporter
+
+
+def context(
+    root: Path, described: dict[str, Any], model: Path | None = None, index: int = 0
+) -> StageContext:
+    """What a stage of the recipe is given."""
+    parsed = parse_recipe(described)
+    folder = root / "work" / "stage"
+    folder.mkdir(parents=True, exist_ok=True)
+    ref = None
+    if model is not None:
+        ref = ModelRef(folder=model, produced=True)
+    elif parsed.model is not None and not isinstance(parsed.model, str):
+        ref = ModelRef(scratch=parsed.model)
+    return StageContext(
+        job=job(root, described),
+        recipe=parsed,
+        reporter=RecordingReporter(),
+        index=index,
+        folder=folder,
+        model=ref,
+        cache={},
+    )

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from tests.support.training import context, recipe
+from workers.reporter import JobError
+from workers.training.data import encode_labels, label_names, load_split
+
+TEXTS = ['a "stray quote', "tab-free, comma", "", "naïve ☃ \u2028 line"]
+LABELS = ["1", "0", "1", "0"]
+
+
+def load(folder: Path, name: str, **changes: Any) -> Any:
+    data = {"train": name, "text": "sentence", "label": "label", **changes.pop("data", {})}
+    stage = {"kind": "train", "evaluate": False}
+    return load_split(context(folder, recipe(stage, data=data, **changes)), "train")
+
+
+def code_of(folder: Path, name: str, **changes: Any) -> JobError:
+    with pytest.raises(JobError) as caught:
+        load(folder, name, **changes)
+    return caught.value
+
+
+def tsv(rows: list[tuple[str, str]], end: str = "\n") -> str:
+    return end.join(["sentence\tlabel", *(f"{text}\t{label}" for text, label in rows)]) + end
+
+
+ROWS = list(zip(TEXTS, LABELS, strict=True))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_tab_separated_text_is_taken_literally(tmp_path: Path, end: str, mark: bytes) -> None:
+    (tmp_path / "t.tsv").write_bytes(mark + tsv(ROWS, end).encode())
+    examples = load(tmp_path, "t.tsv")
+    assert examples.texts == TEXTS
+    assert examples.labels == LABELS
+
+
+def test_csv_quotes_and_line_breaks_in_cells(tmp_path: Path) -> None:
+    text = 'label,sentence\r\n1,"said ""no"", twice"\r\n0,"two\nlines"\r\n'
+    (tmp_path / "t.csv").write_bytes(text.encode())
+    examples = load(tmp_path, "t.csv")
+    assert examples.texts == ['said "no", twice', "two\nlines"]
+    assert examples.labels == ["1", "0"]
+
+
+def test_json_lines_json_and_parquet_give_the_same(tmp_path: Path) -> None:
+    rows = [{"sentence": text, "label": int(label)} for text, label in ROWS]
+    lines = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    (tmp_path / "t.jsonl").write_text(lines + "\n\n", encoding="utf-8")
+    (tmp_path / "t.json").write_text(json.dumps(rows), encoding="utf-8")
+    parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "t.parquet")
+    for name in ("t.jsonl", "t.json", "t.parquet"):
+        examples = load(tmp_path, name)
+        assert (examples.texts, examples.labels) == (TEXTS, LABELS)
+
+
+def test_pairs_and_scores(tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_text("a\tb\ts\nx\ty\t0.5\nu\tv\t-2\n")
+    columns = {"text": "a", "text_pair": "b", "label": "s"}
+    examples = load(tmp_path, "t.tsv", data=columns, task="regression")
+    assert (examples.texts, examples.pairs, examples.labels) == (
+        ["x", "u"],
+        ["y", "v"],
+        [0.5, -2.0],
+    )
+    assert encode_labels(examples, None) == [0.5, -2.0]
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "says"),
+    [
+        ("text\tlabel\nx\t1\n", "missing-column", "it has: text, label"),
+        ("", "missing-column", "none"),
+        ("sentence\tlabel\n", "empty-data", "no rows"),
+        ("sentence\tlabel\nx\t1\t2\n", "unreadable-data", "3 fields in row 2"),
+        ("sentence\tlabel\nx\t\n", "bad-cell", "example 1, column 'label'"),
+    ],
+)
+def test_unusable_tables(tmp_path: Path, content: str, code: str, says: str) -> None:
+    (tmp_path / "t.tsv").write_text(content)
+    error = code_of(tmp_path, "t.tsv")
+    assert (error.code, error.field) == (code, "recipe.data.train")
+    assert says in error.message
+
+
+def test_files_of_the_wrong_kind(tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_bytes(b"sentence\tlabel\n\xff\xfe\t1\n")
+    (tmp_path / "t.jsonl").write_text('{"sentence": "x", "label": 1}\n{"sentence":\n')
+    (tmp_path / "t.parquet").write_bytes(b"no parquet at all")
+    (tmp_path / "t.csv").write_text('sentence,label\n"never closed,1\n')
+    assert "UTF-8" in code_of(tmp_path, "t.tsv").message
+    assert "line 2" in code_of(tmp_path, "t.jsonl").message
+    assert "parquet" in code_of(tmp_path, "t.parquet").message
+    assert "csv" in code_of(tmp_path, "t.csv").message
+
+
+def test_missing_files_and_paths_outside_the_roots(tmp_path: Path) -> None:
+    root, secret = tmp_path / "root", tmp_path / "secret.tsv"
+    root.mkdir()
+    secret.write_text(tsv(ROWS))
+    (root / "link.tsv").symlink_to(secret)
+    assert code_of(root, "none.tsv").code == "missing-file"
+    assert code_of(root, "link.tsv").code == "path-outside-roots"
+    assert code_of(root, str(secret)).code == "path-outside-roots"
+
+
+def test_scores_must_be_finite_numbers(tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_text("sentence\tlabel\nx\t1.5\ny\tnan\n")
+    error = code_of(tmp_path, "t.tsv", task="regression")
+    assert (error.code, error.field) == ("bad-cell", "recipe.data.train")
+    assert "example 2" in error.message
+
+
+def test_classes_are_ordered_by_number_then_by_name(tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_text(tsv([("a", "10"), ("b", "2"), ("c", "x"), ("d", "-1")]))
+    assert label_names(load(tmp_path, "t.tsv")) == ["-1", "2", "10", "x"]
+
+
+def test_one_class_is_nothing_to_learn(tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_text(tsv([("a", "1"), ("b", "1")]))
+    with pytest.raises(JobError) as caught:
+        label_names(load(tmp_path, "t.tsv"))
+    assert caught.value.code == "single-class"
+
+
+def test_a_label_the_model_does_not_know(tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_text(tsv([("a", "1"), ("b", "7")]))
+    with pytest.raises(JobError) as caught:
+        encode_labels(load(tmp_path, "t.tsv"), ["0", "1"])
+    assert caught.value.code == "unknown-label"
+    assert "'7'" in caught.value.message
+
+
+def test_the_hub_is_closed_unless_allowed(tmp_path: Path) -> None:
+    error = code_of(tmp_path, "train", data={"hub": "glue", "config": "sst2"})
+    assert (error.code, error.field) == ("hub-not-allowed", "recipe.data.hub")

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import pytest
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    BertConfig,
+    BertForSequenceClassification,
+)
+
+from workers.training.flops import closed_form, count_forward, profile
+
+
+def test_bert_base_at_128_tokens_is_the_published_count() -> None:
+    found = profile(BertConfig())
+    # 22,348,431,360 without a head; two classes add 2 x 768 x 2.
+    assert found.forward(128) == 22_348_431_360 + 3_072
+    assert "closed form" in found.method
+
+
+@pytest.mark.parametrize("length", [1, 7, 100])
+@pytest.mark.parametrize("kind", ["bert", "distilbert", "roberta", "electra"])
+def test_the_parabola_is_exact_between_and_beyond_its_points(kind: str, length: int) -> None:
+    config = AutoConfig.for_model(
+        kind, hidden_size=24, num_hidden_layers=2, num_attention_heads=2, vocab_size=50
+    )
+    model = AutoModelForSequenceClassification.from_config(config)  # type: ignore[no-untyped-call]
+    found = profile(config)
+    assert found.forward(length) == count_forward(model, length)
+    assert closed_form(config, length) == (found.forward(length) if kind == "bert" else None)
+
+
+def test_a_count_on_real_tensors_agrees_with_the_one_on_meta() -> None:
+    config = BertConfig(
+        hidden_size=32, num_hidden_layers=3, num_attention_heads=4, intermediate_size=48
+    )
+    model = BertForSequenceClassification(config)
+    assert count_forward(model, 20) == profile(config).forward(20)
+
+
+def test_more_classes_widen_the_head_alone() -> None:
+    config = BertConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=2)
+    config.num_labels = 5
+    five = count_forward(BertForSequenceClassification(config), 9)
+    assert profile(config).with_classes(5, 32).forward(9) == five
+
+
+def test_zeros_save_multiplications_by_weights_alone() -> None:
+    found = profile(BertConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=2))
+    full, empty = found.forward(10), found.forward(10, density=0.0)
+    assert full - empty == found.linear * 10
+    assert found.forward(10, density=0.5) == (full + empty) / 2
+    assert found.training(10) == 3 * full
+    assert found.low_bit(10) == full - found.square * 100
