@@ -69,7 +69,7 @@ Caller = Annotated[Principal, Depends(get_principal, scope="function")]
 
 
 async def get_reader(held: Held, credentials: Credentials) -> Principal:
-    """The caller of an endpoint that streams: no session stays open behind it."""
+    """The caller of an endpoint that streams, in or out: no session stays open meanwhile."""
     async with held.database.session_scope() as session:
         return await tokens.authenticate(session, credentials.credentials if credentials else None)
 
@@ -77,28 +77,26 @@ async def get_reader(held: Held, credentials: Credentials) -> Principal:
 StreamCaller = Annotated[Principal, Depends(get_reader)]
 
 
-async def get_body(request: Request, caller: Caller, held: Held) -> object:
-    """The body, read only once it is known who sends it."""
+async def get_body(request: Request, caller: StreamCaller, held: Held) -> object:
+    """The body, read only once it is known who sends it, however slowly it comes."""
     return await read_body(request, held.settings.max_body_bytes)
 
 
-Body = Annotated[object, Depends(get_body, scope="function")]
+Body = Annotated[object, Depends(get_body)]
 
 
 def holder_of(role: Role, to: str) -> Callable[[Principal], Awaitable[Principal]]:
     """A dependency that demands a role before anything else is looked at."""
 
-    async def get_holder(caller: Caller) -> Principal:
+    async def get_holder(caller: StreamCaller) -> Principal:
         caller.require(role, to)
         return caller
 
     return get_holder
 
 
-Member = Annotated[
-    Principal, Depends(holder_of("member", "post runs and make reports"), scope="function")
-]
-Admin = Annotated[Principal, Depends(holder_of("admin", "manage tokens"), scope="function")]
+Member = Annotated[Principal, Depends(holder_of("member", "post runs and make reports"))]
+Admin = Annotated[Principal, Depends(holder_of("admin", "manage tokens"))]
 
 
 def _query_names(dependant: Any) -> set[str]:

@@ -123,6 +123,20 @@ async def test_a_declared_huge_body_is_not_read(api: Api) -> None:
     )
 
 
+async def test_a_slow_body_holds_no_connection(committed_api: Api) -> None:
+    pool = committed_api.database.engine.pool
+    held: list[int] = []
+
+    async def slow() -> AsyncIterator[bytes]:
+        for part in (written()[:20], written()[20:]):
+            yield part.encode()
+            held.append(pool.checkedout())  # type: ignore[attr-defined]
+
+    answer = await committed_api.member.post("/v1/runs", content=slow(), headers=JSON)
+    assert answer.status_code == 202
+    assert held == [0, 0]
+
+
 async def test_a_body_is_not_read_before_the_token(api: Api) -> None:
     answer = await api.nobody.post("/v1/runs", content=b"{" * 5_000_000, headers=JSON)
     problem(answer, 401, "unauthenticated")

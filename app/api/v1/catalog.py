@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from app.api.body import validated
-from app.api.deps import Body, Caller, CurrentSession, Cursor, Limit
+from app.api.deps import Body, Caller, CurrentSession, Cursor, Limit, StreamCaller
 from app.api.openapi import request_body
 from app.api.v1.examples import QUOTE
 from app.api.v1.responses import BODY, problems
@@ -81,6 +81,6 @@ async def list_nodes(session: CurrentSession, caller: Caller) -> NodeList:
     responses=problems(*BODY),
     openapi_extra=request_body(QuoteCreate, {"eight GPUs": QUOTE}, "Devices, power, hours."),
 )
-async def create_quote(caller: Caller, body: Body) -> QuoteRead:
+async def create_quote(caller: StreamCaller, body: Body) -> QuoteRead:
     """The arithmetic of a price tag on figures of your own, as `pricetag estimate` does it."""
     return quotes.quote(validated(QuoteCreate, body))
