@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import os
-import queue
+import selectors
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
 
 from pricetag.recipes.stages import Command, StageParams
 from workers.context import StageContext, StageResult
@@ -22,6 +20,8 @@ from workers.job import Interrupted, JobError
 MAX_LINE_BYTES = 8192
 GRACE_S = 10.0
 POLL_S = 0.1
+DRAIN_S = 1.0
+READ_BYTES = 65_536
 LAST_LINES = 20
 _PR_SET_PDEATHSIG = 1
 
@@ -79,6 +79,7 @@ def _start(params: Command, folder: Path, field: str) -> subprocess.Popen[bytes]
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            bufsize=0,
             preexec_fn=die_with_parent,  # one system call, no lock: safe beside threads
         )
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -102,31 +103,26 @@ def _attend(
     on_line: Callable[[Line], None],
 ) -> int:
     """Pass the output on until the program has ended; returns its exit status."""
-    lines: queue.Queue[Line | None] = queue.Queue(maxsize=1000)
-    assert process.stdout is not None
-    assert process.stderr is not None
-    for stream, pipe in (("stdout", process.stdout), ("stderr", process.stderr)):
-        threading.Thread(target=_read, args=(stream, pipe, lines), daemon=True).start()
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
-    ended_at: float | None = None
-    open_streams = 2
-    while open_streams:
-        try:
-            line = lines.get(timeout=POLL_S)
-        except queue.Empty:
-            line = None
-            if process.poll() is not None:
-                # What it started may hold the pipes open: not longer than this.
-                ended_at = ended_at or time.monotonic()
-                if time.monotonic() - ended_at > 1.0:
-                    break
-        else:
-            if line is None:
-                open_streams -= 1
-            else:
-                on_line(line)
-        if process.poll() is None:
-            _check(stop_requested, deadline, timeout_s)
+    drained_by: float | None = None
+    with selectors.DefaultSelector() as selector:
+        for stream, pipe in (("stdout", process.stdout), ("stderr", process.stderr)):
+            assert pipe is not None
+            selector.register(pipe, selectors.EVENT_READ, _Lines(stream))
+        while selector.get_map():
+            for key, _ in selector.select(POLL_S):
+                piece = os.read(key.fd, READ_BYTES)
+                for line in key.data.take(piece):
+                    on_line(line)
+                if not piece:
+                    selector.unregister(key.fileobj)
+            if process.poll() is None:
+                _check(stop_requested, deadline, timeout_s)
+                continue
+            # What it started may hold the pipes open: they are not read for ever.
+            drained_by = drained_by or time.monotonic() + DRAIN_S
+            if time.monotonic() > drained_by:
+                break
     while process.poll() is None:  # it closed its output and goes on
         _check(stop_requested, deadline, timeout_s)
         time.sleep(POLL_S)
@@ -143,17 +139,29 @@ def _check(
         raise JobError("command-timeout", f"not finished after {timeout_s:g} s")
 
 
-def _read(stream: str, pipe: IO[bytes], lines: queue.Queue[Line | None]) -> None:
-    for raw in _pieces(pipe):
-        text = raw.decode("utf-8", errors="replace").rstrip("\r\n").replace("\x00", "\ufffd")
-        lines.put((stream, text))
-    lines.put(None)
+class _Lines:
+    """Cuts a stream into lines, an overlong one into pieces."""
+
+    def __init__(self, stream: str) -> None:
+        self._stream = stream
+        self._rest = b""
+
+    def take(self, piece: bytes) -> Iterator[Line]:
+        """The lines that ``piece`` completes; an empty one ends the stream."""
+        *whole, self._rest = (self._rest + piece).split(b"\n")
+        while len(self._rest) > MAX_LINE_BYTES:
+            whole.append(self._rest[:MAX_LINE_BYTES])
+            self._rest = self._rest[MAX_LINE_BYTES:]
+        if not piece and self._rest:
+            whole, self._rest = [*whole, self._rest], b""
+        for line in whole:
+            for start in range(0, max(len(line), 1), MAX_LINE_BYTES):
+                yield self._stream, _text(line[start : start + MAX_LINE_BYTES])
 
 
-def _pieces(pipe: IO[bytes]) -> Iterator[bytes]:
-    """Lines, an overlong one in pieces."""
-    while piece := pipe.readline(MAX_LINE_BYTES):
-        yield piece
+def _text(raw: bytes) -> str:
+    # The database refuses NUL characters.
+    return raw.decode("utf-8", errors="replace").rstrip("\r").replace("\x00", "\ufffd")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -165,6 +173,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
 
 
 def _failure(status: int, tail: deque[str]) -> str:

@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pricetag.recipes import parse_recipe
+from tests.support.training import CONFIG, TRAIN, carry_out, data_set, job, recipe
+from workers import steps
+from workers.pipeline import run
+from workers.reporter import Interrupted, Job, JobError, RecordingReporter
+
+MEASURE = {"kind": "measure", "batch_size": 4, "sequence_length": 16, "min_seconds": 0.05}
+ALL = recipe(
+    TRAIN,
+    {**TRAIN, "kind": "distill"},
+    {"kind": "prune", "sparsity": 0.5, "evaluate": False},
+    {"kind": "quantize"},
+    {**MEASURE, "accuracy": True},
+)
+
+
+def ends(reporter: RecordingReporter) -> list[tuple[str, str]]:
+    return [(event["kind"], event["status"]) for event in reporter.of("stage_end")]
+
+
+def refused(root: Path, described: dict[str, Any], **changes: Any) -> JobError:
+    with pytest.raises(JobError) as caught:
+        run(job(root, described, **changes), RecordingReporter())
+    return caught.value
+
+
+def test_stages_run_in_order_each_on_the_artifact_before(tmp_path: Path) -> None:
+    data_set(tmp_path)
+    reporter = carry_out(tmp_path, ALL)
+    assert [kind for kind, _ in ends(reporter)] == [
+        *("train", "evaluate", "distill", "evaluate", "prune", "quantize", "inference", "measure"),
+    ]
+    assert {status for _, status in ends(reporter)} == {"succeeded"}
+    found = {event["name"]: event["value"] for event in reporter.of("metric", key="s6")}
+    assert found["encoder_sparsity"] == pytest.approx(0.5, abs=0.05)
+    assert found["low_bit_ops_per_example"] > 0
+    assert found["model_bytes"] < 2 * found["dense_bytes"]
+    assert found["latency_p50_batch_1_s"] <= found["latency_p95_batch_1_s"]
+    assert 0 <= found["accuracy"] <= 1
+    inner = reporter.of("stage_start", kind="inference")[0]
+    assert inner["parent"] == "s6"
+    count = reporter.of("metric", name="inferences")[0]
+    assert count["key"] == inner["key"]
+    assert count["value"] % 4 == 0
+
+
+def test_each_model_comes_with_a_card_that_tells_its_line(tmp_path: Path) -> None:
+    data_set(tmp_path)
+    reporter = carry_out(tmp_path, ALL)
+    cards = {event["name"]: event for event in reporter.of("artifact") if event["card"] is not None}
+    assert list(cards) == [
+        f"stage-0{number}-{kind}/model.safetensors"
+        for number, kind in enumerate(["train", "distill", "prune", "quantize"])
+    ]
+    student = cards["stage-01-distill/model.safetensors"]
+    assert student["card"]["run_id"] == "11111111-2222-3333-4444-555555555555"
+    assert [parent["kind"] for parent in student["card"]["parents"]] == ["train"]
+    assert 0 <= student["card"]["quality"]["validation"]["accuracy"] <= 1
+    assert student["stage_key"] == "s2"
+    assert json.loads((student["path"].parent / "card.json").read_text()) == student["card"]
+    last = cards["stage-03-quantize/model.safetensors"]["card"]
+    assert [parent["kind"] for parent in last["parents"]] == ["train", "distill", "prune"]
+    files = {path.suffix for path in (tmp_path / "artifacts").rglob("*") if path.is_file()}
+    assert files == {".json", ".safetensors"}
+
+
+def test_a_second_attempt_repeats_nothing_that_was_finished(tmp_path: Path) -> None:
+    data_set(tmp_path)
+    reporter = RecordingReporter(stop_after=9)
+    with pytest.raises(Interrupted):
+        run(job(tmp_path, recipe(TRAIN, TRAIN)), reporter)
+    again = carry_out(tmp_path, recipe(TRAIN, TRAIN), attempt=2)
+    first, second = ends(reporter), ends(again)
+    done = [kind for kind, status in first if status == "succeeded"]
+    assert [kind for kind, status in second if status == "reused"] == done
+    assert len(second) == 4
+    third = carry_out(tmp_path, recipe(TRAIN, TRAIN), attempt=3)
+    assert {status for _, status in ends(third)} == {"reused"}
+    assert third.of("metric") == []
+
+
+def test_a_changed_stage_or_changed_data_is_done_anew(tmp_path: Path) -> None:
+    data_set(tmp_path)
+    carry_out(tmp_path, recipe(TRAIN))
+    changed = carry_out(tmp_path, recipe({**TRAIN, "seed": 5}), attempt=2)
+    assert ends(changed)[0] == ("train", "succeeded")
+    os.utime(tmp_path / "data" / "train.tsv", ns=(1, 1))
+    changed = carry_out(tmp_path, recipe({**TRAIN, "seed": 5}), attempt=3)
+    assert ends(changed)[0] == ("train", "succeeded")
+    renamed = carry_out(tmp_path, recipe({**TRAIN, "seed": 5, "name": "other"}), attempt=4)
+    assert ends(renamed)[0] == ("train", "reused")
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", '{"key": "other"}'])
+def test_a_damaged_note_counts_for_nothing(tmp_path: Path, damage: str) -> None:
+    data_set(tmp_path)
+    carry_out(tmp_path, recipe(TRAIN))
+    (tmp_path / "work" / "stage-00" / "done.json").write_text(damage)
+    assert ends(carry_out(tmp_path, recipe(TRAIN), attempt=2))[0] == ("train", "succeeded")
+
+
+def test_plan_evaluates_what_was_trained_on_all_that_is_there() -> None:
+    data = {"train": "a.tsv", "validation": "b.tsv", "test": "c.tsv"}
+    stages: list[dict[str, Any]] = [TRAIN, {**TRAIN, "evaluate": False}, {"kind": "quantize"}]
+    planned = steps.plan(parse_recipe(recipe(*stages, data=data)))
+    assert [(step.kind, step.index, step.automatic) for step in planned] == [
+        ("train", 0, False),
+        ("evaluate", 0, True),
+        ("train", 1, False),
+        ("quantize", 2, False),
+    ]
+    assert getattr(planned[1].params, "splits", None) == ["validation", "test"]
+
+
+def test_a_stop_before_the_first_stage_is_an_interruption(tmp_path: Path) -> None:
+    data_set(tmp_path)
+    reporter = RecordingReporter(stop_after=0)
+    with pytest.raises(Interrupted):
+        run(job(tmp_path, recipe(TRAIN)), reporter)
+    assert reporter.of("stage_start") == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "field"),
+    [
+        ({"data": {"train": "none.tsv", "validation": "data/dev.tsv"}}, "missing-file", "train"),
+        ({"data": {"train": "/etc/a.csv", "validation": "data/dev.tsv"}}, "path-outside", "train"),
+        ({"model": "nowhere"}, "missing-model", "recipe.model"),
+        ({"model": "data"}, "bad-model", "recipe.model"),
+        ({"model": "data/dev.tsv"}, "bad-model", "recipe.model"),
+        ({"task": "poetry"}, "invalid-recipe", "recipe.task"),
+    ],
+)
+def test_what_cannot_be_used_is_named(
+    tmp_path: Path, changes: dict[str, Any], code: str, field: str
+) -> None:
+    data_set(tmp_path)
+    error = refused(tmp_path, recipe(TRAIN, **changes))
+    assert error.code.startswith(code)
+    assert error.field is not None
+    assert error.field.endswith(field)
+
+
+def test_labels_of_the_validation_data_must_be_known(tmp_path: Path) -> None:
+    data_set(tmp_path)
+    dev = tmp_path / "data" / "dev.tsv"
+    dev.write_text(dev.read_text() + "odd one out\t7\teasy\n")
+    error = refused(tmp_path, recipe(TRAIN))
+    assert (error.code, error.field) == ("unknown-label", "recipe.data.validation")
+
+
+def test_pickled_weights_are_never_loaded(tmp_path: Path) -> None:
+    data_set(tmp_path)
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({"model_type": "bert", **CONFIG}))
+    (folder / "pytorch_model.bin").write_bytes(b"\x80\x04.")
+    error = refused(tmp_path, recipe(TRAIN, model="model"))
+    assert error.code == "bad-model"
+    assert "never loaded" in error.message
+
+
+def test_a_broken_model_folder_is_told_as_such(tmp_path: Path) -> None:
+    data_set(tmp_path)
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "no-such-thing"}')
+    (folder / "model.safetensors").write_bytes(b"nothing")
+    assert refused(tmp_path, recipe(TRAIN, model="model")).code == "bad-model"
+    (folder / "config.json").write_text("{")
+    assert refused(tmp_path, recipe(TRAIN, model="model")).code == "bad-model"
+
+
+def test_a_model_whose_files_link_outside_is_refused(tmp_path: Path) -> None:
+    root = data_set(tmp_path / "root")
+    (tmp_path / "secret.safetensors").write_bytes(b"x")
+    folder = root / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").symlink_to(tmp_path / "secret.safetensors")
+    assert refused(root, recipe(TRAIN, model="model")).code == "path-outside-roots"
+
+
+def test_a_saved_model_can_be_the_start_of_another_run(tmp_path: Path) -> None:
+    data_set(tmp_path)
+    first = carry_out(tmp_path, recipe(TRAIN))
+    (tmp_path / "work" / "stage-00" / "model").rename(tmp_path / "kept")
+    stages = [{"kind": "evaluate"}, {"kind": "quantize"}, {"kind": "evaluate"}]
+    second = carry_out(tmp_path, recipe(*stages, model="kept"), attempt=2)
+    before = first.of("metric", name="accuracy")[0]["value"]
+    after = [event["value"] for event in second.of("metric", name="accuracy")]
+    assert after[0] == before
+    assert after[1] == pytest.approx(before, abs=0.1)
+
+
+def test_a_job_survives_its_journey_as_json(tmp_path: Path) -> None:
+    one = job(tmp_path, recipe(TRAIN), allow_commands=True, gpus=2, device="cuda")
+    assert Job.from_json(one.to_json()) == one
