@@ -51,4 +51,3 @@ def _lab(powercap: FakePowercap) -> Iterator[Service]:
             yield running
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
