@@ -1,0 +1,265 @@
+"""What README and docs say is there, is there."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import yaml
+from fastapi import FastAPI
+from pydantic import BaseModel
+
+from app import cli, demo
+from app.errors import HTTP_CODES
+from app.main import create_app
+from app.settings import Settings
+from pricetag.cli.app import app as commands
+from pricetag.cli.app import run as run_command
+from pricetag.recipes import REGISTRY, RecipeEntry, parse_run_spec
+from pricetag.recipes.stages import Optimisation, Student
+from workers.__main__ import worker
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text() for page in PAGES}
+README = TEXTS["README.md"]
+OPERATIONS = TEXTS["docs/operations.md"]
+RECIPES = TEXTS["docs/recipes.md"]
+API = TEXTS["docs/api.md"]
+
+OTHER_VARIABLES = {
+    *("PRICETAG_CONFIG", "PRICETAG_URL", "PRICETAG_TOKEN", "PRICETAG_EVENTS"),
+    *("PRICETAG_METER_HOST", "PRICETAG_POWERCAP_ROOT", "PRICETAG_GIT_COMMIT"),
+    *("PRICETAG_DATA", "PRICETAG_HOST_SYS", "PRICETAG_TAG"),  # docker-compose.yml
+}
+SETTINGS = {f"PRICETAG_{name.upper()}" for name in Settings.model_fields if name != "client"}
+
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+COMMAND = re.compile(r"(?:^|[\s;&|(/])pricetag[ \t]+([a-z][a-z-]*)((?:[ \t]+[^\s#`]+)*)", re.M)
+by_page = pytest.mark.parametrize("page", list(TEXTS))
+
+
+def fenced(text: str, language: str) -> list[str]:
+    return [body for kind, body in FENCE.findall(text) if kind == language]
+
+
+def code(text: str) -> str:
+    """Everything that is set as code but Python and program output, one piece a line."""
+    blocks = fenced(text, "bash") + fenced(text, "yaml")
+    inline = re.findall(r"`([^`\n]+)`", FENCE.sub("", text))
+    return "\n".join([*blocks, *inline])
+
+
+def slug(heading: str) -> str:
+    plain = re.sub(r"[^\w\- ]", "", heading.lower())
+    return plain.strip().replace(" ", "-")
+
+
+@by_page
+def test_links_lead_somewhere(page: str) -> None:
+    here = (ROOT / page).parent
+    for target in LINK.findall(FENCE.sub("", TEXTS[page])):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        file = (here / path).resolve() if path else ROOT / page
+        assert file.is_relative_to(ROOT), target
+        assert file.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", file.read_text(), re.M)
+            assert anchor in {slug(heading) for heading in headings}, target
+
+
+def options_of() -> dict[str, set[str]]:
+    """The options of each command, those of its subcommands among them."""
+    service = typer.Typer()
+    service.command("worker")(worker)
+    service.command("demo")(demo.demo)
+    service.add_typer(cli.commands)
+    found: dict[str, set[str]] = {}
+    for source in (commands, service):  # the second knows the options of what is handed over
+        group: Any = typer.main.get_command(source)
+        for name, command in group.commands.items():
+            parts = [command, *getattr(command, "commands", {}).values()]
+            params = [param for part in parts for param in part.params]
+            found[name] = {o for p in params for o in (*p.opts, *p.secondary_opts)}
+    return found
+
+
+@by_page
+def test_commands_and_their_options_exist(page: str) -> None:
+    known = options_of()
+    for name, arguments in COMMAND.findall(code(TEXTS[page])):
+        assert name in known, f"pricetag {name}"
+        for option in re.findall(r"(?<=\s)(--?[a-z][a-z-]*)", arguments):
+            assert option in known[name], f"pricetag {name} {option}"
+
+
+def test_every_command_is_named_somewhere() -> None:
+    named = {name for text in TEXTS.values() for name, _ in COMMAND.findall(code(text))}
+    assert named == set(options_of())
+
+
+@by_page
+def test_make_targets_exist(page: str) -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
+    named = re.findall(r"\bmake ([a-z]+)", code(TEXTS[page]))
+    assert set(named) <= targets
+
+
+def test_operations_name_every_setting_and_no_other() -> None:
+    named = set(re.findall(r"PRICETAG_[A-Z_]*[A-Z]", OPERATIONS)) - OTHER_VARIABLES
+    assert named == SETTINGS
+    assert set(re.findall(r"PRICETAG_[A-Z_]*[A-Z]", OPERATIONS)) >= OTHER_VARIABLES
+
+
+@by_page
+def test_variables_that_are_named_exist(page: str) -> None:
+    named = set(re.findall(r"PRICETAG_[A-Z_]*[A-Z]", TEXTS[page]))
+    assert named <= SETTINGS | OTHER_VARIABLES
+
+
+def test_defaults_in_operations_are_the_settings_own() -> None:
+    rows = re.findall(r"^\| (`PRICETAG_.*?) \| (.*?) \|", OPERATIONS, re.M)
+    told = {n: d for names, d in rows for n in re.findall(r"PRICETAG_(\w+)", names)}
+    for name in ("LEASE_S", "HEARTBEAT_TIMEOUT_S", "STOP_GRACE_S", "SWEEP_S", "MAX_BODY_BYTES"):
+        assert float(told[name]) == Settings.model_fields[name.lower()].default, name
+    assert told["HOST"] == "127.0.0.1, 8000"
+
+
+RUNS = [block for text in TEXTS.values() for block in fenced(text, "yaml") if "\nrecipe:" in block]
+
+
+@pytest.mark.parametrize("block", RUNS)
+def test_runs_that_are_shown_are_accepted(block: str) -> None:
+    assert parse_run_spec(yaml.safe_load(block)).recipe.stages
+
+
+def test_the_first_example_is_the_one_of_the_api() -> None:
+    from app.api.v1.examples import PIPELINE_RUN
+
+    shown = parse_run_spec(yaml.safe_load(RUNS[0]))
+    assert shown == parse_run_spec(PIPELINE_RUN)
+
+
+def sections() -> dict[str, str]:
+    """Sections of the recipes' page by heading."""
+    parts = re.split(r"^## ", RECIPES, flags=re.M)[1:]
+    return {part.partition("\n")[0].strip("`"): part for part in parts}
+
+
+def test_the_recipes_page_has_the_stage_kinds_of_the_registry() -> None:
+    headings = re.findall(r"^## `(\w+)`$", RECIPES, re.M)
+    assert headings == list(REGISTRY)
+
+
+def options(section: str) -> dict[str, str]:
+    return dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", section, re.M))
+
+
+def default(model: type[BaseModel], name: str) -> str:
+    field = model.model_fields[name]
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True)
+    if isinstance(value, BaseModel):
+        value = value.model_dump(exclude_none=True)
+    return "null" if value is None else f"`{json.dumps(value)}`"
+
+
+@pytest.mark.parametrize("entry", list(REGISTRY.values()), ids=list(REGISTRY))
+def test_options_and_defaults_are_those_of_the_parameter_class(entry: RecipeEntry) -> None:
+    shared = set(Optimisation.model_fields) if issubclass(entry.params, Optimisation) else set()
+    own = set(entry.params.model_fields) - shared - {"kind", "name"}
+    section = sections()[entry.kind]
+    assert options(section) == {name: default(entry.params, name) for name in own}
+    assert entry.paper.url in section
+    (example,) = fenced(section, "yaml")
+    assert entry.params.model_validate(yaml.safe_load(example))
+
+
+def test_shared_options_are_told_once() -> None:
+    section = sections()["Options of every stage that trains"]
+    names = set(Optimisation.model_fields) - {"kind", "name"}
+    assert options(section) == {name: default(Optimisation, name) for name in names}
+    assert all(f"`{name}`" in sections()["distill"] for name in Student.model_fields)
+
+
+def spoken_codes(folder: str, calls: set[str]) -> set[str]:
+    """Codes that a room's refusals bear: class attributes, reasons, and arguments of calls."""
+    found: set[str] = set()
+    for file in (ROOT / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "code":
+                found |= texts([node.value])
+            if isinstance(node, ast.Dict):
+                pairs = zip(node.keys, node.values, strict=True)
+                found |= texts([v for k, v in pairs if texts([k]) == {"code"}])
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in calls:
+                first = [text for text in node.args[:2] if texts([text])][:1]
+                found |= texts(first)
+            if isinstance(node, ast.keyword) and node.arg == "code":
+                found |= texts([node.value])
+    return {code for code in found if re.fullmatch(r"[a-z]+(-[a-z]+)*", code)}
+
+
+def texts(nodes: list[Any]) -> set[str]:
+    return {n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+
+
+def table_codes() -> set[str]:
+    rows = re.findall(r"^\| [1-5]\d\d \| (.*) \|$", API, re.M)
+    return {code for row in rows for code in re.findall(r"`([a-z-]+)`", row)}
+
+
+def test_every_code_of_the_server_is_in_the_api_page() -> None:
+    bases = {"error", "invalid", "conflict", "unauthorized", "forbidden", "http-error"}
+    never = {"unknown-grid-zone"}  # the settings refuse such a zone when the server starts
+    runs_own = {"cancelled", "worker-lost", "failed", "attempts-exhausted"}
+    spoken = spoken_codes("app", {"BodyError", "problem"}) | set(HTTP_CODES.values())
+    assert table_codes() == spoken - bases - never - runs_own
+
+
+def test_every_code_of_the_worker_is_in_the_api_page() -> None:
+    paragraph = API.partition("What goes wrong on the worker")[2].partition("\n\n")[0]
+    named = set(re.findall(r"`([a-z]+(?:-[a-z]+)+|hung)`", paragraph))
+    stops = {"worker-stopping", "lease-lost", "attempts-exhausted"}
+    spoken = spoken_codes("workers", {"JobError"}) - {"cancelled"}
+    assert named == spoken | stops
+
+
+@pytest.fixture(scope="module")
+def api() -> FastAPI:
+    return create_app()
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/api.md", "docs/recipes.md", "docs/reports.md"])
+def test_operations_that_are_named_exist(page: str, api: FastAPI) -> None:
+    paths = api.openapi()["paths"]
+    known = {
+        (method.upper(), re.sub(r"\{\w+\}", "*", path))
+        for path, methods in paths.items()
+        for method in methods
+    }
+    for method, path in re.findall(r"`(GET|POST|DELETE) (/[^`\s]*)`", TEXTS[page]):
+        generic = re.sub(r"\.(html|pdf|tex|md|csv|json)$", ".*", re.sub(r"\{\w+\}", "*", path))
+        if path != "/docs" and path != "/openapi.json":
+            assert (method, generic) in known, f"{method} {path}"
+
+
+def test_the_estimate_that_is_shown_is_what_comes_out(capsys: pytest.CaptureFixture[str]) -> None:
+    (line,) = re.findall(r"^pricetag (estimate .*)$", README, re.M)
+    assert run_command(line.split()) == 0
+    printed = [" ".join(row.split()) for row in capsys.readouterr().out.splitlines() if row.strip()]
+    shown = [" ".join(row.split()) for row in fenced(README, "text")[1].splitlines()]
+    assert shown == printed
+
+
+def test_the_readme_can_be_read_in_one_sitting() -> None:
+    assert len(README.splitlines()) < 220
