@@ -16,9 +16,9 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
-from app.api.yaml_body import YamlError, parse_yaml
 from app.schemas.common import FieldProblem
 from app.services.errors import PricetagError
+from pricetag.recipes.yaml_text import YamlError, parse_yaml
 
 JSON_TYPES = ("application/json",)
 YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")

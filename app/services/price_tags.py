@@ -56,6 +56,8 @@ async def get_price_tag(session: Session, run_id: UUID, version: int | None = No
         raise PriceTagNotFoundError(f"The price tag has no version {version}.", field="version")
     if run.status in ("queued", "running"):
         raise PriceTagNotFoundError("The price tag is issued when an attempt of the run ends.")
+    if await executions.last_attempt_number(session, run_id) > 0:
+        raise PriceTagNotFoundError("The price tag could not be built; the run's log says why.")
     raise PriceTagNotFoundError(f"The run {run.status} before any attempt: nothing was used.")
 
 

@@ -17,7 +17,7 @@ from pricetag.recipes.errors import FieldError, RecipeError
 from pricetag.recipes.registry import REGISTRY
 from pricetag.recipes.run_spec import Recipe, Resources, RunSpec
 from pricetag.recipes.stages import Student
-from pricetag.recipes.yaml_text import parse_yaml
+from pricetag.recipes.yaml_text import YamlError, parse_yaml
 
 MAX_VALUES = 50_000
 MAX_DEPTH = 32
@@ -68,7 +68,14 @@ def load_run_file(path: str | Path) -> RunSpec:
         raise RecipeError("", f"cannot read {file}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise RecipeError("", f"{file} is not UTF-8 text: {error.reason}") from error
-    return parse_run_spec(_parse_json(text) if file.suffix == ".json" else parse_yaml(text))
+    return parse_run_spec(_parse_json(text) if file.suffix == ".json" else _parse_yaml(text))
+
+
+def _parse_yaml(text: str) -> object:
+    try:
+        return parse_yaml(text)
+    except YamlError as error:
+        raise RecipeError("", f"malformed YAML: {error}") from error
 
 
 def _parse_json(text: str) -> object:

@@ -1,50 +1,105 @@
-"""YAML as run descriptions use it: YAML 1.2 numbers, no doubled keys, errors with a place."""
+"""YAML as people mean it: safe, bounded, and without YAML 1.1's surprises."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
 from typing import Any
 
 import yaml
 
-from pricetag.recipes.errors import RecipeError
+_BASE: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_TIMESTAMP = "tag:yaml.org,2002:timestamp"
+_FLOAT = "tag:yaml.org,2002:float"
+_INT = "tag:yaml.org,2002:int"
+_BOOL = "tag:yaml.org,2002:bool"
+# Merging mappings by `<<` can blow a small text up without bound.
+_MERGE = "tag:yaml.org,2002:merge"
+_VALUE = "tag:yaml.org,2002:value"
+_CHANGED = {_TIMESTAMP, _FLOAT, _INT, _BOOL, _MERGE, _VALUE}
 
 
-class _Loader(yaml.SafeLoader):
-    """A safe loader that reads ``1e-4`` as a number and refuses a key given twice."""
+MAX_DEPTH = 40
+MAX_EVENTS = 50_000
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[str] = set()
+
+class YamlError(ValueError):
+    """The text is not YAML; says where, counted from line 1 and column 1."""
+
+
+class _Loader(_BASE):  # type: ignore[misc]
+    """Dates stay text, `1e-4` is a number, `no` and `1:30` are text, no key twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        result: dict[Any, Any] = super().construct_mapping(node, deep=deep)
+        keys: set[Any] = set()
         for key_node, _ in node.value:
-            key = str(key_node.value)
-            if key in seen:
+            key = self.construct_object(key_node, deep=True)
+            if key in keys:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the field '{key}' is given twice", key_node.start_mark
+                    None, None, f"the key {key!r} appears twice", key_node.start_mark
                 )
-            seen.add(key)
-        return super().construct_mapping(node, deep=deep)
+            keys.add(key)
+        return result
 
 
-# PyYAML follows YAML 1.1, where 1e-4 is text for want of a dot.
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _CHANGED]
+    for first, resolvers in _BASE.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(_BOOL, re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), "tTfF")
+_Loader.add_implicit_resolver(_INT, re.compile(r"^[-+]?[0-9]+$"), "-+0123456789")
 _Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+$"),
-    list("-+0123456789"),
+    _FLOAT,
+    re.compile(r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$"),
+    "-+.0123456789",
 )
 
 
+def _integer(loader: Any, node: yaml.ScalarNode) -> int:
+    return int(loader.construct_scalar(node))
+
+
+def _number(loader: Any, node: yaml.ScalarNode) -> float:
+    return float(loader.construct_scalar(node))
+
+
+_Loader.add_constructor(_INT, _integer)
+_Loader.add_constructor(_FLOAT, _number)
+
+
 def parse_yaml(text: str) -> object:
-    """Decode YAML text to plain data.
+    """One YAML document as plain data.
 
     Raises:
-        RecipeError: the text is malformed; the message tells line and column from 1.
+        YamlError: If it is malformed, with line and column.
     """
     try:
+        _bound(text)
         return yaml.load(text, Loader=_Loader)
+    except YamlError:
+        raise
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise RecipeError("", f"malformed YAML{place}: {error.problem}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise RecipeError("", f"malformed YAML: {error}") from error
+        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise YamlError(f"{error.problem or error.context}{where}") from error
+    except yaml.reader.ReaderError as error:
+        raise YamlError(f"{error.reason} at character {error.position}") from error
+    except RecursionError as error:
+        raise YamlError("it nests too deeply") from error
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        raise YamlError(str(error)) from error
+
+
+def _bound(text: str) -> None:
+    # libyaml composes nodes recursively in C: without this, a body of brackets
+    # overruns the stack and takes the server with it. Events come one by one.
+    depth = 0
+    for count, event in enumerate(yaml.parse(text, Loader=_Loader)):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > MAX_DEPTH:
+            raise YamlError(f"it nests deeper than {MAX_DEPTH} levels")
+        if count > MAX_EVENTS:
+            raise YamlError(f"it holds more than {MAX_EVENTS} events")

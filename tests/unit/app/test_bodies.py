@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.api.body import BodyError, check_storable, media_type, parse_json
-from app.api.yaml_body import YamlError, parse_yaml
+from pricetag.recipes.yaml_text import YamlError, parse_yaml
 
 SCALARS = (
     st.none()
