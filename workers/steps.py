@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pricetag.recipes import REGISTRY, Recipe
+from pricetag.recipes import Recipe
 from pricetag.recipes.stages import Evaluate, Split, StageParams
 from workers import roots
 from workers.job import Job, JobError
@@ -26,19 +26,13 @@ class Step:
     number: int  # among the steps; names the folder
     index: int  # among the recipe's stages
     params: StageParams
+    name: str  # what people read; no two steps of a run have the same
     automatic: bool = False
 
     @property
     def kind(self) -> str:
         """The stage's kind."""
         return self.params.kind
-
-    @property
-    def name(self) -> str:
-        """What people read."""
-        if self.params.name is not None:
-            return self.params.name
-        return REGISTRY[self.kind].title
 
     @property
     def folder_name(self) -> str:
@@ -49,17 +43,29 @@ class Step:
 def plan(recipe: Recipe) -> list[Step]:
     """The recipe's stages, each training stage followed by its evaluation unless declined."""
     steps: list[Step] = []
+    taken: set[str] = set()
     for index, stage in enumerate(recipe.stages):
-        steps.append(Step(len(steps), index, stage))
+        name = _own_name(stage.name or stage.kind, taken)
+        steps.append(Step(len(steps), index, stage, name))
         if stage.kind in ("train", "distill", "prune") and stage.evaluate:
             splits: list[Split] = ["validation"]
             if recipe.data is not None and recipe.data.test is not None:
                 splits.append("test")
-            evaluation = Evaluate(
-                name=f"Evaluate after {stage.kind}", splits=splits, max_length=stage.max_length
-            )
-            steps.append(Step(len(steps), index, evaluation, automatic=True))
+            evaluation = Evaluate(splits=splits, max_length=stage.max_length)
+            after = _own_name(f"evaluate {name}", taken)
+            steps.append(Step(len(steps), index, evaluation, after, automatic=True))
     return steps
+
+
+def _own_name(wanted: str, taken: set[str]) -> str:
+    """``measure``, then ``measure 2``: tables are read by name."""
+    name = wanted
+    count = 1
+    while name in taken:
+        count += 1
+        name = f"{wanted} {count}"
+    taken.add(name)
+    return name
 
 
 def fingerprint(job: Job, recipe: Recipe) -> str:

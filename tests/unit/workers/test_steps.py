@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from pricetag.recipes import parse_recipe
+from workers.steps import plan
+
+DATA = {"train": "a.tsv", "validation": "b.tsv"}
+
+
+def names(*stages: dict[str, object]) -> list[str]:
+    recipe = parse_recipe(
+        {"task": "classification", "data": DATA, "model": "m", "stages": list(stages)}
+    )
+    return [step.name for step in plan(recipe)]
+
+
+def test_no_two_steps_have_one_name() -> None:
+    measure = {"kind": "measure"}
+    assert names({"kind": "train"}, measure, {"kind": "quantize"}, measure) == [
+        "train",
+        "evaluate train",
+        "measure",
+        "quantize",
+        "measure 2",
+    ]
+
+
+def test_the_authors_names_are_kept() -> None:
+    assert names({"kind": "train", "name": "teacher"}, {"kind": "train", "name": "teacher"}) == [
+        "teacher",
+        "evaluate teacher",
+        "teacher 2",
+        "evaluate teacher 2",
+    ]
+
+
+def test_an_evaluation_that_was_declined_is_left_out() -> None:
+    assert names({"kind": "train", "evaluate": False}) == ["train"]
