@@ -5,8 +5,9 @@ The rules, for a component with a counter:
 * both counters read and not decreased: the counter's delta, whatever time lies between;
 * the counter decreased (the driver was loaded anew): the integral, flag ``counter_reset``;
 * the counter stood still while the integral says otherwise: the integral, flag
-  ``counter_frozen`` - unless it later catches up, in which case its jump pays for the whole
-  standstill and the integral only says when the energy was used (``counter_caught_up``);
+  ``counter_frozen``, also for the steps in which it stopped and went on, where it tells less -
+  unless it later catches up, in which case its jump pays for the whole standstill and the
+  integral only says when the energy was used (``counter_caught_up``);
 * no counter: the integral, if the readings are close enough together; where the meter itself
   had stalled and its integral leaves the hole out (flag ``gap`` on the later reading), what it
   has is booked, and the step does not count as covered;
@@ -201,6 +202,22 @@ def _book_standstill(booking: Booking, first: int, last: int, max_gap_s: float) 
         return
     for step in range(first, last):
         _book_integral(booking, step, max_gap_s)
+    for step in (first - 1, last):
+        _complete_cut_step(booking, step, max_gap_s)
+
+
+def _complete_cut_step(booking: Booking, step: int, max_gap_s: float) -> None:
+    """A counter stops and goes on between readings: beside a standstill its delta lacks a part."""
+    if not 0 <= step < len(booking.evidence) or booking.evidence[step] != "counter":
+        return
+    before, after = booking.readings[step], booking.readings[step + 1]
+    whole_j = integral_delta(before, after)
+    if whole_j is None or whole_j <= booking.energy_j[step]:
+        return
+    if after.t_s - before.t_s > max_gap_s or step in booking.flags.get(GAP, ()):
+        return
+    booking.flag(COUNTER_FROZEN, step)
+    _book_integral(booking, step, max_gap_s)
 
 
 def _caught_up(booking: Booking, first: int, last: int) -> bool:

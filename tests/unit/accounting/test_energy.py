@@ -104,6 +104,18 @@ def test_catching_up_has_the_shape_of_the_integral() -> None:
     assert settle(readings, 0, 10).energy_j == pytest.approx(drawn(10.0))
 
 
+@pytest.mark.parametrize(("stops_s", "goes_on_s"), [(2.3, 7.8), (0.4, 9.9), (2.0, 7.0)])
+def test_a_counter_that_stops_and_goes_on_between_two_readings(
+    stops_s: float, goes_on_s: float
+) -> None:
+    def counted(t: float) -> float:
+        return 100 * (min(t, stops_s) + max(t - goes_on_s, 0.0))
+
+    window = settle(trace(SECONDS, counted, at_100_w), 0, 10)
+    assert window.energy_j == pytest.approx(1_000.0)
+    assert window.flags == ("counter_frozen",)
+
+
 def test_a_counter_at_rest_is_not_frozen() -> None:
     window = settle(trace(SECONDS, lambda _: 42.0, lambda t: 4.9 * t), 0, 10)
     assert window.energy_by_source_j == {"counter": 0.0}
