@@ -27,8 +27,7 @@ def main(job_file: str) -> int:
     """Runs one job; returns the process's exit code."""
     job = Job.from_json(Path(job_file).read_text())
     if rank() != 0:
-        run(job, SilentReporter())
-        return 0
+        return _follow(job)
     channel = EventChannel(os.environ[ENV_VAR], on_lost=_vanish)
     channel.send("hello", pid=os.getpid())
     threading.Thread(target=_beat, args=(channel,), daemon=True).start()
@@ -38,19 +37,39 @@ def main(job_file: str) -> int:
     except Interrupted:
         channel.send("finished", status="interrupted")
         return EXIT_INTERRUPTED
-    except JobError as error:
-        channel.send("error", code=error.code, message=error.message, field=error.field)
-        return 1
     except Exception as error:
-        traceback.print_exc()
-        message = f"{type(error).__name__}: {error}"
-        channel.send("error", code="unexpected-error", message=message, field=None)
+        _tell(channel, error)
         return 1
     else:
         channel.send("finished", status="succeeded")
         return 0
     finally:
         channel.close()
+
+
+def _follow(job: Job) -> int:
+    """A further process of a job on several devices: silent, unless it fails."""
+    try:
+        run(job, SilentReporter())
+    except Interrupted:
+        return EXIT_INTERRUPTED
+    except Exception as error:
+        # The launcher ends the others as soon as this one leaves: they may never tell why.
+        channel = EventChannel(os.environ[ENV_VAR])
+        _tell(channel, error)
+        channel.close()
+        return 1
+    return 0
+
+
+def _tell(channel: EventChannel, error: Exception) -> None:
+    """Why the job failed; what nobody foresaw goes to the log with its traceback."""
+    if isinstance(error, JobError):
+        channel.send("error", code=error.code, message=error.message, field=error.field)
+        return
+    traceback.print_exception(error)
+    message = f"{type(error).__name__}: {error}"
+    channel.send("error", code="unexpected-error", message=message, field=None)
 
 
 def _vanish() -> None:

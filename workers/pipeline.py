@@ -17,7 +17,7 @@ from pricetag.recipes.stages import StageParams
 from workers import environment, ranks, steps
 from workers.artifacts import publish
 from workers.context import ModelRef, StageContext, StageResult
-from workers.job import Job, JobError
+from workers.job import Interrupted, Job, JobError
 from workers.reporter import Reporter, StageHandle
 from workers.sources import resolve_model
 from workers.steps import Step
@@ -68,11 +68,21 @@ def run(job: Job, reporter: Reporter) -> None:
             from workers.training import quiet  # transformers: too slow to load for a command
 
             quiet.settle(job.allow_hub)
+            if job.gpus:
+                from workers.training import accelerators
+
+                accelerators.require(job.gpus)
         key = steps.fingerprint(job, recipe)
         line = _Pipeline(job, recipe, reporter, resolve_model(job, recipe))
-        for step in steps.plan(recipe):
-            key = steps.step_key(key, step)
-            _carry_out(line, step, key)
+        try:
+            for step in steps.plan(recipe):
+                key = steps.step_key(key, step)
+                _carry_out(line, step, key)
+        except Interrupted:
+            # Rank 0 tells it. Another that failed would have torchrun kill rank 0 while it
+            # writes the checkpoint.
+            if ranks.rank() == 0:
+                raise
 
 
 def _carry_out(line: _Pipeline, step: Step, key: str) -> None:

@@ -187,7 +187,8 @@ class Supervisor:
         elif type_ == "finished":
             self._seen.finished = str(fields["status"])
         elif type_ == "error":
-            self._seen.error = _reason(fields)
+            # Of several processes the first one's error is the cause, the others' follow from it.
+            self._seen.error = self._seen.error or _reason(fields)
         elif type_ == "progress":
             self._board.update(connection.stage_key, fields)
         elif type_ == "log":
