@@ -156,6 +156,7 @@ def _arguments(
         bf16=chosen == "bf16",
         use_cpu=not cuda,
         ddp_backend=None if cuda else ("gloo" if ranks.world_size() > 1 else None),
+        ddp_find_unused_parameters=False,
         optim="adamw_torch_fused",
         save_strategy="no",  # the clock decides, see callbacks.Watch
         save_total_limit=1,

@@ -1,0 +1,67 @@
+"""Two processes on the CPU under torchrun: one job, one reporter."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.training import TRAIN, data_set, recipe
+
+SCRIPT = """
+import json, sys
+from pathlib import Path
+from tests.support.training import job
+from workers import ranks
+from workers.pipeline import run
+from workers.reporter import Interrupted, RecordingReporter, SilentReporter
+
+root, stop = Path(sys.argv[1]), int(sys.argv[2])
+one = job(root, json.loads((root / "recipe.json").read_text()))
+if ranks.rank() != 0:
+    run(one, SilentReporter())
+    sys.exit(0)
+reporter = RecordingReporter(stop_after=stop or None)
+try:
+    run(one, reporter)
+except Interrupted:
+    reporter.log("interrupted")
+(root / "events.json").write_text(json.dumps(reporter.events, default=str))
+"""
+
+
+def launch(root: Path, stop: int = 0) -> list[dict[str, object]]:
+    (root / "script.py").write_text(SCRIPT)
+    repository = Path(__file__).parents[2]
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    subprocess.run(
+        [sys.executable, *launcher, str(root / "script.py"), str(root), str(stop)],
+        cwd=repository,
+        env={**os.environ, "PYTHONPATH": str(repository), "OMP_NUM_THREADS": "1"},
+        check=True,
+        timeout=180,
+        capture_output=True,
+    )
+    events: list[dict[str, object]] = json.loads((root / "events.json").read_text())
+    return events
+
+
+def test_two_ranks_train_one_model_and_resume_together(tmp_path: Path) -> None:
+    data_set(tmp_path)
+    described = recipe({**TRAIN, "max_steps": 8, "batch_size": 8}, {"kind": "quantize"})
+    (tmp_path / "recipe.json").write_text(json.dumps(described))
+    first = launch(tmp_path, stop=4)
+    assert first[-1]["text"] == "interrupted"
+    second = launch(tmp_path)
+    told = [event.get("text") for event in second if event["type"] == "log"]
+    assert "resuming from checkpoint-4" in told
+    ends = [(event["kind"], event["status"]) for event in second if event["type"] == "stage_end"]
+    assert ends == [
+        ("train", "succeeded"),
+        ("evaluate", "succeeded"),
+        ("quantize", "succeeded"),
+    ]
+    epochs = next(event["value"] for event in second if event.get("name") == "epochs")
+    assert epochs == 8 / 6  # 96 examples, 2 ranks of 8 each
