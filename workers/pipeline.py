@@ -38,7 +38,6 @@ class _Pipeline:
     cache: dict[Any, Any] = field(default_factory=dict)
     unpublished: tuple[Step, str] | None = None  # a trained model whose evaluation comes next
     lineage: list[dict[str, Any]] = field(default_factory=list)
-    quality: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 def run(job: Job, reporter: Reporter) -> None:
