@@ -170,9 +170,27 @@ def percent(ratio: float) -> str:
     return f"{ratio:.1%}"
 
 
+def ratio_text(ratio: float) -> str:
+    """A ratio to a reference: in percent up to twice it, from there on how many times it."""
+    if ratio <= 2:
+        return percent(ratio)
+    return f"{ratio:.1f}x" if ratio < 9.95 else f"{ratio:,.0f}x"
+
+
+def short_count(count: float) -> str:
+    """A count where room is scarce: ``873k``, ``22.7M``, ``1.30B``; below a thousand as it is."""
+    for letter, size in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3)):
+        # What would round up to a thousand of a step is one of the next.
+        if abs(count) >= size * 0.9995:
+            return number(float(count) / size) + letter
+    return number(count)
+
+
 def difference(ratio: float) -> str:
-    """A relative difference with its sign."""
-    return "under 0.1%" if 0 < abs(ratio) < 0.0005 else f"{ratio:+.1%}"
+    """A relative difference with its sign; more than twice the reference as so many times it."""
+    if 0 < abs(ratio) < 0.0005:
+        return "under 0.1%"
+    return f"+{ratio_text(ratio)}" if ratio > 2 else f"{ratio:+.1%}"
 
 
 def duration_text(duration_s: float | None) -> str:

@@ -51,6 +51,7 @@ def build_context(
     sums = bill.totals(tags, profile)
     rows = [strubell_row(tag, profile) for tag in tags]
     factors = provenance.factors(tags, profile)
+    bare = lines.lines(tags, profile)
     context: Context = {
         "schema": SCHEMA,
         "title": title,
@@ -70,8 +71,9 @@ def build_context(
             provenance.section(tags),
         ],
         "model_card": _model_card(tags, sums, profile),
-        "line_columns": lines.COLUMNS,
-        "lines": lines.lines(tags, profile),
+        "line_columns": lines.columns(bare),
+        "lines": bare,
+        "quality": quality.figures(tags),
         "runs": [dict(row) for row in rows],
         "totals": dict(sums),
         "factors": factors,

@@ -72,6 +72,7 @@ class Context(TypedDict):
     model_card: ModelCard
     line_columns: list[str]  # the order of the figures below, which a database may not keep
     lines: list[dict[str, Any]]  # one per run and stage, bare figures, units in the keys
+    quality: list[dict[str, Any]]  # every figure that a stage reported, unrounded
     runs: list[dict[str, Any]]  # the Strubell figures of every run, unrounded
     totals: dict[str, Any]
     factors: list[dict[str, Any]]

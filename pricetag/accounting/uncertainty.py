@@ -127,26 +127,45 @@ def _relative_variance(terms: Iterable[Term], total: float) -> float:
     return sum(std_ratio**2 for std_ratio in common.values()) + own
 
 
-def _by_monte_carlo(
-    value: float, terms: Sequence[Term], multipliers: Sequence[Multiplier], seed: int
-) -> Interval:
+def samples(terms: Sequence[Term], *, seed: int = 0, own: str = "own") -> list[float]:
+    """``SAMPLES`` draws of the sum of terms, in an order that the seed decides.
+
+    Args:
+        terms: What to sum.
+        seed: With one seed a group's common error is the same draw in every sum, so that it
+            cancels in their ratio as far as the sums have the same mix of groups.
+        own: Names the draws of the errors that the terms do not share; sums whose own errors
+            are independent need different names.
+    """
     totals = [0.0] * SAMPLES
     for (group, std_ratio, multiplicative), part in _parts(terms).items():
         factors = _factors(f"term:{group}", std_ratio, multiplicative, seed)
         totals = [total + part * factor for total, factor in zip(totals, factors, strict=True)]
     own_std = math.hypot(*(term.value * term.own_std_ratio for term in terms))
     if own_std:
-        normals = _normals(f"{seed}:own")
+        normals = _normals(f"{seed}:{own}")
         totals = [total + own_std * z for total, z in zip(totals, normals, strict=True)]
+    return totals
+
+
+def central_95(draws: Iterable[float]) -> Interval:
+    """The 2.5% and 97.5% quantile of ``SAMPLES`` draws."""
+    ordered = sorted(draws)
+    tail = round(0.025 * SAMPLES)
+    return Interval(ordered[tail], ordered[SAMPLES - 1 - tail])
+
+
+def _by_monte_carlo(
+    value: float, terms: Sequence[Term], multipliers: Sequence[Multiplier], seed: int
+) -> Interval:
+    totals = samples(terms, seed=seed)
     for multiplier in multipliers:
         factors = _factors(
             f"times:{multiplier.name}", multiplier.std_ratio, multiplier.multiplicative, seed
         )
         totals = [total * factor for total, factor in zip(totals, factors, strict=True)]
-    totals.sort()
-    tail = round(0.025 * SAMPLES)
-    low, high = totals[tail], totals[SAMPLES - 1 - tail]
-    return Interval(max(min(low, value), 0.0), max(high, value))
+    ends = central_95(totals)
+    return Interval(max(min(ends.low, value), 0.0), max(ends.high, value))
 
 
 def _parts(terms: Iterable[Term]) -> Mapping[tuple[str, float, bool], float]:

@@ -35,6 +35,7 @@ def context_with(name: str, **more: Any) -> Context:
         },
         "line_columns": ["run", "it_energy_kwh"],
         "lines": [{"run": name, "it_energy_kwh": -1.5}, {"run": name, "it_energy_kwh": None}],
+        "quality": [],
         "runs": [],
         "totals": {},
         "factors": [],

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from pricetag import variants as measured
 from pricetag.strubell import Profile, emissions, strubell_row
 from pricetag.tags import Tag, listed, quantity
+from pricetag.variants import Variant
 
 COLUMNS = [
     "run_id",
@@ -41,6 +43,12 @@ COLUMNS = [
     "flops_low_bit",
     "coverage_ratio",
     "flags",
+    "variant",
+    "energy_per_1000_inferences_kwh",
+    "energy_to_make_kwh",
+    "break_even_inferences",
+    "break_even_low_inferences",
+    "break_even_high_inferences",
     "unknown",
 ]
 
@@ -50,8 +58,20 @@ def lines(tags: Sequence[Tag], profile: Profile) -> list[dict[str, Any]]:
     found = []
     for tag in tags:
         found.append(_run(tag, profile))
-        found += [_stage(tag, stage, profile) for stage in listed(tag, "stages")]
+        variants = measured.variants(tag)
+        for stage in listed(tag, "stages"):
+            line = _stage(tag, stage, profile)
+            for variant in variants:
+                if (variant.stage, variant.attempt) == (stage.get("key"), stage.get("attempt")):
+                    _add_variant(line, tag, variants[0], variant)
+            found.append(line)
     return found
+
+
+def columns(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The heads of lines, in order: the same for all reports, then those of reported figures."""
+    seen = dict.fromkeys(key for line in found for key in line)
+    return [*COLUMNS, *(key for key in seen if key not in COLUMNS)]
 
 
 def _run(tag: Tag, profile: Profile) -> dict[str, Any]:
@@ -71,7 +91,30 @@ def _stage(tag: Tag, stage: Mapping[str, Any], profile: Profile) -> dict[str, An
         "stage": stage.get("key"),
         "stage_kind": stage.get("kind"),
         "stage_status": stage.get("status"),
+        **{_metric_head(item): item.get("value") for item in listed(stage, "quality")},
     }
+
+
+def _metric_head(item: Mapping[str, Any]) -> str:
+    split, unit = item.get("split"), item.get("unit")
+    name = f"metric.{item.get('metric')}" + (f".{split}" if split else "")
+    return f"{name} [{unit}]" if unit and unit != "1" else name
+
+
+def _add_variant(line: dict[str, Any], tag: Tag, first: Variant, variant: Variant) -> None:
+    used = measured.inference_kwh(variant)
+    making = measured.making_kwh(tag, variant)
+    paid = measured.break_even_inferences(tag, first, variant)
+    line |= {
+        "variant": variant.label,
+        "energy_per_1000_inferences_kwh": used["value"],
+        "energy_to_make_kwh": making["value"],
+        "break_even_inferences": paid["value"],
+        "break_even_low_inferences": paid["low"],
+        "break_even_high_inferences": paid["high"],
+    }
+    if variant is not first and paid["value"] is None:
+        line["unknown"] += f"{'; ' * bool(line['unknown'])}break_even_inferences: {paid['reason']}"
 
 
 def _figures(tag: Tag, holder: Mapping[str, Any], profile: Profile) -> dict[str, Any]:

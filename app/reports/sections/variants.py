@@ -5,84 +5,45 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from app.reports.shape import Section, Table, column, row, table
-from pricetag.figures import percent, with_unit
-from pricetag.tags import Tag, listed, value
+from app.reports.cells import Notes, column_unit
+from app.reports.shape import Column, Section, Table, column, row, table
+from pricetag import variants as measured
+from pricetag.figures import not_available, number, ratio_text, with_unit
+from pricetag.tags import Tag
+from pricetag.variants import Names, Variant, metric_unit
 
-# What a column shows: its head, and the metrics that may fill it, the best first; a star
-# stands for any ending.
-Heads = tuple[tuple[str, tuple[str, ...]], ...]
-KEEP: Heads = (
-    ("Parameters", ("parameters", "params")),
-    ("Non-zero", ("non_zero_parameters", "nonzero_params")),
-    ("Size", ("model_bytes", "packed_bytes", "dense_bytes", "bytes")),
-    ("FLOPs per example", ("flops_per_example",)),
-    ("Effective FLOPs", ("effective_flops_per_example",)),
+MOST_SCORES_BESIDE_SIZES = 3
+NOT_MEASURED = not_available("not measured")
+
+SIZES = (
+    ("Parameters", measured.PARAMETERS),
+    ("Non-zero", measured.NON_ZERO),
+    ("Size", measured.SIZE),
 )
-USE: Heads = (
-    ("Latency p50", ("latency_p50_batch_1_s", "latency_p50*")),
-    ("Latency p95", ("latency_p95_batch_1_s", "latency_p95*")),
-    ("Throughput", ("throughput_per_s",)),
-    ("Peak memory", ("peak_memory_bytes",)),
-    ("Energy per 1,000 inferences", ("energy_per_1000_inferences_kwh", "wh_per_1000_inferences")),
+SPEEDS = (
+    ("FLOPs per example", measured.FLOPS),
+    ("Effective FLOPs", measured.EFFECTIVE_FLOPS),
+    ("Latency p50", measured.LATENCY_P50),
+    ("Latency p95", measured.LATENCY_P95),
+    ("Throughput", measured.THROUGHPUT),
+    ("Peak memory", measured.PEAK_MEMORY),
 )
-QUALITY = ("accuracy", "f1", "mcc", "spearman", "pearson")
-_UNITS = {"_ms": "ms", "_per_s": "1/s", "_s": "s", "bytes": "bytes", "wh_per": "Wh"}
 
 
-PER_1000 = "energy_per_1000_inferences_kwh"
-
-
-class Variant(NamedTuple):
-    """One measured model."""
+class Line(NamedTuple):
+    """A variant with its run, and the run's first variant."""
 
     label: str
-    metrics: dict[str, Mapping[str, Any]]
-
-
-def variants(tag: Tag) -> list[Variant]:
-    """What the ``measure`` stages of a run's last attempt at each found, in order."""
-    stages = sorted(listed(tag, "stages"), key=lambda s: (s.get("attempt", 0), s.get("index", 0)))
-    latest: dict[str, Variant] = {}
-    model = "as submitted"
-    for stage in stages:
-        if stage.get("parent") is not None:
-            continue
-        if stage.get("kind") != "measure":
-            if stage.get("kind") not in ("evaluate", "command"):
-                model = f"after {stage.get('name') or stage.get('kind')}"
-            continue
-        found = _metrics(tag, stage)
-        if found:
-            latest[str(stage.get("key"))] = Variant(model, found)
-    return list(latest.values())
-
-
-def _metrics(tag: Tag, stage: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """What a stage and those in it reported, and the energy of an inference where it follows."""
-    inside = [
-        child
-        for child in listed(tag, "stages")
-        if child.get("parent") == stage.get("key") and child.get("attempt") == stage.get("attempt")
-    ]
-    found: dict[str, Mapping[str, Any]] = {}
-    for part in (*inside, stage):
-        own = {str(q.get("metric")): q for q in listed(part, "quality")}
-        inferences, energy_kwh = own.get("inferences"), value(part, "it_energy_kwh")
-        if inferences and inferences.get("value") and energy_kwh is not None:
-            each_1000_kwh = 1000.0 * energy_kwh / inferences["value"]
-            found[PER_1000] = {"metric": PER_1000, "value": each_1000_kwh, "unit": "kWh"}
-        found |= own
-    return found
+    tag: Tag
+    first: Variant
+    variant: Variant
 
 
 def section(tags: Sequence[Tag]) -> Section | None:
     """The tables, or None where nothing was measured."""
-    found = [(str(tag.get("name")), variant) for tag in tags for variant in variants(tag)]
-    if not found:
+    lines = _lines(tags)
+    if not lines:
         return None
-    keep = _table("variants-size", "Size and quality of every variant", found, KEEP, QUALITY)
-    use = _table("variants-use", "Speed and energy of every variant", found, USE, ())
     return {
         "id": "compression",
         "heading": "What each variant costs to use",
@@ -90,73 +51,147 @@ def section(tags: Sequence[Tag]) -> Section | None:
             "Each row is the model as one measure stage found it, on the worker's own hardware. "
             "Ratios in brackets are to the run's first variant."
         ],
-        "tables": [shown for shown in (keep, use) if len(shown["columns"]) > 1],
+        "tables": [
+            *_sizes_and_scores(lines),
+            *_figures("variants-use", "Speed of every variant", lines, SPEEDS),
+            *_energy(lines),
+        ],
     }
 
 
-def _table(
+def _lines(tags: Sequence[Tag]) -> list[Line]:
+    found = [(tag, variants) for tag in tags if (variants := measured.variants(tag))]
+    several = len(found) > 1
+    return [
+        Line(f"{tag.get('name')}: {v.label}" if several else v.label, tag, variants[0], v)
+        for tag, variants in found
+        for v in variants
+    ]
+
+
+def _sizes_and_scores(lines: Sequence[Line]) -> list[Table]:
+    """Scores stand beside the sizes if they are few and of one split, else in their own tables."""
+    splits = {split for line in lines for split, _ in line.variant.scores}
+    names = {name for line in lines for _, name in line.variant.scores}
+    if len(splits) <= 1 and len(names) <= MOST_SCORES_BESIDE_SIZES:
+        caption = "Size and quality of every variant"
+        scores = [(*_scores(lines, split), _on(split)) for split in splits]
+        heads, cells, on = scores[0] if scores else ([], [[] for _ in lines], "")
+        return _figures("variants-size", caption + on, lines, SIZES, heads, cells)
+    tables = _figures("variants-size", "Size of every variant", lines, SIZES)
+    for index, split in enumerate(sorted(splits)):
+        here = [line for line in lines if any(known == split for known, _ in line.variant.scores)]
+        heads, cells = _scores(here, split)
+        caption = f"Quality of every variant{_on(split)}"
+        tables += _figures(f"variants-quality-{index + 1}", caption, here, (), heads, cells)
+    return tables
+
+
+def _on(split: str) -> str:
+    return f", scores on the {split} split" if split else ""
+
+
+def _scores(lines: Sequence[Line], split: str) -> tuple[list[Column], list[list[str]]]:
+    names = [n for n in measured.SCORES if any((split, n) in line.variant.scores for line in lines)]
+    cells = [[_score(line.variant.scores.get((split, name))) for name in names] for line in lines]
+    return [column(name, "right") for name in names], cells
+
+
+def _score(metric: Mapping[str, Any] | None) -> str:
+    if metric is None:
+        return NOT_MEASURED
+    return not_available("not defined") if metric["value"] is None else f"{metric['value']:.4f}"
+
+
+def _figures(
     id_: str,
     caption: str,
-    found: Sequence[tuple[str, Variant]],
-    heads: Heads,
-    qualities: Sequence[str],
-) -> Table:
-    filled = [(head, names) for head, names in heads if any(_pick(v, names) for _, v in found)]
-    quality = [name for name in qualities if any(name in v.metrics for _, v in found)]
-    several = len({run for run, _ in found}) > 1
-    first: dict[str, Variant] = {}
-    rows = []
-    for run, variant in found:
-        base = first.setdefault(run, variant)
-        label = f"{run}: {variant.label}" if several else variant.label
-        cells = [_cell(variant, base, names) for _, names in filled]
-        cells += [_quality(variant.metrics.get(name)) for name in quality]
-        rows.append(row(label, *cells))
+    lines: Sequence[Line],
+    heads: Sequence[tuple[str, Names]],
+    more: Sequence[Column] = (),
+    more_cells: Sequence[Sequence[str]] = (),
+) -> list[Table]:
+    """A table of those figures that any variant has; none if it would have no column."""
+    filled = [(h, names) for h, names in heads if any(ln.variant.metric(names) for ln in lines)]
     columns = [
-        column("Variant", weight=2.2),
-        *(column(head, "right", 1.3) for head, _ in filled),
-        *(column(_quality_head(name, found), "right", 0.9) for name in quality),
+        column("Variant", weight=1.8),
+        *(column(head, "right", 1.2) for head, _ in filled),
+        *more,
     ]
-    return table(id_, caption, columns, rows)
+    beside = more_cells or [()] * len(lines)
+    rows = [
+        row(line.label, *(_cell(line, names) for _, names in filled), *cells)
+        for line, cells in zip(lines, beside, strict=True)
+    ]
+    return [table(id_, caption, columns, rows)] if len(columns) > 1 else []
 
 
-def _pick(variant: Variant, names: Sequence[str]) -> Mapping[str, Any] | None:
-    for name in names:
-        for metric in sorted(variant.metrics):
-            if metric == name or (name.endswith("*") and metric.startswith(name[:-1])):
-                return variant.metrics[metric]
-    return None
-
-
-def _cell(variant: Variant, base: Variant, names: Sequence[str]) -> str:
-    metric = _pick(variant, names)
+def _cell(line: Line, names: Names) -> str:
+    metric = line.variant.metric(names)
     if metric is None or metric.get("value") is None:
-        return "n/a (not measured)"
-    value = metric["value"]
-    text = with_unit(value, metric_unit(metric))
-    reference = (_pick(base, names) or {}).get("value")
-    if variant is base or not reference or value == reference:
-        return text
-    return f"{text} ({percent(value / reference)})"
+        return NOT_MEASURED
+    text = with_unit(metric["value"], metric_unit(metric))
+    return text + _against(line, metric["value"], (line.first.metric(names) or {}).get("value"))
 
 
-def metric_unit(metric: Mapping[str, Any]) -> str:
-    if metric.get("unit"):
-        return str(metric["unit"])
-    # A job of one's own may report a figure whose unit stands in its name alone.
-    name = str(metric.get("metric"))
-    return next(
-        (unit for part, unit in _UNITS.items() if name.endswith(part) or name.startswith(part)), ""
-    )
+def _against(line: Line, value: float, first: float | None) -> str:
+    if line.variant is line.first or not first or value == first:
+        return ""
+    return f" ({ratio_text(value / first)})"
 
 
-def _quality(metric: Mapping[str, Any] | None) -> str:
-    if metric is None or metric.get("value") is None:
-        return "n/a (not measured)"
-    return f"{metric['value']:.4f}"
+def _energy(lines: Sequence[Line]) -> list[Table]:
+    """What inferences use, and after how many the making of a variant is paid back."""
+    if all(line.variant.metered is None for line in lines):
+        return []
+    notes = Notes()
+    used = [measured.inference_kwh(line.variant) for line in lines]
+    first = [measured.inference_kwh(line.first) for line in lines]
+    made = [measured.making_kwh(line.tag, line.variant) for line in lines]
+    unit, size = column_unit(used, "kWh")
+    made_unit, made_size = column_unit(made, "kWh")
+    rows = [
+        row(
+            line.label,
+            notes.figure(one, size)
+            + ("" if one["value"] is None else _against(line, one["value"], base["value"])),
+            notes.interval(one, size),
+            "" if line.variant is line.first else notes.figure(making, made_size),
+            *_break_even(line, notes),
+        )
+        for line, one, base, making in zip(lines, used, first, made, strict=True)
+    ]
+    columns = [
+        column("Variant", weight=1.8),
+        column(f"{unit} per 1,000 inferences", "right", 1.3),
+        column("95% interval", "right", 1.3),
+        column(f"{made_unit} to make it", "right", 0.9),
+        column("Break-even (inferences)", "right", 1.2),
+        column("95% interval", "right", 1.5),
+    ]
+    caption = "Energy of every variant, and when it has paid back its making"
+    return [table("variants-energy", caption, columns, rows, [*_EXPLAINED, *notes.lines()])]
 
 
-def _quality_head(name: str, found: Sequence[tuple[str, Variant]]) -> str:
-    splits = {str(v.metrics[name].get("split") or "") for _, v in found if name in v.metrics}
-    shown = ", ".join(sorted(filter(None, splits)))
-    return f"{name} ({shown})" if shown else name
+_EXPLAINED = (
+    "Break-even is the number of inferences from which energy is saved over the run's first "
+    "variant: energy to make the variant / (energy of an inference of the first - energy of an "
+    "inference of the variant). Making is every stage between the two, in all attempts, failed "
+    "ones too, without evaluating and measuring.",
+    "The gain of the same meters cancels in the break-even: its interval holds what each window "
+    "has of its own and what a different mix of components lets through, not the spread of "
+    "repeats.",
+)
+
+
+def _break_even(line: Line, notes: Notes) -> tuple[str, str]:
+    if line.variant is line.first:
+        return "reference", ""
+    found = measured.break_even_inferences(line.tag, line.first, line.variant)
+    if measured.is_never(found):
+        return f"never {notes.mark(found['reason'])}", ""
+    if found["value"] is None:
+        return notes.figure(found), ""
+    if found["low"] == found["high"]:
+        return number(found["value"]), "meter error cancels"
+    return number(found["value"]), notes.interval(found)

@@ -84,9 +84,9 @@ def test_the_published_rows_come_out(power_w: float, hours: float, kwh: int, lb:
     row = context["runs"][0]
     assert round(row["facility_energy_kwh"]["value"]) == kwh
     assert round(row["co2e_lb"]["value"]) == lb
-    cells = rows(context, "runs")[0]
-    assert cells[3] == f"{hours:.1f}" if hours < 100 else "336"
-    assert cells[4] in (str(kwh), f"{kwh:,}", "26.8")
+    shown = rows(context, "runs")[0]
+    assert shown[3] == f"{hours:.1f}" if hours < 100 else "336"
+    assert shown[4] in (str(kwh), f"{kwh:,}", "26.8")
 
 
 def test_unknown_is_never_zero(site: dict[str, Any]) -> None:
@@ -107,29 +107,57 @@ def test_a_run_that_failed_is_named_as_such(site: dict[str, Any]) -> None:
     ]
 
 
+def heads(table: dict[str, Any]) -> list[str]:
+    return [column["label"] for column in table["columns"]]
+
+
+def cells(table: dict[str, Any]) -> list[list[str]]:
+    return [row["cells"] for row in table["rows"]]
+
+
 def test_variants_stand_side_by_side(site: dict[str, Any]) -> None:
-    size, use = section(site, "compression")["tables"]
-    assert [column["label"] for column in size["columns"]] == [
-        "Variant",
-        "Parameters",
-        "Size",
-        "accuracy (validation)",
-    ]
-    assert [row["cells"] for row in size["rows"]] == [
+    size, use, energy = section(site, "compression")["tables"]
+    assert size["caption"] == "Size and quality of every variant, scores on the validation split"
+    assert heads(size) == ["Variant", "Parameters", "Size", "accuracy"]
+    assert cells(size) == [
         ["after train stage", "22,713,216", "90.9 MB", "0.8610"],
         ["after quantize stage", "22,713,216", "23.1 MB (25.4%)", "0.8580"],
     ]
-    assert [column["label"] for column in use["columns"]] == [
-        "Variant",
-        "Latency p50",
-        "Throughput",
-        "Energy per 1,000 inferences",
+    assert heads(use) == ["Variant", "Latency p50", "Throughput"]
+    assert cells(use) == [
+        ["after train stage", "3.10 ms", "2,581/s"],
+        ["after quantize stage", "1.20 ms (38.7%)", "6,667/s (2.6x)"],
     ]
-    # 10 s at 370 W for 40,000 inferences, and for 100,000 of the smaller model.
-    assert [row["cells"] for row in use["rows"]] == [
-        ["after train stage", "3.10 ms", "2,581/s", "25.7 mWh"],
-        ["after quantize stage", "1.20 ms (38.7%)", "6,667/s (258.3%)", "10.3 mWh (40.0%)"],
+    assert heads(energy)[1:4] == ["mWh per 1,000 inferences", "95% interval", "mWh to make it"]
+    # 10 s at 370 W for 40,000 inferences, and for 100,000 of the smaller model; 1 s to make it.
+    # It has paid back after 370 J / (0.0925 J - 0.0370 J).
+    assert cells(energy) == [
+        ["after train stage", "25.7", "22.8 to 31.0", "", "reference", ""],
+        ["after quantize stage", "10.3 (40.0%)", "9.12 to 12.4", "103", "6,667", "6,240 to 7,111"],
     ]
+
+
+def test_what_break_even_means_is_said_below_its_table(site: dict[str, Any]) -> None:
+    notes = " ".join(section(site, "compression")["tables"][2]["notes"])
+    assert "energy of an inference of the first - energy of an inference of the variant" in notes
+    assert "failed ones too" in notes
+    assert "gain of the same meters cancels" in notes
+
+
+def test_a_variant_that_uses_more_never_pays_back() -> None:
+    made = tag(compressed_run())
+    made["stages"][6]["quality"][0]["value"] = 39_000  # fewer inferences in the same ten seconds
+    context = build_context("x", "site", [made], generated_at=AT)
+    energy = section(context, "compression")["tables"][2]
+    assert cells(energy)[1][4:] == ["never (a)", ""]
+    assert energy["notes"][-1] == "(a) an inference has not become cheaper"
+
+
+@pytest.mark.parametrize("fmt", ["html", "md", "tex"])
+def test_every_text_format_shows_the_break_even(fmt: str, site: dict[str, Any]) -> None:
+    text = render(site, fmt).content.decode()
+    assert "6,667" in text
+    assert "6,240 to 7,111" in text
 
 
 def test_scores_are_listed_by_stage_and_split(site: dict[str, Any]) -> None:
@@ -137,8 +165,21 @@ def test_scores_are_listed_by_stage_and_split(site: dict[str, Any]) -> None:
         ["MiniLM fine-tuned, then int8", "measure stage", "validation", "0.8610"],
         ["MiniLM fine-tuned, then int8", "measure stage", "validation", "0.8580"],
     ]
-    others = rows(site, "quality", 1)
-    assert ["MiniLM fine-tuned, then int8", "measure stage", "", "model_bytes", "90.9 MB"] in others
+
+
+def test_what_the_variants_show_is_not_repeated(site: dict[str, Any]) -> None:
+    assert rows(site, "quality", 1) == [
+        ["MiniLM fine-tuned, then int8", "Repeated inference", "inferences", "40,000"],
+        ["MiniLM fine-tuned, then int8", "Repeated inference", "inferences", "100,000"],
+    ]
+
+
+def test_the_bare_figures_of_all_stages_are_kept(site: dict[str, Any]) -> None:
+    kept = [item for item in site["quality"] if item["metric"] == "model_bytes"]
+    assert [(item["stage"], item["value"], item["unit"]) for item in kept] == [
+        ("1-measure", 90_852_864, "bytes"),
+        ("4-measure", 23_068_672, "bytes"),
+    ]
 
 
 def test_stages_of_every_attempt_are_listed(site: dict[str, Any]) -> None:
@@ -174,8 +215,7 @@ def test_the_methods_statement_says_how_and_how_much(
 
 
 def test_factors_bear_their_citation(site: dict[str, Any]) -> None:
-    cells = [row for row in rows(site, "factors") if row[0] == "Carbon intensity"]
-    assert cells == [
+    assert [row for row in rows(site, "factors") if row[0] == "Carbon intensity"] == [
         [
             "Carbon intensity",
             "381 g/kWh",

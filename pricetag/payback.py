@@ -1,0 +1,124 @@
+"""Break-even out of stages of a price tag, with the errors that their meters share taken out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from pricetag.accounting.break_even import UNIT, break_even_metered_alike
+from pricetag.accounting.quantity import weakest
+from pricetag.accounting.uncertainty import Z_95, Term, counter_edge_std_ratio
+from pricetag.accounting.window import FULL_COVERAGE_RATIO
+from pricetag.tags import listed, quantity, unknown
+
+
+class Window(NamedTuple):
+    """A metered stage, and the part of its energy that is meant."""
+
+    stage: Mapping[str, Any]
+    part_ratio: float = 1.0
+
+
+def total_kwh(stages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The energy of some stages of one run, in kWh.
+
+    Interval ends are added as they are, since the errors of one meter do not cancel in a sum.
+    """
+    found = [quantity(stage, "it_energy_kwh") for stage in stages]
+    if not found:
+        return unknown("nothing was made of it", "kWh")
+    for item in found:
+        if item["value"] is None:
+            return unknown(str(item["reason"]), "kWh")
+    return {
+        **{end: sum(item[end] for item in found) for end in ("value", "low", "high")},
+        "unit": "kWh",
+        "source": weakest(*(item["source"] for item in found)),
+        "reason": None,
+    }
+
+
+def break_even(making: Sequence[Window], before: Window, after: Window) -> dict[str, Any]:
+    """The number of inferences that pay back the making, as a quantity.
+
+    Args:
+        making: The stages that made the variant.
+        before: The stage of the first variant's inferences, divided by their number.
+        after: The same of the variant.
+
+    Returns:
+        A quantity; unknown where a stage was not fully metered, or where the three were not
+        metered by the same components, for then their energies cannot be compared.
+    """
+    windows = (*making, before, after)
+    reason = _why_not(windows)
+    if reason is not None:
+        return unknown(reason, UNIT)
+    found = break_even_metered_alike(
+        [term for window in making for term in _terms(window)],
+        _terms(before),
+        _terms(after),
+        weakest(*(quantity(w.stage, "it_energy_kwh")["source"] for w in windows)),
+    )
+    return {"reason": None, **found.as_dict()}
+
+
+def _why_not(windows: Sequence[Window]) -> str | None:
+    for window in windows:
+        energy = quantity(window.stage, "it_energy_kwh")
+        name = window.stage.get("name") or window.stage.get("kind")
+        if energy["value"] is None:
+            return f"the energy of {name} is unknown: {energy['reason']}"
+        coverage = quantity(window.stage, "coverage_ratio")["value"]
+        if coverage is None or coverage < FULL_COVERAGE_RATIO:
+            return f"{name} was metered for a part of its time only"
+    if len({frozenset(_meters(window)) for window in windows}) > 1:
+        return "the stages were not metered by the same components"
+    return None
+
+
+def _meters(window: Window) -> list[tuple[str, str, str]]:
+    return [
+        (str(c.get("kind")), str(c.get("name")), str(c.get("method")))
+        for c in listed(window.stage, "components")
+        if quantity(c, "it_energy_kwh")["value"] is not None
+    ]
+
+
+def _terms(window: Window) -> list[Term]:
+    duration_s = quantity(window.stage, "duration_s")["value"]
+    return [
+        _term(component, energy, window.part_ratio, duration_s or 0.0)
+        for component in listed(window.stage, "components")
+        if (energy := quantity(component, "it_energy_kwh"))["value"] is not None
+    ]
+
+
+def _term(
+    component: Mapping[str, Any], energy: Mapping[str, Any], part_ratio: float, duration_s: float
+) -> Term:
+    """A component's energy with its two kinds of error, read back from its interval.
+
+    A modelled component's interval is of its gain alone. A meter's holds its gain and, for an
+    accelerator's counter, its edges; a window too short for the counter has no gain worth
+    the name, only bounds.
+    """
+    kind, value = str(component.get("kind")), float(energy["value"])
+    high = value if energy["high"] is None else float(energy["high"])
+    low = value if energy["low"] is None else float(energy["low"])
+    modelled = component.get("method") == "modelled"
+    name = "model" if modelled else str(component.get("name"))
+    group, kwh = f"{kind}:{name}", value * part_ratio
+    if value <= 0:
+        return Term(kwh, group, 0.0)
+    if modelled:
+        ratio = math.expm1(math.log(high / value) / Z_95)
+        return Term(kwh, group, ratio, multiplicative=True)
+    total = max(high - value, value - low) / value / Z_95
+    if energy["source"] == "estimated":
+        return Term(kwh, group, 0.0, own_std_ratio=total)
+    own = 0.0
+    if kind == "gpu" and energy["source"] == "counter" and duration_s > 0:
+        own = min(counter_edge_std_ratio(duration_s), total)
+    return Term(kwh, group, math.sqrt(total**2 - own**2), own_std_ratio=own)
