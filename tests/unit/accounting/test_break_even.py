@@ -1,10 +1,19 @@
 from __future__ import annotations
 
+import math
+import random
+
 import pytest
 
-from pricetag.accounting.break_even import break_even, break_even_inferences
+from pricetag.accounting.break_even import (
+    NEVER,
+    break_even,
+    break_even_inferences,
+    break_even_metered_alike,
+)
 from pricetag.accounting.checks import InvalidFactor
 from pricetag.accounting.quantity import Quantity
+from pricetag.accounting.uncertainty import Term
 
 
 def kwh(value: float, spread: float = 0.0) -> Quantity:
@@ -35,3 +44,58 @@ def test_unknown_and_uncertain_savings_have_a_reason() -> None:
     assert "within its error" in (within.reason or "")
     dearer = break_even(kwh(2.0), kwh(4.0), kwh(5.0))
     assert dearer.reason == "an inference has not become cheaper"
+
+
+def gpu(value: float, own: float = 0.0) -> Term:
+    return Term(value, "gpu:A100", 0.05, own)
+
+
+def test_the_gain_of_one_meter_cancels() -> None:
+    found = break_even_metered_alike([gpu(1.5), gpu(0.5)], [gpu(5e-6)], [gpu(3e-6)], "counter")
+    assert found.value == pytest.approx(1e6)
+    assert found.low == found.value == found.high
+    assert found.source == "counter"
+
+
+def test_errors_of_a_window_alone_do_not_cancel() -> None:
+    found = break_even_metered_alike([gpu(2.0, 0.04)], [gpu(5e-6)], [gpu(3e-6)], "counter")
+    assert found.low == pytest.approx(1e6 * (1 - 1.96 * 0.04), rel=0.002)
+    assert found.high == pytest.approx(1e6 * (1 + 1.96 * 0.04), rel=0.002)
+
+
+def test_another_mix_of_components_lets_a_part_of_the_gains_through() -> None:
+    """Against a simulation of its own: log-normal gains of a processor and of memory."""
+
+    def host(cpu: float, ram: float) -> list[Term]:
+        return [
+            Term(cpu, "cpu:model", 0.45, multiplicative=True),
+            Term(ram, "ram:model", 1.0, multiplicative=True),
+        ]
+
+    found = break_even_metered_alike(host(3.0, 1.0), host(4e-6, 4e-6), host(1e-6, 3e-6), "modelled")
+    rng = random.Random(7)
+    drawn = []
+    for _ in range(40_000):
+        cpu = math.exp(rng.gauss(0, math.log(1.45)))
+        ram = math.exp(rng.gauss(0, math.log(2.0)))
+        drawn.append((3 * cpu + ram) / (3e-6 * cpu + 1e-6 * ram))
+    drawn.sort()
+    assert found.value == pytest.approx(1e6)
+    assert found.low == pytest.approx(drawn[1_000], rel=0.02)
+    assert found.high == pytest.approx(drawn[39_000], rel=0.02)
+
+
+def test_what_is_saved_may_be_nothing_or_within_the_error() -> None:
+    never = break_even_metered_alike([gpu(2.0)], [gpu(3e-6)], [gpu(5e-6)], "counter")
+    assert (never.value, never.reason) == (None, NEVER)
+    same = break_even_metered_alike([gpu(2.0)], [gpu(3e-6)], [gpu(3e-6)], "counter")
+    assert same.reason == NEVER
+    perhaps = break_even_metered_alike(
+        [gpu(2.0)], [gpu(3.00e-6, 0.01)], [gpu(3.01e-6, 0.01)], "counter"
+    )
+    assert perhaps.reason == f"{NEVER}, within the error"
+    within = break_even_metered_alike(
+        [gpu(2.0)], [gpu(3.01e-6, 0.01)], [gpu(3.00e-6, 0.01)], "counter"
+    )
+    assert within.value is None
+    assert within.reason == "about 2e+08, but the saving is within its error"
