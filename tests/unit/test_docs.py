@@ -261,5 +261,15 @@ def test_the_estimate_that_is_shown_is_what_comes_out(capsys: pytest.CaptureFixt
     assert shown == printed
 
 
-def test_the_readme_can_be_read_in_one_sitting() -> None:
+def test_the_readme_is_short_and_finished() -> None:
     assert len(README.splitlines()) < 220
+    assert not [page for page, text in TEXTS.items() if re.search(r"@@|TODO|TBD", text)]
+
+
+def test_the_demo_that_is_shown_is_the_one_there_is() -> None:
+    shown = fenced(README, "text")[0]
+    assert str(demo.RUN["name"]) in shown
+    named = {stage.get("name") for stage in demo.RUN["recipe"]["stages"]}
+    told = re.findall(r"^ (.+?) +succeeded ", shown, re.M)
+    assert set(told) <= named
+    assert len(told) >= 5
