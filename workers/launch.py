@@ -99,6 +99,8 @@ def child_environment(
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
         "CUDA_VISIBLE_DEVICES": ",".join(uuids),
         "PYTHONUNBUFFERED": "1",
+        # Threads that spin while they wait burn joules, and the time of the job beside.
+        "OMP_WAIT_POLICY": environ.get("OMP_WAIT_POLICY", "PASSIVE"),
         "TOKENIZERS_PARALLELISM": "false",
         **({GIT_COMMIT: config.git_commit} if config.git_commit else {}),
     }

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+
+UNKNOWN = "unknown"
 
 GIT_COMMIT = "PRICETAG_GIT_COMMIT"
 """Names the commit where there is no checkout to ask, as in an image."""
@@ -59,23 +62,38 @@ def process_start_ticks(pid: int) -> int | None:
 
 
 def worker_identity(name: str) -> str:
-    """Names this process among all that ever ran on this node."""
+    """Names this process among all that ever ran, here or on a machine of the same name."""
     pid = os.getpid()
-    return f"{name}:{boot_id()}:{pid}:{process_start_ticks(pid)}"
+    return f"{name}:{machine_id()}:{boot_id()}:{pid}:{process_start_ticks(pid)}"
+
+
+def machine_id() -> str:
+    """Tells this machine from another; ``unknown`` where there is nothing to tell it by."""
+    return _short(Path("/etc/machine-id"))
 
 
 def boot_id() -> str:
-    """The kernel's identity since its last start."""
+    """Tells this run of the kernel from any other."""
+    return _short(Path("/proc/sys/kernel/random/boot_id"))
+
+
+def _short(file: Path) -> str:
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
+        text = file.read_text().strip()
     except OSError:
-        return "unknown"
+        return UNKNOWN
+    return hashlib.sha256(text.encode()).hexdigest()[:8] if text else UNKNOWN
 
 
-def worker_is_alive(identity: str) -> bool:
-    """Whether the process of that identity still runs on this machine."""
-    _name, boot, pid, ticks = identity.rsplit(":", 3)
-    return boot == boot_id() and str(process_start_ticks(int(pid))) == ticks
+def worker_is_gone(identity: str) -> bool:
+    """Whether we know that the process of that identity is dead.
+
+    Of a worker on another machine that bears our name we know nothing: its lease decides.
+    """
+    _name, machine, boot, pid, ticks = identity.rsplit(":", 4)
+    if boot == boot_id():
+        return str(process_start_ticks(int(pid))) != ticks
+    return machine == machine_id() != UNKNOWN
 
 
 def git_commit(folder: Path) -> str | None:

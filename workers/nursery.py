@@ -115,6 +115,7 @@ class Nursery:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "workers.nursery_process", str(theirs.fileno()), hub],
                 cwd=ROOT,
+                env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ},  # read when torch is loaded
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
             )

@@ -14,7 +14,7 @@ from pricetag.metering.journal import Journal, purge_shipped
 from pricetag.metering.nvml_devices import Device
 from workers.devices import DevicePool, DeviceSet
 from workers.leases import LeaseKeeper
-from workers.node import NodeConfig, worker_is_alive
+from workers.node import NodeConfig, worker_is_gone
 from workers.nursery import Nursery
 from workers.recovery import adopt_orphans
 from workers.shipper import Shipper
@@ -153,7 +153,7 @@ class Worker:
         if shipping:
             await asyncio.wait(shipping, timeout=SHIP_FIRST_S)
         for attempt in await self._store.open_attempts():
-            if not worker_is_alive(attempt.worker) and not self._has_journal(attempt.attempt_id):
+            if worker_is_gone(attempt.worker) and not self._has_journal(attempt.attempt_id):
                 await self._store.close_lost(attempt.attempt_id)
 
     def _has_journal(self, attempt_id: UUID) -> bool:

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 from uuid import uuid4
 
+import pytest
+
 from pricetag.metering.journal import Journal
-from workers.node import process_start_ticks, worker_identity, worker_is_alive
+from workers import node
+from workers.node import process_start_ticks, worker_identity, worker_is_gone
 from workers.recovery import adopt_orphans, every_record
 
 START = {"type": "start", "t_s": 0.0}
@@ -71,10 +73,19 @@ def test_a_process_that_only_bears_the_same_pid_is_left_alone(tmp_path: Path) ->
 
 def test_a_worker_is_known_by_more_than_its_pid() -> None:
     mine = worker_identity("node:with:colons")
-    assert worker_is_alive(mine)
-    name, boot, pid, _ticks = mine.rsplit(":", 3)
-    assert not worker_is_alive(f"{name}:{boot}:{pid}:1")
-    assert not worker_is_alive(f"{name}:otherboot:{pid}:{process_start_ticks(os.getpid())}")
+    name, machine, boot, pid, _ticks = mine.rsplit(":", 4)
+    assert not worker_is_gone(mine)
+    assert worker_is_gone(f"{name}:{machine}:{boot}:{pid}:1")  # the pid is used again
+
+
+def test_only_our_own_machine_can_be_known_to_have_rebooted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(node, "machine_id", lambda: "here")
+    assert worker_is_gone("node:here:another-boot:1:1")
+    assert not worker_is_gone("node:elsewhere:another-boot:1:1")
+    monkeypatch.setattr(node, "machine_id", lambda: "unknown")
+    assert not worker_is_gone("node:unknown:another-boot:1:1")
 
 
 def test_a_dead_process_has_no_start() -> None:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pricetag.recipes import parse_recipe
 from workers.steps import plan
 
 DATA = {"train": "a.tsv", "validation": "b.tsv"}
 
 
-def names(*stages: dict[str, object]) -> list[str]:
+def names(*stages: Mapping[str, object]) -> list[str]:
     recipe = parse_recipe(
         {"task": "classification", "data": DATA, "model": "m", "stages": list(stages)}
     )
