@@ -41,3 +41,37 @@ def context_with(name: str, **more: Any) -> Context:
         "factors": [],
     }
     return {**context, **more}  # type: ignore[typeddict-item]
+
+
+def wide_context() -> Context:
+    """Tables of up to fourteen columns, with heads and cells longer than a column is wide."""
+    heads = (
+        "Effective FLOPs",
+        "accuracy (validation)",
+        "matched_validation_split_of_another_language",
+        "spearman",
+        "Throughput",
+        "WWWWWWWWWWWW",
+    )
+    figures = ("22,713,216 (100.0%)", "0.9980", "n/a (not measured)", "12,345,678,901,234", "1.5")
+    names = ("Intel(R)/Xeon(R)-Platinum-8480CL", "after int8", "incomprehensibilities")
+    tables = []
+    for count in (2, 5, 8, 11, 14):
+        columns = [
+            column(heads[i % len(heads)], "left" if i % 4 == 0 else "right", 2.0 - i % 3 * 0.5)
+            for i in range(count)
+        ]
+        rows = [
+            row(
+                *(
+                    (names if i % 4 == 0 else figures)[(i + n) % (3 if i % 4 == 0 else 5)]
+                    for i in range(count)
+                ),
+                total=n == 5,
+            )
+            for n in range(6)
+        ]
+        tables.append(table(f"wide-{count}", f"{count} columns", columns, rows))
+    context = context_with("wide")
+    context["sections"] = [{"id": "s", "heading": "Wide", "paragraphs": [], "tables": tables}]
+    return context

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 
 from app.reports import latex
+from app.reports.latex_text import escape
 from app.reports.shape import Context
-from tests.support.report_contexts import context_with
+from tests.support.report_contexts import context_with, wide_context
 from tests.unit.reports.strategies import SPECIAL, names
 
 COMMAND = re.compile(r"\\(?:[A-Za-z]+|[^A-Za-z])")
@@ -65,12 +66,12 @@ def assert_inert(text: str) -> None:
 
 @given(names)
 def test_any_name_is_inert(name: str) -> None:
-    assert_inert(latex.escape(name))
+    assert_inert(escape(name))
 
 
 def test_any_character_is_inert() -> None:
     for char in {*SPECIAL, *map(chr, range(1, 0x3000))}:
-        assert_inert(latex.escape(f"a{char}{char}b"))
+        assert_inert(escape(f"a{char}{char}b"))
 
 
 @pytest.mark.parametrize(
@@ -90,7 +91,7 @@ def test_any_character_is_inert() -> None:
     ],
 )
 def test_names_are_printed_as_they_are(name: str, text: str) -> None:
-    assert latex.escape(name) == text
+    assert escape(name) == text
 
 
 def structure(source: str) -> None:
@@ -135,12 +136,13 @@ def test_the_whole_report_has_its_structure(site: Context, paper: Context) -> No
         structure(latex.render(context).decode("ascii"))
 
 
-@pytest.mark.parametrize("which", ["site", "paper", "special"])
+@pytest.mark.parametrize("which", ["site", "paper", "special", "wide"])
 def test_it_compiles_where_latex_is_installed(
     which: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     hard = "".join(chr(code) for code in range(1, 0x250)) + SPECIAL + " [x] \\ -- long" + "g" * 90
-    context: Any = context_with(hard) if which == "special" else request.getfixturevalue(which)
+    made = {"special": lambda: context_with(hard), "wide": wide_context}
+    context: Any = made[which]() if which in made else request.getfixturevalue(which)
     source = latex.render(context)
     structure(source.decode("ascii"))
     engine = shutil.which("pdflatex")
