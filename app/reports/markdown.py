@@ -16,10 +16,15 @@ _OPENING = re.compile(r"^(\d*)([-+=.)])")
 
 
 def escape(text: str) -> str:
-    """Any text as Markdown that prints it, in a table cell too."""
+    """Any text as Markdown that prints it, at the beginning of a line too."""
+    return _OPENING.sub(r"\1\\\2", escape_inside(text))
+
+
+def escape_inside(text: str) -> str:
+    """The same where no line begins, as in a table cell: figures stay as they are."""
     # Entities first: Markdown lets HTML through.
     plain = clean(text).strip().replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _OPENING.sub(r"\1\\\2", _INLINE.sub(r"\\\g<0>", plain))
+    return _INLINE.sub(r"\\\g<0>", plain)
 
 
 def render(context: Context) -> bytes:
@@ -45,16 +50,16 @@ def _section(section: Section) -> str:
 def _table(table: Table) -> str:
     rule = {"left": ":---", "right": "---:"}
     lines = [
-        _row([escape(column["label"]) for column in table["columns"]]),
+        _row([escape_inside(column["label"]) for column in table["columns"]]),
         _row([rule[column["align"]] for column in table["columns"]]),
     ]
     for item in table["rows"]:
-        cells = [escape(cell) for cell in item["cells"]]
+        cells = [escape_inside(cell) for cell in item["cells"]]
         lines.append(
             _row([f"**{cell}**" if cell else "" for cell in cells] if item["total"] else cells)
         )
     notes = [f"_{escape(note)}_" for note in table["notes"]]
-    return "\n\n".join([f"**{escape(table['caption'])}**", "\n".join(lines), *notes])
+    return "\n\n".join([f"**{escape_inside(table['caption'])}**", "\n".join(lines), *notes])
 
 
 def _row(cells: list[str]) -> str:

@@ -28,6 +28,18 @@ def test_escaped_text_prints_as_it_is(name: str) -> None:
 
 
 @given(names)
+def test_a_cell_prints_as_it_is(name: str) -> None:
+    escaped = markdown.escape_inside(name)
+    assert printed(escaped) == clean(name).strip()
+    assert not set("`*_{}[]<>|~#!$@") & set(re.sub(r"\\.", "", escaped))
+
+
+def test_figures_in_cells_stay_readable(site: dict[str, Any]) -> None:
+    source = markdown.render(site).decode()  # type: ignore[arg-type]
+    assert "| after quantize stage | 1.20 ms (38.7%) | 6,667/s (2.6x) |" in source
+
+
+@given(names)
 def test_nothing_in_a_name_is_markup(name: str) -> None:
     escaped = markdown.escape(name)
     bare = re.sub(r"\\.", "", escaped)
