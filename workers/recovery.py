@@ -19,6 +19,9 @@ from workers.node import process_start_ticks
 
 logger = logging.getLogger(__name__)
 
+SILENT_S = 5.0
+"""A meter reads once a second: without a reading for longer it was not metering."""
+
 
 def adopt_orphans(journal_dir: Path) -> Iterator[tuple[UUID, Journal]]:
     """Journals whose writer is dead, now locked by us and ended.
@@ -38,17 +41,23 @@ def adopt_orphans(journal_dir: Path) -> Iterator[tuple[UUID, Journal]]:
 
 
 def end_if_open(journal: Journal) -> None:
-    """Appends the end that the dead worker could not write, at the time of its last record."""
-    last_s, ended = 0.0, False
+    """Appends the end that the dead worker could not write, at the time of its last reading.
+
+    Where the meter had fallen silent long before the worker died, the last record of any
+    kind counts: that time was not metered, and the attempt shall say so.
+    """
+    read_s, last_s, ended = 0.0, 0.0, False
     for record in every_record(journal):
         last_s = max(last_s, float(record["t_s"]))
+        read_s = last_s if record["type"] == "reading" else read_s
         ended = ended or record["type"] == "end"
     if ended:
         return
+    end_s = last_s if last_s - read_s > SILENT_S else read_s
     journal.append(
         {
             "type": "end",
-            "t_s": last_s,
+            "t_s": end_s,
             "at": datetime.now(UTC).isoformat(),
             "status": "lost",
             "reason": {

@@ -18,7 +18,7 @@ START = {"type": "start", "t_s": 0.0}
 READING = {"type": "reading", "t_s": 12.5, "component": "cpu"}
 
 
-def test_a_dead_workers_journal_is_ended_at_its_last_record(tmp_path: Path) -> None:
+def test_a_dead_workers_journal_is_ended_at_its_last_reading(tmp_path: Path) -> None:
     attempt_id = uuid4()
     journal = Journal.create(tmp_path, attempt_id)
     journal.append(START)
@@ -38,6 +38,19 @@ def test_a_dead_workers_journal_is_ended_at_its_last_record(tmp_path: Path) -> N
     assert [record["type"] for record in every_record(again)] == ["start", "reading", "end"]
     again.mark_shipped()
     assert list(adopt_orphans(tmp_path)) == []
+
+
+@pytest.mark.parametrize(("told_s", "end_s"), [(13.4, 12.5), (60.0, 60.0)])
+def test_an_attempt_ends_with_its_meter_unless_that_had_fallen_silent(
+    tmp_path: Path, told_s: float, end_s: float
+) -> None:
+    journal = Journal.create(tmp_path, uuid4())
+    for record in (START, READING, {"type": "log", "t_s": told_s, "text": "still here"}):
+        journal.append(record)
+    journal.close()
+    [(_, adopted)] = list(adopt_orphans(tmp_path))
+    assert list(every_record(adopted))[-1]["t_s"] == end_s
+    adopted.close()
 
 
 def test_the_child_of_a_dead_worker_is_killed_with_its_group(tmp_path: Path) -> None:
