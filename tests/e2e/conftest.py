@@ -14,6 +14,8 @@ SETTINGS = {
     "meter_host": "rapl",
     "grid_g_per_kwh": "100",
     "pue": "1.2",
+    "electricity_per_kwh": "0.3",
+    "currency": "EUR",
     "heartbeat_timeout_s": "20",
     "allow_commands_pools": "default",
 }

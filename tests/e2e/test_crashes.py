@@ -14,13 +14,12 @@ from uuid import UUID
 import pytest
 
 from app import embedded_postgres
+from tests.support.bills import check_bill
 from tests.support.fake_powercap import FakePowercap
 from tests.support.service import Service, wait_until
 from workers.node import process_start_ticks
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
-
-J_PER_KWH = 3_600_000
 
 COUNTER = """
 import json, pathlib, sys, time
@@ -57,19 +56,6 @@ def logged(lab: Service, run_id: UUID) -> str:
 
 def wait_for_steps(lab: Service, run_id: UUID, count: int) -> None:
     wait_until(lambda: len(executed_steps(lab, run_id)) >= count, f"{count} steps")
-
-
-def check_bill(lab: Service, run_id: UUID, powercap: FakePowercap) -> dict[str, Any]:
-    """The tag's attempts add up to its total, and to what the counter rose by meanwhile."""
-    tag = lab.price_tag(run_id)
-    attempts = tag["attempts"]
-    booked_j = [attempt["it_energy_kwh"]["value"] * J_PER_KWH for attempt in attempts]
-    metered_s = [attempt["duration_s"]["value"] for attempt in attempts]
-    assert sum(booked_j) == pytest.approx(tag["it_energy_kwh"]["value"] * J_PER_KWH, rel=1e-9)
-    for energy_j, duration_s in zip(booked_j, metered_s, strict=True):
-        assert energy_j == pytest.approx(powercap.power_w * duration_s, rel=0.01)
-    assert tag["it_energy_kwh"]["source"] == "counter"
-    return tag
 
 
 def test_worker_killed(lab: Service, powercap: FakePowercap, tmp_path: Path) -> None:
