@@ -78,8 +78,8 @@ RUN: dict[str, Any] = {
             {"kind": "measure", "name": "measure student", "min_seconds": 5.0},
             {
                 "kind": "prune",
-                "name": "half the weights",
-                "sparsity": 0.5,
+                "name": "70% pruned",
+                "sparsity": 0.7,
                 "recovery_epochs": 1.0,
                 "learning_rate": 2.0e-4,
                 "max_length": 48,
@@ -113,7 +113,7 @@ def demo(
         "workers.training.synthetic",
         str(folder / "reviews"),
         "--train",
-        "3000",
+        "2500",
         "--seed",
         str(seed),
     )
