@@ -13,6 +13,7 @@ from pricetag.cli.console import (
     EXIT_RUN_CANCELLED,
     EXIT_RUN_FAILED,
     CliError,
+    complain,
     console,
     emit_json,
     say,
@@ -44,7 +45,16 @@ def follow(client: Client, run_id: str, *, logs: bool, as_json: bool) -> int:
             EXIT_DETACHED,
         ) from None
     show(client, run, as_json=as_json)
+    if run["status"] == "failed":
+        complain(_why(run))
     return EXIT_CODES.get(run["status"], EXIT_RUN_FAILED)
+
+
+def _why(run: Run) -> str:
+    """The reason of a failed run, with the field to mend."""
+    reason = run.get("status_reason") or {}
+    where = f"{reason['field']}: " if reason.get("field") else ""
+    return f"the run failed: {where}{reason.get('message') or 'no reason was given'}"
 
 
 def show(client: Client, run: Run, *, as_json: bool) -> None:

@@ -183,7 +183,8 @@ def test_waiting_ends_with_the_run_s_own_exit_code(
     }
     assert pricetag(["submit", str(file), "--wait"]) == code
     out, err = capsys.readouterr()
-    assert err == ""
+    assert err.startswith("pricetag: the run failed: ") == (status == "failed")
+    assert len(err.splitlines()) == (status == "failed")
     assert f"MiniLM [int8] | {status}" in out
     assert "14.4 Wh (12.8 to 17.4 Wh; modelled)" in out
     assert "0.954 lb CO2e/kWh" in out
