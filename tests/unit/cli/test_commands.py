@@ -189,7 +189,9 @@ def test_waiting_ends_with_the_run_s_own_exit_code(
     assert "14.4 Wh (12.8 to 17.4 Wh; modelled)" in out
     assert "0.954 lb CO2e/kWh" in out
     assert pricetag(["show", RUN_ID, "--wait", "--json"]) == code
-    found = said(capsys)
+    out, again = capsys.readouterr()
+    assert again == err
+    found = json.loads(out)
     assert found["run"]["status"] == status
     assert found["price_tag"]["schema"] == "pricetag/1"
 
