@@ -16,11 +16,12 @@ Files for machines (CSV, JSON) bear unrounded numbers in the stored unit instead
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 SIGNIFICANT_DIGITS = 3
 MISSING = "not recorded"
+_LONG = 1e6  # from here on a figure has too many digits for a column
 
 # unit -> ladder of (display unit, size in that unit's base), from large to small
 _LADDERS: dict[str, tuple[tuple[str, float], ...]] = {
@@ -100,6 +101,25 @@ def display_unit(value: float, unit: str) -> tuple[str, float]:
             return name + tail, size
     name, size = ladder[-1]
     return name + tail, size
+
+
+def column_unit(values: Iterable[float | None], unit: str) -> tuple[str, float]:
+    """The unit for a column of figures: that of the middle one, if the largest stays short.
+
+    Args:
+        values: The figures, in ``unit``; unknown ones and zeros do not count.
+        unit: Their stored unit.
+
+    Returns:
+        The unit to show and the number of stored units in one of it.
+    """
+    sizes = sorted(abs(value) for value in values if value and math.isfinite(value))
+    if not sizes:
+        return display_unit(0.0, unit)
+    middle, largest = sizes[len(sizes) // 2], sizes[-1]
+    while middle < largest and largest / display_unit(middle, unit)[1] >= _LONG:
+        middle *= 10
+    return display_unit(min(middle, largest), unit)
 
 
 def with_unit(value: float, unit: str) -> str:

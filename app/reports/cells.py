@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pricetag.figures import MISSING, difference, display_unit, money, number, percent
+from pricetag import figures
+from pricetag.figures import MISSING, difference, money, number, percent
 
 Quantity = Mapping[str, Any]
 
@@ -77,9 +78,8 @@ _ENDS = ("low", "high")
 
 
 def column_unit(quantities: Iterable[Quantity], unit: str) -> tuple[str, float]:
-    """The unit in which the largest figure of a column reads well, and its size."""
-    values = [abs(q["value"]) for q in quantities if q["value"] is not None]
-    return display_unit(max(values, default=0.0), unit)
+    """The unit in which the figures of a column read well, and its size."""
+    return figures.column_unit((q["value"] for q in quantities), unit)
 
 
 def evidence(quantity: Quantity) -> str:

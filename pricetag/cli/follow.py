@@ -70,10 +70,12 @@ def show(client: Client, run: Run, *, as_json: bool) -> None:
     if tag is None:
         say("No price tag yet: it is issued when an attempt ends.")
         return
-    from pricetag.cli.views import price_tag_view, strubell_table
+    from pricetag.cli.views import price_tag_view, strubell_table, variants_view
 
-    out.print(price_tag_view(tag))
-    out.print(strubell_table([tag]))
+    for view in (price_tag_view(tag), variants_view(tag), strubell_table([tag])):
+        if view is not None:
+            out.print(view)
+            out.print()
 
 
 def price_tag(client: Client, run_id: str) -> dict[str, Any] | None:

@@ -3,5 +3,6 @@
 from pricetag.cli.views.price_tag import price_tag_view
 from pricetag.cli.views.progress import RunProgress
 from pricetag.cli.views.strubell import strubell_table
+from pricetag.cli.views.variants import variants_view
 
-__all__ = ["RunProgress", "price_tag_view", "strubell_table"]
+__all__ = ["RunProgress", "price_tag_view", "strubell_table", "variants_view"]

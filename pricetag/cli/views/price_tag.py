@@ -6,21 +6,22 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pricetag.cli.views.strubell import cost_text
+from pricetag.cli.views.tables import Figures, FittedTable, new_table
 from pricetag.figures import (
+    column_unit,
     difference,
-    interval_text,
     not_available,
+    number,
     percent,
     quantity_text,
     with_unit,
 )
 from pricetag.tags import Tag, hardware_text, listed, quantity, stage_name, status
+from pricetag.variants import SCORES
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
-
-SCORES = ("accuracy", "f1", "mcc", "spearman", "pearson")
 
 
 def price_tag_view(tag: Tag) -> RenderableType:
@@ -33,9 +34,13 @@ def price_tag_view(tag: Tag) -> RenderableType:
     from rich.text import Text
 
     title = Text.assemble((str(tag.get("name") or "unnamed"), "bold"), f"  ({status(tag)})")
-    tables = [_stages(tag), _components(tag), _quality(tag)]
-    filled = [table for table in tables if table.row_count]
-    return Group(title, _totals(tag), Text(""), *filled, *_remarks(tag))
+    parts: list[RenderableType] = [title, _totals(tag), Text("")]
+    if listed(tag, "stages"):
+        parts += [_stages(tag), Text("")]
+    for table in (_components(tag), _quality(tag)):
+        if table.row_count:
+            parts += [table, Text("")]
+    return Group(*parts, *_remarks(tag))
 
 
 def _totals(tag: Tag) -> Table:
@@ -72,33 +77,48 @@ def _flops(found: Mapping[str, Any]) -> str:
     return with_unit(float(found["value"]), "FLOP")
 
 
-def _stages(tag: Tag) -> Table:
-    from rich.text import Text
-
-    table = _table("Stage", "Status", ">Time", ">Power", ">IT energy", ">95% interval", ">Share")
+def _stages(tag: Tag) -> RenderableType:
+    stages = listed(tag, "stages")
     several = len(listed(tag, "attempts")) > 1
-    for stage in listed(tag, "stages"):
-        label = str(stage.get("name") or stage.get("kind"))
-        if stage.get("parent") is not None:
-            label = "  " + label
-        if several:
-            label = f"{stage.get('attempt')}: {label}"
-        energy = quantity(stage, "it_energy_kwh")
-        table.add_row(
-            Text(label),
-            Text(str(stage.get("status"))),
-            *map(Text, (_short(quantity(stage, "duration_s")), _short(quantity(stage, "power_w")))),
-            Text(_short(energy)),
-            Text(interval_text(energy)),
-            Text(_percent(quantity(stage, "share_ratio"))),
-        )
-    return table
+    energies = [quantity(stage, "it_energy_kwh") for stage in stages]
+    unit, size = column_unit((energy["value"] for energy in energies), "kWh")
+    powers = [quantity(stage, "power_w") for stage in stages]
+    power_unit, power_size = column_unit((power["value"] for power in powers), "W")
+    return FittedTable(
+        "Stage",
+        [_stage_label(stage, several) for stage in stages],
+        [
+            Figures("Time", [_short(quantity(stage, "duration_s")) for stage in stages]),
+            Figures(f"Power\n({power_unit})", [_in(power, power_size) for power in powers]),
+            Figures(f"IT energy\n({unit})", [_in(energy, size) for energy in energies]),
+            Figures(f"95% interval\n({unit})", [_interval(energy, size) for energy in energies]),
+            Figures("Share", [_percent(quantity(stage, "share_ratio")) for stage in stages]),
+        ],
+    )
+
+
+def _stage_label(stage: Mapping[str, Any], several: bool) -> str:
+    label = str(stage.get("name") or stage.get("kind"))
+    if stage.get("parent") is not None:
+        label = "  " + label
+    if stage.get("status") != "succeeded":
+        label += f" ({stage.get('status')})"
+    return f"{stage.get('attempt')}: {label}" if several else label
+
+
+def _in(found: Mapping[str, Any], size: float) -> str:
+    return "n/a" if found["value"] is None else number(float(found["value"]) / size)
+
+
+def _interval(found: Mapping[str, Any], size: float) -> str:
+    low, high = found["low"], found["high"]
+    return "" if low is None or low == high else f"{number(low / size)} to {number(high / size)}"
 
 
 def _components(tag: Tag) -> Table:
     from rich.text import Text
 
-    table = _table("Component", ">Power", ">IT energy", ">Share", ">Metered", "Evidence")
+    table = new_table("Component", ">Power", ">IT energy", ">Share", ">Metered", "Evidence")
     for component in listed(tag, "components"):
         energy = quantity(component, "it_energy_kwh")
         table.add_row(
@@ -125,7 +145,7 @@ def _quality(tag: Tag) -> Table:
                 "n/a" if value is None else f"{value:.4f}"
             )
     heads = [name for name in SCORES if any(name in scores for scores in lines.values())]
-    table = _table("Quality", "Split", *(f">{name}" for name in heads))
+    table = new_table("Quality", "Split", *(f">{name}" for name in heads))
     for (stage, split), scores in lines.items():
         table.add_row(*map(Text, (stage, split, *(scores.get(name, "") for name in heads))))
     return table
@@ -152,26 +172,11 @@ def _remarks(tag: Tag) -> list[RenderableType]:
     return [Text(line) for line in lines]
 
 
-def _table(*heads: str) -> Table:
-    from rich.box import SIMPLE
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
-    for head in heads:
-        right = head.startswith(">")
-        table.add_column(
-            Text(head.removeprefix(">")),
-            justify="right" if right else "left",
-            overflow="fold",
-            no_wrap=right,  # figures stay whole, names may wrap
-        )
-    return table
-
-
 def _short(found: Mapping[str, Any]) -> str:
     return "n/a" if found["value"] is None else with_unit(found["value"], str(found["unit"]))
 
 
 def _percent(found: Mapping[str, Any]) -> str:
-    return "n/a" if found["value"] is None else percent(found["value"])
+    if found["value"] is None:
+        return "n/a"
+    return percent(found["value"]).replace("under ", "<").replace("over ", ">")

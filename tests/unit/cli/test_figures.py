@@ -5,11 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pricetag.figures import (
+    column_unit,
+    difference,
     display_unit,
     duration_text,
     interval_text,
     number,
     quantity_text,
+    ratio_text,
+    short_count,
     with_unit,
 )
 
@@ -96,3 +100,59 @@ def test_the_shown_unit_keeps_the_amount(value: float, unit: str) -> None:
 )
 def test_durations(seconds: float | None, text: str) -> None:
     assert duration_text(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("ratio", "text"),
+    [
+        (0.254, "25.4%"),
+        (1.999, "199.9%"),
+        (2.0, "200.0%"),
+        (2.583, "2.6x"),
+        (9.96, "10x"),
+        (48.272, "48x"),
+        (1234.5, "1,234x"),
+        (0.0002, "under 0.1%"),
+    ],
+)
+def test_ratios_above_twice_are_times(ratio: float, text: str) -> None:
+    assert ratio_text(ratio) == text
+
+
+@pytest.mark.parametrize(
+    ("ratio", "text"), [(0.737, "+73.7%"), (-0.5, "-50.0%"), (63.286, "+63x"), (0.0, "+0.0%")]
+)
+def test_differences(ratio: float, text: str) -> None:
+    assert difference(ratio) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (42, "42"),
+        (872_962, "873k"),
+        (999_600, "1.00M"),
+        (22_713_216, "22.7M"),
+        (1_300_000_000, "1.30B"),
+        (0, "0"),
+    ],
+)
+def test_short_counts(count: float, text: str) -> None:
+    assert short_count(count) == text
+
+
+@pytest.mark.parametrize(
+    ("values", "unit"),
+    [
+        ([2.956, 0.04, 0.182, 0.000193, None], "Wh"),
+        ([2.956e-3, 4e-5, 1.9e-7], "mWh"),
+        ([150.0, 5e-5, 5e-5, 5e-5], "Wh"),  # in mWh the first would have nine digits
+        ([15_000.0, 5e-8, 5e-8, 5e-8], "kWh"),
+        ([0.0, None], "kWh"),
+        ([], "kWh"),
+    ],
+)
+def test_a_column_takes_the_unit_of_its_middle(values: list[float | None], unit: str) -> None:
+    shown, size = column_unit(values, "kWh")
+    assert shown == unit
+    assert size == {"kWh": 1.0, "Wh": 1e-3, "mWh": 1e-6}[unit]

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
-from pricetag.cli.views import price_tag_view, strubell_table
+from pricetag.cli.views import price_tag_view, strubell_table, variants_view
 from pricetag.cli.views.estimate import estimate_view
 from pricetag.cli.views.recipes import recipe_view, recipes_view
+from pricetag.cli.views.tables import Figures, FittedTable, packed
 from pricetag.recipes import describe
 from tests.support.price_tags import compressed_run, failed_run, tag, unmetered_run
 
@@ -36,13 +37,84 @@ def test_a_price_tag_fits_and_says_everything(tags: list[dict[str, Any]]) -> Non
         "17.3 Wh",
         "6.58 g (5.40 to 8.34 g; estimated)",
         "0.08 to 0.16 USD",
-        "1: train stage",
-        "3.19 to 4.34 Wh",
+        "1: train stage (failed)",
+        "2:   Repeated inference",
+        "3.19 to 4.34",
         "codecarbon says 25.0 Wh (modelled), +73.7% against ours",
         "several attempts",
         "Attempt 1 lost: the worker vanished",
     ):
         assert figure in text, figure
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_figures_of_stages_stay_whole_on_narrow_terminals(
+    tags: list[dict[str, Any]], width: int
+) -> None:
+    text = drawn(price_tag_view(tags[0]), width)
+    assert max(map(len, text.splitlines())) <= width
+    for figure in ("35 s", "3.60", "3.19 to 4.34", "25.0%", "0.0895 to 0.124"):
+        assert figure in text, figure
+    assert "\u2026" not in text
+
+
+def variants_text(tag: dict[str, Any], width: int = 80) -> str:
+    view = variants_view(tag)
+    assert view is not None
+    return drawn(view, width)
+
+
+def test_variants_stand_side_by_side(tags: list[dict[str, Any]]) -> None:
+    lines = [" ".join(line.split()) for line in variants_text(tags[0]).splitlines()]
+    assert "after train stage 22.7M 90.9 3.10 2,581 25.7 first 0.8610" in lines
+    # 370 J to make it, 0.0555 J saved with each inference.
+    assert "after quantize stage 22.7M 23.1 1.20 6,667 10.3 6.67k 0.8580" in lines
+    assert "(MB)" in lines[2]
+    assert "accuracy: on the validation split" in lines
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_variants_fit_any_terminal(tags: list[dict[str, Any]], width: int) -> None:
+    text = variants_text(tags[0], width)
+    assert max(map(len, text.splitlines())) <= width
+    for figure in ("22.7M", "90.9", "1.20", "6,667", "10.3", "6.67k", "0.8580"):
+        assert figure in text.split(), figure
+
+
+def test_a_break_even_that_is_not_known_bears_its_reason(tags: list[dict[str, Any]]) -> None:
+    made = tag(compressed_run())
+    inference = made["stages"][-1]
+    inference["quality"][0]["value"] = 30_000
+    assert "never" in variants_text(made).split()
+    inference["coverage_ratio"]["value"] = 0.5
+    text = " ".join(variants_text(made).split())
+    assert "Repeated inference was metered for a part of its time only" in text
+    assert "never" not in text.split()
+
+
+def test_scores_of_regression_are_shown() -> None:
+    made = tag(compressed_run())
+    for stage in made["stages"]:
+        for item in stage["quality"]:
+            if item["metric"] == "accuracy":
+                item |= {"metric": "spearman", "split": None}
+    text = variants_text(made)
+    assert "spearman" in text
+    assert "0.8580" in text
+    assert "split" not in text
+
+
+def test_no_variant_no_table(tags: list[dict[str, Any]]) -> None:
+    assert variants_view(tags[1]) is None
+
+
+def test_columns_that_do_not_fit_follow_below() -> None:
+    columns = [Figures("aaaa", ["1"]), Figures("b\nbbb", ["22"]), Figures("c", ["333333"])]
+    assert packed(columns, 15, 1) == [columns[:2], columns[2:]]
+    assert packed(columns, 3, 2) == [[column] for column in columns]
+    text = drawn(FittedTable("name", ["x [b]y[/b]"], columns), 20)
+    assert text.count("name") == 2
+    assert "x [b]y[/b]" in text
 
 
 def test_unknown_figures_bear_their_reason(tags: list[dict[str, Any]]) -> None:

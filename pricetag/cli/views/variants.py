@@ -1,0 +1,115 @@
+"""Compression on the terminal: what each measured variant costs to keep and to use."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pricetag import variants as measured
+from pricetag.cli.views.tables import Figures, FittedTable
+from pricetag.figures import column_unit, not_available, number, short_count
+from pricetag.tags import Tag
+from pricetag.variants import Names, Variant, metric_unit
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+NOT_AVAILABLE = "n/a"
+
+
+def variants_view(tag: Tag) -> RenderableType | None:
+    """The variants that a run measured, side by side; None where it measured none.
+
+    Fit for 80 columns; on a narrower terminal the columns stand in tables below each other.
+
+    Args:
+        tag: A price tag as the API gives it.
+    """
+    from rich.console import Group
+    from rich.text import Text
+
+    found = measured.variants(tag)
+    if not found:
+        return None
+    score = _main_score(found)
+    paid = [measured.break_even_inferences(tag, found[0], variant) for variant in found]
+    columns = (
+        _counts("Para-\nmeters", found, measured.PARAMETERS),
+        _counts("Non-\nzero", found, measured.NON_ZERO),
+        _in_one_unit("Size", found, measured.SIZE),
+        _in_one_unit("Latency\np50", found, measured.LATENCY_P50),
+        _in_one_unit("Rate", found, measured.THROUGHPUT),
+        _energy(found),
+        Figures("Break-\neven", [_break_even(f, i == 0) for i, f in enumerate(paid)]),
+        *([_scores(found, score)] if score else []),
+    )
+    shown = [column for column in columns if set(column.cells) - {NOT_AVAILABLE}]
+    table = FittedTable("Variant", [variant.label for variant in found], shown)
+    return Group(table, *(Text(line, style="dim") for line in _remarks(found, paid, score)))
+
+
+def _counts(head: str, found: Sequence[Variant], names: Names) -> Figures:
+    return Figures(head, [_text(short_count, v) for v in _values(found, names)])
+
+
+def _in_one_unit(head: str, found: Sequence[Variant], names: Names) -> Figures:
+    metrics = (variant.metric(names) for variant in found)
+    stored = next((metric_unit(metric) for metric in metrics if metric is not None), "")
+    return _column(head, _values(found, names), stored)
+
+
+def _energy(found: Sequence[Variant]) -> Figures:
+    values = [measured.inference_kwh(variant)["value"] for variant in found]
+    return _column("1,000\ninfer.", values, "kWh")
+
+
+def _column(head: str, values: Sequence[float | None], stored: str) -> Figures:
+    unit, size = column_unit(values, stored)
+    head = f"{head}\n({unit.replace('1/', 'per ')})"
+    return Figures(head, [_text(lambda v: number(float(v) / size), v) for v in values])
+
+
+def _text(write: Any, value: float | None) -> str:
+    return NOT_AVAILABLE if value is None else str(write(value))
+
+
+def _values(found: Sequence[Variant], names: Names) -> list[float | None]:
+    return [(variant.metric(names) or {}).get("value") for variant in found]
+
+
+def _break_even(found: Mapping[str, Any], is_first: bool) -> str:
+    if is_first:
+        return "first"
+    if measured.is_never(found):
+        return "never"
+    return _text(short_count, found["value"])
+
+
+def _main_score(found: Sequence[Variant]) -> tuple[str, str] | None:
+    """Split and name of the score that most variants have, the best known of them first."""
+    counts = Counter(key for variant in found for key in variant.scores)
+    ranked = sorted(counts, key=lambda key: (-counts[key], measured.SCORES.index(key[1]), key[0]))
+    return ranked[0] if ranked else None
+
+
+def _scores(found: Sequence[Variant], score: tuple[str, str]) -> Figures:
+    values = [(variant.scores.get(score) or {}).get("value") for variant in found]
+    return Figures(score[1], [_text(lambda v: f"{v:.4f}", value) for value in values])
+
+
+def _remarks(
+    found: Sequence[Variant], paid: Sequence[Mapping[str, Any]], score: tuple[str, str] | None
+) -> list[str]:
+    lines = []
+    if any(variant.metered is not None for variant in found[1:]):
+        lines.append(
+            "Break-even: inferences until the energy of making a variant out of the first is saved."
+        )
+    for variant, payback in zip(found[1:], paid[1:], strict=True):
+        if payback["value"] is None and not measured.is_never(payback):
+            reason = not_available(payback["reason"])
+            lines.append(f"Break-even {variant.label}: {reason}")
+    if score and score[0]:
+        lines.append(f"{score[1]}: on the {score[0]} split")
+    return lines
