@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from app.reports.cells import Notes, column_unit
+from app.reports import cells as in_cells
+from app.reports.cells import Notes
 from app.reports.shape import Column, Section, Table, column, row, table
 from pricetag import variants as measured
-from pricetag.figures import not_available, number, ratio_text, with_unit
+from pricetag.figures import column_unit, not_available, number, ratio_text, with_unit
 from pricetag.tags import Tag
 from pricetag.variants import Names, Variant, metric_unit
 
@@ -113,25 +114,51 @@ def _figures(
 ) -> list[Table]:
     """A table of those figures that any variant has; none if it would have no column."""
     filled = [(h, names) for h, names in heads if any(ln.variant.metric(names) for ln in lines)]
-    columns = [
-        column("Variant", weight=1.8),
-        *(column(head, "right", 1.2) for head, _ in filled),
-        *more,
-    ]
+    units = _units(lines, [names for _, names in filled])
+    shown = [_column(head, lines, names, units) for head, names in filled]
     beside = more_cells or [()] * len(lines)
     rows = [
-        row(line.label, *(_cell(line, names) for _, names in filled), *cells)
-        for line, cells in zip(lines, beside, strict=True)
+        row(line.label, *(cells[index] for _, cells in shown), *beside[index])
+        for index, line in enumerate(lines)
     ]
+    columns = [column("Variant", weight=1.8), *(head for head, _ in shown), *more]
     return [table(id_, caption, columns, rows)] if len(columns) > 1 else []
 
 
-def _cell(line: Line, names: Names) -> str:
-    metric = line.variant.metric(names)
+Units = Mapping[str, tuple[str, float]]
+
+
+def _units(lines: Sequence[Line], columns: Sequence[Names]) -> Units:
+    """For each stored unit the one to show; columns of one kind (p50, p95) have it in common."""
+    values: dict[str, list[float | None]] = {}
+    for metric in (line.variant.metric(names) for names in columns for line in lines):
+        if metric is not None:
+            values.setdefault(metric_unit(metric), []).append(metric.get("value"))
+    return {stored: column_unit(known, stored) for stored, known in values.items()}
+
+
+def _column(
+    head: str, lines: Sequence[Line], names: Names, units: Units
+) -> tuple[Column, list[str]]:
+    """A column in one unit, which its head tells."""
+    metrics = [line.variant.metric(names) for line in lines]
+    stored = {metric_unit(metric) for metric in metrics if metric is not None}
+    # A job of one's own may report a figure in another unit each time.
+    unit, size = units[stored.pop()] if len(stored) == 1 else ("", None)
+    told = f" ({unit.replace('1/', 'per ')})" if unit not in ("", "1") else ""
+    cells = [_cell(line, names, metric, size) for line, metric in zip(lines, metrics, strict=True)]
+    return column(head + told, "right", 1.2), cells
+
+
+def _cell(line: Line, names: Names, metric: Mapping[str, Any] | None, size: float | None) -> str:
     if metric is None or metric.get("value") is None:
         return NOT_MEASURED
-    text = with_unit(metric["value"], metric_unit(metric))
-    return text + _against(line, metric["value"], (line.first.metric(names) or {}).get("value"))
+    value = metric["value"]
+    if size is None:
+        text = with_unit(value, metric_unit(metric))
+    else:
+        text = number(value if size == 1.0 else value / size)
+    return text + _against(line, value, (line.first.metric(names) or {}).get("value"))
 
 
 def _against(line: Line, value: float, first: float | None) -> str:
@@ -148,8 +175,8 @@ def _energy(lines: Sequence[Line]) -> list[Table]:
     used = [measured.inference_kwh(line.variant) for line in lines]
     first = [measured.inference_kwh(line.first) for line in lines]
     made = [measured.making_kwh(line.tag, line.variant) for line in lines]
-    unit, size = column_unit(used, "kWh")
-    made_unit, made_size = column_unit(made, "kWh")
+    unit, size = in_cells.column_unit(used, "kWh")
+    made_unit, made_size = in_cells.column_unit(made, "kWh")
     rows = [
         row(
             line.label,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 
 from app.reports import FORMATS, build_context, render
+from pricetag.variants import SCORES
 from tests.support.price_tags import compressed_run, failed_run, tag
 from tests.unit.reports.strategies import names
 
@@ -118,15 +120,15 @@ def cells(table: dict[str, Any]) -> list[list[str]]:
 def test_variants_stand_side_by_side(site: dict[str, Any]) -> None:
     size, use, energy = section(site, "compression")["tables"]
     assert size["caption"] == "Size and quality of every variant, scores on the validation split"
-    assert heads(size) == ["Variant", "Parameters", "Size", "accuracy"]
+    assert heads(size) == ["Variant", "Parameters", "Size (MB)", "accuracy"]
     assert cells(size) == [
-        ["after train stage", "22,713,216", "90.9 MB", "0.8610"],
-        ["after quantize stage", "22,713,216", "23.1 MB (25.4%)", "0.8580"],
+        ["after train stage", "22,713,216", "90.9", "0.8610"],
+        ["after quantize stage", "22,713,216", "23.1 (25.4%)", "0.8580"],
     ]
-    assert heads(use) == ["Variant", "Latency p50", "Throughput"]
+    assert heads(use) == ["Variant", "Latency p50 (ms)", "Throughput (per s)"]
     assert cells(use) == [
-        ["after train stage", "3.10 ms", "2,581/s"],
-        ["after quantize stage", "1.20 ms (38.7%)", "6,667/s (2.6x)"],
+        ["after train stage", "3.10", "2,581"],
+        ["after quantize stage", "1.20 (38.7%)", "6,667 (2.6x)"],
     ]
     assert heads(energy)[1:4] == ["mWh per 1,000 inferences", "95% interval", "mWh to make it"]
     # 10 s at 370 W for 40,000 inferences, and for 100,000 of the smaller model; 1 s to make it.
@@ -135,6 +137,63 @@ def test_variants_stand_side_by_side(site: dict[str, Any]) -> None:
         ["after train stage", "25.7", "22.8 to 31.0", "", "reference", ""],
         ["after quantize stage", "10.3 (40.0%)", "9.12 to 12.4", "103", "6,667", "6,240 to 7,111"],
     ]
+
+
+def rescored(scores: Sequence[tuple[str, str | None]]) -> list[dict[str, Any]]:
+    """The tables of variants that have these scores (metric and split)."""
+    made = tag(compressed_run())
+    for stage in made["stages"]:
+        [accuracy] = [q for q in stage["quality"] if q["metric"] == "accuracy"] or [None]
+        if accuracy is not None:
+            stage["quality"].remove(accuracy)
+            stage["quality"] += [{**accuracy, "metric": m, "split": s} for m, s in scores]
+    context = build_context("x", "site", [made], generated_at=AT)
+    tables: list[dict[str, Any]] = section(context, "compression")["tables"]
+    return tables
+
+
+def test_correlations_stand_beside_the_sizes() -> None:
+    size = rescored([("pearson", "validation"), ("spearman", "validation")])[0]
+    assert heads(size)[-2:] == ["spearman", "pearson"]
+    assert size["caption"].endswith("scores on the validation split")
+    assert heads(rescored([("pearson", None)])[0])[-1] == "pearson"
+    assert rescored([("pearson", None)])[0]["caption"] == "Size and quality of every variant"
+
+
+def test_every_split_has_a_table_of_its_own() -> None:
+    splits = ("validation", "test", "out_of_domain_" * 4)
+    tables = rescored([(m, s) for s in splits for m in ("accuracy", "f1", "mcc")])
+    assert [table["id"] for table in tables] == [
+        "variants-size",
+        "variants-quality-1",
+        "variants-quality-2",
+        "variants-quality-3",
+        "variants-use",
+        "variants-energy",
+    ]
+    assert [heads(table) for table in tables[1:4]] == [["Variant", "accuracy", "f1", "mcc"]] * 3
+    assert [table["caption"] for table in tables[1:4]] == [
+        f"Quality of every variant, scores on the {split} split" for split in sorted(splits)
+    ]
+    assert max(len(table["columns"]) for table in tables) <= 7
+
+
+def test_many_scores_leave_the_sizes() -> None:
+    size, quality, *_ = rescored([(m, "test") for m in SCORES])
+    assert heads(size) == ["Variant", "Parameters", "Size (MB)"]
+    assert heads(quality) == ["Variant", *SCORES]
+
+
+def test_figures_of_one_kind_have_one_unit() -> None:
+    made = tag(compressed_run())
+    for stage in made["stages"]:
+        if stage["kind"] == "measure":
+            slow = {"metric": "latency_p95_batch_1_s", "value": 1.5, "unit": "s", "split": None}
+            stage["quality"].append(slow)
+    context = build_context("x", "site", [made], generated_at=AT)
+    use = section(context, "compression")["tables"][1]
+    assert heads(use)[1:3] == ["Latency p50 (s)", "Latency p95 (s)"]
+    assert cells(use)[1][1:3] == ["0.00120 (38.7%)", "1.50"]
 
 
 def test_what_break_even_means_is_said_below_its_table(site: dict[str, Any]) -> None:
