@@ -154,7 +154,7 @@ def mean_power(spans: Sequence[Span], energy: Quantity) -> Quantity:
     if metered_s <= 0:
         return Quantity.unknown("W", "the metered time is zero")
     if energy.value == 0:
-        return Quantity(0.0, 0.0, 0.0, "W", energy.source)
+        return scaled(energy, kwh_to_joules(1.0) / metered_s, "W")
     return scaled(energy, weighted_j / metered_s / energy.value, "W")
 
 

@@ -53,7 +53,7 @@ class Charge:
         return (
             self.component.kind == "gpu"
             and self.window is not None
-            and self.window.energy_by_source_j.get("counter", 0.0) > 0
+            and "counter" in self.window.energy_by_source_j
             and 0 < self.window.duration_s < SHORT_WINDOW_S
         )
 

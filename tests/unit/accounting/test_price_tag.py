@@ -246,6 +246,19 @@ def test_a_window_shorter_than_the_counter_can_tell_has_bounds() -> None:
     assert facility["high"] == pytest.approx(1.5 * (1 + Z_95 * 0.1) * 200 / J_PER_KWH)
 
 
+def test_a_counter_that_has_not_ticked_in_a_short_window_is_no_proof_of_nothing() -> None:
+    still = Measurement(b.GPU.id, b.window(0.0, 5.0, 5.05))
+    stage = replace(b.stage("0", 5, 6, ()), end_s=5.05, measurements=(still,))
+    tag = tag_of(b.attempt(components=[b.GPU], stages=[stage]))
+    energy = tag["stages"][0]["it_energy_kwh"]
+    assert energy["source"] == "estimated"
+    assert (energy["value"], energy["low"]) == (0.0, 0.0)
+    assert energy["high"] == pytest.approx(400 * 0.05 / J_PER_KWH)
+    power = tag["stages"][0]["power_w"]
+    assert (power["value"], power["high"]) == (0.0, pytest.approx(400))
+    assert "short_window" in tag["stages"][0]["flags"]
+
+
 def test_more_power_than_the_board_can_draw_is_told() -> None:
     wild = Measurement(b.GPU.id, b.window(60_000, 0, 100))
     tag = tag_of(replace(b.attempt(components=[b.GPU]), measurements=(wild,)))
