@@ -3,14 +3,16 @@ from __future__ import annotations
 import csv
 import io
 import json
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.reports import csv_, json_
+from app.reports import build_context, csv_, json_
 from app.reports.shape import Context
+from tests.support.price_tags import compressed_run, tag
 from tests.support.report_contexts import context_with
 from tests.unit.reports.strategies import names
 
@@ -19,6 +21,10 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20
 
 def read(content: bytes) -> list[list[str]]:
     return list(csv.reader(io.StringIO(content.decode(), newline="")))
+
+
+def by_head(rows: list[list[str]]) -> list[dict[str, str]]:
+    return [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
 
 
 @given(names)
@@ -59,7 +65,7 @@ def test_cells(value: Any, text: str) -> None:
 
 def test_one_line_per_run_and_stage(site: Context) -> None:
     rows = read(csv_.render(site))
-    head, lines = rows[0], [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
+    head, lines = rows[0], by_head(rows)
     assert head == site["line_columns"]
     assert [line["stage"] for line in lines] == [
         "",
@@ -82,6 +88,38 @@ def test_one_line_per_run_and_stage(site: Context) -> None:
     assert (cut_off["attempt"], cut_off["stage_status"]) == ("1", "failed")
     assert lines[-1]["it_energy_kwh"] == ""
     assert "it_energy_kwh: no component was metered" in lines[-1]["unknown"]
+
+
+def test_measured_variants_and_reported_figures_are_on_their_stage_s_line(site: Context) -> None:
+    rows = read(csv_.render(site))
+    lines = {(line["attempt"], line["stage"]): line for line in by_head(rows)}
+    small, first = lines["2", "4-measure"], lines["2", "1-measure"]
+    assert small["variant"] == "after quantize stage"
+    assert float(small["energy_per_1000_inferences_kwh"]) == pytest.approx(37 / 3.6e6)
+    assert float(small["energy_to_make_kwh"]) == pytest.approx(370 / 3.6e6)
+    assert float(small["break_even_inferences"]) == pytest.approx(370 / 0.0555)
+    low, high = (float(small[f"break_even_{end}_inferences"]) for end in ("low", "high"))
+    assert low < 370 / 0.0555 < high
+    assert first["break_even_inferences"] == ""
+    assert "break_even" not in first["unknown"]
+    assert float(small["metric.accuracy.validation"]) == 0.858
+    assert float(small["metric.model_bytes [bytes]"]) == 23_068_672
+    assert float(lines["2", "5-inference"]["metric.inferences"]) == 100_000
+    assert lines["2", "0-train"]["metric.inferences"] == ""
+
+
+def test_why_there_is_no_break_even_is_told() -> None:
+    made = tag(compressed_run())
+    made["stages"][6]["quality"][0]["value"] = 30_000
+    context = build_context("x", "site", [made], generated_at=datetime(2026, 3, 2, tzinfo=UTC))
+    [line] = [
+        line
+        for line in by_head(read(csv_.render(cast(Context, context))))
+        if line["variant"] == "after quantize stage"
+    ]
+    assert line["break_even_inferences"] == ""
+    reason = "break_even_inferences: an inference has not become cheaper"
+    assert line["unknown"].split("; ")[-1] == reason
 
 
 @given(names)
