@@ -103,14 +103,17 @@ class _Modelled:
         self._energy_j = 0.0
         self._power_w: float | None = None
         self._last_s: float | None = None
+        self._asked_s = 0.0  # when the model was asked last, and the energy by then
+        self._asked_j = 0.0
 
     def read(self, now_s: float) -> Reading:
         if self._model is None:
             return silent(self.component.id, UNAVAILABLE)
         if self._last_s is None:
             self._model.restart()
-        elif not self._advance(self._model, now_s - self._last_s):
-            return self._fail(now_s - self._last_s)
+            self._asked_s = now_s
+        elif not self._advance(self._model, now_s, self._last_s):
+            return self._fail(now_s - self._asked_s)
         self._last_s = now_s
         return Reading(
             component=self.component.id,
@@ -120,15 +123,21 @@ class _Modelled:
             flags=[],
         )
 
-    def _advance(self, model: PowerModel, elapsed_s: float) -> bool:
-        """Add the interval that ends now; False when the model cannot tell its power."""
+    def _advance(self, model: PowerModel, now_s: float, last_s: float) -> bool:
+        """Add the interval that ends now; False when the model cannot tell its power.
+
+        Edges that follow closely take the power before until the model can be asked again,
+        which then has the whole time since: however dense they are, no load is overlooked.
+        """
+        elapsed_s = now_s - self._asked_s
         if self._power_w is not None and elapsed_s < MIN_INTERVAL_S:
-            model.restart()
-        else:
-            self._power_w = model.power_w()
+            self._energy_j += self._power_w * (now_s - last_s)
+            return True
+        self._power_w = model.power_w()
         if self._power_w is None:
             return False
-        self._energy_j += self._power_w * elapsed_s
+        self._energy_j = max(self._energy_j, self._asked_j + self._power_w * elapsed_s)
+        self._asked_s, self._asked_j = now_s, self._energy_j
         return True
 
     def _fail(self, elapsed_s: float) -> Reading:
