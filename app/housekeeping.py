@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import time
 
 from app import queue
 from app.db import Database
 from app.repositories.outage import OUTAGES
-from app.services import execution
+from app.services import events, execution
 from app.services.execution import LeaseObserver
 from app.settings import Settings
 
 log = logging.getLogger("pricetag.server")
+
+TIDY_EVERY_S = 3600.0
 
 LOOKS_PER_LEASE = 8
 """The observer of leases must look at least four times while one holds."""
@@ -22,9 +26,13 @@ async def keep_house(settings: Settings, database: Database) -> None:
     """Reaps and sweeps until cancelled, through outages of the database and faults of one round."""
     observer = LeaseObserver()
     pause_s = min(settings.sweep_s, settings.lease_s / LOOKS_PER_LEASE)
+    tidied_s = -math.inf
     while True:
         try:
             await one_round(settings, database, observer)
+            if time.monotonic() - tidied_s > TIDY_EVERY_S:
+                tidied_s = time.monotonic()
+                await tidy(database)
         except OUTAGES as error:
             log.warning("housekeeping waits for the database: %s", error)
         except Exception:
@@ -41,3 +49,10 @@ async def one_round(settings: Settings, database: Database, observer: LeaseObser
         log.warning("run %s: its worker was not heard of for %g s", run_id, settings.lease_s)
     async with database.session_scope() as session:
         await queue.sweep(session)
+
+
+async def tidy(database: Database) -> None:
+    """Drops what nobody will read again."""
+    async with database.session_scope() as session:
+        dropped = await events.forget_passing(session)
+    log.debug("%d passing events of finished runs were dropped", dropped)

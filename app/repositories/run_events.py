@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncGenerator, Sequence
+from datetime import datetime
 
 import psycopg
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import libpq_url
 from app.repositories.executions import CHANNEL
-from models import RunEvent
+from models import Run, RunEvent
 
 
 async def after(
@@ -25,6 +26,20 @@ async def after(
         .limit(limit)
     )
     return (await session.execute(query)).scalars().all()
+
+
+async def forget_passing(session: AsyncSession, finished_before: datetime) -> int:
+    """Deletes progress and power of runs that ended before; how many events.
+
+    Readings and metrics keep what was measured; status and stage events stay.
+    """
+    over = select(Run.id).where(Run.finished_at < finished_before)
+    deleted = await session.execute(
+        delete(RunEvent)
+        .where(RunEvent.kind.in_(("progress", "power")), RunEvent.run_id.in_(over))
+        .returning(RunEvent.id)
+    )
+    return len(deleted.all())
 
 
 async def notifications(url: str) -> AsyncGenerator[str | None]:

@@ -12,8 +12,9 @@ import uuid
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, contextmanager
+from datetime import UTC, datetime, timedelta
 
-from app.db import Database
+from app.db import Database, Session
 from app.repositories import run_events, runs
 from app.repositories.outage import OUTAGES
 from app.schemas.series import EventRead
@@ -27,6 +28,7 @@ LISTENING_POLL_S = 10.0
 """And while somebody does: a connection can be dead without our knowing."""
 
 RECONNECT_S = 1.0
+KEEP_PASSING = timedelta(hours=1)
 BATCH = 200
 FINAL = frozenset({"succeeded", "failed", "cancelled"})
 
@@ -132,3 +134,14 @@ async def _wait(woken: asyncio.Event, timeout_s: float) -> None:
             await woken.wait()
     except TimeoutError:
         return
+
+
+async def forget_passing(session: Session) -> int:
+    """Deletes the progress and power events of runs that ended more than an hour ago.
+
+    A run of a day leaves some 86,000 of them; what they told stands in readings and metrics.
+
+    Returns:
+        How many were deleted.
+    """
+    return await run_events.forget_passing(session, datetime.now(UTC) - KEEP_PASSING)
