@@ -78,11 +78,14 @@ def _rapl_first(choice: HostMeter, environ: Mapping[str, str]) -> list[PowerSour
     sources: list[PowerSource] = []
     if found.packages or found.dram:
         sources.append(RaplSource(found.packages, found.dram))
-    has_cpu, has_ram = bool(found.packages), bool(found.dram)
+    # psys is the whole platform: its memory must not be modelled once more.
+    is_whole = any(zone.kind == "psys" for zone in found.packages)
+    has_cpu, has_ram = bool(found.packages), bool(found.dram) or is_whole
     if choice == "auto" and not (has_cpu and has_ram):
         sources.append(host_model(cpu=not has_cpu, ram=not has_ram))
     if choice == "rapl" and not (has_cpu and has_ram):
-        missed = [_closed("cpu", found.reason), _closed("ram", found.dram_reason)]
+        ram = None if has_ram else _closed("ram", found.dram_reason)
+        missed = [_closed("cpu", found.reason), ram]
         sources.append(UnavailableSource([component for component in missed if component]))
     return sources
 

@@ -52,6 +52,15 @@ def test_memory_is_modelled_where_there_is_no_dram_zone(tmp_path: Path) -> None:
     assert [component.id for component in model.components()] == ["ram"]
 
 
+@pytest.mark.parametrize("choice", ["auto", "rapl"])
+def test_memory_is_not_modelled_beside_a_zone_that_holds_the_platform(
+    tmp_path: Path, choice: str
+) -> None:
+    zone(tmp_path, "intel-rapl:0", "psys", 1_000_000)
+    (rapl,) = open_sources([], environ=environ(tmp_path, choice))
+    assert [component.id for component in rapl.components()] == ["rapl:psys"]
+
+
 def test_the_host_is_modelled_where_there_is_no_rapl(tmp_path: Path) -> None:
     (model,) = open_sources([], environ=environ(tmp_path))
     assert isinstance(model, HostModelSource)
