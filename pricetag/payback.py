@@ -12,6 +12,8 @@ from pricetag.accounting.uncertainty import Z_95, Term, counter_edge_std_ratio
 from pricetag.accounting.window import FULL_COVERAGE_RATIO
 from pricetag.tags import listed, quantity, unknown
 
+_NEXT_TO_NOTHING = 1e-9
+
 
 class Window(NamedTuple):
     """A metered stage, and the part of its energy that is meant."""
@@ -98,27 +100,27 @@ def _terms(window: Window) -> list[Term]:
 def _term(
     component: Mapping[str, Any], energy: Mapping[str, Any], part_ratio: float, duration_s: float
 ) -> Term:
-    """A component's energy with its two kinds of error, read back from its interval.
+    """A component's energy with its two kinds of error, read back from its interval."""
+    kind = str(component.get("kind"))
+    value = float(energy["value"])
+    low, high = (value if energy[end] is None else float(energy[end]) for end in ("low", "high"))
+    if value <= 0 < high:
+        # A counter that did not tick: only bounds are known. Errors of a term are relative,
+        # so that it needs an amount, however small, to bear them.
+        value = high * _NEXT_TO_NOTHING
+    if component.get("method") == "modelled":
+        ratio = math.expm1(math.log(high / value) / Z_95) if value > 0 else 0.0
+        return Term(value * part_ratio, f"{kind}:model", ratio, multiplicative=True)
+    total = max(high - value, value - low) / value / Z_95 if value > 0 else 0.0
+    own = min(_own_std_ratio(kind, energy, duration_s, total), total)
+    common = math.sqrt(total**2 - own**2)
+    return Term(value * part_ratio, f"{kind}:{component.get('name')}", common, own)
 
-    A modelled component's interval is of its gain alone. A meter's holds its gain and, for an
-    accelerator's counter, its edges; a window too short for the counter has no gain worth
-    the name, only bounds.
-    """
-    kind, value = str(component.get("kind")), float(energy["value"])
-    high = value if energy["high"] is None else float(energy["high"])
-    low = value if energy["low"] is None else float(energy["low"])
-    modelled = component.get("method") == "modelled"
-    name = "model" if modelled else str(component.get("name"))
-    group, kwh = f"{kind}:{name}", value * part_ratio
-    if value <= 0:
-        return Term(kwh, group, 0.0)
-    if modelled:
-        ratio = math.expm1(math.log(high / value) / Z_95)
-        return Term(kwh, group, ratio, multiplicative=True)
-    total = max(high - value, value - low) / value / Z_95
+
+def _own_std_ratio(kind: str, energy: Mapping[str, Any], duration_s: float, total: float) -> float:
+    """The part of a meter's error that no other window shares; the rest is its gain."""
     if energy["source"] == "estimated":
-        return Term(kwh, group, 0.0, own_std_ratio=total)
-    own = 0.0
+        return total  # a window too short for its counter: bounds, and no gain worth the name
     if kind == "gpu" and energy["source"] == "counter" and duration_s > 0:
-        own = min(counter_edge_std_ratio(duration_s), total)
-    return Term(kwh, group, math.sqrt(total**2 - own**2), own_std_ratio=own)
+        return counter_edge_std_ratio(duration_s)
+    return 0.0

@@ -72,7 +72,12 @@ def stage(
     index: int, kind: str, start_s: float, end_s: float, *, gpu: bool = True, **more: Any
 ) -> StageInput:
     """A stage that succeeded."""
-    given = {"name": f"{kind} stage", "status": "succeeded", **more}
+    given = {
+        "name": f"{kind} stage",
+        "status": "succeeded",
+        "measurements": measured(start_s, end_s, gpu),
+        **more,
+    }
     return StageInput(
         key=f"{index}-{kind}",
         index=index,
@@ -80,7 +85,6 @@ def stage(
         kind=kind,
         start_s=start_s,
         end_s=end_s,
-        measurements=measured(start_s, end_s, gpu),
         **given,
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pricetag.accounting.inputs import PriceTagInputs, QualityInput, StageInput
+from pricetag.accounting.inputs import Measurement, PriceTagInputs, QualityInput, StageInput
 from pricetag.accounting.uncertainty import counter_edge_std_ratio
 from pricetag.variants import (
     Variant,
@@ -16,7 +16,15 @@ from pricetag.variants import (
     making_kwh,
     variants,
 )
-from tests.support.price_tags import attempt, compressed_run, failed_run, stage, tag
+from tests.support.price_tags import (
+    GPU,
+    attempt,
+    compressed_run,
+    failed_run,
+    stage,
+    tag,
+    window,
+)
 
 SAVED_J = 3700 / 40_000 - 3700 / 100_000  # of an inference, by the quantized model
 
@@ -78,6 +86,18 @@ def test_only_what_does_not_cancel_is_in_the_interval(made: dict[str, Any]) -> N
     )
     assert found["low"] == pytest.approx(drawn[1_000], rel=0.005)
     assert found["high"] == pytest.approx(drawn[39_000], rel=0.005)
+
+
+def test_a_counter_that_did_not_tick_while_making_leaves_its_bound() -> None:
+    inputs = compressed_run()
+    stages = inputs.attempts[1].stages
+    host = stage(3, "quantize", 80, 80.5).measurements[1:]
+    still = Measurement(GPU.id, window(80, 80.5, 0.0))
+    quick = stage(3, "quantize", 80, 80.5, measurements=(still, *host))
+    found = paid_back(with_stages(inputs, 2, (*stages[:3], quick, *stages[4:])))
+    # 70 W of the host for certain, and nothing to 700 W of the accelerator, for half a second.
+    assert found["value"] == pytest.approx(35 / SAVED_J, rel=1e-6)
+    assert found["high"] == pytest.approx((35 + 350) / SAVED_J, rel=0.02)
 
 
 def test_a_failed_attempt_at_making_is_paid_back_too() -> None:
