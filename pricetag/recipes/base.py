@@ -25,6 +25,15 @@ class Params(BaseModel):
 Name = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_NAME_CHARS)
 ]
+HubName = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True,
+        max_length=MAX_NAME_CHARS,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]*(/[A-Za-z0-9][A-Za-z0-9_.\-]*)?$",
+    ),
+]
+"""``name`` or ``owner/name`` on the Hugging Face hub: never a path, a URL or a folder above."""
 ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME_CHARS)]
 Location = Annotated[
     str,

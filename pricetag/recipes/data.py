@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from pricetag.recipes.base import ColumnName, Location, Name, Params
+from pricetag.recipes.base import ColumnName, HubName, Location, Name, Params
 
 FILE_SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".json", ".parquet")
 
@@ -38,7 +38,7 @@ class Data(Params):
     With ``hub`` the splits are names (``train``, ``validation``), otherwise files.
     """
 
-    hub: Name | None = Field(None, description="Name of a hub data set instead of local files.")
+    hub: HubName | None = Field(None, description="Name of a hub data set instead of local files.")
     config: Name | None = Field(None, description="Configuration of the hub data set.")
     revision: Name | None = Field(None, description="Commit or tag of the hub data set.")
     train: Location | None = Field(None, description="Training file, or split of the hub set.")

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -143,3 +145,65 @@ def test_a_label_the_model_does_not_know(tmp_path: Path) -> None:
 def test_the_hub_is_closed_unless_allowed(tmp_path: Path) -> None:
     error = code_of(tmp_path, "train", data={"hub": "glue", "config": "sst2"})
     assert (error.code, error.field) == ("hub-not-allowed", "recipe.data.hub")
+
+
+def load_from_hub(folder: Path, name: str) -> Any:
+    stage = {"kind": "train", "evaluate": False}
+    asked = recipe(stage, data={"train": "train", "hub": name, "label": "label"})
+    given = context(folder, asked)
+    return load_split(replace(given, job=replace(given.job, allow_hub=True)), "train")
+
+
+@pytest.fixture
+def open_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A worker that may use the hub, in a folder with data of its own beside it."""
+    here = tmp_path / "cwd"
+    (here / "lab" / "set").mkdir(parents=True)
+    for folder in (here, here / "lab" / "set"):
+        (folder / "train.csv").write_text("sentence,label\nsecret,1\nother,0\n")
+    monkeypatch.chdir(here)
+
+
+@pytest.mark.usefixtures("open_hub")
+@pytest.mark.parametrize("name", ["csv", "lab/set"])
+def test_a_hub_name_never_reads_the_workers_own_files(tmp_path: Path, name: str) -> None:
+    with pytest.raises(JobError) as caught:
+        load_from_hub(tmp_path, name)
+    assert (caught.value.code, caught.value.field) == ("path-outside-roots", "recipe.data.hub")
+    assert "secret" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("files", "is_read"),
+    [
+        (["hf://datasets/a/b@0/train.csv"], True),
+        (["zip://train.csv::hf://datasets/a/b@0/all.zip"], True),
+        (["hf://datasets/a/b@0/train.csv", "/etc/passwd"], False),
+        (["https://10.0.0.1/latest/meta-data"], False),
+        (["zip://hf://datasets/x::/var/all.zip"], False),
+    ],
+)
+def test_a_data_set_of_the_hub_reads_files_of_the_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: list[str], is_read: bool
+) -> None:
+    import datasets
+
+    prepared = []
+
+    class Builder:
+        config = SimpleNamespace(data_files={"train": files})
+
+        def download_and_prepare(self) -> None:
+            prepared.append(True)
+
+        def as_dataset(self, split: str) -> Any:
+            return datasets.Dataset.from_dict({"sentence": ["a", "b"], "label": ["0", "1"]})
+
+    monkeypatch.setattr(datasets, "load_dataset_builder", lambda *a, **k: Builder())
+    if is_read:
+        assert load_from_hub(tmp_path, "a/b").texts == ["a", "b"]
+    else:
+        with pytest.raises(JobError) as caught:
+            load_from_hub(tmp_path, "a/b")
+        assert caught.value.code == "path-outside-roots"
+    assert bool(prepared) is is_read

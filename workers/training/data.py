@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pricetag.recipes import Data
@@ -152,10 +153,16 @@ def _hub_columns(
             "this worker does not use the hub; put the data under its data roots",
             "recipe.data.hub",
         )
+    assert data.hub is not None
+    if Path(data.hub).exists():
+        raise _not_of_the_hub(data.hub)
     import datasets
 
     try:
-        table = datasets.load_dataset(data.hub, data.config, split=split, revision=data.revision)
+        builder = datasets.load_dataset_builder(data.hub, data.config, revision=data.revision)
+        _require_hub_files(data, builder)
+        builder.download_and_prepare()
+        table = builder.as_dataset(split=split)
     except (OSError, ValueError, datasets.exceptions.DatasetNotFoundError) as error:
         message = f"cannot load '{data.hub}', split '{split}', from the hub: {error}"
         raise JobError("unreadable-data", message[:1000], field) from error
@@ -165,3 +172,17 @@ def _hub_columns(
     if isinstance(classes, datasets.ClassLabel):
         columns[data.label] = [classes.int2str(number) for number in columns[data.label]]
     return columns
+
+
+def _require_hub_files(data: Data, builder: Any) -> None:
+    """A data set may name any file or address as its own: only the hub's are read."""
+    for files in (builder.config.data_files or {}).values():
+        for file in files:
+            # Of ``zip://inner::outer`` the last is what is opened.
+            if not str(file).rpartition("::")[2].startswith("hf://datasets/"):
+                raise _not_of_the_hub(str(data.hub))
+
+
+def _not_of_the_hub(name: str) -> JobError:
+    message = f"'{name}' would read files that are not the hub's; local data are named by path"
+    return JobError("path-outside-roots", message, "recipe.data.hub")
