@@ -53,10 +53,15 @@ def prepare(claim: ClaimedRun, config: NodeConfig, uuids: Sequence[str], folder:
     job_file.write_text(json.dumps(describe_job(claim, config)))
     return Launch(
         (*argv(claim), str(job_file)),
-        child_environment(os.environ, config, uuids, folder / "events.sock"),
+        child_environment(os.environ, config, uuids, socket_path(folder)),
         trains=not is_command(claim),
         forkable=claim.gpus == 0,
     )
+
+
+def socket_path(folder: Path) -> Path:
+    """The event socket in an attempt's own folder."""
+    return folder / "events.sock"
 
 
 def is_command(claim: ClaimedRun) -> bool:
@@ -111,6 +116,7 @@ def child_note(config: NodeConfig, attempt_id: UUID) -> Path:
     return config.journal_dir / f"{attempt_id}.child.json"
 
 
-def note_child(path: Path, pid: int) -> None:
+def note_child(path: Path, pid: int, events: Path) -> None:
     """Leaves the child's identity: its pid alone could be another process's by then."""
-    path.write_text(json.dumps({"pid": pid, "start_ticks": process_start_ticks(pid)}))
+    identity = {"pid": pid, "start_ticks": process_start_ticks(pid), "events": str(events)}
+    path.write_text(json.dumps(identity))

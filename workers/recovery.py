@@ -15,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from pricetag.metering.journal import Journal, JournalLockedError, find_orphans
+from workers import leftovers
 from workers.node import process_start_ticks
 
 logger = logging.getLogger(__name__)
@@ -77,7 +78,10 @@ def every_record(journal: Journal, batch: int = 1000) -> Iterator[dict[str, Any]
 
 
 def kill_child(note: Path) -> None:
-    """Kills the process group that the note names, if it is still the same process."""
+    """Kills the process group that the note names, if it is still the same process.
+
+    With it goes what the job started in other groups.
+    """
     try:
         child = json.loads(note.read_text())
     except (OSError, ValueError):
@@ -87,6 +91,8 @@ def kill_child(note: Path) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child["pid"], signal.SIGKILL)
         _wait_until_gone(child["pid"], child["start_ticks"])
+    if left := leftovers.kill(Path(child["events"])):
+        logger.warning("killed %d process(es) that a dead worker's job had left", left)
     note.unlink(missing_ok=True)
 
 

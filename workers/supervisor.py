@@ -23,9 +23,10 @@ from pricetag.metering import open_sources
 from pricetag.metering.journal import Journal, JournalError
 from pricetag.metering.meter import Meter
 from pricetag.metering.second_opinion import SecondOpinion
+from workers import leftovers
 from workers.attempt_log import AttemptLog
 from workers.event_server import Connection, EventServer
-from workers.launch import ClaimedRun, child_note, note_child, prepare
+from workers.launch import ClaimedRun, child_note, note_child, prepare, socket_path
 from workers.node import NodeConfig
 from workers.outcome import Observed, Reason, decide, oom_kills
 from workers.output import copy_lines
@@ -78,7 +79,8 @@ class Supervisor:
         self._board = ProgressBoard()
         self._note = child_note(config, claim.attempt_id)
         self._folder = Path(tempfile.mkdtemp(prefix="pricetag-"))
-        self._events = EventServer(self._folder / "events.sock", self._on_event)
+        self._socket = socket_path(self._folder)
+        self._events = EventServer(self._socket, self._on_event)
         self._process: ChildProcess | None = None
         self._metering = False
         self._last_sign_s = 0.0
@@ -118,7 +120,7 @@ class Supervisor:
                 "message": f"the worker could not run the job: {type(error).__name__}: {error}",
             }
         finally:
-            self._kill_group(signal.SIGKILL)
+            await self._kill_all()
             await self._close(second_opinion)
 
     def _write_start(self, components: list[dict[str, Any]]) -> None:
@@ -140,7 +142,7 @@ class Supervisor:
         launch = prepare(self.claim, self._config, self._devices.uuids, self._folder)
         process = await self._starter.start(launch)
         self._process = process
-        note_child(self._note, process.pid)
+        note_child(self._note, process.pid, self._socket)
         self._last_sign_s = self._now_s()
         side_tasks = [
             asyncio.create_task(copy_lines(process.stdout, self._on_stdout)),
@@ -150,7 +152,7 @@ class Supervisor:
         try:
             self._seen.exit_code = await process.wait()
             await self._edge()
-            self._kill_group(signal.SIGKILL)
+            await self._kill_all()
             await self._events.drain(DRAIN_S)
             await asyncio.wait(side_tasks[:2], timeout=DRAIN_S)
         finally:
@@ -250,6 +252,15 @@ class Supervisor:
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, sent)
+
+    async def _kill_all(self) -> None:
+        """Ends the job's group, and what it had started outside of that."""
+        self._kill_group(signal.SIGKILL)
+        if self._process is None:
+            return
+        if left := await asyncio.to_thread(leftovers.kill, self._socket):
+            text = f"{left} process(es) that the job had started outlived it and were killed"
+            self._log.text(text, "pricetag")
 
     async def _close(self, second_opinion: SecondOpinion) -> None:
         """Closes meter and pipe, then writes the end: the last record of the attempt."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from pricetag.metering.journal import Journal
 from workers import node
+from workers.launch import note_child
 from workers.node import process_start_ticks, worker_identity, worker_is_gone
 from workers.recovery import adopt_orphans, every_record
 
@@ -53,29 +55,43 @@ def test_an_attempt_ends_with_its_meter_unless_that_had_fallen_silent(
     adopted.close()
 
 
-def test_the_child_of_a_dead_worker_is_killed_with_its_group(tmp_path: Path) -> None:
-    attempt_id = uuid4()
-    Journal.create(tmp_path, attempt_id).close()
-    child = subprocess.Popen(
-        [sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True
+def sleeper(**environment: str) -> subprocess.Popen[bytes]:
+    """A process in a session of its own."""
+    code = "import time; time.sleep(60)"
+    return subprocess.Popen(
+        [sys.executable, "-c", code], start_new_session=True, env={**os.environ, **environment}
     )
+
+
+def test_the_child_of_a_dead_worker_is_killed_with_all_it_started(tmp_path: Path) -> None:
+    attempt_id = uuid4()
+    events = tmp_path / "events.sock"
+    Journal.create(tmp_path, attempt_id).close()
+    child, daemon = sleeper(), sleeper(PRICETAG_EVENTS=str(events))
+    stranger = sleeper(PRICETAG_EVENTS=f"{events}2")
     note = tmp_path / f"{attempt_id}.child.json"
-    note.write_text(json.dumps({"pid": child.pid, "start_ticks": process_start_ticks(child.pid)}))
-    for _, journal in adopt_orphans(tmp_path):
-        journal.close()
-    assert child.wait(timeout=5) == -signal.SIGKILL
-    assert not note.exists()
+    note_child(note, child.pid, events)
+    try:
+        for _, journal in adopt_orphans(tmp_path):
+            journal.close()
+        assert child.wait(timeout=5) == -signal.SIGKILL
+        assert daemon.wait(timeout=5) == -signal.SIGKILL
+        assert stranger.poll() is None
+        assert not note.exists()
+    finally:
+        for process in (child, daemon, stranger):
+            process.kill()
+            process.wait()
 
 
 def test_a_process_that_only_bears_the_same_pid_is_left_alone(tmp_path: Path) -> None:
     attempt_id = uuid4()
     Journal.create(tmp_path, attempt_id).close()
-    other = subprocess.Popen(
-        [sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True
-    )
+    other = sleeper()
     try:
         note = tmp_path / f"{attempt_id}.child.json"
-        note.write_text(json.dumps({"pid": other.pid, "start_ticks": 1}))
+        identity = {"pid": other.pid, "start_ticks": 1, "events": str(tmp_path / "events.sock")}
+        note.write_text(json.dumps(identity))
         for _, journal in adopt_orphans(tmp_path):
             journal.close()
         assert other.poll() is None

@@ -1,0 +1,45 @@
+"""What a job started and left behind, found wherever it has fled to.
+
+A process may leave the job's group (torchrun gives each of its processes a session of its
+own, a daemon takes one), and would then use the devices of the next job, unmetered. It keeps
+its environment, though, and in that the path of its attempt's event socket.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from pathlib import Path
+
+from pricetag.events import ENV_VAR
+
+PROC = Path("/proc")
+TIMEOUT_S = 5.0
+
+
+def bearing(events: Path) -> list[int]:
+    """The processes whose environment names this socket."""
+    mark = f"{ENV_VAR}={events}".encode()
+    found = []
+    for folder in PROC.iterdir():
+        if folder.name.isdigit():
+            # Others' processes cannot be read, and are not ours to end.
+            with contextlib.suppress(OSError):
+                if mark in (folder / "environ").read_bytes().split(b"\0"):
+                    found.append(int(folder.name))
+    return found
+
+
+def kill(events: Path) -> int:
+    """Ends them all; how many there were. Blocks until they are gone."""
+    killed: set[int] = set()
+    deadline_s = time.monotonic() + TIMEOUT_S
+    while (alive := bearing(events)) and time.monotonic() < deadline_s:
+        for pid in alive:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        killed.update(alive)
+        time.sleep(0.01)
+    return len(killed)
