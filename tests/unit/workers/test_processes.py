@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+from workers import leftovers
+from workers.launch import Launch
+from workers.processes import FreshInterpreter
+
+FLEES = """
+import subprocess, sys
+print("said", flush=True)
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+sys.exit(3)
+"""
+
+
+def launch(code: str, events: Path) -> Launch:
+    environment = {**os.environ, "PRICETAG_EVENTS": str(events)}
+    return Launch((sys.executable, "-c", code), environment, trains=False, forkable=False)
+
+
+async def test_an_exit_is_told_though_somebody_holds_the_output(tmp_path: Path) -> None:
+    events = tmp_path / "events.sock"
+    process = await FreshInterpreter().start(launch(FLEES, events))
+    assert process.stdout is not None
+    try:
+        assert await asyncio.wait_for(process.wait(), 20) == 3
+        assert await process.stdout.readline() == b"said\n"
+        assert len(leftovers.bearing(events)) == 1
+    finally:
+        assert await asyncio.to_thread(leftovers.kill, events) == 1
+    assert await asyncio.wait_for(process.stdout.read(), 5) == b""
+
+
+async def test_a_signal_is_told_as_a_negative_code(tmp_path: Path) -> None:
+    code = f"import os; os.kill(os.getpid(), {int(signal.SIGKILL)})"
+    process = await FreshInterpreter().start(launch(code, tmp_path / "events.sock"))
+    assert await asyncio.wait_for(process.wait(), 20) == -signal.SIGKILL
