@@ -22,6 +22,8 @@ from typing import Any, NoReturn
 from workers import child
 
 PR_SET_PDEATHSIG = 1
+WORKERS_BUSINESS = (signal.SIGINT, signal.SIGTERM)
+"""Ctrl-C, or a stop of the whole service: the worker lets the jobs save, then hangs up."""
 MAX_MESSAGE_BYTES = 1 << 20
 TRAINING_MODULES = (
     "workers.recipes.train",
@@ -42,7 +44,7 @@ def main(control_fd: int, *, allow_hub: bool) -> None:
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the worker's business
+    signal.pthread_sigmask(signal.SIG_BLOCK, WORKERS_BUSINESS)
     while True:
         ready, _, _ = select.select([control_fd, wake_read], [], [])
         if wake_read in ready:
@@ -120,6 +122,7 @@ def _become_job(request: dict[str, Any], nursery: int, stdout: int, stderr: int)
         signal.set_wakeup_fd(-1)
         for signum in (signal.SIGCHLD, signal.SIGINT):
             signal.signal(signum, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, WORKERS_BUSINESS)
         nothing = os.open(os.devnull, os.O_RDONLY)
         for source, target in ((nothing, 0), (stdout, 1), (stderr, 2)):
             os.dup2(source, target)

@@ -98,6 +98,16 @@ async def test_a_killed_job_tells_its_signal(bench: Bench) -> None:
     assert await asyncio.wait_for(job.wait(), 20) == -signal.SIGKILL
 
 
+async def test_a_stop_of_the_whole_service_leaves_the_jobs_to_the_worker(bench: Bench) -> None:
+    job = await bench.start("sh", "-c", "sleep 1; echo done")
+    nursery = int(Path(f"/proc/{job.pid}/stat").read_text().rpartition(")")[2].split()[1])
+    os.kill(nursery, signal.SIGTERM)
+    assert await asyncio.wait_for(job.wait(), 20) == 0
+    again = await bench.start("sleep", "60")
+    os.killpg(again.pid, signal.SIGTERM)  # a job itself ends by it, as any program
+    assert await asyncio.wait_for(again.wait(), 20) == -signal.SIGTERM
+
+
 async def test_jobs_die_with_the_nursery_and_the_next_gets_a_new_one(bench: Bench) -> None:
     job = await bench.start("sleep", "60")
     ticks = process_start_ticks(job.pid)
