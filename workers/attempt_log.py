@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from pricetag.metering.journal import Journal
+from pricetag.metering.journal import Journal, JournalError
+
+logger = logging.getLogger(__name__)
 
 MAX_TEXT = 8192
 MAX_LOG_BYTES = 64 * 1024 * 1024
@@ -24,6 +27,7 @@ class AttemptLog:
         self._journal = journal
         self._now_s = now_s
         self._log_bytes = 0
+        self._left_out = 0
 
     def append(self, type_: str, *, t_s: float | None = None, **fields: Any) -> None:
         self._journal.append(
@@ -34,6 +38,19 @@ class AttemptLog:
                 **fields,
             }
         )
+
+    def offer(self, type_: str, **fields: Any) -> None:
+        """Appends what may be missed: while the disk is full it is left out, and told later."""
+        try:
+            if self._left_out:
+                text = f"{self._left_out} lines and progress records are missing: the disk was full"
+                self.append("log", stream="pricetag", text=text)
+                self._left_out = 0
+            self.append(type_, **fields)
+        except JournalError as error:
+            if not self._left_out:
+                logger.error("a record is left out, and those that follow: %s", error)
+            self._left_out += 1
 
     def readings(self, readings: list[dict[str, Any]]) -> None:
         """Appends the meter's readings, which bear their own ``t_s``."""
@@ -46,7 +63,7 @@ class AttemptLog:
             return
         self._log_bytes += len(text)
         if self._log_bytes > MAX_LOG_BYTES:
-            self.append(
+            self.offer(
                 "log",
                 stream="pricetag",
                 text=f"the log passed {MAX_LOG_BYTES} bytes: the rest is left out",
@@ -54,4 +71,4 @@ class AttemptLog:
             return
         cut = len(text) - MAX_TEXT
         shown = f"{text[:MAX_TEXT]} [{cut} characters left out]" if cut > 0 else text
-        self.append("log", stream=stream, text=shown)
+        self.offer("log", stream=stream, text=shown)

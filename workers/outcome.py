@@ -26,6 +26,7 @@ class Observed:
     stop_reason: str | None = None  # why the supervisor stopped it
     hung: bool = False
     out_of_memory: bool = False
+    unwritable: str | None = None  # why the journal took no more records
     details: dict[str, Any] = field(default_factory=dict)
 
 
@@ -41,6 +42,11 @@ def decide(seen: Observed) -> tuple[EndStatus, Reason | None]:
         return "cancelled", {"code": "cancelled", "message": "cancelled by request"}
     if seen.error is not None:
         return "failed", seen.error
+    if seen.unwritable is not None:
+        return "interrupted", {
+            "code": "journal-unwritable",
+            "message": f"the worker could not record what the job told: {seen.unwritable}",
+        }
     if seen.stop_reason is not None:
         return "interrupted", {
             "code": seen.stop_reason,

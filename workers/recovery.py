@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from pricetag.metering.journal import Journal, JournalLockedError, find_orphans
+from pricetag.metering.journal import Journal, JournalError, JournalLockedError, find_orphans
 from workers import leftovers
 from workers.node import process_start_ticks
 
@@ -31,13 +31,23 @@ def adopt_orphans(journal_dir: Path) -> Iterator[tuple[UUID, Journal]]:
     the end of its attempt is known.
     """
     for path in find_orphans(journal_dir):
-        attempt_id = UUID(path.name.partition(".")[0])
         try:
+            attempt_id = UUID(path.name.partition(".")[0])
             journal = Journal.open_existing(path)
         except (JournalLockedError, FileNotFoundError):
             continue  # another worker of this node was faster
-        kill_child(journal_dir / f"{attempt_id}.child.json")
-        end_if_open(journal)
+        except (OSError, ValueError) as error:
+            logger.error("the journal %s cannot be taken over: %s", path, error)
+            continue
+        try:
+            kill_child(journal_dir / f"{attempt_id}.child.json")
+            end_if_open(journal)
+        except (OSError, JournalError) as error:
+            # Let go of, so that the next look may try again: the disk may be full just now.
+            logger.error("the attempt %s cannot be ended yet: %s", attempt_id, error)
+            with contextlib.suppress(JournalError):
+                journal.close()
+            continue
         yield attempt_id, journal
 
 
@@ -91,7 +101,7 @@ def kill_child(note: Path) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child["pid"], signal.SIGKILL)
         _wait_until_gone(child["pid"], child["start_ticks"])
-    if left := leftovers.kill(Path(child["events"])):
+    if "events" in child and (left := leftovers.kill(Path(child["events"]))):
         logger.warning("killed %d process(es) that a dead worker's job had left", left)
     note.unlink(missing_ok=True)
 

@@ -63,7 +63,7 @@ class Store:
         async with self._database.session_scope() as session:
             return await execution.open_attempts(session, self._config.name)
 
-    async def close_lost(self, attempt_id: UUID) -> None:
-        """Books an attempt whose worker died before it had a journal."""
+    async def close_lost(self, attempt_id: UUID, message: str = "its worker died") -> None:
+        """Books an attempt that has no journal and will have none."""
         async with self._database.session_scope() as session:
-            await execution.close_lost(session, attempt_id)
+            await execution.close_lost(session, attempt_id, message=message)

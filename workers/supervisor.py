@@ -13,6 +13,7 @@ import os
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,9 @@ logger = logging.getLogger(__name__)
 
 TICK_S = 1.0
 DRAIN_S = 5.0
+RETRY_S = 1.0
+END_PATIENCE_S = 600.0
+"""How long the end of an attempt waits for room on the disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,7 @@ class Supervisor:
         self._process: ChildProcess | None = None
         self._metering = False
         self._last_sign_s = 0.0
+        self._waiting_since_s: float | None = None
         self._stopper: asyncio.Task[None] | None = None
         self._stop_requested = asyncio.Event()
 
@@ -101,7 +106,11 @@ class Supervisor:
         self._kill_group(signal.SIGKILL)
 
     async def run(self) -> None:
-        """Runs the attempt; returns when its end stands in the journal."""
+        """Runs the attempt; returns when its end stands in the journal.
+
+        Raises:
+            JournalError: If the end could not be written.
+        """
         second_opinion = SecondOpinion(self._devices.uuids)
         oom_before = oom_kills()
         try:
@@ -113,6 +122,8 @@ class Supervisor:
             await self._run_child()
             oom_after = oom_kills()
             self._seen.out_of_memory = oom_before is not None and oom_after != oom_before
+        except JournalError as error:
+            self._give_up(error)
         except Exception as error:
             logger.exception("attempt %s: the supervisor failed", self.claim.attempt_id)
             self._seen.error = {
@@ -168,7 +179,7 @@ class Supervisor:
             record = self._board.record(
                 now_s, self._stages.innermost(), self._stages.started_s(), self._meter.latest()
             )
-            self._log.append("progress", **record)
+            self._log.offer("progress", **record)
             if now_s - self._last_sign_s > self._config.heartbeat_timeout_s:
                 self._seen.hung = True
                 self._log.text("no sign of life: the job is killed", "pricetag")
@@ -176,6 +187,19 @@ class Supervisor:
                 return
 
     async def _on_event(self, connection: Connection, message: Message) -> Message:
+        try:
+            return await self._take(connection, message)
+        except JournalError as error:
+            self._give_up(error)
+            raise ConnectionAbortedError("the journal takes no more") from error
+
+    def _give_up(self, error: JournalError) -> None:
+        """A job whose figures cannot be recorded goes on in vain."""
+        logger.error("attempt %s is ended: %s", self.claim.attempt_id, error)
+        self._seen.unwritable = str(error)
+        self._kill_group(signal.SIGKILL)
+
+    async def _take(self, connection: Connection, message: Message) -> Message:
         self._last_sign_s = self._now_s()
         type_ = str(message["type"])
         fields = {name: value for name, value in message.items() if name not in ("type", "n")}
@@ -267,27 +291,54 @@ class Supervisor:
         if self._stopper is not None:
             self._stopper.cancel()
         await self._events.close()
-        end_s = await self._close_meter()
-        opinion = await asyncio.to_thread(second_opinion.stop)
-        self._log.append("second_opinion", t_s=end_s, **opinion)
-        for key in self._stages.open_keys():
-            self._log.append("stage_end", t_s=end_s, key=key, status="failed")
-        status, reason = decide(self._seen)
-        self._log.append("end", t_s=end_s, status=status, reason=reason)
-        self._journal.sync()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        try:
+            await self._write_end(await self._close_meter(), second_opinion)
+        finally:
+            shutil.rmtree(self._folder, ignore_errors=True)
         self._note.unlink(missing_ok=True)
 
+    async def _write_end(self, end_s: float, second_opinion: SecondOpinion) -> None:
+        opinion = await asyncio.to_thread(second_opinion.stop)
+        await self._record("second_opinion", t_s=end_s, **opinion)
+        for key in self._stages.open_keys():
+            await self._record("stage_end", t_s=end_s, key=key, status="failed")
+        status, reason = decide(self._seen)
+        await self._record("end", t_s=end_s, status=status, reason=reason)
+        self._journal.sync()
+
     async def _close_meter(self) -> float:
-        """Takes the last reading; returns its time. What cannot be written is told, not raised."""
+        """Takes the last reading; returns its time."""
         if not self._metering:
             return 0.0
         end_s = await self._edge()
-        try:
-            await asyncio.to_thread(self._meter.close)
-        except JournalError as error:
-            logger.error("attempt %s: readings were lost: %s", self.claim.attempt_id, error)
+        while self._meter.failure is not None and self._may_wait():
+            await asyncio.sleep(RETRY_S)
+            await self._edge()  # hands over what waits
+        await asyncio.to_thread(self._meter.close)
         return end_s
+
+    async def _record(self, type_: str, **fields: Any) -> None:
+        """Appends a record of the end; while the disk is full, waits for room.
+
+        Raises:
+            JournalError: If there was none for too long; recovery then ends the attempt.
+        """
+        while True:
+            try:
+                return self._log.append(type_, **fields)
+            except JournalError as error:
+                if not self._may_wait():
+                    raise
+                logger.error("attempt %s cannot end yet: %s", self.claim.attempt_id, error)
+            await asyncio.sleep(RETRY_S)
+
+    def _may_wait(self) -> bool:
+        patience_s = END_PATIENCE_S
+        if self._seen.stop_reason == "worker-stopping":
+            patience_s = self._config.stop_grace_s
+        now_s = time.monotonic()
+        self._waiting_since_s = self._waiting_since_s or now_s
+        return now_s - self._waiting_since_s < patience_s
 
 
 def describe(devices: Sequence[Any]) -> tuple[dict[str, Any], ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import asdict
@@ -10,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from app.queue import Postponed, QueueWorker, make_worker, queue_name
-from pricetag.metering.journal import Journal, purge_shipped
+from pricetag.metering.journal import Journal, JournalError, purge_shipped
 from pricetag.metering.nvml_devices import Device
 from workers.devices import DevicePool, DeviceSet
 from workers.leases import LeaseKeeper
@@ -178,24 +179,39 @@ class Worker:
         claim = await self._store.claim(run_id, described)
         if claim is None:
             return
-        journal = Journal.create(self._config.journal_dir, claim.attempt_id)
-        shipper = Shipper(journal, claim.attempt_id, self._store.ingest)
-        self._ship(journal, shipper)
-        devices = Devices(held.uuids, described)
-        supervisor = Supervisor(claim, self._config, devices, journal, self._nursery)
-        self._running[claim.attempt_id] = supervisor
-        if self._stopping.is_set():
-            supervisor.request_stop("worker-stopping")
         try:
+            journal = Journal.create(self._config.journal_dir, claim.attempt_id)
+        except (OSError, JournalError) as error:
+            message = f"its worker could not begin a journal: {error}"
+            await self._store.close_lost(claim.attempt_id, message)
+            return
+        shipper = Shipper(journal, claim.attempt_id, self._store.ingest)
+        shipping = self._ship(journal, shipper)
+        devices = Devices(held.uuids, described)
+        try:
+            supervisor = Supervisor(claim, self._config, devices, journal, self._nursery)
+            self._running[claim.attempt_id] = supervisor
+            if self._stopping.is_set():
+                supervisor.request_stop("worker-stopping")
             await supervisor.run()
+        except BaseException:
+            # Without its end the journal is an orphan's: recovery takes it from here.
+            shipping.cancel()
+            await asyncio.wait([shipping])
+            _let_go(journal)
+            raise
         finally:
-            del self._running[claim.attempt_id]
-            shipper.finish()
+            self._running.pop(claim.attempt_id, None)
+        shipper.finish()
 
     def _ship(self, journal: Journal, shipper: Shipper) -> asyncio.Task[None]:
         async def ship() -> None:
             await shipper.run()
-            journal.mark_shipped()
+            try:
+                journal.mark_shipped()
+            except (OSError, JournalError) as error:  # it is found again, and shipped for nothing
+                logger.error("%s could not be set aside: %s", journal.path, error)
+                _let_go(journal)
 
         task = asyncio.create_task(ship())
         self._shipping.add(task)
@@ -207,3 +223,9 @@ class Worker:
             await asyncio.wait_for(self._stopping.wait(), seconds)
         except TimeoutError:
             return
+
+
+def _let_go(journal: Journal) -> None:
+    """Gives the lock back, even if what is not on the disk yet cannot be put there."""
+    with contextlib.suppress(JournalError):
+        journal.close()

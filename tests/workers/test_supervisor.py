@@ -13,11 +13,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from pricetag.metering.journal import Journal
+from pricetag.metering.journal import Journal, JournalFullError
 from tests.support.processes import gone
+from workers import supervisor as module
 from workers.node import NodeConfig
 from workers.processes import FreshInterpreter
-from workers.recovery import every_record
+from workers.recovery import adopt_orphans, every_record
 from workers.supervisor import Devices, Supervisor
 
 
@@ -91,3 +92,83 @@ async def test_what_a_job_leaves_behind_in_a_session_of_its_own_ends_with_it(ben
     assert bench.end() == ("succeeded", None)
     assert gone(int(note.read_text()))
     assert any("outlived" in record["text"] for record in bench.records("log"))
+
+
+CHATTY = """
+    import time
+    for line in range(30):
+        print(f"line {line}", flush=True)
+        time.sleep(0.1)
+"""
+
+
+@dataclass
+class Disk:
+    """A disk that is full when told so."""
+
+    is_full: bool = False
+
+    async def fill(self, after_s: float, for_s: float) -> None:
+        await asyncio.sleep(after_s)
+        self.is_full = True
+        await asyncio.sleep(for_s)
+        self.is_full = False
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    disk = Disk()
+    write = Journal._write
+
+    def guarded(journal: Journal, data: bytes) -> None:
+        if disk.is_full:
+            raise JournalFullError("no room on the disk")
+        write(journal, data)
+
+    monkeypatch.setattr(Journal, "_write", guarded)
+    return disk
+
+
+async def first_line(bench: Bench) -> None:
+    while not any(record["text"] == "line 0" for record in bench.records("log")):
+        await asyncio.sleep(0.02)
+
+
+async def test_a_disk_that_is_full_for_a_moment_costs_some_lines_and_no_job(
+    bench: Bench, disk: Disk
+) -> None:
+    running = asyncio.create_task(bench.supervisor(CHATTY).run())
+    await first_line(bench)
+    await disk.fill(0.2, 0.8)
+    await asyncio.wait_for(running, 30)
+    assert bench.end() == ("succeeded", None)
+    told = [record["text"] for record in bench.records("log")]
+    assert "line 29" in told
+    assert any("are missing: the disk was full" in text for text in told)
+
+
+async def test_an_attempt_whose_figures_find_no_room_waits_to_tell_its_end(
+    bench: Bench, disk: Disk
+) -> None:
+    running = asyncio.create_task(bench.supervisor(CHATTY).run())
+    await first_line(bench)
+    await disk.fill(0.2, 5.0)  # the stage's end falls into that
+    await asyncio.wait_for(running, 30)
+    assert bench.end() == ("interrupted", "journal-unwritable")
+
+
+async def test_where_there_is_never_room_recovery_ends_the_attempt(
+    bench: Bench, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "END_PATIENCE_S", 0.5)
+    running = asyncio.create_task(bench.supervisor(CHATTY).run())
+    await first_line(bench)
+    disk.is_full = True
+    with pytest.raises(JournalFullError):
+        await asyncio.wait_for(running, 30)
+    bench.journal.close()
+    assert list(adopt_orphans(bench.journal.path.parent)) == []  # still no room: not now
+    disk.is_full = False
+    [(_, bench.journal)] = list(adopt_orphans(bench.journal.path.parent))
+    assert bench.end() == ("lost", "worker-lost")
+    bench.journal.close()
