@@ -65,10 +65,13 @@ class Nursery:
             return await self._fresh.start(launch)
         try:
             return await self._fork(launch)
-        except OSError as error:
+        except ConnectionError as error:
             logger.warning("the nursery failed (%s): a fresh interpreter is used", error)
             self.close()
-            return await self._fresh.start(launch)
+        except OSError as error:
+            # It lives, and its jobs with it: this one alone could not be handed over.
+            logger.warning("the nursery was not asked (%s): a fresh interpreter is used", error)
+        return await self._fresh.start(launch)
 
     def close(self) -> None:
         """Ends the nursery, and with it every job that it started."""

@@ -123,6 +123,18 @@ async def test_jobs_die_with_the_nursery_and_the_next_gets_a_new_one(bench: Benc
     assert await asyncio.wait_for(again.wait(), 20) == 0
 
 
+async def test_a_job_that_the_nursery_cannot_take_costs_no_other(bench: Bench) -> None:
+    first = await bench.start("sh", "-c", "echo up; sleep 60")
+    while "up" not in logged(bench):
+        await asyncio.sleep(0.02)
+    too_much = {f"MODULES_{number}": "x" * 100_000 for number in range(4)}
+    second = await bench.start("true", **too_much)  # more than the socket holds
+    assert await asyncio.wait_for(second.wait(), 20) == 0
+    assert process_start_ticks(first.pid) is not None
+    third = await bench.start("true")
+    assert await asyncio.wait_for(third.wait(), 20) == 0
+
+
 async def test_jobs_one_after_another_do_not_mix(bench: Bench) -> None:
     for number in range(8):
         job = await bench.start("sh", "-c", f"echo job {number}; exit {number % 2}")
