@@ -20,6 +20,8 @@ from workers.processes import ROOT, ChildProcess, FreshInterpreter
 logger = logging.getLogger(__name__)
 
 MAX_MESSAGE_BYTES = 1 << 16
+START_TIMEOUT_S = 300.0
+"""A nursery that has not forked by then hangs; its first imports take some seconds."""
 KILLED = -int(signal.SIGKILL)
 
 
@@ -65,8 +67,8 @@ class Nursery:
             return await self._fresh.start(launch)
         try:
             return await self._fork(launch)
-        except ConnectionError as error:
-            logger.warning("the nursery failed (%s): a fresh interpreter is used", error)
+        except (ConnectionError, TimeoutError) as error:
+            logger.warning("the nursery failed (%r): a fresh interpreter is used", error)
             self.close()
         except OSError as error:
             # It lives, and its jobs with it: this one alone could not be handed over.
@@ -100,7 +102,7 @@ class Nursery:
         self._starting[number] = started
         try:
             socket.send_fds(control, [json.dumps(request).encode()], [out_write, err_write])
-            pid, exited = await started
+            pid, exited = await asyncio.wait_for(started, START_TIMEOUT_S)
         except OSError:
             os.close(out_read)
             os.close(err_read)

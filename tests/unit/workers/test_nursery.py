@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from workers import nursery as module
 from workers.event_server import Connection, EventServer
 from workers.launch import Launch
 from workers.node import process_start_ticks
@@ -133,6 +134,19 @@ async def test_a_job_that_the_nursery_cannot_take_costs_no_other(bench: Bench) -
     assert process_start_ticks(first.pid) is not None
     third = await bench.start("true")
     assert await asyncio.wait_for(third.wait(), 20) == 0
+
+
+async def test_a_nursery_that_hangs_is_done_without(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await (await bench.start("true")).wait()
+    process = bench.nursery._process
+    assert process is not None
+    process.send_signal(signal.SIGSTOP)
+    monkeypatch.setattr(module, "START_TIMEOUT_S", 0.3)
+    job = await bench.start("true")
+    assert process.returncode == -signal.SIGKILL  # or it might start the job a second time
+    assert await asyncio.wait_for(job.wait(), 20) == 0
 
 
 async def test_jobs_one_after_another_do_not_mix(bench: Bench) -> None:
