@@ -39,7 +39,7 @@ unit: $(READY)
 	$(BIN)/pytest tests/unit
 
 test: lint
-	$(BIN)/pytest tests -n 2 --dist loadgroup
+	$(BIN)/pytest tests -n 2 --dist loadfile
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.meter_overhead

@@ -9,10 +9,12 @@ that writes its number and the time into a file: so it is also seen that each ra
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +25,7 @@ from uuid import UUID
 
 from tests.support.service import Service, service, wait_until
 
+CLIENTS = 8
 SCRIPT = 'echo "$0 $(date +%s.%N)" >> "$1"'
 
 
@@ -47,12 +50,11 @@ class Marked:
         self._posted_s: dict[UUID, float] = {}
         self._number: dict[UUID, str] = {}
 
-    def post(self) -> UUID:
-        number = str(len(self._number))
-        argv = ["/bin/sh", "-c", SCRIPT, number, str(self._file)]
+    def post(self, number: int) -> UUID:
+        argv = ["/bin/sh", "-c", SCRIPT, str(number), str(self._file)]
         posted_s = time.time()
         run_id = self._running.submit(recipe={"stages": [{"kind": "command", "argv": argv}]})
-        self._posted_s[run_id], self._number[run_id] = posted_s, number
+        self._posted_s[run_id], self._number[run_id] = posted_s, str(number)
         return run_id
 
     def executed(self) -> Counter[str]:
@@ -87,8 +89,6 @@ class Marked:
 
 def _first_words_s(journals: Path) -> dict[str, float]:
     """When each run's child told its environment, which it does first."""
-    import json
-
     found = {}
     for path in journals.glob("*.jsonl*"):
         records = [json.loads(line) for line in path.read_bytes().splitlines()]
@@ -115,8 +115,8 @@ def alone(count: int) -> list[Timed]:
     """Runs one after another on an idle service with one worker."""
     with _started(workers=1) as running:
         marked = Marked(running, running.data_dir)
-        for _ in range(count):
-            running.wait_for_end(marked.post())
+        for number in range(count):
+            running.wait_for_end(marked.post(number))
         return marked.timed()
 
 
@@ -125,8 +125,8 @@ def burst(count: int, workers: int) -> tuple[list[Timed], float]:
     with _started(workers=workers) as running:
         marked = Marked(running, running.data_dir)
         began_s = time.time()
-        for _ in range(count):
-            marked.post()
+        with ThreadPoolExecutor(CLIENTS) as clients:
+            list(clients.map(marked.post, range(count)))
         posting_s = time.time() - began_s
         _wait_for_all(running, count, timeout_s=3600.0)
         return marked.timed(), posting_s

@@ -15,7 +15,7 @@ SETTINGS = {
     "grid_g_per_kwh": "100",
     "pue": "1.2",
     "electricity_per_kwh": "0.3",
-    "currency": "EUR",
+    "currency": "USD",
     "heartbeat_timeout_s": "20",
     "allow_commands_pools": "default",
 }

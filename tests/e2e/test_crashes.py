@@ -19,7 +19,7 @@ from tests.support.fake_powercap import FakePowercap
 from tests.support.service import Service, wait_until
 from workers.node import process_start_ticks
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.slow
 
 COUNTER = """
 import json, pathlib, sys, time
@@ -173,6 +173,7 @@ def test_worker_stopped_politely(lab: Service, powercap: FakePowercap, tmp_path:
     lab.wait_for_end(run_id)
     tag = check_bill(lab, run_id, powercap)
     assert [a["status"] for a in tag["attempts"]] == ["interrupted", "succeeded"]
+    assert tag["attempts"][0]["reason"]["code"] == "worker-stopping"
 
 
 def test_no_journal_is_left_unshipped(lab: Service, tmp_path: Path) -> None:

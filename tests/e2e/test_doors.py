@@ -17,7 +17,7 @@ import pytest
 from tests.support.service import Service
 from workers.training import synthetic
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e-doors")]
+pytestmark = pytest.mark.slow
 
 CONFIG = {"hidden_size": 16, "num_hidden_layers": 1, "max_position_embeddings": 32}
 TRAIN = {"kind": "train", "max_steps": 1, "batch_size": 8, "max_length": 32}

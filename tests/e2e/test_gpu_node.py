@@ -23,7 +23,7 @@ from tests.support.gpu_node import (
 )
 from tests.support.service import Service, wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e-gpus")]
+pytestmark = pytest.mark.slow
 
 FAULT_S = 12.0
 """After the worker's start; its job is under way long before."""
@@ -87,10 +87,20 @@ def test_runs_go_side_by_side_on_devices_of_their_own(node: GpuNode) -> None:
         tag = check_energy(node, ids[name], *held[name].uuids)
         assert tag["device_count"] == gpus
         assert tag["it_energy_kwh"]["source"] == "counter"
+        check_price(tag)
     check_second_opinion(node, ids["two"], *held["two"].uuids)
 
     assert node.lab.run(too_many)["status"] == "queued"
     assert node.lab.http.post(f"/v1/runs/{too_many}/cancel").json()["status"] == "cancelled"
+
+
+def check_price(tag: dict[str, Any]) -> None:
+    """What the device-hours would have cost in a cloud, at the catalog's price range."""
+    hours = tag["device_count"] * tag["duration_s"]["value"] / 3600.0
+    cloud = tag["cost"]["cloud"]
+    assert cloud["low"] == pytest.approx(0.74 * hours, rel=1e-6)
+    assert cloud["high"] == pytest.approx(2.48 * hours, rel=1e-6)
+    assert cloud["source"] == "assumed"
 
 
 def check_second_opinion(node: GpuNode, run_id: UUID, *uuids: str) -> None:

@@ -21,7 +21,7 @@ import pytest
 
 from tests.support.service import Service, wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e-many")]
+pytestmark = pytest.mark.slow
 
 WORKERS = 10
 RUNS = 150

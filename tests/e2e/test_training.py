@@ -23,7 +23,7 @@ from tests.support.service import ROOT, Service, wait_until
 from workers.node import git_commit, process_start_ticks
 from workers.training import synthetic
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e-training")]
+pytestmark = pytest.mark.slow
 
 CONFIG = {
     "hidden_size": 32,
@@ -163,6 +163,28 @@ def test_a_killed_training_goes_on_from_its_checkpoint(
     ]
 
 
+def test_a_stopped_worker_lets_its_training_save(
+    shared_lab: Service, workers: Workers, powercap: FakePowercap
+) -> None:
+    worker = workers.running()
+    unsaved = {**LONG, "checkpoint_after_s": 3600, "checkpoint_every_s": 3600}
+    run_id = shared_lab.submit(recipe=recipe(SHORT, unsaved))
+    reach_a_quarter(shared_lab, run_id)
+    os.killpg(worker.pid, signal.SIGTERM)  # all of its processes, as a service manager does
+    assert worker.wait(timeout=30) == 0
+    assert shared_lab.run(run_id)["status"] == "queued"
+    workers.running()
+    assert shared_lab.wait_for_end(run_id)["status"] == "succeeded"
+    reached = max(metric["step"] for metric in steps_of_long(shared_lab, run_id, 1))
+    told = next(line for line in shared_lab.log_text(run_id).splitlines() if "resuming" in line)
+    assert int(told.rpartition("-")[2]) >= reached
+    tag = check_bill(shared_lab, run_id, powercap)
+    assert [(a["status"], (a["reason"] or {}).get("code")) for a in tag["attempts"]] == [
+        ("interrupted", "worker-stopping"),
+        ("succeeded", None),
+    ]
+
+
 def test_a_cancelled_training_leaves_in_time(
     shared_lab: Service, workers: Workers, powercap: FakePowercap
 ) -> None:
@@ -273,7 +295,7 @@ def check_quantity(quantity: dict[str, Any], unit: str, source: str | None = Non
 
 
 def check_totals(tag: dict[str, Any]) -> None:
-    """One arithmetic: 130 W, a PUE of 1.2, 100 g and 0.30 EUR a kWh."""
+    """One arithmetic: 130 W, a PUE of 1.2, 100 g and 0.30 USD a kWh."""
     duration_s = check_quantity(tag["duration_s"], "s")
     it_kwh = check_quantity(tag["it_energy_kwh"], "kWh", "counter")
     facility_kwh = check_quantity(tag["facility_energy_kwh"], "kWh")
@@ -285,8 +307,8 @@ def check_totals(tag: dict[str, Any]) -> None:
     assert check_quantity(tag["co2e_kg"], "kg") == pytest.approx(0.1 * facility_kwh)
     factor = tag["provenance"]["factors"]["carbon_intensity"]
     assert {"value", "source", "year", "basis", "citation"} <= set(factor)
-    assert check_quantity(tag["cost"]["electricity"], "EUR") == pytest.approx(0.3 * facility_kwh)
-    assert tag["cost"]["currency"] == "EUR"
+    assert check_quantity(tag["cost"]["electricity"], "USD") == pytest.approx(0.3 * facility_kwh)
+    assert tag["cost"]["currency"] == "USD"
     assert tag["cost"]["cloud"]["value"] is None  # no device was reserved: unknown, not 0
     assert "accelerator" in tag["cost"]["cloud"]["reason"]
     dense, effective = tag["flops"]["dense"], tag["flops"]["effective"]

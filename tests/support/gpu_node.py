@@ -17,6 +17,9 @@ J_PER_KWH = 3_600_000
 GPUS = 8
 UUIDS = [gpu_uuid(number) for number in range(1, GPUS + 1)]
 
+PRODUCT = "Tesla V100-SXM2-32GB"
+"""A product of which the catalog knows a price: 0.74 to 2.48 USD a device-hour."""
+
 # Writes when it has which devices, and works for some seconds.
 JOB = """
 echo "begin $(date +%s.%N) $0 ${CUDA_VISIBLE_DEVICES:-none}" >> "$1"
@@ -31,7 +34,8 @@ def steady_trace() -> FakeTrace:
     for number, uuid in enumerate(UUIDS):
         base_w = 100.0 + 50.0 * number
         steps = [(1.5 * k, base_w + (180.0 if k % 2 else 0.0)) for k in range(1, 200)]
-        devices.append(FakeDevice(uuid, base_w=base_w, power=tuple(steps if number % 2 else ())))
+        power = tuple(steps) if number % 2 else ()
+        devices.append(FakeDevice(uuid, base_w=base_w, power=power, name=PRODUCT))
     return FakeTrace(devices)
 
 
