@@ -11,6 +11,7 @@ import json
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -52,6 +53,12 @@ class EventChannel:
         on_lost: Called once, from the reader thread, when the supervisor is gone.
         ack_timeout_s: How long an edge may wait for its acknowledgement.
 
+    Attributes:
+        heard_s: When the supervisor was last heard, on this process's monotonic clock; a job
+            hears of every renewal of its lease.
+        lost: Whether the supervisor is gone.
+        stop_reason: Why it asked to stop, once it has.
+
     Raises:
         EventPipeError: If nobody listens at ``path``.
     """
@@ -79,6 +86,7 @@ class EventChannel:
         self._n = 0
         self._closing = False
         self.lost = False
+        self.heard_s = time.monotonic()
         self.stop_reason: str | None = None
         self._reader = threading.Thread(target=self._read, name="pricetag-events", daemon=True)
         self._reader.start()
@@ -93,13 +101,19 @@ class EventChannel:
         """Sends one event and returns its number.
 
         Raises:
+            ValueError: If it is too long for a line, or holds NaN or infinity.
             EventPipeError: If the supervisor is gone.
         """
         with self._send_lock:
             n = self._n
             self._n += 1
+            line = encode({"type": type_, "n": n, **fields})
+            if len(line) > MAX_LINE_BYTES:
+                raise ValueError(
+                    f"an event of {len(line)} bytes is too long: {MAX_LINE_BYTES} are allowed"
+                )
             try:
-                self._socket.sendall(encode({"type": type_, "n": n, **fields}))
+                self._socket.sendall(line)
             except OSError as error:
                 raise EventPipeError(f"the supervisor is gone: {error}") from error
         return n
@@ -139,6 +153,7 @@ class EventChannel:
         try:
             with self._socket.makefile("rb") as lines:
                 for line in lines:
+                    self.heard_s = time.monotonic()
                     self._receive(decode(line))
         except (OSError, ValueError):
             pass  # a broken pipe and a torn last line both mean that the supervisor is gone

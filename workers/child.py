@@ -1,26 +1,33 @@
 """The job's own process: runs the recipe and tells the supervisor how it goes.
 
-It has no database and no meter. When the supervisor vanishes it ends at once, with all
-it has started: its run may be given to another worker.
+It has no database and no meter. When the supervisor vanishes, or does not say for the length
+of a lease that this was renewed, it ends at once with all it has started: its run may be given
+to another worker.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from pathlib import Path
 
 from pricetag.events import ENV_VAR, EventChannel
+from workers import leftovers
 from workers.job import Interrupted, Job, JobError
+from workers.leases import silence_limit_s
 from workers.outcome import EXIT_INTERRUPTED
 from workers.pipeline import run
 from workers.ranks import rank
 from workers.socket_reporter import SilentReporter, SocketReporter
 
 HEARTBEAT_S = 5.0
+WATCH_S = 1.0
+MOST_REASON_CHARS = 20_000
 
 
 def main(job_file: str) -> int:
@@ -31,6 +38,8 @@ def main(job_file: str) -> int:
     channel = EventChannel(os.environ[ENV_VAR], on_lost=_vanish)
     channel.send("hello", pid=os.getpid())
     threading.Thread(target=_beat, args=(channel,), daemon=True).start()
+    if job.lease_s is not None:
+        threading.Thread(target=_watch, args=(channel, job.lease_s), daemon=True).start()
     try:
         # artifacts_dir is <root>/<run>/<attempt>: paths are told relative to the root.
         run(job, SocketReporter(channel, job.artifacts_dir.parent.parent))
@@ -68,13 +77,32 @@ def _tell(channel: EventChannel, error: Exception) -> None:
         channel.send("error", code=error.code, message=error.message, field=error.field)
         return
     traceback.print_exception(error)
-    message = f"{type(error).__name__}: {error}"
+    message = f"{type(error).__name__}: {error}"[:MOST_REASON_CHARS]
     channel.send("error", code="unexpected-error", message=message, field=None)
 
 
 def _vanish() -> None:
-    """The supervisor is gone: nobody meters or bills this job any more."""
-    os.killpg(os.getpgrp(), signal.SIGKILL)
+    """Nobody meters or bills this job any more: it ends, and what fled from its group too."""
+    try:
+        for pid in leftovers.bearing(Path(os.environ[ENV_VAR])):
+            if pid != os.getpid():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+    finally:
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+def _watch(channel: EventChannel, lease_s: float) -> None:
+    """A supervisor that was stopped, or hangs, has its pipe open and cannot end the job.
+
+    Apart from the heartbeat, which blocks when nobody reads.
+    """
+    limit_s = silence_limit_s(lease_s)
+    pause = threading.Event()
+    while not channel.lost:
+        pause.wait(min(WATCH_S, 0.05 * lease_s))
+        if time.monotonic() - channel.heard_s > limit_s:
+            _vanish()
 
 
 def _beat(channel: EventChannel) -> None:

@@ -24,6 +24,7 @@ class Connection:
     def __init__(self, writer: asyncio.StreamWriter, parent_key: str | None) -> None:
         self._writer = writer
         self.open_keys: list[str] = []
+        self.is_job = False
         self.parent_key = parent_key
 
     @property
@@ -73,6 +74,12 @@ class EventServer:
     def broadcast_stop(self, reason: str) -> None:
         for connection in self.connections:
             connection.send({"stop": reason})
+
+    def pulse(self) -> None:
+        """Tells the job that its lease was renewed; a script under it may never read."""
+        for connection in self.connections:
+            if connection.is_job:
+                connection.send({"pulse": True})
 
     async def drain(self, timeout_s: float) -> None:
         """Waits until every connection was read to its end, but not for ever."""

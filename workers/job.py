@@ -48,6 +48,7 @@ class Job:
     gpus: int = 0
     allow_commands: bool = False
     allow_hub: bool = False
+    lease_s: float | None = None  # silence of the supervisor after which others may begin the run
 
     def to_dict(self) -> dict[str, Any]:
         """The job as plain data."""

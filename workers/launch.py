@@ -91,6 +91,7 @@ def describe_job(claim: ClaimedRun, config: NodeConfig) -> dict[str, Any]:
         "gpus": claim.gpus,
         "allow_commands": config.allow_commands,
         "allow_hub": config.allow_hub,
+        "lease_s": config.lease_s,
     }
 
 

@@ -13,6 +13,13 @@ logger = logging.getLogger(__name__)
 
 INTERVAL_S = 1.0
 CALL_TIMEOUT_S = 10.0
+MARGIN_S = 3.0
+"""By how much a job ends before its lease does, so that clocks and looks need not be exact."""
+
+
+def silence_limit_s(lease_s: float) -> float:
+    """After so long without renewal a job is no more: soon somebody else may start it."""
+    return lease_s - min(MARGIN_S, 0.1 * lease_s)
 
 
 class LeaseState(Protocol):
@@ -27,6 +34,7 @@ class LeaseState(Protocol):
 class Stoppable(Protocol):
     """A supervisor, as far as its lease is concerned."""
 
+    def pulse(self) -> None: ...
     def request_stop(self, reason: str) -> None: ...
     def fence(self) -> None: ...
 
@@ -37,24 +45,45 @@ Renew = Callable[[list[UUID]], Awaitable[Mapping[UUID, LeaseState]]]
 class LeaseKeeper:
     """Renews all leases of a worker once a second.
 
-    When the database cannot be reached for ``lease_s``, every job is asked to save its
-    state and leave: after that time somebody else may start it.
+    When the database cannot be reached for long, every job is asked to save its state and
+    leave, early enough to do so within its grace; once the lease is about to end it is killed,
+    since after that somebody else may start it.
 
     Args:
         running: The supervisors by attempt, as they stand at any moment.
         renew: Renews leases in a transaction of its own.
         lease_s: How long a lease holds without renewal.
+        grace_s: How long a job may take to leave.
     """
 
-    def __init__(self, running: Mapping[UUID, Stoppable], renew: Renew, *, lease_s: float) -> None:
+    def __init__(
+        self,
+        running: Mapping[UUID, Stoppable],
+        renew: Renew,
+        *,
+        lease_s: float,
+        grace_s: float,
+    ) -> None:
         self._running = running
         self._renew = renew
-        self._lease_s = lease_s
+        self._limit_s = silence_limit_s(lease_s)
+        self._patience_s = max(self._limit_s - grace_s, 0.5 * lease_s)
         self._last_renewed_s = time.monotonic()
 
     async def run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keep_renewing())
+            tasks.create_task(self._keep_watch())
+
+    async def _keep_renewing(self) -> None:
         while True:
             await self.renew_once()
+            await asyncio.sleep(INTERVAL_S)
+
+    async def _keep_watch(self) -> None:
+        """Apart from the renewals, which may hang with the database."""
+        while True:
+            self.watch_once()
             await asyncio.sleep(INTERVAL_S)
 
     async def renew_once(self) -> None:
@@ -63,7 +92,12 @@ class LeaseKeeper:
         try:
             states = await asyncio.wait_for(self._renew(attempts), CALL_TIMEOUT_S)
         except Exception as error:  # whatever it is, the lease was not renewed
-            self._not_renewed(error)
+            logger.warning(
+                "leases were not renewed for %.0f s (%s); jobs go on until %.0f s",
+                time.monotonic() - self._last_renewed_s,
+                type(error).__name__,
+                self._patience_s,
+            )
             return
         self._last_renewed_s = asked_s
         for attempt_id, state in states.items():
@@ -73,17 +107,16 @@ class LeaseKeeper:
             if state.closed:
                 logger.warning("attempt %s was closed by another: its job is ended", attempt_id)
                 supervisor.fence()
-            elif state.cancel_requested:
+                continue
+            supervisor.pulse()
+            if state.cancel_requested:
                 supervisor.request_stop("cancelled")
 
-    def _not_renewed(self, error: Exception) -> None:
+    def watch_once(self) -> None:
+        """Stops the jobs whose lease runs out, politely while there is time for that."""
         away_s = time.monotonic() - self._last_renewed_s
-        logger.warning(
-            "leases were not renewed for %.0f s (%s); jobs go on until %.0f s",
-            away_s,
-            type(error).__name__,
-            self._lease_s,
-        )
-        if away_s > self._lease_s:
-            for supervisor in list(self._running.values()):
+        for supervisor in list(self._running.values()):
+            if away_s > self._patience_s:
                 supervisor.request_stop("lease-lost")
+            if away_s > self._limit_s:
+                supervisor.fence()

@@ -100,8 +100,12 @@ class Supervisor:
             self._events.broadcast_stop(reason)
             self._stopper = asyncio.create_task(self._end_after_grace())
 
+    def pulse(self) -> None:
+        """Tells the job that its lease was renewed."""
+        self._events.pulse()
+
     def fence(self) -> None:
-        """Ends the job at once: somebody else has closed this attempt."""
+        """Ends the job at once: this attempt was closed by somebody else, or is about to be."""
         self._seen.stop_reason = self._seen.stop_reason or "fenced"
         self._kill_group(signal.SIGKILL)
 
@@ -208,6 +212,7 @@ class Supervisor:
         if type_ == "stage_end":
             return await self._on_stage_end(connection, fields)
         if type_ == "hello":
+            connection.is_job = True
             if self._seen.stop_reason is not None:
                 connection.send({"stop": self._seen.stop_reason})
         elif type_ == "finished":
@@ -242,6 +247,8 @@ class Supervisor:
         return {"key": stage.key}
 
     async def _on_stage_end(self, connection: Connection, fields: Message) -> Message:
+        if not connection.open_keys:
+            raise ValueError("a stage ends that was not begun")
         t_s = await self._edge()
         key = connection.open_keys.pop()
         self._stages.close(key)

@@ -68,8 +68,15 @@ class Worker:
 
     async def run(self) -> None:
         """Serves the queue until stopped; returns when every job has ended and is shipped."""
-        leases = LeaseKeeper(self._running, self._store.renew, lease_s=self._config.lease_s)
+        leases = LeaseKeeper(
+            self._running,
+            self._store.renew,
+            lease_s=self._config.lease_s,
+            grace_s=self._config.stop_grace_s,
+        )
         side_tasks = [asyncio.create_task(leases.run()), asyncio.create_task(self._keep_house())]
+        for task in side_tasks:
+            task.add_done_callback(self._on_side_task_ended)
         try:
             await self._serve()
         finally:
@@ -89,6 +96,12 @@ class Worker:
         self._stopping.set()
         if self._queue_worker is not None:
             self._queue_worker.stop()
+
+    def _on_side_task_ended(self, task: asyncio.Task[None]) -> None:
+        """Without its leases a worker must not go on as if nothing were."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.critical("a part of this worker failed: it stops", exc_info=error)
+            self.stop()
 
     async def _serve(self) -> None:
         """Takes runs; whenever the database was away, begins again."""
@@ -131,9 +144,12 @@ class Worker:
 
     async def _keep_house(self) -> None:
         """Now and then: who we are, and what other workers of this node left when they died."""
-        self._capabilities = await asyncio.to_thread(self._examine)
+        is_examined = False
         while True:
             try:
+                if not is_examined:
+                    self._capabilities = await asyncio.to_thread(self._examine)
+                    is_examined = True
                 await self._register()
                 await self._recover()
                 await asyncio.to_thread(

@@ -83,6 +83,12 @@ DAEMON = """
 """
 
 
+SLEEPS = """
+    import time
+    time.sleep(60)
+"""
+
+
 async def test_what_a_job_leaves_behind_in_a_session_of_its_own_ends_with_it(bench: Bench) -> None:
     note = bench.folder / "pid"
     supervisor = bench.supervisor(DAEMON.format(note=str(note)))
@@ -92,6 +98,36 @@ async def test_what_a_job_leaves_behind_in_a_session_of_its_own_ends_with_it(ben
     assert bench.end() == ("succeeded", None)
     assert gone(int(note.read_text()))
     assert any("outlived" in record["text"] for record in bench.records("log"))
+
+
+async def test_a_job_outlives_no_lease_that_its_supervisor_does_not_tell_it_of(
+    bench: Bench,
+) -> None:
+    note = bench.folder / "pid"
+    supervisor = bench.supervisor(DAEMON.format(note=str(note)) + SLEEPS, lease_s=2.0)
+    running = asyncio.create_task(supervisor.run())
+    for _ in range(12):  # twice the lease, renewed all the time
+        await asyncio.sleep(0.3)
+        supervisor.pulse()
+    assert not running.done()
+    # From here on it is as if the supervisor had been stopped.
+    silent_s = time.monotonic()
+    await asyncio.wait_for(running, 30)
+    assert time.monotonic() - silent_s < 6
+    assert bench.end() == ("interrupted", "child-killed")
+    assert gone(int(note.read_text()))
+
+
+async def test_an_end_without_a_beginning_costs_no_job(bench: Bench) -> None:
+    supervisor = bench.supervisor("""
+        import pricetag.track as track
+        channel = track._current()
+        channel.send("stage_end", status="succeeded")
+        track.log(after=1.0)
+    """)
+    await asyncio.wait_for(supervisor.run(), 30)
+    assert bench.end() == ("succeeded", None)
+    assert [record["name"] for record in bench.records("metric")] == ["after"]
 
 
 CHATTY = """

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pricetag.events import EventChannel, EventPipeError, decode
+from pricetag.events import MAX_LINE_BYTES, EventChannel, EventPipeError, decode
 from workers.event_server import Connection, EventServer
 
 
@@ -97,6 +97,16 @@ async def test_malformed_events_are_left_out_and_the_rest_goes_on(pipe: Pipe) ->
     await writer.wait_closed()
     await pipe.server.drain(2)
     assert pipe.heard == [{"type": "metric", "n": 3}]
+
+
+async def test_an_event_too_long_for_a_line_is_refused_where_it_is_made(pipe: Pipe) -> None:
+    channel = await asyncio.to_thread(EventChannel, str(pipe.path))
+    with pytest.raises(ValueError, match="is too long"):
+        channel.send("log", text="x" * (MAX_LINE_BYTES + 1))
+    channel.send("metric", name="after", value=1.0)
+    await asyncio.to_thread(channel.close)
+    await pipe.server.drain(2)
+    assert [message["type"] for message in pipe.heard] == ["metric"]
 
 
 def test_nobody_listening_is_a_clear_error(tmp_path: Path) -> None:

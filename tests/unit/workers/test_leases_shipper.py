@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from pricetag.metering.journal import Journal
+from workers import leases
 from workers import shipper as shipper_module
 from workers.leases import LeaseKeeper
 from workers.shipper import Shipper
@@ -25,6 +26,10 @@ class State:
 class FakeSupervisor:
     stops: list[str] = field(default_factory=list)
     fenced: int = 0
+    pulses: int = 0
+
+    def pulse(self) -> None:
+        self.pulses += 1
 
     def request_stop(self, reason: str) -> None:
         self.stops.append(reason)
@@ -45,24 +50,56 @@ async def test_what_the_lease_says_reaches_the_job() -> None:
             fine: State(),
         }
 
-    await LeaseKeeper(running, renew, lease_s=10).renew_once()
+    await LeaseKeeper(running, renew, lease_s=10, grace_s=1).renew_once()
     assert (running[cancelled].stops, running[cancelled].fenced) == (["cancelled"], 0)
     assert (running[closed].stops, running[closed].fenced) == ([], 1)
     assert (running[fine].stops, running[fine].fenced) == ([], 0)
+    assert [running[one].pulses for one in (cancelled, closed, fine)] == [1, 0, 1]
 
 
-async def test_jobs_go_on_through_an_outage_until_the_lease_is_over() -> None:
+class Clock:
+    """A monotonic clock of the test's."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now_s = 1000.0
+        monkeypatch.setattr(leases, "time", self)
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+
+async def test_jobs_go_on_through_an_outage_until_the_lease_nearly_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock(monkeypatch)
     supervisor = FakeSupervisor()
 
     async def renew(asked: list[UUID]) -> Mapping[UUID, State]:
         raise ConnectionError("the database is away")
 
-    keeper = LeaseKeeper({uuid4(): supervisor}, renew, lease_s=0.05)
-    await keeper.renew_once()
-    assert supervisor.stops == []
-    await asyncio.sleep(0.1)
-    await keeper.renew_once()
-    assert supervisor.stops == ["lease-lost"]
+    keeper = LeaseKeeper({uuid4(): supervisor}, renew, lease_s=900, grace_s=30)
+    for away_s, stopped, fenced in ((860, 0, 0), (868, 1, 0), (896, 2, 0), (898, 3, 1)):
+        clock.now_s = 1000.0 + away_s
+        await keeper.renew_once()
+        keeper.watch_once()
+        assert (len(supervisor.stops), supervisor.fenced) == (stopped, fenced)
+    assert set(supervisor.stops) == {"lease-lost"}
+
+
+async def test_a_renewal_that_hangs_stops_no_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "INTERVAL_S", 0.02)
+    supervisor = FakeSupervisor()
+
+    async def renew(asked: list[UUID]) -> Mapping[UUID, State]:
+        await asyncio.sleep(60)
+        return {}
+
+    keeper = LeaseKeeper({uuid4(): supervisor}, renew, lease_s=0.2, grace_s=0.1)
+    task = asyncio.create_task(keeper.run())
+    await asyncio.sleep(0.5)
+    task.cancel()
+    await asyncio.wait([task])
+    assert supervisor.fenced > 0
 
 
 async def test_everything_is_shipped_in_order_whatever_the_database_does(
