@@ -34,7 +34,7 @@ CONFIG = {
     "max_position_embeddings": 48,
 }
 SHORT = {"kind": "train", "max_steps": 40, "batch_size": 8, "learning_rate": 1e-3, "max_length": 48}
-STEPS = 2000
+STEPS = 1500
 LONG = {
     **SHORT,
     "name": "long",
@@ -81,10 +81,10 @@ def steps_of_long(lab: Service, run_id: UUID, attempt: int | None = None) -> lis
     return [metric for metric in metrics if metric["step"] and metric["stage"] == "2"]
 
 
-def reach_a_quarter(lab: Service, run_id: UUID) -> None:
+def reach_half(lab: Service, run_id: UUID) -> None:
     wait_until(
-        lambda: any(metric["step"] >= STEPS / 4 for metric in steps_of_long(lab, run_id)),
-        "a quarter of the steps",
+        lambda: any(metric["step"] >= STEPS / 2 for metric in steps_of_long(lab, run_id)),
+        "half of the steps",
         every_s=0.2,
     )
 
@@ -130,7 +130,7 @@ def test_a_killed_worker_s_training_goes_on_from_its_checkpoint(
 ) -> None:
     worker = workers.running()
     run_id = shared_lab.submit(recipe=recipe(SHORT, LONG))
-    reach_a_quarter(shared_lab, run_id)
+    reach_half(shared_lab, run_id)
     child = shared_lab.child_pid()
     assert child is not None
     killed_s = time.time()
@@ -149,7 +149,7 @@ def test_a_killed_training_goes_on_from_its_checkpoint(
 ) -> None:
     workers.running()
     run_id = shared_lab.submit(recipe=recipe(SHORT, LONG))
-    reach_a_quarter(shared_lab, run_id)
+    reach_half(shared_lab, run_id)
     child = shared_lab.child_pid()
     assert child is not None
     killed_s = time.time()
@@ -169,7 +169,7 @@ def test_a_stopped_worker_lets_its_training_save(
     worker = workers.running()
     unsaved = {**LONG, "checkpoint_after_s": 3600, "checkpoint_every_s": 3600}
     run_id = shared_lab.submit(recipe=recipe(SHORT, unsaved))
-    reach_a_quarter(shared_lab, run_id)
+    reach_half(shared_lab, run_id)
     os.killpg(worker.pid, signal.SIGTERM)  # all of its processes, as a service manager does
     assert worker.wait(timeout=30) == 0
     assert shared_lab.run(run_id)["status"] == "queued"
