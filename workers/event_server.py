@@ -24,6 +24,7 @@ class Connection:
     def __init__(self, writer: asyncio.StreamWriter, parent_key: str | None) -> None:
         self._writer = writer
         self.open_keys: list[str] = []
+        self.unpriced_depth = 0  # open stages that are charged to the one around them
         self.is_job = False
         self.parent_key = parent_key
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+MAX_STAGES = 5000
+"""Stages of one attempt that get a price of their own; each costs milliseconds to settle."""
+
 
 @dataclass(frozen=True, slots=True)
 class OpenStage:
@@ -28,6 +31,11 @@ class StageBook:
         self._count = 0
         self._children: dict[str | None, int] = {}
         self._open: dict[str, tuple[OpenStage, float]] = {}
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no further stage gets a price of its own."""
+        return self._count >= MAX_STAGES
 
     def open(
         self,

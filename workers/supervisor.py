@@ -33,7 +33,7 @@ from workers.outcome import Observed, Reason, decide, oom_kills
 from workers.output import copy_lines
 from workers.processes import ChildProcess, Starter
 from workers.progress import ProgressBoard
-from workers.stages import StageBook
+from workers.stages import MAX_STAGES, StageBook
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +87,7 @@ class Supervisor:
         self._events = EventServer(self._socket, self._on_event)
         self._process: ChildProcess | None = None
         self._metering = False
+        self._told_unpriced = False
         self._last_sign_s = 0.0
         self._waiting_since_s: float | None = None
         self._stopper: asyncio.Task[None] | None = None
@@ -234,6 +235,8 @@ class Supervisor:
 
     async def _on_stage_start(self, connection: Connection, fields: Message) -> Message:
         """Reads the meters, then opens the stage at the instant of the reading."""
+        if self._stages.is_full:
+            return self._leave_unpriced(connection)
         t_s = await self._edge()
         stage = self._stages.open(
             parent_key=connection.stage_key,
@@ -246,7 +249,18 @@ class Supervisor:
         self._log.append("stage_start", t_s=t_s, **stage.as_record())
         return {"key": stage.key}
 
+    def _leave_unpriced(self, connection: Connection) -> Message:
+        if not self._told_unpriced:
+            self._told_unpriced = True
+            text = f"more than {MAX_STAGES} stages: the others belong to the stage around them"
+            self._log.text(text, "pricetag")
+        connection.unpriced_depth += 1
+        return {"key": connection.stage_key}
+
     async def _on_stage_end(self, connection: Connection, fields: Message) -> Message:
+        if connection.unpriced_depth:
+            connection.unpriced_depth -= 1
+            return {"key": connection.stage_key}
         if not connection.open_keys:
             raise ValueError("a stage ends that was not begun")
         t_s = await self._edge()

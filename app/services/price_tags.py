@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -93,7 +94,8 @@ async def issue(session: Session, run_id: UUID, *, settings: Settings | None = N
         ),
         accounting_version=ACCOUNTING_VERSION,
     )
-    content = build_price_tag(inputs).as_dict()
+    # Thousands of stages take seconds, and the loop has others to look after.
+    content = await asyncio.to_thread(lambda: build_price_tag(inputs).as_dict())
     tag = PriceTag(
         run_id=run_id,
         version=version,

@@ -176,10 +176,11 @@ def _parts(terms: Iterable[Term]) -> Mapping[tuple[str, float, bool], float]:
     return parts
 
 
-def _factors(name: str, std_ratio: float, multiplicative: bool, seed: int) -> list[float]:
+@lru_cache(maxsize=256)
+def _factors(name: str, std_ratio: float, multiplicative: bool, seed: int) -> tuple[float, ...]:
     sigma = log_sigma(std_ratio) if multiplicative else std_ratio
     spread: Callable[[float], float] = math.exp if multiplicative else _one_plus
-    return [spread(sigma * z) for z in _normals(f"{seed}:{name}")]
+    return tuple(spread(sigma * z) for z in _normals(f"{seed}:{name}"))
 
 
 def _one_plus(deviation: float) -> float:

@@ -15,6 +15,7 @@ import pytest
 
 from pricetag.metering.journal import Journal, JournalFullError
 from tests.support.processes import gone
+from workers import stages
 from workers import supervisor as module
 from workers.node import NodeConfig
 from workers.processes import FreshInterpreter
@@ -128,6 +129,31 @@ async def test_an_end_without_a_beginning_costs_no_job(bench: Bench) -> None:
     await asyncio.wait_for(supervisor.run(), 30)
     assert bench.end() == ("succeeded", None)
     assert [record["name"] for record in bench.records("metric")] == ["after"]
+
+
+async def test_stages_without_end_are_priced_up_to_a_limit(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stages, "MAX_STAGES", 4)
+    supervisor = bench.supervisor("""
+        import pricetag
+        for step in range(6):
+            with pricetag.stage(f"outer {step}"), pricetag.stage(f"inner {step}"):
+                pricetag.log(step_done=step)
+    """)
+    await asyncio.wait_for(supervisor.run(), 30)
+    assert bench.end() == ("succeeded", None)
+    opened = [(record["key"], record["name"]) for record in bench.records("stage_start")]
+    assert opened == [
+        ("0", "command"),
+        ("0.0", "outer 0"),
+        ("0.0.0", "inner 0"),
+        ("0.1", "outer 1"),
+    ]
+    assert len(bench.records("stage_end")) == 4
+    figures = [record["key"] for record in bench.records("metric")]
+    assert figures == ["0.0.0", "0.1", *["0"] * 4]
+    assert sum("belong to the stage around" in r["text"] for r in bench.records("log")) == 1
 
 
 CHATTY = """
