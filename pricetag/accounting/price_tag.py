@@ -188,12 +188,20 @@ def _stage(attempt: AttemptInput, stage: StageInput, biller: Biller, total: Quan
         attempt=attempt.number,
         energy=energy,
         flops=stage_flops(stage, attempt.stages),
-        quality=tuple(
-            QualityTag(q.metric, q.value, q.split, stage.key, q.unit, attempt.number)
-            for q in stage.quality
-        ),
+        quality=_quality(attempt, stage),
         share_ratio=share(energy.it_energy_kwh, total),
     )
+
+
+def _quality(attempt: AttemptInput, stage: StageInput) -> tuple[QualityTag, ...]:
+    """Each metric as the stage reported it last: a script may do so at every step."""
+    latest = {
+        (q.metric, q.split): QualityTag(
+            q.metric, q.value, q.split, stage.key, q.unit, attempt.number
+        )
+        for q in stage.quality
+    }
+    return tuple(latest.values())
 
 
 def _attempts(

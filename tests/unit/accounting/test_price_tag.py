@@ -298,6 +298,15 @@ def test_a_measurement_of_a_stranger_is_refused() -> None:
         )
 
 
+def test_quality_is_what_a_stage_reported_last() -> None:
+    told = [QualityInput("accuracy", 0.01 * step, "validation") for step in range(90)]
+    told.append(QualityInput("accuracy", 0.5, "test"))
+    one = b.stage("1", 10, 20, (b.GPU,), kind="command", quality=told)
+    tag = tag_of(b.attempt(components=[b.GPU], stages=[one]))
+    for listed in (tag["quality"], tag["stages"][0]["quality"]):
+        assert [(q["split"], q["value"]) for q in listed] == [("validation", 0.89), ("test", 0.5)]
+
+
 def test_quality_is_that_of_the_latest_attempt() -> None:
     def stage(value: float) -> StageInput:
         metric = QualityInput("accuracy", value, "validation")
