@@ -15,6 +15,13 @@ from pricetag.events import ENV_VAR
 from workers.node import GIT_COMMIT, NodeConfig, process_start_ticks
 
 
+LAUNCHER_VARIABLES = frozenset(
+    {"RANK", "LOCAL_RANK", "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"}
+    | {"MASTER_ADDR", "MASTER_PORT", "ROLE_RANK", "ROLE_WORLD_SIZE"}
+)
+"""A worker may itself have been started by such a launcher; its jobs are in no group of that."""
+
+
 class ClaimedRun(Protocol):
     """What a launch needs of ``app.services.execution.Claim``."""
 
@@ -99,7 +106,7 @@ def child_environment(
     environ: Mapping[str, str], config: NodeConfig, uuids: Sequence[str], socket: Path
 ) -> dict[str, str]:
     """The worker's environment less the service's settings and secrets, plus the devices."""
-    kept = {name: value for name, value in environ.items() if not name.startswith("PRICETAG_")}
+    kept = {name: value for name, value in environ.items() if not _is_ours(name)}
     return kept | {
         ENV_VAR: str(socket),
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
@@ -110,6 +117,11 @@ def child_environment(
         "TOKENIZERS_PARALLELISM": "false",
         **({GIT_COMMIT: config.git_commit} if config.git_commit else {}),
     }
+
+
+def _is_ours(name: str) -> bool:
+    """Settings and secrets of the service, and places in a group that a launcher gives."""
+    return name.startswith(("PRICETAG_", "TORCHELASTIC_")) or name in LAUNCHER_VARIABLES
 
 
 def child_note(config: NodeConfig, attempt_id: UUID) -> Path:

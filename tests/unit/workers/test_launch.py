@@ -65,5 +65,7 @@ def test_a_job_sees_its_devices_and_none_of_the_services_secrets(tmp_path: Path)
     assert seen["PRICETAG_EVENTS"] == str(tmp_path / "s")
     assert (seen["PATH"], seen["HF_HOME"]) == ("/bin", "/hf")
     assert "PRICETAG_DATABASE_URL" not in seen
+    grouped = child_environment({"RANK": "1", "WORLD_SIZE": "2"}, config(tmp_path), [], tmp_path)
+    assert not {"RANK", "WORLD_SIZE"} & grouped.keys()
     nothing = child_environment(given, config(tmp_path), [], tmp_path / "s")
     assert nothing["CUDA_VISIBLE_DEVICES"] == ""  # none, not all
