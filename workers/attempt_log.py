@@ -13,6 +13,8 @@ logger = logging.getLogger(__name__)
 
 MAX_TEXT = 8192
 MAX_LOG_BYTES = 64 * 1024 * 1024
+LINE_BYTES = 160
+"""What a line costs beside its text: without it, empty lines would fill the disk."""
 
 
 class AttemptLog:
@@ -61,7 +63,7 @@ class AttemptLog:
         """Appends one line of output; a job that floods its log is cut, and told so."""
         if self._log_bytes > MAX_LOG_BYTES:
             return
-        self._log_bytes += len(text)
+        self._log_bytes += len(text) + LINE_BYTES
         if self._log_bytes > MAX_LOG_BYTES:
             self.offer(
                 "log",
