@@ -14,7 +14,6 @@ from uuid import UUID
 from pricetag.events import ENV_VAR
 from workers.node import GIT_COMMIT, NodeConfig, process_start_ticks
 
-
 LAUNCHER_VARIABLES = frozenset(
     {"RANK", "LOCAL_RANK", "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"}
     | {"MASTER_ADDR", "MASTER_PORT", "ROLE_RANK", "ROLE_WORLD_SIZE"}
