@@ -116,11 +116,13 @@ class Nursery:
     def _open(self) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         hub = "hub" if self._allow_hub else "local"
+        # A job can read its parent's: the service's settings and secrets are not in it.
+        kept = {n: value for n, value in os.environ.items() if not n.startswith("PRICETAG_")}
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "workers.nursery_process", str(theirs.fileno()), hub],
                 cwd=ROOT,
-                env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ},  # read when torch is loaded
+                env={"OMP_WAIT_POLICY": "PASSIVE", **kept},  # read when torch is loaded
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
             )

@@ -42,3 +42,21 @@ def find_optional(place: str, roots: Sequence[Path], field: str) -> Path | None:
     if outside:
         raise JobError("path-outside-roots", f"'{place}' lies outside the data roots", field)
     return None
+
+
+def check_links(folder: Path, roots: Sequence[Path], field: str) -> None:
+    """Refuse a folder of a model or a tokenizer whose files are links out of the data roots.
+
+    Raises:
+        JobError: ``path-outside-roots``; ``bad-model`` if it is no folder.
+    """
+    if not folder.is_dir():
+        raise JobError("bad-model", f"{folder.name} is a file; a model is a folder", field)
+    resolved_roots = [root.resolve() for root in roots]
+    for file in folder.iterdir():
+        if not any(file.resolve().is_relative_to(root) for root in resolved_roots):
+            raise JobError(
+                "path-outside-roots",
+                f"'{folder.name}/{file.name}' is a link that leaves the data roots",
+                field,
+            )

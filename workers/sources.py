@@ -26,9 +26,11 @@ def resolve_model(job: Job, recipe: Recipe) -> ModelRef | None:
         return ModelRef(scratch=recipe.model)
     folder = roots.find_optional(recipe.model, job.data_roots, FIELD)
     if folder is not None:
-        _check_folder(folder, [root.resolve() for root in job.data_roots])
+        _check_folder(folder, job.data_roots)
         return ModelRef(folder=folder)
-    if job.allow_hub and _HUB_NAME.fullmatch(recipe.model):
+    # transformers would take a folder of that name beside it for the hub's.
+    is_here = Path(recipe.model).exists()
+    if job.allow_hub and _HUB_NAME.fullmatch(recipe.model) and not is_here:
         return ModelRef(hub=recipe.model)
     hub = "" if job.allow_hub else "; this worker does not use the hub"
     raise JobError(
@@ -37,15 +39,7 @@ def resolve_model(job: Job, recipe: Recipe) -> ModelRef | None:
 
 
 def _check_folder(folder: Path, allowed: list[Path]) -> None:
-    if not folder.is_dir():
-        raise JobError("bad-model", f"{folder.name} is a file; a model is a folder", FIELD)
-    for file in folder.iterdir():
-        if not any(file.resolve().is_relative_to(root) for root in allowed):
-            raise JobError(
-                "path-outside-roots",
-                f"'{folder.name}/{file.name}' is a link that leaves the data roots",
-                FIELD,
-            )
+    roots.check_links(folder, allowed, FIELD)
     if not (folder / "config.json").is_file():
         raise JobError("bad-model", f"the model folder '{folder.name}' has no config.json", FIELD)
     if not any(folder.glob("*.safetensors")):

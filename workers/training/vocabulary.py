@@ -20,6 +20,8 @@ from workers import ranks, roots
 from workers.context import StageContext
 from workers.training.data import load_split
 
+TOKENIZER_FIELD = "recipe.model.tokenizer"
+
 SPECIAL = {
     "pad_token": "[PAD]",
     "unk_token": "[UNK]",
@@ -40,7 +42,8 @@ def train_wordpiece(
     assert context.model.scratch is not None
     named = context.model.scratch.tokenizer
     if named is not None:
-        folder = roots.find(named, context.job.data_roots, "recipe.model.tokenizer")
+        folder = roots.find(named, context.job.data_roots, TOKENIZER_FIELD)
+        roots.check_links(folder, context.job.data_roots, TOKENIZER_FIELD)
         return cast(
             PreTrainedTokenizerBase,
             AutoTokenizer.from_pretrained(

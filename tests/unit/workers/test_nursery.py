@@ -85,6 +85,18 @@ async def test_a_forked_job_has_its_own_environment_and_group(bench: Bench) -> N
     assert first.pid != second.pid
 
 
+async def test_no_setting_of_the_service_reaches_a_job_by_its_parents(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRICETAG_DATABASE_URL", "postgresql://u:secret@db/p")
+    script = "cat /proc/$PPID/environ; cat /proc/$(cut -d' ' -f4 /proc/$PPID/stat)/environ; echo"
+    job = await bench.start("sh", "-c", script)
+    assert await asyncio.wait_for(job.wait(), 20) == 0
+    await bench.server.drain(5)
+    assert any("PATH=" in text for text in logged(bench))
+    assert not any("secret" in text for text in logged(bench))
+
+
 async def test_a_failing_job_tells_its_code(bench: Bench) -> None:
     job = await bench.start("sh", "-c", "exit 3")
     assert await asyncio.wait_for(job.wait(), 20) == 1
