@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,10 @@ LAUNCHER_VARIABLES = frozenset(
     | {"MASTER_ADDR", "MASTER_PORT", "ROLE_RANK", "ROLE_WORLD_SIZE"}
 )
 """A worker may itself have been started by such a launcher; its jobs are in no group of that."""
+
+
+LONGEST_SOCKET_PATH = 100
+"""In bytes; the kernel takes 107."""
 
 
 class ClaimedRun(Protocol):
@@ -63,6 +68,13 @@ def prepare(claim: ClaimedRun, config: NodeConfig, uuids: Sequence[str], folder:
         trains=not is_command(claim),
         forkable=claim.gpus == 0,
     )
+
+
+def own_folder() -> Path:
+    """A new folder of an attempt's own, near enough to the root for a socket's path."""
+    place = tempfile.gettempdir()
+    is_deep = len(os.fsencode(place)) > LONGEST_SOCKET_PATH - len("/pricetag-12345678/events.sock")
+    return Path(tempfile.mkdtemp(prefix="pricetag-", dir="/tmp" if is_deep else place))
 
 
 def socket_path(folder: Path) -> Path:

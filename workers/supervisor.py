@@ -12,11 +12,9 @@ import logging
 import os
 import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pricetag.events import Message
@@ -27,7 +25,14 @@ from pricetag.metering.second_opinion import SecondOpinion
 from workers import leftovers
 from workers.attempt_log import AttemptLog
 from workers.event_server import Connection, EventServer
-from workers.launch import ClaimedRun, child_note, note_child, prepare, socket_path
+from workers.launch import (
+    ClaimedRun,
+    child_note,
+    note_child,
+    own_folder,
+    prepare,
+    socket_path,
+)
 from workers.node import NodeConfig
 from workers.outcome import Observed, Reason, decide, oom_kills
 from workers.output import copy_lines
@@ -82,7 +87,7 @@ class Supervisor:
         self._stages = StageBook()
         self._board = ProgressBoard()
         self._note = child_note(config, claim.attempt_id)
-        self._folder = Path(tempfile.mkdtemp(prefix="pricetag-"))
+        self._folder = own_folder()
         self._socket = socket_path(self._folder)
         self._events = EventServer(self._socket, self._on_event)
         self._process: ChildProcess | None = None

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 import json
+import shutil
+import socket
 import sys
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
+
 from workers.job import Job
-from workers.launch import argv, child_environment, prepare
+from workers.launch import argv, child_environment, own_folder, prepare, socket_path
 from workers.node import NodeConfig
 
 
@@ -69,3 +74,19 @@ def test_a_job_sees_its_devices_and_none_of_the_services_secrets(tmp_path: Path)
     assert not {"RANK", "WORLD_SIZE"} & grouped.keys()
     nothing = child_environment(given, config(tmp_path), [], tmp_path / "s")
     assert nothing["CUDA_VISIBLE_DEVICES"] == ""  # none, not all
+
+
+@pytest.mark.parametrize("depth", [1, 60])
+def test_the_event_socket_s_path_is_short_enough_for_the_kernel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, depth: int
+) -> None:
+    deep = tmp_path / "/".join(["d"] * depth)
+    deep.mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+    folder = own_folder()
+    try:
+        assert (folder.parent == deep) is (depth == 1)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(socket_path(folder)))
+    finally:
+        shutil.rmtree(folder)
