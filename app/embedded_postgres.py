@@ -21,6 +21,7 @@ import logging
 import os
 import pwd
 import re
+import shutil
 import stat
 import subprocess
 import tempfile
@@ -204,13 +205,21 @@ def _stop(cluster: Cluster) -> None:
 
 
 def _init(cluster: Cluster, account: pwd.struct_passwd | None) -> None:
+    # Beside its place, and moved there when it is whole: a start that is killed in the
+    # middle leaves nothing that looks like a cluster.
+    draft = cluster.pgdata.with_name("postgres.new")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(mode=0o700)
+    if account is not None:
+        os.chown(draft, account.pw_uid, account.pw_gid)
     # "trust" holds for whoever reaches the socket, and the folder keeps everyone else out.
     _run(
         account,
         "initdb",
         *("--auth=trust", "--encoding=UTF8", "--locale-provider=builtin", "--locale=C"),
-        *("--builtin-locale=C.UTF-8", "-U", SUPERUSER, "-D", str(cluster.pgdata)),
+        *("--builtin-locale=C.UTF-8", "-U", SUPERUSER, "-D", str(draft)),
     )
+    draft.rename(cluster.pgdata)
 
 
 def _check_version(cluster: Cluster) -> None:
@@ -227,7 +236,8 @@ def _running_pid(cluster: Cluster) -> int | None:
         pid = int((cluster.pgdata / "postmaster.pid").read_text().split("\n", 1)[0])
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
-    return pid if _is_postgres(pid) else None
+    # Below zero it is that of a backend without a postmaster, as initdb runs them.
+    return pid if pid > 0 and _is_postgres(pid) else None
 
 
 def _is_postgres(pid: int) -> bool:

@@ -153,3 +153,29 @@ async def test_its_keeper_starts_it_again(folder: Path) -> None:
 
 async def test_a_configured_database_needs_no_keeper() -> None:
     await asyncio.wait_for(keep_database_up(Settings(database_url="postgresql://h/d")), 1)
+
+
+def test_a_first_start_that_is_killed_leaves_nothing_in_the_way(folder: Path) -> None:
+    draft = folder / "postgres.new"
+    starter = subprocess.Popen(
+        [sys.executable, "-c", USER, str(folder)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    while not (draft / "postgresql.conf").exists():
+        assert starter.poll() is None
+        time.sleep(0.005)
+    os.killpg(starter.pid, signal.SIGKILL)
+    starter.wait()
+    assert not (folder / "postgres" / "PG_VERSION").exists()
+    url = embedded_postgres.ensure(folder)
+    with psycopg.connect(url) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+    assert not draft.exists()
+
+
+def test_a_pid_file_of_a_lone_backend_names_no_server(folder: Path) -> None:
+    (folder / "postgres").mkdir()
+    (folder / "postgres" / "postmaster.pid").write_text("-423\n")
+    assert embedded_postgres.server_pid(folder) is None
