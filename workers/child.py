@@ -15,6 +15,7 @@ import threading
 import time
 import traceback
 from pathlib import Path
+from typing import NoReturn
 
 from pricetag.events import ENV_VAR, EventChannel
 from workers import leftovers
@@ -116,5 +117,16 @@ def _beat(channel: EventChannel) -> None:
             return
 
 
+def leave(code: int) -> NoReturn:
+    """Ends the process as it stands, all having been said.
+
+    While the interpreter is torn down, threads of libraries (gloo, CUDA) now and then abort
+    the process: torchrun would then end the others, and a finished job would have crashed.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    leave(main(sys.argv[1]))

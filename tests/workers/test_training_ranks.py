@@ -15,6 +15,7 @@ import json, sys
 from pathlib import Path
 from tests.support.training import job
 from workers import ranks
+from workers.child import leave
 from workers.pipeline import run
 from workers.reporter import Interrupted, RecordingReporter, SilentReporter
 
@@ -22,13 +23,14 @@ root, stop = Path(sys.argv[1]), int(sys.argv[2])
 one = job(root, json.loads((root / "recipe.json").read_text()))
 if ranks.rank() != 0:
     run(one, SilentReporter())
-    sys.exit(0)
+    leave(0)
 reporter = RecordingReporter(stop_after=stop or None)
 try:
     run(one, reporter)
 except Interrupted:
     reporter.log("interrupted")
 (root / "events.json").write_text(json.dumps(reporter.events, default=str))
+leave(0)
 """
 
 
@@ -36,14 +38,16 @@ def launch(root: Path, stop: int = 0) -> list[dict[str, object]]:
     (root / "script.py").write_text(SCRIPT)
     repository = Path(__file__).parents[2]
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    subprocess.run(
+    done = subprocess.run(
         [sys.executable, *launcher, str(root / "script.py"), str(root), str(stop)],
         cwd=repository,
         env={**os.environ, "PYTHONPATH": str(repository), "OMP_NUM_THREADS": "1"},
-        check=True,
         timeout=180,
         capture_output=True,
+        text=True,
+        check=False,
     )
+    assert done.returncode == 0, done.stderr[-8000:]
     events: list[dict[str, object]] = json.loads((root / "events.json").read_text())
     return events
 
