@@ -3,6 +3,9 @@
 from models.attempt import Artifact, Attempt, Stage
 from models.base import Base
 from models.bill import PriceTag, Report
+from models.budget import AuditEntry, Budget, BudgetAlert, Quote, Spend
+from models.energy import Baseline, EnergyHour
+from models.factor import CarbonHour, CarbonSeries, Factor, Price, Site
 from models.node import Node
 from models.project import Experiment, Project
 from models.run import Run, RunEvent
@@ -12,19 +15,31 @@ from models.token import IdempotencyKey, Token
 __all__ = [
     "Artifact",
     "Attempt",
+    "AuditEntry",
     "Base",
+    "Baseline",
+    "Budget",
+    "BudgetAlert",
+    "CarbonHour",
+    "CarbonSeries",
+    "EnergyHour",
     "Experiment",
+    "Factor",
     "IdempotencyKey",
     "LogLine",
     "Measurement",
     "Metric",
     "Node",
+    "Price",
     "PriceTag",
     "Project",
+    "Quote",
     "Reading",
     "Report",
     "Run",
     "RunEvent",
+    "Site",
+    "Spend",
     "Stage",
     "Token",
 ]

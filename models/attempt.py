@@ -35,6 +35,7 @@ class Attempt(HasId, Base):
     reason: Mapped[dict[str, Any] | None]
     worker: Mapped[str]  # identity of the worker process: node name, pid, boot id
     node_name: Mapped[str]
+    site: Mapped[str | None]  # whose factors it is billed with
     devices: Mapped[list[Any]] = mapped_column(default=list)
     components: Mapped[list[Any]] = mapped_column(default=list)  # metered components
     environment: Mapped[dict[str, Any] | None]  # packages, git commit, python, seeds

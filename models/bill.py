@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ForeignKey, UniqueConstraint
@@ -18,6 +19,8 @@ class PriceTag(HasId, HasCreatedAt, Base):
     run_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
     version: Mapped[int]
     accounting_version: Mapped[str]
+    cause: Mapped[str] = mapped_column(default="attempt-ended")  # | journal-came-late | repriced
+    as_of: Mapped[datetime | None]  # factors as the book stood then; null: when it was issued
     content: Mapped[dict[str, Any]]
     content_sha256: Mapped[str]
 

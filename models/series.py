@@ -26,6 +26,8 @@ class Reading(Base):
     counter_j: Mapped[float | None]
     integrated_j: Mapped[float | None]
     power_w: Mapped[float | None]
+    own_busy_s: Mapped[float | None]  # cumulative: activity of this job on the component
+    all_busy_s: Mapped[float | None]  # cumulative: activity of everybody on it
     flags: Mapped[list[Any]] = mapped_column(default=list)
 
 
@@ -41,7 +43,10 @@ class Measurement(Base):
     component: Mapped[str] = mapped_column(primary_key=True)
     start_s: Mapped[float]
     end_s: Mapped[float]
-    energy_j: Mapped[float | None]
+    energy_j: Mapped[float | None]  # charged to the run: its share of the device's
+    device_energy_j: Mapped[float | None]  # of the whole device
+    baseline_j: Mapped[float | None]  # the idle part of what is charged; null: no baseline known
+    energy_by_hour_j: Mapped[dict[str, Any] | None]  # charged, by UTC hour
     energy_by_source_j: Mapped[dict[str, Any]]
     covered_s: Mapped[float]
     flags: Mapped[list[Any]] = mapped_column(default=list)

@@ -54,14 +54,18 @@ async def readings(
             Reading.integrated_j,
             Reading.power_w,
             Reading.flags,
+            Reading.own_busy_s,
+            Reading.all_busy_s,
         )
         .where(Reading.attempt_id == attempt_id, Reading.component == component)
         .order_by(Reading.seq)
         .execution_options(yield_per=5000)
     )
     return [
-        accounting.Reading(t_s, counter_j, integrated_j, power_w, tuple(flags))
-        async for t_s, counter_j, integrated_j, power_w, flags in await session.stream(query)
+        accounting.Reading(t_s, counter_j, integrated_j, power_w, tuple(flags), *busy_s)
+        async for t_s, counter_j, integrated_j, power_w, flags, *busy_s in (
+            await session.stream(query)
+        )
     ]
 
 

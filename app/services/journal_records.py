@@ -38,6 +38,10 @@ class Component(BaseModel):
     gain_std_ratio: Annotated[float, Field(ge=0)]
     power_limit_w: float | None = None
     notes: str | None = None
+    reserved_ratio: Annotated[float, Field(gt=0, le=1)] = 1.0
+    baseline_w: Annotated[float, Field(ge=0)] | None = None
+    baseline_note: str | None = None
+    update_s: Annotated[float, Field(gt=0)] | None = None
 
 
 class Start(_Record):
@@ -58,6 +62,8 @@ class ReadingRecord(_Record):
     integrated_j: float | None = None
     power_w: float | None = None
     flags: list[str] = []
+    own_busy_s: Annotated[float, Field(ge=0)] | None = None
+    all_busy_s: Annotated[float, Field(ge=0)] | None = None
 
 
 class StageStart(_Record):

@@ -167,6 +167,10 @@ def _component(stored: Mapping[str, Any]) -> ComponentInfo:
         gain_std_ratio=stored["gain_std_ratio"],
         power_limit_w=stored.get("power_limit_w"),
         notes=stored.get("notes"),
+        reserved_ratio=stored.get("reserved_ratio", 1.0),
+        baseline_w=stored.get("baseline_w"),
+        baseline_note=stored.get("baseline_note"),
+        update_s=stored.get("update_s"),
     )
 
 
@@ -179,8 +183,10 @@ def _measurement(row: MeasurementRow) -> Measurement:
         covered_s=row.covered_s,
         flags=tuple(row.flags),
         reason=row.reason,
+        device_energy_j=row.device_energy_j,
+        baseline_j=row.baseline_j,
     )
-    return Measurement(row.component, window)
+    return Measurement(row.component, window, row.energy_by_hour_j or {})
 
 
 def _stage(stage: Stage, windows: list[Measurement], quality: list[QualityInput]) -> StageInput:

@@ -133,6 +133,8 @@ def _row(attempt_id: UUID, key: str, component: str, window: WindowEnergy) -> di
         "covered_s": window.covered_s,
         "flags": list(window.flags),
         "reason": window.reason,
+        "device_energy_j": window.device_energy_j,
+        "baseline_j": window.baseline_j,
     }
 
 

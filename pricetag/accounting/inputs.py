@@ -34,6 +34,11 @@ class ComponentInfo:
             it is read as a factor: 1.0 means "times or divided by two".
         power_limit_w: The most it can draw, where known.
         notes: What a reader of the price tag should know about it.
+        reserved_ratio: The part of it that is reserved for the job: 1 when it is the job's
+            alone, 3/7 for a MIG slice of three sevenths, cores reserved over all cores.
+        baseline_w: Its power with no job on it, where that was measured.
+        baseline_note: When and in which state, or why there is none.
+        update_s: How often its counter is updated, where it has one.
     """
 
     id: str
@@ -43,14 +48,26 @@ class ComponentInfo:
     gain_std_ratio: float
     power_limit_w: float | None = None
     notes: str | None = None
+    reserved_ratio: float = 1.0
+    baseline_w: float | None = None
+    baseline_note: str | None = None
+    update_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """The energy of one component over one window (a stage, or a whole attempt)."""
+    """The energy of one component over one window (a stage, or a whole attempt).
+
+    Attributes:
+        component_id: Which.
+        window: Its energy.
+        energy_by_hour_j: What is charged, by UTC hour (ISO 8601, ``2026-11-21T04:00:00+00:00``);
+            empty where it was not kept, and then no hourly factor can be applied.
+    """
 
     component_id: str
     window: WindowEnergy
+    energy_by_hour_j: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

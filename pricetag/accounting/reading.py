@@ -18,7 +18,13 @@ class Reading:
         counter_j: Cumulative energy by the hardware counter, None when it could not be read.
         integrated_j: Cumulative energy by integration of power (or of the model's power).
         power_w: Power at that moment.
-        flags: What was remarkable; ``lost`` means that the component could not be read.
+        flags: What was remarkable; ``lost`` means that the component could not be read,
+            ``tick`` that the counter was updated at this very moment: at any other it is up to
+            one of its update periods old.
+        own_busy_s: Cumulative activity of this job on the component (CPU seconds, or seconds
+            of full use of an accelerator); None where the component is the job's alone or
+            activity cannot be told apart.
+        all_busy_s: Cumulative activity of everybody on it, this job included.
     """
 
     t_s: float
@@ -26,3 +32,5 @@ class Reading:
     integrated_j: float | None
     power_w: float | None
     flags: tuple[str, ...] = ()
+    own_busy_s: float | None = None
+    all_busy_s: float | None = None

@@ -18,11 +18,16 @@ class WindowEnergy:
     Attributes:
         start_s: Start of the window.
         end_s: End of the window.
-        energy_j: What was metered; None when nothing was.
+        energy_j: What is charged to the job: its share of what was metered; None when nothing
+            was.
         energy_by_source_j: The same, by evidence.
         covered_s: For how long it was metered.
         flags: What was remarkable, sorted.
         reason: Why the energy is unknown.
+        device_energy_j: What the whole component used, other jobs and idling included; None
+            when nothing was metered.
+        baseline_j: The part of ``energy_j`` that the component would have used idle; None when
+            no baseline is known. The rest of ``energy_j`` is dynamic.
 
     Raises:
         ValueError: If an unknown energy has no reason, or a known one no evidence.
@@ -35,6 +40,8 @@ class WindowEnergy:
     covered_s: float
     flags: tuple[str, ...] = ()
     reason: str | None = None
+    device_energy_j: float | None = None
+    baseline_j: float | None = None
 
     def __post_init__(self) -> None:
         if self.energy_j is None and not self.reason:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Protocol, TypedDict
+from typing import Any, Literal, NotRequired, Protocol, TypedDict
 
 ComponentKind = Literal["gpu", "cpu", "ram", "host"]
 ComponentMethod = Literal["counter", "integrated", "modelled"]
@@ -20,7 +20,8 @@ class Reading(TypedDict):
     """One component at one moment; the fields of the journal's ``reading`` record.
 
     ``counter_j`` and ``integrated_j`` are cumulative, in J; ``power_w`` is in W. What could
-    not be read is None, and a flag says why.
+    not be read is None, and a flag says why. ``own_busy_s`` and ``all_busy_s``, cumulative too,
+    tell a job's part of a component that it shares.
     """
 
     component: str
@@ -28,6 +29,8 @@ class Reading(TypedDict):
     integrated_j: float | None
     power_w: float | None
     flags: list[str]
+    own_busy_s: NotRequired[float | None]
+    all_busy_s: NotRequired[float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,10 @@ class Component:
             read as a factor (1.0: times or divided by two).
         power_limit_w: The most it can draw, in W, where known.
         notes: What a reader of the price tag should know about it.
+        reserved_ratio: The part of it that is reserved for the job (1: the job's alone).
+        baseline_w: Its power with no job on it, where that was measured.
+        baseline_note: When and in which state, or why there is none.
+        update_s: How often its counter is updated, where it has one.
     """
 
     id: str
@@ -52,6 +59,10 @@ class Component:
     gain_std_ratio: float
     power_limit_w: float | None = None
     notes: str | None = None
+    reserved_ratio: float = 1.0
+    baseline_w: float | None = None
+    baseline_note: str | None = None
+    update_s: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The component as the journal's ``start`` record holds it."""

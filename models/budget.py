@@ -1,0 +1,122 @@
+"""What may be used, what has been used of it, and who changed what."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Identity,
+    Index,
+    Numeric,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import Base, HasCreatedAt, HasId, now
+
+
+class Budget(HasId, HasCreatedAt, Base):
+    """So much energy, carbon or money for a scope, in each period or in all."""
+
+    __tablename__ = "budgets"
+    __table_args__ = (
+        CheckConstraint("scope in ('lab', 'project', 'experiment', 'user')", name="scope"),
+        CheckConstraint("metric in ('facility_energy_kwh', 'co2e_kg', 'cost')", name="metric"),
+        CheckConstraint("period in ('total', 'week', 'month', 'quarter', 'year')", name="period"),
+        CheckConstraint("amount >= 0", name="amount"),
+        CheckConstraint("(scope = 'lab') = (scope_id IS NULL)", name="scope_id"),
+        CheckConstraint("(metric = 'cost') = (currency IS NOT NULL)", name="currency"),
+    )
+
+    name: Mapped[str] = mapped_column(unique=True)
+    scope: Mapped[str]
+    scope_id: Mapped[uuid.UUID | None]  # of the project, the experiment or the token
+    metric: Mapped[str]
+    currency: Mapped[str | None]
+    amount: Mapped[Decimal] = mapped_column(Numeric)
+    period: Mapped[str] = mapped_column(default="total")
+    time_zone: Mapped[str] = mapped_column(default="UTC")  # of its periods' edges
+    thresholds: Mapped[list[Any]] = mapped_column(default=list)  # ratios that warn: [0.5, 0.8]
+    refuses: Mapped[bool] = mapped_column(default=True)  # admission, when the quote breaks it
+    stops: Mapped[bool] = mapped_column(default=True)  # running jobs, when it is spent
+    closed_at: Mapped[datetime | None]
+
+
+class BudgetAlert(HasCreatedAt, Base):
+    """A threshold that was crossed, told once a period."""
+
+    __tablename__ = "budget_alerts"
+
+    budget_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("budgets.id", ondelete="CASCADE"), primary_key=True
+    )
+    period_start: Mapped[datetime] = mapped_column(primary_key=True)
+    threshold_ratio: Mapped[float] = mapped_column(primary_key=True)
+    used: Mapped[Decimal] = mapped_column(Numeric)
+
+
+class Spend(Base):
+    """What one attempt has used, by the newest price tag of its run; failed ones count."""
+
+    __tablename__ = "spend"
+    __table_args__ = (
+        Index("ix_spend_project_id_at", "project_id", "at"),
+        Index("ix_spend_experiment_id_at", "experiment_id", "at"),
+        Index("ix_spend_token_id_at", "token_id", "at"),
+        Index("ix_spend_at", "at"),
+    )
+
+    attempt_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("attempts.id", ondelete="CASCADE"), primary_key=True
+    )
+    run_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), index=True)
+    project_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("projects.id"))
+    experiment_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("experiments.id"))
+    token_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("tokens.id"))
+    at: Mapped[datetime] = mapped_column(default=now)  # end of the attempt
+    price_tag_version: Mapped[int]
+    it_energy_kwh: Mapped[float | None]  # null: not metered
+    facility_energy_kwh: Mapped[float | None]
+    co2e_kg: Mapped[float | None]
+    cost: Mapped[Decimal | None] = mapped_column(Numeric)
+    currency: Mapped[str | None]
+
+
+class AuditEntry(Base):
+    """Who changed what: tokens, sites, factors, prices, budgets. Never edited, never deleted."""
+
+    __tablename__ = "audit_log"
+    __table_args__ = (Index("ix_audit_log_object", "object_kind", "object_id"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    at: Mapped[datetime] = mapped_column(default=now, index=True)
+    token_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("tokens.id"))
+    actor: Mapped[str]  # the token's name then, or 'service'
+    action: Mapped[str]  # created | changed | closed | imported | revoked | repriced | ...
+    object_kind: Mapped[str]
+    object_id: Mapped[str]
+    before: Mapped[dict[str, Any] | None]
+    after: Mapped[dict[str, Any] | None]
+
+
+class Quote(HasId, HasCreatedAt, Base):
+    """What a run was expected to use before it began, and how near that came."""
+
+    __tablename__ = "quotes"
+    __table_args__ = (UniqueConstraint("run_id"),)
+
+    run_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
+    method: Mapped[str]  # history | flops | unknown
+    content: Mapped[dict[str, Any]]  # quantities, what they rest on
+    facility_energy_kwh: Mapped[float | None]  # as admitted: what is reserved in budgets
+    co2e_kg: Mapped[float | None]
+    cost: Mapped[Decimal | None] = mapped_column(Numeric)
+    currency: Mapped[str | None]
+    score: Mapped[dict[str, Any] | None]  # quote against actual, once the run has ended
+    scored_at: Mapped[datetime | None]
