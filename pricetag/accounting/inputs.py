@@ -212,6 +212,38 @@ class Factor:
 
 
 @dataclass(frozen=True, slots=True)
+class HourlyFactor:
+    """A factor that changes from hour to hour.
+
+    Attributes:
+        factor: Where it is from and its error; its value is the mean of the hours given.
+        by_hour: The value of each UTC hour (ISO 8601, ``2026-11-21T04:00:00+00:00``).
+    """
+
+    factor: Factor
+    by_hour: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class EmbodiedFactor:
+    """Emissions of making one piece of hardware that a run has reserved.
+
+    Attributes:
+        subject: Product name of the accelerator, or ``server``.
+        factor: In kg CO2e a piece; its error is a factor.
+        lifetime_h: Hours from purchase to disposal.
+        utilisation_ratio: Part of its lifetime in which it is reserved by somebody.
+        pieces: How many of it stand for one accelerator (a server of eight: 1/8).
+    """
+
+    subject: str
+    factor: Factor
+    lifetime_h: float
+    utilisation_ratio: float
+    pieces: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Factors:
     """The factors of one price tag.
 
@@ -223,6 +255,20 @@ class Factors:
         electricity_tariff: Money per kWh at the site's meter, optional.
         currency: ISO 4217 code of all three; required when one of them is given.
         carbon_intensity_reason: Why the carbon intensity is missing.
+        carbon_hours: Carbon intensity by the hour (location-based, g CO2e/kWh); an hour that it
+            lacks takes ``carbon_intensity``, and is flagged.
+        carbon_market: Market-based carbon intensity (g CO2e/kWh) of the site's contracts,
+            shown beside the other, never instead of it.
+        tariff_hours: Money per kWh by the hour, where the tariff depends on the time of use.
+        internal_price: Money per accelerator-hour of the site's own hardware, without
+            electricity.
+        wue: Water usage effectiveness of the site, litres per kWh of IT energy.
+        water_intensity: Water of electricity generation, litres per kWh.
+        embodied: Of the accelerators (and servers) that the run has reserved.
+        calibrations: By component id, what the meter's figure is to be multiplied with; its
+            error takes the place of the meter's gain error.
+        site: Name of the site.
+        as_of: The factors are as the book stood then (ISO 8601); None: when it was issued.
     """
 
     pue: Factor
@@ -232,6 +278,16 @@ class Factors:
     electricity_tariff: Factor | None = None
     currency: str | None = None
     carbon_intensity_reason: str = "no grid zone is configured"
+    carbon_hours: HourlyFactor | None = None
+    carbon_market: Factor | None = None
+    tariff_hours: HourlyFactor | None = None
+    internal_price: Factor | None = None
+    wue: Factor | None = None
+    water_intensity: Factor | None = None
+    embodied: tuple[EmbodiedFactor, ...] = ()
+    calibrations: Mapping[str, Factor] = field(default_factory=dict)
+    site: str | None = None
+    as_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
