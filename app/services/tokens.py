@@ -12,6 +12,7 @@ from app.db import Session
 from app.repositories import tokens
 from app.schemas.common import Role
 from app.schemas.tokens import TokenCreate, TokenCreated, TokenList, TokenRead
+from app.services import audit
 from app.services.errors import ConflictError, ForbiddenError, NotFoundError, UnauthenticatedError
 from models import Token
 
@@ -93,11 +94,23 @@ def _role(name: str) -> Role:
     raise ValueError(f"a token has the unknown role {name!r}")
 
 
-async def create(session: Session, wanted: TokenCreate) -> TokenCreated:
-    """Makes a token; the answer alone holds its secret."""
+async def create(
+    session: Session, wanted: TokenCreate, by: Principal | None = None
+) -> TokenCreated:
+    """Makes a token; the answer alone holds its secret.
+
+    Args:
+        session: Committed by the caller.
+        wanted: Its name and role.
+        by: Who makes it; None on the server's own machine.
+    """
     secret = PREFIX + secrets.token_urlsafe(SECRET_BYTES)
     token = Token(name=wanted.name, role=wanted.role, secret_sha256=secret_sha256(secret))
     await tokens.add(session, token)
+    after = {"name": token.name, "role": token.role}
+    await audit.record(
+        session, by, action="created", object_kind="token", object_id=token.id, after=after
+    )
     read = TokenRead.model_validate(token)
     return TokenCreated(**read.model_dump(), secret=secret)
 
@@ -107,8 +120,13 @@ async def list_all(session: Session) -> TokenList:
     return TokenList(items=[TokenRead.model_validate(t) for t in await tokens.all_tokens(session)])
 
 
-async def revoke(session: Session, token_id: uuid.UUID) -> TokenRead:
+async def revoke(session: Session, token_id: uuid.UUID, by: Principal | None = None) -> TokenRead:
     """Ends a token at once; revoking it again changes nothing.
+
+    Args:
+        session: Committed by the caller.
+        token_id: Which.
+        by: Who revokes it; None on the server's own machine.
 
     Raises:
         TokenNotFoundError: If there is none of this id.
@@ -122,6 +140,16 @@ async def revoke(session: Session, token_id: uuid.UUID) -> TokenRead:
         raise LastAdminError("This is the last admin token; create another before revoking it.")
     if token.revoked_at is None:
         token.revoked_at = datetime.now(UTC)
+        state = {"name": token.name, "role": token.role}
+        await audit.record(
+            session,
+            by,
+            action="revoked",
+            object_kind="token",
+            object_id=token.id,
+            before={**state, "revoked_at": None},
+            after={**state, "revoked_at": token.revoked_at},
+        )
     return TokenRead.model_validate(token)
 
 

@@ -15,6 +15,17 @@ down_revision = '0001'
 branch_labels = None
 depends_on = None
 
+APPEND_ONLY = """
+CREATE FUNCTION pricetag_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% is append-only: % is refused', TG_TABLE_NAME, TG_OP
+        USING ERRCODE = 'restrict_violation';
+END
+$$;
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_log
+    FOR EACH STATEMENT EXECUTE FUNCTION pricetag_refuse_change();
+"""
+
 
 def upgrade() -> None:
     op.create_table('baselines',
@@ -82,6 +93,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f('ix_audit_log_at'), 'audit_log', ['at'], unique=False)
     op.create_index('ix_audit_log_object', 'audit_log', ['object_kind', 'object_id'], unique=False)
+    op.execute(APPEND_ONLY)
     op.create_table('budget_alerts',
     sa.Column('budget_id', sa.Uuid(), nullable=False),
     sa.Column('period_start', sa.DateTime(timezone=True), nullable=False),
@@ -278,6 +290,7 @@ def downgrade() -> None:
     op.drop_index('ix_audit_log_object', table_name='audit_log')
     op.drop_index(op.f('ix_audit_log_at'), table_name='audit_log')
     op.drop_table('audit_log')
+    op.execute('DROP FUNCTION pricetag_refuse_change()')
     op.drop_index(op.f('ix_sites_created_at'), table_name='sites')
     op.drop_table('sites')
     op.drop_index(op.f('ix_budgets_created_at'), table_name='budgets')

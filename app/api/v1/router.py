@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from app.api.v1 import catalog, events, reports, runs, series, tokens
+from app.api.v1 import audit, catalog, events, reports, runs, series, tokens
 
 router = APIRouter(prefix="/v1")
-for part in (runs, events, series, reports, catalog, tokens):
+for part in (runs, events, series, reports, catalog, tokens, audit):
     router.include_router(part.router)

@@ -28,7 +28,7 @@ router = APIRouter(prefix="/tokens", tags=["tokens"])
 )
 async def create_token(session: CurrentSession, caller: Admin, body: Body) -> TokenCreated:
     """The answer alone holds the secret. Needs the role admin."""
-    return await tokens.create(session, validated(TokenCreate, body))
+    return await tokens.create(session, validated(TokenCreate, body), caller)
 
 
 @router.get("", operation_id="listTokens", summary="List tokens", responses=problems(403))
@@ -49,4 +49,4 @@ async def revoke_token(
     token_id: Annotated[uuid.UUID, Path(description="Id of the token.")],
 ) -> TokenRead:
     """It ends at once. The last admin token cannot be revoked. Needs the role admin."""
-    return await tokens.revoke(session, token_id)
+    return await tokens.revoke(session, token_id, caller)

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from pydantic import Field
+
+from app.schemas.common import Wire
+
+
+class AuditRead(Wire):
+    """One change that somebody made."""
+
+    id: int
+    at: datetime
+    token_id: uuid.UUID | None = Field(description="null where the service itself did it.")
+    actor: str = Field(
+        description="The token's name at the time, or `service`.", examples=["ada's laptop"]
+    )
+    action: str = Field(examples=["created", "changed", "closed", "revoked"])
+    object_kind: str = Field(examples=["budget", "token", "price"])
+    object_id: str
+    before: dict[str, Any] | None = Field(description="null where there was nothing before.")
+    after: dict[str, Any] | None
+
+
+class AuditPage(Wire):
+    items: list[AuditRead]
+    next_cursor: str | None = Field(description="Pass as `cursor` for the next page.")

@@ -1,0 +1,123 @@
+"""The audit log: who changed what, when, from what to what."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from app.db import Session
+from app.repositories import audit
+from app.repositories.audit import AuditFilter
+from app.schemas.audit import AuditPage, AuditRead
+from app.services import cursors
+from models import AuditEntry
+
+if TYPE_CHECKING:
+    from app.services.tokens import Principal  # which records its own changes here
+
+SERVICE = "service"
+"""The actor of what no token asked for."""
+
+_SECRET = re.compile(r"secret|password", re.I)
+
+
+class SecretInAuditLogError(ValueError):
+    """A secret was about to be written where nothing can ever be taken out again."""
+
+
+async def record(
+    session: Session,
+    principal: Principal | None,
+    *,
+    action: str,
+    object_kind: str,
+    object_id: object,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+) -> None:
+    """Notes a change in the transaction that makes it.
+
+    Args:
+        session: Committed by the caller, with the change itself.
+        principal: Who did it; None for the service (a command on the server's machine).
+        action: ``created``, ``changed``, ``closed``, ``imported``, ``revoked``, ...
+        object_kind: ``budget``, ``token``, ``factor``, ``price``, ``site``, ``run``, ...
+        object_id: Which; written as text.
+        before: What it was; None where there was nothing. Never a secret.
+        after: What it is now.
+
+    Raises:
+        SecretInAuditLogError: If a field of ``before`` or ``after`` is named as a secret.
+    """
+    entry = AuditEntry(
+        token_id=principal.token_id if principal else None,
+        actor=principal.name if principal else SERVICE,
+        action=action,
+        object_kind=object_kind,
+        object_id=str(object_id),
+        before=plain(before),
+        after=plain(after),
+    )
+    await audit.add(session, entry)
+
+
+def plain(values: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The values as JSON holds them: money and ids as text, times as ISO 8601.
+
+    Raises:
+        SecretInAuditLogError: If a field is named as a secret.
+    """
+    if values is None:
+        return None
+    for name in values:
+        if _SECRET.search(name):
+            raise SecretInAuditLogError(f"{name} must not stand in the audit log")
+    return {name: _plain(value) for name, value in values.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Decimal | uuid.UUID):
+        return str(value)
+    if isinstance(value, Mapping):
+        return plain(value)
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [_plain(item) for item in value]
+    return value
+
+
+async def list_page(
+    session: Session,
+    principal: Principal,
+    chosen: AuditFilter,
+    *,
+    cursor: str | None,
+    limit: int,
+) -> AuditPage:
+    """A page of the log, the newest first.
+
+    Raises:
+        RoleRequiredError: If the token is no admin's.
+        CursorError: If the cursor is not of this list.
+    """
+    principal.require("admin", "read the audit log")
+    rows = await audit.page(session, chosen, before_id=_position(cursor), limit=limit + 1)
+    items = [AuditRead.model_validate(row) for row in rows[:limit]]
+    more = len(rows) > limit
+    return AuditPage(
+        items=items, next_cursor=cursors.encode("audit", str(items[-1].id)) if more else None
+    )
+
+
+def _position(cursor: str | None) -> int | None:
+    if cursor is None:
+        return None
+    what, text = map(str, cursors.decode(cursor, str, str))
+    if what != "audit" or not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise cursors.invalid("cursor")
+    return int(text)
