@@ -18,6 +18,16 @@ def test_bert_base_at_128_tokens_is_the_published_count() -> None:
     assert "closed form" in found.method
 
 
+def test_operators_without_a_count_are_named() -> None:
+    config = BertConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=2)
+    named = profile(config).uncounted
+    assert {"aten.native_layer_norm", "aten.gelu", "aten.embedding", "aten.tanh"} <= set(named)
+    counted_or_moved = {"aten.addmm", "aten.bmm", "aten.view", "aten.t", "aten._unsafe_view"}
+    assert not counted_or_moved & set(named)
+    config.hidden_act = "relu"
+    assert "aten.gelu" not in profile(config).uncounted
+
+
 @pytest.mark.parametrize("length", [1, 7, 100])
 @pytest.mark.parametrize("kind", ["bert", "distilbert", "roberta", "electra"])
 def test_the_parabola_is_exact_between_and_beyond_its_points(kind: str, length: int) -> None:

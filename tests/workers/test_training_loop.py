@@ -14,7 +14,7 @@ from tests.support.training import CONFIG, TRAIN, carry_out, context, data_set, 
 from workers.context import StageContext
 from workers.pipeline import run
 from workers.reporter import Interrupted, JobError, RecordingReporter
-from workers.training import checkpoints
+from workers.training import checkpoints, tally
 from workers.training.callbacks import LossWatch
 from workers.training.finetune import fit, training_labels
 from workers.training.loop import Length
@@ -66,6 +66,29 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(
     # One question goes before the stage, so the last step done is one less.
     assert resumed == [f"resuming from checkpoint-{questions}"]
     assert equal(weights(whole), weights(halves))
+
+
+def test_each_attempt_tells_the_operations_that_it_did(tmp_path: Path) -> None:
+    whole, halves = data_set(tmp_path / "whole"), data_set(tmp_path / "halves")
+    described = recipe({**ONLY_TRAIN, "max_steps": 9})
+    together = carry_out(whole, described).of("flops")[-1]
+    parts = [interrupted_at(halves, described, 5), carry_out(halves, described, attempt=2)]
+    done = [reporter.of("flops")[-1] for reporter in parts]
+    assert all(part["dense"] > 0 for part in done)
+    # The same steps in all: nothing is told twice, and nothing of the first attempt is left out.
+    assert sum(part["dense"] for part in done) == together["dense"]
+    assert sum(part["effective"] for part in done) == together["effective"]
+
+
+def test_operations_are_told_while_they_are_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tally, "TELL_EVERY_S", 0.0)
+    data_set(tmp_path)
+    told = [event["dense"] for event in carry_out(tmp_path, recipe(ONLY_TRAIN)).of("flops")]
+    assert len(told) == 6 + 1  # after each step, and at the end
+    assert told == sorted(told)
+    assert told[-1] == told[-2]
 
 
 def test_training_twice_gives_the_same_and_another_seed_another(tmp_path: Path) -> None:
@@ -179,7 +202,7 @@ def test_plugins_are_called_at_each_step_and_keep_their_state(tmp_path: Path) ->
 def test_operations_are_those_of_the_padded_batches(tmp_path: Path) -> None:
     data_set(tmp_path, train=16)
     stage = {**ONLY_TRAIN, "max_steps": None, "epochs": 2, "batch_size": 16}
-    told = carry_out(tmp_path, recipe(stage)).of("flops")[0]
+    told = carry_out(tmp_path, recipe(stage)).of("flops")[-1]
     from workers.training.data import load_split
     from workers.training.flops import profile
     from workers.training.models import for_use

@@ -11,7 +11,7 @@ from workers.context import StageContext, StageResult
 from workers.job import JobError
 from workers.training import precision
 from workers.training.data import load_split
-from workers.training.finetune import count_operations, fit, model_profile, save
+from workers.training.finetune import count_operations, fit, model_profile, report_training, save
 from workers.training.flops import FlopProfile
 from workers.training.loop import Length, forget_checkpoints
 from workers.training.losses import TaskLoss
@@ -126,6 +126,7 @@ def run(params: StageParams, context: StageContext) -> StageResult:
     terms = [TaskLoss(params.alpha), soft]
     length = Length(params.effective_epochs, params.max_steps)
     outcome = fit(context, loaded, params, length, plugins=terms)
+    report_training(context, [outcome])
     folder = save(context, loaded)
     forget_checkpoints(context)
     return StageResult(

@@ -6,7 +6,6 @@ from pricetag.recipes.stages import Evaluate, StageParams
 from workers.context import StageContext, StageResult
 from workers.training.evaluate import evaluate, report_quality
 from workers.training.finetune import count_operations, model_profile
-from workers.training.flops import UNCOUNTED
 from workers.training.models import for_use, needed, read_config
 from workers.training.pruning import encoder_density
 from workers.training.quantized import int8_modules
@@ -40,5 +39,5 @@ def run(params: StageParams, context: StageContext) -> StageResult:
         effective += predictions.forward_flops(profile, density)
         if int8_modules(loaded.model):
             low_bit += predictions.low_bit_flops(profile)
-    context.reporter.flops(dense, effective, low_bit, profile.method, UNCOUNTED[:2])
+    context.reporter.flops(dense, effective, low_bit, profile.method, list(profile.uncounted))
     return StageResult(facts={"quality": quality})

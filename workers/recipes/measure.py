@@ -117,7 +117,7 @@ def _inference_flops(context: StageContext, loaded: Loaded, length: int, inferen
         effective=profile.forward(length, density) * inferences,
         low_bit=low_bit,
         method=profile.method,
-        uncounted=["softmax, layer norm, activations", "embedding look-up"],
+        uncounted=list(profile.uncounted),
     )
 
 

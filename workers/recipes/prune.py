@@ -18,12 +18,13 @@ from workers import ranks, steps
 from workers.context import StageContext, StageResult
 from workers.job import JobError
 from workers.training import models
-from workers.training.finetune import count_operations, fit, report_training, save
+from workers.training.finetune import count_operations, fit, new_tally, report_training, save
 from workers.training.loop import Length, Outcome, forget_checkpoints
 from workers.training.models import Loaded, for_use, needed, read_config
 from workers.training.plugins import Masker
 from workers.training.pruning import encoder_density, prunable
 from workers.training.quantized import int8_modules
+from workers.training.tally import Tally
 
 Scope = Literal["global", "per_matrix"]
 
@@ -107,15 +108,16 @@ def run(params: StageParams, context: StageContext) -> StageResult:
     assert isinstance(params, Prune)
     loaded = for_use(context)
     _check(context, loaded)
-    trained: list[tuple[Outcome, float]] = []
+    tally = new_tally(context, loaded)
+    trained: list[Outcome] = []
     for number, sparsity in enumerate(round_sparsities(params.sparsity, params.rounds)):
         outcome = _finished_round(context, loaded, number)
         if outcome is None:
-            outcome = _round(params, context, loaded, number, sparsity)
+            outcome = _round(params, context, loaded, number, sparsity, tally)
         if outcome is not None:
-            trained.append((outcome, 1 - sparsity))
+            trained.append(outcome)
     if trained:
-        report_training(context, loaded, trained)
+        report_training(context, trained)
     found = 1 - encoder_density(loaded.model)
     context.reporter.metric("encoder_sparsity", found)
     folder = save(context, loaded)
@@ -135,7 +137,12 @@ def _check(context: StageContext, loaded: Loaded) -> None:
 
 
 def _round(
-    params: Prune, context: StageContext, loaded: Loaded, number: int, sparsity: float
+    params: Prune,
+    context: StageContext,
+    loaded: Loaded,
+    number: int,
+    sparsity: float,
+    tally: Tally,
 ) -> Outcome | None:
     """One pruning and its recovery; None without recovery."""
     magnitude_prune(prunable(loaded.model), sparsity, params.scope)
@@ -149,7 +156,8 @@ def _round(
         Length(params.recovery_epochs),
         plugins=[KeepZeros()],
         folder=_round_folder(context, number),
-        report=False,
+        tally=tally,
+        density=encoder_density(loaded.model),
     )
     if ranks.rank() == 0 and number + 1 < params.rounds:
         folder = _round_folder(context, number)

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from pricetag.recipes.stages import StageParams, Train
 from workers.context import StageContext, StageResult
-from workers.training.finetune import count_operations, fit, save, training_labels
+from workers.training.finetune import (
+    count_operations,
+    fit,
+    report_training,
+    save,
+    training_labels,
+)
 from workers.training.loop import Length, forget_checkpoints
 from workers.training.models import for_training, needed, read_config
 
@@ -27,6 +33,7 @@ def run(params: StageParams, context: StageContext) -> StageResult:
     loaded = for_training(context, training_labels(context), params.seed)
     length = Length(params.effective_epochs, params.max_steps)
     outcome = fit(context, loaded, params, length)
+    report_training(context, [outcome])
     folder = save(context, loaded)
     forget_checkpoints(context)
     return StageResult(

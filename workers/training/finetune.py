@@ -12,10 +12,11 @@ from workers import ranks
 from workers.context import StageContext
 from workers.training import models
 from workers.training.data import Examples, encode_labels, label_names, load_split
-from workers.training.flops import UNCOUNTED, FlopProfile, architecture_key, profile
+from workers.training.flops import FlopProfile, architecture_key, profile
 from workers.training.loop import Length, Outcome, train
 from workers.training.models import Loaded
 from workers.training.plugins import Plugin
+from workers.training.tally import Tally
 from workers.training.tokens import TokenData, encode
 
 
@@ -48,46 +49,47 @@ def fit(
     *,
     plugins: Sequence[Plugin] = (),
     folder: Path | None = None,
-    report: bool = True,
+    tally: Tally | None = None,
+    density: float = 1.0,
 ) -> Outcome:
-    """Train ``loaded.model`` on the run's training data, and report what it took."""
+    """Train ``loaded.model`` on the run's training data.
+
+    Args:
+        context: Of the stage.
+        loaded: The model, trained in place.
+        options: How.
+        length: For how long.
+        plugins: Techniques that take part.
+        folder: Of the checkpoints.
+        tally: The stage's operations, where it trains several times.
+        density: Share of the encoder's weights that are not zero, and stay so.
+    """
     data = training_data(context, loaded, options.max_length)
-    outcome = train(
+    return train(
         context,
         loaded,
         data,
         options,
         length,
         profile=model_profile(context, loaded),
+        tally=tally or new_tally(context, loaded),
+        density=density,
         plugins=plugins,
         folder=folder,
     )
-    if report:
-        report_training(context, loaded, [(outcome, 1.0)])
-    return outcome
 
 
-def report_training(
-    context: StageContext, loaded: Loaded, trained: Sequence[tuple[Outcome, float]]
-) -> None:
-    """Tell the operations of a stage's trainings and how they went.
+def new_tally(context: StageContext, loaded: Loaded) -> Tally:
+    """An account of the stage's operations."""
+    return Tally(context.reporter, model_profile(context, loaded))
 
-    Each comes with the share of the encoder's weights that are not zero (and stay so).
-    """
-    profile = model_profile(context, loaded)
-    last = trained[-1][0]
-    context.reporter.flops(
-        dense=sum(outcome.flops for outcome, _ in trained),
-        effective=sum(
-            outcome.flops - (1 - density) * outcome.weight_flops for outcome, density in trained
-        ),
-        low_bit=0.0,
-        method=f"{profile.method}; forward and backward = 3 forward; padded tokens included",
-        uncounted=UNCOUNTED,
-    )
-    steps = sum(outcome.steps for outcome, _ in trained)
+
+def report_training(context: StageContext, trained: Sequence[Outcome]) -> None:
+    """Tell how a stage's trainings went."""
+    last = trained[-1]
+    steps = sum(outcome.steps for outcome in trained)
     context.reporter.metric("steps", steps)
-    context.reporter.metric("epochs", sum(outcome.epochs for outcome, _ in trained))
+    context.reporter.metric("epochs", sum(outcome.epochs for outcome in trained))
     context.reporter.log(f"trained {steps} steps in {last.precision}, mean loss {last.loss:.4f}")
 
 

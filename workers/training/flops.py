@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode, flop_registry, sdpa_flop_count
 from transformers import AutoModelForSequenceClassification, PreTrainedConfig
 
 from pricetag.accounting.flops import TRAINING_PER_FORWARD, EncoderShape, encoder_flops
 
-UNCOUNTED = ["softmax, layer norm, activations", "embedding look-up", "optimizer"]
 CLASSES = 2  # of the head that is counted
 _LENGTHS = (16, 32, 64)
 _NOT_ARCHITECTURE = {
@@ -42,6 +42,7 @@ class FlopProfile:
     linear: float
     fixed: float
     method: str
+    uncounted: tuple[str, ...] = ()
 
     def forward(self, length: int, density: float = 1.0) -> float:
         """Operations for one example; ``density`` is the share of weights that are not zero."""
@@ -75,7 +76,9 @@ def profile(config: PreTrainedConfig) -> FlopProfile:
     model.train(False)
     limit = int(getattr(config, "max_position_embeddings", _LENGTHS[-1])) - 2
     lengths = _LENGTHS if limit >= _LENGTHS[-1] else (2, 3, 4)
-    counts = [count_forward(model, length) for length in lengths]
+    watch = UncountedOperators()
+    with watch:
+        counts = [count_forward(model, length) for length in lengths]
     square, linear, fixed = _parabola(lengths, counts)
     method = "FlopCounterMode on meta tensors, 2 per multiply-add"
     closed = closed_form(plain, lengths[-1])
@@ -83,7 +86,7 @@ def profile(config: PreTrainedConfig) -> FlopProfile:
         if closed != counts[-1]:
             raise ValueError(f"FLOPs counted {counts[-1]} differ from the closed form {closed}")
         method += ", equal to the closed form 2L(4H*A + 2H*I) + 4L^2*A a layer"
-    return FlopProfile(square, linear, fixed, method)
+    return FlopProfile(square, linear, fixed, method, watch.names())
 
 
 def architecture_key(config: PreTrainedConfig) -> str:
@@ -109,16 +112,32 @@ def count_forward(model: nn.Module, length: int) -> int:
     """Operations that ``FlopCounterMode`` sees in one example's forward pass."""
     device = next(model.parameters()).device
     ids = torch.ones((1, length), dtype=torch.long, device=device)
-    # On a CPU attention is one operation that the counter does not know.
-    counter = FlopCounterMode(
-        display=False,
-        custom_mapping={
-            torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
-        },
-    )
+    counter = FlopCounterMode(display=False, custom_mapping=_OURS)
     with torch.no_grad(), counter:
         model(input_ids=ids)
     return int(counter.get_total_flops())
+
+
+class UncountedOperators(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Names the operators of a forward pass that compute something and that nobody counts.
+
+    Operators that only look at memory otherwise, move or fill it are not among them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._names: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        packet = func._overloadpacket
+        moves = func.is_view or packet.__name__.removesuffix("_") in _MOVES
+        if packet not in flop_registry and packet not in _OURS and not moves:
+            self._names.add(str(packet))
+        return func(*args, **(kwargs or {}))
+
+    def names(self) -> tuple[str, ...]:
+        """Such as ``aten.native_layer_norm``, sorted."""
+        return tuple(sorted(self._names))
 
 
 def _attention_flops(
@@ -134,3 +153,14 @@ def _parabola(lengths: tuple[int, ...], counts: list[int]) -> tuple[float, float
     square = ((y2 - y1) / (x2 - x1) - first) / (x2 - x0)
     linear = first - square * (x0 + x1)
     return square, linear, y0 - square * x0**2 - linear * x0
+
+
+_OURS = {
+    # On a CPU attention is one operation that the counter does not know.
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
+}
+_MOVES = {
+    "_to_copy", "arange", "cat", "clone", "contiguous", "copy", "detach", "empty", "empty_like",
+    "empty_strided", "fill", "full", "full_like", "new_empty", "new_full", "new_ones", "new_zeros",
+    "ones", "ones_like", "scalar_tensor", "stack", "_unsafe_view", "zeros", "zeros_like",
+}  # fmt: skip

@@ -22,6 +22,7 @@ from workers.training.flops import FlopProfile
 from workers.training.losses import TaskLoss
 from workers.training.models import Loaded
 from workers.training.plugins import LossInputs, LossTerm, Plugin
+from workers.training.tally import Tally
 from workers.training.tokens import Batch, Collator, EpochSampler, TokenData
 
 PLUGIN_STATE = "plugins.safetensors"
@@ -37,18 +38,12 @@ class Length:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a training did.
-
-    ``flops`` include other models' forward passes; ``weight_flops`` are those of them that
-    multiply by this model's encoder weights, which zeros would save.
-    """
+    """What a training did."""
 
     steps: int
     epochs: float
     loss: float
     precision: precision.Precision
-    flops: float
-    weight_flops: float
     resumed_from_step: int
 
 
@@ -60,10 +55,15 @@ def train(
     length: Length,
     *,
     profile: FlopProfile,
+    tally: Tally,
+    density: float = 1.0,
     plugins: Sequence[Plugin] = (),
     folder: Path | None = None,
 ) -> Outcome:
     """Train ``loaded.model`` in place; resumes from the newest checkpoint in ``folder``.
+
+    The operations go to ``tally``; ``density`` is the share of the encoder's weights that are
+    not zero, and stay so.
 
     Raises:
         JobError: ``loss-not-finite``.
@@ -98,12 +98,15 @@ def train(
         callbacks=[callbacks.EpochOrder(sampler), callbacks.PluginSteps(plugins), watch],
     )
     trainer.remove_callback(PrinterCallback)
-    trainer.equip(sampler, plugins, losses, profile)
+    trainer.equip(sampler, plugins, losses, Operations(profile, tally, density))
     start = checkpoints.newest(folder)
     if start is not None:
         context.reporter.log(f"resuming from {start.name}")
         trainer.restore_plugins(start)
-    answer = trainer.train(resume_from_checkpoint=None if start is None else str(start))
+    try:
+        answer = trainer.train(resume_from_checkpoint=None if start is None else str(start))
+    finally:
+        tally.tell()
     losses.look()
     if watch.stop_reason is not None:
         raise Interrupted(watch.stop_reason)
@@ -114,8 +117,6 @@ def train(
         epochs=trainer.state.epoch or 0.0,
         loss=answer.training_loss,
         precision=chosen,
-        flops=trainer.flops_done,
-        weight_flops=trainer.weight_flops_done,
         resumed_from_step=0 if start is None else int(start.name.rpartition("-")[2]),
     )
 
@@ -172,6 +173,22 @@ def _arguments(
     )
 
 
+@dataclass(frozen=True)
+class Operations:
+    """Counts the operations of this process's batches for all of them."""
+
+    profile: FlopProfile
+    tally: Tally
+    density: float
+
+    def add(self, rows: int, width: int, others: float) -> None:
+        """A batch ``[rows, width]`` forward and backward, and other models' forward passes."""
+        dense = rows * self.profile.training(width)
+        effective = rows * self.profile.training(width, self.density)
+        world = ranks.world_size()
+        self.tally.add(world * (dense + others), world * (effective + others))
+
+
 class _Trainer(Trainer):
     """The Trainer with our order of examples, our loss, and checkpoints without pickles."""
 
@@ -180,15 +197,13 @@ class _Trainer(Trainer):
         sampler: EpochSampler,
         plugins: Sequence[Plugin],
         losses: callbacks.LossWatch,
-        profile: FlopProfile,
+        operations: Operations,
     ) -> None:
         """Hand over what the Trainer's own constructor has no place for."""
         self.sampler = sampler
         self.plugins = list(plugins)
         self.losses = losses
-        self.profile = profile
-        self.flops_done = 0.0
-        self.weight_flops_done = 0.0
+        self.operations = operations
         terms = [plugin for plugin in plugins if isinstance(plugin, LossTerm)]
         self.terms: list[LossTerm] = terms or [TaskLoss()]
         self.model_accepts_loss_kwargs = False  # our loss is a mean over the batch
@@ -220,11 +235,8 @@ class _Trainer(Trainer):
 
     def _count(self, ids: torch.Tensor) -> None:
         rows, width = ids.shape
-        once = rows * self.profile.training(width)
         others = sum(term.forward_flops(rows, width) for term in self.terms)
-        weights = once - rows * self.profile.training(width, density=0.0)
-        self.flops_done += (once + others) * ranks.world_size()
-        self.weight_flops_done += weights * ranks.world_size()
+        self.operations.add(rows, width, others)
 
     def floating_point_ops(self, inputs: Any) -> int:
         # The Trainer's estimate walks over all parameters at each step; ours is exact.
@@ -241,15 +253,11 @@ class _Trainer(Trainer):
             for number, plugin in enumerate(self.plugins)
             for name, tensor in plugin.state().items()
         }
-        # An interrupted stage reports no operations, so the next attempt reports them all.
-        done = [self.flops_done, self.weight_flops_done]
-        tensors["flops_done"] = torch.tensor(done, dtype=torch.float64)
         save_file(tensors, folder / PLUGIN_STATE)
 
     def restore_plugins(self, checkpoint: Path) -> None:
         """Give the plug-ins back what the checkpoint kept for them."""
         tensors = load_file(checkpoint / PLUGIN_STATE)
-        self.flops_done, self.weight_flops_done = tensors.pop("flops_done").tolist()
         for number, plugin in enumerate(self.plugins):
             prefix = f"{number}."
             plugin.restore(
