@@ -1,0 +1,50 @@
+"""SQL of energy by the hour: what nodes used, and what attempts were charged of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, delete, func, insert, literal_column
+from sqlalchemy.dialects.postgresql import insert as pg_insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from models import EnergyHour
+
+Row = dict[str, Any]
+
+_BOTH_FLAGS: ColumnElement[list[str]] = literal_column(
+    "(SELECT coalesce(jsonb_agg(DISTINCT flag), '[]'::jsonb)"
+    " FROM jsonb_array_elements(energy_hours.flags || excluded.flags) AS flag)"
+)
+
+
+async def raise_node_hours(session: AsyncSession, rows: Sequence[Row]) -> None:
+    """Writes totals of whole components; one that is there already can only grow."""
+    if not rows:
+        return
+    # In one order everywhere, so that two writers cannot wait for each other.
+    ordered = sorted(rows, key=lambda row: (row["node_name"], row["component"], row["hour"]))
+    statement = pg_insert(EnergyHour).values([{**row, "attempt_id": None} for row in ordered])
+    told = statement.excluded
+    await session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["node_name", "component", "hour", "attempt_id"],
+            set_={
+                **{name: told[name] for name in ("name", "kind", "method", "site")},
+                "energy_j": func.greatest(EnergyHour.energy_j, told.energy_j),
+                "covered_s": func.greatest(EnergyHour.covered_s, told.covered_s),
+                "flags": _BOTH_FLAGS,
+            },
+        )
+    )
+
+
+async def replace_attempt_hours(
+    session: AsyncSession, attempt_id: UUID, rows: Sequence[Row]
+) -> None:
+    """Writes what an attempt was charged, hour by hour, in the place of what was written."""
+    await session.execute(delete(EnergyHour).where(EnergyHour.attempt_id == attempt_id))
+    if rows:
+        await session.execute(insert(EnergyHour), [dict(row) for row in rows])

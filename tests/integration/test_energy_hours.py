@@ -1,0 +1,92 @@
+"""A node's own totals by the hour: told as often as one likes, booked once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from app.db import Database, Session
+from app.services.energy import NodeHour, book_node_hours
+from models import EnergyHour
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+GPU_HOUR = NodeHour(
+    component="gpu:GPU-1",
+    name="NVIDIA H200",
+    kind="gpu",
+    method="counter",
+    hour=NOON,
+    energy_j=1_000.0,
+    covered_s=10.0,
+    flags=("lost",),
+    site="hall",
+)
+
+
+async def totals(session: Session) -> list[EnergyHour]:
+    query = select(EnergyHour).where(EnergyHour.attempt_id.is_(None)).order_by(EnergyHour.component)
+    return list((await session.execute(query)).scalars())
+
+
+async def test_a_total_is_kept_once_however_often_it_is_told(db: Database) -> None:
+    async with db.session_scope() as session:
+        for energy_j, covered_s in ((1_000.0, 10.0), (1_000.0, 10.0), (2_500.0, 25.0), (7.0, 1.0)):
+            told = replace(GPU_HOUR, energy_j=energy_j, covered_s=covered_s)
+            await book_node_hours(session, "node", [told])
+        [row] = await totals(session)
+        assert (row.energy_j, row.covered_s, row.site) == (2_500.0, 25.0, "hall")
+
+
+async def test_flags_of_an_hour_gather(db: Database) -> None:
+    async with db.session_scope() as session:
+        await book_node_hours(session, "node", [GPU_HOUR])
+        await book_node_hours(session, "node", [replace(GPU_HOUR, flags=("gap", "lost"))])
+        await book_node_hours(session, "node", [replace(GPU_HOUR, flags=())])
+        [row] = await totals(session)
+        assert row.flags == ["gap", "lost"]
+
+
+async def test_equal_devices_of_two_nodes_are_two(db: Database) -> None:
+    async with db.session_scope() as session:
+        await book_node_hours(session, "a", [GPU_HOUR, replace(GPU_HOUR, component="cpu")])
+        await book_node_hours(session, "b", [GPU_HOUR])
+        await book_node_hours(session, "b", [])
+        rows = await totals(session)
+        assert [(row.node_name, row.component) for row in rows] == [
+            ("a", "cpu"),
+            ("a", "gpu:GPU-1"),
+            ("b", "gpu:GPU-1"),
+        ]
+
+
+async def test_an_hour_of_another_zone_is_the_same_hour(db: Database) -> None:
+    local = NOON.astimezone(timezone(timedelta(hours=2)))
+    async with db.session_scope() as session:
+        await book_node_hours(session, "node", [GPU_HOUR])
+        await book_node_hours(session, "node", [replace(GPU_HOUR, hour=local)])
+        assert [row.hour for row in await totals(session)] == [NOON]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"hour": NOON + timedelta(minutes=1)}, "no whole hour"),
+        ({"hour": NOON.replace(tzinfo=None)}, "no whole hour"),
+        ({"energy_j": -1.0}, "energy_j must be 0 or more, not -1.0"),
+        ({"energy_j": float("nan")}, "energy_j"),
+        ({"covered_s": float("inf")}, "covered_s"),
+    ],
+)
+def test_what_cannot_be_is_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        replace(GPU_HOUR, **changes)
+
+
+async def test_one_hour_twice_in_one_call_is_refused(db: Database) -> None:
+    async with db.session_scope() as session:
+        with pytest.raises(ValueError, match="given twice"):
+            await book_node_hours(session, "node", [GPU_HOUR, GPU_HOUR])
