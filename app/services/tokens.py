@@ -61,7 +61,7 @@ class Principal:
         """
         if not self.has(role):
             raise RoleRequiredError(
-                f"A {role} token is needed to {to}; '{self.name}' is a {self.role} token."
+                f"This needs the role {role} (to {to}); '{self.name}' is a {self.role} token."
             )
 
 
