@@ -69,7 +69,7 @@ async def test_filters_and_pages(api: Api) -> None:
                 object_id=f"s{number}",
                 after={"number": number},
             )
-    chosen = {"object_kind": "site", "limit": 2}
+    chosen: dict[str, Any] = {"object_kind": "site", "limit": 2}
     found, cursor = [], None
     for _ in range(3):
         params = chosen | ({"cursor": cursor} if cursor else {})
