@@ -7,6 +7,7 @@ from models.budget import AuditEntry, Budget, BudgetAlert, Quote, Spend
 from models.energy import Baseline, EnergyHour
 from models.factor import CarbonHour, CarbonSeries, Factor, Price, Site
 from models.node import Node
+from models.outcome import Outcome
 from models.project import Experiment, Project
 from models.run import Run, RunEvent
 from models.series import LogLine, Measurement, Metric, Reading
@@ -30,6 +31,7 @@ __all__ = [
     "Measurement",
     "Metric",
     "Node",
+    "Outcome",
     "Price",
     "PriceTag",
     "Project",

@@ -119,4 +119,4 @@ class Quote(HasId, HasCreatedAt, Base):
     cost: Mapped[Decimal | None] = mapped_column(Numeric)
     currency: Mapped[str | None]
     score: Mapped[dict[str, Any] | None]  # quote against actual, once the run has ended
-    scored_at: Mapped[datetime | None]
+    scored_at: Mapped[datetime | None] = mapped_column(index=True)

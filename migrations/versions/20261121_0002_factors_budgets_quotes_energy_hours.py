@@ -199,12 +199,37 @@ def upgrade() -> None:
     sa.UniqueConstraint('run_id', name=op.f('uq_quotes_run_id'))
     )
     op.create_index(op.f('ix_quotes_created_at'), 'quotes', ['created_at'], unique=False)
+    op.create_index(op.f('ix_quotes_scored_at'), 'quotes', ['scored_at'], unique=False)
+    op.create_table('outcomes',
+    sa.Column('run_id', sa.Uuid(), nullable=False),
+    sa.Column('recipe_sha256', sa.String(), nullable=False),
+    sa.Column('shape_sha256', sa.String(), nullable=False),
+    sa.Column('family_sha256', sa.String(), nullable=False),
+    sa.Column('data_sha256', sa.String(), nullable=True),
+    sa.Column('pool', sa.String(), nullable=False),
+    sa.Column('gpus', sa.Integer(), nullable=False),
+    sa.Column('ended_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('price_tag_version', sa.Integer(), nullable=False),
+    sa.Column('duration_s', sa.Double(), nullable=True),
+    sa.Column('it_energy_kwh', sa.Double(), nullable=True),
+    sa.Column('coverage_ratio', sa.Double(), nullable=True),
+    sa.Column('flops', sa.Double(), nullable=True),
+    sa.Column('steps', postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=False),
+    sa.ForeignKeyConstraint(['run_id'], ['runs.id'], name=op.f('fk_outcomes_run_id_runs'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('run_id', name=op.f('pk_outcomes'))
+    )
+    op.create_index('ix_outcomes_data', 'outcomes', ['data_sha256', 'ended_at'], unique=False)
+    op.create_index('ix_outcomes_family', 'outcomes', ['family_sha256', 'ended_at'], unique=False)
+    op.create_index('ix_outcomes_pool', 'outcomes', ['pool', 'gpus', 'ended_at'], unique=False)
+    op.create_index('ix_outcomes_recipe', 'outcomes', ['recipe_sha256', 'ended_at'], unique=False)
+    op.create_index('ix_outcomes_shape', 'outcomes', ['shape_sha256', 'ended_at'], unique=False)
     op.create_table('energy_hours',
     sa.Column('node_name', sa.String(), nullable=False),
     sa.Column('component', sa.String(), nullable=False),
     sa.Column('name', sa.String(), nullable=False),
     sa.Column('kind', sa.String(), nullable=False),
     sa.Column('method', sa.String(), nullable=False),
+    sa.Column('gain_std_ratio', sa.Double(), nullable=False),
     sa.Column('hour', sa.DateTime(timezone=True), nullable=False),
     sa.Column('attempt_id', sa.Uuid(), nullable=True),
     sa.Column('site', sa.String(), nullable=True),
@@ -244,6 +269,7 @@ def upgrade() -> None:
     op.create_index(op.f('ix_spend_run_id'), 'spend', ['run_id'], unique=False)
     op.create_index('ix_spend_token_id_at', 'spend', ['token_id', 'at'], unique=False)
     op.add_column('attempts', sa.Column('site', sa.String(), nullable=True))
+    op.add_column('attempts', sa.Column('meter_opened_at', sa.DateTime(timezone=True), nullable=True))
     op.add_column('measurements', sa.Column('device_energy_j', sa.Double(), nullable=True))
     op.add_column('measurements', sa.Column('baseline_j', sa.Double(), nullable=True))
     op.add_column('measurements', sa.Column('energy_by_hour_j', postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True))
@@ -262,6 +288,7 @@ def downgrade() -> None:
     op.drop_column('measurements', 'energy_by_hour_j')
     op.drop_column('measurements', 'baseline_j')
     op.drop_column('measurements', 'device_energy_j')
+    op.drop_column('attempts', 'meter_opened_at')
     op.drop_column('attempts', 'site')
     op.drop_index('ix_spend_token_id_at', table_name='spend')
     op.drop_index(op.f('ix_spend_run_id'), table_name='spend')
@@ -273,6 +300,13 @@ def downgrade() -> None:
     op.drop_index('ix_energy_hours_hour', table_name='energy_hours')
     op.drop_index('ix_energy_hours_attempt_id', table_name='energy_hours')
     op.drop_table('energy_hours')
+    op.drop_index('ix_outcomes_shape', table_name='outcomes')
+    op.drop_index('ix_outcomes_recipe', table_name='outcomes')
+    op.drop_index('ix_outcomes_pool', table_name='outcomes')
+    op.drop_index('ix_outcomes_family', table_name='outcomes')
+    op.drop_index('ix_outcomes_data', table_name='outcomes')
+    op.drop_table('outcomes')
+    op.drop_index(op.f('ix_quotes_scored_at'), table_name='quotes')
     op.drop_index(op.f('ix_quotes_created_at'), table_name='quotes')
     op.drop_table('quotes')
     op.drop_table('carbon_hours')

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import Base
+
+
+class Outcome(Base):
+    """What a run that succeeded has used, in short: what the quotes of like runs rest on.
+
+    Written with its price tag, from that price tag. The fingerprints say which runs are alike.
+    """
+
+    __tablename__ = "outcomes"
+    __table_args__ = (
+        Index("ix_outcomes_recipe", "recipe_sha256", "ended_at"),
+        Index("ix_outcomes_shape", "shape_sha256", "ended_at"),
+        Index("ix_outcomes_family", "family_sha256", "ended_at"),
+        Index("ix_outcomes_data", "data_sha256", "ended_at"),
+        Index("ix_outcomes_pool", "pool", "gpus", "ended_at"),
+    )
+
+    run_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True
+    )
+    recipe_sha256: Mapped[str]  # of the recipe without names and seeds
+    shape_sha256: Mapped[str]  # ... and without what changes neither the work nor its kind
+    family_sha256: Mapped[str]  # of the kinds of its steps, its model and its data
+    data_sha256: Mapped[str | None]  # of task and data; null: a command
+    pool: Mapped[str]
+    gpus: Mapped[int]
+    ended_at: Mapped[datetime]
+    price_tag_version: Mapped[int]
+    duration_s: Mapped[float | None]
+    it_energy_kwh: Mapped[float | None]
+    coverage_ratio: Mapped[float | None]
+    flops: Mapped[float | None]  # dense, of all attempts
+    steps: Mapped[list[Any]]  # [{step, kind, work, duration_s, it_energy_kwh, flops, ...}]
