@@ -1,6 +1,7 @@
 """Which energy is booked between one reading and the next, and on what evidence.
 
-The rules, for a component with a counter:
+Counters that tick are first brought to the readings' own times
+(:mod:`pricetag.accounting.alignment`). The rules, for a component with a counter:
 
 * both counters read and not decreased: the counter's delta, whatever time lies between;
 * the counter decreased (the driver was loaded anew): the integral, flag ``counter_reset``;
@@ -23,6 +24,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from pricetag.accounting.alignment import EDGE_ALIGNED, align
 from pricetag.accounting.quantity import Source
 from pricetag.accounting.reading import Method, Reading
 
@@ -96,7 +98,7 @@ def book(readings: Sequence[Reading], *, method: Method, max_gap_s: float) -> Bo
         The booking; a reading that goes back in time is left out and flagged
         ``clock_went_back``.
     """
-    kept, went_back = _informative(readings)
+    kept, went_back = _informative(align(readings) if method == "counter" else readings)
     steps = max(len(kept) - 1, 0)
     booking = Booking(kept, array("d", bytes(8 * steps)), ["none"] * steps)
     for step in range(steps):
@@ -134,7 +136,8 @@ def _informative(readings: Sequence[Reading]) -> tuple[list[Reading], list[int]]
 def _book_step(booking: Booking, step: int, method: Method, max_gap_s: float) -> None:
     before, after = booking.readings[step], booking.readings[step + 1]
     for name in after.flags:
-        booking.flag(name, step)
+        if name != EDGE_ALIGNED:  # of a moment, not of the step that leads to it
+            booking.flag(name, step)
     if LOST in before.flags or LOST in after.flags:
         booking.flag(LOST, step)
         return

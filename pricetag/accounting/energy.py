@@ -13,6 +13,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from pricetag.accounting.alignment import EDGE_ALIGNED
 from pricetag.accounting.booking import (
     COUNTER_FROZEN,
     GAP,
@@ -74,6 +75,8 @@ class EnergyLedger:
         self._times = array("d", (reading.t_s for reading in booking.readings))
         self._evidence = booking.evidence
         self._flags = booking.flags
+        aligned = (r.t_s for r in booking.readings if EDGE_ALIGNED in r.flags)
+        self._aligned = array("d", aligned)
         self._curves = _accumulate(booking, max_gap_s)
 
     def window(self, start_s: float, end_s: float) -> WindowEnergy:
@@ -142,6 +145,8 @@ class EnergyLedger:
         }
         if self._interpolated(start_s) or self._interpolated(end_s):
             flags.add("edge_interpolated")
+        if self._is_aligned(start_s) and self._is_aligned(end_s):
+            flags.add(EDGE_ALIGNED)
         if self._diverges(start_s, end_s):
             flags.add("counter_integral_divergence")
         if covered_s < FULL_COVERAGE_RATIO * (end_s - start_s) - EDGE_TOLERANCE_S:
@@ -154,6 +159,11 @@ class EnergyLedger:
             return False
         nearest_s = min(t_s - self._times[after - 1], self._times[after] - t_s)
         return nearest_s > EDGE_TOLERANCE_S
+
+    def _is_aligned(self, t_s: float) -> bool:
+        """Whether a counter that ticks was brought to this very moment."""
+        after = bisect_left(self._aligned, t_s - EDGE_TOLERANCE_S)
+        return after < len(self._aligned) and self._aligned[after] <= t_s + EDGE_TOLERANCE_S
 
     def _diverges(self, start_s: float, end_s: float) -> bool:
         curves = self._curves
