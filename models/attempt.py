@@ -41,6 +41,7 @@ class Attempt(HasId, Base):
     environment: Mapped[dict[str, Any] | None]  # packages, git commit, python, seeds
     second_opinion: Mapped[dict[str, Any] | None]  # CodeCarbon's figures
     started_at: Mapped[datetime] = mapped_column(default=now)
+    meter_opened_at: Mapped[datetime | None]  # zero of its readings' clock
     lease_renewed_at: Mapped[datetime] = mapped_column(default=now)
     ended_at: Mapped[datetime | None]
     duration_s: Mapped[float | None]

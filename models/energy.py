@@ -39,6 +39,7 @@ class EnergyHour(HasId, Base):
     name: Mapped[str]  # product name
     kind: Mapped[str]  # gpu | cpu | ram | host
     method: Mapped[str]  # counter | integrated | modelled
+    gain_std_ratio: Mapped[float]  # of its meter; of a model: a factor
     hour: Mapped[datetime]
     attempt_id: Mapped[uuid.UUID | None] = mapped_column(
         ForeignKey("attempts.id", ondelete="CASCADE")

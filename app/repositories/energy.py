@@ -14,6 +14,8 @@ from models import EnergyHour
 
 Row = dict[str, Any]
 
+_DESCRIBED = ("name", "kind", "method", "gain_std_ratio", "site")
+
 _BOTH_FLAGS: ColumnElement[list[str]] = literal_column(
     "(SELECT coalesce(jsonb_agg(DISTINCT flag), '[]'::jsonb)"
     " FROM jsonb_array_elements(energy_hours.flags || excluded.flags) AS flag)"
@@ -32,7 +34,7 @@ async def raise_node_hours(session: AsyncSession, rows: Sequence[Row]) -> None:
         statement.on_conflict_do_update(
             index_elements=["node_name", "component", "hour", "attempt_id"],
             set_={
-                **{name: told[name] for name in ("name", "kind", "method", "site")},
+                **{name: told[name] for name in _DESCRIBED},
                 "energy_j": func.greatest(EnergyHour.energy_j, told.energy_j),
                 "covered_s": func.greatest(EnergyHour.covered_s, told.covered_s),
                 "flags": _BOTH_FLAGS,

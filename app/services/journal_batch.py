@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import singledispatchmethod
 from typing import Any
 
@@ -108,6 +108,7 @@ class Batch:
             return
         self.attempt.components = [component.model_dump() for component in record.components]
         self.attempt.devices = record.devices or self.attempt.devices
+        self.attempt.meter_opened_at = record.at - timedelta(seconds=record.t_s)
 
     @_apply.register
     def _(self, record: ReadingRecord) -> None:

@@ -14,7 +14,7 @@ INT32_MAX = 2**31 - 1
 INT64_MAX = 2**63 - 1
 
 Key = Annotated[str, Field(min_length=1, max_length=200)]
-Seconds = Annotated[float, Field(ge=0)]
+Seconds = Annotated[float, Field(ge=0, le=1e10)]  # three centuries: dates reach so far
 Json = dict[str, Any]
 
 

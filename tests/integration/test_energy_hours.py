@@ -71,6 +71,13 @@ async def test_an_hour_of_another_zone_is_the_same_hour(db: Database) -> None:
         assert [row.hour for row in await totals(session)] == [NOON]
 
 
+async def test_a_meter_that_tells_no_gain_error_has_the_usual_one(db: Database) -> None:
+    modelled = replace(GPU_HOUR, component="ram", kind="ram", method="modelled")
+    async with db.session_scope() as session:
+        await book_node_hours(session, "node", [replace(GPU_HOUR, gain_std_ratio=0.01), modelled])
+        assert [row.gain_std_ratio for row in await totals(session)] == [0.01, 1.0]
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -78,6 +85,7 @@ async def test_an_hour_of_another_zone_is_the_same_hour(db: Database) -> None:
         ({"hour": NOON.replace(tzinfo=None)}, "no whole hour"),
         ({"energy_j": -1.0}, "energy_j must be 0 or more, not -1.0"),
         ({"energy_j": float("nan")}, "energy_j"),
+        ({"gain_std_ratio": -0.05}, "gain_std_ratio"),
         ({"covered_s": float("inf")}, "covered_s"),
     ],
 )
