@@ -86,6 +86,7 @@ class Spend(Base):
     co2e_kg: Mapped[float | None]
     cost: Mapped[Decimal | None] = mapped_column(Numeric)
     currency: Mapped[str | None]
+    sources: Mapped[dict[str, Any]] = mapped_column(default=dict)  # by figure: weakest evidence
 
 
 class AuditEntry(Base):

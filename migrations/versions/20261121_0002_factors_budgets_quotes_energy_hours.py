@@ -256,6 +256,7 @@ def upgrade() -> None:
     sa.Column('co2e_kg', sa.Double(), nullable=True),
     sa.Column('cost', sa.Numeric(), nullable=True),
     sa.Column('currency', sa.String(), nullable=True),
+    sa.Column('sources', postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=False),
     sa.ForeignKeyConstraint(['attempt_id'], ['attempts.id'], name=op.f('fk_spend_attempt_id_attempts'), ondelete='CASCADE'),
     sa.ForeignKeyConstraint(['experiment_id'], ['experiments.id'], name=op.f('fk_spend_experiment_id_experiments')),
     sa.ForeignKeyConstraint(['project_id'], ['projects.id'], name=op.f('fk_spend_project_id_projects')),
