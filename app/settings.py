@@ -6,7 +6,7 @@ import os
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import (
@@ -64,6 +64,11 @@ class Settings(BaseSettings):
     sweep_s: Annotated[float, Field(gt=0)] = 15.0
     node_name: str | None = None
     allow_commands_pools: Annotated[list[str], NoDecode] = []
+
+    site: Annotated[str, Field(min_length=1, max_length=100)] = "default"  # whose factors apply
+    gpu_share: Annotated[int, Field(ge=1, le=64)] = 1  # jobs on one device at a time
+    host_cores_per_job: Annotated[float, Field(gt=0)] | None = None  # None: an equal part
+    node_meter: Literal["on", "off"] = "on"
 
     pue: Annotated[float, Field(ge=1.0, le=10.0)] | None = None
     grid_zone: str | None = None

@@ -97,6 +97,9 @@ def _config(
         heartbeat_timeout_s=settings.heartbeat_timeout_s,
         stop_grace_s=settings.stop_grace_s,
         git_commit=git_commit(Path(__file__).parent),
+        site=settings.site,
+        gpu_share=settings.gpu_share,
+        host_cores_per_job=settings.host_cores_per_job,
     )
     for folder in (config.journal_dir, config.work_dir, config.artifacts_dir):
         folder.mkdir(parents=True, exist_ok=True)

@@ -31,6 +31,9 @@ class NodeConfig:
     heartbeat_timeout_s: float
     stop_grace_s: float
     git_commit: str | None
+    site: str = "default"
+    gpu_share: int = 1
+    host_cores_per_job: float | None = None
 
     @property
     def journal_dir(self) -> Path:

@@ -38,6 +38,7 @@ class Store:
                 worker=self._config.worker,
                 node_name=self._config.name,
                 devices=list(devices),
+                site=self._config.site,
             )
 
     async def ingest(self, attempt_id: UUID, records: list[dict[str, Any]]) -> int:

@@ -93,7 +93,13 @@ async def requeue(session: Session, run_id: UUID, *, delay_s: float = 0.0) -> bo
 
 
 async def claim(
-    session: Session, run_id: UUID, *, worker: str, node_name: str, devices: list[dict[str, Any]]
+    session: Session,
+    run_id: UUID,
+    *,
+    worker: str,
+    node_name: str,
+    devices: list[dict[str, Any]],
+    site: str | None = None,
 ) -> Claim | None:
     """Takes a queued run: it is running, in a new attempt, once the caller commits.
 
@@ -106,6 +112,7 @@ async def claim(
         worker: Identity of the worker process.
         node_name: Its node.
         devices: The accelerators that it took for the run.
+        site: Where the node stands: whose factors the attempt is billed with.
 
     Returns:
         The claim, or None when there is nothing to start: the run is unknown, cancelled,
@@ -116,7 +123,12 @@ async def claim(
         return None
     number = await executions.last_attempt_number(session, run_id) + 1
     attempt = Attempt(
-        run_id=run_id, number=number, worker=worker, node_name=node_name, devices=devices
+        run_id=run_id,
+        number=number,
+        worker=worker,
+        node_name=node_name,
+        devices=devices,
+        site=site,
     )
     await attempts.add(session, attempt)
     now = datetime.now(UTC)
