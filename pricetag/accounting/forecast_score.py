@@ -1,0 +1,83 @@
+"""How near quotes came: each against what the run used, and many together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+NAMES = ("duration_s", "it_energy_kwh", "facility_energy_kwh", "co2e_kg", "cost")
+"""The quantities of a quote."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One quoted quantity against the actual one.
+
+    Attributes:
+        quoted: The median of the quote.
+        actual: What the price tag says.
+        log_error: ln(actual / quoted): above 0 where the quote was too low.
+        inside: Whether the actual figure lies in the quote's 95% interval.
+    """
+
+    quoted: float
+    actual: float
+    log_error: float
+    inside: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able; ``factor`` is actual / quoted."""
+        return {
+            "quoted": self.quoted,
+            "actual": self.actual,
+            "factor": self.actual / self.quoted,
+            "log_error": self.log_error,
+            "inside": self.inside,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How good many quotes of a quantity were.
+
+    Attributes:
+        count: How many.
+        median_factor: Half of the actuals were within this factor of the quote (1 is perfect).
+        bias_factor: Median of actual / quoted: above 1 where quotes are too low.
+        inside_ratio: Share of actuals inside the 95% interval (0.95 is right).
+    """
+
+    count: int
+    median_factor: float
+    bias_factor: float
+    inside_ratio: float
+
+
+def hit(quoted: Mapping[str, Any], actual: Mapping[str, Any]) -> Hit | None:
+    """Compares two stored quantities; None where either is unknown or not positive."""
+    median_quoted, found = quoted.get("value"), actual.get("value")
+    if not median_quoted or not found or median_quoted < 0 or found < 0:
+        return None
+    inside = bool(quoted["low"] <= found <= quoted["high"])
+    return Hit(median_quoted, found, math.log(found / median_quoted), inside)
+
+
+def summary(hits: Iterable[tuple[float, bool]]) -> Score | None:
+    """The score of many ``(log_error, inside)``; None of none.
+
+    Source:
+        The median absolute log error is the symmetric accuracy of Morley, Brito, Welling
+        2018, Space Weather 16, 69-88, doi:10.1002/2017SW001669.
+    """
+    given = list(hits)
+    if not given:
+        return None
+    return Score(
+        count=len(given),
+        median_factor=math.exp(median(abs(error) for error, _ in given)),
+        bias_factor=math.exp(median(error for error, _ in given)),
+        inside_ratio=sum(inside for _, inside in given) / len(given),
+    )
