@@ -255,6 +255,9 @@ class Factors:
         electricity_tariff: Money per kWh at the site's meter, optional.
         currency: ISO 4217 code of all three; required when one of them is given.
         carbon_intensity_reason: Why the carbon intensity is missing.
+        cloud_price_reason: Why the two prices are missing.
+        electricity_reason: Why the tariff is missing.
+        internal_price_reason: Why the price of the site's own hardware is missing.
         carbon_hours: Carbon intensity by the hour (location-based, g CO2e/kWh); an hour that it
             lacks takes ``carbon_intensity``, and is flagged.
         carbon_market: Market-based carbon intensity (g CO2e/kWh) of the site's contracts,
@@ -278,6 +281,9 @@ class Factors:
     electricity_tariff: Factor | None = None
     currency: str | None = None
     carbon_intensity_reason: str = "no grid zone is configured"
+    cloud_price_reason: str = "no price of a device-hour is known for this hardware"
+    electricity_reason: str = "no electricity tariff is configured"
+    internal_price_reason: str = "the site has no price of its own for this hardware"
     carbon_hours: HourlyFactor | None = None
     carbon_market: Factor | None = None
     tariff_hours: HourlyFactor | None = None
