@@ -1,8 +1,9 @@
 """From readings to energy: the counter first, the integral where the counter fails.
 
 How each step between two readings is booked stands in :mod:`pricetag.accounting.booking`.
-Here the booked steps become cumulative curves, so that the energy of any window is a
-difference of two points on them: windows that adjoin add up, and none is negative.
+Which part of each step is charged to the job stands in :mod:`pricetag.accounting.sharing`.
+Here the steps become cumulative curves, so that the energy of any window is a difference of
+two points on them: windows that adjoin add up, and none is negative.
 """
 
 from __future__ import annotations
@@ -11,21 +12,13 @@ import math
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from pricetag.accounting.alignment import EDGE_ALIGNED
-from pricetag.accounting.booking import (
-    COUNTER_FROZEN,
-    GAP,
-    LOST,
-    Booking,
-    Evidence,
-    book,
-    integral_delta,
-    source_of,
-)
+from pricetag.accounting.booking import GAP, LOST, book, source_of
+from pricetag.accounting.curves import curves
 from pricetag.accounting.quantity import Source
 from pricetag.accounting.reading import Method, Reading
+from pricetag.accounting.sharing import share
 from pricetag.accounting.window import FULL_COVERAGE_RATIO, WindowEnergy
 
 __all__ = ["EnergyLedger", "Method", "Reading", "WindowEnergy", "window_energy"]
@@ -43,24 +36,18 @@ MAX_GAP_S = 5.0
 """Longest step between two readings over which power is taken to have been steady."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Curves:
-    """Cumulative figures at the readings' times; entry ``i`` is at reading ``i``."""
-
-    energy_j: dict[Evidence, array[float]]
-    covered_s: dict[Evidence, array[float]]
-    both_counter_j: array[float]
-    both_integral_j: array[float]
-    both_s: array[float]
-
-
 class EnergyLedger:
     """The readings of one component, settled once; any window then costs O(log n).
 
     Args:
         readings: In the order in which they were taken.
         method: Which evidence the component offers.
+        reserved_ratio: The part of the component that is reserved for the job, 0 to 1.
+        baseline_w: The component's power with no job on it, W, where that is known.
         max_gap_s: Longest step, in s, that an integral is trusted over.
+
+    Raises:
+        ValueError: If the part is not within 0 and 1, or the baseline is negative.
     """
 
     def __init__(
@@ -68,19 +55,22 @@ class EnergyLedger:
         readings: Sequence[Reading],
         method: Method = "counter",
         *,
+        reserved_ratio: float = 1.0,
+        baseline_w: float | None = None,
         max_gap_s: float = MAX_GAP_S,
     ) -> None:
         booking = book(readings, method=method, max_gap_s=max_gap_s)
         self._method: Method = method
         self._times = array("d", (reading.t_s for reading in booking.readings))
         self._evidence = booking.evidence
-        self._flags = booking.flags
+        shares = share(booking, reserved_ratio=reserved_ratio, baseline_w=baseline_w)
+        self._flags = {**booking.flags, **shares.flags}
         aligned = (r.t_s for r in booking.readings if EDGE_ALIGNED in r.flags)
         self._aligned = array("d", aligned)
-        self._curves = _accumulate(booking, max_gap_s)
+        self._curves = curves(booking, shares, max_gap_s)
 
     def window(self, start_s: float, end_s: float) -> WindowEnergy:
-        """The energy used in ``[start_s, end_s]`` (seconds on the readings' clock).
+        """The energy charged in ``[start_s, end_s]`` (seconds on the readings' clock).
 
         Raises:
             ValueError: If the window ends before it starts or an edge is not finite.
@@ -90,14 +80,28 @@ class EnergyLedger:
         by_source, covered_s = self._settle(start_s, end_s)
         flags = self._flags_in(start_s, end_s, covered_s)
         known = bool(by_source)
+        energy_j = sum(by_source.values())
         return WindowEnergy(
             start_s=start_s,
             end_s=end_s,
-            energy_j=sum(by_source.values()) if known else None,
+            energy_j=energy_j if known else None,
             energy_by_source_j=by_source,
             covered_s=covered_s,
             flags=flags,
             reason=None if known else self._why_unknown(start_s, end_s, flags),
+            device_energy_j=self._device_j(start_s, end_s) if known else None,
+            baseline_j=self._baseline_j(start_s, end_s, energy_j) if known else None,
+        )
+
+    @property
+    def read_s(self) -> tuple[float, float] | None:
+        """Times of the first and the last reading that told something; None without any."""
+        return (self._times[0], self._times[-1]) if self._times else None
+
+    def charged_j(self, start_s: float, end_s: float) -> float:
+        """What is charged in a window, J; 0 where nothing was metered (ask :meth:`window`)."""
+        return sum(
+            self._between(curve, start_s, end_s) for curve in self._curves.charged_j.values()
         )
 
     def windows(self, edges: Iterable[tuple[float, float]]) -> list[WindowEnergy]:
@@ -107,14 +111,21 @@ class EnergyLedger:
     def _settle(self, start_s: float, end_s: float) -> tuple[dict[Source, float], float]:
         by_source: dict[Source, float] = {}
         total_s = 0.0
-        for evidence, curve in self._curves.energy_j.items():
-            energy_j = self._between(curve, start_s, end_s)
+        for evidence, gross in self._curves.gross_j.items():
             covered_s = self._between(self._curves.covered_s[evidence], start_s, end_s)
-            if covered_s > 0 or energy_j > 0:
+            if covered_s > 0 or self._between(gross, start_s, end_s) > 0:
                 source = source_of(evidence, self._method)
-                by_source[source] = energy_j
+                charged = self._curves.charged_j[evidence]
+                by_source[source] = self._between(charged, start_s, end_s)
                 total_s += covered_s
         return by_source, min(total_s, end_s - start_s)
+
+    def _device_j(self, start_s: float, end_s: float) -> float:
+        return sum(self._between(gross, start_s, end_s) for gross in self._curves.gross_j.values())
+
+    def _baseline_j(self, start_s: float, end_s: float, energy_j: float) -> float | None:
+        curve = self._curves.baseline_j
+        return None if curve is None else min(self._between(curve, start_s, end_s), energy_j)
 
     def _between(self, curve: array[float], start_s: float, end_s: float) -> float:
         return max(self._at(curve, end_s) - self._at(curve, start_s), 0.0)
@@ -209,37 +220,3 @@ def window_energy(
         ValueError: If the window ends before it starts.
     """
     return EnergyLedger(readings, method, max_gap_s=max_gap_s).window(start_s, end_s)
-
-
-def _accumulate(booking: Booking, max_gap_s: float) -> _Curves:
-    count = len(booking.readings)
-    curves = _Curves(
-        {"counter": _zeros(count), "integral": _zeros(count)},
-        {"counter": _zeros(count), "integral": _zeros(count)},
-        _zeros(count),
-        _zeros(count),
-        _zeros(count),
-    )
-    unfit = {*booking.flags.get(COUNTER_FROZEN, ()), *booking.flags.get(GAP, ())}
-    covered_s = booking.covered_s()
-    for step, evidence in enumerate(booking.evidence):
-        before, after = booking.readings[step], booking.readings[step + 1]
-        duration_s = after.t_s - before.t_s
-        for kind, curve in curves.energy_j.items():
-            _carry(curve, step, booking.energy_j[step] if kind == evidence else 0.0)
-            _carry(curves.covered_s[kind], step, covered_s[step] if kind == evidence else 0.0)
-        integral_j = integral_delta(before, after)
-        comparable = evidence == "counter" and step not in unfit and duration_s <= max_gap_s
-        counted = comparable and integral_j is not None
-        _carry(curves.both_s, step, duration_s if counted else 0.0)
-        _carry(curves.both_counter_j, step, booking.energy_j[step] if counted else 0.0)
-        _carry(curves.both_integral_j, step, integral_j if counted and integral_j else 0.0)
-    return curves
-
-
-def _zeros(count: int) -> array[float]:
-    return array("d", bytes(8 * count))
-
-
-def _carry(curve: array[float], step: int, amount: float) -> None:
-    curve[step + 1] = curve[step] + amount
