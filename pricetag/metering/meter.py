@@ -7,8 +7,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+from pricetag.metering.integral import Progress, Trapezoid
 from pricetag.metering.source import (
     GAP,
     LOST,
@@ -18,74 +20,13 @@ from pricetag.metering.source import (
     Reading,
     silent,
 )
+from pricetag.metering.ticks import LOOK_PERIOD_S, TICK, Ticker, TickingSource, TickWatch
 
 logger = logging.getLogger(__name__)
-
-MAX_STALL_S = 2.0
-"""Longest hole between two power samples, in s, that the trapezoid may bridge."""
 
 JOIN_TIMEOUT_S = 10.0
 
 Emit = Callable[[list[dict[str, Any]]], None]
-
-
-@dataclass(slots=True)
-class _Trapezoid:
-    """Running integral of one component's power.
-
-    Attributes:
-        energy_j: Integral since the first sample, None before it.
-        valid: Whether the latest sample could be read.
-        gap: Whether a hole was left out since the last reading.
-    """
-
-    energy_j: float | None = None
-    last_t_s: float | None = None
-    last_power_w: float = 0.0
-    valid: bool = False
-    gap: bool = False
-
-    def add(self, t_s: float, power_w: float | None) -> None:
-        if power_w is None:
-            self.valid = False
-            return
-        if self.energy_j is None:
-            self.energy_j = 0.0
-        if self.last_t_s is not None:
-            elapsed_s = t_s - self.last_t_s
-            if elapsed_s > MAX_STALL_S:
-                self.gap = True
-            elif elapsed_s > 0:
-                self.energy_j += 0.5 * (power_w + self.last_power_w) * elapsed_s
-        self.last_t_s, self.last_power_w, self.valid = t_s, power_w, True
-
-    def interrupt(self) -> None:
-        """Bridge nothing from here to the next sample: the device was gone in between."""
-        if self.last_t_s is not None:
-            self.gap = True
-        self.last_t_s, self.valid = None, False
-
-    def take_gap(self) -> bool:
-        gap, self.gap = self.gap, False
-        return gap
-
-
-@dataclass(slots=True)
-class _Progress:
-    """What a component has used so far, for live figures only; accounting books its own way."""
-
-    last_counter_j: float | None = None
-    last_integrated_j: float | None = None
-    energy_j: float | None = None
-
-    def add(self, counter_j: float | None, integrated_j: float | None) -> None:
-        step_j = _increase(self.last_counter_j, counter_j)
-        if step_j is None:
-            step_j = _increase(self.last_integrated_j, integrated_j)
-        if counter_j is not None or integrated_j is not None:
-            self.energy_j = (self.energy_j or 0.0) + (step_j or 0.0)
-        self.last_counter_j = counter_j
-        self.last_integrated_j = integrated_j
 
 
 @dataclass(slots=True)
@@ -94,8 +35,8 @@ class _Metered:
 
     source: PowerSource
     ids: list[str]
-    trapezoids: list[_Trapezoid]
-    progress: list[_Progress]
+    trapezoids: list[Trapezoid]
+    progress: list[Progress]
     power_w: list[float | None]
     failed: bool = False
     reported: set[str] = field(default_factory=set)
@@ -103,6 +44,9 @@ class _Metered:
 
 class Meter:
     """Samples every source in a thread of its own and emits cumulative readings.
+
+    After each edge, without delaying it, counters that tick are watched for their next update,
+    at which a reading of that component alone is emitted, flagged ``tick``.
 
     Nothing is emitted within the first reading period after :meth:`open` unless
     :meth:`edge` is called, so that the caller can write its ``start`` record first.
@@ -132,7 +76,9 @@ class Meter:
         self._sample_period_s = 1.0 / power_hz
         self._reading_period_s = 1.0 / reading_hz
         self._lock = threading.Lock()
-        self._stop = threading.Event()
+        self._wake = threading.Event()
+        self._is_closing = False
+        self._watch = TickWatch()
         self._thread: threading.Thread | None = None
         self._metered: list[_Metered] = []
         self._pending: list[dict[str, Any]] = []
@@ -159,7 +105,7 @@ class Meter:
                 raise RuntimeError("a meter opens once")
             components = self._open_sources()
             self._opened_s = self._clock()
-            self._pending += self._take_reading(0.0)
+            self._pending += self._take_edge(0.0)
         if thread:
             self._thread = threading.Thread(target=self._run, name="pricetag-meter", daemon=True)
             self._thread.start()
@@ -192,10 +138,23 @@ class Meter:
         with self._lock:
             if self._closed:
                 raise RuntimeError("the meter is closed")
-            records = self._take_reading(self.now_s())
+            records = self._take_edge(self.now_s())
             self._pending += records
             self._flush()
+        self._wake.set()
         return records
+
+    @property
+    def is_watching(self) -> bool:
+        """Whether a counter's next update is awaited: the time to call :meth:`look`."""
+        with self._lock:
+            return self._watch.is_watching
+
+    def look(self) -> None:
+        """Look for counters that were updated; cheap, and nothing while none is awaited."""
+        with self._lock:
+            if not self._closed:
+                self._pending += self._take_ticks(self.now_s())
 
     def latest(self) -> dict[str, float | None]:
         """``power_w`` now and ``energy_j`` since the meter opened, over what is readable.
@@ -210,10 +169,13 @@ class Meter:
     def close(self) -> None:
         """Stop sampling, take and emit the last reading, close the sources. Repeatable.
 
+        An update that an edge awaits is waited for: 0.2 s at most on NVML.
+
         Raises:
             Exception: What ``emit`` raised, if readings could not be handed over.
         """
-        self._stop.set()
+        self._is_closing = True
+        self._wake.set()
         if self._thread is not None:
             self._thread.join(JOIN_TIMEOUT_S)
             self._thread = None
@@ -237,22 +199,42 @@ class Meter:
                 _Metered(
                     source=source,
                     ids=[component.id for component in own],
-                    trapezoids=[_Trapezoid() for _ in own],
-                    progress=[_Progress() for _ in own],
+                    trapezoids=[Trapezoid() for _ in own],
+                    progress=[Progress() for _ in own],
                     power_w=[None] * len(own),
                 )
             )
+            self._watch_counters(own)
         ids = [component.id for component in components]
         if len(set(ids)) != len(ids):
             raise ValueError(f"a component is metered twice: {', '.join(sorted(ids))}")
         return components
 
+    def _watch_counters(self, components: Sequence[Component]) -> None:
+        """Have the counters of the source opened last watched, where they tick."""
+        metered, place = self._metered[-1], len(self._metered) - 1
+        if not isinstance(metered.source, TickingSource):
+            return
+        for index, component in enumerate(components):
+            if component.update_s is not None:
+                ask = partial(metered.source.counter_now_j, index)
+                look = partial(self._guarded, metered, ask)
+                self._watch.add(Ticker((place, index), component.update_s, look))
+
     def _run(self) -> None:
         due_s = self._clock() + self._sample_period_s
-        while not self._stop.wait(max(0.0, due_s - self._clock())):
-            self.poll()
-            # After a stall the missed beats are not made up for.
-            due_s = max(due_s + self._sample_period_s, self._clock())
+        while True:
+            watching = self.is_watching
+            if self._is_closing and not watching:
+                return
+            wait_s = max(0.0, due_s - self._clock())
+            self._wake.wait(min(wait_s, LOOK_PERIOD_S) if watching else wait_s)
+            self._wake.clear()
+            self.look()
+            if self._clock() >= due_s:
+                self.poll()
+                # After a stall the missed beats are not made up for.
+                due_s = max(due_s + self._sample_period_s, self._clock())
 
     def _sample(self, now_s: float) -> None:
         for metered in self._metered:
@@ -263,6 +245,39 @@ class Meter:
                 powers_w = (None,) * len(metered.ids)
             for index, power_w in enumerate(powers_w):
                 metered.trapezoids[index].add(now_s, power_w)
+
+    def _take_edge(self, now_s: float) -> list[dict[str, Any]]:
+        """A reading of everything, after which counters are watched for their next update."""
+        records = self._take_reading(now_s)
+        by_id = {record["component"]: record["counter_j"] for record in records}
+        self._watch.begin(now_s, lambda place: by_id[self._metered[place[0]].ids[place[1]]])
+        return records
+
+    def _take_ticks(self, now_s: float) -> list[dict[str, Any]]:
+        return [self._read_tick(ticker, now_s) for ticker in self._watch.look(now_s)]
+
+    def _read_tick(self, ticker: Ticker, now_s: float) -> dict[str, Any]:
+        """One component's reading at an update of its counter."""
+        metered, index = self._metered[ticker.place[0]], ticker.place[1]
+        assert isinstance(metered.source, TickingSource)  # only such a source is watched
+        power_w = self._guarded(metered, partial(metered.source.power_now_w, index))
+        trapezoid = metered.trapezoids[index]
+        trapezoid.add(now_s, power_w)
+        reading = Reading(
+            component=metered.ids[index],
+            counter_j=ticker.counter_j,
+            integrated_j=trapezoid.energy_j if trapezoid.valid else None,
+            power_w=power_w,
+            flags=[TICK],
+        )
+        return {"t_s": now_s, **reading}
+
+    def _guarded(self, metered: _Metered, ask: Callable[[], float | None]) -> float | None:
+        try:
+            return ask()
+        except Exception as error:  # one broken source must not stop the others
+            self._report(metered, error)
+            return None
 
     def _take_reading(self, now_s: float) -> list[dict[str, Any]]:
         self._sample(now_s)
@@ -298,9 +313,25 @@ class Meter:
         integrated_j = reading["integrated_j"]
         if integrated_j is None and trapezoid.valid:
             integrated_j = trapezoid.energy_j
-        metered.progress[index].add(reading["counter_j"], integrated_j)
+        self._follow(metered, index, reading["counter_j"], integrated_j, now_s)
         metered.power_w[index] = reading["power_w"]
         return {"t_s": now_s, **reading, "integrated_j": integrated_j}
+
+    def _follow(
+        self,
+        metered: _Metered,
+        index: int,
+        counter_j: float | None,
+        integrated_j: float | None,
+        now_s: float,
+    ) -> None:
+        """Keep the live figures; say once where counter and integral part."""
+        progress = metered.progress[index]
+        was_told = progress.divergence_ratio is not None
+        progress.add(now_s, counter_j, integrated_j)
+        if progress.divergence_ratio is not None and not was_told:
+            text = "%s: its counter tells %+.0f%% against its integrated power; the counter is used"
+            logger.warning(text, metered.ids[index], 100.0 * progress.divergence_ratio)
 
     def _flush(self) -> None:
         if not self._pending:
@@ -327,12 +358,6 @@ class Meter:
             metered.source.close()
         except Exception as error:  # the others are still to be closed
             self._report(metered, error)
-
-
-def _increase(before: float | None, after: float | None) -> float | None:
-    if before is None or after is None or after < before:
-        return None
-    return after - before
 
 
 def _sum_known(values: Sequence[float | None]) -> float | None:

@@ -17,7 +17,13 @@ from pricetag.metering.nvml_devices import (
     resolve_visible,
 )
 from pricetag.metering.nvml_errors import Action, Unavailability, action_for, unavailability
-from pricetag.metering.nvml_power import call, power_rungs
+from pricetag.metering.nvml_power import (
+    PowerRung,
+    architecture,
+    call,
+    counter_update_s,
+    power_rungs,
+)
 from pricetag.metering.source import LOST, NO_PERMISSION, UNAVAILABLE, Component, Reading
 
 __all__ = ["Device", "NvmlSource", "list_devices", "resolve_visible"]
@@ -52,9 +58,17 @@ class _Gpu:
         self.denied = False
         self.power_w: float | None = None
         self.flags: set[str] = set()
-        self._rungs = power_rungs()
+        self.update_s: float | None = None
+        self._rungs: list[PowerRung] | None = None
         self._millijoules = c_uint64()
         self._reference = byref(self._millijoules)
+
+    def hold(self, handle: Any) -> None:
+        """Take the device's handle; its first tells what the architecture decides."""
+        self.handle = handle
+        if self._rungs is None:
+            kind = architecture(handle)
+            self._rungs, self.update_s = power_rungs(kind), counter_update_s(kind)
 
     def sample(self) -> int:
         """Read power into ``power_w``, going down the ladder; the code of the last attempt."""
@@ -90,7 +104,7 @@ class _Gpu:
         elif not self.is_mig:
             if not self.has_counter:
                 flags.add(NO_COUNTER)
-            if not self._rungs:
+            if self._rungs == []:
                 flags.add(NO_POWER)
         if self.denied:
             flags.add(NO_PERMISSION)
@@ -150,6 +164,18 @@ class NvmlSource:
         """See :class:`~pricetag.metering.source.PowerSource`."""
         return [self._read(gpu, now_s) for gpu in self._gpus]
 
+    def counter_now_j(self, index: int) -> float | None:
+        """See :class:`~pricetag.metering.ticks.TickingSource`; errors are left to readings."""
+        gpu = self._gpus[index]
+        return None if gpu.handle is None else gpu.counter_j()[1]
+
+    def power_now_w(self, index: int) -> float | None:
+        """See :class:`~pricetag.metering.ticks.TickingSource`."""
+        gpu = self._gpus[index]
+        if gpu.handle is not None:
+            gpu.sample()
+        return gpu.power_w
+
     def close(self) -> None:
         """Shut down this source's use of NVML."""
         if not self._initialised:
@@ -193,7 +219,7 @@ class NvmlSource:
             self._put_off(gpu, UNAVAILABLE, now_s)
             return False
         try:
-            gpu.handle = pynvml.nvmlDeviceGetHandleByUUID(gpu.uuid)
+            gpu.hold(pynvml.nvmlDeviceGetHandleByUUID(gpu.uuid))
         except pynvml.NVMLError as error:
             self._react(gpu, error.value, now_s)
             return False
@@ -259,6 +285,7 @@ class NvmlSource:
             gain_std_ratio=GAIN_STD_RATIO,
             power_limit_w=power_limit_w(gpu.handle) if gpu.handle is not None else None,
             notes=self._notes(gpu, name),
+            update_s=gpu.update_s if gpu.has_counter else None,
         )
 
     def _notes(self, gpu: _Gpu, name: str) -> str | None:

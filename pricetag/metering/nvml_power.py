@@ -1,4 +1,4 @@
-"""The ways to ask NVML for a device's power, best first.
+"""The ways to ask NVML for a device's power, best first, and what its architecture decides.
 
 Field values are called through the library's function pointers on structures made once: the
 meter asks ten times a second for every device, and the wrappers would allocate each time.
@@ -85,10 +85,36 @@ class UsagePower:
         return code, self._milliwatts.value / 1000.0
 
 
-def power_rungs() -> list[PowerRung]:
-    """A fresh ladder for one device."""
-    return [
-        FieldPower(pynvml.NVML_FI_DEV_POWER_INSTANT),
-        FieldPower(pynvml.NVML_FI_DEV_POWER_AVERAGE),
-        UsagePower(),
-    ]
+PARTIAL_VIEW = frozenset({pynvml.NVML_DEVICE_ARCH_HOPPER, pynvml.NVML_DEVICE_ARCH_BLACKWELL})
+"""Architectures whose instant power shows 25 of every 100 ms, while its average, over the last
+second, leaves no moment out. A100's instant power is no better, and it has no average; GA10x and
+Ada see everything at once. Source: Yang et al. 2024, SC24, arXiv:2312.02741 (Hopper; Blackwell
+is taken to be like it)."""
+
+COUNTER_UPDATE_S = 0.1
+VOLTA_COUNTER_UPDATE_S = 0.02
+
+
+def architecture(handle: Any) -> int:
+    """NVML's number of a device's architecture; ``NVML_DEVICE_ARCH_UNKNOWN`` if it tells none."""
+    found = c_uint(pynvml.NVML_DEVICE_ARCH_UNKNOWN)
+    code = call("nvmlDeviceGetArchitecture", handle, byref(found))
+    return int(found.value if code == pynvml.NVML_SUCCESS else pynvml.NVML_DEVICE_ARCH_UNKNOWN)
+
+
+def power_rungs(architecture: int) -> list[PowerRung]:
+    """A fresh ladder for one device.
+
+    What is integrated must not leave moments out: where the instant power does and an average
+    does not, the average comes first.
+    """
+    instant = FieldPower(pynvml.NVML_FI_DEV_POWER_INSTANT)
+    average = FieldPower(pynvml.NVML_FI_DEV_POWER_AVERAGE)
+    fields = [average, instant] if architecture in PARTIAL_VIEW else [instant, average]
+    return [*fields, UsagePower()]
+
+
+def counter_update_s(architecture: int) -> float:
+    """How often the energy counter is updated, in s, as far as is known before it is watched."""
+    is_volta = architecture == pynvml.NVML_DEVICE_ARCH_VOLTA
+    return VOLTA_COUNTER_UPDATE_S if is_volta else COUNTER_UPDATE_S

@@ -7,9 +7,9 @@ is passed by reference is reached by ``argument._obj``.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import pynvml
 
@@ -19,11 +19,37 @@ from tests.support.fake_nvml.trace import (
     NVML_ERROR_NOT_SUPPORTED,
     NVML_ERROR_UNINITIALIZED,
     NVML_SUCCESS,
-    FakeDevice,
-    FakeTrace,
 )
 
 POWER_FIELDS = (pynvml.NVML_FI_DEV_POWER_INSTANT, pynvml.NVML_FI_DEV_POWER_AVERAGE)
+
+
+class ReplayedDevice(Protocol):
+    """What is played: a ``FakeDevice``, or a simulated one of ``tests.support.sensors``."""
+
+    @property
+    def uuid(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def architecture(self) -> int: ...
+    @property
+    def limit_w(self) -> float: ...
+    @property
+    def memory_mb(self) -> int: ...
+    @property
+    def codes(self) -> dict[str, int]: ...
+    def is_lost(self, t_s: float) -> bool: ...
+    def power_w(self, t_s: float) -> float: ...
+    def field_w(self, field_id: int, t_s: float) -> tuple[int, float]: ...
+    def counter_at_mj(self, t_s: float) -> int: ...
+
+
+class ReplayedTrace(Protocol):
+    """The devices."""
+
+    @property
+    def devices(self) -> Sequence[ReplayedDevice]: ...
 
 
 class NvmlReplay:
@@ -33,15 +59,17 @@ class NvmlReplay:
         calls: How often each function was called.
         refuses: Return codes by function name, in the place of an answer.
         mig_slices: MIG UUIDs by the UUID of their device.
+        fields_asked: Every field that was asked for, with its scope.
     """
 
-    def __init__(self, trace: FakeTrace, now_s: Callable[[], float]) -> None:
+    def __init__(self, trace: ReplayedTrace, now_s: Callable[[], float]) -> None:
         self.trace = trace
         self.now_s = now_s
         self.users = 0
         self.calls: dict[str, int] = {}
         self.refuses: dict[str, int] = {}
         self.mig_slices: dict[str, tuple[str, ...]] = {}
+        self.fields_asked: set[tuple[int, int]] = set()
 
     def __getattr__(self, name: str) -> Callable[..., int]:
         if not name.startswith("nvml"):
@@ -61,7 +89,7 @@ class NvmlReplay:
 
         return function
 
-    def _device(self, handle: Any) -> FakeDevice:
+    def _device(self, handle: Any) -> ReplayedDevice:
         return self.trace.devices[_number(handle) - 1]
 
     def _state(self, handle: Any) -> int:
@@ -107,6 +135,10 @@ class NvmlReplay:
         text.value = self._device(handle).name.encode()
         return self._state(handle)
 
+    def _nvmlDeviceGetArchitecture(self, handle: Any, architecture: Any) -> int:  # noqa: N802
+        architecture._obj.value = self._device(handle).architecture
+        return self._state(handle)
+
     def _nvmlDeviceGetMemoryInfo(self, handle: Any, memory: Any) -> int:  # noqa: N802
         memory._obj.total = self._device(handle).memory_mb << 20
         return self._state(handle)
@@ -128,12 +160,22 @@ class NvmlReplay:
     def _nvmlDeviceGetFieldValues(self, handle: Any, count: Any, values: Any) -> int:  # noqa: N802
         device = self._device(handle)
         for value in values._obj:
-            known = value.fieldId in POWER_FIELDS and value.scopeId == 0
-            unknown = NVML_ERROR_NOT_SUPPORTED
-            value.nvmlReturn = device.codes.get("field", 0) if known else unknown
+            self.fields_asked.add((value.fieldId, value.scopeId))
+            value.nvmlReturn, power_w = self._field(device, value.fieldId, value.scopeId)
             value.valueType = pynvml.NVML_VALUE_TYPE_UNSIGNED_INT
-            value.value.uiVal = round(device.power_w(self.now_s()) * 1000)
+            value.value.uiVal = round(power_w * 1000)
         return self._state(handle)
+
+    def _field(self, device: ReplayedDevice, field_id: int, scope: int) -> tuple[int, float]:
+        if field_id not in POWER_FIELDS:
+            return NVML_ERROR_NOT_SUPPORTED, 0.0
+        code, power_w = device.field_w(field_id, self.now_s())
+        if scope == pynvml.NVML_POWER_SCOPE_GPU:
+            return code, power_w
+        rest_w = getattr(device, "module_w", None)
+        if scope != pynvml.NVML_POWER_SCOPE_MODULE or rest_w is None:
+            return NVML_ERROR_NOT_SUPPORTED, 0.0
+        return code, power_w + rest_w
 
     def _nvmlDeviceGetMigMode(self, handle: Any, current: Any, pending: Any) -> int:  # noqa: N802
         is_on = self._device(handle).uuid in self.mig_slices

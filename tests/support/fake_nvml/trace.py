@@ -14,6 +14,7 @@ NVML_ERROR_NOT_SUPPORTED = 3
 NVML_ERROR_NO_PERMISSION = 4
 NVML_ERROR_NOT_FOUND = 6
 NVML_ERROR_GPU_IS_LOST = 15
+NVML_DEVICE_ARCH_UNKNOWN = 0xFFFFFFFF
 
 
 def gpu_uuid(number: int) -> str:
@@ -32,6 +33,8 @@ class FakeDevice:
         freezes: Stretches in which the counter stands still; it does not catch up.
         losses: Stretches in which every call says that the GPU is lost.
         codes: Return code by what is asked: ``counter``, ``field`` or ``usage``.
+        architecture: NVML's number of it; unknown unless said.
+        module_w: What the rest of a Grace-Hopper module draws; told at the module's scope only.
     """
 
     uuid: str
@@ -45,6 +48,12 @@ class FakeDevice:
     freezes: tuple[tuple[float, float], ...] = ()
     losses: tuple[tuple[float, float], ...] = ()
     codes: dict[str, int] = field(default_factory=dict)
+    architecture: int = NVML_DEVICE_ARCH_UNKNOWN
+    module_w: float | None = None
+
+    def field_w(self, field_id: int, t_s: float) -> tuple[int, float]:
+        """Return code and power of one of the power fields."""
+        return self.codes.get("field", NVML_SUCCESS), self.power_w(t_s)
 
     def power_w(self, t_s: float) -> float:
         steps = [self.base_w, *(watts for start_s, watts in self.power if start_s <= t_s)]

@@ -1,0 +1,104 @@
+"""What the meter adds up by itself: the integral of power, and live figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pricetag.accounting.energy import DIVERGENCE_MIN_S, DIVERGENCE_RATIO
+
+MAX_STALL_S = 2.0
+"""Longest hole between two power samples, in s, that the trapezoid may bridge."""
+
+
+@dataclass(slots=True)
+class Trapezoid:
+    """Running integral of one component's power.
+
+    Attributes:
+        energy_j: Integral since the first sample, None before it.
+        valid: Whether the latest sample could be read.
+        gap: Whether a hole was left out since the last reading.
+    """
+
+    energy_j: float | None = None
+    last_t_s: float | None = None
+    last_power_w: float = 0.0
+    valid: bool = False
+    gap: bool = False
+
+    def add(self, t_s: float, power_w: float | None) -> None:
+        """Take a sample in W, None where power could not be read."""
+        if power_w is None:
+            self.valid = False
+            return
+        if self.energy_j is None:
+            self.energy_j = 0.0
+        if self.last_t_s is not None:
+            elapsed_s = t_s - self.last_t_s
+            if elapsed_s > MAX_STALL_S:
+                self.gap = True
+            elif elapsed_s > 0:
+                self.energy_j += 0.5 * (power_w + self.last_power_w) * elapsed_s
+        self.last_t_s, self.last_power_w, self.valid = t_s, power_w, True
+
+    def interrupt(self) -> None:
+        """Bridge nothing from here to the next sample: the device was gone in between."""
+        if self.last_t_s is not None:
+            self.gap = True
+        self.last_t_s, self.valid = None, False
+
+    def take_gap(self) -> bool:
+        """Whether a hole was left out since this was last asked."""
+        gap, self.gap = self.gap, False
+        return gap
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a component has used so far, for live figures only; accounting books its own way.
+
+    Attributes:
+        energy_j: Since the first reading; None when nothing could be read.
+        divergence_ratio: How much more (or less) the counter told than the integral, in the
+            first stretch of 10 s in which that was more than a tenth; None while there is none.
+    """
+
+    last_counter_j: float | None = None
+    last_integrated_j: float | None = None
+    energy_j: float | None = None
+    divergence_ratio: float | None = None
+    last_s: float = 0.0
+    compared_s: float = 0.0
+    compared_counter_j: float = 0.0
+    compared_integral_j: float = 0.0
+
+    def add(self, t_s: float, counter_j: float | None, integrated_j: float | None) -> None:
+        """Take a reading."""
+        counted_j = _increase(self.last_counter_j, counter_j)
+        integral_j = _increase(self.last_integrated_j, integrated_j)
+        step_j = counted_j if counted_j is not None else integral_j
+        if counter_j is not None or integrated_j is not None:
+            self.energy_j = (self.energy_j or 0.0) + (step_j or 0.0)
+        if counted_j is not None and integral_j is not None:
+            self._compare(t_s - self.last_s, counted_j, integral_j)
+        self.last_s, self.last_counter_j, self.last_integrated_j = t_s, counter_j, integrated_j
+
+    def _compare(self, elapsed_s: float, counter_j: float, integral_j: float) -> None:
+        if elapsed_s > MAX_STALL_S:  # the integral has a hole there
+            return
+        self.compared_s += elapsed_s
+        self.compared_counter_j += counter_j
+        self.compared_integral_j += integral_j
+        if self.compared_s < DIVERGENCE_MIN_S:
+            return
+        difference_j = self.compared_counter_j - self.compared_integral_j
+        most_j = max(self.compared_counter_j, self.compared_integral_j)
+        if self.divergence_ratio is None and abs(difference_j) > DIVERGENCE_RATIO * most_j:
+            self.divergence_ratio = difference_j / max(self.compared_integral_j, 1e-9)
+        self.compared_s = self.compared_counter_j = self.compared_integral_j = 0.0
+
+
+def _increase(before: float | None, after: float | None) -> float | None:
+    if before is None or after is None or after < before:
+        return None
+    return after - before

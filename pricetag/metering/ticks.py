@@ -1,0 +1,118 @@
+"""Catching the moment at which an energy counter is updated, after an edge.
+
+An edge's reading shows a counter that may be one update old. Looking at it every few
+milliseconds until it moves tells when the update came; accounting then knows how much of it
+lay before the edge (:mod:`pricetag.accounting.alignment`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from pricetag.accounting.alignment import TICK
+
+__all__ = ["TICK", "TickWatch", "Ticker", "TickingSource"]
+
+LOOK_PERIOD_S = 0.004
+"""How often counters are looked at while an update is awaited: its moment is known as well."""
+
+MAX_LOOK_GAP_S = 0.010
+"""An update found after a longer pause may be that much older, and is not told."""
+
+WATCHED_PERIODS = 2.1
+"""An update that has not come after as many of its periods is not waited for."""
+
+LEARNED_AFTER = 3
+"""Pairs of consecutive updates that are watched for; after them one update an edge will do."""
+
+
+@runtime_checkable
+class TickingSource(Protocol):
+    """A source whose counters can be looked at one by one, at little cost."""
+
+    def counter_now_j(self, index: int) -> float | None:
+        """The counter of one component in J, None where it cannot be read now."""
+        ...
+
+    def power_now_w(self, index: int) -> float | None:
+        """The power of one component in W, None where it cannot be read now."""
+        ...
+
+
+@dataclass(slots=True)
+class Ticker:
+    """One counter that ticks, and how far it is watched.
+
+    Attributes:
+        place: The component: index of its source, and index in the source.
+        update_s: How often the counter is said to be updated.
+        look: Reads the counter, in J.
+    """
+
+    place: tuple[int, int]
+    update_s: float
+    look: Callable[[], float | None]
+    counter_j: float | None = None
+    looked_s: float = -math.inf
+    until_s: float = -math.inf
+    wanted: int = 0
+    found: int = 0
+    pairs: int = 0
+
+    def begin(self, now_s: float, counter_j: float | None) -> None:
+        """Watch for the next updates after a reading that showed ``counter_j``."""
+        self.counter_j = counter_j
+        self.looked_s = now_s
+        self.until_s = now_s + WATCHED_PERIODS * self.update_s
+        self.found = 0
+        self.wanted = 0 if counter_j is None else 1 + (self.pairs < LEARNED_AFTER)
+
+    def has_ticked(self, now_s: float) -> bool:
+        """Look; whether the counter was updated since the last look, a moment ago."""
+        counter_j = self.look()
+        pause_s, self.looked_s = now_s - self.looked_s, now_s
+        if counter_j is None or self.counter_j is None or now_s > self.until_s:
+            self.wanted = 0
+            return False
+        before_j, self.counter_j = self.counter_j, counter_j
+        if counter_j < before_j:
+            self.wanted = 0
+        if counter_j <= before_j or pause_s > MAX_LOOK_GAP_S:
+            return False
+        self.wanted -= 1
+        self.found += 1
+        self.pairs += self.found == 2
+        return True
+
+
+class TickWatch:
+    """The counters that tick, watched together for a moment after each edge."""
+
+    def __init__(self) -> None:
+        self._tickers: list[Ticker] = []
+
+    def add(self, ticker: Ticker) -> None:
+        """Watch this counter too, from the next edge on."""
+        self._tickers.append(ticker)
+
+    def begin(self, now_s: float, counter_j: Callable[[tuple[int, int]], float | None]) -> None:
+        """Watch for the next updates.
+
+        Args:
+            now_s: Time of the edge.
+            counter_j: What the edge's reading showed of the component at a place.
+        """
+        for ticker in self._tickers:
+            ticker.begin(now_s, counter_j(ticker.place))
+
+    @property
+    def is_watching(self) -> bool:
+        """Whether an update is still awaited."""
+        return any(ticker.wanted for ticker in self._tickers)
+
+    def look(self, now_s: float) -> list[Ticker]:
+        """Look at every counter that is watched; those that were just updated."""
+        return [ticker for ticker in self._tickers if ticker.wanted and ticker.has_ticked(now_s)]
