@@ -5,10 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from pricetag.accounting.charges import Charge, scaled, sum_kwh
-from pricetag.accounting.inputs import Factor, Factors
-from pricetag.accounting.quantity import Quantity
+from pricetag.accounting.charges import (
+    Charge,
+    Product,
+    edge_s,
+    factor_quantity,
+    product,
+    scaled,
+    total,
+    why_unknown,
+)
+from pricetag.accounting.inputs import Factors
+from pricetag.accounting.quantity import Quantity, weakest
+from pricetag.accounting.rates import Rate, RateMissing
+from pricetag.accounting.split import split
 from pricetag.accounting.tag import ComponentTag, EnergyTag
+from pricetag.accounting.uncertainty import Term, combine
 from pricetag.accounting.units import G_PER_KG, kwh_to_joules
 from pricetag.accounting.window import FULL_COVERAGE_RATIO
 
@@ -35,8 +47,9 @@ class Biller:
     """
 
     def __init__(self, factors: Factors, seed: int) -> None:
-        self._factors = factors
-        self._seed = seed
+        self.factors = factors
+        self.seed = seed
+        self._pue = Rate("pue", factors.pue)
 
     def energy(self, spans: Sequence[Span]) -> EnergyTag:
         """The figures of some spans that follow one another (one, or all attempts)."""
@@ -48,30 +61,63 @@ class Biller:
             duration_s=duration(spans),
             it_energy_kwh=it_kwh,
             facility_energy_kwh=self.facility_kwh(charges),
-            co2e_kg=self._co2e_kg(charges),
+            co2e_kg=self.co2e_kg(charges),
             power_w=mean_power(spans, it_kwh),
             coverage_ratio=coverage,
+            split=split(charges, it_kwh, self.seed),
             components=components,
             flags=_flags(charges, components, coverage),
         )
 
     def it_kwh(self, charges: Sequence[Charge]) -> Quantity:
         """IT energy: what the components used."""
-        return sum_kwh(charges, seed=self._seed)
+        return total(charges, seed=self.seed)
 
-    def facility_kwh(self, charges: Sequence[Charge], *more: tuple[str, Factor]) -> Quantity:
-        """IT energy x PUE (x more factors)."""
-        factors = [("pue", self._factors.pue), *more]
-        return sum_kwh(charges, factors=factors, seed=self._seed)
+    def facility_kwh(self, charges: Sequence[Charge]) -> Quantity:
+        """IT energy x PUE."""
+        return total(charges, [self._pue], seed=self.seed)
 
-    def _co2e_kg(self, charges: Sequence[Charge]) -> Quantity:
-        intensity = self._factors.carbon_intensity
-        if intensity is None:
-            return Quantity.unknown("kg", self._factors.carbon_intensity_reason)
-        grams = self.facility_kwh(charges, ("carbon_intensity", intensity))
-        if grams.value is None:
-            return Quantity.unknown("kg", grams.reason or "the energy is unknown")
-        return scaled(grams, 1 / G_PER_KG, "kg")
+    def times(self, charges: Sequence[Charge], rate: Rate, unit: str) -> Quantity:
+        """Facility energy times a rate per kWh."""
+        return total(charges, [self._pue, rate], unit=unit, seed=self.seed)
+
+    def products(self, charges: Sequence[Charge], *rates: Rate) -> Product | None:
+        """Facility energy times rates, with what its error is made of; None when unknown."""
+        try:
+            return product(charges, [self._pue, *rates])
+        except RateMissing:
+            return None
+
+    @property
+    def carbon(self) -> Rate | None:
+        """Carbon intensity, hour by hour where that is known; None where none is."""
+        factors = self.factors
+        if factors.carbon_intensity is None and factors.carbon_hours is None:
+            return None
+        return Rate("carbon_intensity", factors.carbon_intensity, factors.carbon_hours)
+
+    def co2e_kg(self, charges: Sequence[Charge]) -> Quantity:
+        """Location-based emissions."""
+        if self.carbon is None:
+            return Quantity.unknown("kg", self.factors.carbon_intensity_reason)
+        return scaled(self.times(charges, self.carbon, "g"), 1 / G_PER_KG, "kg")
+
+    def carbon_intensity(self, charges: Sequence[Charge]) -> tuple[Quantity, Quantity]:
+        """Carbon intensity as it was applied (g/kWh), and the part that was hour by hour."""
+        rate, flat = self.carbon, self.factors.carbon_intensity
+        no_hours = Quantity.unknown("1", "no hourly carbon intensity is known for the site")
+        if rate is None:
+            return Quantity.unknown("g/kWh", self.factors.carbon_intensity_reason), no_hours
+        if rate.hours is None and flat is not None:
+            return factor_quantity(flat), no_hours
+        try:
+            found = product(charges, [rate])
+        except RateMissing as missing:
+            return Quantity.unknown("g/kWh", str(missing)), no_hours
+        if found is None:
+            reason = why_unknown(charges)
+            return Quantity.unknown("g/kWh", reason), Quantity.unknown("1", reason)
+        return _applied_intensity(found)
 
     def _components(self, charges: Sequence[Charge], total: Quantity) -> tuple[ComponentTag, ...]:
         groups: dict[tuple[str, str, str, str | None], list[Charge]] = {}
@@ -81,7 +127,8 @@ class Biller:
         return tuple(self._component(group, total) for group in groups.values())
 
     def _component(self, charges: Sequence[Charge], total: Quantity) -> ComponentTag:
-        about = charges[-1].component
+        last = charges[-1]
+        about = last.component
         energy = self.it_kwh(charges)
         covered_s = sum(charge.covered_s for charge in charges)
         expected_s = sum(charge.expected_s for charge in charges)
@@ -90,14 +137,32 @@ class Biller:
             kind=about.kind,
             name=about.name,
             method=about.method,
-            node=charges[-1].node,
+            node=last.node,
             it_energy_kwh=energy,
             power_w=_power(energy, covered_s),
             coverage_ratio=_coverage(covered_s, expected_s),
             share_ratio=share(energy, total),
+            split=split(charges, energy, self.seed),
+            calibration=None if last.calibration is None else factor_quantity(last.calibration),
+            edge_s=edge_s(last) if about.kind == "gpu" and about.method == "counter" else None,
             flags=window_flags(charges),
             notes=about.notes,
         )
+
+
+def _applied_intensity(found: Product) -> tuple[Quantity, Quantity]:
+    applied = found.rates[0]
+    term = Term(
+        applied.mean,
+        "factor",
+        applied.multiplier.std_ratio,
+        multiplicative=applied.multiplier.multiplicative,
+    )
+    interval = combine([term])
+    intensity = Quantity(
+        applied.mean, interval.low, interval.high, "g/kWh", weakest(*applied.sources)
+    )
+    return intensity, Quantity.exact(applied.hourly_share_ratio, "1", weakest(*applied.sources))
 
 
 def duration(spans: Sequence[Span]) -> Quantity:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
+from pricetag.accounting.alignment import EDGE_ALIGNED
+from pricetag.accounting.errors import ErrorTerm, error_terms
 from pricetag.accounting.inputs import ComponentInfo, Factor
 from pricetag.accounting.quantity import Quantity, Source, weakest
+from pricetag.accounting.rates import Applied, Rate, RateMissing, Use, apply
 from pricetag.accounting.uncertainty import (
+    NVML_UPDATE_S,
     Interval,
-    Multiplier,
     Term,
     combine,
     counter_edge_std_ratio,
@@ -20,6 +23,14 @@ from pricetag.accounting.window import WindowEnergy
 SHORT_WINDOW_S = 1.0
 """Below this a GPU's counter has ticked too seldom: the figure is an estimate with bounds."""
 
+ALIGNED_RATIO = 0.1
+"""What is left of a tick at an aligned edge: how late a poll sees that the counter ticked."""
+
+NO_TICK = (
+    "the counter was not updated in so short a window, and the device's power limit, "
+    "which would bound it, is unknown"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Charge:
@@ -27,20 +38,24 @@ class Charge:
 
     Attributes:
         component: Which.
-        window: Its energy; None when nothing was measured for it at all.
+        window: Its energy, calibrated; None when nothing was measured for it at all.
         expected_s: For how long it ought to have been metered.
         node: Where.
+        by_hour_j: The same energy by UTC hour; empty where that was not kept.
+        calibration: What its meter's figure was multiplied with.
     """
 
     component: ComponentInfo
     window: WindowEnergy | None
     expected_s: float
     node: str | None
+    by_hour_j: Mapping[str, float] = field(default_factory=dict)
+    calibration: Factor | None = None
 
     @property
     def energy_j(self) -> float | None:
         """What was metered, None when nothing was."""
-        return None if self.window is None else self.window.energy_j
+        return None if self.window is None or self.is_blind else self.window.energy_j
 
     @property
     def covered_s(self) -> float:
@@ -58,44 +73,150 @@ class Charge:
         )
 
     @property
+    def is_blind(self) -> bool:
+        """Whether the window is so short that nothing can be said of it, not even a bound."""
+        return (
+            self.is_short
+            and self.window is not None
+            and self.window.energy_j == 0
+            and self.component.power_limit_w is None
+        )
+
+    @property
     def source(self) -> Source | None:
         """The weakest evidence in it; None when it is unknown."""
-        if self.window is None or self.window.energy_j is None:
+        if self.window is None or self.energy_j is None:
             return None
         if self.is_short:
             return "estimated"
         return weakest(*self.window.energy_by_source_j)
 
+    @property
+    def reason(self) -> str | None:
+        """Why its energy is unknown."""
+        if self.window is None:
+            return "not measured"
+        if self.is_blind:
+            return NO_TICK
+        return self.window.reason
 
-def sum_kwh(
-    charges: Sequence[Charge], *, factors: Sequence[tuple[str, Factor]] = (), seed: int = 0
-) -> Quantity:
-    """Energy of some charges in kWh, times factors, with interval and weakest source.
+    @property
+    def gain_group(self) -> str:
+        """Who shares its gain error: one model of card, one model of a host's power."""
+        if self.calibration is not None:
+            return f"calibration:{self.component.id}"
+        if self.component.method == "modelled":
+            return f"{self.component.kind}:model"
+        return f"{self.component.kind}:{self.component.name}"
+
+    @property
+    def gain_std_ratio(self) -> float:
+        """The gain error of its meter; that of its calibration, where it has one."""
+        if self.calibration is not None:
+            return self.calibration.relative_std_ratio
+        return self.component.gain_std_ratio
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A sum of charges times rates, before it becomes a figure.
+
+    Attributes:
+        value: In the unit of the product.
+        terms: Its parts, each with its error.
+        bounds: Hard bounds of the parts that are too short for their counter.
+        rates: What the energies were multiplied with.
+        sources: All evidence that entered.
+    """
+
+    value: float
+    terms: tuple[Term, ...]
+    bounds: tuple[Interval, ...]
+    rates: tuple[Applied, ...]
+    sources: tuple[Source, ...]
+
+    def quantity(self, unit: str, seed: int) -> Quantity:
+        """The figure with its interval."""
+        interval = self._interval(seed)
+        low, high = min(interval.low, self.value), max(interval.high, self.value)
+        return Quantity(self.value, low, high, unit, weakest(*self.sources))
+
+    def error_terms(self) -> list[ErrorTerm]:
+        """What its error is made of, absolute, one sigma each."""
+        return error_terms(self.terms, self.bounds, [rate.multiplier for rate in self.rates])
+
+    def _interval(self, seed: int) -> Interval:
+        multipliers = [rate.multiplier for rate in self.rates]
+        sums = combine(self.terms, multipliers, seed=seed)
+        if not self.bounds:
+            return sums
+        # Hard bounds (idle to full power) of short windows are added end to end.
+        relative = combine([Term(1.0, "unit", 0.0)], multipliers, seed=seed)
+        low = sum(bound.low for bound in self.bounds) * relative.low
+        high = sum(bound.high for bound in self.bounds) * relative.high
+        return Interval(sums.low + low, sums.high + high)
+
+
+def product(charges: Sequence[Charge], rates: Sequence[Rate] = ()) -> Product | None:
+    """The energy of some charges in kWh, times rates; None when none of it is known.
 
     What was not metered is left out; that it is missing is told by coverage and flags.
 
-    Args:
-        charges: What to sum.
-        factors: Named factors to multiply with; the unit stays kWh.
-        seed: Of the Monte Carlo.
+    Raises:
+        RateMissing: If a rate has no figure for a part of the energy.
     """
     known = [charge for charge in charges if charge.energy_j is not None]
-    sources = [charge.source for charge in known if charge.source is not None]
-    if not sources:
-        return Quantity.unknown("kWh", _why_unknown(charges))
-    total = sum(joules_to_kwh(charge.energy_j or 0.0) for charge in known)
-    multipliers = [multiplier(name, factor) for name, factor in factors]
-    for _, factor in factors:
-        total *= factor.value
-        sources.append(factor.source)
-    interval = _interval(known, factors, multipliers, seed)
-    low, high = min(interval.low, total), max(interval.high, total)
-    return Quantity(total, low, high, "kWh", weakest(*sources))
+    if not known:
+        return None
+    uses = [Use(charge.energy_j or 0.0, charge.by_hour_j) for charge in known]
+    applied = tuple(apply(rate, uses) for rate in rates)
+    value = 0.0
+    terms: list[Term] = []
+    bounds: list[Interval] = []
+    sources: list[Source] = [source for rate in applied for source in rate.sources]
+    for index, charge in enumerate(known):
+        times = 1.0
+        for rate in applied:
+            times *= rate.values[index]
+        value += joules_to_kwh(charge.energy_j or 0.0) * times
+        bound = _bounds_kwh(charge)
+        if bound is None:
+            terms.append(_term(charge, times))
+        else:
+            bounds.append(Interval(bound.low * times, bound.high * times))
+        if charge.source is not None:
+            sources.append(charge.source)
+    return Product(value, tuple(terms), tuple(bounds), applied, tuple(sources))
 
 
-def multiplier(name: str, factor: Factor) -> Multiplier:
-    """The error of a factor, as it enters a product."""
-    return Multiplier(name, factor.relative_std_ratio, factor.multiplicative)
+def total(
+    charges: Sequence[Charge], rates: Sequence[Rate] = (), *, unit: str = "kWh", seed: int = 0
+) -> Quantity:
+    """The energy of some charges in kWh, times rates, with interval and weakest source.
+
+    Args:
+        charges: What to sum.
+        rates: What to multiply with.
+        unit: Of the product.
+        seed: Of the Monte Carlo.
+    """
+    try:
+        found = product(charges, rates)
+    except RateMissing as missing:
+        return Quantity.unknown(unit, str(missing))
+    if found is None:
+        return Quantity.unknown(unit, why_unknown(charges))
+    return found.quantity(unit, seed)
+
+
+def why_unknown(charges: Sequence[Charge]) -> str:
+    """Why none of the charges has an energy."""
+    reasons = dict.fromkeys(
+        f"{charge.component.id}: {charge.reason or 'not measured'}"
+        for charge in charges
+        if charge.energy_j is None
+    )
+    return "; ".join(reasons) if reasons else "no component was metered"
 
 
 def factor_quantity(factor: Factor, *, at_least: float = 0.0) -> Quantity:
@@ -109,73 +230,44 @@ def factor_quantity(factor: Factor, *, at_least: float = 0.0) -> Quantity:
 
 
 def scaled(quantity: Quantity, ratio: float, unit: str) -> Quantity:
-    """A known quantity times an exact number, in another unit."""
+    """A known quantity times an exact number, in another unit; an unknown one stays so."""
     value, low, high = quantity.value, quantity.low, quantity.high
-    assert value is not None  # callers have asked
-    assert low is not None
-    assert high is not None
+    if value is None or low is None or high is None:
+        return Quantity.unknown(unit, quantity.reason or "it is unknown")
     return Quantity(value * ratio, low * ratio, high * ratio, unit, quantity.source)
 
 
-def _why_unknown(charges: Sequence[Charge]) -> str:
-    reasons: dict[str, None] = {}
-    for charge in charges:
-        if charge.window is None:
-            reasons[f"{charge.component.id}: not measured"] = None
-        elif charge.window.energy_j is None:
-            reasons[f"{charge.component.id}: {charge.window.reason or 'not measured'}"] = None
-    return "; ".join(reasons) if reasons else "no component was metered"
-
-
-def _interval(
-    charges: Sequence[Charge],
-    factors: Sequence[tuple[str, Factor]],
-    multipliers: Sequence[Multiplier],
-    seed: int,
-) -> Interval:
-    product = 1.0
-    for _, factor in factors:
-        product *= factor.value
-    bounds: list[Interval] = []
-    terms: list[Term] = []
-    for charge in charges:
-        bound = _bounds_kwh(charge)
-        if bound is None:
-            terms.append(_term(charge, product))
-        else:
-            bounds.append(bound)
-    sums = combine(terms, multipliers, seed=seed)
-    if not bounds:
-        return sums
-    # Hard bounds (nothing to full power) of short windows are added end to end.
-    relative = combine([Term(1.0, "unit", 0.0)], multipliers, seed=seed)
-    low = sum(bound.low for bound in bounds) * product * relative.low
-    high = sum(bound.high for bound in bounds) * product * relative.high
-    return Interval(sums.low + low, sums.high + high)
-
-
 def _bounds_kwh(charge: Charge) -> Interval | None:
-    limit_w = charge.component.power_limit_w
-    if not charge.is_short or limit_w is None or charge.window is None:
+    """From its idle power to its power limit, held for the whole of a short window."""
+    limit_w, window = charge.component.power_limit_w, charge.window
+    if not charge.is_short or limit_w is None or window is None:
         return None
-    most_j = max(limit_w * charge.window.duration_s, charge.energy_j or 0.0)
-    return Interval(0.0, joules_to_kwh(most_j))
+    energy_j = charge.energy_j or 0.0
+    most_j = max(limit_w * window.duration_s, energy_j)
+    idle_w = charge.component.baseline_w or 0.0
+    least_j = min(idle_w * charge.component.reserved_ratio * window.duration_s, most_j)
+    return Interval(joules_to_kwh(min(least_j, energy_j)), joules_to_kwh(most_j))
 
 
-def _term(charge: Charge, product: float) -> Term:
+def _term(charge: Charge, times: float) -> Term:
     component, window = charge.component, charge.window
     assert window is not None  # only known charges come here
     energy_j = window.energy_j or 0.0
-    modelled = component.method == "modelled"
     edge = 0.0
     if component.kind == "gpu" and energy_j > 0 and window.duration_s > 0:
         counted = window.energy_by_source_j.get("counter", 0.0) / energy_j
-        edge = counted * counter_edge_std_ratio(window.duration_s)
+        edge = counted * counter_edge_std_ratio(window.duration_s, edge_s(charge))
     return Term(
-        value=joules_to_kwh(energy_j) * product,
-        # One model of card, one gain; one model of a host's power, one bias.
-        group=f"{component.kind}:model" if modelled else f"{component.kind}:{component.name}",
-        common_std_ratio=component.gain_std_ratio,
+        value=joules_to_kwh(energy_j) * times,
+        group=charge.gain_group,
+        common_std_ratio=charge.gain_std_ratio,
         own_std_ratio=edge,
-        multiplicative=modelled,
+        multiplicative=component.method == "modelled" and charge.calibration is None,
     )
+
+
+def edge_s(charge: Charge) -> float:
+    """How far off an edge of the window may be: a tick of the counter, less if aligned."""
+    update_s = charge.component.update_s or NVML_UPDATE_S
+    aligned = charge.window is not None and EDGE_ALIGNED in charge.window.flags
+    return update_s * ALIGNED_RATIO if aligned else update_s

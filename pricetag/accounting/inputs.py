@@ -78,7 +78,7 @@ class FlopsCount:
         dense: Operations of the dense network; None when not countable.
         effective: Dense operations times the density of the weights.
         low_bit: Operations done in integers of 8 bits or fewer, counted apart.
-        method: How they were counted (``closed_form``, ``flop_counter``).
+        method: How they were counted (``closed_form``, ``FlopCounterMode ...``).
         uncounted: Names of operators or modules that the count leaves out.
     """
 
@@ -123,7 +123,7 @@ class StageInput:
 class SecondOpinion:
     """What another tool says about the IT energy of the same attempt (PUE 1), in kWh.
 
-    ``reason`` tells why a figure is missing.
+    ``reason`` tells why a figure is missing; ``duration_s`` for how long it looked.
     """
 
     tool: str
@@ -133,6 +133,7 @@ class SecondOpinion:
     ram_kwh: float | None
     energy_kwh: float | None
     reason: str | None = None
+    duration_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +271,7 @@ class Factors:
         embodied: Of the accelerators (and servers) that the run has reserved.
         calibrations: By component id, what the meter's figure is to be multiplied with; its
             error takes the place of the meter's gain error.
+        peaks: By product name of an accelerator, the most FLOP/s that it can do.
         site: Name of the site.
         as_of: The factors are as the book stood then (ISO 8601); None: when it was issued.
     """
@@ -292,6 +294,7 @@ class Factors:
     water_intensity: Factor | None = None
     embodied: tuple[EmbodiedFactor, ...] = ()
     calibrations: Mapping[str, Factor] = field(default_factory=dict)
+    peaks: Mapping[str, Factor] = field(default_factory=dict)
     site: str | None = None
     as_of: str | None = None
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
-from pricetag.accounting.inputs import AttemptInput, FlopsCount, StageInput
+from pricetag.accounting.efficiency import flops_per_joule, mfu_ratio
+from pricetag.accounting.inputs import AttemptInput, Factor, FlopsCount, StageInput
 from pricetag.accounting.quantity import Quantity, Source, weakest
 from pricetag.accounting.tag import FlopsTag
 
@@ -12,15 +14,23 @@ UNIT = "FLOP"
 KINDS = ("dense", "effective", "low_bit")
 
 
-def stage_flops(stage: StageInput, stages: Sequence[StageInput]) -> FlopsTag:
+class Effort(NamedTuple):
+    """What operations are held against: for how long, on what, with how much energy."""
+
+    attempts: Sequence[tuple[AttemptInput, float | None]]
+    energy: Quantity
+    peaks: Mapping[str, Factor]
+
+
+def stage_flops(stage: StageInput, stages: Sequence[StageInput], effort: Effort) -> FlopsTag:
     """The operations of a stage: its own count, or else the sum of its children's."""
     counted = _counted(stage, stages)
     reporting = [s for s in counted if s.flops is not None]
     silent = [s for s in counted if s.flops is None]
-    return _sum([s.flops for s in reporting if s.flops is not None], _names(silent))
+    return _sum([s.flops for s in reporting if s.flops is not None], _names(silent), effort)
 
 
-def run_flops(attempts: Sequence[AttemptInput]) -> FlopsTag:
+def run_flops(attempts: Sequence[AttemptInput], effort: Effort) -> FlopsTag:
     """The operations of all attempts.
 
     Failed attempts count. A reused stage does not: its operations were counted where it ran.
@@ -34,7 +44,7 @@ def run_flops(attempts: Sequence[AttemptInput]) -> FlopsTag:
                     counts.append(part.flops)
                 elif part.status != "reused":
                     silent.append(part)
-    return _sum(counts, _names(silent))
+    return _sum(counts, _names(silent), effort)
 
 
 def roots(stages: Sequence[StageInput]) -> list[StageInput]:
@@ -54,10 +64,18 @@ def _names(stages: Iterable[StageInput]) -> list[str]:
     return list(dict.fromkeys(f"stage {stage.key} ({stage.kind})" for stage in stages))
 
 
-def _sum(counts: Sequence[FlopsCount], silent: Sequence[str]) -> FlopsTag:
+def _sum(counts: Sequence[FlopsCount], silent: Sequence[str], effort: Effort) -> FlopsTag:
     missing = list(dict.fromkeys([*silent, *(name for c in counts for name in c.uncounted)]))
-    sums = (_sum_kind(counts, kind, missing) for kind in KINDS)
-    return FlopsTag(*sums)
+    dense, effective, low_bit = (_sum_kind(counts, kind, missing) for kind in KINDS)
+    return FlopsTag(
+        dense=dense,
+        effective=effective,
+        low_bit=low_bit,
+        mfu_ratio=mfu_ratio(dense, effort.attempts, effort.peaks),
+        flops_per_joule=flops_per_joule(dense, effort.energy),
+        methods=tuple(dict.fromkeys(count.method for count in counts if count.method)),
+        uncounted=tuple(missing),
+    )
 
 
 def _sum_kind(counts: Sequence[FlopsCount], kind: str, missing: Sequence[str]) -> Quantity:
@@ -77,4 +95,5 @@ def _sum_kind(counts: Sequence[FlopsCount], kind: str, missing: Sequence[str]) -
 
 def _source(count: FlopsCount) -> Source:
     """A counter that watched the operators is evidence; a formula is a model of them."""
-    return "counter" if (count.method or "").startswith("flop_counter") else "modelled"
+    spelled = "".join(filter(str.isalnum, (count.method or "").lower()))
+    return "counter" if spelled.startswith("flopcounter") else "modelled"

@@ -6,15 +6,17 @@ reason, and never 0; coverage and flags say how much that is.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
 
 from pricetag.accounting.bill import Biller, Span, share
-from pricetag.accounting.charges import Charge, factor_quantity
-from pricetag.accounting.checks import require_number, require_pue
+from pricetag.accounting.calibration import calibrated
+from pricetag.accounting.canonical import content_sha256
+from pricetag.accounting.charges import Charge, factor_quantity, product
+from pricetag.accounting.checks import require_factors
 from pricetag.accounting.comparison import compare
+from pricetag.accounting.error_budget import uncertainty
+from pricetag.accounting.footprint import footprint
 from pricetag.accounting.inputs import (
     AttemptInput,
     ComponentInfo,
@@ -29,8 +31,8 @@ from pricetag.accounting.inputs import (
     SecondOpinion,
     StageInput,
 )
-from pricetag.accounting.money import device_count, run_cost
-from pricetag.accounting.operations import run_flops, stage_flops
+from pricetag.accounting.money import cost_of
+from pricetag.accounting.operations import Effort, run_flops, stage_flops
 from pricetag.accounting.outside import outside_stages
 from pricetag.accounting.provenance import (
     environment_changed,
@@ -39,6 +41,8 @@ from pricetag.accounting.provenance import (
     provenance,
 )
 from pricetag.accounting.quantity import Quantity
+from pricetag.accounting.rates import Rate, RateMissing
+from pricetag.accounting.reserved import device_count
 from pricetag.accounting.tag import (
     SCHEMA,
     AttemptTag,
@@ -79,6 +83,9 @@ __all__ = [
 ]
 
 
+FULL_SHARE_RATIO = 1 - 1e-6
+
+
 class UnknownComponent(ValueError):  # noqa: N818 - it names what is unknown
     """A measurement is of a component that its attempt does not declare."""
 
@@ -96,14 +103,18 @@ def build_price_tag(inputs: PriceTagInputs) -> PriceTag:
         InvalidFactor: If a factor is out of its range or a price has no currency.
         UnknownComponent: If a measurement is of an undeclared component.
     """
-    _check(inputs.factors)
+    require_factors(inputs.factors)
+    inputs = replace(inputs, attempts=calibrated(inputs.attempts, inputs.factors.calibrations))
     biller = Biller(inputs.factors, inputs.seed)
     spans = [
-        _span(attempt, attempt.measurements, attempt.duration_s) for attempt in inputs.attempts
+        _span(attempt, attempt.measurements, attempt.duration_s, inputs.factors.calibrations)
+        for attempt in inputs.attempts
     ]
     charges = [charge for span in spans for charge in span.charges]
     total = biller.energy(spans)
     stages = _stages(inputs.attempts, biller, total.it_energy_kwh)
+    cost = cost_of(biller, inputs.attempts, charges)
+    intensity, hourly = biller.carbon_intensity(charges)
     return PriceTag(
         run_id=inputs.run_id,
         name=inputs.name,
@@ -111,47 +122,35 @@ def build_price_tag(inputs: PriceTagInputs) -> PriceTag:
         hardware=hardware(inputs.attempts),
         device_count=most_devices(inputs.attempts),
         energy=total,
+        footprint=footprint(biller, inputs.attempts, charges, total.co2e_kg),
         pue=factor_quantity(inputs.factors.pue, at_least=1.0),
-        carbon_intensity_g_per_kwh=_carbon_intensity(inputs.factors),
-        flops=run_flops(inputs.attempts),
-        cost=run_cost(biller, inputs.factors, inputs.attempts, charges),
+        carbon_intensity_g_per_kwh=intensity,
+        carbon_hours_share_ratio=hourly,
+        flops=run_flops(inputs.attempts, _effort(inputs, total)),
+        cost=cost,
         quality=_last_quality(stages),
         stages=stages,
         attempts=_attempts(inputs.attempts, spans, biller, total.it_energy_kwh),
         outside_stages=outside_stages(biller, list(zip(inputs.attempts, spans, strict=True))),
         second_opinion=compare(biller, inputs.attempts, spans),
+        uncertainty=uncertainty(biller, charges, total, cost),
         provenance=provenance(inputs),
-        flags=_flags(inputs, total),
+        flags=_flags(inputs, total, biller, charges),
     )
 
 
-def content_sha256(content: Mapping[str, Any]) -> str:
-    """SHA-256 of the canonical JSON form (sorted keys, no spaces, no NaN) of a document."""
-    canonical = json.dumps(
-        content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
-    return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def _check(factors: Factors) -> None:
-    require_pue("pue", factors.pue.value)
-    named = {
-        "pue": factors.pue,
-        "carbon_intensity": factors.carbon_intensity,
-        "cloud_price_low": factors.cloud_price_low,
-        "cloud_price_high": factors.cloud_price_high,
-        "electricity_tariff": factors.electricity_tariff,
-    }
-    for name, factor in named.items():
-        if factor is not None:
-            require_number(name, factor.value)
-            require_number(f"{name}.relative_std_ratio", factor.relative_std_ratio)
+def _effort(inputs: PriceTagInputs, total: EnergyTag) -> Effort:
+    lasted = [(attempt, attempt.duration_s) for attempt in inputs.attempts]
+    return Effort(lasted, total.it_energy_kwh, inputs.factors.peaks)
 
 
 def _span(
-    attempt: AttemptInput, measurements: Sequence[Measurement], duration_s: float | None
+    attempt: AttemptInput,
+    measurements: Sequence[Measurement],
+    duration_s: float | None,
+    calibrations: Mapping[str, Factor],
 ) -> Span:
-    windows = {measurement.component_id: measurement.window for measurement in measurements}
+    windows = {measurement.component_id: measurement for measurement in measurements}
     declared = {component.id for component in attempt.components}
     if strangers := sorted(windows.keys() - declared):
         known = ", ".join(sorted(declared)) or "none"
@@ -160,10 +159,19 @@ def _span(
         )
     charges = []
     for component in attempt.components:
-        window = windows.get(component.id)
-        lasted_s = 0.0 if window is None else window.duration_s
+        measured = windows.get(component.id)
+        lasted_s = 0.0 if measured is None else measured.window.duration_s
         expected_s = lasted_s if duration_s is None else max(duration_s, lasted_s)
-        charges.append(Charge(component, window, expected_s, attempt.node_name))
+        charges.append(
+            Charge(
+                component,
+                None if measured is None else measured.window,
+                expected_s,
+                attempt.node_name,
+                {} if measured is None else measured.energy_by_hour_j,
+                calibrations.get(component.id),
+            )
+        )
     return Span(duration_s, tuple(charges))
 
 
@@ -177,7 +185,9 @@ def _stages(
 
 def _stage(attempt: AttemptInput, stage: StageInput, biller: Biller, total: Quantity) -> StageTag:
     lasted_s = None if stage.end_s is None else stage.end_s - stage.start_s
-    energy = biller.energy([_span(attempt, stage.measurements, lasted_s)])
+    span = _span(attempt, stage.measurements, lasted_s, biller.factors.calibrations)
+    energy = biller.energy([span])
+    effort = Effort([(attempt, lasted_s)], energy.it_energy_kwh, biller.factors.peaks)
     return StageTag(
         key=stage.key,
         index=stage.index,
@@ -187,7 +197,7 @@ def _stage(attempt: AttemptInput, stage: StageInput, biller: Biller, total: Quan
         status=stage.status,
         attempt=attempt.number,
         energy=energy,
-        flops=stage_flops(stage, attempt.stages),
+        flops=stage_flops(stage, attempt.stages, effort),
         quality=_quality(attempt, stage),
         share_ratio=share(energy.it_energy_kwh, total),
     )
@@ -223,15 +233,11 @@ def _attempt(attempt: AttemptInput, span: Span, biller: Biller, total: Quantity)
         node=attempt.node_name,
         device_count=device_count(attempt),
         energy=energy,
+        footprint=footprint(biller, [attempt], span.charges, energy.co2e_kg),
+        cost=cost_of(biller, [attempt], span.charges),
         outside_stages=outside_stages(biller, [(attempt, span)]),
         share_ratio=share(energy.it_energy_kwh, total),
     )
-
-
-def _carbon_intensity(factors: Factors) -> Quantity:
-    if factors.carbon_intensity is None:
-        return Quantity.unknown("g/kWh", factors.carbon_intensity_reason)
-    return factor_quantity(factors.carbon_intensity)
 
 
 def _last_quality(stages: Sequence[StageTag]) -> tuple[QualityTag, ...]:
@@ -243,16 +249,35 @@ def _last_quality(stages: Sequence[StageTag]) -> tuple[QualityTag, ...]:
     return tuple(latest.values())
 
 
-def _flags(inputs: PriceTagInputs, total: EnergyTag) -> tuple[str, ...]:
+def _flags(
+    inputs: PriceTagInputs, total: EnergyTag, biller: Biller, charges: Sequence[Charge]
+) -> tuple[str, ...]:
     flags = set(total.flags)
+    factors = inputs.factors
     if len(inputs.attempts) > 1:
         flags.add("several_attempts")
     if environment_changed(inputs.attempts):
         flags.add("environment_changed")
-    if inputs.factors.pue.source == "assumed":
+    if factors.pue.source == "assumed":
         flags.add("pue_assumed")
-    if inputs.factors.carbon_intensity is None:
+    if factors.carbon_intensity is None and factors.carbon_hours is None:
         flags.add("carbon_intensity_unknown")
-    elif inputs.factors.carbon_intensity.source == "assumed":
+    elif factors.carbon_intensity is not None and factors.carbon_intensity.source == "assumed":
         flags.add("carbon_intensity_assumed")
+    if _lacks_hours(biller.carbon, charges):
+        flags.add("carbon_hours_incomplete")
+    tariff = Rate("tariff", factors.electricity_tariff, factors.tariff_hours)
+    if _lacks_hours(tariff, charges):
+        flags.add("tariff_hours_incomplete")
     return tuple(sorted(flags))
+
+
+def _lacks_hours(rate: Rate | None, charges: Sequence[Charge]) -> bool:
+    """Whether some of the energy fell into hours without a figure of their own."""
+    if rate is None or rate.hours is None:
+        return False
+    try:
+        found = product(charges, [rate])
+    except RateMissing:
+        return True
+    return found is not None and found.rates[0].hourly_share_ratio < FULL_SHARE_RATIO

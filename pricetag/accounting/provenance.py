@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
-from pricetag.accounting.inputs import AttemptInput, Environment, Factor, PriceTagInputs
-from pricetag.accounting.money import device_count
+from pricetag.accounting.factors_wire import factors_wire
+from pricetag.accounting.inputs import AttemptInput, Environment, PriceTagInputs
+from pricetag.accounting.reserved import device_count
 
 
 def provenance(inputs: PriceTagInputs) -> dict[str, Any]:
@@ -23,13 +23,22 @@ def provenance(inputs: PriceTagInputs) -> dict[str, Any]:
         "platform": last.platform,
         "nodes": nodes(inputs.attempts),
         "interval_seed": inputs.seed,
-        "factors": _factors(inputs),
+        "site": inputs.factors.site,
+        "as_of": inputs.factors.as_of,
+        "factors": factors_wire(inputs.factors, hours_used(inputs.attempts)),
     }
 
 
 def nodes(attempts: Sequence[AttemptInput]) -> list[str]:
     """Worker nodes, in the order of the attempts."""
     return list(dict.fromkeys(a.node_name for a in attempts if a.node_name is not None))
+
+
+def hours_used(attempts: Sequence[AttemptInput]) -> set[str]:
+    """UTC hours in which energy was charged."""
+    windows = [m for a in attempts for m in a.measurements]
+    windows += [m for a in attempts for stage in a.stages for m in stage.measurements]
+    return {hour for measurement in windows for hour in measurement.energy_by_hour_j}
 
 
 def environment_changed(attempts: Sequence[AttemptInput]) -> bool:
@@ -71,15 +80,3 @@ def _devices(attempt: AttemptInput) -> list[tuple[str, str]]:
 
 def _environments(attempts: Sequence[AttemptInput]) -> list[Environment]:
     return [a.environment for a in attempts if a.environment is not None]
-
-
-def _factors(inputs: PriceTagInputs) -> dict[str, Any]:
-    factors = inputs.factors
-    named: dict[str, Factor | None] = {
-        "pue": factors.pue,
-        "carbon_intensity": factors.carbon_intensity,
-        "cloud_price_low": factors.cloud_price_low,
-        "cloud_price_high": factors.cloud_price_high,
-        "electricity_tariff": factors.electricity_tariff,
-    }
-    return {name: None if factor is None else asdict(factor) for name, factor in named.items()}

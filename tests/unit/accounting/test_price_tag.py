@@ -44,7 +44,8 @@ FIELDS = {
     "schema", "run_id", "name", "version", "hardware", "device_count", "flags",
     "it_energy_kwh", "facility_energy_kwh", "co2e_kg", "pue", "carbon_intensity_g_per_kwh",
     "power_w", "duration_s", "flops", "cost", "quality", "stages", "attempts", "components",
-    "coverage_ratio", "second_opinion", "provenance",
+    "coverage_ratio", "second_opinion", "provenance", "split", "uncertainty",
+    "co2e_market_kg", "water_l", "embodied_co2e_kg", "co2e_total_kg", "carbon_hours_share_ratio",
 }  # fmt: skip
 
 
@@ -52,8 +53,12 @@ def test_the_wire_form_has_exactly_the_fields_of_the_schema() -> None:
     tag = tag_of(b.attempt(stages=[b.stage("0", 10, 90, (b.GPU, b.CPU, b.RAM))]))
     assert tag.keys() == FIELDS
     assert tag["schema"] == "pricetag/1"
-    assert tag["flops"].keys() == {"dense", "effective", "low_bit"}
-    assert tag["cost"].keys() == {"cloud", "electricity", "currency"}
+    assert tag["flops"].keys() == {
+        "dense", "effective", "low_bit", "mfu_ratio", "flops_per_joule", "methods", "uncounted"
+    }  # fmt: skip
+    assert tag["cost"].keys() == tag["attempts"][0]["cost"].keys() == {
+        "cloud", "electricity", "owned_hardware", "total", "basis", "currency"
+    }  # fmt: skip
     assert json.loads(json.dumps(tag, allow_nan=False)) == tag
 
 

@@ -1,0 +1,79 @@
+"""One byte sequence for one document, and its SHA-256."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+EXACT_UP_TO = 2**53
+"""Beyond this, whole numbers are not exact in JSON."""
+
+
+def content_sha256(content: Mapping[str, Any]) -> str:
+    """SHA-256 of the canonical JSON form (sorted keys, no spaces, no NaN) of a document.
+
+    A number is written the same whether it came as 1, 1.0 or 1e0, since databases and JSON
+    libraries do not keep these apart; a whole number above 2^53 as the double next to it.
+
+    Raises:
+        ValueError: If a number is not finite.
+
+    Source:
+        RFC 8785, JSON Canonicalization Scheme, section 3.2.2.3, for numbers as doubles.
+    """
+    return _sha256(_canonical(content))
+
+
+def content_sha256_v1(content: Mapping[str, Any]) -> str:
+    """The same as accounting version 1 wrote it, with numbers as Python has them."""
+    return _sha256(content)
+
+
+def _sha256(content: Any) -> str:
+    text = json.dumps(
+        content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, bool | str) or value is None:
+        return value
+    if isinstance(value, int) and abs(value) <= EXACT_UP_TO:
+        return value
+    if isinstance(value, int | float):
+        number = float(value)
+        return int(number) if math.isfinite(number) and number.is_integer() else number
+    if isinstance(value, Mapping):
+        return {str(key): _canonical(item) for key, item in value.items()}
+    if isinstance(value, Sequence):
+        return [_canonical(item) for item in value]
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+def first_difference(one: Any, other: Any, path: str = "") -> str | None:
+    """The path at which two JSON documents first differ, with both values; None if nowhere.
+
+    Numbers are compared to the last digit of a double.
+    """
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        for key in sorted(one.keys() | other.keys()):
+            here = f"{path}.{key}" if path else str(key)
+            if key not in one or key not in other:
+                return f"{here}: only in the {'second' if key not in one else 'first'}"
+            found = first_difference(one[key], other[key], here)
+            if found is not None:
+                return found
+        return None
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        for index, (mine, theirs) in enumerate(zip(one, other, strict=False)):
+            found = first_difference(mine, theirs, f"{path}[{index}]")
+            if found is not None:
+                return found
+        return None if len(one) == len(other) else f"{path}: {len(one)} and {len(other)} entries"
+    if _canonical(one) == _canonical(other) and isinstance(one, bool) == isinstance(other, bool):
+        return None
+    return f"{path}: {one!r} and {other!r}"
