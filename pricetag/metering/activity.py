@@ -1,0 +1,281 @@
+"""How busy a job keeps what it shares: CPU seconds of its processes, and of the machine.
+
+Both figures are cumulative, so that a job's part of any stretch of time is a quotient of two
+differences. Neither ever falls.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+PROC = Path("/proc")
+
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+LOOK_COST_RATIO = 0.001
+"""At most this part of a core goes into looking for new processes."""
+
+LOOK_PERIOD_S = 5.0
+"""However long a look takes, the next one is no further away."""
+
+FOREIGN_AGAIN_S = 60.0
+"""After so long every process is looked at anew: by then a pid may be another process's."""
+
+ROUNDING_TICKS = 2
+"""A parent's account of its children may differ by this much from what they said."""
+
+Busy = tuple[float | None, float | None]
+"""Own and everybody's activity, cumulative, in s; None where it cannot be told."""
+
+
+class Activity(Protocol):
+    """What tells a job's part of a component."""
+
+    def busy(self, now_s: float) -> Busy:
+        """The activity so far; asked at every reading, in the meter's thread."""
+        ...
+
+    def close(self) -> None:
+        """Give back what was opened."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessStat:
+    """One process as ``/proc/<pid>/stat`` tells it.
+
+    Attributes:
+        start_ticks: When it was started: with the pid it names the process for good.
+        busy_ticks: Its own CPU time, ended threads included.
+        waited_ticks: That of its children that ended and were waited for.
+    """
+
+    pid: int
+    parent: int
+    group: int
+    session: int
+    start_ticks: int
+    busy_ticks: int
+    waited_ticks: int
+
+    @property
+    def total_ticks(self) -> int:
+        """All that this process answers for."""
+        return self.busy_ticks + self.waited_ticks
+
+
+def parse_stat(text: bytes) -> ProcessStat:
+    """One line of ``/proc/<pid>/stat``; the name in it may hold blanks and brackets."""
+    pid, _, _ = text.partition(b" ")
+    fields = text.rpartition(b")")[2].split()
+    return ProcessStat(
+        pid=int(pid),
+        parent=int(fields[1]),
+        group=int(fields[2]),
+        session=int(fields[3]),
+        start_ticks=int(fields[19]),
+        busy_ticks=int(fields[11]) + int(fields[12]),
+        waited_ticks=int(fields[13]) + int(fields[14]),
+    )
+
+
+def machine_busy_s(proc: Path = PROC) -> float | None:
+    """CPU seconds in which any core of the machine was busy since it started.
+
+    Idle time, waiting for disks and what a hypervisor gave to others are no activity of this
+    machine; guests count as user time already.
+
+    Returns:
+        None where the system does not tell, as in some sandboxes.
+    """
+    try:
+        with open(proc / "stat", "rb") as file:
+            fields = file.readline().split()
+    except OSError:
+        return None
+    if len(fields) < 8 or fields[0] != b"cpu":
+        return None
+    user, nice, system, idle, _iowait, irq, softirq = (int(field) for field in fields[1:8])
+    busy_ticks = user + nice + system + irq + softirq
+    return busy_ticks / TICKS_PER_S if busy_ticks + idle > 0 else None
+
+
+class ProcessTree:
+    """CPU time of a process and of everything that it started, ended or not.
+
+    A process belongs to the tree if its parent does, if its group or session was begun by one
+    that does (a daemon keeps those when its parent ends), or if its environment says so.
+
+    What a process had used when it ended is in its parent's account if that waited for it;
+    where nobody of the tree did, what it said last is kept here. The figure lacks at most what
+    was used between the last look at the tree and the end of its root.
+
+    Args:
+        mark: ``NAME=value`` in the environment of the tree's processes and of no others.
+        proc: Where the kernel tells of processes.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        mark: bytes | None = None,
+        *,
+        proc: Path = PROC,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._mark = mark
+        self._proc = proc
+        self._clock = clock
+        self._root_start_ticks = 0
+        self._root: int | None = None
+        self._members: dict[int, ProcessStat] = {}
+        self._leaders: set[int] = set()
+        self._foreign: set[int] = set()
+        self._foreign_since_s = 0.0
+        self._next_look_s = 0.0
+        self._retired_ticks = 0
+        self._told_ticks = 0
+
+    def adopt(self, pid: int) -> None:
+        """The tree's root; before, there is nothing to count."""
+        self._root = pid
+
+    def pids(self) -> set[int]:
+        """The processes of the tree as they were when :meth:`busy_s` was asked last."""
+        return set(self._members)
+
+    def busy_s(self) -> float:
+        """CPU seconds so far."""
+        self._admit_root()
+        self._refresh()
+        if self._members and self._clock() >= self._next_look_s:
+            self._look_for_new()
+        live_ticks = sum(member.total_ticks for member in self._members.values())
+        self._told_ticks = max(self._told_ticks, live_ticks + self._retired_ticks)
+        return self._told_ticks / TICKS_PER_S
+
+    def _admit_root(self) -> None:
+        root, self._root = self._root, None
+        if root is not None and (stat := self._read(root)) is not None:
+            self._members[root] = stat
+            self._root_start_ticks = stat.start_ticks
+
+    def _read(self, pid: int) -> ProcessStat | None:
+        try:
+            with open(f"{self._proc}/{pid}/stat", "rb") as file:
+                return parse_stat(file.read())
+        except (OSError, IndexError):  # it ended, maybe while it was being read
+            return None
+
+    def _refresh(self) -> None:
+        before = self._members
+        now: dict[int, ProcessStat] = {}
+        for pid, known in before.items():
+            stat = self._read(pid)
+            if stat is not None and stat.start_ticks == known.start_ticks:
+                now[pid] = stat
+        ended = [member for pid, member in before.items() if pid not in now]
+        self._members = now
+        if ended:
+            self._retire(ended, before)
+
+    def _retire(self, ended: list[ProcessStat], before: dict[int, ProcessStat]) -> None:
+        """Keep what ended processes had used, unless an ancestor now answers for it."""
+        due_ticks: dict[int, int] = {}
+        for member in ended:
+            heir = member.parent
+            while heir in before and heir not in self._members:
+                heir = before[heir].parent
+            if heir in self._members:
+                due_ticks[heir] = due_ticks.get(heir, 0) + member.total_ticks
+            else:
+                self._retired_ticks += member.total_ticks
+        for heir, ticks in due_ticks.items():
+            # Read anew: its account was settled before the ended one vanished.
+            stat = self._read(heir) or self._members[heir]
+            self._members[heir] = stat
+            missing = ticks - (stat.waited_ticks - before[heir].waited_ticks)
+            self._retired_ticks += missing if missing > ROUNDING_TICKS else 0
+
+    def _look_for_new(self) -> None:
+        began_s = self._clock()
+        is_first = began_s - self._foreign_since_s > FOREIGN_AGAIN_S
+        if is_first:
+            self._foreign.clear()
+            self._foreign_since_s = began_s
+        strangers = self._strangers()
+        while ours := [stat for stat in strangers.values() if self._is_ours(stat)]:
+            for stat in ours:
+                self._members[stat.pid] = strangers.pop(stat.pid)
+        self._foreign |= strangers.keys()
+        members = self._members.values()
+        begun = {stat.group for stat in members} | {stat.session for stat in members}
+        self._leaders = begun & (self._leaders | self._members.keys())
+        ended_s = self._clock()
+        # Only the first look, at everything, takes long: the next is no measure for it.
+        pause_s = 0.0 if is_first else (ended_s - began_s) / LOOK_COST_RATIO
+        self._next_look_s = ended_s + min(pause_s, LOOK_PERIOD_S)
+
+    def _strangers(self) -> dict[int, ProcessStat]:
+        """The processes that were not looked at before and may belong here."""
+        alive = {int(name) for name in os.listdir(self._proc) if name.isdigit()}
+        self._foreign &= alive
+        found: dict[int, ProcessStat] = {}
+        for pid in alive - self._foreign - self._members.keys():
+            stat = self._read(pid)
+            if stat is not None and stat.start_ticks >= self._root_start_ticks:
+                found[pid] = stat
+            else:
+                self._foreign.add(pid)
+        # A pid is not given again while its group lives: that one has ended altogether.
+        self._leaders -= found.keys()
+        return found
+
+    def _is_ours(self, stat: ProcessStat) -> bool:
+        if stat.parent in self._members or self._is_marked(stat.pid):
+            return True
+        started = self._leaders | self._members.keys()
+        return stat.group in started or stat.session in started
+
+    def _is_marked(self, pid: int) -> bool:
+        if self._mark is None:
+            return False
+        try:
+            with open(f"{self._proc}/{pid}/environ", "rb") as file:
+                return self._mark in file.read().split(b"\0")
+        except OSError:  # another user's, or ended
+            return False
+
+
+class HostActivity:
+    """A job's CPU time beside the machine's, for everything that hosts share.
+
+    Args:
+        tree: The job's processes.
+        machine: CPU seconds of the whole machine, None where it cannot be told.
+    """
+
+    def __init__(
+        self, tree: ProcessTree, machine: Callable[[], float | None] = machine_busy_s
+    ) -> None:
+        self._tree = tree
+        self._machine = machine
+        self._asked_s: float | None = None
+        self._busy: Busy = (None, None)
+
+    def busy(self, now_s: float) -> Busy:
+        """See :class:`Activity`; components that are read together share one look."""
+        if now_s != self._asked_s:
+            own_s = self._tree.busy_s()
+            all_s = self._machine()  # after the job's, which it shall not be less than
+            self._busy = (None, None) if all_s is None else (own_s, all_s)
+            self._asked_s = now_s
+        return self._busy
+
+    def close(self) -> None:
+        """Nothing stays open."""
