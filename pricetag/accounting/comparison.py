@@ -1,4 +1,4 @@
-"""Another tool's figure beside ours, and how far apart they are."""
+"""Another tool's figure beside ours, how far apart they are, and why."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pricetag.accounting.bill import Biller, Span
+from pricetag.accounting.explanation import Part, explain
 from pricetag.accounting.inputs import AttemptInput, SecondOpinion
 from pricetag.accounting.quantity import Quantity
+from pricetag.accounting.split import split
 
 TheirFigure = Callable[[SecondOpinion], float | None]
+Heard = Sequence[tuple[SecondOpinion, Span]]
 
 PARTS: tuple[tuple[str, TheirFigure], ...] = (
     ("gpu", lambda opinion: opinion.gpu_kwh),
@@ -31,9 +34,10 @@ def compare(
         spans: What is charged for each of them, in the same order.
 
     Returns:
-        ``{tool, version, attempts, components: [{kind, theirs_kwh, ours_kwh,
-        difference_ratio}], total: {theirs_kwh, ours_kwh, difference_ratio}, reason}``, the
-        difference being (theirs - ours) / ours; None when no attempt has one.
+        ``{tool, version, attempts, duration: {theirs_s, ours_s}, components: [{kind,
+        theirs_kwh, ours_kwh, ours_gross_kwh, difference_ratio}], total: the same without kind,
+        explanation: [{component, difference_kwh, cause, text}], reason}``, the difference
+        being (theirs - ours) / ours; None when no attempt has one.
     """
     pairs = [
         (attempt, attempt.second_opinion, span)
@@ -46,43 +50,75 @@ def compare(
     heard = [(opinion, span) for _, opinion, span in pairs if opinion.energy_kwh is not None]
     reasons = dict.fromkeys(opinion.reason for opinion in opinions if opinion.reason)
     reason = "; ".join(reasons) or None
-    components = [
-        {"kind": kind, **_line(biller, heard, figure, kind, reason)} for kind, figure in PARTS
-    ]
+    parts = [_part(biller, heard, figure, kind, reason) for kind, figure in PARTS]
+    total = _part(biller, heard, lambda opinion: opinion.energy_kwh, None, reason)
+    theirs_s, ours_s = _durations(heard)
     return {
         "tool": opinions[-1].tool,
         "version": opinions[-1].version,
         "attempts": [a.number for a, opinion, _ in pairs if opinion.energy_kwh is not None],
-        "components": components,
-        "total": _line(biller, heard, lambda opinion: opinion.energy_kwh, None, reason),
+        "duration": {"theirs_s": theirs_s, "ours_s": ours_s},
+        "components": [{"kind": part.kind, **_line(part)} for part in parts],
+        "total": _line(total),
+        "explanation": explain(
+            [_beside(biller, heard, part) for part in parts],
+            total,
+            theirs_s=theirs_s,
+            ours_s=ours_s,
+            pue=biller.factors.pue.value,
+            reason=reason,
+        ),
         "reason": reason,
     }
 
 
-def _line(
-    biller: Biller,
-    heard: Sequence[tuple[SecondOpinion, Span]],
-    figure: TheirFigure,
-    kind: str | None,
-    reason: str | None,
-) -> dict[str, Any]:
+def _durations(heard: Heard) -> tuple[float | None, float | None]:
+    """How long they looked, and how long those attempts were; None where one is unknown."""
+    theirs = [opinion.duration_s for opinion, _ in heard if opinion.duration_s is not None]
+    ours = [span.duration_s for _, span in heard if span.duration_s is not None]
+    if not heard:
+        return None, None
+    return (
+        sum(theirs) if len(theirs) == len(heard) else None,
+        sum(ours) if len(ours) == len(heard) else None,
+    )
+
+
+def _part(
+    biller: Biller, heard: Heard, figure: TheirFigure, kind: str | None, reason: str | None
+) -> Part:
     said = [value for opinion, _ in heard if (value := figure(opinion)) is not None]
     if said:
         theirs = Quantity.exact(sum(said), "kWh", "modelled")
     else:
         theirs = Quantity.unknown("kWh", reason or "the other tool gave no figure")
+    spoken = [(opinion, span) for opinion, span in heard if figure(opinion) is not None]
+    return _ours(biller, spoken, kind, theirs)
+
+
+def _beside(biller: Biller, heard: Heard, part: Part) -> Part:
+    """The part with what we charge in the attempts on which the other tool was silent of it."""
+    return part if part.theirs.value is not None else _ours(biller, heard, part.kind, part.theirs)
+
+
+def _ours(biller: Biller, heard: Heard, kind: str | None, theirs: Quantity) -> Part:
     charges = [
         charge
-        for opinion, span in heard
-        if figure(opinion) is not None
+        for _, span in heard
         for charge in span.charges
         if kind is None or charge.component.kind == kind
     ]
     ours = biller.it_kwh(charges)
+    methods = frozenset(charge.component.method for charge in charges)
+    return Part(kind, theirs, ours, split(charges, ours, biller.seed).gross_kwh, methods)
+
+
+def _line(part: Part) -> dict[str, Any]:
     return {
-        "theirs_kwh": theirs.as_dict(),
-        "ours_kwh": ours.as_dict(),
-        "difference_ratio": _difference(theirs, ours).as_dict(),
+        "theirs_kwh": part.theirs.as_dict(),
+        "ours_kwh": part.ours.as_dict(),
+        "ours_gross_kwh": part.gross.as_dict(),
+        "difference_ratio": _difference(part.theirs, part.ours).as_dict(),
     }
 
 
