@@ -22,6 +22,7 @@ class Outcome(Base):
         Index("ix_outcomes_shape", "shape_sha256", "ended_at"),
         Index("ix_outcomes_family", "family_sha256", "ended_at"),
         Index("ix_outcomes_data", "data_sha256", "ended_at"),
+        Index("ix_outcomes_model", "model_sha256", "ended_at"),
         Index("ix_outcomes_pool", "pool", "gpus", "ended_at"),
     )
 
@@ -32,6 +33,7 @@ class Outcome(Base):
     shape_sha256: Mapped[str]  # ... and without what changes neither the work nor its kind
     family_sha256: Mapped[str]  # of the kinds of its steps, its model and its data
     data_sha256: Mapped[str | None]  # of task and data; null: a command
+    model_sha256: Mapped[str | None]
     pool: Mapped[str]
     gpus: Mapped[int]
     ended_at: Mapped[datetime]

@@ -206,6 +206,7 @@ def upgrade() -> None:
     sa.Column('shape_sha256', sa.String(), nullable=False),
     sa.Column('family_sha256', sa.String(), nullable=False),
     sa.Column('data_sha256', sa.String(), nullable=True),
+    sa.Column('model_sha256', sa.String(), nullable=True),
     sa.Column('pool', sa.String(), nullable=False),
     sa.Column('gpus', sa.Integer(), nullable=False),
     sa.Column('ended_at', sa.DateTime(timezone=True), nullable=False),
@@ -220,6 +221,7 @@ def upgrade() -> None:
     )
     op.create_index('ix_outcomes_data', 'outcomes', ['data_sha256', 'ended_at'], unique=False)
     op.create_index('ix_outcomes_family', 'outcomes', ['family_sha256', 'ended_at'], unique=False)
+    op.create_index('ix_outcomes_model', 'outcomes', ['model_sha256', 'ended_at'], unique=False)
     op.create_index('ix_outcomes_pool', 'outcomes', ['pool', 'gpus', 'ended_at'], unique=False)
     op.create_index('ix_outcomes_recipe', 'outcomes', ['recipe_sha256', 'ended_at'], unique=False)
     op.create_index('ix_outcomes_shape', 'outcomes', ['shape_sha256', 'ended_at'], unique=False)
@@ -304,6 +306,7 @@ def downgrade() -> None:
     op.drop_index('ix_outcomes_shape', table_name='outcomes')
     op.drop_index('ix_outcomes_recipe', table_name='outcomes')
     op.drop_index('ix_outcomes_pool', table_name='outcomes')
+    op.drop_index('ix_outcomes_model', table_name='outcomes')
     op.drop_index('ix_outcomes_family', table_name='outcomes')
     op.drop_index('ix_outcomes_data', table_name='outcomes')
     op.drop_table('outcomes')

@@ -7,14 +7,12 @@ twice"), so everything here is log-normal.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import fmean, variance
 
 from pricetag.accounting.checks import require_count, require_number, require_positive
-from pricetag.accounting.inputs import Factor
-from pricetag.accounting.quantity import Quantity
 from pricetag.accounting.uncertainty import Z_95, log_sigma
 
 PRIOR_DF = 3
@@ -53,16 +51,6 @@ class Forecast:
         """The product with a positive factor whose error is independent of this one's."""
         wide = min(math.hypot(self.log_half, log_half), MOST_LOG_HALF)
         return Forecast(self.value * factor, wide)
-
-    def times_factor(self, factor: Factor) -> Forecast:
-        """The product with a cited factor and its error."""
-        return self.times(factor.value, Z_95 * log_sigma(factor.relative_std_ratio))
-
-    def as_quantity(self, unit: str, reason: str | None = None) -> Quantity:
-        """The figure of a quote: an estimate."""
-        # Rounding must not put the median of a very narrow interval outside it.
-        low, high = min(self.low, self.value), max(self.high, self.value)
-        return Quantity(self.value, low, high, unit, "estimated", reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,18 +107,6 @@ def between(low: float, high: float) -> Forecast:
     ends = sorted((require_positive("low", low), require_positive("high", high)))
     middle = math.sqrt(ends[0]) * math.sqrt(ends[1])
     return Forecast(middle, math.log(ends[1] / ends[0]) / 2)
-
-
-def total(parts: Iterable[Forecast]) -> Forecast:
-    """The sum of figures that rest on the same runs, so that their errors go together.
-
-    Medians add, as do the upper ends; the interval is as wide as the upper ends ask for.
-    """
-    given = list(parts)
-    value = sum(part.value for part in given)
-    if value <= 0:
-        return Forecast(0.0, 0.0)
-    return Forecast(value, math.log(max(sum(part.high for part in given) / value, 1.0)))
 
 
 @lru_cache(maxsize=MOST_DF)

@@ -76,6 +76,11 @@ class Range:
     low: float
     high: float
 
+    @classmethod
+    def of(cls, forecast: Forecast) -> Range:
+        """Median and interval of a forecast."""
+        return cls(forecast.value, forecast.low, forecast.high)
+
     def plus(self, other: Range) -> Range:
         """The sum; what rests on one history errs together, so the ends add."""
         return Range(self.value + other.value, self.low + other.low, self.high + other.high)
@@ -129,7 +134,7 @@ def project(standing: Standing) -> Range:
         forecast = _expected(standing, place)
         if forecast is None:
             raise NoTelling(f"{_named(standing, place)} is to come, and no like run tells its use")
-        whole = whole.plus(Range(forecast.value, forecast.low, forecast.high))
+        whole = whole.plus(Range.of(forecast))
     return whole
 
 

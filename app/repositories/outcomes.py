@@ -1,0 +1,55 @@
+"""SQL of outcomes: like runs are found by an index each, the newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from sqlalchemy import Row, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from models import Outcome
+
+Fingerprint = Literal[
+    "recipe_sha256", "shape_sha256", "family_sha256", "data_sha256", "model_sha256"
+]
+
+
+async def put(session: AsyncSession, values: dict[str, Any]) -> None:
+    """Writes a run's outcome, anew where its price tag has a new version."""
+    statement = insert(Outcome).values(values)
+    changed = {name: statement.excluded[name] for name in values if name != "run_id"}
+    await session.execute(
+        statement.on_conflict_do_update(index_elements=[Outcome.run_id], set_=changed)
+    )
+
+
+async def like(
+    session: AsyncSession,
+    fingerprint: Fingerprint,
+    value: str,
+    *,
+    pool: str | None = None,
+    gpus: int | None = None,
+    limit: int,
+) -> Sequence[Outcome]:
+    """The newest outcomes with this fingerprint, in one pool or anywhere."""
+    query = select(Outcome).where(getattr(Outcome, fingerprint) == value)
+    if pool is not None:
+        query = query.where(Outcome.pool == pool, Outcome.gpus == gpus)
+    newest = query.order_by(Outcome.ended_at.desc()).limit(limit)
+    return (await session.execute(newest)).scalars().all()
+
+
+async def counted_in_pool(
+    session: AsyncSession, pool: str, gpus: int, limit: int
+) -> Sequence[Row[float, float | None, float | None, float | None]]:
+    """``(flops, duration_s, it_energy_kwh, coverage_ratio)`` of the newest with operations."""
+    query = (
+        select(Outcome.flops, Outcome.duration_s, Outcome.it_energy_kwh, Outcome.coverage_ratio)
+        .where(Outcome.pool == pool, Outcome.gpus == gpus, Outcome.flops > 0)
+        .order_by(Outcome.ended_at.desc())
+        .limit(limit)
+    )
+    return (await session.execute(query)).all()  # type: ignore[return-value]

@@ -1,0 +1,76 @@
+"""SQL of quotes: one a run, and what becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Float, cast, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from models import Attempt, Metric, Node, PriceTag, Quote
+
+
+async def add(session: AsyncSession, quote: Quote) -> None:
+    session.add(quote)
+    await session.flush()
+
+
+async def get(session: AsyncSession, run_id: UUID) -> Quote | None:
+    query = select(Quote).where(Quote.run_id == run_id)
+    return (await session.execute(query)).scalar_one_or_none()
+
+
+async def set_score(
+    session: AsyncSession, run_id: UUID, score: dict[str, Any], at: datetime
+) -> None:
+    await session.execute(
+        update(Quote).where(Quote.run_id == run_id).values(score=score, scored_at=at)
+    )
+
+
+async def newest_scores(session: AsyncSession, limit: int) -> Sequence[dict[str, Any]]:
+    """The scores that were given last."""
+    query = (
+        select(Quote.score)
+        .where(Quote.scored_at.is_not(None))
+        .order_by(Quote.scored_at.desc())
+        .limit(limit)
+    )
+    return [score for score in (await session.execute(query)).scalars() if score is not None]
+
+
+async def used_before(session: AsyncSession, run_id: UUID) -> tuple[float | None, float | None]:
+    """Duration (s) and IT energy (kWh) of the attempts that have ended, by the price tag."""
+    figures = (
+        cast(PriceTag.content[name]["value"].astext, Float)
+        for name in ("duration_s", "it_energy_kwh")
+    )
+    query = (
+        select(*figures).where(PriceTag.run_id == run_id).order_by(PriceTag.version.desc()).limit(1)
+    )
+    row = (await session.execute(query)).one_or_none()
+    return (None, None) if row is None else (row[0], row[1])
+
+
+async def training_counts(session: AsyncSession, run_id: UUID) -> dict[str, dict[str, float]]:
+    """Steps and epochs that each stage has trained, as it told them last: ``{key: {...}}``."""
+    query = (
+        select(Metric.stage_key, Metric.name, Metric.value)
+        .join(Attempt, Attempt.id == Metric.attempt_id)
+        .where(Attempt.run_id == run_id, Metric.name.in_(("steps", "epochs")))
+        .order_by(Attempt.number, Metric.seq)
+    )
+    found: dict[str, dict[str, float]] = {}
+    for key, name, value in (await session.execute(query)).all():
+        if key is not None and value is not None:
+            found.setdefault(key, {})[name] = value
+    return found
+
+
+async def nodes_of_pool(session: AsyncSession, pool: str) -> Sequence[Node]:
+    """The pool's machines, the one that was seen last first."""
+    query = select(Node).where(Node.pool == pool).order_by(Node.last_seen_at.desc()).limit(50)
+    return (await session.execute(query)).scalars().all()
