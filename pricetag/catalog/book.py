@@ -17,10 +17,12 @@ from pricetag.catalog.rows import (
     Embodied,
     Equivalent,
     GridFactor,
+    Lifetime,
     Price,
     ProfileRow,
     Published,
     Pue,
+    Water,
 )
 
 Found = TypeVar("Found")
@@ -72,18 +74,25 @@ def grid_factors() -> tuple[GridFactor, ...]:
     return rows("grid.csv", GridFactor)
 
 
+@cache
+def grid_regions() -> tuple[GridFactor, ...]:
+    """Carbon intensities of parts of countries: states, provinces, bidding zones."""
+    return rows("regions.csv", GridFactor)
+
+
 def grid_factor(zone: str) -> GridFactor:
     """Carbon intensity of a zone.
 
     Args:
-        zone: ISO 3166 code of two or three letters, in any case; ``WLD`` for the world, which
-            is never taken unasked.
+        zone: ISO 3166 code of a country (two or three letters) or of a part of one
+            (``US-CA``), in any case; ``WLD`` for the world, which is never taken unasked.
 
     Raises:
-        NotInCatalog: If the zone is unknown; it lists names and codes that look like it.
+        NotInCatalog: If the zone is unknown; it lists names and codes that look like it. A
+            country never stands for an unknown part of it.
     """
     wanted = zone.strip().upper()
-    for factor in grid_factors():
+    for factor in (*grid_factors(), *grid_regions()):
         if wanted and wanted in (factor.zone, factor.alpha2):
             return factor
     raise NotInCatalog("zone", zone, _near_zones(zone.strip()))
@@ -138,6 +147,49 @@ def embodied(embodied_id: str) -> Embodied:
     return _by_id("embodied", embodied_id, {row.id: row for row in embodied_factors()})
 
 
+def embodied_of(product_name: str) -> Embodied:
+    """Embodied emissions of an accelerator by its product name; else those of any card."""
+    for row in embodied_factors():
+        if row.match and re.search(row.match, product_name, re.IGNORECASE):
+            return row
+    return embodied("generic-card")
+
+
+@cache
+def lifetimes() -> tuple[Lifetime, ...]:
+    """How long hardware lasts, and how much of that it is in use."""
+    return rows("lifetimes.csv", Lifetime)
+
+
+def lifetime(lifetime_id: str) -> Lifetime:
+    """The lifetime of an ``accelerator`` or a ``server``.
+
+    Raises:
+        NotInCatalog: If there is none of this id.
+    """
+    return _by_id("lifetime", lifetime_id, {row.id: row for row in lifetimes()})
+
+
+@cache
+def waters() -> tuple[Water, ...]:
+    """Water for cooling, and of the electricity of a zone."""
+    return rows("water.csv", Water)
+
+
+def wue() -> Water:
+    """A published water usage effectiveness, for a site that has told none."""
+    return next(row for row in waters() if row.kind == "wue")
+
+
+def water_intensity(zone: str) -> Water | None:
+    """Water of a zone's electricity, litres per kWh; None where no figure is known.
+
+    A country's mean never stands for a part of it.
+    """
+    found = (row for row in waters() if row.kind == "water_intensity" and row.zone == zone)
+    return next(found, None)
+
+
 @cache
 def prices() -> tuple[Price, ...]:
     """Example prices of device-hours; a lab keeps its own."""
@@ -154,7 +206,7 @@ def price_range(accelerator_name: str, *, prefix: str = "") -> tuple[Price, Pric
     fitting = [
         price
         for price in prices()
-        if price.price_id.startswith(prefix) and _is_word_of(price.accelerator, accelerator_name)
+        if price.price_id.startswith(prefix) and is_word_of(price.accelerator, accelerator_name)
     ]
     if not fitting:
         return None
@@ -220,13 +272,21 @@ def site_carbon_intensity(
 
 
 def _near_zones(zone: str) -> list[str]:
-    names = {row.name.casefold(): row for row in grid_factors()}
-    codes = {row.zone.casefold(): row for row in grid_factors()}
     asked = zone.casefold()
+    known = (*grid_factors(), *grid_regions())
+    names = {row.name.casefold(): row for row in known}
+    codes = {row.zone.casefold(): row for row in known}
     within = [row for name, row in names.items() if len(asked) > 3 and asked in name]
     close = [names[name] for name in difflib.get_close_matches(asked, names, n=3)]
     alike = [codes[code] for code in difflib.get_close_matches(asked, codes, n=3)]
-    return list(dict.fromkeys(f"{row.zone} ({row.name})" for row in (*within, *close, *alike)))
+    country = [row for row in grid_factors() if _is_part_of(asked, row)]
+    found = (*within, *close, *alike, *country)
+    return list(dict.fromkeys(f"{row.zone} ({row.name})" for row in found))
+
+
+def _is_part_of(asked: str, country: GridFactor) -> bool:
+    head, dash, _ = asked.upper().partition("-")
+    return bool(dash) and head in (country.alpha2, country.zone)
 
 
 def _by_id(field: str, wanted: str, known: dict[str, Found]) -> Found:
@@ -240,5 +300,6 @@ def _near(wanted: str, known: Iterable[str]) -> list[str]:
     return difflib.get_close_matches(wanted, names, cutoff=0.3) or names
 
 
-def _is_word_of(word: str, text: str) -> bool:
+def is_word_of(word: str, text: str) -> bool:
+    """Whether a name is a word of a text, in any case: ``H100`` of ``NVIDIA H100 80GB HBM3``."""
     return re.search(rf"(?<![A-Za-z0-9]){re.escape(word)}(?![A-Za-z0-9])", text, re.I) is not None

@@ -55,6 +55,8 @@ def _cell(file_name: str, name: str, cell: str, wanted: Any) -> Any:
     convert: Callable[[str], Any] = options[0]
     if typing.get_origin(convert) is typing.Literal:
         convert = _source
+    if convert is bool:
+        convert = _yes
     try:
         return convert(cell)
     except (ValueError, ArithmeticError):
@@ -65,3 +67,9 @@ def _source(cell: str) -> str:
     if cell not in SOURCES:
         raise ValueError(cell)
     return cell
+
+
+def _yes(cell: str) -> bool:
+    if cell not in ("yes", "no"):
+        raise ValueError(cell)
+    return cell == "yes"

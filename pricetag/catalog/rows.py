@@ -101,10 +101,14 @@ class Accelerator(Cited):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Embodied(Cited):
-    """Emissions of making a piece of hardware, in kg CO2e, known times or divided by a factor."""
+    """Emissions of making a piece of hardware, in kg CO2e, known times or divided by a factor.
+
+    ``match`` is a regular expression on a device's product name; empty for what is none.
+    """
 
     id: str
     name: str
+    match: str
     per: str
     embodied_co2e_kg: float
     times_or_divided_by: float
@@ -123,6 +127,49 @@ class Embodied(Cited):
             licence=self.licence,
             source_url=self.source_url,
             multiplicative=True,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lifetime(Cited):
+    """How long hardware lasts, how much of that it is in use, how it is counted.
+
+    ``pieces_per_accelerator`` is the part of it that stands for one accelerator.
+    """
+
+    id: str
+    lifetime_h: float
+    utilisation_ratio: float
+    pieces_per_accelerator: float
+    evidence: Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Water(Cited):
+    """Litres per kWh: on site for cooling (``wue``) or for the electricity of a zone."""
+
+    id: str
+    kind: str
+    zone: str
+    l_per_kwh: float
+    evidence: Source
+    relative_std_ratio: float
+    multiplicative: bool
+
+    def as_factor(self) -> Factor:
+        """The factor of a price tag."""
+        return Factor(
+            value=self.l_per_kwh,
+            unit="l/kWh",
+            relative_std_ratio=self.relative_std_ratio,
+            source=self.evidence,
+            citation=self.source,
+            year=self.year,
+            basis=self.basis,
+            zone=self.zone or None,
+            licence=self.licence,
+            source_url=self.source_url,
+            multiplicative=self.multiplicative,
         )
 
 

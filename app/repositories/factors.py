@@ -1,0 +1,50 @@
+"""SQL of the factors that sites enter: rows are added and read, never anything else."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import or_, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from models import Factor, Site
+
+
+async def add(session: AsyncSession, factor: Factor) -> None:
+    session.add(factor)
+    await session.flush()
+
+
+async def known_to(
+    session: AsyncSession, site_id: uuid.UUID | None, as_of: datetime | None
+) -> Sequence[Factor]:
+    """What a site and the lab had entered by then, the newest first."""
+    of_lab = Factor.site_id.is_(None)
+    query = select(Factor)
+    query = query.where(of_lab if site_id is None else or_(of_lab, Factor.site_id == site_id))
+    if as_of is not None:
+        query = query.where(Factor.created_at <= as_of)
+    query = query.order_by(Factor.created_at.desc(), Factor.id.desc())
+    return (await session.execute(query)).scalars().all()
+
+
+async def page(
+    session: AsyncSession,
+    *,
+    site_id: uuid.UUID | None,
+    kind: str | None,
+    before: tuple[datetime, uuid.UUID] | None,
+    limit: int,
+) -> Sequence[tuple[Factor, str | None]]:
+    """Factors with the name of their site, the newest first; all sites without one."""
+    query = select(Factor, Site.name).outerjoin(Site, Site.id == Factor.site_id)
+    if site_id is not None:
+        query = query.where(Factor.site_id == site_id)
+    if kind is not None:
+        query = query.where(Factor.kind == kind)
+    if before is not None:
+        query = query.where(tuple_(Factor.created_at, Factor.id) < tuple_(*before))
+    query = query.order_by(Factor.created_at.desc(), Factor.id.desc()).limit(limit)
+    return [(row[0], row[1]) for row in (await session.execute(query)).all()]

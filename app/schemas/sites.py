@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field
+
+from app.schemas.common import Name, Request, Wire
+
+Currency = Annotated[
+    str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217 code.", examples=["EUR"])
+]
+Zone = Annotated[
+    str,
+    Field(
+        min_length=2,
+        max_length=40,
+        description="Grid zone of the catalog: ISO 3166 code of a country or of a part of one.",
+        examples=["DE", "US-CA"],
+    ),
+]
+TimeZone = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=64,
+        description="IANA name; tariffs by the time of use go by its clocks.",
+        examples=["Europe/Berlin"],
+    ),
+]
+SiteName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", examples=["berlin"])]
+
+
+class SiteCreate(Request):
+    name: SiteName = Field(description="As `PRICETAG_SITE` of its workers has it.")
+    description: Annotated[str, Field(max_length=2000)] = ""
+    grid_zone: Zone | None = None
+    time_zone: TimeZone = "UTC"
+    currency: Currency = "USD"
+
+
+class SiteUpdate(Request):
+    """What is given is changed, and the rest stays."""
+
+    description: Annotated[str, Field(max_length=2000)] = ""
+    grid_zone: Zone | None = None
+    time_zone: TimeZone = "UTC"
+    currency: Currency = "USD"
+
+
+class SiteRead(Wire):
+    name: str
+    description: str
+    grid_zone: str | None
+    time_zone: str
+    currency: str
+    created_at: datetime
+
+
+class SiteList(Wire):
+    items: list[SiteRead]
+
+
+class FactorNow(Wire):
+    """A factor as it holds now, and who said so."""
+
+    kind: Name = Field(examples=["pue"])
+    subject: str = Field(description="Device, hardware or zone; empty for none.")
+    value: float
+    unit: str
+    relative_std_ratio: float
+    multiplicative: bool
+    evidence: str = Field(description="`assumed` where nobody chose it.")
+    source: str
+    source_url: str | None
+    year: int | None
+    basis: str | None
+    zone: str | None
+    licence: str | None
+    origin: str = Field(description="site, lab, settings or catalog.")
+    valid_from: datetime | None
+    valid_to: datetime | None
+    entered_at: datetime | None
+    by_the_hour: bool = Field(description="Whether this hour has its own figure.")
+
+
+class SiteFactors(SiteRead):
+    at: datetime
+    factors: list[FactorNow]
+    unknown: dict[str, str] = Field(description="What is not known, and why.")
