@@ -277,5 +277,10 @@ class HostActivity:
             self._asked_s = now_s
         return self._busy
 
+    def pids(self, now_s: float) -> set[int]:
+        """The job's processes at a reading."""
+        self.busy(now_s)
+        return self._tree.pids()
+
     def close(self) -> None:
         """Nothing stays open."""

@@ -24,6 +24,36 @@ MIG_PREFIX = "MIG-"
 
 
 @dataclass(frozen=True, slots=True)
+class Slice:
+    """A MIG device: a part of a device, which jobs hold as if it were one.
+
+    Attributes:
+        uuid: ``MIG-...``, the name by which CUDA shows it to a job.
+        parent: UUID of the whole device, whose counter and power it shares.
+        profile: As NVIDIA names it, ``3g.20gb``.
+        instance: Id of its GPU instance.
+        slices: Compute slices that are reserved with it.
+        of: Compute slices of the whole device.
+        is_whole_instance: Whether the GPU instance is its alone: activity is told by instance.
+        memory_bytes: None where NVML does not tell.
+    """
+
+    uuid: str
+    parent: str
+    profile: str
+    instance: int
+    slices: int
+    of: int
+    is_whole_instance: bool
+    memory_bytes: int | None
+
+    @property
+    def ratio(self) -> float:
+        """The part of the whole device that it reserves."""
+        return self.slices / self.of
+
+
+@dataclass(frozen=True, slots=True)
 class Device:
     """One accelerator.
 
@@ -34,6 +64,7 @@ class Device:
         memory_bytes: Size of its memory, None where the device shares the host's.
         power_limit_w: Enforced power limit in W, None where it has none to tell.
         mig: UUIDs of its MIG slices; empty where MIG is off.
+        slice: What of it this is, where it is a MIG slice that stands for a device.
     """
 
     uuid: str
@@ -42,6 +73,7 @@ class Device:
     memory_bytes: int | None
     power_limit_w: float | None
     mig: tuple[str, ...] = ()
+    slice: Slice | None = None
 
 
 @contextmanager

@@ -1,0 +1,80 @@
+"""The state of a component on which its idle power depends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pynvml
+
+from pricetag.metering.nvml_devices import nvml_session
+from pricetag.metering.nvml_errors import Action, action_for
+
+GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+UNKNOWN = "state unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How a component is set up.
+
+    Attributes:
+        settings: What somebody has to change: driver, persistence mode, MIG mode, governor.
+        level: What changes by itself: the P-state; empty where there is none.
+        others: Processes that use it, as far as that can be told.
+    """
+
+    settings: str
+    level: str = ""
+    others: int = 0
+
+    def __str__(self) -> str:
+        return ", ".join(part for part in (self.settings, self.level) if part)
+
+
+def gpu_state(uuid: str) -> State:
+    """The state of an NVIDIA device; what it does not tell is left out of the settings."""
+    try:
+        with nvml_session():
+            return _gpu_state(pynvml.nvmlDeviceGetHandleByUUID(uuid))
+    except pynvml.NVMLError:
+        return State(UNKNOWN)
+
+
+def host_state(governor: Path = GOVERNOR) -> State:
+    """The state of CPU and memory."""
+    try:
+        return State(f"governor {governor.read_text().strip()}")
+    except OSError:
+        return State("governor unknown")
+
+
+def component_state(component_id: str) -> State:
+    """The state of a component by its id."""
+    kind, _, uuid = component_id.partition(":")
+    return gpu_state(uuid) if kind == "gpu" else host_state()
+
+
+def _gpu_state(handle: pynvml.c_nvmlDevice_t) -> State:
+    kept = _told(pynvml.nvmlDeviceGetPersistenceMode, handle)
+    divided = _told(pynvml.nvmlDeviceGetMigMode, handle)
+    level = _told(pynvml.nvmlDeviceGetPerformanceState, handle)
+    settings = [
+        f"driver {pynvml.nvmlSystemGetDriverVersion()}",
+        *([] if kept is None else [f"persistence {'on' if kept else 'off'}"]),
+        *([] if divided is None else [f"MIG {'on' if divided[0] else 'off'}"]),
+    ]
+    others = _told(pynvml.nvmlDeviceGetComputeRunningProcesses, handle)
+    return State(", ".join(settings), "" if level is None else f"P{level}", len(others or ()))
+
+
+def _told(ask: Callable[[Any], Any], handle: pynvml.c_nvmlDevice_t) -> Any:
+    """What the device says; None where it has nothing to say about that."""
+    try:
+        return ask(handle)
+    except pynvml.NVMLError as error:
+        if action_for(error.value) in (Action.NEXT_SOURCE, Action.DEGRADE):
+            return None
+        raise
