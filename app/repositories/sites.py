@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from models import AuditEntry, Site
+from models import Attempt, AuditEntry, Site
 
 AUDITED_AS = "site"
 
@@ -43,6 +44,17 @@ async def first_change_after(
             AuditEntry.at > at,
         )
         .order_by(AuditEntry.id)
+        .limit(1)
+    )
+    return (await session.execute(query)).scalar_one_or_none()
+
+
+async def of_run(session: AsyncSession, run_id: UUID) -> str | None:
+    """The site of the run's last attempt that has ended."""
+    query = (
+        select(Attempt.site)
+        .where(Attempt.run_id == run_id, Attempt.ended_at.is_not(None))
+        .order_by(Attempt.number.desc())
         .limit(1)
     )
     return (await session.execute(query)).scalar_one_or_none()

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from app.db import Session
 from app.repositories import attempts as attempt_rows
-from app.repositories import executions, measured, price_tags
+from app.repositories import executions, measured, price_tags, sites
 from app.services import factors
 from app.services.errors import PriceTagNotFoundError, RunNotFoundError
 from app.settings import Settings, get_settings
@@ -70,7 +70,7 @@ async def issue(session: Session, run_id: UUID, *, settings: Settings | None = N
     Args:
         session: Committed by the caller.
         run_id: The run.
-        settings: The site's factors; those of this process by default.
+        settings: For what the site has not entered; those of this process by default.
 
     Raises:
         RunNotFoundError: If there is no such run.
@@ -82,15 +82,20 @@ async def issue(session: Session, run_id: UUID, *, settings: Settings | None = N
     attempts = await _attempts(session, run_id)
     if not attempts:
         raise PriceTagNotFoundError("No attempt of the run has ended: there is nothing to bill.")
-    site = settings or get_settings()
     version = await price_tags.last_version(session, run_id) + 1
     inputs = PriceTagInputs(
         run_id=str(run_id),
         name=run.name,
         version=version,
         attempts=attempts,
-        factors=factors.of_site(
-            site, accelerators=_accelerators(attempts), used_in_year=_year(attempts[-1])
+        factors=await factors.resolve(
+            session,
+            site=await sites.of_run(session, run_id),
+            settings=settings or get_settings(),
+            accelerators=_accelerators(attempts),
+            devices=_metered(attempts),
+            hours=_hours(attempts),
+            used_in_year=_year(attempts[-1]),
         ),
         accounting_version=ACCOUNTING_VERSION,
     )
@@ -110,6 +115,20 @@ async def issue(session: Session, run_id: UUID, *, settings: Settings | None = N
 def _year(attempt: AttemptInput) -> int:
     """When its energy was used; a run may have waited over the turn of a year."""
     return datetime.fromisoformat(attempt.started_at).year
+
+
+def _hours(attempts: Iterable[AttemptInput]) -> list[str]:
+    """The UTC hours in which energy was used; an attempt without any stands in its first."""
+    found: set[str] = set()
+    for attempt in attempts:
+        hours = {hour for part in attempt.measurements for hour in part.energy_by_hour_j}
+        found |= hours or {attempt.started_at}
+    return sorted(found)
+
+
+def _metered(attempts: Iterable[AttemptInput]) -> list[str]:
+    """Ids of the components of all attempts, each once."""
+    return list(dict.fromkeys(c.id for attempt in attempts for c in attempt.components))
 
 
 def _accelerators(attempts: Iterable[AttemptInput]) -> list[str]:
