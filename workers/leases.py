@@ -22,6 +22,15 @@ def silence_limit_s(lease_s: float) -> float:
     return lease_s - min(MARGIN_S, 0.1 * lease_s)
 
 
+class StopOrder(Protocol):
+    """Why an attempt must stop, other than by request."""
+
+    @property
+    def code(self) -> str: ...
+    @property
+    def message(self) -> str: ...
+
+
 class LeaseState(Protocol):
     """What the database says of an attempt."""
 
@@ -29,13 +38,15 @@ class LeaseState(Protocol):
     def cancel_requested(self) -> bool: ...
     @property
     def closed(self) -> bool: ...
+    @property
+    def stop(self) -> StopOrder | None: ...
 
 
 class Stoppable(Protocol):
     """A supervisor, as far as its lease is concerned."""
 
     def pulse(self) -> None: ...
-    def request_stop(self, reason: str) -> None: ...
+    def request_stop(self, reason: str, message: str | None = None) -> None: ...
     def fence(self) -> None: ...
 
 
@@ -111,6 +122,8 @@ class LeaseKeeper:
             supervisor.pulse()
             if state.cancel_requested:
                 supervisor.request_stop("cancelled")
+            elif state.stop is not None:
+                supervisor.request_stop(state.stop.code, state.stop.message)
 
     def watch_once(self) -> None:
         """Stops the jobs whose lease runs out, politely while there is time for that."""

@@ -24,6 +24,7 @@ class Observed:
     finished: str | None = None  # what the child itself said of its end
     error: Reason | None = None  # the job's own error
     stop_reason: str | None = None  # why the supervisor stopped it
+    stop_message: str | None = None  # the same in words, where there is more to say
     hung: bool = False
     out_of_memory: bool = False
     unwritable: str | None = None  # why the journal took no more records
@@ -40,6 +41,9 @@ def decide(seen: Observed) -> tuple[EndStatus, Reason | None]:
         return "succeeded", None
     if seen.stop_reason == "cancelled":
         return "cancelled", {"code": "cancelled", "message": "cancelled by request"}
+    if seen.stop_reason == "budget-exceeded":
+        message = seen.stop_message or "a budget was used up"
+        return "cancelled", {"code": "budget-exceeded", "message": message}
     if seen.error is not None:
         return "failed", seen.error
     if seen.unwritable is not None:

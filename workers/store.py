@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 from app.db import Database
 from app.services import execution
 from workers.node import NodeConfig
+
+logger = logging.getLogger(__name__)
+
+LOOK_TIMEOUT_S = 5.0
+"""So long may a look at the budgets take; leases are renewed once a second."""
 
 
 class Store:
@@ -22,6 +30,7 @@ class Store:
     def __init__(self, database: Database, config: NodeConfig) -> None:
         self._database = database
         self._config = config
+        self._budgets = execution.BudgetWatch()
 
     async def demand(self, run_id: UUID) -> int | None:
         """How many devices a queued run wants; None when it is not to be started now."""
@@ -46,10 +55,21 @@ class Store:
             return await execution.ingest(session, attempt_id, records)
 
     async def renew(self, attempt_ids: list[UUID]) -> Mapping[UUID, execution.LeaseState]:
-        """Renews leases, and says that this node is there."""
+        """Renews leases, says that this node is there, and looks at the budgets."""
         async with self._database.session_scope() as session:
             await execution.touch_node(session, self._config.name)
-            return await execution.renew_leases(session, attempt_ids)
+            states = await execution.renew_leases(session, attempt_ids)
+        stops = await self._stops(attempt_ids)
+        return {key: replace(state, stop=stops.get(key)) for key, state in states.items()}
+
+    async def _stops(self, attempt_ids: list[UUID]) -> Mapping[UUID, execution.StopOrder]:
+        """Who must stop for a budget: apart from the leases, which must not wait for it."""
+        try:
+            async with asyncio.timeout(LOOK_TIMEOUT_S), self._database.session_scope() as session:
+                return await self._budgets.look(session, attempt_ids)
+        except Exception as error:  # the leases are renewed; the next look is in a second
+            logger.warning("the budgets were not looked at (%s: %s)", type(error).__name__, error)
+            return {}
 
     async def register(
         self, devices: Sequence[dict[str, Any]], capabilities: dict[str, Any]

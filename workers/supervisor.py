@@ -98,10 +98,10 @@ class Supervisor:
         self._stopper: asyncio.Task[None] | None = None
         self._stop_requested = asyncio.Event()
 
-    def request_stop(self, reason: str) -> None:
+    def request_stop(self, reason: str, message: str | None = None) -> None:
         """Asks the job to save its state and leave; ends it by force after the grace time."""
         if self._seen.stop_reason is None:
-            self._seen.stop_reason = reason
+            self._seen.stop_reason, self._seen.stop_message = reason, message
             self._stop_requested.set()
             self._events.broadcast_stop(reason)
             self._stopper = asyncio.create_task(self._end_after_grace())

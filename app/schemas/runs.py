@@ -105,6 +105,9 @@ class RunAccepted(Wire):
     created_at: datetime
     cancel_requested_at: datetime | None = None
     url: str = Field(examples=["/v1/runs/6f0c0d0e-0000-4000-8000-000000000000"])
+    warnings: list[str] = Field(
+        default=[], description="Budgets past a threshold, or that could not be reserved from."
+    )
 
 
 class RunPage(Wire):

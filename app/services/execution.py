@@ -14,16 +14,20 @@ from app import queue
 from app.db import Session
 from app.repositories import attempts, executions, node_registry
 from app.repositories.executions import Event
+from app.services import budgets
+from app.services.budget_watch import BudgetWatch, StopOrder
 from app.services.errors import RunFinishedError, RunNotFoundError
 from app.services.ingestion import ingest
 from app.services.leases import LeaseObserver, LeaseState, close_lost, reap, renew_leases
 from models import Attempt, Run
 
 __all__ = [
+    "BudgetWatch",
     "Claim",
     "LeaseObserver",
     "LeaseState",
     "OpenAttempt",
+    "StopOrder",
     "cancel_queued",
     "claim",
     "close_lost",
@@ -116,10 +120,14 @@ async def claim(
 
     Returns:
         The claim, or None when there is nothing to start: the run is unknown, cancelled,
-        running, finished, or not to begin yet.
+        running, finished, or not to begin yet; or nothing is left of a budget that it falls
+        under, and then it is cancelled now.
     """
     run = await executions.lock_run(session, run_id)
     if run is None or await executions.startable(session, run_id) is None:
+        return None
+    if (reason := await budgets.why_not_start(session, run)) is not None:
+        await _cancel_now(session, run, reason)
         return None
     number = await executions.last_attempt_number(session, run_id) + 1
     attempt = Attempt(
@@ -191,11 +199,13 @@ async def cancel_queued(session: Session, run_id: UUID) -> bool:
     return True
 
 
-async def _cancel_now(session: Session, run: Run) -> None:
+async def _cancel_now(session: Session, run: Run, reason: dict[str, Any] | None = None) -> None:
+    """Cancels a queued run, by request if no other reason is given."""
     now = datetime.now(UTC)
     run.status = "cancelled"
-    run.status_reason = {"code": "cancelled", "message": "cancelled by request"}
-    run.cancel_requested_at = run.cancel_requested_at or now
+    run.status_reason = reason or {"code": "cancelled", "message": "cancelled by request"}
+    if reason is None:
+        run.cancel_requested_at = run.cancel_requested_at or now
     run.finished_at = now
     await session.flush()
     await queue.cancel(session, run.id)

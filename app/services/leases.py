@@ -11,6 +11,7 @@ from uuid import UUID
 from app.db import Session
 from app.repositories import attempts, executions, measured
 from app.services import settlement
+from app.services.budget_watch import StopOrder
 
 REAPER_LOCK = 0x70726963_72656170
 
@@ -22,10 +23,12 @@ class LeaseState:
     Attributes:
         cancel_requested: Somebody asked to cancel the run: stop, ending as cancelled.
         closed: The attempt was ended by somebody else: stop at once.
+        stop: A budget is used up: stop, ending as cancelled.
     """
 
     cancel_requested: bool
     closed: bool
+    stop: StopOrder | None = None
 
 
 async def renew_leases(session: Session, attempt_ids: Collection[UUID]) -> dict[UUID, LeaseState]:

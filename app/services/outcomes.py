@@ -45,8 +45,11 @@ def outcome(
         return Outcome("succeeded", None)
     if end == "failed":
         return Outcome("failed", told or {"code": "failed", "message": "the job failed"})
-    if end == "cancelled" or cancel_requested:
-        return Outcome("cancelled", {"code": "cancelled", "message": "cancelled by request"})
+    by_request = {"code": "cancelled", "message": "cancelled by request"}
+    if cancel_requested:
+        return Outcome("cancelled", by_request)
+    if end == "cancelled":
+        return Outcome("cancelled", told or by_request)  # told: a budget was used up
     cause = told["message"] if told else f"attempt {number} was {end}"
     if number < max_attempts:
         message = f"attempt {number} of {max_attempts} was {end} ({cause}); it will be repeated"

@@ -12,7 +12,7 @@ from uuid import UUID
 from app.db import Session
 from app.repositories import attempts as attempt_rows
 from app.repositories import executions, measured, price_tags, sites
-from app.services import factors
+from app.services import factors, spending
 from app.services.errors import PriceTagNotFoundError, RunNotFoundError
 from app.settings import Settings, get_settings
 from models import Attempt, Metric, PriceTag, Stage
@@ -109,6 +109,7 @@ async def issue(session: Session, run_id: UUID, *, settings: Settings | None = N
         content_sha256=content_sha256(content),
     )
     await price_tags.add(session, tag)
+    await spending.book(session, run, tag)
     return tag
 
 
@@ -167,7 +168,7 @@ def _attempt(
         reason=attempt.reason,
         started_at=attempt.started_at.isoformat(),
         duration_s=attempt.duration_s,
-        components=tuple(_component(component) for component in attempt.components),
+        components=tuple(component_info(component) for component in attempt.components),
         measurements=tuple(windows),
         stages=tuple(stages),
         second_opinion=_second_opinion(attempt.second_opinion),
@@ -177,7 +178,8 @@ def _attempt(
     )
 
 
-def _component(stored: Mapping[str, Any]) -> ComponentInfo:
+def component_info(stored: Mapping[str, Any]) -> ComponentInfo:
+    """A metered component as its attempt's record describes it."""
     return ComponentInfo(
         id=stored["id"],
         kind=stored["kind"],

@@ -6,6 +6,7 @@ import hashlib
 import json
 import uuid
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from app import queue
@@ -26,7 +27,7 @@ from app.schemas.runs import (
     RunSummary,
     StageRead,
 )
-from app.services import cursors, execution
+from app.services import budgets, cursors, execution
 from app.services.errors import (
     ConflictError,
     ForbiddenError,
@@ -109,25 +110,35 @@ async def create(
         RoleRequiredError: If the token may only read.
         InvalidRunError: If the description is refused.
         KeyReusedError: If the key was used for another body.
+        BudgetExceededError: If the run would break a budget.
     """
     principal.require("member", "post runs")
     spec = parse(body)
     if key is None:
-        return _accepted(await _insert(session, principal, spec), spec.project, spec.experiment)
+        run, warnings = await _insert(session, principal, spec)
+        return _accepted(run, spec.project, spec.experiment, warnings)
     digest = body_sha256(body)
     known = await runs.find_key(session, principal.token_id, key)
     if known is None:
         savepoint = await session.begin_nested()
-        run = await _insert(session, principal, spec)
-        entry = IdempotencyKey(
-            token_id=principal.token_id, key=key, body_sha256=digest, run_id=run.id
-        )
-        if await runs.claim_key(session, entry):
-            await savepoint.commit()
-            return _accepted(run, spec.project, spec.experiment)
-        # The same key came at the same time and was faster: its run is the one.
-        await savepoint.rollback()
-        known = await runs.find_key(session, principal.token_id, key)
+        try:
+            run, warnings = await _insert(session, principal, spec)
+        except budgets.BudgetExceededError:
+            await savepoint.rollback()
+            # What took the rest of the budget meanwhile may be this very run, sent twice.
+            known = await runs.find_key(session, principal.token_id, key)
+            if known is None:
+                raise
+        else:
+            entry = IdempotencyKey(
+                token_id=principal.token_id, key=key, body_sha256=digest, run_id=run.id
+            )
+            if await runs.claim_key(session, entry):
+                await savepoint.commit()
+                return _accepted(run, spec.project, spec.experiment, warnings)
+            # The same key came at the same time and was faster: its run is the one.
+            await savepoint.rollback()
+            known = await runs.find_key(session, principal.token_id, key)
     if known is None or known.body_sha256 != digest:
         raise KeyReusedError(
             "This Idempotency-Key was used for another body; take a new key for a new run.",
@@ -137,7 +148,7 @@ async def create(
     return _accepted(row.run, row.project, row.experiment)
 
 
-async def _insert(session: Session, principal: Principal, spec: RunSpec) -> Run:
+async def _insert(session: Session, principal: Principal, spec: RunSpec) -> tuple[Run, list[str]]:
     project_id = await projects.ensure_project(session, spec.project)
     run = Run(
         id=uuid.uuid4(),
@@ -156,6 +167,7 @@ async def _insert(session: Session, principal: Principal, spec: RunSpec) -> Run:
         created_by=principal.token_id,
     )
     await runs.add(session, run)
+    warnings = await budgets.admit(session, run, None)
     await executions.add_events(
         session, run.id, [Event("status", run.created_at, {"status": "queued"})]
     )
@@ -167,10 +179,10 @@ async def _insert(session: Session, principal: Principal, spec: RunSpec) -> Run:
         priority=run.priority,
         not_before=run.not_before,
     )
-    return run
+    return run, warnings
 
 
-def _accepted(run: Run, project: str, experiment: str) -> RunAccepted:
+def _accepted(run: Run, project: str, experiment: str, warnings: Sequence[str] = ()) -> RunAccepted:
     return RunAccepted.model_validate(
         {
             "id": run.id,
@@ -182,6 +194,7 @@ def _accepted(run: Run, project: str, experiment: str) -> RunAccepted:
             "created_at": run.created_at,
             "cancel_requested_at": run.cancel_requested_at,
             "url": f"/v1/runs/{run.id}",
+            "warnings": list(warnings),
         }
     )
 

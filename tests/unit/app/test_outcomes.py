@@ -39,6 +39,14 @@ def test_a_failure_keeps_its_reason_even_when_cancelled() -> None:
     assert (decided.status, decided.reason) == ("failed", REASON)
 
 
+def test_a_budget_cancels_and_says_so_unless_somebody_had_asked() -> None:
+    spent = {"code": "budget-exceeded", "message": "budget 'a' is used up"}
+    decided = outcome("cancelled", spent, number=1, max_attempts=3, cancel_requested=False)
+    assert (decided.status, decided.reason) == ("cancelled", spent)
+    decided = outcome("cancelled", spent, number=1, max_attempts=3, cancel_requested=True)
+    assert (decided.reason or {})["code"] == "cancelled"
+
+
 @given(
     end=st.sampled_from(get_args(AttemptEnd)),
     number=st.integers(1, 9),

@@ -16,31 +16,41 @@ from workers.leases import LeaseKeeper
 from workers.shipper import Shipper
 
 
+@dataclass(frozen=True)
+class Order:
+    code: str
+    message: str
+
+
 @dataclass
 class State:
     cancel_requested: bool = False
     closed: bool = False
+    stop: Order | None = None
 
 
 @dataclass
 class FakeSupervisor:
     stops: list[str] = field(default_factory=list)
+    messages: list[str | None] = field(default_factory=list)
     fenced: int = 0
     pulses: int = 0
 
     def pulse(self) -> None:
         self.pulses += 1
 
-    def request_stop(self, reason: str) -> None:
+    def request_stop(self, reason: str, message: str | None = None) -> None:
         self.stops.append(reason)
+        self.messages.append(message)
 
     def fence(self) -> None:
         self.fenced += 1
 
 
 async def test_what_the_lease_says_reaches_the_job() -> None:
-    cancelled, closed, fine = uuid4(), uuid4(), uuid4()
-    running = {attempt: FakeSupervisor() for attempt in (cancelled, closed, fine)}
+    cancelled, closed, fine, spent, both = (uuid4() for _ in range(5))
+    running = {attempt: FakeSupervisor() for attempt in (cancelled, closed, fine, spent, both)}
+    order = Order("budget-exceeded", "budget 'a' is used up")
 
     async def renew(asked: list[UUID]) -> Mapping[UUID, State]:
         assert set(asked) == set(running)
@@ -48,12 +58,18 @@ async def test_what_the_lease_says_reaches_the_job() -> None:
             cancelled: State(cancel_requested=True),
             closed: State(closed=True),
             fine: State(),
+            spent: State(stop=order),
+            both: State(cancel_requested=True, stop=order),
         }
 
     await LeaseKeeper(running, renew, lease_s=10, grace_s=1).renew_once()
     assert (running[cancelled].stops, running[cancelled].fenced) == (["cancelled"], 0)
     assert (running[closed].stops, running[closed].fenced) == ([], 1)
     assert (running[fine].stops, running[fine].fenced) == ([], 0)
+    assert running[spent].stops == ["budget-exceeded"]
+    assert running[spent].messages == ["budget 'a' is used up"]
+    assert (running[spent].fenced, running[spent].pulses) == (0, 1)
+    assert running[both].stops == ["cancelled"]  # somebody asked: that is the reason
     assert [running[one].pulses for one in (cancelled, closed, fine)] == [1, 0, 1]
 
 

@@ -28,6 +28,23 @@ ERROR = {"code": "missing-file", "message": "no such file", "field": "recipe.dat
         (Observed(exit_code=-11, finished="succeeded"), "failed", "child-crashed"),
         # It was done before the stop reached it.
         (Observed(exit_code=0, finished="succeeded", stop_reason="cancelled"), "succeeded", None),
+        (
+            Observed(exit_code=EXIT_INTERRUPTED, stop_reason="budget-exceeded"),
+            "cancelled",
+            "budget-exceeded",
+        ),
+        # What it cried when it was told to stop is not why it ended.
+        (
+            Observed(exit_code=1, error=ERROR, stop_reason="budget-exceeded"),
+            "cancelled",
+            "budget-exceeded",
+        ),
+        (Observed(exit_code=-9, stop_reason="budget-exceeded"), "cancelled", "budget-exceeded"),
+        (
+            Observed(exit_code=0, finished="succeeded", stop_reason="budget-exceeded"),
+            "succeeded",
+            None,
+        ),
         # Exit code 0 without a word of success proves nothing.
         (Observed(exit_code=0), "failed", "child-exited"),
     ],
@@ -36,6 +53,11 @@ def test_the_end_tells_the_truth(seen: Observed, status: str, code: str | None) 
     decided, reason = decide(seen)
     assert decided == status
     assert (reason or {}).get("code") == code
+
+
+def test_a_budget_that_is_used_up_is_named() -> None:
+    seen = Observed(exit_code=75, stop_reason="budget-exceeded", stop_message="budget 'a' is used")
+    assert decide(seen)[1] == {"code": "budget-exceeded", "message": "budget 'a' is used"}
 
 
 def test_oom_kills_are_counted_in_our_own_cgroup(tmp_path: Path) -> None:

@@ -1,0 +1,206 @@
+"""SQL of budgets, their locks and their alerts."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, delete, or_, select, tuple_
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from models import Attempt, Budget, BudgetAlert, Experiment, Project, Run, Token
+
+
+async def add(session: AsyncSession, budget: Budget) -> bool:
+    """Adds a budget; False when there is one of its name."""
+    values = {
+        column.key: getattr(budget, column.key)
+        for column in Budget.__mapper__.columns
+        if getattr(budget, column.key) is not None
+    }
+    statement = (
+        insert(Budget)
+        .values(values | {"thresholds": budget.thresholds})
+        .on_conflict_do_nothing(index_elements=[Budget.name])
+        .returning(Budget.id)
+    )
+    return (await session.execute(statement)).first() is not None
+
+
+async def get(session: AsyncSession, budget_id: uuid.UUID, *, lock: bool = False) -> Budget | None:
+    query = select(Budget).where(Budget.id == budget_id)
+    if lock:
+        query = query.with_for_update(key_share=True)
+    query = query.execution_options(populate_existing=True)
+    return (await session.execute(query)).scalar_one_or_none()
+
+
+async def name_is_taken(session: AsyncSession, name: str) -> bool:
+    query = select(Budget.id).where(Budget.name == name)
+    return (await session.execute(query)).first() is not None
+
+
+async def page(
+    session: AsyncSession, *, closed: bool, after: str | None, limit: int
+) -> Sequence[Budget]:
+    """Budgets by name; closed ones too where asked for."""
+    query = select(Budget)
+    if not closed:
+        query = query.where(Budget.closed_at.is_(None))
+    if after is not None:
+        query = query.where(Budget.name > after)
+    return (await session.execute(query.order_by(Budget.name).limit(limit))).scalars().all()
+
+
+def _concerning(
+    project_id: uuid.UUID, experiment_id: uuid.UUID, token_id: uuid.UUID | None
+) -> ColumnElement[bool]:
+    scopes = {"project": project_id, "experiment": experiment_id, "user": token_id}
+    return or_(
+        Budget.scope == "lab",
+        *(and_(Budget.scope == scope, Budget.scope_id == id_) for scope, id_ in scopes.items()),
+    )
+
+
+async def open_for(
+    session: AsyncSession,
+    *,
+    project_id: uuid.UUID,
+    experiment_id: uuid.UUID,
+    token_id: uuid.UUID | None,
+    lock: bool = False,
+) -> Sequence[Budget]:
+    """The open budgets that a run falls under, by id.
+
+    With ``lock``, each is held until the transaction ends. The order keeps two that want
+    several from waiting for one another; the lock lets alerts refer to the budgets meanwhile.
+    """
+    concerning = _concerning(project_id, experiment_id, token_id)
+    query = select(Budget).where(Budget.closed_at.is_(None), concerning).order_by(Budget.id)
+    if lock:
+        query = query.with_for_update(key_share=True)
+    query = query.execution_options(populate_existing=True)
+    return (await session.execute(query)).scalars().all()
+
+
+async def of_attempts(
+    session: AsyncSession, attempt_ids: Collection[uuid.UUID]
+) -> Sequence[Budget]:
+    """The open budgets that any of these attempts falls under, by id."""
+    theirs = (
+        select(Run.id)
+        .join(Attempt, Attempt.run_id == Run.id)
+        .where(
+            Attempt.id.in_(attempt_ids),
+            or_(
+                Budget.scope == "lab",
+                and_(Budget.scope == "project", Budget.scope_id == Run.project_id),
+                and_(Budget.scope == "experiment", Budget.scope_id == Run.experiment_id),
+                and_(Budget.scope == "user", Budget.scope_id == Run.created_by),
+            ),
+        )
+    )
+    query = select(Budget).where(Budget.closed_at.is_(None), theirs.exists())
+    query = query.order_by(Budget.id).execution_options(populate_existing=True)
+    return (await session.execute(query)).scalars().all()
+
+
+async def names_of_scopes(session: AsyncSession, budgets: Collection[Budget]) -> dict[Any, Any]:
+    """Names of what the budgets are of: a project's, (project, experiment), a token's."""
+    ids = {budget.scope_id for budget in budgets if budget.scope_id is not None}
+    if not ids:
+        return {}
+    found: dict[Any, Any] = {}
+    for table in (Project, Token):
+        rows = await session.execute(select(table.id, table.name).where(table.id.in_(ids)))
+        found.update({row.id: row.name for row in rows})
+    query = (
+        select(Experiment.id, Project.name.label("project"), Experiment.name)
+        .join(Project, Project.id == Experiment.project_id)
+        .where(Experiment.id.in_(ids))
+    )
+    rows = await session.execute(query)
+    return found | {row.id: (row.project, row.name) for row in rows}
+
+
+async def tokens_named(session: AsyncSession, name: str) -> Sequence[uuid.UUID]:
+    """Ids of the tokens of a name that are in force."""
+    query = select(Token.id).where(Token.name == name, Token.revoked_at.is_(None))
+    return (await session.execute(query.order_by(Token.id))).scalars().all()
+
+
+async def add_alerts(
+    session: AsyncSession,
+    budget_id: uuid.UUID,
+    period_start: datetime,
+    ratios: Collection[float],
+    used: Decimal,
+) -> list[float]:
+    """Notes thresholds as crossed; gives those that were not noted in this period before."""
+    if not ratios:
+        return []
+    rows = [
+        {
+            "budget_id": budget_id,
+            "period_start": period_start,
+            "threshold_ratio": ratio,
+            "used": used,
+        }
+        for ratio in ratios
+    ]
+    statement = insert(BudgetAlert).values(rows).on_conflict_do_nothing()
+    told = await session.execute(statement.returning(BudgetAlert.threshold_ratio))
+    return sorted(told.scalars())
+
+
+async def drop_alerts(
+    session: AsyncSession,
+    budget_id: uuid.UUID,
+    period_start: datetime,
+    *,
+    keep: Collection[float],
+) -> None:
+    """Forgets the alerts of a period that a change of the budget has made untrue."""
+    await session.execute(
+        delete(BudgetAlert).where(
+            BudgetAlert.budget_id == budget_id,
+            BudgetAlert.period_start == period_start,
+            BudgetAlert.threshold_ratio.not_in(keep),
+        )
+    )
+
+
+async def alerts_in(
+    session: AsyncSession, periods: Collection[tuple[uuid.UUID, datetime]]
+) -> Sequence[BudgetAlert]:
+    """Alerts of budgets in one period each."""
+    if not periods:
+        return []
+    query = (
+        select(BudgetAlert)
+        .where(tuple_(BudgetAlert.budget_id, BudgetAlert.period_start).in_(list(periods)))
+        .order_by(BudgetAlert.budget_id, BudgetAlert.threshold_ratio)
+    )
+    return (await session.execute(query)).scalars().all()
+
+
+async def alert_page(
+    session: AsyncSession,
+    *,
+    budget_id: uuid.UUID | None,
+    after: tuple[datetime, uuid.UUID, float] | None,
+    limit: int,
+) -> Sequence[Any]:
+    """Alerts with their budgets, the newest first."""
+    key = (BudgetAlert.created_at, BudgetAlert.budget_id, BudgetAlert.threshold_ratio)
+    query = select(BudgetAlert, Budget).join(Budget, Budget.id == BudgetAlert.budget_id)
+    if budget_id is not None:
+        query = query.where(BudgetAlert.budget_id == budget_id)
+    if after is not None:
+        query = query.where(tuple_(*key) < after)
+    query = query.order_by(*(column.desc() for column in key)).limit(limit)
+    return (await session.execute(query)).all()

@@ -1,0 +1,198 @@
+"""SQL of what was spent, is being spent, and is promised."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Numeric,
+    case,
+    cast,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    true,
+)
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from models import Attempt, Budget, Quote, Run, Spend
+from pricetag.accounting.periods import Span
+
+Row = dict[str, Any]
+Amount = ColumnElement[Decimal | None]
+
+
+@dataclass(frozen=True)
+class SpentPart:
+    """What was spent on one kind of evidence; ``source`` None: what is not known."""
+
+    source: str | None
+    amount: Decimal | None
+    runs: int
+
+
+async def replace(session: AsyncSession, run_id: uuid.UUID, rows: list[Row]) -> None:
+    """Writes anew what the attempts of a run have used."""
+    await session.execute(delete(Spend).where(Spend.run_id == run_id))
+    await add(session, rows)
+
+
+async def add(session: AsyncSession, rows: list[Row]) -> None:
+    if rows:
+        await session.execute(insert(Spend), rows)
+
+
+def _amount(table: Any, budget: Budget) -> Amount:
+    """The budget's figure of a row; null where it is unknown or in another currency."""
+    column: Amount = cast(getattr(table, budget.metric), Numeric)
+    if budget.currency is None:
+        return column
+    return case((table.currency == budget.currency, column), else_=None)
+
+
+def _within(budget: Budget) -> ColumnElement[bool]:
+    """Whether a run falls under the budget."""
+    if budget.scope == "lab":
+        return true()
+    columns = {
+        "project": Run.project_id,
+        "experiment": Run.experiment_id,
+        "user": Run.created_by,
+    }
+    return columns[budget.scope] == budget.scope_id
+
+
+def _spent_within(budget: Budget) -> ColumnElement[bool]:
+    if budget.scope == "lab":
+        return true()
+    columns = {
+        "project": Spend.project_id,
+        "experiment": Spend.experiment_id,
+        "user": Spend.token_id,
+    }
+    return columns[budget.scope] == budget.scope_id
+
+
+async def spent(session: AsyncSession, budget: Budget, span: Span) -> list[SpentPart]:
+    """What attempts that ended in a period have used, by the evidence it rests on."""
+    amount = _amount(Spend, budget)
+    source = case((amount.is_not(None), Spend.sources[budget.metric].astext), else_=None)
+    query = select(
+        source.label("source"),
+        func.sum(amount).label("amount"),
+        func.count(Spend.run_id.distinct()).label("runs"),
+    ).where(_spent_within(budget))
+    if span.start is not None:
+        query = query.where(Spend.at >= span.start)
+    if span.end is not None:
+        query = query.where(Spend.at < span.end)
+    rows = (await session.execute(query.group_by(source).order_by(source))).all()
+    return [SpentPart(row.source, row.amount, row.runs) for row in rows]
+
+
+async def reserved_by_queued(
+    session: AsyncSession, budget: Budget, *, without: uuid.UUID | None
+) -> Decimal:
+    """What the quotes of queued runs expect beyond what their earlier attempts have used.
+
+    Args:
+        session: Database session.
+        budget: Whose runs, in whose unit.
+        without: A run that does not count: the one that is being admitted.
+    """
+    used = (
+        select(func.coalesce(func.sum(_amount(Spend, budget)), 0))
+        .where(Spend.run_id == Run.id)
+        .scalar_subquery()
+    )
+    unused = func.greatest(_amount(Quote, budget) - used, 0)
+    query = (
+        select(func.coalesce(func.sum(unused), 0))
+        .select_from(Run)
+        .join(Quote, Quote.run_id == Run.id)
+        .where(Run.status == "queued", _within(budget), _amount(Quote, budget).is_not(None))
+    )
+    if without is not None:
+        query = query.where(Run.id != without)
+    return Decimal((await session.execute(query)).scalar_one())
+
+
+async def running(session: AsyncSession, budgets: Collection[Budget]) -> Sequence[Any]:
+    """The open attempts that fall under any of the budgets, each with its run's quote.
+
+    Rows of attempt_id, run_id, project_id, experiment_id, token_id, node_name, site,
+    components, devices, started_at, facility_energy_kwh, co2e_kg, cost, currency (the last
+    four of the quote, null without one).
+    """
+    if not budgets:
+        return []
+    query = (
+        select(
+            Attempt.id.label("attempt_id"),
+            Attempt.run_id,
+            Run.project_id,
+            Run.experiment_id,
+            Run.created_by.label("token_id"),
+            Attempt.node_name,
+            Attempt.site,
+            Attempt.components,
+            Attempt.devices,
+            Attempt.started_at,
+            Quote.facility_energy_kwh,
+            Quote.co2e_kg,
+            Quote.cost,
+            Quote.currency,
+        )
+        .join(Run, Run.id == Attempt.run_id)
+        .outerjoin(Quote, Quote.run_id == Run.id)
+        .where(Attempt.ended_at.is_(None), or_(*(_within(budget) for budget in budgets)))
+        .order_by(Attempt.started_at, Attempt.id)
+    )
+    return (await session.execute(query)).all()
+
+
+async def spent_by_runs(session: AsyncSession, run_ids: Collection[uuid.UUID]) -> Sequence[Spend]:
+    """What the ended attempts of some runs have used."""
+    if not run_ids:
+        return []
+    query = select(Spend).where(Spend.run_id.in_(run_ids))
+    query = query.execution_options(populate_existing=True)
+    return (await session.execute(query)).scalars().all()
+
+
+# Two looks into the primary key for each component: however long a job runs, this is cheap.
+_EDGES = text(
+    """
+    SELECT a.id AS attempt_id, c.id AS component, first.t_s AS first_s, last.t_s AS last_s,
+      first.counter_j AS first_counter_j, last.counter_j AS last_counter_j,
+      first.integrated_j AS first_integrated_j, last.integrated_j AS last_integrated_j,
+      first.own_busy_s AS first_own_busy_s, last.own_busy_s AS last_own_busy_s,
+      first.all_busy_s AS first_all_busy_s, last.all_busy_s AS last_all_busy_s
+    FROM attempts a
+    CROSS JOIN LATERAL jsonb_to_recordset(a.components) AS c(id text)
+    CROSS JOIN LATERAL (
+      SELECT * FROM readings r WHERE r.attempt_id = a.id AND r.component = c.id
+      ORDER BY r.seq LIMIT 1
+    ) AS first
+    CROSS JOIN LATERAL (
+      SELECT * FROM readings r WHERE r.attempt_id = a.id AND r.component = c.id
+      ORDER BY r.seq DESC LIMIT 1
+    ) AS last
+    WHERE a.id = ANY(:attempt_ids)
+    """
+)
+
+
+async def edge_readings(session: AsyncSession, attempt_ids: Collection[uuid.UUID]) -> Sequence[Any]:
+    """The first and the last reading of every component of some attempts."""
+    if not attempt_ids:
+        return []
+    return (await session.execute(_EDGES, {"attempt_ids": list(attempt_ids)})).all()

@@ -1,0 +1,94 @@
+"""What attempts have used, kept beside the price tags for budgets to add up.
+
+A row an attempt, by the newest price tag of its run; failed, cancelled and lost attempts
+have theirs like any other. What a price tag does not know is null here, never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from app.db import Session
+from app.repositories import attempts as attempt_rows
+from app.repositories import spend
+from models import Attempt, PriceTag, Run
+
+FIGURES = ("it_energy_kwh", "facility_energy_kwh", "co2e_kg")
+NO_PRICE_TAG = 0
+"""The version that stands where no price tag could be built."""
+
+
+async def book(session: Session, run: Run, tag: PriceTag) -> None:
+    """Writes what the attempts of a price tag have used; the newest version counts.
+
+    Args:
+        session: Committed by the caller, who holds the run's lock.
+        run: Whose price tag it is.
+        tag: Just issued.
+    """
+    ended = await _ended(session, run.id)
+    told = {attempt["number"]: attempt for attempt in tag.content["attempts"]}
+    rows = [
+        _row(run, attempt, tag.version, _figures(told.get(attempt.number, {}), tag.content))
+        for attempt in ended
+    ]
+    await spend.replace(session, run.id, rows)
+
+
+async def book_unknown(session: Session, run: Run) -> None:
+    """Writes that nobody knows what the attempts used: their price tag could not be built."""
+    known = {row.attempt_id for row in await spend.spent_by_runs(session, [run.id])}
+    missing = [found for found in await _ended(session, run.id) if found.id not in known]
+    rows = [_row(run, attempt, NO_PRICE_TAG, _figures({}, {})) for attempt in missing]
+    await spend.add(session, rows)
+
+
+async def _ended(session: Session, run_id: UUID) -> list[Attempt]:
+    found = await attempt_rows.of_run(session, run_id)
+    return [attempt for attempt in found if attempt.ended_at is not None]
+
+
+def _row(run: Run, attempt: Attempt, version: int, figures: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "attempt_id": attempt.id,
+        "run_id": run.id,
+        "project_id": run.project_id,
+        "experiment_id": run.experiment_id,
+        "token_id": run.created_by,
+        "at": attempt.ended_at,
+        "price_tag_version": version,
+        **figures,
+    }
+
+
+def _figures(attempt: Mapping[str, Any], tag: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures of one attempt and the evidence that each rests on."""
+    found = {name: attempt.get(name) or {} for name in FIGURES}
+    found["cost"] = _cost(attempt, tag) or {}
+    known = {name: figure for name, figure in found.items() if figure.get("value") is not None}
+    values: dict[str, Any] = {name: known.get(name, {}).get("value") for name in found}
+    cost = values["cost"]
+    return values | {
+        "cost": None if cost is None else Decimal(str(cost)),
+        "currency": (tag.get("cost") or {}).get("currency") if cost is not None else None,
+        "sources": {name: figure["source"] for name, figure in known.items()},
+    }
+
+
+def _cost(attempt: Mapping[str, Any], tag: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The attempt's own cost; in price tags that have none, its part of the run's electricity.
+
+    Electricity is paid by the kWh, so the attempt's part is that of its facility energy.
+    """
+    own = (attempt.get("cost") or {}).get("total")
+    if own is not None:
+        return dict(own)
+    paid = (tag.get("cost") or {}).get("electricity") or {}
+    used = (attempt.get("facility_energy_kwh") or {}).get("value")
+    whole = (tag.get("facility_energy_kwh") or {}).get("value")
+    if paid.get("value") is None or used is None or not whole:
+        return None
+    return {"value": paid["value"] * used / whole, "source": paid["source"]}
