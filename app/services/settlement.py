@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from app import queue
 from app.db import Session
-from app.repositories import executions, measured
+from app.repositories import energy, executions, measured
 from app.repositories.executions import Event
-from app.services import price_tags
+from app.services import budget_alerts, price_tags, spending
 from app.services.outcomes import EXHAUSTED, AttemptEnd, outcome
 from models import Attempt, Run, Stage
-from pricetag.accounting.energy import EnergyLedger, Method, Reading, WindowEnergy
+from pricetag.accounting.energy import EnergyLedger, Reading, WindowEnergy
+from pricetag.accounting.hours import energy_by_hour_j, metered_hours
 
 logger = logging.getLogger(__name__)
 
@@ -87,9 +89,9 @@ async def _still_counts(session: Session, attempt: Attempt, run: Run) -> bool:
 
 
 async def book(session: Session, attempt: Attempt) -> None:
-    """Writes the attempt's measurements anew from its readings.
+    """Writes the attempt's measurements and its energy by the hour anew from its readings.
 
-    One per component and stage, and one per component over the whole attempt.
+    One measurement per component and stage, and one per component over the whole attempt.
     """
     end_s = attempt.duration_s or 0.0
     stages = await measured.stages(session, attempt.id)
@@ -97,20 +99,64 @@ async def book(session: Session, attempt: Attempt) -> None:
         if stage.status == "running":
             stage.status = "failed"
     windows = _windows(stages.values(), end_s)
+    # The attempt began when it was claimed; its meter opened a moment later.
+    opened_at = attempt.meter_opened_at or attempt.started_at
     rows: list[dict[str, Any]] = []
+    hours: list[dict[str, Any]] = []
     for component in attempt.components:
         readings = await measured.readings(session, attempt.id, component["id"])
         # Days of readings take seconds: the worker's loop has other jobs to look after.
-        settled = await asyncio.to_thread(_settle, readings, component["method"], windows)
-        rows += [_row(attempt.id, key, component["id"], window) for key, window in settled]
+        settled = await asyncio.to_thread(_settle, readings, component, windows, opened_at)
+        rows += [_row(attempt.id, component["id"], one) for one in settled.windows]
+        hours += [_hour_row(attempt, component, *hour) for hour in settled.hours]
     await measured.replace_measurements(session, attempt.id, rows)
+    await energy.replace_attempt_hours(session, attempt.id, hours)
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """The energy of one stage (or of the whole attempt), and of each hour of it."""
+
+    stage_key: str
+    window: WindowEnergy
+    by_hour_j: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """All of one component: its windows, and the hours of the whole attempt."""
+
+    windows: list[_Measured]
+    hours: list[tuple[datetime, WindowEnergy]]
 
 
 def _settle(
-    readings: list[Reading], method: Method, windows: list[tuple[str, float, float]]
-) -> list[tuple[str, WindowEnergy]]:
-    ledger = EnergyLedger(readings, method)
-    return [(key, ledger.window(start_s, stop_s)) for key, start_s, stop_s in windows]
+    readings: list[Reading],
+    component: Mapping[str, Any],
+    windows: list[tuple[str, float, float]],
+    opened_at: datetime,
+) -> _Settled:
+    ledger = EnergyLedger(
+        readings,
+        component["method"],
+        reserved_ratio=component.get("reserved_ratio", 1.0),
+        baseline_w=component.get("baseline_w"),
+    )
+    measurements = [
+        _Measured(
+            key,
+            ledger.window(start_s, stop_s),
+            energy_by_hour_j(ledger, opened_at, start_s, stop_s),
+        )
+        for key, start_s, stop_s in windows
+    ]
+    whole = measurements[0].window
+    hours = [
+        (span.hour, ledger.window(span.start_s, span.end_s))
+        for span in metered_hours(ledger, opened_at, whole.start_s, whole.end_s)
+    ]
+    hours = [(hour, window) for hour, window in hours if window.energy_j]
+    return _Settled(measurements, hours)
 
 
 def _windows(stages: Iterable[Stage], end_s: float) -> list[tuple[str, float, float]]:
@@ -121,10 +167,11 @@ def _windows(stages: Iterable[Stage], end_s: float) -> list[tuple[str, float, fl
     return found
 
 
-def _row(attempt_id: UUID, key: str, component: str, window: WindowEnergy) -> dict[str, Any]:
+def _row(attempt_id: UUID, component: str, one: _Measured) -> dict[str, Any]:
+    window = one.window
     return {
         "attempt_id": attempt_id,
-        "stage_key": key,
+        "stage_key": one.stage_key,
         "component": component,
         "start_s": window.start_s,
         "end_s": window.end_s,
@@ -135,6 +182,27 @@ def _row(attempt_id: UUID, key: str, component: str, window: WindowEnergy) -> di
         "reason": window.reason,
         "device_energy_j": window.device_energy_j,
         "baseline_j": window.baseline_j,
+        "energy_by_hour_j": None if window.energy_j is None else one.by_hour_j,
+    }
+
+
+def _hour_row(
+    attempt: Attempt, component: Mapping[str, Any], hour: datetime, window: WindowEnergy
+) -> dict[str, Any]:
+    return {
+        "node_name": attempt.node_name,
+        "component": component["id"],
+        "name": component["name"],
+        "kind": component["kind"],
+        "method": component["method"],
+        "gain_std_ratio": component["gain_std_ratio"],
+        "hour": hour,
+        "attempt_id": attempt.id,
+        "site": attempt.site,
+        "energy_j": window.energy_j,
+        "covered_s": window.covered_s,
+        # No hour's edge is a reading: that it lies between two says nothing.
+        "flags": [flag for flag in window.flags if flag != "edge_interpolated"],
     }
 
 
@@ -175,6 +243,7 @@ async def _issue(session: Session, run: Run, attempt: Attempt, at: datetime) -> 
             await price_tags.issue(session, run.id)
     except Exception as error:  # a fault in the arithmetic must not leave a run running for ever
         logger.exception("run %s: its price tag could not be built", run.id)
+        await spending.book_unknown(session, run)
         text = f"the price tag could not be built ({type(error).__name__}: {error})"
         await measured.add_log(
             session,
@@ -186,3 +255,13 @@ async def _issue(session: Session, run: Run, attempt: Attempt, at: datetime) -> 
                 "text": text,
             },
         )
+    await _tell_budgets(session, run)
+
+
+async def _tell_budgets(session: Session, run: Run) -> None:
+    """Tells the thresholds that were crossed; the end of an attempt is booked even without."""
+    try:
+        async with session.begin_nested():
+            await budget_alerts.tell_of(session, run)
+    except Exception:  # the next look at the budgets tells them
+        logger.exception("run %s: its budgets could not be told of", run.id)

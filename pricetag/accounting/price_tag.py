@@ -32,6 +32,7 @@ from pricetag.accounting.inputs import (
     StageInput,
 )
 from pricetag.accounting.money import cost_of
+from pricetag.accounting.once import counted_once
 from pricetag.accounting.operations import Effort, run_flops, stage_flops
 from pricetag.accounting.outside import outside_stages
 from pricetag.accounting.provenance import (
@@ -104,7 +105,8 @@ def build_price_tag(inputs: PriceTagInputs) -> PriceTag:
         UnknownComponent: If a measurement is of an undeclared component.
     """
     require_factors(inputs.factors)
-    inputs = replace(inputs, attempts=calibrated(inputs.attempts, inputs.factors.calibrations))
+    attempts = calibrated(counted_once(inputs.attempts), inputs.factors.calibrations)
+    inputs = replace(inputs, attempts=attempts)
     biller = Biller(inputs.factors, inputs.seed)
     spans = [
         _span(attempt, attempt.measurements, attempt.duration_s, inputs.factors.calibrations)

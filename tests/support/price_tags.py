@@ -99,7 +99,7 @@ def attempt(
         reason=None
         if status == "succeeded"
         else {"code": "lost", "message": "the worker vanished"},
-        started_at="2026-03-01T12:00:00+00:00",
+        started_at=f"2026-03-01T{11 + number:02}:00:00+00:00",
         duration_s=duration_s,
         components=(GPU, CPU, RAM) if gpu else (CPU, RAM),
         measurements=measured(0.0, duration_s, gpu),
