@@ -36,6 +36,7 @@ class Outcome(Base):
     model_sha256: Mapped[str | None]
     pool: Mapped[str]
     gpus: Mapped[int]
+    site: Mapped[str | None]
     ended_at: Mapped[datetime]
     price_tag_version: Mapped[int]
     duration_s: Mapped[float | None]

@@ -53,3 +53,14 @@ async def counted_in_pool(
         .limit(limit)
     )
     return (await session.execute(query)).all()  # type: ignore[return-value]
+
+
+async def site_of_pool(session: AsyncSession, pool: str, gpus: int) -> str | None:
+    """Where the newest run of a pool with so many accelerators ran; None where none has."""
+    query = (
+        select(Outcome.site)
+        .where(Outcome.pool == pool, Outcome.gpus == gpus)
+        .order_by(Outcome.ended_at.desc())
+        .limit(1)
+    )
+    return (await session.execute(query)).scalar_one_or_none()

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from app.schemas.common import AttemptStatus, Reason, RunStatus, Wire
+from app.schemas.projections import ProjectionRead
 from pricetag.recipes import RunSpec
 
 RunSort = Literal["-created_at", "created_at", "-finished_at", "finished_at", "name", "-name"]
@@ -90,6 +91,7 @@ class RunRead(RunSummary):
     recipe: dict[str, Any]
     max_attempts: int
     created_by: uuid.UUID | None = Field(description="The token that posted it.")
+    projection: ProjectionRead | None = Field(description="Where it will end, while it runs.")
     attempts: list[AttemptRead]
 
 

@@ -53,7 +53,7 @@ async def ingest(session: Session, attempt_id: UUID, records: Sequence[dict[str,
     stages: dict[str, Stage] = {}
     if any(isinstance(record, StageStart | StageEnd | Flops) for record in fresh):
         stages = await measured.stages(session, attempt_id)
-    batch = Batch(attempt, stages, late=attempt.ended_at is not None)
+    batch = Batch(attempt, stages, late=attempt.ended_at is not None, before=run.progress)
     for record in [*holes, *fresh]:
         batch.apply(record)
     attempt.ingested_seq = fresh[-1].seq

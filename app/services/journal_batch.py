@@ -24,6 +24,7 @@ from app.services.journal_records import (
     StageStart,
     Start,
 )
+from app.services.marks import marked
 from models import Attempt, Stage
 
 logger = logging.getLogger(__name__)
@@ -38,9 +39,17 @@ class Batch:
         attempt: The attempt, locked; its own columns are set at once.
         stages: Its stages by key, as far as they are known.
         late: Whether the attempt was closed before the batch came.
+        before: The run's progress before the batch.
     """
 
-    def __init__(self, attempt: Attempt, stages: dict[str, Stage], *, late: bool) -> None:
+    def __init__(
+        self,
+        attempt: Attempt,
+        stages: dict[str, Stage],
+        *,
+        late: bool,
+        before: dict[str, Any] | None = None,
+    ) -> None:
         self.attempt = attempt
         self.late = late
         self.size = 0
@@ -50,6 +59,7 @@ class Batch:
         self.log_lines: list[dict[str, Any]] = []
         self.artifacts: list[dict[str, Any]] = []
         self.progress: dict[str, Any] | None = None
+        self._before = before
         self.end: End | None = None
         self.last_at = datetime.now(UTC)
         self._stages = stages
@@ -156,13 +166,14 @@ class Batch:
     @_apply.register
     def _(self, record: Progress) -> None:
         told = record.model_dump(exclude=STAMP)
-        self.progress = {
+        newest = {
             "attempt": self.attempt.number,
             "t_s": record.t_s,
             "at": record.at.isoformat(),
             "stage": record.key,
             **told,
         }
+        self.progress = self._before = marked(self._before, newest)
         self._event("progress", record.at, t_s=record.t_s, **told)
 
     @_apply.register

@@ -12,7 +12,7 @@ from uuid import UUID
 from app.db import Session
 from app.repositories import attempts as attempt_rows
 from app.repositories import executions, measured, price_tags, sites
-from app.services import factors, spending
+from app.services import factors, scoring, spending
 from app.services.errors import PriceTagNotFoundError, RunNotFoundError
 from app.settings import Settings, get_settings
 from models import Attempt, Metric, PriceTag, Stage
@@ -110,6 +110,7 @@ async def issue(session: Session, run_id: UUID, *, settings: Settings | None = N
     )
     await price_tags.add(session, tag)
     await spending.book(session, run, tag)
+    await scoring.record(session, run, tag)
     return tag
 
 

@@ -27,7 +27,7 @@ from app.schemas.runs import (
     RunSummary,
     StageRead,
 )
-from app.services import budgets, cursors, execution
+from app.services import budgets, cursors, execution, projection, quoting
 from app.services.errors import (
     ConflictError,
     ForbiddenError,
@@ -167,7 +167,9 @@ async def _insert(session: Session, principal: Principal, spec: RunSpec) -> tupl
         created_by=principal.token_id,
     )
     await runs.add(session, run)
-    warnings = await budgets.admit(session, run, None)
+    draft = await quoting.quote_for(session, spec)
+    warnings = await budgets.admit(session, run, draft)
+    await quoting.store(session, run, draft)
     await executions.add_events(
         session, run.id, [Event("status", run.created_at, {"status": "queued"})]
     )
@@ -240,6 +242,7 @@ async def read(session: Session, run_id: uuid.UUID) -> RunRead:
             "recipe": row.run.recipe,
             "max_attempts": row.run.max_attempts,
             "created_by": row.run.created_by,
+            "projection": await projection.of_run(session, row.run),
             "attempts": [_attempt(attempt, stages[attempt.id]) for attempt in attempts],
         }
     )

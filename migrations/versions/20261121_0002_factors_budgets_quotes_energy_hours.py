@@ -22,7 +22,10 @@ BEGIN
         USING ERRCODE = 'restrict_violation';
 END
 $$;
-CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_log
+"""
+APPEND_ONLY_TABLES = ('audit_log', 'factors', 'prices', 'carbon_series', 'carbon_hours')
+TRIGGER = """
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table}
     FOR EACH STATEMENT EXECUTE FUNCTION pricetag_refuse_change();
 """
 
@@ -209,6 +212,7 @@ def upgrade() -> None:
     sa.Column('model_sha256', sa.String(), nullable=True),
     sa.Column('pool', sa.String(), nullable=False),
     sa.Column('gpus', sa.Integer(), nullable=False),
+    sa.Column('site', sa.String(), nullable=True),
     sa.Column('ended_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('price_tag_version', sa.Integer(), nullable=False),
     sa.Column('duration_s', sa.Double(), nullable=True),
@@ -281,6 +285,8 @@ def upgrade() -> None:
     op.add_column('price_tags', sa.Column('as_of', sa.DateTime(timezone=True), nullable=True))
     op.add_column('readings', sa.Column('own_busy_s', sa.Double(), nullable=True))
     op.add_column('readings', sa.Column('all_busy_s', sa.Double(), nullable=True))
+    for table in APPEND_ONLY_TABLES:
+        op.execute(TRIGGER.format(table=table))
 
 
 def downgrade() -> None:
@@ -328,10 +334,10 @@ def downgrade() -> None:
     op.drop_index('ix_audit_log_object', table_name='audit_log')
     op.drop_index(op.f('ix_audit_log_at'), table_name='audit_log')
     op.drop_table('audit_log')
-    op.execute('DROP FUNCTION pricetag_refuse_change()')
     op.drop_index(op.f('ix_sites_created_at'), table_name='sites')
     op.drop_table('sites')
     op.drop_index(op.f('ix_budgets_created_at'), table_name='budgets')
     op.drop_table('budgets')
     op.drop_index('uq_baselines_measured', table_name='baselines')
     op.drop_table('baselines')
+    op.execute('DROP FUNCTION pricetag_refuse_change()')
