@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from pricetag.accounting.embodied import embodied_kg
 from pricetag.accounting.estimate import Estimate, InvalidFactor, estimate
-from pricetag.catalog import Published, published
+from pricetag.accounting.inputs import AttemptInput, Device, EmbodiedFactor
+from pricetag.catalog import Published, embodied, published
 
 ROWS = published()
 IDS = [row.id for row in ROWS]
@@ -153,3 +155,57 @@ def test_the_largest_figures_that_pass_stay_finite() -> None:
     assert math.isfinite(figures.co2e_lb)
     assert figures.cost_high is not None
     assert math.isfinite(float(figures.cost_high))
+
+
+# BLOOM beyond its dynamic energy: Luccioni, Viguier, Ligozat 2022 (arXiv:2211.02001), section 4.
+# Its grid is 57 g/kWh; embodied emissions are 150 kg a card and 2,500 kg a server of eight, over
+# six years of which 85% are used.
+BLOOM = {
+    "gpu_hours": 1_082_990.0,
+    "dynamic_kwh": 433_196.0,
+    "idle_kwh": 256_646.0,
+    "g_per_kwh": 57.0,
+    "dynamic_t": 24.7,
+    "idle_t": 14.6,
+    "embodied_t": 11.2,
+    "total_t": 50.5,
+}
+
+
+def bloom_embodied_kg() -> float:
+    lifetime_h = 6 * 365 * 24
+    reserved = AttemptInput(
+        number=1,
+        status="succeeded",
+        reason=None,
+        started_at="2022-03-11T00:00:00+00:00",
+        duration_s=BLOOM["gpu_hours"] * 3_600.0,
+        components=(),
+        measurements=(),
+        devices=(Device("NVIDIA A100"),),
+    )
+    factors = (
+        EmbodiedFactor("NVIDIA A100", embodied("generic-card").as_factor(), lifetime_h, 0.85),
+        EmbodiedFactor("server", embodied("generic-server").as_factor(), lifetime_h, 0.85, 1 / 8),
+    )
+    found = embodied_kg(factors, [reserved]).value
+    assert found is not None
+    return found
+
+
+def test_bloom_idle_energy_within_two_percent() -> None:
+    idle = estimate(1, 1_000.0, BLOOM["idle_kwh"], 1.0, BLOOM["g_per_kwh"])
+    assert idle.it_energy_kwh == BLOOM["idle_kwh"]
+    assert idle.co2e_kg == pytest.approx(1_000 * BLOOM["idle_t"], rel=0.02)
+
+
+def test_bloom_embodied_emissions_within_two_percent() -> None:
+    assert bloom_embodied_kg() == pytest.approx(1_000 * BLOOM["embodied_t"], rel=0.02)
+
+
+def test_bloom_in_all_within_two_percent() -> None:
+    dynamic = estimate(1, 400.0, BLOOM["gpu_hours"], 1.0, BLOOM["g_per_kwh"])
+    idle = estimate(1, 1_000.0, BLOOM["idle_kwh"], 1.0, BLOOM["g_per_kwh"])
+    assert dynamic.co2e_kg == pytest.approx(1_000 * BLOOM["dynamic_t"], rel=0.02)
+    total = dynamic.co2e_kg + idle.co2e_kg + bloom_embodied_kg()
+    assert total == pytest.approx(1_000 * BLOOM["total_t"], rel=0.02)

@@ -1,0 +1,108 @@
+"""Why the second opinion differs, by component."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pricetag.accounting.inputs import ComponentInfo, Measurement, SecondOpinion
+from pricetag.accounting.price_tag import AttemptInput, build_price_tag
+from pricetag.accounting.units import J_PER_KWH
+from tests.unit.accounting import builders as b
+
+GPU_KWH, CPU_KWH, RAM_KWH = (watts * 100 / J_PER_KWH for watts in (300, 60, 20))
+
+
+def opinion_of(attempt: AttemptInput) -> dict[str, Any]:
+    found = build_price_tag(b.inputs(attempt)).as_dict()["second_opinion"]
+    assert isinstance(found, dict)
+    return found
+
+
+def told(**figures: Any) -> SecondOpinion:
+    known = {"cpu_kwh": CPU_KWH, "gpu_kwh": GPU_KWH, "ram_kwh": RAM_KWH, "duration_s": 100.0}
+    known |= figures
+    total = sum(known[name] or 0.0 for name in ("cpu_kwh", "gpu_kwh", "ram_kwh"))
+    return SecondOpinion("codecarbon", "3.3.2", energy_kwh=total, **known)
+
+
+def causes(attempt: AttemptInput) -> dict[str, dict[str, Any]]:
+    return {item["cause"]: item for item in opinion_of(attempt)["explanation"]}
+
+
+def test_agreement_needs_no_explanation() -> None:
+    found = opinion_of(replace(b.attempt(), second_opinion=told()))
+    assert found["explanation"] == []
+    assert found["duration"] == {"theirs_s": 100.0, "ours_s": 100.0}
+
+
+def test_a_gpu_without_a_figure_there() -> None:
+    attempt = replace(b.attempt(), second_opinion=told(gpu_kwh=None, reason="no nvidia-smi"))
+    item = causes(attempt)["missing-there"]
+    assert item["component"] == "gpu"
+    assert item["difference_kwh"] == pytest.approx(-GPU_KWH)
+    assert "no nvidia-smi" in item["text"]
+
+
+def test_a_component_that_we_lack() -> None:
+    attempt = replace(b.attempt(components=[b.GPU, b.CPU]), second_opinion=told())
+    item = causes(attempt)["missing-here"]
+    assert (item["component"], item["difference_kwh"]) == ("ram", pytest.approx(RAM_KWH))
+    assert "no component was metered" in item["text"]
+
+
+def test_models_of_memory_and_of_load() -> None:
+    attempt = replace(b.attempt(), second_opinion=told(ram_kwh=2 * RAM_KWH, cpu_kwh=0.9 * CPU_KWH))
+    found = causes(attempt)
+    assert found["ram-model"]["difference_kwh"] == pytest.approx(RAM_KWH)
+    assert found["same-model"]["difference_kwh"] == pytest.approx(-0.1 * CPU_KWH)
+
+
+def test_a_counter_against_a_model() -> None:
+    dram = ComponentInfo("rapl:dram", "ram", "DRAM", "counter", 0.15)
+    attempt = replace(
+        b.attempt(components=[]),
+        components=(dram,),
+        measurements=(Measurement(dram.id, b.window(2_000.0, 0, 100)),),
+        second_opinion=told(cpu_kwh=None, gpu_kwh=None, ram_kwh=3 * RAM_KWH),
+    )
+    assert causes(attempt)["model-against-meter"]["difference_kwh"] == pytest.approx(2 * RAM_KWH)
+    shifted = replace(b.attempt(), second_opinion=told(gpu_kwh=1.1 * GPU_KWH))
+    assert causes(shifted)["meter-against-theirs"]["component"] == "gpu"
+
+
+def test_another_stretch_of_time() -> None:
+    ratio = 0.9
+    opinion = told(
+        cpu_kwh=ratio * CPU_KWH, gpu_kwh=ratio * GPU_KWH, ram_kwh=ratio * RAM_KWH, duration_s=90.0
+    )
+    item = causes(replace(b.attempt(), second_opinion=opinion))["duration"]
+    assert item["component"] is None
+    assert item["difference_kwh"] == pytest.approx(-0.1 * (GPU_KWH + CPU_KWH + RAM_KWH))
+    assert item["text"] == "it looked for 90.0 s, the attempts took 100.0 s"
+
+
+def test_a_share_of_the_machine_is_held_against_the_whole() -> None:
+    half = Measurement(
+        b.CPU.id, replace(b.window(3_000.0, 0, 100, "modelled"), device_energy_j=6_000.0)
+    )
+    attempt = replace(
+        b.attempt(components=[b.CPU]),
+        measurements=(half,),
+        second_opinion=told(gpu_kwh=None, ram_kwh=None),
+    )
+    found = opinion_of(attempt)
+    assert found["total"]["difference_ratio"]["value"] == pytest.approx(1.0)
+    assert found["total"]["ours_gross_kwh"]["value"] == pytest.approx(CPU_KWH)
+    item = next(i for i in found["explanation"] if i["cause"] == "share-of-the-machine")
+    assert item["difference_kwh"] == pytest.approx(CPU_KWH / 2)
+    assert "50.0% of what the devices used" in item["text"]
+    assert "+0.0% against that" in item["text"]
+
+
+def test_a_pue_that_was_multiplied_in() -> None:
+    opinion = told(cpu_kwh=1.5 * CPU_KWH, gpu_kwh=1.5 * GPU_KWH, ram_kwh=1.5 * RAM_KWH)
+    item = causes(replace(b.attempt(), second_opinion=opinion))["pue-applied"]
+    assert item["difference_kwh"] == pytest.approx(0.5 * (GPU_KWH + CPU_KWH + RAM_KWH))
