@@ -19,15 +19,20 @@ PROC = Path("/proc")
 TIMEOUT_S = 5.0
 
 
+def mark(events: Path) -> bytes:
+    """What stands in the environment of every process that a job started."""
+    return f"{ENV_VAR}={events}".encode()
+
+
 def bearing(events: Path) -> list[int]:
     """The processes whose environment names this socket."""
-    mark = f"{ENV_VAR}={events}".encode()
+    wanted = mark(events)
     found = []
     for folder in PROC.iterdir():
         if folder.name.isdigit():
             # Others' processes cannot be read, and are not ours to end.
             with contextlib.suppress(OSError):
-                if mark in (folder / "environ").read_bytes().split(b"\0"):
+                if wanted in (folder / "environ").read_bytes().split(b"\0"):
                     found.append(int(folder.name))
     return found
 

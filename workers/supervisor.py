@@ -13,17 +13,16 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pricetag.events import Message
-from pricetag.metering import open_sources
+from pricetag.metering import Component
 from pricetag.metering.journal import Journal, JournalError
 from pricetag.metering.meter import Meter
 from pricetag.metering.second_opinion import SecondOpinion
 from workers import leftovers
 from workers.attempt_log import AttemptLog
+from workers.event_desk import EventDesk
 from workers.event_server import Connection, EventServer
 from workers.launch import (
     ClaimedRun,
@@ -33,12 +32,13 @@ from workers.launch import (
     prepare,
     socket_path,
 )
+from workers.meters import Devices, JobMeters
 from workers.node import NodeConfig
-from workers.outcome import Observed, Reason, decide, oom_kills
+from workers.outcome import Observed, decide, oom_kills
 from workers.output import copy_lines
 from workers.processes import ChildProcess, Starter
 from workers.progress import ProgressBoard
-from workers.stages import MAX_STAGES, StageBook
+from workers.stages import StageBook
 
 logger = logging.getLogger(__name__)
 
@@ -47,14 +47,6 @@ DRAIN_S = 5.0
 RETRY_S = 1.0
 END_PATIENCE_S = 600.0
 """How long the end of an attempt waits for room on the disk."""
-
-
-@dataclass(frozen=True, slots=True)
-class Devices:
-    """The device set of this attempt."""
-
-    uuids: tuple[str, ...]
-    described: tuple[dict[str, Any], ...] = ()
 
 
 class Supervisor:
@@ -82,18 +74,20 @@ class Supervisor:
         self._journal = journal
         self._starter = starter
         self._seen = Observed()
-        self._meter = Meter(open_sources(devices.uuids), emit=self._on_readings)
         self._log = AttemptLog(journal, self._now_s)
         self._stages = StageBook()
         self._board = ProgressBoard()
+        self._desk = EventDesk(
+            self._log, self._stages, self._board, self._seen, edge=self._edge, now_s=self._now_s
+        )
         self._note = child_note(config, claim.attempt_id)
         self._folder = own_folder()
         self._socket = socket_path(self._folder)
+        self._meters = JobMeters(devices, mark=leftovers.mark(self._socket))
+        self._meter = Meter(self._meters.sources, emit=self._on_readings)
         self._events = EventServer(self._socket, self._on_event)
         self._process: ChildProcess | None = None
         self._metering = False
-        self._told_unpriced = False
-        self._last_sign_s = 0.0
         self._waiting_since_s: float | None = None
         self._stopper: asyncio.Task[None] | None = None
         self._stop_requested = asyncio.Event()
@@ -124,7 +118,7 @@ class Supervisor:
         second_opinion = SecondOpinion(self._devices.uuids)
         oom_before = oom_kills()
         try:
-            components = await asyncio.to_thread(self._meter.open)
+            components = await asyncio.to_thread(self._open_meter)
             self._metering = True
             self._write_start([component.as_dict() for component in components])
             second_opinion.start()
@@ -143,6 +137,10 @@ class Supervisor:
         finally:
             await self._kill_all()
             await self._close(second_opinion)
+
+    def _open_meter(self) -> list[Component]:
+        components = self._meter.open()
+        return self._meters.share(components, self._meter.now_s())
 
     def _write_start(self, components: list[dict[str, Any]]) -> None:
         self._log.append(
@@ -163,8 +161,9 @@ class Supervisor:
         launch = prepare(self.claim, self._config, self._devices.uuids, self._folder)
         process = await self._starter.start(launch)
         self._process = process
+        self._meters.adopt(process.pid)
         note_child(self._note, process.pid, self._socket)
-        self._last_sign_s = self._now_s()
+        self._desk.last_sign_s = self._now_s()
         side_tasks = [
             asyncio.create_task(copy_lines(process.stdout, self._on_stdout)),
             asyncio.create_task(copy_lines(process.stderr, self._on_stderr)),
@@ -190,7 +189,7 @@ class Supervisor:
                 now_s, self._stages.innermost(), self._stages.started_s(), self._meter.latest()
             )
             self._log.offer("progress", **record)
-            if now_s - self._last_sign_s > self._config.heartbeat_timeout_s:
+            if now_s - self._desk.last_sign_s > self._config.heartbeat_timeout_s:
                 self._seen.hung = True
                 self._log.text("no sign of life: the job is killed", "pricetag")
                 self._kill_group(signal.SIGKILL)
@@ -198,7 +197,7 @@ class Supervisor:
 
     async def _on_event(self, connection: Connection, message: Message) -> Message:
         try:
-            return await self._take(connection, message)
+            return await self._desk.take(connection, message)
         except JournalError as error:
             self._give_up(error)
             raise ConnectionAbortedError("the journal takes no more") from error
@@ -209,71 +208,6 @@ class Supervisor:
         self._seen.unwritable = str(error)
         self._kill_group(signal.SIGKILL)
 
-    async def _take(self, connection: Connection, message: Message) -> Message:
-        self._last_sign_s = self._now_s()
-        type_ = str(message["type"])
-        fields = {name: value for name, value in message.items() if name not in ("type", "n")}
-        if type_ == "stage_start":
-            return await self._on_stage_start(connection, fields)
-        if type_ == "stage_end":
-            return await self._on_stage_end(connection, fields)
-        if type_ == "hello":
-            connection.is_job = True
-            if self._seen.stop_reason is not None:
-                connection.send({"stop": self._seen.stop_reason})
-        elif type_ == "finished":
-            self._seen.finished = str(fields["status"])
-        elif type_ == "error":
-            # Of several processes the first one's error is the cause, the others' follow from it.
-            self._seen.error = self._seen.error or _reason(fields)
-        elif type_ == "progress":
-            self._board.update(connection.stage_key, fields)
-        elif type_ == "log":
-            self._log.text(str(fields["text"]), str(fields.get("stream", "pricetag")))
-        elif type_ in ("metric", "flops", "artifact"):
-            self._log.append(type_, **{"key": connection.stage_key, **fields})
-        elif type_ == "environment":
-            self._log.append(type_, **fields)
-        elif type_ != "heartbeat":
-            raise ValueError(f"unknown event type {type_!r}")
-        return {}
-
-    async def _on_stage_start(self, connection: Connection, fields: Message) -> Message:
-        """Reads the meters, then opens the stage at the instant of the reading."""
-        if self._stages.is_full:
-            return self._leave_unpriced(connection)
-        t_s = await self._edge()
-        stage = self._stages.open(
-            parent_key=connection.stage_key,
-            recipe_index=fields.get("recipe_index"),
-            kind=str(fields["kind"]),
-            name=str(fields["name"]),
-            t_s=t_s,
-        )
-        connection.open_keys.append(stage.key)
-        self._log.append("stage_start", t_s=t_s, **stage.as_record())
-        return {"key": stage.key}
-
-    def _leave_unpriced(self, connection: Connection) -> Message:
-        if not self._told_unpriced:
-            self._told_unpriced = True
-            text = f"more than {MAX_STAGES} stages: the others belong to the stage around them"
-            self._log.text(text, "pricetag")
-        connection.unpriced_depth += 1
-        return {"key": connection.stage_key}
-
-    async def _on_stage_end(self, connection: Connection, fields: Message) -> Message:
-        if connection.unpriced_depth:
-            connection.unpriced_depth -= 1
-            return {"key": connection.stage_key}
-        if not connection.open_keys:
-            raise ValueError("a stage ends that was not begun")
-        t_s = await self._edge()
-        key = connection.open_keys.pop()
-        self._stages.close(key)
-        self._log.append("stage_end", t_s=t_s, key=key, status=str(fields["status"]))
-        return {"key": key}
-
     def _now_s(self) -> float:
         """Seconds since the meter opened; 0 when it never did."""
         return self._meter.now_s() if self._metering else 0.0
@@ -283,6 +217,7 @@ class Supervisor:
         return float(readings[0]["t_s"]) if readings else self._now_s()
 
     def _on_readings(self, readings: list[dict[str, Any]]) -> None:
+        self._meters.note(readings)
         self._log.readings(readings)
 
     def _on_stdout(self, line: str) -> None:
@@ -341,6 +276,7 @@ class Supervisor:
             await asyncio.sleep(RETRY_S)
             await self._edge()  # hands over what waits
         await asyncio.to_thread(self._meter.close)
+        self._meters.close()
         return end_s
 
     async def _record(self, type_: str, **fields: Any) -> None:
@@ -365,13 +301,3 @@ class Supervisor:
         now_s = time.monotonic()
         self._waiting_since_s = self._waiting_since_s or now_s
         return now_s - self._waiting_since_s < patience_s
-
-
-def describe(devices: Sequence[Any]) -> tuple[dict[str, Any], ...]:
-    """Devices as the attempt's record names them."""
-    return tuple({"uuid": device.uuid, "name": device.name} for device in devices)
-
-
-def _reason(fields: Message) -> Reason:
-    reason = {"code": str(fields["code"]), "message": str(fields["message"])}
-    return reason | ({"field": str(fields["field"])} if fields.get("field") else {})

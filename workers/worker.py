@@ -15,12 +15,13 @@ from pricetag.metering.journal import Journal, JournalError, purge_shipped
 from pricetag.metering.nvml_devices import Device
 from workers.devices import DevicePool, DeviceSet
 from workers.leases import LeaseKeeper
+from workers.meters import Devices, describe
 from workers.node import NodeConfig, worker_is_gone
 from workers.nursery import Nursery
 from workers.recovery import adopt_orphans
 from workers.shipper import Shipper
 from workers.store import Store
-from workers.supervisor import Devices, Supervisor, describe
+from workers.supervisor import Supervisor
 
 logger = logging.getLogger(__name__)
 

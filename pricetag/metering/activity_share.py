@@ -31,6 +31,11 @@ class ActivityNotes:
         self._activities = dict(activities)
         self._before: dict[str, _Told] = {}
 
+    def begin(self, t_s: float) -> None:
+        """The activity from which on it counts; earlier readings bear the same."""
+        for component, activity in self._activities.items():
+            self._before[component] = _Told(t_s, *activity.busy(t_s))
+
     def note(self, records: Sequence[dict[str, Any]]) -> None:
         """Completes a batch in place; one that was completed before is left as it is."""
         now_s = max((record["t_s"] for record in records), default=0.0)
@@ -56,8 +61,10 @@ class ActivityNotes:
 def _between(before: _Told | None, now: _Told, t_s: float) -> _Told:
     if t_s >= now.t_s:
         return now
-    if before is None or before.t_s >= now.t_s:
+    if before is None:
         return _Told(t_s, None, None)
+    if t_s <= before.t_s:
+        return before
     share = (t_s - before.t_s) / (now.t_s - before.t_s)
     return _Told(t_s, _mix(before.own_s, now.own_s, share), _mix(before.all_s, now.all_s, share))
 

@@ -17,10 +17,11 @@ from pricetag.metering.journal import Journal, JournalFullError
 from tests.support.processes import gone
 from workers import stages
 from workers import supervisor as module
+from workers.meters import Devices
 from workers.node import NodeConfig
 from workers.processes import FreshInterpreter
 from workers.recovery import adopt_orphans, every_record
-from workers.supervisor import Devices, Supervisor
+from workers.supervisor import Supervisor
 
 
 @dataclass

@@ -1,0 +1,140 @@
+"""What components draw with no job on them: measured now and then, remembered on local disk."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from pricetag.metering.states import State
+
+logger = logging.getLogger(__name__)
+
+MEASURE_S = 60.0
+"""So long nobody must have been on a component."""
+
+REFRESH = timedelta(hours=1)
+
+NEVER_MEASURED = (
+    "no idle power is known: it is measured when no job was on the component for "
+    f"{MEASURE_S:.0f} s while a worker was running"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """Mean power of a component in one state, with nobody on it.
+
+    Attributes:
+        settings: Of the state, what somebody has to change.
+        level: Of the state, what changes by itself (the P-state).
+        power_std_w: Spread of the power's samples; None where there were none.
+        source: counter, integrated or modelled.
+        measured_at: End of the measuring, UTC.
+    """
+
+    component: str
+    settings: str
+    level: str
+    power_w: float
+    power_std_w: float | None
+    duration_s: float
+    source: str
+    measured_at: datetime
+
+    @property
+    def state(self) -> str:
+        """The state in words."""
+        return str(State(self.settings, self.level))
+
+
+class BaselineBook:
+    """The newest baseline of each component and state, in a file that workers of a machine share.
+
+    Args:
+        path: The file; missing, or unreadable, it is empty.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def all(self) -> list[Baseline]:
+        """Every baseline that is remembered."""
+        try:
+            told = json.loads(self._path.read_text())
+            return [_from_dict(item) for item in told]
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            logger.warning("the baselines in %s cannot be read: %s", self._path, error)
+            return []
+
+    def add(self, measured: Iterable[Baseline]) -> None:
+        """Remembers these, each in the place of an older one of its component and state.
+
+        Raises:
+            OSError: If they cannot be written; what was remembered stays.
+        """
+        kept = {(item.component, item.state): item for item in [*self.all(), *measured]}
+        write_whole(self._path, json.dumps([_as_dict(item) for item in kept.values()]))
+
+    def is_due(self, component: str, state: State, now: datetime) -> bool:
+        """Whether a component should be measured anew in this state."""
+        return not any(
+            item.component == component
+            and item.state == str(state)
+            and now - item.measured_at < REFRESH
+            for item in self.all()
+        )
+
+
+def choose(known: Iterable[Baseline], component: str, state: State) -> tuple[float | None, str]:
+    """The idle power of a component in a state, in W, and where it is from.
+
+    The newest of the same state; where there is none, the newest of the same settings: a device
+    that was just used idles at another P-state than one that has settled.
+
+    Returns:
+        The power, None where none fits, and a note: when and in which state, or why not.
+    """
+    here = [item for item in known if item.component == component]
+    alike = [item for item in here if item.settings == state.settings]
+    same = [item for item in alike if item.level == state.level]
+    if not alike:
+        if not here:
+            return None, NEVER_MEASURED
+        states = "; ".join(sorted({item.state for item in here}))
+        return None, f"no idle power is known in this state ({state}), only in: {states}"
+    newest = max(same or alike, key=lambda item: item.measured_at)
+    when = newest.measured_at.strftime("%Y-%m-%d %H:%M UTC")
+    note = f"measured {when} over {newest.duration_s:.0f} s ({newest.source}), {newest.state}"
+    return newest.power_w, note if same else f"{note}; the device is at {state.level} now"
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file so that whoever reads it sees the old text or the new one, never a part.
+
+    Raises:
+        OSError: If it cannot be written; the old one stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
+    with beside.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def _as_dict(item: Baseline) -> dict[str, Any]:
+    return asdict(item) | {"measured_at": item.measured_at.isoformat()}
+
+
+def _from_dict(told: dict[str, Any]) -> Baseline:
+    at = datetime.fromisoformat(told["measured_at"]).astimezone(UTC)
+    return Baseline(**{**told, "measured_at": at})
