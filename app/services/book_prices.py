@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from app.services.factor_rows import HOUR
 from models import Price
 from pricetag import catalog
 from pricetag.accounting.inputs import Factor
@@ -42,14 +43,15 @@ def replaced_ids(rows: Iterable[Price]) -> set[uuid.UUID]:
 
 
 def in_force(rows: Sequence[Price], at: datetime) -> list[Price]:
-    """Of every price id the row that holds at an instant.
+    """Of every price id the row that holds in the hour that begins at an instant.
 
-    A row without an end holds until the next one of its id begins.
+    A row without an end holds until the next one of its id begins; one that begins within the
+    hour holds for all of it.
     """
     gone = replaced_ids(rows)
     newest: dict[str, Price] = {}
     for row in rows:
-        begun = row.id not in gone and row.valid_from <= at
+        begun = row.id not in gone and row.valid_from < at + HOUR
         known = newest.get(row.price_id)
         if begun and (known is None or row.valid_from > known.valid_from):
             newest[row.price_id] = row
@@ -66,7 +68,7 @@ def device_prices(
         accelerators: Product names, each once; a price fits when its accelerator is a word of
             the name.
         currency: Of the site; prices in another one are not converted.
-        at: When they were used.
+        at: Beginning of the hour in which they were used.
     """
     if not accelerators:
         return DevicePrices()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from models import Factor as FactorRow
@@ -16,6 +16,7 @@ Origin = Literal["site", "lab", "settings", "catalog"]
 """Who said so: the site's rows, the lab's, this process's settings, the catalog."""
 
 ANY = ("",)
+HOUR = timedelta(hours=1)
 ZONED = frozenset({"carbon_location", "water_intensity"})
 
 
@@ -45,7 +46,7 @@ class FactorBook:
 
         Args:
             kind: Of the factor.
-            at: When its energy was used.
+            at: Beginning of the hour in which its energy was used.
             subjects: What it may be of, in any case of letters.
         """
         wanted = {subject.casefold() for subject in subjects}
@@ -63,9 +64,9 @@ class FactorBook:
         return None if row is None else found(row)
 
 
-def holds(row: FactorRow, at: datetime) -> bool:
-    """Whether a row is valid at an instant."""
-    return row.valid_from <= at and (row.valid_to is None or at < row.valid_to)
+def holds(row: FactorRow, hour: datetime) -> bool:
+    """Whether a row is valid in some part of the hour that begins at an instant."""
+    return row.valid_from < hour + HOUR and (row.valid_to is None or hour < row.valid_to)
 
 
 def found(row: FactorRow) -> Found:
