@@ -2,7 +2,8 @@
 
 In a ``command`` run the worker sets ``PRICETAG_EVENTS``; ``stage`` and ``log`` then reach
 the supervisor, which meters every stage by itself. Outside a metered run both do nothing
-but say so once, so that the same script runs anywhere.
+but say so once, so that the same script runs anywhere. Hours of work must not end through
+their meter: a figure that cannot be kept is told, once for each name, and never raises.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import SupportsFloat, SupportsIndex
 
 from pricetag.events import EventChannel
 
 _lock = threading.Lock()
 _channel: EventChannel | None = None
 _opened = False
+_told: set[str] = set()
 
 
 def _current() -> EventChannel | None:
@@ -42,30 +45,31 @@ def log(
 ) -> None:
     """Reports figures of the running job: ``pricetag.log(loss=0.31, step=200)``.
 
+    NaN and infinity are kept as null, what is no number is left out; the first time that a
+    name bears one, a line in the log says so.
+
     Args:
         step: Training step or epoch the figures belong to.
         split: Data split they were computed on, for example ``validation``.
         quality: Whether they belong on the price tag (accuracy, F1, ...).
-        **metrics: The figures by name.
+        **metrics: The figures by name: numbers, or what ``float`` makes one of.
 
     Raises:
-        ValueError: If a figure is not a finite number; the message names it.
         EventPipeError: If the supervisor is gone.
     """
-    for name, value in metrics.items():
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not math.isfinite(value)
-        ):
-            raise ValueError(f"{name}: {value!r} is not a finite number")
     channel = _current()
     if channel is None:
         return
-    for name, value in metrics.items():
-        channel.send(
-            "metric", name=name, value=float(value), step=step, split=split, quality=quality
-        )
+    told_step = None if step is None else _step(step)
+    for name, given in metrics.items():
+        value = _number(given)
+        if value is None:
+            _warn(name, f"{name}={given!r:.80} is no number: left out")
+            continue
+        known = value if math.isfinite(value) else None
+        if known is None:
+            _warn(name, f"{name} is {value}{_at(told_step)}: kept as null")
+        channel.send("metric", name=name, value=known, step=told_step, split=split, quality=quality)
 
 
 def progress(done: float, total: float | None = None, unit: str = "step") -> None:
@@ -75,8 +79,47 @@ def progress(done: float, total: float | None = None, unit: str = "step") -> Non
         EventPipeError: If the supervisor is gone.
     """
     channel = _current()
-    if channel is not None:
-        channel.send("progress", done=done, total=total, unit=unit, message=None)
+    if channel is None:
+        return
+    reached = _number(done)
+    if reached is None or not math.isfinite(reached):
+        _warn("progress", f"progress of {done!r:.80} is no finite number: left out")
+        return
+    goal = None if total is None else _number(total)
+    known = goal if goal is not None and math.isfinite(goal) else None
+    channel.send("progress", done=reached, total=known, unit=unit, message=None)
+
+
+def _number(given: object) -> float | None:
+    """``given`` as a number (also of numpy or torch), None where it is none."""
+    if isinstance(given, bool) or not isinstance(given, SupportsFloat | SupportsIndex):
+        return None
+    try:
+        return float(given)
+    except OverflowError:  # an integer past what a float holds
+        return math.inf
+    except (TypeError, ValueError, RuntimeError):  # an array of several numbers, say
+        return None
+
+
+def _step(step: object) -> int | None:
+    number = _number(step)
+    if number is None or not number.is_integer():
+        _warn("step", f"step={step!r:.80} is no whole number: left out")
+        return None
+    return int(number)
+
+
+def _at(step: int | None) -> str:
+    return "" if step is None else f" at step {step}"
+
+
+def _warn(name: str, text: str) -> None:
+    with _lock:
+        if name in _told:
+            return
+        _told.add(name)
+    sys.stderr.write(f"pricetag: {text} (told once for each name)\n")
 
 
 @contextmanager
