@@ -1,23 +1,28 @@
 """Where between two updates of its counter an edge fell.
 
 An energy counter that is updated every ``u`` seconds tells at any moment what had been used up
-to its last update. After an edge the meter watches for the next update and leaves a reading
-flagged ``tick`` at that moment; the energy between the two updates is then known, and its part
-before the edge is taken in proportion to time. Only the counter is used: power sensors that see
-a quarter of the time (25 of 100 ms on A100 and H100) misplace bursts by more than a whole update.
+to its last update. After an edge the meter watches for the next two updates and leaves a reading
+flagged ``tick`` at each. The energy ``D`` between the edge's last and next update is then known.
+Which part of it lay before the edge is had from the counter alone: with the mean powers ``p0``
+before and ``p1`` after these two updates, ``D = p0 s + p1 (u - s)`` says when, at ``s``, one step
+of power would have come, and the powers on either side of it are taken to be ``p0`` and ``p1``.
+Where no step explains ``D`` (it is not between ``p0 u`` and ``p1 u``), time decides in
+proportion. The power sensors are left out of it: those that see 25 of every 100 ms (A100, H100)
+misplace bursts by more than a whole update.
 
 The pass moves energy between adjoining windows and changes no sum of them; at a trace's first
 and last reading it takes away, or adds, the part of an update that was not theirs, or was.
 
 Source: the counter's updates and the sensors' windows, Yang et al. 2024, SC24,
-arXiv:2312.02741; linear interpolation within an update is the project's own.
+arXiv:2312.02741; a step within a cell found from the cell's neighbours is Harten's subcell
+resolution, 1989, doi:10.1016/0021-9991(89)90226-X.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
 
@@ -26,14 +31,20 @@ from pricetag.accounting.reading import Reading
 TICK = "tick"
 """Flag of a reading taken at the moment at which the counter was updated."""
 
+LATE_TICK = "late_tick"
+"""Flag of a reading taken some time after the counter was updated: that it was is all it says."""
+
 EDGE_ALIGNED = "edge_aligned"
 """Flag of a reading whose counter was brought from its last update to the reading's own time."""
 
 MAX_TICKS = 3
 """An update further away than this many update periods says nothing of an edge."""
 
-STANDSTILL_TOLERANCE_RATIO = 0.5
-"""A counter that has stood still for this much of a period too long does not tick."""
+TOLERANCE_RATIO = 0.5
+"""How far, in periods, an update may be from where the period puts it."""
+
+NEIGHBOUR_S = 2.0
+"""The power before an edge's update is a mean over this long at most."""
 
 
 def align(readings: Sequence[Reading]) -> list[Reading]:
@@ -43,35 +54,134 @@ def align(readings: Sequence[Reading]) -> list[Reading]:
         readings: Of one component, in the order in which they were taken.
 
     Returns:
-        The readings without those flagged ``tick`` (except a last one, which ends the trace),
-        counters aligned and flagged ``edge_aligned`` where that could be done. Counters that
-        did not decrease before do not decrease afterwards.
+        The readings without those of ticks (except a last one, which ends the trace), counters
+        aligned and flagged ``edge_aligned`` where that could be done. Counters that did not
+        decrease before do not decrease afterwards.
     """
     update_s = update_period_s(readings)
     if update_s is None:
         return _without_ticks(readings)
-    since_s = _unchanged_since_s(readings)
+    lower = _last_lower(readings)
     aligned = list(readings)
-    tick: Reading | None = None
+    ahead = _Ahead(update_s)
     ceiling_j = math.inf
     for index in range(len(readings) - 1, -1, -1):
         reading = readings[index]
-        if reading.counter_j is None:
-            tick = None
+        ahead.pass_by(reading)
+        if reading.counter_j is None or _is_tick(reading):
             continue
-        if tick is not None and (tick.counter_j or 0.0) < reading.counter_j:
-            tick = None  # a reset lies between
-        if tick is None or reading.counter_j > ceiling_j:
-            ceiling_j = math.inf
-        if TICK in reading.flags:
-            tick = reading
-        elif tick is not None:
-            counter_j = _counter_at(reading, tick, since_s[index], update_s)
-            if counter_j is not None:
-                ceiling_j = min(ceiling_j, counter_j)
-                flags = (*reading.flags, EDGE_ALIGNED)
-                aligned[index] = replace(reading, counter_j=ceiling_j, flags=flags)
+        if reading.counter_j > ceiling_j:
+            ceiling_j = math.inf  # a reset lies between
+        before = lower[index]
+        since_s = readings[0 if before is None else before + 1].t_s
+        counter_j = ahead.counter_at(
+            reading.t_s, since_s, None if before is None else readings[before]
+        )
+        if counter_j is not None:
+            ceiling_j = min(ceiling_j, counter_j)
+            flags = (*reading.flags, EDGE_ALIGNED)
+            aligned[index] = replace(reading, counter_j=ceiling_j, flags=flags)
     return _without_ticks(aligned)
+
+
+@dataclass(slots=True)
+class _Ahead:
+    """The next tick, on the way back through the readings, and the counter's steps up to it.
+
+    Attributes:
+        tick_s: When it came; None while there is none.
+        after_w: Mean power from it to the tick after it, None where that was not seen.
+        counter_j: The counter at the reading passed last.
+        above_j: The next higher counter ahead of that.
+        steps: How often the counter rises from there up to the tick.
+    """
+
+    update_s: float
+    tick_s: float | None = None
+    after_w: float | None = None
+    counter_j: float = math.inf
+    above_j: float = math.inf
+    steps: int = 0
+
+    def pass_by(self, reading: Reading) -> None:
+        """Go back past a reading; a counter that cannot be read, or falls, breaks the way."""
+        if reading.counter_j is None or reading.counter_j > self.counter_j:
+            self.tick_s, self.counter_j = None, math.inf
+        if reading.counter_j is None:
+            return
+        if TICK in reading.flags:
+            self.after_w = self._power_from(reading.t_s, reading.counter_j)
+            self.tick_s, self.steps = reading.t_s, 0
+        elif reading.counter_j < self.counter_j:
+            self.steps += 1
+            self.above_j = self.counter_j
+        self.counter_j = reading.counter_j
+
+    def _power_from(self, tick_s: float, counter_j: float) -> float | None:
+        if self.tick_s is None or self.steps:
+            return None
+        elapsed_s = self.tick_s - tick_s
+        if not 0 < elapsed_s <= (1.0 + TOLERANCE_RATIO) * self.update_s:
+            return None
+        return (self.counter_j - counter_j) / elapsed_s
+
+    def counter_at(self, t_s: float, since_s: float, before: Reading | None) -> float | None:
+        """The counter at the time of the reading passed last, in J; None where no tick tells it.
+
+        Args:
+            t_s: The reading's time.
+            since_s: When its counter was first read.
+            before: The last reading with a lower counter.
+        """
+        if self.tick_s is None or not 0 < self.steps <= MAX_TICKS:
+            return None
+        last_update_s = self.tick_s - self.steps * self.update_s
+        age_s = t_s - last_update_s
+        slack_s = TOLERANCE_RATIO * self.update_s
+        if not -slack_s <= age_s <= self.update_s + slack_s:
+            return None
+        if since_s < last_update_s - slack_s:
+            return None  # it has stood still for longer than its period: that is no tick
+        before_w = self._power_before(last_update_s, before)
+        after_w = self.after_w if self.steps == 1 else None
+        part_j = _part_j(
+            self.above_j - self.counter_j,
+            self.update_s,
+            min(max(age_s, 0.0), self.update_s),
+            before_w,
+            after_w,
+        )
+        return self.counter_j + part_j
+
+    def _power_before(self, last_update_s: float, before: Reading | None) -> float | None:
+        if before is None or before.counter_j is None or self.tick_s is None:
+            return None
+        updated_s = before.t_s
+        if TICK not in before.flags:  # what it showed was as old as the period's beat says
+            beats = math.ceil((self.tick_s - before.t_s) / self.update_s)
+            updated_s = self.tick_s - beats * self.update_s
+        elapsed_s = last_update_s - updated_s
+        if not TOLERANCE_RATIO * self.update_s <= elapsed_s <= NEIGHBOUR_S:
+            return None
+        return (self.counter_j - before.counter_j) / elapsed_s
+
+
+def _part_j(
+    tick_j: float, update_s: float, age_s: float, before_w: float | None, after_w: float | None
+) -> float:
+    """How much of a tick's energy was used in the first ``age_s`` of its period, in J."""
+    linear_j = tick_j * age_s / update_s
+    if before_w is None or after_w is None:
+        return linear_j
+    mean_w = tick_j / update_s
+    if (before_w - mean_w) * (mean_w - after_w) <= 0:
+        return linear_j
+    step_s = (tick_j - after_w * update_s) / (before_w - after_w)
+    return before_w * min(age_s, step_s) + after_w * max(age_s - step_s, 0.0)
+
+
+def _is_tick(reading: Reading) -> bool:
+    return TICK in reading.flags or LATE_TICK in reading.flags
 
 
 def update_period_s(readings: Sequence[Reading]) -> float | None:
@@ -93,33 +203,19 @@ def _increased(before: Reading, after: Reading) -> bool:
     return after.counter_j > before.counter_j
 
 
-def _unchanged_since_s(readings: Sequence[Reading]) -> list[float]:
-    """For each reading the time of the first that showed the same counter without a break."""
-    since_s: list[float] = []
+def _last_lower(readings: Sequence[Reading]) -> list[int | None]:
+    """For each reading the last before it that showed another counter, if there is one."""
+    found: list[int | None] = []
     for index, reading in enumerate(readings):
         is_same = index > 0 and readings[index - 1].counter_j == reading.counter_j
-        since_s.append(since_s[-1] if is_same else reading.t_s)
-    return since_s
-
-
-def _counter_at(reading: Reading, tick: Reading, since_s: float, update_s: float) -> float | None:
-    """The counter at the reading's time, in J; None where the tick does not tell it."""
-    assert reading.counter_j is not None  # the caller has asked
-    assert tick.counter_j is not None
-    ticks = max(math.ceil((tick.t_s - reading.t_s) / update_s), 1)
-    if tick.t_s < reading.t_s or ticks > MAX_TICKS:
-        return None
-    last_update_s = tick.t_s - ticks * update_s
-    if since_s < last_update_s - STANDSTILL_TOLERANCE_RATIO * update_s:
-        return None
-    share = (reading.t_s - last_update_s) / (ticks * update_s)
-    return reading.counter_j + share * (tick.counter_j - reading.counter_j)
+        found.append(found[-1] if is_same else (index - 1 if index else None))
+    return found
 
 
 def _without_ticks(readings: Sequence[Reading]) -> list[Reading]:
-    kept = [reading for reading in readings[:-1] if TICK not in reading.flags]
+    kept = [reading for reading in readings[:-1] if not _is_tick(reading)]
     if readings:
         last = readings[-1]
-        flags = tuple(name for name in last.flags if name != TICK)
-        kept.append(last if flags == last.flags else replace(last, flags=flags))
+        flags = tuple(name for name in last.flags if name not in (TICK, LATE_TICK))
+        kept.append(replace(last, flags=flags) if flags != last.flags else last)
     return kept

@@ -20,7 +20,7 @@ class Reading:
         power_w: Power at that moment.
         flags: What was remarkable; ``lost`` means that the component could not be read,
             ``tick`` that the counter was updated at this very moment: at any other it is up to
-            one of its update periods old.
+            one of its update periods old (``late_tick``: a moment ago, it is not known when).
         own_busy_s: Cumulative activity of this job on the component (CPU seconds, or seconds
             of full use of an accelerator); None where the component is the job's alone or
             activity cannot be told apart.

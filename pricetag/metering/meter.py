@@ -20,7 +20,7 @@ from pricetag.metering.source import (
     Reading,
     silent,
 )
-from pricetag.metering.ticks import LOOK_PERIOD_S, TICK, Ticker, TickingSource, TickWatch
+from pricetag.metering.ticks import LOOK_PERIOD_S, Ticker, TickingSource, TickWatch
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,8 @@ class Meter:
     """Samples every source in a thread of its own and emits cumulative readings.
 
     After each edge, without delaying it, counters that tick are watched for their next update,
-    at which a reading of that component alone is emitted, flagged ``tick``.
+    at which a reading of that component alone is emitted, flagged ``tick`` (``late_tick`` where
+    the thread came too late to tell when it was).
 
     Nothing is emitted within the first reading period after :meth:`open` unless
     :meth:`edge` is called, so that the caller can write its ``start`` record first.
@@ -254,9 +255,10 @@ class Meter:
         return records
 
     def _take_ticks(self, now_s: float) -> list[dict[str, Any]]:
-        return [self._read_tick(ticker, now_s) for ticker in self._watch.look(now_s)]
+        updates = self._watch.look(now_s)
+        return [self._read_tick(ticker, flag, now_s) for ticker, flag in updates]
 
-    def _read_tick(self, ticker: Ticker, now_s: float) -> dict[str, Any]:
+    def _read_tick(self, ticker: Ticker, flag: str, now_s: float) -> dict[str, Any]:
         """One component's reading at an update of its counter."""
         metered, index = self._metered[ticker.place[0]], ticker.place[1]
         assert isinstance(metered.source, TickingSource)  # only such a source is watched
@@ -268,7 +270,7 @@ class Meter:
             counter_j=ticker.counter_j,
             integrated_j=trapezoid.energy_j if trapezoid.valid else None,
             power_w=power_w,
-            flags=[TICK],
+            flags=[flag],
         )
         return {"t_s": now_s, **reading}
 

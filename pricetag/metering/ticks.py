@@ -12,21 +12,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from pricetag.accounting.alignment import TICK
+from pricetag.accounting.alignment import LATE_TICK, TICK
 
-__all__ = ["TICK", "TickWatch", "Ticker", "TickingSource"]
+__all__ = ["LATE_TICK", "TICK", "TickWatch", "Ticker", "TickingSource"]
 
 LOOK_PERIOD_S = 0.004
 """How often counters are looked at while an update is awaited: its moment is known as well."""
 
 MAX_LOOK_GAP_S = 0.010
-"""An update found after a longer pause may be that much older, and is not told."""
+"""An update found after a longer pause may be that much older: it is told as late."""
 
 WATCHED_PERIODS = 2.1
 """An update that has not come after as many of its periods is not waited for."""
 
-LEARNED_AFTER = 3
-"""Pairs of consecutive updates that are watched for; after them one update an edge will do."""
+TICKS_AN_EDGE = 2
+"""The update that ends an edge's own tick, and the one after it, for the power in between."""
 
 
 @runtime_checkable
@@ -59,33 +59,30 @@ class Ticker:
     looked_s: float = -math.inf
     until_s: float = -math.inf
     wanted: int = 0
-    found: int = 0
-    pairs: int = 0
 
     def begin(self, now_s: float, counter_j: float | None) -> None:
         """Watch for the next updates after a reading that showed ``counter_j``."""
         self.counter_j = counter_j
         self.looked_s = now_s
         self.until_s = now_s + WATCHED_PERIODS * self.update_s
-        self.found = 0
-        self.wanted = 0 if counter_j is None else 1 + (self.pairs < LEARNED_AFTER)
+        self.wanted = 0 if counter_j is None else TICKS_AN_EDGE
 
-    def has_ticked(self, now_s: float) -> bool:
-        """Look; whether the counter was updated since the last look, a moment ago."""
+    def tick(self, now_s: float) -> str | None:
+        """Look; the flag of an update since the last look, None where there was none."""
         counter_j = self.look()
         pause_s, self.looked_s = now_s - self.looked_s, now_s
         if counter_j is None or self.counter_j is None or now_s > self.until_s:
             self.wanted = 0
-            return False
+            return None
         before_j, self.counter_j = self.counter_j, counter_j
         if counter_j < before_j:
             self.wanted = 0
-        if counter_j <= before_j or pause_s > MAX_LOOK_GAP_S:
-            return False
+        if counter_j <= before_j:
+            return None
+        if pause_s > MAX_LOOK_GAP_S:
+            return LATE_TICK
         self.wanted -= 1
-        self.found += 1
-        self.pairs += self.found == 2
-        return True
+        return TICK
 
 
 class TickWatch:
@@ -113,6 +110,7 @@ class TickWatch:
         """Whether an update is still awaited."""
         return any(ticker.wanted for ticker in self._tickers)
 
-    def look(self, now_s: float) -> list[Ticker]:
-        """Look at every counter that is watched; those that were just updated."""
-        return [ticker for ticker in self._tickers if ticker.wanted and ticker.has_ticked(now_s)]
+    def look(self, now_s: float) -> list[tuple[Ticker, str]]:
+        """Look at every counter that is watched; those that were updated, each with its flag."""
+        found = [(ticker, ticker.tick(now_s)) for ticker in self._tickers if ticker.wanted]
+        return [(ticker, flag) for ticker, flag in found if flag is not None]
