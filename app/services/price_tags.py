@@ -3,41 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Literal
 from uuid import UUID
 
 from app.db import Session
-from app.repositories import attempts as attempt_rows
-from app.repositories import executions, measured, price_tags, sites
+from app.repositories import executions, price_tags, sites
 from app.services import factors, scoring, spending
+from app.services.bill_inputs import (
+    accelerators_of,
+    attempts_of,
+    hours_of_use,
+    metered_ids,
+    year_of_use,
+)
+from app.services.bill_inputs import component_info as component_info
 from app.services.errors import PriceTagNotFoundError, RunNotFoundError
 from app.settings import Settings, get_settings
-from models import Attempt, Metric, PriceTag, Stage
-from models import Measurement as MeasurementRow
-from pricetag.accounting.inputs import (
-    AttemptInput,
-    ComponentInfo,
-    Device,
-    Environment,
-    FlopsCount,
-    Measurement,
-    PriceTagInputs,
-    QualityInput,
-    SecondOpinion,
-    StageInput,
-)
-from pricetag.accounting.price_tag import build_price_tag, content_sha256
-from pricetag.accounting.window import WindowEnergy
+from models import PriceTag, Run
+from pricetag import catalog
+from pricetag.accounting.canonical import content_sha256
+from pricetag.accounting.inputs import AttemptInput, Factor, Factors, PriceTagInputs
+from pricetag.accounting.price_tag import build_price_tag
 
-ACCOUNTING_VERSION = "1"
+ACCOUNTING_VERSION = "2"
 """Raised with every change of the arithmetic that changes a figure."""
 
-WHOLE_ATTEMPT = ""
-
-ByStage = Mapping[tuple[UUID, str], list[Any]]
+Cause = Literal["attempt-ended", "journal-came-late", "repriced"]
 
 
 async def get_price_tag(session: Session, run_id: UUID, version: int | None = None) -> PriceTag:
@@ -62,15 +56,26 @@ async def get_price_tag(session: Session, run_id: UUID, version: int | None = No
     raise PriceTagNotFoundError(f"The run {run.status} before any attempt: nothing was used.")
 
 
-async def issue(session: Session, run_id: UUID, *, settings: Settings | None = None) -> PriceTag:
+async def issue(
+    session: Session,
+    run_id: UUID,
+    *,
+    settings: Settings | None = None,
+    cause: Cause = "attempt-ended",
+    as_of: datetime | None = None,
+) -> PriceTag:
     """Issues the next version of a run's price tag from all attempts that have ended.
 
-    The caller holds the run's lock, so that versions are numbered without gaps.
+    The caller holds the run's lock, so that versions are numbered without gaps. What budgets
+    and quotes know of the run follows the newest version, except for one with the factors of
+    another day: that answers a question, and changes no books.
 
     Args:
         session: Committed by the caller.
         run_id: The run.
         settings: For what the site has not entered; those of this process by default.
+        cause: Why there is a new version.
+        as_of: Take the factors as they had been entered by then; None for all of them.
 
     Raises:
         RunNotFoundError: If there is no such run.
@@ -79,191 +84,80 @@ async def issue(session: Session, run_id: UUID, *, settings: Settings | None = N
     run = await executions.get_run(session, run_id)
     if run is None:
         raise RunNotFoundError(f"There is no run {run_id}.", field="run_id")
-    attempts = await _attempts(session, run_id)
+    attempts = await attempts_of(session, run_id)
     if not attempts:
         raise PriceTagNotFoundError("No attempt of the run has ended: there is nothing to bill.")
     version = await price_tags.last_version(session, run_id) + 1
+    resolved = await _factors(session, run_id, attempts, settings or get_settings(), as_of)
+    tag = await _build(run, version, attempts, resolved)
+    tag.cause, tag.as_of = cause, as_of
+    await price_tags.add(session, tag)
+    if as_of is None:
+        await spending.book(session, run, tag)
+        await scoring.record(session, run, tag)
+    return tag
+
+
+async def _factors(
+    session: Session,
+    run_id: UUID,
+    attempts: Sequence[AttemptInput],
+    settings: Settings,
+    as_of: datetime | None,
+) -> Factors:
+    accelerators = accelerators_of(attempts)
+    resolved = await factors.resolve(
+        session,
+        site=await sites.of_run(session, run_id),
+        settings=settings,
+        accelerators=accelerators,
+        devices=metered_ids(attempts),
+        hours=hours_of_use(attempts),
+        used_in_year=year_of_use(attempts[-1]),
+        as_of=as_of,
+    )
+    return replace(resolved, peaks=_peaks(accelerators))
+
+
+def _peaks(accelerators: Iterable[str]) -> dict[str, Factor]:
+    """The peaks of the accelerators that the catalog knows."""
+    found: dict[str, Factor] = {}
+    for name in accelerators:
+        try:
+            row = catalog.accelerator(name)
+        except catalog.NotInCatalog:
+            continue  # its MFU is then unknown, and says so
+        found[name] = Factor(
+            value=row.peak_flops_per_s,
+            unit="FLOP/s",
+            relative_std_ratio=0.0,
+            source="estimated",
+            citation=row.source,
+            year=row.year,
+            basis=row.basis,
+            licence=row.licence,
+            source_url=row.source_url,
+        )
+    return found
+
+
+async def _build(
+    run: Run, version: int, attempts: tuple[AttemptInput, ...], resolved: Factors
+) -> PriceTag:
     inputs = PriceTagInputs(
-        run_id=str(run_id),
+        run_id=str(run.id),
         name=run.name,
         version=version,
         attempts=attempts,
-        factors=await factors.resolve(
-            session,
-            site=await sites.of_run(session, run_id),
-            settings=settings or get_settings(),
-            accelerators=_accelerators(attempts),
-            devices=_metered(attempts),
-            hours=_hours(attempts),
-            used_in_year=_year(attempts[-1]),
-        ),
+        factors=resolved,
         accounting_version=ACCOUNTING_VERSION,
     )
     # Thousands of stages take seconds, and the loop has others to look after.
     content = await asyncio.to_thread(lambda: build_price_tag(inputs).as_dict())
-    tag = PriceTag(
-        run_id=run_id,
+    return PriceTag(
+        run_id=run.id,
         version=version,
         accounting_version=ACCOUNTING_VERSION,
         content=content,
         content_sha256=content_sha256(content),
-    )
-    await price_tags.add(session, tag)
-    await spending.book(session, run, tag)
-    await scoring.record(session, run, tag)
-    return tag
-
-
-def _year(attempt: AttemptInput) -> int:
-    """When its energy was used; a run may have waited over the turn of a year."""
-    return datetime.fromisoformat(attempt.started_at).year
-
-
-def _hours(attempts: Iterable[AttemptInput]) -> list[str]:
-    """The UTC hours in which energy was used; an attempt without any stands in its first."""
-    found: set[str] = set()
-    for attempt in attempts:
-        hours = {hour for part in attempt.measurements for hour in part.energy_by_hour_j}
-        found |= hours or {attempt.started_at}
-    return sorted(found)
-
-
-def _metered(attempts: Iterable[AttemptInput]) -> list[str]:
-    """Ids of the components of all attempts, each once."""
-    return list(dict.fromkeys(c.id for attempt in attempts for c in attempt.components))
-
-
-def _accelerators(attempts: Iterable[AttemptInput]) -> list[str]:
-    """Product names of the accelerators of all attempts, each once."""
-    names: dict[str, None] = {}
-    for attempt in attempts:
-        metered = [c.name for c in attempt.components if c.kind == "gpu"]
-        names.update(dict.fromkeys([device.name for device in attempt.devices] or metered))
-    return list(names)
-
-
-async def _attempts(session: Session, run_id: UUID) -> tuple[AttemptInput, ...]:
-    windows: dict[tuple[UUID, str], list[Measurement]] = defaultdict(list)
-    for row in await measured.measurements_of_run(session, run_id):
-        windows[row.attempt_id, row.stage_key].append(_measurement(row))
-    quality: dict[tuple[UUID, str], list[QualityInput]] = defaultdict(list)
-    for metric in await measured.quality_of_run(session, run_id):
-        quality[metric.attempt_id, metric.stage_key or WHOLE_ATTEMPT].append(_quality(metric))
-    stages: dict[UUID, list[StageInput]] = defaultdict(list)
-    for stage in await measured.stages_of_run(session, run_id):
-        key = (stage.attempt_id, stage.key)
-        stages[stage.attempt_id].append(_stage(stage, windows[key], quality[key]))
-    return tuple(
-        _attempt(attempt, windows[attempt.id, WHOLE_ATTEMPT], stages[attempt.id])
-        for attempt in await attempt_rows.of_run(session, run_id)
-        if attempt.ended_at is not None
-    )
-
-
-def _attempt(
-    attempt: Attempt, windows: list[Measurement], stages: list[StageInput]
-) -> AttemptInput:
-    return AttemptInput(
-        number=attempt.number,
-        status=attempt.status,
-        reason=attempt.reason,
-        started_at=attempt.started_at.isoformat(),
-        duration_s=attempt.duration_s,
-        components=tuple(component_info(component) for component in attempt.components),
-        measurements=tuple(windows),
-        stages=tuple(stages),
-        second_opinion=_second_opinion(attempt.second_opinion),
-        devices=tuple(Device(d["name"], d.get("uuid")) for d in attempt.devices),
-        node_name=attempt.node_name,
-        environment=_environment(attempt.environment),
-    )
-
-
-def component_info(stored: Mapping[str, Any]) -> ComponentInfo:
-    """A metered component as its attempt's record describes it."""
-    return ComponentInfo(
-        id=stored["id"],
-        kind=stored["kind"],
-        name=stored["name"],
-        method=stored["method"],
-        gain_std_ratio=stored["gain_std_ratio"],
-        power_limit_w=stored.get("power_limit_w"),
-        notes=stored.get("notes"),
-        reserved_ratio=stored.get("reserved_ratio", 1.0),
-        baseline_w=stored.get("baseline_w"),
-        baseline_note=stored.get("baseline_note"),
-        update_s=stored.get("update_s"),
-    )
-
-
-def _measurement(row: MeasurementRow) -> Measurement:
-    window = WindowEnergy(
-        start_s=row.start_s,
-        end_s=row.end_s,
-        energy_j=row.energy_j,
-        energy_by_source_j=row.energy_by_source_j,  # type: ignore[arg-type]  # its keys are sources
-        covered_s=row.covered_s,
-        flags=tuple(row.flags),
-        reason=row.reason,
-        device_energy_j=row.device_energy_j,
-        baseline_j=row.baseline_j,
-    )
-    return Measurement(row.component, window, row.energy_by_hour_j or {})
-
-
-def _stage(stage: Stage, windows: list[Measurement], quality: list[QualityInput]) -> StageInput:
-    return StageInput(
-        key=stage.key,
-        index=stage.index,
-        parent_key=stage.parent_key,
-        kind=stage.kind,
-        name=stage.name,
-        status=stage.status,
-        start_s=stage.start_s,
-        end_s=stage.end_s,
-        measurements=tuple(windows),
-        flops=_flops(stage.flops),
-        quality=tuple(quality),
-    )
-
-
-def _flops(stored: Mapping[str, Any] | None) -> FlopsCount | None:
-    if stored is None:
-        return None
-    return FlopsCount(
-        dense=stored["dense"],
-        effective=stored["effective"],
-        low_bit=stored["low_bit"],
-        method=stored["method"],
-        uncounted=tuple(stored["uncounted"]),
-    )
-
-
-def _quality(metric: Metric) -> QualityInput:
-    return QualityInput(metric.name, metric.value, metric.split, metric.unit)
-
-
-def _second_opinion(stored: Mapping[str, Any] | None) -> SecondOpinion | None:
-    if stored is None:
-        return None
-    return SecondOpinion(
-        tool=stored["tool"],
-        version=stored["version"],
-        cpu_kwh=stored["cpu_kwh"],
-        gpu_kwh=stored["gpu_kwh"],
-        ram_kwh=stored["ram_kwh"],
-        energy_kwh=stored["energy_kwh"],
-        reason=stored["reason"],
-    )
-
-
-def _environment(stored: Mapping[str, Any] | None) -> Environment | None:
-    if stored is None:
-        return None
-    return Environment(
-        packages=stored.get("packages", {}),
-        seeds=stored.get("seeds", {}),
-        python=stored.get("python"),
-        platform=stored.get("platform"),
-        git_commit=stored.get("git_commit"),
     )

@@ -77,7 +77,7 @@ async def amend_attempt(
         await queue.cancel(session, run.id)
         await _move_on(session, attempt, run, end["status"], at)
     await book(session, attempt)
-    await _issue(session, run, attempt, at)
+    await _issue(session, run, attempt, at, cause="journal-came-late")
 
 
 async def _still_counts(session: Session, attempt: Attempt, run: Run) -> bool:
@@ -93,12 +93,23 @@ async def book(session: Session, attempt: Attempt) -> None:
 
     One measurement per component and stage, and one per component over the whole attempt.
     """
-    end_s = attempt.duration_s or 0.0
-    stages = await measured.stages(session, attempt.id)
-    for stage in stages.values():
+    for stage in (await measured.stages(session, attempt.id)).values():
         if stage.status == "running":
             stage.status = "failed"
-    windows = _windows(stages.values(), end_s)
+    rows, hours = await measure(session, attempt)
+    await measured.replace_measurements(session, attempt.id, rows)
+    await energy.replace_attempt_hours(session, attempt.id, hours)
+
+
+async def measure(
+    session: Session, attempt: Attempt
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """An attempt's measurements and its energy by the hour, as its readings have them.
+
+    Nothing is written; the same readings give the same rows to the last digit.
+    """
+    end_s = attempt.duration_s or 0.0
+    windows = _windows((await measured.stages(session, attempt.id)).values(), end_s)
     # The attempt began when it was claimed; its meter opened a moment later.
     opened_at = attempt.meter_opened_at or attempt.started_at
     rows: list[dict[str, Any]] = []
@@ -109,8 +120,7 @@ async def book(session: Session, attempt: Attempt) -> None:
         settled = await asyncio.to_thread(_settle, readings, component, windows, opened_at)
         rows += [_row(attempt.id, component["id"], one) for one in settled.windows]
         hours += [_hour_row(attempt, component, *hour) for hour in settled.hours]
-    await measured.replace_measurements(session, attempt.id, rows)
-    await energy.replace_attempt_hours(session, attempt.id, hours)
+    return rows, hours
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,12 +245,18 @@ async def _move_on(
     await executions.add_events(session, run.id, [Event("status", at, payload)])
 
 
-async def _issue(session: Session, run: Run, attempt: Attempt, at: datetime) -> None:
+async def _issue(
+    session: Session,
+    run: Run,
+    attempt: Attempt,
+    at: datetime,
+    cause: price_tags.Cause = "attempt-ended",
+) -> None:
     """Issues the price tag; the end of an attempt is booked even where that fails."""
     await session.flush()
     try:
         async with session.begin_nested():
-            await price_tags.issue(session, run.id)
+            await price_tags.issue(session, run.id, cause=cause)
     except Exception as error:  # a fault in the arithmetic must not leave a run running for ever
         logger.exception("run %s: its price tag could not be built", run.id)
         await spending.book_unknown(session, run)

@@ -164,6 +164,7 @@ class AttemptInput:
         devices: Accelerators reserved; when empty, the metered GPUs stand for them.
         node_name: The worker node.
         environment: Software it ran in, if reported.
+        site: Where the node stands.
     """
 
     number: int
@@ -178,6 +179,7 @@ class AttemptInput:
     devices: tuple[Device, ...] = ()
     node_name: str | None = None
     environment: Environment | None = None
+    site: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

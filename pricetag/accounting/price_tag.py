@@ -233,6 +233,7 @@ def _attempt(attempt: AttemptInput, span: Span, biller: Biller, total: Quantity)
         reason=attempt.reason,
         started_at=attempt.started_at,
         node=attempt.node_name,
+        site=attempt.site,
         device_count=device_count(attempt),
         energy=energy,
         footprint=footprint(biller, [attempt], span.charges, energy.co2e_kg),
@@ -258,6 +259,8 @@ def _flags(
     factors = inputs.factors
     if len(inputs.attempts) > 1:
         flags.add("several_attempts")
+    if len({attempt.site for attempt in inputs.attempts}) > 1:
+        flags.add("several_sites")
     if environment_changed(inputs.attempts):
         flags.add("environment_changed")
     if factors.pue.source == "assumed":

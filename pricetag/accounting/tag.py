@@ -235,6 +235,7 @@ class AttemptTag:
     reason: Mapping[str, Any] | None
     started_at: str
     node: str | None
+    site: str | None
     device_count: int
     energy: EnergyTag
     footprint: FootprintTag
@@ -250,6 +251,7 @@ class AttemptTag:
             "reason": None if self.reason is None else dict(self.reason),
             "started_at": self.started_at,
             "node": self.node,
+            "site": self.site,
             "device_count": self.device_count,
             **self.energy.as_dict(),
             **self.footprint.as_dict(),

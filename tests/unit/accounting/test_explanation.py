@@ -22,7 +22,12 @@ def opinion_of(attempt: AttemptInput) -> dict[str, Any]:
 
 
 def told(**figures: Any) -> SecondOpinion:
-    known = {"cpu_kwh": CPU_KWH, "gpu_kwh": GPU_KWH, "ram_kwh": RAM_KWH, "duration_s": 100.0}
+    known: dict[str, Any] = {
+        "cpu_kwh": CPU_KWH,
+        "gpu_kwh": GPU_KWH,
+        "ram_kwh": RAM_KWH,
+        "duration_s": 100.0,
+    }
     known |= figures
     total = sum(known[name] or 0.0 for name in ("cpu_kwh", "gpu_kwh", "ram_kwh"))
     return SecondOpinion("codecarbon", "3.3.2", energy_kwh=total, **known)

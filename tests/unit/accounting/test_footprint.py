@@ -114,7 +114,8 @@ def test_unknown_hardware_has_unknown_embodied_emissions() -> None:
     [("lifetime_h", 0.0), ("utilisation_ratio", 0.0), ("utilisation_ratio", 2.0)],
 )
 def test_an_impossible_lifetime_is_refused(field: str, value: float) -> None:
-    wrong = replace(CARD, **{field: value})
+    changed: Any = {field: value}
+    wrong = replace(CARD, **changed)
     with pytest.raises(InvalidFactor, match=field):
         tag_of(b.attempt(), factors=replace(b.FACTORS, embodied=(wrong,)))
 
