@@ -38,6 +38,7 @@ TAGS = [
     {"name": "projects", "description": "Projects and their experiments."},
     {"name": "nodes", "description": "Worker machines."},
     {"name": "tokens", "description": "Who may call: viewer, member, admin."},
+    {"name": "budgets", "description": "What may be used, and how much of it is left."},
     {"name": "audit", "description": "Who changed what, and when."},
     {"name": "quotes", "description": "The arithmetic of a price tag without a run."},
     {"name": "health", "description": "For load balancers and supervisors."},

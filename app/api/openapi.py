@@ -10,13 +10,21 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from app.api.body import JSON_TYPES, YAML_TYPES
+from app.schemas.budgets import BudgetChange, BudgetCreate
 from app.schemas.common import Problem
-from app.schemas.quotes import QuoteCreate
+from app.schemas.quotes import QuoteRequest
 from app.schemas.reports import ReportCreate
 from app.schemas.runs import RunCreate
 from app.schemas.tokens import TokenCreate
 
-BODIES: tuple[type[BaseModel], ...] = (RunCreate, ReportCreate, TokenCreate, QuoteCreate)
+BODIES: tuple[type[BaseModel], ...] = (
+    RunCreate,
+    ReportCreate,
+    TokenCreate,
+    QuoteRequest,
+    BudgetCreate,
+    BudgetChange,
+)
 TEMPLATE = "#/components/schemas/{model}"
 
 

@@ -8,8 +8,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, or_, select, tuple_
+from sqlalchemy import ColumnElement, and_, delete, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from models import Attempt, Budget, BudgetAlert, Experiment, Project, Run, Token
@@ -39,16 +40,28 @@ async def get(session: AsyncSession, budget_id: uuid.UUID, *, lock: bool = False
     return (await session.execute(query)).scalar_one_or_none()
 
 
-async def name_is_taken(session: AsyncSession, name: str) -> bool:
-    query = select(Budget.id).where(Budget.name == name)
-    return (await session.execute(query)).first() is not None
+async def rename(session: AsyncSession, budget: Budget, name: str) -> bool:
+    """Gives a budget another name; False when another has it."""
+    try:
+        async with session.begin_nested():
+            await session.execute(
+                update(Budget)
+                .where(Budget.id == budget.id)
+                .values(name=name)
+                .execution_options(synchronize_session=False)
+            )
+    except IntegrityError:
+        return False
+    return True
 
 
 async def page(
-    session: AsyncSession, *, closed: bool, after: str | None, limit: int
+    session: AsyncSession, *, name: str | None, closed: bool, after: str | None, limit: int
 ) -> Sequence[Budget]:
-    """Budgets by name; closed ones too where asked for."""
+    """Budgets by name, or the one of a name; closed ones too where asked for."""
     query = select(Budget)
+    if name is not None:
+        query = query.where(Budget.name == name)
     if not closed:
         query = query.where(Budget.closed_at.is_(None))
     if after is not None:

@@ -67,9 +67,10 @@ def unit_of(budget: Budget) -> str:
 
 
 def span_of(budget: Budget, now: datetime) -> Span:
-    """The period of a budget that a time lies in."""
+    """The period of a budget that a time lies in; of a closed one, its last."""
     period = cast(Period, budget.period)  # the database holds no other
-    return period_at(period, zone_of(budget.time_zone), now)
+    at = now if budget.closed_at is None else min(now, budget.closed_at)
+    return period_at(period, zone_of(budget.time_zone), at)
 
 
 def amount_of(budget: Budget, figures: Any) -> Decimal | None:
@@ -109,15 +110,18 @@ async def states(
     if not budgets:
         return []
     spent = await spent_parts(session, budgets, now) if spent is None else spent
-    rows = await spend.running(session, budgets)
+    opened = [budget for budget in budgets if budget.closed_at is None]
+    rows = await spend.running(session, opened)
     uses = await live_uses(session, rows, now, rates or Rates())
     earlier: dict[UUID, list[Spend]] = defaultdict(list)
     for row in await spend.spent_by_runs(session, [row.run_id for row in rows]):
         earlier[row.run_id].append(row)
     found = []
     for budget in budgets:
-        queued = await spend.reserved_by_queued(session, budget, without=without)
-        own = [row for row in rows if concerns(budget, row)]
+        queued, own = ZERO, []
+        if budget.closed_at is None:
+            queued = await spend.reserved_by_queued(session, budget, without=without)
+            own = [row for row in rows if concerns(budget, row)]
         found.append(_state(budget, now, spent[budget.id], queued, own, uses, earlier))
     return found
 

@@ -13,11 +13,11 @@ from uuid import UUID
 
 from app.db import Session
 from app.repositories import spend
-from app.services import factors as site_factors
+from app.services import factors
 from app.services.price_tags import component_info
 from app.settings import get_settings
 from pricetag.accounting.inputs import AttemptInput, ComponentInfo, Device, Factors
-from pricetag.accounting.live import live_energy_j, live_figures
+from pricetag.accounting.live import hours_between, live_energy_j, live_figures
 from pricetag.accounting.reading import Reading
 
 RATES_HOLD_S = 30.0
@@ -54,23 +54,25 @@ class Rates:
         self, session: Session, site: str | None, attempt: AttemptInput, now: datetime
     ) -> Factors:
         """The factors of an attempt at a site."""
-        key = (site, _accelerators(attempt), tuple(c.id for c in attempt.components), now.year)
+        hours = hours_between(datetime.fromisoformat(attempt.started_at), now)
+        devices = tuple(component.id for component in attempt.components)
+        key = (site, _accelerators(attempt), devices, hours[0], hours[-1])
         now_s = self._clock()
         known = self._known.get(key)
         if known is not None and now_s - known[0] < self._hold_s:
             return known[1]
-        found = await _resolve(session, site, attempt, now)
+        found = await factors.resolve(
+            session,
+            site=site,
+            settings=get_settings(),
+            accelerators=_accelerators(attempt),
+            devices=devices,
+            hours=hours,
+            used_in_year=now.year,
+        )
         self._known = {k: v for k, v in self._known.items() if now_s - v[0] < self._hold_s}
         self._known[key] = (now_s, found)
         return found
-
-
-async def _resolve(
-    session: Session, site: str | None, attempt: AttemptInput, now: datetime
-) -> Factors:
-    return site_factors.of_site(
-        get_settings(), accelerators=_accelerators(attempt), used_in_year=now.year
-    )
 
 
 def _accelerators(attempt: AttemptInput) -> tuple[str, ...]:
@@ -111,8 +113,8 @@ async def _use(
         edge.component: live_energy_j(*_readings(edge), components[edge.component])
         for edge in edges
     }
-    factors = await rates.of(session, row.site, attempt, now)
-    found = live_figures(attempt, energy_j, factors, now)
+    held = await rates.of(session, row.site, attempt, now)
+    found = live_figures(attempt, energy_j, held, now)
     return LiveUse(
         it_energy_kwh=found.it_energy_kwh,
         facility_energy_kwh=found.facility_energy_kwh,

@@ -9,7 +9,7 @@ factors that change from hour to hour (here the mean of the hours since the star
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -56,7 +56,7 @@ def live_figures(
     """
     it_kwh = _it_kwh(energy_j, factors.calibrations)
     started_at = datetime.fromisoformat(attempt.started_at)
-    hours = tuple(_hours(started_at, now))
+    hours = hours_between(started_at, now)
     facility_kwh = None if it_kwh is None else it_kwh * factors.pue.value
     intensity = _mean(factors.carbon_hours, factors.carbon_intensity, hours)
     known = facility_kwh is not None and intensity is not None
@@ -81,11 +81,13 @@ def _it_kwh(
     return joules_to_kwh(sum(known)) if known else None
 
 
-def _hours(start: datetime, end: datetime) -> Iterable[str]:
+def hours_between(start: datetime, end: datetime) -> tuple[str, ...]:
+    """The UTC hours (ISO 8601) from one time to another, those of both included."""
     hour = start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    while hour <= end:
-        yield hour.isoformat()
-        hour += timedelta(hours=1)
+    found = [hour.isoformat()]
+    while (hour := hour + timedelta(hours=1)) <= end:
+        found.append(hour.isoformat())
+    return tuple(found)
 
 
 def _mean(

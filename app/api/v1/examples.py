@@ -42,6 +42,19 @@ REPORT: dict[str, Any] = {
 
 TOKEN: dict[str, Any] = {"name": "ada's laptop", "role": "member"}
 
+BUDGET: dict[str, Any] = {
+    "name": "text, monthly",
+    "scope": "project",
+    "project": "text",
+    "metric": "co2e_kg",
+    "amount": 25,
+    "period": "month",
+    "time_zone": "Europe/Berlin",
+    "thresholds": [0.5, 0.8, 1.0],
+}
+
+BUDGET_CHANGE: dict[str, Any] = {"amount": 40}
+
 QUOTE: dict[str, Any] = {
     "devices": 8,
     "device_power_w": 300.0,

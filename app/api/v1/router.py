@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from app.api.v1 import audit, catalog, events, reports, runs, series, tokens
+from app.api.v1 import audit, budgets, catalog, events, quotes, reports, runs, series, tokens
 
 router = APIRouter(prefix="/v1")
-for part in (runs, events, series, reports, catalog, tokens, audit):
+for part in (runs, quotes, events, series, reports, catalog, tokens, audit, budgets):
     router.include_router(part.router)

@@ -1,0 +1,108 @@
+"""Budgets: an admin sets them, everybody sees how they stand."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query
+
+from app.api.body import validated
+from app.api.deps import Body, Caller, CurrentSession, Cursor, Limit, holder_of
+from app.api.openapi import request_body
+from app.api.v1.examples import BUDGET, BUDGET_CHANGE
+from app.api.v1.responses import BODY, problems
+from app.schemas.budgets import BudgetAlertPage, BudgetChange, BudgetCreate, BudgetPage, BudgetRead
+from app.schemas.common import Name
+from app.services import budget_admin
+from app.services.tokens import Principal
+
+router = APIRouter(tags=["budgets"])
+
+BudgetId = Annotated[uuid.UUID, Path(description="Id of the budget.")]
+Keeper = Annotated[Principal, Depends(holder_of("admin", "change budgets"))]
+
+
+@router.post(
+    "/budgets",
+    status_code=201,
+    operation_id="createBudget",
+    summary="Make a budget",
+    responses=problems(403, 409, *BODY),
+    openapi_extra=request_body(
+        BudgetCreate, {"a project's month": BUDGET}, "Scope, metric, amount and period."
+    ),
+)
+async def create_budget(session: CurrentSession, caller: Keeper, body: Body) -> BudgetRead:
+    """It holds at once, for what is running and queued as well. Needs the role admin."""
+    return await budget_admin.create(session, caller, validated(BudgetCreate, body))
+
+
+@router.get("/budgets", operation_id="listBudgets", summary="List budgets", responses=problems())
+async def list_budgets(
+    session: CurrentSession,
+    caller: Caller,
+    name: Annotated[Name | None, Query(description="Only the one of this name.")] = None,
+    closed: Annotated[bool, Query(description="Closed ones too.")] = False,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> BudgetPage:
+    """Budgets by name, each with how it stands in its present period."""
+    return await budget_admin.list_page(
+        session, name=name, closed=closed, cursor=cursor, limit=limit
+    )
+
+
+@router.get(
+    "/budgets/{budget_id}",
+    operation_id="getBudget",
+    summary="Show a budget",
+    responses=problems(404),
+)
+async def get_budget(session: CurrentSession, caller: Caller, budget_id: BudgetId) -> BudgetRead:
+    """What was spent, is being spent, is promised and is left; and the warnings given."""
+    return await budget_admin.read(session, budget_id)
+
+
+@router.patch(
+    "/budgets/{budget_id}",
+    operation_id="changeBudget",
+    summary="Change a budget",
+    responses=problems(403, 404, 409, *BODY),
+    openapi_extra=request_body(
+        BudgetChange, {"raise it": BUDGET_CHANGE}, "The fields to change, and no others."
+    ),
+)
+async def change_budget(
+    session: CurrentSession, caller: Keeper, budget_id: BudgetId, body: Body
+) -> BudgetRead:
+    """Name, amount, thresholds, and whether it refuses and stops. Needs the role admin."""
+    return await budget_admin.change(session, caller, budget_id, validated(BudgetChange, body))
+
+
+@router.post(
+    "/budgets/{budget_id}/close",
+    operation_id="closeBudget",
+    summary="Close a budget",
+    responses=problems(403, 404),
+)
+async def close_budget(session: CurrentSession, caller: Keeper, budget_id: BudgetId) -> BudgetRead:
+    """It refuses and stops nothing any more, and stays to be read. Needs the role admin."""
+    return await budget_admin.close(session, caller, budget_id)
+
+
+@router.get(
+    "/budget-alerts",
+    operation_id="listBudgetAlerts",
+    summary="Thresholds that were crossed",
+    responses=problems(),
+)
+async def list_alerts(
+    session: CurrentSession,
+    caller: Caller,
+    budget_id: Annotated[uuid.UUID | None, Query(description="Of this budget.")] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> BudgetAlertPage:
+    """Each once a period, the newest first."""
+    return await budget_admin.list_alerts(session, budget_id, cursor, limit)
