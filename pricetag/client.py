@@ -292,6 +292,18 @@ class Client:
         """The price of work without a run; fields as `pricetag estimate` has them."""
         return self._json("POST", "/v1/quotes", figures)
 
+    def quote_run(self, run: Mapping[str, Any]) -> dict[str, Any]:
+        """The quote that a run would get if it were posted now; nothing is booked."""
+        return self._json("POST", "/v1/quotes", {"run": dict(run)})
+
+    def run_quote(self, run_id: str) -> dict[str, Any]:
+        """A run's quote, where the run will end, and the quote against its price tag."""
+        return self._get(f"/v1/runs/{run_id}/quote")
+
+    def quote_score(self) -> dict[str, Any]:
+        """How near quotes came, by method, likeness, pool and quantity."""
+        return self._get("/v1/quotes/score")
+
     # Tokens and health
 
     def create_token(self, name: str, role: str) -> dict[str, Any]:

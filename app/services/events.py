@@ -10,14 +10,15 @@ import asyncio
 import logging
 import uuid
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from datetime import UTC, datetime, timedelta
 
 from app.db import Database, Session
-from app.repositories import run_events, runs
+from app.repositories import executions, run_events, runs
 from app.repositories.outage import OUTAGES
 from app.schemas.series import EventRead
+from app.services import projection
 
 log = logging.getLogger("pricetag.server")
 
@@ -123,9 +124,19 @@ async def _read(
         # The status first: what was written up to it is then surely read.
         status = await runs.get_status(session, run_id)
         found = await run_events.after(session, run_id, last_id, BATCH)
-        return [EventRead.model_validate(event) for event in found], (
-            status is None or status in FINAL
-        )
+        events = [EventRead.model_validate(event) for event in found]
+        if status == "running":
+            await _project(session, run_id, events)
+        return events, status is None or status in FINAL
+
+
+async def _project(session: Session, run_id: uuid.UUID, events: Sequence[EventRead]) -> None:
+    """Tells with the newest progress where the run will end, as it looks now."""
+    newest = next((event for event in reversed(events) if event.kind == "progress"), None)
+    run = await executions.get_run(session, run_id) if newest is not None else None
+    found = await projection.of_run(session, run) if run is not None else None
+    if newest is not None and found is not None:
+        newest.payload["projection"] = found.model_dump(mode="json")
 
 
 async def _wait(woken: asyncio.Event, timeout_s: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,8 @@ from pricetag.accounting.forecast_live import (
 )
 from pricetag.accounting.forecast_price import Rates, quantities
 from pricetag.accounting.quantity import Quantity
+
+logger = logging.getLogger(__name__)
 
 NOT_TOLD = "the job has not told its progress yet"
 NO_FACTORS = "the run has no quote, so no factors were settled for it"
@@ -55,7 +58,12 @@ async def of_run(session: Session, run: Run, quote: Quote | None = None) -> Proj
     if run.progress is not None and run.progress.get("attempt", 1) > 1:
         before = await quote_rows.used_before(session, run.id)
     content = None if quote is None else quote.content
-    return projected(run.recipe, run.gpus, run.progress, content, before)
+    try:
+        return projected(run.recipe, run.gpus, run.progress, content, before)
+    except Exception as error:  # a run is shown and followed, whatever an estimate makes of it
+        logger.exception("run %s: no projection", run.id)
+        reason = f"the projection failed ({type(error).__name__})"
+        return _read(None, None, reason, reason, None)
 
 
 def projected(

@@ -1,13 +1,25 @@
-"""Quotes: the arithmetic of a price tag without a run."""
+"""Quotes on request: the arithmetic alone, a run that is not posted, the quote of one that was."""
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Mapping
 from dataclasses import asdict
 
+from app.db import Session
+from app.repositories import executions
+from app.repositories import quotes as quote_rows
 from app.schemas.common import FieldProblem
-from app.schemas.quotes import QuoteCreate, QuoteRead
-from app.services.errors import InvalidError
+from app.schemas.quotes import QuoteCreate, QuoteRead, RunQuoteRead, StoredQuoteRead
+from app.services import projection, quoting, runs
+from app.services.errors import InvalidError, NotFoundError
 from pricetag.accounting.estimate import InvalidFactor, estimate
+
+
+class QuoteNotFoundError(NotFoundError):
+    """The run was posted before quotes were made."""
+
+    code = "quote-not-found"
 
 
 class InvalidQuoteError(InvalidError):
@@ -45,3 +57,54 @@ def quote(wanted: QuoteCreate) -> QuoteRead:
         field = error.field.removesuffix("_per_device_hour")
         raise InvalidQuoteError(field, str(error)) from error
     return QuoteRead.model_validate(asdict(result))
+
+
+async def quote_run(session: Session, body: Mapping[str, object]) -> RunQuoteRead:
+    """The quote that a run would get if it were posted now; nothing is booked.
+
+    Args:
+        session: Only read.
+        body: ``{run: ...}``, the run as plain data.
+
+    Raises:
+        InvalidQuoteError: If something stands beside ``run``.
+        InvalidRunError: If the description is refused; its fields begin with ``run``.
+    """
+    if beside := sorted(set(body) - {"run"}):
+        raise InvalidQuoteError(beside[0], "cannot stand beside `run`; leave it out")
+    try:
+        spec = runs.parse(body["run"])
+    except runs.InvalidRunError as error:
+        raise runs.InvalidRunError(
+            [
+                fault.model_copy(update={"field": f"run.{fault.field}" if fault.field else "run"})
+                for fault in error.errors
+            ]
+        ) from error
+    draft = await quoting.quote_for(session, spec)
+    return RunQuoteRead.model_validate(draft.as_content())
+
+
+async def stored(session: Session, run_id: uuid.UUID) -> StoredQuoteRead:
+    """A run's quote as it was made, where the run will end, and how near the quote came.
+
+    Raises:
+        RunNotFoundError: If there is no such run.
+        QuoteNotFoundError: If it has no quote.
+    """
+    run = await executions.get_run(session, run_id)
+    if run is None:
+        raise runs.not_found(run_id)
+    quote = await quote_rows.get(session, run_id)
+    if quote is None:
+        raise QuoteNotFoundError("The run was posted before quotes were made.", field="run_id")
+    content: Mapping[str, object] = quote.content
+    return StoredQuoteRead.model_validate(
+        {
+            **content,
+            "run_id": run_id,
+            "created_at": quote.created_at,
+            "projection": await projection.of_run(session, run, quote),
+            "score": quote.score,
+        }
+    )

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pricetag.cli import local, reports, running, service
+from pricetag.cli import local, quotes, reports, running, service
 from pricetag.cli.console import EXIT_DETACHED, CliError, complain
 from pricetag.cli.options import Given
 
@@ -44,7 +44,13 @@ def options(
     ctx.obj = Given(url=url, token=token, json=json)
 
 
-for register in (running.register, reports.register, local.register, service.register):
+for register in (
+    running.register,
+    quotes.register,
+    reports.register,
+    local.register,
+    service.register,
+):
     register(app)
 
 

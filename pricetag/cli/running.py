@@ -34,6 +34,9 @@ def submit(
         bool, typer.Option("--follow", help="Show its log until it is over.")
     ] = False,
     check: Annotated[bool, typer.Option("--check", help="Only check the file, here.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show its quote; the server books nothing.")
+    ] = False,
     key: Annotated[
         str | None, typer.Option(help="Idempotency key: the same key posts the run once.")
     ] = None,
@@ -47,6 +50,11 @@ def submit(
     """
     if check:
         _check(ctx, file, json)
+        return
+    if dry_run:
+        from pricetag.cli.quotes import show_quote
+
+        show_quote(ctx, file, json)
         return
     text = _read(file)
     with open_client(ctx) as client:

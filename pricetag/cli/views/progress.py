@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pricetag.figures import duration_text, with_unit
+from pricetag.figures import duration_text, interval_text, with_unit
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -71,6 +71,7 @@ class RunProgress:
         self.reason: str | None = None
         self.power_w: float | None = None
         self.energy_kwh: float | None = None
+        self.projection: Mapping[str, Any] | None = None
         self._kinds = list(stage_kinds)
         self._stages: dict[str, StageProgress] = {}
         self._clock = clock
@@ -109,6 +110,7 @@ class RunProgress:
         elif kind == "stage":
             self._take_stage(payload)
         elif kind == "progress":
+            self.projection = payload.get("projection") or self.projection
             self._take_progress(payload)
         if kind in ("progress", "power"):
             self.power_w = _latest(payload.get("power_w"), self.power_w)
@@ -120,6 +122,7 @@ class RunProgress:
             # A new attempt counts its time, and goes through its stages, anew.
             self._last_t_s, self._heard_s = 0.0, self._clock()
             self._stages.clear()
+            self.projection = None
         if status in FINAL_STATUSES and not self.finished:
             self._last_t_s = self.elapsed_s
         self.status = status
@@ -160,7 +163,7 @@ class RunProgress:
         current = next((s for s in reversed(self.stages) if s.status == "running"), None)
         if current and not self.finished:
             parts.append(" ".join(filter(None, [current.name, _share(current), _eta(current)])))
-        parts += self._meters()
+        parts += [*self._meters(), *self._ahead()]
         if self.reason:
             parts.append(self.reason)
         return " | ".join(parts)
@@ -169,6 +172,18 @@ class RunProgress:
         power = [] if self.power_w is None or self.finished else [with_unit(self.power_w, "W")]
         energy = [] if self.energy_kwh is None else [f"{with_unit(self.energy_kwh, 'kWh')} so far"]
         return power + energy
+
+    def _ahead(self) -> list[str]:
+        """Where the run will end, as far as that can be told."""
+        if self.projection is None or self.finished:
+            return []
+        figures = self.projection["quantities"]
+        energy, time_s = figures["it_energy_kwh"], figures["duration_s"]["value"]
+        if energy["value"] is None:
+            return []
+        spread = interval_text(energy)
+        text = f"{with_unit(energy['value'], energy['unit'])} in the end ({spread})"
+        return [text] + ([] if time_s is None else [f"{duration_text(time_s)} in all"])
 
     def __rich__(self) -> RenderableType:
         from rich.console import Group
@@ -185,6 +200,8 @@ class RunProgress:
         )
         foot = Text("  " + "   ".join(self._meters() or ["no reading yet"]))
         parts: list[RenderableType] = [head, self._rows(), foot]
+        if ahead := self._ahead():
+            parts.append(Text("  " + "   ".join(ahead), style="dim"))
         if self.reason:
             parts.append(Text("  " + self.reason, style="yellow"))
         return Group(*parts)

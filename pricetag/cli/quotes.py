@@ -1,0 +1,76 @@
+"""Commands about what a run will cost: quote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pricetag.cli.console import EXIT_USAGE, CliError, console, emit_json
+from pricetag.cli.options import Json, open_client, wants_json
+
+PANEL = "Runs"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command("quote", rich_help_panel=PANEL)(quote)
+
+
+def quote(
+    ctx: typer.Context,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="The run, in YAML or JSON.")
+    ] = None,
+    run: Annotated[
+        str | None, typer.Option(help="The stored quote of this run: an id, or 'last'.")
+    ] = None,
+    score: Annotated[bool, typer.Option("--score", help="How near quotes came so far.")] = False,
+    json: Json = False,
+) -> None:
+    """What a run will use, emit and cost, from the lab's own like runs; nothing is booked."""
+    if (file is not None) + (run is not None) + score != 1:
+        raise CliError("give one of FILE, --run and --score", EXIT_USAGE)
+    if file is not None:
+        show_quote(ctx, file, json)
+        return
+    from pricetag.cli.views.quote import quote_view, score_view
+
+    with open_client(ctx) as client:
+        if run is not None:
+            from pricetag.cli.find import run_id
+
+            found = client.run_quote(run_id(client, run))
+        else:
+            found = client.quote_score()
+    if wants_json(ctx, json):
+        emit_json(found)
+    else:
+        console().print(score_view(found) if score else quote_view(found))
+
+
+def show_quote(ctx: typer.Context, file: Path, json: bool) -> None:
+    """Prints the quote of a run that a file describes.
+
+    Raises:
+        CliError: If the file cannot be read or the server refuses what it describes.
+    """
+    described = _described(file)
+    with open_client(ctx) as client:
+        found = client.quote_run(described)
+    if wants_json(ctx, json):
+        emit_json(found)
+        return
+    from pricetag.cli.views.quote import quote_view
+
+    console().print(quote_view(found))
+
+
+def _described(file: Path) -> dict[str, Any]:
+    from pricetag.recipes import RecipeError, load_run_file
+
+    try:
+        return load_run_file(file).model_dump(mode="json")
+    except RecipeError as error:
+        raise CliError(str(error), EXIT_USAGE) from error

@@ -1,0 +1,128 @@
+"""Quotes and their score on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pricetag.cli.views.tables import new_table
+from pricetag.figures import (
+    counted,
+    money,
+    not_available,
+    number,
+    percent,
+    quantity_text,
+    with_unit,
+)
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+LABELS = {
+    "duration_s": "Time",
+    "it_energy_kwh": "IT energy",
+    "facility_energy_kwh": "Facility energy",
+    "co2e_kg": "CO2e",
+    "cost": "Cost",
+}
+
+
+def quote_view(quote: Mapping[str, Any]) -> RenderableType:
+    """A quote: its figures, what they rest on, and how near they came where that is known."""
+    from rich.console import Group
+    from rich.text import Text
+
+    parts: list[RenderableType] = [_figures(quote["quantities"]), Text("")]
+    parts += [Text(line, style="dim") for line in _basis(quote)]
+    projection = quote.get("projection")
+    if projection is not None:
+        done = projection["progress_ratio"]
+        told = "" if done is None else f" ({percent(done)} is behind it)"
+        parts += [Text(""), Text(f"As it looks now{told}"), _figures(projection["quantities"])]
+    if quote.get("score") is not None:
+        parts += [Text(""), *_score_lines(quote["score"])]
+    return Group(*parts)
+
+
+def _figures(quantities: Mapping[str, Any]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, label in LABELS.items():
+        table.add_row(Text(label, style="dim"), Text(_text(name, quantities[name]), style="bold"))
+    return table
+
+
+def _text(name: str, quantity: Mapping[str, Any]) -> str:
+    if quantity["value"] is None:
+        return not_available(quantity.get("reason"))
+    if name == "cost":
+        low, high = money(quantity["low"]), money(quantity["high"])
+        basis = f"; {quantity['reason']}" if quantity.get("reason") else ""
+        return f"{money(quantity['value'])} {quantity['unit']} ({low} to {high}{basis})"
+    return quantity_text({**quantity, "source": None})
+
+
+def _basis(quote: Mapping[str, Any]) -> Iterator[str]:
+    kinds = {"history": "Rests on", "flops": "Rests on", "unknown": "Not known:"}
+    yield f"{kinds[quote['method']]} {quote['text']}"
+    ratio = quote.get("work_ratio")
+    if ratio is not None and abs(ratio - 1) > 0.005:
+        yield f"scaled to {number(float(ratio))} times their use, by the planned work"
+    if quote["runs"]:
+        shown = ", ".join(str(run)[:8] for run in quote["runs"][:5])
+        rest = quote["run_count"] - min(len(quote["runs"]), 5)
+        yield f"runs {shown}" + (f" and {rest} more" if rest else "")
+    yield from quote["notes"]
+
+
+def _score_lines(score: Mapping[str, Any]) -> Iterator[RenderableType]:
+    from rich.text import Text
+
+    if score["status"] != "succeeded":
+        yield Text(f"The run {score['status']}: it has not done all that was quoted.")
+    table = new_table("Quantity", ">Quoted", ">Actual", ">Actual/quoted", ">In the interval")
+    for name, label in LABELS.items():
+        hit = score["quantities"].get(name)
+        if hit is not None:
+            unit = {"duration_s": "s", "co2e_kg": "kg", "cost": ""}.get(name, "kWh")
+            table.add_row(
+                Text(label),
+                Text(with_unit(hit["quoted"], unit)),
+                Text(with_unit(hit["actual"], unit)),
+                Text(number(float(hit["factor"]))),
+                Text("yes" if hit["inside"] else "no"),
+            )
+    yield table
+
+
+def score_view(score: Mapping[str, Any]) -> RenderableType:
+    """How near quotes came, one kind of quote and quantity a row."""
+    from rich.console import Group
+    from rich.text import Text
+
+    heads = ("Rests on", "Pool", "Quantity", ">Runs", ">Within", ">Bias", ">In 95%")
+    table = new_table(*heads)
+    for group in score["groups"]:
+        table.add_row(
+            Text(group["level"] or group["method"]),
+            Text(group["pool"]),
+            Text(LABELS[group["quantity"]]),
+            Text(f"{group['count']:,}"),
+            Text(f"x {number(float(group['median_factor']))}"),
+            Text(f"x {number(float(group['bias_factor']))}"),
+            Text(percent(group["inside_ratio"])),
+        )
+    told = f"{counted(score['runs'], 'run')} scored, {score['unquoted']:,} of them without a figure"
+    legend = (
+        "Within: half of the actual figures were within this factor of the quote. Bias: median "
+        "of actual / quoted. In 95%: share of actual figures in the quote's interval."
+    )
+    if not score["groups"]:
+        return Group(Text(told))
+    return Group(table, Text(""), Text(told), Text(legend, style="dim"))
