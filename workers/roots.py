@@ -18,9 +18,14 @@ def find(place: str, roots: Sequence[Path], field: str) -> Path:
     """
     found = find_optional(place, roots, field)
     if found is None:
-        searched = ", ".join(str(root) for root in roots) or "none are configured"
-        raise JobError("missing-file", f"'{place}' is not under the data roots ({searched})", field)
+        message = f"'{place}' is not under the data roots ({named(roots)})"
+        raise JobError("missing-file", message, field)
     return found
+
+
+def named(roots: Sequence[Path]) -> str:
+    """The data roots as a message lists them."""
+    return ", ".join(str(root) for root in roots) or "none are configured"
 
 
 def find_optional(place: str, roots: Sequence[Path], field: str) -> Path | None:

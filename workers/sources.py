@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from pricetag.recipes import FromScratch, Recipe
-from workers import roots
+from workers import hub, roots
 from workers.context import ModelRef
 from workers.job import Job, JobError
 
@@ -28,14 +28,23 @@ def resolve_model(job: Job, recipe: Recipe) -> ModelRef | None:
     if folder is not None:
         _check_folder(folder, job.data_roots)
         return ModelRef(folder=folder)
-    # transformers would take a folder of that name beside it for the hub's.
-    is_here = Path(recipe.model).exists()
-    if job.allow_hub and _HUB_NAME.fullmatch(recipe.model) and not is_here:
+    elsewhere = _why_not_of_the_hub(recipe.model, job.allow_hub)
+    if elsewhere is None:
         return ModelRef(hub=recipe.model)
-    hub = "" if job.allow_hub else "; this worker does not use the hub"
-    raise JobError(
-        "missing-model", f"no model folder '{recipe.model}' under the data roots{hub}", FIELD
-    )
+    searched = roots.named(job.data_roots)
+    message = f"'{recipe.model}' is not under the data roots ({searched}); {elsewhere}"
+    raise JobError("missing-model", message, FIELD)
+
+
+def _why_not_of_the_hub(name: str, allow_hub: bool) -> str | None:
+    if not allow_hub:
+        return "this worker does not use the hub"
+    if not _HUB_NAME.fullmatch(name):
+        return "nor can it be a name of the hub"
+    if Path(name).exists():
+        # transformers would take a folder of that name beside it for the hub's.
+        return "nor asked of the hub: the worker has something else of that name beside it"
+    return hub.why_absent(name)
 
 
 def _check_folder(folder: Path, allowed: list[Path]) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from pricetag.recipes import parse_recipe
 from tests.support.training import CONFIG, context, job, recipe
+from workers import hub
 from workers.job import JobError
 from workers.sources import resolve_model
 from workers.training.vocabulary import train_wordpiece
@@ -17,6 +18,7 @@ from workers.training.vocabulary import train_wordpiece
 def test_a_hub_name_is_no_folder_beside_the_worker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(hub, "why_absent", lambda _: None)
     described = recipe(model="lab/model")
     given = replace(job(tmp_path, described), allow_hub=True)
     found = resolve_model(given, parse_recipe(described))

@@ -1,0 +1,127 @@
+"""A name that is no folder is asked of the hub: once, and briefly."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from huggingface_hub import constants
+
+from pricetag.recipes import parse_recipe
+from tests.support.training import job, recipe
+from workers import hub
+from workers.job import JobError
+from workers.sources import resolve_model
+
+
+class Hub(BaseHTTPRequestHandler):
+    """Has ``lab/model``; ``lab/gated`` is not for everybody; ``lab/slow`` never answers."""
+
+    asked: list[str] = []  # noqa: RUF012 - emptied by the fixture
+
+    def do_GET(self) -> None:
+        name = self.path.removeprefix("/api/models/").partition("?")[0]
+        if name != self.path:  # the client asks for other things too, once
+            self.asked.append(name)
+        if name == "lab/slow":
+            time.sleep(3)
+        status = {"lab/model": 200, "lab/gated": 403}.get(name, 404)
+        self.send_response(status)
+        if status != 200:
+            code = "GatedRepo" if status == 403 else "RepoNotFound"
+            self.send_header("X-Error-Code", code)
+        self.end_headers()
+        self.wfile.write(json.dumps({"id": name}).encode() if status == 200 else b"{}")
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture
+def reachable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[str]]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    point_at(f"http://127.0.0.1:{server.server_port}", monkeypatch, tmp_path)
+    Hub.asked.clear()
+    yield Hub.asked
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def point_at(endpoint: str, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache / "cache"))
+
+
+def refusal(root: Path, model: str, *, allow_hub: bool = True) -> JobError:
+    described = recipe(model=model)
+    with pytest.raises(JobError) as caught:
+        resolve_model(replace(job(root, described), allow_hub=allow_hub), parse_recipe(described))
+    assert (caught.value.code, caught.value.field) == ("missing-model", "recipe.model")
+    assert f"'{model}' is not under the data roots ({root})" in caught.value.message
+    return caught.value
+
+
+def test_a_model_of_the_hub_is_found(reachable: list[str], tmp_path: Path) -> None:
+    described = recipe(model="lab/model")
+    given = replace(job(tmp_path, described), allow_hub=True)
+    found = resolve_model(given, parse_recipe(described))
+    assert found is not None
+    assert found.hub == "lab/model"
+    assert reachable == ["lab/model"]
+
+
+def test_a_mistyped_folder_is_told_with_both_places(reachable: list[str], tmp_path: Path) -> None:
+    assert "the hub has no model of that name" in refusal(tmp_path, "models/minilmm").message
+    assert reachable == ["models/minilmm"]
+    assert "grant access" in refusal(tmp_path, "lab/gated").message
+
+
+def test_a_closed_hub_is_not_asked(reachable: list[str], tmp_path: Path) -> None:
+    error = refusal(tmp_path, "models/minilmm", allow_hub=False)
+    assert "this worker does not use the hub" in error.message
+    assert reachable == []
+
+
+def test_a_path_is_no_name_of_the_hub(reachable: list[str], tmp_path: Path) -> None:
+    assert "nor can it be a name of the hub" in refusal(tmp_path, "models/text/minilm").message
+    assert reachable == []
+
+
+@pytest.mark.usefixtures("reachable")
+def test_a_hub_that_is_slow_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "PATIENCE_S", 0.2)
+    start_s = time.monotonic()
+    assert "gave no answer" in refusal(tmp_path, "lab/slow").message
+    assert time.monotonic() - start_s < 2.5
+
+
+def test_an_unreachable_hub_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # bound, not listening: connections are refused
+        point_at(f"http://127.0.0.1:{closed.getsockname()[1]}", monkeypatch, tmp_path)
+        start_s = time.monotonic()
+        assert "gave no answer" in refusal(tmp_path, "models/minilmm").message
+    assert time.monotonic() - start_s < 3
+
+
+def test_what_the_cache_holds_is_not_asked_for(reachable: list[str], tmp_path: Path) -> None:
+    kept = tmp_path / "cache" / "models--lab--kept"
+    (kept / "snapshots" / "abc").mkdir(parents=True)
+    (kept / "snapshots" / "abc" / "config.json").write_text("{}")
+    (kept / "refs").mkdir()
+    (kept / "refs" / "main").write_text("abc")
+    assert hub.why_absent("lab/kept") is None
+    assert reachable == []
