@@ -16,7 +16,6 @@ from pricetag.accounting.energy import EnergyLedger
 from pricetag.metering import codecarbon_parts
 from pricetag.metering.meter import Meter
 from pricetag.metering.nvml import NvmlSource
-from pricetag.metering.ticks import LOOK_PERIOD_S
 from tests.support.meters import Clock, booked
 from tests.support.nvml_replay import NvmlReplay, replayed
 from tests.support.sensors import PowerTrace, Sensors, SimulatedDevice
@@ -192,13 +191,13 @@ class _Pricetag:
         self._meter = Meter([NvmlSource([uuid])], emit=self._records.extend, clock=clock)
         self._meter.open(thread=False)
         self._poll_s = SAMPLE_PERIOD_S
-        self._look_s = self._later(0.0)
+        self._look_s = math.inf
+        self._wait_to_look()
 
     def advance(self, until_s: float, beside: _CodeCarbon) -> None:
         """Poll, look and let the other meter measure, each in its time."""
         while True:
-            watching = self._meter.is_watching
-            next_s = min(self._poll_s, beside.next_s, self._look_s if watching else math.inf)
+            next_s = min(self._poll_s, beside.next_s, self._look_s)
             if next_s >= until_s:
                 break
             self._clock.now_s = next_s
@@ -206,7 +205,7 @@ class _Pricetag:
                 beside.measure()
                 continue
             self._meter.look()
-            self._look_s = self._later(next_s)
+            self._wait_to_look()
             if next_s == self._poll_s:
                 self._meter.poll()
                 self._poll_s += SAMPLE_PERIOD_S
@@ -214,14 +213,16 @@ class _Pricetag:
 
     def edge(self) -> None:
         self._meter.edge()
-        self._look_s = self._later(self._clock.now_s)
+        self._wait_to_look()
 
     def close(self) -> EnergyLedger:
         self._meter.close()
         return EnergyLedger(booked(self._records, self._component))
 
-    def _later(self, now_s: float) -> float:
-        return now_s + LOOK_PERIOD_S + self._dice.uniform(0.0, MOST_LATE_S)
+    def _wait_to_look(self) -> None:
+        pause_s = self._meter.look_pause_s()
+        late_s = self._dice.uniform(0.0, MOST_LATE_S)
+        self._look_s = math.inf if pause_s is None else self._clock.now_s + pause_s + late_s
 
 
 class _CodeCarbon:

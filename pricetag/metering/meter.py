@@ -20,7 +20,7 @@ from pricetag.metering.source import (
     Reading,
     silent,
 )
-from pricetag.metering.ticks import LOOK_PERIOD_S, Ticker, TickingSource, TickWatch
+from pricetag.metering.ticks import Ticker, TickingSource, TickWatch
 
 logger = logging.getLogger(__name__)
 
@@ -145,11 +145,10 @@ class Meter:
         self._wake.set()
         return records
 
-    @property
-    def is_watching(self) -> bool:
-        """Whether a counter's next update is awaited: the time to call :meth:`look`."""
+    def look_pause_s(self) -> float | None:
+        """How soon to call :meth:`look` again; None while no counter's update is awaited."""
         with self._lock:
-            return self._watch.is_watching
+            return self._watch.pause_s()
 
     def look(self) -> None:
         """Look for counters that were updated; cheap, and nothing while none is awaited."""
@@ -225,11 +224,11 @@ class Meter:
     def _run(self) -> None:
         due_s = self._clock() + self._sample_period_s
         while True:
-            watching = self.is_watching
-            if self._is_closing and not watching:
+            pause_s = self.look_pause_s()
+            if self._is_closing and pause_s is None:
                 return
             wait_s = max(0.0, due_s - self._clock())
-            self._wake.wait(min(wait_s, LOOK_PERIOD_S) if watching else wait_s)
+            self._wake.wait(wait_s if pause_s is None else min(wait_s, pause_s))
             self._wake.clear()
             self.look()
             if self._clock() >= due_s:

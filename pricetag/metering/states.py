@@ -61,8 +61,9 @@ def _gpu_state(handle: pynvml.c_nvmlDevice_t) -> State:
     kept = _told(pynvml.nvmlDeviceGetPersistenceMode, handle)
     divided = _told(pynvml.nvmlDeviceGetMigMode, handle)
     level = _told(pynvml.nvmlDeviceGetPerformanceState, handle)
+    driver = _told(lambda _: pynvml.nvmlSystemGetDriverVersion(), handle)
     settings = [
-        f"driver {pynvml.nvmlSystemGetDriverVersion()}",
+        f"driver {driver or 'unknown'}",
         *([] if kept is None else [f"persistence {'on' if kept else 'off'}"]),
         *([] if divided is None else [f"MIG {'on' if divided[0] else 'off'}"]),
     ]

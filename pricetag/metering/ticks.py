@@ -16,10 +16,11 @@ from pricetag.accounting.alignment import LATE_TICK, TICK
 
 __all__ = ["LATE_TICK", "TICK", "TickWatch", "Ticker", "TickingSource"]
 
-LOOK_PERIOD_S = 0.004
+LONGEST_LOOK_PERIOD_S = 0.004
+LOOKS_A_PERIOD = 10
 """How often counters are looked at while an update is awaited: its moment is known as well."""
 
-MAX_LOOK_GAP_S = 0.010
+LATE_AFTER_LOOKS = 2.5
 """An update found after a longer pause may be that much older: it is told as late."""
 
 WATCHED_PERIODS = 2.1
@@ -60,6 +61,11 @@ class Ticker:
     until_s: float = -math.inf
     wanted: int = 0
 
+    @property
+    def look_period_s(self) -> float:
+        """Pause between two looks."""
+        return min(LONGEST_LOOK_PERIOD_S, self.update_s / LOOKS_A_PERIOD)
+
     def begin(self, now_s: float, counter_j: float | None) -> None:
         """Watch for the next updates after a reading that showed ``counter_j``."""
         self.counter_j = counter_j
@@ -79,7 +85,7 @@ class Ticker:
             self.wanted = 0
         if counter_j <= before_j:
             return None
-        if pause_s > MAX_LOOK_GAP_S:
+        if pause_s > LATE_AFTER_LOOKS * self.look_period_s:
             return LATE_TICK
         self.wanted -= 1
         return TICK
@@ -105,10 +111,10 @@ class TickWatch:
         for ticker in self._tickers:
             ticker.begin(now_s, counter_j(ticker.place))
 
-    @property
-    def is_watching(self) -> bool:
-        """Whether an update is still awaited."""
-        return any(ticker.wanted for ticker in self._tickers)
+    def pause_s(self) -> float | None:
+        """How long to wait before the next look; None while no update is awaited."""
+        pauses_s = [ticker.look_period_s for ticker in self._tickers if ticker.wanted]
+        return min(pauses_s, default=None)
 
     def look(self, now_s: float) -> list[tuple[Ticker, str]]:
         """Look at every counter that is watched; those that were updated, each with its flag."""
