@@ -33,6 +33,8 @@ TAGS = [
     {"name": "measurements", "description": "What was measured and reported while a run ran."},
     {"name": "artifacts", "description": "Files that runs left behind."},
     {"name": "price tags", "description": "What a run used, emitted, cost and achieved."},
+    {"name": "factors", "description": "Sites, and what their energy is multiplied with."},
+    {"name": "prices", "description": "The lab's own price book."},
     {"name": "reports", "description": "Price tags of several runs, in six formats."},
     {"name": "recipes", "description": "The stage kinds a run may have."},
     {"name": "projects", "description": "Projects and their experiments."},

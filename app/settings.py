@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -77,6 +77,10 @@ class Settings(BaseSettings):
     grid_source: str | None = None
     electricity_per_kwh: Annotated[Decimal, Field(ge=0)] | None = None  # in currency
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "USD"
+    electricity_maps_token: SecretStr | None = None  # None: that provider is off
+    electricity_maps_url: Annotated[str, Field(pattern=r"^https?://")] = (
+        "https://api.electricitymaps.com/v3"
+    )
 
     client: dict[str, Any] = {}
 

@@ -11,10 +11,14 @@ from pydantic.json_schema import models_json_schema
 
 from app.api.body import JSON_TYPES, YAML_TYPES
 from app.schemas.budgets import BudgetChange, BudgetCreate
+from app.schemas.carbon import CarbonFetch, CarbonImport
 from app.schemas.common import Problem
+from app.schemas.factors import FactorCreate
+from app.schemas.prices import PriceCreate, PriceImport
 from app.schemas.quotes import QuoteRequest
 from app.schemas.reports import ReportCreate
 from app.schemas.runs import RunCreate
+from app.schemas.sites import SiteCreate, SiteUpdate
 from app.schemas.tokens import TokenCreate
 
 BODIES: tuple[type[BaseModel], ...] = (
@@ -24,6 +28,13 @@ BODIES: tuple[type[BaseModel], ...] = (
     QuoteRequest,
     BudgetCreate,
     BudgetChange,
+    SiteCreate,
+    SiteUpdate,
+    FactorCreate,
+    PriceCreate,
+    PriceImport,
+    CarbonImport,
+    CarbonFetch,
 )
 TEMPLATE = "#/components/schemas/{model}"
 

@@ -28,7 +28,7 @@ TimeZone = Annotated[
         examples=["Europe/Berlin"],
     ),
 ]
-SiteName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", examples=["berlin"])]
+SiteName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", examples=["berlin"])]
 
 
 class SiteCreate(Request):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from uuid import UUID
 
 from app.db import Session
 from app.repositories import carbon_series, prices
@@ -16,7 +17,7 @@ from app.repositories import factors as factor_rows
 from app.services import factor_defaults as defaults
 from app.services import factor_hours, sites
 from app.services.book_prices import DevicePrices, device_prices
-from app.services.factor_rows import ANY, FactorBook, Found, Origin
+from app.services.factor_rows import ANY, FactorBook, Found
 from app.services.factor_rows import found as as_found
 from app.services.sites import SiteState
 from app.settings import Settings
@@ -53,10 +54,10 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """The factors, and who said each of them."""
+    """The factors, who said each of them (by kind and subject), and the site if it is known."""
 
     factors: Factors
-    origins: dict[tuple[str, str], Found] = field(default_factory=dict)
+    found: dict[tuple[str, str], Found] = field(default_factory=dict)
     state: SiteState | None = None
 
 
@@ -165,6 +166,19 @@ def _priced(factors: Factors, told: DevicePrices, currency: str) -> Factors:
         internal_price_reason=told.internal_reason,
         currency=currency if any(part is not None for part in money) else None,
     )
+
+
+async def subjects_of(
+    session: Session, site_id: UUID | None, as_of: datetime | None = None
+) -> dict[str, list[str]]:
+    """What embodied factors and calibrations were entered for, of a site or the lab."""
+    rows = await factor_rows.known_to(session, site_id, as_of)
+    found: dict[str, list[str]] = {"embodied": [], "calibration": []}
+    for row in rows:
+        told = found.get(row.kind)
+        if told is not None and row.subject not in (*told, defaults.SERVER):
+            told.append(row.subject)
+    return found
 
 
 def of_site(
@@ -294,6 +308,3 @@ def _calibrations(
 def _keep(found: dict[tuple[str, str], Found], kind: str, held: Found | None) -> None:
     if held is not None:
         found[kind, ""] = held
-
-
-__all__ = ["Asked", "Origin", "Sheet", "of_site", "resolve", "sheet"]

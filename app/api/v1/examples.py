@@ -64,3 +64,88 @@ QUOTE: dict[str, Any] = {
     "price_low": 0.43,
     "price_high": 1.46,
 }
+
+SITE: dict[str, Any] = {
+    "name": "berlin",
+    "description": "hall 2",
+    "grid_zone": "DE",
+    "time_zone": "Europe/Berlin",
+    "currency": "EUR",
+}
+
+SITE_CHANGE: dict[str, Any] = {"grid_zone": "FR"}
+
+FACTOR: dict[str, Any] = {
+    "kind": "pue",
+    "value": "1.21",
+    "year": 2025,
+    "basis": "annual mean, by the building's and the racks' meters",
+    "source": "energy report of hall 2",
+    "licence": "the lab's own figure",
+    "valid_from": "2025-01-01T00:00:00+01:00",
+}
+
+TARIFF: dict[str, Any] = {
+    "kind": "tariff",
+    "year": 2026,
+    "basis": "contract with taxes, without the standing charge",
+    "source": "contract of 2026",
+    "licence": "the lab's own figure",
+    "details": {
+        "periods": [
+            {"days": ["mon-fri"], "from": "07:00", "to": "22:00", "price": "0.31"},
+            {"days": ["mon-fri"], "from": "22:00", "to": "07:00", "price": "0.22"},
+            {"days": ["sat"], "from": "07:00", "to": "24:00", "price": "0.22"},
+            {"days": ["sun"], "from": "00:00", "to": "24:00", "price": "0.22"},
+            {"days": ["mon"], "from": "00:00", "to": "07:00", "price": "0.22"},
+        ]
+    },
+    "valid_from": "2026-01-01T00:00:00+01:00",
+}
+
+PRICE: dict[str, Any] = {
+    "price_id": "cloud-h100-spot",
+    "provider": "a cloud",
+    "region": "europe-west",
+    "accelerator": "H100",
+    "amount": "2.10",
+    "currency": "EUR",
+    "kind": "spot",
+    "source": "price list of 2026-01",
+    "licence": "figure quoted with attribution",
+    "valid_from": "2026-01-01T00:00:00Z",
+}
+
+OWNED_PRICE: dict[str, Any] = {
+    "price_id": "our-h100",
+    "provider": "the lab",
+    "accelerator": "H100",
+    "currency": "EUR",
+    "kind": "internal",
+    "ownership": {"capex": "28000", "lifetime_h": 35040, "utilisation_ratio": "0.7"},
+    "source": "invoice of 2025",
+    "licence": "the lab's own figure",
+    "valid_from": "2025-06-01T00:00:00Z",
+}
+
+PRICE_FILE: dict[str, Any] = {
+    "format": "csv",
+    "content": "price_id,provider,accelerator,amount,currency,kind,valid_from,source,licence\n"
+    "cloud-a100-spot,a cloud,A100,1.20,EUR,spot,2026-01-01,price list of 2026-01,quoted\n",
+}
+
+CARBON_FILE: dict[str, Any] = {
+    "zone": "DE",
+    "basis": "lifecycle, consumption, location-based",
+    "source": "the grid operator's open data",
+    "licence": "CC BY 4.0",
+    "content": "hour,g_per_kwh\n2026-03-01T12:00Z,231.5\n2026-03-01T13:00Z,240.2\n",
+}
+
+CARBON_FETCH: dict[str, Any] = {
+    "provider": "electricitymaps",
+    "zone": "US-CA",
+    "provider_zone": "US-CAL-CISO",
+    "start": "2026-03-01T00:00:00Z",
+    "end": "2026-03-02T00:00:00Z",
+}

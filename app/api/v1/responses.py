@@ -15,6 +15,7 @@ MEANINGS = {
     415: "The body is of a type that is not read here.",
     422: "A field or parameter was refused; `errors` names each.",
     500: "The server failed; its log has the traceback.",
+    502: "A provider of data gave no usable answer.",
     503: "The database cannot be reached; try again after `Retry-After` seconds.",
 }
 

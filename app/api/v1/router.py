@@ -4,8 +4,34 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from app.api.v1 import audit, budgets, catalog, events, quotes, reports, runs, series, tokens
+from app.api.v1 import (
+    audit,
+    budgets,
+    carbon,
+    catalog,
+    events,
+    prices,
+    quotes,
+    reports,
+    runs,
+    series,
+    sites,
+    tokens,
+)
 
 router = APIRouter(prefix="/v1")
-for part in (runs, quotes, events, series, reports, catalog, tokens, audit, budgets):
+for part in (
+    runs,
+    quotes,
+    events,
+    series,
+    reports,
+    catalog,
+    tokens,
+    audit,
+    budgets,
+    sites,
+    prices,
+    carbon,
+):
     router.include_router(part.router)

@@ -1,0 +1,69 @@
+"""Hourly carbon intensities of zones."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+
+from app.api.body import validated
+from app.api.deps import Body, Caller, CurrentSession, Cursor, Held, Limit, holder_of
+from app.api.openapi import request_body
+from app.api.v1.examples import CARBON_FETCH, CARBON_FILE
+from app.api.v1.responses import BODY, problems
+from app.schemas.carbon import CarbonFetch, CarbonImport, CarbonImported, CarbonSeriesPage
+from app.schemas.sites import Zone
+from app.services import carbon_series
+from app.services.tokens import Principal
+
+router = APIRouter(prefix="/carbon", tags=["factors"])
+
+Keeper = Annotated[Principal, Depends(holder_of("admin", carbon_series.TO))]
+
+
+@router.post(
+    "/import",
+    status_code=201,
+    operation_id="importCarbon",
+    summary="Enter hourly intensities",
+    responses=problems(403, 409, *BODY),
+    openapi_extra=request_body(
+        CarbonImport, {"CSV": CARBON_FILE}, "Zone, source, text of the file."
+    ),
+)
+async def import_carbon(session: CurrentSession, caller: Keeper, body: Body) -> CarbonImported:
+    """All hours of the file or none; errors name line and column, gaps are told. Where two
+    imports tell an hour, the later one holds. Needs the role admin.
+    """
+    return await carbon_series.import_file(session, validated(CarbonImport, body), caller)
+
+
+@router.post(
+    "/fetch",
+    status_code=201,
+    operation_id="fetchCarbon",
+    summary="Fetch hourly intensities",
+    responses=problems(403, 409, 502, *BODY),
+    openapi_extra=request_body(CarbonFetch, {"a day": CARBON_FETCH}, "Provider, zone, time."),
+)
+async def fetch_carbon(held: Held, caller: Keeper, body: Body) -> CarbonImported:
+    """Asks a provider that the server was given access to, and enters what it says. Needs the
+    role admin.
+    """
+    wanted = validated(CarbonFetch, body)
+    told = await carbon_series.ask(wanted, held.settings, caller)
+    zone = carbon_series.grid_zone(wanted.zone)
+    async with held.database.session_scope() as session:
+        return await carbon_series.store(session, zone, told, caller, action="fetched")
+
+
+@router.get("", operation_id="listCarbon", summary="Series", responses=problems())
+async def list_carbon(
+    session: CurrentSession,
+    caller: Caller,
+    zone: Annotated[Zone | None, Query(description="Of this zone alone.")] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> CarbonSeriesPage:
+    """Series with their first and last hour, the newest first."""
+    return await carbon_series.list_page(session, zone=zone, cursor=cursor, limit=limit)

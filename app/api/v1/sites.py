@@ -1,0 +1,124 @@
+"""Sites: where nodes stand, and what their energy is multiplied with."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query
+
+from app.api.body import validated
+from app.api.deps import Body, Caller, CurrentSession, Cursor, Held, Limit, holder_of
+from app.api.openapi import request_body
+from app.api.v1.examples import FACTOR, SITE, SITE_CHANGE, TARIFF
+from app.api.v1.responses import BODY, problems
+from app.schemas.common import Moment, Name
+from app.schemas.factors import FactorCreate, FactorKind, FactorPage, FactorRead
+from app.schemas.sites import SiteCreate, SiteFactors, SiteList, SiteRead, SiteUpdate
+from app.services import factor_entry, site_factors, sites
+from app.services.tokens import Principal
+
+router = APIRouter(tags=["factors"])
+
+Keeper = Annotated[Principal, Depends(holder_of("admin", sites.TO))]
+SiteName = Annotated[Name, Path(description="Name of the site.")]
+AsOf = Annotated[Moment | None, Query(description="As the book stood then; now without it.")]
+
+
+@router.post(
+    "/sites",
+    status_code=201,
+    operation_id="createSite",
+    summary="Make a site",
+    responses=problems(403, 409, *BODY),
+    openapi_extra=request_body(SiteCreate, {"Berlin": SITE}, "Name, grid zone, clocks, currency."),
+)
+async def create_site(session: CurrentSession, caller: Keeper, body: Body) -> SiteRead:
+    """Workers name it as `PRICETAG_SITE`. Needs the role admin."""
+    return await sites.create(session, validated(SiteCreate, body), caller)
+
+
+@router.get("/sites", operation_id="listSites", summary="Sites", responses=problems())
+async def list_sites(session: CurrentSession, caller: Caller) -> SiteList:
+    """Every site by name."""
+    return await sites.list_all(session)
+
+
+@router.get(
+    "/sites/{name}",
+    operation_id="getSite",
+    summary="A site and its factors",
+    responses=problems(404),
+)
+async def get_site(
+    session: CurrentSession, held: Held, caller: Caller, name: SiteName, as_of: AsOf = None
+) -> SiteFactors:
+    """The factors that hold in this hour, each with its citation and who said so: the site,
+    the lab, the server's settings or the catalog.
+    """
+    return await site_factors.show(session, name, held.settings, as_of)
+
+
+@router.post(
+    "/sites/{name}",
+    operation_id="changeSite",
+    summary="Change a site",
+    responses=problems(403, 404, *BODY),
+    openapi_extra=request_body(SiteUpdate, {"another zone": SITE_CHANGE}, "What is to change."),
+)
+async def change_site(
+    session: CurrentSession, caller: Keeper, name: SiteName, body: Body
+) -> SiteRead:
+    """What is given is changed; the audit log keeps what it was, so that price tags can be
+    worked out again as of an earlier day. Needs the role admin.
+    """
+    return await sites.change(session, name, validated(SiteUpdate, body), caller)
+
+
+@router.post(
+    "/sites/{name}/factors",
+    status_code=201,
+    operation_id="enterSiteFactor",
+    summary="Enter a factor of a site",
+    responses=problems(403, 404, *BODY),
+    openapi_extra=request_body(
+        FactorCreate, {"PUE": FACTOR, "tariff": TARIFF}, "The factor with its source."
+    ),
+)
+async def enter_site_factor(
+    session: CurrentSession, caller: Keeper, name: SiteName, body: Body
+) -> FactorRead:
+    """It holds before those that were entered earlier; none is ever changed, and price tags
+    that were issued keep theirs. Needs the role admin.
+    """
+    return await factor_entry.enter(session, name, validated(FactorCreate, body), caller)
+
+
+@router.post(
+    "/factors",
+    status_code=201,
+    operation_id="enterFactor",
+    summary="Enter a factor of the lab",
+    responses=problems(403, *BODY),
+    openapi_extra=request_body(FactorCreate, {"PUE": FACTOR}, "The factor with its source."),
+)
+async def enter_factor(session: CurrentSession, caller: Keeper, body: Body) -> FactorRead:
+    """The same for every site that has none of its own. Needs the role admin."""
+    return await factor_entry.enter(session, None, validated(FactorCreate, body), caller)
+
+
+@router.get(
+    "/factors",
+    operation_id="listFactors",
+    summary="Factors as they were entered",
+    responses=problems(404),
+)
+async def list_factors(
+    session: CurrentSession,
+    caller: Caller,
+    site: Annotated[Name | None, Query(description="Of this site alone.")] = None,
+    kind: Annotated[FactorKind | None, Query(description="Of this kind alone.")] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> FactorPage:
+    """The newest first; those that no longer hold are in it too."""
+    return await factor_entry.list_page(session, site=site, kind=kind, cursor=cursor, limit=limit)

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from app.schemas.common import NAME_PATTERN, Moment, Request, Wire
+
+FactorKind = Literal[
+    "pue",
+    "wue",
+    "water_intensity",
+    "carbon_location",
+    "carbon_market",
+    "tariff",
+    "embodied",
+    "calibration",
+]
+Evidence = Literal["counter", "integrated", "modelled", "estimated", "assumed"]
+Text = Annotated[str, Field(min_length=1, max_length=500, pattern=NAME_PATTERN)]
+Url = Annotated[str, Field(max_length=500, pattern=r"^(https?://[^\s]+)?$")]
+Year = Annotated[int, Field(ge=1990, le=2100)]
+
+
+class Cited(Request):
+    """Where a figure is from."""
+
+    source: Text = Field(description="Who says so, and where.", examples=["meter of hall 2"])
+    source_url: Url = ""
+    licence: Text = Field(
+        description="Under which it may be shown.", examples=["the lab's own figure", "CC BY 4.0"]
+    )
+
+
+class FactorCreate(Cited):
+    """One factor; the table in docs/factors.md has the range and unit of each kind."""
+
+    kind: FactorKind
+    subject: Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")] = Field(
+        default="",
+        description="UUID of the device (calibration), product name or `server` (embodied), "
+        "zone (the lab's own carbon_location or water_intensity); empty otherwise.",
+    )
+    value: Annotated[Decimal, Field(ge=0, le=10**9)] | None = Field(
+        default=None, description="Left out for a tariff with `details.periods` alone."
+    )
+    unit: Annotated[str, Field(max_length=40)] | None = Field(
+        default=None, description="The kind's own by default; another one is refused."
+    )
+    relative_std_ratio: Annotated[float, Field(ge=0, le=10)] | None = Field(
+        default=None, description="Relative error, one sigma; the kind's own by default."
+    )
+    multiplicative: bool | None = Field(
+        default=None, description="Whether the error is a factor: times or divided by 1 + ratio."
+    )
+    evidence: Evidence = "estimated"
+    year: Year = Field(description="That the figure describes; not a future one.")
+    basis: Text = Field(description="What it counts.", examples=["annual mean, by the meter"])
+    details: dict[str, Any] | None = Field(
+        default=None,
+        description="tariff: `periods`, each `{days, from, to, price}`; embodied: `lifetime_h`, "
+        "`utilisation_ratio`, `accelerators_per_server`.",
+    )
+    valid_from: Moment | None = Field(default=None, description="Now by default.")
+    valid_to: Moment | None = Field(default=None, description="Exclusive; without end by default.")
+
+
+class FactorRead(Wire):
+    id: uuid.UUID
+    site: str | None = Field(description="null: the lab's, for every site.")
+    kind: str
+    subject: str
+    value: str = Field(description="Decimal.", examples=["1.12"])
+    unit: str
+    relative_std_ratio: float
+    multiplicative: bool
+    evidence: str
+    source: str
+    source_url: str
+    year: int
+    basis: str
+    licence: str
+    details: dict[str, Any] | None
+    valid_from: datetime
+    valid_to: datetime | None
+    created_at: datetime = Field(description="When it was entered.")
+
+
+class FactorPage(Wire):
+    items: list[FactorRead]
+    next_cursor: str | None

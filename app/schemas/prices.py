@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from app.schemas.common import Moment, Request, Wire
+from app.schemas.factors import Cited
+from app.schemas.sites import Currency
+
+PriceKind = Literal["on_demand", "spot", "reserved", "internal"]
+Amount = Annotated[
+    Decimal, Field(ge=0, le=10**9, max_digits=30, decimal_places=15, examples=["3.35"])
+]
+Word = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+class Ownership(Request):
+    """What an hour of owned hardware costs: capex over the hours in which it is in use."""
+
+    capex: Amount = Field(description="Per accelerator, in the price's currency.")
+    lifetime_h: Annotated[Decimal, Field(gt=0, le=10**7)] = Field(examples=[35040])
+    utilisation_ratio: Annotated[Decimal, Field(gt=0, le=1)] = Field(examples=["0.7"])
+
+
+class PriceCreate(Cited):
+    """A row of the price book; it is never changed, but another can follow or correct it."""
+
+    price_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] = Field(
+        description="Rows of one id follow one another in time.", examples=["cloud-h100-spot"]
+    )
+    provider: Word
+    region: Annotated[str, Field(max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
+    accelerator: Word = Field(description="A word of the device's product name.", examples=["H100"])
+    unit: Literal["device_hour"] = "device_hour"
+    amount: Amount | None = Field(
+        default=None, description="Money per unit; left out for owned hardware."
+    )
+    currency: Currency
+    kind: PriceKind
+    ownership: Ownership | None = Field(
+        default=None, description="Of `internal` prices: the amount follows from it."
+    )
+    valid_from: Moment
+    valid_to: Moment | None = Field(
+        default=None, description="Exclusive. Without it, until the next row of its id begins."
+    )
+    replaces: uuid.UUID | None = Field(
+        default=None,
+        description="A row of the same id that was wrong; it is kept, and passed over.",
+    )
+
+
+class PriceImport(Request):
+    """A whole file: either all of its rows enter the book, or none."""
+
+    format: Literal["csv", "yaml"]
+    content: Annotated[str, Field(max_length=1_000_000)] = Field(description="Text of the file.")
+
+
+class PriceRead(Wire):
+    id: uuid.UUID
+    price_id: str
+    provider: str
+    region: str
+    accelerator: str
+    unit: str
+    amount: str = Field(description="Decimal.", examples=["3.35"])
+    currency: str
+    kind: str
+    source: str
+    source_url: str
+    licence: str
+    details: dict[str, Any] | None = Field(description="Ownership; which row it replaces.")
+    valid_from: datetime
+    valid_to: datetime | None
+    created_at: datetime = Field(description="When it was entered.")
+    replaced: bool = Field(description="Whether a later row corrects it.")
+
+
+class PricePage(Wire):
+    items: list[PriceRead]
+    next_cursor: str | None
+
+
+class PricesImported(Wire):
+    items: list[PriceRead]

@@ -1,0 +1,209 @@
+"""What a factor of each kind may be: range, unit, error, subject, details."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+from app.schemas.common import FieldProblem
+from app.schemas.factors import FactorCreate
+from app.services.errors import InvalidError
+from pricetag.accounting.checks import InvalidFactor, require_number, require_positive
+from pricetag.accounting.tariff import mean_price, parse_periods, week_of_prices
+from pricetag.catalog import NotInCatalog, grid_factor
+
+Subject = Literal["none", "zone", "hardware", "device"]
+
+SIGNIFICANT = 12
+EARLIEST_YEAR, LATEST_YEAR = 1990, 2200
+_DEVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9:./-]{3,99}")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """The rules of one kind.
+
+    Attributes:
+        unit: Of its value; None for money, whose unit is the site's.
+        least: Smallest value.
+        most: Largest value.
+        std_ratio: Relative error where none is told; None where it must be.
+        multiplicative: Whether that is a factor.
+        subject: What it is of. A zone is told for the lab's rows alone: a site stands in one.
+        of_site: Whether it must be a site's.
+        details: What may be told beside the value.
+    """
+
+    unit: str | None
+    least: float
+    most: float
+    std_ratio: float | None
+    multiplicative: bool = False
+    subject: Subject = "none"
+    of_site: bool = False
+    details: frozenset[str] = frozenset()
+
+
+KINDS: Mapping[str, Kind] = {
+    "pue": Kind("1", 1.0, 10.0, 0.03),
+    "wue": Kind("l/kWh", 0.0, 100.0, 0.10),
+    "water_intensity": Kind("l/kWh", 0.0, 1_000.0, 0.30, subject="zone"),
+    "carbon_location": Kind("g/kWh", 0.0, 5_000.0, 0.07, subject="zone"),
+    "carbon_market": Kind("g/kWh", 0.0, 5_000.0, 0.07),
+    "tariff": Kind(None, 0.0, 1e6, 0.0, of_site=True, details=frozenset({"periods"})),
+    "embodied": Kind(
+        "kg/piece",
+        0.0,
+        1e6,
+        0.5,
+        multiplicative=True,
+        subject="hardware",
+        details=frozenset({"lifetime_h", "utilisation_ratio", "accelerators_per_server"}),
+    ),
+    "calibration": Kind("1", 0.5, 2.0, None, subject="device"),
+}
+
+
+class InvalidFactorEntryError(InvalidError):
+    """A factor that cannot be what it claims to be."""
+
+    code = "invalid-factor"
+
+    def __init__(self, problems: Iterable[FieldProblem]) -> None:
+        self.errors = list(problems)
+        first = self.errors[0]
+        super().__init__(f"{first.field}: {first.message}", field=first.field)
+
+
+def problem(field: str, message: str, hint: str | None = None) -> FieldProblem:
+    """One field that was refused."""
+    return FieldProblem(field=field, message=message, hint=hint)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A factor as it is stored."""
+
+    value: Decimal
+    unit: str
+    relative_std_ratio: float
+    multiplicative: bool
+    subject: str
+    details: dict[str, Any] | None
+
+
+def checked(
+    wanted: FactorCreate, now: datetime, *, currency: str | None, site: str | None
+) -> Checked:
+    """A factor with what its kind adds.
+
+    Args:
+        wanted: As it was sent.
+        now: A year after this one is refused.
+        currency: Of the site.
+        site: Name of the site; None for the lab's own.
+
+    Raises:
+        InvalidFactorEntryError: With every field at fault.
+    """
+    kind = KINDS[wanted.kind]
+    faults = [*_dates(wanted, now), *_fixed(wanted, kind, currency, site)]
+    subject = wanted.subject.strip()
+    details = wanted.details
+    value = Decimal(0)
+    try:
+        subject = _subject(subject, kind, site)
+        value, details = _value(wanted, kind)
+    except InvalidFactor as error:
+        faults.append(problem(error.field, f"is {error.value!r}", f"give {error.what_would_do}"))
+    if faults:
+        raise InvalidFactorEntryError(faults)
+    std_ratio = kind.std_ratio if wanted.relative_std_ratio is None else wanted.relative_std_ratio
+    multiplicative = kind.multiplicative if wanted.multiplicative is None else wanted.multiplicative
+    unit = kind.unit or f"{currency}/kWh"
+    return Checked(value, unit, float(std_ratio or 0.0), multiplicative, subject, details)
+
+
+def _dates(wanted: FactorCreate, now: datetime) -> Iterable[FieldProblem]:
+    if wanted.year > now.year:
+        yield problem("year", f"{wanted.year} is in the future", f"{now.year} or earlier")
+    begins = wanted.valid_from or now
+    for name, moment in (("valid_from", begins), ("valid_to", wanted.valid_to)):
+        if moment is not None and not EARLIEST_YEAR <= moment.year <= LATEST_YEAR:
+            span = f"a time from {EARLIEST_YEAR} to {LATEST_YEAR}"
+            yield problem(name, f"lies in the year {moment.year}", span)
+    if wanted.valid_to is not None and wanted.valid_to <= begins:
+        yield problem("valid_to", "is not after valid_from", "a later time, or leave it out")
+
+
+def _fixed(
+    wanted: FactorCreate, kind: Kind, currency: str | None, site: str | None
+) -> Iterable[FieldProblem]:
+    if kind.of_site and site is None:
+        yield problem("kind", f"{wanted.kind} belongs to a site", "post it to /v1/sites/{name}")
+    unit = kind.unit or f"{currency}/kWh"
+    if wanted.unit is not None and wanted.unit != unit:
+        yield problem("unit", f"{wanted.unit!r} is not the unit of {wanted.kind}", unit)
+    if kind.std_ratio is None and not wanted.relative_std_ratio:
+        yield problem(
+            "relative_std_ratio",
+            f"must be told for {wanted.kind}",
+            "the meter's relative error, one sigma, such as 0.01",
+        )
+    unknown = sorted(set(wanted.details or {}) - kind.details)
+    for name in unknown:
+        known = ", ".join(sorted(kind.details)) or "no details"
+        yield problem(f"details.{name}", f"is not known for {wanted.kind}", known)
+
+
+def _subject(subject: str, kind: Kind, site: str | None) -> str:
+    if kind.subject == "device":
+        device = subject.removeprefix("gpu:")
+        if not _DEVICE.fullmatch(device):
+            raise InvalidFactor("subject", subject, "the UUID of a device, such as GPU-6f0c...")
+        return device
+    if kind.subject == "hardware":
+        if not subject:
+            raise InvalidFactor("subject", subject, "the product name of an accelerator, or server")
+        return subject
+    if kind.subject == "zone" and site is None:
+        try:
+            return grid_factor(subject).zone
+        except NotInCatalog as error:
+            near = ", ".join(error.near) or "a zone of the catalog, such as DE or US-CA"
+            raise InvalidFactor(
+                "subject", subject, f"a grid zone of the catalog: {near}"
+            ) from error
+    if subject:
+        raise InvalidFactor("subject", subject, "no subject: it holds for the whole site")
+    return ""
+
+
+def _value(wanted: FactorCreate, kind: Kind) -> tuple[Decimal, dict[str, Any] | None]:
+    details = dict(wanted.details or {}) or None
+    if details and "periods" in details:
+        if wanted.value is not None:
+            raise InvalidFactor("value", str(wanted.value), "value or details.periods, not both")
+        week = week_of_prices(parse_periods(details["periods"]))
+        # Prices are kept as text: a float would drag in its binary digits.
+        told = [{**period, "price": str(period["price"])} for period in details["periods"]]
+        return round(mean_price(week), SIGNIFICANT), {"periods": told}
+    for name in ("lifetime_h", "utilisation_ratio", "accelerators_per_server"):
+        if details and name in details:
+            _detail(f"details.{name}", details[name], 1.0 if name == "utilisation_ratio" else 1e7)
+    if wanted.value is None:
+        raise InvalidFactor("value", None, f"a number from {kind.least:g} to {kind.most:g}")
+    if not kind.least <= wanted.value <= kind.most:
+        raise InvalidFactor(
+            "value", str(wanted.value), f"a number from {kind.least:g} to {kind.most:g}"
+        )
+    return wanted.value, details
+
+
+def _detail(field: str, value: object, at_most: float) -> None:
+    require_positive(field, value)
+    require_number(field, value, at_most=at_most)
