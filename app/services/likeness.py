@@ -83,7 +83,9 @@ def likeness(recipe: Recipe) -> Likeness:
 
 
 def _without(stage: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
-    return {name: value for name, value in stage.items() if name not in names}
+    """What is not set counts as not there: a later version may have more options."""
+    told = {name: value for name, value in stage.items() if value not in (None, {}, [])}
+    return {name: value for name, value in told.items() if name not in names}
 
 
 def _script(stage: Mapping[str, Any]) -> list[str] | None:

@@ -20,6 +20,7 @@ from pricetag.accounting.forecast_flops import (
     training_flops_closed_form,
 )
 from pricetag.accounting.forecast_work import expect
+from pricetag.figures import counted
 
 NEWEST_IN_POOL = 200
 MODEL_SPREAD = Spread(0.5)
@@ -87,7 +88,7 @@ async def estimate(
     Raises:
         NoOperations: If the operations or their cost on this pool are not known.
     """
-    counted = await _count(session, recipe, likeness, steps)
+    found = await _count(session, recipe, likeness, steps)
     rows = await outcomes.counted_in_pool(session, pool, gpus, NEWEST_IN_POOL)
     times = [Seen(flops, duration_s) for flops, duration_s, _, _ in rows if duration_s]
     energies = [
@@ -95,18 +96,18 @@ async def estimate(
         for flops, _, kwh, coverage in rows
         if kwh and (coverage or 0.0) >= history.LEAST_COVERAGE_RATIO
     ]
-    duration_s = by_efficiency(counted.flops, times)
+    duration_s = by_efficiency(found.flops, times)
     if duration_s is not None:
         return FromOperations(
-            counted,
+            found,
             duration_s,
-            by_efficiency(counted.flops, energies) or "no run in this pool was fully metered",
-            f"time and energy per operation of {len(times)} runs in this pool",
+            by_efficiency(found.flops, energies) or "no run in this pool was fully metered",
+            f"time and energy per operation of {counted(len(times), 'run')} in this pool",
         )
-    return _nominal(counted, gpus, pool, hardware)
+    return _nominal(found, gpus, pool, hardware)
 
 
-def _nominal(counted: Operations, gpus: int, pool: str, hardware: Hardware) -> FromOperations:
+def _nominal(found: Operations, gpus: int, pool: str, hardware: Hardware) -> FromOperations:
     if not gpus:
         raise NoOperations(f"no run with counted operations has ended in pool {pool!r} yet")
     if hardware.peak_flops_per_s is None:
@@ -116,13 +117,13 @@ def _nominal(counted: Operations, gpus: int, pool: str, hardware: Hardware) -> F
             f"its accelerators is not in the catalog ({seen})"
         )
     duration_s = nominal_duration_s(
-        counted.flops, peak_flops_per_s=hardware.peak_flops_per_s, devices=gpus
+        found.flops, peak_flops_per_s=hardware.peak_flops_per_s, devices=gpus
     )
     energy: Forecast | str = "the devices tell no power limit"
     if hardware.power_limit_w is not None:
         energy = nominal_energy_kwh(duration_s, power_limit_w=hardware.power_limit_w, devices=gpus)
     how = f"2% to 60% of the peak of {hardware.names[0]}, 30% to 100% of its power, no host"
-    return FromOperations(counted, duration_s, energy, how)
+    return FromOperations(found, duration_s, energy, how)
 
 
 async def _count(
@@ -137,7 +138,9 @@ async def _count(
         runs = [history.like_run(row) for row in rows]
         expected = expect(runs, planned, SPREADS[level.name])
         if expected is not None and expected.flops is not None:
-            return Operations(expected.flops, f"{len(expected.runs)} runs of {level.text}")
+            return Operations(
+                expected.flops, f"{counted(len(expected.runs), 'run')} of {level.text}"
+            )
     return await _of_training(session, recipe, likeness, steps)
 
 
@@ -176,7 +179,9 @@ def _training_step(
 ) -> tuple[Forecast, str]:
     if seen := rates.get(step.kind):
         rate = predict(seen, MODEL_SPREAD)
-        return rate.times(examples), f"operations per example in {len(seen)} runs of this model"
+        return rate.times(
+            examples
+        ), f"operations per example in {counted(len(seen), 'run')} of this model"
     config = recipe["model"].get("config") if isinstance(recipe["model"], Mapping) else None
     if config is None or step.kind != "train":
         raise NoOperations(f"no run has counted the operations of '{step.kind}' on this model yet")

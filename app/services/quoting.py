@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 
 from app.db import Session
 from app.repositories import outcomes
@@ -18,6 +17,7 @@ from app.services import history, operations
 from app.services.history import Found
 from app.services.likeness import Step, likeness, steps
 from app.services.operations import FromOperations, Hardware, NoOperations
+from app.services.quote_draft import QuoteDraft
 from app.settings import get_settings
 from models import Node, Quote, Run
 from models.base import now
@@ -28,88 +28,15 @@ from pricetag.accounting.forecast_price import Rates, quantities, rates_of
 from pricetag.accounting.forecast_score import NAMES
 from pricetag.accounting.inputs import Factors
 from pricetag.accounting.quantity import Quantity
+from pricetag.figures import counted
 from pricetag.recipes import RunSpec
 
 logger = logging.getLogger(__name__)
 
-Method = Literal["history", "flops", "unknown"]
 NAMED_RUNS = 20
 """Ids of like runs that a quote names; it tells how many there were."""
 
 UNITS = {"duration_s": "s", "cost": "money", "co2e_kg": "kg"}
-
-
-@dataclass(frozen=True, slots=True)
-class QuoteDraft:
-    """A quote that is not stored yet.
-
-    Attributes:
-        method: ``history``, ``flops`` or ``unknown``.
-        text: What it rests on, for people.
-        quantities: Duration, IT and facility energy, CO2e, cost; unknown ones with a reason.
-        pool: Where the run is to run.
-        gpus: On how many accelerators.
-        level: How alike the runs are that it rests on; None without such runs.
-        runs: Their ids, the newest.
-        run_count: How many they are.
-        work_ratio: The run's work as a multiple of theirs.
-        steps: What each step is expected to use: ``[value, log_half]``, or None.
-        rates: What energy and time were multiplied with.
-        factors: Where these are from.
-        notes: What else to know.
-    """
-
-    method: Method
-    text: str
-    quantities: Mapping[str, Quantity]
-    pool: str
-    gpus: int
-    level: str | None = None
-    runs: tuple[str, ...] = ()
-    run_count: int = 0
-    work_ratio: float | None = None
-    steps: tuple[Mapping[str, Any], ...] = ()
-    rates: Rates | None = None
-    factors: tuple[Mapping[str, Any], ...] = ()
-    notes: tuple[str, ...] = field(default=())
-
-    @property
-    def facility_energy_kwh(self) -> Quantity:
-        """Of all attempts."""
-        return self.quantities["facility_energy_kwh"]
-
-    @property
-    def co2e_kg(self) -> Quantity:
-        """Of the facility's energy."""
-        return self.quantities["co2e_kg"]
-
-    @property
-    def cost(self) -> Quantity:
-        """In ``cost.unit``; ``cost.reason`` says what it consists of."""
-        return self.quantities["cost"]
-
-    @property
-    def currency(self) -> str | None:
-        """Of the cost; None where that is unknown."""
-        return None if self.cost.value is None else self.cost.unit
-
-    def as_content(self) -> dict[str, Any]:
-        """The stored form, JSON-able."""
-        return {
-            "method": self.method,
-            "text": self.text,
-            "quantities": {name: self.quantities[name].as_dict() for name in NAMES},
-            "pool": self.pool,
-            "gpus": self.gpus,
-            "level": self.level,
-            "runs": list(self.runs),
-            "run_count": self.run_count,
-            "work_ratio": self.work_ratio,
-            "steps": [dict(step) for step in self.steps],
-            "rates": None if self.rates is None else self.rates.as_dict(),
-            "factors": [dict(factor) for factor in self.factors],
-            "notes": list(self.notes),
-        }
 
 
 async def quote_for(session: Session, spec: RunSpec) -> QuoteDraft:
@@ -173,8 +100,7 @@ def _by_history(
     gpus: int,
 ) -> QuoteDraft:
     expected = found.expected
-    count = len(expected.runs)
-    text = f"{count} {'run' if count == 1 else 'runs'} of {found.level.text} in pool {pool!r}"
+    text = f"{counted(len(expected.runs), 'run')} of {found.level.text} in pool {pool!r}"
     duration_s = _range(expected.duration_s, "the like runs have no duration")
     energy = _range(expected.it_energy_kwh, "the like runs were not metered in full")
     each = list(expected.steps) + [None] * (len(planned) - len(expected.steps))
@@ -186,7 +112,7 @@ def _by_history(
         gpus=gpus,
         level=found.level.name,
         runs=expected.runs[:NAMED_RUNS],
-        run_count=count,
+        run_count=len(expected.runs),
         work_ratio=expected.work_ratio,
         steps=tuple(
             _step(step, forecast.duration_s, forecast.it_energy_kwh) if forecast else _step(step)
@@ -206,10 +132,10 @@ def _by_operations(
     pool: str,
     gpus: int,
 ) -> QuoteDraft:
-    counted = found.operations
-    notes = [f"operations: {counted.flops.value:.3g} FLOP, {counted.how}"]
-    if counted.left_out:
-        notes.append(f"without what nobody has counted yet: {', '.join(counted.left_out)}")
+    known = found.operations
+    notes = [f"operations: {known.flops.value:.3g} FLOP, {known.how}"]
+    if known.left_out:
+        notes.append(f"without what nobody has counted yet: {', '.join(known.left_out)}")
     return QuoteDraft(
         method="flops",
         text=found.how,

@@ -1,0 +1,260 @@
+"""Quotes of posted runs: from like runs, from operations, unknown; scored when they end."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from app.api.v1.examples import PIPELINE_RUN, QUOTE
+from app.services import history, scoring
+from models import Node
+from tests.support.api import Api, fields, finished_run, problem, run_body
+from tests.support.quoted import trained, training
+
+WHOLE_S = 48.0
+WHOLE_KWH = 150.0 * WHOLE_S / 3.6e6
+
+
+async def quote_of(api: Api, run_id: str) -> dict[str, Any]:
+    answer = await api.viewer.get(f"/v1/runs/{run_id}/quote")
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+async def ask(api: Api, **changes: Any) -> dict[str, Any]:
+    answer = await api.viewer.post("/v1/quotes", json={"run": run_body(**changes)})
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def figure(quote: dict[str, Any], name: str) -> dict[str, Any]:
+    return dict(quote["quantities"][name])
+
+
+async def test_without_history_a_quote_is_unknown_and_says_why(api: Api) -> None:
+    quote = await quote_of(api, await api.post_run())
+    assert (quote["method"], quote["level"], quote["runs"]) == ("unknown", None, [])
+    for name in ("duration_s", "it_energy_kwh", "facility_energy_kwh", "co2e_kg"):
+        unknown = figure(quote, name)
+        assert unknown["value"] is unknown["low"] is unknown["source"] is None
+        assert "no like run has succeeded in pool 'default' yet" in unknown["reason"]
+    assert "a command's operations are not counted" in quote["text"]
+
+
+async def test_the_same_recipe_is_quoted_from_its_runs(api: Api) -> None:
+    first = await trained(api, name="first")
+    again = training(seed=7, name="another name")
+    quote = await quote_of(api, await api.post_run(recipe=again, name="second"))
+    assert (quote["method"], quote["level"]) == ("history", "same-recipe")
+    assert (quote["runs"], quote["run_count"], quote["work_ratio"]) == ([first], 1, 1.0)
+    assert quote["text"] == "1 run of the same recipe in pool 'default'"
+    assert figure(quote, "duration_s")["value"] == pytest.approx(WHOLE_S)
+    energy = figure(quote, "it_energy_kwh")
+    assert energy["value"] == pytest.approx(WHOLE_KWH)
+    assert energy["low"] < WHOLE_KWH < energy["high"]
+    assert energy["source"] == "estimated"
+    # The factors are those of a price tag: PUE 1.54 and the world's mean, assumed.
+    tag = (await api.viewer.get(f"/v1/runs/{first}/price-tag")).json()
+    assert figure(quote, "facility_energy_kwh")["value"] == pytest.approx(
+        tag["facility_energy_kwh"]["value"]
+    )
+    assert figure(quote, "co2e_kg")["value"] == pytest.approx(tag["co2e_kg"]["value"])
+    assert {factor["name"] for factor in quote["factors"]} >= {"pue", "carbon_intensity"}
+
+
+async def test_more_runs_narrow_the_interval(api: Api) -> None:
+    widths = []
+    for number in range(3):
+        await trained(api, name=f"run {number}")
+        energy = figure(await ask(api, recipe=training()), "it_energy_kwh")
+        widths.append(math.log(energy["high"] / energy["low"]))
+    assert widths[0] > widths[1] > widths[2]
+
+
+async def test_other_epochs_are_scaled_by_the_training_alone(api: Api) -> None:
+    await trained(api, train_s=40.0)
+    quote = await ask(api, recipe=training(epochs=6.0, learning_rate=1e-3))
+    assert (quote["method"], quote["level"]) == ("history", "same-shape")
+    # Start, evaluation and end cost what they cost; the training thrice as much.
+    assert figure(quote, "duration_s")["value"] == pytest.approx(WHOLE_S + 2 * 40.0)
+    expected_kwh = 150.0 * (WHOLE_S + 80.0) / 3.6e6
+    assert figure(quote, "it_energy_kwh")["value"] == pytest.approx(expected_kwh)
+    assert quote["work_ratio"] == pytest.approx((WHOLE_S + 80.0) / WHOLE_S)
+
+
+async def test_steps_and_epochs_are_compared_by_examples(api: Api) -> None:
+    # 200 steps of 8 examples were 2 epochs: 800 examples; 400 steps of 4 are as much.
+    await trained(api, steps=200, epochs=2.0)
+    quote = await ask(api, recipe=training(epochs=None, max_steps=400, batch_size=4))
+    assert quote["level"] == "same-shape"
+    assert figure(quote, "duration_s")["value"] == pytest.approx(WHOLE_S)
+
+
+async def test_the_loosest_likeness_is_the_same_stages_on_the_same_data(api: Api) -> None:
+    await trained(api)
+    quote = await ask(api, recipe=training(max_length=64))
+    assert (quote["level"], quote["run_count"]) == ("same-stages", 1)
+    strict = figure(await ask(api, recipe=training()), "it_energy_kwh")
+    loose = figure(quote, "it_energy_kwh")
+    assert loose["high"] / loose["low"] > strict["high"] / strict["low"]
+
+
+async def test_another_pool_is_quoted_by_operations(api: Api) -> None:
+    other = training(max_length=64, epochs=1.0)
+    other["model"] = {"config": {"hidden_size": 64, "num_attention_heads": 2}}
+    await trained(api, other, resources={"pool": "elsewhere"}, flops=2e12, epochs=1.0)
+    await trained(api, flops=1e12)  # here, as another pool knows it
+    quote = await ask(api, recipe=training(), resources={"pool": "elsewhere"})
+    assert (quote["method"], quote["level"]) == ("flops", None)
+    # The other model took WHOLE_S for 2e12 operations, this one has half of them.
+    assert figure(quote, "duration_s")["value"] == pytest.approx(WHOLE_S / 2)
+    assert figure(quote, "it_energy_kwh")["value"] == pytest.approx(WHOLE_KWH / 2)
+    assert "of 1 run in this pool" in quote["text"]
+    assert "1e+12 FLOP, 1 run of the same recipe" in quote["notes"][0]
+
+
+async def test_new_accelerators_are_quoted_by_their_peak_with_a_wide_interval(api: Api) -> None:
+    await trained(api, flops=1e18)
+    async with api.database.session_scope() as session:
+        device = {"uuid": "GPU-1", "name": "NVIDIA H200", "power_limit_w": 700.0}
+        session.add(Node(name="n", pool="gpus", devices=[device], capabilities={}))
+    quote = await ask(api, recipe=training(), resources={"pool": "gpus", "gpus": 1})
+    assert quote["method"] == "flops"
+    time = figure(quote, "duration_s")
+    # 1e18 operations at 2% to 60% of 989 TFLOP/s.
+    assert time["low"] == pytest.approx(1e18 / (0.6 * 989e12), rel=0.1)
+    assert time["high"] == pytest.approx(1e18 / (0.02 * 989e12), rel=0.1)
+    energy = figure(quote, "it_energy_kwh")
+    assert energy["value"] == pytest.approx(time["value"] * 700 * math.sqrt(0.3) / 3.6e6)
+    assert "no host" in quote["text"]
+    unknown = await ask(api, recipe=training(), resources={"pool": "none", "gpus": 1})
+    assert unknown["method"] == "unknown"
+    assert "no node of it is known" in unknown["text"]
+
+
+async def test_the_closed_form_stands_in_for_a_model_that_nobody_has_run(api: Api) -> None:
+    other = training(max_steps=10, epochs=None)
+    await trained(api, other, flops=1e12, steps=10, epochs=0.1)
+    wanted = training(max_steps=20, epochs=None, max_length=64)
+    wanted["model"] = {"config": {"hidden_size": 64, "num_attention_heads": 2}}
+    wanted["data"] = {"train": "new/train.tsv", "validation": "new/dev.tsv"}
+    quote = await ask(api, recipe=wanted)
+    assert quote["method"] == "flops"
+    assert "closed form" in quote["notes"][0]
+    assert quote["notes"][1] == "without what nobody has counted yet: evaluate"
+    by_epochs = training(epochs=1.0)
+    by_epochs["data"], by_epochs["model"] = wanted["data"], wanted["model"]
+    unknown = await ask(api, recipe=by_epochs)
+    assert unknown["method"] == "unknown"
+    assert "how many examples" in unknown["text"]
+
+
+async def test_runs_of_a_script_are_alike_whatever_its_arguments(api: Api) -> None:
+    def command(*argv: str) -> dict[str, Any]:
+        return {"stages": [{"kind": "command", "argv": ["python", *argv]}]}
+
+    await finished(api, command("train.py", "--lr", "1"))
+    assert (await ask(api, recipe=command("train.py", "--lr", "1")))["level"] == "same-recipe"
+    assert (await ask(api, recipe=command("train.py", "--lr", "2")))["level"] == "same-script"
+    assert (await ask(api, recipe=command("other.py", "--lr", "1")))["method"] == "unknown"
+    await finished(api, command("-c", "print(1)"))
+    assert (await ask(api, recipe=command("-c", "print(2)")))["method"] == "unknown"
+
+
+async def finished(api: Api, recipe: dict[str, Any]) -> None:
+    async with api.database.session_scope() as session:
+        await finished_run(session, recipe=recipe, kind="command")
+
+
+async def test_a_quote_is_scored_when_the_run_has_ended(api: Api) -> None:
+    await trained(api, train_s=40.0)
+    second = await trained(api, train_s=44.0)
+    quote = await quote_of(api, second)
+    hit = quote["score"]["quantities"]["duration_s"]
+    assert hit["quoted"] == pytest.approx(WHOLE_S)
+    assert hit["actual"] == pytest.approx(WHOLE_S + 4.0)
+    assert hit["log_error"] == pytest.approx(math.log((WHOLE_S + 4) / WHOLE_S))
+    assert hit["inside"] is True
+    assert quote["score"]["quantities"]["cost"] is None  # no tariff: both are unknown
+    assert quote["projection"] is None
+    # Far beyond the interval.
+    await trained(api, train_s=400.0)
+    score = (await api.viewer.get("/v1/quotes/score")).json()
+    assert (score["runs"], score["unquoted"]) == (3, 1)
+    (time,) = [group for group in score["groups"] if group["quantity"] == "duration_s"]
+    assert (time["method"], time["level"], time["pool"]) == ("history", "same-recipe", "default")
+    assert (time["count"], time["inside_ratio"]) == (2, 0.5)
+    assert time["bias_factor"] > 1
+
+
+async def test_a_run_that_failed_is_no_history_and_no_score(api: Api) -> None:
+    async with api.database.session_scope() as session:
+        await finished_run(session)  # recipes without a posted quote
+    run_id = await api.post_run(recipe=training())
+    cancelled = await api.member.post(f"/v1/runs/{run_id}/cancel")
+    assert cancelled.status_code == 202
+    assert (await quote_of(api, run_id))["score"] is None
+    score = (await api.viewer.get("/v1/quotes/score")).json()
+    assert score == {"runs": 0, "unquoted": 0, "groups": []}
+    assert (await ask(api, recipe=training()))["method"] == "unknown"
+
+
+async def test_a_fault_of_the_estimator_refuses_no_run_and_loses_no_price_tag(
+    api: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise KeyError("a fault")
+
+    monkeypatch.setattr(history, "find", broken)
+    monkeypatch.setattr(scoring, "likeness", broken)
+    run_id = await trained(api)
+    quote = await quote_of(api, run_id)
+    assert (quote["method"], quote["text"]) == ("unknown", "the estimator failed (KeyError)")
+    assert (await api.viewer.get(f"/v1/runs/{run_id}/price-tag")).status_code == 200
+    told = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert ["the estimator failed" in text or "could not be scored" in text for text in told] == [
+        True,
+        True,
+    ]
+
+
+async def test_a_query_that_fails_leaves_the_run_s_transaction_whole(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sqlalchemy import text
+
+    async def broken(session: Any, *_: object, **__: object) -> None:
+        await session.execute(text("SELECT 1/0"))
+
+    monkeypatch.setattr(history, "find", broken)
+    assert (await quote_of(api, await api.post_run()))["method"] == "unknown"
+
+
+async def test_a_quote_books_nothing(api: Api) -> None:
+    await ask(api, **PIPELINE_RUN)
+    assert (await api.viewer.get("/v1/runs")).json()["items"] == []
+    assert (await api.viewer.get("/v1/projects")).json()["items"] == []
+
+
+async def test_both_forms_of_a_request_name_what_is_wrong(api: Api) -> None:
+    plain = await api.viewer.post("/v1/quotes", json=QUOTE)
+    assert plain.json()["it_energy_kwh"] == pytest.approx(201.6)
+    wrong = run_body(recipe={"stages": [{"kind": "trian"}]})
+    refused = problem(
+        await api.viewer.post("/v1/quotes", json={"run": wrong}), 422, "invalid-recipe"
+    )
+    assert fields(refused) == ["run.recipe.stages.0.kind"]
+    both = await api.viewer.post("/v1/quotes", json={"run": run_body(), "devices": 1})
+    assert fields(problem(both, 422, "invalid-quote")) == ["devices"]
+    empty = await api.viewer.post("/v1/quotes", json={"run": None})
+    assert problem(empty, 422, "invalid-recipe")["errors"][0]["field"] == "run"
+
+
+async def test_a_run_of_before_there_were_quotes_has_none(api: Api) -> None:
+    async with api.database.session_scope() as session:
+        run_id = await finished_run(session)
+    problem(await api.viewer.get(f"/v1/runs/{run_id}/quote"), 404, "quote-not-found")
+    missing = "/v1/runs/6f0c0d0e-0000-4000-8000-000000000000/quote"
+    problem(await api.viewer.get(missing), 404, "run-not-found")
