@@ -16,6 +16,7 @@ import typer
 from app.db import Database, resolve_database_url
 from app.settings import Settings, get_settings
 from pricetag.metering import doctor, prepare
+from pricetag.metering.mig import resolve_usable, usable_devices
 from pricetag.metering.nvml_devices import Device, list_devices, resolve_visible
 from pricetag.metering.nvml_errors import NvmlUnavailableError
 from workers.node import NodeConfig, git_commit, node_name, worker_identity
@@ -114,18 +115,15 @@ def _devices(gpus: str) -> list[Device]:
         present = list_devices()
     except NvmlUnavailableError as error:
         raise typer.BadParameter(f"the NVIDIA devices cannot be used: {error}") from error
-    by_uuid = {device.uuid: device for device in present}
+    usable = usable_devices(present)
     if gpus == "all":
         visible = resolve_visible(os.environ.get("CUDA_VISIBLE_DEVICES"), present)
-        return [by_uuid[uuid] for uuid in visible if uuid in by_uuid]
+        return resolve_usable(visible, usable)
     named = resolve_visible(gpus, present)
     if len(named) < len(gpus.split(",")):
         known = ", ".join(f"{device.index} ({device.uuid})" for device in present) or "none"
         raise typer.BadParameter(f"--gpus {gpus}: no such device; present are: {known}")
-    slices = [uuid for uuid in named if uuid not in by_uuid]
-    if slices:
-        raise typer.BadParameter(f"--gpus: {slices[0]} is a MIG slice; give whole devices")
-    return [by_uuid[uuid] for uuid in named]
+    return resolve_usable(named, usable)
 
 
 async def _serve(
@@ -140,6 +138,7 @@ async def _serve(
         cpu_slots=cpu_slots,
         database_url=lambda: resolve_database_url(settings),
         examine=lambda: doctor.examine().as_dict(),
+        node_meter=settings.node_meter == "on",
     )
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGINT, signal.SIGTERM):

@@ -17,24 +17,28 @@ class DevicePool:
     """Hands out device sets.
 
     Args:
-        uuids: Every device of this worker.
+        uuids: Every device of this worker; a MIG slice is one.
         cpu_slots: How many jobs without a device may run side by side.
+        share: How many jobs may be on one device at a time.
     """
 
-    def __init__(self, uuids: Sequence[str], *, cpu_slots: int) -> None:
+    def __init__(self, uuids: Sequence[str], *, cpu_slots: int, share: int = 1) -> None:
         if len(set(uuids)) != len(uuids):
             raise ValueError(f"a device is named twice: {', '.join(uuids)}")
         if cpu_slots < 0:
             raise ValueError(f"cpu_slots must be 0 or more, not {cpu_slots}")
+        if share < 1:
+            raise ValueError(f"share must be 1 or more, not {share}")
         self._uuids = tuple(uuids)
         self._cpu_slots = cpu_slots
-        self._free = list(uuids)
+        self._share = share
+        self._free = dict.fromkeys(uuids, share)
         self._free_cpu_slots = cpu_slots
 
     @property
     def capacity(self) -> int:
         """The most jobs that can run side by side."""
-        return len(self._uuids) + self._cpu_slots
+        return len(self._uuids) * self._share + self._cpu_slots
 
     def sizes(self) -> list[int]:
         """The device counts of jobs that can ever fit here."""
@@ -42,21 +46,28 @@ class DevicePool:
 
     def fitting(self) -> list[int]:
         """The device counts of jobs that fit just now."""
-        return [*([0] if self._free_cpu_slots else []), *range(1, len(self._free) + 1)]
+        free = sum(places > 0 for places in self._free.values())
+        return [*([0] if self._free_cpu_slots else []), *range(1, free + 1)]
 
     def take(self, count: int) -> DeviceSet | None:
-        """Takes ``count`` devices (0: a CPU slot); None when they are not free."""
+        """Takes ``count`` devices (0: a CPU slot); None when they are not free.
+
+        Of devices that jobs share, those with the fewest jobs are taken.
+        """
         if count not in self.fitting():
             return None
         if count == 0:
             self._free_cpu_slots -= 1
             return DeviceSet(())
-        taken, self._free = self._free[:count], self._free[count:]
-        return DeviceSet(tuple(taken))
+        taken = sorted(self._uuids, key=lambda uuid: -self._free[uuid])[:count]
+        for uuid in taken:
+            self._free[uuid] -= 1
+        return DeviceSet(tuple(sorted(taken, key=self._uuids.index)))
 
     def give_back(self, devices: DeviceSet) -> None:
         """Frees a device set for the next job."""
         if devices.uuids:
-            self._free = sorted([*self._free, *devices.uuids], key=self._uuids.index)
+            for uuid in devices.uuids:
+                self._free[uuid] += 1
         else:
             self._free_cpu_slots += 1

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +20,10 @@ from pathlib import Path
 from typing import IO
 
 from workers.node import boot_id, machine_id
+
+logger = logging.getLogger(__name__)
+
+ENTRY_BYTES = 4096
 
 HOST = "host"
 """Stands for everything that all jobs of a machine share."""
@@ -83,6 +88,7 @@ class Machine:
         self._cores = cores or os.cpu_count() or 1
         self._clock = clock
         self._file: IO[str] | None = None
+        self._size = ENTRY_BYTES
 
     def open(self) -> None:
         """Makes this worker known to its neighbours.
@@ -165,10 +171,15 @@ class Machine:
     def _write(self) -> None:
         if self._file is None:
             raise RuntimeError("this worker was not made known")
-        self._file.seek(0)
-        self._file.truncate()
-        json.dump(asdict(self._entry), self._file)
-        self._file.flush()
+        # In place and never shorter: on a full disk there is room for it still.
+        text = json.dumps(asdict(self._entry)).ljust(self._size)
+        self._size = max(len(text), ENTRY_BYTES)
+        try:
+            self._file.seek(0)
+            self._file.write(text)
+            self._file.flush()
+        except OSError as error:
+            logger.warning("neighbours do not hear of a job of this worker: %s", error)
 
 
 def _read_live(path: Path) -> _Entry | None:

@@ -10,8 +10,10 @@ from typing import Any
 from uuid import UUID
 
 from app.db import Database
-from app.services import execution
+from app.services import baselines, energy, execution
+from workers.baselines import Baseline
 from workers.node import NodeConfig
+from workers.node_hours import Row
 
 logger = logging.getLogger(__name__)
 
@@ -88,3 +90,46 @@ class Store:
         """Books an attempt that has no journal and will have none."""
         async with self._database.session_scope() as session:
             await execution.close_lost(session, attempt_id, message=message)
+
+    async def book_node_hours(self, rows: Sequence[Row]) -> None:
+        """Tells this node's own totals."""
+        site = self._config.site
+        async with self._database.session_scope() as session:
+            await energy.book_node_hours(
+                session,
+                self._config.name,
+                [
+                    energy.NodeHour(
+                        component=row.component,
+                        name=row.name,
+                        kind=row.kind,
+                        method=row.method,
+                        hour=row.hour,
+                        energy_j=row.energy_j,
+                        covered_s=row.covered_s,
+                        flags=row.flags,
+                        site=site,
+                    )
+                    for row in rows
+                ],
+            )
+
+    async def record_baselines(self, measured: Sequence[Baseline]) -> None:
+        """Tells what this node's components draw when nobody is on them."""
+        async with self._database.session_scope() as session:
+            await baselines.record(
+                session,
+                self._config.name,
+                [
+                    baselines.IdlePower(
+                        component=item.component,
+                        state=item.state,
+                        power_w=item.power_w,
+                        power_std_w=item.power_std_w,
+                        duration_s=item.duration_s,
+                        source=item.source,
+                        measured_at=item.measured_at,
+                    )
+                    for item in measured
+                ],
+            )

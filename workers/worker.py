@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 from uuid import UUID
 
@@ -15,8 +15,10 @@ from pricetag.metering.journal import Journal, JournalError, purge_shipped
 from pricetag.metering.nvml_devices import Device
 from workers.devices import DevicePool, DeviceSet
 from workers.leases import LeaseKeeper
+from workers.machine import Machine
 from workers.meters import Devices, describe
 from workers.node import NodeConfig, worker_is_gone
+from workers.node_meter import NodeMeter
 from workers.nursery import Nursery
 from workers.recovery import adopt_orphans
 from workers.shipper import Shipper
@@ -40,6 +42,7 @@ class Worker:
         store: Its edge to the database.
         devices: The accelerators it may use.
         cpu_slots: How many jobs without an accelerator may run side by side.
+        node_meter: Whether this worker may meter the whole machine all the time.
         database_url: Finds the database, starting the embedded one where it is down.
         examine: Tells what the meters of this node can do; takes seconds, so it runs beside.
     """
@@ -51,13 +54,26 @@ class Worker:
         devices: list[Device],
         *,
         cpu_slots: int,
+        node_meter: bool = False,
         database_url: Callable[[], str],
         examine: Callable[[], dict[str, Any]],
     ) -> None:
         self._config = config
         self._store = store
         self._devices = {device.uuid: device for device in devices}
-        self._pool = DevicePool([device.uuid for device in devices], cpu_slots=cpu_slots)
+        self._pool = DevicePool(
+            [device.uuid for device in devices], cpu_slots=cpu_slots, share=config.gpu_share
+        )
+        self._machine = Machine(
+            config.data_dir, self._pool.capacity, cores_per_job=config.host_cores_per_job
+        )
+        self._node_meter = NodeMeter(
+            config.data_dir,
+            use=self._machine.use,
+            ship_hours=store.book_node_hours,
+            ship_baselines=store.record_baselines,
+        )
+        self._is_node_metered = node_meter
         self._database_url = database_url
         self._examine = examine
         self._nursery = Nursery(allow_hub=config.allow_hub)
@@ -69,6 +85,7 @@ class Worker:
 
     async def run(self) -> None:
         """Serves the queue until stopped; returns when every job has ended and is shipped."""
+        self._machine.open()
         leases = LeaseKeeper(
             self._running,
             self._store.renew,
@@ -78,6 +95,9 @@ class Worker:
         side_tasks = [asyncio.create_task(leases.run()), asyncio.create_task(self._keep_house())]
         for task in side_tasks:
             task.add_done_callback(self._on_side_task_ended)
+        if self._is_node_metered:
+            side_tasks.append(asyncio.create_task(self._node_meter.run()))
+            side_tasks[-1].add_done_callback(_on_node_meter_ended)
         try:
             await self._serve()
         finally:
@@ -91,6 +111,7 @@ class Worker:
             for task in side_tasks:
                 task.cancel()
             await asyncio.gather(*side_tasks, return_exceptions=True)
+            self._machine.close()
 
     def stop(self) -> None:
         """Takes no further run, asks the running ones to save their state and leave."""
@@ -204,8 +225,8 @@ class Worker:
             return
         shipper = Shipper(journal, claim.attempt_id, self._store.ingest)
         shipping = self._ship(journal, shipper)
-        devices = Devices(held.uuids, described)
         try:
+            devices = await asyncio.to_thread(self._share, claim.attempt_id, held, described)
             supervisor = Supervisor(claim, self._config, devices, journal, self._nursery)
             self._running[claim.attempt_id] = supervisor
             if self._stopping.is_set():
@@ -219,7 +240,27 @@ class Worker:
             raise
         finally:
             self._running.pop(claim.attempt_id, None)
+            await asyncio.to_thread(self._machine.release, str(claim.attempt_id))
         shipper.finish()
+
+    def _share(
+        self, attempt_id: UUID, held: DeviceSet, described: tuple[dict[str, Any], ...]
+    ) -> Devices:
+        """What a job holds, and its part of what it shares."""
+        slices = [piece for uuid in held.uuids if (piece := self._devices[uuid].slice)]
+        devices = Devices(
+            held.uuids,
+            described,
+            slices=tuple(slices),
+            jobs_per_device=self._config.gpu_share,
+            baselines=tuple(self._node_meter.baselines.all()),
+        )
+        ratio = self._machine.reserve(
+            str(attempt_id),
+            units=max(1, len(held.uuids)),
+            components=devices.component_ids(),
+        )
+        return replace(devices, host_ratio=ratio)
 
     def _ship(self, journal: Journal, shipper: Shipper) -> asyncio.Task[None]:
         async def ship() -> None:
@@ -240,6 +281,12 @@ class Worker:
             await asyncio.wait_for(self._stopping.wait(), seconds)
         except TimeoutError:
             return
+
+
+def _on_node_meter_ended(task: asyncio.Task[None]) -> None:
+    """Jobs are metered by meters of their own: they go on."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("the node's meter failed: idle energy is not known", exc_info=error)
 
 
 def _let_go(journal: Journal) -> None:

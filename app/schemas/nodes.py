@@ -9,6 +9,18 @@ from pydantic import Field
 from app.schemas.common import Wire
 
 
+class IdlePowerRead(Wire):
+    """Mean power of a component with no job on it, in one of its states."""
+
+    component: str
+    state: str = Field(description="What idle power depends on: driver, P-state, governor.")
+    power_w: float
+    power_std_w: float | None
+    duration_s: float
+    source: str = Field(description="counter, integrated or modelled.")
+    measured_at: datetime
+
+
 class NodeRead(Wire):
     id: uuid.UUID
     name: str
@@ -18,6 +30,7 @@ class NodeRead(Wire):
     created_at: datetime
     last_seen_at: datetime
     running: list[uuid.UUID] = Field(description="Runs with an open attempt on this node.")
+    baselines: list[IdlePowerRead] = Field(description="The newest of each component and state.")
 
 
 class NodeList(Wire):

@@ -45,3 +45,44 @@ def test_no_device_is_ever_held_twice_and_none_is_lost(steps: list[tuple[bool, i
     for devices in held:
         pool.give_back(devices)
     assert pool.fitting() == pool.sizes()
+
+
+def test_shared_devices_go_to_the_fewest_jobs_first() -> None:
+    pool = DevicePool(["a", "b"], cpu_slots=0, share=2)
+    assert pool.capacity == 4
+    assert pool.take(1) == DeviceSet(("a",))
+    assert pool.take(1) == DeviceSet(("b",))
+    assert pool.fitting() == [1, 2]
+    both = pool.take(2)
+    assert both == DeviceSet(("a", "b"))
+    assert pool.fitting() == []
+    assert pool.take(1) is None
+    pool.give_back(both)
+    pool.give_back(DeviceSet(("b",)))
+    assert pool.take(1) == DeviceSet(("b",))
+
+
+def test_a_device_cannot_be_shared_by_nobody() -> None:
+    with pytest.raises(ValueError, match="share must be 1 or more"):
+        DevicePool(["a"], cpu_slots=0, share=0)
+
+
+@given(
+    share=st.integers(1, 3),
+    steps=st.lists(st.tuples(st.booleans(), st.integers(1, 3)), max_size=60),
+)
+def test_no_device_has_more_jobs_than_may_share_it(
+    share: int, steps: list[tuple[bool, int]]
+) -> None:
+    pool = DevicePool(["a", "b", "c"], cpu_slots=0, share=share)
+    held: list[DeviceSet] = []
+    for give_back, count in steps:
+        if give_back and held:
+            pool.give_back(held.pop(count % len(held)))
+        elif (taken := pool.take(count)) is not None:
+            assert len(set(taken.uuids)) == count
+            held.append(taken)
+        in_use = [uuid for devices in held for uuid in devices.uuids]
+        assert max((in_use.count(uuid) for uuid in "abc"), default=0) <= share
+        free = sum(in_use.count(uuid) < share for uuid in "abc")
+        assert pool.fitting() == list(range(1, free + 1))

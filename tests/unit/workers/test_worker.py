@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -24,6 +25,12 @@ class FakeStore:
 
     async def claim(self, run_id: UUID, devices: list[dict[str, Any]]) -> Claimed:
         return self.claimed
+
+    async def book_node_hours(self, rows: Sequence[Any]) -> None:
+        raise AssertionError("no node is metered here")
+
+    async def record_baselines(self, measured: Sequence[Any]) -> None:
+        raise AssertionError("no node is metered here")
 
     async def close_lost(self, attempt_id: UUID, message: str) -> None:
         self.closed.append((attempt_id, message))

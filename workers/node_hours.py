@@ -1,0 +1,204 @@
+"""A node's own energy by the hour: added up, kept over restarts, told as totals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any, get_args
+
+from pricetag.metering.source import Component, ComponentKind, ComponentMethod
+
+HOUR_S = 3600.0
+MAX_ZONE_POWER_W = 2000.0
+"""No zone of a counter that wraps draws more."""
+
+BRIDGED = "bridged"
+"""The counter went on while no worker read it: its difference is spread evenly."""
+
+GAP = "gap"
+
+
+@dataclass(slots=True)
+class Total:
+    """What one component used in one hour, as far as it was metered."""
+
+    energy_j: float = 0.0
+    covered_s: float = 0.0
+    flags: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Where a component's counter stood when it was last booked (seconds since 1970, UTC)."""
+
+    at_s: float
+    counter_j: float
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One component's hour, as it is told."""
+
+    component: str
+    name: str
+    kind: ComponentKind
+    method: ComponentMethod
+    hour: datetime
+    energy_j: float
+    covered_s: float
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Name:
+    name: str
+    kind: ComponentKind
+    method: ComponentMethod
+
+
+class NodeHours:
+    """Totals of a node's components by UTC hour, and what it takes to go on after a restart."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, _Name] = {}
+        self._hours: dict[tuple[str, int], Total] = {}
+        self._marks: dict[str, Mark] = {}
+        self._changed: set[tuple[str, int]] = set()
+
+    def meet(self, component: Component) -> None:
+        """A component that will be booked."""
+        self._names[component.id] = _Name(component.name, component.kind, component.method)
+
+    def add(
+        self,
+        component: str,
+        start_s: float,
+        end_s: float,
+        *,
+        energy_j: float,
+        covered_s: float,
+        flags: Iterable[str] = (),
+    ) -> None:
+        """Books energy of a stretch of time (seconds since 1970), evenly over its hours."""
+        duration_s = end_s - start_s
+        for hour, part_s in hours_between(start_s, end_s):
+            share = part_s / duration_s
+            total = self._hours.setdefault((component, hour), Total())
+            total.energy_j += energy_j * share
+            total.covered_s += covered_s * share
+            total.flags.update(flags)
+            self._changed.add((component, hour))
+
+    def mark(self, component: str, at_s: float, counter_j: float) -> None:
+        """Where the counter stood at the end of what was booked."""
+        self._marks[component] = Mark(at_s, counter_j)
+
+    def bridge(
+        self, component: str, at_s: float, counter_j: float, *, wraps_at_j: float | None = None
+    ) -> float | None:
+        """Books what a counter counted since the mark, while nobody read it.
+
+        Args:
+            component: Which.
+            at_s: Now, seconds since 1970.
+            counter_j: The counter now.
+            wraps_at_j: Where the counter begins anew; None where it never does.
+
+        Returns:
+            The energy; None where there is no mark, or the counter cannot tell: it began anew,
+            or may have wrapped more than once. Nothing is made up then.
+        """
+        mark = self._marks.pop(component, None)
+        if mark is None or at_s <= mark.at_s:
+            return None
+        energy_j = counter_j - mark.counter_j
+        if wraps_at_j is not None:
+            most_j = (at_s - mark.at_s) * MAX_ZONE_POWER_W
+            energy_j = energy_j % wraps_at_j if most_j < wraps_at_j else -1.0
+            energy_j = energy_j if energy_j <= most_j else -1.0
+        if energy_j < 0:
+            for edge_s in (mark.at_s, at_s):  # the hours in between are not there at all
+                key = component, int(edge_s // HOUR_S)
+                self._hours.setdefault(key, Total()).flags.add(GAP)
+                self._changed.add(key)
+            return None
+        self.add(
+            component,
+            mark.at_s,
+            at_s,
+            energy_j=energy_j,
+            covered_s=at_s - mark.at_s,
+            flags=[BRIDGED],
+        )
+        return energy_j
+
+    def changed(self) -> list[Row]:
+        """The totals that are to be told: those that changed since :meth:`told`."""
+        return [self._row(component, hour) for component, hour in sorted(self._changed)]
+
+    def told(self, rows: Iterable[Row], now_s: float) -> None:
+        """These were taken: hours that are over are forgotten once they are told."""
+        for row in rows:
+            key = (row.component, int(row.hour.timestamp() // HOUR_S))
+            total = self._hours[key]
+            if (row.energy_j, row.covered_s) == (total.energy_j, total.covered_s):
+                self._changed.discard(key)
+        over = int((now_s - HOUR_S) // HOUR_S)  # an hour stays open for another one
+        for key in [key for key in self._hours if key[1] < over and key not in self._changed]:
+            del self._hours[key]
+
+    def as_dict(self, boot: str) -> dict[str, Any]:
+        """Everything, for the state file."""
+        return {
+            "boot": boot,
+            "names": {component: asdict(name) for component, name in self._names.items()},
+            "marks": {component: asdict(mark) for component, mark in self._marks.items()},
+            "hours": [
+                [component, hour, total.energy_j, total.covered_s, sorted(total.flags)]
+                for (component, hour), total in self._hours.items()
+            ],
+            "changed": sorted(self._changed),
+        }
+
+    @classmethod
+    def from_dict(cls, told: dict[str, Any], boot: str) -> NodeHours:
+        """What a state file holds; counters of another boot have begun anew since.
+
+        Raises:
+            KeyError, TypeError, ValueError: If it is no such state.
+        """
+        hours = cls()
+        for component, name in told["names"].items():
+            if name["kind"] not in get_args(ComponentKind):
+                raise ValueError(f"{component} is of no known kind: {name['kind']!r}")
+            hours._names[component] = _Name(**name)
+        if told["boot"] == boot:
+            hours._marks = {key: Mark(**mark) for key, mark in told["marks"].items()}
+        for component, hour, energy_j, covered_s, flags in told["hours"]:
+            hours._hours[component, hour] = Total(energy_j, covered_s, set(flags))
+        hours._changed = {(component, hour) for component, hour in told["changed"]}
+        return hours
+
+    def _row(self, component: str, hour: int) -> Row:
+        total, name = self._hours[component, hour], self._names[component]
+        return Row(
+            component=component,
+            name=name.name,
+            kind=name.kind,
+            method=name.method,
+            hour=datetime.fromtimestamp(hour * HOUR_S, UTC),
+            energy_j=total.energy_j,
+            covered_s=total.covered_s,
+            flags=tuple(sorted(total.flags)),
+        )
+
+
+def hours_between(start_s: float, end_s: float) -> Iterator[tuple[int, float]]:
+    """The hours (since 1970) that a stretch of time touches, and how much of it lies in each."""
+    hour = int(start_s // HOUR_S)
+    while hour * HOUR_S < end_s:
+        part_s = min(end_s, (hour + 1) * HOUR_S) - max(start_s, hour * HOUR_S)
+        if part_s > 0:
+            yield hour, part_s
+        hour += 1
