@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, cast
 from uuid import UUID
@@ -41,7 +41,8 @@ def draft(value: float | None, metric: str = "facility_energy_kwh", unit: str = 
     if value is not None:
         figure = Quantity(value, 0.5 * value, 2 * value, unit, "estimated")
     method = "unknown" if value is None else "history"
-    return replace(Draft(method=method), **{metric: figure})
+    figures: dict[str, Any] = {metric: figure}
+    return Draft(method=method, **figures)
 
 
 async def promise(session: Session, run: Run, kwh: float, **other: Any) -> None:

@@ -1,0 +1,195 @@
+"""Budgets as admins keep them."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.support.api import Api, fields, finished_run, problem
+
+BODY: dict[str, Any] = {
+    "name": "lab",
+    "scope": "lab",
+    "metric": "facility_energy_kwh",
+    "amount": 10,
+}
+
+
+async def make(api: Api, **changes: Any) -> dict[str, Any]:
+    answer = await api.admin.post("/v1/budgets", json=BODY | changes)
+    assert answer.status_code == 201, answer.text
+    return dict(answer.json())
+
+
+async def log_of(api: Api, budget_id: str) -> list[dict[str, Any]]:
+    answer = await api.admin.get("/v1/audit", params={"object_id": budget_id})
+    return list(answer.json()["items"])
+
+
+async def test_from_its_making_to_its_end(api: Api) -> None:
+    made = await make(api, amount="0.10", metric="cost", currency="EUR", thresholds=[1, 0.5, 1])
+    assert (made["limit"], made["unit"], made["thresholds"]) == (0.1, "EUR", [0.5, 1.0])
+    assert (made["refuses"], made["stops"], made["closed_at"]) == (True, True, None)
+    where = f"/v1/budgets/{made['id']}"
+    assert (await api.viewer.get(where)).json() == made
+    raised = await api.admin.patch(where, json={"amount": 20.5, "name": "more", "stops": False})
+    assert raised.status_code == 200, raised.text
+    assert (raised.json()["limit"], raised.json()["name"]) == (20.5, "more")
+    assert raised.json()["stops"] is False
+    assert raised.json()["thresholds"] == [0.5, 1.0]
+    closed = await api.admin.post(f"{where}/close")
+    assert closed.json()["closed_at"] is not None
+    assert (await api.admin.post(f"{where}/close")).json() == closed.json()
+    assert (await api.viewer.get("/v1/budgets")).json()["items"] == []
+    listed = await api.viewer.get("/v1/budgets", params={"closed": True})
+    assert [budget["id"] for budget in listed.json()["items"]] == [made["id"]]
+    problem(await api.admin.patch(where, json={"amount": 1}), 409, "budget-closed")
+
+
+async def test_who_changed_what_is_in_the_audit_log(api: Api) -> None:
+    made = await make(api)
+    where = f"/v1/budgets/{made['id']}"
+    await api.admin.patch(where, json={"amount": 12})
+    await api.admin.patch(where, json={"amount": 12})  # changes nothing
+    await api.admin.post(f"{where}/close")
+    await api.admin.post(f"{where}/close")
+    closed, changed, created = await log_of(api, made["id"])
+    assert [entry["action"] for entry in (created, changed, closed)] == [
+        "created",
+        "changed",
+        "closed",
+    ]
+    assert {entry["actor"] for entry in (created, changed, closed)} == {"a admin"}
+    assert created["before"] is None
+    assert created["after"]["amount"] == "10"
+    assert (changed["before"]["amount"], changed["after"]["amount"]) == ("10", "12")
+    assert closed["before"] == changed["after"]
+    assert closed["after"]["closed_at"] is not None
+
+
+@pytest.mark.parametrize("role", ["viewer", "member"])
+async def test_only_admins_change_them_and_all_read_them(api: Api, role: str) -> None:
+    made = await make(api)
+    client, where = getattr(api, role), f"/v1/budgets/{made['id']}"
+    problem(await client.post("/v1/budgets", content=b"{"), 403, "role-required")
+    problem(await client.patch(where, json={"amount": 1}), 403, "role-required")
+    problem(await client.post(f"{where}/close"), 403, "role-required")
+    assert (await client.get(where)).status_code == 200
+    assert len((await client.get("/v1/budgets")).json()["items"]) == 1
+    assert (await client.get("/v1/budget-alerts")).json()["items"] == []
+    problem(await api.nobody.get("/v1/budgets"), 401, "unauthenticated")
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "words"),
+    [
+        ({"amount": -1}, "amount", "greater than or equal to 0"),
+        ({"amount": "many"}, "amount", "decimal"),
+        ({"amount": 2e18}, "amount", "less than or equal to"),
+        ({"metric": "joules"}, "metric", "facility_energy_kwh"),
+        ({"metric": "cost"}, "currency", "needs its currency, such as EUR"),
+        ({"currency": "EUR"}, "currency", "has no currency"),
+        ({"metric": "cost", "currency": "euro"}, "currency", "pattern"),
+        ({"scope": "team"}, "scope", "'lab'"),
+        ({"scope": "project"}, "project", "needs it"),
+        ({"project": "text"}, "project", "has none"),
+        ({"scope": "experiment", "experiment": "e"}, "project", "needs it"),
+        ({"scope": "experiment", "project": "p"}, "experiment", "needs it"),
+        ({"scope": "project", "project": "p", "user": "ada"}, "user", "has none"),
+        ({"period": "day"}, "period", "'week'"),
+        ({"period": "month", "time_zone": "Berlin"}, "time_zone", "Europe/Berlin"),
+        ({"time_zone": "../../etc/passwd"}, "time_zone", "IANA"),
+        ({"thresholds": [0.5, 1.5]}, "thresholds.1", "less than or equal to 1"),
+        ({"thresholds": [0]}, "thresholds.0", "greater than 0"),
+        ({"thresholds": [n / 20 for n in range(1, 13)]}, "thresholds", "at most 10"),
+        ({"name": ""}, "name", "at least 1"),
+        ({"limit": 5}, "limit", "not permitted"),
+    ],
+)
+async def test_bad_input_is_refused_by_name(
+    api: Api, changes: dict[str, Any], field: str, words: str
+) -> None:
+    answer = await api.admin.post("/v1/budgets", json=BODY | changes)
+    document = problem(answer, 422, "invalid-request")
+    assert fields(document) == [field]
+    assert words in str(document["errors"][0]), document
+    assert (await api.viewer.get("/v1/budgets")).json()["items"] == []
+
+
+async def test_names_are_unique(api: Api) -> None:
+    made = await make(api)
+    other = await make(api, name="other")
+    problem(await api.admin.post("/v1/budgets", json=BODY), 409, "budget-exists")
+    await api.admin.post(f"/v1/budgets/{made['id']}/close")
+    problem(await api.admin.post("/v1/budgets", json=BODY), 409, "budget-exists")
+    where = f"/v1/budgets/{other['id']}"
+    problem(await api.admin.patch(where, json={"name": "lab"}), 409, "budget-exists")
+    assert (await api.viewer.get(where)).json()["name"] == "other"
+    same = await api.admin.patch(where, json={"name": "other"})
+    assert same.status_code == 200
+
+
+async def test_what_is_not_there(api: Api) -> None:
+    where = f"/v1/budgets/{uuid4()}"
+    problem(await api.viewer.get(where), 404, "budget-not-found")
+    problem(await api.admin.patch(where, json={}), 404, "budget-not-found")
+    problem(await api.admin.post(f"{where}/close"), 404, "budget-not-found")
+
+
+async def test_a_user_is_a_token_in_force(api: Api) -> None:
+    twins = [
+        (await api.admin.post("/v1/tokens", json={"name": "ada", "role": "member"})).json()["id"]
+        for _ in range(2)
+    ]
+    user = BODY | {"scope": "user", "user": "ada"}
+    document = problem(await api.admin.post("/v1/budgets", json=user), 422, "unknown-user")
+    assert all(twin in document["detail"] for twin in twins)
+    assert fields(document) == ["user"]
+    await api.admin.delete(f"/v1/tokens/{twins[0]}")
+    made = await make(api, scope="user", user="ada")
+    assert (made["user"], made["user_id"]) == ("ada", twins[1])
+    for unknown in ("grace", str(uuid4())):
+        answer = await api.admin.post("/v1/budgets", json=user | {"name": "g", "user": unknown})
+        problem(answer, 422, "unknown-user")
+
+
+async def test_scopes_that_do_not_exist_yet_are_made(api: Api) -> None:
+    made = await make(api, scope="experiment", project="p", experiment="e")
+    assert (made["scope"], made["project"], made["experiment"]) == ("experiment", "p", "e")
+    (project,) = (await api.viewer.get("/v1/projects")).json()["items"]
+    (experiment,) = (await api.viewer.get("/v1/experiments")).json()["items"]
+    assert (project["name"], experiment["name"]) == ("p", "e")
+
+
+async def test_pages_and_names(api: Api) -> None:
+    for name in ("c", "a", "b"):
+        await make(api, name=name)
+    first = (await api.viewer.get("/v1/budgets", params={"limit": 2})).json()
+    rest = {"limit": 2, "cursor": first["next_cursor"]}
+    second = (await api.viewer.get("/v1/budgets", params=rest)).json()
+    names = [budget["name"] for budget in first["items"] + second["items"]]
+    assert (names, second["next_cursor"]) == (["a", "b", "c"], None)
+    (found,) = (await api.viewer.get("/v1/budgets", params={"name": "b"})).json()["items"]
+    assert found["name"] == "b"
+
+
+async def test_a_budget_made_too_late_warns_at_once_and_a_raised_one_again(api: Api) -> None:
+    async with api.database.session_scope() as session:
+        await finished_run(session)
+    made = await make(api, amount="0.0005", thresholds=[0.5, 1])  # 2400 J, and the PUE's part
+    used = made["spent"]
+    assert used > 0.00066
+    assert [alert["threshold_ratio"] for alert in made["alerts"]] == [0.5, 1.0]
+    where = f"/v1/budgets/{made['id']}"
+    raised = (await api.admin.patch(where, json={"amount": used * 1.5})).json()
+    assert [alert["threshold_ratio"] for alert in raised["alerts"]] == [0.5]
+    raised = (await api.admin.patch(where, json={"amount": used * 3})).json()
+    assert raised["alerts"] == []
+
+
+@pytest.mark.parametrize("cursor", ["x", "WyJhIl0", "WyJpbmZpbml0eSIsImEiLCIxIl0"])
+async def test_a_cursor_of_another_list_is_refused(api: Api, cursor: str) -> None:
+    answer = await api.viewer.get("/v1/budget-alerts", params={"cursor": cursor})
+    problem(answer, 422, "invalid-cursor")

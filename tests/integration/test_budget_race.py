@@ -1,0 +1,137 @@
+"""Several at once for the last of a budget, on a database that really commits."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from app.db import Database
+from app.services import budgets
+from app.services.budgets import BudgetExceededError
+from models import Run
+from tests.support.api import Api, problem, run_body
+from tests.support.budgets import draft, make_budget, promise
+from tests.support.executions import make_run
+
+
+async def run_in(database: Database) -> UUID:
+    async with database.session_scope() as session:
+        return (await make_run(session, status="cancelled")).id
+
+
+async def admitted(database: Database, run_id: UUID, kwh: float, pause_s: float = 0.0) -> bool:
+    """What one request does: admission, the quote's reservation, one commit."""
+    try:
+        async with database.session_scope() as session:
+            run = await session.get(Run, run_id)
+            assert run is not None
+            await budgets.admit(session, run, draft(kwh))
+            await asyncio.sleep(pause_s)  # the others come meanwhile
+            await promise(session, run, kwh)
+            run.status = "queued"
+    except BudgetExceededError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(("quote", "fit"), [(0.6, 1), (0.5, 2), (0.34, 2), (0.3, 3)])
+async def test_of_many_at_once_only_those_are_admitted_that_fit(
+    committed_api: Api, quote: float, fit: int
+) -> None:
+    database = committed_api.database
+    made = await make_budget(committed_api, amount=1.0)
+    run_ids = [await run_in(database) for _ in range(8)]
+    told = await asyncio.gather(*(admitted(database, run, quote, 0.05) for run in run_ids))
+    assert sum(told) == fit
+    stands = (await committed_api.viewer.get(f"/v1/budgets/{made['id']}")).json()
+    assert stands["reserved"] == pytest.approx(fit * quote)
+    assert stands["left"] == pytest.approx(1.0 - fit * quote)
+
+
+async def test_several_budgets_at_once_stop_nobody_for_ever(committed_api: Api) -> None:
+    """Runs that fall under several budgets, with changes to these in between: no deadlock."""
+    database = committed_api.database
+    made = [await make_budget(committed_api, name=f"b{n}", amount=2.0) for n in range(5)]
+    run_ids = [await run_in(database) for _ in range(6)]
+
+    async def raise_all() -> None:
+        for budget in reversed(made):
+            where = f"/v1/budgets/{budget['id']}"
+            answer = await committed_api.admin.patch(where, json={"amount": 3.0})
+            assert answer.status_code == 200, answer.text
+
+    jobs = [admitted(database, run_id, 0.5, 0.02) for run_id in run_ids]
+    told = await asyncio.wait_for(asyncio.gather(*jobs, raise_all()), timeout=30)
+    assert told[:-1].count(True) >= 4
+    for budget in made:
+        stands = (await committed_api.viewer.get(f"/v1/budgets/{budget['id']}")).json()
+        assert stands["limit"] == 3.0
+        assert stands["reserved"] <= 3.0
+
+
+@pytest.fixture
+def _quoted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every run is expected to need 0.6 kWh."""
+    quoted_as(monkeypatch, 0.6)
+
+
+def quoted_as(monkeypatch: pytest.MonkeyPatch, kwh: float) -> None:
+    from app.services import quoting
+    from pricetag.accounting.quantity import Quantity
+
+    real = quoting.quote_for
+
+    async def quote_for(*args: Any, **kwargs: Any) -> Any:
+        from dataclasses import replace
+
+        found = await real(*args, **kwargs)
+        energy = Quantity(kwh, kwh, kwh, "kWh", "estimated")
+        quantities = {**found.quantities, "facility_energy_kwh": energy}
+        return replace(found, method="history", quantities=quantities)
+
+    monkeypatch.setattr(quoting, "quote_for", quote_for)
+
+
+@pytest.mark.usefixtures("_quoted")
+async def test_of_requests_at_the_same_time_one_gets_the_last_of_a_budget(
+    committed_api: Api,
+) -> None:
+    await make_budget(committed_api, amount=1.0)
+    answers = await asyncio.gather(
+        *(committed_api.member.post("/v1/runs", json=run_body(name=f"r{n}")) for n in range(6))
+    )
+    assert sorted(answer.status_code for answer in answers) == [202, 409, 409, 409, 409, 409]
+    for answer in answers:
+        if answer.status_code == 409:
+            document = problem(answer, 409, "budget-exceeded")
+            assert "'lab' has 0.4 kWh left of 1 kWh in all" in document["detail"]
+            assert "expected to need 0.6 kWh" in document["detail"]
+            assert document["errors"][0]["hint"]
+    listed = (await committed_api.viewer.get("/v1/runs")).json()["items"]
+    assert [run["status"] for run in listed] == ["queued"]  # who was refused left nothing behind
+
+
+@pytest.mark.usefixtures("_quoted")
+async def test_a_key_that_was_admitted_is_not_refused_when_it_comes_again(
+    committed_api: Api,
+) -> None:
+    """At the same time and later: one run, and its reservation, whatever is left."""
+    made = await make_budget(committed_api, amount=0.6)
+    headers = {"Idempotency-Key": "the-one"}
+
+    async def post() -> tuple[int, str]:
+        answer = await committed_api.member.post("/v1/runs", json=run_body(), headers=headers)
+        return answer.status_code, answer.json().get("id", answer.text)
+
+    answers = await asyncio.gather(*(post() for _ in range(6)))
+    answers.append(await post())
+    assert {status for status, _ in answers} == {202}, answers
+    assert len({run_id for _, run_id in answers}) == 1
+    stands = (await committed_api.viewer.get(f"/v1/budgets/{made['id']}")).json()
+    assert (stands["reserved"], stands["left"]) == (0.6, 0.0)
+    other = {"Idempotency-Key": "another"}
+    answer = await committed_api.member.post("/v1/runs", json=run_body(), headers=other)
+    problem(answer, 409, "budget-exceeded")
