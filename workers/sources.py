@@ -51,10 +51,26 @@ def _check_folder(folder: Path, allowed: list[Path]) -> None:
     roots.check_links(folder, allowed, FIELD)
     if not (folder / "config.json").is_file():
         raise JobError("bad-model", f"the model folder '{folder.name}' has no config.json", FIELD)
-    if not any(folder.glob("*.safetensors")):
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
         raise JobError(
             "bad-model",
             f"the model folder '{folder.name}' has no .safetensors weights; "
             "pickled weights (.bin, .pt) are never loaded",
             FIELD,
         )
+    for file in weights:
+        _check_weights(file)
+
+
+def _check_weights(file: Path) -> None:
+    """A header tells how long its file must be: a broken copy is found before work begins."""
+    # Not loaded before: a command needs none of it.
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="np"):
+            return
+    except (SafetensorError, OSError) as error:
+        message = f"'{file.parent.name}/{file.name}' is damaged or incomplete: {error}"
+        raise JobError("bad-model", message, FIELD) from error

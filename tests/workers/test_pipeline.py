@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from pricetag.recipes import parse_recipe
 from tests.support.training import CONFIG, TRAIN, carry_out, data_set, job, recipe
@@ -174,10 +176,37 @@ def test_a_broken_model_folder_is_told_as_such(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "config.json").write_text('{"model_type": "no-such-thing"}')
-    (folder / "model.safetensors").write_bytes(b"nothing")
+    save_file({"weight": torch.zeros(64)}, folder / "model.safetensors")
     assert refused(tmp_path, recipe(TRAIN, model="model")).code == "bad-model"
     (folder / "config.json").write_text("{")
     assert refused(tmp_path, recipe(TRAIN, model="model")).code == "bad-model"
+
+
+@pytest.mark.parametrize("left_bytes", [0, 20, 100, -1])
+def test_weights_that_were_cut_off_are_found_before_anything_runs(
+    tmp_path: Path, left_bytes: int
+) -> None:
+    data_set(tmp_path)
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({"model_type": "bert", **CONFIG}))
+    weights = folder / "model.safetensors"
+    save_file({"weight": torch.zeros(64)}, weights)
+    weights.write_bytes(weights.read_bytes()[:left_bytes])
+    error = refused(tmp_path, recipe(TRAIN, model="model"))
+    assert (error.code, error.field) == ("bad-model", "recipe.model")
+    assert "'model/model.safetensors' is damaged or incomplete" in error.message
+
+
+def test_a_broken_tokenizer_is_told_as_such(tmp_path: Path) -> None:
+    data_set(tmp_path)
+    (tmp_path / "words").mkdir()
+    (tmp_path / "words" / "config.json").write_text(json.dumps({"model_type": "bert", **CONFIG}))
+    (tmp_path / "words" / "tokenizer.json").write_text("[]")
+    model = {"config": CONFIG, "tokenizer": "words"}
+    error = refused(tmp_path, recipe(TRAIN, model=model))
+    assert (error.code, error.field) == ("bad-model", "recipe.model.tokenizer")
+    assert "the tokenizer 'words' cannot be loaded" in error.message
 
 
 def test_a_model_whose_files_link_outside_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -22,6 +23,7 @@ from pricetag.recipes import FromScratch
 from workers.context import ModelRef, StageContext
 from workers.job import JobError
 from workers.training import quantized
+from workers.training.loading import loading
 from workers.training.vocabulary import train_wordpiece
 
 FIELD = "recipe.model"
@@ -187,20 +189,9 @@ def _safely(ref: ModelRef) -> dict[str, Any]:
     return {**_only_local(ref), "use_safetensors": True}
 
 
-class _loading:  # noqa: N801 - reads as a verb in `with`
-    """Turns what a broken model folder raises into a ``JobError``."""
-
-    def __init__(self, ref: ModelRef) -> None:
-        self.name = ref.folder.name if ref.folder is not None else ref.hub
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
-        if kind is not None and issubclass(kind, OSError | ValueError | KeyError | RuntimeError):
-            text = str(error)[:500]
-            message = f"the model '{self.name}' cannot be loaded: {text}"
-            raise JobError("bad-model", message, FIELD) from cast(BaseException, error)
+def _loading(ref: ModelRef) -> AbstractContextManager[None]:
+    name = ref.folder.name if ref.folder is not None else ref.hub
+    return loading(f"the model '{name}'", FIELD)
 
 
 def _has_head(config: PreTrainedConfig) -> bool:

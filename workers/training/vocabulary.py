@@ -19,6 +19,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedToken
 from workers import ranks, roots
 from workers.context import StageContext
 from workers.training.data import load_split
+from workers.training.loading import loading
 
 TOKENIZER_FIELD = "recipe.model.tokenizer"
 
@@ -44,12 +45,13 @@ def train_wordpiece(
     if named is not None:
         folder = roots.find(named, context.job.data_roots, TOKENIZER_FIELD)
         roots.check_links(folder, context.job.data_roots, TOKENIZER_FIELD)
-        return cast(
-            PreTrainedTokenizerBase,
-            AutoTokenizer.from_pretrained(
-                str(folder), local_files_only=True, trust_remote_code=False
-            ),
-        )
+        with loading(f"the tokenizer '{folder.name}'", TOKENIZER_FIELD):
+            return cast(
+                PreTrainedTokenizerBase,
+                AutoTokenizer.from_pretrained(
+                    str(folder), local_files_only=True, trust_remote_code=False
+                ),
+            )
     saved = context.folder / "tokenizer"
     if ranks.rank() == 0 and not (saved / "done").exists():
         _train(context, vocab_size, max_tokens).save_pretrained(saved)
