@@ -116,7 +116,7 @@ def _kind(name: str) -> ZoneKind:
         return "package"
     if name == "dram":
         return "dram"
-    return "psys" if name == "psys" else "inner"
+    return "psys" if name.startswith("psys") else "inner"  # one a socket: psys, psys-1
 
 
 def _range_uj(folder: Path) -> int | None:
@@ -148,6 +148,8 @@ def _readable(zones: Sequence[Zone], what: str) -> tuple[tuple[Zone, ...], str |
             return (), f"no permission to read {zone.folder / 'energy_uj'}"
         except (OSError, ValueError) as error:
             return (), f"cannot read {zone.folder / 'energy_uj'}: {error}"
+        if values_uj[zone.id] == 0:  # as in virtual machines, whose counters never start
+            return (), f"the counter {zone.folder / 'energy_uj'} stands at 0: it does not count"
     return tuple(_without_mirrors(zones, values_uj)), None
 
 

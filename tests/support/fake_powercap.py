@@ -38,7 +38,7 @@ def fake_powercap(folder: Path, *, package_w: float, dram_w: float) -> Iterator[
         zone.mkdir(parents=True)
         (zone / "name").write_text(f"{name}\n")
         (zone / "max_energy_range_uj").write_text(f"{MAX_RANGE_UJ}\n")
-        (zone / "energy_uj").write_text("0" * WIDTH)
+        (zone / "energy_uj").write_text("1".rjust(WIDTH, "0"))
         (zone / "enabled").write_text("1\n")
     epoch_s = time.time()
     kept = [(package / "energy_uj", package_w), (dram / "energy_uj", dram_w)]

@@ -69,7 +69,7 @@ class NvmlReplay:
         self.calls: dict[str, int] = {}
         self.refuses: dict[str, int] = {}
         self.mig_slices: dict[str, tuple[str, ...]] = {}
-        self.fields_asked: set[tuple[int, int]] = set()
+        self.fields_asked: list[tuple[int, int]] = []
 
     def __getattr__(self, name: str) -> Callable[..., int]:
         if not name.startswith("nvml"):
@@ -160,7 +160,7 @@ class NvmlReplay:
     def _nvmlDeviceGetFieldValues(self, handle: Any, count: Any, values: Any) -> int:  # noqa: N802
         device = self._device(handle)
         for value in values._obj:
-            self.fields_asked.add((value.fieldId, value.scopeId))
+            self.fields_asked.append((value.fieldId, value.scopeId))
             value.nvmlReturn, power_w = self._field(device, value.fieldId, value.scopeId)
             value.valueType = pynvml.NVML_VALUE_TYPE_UNSIGNED_INT
             value.value.uiVal = round(power_w * 1000)

@@ -174,6 +174,21 @@ def test_latest_counts_the_counter_and_steps_over_a_reset() -> None:
     assert meter.latest()["energy_j"] == pytest.approx(210.0)
 
 
+@pytest.mark.parametrize(("watts", "told"), [(150.0, 1), (108.0, 0)])
+def test_a_counter_that_parts_from_the_integral_is_named_once(
+    watts: float, told: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = ScriptedSource(power_w=100.0)
+    source.counter_j = 0.0
+    meter, clock, _ = opened(source)
+    for second in range(40):
+        source.counter_j = watts * (second + 1)
+        advance(meter, clock, 1.0)
+    warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    expected = "gpu:a: its counter tells +50% against its integrated power; the counter is used"
+    assert warnings == [expected] * told
+
+
 def test_latest_is_unknown_where_nothing_is_readable() -> None:
     meter, clock, _ = opened(ScriptedSource(power_w=None))
     advance(meter, clock, 2.0)

@@ -14,8 +14,14 @@ from pricetag.metering.source import Reading
 from tests.support.fake_nvml import FakeDevice, FakeTrace, gpu_uuid
 from tests.support.meters import Clock
 from tests.support.nvml_replay import NvmlReplay, replayed
+from tests.support.sensors import A100, H100, VOLTA, PowerTrace, Sensors, SimulatedDevice
 
 UUID = gpu_uuid(1)
+
+
+class _One:
+    def __init__(self, device: SimulatedDevice) -> None:
+        self.devices = [device]
 
 
 @contextmanager
@@ -198,9 +204,60 @@ def test_without_nvml_every_device_is_null_and_says_why(code: int, why: str) -> 
         assert at(source, clock, 1.5)["counter_j"] == pytest.approx(5150.0)
 
 
-def test_grace_hopper_says_which_scope_it_is() -> None:
-    with metered(FakeDevice(UUID, name="NVIDIA GH200 480GB")) as (source, _, _clock):
+def test_grace_hopper_is_read_at_gpu_scope_and_says_so() -> None:
+    device = FakeDevice(UUID, base_w=420.0, name="NVIDIA GH200 480GB", module_w=180.0)
+    with metered(device) as (source, library, clock):
         assert "GPU scope" in (source.components()[0].notes or "")
+        assert at(source, clock, 1.0)["power_w"] == 420.0
+        assert {scope for _, scope in library.fields_asked} == {pynvml.NVML_POWER_SCOPE_GPU}
+
+
+@pytest.mark.parametrize(
+    ("sensors", "first"),
+    [
+        (VOLTA, pynvml.NVML_FI_DEV_POWER_INSTANT),
+        (A100, pynvml.NVML_FI_DEV_POWER_INSTANT),
+        (H100, pynvml.NVML_FI_DEV_POWER_AVERAGE),
+    ],
+)
+def test_the_architecture_says_which_power_leaves_nothing_out(sensors: Sensors, first: int) -> None:
+    """Bursts that an instant figure sees at their worst: 700 W whenever it looks."""
+    device = SimulatedDevice(sensors, PowerTrace([(0.0, 100.0)]))
+    bursts = [
+        step
+        for beat in range(60)
+        for step in (
+            (device.last_tick_s(1.0) % 0.1 + 0.1 * beat + 0.06, 700.0),
+            (device.last_tick_s(1.0) % 0.1 + 0.1 * beat + 0.1, 100.0),
+        )
+    ]
+    device.trace = PowerTrace([(0.0, 100.0), *bursts])
+    clock = Clock(0.0)
+    library = NvmlReplay(_One(device), clock)
+    with replayed(library):
+        source = NvmlSource([device.uuid])
+        source.components()
+        assert library.fields_asked[0][0] == first
+        power_w = at(source, clock, 5.0)["power_w"]
+        source.close()
+    assert power_w is not None
+    if sensors is H100:
+        assert power_w == pytest.approx(100.0 + 600.0 * 0.4, rel=0.02)
+    if sensors is A100:
+        assert power_w > 600.0
+
+
+def test_permission_that_is_dropped_in_mid_run_degrades_and_is_flagged() -> None:
+    with metered(FakeDevice(UUID, base_w=90.0)) as (source, library, clock):
+        source.components()
+        assert at(source, clock, 1.0)["flags"] == []
+        library.refuses["nvmlDeviceGetTotalEnergyConsumption"] = pynvml.NVML_ERROR_NO_PERMISSION
+        reading = at(source, clock, 2.0)
+        assert (reading["counter_j"], reading["power_w"]) == (None, 90.0)
+        assert reading["flags"] == ["no_counter", "no_permission"]
+        asked = library.calls["nvmlDeviceGetTotalEnergyConsumption"]
+        at(source, clock, 3.0)
+        assert library.calls["nvmlDeviceGetTotalEnergyConsumption"] == asked
 
 
 def test_a_device_is_not_named_twice() -> None:

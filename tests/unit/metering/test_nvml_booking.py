@@ -13,6 +13,7 @@ from pricetag.accounting.energy import WindowEnergy, window_energy
 from pricetag.metering.meter import Meter
 from pricetag.metering.nvml import NvmlSource, list_devices, resolve_visible
 from tests.support.fake_nvml import FakeDevice, FakeTrace, gpu_uuid
+from tests.support.fake_nvml.trace import NVML_ERROR_NO_PERMISSION
 from tests.support.meters import Clock, advance, booked
 from tests.support.nvml_replay import NvmlReplay, replayed
 
@@ -139,6 +140,33 @@ def test_a_suspended_meter_still_books_the_counter() -> None:
     window = run(own, during=during)[own.uuid]
     assert window.energy_j == pytest.approx(counted_j(own), abs=0.01)
     assert "gap" in window.flags
+
+
+@pytest.mark.parametrize(
+    ("what", "flags"),
+    [
+        ("nvmlDeviceGetTotalEnergyConsumption", ("no_counter", "no_permission")),
+        ("nvmlDeviceGetFieldValues", ("no_permission",)),
+    ],
+)
+def test_permission_that_is_dropped_in_mid_run(what: str, flags: tuple[str, ...]) -> None:
+    own = device(1)
+    clock, records = Clock(0.0), list[dict[str, Any]]()
+    library = NvmlReplay(FakeTrace([own], epoch_s=0.0), clock)
+    with replayed(library):
+        meter = Meter([NvmlSource([own.uuid])], emit=records.extend, clock=clock)
+        meter.open(thread=False)
+        advance(meter, clock, 20.0)
+        library.refuses[what] = NVML_ERROR_NO_PERMISSION
+        advance(meter, clock, 40.0)
+        meter.close()
+    window = window_energy(booked(records, f"gpu:{own.uuid}"), start_s=0.0, end_s=RUN_S)
+    assert window.energy_j == pytest.approx(own.energy_j(0.0, RUN_S), rel=0.01)
+    assert window.covered_s == pytest.approx(RUN_S)
+    assert window.flags == flags
+    integrated_j = window.energy_by_source_j.get("integrated", 0.0)
+    expected_j = own.energy_j(20.0, RUN_S) if "no_counter" in flags else 0.0
+    assert integrated_j == pytest.approx(expected_j, rel=0.03)
 
 
 def test_stages_add_up_to_the_run() -> None:

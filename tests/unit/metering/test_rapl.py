@@ -84,6 +84,23 @@ def test_psys_alone_is_the_host(tmp_path: Path) -> None:
     assert (component.id, component.kind) == ("rapl:psys", "host")
 
 
+def test_the_platform_of_each_socket_is_no_part_of_a_package(tmp_path: Path) -> None:
+    zone(tmp_path, "intel-rapl:0", "psys", 5_000_000)
+    zone(tmp_path, "intel-rapl:1", "psys-1", 9_000_000)
+    assert [z.id for z in scan(tmp_path).packages] == ["psys", "psys-1"]
+    zone(tmp_path, "intel-rapl:2", "package-0", 3_000_000)
+    assert [z.id for z in scan(tmp_path).packages] == ["package-0"]
+
+
+def test_a_counter_that_never_started_is_none(tmp_path: Path) -> None:
+    """Some virtual machines show the zones, and 0 for ever."""
+    path = zone(tmp_path, "intel-rapl:0", "package-0", 0)
+    found = scan(tmp_path)
+    assert found.packages == ()
+    assert found.reason == f"the counter {path / 'energy_uj'} stands at 0: it does not count"
+    assert found.command is None
+
+
 def test_a_machine_without_rapl_says_so(tmp_path: Path) -> None:
     found = scan(tmp_path / "nowhere")
     assert found.packages == ()
@@ -163,9 +180,9 @@ def test_two_readings_close_together_make_no_power_of_noise(tmp_path: Path) -> N
 
 
 def test_many_wraps_add_up(tmp_path: Path) -> None:
-    path = zone(tmp_path, "intel-rapl:0", "package-0", 0, range_uj=65_532_610_987)
+    path = zone(tmp_path, "intel-rapl:0", "package-0", 5, range_uj=65_532_610_987)
     rapl = source(tmp_path)
-    true_uj = 0
+    true_uj = 5
     reading(rapl, 0.0)
     for minute in range(1, 61):
         true_uj += 60 * 280 * 1_000_000
@@ -187,7 +204,7 @@ def test_a_fall_that_no_wrap_explains_is_a_reset(tmp_path: Path) -> None:
 
 
 def test_a_stall_longer_than_a_wrap_may_take_is_flagged(tmp_path: Path) -> None:
-    path = zone(tmp_path, "intel-rapl:0", "package-0", 0)
+    path = zone(tmp_path, "intel-rapl:0", "package-0", 1)
     rapl = source(tmp_path)
     reading(rapl, 0.0)
     put(path, 1_000_000)
