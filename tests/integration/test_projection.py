@@ -1,0 +1,135 @@
+"""Where a running job will end: shown with the run, its quote, and its events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.services import events, execution
+from tests.support.api import Api
+from tests.support.quoted import TrainingJournal, claimed_journal, trained, training
+
+WHOLE_S = 48.0  # 1 s before, 40 s training, 1 s between, 5 s evaluation, 1 s after
+
+
+async def running(api: Api, **body: Any) -> tuple[str, TrainingJournal]:
+    run_id = await api.post_run(recipe=training(), **body)
+    async with api.database.session_scope() as session:
+        journal = await claimed_journal(session, run_id)
+    journal.begin()
+    return run_id, journal
+
+
+async def ship(api: Api, journal: TrainingJournal) -> None:
+    async with api.database.session_scope() as session:
+        await execution.ingest(session, journal.attempt_id, journal.records)
+
+
+async def shown(api: Api, run_id: str) -> dict[str, Any]:
+    found = (await api.viewer.get(f"/v1/runs/{run_id}")).json()["projection"]
+    quote = (await api.viewer.get(f"/v1/runs/{run_id}/quote")).json()
+    assert quote["projection"] == found
+    return dict(found)
+
+
+def energy(projection: dict[str, Any]) -> dict[str, Any]:
+    return dict(projection["quantities"]["it_energy_kwh"])
+
+
+async def test_a_running_job_is_projected_from_its_pace_and_history(api: Api) -> None:
+    await trained(api, train_s=40.0, evaluate_s=5.0)
+    run_id, journal = await running(api)
+    await ship(api, journal)
+    early = await shown(api, run_id)
+    assert energy(early)["value"] is None
+    assert energy(early)["reason"] == "no step of the job has begun"
+    # This one is half as fast: after 21 s a quarter of the training is done.
+    journal.tell(1.0, "0", 0, 200)
+    journal.tell(2.0, "0", 1, 200)
+    await ship(api, journal)
+    assert "a projection is made from 5% on" in energy(await shown(api, run_id))["reason"]
+    journal.tell(21.0, "0", 50, 200)
+    await ship(api, journal)
+    found = await shown(api, run_id)
+    # 80 s of training, and 5 s of evaluation as before it was known.
+    expected_kwh = 150.0 * (21.0 + 60.0 + 5.0) / 3.6e6
+    assert energy(found)["value"] == pytest.approx(expected_kwh, rel=1e-6)
+    assert energy(found)["low"] < expected_kwh < energy(found)["high"]
+    assert found["quantities"]["duration_s"]["value"] == pytest.approx(86.0, rel=1e-6)
+    assert found["quantities"]["facility_energy_kwh"]["value"] == pytest.approx(1.54 * expected_kwh)
+    assert found["quantities"]["co2e_kg"]["value"] > 0
+    assert found["progress_ratio"] == pytest.approx(0.25 * 40 / 45)
+
+
+async def test_without_history_the_last_step_alone_is_projected(api: Api) -> None:
+    run_id, journal = await running(api)
+    journal.tell(1.0, "0", 0, 200)
+    journal.tell(21.0, "0", 100, 200)
+    await ship(api, journal)
+    assert "step 2 (evaluate) is to come" in energy(await shown(api, run_id))["reason"]
+    journal.close(41.0, "0")
+    journal.edge(41.0, "1", 1, "evaluate")
+    journal.tell(41.0, "1", 0, 100)
+    journal.tell(43.0, "1", 50, 100)
+    await ship(api, journal)
+    found = await shown(api, run_id)
+    assert energy(found)["value"] == pytest.approx(150.0 * 45.0 / 3.6e6)
+
+
+async def test_the_attempts_before_are_in_it(api: Api) -> None:
+    await trained(api)
+    run_id, journal = await running(api)
+    journal.add("end", 30.0, status="lost", reason=None)
+    journal.records[-1]["t_s"] = 30.0
+    await ship(api, journal)
+    used = (await api.viewer.get(f"/v1/runs/{run_id}/price-tag")).json()
+    before_kwh = used["it_energy_kwh"]["value"]
+    async with api.database.session_scope() as session:
+        second = await claimed_journal(session, run_id)
+    second.begin()
+    second.tell(1.0, "0", 100, 200)  # from its checkpoint
+    second.tell(11.0, "0", 150, 200)
+    await ship(api, second)
+    found = await shown(api, run_id)
+    assert energy(found)["value"] == pytest.approx(before_kwh + 150.0 * (21.0 + 5.0) / 3.6e6)
+    assert found["quantities"]["duration_s"]["value"] == pytest.approx(30.0 + 26.0)
+
+
+async def test_the_newest_progress_of_the_event_stream_bears_it(api: Api) -> None:
+    await trained(api)
+    run_id, journal = await running(api)
+    journal.tell(1.0, "0", 0, 200)
+    journal.tell(21.0, "0", 100, 200)
+    await ship(api, journal)
+    found = []
+    async for event in events.stream(api.database, events.EventHub(api.database), _id(run_id), 0):
+        found.append(event)
+        if event.payload.get("done") == 100:
+            break
+    told = [event for event in found if event.kind == "progress"]
+    assert ["projection" in event.payload for event in told] == [False, False, True]
+    assert told[-1].payload["projection"] == await shown(api, run_id)
+
+
+async def test_a_run_that_does_not_run_has_no_projection(api: Api) -> None:
+    queued = await api.post_run(recipe=training())
+    ended = await trained(api)
+    for run_id in (queued, ended):
+        assert (await api.viewer.get(f"/v1/runs/{run_id}")).json()["projection"] is None
+
+
+async def test_progress_that_cannot_be_makes_no_page_fail(api: Api) -> None:
+    run_id, journal = await running(api)
+    journal.tell(1.0, "0", 5, 0)
+    journal.tell(2.0, "0", -5, -3)
+    journal.tell(3.0, "77", 1, 2)
+    await ship(api, journal)
+    reason = energy(await shown(api, run_id))["reason"]
+    assert reason == "the job is in a stage that its recipe does not have"
+
+
+def _id(run_id: str) -> Any:
+    from uuid import UUID
+
+    return UUID(run_id)

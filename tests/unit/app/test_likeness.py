@@ -1,0 +1,89 @@
+"""Fingerprints of like runs, and the steps and the work of a recipe."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.services.likeness import likeness, steps
+from pricetag.recipes import parse_recipe
+from workers.steps import plan
+
+RECIPE: dict[str, Any] = {
+    "task": "classification",
+    "data": {"train": "a.tsv", "validation": "b.tsv", "test": None},
+    "model": "models/minilm",
+    "stages": [
+        {"kind": "train", "epochs": 3.0, "batch_size": 8, "gradient_accumulation": 2, "seed": 0},
+        {
+            "kind": "prune",
+            "recovery_epochs": 0.5,
+            "rounds": 4,
+            "mode": "iterative",
+            "evaluate": False,
+            "sparsity": 0.5,
+        },
+        {"kind": "measure", "min_seconds": 5.0},
+    ],
+}
+
+
+def changed(index: int, **options: Any) -> dict[str, Any]:
+    stages = [dict(stage) for stage in RECIPE["stages"]]
+    stages[index] |= options
+    return {**RECIPE, "stages": stages}
+
+
+def test_steps_are_those_of_the_worker() -> None:
+    for recipe in (RECIPE, {**RECIPE, "data": {**RECIPE["data"], "test": "c.tsv"}}):
+        parsed = parse_recipe(recipe)
+        planned = plan(parsed)
+        found = steps(parsed.model_dump(mode="json"), 1)
+        assert [(s.kind, s.recipe_index, s.automatic) for s in found] == [
+            (s.kind, s.index, s.automatic) for s in planned
+        ]
+
+
+def test_work_is_what_the_options_ask_for() -> None:
+    train, evaluate, prune, measure = steps(RECIPE, 1)
+    assert (train.work.epochs, train.work.examples) == (3.0, None)
+    assert (prune.work.epochs, measure.work.seconds) == (2.0, 5.0)
+    assert evaluate.work.epochs is evaluate.work.examples is evaluate.work.seconds is None
+    by_steps = steps(changed(0, epochs=None, max_steps=10), 4)[0]
+    assert by_steps.work.examples == 10 * 8 * 2 * 4
+    # Rounds and splits count each of themselves; only a whole tells how far the step is.
+    assert [step.told_whole for step in steps(RECIPE, 1)] == [True, True, False, False]
+    both = {**RECIPE, "data": {**RECIPE["data"], "test": "c.tsv"}}
+    assert not steps(both, 1)[1].told_whole
+
+
+def test_names_and_seeds_make_no_other_recipe() -> None:
+    same = likeness(changed(0, name="first", seed=7))
+    assert same == likeness(RECIPE)
+    more = likeness(changed(0, epochs=5.0, learning_rate=0.1))
+    assert more.recipe_sha256 != same.recipe_sha256
+    assert more.shape_sha256 == same.shape_sha256
+    longer = likeness(changed(0, max_length=64))
+    assert longer.shape_sha256 != same.shape_sha256
+    assert longer.family_sha256 == same.family_sha256
+    other = likeness({**RECIPE, "model": "models/other"})
+    assert other.family_sha256 != same.family_sha256
+    assert other.data_sha256 == same.data_sha256
+    assert other.model_sha256 != same.model_sha256
+    # An option that a later version adds, unset, is no difference.
+    assert likeness(changed(0, an_option_to_come=None)) == same
+
+
+def test_a_command_is_known_by_its_script() -> None:
+    def of(*argv: str) -> tuple[str, str]:
+        found = likeness({"stages": [{"kind": "command", "argv": list(argv), "env": {}}]})
+        assert found.data_sha256 is found.model_sha256 is None
+        return found.recipe_sha256, found.shape_sha256
+
+    one, two = of("python", "train.py", "--lr", "1"), of("python", "train.py", "--lr", "2")
+    assert one[0] != two[0]
+    assert one[1] == two[1]
+    assert of("python", "-m", "lab.train", "a")[1] == of("python", "-m", "lab.train", "b")[1]
+    assert of("python", "other.py")[1] != one[1]
+    # Without a script there is nothing that two commands have in common.
+    shell = of("/bin/sh", "-c", "sleep 1")
+    assert shell[0] == shell[1] != of("/bin/sh", "-c", "sleep 100")[1]
