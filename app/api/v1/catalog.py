@@ -1,4 +1,4 @@
-"""What there is: recipes, projects, experiments, nodes; and quotes."""
+"""What there is: recipes, projects, experiments, nodes."""
 
 from __future__ import annotations
 
@@ -6,17 +6,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from app.api.body import validated
-from app.api.deps import Body, Caller, CurrentSession, Cursor, Limit, StreamCaller
-from app.api.openapi import request_body
-from app.api.v1.examples import QUOTE
-from app.api.v1.responses import BODY, problems
+from app.api.deps import Caller, CurrentSession, Cursor, Limit
+from app.api.v1.responses import problems
 from app.schemas.common import Name
 from app.schemas.nodes import NodeList
 from app.schemas.projects import ExperimentPage, ProjectPage
-from app.schemas.quotes import QuoteCreate, QuoteRead
 from app.schemas.recipes import RecipeList
-from app.services import nodes, projects, quotes, recipes
+from app.services import nodes, projects, recipes
 
 router = APIRouter()
 
@@ -71,16 +67,3 @@ async def list_experiments(
 async def list_nodes(session: CurrentSession, caller: Caller) -> NodeList:
     """Worker machines, their devices, what they can meter, and what runs there now."""
     return await nodes.list_nodes(session)
-
-
-@router.post(
-    "/quotes",
-    tags=["quotes"],
-    operation_id="createQuote",
-    summary="The price of work without a run",
-    responses=problems(*BODY),
-    openapi_extra=request_body(QuoteCreate, {"eight GPUs": QUOTE}, "Devices, power, hours."),
-)
-async def create_quote(caller: StreamCaller, body: Body) -> QuoteRead:
-    """The arithmetic of a price tag on figures of your own, as `pricetag estimate` does it."""
-    return quotes.quote(validated(QuoteCreate, body))
