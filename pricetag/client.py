@@ -304,6 +304,37 @@ class Client:
         """How near quotes came, by method, likeness, pool and quantity."""
         return self._get("/v1/quotes/score")
 
+    # Budgets and the audit log
+
+    def create_budget(self, budget: Mapping[str, Any]) -> dict[str, Any]:
+        """Makes a budget; fields as ``POST /v1/budgets`` has them."""
+        return self._json("POST", "/v1/budgets", budget)
+
+    def budgets(self, *, name: str | None = None, closed: bool = False) -> Iterator[dict[str, Any]]:
+        """All budgets by name, or the one of a name, each with how it stands."""
+        query = {"name": name, "closed": "true" if closed else None, "limit": 200}
+        return self._pages("/v1/budgets", query)
+
+    def get_budget(self, budget_id: str) -> dict[str, Any]:
+        """A budget and how it stands."""
+        return self._get(f"/v1/budgets/{budget_id}")
+
+    def change_budget(self, budget_id: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Changes some fields of a budget."""
+        return self._json("PATCH", f"/v1/budgets/{budget_id}", changes)
+
+    def close_budget(self, budget_id: str) -> dict[str, Any]:
+        """Ends a budget; again, it changes nothing."""
+        return cast(dict[str, Any], self._send("POST", f"/v1/budgets/{budget_id}/close").json())
+
+    def budget_alerts(self, budget_id: str | None = None) -> Iterator[dict[str, Any]]:
+        """Thresholds that were crossed, the newest first."""
+        return self._pages("/v1/budget-alerts", {"budget_id": budget_id, "limit": 200})
+
+    def audit(self, **filters: Any) -> Iterator[dict[str, Any]]:
+        """Who changed what, the newest first; filters as ``GET /v1/audit`` has them."""
+        return self._pages("/v1/audit", {**filters, "limit": 200})
+
     # Tokens and health
 
     def create_token(self, name: str, role: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ class RunAccepted(TypedDict):
     created_at: str
     cancel_requested_at: str | None
     url: str
+    warnings: list[str]
 
 
 class Run(TypedDict):

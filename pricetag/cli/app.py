@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pricetag.cli import local, quotes, reports, running, service
+from pricetag.cli import budgets, local, quotes, reports, running, service
 from pricetag.cli.console import EXIT_DETACHED, CliError, complain
 from pricetag.cli.options import Given
 
@@ -48,6 +48,7 @@ for register in (
     running.register,
     quotes.register,
     reports.register,
+    budgets.register,
     local.register,
     service.register,
 ):

@@ -8,7 +8,15 @@ from typing import Annotated, Any
 
 import typer
 
-from pricetag.cli.console import EXIT_USAGE, CliError, console, emit_json, emit_json_line, say
+from pricetag.cli.console import (
+    EXIT_USAGE,
+    CliError,
+    complain,
+    console,
+    emit_json,
+    emit_json_line,
+    say,
+)
 from pricetag.cli.options import Json, open_client, wants_json
 
 PANEL = "Runs"
@@ -59,6 +67,8 @@ def submit(
     text = _read(file)
     with open_client(ctx) as client:
         accepted = client.create_run(text, idempotency_key=key)
+        for warning in () if wants_json(ctx, json) else accepted.get("warnings", ()):
+            complain(f"warning: {warning}")
         if wait or follow:
             from pricetag.cli.follow import follow as until_over
 

@@ -116,7 +116,7 @@ def serving() -> Iterator[FakeApi]:
             self.end_headers()
             self.wfile.write(raw)
 
-        do_GET = do_POST = do_DELETE = _serve  # noqa: N815 - the names http.server calls
+        do_GET = do_POST = do_PATCH = do_DELETE = _serve  # noqa: N815 - the names http.server calls
 
         def log_message(self, format: str, *args: Any) -> None:
             pass

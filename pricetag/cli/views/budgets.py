@@ -1,0 +1,115 @@
+"""Budgets and the audit log on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+PARTS = ("limit", "spent", "running", "reserved", "left")
+METRICS = {"facility_energy_kwh": "energy", "co2e_kg": "emissions", "cost": "cost"}
+NOTES = {
+    "spent": "by attempts that have ended",
+    "running": "by running attempts so far",
+    "reserved": "promised to open runs",
+}
+
+
+def amount(value: float, unit: str) -> str:
+    """All of a budget's figures in its own unit, so that they can be compared."""
+    return f"{value:,.4g} {unit}"
+
+
+def scope_of(budget: Mapping[str, Any]) -> str:
+    """Whose a budget is."""
+    if budget["scope"] == "experiment":
+        return f"experiment {budget['project']} / {budget['experiment']}"
+    named = budget["project"] or budget["user"]
+    return f"{budget['scope']} {named}" if named else str(budget["scope"])
+
+
+def share(ratio: float | None) -> str:
+    """Used over the limit."""
+    return "" if ratio is None else f"{ratio:.1%}"
+
+
+def period_of(budget: Mapping[str, Any]) -> str:
+    """When its period began and ends, in UTC."""
+    if budget["period_end"] is None:
+        return "in all"
+    start, end = (_minute(budget[f"period_{edge}"]) for edge in ("start", "end"))
+    return f"{budget['period']} {start} to {end} UTC ({budget['time_zone']})"
+
+
+def _minute(moment: str) -> str:
+    return str(moment)[:16].replace("T", " ")
+
+
+def budget_lines(budget: Mapping[str, Any]) -> Iterator[str]:
+    """A budget and how it stands, line by line."""
+    unit = budget["unit"]
+    closed = f", closed {_minute(budget['closed_at'])} UTC" if budget["closed_at"] else ""
+    yield f"{budget['name']}  {budget['id']}"
+    yield f"{METRICS[budget['metric']]} of {scope_of(budget)}, {period_of(budget)}{closed}"
+    for part in PARTS:
+        note = f"  {NOTES[part]}" if part in NOTES else ""
+        yield f"  {part:<9}{amount(budget[part], unit):>16}{note}"
+    if budget["used_ratio"] is not None:
+        yield f"  {'used':<9}{share(budget['used_ratio']):>16}"
+    for source, used in budget["by_source"].items():
+        yield f"  of what was spent, {amount(used, unit)} is {source}"
+    if budget["unknown_runs"]:
+        yield f"  {budget['unknown_runs']} run(s) of unknown use, in none of these figures"
+    for alert in budget["alerts"]:
+        yield f"  warned at {share(alert['threshold_ratio'])} on {_minute(alert['at'])} UTC"
+    does = [word for word, is_so in _manners(budget) if is_so]
+    yield f"  {' and '.join(does) if does else 'only warns'}"
+
+
+def _manners(budget: Mapping[str, Any]) -> list[tuple[str, bool]]:
+    refuses = ("refuses runs that would break it", bool(budget["refuses"]))
+    return [refuses, ("stops running jobs when it is used up", bool(budget["stops"]))]
+
+
+def budgets_view(budgets: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """Budgets, one a row."""
+    from rich.box import SIMPLE
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    for head in ("Budget", "Of", "Period"):
+        table.add_column(Text(head), overflow="fold")
+    for head in ("Limit", "Left", "Used"):
+        table.add_column(Text(head), no_wrap=True, justify="right")
+    for budget in budgets:
+        table.add_row(
+            Text(budget["name"]),
+            Text(scope_of(budget)),
+            Text("closed" if budget["closed_at"] else budget["period"]),
+            Text(amount(budget["limit"], budget["unit"])),
+            Text(amount(budget["left"], budget["unit"])),
+            Text(share(budget["used_ratio"])),
+        )
+    return table
+
+
+def alert_line(alert: Mapping[str, Any]) -> str:
+    """A threshold that was crossed, in one line."""
+    used = amount(alert["used"], alert["unit"])
+    at = share(alert["threshold_ratio"])
+    return f"{_minute(alert['at'])}  {alert['budget']}  {at} crossed with {used}"
+
+
+def audit_line(entry: Mapping[str, Any]) -> str:
+    """A change, in one line: what was, and what is."""
+    head = f"{_minute(entry['at'])}  {entry['actor']}  {entry['action']} {entry['object_kind']}"
+    before, after = entry["before"] or {}, entry["after"] or {}
+    told = [
+        f"{name}: {before[name]} -> {value}" if name in before else f"{name}: {value}"
+        for name, value in after.items()
+        if before.get(name) != value
+    ]
+    return f"{head} {entry['object_id']}  {', '.join(told)}".rstrip()
