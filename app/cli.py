@@ -21,7 +21,7 @@ from app.repositories.outage import OUTAGES
 from app.schemas.tokens import TokenCreate
 from app.services import tokens
 from app.services.errors import PricetagError
-from app.settings import Settings, get_settings
+from app.settings import Settings, SettingsError, get_settings
 
 Result = TypeVar("Result")
 
@@ -46,13 +46,7 @@ def read_settings() -> Settings:
     """The settings of this process, or an end that says which is wrong."""
     try:
         return get_settings()
-    except ValidationError as error:
-        faults = [
-            f"{'.'.join(map(str, fault['loc'])) or 'settings'}: {fault['msg']}"
-            for fault in error.errors(include_url=False)
-        ]
-        raise fail("the configuration is wrong: " + "; ".join(faults)) from error
-    except ValueError as error:
+    except SettingsError as error:
         raise fail(str(error)) from error
 
 

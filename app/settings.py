@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -143,7 +145,29 @@ class Settings(BaseSettings):
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_file())
 
 
+class SettingsError(ValueError):
+    """Settings that cannot be used; one line that names each."""
+
+
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
-    """The settings of this process, read once; ``get_settings.cache_clear()`` reads anew."""
-    return Settings()
+    """The settings of this process, read once; ``get_settings.cache_clear()`` reads anew.
+
+    Raises:
+        SettingsError: If one is wrong, or the file cannot be read.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        faults = "; ".join(_fault(fault) for fault in error.errors(include_url=False))
+        raise SettingsError(f"the configuration is wrong: {faults}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{config_file()}: {error}") from error
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+
+
+def _fault(fault: ErrorDetails) -> str:
+    # A validator's own words, without what pydantic puts before them.
+    message = fault.get("ctx", {}).get("error") or fault["msg"]
+    return f"{'.'.join(map(str, fault['loc'])) or 'settings'}: {message}"

@@ -14,8 +14,8 @@ from typing import Annotated
 import typer
 
 from app.db import Database, resolve_database_url
-from app.settings import Settings, get_settings
-from pricetag.metering import doctor, prepare
+from app.settings import Settings, SettingsError, get_settings
+from pricetag.metering import MeterSettingError, doctor, host_choice, prepare
 from pricetag.metering.mig import resolve_usable, usable_devices
 from pricetag.metering.nvml_devices import Device, list_devices, resolve_visible
 from pricetag.metering.nvml_errors import NvmlUnavailableError
@@ -55,7 +55,7 @@ def worker(
 
     Ctrl-C lets running jobs save their state; they go on where they were on the next start.
     """
-    settings = get_settings()
+    settings = _settings()
     node = name or settings.node_name or node_name()
     alive = settings.data_dir / "workers" / f"{node}.alive"
     if check:
@@ -71,6 +71,16 @@ def worker(
     config = _config(settings, node, pool, data_root or [], allow_commands, allow_hub)
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_serve(settings, config, devices, cpu_slots, alive))
+
+
+def _settings() -> Settings:
+    """The settings, or an end that says in one line which is wrong."""
+    try:
+        host_choice(os.environ)
+        return get_settings()
+    except (SettingsError, MeterSettingError) as error:
+        typer.echo(f"pricetag: {error}", err=True)
+        raise typer.Exit(1) from error
 
 
 def _config(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pricetag.cli.checkout import load
 from pricetag.cli.console import EXIT_FAILURE, EXIT_USAGE, CliError, console, emit_json, say
 from pricetag.cli.options import Json, wants_json
 
@@ -78,16 +79,34 @@ def _naming_the_option(error: InvalidFactor) -> str:
 
 
 def doctor(ctx: typer.Context, json: Json = False) -> None:
-    """What this machine can meter, and how to open what is closed."""
+    """What this machine can meter, how to open what is closed, and which setting is wrong."""
+    from pricetag.metering import MeterSettingError
     from pricetag.metering.doctor import examine
 
-    found = examine()
+    try:
+        found = examine()
+    except MeterSettingError as error:
+        raise CliError(str(error), EXIT_USAGE) from error
+    fault = _settings_fault()
     if wants_json(ctx, json):
-        emit_json(found.as_dict())
+        emit_json(found.as_dict() | {"settings_fault": fault})
     else:
         from pricetag.cli.views.doctor import doctor_view
 
-        console().print(doctor_view(found))
+        console().print(doctor_view(found, fault))
+
+
+def _settings_fault() -> str | None:
+    """What is wrong with the settings of a server or worker here; None without a checkout."""
+    try:
+        read = load("app.settings", "get_settings")
+    except CliError:
+        return None  # the library alone: there is nothing that reads them
+    try:
+        read()
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def recipes(

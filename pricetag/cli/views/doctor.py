@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from pricetag.metering.doctor import DoctorReport
 
 
-def doctor_view(report: DoctorReport) -> RenderableType:
-    """Every meter, open or closed, with the command that opens it."""
+def doctor_view(report: DoctorReport, settings_fault: str | None = None) -> RenderableType:
+    """Every meter, open or closed, with the command that opens it; then what is set wrongly."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
@@ -42,4 +42,6 @@ def doctor_view(report: DoctorReport) -> RenderableType:
         lines.append(Text(f"{device.name}  {device.uuid}"))
     if report.visible_devices is not None:
         lines.append(Text(f"CUDA_VISIBLE_DEVICES is {report.visible_devices!r}"))
+    if settings_fault is not None:
+        lines += [Text(""), Text(f"No server or worker starts here: {settings_fault}", style="red")]
     return Group(*lines)

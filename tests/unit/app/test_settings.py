@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from app.db import libpq_url, sqlalchemy_url
-from app.settings import Settings, get_settings
+from app.settings import Settings, SettingsError, get_settings
 
 
 @pytest.fixture(autouse=True)
@@ -112,3 +112,22 @@ def test_every_spelling_of_a_url(url: str) -> None:
     rest = "://u:p%40ss@h:5433/d?sslmode=require"
     assert sqlalchemy_url(url) == f"postgresql+psycopg{rest}"
     assert libpq_url(url) == f"postgresql{rest}"
+
+
+def test_wrong_settings_are_told_in_one_line_in_our_own_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PRICETAG_GRID_ZONE", "XX")
+    monkeypatch.setenv("PRICETAG_PORT", "many")
+    with pytest.raises(SettingsError) as caught:
+        get_settings()
+    told = str(caught.value)
+    assert told.startswith("the configuration is wrong: port: ")
+    assert told.endswith("; grid_zone: zone 'XX' is not in the catalog")
+    assert "\n" not in told
+
+
+def test_a_malformed_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "pricetag.toml").write_text("pue = \n")
+    with pytest.raises(SettingsError, match=r"^pricetag\.toml: .*line 1"):
+        get_settings()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from app.settings import get_settings
 from pricetag.cli import checkout
 from pricetag.cli.app import run as pricetag
 from tests.support.fake_api import RUN_ID, Answer, Asked, FakeApi, events, problem, run
@@ -79,6 +80,38 @@ def test_doctor_and_recipes_need_no_server(capsys: Captured) -> None:
     assert "there is no stage kind 'tarin'; there are train," in complaint(capsys)
     assert pricetag(["doctor", "--json"]) == 0
     assert {meter["name"] for meter in said(capsys)["meters"]} >= {"nvml", "rapl-package"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("GRID_ZONE", "XX", "the configuration is wrong: grid_zone: zone 'XX' is not in"),
+        ("PUE", "abc", "the configuration is wrong: pue: "),
+        ("METER_HOST", "both", "PRICETAG_METER_HOST is 'both'"),
+    ],
+)
+def test_a_worker_with_a_wrong_setting_says_so_in_a_line(
+    name: str, value: str, told: str, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.setenv(f"PRICETAG_{name}", value)
+    assert pricetag(["worker"]) == 1
+    assert told in complaint(capsys)
+
+
+def test_doctor_tells_which_setting_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    assert pricetag(["doctor", "--json"]) == 0
+    assert said(capsys)["settings_fault"] is None
+    get_settings.cache_clear()
+    monkeypatch.setenv("PRICETAG_PUE", "0.5")
+    assert pricetag(["doctor", "--json"]) == 0
+    assert said(capsys)["settings_fault"].startswith("the configuration is wrong: pue: ")
+    assert pricetag(["doctor"]) == 0
+    assert "No server or worker starts here" in capsys.readouterr().out
+    monkeypatch.setenv("PRICETAG_METER_HOST", "both")
+    assert pricetag(["doctor"]) == 2
+    assert "it may be auto, rapl, model or none" in complaint(capsys)
 
 
 def test_without_a_server_it_says_what_to_do(capsys: Captured) -> None:
