@@ -84,6 +84,15 @@ async def add_log(session: AsyncSession, row: Row) -> None:
     await session.execute(pg_insert(LogLine).values(row).on_conflict_do_nothing())
 
 
+async def measurements(session: AsyncSession, attempt_id: UUID) -> Sequence[Measurement]:
+    query = (
+        select(Measurement)
+        .where(Measurement.attempt_id == attempt_id)
+        .order_by(Measurement.stage_key, Measurement.component)
+    )
+    return (await session.execute(query)).scalars().all()
+
+
 async def measurements_of_run(session: AsyncSession, run_id: UUID) -> Sequence[Measurement]:
     query = (
         select(Measurement)

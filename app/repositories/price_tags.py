@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from models import PriceTag
@@ -28,3 +30,34 @@ async def get(session: AsyncSession, run_id: UUID, version: int | None = None) -
         query = query.where(PriceTag.version == version)
     newest = query.order_by(PriceTag.version.desc()).limit(1)
     return (await session.execute(newest)).scalar_one_or_none()
+
+
+async def versions(session: AsyncSession, run_id: UUID) -> Sequence[Row[Any]]:
+    """What identifies each version of a run's price tag, and its totals; the newest first."""
+    query = (
+        select(
+            PriceTag.version,
+            PriceTag.accounting_version,
+            PriceTag.cause,
+            PriceTag.as_of,
+            PriceTag.created_at,
+            PriceTag.content_sha256,
+            PriceTag.content["it_energy_kwh"].label("it_energy_kwh"),
+            PriceTag.content["facility_energy_kwh"].label("facility_energy_kwh"),
+            PriceTag.content["co2e_kg"].label("co2e_kg"),
+            PriceTag.content["cost"]["total"].label("cost"),
+        )
+        .where(PriceTag.run_id == run_id)
+        .order_by(PriceTag.version.desc())
+    )
+    return (await session.execute(query)).all()
+
+
+async def later_causes(session: AsyncSession, run_id: UUID, version: int) -> dict[int, str]:
+    """Why there are versions after one, by number."""
+    query = (
+        select(PriceTag.version, PriceTag.cause)
+        .where(PriceTag.run_id == run_id, PriceTag.version > version)
+        .order_by(PriceTag.version)
+    )
+    return {number: cause for number, cause in (await session.execute(query)).all()}

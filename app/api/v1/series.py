@@ -1,4 +1,4 @@
-"""What a run leaves behind: power, metrics, logs, artifacts, price tag."""
+"""What a run leaves behind: power, metrics, logs, artifacts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import uuid
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse
 
 from app.api.deps import (
     AttemptNumber,
@@ -20,9 +20,8 @@ from app.api.deps import (
 )
 from app.api.v1.responses import problems
 from app.schemas.common import Name
-from app.schemas.price_tags import PriceTagRead
 from app.schemas.series import ArtifactList, LogPage, MetricPage, RunPower
-from app.services import power, price_tags, runs, series
+from app.services import power, runs, series
 
 router = APIRouter(prefix="/runs/{run_id}")
 
@@ -145,27 +144,3 @@ async def download_artifact(
         filename=path.name,
         headers={"ETag": f'"{wanted.sha256}"'},
     )
-
-
-@router.get(
-    "/price-tag",
-    tags=["price tags"],
-    operation_id="getRunPriceTag",
-    summary="The price tag",
-    responses=problems(404),
-    response_model=PriceTagRead,
-)
-async def get_price_tag(
-    session: CurrentSession,
-    caller: Caller,
-    run_id: RunId,
-    version: Annotated[
-        int | None, Query(ge=1, le=2**31 - 1, description="The newest without it.")
-    ] = None,
-) -> JSONResponse:
-    """What the run used, emitted, cost and achieved, over all its attempts. It is issued when
-    an attempt ends; measurements that arrive later make a new version, and none is edited.
-    """
-    tag = await price_tags.get_price_tag(session, run_id, version)
-    # As it was issued: a model in between could only change it.
-    return JSONResponse(tag.content, headers={"ETag": f'"{tag.content_sha256}"'})

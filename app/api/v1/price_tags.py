@@ -1,0 +1,114 @@
+"""Price tags: issued, priced again, verified, and held against one another."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse
+
+from app.api.deps import Caller, CurrentSession, Held, Member, RunId
+from app.api.v1.responses import problems
+from app.schemas.price_tags import (
+    ComparisonRead,
+    PriceTagRead,
+    PriceTagVersion,
+    PriceTagVersions,
+    RepriceRequest,
+    VerificationRead,
+)
+from app.services import comparison, price_tags, repricing, verification
+from pricetag.ratios import Metric
+
+router = APIRouter(tags=["price tags"])
+
+Version = Annotated[int | None, Query(ge=1, le=2**31 - 1, description="The newest without it.")]
+RunIds = Annotated[
+    str, Query(min_length=1, max_length=2000, description="Run ids, separated by commas.")
+]
+
+
+@router.get(
+    "/runs/{run_id}/price-tag",
+    operation_id="getRunPriceTag",
+    summary="The price tag",
+    responses=problems(404),
+    response_model=PriceTagRead,
+)
+async def get_price_tag(
+    session: CurrentSession, caller: Caller, run_id: RunId, version: Version = None
+) -> JSONResponse:
+    """What the run used, emitted, cost and achieved, over all its attempts. It is issued when
+    an attempt ends; measurements that arrive later and re-pricings make new versions, and none
+    is edited.
+    """
+    tag = await price_tags.get_price_tag(session, run_id, version)
+    # As it was issued: a model in between could only change it.
+    content = {**tag.content, "content_sha256": tag.content_sha256}
+    return JSONResponse(content, headers={"ETag": f'"{tag.content_sha256}"'})
+
+
+@router.get(
+    "/runs/{run_id}/price-tags",
+    operation_id="listRunPriceTags",
+    summary="All versions of the price tag",
+    responses=problems(404),
+)
+async def list_price_tags(
+    session: CurrentSession, caller: Caller, run_id: RunId
+) -> PriceTagVersions:
+    """Every version with its cause and totals, the newest first."""
+    return await repricing.versions(session, run_id)
+
+
+@router.post(
+    "/runs/{run_id}/price-tag/reprice",
+    status_code=201,
+    operation_id="repriceRun",
+    summary="Price a run again",
+    responses=problems(403, 404, 409, 413),
+)
+async def reprice_run(
+    session: CurrentSession, caller: Member, held: Held, run_id: RunId, body: RepriceRequest
+) -> PriceTagVersion:
+    """A new version with the factors as they had been entered at a time; what was issued
+    stays. For the run's author and admins. Budgets follow a re-pricing without `as_of`.
+    """
+    return await repricing.reprice(session, caller, run_id, body.as_of, settings=held.settings)
+
+
+@router.get(
+    "/runs/{run_id}/price-tag/verification",
+    operation_id="verifyRunPriceTag",
+    summary="Verify a price tag",
+    responses=problems(404),
+)
+async def verify_price_tag(
+    session: CurrentSession, caller: Caller, run_id: RunId, version: Version = None
+) -> VerificationRead:
+    """Its hash, its measurements from the stored readings, and its whole content from these
+    and from the factors that it holds, to the last digit.
+    """
+    return await verification.verify(session, run_id, version)
+
+
+@router.get(
+    "/comparisons",
+    operation_id="compareRuns",
+    summary="Compare runs",
+    responses=problems(),
+)
+async def compare_runs(
+    session: CurrentSession,
+    caller: Caller,
+    a: RunIds,
+    b: RunIds,
+    metric: Annotated[Metric, Query(description="The figure to compare.")] = "it_energy_kwh",
+) -> ComparisonRead:
+    """The mean of some runs over the mean of others. On the same cards at the same site the
+    errors that they share cancel, and the interval is that of the repeats' spread.
+    """
+    found = await comparison.compare_runs(
+        session, comparison.parse_runs("a", a), comparison.parse_runs("b", b), metric
+    )
+    return ComparisonRead.model_validate(found)

@@ -1,0 +1,92 @@
+"""Runs against runs, by their newest price tags."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from app.db import Session
+from app.repositories import reports
+from app.schemas.common import FieldProblem
+from app.services.errors import InvalidError
+from pricetag.ratios import Metric, compare
+
+MOST = 50
+"""Runs on one side."""
+
+
+class NothingToCompareError(InvalidError):
+    """The runs cannot be compared; names each that stands in the way."""
+
+    code = "nothing-to-compare"
+
+    def __init__(self, errors: list[FieldProblem]) -> None:
+        super().__init__(f"{errors[0].field}: {errors[0].message}", field=errors[0].field)
+        self.errors = errors
+
+
+def parse_runs(field: str, text: str) -> list[UUID]:
+    """Run ids, separated by commas.
+
+    Raises:
+        NothingToCompareError: If one is no id, or there are too many.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) > MOST:
+        raise NothingToCompareError([FieldProblem(field=field, message=f"at most {MOST} runs")])
+    found: list[UUID] = []
+    for index, part in enumerate(parts):
+        try:
+            found.append(UUID(part))
+        except ValueError:
+            problem = FieldProblem(
+                field=f"{field}.{index}",
+                message=f"{part[:60]!r} is no run id",
+                hint="ids of runs, separated by commas",
+            )
+            raise NothingToCompareError([problem]) from None
+    return found
+
+
+async def compare_runs(
+    session: Session, first: Sequence[UUID], second: Sequence[UUID], metric: Metric
+) -> dict[str, Any]:
+    """The mean figure of some runs over that of others.
+
+    Args:
+        session: Read alone.
+        first: Repeats of one piece of work.
+        second: Repeats of what it is held against.
+        metric: Which figure.
+
+    Raises:
+        NothingToCompareError: If a run is unknown, has no price tag, or is named twice.
+    """
+    _require_distinct(first, second)
+    newest = await reports.newest_price_tags(session, [*first, *second])
+    errors = [
+        FieldProblem(
+            field=f"{side}.{index}",
+            message=f"there is no price tag of run {run_id}",
+            hint="the id of a run of which an attempt has ended",
+        )
+        for side, ids in (("a", first), ("b", second))
+        for index, run_id in enumerate(ids)
+        if run_id not in newest
+    ]
+    if errors:
+        raise NothingToCompareError(errors)
+    return compare([newest[i] for i in first], [newest[i] for i in second], metric)
+
+
+def _require_distinct(first: Sequence[UUID], second: Sequence[UUID]) -> None:
+    seen: set[UUID] = set()
+    for side, ids in (("a", first), ("b", second)):
+        for index, run_id in enumerate(ids):
+            if run_id in seen:
+                message = f"run {run_id} is named twice: it is no repeat of itself"
+                raise NothingToCompareError(
+                    [FieldProblem(field=f"{side}.{index}", message=message)]
+                )
+            seen.add(run_id)

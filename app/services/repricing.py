@@ -1,0 +1,96 @@
+"""Price tags again, with other factors: a new version each, the old ones untouched."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from app.db import Session
+from app.repositories import executions, price_tags
+from app.schemas.price_tags import PriceTagVersion, PriceTagVersions
+from app.services import audit
+from app.services import price_tags as tags
+from app.services.errors import ConflictError, InvalidError
+from app.services.runs import NotYourRunError, not_found
+from app.services.tokens import Principal
+from app.settings import Settings
+from pricetag.accounting.checks import InvalidFactor
+from pricetag.catalog import NotInCatalog
+
+
+class AsOfInTheFutureError(InvalidError):
+    """Nobody knows what will have been entered by then."""
+
+    code = "as-of-in-the-future"
+
+
+class NotPriceableError(ConflictError):
+    """The factors of that time cannot be applied to this run."""
+
+    code = "not-priceable"
+
+
+async def reprice(
+    session: Session,
+    principal: Principal,
+    run_id: UUID,
+    as_of: datetime | None,
+    *,
+    settings: Settings,
+) -> PriceTagVersion:
+    """Issues a new version of a run's price tag with the factors as a book has them.
+
+    Args:
+        session: Committed by the caller.
+        principal: The run's author, or an admin.
+        run_id: Of a run of which an attempt has ended.
+        as_of: Take what had been entered by then; None for all that is known now, and then
+            budgets follow the new version.
+        settings: For what the site has not entered.
+
+    Raises:
+        RoleRequiredError: If the token may only read.
+        RunNotFoundError: If there is no such run.
+        NotYourRunError: If a member did not post it.
+        AsOfInTheFutureError: If the time has not come.
+        PriceTagNotFoundError: If no attempt of it has ended.
+        NotPriceableError: If a factor of that time is out of its range.
+    """
+    principal.require("member", "re-price runs")
+    if as_of is not None and as_of > datetime.now(UTC):
+        raise AsOfInTheFutureError(
+            f"{as_of.isoformat()} has not come yet: give a time that has, or leave it out.",
+            field="as_of",
+        )
+    run = await executions.lock_run(session, run_id)
+    if run is None:
+        raise not_found(run_id)
+    if run.created_by != principal.token_id and not principal.has("admin"):
+        raise NotYourRunError("Only its author or an admin may re-price this run.")
+    before = await price_tags.last_version(session, run_id)
+    try:
+        tag = await tags.issue(session, run_id, settings=settings, cause="repriced", as_of=as_of)
+    except (InvalidFactor, NotInCatalog) as error:
+        raise NotPriceableError(f"The run cannot be priced so: {error}") from error
+    await audit.record(
+        session,
+        principal,
+        action="repriced",
+        object_kind="run",
+        object_id=run_id,
+        before={"price_tag_version": before},
+        after={"price_tag_version": tag.version, "as_of": as_of},
+    )
+    return (await versions(session, run_id)).items[0]
+
+
+async def versions(session: Session, run_id: UUID) -> PriceTagVersions:
+    """All versions of a run's price tag, the newest first.
+
+    Raises:
+        RunNotFoundError: If there is no such run.
+    """
+    if await executions.get_run(session, run_id) is None:
+        raise not_found(run_id)
+    rows = await price_tags.versions(session, run_id)
+    return PriceTagVersions(items=[PriceTagVersion.model_validate(row) for row in rows])

@@ -1,0 +1,54 @@
+"""Comparisons of runs over REST."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+
+from tests.support.api import Api, finished_run, problem
+
+
+async def runs(api: Api, count: int) -> list[str]:
+    async with api.database.session_scope() as session:
+        return [str(await finished_run(session)) for _ in range(count)]
+
+
+async def test_two_groups_of_runs(api: Api) -> None:
+    first, second, third, fourth = await runs(api, 4)
+    query = {"a": f"{first},{second}", "b": f"{third}, {fourth}", "metric": "co2e_kg"}
+    answer = await api.viewer.get("/v1/comparisons", params=query)
+    assert answer.status_code == 200, answer.text
+    found = answer.json()
+    assert found["cancels"] is True
+    assert (found["ratio"]["value"], found["unit"]) == (pytest.approx(1.0), "kg")
+    assert [run["run_id"] for run in found["b"]["runs"]] == [third, fourth]
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "field", "message"),
+    [
+        ("x", "{0}", "a.0", "'x' is no run id"),
+        ("{0}", "{1},", "b.1", "'' is no run id"),
+        ("{0}", "{0}", "b.0", "named twice"),
+        ("{0}," + str(UUID(int=7)), "{1}", "a.1", "no price tag"),
+        (",".join(["{0}"] * 51), "{1}", "a", "at most 50"),
+    ],
+)
+async def test_what_cannot_be_compared_is_named(
+    api: Api, a: str, b: str, field: str, message: str
+) -> None:
+    ids = await runs(api, 2)
+    query = {"a": a.format(*ids), "b": b.format(*ids)}
+    refused = problem(
+        await api.viewer.get("/v1/comparisons", params=query), 422, "nothing-to-compare"
+    )
+    assert refused["errors"][0]["field"] == field
+    assert message in refused["errors"][0]["message"]
+
+
+async def test_an_unknown_figure_is_refused(api: Api) -> None:
+    first, second = await runs(api, 2)
+    query = {"a": first, "b": second, "metric": "joy"}
+    refused = problem(await api.viewer.get("/v1/comparisons", params=query), 422, "invalid-request")
+    assert refused["errors"][0]["field"] == "metric"

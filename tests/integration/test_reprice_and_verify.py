@@ -1,0 +1,324 @@
+"""Other factors make a new version; what was issued stays, and can be worked out again."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select, update
+
+from app.db import Session
+from app.services import verification
+from models import Attempt, AuditEntry, Factor, Measurement, PriceTag, Reading, Run, Spend
+from pricetag.accounting.canonical import content_sha256
+from tests.support.api import Api, finished_run, problem
+from tests.support.executions import GPU, JournalMaker
+
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+def factor(kind: str, value: str, **more: Any) -> Factor:
+    """A factor of the lab, entered now."""
+    given = {
+        "kind": kind,
+        "value": Decimal(value),
+        "unit": "1" if kind == "pue" else "g/kWh",
+        "relative_std_ratio": 0.03,
+        "evidence": "estimated",
+        "source": "the building's meter",
+        "year": 2026,
+        "basis": "annual",
+        "licence": "own figure",
+        "valid_from": LONG_AGO,
+        **more,
+    }
+    return Factor(**given)
+
+
+async def a_run(api: Api, **values: Any) -> UUID:
+    async with api.database.session_scope() as session:
+        return await finished_run(session, **values)
+
+
+async def enter(api: Api, *factors: Factor) -> None:
+    async with api.database.session_scope() as session:
+        session.add_all(factors)
+
+
+async def price_tag(api: Api, run_id: UUID, version: int | None = None) -> dict[str, Any]:
+    query = {} if version is None else {"version": version}
+    answer = await api.viewer.get(f"/v1/runs/{run_id}/price-tag", params=query)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def verified(api: Api, run_id: UUID, version: int | None = None) -> dict[str, Any]:
+    query = {} if version is None else {"version": version}
+    answer = await api.viewer.get(f"/v1/runs/{run_id}/price-tag/verification", params=query)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def steps(found: dict[str, Any]) -> dict[str, str]:
+    return {step["step"]: step["status"] for step in found["steps"]}
+
+
+OK = {"content-hash": "ok", "measurements": "ok", "arithmetic": "ok"}
+
+
+async def test_a_new_factor_makes_a_new_version_and_leaves_the_old_one(api: Api) -> None:
+    run_id = await a_run(api)
+    issued = await price_tag(api, run_id)
+    await enter(api, factor("pue", "1.25"))
+    assert await price_tag(api, run_id) == issued
+    answer = await api.admin.post(f"/v1/runs/{run_id}/price-tag/reprice", json={})
+    assert answer.status_code == 201, answer.text
+    told = answer.json()
+    assert (told["version"], told["cause"], told["as_of"]) == (2, "repriced", None)
+    second = await price_tag(api, run_id)
+    assert second["pue"]["value"] == 1.25
+    assert second["facility_energy_kwh"]["value"] == pytest.approx(
+        second["it_energy_kwh"]["value"] * 1.25
+    )
+    assert second["it_energy_kwh"] == issued["it_energy_kwh"]
+    assert await price_tag(api, run_id, 1) == issued
+    for version in (1, 2):
+        assert steps(await verified(api, run_id, version)) == OK
+
+
+async def test_as_of_takes_what_had_been_entered_by_then(api: Api) -> None:
+    await enter(api, factor("pue", "1.25", created_at=datetime(2026, 2, 1, tzinfo=UTC)))
+    run_id = await a_run(api)
+    await enter(api, factor("pue", "1.10"))
+    path = f"/v1/runs/{run_id}/price-tag/reprice"
+    then = await api.admin.post(path, json={"as_of": "2026-02-02T00:00:00Z"})
+    assert then.status_code == 201, then.text
+    before = await api.admin.post(path, json={"as_of": "2026-01-01T00:00:00Z"})
+    now = await api.admin.post(path, json={})
+    versions = [answer.json()["version"] for answer in (then, before, now)]
+    pues = [(await price_tag(api, run_id, v))["pue"]["value"] for v in (1, *versions)]
+    assert pues == [1.25, 1.25, 1.54, 1.10]
+    content = await price_tag(api, run_id, versions[0])
+    assert content["provenance"]["as_of"] == "2026-02-02T00:00:00+00:00"
+    for version in versions:
+        assert steps(await verified(api, run_id, version)) == OK
+
+
+async def test_all_versions_are_listed_with_their_totals(api: Api) -> None:
+    run_id = await a_run(api)
+    await api.admin.post(
+        f"/v1/runs/{run_id}/price-tag/reprice", json={"as_of": "2026-01-01T00:00:00Z"}
+    )
+    items = (await api.viewer.get(f"/v1/runs/{run_id}/price-tags")).json()["items"]
+    assert [(i["version"], i["cause"]) for i in items] == [(2, "repriced"), (1, "attempt-ended")]
+    assert items[0]["as_of"] == "2026-01-01T00:00:00Z"
+    assert items[1]["as_of"] is None
+    for item in items:
+        tag = await price_tag(api, run_id, item["version"])
+        assert item["content_sha256"] == tag["content_sha256"]
+        assert item["co2e_kg"]["value"] == tag["co2e_kg"]["value"]
+        assert item["cost"]["reason"] == tag["cost"]["total"]["reason"]
+    problem(await api.viewer.get(f"/v1/runs/{UUID(int=7)}/price-tags"), 404, "run-not-found")
+
+
+async def test_who_may_price_again(api: Api) -> None:
+    stranger = await a_run(api)
+    path = f"/v1/runs/{stranger}/price-tag/reprice"
+    problem(await api.viewer.post(path, json={}), 403, "role-required")
+    problem(await api.member.post(path, json={}), 403, "not-your-run")
+    tokens = (await api.admin.get("/v1/tokens")).json()["items"]
+    member = next(token["id"] for token in tokens if token["role"] == "member")
+    own = await a_run(api, created_by=UUID(member))
+    answer = await api.member.post(f"/v1/runs/{own}/price-tag/reprice", json={})
+    assert answer.status_code == 201, answer.text
+    async with api.database.session_scope() as session:
+        entry = (
+            await session.execute(select(AuditEntry).where(AuditEntry.action == "repriced"))
+        ).scalar_one()
+    assert (entry.object_kind, entry.object_id, entry.token_id) == ("run", str(own), UUID(member))
+    assert entry.before == {"price_tag_version": 1}
+    assert entry.after == {"price_tag_version": 2, "as_of": None}
+
+
+async def test_what_cannot_be_priced_again_is_refused_by_name(api: Api) -> None:
+    run_id = await a_run(api)
+    path = f"/v1/runs/{run_id}/price-tag/reprice"
+    ahead = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    refused = problem(await api.admin.post(path, json={"as_of": ahead}), 422, "as-of-in-the-future")
+    assert refused["errors"][0]["field"] == "as_of"
+    wrong = await api.admin.post(path, json={"as_of": "yesterday"})
+    assert "as_of" in problem(wrong, 422, "invalid-request")["errors"][0]["field"]
+    waiting = await api.post_run()
+    problem(
+        await api.admin.post(f"/v1/runs/{waiting}/price-tag/reprice", json={}),
+        404,
+        "price-tag-not-found",
+    )
+    problem(
+        await api.admin.post(f"/v1/runs/{UUID(int=7)}/price-tag/reprice", json={}),
+        404,
+        "run-not-found",
+    )
+
+
+async def test_budgets_follow_todays_book_and_no_other(api: Api) -> None:
+    run_id = await a_run(api)
+
+    async def spent() -> tuple[int, float | None]:
+        async with api.database.session_scope() as session:
+            row = (await session.execute(select(Spend).where(Spend.run_id == run_id))).scalar_one()
+            return row.price_tag_version, row.facility_energy_kwh
+
+    first = await spent()
+    await enter(api, factor("pue", "3"))
+    path = f"/v1/runs/{run_id}/price-tag/reprice"
+    await api.admin.post(path, json={"as_of": "2026-01-01T00:00:00Z"})
+    assert await spent() == first
+    await api.admin.post(path, json={})
+    version, facility_kwh = await spent()
+    assert version == 3
+    assert facility_kwh == pytest.approx(3 * 2400 / 3.6e6)
+
+
+async def test_the_answer_bears_its_hash(api: Api) -> None:
+    run_id = await a_run(api)
+    answer = await api.viewer.get(f"/v1/runs/{run_id}/price-tag")
+    content = answer.json()
+    declared = content.pop("content_sha256")
+    assert answer.headers["ETag"] == f'"{declared}"'
+    assert content_sha256(content) == declared
+
+
+async def test_a_fresh_price_tag_is_verified_digit_for_digit(api: Api) -> None:
+    run_id = await a_run(api)
+    found = await verified(api, run_id)
+    assert found["outcome"] == "verified"
+    assert steps(found) == OK
+    details = {step["step"]: step["detail"] for step in found["steps"]}
+    assert details["measurements"] == "6 measurements of 1 attempts follow from their readings"
+
+
+async def change(api: Api, statement: Any) -> None:
+    async with api.database.session_scope() as session:
+        await session.execute(statement)
+
+
+async def test_a_changed_content_is_found(api: Api) -> None:
+    run_id = await a_run(api)
+    async with api.database.session_scope() as session:
+        tag = (await session.execute(select(PriceTag))).scalar_one()
+        tag.content = {**tag.content, "co2e_kg": {**tag.content["co2e_kg"], "value": 1e-9}}
+    found = await verified(api, run_id)
+    assert found["outcome"] == "differs"
+    assert steps(found) == {**OK, "content-hash": "differs", "arithmetic": "differs"}
+    assert found["steps"][2]["detail"].startswith("co2e_kg.value: 1e-09 and ")
+    async with api.database.session_scope() as session:
+        tag = (await session.execute(select(PriceTag))).scalar_one()
+        tag.content_sha256 = content_sha256(tag.content)
+    assert steps(await verified(api, run_id)) == {**OK, "arithmetic": "differs"}
+
+
+async def test_a_changed_measurement_is_found(api: Api) -> None:
+    run_id = await a_run(api)
+    await change(
+        api,
+        update(Measurement)
+        .where(Measurement.component == GPU, Measurement.stage_key == "")
+        .values(energy_j=1601.0),
+    )
+    found = await verified(api, run_id)
+    assert steps(found)["measurements"] == "differs"
+    assert (
+        f"{GPU} over the whole attempt, energy_j: 1601.0 and 1600.0" in found["steps"][1]["detail"]
+    )
+    assert steps(found)["arithmetic"] == "differs"
+
+
+async def test_a_changed_reading_is_found(api: Api) -> None:
+    run_id = await a_run(api)
+    await change(
+        api,
+        update(Reading)
+        .where(Reading.component == GPU, Reading.t_s == 16.0)
+        .values(counter_j=Reading.counter_j + 1),
+    )
+    found = await verified(api, run_id)
+    assert steps(found) == {**OK, "measurements": "differs"}
+
+
+async def test_another_name_of_the_run_is_found(api: Api) -> None:
+    run_id = await a_run(api)
+    await change(api, update(Run).where(Run.id == run_id).values(name="another"))
+    assert "name: 'run' and 'another'" in (await verified(api, run_id))["steps"][2]["detail"]
+
+
+async def test_an_older_accounting_is_said_and_its_hash_still_checked(api: Api) -> None:
+    run_id = await a_run(api)
+    await change(api, update(PriceTag).values(accounting_version="1"))
+    found = await verified(api, run_id)
+    assert found["outcome"] == "not-fully-checked"
+    assert steps(found) == {**OK, "arithmetic": "not-checked"}
+    assert "version 1 of the accounting" in found["steps"][2]["detail"]
+
+
+async def test_readings_that_came_late_are_said(committed_api: Api) -> None:
+    """Version 1 rests on what was there when the worker was given up."""
+    from app.services import execution
+    from tests.support.executions import claimed, make_run
+
+    async with committed_api.database.session_scope() as session:
+        run = await make_run(session, max_attempts=1)
+        run_id = run.id
+        claim = await claimed(session, run_id)
+        journal = JournalMaker(claim.attempt_id)
+        journal.whole()
+        cut = len(journal.records) // 2
+        await execution.ingest(session, claim.attempt_id, journal.records[:cut])
+        await give_up(session, claim.attempt_id)
+    assert steps(await verified(committed_api, run_id, 1)) == OK
+    async with committed_api.database.session_scope() as session:
+        await execution.ingest(session, claim.attempt_id, journal.records[cut:])
+    assert steps(await verified(committed_api, run_id, 2)) == OK
+    first = await verified(committed_api, run_id, 1)
+    assert first["outcome"] == "not-fully-checked"
+    assert "version 2 has them" in first["steps"][2]["detail"]
+    items = (await committed_api.viewer.get(f"/v1/runs/{run_id}/price-tags")).json()["items"]
+    assert items[0]["cause"] == "journal-came-late"
+
+
+async def give_up(session: Session, attempt_id: UUID) -> None:
+    from app.repositories import executions as rows
+    from app.services import settlement
+
+    attempt = await session.get_one(Attempt, attempt_id)
+    run = await rows.lock_run(session, attempt.run_id)
+    assert run is not None
+    await settlement.close_attempt(
+        session,
+        attempt,
+        run,
+        status="lost",
+        reason={"code": "worker-lost", "message": "its lease ran out"},
+        end_s=6.0,
+        at=datetime.now(UTC),
+    )
+
+
+def test_the_hash_of_the_first_accounting_is_known() -> None:
+    from pricetag.accounting.canonical import content_sha256_v1
+
+    content = {"flops": 1.0, "name": "é"}
+    old = PriceTag(
+        accounting_version="1", content=content, content_sha256=content_sha256_v1(content)
+    )
+    assert content_sha256_v1(content) != content_sha256(content)
+    assert verification.check_hash(old).status == "ok"
+    new = PriceTag(
+        accounting_version="2", content=content, content_sha256=content_sha256_v1(content)
+    )
+    assert verification.check_hash(new).status == "differs"

@@ -1,0 +1,106 @@
+"""Groups of runs against each other: what cancels, and why it does not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pricetag.accounting.inputs import AttemptInput, Factor, Factors
+from pricetag.accounting.price_tag import build_price_tag
+from pricetag.ratios import ENDS, REPEATS, compare
+from tests.unit.accounting import builders as b
+
+
+def tag(seconds: float, *, factors: Factors = b.FACTORS, **changes: Any) -> dict[str, Any]:
+    attempt: AttemptInput = replace(b.attempt(1, seconds, components=[b.GPU]), **changes)
+    return build_price_tag(b.inputs(attempt, factors=factors)).as_dict()
+
+
+SLOW = [tag(seconds) for seconds in (198.0, 200.0, 202.0)]
+FAST = [tag(seconds) for seconds in (99.0, 100.0, 101.0)]
+
+
+def test_on_one_card_at_one_site_only_the_spread_is_left() -> None:
+    for metric in ("it_energy_kwh", "facility_energy_kwh", "co2e_kg", "duration_s"):
+        found = compare(SLOW, FAST, metric)
+        assert found["cancels"] is True
+        assert found["method"] == REPEATS
+        assert found["ratio"]["value"] == pytest.approx(2.0, rel=1e-3)
+        # 1% scatter of three repeats a side; the full errors of the figures are over 20%.
+        assert found["ratio"]["low"] == pytest.approx(2.0 * 0.977, rel=2e-3)
+        assert found["ratio"]["high"] == pytest.approx(2.0 * 1.023, rel=2e-3)
+    assert [run["value"] for run in found["a"]["runs"]] == [198.0, 200.0, 202.0]
+    assert (found["a"]["mean"], found["b"]["mean"]) == (200.0, 100.0)
+
+
+def test_a_single_run_gives_a_ratio_without_interval() -> None:
+    ratio = compare(SLOW[:1], FAST, "it_energy_kwh")["ratio"]
+    assert ratio["value"] == pytest.approx(1.98, rel=1e-2)
+    assert ratio["low"] is ratio["high"] is None
+    assert "repeats" in ratio["reason"]
+
+
+def test_another_card_has_another_gain() -> None:
+    twin = b.attempt(1, 100.0, components=[b.TWIN])
+    other = build_price_tag(b.inputs(twin)).as_dict()
+    found = compare(SLOW, [other, other], "it_energy_kwh")
+    assert found["cancels"] is False
+    assert found["method"] == ENDS
+    assert found["reasons"][0].startswith("the cards differ: gpu:GPU-1 (counter); gpu:GPU-2")
+    gain = 1.96 * 0.05
+    assert found["ratio"]["high"] == pytest.approx(
+        (1 + gain) / (1 - gain) * 2 * 300 / 280, rel=0.01
+    )
+
+
+@pytest.mark.parametrize(
+    ("factors", "metric", "reason"),
+    [
+        (replace(b.FACTORS, site="hall-2"), "it_energy_kwh", "the sites differ"),
+        (replace(b.FACTORS, pue=replace(b.PUE, value=1.2)), "co2e_kg", "the pue differ"),
+        (
+            replace(b.FACTORS, carbon_intensity=replace(b.GRID, value=57.0)),
+            "co2e_kg",
+            "the carbon intensity differ",
+        ),
+        (
+            replace(b.FACTORS, calibrations={b.GPU.id: Factor(1.1, "1", 0.01, "counter", "x")}),
+            "it_energy_kwh",
+            "the cards differ",
+        ),
+    ],
+)
+def test_other_factors_do_not_cancel(factors: Factors, metric: Any, reason: str) -> None:
+    found = compare(SLOW, [tag(100.0, factors=factors)] * 2, metric)
+    assert found["reasons"][0].startswith(reason)
+
+
+def test_carbon_intensity_does_not_matter_to_energy() -> None:
+    factors = replace(b.FACTORS, carbon_intensity=replace(b.GRID, value=57.0))
+    assert compare(SLOW, [tag(100.0, factors=factors)] * 2, "it_energy_kwh")["cancels"] is True
+
+
+def test_processors_are_told_apart_by_their_node() -> None:
+    def on(node: str) -> dict[str, Any]:
+        attempt = replace(b.attempt(1, 100.0, components=[b.CPU]), node_name=node)
+        return build_price_tag(b.inputs(attempt)).as_dict()
+
+    assert compare([on("a")] * 2, [on("a")] * 2, "it_energy_kwh")["cancels"] is True
+    found = compare([on("a")] * 2, [on("b")] * 2, "it_energy_kwh")
+    assert "cpu@a (modelled); cpu@b (modelled)" in found["reasons"][0]
+    assert compare([on("a")] * 2, [on("b")] * 2, "duration_s")["cancels"] is True
+
+
+def test_an_unknown_figure_has_no_ratio() -> None:
+    ratio = compare(SLOW, [tag(100.0, factors=Factors(b.PUE, None))], "co2e_kg")["ratio"]
+    assert ratio["value"] is None
+    assert ratio["reason"] == "a run: no grid zone is configured"
+
+
+def test_what_should_be_known_of_a_run_is_noted() -> None:
+    first = b.attempt(1, 50.0, components=[b.GPU], status="lost")
+    twice = build_price_tag(b.inputs(first, b.attempt(2, 100.0, components=[b.GPU]))).as_dict()
+    found = compare(SLOW, [twice, twice], "it_energy_kwh")
+    assert found["notes"][0] == "a run: all of its 2 attempts"
