@@ -1,0 +1,138 @@
+"""SQL of the account of nodes: every component's hour settled, then summed as asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import exists, or_, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from models import EnergyHour, Node
+
+By = Literal["node", "component", "hour"]
+
+# What a row is about; everything else it is not about is null.
+_KEYS: dict[By, str] = {
+    "node": "node_name, NULL::text AS component, NULL::timestamptz AS hour",
+    "component": "node_name, component, NULL::timestamptz AS hour",
+    "hour": "NULL::text AS node_name, NULL::text AS component, hour",
+}
+
+_CHOSEN = """
+    h.hour >= :start AND h.hour < :stop
+      AND (CAST(:node AS text) IS NULL OR h.node_name = :node)
+"""
+
+# One slot is one component in one hour: the node's own row beside those of attempts.
+# An hour of which the node's meter saw less than a run's is as good as not metered.
+_SETTLED = f"""
+    WITH slots AS (
+      SELECT
+        h.node_name, h.component, h.hour, min(h.kind) AS kind,
+        coalesce(min(h.name) FILTER (WHERE h.attempt_id IS NULL), min(h.name)) AS name,
+        CASE max(array_position(ARRAY['counter', 'integrated', 'modelled'], h.method::text))
+          WHEN 1 THEN 'counter' WHEN 2 THEN 'integrated' ELSE 'modelled' END AS method,
+        max(h.gain_std_ratio) AS gain_std_ratio,
+        max(h.energy_j) FILTER (WHERE h.attempt_id IS NULL) AS metered_j,
+        max(h.covered_s) FILTER (WHERE h.attempt_id IS NULL) AS metered_s,
+        coalesce(sum(h.energy_j) FILTER (WHERE h.attempt_id IS NOT NULL), 0) AS charged_j,
+        max(h.covered_s) FILTER (WHERE h.attempt_id IS NOT NULL) AS charged_s
+      FROM energy_hours AS h
+      WHERE {_CHOSEN}
+      GROUP BY h.node_name, h.component, h.hour
+    ), judged AS (
+      SELECT slots.*,
+        metered_j IS NULL
+          OR (metered_j < charged_j AND metered_s + :edge_s < charged_s) AS unmetered,
+        EXISTS (
+          SELECT FROM attempts AS a
+          WHERE a.ended_at IS NULL AND a.node_name = slots.node_name
+            AND slots.hour >= date_trunc('hour', a.started_at)
+            AND (a.components = '[]'::jsonb
+                 OR a.components @> jsonb_build_array(jsonb_build_object('id', slots.component)))
+        ) AS open
+      FROM slots
+    ), settled AS (
+      SELECT judged.*,
+        CASE WHEN unmetered THEN charged_j ELSE metered_j END AS total_j,
+        CASE WHEN unmetered OR open THEN 0 ELSE metered_j - charged_j END AS unallocated_j,
+        CASE WHEN open AND NOT unmetered THEN metered_j - charged_j ELSE 0 END AS undecided_j,
+        CASE WHEN unmetered THEN 0
+             WHEN charged_j - metered_j > :edge_s * metered_j / nullif(metered_s, 0)
+               OR (charged_j > metered_j AND metered_s = 0)
+             THEN charged_j - metered_j ELSE 0 END AS overallocated_j
+      FROM judged
+    )
+"""
+
+_SUMS = """
+    kind, name, method, gain_std_ratio,
+    sum(total_j) AS total_j, sum(charged_j) AS charged_j,
+    sum(unallocated_j) AS unallocated_j, sum(undecided_j) AS undecided_j,
+    sum(overallocated_j) AS overallocated_j, count(*) AS hours,
+    count(*) FILTER (WHERE unmetered) AS unmetered_hours,
+    count(*) FILTER (WHERE open AND NOT unmetered) AS open_hours
+"""
+
+_BY_PROJECT = f"""
+    SELECT p.name AS project, h.kind, h.name, h.method, h.gain_std_ratio,
+      sum(h.energy_j) AS charged_j, count(*) AS hours
+    FROM energy_hours AS h
+    JOIN attempts AS a ON a.id = h.attempt_id
+    JOIN runs AS r ON r.id = a.run_id
+    JOIN projects AS p ON p.id = r.project_id
+    WHERE {_CHOSEN}
+    GROUP BY p.name, h.kind, h.name, h.method, h.gain_std_ratio
+    ORDER BY p.name, h.kind, h.name
+"""
+
+
+async def sums(
+    session: AsyncSession,
+    by: By,
+    *,
+    start: datetime,
+    stop: datetime,
+    node: str | None,
+    edge_s: float,
+) -> Sequence[Any]:
+    """The account in ``[start, stop)``, summed by product and by what is asked.
+
+    Args:
+        session: Database session.
+        by: What the rows are about.
+        start: Beginning of the first hour.
+        stop: End of the last hour.
+        node: Of this node alone.
+        edge_s: How far two meters of one hour may be apart.
+
+    Returns:
+        Rows of node_name, component, hour and the fields of an account's entry.
+    """
+    statement = text(
+        f"{_SETTLED} SELECT {_KEYS[by]}, {_SUMS} FROM settled"
+        " GROUP BY 1, 2, 3, kind, name, method, gain_std_ratio ORDER BY 1, 2, 3, kind, name"
+    )
+    values = {"start": start, "stop": stop, "node": node, "edge_s": edge_s}
+    return (await session.execute(statement, values)).all()
+
+
+async def sums_by_project(
+    session: AsyncSession, *, start: datetime, stop: datetime, node: str | None
+) -> Sequence[Any]:
+    """What the runs of each project were charged, by product."""
+    values = {"start": start, "stop": stop, "node": node}
+    return (await session.execute(text(_BY_PROJECT), values)).all()
+
+
+async def knows_node(session: AsyncSession, name: str) -> bool:
+    """Whether a node of this name ever made itself known or used energy."""
+    query = select(
+        or_(
+            exists().where(Node.name == name),
+            exists().where(EnergyHour.node_name == name),
+        )
+    )
+    return bool((await session.execute(query)).scalar_one())

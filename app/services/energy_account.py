@@ -1,0 +1,245 @@
+"""The lab's account: what was used, charged to runs and left to the nodes, hour by hour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from typing import Any
+
+from app.db import Session
+from app.repositories import energy_account as rows
+from app.schemas.common import Quantity
+from app.schemas.energy import EnergyAccount, EnergyBy, EnergyFigures, EnergyItem
+from app.services.errors import InvalidError, NotFoundError
+from pricetag.accounting.account import READ_EVERY_S, Account, Entry, account
+from pricetag.accounting.quantity import Quantity as Figure
+
+HOUR = timedelta(hours=1)
+DEFAULT_SPAN = timedelta(days=7)
+LONGEST = timedelta(days=366)
+LONGEST_BY_HOUR = timedelta(days=31)
+
+NOT_A_PROJECTS = "what no run was charged is the nodes', and no project's"
+
+
+class InvalidEnergyRangeError(InvalidError):
+    """The hours that were asked for are none."""
+
+    code = "invalid-energy-range"
+
+
+class NodeNotFoundError(NotFoundError):
+    """No node of this name ever made itself known."""
+
+    code = "node-not-found"
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """Whole hours of UTC, the last one exclusive."""
+
+    start: datetime
+    stop: datetime
+
+
+async def energy_account(
+    session: Session,
+    *,
+    start: datetime | None,
+    stop: datetime | None,
+    by: EnergyBy,
+    node: str | None,
+    now: datetime | None = None,
+) -> EnergyAccount:
+    """The account of some hours.
+
+    Args:
+        session: Database session.
+        start: Beginning of the first hour; a week before ``stop`` by default.
+        stop: End of the last hour; the end of the present one by default.
+        by: What the items are about. Beside the projects, the last item has what is no
+            project's.
+        node: Of this node alone.
+        now: The present.
+
+    Raises:
+        InvalidEnergyRangeError: If the range is empty, too long, in the future, or not of
+            whole hours.
+        NodeNotFoundError: If there is no such node.
+    """
+    hours = hours_of(start, stop, by, now or datetime.now(UTC))
+    if node is not None and not await rows.knows_node(session, node):
+        raise NodeNotFoundError(f"There is no node {node!r}.", field="node")
+    begin, end = hours.start, hours.stop
+    grouped: rows.By = "node" if by == "project" else by
+    found = await rows.sums(session, grouped, start=begin, stop=end, node=node, edge_s=READ_EVERY_S)
+    everything = [_entry(row) for row in found]
+    if by == "project":
+        charged = await rows.sums_by_project(session, start=begin, stop=end, node=node)
+        items = _by_project(charged, everything)
+    else:
+        items = _items(found)
+    return EnergyAccount(
+        start=begin,
+        stop=end,
+        by=by,
+        node=node,
+        total=EnergyFigures(**_figures(account(_merged(everything)))),
+        items=items,
+    )
+
+
+def hours_of(start: datetime | None, stop: datetime | None, by: EnergyBy, now: datetime) -> Hours:
+    """The hours that are meant.
+
+    Raises:
+        InvalidEnergyRangeError: If they cannot be.
+    """
+    end = _whole_hour(stop, "to") if stop is not None else _floor(now) + HOUR
+    try:
+        begin = _whole_hour(start, "from") if start is not None else end - DEFAULT_SPAN
+    except OverflowError as error:
+        raise InvalidEnergyRangeError("'to' is too early.", field="to") from error
+    if begin >= end:
+        raise InvalidEnergyRangeError(
+            f"'from' ({begin.isoformat()}) must lie before 'to' ({end.isoformat()}).", field="from"
+        )
+    if begin > now:
+        raise InvalidEnergyRangeError(
+            f"'from' ({begin.isoformat()}) lies in the future.", field="from"
+        )
+    longest = LONGEST_BY_HOUR if by == "hour" else LONGEST
+    if end - begin > longest:
+        raise InvalidEnergyRangeError(
+            f"From {begin.isoformat()} to {end.isoformat()} are {(end - begin).days} days;"
+            f" by {by}, at most {longest.days} days are told at once.",
+            field="from",
+        )
+    return Hours(begin, end)
+
+
+def _whole_hour(moment: datetime, field: str) -> datetime:
+    try:
+        utc = moment.astimezone(UTC)
+    except OverflowError as error:
+        raise InvalidEnergyRangeError(f"{field!r} is no time of UTC.", field=field) from error
+    if utc != _floor(utc):
+        raise InvalidEnergyRangeError(
+            f"Energy is kept by the hour of UTC: {field!r} must be a whole one, such as"
+            f" {_floor(utc).isoformat()}, not {utc.isoformat()}.",
+            field=field,
+        )
+    return utc
+
+
+def _floor(moment: datetime) -> datetime:
+    return moment.replace(minute=0, second=0, microsecond=0)
+
+
+def _entry(row: Any) -> Entry:
+    return Entry(
+        kind=row.kind,
+        name=row.name,
+        method=row.method,
+        gain_std_ratio=row.gain_std_ratio,
+        total_j=row.total_j,
+        charged_j=row.charged_j,
+        unallocated_j=row.unallocated_j,
+        undecided_j=row.undecided_j,
+        overallocated_j=row.overallocated_j,
+        hours=row.hours,
+        unmetered_hours=row.unmetered_hours,
+        open_hours=row.open_hours,
+    )
+
+
+def _merged(entries: Iterable[Entry]) -> list[Entry]:
+    """One entry a product, however many nodes or hours there are."""
+    merged: dict[tuple[Any, ...], Entry] = {}
+    for entry in entries:
+        key = (entry.kind, entry.name, entry.method, entry.gain_std_ratio)
+        known = merged.get(key)
+        merged[key] = entry if known is None else _added(known, entry)
+    return list(merged.values())
+
+
+def _added(one: Entry, other: Entry) -> Entry:
+    return replace(
+        one,
+        total_j=one.total_j + other.total_j,
+        charged_j=one.charged_j + other.charged_j,
+        unallocated_j=one.unallocated_j + other.unallocated_j,
+        undecided_j=one.undecided_j + other.undecided_j,
+        overallocated_j=one.overallocated_j + other.overallocated_j,
+        hours=one.hours + other.hours,
+        unmetered_hours=one.unmetered_hours + other.unmetered_hours,
+        open_hours=one.open_hours + other.open_hours,
+    )
+
+
+def _items(found: Sequence[Any]) -> list[EnergyItem]:
+    items = []
+    for (node, component, hour), group in groupby(
+        found, key=lambda row: (row.node_name, row.component, row.hour)
+    ):
+        entries = [_entry(row) for row in group]
+        about = entries[0] if component is not None else None
+        items.append(
+            EnergyItem(
+                node=node,
+                component=component,
+                kind=about.kind if about else None,
+                name=about.name if about else None,
+                project=None,
+                hour=hour,
+                **_figures(account(entries)),
+            )
+        )
+    return items
+
+
+def _by_project(charged: Sequence[Any], everything: Sequence[Entry]) -> list[EnergyItem]:
+    items = []
+    for project, group in groupby(charged, key=lambda row: row.project):
+        sums = account([_charge(row) for row in group])
+        unknown = Figure.unknown("kWh", NOT_A_PROJECTS)
+        items.append(_project_item(project, replace(sums, unallocated_kwh=unknown)))
+    if everything:
+        rest = account([_rest(entry) for entry in _merged(everything)])
+        items.append(_project_item(None, rest))
+    return items
+
+
+def _charge(row: Any) -> Entry:
+    energy_j = row.charged_j
+    about = (row.kind, row.name, row.method, row.gain_std_ratio)
+    return Entry(*about, energy_j, energy_j, 0.0, 0.0, 0.0, row.hours, 0, 0)
+
+
+def _rest(entry: Entry) -> Entry:
+    return replace(entry, total_j=entry.total_j - entry.charged_j, charged_j=0.0)
+
+
+def _project_item(project: str | None, sums: Account) -> EnergyItem:
+    return EnergyItem(
+        node=None,
+        component=None,
+        kind=None,
+        name=None,
+        project=project,
+        hour=None,
+        **_figures(sums),
+    )
+
+
+def _figures(sums: Account) -> Mapping[str, Any]:
+    return {
+        "total_kwh": Quantity.model_validate(sums.total_kwh.as_dict()),
+        "charged_kwh": Quantity.model_validate(sums.charged_kwh.as_dict()),
+        "unallocated_kwh": Quantity.model_validate(sums.unallocated_kwh.as_dict()),
+        "undecided_kwh": Quantity.model_validate(sums.undecided_kwh.as_dict()),
+        "overallocated_kwh": sums.overallocated_kwh,
+        "flags": list(sums.flags),
+    }

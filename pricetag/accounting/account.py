@@ -1,0 +1,156 @@
+"""A node's account: what its components used, what runs were charged of it, what is left.
+
+    unallocated = what the node's own meter read - what runs were charged
+
+per component and hour, so that the sum over all of them is the lab's total. Where the node's
+own meter did not run, or saw less of the hour than a run's did, the total is at least what runs
+were charged, and what else was used is unknown. While a run is still going its charge is not
+yet booked: what is left of such an hour is undecided, either the run's or the node's.
+
+    total = charged + unallocated + undecided          always, and to the last joule
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pricetag.accounting.inputs import ComponentKind
+from pricetag.accounting.quantity import Quantity, Source, weakest
+from pricetag.accounting.reading import Method
+from pricetag.accounting.sharing import OVERALLOCATED
+from pricetag.accounting.uncertainty import Interval, Term, combine
+from pricetag.accounting.units import joules_to_kwh
+
+READ_EVERY_S = 2.0
+"""A run's meter and the node's are read each second, at moments of their own: over one hour
+they may differ by one reading at either edge."""
+
+SOURCES: dict[Method, Source] = {
+    "counter": "counter",
+    "integrated": "integrated",
+    "modelled": "modelled",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The hours of all components of one product, summed.
+
+    Attributes:
+        kind: Of the components.
+        name: Product name; its pieces share their meter's gain error.
+        method: How their energy is had.
+        gain_std_ratio: Relative error of the gain, one sigma; of a model, a factor.
+        total_j: What they used.
+        charged_j: What runs were charged of it.
+        unallocated_j: What is the node's; 0 for hours in which that is unknown.
+        undecided_j: What is still to be booked to runs or to the node.
+        overallocated_j: By how much charges exceed totals beyond the meters' edges.
+        hours: Component-hours in all.
+        unmetered_hours: Those without a usable total of the node's own.
+        open_hours: Those with runs that are still going.
+    """
+
+    kind: ComponentKind
+    name: str
+    method: Method
+    gain_std_ratio: float
+    total_j: float
+    charged_j: float
+    unallocated_j: float
+    undecided_j: float
+    overallocated_j: float
+    hours: int
+    unmetered_hours: int
+    open_hours: int
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The figures of some entries, in kWh.
+
+    Attributes:
+        total_kwh: What was used, as far as it is known.
+        charged_kwh: What runs were charged.
+        unallocated_kwh: What is the node's; unknown where no hour is settled.
+        undecided_kwh: What is either, while runs are going.
+        overallocated_kwh: By how much charges exceed totals; 0 where all is well.
+        flags: ``overallocated``, ``node_not_metered``, ``runs_open``; sorted.
+    """
+
+    total_kwh: Quantity
+    charged_kwh: Quantity
+    unallocated_kwh: Quantity
+    undecided_kwh: Quantity
+    overallocated_kwh: float
+    flags: tuple[str, ...]
+
+
+def account(entries: Sequence[Entry], *, seed: int = 0) -> Account:
+    """Sum some entries, with 95% intervals.
+
+    Components of one product share their meter's gain error, which adds linearly; others are
+    independent. A remainder has the error of the meter that it was read with.
+
+    Args:
+        entries: Of any nodes, components and hours.
+        seed: Of the Monte Carlo.
+    """
+    unmetered = sum(entry.unmetered_hours for entry in entries)
+    still_open = sum(entry.open_hours for entry in entries)
+    over_j = sum(entry.overallocated_j for entry in entries)
+    told = {
+        OVERALLOCATED: over_j > 0,
+        "node_not_metered": unmetered > 0,
+        "runs_open": still_open > 0,
+    }
+    return Account(
+        total_kwh=_sum(entries, lambda entry: entry.total_j, seed),
+        charged_kwh=_sum(entries, lambda entry: entry.charged_j, seed),
+        unallocated_kwh=_unallocated(entries, unmetered, still_open, seed),
+        undecided_kwh=_sum(entries, lambda entry: entry.undecided_j, seed),
+        overallocated_kwh=joules_to_kwh(over_j),
+        flags=tuple(sorted(name for name, holds in told.items() if holds)),
+    )
+
+
+def _unallocated(entries: Sequence[Entry], unmetered: int, still_open: int, seed: int) -> Quantity:
+    hours = sum(entry.hours for entry in entries)
+    missing = []
+    if unmetered:
+        missing.append(f"{unmetered} in which the node's own meter did not run throughout")
+    if still_open:
+        missing.append(f"{still_open} in which runs are still going")
+    if hours and unmetered + still_open == hours:
+        return Quantity.unknown("kWh", f"of {hours} component-hours {' and '.join(missing)}")
+    remark = None
+    if missing:
+        remark = f"without component-hours of {hours}: {' and '.join(missing)}"
+    return _sum(entries, lambda entry: entry.unallocated_j, seed, remark)
+
+
+def _sum(
+    entries: Sequence[Entry],
+    energy_j: Callable[[Entry], float],
+    seed: int,
+    remark: str | None = None,
+) -> Quantity:
+    if not entries:
+        return Quantity.unknown("kWh", "nothing was metered in this time")
+    parts = [(entry, joules_to_kwh(energy_j(entry))) for entry in entries]
+    value = sum(part for _, part in parts)
+    # A remainder may be negative; its interval is that of its size, turned round.
+    sign = -1.0 if value < 0 else 1.0
+    ends = combine([_term(entry, sign * part) for entry, part in parts], seed=seed)
+    interval = ends if sign > 0 else Interval(-ends.high, -ends.low)
+    used = [SOURCES[entry.method] for entry, part in parts if part != 0]
+    source = weakest(*(used or [SOURCES[entry.method] for entry in entries]))
+    low, high = min(interval.low, value), max(interval.high, value)
+    return Quantity(value, low, high, "kWh", source, remark)
+
+
+def _term(entry: Entry, value_kwh: float) -> Term:
+    modelled = entry.method == "modelled"
+    group = f"{entry.kind}:model" if modelled else f"{entry.kind}:{entry.name}"
+    return Term(value_kwh, group, entry.gain_std_ratio, multiplicative=modelled)

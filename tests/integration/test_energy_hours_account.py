@@ -1,0 +1,339 @@
+"""The lab's account: total = charged + unallocated + undecided, whatever happened."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+from uuid import UUID
+
+import pytest
+
+from app.db import Session
+from app.services import energy_account
+from app.services.energy import NodeHour, book_node_hours
+from models import Attempt, EnergyHour, Project
+from pricetag.accounting.units import joules_to_kwh
+from tests.support.api import Api, fields, problem
+from tests.support.executions import claimed, make_run
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+NOW = NOON + timedelta(days=3)
+GPU = "gpu:GPU-1"
+
+KINDS: dict[str, tuple[Any, ...]] = {
+    GPU: ("gpu", "NVIDIA H200", "counter", 0.05),
+    "gpu:GPU-2": ("gpu", "NVIDIA H200", "integrated", 0.05),
+    "cpu": ("cpu", "AMD EPYC", "modelled", 0.45),
+}
+
+
+def node_hour(component: str, hour: datetime, energy_j: float, covered_s: float) -> NodeHour:
+    kind, name, method, gain = KINDS[component]
+    return NodeHour(component, name, kind, method, hour, energy_j, covered_s, gain_std_ratio=gain)
+
+
+async def ended_attempt(session: Session, node: str = "node", project: str = "") -> UUID:
+    run = await make_run(session)
+    if project:
+        found = await session.get_one(Project, run.project_id)
+        found.name = project
+    taken = await claimed(session, run.id)
+    attempt = await session.get_one(Attempt, taken.attempt_id)
+    attempt.node_name = node
+    attempt.ended_at = datetime.now(UTC)
+    attempt.status = "succeeded"
+    await session.flush()
+    return attempt.id
+
+
+def charge(
+    session: Session,
+    attempt_id: UUID,
+    component: str,
+    hour: datetime,
+    energy_j: float,
+    covered_s: float,
+    node: str = "node",
+) -> None:
+    kind, name, method, gain = KINDS[component]
+    session.add(
+        EnergyHour(
+            node_name=node,
+            component=component,
+            name=name,
+            kind=kind,
+            method=method,
+            gain_std_ratio=gain,
+            hour=hour,
+            attempt_id=attempt_id,
+            energy_j=energy_j,
+            covered_s=covered_s,
+        )
+    )
+
+
+async def account(session: Session, by: str = "node", **more: Any) -> dict[str, Any]:
+    asked = {"start": NOON, "stop": NOON + 24 * HOUR, "node": None, "now": NOW} | more
+    found = await energy_account.energy_account(session, by=cast(Any, by), **asked)
+    return found.model_dump(mode="json", by_alias=True)
+
+
+def joules(figures: dict[str, Any], name: str) -> float | None:
+    value = figures[f"{name}_kwh"]["value"]
+    return None if value is None else value * 3.6e6
+
+
+async def test_what_no_run_was_charged_is_the_nodes(session: Session) -> None:
+    one, other = await ended_attempt(session), await ended_attempt(session)
+    await book_node_hours(session, "node", [node_hour(GPU, NOON, 1_000_000.0, 3600.0)])
+    charge(session, one, GPU, NOON, 300_000.0, 1800.0)
+    charge(session, other, GPU, NOON, 200_000.0, 900.0)
+    await session.flush()
+    total = (await account(session))["total"]
+    assert joules(total, "total") == pytest.approx(1_000_000)
+    assert joules(total, "charged") == pytest.approx(500_000)
+    assert joules(total, "unallocated") == pytest.approx(500_000)
+    assert joules(total, "undecided") == 0
+    assert (total["flags"], total["overallocated_kwh"]) == ([], 0)
+    half = 1.959964 * 0.05
+    assert total["total_kwh"] == {
+        "value": pytest.approx(1 / 3.6),
+        "low": pytest.approx((1 - half) / 3.6),
+        "high": pytest.approx((1 + half) / 3.6),
+        "unit": "kWh",
+        "source": "counter",
+        "reason": None,
+    }
+
+
+async def test_without_the_nodes_own_meter_the_rest_is_unknown(session: Session) -> None:
+    attempt = await ended_attempt(session)
+    charge(session, attempt, GPU, NOON, 300_000.0, 1800.0)
+    await session.flush()
+    total = (await account(session))["total"]
+    assert joules(total, "total") == pytest.approx(300_000)
+    assert joules(total, "unallocated") is None
+    assert "own meter did not run" in total["unallocated_kwh"]["reason"]
+    assert total["flags"] == ["node_not_metered"]
+
+
+async def test_a_node_meter_that_saw_less_than_a_run_says_nothing_of_the_rest(
+    session: Session,
+) -> None:
+    attempt = await ended_attempt(session)
+    charge(session, attempt, GPU, NOON, 300_000.0, 1800.0)
+    await book_node_hours(session, "node", [node_hour(GPU, NOON, 10_000.0, 60.0)])
+    total = (await account(session))["total"]
+    assert joules(total, "total") == pytest.approx(300_000)
+    assert joules(total, "unallocated") is None
+    assert total["flags"] == ["node_not_metered"]
+
+
+async def test_hours_that_are_settled_count_beside_those_that_are_not(session: Session) -> None:
+    attempt = await ended_attempt(session)
+    for hour in (NOON, NOON + HOUR):
+        charge(session, attempt, GPU, hour, 300_000.0, 1800.0)
+    await book_node_hours(session, "node", [node_hour(GPU, NOON, 400_000.0, 3600.0)])
+    total = (await account(session))["total"]
+    assert joules(total, "unallocated") == pytest.approx(100_000)
+    assert total["unallocated_kwh"]["reason"] == (
+        "without component-hours of 2: 1 in which the node's own meter did not run throughout"
+    )
+
+
+async def test_charges_beyond_the_device_are_shown_and_flagged(session: Session) -> None:
+    attempts = [await ended_attempt(session) for _ in range(2)]
+    for attempt in attempts:
+        charge(session, attempt, GPU, NOON, 800_000.0, 3600.0)
+    rows = [
+        node_hour(GPU, NOON, 1_000_000.0, 3600.0),
+        node_hour("gpu:GPU-2", NOON, 900_000.0, 3600.0),
+    ]
+    await book_node_hours(session, "node", rows)
+    total = (await account(session))["total"]
+    assert joules(total, "unallocated") == pytest.approx(300_000)  # it nets out ...
+    assert total["overallocated_kwh"] == pytest.approx(joules_to_kwh(600_000))  # ... but is told
+    assert total["flags"] == ["overallocated"]
+    found = {item["component"]: item for item in (await account(session, "component"))["items"]}
+    over = found[GPU]["unallocated_kwh"]
+    assert over["value"] == pytest.approx(joules_to_kwh(-600_000))
+    assert over["low"] <= over["value"] <= over["high"] < 0
+
+
+async def test_the_edges_of_two_meters_are_no_overallocation(session: Session) -> None:
+    attempt = await ended_attempt(session)
+    charge(session, attempt, GPU, NOON, 1_000_300.0, 3600.0)
+    await book_node_hours(session, "node", [node_hour(GPU, NOON, 1_000_000.0, 3600.0)])
+    total = (await account(session))["total"]
+    assert joules(total, "unallocated") == pytest.approx(-300)
+    assert (total["flags"], total["overallocated_kwh"]) == ([], 0)
+
+
+async def test_while_a_run_is_going_the_rest_is_undecided(session: Session) -> None:
+    run = await make_run(session)
+    taken = await claimed(session, run.id)
+    attempt = await session.get_one(Attempt, taken.attempt_id)
+    attempt.started_at = NOON + timedelta(hours=1, minutes=20)
+    attempt.components = [{"id": GPU}]
+    rows = [node_hour(GPU, NOON + count * HOUR, 100_000.0, 3600.0) for count in range(3)]
+    rows.append(node_hour("cpu", NOON + HOUR, 7_000.0, 3600.0))
+    await book_node_hours(session, "node", rows)
+    await book_node_hours(session, "other", [node_hour(GPU, NOON + HOUR, 1_000.0, 3600.0)])
+    total = (await account(session))["total"]
+    assert joules(total, "undecided") == pytest.approx(200_000)
+    assert joules(total, "unallocated") == pytest.approx(108_000)
+    assert total["flags"] == ["runs_open"]
+    assert "2 in which runs are still going" in total["unallocated_kwh"]["reason"]
+
+
+@dataclass
+class Slot:
+    metered: tuple[float, float] | None
+    charges: list[tuple[float, float]]
+
+    def figures(self) -> tuple[float, float, float]:
+        """Total, charged, unallocated."""
+        charged_j = sum(energy_j for energy_j, _ in self.charges)
+        longest_s = max((covered_s for _, covered_s in self.charges), default=0.0)
+        if self.metered is None:
+            return charged_j, charged_j, 0.0
+        metered_j, metered_s = self.metered
+        if metered_j < charged_j and metered_s + 2 < longest_s:
+            return charged_j, charged_j, 0.0
+        return metered_j, charged_j, metered_j - charged_j
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_however_it_is_asked_the_sums_are_those_of_the_slots(
+    session: Session, seed: int
+) -> None:
+    draw = random.Random(seed)
+    slots: dict[tuple[str, str, datetime], Slot] = {}
+    projects: dict[str, float] = {}
+    for node in ("a", "b"):
+        attempts = {
+            f"{node}{seed}{n}": await ended_attempt(session, node, f"{node}{seed}{n}")
+            for n in range(3)
+        }
+        for component in KINDS:
+            for count in range(4):
+                hour = NOON + count * HOUR
+                charges = []
+                for project, attempt in attempts.items():
+                    if draw.random() < 0.5:
+                        one = (draw.uniform(0, 1e6), draw.uniform(0, 3600))
+                        charge(session, attempt, component, hour, *one, node=node)
+                        charges.append(one)
+                        projects[project] = projects.get(project, 0.0) + one[0]
+                metered = (draw.uniform(0, 3e6), draw.uniform(0, 3600))
+                if draw.random() < 0.8:
+                    await book_node_hours(session, node, [node_hour(component, hour, *metered)])
+                    slots[node, component, hour] = Slot(metered, charges)
+                elif charges:
+                    slots[node, component, hour] = Slot(None, charges)
+    await session.flush()
+    parts = [slot.figures() for slot in slots.values()]
+    expected = [sum(part[which] for part in parts) for which in range(3)]
+    assert expected[0] == pytest.approx(expected[1] + expected[2], rel=1e-9)
+    for by in ("node", "component", "hour"):
+        found = await account(session, by)
+        for rows in ([found["total"]], found["items"]):
+            sums = [
+                sum(joules(row, name) or 0.0 for row in rows)
+                for name in ("total", "charged", "unallocated")
+            ]
+            assert sums == pytest.approx(expected, rel=1e-9)
+    items = (await account(session, "project"))["items"]
+    assert {item["project"]: joules(item, "charged") for item in items[:-1]} == pytest.approx(
+        projects, rel=1e-9
+    )
+    assert items[-1]["project"] is None
+    assert sum(joules(item, "total") or 0.0 for item in items) == pytest.approx(
+        expected[0], rel=1e-9
+    )
+    by_node = {item["node"]: joules(item, "total") for item in (await account(session))["items"]}
+    one = (await account(session, node="a"))["total"]
+    assert joules(one, "total") == pytest.approx(by_node["a"], rel=1e-9)
+
+
+async def test_nothing_is_unknown_and_not_zero(session: Session) -> None:
+    found = await account(session)
+    assert found["items"] == []
+    assert found["total"]["total_kwh"]["value"] is None
+    assert found["total"]["total_kwh"]["reason"] == "nothing was metered in this time"
+
+
+async def test_a_viewer_reads_the_account(api: Api) -> None:
+    async with api.database.session_scope() as session:
+        await book_node_hours(session, "node", [node_hour("cpu", NOON, 3.6e6, 3600.0)])
+    answer = await api.viewer.get(
+        "/v1/energy",
+        params={"from": NOON.isoformat(), "to": (NOON + HOUR).isoformat(), "by": "component"},
+    )
+    assert answer.status_code == 200, answer.text
+    found = answer.json()
+    assert (found["from"], found["to"], found["by"]) == (
+        *("2026-03-01T12:00:00Z", "2026-03-01T13:00:00Z"),
+        "component",
+    )
+    [item] = found["items"]
+    assert (item["node"], item["component"], item["kind"]) == ("node", "cpu", "cpu")
+    assert item["total_kwh"]["value"] == pytest.approx(1.0)
+    assert item["total_kwh"]["source"] == "modelled"
+    assert (await api.nobody.get("/v1/energy")).status_code == 401
+
+
+async def test_by_default_it_is_the_last_week(api: Api) -> None:
+    found = (await api.viewer.get("/v1/energy")).json()
+    start, stop = (datetime.fromisoformat(found[name]) for name in ("from", "to"))
+    assert stop - start == timedelta(days=7)
+    assert timedelta(0) < stop - datetime.now(UTC) <= HOUR
+
+
+@pytest.mark.parametrize(
+    ("params", "field", "said"),
+    [
+        ({"from": "2026-03-01T12:30:00Z"}, "from", "such as 2026-03-01T12:00:00+00:00"),
+        ({"to": "2026-03-01T12:00:00+05:30"}, "to", "must be a whole one"),
+        (
+            {"from": "2026-03-02T00:00:00Z", "to": "2026-03-01T00:00:00Z"},
+            "from",
+            "must lie before 'to'",
+        ),
+        (
+            {"from": "9000-01-01T00:00:00Z", "to": "9000-01-02T00:00:00Z"},
+            "from",
+            "lies in the future",
+        ),
+        (
+            {"from": "2024-01-01T00:00:00Z", "to": "2026-01-01T00:00:00Z"},
+            "from",
+            "at most 366 days",
+        ),
+        (
+            {"from": "2025-01-01T00:00:00Z", "to": "2025-03-01T00:00:00Z", "by": "hour"},
+            "from",
+            "at most 31 days",
+        ),
+        ({"from": "0001-01-01T00:00:00+14:00"}, "from", "no time of UTC"),
+        ({"to": "0001-01-01T00:00:00Z"}, "to", "too early"),
+    ],
+)
+async def test_a_range_that_cannot_be_is_refused_by_name(
+    api: Api, params: dict[str, str], field: str, said: str
+) -> None:
+    document = problem(
+        await api.viewer.get("/v1/energy", params=params), 422, "invalid-energy-range"
+    )
+    assert fields(document) == [field]
+    assert said in document["detail"]
+
+
+async def test_a_node_that_nobody_knows_is_refused(api: Api) -> None:
+    document = problem(
+        await api.viewer.get("/v1/energy", params={"node": "nobody"}), 404, "node-not-found"
+    )
+    assert "There is no node 'nobody'." in document["detail"]
