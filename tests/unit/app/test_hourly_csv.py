@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.services.hourly_csv import Gap, gaps, read_hours
+from app.services.price_files import MalformedFileError
+
+NOW = datetime(2026, 11, 21, 12, 30, tzinfo=UTC)
+HEAD = "hour,g_per_kwh\n"
+
+
+def faults(text: str) -> list[tuple[str | None, str]]:
+    with pytest.raises(MalformedFileError) as refused:
+        read_hours(text, NOW)
+    return [(fault.field, fault.message) for fault in refused.value.errors]
+
+
+def test_hours_in_any_offset_are_utc_hours() -> None:
+    text = (
+        "\ufeffhour,g_per_kwh\r\n"
+        "2026-03-29T01:00+01:00,300\r\n"  # the last before Berlin's clocks go forward
+        "2026-03-29T03:00+02:00,310.5\r\n"
+        "\r\n"
+        "2026-03-29 02:00:00Z,0\r\n"
+        "2026-03-29T08:30+05:30,5000\r\n"
+    )
+    begin = datetime(2026, 3, 29, tzinfo=UTC)
+    values = [300.0, 310.5, 0.0, 5000.0]
+    assert list(read_hours(text, NOW).items()) == [
+        (begin + timedelta(hours=n), value) for n, value in enumerate(values)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("row", "place", "told"),
+    [
+        ("2026-03-29T02:00,300", "line 3, hour", "has no zone"),
+        ("2026-03-01T01:30Z,300", "line 3, hour", "does not begin on the hour"),
+        ("2026-03-01T01:00+05:30,300", "line 3, hour", "does not begin on the hour"),
+        ("2026-11-21T12:00Z,300", "line 3, hour", "is not over yet"),
+        ("2026-12-01T12:00Z,300", "line 3, hour", "is not over yet"),
+        ("2027-01-01T12:00Z,300", "line 3, hour", "lies in the year 2027"),
+        ("0001-01-01T00:00+14:00,300", "line 3, hour", "lies in the year 1"),
+        ("2026-02-30T12:00Z,300", "line 3, hour", "is no time"),
+        ("yesterday,300", "line 3, hour", "is no time"),
+        ("1767225600,300", "line 3, hour", "is no time"),
+        ("2026-03-01T00:00Z,300", "line 3, hour", "is the hour of line 2 again"),
+        ("2026-03-01T01:00+01:00,300", "line 3, hour", "is the hour of line 2 again"),
+        ("2026-03-01T01:00Z,", "line 3, g_per_kwh", "is no carbon intensity"),
+        ("2026-03-01T01:00Z,NaN", "line 3, g_per_kwh", "is no carbon intensity"),
+        ("2026-03-01T01:00Z,inf", "line 3, g_per_kwh", "is no carbon intensity"),
+        ("2026-03-01T01:00Z,-1", "line 3, g_per_kwh", "is no carbon intensity"),
+        ("2026-03-01T01:00Z,5001", "line 3, g_per_kwh", "is no carbon intensity"),
+        ("2026-03-01T01:00Z,1e400", "line 3, g_per_kwh", "is no carbon intensity"),
+        ('2026-03-01T01:00Z,"1,5"', "line 3, g_per_kwh", "is no carbon intensity"),
+        ("2026-03-01T01:00Z,1,5", "line 3", "has 3 cells"),
+        ("2026-03-01T01:00Z", "line 3", "has 1 cells"),
+        ('2026-03-01T01:00Z,"1', "line 3", "is not CSV"),
+    ],
+)
+def test_a_wrong_cell_is_named_by_line_and_column(row: str, place: str, told: str) -> None:
+    ((field, message),) = faults(f"{HEAD}2026-03-01T00:00Z,250\n{row}\n")
+    assert field == place
+    assert told in message
+
+
+@pytest.mark.parametrize("head", ["", "time,g\n", "g_per_kwh,hour\n", "hour;g_per_kwh\n"])
+def test_a_wrong_head_is_told(head: str) -> None:
+    ((field, message),) = faults(head + "2026-03-01T00:00Z,250\n")
+    assert (field, "head line must be hour,g_per_kwh" in message) == ("line 1", True)
+
+
+def test_every_wrong_cell_is_told_and_an_empty_file_too() -> None:
+    rows = "".join(f"2026-03-01T{hour:02}:10Z,x\n" for hour in range(24))
+    told = faults(HEAD + rows)
+    assert [field for field, _ in told[:2]] == ["line 2, hour", "line 2, g_per_kwh"]
+    assert len(told) == 20
+    assert faults(HEAD) == [("content", "holds no hour")]
+
+
+def test_a_wrong_value_does_not_hide_that_its_hour_is_twice() -> None:
+    text = HEAD + "2026-03-01T00:00Z,x\n2026-03-01T00:00Z,1\n"
+    assert [field for field, _ in faults(text)] == ["line 2, g_per_kwh", "line 3, hour"]
+
+
+def test_gaps() -> None:
+    begin = datetime(2026, 3, 1, tzinfo=UTC)
+    hours = [begin + timedelta(hours=n) for n in (5, 0, 1, 9)]
+    assert gaps(hours) == [Gap(begin + timedelta(hours=2), 3), Gap(begin + timedelta(hours=6), 3)]
+    assert gaps(hours[:1]) == []
+
+
+@given(
+    st.dictionaries(
+        st.integers(0, 8_000), st.floats(0, 5_000, allow_subnormal=False), min_size=1, max_size=40
+    ),
+    st.integers(-14, 14),
+)
+def test_what_was_written_is_what_is_read(values: dict[int, float], offset_h: int) -> None:
+    begin = datetime(2025, 1, 1, tzinfo=UTC)
+    sign = "-" if offset_h < 0 else "+"
+    lines = [
+        f"{begin + timedelta(hours=n + offset_h):%Y-%m-%dT%H:%M}{sign}{abs(offset_h):02}:00,{v!r}"
+        for n, v in values.items()
+    ]
+    found = read_hours(HEAD + "\n".join(lines), NOW)
+    assert found == {begin + timedelta(hours=n): value for n, value in values.items()}
+    missing = sum(gap.hours for gap in gaps(found))
+    assert len(found) + missing == max(values) - min(values) + 1
