@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index
+from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base
@@ -18,12 +18,19 @@ class Outcome(Base):
 
     __tablename__ = "outcomes"
     __table_args__ = (
-        Index("ix_outcomes_recipe", "recipe_sha256", "ended_at"),
-        Index("ix_outcomes_shape", "shape_sha256", "ended_at"),
-        Index("ix_outcomes_family", "family_sha256", "ended_at"),
+        Index("ix_outcomes_recipe", "recipe_sha256", "pool", "gpus", "ended_at"),
+        Index("ix_outcomes_shape", "shape_sha256", "pool", "gpus", "ended_at"),
+        Index("ix_outcomes_family", "family_sha256", "pool", "gpus", "ended_at"),
         Index("ix_outcomes_data", "data_sha256", "ended_at"),
         Index("ix_outcomes_model", "model_sha256", "ended_at"),
         Index("ix_outcomes_pool", "pool", "gpus", "ended_at"),
+        Index(
+            "ix_outcomes_counted",
+            "pool",
+            "gpus",
+            "ended_at",
+            postgresql_where=text("flops > 0"),
+        ),
     )
 
     run_id: Mapped[uuid.UUID] = mapped_column(

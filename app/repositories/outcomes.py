@@ -11,9 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from models import Outcome
 
-Fingerprint = Literal[
-    "recipe_sha256", "shape_sha256", "family_sha256", "data_sha256", "model_sha256"
-]
+Alike = Literal["recipe_sha256", "shape_sha256", "family_sha256"]
+Same = Literal["data_sha256", "model_sha256"]
 
 
 async def put(session: AsyncSession, values: dict[str, Any]) -> None:
@@ -26,18 +25,36 @@ async def put(session: AsyncSession, values: dict[str, Any]) -> None:
 
 
 async def like(
-    session: AsyncSession,
-    fingerprint: Fingerprint,
-    value: str,
-    *,
-    pool: str | None = None,
-    gpus: int | None = None,
-    limit: int,
+    session: AsyncSession, alike: Alike, value: str, *, pool: str, gpus: int, limit: int
 ) -> Sequence[Outcome]:
-    """The newest outcomes with this fingerprint, in one pool or anywhere."""
-    query = select(Outcome).where(getattr(Outcome, fingerprint) == value)
-    if pool is not None:
-        query = query.where(Outcome.pool == pool, Outcome.gpus == gpus)
+    """The newest outcomes of like runs in one pool."""
+    query = (
+        select(Outcome)
+        .where(getattr(Outcome, alike) == value, Outcome.pool == pool, Outcome.gpus == gpus)
+        .order_by(Outcome.ended_at.desc())
+        .limit(limit)
+    )
+    return (await session.execute(query)).scalars().all()
+
+
+async def like_anywhere(
+    session: AsyncSession, alike: Alike, value: str, *, limit: int
+) -> Sequence[Outcome]:
+    """Outcomes of like runs in whatever pool, in the order of their index: no sort."""
+    query = (
+        select(Outcome)
+        .where(getattr(Outcome, alike) == value)
+        .order_by(Outcome.pool, Outcome.gpus, Outcome.ended_at)
+        .limit(limit)
+    )
+    return (await session.execute(query)).scalars().all()
+
+
+async def with_same(
+    session: AsyncSession, same: Same, value: str, *, limit: int
+) -> Sequence[Outcome]:
+    """The newest outcomes on the same data or model."""
+    query = select(Outcome).where(getattr(Outcome, same) == value)
     newest = query.order_by(Outcome.ended_at.desc()).limit(limit)
     return (await session.execute(newest)).scalars().all()
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.db import Session
 from app.repositories import outcomes
-from app.repositories.outcomes import Fingerprint
+from app.repositories.outcomes import Alike
 from app.services.likeness import Likeness, Step
 from models import Outcome
 from pricetag.accounting.forecast import Spread
@@ -33,7 +33,7 @@ class Level:
     """
 
     name: str
-    fingerprint: Fingerprint
+    fingerprint: Alike
     spread: Spread
     text: str
 

@@ -134,7 +134,7 @@ async def _count(
     planned = [step.work for step in steps]
     for level in history.LEVELS:
         value = getattr(likeness, level.fingerprint)
-        rows = await outcomes.like(session, level.fingerprint, value, limit=20)
+        rows = await outcomes.like_anywhere(session, level.fingerprint, value, limit=20)
         runs = [history.like_run(row) for row in rows]
         expected = expect(runs, planned, SPREADS[level.name])
         if expected is not None and expected.flops is not None:
@@ -199,7 +199,7 @@ def _training_step(
 
 
 async def _examples_per_epoch(session: Session, likeness: Likeness) -> float | None:
-    rows = await outcomes.like(session, "data_sha256", str(likeness.data_sha256), limit=20)
+    rows = await outcomes.with_same(session, "data_sha256", str(likeness.data_sha256), limit=20)
     for row in rows:
         for step in row.steps:
             examples, epochs = step["work"].get("examples"), step["work"].get("epochs")
@@ -210,7 +210,7 @@ async def _examples_per_epoch(session: Session, likeness: Likeness) -> float | N
 
 async def _flops_per_example(session: Session, likeness: Likeness) -> dict[str, list[float]]:
     """Of training steps on this model, by kind, on whatever data."""
-    rows = await outcomes.like(session, "model_sha256", str(likeness.model_sha256), limit=20)
+    rows = await outcomes.with_same(session, "model_sha256", str(likeness.model_sha256), limit=20)
     found: dict[str, list[float]] = {}
     for row in rows:
         for step in row.steps:

@@ -223,12 +223,13 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['run_id'], ['runs.id'], name=op.f('fk_outcomes_run_id_runs'), ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('run_id', name=op.f('pk_outcomes'))
     )
+    op.create_index('ix_outcomes_counted', 'outcomes', ['pool', 'gpus', 'ended_at'], unique=False, postgresql_where=sa.text('flops > 0'))
     op.create_index('ix_outcomes_data', 'outcomes', ['data_sha256', 'ended_at'], unique=False)
-    op.create_index('ix_outcomes_family', 'outcomes', ['family_sha256', 'ended_at'], unique=False)
+    op.create_index('ix_outcomes_family', 'outcomes', ['family_sha256', 'pool', 'gpus', 'ended_at'], unique=False)
     op.create_index('ix_outcomes_model', 'outcomes', ['model_sha256', 'ended_at'], unique=False)
     op.create_index('ix_outcomes_pool', 'outcomes', ['pool', 'gpus', 'ended_at'], unique=False)
-    op.create_index('ix_outcomes_recipe', 'outcomes', ['recipe_sha256', 'ended_at'], unique=False)
-    op.create_index('ix_outcomes_shape', 'outcomes', ['shape_sha256', 'ended_at'], unique=False)
+    op.create_index('ix_outcomes_recipe', 'outcomes', ['recipe_sha256', 'pool', 'gpus', 'ended_at'], unique=False)
+    op.create_index('ix_outcomes_shape', 'outcomes', ['shape_sha256', 'pool', 'gpus', 'ended_at'], unique=False)
     op.create_table('energy_hours',
     sa.Column('node_name', sa.String(), nullable=False),
     sa.Column('component', sa.String(), nullable=False),
@@ -314,6 +315,7 @@ def downgrade() -> None:
     op.drop_index('ix_outcomes_pool', table_name='outcomes')
     op.drop_index('ix_outcomes_model', table_name='outcomes')
     op.drop_index('ix_outcomes_family', table_name='outcomes')
+    op.drop_index('ix_outcomes_counted', table_name='outcomes', postgresql_where=sa.text('flops > 0'))
     op.drop_index('ix_outcomes_data', table_name='outcomes')
     op.drop_table('outcomes')
     op.drop_index(op.f('ix_quotes_scored_at'), table_name='quotes')
