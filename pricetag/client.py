@@ -240,6 +240,26 @@ class Client:
         """The run's price tag, the newest unless a version is named."""
         return self._get(f"/v1/runs/{run_id}/price-tag", {"version": version})
 
+    def price_tags(self, run_id: str) -> list[dict[str, Any]]:
+        """Every version of the run's price tag with cause, hash and totals; the newest first."""
+        found = self._get(f"/v1/runs/{run_id}/price-tags")
+        return cast(list[dict[str, Any]], found["items"])
+
+    def reprice(self, run_id: str, *, as_of: str | None = None) -> dict[str, Any]:
+        """Issues a new version with the factors as they had been entered by `as_of`."""
+        return self._json("POST", f"/v1/runs/{run_id}/price-tag/reprice", {"as_of": as_of})
+
+    def verify_price_tag(self, run_id: str, version: int | None = None) -> dict[str, Any]:
+        """What the server finds when it works the price tag out again."""
+        return self._get(f"/v1/runs/{run_id}/price-tag/verification", {"version": version})
+
+    def compare(
+        self, a: Sequence[str], b: Sequence[str], *, metric: str = "it_energy_kwh"
+    ) -> dict[str, Any]:
+        """One group of runs over another, as a ratio in which shared errors cancel."""
+        query = {"a": ",".join(a), "b": ",".join(b), "metric": metric}
+        return self._get("/v1/comparisons", query)
+
     # Reports
 
     def create_report(
@@ -334,6 +354,24 @@ class Client:
     def audit(self, **filters: Any) -> Iterator[dict[str, Any]]:
         """Who changed what, the newest first; filters as ``GET /v1/audit`` has them."""
         return self._pages("/v1/audit", {**filters, "limit": 200})
+
+    def energy(
+        self,
+        *,
+        start: str | None = None,
+        stop: str | None = None,
+        by: str = "node",
+        node: str | None = None,
+    ) -> dict[str, Any]:
+        """What the nodes used, what runs were charged of it, and what is left.
+
+        Args:
+            start: Whole hour of UTC, ISO 8601; 7 days before `stop` by default.
+            stop: Exclusive; the end of the present hour by default.
+            by: node, component, project or hour.
+            node: Of this node alone.
+        """
+        return self._get("/v1/energy", {"from": start, "to": stop, "by": by, "node": node})
 
     # Tokens and health
 

@@ -1,0 +1,133 @@
+"""Commands on price tags that were issued: price again, verify, compare."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pricetag.cli.console import EXIT_FAILURE, EXIT_USAGE, CliError, console, emit_json, say
+from pricetag.cli.options import Json, open_client, wants_json
+
+if TYPE_CHECKING:
+    from pricetag.client import Client
+
+PANEL = "Price tags"
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    for command in (reprice, verify, compare):
+        app.command(rich_help_panel=PANEL)(command)
+
+
+def reprice(
+    ctx: typer.Context,
+    run: Annotated[str, typer.Argument(help="Id of the run, or 'last'.")],
+    as_of: Annotated[
+        str | None,
+        typer.Option(help="With the factors known at the end of this day (2026-03-01), or then."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Issue a new version of a run's price tag with other factors; the old ones stay."""
+    from pricetag.cli.find import run_id
+    from pricetag.cli.views.pricing import version_text
+
+    moment = None if as_of is None else moment_of(as_of, datetime.now(UTC))
+    with open_client(ctx) as client:
+        told = client.reprice(run_id(client, run), as_of=moment)
+    if wants_json(ctx, json):
+        emit_json(told)
+    else:
+        say(version_text(told))
+
+
+def moment_of(text: str, now: datetime) -> str:
+    """The instant that a date (its end in UTC, or now on this day) or a time means.
+
+    Raises:
+        CliError: If it is neither.
+    """
+    try:
+        if _DAY.fullmatch(text):
+            day = date.fromisoformat(text)
+            end = datetime.combine(day + timedelta(days=1), time(), UTC) - timedelta(microseconds=1)
+            return (now if day == now.date() else end).isoformat()
+        moment = datetime.fromisoformat(text)
+    except (ValueError, OverflowError):
+        raise CliError(
+            f"--as-of {text}: give a day such as 2026-03-01, or a time such as "
+            "2026-03-01T12:00:00+00:00",
+            EXIT_USAGE,
+        ) from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()
+
+
+def verify(
+    ctx: typer.Context,
+    price_tag: Annotated[
+        str, typer.Argument(help="A JSON file with a price tag, or RUN or RUN@VERSION.")
+    ],
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Check the hash of a file, and ask no server.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Check a price tag: its hash, its readings, and its arithmetic to the last digit."""
+    from pricetag.cli import verifying
+    from pricetag.cli.views.pricing import verification_lines
+
+    found = verifying.from_file(price_tag) if verifying.is_file(price_tag) else None
+    if offline:
+        if found is None:
+            raise CliError(f"--offline: there is no file {price_tag}", EXIT_USAGE)
+        report = verifying.by_itself(found)
+    else:
+        with open_client(ctx) as client:
+            tag = found if found is not None else _fetched(client, price_tag)
+            report = verifying.with_server(client, tag, is_file=found is not None)
+    if wants_json(ctx, json):
+        emit_json(report)
+    else:
+        for line in verification_lines(report):
+            say(line)
+    if report["outcome"] != "verified":
+        raise typer.Exit(EXIT_FAILURE)
+
+
+def _fetched(client: Client, text: str) -> dict[str, object]:
+    from pricetag.cli.find import run_id
+
+    name, at, version = text.rpartition("@") if "@" in text else (text, "", "")
+    if at and not (version.isascii() and version.isdigit() and int(version) >= 1):
+        raise CliError(f"{text}: a version is a whole number from 1", EXIT_USAGE)
+    return client.price_tag(run_id(client, name), int(version) if at else None)
+
+
+def compare(
+    ctx: typer.Context,
+    a: Annotated[str, typer.Argument(help="Runs, separated by commas: repeats of one work.")],
+    b: Annotated[str, typer.Argument(help="Runs to hold them against, separated by commas.")],
+    metric: Annotated[
+        str,
+        typer.Option(help="it_energy_kwh, facility_energy_kwh, co2e_kg, cost or duration_s."),
+    ] = "it_energy_kwh",
+    json: Json = False,
+) -> None:
+    """Give one group of runs over another as a ratio, in which shared errors cancel."""
+    from pricetag.cli.find import run_id
+    from pricetag.cli.views.pricing import comparison_view
+
+    with open_client(ctx) as client:
+        first, second = (
+            [run_id(client, part.strip()) for part in side.split(",")] for side in (a, b)
+        )
+        found = client.compare(first, second, metric=metric)
+    if wants_json(ctx, json):
+        emit_json(found)
+    else:
+        console().print(comparison_view(found))

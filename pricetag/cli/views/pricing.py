@@ -1,0 +1,69 @@
+"""Versions, verifications and comparisons of price tags on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pricetag.cli.views.tables import new_table
+from pricetag.figures import not_available, number, quantity_text, with_unit
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+MARKS = {"ok": "ok", "differs": "DIFFERS", "not-checked": "not checked"}
+OUTCOMES = {
+    "verified": "verified",
+    "not-fully-checked": "nothing differs, but not everything could be checked",
+    "differs": "NOT verified",
+}
+METRICS = {
+    "it_energy_kwh": "IT energy",
+    "facility_energy_kwh": "Facility energy",
+    "co2e_kg": "CO2e",
+    "cost": "Cost",
+    "duration_s": "Time",
+}
+
+
+def version_text(told: Mapping[str, Any]) -> str:
+    """One version of a price tag in words."""
+    when = f"as of {told['as_of']}" if told.get("as_of") else "with today's factors"
+    co2e, energy = quantity_text(told["co2e_kg"]), quantity_text(told["facility_energy_kwh"])
+    return f"version {told['version']}, {when}: facility energy {energy}, CO2e {co2e}"
+
+
+def verification_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """Each step of a verification, then what it comes to."""
+    for step in report["steps"]:
+        yield f"{MARKS[step['status']]:<12} {step['step']:<13} {step['detail']}"
+    yield f"version {report['version']} of {report['run_id']}: {OUTCOMES[report['outcome']]}"
+
+
+def comparison_view(found: Mapping[str, Any]) -> RenderableType:
+    """Both groups with their means, the ratio, and why its error is what it is."""
+    from rich.console import Group
+    from rich.text import Text
+
+    unit = str(found["unit"])
+    table = new_table("", "Runs", f">{METRICS.get(found['metric'], found['metric'])}")
+    for side in ("a", "b"):
+        group = found[side]
+        names = ", ".join(dict.fromkeys(str(run["name"]) for run in group["runs"]))
+        average = "n/a" if group["mean"] is None else with_unit(group["mean"], unit)
+        table.add_row(side, Text(f"{len(group['runs'])}: {names}"), Text(average))
+    lines = [_ratio_text(found)]
+    lines += [f"Errors do not cancel: {reason}" for reason in found["reasons"]]
+    lines += [f"Note: {note}" for note in found["notes"]]
+    return Group(table, Text(""), *(Text(line) for line in lines))
+
+
+def _ratio_text(found: Mapping[str, Any]) -> str:
+    ratio = found["ratio"]
+    if ratio["value"] is None:
+        return f"a / b: {not_available(ratio['reason'])}"
+    text = f"a / b: {number(float(ratio['value']))}"
+    if ratio["low"] is None:
+        return f"{text} (no interval: {ratio['reason']})"
+    ends = f"{number(float(ratio['low']))} to {number(float(ratio['high']))}"
+    return f"{text} (95%: {ends}; {found['method']})"

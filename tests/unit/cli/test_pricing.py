@@ -1,0 +1,203 @@
+"""reprice, verify and compare on the command line."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pricetag.accounting.canonical import content_sha256, content_sha256_v1
+from pricetag.cli.app import run as pricetag
+from pricetag.cli.console import CliError
+from pricetag.cli.pricing import moment_of
+from tests.support.fake_api import RUN_ID, Answer, FakeApi
+from tests.support.price_tags import compressed_run, tag
+
+Captured = pytest.CaptureFixture[str]
+NOW = datetime(2026, 3, 1, 15, tzinfo=UTC)
+TAG = tag(compressed_run())
+STEPS = [
+    {"step": "content-hash", "status": "ok", "detail": "SHA-256 x"},
+    {"step": "measurements", "status": "ok", "detail": "6 measurements follow"},
+    {"step": "arithmetic", "status": "ok", "detail": "digit for digit"},
+]
+
+
+def issued() -> dict[str, Any]:
+    return {**TAG, "content_sha256": content_sha256(TAG)}
+
+
+def serve(api: FakeApi, steps: list[dict[str, Any]] | None = None, **changes: Any) -> None:
+    api.answers[f"GET /v1/runs/{RUN_ID}/price-tag"] = Answer({**issued(), **changes})
+    found = {"steps": steps or STEPS, "version": 1, "run_id": RUN_ID, "outcome": "verified"}
+    api.answers[f"GET /v1/runs/{RUN_ID}/price-tag/verification"] = Answer(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-02-28", "2026-02-28T23:59:59.999999+00:00"),
+        ("2026-03-01", "2026-03-01T15:00:00+00:00"),
+        ("2026-02-28T10:00:00+01:00", "2026-02-28T10:00:00+01:00"),
+        ("2026-02-28T10:00:00", "2026-02-28T10:00:00+00:00"),
+    ],
+)
+def test_a_day_is_meant_to_its_end(text: str, moment: str) -> None:
+    assert moment_of(text, NOW) == moment
+
+
+@pytest.mark.parametrize("text", ["yesterday", "2026-13-01", "9999-12-31", "5"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(CliError, match=f"--as-of {text}: give a day"):
+        moment_of(text, NOW)
+
+
+def test_reprice_tells_the_new_version(api: FakeApi, capsys: Captured) -> None:
+    told = {"version": 3, "cause": "repriced", "as_of": "2026-02-28T23:59:59.999999Z"}
+    told |= {name: TAG[name] for name in ("facility_energy_kwh", "co2e_kg")}
+    api.answers[f"POST /v1/runs/{RUN_ID}/price-tag/reprice"] = Answer(told, 201)
+    assert pricetag(["reprice", RUN_ID, "--as-of", "2026-02-28"]) == 0
+    assert json.loads(api.asked[-1].body) == {"as_of": "2026-02-28T23:59:59.999999+00:00"}
+    assert capsys.readouterr().out.startswith("version 3, as of 2026-02-28T23")
+    assert pricetag(["reprice", RUN_ID, "--json"]) == 0
+    assert json.loads(api.asked[-1].body) == {"as_of": None}
+    assert json.loads(capsys.readouterr().out) == told
+
+
+def test_a_run_is_verified_here_and_there(api: FakeApi, capsys: Captured) -> None:
+    serve(api)
+    assert pricetag(["verify", f"{RUN_ID}@1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines[:3]] == [
+        ["ok", "content-hash"],
+        ["ok", "measurements"],
+        ["ok", "arithmetic"],
+    ]
+    assert lines[3].endswith(": verified")
+    assert api.asked[0].query == "version=1"
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"), [("differs", "differs"), ("not-checked", "not-fully-checked")]
+)
+def test_what_the_server_finds_decides(
+    api: FakeApi, capsys: Captured, status: str, outcome: str
+) -> None:
+    serve(api, [*STEPS[:2], {**STEPS[2], "status": status}])
+    assert pricetag(["verify", RUN_ID, "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["outcome"] == outcome
+
+
+def test_a_content_that_does_not_fit_its_hash(api: FakeApi, capsys: Captured) -> None:
+    serve(api, name="another")
+    assert pricetag(["verify", RUN_ID]) == 1
+    assert "DIFFERS      content-hash  it tells" in capsys.readouterr().out
+
+
+def test_a_server_whose_own_hash_differs(api: FakeApi, capsys: Captured) -> None:
+    serve(api, [{**STEPS[0], "status": "differs"}, *STEPS[1:]])
+    assert pricetag(["verify", RUN_ID]) == 1
+    assert capsys.readouterr().out.count("content-hash") == 2
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_file_is_held_against_the_server(
+    api: FakeApi, capsys: Captured, tmp_path: Path, wrapped: bool
+) -> None:
+    serve(api)
+    file = tmp_path / "tag.json"
+    file.write_text(json.dumps({"price_tag": issued()} if wrapped else issued()))
+    assert pricetag(["verify", str(file), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert [step["step"] for step in report["steps"]] == [
+        "content-hash",
+        "as-issued",
+        "measurements",
+        "arithmetic",
+    ]
+    forged = {**TAG, "co2e_kg": {**TAG["co2e_kg"], "value": 0.0}}
+    file.write_text(json.dumps({**forged, "content_sha256": content_sha256(forged)}))
+    assert pricetag(["verify", str(file)]) == 1
+    assert "DIFFERS      as-issued     co2e_kg.value: 0.0 and" in capsys.readouterr().out
+
+
+def test_a_file_by_itself(capsys: Captured, tmp_path: Path) -> None:
+    file = tmp_path / "tag.json"
+    file.write_text(json.dumps(issued()))
+    assert pricetag(["verify", str(file), "--offline"]) == 0
+    file.write_text(json.dumps(TAG))
+    assert pricetag(["verify", str(file), "--offline"]) == 1
+    assert "does not tell its hash" in capsys.readouterr().out
+    first = {**TAG, "provenance": {**TAG["provenance"], "accounting_version": "1"}}
+    file.write_text(json.dumps({**first, "content_sha256": content_sha256_v1(first)}))
+    assert pricetag(["verify", str(file), "--offline"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["verify", "absent.json"], "cannot read absent.json"),
+        (["verify", "broken.json"], "broken.json is not JSON"),
+        (["verify", "other.json"], "other.json holds no price tag"),
+        (["verify", RUN_ID, "--offline"], "there is no file"),
+        (["verify", f"{RUN_ID}@0"], "a version is a whole number from 1"),
+        (["reprice", RUN_ID, "--as-of", "soon"], "--as-of soon"),
+    ],
+)
+def test_wrong_input_is_one_line(
+    api: FakeApi, capsys: Captured, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    (tmp_path / "broken.json").write_text("{")
+    (tmp_path / "other.json").write_text('{"schema": "other/1"}')
+    assert pricetag(arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def compared(**changes: Any) -> dict[str, Any]:
+    side = {"runs": [{"name": "slow"}, {"name": "slow"}], "mean": 0.002}
+    found: dict[str, Any] = {
+        "metric": "it_energy_kwh",
+        "unit": "kWh",
+        "a": side,
+        "b": {"runs": [{"name": "fast"}], "mean": 0.001},
+        "ratio": {"value": 2.0, "low": 1.9, "high": 2.1, "unit": "1", "reason": None},
+        "method": "spread of the repeats",
+        "cancels": True,
+        "reasons": [],
+        "notes": [],
+    }
+    return found | changes
+
+
+def test_a_comparison_is_a_ratio(api: FakeApi, capsys: Captured) -> None:
+    api.answers["GET /v1/comparisons"] = Answer(compared())
+    other = RUN_ID.replace("6f0c", "7f0c")
+    assert pricetag(["compare", f"{RUN_ID},{other}", other, "--metric", "co2e_kg"]) == 0
+    assert api.asked[-1].query == f"a={RUN_ID}%2C{other}&b={other}&metric=co2e_kg"
+    out = capsys.readouterr().out
+    assert "a / b: 2.00 (95%: 1.90 to 2.10; spread of the repeats)" in out
+    assert "2.00 Wh" in out
+
+
+def test_why_errors_do_not_cancel(api: FakeApi, capsys: Captured) -> None:
+    ratio = {"value": 2.0, "low": None, "high": None, "reason": "too few repeats"}
+    api.answers["GET /v1/comparisons"] = Answer(
+        compared(ratio=ratio, reasons=["the cards differ: x; y"], notes=["slow: two attempts"])
+    )
+    assert pricetag(["compare", RUN_ID, RUN_ID]) == 0
+    out = capsys.readouterr().out
+    assert "a / b: 2.00 (no interval: too few repeats)" in out
+    assert "Errors do not cancel: the cards differ: x; y" in out
+    assert "Note: slow: two attempts" in out
+
+
+def test_an_unknown_ratio_has_its_reason(api: FakeApi, capsys: Captured) -> None:
+    ratio = {"value": None, "low": None, "high": None, "reason": "slow: no zone"}
+    api.answers["GET /v1/comparisons"] = Answer(compared(ratio=ratio))
+    assert pricetag(["compare", RUN_ID, RUN_ID]) == 0
+    assert "a / b: n/a (slow: no zone)" in capsys.readouterr().out
