@@ -10,6 +10,8 @@ from pricetag.tags import Tag, listed, quantity
 
 FLAGS = {
     "above_power_limit": "a device drew more than its power limit",
+    "activity_inconsistent": "a job's activity on a shared device contradicts itself",
+    "activity_missing": "a job's activity on a shared device was not told all the time",
     "carbon_intensity_assumed": "the carbon intensity is assumed",
     "carbon_intensity_unknown": "no carbon intensity is known, hence no emissions",
     "component_missing": "a component gave no energy and is missing from the totals",
@@ -22,6 +24,7 @@ FLAGS = {
     "gap": "readings are missing for a while",
     "incomplete_coverage": "less than 99.9% of the run time was metered",
     "lost": "a device was lost",
+    "metered_twice": "several meters watched a device at one time; it is counted once",
     "mig": "the device is a slice of a shared one",
     "mostly_modelled": "more than half of the energy is modelled, not metered",
     "no_counter": "the device has no energy counter",
