@@ -1,0 +1,60 @@
+"""Sites, factors, prices and hours as an admin enters them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.support.api import Api
+
+CITED: dict[str, Any] = {"source": "report of hall 2", "licence": "the lab's own"}
+SINCE = "2020-01-01T00:00:00Z"
+
+
+async def posted(api: Api, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """What the admin posted, as the answer tells it."""
+    answer = await api.admin.post(path, json=body)
+    assert answer.status_code in (200, 201), answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def make_site(api: Api, name: str, **more: Any) -> dict[str, Any]:
+    """A site."""
+    return await posted(api, "/v1/sites", {"name": name, **more})
+
+
+def factor(kind: str, value: Any = None, **more: Any) -> dict[str, Any]:
+    """The body of a factor."""
+    told = {"kind": kind, "year": 2025, "basis": "annual mean", "valid_from": SINCE, **CITED}
+    return {**told, **({} if value is None else {"value": value}), **more}
+
+
+async def enter(api: Api, site: str | None, kind: str, value: Any = None, **more: Any) -> Any:
+    """A factor of a site, or of the lab."""
+    path = "/v1/factors" if site is None else f"/v1/sites/{site}/factors"
+    return await posted(api, path, factor(kind, value, **more))
+
+
+def price(price_id: str, amount: str | None, **more: Any) -> dict[str, Any]:
+    """The body of a price."""
+    told = {
+        "price_id": price_id,
+        "provider": "a cloud",
+        "accelerator": "H200",
+        "currency": "USD",
+        "kind": "spot",
+        "valid_from": SINCE,
+        **CITED,
+    }
+    return {**told, **({} if amount is None else {"amount": amount}), **more}
+
+
+def hours_csv(*rows: tuple[str, float]) -> str:
+    """The text of an hourly file."""
+    return "hour,g_per_kwh\n" + "".join(f"{hour},{value}\n" for hour, value in rows)
+
+
+def series(zone: str, content: str, **more: Any) -> dict[str, Any]:
+    """The body of an import of hours."""
+    told = {"zone": zone, "basis": "lifecycle, consumption", "content": content, **CITED}
+    return {**told, **more}
