@@ -60,7 +60,7 @@ class Stage(Base):
     recipe_index: Mapped[int | None]
     kind: Mapped[str]
     name: Mapped[str]
-    status: Mapped[str]  # running | succeeded | failed | reused
+    status: Mapped[str]  # running | reused | one of the attempt's own ends
     start_s: Mapped[float]  # seconds since the attempt's meter opened
     end_s: Mapped[float | None]
     flops: Mapped[dict[str, Any] | None]

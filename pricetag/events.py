@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 ENV_VAR = "PRICETAG_EVENTS"
 """Names the socket; set by the supervisor for the job and all it starts."""
@@ -21,6 +21,14 @@ ENV_VAR = "PRICETAG_EVENTS"
 MAX_LINE_BYTES = 4 * 1024 * 1024
 
 Message = dict[str, Any]
+
+CANCELLING = frozenset({"cancelled", "budget-exceeded"})
+"""Reasons to stop after which the work is not taken up again."""
+
+
+def stopped_status(reason: str) -> Literal["cancelled", "interrupted"]:
+    """What a stage is that was left because of a stop: it did not fail."""
+    return "cancelled" if reason in CANCELLING else "interrupted"
 
 
 class EventPipeError(ConnectionError):

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import SupportsFloat, SupportsIndex
 
-from pricetag.events import EventChannel
+from pricetag.events import EventChannel, stopped_status
 
 _lock = threading.Lock()
 _channel: EventChannel | None = None
@@ -141,9 +141,12 @@ def stage(name: str, kind: str = "stage") -> Iterator[None]:
         yield
         return
     key = channel.edge("stage_start", kind=kind, name=name)["key"]
-    status = "failed"
+    status = "succeeded"
     try:
         yield
-        status = "succeeded"
+    except BaseException:
+        stop = channel.stop_reason
+        status = "failed" if stop is None else stopped_status(stop)
+        raise
     finally:
         channel.edge("stage_end", key=key, status=status)

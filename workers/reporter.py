@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from pricetag.events import stopped_status
 from workers.job import Interrupted, Job, JobError
 
 __all__ = [
@@ -32,6 +33,12 @@ class StageHandle:
         """Mark the stage as taken over: nothing was computed in it."""
         self.status = "reused"
 
+    def left_by(self, error: BaseException) -> None:
+        """Note why the stage was left before its end."""
+        self.status = "failed"
+        if isinstance(error, Interrupted):
+            self.status = stopped_status(error.reason)
+
 
 class Reporter(Protocol):
     """Where a job's progress, metrics and stage edges go.
@@ -44,7 +51,8 @@ class Reporter(Protocol):
     ) -> AbstractContextManager[StageHandle]:
         """Open a stage; entering and leaving are acknowledged energy edges.
 
-        An exception leaves it as ``failed`` and goes on. Stages nest.
+        An exception leaves it as ``failed``, a stop as ``cancelled`` or ``interrupted``,
+        and goes on. Stages nest.
         """
         ...
 
@@ -179,8 +187,8 @@ class RecordingReporter:
         self._add("stage_start", kind=kind, name=name, recipe_index=recipe_index, parent=parent)
         try:
             yield handle
-        except BaseException:
-            handle.status = "failed"
+        except BaseException as error:
+            handle.left_by(error)
             raise
         finally:
             self._add("stage_end", kind=kind, status=handle.status)

@@ -37,8 +37,8 @@ class SocketReporter:
         self._last_progress_s = -math.inf
         try:
             yield handle
-        except BaseException:
-            handle.status = "failed"
+        except BaseException as error:
+            handle.left_by(error)
             raise
         finally:
             self._channel.edge("stage_end", status=handle.status)

@@ -261,9 +261,9 @@ class Supervisor:
     async def _write_end(self, end_s: float, second_opinion: SecondOpinion) -> None:
         opinion = await asyncio.to_thread(second_opinion.stop)
         await self._record("second_opinion", t_s=end_s, **opinion)
-        for key in self._stages.open_keys():
-            await self._record("stage_end", t_s=end_s, key=key, status="failed")
         status, reason = decide(self._seen)
+        for key in self._stages.open_keys():
+            await self._record("stage_end", t_s=end_s, key=key, status=status)
         await self._record("end", t_s=end_s, status=status, reason=reason)
         self._journal.sync()
 

@@ -83,7 +83,7 @@ class StageEnd(_Record):
 
     type: Literal["stage_end"]
     key: Key
-    status: Literal["succeeded", "failed", "reused"]
+    status: Literal["succeeded", "failed", "cancelled", "interrupted", "lost", "reused"]
 
 
 class Progress(_Record):

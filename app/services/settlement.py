@@ -94,8 +94,8 @@ async def book(session: Session, attempt: Attempt) -> None:
     One measurement per component and stage, and one per component over the whole attempt.
     """
     for stage in (await measured.stages(session, attempt.id)).values():
-        if stage.status == "running":
-            stage.status = "failed"
+        if stage.end_s is None:  # cut off: it ended as the attempt did
+            stage.status = attempt.status
     rows, hours = await measure(session, attempt)
     await measured.replace_measurements(session, attempt.id, rows)
     await energy.replace_attempt_hours(session, attempt.id, hours)

@@ -158,7 +158,7 @@ async def test_a_lost_attempt_is_billed_from_what_arrived(session: Session) -> N
     journal, _ = await lost_in_the_middle(session, run)
     assert await whole_energy_j(session, journal) == pytest.approx(500.0)
     stage = await session.get_one(Stage, (journal.attempt_id, "0"))
-    assert (stage.status, stage.end_s) == ("failed", None)
+    assert (stage.status, stage.end_s) == ("lost", None)
     await session.refresh(run)
     assert run.status == "queued"
 
@@ -205,6 +205,8 @@ async def test_the_true_end_of_a_lost_attempt_counts_if_nobody_has_begun_again(
     await session.refresh(run)
     attempt = await session.get_one(Attempt, journal.attempt_id)
     assert (attempt.status, run.status) == ("succeeded", "succeeded")
+    stage = await session.get_one(Stage, (journal.attempt_id, "0"), populate_existing=True)
+    assert stage.status == "succeeded"
     assert await entries(session, run) == 0
     assert await claim(session, run.id) is None
 

@@ -157,6 +157,62 @@ async def test_stages_without_end_are_priced_up_to_a_limit(
     assert sum("belong to the stage around" in r["text"] for r in bench.records("log")) == 1
 
 
+IN_A_STAGE = """
+    import signal, sys, time
+    import pricetag
+    if {orderly}:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    with pricetag.stage("epoch"):
+        print("line 0", flush=True)
+        time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("orderly", [True, False])
+@pytest.mark.parametrize(
+    ("reason", "status"),
+    [
+        ("cancelled", "cancelled"),
+        ("budget-exceeded", "cancelled"),
+        ("worker-stopping", "interrupted"),
+    ],
+)
+async def test_stages_that_a_stop_cut_off_did_not_fail(
+    bench: Bench, reason: str, status: str, orderly: bool
+) -> None:
+    supervisor = bench.supervisor(IN_A_STAGE.format(orderly=orderly), stop_grace_s=10.0)
+    running = asyncio.create_task(supervisor.run())
+    await asyncio.wait_for(first_line(bench), 20)
+    supervisor.request_stop(reason)
+    await asyncio.wait_for(running, 30)
+    assert bench.end() == (status, reason)
+    ends = {record["key"]: record["status"] for record in bench.records("stage_end")}
+    assert ends == {"0": status, "0.0": status}
+
+
+async def test_stages_of_a_job_that_was_killed_did_not_fail(bench: Bench) -> None:
+    supervisor = bench.supervisor("""
+        import os, signal
+        import pricetag
+        with pricetag.stage("epoch"):
+            os.killpg(0, signal.SIGKILL)
+    """)
+    await asyncio.wait_for(supervisor.run(), 30)
+    ends = [record["status"] for record in bench.records("stage_end")]
+    assert (bench.end()[0], ends) == ("interrupted", ["interrupted"] * 2)
+
+
+async def test_a_stage_that_fails_has_failed(bench: Bench) -> None:
+    supervisor = bench.supervisor("""
+        import pricetag
+        with pricetag.stage("epoch"):
+            raise ValueError("planted")
+    """)
+    await asyncio.wait_for(supervisor.run(), 30)
+    ends = [record["status"] for record in bench.records("stage_end")]
+    assert (bench.end()[0], ends) == ("failed", ["failed"] * 2)
+
+
 CHATTY = """
     import time
     for line in range(30):

@@ -13,12 +13,23 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 FINAL_STATUSES = frozenset({"succeeded", "failed", "cancelled"})
-_MARKS = {"running": ">", "succeeded": "+", "failed": "x", "reused": "=", "waiting": " "}
+_MARKS = {
+    "running": ">",
+    "succeeded": "+",
+    "failed": "x",
+    "cancelled": "-",
+    "interrupted": "-",
+    "lost": "-",
+    "reused": "=",
+    "waiting": " ",
+}
 STYLES = {
     "succeeded": "green",
     "reused": "green",
     "failed": "red",
     "cancelled": "yellow",
+    "interrupted": "yellow",
+    "lost": "yellow",
     "running": "cyan",
     "waiting": "dim",
 }
