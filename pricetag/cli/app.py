@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pricetag.cli import budgets, local, quotes, reports, running, service
+from pricetag.cli import budgets, energy, local, pricing, quotes, reports, running, service
 from pricetag.cli.console import EXIT_DETACHED, CliError, complain
 from pricetag.cli.options import Given
 
@@ -48,7 +48,9 @@ for register in (
     running.register,
     quotes.register,
     reports.register,
+    pricing.register,
     budgets.register,
+    energy.register,
     local.register,
     service.register,
 ):

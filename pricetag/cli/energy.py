@@ -1,0 +1,49 @@
+"""The command about where the lab's energy went."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+import typer
+
+from pricetag.cli.console import console, emit_json
+from pricetag.cli.options import Json, open_client, wants_json
+
+By = Literal["node", "component", "project", "hour"]
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command("energy", rich_help_panel="Runs")(energy)
+
+
+def energy(
+    ctx: typer.Context,
+    node: Annotated[str | None, typer.Option(help="Of this node alone.")] = None,
+    start: Annotated[
+        str | None,
+        typer.Option("--from", help="A date or a whole hour of UTC (default: 7 days before --to)."),
+    ] = None,
+    stop: Annotated[
+        str | None, typer.Option("--to", help="The same, exclusive (default: this hour's end).")
+    ] = None,
+    by: Annotated[By, typer.Option(help="What the lines are about.")] = "node",
+    json: Json = False,
+) -> None:
+    """Where the energy went: used by the nodes, charged to runs, left over."""
+    with open_client(ctx) as client:
+        found = client.energy(start=_moment(start), stop=_moment(stop), by=by, node=node)
+    if wants_json(ctx, json):
+        emit_json(found)
+        return
+    from pricetag.cli.views.energy import energy_view
+
+    console().print(energy_view(found))
+
+
+def _moment(text: str | None) -> str | None:
+    """A date is its first hour of UTC; everything else is for the server to judge."""
+    return f"{text}T00:00:00Z" if text is not None and _DATE.fullmatch(text) else text

@@ -1,0 +1,89 @@
+"""The lab's account on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pricetag.cli.views.tables import Figures, FittedTable
+from pricetag.figures import column_unit, number, quantity_text, with_unit
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+COLUMNS = {
+    "total_kwh": "Used",
+    "charged_kwh": "Charged",
+    "unallocated_kwh": "Unallocated",
+    "undecided_kwh": "Undecided",
+}
+HEADS = {"node": "Node", "component": "Component", "project": "Project", "hour": "Hour (UTC)"}
+REMARKS = {
+    "node_not_metered": "In some hours a node's own meter did not run throughout: what it used "
+    "beside its runs is unknown.",
+    "runs_open": "Runs are still going: what they used is booked when they end.",
+}
+
+
+def energy_view(found: Mapping[str, Any]) -> RenderableType:
+    """What the lab used, and each node's, component's, project's or hour's part of it."""
+    from rich.console import Group
+    from rich.text import Text
+
+    total, items = found["total"], found["items"]
+    where = f" on {found['node']}" if found["node"] else ""
+    parts: list[RenderableType] = [
+        Text(f"{_hour(found['from'])} to {_hour(found['to'])} UTC{where}", style="dim"),
+        _totals(total),
+    ]
+    if items:
+        parts += [Text(""), _table(found["by"], items)]
+    parts += [Text(line, style="yellow") for line in _remarks(total)]
+    return Group(*parts)
+
+
+def _totals(total: Mapping[str, Any]) -> RenderableType:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, label in COLUMNS.items():
+        if name != "undecided_kwh" or total[name]["value"]:
+            table.add_row(Text(label, style="dim"), Text(quantity_text(total[name])))
+    return table
+
+
+def _table(by: str, items: Sequence[Mapping[str, Any]]) -> FittedTable:
+    columns = []
+    for name, label in COLUMNS.items():
+        values = [item[name]["value"] for item in items]
+        if name == "undecided_kwh" and not any(values):
+            continue
+        unit, size = column_unit(values, "kWh")
+        cells = ["n/a" if value is None else number(value / size) for value in values]
+        columns.append(Figures(f"{label}\n{unit}", cells))
+    return FittedTable(HEADS[by], [_name(by, item) for item in items], columns)
+
+
+def _name(by: str, item: Mapping[str, Any]) -> str:
+    if by == "component":
+        return f"{item['node']} {item['component']} ({item['name']})"
+    if by == "hour":
+        return _hour(item["hour"])
+    name = item[by]
+    return "(no project)" if name is None else str(name)
+
+
+def _hour(text: str) -> str:
+    return text[:16].replace("T", " ")
+
+
+def _remarks(total: Mapping[str, Any]) -> Iterator[str]:
+    if total["overallocated_kwh"] > 0:
+        over = with_unit(total["overallocated_kwh"], "kWh")
+        yield f"Runs were charged {over} more than their devices used: see --by component."
+    for flag, remark in REMARKS.items():
+        if flag in total["flags"]:
+            yield remark

@@ -1,0 +1,126 @@
+"""`pricetag energy`: what was used, what was charged, what is left."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+
+from pricetag.cli.app import run as pricetag
+from tests.support.fake_api import Answer, FakeApi, problem
+
+Captured = pytest.CaptureFixture[str]
+
+
+def quantity(value: float | None, reason: str | None = None) -> dict[str, Any]:
+    return {
+        "value": value,
+        "low": None if value is None else value * 0.9,
+        "high": None if value is None else value * 1.1,
+        "unit": "kWh",
+        "source": None if value is None else "counter",
+        "reason": reason,
+    }
+
+
+def figures(total: float, charged: float, *flags: str, undecided: float = 0.0) -> dict[str, Any]:
+    left = None if "node_not_metered" in flags else total - charged - undecided
+    return {
+        "total_kwh": quantity(total),
+        "charged_kwh": quantity(charged),
+        "unallocated_kwh": quantity(left, None if left is not None else "it did not run"),
+        "undecided_kwh": quantity(undecided),
+        "overallocated_kwh": 0.25 if "overallocated" in flags else 0.0,
+        "flags": list(flags),
+    }
+
+
+ABOUT = dict.fromkeys(("node", "component", "kind", "name", "project", "hour"))
+
+
+def account(by: str, total: dict[str, Any], *items: dict[str, Any]) -> Answer:
+    return Answer(
+        {
+            "from": "2026-03-01T00:00:00Z",
+            "to": "2026-03-02T00:00:00Z",
+            "by": by,
+            "node": None,
+            "total": total,
+            "items": [{**ABOUT, **item} for item in items],
+        }
+    )
+
+
+def shown(api: FakeApi, capsys: Captured, answer: Answer, *arguments: str) -> str:
+    api.answers["GET /v1/energy"] = answer
+    assert pricetag(["energy", *arguments]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    return out
+
+
+def test_each_node_with_its_parts(api: FakeApi, capsys: Captured) -> None:
+    items = [
+        {"node": "alpha", **figures(8.0, 5.0)},
+        {"node": "beta", **figures(4.0, 4.0, "node_not_metered")},
+    ]
+    out = shown(api, capsys, account("node", figures(12.0, 9.0), *items))
+    assert "2026-03-01 00:00 to 2026-03-02 00:00 UTC" in out
+    assert "12.0 kWh (10.8 to 13.2 kWh; counter)" in out
+    assert "Undecided" not in out
+    alpha, beta = (
+        line.split() for line in out.splitlines() if line.lstrip().startswith(("alpha", "beta"))
+    )
+    assert alpha == ["alpha", "8.00", "5.00", "3.00"]
+    assert beta == ["beta", "4.00", "4.00", "n/a"]
+
+
+@pytest.mark.parametrize(
+    ("flag", "said"),
+    [
+        ("overallocated", "Runs were charged 250 Wh more"),
+        ("node_not_metered", "own meter did not run throughout"),
+        ("runs_open", "Runs are still going"),
+    ],
+)
+def test_what_is_odd_is_told(flag: str, said: str, api: FakeApi, capsys: Captured) -> None:
+    out = shown(api, capsys, account("node", figures(12.0, 9.0, flag, undecided=1.0)))
+    assert said in " ".join(out.split())
+    assert "Undecided" in out
+
+
+@pytest.mark.parametrize(
+    ("by", "item", "name"),
+    [
+        ("component", {"node": "a", "component": "cpu", "name": "EPYC"}, "a cpu (EPYC)"),
+        ("project", {"project": "text"}, "text"),
+        ("project", {}, "(no project)"),
+        ("hour", {"hour": "2026-03-01T13:00:00Z"}, "2026-03-01 13:00"),
+    ],
+)
+def test_lines_bear_the_names_of_what_they_are_about(
+    by: str, item: dict[str, Any], name: str, api: FakeApi, capsys: Captured
+) -> None:
+    answer = account(by, figures(1.0, 0.5), {**item, **figures(1.0, 0.5)})
+    assert name in shown(api, capsys, answer, "--by", by)
+
+
+def test_dates_are_their_first_hour_and_json_is_as_it_came(api: FakeApi, capsys: Captured) -> None:
+    answer = account("node", figures(1.0, 0.5))
+    options = ["--from", "2026-03-01", "--to", "2026-03-01T05:00:00Z", "--node", "a", "--json"]
+    assert json.loads(shown(api, capsys, answer, *options)) == answer.body
+    assert parse_qs(api.asked[-1].query) == {
+        "from": ["2026-03-01T00:00:00Z"],
+        "to": ["2026-03-01T05:00:00Z"],
+        "by": ["node"],
+        "node": ["a"],
+    }
+
+
+def test_what_the_server_refuses_is_one_line(api: FakeApi, capsys: Captured) -> None:
+    api.answers["GET /v1/energy"] = problem(422, "invalid-energy-range", "'from' must be whole.")
+    assert pricetag(["energy", "--from", "2026-03-01T00:30:00Z"]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "pricetag: 'from' must be whole.\n")
