@@ -1,0 +1,177 @@
+"""The price book: rows follow one another, are corrected and never changed."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.support.api import Api, fields, problem
+from tests.support.entries import posted, price
+
+HEAD = "price_id,provider,accelerator,amount,currency,kind,valid_from,valid_to,source,licence\n"
+
+
+def row(price_id: str, amount: str, begins: str, ends: str = "") -> str:
+    return f"{price_id},a cloud,H200,{amount},USD,spot,{begins},{ends},list,quoted\n"
+
+
+def at(year: int) -> str:
+    return f"{year}-01-01T00:00:00Z"
+
+
+async def book(api: Api, **params: Any) -> list[dict[str, Any]]:
+    found = (await api.viewer.get("/v1/prices", params=params)).json()
+    return list(found["items"])
+
+
+async def test_amounts_are_decimal_to_the_digit(api: Api) -> None:
+    made = await posted(api, "/v1/prices", price("a", "0.100000000000010"))
+    assert made["amount"] == "0.100000000000010"
+    assert (await book(api))[0]["amount"] == "0.100000000000010"
+
+
+async def test_rows_of_one_id_follow_one_another(api: Api) -> None:
+    for year, amount in ((2024, "3"), (2026, "1"), (2025, "2")):
+        await posted(api, "/v1/prices", price("a", amount, valid_from=at(year)))
+    assert [item["amount"] for item in await book(api)] == ["2", "1", "3"]
+    assert [item["amount"] for item in await book(api, accelerator="h200")] == ["2", "1", "3"]
+    assert await book(api, accelerator="H100") == []
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends"),
+    [(2024, None), (2024, 2025), (2025, None), (2023, 2025), (2020, 2030)],
+)
+async def test_two_that_would_hold_at_once_are_refused(
+    api: Api, begins: int, ends: int | None
+) -> None:
+    span = {"valid_from": at(2024), "valid_to": at(2026)}
+    await posted(api, "/v1/prices", price("a", "3", **span))
+    more = {"valid_from": at(begins), "valid_to": at(ends) if ends else None}
+    refused = await api.admin.post("/v1/prices", json=price("a", "2", **more))
+    told = problem(refused, 409, "overlapping-price")
+    assert "3 USD from 2024-01-01" in told["detail"]
+    assert len(await book(api)) == 1
+    await posted(api, "/v1/prices", price("b", "2", **more))
+
+
+@pytest.mark.parametrize(("begins", "ends"), [(2026, None), (2022, 2024)])
+async def test_one_that_ends_makes_room(api: Api, begins: int, ends: int | None) -> None:
+    span = {"valid_from": at(2024), "valid_to": at(2026)}
+    await posted(api, "/v1/prices", price("a", "3", **span))
+    more = {"valid_from": at(begins), "valid_to": at(ends) if ends else None}
+    await posted(api, "/v1/prices", price("a", "2", **more))
+
+
+async def test_a_wrong_row_is_replaced_and_kept(api: Api) -> None:
+    wrong = await posted(api, "/v1/prices", price("a", "30"))
+    right = await posted(api, "/v1/prices", price("a", "3.0", replaces=wrong["id"]))
+    assert [(i["amount"], i["replaced"]) for i in await book(api)] == [("3.0", False), ("30", True)]
+    again = await api.admin.post("/v1/prices", json=price("a", "4", replaces=wrong["id"]))
+    told = problem(again, 422, "invalid-price")
+    assert (fields(told), "was replaced already" in told["detail"]) == (["replaces"], True)
+    other = await api.admin.post("/v1/prices", json=price("b", "4", replaces=right["id"]))
+    problem(other, 422, "invalid-price")
+    nobody = await api.admin.post("/v1/prices", json=price("a", "4", replaces=str(uuid4())))
+    problem(nobody, 422, "invalid-price")
+    clash = await api.admin.post("/v1/prices", json=price("a", "4"))
+    problem(clash, 409, "overlapping-price")
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "field"),
+    [
+        ({"amount": "-0.01"}, "invalid-request", "amount"),
+        ({"amount": "NaN"}, "invalid-request", "amount"),
+        ({"amount": "1e10"}, "invalid-request", "amount"),
+        ({"amount": None}, "invalid-price", "amount"),
+        ({"currency": "usd"}, "invalid-request", "currency"),
+        ({"kind": "free"}, "invalid-request", "kind"),
+        ({"unit": "gpu_second"}, "invalid-request", "unit"),
+        ({"valid_from": "2026-01-01T00:00:00"}, "invalid-request", "valid_from"),
+        ({"valid_to": "2020-01-01T00:00:00Z"}, "invalid-price", "valid_to"),
+        ({"valid_from": "1900-01-01T00:00:00Z"}, "invalid-price", "valid_from"),
+        (
+            {"ownership": {"capex": 1, "lifetime_h": 1, "utilisation_ratio": 1}},
+            *("invalid-price", "ownership"),
+        ),
+        (
+            {"ownership": {"capex": 1, "lifetime_h": 0, "utilisation_ratio": 1}},
+            *("invalid-request", "ownership.lifetime_h"),
+        ),
+        ({"source": ""}, "invalid-request", "source"),
+    ],
+)
+async def test_a_price_that_cannot_be_is_refused(
+    api: Api, changes: dict[str, Any], code: str, field: str
+) -> None:
+    refused = await api.admin.post("/v1/prices", json={**price("a", "2"), **changes})
+    assert fields(problem(refused, 422, code)) == [field]
+
+
+async def test_owned_hardware_has_one_amount(api: Api) -> None:
+    owned = {"capex": "28000", "lifetime_h": 35040, "utilisation_ratio": "0.7"}
+    body = price("own", "1.10", kind="internal", ownership=owned)
+    refused = problem(await api.admin.post("/v1/prices", json=body), 422, "invalid-price")
+    assert fields(refused) == ["amount"]
+
+
+async def test_a_file_enters_whole(api: Api) -> None:
+    content = (
+        HEAD
+        + row("a", "3", "2024-01-01")
+        + row("a", "2", "2025-01-01")
+        + row("b", "1", "2024-01-01")
+    )
+    made = await posted(api, "/v1/prices/import", {"format": "csv", "content": content})
+    assert [item["amount"] for item in made["items"]] == ["3", "2", "1"]
+    log = (await api.admin.get("/v1/audit", params={"object_kind": "price"})).json()["items"]
+    assert [entry["action"] for entry in log] == ["imported"] * 3
+    assert {entry["object_id"] for entry in log} == {item["id"] for item in made["items"]}
+
+
+@pytest.mark.parametrize(
+    ("last", "status", "code", "field"),
+    [
+        (row("b", "-1", "2024-01-01"), 422, "malformed-file", "line 3, amount"),
+        (row("b", "1", "2024-01-01", "2023-01-01"), 422, "invalid-price", "line 3, valid_to"),
+        (row("a", "1", "2024-01-01"), 409, "overlapping-price", "line 3, valid_from"),
+        (row("old", "1", "2024-01-01"), 409, "overlapping-price", "line 3, valid_from"),
+    ],
+)
+async def test_of_a_file_with_a_wrong_row_nothing_enters(
+    api: Api, last: str, status: int, code: str, field: str
+) -> None:
+    await posted(api, "/v1/prices", price("old", "9", valid_from=at(2024)))
+    content = HEAD + row("a", "3", "2024-01-01") + last
+    refused = await api.admin.post("/v1/prices/import", json={"format": "csv", "content": content})
+    assert fields(problem(refused, status, code)) == [field]
+    assert [item["price_id"] for item in await book(api)] == ["old"]
+
+
+async def test_two_overlapping_prices_at_once_leave_one(committed_api: Api) -> None:
+    answers = await asyncio.gather(
+        *(
+            committed_api.admin.post("/v1/prices", json=price("a", str(amount)))
+            for amount in range(1, 5)
+        )
+    )
+    assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409]
+    assert len(await book(committed_api)) == 1
+
+
+async def test_pages(api: Api) -> None:
+    for number in range(5):
+        await posted(api, "/v1/prices", price(f"p{number}", "1"))
+    page = (await api.viewer.get("/v1/prices", params={"limit": 2})).json()
+    seen = [item["price_id"] for item in page["items"]]
+    while page["next_cursor"]:
+        asked = {"limit": 2, "cursor": page["next_cursor"]}
+        page = (await api.viewer.get("/v1/prices", params=asked)).json()
+        seen += [item["price_id"] for item in page["items"]]
+    assert seen == ["p4", "p3", "p2", "p1", "p0"]
+    wrong = await api.viewer.get("/v1/factors", params={"cursor": asked["cursor"]})
+    problem(wrong, 422, "invalid-cursor")
