@@ -1,0 +1,159 @@
+"""`pricetag quote`, `submit --dry-run`, and where a followed run will end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pricetag.cli.app import run as pricetag
+from pricetag.cli.views.progress import RunProgress
+from tests.support.fake_api import RUN_ID, Answer, FakeApi, run
+
+Captured = pytest.CaptureFixture[str]
+
+JOB = """\
+project: text
+experiment: sst2
+name: a script
+recipe:
+  stages:
+    - kind: command
+      argv: [python, train.py]
+"""
+
+
+def quantity(value: float | None, unit: str, reason: str | None = None) -> dict[str, Any]:
+    spread: dict[str, Any] = {"low": None, "high": None, "source": None}
+    if value is not None:
+        spread = {"low": value / 2, "high": value * 2, "source": "estimated"}
+    return {"value": value, **spread, "unit": unit, "reason": reason}
+
+
+QUANTITIES = {
+    "duration_s": quantity(120.0, "s"),
+    "it_energy_kwh": quantity(0.012, "kWh"),
+    "facility_energy_kwh": quantity(0.0185, "kWh"),
+    "co2e_kg": quantity(0.009, "kg"),
+    "cost": quantity(None, "money", "no tariff is known, and no price of these devices"),
+}
+QUOTE: dict[str, Any] = {
+    "method": "history",
+    "text": "12 runs of the same script, other arguments in pool 'default'",
+    "quantities": QUANTITIES,
+    "pool": "default",
+    "gpus": 0,
+    "level": "same-script",
+    "runs": [f"{number:08}-0000-4000-8000-000000000000" for number in range(12)],
+    "run_count": 12,
+    "work_ratio": 3.0,
+    "steps": [],
+    "factors": [],
+    "notes": ["a note"],
+}
+HIT = {"quoted": 120.0, "actual": 150.0, "factor": 1.25, "log_error": 0.223, "inside": True}
+SCORE: dict[str, Any] = {
+    "runs": 9,
+    "unquoted": 2,
+    "groups": [
+        {
+            **{"method": "history", "level": "same-recipe", "pool": "default"},
+            **{"quantity": "it_energy_kwh", "count": 7, "median_factor": 1.08},
+            **{"bias_factor": 0.97, "inside_ratio": 6 / 7},
+        }
+    ],
+}
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Path:
+    file = tmp_path / "job.yaml"
+    file.write_text(JOB)
+    return file
+
+
+@pytest.mark.parametrize("command", [["quote"], ["submit", "--dry-run"]])
+def test_a_quote_of_a_file_books_nothing(
+    command: list[str], job: Path, api: FakeApi, capsys: Captured
+) -> None:
+    api.answers["POST /v1/quotes"] = Answer(QUOTE)
+    assert pricetag([*command, str(job)]) == 0
+    out = capsys.readouterr().out
+    assert "12.0 Wh (6.00 to 24.0 Wh)" in out
+    assert "n/a (no tariff is known" in out
+    assert "Rests on 12 runs of the same script" in out
+    assert "scaled to 3.00 times" in out
+    assert "00000000, 00000001, 00000002, 00000003, 00000004 and 7 more" in out
+    assert "a note" in out
+    assert [(asked.method, asked.path) for asked in api.asked] == [("POST", "/v1/quotes")]
+    sent = json.loads(api.asked[0].body)["run"]
+    assert sent["recipe"]["stages"][0]["argv"] == ["python", "train.py"]
+
+
+def test_a_quote_as_json_is_the_server_s_own(job: Path, api: FakeApi, capsys: Captured) -> None:
+    api.answers["POST /v1/quotes"] = Answer(QUOTE)
+    assert pricetag(["quote", str(job), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == QUOTE
+
+
+def test_the_quote_of_a_run_tells_how_near_it_came(api: FakeApi, capsys: Captured) -> None:
+    stored = {
+        **QUOTE,
+        "run_id": RUN_ID,
+        "created_at": "2026-03-01T12:00:00Z",
+        "projection": {"at": None, "progress_ratio": 0.25, "quantities": QUANTITIES},
+        "score": {"status": "failed", "price_tag_version": 1, "quantities": {"duration_s": HIT}},
+    }
+    api.answers[f"GET /v1/runs/{RUN_ID}"] = Answer(run())
+    api.answers[f"GET /v1/runs/{RUN_ID}/quote"] = Answer(stored)
+    assert pricetag(["quote", "--run", RUN_ID]) == 0
+    out = capsys.readouterr().out
+    assert "As it looks now (25.0% is behind it)" in out
+    assert "The run failed: it has not done all that was quoted." in out
+    row = next(line for line in out.splitlines() if "1.25" in line)
+    assert row.split() == ["Time", "2.00", "min", "2.50", "min", "1.25", "yes"]
+
+
+def test_the_score_says_how_far_quotes_are_off(api: FakeApi, capsys: Captured) -> None:
+    api.answers["GET /v1/quotes/score"] = Answer(SCORE)
+    assert pricetag(["quote", "--score"]) == 0
+    out = capsys.readouterr().out
+    row = next(line for line in out.splitlines() if "same-recipe" in line)
+    assert row.split() == [
+        *("same-recipe", "default", "IT", "energy", "7", "x", "1.08", "x", "0.970", "85.7%"),
+    ]
+    assert "9 runs scored, 2 of them without a figure" in out
+    api.answers["GET /v1/quotes/score"] = Answer({"runs": 0, "unquoted": 0, "groups": []})
+    assert pricetag(["quote", "--score"]) == 0
+    assert capsys.readouterr().out.strip() == "0 runs scored, 0 of them without a figure"
+
+
+@pytest.mark.parametrize("arguments", [[], ["--score", "--run", "last"], ["x.yaml", "--score"]])
+def test_one_thing_at_a_time(arguments: list[str], capsys: Captured) -> None:
+    assert pricetag(["quote", *arguments]) == 2
+    assert capsys.readouterr().err == "pricetag: give one of FILE, --run and --score\n"
+
+
+def test_a_wrong_file_is_refused_here(tmp_path: Path, capsys: Captured) -> None:
+    wrong = tmp_path / "job.yaml"
+    wrong.write_text(JOB.replace("command", "comand"))
+    assert pricetag(["quote", str(wrong)]) == 2
+    assert "recipe.stages.0.kind" in capsys.readouterr().err
+
+
+def test_a_followed_run_tells_where_it_will_end() -> None:
+    progress = RunProgress("a run", clock=lambda: 0.0)
+    progress.update("status", {"status": "running"})
+    told = {"key": "0", "done": 1, "total": 4, "t_s": 1.0, "power_w": 100.0}
+    progress.update("progress", told)
+    assert "in the end" not in progress.line()
+    progress.update("progress", {**told, "projection": {"quantities": QUANTITIES}})
+    assert "12.0 Wh in the end (6.00 to 24.0 Wh) | 2:00 in all" in progress.line()
+    unknown = {**QUANTITIES, "it_energy_kwh": quantity(None, "kWh", "too early")}
+    progress.update("progress", {**told, "projection": {"quantities": unknown}})
+    assert "in the end" not in progress.line()
+    progress.update("status", {"status": "succeeded"})
+    progress.projection = {"quantities": QUANTITIES}
+    assert "in the end" not in progress.line()
