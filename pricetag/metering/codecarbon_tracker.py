@@ -16,6 +16,9 @@ from pricetag.metering.second_opinion import COUNTRY_ISO_CODE, Figures
 
 MEASURE_EVERY_S = 15.0
 
+BLIND = "CodeCarbon sees no GPU: it looks for nvidia-smi"
+NOT_ASKED = "no GPU: the attempt held none, and CodeCarbon was asked for none"
+
 
 class _ClosedTracker(OfflineEmissionsTracker):
     """The tracker without configuration files and variables.
@@ -86,14 +89,15 @@ class CodeCarbonTracker:
         """
         _undecorated(OfflineEmissionsTracker.stop)(self._tracker)
         data = self._tracker.final_emissions_data
-        is_blind = self._wants_devices and not self._tracker.sees_devices
+        sees_none = not self._tracker.sees_devices
+        is_blind = self._wants_devices and sees_none
         return Figures(
             duration_s=float(data.duration),
             cpu_kwh=float(data.cpu_energy),
-            gpu_kwh=None if is_blind else float(data.gpu_energy),
+            gpu_kwh=None if sees_none else float(data.gpu_energy),
             ram_kwh=float(data.ram_energy),
             energy_kwh=None if is_blind else float(data.energy_consumed),
-            reason="CodeCarbon sees no GPU: it looks for nvidia-smi" if is_blind else None,
+            reason=(BLIND if is_blind else NOT_ASKED) if sees_none else None,
         )
 
 
