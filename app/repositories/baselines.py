@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from models import Baseline
@@ -19,5 +19,6 @@ async def add(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
 
 async def newest(session: AsyncSession) -> list[Baseline]:
     slot = (Baseline.node_name, Baseline.component, Baseline.state)
-    statement = select(Baseline).distinct(*slot).order_by(*slot, Baseline.measured_at.desc())
-    return list(await session.scalars(statement))
+    statement = select(Baseline).ext(distinct_on(*slot))
+    newest_first = statement.order_by(*slot, Baseline.measured_at.desc())
+    return list(await session.scalars(newest_first))

@@ -1,0 +1,45 @@
+"""Idle powers of nodes: stored once, the newest of each state is shown."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app.db import Database
+from app.services import baselines, execution
+from app.services.baselines import IdlePower
+from tests.support.api import Api
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+IDLE = IdlePower("gpu:GPU-1", "driver 560, P8", 61.5, 0.4, 60.0, "counter", NOW)
+
+
+async def test_the_newest_of_each_state_is_told_again_without_effect(db: Database) -> None:
+    older = replace(IDLE, power_w=59.0, measured_at=NOW - timedelta(hours=2))
+    other_state = replace(IDLE, state="driver 560, P0", power_w=80.0)
+    async with db.session_scope() as session:
+        await baselines.record(session, "a", [older, IDLE])
+        await baselines.record(session, "a", [IDLE, other_state])
+        await baselines.record(session, "b", [older])
+        await baselines.record(session, "b", [])
+        found = await baselines.newest(session)
+    assert found == {"a": [other_state, IDLE], "b": [older]}
+
+
+@pytest.mark.parametrize("power_w", [-1.0, float("nan")])
+def test_an_impossible_power_is_refused(power_w: float) -> None:
+    with pytest.raises(ValueError, match="power_w must be 0 or more"):
+        replace(IDLE, power_w=power_w)
+
+
+async def test_nodes_tell_their_idle_power(api: Api) -> None:
+    async with api.database.session_scope() as session:
+        await execution.register_node(session, "a", "default", [], {})
+        await baselines.record(session, "a", [IDLE])
+    [node] = (await api.viewer.get("/v1/nodes")).json()["items"]
+    [told] = node["baselines"]
+    assert told["component"] == "gpu:GPU-1"
+    assert (told["power_w"], told["power_std_w"], told["source"]) == (61.5, 0.4, "counter")
+    assert datetime.fromisoformat(told["measured_at"]) == NOW
