@@ -16,8 +16,10 @@ import typer
 from app.db import Database, resolve_database_url
 from app.settings import Settings, SettingsError, get_settings
 from pricetag.metering import MeterSettingError, doctor, host_choice, prepare
+from pricetag.metering.amd_library import AmdUnavailableError
+from pricetag.metering.devices import is_amd, list_accelerators, visible_accelerators
 from pricetag.metering.mig import resolve_usable, usable_devices
-from pricetag.metering.nvml_devices import Device, list_devices, resolve_visible
+from pricetag.metering.nvml_devices import Device, resolve_visible
 from pricetag.metering.nvml_errors import NvmlUnavailableError
 from workers.node import NodeConfig, git_commit, node_name, worker_identity
 from workers.store import Store
@@ -122,13 +124,19 @@ def _devices(gpus: str) -> list[Device]:
     if gpus == "none":
         return []
     try:
-        present = list_devices()
-    except NvmlUnavailableError as error:
-        raise typer.BadParameter(f"the NVIDIA devices cannot be used: {error}") from error
+        present = list_accelerators()
+    except (NvmlUnavailableError, AmdUnavailableError) as error:
+        raise typer.BadParameter(f"the devices cannot be used: {error}") from error
+    chosen = _chosen(gpus, present)
+    if len({is_amd(device.uuid) for device in chosen}) > 1:
+        raise typer.BadParameter("NVIDIA's and AMD's devices need a worker each: give --gpus")
+    return chosen
+
+
+def _chosen(gpus: str, present: list[Device]) -> list[Device]:
     usable = usable_devices(present)
     if gpus == "all":
-        visible = resolve_visible(os.environ.get("CUDA_VISIBLE_DEVICES"), present)
-        return resolve_usable(visible, usable)
+        return resolve_usable(visible_accelerators(os.environ, present), usable)
     named = resolve_visible(gpus, present)
     if len(named) < len(gpus.split(",")):
         known = ", ".join(f"{device.index} ({device.uuid})" for device in present) or "none"

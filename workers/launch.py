@@ -13,6 +13,8 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from pricetag.events import ENV_VAR
+from pricetag.metering.devices import VARIABLES as DEVICE_VARIABLES
+from pricetag.metering.devices import device_environment
 from workers.node import GIT_COMMIT, NodeConfig, process_start_ticks
 
 LAUNCHER_VARIABLES = frozenset(
@@ -120,8 +122,7 @@ def child_environment(
     kept = {name: value for name, value in environ.items() if not _is_ours(name)}
     return kept | {
         ENV_VAR: str(socket),
-        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
-        "CUDA_VISIBLE_DEVICES": ",".join(uuids),
+        **device_environment(uuids),
         "PYTHONUNBUFFERED": "1",
         # Threads that spin while they wait burn joules, and the time of the job beside.
         "OMP_WAIT_POLICY": environ.get("OMP_WAIT_POLICY", "PASSIVE"),
@@ -131,8 +132,10 @@ def child_environment(
 
 
 def _is_ours(name: str) -> bool:
-    """Settings and secrets of the service, and places in a group that a launcher gives."""
-    return name.startswith(("PRICETAG_", "TORCHELASTIC_")) or name in LAUNCHER_VARIABLES
+    """Settings and secrets of the service, devices, places in a group that a launcher gives."""
+    if name in LAUNCHER_VARIABLES or name in DEVICE_VARIABLES:
+        return True
+    return name.startswith(("PRICETAG_", "TORCHELASTIC_"))
 
 
 def child_note(config: NodeConfig, attempt_id: UUID) -> Path:

@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
+from pricetag.metering.amd import AmdSource
+from pricetag.metering.devices import is_amd
 from pricetag.metering.host_model import host_model, prepare
 from pricetag.metering.nvml import NvmlSource
 from pricetag.metering.rapl import RaplSource, powercap_root, scan
@@ -51,12 +53,19 @@ def open_sources(
     """
     environ = os.environ if environ is None else environ
     choice = host_choice(environ)
-    sources: list[PowerSource] = [NvmlSource(gpu_uuids)] if gpu_uuids else []
+    sources = _gpu_sources(gpu_uuids)
     if not include_host or choice == "none":
         return sources
     if choice == "model":
         return [*sources, host_model(cpu=True, ram=True)]
     return [*sources, *_rapl_first(choice, environ)]
+
+
+def _gpu_sources(uuids: Sequence[str]) -> list[PowerSource]:
+    amd = [uuid for uuid in uuids if is_amd(uuid)]
+    others = [uuid for uuid in uuids if not is_amd(uuid)]
+    sources: list[PowerSource] = [NvmlSource(others)] if others else []
+    return [*sources, AmdSource(amd)] if amd else sources
 
 
 def host_choice(environ: Mapping[str, str]) -> HostMeter:

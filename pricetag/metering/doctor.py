@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pricetag.metering import codecarbon_parts, host_choice
+from pricetag.metering.amd_devices import probe_amd
 from pricetag.metering.host_model import cpu_component
 from pricetag.metering.nvml_devices import Device, probe
 from pricetag.metering.nvml_errors import Unavailability
@@ -18,6 +19,10 @@ from pricetag.metering.rapl_zones import RaplScan, Zone, powercap_root, scan
 
 PCI_DEVICES = Path("/sys/bus/pci/devices")
 NVIDIA_VENDOR = "0x10de"
+AMD_VENDOR = "0x1002"
+
+ACCELERATOR_CLASSES = ("0x03", "0x12")
+"""PCI classes of displays and of processing accelerators: a card has bridges and sound beside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +30,8 @@ class MeterStatus:
     """One meter.
 
     Attributes:
-        name: ``nvml``, ``rapl-package``, ``rapl-dram``, ``host-model`` or ``codecarbon``.
+        name: ``nvml``, ``amdsmi``, ``rapl-package``, ``rapl-dram``, ``host-model``,
+            ``codecarbon``.
         available: Whether it can be used now.
         detail: What it meters here, or why it cannot.
         command: The one command that may open it; None where it is open or nothing would.
@@ -84,9 +90,11 @@ def examine(environ: Mapping[str, str] | None = None) -> DoctorReport:
     """
     environ = os.environ if environ is None else environ
     devices, why_no_nvml = probe()
+    amd, why_no_amd = probe_amd()
     rapl = scan(powercap_root(environ))
     meters = (
         _nvml(devices, why_no_nvml),
+        _amd(amd, why_no_amd),
         _rapl("rapl-package", rapl.packages, rapl.reason, rapl),
         _rapl("rapl-dram", rapl.dram, rapl.dram_reason, rapl),
         _host_model(),
@@ -95,14 +103,14 @@ def examine(environ: Mapping[str, str] | None = None) -> DoctorReport:
     return DoctorReport(
         host=_host(),
         meters=meters,
-        devices=tuple(devices),
+        devices=(*devices, *amd),
         host_meter=host_choice(environ),
         visible_devices=environ.get("CUDA_VISIBLE_DEVICES"),
     )
 
 
 def _nvml(devices: Sequence[Device], why: Unavailability | None) -> MeterStatus:
-    if why is not None and not _has_nvidia_hardware(PCI_DEVICES):
+    if why is not None and not _has_hardware(PCI_DEVICES, NVIDIA_VENDOR):
         return MeterStatus("nvml", False, "this machine has no NVIDIA device on its PCI bus")
     if why is not None:
         return MeterStatus("nvml", False, why.reason, why.command)
@@ -112,12 +120,30 @@ def _nvml(devices: Sequence[Device], why: Unavailability | None) -> MeterStatus:
     return MeterStatus("nvml", True, f"{len(devices)} device(s): {', '.join(names)}")
 
 
-def _has_nvidia_hardware(pci_devices: Path) -> bool:
+def _amd(devices: Sequence[Device], why: Unavailability | None) -> MeterStatus:
+    if not devices and not _has_hardware(PCI_DEVICES, AMD_VENDOR):
+        return MeterStatus("amdsmi", False, "this machine has no AMD accelerator on its PCI bus")
+    if why is not None:
+        return MeterStatus("amdsmi", False, why.reason, why.command)
+    if not devices:
+        return MeterStatus("amdsmi", False, "the driver is there and knows no device", "amd-smi")
+    names = sorted({device.name for device in devices})
+    return MeterStatus("amdsmi", True, f"{len(devices)} device(s): {', '.join(names)}")
+
+
+def _has_hardware(pci_devices: Path, vendor: str) -> bool:
     """Whether there is a card for a driver to find; True where the bus cannot be seen."""
-    vendors = [path / "vendor" for path in pci_devices.glob("*")]
-    if not vendors:
+    folders = [path for path in pci_devices.glob("*") if (path / "vendor").is_file()]
+    if not folders:
         return True
-    return any(path.read_text().strip() == NVIDIA_VENDOR for path in vendors if path.is_file())
+    return any(_is_accelerator(folder, vendor) for folder in folders)
+
+
+def _is_accelerator(folder: Path, vendor: str) -> bool:
+    if (folder / "vendor").read_text().strip() != vendor:
+        return False
+    kind = folder / "class"
+    return not kind.is_file() or kind.read_text().strip().startswith(ACCELERATOR_CLASSES)
 
 
 def _rapl(name: str, zones: Sequence[Zone], reason: str | None, found: RaplScan) -> MeterStatus:

@@ -58,13 +58,15 @@ class Device:
     """One accelerator.
 
     Attributes:
-        uuid: ``GPU-...``: the only name that is the same for NVML, CUDA and the next boot.
-        index: NVML's index (PCI bus order), which need not be CUDA's.
+        uuid: ``GPU-...`` (``AMD-...``): the only name that is the same for NVML, CUDA and the
+            next boot.
+        index: NVML's index (PCI bus order), which need not be CUDA's; AMD's count on from there.
         name: Product name.
         memory_bytes: Size of its memory, None where the device shares the host's.
         power_limit_w: Enforced power limit in W, None where it has none to tell.
         mig: UUIDs of its MIG slices; empty where MIG is off.
         slice: What of it this is, where it is a MIG slice that stands for a device.
+        runtime_id: What ROCm's ``ROCR_VISIBLE_DEVICES`` calls it; None on NVIDIA.
     """
 
     uuid: str
@@ -74,6 +76,7 @@ class Device:
     power_limit_w: float | None
     mig: tuple[str, ...] = ()
     slice: Slice | None = None
+    runtime_id: str | None = None
 
 
 @contextmanager
@@ -196,7 +199,7 @@ def _resolve(entry: str, devices: Sequence[Device]) -> str | None:
         return devices[index].uuid if index < len(devices) else None
     if entry.startswith(MIG_PREFIX):
         return _unique([uuid for device in devices for uuid in device.mig], entry)
-    if entry.startswith(GPU_PREFIX):
+    if entry.startswith((GPU_PREFIX, "AMD-")):
         return _unique([device.uuid for device in devices], entry)
     return None
 

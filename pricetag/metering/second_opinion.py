@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypedDict
 
 from pricetag.metering import codecarbon_parts
+from pricetag.metering.amd_devices import list_amd_devices
+from pricetag.metering.amd_library import AmdUnavailableError
 from pricetag.metering.nvml_devices import MIG_PREFIX, list_devices
 from pricetag.metering.nvml_errors import NvmlUnavailableError
 
@@ -127,15 +129,18 @@ def _codecarbon_tracker(gpu_indices: Sequence[int]) -> Tracker:
 
 
 def _indices(uuids: Sequence[str]) -> list[int]:
-    """NVML indices of the devices, which is what CodeCarbon counts by."""
+    """Indices of the devices as CodeCarbon counts them: each maker's from 0 on."""
     if not uuids:
         return []
     if any(uuid.startswith(MIG_PREFIX) for uuid in uuids):
         raise NvmlIndexError("CodeCarbon cannot tell a MIG slice's share")
     try:
-        by_uuid = {device.uuid: device.index for device in list_devices()}
-    except NvmlUnavailableError as error:
+        nvidia, amd = list_devices(), list_amd_devices()
+    except (NvmlUnavailableError, AmdUnavailableError) as error:
         raise NvmlIndexError(str(error)) from error
+    if nvidia and amd:
+        raise NvmlIndexError("CodeCarbon takes NVIDIA's and AMD's devices for one another")
+    by_uuid = {device.uuid: device.index for device in [*nvidia, *amd]}
     missing = [uuid for uuid in uuids if uuid not in by_uuid]
     if missing:
         raise NvmlIndexError(f"NVML does not know {', '.join(missing)}")

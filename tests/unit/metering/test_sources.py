@@ -103,7 +103,8 @@ def test_the_doctor_says_what_is_closed_and_what_opens_it(tmp_path: Path) -> Non
     with replayed(replay):
         report = examine(environ(tmp_path))
     found = statuses(report)
-    assert list(found) == ["nvml", "rapl-package", "rapl-dram", "host-model", "codecarbon"]
+    names = ["nvml", "amdsmi", "rapl-package", "rapl-dram", "host-model", "codecarbon"]
+    assert list(found) == names
     assert found["nvml"] == MeterStatus(
         "nvml", False, "the NVIDIA driver is not loaded", "sudo modprobe nvidia"
     )

@@ -1,0 +1,146 @@
+"""AMD's library ``amdsmi``: imported late, opened once a process, its errors in one table.
+
+It is no dependency of Pricetag: it comes with ROCm and must fit the driver's version.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import threading
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+from pricetag.metering.nvml_errors import Action, Unavailability
+
+MODULE = "amdsmi"
+INSTALL_COMMAND = "pip install /opt/rocm/share/amd_smi"
+
+NOT_INSTALLED = Unavailability("amdsmi, which comes with ROCm, is not installed", INSTALL_COMMAND)
+
+ACTIONS: Mapping[int, Action] = {
+    1: Action.NEXT_SOURCE,  # INVAL
+    2: Action.NEXT_SOURCE,  # NOT_SUPPORTED
+    3: Action.NEXT_SOURCE,  # NOT_YET_IMPLEMENTED
+    4: Action.UNAVAILABLE,  # FAIL_LOAD_MODULE
+    5: Action.NEXT_SOURCE,  # FAIL_LOAD_SYMBOL
+    6: Action.LOST,  # DRM_ERROR
+    10: Action.DEGRADE,  # NO_PERM
+    18: Action.UNAVAILABLE,  # INIT_ERROR
+    31: Action.LOST,  # NOT_FOUND
+    32: Action.REINITIALISE,  # NOT_INIT
+    34: Action.UNAVAILABLE,  # DRIVER_NOT_LOADED
+    51: Action.UNAVAILABLE,  # NO_DRV
+}
+"""What AMD SMI's status codes mean for the meter; others are of the moment.
+
+Source: ``amdsmi_status_t``, AMD SMI's C API reference, rocm.docs.amd.com.
+"""
+
+_lock = threading.Lock()
+_users = 0
+
+
+class AmdUnavailableError(RuntimeError):
+    """AMD's library cannot be used.
+
+    Args:
+        unavailability: Why, and what opens it.
+    """
+
+    def __init__(self, unavailability: Unavailability) -> None:
+        super().__init__(f"{unavailability.reason}; try: {unavailability.command}")
+        self.unavailability = unavailability
+
+
+def is_installed() -> bool:
+    """Whether ``amdsmi`` is there, without importing it."""
+    return importlib.util.find_spec(MODULE) is not None
+
+
+def load() -> ModuleType:
+    """The module, imported the first time.
+
+    Raises:
+        AmdUnavailableError: If it is not there, or its C library cannot be loaded.
+    """
+    if not is_installed():
+        raise AmdUnavailableError(NOT_INSTALLED)
+    try:
+        return importlib.import_module(MODULE)
+    except (ImportError, OSError, AttributeError, KeyError) as error:
+        why = f"amdsmi does not fit the installed ROCm ({type(error).__name__}: {error})"
+        raise AmdUnavailableError(Unavailability(why, INSTALL_COMMAND)) from error
+
+
+def open_library() -> Any:
+    """The module, initialised; each call needs its :func:`close_library`.
+
+    Raises:
+        AmdUnavailableError: If it cannot be initialised.
+    """
+    global _users
+    with _lock:
+        library = load()
+        if _users == 0:
+            _initialise(library)
+        _users += 1
+        return library
+
+
+def reopen_library(library: Any) -> None:
+    """Initialise anew a library that says it was not, for all who hold it open.
+
+    Raises:
+        AmdUnavailableError: If it cannot be initialised.
+    """
+    with _lock:
+        _initialise(library)
+
+
+def close_library(library: Any) -> None:
+    """Shut the library down when nobody in this process holds it open any more."""
+    global _users
+    with _lock:
+        _users = max(_users - 1, 0)
+        if _users == 0:
+            try:
+                library.amdsmi_shut_down()
+            except library.AmdSmiException:
+                return  # it was down already
+
+
+def _initialise(library: Any) -> None:
+    try:
+        library.amdsmi_init()
+    except library.AmdSmiException as error:
+        code = code_of(error)
+        known = {
+            34: Unavailability("the amdgpu driver is not loaded", "sudo modprobe amdgpu"),
+            10: Unavailability(
+                "this user may not talk to the amdgpu driver", "sudo usermod -aG render,video $USER"
+            ),
+        }
+        why = known.get(code) or Unavailability(f"AMD SMI said: {error}", "amd-smi list")
+        raise AmdUnavailableError(why) from error
+
+
+def code_of(error: Exception) -> int:
+    """The status code of one of AMD SMI's exceptions; -1 where it bears none."""
+    code = getattr(error, "err_code", None)
+    if code is None and hasattr(error, "get_error_code"):
+        code = error.get_error_code()
+    return int(code) if isinstance(code, int) else -1
+
+
+def action_for(code: int) -> Action:
+    """What to do about a status code."""
+    return ACTIONS.get(code, Action.TRY_AGAIN)
+
+
+def number(value: object) -> float | None:
+    """A figure of AMD SMI; it says ``N/A``, or all ones in 16 bits, where it has none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 <= value != 0xFFFF else None
