@@ -46,6 +46,7 @@ class Attempt(HasId, Base):
     ended_at: Mapped[datetime | None]
     duration_s: Mapped[float | None]
     ingested_seq: Mapped[int] = mapped_column(default=-1)  # last journal record applied
+    live: Mapped[dict[str, Any] | None]  # charged so far, by component, while it runs
 
 
 class Stage(Base):
