@@ -18,7 +18,6 @@ from sqlalchemy import (
     insert,
     or_,
     select,
-    text,
     true,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -129,8 +128,8 @@ async def running(session: AsyncSession, budgets: Collection[Budget]) -> Sequenc
     """The open attempts that fall under any of the budgets, each with its run's quote.
 
     Rows of attempt_id, run_id, project_id, experiment_id, token_id, node_name, site,
-    components, devices, started_at, facility_energy_kwh, co2e_kg, cost, currency (the last
-    four of the quote, null without one).
+    components, devices, started_at, live, facility_energy_kwh, co2e_kg, cost, currency
+    (the last four of the quote, null without one).
     """
     if not budgets:
         return []
@@ -146,6 +145,7 @@ async def running(session: AsyncSession, budgets: Collection[Budget]) -> Sequenc
             Attempt.components,
             Attempt.devices,
             Attempt.started_at,
+            Attempt.live,
             Quote.facility_energy_kwh,
             Quote.co2e_kg,
             Quote.cost,
@@ -166,33 +166,3 @@ async def spent_by_runs(session: AsyncSession, run_ids: Collection[uuid.UUID]) -
     query = select(Spend).where(Spend.run_id.in_(run_ids))
     query = query.execution_options(populate_existing=True)
     return (await session.execute(query)).scalars().all()
-
-
-# Two looks into the primary key for each component: however long a job runs, this is cheap.
-_EDGES = text(
-    """
-    SELECT a.id AS attempt_id, c.id AS component, first.t_s AS first_s, last.t_s AS last_s,
-      first.counter_j AS first_counter_j, last.counter_j AS last_counter_j,
-      first.integrated_j AS first_integrated_j, last.integrated_j AS last_integrated_j,
-      first.own_busy_s AS first_own_busy_s, last.own_busy_s AS last_own_busy_s,
-      first.all_busy_s AS first_all_busy_s, last.all_busy_s AS last_all_busy_s
-    FROM attempts a
-    CROSS JOIN LATERAL jsonb_to_recordset(a.components) AS c(id text)
-    CROSS JOIN LATERAL (
-      SELECT * FROM readings r WHERE r.attempt_id = a.id AND r.component = c.id
-      ORDER BY r.seq LIMIT 1
-    ) AS first
-    CROSS JOIN LATERAL (
-      SELECT * FROM readings r WHERE r.attempt_id = a.id AND r.component = c.id
-      ORDER BY r.seq DESC LIMIT 1
-    ) AS last
-    WHERE a.id = ANY(:attempt_ids)
-    """
-)
-
-
-async def edge_readings(session: AsyncSession, attempt_ids: Collection[uuid.UUID]) -> Sequence[Any]:
-    """The first and the last reading of every component of some attempts."""
-    if not attempt_ids:
-        return []
-    return (await session.execute(_EDGES, {"attempt_ids": list(attempt_ids)})).all()

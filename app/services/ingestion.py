@@ -9,7 +9,7 @@ from uuid import UUID
 
 from app.db import Session
 from app.repositories import attempts, executions, measured
-from app.services import settlement
+from app.services import live_meter, settlement
 from app.services.errors import AttemptNotFoundError
 from app.services.journal_batch import Batch
 from app.services.journal_records import End, Flops, StageEnd, StageStart, in_order
@@ -57,6 +57,8 @@ async def ingest(session: Session, attempt_id: UUID, records: Sequence[dict[str,
     for record in [*holes, *fresh]:
         batch.apply(record)
     attempt.ingested_seq = fresh[-1].seq
+    if not batch.late:
+        live_meter.advance(attempt, batch.readings)
     await _store(session, run, batch)
     await _end(session, attempt, run, batch)
     return attempt.ingested_seq

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,13 +11,11 @@ from typing import Any
 from uuid import UUID
 
 from app.db import Session
-from app.repositories import spend
-from app.services import factors
+from app.services import factors, live_meter
 from app.services.price_tags import component_info
 from app.settings import get_settings
 from pricetag.accounting.inputs import AttemptInput, ComponentInfo, Device, Factors
-from pricetag.accounting.live import hours_between, live_energy_j, live_figures
-from pricetag.accounting.reading import Reading
+from pricetag.accounting.live import hours_between, live_figures
 
 RATES_HOLD_S = 30.0
 """How long the factors of a site are remembered; they change when somebody enters new ones."""
@@ -94,25 +91,16 @@ async def of_running(
     Returns:
         One for every row; of an attempt without a reading nothing is known.
     """
-    edges: dict[UUID, list[Any]] = defaultdict(list)
-    for edge in await spend.edge_readings(session, [row.attempt_id for row in rows]):
-        edges[edge.attempt_id].append(edge)
-    return {
-        row.attempt_id: await _use(session, row, edges[row.attempt_id], now, rates) for row in rows
-    }
+    return {row.attempt_id: await _use(session, row, now, rates) for row in rows}
 
 
-async def _use(
-    session: Session, row: Any, edges: Sequence[Any], now: datetime, rates: Rates
-) -> LiveUse:
-    if not edges:
+async def _use(session: Session, row: Any, now: datetime, rates: Rates) -> LiveUse:
+    charges = live_meter.charges(row.live)
+    if not charges:
         return LiveUse()
-    components = {stored["id"]: component_info(stored) for stored in row.components}
-    attempt = _attempt(row, tuple(components.values()), max(edge.last_s for edge in edges))
-    energy_j = {
-        edge.component: live_energy_j(*_readings(edge), components[edge.component])
-        for edge in edges
-    }
+    components = tuple(component_info(stored) for stored in row.components)
+    attempt = _attempt(row, components, live_meter.duration_s(charges))
+    energy_j = {component: charge.energy_j for component, charge in charges.items()}
     held = await rates.of(session, row.site, attempt, now)
     found = live_figures(attempt, energy_j, held, now)
     return LiveUse(
@@ -136,18 +124,3 @@ def _attempt(row: Any, components: tuple[ComponentInfo, ...], duration_s: float)
         devices=tuple(Device(d["name"], d.get("uuid")) for d in row.devices),
         node_name=row.node_name,
     )
-
-
-def _readings(edge: Any) -> tuple[Reading, Reading]:
-    first, last = (
-        Reading(
-            t_s=getattr(edge, f"{which}_s"),
-            counter_j=getattr(edge, f"{which}_counter_j"),
-            integrated_j=getattr(edge, f"{which}_integrated_j"),
-            power_w=None,
-            own_busy_s=getattr(edge, f"{which}_own_busy_s"),
-            all_busy_s=getattr(edge, f"{which}_all_busy_s"),
-        )
-        for which in ("first", "last")
-    )
-    return first, last

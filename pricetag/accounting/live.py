@@ -1,19 +1,21 @@
 """What a running attempt has used so far: the figures of its price tag to come, without intervals.
 
-From two readings of each component, the first and the last, by the same rules as the bill's;
-so this is cheap however long a job runs. It may differ from the bill where that needs all
-readings: a counter that stood still for a while, activity that came and went with the power,
-factors that change from hour to hour (here the mean of the hours since the start).
+Readings are charged as they come, by the same rules as the bill's, so that what was charged so
+far is known at once however long a job runs. It differs from the bill where that looks at all
+readings together: by a part of a counter's update at the edges of stages, and by the weights of
+factors that change from hour to hour (here each hour since the start counts alike).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
-from pricetag.accounting.energy import EnergyLedger, Reading
+from pricetag.accounting.alignment import LATE_TICK, TICK
+from pricetag.accounting.energy import MAX_GAP_S, EnergyLedger, Reading
 from pricetag.accounting.inputs import AttemptInput, ComponentInfo, Factor, Factors, HourlyFactor
 from pricetag.accounting.reserved import device_hours, has_devices
 from pricetag.accounting.units import G_PER_KG, joules_to_kwh
@@ -30,17 +32,77 @@ class LiveFigures:
     currency: str | None = None
 
 
-def live_energy_j(first: Reading, last: Reading, component: ComponentInfo) -> float | None:
-    """What an attempt is charged of a component between two readings, J; None when unknown."""
+@dataclass(frozen=True, slots=True)
+class LiveCharge:
+    """What an attempt is charged of one component, up to its last reading.
+
+    Attributes:
+        energy_j: Charged so far, J; None while nothing is known.
+        settled_j: The part of it up to ``anchor``, which nothing to come changes.
+        anchor: The last reading at which the counter moved: while it stands still, what comes
+            next decides whether it was frozen, and what that time is booked with.
+        last: The last reading.
+    """
+
+    energy_j: float | None = None
+    settled_j: float | None = None
+    anchor: Reading | None = None
+    last: Reading | None = None
+
+
+def advance(
+    charge: LiveCharge, readings: Sequence[Reading], component: ComponentInfo
+) -> LiveCharge:
+    """The charge after further readings, in the order in which they were taken.
+
+    Raises:
+        ValueError: If the component's reserved part or its baseline is impossible.
+    """
+    known = [charge.anchor] if charge.anchor == charge.last else [charge.anchor, charge.last]
+    trace = [reading for reading in known if reading is not None]
+    trace += [_unaligned(reading) for reading in readings]
+    if not trace:
+        return charge
     ledger = EnergyLedger(
-        [first, last],
+        trace,
         component.method,
         reserved_ratio=component.reserved_ratio,
         baseline_w=component.baseline_w,
-        # Between the two lie others that the meter has integrated over.
-        max_gap_s=math.inf,
+        # Between the anchor of a counter that stands still and the last reading were others.
+        max_gap_s=math.inf if len(known) > 1 else MAX_GAP_S,
     )
-    return ledger.window(first.t_s, last.t_s).energy_j
+    anchor = _anchor(trace, component)
+    settled_j = _plus(charge.settled_j, ledger, trace[0].t_s, anchor.t_s)
+    energy_j = _plus(settled_j, ledger, anchor.t_s, trace[-1].t_s)
+    return LiveCharge(energy_j, settled_j, anchor, trace[-1])
+
+
+def _unaligned(reading: Reading) -> Reading:
+    """Without the marks of the counter's updates: those need the readings on both sides."""
+    if TICK not in reading.flags and LATE_TICK not in reading.flags:
+        return reading
+    flags = tuple(flag for flag in reading.flags if flag not in (TICK, LATE_TICK))
+    return replace(reading, flags=flags)
+
+
+def _anchor(trace: Sequence[Reading], component: ComponentInfo) -> Reading:
+    if component.method != "counter":
+        return trace[-1]
+    moved = [
+        after
+        for before, after in pairwise(trace)
+        if after.counter_j is None or after.counter_j != before.counter_j
+    ]
+    return moved[-1] if moved else trace[0]
+
+
+def _plus(
+    energy_j: float | None, ledger: EnergyLedger, start_s: float, end_s: float
+) -> float | None:
+    if end_s <= start_s:
+        return energy_j
+    more_j = ledger.window(start_s, end_s).energy_j
+    return energy_j if more_j is None else (energy_j or 0.0) + more_j
 
 
 def live_figures(
