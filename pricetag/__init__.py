@@ -11,6 +11,7 @@ Inside a run that Pricetag meters::
 
 from importlib.metadata import PackageNotFoundError, version
 
+from pricetag.repetition import repeat
 from pricetag.track import log, progress, stage
 
 try:
@@ -18,4 +19,4 @@ try:
 except PackageNotFoundError:  # run from a checkout that was never installed
     __version__ = "0+unknown"
 
-__all__ = ["__version__", "log", "progress", "stage"]
+__all__ = ["__version__", "log", "progress", "repeat", "stage"]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from pricetag.repetition import repeat_for
 from workers.context import StageContext
 from workers.training.models import Loaded
 from workers.training.quantized import Int8Linear, int8_modules
@@ -118,17 +119,14 @@ def repeat(
     context: StageContext, call: Callable[[], object], batch_size: int, min_seconds: float
 ) -> tuple[int, float]:
     """Call for at least ``min_seconds``; returns inferences (examples) and seconds."""
-    inferences = 0
-    start = time.perf_counter()
-    told = start
-    while (now := time.perf_counter()) - start < min_seconds:
-        call()
-        inferences += batch_size
-        if now - told > 1.0:
-            told = now
-            context.reporter.progress(now - start, min_seconds, "s", f"{inferences} inferences")
-            context.stop_if_asked()
-    return inferences, time.perf_counter() - start
+
+    def tell(calls: int, elapsed_s: float) -> None:
+        text = f"{calls * batch_size} inferences"
+        context.reporter.progress(elapsed_s, min_seconds, "s", text)
+        context.stop_if_asked()
+
+    calls, seconds = repeat_for(call, min_seconds, tell)
+    return calls * batch_size, seconds
 
 
 def peak_memory_bytes(device: torch.device) -> int:

@@ -1,0 +1,191 @@
+"""Repeating work that is too short to be metered, until it is not: energy of one call.
+
+A GPU's energy counter is updated about every 0.1 s, so that one call of a few milliseconds
+cannot be metered. Repeated for some seconds and divided by the number of calls it can.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pricetag.accounting.energy import EnergyLedger
+from pricetag.accounting.reading import Method, Reading
+from pricetag.accounting.window import WindowEnergy
+from pricetag.track import log, progress, stage
+
+MIN_S = 5.0
+"""Two edges of a window of 5 s are at most 0.8% of it: u / (√6 T), before they are aligned."""
+
+TELL_EVERY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """What repeated calls took.
+
+    Attributes:
+        calls: How often it was called, without the calls to warm up.
+        duration_s: For how long.
+        energy_j: What the metered components used meanwhile; None when none could be metered.
+        components: The same by component, as a window of its meter.
+        missing: Why which component is not in it.
+    """
+
+    calls: int
+    duration_s: float
+    energy_j: float | None
+    components: Mapping[str, WindowEnergy] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+
+    @property
+    def seconds_per_call(self) -> float:
+        """Mean time of one call, in s."""
+        return self.duration_s / self.calls
+
+    @property
+    def energy_per_call_j(self) -> float | None:
+        """Mean energy of one call, in J; None when it could not be metered."""
+        return None if self.energy_j is None else self.energy_j / self.calls
+
+
+def repeat(
+    call: Callable[[], object],
+    *,
+    min_s: float = MIN_S,
+    warm_up: int = 1,
+    synchronise: Callable[[], object] | None = None,
+    name: str = "repeated",
+    include_host: bool = True,
+) -> Repeated:
+    """Call until ``min_s`` have passed and meter it: ``pricetag.repeat(lambda: model(batch))``.
+
+    Meters the accelerators that this process may see, and the host. Inside a metered run the
+    calls are a stage of their own as well, with the figure ``calls`` beside it.
+
+    Args:
+        call: The work; it is called once at least.
+        min_s: For how long, in s; 5 to 10 for a GPU.
+        warm_up: Calls before, which are not metered.
+        synchronise: Waits for work that ``call`` leaves in a queue
+            (``torch.cuda.synchronize``); called before each edge.
+        name: What the stage is called.
+        include_host: Whether CPU and memory are metered too.
+
+    Returns:
+        The calls with their energy.
+
+    Raises:
+        ValueError: If ``min_s`` is not above 0 or ``warm_up`` is below 0.
+        NvmlUnavailableError: If there is an NVIDIA driver and it cannot be used.
+        AmdUnavailableError: If ``amdsmi`` is installed and cannot be used.
+        EventPipeError: If this is a metered run and its supervisor is gone.
+
+    Source:
+        Repetition of short work for a known time: Yang et al. 2024, SC24, arXiv:2312.02741.
+    """
+    if not (math.isfinite(min_s) and min_s > 0):
+        raise ValueError(f"min_s must be above 0 s, not {min_s!r}")
+    if warm_up < 0:
+        raise ValueError(f"warm_up must be 0 or more, not {warm_up}")
+    wait = synchronise or _nothing
+    for _ in range(warm_up):
+        call()
+    wait()
+    meter = _OwnMeter(include_host)
+    try:
+        with stage(name, kind="repeat"):
+            start_s = meter.edge_s()
+            calls, duration_s = repeat_for(call, min_s, _tell(min_s), wait)
+            end_s = meter.edge_s()
+            log(calls=float(calls))
+    finally:
+        meter.close()
+    windows, missing = meter.windows(start_s, end_s)
+    known_j = [window.energy_j for window in windows.values() if window.energy_j is not None]
+    return Repeated(calls, duration_s, sum(known_j) if known_j else None, windows, missing)
+
+
+def repeat_for(
+    call: Callable[[], object],
+    min_s: float,
+    tell: Callable[[int, float], object],
+    wait: Callable[[], object] | None = None,
+) -> tuple[int, float]:
+    """Call for at least ``min_s``; the calls, and the seconds that they took.
+
+    Args:
+        call: The work.
+        min_s: For how long, in s.
+        tell: Told about once a second how many calls there were, and after how many seconds.
+        wait: Called when the time is over, and part of it.
+    """
+    calls = 0
+    began_s = told_s = time.perf_counter()
+    while calls == 0 or time.perf_counter() - began_s < min_s:
+        call()
+        calls += 1
+        now_s = time.perf_counter()
+        if now_s - told_s >= TELL_EVERY_S:
+            told_s = now_s
+            tell(calls, now_s - began_s)
+    if wait is not None:
+        wait()
+    return calls, time.perf_counter() - began_s
+
+
+def _nothing() -> None:
+    """For work that ends when it returns."""
+
+
+def _tell(min_s: float) -> Callable[[int, float], None]:
+    return lambda calls, elapsed_s: progress(min(elapsed_s, min_s), min_s, "s")
+
+
+class _OwnMeter:
+    """A meter of this process's own, open from the beginning on."""
+
+    def __init__(self, include_host: bool) -> None:
+        # Loaded here: a script that repeats nothing should not wait for the meters.
+        from pricetag.metering import open_sources
+        from pricetag.metering.devices import list_accelerators, visible_accelerators
+        from pricetag.metering.meter import Meter
+
+        visible = visible_accelerators(os.environ, list_accelerators())
+        self._records: list[dict[str, Any]] = []
+        self._meter = Meter(open_sources(visible, include_host), self._records.extend)
+        self._components = self._meter.open()
+
+    def edge_s(self) -> float:
+        records = self._meter.edge()
+        return float(records[0]["t_s"]) if records else self._meter.now_s()
+
+    def close(self) -> None:
+        self._meter.close()
+
+    def windows(
+        self, start_s: float, end_s: float
+    ) -> tuple[dict[str, WindowEnergy], tuple[str, ...]]:
+        """Every component's window, and what is missing."""
+        found = {
+            component.id: self._window(component.id, component.method, start_s, end_s)
+            for component in self._components
+        }
+        missing = [
+            f"{component.id}: {component.notes or found[component.id].reason}"
+            for component in self._components
+            if found[component.id].energy_j is None
+        ]
+        return found, tuple(missing or ([] if found else ["there is no meter on this machine"]))
+
+    def _window(self, component: str, method: Method, start_s: float, end_s: float) -> WindowEnergy:
+        readings = [
+            Reading(r["t_s"], r["counter_j"], r["integrated_j"], r["power_w"], tuple(r["flags"]))
+            for r in self._records
+            if r["component"] == component
+        ]
+        return EnergyLedger(readings, method).window(start_s, end_s)

@@ -1,0 +1,105 @@
+"""Short work, repeated until it can be metered."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+import pricetag
+from pricetag.repetition import repeat_for
+from tests.support.nvml_replay import NvmlReplay, replayed
+from tests.support.sensors import H100, PowerTrace, SimulatedDevice
+
+WATTS = 300.0
+
+
+class One:
+    def __init__(self, device: SimulatedDevice) -> None:
+        self.devices = [device]
+
+
+@contextmanager
+def card() -> Iterator[SimulatedDevice]:
+    device = SimulatedDevice(H100, PowerTrace([(0.0, WATTS)]))
+    began_s = time.monotonic() - 10.0
+    with replayed(NvmlReplay(One(device), lambda: time.monotonic() - began_s)):
+        yield device
+
+
+@pytest.fixture(autouse=True)
+def _no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+def test_a_call_of_milliseconds_has_an_energy() -> None:
+    called: list[float] = []
+
+    def work() -> None:
+        called.append(time.perf_counter())
+        time.sleep(0.005)
+
+    with card() as device:
+        found = pricetag.repeat(work, min_s=0.6, warm_up=2, include_host=False)
+    assert found.calls == len(called) - 2
+    assert 0.6 <= found.duration_s < 2.0
+    assert found.energy_j == pytest.approx(WATTS * found.duration_s, rel=0.05)
+    assert found.energy_per_call_j == pytest.approx(WATTS * found.seconds_per_call, rel=0.05)
+    assert list(found.components) == [f"gpu:{device.uuid}"]
+    assert found.missing == ()
+
+
+def test_work_that_stays_in_a_queue_is_waited_for() -> None:
+    order: list[str] = []
+    with card():
+        pricetag.repeat(
+            lambda: order.append("call"),
+            min_s=1e-9,
+            synchronise=lambda: order.append("wait"),
+            include_host=False,
+        )
+    assert order == ["call", "wait", "call", "wait"]
+
+
+def test_devices_that_this_process_may_not_see_are_not_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with card():
+        found = pricetag.repeat(lambda: None, min_s=0.01, include_host=False)
+    assert (found.energy_j, found.energy_per_call_j) == (None, None)
+    assert found.missing == ("there is no meter on this machine",)
+
+
+def test_work_that_fails_ends_the_meter() -> None:
+    def work() -> None:
+        raise OSError("broken")
+
+    with card(), pytest.raises(OSError, match="broken"):
+        pricetag.repeat(work, warm_up=0, min_s=0.1, include_host=False)
+
+
+def test_it_tells_about_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = [0.0]
+    monkeypatch.setattr("pricetag.repetition.time.perf_counter", lambda: now_s[0])
+    told: list[tuple[int, float]] = []
+
+    def work() -> None:
+        now_s[0] += 0.25
+
+    calls, duration_s = repeat_for(work, 2.6, lambda calls, s: told.append((calls, s)))
+    assert (calls, duration_s) == (11, 2.75)
+    assert told == [(4, 1.0), (8, 2.0)]
+
+
+@pytest.mark.parametrize("min_s", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_time_must_be_one(min_s: float) -> None:
+    with pytest.raises(ValueError, match="min_s must be above 0 s"):
+        pricetag.repeat(lambda: None, min_s=min_s)
+
+
+def test_a_warm_up_is_not_negative() -> None:
+    with pytest.raises(ValueError, match="warm_up must be 0 or more"):
+        pricetag.repeat(lambda: None, warm_up=-1)
