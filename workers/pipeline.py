@@ -19,7 +19,7 @@ from workers.artifacts import publish
 from workers.context import ModelRef, StageContext, StageResult
 from workers.job import Interrupted, Job, JobError
 from workers.reporter import Reporter, StageHandle
-from workers.sources import resolve_model
+from workers.sources import check_students, resolve_model
 from workers.steps import Step
 
 RunStage = Callable[[StageParams, StageContext], StageResult]
@@ -72,7 +72,9 @@ def run(job: Job, reporter: Reporter) -> None:
 
                 accelerators.require(job.gpus)
         key = steps.fingerprint(job, recipe)
-        line = _Pipeline(job, recipe, reporter, resolve_model(job, recipe))
+        model = resolve_model(job, recipe)
+        check_students(model, recipe)
+        line = _Pipeline(job, recipe, reporter, model)
         try:
             for step in steps.plan(recipe):
                 key = steps.step_key(key, step)

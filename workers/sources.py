@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 from pricetag.recipes import FromScratch, Recipe
+from pricetag.recipes.shapes import Shape, misfit
 from workers import hub, roots
 from workers.context import ModelRef
 from workers.job import Job, JobError
@@ -45,6 +47,26 @@ def _why_not_of_the_hub(name: str, allow_hub: bool) -> str | None:
         # transformers would take a folder of that name beside it for the hub's.
         return "nor asked of the hub: the worker has something else of that name beside it"
     return hub.why_absent(name)
+
+
+def check_students(model: ModelRef | None, recipe: Recipe) -> None:
+    """Refuse a student that cannot be made before its teacher has been trained.
+
+    Raises:
+        JobError: ``bad-student``.
+    """
+    if model is None or model.folder is None:
+        return  # checked when the run was posted, or the hub's
+    try:
+        told = json.loads((model.folder / "config.json").read_text(encoding="utf-8"))
+    except ValueError:
+        return  # loading it says what is wrong
+    names = ("num_hidden_layers", "hidden_size", "num_attention_heads")
+    sizes = [told.get(name) if isinstance(told, dict) else None for name in names]
+    known = [size if isinstance(size, int) and size > 0 else None for size in sizes]
+    found = misfit(Shape(*known), recipe.stages)
+    if found is not None:
+        raise JobError("bad-student", found.message, f"recipe.{found.field}")
 
 
 def _check_folder(folder: Path, allowed: list[Path]) -> None:

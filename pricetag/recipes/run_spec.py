@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from pricetag.recipes.base import Name, Params
 from pricetag.recipes.data import Data, FromScratch, ModelSource
+from pricetag.recipes.shapes import described_shape, misfit
 from pricetag.recipes.stages import Stage
 
 MAX_STAGES = 64
@@ -45,6 +46,7 @@ class Recipe(Params):
             self._check_training()
             self._check_order()
             self._check_splits()
+            self._check_students()
         return self
 
     def _check_command(self) -> None:
@@ -105,6 +107,11 @@ class Recipe(Params):
                         kind=stage.kind,
                         unless=f" unless {option}: false" if option else "",
                     )
+
+    def _check_students(self) -> None:
+        found = misfit(described_shape(self.model), self.stages)
+        if found is not None:
+            raise _fault(found.field, "{what}", what=found.message)
 
 
 def _splits_needed(stage: Stage) -> list[tuple[str, str]]:

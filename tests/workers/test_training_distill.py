@@ -9,13 +9,14 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification
 
 from pricetag.recipes.stages import Student
-from tests.support.training import CONFIG, TRAIN, carry_out, data_set, recipe
+from tests.support.training import CONFIG, TRAIN, carry_out, data_set, job, recipe
+from workers.pipeline import run
 from workers.recipes.distill import SoftLabels, soft_loss
-from workers.reporter import JobError
+from workers.reporter import JobError, RecordingReporter
 from workers.training.flops import FlopProfile
 from workers.training.losses import task_loss
 from workers.training.plugins import LossInputs
-from workers.training.students import LayerSelection, chosen_layers
+from workers.training.students import LayerSelection
 
 DISTILL = {**TRAIN, "kind": "distill"}
 PROFILE = FlopProfile(square=0, linear=10, fixed=0, method="test")
@@ -66,7 +67,7 @@ def test_task_loss_follows_the_labels_kind() -> None:
     ],
 )
 def test_layers_that_a_student_takes_over(layers: Any, teacher: int, chosen: list[int]) -> None:
-    assert chosen_layers(Student(layers=layers), teacher) == chosen
+    assert Student(layers=layers).kept_layers(teacher) == chosen
 
 
 def teacher_network() -> BertForSequenceClassification:
@@ -109,6 +110,22 @@ def test_a_student_that_does_not_fit_is_refused(student: Student) -> None:
     with pytest.raises(JobError) as caught:
         LayerSelection(student, "recipe.stages.1.student").build(teacher_network())
     assert (caught.value.code, caught.value.field) == ("bad-student", "recipe.stages.1.student")
+
+
+def test_a_student_that_cannot_be_made_is_refused_before_its_teacher_is_trained(
+    tmp_path: Path,
+) -> None:
+    data_set(tmp_path)
+    teacher_network().save_pretrained(tmp_path / "teacher")
+    reporter = RecordingReporter()
+    described = recipe(TRAIN, {**DISTILL, "student": {"layers": 5}}, model="teacher")
+    with pytest.raises(JobError) as caught:
+        run(job(tmp_path, described), reporter)
+    assert (caught.value.code, caught.value.field) == (
+        "bad-student",
+        "recipe.stages.1.student.layers",
+    )
+    assert reporter.of("stage_start") == []
 
 
 def test_the_teacher_is_asked_once_for_each_example() -> None:

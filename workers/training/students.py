@@ -18,29 +18,6 @@ from workers.job import JobError
 from workers.training.plugins import StudentBuilder
 
 
-def chosen_layers(student: Student, teacher_layers: int) -> list[int]:
-    """The teacher's layers that the student starts from, counted from 0.
-
-    A number spreads them evenly from the first layer on; ``first`` is the lower half.
-
-    Raises:
-        ValueError: a layer that the teacher does not have.
-    """
-    wanted = student.layers
-    if wanted == "every_second":
-        return list(range(0, teacher_layers, 2))
-    if wanted == "first":
-        return list(range((teacher_layers + 1) // 2))
-    if isinstance(wanted, int):
-        if wanted > teacher_layers:
-            raise ValueError(f"the teacher has {teacher_layers} layers, not {wanted}")
-        return [number * teacher_layers // wanted for number in range(wanted)]
-    assert isinstance(wanted, list)
-    if wanted[-1] >= teacher_layers:
-        raise ValueError(f"the teacher has layers 0 to {teacher_layers - 1}, not {wanted[-1]}")
-    return list(wanted)
-
-
 def student_config(student: Student, teacher: PreTrainedConfig) -> PreTrainedConfig:
     """The student's shape.
 
@@ -48,7 +25,7 @@ def student_config(student: Student, teacher: PreTrainedConfig) -> PreTrainedCon
         ValueError: the layers or the width do not fit.
     """
     config = copy.deepcopy(teacher)
-    config.num_hidden_layers = len(chosen_layers(student, teacher.num_hidden_layers))
+    config.num_hidden_layers = len(student.kept_layers(teacher.num_hidden_layers))
     for name in ("hidden_size", "num_attention_heads", "intermediate_size"):
         value = getattr(student, name)
         if value is not None:
@@ -79,7 +56,7 @@ class LayerSelection(StudentBuilder):
         """
         assert isinstance(teacher, PreTrainedModel)
         try:
-            layers = chosen_layers(self.student, teacher.config.num_hidden_layers)
+            layers = self.student.kept_layers(teacher.config.num_hidden_layers)
             config = student_config(self.student, teacher.config)
         except ValueError as error:
             raise JobError("bad-student", str(error), self.field) from error

@@ -54,6 +54,28 @@ class Student(Params):
             )
         return self
 
+    def kept_layers(self, teacher_layers: int) -> list[int]:
+        """The teacher's layers that the student starts from, counted from 0.
+
+        A number spreads them evenly from the first layer on; ``first`` is the lower half.
+
+        Raises:
+            ValueError: a layer that the teacher does not have.
+        """
+        wanted = self.layers
+        if wanted == "every_second":
+            return list(range(0, teacher_layers, 2))
+        if wanted == "first":
+            return list(range((teacher_layers + 1) // 2))
+        if isinstance(wanted, int):
+            if wanted > teacher_layers:
+                raise ValueError(f"the teacher has {teacher_layers} layers, not {wanted}")
+            return [number * teacher_layers // wanted for number in range(wanted)]
+        assert isinstance(wanted, list)
+        if wanted[-1] >= teacher_layers:
+            raise ValueError(f"the teacher has layers 0 to {teacher_layers - 1}, not {wanted[-1]}")
+        return list(wanted)
+
 
 class Distill(FullTraining):
     """Train a smaller student on the logits of the current model, the teacher.

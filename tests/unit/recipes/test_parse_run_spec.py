@@ -264,3 +264,60 @@ def test_endless_descriptions_are_refused_without_walking_them() -> None:
 @pytest.mark.parametrize("obj", [None, [], "run", 3])
 def test_a_run_is_an_object(obj: object) -> None:
     assert "object" in fault(obj).message
+
+
+def distilled(*students: Run, model: Any = "models/minilm") -> Run:
+    """A run that makes one student after another."""
+    run = copy.deepcopy(VALID)
+    stages = [{"kind": "distill", "student": student} for student in students]
+    run["recipe"].update(model=model, stages=[{"kind": "train"}, *stages])
+    return run
+
+
+SMALL = {"config": {"num_hidden_layers": 4, "hidden_size": 96, "num_attention_heads": 4}}
+
+
+@pytest.mark.parametrize(
+    ("run", "field", "says"),
+    [
+        (
+            distilled({"hidden_size": 100, "num_attention_heads": 3}),
+            "1.student.num_attention_heads",
+            "hidden_size 100 is not a multiple of num_attention_heads 3",
+        ),
+        (
+            distilled({"hidden_size": 98}, model=SMALL),
+            "1.student.hidden_size",
+            "hidden_size 98 is not a multiple of num_attention_heads 4",
+        ),
+        (
+            distilled({"hidden_size": 64, "num_attention_heads": 8}, {"hidden_size": 60}),
+            "2.student.hidden_size",
+            "hidden_size 60 is not a multiple of num_attention_heads 8",
+        ),
+        (distilled({"layers": 5}, model=SMALL), "1.student.layers", "has 4 layers, not 5"),
+        (distilled({"layers": [0, 4]}, model=SMALL), "1.student.layers", "layers 0 to 3, not 4"),
+        (
+            distilled({}, {"layers": 3}, model=SMALL),
+            "2.student.layers",
+            "the teacher has 2 layers, not 3",
+        ),
+        (distilled({"layers": [1, 3]}, {"layers": 3}), "2.student.layers", "has 2 layers, not 3"),
+    ],
+)
+def test_a_student_that_cannot_be_made_is_refused(run: Run, field: str, says: str) -> None:
+    error = fault(run)
+    assert error.field == f"recipe.stages.{field}"
+    assert says in error.message
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        distilled({"hidden_size": 100}, {"num_attention_heads": 5}),  # the teacher may fit
+        distilled({"hidden_size": 90, "num_attention_heads": 3}, {"layers": 1}, model=SMALL),
+        distilled({"layers": 4}, {"layers": "first"}, {"layers": [0, 1]}, model=SMALL),
+    ],
+)
+def test_a_student_that_may_fit_is_accepted(run: Run) -> None:
+    assert parse_run_spec(run).recipe.stages[1].kind == "distill"
