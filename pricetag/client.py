@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
+from urllib.parse import quote as quoted
 from urllib.parse import urlsplit
 
 import httpx
@@ -372,6 +373,60 @@ class Client:
             node: Of this node alone.
         """
         return self._get("/v1/energy", {"from": start, "to": stop, "by": by, "node": node})
+
+    # Sites, factors, prices
+
+    def create_site(self, site: Mapping[str, Any]) -> dict[str, Any]:
+        """Makes a site: name, grid_zone, time_zone, currency, description."""
+        return self._json("POST", "/v1/sites", site)
+
+    def change_site(self, name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Changes some fields of a site."""
+        return self._json("PATCH", f"/v1/sites/{quoted(name, safe='')}", changes)
+
+    def sites(self) -> list[dict[str, Any]]:
+        """All sites by name."""
+        return cast(list[dict[str, Any]], self._get("/v1/sites")["items"])
+
+    def get_site(self, name: str, *, as_of: str | None = None) -> dict[str, Any]:
+        """A site with the factors of this hour, each with who said so."""
+        return self._get(f"/v1/sites/{quoted(name, safe='')}", {"as_of": as_of})
+
+    def enter_factor(self, factor: Mapping[str, Any], *, site: str | None = None) -> dict[str, Any]:
+        """Enters a factor of a site, or of the lab; fields as `POST /v1/factors` has them."""
+        path = "/v1/factors" if site is None else f"/v1/sites/{quoted(site, safe='')}/factors"
+        return self._json("POST", path, factor)
+
+    def factors(
+        self, *, site: str | None = None, kind: str | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Factors as they were entered, the newest first."""
+        return self._pages("/v1/factors", {"site": site, "kind": kind, "limit": 200})
+
+    def enter_price(self, price: Mapping[str, Any]) -> dict[str, Any]:
+        """Enters a row of the price book; fields as `POST /v1/prices` has them."""
+        return self._json("POST", "/v1/prices", price)
+
+    def import_prices(self, content: str, fmt: str) -> list[dict[str, Any]]:
+        """Enters all prices of a file (`csv` or `yaml`), or none."""
+        made = self._json("POST", "/v1/prices/import", {"format": fmt, "content": content})
+        return cast(list[dict[str, Any]], made["items"])
+
+    def prices(self, *, accelerator: str | None = None) -> Iterator[dict[str, Any]]:
+        """The price book, the newest row first."""
+        return self._pages("/v1/prices", {"accelerator": accelerator, "limit": 200})
+
+    def import_carbon(self, series: Mapping[str, Any]) -> dict[str, Any]:
+        """Enters hourly intensities of a zone; fields as `POST /v1/carbon/import` has them."""
+        return self._json("POST", "/v1/carbon/import", series)
+
+    def fetch_carbon(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """Has the server ask a provider for hourly intensities, and enter them."""
+        return self._json("POST", "/v1/carbon/fetch", wanted)
+
+    def carbon_series(self, *, zone: str | None = None) -> Iterator[dict[str, Any]]:
+        """Series of hourly intensities, the newest first."""
+        return self._pages("/v1/carbon", {"zone": zone, "limit": 200})
 
     # Tokens and health
 

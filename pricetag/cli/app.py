@@ -8,7 +8,18 @@ from typing import Annotated
 
 import typer
 
-from pricetag.cli import budgets, energy, local, pricing, quotes, reports, running, service
+from pricetag.cli import (
+    books,
+    budgets,
+    energy,
+    factors,
+    local,
+    pricing,
+    quotes,
+    reports,
+    running,
+    service,
+)
 from pricetag.cli.console import EXIT_DETACHED, CliError, complain
 from pricetag.cli.options import Given
 
@@ -51,6 +62,8 @@ for register in (
     pricing.register,
     budgets.register,
     energy.register,
+    factors.register,
+    books.register,
     local.register,
     service.register,
 ):

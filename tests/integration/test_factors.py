@@ -15,7 +15,17 @@ from app.settings import Settings
 from pricetag.accounting.inputs import Factors
 from pricetag.catalog import grid_factor
 from tests.support.api import Api, fields, problem
-from tests.support.entries import CITED, enter, factor, hours_csv, make_site, posted, price, series
+from tests.support.entries import (
+    CITED,
+    changed,
+    enter,
+    factor,
+    hours_csv,
+    make_site,
+    posted,
+    price,
+    series,
+)
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)  # a Monday
 H200 = "NVIDIA H200"
@@ -116,9 +126,9 @@ async def test_a_factor_holds_by_whole_hours_from_its_beginning_to_its_end(api: 
 async def test_a_zone_that_changes_is_known_as_it_was(api: Api) -> None:
     await make_site(api, "lab", grid_zone="DE", currency="EUR")
     first = await moment(api)
-    await posted(api, "/v1/sites/lab", {"grid_zone": "FR"})
+    await changed(api, "lab", grid_zone="FR")
     second = await moment(api)
-    await posted(api, "/v1/sites/lab", {"grid_zone": "SE", "currency": "SEK"})
+    await changed(api, "lab", grid_zone="SE", currency="SEK")
 
     async def zone(as_of: datetime | None) -> str | None:
         found = (await resolved(api, "lab", as_of=as_of)).carbon_intensity
@@ -388,21 +398,20 @@ async def test_the_database_itself_refuses_to_change_them(
 
 async def test_every_entry_is_in_the_audit_log(api: Api) -> None:
     await make_site(api, "berlin", grid_zone="DE")
-    await posted(api, "/v1/sites/berlin", {"grid_zone": "FR"})
-    await posted(api, "/v1/sites/berlin", {"grid_zone": "FR"})  # changes nothing
+    await changed(api, "berlin", grid_zone="FR")
+    await changed(api, "berlin", grid_zone="FR")  # changes nothing
     await enter(api, "berlin", "pue", "1.3")
     log = (await api.admin.get("/v1/audit")).json()["items"]
     told = [(e["action"], e["object_kind"]) for e in log if e["object_kind"] != "token"]
     assert told == [("created", "factor"), ("changed", "site"), ("created", "site")]
-    made, changed = log[0], log[1]
+    made, change = log[0], log[1]
     assert (made["after"]["value"], made["after"]["site"]) == ("1.3", "berlin")
-    assert (changed["before"]["grid_zone"], changed["after"]["grid_zone"]) == ("DEU", "FRA")
-    assert changed["actor"] == "a admin"
+    assert (change["before"]["grid_zone"], change["after"]["grid_zone"]) == ("DEU", "FRA")
+    assert change["actor"] == "a admin"
 
 
 WRITES: list[tuple[str, dict[str, Any]]] = [
     ("/v1/sites", {"name": "paris"}),
-    ("/v1/sites/berlin", {"grid_zone": "FR"}),
     ("/v1/sites/berlin/factors", factor("pue", "1.2")),
     ("/v1/factors", factor("pue", "1.2")),
     ("/v1/prices", price("a", "2.10")),
@@ -418,6 +427,8 @@ async def test_only_admins_enter(api: Api, role: str, path: str, body: dict[str,
     await make_site(api, "berlin")
     problem(await getattr(api, role).post(path, json=body), 403, "role-required")
     problem(await api.nobody.post(path, json=body), 401, "unauthenticated")
+    change = await getattr(api, role).patch("/v1/sites/berlin", json={"grid_zone": "FR"})
+    problem(change, 403, "role-required")
 
 
 @pytest.mark.parametrize("path", ["/v1/sites", "/v1/factors", "/v1/prices", "/v1/carbon"])

@@ -58,7 +58,7 @@ async def get_site(
     return await site_factors.show(session, name, held.settings, as_of)
 
 
-@router.post(
+@router.patch(
     "/sites/{name}",
     operation_id="changeSite",
     summary="Change a site",

@@ -1,0 +1,230 @@
+"""Commands about the price book and hourly carbon intensities."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from pricetag.cli.console import EXIT_USAGE, CliError, console, emit_json, say
+from pricetag.cli.factors import (
+    OWN,
+    PANEL,
+    From,
+    Licence,
+    Limit,
+    Source,
+    SourceUrl,
+    To,
+    file_text,
+    given,
+    moment,
+)
+from pricetag.cli.options import Json, open_client, wants_json
+
+PriceKind = Literal["on_demand", "spot", "reserved", "internal"]
+FORMATS = {".csv": "csv", ".yaml": "yaml", ".yml": "yaml"}
+
+price = typer.Typer(name="price", no_args_is_help=True, help="The lab's own price book.")
+carbon = typer.Typer(name="carbon", no_args_is_help=True, help="Hourly carbon intensities.")
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    app.add_typer(price, rich_help_panel=PANEL)
+    app.add_typer(carbon, rich_help_panel=PANEL)
+
+
+@price.command(
+    "add",
+    epilog="Examples: pricetag price add cloud-h100 2.10 --accelerator H100 --provider 'a cloud' "
+    "--currency EUR --kind spot --source 'list of 2026-01' --from 2026-01-01; pricetag price add "
+    "our-h100 --accelerator H100 --provider lab --currency EUR --kind internal --capex 28000 "
+    "--lifetime-h 35040 --utilisation 0.7 --source invoice --from 2025-06-01",
+)
+def add_price(
+    ctx: typer.Context,
+    price_id: Annotated[
+        str, typer.Argument(metavar="PRICE_ID", help="Rows of one follow in time.")
+    ],
+    accelerator: Annotated[str, typer.Option(help="A word of the device's product name.")],
+    provider: Annotated[str, typer.Option(help="Who asks it.")],
+    currency: Annotated[str, typer.Option(help="Three letters, such as EUR.")],
+    kind: Annotated[PriceKind, typer.Option(help="internal: of owned hardware.")],
+    source: Source,
+    begin: Annotated[str, typer.Option("--from", help="A date (UTC) or a time with its zone.")],
+    amount: Annotated[
+        str | None, typer.Argument(metavar="[AMOUNT]", help="Money per device-hour.")
+    ] = None,
+    region: Annotated[str | None, typer.Option(help="Of the provider.")] = None,
+    licence: Licence = OWN,
+    source_url: SourceUrl = None,
+    capex: Annotated[str | None, typer.Option(help="Of one accelerator, owned.")] = None,
+    lifetime_h: Annotated[str | None, typer.Option(help="Of owned hardware.")] = None,
+    utilisation: Annotated[str | None, typer.Option(help="Part of it in use, 0 to 1.")] = None,
+    replaces: Annotated[str | None, typer.Option(help="Id of a row that was wrong.")] = None,
+    end: To = None,
+    json: Json = False,
+) -> None:
+    """Enter a price; it is never changed, another follows or replaces it."""
+    owned = given(capex=capex, lifetime_h=lifetime_h, utilisation_ratio=utilisation)
+    if owned and len(owned) < 3:
+        raise CliError("give --capex, --lifetime-h and --utilisation together", EXIT_USAGE)
+    body = given(
+        price_id=price_id,
+        amount=amount,
+        accelerator=accelerator,
+        provider=provider,
+        region=region,
+        currency=currency,
+        kind=kind,
+        source=source,
+        source_url=source_url,
+        licence=licence,
+        ownership=owned or None,
+        replaces=replaces,
+        valid_from=moment(begin),
+        valid_to=moment(end),
+    )
+    with open_client(ctx) as client:
+        made = client.enter_price(body)
+    if wants_json(ctx, json):
+        emit_json(made)
+        return
+    from pricetag.cli.views.factors import price_line
+
+    say(price_line(made))
+
+
+@price.command("import", epilog="Example: pricetag price import prices.csv")
+def import_prices(
+    ctx: typer.Context,
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="Of CSV (.csv) or YAML (.yaml).")],
+    json: Json = False,
+) -> None:
+    """Enter all prices of a file, or none."""
+    fmt = FORMATS.get(path.suffix.lower())
+    if fmt is None:
+        raise CliError(f"{path}: the name must end in {', '.join(FORMATS)}", EXIT_USAGE)
+    with open_client(ctx) as client:
+        made = client.import_prices(file_text(path), fmt)
+    if wants_json(ctx, json):
+        emit_json(made)
+        return
+    say(f"{len(made)} prices entered")
+
+
+@price.command("list", epilog="Example: pricetag price list --accelerator H100")
+def list_prices(
+    ctx: typer.Context,
+    accelerator: Annotated[str | None, typer.Option(help="As the rows have it.")] = None,
+    limit: Limit = 50,
+    json: Json = False,
+) -> None:
+    """List the price book, the newest row first."""
+    with open_client(ctx) as client:
+        found = list(islice(client.prices(accelerator=accelerator), limit))
+    if wants_json(ctx, json):
+        emit_json(found)
+        return
+    from pricetag.cli.views.factors import prices_view
+
+    console().print(prices_view(found)) if found else say("no price was entered")
+
+
+@carbon.command(
+    "import",
+    epilog="Example: pricetag carbon import de-2026.csv --zone DE --basis 'lifecycle, consumption' "
+    "--source 'grid operator' --licence 'CC BY 4.0'",
+)
+def import_carbon(
+    ctx: typer.Context,
+    path: Annotated[
+        Path, typer.Argument(metavar="FILE", help="CSV with the head line hour,g_per_kwh.")
+    ],
+    zone: Annotated[str, typer.Option(help="Grid zone, such as DE or US-CA.")],
+    basis: Annotated[str, typer.Option(help="What the figures count.")],
+    source: Source,
+    licence: Annotated[str, typer.Option(help="Under which they may be shown.")],
+    source_url: SourceUrl = None,
+    std: Annotated[float | None, typer.Option(help="Relative error of an hour.")] = None,
+    json: Json = False,
+) -> None:
+    """Enter the hourly carbon intensities of a zone: all of a file, or none."""
+    body = given(
+        zone=zone,
+        basis=basis,
+        source=source,
+        source_url=source_url,
+        licence=licence,
+        relative_std_ratio=std,
+        content=file_text(path),
+    )
+    with open_client(ctx) as client:
+        made = client.import_carbon(body)
+    _say_series(ctx, json, made)
+
+
+@carbon.command(
+    "fetch",
+    epilog="Example: pricetag carbon fetch --zone US-CA --provider-zone US-CAL-CISO "
+    "--from 2026-03-01 --to 2026-04-01",
+)
+def fetch_carbon(
+    ctx: typer.Context,
+    zone: Annotated[str, typer.Option(help="Grid zone, such as DE or US-CA.")],
+    begin: From = None,
+    end: To = None,
+    provider: Annotated[str, typer.Option(help="That the server has a token for.")] = (
+        "electricitymaps"
+    ),
+    provider_zone: Annotated[str | None, typer.Option(help="The provider's name of it.")] = None,
+    json: Json = False,
+) -> None:
+    """Have the server ask a provider for the hourly intensities of a zone, and enter them."""
+    if begin is None or end is None:
+        raise CliError("give --from and --to", EXIT_USAGE)
+    body = given(
+        provider=provider,
+        zone=zone,
+        provider_zone=provider_zone,
+        start=moment(begin),
+        end=moment(end),
+    )
+    with open_client(ctx) as client:
+        made = client.fetch_carbon(body)
+    _say_series(ctx, json, made)
+
+
+@carbon.command("list", epilog="Example: pricetag carbon list --zone DE")
+def list_carbon(
+    ctx: typer.Context,
+    zone: Annotated[str | None, typer.Option(help="Of this zone alone.")] = None,
+    limit: Limit = 50,
+    json: Json = False,
+) -> None:
+    """List series of hourly intensities, the newest first."""
+    with open_client(ctx) as client:
+        found = list(islice(client.carbon_series(zone=zone), limit))
+    if wants_json(ctx, json):
+        emit_json(found)
+        return
+    from pricetag.cli.views.factors import series_line
+
+    for each in found:
+        say(series_line(each))
+    if not found:
+        say("no hourly intensity was entered")
+
+
+def _say_series(ctx: typer.Context, json: bool, made: dict[str, object]) -> None:
+    if wants_json(ctx, json):
+        emit_json(made)
+        return
+    from pricetag.cli.views.factors import gap_lines, series_line
+
+    say(series_line(made))
+    for line in gap_lines(made):
+        say(line)

@@ -1,0 +1,122 @@
+"""Sites, factors, prices and hourly intensities on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pricetag.cli.views.tables import new_table
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+MOST_GAPS = 10
+
+
+def site_line(site: Mapping[str, Any]) -> str:
+    """A site with its grid, its clocks and its money."""
+    zone = site["grid_zone"] or "no grid zone"
+    told = f"  {site['description']}" if site["description"] else ""
+    return f"{site['name']}  {zone}, {site['time_zone']}, {site['currency']}{told}"
+
+
+def site_view(site: Mapping[str, Any]) -> RenderableType:
+    """The factors of a site, and what is not known."""
+    from rich.console import Group
+    from rich.text import Text
+
+    table = new_table("Factor", ">Value", "From", "Source")
+    for factor in site["factors"]:
+        name = " ".join(part for part in (factor["kind"], factor["subject"]) if part)
+        hourly = " (this hour)" if factor["by_the_hour"] else ""
+        table.add_row(
+            Text(name),
+            Text(f"{factor['value']:g} {_unit(factor['unit'])}".rstrip() + hourly),
+            Text(_origin(factor)),
+            Text(_citation(factor), style="dim"),
+        )
+    unknown = [f"{kind}: {reason}" for kind, reason in site["unknown"].items()]
+    return Group(table, *(Text(line, style="yellow") for line in unknown))
+
+
+def factor_line(factor: Mapping[str, Any]) -> str:
+    """A factor as it was entered."""
+    name = " ".join(part for part in (factor["kind"], factor["subject"]) if part)
+    periods = " by the time of use, mean" if (factor["details"] or {}).get("periods") else ""
+    value = f"{factor['value']} {_unit(factor['unit'])}".rstrip()
+    whose = factor["site"] or "the lab"
+    until = f" to {_minute(factor['valid_to'])}" if factor["valid_to"] else ""
+    return (
+        f"{name}{periods} {value}  {whose}, from {_minute(factor['valid_from'])}{until}  "
+        f"{_citation(factor)}"
+    )
+
+
+def price_line(price: Mapping[str, Any]) -> str:
+    """A row of the price book."""
+    until = f" to {_minute(price['valid_to'])}" if price["valid_to"] else ""
+    replaced = "  (replaced)" if price["replaced"] else ""
+    return (
+        f"{price['price_id']}  {price['amount']} {price['currency']} per device-hour of "
+        f"{price['accelerator']}, {price['kind']}, from {_minute(price['valid_from'])}{until}"
+        f"{replaced}  {price['id']}"
+    )
+
+
+def prices_view(prices: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """The price book, a row a line."""
+    from rich.text import Text
+
+    table = new_table("Price", "Accelerator", "Kind", ">Amount", "From", "To", "Id")
+    for price in prices:
+        ends = "replaced" if price["replaced"] else _day(price["valid_to"])
+        table.add_row(
+            Text(price["price_id"]),
+            Text(price["accelerator"]),
+            Text(price["kind"]),
+            Text(f"{price['amount']} {price['currency']}"),
+            Text(_day(price["valid_from"])),
+            Text(ends),
+            Text(price["id"], style="dim"),
+        )
+    return table
+
+
+def series_line(series: Mapping[str, Any]) -> str:
+    """A series with its extent and its source."""
+    return (
+        f"{series['zone']}  {series['hours']} hours, {_minute(series['first'])} to "
+        f"{_minute(series['last'])} UTC  {series['source']} ({series['basis']}; "
+        f"{series['licence']})"
+    )
+
+
+def gap_lines(series: Mapping[str, Any]) -> Iterator[str]:
+    """The hours that a series lacks."""
+    gaps = series["gaps"]
+    for gap in gaps[:MOST_GAPS]:
+        yield f"  {gap['hours']} hours are missing from {_minute(gap['first'])} UTC on"
+    if len(gaps) > MOST_GAPS:
+        yield f"  and {len(gaps) - MOST_GAPS} more gaps"
+
+
+def _unit(unit: str) -> str:
+    return "" if unit == "1" else unit
+
+
+def _origin(factor: Mapping[str, Any]) -> str:
+    assumed = ", assumed" if factor["evidence"] == "assumed" else ""
+    return f"{factor['origin']}{assumed}"
+
+
+def _citation(factor: Mapping[str, Any]) -> str:
+    year = f", {factor['year']}" if factor["year"] else ""
+    return f"{factor['source']}{year}"
+
+
+def _minute(moment: str) -> str:
+    return str(moment)[:16].replace("T", " ")
+
+
+def _day(moment: str | None) -> str:
+    return "" if moment is None else str(moment)[:10]
