@@ -1,0 +1,73 @@
+"""Sums of a node's account, with the errors of the meters that were read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from pricetag.accounting.account import Entry, account
+
+Z = 1.959963984540054
+KWH = 3.6e6
+GPU = Entry("gpu", "H200", "counter", 0.05, 3 * KWH, 2 * KWH, 1 * KWH, 0.0, 0.0, 10, 0, 0)
+
+
+def half_width(entries: list[Entry]) -> float:
+    found = account(entries).total_kwh
+    assert found.value is not None
+    assert found.high is not None
+    return found.high - found.value
+
+
+def test_pieces_of_one_product_share_their_error_and_others_do_not() -> None:
+    assert half_width([GPU, GPU]) == pytest.approx(Z * 0.05 * 6)
+    other = replace(GPU, name="H100")
+    assert half_width([GPU, other]) == pytest.approx(Z * 0.05 * 3 * 2**0.5)
+
+
+def test_the_parts_have_the_error_of_the_meter_they_were_read_with() -> None:
+    found = account([GPU])
+    assert found.unallocated_kwh.value == 1.0
+    assert found.unallocated_kwh.low == pytest.approx(1 - Z * 0.05)
+    assert found.charged_kwh.source == "counter"
+    assert (found.undecided_kwh.value, found.undecided_kwh.high) == (0.0, 0.0)
+    assert (found.overallocated_kwh, found.flags) == (0.0, ())
+
+
+def test_a_model_is_the_weakest_evidence_and_its_error_a_factor() -> None:
+    ram = Entry("ram", "RAM", "modelled", 1.0, KWH, 0.0, KWH, 0.0, 0.0, 10, 0, 0)
+    found = account([ram]).total_kwh
+    assert found.source == "modelled"
+    assert found.low == pytest.approx(2**-Z)
+    assert found.high == pytest.approx(2**Z)
+    assert account([GPU, ram]).total_kwh.source == "modelled"
+    assert account([GPU, ram]).charged_kwh.source == "counter"  # nothing of it is the model's
+
+
+def test_a_negative_remainder_has_its_interval_turned_round() -> None:
+    over = replace(GPU, unallocated_j=-KWH, overallocated_j=KWH)
+    found = account([over])
+    assert found.unallocated_kwh.low == pytest.approx(-1 - Z * 0.05)
+    assert found.unallocated_kwh.high == pytest.approx(-1 + Z * 0.05)
+    assert (found.overallocated_kwh, found.flags) == (1.0, ("overallocated",))
+
+
+def test_hours_without_a_remainder_are_named() -> None:
+    blind = replace(GPU, unallocated_j=0.0, hours=4, unmetered_hours=3, open_hours=1)
+    found = account([blind])
+    assert found.unallocated_kwh.value is None
+    assert found.unallocated_kwh.reason == (
+        "of 4 component-hours 3 in which the node's own meter did not run throughout"
+        " and 1 in which runs are still going"
+    )
+    assert found.flags == ("node_not_metered", "runs_open")
+    both = account([GPU, blind]).unallocated_kwh
+    assert both.value == 1.0
+    assert (both.reason or "").startswith("without component-hours of 14: 3 in which")
+
+
+def test_nothing_at_all_is_unknown() -> None:
+    found = account([])
+    assert found.total_kwh.value is None
+    assert found.total_kwh.reason == "nothing was metered in this time"
