@@ -56,7 +56,7 @@ def add_price(
     source: Source,
     begin: Annotated[str, typer.Option("--from", help="A date (UTC) or a time with its zone.")],
     amount: Annotated[
-        str | None, typer.Argument(metavar="[AMOUNT]", help="Money per device-hour.")
+        str | None, typer.Argument(metavar="AMOUNT", help="Money per device-hour.")
     ] = None,
     region: Annotated[str | None, typer.Option(help="Of the provider.")] = None,
     licence: Licence = OWN,

@@ -178,7 +178,7 @@ def add_factor(
     source: Source,
     basis: Annotated[str, typer.Option(help="What it counts.")],
     value: Annotated[
-        str | None, typer.Argument(metavar="[VALUE]", help="Not for a tariff with --periods.")
+        str | None, typer.Argument(metavar="VALUE", help="Not for a tariff with --periods.")
     ] = None,
     at: Annotated[
         str | None, typer.Option("--site", help="Of this site; of the whole lab without it.")

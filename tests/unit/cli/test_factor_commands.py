@@ -1,0 +1,280 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pricetag.cli.app import run as pricetag
+from tests.support.fake_api import Answer, Asked, FakeApi, problem
+
+Captured = pytest.CaptureFixture[str]
+
+SITE = {
+    "name": "berlin",
+    "description": "hall 2",
+    "grid_zone": "DEU",
+    "time_zone": "Europe/Berlin",
+    "currency": "EUR",
+    "created_at": "2026-01-01T00:00:00Z",
+}
+FACTOR = {
+    "id": "f1",
+    "site": "berlin",
+    "kind": "pue",
+    "subject": "",
+    "value": "1.21",
+    "unit": "1",
+    "source": "energy report",
+    "year": 2025,
+    "details": None,
+    "valid_from": "2025-01-01T00:00:00Z",
+    "valid_to": None,
+}
+PRICE = {
+    "id": "p1",
+    "price_id": "cloud",
+    "accelerator": "H100",
+    "kind": "spot",
+    "amount": "2.10",
+    "currency": "EUR",
+    "valid_from": "2026-01-01T00:00:00Z",
+    "valid_to": None,
+    "replaced": False,
+}
+SERIES = {
+    "id": "s1",
+    "zone": "DEU",
+    "basis": "lifecycle, consumption",
+    "source": "grid operator",
+    "licence": "CC BY 4.0",
+    "hours": 21,
+    "first": "2026-03-01T00:00:00Z",
+    "last": "2026-03-01T23:00:00Z",
+    "gaps": [{"first": "2026-03-01T04:00:00Z", "hours": 3}],
+}
+
+
+def sent(api: FakeApi) -> dict[str, Any]:
+    """The body of the last request."""
+    found: dict[str, Any] = json.loads(api.asked[-1].body)
+    return found
+
+
+def test_a_site_is_made_and_changed_with_what_was_told(api: FakeApi, capsys: Captured) -> None:
+    api.answers["POST /v1/sites"] = Answer(SITE, 201)
+    api.answers["PATCH /v1/sites/berlin"] = Answer(SITE)
+    told = ["--zone", "DE", "--time-zone", "Europe/Berlin", "--currency", "EUR"]
+    assert pricetag(["site", "create", "berlin", *told]) == 0
+    assert sent(api) == {
+        "name": "berlin",
+        "grid_zone": "DE",
+        "time_zone": "Europe/Berlin",
+        "currency": "EUR",
+    }
+    assert capsys.readouterr().out == "berlin  DEU, Europe/Berlin, EUR  hall 2\n"
+    assert pricetag(["site", "set", "berlin", "--zone", "FR", "--json"]) == 0
+    assert sent(api) == {"grid_zone": "FR"}
+    assert json.loads(capsys.readouterr().out) == SITE
+    assert pricetag(["site", "set", "berlin"]) == 2
+    assert "name what to change" in capsys.readouterr().err
+
+
+def test_a_site_is_shown_with_its_factors_and_their_origin(api: FakeApi, capsys: Captured) -> None:
+    about = {"by_the_hour": False, "evidence": "estimated", "year": 2025, "unit": "1"}
+    factors = [
+        {
+            **about,
+            "kind": "pue",
+            "subject": "",
+            "value": 1.21,
+            "origin": "site",
+            "source": "report",
+        },
+        {
+            **about,
+            "kind": "wue",
+            "subject": "",
+            "value": 0.55,
+            "unit": "l/kWh",
+            "origin": "catalog",
+            "source": "Li et al. 2023",
+            "evidence": "assumed",
+        },
+    ]
+    answer = {**SITE, "factors": factors, "unknown": {"tariff": "none is configured"}}
+    api.answers["GET /v1/sites/berlin"] = Answer(answer)
+    assert pricetag(["site", "show", "berlin", "--as-of", "2026-01-01"]) == 0
+    assert api.asked[-1].query == "as_of=2026-01-01T00%3A00%3A00Z"
+    out = capsys.readouterr().out
+    assert "0.55 l/kWh" in out
+    assert "catalog, assumed" in out
+    assert "tariff: none is configured" in out
+
+
+def test_lists_that_are_empty_say_so(api: FakeApi, capsys: Captured) -> None:
+    empty = Answer({"items": [], "next_cursor": None})
+    for path, command in (
+        ("/v1/sites", "site"),
+        ("/v1/factors", "factor"),
+        ("/v1/prices", "price"),
+        ("/v1/carbon", "carbon"),
+    ):
+        api.answers[f"GET {path}"] = empty
+        assert pricetag([command, "list"]) == 0
+        assert capsys.readouterr().out.startswith("no ")
+        assert pricetag([command, "list", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out) == []
+
+
+CITED = ["--source", "energy report", "--basis", "annual mean"]
+
+
+def test_a_factor_of_a_site_and_of_the_lab(api: FakeApi, capsys: Captured) -> None:
+    api.answers["POST /v1/sites/berlin/factors"] = Answer(FACTOR, 201)
+    api.answers["POST /v1/factors"] = Answer({**FACTOR, "site": None}, 201)
+    where = ["--site", "berlin", "--year", "2025", "--from", "2025-01-01"]
+    assert pricetag(["factor", "add", "pue", "1.21", *CITED, *where]) == 0
+    assert sent(api) == {
+        "kind": "pue",
+        "value": "1.21",
+        "year": 2025,
+        "basis": "annual mean",
+        "source": "energy report",
+        "licence": "the lab's own figure",
+        "evidence": "estimated",
+        "valid_from": "2025-01-01T00:00:00Z",
+    }
+    assert capsys.readouterr().out == (
+        "pue 1.21  berlin, from 2025-01-01 00:00  energy report, 2025\n"
+    )
+    assert pricetag(["factor", "add", "pue", "1.21", *CITED]) == 0
+    assert sent(api)["year"] == datetime.now(UTC).year
+    assert "the lab, from" in capsys.readouterr().out
+
+
+def test_a_tariff_s_periods_are_read_from_a_file(api: FakeApi, tmp_path: Path) -> None:
+    api.answers["POST /v1/sites/berlin/factors"] = Answer(FACTOR, 201)
+    path = tmp_path / "tariff.yaml"
+    path.write_text("periods:\n- {days: [mon-sun], from: '00:00', to: '24:00', price: '0.3'}\n")
+    told = ["tariff", "--site", "berlin", "--periods", str(path)]
+    assert pricetag(["factor", "add", *told, *CITED]) == 0
+    period = {"days": ["mon-sun"], "from": "00:00", "to": "24:00", "price": "0.3"}
+    assert sent(api)["details"] == {"periods": [period]}
+    assert "value" not in sent(api)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [(b"periods: 3", "no list of periods"), (b"a: [", "is not YAML"), (b"\xff", "is not UTF-8")],
+)
+def test_a_tariff_file_that_is_none_is_refused(
+    content: bytes, told: str, tmp_path: Path, capsys: Captured, api: FakeApi
+) -> None:
+    path = tmp_path / "tariff.yaml"
+    path.write_bytes(content)
+    assert pricetag(["factor", "add", "tariff", "--periods", str(path), *CITED]) == 2
+    assert told in capsys.readouterr().err
+    assert api.asked == []
+
+
+def test_embodied_hardware_and_its_lifetime(api: FakeApi) -> None:
+    api.answers["POST /v1/factors"] = Answer({**FACTOR, "site": None}, 201)
+    life = ["--lifetime-h", "35040", "--utilisation", "0.7", "--subject", "H100"]
+    assert pricetag(["factor", "add", "embodied", "140", *CITED, *life]) == 0
+    assert sent(api)["details"] == {"lifetime_h": 35040.0, "utilisation_ratio": 0.7}
+
+
+def test_a_refusal_is_one_line_with_every_field(api: FakeApi, capsys: Captured) -> None:
+    faults = [{"field": "value", "message": "is '0.9'", "hint": "give a number from 1 to 10"}]
+    refusal = problem(422, "invalid-factor", "value: is '0.9'", *faults)
+    api.answers["POST /v1/factors"] = refusal
+    assert pricetag(["factor", "add", "pue", "0.9", *CITED]) == 2
+    err = capsys.readouterr().err
+    assert err == "pricetag: value: is '0.9' (give a number from 1 to 10)\n"
+
+
+PRICED = ["--accelerator", "H100", "--provider", "a cloud", "--currency", "EUR"]
+SOLD = [*PRICED, "--kind", "spot", "--source", "list", "--from", "2026-01-01"]
+
+
+def test_a_price_and_owned_hardware(api: FakeApi, capsys: Captured) -> None:
+    api.answers["POST /v1/prices"] = Answer(PRICE, 201)
+    assert pricetag(["price", "add", "cloud", "2.10", *SOLD]) == 0
+    body = sent(api)
+    assert (body["amount"], body["valid_from"]) == ("2.10", "2026-01-01T00:00:00Z")
+    assert "2.10 EUR per device-hour of H100" in capsys.readouterr().out
+    owned = ["--capex", "28000", "--lifetime-h", "35040", "--utilisation", "0.7"]
+    assert pricetag(["price", "add", "own", *SOLD, *owned]) == 0
+    assert sent(api)["ownership"] == {
+        "capex": "28000",
+        "lifetime_h": "35040",
+        "utilisation_ratio": "0.7",
+    }
+    assert "amount" not in sent(api)
+    capsys.readouterr()
+    assert pricetag(["price", "add", "own", *SOLD, "--capex", "28000"]) == 2
+    assert "together" in capsys.readouterr().err
+
+
+def test_a_file_of_prices_goes_as_it_is(api: FakeApi, tmp_path: Path, capsys: Captured) -> None:
+    api.answers["POST /v1/prices/import"] = Answer({"items": [PRICE, PRICE]}, 201)
+    path = tmp_path / "prices.csv"
+    path.write_text("price_id,amount\né,1\n", encoding="utf-8")
+    assert pricetag(["price", "import", str(path)]) == 0
+    assert sent(api) == {"format": "csv", "content": "price_id,amount\né,1\n"}
+    assert capsys.readouterr().out == "2 prices entered\n"
+    for wrong, told in (("prices.xlsx", "must end in"), ("none.csv", "No such file")):
+        assert pricetag(["price", "import", str(tmp_path / wrong)]) == 2
+        assert told in capsys.readouterr().err
+
+
+def test_the_price_book_is_listed(api: FakeApi, capsys: Captured) -> None:
+    rows = [PRICE, {**PRICE, "price_id": "old", "replaced": True}]
+    api.answers["GET /v1/prices"] = Answer({"items": rows, "next_cursor": None})
+    assert pricetag(["price", "list", "--accelerator", "H100"]) == 0
+    out = capsys.readouterr().out
+    assert "accelerator=H100" in api.asked[-1].query
+    assert ("2.10 EUR" in out, "replaced" in out) == (True, True)
+
+
+def test_hours_are_imported_and_gaps_are_told(
+    api: FakeApi, tmp_path: Path, capsys: Captured
+) -> None:
+    api.answers["POST /v1/carbon/import"] = Answer(SERIES, 201)
+    path = tmp_path / "de.csv"
+    path.write_text("hour,g_per_kwh\n2026-03-01T00:00Z,300\n")
+    told = ["--zone", "DE", "--basis", "lifecycle", "--source", "operator", "--licence", "CC0"]
+    assert pricetag(["carbon", "import", str(path), *told, "--std", "0.05"]) == 0
+    body = sent(api)
+    assert (body["content"], body["relative_std_ratio"]) == (path.read_text(), 0.05)
+    assert "3 hours are missing from 2026-03-01 04:00 UTC on" in capsys.readouterr().out
+
+
+def test_hours_are_fetched_by_the_server(api: FakeApi, capsys: Captured) -> None:
+    def fetched(asked: Asked) -> Answer:
+        return Answer({**SERIES, "gaps": []}, 201)
+
+    api.answers["POST /v1/carbon/fetch"] = fetched
+    span = ["--from", "2026-03-01", "--to", "2026-03-02T00:00Z"]
+    zones = ["--zone", "US-CA", "--provider-zone", "US-CAL-CISO"]
+    assert pricetag(["carbon", "fetch", *zones, *span]) == 0
+    assert sent(api) == {
+        "provider": "electricitymaps",
+        "zone": "US-CA",
+        "provider_zone": "US-CAL-CISO",
+        "start": "2026-03-01T00:00:00Z",
+        "end": "2026-03-02T00:00Z",
+    }
+    capsys.readouterr()
+    assert pricetag(["carbon", "fetch", "--zone", "DE"]) == 2
+    assert "--from" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("group", ["site", "factor", "price", "carbon"])
+def test_help_has_examples(group: str, capsys: Captured) -> None:
+    command = "create" if group == "site" else "import" if group == "carbon" else "add"
+    assert pricetag([group, command, "--help"]) == 0
+    assert "pricetag" in capsys.readouterr().out.partition("Example")[2]
