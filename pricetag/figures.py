@@ -183,7 +183,9 @@ def counted(count: int, noun: str) -> str:
 
 def percent(ratio: float) -> str:
     """A ratio in percent; what is not quite nothing or all is not rounded to it."""
-    if 0 < abs(ratio) < 0.0005:
+    if ratio == 0:
+        return "0.0%"
+    if abs(ratio) < 0.0005:
         return "under 0.1%"
     if 0.9995 <= ratio < 1:
         return "over 99.9%"
@@ -208,7 +210,9 @@ def short_count(count: float) -> str:
 
 def difference(ratio: float) -> str:
     """A relative difference with its sign; more than twice the reference as so many times it."""
-    if 0 < abs(ratio) < 0.0005:
+    if ratio == 0:
+        return "+0.0%"  # whatever sign the zero bears
+    if abs(ratio) < 0.0005:
         return "under 0.1%"
     return f"+{ratio_text(ratio)}" if ratio > 2 else f"{ratio:+.1%}"
 

@@ -87,6 +87,8 @@ def evidence(quantity: Quantity) -> str:
     source = quantity.get("source")
     if source == "counter" and quantity.get("unit") in ("s", "h"):
         return "clock"
+    if source == "counter" and quantity.get("unit") == "FLOP":
+        return "operators counted"
     return EVIDENCE.get(str(source), str(source)) if source else "n/a"
 
 

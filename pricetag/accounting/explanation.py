@@ -54,11 +54,8 @@ def explain(
         ``[{component, difference_kwh, cause, text}]``, the difference being theirs - ours;
         ``component`` is None for what concerns all of them.
     """
-    found = [item for part in parts for item in _of_part(part, reason)]
-    found += _sharing(total)
-    found += _duration(theirs_s, ours_s, total)
-    found += _pue(total, pue)
-    return found
+    found = [*_sharing(total), *_duration(theirs_s, ours_s, total), *_pue(total, pue)]
+    return found + [item for part in parts for item in _of_part(part, reason)]
 
 
 def _of_part(part: Part, reason: str | None) -> Iterator[dict[str, Any]]:
@@ -66,7 +63,7 @@ def _of_part(part: Part, reason: str | None) -> Iterator[dict[str, Any]]:
     if ours is not None and theirs is None:
         if ours > 0:
             why = f" ({reason})" if reason else ""
-            text = f"the other tool has no figure for it{why}: what we charge is missing there"
+            text = f"the other tool has no figure for it{why}"
             yield _item(part, -ours, "missing-there", text)
         return
     if theirs is not None and ours is None:
@@ -84,20 +81,20 @@ def _model(part: Part) -> tuple[str, str]:
         if part.kind == "ram":
             return (
                 "model-against-meter",
-                "ours is a hardware counter, theirs a constant by the size of the memory",
+                "ours is a hardware counter, theirs a constant by memory size",
             )
         return (
             "meter-against-theirs",
-            "ours is metered here; theirs is read every 15 s, or modelled where it has no meter",
+            "ours is metered; theirs is read more seldom, or modelled",
         )
     if part.kind == "ram":
         return (
             "ram-model",
-            "both are a constant by the number of memory modules, known times or divided by two",
+            "both are a constant by memory modules, times or divided by two",
         )
     return (
         "same-model",
-        "both are the same model of load; they see it over different stretches of time",
+        "both are one model of load, seen over other stretches of time",
     )
 
 
@@ -107,7 +104,7 @@ def _sharing(total: Part) -> Iterator[dict[str, Any]]:
         return
     text = (
         f"ours is this run's share, {ours / gross:.1%} of what the devices used; theirs sees "
-        f"the whole machine, and is {theirs / gross - 1:+.1%} against that"
+        f"the whole machine, and is {theirs / gross - 1:+z.1%} against that"
     )
     yield _item(total, gross - ours, "share-of-the-machine", text)
 

@@ -9,10 +9,12 @@ from pricetag.accounting.inputs import (
     AttemptInput,
     ComponentInfo,
     Device,
+    EmbodiedFactor,
     Environment,
     Factor,
     Factors,
     FlopsCount,
+    HourlyFactor,
     Measurement,
     PriceTagInputs,
     QualityInput,
@@ -161,6 +163,54 @@ def _inference(index: int, parent_key: str, start_s: float, end_s: float, count:
         quality=(QualityInput("inferences", count, None),),
     )
     return replace(inner, parent_key=parent_key)
+
+
+def owned_run(name: str = "on our own card") -> PriceTagInputs:
+    """A run on a shared card of the lab's own, of which every factor is known."""
+    flops = FlopsCount(6e15, 3e15, None, "FlopCounterMode on meta tensors", ("aten::_softmax",))
+    trained = stage(0, "train", 5, 65, flops=flops)
+    whole = attempt(1, "succeeded", (trained,), 100.0)
+    shared = tuple(
+        replace(part, window=replace(part.window, device_energy_j=2 * (part.window.energy_j or 0)))
+        for part in whole.measurements
+    )
+    idle = tuple(
+        replace(part, window=replace(part.window, baseline_j=(part.window.energy_j or 0) / 4))
+        for part in shared
+    )
+    hour = "2026-03-01T12:00:00+00:00"
+    measured_ = tuple(
+        replace(part, energy_by_hour_j={hour: part.window.energy_j or 0.0}) for part in idle
+    )
+    grid = FACTORS.carbon_intensity
+    assert grid is not None
+    factors = replace(
+        FACTORS,
+        carbon_hours=HourlyFactor(replace(grid, citation="Grid operator"), {hour: 300.0}),
+        carbon_market=replace(grid, value=20.0, basis="market-based"),
+        internal_price=Factor(1.5, "USD/h", 0.1, "estimated", "Price over useful hours", 2026),
+        wue=Factor(1.8, "l/kWh", 0.1, "estimated", "Site meter", 2025),
+        water_intensity=Factor(3.0, "l/kWh", 0.2, "estimated", "Grid mean", 2024),
+        embodied=(
+            EmbodiedFactor(
+                GPU.name,
+                Factor(164.0, "kg/card", 0.5, "estimated", "Vendor", 2025, multiplicative=True),
+                52_560.0,
+                0.85,
+            ),
+        ),
+        calibrations={GPU.id: Factor(1.02, "1", 0.01, "integrated", "Wall meter", 2026)},
+        peaks={GPU.name: Factor(989e12, "FLOP/s", 0.0, "estimated", "Data sheet", 2022)},
+        site="hall-1",
+    )
+    return PriceTagInputs(
+        run_id="6f0c0d0e-0000-4000-8000-000000000004",
+        name=name,
+        version=1,
+        attempts=(replace(whole, measurements=measured_),),
+        factors=factors,
+        accounting_version="2",
+    )
 
 
 def failed_run(name: str = "failed early") -> PriceTagInputs:

@@ -10,7 +10,7 @@ from app.reports.cells import Notes, evidence
 from app.reports.shape import Row, Section, column, row, table
 from app.reports.totals import attempts_by_status, total
 from pricetag.accounting.units import seconds_to_hours
-from pricetag.figures import counted, interval_text, not_available, with_unit
+from pricetag.figures import counted, interval_text, not_available, percent, with_unit
 from pricetag.strubell import Profile, emissions, scaled
 from pricetag.tags import Tag, listed, quantity, status
 
@@ -89,7 +89,7 @@ def lead(sums: Totals) -> str:
         text += f" and caused {_most(co2e)}{with_unit(co2e['value'], 'kg')} of CO2e."
     wasted = sums["unsuccessful_it_energy_kwh"]["value"]
     if wasted and energy["value"]:
-        share = f"{wasted / energy['value']:.0%}"
+        share = percent(wasted / energy["value"])
         text += f" {share} of the energy went into attempts that did not succeed."
     return text
 

@@ -20,7 +20,8 @@ def section(tags: Sequence[Tag], profile: Profile) -> Section:
         "heading": "Where the energy went",
         "paragraphs": [
             "Every stage was metered by itself, in every attempt. Share is of the run's IT "
-            "energy; a nested stage is part of the one it lies in."
+            "energy; a nested stage is part of the one it lies in. What start-up, saving and "
+            "waiting used lies outside the stages; with it the shares add up."
         ],
         "tables": [*tables, *_components(tags)],
     }
@@ -68,10 +69,19 @@ def _parts(tag: Tag) -> list[Part]:
                 parts.append((label, str(stage.get("status")), stage, False))
         outside = attempt.get("outside_stages")
         if isinstance(outside, Mapping):
-            parts.append((f"{prefix}outside stages", "", outside, False))
+            parts.append((f"{prefix}outside the stages", "", _with_share(outside, tag), False))
         if len(attempts) > 1:
             parts.append((f"Attempt {number}", str(attempt.get("status")), attempt, True))
     return parts
+
+
+def _with_share(outside: Mapping[str, Any], tag: Tag) -> Mapping[str, Any]:
+    """What lies outside the stages with its share, so that the shares add up to all."""
+    energy, total = quantity(outside, "it_energy_kwh"), quantity(tag, "it_energy_kwh")["value"]
+    if energy["value"] is None or not total:
+        return outside
+    share = {"value": energy["value"] / total, "unit": "1", "source": energy["source"]}
+    return {**outside, "share_ratio": share}
 
 
 def _row(

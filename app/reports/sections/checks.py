@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from app.reports.cells import Notes, column_unit
 from app.reports.shape import Section, Table, column, row, table
+from pricetag.figures import percent
 from pricetag.tags import Tag, listed, quantity
 
 FLAGS = {
     "above_power_limit": "a device drew more than its power limit",
     "activity_inconsistent": "a job's activity on a shared device contradicts itself",
     "activity_missing": "a job's activity on a shared device was not told all the time",
+    "carbon_hours_incomplete": "some hours lack a carbon intensity of their own",
     "carbon_intensity_assumed": "the carbon intensity is assumed",
     "carbon_intensity_unknown": "no carbon intensity is known, hence no emissions",
     "component_missing": "a component gave no energy and is missing from the totals",
@@ -32,16 +36,24 @@ FLAGS = {
     "no_power": "the device tells no power",
     "not_covered": "a component was not metered",
     "nothing_metered": "nothing was metered",
+    "overallocated": "jobs were charged more of a device than it used",
     "partly_covered": "a component was metered for a part of the time",
     "pue_assumed": "the PUE is assumed",
     "reset": "a counter started anew",
+    "reopened": "a meter was opened again",
     "several_attempts": "the run was attempted more than once",
+    "several_sites": "the attempts ran at different sites; the last one's factors are applied",
     "short_window": "a window too short for its counter: an estimate with hard bounds",
     "source_error": "a meter reported errors",
+    "tariff_hours_incomplete": "some hours lack a price of electricity of their own",
     "unavailable": "a meter was not available",
     "unreadable": "a counter could not be read",
     "wrap_ambiguous": "a counter may have wrapped between two readings",
 }
+
+
+QUIET = frozenset({"edge_aligned"})
+"""Flags that speak for a figure, not against it."""
 
 
 def flag_text(flag: str) -> str:
@@ -56,7 +68,8 @@ def section(tags: Sequence[Tag]) -> Section:
         row(
             str(tag.get("name")),
             notes.percent(quantity(tag, "coverage_ratio")),
-            "; ".join(flag_text(str(flag)) for flag in tag.get("flags") or ()) or "none",
+            "; ".join(flag_text(str(f)) for f in tag.get("flags") or () if f not in QUIET)
+            or "none",
         )
         for tag in tags
     ]
@@ -74,8 +87,49 @@ def section(tags: Sequence[Tag]) -> Section:
             "metered is not extrapolated. The second opinion is the IT energy that another tool "
             "gave for the same attempts; the difference is theirs less ours, over ours."
         ],
-        "tables": [*tables, *_opinions(tags)],
+        "tables": [*tables, *_opinions(tags), *_errors(tags)],
     }
+
+
+FIGURES = {
+    "it_energy": "IT energy",
+    "facility_energy": "Facility energy",
+    "co2e": "CO2e",
+    "cost": "Cost",
+}
+SHOWN_CAUSES = 3
+
+
+def _errors(tags: Sequence[Tag]) -> list[Table]:
+    """The largest causes of error of each total; left out where no tag tells them."""
+    rows = [
+        row(str(tag.get("name")), label, *_causes(budget, name))
+        for tag in tags
+        if isinstance(budget := tag.get("uncertainty"), Mapping)
+        for name, label in FIGURES.items()
+        if listed(budget, name)
+    ]
+    if not rows:
+        return []
+    columns = [
+        column("Run", weight=1.6),
+        column("Figure"),
+        column("Relative error (1 sigma)", "right"),
+        column("Causes, by share of the variance", weight=3.4),
+    ]
+    caption = "Where the error of each total comes from"
+    note = "To first order; errors that are a factor count by their logarithm."
+    return [table("errors", caption, columns, rows, [note])]
+
+
+def _causes(budget: Mapping[str, Any], name: str) -> tuple[str, str]:
+    causes = listed(budget, name)
+    whole = math.hypot(*(float(cause["relative_std_ratio"]) for cause in causes))
+    told = (
+        f"{cause['term']} {percent(float(cause['share_of_variance']))}"
+        for cause in causes[:SHOWN_CAUSES]
+    )
+    return percent(whole), "; ".join(told)
 
 
 def _opinions(tags: Sequence[Tag]) -> list[Table]:
@@ -110,7 +164,20 @@ def _opinions(tags: Sequence[Tag]) -> list[Table]:
         column("Difference", "right"),
     ]
     caption = "Second opinion on IT energy"
-    return [table("second-opinion", caption, columns, rows, [*notes.lines(), *silent])]
+    told = [*notes.lines(), *silent, *_explained(tags)]
+    return [table("second-opinion", caption, columns, rows, told)]
+
+
+def _explained(tags: Sequence[Tag]) -> list[str]:
+    """What the differences come from, a line for each run."""
+    lines = []
+    for tag in tags:
+        opinion = tag.get("second_opinion")
+        causes = listed(opinion, "explanation") if isinstance(opinion, Mapping) else []
+        parts = (f"{c.get('component') or 'all'}: {c.get('text')}" for c in causes)
+        if causes:
+            lines.append(f"{tag.get('name')}: {'; '.join(parts)}")
+    return lines
 
 
 def _tool(tag: Tag) -> str:

@@ -43,6 +43,18 @@ COLUMNS = [
     "flops_low_bit",
     "coverage_ratio",
     "flags",
+    "co2e_market_kg",
+    "embodied_co2e_kg",
+    "co2e_total_kg",
+    "water_l",
+    "cost_total",
+    "cost_basis",
+    "gross_kwh",
+    "charged_ratio",
+    "baseline_kwh",
+    "dynamic_kwh",
+    "mfu_ratio",
+    "flops_per_joule",
     "variant",
     "energy_per_1000_inferences_kwh",
     "energy_to_make_kwh",
@@ -82,6 +94,9 @@ def _run(tag: Tag, profile: Profile) -> dict[str, Any]:
         "cloud_cost_high": cloud["high"],
         "electricity_cost": quantity(tag, "cost", "electricity")["value"],
         "currency": cost.get("currency") if isinstance(cost, Mapping) else None,
+        "cost_total": quantity(tag, "cost", "total")["value"],
+        "cost_basis": cost.get("basis") if isinstance(cost, Mapping) else None,
+        **{name: quantity(tag, name)["value"] for name in _BESIDE},
     }
 
 
@@ -143,9 +158,14 @@ def _figures(tag: Tag, holder: Mapping[str, Any], profile: Profile) -> dict[str,
         unit = "kg" if name == "co2e" else "kwh"
         for end in ("low", "high"):
             line[f"{name}_{end}_{unit}"] = found[f"{name}_{unit}"][end]
+    line |= {name: quantity(holder, "split", name)["value"] for name in _SPLIT}
+    line |= {name: quantity(holder, "flops", name)["value"] for name in _EFFICIENCY}
     reasons = [f"{n}: {q['reason']}" for n, q in found.items() if q["value"] is None]
     line["unknown"] = "; ".join(reasons)
     return line
 
 
+_BESIDE = ("co2e_market_kg", "embodied_co2e_kg", "co2e_total_kg", "water_l")
+_SPLIT = ("gross_kwh", "charged_ratio", "baseline_kwh", "dynamic_kwh")
+_EFFICIENCY = ("mfu_ratio", "flops_per_joule")
 _FLOPS = ("dense", "effective", "low_bit")

@@ -59,6 +59,20 @@ def _factors(tags: Sequence[Tag], profile: Profile) -> list[str]:
         text
         for name, label in (("pue", "PUE"), ("carbon_intensity", "grid carbon intensity"))
         if (text := _factor_sentence(tags, name, label))
+    ] + _hourly(tags)
+
+
+def _hourly(tags: Sequence[Tag]) -> list[str]:
+    """Where carbon was reckoned hour by hour, and for how much of the energy."""
+    shares = [s for tag in tags if (s := value(tag, "carbon_hours_share_ratio"))]
+    if not shares:
+        return []
+    series = [found for tag in tags if (found := factor(tag, "carbon_hours"))]
+    sources = dict.fromkeys(str(found["factor"]["citation"]) for found in series)
+    least = percent(min(shares)) if min(shares) < 1 else "all"
+    return [
+        f"Of {counted(len(shares), 'run')}, {least} of the energy was multiplied with the "
+        f"intensity of its own hour ({', '.join(sources)})."
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -10,7 +10,7 @@ from app.reports.cells import EVIDENCE
 from app.reports.shape import Section, column, row, table
 from pricetag.figures import MISSING, not_available, number
 from pricetag.strubell import Profile, paper_factors
-from pricetag.tags import Tag, factor
+from pricetag.tags import Tag, factor, listed
 
 LABELS = {
     "pue": "PUE",
@@ -18,6 +18,15 @@ LABELS = {
     "cloud_price_low": "Price of an accelerator-hour, low",
     "cloud_price_high": "Price of an accelerator-hour, high",
     "electricity_tariff": "Electricity tariff",
+    "carbon_hours": "Carbon intensity by the hour, mean",
+    "tariff_hours": "Electricity tariff by the hour, mean",
+    "carbon_market": "Carbon intensity, market-based",
+    "internal_price": "Own hardware, an accelerator-hour",
+    "wue": "Water usage effectiveness",
+    "water_intensity": "Water of the electricity",
+    "calibrations": "Calibration",
+    "embodied": "Embodied emissions",
+    "peaks": "Peak",
 }
 
 
@@ -31,10 +40,30 @@ def factors(tags: Sequence[Tag], profile: Profile) -> list[dict[str, Any]]:
         if name in skipped:
             continue
         for tag in tags:
-            used = factor(tag, name)
-            if used is not None:
-                _add(found, {"name": name, "label": LABELS[name], **used}, str(tag.get("name")))
+            for label, used in _used(tag, name):
+                _add(found, {"name": name, "label": label, **used}, str(tag.get("name")))
     return found
+
+
+def _used(tag: Tag, name: str) -> Iterable[tuple[str, Mapping[str, Any]]]:
+    """The factors that a tag has under one name, each with its label."""
+    label = LABELS[name]
+    if name == "embodied":
+        provenance = tag.get("provenance")
+        known = provenance.get("factors") if isinstance(provenance, Mapping) else None
+        for about in listed(known, name) if isinstance(known, Mapping) else []:
+            yield f"{label}, {about['subject']}", about["factor"]
+        return
+    used = factor(tag, name)
+    if used is None:
+        return
+    if name.endswith("_hours"):
+        yield label, used["factor"]
+    elif name in ("calibrations", "peaks"):
+        for subject, item in used.items():
+            yield f"{label}, {subject}", item
+    else:
+        yield label, used
 
 
 def _strubell() -> list[dict[str, Any]]:

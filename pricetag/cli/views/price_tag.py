@@ -23,6 +23,23 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
+BESIDE = {
+    "CO2e, market": "co2e_market_kg",
+    "CO2e, embodied": "embodied_co2e_kg",
+    "CO2e in all": "co2e_total_kg",
+    "Water": "water_l",
+}
+WHOLE_RATIO = 0.9995
+OUTSIDE = "(outside the stages)"
+OUTSIDE_PATH = ("outside_stages", "it_energy_kwh")
+LEAST_RATIO = 0.0005
+NOT_OF_IT: dict[str, Any] = {"value": None, "unit": "", "reason": ""}
+QUIET = frozenset({"edge_aligned"})
+"""Flags that speak for a figure, not against it."""
+
+EXPLAINED = 3
+"""Of how many causes a difference to the second opinion is told at most."""
+
 
 def price_tag_view(tag: Tag) -> RenderableType:
     """The whole price tag: totals, stages, components, quality, what to know about it.
@@ -47,20 +64,21 @@ def _totals(tag: Tag) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    cloud, electricity = quantity(tag, "cost", "cloud"), quantity(tag, "cost", "electricity")
     lines = {
         "Hardware": hardware_text(tag) or not_available(None),
         "Time": quantity_text({**quantity(tag, "duration_s"), "source": None}),
         "Mean power": quantity_text(quantity(tag, "power_w")),
         "IT energy": quantity_text(quantity(tag, "it_energy_kwh")),
+        **_split(tag),
         "x PUE": quantity_text(quantity(tag, "pue")),
         "Facility energy": quantity_text(quantity(tag, "facility_energy_kwh")),
         "x grid": quantity_text(quantity(tag, "carbon_intensity_g_per_kwh")),
         "CO2e": quantity_text(quantity(tag, "co2e_kg")),
-        "Cloud cost": cost_text(cloud, not_available(cloud["reason"])),
-        "Electricity cost": cost_text(electricity, not_available(electricity["reason"])),
+        **_known(tag, BESIDE),
+        **_costs(tag),
         "FLOPs, dense": _flops(quantity(tag, "flops", "dense")),
         "FLOPs, effective": _flops(quantity(tag, "flops", "effective")),
+        **_efficiency(tag),
     }
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
@@ -71,6 +89,55 @@ def _totals(tag: Tag) -> Table:
     return table
 
 
+def _known(tag: Tag, fields: Mapping[str, str]) -> dict[str, str]:
+    """The quantities of some fields that are known."""
+    found = {label: quantity(tag, name) for label, name in fields.items()}
+    return {label: quantity_text(q) for label, q in found.items() if q["value"] is not None}
+
+
+def _split(tag: Tag) -> dict[str, str]:
+    """The idle part of the energy, and what of the devices it is, where that says something."""
+    lines: dict[str, str] = {}
+    energy, idle = quantity(tag, "it_energy_kwh"), quantity(tag, "split", "baseline_kwh")
+    if idle["value"] is not None and energy["value"]:
+        share = percent(idle["value"] / energy["value"])
+        lines["  of it idle draw"] = f"{with_unit(idle['value'], 'kWh')} ({share})"
+    gross, part = quantity(tag, "split", "gross_kwh"), quantity(tag, "split", "charged_ratio")
+    if part["value"] is not None and part["value"] < WHOLE_RATIO:
+        text = f"{percent(part['value'])} of the {with_unit(gross['value'], 'kWh')} of the devices"
+        lines["  share"] = text
+    return lines
+
+
+def _costs(tag: Tag) -> dict[str, str]:
+    """The cost to go by with its basis, then its parts and the cloud's price, where known."""
+    total, cost = quantity(tag, "cost", "total"), tag.get("cost")
+    basis = cost.get("basis") if isinstance(cost, Mapping) else None
+    parts = {
+        "Cloud cost": quantity(tag, "cost", "cloud"),
+        "Owned hardware": quantity(tag, "cost", "owned_hardware"),
+        "Electricity cost": quantity(tag, "cost", "electricity"),
+    }
+    if basis is None:  # nothing is known, or the tag is of the first accounting
+        shown = list(parts)[::2]
+        return {
+            name: cost_text(parts[name], not_available(parts[name]["reason"])) for name in shown
+        }
+    lines = {"Cost": f"{cost_text(total)} ({basis})"}
+    apart = {label: q for label, q in parts.items() if q["value"] not in (None, total["value"])}
+    return lines | {label: cost_text(q) for label, q in apart.items()}
+
+
+def _efficiency(tag: Tag) -> dict[str, str]:
+    lines: dict[str, str] = {}
+    mfu, rate = quantity(tag, "flops", "mfu_ratio"), quantity(tag, "flops", "flops_per_joule")
+    if mfu["value"] is not None:
+        lines["MFU"] = f"{percent(mfu['value'])} of the dense 16-bit peak"
+    if rate["value"] is not None:
+        lines["FLOPs per energy"] = f"{with_unit(float(rate['value']), 'FLOP')}/J"
+    return lines
+
+
 def _flops(found: Mapping[str, Any]) -> str:
     if found["value"] is None:
         return not_available(found["reason"])
@@ -78,23 +145,45 @@ def _flops(found: Mapping[str, Any]) -> str:
 
 
 def _stages(tag: Tag) -> RenderableType:
-    stages = listed(tag, "stages")
     several = len(listed(tag, "attempts")) > 1
-    energies = [quantity(stage, "it_energy_kwh") for stage in stages]
+    stages = [(_stage_label(stage, several), stage) for stage in listed(tag, "stages")]
+    outside = _outside(tag)
+    if outside is not None:
+        stages.append((OUTSIDE, outside))
+    holders = [holder for _, holder in stages]
+    energies = [quantity(holder, "it_energy_kwh") for holder in holders]
     unit, size = column_unit((energy["value"] for energy in energies), "kWh")
-    powers = [quantity(stage, "power_w") for stage in stages]
+    powers = [quantity(holder, "power_w") for holder in holders]
     power_unit, power_size = column_unit((power["value"] for power in powers), "W")
     return FittedTable(
         "Stage",
-        [_stage_label(stage, several) for stage in stages],
+        [label for label, _ in stages],
         [
-            Figures("Time", [_short(quantity(stage, "duration_s")) for stage in stages]),
-            Figures(f"Power\n({power_unit})", [_in(power, power_size) for power in powers]),
+            Figures("Time", [_short(_of(holder, "duration_s")) for holder in holders]),
+            Figures(
+                f"Power\n({power_unit})", [_in(_of(h, "power_w"), power_size) for h in holders]
+            ),
             Figures(f"IT energy\n({unit})", [_in(energy, size) for energy in energies]),
             Figures(f"95% interval\n({unit})", [_interval(energy, size) for energy in energies]),
-            Figures("Share", [_percent(quantity(stage, "share_ratio")) for stage in stages]),
+            Figures("Share", [_percent(quantity(holder, "share_ratio")) for holder in holders]),
         ],
     )
+
+
+def _outside(tag: Tag) -> Mapping[str, Any] | None:
+    """What was used outside the stages, so that the shares add up; None where nothing was."""
+    provenance = tag.get("provenance")
+    energy = quantity(provenance if isinstance(provenance, Mapping) else None, *OUTSIDE_PATH)
+    total = quantity(tag, "it_energy_kwh")["value"]
+    if not energy["value"] or not total or energy["value"] / total < LEAST_RATIO:
+        return None
+    share = {"value": energy["value"] / total, "unit": "1", "source": energy["source"]}
+    return {"it_energy_kwh": energy, "share_ratio": share}
+
+
+def _of(holder: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A figure that what lies outside the stages does not have."""
+    return quantity(holder, name) if name in holder else NOT_OF_IT
 
 
 def _stage_label(stage: Mapping[str, Any], several: bool) -> str:
@@ -107,6 +196,8 @@ def _stage_label(stage: Mapping[str, Any], several: bool) -> str:
 
 
 def _in(found: Mapping[str, Any], size: float) -> str:
+    if found is NOT_OF_IT:
+        return ""
     return "n/a" if found["value"] is None else number(float(found["value"]) / size)
 
 
@@ -151,6 +242,18 @@ def _quality(tag: Tag) -> Table:
     return table
 
 
+def _errors(tag: Tag) -> list[str]:
+    """The cause that most of the error of energy and of carbon comes from."""
+    found = []
+    budget = tag.get("uncertainty")
+    for name, label in (("it_energy", "IT energy"), ("co2e", "CO2e"), ("cost", "cost")):
+        causes = listed(budget, name) if isinstance(budget, Mapping) else []
+        if causes:
+            share = percent(float(causes[0]["share_of_variance"]))
+            found.append(f"{label}: {causes[0]['term']} ({share})")
+    return ["Largest error: " + "; ".join(found)] if found else []
+
+
 def _remarks(tag: Tag) -> list[RenderableType]:
     from rich.text import Text
 
@@ -161,9 +264,13 @@ def _remarks(tag: Tag) -> list[RenderableType]:
         apart = quantity(opinion, "total", "difference_ratio")["value"]
         against = "" if apart is None else f", {difference(apart)} against ours"
         lines.append(f"Second opinion: {opinion.get('tool')} says {theirs}{against}")
-    flags = tag.get("flags")
+        for item in listed(opinion, "explanation")[:EXPLAINED]:
+            where = item.get("component")
+            lines.append(f"  {f'{where}: ' if where else ''}{item.get('text')}")
+    lines += _errors(tag)
+    flags = [str(flag) for flag in tag.get("flags") or () if flag not in QUIET]
     if flags:
-        lines.append("Flags: " + ", ".join(str(flag).replace("_", " ") for flag in flags))
+        lines.append("Flags: " + ", ".join(flag.replace("_", " ") for flag in flags))
     for attempt in listed(tag, "attempts"):
         reason = attempt.get("reason")
         if isinstance(reason, Mapping):
@@ -173,6 +280,8 @@ def _remarks(tag: Tag) -> list[RenderableType]:
 
 
 def _short(found: Mapping[str, Any]) -> str:
+    if found is NOT_OF_IT:
+        return ""
     return "n/a" if found["value"] is None else with_unit(found["value"], str(found["unit"]))
 
 

@@ -11,6 +11,7 @@ from pricetag.figures import (
     duration_text,
     interval_text,
     number,
+    percent,
     quantity_text,
     ratio_text,
     short_count,
@@ -156,3 +157,10 @@ def test_a_column_takes_the_unit_of_its_middle(values: list[float | None], unit:
     shown, size = column_unit(values, "kWh")
     assert shown == unit
     assert size == {"kWh": 1.0, "Wh": 1e-3, "mWh": 1e-6}[unit]
+
+
+@pytest.mark.parametrize("nothing", [0.0, -0.0])
+def test_nothing_bears_no_minus(nothing: float) -> None:
+    assert difference(nothing) == "+0.0%"
+    assert percent(nothing) == "0.0%"
+    assert number(nothing) == "0"

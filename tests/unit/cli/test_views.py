@@ -11,7 +11,7 @@ from pricetag.cli.views.estimate import estimate_view
 from pricetag.cli.views.recipes import recipe_view, recipes_view
 from pricetag.cli.views.tables import Figures, FittedTable, packed
 from pricetag.recipes import describe
-from tests.support.price_tags import compressed_run, failed_run, tag, unmetered_run
+from tests.support.price_tags import compressed_run, failed_run, owned_run, tag, unmetered_run
 
 
 def drawn(view: RenderableType, width: int = 80) -> str:
@@ -115,6 +115,47 @@ def test_columns_that_do_not_fit_follow_below() -> None:
     text = drawn(FittedTable("name", ["x [b]y[/b]"], columns), 20)
     assert text.count("name") == 2
     assert "x [b]y[/b]" in text
+
+
+def test_what_is_known_beside_energy_is_shown() -> None:
+    text = drawn(price_tag_view(tag(owned_run())))
+    assert max(map(len, text.splitlines())) <= 80
+    for figure in (
+        "  of it idle draw  2.61 Wh (25.0%)",
+        "  share            50.0% of the 20.9 Wh of the devices",
+        "CO2e, market       251 mg",
+        "CO2e, embodied     102 mg",
+        "CO2e in all        3.86 g",
+        "Water              56.4 ml",
+        "Cost               0.04 to 0.05 USD (owned hardware and electricity)",
+        "Cloud cost         0.06 to 0.11 USD",
+        "MFU                6.1% of the dense 16-bit peak",
+        "FLOPs per energy   160 GFLOP/J",
+        "Largest error: IT energy: power model of cpu (89.6%); CO2e: carbon intensity",
+        "ours is this run's share, 50.0% of what the devices used",
+    ):
+        assert figure in text, figure
+
+
+def test_the_printed_shares_add_up(tags: list[dict[str, Any]]) -> None:
+    lines = drawn(price_tag_view(tags[0])).splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("Stage"))
+    shares = []
+    for line in lines[start + 2 : lines.index("", start)]:
+        if "Repeated inference" not in line:  # which lies in another stage
+            shares.append(float(line.split()[-1].rstrip("%")))
+    assert sum(shares) == pytest.approx(100.0, abs=0.3)
+    assert any(line.startswith("(outside the stages)") for line in lines)
+
+
+def test_a_tag_of_the_first_accounting_is_shown_as_it_was(tags: list[dict[str, Any]]) -> None:
+    added = {"split", "uncertainty", "co2e_market_kg", "water_l", "embodied_co2e_kg"}
+    old = {name: item for name, item in tags[0].items() if name not in added}
+    old["cost"] = {name: old["cost"][name] for name in ("cloud", "electricity", "currency")}
+    old["flops"] = {name: old["flops"][name] for name in ("dense", "effective", "low_bit")}
+    text = drawn(price_tag_view(old))
+    assert "Cloud cost        0.08 to 0.16 USD" in text
+    assert "Largest error" not in text
 
 
 def test_unknown_figures_bear_their_reason(tags: list[dict[str, Any]]) -> None:

@@ -245,7 +245,7 @@ def test_stages_of_every_attempt_are_listed(site: dict[str, Any]) -> None:
     stages = rows(site, "stages")
     assert [row[0] for row in stages] == [
         "1: train stage",
-        "1: outside stages",
+        "1: outside the stages",
         "Attempt 1",
         "2: train stage",
         "2: measure stage",
@@ -253,7 +253,7 @@ def test_stages_of_every_attempt_are_listed(site: dict[str, Any]) -> None:
         "2: quantize stage",
         "2: measure stage",
         "2: of it: Repeated inference",
-        "2: outside stages",
+        "2: outside the stages",
         "Attempt 2",
         "All attempts",
     ]

@@ -1,0 +1,112 @@
+"""Water, hardware, money, efficiency and the error budget in reports."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+import pytest
+
+from app.reports import FORMATS, build_context, render
+from tests.support.price_tags import compressed_run, owned_run, tag, unmetered_run
+from tests.unit.reports.test_context import AT, rows, section
+
+
+@pytest.fixture(scope="module")
+def context() -> dict[str, Any]:
+    tags = [tag(owned_run()), tag(unmetered_run())]
+    return build_context("x", "site", tags, generated_at=AT)
+
+
+def tables(context: dict[str, Any], id_: str) -> dict[str, list[list[str]]]:
+    found = section(context, id_)["tables"]
+    return {t["id"]: [row["cells"] for row in t["rows"]] for t in found}
+
+
+def test_what_stands_beside_energy_is_a_section(context: dict[str, Any]) -> None:
+    found = tables(context, "footprint")
+    assert list(found) == ["footprint", "split", "costs", "efficiency"]
+    first = found["footprint"][0]
+    assert first[:3] == ["on our own card", "251", "211 to 311"]
+    assert first[-2:] == ["56.4", "40.8 to 75.9"]
+    assert found["split"][0][1:6:2] == ["20.9", "10.4", "2.61"]
+    assert found["costs"][0][1:3] == ["owned hardware and electricity", "0.04 to 0.05 USD"]
+    assert found["efficiency"][0][1:3] == ["6.1% (a)", "160 (a)"]
+    assert found["efficiency"][0][-1] == "FlopCounterMode on meta tensors"
+    assert found["footprint"][1][1].startswith("n/a")
+
+
+def test_columns_that_nobody_knows_are_left_out() -> None:
+    context = build_context("x", "site", [tag(compressed_run())], generated_at=AT)
+    assert list(tables(context, "footprint")) == ["costs", "efficiency"]
+    bare = build_context("x", "site", [tag(unmetered_run())], generated_at=AT)
+    assert "footprint" not in [s["id"] for s in bare["sections"]]
+
+
+def test_shares_of_stages_and_of_what_is_outside_them_make_one(context: dict[str, Any]) -> None:
+    shares = {row[0]: row[7] for row in rows(context, "stages")}
+    assert shares["train stage"] == "60.0%"
+    assert shares["outside the stages"] == "40.0%"
+
+
+def test_the_causes_of_error_are_told(context: dict[str, Any]) -> None:
+    errors = tables(context, "checks")["errors"]
+    by_figure = {row[1]: row[2:] for row in errors if row[0] == "on our own card"}
+    assert list(by_figure) == ["IT energy", "Facility energy", "CO2e", "Cost"]
+    assert by_figure["CO2e"][1].startswith("carbon intensity 50.4%; ")
+    assert by_figure["Cost"][1].startswith("price of the owned hardware 99.6%")
+
+
+def test_differences_to_the_second_opinion_are_explained(context: dict[str, Any]) -> None:
+    opinions = next(t for t in section(context, "checks")["tables"] if t["id"] == "second-opinion")
+    told = next(note for note in opinions["notes"] if note.startswith("on our own card"))
+    assert "all: ours is this run's share, 50.0% of what the devices used" in told
+    assert "gpu: ours is metered" in told
+
+
+def test_every_factor_is_listed(context: dict[str, Any]) -> None:
+    labels = [row[0] for row in rows(context, "factors")]
+    assert {
+        "Carbon intensity by the hour, mean",
+        "Carbon intensity, market-based",
+        "Own hardware, an accelerator-hour",
+        "Water usage effectiveness",
+        "Water of the electricity",
+        "Calibration, gpu:GPU-1",
+        "Embodied emissions, NVIDIA H100 80GB HBM3",
+        "Peak, NVIDIA H100 80GB HBM3",
+    } <= set(labels)
+
+
+def test_the_methods_statement_tells_of_hours(context: dict[str, Any]) -> None:
+    (text,) = section(context, "methods")["paragraphs"]
+    assert (
+        "Of 1 run, all of the energy was multiplied with the intensity of its own hour "
+        "(Grid operator)." in text
+    )
+
+
+def test_counted_operations_are_no_hardware_counter(context: dict[str, Any]) -> None:
+    bill = {row[0]: row[3] for row in rows(context, "bill")}
+    assert bill["FLOPs, dense"] == "operators counted"
+
+
+def test_lines_for_spreadsheets_have_the_new_figures(context: dict[str, Any]) -> None:
+    text = render(context, "csv").content.decode()
+    run, stage = list(csv.DictReader(io.StringIO(text)))[:2]
+    made = tag(owned_run())
+    assert float(run["water_l"]) == made["water_l"]["value"]
+    assert float(run["cost_total"]) == made["cost"]["total"]["value"]
+    assert run["cost_basis"] == "owned hardware and electricity"
+    assert float(run["gross_kwh"]) == made["split"]["gross_kwh"]["value"]
+    assert float(stage["mfu_ratio"]) == made["stages"][0]["flops"]["mfu_ratio"]["value"]
+    assert (stage["water_l"], stage["cost_total"]) == ("", "")
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_every_format_shows_it(context: dict[str, Any], fmt: Any) -> None:
+    content = render(context, fmt).content
+    if fmt != "pdf":
+        assert b"owned hardware and electricity" in content
+    assert len(content) > 2_000
