@@ -43,7 +43,7 @@ from workers.training.evaluate import evaluate  # noqa: E402
 from workers.training.finetune import fit, training_labels  # noqa: E402
 from workers.training.loop import Length  # noqa: E402
 from workers.training.models import Loaded, describe_size, for_training, save  # noqa: E402
-from workers.training.tables import read_columns  # noqa: E402
+from workers.training.tables import read_table  # noqa: E402
 
 
 def main() -> None:
@@ -119,7 +119,7 @@ def _ours(args: argparse.Namespace, context: StageContext) -> tuple[Clock, Loade
 
 
 def _plain(args: argparse.Namespace, context: StageContext) -> tuple[Clock, Loaded]:
-    columns = read_columns(args.data / "train.tsv", ["sentence", "label"], "data")
+    columns = read_table(args.data / "train.tsv", ["sentence", "label"], "data").columns
     tokenizer = AutoTokenizer.from_pretrained(str(args.model))
     torch.manual_seed(args.seed)
     model = AutoModelForSequenceClassification.from_pretrained(str(args.model), num_labels=2)

@@ -83,8 +83,10 @@ def test_pairs_and_scores(tmp_path: Path) -> None:
         ("text\tlabel\nx\t1\n", "missing-column", "it has: text, label"),
         ("", "missing-column", "none"),
         ("sentence\tlabel\n", "empty-data", "no rows"),
-        ("sentence\tlabel\nx\t1\t2\n", "unreadable-data", "3 fields in row 2"),
-        ("sentence\tlabel\nx\t\n", "bad-cell", "example 1, column 'label'"),
+        ("sentence\tlabel\nx\t1\t2\n", "unreadable-data", "3 fields in line 2"),
+        ("sentence\tlabel\nx\t\n", "bad-cell", "line 2, column 'label'"),
+        ("sentence\tlabel\n\nx\t\n", "bad-cell", "line 3, column 'label'"),
+        ("sentence\tsentence\tlabel\nx\ty\t1\n", "unreadable-data", "one column 'sentence'"),
     ],
 )
 def test_unusable_tables(tmp_path: Path, content: str, code: str, says: str) -> None:
@@ -119,7 +121,38 @@ def test_scores_must_be_finite_numbers(tmp_path: Path) -> None:
     (tmp_path / "t.tsv").write_text("sentence\tlabel\nx\t1.5\ny\tnan\n")
     error = code_of(tmp_path, "t.tsv", task="regression")
     assert (error.code, error.field) == ("bad-cell", "recipe.data.train")
-    assert "example 2" in error.message
+    assert "line 3, column 'label'" in error.message
+
+
+def test_a_row_is_named_by_the_line_it_begins_on(tmp_path: Path) -> None:
+    head = 'sentence,label\n"two\nlines",1\n\n'
+    (tmp_path / "cell.csv").write_text(head + "x,\n")
+    (tmp_path / "ragged.csv").write_text(head + "x\n")
+    assert "line 5, column 'label'" in code_of(tmp_path, "cell.csv").message
+    assert "1 fields in line 5" in code_of(tmp_path, "ragged.csv").message
+    good = '{"sentence": "x", "label": 1}'
+    (tmp_path / "t.jsonl").write_text(f'{good}\n\n{{"sentence": "x", "label": null}}\n')
+    assert "line 3, column 'label'" in code_of(tmp_path, "t.jsonl").message
+    (tmp_path / "t.jsonl").write_text(f'{good}\n\n{{"sentence": "x"}}\n')
+    assert "t.jsonl, line 3, has no column 'label'" in code_of(tmp_path, "t.jsonl").message
+    (tmp_path / "t.json").write_text(f'[{good}, {{"sentence": 5, "label": 1}}]')
+    assert "row 2, column 'sentence'" in code_of(tmp_path, "t.json").message
+    rows = [{"sentence": "x", "label": 1}, {"sentence": None, "label": 1}]
+    parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "t.parquet")
+    assert "row 2, column 'sentence'" in code_of(tmp_path, "t.parquet").message
+
+
+def test_a_column_that_is_not_used_may_be_there_twice(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("sentence,note,note,label\nx,a,b,1\n")
+    assert load(tmp_path, "t.csv").texts == ["x"]
+    doubled = pa.table([pa.array(["x"]), pa.array(["y"]), pa.array([1])], ["label"] * 3)
+    twice = doubled.rename_columns(["sentence", "sentence", "label"])
+    parquet.write_table(twice, tmp_path / "t.parquet")
+    error = code_of(tmp_path, "t.parquet")
+    assert (error.code, "more than one column 'sentence'" in error.message) == (
+        "unreadable-data",
+        True,
+    )
 
 
 def test_classes_are_ordered_by_number_then_by_name(tmp_path: Path) -> None:

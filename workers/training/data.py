@@ -12,7 +12,7 @@ from pricetag.recipes import Data
 from workers import roots
 from workers.context import StageContext
 from workers.job import JobError
-from workers.training.tables import Columns, read_columns, require_columns
+from workers.training.tables import Table, read_table, require_columns
 
 
 @dataclass(frozen=True)
@@ -90,62 +90,68 @@ def _load(context: StageContext, split: str) -> Examples:
         raise JobError("missing-data", f"the run names no {split} data", field)
     names = [data.text, data.label] + ([data.text_pair] if data.text_pair else [])
     if data.hub is not None:
-        columns = _hub_columns(context, data, place, names, field)
+        table = _hub_table(context, data, place, names, field)
     else:
         path = roots.find(place, context.job.data_roots, field)
-        columns = read_columns(path, names, field)
-    if not columns[data.label]:
+        table = read_table(path, names, field)
+    if not table.columns[data.label]:
         raise JobError("empty-data", f"the {split} data has no rows", field)
+    cells = _Cells(table, field)
     regression = context.recipe.task == "regression"
     return Examples(
         split=split,
-        texts=_texts(columns[data.text], data.text, field),
-        pairs=_texts(columns[data.text_pair], data.text_pair, field) if data.text_pair else None,
-        labels=_scores(columns[data.label], data.label, field)
-        if regression
-        else _classes(columns[data.label], data.label, field),
+        texts=cells.texts(data.text),
+        pairs=cells.texts(data.text_pair) if data.text_pair else None,
+        labels=cells.scores(data.label) if regression else cells.classes(data.label),
     )
 
 
-def _texts(cells: Sequence[Any], column: str, field: str) -> list[str]:
-    for number, cell in enumerate(cells, start=1):
-        if not isinstance(cell, str):
-            raise _bad_cell(column, number, cell, "is no text", field)
-    return list(cells)
+@dataclass(frozen=True)
+class _Cells:
+    """A table's cells, checked column by column."""
+
+    table: Table
+    field: str
+
+    def texts(self, column: str) -> list[str]:
+        cells = self.table.columns[column]
+        for index, cell in enumerate(cells):
+            if not isinstance(cell, str):
+                raise self._bad(column, index, "is no text")
+        return list(cells)
+
+    def classes(self, column: str) -> list[str]:
+        """Class names: ``1``, ``"1"`` and ``1.0`` are one class."""
+        names = []
+        for index, cell in enumerate(self.table.columns[column]):
+            if isinstance(cell, float) and cell.is_integer():
+                cell = int(cell)
+            if not isinstance(cell, str | int) or str(cell).strip() == "":
+                raise self._bad(column, index, "is no class")
+            names.append(str(cell).strip())
+        return names
+
+    def scores(self, column: str) -> list[float]:
+        scores = []
+        for index, cell in enumerate(self.table.columns[column]):
+            try:
+                score = float(cell)
+            except (TypeError, ValueError):
+                score = math.nan
+            if not math.isfinite(score):
+                raise self._bad(column, index, "is no number")
+            scores.append(score)
+        return scores
+
+    def _bad(self, column: str, index: int, what: str) -> JobError:
+        cell = self.table.columns[column][index]
+        message = f"{self.table.where(index)}, column '{column}': {cell!r:.60} {what}"
+        return JobError("bad-cell", message, self.field)
 
 
-def _classes(cells: Sequence[Any], column: str, field: str) -> list[str]:
-    """Class names: ``1``, ``"1"`` and ``1.0`` are one class."""
-    names = []
-    for number, cell in enumerate(cells, start=1):
-        if isinstance(cell, float) and cell.is_integer():
-            cell = int(cell)
-        if not isinstance(cell, str | int) or str(cell).strip() == "":
-            raise _bad_cell(column, number, cell, "is no class", field)
-        names.append(str(cell).strip())
-    return names
-
-
-def _scores(cells: Sequence[Any], column: str, field: str) -> list[float]:
-    scores = []
-    for number, cell in enumerate(cells, start=1):
-        try:
-            score = float(cell)
-        except (TypeError, ValueError):
-            score = math.nan
-        if not math.isfinite(score):
-            raise _bad_cell(column, number, cell, "is no number", field)
-        scores.append(score)
-    return scores
-
-
-def _bad_cell(column: str, number: int, cell: object, what: str, field: str) -> JobError:
-    return JobError("bad-cell", f"example {number}, column '{column}': {cell!r:.60} {what}", field)
-
-
-def _hub_columns(
+def _hub_table(
     context: StageContext, data: Data, split: str, names: Sequence[str], field: str
-) -> Columns:
+) -> Table:
     """A split of a hub data set; class numbers become the data set's own names."""
     if not context.job.allow_hub:
         raise JobError(
@@ -171,7 +177,7 @@ def _hub_columns(
     classes = table.features[data.label]
     if isinstance(classes, datasets.ClassLabel):
         columns[data.label] = [classes.int2str(number) for number in columns[data.label]]
-    return columns
+    return Table(columns)
 
 
 def _require_hub_files(data: Data, builder: Any) -> None:

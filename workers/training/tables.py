@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,26 @@ MAX_FIELD_CHARS = 10_000_000
 Columns = dict[str, list[Any]]
 
 
-def read_columns(path: Path, names: Sequence[str], field: str) -> Columns:
-    """The named columns of a table, as lists of equal length.
+@dataclass(frozen=True)
+class Table:
+    """Columns of equal length, and where each of their rows stands.
+
+    Attributes:
+        unit: What ``places`` counts: ``line`` of a text file, else ``row`` from 1.
+        places: By row; None where rows are counted without a gap.
+    """
+
+    columns: Columns
+    unit: str = "row"
+    places: Sequence[int] | None = None
+
+    def where(self, index: int) -> str:
+        """How a message names a row: ``line 66``."""
+        return f"{self.unit} {index + 1 if self.places is None else self.places[index]}"
+
+
+def read_table(path: Path, names: Sequence[str], field: str) -> Table:
+    """The named columns of a file.
 
     Tab-separated text has no quoting: a stray quote is a character. A byte order mark and
     CRLF line ends are accepted.
@@ -43,10 +63,10 @@ def _unreadable(path: Path, what: str, field: str) -> JobError:
 
 
 def require_columns(names: Sequence[str], there: Iterable[str], source: str, field: str) -> None:
-    """Refuse a table that lacks a column.
+    """Refuse a table that lacks a column, or has it more than once.
 
     Raises:
-        JobError: ``missing-column``, telling the columns that there are.
+        JobError: ``missing-column``, telling the columns that there are; ``unreadable-data``.
     """
     known = list(there)
     for name in names:
@@ -56,63 +76,86 @@ def require_columns(names: Sequence[str], there: Iterable[str], source: str, fie
                 f"{source} has no column '{name}'; it has: {', '.join(known) or 'none'}",
                 field,
             )
+        if known.count(name) > 1:
+            message = f"{source} has more than one column '{name}': rename all but one"
+            raise JobError("unreadable-data", message, field)
 
 
-def _read_delimited(path: Path, names: Sequence[str], field: str, *, tabs: bool) -> Columns:
+def _read_delimited(path: Path, names: Sequence[str], field: str, *, tabs: bool) -> Table:
     csv.field_size_limit(MAX_FIELD_CHARS)
     with path.open(encoding="utf-8-sig", newline="\n" if tabs else "") as handle:
-        rows: Iterator[list[str]] = (
-            (line.rstrip("\r\n").split("\t") for line in handle)
-            if tabs
-            else csv.reader(handle, strict=True)
-        )
+        rows = _split_lines(handle) if tabs else _csv_rows(handle)
         try:
-            header = next(rows, [])
+            _, header = next(rows, (1, []))
             require_columns(names, header, path.name, field)
             places = [header.index(name) for name in names]
             columns: Columns = {name: [] for name in names}
-            for number, row in enumerate(rows, start=2):
+            lines = array("Q")
+            for line, row in rows:
                 if row in ([], [""]):
                     continue
                 if len(row) != len(header):
-                    what = f"has {len(row)} fields in row {number}, its header {len(header)}"
+                    what = f"has {len(row)} fields in line {line}, its header {len(header)}"
                     raise _unreadable(path, what, field)
+                lines.append(line)
                 for name, place in zip(names, places, strict=True):
                     columns[name].append(row[place])
         except csv.Error as error:
             raise _unreadable(path, f"is no valid csv: {error}", field) from error
-    return columns
+    return Table(columns, "line", lines)
 
 
-def _read_json(path: Path, names: Sequence[str], field: str) -> Columns:
+NumberedRow = tuple[int, list[str]]
+"""A row with the number of the line on which it begins."""
+
+
+def _split_lines(handle: Iterable[str]) -> Iterator[NumberedRow]:
+    for line, text in enumerate(handle, start=1):
+        yield line, text.rstrip("\r\n").split("\t")
+
+
+def _csv_rows(handle: Iterable[str]) -> Iterator[NumberedRow]:
+    reader = csv.reader(handle, strict=True)
+    line = 1
+    for row in reader:
+        yield line, row
+        line = reader.line_num + 1  # a quoted cell may go on over several lines
+
+
+def _read_json(path: Path, names: Sequence[str], field: str) -> Table:
+    text = path.read_text(encoding="utf-8-sig")
+    is_array = text.lstrip().startswith("[")
+    unit = "row" if is_array else "line"
     columns: Columns = {name: [] for name in names}
-    for number, row in _json_rows(path, field):
+    places = array("Q")
+    for place, row in (_array_rows if is_array else _line_rows)(text, path, field):
         if not isinstance(row, dict):
-            raise _unreadable(path, f"has no object in row {number}", field)
-        require_columns(names, row, f"{path.name}, row {number},", field)
+            raise _unreadable(path, f"has no object in {unit} {place}", field)
+        require_columns(names, row, f"{path.name}, {unit} {place},", field)
+        places.append(place)
         for name in names:
             columns[name].append(row[name])
-    return columns
+    return Table(columns, unit, places)
 
 
-def _json_rows(path: Path, field: str) -> Iterator[tuple[int, Any]]:
-    text = path.read_text(encoding="utf-8-sig")
+def _array_rows(text: str, path: Path, field: str) -> Iterator[tuple[int, Any]]:
     try:
-        if text.lstrip().startswith("["):
-            yield from enumerate(json.loads(text), start=1)
-            return
+        yield from enumerate(json.loads(text), start=1)
     except json.JSONDecodeError as error:
         raise _unreadable(path, f"is no valid JSON: {error}", field) from error
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
+
+
+def _line_rows(text: str, path: Path, field: str) -> Iterator[tuple[int, Any]]:
+    for line, one in enumerate(text.split("\n"), start=1):
+        if one.strip():
             try:
-                yield number, json.loads(line)
+                yield line, json.loads(one)
             except json.JSONDecodeError as error:
-                what = f"is no valid JSON in line {number}: {error.msg}"
+                what = f"is no valid JSON in line {line}: {error.msg}"
                 raise _unreadable(path, what, field) from error
 
 
-def _read_parquet(path: Path, names: Sequence[str], field: str) -> Columns:
+def _read_parquet(path: Path, names: Sequence[str], field: str) -> Table:
     import pyarrow
     from pyarrow import parquet
 
@@ -122,4 +165,4 @@ def _read_parquet(path: Path, names: Sequence[str], field: str) -> Columns:
         table = file.read(columns=list(names))
     except pyarrow.ArrowInvalid as error:
         raise _unreadable(path, f"is no valid parquet: {error}", field) from error
-    return {name: table.column(name).to_pylist() for name in names}
+    return Table({name: table.column(name).to_pylist() for name in names})
