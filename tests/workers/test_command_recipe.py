@@ -80,7 +80,9 @@ def test_the_last_lines_are_told(tmp_path: Path) -> None:
 
 def test_a_command_may_not_take_longer_than_allowed(tmp_path: Path) -> None:
     start = time.monotonic()
-    assert failure(tmp_path, "sleep", "60", timeout_s=0.3).code == "command-timeout"
+    error = failure(tmp_path, "sleep", "60", timeout_s=0.3)
+    assert (error.code, error.field) == ("command-timeout", "recipe.stages.0.timeout_s")
+    assert error.message == "not finished after 0.3 s"
     assert time.monotonic() - start < 5
 
 

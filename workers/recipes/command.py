@@ -55,6 +55,9 @@ def run(params: StageParams, context: StageContext) -> StageResult:
 
     try:
         status = _attend(process, params.timeout_s, context.reporter.stop_requested, on_line)
+    except _TimeUpError as error:
+        limit = f"not finished after {params.timeout_s:g} s"
+        raise JobError("command-timeout", limit, f"{context.field}.timeout_s") from error
     finally:
         _end(process)
     if status != 0:
@@ -117,26 +120,28 @@ def _attend(
                 if not piece:
                     selector.unregister(key.fileobj)
             if process.poll() is None:
-                _check(stop_requested, deadline, timeout_s)
+                _check(stop_requested, deadline)
                 continue
             # What it started may hold the pipes open: they are not read for ever.
             drained_by = drained_by or time.monotonic() + DRAIN_S
             if time.monotonic() > drained_by:
                 break
     while process.poll() is None:  # it closed its output and goes on
-        _check(stop_requested, deadline, timeout_s)
+        _check(stop_requested, deadline)
         time.sleep(POLL_S)
     return process.returncode
 
 
-def _check(
-    stop_requested: Callable[[], str | None], deadline: float | None, timeout_s: float | None
-) -> None:
+class _TimeUpError(Exception):
+    """The program took longer than it may."""
+
+
+def _check(stop_requested: Callable[[], str | None], deadline: float | None) -> None:
     reason = stop_requested()
     if reason is not None:
         raise Interrupted(reason)
     if deadline is not None and time.monotonic() > deadline:
-        raise JobError("command-timeout", f"not finished after {timeout_s:g} s")
+        raise _TimeUpError
 
 
 class _Lines:
