@@ -4,19 +4,30 @@ In a ``command`` run the worker sets ``PRICETAG_EVENTS``; ``stage`` and ``log`` 
 the supervisor, which meters every stage by itself. Outside a metered run both do nothing
 but say so once, so that the same script runs anywhere. Hours of work must not end through
 their meter: a figure that cannot be kept is told, once for each name, and never raises.
+
+Of several processes of one script (torchrun, Slurm, MPI) the first one reports: there is one
+meter for the run, which counts each device once by host, UUID and time, so that a stage that
+every rank announced would be counted once a rank. The others' calls do nothing.
 """
 
 from __future__ import annotations
 
 import atexit
 import math
+import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import SupportsFloat, SupportsIndex
 
 from pricetag.events import EventChannel, stopped_status
+
+RANK_VARIABLES = (
+    *("RANK", "LOCAL_RANK", "SLURM_PROCID", "SLURM_LOCALID"),
+    *("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "PMI_RANK", "MPI_LOCALRANKID"),
+)
+"""What launchers set; in the first process of a job each that is set is 0."""
 
 _lock = threading.Lock()
 _channel: EventChannel | None = None
@@ -24,11 +35,22 @@ _opened = False
 _told: set[str] = set()
 
 
+def is_first_rank(environ: Mapping[str, str]) -> bool:
+    """Whether this is the one process of its job that reports.
+
+    Args:
+        environ: The process's environment.
+    """
+    return all(environ.get(name, "0").strip() in ("", "0") for name in RANK_VARIABLES)
+
+
 def _current() -> EventChannel | None:
     global _channel, _opened
     with _lock:
         if not _opened:
             _opened = True
+            if not is_first_rank(os.environ):
+                return None
             _channel = EventChannel.from_environment()
             if _channel is None:
                 sys.stderr.write(

@@ -15,11 +15,13 @@ from uuid import UUID
 from pricetag.events import ENV_VAR
 from pricetag.metering.devices import VARIABLES as DEVICE_VARIABLES
 from pricetag.metering.devices import device_environment
+from pricetag.track import RANK_VARIABLES
 from workers.node import GIT_COMMIT, NodeConfig, process_start_ticks
 
 LAUNCHER_VARIABLES = frozenset(
     {"RANK", "LOCAL_RANK", "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"}
     | {"MASTER_ADDR", "MASTER_PORT", "ROLE_RANK", "ROLE_WORLD_SIZE"}
+    | set(RANK_VARIABLES)
 )
 """A worker may itself have been started by such a launcher; its jobs are in no group of that."""
 

@@ -13,6 +13,7 @@ from pricetag.metering import Component, open_sources
 from pricetag.metering.activity import Activity, HostActivity, ProcessTree
 from pricetag.metering.activity_gpu import ProcessUse, SliceUse, has_slice_use, is_host_namespace
 from pricetag.metering.activity_share import ActivityNotes
+from pricetag.metering.devices import is_amd
 from pricetag.metering.mig import divided_name, slices_of
 from pricetag.metering.nvml_devices import Device, Slice
 from pricetag.metering.states import State, component_state
@@ -120,6 +121,8 @@ class JobMeters:
         if jobs == 1:
             return component, None
         shared = replace(component, reserved_ratio=component.reserved_ratio / jobs)
+        if is_amd(_uuid(component)):
+            return _noted(shared, "shared by processes, whose use AMD SMI is not asked for"), None
         if not is_host_namespace():
             why = "shared by processes; NVML names them as the host does, not as this container"
             return _noted(shared, why), None

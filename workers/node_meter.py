@@ -20,8 +20,9 @@ from typing import Any
 
 from pricetag.metering import Component, PowerSource, open_sources
 from pricetag.metering.activity import machine_busy_s
+from pricetag.metering.amd_library import AmdUnavailableError
+from pricetag.metering.devices import list_accelerators
 from pricetag.metering.meter import Meter
-from pricetag.metering.nvml_devices import list_devices
 from pricetag.metering.nvml_errors import NvmlUnavailableError
 from pricetag.metering.rapl_zones import powercap_root, scan
 from pricetag.metering.states import State, component_state
@@ -48,9 +49,9 @@ ShipBaselines = Callable[[Sequence[Baseline]], Awaitable[None]]
 def all_sources() -> list[PowerSource]:
     """Meters of everything on this machine."""
     try:
-        uuids = [device.uuid for device in list_devices()]
-    except NvmlUnavailableError as error:
-        logger.warning("the node's meter sees no NVIDIA device: %s", error)
+        uuids = [device.uuid for device in list_accelerators()]
+    except (NvmlUnavailableError, AmdUnavailableError) as error:
+        logger.warning("the node's meter sees no devices: %s", error)
         uuids = []
     return open_sources(uuids)
 

@@ -38,7 +38,7 @@ class Component(BaseModel):
     gain_std_ratio: Annotated[float, Field(ge=0)]
     power_limit_w: float | None = None
     notes: str | None = None
-    reserved_ratio: Annotated[float, Field(gt=0, le=1)] = 1.0
+    reserved_ratio: Annotated[float, Field(ge=0, le=1)] = 1.0
     baseline_w: Annotated[float, Field(ge=0)] | None = None
     baseline_note: str | None = None
     update_s: Annotated[float, Field(gt=0)] | None = None

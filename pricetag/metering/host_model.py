@@ -213,7 +213,7 @@ def cpu_component(cpu: CpuModel) -> Component:
         method="modelled",
         gain_std_ratio=CPU_GAIN_STD_RATIO,
         power_limit_w=cpu.tdp_w,
-        notes=f"{known}, {cpu.tdp_w:g} W, by the machine's load: whoever used it",
+        notes=f"{known}, {cpu.tdp_w:g} W, by the load of the whole machine",
     )
 
 
@@ -236,7 +236,7 @@ def _ram_parts() -> list[Part]:
         method="modelled",
         gain_std_ratio=RAM_GAIN_STD_RATIO,
         power_limit_w=None,
-        notes=f"{power_w:g} W by CodeCarbon's count of memory modules, whoever used it",
+        notes=f"{power_w:g} W by CodeCarbon's count of memory modules",
     )
     return [(component, ConstantModel(power_w))]
 
