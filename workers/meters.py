@@ -93,14 +93,12 @@ class JobMeters:
         activities: dict[str, Activity] = {}
         shared = []
         for component in components:
-            if component.kind != "gpu":
-                component = replace(component, reserved_ratio=self._devices.host_ratio)
-                activities[component.id] = self._host
-            else:
-                component, activity = self._share_gpu(component)
-                if activity is not None:
-                    activities[component.id] = activity
-            shared.append(with_baseline(component, self._devices.baselines))
+            told = with_baseline(component, self._devices.baselines)
+            is_gpu = component.kind == "gpu"
+            told, activity = self._share_gpu(told) if is_gpu else self._share_host(told)
+            if activity is not None:
+                activities[component.id] = activity
+            shared.append(told)
         self._notes = ActivityNotes(activities)
         self._notes.begin(t_s)
         return shared
@@ -112,6 +110,16 @@ class JobMeters:
     def close(self) -> None:
         """Gives back what tells activities."""
         self._notes.close()
+
+    def _share_host(self, component: Component) -> tuple[Component, Activity | None]:
+        """CPU and memory: by CPU time.
+
+        A machine that is reserved as a whole, and of which idling is not known, is the job's
+        alone: by CPU time alone most of its idling would be nobody's.
+        """
+        ratio = self._devices.host_ratio
+        is_alone = ratio >= 1.0 and component.baseline_w is None
+        return replace(component, reserved_ratio=ratio), None if is_alone else self._host
 
     def _share_gpu(self, component: Component) -> tuple[Component, Activity | None]:
         slices = self._devices.slices_by_component().get(component.id)
