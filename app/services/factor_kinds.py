@@ -79,7 +79,7 @@ class InvalidFactorEntryError(InvalidError):
         super().__init__(f"{first.field}: {first.message}", field=first.field)
 
 
-def problem(field: str, message: str, hint: str | None = None) -> FieldProblem:
+def fault(field: str, message: str, hint: str | None = None) -> FieldProblem:
     """One field that was refused."""
     return FieldProblem(field=field, message=message, hint=hint)
 
@@ -119,7 +119,7 @@ def checked(
         subject = _subject(subject, kind, site)
         value, details = _value(wanted, kind)
     except InvalidFactor as error:
-        faults.append(problem(error.field, f"is {error.value!r}", f"give {error.what_would_do}"))
+        faults.append(fault(error.field, f"is {error.value!r}", f"give {error.what_would_do}"))
     if faults:
         raise InvalidFactorEntryError(faults)
     std_ratio = kind.std_ratio if wanted.relative_std_ratio is None else wanted.relative_std_ratio
@@ -130,26 +130,26 @@ def checked(
 
 def _dates(wanted: FactorCreate, now: datetime) -> Iterable[FieldProblem]:
     if wanted.year > now.year:
-        yield problem("year", f"{wanted.year} is in the future", f"{now.year} or earlier")
+        yield fault("year", f"{wanted.year} is in the future", f"{now.year} or earlier")
     begins = wanted.valid_from or now
     for name, moment in (("valid_from", begins), ("valid_to", wanted.valid_to)):
         if moment is not None and not EARLIEST_YEAR <= moment.year <= LATEST_YEAR:
             span = f"a time from {EARLIEST_YEAR} to {LATEST_YEAR}"
-            yield problem(name, f"lies in the year {moment.year}", span)
+            yield fault(name, f"lies in the year {moment.year}", span)
     if wanted.valid_to is not None and wanted.valid_to <= begins:
-        yield problem("valid_to", "is not after valid_from", "a later time, or leave it out")
+        yield fault("valid_to", "is not after valid_from", "a later time, or leave it out")
 
 
 def _fixed(
     wanted: FactorCreate, kind: Kind, currency: str | None, site: str | None
 ) -> Iterable[FieldProblem]:
     if kind.of_site and site is None:
-        yield problem("kind", f"{wanted.kind} belongs to a site", "post it to /v1/sites/{name}")
+        yield fault("kind", f"{wanted.kind} belongs to a site", "post it to /v1/sites/{name}")
     unit = kind.unit or f"{currency}/kWh"
     if wanted.unit is not None and wanted.unit != unit:
-        yield problem("unit", f"{wanted.unit!r} is not the unit of {wanted.kind}", unit)
+        yield fault("unit", f"{wanted.unit!r} is not the unit of {wanted.kind}", unit)
     if kind.std_ratio is None and not wanted.relative_std_ratio:
-        yield problem(
+        yield fault(
             "relative_std_ratio",
             f"must be told for {wanted.kind}",
             "the meter's relative error, one sigma, such as 0.01",
@@ -157,7 +157,7 @@ def _fixed(
     unknown = sorted(set(wanted.details or {}) - kind.details)
     for name in unknown:
         known = ", ".join(sorted(kind.details)) or "no details"
-        yield problem(f"details.{name}", f"is not known for {wanted.kind}", known)
+        yield fault(f"details.{name}", f"is not known for {wanted.kind}", known)
 
 
 def _subject(subject: str, kind: Kind, site: str | None) -> str:
