@@ -61,9 +61,14 @@ def printable(text: str) -> str:
 
 
 def field_path(location: Sequence[int | str]) -> str | None:
-    """`('body', 'stages', 0, 'kind')` as `stages.0.kind`; None for the whole body."""
+    """`('body', 'stages', 0, 'kind')` as `stages.0.kind`; None for the whole body.
+
+    A parameter that is repeated is known by its name alone.
+    """
     parts = [str(part) for part in location]
-    if parts and parts[0] in {"body", "query", "path", "header", "cookie"}:
+    if parts and parts[0] in {"query", "path", "header", "cookie"}:
+        parts = parts[1:2]
+    elif parts and parts[0] == "body":
         parts = parts[1:]
     return printable(".".join(parts)) or None
 

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.schemas.common import Moment, Name, Request, RunStatus, Wire
+from app.schemas.runs import RunKind
 
 MAX_RUNS = 1000
 
@@ -22,7 +23,7 @@ class ReportFilter(Request):
     experiment: Name | None = None
     tags: Annotated[list[Name], Field(max_length=20)] = Field(default_factory=list)
     status: Annotated[list[RunStatus], Field(max_length=5)] = Field(default_factory=list)
-    kind: Name | None = None
+    kind: RunKind | None = None
     created_after: Moment | None = None
     created_before: Moment | None = None
 

@@ -4,15 +4,43 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from app.schemas.common import AttemptStatus, Reason, RunStatus, Wire
 from app.schemas.projections import ProjectionRead
-from pricetag.recipes import RunSpec
+from pricetag.recipes import REGISTRY, RunSpec
 
 RunSort = Literal["-created_at", "created_at", "-finished_at", "finished_at", "name", "-name"]
+
+
+_KIND = "|".join(REGISTRY)
+
+
+def _of_known_stages(kind: str) -> str:
+    unknown = [part for part in kind.split("+") if part not in REGISTRY]
+    if unknown:
+        raise PydanticCustomError(
+            "unknown_kind",
+            "has no stage kind {unknown}; known, joined by '+' as in a run: {known}",
+            {"unknown": repr(unknown[0]), "known": ", ".join(REGISTRY)},
+        )
+    return kind
+
+
+RunKind = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=200,
+        examples=["train+quantize+measure"],
+        json_schema_extra={"pattern": rf"^({_KIND})(\+({_KIND}))*$"},
+    ),
+    AfterValidator(_of_known_stages),
+]
+"""One stage kind, or those of a whole run in order."""
 
 
 class RunCreate(RunSpec):

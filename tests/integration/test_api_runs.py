@@ -193,6 +193,23 @@ async def test_filters_select_by_every_given_condition(api: Api) -> None:
     assert await names(api, kind="train+quantize") == []
 
 
+@pytest.mark.parametrize(
+    ("query", "field", "told"),
+    [
+        ("kind=bogus", "kind", "has no stage kind 'bogus'; known, joined by '+'"),
+        ("kind=train%2Bmesure", "kind", "train, evaluate,"),
+        ("kind=train measure", "kind", "has no stage kind 'train measure'"),
+        ("status=queued&status=done", "status", "'queued', 'running'"),
+    ],
+)
+async def test_a_filter_that_matches_no_run_ever_is_refused(
+    api: Api, query: str, field: str, told: str
+) -> None:
+    refused = problem(await api.viewer.get(f"/v1/runs?{query}"), 422, "invalid-request")
+    assert fields(refused) == [field]
+    assert told in refused["detail"]
+
+
 async def test_times_bound_the_list(api: Api) -> None:
     await api.post_run(name="now")
     soon = (datetime.now(UTC) + timedelta(minutes=1)).isoformat()

@@ -12,7 +12,7 @@ from app.api.v1.examples import COMMAND_RUN, PIPELINE_RUN
 from app.api.v1.responses import BODY, problems
 from app.repositories.runs import RunFilter
 from app.schemas.common import Moment, Name, RunStatus
-from app.schemas.runs import RunAccepted, RunCreate, RunPage, RunRead, RunSort
+from app.schemas.runs import RunAccepted, RunCreate, RunKind, RunPage, RunRead, RunSort
 from app.services import runs
 
 router = APIRouter(prefix="/runs", tags=["runs"])
@@ -63,7 +63,7 @@ async def list_runs(
         list[RunStatus] | None, Query(max_length=5, description="Repeat it: any of them.")
     ] = None,
     kind: Annotated[
-        Name | None,
+        RunKind | None,
         Query(description="`train+measure` as a whole, or one stage kind."),
     ] = None,
     created_after: Annotated[Moment | None, Query(description="ISO 8601.")] = None,

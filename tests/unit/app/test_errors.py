@@ -17,6 +17,7 @@ from pricetag.recipes import parse_run_spec
 def test_fields_are_named_as_their_author_knows_them() -> None:
     assert errors.field_path(("body", "recipe", "stages", 0, "kind")) == "recipe.stages.0.kind"
     assert errors.field_path(("query", "limit")) == "limit"
+    assert errors.field_path(("query", "status", 0)) == "status"
     assert errors.field_path(("body",)) is None
     assert errors.field_path(("body", "\ud800")) == "\\ud800"
 
