@@ -57,11 +57,14 @@ def _seed_over_rest(url: str, token: str, runs: list[str]) -> dict[str, str]:
         report = http.post("/v1/reports", json=body).raise_for_status().json()["id"]
         artifacts = http.get(f"/v1/runs/{runs[0]}/artifacts").json()["items"]
         viewer = http.post("/v1/tokens", json={"name": "v", "role": "viewer"}).json()["id"]
+        limits = {"name": "b", "scope": "lab", "metric": "co2e_kg", "amount": 1e6}
+        budget = http.post("/v1/budgets", json=limits).raise_for_status().json()["id"]
     return {
         "run_id": runs[0],
         "report_id": report,
         "artifact_id": artifacts[0]["id"],
         "token_id": viewer,
+        "budget_id": budget,
     }
 
 
