@@ -55,6 +55,7 @@ static Device devices[MAX_DEVICES];
 static int device_count;
 static int users;
 static double epoch;
+static double tick; /* the counters are updated so often, in s; 0: they are always up to date */
 
 static int read_line(const char *line)
 {
@@ -62,7 +63,7 @@ static int read_line(const char *line)
     char what[16];
     double a, b;
     int code;
-    if (sscanf(line, "epoch %lf", &epoch) == 1)
+    if (sscanf(line, "epoch %lf", &epoch) == 1 || sscanf(line, "tick %lf", &tick) == 1)
         return 1;
     if (strncmp(line, "device ", 7) == 0 && device_count < MAX_DEVICES) {
         device = &devices[device_count++];
@@ -290,7 +291,7 @@ int nvmlDeviceGetTotalEnergyConsumption(Device *device, unsigned long long *mill
     if (code == SUCCESS && device->counter_code)
         return device->counter_code;
     if (code == SUCCESS)
-        *millijoules = counter_at(device, t);
+        *millijoules = counter_at(device, tick > 0 ? floor(t / tick) * tick : t);
     return code;
 }
 

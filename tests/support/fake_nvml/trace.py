@@ -82,16 +82,21 @@ class FakeDevice:
 
 @dataclass(frozen=True)
 class FakeTrace:
-    """The devices, and the wall-clock time from which their seconds count."""
+    """The devices, and the wall-clock time from which their seconds count.
+
+    Attributes:
+        tick_s: How often the C library's counters are updated; 0: they are always up to date.
+    """
 
     devices: Sequence[FakeDevice]
     epoch_s: float = field(default_factory=time.time)
+    tick_s: float = 0.0
 
     def device(self, uuid: str) -> FakeDevice:
         return next(device for device in self.devices if device.uuid == uuid)
 
     def to_text(self) -> str:
-        lines = [f"epoch {self.epoch_s!r}"]
+        lines = [f"epoch {self.epoch_s!r}", f"tick {self.tick_s!r}"]
         for device in self.devices:
             lines.append(
                 f"device {device.uuid} {device.base_w!r} {device.counter_mj} {device.limit_w!r} "
