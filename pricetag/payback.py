@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from pricetag.accounting.break_even import UNIT, break_even_metered_alike
 from pricetag.accounting.quantity import weakest
-from pricetag.accounting.uncertainty import Z_95, Term, counter_edge_std_ratio
+from pricetag.accounting.uncertainty import NVML_UPDATE_S, Z_95, Term, counter_edge_std_ratio
 from pricetag.accounting.window import FULL_COVERAGE_RATIO
 from pricetag.tags import listed, quantity, unknown
 
@@ -112,15 +112,25 @@ def _term(
         ratio = math.expm1(math.log(high / value) / Z_95) if value > 0 else 0.0
         return Term(value * part_ratio, f"{kind}:model", ratio, multiplicative=True)
     total = max(high - value, value - low) / value / Z_95 if value > 0 else 0.0
-    own = min(_own_std_ratio(kind, energy, duration_s, total), total)
+    own = min(_own_std_ratio(component, energy, duration_s, total), total)
     common = math.sqrt(total**2 - own**2)
-    return Term(value * part_ratio, f"{kind}:{component.get('name')}", common, own)
+    return Term(value * part_ratio, _gain_group(component), common, own)
 
 
-def _own_std_ratio(kind: str, energy: Mapping[str, Any], duration_s: float, total: float) -> float:
+def _gain_group(component: Mapping[str, Any]) -> str:
+    """Who shares the gain's error: cards of one name, or a calibrated card alone."""
+    if component.get("calibration") is not None:
+        return f"calibration:{component.get('id')}"
+    return f"{component.get('kind')}:{component.get('name')}"
+
+
+def _own_std_ratio(
+    component: Mapping[str, Any], energy: Mapping[str, Any], duration_s: float, total: float
+) -> float:
     """The part of a meter's error that no other window shares; the rest is its gain."""
     if energy["source"] == "estimated":
         return total  # a window too short for its counter: bounds, and no gain worth the name
-    if kind == "gpu" and energy["source"] == "counter" and duration_s > 0:
-        return counter_edge_std_ratio(duration_s)
+    if component.get("kind") == "gpu" and energy["source"] == "counter" and duration_s > 0:
+        # Price tags of the first accounting do not tell how far off an edge may be.
+        return counter_edge_std_ratio(duration_s, component.get("edge_s") or NVML_UPDATE_S)
     return 0.0

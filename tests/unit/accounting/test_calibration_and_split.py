@@ -59,8 +59,8 @@ def test_a_calibration_of_nothing_is_refused() -> None:
     [
         (None, (), 0.1),
         (0.02, (), 0.02),
-        (None, ("edge_aligned",), 0.01),
-        (0.02, ("edge_aligned",), 0.002),
+        (None, ("edge_aligned",), 0.025),
+        (0.02, ("edge_aligned",), 0.005),
     ],
 )
 def test_the_error_of_the_edges(
