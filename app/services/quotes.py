@@ -13,7 +13,7 @@ from app.schemas.common import FieldProblem
 from app.schemas.quotes import QuoteCreate, QuoteRead, RunQuoteRead, StoredQuoteRead
 from app.services import projection, quoting, runs
 from app.services.errors import InvalidError, NotFoundError
-from pricetag.accounting.estimate import InvalidFactor, estimate
+from pricetag.accounting.estimate import InvalidFigures, estimate
 
 
 class QuoteNotFoundError(NotFoundError):
@@ -27,9 +27,9 @@ class InvalidQuoteError(InvalidError):
 
     code = "invalid-quote"
 
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message, field=field)
-        self.errors = [FieldProblem(field=field, message=message)]
+    def __init__(self, faults: Mapping[str, str]) -> None:
+        super().__init__("; ".join(faults.values()), field=next(iter(faults)))
+        self.errors = [FieldProblem(field=name, message=text) for name, text in faults.items()]
 
 
 def quote(wanted: QuoteCreate) -> QuoteRead:
@@ -53,9 +53,8 @@ def quote(wanted: QuoteCreate) -> QuoteRead:
             price_devices=wanted.price_devices,
             currency=wanted.currency,
         )
-    except InvalidFactor as error:
-        field = error.field.removesuffix("_per_device_hour")
-        raise InvalidQuoteError(field, str(error)) from error
+    except InvalidFigures as error:
+        raise InvalidQuoteError({fault.field: str(fault) for fault in error.faults}) from error
     return QuoteRead.model_validate(asdict(result))
 
 
@@ -71,7 +70,9 @@ async def quote_run(session: Session, body: Mapping[str, object]) -> RunQuoteRea
         InvalidRunError: If the description is refused; its fields begin with ``run``.
     """
     if beside := sorted(set(body) - {"run"}):
-        raise InvalidQuoteError(beside[0], "cannot stand beside `run`; leave it out")
+        raise InvalidQuoteError(
+            {name: f"{name} cannot stand beside `run`; leave it out" for name in beside}
+        )
     try:
         spec = runs.parse(body["run"])
     except runs.InvalidRunError as error:

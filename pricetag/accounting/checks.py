@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 from pricetag.accounting.inputs import Factor, Factors
+
+T = TypeVar("T")
 
 
 class InvalidFactor(ValueError):  # noqa: N818 - it names what is invalid, and callers show it
@@ -23,6 +26,46 @@ class InvalidFactor(ValueError):  # noqa: N818 - it names what is invalid, and c
         self.value = value
         self.what_would_do = what_would_do
         super().__init__(f"{field} is {value!r}: give {what_would_do}")
+
+
+class InvalidFigures(InvalidFactor):
+    """Figures that cannot be used, all of them: ``field`` and its like are the first's.
+
+    Attributes:
+        faults: Each.
+    """
+
+    def __init__(self, faults: Sequence[InvalidFactor]) -> None:
+        first = faults[0]
+        super().__init__(first.field, first.value, first.what_would_do)
+        self.faults = tuple(faults)
+        self.args = ("; ".join(str(fault) for fault in faults),)
+
+
+class Faults:
+    """Collects what is wrong, so that all of it is told at once."""
+
+    def __init__(self) -> None:
+        self._found: list[InvalidFactor] = []
+
+    def within(self, check: Callable[[], T], instead: T) -> T:
+        """What a check gives; where it refuses, that is kept and ``instead`` is given."""
+        try:
+            return check()
+        except InvalidFigures as several:
+            self._found.extend(several.faults)
+        except InvalidFactor as fault:
+            self._found.append(fault)
+        return instead
+
+    def raise_any(self) -> None:
+        """Refuse if any check did.
+
+        Raises:
+            InvalidFigures: With every fault.
+        """
+        if self._found:
+            raise InvalidFigures(self._found)
 
 
 def require_number(

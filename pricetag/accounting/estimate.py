@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from decimal import Decimal
 
 from pricetag.accounting.carbon import facility_energy_kwh, operational_co2e_kg
 from pricetag.accounting.checks import (
+    Faults,
     InvalidFactor,
+    InvalidFigures,
     require_count,
     require_number,
     require_pue,
@@ -15,7 +18,7 @@ from pricetag.accounting.checks import (
 from pricetag.accounting.cost import Number, amount, device_hours_cost
 from pricetag.accounting.units import kg_to_lb, power_to_kwh
 
-__all__ = ["Estimate", "InvalidFactor", "estimate"]
+__all__ = ["Estimate", "InvalidFactor", "InvalidFigures", "estimate"]
 
 # Far beyond anything built, near enough that no product of them overflows.
 MOST_DEVICES = 10**9
@@ -53,8 +56,8 @@ def estimate(
     hours: float,
     pue: float,
     grid_g_per_kwh: float,
-    price_low_per_device_hour: Number | None = None,
-    price_high_per_device_hour: Number | None = None,
+    price_low: Number | None = None,
+    price_high: Number | None = None,
     *,
     price_devices: int | None = None,
     currency: str = "USD",
@@ -68,29 +71,33 @@ def estimate(
         hours: For how long.
         pue: Power usage effectiveness.
         grid_g_per_kwh: Carbon intensity of the grid, g CO2e/kWh.
-        price_low_per_device_hour: Low price of a device-hour; alone it is the high one too.
-        price_high_per_device_hour: High price of a device-hour; alone it is the low one too.
+        price_low: Low price of a device-hour; alone it is the high one too.
+        price_high: High price of a device-hour; alone it is the low one too.
         price_devices: Number of devices that are paid for, ``devices`` if not given.
         currency: Of the prices.
 
     Raises:
-        InvalidFactor: If a figure is negative, not finite, or a PUE below 1; it names the
-            field.
+        InvalidFigures: If figures are negative, not finite, or a PUE below 1; it names each
+            by its field.
 
     Source:
         Strubell et al. 2019, section 2: kWh = PUE · t · p / 1000.
     """
-    count = require_count("devices", devices, at_most=MOST_DEVICES)
-    power = require_number("device_power_w", device_power_w, at_most=MOST_POWER_W)
-    duration = require_number("hours", hours, at_most=MOST_HOURS)
+    faults = Faults()
+    number = functools.partial(_number, faults)
+    count = _count(faults, "devices", devices)
+    power = number("device_power_w", device_power_w, MOST_POWER_W)
+    duration = number("hours", hours, MOST_HOURS)
+    overhead = faults.within(lambda: require_pue("pue", pue), 1.0)
+    intensity = number("grid_g_per_kwh", grid_g_per_kwh, MOST_G_PER_KWH)
+    paid = count if price_devices is None else _count(faults, "price_devices", price_devices)
+    prices = faults.within(lambda: _prices(price_low, price_high), None)
+    faults.within(lambda: _require_currency(currency), None)
+    faults.raise_any()
     it_kwh = power_to_kwh(count * power, duration)
-    facility_kwh = facility_energy_kwh(it_kwh, require_pue("pue", pue))
-    intensity = require_number("grid_g_per_kwh", grid_g_per_kwh, at_most=MOST_G_PER_KWH)
+    facility_kwh = facility_energy_kwh(it_kwh, overhead)
     co2e_kg = operational_co2e_kg(facility_kwh, intensity)
-    paid = count
-    if price_devices is not None:
-        paid = require_count("price_devices", price_devices, at_most=MOST_DEVICES)
-    low, high = _cost(paid, duration, price_low_per_device_hour, price_high_per_device_hour)
+    low, high = (None, None) if prices is None else _cost(paid, duration, *prices)
     return Estimate(
         it_energy_kwh=it_kwh,
         facility_energy_kwh=facility_kwh,
@@ -102,14 +109,41 @@ def estimate(
     )
 
 
-def _cost(
-    devices: int, hours: float, low: Number | None, high: Number | None
-) -> tuple[Decimal | None, Decimal | None]:
-    if low is None and high is None:
-        return None, None
-    first = high if low is None else low
-    last = low if high is None else high
-    assert first is not None  # one of the two was given
-    assert last is not None
-    cost = device_hours_cost(devices * amount("hours", hours), first, last)
+def _count(faults: Faults, field: str, value: int) -> int:
+    return faults.within(lambda: require_count(field, value, at_most=MOST_DEVICES), 1)
+
+
+def _number(faults: Faults, field: str, value: float, at_most: float) -> float:
+    return faults.within(lambda: require_number(field, value, at_most=at_most), 0.0)
+
+
+def _require_currency(currency: str) -> None:
+    if len(currency) != 3 or not (currency.isascii() and currency.isalpha() and currency.isupper()):
+        raise InvalidFactor("currency", currency, "three capital letters as in ISO 4217, like USD")
+
+
+def _prices(low: Number | None, high: Number | None) -> tuple[Decimal, Decimal] | None:
+    """Low and high price; one alone is both, none is none.
+
+    Raises:
+        InvalidFigures: If one is no amount, or the low one is above the high one.
+    """
+    faults = Faults()
+    given = [
+        faults.within(functools.partial(amount, field, price), None)
+        for field, price in (("price_low", low), ("price_high", high))
+        if price is not None
+    ]
+    faults.raise_any()
+    known = [price for price in given if price is not None]
+    if not known:
+        return None
+    if known[0] > known[-1]:
+        wanted = f"a price that is not above the high price, {known[-1]}"
+        raise InvalidFactor("price_low", low, wanted)
+    return known[0], known[-1]
+
+
+def _cost(devices: int, hours: float, low: Decimal, high: Decimal) -> tuple[Decimal, Decimal]:
+    cost = device_hours_cost(devices * amount("hours", hours), low, high)
     return cost.low, cost.high

@@ -45,7 +45,7 @@ def estimate(
     json: Json = False,
 ) -> None:
     """What so many devices for so long come to, by the arithmetic of a price tag."""
-    from pricetag.accounting.checks import InvalidFactor
+    from pricetag.accounting.checks import InvalidFigures
     from pricetag.accounting.estimate import estimate as calculate
     from pricetag.cli.views.estimate import estimate_view
 
@@ -61,8 +61,9 @@ def estimate(
             price_devices=price_devices,
             currency=currency,
         )
-    except InvalidFactor as error:
-        raise CliError(_naming_the_option(error), EXIT_USAGE) from error
+    except InvalidFigures as error:
+        told = "; ".join(_naming_the_option(fault) for fault in error.faults)
+        raise CliError(told, EXIT_USAGE) from error
     figures = {
         name: float(value) if isinstance(value, Decimal) else value
         for name, value in asdict(result).items()
@@ -74,7 +75,7 @@ def estimate(
 
 
 def _naming_the_option(error: InvalidFactor) -> str:
-    option = "--" + error.field.removesuffix("_per_device_hour").replace("_", "-")
+    option = "--" + error.field.replace("_", "-")
     return str(error).replace(error.field, option, 1)
 
 

@@ -26,9 +26,7 @@ async def test_a_quote_is_what_the_estimate_says(api: Api) -> None:
     quoted = (await api.viewer.post("/v1/quotes", json=QUOTE)).json()
     figures = dict(QUOTE)
     low, high = figures.pop("price_low"), figures.pop("price_high")
-    expected = asdict(
-        estimate(**figures, price_low_per_device_hour=low, price_high_per_device_hour=high)
-    )
+    expected = asdict(estimate(**figures, price_low=low, price_high=high))
     assert set(quoted) == set(expected)
     for name, value in expected.items():
         if name == "currency":

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pricetag.accounting.embodied import embodied_kg
-from pricetag.accounting.estimate import Estimate, InvalidFactor, estimate
+from pricetag.accounting.estimate import Estimate, InvalidFactor, InvalidFigures, estimate
 from pricetag.accounting.inputs import AttemptInput, Device, EmbodiedFactor
 from pricetag.catalog import Published, embodied, published
 
@@ -102,8 +102,8 @@ GOOD: dict[str, Any] = {
     "hours": 10.0,
     "pue": 1.2,
     "grid_g_per_kwh": 56.0,
-    "price_low_per_device_hour": 1.0,
-    "price_high_per_device_hour": 2.0,
+    "price_low": 1.0,
+    "price_high": 2.0,
     "price_devices": 8,
 }
 
@@ -121,7 +121,7 @@ GOOD: dict[str, Any] = {
         ("hours", 1e300),
         ("pue", 1e4),
         ("grid_g_per_kwh", 1e9),
-        ("price_high_per_device_hour", "1e999999"),
+        ("price_high", "1e999999"),
         ("device_power_w", -1.0),
         ("device_power_w", math.nan),
         ("device_power_w", "300"),
@@ -131,10 +131,10 @@ GOOD: dict[str, Any] = {
         ("pue", math.nan),
         ("grid_g_per_kwh", -1),
         ("grid_g_per_kwh", math.inf),
-        ("price_low_per_device_hour", -1),
-        ("price_low_per_device_hour", 3.0),
-        ("price_low_per_device_hour", "cheap"),
-        ("price_high_per_device_hour", math.nan),
+        ("price_low", -1),
+        ("price_low", 3.0),
+        ("price_low", "cheap"),
+        ("price_high", math.nan),
         ("price_devices", 0),
     ],
 )
@@ -144,6 +144,16 @@ def test_an_impossible_figure_is_refused_by_name(field: str, value: object) -> N
     assert refused.value.field == field
     assert refused.value.value is value
     assert refused.value.what_would_do in str(refused.value)
+
+
+def test_all_impossible_figures_are_told_at_once() -> None:
+    wrong = {"devices": 0, "hours": -1, "pue": 0.5, "price_low": -1, "price_high": "dear"}
+    with pytest.raises(InvalidFigures) as refused:
+        estimate(**{**GOOD, **wrong, "currency": "euro"})
+    assert [fault.field for fault in refused.value.faults] == [*wrong, "currency"]
+    assert all(
+        f"{field} is {value!r}: give" in str(refused.value) for field, value in wrong.items()
+    )
 
 
 def test_the_same_figures_in_range_pass() -> None:

@@ -57,6 +57,15 @@ def test_a_wrong_figure_is_named_by_its_option(capsys: Captured) -> None:
     assert "--price-low is -1" in complaint(capsys)
 
 
+def test_all_wrong_figures_are_named_at_once(capsys: Captured) -> None:
+    wrong = ["--pue", "0.5", "--grid-g-per-kwh", "-1", "--price-low", "-2", "--currency", "euro"]
+    assert pricetag([*ESTIMATE, *wrong]) == 2
+    told = complaint(capsys)
+    for option in ("--pue is 0.5", "--grid-g-per-kwh is -1", "--price-low is -2", "--currency is"):
+        assert option in told
+    assert "per_device_hour" not in told
+
+
 @pytest.mark.parametrize(
     "arguments",
     [["bogus"], ["estimate"], ["runs", "--limit", "many"], ["show"], ["recipes", "a", "b"]],
