@@ -181,26 +181,6 @@ async def subjects_of(
     return found
 
 
-def of_site(
-    settings: Settings, *, accelerators: Sequence[str] = (), used_in_year: int | None = None
-) -> Factors:
-    """The factors of a process that has no book at hand: its settings, then the catalog.
-
-    Args:
-        settings: What the site has told of itself.
-        accelerators: Product names of the accelerators that were used.
-        used_in_year: When the energy was used: a factor of another year is less certain.
-    """
-    tariff = defaults.tariff(settings)
-    told = device_prices((), accelerators, settings.currency, datetime.now(UTC))
-    factors = Factors(
-        pue=defaults.pue(settings).factor,
-        carbon_intensity=defaults.carbon(settings, used_in_year).factor,
-        electricity_tariff=tariff.factor if tariff else None,
-    )
-    return _priced(factors, told, settings.currency)
-
-
 def _hours(texts: Iterable[str]) -> list[datetime]:
     found = sorted({factor_hours.parse_hour(text) for text in texts})
     return found or [datetime.now(UTC).replace(minute=0, second=0, microsecond=0)]

@@ -59,11 +59,13 @@ def _seed_over_rest(url: str, token: str, runs: list[str]) -> dict[str, str]:
         viewer = http.post("/v1/tokens", json={"name": "v", "role": "viewer"}).json()["id"]
         limits = {"name": "b", "scope": "lab", "metric": "co2e_kg", "amount": 1e6}
         budget = http.post("/v1/budgets", json=limits).raise_for_status().json()["id"]
+        site = http.post("/v1/sites", json={"name": "berlin"}).raise_for_status().json()["name"]
     return {
         "run_id": runs[0],
         "report_id": report,
         "artifact_id": artifacts[0]["id"],
         "token_id": viewer,
+        "name": site,
         "budget_id": budget,
     }
 

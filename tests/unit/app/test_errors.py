@@ -1,16 +1,24 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
 from app import errors
 from app.api.v1 import examples
 from app.main import create_app
+from app.schemas.carbon import CarbonFetch, CarbonImport
 from app.schemas.common import FieldProblem
+from app.schemas.factors import FactorCreate
+from app.schemas.prices import PriceCreate, PriceImport
 from app.schemas.quotes import QuoteCreate
 from app.schemas.reports import ReportCreate
+from app.schemas.sites import SiteCreate, SiteUpdate
 from app.schemas.tokens import TokenCreate
+from app.services.factor_kinds import checked
+from app.services.hourly_csv import read_hours
+from app.services.price_files import read_prices
 from pricetag.recipes import parse_run_spec
 
 
@@ -46,6 +54,17 @@ def test_every_example_of_the_document_is_accepted() -> None:
     ReportCreate.model_validate(examples.REPORT)
     TokenCreate.model_validate(examples.TOKEN)
     QuoteCreate.model_validate(examples.QUOTE)
+    SiteCreate.model_validate(examples.SITE)
+    SiteUpdate.model_validate(examples.SITE_CHANGE)
+    CarbonFetch.model_validate(examples.CARBON_FETCH)
+    now = datetime(2026, 6, 1, tzinfo=UTC)
+    for factor in (examples.FACTOR, examples.TARIFF):
+        assert checked(FactorCreate.model_validate(factor), now, currency="EUR", site="berlin")
+    for price in (examples.PRICE, examples.OWNED_PRICE):
+        PriceCreate.model_validate(price)
+    assert len(read_prices(PriceImport.model_validate(examples.PRICE_FILE))) == 1
+    hours = CarbonImport.model_validate(examples.CARBON_FILE)
+    assert len(read_hours(hours.content, now)) == 2
 
 
 def test_every_operation_is_described_and_its_errors_are_problems() -> None:
@@ -64,7 +83,7 @@ def test_every_operation_is_described_and_its_errors_are_problems() -> None:
             for status, answer in operation["responses"].items():
                 if int(status) >= 400:
                     assert list(answer["content"]) == ["application/problem+json"], path
-    assert len(seen) == 25
+    assert len(seen) == 52
 
 
 @pytest.mark.parametrize(
