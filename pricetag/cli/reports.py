@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
@@ -83,18 +84,36 @@ def _make(
     profile: Profile,
 ) -> dict[str, Any]:
     from pricetag.cli.find import run_id
+    from pricetag.client import ApiError
 
     ids = [run_id(client, text) for text in runs or ()]
     if title is None:
         subject = ", ".join(map(str, chosen.values())) if chosen else client.get_run(ids[0])["name"]
         title = f"Price of {subject}" + (f" and {len(ids) - 1} more" if len(ids) > 1 else "")
-    return client.create_report(title, runs=ids or None, filter=chosen or None, profile=profile)
+    try:
+        return client.create_report(title, runs=ids or None, filter=chosen or None, profile=profile)
+    except ApiError as error:
+        told = "; ".join(_unpriced(client, fault, runs or (), ids) for fault in error.errors)
+        if error.code != "nothing-to-report" or not ids or not told:
+            raise
+        raise CliError(told, EXIT_USAGE) from error
+
+
+def _unpriced(
+    client: Client, fault: Mapping[str, Any], runs: Sequence[str], ids: Sequence[str]
+) -> str:
+    """A run that cannot be reported on, as the user named it."""
+    place = str(fault.get("field")).removeprefix("runs.")
+    index = int(place) if place.isdecimal() else len(ids)
+    if index >= len(ids) or "price tag" not in str(fault["message"]):
+        return str(fault["message"])
+    status = client.get_run(ids[index])["status"]
+    return f"'{runs[index]}' ({ids[index][:8]}, {status}) has no price tag yet"
 
 
 def download(
     client: Client, report_id: str, formats: list[ReportFormat], folder: Path
 ) -> dict[str, str]:
-    """Writes a report's formats into a folder; returns the files by format."""
     """Writes a report's formats into a folder.
 
     Returns:

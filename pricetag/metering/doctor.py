@@ -15,7 +15,7 @@ from pricetag.metering.host_model import cpu_component
 from pricetag.metering.nvml_devices import Device, probe
 from pricetag.metering.nvml_errors import Unavailability
 from pricetag.metering.rapl import CPUINFO, cpu_fields
-from pricetag.metering.rapl_zones import RaplScan, Zone, powercap_root, scan
+from pricetag.metering.rapl_zones import LOAD_COMMAND, RaplScan, Zone, powercap_root, scan
 
 PCI_DEVICES = Path("/sys/bus/pci/devices")
 NVIDIA_VENDOR = "0x10de"
@@ -23,6 +23,9 @@ AMD_VENDOR = "0x1002"
 
 ACCELERATOR_CLASSES = ("0x03", "0x12")
 """PCI classes of displays and of processing accelerators: a card has bridges and sound beside."""
+
+
+RAPL_MAKERS = ("GenuineIntel", "AuthenticAMD", "HygonGenuine")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +153,19 @@ def _rapl(name: str, zones: Sequence[Zone], reason: str | None, found: RaplScan)
     if reason is None:
         return MeterStatus(name, True, f"zones: {', '.join(zone.id for zone in zones)}")
     closed = found.command if "has no" not in reason else None
+    if closed == LOAD_COMMAND and (why := _never_has_rapl()) is not None:
+        return MeterStatus(name, False, f"{reason.partition(':')[0]}: {why}")
     return MeterStatus(name, False, reason, closed)
+
+
+def _never_has_rapl() -> str | None:
+    """Why no driver would find RAPL's counters here; None where one might."""
+    cpu = cpu_fields(CPUINFO)
+    if "hypervisor" in cpu.get("flags", "").split():
+        return "this is a virtual machine, and those are its host's"
+    if cpu and cpu.get("vendor_id") not in RAPL_MAKERS:
+        return "this CPU has none"
+    return None
 
 
 def _host_model() -> MeterStatus:

@@ -317,6 +317,23 @@ def test_a_report_is_made_and_written(api: FakeApi, capsys: Captured, tmp_path: 
     }
 
 
+def test_a_run_without_a_price_tag_is_named_as_it_was_asked_for(
+    api: FakeApi, capsys: Captured
+) -> None:
+    api.answers |= {
+        "GET /v1/runs": Answer({"items": [run("running")], "next_cursor": None}),
+        f"GET /v1/runs/{RUN_ID}": Answer(run("running")),
+        "POST /v1/reports": problem(
+            422,
+            "nothing-to-report",
+            "runs.0: ...",
+            {"field": "runs.0", "message": f"run {RUN_ID} has no price tag yet"},
+        ),
+    }
+    assert pricetag(["report", "last"]) == 2
+    assert complaint(capsys) == (f"pricetag: 'last' ({RUN_ID[:8]}, running) has no price tag yet\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -26,6 +26,8 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFa
     (bus / "0000:01:00.0").mkdir()
     (bus / "0000:01:00.0" / "vendor").write_text("0x10de\n")
     monkeypatch.setattr(doctor, "PCI_DEVICES", bus)
+    monkeypatch.setattr(doctor, "CPUINFO", bus / "cpuinfo")
+    (bus / "cpuinfo").write_text("vendor_id\t: GenuineIntel\nflags\t: fpu msr\n")
     monkeypatch.setattr(codecarbon_parts, "is_installed", lambda: True)
     monkeypatch.setattr(codecarbon_parts, "cpu_model", lambda: CpuModel("Test CPU", 100.0, True))
     return bus
@@ -113,6 +115,23 @@ def test_the_doctor_says_what_is_closed_and_what_opens_it(tmp_path: Path) -> Non
     assert found["codecarbon"].detail == "version 3.3.2, as second opinion"
     assert (report.devices, report.host_meter) == ((), "auto")
     assert report.host.cores >= 1
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "why"),
+    [
+        ("vendor_id\t: GenuineIntel\nflags\t: fpu hypervisor msr\n", "a virtual machine"),
+        ("CPU implementer\t: 0x41\n", "this CPU has none"),
+    ],
+)
+def test_no_driver_is_loaded_where_there_is_nothing_for_it(
+    machine: Path, tmp_path: Path, cpuinfo: str, why: str
+) -> None:
+    (machine / "cpuinfo").write_text(cpuinfo)
+    found = statuses(examine(environ(tmp_path)))
+    for name in ("rapl-package", "rapl-dram"):
+        assert found[name].command is None
+        assert why in found[name].detail
 
 
 def test_no_command_opens_a_card_that_is_not_there(machine: Path, tmp_path: Path) -> None:
