@@ -133,9 +133,13 @@ async def _read(
 async def _project(session: Session, run_id: uuid.UUID, events: Sequence[EventRead]) -> None:
     """Tells with the newest progress where the run will end, as it looks now."""
     newest = next((event for event in reversed(events) if event.kind == "progress"), None)
-    run = await executions.get_run(session, run_id) if newest is not None else None
-    found = await projection.of_run(session, run) if run is not None else None
-    if newest is not None and found is not None:
+    if newest is None:
+        return
+    run = await executions.get_run(session, run_id)
+    if run is None or run.progress is None:
+        return
+    found = await projection.of_run(session, run)
+    if found is not None:
         newest.payload["projection"] = found.model_dump(mode="json")
 
 
