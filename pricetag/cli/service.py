@@ -7,24 +7,31 @@ from dataclasses import dataclass
 import typer
 
 from pricetag.cli.checkout import delegate
+from pricetag.cli.console import EXIT_USAGE, CliError
+from pricetag.cli.options import given
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A command, and where in the service it is."""
+    """A command, and where in the service it is.
+
+    Attributes:
+        has_json: Whether it takes ``--json`` itself.
+    """
 
     command: str
     module: str
     name: str
     help: str
+    has_json: bool = False
 
 
 ENTRIES = (
     Entry("demo", "app.demo", "main", "The whole way once: train, compress, price tag, report."),
     Entry("serve", "app.cli", "commands", "Run the server."),
     Entry("worker", "workers.__main__", "main", "Run a worker that takes jobs and meters them."),
-    Entry("migrate", "app.cli", "commands", "Bring the database to the present schema."),
-    Entry("token", "app.cli", "commands", "Create, list and revoke API tokens."),
+    Entry("migrate", "app.cli", "commands", "Bring the database to the present schema.", True),
+    Entry("token", "app.cli", "commands", "Create, list and revoke API tokens.", True),
 )
 # Everything after the command is the service's to read, --help too.
 _AS_TYPED = {
@@ -50,5 +57,17 @@ def _add(app: typer.Typer, entry: Entry) -> None:
         rich_help_panel="Service",
     )
     def handed_over(ctx: typer.Context) -> None:
-        code = delegate(entry.module, entry.name, list(ctx.args), entry.command)
+        arguments = _with_json(ctx, entry)
+        code = delegate(entry.module, entry.name, arguments, entry.command)
         raise typer.Exit(code)
+
+
+def _with_json(ctx: typer.Context, entry: Entry) -> list[str]:
+    """The arguments as typed, and ``--json`` where it stood before the command."""
+    typed = list(ctx.args)
+    if not given(ctx).json or "--json" in typed:
+        return typed
+    if not entry.has_json:
+        raise CliError(f"{entry.command} has no --json", EXIT_USAGE)
+    is_group_alone = entry.command == "token" and not typed  # prints its help
+    return typed if is_group_alone else [*typed, "--json"]

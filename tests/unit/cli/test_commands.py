@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.settings import get_settings
-from pricetag.cli import checkout
+from pricetag.cli import checkout, service
 from pricetag.cli.app import run as pricetag
 from tests.support.fake_api import RUN_ID, Answer, Asked, FakeApi, events, problem, run
 from tests.support.price_tags import compressed_run, tag
@@ -348,6 +348,35 @@ def test_a_report_wants_runs_and_known_formats(
     assert pricetag(["report", *arguments]) == 2
     assert message in complaint(capsys)
     assert api.asked == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "handed_over"),
+    [
+        (["--json", "token", "list"], ["list", "--json"]),
+        (["--json", "token", "list", "--json"], ["list", "--json"]),
+        (["token", "list"], ["list"]),
+        (["--json", "migrate"], ["--json"]),
+        (["--json", "token"], []),
+    ],
+)
+def test_json_before_a_command_of_the_service_reaches_it(
+    arguments: list[str], handed_over: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    def delegate(module: str, name: str, given: list[str], command: str) -> int:
+        asked.append(given)
+        return 0
+
+    monkeypatch.setattr(service, "delegate", delegate)
+    assert pricetag(arguments) == 0
+    assert asked == [handed_over]
+
+
+def test_json_is_refused_where_nothing_is_printed_as_such(capsys: Captured) -> None:
+    assert pricetag(["--json", "worker"]) == 2
+    assert "worker has no --json" in complaint(capsys)
 
 
 @pytest.mark.parametrize("command", ["serve", "worker", "migrate", "token", "demo"])
