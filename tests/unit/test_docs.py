@@ -20,6 +20,7 @@ from app.main import create_app
 from app.settings import Settings
 from pricetag.cli.app import app as commands
 from pricetag.cli.app import run as run_command
+from pricetag.cli.views.price_tag import OUTSIDE
 from pricetag.recipes import REGISTRY, RecipeEntry, parse_run_spec
 from pricetag.recipes.stages import Optimisation, Student
 from workers.__main__ import worker
@@ -272,5 +273,6 @@ def test_the_demo_that_is_shown_is_the_one_there_is() -> None:
     named = {stage.get("name") for stage in demo.RUN["recipe"]["stages"]}
     table = shown.partition("\nStage ")[2].partition("\n\n")[0]
     told = [re.split(r" {2,}", row)[0] for row in table.splitlines()[1:]]
-    assert set(told) <= named
+    assert told[-1] == OUTSIDE
+    assert set(told[:-1]) <= named
     assert len(told) >= 5
