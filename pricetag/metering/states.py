@@ -67,7 +67,10 @@ def _gpu_state(handle: pynvml.c_nvmlDevice_t) -> State:
         *([] if kept is None else [f"persistence {'on' if kept else 'off'}"]),
         *([] if divided is None else [f"MIG {'on' if divided[0] else 'off'}"]),
     ]
-    others = _told(pynvml.nvmlDeviceGetComputeRunningProcesses, handle)
+    # By their versions: the name without one raises something else on older drivers.
+    others = _told(pynvml.nvmlDeviceGetComputeRunningProcesses_v3, handle)
+    if others is None:
+        others = _told(pynvml.nvmlDeviceGetComputeRunningProcesses_v2, handle)
     return State(", ".join(settings), "" if level is None else f"P{level}", len(others or ()))
 
 

@@ -169,6 +169,10 @@ def test_states_name_what_idle_power_depends_on(library: SharedNvml, tmp_path: P
         assert state.others == 2
         assert "MIG on" in str(gpu_state(DIVIDED))
         assert str(gpu_state("GPU-unknown")) == "state unknown"
+        for silent in ("ComputeRunningProcesses_v3", "PerformanceState", "PersistenceMode"):
+            library.refuses[f"nvmlDeviceGet{silent}"] = pynvml.NVML_ERROR_NOT_SUPPORTED
+        library.refuses["nvmlSystemGetDriverVersion"] = pynvml.NVML_ERROR_FUNCTION_NOT_FOUND
+        assert str(gpu_state(WHOLE)) == "driver unknown, MIG off"
     (tmp_path / "governor").write_text("performance\n")
     assert str(host_state(tmp_path / "governor")) == "governor performance"
     assert str(host_state(tmp_path / "none")) == "governor unknown"
