@@ -29,6 +29,44 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table}
     FOR EACH STATEMENT EXECUTE FUNCTION pricetag_refuse_change();
 """
 
+# What was used before there were budgets, by the newest price tag of each run. Price tags of
+# that time have a cost of the run alone: an attempt's part of its electricity is that of its
+# facility energy.
+SPENT_BEFORE = """
+INSERT INTO spend (
+    attempt_id, run_id, project_id, experiment_id, token_id, at, price_tag_version,
+    it_energy_kwh, facility_energy_kwh, co2e_kg, cost, currency, sources
+)
+SELECT attempt.id, run.id, run.project_id, run.experiment_id, run.created_by, attempt.ended_at,
+    tag.version,
+    (part -> 'it_energy_kwh' ->> 'value')::double precision,
+    (part -> 'facility_energy_kwh' ->> 'value')::double precision,
+    (part -> 'co2e_kg' ->> 'value')::double precision,
+    paid.amount,
+    CASE WHEN paid.amount IS NOT NULL THEN tag.content -> 'cost' ->> 'currency' END,
+    jsonb_strip_nulls(jsonb_build_object(
+        'it_energy_kwh', part -> 'it_energy_kwh' ->> 'source',
+        'facility_energy_kwh', part -> 'facility_energy_kwh' ->> 'source',
+        'co2e_kg', part -> 'co2e_kg' ->> 'source',
+        'cost', CASE WHEN paid.amount IS NOT NULL
+            THEN tag.content -> 'cost' -> 'electricity' ->> 'source' END
+    ))
+FROM (
+    SELECT DISTINCT ON (run_id) run_id, version, content
+    FROM price_tags ORDER BY run_id, version DESC
+) AS tag
+JOIN runs AS run ON run.id = tag.run_id
+CROSS JOIN LATERAL jsonb_array_elements(tag.content -> 'attempts') AS part
+JOIN attempts AS attempt
+    ON attempt.run_id = run.id AND attempt.number = (part ->> 'number')::integer
+CROSS JOIN LATERAL (
+    SELECT (tag.content -> 'cost' -> 'electricity' ->> 'value')::numeric
+        * (part -> 'facility_energy_kwh' ->> 'value')::numeric
+        / nullif((tag.content -> 'facility_energy_kwh' ->> 'value')::numeric, 0) AS amount
+) AS paid
+WHERE attempt.ended_at IS NOT NULL
+"""
+
 
 def upgrade() -> None:
     op.create_table('baselines',
@@ -276,12 +314,14 @@ def upgrade() -> None:
     op.create_index('ix_spend_project_id_at', 'spend', ['project_id', 'at'], unique=False)
     op.create_index(op.f('ix_spend_run_id'), 'spend', ['run_id'], unique=False)
     op.create_index('ix_spend_token_id_at', 'spend', ['token_id', 'at'], unique=False)
+    op.execute(SPENT_BEFORE)
     op.add_column('attempts', sa.Column('site', sa.String(), nullable=True))
     op.add_column('attempts', sa.Column('live', postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True))
     op.add_column('attempts', sa.Column('meter_opened_at', sa.DateTime(timezone=True), nullable=True))
     op.add_column('measurements', sa.Column('device_energy_j', sa.Double(), nullable=True))
     op.add_column('measurements', sa.Column('baseline_j', sa.Double(), nullable=True))
     op.add_column('measurements', sa.Column('energy_by_hour_j', postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True))
+    op.add_column('nodes', sa.Column('place', sa.String(), nullable=True))
     op.add_column('price_tags', sa.Column('cause', sa.String(), nullable=False, server_default='attempt-ended'))
     op.alter_column('price_tags', 'cause', server_default=None)
     op.add_column('price_tags', sa.Column('as_of', sa.DateTime(timezone=True), nullable=True))
@@ -296,6 +336,7 @@ def downgrade() -> None:
     op.drop_column('readings', 'own_busy_s')
     op.drop_column('price_tags', 'as_of')
     op.drop_column('price_tags', 'cause')
+    op.drop_column('nodes', 'place')
     op.drop_column('measurements', 'energy_by_hour_j')
     op.drop_column('measurements', 'baseline_j')
     op.drop_column('measurements', 'device_energy_j')

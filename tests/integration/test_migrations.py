@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import threading
+from decimal import Decimal
 
 import psycopg
 import pytest
@@ -55,3 +57,74 @@ def test_two_starters_do_not_collide(fresh_database_url: str) -> None:
     guard.close()
     other.join(timeout=30)
     assert "runs" in tables(fresh_database_url)
+
+
+OLD_TAG = {
+    "facility_energy_kwh": {"value": 3.0, "source": "estimated"},
+    "cost": {"electricity": {"value": 0.9, "source": "estimated"}, "currency": "EUR"},
+    "attempts": [
+        {
+            "number": 1,
+            "it_energy_kwh": {"value": 1.0, "source": "counter"},
+            "facility_energy_kwh": {"value": 2.0, "source": "estimated"},
+            "co2e_kg": {"value": 0.5, "source": "assumed"},
+        },
+        {
+            "number": 2,
+            "it_energy_kwh": {"value": None, "source": None, "reason": "not metered"},
+            "facility_energy_kwh": {"value": None, "source": None, "reason": "not metered"},
+            "co2e_kg": {"value": None, "source": None, "reason": "not metered"},
+        },
+    ],
+}
+
+
+def test_what_was_used_before_there_were_budgets_counts(fresh_database_url: str) -> None:
+    engine = create_engine(sqlalchemy_url(fresh_database_url), poolclass=pool.NullPool)
+    with engine.connect() as connection:
+        config = migrate.alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.commit()
+    engine.dispose()
+    with psycopg.connect(libpq_url(fresh_database_url)) as old:
+        old.execute(OLD_RUN, {"old": json.dumps({}), "tag": json.dumps(OLD_TAG)})
+    migrate.upgrade(fresh_database_url)
+    with psycopg.connect(libpq_url(fresh_database_url)) as new:
+        rows = new.execute(
+            "SELECT number, it_energy_kwh, facility_energy_kwh, co2e_kg, cost, spend.currency,"
+            " sources, price_tag_version, spend.at = ended_at"
+            " FROM spend JOIN attempts ON attempts.id = attempt_id ORDER BY number"
+        ).fetchall()
+    sources = {"it_energy_kwh": "counter", "co2e_kg": "assumed"}
+    sources |= {"facility_energy_kwh": "estimated", "cost": "estimated"}
+    assert rows == [
+        (1, 1.0, 2.0, 0.5, Decimal("0.6"), "EUR", sources, 2, True),
+        (2, None, None, None, None, None, {}, 2, True),
+    ]
+
+
+OLD_RUN = """
+WITH project AS (
+    INSERT INTO projects (id, name, description, created_at)
+    VALUES (gen_random_uuid(), 'p', '', now()) RETURNING id
+), experiment AS (
+    INSERT INTO experiments (id, project_id, name, description, created_at)
+    SELECT gen_random_uuid(), id, 'e', '', now() FROM project RETURNING id, project_id
+), run AS (
+    INSERT INTO runs (id, project_id, experiment_id, name, tags, kind, recipe, gpus, pool,
+        priority, max_attempts, status, created_at)
+    SELECT gen_random_uuid(), project_id, id, 'r', '{}', 'train', '{}', 0, 'default', 0, 3,
+        'succeeded', now() FROM experiment RETURNING id
+), tags AS (
+    INSERT INTO price_tags (id, run_id, version, accounting_version, content, content_sha256,
+        created_at)
+    SELECT gen_random_uuid(), id, version, '1', content::jsonb, '', now()
+    FROM run, (VALUES (1, %(old)s), (2, %(tag)s)) AS versions (version, content)
+)
+INSERT INTO attempts (id, run_id, number, status, worker, node_name, devices, components,
+    started_at, lease_renewed_at, ended_at, ingested_seq)
+SELECT gen_random_uuid(), id, number, 'failed', 'w', 'n', '[]', '[]', now(), now(),
+    CASE WHEN number < 3 THEN now() END, -1
+FROM run, generate_series(1, 3) AS number
+"""
