@@ -17,4 +17,5 @@ class Node(HasId, HasCreatedAt, Base):
     pool: Mapped[str]
     devices: Mapped[list[Any]] = mapped_column(default=list)  # [{uuid, name, ...}]
     capabilities: Mapped[dict[str, Any]] = mapped_column(default=dict)  # what doctor found
+    place: Mapped[str | None]  # machine and data folder that described it last
     last_seen_at: Mapped[datetime] = mapped_column(default=now)

@@ -21,6 +21,7 @@ from pricetag.metering.devices import is_amd, list_accelerators, visible_acceler
 from pricetag.metering.mig import resolve_usable, usable_devices
 from pricetag.metering.nvml_devices import Device, resolve_visible
 from pricetag.metering.nvml_errors import NvmlUnavailableError
+from workers.device_locks import Held, hold
 from workers.node import NodeConfig, git_commit, node_name, worker_identity
 from workers.store import Store
 from workers.worker import Worker
@@ -67,11 +68,12 @@ def worker(
     )
     for noisy in ("procrastinate", "httpx", "codecarbon"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    devices = _devices(gpus)
-    if not devices and cpu_slots == 0:
-        raise typer.BadParameter("no device and no CPU slot: this worker could run nothing")
+    chosen = _devices(gpus)
     config = _config(settings, node, pool, data_root or [], allow_commands, allow_hub)
-    with contextlib.suppress(KeyboardInterrupt):
+    with contextlib.suppress(KeyboardInterrupt), hold(alive.parent, node, chosen) as held:
+        devices = _ours(gpus, held)
+        if not devices and cpu_slots == 0:
+            raise typer.BadParameter("no device and no CPU slot: this worker could run nothing")
         asyncio.run(_serve(settings, config, devices, cpu_slots, alive))
 
 
@@ -131,6 +133,20 @@ def _devices(gpus: str) -> list[Device]:
     if len({is_amd(device.uuid) for device in chosen}) > 1:
         raise typer.BadParameter("NVIDIA's and AMD's devices need a worker each: give --gpus")
     return chosen
+
+
+def _ours(gpus: str, held: Held) -> list[Device]:
+    """The devices that are now this worker's alone.
+
+    Two workers on one device would each charge all of it to a job of its own.
+    """
+    if held.elsewhere:
+        names = ", ".join(device.uuid for device in held.elsewhere)
+        if gpus != "all":
+            message = f"--gpus {gpus}: another worker of this node has {names}"
+            raise typer.BadParameter(message)
+        logger.warning("left to the worker of this node that has them: %s", names)
+    return held.ours
 
 
 def _chosen(gpus: str, present: list[Device]) -> list[Device]:

@@ -110,6 +110,11 @@ class Machine:
             self._file.close()
             self._file = None
 
+    def neighbours(self) -> int:
+        """How many other workers of this machine are alive."""
+        with self._all_locked():
+            return len(self._others())
+
     def reserve(self, attempt: str, *, units: int, components: Sequence[str]) -> float:
         """Notes a job, and tells its part of the host.
 

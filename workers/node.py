@@ -80,6 +80,12 @@ def boot_id() -> str:
     return _short(Path("/proc/sys/kernel/random/boot_id"))
 
 
+def node_place(data_dir: Path) -> str:
+    """Machine and data folder: what the workers of one node have in common."""
+    folder = data_dir.stat()
+    return f"{machine_id()}:{boot_id()}:{folder.st_dev:x}:{folder.st_ino:x}"
+
+
 def _short(file: Path) -> str:
     try:
         text = file.read_text().strip()

@@ -12,7 +12,7 @@ from uuid import UUID
 from app.db import Database
 from app.services import baselines, energy, execution
 from workers.baselines import Baseline
-from workers.node import NodeConfig
+from workers.node import NodeConfig, node_place
 from workers.node_hours import Row
 
 logger = logging.getLogger(__name__)
@@ -33,6 +33,7 @@ class Store:
         self._database = database
         self._config = config
         self._budgets = execution.BudgetWatch()
+        self._place: str | None = None  # as it was registered; None before
 
     async def demand(self, run_id: UUID) -> int | None:
         """How many devices a queued run wants; None when it is not to be started now."""
@@ -75,11 +76,19 @@ class Store:
 
     async def register(
         self, devices: Sequence[dict[str, Any]], capabilities: dict[str, Any]
-    ) -> None:
+    ) -> bool:
+        """Makes this node known; tells whether its name was used elsewhere since the last time.
+
+        Elsewhere is another machine or data folder: two nodes would be booked as one.
+        """
+        config, place = self._config, node_place(self._config.data_dir)
         async with self._database.session_scope() as session:
-            await execution.register_node(
-                session, self._config.name, self._config.pool, list(devices), capabilities
+            before = await execution.register_node(
+                session, config.name, config.pool, list(devices), capabilities, place
             )
+        is_doubled = self._place is not None and before != place
+        self._place = place
+        return is_doubled
 
     async def open_attempts(self) -> list[execution.OpenAttempt]:
         """Attempts of this node that have no end yet."""

@@ -81,11 +81,14 @@ class Worker:
         self._running: dict[UUID, Supervisor] = {}
         self._shipping: set[asyncio.Task[None]] = set()
         self._queue_worker: QueueWorker | None = None
+        self._is_doubled = False  # whether another node of our name was seen
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
         """Serves the queue until stopped; returns when every job has ended and is shipped."""
         self._machine.open()
+        if neighbours := self._machine.neighbours():
+            logger.info("%d other worker(s) of this machine share its host with us", neighbours)
         leases = LeaseKeeper(
             self._running,
             self._store.renew,
@@ -162,7 +165,13 @@ class Worker:
 
     async def _register(self) -> None:
         devices = [asdict(device) for device in self._devices.values()]
-        await self._store.register(devices, self._capabilities)
+        if await self._store.register(devices, self._capabilities) and not self._is_doubled:
+            self._is_doubled = True
+            logger.warning(
+                "another machine, or a worker with another data folder, is called %r too: "
+                "their energy is booked as one node's; give each its own --name",
+                self._config.name,
+            )
 
     async def _keep_house(self) -> None:
         """Now and then: who we are, and what other workers of this node left when they died."""

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import func, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from models import Node
+
+
+async def place_of(session: AsyncSession, name: str) -> str | None:
+    """Where the node was when it was described last; None where that is not known."""
+    return await session.scalar(select(Node.place).where(Node.name == name))
 
 
 async def upsert(
@@ -18,8 +23,14 @@ async def upsert(
     pool: str,
     devices: list[Any],
     capabilities: dict[str, Any],
+    place: str | None,
 ) -> None:
-    described = {"pool": pool, "devices": devices, "capabilities": capabilities}
+    described = {
+        "pool": pool,
+        "devices": devices,
+        "capabilities": capabilities,
+        "place": place,
+    }
     statement = insert(Node).values(name=name, last_seen_at=func.now(), **described)
     await session.execute(
         statement.on_conflict_do_update(

@@ -235,11 +235,18 @@ async def register_node(
     pool: str,
     devices: list[dict[str, Any]],
     capabilities: dict[str, Any],
-) -> None:
-    """Makes a worker's node known, or updates what it said of itself before."""
+    place: str | None = None,
+) -> str | None:
+    """Makes a worker's node known, or updates what it said of itself before.
+
+    Returns:
+        The ``place`` (machine and data folder) from which the name was used last.
+    """
+    before = await node_registry.place_of(session, name)
     await node_registry.upsert(
-        session, name=name, pool=pool, devices=devices, capabilities=capabilities
+        session, name=name, pool=pool, devices=devices, capabilities=capabilities, place=place
     )
+    return before
 
 
 async def touch_node(session: Session, name: str) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import uuid4
 
 from sqlalchemy import select, update
@@ -109,6 +110,13 @@ async def test_leases_of_unknown_attempts_are_closed(session: Session) -> None:
     states = await execution.renew_leases(session, [unknown])
     assert states == {unknown: execution.LeaseState(cancel_requested=False, closed=True)}
     assert await execution.renew_leases(session, []) == {}
+
+
+async def test_a_node_tells_from_where_its_name_was_used_last(session: Session) -> None:
+    register = partial(execution.register_node, session, "n1", "default", [], {})
+    assert await register("here") is None
+    assert await register("there") == "here"
+    assert await register("there") == "there"
 
 
 async def test_nodes_make_themselves_known(session: Session) -> None:
