@@ -241,12 +241,14 @@ class NodeMeter:
 
     def _bridge(self, component: str, readings: ComponentReadings) -> None:
         """Once, at its first reading: what it used while no worker was there."""
-        counter_j = readings.first_counter_j()
-        if component in self._bridged or counter_j is None:
+        first = readings.first_counter()
+        if component in self._bridged or first is None:
             return
         self._bridged.add(component)
+        at_s, counter_j = self._wall_s(first[0]), first[1]
         wrap_j = self._wrap_j.get(component)
-        self._hours.bridge(component, self._wall_s(0.0), counter_j, wraps_at_j=wrap_j)
+        self._hours.bridge(component, at_s, counter_j, wraps_at_j=wrap_j)
+        self._hours.mark(component, at_s, counter_j)
 
     def _measure_idle(self) -> None:
         use, cpu_s, now_s = self._use(), self._machine_cpu_s(), self._clock()

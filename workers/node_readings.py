@@ -44,9 +44,11 @@ class ComponentReadings:
         while self._readings[0].t_s < min(reading.t_s - KEEP_S, self._booked_s - SETTLE_S):
             self._readings.popleft()
 
-    def first_counter_j(self) -> float | None:
-        """The counter at the first reading."""
-        return self._readings[0].counter_j if self._readings else None
+    def first_counter(self) -> tuple[float, float] | None:
+        """Time and counter of the first reading that is kept, where it has one."""
+        if not self._readings or self._readings[0].counter_j is None:
+            return None
+        return self._readings[0].t_s, self._readings[0].counter_j
 
     def settle(self, *, everything: bool = False) -> tuple[WindowEnergy, float | None] | None:
         """What was used since it was settled last, and the counter at the end of that.

@@ -159,6 +159,17 @@ async def test_a_killed_worker_loses_nothing_that_a_counter_knows(bench: Bench) 
     assert covered_s == pytest.approx(190.0)
 
 
+async def test_nor_one_that_is_killed_before_anything_is_settled(bench: Bench) -> None:
+    killed = bench.start()
+    bench.live(killed, 12)
+    bench.fleet.pass_time(8.0)
+    meter = bench.start()
+    bench.live(meter, 10)
+    meter.close()
+    await meter.ship()
+    assert bench.total_j("gpu:a") == pytest.approx(30 * 60.0)
+
+
 async def test_a_counter_that_began_anew_is_not_bridged(bench: Bench) -> None:
     meter = bench.start()
     bench.live(meter, 100)
