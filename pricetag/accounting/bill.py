@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from pricetag.accounting.alignment import EDGE_ALIGNED
 from pricetag.accounting.charges import (
     Charge,
     Product,
@@ -226,6 +227,7 @@ def mean_power(spans: Sequence[Span], energy: Quantity) -> Quantity:
 def window_flags(charges: Iterable[Charge]) -> tuple[str, ...]:
     """What was remarkable in any of the windows, sorted."""
     flags = {flag for c in charges if c.window is not None for flag in c.window.flags}
+    flags.discard(EDGE_ALIGNED)  # it narrows the interval, and is nothing to be wary of
     if any(charge.is_short for charge in charges):
         flags.add("short_window")
     if any(_above_limit(charge) for charge in charges):
