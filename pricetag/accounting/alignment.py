@@ -23,7 +23,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from statistics import median
 
 from pricetag.accounting.reading import Reading
@@ -118,12 +117,15 @@ class _Ahead:
         self.counter_j = reading.counter_j
 
     def _power_from(self, tick_s: float, counter_j: float) -> float | None:
-        if self.tick_s is None or self.steps:
+        if self.tick_s is None:
             return None
         elapsed_s = self.tick_s - tick_s
-        if not 0 < elapsed_s <= (1.0 + TOLERANCE_RATIO) * self.update_s:
+        # Readings between the two showed what this one does: one step, seen early.
+        is_next = self.steps == 0 or (self.steps == 1 and self.counter_j == counter_j)
+        if not is_next or not 0 < elapsed_s <= (1.0 + TOLERANCE_RATIO) * self.update_s:
             return None
-        return (self.counter_j - counter_j) / elapsed_s
+        next_j = self.above_j if self.steps else self.counter_j
+        return (next_j - counter_j) / elapsed_s
 
     def counter_at(self, t_s: float, since_s: float, before: Reading | None) -> float | None:
         """The counter at the time of the reading passed last, in J; None where no tick tells it.
@@ -189,11 +191,15 @@ def update_period_s(readings: Sequence[Reading]) -> float | None:
 
     None where no two consecutive ones were.
     """
-    spacings_s = [
-        after.t_s - before.t_s
-        for before, after in pairwise(readings)
-        if TICK in before.flags and TICK in after.flags and _increased(before, after)
-    ]
+    spacings_s: list[float] = []
+    last: Reading | None = None
+    for reading in readings:
+        if TICK in reading.flags:
+            if last is not None and _increased(last, reading):
+                spacings_s.append(reading.t_s - last.t_s)
+            last = reading
+        elif last is not None and reading.counter_j != last.counter_j:
+            last = None  # an update that was not seen as it came
     return median(spacings_s) if spacings_s else None
 
 
