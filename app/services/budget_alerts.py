@@ -46,7 +46,7 @@ async def tell_of(session: Session, run: Run) -> None:
     )
     warning = [budget for budget in concerned if budget.thresholds]
     now = datetime.now(UTC)
-    await tell(session, run, await states(session, warning, now), now)
+    await tell(session, run, await states(session, warning, now, promised=False), now)
 
 
 async def tell_running(session: Session, found: Collection[BudgetState], now: datetime) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, cast
@@ -96,6 +96,7 @@ async def states(
     rates: Rates | None = None,
     spent: SpentParts | None = None,
     without: UUID | None = None,
+    promised: bool = True,
 ) -> list[BudgetState]:
     """How budgets stand.
 
@@ -106,6 +107,7 @@ async def states(
         rates: Factors of running attempts, where some are remembered.
         spent: What was spent, where that was asked for already.
         without: A run whose quote does not count: the one that is being admitted.
+        promised: Whether quotes are looked at; where they are not, nothing is reserved.
     """
     if not budgets:
         return []
@@ -114,16 +116,22 @@ async def states(
     rows = await spend.running(session, opened)
     uses = await live_uses(session, rows, now, rates or Rates())
     earlier: dict[UUID, list[Spend]] = defaultdict(list)
-    for row in await spend.spent_by_runs(session, [row.run_id for row in rows]):
+    for row in await spend.spent_by_runs(session, [row.run_id for row in rows if promised]):
         earlier[row.run_id].append(row)
     found = []
     for budget in budgets:
         queued, own = ZERO, []
         if budget.closed_at is None:
-            queued = await spend.reserved_by_queued(session, budget, without=without)
+            if promised:
+                queued = await spend.reserved_by_queued(session, budget, without=without)
             own = [row for row in rows if concerns(budget, row)]
-        found.append(_state(budget, now, spent[budget.id], queued, own, uses, earlier))
+        state = _state(budget, now, spent[budget.id], queued, own, uses, earlier)
+        found.append(state if promised else _without_promises(state))
     return found
+
+
+def _without_promises(state: BudgetState) -> BudgetState:
+    return replace(state, standing=replace(state.standing, reserved=ZERO))
 
 
 def concerns(budget: Budget, row: Any) -> bool:

@@ -67,7 +67,7 @@ class BudgetWatch:
             return {}
         now = datetime.now(UTC)
         spent = await self._spent_of(session, watched, now)
-        found = await states(session, watched, now, rates=self._rates, spent=spent)
+        found = await states(session, watched, now, rates=self._rates, spent=spent, promised=False)
         await budget_alerts.tell_running(session, found, now)
         return _orders(found, set(attempt_ids))
 

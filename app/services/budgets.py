@@ -132,7 +132,7 @@ async def why_not_start(session: Session, run: Run) -> dict[str, Any] | None:
         token_id=run.created_by,
     )
     holding = [budget for budget in concerned if budget.refuses or budget.stops]
-    for state in await states(session, holding, datetime.now(UTC)):
+    for state in await states(session, holding, datetime.now(UTC), promised=False):
         if state.standing.is_spent:
             return {"code": BUDGET_EXCEEDED, "message": spent_text(state)}
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +16,7 @@ from app.services import factors, live_meter
 from app.services.price_tags import component_info
 from app.settings import get_settings
 from pricetag.accounting.inputs import AttemptInput, ComponentInfo, Device, Factors
-from pricetag.accounting.live import hours_between, live_figures
+from pricetag.accounting.live import LiveCharge, hours_between, live_figures
 
 RATES_HOLD_S = 30.0
 """How long the factors of a site are remembered; they change when somebody enters new ones."""
@@ -30,6 +31,23 @@ class LiveUse:
     co2e_kg: float | None = None
     cost: Decimal | None = None
     currency: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Attempts whose factors are the same.
+
+    Attributes:
+        site: Where they run.
+        accelerators: Product names, each once.
+        devices: Ids of all of their components.
+        started_at: When the first of them began.
+    """
+
+    site: str | None
+    accelerators: tuple[str, ...]
+    devices: tuple[str, ...]
+    started_at: datetime
 
 
 class Rates:
@@ -47,23 +65,20 @@ class Rates:
         self._hold_s = hold_s
         self._known: dict[tuple[Any, ...], tuple[float, Factors]] = {}
 
-    async def of(
-        self, session: Session, site: str | None, attempt: AttemptInput, now: datetime
-    ) -> Factors:
-        """The factors of an attempt at a site."""
-        hours = hours_between(datetime.fromisoformat(attempt.started_at), now)
-        devices = tuple(component.id for component in attempt.components)
-        key = (site, _accelerators(attempt), devices, hours[0], hours[-1])
+    async def of(self, session: Session, group: Group, now: datetime) -> Factors:
+        """The factors of some attempts at one site on one kind of hardware."""
+        hours = hours_between(group.started_at, now)
+        key = (group.site, group.accelerators, group.devices, hours[0], hours[-1])
         now_s = self._clock()
         known = self._known.get(key)
         if known is not None and now_s - known[0] < self._hold_s:
             return known[1]
         found = await factors.resolve(
             session,
-            site=site,
+            site=group.site,
             settings=get_settings(),
-            accelerators=_accelerators(attempt),
-            devices=devices,
+            accelerators=group.accelerators,
+            devices=group.devices,
             hours=hours,
             used_in_year=now.year,
         )
@@ -91,18 +106,42 @@ async def of_running(
     Returns:
         One for every row; of an attempt without a reading nothing is known.
     """
-    return {row.attempt_id: await _use(session, row, now, rates) for row in rows}
+    found: dict[UUID, LiveUse] = {}
+    alike: dict[tuple[str | None, tuple[str, ...]], list[_Metered]] = defaultdict(list)
+    for row in rows:
+        charges = live_meter.charges(row.live)
+        if not charges:
+            found[row.attempt_id] = LiveUse()
+            continue
+        metered = _metered(row, charges)
+        alike[row.site, _accelerators(metered.attempt)].append(metered)
+    for (site, accelerators), group in alike.items():
+        devices = sorted({id_ for one in group for id_ in one.energy_j})
+        started_at = min(datetime.fromisoformat(one.attempt.started_at) for one in group)
+        asked = Group(site, accelerators, tuple(devices), started_at)
+        held = await rates.of(session, asked, now)
+        found |= {one.attempt_id: _use(one, held, now) for one in group}
+    return found
 
 
-async def _use(session: Session, row: Any, now: datetime, rates: Rates) -> LiveUse:
-    charges = live_meter.charges(row.live)
-    if not charges:
-        return LiveUse()
+@dataclass(frozen=True, slots=True)
+class _Metered:
+    """An attempt and what it is charged so far of each component, J."""
+
+    attempt_id: UUID
+    attempt: AttemptInput
+    energy_j: Mapping[str, float | None]
+
+
+def _metered(row: Any, charges: Mapping[str, LiveCharge]) -> _Metered:
     components = tuple(component_info(stored) for stored in row.components)
     attempt = _attempt(row, components, live_meter.duration_s(charges))
     energy_j = {component: charge.energy_j for component, charge in charges.items()}
-    held = await rates.of(session, row.site, attempt, now)
-    found = live_figures(attempt, energy_j, held, now)
+    return _Metered(row.attempt_id, attempt, energy_j)
+
+
+def _use(metered: _Metered, held: Factors, now: datetime) -> LiveUse:
+    found = live_figures(metered.attempt, metered.energy_j, held, now)
     return LiveUse(
         it_energy_kwh=found.it_energy_kwh,
         facility_energy_kwh=found.facility_energy_kwh,
