@@ -11,6 +11,7 @@ import signal
 import subprocess
 import time
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -283,6 +284,30 @@ def test_the_price_tag_of_a_pipeline(
     assert provenance["git_commit"] == git_commit(ROOT)
     assert {"pricetag", "torch", "transformers"} <= set(provenance["packages"])
     assert provenance["seeds"]["stages.0"] == 7
+
+
+def test_the_price_tag_of_a_pipeline_is_verified(
+    shared_lab: Service, pipeline: UUID, tmp_path: Path
+) -> None:
+    """From the command line, as a run and as a file; re-priced, the old version still holds."""
+    token = {"PRICETAG_TOKEN": shared_lab.new_token("viewer")}
+    by_run = shared_lab.cli("verify", str(pipeline), environment=token)
+    assert (by_run.returncode, by_run.stderr) == (0, "")
+    tag = shared_lab.price_tag(pipeline)
+    file = tmp_path / "tag.json"
+    file.write_text(json.dumps(tag))
+    by_file = shared_lab.cli("verify", str(file), "--json", environment=token)
+    report = json.loads(by_file.stdout)
+    assert {step["step"]: step["status"] for step in report["steps"]} == {
+        "content-hash": "ok",
+        "as-issued": "ok",
+        "measurements": "ok",
+        "arithmetic": "ok",
+    }
+    again = shared_lab.http.post(f"/v1/runs/{pipeline}/price-tag/reprice", json={})
+    assert again.json()["version"] == tag["version"] + 1
+    old = shared_lab.cli("verify", f"{pipeline}@{tag['version']}", environment=token)
+    assert old.returncode == 0, old.stdout
 
 
 def check_quantity(quantity: dict[str, Any], unit: str, source: str | None = None) -> float:

@@ -37,6 +37,9 @@ NOT_OF_IT: dict[str, Any] = {"value": None, "unit": "", "reason": ""}
 QUIET = frozenset({"edge_aligned"})
 """Flags that speak for a figure, not against it."""
 
+NAMED = 8
+"""Of how many uncounted operators and stages the names are printed."""
+
 EXPLAINED = 3
 """Of how many causes a difference to the second opinion is told at most."""
 
@@ -254,6 +257,16 @@ def _errors(tag: Tag) -> list[str]:
     return ["Largest error: " + "; ".join(found)] if found else []
 
 
+def _uncounted(tag: Tag) -> list[str]:
+    """Operators and stages that the FLOPs leave out, where any were counted."""
+    flops = tag.get("flops")
+    names = flops.get("uncounted") if isinstance(flops, Mapping) else None
+    if not names or quantity(tag, "flops", "dense")["value"] is None:
+        return []
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return [f"FLOPs leave out: {', '.join(map(str, names[:NAMED]))}{more}"]
+
+
 def _remarks(tag: Tag) -> list[RenderableType]:
     from rich.text import Text
 
@@ -267,7 +280,7 @@ def _remarks(tag: Tag) -> list[RenderableType]:
         for item in listed(opinion, "explanation")[:EXPLAINED]:
             where = item.get("component")
             lines.append(f"  {f'{where}: ' if where else ''}{item.get('text')}")
-    lines += _errors(tag)
+    lines += [*_errors(tag), *_uncounted(tag)]
     flags = [str(flag) for flag in tag.get("flags") or () if flag not in QUIET]
     if flags:
         lines.append("Flags: " + ", ".join(flag.replace("_", " ") for flag in flags))
