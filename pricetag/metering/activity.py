@@ -9,13 +9,16 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 PROC = Path("/proc")
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+CPUCLOCK_SCHED = 2
+"""The kind of clock that ``clock_getcpuclockid`` makes a process's id of."""
 
 LOOK_COST_RATIO = 0.001
 """At most this part of a core goes into looking for new processes."""
@@ -26,8 +29,8 @@ LOOK_PERIOD_S = 5.0
 FOREIGN_AGAIN_S = 60.0
 """After so long every process is looked at anew: by then a pid may be another process's."""
 
-ROUNDING_TICKS = 2
-"""A parent's account of its children may differ by this much from what they said."""
+ROUNDING_S = 2 / TICKS_PER_S
+"""A parent's account of its children is told in ticks, user and system time each."""
 
 Busy = tuple[float | None, float | None]
 """Own and everybody's activity, cumulative, in s; None where it cannot be told."""
@@ -51,8 +54,8 @@ class ProcessStat:
 
     Attributes:
         start_ticks: When it was started: with the pid it names the process for good.
-        busy_ticks: Its own CPU time, ended threads included.
-        waited_ticks: That of its children that ended and were waited for.
+        busy_s: Its own CPU time, ended threads included.
+        waited_s: That of its children that ended and were waited for.
     """
 
     pid: int
@@ -60,13 +63,13 @@ class ProcessStat:
     group: int
     session: int
     start_ticks: int
-    busy_ticks: int
-    waited_ticks: int
+    busy_s: float
+    waited_s: float
 
     @property
-    def total_ticks(self) -> int:
+    def total_s(self) -> float:
         """All that this process answers for."""
-        return self.busy_ticks + self.waited_ticks
+        return self.busy_s + self.waited_s
 
 
 def parse_stat(text: bytes) -> ProcessStat:
@@ -79,9 +82,21 @@ def parse_stat(text: bytes) -> ProcessStat:
         group=int(fields[2]),
         session=int(fields[3]),
         start_ticks=int(fields[19]),
-        busy_ticks=int(fields[11]) + int(fields[12]),
-        waited_ticks=int(fields[13]) + int(fields[14]),
+        busy_s=(int(fields[11]) + int(fields[12])) / TICKS_PER_S,
+        waited_s=(int(fields[13]) + int(fields[14])) / TICKS_PER_S,
     )
+
+
+def process_cpu_s(pid: int) -> float | None:
+    """CPU seconds of a live process by its own clock: not in ticks, so that short jobs count.
+
+    Returns:
+        None where there is no such clock; ``/proc`` tells then.
+    """
+    try:
+        return time.clock_gettime((~pid << 3) | CPUCLOCK_SCHED)
+    except OSError:
+        return None
 
 
 def machine_busy_s(proc: Path = PROC) -> float | None:
@@ -118,6 +133,7 @@ class ProcessTree:
     Args:
         mark: ``NAME=value`` in the environment of the tree's processes and of no others.
         proc: Where the kernel tells of processes.
+        cpu_s: CPU seconds of a live process; None where ``/proc`` alone tells them.
         clock: Monotonic seconds.
     """
 
@@ -126,10 +142,12 @@ class ProcessTree:
         mark: bytes | None = None,
         *,
         proc: Path = PROC,
+        cpu_s: Callable[[int], float | None] = process_cpu_s,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._mark = mark
         self._proc = proc
+        self._cpu_s = cpu_s
         self._clock = clock
         self._root_start_ticks = 0
         self._root: int | None = None
@@ -138,8 +156,8 @@ class ProcessTree:
         self._foreign: set[int] = set()
         self._foreign_since_s = 0.0
         self._next_look_s = 0.0
-        self._retired_ticks = 0
-        self._told_ticks = 0
+        self._retired_s = 0.0
+        self._told_s = 0.0
 
     def adopt(self, pid: int) -> None:
         """The tree's root; before, there is nothing to count."""
@@ -155,9 +173,9 @@ class ProcessTree:
         self._refresh()
         if self._members and self._clock() >= self._next_look_s:
             self._look_for_new()
-        live_ticks = sum(member.total_ticks for member in self._members.values())
-        self._told_ticks = max(self._told_ticks, live_ticks + self._retired_ticks)
-        return self._told_ticks / TICKS_PER_S
+        live_s = sum(member.total_s for member in self._members.values())
+        self._told_s = max(self._told_s, live_s + self._retired_s)
+        return self._told_s
 
     def _admit_root(self) -> None:
         root, self._root = self._root, None
@@ -168,9 +186,11 @@ class ProcessTree:
     def _read(self, pid: int) -> ProcessStat | None:
         try:
             with open(f"{self._proc}/{pid}/stat", "rb") as file:
-                return parse_stat(file.read())
+                stat = parse_stat(file.read())
         except (OSError, IndexError):  # it ended, maybe while it was being read
             return None
+        exact_s = self._cpu_s(pid)
+        return stat if exact_s is None else replace(stat, busy_s=exact_s)
 
     def _refresh(self) -> None:
         before = self._members
@@ -186,21 +206,21 @@ class ProcessTree:
 
     def _retire(self, ended: list[ProcessStat], before: dict[int, ProcessStat]) -> None:
         """Keep what ended processes had used, unless an ancestor now answers for it."""
-        due_ticks: dict[int, int] = {}
+        due_s: dict[int, float] = {}
         for member in ended:
             heir = member.parent
             while heir in before and heir not in self._members:
                 heir = before[heir].parent
             if heir in self._members:
-                due_ticks[heir] = due_ticks.get(heir, 0) + member.total_ticks
+                due_s[heir] = due_s.get(heir, 0.0) + member.total_s
             else:
-                self._retired_ticks += member.total_ticks
-        for heir, ticks in due_ticks.items():
+                self._retired_s += member.total_s
+        for heir, expected_s in due_s.items():
             # Read anew: its account was settled before the ended one vanished.
             stat = self._read(heir) or self._members[heir]
             self._members[heir] = stat
-            missing = ticks - (stat.waited_ticks - before[heir].waited_ticks)
-            self._retired_ticks += missing if missing > ROUNDING_TICKS else 0
+            missing_s = expected_s - (stat.waited_s - before[heir].waited_s)
+            self._retired_s += missing_s if missing_s > ROUNDING_S else 0.0
 
     def _look_for_new(self) -> None:
         began_s = self._clock()

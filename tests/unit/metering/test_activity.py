@@ -20,7 +20,12 @@ from pricetag.metering.activity import (
     ProcessTree,
     machine_busy_s,
     parse_stat,
+    process_cpu_s,
 )
+
+
+def no_clock(pid: int) -> None:
+    """Pretended processes have no clock of their own."""
 
 
 @dataclass
@@ -56,7 +61,7 @@ class FakeProc:
             shutil.rmtree(self.root / str(pid))
 
     def tree(self, root: int) -> ProcessTree:
-        tree = ProcessTree(b"MARK=1", proc=self.root, clock=self.tick)
+        tree = ProcessTree(b"MARK=1", proc=self.root, cpu_s=no_clock, clock=self.tick)
         tree.adopt(root)
         return tree
 
@@ -78,12 +83,24 @@ def test_the_fields_are_found_behind_a_name_with_brackets() -> None:
     head = b"4242 (a) weird) (name) R 17 18 19 0 -1 4194304 99 0 0 0 "
     stat = parse_stat(head + b"100 20 3 4 20 0 1 0 1284763 3133440 410")
     assert (stat.pid, stat.parent, stat.group, stat.session) == (4242, 17, 18, 19)
-    assert (stat.busy_ticks, stat.waited_ticks, stat.start_ticks) == (120, 7, 1284763)
-    assert stat.total_ticks == 127
+    assert stat.start_ticks == 1284763
+    assert stat.busy_s == pytest.approx(120 / TICKS_PER_S)
+    assert stat.total_s == pytest.approx(127 / TICKS_PER_S)
+
+
+def test_a_live_process_is_told_by_its_own_clock_not_in_ticks(proc: FakeProc) -> None:
+    proc.put(100, parent=50, busy_s=0.0, waited_s=0.02)
+    tree = ProcessTree(proc=proc.root, cpu_s={100: 0.0034}.get)
+    tree.adopt(100)
+    assert tree.busy_s() == pytest.approx(0.0234)
+    before_s, own_s = time.process_time(), process_cpu_s(os.getpid())
+    assert own_s is not None
+    assert before_s <= own_s <= time.process_time()
+    assert process_cpu_s(4_194_304) is None  # no such process
 
 
 def test_before_its_root_is_known_a_tree_is_empty(proc: FakeProc) -> None:
-    tree = ProcessTree(proc=proc.root, clock=proc.tick)
+    tree = ProcessTree(proc=proc.root, cpu_s=no_clock, clock=proc.tick)
     assert tree.busy_s() == 0.0
     assert tree.pids() == set()
 
@@ -188,13 +205,13 @@ def test_after_the_roots_end_the_figure_stays(proc: FakeProc) -> None:
 
 def test_new_processes_are_looked_for_at_little_cost(proc: FakeProc) -> None:
     proc.put(100, parent=50)
-    tree = ProcessTree(proc=proc.root, clock=lambda: proc.now_s)
+    tree = ProcessTree(proc=proc.root, cpu_s=no_clock, clock=lambda: proc.now_s)
     tree.adopt(100)
     tree.busy_s()
     proc.put(101, parent=100, busy_s=5.0)
     assert tree.busy_s() == pytest.approx(5.0)  # by this clock a look costs nothing
 
-    slow = ProcessTree(proc=proc.root, clock=proc.tick)  # a look takes 10 s
+    slow = ProcessTree(proc=proc.root, cpu_s=no_clock, clock=proc.tick)  # a look takes 10 s
     slow.adopt(100)
     slow.busy_s()
     proc.put(102, parent=100, busy_s=5.0)
@@ -211,7 +228,10 @@ def test_the_machines_time_leaves_out_idleness_and_what_others_took(tmp_path: Pa
 def test_a_sandbox_that_counts_nothing_is_unknown_not_idle(tmp_path: Path, text: str) -> None:
     (tmp_path / "stat").write_text(text)
     assert machine_busy_s(tmp_path) is None
-    assert HostActivity(ProcessTree(proc=tmp_path), lambda: None).busy(1.0) == (None, None)
+    assert HostActivity(ProcessTree(proc=tmp_path, cpu_s=no_clock), lambda: None).busy(1.0) == (
+        None,
+        None,
+    )
 
 
 def test_a_machine_without_proc_is_unknown(tmp_path: Path) -> None:
