@@ -42,6 +42,7 @@ test: lint
 	$(BIN)/pytest tests -n 2 --dist loadfile
 
 bench: $(READY)
+	$(BIN)/python -m benchmarks.meter
 	$(BIN)/python -m benchmarks.meter_overhead
 	$(BIN)/python -m benchmarks.training
 
