@@ -10,9 +10,7 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    Numeric,
     case,
-    cast,
     delete,
     func,
     insert,
@@ -35,7 +33,7 @@ class SpentPart:
 
     source: str | None
     amount: Decimal | None
-    runs: int
+    unknown_runs: int
 
 
 async def replace(session: AsyncSession, run_id: uuid.UUID, rows: list[Row]) -> None:
@@ -51,7 +49,7 @@ async def add(session: AsyncSession, rows: list[Row]) -> None:
 
 def _amount(table: Any, budget: Budget) -> Amount:
     """The budget's figure of a row; null where it is unknown or in another currency."""
-    column: Amount = cast(getattr(table, budget.metric), Numeric)
+    column: Amount = getattr(table, budget.metric).expression
     if budget.currency is None:
         return column
     return case((table.currency == budget.currency, column), else_=None)
@@ -84,17 +82,20 @@ async def spent(session: AsyncSession, budget: Budget, span: Span) -> list[Spent
     """What attempts that ended in a period have used, by the evidence it rests on."""
     amount = _amount(Spend, budget)
     source = case((amount.is_not(None), Spend.sources[budget.metric].astext), else_=None)
+    unknown = func.count(Spend.run_id.distinct()).filter(amount.is_(None))
     query = select(
-        source.label("source"),
-        func.sum(amount).label("amount"),
-        func.count(Spend.run_id.distinct()).label("runs"),
+        source.label("source"), func.sum(amount).label("amount"), unknown.label("unknown_runs")
     ).where(_spent_within(budget))
     if span.start is not None:
         query = query.where(Spend.at >= span.start)
     if span.end is not None:
         query = query.where(Spend.at < span.end)
     rows = (await session.execute(query.group_by(source).order_by(source))).all()
-    return [SpentPart(row.source, row.amount, row.runs) for row in rows]
+    return [SpentPart(row.source, _decimal(row.amount), row.unknown_runs) for row in rows]
+
+
+def _decimal(value: float | Decimal | None) -> Decimal | None:
+    return Decimal(str(value)) if isinstance(value, float) else value
 
 
 async def reserved_by_queued(
@@ -107,21 +108,25 @@ async def reserved_by_queued(
         budget: Whose runs, in whose unit.
         without: A run that does not count: the one that is being admitted.
     """
+    promised = _amount(Quote, budget)
+    waiting = select(Run.id).where(Run.status == "queued", _within(budget))
     used = (
-        select(func.coalesce(func.sum(_amount(Spend, budget)), 0))
-        .where(Spend.run_id == Run.id)
-        .scalar_subquery()
+        select(Spend.run_id, func.sum(_amount(Spend, budget)).label("amount"))
+        .where(Spend.run_id.in_(waiting))
+        .group_by(Spend.run_id)
+        .subquery()
     )
-    unused = func.greatest(_amount(Quote, budget) - used, 0)
+    unused = func.greatest(promised - func.coalesce(used.c.amount, 0), 0)
     query = (
         select(func.coalesce(func.sum(unused), 0))
         .select_from(Run)
         .join(Quote, Quote.run_id == Run.id)
-        .where(Run.status == "queued", _within(budget), _amount(Quote, budget).is_not(None))
+        .outerjoin(used, used.c.run_id == Run.id)
+        .where(Run.status == "queued", _within(budget), promised.is_not(None))
     )
     if without is not None:
         query = query.where(Run.id != without)
-    return Decimal((await session.execute(query)).scalar_one())
+    return _decimal((await session.execute(query)).scalar_one()) or Decimal(0)
 
 
 async def running(session: AsyncSession, budgets: Collection[Budget]) -> Sequence[Any]:

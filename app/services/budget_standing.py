@@ -166,6 +166,6 @@ def _state(
             reserved=reserved,
         ),
         by_source=by_source,
-        unknown_runs=unmetered + sum(part.runs for part in parts if part.source is None),
+        unknown_runs=unmetered + sum(part.unknown_runs for part in parts),
         running=tuple(Running(row.attempt_id, row.run_id) for row in rows),
     )
