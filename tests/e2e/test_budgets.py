@@ -108,8 +108,8 @@ def _reading(record: dict[str, Any]) -> Reading:
         record["integrated_j"],
         record["power_w"],
         tuple(record["flags"]),
-        record["own_busy_s"],
-        record["all_busy_s"],
+        record.get("own_busy_s"),
+        record.get("all_busy_s"),
     )
 
 
