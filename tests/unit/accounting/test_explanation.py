@@ -91,7 +91,7 @@ def test_another_stretch_of_time() -> None:
 
 def test_a_share_of_the_machine_is_held_against_the_whole() -> None:
     half = Measurement(
-        b.CPU.id, replace(b.window(3_000.0, 0, 100, "modelled"), device_energy_j=6_000.0)
+        b.CPU.id, replace(b.window(1_500.0, 0, 100, "modelled"), device_energy_j=6_000.0)
     )
     attempt = replace(
         b.attempt(components=[b.CPU]),
@@ -99,11 +99,11 @@ def test_a_share_of_the_machine_is_held_against_the_whole() -> None:
         second_opinion=told(gpu_kwh=None, ram_kwh=None),
     )
     found = opinion_of(attempt)
-    assert found["total"]["difference_ratio"]["value"] == pytest.approx(1.0)
+    assert found["total"]["difference_ratio"]["value"] == pytest.approx(3.0)
     assert found["total"]["ours_gross_kwh"]["value"] == pytest.approx(CPU_KWH)
     item = next(i for i in found["explanation"] if i["cause"] == "share-of-the-machine")
-    assert item["difference_kwh"] == pytest.approx(CPU_KWH / 2)
-    assert "50.0% of what the devices used" in item["text"]
+    assert item["difference_kwh"] == pytest.approx(0.75 * CPU_KWH)
+    assert "25.0% of what the devices used" in item["text"]
     assert "+0.0% against that" in item["text"]
 
 

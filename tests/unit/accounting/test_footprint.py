@@ -84,6 +84,16 @@ def test_embodied_is_the_part_of_the_lifetime_in_use() -> None:
     assert "without their server" in alone["reason"]
 
 
+def test_all_attempts_bear_their_hours_of_card_and_server() -> None:
+    first = replace(b.attempt(1, 4 * HOUR, status="lost"), devices=(Device("NVIDIA A100"),))
+    second = replace(b.attempt(2, 6 * HOUR), devices=(Device("NVIDIA A100"),) * 3)
+    tag = tag_of(first, second, factors=replace(b.FACTORS, embodied=(CARD, SERVER)))
+    used = (4 + 3 * 6) / (35_040 * 0.5)
+    assert tag["embodied_co2e_kg"]["value"] == pytest.approx((164 + 2_500 / 8) * used)
+    parts = [attempt["embodied_co2e_kg"]["value"] for attempt in tag["attempts"]]
+    assert sum(parts) == pytest.approx(tag["embodied_co2e_kg"]["value"])
+
+
 def test_a_slice_bears_its_part_of_the_card() -> None:
     slice_ = replace(b.GPU, reserved_ratio=3 / 7)
     attempt = replace(
