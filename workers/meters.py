@@ -85,6 +85,11 @@ class JobMeters:
         """The job's first process."""
         self._tree.adopt(pid)
 
+    def ended(self, pid: int, cpu_s: float | None) -> None:
+        """The job's first process has ended, and with all that it waited for had used this."""
+        if cpu_s is not None:
+            self._tree.ended(pid, cpu_s)
+
     def share(self, components: Iterable[Component], t_s: float) -> list[Component]:
         """The components with the job's part of each, once the meter is open.
 

@@ -11,35 +11,21 @@ import signal
 import socket
 import subprocess
 import sys
-from dataclasses import dataclass, field
 from typing import Any
 
 from workers.launch import Launch
-from workers.processes import ROOT, ChildProcess, FreshInterpreter
+from workers.processes import ROOT, ChildProcess, Exit, FreshInterpreter, Job, pipe_reader
 
 logger = logging.getLogger(__name__)
 
 MAX_MESSAGE_BYTES = 1 << 16
 START_TIMEOUT_S = 300.0
 """A nursery that has not forked by then hangs; its first imports take some seconds."""
-KILLED = -int(signal.SIGKILL)
+KILLED = Exit(-int(signal.SIGKILL), None)
 
 
-Born = tuple[int, "asyncio.Future[int]"]
+Born = tuple[int, "asyncio.Future[Exit]"]
 """A job's pid, and its exit code to come."""
-
-
-@dataclass
-class ForkedJob:
-    """A job whose parent is the nursery."""
-
-    pid: int
-    stdout: asyncio.StreamReader | None
-    stderr: asyncio.StreamReader | None
-    exited: asyncio.Future[int] = field(repr=False)
-
-    async def wait(self) -> int:
-        return await asyncio.shield(self.exited)
 
 
 class Nursery:
@@ -59,7 +45,7 @@ class Nursery:
         self._control: socket.socket | None = None
         self._ids = itertools.count()
         self._starting: dict[int, asyncio.Future[Born]] = {}
-        self._exits: dict[int, asyncio.Future[int]] = {}
+        self._exits: dict[int, asyncio.Future[Exit]] = {}
 
     async def start(self, launch: Launch) -> ChildProcess:
         """Starts one job."""
@@ -87,7 +73,7 @@ class Nursery:
             self._process = None
         self._abandon()
 
-    async def _fork(self, launch: Launch) -> ForkedJob:
+    async def _fork(self, launch: Launch) -> Job:
         control = self._control or self._open()
         number = next(self._ids)
         request = {
@@ -111,7 +97,9 @@ class Nursery:
             os.close(out_write)
             os.close(err_write)
             self._starting.pop(number, None)
-        return ForkedJob(pid, await _reader(out_read), await _reader(err_read), exited)
+        stdout = await pipe_reader(os.fdopen(out_read, "rb"))
+        stderr = await pipe_reader(os.fdopen(err_read, "rb"))
+        return Job(pid, stdout, stderr, exited)
 
     def _open(self) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -148,7 +136,7 @@ class Nursery:
             if started is not None and not started.done():
                 started.set_result((told["pid"], exited))
         else:
-            self._exits.pop(told["exited"]).set_result(told["code"])
+            self._exits.pop(told["exited"]).set_result(Exit(told["code"], told["cpu_s"]))
 
     def _abandon(self) -> None:
         """The nursery is gone: its jobs were killed by the kernel, and what starts will not."""
@@ -159,10 +147,3 @@ class Nursery:
             if not exited.done():
                 exited.set_result(KILLED)
         self._exits.clear()
-
-
-async def _reader(fd: int) -> asyncio.StreamReader:
-    reader = asyncio.StreamReader()
-    protocol = asyncio.StreamReaderProtocol(reader)
-    await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, os.fdopen(fd, "rb"))
-    return reader

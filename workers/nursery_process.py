@@ -89,13 +89,13 @@ def _receive(control: socket.socket) -> tuple[bytes, list[int]]:
 def _report_exits(control: socket.socket) -> None:
     while True:
         try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
+            pid, status, usage = os.wait4(-1, os.WNOHANG)
         except ChildProcessError:
             return
         if pid == 0:
             return
-        code = os.waitstatus_to_exitcode(status)
-        control.send(json.dumps({"exited": pid, "code": code}).encode())
+        code, cpu_s = os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime
+        control.send(json.dumps({"exited": pid, "code": code, "cpu_s": cpu_s}).encode())
 
 
 def _import_training(allow_hub: bool) -> None:

@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import resource
+import subprocess
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import IO, NamedTuple, Protocol
 
 from workers.launch import Launch
 
 ROOT = Path(__file__).resolve().parents[1]
-LIMIT_BYTES = 1 << 16
+
+
+class Exit(NamedTuple):
+    """How a process ended.
+
+    Attributes:
+        code: Its exit code; negative when a signal ended it.
+        cpu_s: CPU seconds of it and of all that it had waited for; None where nobody knows.
+    """
+
+    code: int
+    cpu_s: float | None
 
 
 class ChildProcess(Protocol):
@@ -22,8 +38,8 @@ class ChildProcess(Protocol):
     def stdout(self) -> asyncio.StreamReader | None: ...
     @property
     def stderr(self) -> asyncio.StreamReader | None: ...
-    async def wait(self) -> int:
-        """Its exit code; negative when a signal ended it."""
+    async def wait(self) -> Exit:
+        """How it ended, once it has."""
         ...
 
 
@@ -33,54 +49,67 @@ class Starter(Protocol):
     async def start(self, launch: Launch) -> ChildProcess: ...
 
 
-class _Output(asyncio.subprocess.SubprocessStreamProtocol):
-    """Tells the exit as such. asyncio's own ``Process.wait`` waits for the pipes as well, which
-    something that the process left behind may hold open for ever.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(limit=LIMIT_BYTES, loop=loop)
-        self.exited: asyncio.Future[int] = loop.create_future()
-        self.process: asyncio.SubprocessTransport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        assert isinstance(transport, asyncio.SubprocessTransport)
-        self.process = transport
-
-    def process_exited(self) -> None:
-        super().process_exited()
-        code = None if self.process is None else self.process.get_returncode()
-        if code is not None and not self.exited.done():
-            self.exited.set_result(code)
-
-
 @dataclass(frozen=True)
-class FreshJob:
-    """A job whose parent is the worker."""
+class Job:
+    """A started job; whoever is its parent tells its exit."""
 
     pid: int
     stdout: asyncio.StreamReader | None
     stderr: asyncio.StreamReader | None
-    exited: asyncio.Future[int] = field(repr=False)
+    exited: asyncio.Future[Exit] = field(repr=False)
 
-    async def wait(self) -> int:
+    async def wait(self) -> Exit:
         return await asyncio.shield(self.exited)
 
 
 class FreshInterpreter:
-    """Starts each child in an interpreter of its own: slow, and free of any past."""
+    """Starts each child in an interpreter of its own: slow, and free of any past.
+
+    The child is waited for here, and not by asyncio: that would wait for the pipes as well,
+    which something that the process left behind may hold open for ever, and would not tell
+    what CPU time it had used.
+    """
 
     async def start(self, launch: Launch) -> ChildProcess:
         loop = asyncio.get_running_loop()
-        transport, output = await loop.subprocess_exec(
-            lambda: _Output(loop),
-            *launch.argv,
+        process = subprocess.Popen(
+            launch.argv,
+            bufsize=0,
             cwd=ROOT,
             env=launch.environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             start_new_session=True,
         )
-        return FreshJob(transport.get_pid(), output.stdout, output.stderr, output.exited)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        exited: asyncio.Future[Exit] = loop.create_future()
+        threading.Thread(target=_reap, args=(process, loop, exited), daemon=True).start()
+        stdout, stderr = await pipe_reader(process.stdout), await pipe_reader(process.stderr)
+        return Job(process.pid, stdout, stderr, exited)
+
+
+async def pipe_reader(pipe: IO[bytes]) -> asyncio.StreamReader:
+    """Reads a pipe, which it closes at its end."""
+    reader = asyncio.StreamReader()
+    protocol = asyncio.StreamReaderProtocol(reader)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, pipe)
+    return reader
+
+
+def exit_of(status: int, usage: resource.struct_rusage) -> Exit:
+    """What ``os.wait4`` tells."""
+    return Exit(os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime)
+
+
+def _reap(
+    process: subprocess.Popen[bytes],
+    loop: asyncio.AbstractEventLoop,
+    exited: asyncio.Future[Exit],
+) -> None:
+    _, status, usage = os.wait4(process.pid, 0)
+    ended = exit_of(status, usage)
+    process.returncode = ended.code  # so that nobody waits for it again
+    with contextlib.suppress(RuntimeError):  # the loop ended before the job
+        loop.call_soon_threadsafe(exited.set_result, ended)

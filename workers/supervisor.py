@@ -170,7 +170,8 @@ class Supervisor:
             asyncio.create_task(self._watch()),
         ]
         try:
-            self._seen.exit_code = await process.wait()
+            self._seen.exit_code, cpu_s = await process.wait()
+            self._meters.ended(process.pid, cpu_s)
             await self._edge()
             await self._kill_all()
             await self._events.drain(DRAIN_S)

@@ -127,8 +127,7 @@ class ProcessTree:
     that does (a daemon keeps those when its parent ends), or if its environment says so.
 
     What a process had used when it ended is in its parent's account if that waited for it;
-    where nobody of the tree did, what it said last is kept here. The figure lacks at most what
-    was used between the last look at the tree and the end of its root.
+    where nobody of the tree did, what it said last is kept here.
 
     Args:
         mark: ``NAME=value`` in the environment of the tree's processes and of no others.
@@ -151,6 +150,9 @@ class ProcessTree:
         self._clock = clock
         self._root_start_ticks = 0
         self._root: int | None = None
+        self._root_pid: int | None = None
+        self._end: tuple[int, float] | None = None
+        self._with_root_s = 0.0  # what was kept of the root, and of those that ended with it
         self._members: dict[int, ProcessStat] = {}
         self._leaders: set[int] = set()
         self._foreign: set[int] = set()
@@ -163,6 +165,10 @@ class ProcessTree:
         """The tree's root; before, there is nothing to count."""
         self._root = pid
 
+    def ended(self, pid: int, cpu_s: float) -> None:
+        """The root was waited for: its CPU seconds, with those of all that it had waited for."""
+        self._end = pid, cpu_s
+
     def pids(self) -> set[int]:
         """The processes of the tree as they were when :meth:`busy_s` was asked last."""
         return set(self._members)
@@ -171,6 +177,7 @@ class ProcessTree:
         """CPU seconds so far."""
         self._admit_root()
         self._refresh()
+        self._settle_root()
         if self._members and self._clock() >= self._next_look_s:
             self._look_for_new()
         live_s = sum(member.total_s for member in self._members.values())
@@ -179,9 +186,16 @@ class ProcessTree:
 
     def _admit_root(self) -> None:
         root, self._root = self._root, None
+        self._root_pid = self._root_pid if root is None else root
         if root is not None and (stat := self._read(root)) is not None:
             self._members[root] = stat
             self._root_start_ticks = stat.start_ticks
+
+    def _settle_root(self) -> None:
+        """Add what the root had used after it was read last, or without ever being read."""
+        if self._end is not None and self._end[0] not in self._members:
+            (_, cpu_s), self._end = self._end, None
+            self._retired_s += max(cpu_s - self._with_root_s, 0.0)
 
     def _read(self, pid: int) -> ProcessStat | None:
         try:
@@ -208,13 +222,15 @@ class ProcessTree:
         """Keep what ended processes had used, unless an ancestor now answers for it."""
         due_s: dict[int, float] = {}
         for member in ended:
-            heir = member.parent
-            while heir in before and heir not in self._members:
-                heir = before[heir].parent
+            line = [member.pid]
+            while line[-1] in before and line[-1] not in self._members:
+                line.append(before[line[-1]].parent)
+            heir = line[-1]
             if heir in self._members:
                 due_s[heir] = due_s.get(heir, 0.0) + member.total_s
             else:
                 self._retired_s += member.total_s
+                self._with_root_s += member.total_s if self._root_pid in line else 0.0
         for heir, expected_s in due_s.items():
             # Read anew: its account was settled before the ended one vanished.
             stat = self._read(heir) or self._members[heir]

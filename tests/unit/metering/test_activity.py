@@ -203,6 +203,37 @@ def test_after_the_roots_end_the_figure_stays(proc: FakeProc) -> None:
     assert tree.pids() == set()
 
 
+def test_whoever_waited_for_the_root_tells_what_was_not_seen(proc: FakeProc) -> None:
+    proc.put(100, parent=50, busy_s=2.0, waited_s=1.0)
+    proc.put(101, parent=100, busy_s=4.0)
+    tree = proc.tree(100)
+    tree.busy_s()
+    assert tree.busy_s() == pytest.approx(7.0)
+    proc.end(100, 101)
+    tree.ended(100, 7.25)  # 101 was waited for, and either had gone on
+    assert tree.busy_s() == pytest.approx(7.25)
+    assert tree.busy_s() == pytest.approx(7.25)
+
+
+def test_it_may_tell_after_the_end_was_seen(proc: FakeProc) -> None:
+    proc.put(100, parent=50, busy_s=2.0)
+    proc.put(101, parent=100, busy_s=4.0, group=100)
+    tree = proc.tree(100)
+    tree.busy_s()
+    proc.end(100)
+    proc.put(101, parent=1, busy_s=4.5, group=100)  # nobody waited for it
+    assert tree.busy_s() == pytest.approx(6.5)
+    tree.ended(100, 2.5)
+    assert tree.busy_s() == pytest.approx(7.0)
+
+
+def test_a_job_that_ends_before_it_is_seen_is_not_free(proc: FakeProc) -> None:
+    tree = proc.tree(100)
+    assert tree.busy_s() == 0.0
+    tree.ended(100, 0.03)
+    assert tree.busy_s() == pytest.approx(0.03)
+
+
 def test_new_processes_are_looked_for_at_little_cost(proc: FakeProc) -> None:
     proc.put(100, parent=50)
     tree = ProcessTree(proc=proc.root, cpu_s=no_clock, clock=lambda: proc.now_s)

@@ -28,7 +28,10 @@ async def test_an_exit_is_told_though_somebody_holds_the_output(tmp_path: Path) 
     process = await FreshInterpreter().start(launch(FLEES, events))
     assert process.stdout is not None
     try:
-        assert await asyncio.wait_for(process.wait(), 20) == 3
+        ended = await asyncio.wait_for(process.wait(), 20)
+        assert ended.code == 3
+        assert ended.cpu_s is not None
+        assert 0.0 < ended.cpu_s < 10.0
         assert await process.stdout.readline() == b"said\n"
         assert len(leftovers.bearing(events)) == 1
     finally:
@@ -39,4 +42,5 @@ async def test_an_exit_is_told_though_somebody_holds_the_output(tmp_path: Path) 
 async def test_a_signal_is_told_as_a_negative_code(tmp_path: Path) -> None:
     code = f"import os; os.kill(os.getpid(), {int(signal.SIGKILL)})"
     process = await FreshInterpreter().start(launch(code, tmp_path / "events.sock"))
-    assert await asyncio.wait_for(process.wait(), 20) == -signal.SIGKILL
+    ended = await asyncio.wait_for(process.wait(), 20)
+    assert ended.code == -signal.SIGKILL
