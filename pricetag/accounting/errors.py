@@ -66,13 +66,15 @@ def error_budget(value: float | None, terms: Iterable[ErrorTerm]) -> list[dict[s
     """
     if not value:
         return []
-    ordered = sorted(terms, key=lambda term: (-term.std, term.term))
-    variance = sum(term.std**2 for term in ordered)
+    # A price that is one price, not a range, has no error at all.
+    erring = [term for term in terms if term.std > 0]
+    ordered = sorted(erring, key=lambda term: (-term.std, term.term))
+    whole = math.hypot(*(term.std for term in ordered))
     return [
         {
             "term": term.term,
             "relative_std_ratio": term.std / value,
-            "share_of_variance": term.std**2 / variance,
+            "share_of_variance": (term.std / whole) ** 2,
         }
         for term in ordered
     ]

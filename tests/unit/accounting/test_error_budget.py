@@ -76,3 +76,10 @@ def test_an_unknown_figure_has_no_budget() -> None:
     assert error_budget(None, [ErrorTerm("x", 1.0)]) == []
     assert budget_of(b.attempt(components=[]))["it_energy"] == []
     assert budget_of(b.attempt(), factors=Factors(b.PUE, None))["co2e"] == []
+
+
+def test_a_cause_without_error_is_no_cause() -> None:
+    """One price instead of a range: the cost is exact, and nothing is divided by nothing."""
+    assert error_budget(2.0, [ErrorTerm("range of the cloud's prices", 0.0)]) == []
+    (only,) = error_budget(2.0, [ErrorTerm("x", 0.0), ErrorTerm("y", 1e-200)])
+    assert (only["term"], only["share_of_variance"]) == ("y", 1.0)
