@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from collections.abc import Mapping
@@ -65,7 +66,8 @@ async def import_file(session: Session, wanted: CarbonImport, by: Principal) -> 
         )
     zone = grid_zone(wanted.zone)
     told = Fetched(
-        g_per_kwh=read_hours(wanted.content, datetime.now(UTC)),
+        # Years of hours take a while, and the loop has others to look after.
+        g_per_kwh=await asyncio.to_thread(read_hours, wanted.content, datetime.now(UTC)),
         basis=wanted.basis,
         source=wanted.source,
         source_url=wanted.source_url,

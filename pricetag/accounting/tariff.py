@@ -104,10 +104,16 @@ def price_of_hour(week: Sequence[Decimal], hour: datetime, zone: tzinfo) -> Deci
         hour: Its beginning, with its zone.
         zone: Of the place; its clocks may change within the hour.
     """
-    minutes = [
-        _minute_of_week((hour.astimezone(UTC) + timedelta(minutes=step)).astimezone(zone))
-        for step in range(MIN_PER_H)
-    ]
+    first, last = (
+        (hour.astimezone(UTC) + timedelta(minutes=step)).astimezone(zone)
+        for step in (0, MIN_PER_H - 1)
+    )
+    if first.utcoffset() == last.utcoffset():
+        begin = _minute_of_week(first)
+        minutes = [(begin + step) % MIN_PER_WEEK for step in range(MIN_PER_H)]
+    else:  # clocks change within the hour
+        every = (hour.astimezone(UTC) + timedelta(minutes=step) for step in range(MIN_PER_H))
+        minutes = [_minute_of_week(instant.astimezone(zone)) for instant in every]
     prices = [week[minute] for minute in minutes]
     if len(set(prices)) == 1:
         return prices[0]

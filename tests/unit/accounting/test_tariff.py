@@ -155,6 +155,19 @@ def test_an_hour_that_spans_a_change_costs_the_mean_of_its_minutes() -> None:
     assert price_of_hour(prices, datetime(2026, 3, 2, 7, tzinfo=UTC), kolkata) == Decimal("1.75")
 
 
+def test_clocks_that_change_within_a_utc_hour_are_followed_by_the_minute() -> None:
+    """Lord Howe Island goes forward by 30 minutes at 02:00, which is 15:30 UTC."""
+    prices = week([period(ALL, "02:00", "02:30", "60"), period(ALL, "02:30", "02:00", "1")])
+    island = ZoneInfo("Australia/Lord_Howe")
+    forward = datetime(2026, 10, 3, 15, tzinfo=UTC)
+    assert price_of_hour(prices, forward, island) == 1
+    back = datetime(2026, 4, 4, 15, tzinfo=UTC)  # 02:00 of summer becomes 01:30, until 02:30
+    assert price_of_hour(prices, back - timedelta(hours=1), island) == 1
+    assert price_of_hour(prices, back, island) == Decimal("30.5")
+    usual = datetime(2026, 7, 3, 15, tzinfo=UTC)  # 01:30 to 02:30 by its winter's clocks
+    assert price_of_hour(prices, usual, island) == Decimal("30.5")
+
+
 @given(
     edges=st.lists(st.integers(0, MIN_PER_DAY - 1), min_size=2, max_size=6, unique=True),
     zone=st.sampled_from(["UTC", "Europe/Berlin", "America/St_Johns", "Asia/Kathmandu"]),
