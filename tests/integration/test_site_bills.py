@@ -81,3 +81,43 @@ async def test_what_was_issued_stays_when_its_factors_change(api: Api) -> None:
     assert await tag_of(api, run_id, version=1) == before
     pue = before["provenance"]["factors"]["pue"]
     assert (pue["source"], Settings().pue) == ("assumed", None)
+
+
+async def test_the_extremes_that_may_be_entered_can_all_be_billed(api: Api) -> None:
+    """Nothing that is accepted may keep a price tag from being built."""
+    since = {"valid_from": "2020-01-01T00:00:00Z"}
+    for name, values in (
+        ("least", {"pue": "1", "wue": "0", "water_intensity": "0", "carbon_location": "0"}),
+        ("most", {"pue": "10", "wue": "100", "water_intensity": "1000", "carbon_location": "5000"}),
+    ):
+        await make_site(api, name)
+        for kind, value in values.items():
+            await enter(api, name, kind, value, **since)
+        for kind in ("carbon_market", "tariff"):
+            await enter(api, name, kind, "0" if name == "least" else "5000", **since)
+        kg = "0" if name == "least" else "1000000"
+        for subject in ("NVIDIA H200", "server"):
+            await enter(api, name, "embodied", kg, subject=subject, **since)
+        gain = "0.5" if name == "least" else "2"
+        told = {"subject": "GPU-1", "relative_std_ratio": 0.01, **since}
+        await enter(api, name, "calibration", gain, **told)
+    await posted(api, "/v1/prices", price("free", "0"))
+    await posted(api, "/v1/prices", price("own", "0", kind="internal"))
+    least = await tag_of(api, await run_at(api, "least"))
+    most = await tag_of(api, await run_at(api, "most"))
+    gpu_kwh, cpu_kwh = 1600 / 3.6e6, 800 / 3.6e6
+    assert least["it_energy_kwh"]["value"] == pytest.approx(gpu_kwh / 2 + cpu_kwh)
+    assert most["it_energy_kwh"]["value"] == pytest.approx(gpu_kwh * 2 + cpu_kwh)
+    assert (least["co2e_kg"]["value"], least["cost"]["total"]["value"]) == (0.0, 0.0)
+    facility_kwh = most["facility_energy_kwh"]["value"]
+    assert facility_kwh == pytest.approx(10 * (gpu_kwh * 2 + cpu_kwh))
+    assert most["co2e_kg"]["value"] == pytest.approx(5 * facility_kwh)
+    assert most["cost"]["electricity"]["value"] == pytest.approx(5000 * facility_kwh)
+
+
+async def test_a_tariff_that_begins_after_the_run_leaves_its_cost_unknown(api: Api) -> None:
+    await make_site(api, "lab", currency="EUR")
+    await enter(api, "lab", "tariff", "0.3", valid_from="2026-03-01T13:00:00Z")
+    tag = await tag_of(api, await run_at(api, "lab"))
+    assert tag["cost"]["electricity"]["value"] is None
+    assert tag["cost"]["electricity"]["reason"] == "no electricity tariff is configured"
