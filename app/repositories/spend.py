@@ -98,18 +98,21 @@ def _decimal(value: float | Decimal | None) -> Decimal | None:
     return Decimal(str(value)) if isinstance(value, float) else value
 
 
-async def reserved_by_queued(
-    session: AsyncSession, budget: Budget, *, without: uuid.UUID | None
+async def reserved_by_others(
+    session: AsyncSession, budget: Budget, *, besides: Collection[uuid.UUID]
 ) -> Decimal:
-    """What the quotes of queued runs expect beyond what their earlier attempts have used.
+    """What the quotes of open runs expect beyond what their earlier attempts have used.
 
     Args:
         session: Database session.
         budget: Whose runs, in whose unit.
-        without: A run that does not count: the one that is being admitted.
+        besides: Runs that do not count: the one that is being admitted, and those that
+            :func:`running` told. A run that was claimed since then counts here: it is in one
+            of the two, never in none.
     """
     promised = _amount(Quote, budget)
-    waiting = select(Run.id).where(Run.status == "queued", _within(budget))
+    is_open = Run.status.in_(("queued", "running"))
+    waiting = select(Run.id).where(is_open, _within(budget))
     used = (
         select(Spend.run_id, func.sum(_amount(Spend, budget)).label("amount"))
         .where(Spend.run_id.in_(waiting))
@@ -122,10 +125,8 @@ async def reserved_by_queued(
         .select_from(Run)
         .join(Quote, Quote.run_id == Run.id)
         .outerjoin(used, used.c.run_id == Run.id)
-        .where(Run.status == "queued", _within(budget), promised.is_not(None))
+        .where(is_open, _within(budget), promised.is_not(None), Run.id.not_in(besides))
     )
-    if without is not None:
-        query = query.where(Run.id != without)
     return _decimal((await session.execute(query)).scalar_one()) or Decimal(0)
 
 

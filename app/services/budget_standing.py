@@ -111,21 +111,25 @@ async def states(
     """
     if not budgets:
         return []
-    spent = await spent_parts(session, budgets, now) if spent is None else spent
     opened = [budget for budget in budgets if budget.closed_at is None]
+    # Each statement sees the database at a moment of its own, and runs move on in between:
+    # asked for in this order none is missed.
     rows = await spend.running(session, opened)
+    besides = [row.run_id for row in rows] + ([] if without is None else [without])
+    waiting = {
+        budget.id: await spend.reserved_by_others(session, budget, besides=besides)
+        for budget in (opened if promised else [])
+    }
+    spent = await spent_parts(session, budgets, now) if spent is None else spent
     uses = await live_uses(session, rows, now, rates or Rates())
     earlier: dict[UUID, list[Spend]] = defaultdict(list)
     for row in await spend.spent_by_runs(session, [row.run_id for row in rows if promised]):
         earlier[row.run_id].append(row)
     found = []
     for budget in budgets:
-        queued, own = ZERO, []
-        if budget.closed_at is None:
-            if promised:
-                queued = await spend.reserved_by_queued(session, budget, without=without)
-            own = [row for row in rows if concerns(budget, row)]
-        state = _state(budget, now, spent[budget.id], queued, own, uses, earlier)
+        own = [row for row in rows if budget.closed_at is None and concerns(budget, row)]
+        others = waiting.get(budget.id, ZERO)
+        state = _state(budget, now, spent[budget.id], others, own, uses, earlier)
         found.append(state if promised else _without_promises(state))
     return found
 
@@ -144,14 +148,14 @@ def _state(
     budget: Budget,
     now: datetime,
     parts: Sequence[SpentPart],
-    queued: Decimal,
+    others: Decimal,
     rows: Sequence[Any],
     uses: Mapping[UUID, LiveUse],
     earlier: Mapping[UUID, Sequence[Spend]],
 ) -> BudgetState:
     live = [amount_of(budget, uses[row.attempt_id]) for row in rows]
     running, unmetered = total(live)
-    reserved = queued
+    reserved = others
     for row, use in zip(rows, live, strict=True):
         before, _ = total([amount_of(budget, ended) for ended in earlier.get(row.run_id, ())])
         reserved += unused(amount_of(budget, row), before + (use or ZERO))

@@ -9,7 +9,8 @@ from uuid import UUID
 import pytest
 
 from app.db import Database
-from app.services import budgets
+from app.repositories import spend
+from app.services import budgets, execution
 from app.services.budgets import BudgetExceededError
 from models import Run
 from tests.support.api import Api, problem, run_body
@@ -49,6 +50,34 @@ async def test_of_many_at_once_only_those_are_admitted_that_fit(
     stands = (await committed_api.viewer.get(f"/v1/budgets/{made['id']}")).json()
     assert stands["reserved"] == pytest.approx(fit * quote)
     assert stands["left"] == pytest.approx(1.0 - fit * quote)
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_a_run_that_a_worker_claims_meanwhile_keeps_its_reservation(
+    committed_api: Api, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """Claims take no lock of a budget: one may fall between two looks of an admission."""
+    database = committed_api.database
+    await make_budget(committed_api, amount=1.0)
+    first, second = [await run_in(database) for _ in range(2)]
+    assert await admitted(database, first, 0.6)
+    look = spend.running
+
+    async def claim() -> None:
+        monkeypatch.setattr(spend, "running", look)  # a claim looks at budgets too
+        async with database.session_scope() as session:
+            assert await execution.claim(session, first, worker="w", node_name="n", devices=[])
+
+    async def interrupted(*args: Any) -> Any:
+        if moment == "before":
+            await claim()
+        rows = await look(*args)
+        if moment == "after":
+            await claim()
+        return rows
+
+    monkeypatch.setattr(spend, "running", interrupted)
+    assert not await admitted(database, second, 0.6)
 
 
 async def test_several_budgets_at_once_stop_nobody_for_ever(committed_api: Api) -> None:
