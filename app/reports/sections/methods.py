@@ -117,17 +117,23 @@ def _trust(tags: Sequence[Tag]) -> list[str]:
     if coverage:
         lowest = f"at least {percent(min(coverage))}" if min(coverage) < 1 else "all"
         sentences.append(f"The meters covered {lowest} of the run time of every run.")
-    differences = [
-        d
-        for tag in tags
-        if (d := value(tag, "second_opinion", "total", "difference_ratio")) is not None
-    ]
+    differences = [d for tag in tags if (d := _second_difference(tag)) is not None]
     if differences:
         ends = dict.fromkeys(difference(d) for d in (min(differences), max(differences)))
         sentences.append(
-            f"A second meter ({_tools(tags)}) differs by {' to '.join(ends)} in IT energy."
+            f"A second meter ({_tools(tags)}) differs by {' to '.join(ends)} in the IT energy "
+            "of the machines, other work on them included."
         )
     return sentences
+
+
+def _second_difference(tag: Tag) -> float | None:
+    """Theirs against our gross: it sees whole machines, of which a run may be charged a part."""
+    theirs = value(tag, "second_opinion", "total", "theirs_kwh")
+    gross = value(tag, "second_opinion", "total", "ours_gross_kwh")
+    if theirs is None or not gross:
+        return value(tag, "second_opinion", "total", "difference_ratio")
+    return theirs / gross - 1
 
 
 def _tools(tags: Sequence[Tag]) -> str:

@@ -110,3 +110,17 @@ def test_every_format_shows_it(context: dict[str, Any], fmt: Any) -> None:
     if fmt != "pdf":
         assert b"owned hardware and electricity" in content
     assert len(content) > 2_000
+
+
+def test_the_methods_statement_holds_the_second_opinion_against_whole_machines(
+    context: dict[str, Any],
+) -> None:
+    (text,) = section(context, "methods")["paragraphs"]
+    whole = tag(owned_run())["second_opinion"]["total"]
+    theirs, gross, ours = (
+        whole[name]["value"] for name in ("theirs_kwh", "ours_gross_kwh", "ours_kwh")
+    )
+    # The run is charged a part of what its devices used; the other tool saw them whole.
+    assert ours == pytest.approx(gross / 2, rel=0.01)
+    percent = f"{100 * (theirs / gross - 1):.1f}%"
+    assert f"differs by {percent} in the IT energy of the machines" in text
