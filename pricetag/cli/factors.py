@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dates
+import math
 import re
 from itertools import islice
 from pathlib import Path
@@ -42,6 +43,19 @@ From = Annotated[str | None, typer.Option("--from", help="A date (UTC) or a time
 To = Annotated[
     str | None, typer.Option("--to", help="The same, exclusive; without end by default.")
 ]
+
+
+def _finite(ctx: typer.Context, option: typer.CallbackParam, value: float | None) -> float | None:
+    """Refuses what JSON cannot hold.
+
+    Raises:
+        BadParameter: If the value is NaN or infinite.
+    """
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is no finite number")
+    return value
+
+
 Limit = Annotated[int, typer.Option(min=1, help="At most so many.")]
 
 site = typer.Typer(name="site", no_args_is_help=True, help="Where nodes stand.")
@@ -191,13 +205,19 @@ def add_factor(
     ] = None,
     licence: Licence = OWN,
     source_url: SourceUrl = None,
-    std: Annotated[float | None, typer.Option(help="Relative error, one sigma.")] = None,
+    std: Annotated[
+        float | None, typer.Option(help="Relative error, one sigma.", callback=_finite)
+    ] = None,
     evidence: Annotated[Evidence, typer.Option(help="How it was had.")] = "estimated",
     periods: Annotated[
         Path | None, typer.Option(help="YAML list of a tariff's periods: days, from, to, price.")
     ] = None,
-    lifetime_h: Annotated[float | None, typer.Option(help="Of embodied hardware.")] = None,
-    utilisation: Annotated[float | None, typer.Option(help="Part of it in use, 0 to 1.")] = None,
+    lifetime_h: Annotated[
+        float | None, typer.Option(help="Of embodied hardware.", callback=_finite)
+    ] = None,
+    utilisation: Annotated[
+        float | None, typer.Option(help="Part of it in use, 0 to 1.", callback=_finite)
+    ] = None,
     per_server: Annotated[int | None, typer.Option(help="Accelerators in a server.")] = None,
     begin: From = None,
     end: To = None,

@@ -196,6 +196,12 @@ def test_a_refusal_is_one_line_with_every_field(api: FakeApi, capsys: Captured) 
     assert err == "pricetag: value: is '0.9' (give a number from 1 to 10)\n"
 
 
+@pytest.mark.parametrize("option", ["--std", "--lifetime-h", "--utilisation"])
+def test_what_json_cannot_hold_is_refused_by_name(option: str, capsys: Captured) -> None:
+    assert pricetag(["factor", "add", "pue", "1.2", *CITED, option, "nan"]) == 2
+    assert f"'{option}': nan is no finite number" in capsys.readouterr().err
+
+
 PRICED = ["--accelerator", "H100", "--provider", "a cloud", "--currency", "EUR"]
 SOLD = [*PRICED, "--kind", "spot", "--source", "list", "--from", "2026-01-01"]
 
