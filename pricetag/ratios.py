@@ -141,6 +141,7 @@ def _not_shared(tags: Sequence[Tag], metric: Metric) -> list[str]:
     if metric == "duration_s":
         return []  # a clock's error is nothing beside the spread
     reasons = _differing(tags, "cards", _meters)
+    reasons += _differing(tags, "rules of the charge", _rule)
     reasons += _differing(tags, "sites", lambda tag: str(_provenance(tag).get("site")))
     for name in _FACTORS[metric]:
         reasons += _differing(tags, name.replace("_", " "), partial(_value, name))
@@ -163,6 +164,12 @@ def _meters(tag: Tag) -> str:
         scale = "" if calibration is None else f" x {calibration:g}"
         found.append(f"{component.get('id')}{where} ({component.get('method')}{scale})")
     return ", ".join(sorted(found)) or "none"
+
+
+def _rule(tag: Tag) -> str:
+    """How shared devices were divided: the same work is charged otherwise by the other rule."""
+    by_activity = "idle_power_unknown" in (tag.get("flags") or ())
+    return "all by activity, idle power unknown" if by_activity else "idle power by reservation"
 
 
 def _provenance(tag: Tag) -> Mapping[str, Any]:

@@ -93,10 +93,12 @@ def carbon_hours(
     changes = len({row.id for row in entered.values()}) > 1 or 0 < len(entered) < len(rows)
     if not measured and not changes:
         return None
-    values = {hour: float(row.value) for hour, row in entered.items()}
+    # One annual figure for all hours is no hour's own: what the series lacks falls back to it.
+    annual = entered if changes else {}
+    values = {hour: float(row.value) for hour, row in annual.items()}
     values |= {hour: value for hour, (value, _) in measured.items()}
     factors = [_of_series(series, hour) for hour, (_, series) in _by_series(measured)]
-    left = [row for hour, row in entered.items() if hour not in measured]
+    left = [row for hour, row in annual.items() if hour not in measured]
     factors += [as_factor(row) for row in _distinct(left)]
     by_hour = {hour_key(hour): values[hour] for hour in sorted(values)}
     return HourlyFactor(merged(factors, by_hour), by_hour)

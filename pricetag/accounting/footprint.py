@@ -14,6 +14,7 @@ from pricetag.accounting.quantity import Quantity, weakest
 from pricetag.accounting.rates import Rate
 from pricetag.accounting.tag import FootprintTag
 from pricetag.accounting.units import G_PER_KG
+from pricetag.accounting.water import water_l_per_kwh
 
 
 def footprint(
@@ -68,11 +69,11 @@ def water_per_kwh(factors: Factors) -> Factor | None:
     wue, intensity, pue = factors.wue, factors.water_intensity, factors.pue
     if wue is None or intensity is None:
         return None
-    off_site = pue.value * intensity.value
-    value = wue.value + off_site
+    on_site, off_site = water_l_per_kwh(wue.value, pue.value, intensity.value)
+    value = on_site + off_site
     if value > 0:
         remote = off_site / value * math.hypot(pue.relative_std_ratio, intensity.relative_std_ratio)
-        std_ratio = math.hypot(wue.value / value * wue.relative_std_ratio, remote)
+        std_ratio = math.hypot(on_site / value * wue.relative_std_ratio, remote)
     else:
         std_ratio = 0.0
     return Factor(

@@ -22,6 +22,15 @@ def water_l(
     Source:
         Li et al. 2023, "Making AI Less Thirsty": E_IT x (WUE + PUE x EWIF).
     """
+    parts_l_per_kwh = water_l_per_kwh(wue_l_per_kwh, pue, ewif_l_per_kwh)
+    return require_number("it_energy_kwh", it_energy_kwh) * sum(parts_l_per_kwh)
+
+
+def water_l_per_kwh(wue_l_per_kwh: float, pue: float, ewif_l_per_kwh: float) -> tuple[float, float]:
+    """Litres for a kWh of IT energy: on the site, and where the electricity is made.
+
+    Raises:
+        InvalidFactor: If a figure is negative, or the PUE below 1.
+    """
     on_site = require_number("wue_l_per_kwh", wue_l_per_kwh)
-    off_site = require_pue("pue", pue) * require_number("ewif_l_per_kwh", ewif_l_per_kwh)
-    return require_number("it_energy_kwh", it_energy_kwh) * (on_site + off_site)
+    return on_site, require_pue("pue", pue) * require_number("ewif_l_per_kwh", ewif_l_per_kwh)

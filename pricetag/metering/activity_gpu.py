@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ Use = tuple[float, float]
 """Mean use since it was asked last, of the job and of everybody, in whole devices (0 to 1)."""
 
 
-class _GpuActivity:
+class _GpuActivity(ABC):
     """Integrates a mean use; once it cannot be told any more it stays unknown."""
 
     def __init__(self, uuid: str) -> None:
@@ -97,10 +98,11 @@ class _GpuActivity:
         self.close()
         return None, None
 
+    @abstractmethod
     def _mean_use(self, now_s: float) -> Use:
-        raise NotImplementedError
+        """The use since it was asked last."""
 
-    def _release(self) -> None:
+    def _release(self) -> None:  # noqa: B027 - most have nothing beside it
         """Give back what was taken beside the handle."""
 
 

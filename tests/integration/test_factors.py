@@ -209,6 +209,18 @@ async def test_an_hourly_series_goes_before_the_annual_mean_of_its_zone(api: Api
     assert elsewhere.carbon_hours is None
 
 
+async def test_an_hour_without_its_own_figure_is_left_to_the_annual_one(api: Api) -> None:
+    await make_site(api, "berlin", grid_zone="DE")
+    await enter(api, "berlin", "carbon_location", "100")
+    await posted(api, "/v1/carbon/import", series("DE", hours_csv(("2026-03-02T12:00Z", 200))))
+    found = await resolved(api, "berlin", hours=hours(0, 1))
+    assert found.carbon_hours is not None
+    assert dict(found.carbon_hours.by_hour) == {hours(0)[0]: 200.0}
+    assert found.carbon_hours.factor.value == 200.0
+    assert found.carbon_intensity is not None
+    assert found.carbon_intensity.value == 100.0
+
+
 async def test_an_annual_figure_that_changes_meanwhile_is_applied_by_the_hour(api: Api) -> None:
     await make_site(api, "lab", grid_zone="DE")
     await enter(api, "lab", "carbon_location", "100", valid_to="2026-03-02T13:00:00Z")

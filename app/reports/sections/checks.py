@@ -9,6 +9,7 @@ from typing import Any
 from app.reports.cells import Notes, column_unit
 from app.reports.shape import Section, Table, column, row, table
 from pricetag.figures import percent
+from pricetag.strubell import Profile
 from pricetag.tags import Tag, listed, quantity
 
 FLAGS = {
@@ -26,6 +27,7 @@ FLAGS = {
     "edge_interpolated": "an edge fell between two readings",
     "environment_changed": "the attempts ran in different software",
     "gap": "readings are missing for a while",
+    "idle_power_unknown": "a shared device's idle power is unknown, and divided by activity",
     "incomplete_coverage": "less than 99.9% of the run time was metered",
     "lost": "a device was lost",
     "metered_twice": "several meters watched a device at one time; it is counted once",
@@ -61,7 +63,7 @@ def flag_text(flag: str) -> str:
     return FLAGS.get(flag, flag.replace("_", " "))
 
 
-def section(tags: Sequence[Tag]) -> Section:
+def section(tags: Sequence[Tag], profile: Profile) -> Section:
     """Coverage and flags of every run, and the second opinions."""
     notes = Notes()
     rows = [
@@ -87,7 +89,7 @@ def section(tags: Sequence[Tag]) -> Section:
             "metered is not extrapolated. The second opinion is the IT energy that another tool "
             "gave for the same attempts; the difference is theirs less ours, over ours."
         ],
-        "tables": [*tables, *_opinions(tags), *_errors(tags)],
+        "tables": [*tables, *_opinions(tags), *_errors(tags, profile)],
     }
 
 
@@ -100,13 +102,17 @@ FIGURES = {
 SHOWN_CAUSES = 3
 
 
-def _errors(tags: Sequence[Tag]) -> list[Table]:
-    """The largest causes of error of each total; left out where no tag tells them."""
+def _errors(tags: Sequence[Tag], profile: Profile) -> list[Table]:
+    """The largest causes of error of each total; left out where no tag tells them.
+
+    A profile that brings factors of its own, as exact numbers, leaves the meters' errors alone.
+    """
+    figures = FIGURES if profile == "site" else {"it_energy": FIGURES["it_energy"]}
     rows = [
         row(str(tag.get("name")), label, *_causes(budget, name))
         for tag in tags
         if isinstance(budget := tag.get("uncertainty"), Mapping)
-        for name, label in FIGURES.items()
+        for name, label in figures.items()
         if listed(budget, name)
     ]
     if not rows:

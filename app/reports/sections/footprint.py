@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from app.reports.cells import Notes, column_unit
 from app.reports.shape import Section, Table, column, row, table
+from pricetag.strubell import Profile
 from pricetag.tags import Tag, quantity
 
 
@@ -33,10 +34,14 @@ SPLIT = (
 PER_JOULE = ("flops", "flops_per_joule")
 
 
-def section(tags: Sequence[Tag]) -> Section | None:
-    """The tables of which a figure is known; None where no run has any."""
+def section(tags: Sequence[Tag], profile: Profile) -> Section | None:
+    """The tables of which a figure is known; None where no run has any.
+
+    With a profile's own carbon intensity, sums with the price tag's are left out.
+    """
+    beside = [f for f in BESIDE if profile == "site" or f.path != ("co2e_total_kg",)]
     tables = [
-        *_figures("footprint", "Other emissions, and water", tags, BESIDE),
+        *_figures("footprint", "Other emissions, and water", tags, beside),
         *_figures("split", "Gross, idle and dynamic energy", tags, SPLIT, needs=SPLIT[::2]),
         *_costs(tags),
         *_efficiency(tags),

@@ -124,3 +124,11 @@ def test_the_methods_statement_holds_the_second_opinion_against_whole_machines(
     assert ours == pytest.approx(gross / 2, rel=0.01)
     percent = f"{100 * (theirs / gross - 1):.1f}%"
     assert f"differs by {percent} in the IT energy of the machines" in text
+
+
+def test_a_profile_with_exact_factors_tells_the_errors_of_meters_alone() -> None:
+    context = build_context("x", "strubell2019", [tag(owned_run())], generated_at=AT)
+    assert [row[1] for row in tables(context, "checks")["errors"]] == ["IT energy"]
+    columns = [c["label"] for t in section(context, "footprint")["tables"] for c in t["columns"]]
+    assert not [label for label in columns if "operational and embodied" in label]
+    assert [label for label in columns if "embodied" in label]
