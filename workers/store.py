@@ -10,7 +10,9 @@ from typing import Any
 from uuid import UUID
 
 from app.db import Database
-from app.services import baselines, energy, execution
+from app.services import execution
+from app.services.energy import baselines
+from app.services.energy import node_hours as energy
 from workers.baselines import Baseline
 from workers.node import NodeConfig, node_place
 from workers.node_hours import Row

@@ -19,7 +19,7 @@ from app.db import Database, Session
 from app.schemas.common import Role
 from app.services import tokens
 from app.services.events import EventHub
-from app.services.tokens import Principal
+from app.services.principals import Principal
 from app.settings import Settings
 
 bearer = HTTPBearer(

@@ -7,17 +7,15 @@ import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from app.db import Session
 from app.repositories import audit
 from app.repositories.audit import AuditFilter
 from app.schemas.audit import AuditPage, AuditRead
 from app.services import cursors
+from app.services.principals import Principal
 from models import AuditEntry
-
-if TYPE_CHECKING:
-    from app.services.tokens import Principal  # which records its own changes here
 
 SERVICE = "service"
 """The actor of what no token asked for."""

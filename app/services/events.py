@@ -18,7 +18,7 @@ from app.db import Database, Session
 from app.repositories import executions, run_events, runs
 from app.repositories.outage import OUTAGES
 from app.schemas.series import EventRead
-from app.services import projection
+from app.services.quoting import projection
 
 log = logging.getLogger("pricetag.server")
 

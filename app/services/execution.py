@@ -14,11 +14,11 @@ from app import queue
 from app.db import Session
 from app.repositories import attempts, executions, node_registry
 from app.repositories.executions import Event
-from app.services import budgets
-from app.services.budget_watch import BudgetWatch, StopOrder
+from app.services.attempts.ingestion import ingest
+from app.services.attempts.leases import LeaseObserver, LeaseState, close_lost, reap, renew_leases
+from app.services.budgets import admission as budgets
+from app.services.budgets.watch import BudgetWatch, StopOrder
 from app.services.errors import RunFinishedError, RunNotFoundError
-from app.services.ingestion import ingest
-from app.services.leases import LeaseObserver, LeaseState, close_lost, reap, renew_leases
 from models import Attempt, Run
 
 __all__ = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from app.db import Session
 from app.repositories import nodes
 from app.schemas.nodes import IdlePowerRead, NodeList, NodeRead
-from app.services import baselines
+from app.services.energy import baselines
 
 
 async def list_nodes(session: Session) -> NodeList:

@@ -11,8 +11,10 @@ from app.repositories import executions
 from app.repositories import quotes as quote_rows
 from app.schemas.common import FieldProblem
 from app.schemas.quotes import QuoteCreate, QuoteRead, RunQuoteRead, StoredQuoteRead
-from app.services import projection, quoting, runs
+from app.services import runs
 from app.services.errors import InvalidError, NotFoundError
+from app.services.quoting import estimation as quoting
+from app.services.quoting import projection
 from pricetag.accounting.estimate import InvalidFigures, estimate
 
 

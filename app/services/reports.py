@@ -22,7 +22,7 @@ from app.schemas.reports import (
 )
 from app.services import cursors
 from app.services.errors import InvalidError, NotFoundError
-from app.services.tokens import Principal
+from app.services.principals import Principal
 from models import Report
 from pricetag.accounting.price_tag import content_sha256
 

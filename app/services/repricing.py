@@ -9,10 +9,10 @@ from app.db import Session
 from app.repositories import executions, price_tags
 from app.schemas.price_tags import PriceTagVersion, PriceTagVersions
 from app.services import audit
-from app.services import price_tags as tags
+from app.services.billing import price_tags as tags
 from app.services.errors import ConflictError, InvalidError
+from app.services.principals import Principal
 from app.services.runs import NotYourRunError, not_found
-from app.services.tokens import Principal
 from app.settings import Settings
 from pricetag.accounting.checks import InvalidFactor
 from pricetag.catalog import NotInCatalog

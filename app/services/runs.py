@@ -27,7 +27,8 @@ from app.schemas.runs import (
     RunSummary,
     StageRead,
 )
-from app.services import budgets, cursors, execution, projection, quoting
+from app.services import cursors, execution
+from app.services.budgets import admission as budgets
 from app.services.errors import (
     ConflictError,
     ForbiddenError,
@@ -35,7 +36,9 @@ from app.services.errors import (
     RunFinishedError,
     RunNotFoundError,
 )
-from app.services.tokens import Principal
+from app.services.principals import Principal
+from app.services.quoting import estimation as quoting
+from app.services.quoting import projection
 from models import Attempt, IdempotencyKey, Run, Stage
 from pricetag.recipes import RecipeError, RunSpec, derive_kind, parse_run_spec
 

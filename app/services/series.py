@@ -17,8 +17,8 @@ from app.schemas.series import (
     MetricRead,
 )
 from app.services import cursors
+from app.services.energy.power import select_attempts
 from app.services.errors import NotFoundError
-from app.services.power import select_attempts
 from models import Artifact, Attempt, LogLine, Metric
 
 

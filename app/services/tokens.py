@@ -1,11 +1,10 @@
-"""Tokens: who calls, and what a role may do."""
+"""Tokens: made by admins, told once, revoked; the secret is never stored."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
 import uuid
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from app.db import Session
@@ -13,20 +12,13 @@ from app.repositories import tokens
 from app.schemas.common import Role
 from app.schemas.tokens import TokenCreate, TokenCreated, TokenList, TokenRead
 from app.services import audit
-from app.services.errors import ConflictError, ForbiddenError, NotFoundError, UnauthenticatedError
+from app.services.errors import ConflictError, NotFoundError, UnauthenticatedError
+from app.services.principals import Principal
 from models import Token
 
 PREFIX = "pt_"
 SECRET_BYTES = 32
 USED_RESOLUTION = timedelta(minutes=1)
-
-RANK: dict[str, int] = {"viewer": 0, "member": 1, "admin": 2}
-
-
-class RoleRequiredError(ForbiddenError):
-    """The token's role does not allow this."""
-
-    code = "role-required"
 
 
 class LastAdminError(ConflictError):
@@ -39,30 +31,6 @@ class TokenNotFoundError(NotFoundError):
     """There is no such token."""
 
     code = "token-not-found"
-
-
-@dataclass(frozen=True)
-class Principal:
-    """Who makes a request."""
-
-    token_id: uuid.UUID
-    name: str
-    role: Role
-
-    def has(self, role: Role) -> bool:
-        """Whether the role is at least this one."""
-        return RANK[self.role] >= RANK[role]
-
-    def require(self, role: Role, to: str) -> None:
-        """Demands at least a role.
-
-        Raises:
-            RoleRequiredError: If the token's role is lower.
-        """
-        if not self.has(role):
-            raise RoleRequiredError(
-                f"This needs the role {role} (to {to}); '{self.name}' is a {self.role} token."
-            )
 
 
 def secret_sha256(secret: str) -> str:

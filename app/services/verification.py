@@ -11,9 +11,9 @@ from app.db import Session
 from app.repositories import attempts as attempt_rows
 from app.repositories import executions, measured, price_tags
 from app.schemas.price_tags import VerificationRead, VerificationStep
-from app.services import settlement
-from app.services.bill_inputs import attempts_of
-from app.services.price_tags import ACCOUNTING_VERSION, get_price_tag
+from app.services.attempts import settlement
+from app.services.billing.inputs import attempts_of
+from app.services.billing.price_tags import ACCOUNTING_VERSION, get_price_tag
 from models import PriceTag
 from pricetag.accounting.canonical import content_sha256, content_sha256_v1, first_difference
 from pricetag.accounting.factors_wire import read_factors

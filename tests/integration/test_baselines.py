@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.db import Database
-from app.services import baselines, execution
-from app.services.baselines import IdlePower
+from app.services import execution
+from app.services.energy import baselines
+from app.services.energy.baselines import IdlePower
 from tests.support.api import Api
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -9,7 +9,8 @@ from unittest.mock import patch
 import pytest
 
 from app.db import Session
-from app.services import execution, price_tags
+from app.services import execution
+from app.services.billing import price_tags
 from app.settings import get_settings
 from models import Measurement
 from tests.support import executions

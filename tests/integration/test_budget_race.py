@@ -10,8 +10,9 @@ import pytest
 
 from app.db import Database
 from app.repositories import spend
-from app.services import budgets, execution
-from app.services.budgets import BudgetExceededError
+from app.services import execution
+from app.services.budgets import admission as budgets
+from app.services.budgets.admission import BudgetExceededError
 from models import Run
 from tests.support.api import Api, problem, run_body
 from tests.support.budgets import draft, make_budget, promise
@@ -108,7 +109,7 @@ def _quoted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def quoted_as(monkeypatch: pytest.MonkeyPatch, kwh: float) -> None:
-    from app.services import quoting
+    from app.services.quoting import estimation as quoting
     from pricetag.accounting.quantity import Quantity
 
     real = quoting.quote_for

@@ -13,9 +13,11 @@ from sqlalchemy import select, update
 
 from app.db import Session
 from app.repositories import executions, run_events
-from app.services import budgets, execution, price_tags
-from app.services.budget_watch import BudgetWatch
-from app.services.budgets import BudgetExceededError
+from app.services import execution
+from app.services.billing import price_tags
+from app.services.budgets import admission as budgets
+from app.services.budgets.admission import BudgetExceededError
+from app.services.budgets.watch import BudgetWatch
 from app.settings import get_settings
 from models import Budget, BudgetAlert, Run, Spend, Token
 from tests.support.api import Api, finished_run, running_run

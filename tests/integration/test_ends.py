@@ -10,7 +10,9 @@ import pytest
 from sqlalchemy import select
 
 from app.db import Session, driver_connection
-from app.services import execution, ingestion, price_tags
+from app.services import execution
+from app.services.attempts import ingestion
+from app.services.billing import price_tags
 from app.services.errors import PriceTagNotFoundError, RunFinishedError
 from models import Attempt, LogLine, Measurement, PriceTag, Run, Stage
 from tests.support.executions import GPU, JournalMaker, claim, claimed, make_run

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from app.db import Database, Session
-from app.services.energy import NodeHour, book_node_hours
+from app.services.energy.node_hours import NodeHour, book_node_hours
 from models import EnergyHour
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

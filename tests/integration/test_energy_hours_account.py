@@ -11,8 +11,8 @@ from uuid import UUID
 import pytest
 
 from app.db import Session
-from app.services import energy_account
-from app.services.energy import NodeHour, book_node_hours
+from app.services.energy import account as energy_account
+from app.services.energy.node_hours import NodeHour, book_node_hours
 from models import Attempt, EnergyHour, Project
 from pricetag.accounting.units import joules_to_kwh
 from tests.support.api import Api, fields, problem

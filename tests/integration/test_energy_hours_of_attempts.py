@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import select
 
 from app.db import Session
-from app.services import execution, settlement
+from app.services import execution
+from app.services.attempts import settlement
 from models import Attempt, EnergyHour, Measurement
 from tests.support.executions import GPU, JournalMaker, claimed, make_run
 

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from app.services import factors
+from app.services.factors import resolution as factors
 from app.settings import Settings
 from pricetag.accounting.inputs import Factors
 from pricetag.catalog import grid_factor

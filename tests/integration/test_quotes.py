@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.api.v1.examples import PIPELINE_RUN, QUOTE
-from app.services import history, scoring
+from app.services.quoting import history, scoring
 from models import Node
 from tests.support.api import Api, fields, finished_run, problem, run_body
 from tests.support.quoted import trained, training

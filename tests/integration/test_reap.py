@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from app.db import Database, Session
 from app.repositories import attempts as attempt_rows
 from app.services import execution
-from app.services.leases import REAPER_LOCK
+from app.services.attempts.leases import REAPER_LOCK
 from models import Attempt, Node
 from tests.support.executions import claimed, make_run
 

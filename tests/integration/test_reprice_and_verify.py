@@ -293,7 +293,7 @@ async def test_readings_that_came_late_are_said(committed_api: Api) -> None:
 
 async def give_up(session: Session, attempt_id: UUID) -> None:
     from app.repositories import executions as rows
-    from app.services import settlement
+    from app.services.attempts import settlement
 
     attempt = await session.get_one(Attempt, attempt_id)
     run = await rows.lock_run(session, attempt.run_id)

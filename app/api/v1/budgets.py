@@ -14,8 +14,8 @@ from app.api.v1.examples import BUDGET, BUDGET_CHANGE
 from app.api.v1.responses import BODY, problems
 from app.schemas.budgets import BudgetAlertPage, BudgetChange, BudgetCreate, BudgetPage, BudgetRead
 from app.schemas.common import Name
-from app.services import budget_admin
-from app.services.tokens import Principal
+from app.services.budgets import admin as budget_admin
+from app.services.principals import Principal
 
 router = APIRouter(tags=["budgets"])
 

@@ -13,8 +13,8 @@ from app.api.v1.examples import CARBON_FETCH, CARBON_FILE
 from app.api.v1.responses import BODY, problems
 from app.schemas.carbon import CarbonFetch, CarbonImport, CarbonImported, CarbonSeriesPage
 from app.schemas.sites import Zone
-from app.services import carbon_series
-from app.services.tokens import Principal
+from app.services.factors import carbon_series
+from app.services.principals import Principal
 
 router = APIRouter(prefix="/carbon", tags=["factors"])
 

@@ -10,7 +10,7 @@ from app.api.deps import Caller, CurrentSession
 from app.api.v1.responses import problems
 from app.schemas.common import Moment, Name
 from app.schemas.energy import EnergyAccount, EnergyBy
-from app.services.energy_account import energy_account
+from app.services.energy.account import energy_account
 
 router = APIRouter(prefix="/energy", tags=["measurements"])
 

@@ -17,7 +17,8 @@ from app.schemas.price_tags import (
     RepriceRequest,
     VerificationRead,
 )
-from app.services import comparison, price_tags, repricing, verification
+from app.services import comparison, repricing, verification
+from app.services.billing import price_tags
 from pricetag.ratios import Metric
 
 router = APIRouter(tags=["price tags"])

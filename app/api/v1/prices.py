@@ -13,8 +13,8 @@ from app.api.v1.examples import OWNED_PRICE, PRICE, PRICE_FILE
 from app.api.v1.responses import BODY, problems
 from app.schemas.common import Name
 from app.schemas.prices import PriceCreate, PriceImport, PricePage, PriceRead, PricesImported
-from app.services import price_book
-from app.services.tokens import Principal
+from app.services.factors import price_book
+from app.services.principals import Principal
 
 router = APIRouter(prefix="/prices", tags=["prices"])
 

@@ -19,7 +19,8 @@ from app.schemas.quotes import (
     ScoreRead,
     StoredQuoteRead,
 )
-from app.services import quotes, scoring
+from app.services import quotes
+from app.services.quoting import scoring
 
 router = APIRouter(tags=["quotes"])
 

@@ -21,7 +21,8 @@ from app.api.deps import (
 from app.api.v1.responses import problems
 from app.schemas.common import Name
 from app.schemas.series import ArtifactList, LogPage, MetricPage, RunPower
-from app.services import power, runs, series
+from app.services import runs, series
+from app.services.energy import power
 
 router = APIRouter(prefix="/runs/{run_id}")
 

@@ -14,8 +14,9 @@ from app.api.v1.responses import BODY, problems
 from app.schemas.common import Moment, Name
 from app.schemas.factors import FactorCreate, FactorKind, FactorPage, FactorRead
 from app.schemas.sites import SiteCreate, SiteFactors, SiteList, SiteRead, SiteUpdate
-from app.services import factor_entry, site_factors, sites
-from app.services.tokens import Principal
+from app.services.factors import entry as factor_entry
+from app.services.factors import site_factors, sites
+from app.services.principals import Principal
 
 router = APIRouter(tags=["factors"])
 

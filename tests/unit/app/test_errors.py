@@ -16,9 +16,9 @@ from app.schemas.quotes import QuoteCreate
 from app.schemas.reports import ReportCreate
 from app.schemas.sites import SiteCreate, SiteUpdate
 from app.schemas.tokens import TokenCreate
-from app.services.factor_kinds import checked
-from app.services.hourly_csv import read_hours
-from app.services.price_files import read_prices
+from app.services.factors.hourly_csv import read_hours
+from app.services.factors.kinds import checked
+from app.services.factors.price_files import read_prices
 from pricetag.recipes import parse_run_spec
 
 

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from app.schemas.factors import FactorCreate
-from app.services.factor_kinds import KINDS, Checked, InvalidFactorEntryError, checked
+from app.services.factors.kinds import KINDS, Checked, InvalidFactorEntryError, checked
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 CITED = {"year": 2025, "basis": "annual mean", "source": "report", "licence": "own"}

@@ -7,10 +7,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from app.services import factor_defaults as defaults
-from app.services.book_prices import device_prices, in_force
-from app.services.factor_rows import FactorBook
-from app.services.price_book import overlap
+from app.services.factors import defaults
+from app.services.factors.book_prices import device_prices, in_force
+from app.services.factors.price_book import overlap
+from app.services.factors.rows import FactorBook
 from app.settings import Settings
 from models import Factor, Price
 from pricetag import catalog

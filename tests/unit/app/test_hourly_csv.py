@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.services.hourly_csv import Gap, gaps, read_hours
-from app.services.price_files import MalformedFileError
+from app.services.factors.hourly_csv import Gap, gaps, read_hours
+from app.services.factors.price_files import MalformedFileError
 
 NOW = datetime(2026, 11, 21, 12, 30, tzinfo=UTC)
 HEAD = "hour,g_per_kwh\n"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.services.journal_records import Log, Rejected, in_order, parse, storable
+from app.services.attempts.journal_records import Log, Rejected, in_order, parse, storable
 
 LINE = {
     "type": "log",

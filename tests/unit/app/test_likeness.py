@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.services.likeness import likeness, steps
+from app.services.quoting.likeness import likeness, steps
 from pricetag.recipes import parse_recipe
 from workers.steps import plan
 

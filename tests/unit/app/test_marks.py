@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.services.marks import marked, step_number
+from app.services.attempts.marks import marked, step_number
 
 
 def told(t_s: float, stage: str | None, done: float | None = None, **more: Any) -> dict[str, Any]:

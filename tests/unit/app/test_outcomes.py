@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.services.outcomes import EXHAUSTED, AttemptEnd, outcome
+from app.services.attempts.outcomes import EXHAUSTED, AttemptEnd, outcome
 
 REASON = {"code": "worker-lost", "message": "the node burnt down"}
 

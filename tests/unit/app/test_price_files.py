@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 
 from app.schemas.prices import PriceImport
-from app.services.price_files import COLUMNS, MalformedFileError, read_prices
+from app.services.factors.price_files import COLUMNS, MalformedFileError, read_prices
 
 HEAD = "price_id,provider,accelerator,amount,currency,kind,valid_from,source,licence\n"
 ROW = "a-h100,a cloud,H100,2.10,EUR,spot,2026-01-01,list of 2026,quoted\n"

@@ -1,0 +1,1 @@
+"""The records of an attempt: taken in, leased, settled at its end."""

@@ -1,0 +1,222 @@
+"""A batch of journal records, turned into rows. No input or output here."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+from functools import singledispatchmethod
+from typing import Any
+
+from app.repositories.executions import Event
+from app.services.attempts.journal_records import (
+    ArtifactRecord,
+    End,
+    EnvironmentRecord,
+    Flops,
+    Log,
+    MetricRecord,
+    Progress,
+    ReadingRecord,
+    Record,
+    Rejected,
+    SecondOpinionRecord,
+    StageEnd,
+    StageStart,
+    Start,
+)
+from app.services.attempts.marks import marked
+from models import Attempt, Stage
+
+logger = logging.getLogger(__name__)
+
+STAMP = {"seq", "type", "t_s", "at"}
+
+
+class Batch:
+    """Collects what a batch changes.
+
+    Args:
+        attempt: The attempt, locked; its own columns are set at once.
+        stages: Its stages by key, as far as they are known.
+        late: Whether the attempt was closed before the batch came.
+        before: The run's progress before the batch.
+    """
+
+    def __init__(
+        self,
+        attempt: Attempt,
+        stages: dict[str, Stage],
+        *,
+        late: bool,
+        before: dict[str, Any] | None = None,
+    ) -> None:
+        self.attempt = attempt
+        self.late = late
+        self.size = 0
+        self.new_stages: list[Stage] = []
+        self.readings: list[dict[str, Any]] = []
+        self.metrics: list[dict[str, Any]] = []
+        self.log_lines: list[dict[str, Any]] = []
+        self.artifacts: list[dict[str, Any]] = []
+        self.progress: dict[str, Any] | None = None
+        self._before = before
+        self.end: End | None = None
+        self.last_at = datetime.now(UTC)
+        self._stages = stages
+        self._events: list[Event] = []
+        self._power: dict[str, ReadingRecord] = {}
+
+    def apply(self, record: Record | Rejected) -> None:
+        """Adds one record to the batch."""
+        self.size += 1
+        if isinstance(record, Rejected):
+            self._refuse(record.seq, record.why)
+            return
+        self.last_at = record.at
+        self._apply(record)
+
+    def all_events(self) -> list[Event]:
+        """Events of the batch; the newest power of every component is one of them."""
+        if not self._power or self.late:
+            return self._events
+        newest = max(self._power.values(), key=lambda reading: reading.t_s)
+        powers = {name: reading.power_w for name, reading in self._power.items()}
+        known = [power for power in powers.values() if power is not None]
+        payload = {
+            "attempt": self.attempt.number,
+            "t_s": newest.t_s,
+            "power_w": sum(known) if known else None,
+            "components": powers,
+        }
+        return [*self._events, Event("power", newest.at, payload)]
+
+    def _refuse(self, seq: int, why: str) -> None:
+        logger.warning("attempt %s: journal record %d: %s", self.attempt.id, seq, why)
+        text = f"journal record {seq} is left out: {why}"
+        self._log(seq, self.last_at, "pricetag", text)
+
+    def _log(self, seq: int, at: datetime, stream: str, text: str) -> None:
+        self.log_lines.append(
+            {"attempt_id": self.attempt.id, "seq": seq, "at": at, "stream": stream, "text": text}
+        )
+
+    def _event(self, event: str, at: datetime, /, **payload: Any) -> None:
+        self._events.append(Event(event, at, {"attempt": self.attempt.number, **payload}))
+
+    @singledispatchmethod
+    def _apply(self, record: Record) -> None:
+        raise TypeError(f"no rule for {type(record).__name__}")
+
+    @_apply.register
+    def _(self, record: Start) -> None:
+        if record.attempt_id != self.attempt.id:
+            self._refuse(record.seq, f"start: it is of attempt {record.attempt_id}")
+            return
+        ids = [component.id for component in record.components]
+        if len(ids) != len(set(ids)):
+            self._refuse(record.seq, f"start: a component is named twice in {ids}")
+            return
+        self.attempt.components = [component.model_dump() for component in record.components]
+        self.attempt.devices = record.devices or self.attempt.devices
+        self.attempt.meter_opened_at = record.at - timedelta(seconds=record.t_s)
+
+    @_apply.register
+    def _(self, record: ReadingRecord) -> None:
+        row = record.model_dump(exclude={"type", "at"})
+        self.readings.append({"attempt_id": self.attempt.id, **row})
+        self._power[record.component] = record
+
+    @_apply.register
+    def _(self, record: StageStart) -> None:
+        if record.key in self._stages:
+            self._refuse(record.seq, f"stage_start: stage {record.key} has begun before")
+            return
+        stage = Stage(
+            attempt_id=self.attempt.id,
+            status="running",
+            start_s=record.t_s,
+            **record.model_dump(exclude=STAMP),
+        )
+        self._stages[record.key] = stage
+        self.new_stages.append(stage)
+        self._stage_event(stage, record.t_s, record.at)
+
+    @_apply.register
+    def _(self, record: StageEnd) -> None:
+        stage = self._stages.get(record.key)
+        if stage is None or stage.end_s is not None:
+            self._refuse(record.seq, f"stage_end: stage {record.key} is not open")
+            return
+        stage.end_s = max(record.t_s, stage.start_s)
+        stage.status = record.status
+        self._stage_event(stage, record.t_s, record.at)
+
+    def _stage_event(self, stage: Stage, t_s: float, at: datetime) -> None:
+        self._event(
+            "stage",
+            at,
+            key=stage.key,
+            parent_key=stage.parent_key,
+            kind=stage.kind,
+            name=stage.name,
+            status=stage.status,
+            t_s=t_s,
+        )
+
+    @_apply.register
+    def _(self, record: Progress) -> None:
+        told = record.model_dump(exclude=STAMP)
+        newest = {
+            "attempt": self.attempt.number,
+            "t_s": record.t_s,
+            "at": record.at.isoformat(),
+            "stage": record.key,
+            **told,
+        }
+        self.progress = self._before = marked(self._before, newest)
+        self._event("progress", record.at, t_s=record.t_s, **told)
+
+    @_apply.register
+    def _(self, record: MetricRecord) -> None:
+        row = record.model_dump(exclude={"type", "t_s", "key"})
+        self.metrics.append({"attempt_id": self.attempt.id, "stage_key": record.key, **row})
+
+    @_apply.register
+    def _(self, record: Flops) -> None:
+        stage = self._stages.get(record.key)
+        if stage is None:
+            self._refuse(record.seq, f"flops: there is no stage {record.key}")
+            return
+        stage.flops = record.model_dump(exclude=STAMP | {"key"})
+
+    @_apply.register
+    def _(self, record: Log) -> None:
+        self._log(record.seq, record.at, record.stream, record.text)
+
+    @_apply.register
+    def _(self, record: ArtifactRecord) -> None:
+        row = record.model_dump(include={"name", "path", "size_bytes", "sha256", "card"})
+        where = {"attempt_id": self.attempt.id, "stage_key": record.key}
+        self.artifacts.append({**where, **row, "created_at": record.at})
+
+    @_apply.register
+    def _(self, record: EnvironmentRecord) -> None:
+        # The supervisor tells what it knows of the node, the job what it knows of itself.
+        merged = dict(self.attempt.environment or {})
+        for name, value in record.model_dump(exclude=STAMP, exclude_none=True).items():
+            known = merged.get(name)
+            if isinstance(known, dict) and isinstance(value, dict):
+                value = {**known, **value}
+            merged[name] = value
+        self.attempt.environment = merged
+
+    @_apply.register
+    def _(self, record: SecondOpinionRecord) -> None:
+        self.attempt.second_opinion = record.model_dump(exclude=STAMP)
+
+    @_apply.register
+    def _(self, record: End) -> None:
+        if self.end is not None:
+            self._refuse(record.seq, "end: the attempt has ended before")
+            return
+        self.end = record

@@ -1,0 +1,162 @@
+"""Leases of running attempts: renewed by workers, watched by one observer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from app.db import Session
+from app.repositories import attempts, executions, measured
+from app.services.attempts import settlement
+from app.services.budgets.watch import StopOrder
+
+REAPER_LOCK = 0x70726963_72656170
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseState:
+    """What a worker must know of an attempt it runs.
+
+    Attributes:
+        cancel_requested: Somebody asked to cancel the run: stop, ending as cancelled.
+        closed: The attempt was ended by somebody else: stop at once.
+        stop: A budget is used up: stop, ending as cancelled.
+    """
+
+    cancel_requested: bool
+    closed: bool
+    stop: StopOrder | None = None
+
+
+async def renew_leases(session: Session, attempt_ids: Collection[UUID]) -> dict[UUID, LeaseState]:
+    """Renews the leases of open attempts and tells how each stands.
+
+    Returns:
+        One state for every id asked for; an attempt that does not exist is closed.
+    """
+    if not attempt_ids:
+        return {}
+    await attempts.renew(session, attempt_ids)
+    states = dict.fromkeys(attempt_ids, LeaseState(cancel_requested=False, closed=True))
+    for attempt_id, ended_at, cancel_requested_at in await attempts.lease_states(
+        session, attempt_ids
+    ):
+        states[attempt_id] = LeaseState(
+            cancel_requested=cancel_requested_at is not None, closed=ended_at is not None
+        )
+    return states
+
+
+class LeaseObserver:
+    """Watches leases with a clock of its own, for as long as it can see them.
+
+    A lease has run out when the same renewal was seen for ``lease_s`` without a break in
+    the observation. While the database was away nobody could renew, so that time does not
+    count: after a break, or a restart of the database, the watch begins anew.
+
+    Args:
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._seen: dict[UUID, tuple[datetime, float]] = {}
+        self._last_look_s: float | None = None
+        self._epoch: datetime | None = None
+
+    def observe(
+        self, leases: Mapping[UUID, datetime], *, epoch: datetime, lease_s: float
+    ) -> list[UUID]:
+        """Takes note of all open leases and names those that have run out.
+
+        Args:
+            leases: When each open attempt renewed last, by the database's clock.
+            epoch: When the database server started.
+            lease_s: How long a lease holds. Look at least four times as often: a longer
+                pause counts as a break.
+        """
+        now_s = self._clock()
+        broken = self._last_look_s is None or now_s - self._last_look_s > lease_s / 2
+        if broken or epoch != self._epoch:
+            self._seen.clear()
+        self._last_look_s, self._epoch = now_s, epoch
+        before, self._seen = self._seen, {}
+        expired = []
+        for attempt_id, renewed_at in leases.items():
+            known = before.get(attempt_id)
+            since_s = known[1] if known is not None and known[0] == renewed_at else now_s
+            self._seen[attempt_id] = (renewed_at, since_s)
+            if now_s - since_s >= lease_s:
+                expired.append(attempt_id)
+        return expired
+
+
+async def reap(session: Session, *, observer: LeaseObserver, lease_s: float) -> list[UUID]:
+    """Closes the attempts whose worker has not renewed its lease for too long.
+
+    Call it at least four times per ``lease_s`` with the same observer. Any number of
+    processes may do so: while one reaps, the others only watch.
+
+    Args:
+        session: Committed by the caller.
+        observer: This process's observer.
+        lease_s: How long a lease holds.
+
+    Returns:
+        The runs whose attempt was closed.
+    """
+    leases = await attempts.open_leases(session)
+    epoch = await attempts.database_epoch(session)
+    expired = observer.observe(leases, epoch=epoch, lease_s=lease_s)
+    if not expired or not await attempts.try_lock_reaper(session, REAPER_LOCK):
+        return []
+    closed = []
+    for attempt_id in expired:
+        message = f"its worker was not heard of for {lease_s:g} s"
+        run_id = await close_lost(
+            session, attempt_id, message=message, unless_renewed_since=leases[attempt_id]
+        )
+        if run_id is not None:
+            closed.append(run_id)
+    return closed
+
+
+async def close_lost(
+    session: Session,
+    attempt_id: UUID,
+    *,
+    message: str = "its worker died",
+    unless_renewed_since: datetime | None = None,
+) -> UUID | None:
+    """Ends an attempt as lost, from the readings that are stored.
+
+    Args:
+        session: Committed by the caller.
+        attempt_id: The attempt.
+        message: Why it is given up.
+        unless_renewed_since: Leaves it alone when its lease was renewed after that time.
+
+    Returns:
+        Its run, or None when it was not to be closed: unknown, ended, or renewed.
+    """
+    attempt = await attempts.lock(session, attempt_id)
+    if attempt is None or attempt.ended_at is not None:
+        return None
+    if unless_renewed_since is not None and attempt.lease_renewed_at > unless_renewed_since:
+        return None
+    run = await executions.lock_run(session, attempt.run_id)
+    if run is None:
+        return None
+    await settlement.close_attempt(
+        session,
+        attempt,
+        run,
+        status="lost",
+        reason={"code": "worker-lost", "message": message},
+        end_s=await measured.last_reading_s(session, attempt_id) or 0.0,
+        at=datetime.now(UTC),
+    )
+    return run.id

@@ -1,0 +1,284 @@
+"""The end of an attempt: energy is booked, the run moves on, the price tag is issued."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from app import queue
+from app.db import Session
+from app.repositories import energy, executions, measured
+from app.repositories.executions import Event
+from app.services.attempts.outcomes import EXHAUSTED, AttemptEnd, outcome
+from app.services.billing import price_tags, spending
+from app.services.budgets import alerts as budget_alerts
+from models import Attempt, Run, Stage
+from pricetag.accounting.energy import EnergyLedger, Reading, WindowEnergy
+from pricetag.accounting.hours import energy_by_hour_j, metered_hours
+
+logger = logging.getLogger(__name__)
+
+WHOLE_ATTEMPT = ""
+"""The stage key of the measurements over a whole attempt."""
+
+
+async def close_attempt(
+    session: Session,
+    attempt: Attempt,
+    run: Run,
+    *,
+    status: AttemptEnd,
+    reason: Mapping[str, Any] | None,
+    end_s: float,
+    at: datetime,
+) -> None:
+    """Ends an attempt and moves its run on. The caller holds the locks of both.
+
+    Args:
+        session: Committed by the caller.
+        attempt: Open until now.
+        run: Its run.
+        status: How the attempt ended.
+        reason: ``{code, message, field?}``, or None.
+        end_s: When, on the meter's clock.
+        at: When, in UTC.
+    """
+    attempt.status = status
+    attempt.reason = dict(reason) if reason is not None else None
+    attempt.ended_at = max(at, attempt.started_at)
+    attempt.duration_s = end_s
+    await book(session, attempt)
+    await _move_on(session, attempt, run, status, at)
+    await _issue(session, run, attempt, at)
+
+
+async def amend_attempt(
+    session: Session, attempt: Attempt, run: Run, end: Mapping[str, Any] | None, at: datetime
+) -> None:
+    """Books what arrived after an attempt was closed, and issues a new price tag.
+
+    Args:
+        session: Committed by the caller.
+        attempt: Closed already; locked by the caller, like its run.
+        run: Its run.
+        end: ``{status, reason, t_s}`` of the journal's own end, if it has arrived.
+        at: When, in UTC.
+    """
+    last_s = await measured.last_reading_s(session, attempt.id)
+    known_s = [attempt.duration_s, last_s, end["t_s"] if end else None]
+    attempt.duration_s = max(value for value in known_s if value is not None)
+    if end is not None and attempt.status == "lost" and await _still_counts(session, attempt, run):
+        attempt.status = end["status"]
+        attempt.reason = end["reason"]
+        await queue.cancel(session, run.id)
+        await _move_on(session, attempt, run, end["status"], at)
+    await book(session, attempt)
+    await _issue(session, run, attempt, at, cause="journal-came-late")
+
+
+async def _still_counts(session: Session, attempt: Attempt, run: Run) -> bool:
+    """Whether the true end of a lost attempt may still decide its run."""
+    exhausted = run.status == "failed" and (run.status_reason or {}).get("code") == EXHAUSTED
+    if run.status != "queued" and not exhausted:
+        return False
+    return attempt.number == await executions.last_attempt_number(session, run.id)
+
+
+async def book(session: Session, attempt: Attempt) -> None:
+    """Writes the attempt's measurements and its energy by the hour anew from its readings.
+
+    One measurement per component and stage, and one per component over the whole attempt.
+    """
+    for stage in (await measured.stages(session, attempt.id)).values():
+        if stage.end_s is None:  # cut off: it ended as the attempt did
+            stage.status = attempt.status
+    rows, hours = await measure(session, attempt)
+    await measured.replace_measurements(session, attempt.id, rows)
+    await energy.replace_attempt_hours(session, attempt.id, hours)
+
+
+async def measure(
+    session: Session, attempt: Attempt
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """An attempt's measurements and its energy by the hour, as its readings have them.
+
+    Nothing is written; the same readings give the same rows to the last digit.
+    """
+    end_s = attempt.duration_s or 0.0
+    windows = _windows((await measured.stages(session, attempt.id)).values(), end_s)
+    # The attempt began when it was claimed; its meter opened a moment later.
+    opened_at = attempt.meter_opened_at or attempt.started_at
+    rows: list[dict[str, Any]] = []
+    hours: list[dict[str, Any]] = []
+    for component in attempt.components:
+        readings = await measured.readings(session, attempt.id, component["id"])
+        # Days of readings take seconds: the worker's loop has other jobs to look after.
+        settled = await asyncio.to_thread(_settle, readings, component, windows, opened_at)
+        rows += [_row(attempt.id, component["id"], one) for one in settled.windows]
+        hours += [_hour_row(attempt, component, *hour) for hour in settled.hours]
+    return rows, hours
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """The energy of one stage (or of the whole attempt), and of each hour of it."""
+
+    stage_key: str
+    window: WindowEnergy
+    by_hour_j: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """All of one component: its windows, and the hours of the whole attempt."""
+
+    windows: list[_Measured]
+    hours: list[tuple[datetime, WindowEnergy]]
+
+
+def _settle(
+    readings: list[Reading],
+    component: Mapping[str, Any],
+    windows: list[tuple[str, float, float]],
+    opened_at: datetime,
+) -> _Settled:
+    ledger = EnergyLedger(
+        readings,
+        component["method"],
+        reserved_ratio=component.get("reserved_ratio", 1.0),
+        baseline_w=component.get("baseline_w"),
+    )
+    measurements = [
+        _Measured(
+            key,
+            ledger.window(start_s, stop_s),
+            energy_by_hour_j(ledger, opened_at, start_s, stop_s),
+        )
+        for key, start_s, stop_s in windows
+    ]
+    whole = measurements[0].window
+    hours = [
+        (span.hour, ledger.window(span.start_s, span.end_s))
+        for span in metered_hours(ledger, opened_at, whole.start_s, whole.end_s)
+    ]
+    hours = [(hour, window) for hour, window in hours if window.energy_j]
+    return _Settled(measurements, hours)
+
+
+def _windows(stages: Iterable[Stage], end_s: float) -> list[tuple[str, float, float]]:
+    found = [(WHOLE_ATTEMPT, 0.0, end_s)]
+    for stage in stages:
+        stop_s = end_s if stage.end_s is None else stage.end_s
+        found.append((stage.key, stage.start_s, max(stop_s, stage.start_s)))
+    return found
+
+
+def _row(attempt_id: UUID, component: str, one: _Measured) -> dict[str, Any]:
+    window = one.window
+    return {
+        "attempt_id": attempt_id,
+        "stage_key": one.stage_key,
+        "component": component,
+        "start_s": window.start_s,
+        "end_s": window.end_s,
+        "energy_j": window.energy_j,
+        "energy_by_source_j": dict(window.energy_by_source_j),
+        "covered_s": window.covered_s,
+        "flags": list(window.flags),
+        "reason": window.reason,
+        "device_energy_j": window.device_energy_j,
+        "baseline_j": window.baseline_j,
+        "energy_by_hour_j": None if window.energy_j is None else one.by_hour_j,
+    }
+
+
+def _hour_row(
+    attempt: Attempt, component: Mapping[str, Any], hour: datetime, window: WindowEnergy
+) -> dict[str, Any]:
+    return {
+        "node_name": attempt.node_name,
+        "component": component["id"],
+        "name": component["name"],
+        "kind": component["kind"],
+        "method": component["method"],
+        "gain_std_ratio": component["gain_std_ratio"],
+        "hour": hour,
+        "attempt_id": attempt.id,
+        "site": attempt.site,
+        "energy_j": window.energy_j,
+        "covered_s": window.covered_s,
+        # No hour's edge is a reading: that it lies between two says nothing.
+        "flags": [flag for flag in window.flags if flag != "edge_interpolated"],
+    }
+
+
+async def _move_on(
+    session: Session, attempt: Attempt, run: Run, status: AttemptEnd, at: datetime
+) -> None:
+    decided = outcome(
+        status,
+        attempt.reason,
+        number=attempt.number,
+        max_attempts=run.max_attempts,
+        cancel_requested=run.cancel_requested_at is not None,
+    )
+    run.status = decided.status
+    run.status_reason = decided.reason
+    if decided.status == "queued":
+        run.progress = None
+        run.finished_at = None
+        await session.flush()
+        await queue.enqueue(session, run.id, pool=run.pool, gpus=run.gpus, priority=run.priority)
+    else:
+        run.finished_at = attempt.ended_at
+    payload = {
+        "status": run.status,
+        "reason": run.status_reason,
+        "attempt": attempt.number,
+        "attempt_status": attempt.status,
+    }
+    await session.flush()
+    await executions.add_events(session, run.id, [Event("status", at, payload)])
+
+
+async def _issue(
+    session: Session,
+    run: Run,
+    attempt: Attempt,
+    at: datetime,
+    cause: price_tags.Cause = "attempt-ended",
+) -> None:
+    """Issues the price tag; the end of an attempt is booked even where that fails."""
+    await session.flush()
+    try:
+        async with session.begin_nested():
+            await price_tags.issue(session, run.id, cause=cause)
+    except Exception as error:  # a fault in the arithmetic must not leave a run running for ever
+        logger.exception("run %s: its price tag could not be built", run.id)
+        await spending.book_unknown(session, run)
+        text = f"the price tag could not be built ({type(error).__name__}: {error})"
+        await measured.add_log(
+            session,
+            {
+                "attempt_id": attempt.id,
+                "seq": attempt.ingested_seq,
+                "at": at,
+                "stream": "pricetag",
+                "text": text,
+            },
+        )
+    await _tell_budgets(session, run)
+
+
+async def _tell_budgets(session: Session, run: Run) -> None:
+    """Tells the thresholds that were crossed; the end of an attempt is booked even without."""
+    try:
+        async with session.begin_nested():
+            await budget_alerts.tell_of(session, run)
+    except Exception:  # the next look at the budgets tells them
+        logger.exception("run %s: its budgets could not be told of", run.id)

@@ -1,0 +1,88 @@
+"""Keeps what a running attempt is charged so far on its row, reading by reading."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from app.services.billing.price_tags import component_info
+from models import Attempt
+from pricetag.accounting import live
+from pricetag.accounting.live import LiveCharge
+from pricetag.accounting.reading import Reading
+
+
+def advance(attempt: Attempt, readings: Sequence[Mapping[str, Any]]) -> None:
+    """Charges further readings to an open attempt.
+
+    Args:
+        attempt: Locked by the caller.
+        readings: Its new readings of all components, in the order in which they were taken.
+    """
+    new: dict[str, list[Reading]] = defaultdict(list)
+    for row in readings:
+        new[row["component"]].append(_reading(row))
+    if not new:
+        return
+    known = dict(attempt.live or {})
+    for stored in attempt.components:
+        id_ = stored["id"]
+        if id_ in new:
+            before = _charge(known[id_]) if id_ in known else LiveCharge()
+            known[id_] = _stored(live.advance(before, new[id_], component_info(stored)))
+    attempt.live = known
+
+
+def charges(stored: Mapping[str, Any] | None) -> dict[str, LiveCharge]:
+    """What an attempt is charged so far, by component, as its row has it."""
+    return {id_: _charge(one) for id_, one in (stored or {}).items()}
+
+
+def duration_s(charged: Mapping[str, LiveCharge]) -> float:
+    """For how long it has been metered."""
+    return max((one.last.t_s for one in charged.values() if one.last is not None), default=0.0)
+
+
+def _reading(row: Mapping[str, Any]) -> Reading:
+    return Reading(
+        t_s=row["t_s"],
+        counter_j=row["counter_j"],
+        integrated_j=row["integrated_j"],
+        power_w=row["power_w"],
+        flags=tuple(row["flags"]),
+        own_busy_s=row["own_busy_s"],
+        all_busy_s=row["all_busy_s"],
+    )
+
+
+def _stored(charge: LiveCharge) -> dict[str, Any]:
+    anchor, last = (
+        None
+        if one is None
+        else [
+            one.t_s,
+            one.counter_j,
+            one.integrated_j,
+            one.power_w,
+            list(one.flags),
+            one.own_busy_s,
+            one.all_busy_s,
+        ]
+        for one in (charge.anchor, charge.last)
+    )
+    found = {"energy_j": charge.energy_j, "settled_j": charge.settled_j, "last": last}
+    return found if anchor == last else {**found, "anchor": anchor}
+
+
+def _charge(stored: Mapping[str, Any]) -> LiveCharge:
+    last = _of(stored["last"])
+    anchor = _of(stored["anchor"]) if "anchor" in stored else last
+    return LiveCharge(stored["energy_j"], stored["settled_j"], anchor, last)
+
+
+def _of(stored: Sequence[Any] | None) -> Reading | None:
+    if stored is None:
+        return None
+    t_s, counter_j, integrated_j, power_w, flags, *busy_s = stored
+    return Reading(t_s, counter_j, integrated_j, power_w, tuple(flags), *busy_s)

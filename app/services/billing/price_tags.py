@@ -1,0 +1,165 @@
+"""Price tags: gathered from what was stored, built by the accounting, issued once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from app.db import Session
+from app.repositories import executions, price_tags, sites
+from app.services.billing import spending
+from app.services.billing.inputs import (
+    accelerators_of,
+    attempts_of,
+    hours_of_use,
+    metered_ids,
+    year_of_use,
+)
+from app.services.billing.inputs import component_info as component_info
+from app.services.errors import PriceTagNotFoundError, RunNotFoundError
+from app.services.factors import resolution as factors
+from app.services.quoting import scoring
+from app.settings import Settings, get_settings
+from models import PriceTag, Run
+from pricetag import catalog
+from pricetag.accounting.canonical import content_sha256
+from pricetag.accounting.inputs import AttemptInput, Factor, Factors, PriceTagInputs
+from pricetag.accounting.price_tag import build_price_tag
+
+ACCOUNTING_VERSION = "2"
+"""Raised with every change of the arithmetic that changes a figure."""
+
+Cause = Literal["attempt-ended", "journal-came-late", "repriced"]
+
+
+async def get_price_tag(session: Session, run_id: UUID, version: int | None = None) -> PriceTag:
+    """A price tag of a run as it was issued, the newest by default.
+
+    Raises:
+        RunNotFoundError: If there is no such run.
+        PriceTagNotFoundError: If it has no price tag yet, or not in this version.
+    """
+    tag = await price_tags.get(session, run_id, version)
+    if tag is not None:
+        return tag
+    run = await executions.get_run(session, run_id)
+    if run is None:
+        raise RunNotFoundError(f"There is no run {run_id}.", field="run_id")
+    if version is not None and await price_tags.last_version(session, run_id) > 0:
+        raise PriceTagNotFoundError(f"The price tag has no version {version}.", field="version")
+    if run.status in ("queued", "running"):
+        raise PriceTagNotFoundError("The price tag is issued when an attempt of the run ends.")
+    if await executions.last_attempt_number(session, run_id) > 0:
+        raise PriceTagNotFoundError("The price tag could not be built; the run's log says why.")
+    raise PriceTagNotFoundError(f"The run {run.status} before any attempt: nothing was used.")
+
+
+async def issue(
+    session: Session,
+    run_id: UUID,
+    *,
+    settings: Settings | None = None,
+    cause: Cause = "attempt-ended",
+    as_of: datetime | None = None,
+) -> PriceTag:
+    """Issues the next version of a run's price tag from all attempts that have ended.
+
+    The caller holds the run's lock, so that versions are numbered without gaps. What budgets
+    and quotes know of the run follows the newest version, except for one with the factors of
+    another day: that answers a question, and changes no books.
+
+    Args:
+        session: Committed by the caller.
+        run_id: The run.
+        settings: For what the site has not entered; those of this process by default.
+        cause: Why there is a new version.
+        as_of: Take the factors as they had been entered by then; None for all of them.
+
+    Raises:
+        RunNotFoundError: If there is no such run.
+        PriceTagNotFoundError: If none of its attempts has ended.
+    """
+    run = await executions.get_run(session, run_id)
+    if run is None:
+        raise RunNotFoundError(f"There is no run {run_id}.", field="run_id")
+    attempts = await attempts_of(session, run_id)
+    if not attempts:
+        raise PriceTagNotFoundError("No attempt of the run has ended: there is nothing to bill.")
+    version = await price_tags.last_version(session, run_id) + 1
+    resolved = await _factors(session, run_id, attempts, settings or get_settings(), as_of)
+    tag = await _build(run, version, attempts, resolved)
+    tag.cause, tag.as_of = cause, as_of
+    await price_tags.add(session, tag)
+    if as_of is None:
+        await spending.book(session, run, tag)
+        await scoring.record(session, run, tag)
+    return tag
+
+
+async def _factors(
+    session: Session,
+    run_id: UUID,
+    attempts: Sequence[AttemptInput],
+    settings: Settings,
+    as_of: datetime | None,
+) -> Factors:
+    accelerators = accelerators_of(attempts)
+    resolved = await factors.resolve(
+        session,
+        site=await sites.of_run(session, run_id),
+        settings=settings,
+        accelerators=accelerators,
+        devices=metered_ids(attempts),
+        hours=hours_of_use(attempts),
+        used_in_year=year_of_use(attempts[-1]),
+        as_of=as_of,
+    )
+    return replace(resolved, peaks=_peaks(accelerators))
+
+
+def _peaks(accelerators: Iterable[str]) -> dict[str, Factor]:
+    """The peaks of the accelerators that the catalog knows."""
+    found: dict[str, Factor] = {}
+    for name in accelerators:
+        try:
+            row = catalog.accelerator(name)
+        except catalog.NotInCatalog:
+            continue  # its MFU is then unknown, and says so
+        found[name] = Factor(
+            value=row.peak_flops_per_s,
+            unit="FLOP/s",
+            relative_std_ratio=0.0,
+            source="estimated",
+            citation=row.source,
+            year=row.year,
+            basis=row.basis,
+            licence=row.licence,
+            source_url=row.source_url,
+        )
+    return found
+
+
+async def _build(
+    run: Run, version: int, attempts: tuple[AttemptInput, ...], resolved: Factors
+) -> PriceTag:
+    inputs = PriceTagInputs(
+        run_id=str(run.id),
+        name=run.name,
+        version=version,
+        attempts=attempts,
+        factors=resolved,
+        accounting_version=ACCOUNTING_VERSION,
+    )
+    # Thousands of stages take seconds, and the loop has others to look after.
+    content = await asyncio.to_thread(lambda: build_price_tag(inputs).as_dict())
+    return PriceTag(
+        run_id=run.id,
+        version=version,
+        accounting_version=ACCOUNTING_VERSION,
+        content=content,
+        content_sha256=content_sha256(content),
+    )

@@ -1,0 +1,1 @@
+"""Budgets: kept by admins, asked at the door, watched while runs go on."""

@@ -1,0 +1,329 @@
+"""Budgets as admins keep them: made, read, changed, closed; each change in the audit log."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from app.db import Session
+from app.repositories import budgets as budget_rows
+from app.repositories import projects
+from app.repositories import tokens as token_rows
+from app.schemas.budgets import (
+    AlertRead,
+    BudgetAlertPage,
+    BudgetAlertRead,
+    BudgetChange,
+    BudgetCreate,
+    BudgetPage,
+    BudgetRead,
+)
+from app.services import audit, cursors
+from app.services.budgets.standing import BEGINNING, BudgetState, states, unit_of
+from app.services.errors import ConflictError, InvalidError, NotFoundError
+from app.services.principals import Principal
+from models import Budget, BudgetAlert
+from pricetag.accounting.allowance import crossed
+
+RECORDED = (
+    *("name", "scope", "scope_id", "metric", "currency", "amount", "period", "time_zone"),
+    *("thresholds", "refuses", "stops", "closed_at"),
+)
+
+
+class BudgetNotFoundError(NotFoundError):
+    """There is no such budget."""
+
+    code = "budget-not-found"
+
+
+class BudgetExistsError(ConflictError):
+    """There is a budget of this name, perhaps a closed one."""
+
+    code = "budget-exists"
+
+
+class BudgetClosedError(ConflictError):
+    """A closed budget stays as it is."""
+
+    code = "budget-closed"
+
+
+class UnknownUserError(InvalidError):
+    """No token in force, or several, are meant by what was given."""
+
+    code = "unknown-user"
+
+
+async def create(session: Session, principal: Principal, wanted: BudgetCreate) -> BudgetRead:
+    """Makes a budget; it holds for what is running and queued as well.
+
+    A project or experiment that does not exist yet is made.
+
+    Raises:
+        RoleRequiredError: If the token is no admin's.
+        UnknownUserError: If the user is no token in force.
+        BudgetExistsError: If there is a budget of this name.
+    """
+    principal.require("admin", "make budgets")
+    values = wanted.model_dump(exclude={"project", "experiment", "user"})
+    budget = Budget(id=uuid.uuid4(), **values, scope_id=await _scope_id(session, wanted))
+    if not await budget_rows.add(session, budget):
+        raise _exists(wanted.name)
+    kept = await _get(session, budget.id)
+    await _record(session, principal, "created", kept, None)
+    return await _shown(session, kept)
+
+
+async def _scope_id(session: Session, wanted: BudgetCreate) -> uuid.UUID | None:
+    if wanted.scope == "lab":
+        return None
+    if wanted.scope == "user":
+        return await _token_id(session, wanted.user or "")
+    project_id = await projects.ensure_project(session, wanted.project or "")
+    if wanted.scope == "project":
+        return project_id
+    return await projects.ensure_experiment(session, project_id, wanted.experiment or "")
+
+
+async def _token_id(session: Session, named: str) -> uuid.UUID:
+    try:
+        token = await token_rows.get(session, uuid.UUID(named))
+    except ValueError:
+        token = None
+    if token is not None:
+        return token.id
+    found = await budget_rows.tokens_named(session, named)
+    if not found:
+        raise UnknownUserError(f"There is no token '{named}' in force.", field="user")
+    if len(found) > 1:
+        ids = ", ".join(map(str, found))
+        raise UnknownUserError(
+            f"Several tokens are named '{named}'; give one of {ids}.", field="user"
+        )
+    return found[0]
+
+
+def _exists(name: str) -> BudgetExistsError:
+    return BudgetExistsError(
+        f"There is a budget '{name}' already, perhaps a closed one; take another name.",
+        field="name",
+    )
+
+
+async def _get(session: Session, budget_id: uuid.UUID, *, lock: bool = False) -> Budget:
+    budget = await budget_rows.get(session, budget_id, lock=lock)
+    if budget is None:
+        raise BudgetNotFoundError(f"There is no budget {budget_id}.", field="budget_id")
+    return budget
+
+
+async def _record(
+    session: Session,
+    principal: Principal,
+    action: str,
+    budget: Budget,
+    before: dict[str, Any] | None,
+) -> None:
+    await audit.record(
+        session,
+        principal,
+        action=action,
+        object_kind="budget",
+        object_id=budget.id,
+        before=before,
+        after=_values(budget),
+    )
+
+
+def _values(budget: Budget) -> dict[str, Any]:
+    return {name: getattr(budget, name) for name in RECORDED}
+
+
+async def change(
+    session: Session, principal: Principal, budget_id: uuid.UUID, wanted: BudgetChange
+) -> BudgetRead:
+    """Changes a budget; runs that wait to be admitted to it see it before or after, not between.
+
+    Thresholds that are no longer reached are warned of again once they are.
+
+    Raises:
+        RoleRequiredError: If the token is no admin's.
+        BudgetNotFoundError: If there is no such budget.
+        BudgetClosedError: If it is closed.
+        BudgetExistsError: If there is another of the new name.
+    """
+    principal.require("admin", "change budgets")
+    budget = await _get(session, budget_id, lock=True)
+    if budget.closed_at is not None:
+        raise BudgetClosedError(f"The budget '{budget.name}' is closed; make another.")
+    before, given = _values(budget), wanted.given()
+    name = given.get("name", budget.name)
+    if name != budget.name and not await budget_rows.rename(session, budget, name):
+        raise _exists(name)
+    for field, value in given.items():
+        setattr(budget, field, value)
+    if _values(budget) != before:
+        await _record(session, principal, "changed", budget, before)
+    return await _shown(session, budget)
+
+
+async def close(session: Session, principal: Principal, budget_id: uuid.UUID) -> BudgetRead:
+    """Ends a budget; closing it again changes nothing.
+
+    Raises:
+        RoleRequiredError: If the token is no admin's.
+        BudgetNotFoundError: If there is no such budget.
+    """
+    principal.require("admin", "close budgets")
+    budget = await _get(session, budget_id, lock=True)
+    if budget.closed_at is None:
+        before = _values(budget)
+        budget.closed_at = datetime.now(UTC)
+        await _record(session, principal, "closed", budget, before)
+    return await _shown(session, budget)
+
+
+async def read(session: Session, budget_id: uuid.UUID) -> BudgetRead:
+    """A budget and how it stands.
+
+    Raises:
+        BudgetNotFoundError: If there is no such budget.
+    """
+    (found,) = await _reads(session, [await _get(session, budget_id)])
+    return found
+
+
+async def list_page(
+    session: Session, *, name: str | None, closed: bool, cursor: str | None, limit: int
+) -> BudgetPage:
+    """A page of budgets by name.
+
+    Raises:
+        CursorError: If the cursor is not of this list.
+    """
+    after = str(cursors.decode(cursor, str)[0]) if cursor else None
+    rows = await budget_rows.page(session, name=name, closed=closed, after=after, limit=limit + 1)
+    more = len(rows) > limit
+    return BudgetPage(
+        items=await _reads(session, rows[:limit]),
+        next_cursor=cursors.encode(rows[limit - 1].name) if more else None,
+    )
+
+
+async def _shown(session: Session, budget: Budget) -> BudgetRead:
+    """A budget after a change, its alerts put right."""
+    await session.flush()
+    now = datetime.now(UTC)
+    (state,) = await states(session, [budget], now)
+    reached = crossed(budget.thresholds, state.standing)
+    await budget_rows.drop_alerts(session, budget.id, state.period_start, keep=reached)
+    if budget.closed_at is None:
+        await budget_rows.add_alerts(
+            session, budget.id, state.period_start, reached, state.standing.used
+        )
+    return await read(session, budget.id)
+
+
+async def _reads(session: Session, found: Sequence[Budget]) -> list[BudgetRead]:
+    standing = await states(session, found, datetime.now(UTC))
+    names = await budget_rows.names_of_scopes(session, found)
+    told = await budget_rows.alerts_in(
+        session, [(state.budget.id, state.period_start) for state in standing]
+    )
+    return [
+        _read(state, names.get(state.budget.scope_id), [a for a in told if a.budget_id == id_])
+        for state, id_ in ((state, state.budget.id) for state in standing)
+    ]
+
+
+def _read(state: BudgetState, named: Any, alerts: Sequence[BudgetAlert]) -> BudgetRead:
+    budget, standing = state.budget, state.standing
+    project = named if budget.scope == "project" else None
+    experiment = None
+    if budget.scope == "experiment":
+        project, experiment = named
+    is_user = budget.scope == "user"
+    return BudgetRead.model_validate(
+        {
+            **{name: getattr(budget, name) for name in ("id", "name", "scope", "metric")},
+            "project": project,
+            "experiment": experiment,
+            "user": named if is_user else None,
+            "user_id": budget.scope_id if is_user else None,
+            "unit": unit_of(budget),
+            **{
+                name: float(getattr(standing, name))
+                for name in ("limit", "spent", "running", "reserved", "left")
+            },
+            "used_ratio": standing.used_ratio,
+            "by_source": {source: float(used) for source, used in state.by_source.items()},
+            "unknown_runs": state.unknown_runs,
+            "running_attempts": len(state.running),
+            "period": budget.period,
+            "time_zone": budget.time_zone,
+            "period_start": state.span.start,
+            "period_end": state.span.end,
+            "thresholds": budget.thresholds,
+            "alerts": [_alert(alert) for alert in alerts],
+            **{name: getattr(budget, name) for name in ("refuses", "stops")},
+            "created_at": budget.created_at,
+            "closed_at": budget.closed_at,
+        }
+    )
+
+
+def _alert(alert: BudgetAlert) -> AlertRead:
+    return AlertRead(
+        threshold_ratio=alert.threshold_ratio, used=float(alert.used), at=alert.created_at
+    )
+
+
+async def list_alerts(
+    session: Session, budget_id: uuid.UUID | None, cursor: str | None, limit: int
+) -> BudgetAlertPage:
+    """A page of the thresholds that were crossed, the newest first.
+
+    Raises:
+        CursorError: If the cursor is not of this list.
+    """
+    rows = await budget_rows.alert_page(
+        session, budget_id=budget_id, after=_alert_position(cursor), limit=limit + 1
+    )
+    items = [_alert_of(alert, budget) for alert, budget in rows[:limit]]
+    return BudgetAlertPage(
+        items=items, next_cursor=_alert_cursor(rows[limit - 1][0]) if len(rows) > limit else None
+    )
+
+
+def _alert_of(alert: BudgetAlert, budget: Budget) -> BudgetAlertRead:
+    start = alert.period_start
+    return BudgetAlertRead.model_validate(
+        {
+            **_alert(alert).model_dump(),
+            "budget_id": budget.id,
+            "budget": budget.name,
+            "metric": budget.metric,
+            "unit": unit_of(budget),
+            "period": budget.period,
+            "period_start": None if start == BEGINNING else start,
+        }
+    )
+
+
+def _alert_cursor(alert: BudgetAlert) -> str:
+    at = alert.created_at.isoformat()
+    return cursors.encode(at, str(alert.budget_id), repr(alert.threshold_ratio))
+
+
+def _alert_position(cursor: str | None) -> tuple[datetime, uuid.UUID, float] | None:
+    if cursor is None:
+        return None
+    at, budget_id, ratio = map(str, cursors.decode(cursor, str, str, str))
+    cursors.check_time(at)
+    try:
+        return datetime.fromisoformat(at), cursors.parse_id(budget_id), float(ratio)
+    except ValueError as error:  # 'infinity' is a time of other lists
+        raise cursors.invalid("cursor") from error

@@ -1,0 +1,138 @@
+"""Budgets at the door: who is admitted, and what may not begin any more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Protocol
+
+from app.db import Session
+from app.repositories import budgets as budget_rows
+from app.schemas.common import FieldProblem
+from app.services.budgets.standing import BudgetState, states
+from app.services.budgets.texts import (
+    FIGURES,
+    refusal_text,
+    spent_text,
+    threshold_text,
+    unquoted_text,
+)
+from app.services.budgets.watch import BUDGET_EXCEEDED
+from app.services.errors import ConflictError
+from models import Budget, Run
+from pricetag.accounting.allowance import ZERO, Standing, crossed, decide
+
+HINT = "ask for less, wait for the next period, or have an admin raise the budget"
+
+
+class BudgetExceededError(ConflictError):
+    """The run would break a budget, or nothing is left of one."""
+
+    code = "budget-exceeded"
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+        super().__init__(f"The run is not admitted: {reasons[0]}{more}.")
+        self.errors = [FieldProblem(field=None, message=reason, hint=HINT) for reason in reasons]
+
+
+class Figure(Protocol):
+    """A quantity with its unit."""
+
+    @property
+    def value(self) -> float | None: ...
+    @property
+    def unit(self) -> str: ...
+
+
+class Draft(Protocol):
+    """A quote of a run that is to be admitted."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def facility_energy_kwh(self) -> Figure | None: ...
+    @property
+    def co2e_kg(self) -> Figure | None: ...
+    @property
+    def cost(self) -> Figure | None: ...
+
+
+async def admit(session: Session, run: Run, draft: Draft | None) -> list[str]:
+    """Decides whether a new run may be queued; others that want the same budgets wait.
+
+    The budgets that the run falls under are locked, in the order of their ids, until the
+    caller's transaction ends; in it the caller also stores the quote, which then counts as
+    reserved. So of two runs that want the last of a budget the second sees the first.
+
+    Args:
+        session: Committed by the caller.
+        run: About to be queued: its project, experiment and author are looked at.
+        draft: Its quote; None where there is none at all.
+
+    Returns:
+        Warnings for its author: thresholds that will be crossed, budgets that it was admitted
+        to although nobody knows what it will use.
+
+    Raises:
+        BudgetExceededError: If nothing is left of a budget, or less than the quote.
+    """
+    concerned = await budget_rows.open_for(
+        session,
+        project_id=run.project_id,
+        experiment_id=run.experiment_id,
+        token_id=run.created_by,
+        lock=True,
+    )
+    found = await states(session, concerned, datetime.now(UTC), without=run.id)
+    method = draft.method if draft is not None else None
+    quotes = {state.budget.id: _quoted(state.budget, draft) for state in found}
+    refusals = [
+        refusal_text(state, quotes[state.budget.id][0], method)
+        for state in found
+        if state.budget.refuses and decide(state.standing, quotes[state.budget.id][0]) != "admitted"
+    ]
+    if refusals:
+        raise BudgetExceededError(refusals)
+    return [text for state in found for text in _warnings(state, *quotes[state.budget.id])]
+
+
+def _quoted(budget: Budget, draft: Draft | None) -> tuple[Decimal | None, str]:
+    """What a quote says in the budget's unit, else None and why not."""
+    what = FIGURES[budget.metric]
+    quantity: Any = getattr(draft, budget.metric, None)
+    if quantity is None or quantity.value is None:
+        return None, f"nobody can say what its {what} will be"
+    if budget.currency is not None and quantity.unit != budget.currency:
+        return None, f"its {what} is quoted in {quantity.unit}, the budget is in {budget.currency}"
+    return Decimal(str(quantity.value)), ""
+
+
+def _warnings(state: BudgetState, quote: Decimal | None, why: str) -> list[str]:
+    standing = state.standing
+    found = [unquoted_text(state, why)] if quote is None else []
+    promised = standing.used + standing.reserved + (quote or ZERO)
+    past = crossed(state.budget.thresholds, Standing(standing.limit, spent=promised))
+    if past and state.budget.amount:
+        found.append(threshold_text(state, past[-1], promised))
+    return found
+
+
+async def why_not_start(session: Session, run: Run) -> dict[str, Any] | None:
+    """The reason why a queued run may not begin: a budget of which nothing is left.
+
+    What was promised to it, or to others, does not count here: it was admitted once. Budgets
+    that only warn do not keep it from beginning.
+    """
+    concerned = await budget_rows.open_for(
+        session,
+        project_id=run.project_id,
+        experiment_id=run.experiment_id,
+        token_id=run.created_by,
+    )
+    holding = [budget for budget in concerned if budget.refuses or budget.stops]
+    for state in await states(session, holding, datetime.now(UTC), promised=False):
+        if state.standing.is_spent:
+            return {"code": BUDGET_EXCEEDED, "message": spent_text(state)}
+    return None

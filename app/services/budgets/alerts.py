@@ -1,0 +1,84 @@
+"""Thresholds of budgets: told once a period, on the run that crossed them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import UTC, datetime
+
+from app.db import Session
+from app.repositories import budgets as budget_rows
+from app.repositories import executions
+from app.repositories.executions import Event
+from app.services.budgets.standing import BudgetState, states, unit_of
+from models import Run
+from pricetag.accounting.allowance import crossed
+
+KIND = "budget"
+"""The kind of the events on a run's stream."""
+
+
+async def tell(session: Session, run: Run, found: Collection[BudgetState], now: datetime) -> None:
+    """Notes the thresholds that budgets have crossed, once a period, and tells the run.
+
+    Args:
+        session: Committed by the caller, who holds the run's lock.
+        run: The one that is at work, or has just ended.
+        found: How the budgets that it falls under stand.
+        now: When.
+    """
+    events = []
+    for state in found:
+        reached = crossed(state.budget.thresholds, state.standing)
+        new = await budget_rows.add_alerts(
+            session, state.budget.id, state.period_start, reached, state.standing.used
+        )
+        events += [Event(KIND, now, _payload(state, ratio)) for ratio in new]
+    await executions.add_events(session, run.id, events)
+
+
+async def tell_of(session: Session, run: Run) -> None:
+    """The same, for a run of which something has just been booked."""
+    concerned = await budget_rows.open_for(
+        session,
+        project_id=run.project_id,
+        experiment_id=run.experiment_id,
+        token_id=run.created_by,
+    )
+    warning = [budget for budget in concerned if budget.thresholds]
+    now = datetime.now(UTC)
+    await tell(session, run, await states(session, warning, now, promised=False), now)
+
+
+async def tell_running(session: Session, found: Collection[BudgetState], now: datetime) -> None:
+    """The same, while runs are at work: each budget tells the one that began first.
+
+    Nothing is locked or written unless a threshold was crossed that is not told yet.
+    """
+    for state in found:
+        if not state.running or not await _is_new(session, state):
+            continue
+        run = await executions.lock_run(session, state.running[0].run_id)
+        if run is not None and run.status == "running":
+            await tell(session, run, [state], now)
+
+
+async def _is_new(session: Session, state: BudgetState) -> bool:
+    reached = set(crossed(state.budget.thresholds, state.standing))
+    if not reached:
+        return False
+    told = await budget_rows.alerts_in(session, [(state.budget.id, state.period_start)])
+    return not reached <= {alert.threshold_ratio for alert in told}
+
+
+def _payload(state: BudgetState, ratio: float) -> dict[str, object]:
+    budget = state.budget
+    return {
+        "budget_id": str(budget.id),
+        "budget": budget.name,
+        "threshold_ratio": ratio,
+        "used": float(state.standing.used),
+        "limit": float(budget.amount),
+        "unit": unit_of(budget),
+        "period": budget.period,
+        "period_end": state.span.end.isoformat() if state.span.end else None,
+    }

@@ -1,0 +1,175 @@
+"""How budgets stand: what was spent, is being spent, and is promised, in their present period."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, cast
+from uuid import UUID
+
+from app.db import Session
+from app.repositories import spend
+from app.repositories.spend import SpentPart
+from app.services.billing.live_use import LiveUse, Rates
+from app.services.billing.live_use import of_running as live_uses
+from models import Budget, Spend
+from pricetag.accounting.allowance import ZERO, Standing, total, unused
+from pricetag.accounting.periods import Period, Span, period_at, zone_of
+
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+"""Stands for the start of a period that has none."""
+
+UNITS = {"facility_energy_kwh": "kWh", "co2e_kg": "kg"}
+
+SpentParts = Mapping[UUID, Sequence[SpentPart]]
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """An open attempt and its run."""
+
+    attempt_id: UUID
+    run_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetState:
+    """One budget in its present period.
+
+    Attributes:
+        budget: Which.
+        span: The period.
+        standing: Its figures.
+        by_source: What was spent, by the weakest evidence it rests on.
+        unknown_runs: Runs of which nobody knows what they have used; in no figure.
+        running: The open attempts that it is about, the oldest first.
+    """
+
+    budget: Budget
+    span: Span
+    standing: Standing
+    by_source: Mapping[str, Decimal] = field(default_factory=dict)
+    unknown_runs: int = 0
+    running: tuple[Running, ...] = ()
+
+    @property
+    def period_start(self) -> datetime:
+        """Start of the period, for the record of its alerts."""
+        return self.span.start or BEGINNING
+
+
+def unit_of(budget: Budget) -> str:
+    """The unit of a budget's amounts."""
+    return budget.currency or UNITS[budget.metric]
+
+
+def span_of(budget: Budget, now: datetime) -> Span:
+    """The period of a budget that a time lies in; of a closed one, its last."""
+    period = cast(Period, budget.period)  # the database holds no other
+    at = now if budget.closed_at is None else min(now, budget.closed_at)
+    return period_at(period, zone_of(budget.time_zone), at)
+
+
+def amount_of(budget: Budget, figures: Any) -> Decimal | None:
+    """The budget's figure of a quote, a spend or a use; None where unknown or in other money."""
+    value = getattr(figures, budget.metric)
+    if value is None or (budget.currency is not None and figures.currency != budget.currency):
+        return None
+    return value if isinstance(value, Decimal) else Decimal(str(value))
+
+
+async def spent_parts(session: Session, budgets: Collection[Budget], now: datetime) -> SpentParts:
+    """What was spent of each budget in its present period."""
+    return {
+        budget.id: await spend.spent(session, budget, span_of(budget, now)) for budget in budgets
+    }
+
+
+async def states(
+    session: Session,
+    budgets: Collection[Budget],
+    now: datetime,
+    *,
+    rates: Rates | None = None,
+    spent: SpentParts | None = None,
+    without: UUID | None = None,
+    promised: bool = True,
+) -> list[BudgetState]:
+    """How budgets stand.
+
+    Args:
+        session: Database session.
+        budgets: Which.
+        now: Tells the periods, and what hour's factors running attempts are reckoned with.
+        rates: Factors of running attempts, where some are remembered.
+        spent: What was spent, where that was asked for already.
+        without: A run whose quote does not count: the one that is being admitted.
+        promised: Whether quotes are looked at; where they are not, nothing is reserved.
+    """
+    if not budgets:
+        return []
+    opened = [budget for budget in budgets if budget.closed_at is None]
+    # Each statement sees the database at a moment of its own, and runs move on in between:
+    # asked for in this order none is missed.
+    rows = await spend.running(session, opened)
+    besides = [row.run_id for row in rows] + ([] if without is None else [without])
+    waiting = {
+        budget.id: await spend.reserved_by_others(session, budget, besides=besides)
+        for budget in (opened if promised else [])
+    }
+    spent = await spent_parts(session, budgets, now) if spent is None else spent
+    uses = await live_uses(session, rows, now, rates or Rates())
+    earlier: dict[UUID, list[Spend]] = defaultdict(list)
+    for row in await spend.spent_by_runs(session, [row.run_id for row in rows if promised]):
+        earlier[row.run_id].append(row)
+    found = []
+    for budget in budgets:
+        own = [row for row in rows if budget.closed_at is None and concerns(budget, row)]
+        others = waiting.get(budget.id, ZERO)
+        state = _state(budget, now, spent[budget.id], others, own, uses, earlier)
+        found.append(state if promised else _without_promises(state))
+    return found
+
+
+def _without_promises(state: BudgetState) -> BudgetState:
+    return replace(state, standing=replace(state.standing, reserved=ZERO))
+
+
+def concerns(budget: Budget, row: Any) -> bool:
+    """Whether a run (with its project_id, experiment_id and token_id) falls under a budget."""
+    ids = {"project": row.project_id, "experiment": row.experiment_id, "user": row.token_id}
+    return budget.scope == "lab" or ids[budget.scope] == budget.scope_id
+
+
+def _state(
+    budget: Budget,
+    now: datetime,
+    parts: Sequence[SpentPart],
+    others: Decimal,
+    rows: Sequence[Any],
+    uses: Mapping[UUID, LiveUse],
+    earlier: Mapping[UUID, Sequence[Spend]],
+) -> BudgetState:
+    live = [amount_of(budget, uses[row.attempt_id]) for row in rows]
+    running, unmetered = total(live)
+    reserved = others
+    for row, use in zip(rows, live, strict=True):
+        before, _ = total([amount_of(budget, ended) for ended in earlier.get(row.run_id, ())])
+        reserved += unused(amount_of(budget, row), before + (use or ZERO))
+    by_source = {part.source: part.amount for part in parts if part.source and part.amount}
+    return BudgetState(
+        budget=budget,
+        span=span_of(budget, now),
+        standing=Standing(
+            limit=budget.amount,
+            spent=sum((part.amount or ZERO for part in parts), start=ZERO),
+            running=running,
+            reserved=reserved,
+        ),
+        by_source=by_source,
+        unknown_runs=unmetered + sum(part.unknown_runs for part in parts),
+        running=tuple(Running(row.attempt_id, row.run_id) for row in rows),
+    )

@@ -1,0 +1,128 @@
+"""Hourly carbon intensities as CSV: every line is right, or nothing is read."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import math
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from app.schemas.common import FieldProblem
+from app.services.factors.price_files import MalformedFileError
+
+HEAD = ["hour", "g_per_kwh"]
+HOUR = timedelta(hours=1)
+MOST_G_PER_KWH = 5_000.0
+EARLIEST_YEAR = 1990
+OFFSET = "give the offset from UTC too, such as 2026-03-29T02:00+01:00 or 2026-03-29T01:00Z"
+
+_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2})?(\.0+)?(Z|[+-]\d{2}:?\d{2})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Hours that are missing between two that are there."""
+
+    first: datetime
+    hours: int
+
+
+def read_hours(text: str, now: datetime) -> dict[datetime, float]:
+    """Carbon intensity (g CO2e/kWh) of each UTC hour of a file with ``hour,g_per_kwh``.
+
+    Args:
+        text: Of the file.
+        now: An hour that is not over yet is refused.
+
+    Raises:
+        MalformedFileError: With line and column of every cell that is wrong.
+    """
+    found: dict[datetime, float] = {}
+    lines: dict[datetime, int] = {}
+    faults: list[FieldProblem] = []
+    for line, cells in _lines(text):
+        if len(cells) != len(HEAD):
+            faults.append(_fault(line, "", f"has {len(cells)} cells instead of {len(HEAD)}"))
+            continue
+        hour = _hour(line, cells[0].strip(), now)
+        value = _value(line, cells[1].strip())
+        faults += [part for part in (hour, value) if isinstance(part, FieldProblem)]
+        if isinstance(hour, datetime) and hour in lines:
+            faults.append(_fault(line, "hour", f"is the hour of line {lines[hour]} again"))
+        elif isinstance(hour, datetime):
+            lines[hour] = line
+            if isinstance(value, float):
+                found[hour] = value
+    if faults:
+        raise MalformedFileError(faults)
+    if not found:
+        raise MalformedFileError([FieldProblem(field="content", message="holds no hour")])
+    return dict(sorted(found.items()))
+
+
+def gaps(hours: Iterable[datetime]) -> list[Gap]:
+    """What is missing between the first and the last hour."""
+    found: list[Gap] = []
+    ordered = sorted(hours)
+    for one, other in itertools.pairwise(ordered):
+        missing = round((other - one) / HOUR) - 1
+        if missing:
+            found.append(Gap(one + HOUR, missing))
+    return found
+
+
+def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(text.removeprefix("\ufeff").splitlines(), strict=True)
+    try:
+        head = [name.strip() for name in next(reader, [])]
+        if head != HEAD:
+            told = ",".join(head) or "nothing"
+            raise MalformedFileError(
+                [_fault(1, "", f"is {told!r}: the head line must be {','.join(HEAD)}")]
+            )
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                yield reader.line_num, cells
+    except csv.Error as error:
+        raise MalformedFileError([_fault(reader.line_num, "", f"is not CSV: {error}")]) from error
+
+
+def _hour(line: int, cell: str, now: datetime) -> datetime | FieldProblem:
+    told = _MOMENT.fullmatch(cell)
+    try:
+        moment = datetime.fromisoformat(cell) if told else None
+    except ValueError:
+        moment = None
+    if moment is None or told is None:
+        hint = "a time as ISO 8601, such as 2026-03-01T12:00Z"
+        return _fault(line, "hour", f"{cell!r} is no time", hint)
+    if moment.tzinfo is None:
+        return _fault(line, "hour", f"{cell!r} has no zone", OFFSET)
+    if not EARLIEST_YEAR <= moment.year <= now.year:
+        span = f"an hour from {EARLIEST_YEAR} to now"
+        return _fault(line, "hour", f"{cell} lies in the year {moment.year}", span)
+    hour = moment.astimezone(UTC)
+    if hour.minute or hour.second or hour.microsecond:
+        return _fault(line, "hour", f"{cell} does not begin on the hour in UTC")
+    if hour + HOUR > now:
+        return _fault(line, "hour", f"{cell} is not over yet: forecasts are not taken")
+    return hour
+
+
+def _value(line: int, cell: str) -> float | FieldProblem:
+    try:
+        value = float(cell)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= MOST_G_PER_KWH:
+        hint = f"a number from 0 to {MOST_G_PER_KWH:g}, in g CO2e/kWh"
+        return _fault(line, "g_per_kwh", f"{cell!r} is no carbon intensity", hint)
+    return value
+
+
+def _fault(line: int, column: str, message: str, hint: str | None = None) -> FieldProblem:
+    place = f"line {line}, {column}" if column else f"line {line}"
+    return FieldProblem(field=place, message=message, hint=hint)

@@ -1,0 +1,244 @@
+"""Quotes: what a run will use, before it begins, and what that rests on."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from app.db import Session
+from app.repositories import outcomes
+from app.repositories import quotes as quote_rows
+from app.repositories.outage import OUTAGES
+from app.services.factors import resolution as site_factors
+from app.services.quoting import history, operations
+from app.services.quoting.draft import QuoteDraft
+from app.services.quoting.history import Found
+from app.services.quoting.likeness import Step, likeness, steps
+from app.services.quoting.operations import FromOperations, Hardware, NoOperations
+from app.settings import get_settings
+from models import Node, Quote, Run
+from models.base import now
+from pricetag import catalog
+from pricetag.accounting.forecast import Forecast
+from pricetag.accounting.forecast_live import Range
+from pricetag.accounting.forecast_price import Rates, quantities, rates_of
+from pricetag.accounting.forecast_score import NAMES
+from pricetag.accounting.inputs import Factors
+from pricetag.accounting.quantity import Quantity
+from pricetag.figures import counted
+from pricetag.recipes import RunSpec
+
+logger = logging.getLogger(__name__)
+
+NAMED_RUNS = 20
+"""Ids of like runs that a quote names; it tells how many there were."""
+
+UNITS = {"duration_s": "s", "cost": "money", "co2e_kg": "kg"}
+
+
+async def quote_for(session: Session, spec: RunSpec) -> QuoteDraft:
+    """What a run will use, emit and cost, as far as anybody can say.
+
+    A fault of the estimator never refuses a run: the quote is then unknown, and says so.
+
+    Args:
+        session: Only read; a fault leaves the caller's transaction as it was.
+        spec: The run as it was posted.
+    """
+    try:
+        async with session.begin_nested():
+            return await _estimate(session, spec)
+    except OUTAGES:
+        raise
+    except Exception as error:  # whatever it is, an estimate is not worth a refused run
+        logger.exception("no quote of run %r: the estimator failed", spec.name)
+        reason = f"the estimator failed ({type(error).__name__})"
+        return QuoteDraft(
+            "unknown", reason, _all_unknown(reason), spec.resources.pool, spec.resources.gpus
+        )
+
+
+def _all_unknown(reason: str) -> dict[str, Quantity]:
+    return {name: Quantity.unknown(UNITS.get(name, "kWh"), reason) for name in NAMES}
+
+
+async def _estimate(session: Session, spec: RunSpec) -> QuoteDraft:
+    recipe = spec.recipe.model_dump(mode="json")
+    pool, gpus = spec.resources.pool, spec.resources.gpus
+    alike, planned = likeness(recipe), steps(recipe, gpus)
+    hardware = await _hardware(session, pool) if gpus else Hardware((), None, None)
+    factors = await _factors(session, pool, gpus, hardware.names)
+    rates = rates_of(factors, gpus)
+    told = tuple(_cited(factors))
+    found = await history.find(session, alike, planned, pool=pool, gpus=gpus)
+    if found is not None:
+        return _by_history(found, planned, rates, told, pool=pool, gpus=gpus)
+    try:
+        by_flops = await operations.estimate(
+            session, recipe, alike, planned, pool=pool, gpus=gpus, hardware=hardware
+        )
+    except NoOperations as error:
+        reason = f"no like run has succeeded in pool {pool!r} yet; {error}"
+        unknown = quantities(reason, reason, rates)
+        return QuoteDraft(
+            "unknown", reason, unknown, pool, gpus, rates=rates, factors=told,
+            steps=tuple(_step(step) for step in planned),
+        )  # fmt: skip
+    return _by_operations(by_flops, planned, rates, told, pool=pool, gpus=gpus)
+
+
+def _by_history(
+    found: Found,
+    planned: Sequence[Step],
+    rates: Rates,
+    told: tuple[Mapping[str, Any], ...],
+    *,
+    pool: str,
+    gpus: int,
+) -> QuoteDraft:
+    expected = found.expected
+    text = f"{counted(len(expected.runs), 'run')} of {found.level.text} in pool {pool!r}"
+    duration_s = _range(expected.duration_s, "the like runs have no duration")
+    energy = _range(expected.it_energy_kwh, "the like runs were not metered in full")
+    each = list(expected.steps) + [None] * (len(planned) - len(expected.steps))
+    return QuoteDraft(
+        method="history",
+        text=text,
+        quantities=quantities(duration_s, energy, rates),
+        pool=pool,
+        gpus=gpus,
+        level=found.level.name,
+        runs=expected.runs[:NAMED_RUNS],
+        run_count=len(expected.runs),
+        work_ratio=expected.work_ratio,
+        steps=tuple(
+            _step(step, forecast.duration_s, forecast.it_energy_kwh) if forecast else _step(step)
+            for step, forecast in zip(planned, each, strict=False)
+        ),
+        rates=rates,
+        factors=told,
+    )
+
+
+def _by_operations(
+    found: FromOperations,
+    planned: Sequence[Step],
+    rates: Rates,
+    told: tuple[Mapping[str, Any], ...],
+    *,
+    pool: str,
+    gpus: int,
+) -> QuoteDraft:
+    known = found.operations
+    notes = [f"operations: {known.flops.value:.3g} FLOP, {known.how}"]
+    if known.left_out:
+        notes.append(f"without what nobody has counted yet: {', '.join(known.left_out)}")
+    return QuoteDraft(
+        method="flops",
+        text=found.how,
+        quantities=quantities(_range(found.duration_s, ""), _range(found.it_energy_kwh, ""), rates),
+        pool=pool,
+        gpus=gpus,
+        steps=tuple(_step(step) for step in planned),
+        rates=rates,
+        factors=told,
+        notes=tuple(notes),
+    )
+
+
+def _range(figure: Forecast | str | None, reason: str) -> Range | str:
+    if figure is None or isinstance(figure, str):
+        return figure or reason
+    return Range.of(figure)
+
+
+def _step(
+    step: Step, duration_s: Forecast | None = None, it_energy_kwh: Forecast | None = None
+) -> dict[str, Any]:
+    def pair(forecast: Forecast | None) -> list[float] | None:
+        return None if forecast is None else [forecast.value, forecast.log_half]
+
+    return {
+        "kind": step.kind,
+        "recipe_index": step.recipe_index,
+        "automatic": step.automatic,
+        "told_whole": step.told_whole,
+        "duration_s": pair(duration_s),
+        "it_energy_kwh": pair(it_energy_kwh),
+    }
+
+
+async def _factors(session: Session, pool: str, gpus: int, accelerators: Sequence[str]) -> Factors:
+    """Those of the site where the pool's runs have run so far, as they hold now."""
+    return await site_factors.resolve(
+        session,
+        site=await outcomes.site_of_pool(session, pool, gpus),
+        settings=get_settings(),
+        accelerators=accelerators,
+        used_in_year=now().year,
+    )
+
+
+def _cited(factors: Factors) -> Iterable[dict[str, Any]]:
+    named = {
+        "pue": factors.pue,
+        "carbon_intensity": factors.carbon_intensity,
+        "electricity_tariff": factors.electricity_tariff,
+        "internal_price": factors.internal_price,
+        "cloud_price_low": factors.cloud_price_low,
+        "cloud_price_high": factors.cloud_price_high,
+    }
+    for name, factor in named.items():
+        if factor is not None:
+            yield {
+                "name": name,
+                "value": factor.value,
+                "unit": factor.unit,
+                "source": factor.source,
+                "citation": factor.citation,
+            }
+
+
+async def _hardware(session: Session, pool: str) -> Hardware:
+    nodes = await quote_rows.nodes_of_pool(session, pool)
+    devices = [device for node in nodes for device in _devices(node)]
+    names = tuple(dict.fromkeys(str(device["name"]) for device in devices))
+    limits = [float(d["power_limit_w"]) for d in devices if d.get("power_limit_w")]
+    try:
+        peaks = {catalog.accelerator(name).peak_flops_per_s for name in names}
+    except catalog.NotInCatalog:
+        peaks = set()
+    one_kind = len(peaks) == 1
+    return Hardware(
+        names,
+        peaks.pop() if one_kind else None,
+        max(limits) if one_kind and limits else None,
+    )
+
+
+def _devices(node: Node) -> list[Mapping[str, Any]]:
+    return [device for device in node.devices if isinstance(device, Mapping) and "name" in device]
+
+
+async def store(session: Session, run: Run, draft: QuoteDraft) -> None:
+    """Keeps a run's quote; what it quotes counts as reserved until the run has ended.
+
+    Args:
+        session: Committed by the caller.
+        run: Inserted already.
+        draft: From ``quote_for``.
+    """
+    quote = Quote(
+        id=uuid.uuid4(),
+        run_id=run.id,
+        method=draft.method,
+        content=draft.as_content(),
+        facility_energy_kwh=draft.facility_energy_kwh.value,
+        co2e_kg=draft.co2e_kg.value,
+        cost=None if draft.cost.value is None else Decimal(str(draft.cost.value)),
+        currency=draft.currency,
+    )
+    await quote_rows.add(session, quote)

@@ -1,0 +1,104 @@
+"""What the lab's own like runs tell of a new one, and how alike they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.db import Session
+from app.repositories import outcomes
+from app.repositories.outcomes import Alike
+from app.services.quoting.likeness import Likeness, Step
+from models import Outcome
+from pricetag.accounting.forecast import Spread
+from pricetag.accounting.forecast_work import Expected, LikeRun, StepUse, Work, expect
+
+NEWEST = 100
+"""Like runs that a quote rests on at most: hardware and software change."""
+
+LEAST_COVERAGE_RATIO = 0.99
+"""Energy of runs that were metered less than this is a lower bound, no measure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """How alike runs are.
+
+    Attributes:
+        name: For people and programs.
+        fingerprint: What they have in common.
+        spread: How much such runs differ, as assumed before any was seen: the project's own.
+        text: After "runs of ...".
+    """
+
+    name: str
+    fingerprint: Alike
+    spread: Spread
+    text: str
+
+
+LEVELS = (
+    Level("same-recipe", "recipe_sha256", Spread(0.10), "the same recipe"),
+    Level("same-shape", "shape_sha256", Spread(0.15), "the same stages, tuned otherwise"),
+    Level("same-stages", "family_sha256", Spread(0.40), "the same kinds of stages, model and data"),
+)
+COMMAND_LEVELS = (
+    LEVELS[0],
+    Level("same-script", "shape_sha256", Spread(0.70), "the same script, other arguments"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Like runs, and what they tell."""
+
+    level: Level
+    expected: Expected
+
+
+def levels_of(likeness: Likeness) -> tuple[Level, ...]:
+    """The levels of likeness that a recipe has, from the strictest to the loosest."""
+    return COMMAND_LEVELS if likeness.data_sha256 is None else LEVELS
+
+
+async def find(
+    session: Session, likeness: Likeness, steps: Sequence[Step], *, pool: str, gpus: int
+) -> Found | None:
+    """The most alike runs that have succeeded in this pool with so many accelerators.
+
+    The newest of the strictest level that has any; figures are scaled to the planned work
+    unless the recipe is the same.
+    """
+    for level in levels_of(likeness):
+        value = getattr(likeness, level.fingerprint)
+        rows = await outcomes.like(
+            session, level.fingerprint, value, pool=pool, gpus=gpus, limit=NEWEST
+        )
+        planned = None if level.name == "same-recipe" else [step.work for step in steps]
+        expected = expect([like_run(row) for row in rows], planned, level.spread)
+        if expected is not None:
+            return Found(level, expected)
+    return None
+
+
+def like_run(row: Outcome) -> LikeRun:
+    """A stored outcome as the arithmetic takes it."""
+    metered = (row.coverage_ratio or 0.0) >= LEAST_COVERAGE_RATIO
+    return LikeRun(
+        run_id=str(row.run_id),
+        duration_s=row.duration_s,
+        it_energy_kwh=row.it_energy_kwh if metered else None,
+        flops=row.flops,
+        steps=tuple(_step(step, metered) for step in row.steps),
+    )
+
+
+def _step(stored: dict[str, Any], metered: bool) -> StepUse:
+    return StepUse(
+        kind=stored["kind"],
+        work=Work(**stored["work"]),
+        duration_s=stored["duration_s"],
+        it_energy_kwh=stored["it_energy_kwh"] if metered else None,
+        flops=stored["flops"],
+    )

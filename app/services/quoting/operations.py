@@ -1,0 +1,220 @@
+"""A quote from operations: how many a recipe has, and what one has cost, or may cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.db import Session
+from app.repositories import outcomes
+from app.services.quoting import history
+from app.services.quoting.likeness import TRAINING, Likeness, Step
+from pricetag.accounting.flops import EncoderShape
+from pricetag.accounting.forecast import Forecast, Spread, predict
+from pricetag.accounting.forecast_flops import (
+    Seen,
+    by_efficiency,
+    nominal_duration_s,
+    nominal_energy_kwh,
+    training_flops_closed_form,
+)
+from pricetag.accounting.forecast_work import expect
+from pricetag.figures import counted
+
+NEWEST_IN_POOL = 200
+MODEL_SPREAD = Spread(0.5)
+"""How much operations per example differ between data sets: their texts have other lengths."""
+
+SPREADS = {"same-recipe": Spread(0.02), "same-shape": Spread(0.05), "same-stages": Spread(0.3)}
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """The accelerators of a pool, where all that are known are of one kind.
+
+    Attributes:
+        names: Product names.
+        peak_flops_per_s: Of one of them, dense, 16-bit; None where the catalog has none.
+        power_limit_w: Of one of them; None where it is not told.
+    """
+
+    names: tuple[str, ...]
+    peak_flops_per_s: float | None
+    power_limit_w: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Operations:
+    """Counted operations of a recipe.
+
+    Attributes:
+        flops: Dense.
+        how: Where the count is from.
+        left_out: Kinds of steps that it does not hold.
+    """
+
+    flops: Forecast
+    how: str
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FromOperations:
+    """Time and energy by operations; either is a text that says why it is unknown."""
+
+    operations: Operations
+    duration_s: Forecast | str
+    it_energy_kwh: Forecast | str
+    how: str
+
+
+class NoOperations(ValueError):  # noqa: N818 - it says why there is no such quote
+    """Operations, or their cost, are not known; the message says which."""
+
+
+async def estimate(
+    session: Session,
+    recipe: Mapping[str, Any],
+    likeness: Likeness,
+    steps: Sequence[Step],
+    *,
+    pool: str,
+    gpus: int,
+    hardware: Hardware,
+) -> FromOperations:
+    """Time and energy of a recipe from its operations.
+
+    Raises:
+        NoOperations: If the operations or their cost on this pool are not known.
+    """
+    found = await _count(session, recipe, likeness, steps)
+    rows = await outcomes.counted_in_pool(session, pool, gpus, NEWEST_IN_POOL)
+    times = [Seen(flops, duration_s) for flops, duration_s, _, _ in rows if duration_s]
+    energies = [
+        Seen(flops, kwh)
+        for flops, _, kwh, coverage in rows
+        if kwh and (coverage or 0.0) >= history.LEAST_COVERAGE_RATIO
+    ]
+    duration_s = by_efficiency(found.flops, times)
+    if duration_s is not None:
+        return FromOperations(
+            found,
+            duration_s,
+            by_efficiency(found.flops, energies) or "no run in this pool was fully metered",
+            f"time and energy per operation of {counted(len(times), 'run')} in this pool",
+        )
+    return _nominal(found, gpus, pool, hardware)
+
+
+def _nominal(found: Operations, gpus: int, pool: str, hardware: Hardware) -> FromOperations:
+    if not gpus:
+        raise NoOperations(f"no run with counted operations has ended in pool {pool!r} yet")
+    if hardware.peak_flops_per_s is None:
+        seen = ", ".join(hardware.names) or "no node of it is known"
+        raise NoOperations(
+            f"no run with counted operations has ended in pool {pool!r} yet, and the peak of "
+            f"its accelerators is not in the catalog ({seen})"
+        )
+    duration_s = nominal_duration_s(
+        found.flops, peak_flops_per_s=hardware.peak_flops_per_s, devices=gpus
+    )
+    energy: Forecast | str = "the devices tell no power limit"
+    if hardware.power_limit_w is not None:
+        energy = nominal_energy_kwh(duration_s, power_limit_w=hardware.power_limit_w, devices=gpus)
+    how = f"2% to 60% of the peak of {hardware.names[0]}, 30% to 100% of its power, no host"
+    return FromOperations(found, duration_s, energy, how)
+
+
+async def _count(
+    session: Session, recipe: Mapping[str, Any], likeness: Likeness, steps: Sequence[Step]
+) -> Operations:
+    if likeness.data_sha256 is None:
+        raise NoOperations("a command's operations are not counted")
+    planned = [step.work for step in steps]
+    for level in history.LEVELS:
+        value = getattr(likeness, level.fingerprint)
+        rows = await outcomes.like_anywhere(session, level.fingerprint, value, limit=20)
+        runs = [history.like_run(row) for row in rows]
+        expected = expect(runs, planned, SPREADS[level.name])
+        if expected is not None and expected.flops is not None:
+            return Operations(
+                expected.flops, f"{counted(len(expected.runs), 'run')} of {level.text}"
+            )
+    return await _of_training(session, recipe, likeness, steps)
+
+
+async def _of_training(
+    session: Session, recipe: Mapping[str, Any], likeness: Likeness, steps: Sequence[Step]
+) -> Operations:
+    """Operations of the training steps alone, by examples."""
+    flops: Forecast | None = None
+    how = ""
+    left_out = dict.fromkeys(step.kind for step in steps if step.kind not in TRAINING)
+    per_epoch = await _examples_per_epoch(session, likeness)
+    rates = await _flops_per_example(session, likeness)
+    for step in steps:
+        if step.kind not in TRAINING:
+            continue
+        examples = step.work.examples
+        if examples is None and step.work.epochs is not None and per_epoch is not None:
+            examples = step.work.epochs * per_epoch
+        if examples == 0 or step.work.epochs == 0:
+            continue
+        if examples is None:
+            raise NoOperations("no run on this data has told yet how many examples it has")
+        one, how = _training_step(recipe, step, examples, rates)
+        flops = (
+            one
+            if flops is None
+            else Forecast(flops.value + one.value, max(flops.log_half, one.log_half))
+        )
+    if flops is None:
+        raise NoOperations("the recipe trains nothing, and no like run tells its operations")
+    return Operations(flops, how, tuple(left_out))
+
+
+def _training_step(
+    recipe: Mapping[str, Any], step: Step, examples: float, rates: Mapping[str, list[float]]
+) -> tuple[Forecast, str]:
+    if seen := rates.get(step.kind):
+        rate = predict(seen, MODEL_SPREAD)
+        return rate.times(
+            examples
+        ), f"operations per example in {counted(len(seen), 'run')} of this model"
+    config = recipe["model"].get("config") if isinstance(recipe["model"], Mapping) else None
+    if config is None or step.kind != "train":
+        raise NoOperations(f"no run has counted the operations of '{step.kind}' on this model yet")
+    shape = EncoderShape(
+        layers=config["num_hidden_layers"],
+        hidden=config["hidden_size"],
+        intermediate=config["intermediate_size"],
+        attention=config["hidden_size"],
+    )
+    longest = min(
+        int(recipe["stages"][step.recipe_index]["max_length"]), config["max_position_embeddings"]
+    )
+    found = training_flops_closed_form(shape, examples=examples, max_length=longest)
+    return found, "the closed form of the model's shape, texts of 15% to 100% of max_length"
+
+
+async def _examples_per_epoch(session: Session, likeness: Likeness) -> float | None:
+    rows = await outcomes.with_same(session, "data_sha256", str(likeness.data_sha256), limit=20)
+    for row in rows:
+        for step in row.steps:
+            examples, epochs = step["work"].get("examples"), step["work"].get("epochs")
+            if examples and epochs and step["kind"] in TRAINING:
+                return float(examples / epochs)
+    return None
+
+
+async def _flops_per_example(session: Session, likeness: Likeness) -> dict[str, list[float]]:
+    """Of training steps on this model, by kind, on whatever data."""
+    rows = await outcomes.with_same(session, "model_sha256", str(likeness.model_sha256), limit=20)
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        for step in row.steps:
+            examples = step["work"].get("examples")
+            if step["kind"] in TRAINING and examples and step["flops"]:
+                found.setdefault(step["kind"], []).append(step["flops"] / examples)
+    return found

@@ -1,0 +1,181 @@
+"""Where a running job will end, from its progress, its quote and its earlier attempts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.db import Session
+from app.repositories import quotes as quote_rows
+from app.schemas.projections import ProjectionRead
+from app.services.quoting.likeness import steps
+from models import Quote, Run
+from pricetag.accounting.forecast import Forecast
+from pricetag.accounting.forecast_live import (
+    Counted,
+    NoTelling,
+    Range,
+    Standing,
+    progress_ratio,
+    project,
+)
+from pricetag.accounting.forecast_price import Rates, quantities
+from pricetag.accounting.quantity import Quantity
+
+logger = logging.getLogger(__name__)
+
+NOT_TOLD = "the job has not told its progress yet"
+NO_FACTORS = "the run has no quote, so no factors were settled for it"
+
+
+@dataclass(frozen=True, slots=True)
+class _Resource:
+    """How one resource is called in progress records, and in quotes."""
+
+    progress: str
+    quote: str
+    text: str
+
+
+ENERGY = _Resource("energy_kwh", "it_energy_kwh", "energy")
+TIME = _Resource("t_s", "duration_s", "time")
+
+
+async def of_run(session: Session, run: Run, quote: Quote | None = None) -> ProjectionRead | None:
+    """Where the run will end; None where it is not running.
+
+    Args:
+        session: Database session.
+        run: The run with its newest progress.
+        quote: Its quote, where it was read already.
+    """
+    if run.status != "running":
+        return None
+    quote = quote or await quote_rows.get(session, run.id)
+    before: tuple[float | None, float | None] = (0.0, 0.0)
+    if run.progress is not None and run.progress.get("attempt", 1) > 1:
+        before = await quote_rows.used_before(session, run.id)
+    content = None if quote is None else quote.content
+    try:
+        return projected(run.recipe, run.gpus, run.progress, content, before)
+    except Exception as error:  # a run is shown and followed, whatever an estimate makes of it
+        logger.exception("run %s: no projection", run.id)
+        reason = f"the projection failed ({type(error).__name__})"
+        return _read(None, None, reason, reason, None)
+
+
+def projected(
+    recipe: Mapping[str, Any],
+    gpus: int,
+    progress: Mapping[str, Any] | None,
+    content: Mapping[str, Any] | None,
+    before: tuple[float | None, float | None],
+) -> ProjectionRead:
+    """The projection of a running job.
+
+    Args:
+        recipe: Of the run.
+        gpus: Of the run.
+        progress: Its newest progress with marks; None before the first.
+        content: Of its quote; None without one.
+        before: Duration (s) and IT energy (kWh) of its earlier attempts.
+    """
+    if progress is None:
+        return _read(None, None, NOT_TOLD, NOT_TOLD, content)
+    told = list(content["steps"]) if content else []
+    planned = steps(recipe, gpus)
+    kinds = [step.kind for step in planned]
+    whole = [step.told_whole for step in planned]
+    duration_s, _ = _ended(TIME, progress, told, kinds, whole, before[0])
+    energy, ratio = _ended(ENERGY, progress, told, kinds, whole, before[1])
+    return _read(progress, ratio, duration_s, energy, content)
+
+
+def _ended(
+    resource: _Resource,
+    progress: Mapping[str, Any],
+    told: Sequence[Mapping[str, Any]],
+    kinds: Sequence[str],
+    whole: Sequence[bool],
+    before: float | None,
+) -> tuple[Range | str, float | None]:
+    now = progress.get(resource.progress)
+    if now is None:
+        return f"the {resource.text} so far is not known", None
+    step = progress.get("step")
+    number = None if step is None else int(step["number"])
+    if number is not None and number >= len(kinds):
+        return "the job is in a stage that its recipe does not have", None
+    began = None if step is None else step[resource.progress]
+    standing = Standing(
+        used=now + (before or 0.0),
+        step=number,
+        kinds=kinds,
+        in_step=0.0 if began is None else max(now - began, 0.0),
+        counted=_counted(resource, progress, now, number, whole),
+        expected=[_forecast(each[resource.quote]) for each in told],
+    )
+    ratio = progress_ratio(standing)
+    if before is None:
+        return f"the {resource.text} of the attempts before is not known", ratio
+    try:
+        return project(standing), ratio
+    except NoTelling as error:
+        return str(error), ratio
+
+
+def _counted(
+    resource: _Resource,
+    progress: Mapping[str, Any],
+    now: float,
+    number: int | None,
+    whole: Sequence[bool],
+) -> Counted | None:
+    """How far the present step is; None where it tells nothing of the whole of itself."""
+    mark = progress.get("counted")
+    if mark is None or number is None or not whole[number] or mark["key"] != str(number):
+        return None
+    since = mark[resource.progress]
+    if since is None or not mark["total"] > 0:
+        return None
+    return Counted(mark["done"], mark["total"], mark["first"], max(now - since, 0.0))
+
+
+def _forecast(pair: Sequence[float] | None) -> Forecast | None:
+    return None if pair is None else Forecast(pair[0], pair[1])
+
+
+def _read(
+    progress: Mapping[str, Any] | None,
+    ratio: float | None,
+    duration_s: Range | str,
+    energy: Range | str,
+    content: Mapping[str, Any] | None,
+) -> ProjectionRead:
+    wire = content.get("rates") if content else None
+    if wire is not None:
+        found = quantities(duration_s, energy, Rates.from_dict(wire))
+    else:
+        found = _without_factors(duration_s, energy)
+    return ProjectionRead.model_validate(
+        {
+            "at": None if progress is None else progress.get("at"),
+            "progress_ratio": ratio,
+            "quantities": {name: quantity.as_dict() for name, quantity in found.items()},
+        }
+    )
+
+
+def _without_factors(duration_s: Range | str, energy: Range | str) -> dict[str, Quantity]:
+    found = {}
+    for name, unit, figure in (("duration_s", "s", duration_s), ("it_energy_kwh", "kWh", energy)):
+        found[name] = (
+            Quantity.unknown(unit, figure)
+            if isinstance(figure, str)
+            else Quantity(figure.value, figure.low, figure.high, unit, "estimated")
+        )
+    for name, unit in (("facility_energy_kwh", "kWh"), ("co2e_kg", "kg"), ("cost", "money")):
+        found[name] = Quantity.unknown(unit, NO_FACTORS)
+    return found

@@ -1,0 +1,183 @@
+"""Quotes against what runs have used: each when it has ended, and many together."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from app.db import Session
+from app.repositories import outcomes, sites
+from app.repositories import quotes as quote_rows
+from app.repositories.outage import OUTAGES
+from app.schemas.quotes import ScoreGroup, ScoreRead
+from app.services.quoting.likeness import Step, examples_per_step, likeness, steps
+from models import PriceTag, Run
+from models.base import now
+from pricetag.accounting.forecast_score import NAMES, hit, summary
+
+logger = logging.getLogger(__name__)
+
+NEWEST = 10_000
+"""Scores that are summed up at most."""
+
+FINAL = frozenset({"succeeded", "failed", "cancelled"})
+REPRICED = "repriced"
+
+
+async def record(session: Session, run: Run, tag: PriceTag) -> None:
+    """Keeps what an ended run has used for the quotes to come, and scores its own quote.
+
+    Called with every price tag. A fault here is logged: the price tag stands without it.
+
+    Args:
+        session: Committed by the caller.
+        run: As it stands now.
+        tag: Its newest price tag.
+    """
+    if run.status not in FINAL:
+        return
+    try:
+        async with session.begin_nested():
+            if run.status == "succeeded":
+                await _keep(session, run, tag)
+            if tag.cause != REPRICED:  # other factors than those that the quote was made with
+                await _score(session, run, tag)
+    except OUTAGES:
+        raise
+    except Exception:  # a price tag is not lost for the sake of later estimates
+        logger.exception("run %s: its quote could not be scored", run.id)
+
+
+async def _keep(session: Session, run: Run, tag: PriceTag) -> None:
+    content = tag.content
+    alike = likeness(run.recipe)
+    planned = steps(run.recipe, run.gpus)
+    trained = await quote_rows.training_counts(session, run.id)
+    await outcomes.put(
+        session,
+        {
+            "run_id": run.id,
+            "recipe_sha256": alike.recipe_sha256,
+            "shape_sha256": alike.shape_sha256,
+            "family_sha256": alike.family_sha256,
+            "data_sha256": alike.data_sha256,
+            "model_sha256": alike.model_sha256,
+            "pool": run.pool,
+            "gpus": run.gpus,
+            "site": await sites.of_run(session, run.id),
+            "ended_at": run.finished_at or now(),
+            "price_tag_version": tag.version,
+            "duration_s": _value(content, "duration_s"),
+            "it_energy_kwh": _value(content, "it_energy_kwh"),
+            "coverage_ratio": _value(content, "coverage_ratio"),
+            "flops": _value(content.get("flops", {}), "dense"),
+            "steps": list(_steps(run, planned, content, trained)),
+        },
+    )
+
+
+def _steps(
+    run: Run,
+    planned: Iterable[Step],
+    content: Mapping[str, Any],
+    trained: Mapping[str, Mapping[str, float]],
+) -> Iterable[dict[str, Any]]:
+    """What each step has used over all attempts, and how much it has done."""
+    parts: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for stage in content["stages"]:
+        parts[stage["key"]].append(stage)
+    for number, step in enumerate(planned):
+        key = str(number)
+        stage = run.recipe["stages"][step.recipe_index]
+        epochs = trained.get(key, {}).get("epochs", step.work.epochs)
+        examples = step.work.examples
+        per_step = examples_per_step(stage, run.gpus)
+        if "steps" in trained.get(key, {}) and per_step is not None:
+            examples = trained[key]["steps"] * per_step
+        yield {
+            "kind": step.kind,
+            "work": {"epochs": epochs, "examples": examples, "seconds": step.work.seconds},
+            "duration_s": _sum(_value(part, "duration_s") for part in parts[key]),
+            "it_energy_kwh": _sum(_value(part, "it_energy_kwh") for part in parts[key]),
+            "flops": _sum(_value(part.get("flops", {}), "dense") for part in parts[key]),
+        }
+
+
+def _value(of: Mapping[str, Any], name: str) -> float | None:
+    value = (of.get(name) or {}).get("value")
+    return None if value is None else float(value)
+
+
+def _sum(figures: Iterable[float | None]) -> float | None:
+    known = [figure for figure in figures if figure is not None]
+    return sum(known) if known else None
+
+
+async def _score(session: Session, run: Run, tag: PriceTag) -> None:
+    quote = await quote_rows.get(session, run.id)
+    if quote is None:
+        return
+    actual = actual_quantities(tag.content)
+    hits = {name: hit(quote.content["quantities"][name], actual[name]) for name in NAMES}
+    if quote.currency is not None and actual["cost"].get("unit") != quote.currency:
+        hits["cost"] = None
+    score = {
+        "status": run.status,
+        "price_tag_version": tag.version,
+        "method": quote.method,
+        "level": quote.content["level"],
+        "pool": run.pool,
+        "quantities": {name: None if one is None else one.as_dict() for name, one in hits.items()},
+    }
+    await quote_rows.set_score(session, run.id, score, now())
+
+
+def actual_quantities(content: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The quantities of a price tag that a quote has as well."""
+    return {name: content[name] for name in NAMES if name != "cost"} | {
+        "cost": content["cost"]["total"]
+    }
+
+
+async def scores(session: Session) -> ScoreRead:
+    """How good the quotes of runs that succeeded were, by method, likeness, pool and quantity.
+
+    Runs that failed or were cancelled did not do what was quoted; they do not count here.
+    """
+    found = await quote_rows.newest_scores(session, NEWEST)
+    groups: dict[tuple[str, str | None, str, str], list[tuple[float, bool]]] = defaultdict(list)
+    used = [score for score in found if score["status"] == "succeeded"]
+    for score in used:
+        for name in NAMES:
+            one = score["quantities"].get(name)
+            if one is not None:
+                key = (score["method"], score["level"], score["pool"], name)
+                groups[key].append((one["log_error"], one["inside"]))
+    rows = []
+    for (method, level, pool, name), hits in sorted(groups.items(), key=_order):
+        told = summary(hits)
+        if told is not None:
+            rows.append(
+                ScoreGroup(
+                    method=method,
+                    level=level,
+                    pool=pool,
+                    quantity=name,
+                    count=told.count,
+                    median_factor=told.median_factor,
+                    bias_factor=told.bias_factor,
+                    inside_ratio=told.inside_ratio,
+                )
+            )
+    return ScoreRead(
+        runs=len(used),
+        unquoted=sum(score["method"] == "unknown" for score in used),
+        groups=rows,
+    )
+
+
+def _order(item: tuple[tuple[str, str | None, str, str], object]) -> tuple[str, str, str, int]:
+    method, level, pool, name = item[0]
+    return method, level or "", pool, NAMES.index(name)
