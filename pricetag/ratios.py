@@ -168,8 +168,8 @@ def _meters(tag: Tag) -> str:
 
 def _rule(tag: Tag) -> str:
     """How shared devices were divided: the same work is charged otherwise by the other rule."""
-    by_activity = "idle_power_unknown" in (tag.get("flags") or ())
-    return "all by activity, idle power unknown" if by_activity else "idle power by reservation"
+    is_unknown = "idle_power_unknown" in (tag.get("flags") or ())
+    return "idle power unknown, half taken for idle" if is_unknown else "idle power known"
 
 
 def _provenance(tag: Tag) -> Mapping[str, Any]:

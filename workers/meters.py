@@ -32,7 +32,6 @@ class Devices:
         slices: Those of them that are MIG slices.
         jobs_per_device: How many jobs may be on a whole device at a time.
         host_ratio: The part of the host that is reserved for the job.
-        is_host_taken: Whether another job has reserved all of the host.
         baselines: What is known of idle power on this machine.
     """
 
@@ -41,7 +40,6 @@ class Devices:
     slices: tuple[Slice, ...] = ()
     jobs_per_device: int = 1
     host_ratio: float = 1.0
-    is_host_taken: bool = False
     baselines: tuple[Baseline, ...] = ()
 
     def metered(self) -> list[str]:
@@ -119,15 +117,8 @@ class JobMeters:
         self._notes.close()
 
     def _share_host(self, component: Component) -> tuple[Component, Activity | None]:
-        """CPU and memory: by CPU time.
-
-        A machine that is reserved as a whole, and of which idling is not known, is charged to
-        whom it is reserved for: by CPU time alone most of its idling would be nobody's.
-        """
-        ratio = self._devices.host_ratio
-        is_whole = ratio >= 1.0 or self._devices.is_host_taken
-        is_told = not is_whole or component.baseline_w is not None
-        return replace(component, reserved_ratio=ratio), self._host if is_told else None
+        """CPU and memory: by CPU time."""
+        return replace(component, reserved_ratio=self._devices.host_ratio), self._host
 
     def _share_gpu(self, component: Component) -> tuple[Component, Activity | None]:
         slices = self._devices.slices_by_component().get(component.id)
@@ -151,7 +142,12 @@ def with_baseline(
     known: Sequence[Baseline],
     state_of: Callable[[str], State] = component_state,
 ) -> Component:
-    """The component with its idle power in the state that it is in now."""
+    """The component with its idle power in the state that it is in now.
+
+    A model says itself what it gives at no load.
+    """
+    if component.method == "modelled":
+        return component
     power_w, note = choose(known, component.id, state_of(component.id))
     return replace(component, baseline_w=power_w, baseline_note=note)
 

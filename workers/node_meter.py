@@ -255,6 +255,8 @@ class NodeMeter:
         now = datetime.fromtimestamp(self._wall_clock(), UTC)
         measured = []
         for component, readings in self._readings.items():
+            if readings.component.method == "modelled":
+                continue  # a model says itself what it gives at no load
             state = self._state_of(component)
             since_s = self._idle.look(component, use=use, state=state, now_s=now_s, cpu_s=cpu_s)
             if since_s is None or not self.baselines.is_due(component, state, now):

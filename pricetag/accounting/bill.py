@@ -234,16 +234,9 @@ def window_flags(charges: Iterable[Charge]) -> tuple[str, ...]:
         flags.add("short_window")
     if any(_above_limit(charge) for charge in charges):
         flags.add("above_power_limit")
-    if any(_lacks_idle_power(charge) for charge in charges):
+    if any(charge.division_j for charge in charges):
         flags.add(IDLE_POWER_UNKNOWN)
     return tuple(sorted(flags))
-
-
-def _lacks_idle_power(charge: Charge) -> bool:
-    """Whether idle draw was divided by activity, since nobody knows how much of it there is."""
-    component = charge.component
-    is_shared = component.reserved_ratio < 1
-    return is_shared and component.baseline_w is None and bool(charge.energy_j)
 
 
 def _above_limit(charge: Charge) -> bool:

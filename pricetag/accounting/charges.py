@@ -10,6 +10,7 @@ from pricetag.accounting.errors import ErrorTerm, error_terms
 from pricetag.accounting.inputs import ComponentInfo, Factor
 from pricetag.accounting.quantity import Quantity, Source, weakest
 from pricetag.accounting.rates import Applied, Rate, RateMissing, Use, apply
+from pricetag.accounting.sharing import division_j
 from pricetag.accounting.uncertainty import (
     NVML_UPDATE_S,
     Interval,
@@ -93,6 +94,16 @@ class Charge:
         return weakest(*self.window.energy_by_source_j)
 
     @property
+    def division_j(self) -> float:
+        """How far off its energy may be to either side, as the device's idle power is unknown."""
+        window, energy_j = self.window, self.energy_j
+        if window is None or energy_j is None or window.device_energy_j is None:
+            return 0.0
+        if window.baseline_j is not None:
+            return 0.0
+        return division_j(energy_j, window.device_energy_j, self.component.reserved_ratio)
+
+    @property
     def reason(self) -> str | None:
         """Why its energy is unknown."""
         if self.window is None:
@@ -126,6 +137,7 @@ class Product:
         value: In the unit of the product.
         terms: Its parts, each with its error.
         bounds: Hard bounds of the parts that are too short for their counter.
+        division: How far off it may be to either side, as shared devices' idle power is unknown.
         rates: What the energies were multiplied with.
         sources: All evidence that entered.
     """
@@ -133,6 +145,7 @@ class Product:
     value: float
     terms: tuple[Term, ...]
     bounds: tuple[Interval, ...]
+    division: float
     rates: tuple[Applied, ...]
     sources: tuple[Source, ...]
 
@@ -144,18 +157,22 @@ class Product:
 
     def error_terms(self) -> list[ErrorTerm]:
         """What its error is made of, absolute, one sigma each."""
-        return error_terms(self.terms, self.bounds, [rate.multiplier for rate in self.rates])
+        multipliers = [rate.multiplier for rate in self.rates]
+        return error_terms(self.terms, self.bounds, multipliers, division=self.division)
 
     def _interval(self, seed: int) -> Interval:
         multipliers = [rate.multiplier for rate in self.rates]
         sums = combine(self.terms, multipliers, seed=seed)
-        if not self.bounds:
+        if not self.bounds and not self.division:
             return sums
-        # Hard bounds (idle to full power) of short windows are added end to end.
+        # Hard bounds are added end to end: from idle to full power of short windows, from
+        # nothing idle to all of it of shared devices.
         relative = combine([Term(1.0, "unit", 0.0)], multipliers, seed=seed)
-        low = sum(bound.low for bound in self.bounds) * relative.low
-        high = sum(bound.high for bound in self.bounds) * relative.high
-        return Interval(sums.low + low, sums.high + high)
+        least = sum(bound.low for bound in self.bounds) - self.division
+        most = sum(bound.high for bound in self.bounds) + self.division
+        # What is taken off is the least that it may be worth, so that the bound stays one.
+        low = least * (relative.low if least > 0 else relative.high)
+        return Interval(max(sums.low + low, 0.0), sums.high + most * relative.high)
 
 
 def product(charges: Sequence[Charge], rates: Sequence[Rate] = ()) -> Product | None:
@@ -174,6 +191,7 @@ def product(charges: Sequence[Charge], rates: Sequence[Rate] = ()) -> Product | 
     value = 0.0
     terms: list[Term] = []
     bounds: list[Interval] = []
+    division = 0.0
     sources: list[Source] = [source for rate in applied for source in rate.sources]
     for index, charge in enumerate(known):
         times = 1.0
@@ -185,9 +203,10 @@ def product(charges: Sequence[Charge], rates: Sequence[Rate] = ()) -> Product | 
             terms.append(_term(charge, times))
         else:
             bounds.append(Interval(bound.low * times, bound.high * times))
+        division += joules_to_kwh(charge.division_j) * times
         if charge.source is not None:
             sources.append(charge.source)
-    return Product(value, tuple(terms), tuple(bounds), applied, tuple(sources))
+    return Product(value, tuple(terms), tuple(bounds), division, applied, tuple(sources))
 
 
 def total(

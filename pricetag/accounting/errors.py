@@ -10,6 +10,7 @@ from pricetag.accounting.uncertainty import Interval, Multiplier, Term, log_sigm
 
 OWN = "edges of the counters"
 SHORT = "windows too short for their counter"
+DIVISION = "division of shared devices, their idle power being unknown"
 
 NAMES = {
     "pue": "PUE",
@@ -26,13 +27,23 @@ class ErrorTerm(NamedTuple):
 
 
 def error_terms(
-    terms: Sequence[Term], bounds: Sequence[Interval], multipliers: Sequence[Multiplier]
+    terms: Sequence[Term],
+    bounds: Sequence[Interval],
+    multipliers: Sequence[Multiplier],
+    *,
+    division: float = 0.0,
 ) -> list[ErrorTerm]:
     """The causes of error of a product, to first order.
 
     Errors of a group add linearly, those of single windows in quadrature; a factor "times or
     divided by (1 + r)" counts as ln(1 + r). Hard bounds are taken as a uniform distribution,
     its standard deviation being the width over √12.
+
+    Args:
+        terms: The parts, each with its error.
+        bounds: Parts of which only hard bounds are known.
+        multipliers: Factors, whose values are in the parts already.
+        division: How far off the sum may be to either side, as idle power is unknown.
 
     Source:
         JCGM 100:2008 (GUM), 4.3.7 for the uniform distribution, 5.1.2 and 5.2.2 for the sums.
@@ -48,6 +59,7 @@ def error_terms(
     value = sum(term.value for term in terms) + sum((b.low + b.high) / 2 for b in bounds)
     found = [ErrorTerm(name, std) for name, std in common.items()]
     found += [ErrorTerm(OWN, own), ErrorTerm(SHORT, width / math.sqrt(12))]
+    found.append(ErrorTerm(DIVISION, 2 * division / math.sqrt(12)))
     for item in multipliers:
         ratio = log_sigma(item.std_ratio) if item.multiplicative else item.std_ratio
         found.append(ErrorTerm(NAMES.get(item.name, item.name), value * ratio))

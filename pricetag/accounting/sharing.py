@@ -2,13 +2,16 @@
 
 Of every step between two readings, for GPUs, slices and hosts alike:
 
-    idle    = min(gross, baseline_w x dt)          0 where no baseline is known
+    idle    = min(gross, baseline_w x dt)          gross / 2 where no baseline is known
     dynamic = gross - idle
     charged = idle x reserved_ratio + dynamic x (own activity / everybody's activity)
 
 A device that is the job's alone has ``reserved_ratio`` 1 and tells no activity: it is charged
 in full. Where activity cannot be told, or nobody was active, the dynamic part goes by
 ``reserved_ratio`` too. What no job is charged is the node's, unallocated.
+
+Idle energy that nobody knows is somewhere between nothing and all of the gross; the middle is
+taken, and :func:`division_j` says how far the charge may be off on that account.
 
 Activity is cumulative, so readings that lack it are bridged: the ratio of two readings that
 tell it holds for every step between them. The rules:
@@ -37,6 +40,9 @@ from pricetag.accounting.reading import Reading
 ACTIVITY_INCONSISTENT = "activity_inconsistent"
 ACTIVITY_MISSING = "activity_missing"
 OVERALLOCATED = "overallocated"
+
+UNKNOWN_IDLE_RATIO = 0.5
+"""The idle part of the gross where no baseline is known: the middle of what it can be."""
 
 CLOCK_TOLERANCE_S = 0.05
 """Own and all activity are read one after the other, each in ticks of 10 ms."""
@@ -101,9 +107,29 @@ def idle_j(gross_j: float, duration_s: float, baseline_w: float | None) -> float
     Args:
         gross_j: What it used, J.
         duration_s: Length of the step, s.
-        baseline_w: Its idle power, W; None when it is unknown, and then nothing counts as idle.
+        baseline_w: Its idle power, W; None when it is unknown, and then half counts as idle.
     """
-    return 0.0 if baseline_w is None else min(gross_j, baseline_w * duration_s)
+    if baseline_w is None:
+        return gross_j * UNKNOWN_IDLE_RATIO
+    return min(gross_j, baseline_w * duration_s)
+
+
+def division_j(charged_j: float, gross_j: float, reserved_ratio: float) -> float:
+    """How far off a charge may be, to either side, where the idle power is not known.
+
+    With all of the gross idle the charge is its reserved part, with nothing idle its part by
+    activity; the charge is the middle of the two.
+
+    Args:
+        charged_j: What the job is charged over some time, J.
+        gross_j: What the device used in that time, J.
+        reserved_ratio: The part of the device that is reserved for the job.
+
+    Returns:
+        Half of the distance, J; 0 where idle power makes no difference.
+    """
+    apart_j = abs(gross_j * reserved_ratio - charged_j)
+    return apart_j if apart_j > ROUNDING_RATIO * gross_j else 0.0
 
 
 def charge_j(

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pricetag.accounting.charges import Charge, total
 from pricetag.accounting.quantity import Quantity, Source
 from pricetag.accounting.tag import SplitTag
+from pricetag.accounting.units import joules_to_kwh
 from pricetag.accounting.window import WindowEnergy
 
 
@@ -34,7 +35,8 @@ def split(charges: Sequence[Charge], charged: Quantity, seed: int) -> SplitTag:
         gross = _part(known, _device_j, "the energy of the whole device was not kept", seed)
     baseline = _part(known, _baseline_j, "no idle baseline is known", seed)
     dynamic = _part(known, _dynamic_j, "no idle baseline is known", seed)
-    return SplitTag(gross, _ratio(charged, gross), baseline, dynamic)
+    division_j = sum(charge.division_j for charge in known)
+    return SplitTag(gross, _ratio(charged, gross, joules_to_kwh(division_j)), baseline, dynamic)
 
 
 def _is_whole(window: WindowEnergy | None) -> bool:
@@ -84,14 +86,17 @@ def _like(window: WindowEnergy, energy_j: float) -> WindowEnergy:
             source: energy_j * part_j / whole_j
             for source, part_j in window.energy_by_source_j.items()
         }
-    return replace(window, energy_j=energy_j, energy_by_source_j=by_source_j)
+    # It is no charge: that the device is shared makes it no less sure.
+    return replace(window, energy_j=energy_j, energy_by_source_j=by_source_j, device_energy_j=None)
 
 
-def _ratio(charged: Quantity, gross: Quantity) -> Quantity:
+def _ratio(charged: Quantity, gross: Quantity, division_kwh: float) -> Quantity:
     """Charged over gross; both are read from one meter, whose error cancels."""
     if charged.value is None or charged.source is None or gross.value is None:
         reason = (charged if charged.value is None else gross).reason
         return Quantity.unknown("1", reason or "one of the two is unknown")
     if gross.value == 0:
         return Quantity.unknown("1", "the devices used nothing")
-    return Quantity.exact(charged.value / gross.value, "1", charged.source)
+    ratio, apart = charged.value / gross.value, division_kwh / gross.value
+    low, high = max(ratio - apart, 0.0), min(ratio + apart, 1.0)
+    return Quantity(ratio, low, max(high, ratio), "1", charged.source)

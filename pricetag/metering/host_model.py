@@ -26,6 +26,9 @@ CPU_GAIN_STD_RATIO = 0.45
 RAM_GAIN_STD_RATIO = 1.0
 """Times or divided by two."""
 
+IDLE_RATIO = 0.1
+"""What :class:`CpuLoadModel` gives at no load, over the TDP."""
+
 MIN_INTERVAL_S = 0.25
 """The kernel counts CPU time in ticks of 10 ms: shorter intervals take the power before."""
 
@@ -213,6 +216,8 @@ def cpu_component(cpu: CpuModel) -> Component:
         method="modelled",
         gain_std_ratio=CPU_GAIN_STD_RATIO,
         power_limit_w=cpu.tdp_w,
+        baseline_w=IDLE_RATIO * cpu.tdp_w,
+        baseline_note="the model's power at no load",
         notes=f"{known}, {cpu.tdp_w:g} W, by the load of the whole machine",
     )
 
@@ -236,6 +241,8 @@ def _ram_parts() -> list[Part]:
         method="modelled",
         gain_std_ratio=RAM_GAIN_STD_RATIO,
         power_limit_w=None,
+        baseline_w=power_w,
+        baseline_note="the model's power is the same at any load",
         notes=f"{power_w:g} W by CodeCarbon's count of memory modules",
     )
     return [(component, ConstantModel(power_w))]

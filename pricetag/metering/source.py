@@ -47,7 +47,7 @@ class Component:
         power_limit_w: The most it can draw, in W, where known.
         notes: What a reader of the price tag should know about it.
         reserved_ratio: The part of it that is reserved for the job (1: the job's alone).
-        baseline_w: Its power with no job on it, where that was measured.
+        baseline_w: Its power with no job on it, where that was measured or a model says so.
         baseline_note: When and in which state, or why there is none.
         update_s: How often its counter is updated, where it has one.
     """

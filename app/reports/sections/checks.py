@@ -27,7 +27,7 @@ FLAGS = {
     "edge_interpolated": "an edge fell between two readings",
     "environment_changed": "the attempts ran in different software",
     "gap": "readings are missing for a while",
-    "idle_power_unknown": "a shared device's idle power is unknown, and divided by activity",
+    "idle_power_unknown": "a shared device's idle power is unknown: half of its use counts as idle",
     "incomplete_coverage": "less than 99.9% of the run time was metered",
     "lost": "a device was lost",
     "metered_twice": "several meters watched a device at one time; it is counted once",

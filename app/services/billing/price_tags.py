@@ -30,7 +30,7 @@ from pricetag.accounting.canonical import content_sha256
 from pricetag.accounting.inputs import AttemptInput, Factor, Factors, PriceTagInputs
 from pricetag.accounting.price_tag import build_price_tag
 
-ACCOUNTING_VERSION = "2"
+ACCOUNTING_VERSION = "3"
 """Raised with every change of the arithmetic that changes a figure."""
 
 Cause = Literal["attempt-ended", "journal-came-late", "repriced"]

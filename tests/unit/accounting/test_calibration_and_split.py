@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pricetag.accounting.inputs import Factor, Factors, Measurement
+from pricetag.accounting.inputs import ComponentInfo, Factor, Factors, Measurement
 from pricetag.accounting.price_tag import AttemptInput, build_price_tag
 from pricetag.accounting.uncertainty import Z_95, counter_edge_std_ratio
 from pricetag.accounting.units import J_PER_KWH
@@ -148,3 +148,42 @@ def test_without_a_baseline_the_split_is_unknown_with_its_note() -> None:
         "gpu:GPU-2: no idle baseline is known (the node was never idle)"
     )
     assert split["dynamic_kwh"]["value"] is None
+
+
+HOST = ComponentInfo("rapl:0", "cpu", "package 0", "counter", 0.0, reserved_ratio=0.5)
+
+
+def beside_others(charged_j: float, baseline_j: float | None) -> dict[str, Any]:
+    measured = shared(HOST, charged_j, 1_000.0, baseline_j)
+    attempt = b.attempt(components=[])
+    return tag_of(replace(attempt, components=(HOST,), measurements=(measured,)))
+
+
+def test_an_unknown_idle_power_widens_what_a_shared_device_is_charged() -> None:
+    """By activity 10%, by reservation 50%: the middle, and the interval holds both ends."""
+    tag = beside_others(300.0, None)
+    energy = tag["it_energy_kwh"]
+    assert energy["low"] == pytest.approx(100 / J_PER_KWH)
+    assert energy["high"] == pytest.approx(500 / J_PER_KWH)
+    ratio = tag["split"]["charged_ratio"]
+    assert [ratio[key] for key in ("low", "value", "high")] == pytest.approx([0.1, 0.3, 0.5])
+    [cause] = tag["uncertainty"]["it_energy"]
+    assert cause["term"] == "division of shared devices, their idle power being unknown"
+    assert cause["relative_std_ratio"] == pytest.approx(400 / math.sqrt(12) / 300)
+    assert "idle_power_unknown" in tag["flags"]
+    gross = tag["split"]["gross_kwh"]
+    assert gross["low"] == gross["high"] == pytest.approx(1_000 / J_PER_KWH)
+    assert tag["split"]["dynamic_kwh"]["value"] is None
+    carbon = tag["co2e_kg"]
+    assert carbon["low"] < carbon["value"] / 3
+    assert carbon["high"] > carbon["value"] * 5 / 3
+
+
+@pytest.mark.parametrize(("charged_j", "baseline_j"), [(300.0, 100.0), (500.0, None)])
+def test_where_idle_power_is_known_or_makes_no_difference_nothing_is_said(
+    charged_j: float, baseline_j: float | None
+) -> None:
+    tag = beside_others(charged_j, baseline_j)
+    energy = tag["it_energy_kwh"]
+    assert energy["low"] == energy["high"] == pytest.approx(charged_j / J_PER_KWH)
+    assert "idle_power_unknown" not in tag["flags"]

@@ -5,10 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pricetag.accounting.energy import EnergyLedger
 from pricetag.accounting.reading import Reading
-from pricetag.accounting.sharing import Tenant, activity_ratio, allocate, charge_j, idle_j
+from pricetag.accounting.sharing import (
+    Tenant,
+    activity_ratio,
+    allocate,
+    charge_j,
+    division_j,
+    idle_j,
+)
 
 # A counter at 300 W, of which 100 W are idle; the job is active for a quarter of the use.
 OWN = (0.0, 1.0, 2.0, 3.0)
@@ -41,10 +50,24 @@ def test_idle_goes_by_reservation_and_the_rest_by_activity() -> None:
     assert window.flags == ()
 
 
-def test_without_a_baseline_everything_goes_by_activity() -> None:
+def test_without_a_baseline_half_is_taken_for_idle() -> None:
     window = EnergyLedger(at_300_w(), reserved_ratio=0.5).window(0, 3)
-    assert window.energy_j == pytest.approx(900 * 0.25)
+    assert window.energy_j == pytest.approx(450 * 0.5 + 450 * 0.25)
     assert window.baseline_j is None
+
+
+@given(st.floats(0.01, 1), st.floats(0, 500))
+def test_whatever_the_idle_power_is_the_charge_is_within_its_division(
+    reserved_ratio: float, baseline_w: float
+) -> None:
+    unknown = EnergyLedger(at_300_w(), reserved_ratio=reserved_ratio).window(0, 3)
+    known = EnergyLedger(at_300_w(), reserved_ratio=reserved_ratio, baseline_w=baseline_w)
+    charged_j = known.window(0, 3).energy_j
+    assert unknown.energy_j is not None
+    assert charged_j is not None
+    half_j = division_j(unknown.energy_j, 900.0, reserved_ratio)
+    assert half_j == pytest.approx(900 * abs(reserved_ratio - 0.25) / 2, abs=1e-6)
+    assert abs(charged_j - unknown.energy_j) <= half_j + 1e-6
 
 
 def test_where_no_activity_is_told_everything_goes_by_reservation() -> None:
@@ -104,7 +127,9 @@ def test_activity_that_goes_back_is_unknown_where_it_does(
 
 
 def test_a_job_more_active_than_everybody_pays_all_of_the_dynamic_part() -> None:
-    ledger = EnergyLedger(at_300_w(everybody=(0.0, 0.5, 1.0, 1.5)), reserved_ratio=0.5)
+    ledger = EnergyLedger(
+        at_300_w(everybody=(0.0, 0.5, 1.0, 1.5)), reserved_ratio=0.5, baseline_w=0.0
+    )
     window = ledger.window(0, 3)
     assert window.energy_j == window.device_energy_j == 900.0
     assert window.flags == ("activity_inconsistent",)
@@ -112,7 +137,7 @@ def test_a_job_more_active_than_everybody_pays_all_of_the_dynamic_part() -> None
 
 def test_ticks_of_two_clocks_are_no_contradiction() -> None:
     readings = at_300_w(everybody=(0.0, 0.99, 1.98, 2.97))
-    window = EnergyLedger(readings, reserved_ratio=0.5).window(0, 3)
+    window = EnergyLedger(readings, reserved_ratio=0.5, baseline_w=0.0).window(0, 3)
     assert window.energy_j == pytest.approx(900.0)
     assert window.flags == ()
 
@@ -130,7 +155,8 @@ def test_evidence_of_a_shared_device_adds_up_to_the_charge() -> None:
 
 
 def test_a_job_that_did_nothing_is_charged_nothing_and_that_is_known() -> None:
-    window = EnergyLedger(at_300_w(own=(0.0,) * 4), reserved_ratio=0.5).window(0, 3)
+    still = at_300_w(own=(0.0,) * 4)
+    window = EnergyLedger(still, reserved_ratio=0.5, baseline_w=0.0).window(0, 3)
     assert (window.energy_j, window.device_energy_j) == (0.0, 900.0)
     assert window.reason is None
 
@@ -174,7 +200,9 @@ def test_tenants_that_claim_too_much_are_cut_down_and_it_is_told() -> None:
 
 def test_the_parts_of_the_rule() -> None:
     assert idle_j(50.0, 1.0, 100.0) == 50.0
-    assert idle_j(50.0, 1.0, None) == 0.0
+    assert idle_j(50.0, 1.0, None) == 25.0
+    assert division_j(25.0, 100.0, 0.5) == 25.0
+    assert division_j(0.1 + 0.2, 1.0, 0.3) == 0.0  # to a rounding
     assert charge_j(0.1 + 0.2, 0.1, 1.0, None) == 0.1 + 0.2  # to the last digit
     assert activity_ratio(1.0, 4.0) == (0.25, True)
     assert activity_ratio(0.0, 0.0) == (None, True)

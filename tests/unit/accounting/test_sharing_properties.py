@@ -124,7 +124,9 @@ def job_ledger(schedule: Schedule, job: Job, readings: list[Reading]) -> EnergyL
 def unallocated_j(schedule: Schedule, step: int) -> float:
     """By the definition, independently of what is charged: nobody's idle, others' activity."""
     gross_j = schedule.gross_j(step)
-    idle_j = min(gross_j, (schedule.baseline_w or 0.0) * schedule.duration_s[step])
+    idle_j = gross_j / 2
+    if schedule.baseline_w is not None:
+        idle_j = min(gross_j, schedule.baseline_w * schedule.duration_s[step])
     here = [job for job in schedule.jobs if job.holds(step)]
     unreserved = 1 - sum(job.reserved_ratio for job in here)
     idle_by = unreserved

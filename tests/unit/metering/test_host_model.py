@@ -6,6 +6,7 @@ from pricetag.metering import codecarbon_parts
 from pricetag.metering.codecarbon_parts import CpuModel
 from pricetag.metering.host_model import (
     ConstantModel,
+    CpuLoadModel,
     HostModelSource,
     PowerModel,
     cpu_component,
@@ -122,3 +123,18 @@ def test_without_codecarbon_the_host_is_null_and_says_why(monkeypatch: pytest.Mo
     assert all("not installed" in (component.notes or "") for component in missing.components())
     assert all(reading["flags"] == ["unavailable"] for reading in missing.read(1.0))
     assert missing.sample(1.0) == (None, None)
+
+
+def test_idle_power_is_what_codecarbon_s_model_gives_at_no_load(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = CpuLoadModel(CpuModel("Test CPU", 80.0, True))
+    monkeypatch.setattr(model._cpu._cpu_load_meter, "percent", lambda: 0.0)
+    model.restart()
+    model._counted_s = -1.0  # some CPU time has passed, whatever the kernel's ticks
+    at_no_load_w = model.power_w()
+    assert cpu_component(CpuModel("Test CPU", 80.0, True)).baseline_w == at_no_load_w == 8.0
+    source = host_model(cpu=False, ram=True)
+    [ram] = source.components()
+    source.read(0.0)
+    assert source.read(10.0)[0]["integrated_j"] == pytest.approx(10.0 * (ram.baseline_w or 0.0))

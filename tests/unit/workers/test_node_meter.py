@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pricetag.metering.source import Component, PowerSource, Reading
+from pricetag.metering.source import Component, ComponentMethod, PowerSource, Reading
 from pricetag.metering.states import State
 from tests.support.meters import Clock
 from workers import node_meter as module
@@ -26,7 +26,9 @@ SETTLED = State("driver 1, persistence on", "P8")
 
 
 class Fleet:
-    """A GPU and a modelled CPU, whose power is what ``power_w`` says."""
+    """A GPU and a CPU, modelled unless told, whose power is what ``power_w`` says."""
+
+    host_method: ComponentMethod = "modelled"
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -41,7 +43,7 @@ class Fleet:
 
     def components(self) -> list[Component]:
         gpu = Component("gpu:a", "gpu", "Card", "counter", 0.05)
-        return [gpu, Component("cpu", "cpu", "CPU", "modelled", 0.45)]
+        return [gpu, Component("cpu", "cpu", "CPU", self.host_method, 0.45)]
 
     def sample(self, now_s: float) -> Sequence[float | None]:
         return [self.power_w["gpu:a"], None]
@@ -214,6 +216,7 @@ async def test_a_damaged_state_file_costs_no_metering(bench: Bench) -> None:
 
 
 async def test_idle_power_is_measured_after_a_minute_without_jobs(bench: Bench) -> None:
+    bench.fleet.host_method = "integrated"
     meter = bench.start()
     bench.held = {HOST, "gpu:a"}
     bench.fleet.power_w["gpu:a"] = 400.0
@@ -229,7 +232,7 @@ async def test_idle_power_is_measured_after_a_minute_without_jobs(bench: Bench) 
     assert gpu.power_std_w == pytest.approx(0.0, abs=1e-9)
     assert gpu.source == "counter"
     assert gpu.duration_s == pytest.approx(60.0)
-    assert (cpu.component, cpu.source, cpu.state) == ("cpu", "modelled", "governor x")
+    assert (cpu.component, cpu.source, cpu.state) == ("cpu", "integrated", "governor x")
     assert cpu.power_w == pytest.approx(20.0)
     await meter.ship()
     assert {item.component for item in bench.told} == {"gpu:a", "cpu"}
@@ -243,8 +246,16 @@ async def test_idle_power_is_measured_after_a_minute_without_jobs(bench: Bench) 
     meter.close()
 
 
+async def test_a_model_says_itself_what_it_gives_at_no_load(bench: Bench) -> None:
+    meter = bench.start()
+    bench.live(meter, 200)
+    assert [item.component for item in meter.baselines.all()] == ["gpu:a"]
+    meter.close()
+
+
 @pytest.mark.parametrize("what", ["a job", "a short job", "another process", "its state"])
 async def test_a_component_that_is_not_left_alone_is_not_measured(bench: Bench, what: str) -> None:
+    bench.fleet.host_method = "integrated"
     meter = bench.start()
     for round_ in range(6):
         if what == "a job":
