@@ -54,26 +54,38 @@ def _canonical(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
-def first_difference(one: Any, other: Any, path: str = "") -> str | None:
+def first_difference(
+    one: Any, other: Any, path: str = "", sides: tuple[str, str] | None = None
+) -> str | None:
     """The path at which two JSON documents first differ, with both values; None if nowhere.
 
-    Numbers are compared to the last digit of a double.
+    Numbers are compared to the last digit of a double. ``sides`` are what the two are called,
+    such as ``("the file", "the server")``.
     """
+    first, second = sides or ("the first", "the second")
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         for key in sorted(one.keys() | other.keys()):
             here = f"{path}.{key}" if path else str(key)
             if key not in one or key not in other:
-                return f"{here}: only in the {'second' if key not in one else 'first'}"
-            found = first_difference(one[key], other[key], here)
+                return f"{here}: only in {second if key not in one else first}"
+            found = first_difference(one[key], other[key], here, sides)
             if found is not None:
                 return found
         return None
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
         for index, (mine, theirs) in enumerate(zip(one, other, strict=False)):
-            found = first_difference(mine, theirs, f"{path}[{index}]")
+            found = first_difference(mine, theirs, f"{path}[{index}]", sides)
             if found is not None:
                 return found
-        return None if len(one) == len(other) else f"{path}: {len(one)} and {len(other)} entries"
+        if len(one) == len(other):
+            return None
+        return f"{path}: {_beside(str(len(one)), f'{len(other)} entries', sides)}"
     if _canonical(one) == _canonical(other) and isinstance(one, bool) == isinstance(other, bool):
         return None
-    return f"{path}: {one!r} and {other!r}"
+    return f"{path}: {_beside(repr(one), repr(other), sides)}"
+
+
+def _beside(one: str, other: str, sides: tuple[str, str] | None) -> str:
+    if sides is None:
+        return f"{one} and {other}"
+    return f"{one} in {sides[0]}, {other} in {sides[1]}"

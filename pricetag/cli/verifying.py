@@ -6,15 +6,19 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from pricetag.accounting.canonical import content_sha256, content_sha256_v1, first_difference
 from pricetag.accounting.tag import SCHEMA
-from pricetag.cli.console import EXIT_USAGE, CliError
+from pricetag.cli.console import EXIT_FAILURE, EXIT_USAGE, CliError
 
 if TYPE_CHECKING:
     from pricetag.client import Client
 
 HASH = "content_sha256"
+ITSELF = "itself"
+STORED = "stored"
+"""What a step is about: the price tag that was given, or the version that the server stores."""
 
 
 def is_file(text: str) -> bool:
@@ -32,36 +36,63 @@ def from_file(name: str) -> dict[str, Any]:
         document = json.loads(Path(name).read_text())
     except OSError as error:
         raise CliError(f"cannot read {name}: {error.strerror}", EXIT_USAGE) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CliError(f"{name} is not JSON: {error}", EXIT_USAGE) from error
     for found in (document, document.get("price_tag") if isinstance(document, dict) else None):
         if isinstance(found, dict) and found.get("schema") == SCHEMA and "run_id" in found:
-            return found
+            return _hashable(name, found)
     raise CliError(f"{name} holds no price tag ({SCHEMA})", EXIT_USAGE)
+
+
+def _hashable(name: str, found: dict[str, Any]) -> dict[str, Any]:
+    """Numbers beyond doubles and halves of characters can be written, but never were issued."""
+    try:
+        content_sha256(found)
+    except (ValueError, OverflowError) as error:
+        raise CliError(f"{name} holds what no price tag does: {error}", EXIT_FAILURE) from error
+    return found
 
 
 def by_itself(tag: Mapping[str, Any]) -> dict[str, Any]:
     """What the price tag's own text tells."""
-    return _report(tag, [_own_hash(tag)])
+    return _report(tag, [_own_hash(tag)], is_file=True)
 
 
 def with_server(client: Client, tag: Mapping[str, Any], *, is_file: bool) -> dict[str, Any]:
     """The same, and what the server says of this version.
 
+    The server's steps are about the version that it stores: of a file they say something only
+    where the file is the same as that version, which is a step of its own.
+
     Args:
         client: Of the server that has the run.
         tag: The price tag.
         is_file: Whether it did not come from that server just now.
+
+    Raises:
+        CliError: If it names no run or no version.
     """
+    run_id, version = _named(tag)
     steps = [_own_hash(tag)]
-    run_id, version = str(tag.get("run_id")), int(tag.get("version") or 0)
     if is_file:
         steps.append(_as_issued(tag, client.price_tag(run_id, version)))
     told = client.verify_price_tag(run_id, version)
     for step in told["steps"]:
-        if step["step"] != steps[0]["step"] or step["status"] != "ok":
-            steps.append(step)
-    return _report(tag, steps)
+        if is_file or step["step"] != steps[0]["step"] or step["status"] != "ok":
+            steps.append({**step, "of": STORED})
+    return _report(tag, steps, is_file=is_file)
+
+
+def _named(tag: Mapping[str, Any]) -> tuple[str, int]:
+    """Run and version, which a file may have lost or bear in any form."""
+    try:
+        run_id = str(UUID(str(tag.get("run_id"))))
+    except ValueError:
+        raise CliError(f"run_id: {tag.get('run_id')!r} is no id of a run", EXIT_FAILURE) from None
+    version = tag.get("version")
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise CliError(f"version: {version!r} is no whole number from 1", EXIT_FAILURE)
+    return run_id, version
 
 
 def _own_hash(tag: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,7 +101,8 @@ def _own_hash(tag: Mapping[str, Any]) -> dict[str, Any]:
     if declared is None:
         return _step("content-hash", "not-checked", f"it does not tell its hash; it is {found}")
     known = {found}
-    if (tag.get("provenance") or {}).get("accounting_version") == "1":
+    provenance = tag.get("provenance")
+    if isinstance(provenance, Mapping) and provenance.get("accounting_version") == "1":
         known.add(content_sha256_v1(content))
     if declared in known:
         return _step("content-hash", "ok", f"SHA-256 {declared}")
@@ -79,22 +111,39 @@ def _own_hash(tag: Mapping[str, Any]) -> dict[str, Any]:
 
 def _as_issued(tag: Mapping[str, Any], issued: Mapping[str, Any]) -> dict[str, Any]:
     mine, theirs = ({k: v for k, v in one.items() if k != HASH} for one in (tag, issued))
-    difference = first_difference(mine, theirs)
+    version = f"version {issued.get('version')}"
+    sides = ("the file", f"{version} on the server")
+    difference = first_difference(mine, theirs, sides=sides)
     if difference is None:
-        return _step("as-issued", "ok", f"the same as version {issued.get('version')} there")
-    return _step("as-issued", "differs", f"{difference} (file and server)")
+        return _step("as-issued", "ok", f"the same as {sides[1]}")
+    return _step("as-issued", "differs", difference)
 
 
 def _step(step: str, status: str, detail: str) -> dict[str, Any]:
-    return {"step": step, "status": status, "detail": detail}
+    return {"step": step, "status": status, "detail": detail, "of": ITSELF}
 
 
-def _report(tag: Mapping[str, Any], steps: list[dict[str, Any]]) -> dict[str, Any]:
+def _report(
+    tag: Mapping[str, Any], steps: list[dict[str, Any]], *, is_file: bool
+) -> dict[str, Any]:
     statuses = {step["status"] for step in steps}
     outcome = "differs" if "differs" in statuses else "not-fully-checked"
     return {
         "run_id": tag.get("run_id"),
         "version": tag.get("version"),
+        "is_file": is_file,
         "outcome": "verified" if statuses == {"ok"} else outcome,
+        "first_difference": _first_difference(steps),
         "steps": steps,
     }
+
+
+def _first_difference(steps: list[dict[str, Any]]) -> str | None:
+    """What differs, by its path where one is known: a hash alone does not tell where."""
+    differing = [step for step in steps if step["status"] == "differs"]
+    differing.sort(key=lambda step: (step["of"] == STORED, step["step"] == "content-hash"))
+    if not differing:
+        return None
+    first = differing[0]
+    where = "content_sha256: " if first["step"] == "content-hash" else ""
+    return f"{where}{first['detail']}"

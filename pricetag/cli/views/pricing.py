@@ -15,7 +15,7 @@ MARKS = {"ok": "ok", "differs": "DIFFERS", "not-checked": "not checked"}
 OUTCOMES = {
     "verified": "verified",
     "not-fully-checked": "nothing differs, but not everything could be checked",
-    "differs": "NOT verified",
+    "differs": "NOT verified, first difference",
 }
 METRICS = {
     "it_energy_kwh": "IT energy",
@@ -34,10 +34,25 @@ def version_text(told: Mapping[str, Any]) -> str:
 
 
 def verification_lines(report: Mapping[str, Any]) -> Iterator[str]:
-    """Each step of a verification, then what it comes to."""
-    for step in report["steps"]:
-        yield f"{MARKS[step['status']]:<12} {step['step']:<13} {step['detail']}"
-    yield f"version {report['version']} of {report['run_id']}: {OUTCOMES[report['outcome']]}"
+    """Each step of a verification under what it is about, then what it comes to."""
+    of_file = [step for step in report["steps"] if step["of"] == "itself"]
+    stored = [step for step in report["steps"] if step["of"] == "stored"]
+    name = f"version {report['version']} of {report['run_id']}"
+    if report["is_file"]:
+        yield "The file:"
+    yield from map(_step_line, of_file)
+    if report["is_file"] and stored:
+        same = any(step["step"] == "as-issued" and step["status"] == "ok" for step in of_file)
+        about = "which the file equals" if same else "which is not what the file says"
+        yield f"Version {report['version']} as the server stores it, {about}:"
+    yield from map(_step_line, stored)
+    whole = f"the file, as {name}" if report["is_file"] else name
+    end = f": {report['first_difference']}" if report["first_difference"] else ""
+    yield f"{whole}: {OUTCOMES[report['outcome']]}{end}"
+
+
+def _step_line(step: Mapping[str, Any]) -> str:
+    return f"{MARKS[step['status']]:<12} {step['step']:<13} {step['detail']}"
 
 
 def comparison_view(found: Mapping[str, Any]) -> RenderableType:

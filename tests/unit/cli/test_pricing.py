@@ -115,13 +115,76 @@ def test_a_file_is_held_against_the_server(
     assert [step["step"] for step in report["steps"]] == [
         "content-hash",
         "as-issued",
+        "content-hash",
         "measurements",
         "arithmetic",
     ]
+    assert [step["of"] for step in report["steps"]] == ["itself"] * 2 + ["stored"] * 3
     forged = {**TAG, "co2e_kg": {**TAG["co2e_kg"], "value": 0.0}}
     file.write_text(json.dumps({**forged, "content_sha256": content_sha256(forged)}))
     assert pricetag(["verify", str(file)]) == 1
-    assert "DIFFERS      as-issued     co2e_kg.value: 0.0 and" in capsys.readouterr().out
+    assert "DIFFERS      as-issued     co2e_kg.value: 0.0 in the file" in capsys.readouterr().out
+
+
+def test_of_a_forged_file_only_its_own_steps_speak(
+    api: FakeApi, capsys: Captured, tmp_path: Path
+) -> None:
+    serve(api)
+    file = tmp_path / "tag.json"
+    file.write_text(json.dumps({**issued(), "co2e_kg": {**TAG["co2e_kg"], "value": 0.0}}))
+    assert pricetag(["verify", str(file)]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    begin = lines.index("Version 1 as the server stores it, which is not what the file says:")
+    assert lines[0] == "The file:"
+    assert [line.split()[:2] for line in lines[1:begin]] == [
+        ["DIFFERS", "content-hash"],
+        ["DIFFERS", "as-issued"],
+    ]
+    # What is right there is told under the server's heading, and nowhere else.
+    assert [line.split()[0] for line in lines[begin + 1 : -1]] == ["ok"] * 3
+    assert lines[-1] == (
+        f"the file, as version 1 of {RUN_ID}: NOT verified, first difference: co2e_kg.value: "
+        f"0.0 in the file, {TAG['co2e_kg']['value']!r} in version 1 on the server"
+    )
+
+
+def test_of_a_true_file_the_servers_steps_speak_too(
+    api: FakeApi, capsys: Captured, tmp_path: Path
+) -> None:
+    serve(api)
+    file = tmp_path / "tag.json"
+    file.write_text(json.dumps(issued()))
+    assert pricetag(["verify", str(file)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "Version 1 as the server stores it, which the file equals:" in lines
+    assert lines[-1] == f"the file, as version 1 of {RUN_ID}: verified"
+    file.write_text(json.dumps({**issued(), "content_sha256": "0" * 64}))
+    assert pricetag(["verify", str(file)]) == 1
+    end = capsys.readouterr().out.splitlines()[-1]
+    assert f"first difference: content_sha256: it tells {'0' * 64}" in end
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"run_id": "../../runs"}, "run_id: '../../runs' is no id of a run"),
+        ({"version": "one"}, "version: 'one' is no whole number from 1"),
+        ({"version": True}, "version: True is no whole number from 1"),
+        ({"name": "\ud800"}, "holds what no price tag does"),
+        ({"version": float("inf")}, "holds what no price tag does"),
+        ({"version": 10**400}, "holds what no price tag does"),
+    ],
+)
+def test_a_file_that_cannot_be_asked_for_is_one_line(
+    api: FakeApi, capsys: Captured, tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    serve(api)
+    file = tmp_path / "tag.json"
+    file.write_text(json.dumps({**issued(), **change}))
+    assert pricetag(["verify", str(file)]) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
 
 
 def test_a_file_by_itself(capsys: Captured, tmp_path: Path) -> None:
