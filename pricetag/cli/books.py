@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from pricetag.cli.console import EXIT_USAGE, CliError, console, emit_json, say
+from pricetag.cli.answering import answer, each
+from pricetag.cli.console import EXIT_USAGE, CliError
 from pricetag.cli.factors import (
     OWN,
     PANEL,
@@ -22,7 +23,8 @@ from pricetag.cli.factors import (
     given,
     moment,
 )
-from pricetag.cli.options import Json, open_client, wants_json
+from pricetag.cli.options import Json, open_client
+from pricetag.cli.views.factors import price_line, prices_view, series_line, series_lines
 
 PriceKind = Literal["on_demand", "spot", "reserved", "internal"]
 FORMATS = {".csv": "csv", ".yaml": "yaml", ".yml": "yaml"}
@@ -90,12 +92,7 @@ def add_price(
     )
     with open_client(ctx) as client:
         made = client.enter_price(body)
-    if wants_json(ctx, json):
-        emit_json(made)
-        return
-    from pricetag.cli.views.factors import price_line
-
-    say(price_line(made))
+    answer(ctx, json, made, price_line)
 
 
 @price.command("import", epilog="Example: pricetag price import prices.csv")
@@ -110,10 +107,7 @@ def import_prices(
         raise CliError(f"{path}: the name must end in {', '.join(FORMATS)}", EXIT_USAGE)
     with open_client(ctx) as client:
         made = client.import_prices(file_text(path), fmt)
-    if wants_json(ctx, json):
-        emit_json(made)
-        return
-    say(f"{len(made)} prices entered")
+    answer(ctx, json, made, lambda rows: f"{len(rows)} prices entered")
 
 
 @price.command("list", epilog="Example: pricetag price list --accelerator H100")
@@ -126,12 +120,7 @@ def list_prices(
     """List the price book, the newest row first."""
     with open_client(ctx) as client:
         found = list(islice(client.prices(accelerator=accelerator), limit))
-    if wants_json(ctx, json):
-        emit_json(found)
-        return
-    from pricetag.cli.views.factors import prices_view
-
-    console().print(prices_view(found)) if found else say("no price was entered")
+    answer(ctx, json, found, prices_view, nothing="no price was entered")
 
 
 @carbon.command(
@@ -164,7 +153,7 @@ def import_carbon(
     )
     with open_client(ctx) as client:
         made = client.import_carbon(body)
-    _say_series(ctx, json, made)
+    answer(ctx, json, made, series_lines)
 
 
 @carbon.command(
@@ -195,7 +184,7 @@ def fetch_carbon(
     )
     with open_client(ctx) as client:
         made = client.fetch_carbon(body)
-    _say_series(ctx, json, made)
+    answer(ctx, json, made, series_lines)
 
 
 @carbon.command("list", epilog="Example: pricetag carbon list --zone DE")
@@ -208,23 +197,4 @@ def list_carbon(
     """List series of hourly intensities, the newest first."""
     with open_client(ctx) as client:
         found = list(islice(client.carbon_series(zone=zone), limit))
-    if wants_json(ctx, json):
-        emit_json(found)
-        return
-    from pricetag.cli.views.factors import series_line
-
-    for each in found:
-        say(series_line(each))
-    if not found:
-        say("no hourly intensity was entered")
-
-
-def _say_series(ctx: typer.Context, json: bool, made: dict[str, object]) -> None:
-    if wants_json(ctx, json):
-        emit_json(made)
-        return
-    from pricetag.cli.views.factors import gap_lines, series_line
-
-    say(series_line(made))
-    for line in gap_lines(made):
-        say(line)
+    answer(ctx, json, found, each(series_line), nothing="no hourly intensity was entered")

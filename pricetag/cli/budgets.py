@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from pricetag.cli.console import EXIT_USAGE, CliError, console, emit_json, say
-from pricetag.cli.options import Json, open_client, wants_json
+from pricetag.cli.answering import answer, each
+from pricetag.cli.console import EXIT_USAGE, CliError
+from pricetag.cli.options import Json, open_client
+from pricetag.cli.views.budgets import alert_line, audit_line, budget_lines, budgets_view
 
 if TYPE_CHECKING:
     from pricetag.client import Client
@@ -72,7 +74,7 @@ def create(
         made = client.create_budget(
             {key: value for key, value in body.items() if value is not None}
         )
-    _print(ctx, json, made)
+    answer(ctx, json, made, budget_lines)
 
 
 def _scope(project: str | None, experiment: str | None, user: str | None) -> str:
@@ -96,12 +98,7 @@ def list_budgets(
     """List budgets with what is left of each."""
     with open_client(ctx) as client:
         found = list(client.budgets(closed=closed))
-    if wants_json(ctx, json):
-        emit_json(found)
-        return
-    from pricetag.cli.views.budgets import budgets_view
-
-    console().print(budgets_view(found)) if found else say("no budget")
+    answer(ctx, json, found, budgets_view, nothing="no budget")
 
 
 @budget.command("show")
@@ -109,7 +106,7 @@ def show(ctx: typer.Context, named: BudgetArgument, json: Json = False) -> None:
     """Show what was spent of a budget, is being spent, is promised and is left."""
     with open_client(ctx) as client:
         found = client.get_budget(budget_id(client, named))
-    _print(ctx, json, found)
+    answer(ctx, json, found, budget_lines)
 
 
 @budget.command("set")
@@ -140,7 +137,7 @@ def change(
         raise CliError("name what to change, such as --amount 20", EXIT_USAGE)
     with open_client(ctx) as client:
         changed = client.change_budget(budget_id(client, named), changes)
-    _print(ctx, json, changed)
+    answer(ctx, json, changed, budget_lines)
 
 
 @budget.command("close")
@@ -148,10 +145,7 @@ def close(ctx: typer.Context, named: BudgetArgument, json: Json = False) -> None
     """End a budget: it refuses and stops nothing any more, and stays to be read."""
     with open_client(ctx) as client:
         closed = client.close_budget(budget_id(client, named))
-    if wants_json(ctx, json):
-        emit_json(closed)
-    else:
-        say(f"'{closed['name']}' is closed")
+    answer(ctx, json, closed, lambda ended: f"'{ended['name']}' is closed")
 
 
 @budget.command("alerts")
@@ -167,15 +161,7 @@ def alerts(
     with open_client(ctx) as client:
         chosen = None if named is None else budget_id(client, named)
         found = list(islice(client.budget_alerts(chosen), limit))
-    if wants_json(ctx, json):
-        emit_json(found)
-        return
-    from pricetag.cli.views.budgets import alert_line
-
-    for alert in found:
-        say(alert_line(alert))
-    if not found:
-        say("no threshold was crossed")
+    answer(ctx, json, found, each(alert_line), nothing="no threshold was crossed")
 
 
 def audit(
@@ -198,15 +184,7 @@ def audit(
     }
     with open_client(ctx) as client:
         found = list(islice(client.audit(**filters), limit))
-    if wants_json(ctx, json):
-        emit_json(found)
-        return
-    from pricetag.cli.views.budgets import audit_line
-
-    for entry in found:
-        say(audit_line(entry))
-    if not found:
-        say("no entry")
+    answer(ctx, json, found, each(audit_line), nothing="no entry")
 
 
 def budget_id(client: Client, named: str) -> str:
@@ -222,13 +200,3 @@ def budget_id(client: Client, named: str) -> str:
     for found in client.budgets(name=named, closed=True):
         return str(found["id"])
     raise CliError(f"there is no budget {named!r}; `pricetag budget list --closed` has them all")
-
-
-def _print(ctx: typer.Context, json: bool, found: dict[str, Any]) -> None:
-    if wants_json(ctx, json):
-        emit_json(found)
-        return
-    from pricetag.cli.views.budgets import budget_lines
-
-    for line in budget_lines(found):
-        say(line)

@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from pricetag.cli.console import console, emit_json
-from pricetag.cli.options import Json, open_client, wants_json
+from pricetag.cli.answering import answer
+from pricetag.cli.options import Json, open_client
+from pricetag.cli.views.energy import energy_view
 
 By = Literal["node", "component", "project", "hour"]
 
@@ -36,12 +37,7 @@ def energy(
     """Where the energy went: used by the nodes, charged to runs, left over."""
     with open_client(ctx) as client:
         found = client.energy(start=_moment(start), stop=_moment(stop), by=by, node=node)
-    if wants_json(ctx, json):
-        emit_json(found)
-        return
-    from pricetag.cli.views.energy import energy_view
-
-    console().print(energy_view(found))
+    answer(ctx, json, found, energy_view)
 
 
 def _moment(text: str | None) -> str | None:

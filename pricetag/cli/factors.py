@@ -11,8 +11,10 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from pricetag.cli.console import EXIT_USAGE, CliError, console, emit_json, say
-from pricetag.cli.options import Json, open_client, wants_json
+from pricetag.cli.answering import answer, each
+from pricetag.cli.console import EXIT_USAGE, CliError
+from pricetag.cli.options import Json, open_client
+from pricetag.cli.views.factors import factor_line, site_line, site_parts
 
 PANEL = "Sites and factors"
 OWN = "the lab's own figure"
@@ -122,7 +124,7 @@ def create_site(
     )
     with open_client(ctx) as client:
         made = client.create_site(body)
-    _say_site(ctx, json, made)
+    answer(ctx, json, made, site_line)
 
 
 @site.command("list")
@@ -130,15 +132,7 @@ def list_sites(ctx: typer.Context, json: Json = False) -> None:
     """List sites."""
     with open_client(ctx) as client:
         found = client.sites()
-    if wants_json(ctx, json):
-        emit_json(found)
-        return
-    from pricetag.cli.views.factors import site_line
-
-    for each in found:
-        say(site_line(each))
-    if not found:
-        say("no site")
+    answer(ctx, json, found, each(site_line), nothing="no site")
 
 
 @site.command("show", epilog="Example: pricetag site show berlin --as-of 2026-01-01")
@@ -151,13 +145,7 @@ def show_site(
     """Show a site with the factors that hold now, and where each is from."""
     with open_client(ctx) as client:
         found = client.get_site(name, as_of=moment(as_of))
-    if wants_json(ctx, json):
-        emit_json(found)
-        return
-    from pricetag.cli.views.factors import site_line, site_view
-
-    say(site_line(found))
-    console().print(site_view(found))
+    answer(ctx, json, found, site_parts)
 
 
 @site.command("set", epilog="Example: pricetag site set berlin --zone FR")
@@ -176,7 +164,7 @@ def change_site(
         raise CliError("name what to change, such as --zone DE", EXIT_USAGE)
     with open_client(ctx) as client:
         changed = client.change_site(name, changes)
-    _say_site(ctx, json, changed)
+    answer(ctx, json, changed, site_line)
 
 
 @factor.command(
@@ -247,12 +235,7 @@ def add_factor(
     )
     with open_client(ctx) as client:
         made = client.enter_factor(body, site=at)
-    if wants_json(ctx, json):
-        emit_json(made)
-        return
-    from pricetag.cli.views.factors import factor_line
-
-    say(factor_line(made))
+    answer(ctx, json, made, factor_line)
 
 
 @factor.command("list", epilog="Example: pricetag factor list --site berlin --kind pue")
@@ -266,15 +249,7 @@ def list_factors(
     """List factors as they were entered, the newest first."""
     with open_client(ctx) as client:
         found = list(islice(client.factors(site=at, kind=kind), limit))
-    if wants_json(ctx, json):
-        emit_json(found)
-        return
-    from pricetag.cli.views.factors import factor_line
-
-    for each in found:
-        say(factor_line(each))
-    if not found:
-        say("no factor was entered")
+    answer(ctx, json, found, each(factor_line), nothing="no factor was entered")
 
 
 def _periods(path: Path) -> Any:
@@ -289,12 +264,3 @@ def _periods(path: Path) -> Any:
     if not isinstance(told, list):
         raise CliError(f"{path} is no list of periods, each days, from, to, price", EXIT_USAGE)
     return told
-
-
-def _say_site(ctx: typer.Context, json: bool, found: dict[str, Any]) -> None:
-    if wants_json(ctx, json):
-        emit_json(found)
-        return
-    from pricetag.cli.views.factors import site_line
-
-    say(site_line(found))

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pricetag.cli.answering import answer
 from pricetag.cli.checkout import load
-from pricetag.cli.console import EXIT_FAILURE, EXIT_USAGE, CliError, console, emit_json, say
-from pricetag.cli.options import Json, wants_json
+from pricetag.cli.console import EXIT_FAILURE, EXIT_USAGE, CliError
+from pricetag.cli.options import Json
+from pricetag.cli.views.doctor import doctor_view
+from pricetag.cli.views.estimate import estimate_view
+from pricetag.cli.views.recipes import recipe_view, recipes_view
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from pricetag.accounting.checks import InvalidFactor
 
 PANEL = "On this machine"
@@ -47,7 +54,6 @@ def estimate(
     """What so many devices for so long come to, by the arithmetic of a price tag."""
     from pricetag.accounting.checks import InvalidFigures
     from pricetag.accounting.estimate import estimate as calculate
-    from pricetag.cli.views.estimate import estimate_view
 
     try:
         result = calculate(
@@ -68,10 +74,7 @@ def estimate(
         name: float(value) if isinstance(value, Decimal) else value
         for name, value in asdict(result).items()
     }
-    if wants_json(ctx, json):
-        emit_json(figures)
-    else:
-        console().print(estimate_view(figures))
+    answer(ctx, json, figures, estimate_view)
 
 
 def _naming_the_option(error: InvalidFactor) -> str:
@@ -89,12 +92,8 @@ def doctor(ctx: typer.Context, json: Json = False) -> None:
     except MeterSettingError as error:
         raise CliError(str(error), EXIT_USAGE) from error
     fault = _settings_fault()
-    if wants_json(ctx, json):
-        emit_json(found.as_dict() | {"settings_fault": fault})
-    else:
-        from pricetag.cli.views.doctor import doctor_view
-
-        console().print(doctor_view(found, fault))
+    told = found.as_dict() | {"settings_fault": fault}
+    answer(ctx, json, told, lambda _: doctor_view(found, fault))
 
 
 def _settings_fault() -> str | None:
@@ -124,11 +123,12 @@ def recipes(
         entries = [entry for entry in entries if entry["kind"] == kind]
         if not entries:
             raise CliError(f"there is no stage kind {kind!r}; there are {known}", EXIT_FAILURE)
-    if wants_json(ctx, json):
-        emit_json(entries if kind is None else entries[0])
-        return
-    from pricetag.cli.views.recipes import recipe_view, recipes_view
-
-    console().print(recipes_view(entries) if kind is None else recipe_view(entries[0]))
     if kind is None:
-        say("`pricetag recipes KIND` shows the parameters of one.")
+        answer(ctx, json, entries, _recipes_parts)
+    else:
+        answer(ctx, json, entries[0], recipe_view)
+
+
+def _recipes_parts(entries: Sequence[dict[str, Any]]) -> Iterator[str | RenderableType]:
+    yield recipes_view(entries)
+    yield "`pricetag recipes KIND` shows the parameters of one."

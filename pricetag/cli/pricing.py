@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pricetag.cli.console import EXIT_FAILURE, EXIT_USAGE, CliError, console, emit_json, say
-from pricetag.cli.options import Json, open_client, wants_json
+from pricetag.cli.answering import answer
+from pricetag.cli.console import EXIT_FAILURE, EXIT_USAGE, CliError
+from pricetag.cli.options import Json, open_client
+from pricetag.cli.views.pricing import comparison_view, verification_lines, version_text
 
 if TYPE_CHECKING:
     from pricetag.client import Client
@@ -35,15 +37,11 @@ def reprice(
 ) -> None:
     """Issue a new version of a run's price tag with other factors; the old ones stay."""
     from pricetag.cli.find import run_id
-    from pricetag.cli.views.pricing import version_text
 
     moment = None if as_of is None else moment_of(as_of, datetime.now(UTC))
     with open_client(ctx) as client:
         told = client.reprice(run_id(client, run), as_of=moment)
-    if wants_json(ctx, json):
-        emit_json(told)
-    else:
-        say(version_text(told))
+    answer(ctx, json, told, version_text)
 
 
 def moment_of(text: str, now: datetime) -> str:
@@ -79,7 +77,6 @@ def verify(
 ) -> None:
     """Check a price tag: its hash, its readings, and its arithmetic to the last digit."""
     from pricetag.cli import verifying
-    from pricetag.cli.views.pricing import verification_lines
 
     found = verifying.from_file(price_tag) if verifying.is_file(price_tag) else None
     if offline:
@@ -90,11 +87,7 @@ def verify(
         with open_client(ctx) as client:
             tag = found if found is not None else _fetched(client, price_tag)
             report = verifying.with_server(client, tag, is_file=found is not None)
-    if wants_json(ctx, json):
-        emit_json(report)
-    else:
-        for line in verification_lines(report):
-            say(line)
+    answer(ctx, json, report, verification_lines)
     if report["outcome"] != "verified":
         raise typer.Exit(EXIT_FAILURE)
 
@@ -120,14 +113,10 @@ def compare(
 ) -> None:
     """Give one group of runs over another as a ratio, in which shared errors cancel."""
     from pricetag.cli.find import run_id
-    from pricetag.cli.views.pricing import comparison_view
 
     with open_client(ctx) as client:
         first, second = (
             [run_id(client, part.strip()) for part in side.split(",")] for side in (a, b)
         )
         found = client.compare(first, second, metric=metric)
-    if wants_json(ctx, json):
-        emit_json(found)
-    else:
-        console().print(comparison_view(found))
+    answer(ctx, json, found, comparison_view)

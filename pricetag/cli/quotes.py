@@ -7,8 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from pricetag.cli.console import EXIT_USAGE, CliError, console, emit_json
-from pricetag.cli.options import Json, open_client, wants_json
+from pricetag.cli.answering import answer
+from pricetag.cli.console import EXIT_USAGE, CliError
+from pricetag.cli.options import Json, open_client
+from pricetag.cli.views.quote import quote_view, score_view
 
 PANEL = "Runs"
 
@@ -35,8 +37,6 @@ def quote(
     if file is not None:
         show_quote(ctx, file, json)
         return
-    from pricetag.cli.views.quote import quote_view, score_view
-
     with open_client(ctx) as client:
         if run is not None:
             from pricetag.cli.find import run_id
@@ -44,10 +44,7 @@ def quote(
             found = client.run_quote(run_id(client, run))
         else:
             found = client.quote_score()
-    if wants_json(ctx, json):
-        emit_json(found)
-    else:
-        console().print(score_view(found) if score else quote_view(found))
+    answer(ctx, json, found, score_view if score else quote_view)
 
 
 def show_quote(ctx: typer.Context, file: Path, json: bool) -> None:
@@ -59,12 +56,7 @@ def show_quote(ctx: typer.Context, file: Path, json: bool) -> None:
     described = _described(file)
     with open_client(ctx) as client:
         found = client.quote_run(described)
-    if wants_json(ctx, json):
-        emit_json(found)
-        return
-    from pricetag.cli.views.quote import quote_view
-
-    console().print(quote_view(found))
+    answer(ctx, json, found, quote_view)
 
 
 def _described(file: Path) -> dict[str, Any]:

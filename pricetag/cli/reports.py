@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
-from pricetag.cli.console import EXIT_USAGE, CliError, emit_json, say
-from pricetag.cli.options import Json, open_client, wants_json
+from pricetag.cli.answering import answer
+from pricetag.cli.console import EXIT_USAGE, CliError
+from pricetag.cli.options import Json, open_client
 
 if TYPE_CHECKING:
     from pricetag.client import Client
@@ -58,12 +59,14 @@ def report(
         else:
             made = client.get_report(report_id)
         files = download(client, made["id"], wanted, output)
-    if wants_json(ctx, json):
-        emit_json({"id": made["id"], "title": made["title"], "files": files})
-        return
-    say(f"report {made['id']}: {made['title']}")
-    for path in files.values():
-        say(f"  {path}")
+    written = {"id": made["id"], "title": made["title"], "files": files}
+    answer(ctx, json, written, _written_lines)
+
+
+def _written_lines(written: Mapping[str, Any]) -> Iterator[str]:
+    yield f"report {written['id']}: {written['title']}"
+    for path in written["files"].values():
+        yield f"  {path}"
 
 
 def _formats(text: str) -> list[ReportFormat]:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from pricetag.cli.answering import answer
 from pricetag.cli.console import (
     EXIT_USAGE,
     CliError,
     complain,
-    console,
-    emit_json,
     emit_json_line,
     say,
 )
 from pricetag.cli.options import Json, open_client, wants_json
+from pricetag.cli.views.runs import runs_view
+from pricetag.wire import RunAccepted
 
 PANEL = "Runs"
 RunArgument = Annotated[
@@ -76,11 +78,12 @@ def submit(
             if not as_json:
                 say(f"{accepted['id']} {accepted['status']}")
             raise typer.Exit(until_over(client, accepted["id"], logs=follow, as_json=as_json))
-    if wants_json(ctx, json):
-        emit_json(accepted)
-        return
-    say(f"{accepted['id']} {accepted['status']}")
-    say(f"follow it with: pricetag show {accepted['id']} --wait")
+    answer(ctx, json, accepted, _accepted_lines)
+
+
+def _accepted_lines(run: RunAccepted) -> Iterator[str]:
+    yield f"{run['id']} {run['status']}"
+    yield f"follow it with: pricetag show {run['id']} --wait"
 
 
 def _read(file: Path) -> str:
@@ -99,10 +102,8 @@ def _check(ctx: typer.Context, file: Path, json: bool) -> None:
         spec = load_run_file(file)
     except RecipeError as error:
         raise CliError(str(error), EXIT_USAGE) from error
-    if wants_json(ctx, json):
-        emit_json(spec.model_dump(mode="json"))
-    else:
-        say(f"{file} describes a run: {spec.name} ({derive_kind(spec.recipe)})")
+    told = f"{file} describes a run: {spec.name} ({derive_kind(spec.recipe)})"
+    answer(ctx, json, spec.model_dump(mode="json"), lambda _: told)
 
 
 def runs(
@@ -127,12 +128,7 @@ def runs(
     }
     with open_client(ctx) as client:
         found = list(islice(client.iter_runs(**filters), limit))
-    if wants_json(ctx, json):
-        emit_json(found)
-        return
-    from pricetag.cli.views.runs import runs_view
-
-    console().print(runs_view(found)) if found else say("no run")
+    answer(ctx, json, found, runs_view, nothing="no run")
 
 
 def show(
@@ -158,13 +154,12 @@ def cancel(ctx: typer.Context, run: RunArgument, json: Json = False) -> None:
     from pricetag.cli.find import run_id
 
     with open_client(ctx) as client:
-        answer = client.cancel_run(run_id(client, run))
-    if wants_json(ctx, json):
-        emit_json(answer)
-    elif answer["status"] == "cancelled":
-        say(f"{answer['id']} cancelled")
-    else:
-        say(f"{answer['id']} is asked to stop")
+        accepted = client.cancel_run(run_id(client, run))
+    answer(ctx, json, accepted, _cancelled_line)
+
+
+def _cancelled_line(run: RunAccepted) -> str:
+    return f"{run['id']} {'cancelled' if run['status'] == 'cancelled' else 'is asked to stop'}"
 
 
 def logs(

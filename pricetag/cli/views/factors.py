@@ -20,6 +20,12 @@ def site_line(site: Mapping[str, Any]) -> str:
     return f"{site['name']}  {zone}, {site['time_zone']}, {site['currency']}{told}"
 
 
+def site_parts(site: Mapping[str, Any]) -> Iterator[str | RenderableType]:
+    """A site, and the factors that hold there."""
+    yield site_line(site)
+    yield site_view(site)
+
+
 def site_view(site: Mapping[str, Any]) -> RenderableType:
     """The factors of a site, and what is not known."""
     from rich.console import Group
@@ -89,6 +95,12 @@ def series_line(series: Mapping[str, Any]) -> str:
         f"{_minute(series['last'])} UTC  {series['source']} ({series['basis']}; "
         f"{series['licence']})"
     )
+
+
+def series_lines(series: Mapping[str, Any]) -> Iterator[str]:
+    """A series of hourly intensities, and what it lacks."""
+    yield series_line(series)
+    yield from gap_lines(series)
 
 
 def gap_lines(series: Mapping[str, Any]) -> Iterator[str]:

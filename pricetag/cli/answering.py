@@ -1,0 +1,58 @@
+"""How a command gives what it found: as JSON alone, or as people read it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, TypeVar, Union
+
+import typer
+
+from pricetag.cli.console import console, emit_json, say
+from pricetag.cli.options import wants_json
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+Found = TypeVar("Found")
+Item = TypeVar("Item")
+Shown = Union[str, "RenderableType", Iterable["Shown"]]
+
+
+def answer(
+    ctx: typer.Context,
+    json: bool,
+    found: Found,
+    view: Callable[[Found], Shown],
+    *,
+    nothing: str | None = None,
+) -> None:
+    """Prints what a command found.
+
+    Args:
+        ctx: Of the command.
+        json: Whether ``--json`` stood after it.
+        found: What JSON shows as it is.
+        view: Makes of it what people read: a line, something for the console, or many of them.
+        nothing: What to say instead of an empty `found`.
+    """
+    if wants_json(ctx, json):
+        emit_json(found)
+    elif nothing is not None and not found:
+        say(nothing)
+    else:
+        _show(view(found))
+
+
+def each(line: Callable[[Item], Shown]) -> Callable[[Iterable[Item]], Shown]:
+    """The view of many that shows one after another."""
+    return lambda items: map(line, items)
+
+
+def _show(shown: Shown) -> None:
+    if isinstance(shown, str):
+        say(shown)
+    elif isinstance(shown, Iterable):
+        for part in shown:
+            _show(part)
+    else:
+        console().print(shown)
