@@ -8,11 +8,15 @@ from typing import Any
 
 import typst
 
+from app.reports import glyphs
 from app.reports.shape import Context
 from app.reports.text import clean_all
 
 MEDIA_TYPE = "application/pdf"
 TEMPLATE = Path(__file__).parent / "templates" / "report.typ"
+
+SHOWN = ("title", "profile_label", "generated_label", "lead", "sections")
+"""What of a context is on the pages."""
 
 
 def render(context: Context) -> bytes:
@@ -31,11 +35,18 @@ def pages_png(context: Context, ppi: float = 100.0) -> list[bytes]:
 
 
 def _compile(context: Context, fmt: Any, ppi: float | None = None) -> bytes | list[bytes]:
+    cleaned, fonts = clean_all(context), json.dumps(glyphs.FONTS)
+    shown = {name: cleaned[name] for name in SHOWN}
+    inputs = {
+        "context": json.dumps(shown),
+        "fonts": fonts,
+        "warning": glyphs.warning(shown, fonts) or "",
+    }
     pages: bytes | list[bytes] = typst.compile(
         TEMPLATE.read_bytes(),
         format=fmt,
         ppi=ppi,
         timestamp=0,  # the compiler's clock would make every copy differ
-        sys_inputs={"context": json.dumps(clean_all(context))},
+        sys_inputs=inputs,
     )
     return pages

@@ -22,7 +22,7 @@ class Figure(NamedTuple):
 BESIDE = (
     Figure("CO2e, market-based", "kg", ("co2e_market_kg",)),
     Figure("CO2e, embodied", "kg", ("embodied_co2e_kg",)),
-    Figure("CO2e, operational and embodied", "kg", ("co2e_total_kg",)),
+    Figure("CO2e in all", "kg", ("co2e_total_kg",)),
     Figure("Water", "l", ("water_l",)),
 )
 SPLIT = (
@@ -42,20 +42,21 @@ def section(tags: Sequence[Tag], profile: Profile) -> Section | None:
     beside = [f for f in BESIDE if profile == "site" or f.path != ("co2e_total_kg",)]
     tables = [
         *_figures("footprint", "Other emissions, and water", tags, beside),
-        *_figures("split", "Gross, idle and dynamic energy", tags, SPLIT, needs=SPLIT[::2]),
+        *_split(tags),
         *_costs(tags),
         *_efficiency(tags),
     ]
     if not tables:
         return None
+    in_all = "; CO2e in all is operational (location-based) and embodied"
     return {
         "id": "footprint",
         "heading": "Water, hardware, money, efficiency",
         "paragraphs": [
             "With the factors of each price tag. Market-based emissions stand beside the "
             "location-based ones, never in their stead. Embodied emissions are the part of the "
-            "making of the hardware that its reserved time stands for. MFU is of the dense "
-            "16-bit peak."
+            "making of the hardware that its reserved time stands for"
+            f"{in_all if profile == 'site' else ''}. MFU is of the dense 16-bit peak."
         ],
         "tables": tables,
     }
@@ -65,17 +66,23 @@ def _known(tags: Sequence[Tag], path: Sequence[str]) -> bool:
     return any(quantity(tag, *path)["value"] is not None for tag in tags)
 
 
-def _figures(
-    id_: str,
-    caption: str,
-    tags: Sequence[Tag],
-    figures: Sequence[Figure],
-    needs: Sequence[Figure] | None = None,
-) -> list[Table]:
+def _figures(id_: str, caption: str, tags: Sequence[Tag], figures: Sequence[Figure]) -> list[Table]:
     """A row a run; columns that no run knows are left out, and so is an empty table."""
     shown = [figure for figure in figures if _known(tags, figure.path)]
-    if not any(figure in shown for figure in needs or figures):
+    return [_of_runs(id_, caption, tags, shown)] if shown else []
+
+
+def _split(tags: Sequence[Tag]) -> list[Table]:
+    """All columns, unknown ones with their reason: that nothing idled would be another thing.
+
+    Price tags of the first accounting were not split; no table says so of them alone.
+    """
+    if not any("split" in tag for tag in tags) or not _known(tags, ("it_energy_kwh",)):
         return []
+    return [_of_runs("split", "Gross, idle and dynamic energy", tags, SPLIT)]
+
+
+def _of_runs(id_: str, caption: str, tags: Sequence[Tag], shown: Sequence[Figure]) -> Table:
     notes = Notes()
     columns, cells = [column("Run", weight=2.0)], [[str(tag.get("name"))] for tag in tags]
     for figure in shown:
@@ -87,7 +94,7 @@ def _figures(
         ]
         for line, item in zip(cells, found, strict=True):
             line += [notes.figure(item, size), notes.interval(item, size)]
-    return [table(id_, caption, columns, [row(*line) for line in cells], notes.lines())]
+    return table(id_, caption, columns, [row(*line) for line in cells], notes.lines())
 
 
 def _costs(tags: Sequence[Tag]) -> list[Table]:

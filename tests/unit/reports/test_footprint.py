@@ -39,9 +39,28 @@ def test_what_stands_beside_energy_is_a_section(context: dict[str, Any]) -> None
 
 def test_columns_that_nobody_knows_are_left_out() -> None:
     context = build_context("x", "site", [tag(compressed_run())], generated_at=AT)
-    assert list(tables(context, "footprint")) == ["costs", "efficiency"]
+    assert list(tables(context, "footprint")) == ["split", "costs", "efficiency"]
     bare = build_context("x", "site", [tag(unmetered_run())], generated_at=AT)
     assert "footprint" not in [s["id"] for s in bare["sections"]]
+
+
+def test_idle_draw_that_nobody_knows_is_shown_with_its_reason() -> None:
+    context = build_context("x", "site", [tag(compressed_run())], generated_at=AT)
+    split = next(t for t in section(context, "footprint")["tables"] if t["id"] == "split")
+    heads = [column["label"].split(" (")[0] for column in split["columns"][1::2]]
+    assert heads == ["Devices in all", "Charged", "of it idle draw", "of it dynamic"]
+    (line,) = split["rows"]
+    assert line["cells"][1::2] == ["n/a (a)", "14.4", "n/a (b)", "n/a (b)"]
+    assert split["notes"] == [
+        "(a) gpu:GPU-1: the energy of the whole device was not kept",
+        "(b) gpu:GPU-1: no idle baseline is known",
+    ]
+
+
+def test_price_tags_of_the_first_accounting_have_no_split_to_show() -> None:
+    old = {k: v for k, v in tag(compressed_run()).items() if k != "split"}
+    context = build_context("x", "site", [old], generated_at=AT)
+    assert "split" not in tables(context, "footprint")
 
 
 def test_shares_of_stages_and_of_what_is_outside_them_make_one(context: dict[str, Any]) -> None:
@@ -130,5 +149,5 @@ def test_a_profile_with_exact_factors_tells_the_errors_of_meters_alone() -> None
     context = build_context("x", "strubell2019", [tag(owned_run())], generated_at=AT)
     assert [row[1] for row in tables(context, "checks")["errors"]] == ["IT energy"]
     columns = [c["label"] for t in section(context, "footprint")["tables"] for c in t["columns"]]
-    assert not [label for label in columns if "operational and embodied" in label]
+    assert not [label for label in columns if "CO2e in all" in label]
     assert [label for label in columns if "embodied" in label]

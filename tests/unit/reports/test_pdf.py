@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import json
 from itertools import accumulate
 
 import pytest
 from hypothesis import given, settings
 
-from app.reports import pdf
-from app.reports.shape import Column, Context
+from app.reports import glyphs, pdf
+from app.reports.shape import Column, Context, column, row, table
 from tests.support.png import luminance
 from tests.support.report_contexts import context_with, wide_context
 from tests.unit.reports.strategies import SPECIAL, names
@@ -60,3 +61,59 @@ def test_no_column_runs_into_the_next(number: int) -> None:
         for boundary in boundaries:
             gutter = slice(round(boundary) - 1, round(boundary) + 2)
             assert min(min(row[gutter]) for row in figures) > 200, f"ink at {boundary:.0f} pt"
+
+
+def rules_pt(page: bytes) -> list[int]:
+    """Where rules cross the page, from the top; one pixel a point."""
+    across = slice(round(MARGIN_PT) + 1, round(PAGE_WIDTH_PT - MARGIN_PT) - 1)
+    dark = [y for y, line in enumerate(luminance(page)) if max(line[across]) < 230]
+    return [y for y in dark if y - 1 not in dark]
+
+
+def height_of_heads(label: str) -> int:
+    context = context_with("x")
+    heads = [column("Run", weight=2.0), *(column(label, "right", 0.9) for _ in range(10))]
+    shown = table("t", "heads", heads, [row(*["1"] * 11)])
+    context["sections"] = [{"id": "s", "heading": "x", "paragraphs": [], "tables": [shown]}]
+    [page] = pdf.pages_png(context, ppi=72)
+    above, below = rules_pt(page)[:2]
+    return below - above
+
+
+def test_heads_do_not_break_inside_words() -> None:
+    one_line = height_of_heads("of")
+    assert height_of_heads("operational") <= one_line
+    assert height_of_heads("operational operational") > one_line + 4
+
+
+def test_a_long_word_stays_on_the_page() -> None:
+    word = "W" * 200
+    right = round(PAGE_WIDTH_PT - MARGIN_PT) + 2
+    for page in pdf.pages_png(context_with(word), ppi=72):
+        rows = luminance(page)
+        assert any(min(row) < 100 for row in rows)
+        assert min(min(row[right:]) for row in rows) == 255
+
+
+@pytest.mark.parametrize(
+    "text", ["Ωμέγα", "Ёлка", "naïve → café • 5 µs", "\N{REPLACEMENT CHARACTER}"]
+)
+def test_what_the_shipped_fonts_have_is_shown(text: str) -> None:
+    assert glyphs.warning({"title": [text]}, json.dumps(glyphs.FONTS)) is None
+
+
+def test_a_reader_is_told_of_characters_that_no_font_has() -> None:
+    unassigned = "\u0378"  # Unicode has given it to nobody, so that no font has it
+    told = glyphs.warning({"a": [{"title": f"Ω{unassigned}"}]}, json.dumps(glyphs.FONTS))
+    assert told is not None
+    assert "the first is U+0378." in told
+    # It stands on the page: more ink than under a character that there is.
+    dark = [
+        sum(
+            value < 200
+            for row in luminance(pdf.pages_png(context_with("x", lead=lead))[0])
+            for value in row
+        )
+        for lead in ("Ω", unassigned)
+    ]
+    assert dark[1] > dark[0] + 300

@@ -1,0 +1,69 @@
+"""Which characters of a report no font of this machine can show."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import typst
+
+FONTS = ("Libertinus Serif", "DejaVu Sans Mono")
+"""They are inside the typst package; what they lack is looked for in the machine's fonts."""
+
+LAST_LATIN = "\u024f"
+_SOURCE = b"""
+#set document(date: datetime(year: 2000, month: 1, day: 1), title: "glyphs")
+#set text(font: json(bytes(sys.inputs.fonts)))
+#sys.inputs.text
+"""
+_MISSING = re.compile(r'the text `"(.*)"` could not be displayed')
+_ESCAPE = re.compile(r"\\u\{([0-9a-f]+)\}")
+
+
+def warning(context: Any, fonts: str) -> str | None:
+    """What to tell the reader of a PDF in which characters are missing; None where none is.
+
+    Args:
+        context: Texts, at any depth.
+        fonts: Names of the fonts in front of the machine's own, as a JSON list.
+    """
+    characters = sorted({char for text in _texts(context) for char in text if char > LAST_LATIN})
+    missing = first_missing(" ".join(characters), fonts) if characters else None
+    if missing is None:
+        return None
+    named = " ".join(f"U+{ord(char):04X} {unicodedata.name(char, '')}".strip() for char in missing)
+    return (
+        "Some characters of this report are boxes in this PDF, since no font on the machine that "
+        f"drew it has them; the first is {named}. HTML, Markdown, CSV and JSON hold them all."
+    )
+
+
+def first_missing(text: str, fonts: str) -> str | None:
+    """The first character, with what belongs to it, that no font has.
+
+    Raises:
+        typst.TypstError: If the compiler has another complaint.
+    """
+    inputs = {"text": text, "fonts": fonts}
+    try:
+        # This standard for archives forbids characters without a glyph: the compiler names one.
+        typst.compile(_SOURCE, format="pdf", pdf_standards="a-2b", sys_inputs=inputs, timestamp=0)
+    except typst.TypstError as error:
+        found = _MISSING.search(str(error))
+        if found is None:
+            raise
+        return _ESCAPE.sub(lambda code: chr(int(code[1], 16)), found[1])
+    return None
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, Sequence) and not isinstance(value, bytes):
+        for item in value:
+            yield from _texts(item)
