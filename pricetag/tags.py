@@ -65,6 +65,21 @@ def stage_name(tag: Tag, key: str) -> str:
     return key
 
 
+def stage_depth(tag: Tag, stage: Mapping[str, Any]) -> int:
+    """In how many stages of its attempt a stage lies; 0 where in none."""
+    parents = {
+        other.get("key"): other.get("parent")
+        for other in listed(tag, "stages")
+        if other.get("attempt") == stage.get("attempt")
+    }
+    seen: list[Any] = []
+    parent = stage.get("parent")
+    while parent is not None and parent not in seen:
+        seen.append(parent)
+        parent = parents.get(parent)
+    return len(seen)
+
+
 def hardware_text(tag: Tag) -> str | None:
     """The accelerators of a run (``8x NVIDIA H100``), or its processor where it had none.
 

@@ -213,6 +213,16 @@ def owned_run(name: str = "on our own card") -> PriceTagInputs:
     )
 
 
+def nested_run(name: str = "a script") -> PriceTagInputs:
+    """A command whose script has stages in stages."""
+    command = stage(0, "command", 0, 90, name="train.py")
+    epoch = replace(stage(1, "stage", 1, 80, name="epoch"), key="0.0", parent_key="0-command")
+    passes = replace(stage(2, "stage", 2, 40, name="forward"), key="0.0.0", parent_key="0.0")
+    last = replace(stage(3, "stage", 81, 89, name="save"), key="0.1", parent_key="0-command")
+    whole = attempt(1, "succeeded", (command, epoch, passes, last), 100.0)
+    return replace(compressed_run(name), run_id="5", attempts=(whole,))
+
+
 def failed_run(name: str = "failed early") -> PriceTagInputs:
     """A run on a processor that failed, with no carbon intensity and no prices."""
     return PriceTagInputs(

@@ -9,7 +9,9 @@ from app.reports.cells import Notes, column_unit, evidence
 from app.reports.shape import Row, Section, Table, column, row, table
 from pricetag.figures import with_unit
 from pricetag.strubell import Profile, emissions
-from pricetag.tags import Tag, listed, quantity
+from pricetag.tags import Tag, listed, quantity, stage_depth
+
+NESTED = "of it: "
 
 
 def section(tags: Sequence[Tag], profile: Profile) -> Section:
@@ -64,7 +66,7 @@ def _parts(tag: Tag) -> list[Part]:
         prefix = f"{number}: " if len(attempts) > 1 else ""
         for stage in listed(tag, "stages"):
             if stage.get("attempt") == number:
-                nested = "of it: " if stage.get("parent") is not None else ""
+                nested = NESTED * stage_depth(tag, stage)
                 label = f"{prefix}{nested}{stage.get('name') or stage.get('kind')}"
                 parts.append((label, str(stage.get("status")), stage, False))
         outside = attempt.get("outside_stages")

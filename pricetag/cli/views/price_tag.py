@@ -16,7 +16,7 @@ from pricetag.figures import (
     quantity_text,
     with_unit,
 )
-from pricetag.tags import Tag, hardware_text, listed, quantity, stage_name, status
+from pricetag.tags import Tag, hardware_text, listed, quantity, stage_depth, stage_name, status
 from pricetag.variants import SCORES
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ BESIDE = {
     "Water": "water_l",
 }
 WHOLE_RATIO = 0.9995
+INDENT = "  "
 OUTSIDE = "(outside the stages)"
 OUTSIDE_PATH = ("outside_stages", "it_energy_kwh")
 LEAST_RATIO = 0.0005
@@ -149,7 +150,7 @@ def _flops(found: Mapping[str, Any]) -> str:
 
 def _stages(tag: Tag) -> RenderableType:
     several = len(listed(tag, "attempts")) > 1
-    stages = [(_stage_label(stage, several), stage) for stage in listed(tag, "stages")]
+    stages = [(_stage_label(tag, stage, several), stage) for stage in listed(tag, "stages")]
     outside = _outside(tag)
     if outside is not None:
         stages.append((OUTSIDE, outside))
@@ -189,10 +190,8 @@ def _of(holder: Mapping[str, Any], name: str) -> dict[str, Any]:
     return quantity(holder, name) if name in holder else NOT_OF_IT
 
 
-def _stage_label(stage: Mapping[str, Any], several: bool) -> str:
-    label = str(stage.get("name") or stage.get("kind"))
-    if stage.get("parent") is not None:
-        label = "  " + label
+def _stage_label(tag: Tag, stage: Mapping[str, Any], several: bool) -> str:
+    label = INDENT * stage_depth(tag, stage) + str(stage.get("name") or stage.get("kind"))
     if stage.get("status") != "succeeded":
         label += f" ({stage.get('status')})"
     return f"{stage.get('attempt')}: {label}" if several else label

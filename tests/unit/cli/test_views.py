@@ -11,7 +11,14 @@ from pricetag.cli.views.estimate import estimate_view
 from pricetag.cli.views.recipes import recipe_view, recipes_view
 from pricetag.cli.views.tables import Figures, FittedTable, packed
 from pricetag.recipes import describe
-from tests.support.price_tags import compressed_run, failed_run, owned_run, tag, unmetered_run
+from tests.support.price_tags import (
+    compressed_run,
+    failed_run,
+    nested_run,
+    owned_run,
+    tag,
+    unmetered_run,
+)
 
 
 def drawn(view: RenderableType, width: int = 80) -> str:
@@ -62,6 +69,17 @@ def variants_text(tag: dict[str, Any], width: int = 80) -> str:
     view = variants_view(tag)
     assert view is not None
     return drawn(view, width)
+
+
+def test_stages_are_indented_by_their_depth() -> None:
+    lines = drawn(price_tag_view(tag(nested_run()))).splitlines()
+    begin = next(i for i, line in enumerate(lines) if line.startswith("train.py"))
+    assert [line[:11].rstrip() for line in lines[begin : begin + 4]] == [
+        "train.py",
+        "  epoch",
+        "    forward",
+        "  save",
+    ]
 
 
 def test_variants_stand_side_by_side(tags: list[dict[str, Any]]) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 
 from app.reports import FORMATS, build_context, render
 from pricetag.variants import SCORES
-from tests.support.price_tags import compressed_run, failed_run, tag
+from tests.support.price_tags import compressed_run, failed_run, nested_run, tag
 from tests.unit.reports.strategies import names
 
 AT = datetime(2026, 3, 2, 8, 30, tzinfo=UTC)
@@ -347,3 +347,15 @@ def test_any_name_goes_through_all_text_formats(name: str) -> None:
     json.dumps(context, allow_nan=False).encode()
     for fmt in ("html", "tex", "md", "csv", "json"):
         render(context, fmt).content.decode("utf-8")
+
+
+def test_stages_in_stages_are_told_by_their_depth() -> None:
+    context = build_context("x", "site", [tag(nested_run())], generated_at=AT)
+    assert [row[0] for row in rows(context, "stages")] == [
+        "train.py",
+        "of it: epoch",
+        "of it: of it: forward",
+        "of it: save",
+        "outside the stages",
+        "All attempts",
+    ]
