@@ -19,7 +19,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from pricetag.catalog import grid_factor
+from pricetag.catalog import currency_codes, grid_factor
 
 POSTGRES_SCHEMES = ("postgresql://", "postgres://", "postgresql+psycopg://")
 
@@ -91,6 +91,13 @@ class Settings(BaseSettings):
     def _postgres_only(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(POSTGRES_SCHEMES):
             raise ValueError("must be a postgresql:// URL")
+        return value
+
+    @field_validator("currency")
+    @classmethod
+    def _currency_in_use(cls, value: str) -> str:
+        if value not in currency_codes():
+            raise ValueError("must be the ISO 4217 code of money in use, such as EUR")
         return value
 
     @field_validator("grid_zone")

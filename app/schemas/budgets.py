@@ -10,11 +10,10 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from app.schemas.common import Name, Request, Wire
+from app.schemas.common import Currency, Name, Request, Wire
 from pricetag.accounting.allowance import Metric, Scope
 from pricetag.accounting.periods import Period, UnknownTimeZone, zone_of
 
-Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", examples=["EUR"])]
 Amount = Annotated[
     Decimal,
     Field(

@@ -19,7 +19,7 @@ class CarbonImport(Cited):
         description="What the figures count; location-based means only.",
         examples=["lifecycle, consumption"],
     )
-    relative_std_ratio: Annotated[float, Field(ge=0, le=10)] = Field(
+    relative_std_ratio: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] = Field(
         default=0.1, description="Relative error of an hour, one sigma."
     )
     content: Annotated[str, Field(max_length=5_000_000)] = Field(

@@ -6,8 +6,17 @@ import re
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+)
 from pydantic_core import PydanticCustomError
+
+from pricetag.catalog import currency_codes
 
 NAME_PATTERN = r"^[^\x00-\x1f\x7f]+$"
 
@@ -28,6 +37,29 @@ def _iso_8601(value: object) -> object:
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_iso_8601)]
 """A time with its zone, as text."""
+
+
+def known_currency(code: str) -> str:
+    """A code of money that is in use.
+
+    Raises:
+        PydanticCustomError: If it is none.
+    """
+    if code not in currency_codes():
+        raise PydanticCustomError(
+            "currency",
+            "{code} is no ISO 4217 code of money in use",
+            {"code": code, "hint": "such as EUR or USD"},
+        )
+    return code
+
+
+Currency = Annotated[
+    str,
+    Field(pattern=r"^[A-Z]{3}$", description="ISO 4217 code.", examples=["EUR"]),
+    AfterValidator(known_currency),
+]
+"""Money that is in use."""
 
 Role = Literal["viewer", "member", "admin"]
 RunStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]

@@ -50,7 +50,7 @@ class FactorCreate(Cited):
     unit: Annotated[str, Field(max_length=40)] | None = Field(
         default=None, description="The kind's own by default; another one is refused."
     )
-    relative_std_ratio: Annotated[float, Field(ge=0, le=10)] | None = Field(
+    relative_std_ratio: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] | None = Field(
         default=None, description="Relative error, one sigma; the kind's own by default."
     )
     multiplicative: bool | None = Field(
@@ -64,7 +64,10 @@ class FactorCreate(Cited):
         description="tariff: `periods`, each `{days, from, to, price}`; embodied: `lifetime_h`, "
         "`utilisation_ratio`, `accelerators_per_server`.",
     )
-    valid_from: Moment | None = Field(default=None, description="Now by default.")
+    valid_from: Moment | None = Field(
+        default=None,
+        description="Now by default; of all but tariffs at most a day ahead.",
+    )
     valid_to: Moment | None = Field(default=None, description="Exclusive; without end by default.")
 
 
@@ -87,6 +90,11 @@ class FactorRead(Wire):
     valid_from: datetime
     valid_to: datetime | None
     created_at: datetime = Field(description="When it was entered.")
+    planned: bool = Field(description="Whether it holds only later, from `valid_from` on.")
+
+
+class FactorEntered(FactorRead):
+    warnings: list[str] = Field(description="What should be looked at again.")
 
 
 class FactorPage(Wire):

@@ -7,9 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from app.schemas.common import Moment, Request, Wire
+from app.schemas.common import Currency, Moment, Request, Wire
 from app.schemas.factors import Cited
-from app.schemas.sites import Currency
 
 PriceKind = Literal["on_demand", "spot", "reserved", "internal"]
 Amount = Annotated[
@@ -79,6 +78,11 @@ class PriceRead(Wire):
     valid_to: datetime | None
     created_at: datetime = Field(description="When it was entered.")
     replaced: bool = Field(description="Whether a later row corrects it.")
+    holds_until: datetime | None = Field(
+        description="`valid_to`, else the beginning of the next row of its id; null without "
+        "either, and of a row that was replaced."
+    )
+    planned: bool = Field(description="Whether it holds only later, from `valid_from` on.")
 
 
 class PricePage(Wire):

@@ -5,11 +5,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.schemas.common import Name, Request, Wire
+from app.schemas.common import Currency, Name, Request, Wire
 
-Currency = Annotated[
-    str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217 code.", examples=["EUR"])
-]
 Zone = Annotated[
     str,
     Field(

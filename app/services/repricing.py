@@ -6,22 +6,18 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from app.db import Session
-from app.repositories import executions, price_tags
+from app.repositories import executions, price_tags, sites
 from app.schemas.price_tags import PriceTagVersion, PriceTagVersions
 from app.services import audit
 from app.services.billing import price_tags as tags
-from app.services.errors import ConflictError, InvalidError
+from app.services.errors import ConflictError
+from app.services.factors.as_of import require_made_by, require_past
+from app.services.factors.resolution import DEFAULT_SITE
 from app.services.principals import Principal
 from app.services.runs import NotYourRunError, not_found
 from app.settings import Settings
 from pricetag.accounting.checks import InvalidFactor
 from pricetag.catalog import NotInCatalog
-
-
-class AsOfInTheFutureError(InvalidError):
-    """Nobody knows what will have been entered by then."""
-
-    code = "as-of-in-the-future"
 
 
 class NotPriceableError(ConflictError):
@@ -53,20 +49,18 @@ async def reprice(
         RunNotFoundError: If there is no such run.
         NotYourRunError: If a member did not post it.
         AsOfInTheFutureError: If the time has not come.
+        SiteMadeLaterError: If the run's site did not exist then.
         PriceTagNotFoundError: If no attempt of it has ended.
         NotPriceableError: If a factor of that time is out of its range.
     """
     principal.require("member", "re-price runs")
-    if as_of is not None and as_of > datetime.now(UTC):
-        raise AsOfInTheFutureError(
-            f"{as_of.isoformat()} has not come yet: give a time that has, or leave it out.",
-            field="as_of",
-        )
+    require_past(as_of, datetime.now(UTC))
     run = await executions.lock_run(session, run_id)
     if run is None:
         raise not_found(run_id)
     if run.created_by != principal.token_id and not principal.has("admin"):
         raise NotYourRunError("Only its author or an admin may re-price this run.")
+    await require_made_by(session, await sites.of_run(session, run_id) or DEFAULT_SITE, as_of)
     before = await price_tags.last_version(session, run_id)
     try:
         tag = await tags.issue(session, run_id, settings=settings, cause="repriced", as_of=as_of)

@@ -14,6 +14,7 @@ from pricetag.accounting.units import KG_PER_LB, kg_to_grams, kg_to_lb
 from pricetag.catalog.load import rows
 from pricetag.catalog.rows import (
     Accelerator,
+    Currency,
     Embodied,
     Equivalent,
     GridFactor,
@@ -188,6 +189,18 @@ def water_intensity(zone: str) -> Water | None:
     """
     found = (row for row in waters() if row.kind == "water_intensity" and row.zone == zone)
     return next(found, None)
+
+
+@cache
+def currencies() -> tuple[Currency, ...]:
+    """Money that is in use."""
+    return rows("currencies.csv", Currency)
+
+
+@cache
+def currency_codes() -> frozenset[str]:
+    """The ISO 4217 codes of money that is in use."""
+    return frozenset(row.code for row in currencies())
 
 
 @cache

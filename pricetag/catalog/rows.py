@@ -245,6 +245,14 @@ class Published(Cited):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Currency(Cited):
+    """Money that prices can be in, by its ISO 4217 code."""
+
+    code: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileRow(Cited):
     """The factors of a reporting convention, by reference to other rows."""
 

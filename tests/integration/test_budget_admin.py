@@ -92,6 +92,7 @@ async def test_only_admins_change_them_and_all_read_them(api: Api, role: str) ->
         ({"metric": "cost"}, "currency", "needs its currency, such as EUR"),
         ({"currency": "EUR"}, "currency", "has no currency"),
         ({"metric": "cost", "currency": "euro"}, "currency", "pattern"),
+        ({"metric": "cost", "currency": "XQZ"}, "currency", "no ISO 4217 code"),
         ({"scope": "team"}, "scope", "'lab'"),
         ({"scope": "project"}, "project", "needs it"),
         ({"project": "text"}, "project", "has none"),

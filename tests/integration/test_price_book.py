@@ -66,6 +66,30 @@ async def test_one_that_ends_makes_room(api: Api, begins: int, ends: int | None)
     await posted(api, "/v1/prices", price("a", "2", **more))
 
 
+async def test_a_row_holds_until_its_successor_begins(api: Api) -> None:
+    first = await posted(api, "/v1/prices", price("a", "3", valid_from=at(2024)))
+    assert first["holds_until"] is None
+    second = await posted(api, "/v1/prices", price("a", "2", valid_from=at(2026)))
+    wrong = await posted(api, "/v1/prices", price("a", "9", valid_from=at(2025)))
+    await posted(api, "/v1/prices", price("a", "1", valid_from=at(2025), replaces=wrong["id"]))
+    await posted(api, "/v1/prices", price("b", "5", valid_from=at(2024), valid_to=at(2027)))
+    found = {item["amount"]: (item["holds_until"], item["valid_to"]) for item in await book(api)}
+    assert found == {
+        "5": (at(2027), at(2027)),
+        "1": (at(2026), None),
+        "9": (None, None),
+        "2": (None, None),
+        "3": (at(2025), None),
+    }
+    assert second["holds_until"] is None
+
+
+async def test_a_file_s_rows_end_where_the_next_begins(api: Api) -> None:
+    content = HEAD + row("a", "3", "2024-01-01") + row("a", "2", "2025-01-01")
+    made = await posted(api, "/v1/prices/import", {"format": "csv", "content": content})
+    assert [item["holds_until"] for item in made["items"]] == [at(2025), None]
+
+
 async def test_a_wrong_row_is_replaced_and_kept(api: Api) -> None:
     wrong = await posted(api, "/v1/prices", price("a", "30"))
     right = await posted(api, "/v1/prices", price("a", "3.0", replaces=wrong["id"]))

@@ -12,7 +12,7 @@ from app.api.openapi import request_body
 from app.api.v1.examples import FACTOR, SITE, SITE_CHANGE, TARIFF
 from app.api.v1.responses import BODY, problems
 from app.schemas.common import Moment, Name
-from app.schemas.factors import FactorCreate, FactorKind, FactorPage, FactorRead
+from app.schemas.factors import FactorCreate, FactorEntered, FactorKind, FactorPage
 from app.schemas.sites import SiteCreate, SiteFactors, SiteList, SiteRead, SiteUpdate
 from app.services.factors import entry as factor_entry
 from app.services.factors import site_factors, sites
@@ -48,13 +48,14 @@ async def list_sites(session: CurrentSession, caller: Caller) -> SiteList:
     "/sites/{name}",
     operation_id="getSite",
     summary="A site and its factors",
-    responses=problems(404),
+    responses=problems(404, 409),
 )
 async def get_site(
     session: CurrentSession, held: Held, caller: Caller, name: SiteName, as_of: AsOf = None
 ) -> SiteFactors:
     """The factors that hold in this hour, each with its citation and who said so: the site,
-    the lab, the server's settings or the catalog.
+    the lab, the server's settings or the catalog. With `as_of` only what had been entered by
+    then; a time that has not come, or before the site was made, is refused.
     """
     return await site_factors.show(session, name, held.settings, as_of)
 
@@ -87,7 +88,7 @@ async def change_site(
 )
 async def enter_site_factor(
     session: CurrentSession, caller: Keeper, name: SiteName, body: Body
-) -> FactorRead:
+) -> FactorEntered:
     """It holds before those that were entered earlier; none is ever changed, and price tags
     that were issued keep theirs. Needs the role admin.
     """
@@ -102,7 +103,7 @@ async def enter_site_factor(
     responses=problems(403, *BODY),
     openapi_extra=request_body(FactorCreate, {"PUE": FACTOR}, "The factor with its source."),
 )
-async def enter_factor(session: CurrentSession, caller: Keeper, body: Body) -> FactorRead:
+async def enter_factor(session: CurrentSession, caller: Keeper, body: Body) -> FactorEntered:
     """The same for every site that has none of its own. Needs the role admin."""
     return await factor_entry.enter(session, None, validated(FactorCreate, body), caller)
 

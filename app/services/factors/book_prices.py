@@ -58,6 +58,23 @@ def in_force(rows: Sequence[Price], at: datetime) -> list[Price]:
     return [row for row in newest.values() if row.valid_to is None or at < row.valid_to]
 
 
+def holds_until(row: Price, rows: Iterable[Price]) -> datetime | None:
+    """When a row ends: where it says so, else where the next of its id begins.
+
+    Args:
+        row: That nothing replaces.
+        rows: Of the book, without those that were replaced.
+    """
+    if row.valid_to is not None:
+        return row.valid_to
+    later = (
+        other.valid_from
+        for other in rows
+        if other.price_id == row.price_id and other.valid_from > row.valid_from
+    )
+    return min(later, default=None)
+
+
 def device_prices(
     rows: Sequence[Price], accelerators: Sequence[str], currency: str, at: datetime
 ) -> DevicePrices:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import difflib
 import uuid
 from datetime import UTC, datetime
 from typing import Protocol
 
 from app.db import Session
-from app.repositories import factors
-from app.schemas.factors import FactorCreate, FactorPage, FactorRead
+from app.repositories import devices, factors
+from app.schemas.factors import FactorCreate, FactorEntered, FactorPage, FactorRead
 from app.services import audit, cursors
 from app.services.factors import sites
 from app.services.factors.kinds import checked
 from app.services.principals import Principal
 from models import Factor
 
+MOST_NEAR = 3
+
 
 async def enter(
     session: Session, site: str | None, wanted: FactorCreate, by: Principal
-) -> FactorRead:
+) -> FactorEntered:
     """Enters a factor; it holds before those that were entered earlier.
 
     Args:
@@ -57,16 +60,29 @@ async def enter(
         created_at=now,
     )
     await factors.add(session, row)
-    read = _read(row, site)
+    read = _read(row, site, now)
     await audit.record(
         session,
         by,
         action="created",
         object_kind="factor",
         object_id=row.id,
-        after=read.model_dump(exclude={"id", "created_at"}),
+        after=read.model_dump(exclude={"id", "created_at", "planned"}),
     )
-    return read
+    return FactorEntered(**read.model_dump(), warnings=await _warnings(session, row))
+
+
+async def _warnings(session: Session, row: Factor) -> list[str]:
+    """A calibration may be entered before its device has ever run, or with a slip of the pen."""
+    if row.kind != "calibration" or await devices.was_seen(session, row.subject):
+        return []
+    known = sorted(await devices.of_nodes(session))
+    near = difflib.get_close_matches(row.subject, known, n=MOST_NEAR) or known[:MOST_NEAR]
+    told = f"known are, among others: {', '.join(near)}" if near else "no node has shown any yet"
+    return [
+        f"subject: no device {row.subject!r} was ever seen, so this calibration applies to "
+        f"nothing until one is ({told})"
+    ]
 
 
 async def list_page(
@@ -88,7 +104,8 @@ async def list_page(
     site_id = (await sites.require(session, site)).id if site is not None else None
     before = position(cursor, "factors")
     rows = await factors.page(session, site_id=site_id, kind=kind, before=before, limit=limit + 1)
-    items = [_read(row, name) for row, name in rows[:limit]]
+    now = datetime.now(UTC)
+    items = [_read(row, name, now) for row, name in rows[:limit]]
     more = len(rows) > limit
     last = items[-1] if more else None
     return FactorPage(items=items, next_cursor=next_page("factors", last))
@@ -123,7 +140,7 @@ def next_page(what: str, last: Entered | None) -> str | None:
     return cursors.encode(what, last.created_at.isoformat(), str(last.id))
 
 
-def _read(row: Factor, site: str | None) -> FactorRead:
+def _read(row: Factor, site: str | None, now: datetime) -> FactorRead:
     return FactorRead(
         id=row.id,
         site=site,
@@ -143,4 +160,5 @@ def _read(row: Factor, site: str | None) -> FactorRead:
         valid_from=row.valid_from,
         valid_to=row.valid_to,
         created_at=row.created_at,
+        planned=row.valid_from > now,
     )

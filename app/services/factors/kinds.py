@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -20,6 +20,7 @@ Subject = Literal["none", "zone", "hardware", "device"]
 
 SIGNIFICANT = 12
 EARLIEST_YEAR, LATEST_YEAR = 1990, 2200
+AHEAD = timedelta(days=1)  # clocks differ, and so do the dates of time zones
 _DEVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9:./-]{3,99}")
 
 
@@ -36,6 +37,7 @@ class Kind:
         subject: What it is of. A zone is told for the lab's rows alone: a site stands in one.
         of_site: Whether it must be a site's.
         details: What may be told beside the value.
+        planned: Whether it can be entered before it holds, as a contract can.
     """
 
     unit: str | None
@@ -46,6 +48,7 @@ class Kind:
     subject: Subject = "none"
     of_site: bool = False
     details: frozenset[str] = frozenset()
+    planned: bool = False
 
 
 KINDS: Mapping[str, Kind] = {
@@ -54,7 +57,7 @@ KINDS: Mapping[str, Kind] = {
     "water_intensity": Kind("l/kWh", 0.0, 1_000.0, 0.30, subject="zone"),
     "carbon_location": Kind("g/kWh", 0.0, 5_000.0, 0.07, subject="zone"),
     "carbon_market": Kind("g/kWh", 0.0, 5_000.0, 0.07),
-    "tariff": Kind(None, 0.0, 1e6, 0.0, of_site=True, details=frozenset({"periods"})),
+    "tariff": Kind(None, 0.0, 1e6, 0.0, of_site=True, details=frozenset({"periods"}), planned=True),
     "embodied": Kind(
         "kg/piece",
         0.0,
@@ -103,7 +106,8 @@ def checked(
 
     Args:
         wanted: As it was sent.
-        now: A year after this one is refused.
+        now: A year after this one is refused, and for all but what can be planned a
+            beginning more than a day ahead.
         currency: Of the site.
         site: Name of the site; None for the lab's own.
 
@@ -111,7 +115,7 @@ def checked(
         InvalidFactorEntryError: With every field at fault.
     """
     kind = KINDS[wanted.kind]
-    faults = [*_dates(wanted, now), *_fixed(wanted, kind, currency, site)]
+    faults = [*_dates(wanted, kind, now), *_fixed(wanted, kind, currency, site)]
     subject = wanted.subject.strip()
     details = wanted.details
     value = Decimal(0)
@@ -128,7 +132,7 @@ def checked(
     return Checked(value, unit, float(std_ratio or 0.0), multiplicative, subject, details)
 
 
-def _dates(wanted: FactorCreate, now: datetime) -> Iterable[FieldProblem]:
+def _dates(wanted: FactorCreate, kind: Kind, now: datetime) -> Iterable[FieldProblem]:
     if wanted.year > now.year:
         yield fault("year", f"{wanted.year} is in the future", f"{now.year} or earlier")
     begins = wanted.valid_from or now
@@ -136,6 +140,12 @@ def _dates(wanted: FactorCreate, now: datetime) -> Iterable[FieldProblem]:
         if moment is not None and not EARLIEST_YEAR <= moment.year <= LATEST_YEAR:
             span = f"a time from {EARLIEST_YEAR} to {LATEST_YEAR}"
             yield fault(name, f"lies in the year {moment.year}", span)
+    if not kind.planned and now + AHEAD < begins and begins.year <= LATEST_YEAR:
+        yield fault(
+            "valid_from",
+            f"{begins.isoformat()} is in the future, and {wanted.kind} describes what is",
+            "a time up to a day ahead; tariffs and prices alone can be planned",
+        )
     if wanted.valid_to is not None and wanted.valid_to <= begins:
         yield fault("valid_to", "is not after valid_from", "a later time, or leave it out")
 

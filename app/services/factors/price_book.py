@@ -14,7 +14,7 @@ from app.schemas.common import FieldProblem
 from app.schemas.prices import PriceCreate, PriceImport, PricePage, PriceRead, PricesImported
 from app.services import audit
 from app.services.errors import ConflictError, InvalidError
-from app.services.factors.book_prices import INTERNAL, REPLACES, replaced_ids
+from app.services.factors.book_prices import INTERNAL, REPLACES, holds_until, replaced_ids
 from app.services.factors.entry import next_page, position
 from app.services.factors.kinds import EARLIEST_YEAR, LATEST_YEAR
 from app.services.factors.price_files import read_prices
@@ -22,6 +22,7 @@ from app.services.principals import Principal
 from models import Price
 
 TO = "enter prices"
+READ_LATER = ("replaced", "holds_until", "planned")  # these change with time
 CENT_OF_CENT = Decimal("0.000001")
 
 
@@ -85,8 +86,7 @@ async def list_page(
     """
     before = position(cursor, "prices")
     rows = await prices.page(session, accelerator=accelerator, before=before, limit=limit + 1)
-    gone = replaced_ids(await prices.of_price_ids(session, {row.price_id for row in rows}))
-    items = [_read(row, gone) for row in rows[:limit]]
+    items = _reads(rows[:limit], await prices.of_price_ids(session, {r.price_id for r in rows}))
     last = items[-1] if len(rows) > limit else None
     return PricePage(items=items, next_cursor=next_page("prices", last))
 
@@ -104,9 +104,9 @@ async def _enter(
         _check_place(where, row, known[row.price_id])
         known[row.price_id].append(row)
     await prices.add_all(session, [row for _, row in made])
-    reads = [_read(row, set()) for _, row in made]
+    reads = _reads([row for _, row in made], [row for rows in known.values() for row in rows])
     for read in reads:
-        after = read.model_dump(exclude={"id", "created_at", "replaced"})
+        after = read.model_dump(exclude={"id", "created_at", *READ_LATER})
         await audit.record(
             session, by, action=action, object_kind="price", object_id=read.id, after=after
         )
@@ -198,7 +198,16 @@ def overlap(one: Price, other: Price) -> bool:
     return first.valid_to is not None and second.valid_from < first.valid_to
 
 
-def _read(row: Price, gone: Iterable[uuid.UUID]) -> PriceRead:
+def _reads(rows: Iterable[Price], known: Sequence[Price]) -> list[PriceRead]:
+    """Rows as they stand among all that are known of their ids."""
+    gone = replaced_ids(known)
+    left = [row for row in known if row.id not in gone]
+    now = datetime.now(UTC)
+    return [_read(row, left, now) for row in rows]
+
+
+def _read(row: Price, left: Sequence[Price], now: datetime) -> PriceRead:
+    stands = row in left
     return PriceRead(
         id=row.id,
         price_id=row.price_id,
@@ -216,5 +225,7 @@ def _read(row: Price, gone: Iterable[uuid.UUID]) -> PriceRead:
         valid_from=row.valid_from,
         valid_to=row.valid_to,
         created_at=row.created_at,
-        replaced=row.id in set(gone),
+        replaced=not stands,
+        holds_until=holds_until(row, left) if stands else None,
+        planned=stands and row.valid_from > now,
     )

@@ -9,6 +9,7 @@ from app.db import Session
 from app.schemas.sites import FactorNow, SiteFactors, SiteRead
 from app.services.factors import resolution as factors
 from app.services.factors import sites
+from app.services.factors.as_of import require_made, require_past
 from app.services.factors.hours import hour_key
 from app.services.factors.rows import Found
 from app.settings import Settings
@@ -29,10 +30,15 @@ async def show(
         as_of: As the book stood then.
 
     Raises:
+        AsOfInTheFutureError: If that time has not come.
         SiteNotFoundError: If there is none of this name.
+        SiteMadeLaterError: If there was none then.
     """
+    told_at = datetime.now(UTC)
+    require_past(as_of, told_at)
     site = await sites.require(session, name)
-    now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    require_made(site, as_of)
+    now = told_at.replace(minute=0, second=0, microsecond=0)
     subjects = await factors.subjects_of(session, site.id, as_of)
     wanted = factors.Asked(subjects["embodied"], subjects["calibration"], [now], now.year)
     sheet = await factors.sheet(session, name, settings, wanted, as_of)

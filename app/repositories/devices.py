@@ -1,0 +1,29 @@
+"""SQL of the devices that were ever seen: on a node that shows them, or metered."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from models import Baseline, EnergyHour, Node
+
+GPU = "gpu:"
+
+
+async def of_nodes(session: AsyncSession) -> set[str]:
+    """UUIDs of the devices that nodes show."""
+    shown = (await session.execute(select(Node.devices))).scalars().all()
+    return {str(device["uuid"]) for devices in shown for device in devices if device.get("uuid")}
+
+
+async def was_seen(session: AsyncSession, uuid: str) -> bool:
+    """Whether a device of this UUID was ever seen, in any case of letters."""
+    wanted = uuid.casefold()
+    if wanted in {known.casefold() for known in await of_nodes(session)}:
+        return True
+    components = (wanted, f"{GPU}{wanted}")
+    for column in (EnergyHour.component, Baseline.component):
+        metered = select(column).where(func.lower(column).in_(components)).limit(1)
+        if await session.scalar(metered) is not None:
+            return True
+    return False

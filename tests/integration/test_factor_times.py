@@ -1,0 +1,157 @@
+"""Times of factors and prices: what may be planned, what was known, what cannot be asked."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from models import Baseline, EnergyHour, Node
+from tests.integration.test_site_bills import run_at, tag_of
+from tests.support.api import Api, fields, problem
+from tests.support.entries import enter, factor, make_site, posted, price
+
+NEXT_MONTH = (datetime.now(UTC) + timedelta(days=30)).replace(microsecond=0)
+SOON = NEXT_MONTH.isoformat()
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "more"),
+    [
+        ("pue", "1.2", {}),
+        ("wue", "0.4", {}),
+        ("water_intensity", "3", {}),
+        ("carbon_location", "300", {}),
+        ("carbon_market", "12", {}),
+        ("embodied", "150", {"subject": "H100"}),
+        ("calibration", "0.98", {"subject": "GPU-1", "relative_std_ratio": 0.01}),
+    ],
+)
+async def test_what_is_measured_cannot_be_entered_for_later(
+    api: Api, kind: str, value: str, more: dict[str, Any]
+) -> None:
+    await make_site(api, "berlin")
+    path = "/v1/sites/berlin/factors"
+    refused = await api.admin.post(path, json=factor(kind, value, valid_from=SOON, **more))
+    told = problem(refused, 422, "invalid-factor")
+    assert fields(told) == ["valid_from"]
+    assert "is in the future" in told["errors"][0]["message"]
+    assert told["errors"][0]["hint"].startswith("a time up to a day ahead")
+    assert (await api.viewer.get("/v1/factors")).json()["items"] == []
+
+
+async def test_a_day_ahead_is_within_what_clocks_and_zones_differ(api: Api) -> None:
+    await make_site(api, "berlin")
+    tomorrow = (datetime.now(UTC) + timedelta(hours=23)).isoformat()
+    assert (await enter(api, "berlin", "pue", "1.2", valid_from=tomorrow))["planned"] is True
+    assert (await enter(api, "berlin", "pue", "1.2"))["planned"] is False
+
+
+async def test_a_tariff_and_a_price_may_be_planned_and_say_so(api: Api) -> None:
+    await make_site(api, "berlin", currency="EUR")
+    await enter(api, "berlin", "tariff", "0.29")
+    planned = await enter(api, "berlin", "tariff", "0.35", valid_from=SOON)
+    assert planned["planned"] is True
+    listed = (await api.viewer.get("/v1/factors")).json()["items"]
+    assert [(item["value"], item["planned"]) for item in listed] == [
+        ("0.35", True),
+        ("0.29", False),
+    ]
+    shown = (await api.viewer.get("/v1/sites/berlin")).json()["factors"]
+    assert [f["value"] for f in shown if f["kind"] == "tariff"] == [0.29]
+    await posted(api, "/v1/prices", price("a", "2.10"))
+    assert (await posted(api, "/v1/prices", price("a", "1.90", valid_from=SOON)))["planned"] is True
+    book = (await api.viewer.get("/v1/prices")).json()["items"]
+    assert [(item["amount"], item["planned"]) for item in book] == [("1.90", True), ("2.10", False)]
+    log = (await api.admin.get("/v1/audit")).json()["items"]
+    assert all("planned" not in (entry["after"] or {}) for entry in log)
+
+
+async def test_a_site_is_not_shown_as_of_a_time_that_has_not_come(api: Api) -> None:
+    await make_site(api, "berlin")
+    refused = await api.viewer.get("/v1/sites/berlin", params={"as_of": SOON})
+    assert fields(problem(refused, 422, "as-of-in-the-future")) == ["as_of"]
+
+
+async def test_a_site_is_not_shown_as_of_a_time_before_it_was_made(api: Api) -> None:
+    made = await make_site(api, "berlin", grid_zone="DE")
+    before = {"as_of": "2026-01-01T00:00:00Z"}
+    told = problem(await api.viewer.get("/v1/sites/berlin", params=before), 409, "site-made-later")
+    assert fields(told) == ["as_of"]
+    assert "did not exist on 2026-01-01T00:00:00Z" in told["detail"]
+    assert f"it was made on {made['created_at']}" in told["detail"]
+    then = await api.viewer.get("/v1/sites/berlin", params={"as_of": made["created_at"]})
+    assert then.json()["grid_zone"] == "DEU"
+    problem(await api.viewer.get("/v1/sites/bonn", params=before), 404, "site-not-found")
+
+
+async def test_a_run_is_not_priced_as_of_a_time_before_its_site_was_made(api: Api) -> None:
+    made = await make_site(api, "berlin", grid_zone="DE")
+    run_id = await run_at(api, "berlin")
+    path = f"/v1/runs/{run_id}/price-tag/reprice"
+    told = problem(
+        await api.admin.post(path, json={"as_of": "2026-01-01T00:00:00Z"}), 409, "site-made-later"
+    )
+    assert f"it was made on {made['created_at']}" in told["detail"]
+    assert (await tag_of(api, run_id))["version"] == 1
+    answer = await api.admin.post(path, json={"as_of": made["created_at"]})
+    assert (answer.status_code, answer.json()["version"]) == (201, 2)
+
+
+async def test_a_run_at_a_site_that_nobody_entered_has_the_lab_s_factors_of_then(api: Api) -> None:
+    run_id = await run_at(api, "nowhere")
+    path = f"/v1/runs/{run_id}/price-tag/reprice"
+    answer = await api.admin.post(path, json={"as_of": "2026-01-01T00:00:00Z"})
+    assert (answer.status_code, answer.json()["version"]) == (201, 2)
+
+
+CARD = {"relative_std_ratio": 0.01}
+
+
+async def test_a_calibration_of_a_device_that_was_never_seen_is_warned_of(api: Api) -> None:
+    async with api.database.session_scope() as session:
+        devices = [{"uuid": "GPU-6f0c1e2d", "name": "NVIDIA H200"}]
+        session.add(Node(name="n", pool="gpus", devices=devices, capabilities={}))
+    made = await enter(api, None, "calibration", "0.98", subject="GPU-6f0c1e2b", **CARD)
+    (told,) = made["warnings"]
+    assert "'GPU-6f0c1e2b' was ever seen" in told
+    assert "GPU-6f0c1e2d" in told
+    known = await enter(api, None, "calibration", "0.98", subject="gpu:GPU-6F0C1E2D", **CARD)
+    assert known["warnings"] == []
+    assert (await enter(api, None, "pue", "1.2"))["warnings"] == []
+
+
+async def test_a_device_that_was_once_metered_is_known(api: Api) -> None:
+    now = datetime.now(UTC)
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    seen = {"node_name": "gone", "component": "gpu:GPU-old"}
+    about = {"name": "NVIDIA H200", "kind": "gpu", "method": "counter", "gain_std_ratio": 0.01}
+    async with api.database.session_scope() as session:
+        session.add(EnergyHour(**seen, **about, hour=hour, energy_j=1.0, covered_s=1.0))
+        idle = {"state": "idle", "power_w": 60.0, "duration_s": 30.0, "source": "counter"}
+        session.add(Baseline(node_name="gone", component="gpu:GPU-idle", **idle))
+    for subject, warnings in (("GPU-old", 0), ("GPU-idle", 0), ("GPU-never", 1)):
+        made = await enter(api, None, "calibration", "0.98", subject=subject, **CARD)
+        assert len(made["warnings"]) == warnings, made["warnings"]
+
+
+@pytest.mark.parametrize("told", ["NaN", "Infinity"])
+async def test_an_error_that_is_no_number_is_refused_as_such(api: Api, told: str) -> None:
+    body = factor("pue", "1.2", relative_std_ratio=told)
+    refused = problem(await api.admin.post("/v1/factors", json=body), 422, "invalid-request")
+    assert fields(refused) == ["relative_std_ratio"]
+    assert refused["errors"][0]["message"] == "Input should be a finite number"
+
+
+async def test_money_that_is_none_is_refused(api: Api) -> None:
+    await make_site(api, "berlin")
+    for answer in (
+        await api.admin.post("/v1/sites", json={"name": "paris", "currency": "XQZ"}),
+        await api.admin.patch("/v1/sites/berlin", json={"currency": "XTS"}),
+        await api.admin.post("/v1/prices", json=price("a", "2", currency="XQZ")),
+    ):
+        told = problem(answer, 422, "invalid-request")
+        assert fields(told) == ["currency"]
+        assert "is no ISO 4217 code of money in use" in told["errors"][0]["message"]
+        assert told["errors"][0]["hint"] == "such as EUR or USD"
