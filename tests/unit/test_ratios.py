@@ -93,6 +93,30 @@ def test_processors_are_told_apart_by_their_node() -> None:
     assert compare([on("a")] * 2, [on("b")] * 2, "duration_s")["cancels"] is True
 
 
+def shared(idle_j: float | None) -> dict[str, Any]:
+    """Half of a device that others used as well, with or without its idle energy."""
+    half = replace(b.GPU, reserved_ratio=0.5)
+    whole = b.attempt(1, 100.0, components=[half])
+    [measured] = whole.measurements
+    assert measured.window.energy_j is not None
+    device_j = 4 * measured.window.energy_j
+    window = replace(measured.window, device_energy_j=device_j, baseline_j=idle_j)
+    return tag(100.0, components=(half,), measurements=(replace(measured, window=window),))
+
+
+def test_other_rules_of_the_charge_do_not_cancel() -> None:
+    known, unknown = shared(60.0), shared(None)
+    flags = [("idle_power_unknown" in made["flags"]) for made in (known, unknown)]
+    assert flags == [False, True]
+    found = compare([known] * 2, [unknown] * 2, "it_energy_kwh")
+    assert (found["cancels"], found["method"]) == (False, ENDS)
+    (reason,) = found["reasons"]
+    assert reason.startswith("the rules of the charge differ: idle power known; idle power unknown")
+    for both in (known, unknown):
+        assert compare([both] * 2, [both] * 2, "it_energy_kwh")["reasons"] == []
+    assert compare([known] * 2, [unknown] * 2, "duration_s")["cancels"] is True
+
+
 def test_an_unknown_figure_has_no_ratio() -> None:
     ratio = compare(SLOW, [tag(100.0, factors=Factors(b.PUE, None))], "co2e_kg")["ratio"]
     assert ratio["value"] is None
