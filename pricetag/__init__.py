@@ -12,11 +12,11 @@ Inside a run that Pricetag meters::
 from importlib.metadata import PackageNotFoundError, version
 
 from pricetag.repetition import repeat
-from pricetag.track import log, progress, stage
+from pricetag.track import flops, log, progress, stage
 
 try:
     __version__ = version("pricetag")
 except PackageNotFoundError:  # run from a checkout that was never installed
     __version__ = "0+unknown"
 
-__all__ = ["__version__", "log", "progress", "repeat", "stage"]
+__all__ = ["__version__", "flops", "log", "progress", "repeat", "stage"]

@@ -29,6 +29,9 @@ RANK_VARIABLES = (
 )
 """What launchers set; in the first process of a job each that is set is 0."""
 
+MAX_METHOD = 200
+"""Characters of a method that are kept."""
+
 _lock = threading.Lock()
 _channel: EventChannel | None = None
 _opened = False
@@ -92,6 +95,46 @@ def log(
         if known is None:
             _warn(name, f"{name} is {value}{_at(told_step)}: kept as null")
         channel.send("metric", name=name, value=known, step=told_step, split=split, quality=quality)
+
+
+def flops(
+    dense: float,
+    *,
+    effective: float | None = None,
+    low_bit: float | None = None,
+    method: str = "told by the script",
+) -> None:
+    """Reports the operations of the stage it is called in: ``pricetag.flops(6 * n * tokens)``.
+
+    Two for a multiply-add, of all processes of the script together. The last call in a stage
+    counts, for all that lies in it; a figure that is no finite number from 0 is left out, and a
+    line in the log says so.
+
+    Args:
+        dense: On all weights.
+        effective: On those that are not zero.
+        low_bit: On 8-bit numbers.
+        method: How they were had, in words; it stands on the price tag.
+
+    Raises:
+        EventPipeError: If the supervisor is gone.
+    """
+    channel = _current()
+    if channel is None:
+        return
+    given = {"dense": dense, "effective": effective, "low_bit": low_bit}
+    counts = {name: _count(name, value) for name, value in given.items()}
+    if any(count is not None for count in counts.values()):
+        channel.send("flops", **counts, method=str(method)[:MAX_METHOD], uncounted=[])
+
+
+def _count(name: str, given: object) -> float | None:
+    count = None if given is None else _number(given)
+    if count is not None and math.isfinite(count) and count >= 0:
+        return count
+    if given is not None:
+        _warn(f"flops.{name}", f"flops: {name}={given!r:.80} is no count: left out")
+    return None
 
 
 def progress(done: float, total: float | None = None, unit: str = "step") -> None:

@@ -12,6 +12,8 @@ from pricetag.accounting.tag import FlopsTag
 
 UNIT = "FLOP"
 KINDS = ("dense", "effective", "low_bit")
+SCRIPT = "command"
+SCRIPTS_OWN = "nobody counts a script's operations; it can tell them with pricetag.flops(dense)"
 
 
 class Effort(NamedTuple):
@@ -27,7 +29,8 @@ def stage_flops(stage: StageInput, stages: Sequence[StageInput], effort: Effort)
     counted = _counted(stage, stages)
     reporting = [s for s in counted if s.flops is not None]
     silent = [s for s in counted if s.flops is None]
-    return _sum([s.flops for s in reporting if s.flops is not None], _names(silent), effort)
+    counts = [s.flops for s in reporting if s.flops is not None]
+    return _sum(counts, _names(silent), effort, _silence(stages))
 
 
 def run_flops(attempts: Sequence[AttemptInput], effort: Effort) -> FlopsTag:
@@ -44,7 +47,8 @@ def run_flops(attempts: Sequence[AttemptInput], effort: Effort) -> FlopsTag:
                     counts.append(part.flops)
                 elif part.status != "reused":
                     silent.append(part)
-    return _sum(counts, _names(silent), effort)
+    every = [stage for attempt in attempts for stage in attempt.stages]
+    return _sum(counts, _names(silent), effort, _silence(every))
 
 
 def roots(stages: Sequence[StageInput]) -> list[StageInput]:
@@ -64,9 +68,18 @@ def _names(stages: Iterable[StageInput]) -> list[str]:
     return list(dict.fromkeys(f"stage {stage.key} ({stage.kind})" for stage in stages))
 
 
-def _sum(counts: Sequence[FlopsCount], silent: Sequence[str], effort: Effort) -> FlopsTag:
+def _silence(stages: Sequence[StageInput]) -> str | None:
+    """Why nothing was counted, where that is more than that it was not."""
+    return SCRIPTS_OWN if any(stage.kind == SCRIPT for stage in stages) else None
+
+
+def _sum(
+    counts: Sequence[FlopsCount], silent: Sequence[str], effort: Effort, silence: str | None
+) -> FlopsTag:
     missing = list(dict.fromkeys([*silent, *(name for c in counts for name in c.uncounted)]))
-    dense, effective, low_bit = (_sum_kind(counts, kind, missing) for kind in KINDS)
+    dense, effective, low_bit = (
+        _sum_kind(counts, kind, missing, None if counts else silence) for kind in KINDS
+    )
     return FlopsTag(
         dense=dense,
         effective=effective,
@@ -78,7 +91,9 @@ def _sum(counts: Sequence[FlopsCount], silent: Sequence[str], effort: Effort) ->
     )
 
 
-def _sum_kind(counts: Sequence[FlopsCount], kind: str, missing: Sequence[str]) -> Quantity:
+def _sum_kind(
+    counts: Sequence[FlopsCount], kind: str, missing: Sequence[str], silence: str | None
+) -> Quantity:
     remark = f"not counted: {', '.join(missing)}" if missing else None
     values: list[float] = []
     sources: list[Source] = []
@@ -88,7 +103,7 @@ def _sum_kind(counts: Sequence[FlopsCount], kind: str, missing: Sequence[str]) -
             values.append(value)
             sources.append(_source(count))
     if not values:
-        return Quantity.unknown(UNIT, remark or "no stage counted them")
+        return Quantity.unknown(UNIT, silence or remark or "no stage counted them")
     total = sum(values)
     return Quantity(total, total, total, UNIT, weakest(*sources), remark)
 

@@ -10,6 +10,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pricetag.events import ENV_VAR
 from workers.event_server import Connection, EventServer
 
@@ -87,3 +89,28 @@ async def test_progress_to_an_unknown_end_goes_on() -> None:
     )
     assert [(event["done"], event["total"]) for event in heard] == [(1.0, None)]
     assert said.count("progress of nan is no finite number") == 1
+
+
+async def test_operations_are_told_as_they_are_and_what_is_none_is_left_out() -> None:
+    heard, said = await told_by(
+        "import numpy\n"
+        "pricetag.flops(numpy.float32(2e12), effective=1e12, method='6ND')\n"
+        "pricetag.flops(5, effective=float('nan'), low_bit=-1)\n"
+        "pricetag.flops('many')\n"
+    )
+    told = [{k: v for k, v in event.items() if k not in ("n", "type")} for event in heard]
+    assert [event["type"] for event in heard] == ["flops", "flops"]
+    assert told[0] == {
+        "dense": pytest.approx(2e12),
+        "effective": 1e12,
+        "low_bit": None,
+        "method": "6ND",
+        "uncounted": [],
+    }
+    assert (told[1]["dense"], told[1]["effective"], told[1]["low_bit"]) == (5.0, None, None)
+    assert told[1]["method"] == "told by the script"
+    assert said.splitlines() == [
+        "pricetag: flops: effective=nan is no count: left out (told once for each name)",
+        "pricetag: flops: low_bit=-1 is no count: left out (told once for each name)",
+        "pricetag: flops: dense='many' is no count: left out (told once for each name)",
+    ]

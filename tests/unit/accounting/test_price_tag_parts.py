@@ -61,12 +61,28 @@ def test_a_parent_is_not_counted_beside_its_children() -> None:
 
 def test_uncounted_stages_are_named() -> None:
     stages = [
-        b.stage("0", 0, 50, (b.GPU,), kind="command"),
+        b.stage("0", 0, 50, (b.GPU,), kind="quantize"),
         b.stage("1", 50, 60, (b.GPU,), status="reused"),
     ]
     flops = tag_of(b.attempt(components=[b.GPU], stages=stages))["flops"]["dense"]
     assert flops["value"] is None
-    assert flops["reason"] == "not counted: stage 0 (command)"
+    assert flops["reason"] == "not counted: stage 0 (quantize)"
+
+
+def test_of_a_script_it_is_told_what_would_make_its_operations_known() -> None:
+    stages = [
+        b.stage("0", 0, 50, (b.GPU,), kind="command"),
+        b.stage("0.0", 0, 20, (b.GPU,), parent="0"),
+    ]
+    tag = tag_of(b.attempt(components=[b.GPU], stages=stages))
+    for flops in (tag["flops"], tag["stages"][0]["flops"], tag["stages"][1]["flops"]):
+        assert flops["dense"]["reason"] == (
+            "nobody counts a script's operations; it can tell them with pricetag.flops(dense)"
+        )
+    assert tag["flops"]["uncounted"] == ["stage 0.0 (train)"]
+    told = [stages[0], replace(stages[1], flops=FORMULA)]
+    tag = tag_of(b.attempt(components=[b.GPU], stages=told))
+    assert tag["flops"]["dense"]["value"] == FORMULA.dense
 
 
 def price(value: float) -> Factor:
