@@ -18,13 +18,21 @@ from pricetag.cli.factors import (
     Limit,
     Source,
     SourceUrl,
+    Std,
     To,
     file_text,
     given,
     moment,
 )
+from pricetag.cli.negatives import FigureCommand
 from pricetag.cli.options import Json, open_client
-from pricetag.cli.views.factors import price_line, prices_view, series_line, series_lines
+from pricetag.cli.views.factors import (
+    entered_line,
+    price_line,
+    prices_view,
+    series_line,
+    series_lines,
+)
 
 PriceKind = Literal["on_demand", "spot", "reserved", "internal"]
 FORMATS = {".csv": "csv", ".yaml": "yaml", ".yml": "yaml"}
@@ -41,6 +49,7 @@ def register(app: typer.Typer) -> None:
 
 @price.command(
     "add",
+    cls=FigureCommand,
     epilog="Examples: pricetag price add cloud-h100 2.10 --accelerator H100 --provider 'a cloud' "
     "--currency EUR --kind spot --source 'list of 2026-01' --from 2026-01-01; pricetag price add "
     "our-h100 --accelerator H100 --provider lab --currency EUR --kind internal --capex 28000 "
@@ -107,7 +116,7 @@ def import_prices(
         raise CliError(f"{path}: the name must end in {', '.join(FORMATS)}", EXIT_USAGE)
     with open_client(ctx) as client:
         made = client.import_prices(file_text(path), fmt)
-    answer(ctx, json, made, lambda rows: f"{len(rows)} prices entered")
+    answer(ctx, json, made, entered_line)
 
 
 @price.command("list", epilog="Example: pricetag price list --accelerator H100")
@@ -138,7 +147,7 @@ def import_carbon(
     source: Source,
     licence: Annotated[str, typer.Option(help="Under which they may be shown.")],
     source_url: SourceUrl = None,
-    std: Annotated[float | None, typer.Option(help="Relative error of an hour.")] = None,
+    std: Std = None,
     json: Json = False,
 ) -> None:
     """Enter the hourly carbon intensities of a zone: all of a file, or none."""

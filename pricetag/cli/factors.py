@@ -13,7 +13,9 @@ import typer
 
 from pricetag.cli.answering import answer, each
 from pricetag.cli.console import EXIT_USAGE, CliError
-from pricetag.cli.options import Json, open_client
+from pricetag.cli.negatives import FigureCommand
+from pricetag.cli.options import Json, open_client, warn
+from pricetag.cli.pricing import moment_of
 from pricetag.cli.views.factors import factor_line, site_line, site_parts
 
 PANEL = "Sites and factors"
@@ -58,6 +60,7 @@ def _finite(ctx: typer.Context, option: typer.CallbackParam, value: float | None
     return value
 
 
+Std = Annotated[float | None, typer.Option(help="Relative error, one sigma.", callback=_finite)]
 Limit = Annotated[int, typer.Option(min=1, help="At most so many.")]
 
 site = typer.Typer(name="site", no_args_is_help=True, help="Where nodes stand.")
@@ -139,12 +142,16 @@ def list_sites(ctx: typer.Context, json: Json = False) -> None:
 def show_site(
     ctx: typer.Context,
     name: SiteArgument,
-    as_of: Annotated[str | None, typer.Option(help="As the book stood then.")] = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option(help="As the book stood at the end of this day (2026-03-01), or then."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Show a site with the factors that hold now, and where each is from."""
+    then = None if as_of is None else moment_of(as_of, dates.datetime.now(dates.UTC))
     with open_client(ctx) as client:
-        found = client.get_site(name, as_of=moment(as_of))
+        found = client.get_site(name, as_of=then)
     answer(ctx, json, found, site_parts)
 
 
@@ -169,6 +176,7 @@ def change_site(
 
 @factor.command(
     "add",
+    cls=FigureCommand,
     epilog="Examples: pricetag factor add pue 1.21 --site berlin --year 2025 --basis 'annual mean' "
     "--source 'energy report'; pricetag factor add tariff --site berlin --periods tariff.yaml "
     "--year 2026 --basis contract --source 'contract of 2026'; pricetag factor add calibration "
@@ -193,9 +201,7 @@ def add_factor(
     ] = None,
     licence: Licence = OWN,
     source_url: SourceUrl = None,
-    std: Annotated[
-        float | None, typer.Option(help="Relative error, one sigma.", callback=_finite)
-    ] = None,
+    std: Std = None,
     evidence: Annotated[Evidence, typer.Option(help="How it was had.")] = "estimated",
     periods: Annotated[
         Path | None, typer.Option(help="YAML list of a tariff's periods: days, from, to, price.")
@@ -236,6 +242,7 @@ def add_factor(
     with open_client(ctx) as client:
         made = client.enter_factor(body, site=at)
     answer(ctx, json, made, factor_line)
+    warn(ctx, json, made)
 
 
 @factor.command("list", epilog="Example: pricetag factor list --site berlin --kind pue")

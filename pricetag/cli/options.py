@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pricetag.cli.console import EXIT_FAILURE, EXIT_USAGE, CliError
+from pricetag.cli.console import EXIT_FAILURE, EXIT_USAGE, CliError, complain
 
 if TYPE_CHECKING:
     from pricetag.client import ApiError, Client
@@ -66,6 +66,12 @@ def _refusal(error: ApiError) -> str:
     if error.status == 401:
         parts.append("(give --token or set PRICETAG_TOKEN)")
     return " ".join(parts)
+
+
+def warn(ctx: typer.Context, json: bool, answered: Mapping[str, Any]) -> None:
+    """Says on stderr what the server warned of, where JSON does not have it already."""
+    for warning in () if wants_json(ctx, json) else answered.get("warnings", ()):
+        complain(f"warning: {warning}")
 
 
 def wants_json(ctx: typer.Context, here: bool) -> bool:

@@ -13,11 +13,10 @@ from pricetag.cli.answering import answer
 from pricetag.cli.console import (
     EXIT_USAGE,
     CliError,
-    complain,
     emit_json_line,
     say,
 )
-from pricetag.cli.options import Json, open_client, wants_json
+from pricetag.cli.options import Json, open_client, wants_json, warn
 from pricetag.cli.views.runs import runs_view
 from pricetag.wire import RunAccepted
 
@@ -69,8 +68,7 @@ def submit(
     text = _read(file)
     with open_client(ctx) as client:
         accepted = client.create_run(text, idempotency_key=key)
-        for warning in () if wants_json(ctx, json) else accepted.get("warnings", ()):
-            complain(f"warning: {warning}")
+        warn(ctx, json, accepted)
         if wait or follow:
             from pricetag.cli.follow import follow as until_over
 

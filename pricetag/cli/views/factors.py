@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pricetag.cli.views.tables import new_table
+from pricetag.cli.views.tables import Figures, FittedTable, new_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -51,41 +51,41 @@ def factor_line(factor: Mapping[str, Any]) -> str:
     periods = " by the time of use, mean" if (factor["details"] or {}).get("periods") else ""
     value = f"{factor['value']} {_unit(factor['unit'])}".rstrip()
     whose = factor["site"] or "the lab"
-    until = f" to {_minute(factor['valid_to'])}" if factor["valid_to"] else ""
-    return (
-        f"{name}{periods} {value}  {whose}, from {_minute(factor['valid_from'])}{until}  "
-        f"{_citation(factor)}"
+    return f"{name}{periods} {value}, {_error(factor)}  {whose}, {_span(factor)}  " + _citation(
+        factor
     )
 
 
 def price_line(price: Mapping[str, Any]) -> str:
     """A row of the price book."""
-    until = f" to {_minute(price['valid_to'])}" if price["valid_to"] else ""
     replaced = "  (replaced)" if price["replaced"] else ""
     return (
         f"{price['price_id']}  {price['amount']} {price['currency']} per device-hour of "
-        f"{price['accelerator']}, {price['kind']}, from {_minute(price['valid_from'])}{until}"
-        f"{replaced}  {price['id']}"
+        f"{price['accelerator']}, {price['kind']}, {_span(price)}{replaced}  {price['id']}"
     )
 
 
-def prices_view(prices: Sequence[Mapping[str, Any]]) -> RenderableType:
-    """The price book, a row a line."""
-    from rich.text import Text
+def entered_line(prices: Sequence[Mapping[str, Any]]) -> str:
+    """How many prices a file had, and which of them hold only later."""
+    planned = sorted(price["valid_from"] for price in prices if price["planned"])
+    first = f", {len(planned)} of them planned: the first holds from " if planned else ""
+    return f"{len(prices)} prices entered{first}{_minute(planned[0]) if planned else ''}"
 
-    table = new_table("Price", "Accelerator", "Kind", ">Amount", "From", "To", "Id")
-    for price in prices:
-        ends = "replaced" if price["replaced"] else _day(price["valid_to"])
-        table.add_row(
-            Text(price["price_id"]),
-            Text(price["accelerator"]),
-            Text(price["kind"]),
-            Text(f"{price['amount']} {price['currency']}"),
-            Text(_day(price["valid_from"])),
-            Text(ends),
-            Text(price["id"], style="dim"),
-        )
-    return table
+
+def prices_view(prices: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """The price book, a row a line; on narrow screens in several tables."""
+    return FittedTable(
+        "Price",
+        [price["price_id"] for price in prices],
+        [
+            Figures("Accelerator", [price["accelerator"] for price in prices]),
+            Figures("Kind", [price["kind"] for price in prices]),
+            Figures("Amount", [f"{price['amount']} {price['currency']}" for price in prices]),
+            Figures("From", [_begins(price) for price in prices]),
+            Figures("To", [_ends(price) for price in prices]),
+            Figures("Id", [price["id"] for price in prices]),
+        ],
+    )
 
 
 def series_line(series: Mapping[str, Any]) -> str:
@@ -124,6 +124,31 @@ def _origin(factor: Mapping[str, Any]) -> str:
 def _citation(factor: Mapping[str, Any]) -> str:
     year = f", {factor['year']}" if factor["year"] else ""
     return f"{factor['source']}{year}"
+
+
+def _error(factor: Mapping[str, Any]) -> str:
+    """One sigma: a part of the value, or what it is multiplied with or divided by."""
+    ratio = factor["relative_std_ratio"]
+    return (
+        f"times or divided by {1 + ratio:g}" if factor["multiplicative"] else f"±{100 * ratio:.3g}%"
+    )
+
+
+def _span(row: Mapping[str, Any]) -> str:
+    """When a row holds; that it is planned where it does not yet."""
+    ends = row.get("holds_until", row["valid_to"])
+    until = f" to {_minute(ends)}" if ends else ""
+    planned = "planned: holds " if row["planned"] else ""
+    return f"{planned}from {_minute(row['valid_from'])}{until}"
+
+
+def _begins(row: Mapping[str, Any]) -> str:
+    planned = "planned " if row["planned"] else ""
+    return f"{planned}{_day(row['valid_from'])}"
+
+
+def _ends(price: Mapping[str, Any]) -> str:
+    return "replaced" if price["replaced"] else _day(price["holds_until"])
 
 
 def _minute(moment: str) -> str:

@@ -30,8 +30,11 @@ FACTOR = {
     "source": "energy report",
     "year": 2025,
     "details": None,
+    "relative_std_ratio": 0.03,
+    "multiplicative": False,
     "valid_from": "2025-01-01T00:00:00Z",
     "valid_to": None,
+    "planned": False,
 }
 PRICE = {
     "id": "p1",
@@ -43,6 +46,8 @@ PRICE = {
     "valid_from": "2026-01-01T00:00:00Z",
     "valid_to": None,
     "replaced": False,
+    "holds_until": None,
+    "planned": False,
 }
 SERIES = {
     "id": "s1",
@@ -107,7 +112,7 @@ def test_a_site_is_shown_with_its_factors_and_their_origin(api: FakeApi, capsys:
     answer = {**SITE, "factors": factors, "unknown": {"tariff": "none is configured"}}
     api.answers["GET /v1/sites/berlin"] = Answer(answer)
     assert pricetag(["site", "show", "berlin", "--as-of", "2026-01-01"]) == 0
-    assert api.asked[-1].query == "as_of=2026-01-01T00%3A00%3A00Z"
+    assert api.asked[-1].query == "as_of=2026-01-01T23%3A59%3A59.999999%2B00%3A00"
     out = capsys.readouterr().out
     assert "0.55 l/kWh" in out
     assert "catalog, assumed" in out
@@ -148,11 +153,48 @@ def test_a_factor_of_a_site_and_of_the_lab(api: FakeApi, capsys: Captured) -> No
         "valid_from": "2025-01-01T00:00:00Z",
     }
     assert capsys.readouterr().out == (
-        "pue 1.21  berlin, from 2025-01-01 00:00  energy report, 2025\n"
+        "pue 1.21, ±3%  berlin, from 2025-01-01 00:00  energy report, 2025\n"
     )
     assert pricetag(["factor", "add", "pue", "1.21", *CITED]) == 0
     assert sent(api)["year"] == datetime.now(UTC).year
     assert "the lab, from" in capsys.readouterr().out
+
+
+def test_factors_are_listed_with_their_error_and_their_end(api: FakeApi, capsys: Captured) -> None:
+    rows = [
+        {**FACTOR, "valid_to": "2026-01-01T00:00:00Z"},
+        {**FACTOR, "relative_std_ratio": 0.5, "multiplicative": True},
+    ]
+    api.answers["GET /v1/factors"] = Answer({"items": rows, "next_cursor": None})
+    assert pricetag(["factor", "list"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("pue 1.21, ±3%  berlin, from 2025-01-01 00:00 to 2026-01-01 00:00  ")
+    assert second.startswith("pue 1.21, times or divided by 1.5  berlin, from 2025-01-01 00:00  ")
+
+
+def test_what_holds_only_later_says_so(api: FakeApi, capsys: Captured) -> None:
+    planned = {"planned": True, "valid_from": "2027-01-01T00:00:00Z"}
+    api.answers["POST /v1/factors"] = Answer({**FACTOR, **planned}, 201)
+    assert pricetag(["factor", "add", "pue", "1.21", *CITED]) == 0
+    assert "planned: holds from 2027-01-01 00:00" in capsys.readouterr().out
+    api.answers["POST /v1/prices"] = Answer({**PRICE, **planned}, 201)
+    assert pricetag(["price", "add", "cloud", "2.10", *SOLD]) == 0
+    assert "planned: holds from 2027-01-01 00:00" in capsys.readouterr().out
+    api.answers["GET /v1/prices"] = Answer({"items": [{**PRICE, **planned}], "next_cursor": None})
+    assert pricetag(["price", "list"]) == 0
+    assert "planned 2027-01-01" in capsys.readouterr().out
+
+
+def test_warnings_go_to_stderr_and_json_has_them_already(api: FakeApi, capsys: Captured) -> None:
+    warned = {**FACTOR, "warnings": ["subject: no device 'GPU-1' was ever seen"]}
+    api.answers["POST /v1/factors"] = Answer(warned, 201)
+    assert pricetag(["factor", "add", "calibration", "0.98", *CITED]) == 0
+    told = capsys.readouterr()
+    assert told.err == "pricetag: warning: subject: no device 'GPU-1' was ever seen\n"
+    assert "warning" not in told.out
+    assert pricetag(["factor", "add", "calibration", "0.98", *CITED, "--json"]) == 0
+    told = capsys.readouterr()
+    assert (told.err, json.loads(told.out)["warnings"]) == ("", warned["warnings"])
 
 
 def test_a_tariff_s_periods_are_read_from_a_file(api: FakeApi, tmp_path: Path) -> None:
@@ -232,18 +274,39 @@ def test_a_file_of_prices_goes_as_it_is(api: FakeApi, tmp_path: Path, capsys: Ca
     assert pricetag(["price", "import", str(path)]) == 0
     assert sent(api) == {"format": "csv", "content": "price_id,amount\né,1\n"}
     assert capsys.readouterr().out == "2 prices entered\n"
+    later = {**PRICE, "planned": True, "valid_from": "2027-01-01T00:00:00Z"}
+    api.answers["POST /v1/prices/import"] = Answer({"items": [PRICE, later]}, 201)
+    assert pricetag(["price", "import", str(path)]) == 0
+    assert capsys.readouterr().out == (
+        "2 prices entered, 1 of them planned: the first holds from 2027-01-01 00:00\n"
+    )
     for wrong, told in (("prices.xlsx", "must end in"), ("none.csv", "No such file")):
         assert pricetag(["price", "import", str(tmp_path / wrong)]) == 2
         assert told in capsys.readouterr().err
 
 
 def test_the_price_book_is_listed(api: FakeApi, capsys: Captured) -> None:
-    rows = [PRICE, {**PRICE, "price_id": "old", "replaced": True}]
+    ended = {**PRICE, "price_id": "past", "holds_until": "2026-07-01T00:00:00Z"}
+    rows = [PRICE, {**PRICE, "price_id": "old", "replaced": True}, ended]
     api.answers["GET /v1/prices"] = Answer({"items": rows, "next_cursor": None})
     assert pricetag(["price", "list", "--accelerator", "H100"]) == 0
     out = capsys.readouterr().out
     assert "accelerator=H100" in api.asked[-1].query
-    assert ("2.10 EUR" in out, "replaced" in out) == (True, True)
+    assert ("2.10 EUR" in out, "replaced" in out, "2026-07-01" in out) == (True, True, True)
+
+
+def test_the_price_book_keeps_its_figures_whole_on_a_narrow_screen(
+    api: FakeApi, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "50")
+    row_id = "9f0c1e2d-aaaa-bbbb-cccc-1234567890ab"
+    row = {**PRICE, "id": row_id, "holds_until": "2026-07-01T00:00:00Z"}
+    api.answers["GET /v1/prices"] = Answer({"items": [row], "next_cursor": None})
+    assert pricetag(["price", "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 50
+    for figure in (row_id, "2.10 EUR", "2026-01-01", "2026-07-01"):
+        assert any(figure in line for line in lines), figure
 
 
 def test_hours_are_imported_and_gaps_are_told(

@@ -1,0 +1,45 @@
+"""Values below zero on the command line: ``-1`` is a figure, and never an option."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from typer.core import TyperCommand
+
+_NEGATIVE = re.compile(r"-\.?\d.*|-(inf|infinity|nan)", re.I)
+
+
+class FigureCommand(TyperCommand):
+    """A command that takes a figure: the server says what is wrong with one below zero."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Reads the arguments, negative figures as values."""
+        takes_value = {
+            name
+            for param in self.params
+            if param.param_type_name == "option" and not getattr(param, "is_flag", False)
+            for name in param.opts
+        }
+        return super().parse_args(ctx, figures_last(args, takes_value))
+
+
+def figures_last(args: Sequence[str], takes_value: Collection[str]) -> list[str]:
+    """Arguments with the negative figures among them behind ``--``, where none is an option.
+
+    Args:
+        args: Of the command.
+        takes_value: Options whose value follows them.
+    """
+    kept: list[str] = []
+    figures: list[str] = []
+    left = iter(args)
+    for arg in left:
+        if arg == "--":
+            figures.extend(left)
+        elif arg in takes_value:
+            kept += [arg, *(value for value in [next(left, None)] if value is not None)]
+        else:
+            (figures if _NEGATIVE.fullmatch(arg) else kept).append(arg)
+    return [*kept, "--", *figures] if figures else kept
