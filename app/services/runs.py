@@ -119,7 +119,7 @@ async def create(
     spec = parse(body)
     if key is None:
         run, warnings = await _insert(session, principal, spec)
-        return _accepted(run, spec.project, spec.experiment, warnings)
+        return accepted(run, spec.project, spec.experiment, warnings)
     digest = body_sha256(body)
     known = await runs.find_key(session, principal.token_id, key)
     if known is None:
@@ -138,7 +138,7 @@ async def create(
             )
             if await runs.claim_key(session, entry):
                 await savepoint.commit()
-                return _accepted(run, spec.project, spec.experiment, warnings)
+                return accepted(run, spec.project, spec.experiment, warnings)
             # The same key came at the same time and was faster: its run is the one.
             await savepoint.rollback()
             known = await runs.find_key(session, principal.token_id, key)
@@ -148,7 +148,7 @@ async def create(
             field="Idempotency-Key",
         )
     row = await _row(session, known.run_id)
-    return _accepted(row.run, row.project, row.experiment)
+    return accepted(row.run, row.project, row.experiment)
 
 
 async def _insert(session: Session, principal: Principal, spec: RunSpec) -> tuple[Run, list[str]]:
@@ -187,7 +187,8 @@ async def _insert(session: Session, principal: Principal, spec: RunSpec) -> tupl
     return run, warnings
 
 
-def _accepted(run: Run, project: str, experiment: str, warnings: Sequence[str] = ()) -> RunAccepted:
+def accepted(run: Run, project: str, experiment: str, warnings: Sequence[str] = ()) -> RunAccepted:
+    """The answer to whoever posted, cancelled or resumed a run."""
     return RunAccepted.model_validate(
         {
             "id": run.id,
@@ -346,4 +347,4 @@ async def cancel(session: Session, principal: Principal, run_id: uuid.UUID) -> R
         raise RunFinishedError(f"The run is {run.status} already; it cannot be cancelled.")
     await execution.request_cancel(session, run_id)
     row = await _row(session, run_id)
-    return _accepted(row.run, row.project, row.experiment)
+    return accepted(row.run, row.project, row.experiment)

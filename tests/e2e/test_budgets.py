@@ -186,6 +186,24 @@ def test_a_training_saves_its_state_before_a_budget_of_money_stops_it(lab: Servi
     # It left by itself, and its state was kept.
     assert "killed" not in lab.log_text(run_id)
     assert list((lab.data_dir / "work" / str(run_id)).rglob("checkpoint-*"))
+    # With the budget raised it goes on where it was stopped, on the same bill.
+    steps, first_kwh = trained_steps(lab, run_id), lab.price_tag(run_id)["it_energy_kwh"]["value"]
+    assert lab.http.post(f"/v1/runs/{run_id}/resume").status_code == 409
+    amount = {"amount": f"{100 * usd:.9f}"}
+    assert lab.http.patch(f"/v1/budgets/{budget['id']}", json=amount).status_code == 200
+    assert lab.http.post(f"/v1/runs/{run_id}/resume").status_code == 202
+    lab.wait_for_status(run_id, "running")
+    wait_until(lambda: trained_steps(lab, run_id), "a step of the second attempt", timeout_s=60)
+    assert trained_steps(lab, run_id) >= steps > 0
+    lab.http.post(f"/v1/runs/{run_id}/cancel")
+    run = lab.wait_for_end(run_id, timeout_s=60)
+    assert [attempt["status"] for attempt in run["attempts"]] == ["cancelled", "cancelled"]
+    assert lab.price_tag(run_id)["it_energy_kwh"]["value"] > first_kwh
+
+
+def trained_steps(lab: Service, run_id: UUID) -> float:
+    """Of the training as the run's progress tells it; 0 where it tells none yet."""
+    return float((lab.run(run_id)["progress"] or {}).get("done") or 0.0)
 
 
 def test_a_budget_stops_a_repeated_run_before_it_begins(lab: Service) -> None:

@@ -13,7 +13,7 @@ from app.api.v1.responses import BODY, problems
 from app.repositories.runs import RunFilter
 from app.schemas.common import Moment, Name, RunStatus
 from app.schemas.runs import RunAccepted, RunCreate, RunKind, RunPage, RunRead, RunSort
-from app.services import runs
+from app.services import resuming, runs
 
 router = APIRouter(prefix="/runs", tags=["runs"])
 
@@ -105,3 +105,18 @@ async def cancel_run(session: CurrentSession, caller: Caller, run_id: RunId) -> 
     on the bill. A member may cancel what it posted, an admin any run.
     """
     return await runs.cancel(session, caller, run_id)
+
+
+@router.post(
+    "/{run_id}/resume",
+    operation_id="resumeRun",
+    summary="Resume a run that was cancelled or has failed",
+    status_code=202,
+    responses=problems(403, 404, 409),
+)
+async def resume_run(session: CurrentSession, caller: Caller, run_id: RunId) -> RunAccepted:
+    """It is queued again and goes on from what its earlier attempts have saved; all attempts stay
+    on one bill. Budgets have to admit what its quote has left. A member may resume what it
+    posted, an admin any run.
+    """
+    return await resuming.resume(session, caller, run_id)
