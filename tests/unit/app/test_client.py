@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from pricetag import client as client_module
 from pricetag.client import ApiError, Client, ServerUnreachable
+from pricetag.client.connection import ATTEMPTS
 from pricetag.sse import Message, read_messages
 
 Answer = httpx.Response | Exception
@@ -18,7 +18,7 @@ Answer = httpx.Response | Exception
 @pytest.fixture(autouse=True)
 def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     waits: list[float] = []
-    monkeypatch.setattr("pricetag.client.time.sleep", waits.append)
+    monkeypatch.setattr("time.sleep", waits.append)
     return waits
 
 
@@ -107,10 +107,10 @@ def test_what_must_not_happen_twice_is_sent_once(call: Callable[[Client], Any]) 
 
 def test_patience_ends() -> None:
     seen: list[httpx.Request] = []
-    refusals = [httpx.ConnectError("refused")] * client_module.ATTEMPTS
+    refusals = [httpx.ConnectError("refused")] * ATTEMPTS
     with speaking(*refusals, seen=seen) as client, pytest.raises(ServerUnreachable):
         client.get_run("r")
-    assert len(seen) == client_module.ATTEMPTS
+    assert len(seen) == ATTEMPTS
 
 
 def test_pages_are_followed() -> None:

@@ -241,7 +241,7 @@ def test_waiting_ends_with_the_run_s_own_exit_code(
 def test_a_broken_event_stream_is_taken_up_where_it_broke(
     api: FakeApi, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pricetag.client.RECONNECT_S", 0.01)
+    monkeypatch.setattr("pricetag.client.runs.RECONNECT_S", 0.01)
     states = iter(["running", "running", "succeeded"])
     last = run("succeeded")
 

@@ -1,0 +1,50 @@
+"""A typed client of the REST API, for scripts and for the command line.
+
+Example::
+
+    with Client("http://127.0.0.1:8000", "pt_...") as client:
+        run = client.create_run({"project": "text", ...})
+        for event in client.events(run["id"]):
+            print(event["kind"], event["payload"])
+        print(client.price_tag(run["id"])["it_energy_kwh"])
+"""
+
+from __future__ import annotations
+
+from pricetag.client.books import BookCalls
+from pricetag.client.lab import LabCalls
+from pricetag.client.prices import PriceCalls
+from pricetag.client.runs import RunCalls
+from pricetag.wire import (
+    ApiError,
+    ClientError,
+    Event,
+    Page,
+    ReportFormat,
+    Run,
+    RunAccepted,
+    ServerUnreachable,
+)
+
+__all__ = [
+    "ApiError",
+    "Client",
+    "ClientError",
+    "Event",
+    "Page",
+    "ReportFormat",
+    "Run",
+    "RunAccepted",
+    "ServerUnreachable",
+]
+
+
+class Client(RunCalls, PriceCalls, BookCalls, LabCalls):
+    """One server, one token.
+
+    Args:
+        url: Address of the server, such as ``http://127.0.0.1:8000``.
+        token: ``pt_...``; None reaches the health checks alone.
+        timeout_s: Longest wait for an answer, seconds.
+        transport: An httpx transport to use instead of the network.
+    """

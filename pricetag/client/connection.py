@@ -1,0 +1,143 @@
+"""One server, one token: how requests are sent, sent again, and refused."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self, cast
+from urllib.parse import urlsplit
+
+import httpx
+
+from pricetag.sse import Message, read_messages
+from pricetag.wire import ApiError, ServerUnreachable
+
+STREAM_SILENCE_S = 45.0
+"""The server sends a sign of life every 15 seconds; after three missed ones we reconnect."""
+
+RECONNECT_S = 1.0
+ATTEMPTS = 4
+LONGEST_WAIT_S = 10.0
+
+Query = Mapping[str, str | int | Sequence[str] | None]
+
+
+class Connection:
+    """One server, one token.
+
+    Args:
+        url: Address of the server, such as ``http://127.0.0.1:8000``.
+        token: ``pt_...``; None reaches the health checks alone.
+        timeout_s: Longest wait for an answer, seconds.
+        transport: An httpx transport to use instead of the network.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str | None = None,
+        *,
+        timeout_s: float = 60.0,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self.url = url.rstrip("/")
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        # A proxy of the environment does not reach this machine's own loopback.
+        loopback = urlsplit(url).hostname in {"localhost", "127.0.0.1", "::1"}
+        self._http = httpx.Client(
+            base_url=self.url,
+            headers=headers,
+            timeout=httpx.Timeout(timeout_s, connect=5.0),
+            trust_env=not loopback,
+            transport=transport,
+        )
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _get(self, path: str, query: Query | None = None) -> dict[str, Any]:
+        params = {key: value for key, value in (query or {}).items() if value is not None}
+        return cast(dict[str, Any], self._send("GET", path, params=params).json())
+
+    def _json(self, method: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        answer = self._send(method, path, json=dict(body), retry=False)
+        return cast(dict[str, Any], answer.json())
+
+    def _pages(self, path: str, query: Query) -> Iterator[dict[str, Any]]:
+        cursor: str | None = None
+        while True:
+            page = self._get(path, {**query, "cursor": cursor})
+            yield from page["items"]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return
+
+    def _send(
+        self, method: str, path: str, *, retry: bool = True, **options: Any
+    ) -> httpx.Response:
+        """Sends what may be sent twice again while the server or its database is away."""
+        for attempt in range(1, ATTEMPTS + 1):
+            last = not retry or attempt == ATTEMPTS
+            try:
+                answer = self._http.request(method, path, **options)
+            except httpx.TransportError as error:
+                if last:
+                    raise unreachable(self.url, error) from error
+                time.sleep(0.1 * 2**attempt)
+                continue
+            if answer.status_code == 503 and not last:
+                time.sleep(min(LONGEST_WAIT_S, _seconds(answer.headers.get("Retry-After"))))
+                continue
+            raise_for(answer)
+            return answer
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _stream(self, run_id: str, last_event_id: int) -> Iterator[Message]:
+        headers = {"Last-Event-ID": str(last_event_id)} if last_event_id else {}
+        timeout = httpx.Timeout(STREAM_SILENCE_S, connect=5.0)
+        path = f"/v1/runs/{run_id}/events"
+        with self._http.stream("GET", path, headers=headers, timeout=timeout) as answer:
+            raise_for(answer)
+            yield from read_messages(answer.iter_lines())
+
+
+def _seconds(header: str | None) -> float:
+    return float(header) if header and header.isdecimal() else RECONNECT_S
+
+
+def unreachable(url: str, error: httpx.TransportError) -> ServerUnreachable:
+    """What to raise when no answer came, with the reason."""
+    detail = str(error) or type(error).__name__
+    return ServerUnreachable(f"no answer from {url}: {detail}")
+
+
+def raise_for(answer: httpx.Response) -> None:
+    """Lets good answers pass.
+
+    Raises:
+        ApiError: If the server, or what stands before it, refused.
+    """
+    if answer.status_code < 400:
+        return
+    answer.read()
+    try:
+        problem = answer.json()
+        code, message = str(problem["code"]), str(problem["detail"])
+        errors = problem.get("errors", [])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        # Not our server's own answer: a proxy in between, or another program on the port.
+        code, message, errors = "http-error", f"{answer.status_code} {answer.reason_phrase}", []
+    raise ApiError(answer.status_code, code, message, errors)

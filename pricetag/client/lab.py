@@ -1,0 +1,95 @@
+"""Calls about the lab: its projects, nodes, energy, budgets, tokens, and who changed what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+from pricetag.client.connection import Connection
+
+
+class LabCalls(Connection):
+    """What there is, where its energy went, what may be used, and who may use it."""
+
+    def recipes(self) -> list[dict[str, Any]]:
+        """Every stage kind with schema, paper and example."""
+        return cast(list[dict[str, Any]], self._get("/v1/recipes")["items"])
+
+    def projects(self) -> Iterator[dict[str, Any]]:
+        """All projects by name."""
+        return self._pages("/v1/projects", {"limit": 200})
+
+    def experiments(self, project: str | None = None) -> Iterator[dict[str, Any]]:
+        """All experiments, or those of a project."""
+        return self._pages("/v1/experiments", {"project": project, "limit": 200})
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """Worker machines."""
+        return cast(list[dict[str, Any]], self._get("/v1/nodes")["items"])
+
+    def energy(
+        self,
+        *,
+        start: str | None = None,
+        stop: str | None = None,
+        by: str = "node",
+        node: str | None = None,
+    ) -> dict[str, Any]:
+        """What the nodes used, what runs were charged of it, and what is left.
+
+        Args:
+            start: Whole hour of UTC, ISO 8601; 7 days before `stop` by default.
+            stop: Exclusive; the end of the present hour by default.
+            by: node, component, project or hour.
+            node: Of this node alone.
+        """
+        return self._get("/v1/energy", {"from": start, "to": stop, "by": by, "node": node})
+
+    def create_budget(self, budget: Mapping[str, Any]) -> dict[str, Any]:
+        """Makes a budget; fields as ``POST /v1/budgets`` has them."""
+        return self._json("POST", "/v1/budgets", budget)
+
+    def budgets(self, *, name: str | None = None, closed: bool = False) -> Iterator[dict[str, Any]]:
+        """All budgets by name, or the one of a name, each with how it stands."""
+        query = {"name": name, "closed": "true" if closed else None, "limit": 200}
+        return self._pages("/v1/budgets", query)
+
+    def get_budget(self, budget_id: str) -> dict[str, Any]:
+        """A budget and how it stands."""
+        return self._get(f"/v1/budgets/{budget_id}")
+
+    def change_budget(self, budget_id: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Changes some fields of a budget."""
+        return self._json("PATCH", f"/v1/budgets/{budget_id}", changes)
+
+    def close_budget(self, budget_id: str) -> dict[str, Any]:
+        """Ends a budget; again, it changes nothing."""
+        return cast(dict[str, Any], self._send("POST", f"/v1/budgets/{budget_id}/close").json())
+
+    def budget_alerts(self, budget_id: str | None = None) -> Iterator[dict[str, Any]]:
+        """Thresholds that were crossed, the newest first."""
+        return self._pages("/v1/budget-alerts", {"budget_id": budget_id, "limit": 200})
+
+    def audit(self, **filters: Any) -> Iterator[dict[str, Any]]:
+        """Who changed what, the newest first; filters as ``GET /v1/audit`` has them."""
+        return self._pages("/v1/audit", {**filters, "limit": 200})
+
+    def create_token(self, name: str, role: str) -> dict[str, Any]:
+        """Makes a token; `secret` is in this answer alone."""
+        return self._json("POST", "/v1/tokens", {"name": name, "role": role})
+
+    def tokens(self) -> list[dict[str, Any]]:
+        """Every token, without its secret."""
+        return cast(list[dict[str, Any]], self._get("/v1/tokens")["items"])
+
+    def revoke_token(self, token_id: str) -> dict[str, Any]:
+        """Ends a token at once."""
+        return cast(dict[str, Any], self._send("DELETE", f"/v1/tokens/{token_id}").json())
+
+    def health(self) -> dict[str, Any]:
+        """Answers if the server's process lives."""
+        return self._get("/healthz")
+
+    def ready(self) -> dict[str, Any]:
+        """Answers if the server can serve."""
+        return self._get("/readyz")

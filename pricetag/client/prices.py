@@ -1,0 +1,81 @@
+"""Calls about what runs cost: quotes before, price tags after, reports of many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
+
+from pricetag.client.connection import Connection
+from pricetag.wire import ReportFormat
+
+
+class PriceCalls(Connection):
+    """Quotes, price tags, comparisons and reports."""
+
+    def quote(self, **figures: Any) -> dict[str, Any]:
+        """The price of work without a run; fields as `pricetag estimate` has them."""
+        return self._json("POST", "/v1/quotes", figures)
+
+    def quote_run(self, run: Mapping[str, Any]) -> dict[str, Any]:
+        """The quote that a run would get if it were posted now; nothing is booked."""
+        return self._json("POST", "/v1/quotes", {"run": dict(run)})
+
+    def run_quote(self, run_id: str) -> dict[str, Any]:
+        """A run's quote, where the run will end, and the quote against its price tag."""
+        return self._get(f"/v1/runs/{run_id}/quote")
+
+    def quote_score(self) -> dict[str, Any]:
+        """How near quotes came, by method, likeness, pool and quantity."""
+        return self._get("/v1/quotes/score")
+
+    def price_tag(self, run_id: str, version: int | None = None) -> dict[str, Any]:
+        """The run's price tag, the newest unless a version is named."""
+        return self._get(f"/v1/runs/{run_id}/price-tag", {"version": version})
+
+    def price_tags(self, run_id: str) -> list[dict[str, Any]]:
+        """Every version of the run's price tag with cause, hash and totals; the newest first."""
+        found = self._get(f"/v1/runs/{run_id}/price-tags")
+        return cast(list[dict[str, Any]], found["items"])
+
+    def reprice(self, run_id: str, *, as_of: str | None = None) -> dict[str, Any]:
+        """Issues a new version with the factors as they had been entered by `as_of`."""
+        return self._json("POST", f"/v1/runs/{run_id}/price-tag/reprice", {"as_of": as_of})
+
+    def verify_price_tag(self, run_id: str, version: int | None = None) -> dict[str, Any]:
+        """What the server finds when it works the price tag out again."""
+        return self._get(f"/v1/runs/{run_id}/price-tag/verification", {"version": version})
+
+    def compare(
+        self, a: Sequence[str], b: Sequence[str], *, metric: str = "it_energy_kwh"
+    ) -> dict[str, Any]:
+        """One group of runs over another, as a ratio in which shared errors cancel."""
+        query = {"a": ",".join(a), "b": ",".join(b), "metric": metric}
+        return self._get("/v1/comparisons", query)
+
+    def create_report(
+        self,
+        title: str,
+        *,
+        runs: Sequence[str] | None = None,
+        filter: Mapping[str, Any] | None = None,
+        profile: str = "strubell2019",
+    ) -> dict[str, Any]:
+        """Makes a report of these runs, or of those that a filter selects."""
+        body: dict[str, Any] = {"title": title, "profile": profile}
+        if runs is not None:
+            body["runs"] = list(runs)
+        if filter is not None:
+            body["filter"] = dict(filter)
+        return self._json("POST", "/v1/reports", body)
+
+    def list_reports(self) -> Iterator[dict[str, Any]]:
+        """All reports, the newest first."""
+        return self._pages("/v1/reports", {"limit": 200})
+
+    def get_report(self, report_id: str) -> dict[str, Any]:
+        """A report as data."""
+        return self._get(f"/v1/reports/{report_id}")
+
+    def render_report(self, report_id: str, fmt: ReportFormat) -> bytes:
+        """A report in one format, ready to write to a file."""
+        return self._send("GET", f"/v1/reports/{report_id}.{fmt}").content

@@ -1,0 +1,152 @@
+"""Calls about runs: post, read, cancel, and follow."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+
+from pricetag.client.connection import RECONNECT_S, Connection, raise_for, unreachable
+from pricetag.wire import ApiError, Event, Page, Run, RunAccepted, ServerUnreachable
+
+FINAL: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
+
+
+class RunCalls(Connection):
+    """Runs, their events, and what their attempts wrote."""
+
+    def create_run(
+        self, run: Mapping[str, Any] | str, *, idempotency_key: str | None = None
+    ) -> RunAccepted:
+        """Posts a run, described as data or as YAML text.
+
+        Args:
+            run: The description.
+            idempotency_key: The same key and description give the same run; without one,
+                this call makes its own, so that its retries post the run once.
+
+        Raises:
+            ApiError: If the server refuses it.
+            ServerUnreachable: If no answer came.
+        """
+        headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+        if isinstance(run, str):
+            headers["Content-Type"] = "application/yaml"
+            answer = self._send("POST", "/v1/runs", headers=headers, content=run.encode())
+        else:
+            answer = self._send("POST", "/v1/runs", headers=headers, json=dict(run))
+        return cast(RunAccepted, answer.json())
+
+    def list_runs(self, *, cursor: str | None = None, limit: int = 50, **filters: Any) -> Page:
+        """A page of runs.
+
+        Args:
+            cursor: `next_cursor` of the page before.
+            limit: Most runs, up to 200.
+            **filters: project, experiment, tag, status, kind, created_after,
+                created_before, sort; tag and status may be lists.
+        """
+        return cast(Page, self._get("/v1/runs", {**filters, "cursor": cursor, "limit": limit}))
+
+    def iter_runs(self, **filters: Any) -> Iterator[Run]:
+        """All runs that the filters select, page after page."""
+        return cast(Iterator[Run], self._pages("/v1/runs", {**filters, "limit": 200}))
+
+    def get_run(self, run_id: str) -> Run:
+        """A run with its recipe, attempts and stages."""
+        return cast(Run, self._get(f"/v1/runs/{run_id}"))
+
+    def cancel_run(self, run_id: str) -> RunAccepted:
+        """Cancels a queued run, or asks a running one to stop."""
+        return cast(
+            RunAccepted, self._send("POST", f"/v1/runs/{run_id}/cancel", retry=False).json()
+        )
+
+    def events(self, run_id: str, *, last_event_id: int = 0) -> Iterator[Event]:
+        """Events of a run as they come, through breaks of the connection, to its end.
+
+        Args:
+            run_id: The run.
+            last_event_id: Only events after this one.
+
+        Raises:
+            ApiError: If the server refuses.
+        """
+        while True:
+            try:
+                for message in self._stream(run_id, last_event_id):
+                    event = cast(Event, message.json())
+                    last_event_id = event["id"]
+                    yield event
+                # The server ends the stream of a finished run, and every stream when it stops.
+                if self.get_run(run_id)["status"] in FINAL:
+                    return
+            except (httpx.TransportError, ServerUnreachable):
+                pass
+            except ApiError as error:
+                if error.status != 503:
+                    raise
+            time.sleep(RECONNECT_S)
+
+    def wait(self, run_id: str, on_event: Callable[[Event], None] | None = None) -> Run:
+        """Waits until a run is over; tells of every event meanwhile."""
+        for event in self.events(run_id):
+            if on_event is not None:
+                on_event(event)
+        return self.get_run(run_id)
+
+    def power(
+        self, run_id: str, *, attempt: int | None = None, points: int | None = None
+    ) -> dict[str, Any]:
+        """Power over time per attempt and component, in at most `points` points each."""
+        return self._get(f"/v1/runs/{run_id}/power", {"attempt": attempt, "points": points})
+
+    def metrics(self, run_id: str, **filters: Any) -> Iterator[dict[str, Any]]:
+        """All metrics of a run; filters: attempt, name, split."""
+        return self._pages(f"/v1/runs/{run_id}/metrics", {**filters, "limit": 5000})
+
+    def logs(
+        self, run_id: str, *, after: str | None = None, attempt: int | None = None, limit: int = 500
+    ) -> dict[str, Any]:
+        """Log lines: `items`, and `next_after` to read on from, now or later."""
+        query = {"after": after, "attempt": attempt, "limit": limit}
+        return self._get(f"/v1/runs/{run_id}/logs", query)
+
+    def iter_logs(self, run_id: str, *, follow: bool = False) -> Iterator[dict[str, Any]]:
+        """All log lines of a run; with `follow`, those to come until it is over."""
+        after: str | None = None
+        while True:
+            # Asked first: what the run wrote before it ended is then surely read.
+            over = not follow or self.get_run(run_id)["status"] in FINAL
+            found = self.logs(run_id, after=after, limit=5000)
+            yield from found["items"]
+            after = found["next_after"]
+            if found["items"]:
+                continue
+            if over:
+                return
+            time.sleep(RECONNECT_S)
+
+    def artifacts(self, run_id: str) -> list[dict[str, Any]]:
+        """What the run's attempts left behind."""
+        return cast(list[dict[str, Any]], self._get(f"/v1/runs/{run_id}/artifacts")["items"])
+
+    def download_artifact(self, run_id: str, artifact_id: str, path: Path) -> Path:
+        """Writes an artifact to a file; the file appears when it is whole."""
+        part = path.with_name(path.name + ".part")
+        url = f"/v1/runs/{run_id}/artifacts/{artifact_id}/content"
+        try:
+            with self._http.stream("GET", url) as answer, part.open("wb") as out:
+                raise_for(answer)
+                for chunk in answer.iter_bytes():
+                    out.write(chunk)
+            part.replace(path)
+        except httpx.TransportError as error:
+            raise unreachable(self.url, error) from error
+        finally:
+            part.unlink(missing_ok=True)
+        return path
