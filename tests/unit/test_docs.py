@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import json
+import math
 import re
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -17,7 +19,10 @@ from pydantic import BaseModel
 from app import cli, demo
 from app.errors import HTTP_CODES
 from app.main import create_app
+from app.schemas.carbon import CarbonImport
+from app.schemas.prices import PriceImport
 from app.settings import Settings
+from pricetag import catalog
 from pricetag.cli.app import app as commands
 from pricetag.cli.app import run as run_command
 from pricetag.cli.views.price_tag import OUTSIDE
@@ -240,6 +245,20 @@ def api() -> FastAPI:
     return create_app()
 
 
+@pytest.mark.parametrize(
+    ("path", "model"),
+    [("/v1/prices/import", PriceImport), ("/v1/carbon/import", CarbonImport)],
+)
+def test_the_files_that_are_shown_to_be_imported_have_the_fields_of_their_body(
+    path: str, model: type[BaseModel]
+) -> None:
+    (shown,) = re.findall(
+        r"jq -Rs '\{([^}]*)\}' \S+ \|\n *curl -sX POST \$PRICETAG_URL" + path, API
+    )
+    told = {name: text or "a,b\n" for name, text in re.findall(r'(\w+): (?:"([^"]*)"|\.)', shown)}
+    assert model.model_validate(told).model_fields_set == set(told)
+
+
 @pytest.mark.parametrize("page", ["README.md", "docs/api.md", "docs/recipes.md", "docs/reports.md"])
 def test_operations_that_are_named_exist(page: str, api: FastAPI) -> None:
     paths = api.openapi()["paths"]
@@ -276,3 +295,35 @@ def test_the_demo_that_is_shown_is_the_one_there_is() -> None:
     assert told[-1] == OUTSIDE
     assert set(told[:-1]) <= named
     assert len(told) >= 5
+
+
+METHODOLOGY = TEXTS["docs/methodology.md"]
+
+
+def test_sections_of_the_methodology_are_numbered_and_those_named_exist() -> None:
+    headings = re.findall(r"^## (?:(\d+)\. )?(.+)$", METHODOLOGY, re.M)
+    assert headings.pop() == ("", "References")
+    assert [int(number or 0) for number, _ in headings] == list(range(1, len(headings) + 1))
+    named = re.findall(r"(?:\(|, |\[)section (\d+)[)\]]", METHODOLOGY)
+    assert {"2", "6", "7", "8"} <= set(named) <= {number for number, _ in headings}
+
+
+def test_references_of_the_methodology_exist_and_are_used() -> None:
+    text, _, references = METHODOLOGY.partition("## References")
+    listed = re.findall(r"^(\d+)\. ", references, re.M)
+    assert listed == [str(number) for number in range(1, len(listed) + 1)]
+    used = {number for group in re.findall(r"\[([\d, ]+)\]", text) for number in group.split(", ")}
+    assert used <= set(listed)
+    assert {"14", "15", "16", "17"} <= used
+
+
+def test_how_far_countries_lie_from_the_worlds_mean() -> None:
+    world = catalog.grid_factor("WLD").g_per_kwh
+    apart = [math.log(f.g_per_kwh / world) for f in catalog.grid_factors() if f.zone != "WLD"]
+    away = math.exp(math.sqrt(fmean(value**2 for value in apart)))
+    inside = fmean(abs(math.exp(value) - 1) <= 1.96 * 0.30 for value in apart)
+    assert (
+        f"the catalog's {len(apart)} countries lie apart from it by a factor of {away:.1f} (root "
+        f"mean square of the logarithms), from {math.exp(min(apart)):.2f} to "
+        f"{math.exp(max(apart)):.1f} times, and {inside:.0%} of them lie in its interval of 95%"
+    ) in METHODOLOGY
