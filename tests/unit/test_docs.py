@@ -21,6 +21,8 @@ from app.errors import HTTP_CODES
 from app.main import create_app
 from app.schemas.carbon import CarbonImport
 from app.schemas.prices import PriceImport
+from app.schemas.carbon import CarbonImport
+from app.schemas.prices import PriceImport
 from app.settings import Settings
 from pricetag import catalog
 from pricetag.cli.app import app as commands
@@ -243,6 +245,20 @@ def test_every_code_of_the_worker_is_in_the_api_page() -> None:
 @pytest.fixture(scope="module")
 def api() -> FastAPI:
     return create_app()
+
+
+@pytest.mark.parametrize(
+    ("path", "model"),
+    [("/v1/prices/import", PriceImport), ("/v1/carbon/import", CarbonImport)],
+)
+def test_the_files_that_are_shown_to_be_imported_have_the_fields_of_their_body(
+    path: str, model: type[BaseModel]
+) -> None:
+    (shown,) = re.findall(
+        r"jq -Rs '\{([^}]*)\}' \S+ \|\n *curl -sX POST \$PRICETAG_URL" + path, API
+    )
+    told = {name: text or "a,b\n" for name, text in re.findall(r'(\w+): (?:"([^"]*)"|\.)', shown)}
+    assert model.model_validate(told).model_fields_set == set(told)
 
 
 @pytest.mark.parametrize(
