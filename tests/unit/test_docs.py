@@ -21,8 +21,6 @@ from app.errors import HTTP_CODES
 from app.main import create_app
 from app.schemas.carbon import CarbonImport
 from app.schemas.prices import PriceImport
-from app.schemas.carbon import CarbonImport
-from app.schemas.prices import PriceImport
 from app.settings import Settings
 from pricetag import catalog
 from pricetag.cli.app import app as commands
@@ -30,6 +28,7 @@ from pricetag.cli.app import run as run_command
 from pricetag.cli.views.price_tag import OUTSIDE
 from pricetag.recipes import REGISTRY, RecipeEntry, parse_run_spec
 from pricetag.recipes.stages import Optimisation, Student
+from tests.support.price_tags import tag, unmetered_run
 from workers.__main__ import worker
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -261,20 +260,6 @@ def test_the_files_that_are_shown_to_be_imported_have_the_fields_of_their_body(
     assert model.model_validate(told).model_fields_set == set(told)
 
 
-@pytest.mark.parametrize(
-    ("path", "model"),
-    [("/v1/prices/import", PriceImport), ("/v1/carbon/import", CarbonImport)],
-)
-def test_the_files_that_are_shown_to_be_imported_have_the_fields_of_their_body(
-    path: str, model: type[BaseModel]
-) -> None:
-    (shown,) = re.findall(
-        r"jq -Rs '\{([^}]*)\}' \S+ \|\n *curl -sX POST \$PRICETAG_URL" + path, API
-    )
-    told = {name: text or "a,b\n" for name, text in re.findall(r'(\w+): (?:"([^"]*)"|\.)', shown)}
-    assert model.model_validate(told).model_fields_set == set(told)
-
-
 @pytest.mark.parametrize("page", ["README.md", "docs/api.md", "docs/recipes.md", "docs/reports.md"])
 def test_operations_that_are_named_exist(page: str, api: FastAPI) -> None:
     paths = api.openapi()["paths"]
@@ -343,3 +328,11 @@ def test_how_far_countries_lie_from_the_worlds_mean() -> None:
         f"mean square of the logarithms), from {math.exp(min(apart)):.2f} to "
         f"{math.exp(max(apart)):.1f} times, and {inside:.0%} of them lie in its interval of 95%"
     ) in METHODOLOGY
+
+
+def test_the_glossary_says_why_a_clock_is_a_counter() -> None:
+    made = tag(unmetered_run())
+    assert made["duration_s"]["source"] == "counter"  # nothing was metered, but the clock ran
+    (source,) = re.findall(r"^\| source \| (.*) \|$", TEXTS["docs/glossary.md"], re.M)
+    assert "of times and of coverage the clock, which is a counter of time" in source
+    assert "every machine, whether or not it has an energy counter" in METHODOLOGY

@@ -157,6 +157,25 @@ async def test_stages_without_end_are_priced_up_to_a_limit(
     assert sum("belong to the stage around" in r["text"] for r in bench.records("log")) == 1
 
 
+async def test_a_scripts_operations_are_those_of_the_stage_it_tells_them_in(bench: Bench) -> None:
+    supervisor = bench.supervisor("""
+        import pricetag
+        with pricetag.stage("outer"):
+            with pricetag.stage("inner"):
+                pricetag.flops(2e9, effective=1e9, method="by hand")
+            pricetag.flops(3e9)
+        pricetag.flops(4e9)
+    """)
+    await asyncio.wait_for(supervisor.run(), 30)
+    assert bench.end() == ("succeeded", None)
+    told = [(r["key"], r["dense"], r["effective"], r["method"]) for r in bench.records("flops")]
+    assert told == [
+        ("0.0.0", 2e9, 1e9, "by hand"),
+        ("0.0", 3e9, None, "told by the script"),
+        ("0", 4e9, None, "told by the script"),
+    ]
+
+
 IN_A_STAGE = """
     import signal, sys, time
     import pricetag
