@@ -44,6 +44,7 @@ class Row:
     name: str
     kind: ComponentKind
     method: ComponentMethod
+    gain_std_ratio: float
     hour: datetime
     energy_j: float
     covered_s: float
@@ -55,6 +56,7 @@ class _Name:
     name: str
     kind: ComponentKind
     method: ComponentMethod
+    gain_std_ratio: float
 
 
 class NodeHours:
@@ -68,7 +70,9 @@ class NodeHours:
 
     def meet(self, component: Component) -> None:
         """A component that will be booked."""
-        self._names[component.id] = _Name(component.name, component.kind, component.method)
+        self._names[component.id] = _Name(
+            component.name, component.kind, component.method, component.gain_std_ratio
+        )
 
     def add(
         self,
@@ -187,6 +191,7 @@ class NodeHours:
             name=name.name,
             kind=name.kind,
             method=name.method,
+            gain_std_ratio=name.gain_std_ratio,
             hour=datetime.fromtimestamp(hour * HOUR_S, UTC),
             energy_j=total.energy_j,
             covered_s=total.covered_s,

@@ -115,6 +115,7 @@ class Store:
                         name=row.name,
                         kind=row.kind,
                         method=row.method,
+                        gain_std_ratio=row.gain_std_ratio,
                         hour=row.hour,
                         energy_j=row.energy_j,
                         covered_s=row.covered_s,

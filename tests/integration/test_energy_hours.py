@@ -19,6 +19,7 @@ GPU_HOUR = NodeHour(
     name="NVIDIA H200",
     kind="gpu",
     method="counter",
+    gain_std_ratio=0.05,
     hour=NOON,
     energy_j=1_000.0,
     covered_s=10.0,
@@ -71,11 +72,11 @@ async def test_an_hour_of_another_zone_is_the_same_hour(db: Database) -> None:
         assert [row.hour for row in await totals(session)] == [NOON]
 
 
-async def test_a_meter_that_tells_no_gain_error_has_the_usual_one(db: Database) -> None:
-    modelled = replace(GPU_HOUR, component="ram", kind="ram", method="modelled")
+async def test_totals_bear_the_gain_error_of_their_meter(db: Database) -> None:
+    calibrated = replace(GPU_HOUR, gain_std_ratio=0.01)
     async with db.session_scope() as session:
-        await book_node_hours(session, "node", [replace(GPU_HOUR, gain_std_ratio=0.01), modelled])
-        assert [row.gain_std_ratio for row in await totals(session)] == [0.01, 1.0]
+        await book_node_hours(session, "node", [calibrated])
+        assert [row.gain_std_ratio for row in await totals(session)] == [0.01]
 
 
 @pytest.mark.parametrize(

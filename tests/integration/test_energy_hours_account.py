@@ -32,7 +32,7 @@ KINDS: dict[str, tuple[Any, ...]] = {
 
 def node_hour(component: str, hour: datetime, energy_j: float, covered_s: float) -> NodeHour:
     kind, name, method, gain = KINDS[component]
-    return NodeHour(component, name, kind, method, hour, energy_j, covered_s, gain_std_ratio=gain)
+    return NodeHour(component, name, kind, method, gain, hour, energy_j, covered_s)
 
 
 async def ended_attempt(session: Session, node: str = "node", project: str = "") -> UUID:

@@ -15,12 +15,6 @@ from pricetag.accounting.reading import Method
 
 HOUR_S = 3600.0
 
-GAIN_STD_RATIOS: dict[ComponentKind, float] = {"gpu": 0.05, "cpu": 0.1, "ram": 0.15, "host": 0.1}
-"""Of a meter that does not tell its own: the widest that :mod:`pricetag.metering` has."""
-
-MODEL_STD_RATIOS: dict[ComponentKind, float] = {"gpu": 1.0, "cpu": 0.45, "ram": 1.0, "host": 1.0}
-"""The same for models, as factors."""
-
 
 @dataclass(frozen=True, slots=True)
 class NodeHour:
@@ -31,13 +25,12 @@ class NodeHour:
         name: Its product name.
         kind: What it is.
         method: How its energy is had.
+        gain_std_ratio: Relative error of its meter's gain, one sigma (of a model: a factor).
         hour: Beginning of the UTC hour.
         energy_j: Its energy in this hour so far (not since the last call), J.
         covered_s: For how much of the hour it was metered, s.
         flags: What was remarkable.
         site: Where the node stands.
-        gain_std_ratio: Relative error of its meter's gain, one sigma (of a model: a factor);
-            without one, the usual one of its kind.
 
     Raises:
         ValueError: If a figure is negative or not finite, or the time no whole UTC hour.
@@ -47,22 +40,20 @@ class NodeHour:
     name: str
     kind: ComponentKind
     method: Method
+    gain_std_ratio: float
     hour: datetime
     energy_j: float
     covered_s: float
     flags: tuple[str, ...] = ()
     site: str | None = None
-    gain_std_ratio: float | None = None
 
     def __post_init__(self) -> None:
         if self.hour.tzinfo is None or self.hour.timestamp() % HOUR_S != 0:
             raise ValueError(f"{self.component}: {self.hour} is no whole hour of UTC")
-        for name, value in (("energy_j", self.energy_j), ("covered_s", self.covered_s)):
+        for name in ("energy_j", "covered_s", "gain_std_ratio"):
+            value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"{self.component}: {name} must be 0 or more, not {value}")
-        gain = self.gain_std_ratio
-        if gain is not None and not (math.isfinite(gain) and gain >= 0):
-            raise ValueError(f"{self.component}: gain_std_ratio must be 0 or more, not {gain}")
 
 
 async def book_node_hours(session: Session, node_name: str, rows: Sequence[NodeHour]) -> None:
@@ -86,20 +77,14 @@ async def book_node_hours(session: Session, node_name: str, rows: Sequence[NodeH
     await energy.raise_node_hours(session, [_node_row(node_name, row) for row in rows])
 
 
-def usual_gain_std_ratio(kind: ComponentKind, method: Method) -> float:
-    """The relative error, one sigma, of a meter of this kind that does not tell its own."""
-    return (MODEL_STD_RATIOS if method == "modelled" else GAIN_STD_RATIOS)[kind]
-
-
 def _node_row(node_name: str, row: NodeHour) -> dict[str, Any]:
-    gain = row.gain_std_ratio
     return {
         "node_name": node_name,
         "component": row.component,
         "name": row.name,
         "kind": row.kind,
         "method": row.method,
-        "gain_std_ratio": usual_gain_std_ratio(row.kind, row.method) if gain is None else gain,
+        "gain_std_ratio": row.gain_std_ratio,
         "hour": row.hour.astimezone(UTC),
         "site": row.site,
         "energy_j": row.energy_j,
