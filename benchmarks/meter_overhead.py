@@ -5,7 +5,8 @@ it needs no GPU; a real library costs more for each call, which a machine with G
 ``--real``. Both tools run as the supervisor runs them. CPU time is what counts on a machine
 that does other things too; wall time is shown beside it.
 
-    python -m benchmarks.meter_overhead [--gpus 8] [--hz 10] [--seconds 20] [--repeats 24] [--real]
+    python -m benchmarks.meter_overhead [--gpus 8] [--hz 10] [--seconds 20] [--repeats 24]
+        [--runs 5] [--real]
 """
 
 from __future__ import annotations
@@ -216,19 +217,33 @@ def in_process(case: str, options: argparse.Namespace, variables: dict[str, str]
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def table(found: Mapping[str, dict[str, float]], slowed: Mapping[str, Any]) -> str:
-    """Markdown."""
+def table(found: Mapping[str, Sequence[dict[str, float]]], slowed: Mapping[str, Any]) -> str:
+    """Markdown: medians with the least and the most of the runs, slowdowns with their error."""
+
+    def told(name: str, scale: float, digits: int, unit: str) -> list[str]:
+        return [
+            spread([scale * run[name] for run in runs], digits, unit) for runs in found.values()
+        ]
+
     rows: list[tuple[str, list[str], str]] = [
-        ("share of one core", [f"{f['share']:.2%}" for f in found.values()], "0.5%"),
-        ("memory added", [f"{f['memory_mb']:.0f} MB" for f in found.values()], ""),
-        ("first start", [f"{1e3 * f['first_start_s']:.0f} ms" for f in found.values()], ""),
-        ("a job's start", [f"{1e3 * f['start_s']:.1f} ms" for f in found.values()], "50 ms"),
+        ("share of one core", told("share", 100.0, 2, "%"), "0.5%"),
+        ("memory added", told("memory_mb", 1.0, 0, " MB"), ""),
+        ("first start", told("first_start_s", 1e3, 0, " ms"), ""),
+        ("a job's start", told("start_s", 1e3, 1, " ms"), "50 ms"),
         ("slowdown, CPU time", [_with_error(*slowed[case][1]) for case in found], "0.1%"),
         ("slowdown, wall time", [_with_error(*slowed[case][0]) for case in found], ""),
     ]
     lines = [f"| | {' | '.join(found)} | target |", "| --- |" + " ---: |" * (len(found) + 1)]
     lines += [f"| {name} | {' | '.join(cells)} | {target} |" for name, cells, target in rows]
     return "\n".join(lines)
+
+
+def spread(values: Sequence[float], digits: int, unit: str) -> str:
+    """The median, and in brackets the least and the most where there are several."""
+    middle = f"{median(values):.{digits}f}{unit}"
+    if len(values) == 1:
+        return middle
+    return f"{middle} ({min(values):.{digits}f} to {max(values):.{digits}f})"
 
 
 def _with_error(value: float, error: float) -> str:
@@ -241,6 +256,7 @@ def main() -> None:
     parser.add_argument("--hz", type=float, default=10.0)
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--repeats", type=int, default=24)
+    parser.add_argument("--runs", type=int, default=5, help="processes a tool is measured in")
     parser.add_argument("--real", action="store_true", help="use this machine's NVML")
     parser.add_argument("--case", help=argparse.SUPPRESS)
     parser.add_argument("--trainer", action="store_true", help=argparse.SUPPRESS)
@@ -254,10 +270,14 @@ def main() -> None:
             print(json.dumps(run_case(options, folder)))
             return
         variables = {} if options.real else pretended(folder, options.gpus)
-        found = {case: in_process(case, options, variables) for case in CASES}
+        found: dict[str, list[dict[str, float]]] = {case: [] for case in CASES}
+        for _ in range(options.runs):  # in turns, so that other work on the machine hits all
+            for case in CASES:
+                found[case].append(in_process(case, options, variables))
         slowed = in_process("slowdown", options, variables)
         print(f"{options.gpus} devices at {options.hz:g} Hz, an edge every {EDGE_EVERY_S:g} s,")
-        print(f"over {options.seconds:g} s; a job of {slowed['alone_s']:.1f} s, alternating\n")
+        print(f"over {options.seconds:g} s, {options.runs} runs: median (least to most);")
+        print(f"a job of {slowed['alone_s']:.1f} s, {options.repeats} turns: ± standard error\n")
         print(table(found, slowed["slowdowns"]))
 
 
