@@ -43,6 +43,20 @@ async def raise_node_hours(session: AsyncSession, rows: Sequence[Row]) -> None:
     )
 
 
+async def put_attempt_hours(session: AsyncSession, rows: Sequence[Row]) -> None:
+    """Writes what attempts are charged in some hours, each in the place of what was written."""
+    if not rows:
+        return
+    statement = pg_insert(EnergyHour).values([dict(row) for row in rows])
+    changing = ("energy_j", "covered_s", "flags")
+    await session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["node_name", "component", "hour", "attempt_id"],
+            set_={name: statement.excluded[name] for name in changing},
+        )
+    )
+
+
 async def replace_attempt_hours(
     session: AsyncSession, attempt_id: UUID, rows: Sequence[Row]
 ) -> None:

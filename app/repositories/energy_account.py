@@ -25,60 +25,79 @@ _CHOSEN = """
       AND (CAST(:node AS text) IS NULL OR h.node_name = :node)
 """
 
-# One slot is one component in one hour: the node's own row beside those of attempts.
-# An hour of which the node's meter saw less than a run's is as good as not metered.
+# One slot is one component in one hour: the node's own row beside those of attempts, which are
+# final once the attempt has ended. An hour of which the node's meter saw less than a run's is as
+# good as not metered; beside a run that is going it may only not have told yet. What a run that
+# is going has told nothing of cannot be divided.
 _SETTLED = f"""
-    WITH slots AS (
-      SELECT
-        h.node_name, h.component, h.hour, min(h.kind) AS kind,
-        coalesce(min(h.name) FILTER (WHERE h.attempt_id IS NULL), min(h.name)) AS name,
-        CASE max(array_position(ARRAY['counter', 'integrated', 'modelled'], h.method::text))
-          WHEN 1 THEN 'counter' WHEN 2 THEN 'integrated' ELSE 'modelled' END AS method,
-        max(h.gain_std_ratio) AS gain_std_ratio,
-        max(h.energy_j) FILTER (WHERE h.attempt_id IS NULL) AS metered_j,
-        max(h.covered_s) FILTER (WHERE h.attempt_id IS NULL) AS metered_s,
-        coalesce(sum(h.energy_j) FILTER (WHERE h.attempt_id IS NOT NULL), 0) AS charged_j,
-        max(h.covered_s) FILTER (WHERE h.attempt_id IS NOT NULL) AS charged_s
-      FROM energy_hours AS h
+    WITH told AS (
+      SELECT h.*, h.attempt_id IS NULL AS own, a.ended_at IS NOT NULL AS final,
+        h.attempt_id IS NOT NULL AND a.ended_at IS NULL AS going
+      FROM energy_hours AS h LEFT JOIN attempts AS a ON a.id = h.attempt_id
       WHERE {_CHOSEN}
-      GROUP BY h.node_name, h.component, h.hour
+    ), slots AS (
+      SELECT
+        node_name, component, hour, min(kind) AS kind,
+        coalesce(min(name) FILTER (WHERE own), min(name)) AS name,
+        CASE max(array_position(ARRAY['counter', 'integrated', 'modelled'], method::text))
+          WHEN 1 THEN 'counter' WHEN 2 THEN 'integrated' ELSE 'modelled' END AS method,
+        max(gain_std_ratio) AS gain_std_ratio,
+        max(energy_j) FILTER (WHERE own) AS metered_j,
+        max(covered_s) FILTER (WHERE own) AS metered_s,
+        coalesce(sum(energy_j) FILTER (WHERE final), 0) AS charged_j,
+        coalesce(sum(energy_j) FILTER (WHERE going), 0) AS running_j,
+        coalesce(sum(energy_j) FILTER (WHERE NOT own), 0) AS claimed_j,
+        max(covered_s) FILTER (WHERE NOT own) AS claimed_s,
+        array_agg(attempt_id) FILTER (WHERE going) AS going
+      FROM told
+      GROUP BY node_name, component, hour
     ), judged AS (
       SELECT slots.*,
-        metered_j IS NULL
-          OR (metered_j < charged_j AND metered_s + :edge_s < charged_s) AS unmetered,
+        metered_j IS NULL OR (metered_j < claimed_j AND claimed_s
+          > metered_s + CASE WHEN going IS NULL THEN :edge_s ELSE :late_s END) AS unmetered,
         EXISTS (
           SELECT FROM attempts AS a
           WHERE a.ended_at IS NULL AND a.node_name = slots.node_name
             AND slots.hour >= date_trunc('hour', a.started_at)
             AND (a.components = '[]'::jsonb
                  OR a.components @> jsonb_build_array(jsonb_build_object('id', slots.component)))
-        ) AS open
+            AND (slots.going IS NULL OR a.id <> ALL(slots.going))
+        ) AS silent
       FROM slots
-    ), settled AS (
+    ), summed AS (
       SELECT judged.*,
-        CASE WHEN unmetered THEN charged_j ELSE metered_j END AS total_j,
-        CASE WHEN unmetered OR open THEN 0 ELSE metered_j - charged_j END AS unallocated_j,
-        CASE WHEN open AND NOT unmetered THEN metered_j - charged_j ELSE 0 END AS undecided_j,
+        going IS NOT NULL OR silent AS open,
+        CASE WHEN unmetered THEN claimed_j
+             WHEN going IS NOT NULL THEN greatest(metered_j, claimed_j)
+             ELSE metered_j END AS total_j
+      FROM judged
+    ), settled AS (
+      SELECT summed.*,
+        CASE WHEN unmetered OR silent THEN 0 ELSE total_j - claimed_j END AS unallocated_j,
+        CASE WHEN silent AND NOT unmetered THEN total_j - claimed_j ELSE 0 END AS undecided_j,
         CASE WHEN unmetered THEN 0
              WHEN charged_j - metered_j > :edge_s * metered_j / nullif(metered_s, 0)
                OR (charged_j > metered_j AND metered_s = 0)
              THEN charged_j - metered_j ELSE 0 END AS overallocated_j
-      FROM judged
+      FROM summed
     )
 """
 
 _SUMS = """
     kind, name, method, gain_std_ratio,
-    sum(total_j) AS total_j, sum(charged_j) AS charged_j,
+    sum(total_j) AS total_j, sum(charged_j) AS charged_j, sum(running_j) AS running_j,
     sum(unallocated_j) AS unallocated_j, sum(undecided_j) AS undecided_j,
     sum(overallocated_j) AS overallocated_j, count(*) AS hours,
     count(*) FILTER (WHERE unmetered) AS unmetered_hours,
-    count(*) FILTER (WHERE open AND NOT unmetered) AS open_hours
+    count(*) FILTER (WHERE open AND NOT unmetered) AS open_hours,
+    count(*) FILTER (WHERE silent AND NOT unmetered) AS undecided_hours
 """
 
 _BY_PROJECT = f"""
     SELECT p.name AS project, h.kind, h.name, h.method, h.gain_std_ratio,
-      sum(h.energy_j) AS charged_j, count(*) AS hours
+      coalesce(sum(h.energy_j) FILTER (WHERE a.ended_at IS NOT NULL), 0) AS charged_j,
+      coalesce(sum(h.energy_j) FILTER (WHERE a.ended_at IS NULL), 0) AS running_j,
+      count(*) AS hours, count(*) FILTER (WHERE a.ended_at IS NULL) AS open_hours
     FROM energy_hours AS h
     JOIN attempts AS a ON a.id = h.attempt_id
     JOIN runs AS r ON r.id = a.run_id
@@ -97,6 +116,7 @@ async def sums(
     stop: datetime,
     node: str | None,
     edge_s: float,
+    late_s: float,
 ) -> Sequence[Any]:
     """The account in ``[start, stop)``, summed by product and by what is asked.
 
@@ -107,6 +127,7 @@ async def sums(
         stop: End of the last hour.
         node: Of this node alone.
         edge_s: How far two meters of one hour may be apart.
+        late_s: By how much the node's meter may tell later than a run that is going.
 
     Returns:
         Rows of node_name, component, hour and the fields of an account's entry.
@@ -115,14 +136,15 @@ async def sums(
         f"{_SETTLED} SELECT {_KEYS[by]}, {_SUMS} FROM settled"
         " GROUP BY 1, 2, 3, kind, name, method, gain_std_ratio ORDER BY 1, 2, 3, kind, name"
     )
-    values = {"start": start, "stop": stop, "node": node, "edge_s": edge_s}
+    values: dict[str, Any] = {"start": start, "stop": stop, "node": node}
+    values |= {"edge_s": edge_s, "late_s": late_s}
     return (await session.execute(statement, values)).all()
 
 
 async def sums_by_project(
     session: AsyncSession, *, start: datetime, stop: datetime, node: str | None
 ) -> Sequence[Any]:
-    """What the runs of each project were charged, by product."""
+    """What the runs of each project are charged, by product."""
     values = {"start": start, "stop": stop, "node": node}
     return (await session.execute(text(_BY_PROJECT), values)).all()
 

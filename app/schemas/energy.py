@@ -13,16 +13,19 @@ EnergyBy = Literal["node", "component", "project", "hour"]
 
 
 class EnergyFigures(Wire):
-    """`total = charged + unallocated + undecided`; what is unknown counts as 0 in that sum."""
+    """`total = charged + running + unallocated + undecided`; what is unknown counts as 0 there."""
 
     total_kwh: Quantity = Field(description="What the components used, as far as it is known.")
-    charged_kwh: Quantity = Field(description="What runs were charged of it.")
+    charged_kwh: Quantity = Field(description="What runs that have ended were charged of it.")
+    running_kwh: Quantity = Field(
+        description="What runs that are going are charged so far; provisional until they end."
+    )
     unallocated_kwh: Quantity = Field(
         description="The rest, which is the node's: idling, other users of the machine. "
-        "Negative where runs were charged more than was used."
+        "Negative where runs were charged more than was used; provisional while runs are going."
     )
     undecided_kwh: Quantity = Field(
-        description="What is still to be booked, to runs that are going or to the node."
+        description="What is of runs that are going or of the node: the runs told nothing yet."
     )
     overallocated_kwh: float = Field(
         description="By how much charges exceed totals, over the hours in which they do."

@@ -1,13 +1,14 @@
 """A node's account: what its components used, what runs were charged of it, what is left.
 
-    unallocated = what the node's own meter read - what runs were charged
+    unallocated = what the node's own meter read - what runs are charged
 
 per component and hour, so that the sum over all of them is the lab's total. Where the node's
 own meter did not run, or saw less of the hour than a run's did, the total is at least what runs
-were charged, and what else was used is unknown. While a run is still going its charge is not
-yet booked: what is left of such an hour is undecided, either the run's or the node's.
+were charged, and what else was used is unknown. What runs are charged that are still going is
+apart, for it and the rest are provisional until they end. Of an hour of which such a run has told
+nothing yet the rest is undecided, either the run's or the node's.
 
-    total = charged + unallocated + undecided          always, and to the last joule
+    total = charged + running + unallocated + undecided          always, and to the last joule
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ READ_EVERY_S = 2.0
 """A run's meter and the node's are read each second, at moments of their own: over one hour
 they may differ by one reading at either edge."""
 
+TOLD_EVERY_S = 60.0
+"""What a run is charged is told each second, the node's own totals twice a minute: so much of an
+hour that is not over may be missing of them."""
+
 SOURCES: dict[Method, Source] = {
     "counter": "counter",
     "integrated": "integrated",
@@ -43,13 +48,15 @@ class Entry:
         method: How their energy is had.
         gain_std_ratio: Relative error of the gain, one sigma; of a model, a factor.
         total_j: What they used.
-        charged_j: What runs were charged of it.
+        charged_j: What runs that have ended were charged of it.
         unallocated_j: What is the node's; 0 for hours in which that is unknown.
         undecided_j: What is still to be booked to runs or to the node.
         overallocated_j: By how much charges exceed totals beyond the meters' edges.
         hours: Component-hours in all.
         unmetered_hours: Those without a usable total of the node's own.
         open_hours: Those with runs that are still going.
+        running_j: What such runs are charged so far.
+        undecided_hours: Those of which such a run has told nothing yet.
     """
 
     kind: ComponentKind
@@ -64,6 +71,8 @@ class Entry:
     hours: int
     unmetered_hours: int
     open_hours: int
+    running_j: float = 0.0
+    undecided_hours: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +81,17 @@ class Account:
 
     Attributes:
         total_kwh: What was used, as far as it is known.
-        charged_kwh: What runs were charged.
+        charged_kwh: What runs that have ended were charged.
+        running_kwh: What runs are charged so far that are going; provisional.
         unallocated_kwh: What is the node's; unknown where no hour is settled.
-        undecided_kwh: What is either, while runs are going.
+        undecided_kwh: What is either: runs that are going have told nothing of it yet.
         overallocated_kwh: By how much charges exceed totals; 0 where all is well.
         flags: ``overallocated``, ``node_not_metered``, ``runs_open``; sorted.
     """
 
     total_kwh: Quantity
     charged_kwh: Quantity
+    running_kwh: Quantity
     unallocated_kwh: Quantity
     undecided_kwh: Quantity
     overallocated_kwh: float
@@ -108,26 +119,32 @@ def account(entries: Sequence[Entry], *, seed: int = 0) -> Account:
     return Account(
         total_kwh=_sum(entries, lambda entry: entry.total_j, seed),
         charged_kwh=_sum(entries, lambda entry: entry.charged_j, seed),
-        unallocated_kwh=_unallocated(entries, unmetered, still_open, seed),
+        running_kwh=_sum(entries, lambda entry: entry.running_j, seed),
+        unallocated_kwh=_unallocated(entries, seed),
         undecided_kwh=_sum(entries, lambda entry: entry.undecided_j, seed),
         overallocated_kwh=joules_to_kwh(over_j),
         flags=tuple(sorted(name for name, holds in told.items() if holds)),
     )
 
 
-def _unallocated(entries: Sequence[Entry], unmetered: int, still_open: int, seed: int) -> Quantity:
+def _unallocated(entries: Sequence[Entry], seed: int) -> Quantity:
     hours = sum(entry.hours for entry in entries)
+    unmetered = sum(entry.unmetered_hours for entry in entries)
+    undecided = sum(entry.undecided_hours for entry in entries)
+    going = sum(entry.open_hours for entry in entries) - undecided
     missing = []
     if unmetered:
         missing.append(f"{unmetered} in which the node's own meter did not run throughout")
-    if still_open:
-        missing.append(f"{still_open} in which runs are still going")
-    if hours and unmetered + still_open == hours:
+    if undecided:
+        missing.append(f"{undecided} of which runs that are going have told nothing yet")
+    if hours and unmetered + undecided == hours:
         return Quantity.unknown("kWh", f"of {hours} component-hours {' and '.join(missing)}")
-    remark = None
+    remarks = []
     if missing:
-        remark = f"without component-hours of {hours}: {' and '.join(missing)}"
-    return _sum(entries, lambda entry: entry.unallocated_j, seed, remark)
+        remarks.append(f"without component-hours of {hours}: {' and '.join(missing)}")
+    if going:
+        remarks.append(f"provisional in {going} component-hours of {hours}: runs are still going")
+    return _sum(entries, lambda entry: entry.unallocated_j, seed, "; ".join(remarks) or None)
 
 
 def _sum(

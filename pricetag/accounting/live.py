@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 from pricetag.accounting.alignment import LATE_TICK, TICK
 from pricetag.accounting.energy import MAX_GAP_S, EnergyLedger, Reading
+from pricetag.accounting.hours import hour_spans
 from pricetag.accounting.inputs import AttemptInput, ComponentInfo, Factor, Factors, HourlyFactor
 from pricetag.accounting.reserved import device_hours, has_devices
 from pricetag.accounting.units import G_PER_KG, joules_to_kwh
@@ -33,6 +34,30 @@ class LiveFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveHour:
+    """What an attempt is charged of one component in one hour, up to its last reading.
+
+    Attributes:
+        energy_j: Charged so far, J.
+        covered_s: For how much of the hour it was metered, s.
+        settled_j: The part of the energy that nothing to come changes.
+        settled_s: The part of the time, likewise.
+    """
+
+    energy_j: float = 0.0
+    covered_s: float = 0.0
+    settled_j: float = 0.0
+    settled_s: float = 0.0
+
+    def plus(self, energy_j: float, covered_s: float, *, settled: bool) -> LiveHour:
+        """The hour after more of it was metered."""
+        more = replace(
+            self, energy_j=self.energy_j + energy_j, covered_s=self.covered_s + covered_s
+        )
+        return replace(more, settled_j=more.energy_j, settled_s=more.covered_s) if settled else more
+
+
+@dataclass(frozen=True, slots=True)
 class LiveCharge:
     """What an attempt is charged of one component, up to its last reading.
 
@@ -42,21 +67,33 @@ class LiveCharge:
         anchor: The last reading at which the counter moved: while it stands still, what comes
             next decides whether it was frozen, and what that time is booked with.
         last: The last reading.
+        hours: The hours (ISO 8601, UTC) that the last readings changed; those before them stand.
     """
 
     energy_j: float | None = None
     settled_j: float | None = None
     anchor: Reading | None = None
     last: Reading | None = None
+    hours: Mapping[str, LiveHour] = field(default_factory=dict)
 
 
 def advance(
-    charge: LiveCharge, readings: Sequence[Reading], component: ComponentInfo
+    charge: LiveCharge,
+    readings: Sequence[Reading],
+    component: ComponentInfo,
+    opened_at: datetime,
 ) -> LiveCharge:
     """The charge after further readings, in the order in which they were taken.
 
+    Args:
+        charge: Before them.
+        readings: The new ones.
+        component: That they are of.
+        opened_at: When their clock began; bears its zone.
+
     Raises:
-        ValueError: If the component's reserved part or its baseline is impossible.
+        ValueError: If the component's reserved part or its baseline is impossible, or
+            ``opened_at`` bears no zone.
     """
     known = [charge.anchor] if charge.anchor == charge.last else [charge.anchor, charge.last]
     trace = [reading for reading in known if reading is not None]
@@ -72,9 +109,31 @@ def advance(
         max_gap_s=math.inf if len(known) > 1 else MAX_GAP_S,
     )
     anchor = _anchor(trace, component)
-    settled_j = _plus(charge.settled_j, ledger, trace[0].t_s, anchor.t_s)
-    energy_j = _plus(settled_j, ledger, anchor.t_s, trace[-1].t_s)
-    return LiveCharge(energy_j, settled_j, anchor, trace[-1])
+    first_s, anchor_s, last_s = trace[0].t_s, anchor.t_s, trace[-1].t_s
+    settled_j = _plus(charge.settled_j, ledger, first_s, anchor_s)
+    energy_j = _plus(settled_j, ledger, anchor_s, last_s)
+    hours = _still_open(charge.hours, opened_at, first_s)
+    for start_s, end_s, settled in ((first_s, anchor_s, True), (anchor_s, last_s, False)):
+        for span in hour_spans(opened_at, start_s, end_s):
+            window = ledger.window(span.start_s, span.end_s)
+            if window.energy_j is not None:
+                before = hours.get(span.key, LiveHour())
+                hours[span.key] = before.plus(window.energy_j, window.covered_s, settled=settled)
+    return LiveCharge(energy_j, settled_j, anchor, trace[-1], hours)
+
+
+def _still_open(
+    hours: Mapping[str, LiveHour], opened_at: datetime, from_s: float
+) -> dict[str, LiveHour]:
+    """What is settled of the hours that readings after ``from_s`` may change."""
+    first = (opened_at.astimezone(UTC) + timedelta(seconds=from_s)).replace(
+        minute=0, second=0, microsecond=0
+    )
+    return {
+        key: LiveHour(one.settled_j, one.settled_s, one.settled_j, one.settled_s)
+        for key, one in hours.items()
+        if key >= first.isoformat()
+    }
 
 
 def _unaligned(reading: Reading) -> Reading:

@@ -1,4 +1,4 @@
-"""The lab's account: total = charged + unallocated + undecided, whatever happened."""
+"""The lab's account: total = charged + running + unallocated + undecided, whatever happened."""
 
 from __future__ import annotations
 
@@ -172,12 +172,19 @@ async def test_the_edges_of_two_meters_are_no_overallocation(session: Session) -
     assert (total["flags"], total["overallocated_kwh"]) == ([], 0)
 
 
-async def test_while_a_run_is_going_the_rest_is_undecided(session: Session) -> None:
+async def open_attempt(session: Session, started_at: datetime, node: str = "node") -> Attempt:
     run = await make_run(session)
     taken = await claimed(session, run.id)
     attempt = await session.get_one(Attempt, taken.attempt_id)
-    attempt.started_at = NOON + timedelta(hours=1, minutes=20)
+    attempt.started_at = started_at
+    attempt.node_name = node
     attempt.components = [{"id": GPU}]
+    await session.flush()
+    return attempt
+
+
+async def test_what_a_run_that_is_going_has_told_nothing_of_is_undecided(session: Session) -> None:
+    await open_attempt(session, NOON + timedelta(hours=1, minutes=20))
     rows = [node_hour(GPU, NOON + count * HOUR, 100_000.0, 3600.0) for count in range(3)]
     rows.append(node_hour("cpu", NOON + HOUR, 7_000.0, 3600.0))
     await book_node_hours(session, "node", rows)
@@ -186,24 +193,83 @@ async def test_while_a_run_is_going_the_rest_is_undecided(session: Session) -> N
     assert joules(total, "undecided") == pytest.approx(200_000)
     assert joules(total, "unallocated") == pytest.approx(108_000)
     assert total["flags"] == ["runs_open"]
-    assert "2 in which runs are still going" in total["unallocated_kwh"]["reason"]
+    assert "2 of which runs that are going" in total["unallocated_kwh"]["reason"]
+
+
+async def test_what_a_run_is_charged_so_far_decides_its_hours_provisionally(
+    session: Session,
+) -> None:
+    going = await open_attempt(session, NOON)
+    done = await ended_attempt(session)
+    await book_node_hours(session, "node", [node_hour(GPU, NOON, 1_000_000.0, 1800.0)])
+    await book_node_hours(session, "node", [node_hour(GPU, NOON + HOUR, 50_000.0, 60.0)])
+    charge(session, done, GPU, NOON, 300_000.0, 900.0)
+    charge(session, going.id, GPU, NOON, 200_000.0, 1800.0)
+    await session.flush()
+    total = (await account(session))["total"]
+    assert joules(total, "charged") == pytest.approx(300_000)
+    assert joules(total, "running") == pytest.approx(200_000)
+    assert joules(total, "unallocated") == pytest.approx(500_000)
+    assert joules(total, "undecided") == pytest.approx(50_000)  # it told nothing of that hour
+    assert "provisional in 1 component-hours of 2" in total["unallocated_kwh"]["reason"]
+    *runs, rest = (await account(session, "project"))["items"]
+    sums = [(joules(item, "charged"), joules(item, "running")) for item in runs]
+    assert sorted(sums) == [(0, pytest.approx(200_000)), (pytest.approx(300_000), 0)]
+    assert joules(rest, "total") == pytest.approx(550_000)
+    assert (joules(rest, "charged"), joules(rest, "running")) == (0, 0)
+    going.ended_at = datetime.now(UTC)
+    await session.flush()
+    total = (await account(session))["total"]
+    assert (joules(total, "running"), joules(total, "undecided")) == (0, 0)
+    assert joules(total, "charged") == pytest.approx(500_000)
+
+
+async def test_the_nodes_totals_may_come_later_than_a_runs(session: Session) -> None:
+    going = await open_attempt(session, NOON)
+    await book_node_hours(session, "node", [node_hour(GPU, NOON, 100_000.0, 150.0)])
+    charge(session, going.id, GPU, NOON, 120_000.0, 180.0)
+    await session.flush()
+    total = (await account(session))["total"]
+    assert joules(total, "total") == joules(total, "running") == pytest.approx(120_000)
+    assert (joules(total, "unallocated"), total["overallocated_kwh"]) == (0, 0)
+    assert total["flags"] == ["runs_open"]
+
+
+async def test_a_node_meter_that_began_long_after_a_run_says_nothing_of_the_rest(
+    session: Session,
+) -> None:
+    going = await open_attempt(session, NOON)
+    await book_node_hours(session, "node", [node_hour(GPU, NOON, 100_000.0, 150.0)])
+    charge(session, going.id, GPU, NOON, 1_200_000.0, 1800.0)
+    await session.flush()
+    total = (await account(session))["total"]
+    assert joules(total, "total") == pytest.approx(1_200_000)
+    assert joules(total, "unallocated") is None
+    assert "own meter did not run" in total["unallocated_kwh"]["reason"]
 
 
 @dataclass
 class Slot:
     metered: tuple[float, float] | None
     charges: list[tuple[float, float]]
+    running: tuple[float, float] | None
+    may_run: bool
 
-    def figures(self) -> tuple[float, float, float]:
-        """Total, charged, unallocated."""
+    def figures(self) -> tuple[float, ...]:
+        """Total, charged, running, unallocated, undecided."""
         charged_j = sum(energy_j for energy_j, _ in self.charges)
-        longest_s = max((covered_s for _, covered_s in self.charges), default=0.0)
-        if self.metered is None:
-            return charged_j, charged_j, 0.0
-        metered_j, metered_s = self.metered
-        if metered_j < charged_j and metered_s + 2 < longest_s:
-            return charged_j, charged_j, 0.0
-        return metered_j, charged_j, metered_j - charged_j
+        running_j = 0.0 if self.running is None else self.running[0]
+        claimed_j = charged_j + running_j
+        known = [*self.charges, *([] if self.running is None else [self.running])]
+        longest_s = max((covered_s for _, covered_s in known), default=0.0)
+        slack_s = 2 if self.running is None else 60
+        metered_j, metered_s = self.metered or (0.0, -100.0)
+        if metered_j < claimed_j and metered_s + slack_s < longest_s:
+            return claimed_j, charged_j, running_j, 0.0, 0.0
+        total_j = metered_j if self.running is None else max(metered_j, claimed_j)
+        left_j = total_j - claimed_j
+        silent = self.may_run and self.running is None
+        return total_j, charged_j, running_j, *((0.0, left_j) if silent else (left_j, 0.0))
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -218,6 +284,7 @@ async def test_however_it_is_asked_the_sums_are_those_of_the_slots(
             f"{node}{seed}{n}": await ended_attempt(session, node, f"{node}{seed}{n}")
             for n in range(3)
         }
+        going = await open_attempt(session, NOON + 2 * HOUR, node)
         for component in KINDS:
             for count in range(4):
                 hour = NOON + count * HOUR
@@ -228,26 +295,32 @@ async def test_however_it_is_asked_the_sums_are_those_of_the_slots(
                         charge(session, attempt, component, hour, *one, node=node)
                         charges.append(one)
                         projects[project] = projects.get(project, 0.0) + one[0]
+                may_run = component == GPU and count >= 2
+                running = None
+                if may_run and draw.random() < 0.6:
+                    running = (draw.uniform(0, 1e6), draw.uniform(0, 3600))
+                    charge(session, going.id, component, hour, *running, node=node)
                 metered = (draw.uniform(0, 3e6), draw.uniform(0, 3600))
                 if draw.random() < 0.8:
                     await book_node_hours(session, node, [node_hour(component, hour, *metered)])
-                    slots[node, component, hour] = Slot(metered, charges)
-                elif charges:
-                    slots[node, component, hour] = Slot(None, charges)
+                    slots[node, component, hour] = Slot(metered, charges, running, may_run)
+                elif charges or running:
+                    slots[node, component, hour] = Slot(None, charges, running, may_run)
     await session.flush()
     parts = [slot.figures() for slot in slots.values()]
-    expected = [sum(part[which] for part in parts) for which in range(3)]
-    assert expected[0] == pytest.approx(expected[1] + expected[2], rel=1e-9)
+    expected = [sum(part[which] for part in parts) for which in range(5)]
+    assert expected[0] == pytest.approx(sum(expected[1:]), rel=1e-9)
     for by in ("node", "component", "hour"):
         found = await account(session, by)
         for rows in ([found["total"]], found["items"]):
             sums = [
                 sum(joules(row, name) or 0.0 for row in rows)
-                for name in ("total", "charged", "unallocated")
+                for name in ("total", "charged", "running", "unallocated", "undecided")
             ]
             assert sums == pytest.approx(expected, rel=1e-9)
     items = (await account(session, "project"))["items"]
-    assert {item["project"]: joules(item, "charged") for item in items[:-1]} == pytest.approx(
+    charged = {item["project"]: joules(item, "charged") for item in items[:-1]}
+    assert {name: energy_j for name, energy_j in charged.items() if energy_j} == pytest.approx(
         projects, rel=1e-9
     )
     assert items[-1]["project"] is None

@@ -116,6 +116,28 @@ async def test_hours_are_those_of_the_meters_clock(session: Session) -> None:
     assert first.flags == []
 
 
+@pytest.mark.parametrize("batch", [1, 4, 1000])
+async def test_what_it_is_charged_so_far_is_there_before_its_end(
+    session: Session, batch: int
+) -> None:
+    run = await make_run(session)
+    taken = await claimed(session, run.id)
+    records = shared_journal(taken.attempt_id)[:-1]
+    for start in range(0, len(records), batch):
+        sent = records[: start + batch][-2 * batch :]  # half of it was sent before
+        await execution.ingest(session, taken.attempt_id, sent)
+    rows = await hours_of(session, taken.attempt_id)
+    assert [row.hour.isoformat() for row in rows] == [ELEVEN, NOON]
+    assert [row.energy_j for row in rows] == pytest.approx([10 * CHARGED_W] * 2)
+    assert [row.covered_s for row in rows] == pytest.approx([10.0] * 2)
+    await execution.ingest(session, taken.attempt_id, shared_journal(taken.attempt_id)[-1:])
+    session.expire_all()
+    whole = await measured(session, taken.attempt_id, "")
+    assert whole.energy_by_hour_j is not None
+    ended = await hours_of(session, taken.attempt_id)
+    assert [row.energy_j for row in ended] == list(whole.energy_by_hour_j.values())
+
+
 async def test_booking_again_changes_nothing(session: Session) -> None:
     attempt = await book_shared(session)
     before = [(row.hour, row.energy_j) for row in await hours_of(session, attempt.id)]

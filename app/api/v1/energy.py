@@ -35,8 +35,8 @@ async def get_energy(
     by: Annotated[EnergyBy, Query(description="What the items are about.")] = "node",
     node: Annotated[Name | None, Query(description="Of this node alone.")] = None,
 ) -> EnergyAccount:
-    """What the nodes' own meters read, what runs were charged of it, and what is left to the
-    nodes (idling, other users), in whole hours: the lab's total is runs + unallocated, plus what
-    is undecided while runs are going. At most 366 days, 31 by hour.
+    """What the nodes' own meters read, what runs were charged of it (those that are going: so
+    far), and what is left to the nodes (idling, other users), in whole hours: the lab's total is
+    charged + running + unallocated, plus what is undecided. At most 366 days, 31 by hour.
     """
     return await energy_account(session, start=start, stop=stop, by=by, node=node)

@@ -10,6 +10,7 @@ from uuid import UUID
 from app.db import Session
 from app.repositories import attempts, executions, measured
 from app.services.attempts import settlement
+from app.services.attempts.hours import book_running
 from app.services.attempts.journal_batch import Batch
 from app.services.attempts.journal_records import End, Flops, StageEnd, StageStart, in_order
 from app.services.billing import live_meter
@@ -59,7 +60,7 @@ async def ingest(session: Session, attempt_id: UUID, records: Sequence[dict[str,
         batch.apply(record)
     attempt.ingested_seq = fresh[-1].seq
     if not batch.late:
-        live_meter.advance(attempt, batch.readings)
+        await book_running(session, attempt, live_meter.advance(attempt, batch.readings))
     await _store(session, run, batch)
     await _end(session, attempt, run, batch)
     return attempt.ingested_seq

@@ -14,6 +14,7 @@ from app import queue
 from app.db import Session
 from app.repositories import energy, executions, measured
 from app.repositories.executions import Event
+from app.services.attempts.hours import hour_row
 from app.services.attempts.outcomes import EXHAUSTED, AttemptEnd, outcome
 from app.services.billing import price_tags, spending
 from app.services.budgets import alerts as budget_alerts
@@ -120,7 +121,10 @@ async def measure(
         # Days of readings take seconds: the worker's loop has other jobs to look after.
         settled = await asyncio.to_thread(_settle, readings, component, windows, opened_at)
         rows += [_row(attempt.id, component["id"], one) for one in settled.windows]
-        hours += [_hour_row(attempt, component, *hour) for hour in settled.hours]
+        hours += [
+            hour_row(attempt, component, hour, energy_j, window.covered_s, window.flags)
+            for hour, energy_j, window in settled.hours
+        ]
     return rows, hours
 
 
@@ -138,7 +142,7 @@ class _Settled:
     """All of one component: its windows, and the hours of the whole attempt."""
 
     windows: list[_Measured]
-    hours: list[tuple[datetime, WindowEnergy]]
+    hours: list[tuple[datetime, float, WindowEnergy]]
 
 
 def _settle(
@@ -166,8 +170,8 @@ def _settle(
         (span.hour, ledger.window(span.start_s, span.end_s))
         for span in metered_hours(ledger, opened_at, whole.start_s, whole.end_s)
     ]
-    hours = [(hour, window) for hour, window in hours if window.energy_j]
-    return _Settled(measurements, hours)
+    charged = [(hour, one.energy_j, one) for hour, one in hours if one.energy_j]
+    return _Settled(measurements, charged)
 
 
 def _windows(stages: Iterable[Stage], end_s: float) -> list[tuple[str, float, float]]:
@@ -194,26 +198,6 @@ def _row(attempt_id: UUID, component: str, one: _Measured) -> dict[str, Any]:
         "device_energy_j": window.device_energy_j,
         "baseline_j": window.baseline_j,
         "energy_by_hour_j": None if window.energy_j is None else one.by_hour_j,
-    }
-
-
-def _hour_row(
-    attempt: Attempt, component: Mapping[str, Any], hour: datetime, window: WindowEnergy
-) -> dict[str, Any]:
-    return {
-        "node_name": attempt.node_name,
-        "component": component["id"],
-        "name": component["name"],
-        "kind": component["kind"],
-        "method": component["method"],
-        "gain_std_ratio": component["gain_std_ratio"],
-        "hour": hour,
-        "attempt_id": attempt.id,
-        "site": attempt.site,
-        "energy_j": window.energy_j,
-        "covered_s": window.covered_s,
-        # No hour's edge is a reading: that it lies between two says nothing.
-        "flags": [flag for flag in window.flags if flag != "edge_interpolated"],
     }
 
 

@@ -9,29 +9,40 @@ from typing import Any
 from app.services.billing.price_tags import component_info
 from models import Attempt
 from pricetag.accounting import live
-from pricetag.accounting.live import LiveCharge
+from pricetag.accounting.live import LiveCharge, LiveHour
 from pricetag.accounting.reading import Reading
 
 
-def advance(attempt: Attempt, readings: Sequence[Mapping[str, Any]]) -> None:
+def advance(
+    attempt: Attempt, readings: Sequence[Mapping[str, Any]]
+) -> Mapping[str, Mapping[str, LiveHour]]:
     """Charges further readings to an open attempt.
 
     Args:
         attempt: Locked by the caller.
         readings: Its new readings of all components, in the order in which they were taken.
+
+    Returns:
+        By component the hours whose charge so far they changed.
     """
     new: dict[str, list[Reading]] = defaultdict(list)
     for row in readings:
         new[row["component"]].append(_reading(row))
     if not new:
-        return
+        return {}
     known = dict(attempt.live or {})
+    # The attempt began when it was claimed; its meter opened a moment later.
+    opened_at = attempt.meter_opened_at or attempt.started_at
+    hours: dict[str, Mapping[str, LiveHour]] = {}
     for stored in attempt.components:
         id_ = stored["id"]
         if id_ in new:
             before = _charge(known[id_]) if id_ in known else LiveCharge()
-            known[id_] = _stored(live.advance(before, new[id_], component_info(stored)))
+            after = live.advance(before, new[id_], component_info(stored), opened_at)
+            known[id_] = _stored(after)
+            hours[id_] = after.hours
     attempt.live = known
+    return hours
 
 
 def charges(stored: Mapping[str, Any] | None) -> dict[str, LiveCharge]:
@@ -71,14 +82,21 @@ def _stored(charge: LiveCharge) -> dict[str, Any]:
         ]
         for one in (charge.anchor, charge.last)
     )
-    found = {"energy_j": charge.energy_j, "settled_j": charge.settled_j, "last": last}
+    hours = {hour: [one.settled_j, one.settled_s] for hour, one in charge.hours.items()}
+    found = {
+        "energy_j": charge.energy_j,
+        "settled_j": charge.settled_j,
+        "last": last,
+        "hours": hours,
+    }
     return found if anchor == last else {**found, "anchor": anchor}
 
 
 def _charge(stored: Mapping[str, Any]) -> LiveCharge:
     last = _of(stored["last"])
     anchor = _of(stored["anchor"]) if "anchor" in stored else last
-    return LiveCharge(stored["energy_j"], stored["settled_j"], anchor, last)
+    hours = {hour: LiveHour(*settled, *settled) for hour, settled in stored["hours"].items()}
+    return LiveCharge(stored["energy_j"], stored["settled_j"], anchor, last, hours)
 
 
 def _of(stored: Sequence[Any] | None) -> Reading | None:

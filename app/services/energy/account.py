@@ -13,7 +13,7 @@ from app.repositories import energy_account as rows
 from app.schemas.common import Quantity
 from app.schemas.energy import EnergyAccount, EnergyBy, EnergyFigures, EnergyItem
 from app.services.errors import InvalidError, NotFoundError
-from pricetag.accounting.account import READ_EVERY_S, Account, Entry, account
+from pricetag.accounting.account import READ_EVERY_S, TOLD_EVERY_S, Account, Entry, account
 from pricetag.accounting.quantity import Quantity as Figure
 
 HOUR = timedelta(hours=1)
@@ -74,7 +74,15 @@ async def energy_account(
         raise NodeNotFoundError(f"There is no node {node!r}.", field="node")
     begin, end = hours.start, hours.stop
     grouped: rows.By = "node" if by == "project" else by
-    found = await rows.sums(session, grouped, start=begin, stop=end, node=node, edge_s=READ_EVERY_S)
+    found = await rows.sums(
+        session,
+        grouped,
+        start=begin,
+        stop=end,
+        node=node,
+        edge_s=READ_EVERY_S,
+        late_s=TOLD_EVERY_S,
+    )
     everything = [_entry(row) for row in found]
     if by == "project":
         charged = await rows.sums_by_project(session, start=begin, stop=end, node=node)
@@ -152,6 +160,8 @@ def _entry(row: Any) -> Entry:
         hours=row.hours,
         unmetered_hours=row.unmetered_hours,
         open_hours=row.open_hours,
+        running_j=row.running_j,
+        undecided_hours=row.undecided_hours,
     )
 
 
@@ -176,6 +186,8 @@ def _added(one: Entry, other: Entry) -> Entry:
         hours=one.hours + other.hours,
         unmetered_hours=one.unmetered_hours + other.unmetered_hours,
         open_hours=one.open_hours + other.open_hours,
+        running_j=one.running_j + other.running_j,
+        undecided_hours=one.undecided_hours + other.undecided_hours,
     )
 
 
@@ -213,13 +225,26 @@ def _by_project(charged: Sequence[Any], everything: Sequence[Entry]) -> list[Ene
 
 
 def _charge(row: Any) -> Entry:
-    energy_j = row.charged_j
-    about = (row.kind, row.name, row.method, row.gain_std_ratio)
-    return Entry(*about, energy_j, energy_j, 0.0, 0.0, 0.0, row.hours, 0, 0)
+    return Entry(
+        kind=row.kind,
+        name=row.name,
+        method=row.method,
+        gain_std_ratio=row.gain_std_ratio,
+        total_j=row.charged_j + row.running_j,
+        charged_j=row.charged_j,
+        unallocated_j=0.0,
+        undecided_j=0.0,
+        overallocated_j=0.0,
+        hours=row.hours,
+        unmetered_hours=0,
+        open_hours=row.open_hours,
+        running_j=row.running_j,
+    )
 
 
 def _rest(entry: Entry) -> Entry:
-    return replace(entry, total_j=entry.total_j - entry.charged_j, charged_j=0.0)
+    left_j = entry.total_j - entry.charged_j - entry.running_j
+    return replace(entry, total_j=left_j, charged_j=0.0, running_j=0.0)
 
 
 def _project_item(project: str | None, sums: Account) -> EnergyItem:
@@ -238,6 +263,7 @@ def _figures(sums: Account) -> Mapping[str, Any]:
     return {
         "total_kwh": Quantity.model_validate(sums.total_kwh.as_dict()),
         "charged_kwh": Quantity.model_validate(sums.charged_kwh.as_dict()),
+        "running_kwh": Quantity.model_validate(sums.running_kwh.as_dict()),
         "unallocated_kwh": Quantity.model_validate(sums.unallocated_kwh.as_dict()),
         "undecided_kwh": Quantity.model_validate(sums.undecided_kwh.as_dict()),
         "overallocated_kwh": sums.overallocated_kwh,

@@ -14,14 +14,19 @@ if TYPE_CHECKING:
 COLUMNS = {
     "total_kwh": "Used",
     "charged_kwh": "Charged",
+    "running_kwh": "Running",
     "unallocated_kwh": "Unallocated",
     "undecided_kwh": "Undecided",
 }
+PASSING = ("running_kwh", "undecided_kwh")
+"""Shown only while there is something of it."""
+
 HEADS = {"node": "Node", "component": "Component", "project": "Project", "hour": "Hour (UTC)"}
 REMARKS = {
     "node_not_metered": "In some hours a node's own meter did not run throughout: what it used "
     "beside its runs is unknown.",
-    "runs_open": "Runs are still going: what they used is booked when they end.",
+    "runs_open": "Runs are still going: what they are charged, and what is unallocated of their "
+    "hours, is provisional until they end.",
 }
 
 
@@ -50,7 +55,7 @@ def _totals(total: Mapping[str, Any]) -> RenderableType:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for name, label in COLUMNS.items():
-        if name != "undecided_kwh" or total[name]["value"]:
+        if name not in PASSING or total[name]["value"]:
             table.add_row(Text(label, style="dim"), Text(quantity_text(total[name])))
     return table
 
@@ -59,7 +64,7 @@ def _table(by: str, items: Sequence[Mapping[str, Any]]) -> FittedTable:
     columns = []
     for name, label in COLUMNS.items():
         values = [item[name]["value"] for item in items]
-        if name == "undecided_kwh" and not any(values):
+        if name in PASSING and not any(values):
             continue
         unit, size = column_unit(values, "kWh")
         cells = ["n/a" if value is None else number(value / size) for value in values]

@@ -54,17 +54,33 @@ def test_a_negative_remainder_has_its_interval_turned_round() -> None:
 
 
 def test_hours_without_a_remainder_are_named() -> None:
-    blind = replace(GPU, unallocated_j=0.0, hours=4, unmetered_hours=3, open_hours=1)
+    blind = replace(
+        GPU, unallocated_j=0.0, hours=4, unmetered_hours=3, open_hours=1, undecided_hours=1
+    )
     found = account([blind])
     assert found.unallocated_kwh.value is None
     assert found.unallocated_kwh.reason == (
         "of 4 component-hours 3 in which the node's own meter did not run throughout"
-        " and 1 in which runs are still going"
+        " and 1 of which runs that are going have told nothing yet"
     )
     assert found.flags == ("node_not_metered", "runs_open")
     both = account([GPU, blind]).unallocated_kwh
     assert both.value == 1.0
     assert (both.reason or "").startswith("without component-hours of 14: 3 in which")
+
+
+def test_what_runs_that_are_going_are_charged_is_apart_and_the_rest_provisional() -> None:
+    going = replace(GPU, charged_j=KWH, running_j=KWH, open_hours=2)
+    found = account([going])
+    assert (found.charged_kwh.value, found.running_kwh.value) == (1.0, 1.0)
+    assert found.running_kwh.high == pytest.approx(1 + Z * 0.05)
+    assert found.unallocated_kwh.value == 1.0
+    assert found.unallocated_kwh.reason == (
+        "provisional in 2 component-hours of 10: runs are still going"
+    )
+    assert found.flags == ("runs_open",)
+    assert account([GPU]).running_kwh.value == 0.0
+    assert account([GPU]).unallocated_kwh.reason is None
 
 
 def test_nothing_at_all_is_unknown() -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pricetag.accounting.energy import EnergyLedger, Reading
+from pricetag.accounting.hours import energy_by_hour_j
 from pricetag.accounting.inputs import (
     AttemptInput,
     ComponentInfo,
@@ -24,6 +25,7 @@ from pricetag.accounting.price_tag import build_price_tag
 from pricetag.accounting.reading import Method
 
 START = "2026-03-01T12:30:00+00:00"
+OPENED_AT = datetime.fromisoformat("2026-03-01T12:59:40+00:00")
 
 
 def component(method: Method = "counter", **values: Any) -> ComponentInfo:
@@ -40,7 +42,7 @@ def ledger_of(readings: list[Reading], of: ComponentInfo) -> float | None:
 def charged(batches: list[list[Reading]], of: ComponentInfo) -> float | None:
     charge = LiveCharge()
     for batch in batches:
-        charge = advance(charge, batch, of)
+        charge = advance(charge, batch, of, OPENED_AT)
     return charge.energy_j
 
 
@@ -91,6 +93,36 @@ def test_however_readings_are_batched_the_charge_is_the_bill_s(
     assert charged(batches, of) == (None if whole_j is None else pytest.approx(whole_j, rel=1e-9))
 
 
+@given(traces())
+def test_the_hours_of_the_charge_add_up_to_it(
+    trace: tuple[list[list[Reading]], ComponentInfo],
+) -> None:
+    batches, of = trace
+    charge, by_hour = LiveCharge(), dict[str, float]()
+    for batch in batches:
+        charge = advance(charge, batch, of, OPENED_AT)
+        by_hour |= {hour: one.energy_j for hour, one in charge.hours.items()}
+        assert sum(by_hour.values()) == pytest.approx(charge.energy_j or 0.0, rel=1e-9)
+    readings = [reading for batch in batches for reading in batch]
+    ledger = EnergyLedger(
+        readings, of.method, reserved_ratio=of.reserved_ratio, baseline_w=of.baseline_w
+    )
+    ends = (readings[0].t_s, readings[-1].t_s)
+    billed = energy_by_hour_j(ledger, OPENED_AT, *ends)
+    assert {hour: energy_j for hour, energy_j in by_hour.items() if energy_j} == pytest.approx(
+        billed, rel=1e-9, abs=1e-9
+    )
+
+
+def test_hours_that_are_over_are_left_behind() -> None:
+    readings = [Reading(1800.0 * n, 1000.0 * n, None, 100.0) for n in range(6)]
+    charge = LiveCharge()
+    for reading in readings:
+        charge = advance(charge, [reading], component(), OPENED_AT)
+    assert list(charge.hours) == ["2026-03-01T14:00:00+00:00", "2026-03-01T15:00:00+00:00"]
+    assert charge.hours["2026-03-01T14:00:00+00:00"].energy_j == pytest.approx(2000)
+
+
 @given(st.integers(1, 5), st.booleans())
 def test_a_counter_that_stands_still_is_booked_as_on_the_bill(size: int, caught_up: bool) -> None:
     """30 s frozen at 200 W, then on: by a jump that brings all, or as if nothing had been."""
@@ -118,9 +150,9 @@ def test_marks_of_the_counter_s_updates_move_nothing() -> None:
 
 
 def test_nothing_is_known_before_the_second_reading() -> None:
-    charge = advance(LiveCharge(), [], component())
+    charge = advance(LiveCharge(), [], component(), OPENED_AT)
     assert charge == LiveCharge()
-    charge = advance(charge, [Reading(0.0, 5.0, 5.0, 1.0)], component())
+    charge = advance(charge, [Reading(0.0, 5.0, 5.0, 1.0)], component(), OPENED_AT)
     assert charge.energy_j is None
     assert charge.last is not None
 

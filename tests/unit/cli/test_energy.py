@@ -25,11 +25,14 @@ def quantity(value: float | None, reason: str | None = None) -> dict[str, Any]:
     }
 
 
-def figures(total: float, charged: float, *flags: str, undecided: float = 0.0) -> dict[str, Any]:
-    left = None if "node_not_metered" in flags else total - charged - undecided
+def figures(
+    total: float, charged: float, *flags: str, running: float = 0.0, undecided: float = 0.0
+) -> dict[str, Any]:
+    left = None if "node_not_metered" in flags else total - charged - running - undecided
     return {
         "total_kwh": quantity(total),
         "charged_kwh": quantity(charged),
+        "running_kwh": quantity(running),
         "unallocated_kwh": quantity(left, None if left is not None else "it did not run"),
         "undecided_kwh": quantity(undecided),
         "overallocated_kwh": 0.25 if "overallocated" in flags else 0.0,
@@ -70,6 +73,7 @@ def test_each_node_with_its_parts(api: FakeApi, capsys: Captured) -> None:
     assert "2026-03-01 00:00 to 2026-03-02 00:00 UTC" in out
     assert "12.0 kWh (10.8 to 13.2 kWh; counter)" in out
     assert "Undecided" not in out
+    assert "Running" not in out
     alpha, beta = (
         line.split() for line in out.splitlines() if line.lstrip().startswith(("alpha", "beta"))
     )
@@ -89,6 +93,17 @@ def test_what_is_odd_is_told(flag: str, said: str, api: FakeApi, capsys: Capture
     out = shown(api, capsys, account("node", figures(12.0, 9.0, flag, undecided=1.0)))
     assert said in " ".join(out.split())
     assert "Undecided" in out
+
+
+def test_what_runs_that_are_going_are_charged_has_its_own_column(
+    api: FakeApi, capsys: Captured
+) -> None:
+    total = figures(12.0, 6.0, "runs_open", running=2.0)
+    out = shown(api, capsys, account("node", total, {"node": "alpha", **total}))
+    alpha = next(line.split() for line in out.splitlines() if line.lstrip().startswith("alpha"))
+    assert alpha == ["alpha", "12.0", "6.00", "2.00", "4.00"]
+    assert "provisional until they end" in " ".join(out.split())
+    assert "Undecided" not in out
 
 
 @pytest.mark.parametrize(
