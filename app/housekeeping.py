@@ -19,13 +19,13 @@ log = logging.getLogger("pricetag.server")
 TIDY_EVERY_S = 3600.0
 
 LOOKS_PER_LEASE = 8
-"""The observer of leases must look at least four times while one holds."""
+"""The observer of leases must look at least four times while the shortest one holds."""
 
 
 async def keep_house(settings: Settings, database: Database) -> None:
     """Reaps and sweeps until cancelled, through outages of the database and faults of one round."""
     observer = LeaseObserver()
-    pause_s = min(settings.sweep_s, settings.lease_s / LOOKS_PER_LEASE)
+    pause_s = settings.sweep_s
     tidied_s = -math.inf
     while True:
         try:
@@ -38,6 +38,7 @@ async def keep_house(settings: Settings, database: Database) -> None:
         except Exception:
             # The next round may well succeed, and without rounds lost runs stay running.
             log.exception("housekeeping failed; trying again in %g s", pause_s)
+        pause_s = min(settings.sweep_s, observer.shortest_s / LOOKS_PER_LEASE)
         await asyncio.sleep(pause_s)
 
 
@@ -46,7 +47,7 @@ async def one_round(settings: Settings, database: Database, observer: LeaseObser
     async with database.session_scope() as session:
         reaped = await execution.reap(session, observer=observer, lease_s=settings.lease_s)
     for run_id in reaped:
-        log.warning("run %s: its worker was not heard of for %g s", run_id, settings.lease_s)
+        log.warning("run %s: its worker was not heard of for as long as its lease held", run_id)
     async with database.session_scope() as session:
         await queue.sweep(session)
 

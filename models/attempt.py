@@ -43,10 +43,12 @@ class Attempt(HasId, Base):
     started_at: Mapped[datetime] = mapped_column(default=now)
     meter_opened_at: Mapped[datetime | None]  # zero of its readings' clock
     lease_renewed_at: Mapped[datetime] = mapped_column(default=now)
+    lease_s: Mapped[float | None]  # how long its worker holds it without renewal
     ended_at: Mapped[datetime | None]
     duration_s: Mapped[float | None]
     ingested_seq: Mapped[int] = mapped_column(default=-1)  # last journal record applied
     live: Mapped[dict[str, Any] | None]  # charged so far, by component, while it runs
+    intake: Mapped[dict[str, Any] | None]  # how many metrics were taken, and what was left out
 
 
 class Stage(Base):

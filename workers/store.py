@@ -53,6 +53,7 @@ class Store:
                 node_name=self._config.name,
                 devices=list(devices),
                 site=self._config.site,
+                lease_s=self._config.lease_s,
             )
 
     async def ingest(self, attempt_id: UUID, records: list[dict[str, Any]]) -> int:

@@ -48,10 +48,12 @@ async def open_on_node(session: AsyncSession, node_name: str) -> Sequence[Attemp
     return (await session.execute(query)).scalars().all()
 
 
-async def open_leases(session: AsyncSession) -> dict[UUID, datetime]:
-    """When each open attempt last renewed its lease."""
-    query = select(Attempt.id, Attempt.lease_renewed_at).where(Attempt.ended_at.is_(None))
-    return {row[0]: row[1] for row in (await session.execute(query)).all()}
+async def open_leases(
+    session: AsyncSession,
+) -> Sequence[Row[UUID, datetime, float | None]]:
+    """``(attempt id, lease_renewed_at, lease_s)`` of each open attempt."""
+    query = select(Attempt.id, Attempt.lease_renewed_at, Attempt.lease_s)
+    return (await session.execute(query.where(Attempt.ended_at.is_(None)))).all()
 
 
 async def renew(session: AsyncSession, attempt_ids: Collection[UUID]) -> None:

@@ -104,6 +104,7 @@ async def claim(
     node_name: str,
     devices: list[dict[str, Any]],
     site: str | None = None,
+    lease_s: float | None = None,
 ) -> Claim | None:
     """Takes a queued run: it is running, in a new attempt, once the caller commits.
 
@@ -117,6 +118,8 @@ async def claim(
         node_name: Its node.
         devices: The accelerators that it took for the run.
         site: Where the node stands: whose factors the attempt is billed with.
+        lease_s: How long the worker holds the run without renewal: before that it ends the job
+            itself, after that others may start it.
 
     Returns:
         The claim, or None when there is nothing to start: the run is unknown, cancelled,
@@ -137,6 +140,7 @@ async def claim(
         node_name=node_name,
         devices=devices,
         site=site,
+        lease_s=lease_s,
     )
     await attempts.add(session, attempt)
     now = datetime.now(UTC)

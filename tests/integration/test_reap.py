@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from app.db import Database, Session
 from app.repositories import attempts as attempt_rows
 from app.services import execution
-from app.services.attempts.leases import REAPER_LOCK
+from app.services.attempts.leases import REAPER_LOCK, Lease
 from models import Attempt, Node
 from tests.support.executions import claimed, make_run
 
@@ -67,7 +67,7 @@ def test_time_without_observation_does_not_count() -> None:
 
     def look(after_s: float, epoch: datetime = epoch) -> bool:
         clock.now_s += after_s
-        return observer.observe({attempt: at}, epoch=epoch, lease_s=60.0) == [attempt]
+        return observer.observe({attempt: Lease(at, 60.0)}, epoch=epoch) == [attempt]
 
     assert not look(0)
     assert not look(20)
@@ -77,6 +77,41 @@ def test_time_without_observation_does_not_count() -> None:
     assert not look(10, epoch + timedelta(seconds=1))  # the database was restarted
     assert not any(look(20, epoch + timedelta(seconds=1)) for _ in range(2))
     assert look(20, epoch + timedelta(seconds=1))
+
+
+async def test_a_lease_holds_for_as_long_as_its_worker_said(session: Session) -> None:
+    """Whatever the server's own setting is: the worker ends its jobs by its own."""
+    runs = {lease_s: await make_run(session) for lease_s in (20.0, 60.0, 200.0)}
+    for lease_s, run in runs.items():
+        taken = await execution.claim(
+            session, run.id, worker="w1", node_name="node", devices=[], lease_s=lease_s
+        )
+        assert taken is not None
+    clock = Clock()
+    observer = execution.LeaseObserver(clock)
+    assert await watch(session, observer, clock, 20) == []
+    assert observer.shortest_s == 20.0
+    assert await watch(session, observer, clock, 10) == [runs[20.0].id]
+    assert await watch(session, observer, clock, 40) == [runs[60.0].id]
+    assert await watch(session, observer, clock, 130) == []
+    assert observer.shortest_s == 200.0
+    assert await watch(session, observer, clock, 10) == [runs[200.0].id]
+    query = select(Attempt).where(Attempt.run_id == runs[200.0].id)
+    [attempt] = await session.scalars(query)
+    assert (attempt.reason or {})["message"] == "its worker was not heard of for 200 s"
+
+
+def test_a_pause_is_a_break_for_short_leases_alone() -> None:
+    clock = Clock()
+    observer = execution.LeaseObserver(clock)
+    short, long, at = uuid4(), uuid4(), datetime.now(UTC)
+    leases = {short: Lease(at, 8.0), long: Lease(at, 40.0)}
+    epoch = datetime.now(UTC)
+    found = []
+    for _ in range(5):
+        clock.now_s += 10.0
+        found += observer.observe(leases, epoch=epoch)
+    assert found == [long]
 
 
 async def test_one_reaper_at_a_time(committed_db: Database) -> None:
@@ -95,7 +130,7 @@ async def test_one_reaper_at_a_time(committed_db: Database) -> None:
 async def test_a_renewal_that_comes_between_saves_the_attempt(session: Session) -> None:
     run = await make_run(session)
     taken = await claimed(session, run.id)
-    seen = (await attempt_rows.open_leases(session))[taken.attempt_id]
+    [(_, seen, _)] = await attempt_rows.open_leases(session)
     assert (
         await execution.close_lost(
             session, taken.attempt_id, unless_renewed_since=seen - timedelta(seconds=1)

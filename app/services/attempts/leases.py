@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -50,11 +51,24 @@ async def renew_leases(session: Session, attempt_ids: Collection[UUID]) -> dict[
     return states
 
 
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A worker's right to an attempt.
+
+    Attributes:
+        renewed_at: When it was renewed last, by the database's clock.
+        lease_s: For how long it holds after that, by the worker's own setting.
+    """
+
+    renewed_at: datetime
+    lease_s: float
+
+
 class LeaseObserver:
     """Watches leases with a clock of its own, for as long as it can see them.
 
-    A lease has run out when the same renewal was seen for ``lease_s`` without a break in
-    the observation. While the database was away nobody could renew, so that time does not
+    A lease has run out when the same renewal was seen for as long as it holds without a break
+    in the observation. While the database was away nobody could renew, so that time does not
     count: after a break, or a restart of the database, the watch begins anew.
 
     Args:
@@ -64,60 +78,66 @@ class LeaseObserver:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._seen: dict[UUID, tuple[datetime, float]] = {}
-        self._last_look_s: float | None = None
+        self._last_look_s = -math.inf
         self._epoch: datetime | None = None
+        self.shortest_s = math.inf
+        """The shortest of the leases that were open at the last look."""
 
-    def observe(
-        self, leases: Mapping[UUID, datetime], *, epoch: datetime, lease_s: float
-    ) -> list[UUID]:
+    def observe(self, leases: Mapping[UUID, Lease], *, epoch: datetime) -> list[UUID]:
         """Takes note of all open leases and names those that have run out.
 
+        Look at least four times while a lease holds: for one of which half went by without a
+        look, the watch begins anew.
+
         Args:
-            leases: When each open attempt renewed last, by the database's clock.
+            leases: Of each open attempt.
             epoch: When the database server started.
-            lease_s: How long a lease holds. Look at least four times as often: a longer
-                pause counts as a break.
         """
         now_s = self._clock()
-        broken = self._last_look_s is None or now_s - self._last_look_s > lease_s / 2
-        if broken or epoch != self._epoch:
-            self._seen.clear()
+        pause_s = now_s - self._last_look_s if epoch == self._epoch else math.inf
         self._last_look_s, self._epoch = now_s, epoch
         before, self._seen = self._seen, {}
         expired = []
-        for attempt_id, renewed_at in leases.items():
-            known = before.get(attempt_id)
-            since_s = known[1] if known is not None and known[0] == renewed_at else now_s
-            self._seen[attempt_id] = (renewed_at, since_s)
-            if now_s - since_s >= lease_s:
+        for attempt_id, lease in leases.items():
+            renewed_at, since_s = before.get(attempt_id, (None, now_s))
+            if renewed_at != lease.renewed_at or pause_s > lease.lease_s / 2:
+                since_s = now_s
+            self._seen[attempt_id] = (lease.renewed_at, since_s)
+            if now_s - since_s >= lease.lease_s:
                 expired.append(attempt_id)
+        self.shortest_s = min((lease.lease_s for lease in leases.values()), default=math.inf)
         return expired
 
 
 async def reap(session: Session, *, observer: LeaseObserver, lease_s: float) -> list[UUID]:
     """Closes the attempts whose worker has not renewed its lease for too long.
 
-    Call it at least four times per ``lease_s`` with the same observer. Any number of
-    processes may do so: while one reaps, the others only watch.
+    Each lease holds for as long as its worker said when it took the run. Call this at least
+    four times while the shortest one holds (`observer.shortest_s`), with the same observer. Any
+    number of processes may do so: while one reaps, the others only watch.
 
     Args:
         session: Committed by the caller.
         observer: This process's observer.
-        lease_s: How long a lease holds.
+        lease_s: How long a lease holds of which its worker did not tell.
 
     Returns:
         The runs whose attempt was closed.
     """
-    leases = await attempts.open_leases(session)
+    leases = {
+        id_: Lease(renewed_at, lease_s if own_s is None else own_s)
+        for id_, renewed_at, own_s in await attempts.open_leases(session)
+    }
     epoch = await attempts.database_epoch(session)
-    expired = observer.observe(leases, epoch=epoch, lease_s=lease_s)
+    expired = observer.observe(leases, epoch=epoch)
     if not expired or not await attempts.try_lock_reaper(session, REAPER_LOCK):
         return []
     closed = []
     for attempt_id in expired:
-        message = f"its worker was not heard of for {lease_s:g} s"
+        lease = leases[attempt_id]
+        message = f"its worker was not heard of for {lease.lease_s:g} s"
         run_id = await close_lost(
-            session, attempt_id, message=message, unless_renewed_since=leases[attempt_id]
+            session, attempt_id, message=message, unless_renewed_since=lease.renewed_at
         )
         if run_id is not None:
             closed.append(run_id)
