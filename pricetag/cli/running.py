@@ -1,11 +1,11 @@
-"""Commands about runs: submit, runs, show, cancel, logs."""
+"""Commands about runs: submit, runs, show, cancel, resume, logs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -20,6 +20,9 @@ from pricetag.cli.options import Json, open_client, wants_json, warn
 from pricetag.cli.views.runs import runs_view
 from pricetag.wire import RunAccepted
 
+if TYPE_CHECKING:
+    from pricetag.client import Client
+
 PANEL = "Runs"
 RunArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="A run's id, the beginning of it, or 'last'.")
@@ -32,6 +35,7 @@ def register(app: typer.Typer) -> None:
     app.command("runs", rich_help_panel=PANEL)(runs)
     app.command("show", rich_help_panel=PANEL)(show)
     app.command("cancel", rich_help_panel=PANEL)(cancel)
+    app.command("resume", rich_help_panel=PANEL)(resume)
     app.command("logs", rich_help_panel=PANEL)(logs)
 
 
@@ -70,13 +74,19 @@ def submit(
         accepted = client.create_run(text, idempotency_key=key)
         warn(ctx, json, accepted)
         if wait or follow:
-            from pricetag.cli.follow import follow as until_over
-
-            as_json = wants_json(ctx, json)
-            if not as_json:
-                say(f"{accepted['id']} {accepted['status']}")
-            raise typer.Exit(until_over(client, accepted["id"], logs=follow, as_json=as_json))
+            _wait(ctx, json, client, accepted, logs=follow)
     answer(ctx, json, accepted, _accepted_lines)
+
+
+def _wait(
+    ctx: typer.Context, json: bool, client: Client, accepted: RunAccepted, *, logs: bool
+) -> NoReturn:
+    from pricetag.cli.follow import follow
+
+    as_json = wants_json(ctx, json)
+    if not as_json:
+        say(f"{accepted['id']} {accepted['status']}")
+    raise typer.Exit(follow(client, accepted["id"], logs=logs, as_json=as_json))
 
 
 def _accepted_lines(run: RunAccepted) -> Iterator[str]:
@@ -158,6 +168,26 @@ def cancel(ctx: typer.Context, run: RunArgument, json: Json = False) -> None:
 
 def _cancelled_line(run: RunAccepted) -> str:
     return f"{run['id']} {'cancelled' if run['status'] == 'cancelled' else 'is asked to stop'}"
+
+
+def resume(
+    ctx: typer.Context,
+    run: RunArgument,
+    wait: Annotated[bool, typer.Option("--wait", help="Show progress until it is over.")] = False,
+    json: Json = False,
+) -> None:
+    """Queue a run again that was cancelled or has failed; all its attempts stay on one bill.
+
+    It goes on from the stages and checkpoints that its node has kept.
+    """
+    from pricetag.cli.find import run_id
+
+    with open_client(ctx) as client:
+        accepted = client.resume_run(run_id(client, run))
+        warn(ctx, json, accepted)
+        if wait:
+            _wait(ctx, json, client, accepted, logs=False)
+    answer(ctx, json, accepted, _accepted_lines)
 
 
 def logs(

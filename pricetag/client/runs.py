@@ -66,6 +66,12 @@ class RunCalls(Connection):
             RunAccepted, self._send("POST", f"/v1/runs/{run_id}/cancel", retry=False).json()
         )
 
+    def resume_run(self, run_id: str) -> RunAccepted:
+        """Queues a run again that was cancelled or has failed."""
+        return cast(
+            RunAccepted, self._send("POST", f"/v1/runs/{run_id}/resume", retry=False).json()
+        )
+
     def events(self, run_id: str, *, last_event_id: int = 0) -> Iterator[Event]:
         """Events of a run as they come, through breaks of the connection, to its end.
 

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from app.api.v1.examples import PIPELINE_RUN, QUOTE
+from app.services.billing import price_tags
 from app.services.quoting import history, scoring
-from models import Node
-from tests.support.api import Api, fields, finished_run, problem, run_body
+from models import Node, Outcome
+from tests.support.api import COMMAND, Api, fields, finished_run, problem, run_body
 from tests.support.quoted import trained, training
 
 WHOLE_S = 48.0
@@ -258,3 +259,12 @@ async def test_a_run_of_before_there_were_quotes_has_none(api: Api) -> None:
     problem(await api.viewer.get(f"/v1/runs/{run_id}/quote"), 404, "quote-not-found")
     missing = "/v1/runs/6f0c0d0e-0000-4000-8000-000000000000/quote"
     problem(await api.viewer.get(missing), 404, "run-not-found")
+
+
+async def test_what_a_script_says_of_its_operations_is_no_measure_for_others(api: Api) -> None:
+    async with api.database.session_scope() as session:
+        script = await finished_run(session, recipe=COMMAND, kind="command")
+        kept = await session.get_one(Outcome, script)
+        tag = await price_tags.get_price_tag(session, script)
+    assert tag.content["flops"]["dense"]["value"] == 1e12
+    assert kept.flops is None

@@ -21,6 +21,7 @@ from app.errors import HTTP_CODES
 from app.main import create_app
 from app.schemas.carbon import CarbonImport
 from app.schemas.prices import PriceImport
+from app.services.factors.defaults import WORLD_STD_RATIO
 from app.settings import Settings
 from pricetag import catalog
 from pricetag.cli.app import app as commands
@@ -228,7 +229,7 @@ def table_codes() -> set[str]:
 def test_every_code_of_the_server_is_in_the_api_page() -> None:
     bases = {"error", "invalid", "conflict", "unauthorized", "forbidden", "http-error"}
     never = {"unknown-grid-zone"}  # the settings refuse such a zone when the server starts
-    runs_own = {"cancelled", "worker-lost", "failed", "attempts-exhausted"}
+    runs_own = {"cancelled", "worker-lost", "failed", "attempts-exhausted", "resumed"}
     spoken = spoken_codes("app", {"BodyError", "problem"}) | set(HTTP_CODES.values())
     assert table_codes() == spoken - bases - never - runs_own
 
@@ -322,11 +323,12 @@ def test_how_far_countries_lie_from_the_worlds_mean() -> None:
     world = catalog.grid_factor("WLD").g_per_kwh
     apart = [math.log(f.g_per_kwh / world) for f in catalog.grid_factors() if f.zone != "WLD"]
     away = math.exp(math.sqrt(fmean(value**2 for value in apart)))
-    inside = fmean(abs(math.exp(value) - 1) <= 1.96 * 0.30 for value in apart)
+    assert round(1 + WORLD_STD_RATIO, 1) == round(away, 1)
+    inside = fmean(abs(value) <= 1.96 * math.log1p(WORLD_STD_RATIO) for value in apart)
     assert (
-        f"the catalog's {len(apart)} countries lie apart from it by a factor of {away:.1f} (root "
-        f"mean square of the logarithms), from {math.exp(min(apart)):.2f} to "
-        f"{math.exp(max(apart)):.1f} times, and {inside:.0%} of them lie in its interval of 95%"
+        f"times or divided by {away:.1f} | how far a place may lie from it: the root mean square "
+        f"of the logarithms of the catalog's {len(apart)} countries over it. They lie between "
+        f"{math.exp(min(apart)):.2f} and {math.exp(max(apart)):.1f} times the mean, and {inside:.0%} of them within its interval"
     ) in METHODOLOGY
 
 

@@ -10,7 +10,10 @@ from pricetag import catalog
 from pricetag.accounting.inputs import EmbodiedFactor, Factor
 
 WORLD = "WLD"
-WORLD_STD_RATIO = 0.30
+WORLD_STD_RATIO = 1.7
+"""Times or divided by 2.7: how far the catalog's countries lie from the world's mean, as the root
+mean square of the logarithms."""
+
 NO_ZONE = "no grid zone configured: set PRICETAG_GRID_ZONE"
 SERVER = "server"
 
@@ -39,7 +42,8 @@ def carbon(settings: Settings, used_in_year: int | None) -> Found:
     assumed = replace(
         world,
         source="assumed",
-        relative_std_ratio=max(world.relative_std_ratio, WORLD_STD_RATIO),
+        relative_std_ratio=WORLD_STD_RATIO,
+        multiplicative=True,
         basis=f"{world.basis}; world mean, {NO_ZONE}",
     )
     return Found(assumed, "catalog")

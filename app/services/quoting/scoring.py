@@ -55,6 +55,8 @@ async def _keep(session: Session, run: Run, tag: PriceTag) -> None:
     alike = likeness(run.recipe)
     planned = steps(run.recipe, run.gpus)
     trained = await quote_rows.training_counts(session, run.id)
+    # What a script says of its operations is told on its price tag, and no measure for others.
+    is_script = any(step.kind == "command" for step in planned)
     await outcomes.put(
         session,
         {
@@ -72,7 +74,7 @@ async def _keep(session: Session, run: Run, tag: PriceTag) -> None:
             "duration_s": _value(content, "duration_s"),
             "it_energy_kwh": _value(content, "it_energy_kwh"),
             "coverage_ratio": _value(content, "coverage_ratio"),
-            "flops": _value(content.get("flops", {}), "dense"),
+            "flops": None if is_script else _value(content.get("flops", {}), "dense"),
             "steps": list(_steps(run, planned, content, trained)),
         },
     )

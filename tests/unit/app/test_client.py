@@ -95,6 +95,7 @@ def test_yaml_is_sent_as_it_is() -> None:
         lambda c: c.create_report("x", runs=["r"]),
         lambda c: c.create_token("x", "viewer"),
         lambda c: c.cancel_run("r"),
+        lambda c: c.resume_run("r"),
     ],
 )
 def test_what_must_not_happen_twice_is_sent_once(call: Callable[[Client], Any]) -> None:

@@ -156,6 +156,19 @@ def test_a_run_is_meant_by_the_beginning_of_its_id(api: FakeApi, capsys: Capture
     assert "has an id that begins with 'abcd'" in complaint(capsys)
 
 
+def test_a_run_is_resumed(api: FakeApi, capsys: Captured) -> None:
+    accepted = run("queued") | {"warnings": ["the budget lab will be used up"]}
+    api.answers[f"POST /v1/runs/{RUN_ID}/resume"] = Answer(accepted, 202)
+    assert pricetag(["resume", RUN_ID]) == 0
+    told = capsys.readouterr()
+    assert told.out.startswith(f"{RUN_ID} queued\n")
+    assert "warning: the budget lab will be used up" in told.err
+    api.answers[f"GET /v1/runs/{RUN_ID}"] = Answer(run("cancelled"))
+    api.answers[f"GET /v1/runs/{RUN_ID}/price-tag"] = Answer(tag(compressed_run()))
+    api.answers[f"GET /v1/runs/{RUN_ID}/events"] = events(("status", {"status": "cancelled"}))
+    assert pricetag(["resume", RUN_ID, "--wait"]) == 4
+
+
 def test_a_refusal_names_every_field(api: FakeApi, capsys: Captured, tmp_path: Path) -> None:
     file = tmp_path / "job.yaml"
     file.write_text("project: x\n")
