@@ -66,6 +66,8 @@ class Settings(BaseSettings):
     sweep_s: Annotated[float, Field(gt=0)] = 15.0
     node_name: str | None = None
     allow_commands_pools: Annotated[list[str], NoDecode] = []
+    max_metrics: Annotated[int, Field(ge=0)] = 100_000  # of one attempt; the rest is counted
+    max_artifacts: Annotated[int, Field(ge=0)] = 10_000  # likewise
 
     site: Annotated[str, Field(min_length=1, max_length=100)] = "default"  # whose factors apply
     gpu_share: Annotated[int, Field(ge=1, le=64)] = 1  # jobs on one device at a time

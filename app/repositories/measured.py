@@ -37,6 +37,12 @@ async def put_artifacts(session: AsyncSession, rows: list[Row]) -> None:
     )
 
 
+async def artifact_paths(session: AsyncSession, attempt_id: UUID) -> set[str]:
+    """Where the attempt's artifacts are."""
+    query = select(Artifact.path).where(Artifact.attempt_id == attempt_id)
+    return set((await session.execute(query)).scalars())
+
+
 async def stages(session: AsyncSession, attempt_id: UUID) -> dict[str, Stage]:
     """The attempt's stages by key, in order."""
     query = select(Stage).where(Stage.attempt_id == attempt_id).order_by(Stage.index)

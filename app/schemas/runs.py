@@ -110,6 +110,11 @@ class AttemptRead(Wire):
     started_at: datetime
     ended_at: datetime | None
     duration_s: float | None
+    left_out: dict[str, int] = Field(
+        description="How many metrics, quality_metrics and artifacts were reported beyond the "
+        "limits and not kept; empty where all were.",
+        examples=[{"metrics": 250}],
+    )
     stages: list[StageRead]
 
 

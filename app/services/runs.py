@@ -28,6 +28,7 @@ from app.schemas.runs import (
     StageRead,
 )
 from app.services import cursors, execution
+from app.services.attempts.intake import left_out
 from app.services.budgets import admission as budgets
 from app.services.errors import (
     ConflictError,
@@ -263,6 +264,7 @@ def _attempt(attempt: Attempt, stages: list[Stage]) -> AttemptRead:
             "started_at": attempt.started_at,
             "ended_at": attempt.ended_at,
             "duration_s": attempt.duration_s,
+            "left_out": left_out(attempt.intake),
             "stages": [StageRead.model_validate(stage) for stage in stages],
         }
     )

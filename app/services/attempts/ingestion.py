@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -11,8 +11,17 @@ from app.db import Session
 from app.repositories import attempts, executions, measured
 from app.services.attempts import settlement
 from app.services.attempts.hours import book_running
+from app.services.attempts.intake import Intake, Limits
+from app.services.attempts.intake import limits as intake_limits
 from app.services.attempts.journal_batch import Batch
-from app.services.attempts.journal_records import End, Flops, StageEnd, StageStart, in_order
+from app.services.attempts.journal_records import (
+    ArtifactRecord,
+    End,
+    Flops,
+    StageEnd,
+    StageStart,
+    in_order,
+)
 from app.services.billing import live_meter
 from app.services.errors import AttemptNotFoundError
 from models import Attempt, LogLine, Metric, Reading, Run, Stage
@@ -23,11 +32,18 @@ LATE_TAIL = 500
 """A late batch shorter than this is the last one for now: it is worth a new price tag."""
 
 
-async def ingest(session: Session, attempt_id: UUID, records: Sequence[dict[str, Any]]) -> int:
+async def ingest(
+    session: Session,
+    attempt_id: UUID,
+    records: Sequence[dict[str, Any]],
+    *,
+    limits: Limits | None = None,
+) -> int:
     """Applies the records of a journal that have not been applied yet.
 
     Sending a record again changes nothing. A record that cannot be understood is left out,
-    and a line in the attempt's log says so. Records that arrive after the attempt was
+    and a line in the attempt's log says so; so are metrics and artifacts beyond the limits,
+    which are counted on the attempt. Records that arrive after the attempt was
     closed are added to it; with the end or the tail of such a late journal its energy is
     booked anew and a new price tag is issued.
 
@@ -35,6 +51,7 @@ async def ingest(session: Session, attempt_id: UUID, records: Sequence[dict[str,
         session: Committed by the caller: all of the batch, or nothing.
         attempt_id: The attempt whose journal it is.
         records: As ``docs/architecture.md`` tables them, ``seq`` ascending.
+        limits: Of what is kept of an attempt; by default as this process is set.
 
     Returns:
         The sequence number of the last record applied (-1: none yet); the sender goes on
@@ -55,10 +72,16 @@ async def ingest(session: Session, attempt_id: UUID, records: Sequence[dict[str,
     stages: dict[str, Stage] = {}
     if any(isinstance(record, StageStart | StageEnd | Flops) for record in fresh):
         stages = await measured.stages(session, attempt_id)
-    batch = Batch(attempt, stages, late=attempt.ended_at is not None, before=run.progress)
+    paths: Collection[str] = ()
+    if any(isinstance(record, ArtifactRecord) for record in fresh):
+        paths = await measured.artifact_paths(session, attempt_id)
+    intake = Intake(attempt.intake, limits or intake_limits(), paths)
+    late = attempt.ended_at is not None
+    batch = Batch(attempt, stages, late=late, intake=intake, before=run.progress)
     for record in [*holes, *fresh]:
         batch.apply(record)
     attempt.ingested_seq = fresh[-1].seq
+    attempt.intake = intake.as_stored()
     if not batch.late:
         await book_running(session, attempt, live_meter.advance(attempt, batch.readings))
     await _store(session, run, batch)

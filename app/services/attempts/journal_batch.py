@@ -8,6 +8,7 @@ from functools import singledispatchmethod
 from typing import Any
 
 from app.repositories.executions import Event
+from app.services.attempts.intake import Intake, Kind
 from app.services.attempts.journal_records import (
     ArtifactRecord,
     End,
@@ -39,6 +40,7 @@ class Batch:
         attempt: The attempt, locked; its own columns are set at once.
         stages: Its stages by key, as far as they are known.
         late: Whether the attempt was closed before the batch came.
+        intake: Decides what is kept of what the job reports.
         before: The run's progress before the batch.
     """
 
@@ -48,10 +50,12 @@ class Batch:
         stages: dict[str, Stage],
         *,
         late: bool,
+        intake: Intake,
         before: dict[str, Any] | None = None,
     ) -> None:
         self.attempt = attempt
         self.late = late
+        self.intake = intake
         self.size = 0
         self.new_stages: list[Stage] = []
         self.readings: list[dict[str, Any]] = []
@@ -99,6 +103,12 @@ class Batch:
         self.log_lines.append(
             {"attempt_id": self.attempt.id, "seq": seq, "at": at, "stream": stream, "text": text}
         )
+
+    def _leave_out(self, record: MetricRecord | ArtifactRecord, kind: Kind) -> None:
+        text = self.intake.first_left_out(kind)
+        if text is not None:
+            logger.warning("attempt %s: %s", self.attempt.id, text)
+            self._log(record.seq, record.at, "pricetag", text)
 
     def _event(self, event: str, at: datetime, /, **payload: Any) -> None:
         self._events.append(Event(event, at, {"attempt": self.attempt.number, **payload}))
@@ -178,6 +188,10 @@ class Batch:
 
     @_apply.register
     def _(self, record: MetricRecord) -> None:
+        kind: Kind = "quality_metrics" if record.quality else "metrics"
+        if not self.intake.takes(kind):
+            self._leave_out(record, kind)
+            return
         row = record.model_dump(exclude={"type", "t_s", "key"})
         self.metrics.append({"attempt_id": self.attempt.id, "stage_key": record.key, **row})
 
@@ -195,6 +209,9 @@ class Batch:
 
     @_apply.register
     def _(self, record: ArtifactRecord) -> None:
+        if not self.intake.takes_artifact(record.path):
+            self._leave_out(record, "artifacts")
+            return
         row = record.model_dump(include={"name", "path", "size_bytes", "sha256", "card"})
         where = {"attempt_id": self.attempt.id, "stage_key": record.key}
         self.artifacts.append({**where, **row, "created_at": record.at})
