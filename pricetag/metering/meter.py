@@ -6,40 +6,17 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
-from pricetag.metering.integral import Progress, Trapezoid
-from pricetag.metering.source import (
-    GAP,
-    LOST,
-    SOURCE_ERROR,
-    Component,
-    PowerSource,
-    Reading,
-    silent,
-)
-from pricetag.metering.ticks import Ticker, TickingSource, TickWatch
+from pricetag.metering.metered import MeteredSource
+from pricetag.metering.source import Component, PowerSource
+from pricetag.metering.ticks import TickWatch
 
 logger = logging.getLogger(__name__)
 
 JOIN_TIMEOUT_S = 10.0
 
 Emit = Callable[[list[dict[str, Any]]], None]
-
-
-@dataclass(slots=True)
-class _Metered:
-    """A source with the state the meter keeps for its components."""
-
-    source: PowerSource
-    ids: list[str]
-    trapezoids: list[Trapezoid]
-    progress: list[Progress]
-    power_w: list[float | None]
-    failed: bool = False
-    reported: set[str] = field(default_factory=set)
 
 
 class Meter:
@@ -81,7 +58,7 @@ class Meter:
         self._is_closing = False
         self._watch = TickWatch()
         self._thread: threading.Thread | None = None
-        self._metered: list[_Metered] = []
+        self._metered: list[MeteredSource] = []
         self._pending: list[dict[str, Any]] = []
         self._opened_s: float | None = None
         self._next_reading_s = 0.0
@@ -163,7 +140,7 @@ class Meter:
         """
         with self._lock:
             powers_w = [power for metered in self._metered for power in metered.power_w]
-            energies_j = [item.energy_j for metered in self._metered for item in metered.progress]
+            energies_j = [energy_j for metered in self._metered for energy_j in metered.energies_j]
         return {"power_w": _sum_known(powers_w), "energy_j": _sum_known(energies_j)}
 
     def close(self) -> None:
@@ -186,40 +163,21 @@ class Meter:
             self._closed = True
             self._flush()
             for metered in self._metered:
-                self._close_source(metered)
+                metered.close()
         if self.failure is not None:
             raise self.failure
 
     def _open_sources(self) -> list[Component]:
-        components: list[Component] = []
-        for source in self._sources:
-            own = source.components()
-            components += own
-            self._metered.append(
-                _Metered(
-                    source=source,
-                    ids=[component.id for component in own],
-                    trapezoids=[Trapezoid() for _ in own],
-                    progress=[Progress() for _ in own],
-                    power_w=[None] * len(own),
-                )
-            )
-            self._watch_counters(own)
+        for place, source in enumerate(self._sources):
+            metered = MeteredSource(source)
+            self._metered.append(metered)
+            for ticker in metered.tickers(place):
+                self._watch.add(ticker)
+        components = [component for metered in self._metered for component in metered.components]
         ids = [component.id for component in components]
         if len(set(ids)) != len(ids):
             raise ValueError(f"a component is metered twice: {', '.join(sorted(ids))}")
         return components
-
-    def _watch_counters(self, components: Sequence[Component]) -> None:
-        """Have the counters of the source opened last watched, where they tick."""
-        metered, place = self._metered[-1], len(self._metered) - 1
-        if not isinstance(metered.source, TickingSource):
-            return
-        for index, component in enumerate(components):
-            if component.update_s is not None:
-                ask = partial(metered.source.counter_now_j, index)
-                look = partial(self._guarded, metered, ask)
-                self._watch.add(Ticker((place, index), component.update_s, look))
 
     def _run(self) -> None:
         due_s = self._clock() + self._sample_period_s
@@ -238,13 +196,7 @@ class Meter:
 
     def _sample(self, now_s: float) -> None:
         for metered in self._metered:
-            try:
-                powers_w = metered.source.sample(now_s)
-            except Exception as error:  # one broken source must not stop the others
-                self._report(metered, error)
-                powers_w = (None,) * len(metered.ids)
-            for index, power_w in enumerate(powers_w):
-                metered.trapezoids[index].add(now_s, power_w)
+            metered.sample(now_s)
 
     def _take_edge(self, now_s: float) -> list[dict[str, Any]]:
         """A reading of everything, after which counters are watched for their next update."""
@@ -254,85 +206,16 @@ class Meter:
         return records
 
     def _take_ticks(self, now_s: float) -> list[dict[str, Any]]:
-        updates = self._watch.look(now_s)
-        return [self._read_tick(ticker, flag, now_s) for ticker, flag in updates]
-
-    def _read_tick(self, ticker: Ticker, flag: str, now_s: float) -> dict[str, Any]:
-        """One component's reading at an update of its counter."""
-        metered, index = self._metered[ticker.place[0]], ticker.place[1]
-        assert isinstance(metered.source, TickingSource)  # only such a source is watched
-        power_w = self._guarded(metered, partial(metered.source.power_now_w, index))
-        trapezoid = metered.trapezoids[index]
-        trapezoid.add(now_s, power_w)
-        reading = Reading(
-            component=metered.ids[index],
-            counter_j=ticker.counter_j,
-            integrated_j=trapezoid.energy_j if trapezoid.valid else None,
-            power_w=power_w,
-            flags=[flag],
-        )
-        return {"t_s": now_s, **reading}
-
-    def _guarded(self, metered: _Metered, ask: Callable[[], float | None]) -> float | None:
-        try:
-            return ask()
-        except Exception as error:  # one broken source must not stop the others
-            self._report(metered, error)
-            return None
+        return [
+            self._metered[ticker.place[0]].read_tick(ticker.place[1], ticker.counter_j, flag, now_s)
+            for ticker, flag in self._watch.look(now_s)
+        ]
 
     def _take_reading(self, now_s: float) -> list[dict[str, Any]]:
         self._sample(now_s)
         # The next periodic reading keeps clear of an edge: one reading a period is enough.
         self._next_reading_s = now_s + self._reading_period_s - 0.5 * self._sample_period_s
-        return [record for metered in self._metered for record in self._read(metered, now_s)]
-
-    def _read(self, metered: _Metered, now_s: float) -> list[dict[str, Any]]:
-        try:
-            readings = metered.source.read(now_s)
-        except Exception as error:  # one broken source must not stop the others
-            self._report(metered, error)
-            readings = [silent(component_id, SOURCE_ERROR) for component_id in metered.ids]
-        if metered.failed:
-            for reading in readings:
-                if SOURCE_ERROR not in reading["flags"]:
-                    reading["flags"].append(SOURCE_ERROR)
-            metered.failed = False
-        return [
-            self._complete(metered, index, reading, now_s) for index, reading in enumerate(readings)
-        ]
-
-    def _complete(
-        self, metered: _Metered, index: int, reading: Reading, now_s: float
-    ) -> dict[str, Any]:
-        """Add the meter's integral and what it noticed to a source's reading."""
-        trapezoid = metered.trapezoids[index]
-        flags = reading["flags"]
-        if LOST in flags:
-            trapezoid.interrupt()
-        elif trapezoid.take_gap() and GAP not in flags:
-            flags.append(GAP)
-        integrated_j = reading["integrated_j"]
-        if integrated_j is None and trapezoid.valid:
-            integrated_j = trapezoid.energy_j
-        self._follow(metered, index, reading["counter_j"], integrated_j, now_s)
-        metered.power_w[index] = reading["power_w"]
-        return {"t_s": now_s, **reading, "integrated_j": integrated_j}
-
-    def _follow(
-        self,
-        metered: _Metered,
-        index: int,
-        counter_j: float | None,
-        integrated_j: float | None,
-        now_s: float,
-    ) -> None:
-        """Keep the live figures; say once where counter and integral part."""
-        progress = metered.progress[index]
-        was_told = progress.divergence_ratio is not None
-        progress.add(now_s, counter_j, integrated_j)
-        if progress.divergence_ratio is not None and not was_told:
-            text = "%s: its counter tells %+.0f%% against its integrated power; the counter is used"
-            logger.warning(text, metered.ids[index], 100.0 * progress.divergence_ratio)
+        return [record for metered in self._metered for record in metered.read(now_s)]
 
     def _flush(self) -> None:
         if not self._pending:
@@ -346,19 +229,6 @@ class Meter:
             return
         self._pending = []
         self.failure = None
-
-    def _report(self, metered: _Metered, error: Exception) -> None:
-        metered.failed = True
-        what = f"{type(error).__name__}: {error}"
-        if what not in metered.reported:
-            metered.reported.add(what)
-            logger.error("%s failed: %s", type(metered.source).__name__, what, exc_info=error)
-
-    def _close_source(self, metered: _Metered) -> None:
-        try:
-            metered.source.close()
-        except Exception as error:  # the others are still to be closed
-            self._report(metered, error)
 
 
 def _sum_known(values: Sequence[float | None]) -> float | None:

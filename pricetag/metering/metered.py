@@ -1,0 +1,150 @@
+"""One source under a meter: its samples integrated, its readings completed, its faults told."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from pricetag.metering.integral import Progress, Trapezoid
+from pricetag.metering.source import (
+    GAP,
+    LOST,
+    SOURCE_ERROR,
+    Component,
+    PowerSource,
+    Reading,
+    silent,
+)
+from pricetag.metering.ticks import Ticker, TickingSource
+
+logger = logging.getLogger(__name__)
+
+
+class MeteredSource:
+    """A source with what a meter keeps for each of its components.
+
+    A source that raises is read as null with a flag: one that is broken must not stop the others.
+
+    Args:
+        source: Opened here; closed by :meth:`close`.
+    """
+
+    def __init__(self, source: PowerSource) -> None:
+        self._source = source
+        self.components: list[Component] = list(source.components())
+        self.ids = [component.id for component in self.components]
+        self.power_w: list[float | None] = [None] * len(self.ids)
+        """What each component drew at its last reading."""
+        self._trapezoids = [Trapezoid() for _ in self.ids]
+        self._progress = [Progress() for _ in self.ids]
+        self._failed = False
+        self._reported: set[str] = set()
+
+    @property
+    def energies_j(self) -> list[float | None]:
+        """What each component has used since the meter opened."""
+        return [progress.energy_j for progress in self._progress]
+
+    def tickers(self, place: int) -> Iterator[Ticker]:
+        """A watch for each counter that ticks.
+
+        Args:
+            place: Of this source among the meter's; a ticker's place is this and its index.
+        """
+        if not isinstance(self._source, TickingSource):
+            return
+        for index, component in enumerate(self.components):
+            if component.update_s is not None:
+                ask = partial(self._source.counter_now_j, index)
+                look = partial(self._guarded, ask)
+                yield Ticker((place, index), component.update_s, look)
+
+    def sample(self, now_s: float) -> None:
+        """Adds the power of this moment to the integrals."""
+        try:
+            powers_w = self._source.sample(now_s)
+        except Exception as error:  # one broken source must not stop the others
+            self._report(error)
+            powers_w = (None,) * len(self.ids)
+        for index, power_w in enumerate(powers_w):
+            self._trapezoids[index].add(now_s, power_w)
+
+    def read(self, now_s: float) -> list[dict[str, Any]]:
+        """A reading of every component."""
+        try:
+            readings = self._source.read(now_s)
+        except Exception as error:  # one broken source must not stop the others
+            self._report(error)
+            readings = [silent(component_id, SOURCE_ERROR) for component_id in self.ids]
+        if self._failed:
+            for reading in readings:
+                if SOURCE_ERROR not in reading["flags"]:
+                    reading["flags"].append(SOURCE_ERROR)
+            self._failed = False
+        return [self._completed(index, reading, now_s) for index, reading in enumerate(readings)]
+
+    def read_tick(
+        self, index: int, counter_j: float | None, flag: str, now_s: float
+    ) -> dict[str, Any]:
+        """One component's reading at an update of its counter."""
+        assert isinstance(self._source, TickingSource)  # only such a source is watched
+        power_w = self._guarded(partial(self._source.power_now_w, index))
+        trapezoid = self._trapezoids[index]
+        trapezoid.add(now_s, power_w)
+        reading = Reading(
+            component=self.ids[index],
+            counter_j=counter_j,
+            integrated_j=trapezoid.energy_j if trapezoid.valid else None,
+            power_w=power_w,
+            flags=[flag],
+        )
+        return {"t_s": now_s, **reading}
+
+    def close(self) -> None:
+        """Closes the source."""
+        try:
+            self._source.close()
+        except Exception as error:  # the others are still to be closed
+            self._report(error)
+
+    def _completed(self, index: int, reading: Reading, now_s: float) -> dict[str, Any]:
+        """A source's reading with the integral and what was noticed."""
+        trapezoid = self._trapezoids[index]
+        flags = reading["flags"]
+        if LOST in flags:
+            trapezoid.interrupt()
+        elif trapezoid.take_gap() and GAP not in flags:
+            flags.append(GAP)
+        integrated_j = reading["integrated_j"]
+        if integrated_j is None and trapezoid.valid:
+            integrated_j = trapezoid.energy_j
+        self._follow(index, reading["counter_j"], integrated_j, now_s)
+        self.power_w[index] = reading["power_w"]
+        return {"t_s": now_s, **reading, "integrated_j": integrated_j}
+
+    def _follow(
+        self, index: int, counter_j: float | None, integrated_j: float | None, now_s: float
+    ) -> None:
+        """Keep the live figures; say once where counter and integral part."""
+        progress = self._progress[index]
+        was_told = progress.divergence_ratio is not None
+        progress.add(now_s, counter_j, integrated_j)
+        if progress.divergence_ratio is not None and not was_told:
+            text = "%s: its counter tells %+.0f%% against its integrated power; the counter is used"
+            logger.warning(text, self.ids[index], 100.0 * progress.divergence_ratio)
+
+    def _guarded(self, ask: Callable[[], float | None]) -> float | None:
+        try:
+            return ask()
+        except Exception as error:  # one broken source must not stop the others
+            self._report(error)
+            return None
+
+    def _report(self, error: Exception) -> None:
+        self._failed = True
+        what = f"{type(error).__name__}: {error}"
+        if what not in self._reported:
+            self._reported.add(what)
+            logger.error("%s failed: %s", type(self._source).__name__, what, exc_info=error)
