@@ -1,4 +1,4 @@
-"""Live progress of an attempt: what the job says, with what the meter sees."""
+"""Live progress of an attempt: what the job says, with what it is charged so far."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ProgressBoard:
         started_s: float | None,
         live: Mapping[str, float | None],
     ) -> dict[str, Any]:
-        """The journal's ``progress`` record; ``live`` has the meter's ``power_w``, ``energy_j``."""
+        """The ``progress`` record; ``live`` has the charged ``power_w`` and ``energy_j``."""
         said = self._said.get(stage.key if stage else None, {})
         done, total = said.get("done"), said.get("total")
         energy_j = live["energy_j"]

@@ -22,6 +22,7 @@ from pricetag.metering.meter import Meter
 from pricetag.metering.second_opinion import SecondOpinion
 from workers import leftovers
 from workers.attempt_log import AttemptLog
+from workers.charged import ChargedSoFar
 from workers.event_desk import EventDesk
 from workers.event_server import Connection, EventServer
 from workers.launch import (
@@ -84,6 +85,7 @@ class Supervisor:
         self._folder = own_folder()
         self._socket = socket_path(self._folder)
         self._meters = JobMeters(devices, mark=leftovers.mark(self._socket))
+        self._charged = ChargedSoFar()
         self._meter = Meter(self._meters.sources, emit=self._on_readings)
         self._events = EventServer(self._socket, self._on_event)
         self._process: ChildProcess | None = None
@@ -139,8 +141,9 @@ class Supervisor:
             await self._close(second_opinion)
 
     def _open_meter(self) -> list[Component]:
-        components = self._meter.open()
-        return self._meters.share(components, self._meter.now_s())
+        components = self._meters.share(self._meter.open(), self._meter.now_s())
+        self._charged.begin(components)
+        return components
 
     def _write_start(self, components: list[dict[str, Any]]) -> None:
         self._log.append(
@@ -187,7 +190,7 @@ class Supervisor:
             await asyncio.sleep(TICK_S)
             now_s = self._now_s()
             record = self._board.record(
-                now_s, self._stages.innermost(), self._stages.started_s(), self._meter.latest()
+                now_s, self._stages.innermost(), self._stages.started_s(), self._charged.figures()
             )
             self._log.offer("progress", **record)
             if now_s - self._desk.last_sign_s > self._config.heartbeat_timeout_s:
@@ -219,6 +222,7 @@ class Supervisor:
 
     def _on_readings(self, readings: list[dict[str, Any]]) -> None:
         self._meters.note(readings)
+        self._charged.add(readings)
         self._log.readings(readings)
 
     def _on_stdout(self, line: str) -> None:

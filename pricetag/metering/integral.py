@@ -54,19 +54,17 @@ class Trapezoid:
 
 
 @dataclass(slots=True)
-class Progress:
-    """What a component has used so far, for live figures only; accounting books its own way.
+class Divergence:
+    """Whether a component's counter parts from its integral.
 
     Attributes:
-        energy_j: Since the first reading; None when nothing could be read.
-        divergence_ratio: How much more (or less) the counter told than the integral, in the
+        ratio: How much more (or less) the counter told than the integral, in the
             first stretch of 10 s in which that was more than a tenth; None while there is none.
     """
 
     last_counter_j: float | None = None
     last_integrated_j: float | None = None
-    energy_j: float | None = None
-    divergence_ratio: float | None = None
+    ratio: float | None = None
     last_s: float = 0.0
     compared_s: float = 0.0
     compared_counter_j: float = 0.0
@@ -76,9 +74,6 @@ class Progress:
         """Take a reading."""
         counted_j = _increase(self.last_counter_j, counter_j)
         integral_j = _increase(self.last_integrated_j, integrated_j)
-        step_j = counted_j if counted_j is not None else integral_j
-        if counter_j is not None or integrated_j is not None:
-            self.energy_j = (self.energy_j or 0.0) + (step_j or 0.0)
         if counted_j is not None and integral_j is not None:
             self._compare(t_s - self.last_s, counted_j, integral_j)
         self.last_s, self.last_counter_j, self.last_integrated_j = t_s, counter_j, integrated_j
@@ -93,8 +88,8 @@ class Progress:
             return
         difference_j = self.compared_counter_j - self.compared_integral_j
         most_j = max(self.compared_counter_j, self.compared_integral_j)
-        if self.divergence_ratio is None and abs(difference_j) > DIVERGENCE_RATIO * most_j:
-            self.divergence_ratio = difference_j / max(self.compared_integral_j, 1e-9)
+        if self.ratio is None and abs(difference_j) > DIVERGENCE_RATIO * most_j:
+            self.ratio = difference_j / max(self.compared_integral_j, 1e-9)
         self.compared_s = self.compared_counter_j = self.compared_integral_j = 0.0
 
 

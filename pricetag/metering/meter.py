@@ -133,16 +133,6 @@ class Meter:
             if not self._closed:
                 self._pending += self._take_ticks(self.now_s())
 
-    def latest(self) -> dict[str, float | None]:
-        """``power_w`` now and ``energy_j`` since the meter opened, over what is readable.
-
-        Each is None when no component tells it.
-        """
-        with self._lock:
-            powers_w = [power for metered in self._metered for power in metered.power_w]
-            energies_j = [energy_j for metered in self._metered for energy_j in metered.energies_j]
-        return {"power_w": _sum_known(powers_w), "energy_j": _sum_known(energies_j)}
-
     def close(self) -> None:
         """Stop sampling, take and emit the last reading, close the sources. Repeatable.
 
@@ -229,8 +219,3 @@ class Meter:
             return
         self._pending = []
         self.failure = None
-
-
-def _sum_known(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if known else None

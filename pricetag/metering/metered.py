@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from pricetag.metering.integral import Progress, Trapezoid
+from pricetag.metering.integral import Divergence, Trapezoid
 from pricetag.metering.source import (
     GAP,
     LOST,
@@ -35,17 +35,10 @@ class MeteredSource:
         self._source = source
         self.components: list[Component] = list(source.components())
         self.ids = [component.id for component in self.components]
-        self.power_w: list[float | None] = [None] * len(self.ids)
-        """What each component drew at its last reading."""
         self._trapezoids = [Trapezoid() for _ in self.ids]
-        self._progress = [Progress() for _ in self.ids]
+        self._divergence = [Divergence() for _ in self.ids]
         self._failed = False
         self._reported: set[str] = set()
-
-    @property
-    def energies_j(self) -> list[float | None]:
-        """What each component has used since the meter opened."""
-        return [progress.energy_j for progress in self._progress]
 
     def tickers(self, place: int) -> Iterator[Ticker]:
         """A watch for each counter that ticks.
@@ -121,19 +114,18 @@ class MeteredSource:
         if integrated_j is None and trapezoid.valid:
             integrated_j = trapezoid.energy_j
         self._follow(index, reading["counter_j"], integrated_j, now_s)
-        self.power_w[index] = reading["power_w"]
         return {"t_s": now_s, **reading, "integrated_j": integrated_j}
 
     def _follow(
         self, index: int, counter_j: float | None, integrated_j: float | None, now_s: float
     ) -> None:
-        """Keep the live figures; say once where counter and integral part."""
-        progress = self._progress[index]
-        was_told = progress.divergence_ratio is not None
-        progress.add(now_s, counter_j, integrated_j)
-        if progress.divergence_ratio is not None and not was_told:
+        """Say once where counter and integral part."""
+        divergence = self._divergence[index]
+        was_told = divergence.ratio is not None
+        divergence.add(now_s, counter_j, integrated_j)
+        if divergence.ratio is not None and not was_told:
             text = "%s: its counter tells %+.0f%% against its integrated power; the counter is used"
-            logger.warning(text, self.ids[index], 100.0 * progress.divergence_ratio)
+            logger.warning(text, self.ids[index], 100.0 * divergence.ratio)
 
     def _guarded(self, ask: Callable[[], float | None]) -> float | None:
         try:

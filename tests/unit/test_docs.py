@@ -328,7 +328,8 @@ def test_how_far_countries_lie_from_the_worlds_mean() -> None:
     assert (
         f"times or divided by {away:.1f} | how far a place may lie from it: the root mean square "
         f"of the logarithms of the catalog's {len(apart)} countries over it. They lie between "
-        f"{math.exp(min(apart)):.2f} and {math.exp(max(apart)):.1f} times the mean, and {inside:.0%} of them within its interval"
+        f"{math.exp(min(apart)):.2f} and {math.exp(max(apart)):.1f} times the mean, and "
+        f"{inside:.0%} of them within its interval"
     ) in METHODOLOGY
 
 

@@ -111,7 +111,8 @@ class RunProgress:
         """Takes one event of the run.
 
         Args:
-            kind: ``status``, ``stage``, ``progress`` or ``power``; others change nothing.
+            kind: ``status``, ``stage`` or ``progress``; others change nothing (``power`` is
+                that of whole devices, of which the run may have a part).
             payload: What the event says.
         """
         if isinstance(payload.get("t_s"), int | float):
@@ -123,7 +124,6 @@ class RunProgress:
         elif kind == "progress":
             self.projection = payload.get("projection") or self.projection
             self._take_progress(payload)
-        if kind in ("progress", "power"):
             self.power_w = _latest(payload.get("power_w"), self.power_w)
             self.energy_kwh = _latest(payload.get("energy_kwh"), self.energy_kwh)
 

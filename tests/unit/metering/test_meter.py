@@ -162,18 +162,6 @@ def test_closing_tells_what_was_not_handed_over() -> None:
     assert source.is_closed
 
 
-def test_latest_counts_the_counter_and_steps_over_a_reset() -> None:
-    source = ScriptedSource(power_w=100.0)
-    source.counter_j = 5000.0
-    meter, clock, _ = opened(source)
-    assert meter.latest() == {"power_w": 100.0, "energy_j": 0.0}
-    source.counter_j = 5110.0
-    advance(meter, clock, 1.0)
-    source.counter_j = 7.0  # the driver was loaded anew: the integral says 100 J
-    advance(meter, clock, 1.0)
-    assert meter.latest()["energy_j"] == pytest.approx(210.0)
-
-
 @pytest.mark.parametrize(("watts", "told"), [(150.0, 1), (108.0, 0)])
 def test_a_counter_that_parts_from_the_integral_is_named_once(
     watts: float, told: int, caplog: pytest.LogCaptureFixture
@@ -187,12 +175,6 @@ def test_a_counter_that_parts_from_the_integral_is_named_once(
     warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
     expected = "gpu:a: its counter tells +50% against its integrated power; the counter is used"
     assert warnings == [expected] * told
-
-
-def test_latest_is_unknown_where_nothing_is_readable() -> None:
-    meter, clock, _ = opened(ScriptedSource(power_w=None))
-    advance(meter, clock, 2.0)
-    assert meter.latest() == {"power_w": None, "energy_j": None}
 
 
 def test_a_meter_without_sources_says_nothing() -> None:
