@@ -161,6 +161,11 @@ async def test_a_lost_attempt_is_billed_from_what_arrived(session: Session) -> N
     assert await whole_energy_j(session, journal) == pytest.approx(500.0)
     stage = await session.get_one(Stage, (journal.attempt_id, "0"))
     assert (stage.status, stage.end_s) == ("lost", None)
+    tag = await price_tags.get_price_tag(session, run.id)
+    [cut_off] = tag.content["stages"]
+    # Its time goes to the last reading, as its energy does.
+    assert cut_off["duration_s"]["value"] == pytest.approx(5.0 - stage.start_s)
+    assert cut_off["it_energy_kwh"]["value"] > 0
     await session.refresh(run)
     assert run.status == "queued"
 

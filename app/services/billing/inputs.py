@@ -66,14 +66,20 @@ async def attempts_of(session: Session, run_id: UUID) -> tuple[AttemptInput, ...
     quality: dict[tuple[UUID, str], list[QualityInput]] = defaultdict(list)
     for metric in await measured.quality_of_run(session, run_id):
         quality[metric.attempt_id, metric.stage_key or WHOLE_ATTEMPT].append(_quality(metric))
-    stages: dict[UUID, list[StageInput]] = defaultdict(list)
-    for stage in await measured.stages_of_run(session, run_id):
-        key = (stage.attempt_id, stage.key)
-        stages[stage.attempt_id].append(_stage(stage, windows[key], quality[key]))
-    return tuple(
-        _attempt(attempt, windows[attempt.id, WHOLE_ATTEMPT], stages[attempt.id])
+    ended = {
+        attempt.id: attempt
         for attempt in await attempt_rows.of_run(session, run_id)
         if attempt.ended_at is not None
+    }
+    stages: dict[UUID, list[StageInput]] = defaultdict(list)
+    for stage in await measured.stages_of_run(session, run_id):
+        if stage.attempt_id in ended:
+            key = (stage.attempt_id, stage.key)
+            until_s = ended[stage.attempt_id].duration_s
+            stages[stage.attempt_id].append(_stage(stage, windows[key], quality[key], until_s))
+    return tuple(
+        _attempt(attempt, windows[attempt.id, WHOLE_ATTEMPT], stages[attempt.id])
+        for attempt in ended.values()
     )
 
 
@@ -129,7 +135,13 @@ def _measurement(row: MeasurementRow) -> Measurement:
     return Measurement(row.component, window, row.energy_by_hour_j or {})
 
 
-def _stage(stage: Stage, windows: list[Measurement], quality: list[QualityInput]) -> StageInput:
+def _stage(
+    stage: Stage,
+    windows: list[Measurement],
+    quality: list[QualityInput],
+    until_s: float | None,
+) -> StageInput:
+    """A stage; one that was cut off ended with its attempt, as its energy does."""
     return StageInput(
         key=stage.key,
         index=stage.index,
@@ -138,7 +150,7 @@ def _stage(stage: Stage, windows: list[Measurement], quality: list[QualityInput]
         name=stage.name,
         status=stage.status,
         start_s=stage.start_s,
-        end_s=stage.end_s,
+        end_s=until_s if stage.end_s is None else stage.end_s,
         measurements=tuple(windows),
         flops=_flops(stage.flops),
         quality=tuple(quality),
