@@ -15,12 +15,11 @@ from app.services.attempts import settlement
 from app.services.billing.inputs import attempts_of
 from app.services.billing.price_tags import ACCOUNTING_VERSION, get_price_tag
 from models import PriceTag
-from pricetag.accounting.canonical import content_sha256, content_sha256_v1, first_difference
+from pricetag.accounting.canonical import first_difference, known_sha256
 from pricetag.accounting.factors_wire import read_factors
 from pricetag.accounting.inputs import AttemptInput, PriceTagInputs
 from pricetag.accounting.price_tag import build_price_tag
 
-FIRST_ACCOUNTING = "1"
 CAME_LATE = "journal-came-late"
 COMPARED = (
     "start_s",
@@ -73,10 +72,7 @@ async def verify(session: Session, run_id: UUID, version: int | None = None) -> 
 
 def check_hash(tag: PriceTag) -> VerificationStep:
     """Whether the content is the one that was issued."""
-    found = content_sha256(tag.content)
-    known = {found}
-    if tag.accounting_version == FIRST_ACCOUNTING:
-        known.add(content_sha256_v1(tag.content))
+    known = known_sha256(tag.content, tag.accounting_version)
     if tag.content_sha256 in known:
         return VerificationStep(
             step="content-hash", status="ok", detail=f"SHA-256 {tag.content_sha256}"
@@ -84,7 +80,7 @@ def check_hash(tag: PriceTag) -> VerificationStep:
     return VerificationStep(
         step="content-hash",
         status="differs",
-        detail=f"issued with SHA-256 {tag.content_sha256}, stored content has {found}",
+        detail=f"issued with SHA-256 {tag.content_sha256}, stored content has {known[0]}",
     )
 
 

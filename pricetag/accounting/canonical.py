@@ -1,4 +1,4 @@
-"""One byte sequence for one document, and its SHA-256."""
+"""The SHA-256 of a document, in the form of each version of the accounting; where two differ."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pricetag.accounting.jcs import canonical_json
+
 EXACT_UP_TO = 2**53
 """Beyond this, whole numbers are not exact in JSON."""
 
 
 def content_sha256(content: Mapping[str, Any]) -> str:
-    """SHA-256 of the canonical JSON form (sorted keys, no spaces, no NaN) of a document.
+    """SHA-256 of the canonical text of a document, in UTF-8.
 
     A number is written the same whether it came as 1, 1.0 or 1e0, since databases and JSON
     libraries do not keep these apart; a whole number above 2^53 as the double next to it.
@@ -22,24 +24,47 @@ def content_sha256(content: Mapping[str, Any]) -> str:
         ValueError: If a number is not finite.
 
     Source:
-        RFC 8785, JSON Canonicalization Scheme, section 3.2.2.3, for numbers as doubles.
+        RFC 8785, JSON Canonicalization Scheme.
     """
-    return _sha256(_canonical(content))
+    return _sha256(canonical_json(content))
+
+
+def content_sha256_v2(content: Mapping[str, Any]) -> str:
+    """The same as accounting version 2 wrote it.
+
+    Keys in the order of their code points, numbers as Python's repr, whole ones as integers.
+    """
+    return _sha256(_python_json(_whole_as_integers(content)))
 
 
 def content_sha256_v1(content: Mapping[str, Any]) -> str:
     """The same as accounting version 1 wrote it, with numbers as Python has them."""
-    return _sha256(content)
+    return _sha256(_python_json(content))
 
 
-def _sha256(content: Any) -> str:
-    text = json.dumps(
-        content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
+def known_sha256(content: Mapping[str, Any], accounting_version: object) -> tuple[str, ...]:
+    """The hashes that a price tag of a version of the accounting may bear, its own form first.
+
+    Some of the first accounting bear the second's form, which changed before the number did.
+    """
+    if accounting_version == "1":
+        return content_sha256_v1(content), content_sha256_v2(content)
+    if accounting_version == "2":
+        return (content_sha256_v2(content),)
+    return (content_sha256(content),)
+
+
+def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _canonical(value: Any) -> Any:
+def _python_json(content: Any) -> str:
+    return json.dumps(
+        content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+
+
+def _whole_as_integers(value: Any) -> Any:
     if isinstance(value, bool | str) or value is None:
         return value
     if isinstance(value, int) and abs(value) <= EXACT_UP_TO:
@@ -48,9 +73,9 @@ def _canonical(value: Any) -> Any:
         number = float(value)
         return int(number) if math.isfinite(number) and number.is_integer() else number
     if isinstance(value, Mapping):
-        return {str(key): _canonical(item) for key, item in value.items()}
+        return {str(key): _whole_as_integers(item) for key, item in value.items()}
     if isinstance(value, Sequence):
-        return [_canonical(item) for item in value]
+        return [_whole_as_integers(item) for item in value]
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
@@ -80,9 +105,18 @@ def first_difference(
         if len(one) == len(other):
             return None
         return f"{path}: {_beside(str(len(one)), f'{len(other)} entries', sides)}"
-    if _canonical(one) == _canonical(other) and isinstance(one, bool) == isinstance(other, bool):
+    if _same(one, other):
         return None
     return f"{path}: {_beside(repr(one), repr(other), sides)}"
+
+
+def _same(one: Any, other: Any) -> bool:
+    numbers = [
+        isinstance(value, int | float) and not isinstance(value, bool) for value in (one, other)
+    ]
+    if all(numbers):
+        return float(one) == float(other)
+    return type(one) is type(other) and bool(one == other)
 
 
 def _beside(one: str, other: str, sides: tuple[str, str] | None) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from pricetag.accounting.canonical import content_sha256, content_sha256_v1, first_difference
+from pricetag.accounting.canonical import content_sha256, first_difference, known_sha256
 from pricetag.accounting.tag import SCHEMA
 from pricetag.cli.console import EXIT_FAILURE, EXIT_USAGE, CliError
 
@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from pricetag.client import Client
 
 HASH = "content_sha256"
+NEEDS_SERVER = {
+    "as-issued": "whether it is what was issued",
+    "measurements": "whether its figures follow from the readings",
+    "arithmetic": "whether its content follows from the measurements and its factors",
+}
+"""What no file can tell of itself: whoever changes a figure can write a hash that fits it."""
 ITSELF = "itself"
 STORED = "stored"
 """What a step is about: the price tag that was given, or the version that the server stores."""
@@ -33,9 +39,11 @@ def from_file(name: str) -> dict[str, Any]:
         CliError: If it cannot be read or holds none.
     """
     try:
-        document = json.loads(Path(name).read_text())
+        document = json.loads(Path(name).read_text(), object_pairs_hook=_each_key_once)
     except OSError as error:
         raise CliError(f"cannot read {name}: {error.strerror}", EXIT_USAGE) from error
+    except _DoubledKeyError as error:
+        raise CliError(f"{name} is no price tag: {error}", EXIT_USAGE) from error
     except (ValueError, RecursionError) as error:
         raise CliError(f"{name} is not JSON: {error}", EXIT_USAGE) from error
     for found in (document, document.get("price_tag") if isinstance(document, dict) else None):
@@ -44,18 +52,37 @@ def from_file(name: str) -> dict[str, Any]:
     raise CliError(f"{name} holds no price tag ({SCHEMA})", EXIT_USAGE)
 
 
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Readers differ in which of two values they take, so that a hash would vouch for neither."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise _DoubledKeyError(key)
+        found[key] = value
+    return found
+
+
+class _DoubledKeyError(ValueError):
+    def __init__(self, key: str) -> None:
+        super().__init__(f"the key {key!a} appears twice in one object")
+
+
 def _hashable(name: str, found: dict[str, Any]) -> dict[str, Any]:
     """Numbers beyond doubles and halves of characters can be written, but never were issued."""
     try:
         content_sha256(found)
-    except (ValueError, OverflowError) as error:
+    except (ValueError, OverflowError, RecursionError) as error:
         raise CliError(f"{name} holds what no price tag does: {error}", EXIT_FAILURE) from error
     return found
 
 
 def by_itself(tag: Mapping[str, Any]) -> dict[str, Any]:
-    """What the price tag's own text tells."""
-    return _report(tag, [_own_hash(tag)], is_file=True)
+    """What the price tag's own text tells: whether it is whole, never whether it is true."""
+    unknown = [
+        _step(step, "not-checked", f"{what} needs the server (leave out --offline)")
+        for step, what in NEEDS_SERVER.items()
+    ]
+    return _report(tag, [_own_hash(tag), *unknown], is_file=True)
 
 
 def with_server(client: Client, tag: Mapping[str, Any], *, is_file: bool) -> dict[str, Any]:
@@ -97,16 +124,15 @@ def _named(tag: Mapping[str, Any]) -> tuple[str, int]:
 
 def _own_hash(tag: Mapping[str, Any]) -> dict[str, Any]:
     content = {name: value for name, value in tag.items() if name != HASH}
-    declared, found = tag.get(HASH), content_sha256(content)
-    if declared is None:
-        return _step("content-hash", "not-checked", f"it does not tell its hash; it is {found}")
-    known = {found}
     provenance = tag.get("provenance")
-    if isinstance(provenance, Mapping) and provenance.get("accounting_version") == "1":
-        known.add(content_sha256_v1(content))
+    about = provenance if isinstance(provenance, Mapping) else {}
+    known = known_sha256(content, about.get("accounting_version"))
+    declared = tag.get(HASH)
+    if declared is None:
+        return _step("content-hash", "not-checked", f"it does not tell its hash; it is {known[0]}")
     if declared in known:
         return _step("content-hash", "ok", f"SHA-256 {declared}")
-    return _step("content-hash", "differs", f"it tells {declared}, its content has {found}")
+    return _step("content-hash", "differs", f"it tells {declared}, its content has {known[0]}")
 
 
 def _as_issued(tag: Mapping[str, Any], issued: Mapping[str, Any]) -> dict[str, Any]:

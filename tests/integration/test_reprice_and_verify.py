@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from app.db import Session
 from app.services import verification
 from models import Attempt, AuditEntry, Factor, Measurement, PriceTag, Reading, Run, Spend
-from pricetag.accounting.canonical import content_sha256
+from pricetag.accounting.canonical import content_sha256, content_sha256_v1, content_sha256_v2
 from tests.support.api import Api, finished_run, problem
 from tests.support.executions import GPU, JournalMaker
 
@@ -259,11 +259,14 @@ async def test_another_name_of_the_run_is_found(api: Api) -> None:
 
 async def test_an_older_accounting_is_said_and_its_hash_still_checked(api: Api) -> None:
     run_id = await a_run(api)
-    await change(api, update(PriceTag).values(accounting_version="1"))
+    async with api.database.session_scope() as session:
+        content = (await session.execute(select(PriceTag.content))).scalar_one()
+    old = content_sha256_v2(content)
+    await change(api, update(PriceTag).values(accounting_version="2", content_sha256=old))
     found = await verified(api, run_id)
     assert found["outcome"] == "not-fully-checked"
     assert steps(found) == {**OK, "arithmetic": "not-checked"}
-    assert "version 1 of the accounting" in found["steps"][2]["detail"]
+    assert "version 2 of the accounting" in found["steps"][2]["detail"]
 
 
 async def test_readings_that_came_late_are_said(committed_api: Api) -> None:
@@ -310,8 +313,6 @@ async def give_up(session: Session, attempt_id: UUID) -> None:
 
 
 def test_the_hash_of_the_first_accounting_is_known() -> None:
-    from pricetag.accounting.canonical import content_sha256_v1
-
     content = {"flops": 1.0, "name": "é"}
     old = PriceTag(
         accounting_version="1", content=content, content_sha256=content_sha256_v1(content)

@@ -17,6 +17,7 @@ OUTCOMES = {
     "not-fully-checked": "nothing differs, but not everything could be checked",
     "differs": "NOT verified, first difference",
 }
+OFFLINE = "nothing differs, but readings and arithmetic were not checked: that needs the server"
 METRICS = {
     "it_energy_kwh": "IT energy",
     "facility_energy_kwh": "Facility energy",
@@ -48,7 +49,8 @@ def verification_lines(report: Mapping[str, Any]) -> Iterator[str]:
     yield from map(_step_line, stored)
     whole = f"the file, as {name}" if report["is_file"] else name
     end = f": {report['first_difference']}" if report["first_difference"] else ""
-    yield f"{whole}: {OUTCOMES[report['outcome']]}{end}"
+    offline = report["is_file"] and not stored and report["outcome"] == "not-fully-checked"
+    yield f"{whole}: {OFFLINE if offline else OUTCOMES[report['outcome']]}{end}"
 
 
 def _step_line(step: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from decimal import Decimal
@@ -11,7 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pricetag.accounting.canonical import content_sha256, first_difference
+from pricetag.accounting.canonical import (
+    content_sha256,
+    content_sha256_v1,
+    content_sha256_v2,
+    first_difference,
+    known_sha256,
+)
 
 numbers = st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.integers(-(2**53), 2**53))
 documents = st.recursive(
@@ -48,10 +55,22 @@ def test_numbers_that_are_the_same_are_written_the_same() -> None:
 
 
 def test_the_canonical_form_is_fixed() -> None:
-    """SHA-256 of ``{"a":[1,0.5,null],"b":"é"}`` in UTF-8."""
-    assert content_sha256({"b": "é", "a": [1.0, 0.5, None]}) == (
-        "4a7b52cd4c774d72a7e2e43a65a411bbb71b392d9636a452816467570f376069"
-    )
+    """SHA-256 of the text in UTF-8, as anybody can work it out."""
+    text = '{"a":[1,0.5,null,0.0000568,1e+21],"b":"é"}'
+    document = {"b": "é", "a": [1.0, 0.5, None, 5.68e-05, 1e21]}
+    assert content_sha256(document) == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_older_forms_stay() -> None:
+    document = {"b": "é", "a": [1.0, 5.68e-05, 2e21]}
+    second = '{"a":[1,5.68e-05,2000000000000000000000],"b":"é"}'
+    first = '{"a":[1.0,5.68e-05,2e+21],"b":"é"}'
+    digests = [hashlib.sha256(text.encode()).hexdigest() for text in (first, second)]
+    assert [content_sha256_v1(document), content_sha256_v2(document)] == digests
+    assert known_sha256(document, "1") == tuple(digests)
+    assert known_sha256(document, "2") == (digests[1],)
+    assert known_sha256(document, "3") == (content_sha256(document),)
+    assert known_sha256(document, None) == (content_sha256(document),)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])

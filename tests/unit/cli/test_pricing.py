@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pricetag.accounting.canonical import content_sha256, content_sha256_v1
+from pricetag.accounting.canonical import (
+    content_sha256,
+    content_sha256_v1,
+    content_sha256_v2,
+)
 from pricetag.cli.app import run as pricetag
 from pricetag.cli.console import CliError
 from pricetag.cli.pricing import moment_of
@@ -18,7 +24,10 @@ from tests.support.price_tags import compressed_run, tag
 
 Captured = pytest.CaptureFixture[str]
 NOW = datetime(2026, 3, 1, 15, tzinfo=UTC)
-TAG = tag(compressed_run())
+TAG = tag(replace(compressed_run(), accounting_version="3"))
+NESTED: dict[str, Any] = {}
+for _ in range(600):
+    NESTED = {"in": NESTED}
 STEPS = [
     {"step": "content-hash", "status": "ok", "detail": "SHA-256 x"},
     {"step": "measurements", "status": "ok", "detail": "6 measurements follow"},
@@ -173,6 +182,7 @@ def test_of_a_true_file_the_servers_steps_speak_too(
         ({"name": "\ud800"}, "holds what no price tag does"),
         ({"version": float("inf")}, "holds what no price tag does"),
         ({"version": 10**400}, "holds what no price tag does"),
+        ({"name": NESTED}, "holds what no price tag does"),
     ],
 )
 def test_a_file_that_cannot_be_asked_for_is_one_line(
@@ -187,16 +197,77 @@ def test_a_file_that_cannot_be_asked_for_is_one_line(
     assert error.count("\n") == 1
 
 
-def test_a_file_by_itself(capsys: Captured, tmp_path: Path) -> None:
+def offline(file: Path, content: dict[str, Any], capsys: Captured) -> dict[str, Any]:
+    """What is told of a file alone; never that it is verified, so that the exit code is 1."""
+    file.write_text(json.dumps(content))
+    assert pricetag(["verify", str(file), "--offline", "--json"]) == 1
+    report: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return report
+
+
+def test_of_a_file_by_itself_only_its_hash_is_checked(capsys: Captured, tmp_path: Path) -> None:
     file = tmp_path / "tag.json"
-    file.write_text(json.dumps(issued()))
-    assert pricetag(["verify", str(file), "--offline"]) == 0
-    file.write_text(json.dumps(TAG))
+    forged = {**TAG, "co2e_kg": {**TAG["co2e_kg"], "value": 0.0}}
+    for content in (TAG, forged):
+        told = offline(file, {**content, "content_sha256": content_sha256(content)}, capsys)
+        assert told["outcome"] == "not-fully-checked"
+        assert {step["step"]: step["status"] for step in told["steps"]} == {
+            "content-hash": "ok",
+            "as-issued": "not-checked",
+            "measurements": "not-checked",
+            "arithmetic": "not-checked",
+        }
     assert pricetag(["verify", str(file), "--offline"]) == 1
-    assert "does not tell its hash" in capsys.readouterr().out
-    first = {**TAG, "provenance": {**TAG["provenance"], "accounting_version": "1"}}
-    file.write_text(json.dumps({**first, "content_sha256": content_sha256_v1(first)}))
-    assert pricetag(["verify", str(file), "--offline"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        f"the file, as version 1 of {RUN_ID}: nothing differs, but readings and arithmetic were "
+        "not checked: that needs the server"
+    )
+
+
+def test_a_file_that_does_not_fit_its_hash_by_itself(capsys: Captured, tmp_path: Path) -> None:
+    file = tmp_path / "tag.json"
+    assert offline(file, {**issued(), "name": "another"}, capsys)["outcome"] == "differs"
+    told = offline(file, TAG, capsys)
+    assert (told["outcome"], told["steps"][0]["status"]) == ("not-fully-checked", "not-checked")
+    assert "does not tell its hash" in told["steps"][0]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("version", "digest", "status"),
+    [
+        ("1", content_sha256_v1, "ok"),
+        ("1", content_sha256_v2, "ok"),
+        ("2", content_sha256_v2, "ok"),
+        ("2", content_sha256, "differs"),
+        ("3", content_sha256, "ok"),
+        ("3", content_sha256_v2, "differs"),
+    ],
+)
+def test_each_accounting_has_its_own_form(
+    capsys: Captured,
+    tmp_path: Path,
+    version: str,
+    digest: Callable[[dict[str, Any]], str],
+    status: str,
+) -> None:
+    content = {**TAG, "provenance": {**TAG["provenance"], "accounting_version": version}}
+    file = tmp_path / "tag.json"
+    told = offline(file, {**content, "content_sha256": digest(content)}, capsys)
+    assert told["steps"][0]["status"] == status
+
+
+@pytest.mark.parametrize("inner", [False, True])
+def test_a_file_with_a_key_twice_is_refused(capsys: Captured, tmp_path: Path, inner: bool) -> None:
+    text = json.dumps(issued())
+    key = '"co2e_kg": {' if inner else "{"
+    first = '"value": 1.0, ' if inner else '"flags": ["x"], '
+    file = tmp_path / "tag.json"
+    file.write_text(text.replace(key, key + first, 1))
+    assert pricetag(["verify", str(file), "--offline"]) == 2
+    error = capsys.readouterr().err
+    name = "value" if inner else "flags"
+    assert f"tag.json is no price tag: the key '{name}' appears twice in one object" in error
+    assert error.count("\n") == 1
 
 
 @pytest.mark.parametrize(
