@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, time
 from typing import Any
 
 from pricetag.figures import MISSING
@@ -105,3 +106,32 @@ def factor(tag: Tag, name: str) -> Mapping[str, Any] | None:
     factors = provenance.get("factors") if isinstance(provenance, Mapping) else None
     found = factors.get(name) if isinstance(factors, Mapping) else None
     return found if isinstance(found, Mapping) else None
+
+
+def as_of(tag: Tag) -> str | None:
+    """Up to when the factors of a re-priced tag had been entered: a day, or a time in UTC.
+
+    None where the tag has the factors as they were when it was issued.
+    """
+    provenance = tag.get("provenance")
+    found = provenance.get("as_of") if isinstance(provenance, Mapping) else None
+    if not found:
+        return None
+    moment = datetime.fromisoformat(str(found)).astimezone(UTC)
+    if moment.time().replace(microsecond=0) == time(23, 59, 59):
+        return moment.date().isoformat()
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def repriced_text(tag: Tag) -> str | None:
+    """That and how a version was priced again; None for one that came of measurements.
+
+    Args:
+        tag: A price tag, with its `cause` where that is known.
+    """
+    known = as_of(tag)
+    if known is not None:
+        return f"re-priced with the factors known on {known}"
+    if tag.get("cause") == "repriced":
+        return "re-priced with the factors known when it was issued"
+    return None

@@ -39,7 +39,8 @@ def build_context(
     Args:
         title: Of the report; any text.
         profile: Whose factors to apply to the measured energy.
-        tags: Price tags as they are stored, in the order to show them.
+        tags: Price tags as they are stored, each with its `cause` where that is known, in the
+            order to show them.
         generated_at: When, with its time zone.
 
     Raises:
@@ -62,7 +63,7 @@ def build_context(
         "generated_label": generated_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "lead": bill.lead(sums),
         "sections": [
-            bill.section(sums),
+            bill.section(sums, tags),
             strubell.section(rows, sums, profile),
             *filter(None, (variants.section(tags), quality.section(tags))),
             breakdown.section(tags, profile),

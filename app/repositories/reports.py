@@ -44,14 +44,15 @@ async def list_reports(
 async def newest_price_tags(
     session: AsyncSession, run_ids: Sequence[uuid.UUID]
 ) -> dict[uuid.UUID, dict[str, Any]]:
-    """The newest price tag of each run that has one, by run."""
+    """The newest price tag of each run that has one, with its cause, by run."""
     query = (
-        select(PriceTag.run_id, PriceTag.content)
+        select(PriceTag.run_id, PriceTag.content, PriceTag.cause)
         .where(PriceTag.run_id.in_(run_ids))
         .ext(distinct_on(PriceTag.run_id))
         .order_by(PriceTag.run_id, PriceTag.version.desc())
     )
-    return {row[0]: row[1] for row in (await session.execute(query)).all()}
+    rows = (await session.execute(query)).all()
+    return {run_id: {**content, "cause": cause} for run_id, content, cause in rows}
 
 
 async def matching_runs(

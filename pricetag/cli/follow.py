@@ -57,11 +57,17 @@ def _why(run: Run) -> str:
     return f"the run failed: {where}{reason.get('message') or 'no reason was given'}"
 
 
-def show(client: Client, run: Run, *, as_json: bool) -> None:
-    """Prints a run and its price tag."""
-    tag = price_tag(client, run["id"])
+def show(client: Client, run: Run, *, as_json: bool, version: int | None = None) -> None:
+    """Prints a run and its price tag, the newest version where none is named.
+
+    Raises:
+        ApiError: If the price tag has not this version.
+    """
+    tag = price_tag(client, run["id"], version)
+    versions = client.price_tags(run["id"]) if tag is not None else []
+    issued = next((v for v in versions if tag and v["version"] == tag["version"]), None)
     if as_json:
-        emit_json({"run": run, "price_tag": tag})
+        emit_json({"run": run, "price_tag": tag, "price_tag_version": issued})
         return
     from pricetag.cli.views.runs import run_view
 
@@ -72,20 +78,22 @@ def show(client: Client, run: Run, *, as_json: bool) -> None:
         return
     from pricetag.cli.views import price_tag_view, strubell_table, variants_view
 
-    for view in (price_tag_view(tag), variants_view(tag), strubell_table([tag])):
+    newest = versions[0]["version"] if versions else None
+    head = price_tag_view(tag, issued, newest)
+    for view in (head, variants_view(tag), strubell_table([tag])):
         if view is not None:
             out.print(view)
             out.print()
 
 
-def price_tag(client: Client, run_id: str) -> dict[str, Any] | None:
-    """The newest price tag of a run, None where there is none yet."""
+def price_tag(client: Client, run_id: str, version: int | None = None) -> dict[str, Any] | None:
+    """A version of a run's price tag; None where the newest is asked for and there is none."""
     from pricetag.client import ApiError
 
     try:
-        return client.price_tag(run_id)
+        return client.price_tag(run_id, version)
     except ApiError as error:
-        if error.code == "price-tag-not-found":
+        if error.code == "price-tag-not-found" and version is None:
             return None
         raise
 

@@ -143,18 +143,24 @@ def show(
     ctx: typer.Context,
     run: RunArgument,
     wait: Annotated[bool, typer.Option("--wait", help="Show progress until it is over.")] = False,
+    version: Annotated[
+        int | None,
+        typer.Option(min=1, max=2**31 - 1, help="Of the price tag; the newest without it."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Show a run with its price tag and the Strubell table."""
     from pricetag.cli import follow
     from pricetag.cli.find import run_id
 
+    if wait and version is not None:
+        raise CliError("--version is of a price tag that was issued: leave out --wait", EXIT_USAGE)
     as_json = wants_json(ctx, json)
     with open_client(ctx) as client:
         found = run_id(client, run)
         if wait:
             raise typer.Exit(follow.follow(client, found, logs=False, as_json=as_json))
-        follow.show(client, client.get_run(found), as_json=as_json)
+        follow.show(client, client.get_run(found), as_json=as_json, version=version)
 
 
 def cancel(ctx: typer.Context, run: RunArgument, json: Json = False) -> None:

@@ -109,6 +109,22 @@ async def test_as_of_takes_what_had_been_entered_by_then(api: Api) -> None:
         assert steps(await verified(api, run_id, version)) == OK
 
 
+@pytest.mark.parametrize(
+    ("as_of", "told"),
+    [(None, "when it was issued"), ("2026-02-02T23:59:59.5Z", "on 2026-02-02")],
+)
+async def test_a_report_tells_that_its_price_tag_was_priced_again(
+    api: Api, as_of: str | None, told: str
+) -> None:
+    run_id = await a_run(api)
+    path = f"/v1/runs/{run_id}/price-tag/reprice"
+    assert (await api.admin.post(path, json={"as_of": as_of})).status_code == 201
+    made = await api.member.post("/v1/reports", json={"title": "t", "runs": [str(run_id)]})
+    report = (await api.viewer.get(f"/v1/reports/{made.json()['id']}.md")).text
+    assert report.count(f"re-priced with the factors known {told}") == 2
+    assert "version 2 of its price tag" in report
+
+
 async def test_all_versions_are_listed_with_their_totals(api: Api) -> None:
     run_id = await a_run(api)
     await api.admin.post(

@@ -12,7 +12,7 @@ from app.reports.totals import attempts_by_status, total
 from pricetag.accounting.units import seconds_to_hours
 from pricetag.figures import counted, interval_text, not_available, percent, with_unit
 from pricetag.strubell import Profile, emissions, scaled
-from pricetag.tags import Tag, listed, quantity, status
+from pricetag.tags import Tag, listed, quantity, repriced_text, status
 
 NOTHING = {"value": 0.0, "low": 0.0, "high": 0.0, "unit": "kWh", "source": None, "reason": None}
 
@@ -103,7 +103,7 @@ def run_statuses(sums: Totals) -> str:
     return ", ".join(f"{count} {ended}" for ended, count in sums["runs_by_status"].items())
 
 
-def section(sums: Totals) -> Section:
+def section(sums: Totals, tags: Sequence[Tag]) -> Section:
     """All totals, each with unit, interval and evidence."""
     notes = Notes()
     lines = {
@@ -145,11 +145,21 @@ def section(sums: Totals) -> Section:
                 [
                     "Interval ends are added as they are, because the errors of shared meters and "
                     "factors do not cancel.",
+                    *_repriced(tags),
                     *notes.lines(),
                 ],
             )
         ],
     }
+
+
+def _repriced(tags: Sequence[Tag]) -> list[str]:
+    """The runs whose newest price tag has other factors than it was first issued with."""
+    return [
+        f"{tag.get('name')}: version {tag.get('version')} of its price tag, {text}."
+        for tag in tags
+        if (text := repriced_text(tag)) is not None
+    ]
 
 
 def _line(label: str, figure: dict[str, Any], notes: Notes) -> Row:

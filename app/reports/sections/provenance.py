@@ -10,7 +10,7 @@ from app.reports.cells import EVIDENCE
 from app.reports.shape import Section, column, row, table
 from pricetag.figures import MISSING, not_available, number
 from pricetag.strubell import Profile, paper_factors
-from pricetag.tags import Tag, factor, listed
+from pricetag.tags import Tag, factor, listed, repriced_text
 
 LABELS = {
     "pue": "PUE",
@@ -156,9 +156,11 @@ def _row(tag: Tag) -> Any:
         software.append(str(about["platform"]))
     seeds = ", ".join(f"{name}: {seed}" for name, seed in (about.get("seeds") or {}).items())
     accounting = about.get("accounting_version") or "unknown"
+    repriced = repriced_text(tag)
     return row(
         f"{tag.get('name')} ({tag.get('run_id')})",
-        f"version {tag.get('version')}, accounting {accounting}",
+        f"version {tag.get('version')}, accounting {accounting}"
+        + (f"; {repriced}" if repriced else ""),
         ", ".join(map(str, about.get("nodes") or ())) or not_available(None),
         str(about.get("git_commit") or "")[:12] or not_available(None),
         seeds or not_available(None),

@@ -16,7 +16,16 @@ from pricetag.figures import (
     quantity_text,
     with_unit,
 )
-from pricetag.tags import Tag, hardware_text, listed, quantity, stage_depth, stage_name, status
+from pricetag.tags import (
+    Tag,
+    hardware_text,
+    listed,
+    quantity,
+    repriced_text,
+    stage_depth,
+    stage_name,
+    status,
+)
 from pricetag.variants import SCORES
 
 if TYPE_CHECKING:
@@ -45,23 +54,38 @@ EXPLAINED = 3
 """Of how many causes a difference to the second opinion is told at most."""
 
 
-def price_tag_view(tag: Tag) -> RenderableType:
+def price_tag_view(
+    tag: Tag, issued: Mapping[str, Any] | None = None, newest: int | None = None
+) -> RenderableType:
     """The whole price tag: totals, stages, components, quality, what to know about it.
 
     Args:
         tag: A price tag as the API gives it.
+        issued: What the list of versions tells of it: its cause.
+        newest: The highest of the run's versions.
     """
     from rich.console import Group
     from rich.text import Text
 
     title = Text.assemble((str(tag.get("name") or "unnamed"), "bold"), f"  ({status(tag)})")
-    parts: list[RenderableType] = [title, _totals(tag), Text("")]
+    about = Text(_version({**tag, "cause": (issued or {}).get("cause")}, newest))
+    parts: list[RenderableType] = [title, about, _totals(tag), Text("")]
     if listed(tag, "stages"):
         parts += [_stages(tag), Text("")]
     for table in (_components(tag), _quality(tag)):
         if table.row_count:
             parts += [table, Text("")]
     return Group(*parts, *_remarks(tag))
+
+
+def _version(tag: Tag, newest: int | None) -> str:
+    """Which version it is, and why it is not the one that the run's end issued."""
+    number = tag.get("version")
+    of = f" of {newest}" if newest is not None and newest != number else ""
+    why = repriced_text(tag)
+    if why is None and tag.get("cause") == "journal-came-late":
+        why = "with measurements that came late"
+    return f"Version {number}{of}{f': {why}' if why else ''}"
 
 
 def _totals(tag: Tag) -> Table:

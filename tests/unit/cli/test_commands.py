@@ -20,6 +20,16 @@ FACTORS = ["--pue", "1.58", "--grid-g-per-kwh", "432.73"]
 Captured = pytest.CaptureFixture[str]
 
 
+def issued(api: FakeApi, *causes: str, as_of: str | None = None) -> None:
+    """The server has a version of the price tag for each cause; the last one is shown."""
+    causes = causes or ("attempt-ended",)
+    made = tag(compressed_run()) | {"version": len(causes)}
+    made["provenance"] = made["provenance"] | {"as_of": as_of}
+    items = [{"version": n, "cause": cause} for n, cause in enumerate(causes, 1)]
+    api.answers[f"GET /v1/runs/{RUN_ID}/price-tag"] = Answer(made)
+    api.answers[f"GET /v1/runs/{RUN_ID}/price-tags"] = Answer({"items": items[::-1]})
+
+
 def said(capsys: Captured) -> Any:
     """What was printed as JSON; nothing else may be on stdout."""
     out, err = capsys.readouterr()
@@ -164,7 +174,7 @@ def test_a_run_is_resumed(api: FakeApi, capsys: Captured) -> None:
     assert told.out.startswith(f"{RUN_ID} queued\n")
     assert "warning: the budget lab will be used up" in told.err
     api.answers[f"GET /v1/runs/{RUN_ID}"] = Answer(run("cancelled"))
-    api.answers[f"GET /v1/runs/{RUN_ID}/price-tag"] = Answer(tag(compressed_run()))
+    issued(api)
     api.answers[f"GET /v1/runs/{RUN_ID}/events"] = events(("status", {"status": "cancelled"}))
     assert pricetag(["resume", RUN_ID, "--wait"]) == 4
 
@@ -228,7 +238,6 @@ def test_waiting_ends_with_the_run_s_own_exit_code(
     api.answers |= {
         "POST /v1/runs": Answer(run("queued"), 202),
         f"GET /v1/runs/{RUN_ID}": Answer(run(status)),
-        f"GET /v1/runs/{RUN_ID}/price-tag": Answer(tag(compressed_run())),
         f"GET /v1/runs/{RUN_ID}/events": events(
             ("status", {"status": "running"}),
             ("stage", {"key": "0-train", "kind": "train", "name": "train", "status": "running"}),
@@ -236,6 +245,7 @@ def test_waiting_ends_with_the_run_s_own_exit_code(
             ("status", {"status": status, "reason": None}),
         ),
     }
+    issued(api)
     assert pricetag(["submit", str(file), "--wait"]) == code
     out, err = capsys.readouterr()
     assert err.startswith("pricetag: the run failed: ") == (status == "failed")
@@ -249,6 +259,53 @@ def test_waiting_ends_with_the_run_s_own_exit_code(
     found = json.loads(out)
     assert found["run"]["status"] == status
     assert found["price_tag"]["schema"] == "pricetag/1"
+
+
+def test_show_tells_which_version_it_is_and_how_it_was_priced_again(
+    api: FakeApi, capsys: Captured
+) -> None:
+    api.answers[f"GET /v1/runs/{RUN_ID}"] = Answer(run())
+    issued(api)
+    assert pricetag(["show", RUN_ID]) == 0
+    assert "Version 1" in [line.strip() for line in capsys.readouterr().out.splitlines()]
+    issued(api, "attempt-ended", "repriced", as_of="2026-03-01T23:59:59.999999+00:00")
+    assert pricetag(["show", RUN_ID]) == 0
+    assert "Version 2: re-priced with the factors known on 2026-03-01" in capsys.readouterr().out
+    assert pricetag(["show", RUN_ID, "--json"]) == 0
+    found = said(capsys)
+    assert (found["price_tag_version"]["version"], found["price_tag_version"]["cause"]) == (
+        2,
+        "repriced",
+    )
+    issued(api, "attempt-ended", "repriced", as_of="2026-03-01T12:00:00+01:00")
+    assert pricetag(["show", RUN_ID]) == 0
+    assert "the factors known on 2026-03-01 11:00:00 UTC" in capsys.readouterr().out
+    issued(api, "attempt-ended", "repriced")
+    assert pricetag(["show", RUN_ID]) == 0
+    assert "Version 2: re-priced with the factors known when it was issued" in (
+        capsys.readouterr().out
+    )
+    issued(api, "attempt-ended", "journal-came-late")
+    assert pricetag(["show", RUN_ID]) == 0
+    assert "Version 2: with measurements that came late" in capsys.readouterr().out
+
+
+def test_show_of_an_older_version(api: FakeApi, capsys: Captured) -> None:
+    api.answers[f"GET /v1/runs/{RUN_ID}"] = Answer(run())
+    issued(api, "attempt-ended", "repriced")
+    api.answers[f"GET /v1/runs/{RUN_ID}/price-tag"] = Answer(tag(compressed_run()))
+    assert pricetag(["show", RUN_ID, "--version", "1"]) == 0
+    assert "Version 1 of 2" in capsys.readouterr().out
+    [asked] = [a for a in api.asked if a.path.endswith("/price-tag")]
+    assert asked.query == "version=1"
+    missing = problem(404, "price-tag-not-found", "The price tag has no version 9.")
+    api.answers[f"GET /v1/runs/{RUN_ID}/price-tag"] = missing
+    assert pricetag(["show", RUN_ID, "--version", "9"]) == 1
+    assert "has no version 9" in complaint(capsys)
+    assert pricetag(["show", RUN_ID, "--version", "1", "--wait"]) == 2
+    assert "leave out --wait" in complaint(capsys)
+    assert pricetag(["show", RUN_ID, "--version", "0"]) == 2
+    assert "--version" in complaint(capsys)
 
 
 def test_a_broken_event_stream_is_taken_up_where_it_broke(

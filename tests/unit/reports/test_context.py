@@ -37,6 +37,29 @@ def test_totals_are_over_all_runs_and_attempts(site: dict[str, Any]) -> None:
     assert totals["device_hours"]["value"] == pytest.approx(140 / 3600)
 
 
+def test_a_price_tag_that_was_priced_again_is_said_to_be_so(tags: list[dict[str, Any]]) -> None:
+    first, failed, _ = tags
+    old = first["provenance"] | {"as_of": "2026-01-31T23:59:59.999999+00:00"}
+    shown = [
+        first | {"version": 7, "provenance": old, "cause": "repriced"},
+        failed | {"version": 2, "cause": "repriced"},
+        failed | {"version": 3, "cause": "journal-came-late", "name": "late"},
+    ]
+    context = build_context("x", "site", shown, generated_at=AT)
+    notes = section(context, "bill")["tables"][0]["notes"]
+    assert [note for note in notes if "version" in note] == [
+        "MiniLM fine-tuned, then int8: version 7 of its price tag, re-priced with the factors "
+        "known on 2026-01-31.",
+        "failed early: version 2 of its price tag, re-priced with the factors known when it was "
+        "issued.",
+    ]
+    assert [row[1] for row in rows(context, "provenance")] == [
+        "version 7, accounting 1; re-priced with the factors known on 2026-01-31",
+        "version 2, accounting 1; re-priced with the factors known when it was issued",
+        "version 3, accounting 1",
+    ]
+
+
 def test_a_sum_that_lacks_a_run_is_a_lower_bound_and_says_so(site: dict[str, Any]) -> None:
     assert site["totals"]["it_energy_kwh"]["reason"] == "at least: 1 of 3 unknown and left out"
     assert site["totals"]["co2e_kg"]["reason"] == "at least: 2 of 3 unknown and left out"
