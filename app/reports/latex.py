@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from app.reports.latex_text import breakable
+from app.reports.latex_text import breakable, widest_cm
 from app.reports.shape import Column, Context, Row, Section, Table
 
 MEDIA_TYPE = "application/x-tex"
 TEXT_WIDTH_CM = 17.0
 GAP_CM = 0.29  # 4 pt on both sides of a column
+SPARE_CM = 0.02  # widths are printed in hundredths
 ROWS_PER_TABLE = 28  # no package for tables over several pages: they are cut instead
 
 
@@ -41,27 +42,29 @@ def _section(section: Section) -> str:
 def _table(table: Table) -> str:
     rows = table["rows"]
     starts = range(0, max(len(rows), 1), ROWS_PER_TABLE)
+    widths_cm = _widths_cm(table)
     pieces = [
-        _piece(table, rows[start : start + ROWS_PER_TABLE], continued=start > 0) for start in starts
+        _piece(table, widths_cm, rows[start : start + ROWS_PER_TABLE], continued=start > 0)
+        for start in starts
     ]
     notes = [rf"{{\footnotesize {breakable(note)}\par}}" for note in table["notes"]]
     return "\n".join([*pieces, *notes])
 
 
-def _piece(table: Table, rows: list[Row], *, continued: bool) -> str:
+def _piece(table: Table, widths_cm: list[float], rows: list[Row], *, continued: bool) -> str:
     caption = table["caption"] + (" (continued)" if continued else "")
     lines: list[str] = []
     for item in rows:
         if item["total"]:
             lines.append(r"\midrule")
-        lines.append(_row(item["cells"], table["columns"]))
-    head = _row([column["label"] for column in table["columns"]], table["columns"])
+        lines.append(_row(item["cells"], table["columns"], widths_cm))
+    head = _row(_head(table), table["columns"], widths_cm)
     return "\n".join(
         [
             r"\begin{center}",
             rf"\textbf{{{breakable(caption)}}}\par\nopagebreak\smallskip",
             r"\footnotesize",
-            rf"\begin{{tabular}}{{{_column_types(table['columns'])}}}",
+            rf"\begin{{tabular}}{{{_column_types(widths_cm)}}}",
             r"\toprule",
             head,
             r"\midrule",
@@ -73,21 +76,49 @@ def _piece(table: Table, rows: list[Row], *, continued: bool) -> str:
     )
 
 
-def _column_types(columns: list[Column]) -> str:
-    return "".join(f"p{{{width_cm:.2f}cm}}" for width_cm in _widths_cm(columns))
+def _head(table: Table) -> list[str]:
+    return [column["label"] for column in table["columns"]]
 
 
-def _widths_cm(columns: list[Column]) -> list[float]:
+def _column_types(widths_cm: list[float]) -> str:
+    return "".join(f"p{{{width_cm:.2f}cm}}" for width_cm in widths_cm)
+
+
+def _widths_cm(table: Table) -> list[float]:
+    """Widths by the columns' weights, and no less than their widest words where that is to be had.
+
+    Where whole words have no room, it is tried with the parts between which they may break.
+    """
+    columns = table["columns"]
     room_cm = TEXT_WIDTH_CM - len(columns) * GAP_CM
     whole = sum(column["weight"] for column in columns)
-    return [room_cm * column["weight"] / whole for column in columns]
+    wanted_cm = [room_cm * column["weight"] / whole for column in columns]
+    for of_parts in (False, True):
+        least_cm = [
+            max(widest_cm(cell, of_parts=of_parts) for cell in cells) + SPARE_CM
+            for cells in zip(_head(table), *(row["cells"] for row in table["rows"]), strict=True)
+        ]
+        if sum(least_cm) <= room_cm:
+            return _fitted_cm(wanted_cm, least_cm, room_cm)
+    return wanted_cm
 
 
-def _row(cells: list[str], columns: list[Column]) -> str:
+def _fitted_cm(wanted_cm: list[float], least_cm: list[float], room_cm: float) -> list[float]:
+    """Each column as wide as it must be; those with more than that give up the difference."""
+    taken_cm = list(map(max, wanted_cm, least_cm))
+    spare_cm = [taken - least for taken, least in zip(taken_cm, least_cm, strict=True)]
+    excess_cm = sum(taken_cm) - room_cm
+    if excess_cm <= 0:
+        return taken_cm
+    part = excess_cm / sum(spare_cm)
+    return [taken - part * spare for taken, spare in zip(taken_cm, spare_cm, strict=True)]
+
+
+def _row(cells: list[str], columns: list[Column], widths_cm: list[float]) -> str:
     # In these cells the usual row end would belong to \raggedright.
     set_ = {"left": r"\raggedright", "right": r"\raggedleft"}
     body = " & ".join(
         f"{set_[column['align']]} {breakable(cell, width_cm)}"
-        for cell, column, width_cm in zip(cells, columns, _widths_cm(columns), strict=True)
+        for cell, column, width_cm in zip(cells, columns, widths_cm, strict=True)
     )
     return body + r" \tabularnewline"

@@ -7,12 +7,13 @@ import unicodedata
 
 from app.reports.text import clean
 
-LONG_WORD = 15
+LONG_WORD = 20  # letters; a shorter word is broken only where no column has the room for it
 # Widths in footnotesize, a little more than Computer Modern has.
 WIDTH_CM = 0.165
 WIDE_CM = 0.28
 CAPITAL_CM = 0.22
 NARROW_CM = 0.1
+LONG_CM = LONG_WORD * WIDTH_CM
 
 _BREAK = r"\allowbreak{}"
 _PARTS = re.compile(r"[^_/.,:)-]*[_/.,:)-]|[^_/.,:)-]+")
@@ -146,10 +147,21 @@ def _word(word: str, room_cm: float | None) -> str:
     )
 
 
+def widest_cm(text: str, *, of_parts: bool) -> float:
+    """The width of a text's widest word that is not so long that it may break anywhere.
+
+    Args:
+        text: Any.
+        of_parts: Words may break between their parts, after a slash or a hyphen.
+    """
+    words = clean(text).split(" ")
+    pieces = [part for word in words for part in _PARTS.findall(word)] if of_parts else words
+    widths_cm = [sum(map(_width_cm, piece)) for piece in pieces]
+    return max((width_cm for width_cm in widths_cm if width_cm <= LONG_CM), default=0.0)
+
+
 def _is_long(word: str, room_cm: float | None) -> bool:
-    if room_cm is None:
-        return len(escape(word)) > LONG_WORD
-    return sum(map(_width_cm, word)) > room_cm
+    return sum(map(_width_cm, word)) > (LONG_CM if room_cm is None else room_cm)
 
 
 def _width_cm(char: str) -> float:

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from app.reports import latex
-from app.reports.latex_text import escape
-from app.reports.shape import Context
+from app.reports import build_context, latex
+from app.reports.latex_text import breakable, escape, widest_cm
+from app.reports.shape import Context, column, row, table
+from tests.support.price_tags import owned_run, tag
 from tests.support.report_contexts import context_with, wide_context
+from tests.unit.reports.conftest import AT
 from tests.unit.reports.strategies import SPECIAL, names
 
 COMMAND = re.compile(r"\\(?:[A-Za-z]+|[^A-Za-z])")
@@ -129,6 +131,38 @@ def test_a_long_table_is_cut_into_pieces_with_its_head_on_each() -> None:
     assert source.count(r"\toprule") == 3
     assert source.count("x (continued)") == 2
     assert all(f"run {n} " in source for n in range(60))
+
+
+def breaks(source: str) -> list[str]:
+    return re.findall(r"\S*\\allowbreak\S*", source)
+
+
+def test_words_of_ordinary_length_are_not_broken() -> None:
+    owned: Any = build_context("x", "site", [tag(owned_run())], generated_at=AT)
+    source = latex.render(owned).decode("ascii")
+    footprint = source[source.index("Other emissions") :]
+    assert "CO2e, embodied" in footprint[: footprint.index(r"\end{tabular}")]
+    assert [word for word in breaks(source) if len(COMMAND.sub("", word)) <= 20] == []
+
+
+def test_only_long_words_break_in_text() -> None:
+    assert breakable("a_name_of_20_letters") == r"a\_name\_of\_20\_letters"
+    assert breakable("x" * 21).count(r"\allowbreak") == 20
+
+
+def test_columns_are_as_wide_as_their_words_while_there_is_room() -> None:
+    columns = [column("Run", weight=9.0), column("embodied"), column("intensity")]
+    shown = table("t", "caption", columns, [row("a b c", "1", "2")])
+    widths_cm = latex._widths_cm(shown)
+    assert sum(widths_cm) == pytest.approx(latex.TEXT_WIDTH_CM - 3 * latex.GAP_CM)
+    for width_cm, word in zip(widths_cm, ("Run", "embodied", "intensity"), strict=True):
+        assert width_cm >= widest_cm(word, of_parts=False)
+    assert widths_cm[0] == pytest.approx(9 * widths_cm[1])  # as weighted: all had room
+    many = [column(f"embodied {n}", weight=1.0 if n else 9.0) for n in range(9)]
+    shown = table("t", "caption", many, [row(*"123456789")])
+    widths_cm = latex._widths_cm(shown)
+    assert min(widths_cm) >= widest_cm("embodied", of_parts=False)
+    assert sum(widths_cm) == pytest.approx(latex.TEXT_WIDTH_CM - 9 * latex.GAP_CM)
 
 
 def test_the_whole_report_has_its_structure(site: Context, paper: Context) -> None:
