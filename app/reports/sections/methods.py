@@ -15,6 +15,9 @@ _METHODS = {
     "integrated": "by integrating its sampled power",
     "modelled": "by a model, not a meter",
 }
+WHOLE_RATIO = 0.9995
+"""Above this a charge is the whole of what the devices used."""
+
 _KINDS = {"gpu": "accelerator", "cpu": "processor", "ram": "memory", "host": "host"}
 
 
@@ -22,6 +25,7 @@ def section(tags: Sequence[Tag], sums: Totals, profile: Profile) -> Section:
     """How the figures were had, and what they come to."""
     sentences = [
         *_measured(tags),
+        *_shared(tags),
         *_factors(tags, profile),
         *_result(sums),
         *_trust(tags),
@@ -47,6 +51,21 @@ def _measured(tags: Sequence[Tag]) -> list[str]:
     ]
     first = f"{on}The energy of every job was accounted for by Pricetag"
     return [f"{first}: {', '.join(how)}." if how else f"{first}; no component was metered."]
+
+
+def _shared(tags: Sequence[Tag]) -> list[str]:
+    """That and how much of shared machines is charged; nothing where all of them is."""
+    shares = [s for tag in tags if (s := value(tag, "split", "charged_ratio")) is not None]
+    parts = [share for share in shares if share < WHOLE_RATIO]
+    if not parts:
+        return []
+    ends = " to ".join(dict.fromkeys(percent(end) for end in (min(parts), max(parts))))
+    which = f"For {len(parts)} of {counted(len(tags), 'run')} the" if len(tags) > 1 else "The"
+    return [
+        f"{which} energy is a charged share, {ends}, of the gross energy of machines that other "
+        "work may use as well: idle power is charged by what a run reserved, the rest by its "
+        "activity."
+    ]
 
 
 def _factors(tags: Sequence[Tag], profile: Profile) -> list[str]:

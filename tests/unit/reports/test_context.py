@@ -10,7 +10,7 @@ from hypothesis import given, settings
 
 from app.reports import FORMATS, build_context, render
 from pricetag.variants import SCORES
-from tests.support.price_tags import compressed_run, failed_run, nested_run, tag
+from tests.support.price_tags import compressed_run, failed_run, nested_run, owned_run, tag
 from tests.unit.reports.strategies import names
 
 AT = datetime(2026, 3, 2, 8, 30, tzinfo=UTC)
@@ -58,6 +58,26 @@ def test_a_price_tag_that_was_priced_again_is_said_to_be_so(tags: list[dict[str,
         "version 2, accounting 1; re-priced with the factors known when it was issued",
         "version 3, accounting 1",
     ]
+
+
+def test_the_methods_tell_that_the_energy_is_a_share_of_the_machines(
+    tags: list[dict[str, Any]],
+) -> None:
+    def statement(*shown: dict[str, Any]) -> str:
+        context = build_context("x", "site", shown, generated_at=AT)
+        return str(section(context, "methods")["paragraphs"][0])
+
+    owned = tag(owned_run())
+    half = (
+        "energy is a charged share, 50.0%, of the gross energy of machines that other work may use"
+    )
+    assert f" The {half}" in statement(owned)
+    assert f" For 1 of 2 runs the {half}" in statement(owned, tags[0])
+    fifth = {**owned, "split": {"charged_ratio": {"value": 0.2, "unit": "1"}}}
+    assert " For 2 of 2 runs the energy is a charged share, 20.0% to 50.0%, of" in statement(
+        owned, fifth
+    )
+    assert "charged share" not in statement(*tags)
 
 
 def test_a_sum_that_lacks_a_run_is_a_lower_bound_and_says_so(site: dict[str, Any]) -> None:
