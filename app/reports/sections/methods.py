@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.reports.sections.bill import Totals, run_statuses
+from app.reports.sections.provenance import hourly_mean, is_applied
 from app.reports.shape import Section
 from pricetag.figures import counted, difference, interval_text, number, percent, with_unit
 from pricetag.strubell import CITATION, Profile, paper_factors
@@ -89,9 +90,11 @@ def _hourly(tags: Sequence[Tag]) -> list[str]:
     series = [found for tag in tags if (found := factor(tag, "carbon_hours"))]
     sources = dict.fromkeys(str(found["factor"]["citation"]) for found in series)
     least = percent(min(shares)) if min(shares) < 1 else "all"
+    means = [mean for tag in tags if (mean := hourly_mean(tag, "carbon_hours")) is not None]
+    ends = " to ".join(dict.fromkeys(number(end) for end in (min(means), max(means))))
     return [
-        f"Of {counted(len(shares), 'run')}, {least} of the energy was multiplied with the "
-        f"intensity of its own hour ({', '.join(sources)})."
+        f"Of {counted(len(shares), 'run')}, {least} of the energy was multiplied with the grid "
+        f"carbon intensity of its own hour ({', '.join(sources)}), in the mean {ends} g/kWh."
     ]
 
 
@@ -99,7 +102,7 @@ def _factor_sentence(tags: Sequence[Tag], name: str, label: str) -> str | None:
     used: dict[str, None] = {}
     for tag in tags:
         found = factor(tag, name)
-        if found is not None:
+        if found is not None and is_applied(tag, name):
             parts = (found.get(key) for key in ("citation", "zone", "year", "basis"))
             about = ", ".join(str(part) for part in parts if part)
             unit = "" if found.get("unit") == "1" else f" {found.get('unit')}"

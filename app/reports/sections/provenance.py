@@ -10,7 +10,7 @@ from app.reports.cells import EVIDENCE
 from app.reports.shape import Section, column, row, table
 from pricetag.figures import MISSING, not_available, number
 from pricetag.strubell import Profile, paper_factors
-from pricetag.tags import Tag, factor, listed, repriced_text
+from pricetag.tags import Tag, factor, listed, repriced_text, value
 
 LABELS = {
     "pue": "PUE",
@@ -18,8 +18,8 @@ LABELS = {
     "cloud_price_low": "Price of an accelerator-hour, low",
     "cloud_price_high": "Price of an accelerator-hour, high",
     "electricity_tariff": "Electricity tariff",
-    "carbon_hours": "Carbon intensity by the hour, mean",
-    "tariff_hours": "Electricity tariff by the hour, mean",
+    "carbon_hours": "Carbon intensity by the hour, mean as applied",
+    "tariff_hours": "Electricity tariff by the hour, mean as applied",
     "carbon_market": "Carbon intensity, market-based",
     "internal_price": "Own hardware, an accelerator-hour",
     "wue": "Water usage effectiveness",
@@ -30,12 +30,35 @@ LABELS = {
 }
 
 
+HOURS_OF = {"carbon_intensity": "carbon_hours", "electricity_tariff": "tariff_hours"}
+"""What takes the place of a factor that holds at any time, in the hours that it knows."""
+
+
+def is_applied(tag: Tag, name: str) -> bool:
+    """Whether a factor was multiplied with any energy: of two for one thing it may not be."""
+    hours = HOURS_OF.get(name)
+    if hours is None or factor(tag, hours) is None:
+        return True
+    return f"{hours}_incomplete" in (tag.get("flags") or ())
+
+
+def hourly_mean(tag: Tag, name: str) -> float | None:
+    """What the energy was multiplied with in the mean, where hours had figures of their own."""
+    found = factor(tag, name)
+    if found is None or not found.get("by_hour"):
+        return None
+    if name == "carbon_hours":
+        return value(tag, "carbon_intensity_g_per_kwh")
+    paid, energy = value(tag, "cost", "electricity"), value(tag, "facility_energy_kwh")
+    return None if paid is None or not energy else paid / energy
+
+
 def factors(tags: Sequence[Tag], profile: Profile) -> list[dict[str, Any]]:
     """Every factor that was applied, once, with the runs it was applied to."""
     found: list[dict[str, Any]] = []
     if profile == "strubell2019":
         found += _strubell()
-    skipped = {"pue", "carbon_intensity"} if profile == "strubell2019" else set()
+    skipped = {"pue", "carbon_intensity", "carbon_hours"} if profile == "strubell2019" else set()
     for name in LABELS:
         if name in skipped:
             continue
@@ -55,10 +78,14 @@ def _used(tag: Tag, name: str) -> Iterable[tuple[str, Mapping[str, Any]]]:
             yield f"{label}, {about['subject']}", about["factor"]
         return
     used = factor(tag, name)
-    if used is None:
+    if used is None or not is_applied(tag, name):
         return
     if name.endswith("_hours"):
-        yield label, used["factor"]
+        mean = hourly_mean(tag, name)
+        if mean is not None:
+            yield label, {**used["factor"], "value": mean}
+    elif name in HOURS_OF and factor(tag, HOURS_OF[name]) is not None:
+        yield f"{label}, in hours without one of their own", used
     elif name in ("calibrations", "peaks"):
         for subject, item in used.items():
             yield f"{label}, {subject}", item
@@ -81,6 +108,12 @@ def _add(found: list[dict[str, Any]], item: dict[str, Any], run: str) -> None:
             known["runs"].append(run)
             return
     found.append({**item, "runs": [run]})
+
+
+_OF_HOURS = (
+    " What holds by the hour is shown as the mean that was applied, weighted by the energy of "
+    "each hour; the hours themselves are in the price tag."
+)
 
 
 def factors_section(
@@ -106,14 +139,17 @@ def factors_section(
         column("Source", weight=3.2),
         column("Runs", "right", 0.5),
     ]
-    caption = "Factors that the measured energy was multiplied with"
+    caption = "Factors that were applied"
     return {
         "id": "factors",
         "heading": "Factors",
         "paragraphs": [
-            "Each factor was copied into the price tag when that was issued."
-            if profile == "site"
-            else "PUE and carbon intensity are the paper's; prices are those of each price tag."
+            (
+                "Each factor was copied into the price tag when that was issued."
+                if profile == "site"
+                else "PUE and carbon intensity are the paper's; prices are those of each price tag."
+            )
+            + (_OF_HOURS if any(str(item["name"]).endswith("_hours") for item in found) else "")
         ],
         "tables": [table("factors", caption, columns, rows)],
     }

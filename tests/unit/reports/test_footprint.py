@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from app.reports import FORMATS, build_context, render
-from tests.support.price_tags import compressed_run, owned_run, tag, unmetered_run
+from pricetag.accounting.inputs import HourlyFactor
+from tests.support.price_tags import FACTORS, compressed_run, owned_run, tag, unmetered_run
 from tests.unit.reports.test_context import AT, rows, section
 
 
@@ -87,7 +89,7 @@ def test_differences_to_the_second_opinion_are_explained(context: dict[str, Any]
 def test_every_factor_is_listed(context: dict[str, Any]) -> None:
     labels = [row[0] for row in rows(context, "factors")]
     assert {
-        "Carbon intensity by the hour, mean",
+        "Carbon intensity by the hour, mean as applied",
         "Carbon intensity, market-based",
         "Own hardware, an accelerator-hour",
         "Water usage effectiveness",
@@ -101,9 +103,57 @@ def test_every_factor_is_listed(context: dict[str, Any]) -> None:
 def test_the_methods_statement_tells_of_hours(context: dict[str, Any]) -> None:
     (text,) = section(context, "methods")["paragraphs"]
     assert (
-        "Of 1 run, all of the energy was multiplied with the intensity of its own hour "
-        "(Grid operator)." in text
+        "Of 1 run, all of the energy was multiplied with the grid carbon intensity of its own "
+        "hour (Grid operator), in the mean 300 g/kWh." in text
     )
+    assert "The grid carbon intensity is" not in text
+
+
+def by_hour(known: dict[str, float]) -> dict[str, list[str]]:
+    """Factors of a run of 100 s, 25 s of them in the second hour, with a tariff by the hour."""
+    bare, tariff = owned_run(), FACTORS.electricity_tariff
+    assert tariff is not None
+    hourly = HourlyFactor(replace(tariff, value=0.264, citation="Contract by the hour"), known)
+    measurements = tuple(
+        replace(part, energy_by_hour_j={FIRST: 0.75 * energy_j, SECOND: 0.25 * energy_j})
+        for part in bare.attempts[0].measurements
+        if (energy_j := part.window.energy_j) is not None
+    )
+    attempts = (replace(bare.attempts[0], measurements=measurements),)
+    factors = replace(bare.factors, tariff_hours=hourly, calibrations={}, carbon_hours=None)
+    made = tag(replace(bare, attempts=attempts, factors=factors))
+    shown = rows(build_context("x", "site", [made], generated_at=AT), "factors")
+    return {row[0]: row for row in shown if "ariff" in row[0]}
+
+
+FIRST, SECOND = "2026-03-01T12:00:00+00:00", "2026-03-01T13:00:00+00:00"
+TARIFF = "Electricity tariff by the hour, mean as applied"
+REST = "Electricity tariff, in hours without one of their own"
+
+
+def test_a_tariff_by_the_hour_is_listed_as_it_was_applied() -> None:
+    found = by_hour({FIRST: 0.20, SECOND: 0.40})
+    assert list(found) == [TARIFF]
+    assert found[TARIFF][1] == "0.250 USD/kWh"
+    assert "Contract by the hour" in found[TARIFF][3]
+    partly = by_hour({FIRST: 0.20})
+    assert {label: row[1] for label, row in partly.items()} == {
+        REST: "0.300 USD/kWh",
+        TARIFF: "0.225 USD/kWh",
+    }
+    assert {label: row[1] for label, row in by_hour({}).items()} == {REST: "0.300 USD/kWh"}
+
+
+def test_a_flat_intensity_that_was_not_applied_is_not_listed(context: dict[str, Any]) -> None:
+    found = {row[0]: row[1] for row in rows(context, "factors")}
+    assert found["Carbon intensity by the hour, mean as applied"] == "300 g/kWh"
+    assert "Carbon intensity" not in found
+    paper = build_context("x", "strubell2019", [tag(owned_run())], generated_at=AT)
+    labels = [row[0] for row in rows(paper, "factors")]
+    assert [label for label in labels if label.startswith("Carbon intensity")] == [
+        "Carbon intensity",
+        "Carbon intensity, market-based",
+    ]
 
 
 def test_counted_operations_are_no_hardware_counter(context: dict[str, Any]) -> None:
