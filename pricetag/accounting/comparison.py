@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pricetag.accounting.bill import Biller, Span
-from pricetag.accounting.explanation import Part, explain
+from pricetag.accounting.explanation import Looked, Part, explain
 from pricetag.accounting.inputs import AttemptInput, SecondOpinion
 from pricetag.accounting.quantity import Quantity
 from pricetag.accounting.split import split
@@ -19,6 +19,9 @@ PARTS: tuple[tuple[str, TheirFigure], ...] = (
     ("cpu", lambda opinion: opinion.cpu_kwh),
     ("ram", lambda opinion: opinion.ram_kwh),
 )
+
+SILENT = "the other tool gave no figure"
+NO_FIGURE = Quantity.unknown("kWh", SILENT)
 
 
 def compare(
@@ -35,9 +38,10 @@ def compare(
 
     Returns:
         ``{tool, version, attempts, duration: {theirs_s, ours_s}, components: [{kind,
-        theirs_kwh, ours_kwh, ours_gross_kwh, difference_ratio}], total: the same without kind,
-        explanation: [{component, difference_kwh, cause, text}], reason}``, the difference
-        being (theirs - ours) / ours; None when no attempt has one.
+        theirs_kwh, ours_kwh, ours_gross_kwh, difference_ratio, gross_difference_ratio}],
+        total: the same without kind, explanation: [{component, difference_kwh, cause, text}],
+        reason}``, the differences being (theirs - ours) / ours, of what is charged and of what
+        the whole devices used; None when no attempt has one.
     """
     pairs = [
         (attempt, attempt.second_opinion, span)
@@ -61,10 +65,9 @@ def compare(
         "components": [{"kind": part.kind, **_line(part)} for part in parts],
         "total": _line(total),
         "explanation": explain(
-            [_beside(biller, heard, part) for part in parts],
+            _all_parts(biller, heard, parts),
             total,
-            theirs_s=theirs_s,
-            ours_s=ours_s,
+            Looked(theirs_s, ours_s),
             pue=biller.factors.pue.value,
             reason=reason,
         ),
@@ -91,14 +94,24 @@ def _part(
     if said:
         theirs = Quantity.exact(sum(said), "kWh", "modelled")
     else:
-        theirs = Quantity.unknown("kWh", reason or "the other tool gave no figure")
+        theirs = Quantity.unknown("kWh", reason or SILENT)
     spoken = [(opinion, span) for opinion, span in heard if figure(opinion) is not None]
     return _ours(biller, spoken, kind, theirs)
 
 
-def _beside(biller: Biller, heard: Heard, part: Part) -> Part:
-    """The part with what we charge in the attempts on which the other tool was silent of it."""
-    return part if part.theirs.value is not None else _ours(biller, heard, part.kind, part.theirs)
+def _all_parts(biller: Biller, heard: Heard, told: Sequence[Part]) -> list[Part]:
+    """The parts, those of which the other tool was silent on some of the attempts, and its others.
+
+    Together they are all that we charge for the attempts on which it spoke.
+    """
+    found = [part for part in told if part.theirs.value is not None]
+    for kind, figure in PARTS:
+        silent = [(opinion, span) for opinion, span in heard if figure(opinion) is None]
+        if silent:
+            found.append(_ours(biller, silent, kind, NO_FIGURE))
+    known = {kind for kind, _ in PARTS}
+    others = {c.component.kind for _, span in heard for c in span.charges} - known
+    return found + [_ours(biller, heard, kind, NO_FIGURE) for kind in sorted(others)]
 
 
 def _ours(biller: Biller, heard: Heard, kind: str | None, theirs: Quantity) -> Part:
@@ -119,6 +132,7 @@ def _line(part: Part) -> dict[str, Any]:
         "ours_kwh": part.ours.as_dict(),
         "ours_gross_kwh": part.gross.as_dict(),
         "difference_ratio": _difference(part.theirs, part.ours).as_dict(),
+        "gross_difference_ratio": _difference(part.theirs, part.gross).as_dict(),
     }
 
 

@@ -11,6 +11,9 @@ from pricetag.accounting.quantity import Quantity
 ALIKE_RATIO = 0.01
 """Closer than this, two figures are not worth an explanation."""
 
+ROUNDING_RATIO = 1e-9
+"""Of a sum of causes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -31,22 +34,35 @@ class Part:
     methods: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """For how long either side looked, in s; None where that is not known."""
+
+    theirs_s: float | None
+    ours_s: float | None
+
+    @property
+    def ratio(self) -> float:
+        """Theirs over ours; 1 where they are alike or not known."""
+        if self.theirs_s is None or not self.ours_s or _alike(self.ours_s, self.theirs_s):
+            return 1.0
+        return self.theirs_s / self.ours_s
+
+
 def explain(
-    parts: Sequence[Part],
-    total: Part,
-    *,
-    theirs_s: float | None,
-    ours_s: float | None,
-    pue: float,
-    reason: str | None,
+    parts: Sequence[Part], total: Part, looked: Looked, *, pue: float, reason: str | None
 ) -> list[dict[str, Any]]:
-    """What the differences come from, as far as that is known.
+    """What the differences come from, as far as that is known; together they make the whole one.
+
+    The other tool sees whole machines. So what we charge is first made up to the gross energy of
+    the devices, then to the time for which it looked, then to the PUE that it seems to have
+    multiplied with; each component is held against what that comes to.
 
     Args:
-        parts: By kind of component.
+        parts: By kind of component, all of ours among them; attempts on which the other tool had
+            no figure for a kind are a part of their own.
         total: All of them together.
-        theirs_s: For how long the other tool looked.
-        ours_s: How long those attempts were.
+        looked: For how long.
         pue: Of the price tag; the comparison is of IT energy, without it.
         reason: What the other tool said of figures that it lacks.
 
@@ -54,26 +70,63 @@ def explain(
         ``[{component, difference_kwh, cause, text}]``, the difference being theirs - ours;
         ``component`` is None for what concerns all of them.
     """
-    found = [*_sharing(total), *_duration(theirs_s, ours_s, total), *_pue(total, pue)]
-    return found + [item for part in parts for item in _of_part(part, reason)]
+    is_whole = total.gross.value is not None
+    both = [(part, whole) for part in parts if (whole := _both(part, is_whole)) is not None]
+    whole_kwh = sum(whole for _, whole in both)
+    theirs_kwh = sum(part.theirs.value or 0.0 for part, _ in both)
+    found = [*_sharing(total), *_duration(looked, total, whole_kwh if both else None)]
+    seen_kwh = whole_kwh * looked.ratio
+    times = looked.ratio
+    if seen_kwh > 0 and not _alike(1.0, pue) and _alike(theirs_kwh / seen_kwh, pue):
+        text = f"theirs is ours times the PUE of {pue:g}: it may have multiplied with one"
+        found.append(_item(total, seen_kwh * (pue - 1), "pue-applied", text))
+        times *= pue
+    for part in parts:
+        found += _of_part(part, times, is_whole, reason)
+    return [*found, *_remainder(total, found)]
 
 
-def _of_part(part: Part, reason: str | None) -> Iterator[dict[str, Any]]:
-    ours, theirs = part.ours.value, part.theirs.value
-    if ours is not None and theirs is None:
-        if ours > 0:
+def _whole(part: Part, is_whole: bool) -> float | None:
+    """What of ours theirs is to be held against: of the whole devices, where that is known."""
+    return part.gross.value if is_whole else part.ours.value
+
+
+def _both(part: Part, is_whole: bool) -> float | None:
+    return None if part.theirs.value is None else _whole(part, is_whole)
+
+
+def _of_part(
+    part: Part, times: float, is_whole: bool, reason: str | None
+) -> Iterator[dict[str, Any]]:
+    ours, theirs = _whole(part, is_whole), part.theirs.value
+    if theirs is None:
+        if ours:
             why = f" ({reason})" if reason else ""
             text = f"the other tool has no figure for it{why}"
             yield _item(part, -ours, "missing-there", text)
         return
-    if theirs is not None and ours is None:
+    if ours is None:
         if theirs > 0:
             text = f"we have no figure for it: {part.ours.reason}"
             yield _item(part, theirs, "missing-here", text)
         return
-    if ours is None or theirs is None or _alike(ours, theirs):
+    if _alike(ours * times, theirs):
         return
-    yield _item(part, theirs - ours, *_model(part))
+    cause, text = _model(part)
+    if ours > 0 and not _alike(ours, part.ours.value or 0.0):
+        text += f" ({theirs / ours - 1:+z.1%} against what the whole machine used)"
+    yield _item(part, theirs - ours * times, cause, text)
+
+
+def _remainder(total: Part, found: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """What the causes leave over, so that they add up; nothing where all is alike."""
+    ours, theirs = total.ours.value, total.theirs.value
+    if ours is None or theirs is None or (not found and _alike(ours, theirs)):
+        return
+    rest = theirs - ours - sum(item["difference_kwh"] or 0.0 for item in found)
+    if abs(rest) > ROUNDING_RATIO * max(abs(ours), abs(theirs)):
+        text = "what is left: differences of less than 1% each"
+        yield _item(total, rest, "remainder", text)
 
 
 def _model(part: Part) -> tuple[str, str]:
@@ -109,24 +162,12 @@ def _sharing(total: Part) -> Iterator[dict[str, Any]]:
     yield _item(total, gross - ours, "share-of-the-machine", text)
 
 
-def _duration(
-    theirs_s: float | None, ours_s: float | None, total: Part
-) -> Iterator[dict[str, Any]]:
-    if theirs_s is None or not ours_s or _alike(ours_s, theirs_s):
+def _duration(looked: Looked, total: Part, whole_kwh: float | None) -> Iterator[dict[str, Any]]:
+    if looked.ratio == 1.0:
         return
-    gross = total.gross if total.gross.value is not None else total.ours
-    energy = None if gross.value is None else gross.value * (theirs_s / ours_s - 1)
-    text = f"it looked for {theirs_s:.1f} s, the attempts took {ours_s:.1f} s"
+    energy = None if whole_kwh is None else whole_kwh * (looked.ratio - 1)
+    text = f"it looked for {looked.theirs_s:.1f} s, the attempts took {looked.ours_s:.1f} s"
     yield _item(total, energy, "duration", text)
-
-
-def _pue(total: Part, pue: float) -> Iterator[dict[str, Any]]:
-    gross = total.gross if total.gross.value is not None else total.ours
-    if not gross.value or total.theirs.value is None or _alike(1.0, pue):
-        return
-    if _alike(total.theirs.value / gross.value, pue):
-        text = f"theirs is ours times the PUE of {pue:g}: it may have multiplied with one"
-        yield _item(total, gross.value * (pue - 1), "pue-applied", text)
 
 
 def _item(part: Part, difference_kwh: float | None, cause: str, text: str) -> dict[str, Any]:

@@ -111,3 +111,108 @@ def test_a_pue_that_was_multiplied_in() -> None:
     opinion = told(cpu_kwh=1.5 * CPU_KWH, gpu_kwh=1.5 * GPU_KWH, ram_kwh=1.5 * RAM_KWH)
     item = causes(replace(b.attempt(), second_opinion=opinion))["pue-applied"]
     assert item["difference_kwh"] == pytest.approx(0.5 * (GPU_KWH + CPU_KWH + RAM_KWH))
+
+
+def shared(ratio: float, *, duration_s: float = 100.0) -> AttemptInput:
+    """A part of every device of the machine is charged."""
+    whole = b.attempt()
+    measurements = tuple(
+        Measurement(
+            part.component_id,
+            replace(
+                part.window,
+                energy_j=ratio * energy_j,
+                energy_by_source_j={
+                    source: ratio * j for source, j in part.window.energy_by_source_j.items()
+                },
+                device_energy_j=energy_j,
+            ),
+        )
+        for part in whole.measurements
+        if (energy_j := part.window.energy_j) is not None
+    )
+    return replace(whole, measurements=measurements, duration_s=duration_s)
+
+
+def summed(found: dict[str, Any]) -> float:
+    return float(sum(item["difference_kwh"] for item in found["explanation"]))
+
+
+def difference_of(found: dict[str, Any]) -> float:
+    total = found["total"]
+    return float(total["theirs_kwh"]["value"] - total["ours_kwh"]["value"])
+
+
+def test_components_are_held_against_the_whole_machine_where_a_share_is_charged() -> None:
+    found = opinion_of(replace(shared(0.4), second_opinion=told(cpu_kwh=1.1 * CPU_KWH)))
+    assert [(i["cause"], i["component"]) for i in found["explanation"]] == [
+        ("share-of-the-machine", None),
+        ("same-model", "cpu"),
+    ]
+    share, cpu = found["explanation"]
+    assert share["difference_kwh"] == pytest.approx(0.6 * (GPU_KWH + CPU_KWH + RAM_KWH))
+    assert cpu["difference_kwh"] == pytest.approx(0.1 * CPU_KWH)
+    assert cpu["text"].endswith("(+10.0% against what the whole machine used)")
+    parts = {part["kind"]: part for part in found["components"]}
+    assert parts["cpu"]["difference_ratio"]["value"] == pytest.approx(1.1 / 0.4 - 1)
+    assert parts["cpu"]["gross_difference_ratio"]["value"] == pytest.approx(0.1)
+    assert parts["ram"]["gross_difference_ratio"]["value"] == pytest.approx(0.0, abs=1e-12)
+    assert summed(found) == pytest.approx(difference_of(found))
+
+
+@pytest.mark.parametrize("ratio", [1.0, 0.25])
+@pytest.mark.parametrize(
+    "figures",
+    [
+        {"cpu_kwh": 2.33 * CPU_KWH, "ram_kwh": 1.7 * RAM_KWH},
+        {"gpu_kwh": None, "reason": "no nvidia-smi"},
+        {"gpu_kwh": None, "ram_kwh": 3 * RAM_KWH, "duration_s": 70.0},
+        {"gpu_kwh": 1.5 * GPU_KWH, "cpu_kwh": 1.5 * CPU_KWH, "ram_kwh": 1.5 * RAM_KWH},
+        {"gpu_kwh": 1.2 * GPU_KWH, "cpu_kwh": 1.2 * CPU_KWH, "duration_s": 120.0},
+        {"cpu_kwh": 1.009 * CPU_KWH, "ram_kwh": 2 * RAM_KWH},
+        {"cpu_kwh": 0.0, "ram_kwh": None},
+    ],
+)
+def test_the_causes_add_up_to_the_difference(ratio: float, figures: dict[str, Any]) -> None:
+    found = opinion_of(replace(shared(ratio), second_opinion=told(**figures)))
+    assert found["explanation"]
+    assert summed(found) == pytest.approx(difference_of(found), rel=1e-9)
+
+
+def test_what_small_differences_leave_over_is_told() -> None:
+    opinion = told(cpu_kwh=1.009 * CPU_KWH, ram_kwh=2 * RAM_KWH)
+    found = causes(replace(b.attempt(), second_opinion=opinion))
+    assert found["ram-model"]["difference_kwh"] == pytest.approx(RAM_KWH)
+    assert found["remainder"]["difference_kwh"] == pytest.approx(0.009 * CPU_KWH)
+    assert found["remainder"]["component"] is None
+
+
+def test_attempts_on_which_the_other_tool_was_silent_of_a_part_are_told_apart() -> None:
+    first = replace(b.attempt(1), second_opinion=told(gpu_kwh=None, reason="no nvidia-smi"))
+    second = replace(b.attempt(2), second_opinion=told(gpu_kwh=1.5 * GPU_KWH))
+    tag = build_price_tag(b.inputs(first, second)).as_dict()
+    found = tag["second_opinion"]
+    gpu = {i["cause"]: i["difference_kwh"] for i in found["explanation"] if i["component"] == "gpu"}
+    assert gpu == {
+        "meter-against-theirs": pytest.approx(0.5 * GPU_KWH),
+        "missing-there": pytest.approx(-GPU_KWH),
+    }
+    assert summed(found) == pytest.approx(difference_of(found))
+
+
+def test_a_meter_of_the_whole_host_is_a_part_that_the_other_tool_lacks() -> None:
+    host = ComponentInfo("rapl:psys", "host", "platform", "counter", 0.15)
+    attempt = replace(
+        b.attempt(components=[]),
+        components=(host,),
+        measurements=(Measurement(host.id, b.window(9_000.0, 0, 100)),),
+        second_opinion=told(gpu_kwh=None),
+    )
+    found = opinion_of(attempt)
+    by_part = {(i["component"], i["cause"]): i["difference_kwh"] for i in found["explanation"]}
+    assert by_part == {
+        ("cpu", "missing-here"): pytest.approx(CPU_KWH),
+        ("ram", "missing-here"): pytest.approx(RAM_KWH),
+        ("host", "missing-there"): pytest.approx(-9_000.0 / J_PER_KWH),
+    }
+    assert summed(found) == pytest.approx(difference_of(found))
