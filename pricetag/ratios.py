@@ -142,6 +142,7 @@ def _not_shared(tags: Sequence[Tag], metric: Metric) -> list[str]:
         return []  # a clock's error is nothing beside the spread
     reasons = _differing(tags, "cards", _meters)
     reasons += _differing(tags, "rules of the charge", _rule)
+    reasons += _differing(tags, "reserved parts", _reserved)
     reasons += _differing(tags, "sites", lambda tag: str(_provenance(tag).get("site")))
     for name in _FACTORS[metric]:
         reasons += _differing(tags, name.replace("_", " "), partial(_value, name))
@@ -170,6 +171,16 @@ def _rule(tag: Tag) -> str:
     """How shared devices were divided: the same work is charged otherwise by the other rule."""
     is_unknown = "idle_power_unknown" in (tag.get("flags") or ())
     return "idle power unknown, half taken for idle" if is_unknown else "idle power known"
+
+
+def _reserved(tag: Tag) -> str:
+    """Which part of each kind of component was the run's: idle energy is charged by it."""
+    parts = {
+        f"{component.get('kind')} {component['reserved_ratio']:.4g}"
+        for component in tag.get("components") or ()
+        if component.get("reserved_ratio") is not None
+    }
+    return ", ".join(sorted(parts)) or "not kept"
 
 
 def _provenance(tag: Tag) -> Mapping[str, Any]:

@@ -93,6 +93,9 @@ class ComponentRead(_Issued):
     coverage_ratio: Quantity
     share_ratio: Quantity
     split: SplitRead = _since_2()
+    reserved_ratio: float | None = _since_2(
+        description="Part of it that was reserved for the run, by which idle energy is charged."
+    )
     calibration: Quantity | None = _since_2(description="What its meter was multiplied with.")
     edge_s: float | None = _since_2(description="How far off an edge of its window may be.")
     flags: list[str]

@@ -29,6 +29,9 @@ MOSTLY_MODELLED_RATIO = 0.5
 
 IDLE_POWER_UNKNOWN = "idle_power_unknown"
 
+NOTHING_RESERVED = "nothing_reserved"
+"""It ran beside a job that had reserved all of the machine, on whose bill the idle energy is."""
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -123,10 +126,11 @@ class Biller:
         return _applied_intensity(found)
 
     def _components(self, charges: Sequence[Charge], total: Quantity) -> tuple[ComponentTag, ...]:
-        groups: dict[tuple[str, str, str, str | None], list[Charge]] = {}
+        groups: dict[tuple[str, str, str, str | None, float], list[Charge]] = {}
         for charge in charges:
             about = charge.component
-            groups.setdefault((about.id, about.name, about.method, charge.node), []).append(charge)
+            key = (about.id, about.name, about.method, charge.node, about.reserved_ratio)
+            groups.setdefault(key, []).append(charge)
         return tuple(self._component(group, total) for group in groups.values())
 
     def _component(self, charges: Sequence[Charge], total: Quantity) -> ComponentTag:
@@ -146,6 +150,7 @@ class Biller:
             coverage_ratio=_coverage(covered_s, expected_s),
             share_ratio=share(energy, total),
             split=split(charges, energy, self.seed),
+            reserved_ratio=about.reserved_ratio,
             calibration=None if last.calibration is None else factor_quantity(last.calibration),
             edge_s=edge_s(last) if about.kind == "gpu" and about.method == "counter" else None,
             flags=window_flags(charges),
@@ -228,6 +233,7 @@ def mean_power(spans: Sequence[Span], energy: Quantity) -> Quantity:
 
 def window_flags(charges: Iterable[Charge]) -> tuple[str, ...]:
     """What was remarkable in any of the windows, sorted."""
+    charges = list(charges)
     flags = {flag for c in charges if c.window is not None for flag in c.window.flags}
     flags.discard(EDGE_ALIGNED)  # it narrows the interval, and is nothing to be wary of
     if any(charge.is_short for charge in charges):
@@ -236,6 +242,8 @@ def window_flags(charges: Iterable[Charge]) -> tuple[str, ...]:
         flags.add("above_power_limit")
     if any(charge.division_j for charge in charges):
         flags.add(IDLE_POWER_UNKNOWN)
+    if any(c.component.reserved_ratio == 0 and c.energy_j is not None for c in charges):
+        flags.add(NOTHING_RESERVED)
     return tuple(sorted(flags))
 
 

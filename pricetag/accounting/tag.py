@@ -125,8 +125,9 @@ class ComponentTag:
     """The energy of one component over a stage, an attempt or the run.
 
     ``share_ratio`` is its part of the energy of that stage, attempt or run; ``calibration``
-    what its meter's figure was multiplied with; ``edge_s`` how far off an edge of its last
-    window may be.
+    what its meter's figure was multiplied with; ``reserved_ratio`` the part of it that was
+    reserved, by which idle energy is charged; ``edge_s`` how far off an edge of its last window
+    may be.
     """
 
     id: str
@@ -139,6 +140,7 @@ class ComponentTag:
     coverage_ratio: Quantity
     share_ratio: Quantity
     split: SplitTag
+    reserved_ratio: float
     calibration: Quantity | None
     edge_s: float | None
     flags: tuple[str, ...]
@@ -154,6 +156,7 @@ class ComponentTag:
             "node": self.node,
             **_quantities(self, "it_energy_kwh", "power_w", "coverage_ratio", "share_ratio"),
             "split": self.split.as_dict(),
+            "reserved_ratio": self.reserved_ratio,
             "calibration": None if self.calibration is None else self.calibration.as_dict(),
             "edge_s": self.edge_s,
             "flags": list(self.flags),

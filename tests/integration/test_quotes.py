@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from app.api.v1.examples import PIPELINE_RUN, QUOTE
 from app.services.billing import price_tags
 from app.services.quoting import history, scoring
-from models import Node, Outcome
+from models import Node, Outcome, Run
 from tests.support.api import COMMAND, Api, fields, finished_run, problem, run_body
 from tests.support.quoted import trained, training
 
@@ -268,3 +269,18 @@ async def test_what_a_script_says_of_its_operations_is_no_measure_for_others(api
         tag = await price_tags.get_price_tag(session, script)
     assert tag.content["flops"]["dense"]["value"] == 1e12
     assert kept.flops is None
+
+
+async def test_a_run_that_had_nothing_reserved_is_no_measure_for_others(api: Api) -> None:
+    """Its idle energy is on the bill of the job beside it."""
+    run_id = UUID(await trained(api, training()))
+    async with api.database.session_scope() as session:
+        tag = await price_tags.get_price_tag(session, run_id)
+        run = await session.get_one(Run, run_id)
+        await session.delete(await session.get_one(Outcome, run_id))
+        await session.flush()
+        session.expunge(tag)  # issued ones cannot be changed
+        for flags, is_kept in ((["nothing_reserved"], False), ([], True)):
+            tag.content = {**tag.content, "flags": flags}
+            await scoring.record(session, run, tag)
+            assert (await session.get(Outcome, run_id) is not None) == is_kept

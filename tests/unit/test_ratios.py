@@ -93,9 +93,9 @@ def test_processors_are_told_apart_by_their_node() -> None:
     assert compare([on("a")] * 2, [on("b")] * 2, "duration_s")["cancels"] is True
 
 
-def shared(idle_j: float | None) -> dict[str, Any]:
+def shared(idle_j: float | None, reserved_ratio: float = 0.5) -> dict[str, Any]:
     """Half of a device that others used as well, with or without its idle energy."""
-    half = replace(b.GPU, reserved_ratio=0.5)
+    half = replace(b.GPU, reserved_ratio=reserved_ratio)
     whole = b.attempt(1, 100.0, components=[half])
     [measured] = whole.measurements
     assert measured.window.energy_j is not None
@@ -115,6 +115,16 @@ def test_other_rules_of_the_charge_do_not_cancel() -> None:
     for both in (known, unknown):
         assert compare([both] * 2, [both] * 2, "it_energy_kwh")["reasons"] == []
     assert compare([known] * 2, [unknown] * 2, "duration_s")["cancels"] is True
+
+
+def test_runs_with_other_reserved_parts_do_not_cancel() -> None:
+    """Idle energy goes by what was reserved: alone on a machine the same work is charged more."""
+    half, quarter = shared(60.0), shared(60.0, reserved_ratio=0.25)
+    assert [made["components"][0]["reserved_ratio"] for made in (half, quarter)] == [0.5, 0.25]
+    found = compare([half] * 2, [quarter] * 2, "it_energy_kwh")
+    assert found["cancels"] is False
+    [reason] = found["reasons"]
+    assert reason.startswith("the reserved parts differ: gpu 0.5; gpu 0.25")
 
 
 def test_an_unknown_figure_has_no_ratio() -> None:

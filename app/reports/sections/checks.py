@@ -10,7 +10,7 @@ from app.reports.cells import Notes, column_unit
 from app.reports.shape import Section, Table, column, row, table
 from pricetag.figures import percent
 from pricetag.strubell import Profile
-from pricetag.tags import Tag, listed, quantity
+from pricetag.tags import Tag, compared_attempts, listed, quantity
 
 FLAGS = {
     "above_power_limit": "a device drew more than its power limit",
@@ -38,6 +38,7 @@ FLAGS = {
     "no_power": "the device tells no power",
     "not_covered": "a component was not metered",
     "nothing_metered": "nothing was metered",
+    "nothing_reserved": "a job beside it had reserved the whole machine, and bears its idle energy",
     "overallocated": "jobs were charged more of a device than it used",
     "partly_covered": "a component was metered for a part of the time",
     "pue_assumed": "the PUE is assumed",
@@ -87,7 +88,9 @@ def section(tags: Sequence[Tag], profile: Profile) -> Section:
         "paragraphs": [
             "Coverage is the part of the components' run time that was metered. What was not "
             "metered is not extrapolated. The second opinion is the IT energy that another tool "
-            "gave for the same attempts; the difference is theirs less ours, over ours."
+            "gave for the same attempts. It sees whole machines: beside the difference to what is "
+            "charged stands the one to what the whole devices used. Both are theirs less ours, "
+            "over ours."
         ],
         "tables": [*tables, *_opinions(tags), *_errors(tags, profile)],
     }
@@ -148,30 +151,44 @@ def _opinions(tags: Sequence[Tag]) -> list[Table]:
     notes = Notes()
     ours = [quantity(line, "ours_kwh") for _, line, _ in lines]
     theirs = [quantity(line, "theirs_kwh") for _, line, _ in lines]
-    unit, size = column_unit([*ours, *theirs], "kWh")
+    gross = [quantity(line, "ours_gross_kwh") for _, line, _ in lines]
+    unit, size = column_unit([*ours, *theirs, *gross], "kWh")
     rows = [
         row(
             str(tag.get("name")),
             _tool(tag),
             kind,
             notes.figure(mine, size),
+            notes.figure(whole, size),
             notes.figure(other, size),
             notes.difference(quantity(line, "difference_ratio")),
+            notes.difference(quantity(line, "gross_difference_ratio")),
             total=kind == "all",
         )
-        for (tag, line, kind), mine, other in zip(lines, ours, theirs, strict=True)
+        for (tag, line, kind), mine, whole, other in zip(lines, ours, gross, theirs, strict=True)
     ]
     columns = [
         column("Run", weight=2.0),
         column("Tool", weight=1.4),
         column("Component"),
-        column(f"Ours ({unit})", "right"),
+        column(f"Charged ({unit})", "right"),
+        column(f"Whole devices ({unit})", "right"),
         column(f"Theirs ({unit})", "right"),
-        column("Difference", "right"),
+        column("Theirs to charged", "right"),
+        column("Theirs to whole", "right"),
     ]
     caption = "Second opinion on IT energy"
-    told = [*notes.lines(), *silent, *_explained(tags)]
+    told = [*notes.lines(), *silent, *_partly(tags), *_explained(tags)]
     return [table("second-opinion", caption, columns, rows, told)]
+
+
+def _partly(tags: Sequence[Tag]) -> list[str]:
+    """The runs of which not all attempts are compared."""
+    return [
+        f"{tag.get('name')}: of {part} alone; the other tool said nothing of the rest."
+        for tag in tags
+        if (part := compared_attempts(tag)) is not None
+    ]
 
 
 def _explained(tags: Sequence[Tag]) -> list[str]:

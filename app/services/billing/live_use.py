@@ -19,7 +19,7 @@ from app.settings import get_settings
 from pricetag.accounting.inputs import AttemptInput, ComponentInfo, Device, Factors
 from pricetag.accounting.live import LiveCharge, hours_between, live_figures
 
-RATES_HOLD_S = 30.0
+RATES_HOLD_S = 5.0
 """How long the factors of a site are remembered; they change when somebody enters new ones."""
 
 

@@ -15,6 +15,7 @@ from app.schemas.quotes import ScoreGroup, ScoreRead
 from app.services.quoting.likeness import Step, examples_per_step, likeness, steps
 from models import PriceTag, Run
 from models.base import now
+from pricetag.accounting.bill import NOTHING_RESERVED
 from pricetag.accounting.forecast_score import NAMES, hit, summary
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ async def record(session: Session, run: Run, tag: PriceTag) -> None:
         return
     try:
         async with session.begin_nested():
-            if run.status == "succeeded":
+            if run.status == "succeeded" and NOTHING_RESERVED not in tag.content["flags"]:
                 await _keep(session, run, tag)
             if tag.cause != REPRICED:  # other factors than those that the quote was made with
                 await _score(session, run, tag)

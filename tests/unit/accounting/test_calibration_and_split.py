@@ -187,3 +187,30 @@ def test_where_idle_power_is_known_or_makes_no_difference_nothing_is_said(
     energy = tag["it_energy_kwh"]
     assert energy["low"] == energy["high"] == pytest.approx(charged_j / J_PER_KWH)
     assert "idle_power_unknown" not in tag["flags"]
+
+
+def test_a_job_beside_one_that_has_it_all_says_so() -> None:
+    none = replace(HOST, reserved_ratio=0.0)
+    measured = shared(none, 0.0, 1_000.0, 0.0)
+    attempt = replace(b.attempt(components=[]), components=(none,), measurements=(measured,))
+    tag = tag_of(attempt)
+    assert tag["it_energy_kwh"]["value"] == 0.0
+    assert "nothing_reserved" in tag["flags"]
+    assert "nothing_reserved" in tag["components"][0]["flags"]
+
+
+def test_attempts_with_other_reserved_parts_have_rows_of_their_own() -> None:
+    whole = replace(HOST, reserved_ratio=1.0)
+    attempts = [
+        replace(
+            b.attempt(number, components=[]),
+            components=(part,),
+            measurements=(shared(part, 300.0, 1_000.0, 100.0),),
+        )
+        for number, part in ((1, HOST), (2, whole))
+    ]
+    rows = tag_of(*attempts)["components"]
+    assert [(row["id"], row["reserved_ratio"]) for row in rows] == [
+        ("rapl:0", 0.5),
+        ("rapl:0", 1.0),
+    ]
