@@ -135,3 +135,14 @@ def repriced_text(tag: Tag) -> str | None:
     if tag.get("cause") == "repriced":
         return "re-priced with the factors known when it was issued"
     return None
+
+
+def compared_attempts(tag: Tag) -> str | None:
+    """Of which attempts the second opinion is (``attempt 2 of 2``); None where of all or none."""
+    opinion = tag.get("second_opinion")
+    numbers = opinion.get("attempts") if isinstance(opinion, Mapping) else None
+    count = len(listed(tag, "attempts"))
+    if not numbers or len(numbers) >= count:
+        return None
+    noun = "attempt" if len(numbers) == 1 else "attempts"
+    return f"{noun} {', '.join(map(str, numbers))} of {count}"

@@ -18,6 +18,7 @@ from pricetag.figures import (
 )
 from pricetag.tags import (
     Tag,
+    compared_attempts,
     hardware_text,
     listed,
     quantity,
@@ -296,10 +297,7 @@ def _remarks(tag: Tag) -> list[RenderableType]:
     opinion = tag.get("second_opinion")
     lines = [f"Metered: {_percent(quantity(tag, 'coverage_ratio'))} of the run time"]
     if isinstance(opinion, Mapping):
-        theirs = quantity_text(quantity(opinion, "total", "theirs_kwh"))
-        apart = quantity(opinion, "total", "difference_ratio")["value"]
-        against = "" if apart is None else f", {difference(apart)} against ours"
-        lines.append(f"Second opinion: {opinion.get('tool')} says {theirs}{against}")
+        lines.append(f"Second opinion: {opinion.get('tool')} says {_opinion(tag, opinion)}")
         for item in listed(opinion, "explanation")[:EXPLAINED]:
             where = item.get("component")
             lines.append(f"  {f'{where}: ' if where else ''}{item.get('text')}")
@@ -313,6 +311,18 @@ def _remarks(tag: Tag) -> list[RenderableType]:
             said = reason.get("message") or reason.get("code")
             lines.append(f"Attempt {attempt.get('number')} {attempt.get('status')}: {said}")
     return [Text(line) for line in lines]
+
+
+def _opinion(tag: Tag, opinion: Mapping[str, Any]) -> str:
+    """Their figure against ours; of some attempts alone, both are of these."""
+    theirs = quantity_text(quantity(opinion, "total", "theirs_kwh"))
+    apart = quantity(opinion, "total", "difference_ratio")["value"]
+    some, ours = compared_attempts(tag), quantity(opinion, "total", "ours_kwh")
+    of = "" if some is None else f" of {some}"
+    if apart is None:
+        return theirs + of
+    which = "ours" if some is None else f"our {with_unit(ours['value'], 'kWh')} of the same"
+    return f"{theirs}{of}, {difference(apart)} against {which}"
 
 
 def _short(found: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -52,6 +53,20 @@ def test_a_price_tag_fits_and_says_everything(tags: list[dict[str, Any]]) -> Non
         "Attempt 1 lost: the worker vanished",
     ):
         assert figure in text, figure
+
+
+def test_a_second_opinion_of_some_attempts_says_of_which() -> None:
+    made = compressed_run()
+    silent = replace(made.attempts[0], second_opinion=None)
+    text = " ".join(
+        drawn(price_tag_view(tag(replace(made, attempts=(silent, made.attempts[1]))))).split()
+    )
+    # 370 W for 100 s in the second attempt, and for 40 s more in the first.
+    assert (
+        "codecarbon says 12.5 Wh (modelled) of attempt 2 of 2, +21.6% against our 10.3 Wh" in text
+    )
+    whole = " ".join(drawn(price_tag_view(tag(made))).split())
+    assert "codecarbon says 25.0 Wh (modelled), +73.7% against ours" in whole
 
 
 @pytest.mark.parametrize("width", [60, 80])

@@ -84,6 +84,29 @@ def test_differences_to_the_second_opinion_are_explained(context: dict[str, Any]
     told = next(note for note in opinions["notes"] if note.startswith("on our own card"))
     assert "all: ours is this run's share, 50.0% of what the devices used" in told
     assert "gpu: ours is metered" in told
+    # 100 s at 1.02 x 300 + 70 W of twice as much, against 12.5 Wh.
+    heads = [column["label"] for column in opinions["columns"]]
+    whole = next(row["cells"] for row in opinions["rows"] if row["cells"][2] == "all")
+    assert dict(zip(heads[3:], whole[3:], strict=True)) == {
+        "Charged (Wh)": "10.4",
+        "Whole devices (Wh)": "20.9",
+        "Theirs (Wh)": "12.5",
+        "Theirs to charged": "+19.7%",
+        "Theirs to whole": "-40.2%",
+    }
+
+
+def test_a_second_opinion_of_some_attempts_is_said_to_be_so() -> None:
+    made = compressed_run()
+    silent = replace(made.attempts[0], second_opinion=None)
+    partly = tag(replace(made, attempts=(silent, made.attempts[1])))
+    shown = [partly, tag(made) | {"name": "all of it"}]
+    context = build_context("x", "site", shown, generated_at=AT)
+    opinions = next(t for t in section(context, "checks")["tables"] if t["id"] == "second-opinion")
+    assert [note for note in opinions["notes"] if "alone" in note] == [
+        "MiniLM fine-tuned, then int8: of attempt 2 of 2 alone; the other tool said nothing of "
+        "the rest."
+    ]
 
 
 def test_every_factor_is_listed(context: dict[str, Any]) -> None:
