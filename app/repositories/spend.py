@@ -78,14 +78,23 @@ def _spent_within(budget: Budget) -> ColumnElement[bool]:
     return columns[budget.scope] == budget.scope_id
 
 
-async def spent(session: AsyncSession, budget: Budget, span: Span) -> list[SpentPart]:
-    """What attempts that ended in a period have used, by the evidence it rests on."""
+async def spent(
+    session: AsyncSession, budget: Budget, span: Span, *, besides: Collection[uuid.UUID] = ()
+) -> list[SpentPart]:
+    """What attempts that ended in a period have used, by the evidence it rests on.
+
+    Args:
+        session: Database session.
+        budget: Whose runs, in whose unit.
+        span: The period.
+        besides: Attempts that do not count: :func:`running` told them a moment ago.
+    """
     amount = _amount(Spend, budget)
     source = case((amount.is_not(None), Spend.sources[budget.metric].astext), else_=None)
     unknown = func.count(Spend.run_id.distinct()).filter(amount.is_(None))
     query = select(
         source.label("source"), func.sum(amount).label("amount"), unknown.label("unknown_runs")
-    ).where(_spent_within(budget))
+    ).where(_spent_within(budget), Spend.attempt_id.not_in(besides))
     if span.start is not None:
         query = query.where(Spend.at >= span.start)
     if span.end is not None:

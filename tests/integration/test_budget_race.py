@@ -7,15 +7,16 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import select
 
 from app.db import Database
 from app.repositories import spend
 from app.services import execution
 from app.services.budgets import admission as budgets
 from app.services.budgets.admission import BudgetExceededError
-from models import Run
+from models import Attempt, Run
 from tests.support.api import Api, problem, run_body
-from tests.support.budgets import draft, make_budget, promise
+from tests.support.budgets import at_work, draft, make_budget, promise
 from tests.support.executions import make_run
 
 
@@ -79,6 +80,42 @@ async def test_a_run_that_a_worker_claims_meanwhile_keeps_its_reservation(
 
     monkeypatch.setattr(spend, "running", interrupted)
     assert not await admitted(database, second, 0.6)
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_an_attempt_that_ends_between_two_looks_is_counted_once(
+    committed_api: Api, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """Its 100 W of 10 s are spent or running, and never both."""
+    database = committed_api.database
+    made = await make_budget(committed_api, amount=1.0)
+    run_id = await run_in(database)
+    assert await admitted(database, run_id, 0.6)
+    async with database.session_scope() as session:
+        await at_work(session, run_id, watts=100.0, seconds=10)
+    where = f"/v1/budgets/{made['id']}"
+    before = (await committed_api.viewer.get(where)).json()
+    assert before["running"] > 0
+    look = spend.running
+
+    async def end() -> None:
+        monkeypatch.setattr(spend, "running", look)
+        async with database.session_scope() as session:
+            [attempt] = (await session.scalars(select(Attempt))).all()
+            await execution.close_lost(session, attempt.id)
+
+    async def interrupted(*args: Any) -> Any:
+        if moment == "before":
+            await end()
+        rows = await look(*args)
+        if moment == "after":
+            await end()
+        return rows
+
+    monkeypatch.setattr(spend, "running", interrupted)
+    stands = (await committed_api.viewer.get(where)).json()
+    assert stands["spent"] + stands["running"] == pytest.approx(before["running"], rel=1e-9)
+    assert stands["left"] == pytest.approx(before["left"], rel=1e-9)
 
 
 async def test_several_budgets_at_once_stop_nobody_for_ever(committed_api: Api) -> None:

@@ -81,10 +81,13 @@ def amount_of(budget: Budget, figures: Any) -> Decimal | None:
     return value if isinstance(value, Decimal) else Decimal(str(value))
 
 
-async def spent_parts(session: Session, budgets: Collection[Budget], now: datetime) -> SpentParts:
-    """What was spent of each budget in its present period."""
+async def spent_parts(
+    session: Session, budgets: Collection[Budget], now: datetime, besides: Collection[UUID]
+) -> SpentParts:
+    """What was spent of each budget in its present period, by other attempts than these."""
     return {
-        budget.id: await spend.spent(session, budget, span_of(budget, now)) for budget in budgets
+        budget.id: await spend.spent(session, budget, span_of(budget, now), besides=besides)
+        for budget in budgets
     }
 
 
@@ -113,18 +116,20 @@ async def states(
         return []
     opened = [budget for budget in budgets if budget.closed_at is None]
     # Each statement sees the database at a moment of its own, and runs move on in between:
-    # asked for in this order none is missed.
+    # asked for in this order none is missed. One that ends meanwhile counts as running alone.
     rows = await spend.running(session, opened)
     besides = [row.run_id for row in rows] + ([] if without is None else [without])
     waiting = {
-        budget.id: await spend.reserved_by_others(session, budget, besides=besides)
+        budget.id: await spend.reserved_by_others(session, budget, besides=())
         for budget in (opened if promised else [])
     }
-    spent = await spent_parts(session, budgets, now) if spent is None else spent
+    attempts = [row.attempt_id for row in rows]
+    spent = await spent_parts(session, budgets, now, attempts) if spent is None else spent
     uses = await live_uses(session, rows, now, rates or Rates())
     earlier: dict[UUID, list[Spend]] = defaultdict(list)
     for row in await spend.spent_by_runs(session, [row.run_id for row in rows if promised]):
-        earlier[row.run_id].append(row)
+        if row.attempt_id not in attempts:
+            earlier[row.run_id].append(row)
     found = []
     for budget in budgets:
         own = [row for row in rows if budget.closed_at is None and concerns(budget, row)]
