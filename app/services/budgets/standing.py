@@ -120,7 +120,7 @@ async def states(
     rows = await spend.running(session, opened)
     besides = [row.run_id for row in rows] + ([] if without is None else [without])
     waiting = {
-        budget.id: await spend.reserved_by_others(session, budget, besides=())
+        budget.id: await spend.reserved_by_others(session, budget, besides=besides)
         for budget in (opened if promised else [])
     }
     attempts = [row.attempt_id for row in rows]
