@@ -28,7 +28,8 @@ _CHOSEN = """
 # One slot is one component in one hour: the node's own row beside those of attempts, which are
 # final once the attempt has ended. An hour of which the node's meter saw less than a run's is as
 # good as not metered; beside a run that is going it may only not have told yet. What a run that
-# is going has told nothing of cannot be divided.
+# is going has told nothing of cannot be divided. Nor can the present hour while the node's total,
+# which comes late, has not caught up with a run that ended.
 _SETTLED = f"""
     WITH told AS (
       SELECT h.*, h.attempt_id IS NULL AS own, a.ended_at IS NOT NULL AS final,
@@ -67,6 +68,8 @@ _SETTLED = f"""
     ), summed AS (
       SELECT judged.*,
         going IS NOT NULL OR silent AS open,
+        unmetered AND extract(epoch FROM CAST(:now AS timestamptz) - hour)
+          < coalesce(metered_s, 0) + :late_s AS awaited,
         CASE WHEN unmetered THEN claimed_j
              WHEN going IS NOT NULL THEN greatest(metered_j, claimed_j)
              ELSE metered_j END AS total_j
@@ -88,7 +91,8 @@ _SUMS = """
     sum(total_j) AS total_j, sum(charged_j) AS charged_j, sum(running_j) AS running_j,
     sum(unallocated_j) AS unallocated_j, sum(undecided_j) AS undecided_j,
     sum(overallocated_j) AS overallocated_j, count(*) AS hours,
-    count(*) FILTER (WHERE unmetered) AS unmetered_hours,
+    count(*) FILTER (WHERE unmetered AND NOT awaited) AS unmetered_hours,
+    count(*) FILTER (WHERE awaited) AS awaited_hours,
     count(*) FILTER (WHERE open AND NOT unmetered) AS open_hours,
     count(*) FILTER (WHERE silent AND NOT unmetered) AS undecided_hours
 """
@@ -117,6 +121,7 @@ async def sums(
     node: str | None,
     edge_s: float,
     late_s: float,
+    now: datetime,
 ) -> Sequence[Any]:
     """The account in ``[start, stop)``, summed by product and by what is asked.
 
@@ -127,7 +132,8 @@ async def sums(
         stop: End of the last hour.
         node: Of this node alone.
         edge_s: How far two meters of one hour may be apart.
-        late_s: By how much the node's meter may tell later than a run that is going.
+        late_s: By how much the node's meter may tell later than a run.
+        now: The present.
 
     Returns:
         Rows of node_name, component, hour and the fields of an account's entry.
@@ -137,7 +143,7 @@ async def sums(
         " GROUP BY 1, 2, 3, kind, name, method, gain_std_ratio ORDER BY 1, 2, 3, kind, name"
     )
     values: dict[str, Any] = {"start": start, "stop": stop, "node": node}
-    values |= {"edge_s": edge_s, "late_s": late_s}
+    values |= {"edge_s": edge_s, "late_s": late_s, "now": now}
     return (await session.execute(statement, values)).all()
 
 

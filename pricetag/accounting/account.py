@@ -2,11 +2,12 @@
 
     unallocated = what the node's own meter read - what runs are charged
 
-per component and hour, so that the sum over all of them is the lab's total. Where the node's
-own meter did not run, or saw less of the hour than a run's did, the total is at least what runs
-were charged, and what else was used is unknown. What runs are charged that are still going is
-apart, for it and the rest are provisional until they end. Of an hour of which such a run has told
-nothing yet the rest is undecided, either the run's or the node's.
+per component and hour, so that the sum over all of them is the lab's total. Where the node's own
+meter did not run, or saw less of the hour than a run's did, the total is at least what runs were
+charged, and what else was used is unknown. Of the present hour it is unknown until the node's
+total has come. What runs are charged that are still going is apart, for it and the rest are
+provisional until they end. Of an hour of which such a run has told nothing yet the rest is
+undecided, either the run's or the node's.
 
     total = charged + running + unallocated + undecided          always, and to the last joule
 """
@@ -53,10 +54,11 @@ class Entry:
         undecided_j: What is still to be booked to runs or to the node.
         overallocated_j: By how much charges exceed totals beyond the meters' edges.
         hours: Component-hours in all.
-        unmetered_hours: Those without a usable total of the node's own.
+        unmetered_hours: Those without a usable total of the node's own, and none to come.
         open_hours: Those with runs that are still going.
         running_j: What such runs are charged so far.
         undecided_hours: Those of which such a run has told nothing yet.
+        awaited_hours: Those whose total the node has yet to tell, being late by as much as it may.
     """
 
     kind: ComponentKind
@@ -73,6 +75,7 @@ class Entry:
     open_hours: int
     running_j: float = 0.0
     undecided_hours: int = 0
+    awaited_hours: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,8 @@ class Account:
         unallocated_kwh: What is the node's; unknown where no hour is settled.
         undecided_kwh: What is either: runs that are going have told nothing of it yet.
         overallocated_kwh: By how much charges exceed totals; 0 where all is well.
-        flags: ``overallocated``, ``node_not_metered``, ``runs_open``; sorted.
+        flags: ``overallocated``, ``node_not_metered``, ``node_total_awaited``, ``runs_open``;
+            sorted.
     """
 
     total_kwh: Quantity
@@ -109,11 +113,13 @@ def account(entries: Sequence[Entry], *, seed: int = 0) -> Account:
         seed: Of the Monte Carlo.
     """
     unmetered = sum(entry.unmetered_hours for entry in entries)
+    awaited = sum(entry.awaited_hours for entry in entries)
     still_open = sum(entry.open_hours for entry in entries)
     over_j = sum(entry.overallocated_j for entry in entries)
     told = {
         OVERALLOCATED: over_j > 0,
         "node_not_metered": unmetered > 0,
+        "node_total_awaited": awaited > 0,
         "runs_open": still_open > 0,
     }
     return Account(
@@ -130,14 +136,18 @@ def account(entries: Sequence[Entry], *, seed: int = 0) -> Account:
 def _unallocated(entries: Sequence[Entry], seed: int) -> Quantity:
     hours = sum(entry.hours for entry in entries)
     unmetered = sum(entry.unmetered_hours for entry in entries)
+    awaited = sum(entry.awaited_hours for entry in entries)
     undecided = sum(entry.undecided_hours for entry in entries)
     going = sum(entry.open_hours for entry in entries) - undecided
     missing = []
     if unmetered:
         missing.append(f"{unmetered} in which the node's own meter did not run throughout")
+    if awaited:
+        late = f"the node's own total is not in yet (it comes up to {TOLD_EVERY_S:.0f} s late)"
+        missing.append(f"{awaited} of which {late}")
     if undecided:
         missing.append(f"{undecided} of which runs that are going have told nothing yet")
-    if hours and unmetered + undecided == hours:
+    if hours and unmetered + awaited + undecided == hours:
         return Quantity.unknown("kWh", f"of {hours} component-hours {' and '.join(missing)}")
     remarks = []
     if missing:

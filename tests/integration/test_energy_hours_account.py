@@ -120,6 +120,42 @@ async def test_without_the_nodes_own_meter_the_rest_is_unknown(session: Session)
     assert total["flags"] == ["node_not_metered"]
 
 
+@pytest.mark.parametrize(
+    ("since", "told_s", "flags"),
+    [
+        (59, None, ["node_total_awaited"]),
+        (61, None, ["node_not_metered"]),
+        (85, 26.0, ["node_total_awaited"]),
+        (87, 26.0, ["node_not_metered"]),
+        (59, 29.0, []),
+    ],
+)
+async def test_a_node_has_a_minute_to_tell_what_it_used(
+    since: int, told_s: float | None, flags: list[str], session: Session
+) -> None:
+    attempt = await ended_attempt(session)
+    await book_node_hours(session, "node", [node_hour(GPU, NOON, 500_000.0, 3600.0)])
+    charge(session, attempt, GPU, NOON + HOUR, 9_000.0, 30.0)
+    if told_s is not None:
+        early = node_hour(GPU, NOON + HOUR, 300.0 * told_s, told_s)
+        await book_node_hours(session, "node", [early])
+    await session.flush()
+    now = NOON + HOUR + timedelta(seconds=since)
+    found = await account(session, "hour", stop=NOON + 2 * HOUR, now=now)
+    before, present = found["items"]
+    assert (before["flags"], present["flags"]) == ([], flags)
+    assert joules(before, "unallocated") == pytest.approx(500_000)
+    assert joules(present, "charged") == pytest.approx(9_000)
+    assert (joules(present, "unallocated") is None) == bool(flags)
+    late = "is not in yet" in (present["unallocated_kwh"]["reason"] or "")
+    assert late == (flags == ["node_total_awaited"])
+    assert found["total"]["flags"] == flags
+    await book_node_hours(session, "node", [node_hour(GPU, NOON + HOUR, 10_000.0, 40.0)])
+    told = (await account(session, "hour", stop=NOON + 2 * HOUR, now=now))["items"][1]
+    assert joules(told, "unallocated") == pytest.approx(1_000)
+    assert told["flags"] == []
+
+
 async def test_a_node_meter_that_saw_less_than_a_run_says_nothing_of_the_rest(
     session: Session,
 ) -> None:

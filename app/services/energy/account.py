@@ -69,7 +69,8 @@ async def energy_account(
             whole hours.
         NodeNotFoundError: If there is no such node.
     """
-    hours = hours_of(start, stop, by, now or datetime.now(UTC))
+    present = now or datetime.now(UTC)
+    hours = hours_of(start, stop, by, present)
     if node is not None and not await rows.knows_node(session, node):
         raise NodeNotFoundError(f"There is no node {node!r}.", field="node")
     begin, end = hours.start, hours.stop
@@ -82,6 +83,7 @@ async def energy_account(
         node=node,
         edge_s=READ_EVERY_S,
         late_s=TOLD_EVERY_S,
+        now=present,
     )
     everything = [_entry(row) for row in found]
     if by == "project":
@@ -162,6 +164,7 @@ def _entry(row: Any) -> Entry:
         open_hours=row.open_hours,
         running_j=row.running_j,
         undecided_hours=row.undecided_hours,
+        awaited_hours=row.awaited_hours,
     )
 
 
@@ -188,6 +191,7 @@ def _added(one: Entry, other: Entry) -> Entry:
         open_hours=one.open_hours + other.open_hours,
         running_j=one.running_j + other.running_j,
         undecided_hours=one.undecided_hours + other.undecided_hours,
+        awaited_hours=one.awaited_hours + other.awaited_hours,
     )
 
 

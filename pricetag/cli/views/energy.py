@@ -25,6 +25,8 @@ HEADS = {"node": "Node", "component": "Component", "project": "Project", "hour":
 REMARKS = {
     "node_not_metered": "In some hours a node's own meter did not run throughout: what it used "
     "beside its runs is unknown.",
+    "node_total_awaited": "A node's own total of the present hour is not in yet (it comes up to a "
+    "minute late): what it used beside its runs is unknown until then.",
     "runs_open": "Runs are still going: what they are charged, and what is unallocated of their "
     "hours, is provisional until they end.",
 }

@@ -69,6 +69,23 @@ def test_hours_without_a_remainder_are_named() -> None:
     assert (both.reason or "").startswith("without component-hours of 14: 3 in which")
 
 
+def test_an_hour_whose_total_is_not_in_yet_is_not_called_unmetered() -> None:
+    begun = replace(GPU, unallocated_j=0.0, hours=1, awaited_hours=1)
+    found = account([begun])
+    assert found.unallocated_kwh.value is None
+    assert found.unallocated_kwh.reason == (
+        "of 1 component-hours 1 of which the node's own total is not in yet"
+        " (it comes up to 60 s late)"
+    )
+    assert found.flags == ("node_total_awaited",)
+    both = account([GPU, begun])
+    assert both.unallocated_kwh.value == 1.0
+    assert (both.unallocated_kwh.reason or "").startswith(
+        "without component-hours of 11: 1 of which the node's"
+    )
+    assert both.flags == ("node_total_awaited",)
+
+
 def test_what_runs_that_are_going_are_charged_is_apart_and_the_rest_provisional() -> None:
     going = replace(GPU, charged_j=KWH, running_j=KWH, open_hours=2)
     found = account([going])

@@ -86,6 +86,7 @@ def test_each_node_with_its_parts(api: FakeApi, capsys: Captured) -> None:
     [
         ("overallocated", "Runs were charged 250 Wh more"),
         ("node_not_metered", "own meter did not run throughout"),
+        ("node_total_awaited", "total of the present hour is not in yet"),
         ("runs_open", "Runs are still going"),
     ],
 )
