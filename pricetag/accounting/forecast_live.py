@@ -93,13 +93,13 @@ class NoTelling(ValueError):  # noqa: N818 - it says why a projection cannot be 
 def progress_ratio(standing: Standing) -> float | None:
     """Share of the job's use that is behind it, as history weighs its steps; None: no telling.
 
-    A job of one step needs no history.
+    A job of one step that tells how far it is needs no history.
     """
     step = standing.step
     if step is None:
         return 0.0
-    if len(standing.kinds) == 1:
-        return standing.counted.ratio if standing.counted else None
+    if len(standing.kinds) == 1 and standing.counted is not None:
+        return standing.counted.ratio
     weights = [forecast.value for forecast in standing.expected if forecast]
     if len(weights) < len(standing.kinds) or not sum(weights) > 0:
         return None

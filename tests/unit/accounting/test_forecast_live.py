@@ -68,6 +68,9 @@ def test_before_five_percent_there_is_none() -> None:
     assert project(standing(5.0, used=1.0)).value == pytest.approx(20.0)
     with pytest.raises(NoTelling, match="no step of the job has begun"):
         project(standing(None, used=1.0, step=None))
+    # What has not told how far it is has not got further than history says.
+    with pytest.raises(NoTelling, match=r"4.0% is done"):
+        project(standing(None, used=7.0, in_step=0.4, expected=(between(8.0, 12.5),)))
 
 
 def test_a_resumed_training_is_paced_by_what_it_did_since() -> None:
