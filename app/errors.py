@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from app.repositories.outage import OUTAGES
-from app.schemas.common import FieldProblem, Problem
+from app.schemas.common import FieldProblem, Problem, hint_of
 from app.services.errors import PricetagError
 
 log = logging.getLogger("pricetag.server")
@@ -71,18 +71,6 @@ def field_path(location: Sequence[int | str]) -> str | None:
     elif parts and parts[0] == "body":
         parts = parts[1:]
     return printable(".".join(parts)) or None
-
-
-def hint_of(error: Mapping[str, Any]) -> str | None:
-    """What would have been accepted, where the validator can tell."""
-    context: Mapping[str, Any] = error.get("ctx") or {}
-    if "expected" in context:
-        return f"expected {context['expected']}"
-    if "hint" in context:
-        return str(context["hint"])
-    if error.get("type") == "extra_forbidden":
-        return "leave it out, or check its spelling"
-    return None
 
 
 def field_problems(errors: Iterable[Mapping[str, Any]]) -> list[FieldProblem]:

@@ -16,6 +16,12 @@ async def of_nodes(session: AsyncSession) -> set[str]:
     return {str(device["uuid"]) for devices in shown for device in devices if device.get("uuid")}
 
 
+async def names(session: AsyncSession) -> set[str]:
+    """Product names of the devices that nodes show."""
+    shown = (await session.execute(select(Node.devices))).scalars().all()
+    return {str(device["name"]) for devices in shown for device in devices if device.get("name")}
+
+
 async def was_seen(session: AsyncSession, uuid: str) -> bool:
     """Whether a device of this UUID was ever seen, in any case of letters."""
     wanted = uuid.casefold()

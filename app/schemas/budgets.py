@@ -10,9 +10,9 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from app.schemas.common import Currency, Name, Request, Wire
+from app.schemas.common import PLAIN_NUMBER, Currency, Name, Request, Wire
 from pricetag.accounting.allowance import Metric, Scope
-from pricetag.accounting.periods import Period, UnknownTimeZone, zone_of
+from pricetag.accounting.periods import Period, UnknownTimeZone, place_zone
 
 Amount = Annotated[
     Decimal,
@@ -23,6 +23,7 @@ Amount = Annotated[
         description="What may be used, in kWh, kg or the currency; 0 admits nothing.",
         examples=[250],
     ),
+    PLAIN_NUMBER,
 ]
 Threshold = Annotated[float, Field(gt=0, le=1)]
 Thresholds = Annotated[
@@ -46,7 +47,7 @@ def _refused(message: str) -> PydanticCustomError:
 
 def _known_zone(name: str) -> str:
     try:
-        return zone_of(name).key
+        return place_zone(name).key
     except UnknownTimeZone as error:
         raise PydanticCustomError("time_zone", "{message}", {"message": str(error)}) from error
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -37,6 +38,43 @@ def _iso_8601(value: object) -> object:
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_iso_8601)]
 """A time with its zone, as text."""
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+
+
+def is_plain_number(text: str) -> bool:
+    """Whether a text is a number in the digits 0 to 9: Python reads ``1_0`` and all of Unicode."""
+    return _NUMBER.fullmatch(text) is not None
+
+
+def _plain_number(value: object) -> object:
+    if isinstance(value, str) and not is_plain_number(value.strip()):
+        raise PydanticCustomError(
+            "number",
+            "must be a number in the digits 0 to 9, with a point before decimals",
+            {"hint": "such as 3.35"},
+        )
+    return value
+
+
+PLAIN_NUMBER = BeforeValidator(_plain_number)
+"""Of a number that may come as text."""
+
+
+def hint_of(error: Mapping[str, Any]) -> str | None:
+    """What would have been accepted, where the validator can tell.
+
+    Args:
+        error: Of pydantic.
+    """
+    context: Mapping[str, Any] = error.get("ctx") or {}
+    if "expected" in context:
+        return f"expected {context['expected']}"
+    if "hint" in context:
+        return str(context["hint"])
+    if error.get("type") == "extra_forbidden":
+        return "leave it out, or check its spelling"
+    return None
 
 
 def known_currency(code: str) -> str:

@@ -5,9 +5,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
-from app.schemas.common import NAME_PATTERN, Moment, Request, Wire
+from app.schemas.common import NAME_PATTERN, PLAIN_NUMBER, Moment, Request, Wire
 
 FactorKind = Literal[
     "pue",
@@ -20,7 +20,11 @@ FactorKind = Literal[
     "calibration",
 ]
 Evidence = Literal["counter", "integrated", "modelled", "estimated", "assumed"]
-Text = Annotated[str, Field(min_length=1, max_length=500, pattern=NAME_PATTERN)]
+Text = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=NAME_PATTERN),
+]
+"""One line that says something: blanks around it are left out, and blanks alone refused."""
 Url = Annotated[str, Field(max_length=500, pattern=r"^(https?://[^\s]+)?$")]
 Year = Annotated[int, Field(ge=1990, le=2100)]
 
@@ -44,7 +48,7 @@ class FactorCreate(Cited):
         description="UUID of the device (calibration), product name or `server` (embodied), "
         "zone (the lab's own carbon_location or water_intensity); empty otherwise.",
     )
-    value: Annotated[Decimal, Field(ge=0, le=10**9)] | None = Field(
+    value: Annotated[Decimal, Field(ge=0, le=10**9), PLAIN_NUMBER] | None = Field(
         default=None, description="Left out for a tariff with `details.periods` alone."
     )
     unit: Annotated[str, Field(max_length=40)] | None = Field(

@@ -5,24 +5,29 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
-from app.schemas.common import Currency, Moment, Request, Wire
+from app.schemas.common import NAME_PATTERN, PLAIN_NUMBER, Currency, Moment, Request, Wire
 from app.schemas.factors import Cited
 
 PriceKind = Literal["on_demand", "spot", "reserved", "internal"]
 Amount = Annotated[
-    Decimal, Field(ge=0, le=10**9, max_digits=30, decimal_places=15, examples=["3.35"])
+    Decimal,
+    Field(ge=0, le=10**9, max_digits=30, decimal_places=15, examples=["3.35"]),
+    PLAIN_NUMBER,
 ]
-Word = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Word = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=NAME_PATTERN),
+]
 
 
 class Ownership(Request):
     """What an hour of owned hardware costs: capex over the hours in which it is in use."""
 
     capex: Amount = Field(description="Per accelerator, in the price's currency.")
-    lifetime_h: Annotated[Decimal, Field(gt=0, le=10**7)] = Field(examples=[35040])
-    utilisation_ratio: Annotated[Decimal, Field(gt=0, le=1)] = Field(examples=["0.7"])
+    lifetime_h: Annotated[Decimal, Field(gt=0, le=10**7), PLAIN_NUMBER] = Field(examples=[35040])
+    utilisation_ratio: Annotated[Decimal, Field(gt=0, le=1), PLAIN_NUMBER] = Field(examples=["0.7"])
 
 
 class PriceCreate(Cited):
@@ -85,10 +90,14 @@ class PriceRead(Wire):
     planned: bool = Field(description="Whether it holds only later, from `valid_from` on.")
 
 
+class PriceEntered(PriceRead):
+    warnings: list[str] = Field(description="What should be looked at again.")
+
+
 class PricePage(Wire):
     items: list[PriceRead]
     next_cursor: str | None
 
 
 class PricesImported(Wire):
-    items: list[PriceRead]
+    items: list[PriceEntered]

@@ -34,7 +34,8 @@ def amount(field: str, value: Number) -> Decimal:
         InvalidFactor: If it is not a number from 0 to 10^18.
     """
     wanted = "an amount of at least 0 and at most 1e18"
-    if isinstance(value, bool):
+    spelled = isinstance(value, str) and ("_" in value or not value.isascii())
+    if isinstance(value, bool) or spelled:
         raise InvalidFactor(field, value, wanted)
     try:
         # Through str: Decimal(0.43) would drag in the binary digits of the float.

@@ -20,6 +20,12 @@ MONTHS_OF: dict[Period, int] = {"month": 1, "quarter": 3, "year": 12}
 EARLIEST_YEAR, LATEST_YEAR = 1900, 9000
 
 
+NO_PLACE = frozenset({"localtime", "posixrules", "Factory"})
+"""What stands beside the zones on a machine: its own clocks, and what was set when it was made."""
+NO_PLACES = ("posix/", "right/")
+"""Second sets of the same zones, with and without leap seconds."""
+
+
 class UnknownTimeZone(ValueError):  # noqa: N818 - it names what is unknown
     """There is no time zone of this name."""
 
@@ -46,9 +52,24 @@ def zone_of(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise UnknownTimeZone(
-            f"there is no time zone {name!r}; give an IANA name such as Europe/Berlin or UTC"
-        ) from error
+        raise _unknown(name) from error
+
+
+def place_zone(name: str) -> ZoneInfo:
+    """The same of a name that is to be kept: one that means the same clocks on every machine.
+
+    Raises:
+        UnknownTimeZone: If there is none of this name, or it is not a place's.
+    """
+    if name in NO_PLACE or name.startswith(NO_PLACES):
+        raise _unknown(name)
+    return zone_of(name)
+
+
+def _unknown(name: str) -> UnknownTimeZone:
+    return UnknownTimeZone(
+        f"there is no time zone {name!r}; give an IANA name such as Europe/Berlin or UTC"
+    )
 
 
 def period_at(period: Period, zone: ZoneInfo, at: datetime) -> Span:

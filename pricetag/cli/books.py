@@ -25,7 +25,7 @@ from pricetag.cli.factors import (
     moment,
 )
 from pricetag.cli.negatives import FigureCommand
-from pricetag.cli.options import Json, open_client
+from pricetag.cli.options import Json, open_client, warn
 from pricetag.cli.views.factors import (
     entered_line,
     price_line,
@@ -102,6 +102,7 @@ def add_price(
     with open_client(ctx) as client:
         made = client.enter_price(body)
     answer(ctx, json, made, price_line)
+    warn(ctx, json, made)
 
 
 @price.command("import", epilog="Example: pricetag price import prices.csv")
@@ -117,6 +118,7 @@ def import_prices(
     with open_client(ctx) as client:
         made = client.import_prices(file_text(path), fmt)
     answer(ctx, json, made, entered_line)
+    warn(ctx, json, {"warnings": [text for price in made for text in price.get("warnings", ())]})
 
 
 @price.command("list", epilog="Example: pricetag price list --accelerator H100")

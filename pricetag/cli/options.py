@@ -57,12 +57,19 @@ def open_client(ctx: typer.Context) -> Iterator[Client]:
 def _refusal(error: ApiError) -> str:
     """What the server refused, with every field it named."""
     parts = [error.message]
-    for fault in error.errors:
-        where = f"{fault['field']}: " if fault.get("field") else ""
-        if str(fault.get("message")) not in error.message:
-            parts.append(f"{where}{fault.get('message')}")
-        if fault.get("hint") and str(fault["hint"]) not in error.message:
-            parts.append(f"({fault['hint']})")
+    alike: dict[str, list[str]] = {}  # by hint, which is told once
+    messages = [str(fault.get("message")) for fault in error.errors]
+    for fault, message in zip(error.errors, messages, strict=True):
+        told = alike.setdefault(str(fault.get("hint") or ""), [])
+        text = f"{fault['field']}: {message}" if fault.get("field") else message
+        known = text if messages.count(message) > 1 else message
+        if known not in error.message:
+            told.append(text)
+    for hint, others in alike.items():
+        if others:
+            parts.append("; ".join(others))
+        if hint and hint not in error.message:
+            parts.append(f"({hint})")
     if error.status == 401:
         parts.append("(give --token or set PRICETAG_TOKEN)")
     return " ".join(parts)

@@ -102,6 +102,8 @@ async def test_only_admins_change_them_and_all_read_them(api: Api, role: str) ->
         ({"period": "day"}, "period", "'week'"),
         ({"period": "month", "time_zone": "Berlin"}, "time_zone", "Europe/Berlin"),
         ({"time_zone": "../../etc/passwd"}, "time_zone", "IANA"),
+        ({"time_zone": "localtime"}, "time_zone", "IANA"),
+        ({"amount": "1_0"}, "amount", "digits 0 to 9"),
         ({"thresholds": [0.5, 1.5]}, "thresholds.1", "less than or equal to 1"),
         ({"thresholds": [0]}, "thresholds.0", "greater than 0"),
         ({"thresholds": [n / 20 for n in range(1, 13)]}, "thresholds", "at most 10"),

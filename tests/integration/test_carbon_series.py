@@ -75,6 +75,9 @@ async def test_the_same_hours_are_not_entered_twice(api: Api) -> None:
         ({"basis": "Marginal, lifecycle"}, "invalid-series", "basis"),
         ({"relative_std_ratio": -1}, "invalid-request", "relative_std_ratio"),
         ({"licence": ""}, "invalid-request", "licence"),
+        ({"licence": " "}, "invalid-request", "licence"),
+        ({"source": " "}, "invalid-request", "source"),
+        ({"basis": " "}, "invalid-request", "basis"),
         ({"content": ""}, "malformed-file", "line 1"),
     ],
 )

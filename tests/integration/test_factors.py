@@ -456,6 +456,7 @@ async def test_everybody_with_a_token_reads(api: Api, path: str) -> None:
         ({"name": "a", "grid_zone": "US-ZZ"}, "unknown-zone", "grid_zone"),
         ({"name": "a", "time_zone": "Mars/Olympus"}, "unknown-time-zone", "time_zone"),
         ({"name": "a", "time_zone": "../../etc/passwd"}, "unknown-time-zone", "time_zone"),
+        ({"name": "a", "time_zone": "localtime"}, "unknown-time-zone", "time_zone"),
         ({"name": "a b"}, "invalid-request", "name"),
         ({"name": "a", "currency": "euro"}, "invalid-request", "currency"),
         ({"name": "a", "zone": "DE"}, "invalid-request", "zone"),
@@ -481,6 +482,24 @@ async def test_names_of_sites_are_unique_and_known(api: Api) -> None:
     assert "there is: berlin" in unknown["detail"]
     answer = await api.admin.post("/v1/sites/bonn/factors", json=factor("pue", "1.2"))
     problem(answer, 404, "site-not-found")
+
+
+@pytest.mark.parametrize("field", ["source", "basis", "licence"])
+@pytest.mark.parametrize("blank", [" ", "\u2003\u00a0"])
+async def test_where_a_factor_is_from_is_no_blank(api: Api, field: str, blank: str) -> None:
+    body = factor("pue", "1.2", **{field: blank})
+    refused = await api.admin.post("/v1/factors", json=body)
+    assert fields(problem(refused, 422, "invalid-request")) == [field]
+    made = await posted(api, "/v1/factors", {**body, field: f"{blank}told "})
+    assert made[field] == "told"
+
+
+@pytest.mark.parametrize("value", ["1_2", "\u0661.\u0662", "1,2", "nan"])
+async def test_a_factor_s_value_is_in_plain_digits(api: Api, value: str) -> None:
+    refused = await api.admin.post("/v1/factors", json=factor("pue", value))
+    told = problem(refused, 422, "invalid-request")
+    assert fields(told) == ["value"]
+    assert "digits 0 to 9" in told["detail"]
 
 
 async def test_a_factor_that_cannot_be_is_refused_with_every_field(api: Api) -> None:

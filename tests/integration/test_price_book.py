@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from models import Node
 from tests.support.api import Api, fields, problem
 from tests.support.entries import posted, price
 
@@ -127,6 +128,12 @@ async def test_a_wrong_row_is_replaced_and_kept(api: Api) -> None:
             *("invalid-request", "ownership.lifetime_h"),
         ),
         ({"source": ""}, "invalid-request", "source"),
+        ({"source": " "}, "invalid-request", "source"),
+        ({"licence": " "}, "invalid-request", "licence"),
+        ({"provider": " "}, "invalid-request", "provider"),
+        ({"accelerator": " "}, "invalid-request", "accelerator"),
+        ({"amount": "1_0"}, "invalid-request", "amount"),
+        ({"amount": "\u0661"}, "invalid-request", "amount"),
     ],
 )
 async def test_a_price_that_cannot_be_is_refused(
@@ -174,6 +181,49 @@ async def test_of_a_file_with_a_wrong_row_nothing_enters(
     refused = await api.admin.post("/v1/prices/import", json={"format": "csv", "content": content})
     assert fields(problem(refused, status, code)) == [field]
     assert [item["price_id"] for item in await book(api)] == ["old"]
+
+
+async def test_an_overlap_within_a_file_names_its_line(api: Api) -> None:
+    kept = await posted(api, "/v1/prices", price("old", "9", valid_from=at(2024)))
+    import_ = "/v1/prices/import"
+    within = HEAD + row("a", "3", "2024-01-01") + "\n" + row("a", "1", "2024-01-01")
+    refused = await api.admin.post(import_, json={"format": "csv", "content": within})
+    told = problem(refused, 409, "overlapping-price")["detail"]
+    assert told.startswith("line 4: 'a' from 2024-01-01")
+    assert "3 USD from 2024-01-01T00:00:00+00:00 (line 2 of the file); begin later" in told
+    assert "leave one of them out" in told
+    assert "replace" not in told
+    beside = HEAD + row("a", "3", "2024-01-01") + row("old", "1", "2024-01-01")
+    refused = await api.admin.post(import_, json={"format": "csv", "content": beside})
+    told = problem(refused, 409, "overlapping-price")["detail"]
+    assert f"(id {kept['id']}); begin later, end earlier, or replace that one" in told
+
+
+OWNED = {"capex": "28000", "lifetime_h": "35040", "utilisation_ratio": "0.7"}
+
+
+async def test_owned_hardware_that_no_node_has_is_warned_of(api: Api) -> None:
+    owned = {"kind": "internal", "ownership": OWNED}
+    before = await posted(api, "/v1/prices", price("early", None, **owned))
+    assert "no node has shown any yet" in before["warnings"][0]
+    async with api.database.session_scope() as session:
+        card = {"uuid": "GPU-1", "name": "NVIDIA H200"}
+        session.add(Node(name="n", pool="gpus", devices=[card], capabilities={}))
+    fitting = await posted(api, "/v1/prices", price("card", None, **owned))
+    assert fitting["warnings"] == []
+    cpu = await posted(api, "/v1/prices", price("cpu", None, **owned, accelerator="EPYC"))
+    (warning,) = cpu["warnings"]
+    assert "no accelerator of a node bears 'EPYC'" in warning
+    assert "there are: NVIDIA H200" in warning
+    cloud = await posted(api, "/v1/prices", price("cloud", "3", accelerator="B200"))
+    assert cloud["warnings"] == []
+    file = (
+        "price_id,provider,accelerator,currency,kind,valid_from,source,licence,"
+        "capex,lifetime_h,utilisation_ratio\n"
+        "in-file,lab,EPYC,USD,internal,2026-01-01,invoice,own,9000,35040,0.7\n"
+    )
+    made = await posted(api, "/v1/prices/import", {"format": "csv", "content": file})
+    assert "bears 'EPYC'" in made["items"][0]["warnings"][0]
 
 
 async def test_two_overlapping_prices_at_once_leave_one(committed_api: Api) -> None:

@@ -19,9 +19,12 @@ from pydantic import BaseModel
 from app import cli, demo
 from app.errors import HTTP_CODES
 from app.main import create_app
-from app.schemas.carbon import CarbonImport
-from app.schemas.prices import PriceImport
+from app.schemas.carbon import CarbonFetch, CarbonImport
+from app.schemas.factors import FactorCreate
+from app.schemas.prices import Ownership, PriceCreate, PriceImport
+from app.schemas.sites import SiteCreate, SiteUpdate
 from app.services.factors.defaults import WORLD_STD_RATIO
+from app.services.factors.kinds import KINDS
 from app.settings import Settings
 from pricetag import catalog
 from pricetag.cli.app import app as commands
@@ -39,6 +42,7 @@ README = TEXTS["README.md"]
 OPERATIONS = TEXTS["docs/operations.md"]
 RECIPES = TEXTS["docs/recipes.md"]
 API = TEXTS["docs/api.md"]
+FACTORS = TEXTS["docs/factors.md"]
 
 OTHER_VARIABLES = {
     *("PRICETAG_CONFIG", "PRICETAG_URL", "PRICETAG_TOKEN", "PRICETAG_EVENTS"),
@@ -261,7 +265,40 @@ def test_the_files_that_are_shown_to_be_imported_have_the_fields_of_their_body(
     assert model.model_validate(told).model_fields_set == set(told)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/api.md", "docs/recipes.md", "docs/reports.md"])
+@pytest.mark.parametrize(
+    ("operation", "model"),
+    [
+        ("POST /v1/sites", SiteCreate),
+        ("PATCH /v1/sites/{name}", SiteUpdate),
+        ("POST /v1/factors", FactorCreate),
+        ("POST /v1/sites/{name}/factors", FactorCreate),
+        ("POST /v1/prices", PriceCreate),
+        ("POST /v1/carbon/fetch", CarbonFetch),
+    ],
+)
+def test_the_fields_of_what_is_entered_are_those_of_the_body(
+    operation: str, model: type[BaseModel]
+) -> None:
+    rows = [row.split("|") for row in FACTORS.splitlines() if row.startswith("| `P")]
+    (row,) = [row for row in rows if f"`{operation}`" in row[1]]
+    required, optional = (set(re.findall(r"`(\w+)`", cell)) for cell in row[2:4])
+    needed = {name for name, field in model.model_fields.items() if field.is_required()}
+    assert required == needed
+    assert optional == set(model.model_fields) - needed
+
+
+def test_the_fields_within_what_is_entered_are_told() -> None:
+    (text,) = [line for line in FACTORS.splitlines() if line.startswith("`details` of a tariff")]
+    details, _, owned = text.partition("`ownership` has")
+    known = {name for kind in KINDS.values() for name in kind.details}
+    assert set(re.findall(r"`(\w+)`", details)) == {"details", *known}
+    assert set(Ownership.model_fields) <= set(re.findall(r"`(\w+)`", owned))
+
+
+@pytest.mark.parametrize(
+    "page",
+    ["README.md", "docs/api.md", "docs/factors.md", "docs/recipes.md", "docs/reports.md"],
+)
 def test_operations_that_are_named_exist(page: str, api: FastAPI) -> None:
     paths = api.openapi()["paths"]
     known = {
@@ -269,7 +306,7 @@ def test_operations_that_are_named_exist(page: str, api: FastAPI) -> None:
         for path, methods in paths.items()
         for method in methods
     }
-    for method, path in re.findall(r"`(GET|POST|DELETE) (/[^`\s]*)`", TEXTS[page]):
+    for method, path in re.findall(r"`(GET|POST|PATCH|DELETE) (/[^`\s]*)`", TEXTS[page]):
         generic = re.sub(r"\.(html|pdf|tex|md|csv|json)$", ".*", re.sub(r"\{\w+\}", "*", path))
         if path != "/docs" and path != "/openapi.json":
             assert (method, generic) in known, f"{method} {path}"

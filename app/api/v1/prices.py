@@ -12,7 +12,7 @@ from app.api.openapi import request_body
 from app.api.v1.examples import OWNED_PRICE, PRICE, PRICE_FILE
 from app.api.v1.responses import BODY, problems
 from app.schemas.common import Name
-from app.schemas.prices import PriceCreate, PriceImport, PricePage, PriceRead, PricesImported
+from app.schemas.prices import PriceCreate, PriceEntered, PriceImport, PricePage, PricesImported
 from app.services.factors import price_book
 from app.services.principals import Principal
 
@@ -31,7 +31,7 @@ Keeper = Annotated[Principal, Depends(holder_of("admin", price_book.TO))]
         PriceCreate, {"cloud": PRICE, "owned": OWNED_PRICE}, "The price with its source."
     ),
 )
-async def enter_price(session: CurrentSession, caller: Keeper, body: Body) -> PriceRead:
+async def enter_price(session: CurrentSession, caller: Keeper, body: Body) -> PriceEntered:
     """A row is never changed: another follows it in time, or replaces it. Two of one id that
     would hold at the same time are refused. Needs the role admin.
     """

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from app.schemas.common import FieldProblem
+from app.schemas.common import FieldProblem, is_plain_number
 from app.services.factors.price_files import MalformedFileError
 
 HEAD = ["hour", "g_per_kwh"]
@@ -19,7 +19,9 @@ MOST_G_PER_KWH = 5_000.0
 EARLIEST_YEAR = 1990
 OFFSET = "give the offset from UTC too, such as 2026-03-29T02:00+01:00 or 2026-03-29T01:00Z"
 
-_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2})?(\.0+)?(Z|[+-]\d{2}:?\d{2})?")
+_MOMENT = re.compile(
+    r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2})?(\.0+)?(Z|[+-]\d{2}:?\d{2})?", re.ASCII
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +115,7 @@ def _hour(line: int, cell: str, now: datetime) -> datetime | FieldProblem:
 
 
 def _value(line: int, cell: str) -> float | FieldProblem:
-    try:
-        value = float(cell)
-    except ValueError:
-        value = math.nan
+    value = float(cell) if is_plain_number(cell) else math.nan
     if not 0 <= value <= MOST_G_PER_KWH:
         hint = f"a number from 0 to {MOST_G_PER_KWH:g}, in g CO2e/kWh"
         return _fault(line, "g_per_kwh", f"{cell!r} is no carbon intensity", hint)

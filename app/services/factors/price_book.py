@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
 from app.db import Session
-from app.repositories import prices
+from app.repositories import devices, prices
 from app.schemas.common import FieldProblem
-from app.schemas.prices import PriceCreate, PriceImport, PricePage, PriceRead, PricesImported
+from app.schemas.prices import (
+    PriceCreate,
+    PriceEntered,
+    PriceImport,
+    PricePage,
+    PriceRead,
+    PricesImported,
+)
 from app.services import audit
 from app.services.errors import ConflictError, InvalidError
 from app.services.factors.book_prices import INTERNAL, REPLACES, holds_until, replaced_ids
@@ -20,9 +27,11 @@ from app.services.factors.kinds import EARLIEST_YEAR, LATEST_YEAR
 from app.services.factors.price_files import read_prices
 from app.services.principals import Principal
 from models import Price
+from pricetag.catalog import is_word_of
 
 TO = "enter prices"
 READ_LATER = ("replaced", "holds_until", "planned")  # these change with time
+MOST_NAMES = 5
 CENT_OF_CENT = Decimal("0.000001")
 
 
@@ -43,7 +52,7 @@ class OverlappingPriceError(ConflictError):
     code = "overlapping-price"
 
 
-async def add(session: Session, wanted: PriceCreate, by: Principal) -> PriceRead:
+async def add(session: Session, wanted: PriceCreate, by: Principal) -> PriceEntered:
     """Enters one price.
 
     Raises:
@@ -93,15 +102,16 @@ async def list_page(
 
 async def _enter(
     session: Session, rows: Sequence[tuple[str, PriceCreate]], by: Principal, *, action: str
-) -> list[PriceRead]:
+) -> list[PriceEntered]:
     await prices.lock_book(session)
     now = datetime.now(UTC)
     made = [(where, _row(where, wanted, by, now)) for where, wanted in rows]
     known: dict[str, list[Price]] = defaultdict(list)
     for row in await prices.of_price_ids(session, {row.price_id for _, row in made}):
         known[row.price_id].append(row)
+    places = {row.id: where for where, row in made if where}
     for where, row in made:
-        _check_place(where, row, known[row.price_id])
+        _check_place(where, row, known[row.price_id], places)
         known[row.price_id].append(row)
     await prices.add_all(session, [row for _, row in made])
     reads = _reads([row for _, row in made], [row for rows in known.values() for row in rows])
@@ -110,7 +120,21 @@ async def _enter(
         await audit.record(
             session, by, action=action, object_kind="price", object_id=read.id, after=after
         )
-    return reads
+    names = await devices.names(session)
+    return [PriceEntered(**read.model_dump(), warnings=_warnings(read, names)) for read in reads]
+
+
+def _warnings(read: PriceRead, names: Collection[str]) -> list[str]:
+    """Owned hardware is priced by the device-hour of what workers have reserved."""
+    if read.kind != INTERNAL or any(is_word_of(read.accelerator, name) for name in names):
+        return []
+    shown = ", ".join(sorted(names)[:MOST_NAMES])
+    told = f"there are: {shown}" if shown else "no node has shown any yet"
+    return [
+        f"accelerator: no accelerator of a node bears {read.accelerator!r} in its product name, so "
+        f"{read.price_id} applies to nothing until one does ({told}); processors and memory have "
+        "no price of their own"
+    ]
 
 
 def _row(where: str, wanted: PriceCreate, by: Principal, now: datetime) -> Price:
@@ -165,8 +189,18 @@ def _amount(where: str, wanted: PriceCreate) -> Decimal:
     return amount
 
 
-def _check_place(where: str, row: Price, known: Sequence[Price]) -> None:
-    """Refuses a row that would hold at the same time as another of its id."""
+def _check_place(
+    where: str, row: Price, known: Sequence[Price], places: Mapping[uuid.UUID, str]
+) -> None:
+    """Refuses a row that would hold at the same time as another of its id.
+
+    Args:
+        where: It stands in its file.
+        row: That is about to be entered.
+        known: Rows of its id, those of the file before it among them.
+        places: Where in the file the rows of the file stand: they have no id to be named by,
+            since all of it is refused.
+    """
     gone = replaced_ids(known)
     replaces = (row.details or {}).get(REPLACES)
     if replaces is not None:
@@ -178,10 +212,13 @@ def _check_place(where: str, row: Price, known: Sequence[Price]) -> None:
         if other.id in gone or str(other.id) == replaces or not overlap(row, other):
             continue
         place = f"{where}: " if where else ""
+        line = places.get(other.id)
+        told = f"{line} of the file" if line else f"id {other.id}"
         raise OverlappingPriceError(
             f"{place}{row.price_id!r} from {row.valid_from.isoformat()} overlaps its price of "
             f"{format(other.amount, 'f')} {other.currency} from {other.valid_from.isoformat()} "
-            f"(id {other.id}); begin later, end earlier, or replace that one.",
+            f"({told}); begin later, end earlier, or "
+            f"{'leave one of them out' if line else 'replace that one'}.",
             field=f"{where}, valid_from" if where else "valid_from",
         )
 

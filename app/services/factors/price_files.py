@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
 from pydantic import ValidationError
 
-from app.schemas.common import FieldProblem
+from app.schemas.common import FieldProblem, hint_of
 from app.schemas.prices import PriceCreate, PriceImport
 from app.services.errors import InvalidError
 from pricetag.recipes.yaml_text import YamlError, parse_yaml
@@ -19,18 +20,38 @@ COLUMNS = (*(name for name in PriceCreate.model_fields if name != "ownership"), 
 REQUIRED = tuple(name for name, f in PriceCreate.model_fields.items() if f.is_required())
 MOST_ROWS = 2_000
 MOST_PROBLEMS = 20
+MOST_ALIKE = 3
+
+_CELL = re.compile(r"'[^']*'|\"[^\"]*\"|\d+")
 
 
 class MalformedFileError(InvalidError):
-    """A file that was imported cannot be read; nothing of it was."""
+    """A file that was imported cannot be read; nothing of it was.
+
+    Of problems of one kind the first few are told, and how many there are.
+    """
 
     code = "malformed-file"
 
     def __init__(self, problems: Sequence[FieldProblem]) -> None:
-        self.errors = list(problems[:MOST_PROBLEMS])
-        first = self.errors[0]
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        super().__init__(f"{first.field}: {first.message}{more}", field=first.field)
+        kinds: dict[tuple[str, str], list[FieldProblem]] = {}
+        for problem in problems:
+            kinds.setdefault(_kind(problem), []).append(problem)
+        told = [problem for alike in kinds.values() for problem in alike[:MOST_ALIKE]]
+        self.errors = told[:MOST_PROBLEMS]
+        first = problems[0]
+        parts = [f"{first.field}: {first.message}"]
+        if alike := len(kinds[_kind(first)]) - 1:
+            parts.append(f"(and {alike} more like it)")
+        if others := len(problems) - alike - 1:
+            parts.append(f"(and {others} other{'s' if others > 1 else ''})")
+        super().__init__(" ".join(parts), field=first.field)
+
+
+def _kind(problem: FieldProblem) -> tuple[str, str]:
+    """Column and message without what stood in the cell."""
+    column = (problem.field or "").partition(", ")[2]
+    return column, _CELL.sub("", problem.message)
 
 
 def read_prices(file: PriceImport) -> list[tuple[str, PriceCreate]]:
@@ -131,4 +152,4 @@ def _faults(where: str, error: ValidationError) -> Iterable[FieldProblem]:
     for fault in error.errors(include_url=False, include_input=False):
         column = ".".join(str(part) for part in fault["loc"] if part != "ownership")
         place = f"{where}, {column}" if column else where
-        yield FieldProblem(field=place, message=str(fault["msg"]))
+        yield FieldProblem(field=place, message=str(fault["msg"]), hint=hint_of(fault))

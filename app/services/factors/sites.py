@@ -13,7 +13,7 @@ from app.services import audit
 from app.services.errors import ConflictError, InvalidError, NotFoundError
 from app.services.principals import Principal
 from models import Site
-from pricetag.accounting.periods import UnknownTimeZone, zone_of
+from pricetag.accounting.periods import UnknownTimeZone, place_zone
 from pricetag.catalog import NotInCatalog, grid_factor
 
 KNOWN = ("description", "grid_zone", "time_zone", "currency")
@@ -177,7 +177,7 @@ def known_time_zone(name: str) -> str:
         UnknownTimeZoneError: If there is none of this name.
     """
     try:
-        return zone_of(name).key
+        return place_zone(name).key
     except UnknownTimeZone as error:
         raise UnknownTimeZoneError(str(error), field="time_zone") from error
 

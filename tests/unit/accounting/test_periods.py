@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pricetag.accounting.periods import Period, Span, UnknownTimeZone, period_at, zone_of
+from pricetag.accounting.periods import (
+    Period,
+    Span,
+    UnknownTimeZone,
+    period_at,
+    place_zone,
+    zone_of,
+)
 
 BOUNDED: tuple[Period, ...] = ("week", "month", "quarter", "year")
 # Clocks that change at midnight, by half an hour, by a whole day, and that do not change.
@@ -126,3 +133,17 @@ def test_an_unknown_zone_is_named(name: str) -> None:
 def test_an_instant_must_have_a_zone_and_lie_in_reach(at: datetime) -> None:
     with pytest.raises(ValueError, match="must bear a zone"):
         period_at("month", ZoneInfo("UTC"), at)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["localtime", "posixrules", "Factory", "posix/Europe/Berlin", "right/Europe/Berlin", "Mars"],
+)
+def test_a_zone_that_is_kept_means_the_same_clocks_everywhere(name: str) -> None:
+    with pytest.raises(UnknownTimeZone, match=f"no time zone '{name}'; give an IANA name"):
+        place_zone(name)
+
+
+@pytest.mark.parametrize("name", ["UTC", "Europe/Berlin", "Etc/GMT-5", "EST5EDT"])
+def test_a_place_s_zone_is_known(name: str) -> None:
+    assert place_zone(name).key == name

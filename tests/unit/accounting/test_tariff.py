@@ -83,6 +83,8 @@ def test_a_period_over_midnight_on_sunday_ends_on_monday() -> None:
         ([period(ALL, "07:00", "07:00", 1)], "details.periods.0.to"),
         ([period(ALL, "00:00", "24:00", "-0.1")], "details.periods.0.price"),
         ([period(ALL, "00:00", "24:00", "NaN")], "details.periods.0.price"),
+        ([period(ALL, "00:00", "24:00", "0_1")], "details.periods.0.price"),
+        ([period(ALL, "00:00", "24:00", "\u0661")], "details.periods.0.price"),
         ([period(ALL, "00:00", "24:00", None)], "details.periods.0.price"),
         ([period(ALL, "00:00", "24:00", 1)] * 2, "details.periods.1"),
         ([period(["mon-sat"], "00:00", "24:00", 1)], "details.periods"),

@@ -53,6 +53,9 @@ def test_hours_in_any_offset_are_utc_hours() -> None:
         ("2026-03-01T01:00Z,", "line 3, g_per_kwh", "is no carbon intensity"),
         ("2026-03-01T01:00Z,NaN", "line 3, g_per_kwh", "is no carbon intensity"),
         ("2026-03-01T01:00Z,inf", "line 3, g_per_kwh", "is no carbon intensity"),
+        ("2026-03-01T01:00Z,1_00", "line 3, g_per_kwh", "is no carbon intensity"),
+        ("2026-03-01T01:00Z,\u0661\u0662", "line 3, g_per_kwh", "is no carbon intensity"),
+        ("2026-03-0\u0661T01:00Z,100", "line 3, hour", "is no time"),
         ("2026-03-01T01:00Z,-1", "line 3, g_per_kwh", "is no carbon intensity"),
         ("2026-03-01T01:00Z,5001", "line 3, g_per_kwh", "is no carbon intensity"),
         ("2026-03-01T01:00Z,1e400", "line 3, g_per_kwh", "is no carbon intensity"),
@@ -74,11 +77,22 @@ def test_a_wrong_head_is_told(head: str) -> None:
     assert (field, "head line must be hour,g_per_kwh" in message) == ("line 1", True)
 
 
-def test_every_wrong_cell_is_told_and_an_empty_file_too() -> None:
-    rows = "".join(f"2026-03-01T{hour:02}:10Z,x\n" for hour in range(24))
-    told = faults(HEAD + rows)
-    assert [field for field, _ in told[:2]] == ["line 2, hour", "line 2, g_per_kwh"]
-    assert len(told) == 20
+def test_of_many_wrong_cells_the_first_of_each_kind_are_told_and_counted() -> None:
+    rows = "".join(f"2026-03-01T{hour:02}:10Z,x{hour}\n" for hour in range(24))
+    with pytest.raises(MalformedFileError) as refused:
+        read_hours(HEAD + rows + "2026-03-01T00:00,5\n", NOW)
+    assert [fault.field for fault in refused.value.errors] == [
+        *(f"line {line}, hour" for line in (2, 3, 4)),
+        *(f"line {line}, g_per_kwh" for line in (2, 3, 4)),
+        "line 26, hour",
+    ]
+    assert refused.value.message == (
+        "line 2, hour: 2026-03-01T00:10Z does not begin on the hour in UTC "
+        "(and 23 more like it) (and 25 others)"
+    )
+
+
+def test_an_empty_file_is_told() -> None:
     assert faults(HEAD) == [("content", "holds no hour")]
 
 

@@ -61,6 +61,8 @@ def test_yaml_as_a_list_or_under_prices() -> None:
         (ROW.replace("2.10", "NaN"), "line 2, amount"),
         (ROW.replace("2.10", "1e30"), "line 2, amount"),
         (ROW.replace("2.10", "two"), "line 2, amount"),
+        (ROW.replace("2.10", "2_10"), "line 2, amount"),
+        (ROW.replace("2.10", "\u0662.10"), "line 2, amount"),
         (ROW.replace("EUR", "euro"), "line 2, currency"),
         (ROW.replace("spot", "free"), "line 2, kind"),
         (ROW.replace("2026-01-01", "January"), "line 2, valid_from"),
@@ -99,3 +101,21 @@ def test_wrong_yaml_is_told(text: str, place: str) -> None:
 
 def test_a_file_without_prices_is_told() -> None:
     assert faults(HEAD) == ["content"]
+
+
+def test_problems_that_are_alike_are_counted_and_say_what_would_do() -> None:
+    rows = ROW.replace("EUR", "XYZ") * 30
+    with pytest.raises(MalformedFileError) as refused:
+        read(HEAD + rows)
+    assert [(fault.field, fault.hint) for fault in refused.value.errors] == [
+        (f"line {line}, currency", "such as EUR or USD") for line in (2, 3, 4)
+    ]
+    assert refused.value.message.endswith("in use (and 29 more like it)")
+
+
+def test_yaml_numbers_are_plain_too() -> None:
+    item = (
+        "- {price_id: a, provider: c, accelerator: H100, amount: 1_00, currency: EUR, "
+        "kind: spot, valid_from: 2026-01-01, source: list, licence: quoted}\n"
+    )
+    assert faults(item, "yaml") == ["item 1, amount"]

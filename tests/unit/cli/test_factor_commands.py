@@ -238,6 +238,22 @@ def test_a_refusal_is_one_line_with_every_field(api: FakeApi, capsys: Captured) 
     assert err == "pricetag: value: is '0.9' (give a number from 1 to 10)\n"
 
 
+def test_faults_that_are_alike_have_one_hint(
+    api: FakeApi, capsys: Captured, tmp_path: Path
+) -> None:
+    message, hint = "has no zone", "give the offset from UTC"
+    faults = [{"field": f"line {n}, hour", "message": message, "hint": hint} for n in (2, 3, 4)]
+    told = f"line 2, hour: {message} (and 741 more like it)"
+    api.answers["POST /v1/carbon/import"] = problem(422, "malformed-file", told, *faults)
+    path = tmp_path / "de.csv"
+    path.write_text("hour,g_per_kwh\n")
+    cited = ["--basis", "lifecycle", "--source", "operator", "--licence", "CC0"]
+    assert pricetag(["carbon", "import", str(path), "--zone", "DE", *cited]) == 2
+    assert capsys.readouterr().err == (
+        f"pricetag: {told} line 3, hour: {message}; line 4, hour: {message} ({hint})\n"
+    )
+
+
 @pytest.mark.parametrize("option", ["--std", "--lifetime-h", "--utilisation"])
 def test_what_json_cannot_hold_is_refused_by_name(option: str, capsys: Captured) -> None:
     assert pricetag(["factor", "add", "pue", "1.2", *CITED, option, "nan"]) == 2
@@ -265,6 +281,21 @@ def test_a_price_and_owned_hardware(api: FakeApi, capsys: Captured) -> None:
     capsys.readouterr()
     assert pricetag(["price", "add", "own", *SOLD, "--capex", "28000"]) == 2
     assert "together" in capsys.readouterr().err
+
+
+def test_prices_are_entered_with_their_warnings(
+    api: FakeApi, tmp_path: Path, capsys: Captured
+) -> None:
+    warning = "accelerator: no accelerator of a node bears 'EPYC'"
+    warned = {**PRICE, "warnings": [warning]}
+    api.answers["POST /v1/prices"] = Answer(warned, 201)
+    api.answers["POST /v1/prices/import"] = Answer({"items": [PRICE, warned]}, 201)
+    path = tmp_path / "prices.csv"
+    path.write_text("price_id,amount\n")
+    for arguments in (["price", "add", "own", "2.10", *SOLD], ["price", "import", str(path)]):
+        assert pricetag(arguments) == 0
+        told = capsys.readouterr().err
+        assert told == f"pricetag: warning: {warning}\n"
 
 
 def test_a_file_of_prices_goes_as_it_is(api: FakeApi, tmp_path: Path, capsys: Captured) -> None:
