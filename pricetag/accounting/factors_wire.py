@@ -21,13 +21,13 @@ SINGLE = (
 )
 HOURLY = ("carbon_hours", "tariff_hours")
 NAMED = ("calibrations", "peaks")
-PLAIN = (
-    "currency",
-    "carbon_intensity_reason",
-    "cloud_price_reason",
-    "electricity_reason",
-    "internal_price_reason",
-)
+REASONS = {
+    "carbon_intensity_reason": ("carbon_intensity", "carbon_hours"),
+    "cloud_price_reason": ("cloud_price_low", "cloud_price_high"),
+    "electricity_reason": ("electricity_tariff", "tariff_hours"),
+    "internal_price_reason": ("internal_price",),
+}
+"""Why something is not known, and the factors of which none is there then."""
 
 
 def factors_wire(factors: Factors, hours: Collection[str]) -> dict[str, Any]:
@@ -45,7 +45,17 @@ def factors_wire(factors: Factors, hours: Collection[str]) -> dict[str, Any]:
         named: Mapping[str, Factor] = getattr(factors, name)
         wire[name] = {key: asdict(named[key]) for key in sorted(named)}
     wire["embodied"] = [asdict(about) for about in factors.embodied]
-    return wire | {name: getattr(factors, name) for name in PLAIN}
+    return wire | {"currency": factors.currency} | _reasons(factors)
+
+
+def _reasons(factors: Factors) -> dict[str, str | None]:
+    """Null where the factor is there: nothing is missing that would need one."""
+    return {
+        name: None
+        if any(getattr(factors, instead) is not None for instead in there)
+        else getattr(factors, name)
+        for name, there in REASONS.items()
+    }
 
 
 def read_factors(provenance: Mapping[str, Any]) -> Factors:
@@ -63,7 +73,8 @@ def read_factors(provenance: Mapping[str, Any]) -> Factors:
         EmbodiedFactor(**{**about, "factor": Factor(**about["factor"])})
         for about in wire["embodied"]
     )
-    fields |= {name: wire[name] for name in PLAIN}
+    fields |= {name: wire[name] for name in REASONS if wire[name] is not None}
+    fields["currency"] = wire["currency"]
     return Factors(**fields, site=provenance["site"], as_of=provenance["as_of"])
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from pricetag.accounting.canonical import first_difference
-from pricetag.accounting.factors_wire import read_factors
+from pricetag.accounting.factors_wire import factors_wire, read_factors
 from pricetag.accounting.inputs import EmbodiedFactor, Factor, Factors, HourlyFactor, Measurement
 from pricetag.accounting.price_tag import build_price_tag
 from tests.unit.accounting import builders as b
@@ -51,6 +51,27 @@ def test_the_same_tag_comes_out_of_its_own_factors(factors: Factors) -> None:
     issued = json.loads(json.dumps(build_price_tag(inputs).as_dict()))
     again = replace(inputs, factors=read_factors(issued["provenance"]))
     assert first_difference(build_price_tag(again).as_dict(), issued) is None
+
+
+@pytest.mark.parametrize(
+    ("factors", "missing"),
+    [
+        (FULL, set()),
+        (
+            Factors(b.PUE, None),
+            {"carbon_intensity", "cloud_price", "electricity", "internal_price"},
+        ),
+        (
+            Factors(b.PUE, None, carbon_hours=FULL.carbon_hours, tariff_hours=FULL.tariff_hours),
+            {"cloud_price", "internal_price"},
+        ),
+    ],
+)
+def test_only_what_is_missing_has_a_reason(factors: Factors, missing: set[str]) -> None:
+    wire = factors_wire(factors, [HOUR])
+    reasons = {name: wire[name] for name in wire if name.endswith("_reason")}
+    assert {name.removesuffix("_reason") for name, why in reasons.items() if why} == missing
+    assert len(reasons) == 4
 
 
 def test_a_tag_of_the_first_version_lacks_factors() -> None:
