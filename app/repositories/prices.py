@@ -11,13 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from models import Price
 
-BOOK_LOCK = 7_341_001
-
-
-async def lock_book(session: AsyncSession) -> None:
-    """One writer at a time, until the transaction ends: two could each overlap the other."""
-    await session.execute(select(func.pg_advisory_xact_lock(BOOK_LOCK)))
-
 
 async def add_all(session: AsyncSession, prices: Iterable[Price]) -> None:
     session.add_all(list(prices))

@@ -13,6 +13,7 @@ import httpx
 from app.db import Session
 from app.repositories import carbon_series
 from app.repositories.carbon_series import Extent
+from app.repositories.writers import one_at_a_time
 from app.schemas.carbon import (
     CarbonFetch,
     CarbonImport,
@@ -113,6 +114,7 @@ async def store(
         SeriesExistsError: If the same hours of the zone were imported before.
     """
     digest = content_sha256(told.g_per_kwh)
+    await one_at_a_time(session, "carbon series")
     known = await carbon_series.by_content(session, zone, told.basis, digest)
     if known is not None:
         raise SeriesExistsError(

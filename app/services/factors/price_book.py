@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from app.db import Session
 from app.repositories import devices, prices
+from app.repositories.writers import one_at_a_time
 from app.schemas.common import FieldProblem
 from app.schemas.prices import (
     PriceCreate,
@@ -103,7 +104,7 @@ async def list_page(
 async def _enter(
     session: Session, rows: Sequence[tuple[str, PriceCreate]], by: Principal, *, action: str
 ) -> list[PriceEntered]:
-    await prices.lock_book(session)
+    await one_at_a_time(session, "prices")  # two could each overlap the other
     now = datetime.now(UTC)
     made = [(where, _row(where, wanted, by, now)) for where, wanted in rows]
     known: dict[str, list[Price]] = defaultdict(list)

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from app.db import Session
 from app.repositories import sites
+from app.repositories.writers import one_at_a_time
 from app.schemas.sites import SiteCreate, SiteList, SiteRead, SiteUpdate
 from app.services import audit
 from app.services.errors import ConflictError, InvalidError, NotFoundError
@@ -102,6 +103,7 @@ async def create(session: Session, wanted: SiteCreate, by: Principal) -> SiteRea
         UnknownTimeZoneError: If there is no such time zone.
     """
     by.require("admin", TO)
+    await one_at_a_time(session, "sites")
     if await sites.by_name(session, wanted.name) is not None:
         raise SiteExistsError(f"There is a site {wanted.name!r} already.", field="name")
     site = Site(

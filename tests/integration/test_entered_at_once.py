@@ -1,0 +1,30 @@
+"""The same entered several times at the same time: once is enough, and the others are told."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.support.api import Api, problem
+from tests.support.entries import hours_csv, series
+
+SERIES = series("DE", hours_csv(("2026-03-02T11:00Z", 200), ("2026-03-02T12:00Z", 210)))
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "code"),
+    [
+        ("/v1/sites", {"name": "berlin", "grid_zone": "DE"}, "site-exists"),
+        ("/v1/carbon/import", SERIES, "series-exists"),
+    ],
+)
+async def test_of_many_at_once_one_is_taken(
+    committed_api: Api, path: str, body: dict[str, Any], code: str
+) -> None:
+    posted = (committed_api.admin.post(path, json=body) for _ in range(6))
+    answers = sorted(await asyncio.gather(*posted), key=lambda answer: answer.status_code)
+    assert [answer.status_code for answer in answers] == [201, 409, 409, 409, 409, 409]
+    for answer in answers[1:]:
+        problem(answer, 409, code)
