@@ -13,6 +13,9 @@ from pricetag.accounting.tag import FlopsTag
 UNIT = "FLOP"
 KINDS = ("dense", "effective", "low_bit")
 SCRIPT = "command"
+LOWER_BOUND = "a lower bound"
+"""How the remark on a count begins that leaves operators or stages out."""
+
 SCRIPTS_OWN = "nobody counts a script's operations; it can tell them with pricetag.flops(dense)"
 
 
@@ -94,7 +97,7 @@ def _sum(
 def _sum_kind(
     counts: Sequence[FlopsCount], kind: str, missing: Sequence[str], silence: str | None
 ) -> Quantity:
-    remark = f"not counted: {', '.join(missing)}" if missing else None
+    left_out = f"not counted: {', '.join(missing)}" if missing else None
     values: list[float] = []
     sources: list[Source] = []
     for count in counts:
@@ -103,8 +106,9 @@ def _sum_kind(
             values.append(value)
             sources.append(_source(count))
     if not values:
-        return Quantity.unknown(UNIT, silence or remark or "no stage counted them")
+        return Quantity.unknown(UNIT, silence or left_out or "no stage counted them")
     total = sum(values)
+    remark = None if left_out is None else f"{LOWER_BOUND}, {left_out}"
     return Quantity(total, total, total, UNIT, weakest(*sources), remark)
 
 

@@ -58,8 +58,8 @@ def totals(tags: Sequence[Tag], profile: Profile) -> Totals:
         device_hours=_device_hours(tags),
         cloud_cost=total((quantity(tag, "cost", "cloud") for tag in tags), "money"),
         electricity_cost=total((quantity(tag, "cost", "electricity") for tag in tags), "money"),
-        flops_dense=total((quantity(tag, "flops", "dense") for tag in tags), "FLOP"),
-        flops_effective=total((quantity(tag, "flops", "effective") for tag in tags), "FLOP"),
+        flops_dense=_operations(tags, "dense"),
+        flops_effective=_operations(tags, "effective"),
     )
 
 
@@ -74,6 +74,17 @@ def _device_hours(tags: Sequence[Tag]) -> dict[str, Any]:
         for attempt in listed(tag, "attempts")
     ]
     return total(hours, "h")
+
+
+def _operations(tags: Sequence[Tag], kind: str) -> dict[str, Any]:
+    """The operations of all runs; a lower bound, and said so, where some are not counted."""
+    counts = [quantity(tag, "flops", kind) for tag in tags]
+    found = total(counts, "FLOP")
+    partial = sum(count["value"] is not None and bool(count["reason"]) for count in counts)
+    if not partial:
+        return found
+    remark = f"at least: of {counted(partial, 'run')} some operators or stages are not counted"
+    return found | {"reason": "; ".join(filter(None, (found["reason"], remark)))}
 
 
 def lead(sums: Totals) -> str:
@@ -170,4 +181,6 @@ def _line(label: str, figure: dict[str, Any], notes: Notes) -> Row:
     value = with_unit(figure["value"], figure["unit"])
     if figure.get("reason"):
         value += f" {notes.mark(figure['reason'])}"
-    return row(label, value, interval_text(figure) or "exact", evidence(figure))
+    # A sum without a part of it has no upper end, however well the rest is known.
+    no_interval = "at least" if figure.get("reason") else "exact"
+    return row(label, value, interval_text(figure) or no_interval, evidence(figure))

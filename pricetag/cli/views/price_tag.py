@@ -168,9 +168,11 @@ def _efficiency(tag: Tag) -> dict[str, str]:
 
 
 def _flops(found: Mapping[str, Any]) -> str:
+    """Operations; a remark on them names what is not counted, and they are a lower bound."""
     if found["value"] is None:
         return not_available(found["reason"])
-    return with_unit(float(found["value"]), "FLOP")
+    text = with_unit(float(found["value"]), "FLOP")
+    return f"at least {text}" if found["reason"] else text
 
 
 def _stages(tag: Tag) -> RenderableType:

@@ -42,7 +42,7 @@ def test_flops_are_summed_over_stages_and_attempts() -> None:
     assert flops["effective"]["value"] == 7e12
     assert flops["low_bit"]["value"] == 2e12
     assert flops["dense"]["source"] == "modelled"
-    assert flops["dense"]["reason"] == "not counted: aten::foo"
+    assert flops["dense"]["reason"] == "a lower bound, not counted: aten::foo"
     assert tag["stages"][0]["flops"]["dense"]["source"] == "counter"
     assert tag["stages"][0]["flops"]["low_bit"]["value"] is None
 

@@ -166,6 +166,7 @@ def test_what_is_known_beside_energy_is_shown() -> None:
         "FLOPs per energy   160 GFLOP/J",
         "Largest error: IT energy: power model of cpu (89.6%); CO2e: carbon intensity",
         "ours is this run's share, 50.0% of what the devices used",
+        "FLOPs, dense       at least ",
         "FLOPs leave out: aten::_softmax",
     ):
         assert figure in text, figure

@@ -184,6 +184,23 @@ def test_counted_operations_are_no_hardware_counter(context: dict[str, Any]) -> 
     assert bill["FLOPs, dense"] == "operators counted"
 
 
+def test_operations_that_leave_some_out_are_no_exact_figure() -> None:
+    def dense(made: dict[str, Any]) -> tuple[list[str], str]:
+        context = build_context("x", "site", [made], generated_at=AT)
+        found = next(row for row in rows(context, "bill") if row[0] == "FLOPs, dense")
+        return found, str(section(context, "bill"))
+
+    row, text = dense(tag(owned_run()))
+    assert row[2] == "at least"
+    assert "of 1 run some operators or stages are not counted" in text
+    whole = tag(owned_run())
+    for kind in ("dense", "effective"):
+        del whole["flops"][kind]["reason"]
+    row, text = dense(whole)
+    assert row[2] == "exact"
+    assert "are not counted" not in text
+
+
 def test_lines_for_spreadsheets_have_the_new_figures(context: dict[str, Any]) -> None:
     text = render(context, "csv").content.decode()
     run, stage = list(csv.DictReader(io.StringIO(text)))[:2]
