@@ -138,6 +138,12 @@ class Machine:
             self._write()
             return part
 
+    def is_taken(self) -> bool:
+        """Whether some job has reserved the whole host."""
+        with self._all_locked():
+            entries = [self._entry, *self._others()]
+        return any(part >= 1.0 for entry in entries for part, _ in entry.held.values())
+
     def release(self, attempt: str) -> None:
         """Notes the end of a job."""
         with self._all_locked():

@@ -32,6 +32,7 @@ class Devices:
         slices: Those of them that are MIG slices.
         jobs_per_device: How many jobs may be on a whole device at a time.
         host_ratio: The part of the host that is reserved for the job.
+        is_host_taken: Whether another job has reserved all of the host.
         baselines: What is known of idle power on this machine.
     """
 
@@ -40,6 +41,7 @@ class Devices:
     slices: tuple[Slice, ...] = ()
     jobs_per_device: int = 1
     host_ratio: float = 1.0
+    is_host_taken: bool = False
     baselines: tuple[Baseline, ...] = ()
 
     def metered(self) -> list[str]:
@@ -117,8 +119,15 @@ class JobMeters:
         self._notes.close()
 
     def _share_host(self, component: Component) -> tuple[Component, Activity | None]:
-        """CPU and memory: by CPU time."""
-        return replace(component, reserved_ratio=self._devices.host_ratio), self._host
+        """CPU and memory: by CPU time.
+
+        A machine that is reserved as a whole, and of which idling is not known, is charged in
+        full to whom it is reserved for, as a device of its own.
+        """
+        ratio = self._devices.host_ratio
+        is_whole = ratio >= 1.0 or self._devices.is_host_taken
+        is_told = not is_whole or component.baseline_w is not None
+        return replace(component, reserved_ratio=ratio), self._host if is_told else None
 
     def _share_gpu(self, component: Component) -> tuple[Component, Activity | None]:
         slices = self._devices.slices_by_component().get(component.id)

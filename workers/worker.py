@@ -263,6 +263,7 @@ class Worker:
             slices=tuple(slices),
             jobs_per_device=self._config.gpu_share,
             baselines=tuple(self._node_meter.baselines.all()),
+            is_host_taken=self._machine.is_taken(),
         )
         ratio = self._machine.reserve(
             str(attempt_id),

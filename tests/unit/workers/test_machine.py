@@ -46,10 +46,13 @@ def test_beside_a_job_that_has_it_all_there_is_nothing_left_to_reserve(tmp_path:
     with machine(tmp_path, 1) as first:
         assert first.reserve("a", units=1, components=[]) == 1.0
         with machine(tmp_path, 1) as late:
+            assert late.is_taken()
             assert late.reserve("b", units=1, components=[]) == 0.0
             late.release("b")
             first.release("a")
+            assert not late.is_taken()
             assert late.reserve("c", units=1, components=[]) == 0.5
+            assert not late.is_taken()
 
 
 def test_cores_by_setting_never_exceed_an_equal_part(tmp_path: Path) -> None:

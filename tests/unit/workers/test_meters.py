@@ -168,12 +168,18 @@ def test_the_host_is_shared_by_cpu_time(
     assert all(record["own_busy_s"] == 0.0 for record in records)  # no process was adopted
     assert records[-1]["all_busy_s"] > 0.0
 
+    # All of it reserved, and its idling unknown: it is a device of the job's own.
     components, records = metered(Devices((), host_ratio=1.0), clock, 2.0)
     assert all(component.reserved_ratio == 1.0 for component in components)
-    assert all(record["own_busy_s"] == 0.0 for record in records)
+    assert all("own_busy_s" not in record for record in records)
+    beside = Devices((), host_ratio=0.0, is_host_taken=True)  # the other is charged all of it
+    components, records = metered(beside, clock, 2.0)
+    assert all(component.reserved_ratio == 0.0 for component in components)
+    assert all("own_busy_s" not in record for record in records)
     at = datetime(2026, 3, 1, tzinfo=UTC)
     idle = Baseline("rapl:package-0", host_state().settings, "", 80.0, None, 60.0, "counter", at)
-    components, _ = metered(Devices((), baselines=(idle,)), clock, 2.0)
+    components, records = metered(Devices((), baselines=(idle,)), clock, 2.0)
+    assert {r["component"] for r in records if "own_busy_s" in r} == {"rapl:package-0"}
     assert {c.id: c.baseline_w for c in components} == {
         "rapl:package-0": 80.0,
         "rapl:package-0-dram": None,
