@@ -61,12 +61,7 @@ async def resume(session: Session, principal: Principal, run_id: uuid.UUID) -> R
         RunFinishedError: If it has succeeded.
         BudgetExceededError: If a budget does not admit what is left of it.
     """
-    principal.require("member", "resume runs")
-    run = await executions.lock_run(session, run_id)
-    if run is None:
-        raise runs.not_found(run_id)
-    if run.created_by != principal.token_id and not principal.has("admin"):
-        raise runs.NotYourRunError("Only its author or an admin may resume this run.")
+    run = await runs.lock_own(session, principal, run_id, "resume")
     if run.status in {"queued", "running"}:
         raise RunOpenError(f"The run is {run.status}: there is nothing to resume.")
     if run.status == "succeeded":

@@ -330,6 +330,23 @@ def _position(cursor: str | None, sort: RunSort) -> tuple[str, uuid.UUID] | None
     return key, cursors.parse_id(run_id)
 
 
+async def lock_own(session: Session, principal: Principal, run_id: uuid.UUID, to: str) -> Run:
+    """The run, locked for its author or an admin to do something with it.
+
+    Raises:
+        RoleRequiredError: If the token may only read.
+        RunNotFoundError: If there is no such run.
+        NotYourRunError: If a member did not post it.
+    """
+    principal.require("member", f"{to} runs")
+    run = await executions.lock_run(session, run_id)
+    if run is None:
+        raise not_found(run_id)
+    if run.created_by != principal.token_id and not principal.has("admin"):
+        raise NotYourRunError(f"Only its author or an admin may {to} this run.")
+    return run
+
+
 async def cancel(session: Session, principal: Principal, run_id: uuid.UUID) -> RunAccepted:
     """Cancels a queued run at once, and asks for a running one to be stopped.
 
@@ -339,12 +356,7 @@ async def cancel(session: Session, principal: Principal, run_id: uuid.UUID) -> R
         NotYourRunError: If a member did not post it.
         RunFinishedError: If it is over; names its status.
     """
-    principal.require("member", "cancel runs")
-    run = await executions.lock_run(session, run_id)
-    if run is None:
-        raise not_found(run_id)
-    if run.created_by != principal.token_id and not principal.has("admin"):
-        raise NotYourRunError("Only its author or an admin may cancel this run.")
+    run = await lock_own(session, principal, run_id, "cancel")
     if run.status not in {"queued", "running"}:
         raise RunFinishedError(f"The run is {run.status} already; it cannot be cancelled.")
     await execution.request_cancel(session, run_id)
