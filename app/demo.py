@@ -110,7 +110,7 @@ def demo(
     say(f"A synthetic data set: sentences with negation and contrast, seed {seed}.")
     _module(
         environment,
-        "workers.training.synthetic",
+        "workers.training.data.synthetic",
         str(folder / "reviews"),
         "--train",
         "2500",

@@ -23,8 +23,8 @@ from typing import Any
 
 import pynvml
 
-from pricetag.accounting.alignment import update_period_s
-from pricetag.accounting.energy import EnergyLedger, Reading
+from pricetag.accounting.readings.alignment import update_period_s
+from pricetag.accounting.readings.energy import EnergyLedger, Reading
 from pricetag.metering import codecarbon_parts
 from pricetag.metering.meter import Meter
 from pricetag.metering.nvml import NvmlSource

@@ -36,14 +36,14 @@ from transformers import (  # noqa: E402
 
 from pricetag.recipes import parse_recipe  # noqa: E402
 from pricetag.recipes.stages import Train  # noqa: E402
-from workers.context import ModelRef, StageContext  # noqa: E402
-from workers.reporter import Job, RecordingReporter  # noqa: E402
-from workers.training import quantized  # noqa: E402
+from workers.job.context import ModelRef, StageContext  # noqa: E402
+from workers.job.reporter import Job, RecordingReporter  # noqa: E402
+from workers.training.data.tables import read_table  # noqa: E402
 from workers.training.evaluate import evaluate  # noqa: E402
 from workers.training.finetune import fit, training_labels  # noqa: E402
+from workers.training.formats import quantized  # noqa: E402
 from workers.training.loop import Length  # noqa: E402
-from workers.training.models import Loaded, describe_size, for_training, save  # noqa: E402
-from workers.training.tables import read_table  # noqa: E402
+from workers.training.model.models import Loaded, describe_size, for_training, save  # noqa: E402
 
 
 def main() -> None:

@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pricetag.accounting.energy import EnergyLedger
-from pricetag.accounting.reading import Method, Reading
-from pricetag.accounting.window import WindowEnergy
+from pricetag.accounting.readings.energy import EnergyLedger
+from pricetag.accounting.readings.reading import Method, Reading
+from pricetag.accounting.readings.window import WindowEnergy
 from pricetag.track import log, progress, stage
 
 MIN_S = 5.0

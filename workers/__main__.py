@@ -21,8 +21,8 @@ from pricetag.metering.devices import is_amd, list_accelerators, visible_acceler
 from pricetag.metering.mig import resolve_usable, usable_devices
 from pricetag.metering.nvml_devices import Device, resolve_visible
 from pricetag.metering.nvml_errors import NvmlUnavailableError
-from workers.device_locks import Held, hold
-from workers.node import NodeConfig, git_commit, node_name, worker_identity
+from workers.node.device_locks import Held, hold
+from workers.node.identity import NodeConfig, git_commit, node_name, worker_identity
 from workers.store import Store
 from workers.worker import Worker
 

@@ -13,9 +13,9 @@ from app.db import Database
 from app.services import execution
 from app.services.energy import baselines
 from app.services.energy import node_hours as energy
-from workers.baselines import Baseline
-from workers.node import NodeConfig, node_place
-from workers.node_hours import Row
+from workers.node.baselines import Baseline
+from workers.node.hours import Row
+from workers.node.identity import NodeConfig, node_place
 
 logger = logging.getLogger(__name__)
 

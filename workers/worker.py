@@ -13,17 +13,17 @@ from uuid import UUID
 from app.queue import Postponed, QueueWorker, make_worker, queue_name
 from pricetag.metering.journal import Journal, JournalError, purge_shipped
 from pricetag.metering.nvml_devices import Device
-from workers.devices import DevicePool, DeviceSet
-from workers.leases import LeaseKeeper
-from workers.machine import Machine
-from workers.meters import Devices, describe
-from workers.node import NodeConfig, worker_is_gone
-from workers.node_meter import NodeMeter
-from workers.nursery import Nursery
-from workers.recovery import adopt_orphans
-from workers.shipper import Shipper
+from workers.attempt.meters import Devices, describe
+from workers.attempt.nursery import Nursery
+from workers.attempt.recovery import adopt_orphans
+from workers.attempt.shipper import Shipper
+from workers.attempt.supervisor import Supervisor
+from workers.node.devices import DevicePool, DeviceSet
+from workers.node.identity import NodeConfig, worker_is_gone
+from workers.node.leases import LeaseKeeper
+from workers.node.machine import Machine
+from workers.node.meter import NodeMeter
 from workers.store import Store
-from workers.supervisor import Supervisor
 
 logger = logging.getLogger(__name__)
 

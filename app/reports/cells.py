@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pricetag import figures
-from pricetag.figures import MISSING, difference, money, number, percent
+from pricetag.tag import figures
+from pricetag.tag.figures import MISSING, difference, money, number, percent
 
 Quantity = Mapping[str, Any]
 

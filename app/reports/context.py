@@ -21,8 +21,8 @@ from app.reports.sections import (
 from app.reports.shape import Context, ModelCard, Profile
 from app.reports.text import clean_all
 from pricetag.accounting.units import G_PER_KG
-from pricetag.strubell import strubell_row
-from pricetag.tags import factor, hardware_text
+from pricetag.tag.strubell import strubell_row
+from pricetag.tag.tags import factor, hardware_text
 
 SCHEMA = "pricetag-report/1"
 PROFILES: dict[Profile, str] = {

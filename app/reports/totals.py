@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from pricetag.accounting.quantity import SOURCES
-from pricetag.tags import Tag, listed, quantity, unknown
+from pricetag.accounting.quantity.quantity import SOURCES
+from pricetag.tag.tags import Tag, listed, quantity, unknown
 
 Quantity = dict[str, Any]
 

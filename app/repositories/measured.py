@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from models import Artifact, Attempt, LogLine, Measurement, Metric, Reading, Stage
 from models.base import Base
-from pricetag.accounting import reading as accounting
+from pricetag.accounting.readings import reading as accounting
 
 Row = dict[str, Any]
 

@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from models import Attempt, Budget, Quote, Run, Spend
-from pricetag.accounting.periods import Span
+from pricetag.accounting.budgets.periods import Span
 
 Row = dict[str, Any]
 Amount = ColumnElement[Decimal | None]

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field
 
 from app.schemas.common import Moment, Quantity, Request, Wire
-from pricetag.ratios import Metric
+from pricetag.tag.ratios import Metric
 
 
 class _Issued(Wire):

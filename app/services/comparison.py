@@ -10,7 +10,7 @@ from app.db import Session
 from app.repositories import reports
 from app.schemas.common import FieldProblem
 from app.services.errors import InvalidError
-from pricetag.ratios import Metric, compare
+from pricetag.tag.ratios import Metric, compare
 
 MOST = 50
 """Runs on one side."""

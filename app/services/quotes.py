@@ -15,7 +15,7 @@ from app.services import runs
 from app.services.errors import InvalidError, NotFoundError
 from app.services.quoting import estimation as quoting
 from app.services.quoting import projection
-from pricetag.accounting.estimate import InvalidFigures, estimate
+from pricetag.accounting.bill.estimate import InvalidFigures, estimate
 
 
 class QuoteNotFoundError(NotFoundError):

@@ -16,7 +16,7 @@ from app.services.factors.resolution import DEFAULT_SITE
 from app.services.principals import Principal
 from app.services.runs import NotYourRunError, not_found
 from app.settings import Settings
-from pricetag.accounting.checks import InvalidFactor
+from pricetag.accounting.quantity.checks import InvalidFactor
 from pricetag.catalog import NotInCatalog
 
 

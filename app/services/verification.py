@@ -15,10 +15,10 @@ from app.services.attempts import settlement
 from app.services.billing.inputs import attempts_of
 from app.services.billing.price_tags import ACCOUNTING_VERSION, get_price_tag
 from models import PriceTag
-from pricetag.accounting.canonical import first_difference, known_sha256
-from pricetag.accounting.factors_wire import read_factors
-from pricetag.accounting.inputs import AttemptInput, PriceTagInputs
-from pricetag.accounting.price_tag import build_price_tag
+from pricetag.accounting.bill.inputs import AttemptInput, PriceTagInputs
+from pricetag.accounting.document.canonical import first_difference, known_sha256
+from pricetag.accounting.document.factors_wire import read_factors
+from pricetag.accounting.document.price_tag import build_price_tag
 
 CAME_LATE = "journal-came-late"
 COMPARED = (

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TypeVar
 
-from pricetag.accounting.inputs import Factor
+from pricetag.accounting.bill.inputs import Factor
 from pricetag.accounting.units import KG_PER_LB, kg_to_grams, kg_to_lb
 from pricetag.catalog.load import rows
 from pricetag.catalog.rows import (

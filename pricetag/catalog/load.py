@@ -10,7 +10,7 @@ from dataclasses import fields
 from importlib import resources
 from typing import Any, TypeVar
 
-from pricetag.accounting.quantity import SOURCES
+from pricetag.accounting.quantity.quantity import SOURCES
 from pricetag.catalog.rows import Cited
 
 Row = TypeVar("Row", bound=Cited)

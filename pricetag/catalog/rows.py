@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from pricetag.accounting.inputs import Factor
-from pricetag.accounting.quantity import Source
+from pricetag.accounting.bill.inputs import Factor
+from pricetag.accounting.quantity.quantity import Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ from pricetag.cli.views.recipes import recipe_view, recipes_view
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from pricetag.accounting.checks import InvalidFactor
+    from pricetag.accounting.quantity.checks import InvalidFactor
 
 PANEL = "On this machine"
 
@@ -52,8 +52,8 @@ def estimate(
     json: Json = False,
 ) -> None:
     """What so many devices for so long come to, by the arithmetic of a price tag."""
-    from pricetag.accounting.checks import InvalidFigures
-    from pricetag.accounting.estimate import estimate as calculate
+    from pricetag.accounting.bill.estimate import estimate as calculate
+    from pricetag.accounting.quantity.checks import InvalidFigures
 
     try:
         result = calculate(

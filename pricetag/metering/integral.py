@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pricetag.accounting.energy import DIVERGENCE_MIN_S, DIVERGENCE_RATIO
+from pricetag.accounting.readings.energy import DIVERGENCE_MIN_S, DIVERGENCE_RATIO
 
 MAX_STALL_S = 2.0
 """Longest hole between two power samples, in s, that the trapezoid may bridge."""

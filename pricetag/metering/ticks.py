@@ -2,7 +2,7 @@
 
 An edge's reading shows a counter that may be one update old. Looking at it every few
 milliseconds until it moves tells when the update came; accounting then knows how much of it
-lay before the edge (:mod:`pricetag.accounting.alignment`).
+lay before the edge (:mod:`pricetag.accounting.readings.alignment`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from pricetag.accounting.alignment import LATE_TICK, TICK
+from pricetag.accounting.readings.alignment import LATE_TICK, TICK
 
 __all__ = ["LATE_TICK", "TICK", "TickWatch", "Ticker", "TickingSource"]
 

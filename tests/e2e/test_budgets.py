@@ -9,13 +9,13 @@ from uuid import UUID
 
 import pytest
 
-from pricetag.accounting.energy import EnergyLedger, Reading
+from pricetag.accounting.readings.energy import EnergyLedger, Reading
 from pricetag.client import Client
 from tests.e2e.test_training import CONFIG
 from tests.support.bills import J_PER_KWH
 from tests.support.service import Service, wait_until
-from workers.node import process_start_ticks
-from workers.training import synthetic
+from workers.node.identity import process_start_ticks
+from workers.training.data import synthetic
 
 pytestmark = pytest.mark.slow
 logger = logging.getLogger(__name__)

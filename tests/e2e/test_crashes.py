@@ -17,7 +17,7 @@ from app import embedded_postgres
 from tests.support.bills import check_bill
 from tests.support.fake_powercap import FakePowercap
 from tests.support.service import Service, wait_until
-from workers.node import process_start_ticks
+from workers.node.identity import process_start_ticks
 
 pytestmark = pytest.mark.slow
 

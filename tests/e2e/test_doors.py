@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from tests.support.service import Service
-from workers.training import synthetic
+from workers.training.data import synthetic
 
 pytestmark = pytest.mark.slow
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.support.service import Service, wait_until
-from workers.training import synthetic
+from workers.training.data import synthetic
 
 pytestmark = pytest.mark.slow
 

@@ -21,8 +21,8 @@ from pricetag.metering.journal import SHIPPED_SUFFIX
 from tests.support.bills import check_bill
 from tests.support.fake_powercap import FakePowercap
 from tests.support.service import ROOT, Service, wait_until
-from workers.node import git_commit, process_start_ticks
-from workers.training import synthetic
+from workers.node.identity import git_commit, process_start_ticks
+from workers.training.data import synthetic
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ import pytest
 
 from app.api.v1.examples import QUOTE
 from app.services import execution
-from pricetag.accounting.estimate import estimate
+from pricetag.accounting.bill.estimate import estimate
 from pricetag.recipes import REGISTRY
 from tests.support.api import Api, fields, problem, running_run
 

@@ -147,7 +147,7 @@ def _quoted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def quoted_as(monkeypatch: pytest.MonkeyPatch, kwh: float) -> None:
     from app.services.quoting import estimation as quoting
-    from pricetag.accounting.quantity import Quantity
+    from pricetag.accounting.quantity.quantity import Quantity
 
     real = quoting.quote_for
 

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.services.factors import resolution as factors
 from app.settings import Settings
-from pricetag.accounting.inputs import Factors
+from pricetag.accounting.bill.inputs import Factors
 from pricetag.catalog import grid_factor
 from tests.support.api import Api, fields, problem
 from tests.support.entries import (

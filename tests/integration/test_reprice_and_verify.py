@@ -13,7 +13,11 @@ from sqlalchemy import select, update
 from app.db import Session
 from app.services import verification
 from models import Attempt, AuditEntry, Factor, Measurement, PriceTag, Reading, Run, Spend
-from pricetag.accounting.canonical import content_sha256, content_sha256_v1, content_sha256_v2
+from pricetag.accounting.document.canonical import (
+    content_sha256,
+    content_sha256_v1,
+    content_sha256_v2,
+)
 from tests.support.api import Api, finished_run, problem
 from tests.support.executions import GPU, JournalMaker
 

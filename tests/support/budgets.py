@@ -10,7 +10,7 @@ from uuid import UUID
 from app.db import Session
 from app.services import execution
 from models import Quote, Run
-from pricetag.accounting.quantity import Quantity
+from pricetag.accounting.quantity.quantity import Quantity
 from tests.support.api import Api
 from tests.support.executions import JournalMaker, claimed
 

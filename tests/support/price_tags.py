@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from pricetag.accounting.inputs import (
+from pricetag.accounting.bill.inputs import (
     AttemptInput,
     ComponentInfo,
     Device,
@@ -21,8 +21,8 @@ from pricetag.accounting.inputs import (
     SecondOpinion,
     StageInput,
 )
-from pricetag.accounting.price_tag import build_price_tag
-from pricetag.accounting.window import WindowEnergy
+from pricetag.accounting.document.price_tag import build_price_tag
+from pricetag.accounting.readings.window import WindowEnergy
 
 GPU = ComponentInfo("gpu:GPU-1", "gpu", "NVIDIA H100 80GB HBM3", "counter", 0.05, 700.0)
 CPU = ComponentInfo("cpu", "cpu", "AMD EPYC 9554", "modelled", 0.45)

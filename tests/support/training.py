@@ -8,10 +8,11 @@ from typing import Any
 import torch
 
 from pricetag.recipes import parse_recipe
-from workers.context import ModelRef, StageContext
-from workers.pipeline import run
-from workers.reporter import Job, RecordingReporter
-from workers.training import quiet, synthetic
+from workers.job.context import ModelRef, StageContext
+from workers.job.pipeline import run
+from workers.job.reporter import Job, RecordingReporter
+from workers.training import quiet
+from workers.training.data import synthetic
 
 quiet.settle(allow_hub=False)
 # Networks this small gain nothing from threads, and lose much on a machine that is busy.

@@ -18,7 +18,7 @@ from app import cli
 from app.settings import Settings
 from pricetag.metering.rapl_zones import ROOT_VARIABLE, scan
 from workers.__main__ import ALIVE_LIMIT_S, worker
-from workers.node import GIT_COMMIT
+from workers.node.identity import GIT_COMMIT
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pricetag.events import ENV_VAR
-from workers.event_server import Connection, EventServer
+from workers.attempt.event_server import Connection, EventServer
 
 
 async def told_by(script: str) -> tuple[list[dict[str, Any]], str]:

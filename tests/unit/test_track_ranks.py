@@ -14,8 +14,8 @@ import pytest
 from pricetag.events import ENV_VAR
 from pricetag.track import is_first_rank
 from tests.unit.workers.test_launch import config
-from workers.event_server import Connection, EventServer
-from workers.launch import child_environment
+from workers.attempt.event_server import Connection, EventServer
+from workers.attempt.launch import child_environment
 
 SCRIPT = """
 import json, pricetag

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.support.processes import gone
-from workers.pipeline import run
-from workers.reporter import Interrupted, Job, JobError, RecordingReporter
+from workers.job.pipeline import run
+from workers.job.reporter import Interrupted, Job, JobError, RecordingReporter
 
 
 def command(root: Path, *argv: str, stop_after: int | None = None, **stage: Any) -> Any:
@@ -135,7 +135,7 @@ def test_a_command_dies_with_its_parent(tmp_path: Path) -> None:
 
 def test_a_command_loads_nothing_heavy() -> None:
     script = (
-        "import sys, workers.pipeline, workers.recipes.command\n"
+        "import sys, workers.job.pipeline, workers.recipes.command\n"
         "print([m for m in ('torch', 'numpy', 'transformers', 'sqlalchemy') if m in sys.modules])"
     )
     answer = subprocess.run(

@@ -16,9 +16,9 @@ from huggingface_hub import constants
 
 from pricetag.recipes import parse_recipe
 from tests.support.training import job, recipe
-from workers import hub
-from workers.job import JobError
-from workers.sources import resolve_model
+from workers.job import hub
+from workers.job.request import JobError
+from workers.job.sources import resolve_model
 
 
 class Hub(BaseHTTPRequestHandler):

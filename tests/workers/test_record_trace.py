@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pricetag.accounting.energy import EnergyLedger
+from pricetag.accounting.readings.energy import EnergyLedger
 from pricetag.metering.meter import Meter
 from pricetag.metering.nvml import NvmlSource
 from pricetag.metering.replay import load_trace

@@ -9,10 +9,10 @@ import pytest
 
 from pricetag.recipes import parse_recipe
 from tests.support.training import CONFIG, context, job, recipe
-from workers import hub
-from workers.job import JobError
-from workers.sources import resolve_model
-from workers.training.vocabulary import train_wordpiece
+from workers.job import hub
+from workers.job.request import JobError
+from workers.job.sources import resolve_model
+from workers.training.data.vocabulary import train_wordpiece
 
 
 def test_a_hub_name_is_no_folder_beside_the_worker(

@@ -15,13 +15,13 @@ import pytest
 
 from pricetag.metering.journal import Journal, JournalFullError
 from tests.support.processes import gone
-from workers import stages
-from workers import supervisor as module
-from workers.meters import Devices
-from workers.node import NodeConfig
-from workers.processes import FreshInterpreter
-from workers.recovery import adopt_orphans, every_record
-from workers.supervisor import Supervisor
+from workers.attempt import stages
+from workers.attempt import supervisor as module
+from workers.attempt.meters import Devices
+from workers.attempt.processes import FreshInterpreter
+from workers.attempt.recovery import adopt_orphans, every_record
+from workers.attempt.supervisor import Supervisor
+from workers.node.identity import NodeConfig
 
 
 @dataclass

@@ -11,8 +11,8 @@ import pytest
 from pyarrow import parquet
 
 from tests.support.training import context, recipe
-from workers.reporter import JobError
-from workers.training.data import encode_labels, label_names, load_split
+from workers.job.reporter import JobError
+from workers.training.data.texts import encode_labels, label_names, load_split
 
 TEXTS = ['a "stray quote', "tab-free, comma", "", "naïve ☃ \u2028 line"]
 LABELS = ["1", "0", "1", "0"]

@@ -10,13 +10,13 @@ from transformers import BertConfig, BertForSequenceClassification
 
 from pricetag.recipes.stages import Student
 from tests.support.training import CONFIG, TRAIN, carry_out, data_set, job, recipe
-from workers.pipeline import run
+from workers.job.pipeline import run
+from workers.job.reporter import JobError, RecordingReporter
 from workers.recipes.distill import SoftLabels, soft_loss
-from workers.reporter import JobError, RecordingReporter
-from workers.training.flops import FlopProfile
+from workers.training.cost.flops import FlopProfile
 from workers.training.losses import task_loss
+from workers.training.model.students import LayerSelection
 from workers.training.plugins import LossInputs
-from workers.training.students import LayerSelection
 
 DISTILL = {**TRAIN, "kind": "distill"}
 PROFILE = FlopProfile(square=0, linear=10, fixed=0, method="test")

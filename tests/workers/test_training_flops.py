@@ -8,7 +8,7 @@ from transformers import (
     BertForSequenceClassification,
 )
 
-from workers.training.flops import closed_form, count_forward, profile
+from workers.training.cost.flops import closed_form, count_forward, profile
 
 
 def test_bert_base_at_128_tokens_is_the_published_count() -> None:

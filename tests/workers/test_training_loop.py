@@ -11,14 +11,15 @@ from torch import nn
 
 from pricetag.recipes.stages import Train
 from tests.support.training import CONFIG, TRAIN, carry_out, context, data_set, job, recipe
-from workers.context import StageContext
-from workers.pipeline import run
-from workers.reporter import Interrupted, JobError, RecordingReporter
-from workers.training import checkpoints, tally
+from workers.job.context import StageContext
+from workers.job.pipeline import run
+from workers.job.reporter import Interrupted, JobError, RecordingReporter
+from workers.training import checkpoints
 from workers.training.callbacks import LossWatch
+from workers.training.cost import tally
 from workers.training.finetune import fit, training_labels
 from workers.training.loop import Length
-from workers.training.models import for_training
+from workers.training.model.models import for_training
 from workers.training.plugins import LossInputs, LossTerm, Plugin
 
 ONLY_TRAIN = {**TRAIN, "evaluate": False}
@@ -203,10 +204,10 @@ def test_operations_are_those_of_the_padded_batches(tmp_path: Path) -> None:
     data_set(tmp_path, train=16)
     stage = {**ONLY_TRAIN, "max_steps": None, "epochs": 2, "batch_size": 16}
     told = carry_out(tmp_path, recipe(stage)).of("flops")[-1]
-    from workers.training.data import load_split
-    from workers.training.flops import profile
-    from workers.training.models import for_use
-    from workers.training.tokens import encode
+    from workers.training.cost.flops import profile
+    from workers.training.data.texts import load_split
+    from workers.training.data.tokens import encode
+    from workers.training.model.models import for_use
 
     used = context(tmp_path, recipe(stage), model=tmp_path / "work" / "stage-00" / "model")
     loaded = for_use(used)

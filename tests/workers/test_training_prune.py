@@ -9,9 +9,9 @@ from torch import nn
 
 from pricetag.recipes.stages import Prune
 from tests.support.training import TRAIN, carry_out, data_set, job, recipe
-from workers.pipeline import run
+from workers.job.pipeline import run
+from workers.job.reporter import Interrupted, RecordingReporter
 from workers.recipes.prune import KeepZeros, Scope, magnitude_prune, round_sparsities
-from workers.reporter import Interrupted, RecordingReporter
 
 ONLY_TRAIN = {**TRAIN, "evaluate": False, "max_steps": 3}
 PRUNE = {"kind": "prune", "sparsity": 0.6, "evaluate": False, "batch_size": 8}

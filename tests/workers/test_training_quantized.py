@@ -7,9 +7,10 @@ import torch
 from torch import nn
 from transformers import BertConfig, BertForSequenceClassification
 
-from workers.training import benchmark, quantized
-from workers.training.models import describe_size
-from workers.training.pruning import encoder_density, prunable
+from workers.training.cost import benchmark
+from workers.training.formats import quantized
+from workers.training.formats.pruning import encoder_density, prunable
+from workers.training.model.models import describe_size
 
 CONFIG = BertConfig(
     vocab_size=400,

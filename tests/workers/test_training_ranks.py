@@ -14,10 +14,10 @@ SCRIPT = """
 import json, sys
 from pathlib import Path
 from tests.support.training import job
-from workers import ranks
-from workers.child import leave
-from workers.pipeline import run
-from workers.reporter import Interrupted, RecordingReporter, SilentReporter
+from workers.job import ranks
+from workers.job.child import leave
+from workers.job.pipeline import run
+from workers.job.reporter import Interrupted, RecordingReporter, SilentReporter
 
 root, stop = Path(sys.argv[1]), int(sys.argv[2])
 one = job(root, json.loads((root / "recipe.json").read_text()))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from workers.training.synthetic import NEGATIVE, POSITIVE, generate, write
+from workers.training.data.synthetic import NEGATIVE, POSITIVE, generate, write
 
 
 def test_it_is_fixed_by_its_seed() -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 
 from tests.support.training import context, data_set, recipe
-from workers.training.data import load_split
-from workers.training.tokens import Collator, EpochSampler, encode
-from workers.training.vocabulary import train_wordpiece
+from workers.training.data.texts import load_split
+from workers.training.data.tokens import Collator, EpochSampler, encode
+from workers.training.data.vocabulary import train_wordpiece
 
 RANDOM = random.Random(1)
 LENGTHS = [RANDOM.randint(3, 60) for _ in range(1003)]

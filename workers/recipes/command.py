@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pricetag.recipes.stages import Command, StageParams
-from workers.context import StageContext, StageResult
-from workers.job import Interrupted, JobError
+from workers.job.context import StageContext, StageResult
+from workers.job.request import Interrupted, JobError
 
 MAX_LINE_BYTES = 8192
 GRACE_S = 10.0

@@ -7,18 +7,18 @@ from torch import nn
 from torch.nn import functional
 
 from pricetag.recipes.stages import Distill, StageParams
-from workers.context import StageContext, StageResult
-from workers.job import JobError
-from workers.training import precision
-from workers.training.data import load_split
+from workers.job.context import StageContext, StageResult
+from workers.job.request import JobError
+from workers.training.cost.flops import FlopProfile
+from workers.training.data.texts import load_split
 from workers.training.finetune import count_operations, fit, model_profile, report_training, save
-from workers.training.flops import FlopProfile
+from workers.training.formats.quantized import int8_modules
 from workers.training.loop import Length, forget_checkpoints
 from workers.training.losses import TaskLoss
-from workers.training.models import Loaded, for_use, needed, read_config
+from workers.training.model import precision
+from workers.training.model.models import Loaded, for_use, needed, read_config
+from workers.training.model.students import LayerSelection, student_config
 from workers.training.plugins import LossInputs, LossTerm
-from workers.training.quantized import int8_modules
-from workers.training.students import LayerSelection, student_config
 
 
 def soft_loss(student: torch.Tensor, teacher: torch.Tensor, temperature: float) -> torch.Tensor:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pricetag.recipes.stages import Evaluate, StageParams
-from workers.context import StageContext, StageResult
+from workers.job.context import StageContext, StageResult
 from workers.training.evaluate import evaluate, report_quality
 from workers.training.finetune import count_operations, model_profile
-from workers.training.models import for_use, needed, read_config
-from workers.training.pruning import encoder_density
-from workers.training.quantized import int8_modules
+from workers.training.formats.pruning import encoder_density
+from workers.training.formats.quantized import int8_modules
+from workers.training.model.models import for_use, needed, read_config
 
 
 def prepare(params: StageParams, context: StageContext) -> None:

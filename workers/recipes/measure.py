@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 
 from pricetag.recipes.stages import Measure, StageParams
-from workers.context import StageContext, StageResult
-from workers.training import benchmark
+from workers.job.context import StageContext, StageResult
+from workers.training.cost import benchmark
 from workers.training.evaluate import evaluate, report_quality
 from workers.training.finetune import count_operations, model_profile
-from workers.training.models import Loaded, describe_size, for_use, needed, read_config
-from workers.training.pruning import encoder_density
-from workers.training.quantized import int8_modules
+from workers.training.formats.pruning import encoder_density
+from workers.training.formats.quantized import int8_modules
+from workers.training.model.models import Loaded, describe_size, for_use, needed, read_config
 
 
 def prepare(params: StageParams, context: StageContext) -> None:

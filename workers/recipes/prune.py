@@ -14,17 +14,17 @@ from torch import nn
 from torch.nn.utils import prune as torch_prune
 
 from pricetag.recipes.stages import Prune, StageParams
-from workers import ranks, steps
-from workers.context import StageContext, StageResult
-from workers.job import JobError
-from workers.training import models
+from workers.job import ranks, steps
+from workers.job.context import StageContext, StageResult
+from workers.job.request import JobError
+from workers.training.cost.tally import Tally
 from workers.training.finetune import count_operations, fit, new_tally, report_training, save
+from workers.training.formats.pruning import encoder_density, prunable
+from workers.training.formats.quantized import int8_modules
 from workers.training.loop import Length, Outcome, forget_checkpoints
-from workers.training.models import Loaded, for_use, needed, read_config
+from workers.training.model import models
+from workers.training.model.models import Loaded, for_use, needed, read_config
 from workers.training.plugins import Masker
-from workers.training.pruning import encoder_density, prunable
-from workers.training.quantized import int8_modules
-from workers.training.tally import Tally
 
 Scope = Literal["global", "per_matrix"]
 

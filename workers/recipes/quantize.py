@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pricetag.recipes.stages import Quantize, StageParams
-from workers.context import StageContext, StageResult
-from workers.job import JobError
-from workers.training import quantized
-from workers.training.models import Loaded, describe_size, for_use
-from workers.training.pruning import encoder_density
+from workers.job.context import StageContext, StageResult
+from workers.job.request import JobError
+from workers.training.formats import quantized
+from workers.training.formats.pruning import encoder_density
+from workers.training.model.models import Loaded, describe_size, for_use
 
 
 def apply_int8(loaded: Loaded, *, embeddings: bool) -> list[str]:

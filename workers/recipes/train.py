@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pricetag.recipes.stages import StageParams, Train
-from workers.context import StageContext, StageResult
+from workers.job.context import StageContext, StageResult
 from workers.training.finetune import (
     count_operations,
     fit,
@@ -12,7 +12,7 @@ from workers.training.finetune import (
     training_labels,
 )
 from workers.training.loop import Length, forget_checkpoints
-from workers.training.models import for_training, needed, read_config
+from workers.training.model.models import for_training, needed, read_config
 
 
 def prepare(params: StageParams, context: StageContext) -> None:

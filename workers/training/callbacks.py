@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from workers.job import JobError
-from workers.reporter import Reporter
+from workers.job.reporter import Reporter
+from workers.job.request import JobError
+from workers.training.data.tokens import EpochSampler
 from workers.training.plugins import Plugin
-from workers.training.tokens import EpochSampler
 
 REPORT_EVERY_S = 0.5
 CURVE_POINTS = 100

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from workers.context import StageContext
-from workers.job import JobError
-from workers.training.data import encode_labels, load_split
-from workers.training.flops import FlopProfile
-from workers.training.models import Loaded
-from workers.training.tokens import Collator, TokenData, encode
+from workers.job.context import StageContext
+from workers.job.request import JobError
+from workers.training.cost.flops import FlopProfile
+from workers.training.data.texts import encode_labels, load_split
+from workers.training.data.tokens import Collator, TokenData, encode
+from workers.training.model.models import Loaded
 
 PROGRESS_EVERY = 20  # batches
 

@@ -8,16 +8,16 @@ from pathlib import Path
 from transformers import PreTrainedConfig
 
 from pricetag.recipes.stages import Optimisation
-from workers import ranks
-from workers.context import StageContext
-from workers.training import models
-from workers.training.data import Examples, encode_labels, label_names, load_split
-from workers.training.flops import FlopProfile, architecture_key, profile
+from workers.job import ranks
+from workers.job.context import StageContext
+from workers.training.cost.flops import FlopProfile, architecture_key, profile
+from workers.training.cost.tally import Tally
+from workers.training.data.texts import Examples, encode_labels, label_names, load_split
+from workers.training.data.tokens import TokenData, encode
 from workers.training.loop import Length, Outcome, train
-from workers.training.models import Loaded
+from workers.training.model import models
+from workers.training.model.models import Loaded
 from workers.training.plugins import Plugin
-from workers.training.tally import Tally
-from workers.training.tokens import TokenData, encode
 
 
 def training_labels(context: StageContext) -> list[str] | None:

@@ -14,16 +14,17 @@ from torch import nn
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainingArguments
 
 from pricetag.recipes.stages import Optimisation
-from workers import ranks
-from workers.context import StageContext
-from workers.job import Interrupted
-from workers.training import callbacks, checkpoints, precision
-from workers.training.flops import FlopProfile
+from workers.job import ranks
+from workers.job.context import StageContext
+from workers.job.request import Interrupted
+from workers.training import callbacks, checkpoints
+from workers.training.cost.flops import FlopProfile
+from workers.training.cost.tally import Tally
+from workers.training.data.tokens import Batch, Collator, EpochSampler, TokenData
 from workers.training.losses import TaskLoss
-from workers.training.models import Loaded
+from workers.training.model import precision
+from workers.training.model.models import Loaded
 from workers.training.plugins import LossInputs, LossTerm, Plugin
-from workers.training.tally import Tally
-from workers.training.tokens import Batch, Collator, EpochSampler, TokenData
 
 PLUGIN_STATE = "plugins.safetensors"
 

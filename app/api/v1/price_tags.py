@@ -19,7 +19,7 @@ from app.schemas.price_tags import (
 )
 from app.services import comparison, repricing, verification
 from app.services.billing import price_tags
-from pricetag.ratios import Metric
+from pricetag.tag.ratios import Metric
 
 router = APIRouter(tags=["price tags"])
 

@@ -10,9 +10,9 @@ from app.reports.cells import Notes, evidence
 from app.reports.shape import Row, Section, column, row, table
 from app.reports.totals import attempts_by_status, total
 from pricetag.accounting.units import seconds_to_hours
-from pricetag.figures import counted, interval_text, not_available, percent, with_unit
-from pricetag.strubell import Profile, emissions, scaled
-from pricetag.tags import Tag, listed, quantity, repriced_text, status
+from pricetag.tag.figures import counted, interval_text, not_available, percent, with_unit
+from pricetag.tag.strubell import Profile, emissions, scaled
+from pricetag.tag.tags import Tag, listed, quantity, repriced_text, status
 
 NOTHING = {"value": 0.0, "low": 0.0, "high": 0.0, "unit": "kWh", "source": None, "reason": None}
 

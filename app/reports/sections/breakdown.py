@@ -7,9 +7,9 @@ from typing import Any
 
 from app.reports.cells import Notes, column_unit, evidence
 from app.reports.shape import Row, Section, Table, column, row, table
-from pricetag.figures import with_unit
-from pricetag.strubell import Profile, emissions
-from pricetag.tags import Tag, listed, quantity, stage_depth
+from pricetag.tag.figures import with_unit
+from pricetag.tag.strubell import Profile, emissions
+from pricetag.tag.tags import Tag, listed, quantity, stage_depth
 
 NESTED = "of it: "
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from app.reports.cells import Notes, column_unit
 from app.reports.shape import Section, Table, column, row, table
-from pricetag.figures import percent
-from pricetag.strubell import Profile
-from pricetag.tags import Tag, compared_attempts, listed, quantity
+from pricetag.tag.figures import percent
+from pricetag.tag.strubell import Profile
+from pricetag.tag.tags import Tag, compared_attempts, listed, quantity
 
 FLAGS = {
     "above_power_limit": "a device drew more than its power limit",

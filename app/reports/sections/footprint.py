@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from app.reports.cells import Notes, column_unit
 from app.reports.shape import Section, Table, column, row, table
-from pricetag.strubell import Profile
-from pricetag.tags import Tag, quantity
+from pricetag.tag.strubell import Profile
+from pricetag.tag.tags import Tag, quantity
 
 
 class Figure(NamedTuple):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from pricetag import variants as measured
-from pricetag.strubell import Profile, emissions, strubell_row
-from pricetag.tags import Tag, listed, quantity
-from pricetag.variants import Variant
+from pricetag.tag import variants as measured
+from pricetag.tag.strubell import Profile, emissions, strubell_row
+from pricetag.tag.tags import Tag, listed, quantity
+from pricetag.tag.variants import Variant
 
 COLUMNS = [
     "run_id",

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from app.reports.sections.bill import Totals, run_statuses
 from app.reports.sections.provenance import hourly_mean, is_applied
 from app.reports.shape import Section
-from pricetag.figures import counted, difference, interval_text, number, percent, with_unit
-from pricetag.strubell import CITATION, Profile, paper_factors
-from pricetag.tags import Tag, factor, hardware_text, listed, value
+from pricetag.tag.figures import counted, difference, interval_text, number, percent, with_unit
+from pricetag.tag.strubell import CITATION, Profile, paper_factors
+from pricetag.tag.tags import Tag, factor, hardware_text, listed, value
 
 _METHODS = {
     "counter": "by its hardware energy counter",

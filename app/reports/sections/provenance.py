@@ -8,9 +8,9 @@ from typing import Any
 
 from app.reports.cells import EVIDENCE
 from app.reports.shape import Section, column, row, table
-from pricetag.figures import MISSING, not_available, number
-from pricetag.strubell import Profile, paper_factors
-from pricetag.tags import Tag, factor, listed, repriced_text, value
+from pricetag.tag.figures import MISSING, not_available, number
+from pricetag.tag.strubell import Profile, paper_factors
+from pricetag.tag.tags import Tag, factor, listed, repriced_text, value
 
 LABELS = {
     "pue": "PUE",

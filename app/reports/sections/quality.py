@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from app.reports.shape import Column, Section, Table, column, row, table
-from pricetag.figures import number, with_unit
-from pricetag.tags import Tag, listed, stage_name
-from pricetag.variants import SCORES, metric_unit, variants
+from pricetag.tag.figures import number, with_unit
+from pricetag.tag.tags import Tag, listed, stage_name
+from pricetag.tag.variants import SCORES, metric_unit, variants
 
 
 def section(tags: Sequence[Tag]) -> Section | None:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from app.reports.cells import Notes
 from app.reports.sections.bill import Totals
 from app.reports.shape import Section, column, row, table
-from pricetag.figures import not_available
-from pricetag.strubell import CITATION, Profile, StrubellRow, paper_factors
+from pricetag.tag.figures import not_available
+from pricetag.tag.strubell import CITATION, Profile, StrubellRow, paper_factors
 
 _COLUMNS = [
     column("Model", weight=2.4),

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 from app.reports import cells as in_cells
 from app.reports.cells import Notes
 from app.reports.shape import Column, Section, Table, column, row, table
-from pricetag import variants as measured
-from pricetag.figures import column_unit, not_available, number, ratio_text, with_unit
-from pricetag.tags import Tag
-from pricetag.variants import Names, Variant, metric_unit
+from pricetag.tag import variants as measured
+from pricetag.tag.figures import column_unit, not_available, number, ratio_text, with_unit
+from pricetag.tag.tags import Tag
+from pricetag.tag.variants import Names, Variant, metric_unit
 
 MOST_SCORES_BESIDE_SIZES = 3
 NOT_MEASURED = not_available("not measured")

@@ -9,7 +9,7 @@ from typing import Any
 from app.db import Session
 from app.repositories import energy
 from models import Attempt
-from pricetag.accounting.live import LiveHour
+from pricetag.accounting.bill.live import LiveHour
 
 
 async def book_running(

@@ -19,8 +19,8 @@ from app.services.attempts.outcomes import EXHAUSTED, AttemptEnd, outcome
 from app.services.billing import price_tags, spending
 from app.services.budgets import alerts as budget_alerts
 from models import Attempt, Run, Stage
-from pricetag.accounting.energy import EnergyLedger, Reading, WindowEnergy
-from pricetag.accounting.hours import energy_by_hour_j, metered_hours
+from pricetag.accounting.readings.energy import EnergyLedger, Reading, WindowEnergy
+from pricetag.accounting.readings.hours import energy_by_hour_j, metered_hours
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from app.repositories import attempts as attempt_rows
 from app.repositories import measured
 from models import Attempt, Metric, Stage
 from models import Measurement as MeasurementRow
-from pricetag.accounting.inputs import (
+from pricetag.accounting.bill.inputs import (
     AttemptInput,
     ComponentInfo,
     Device,
@@ -24,7 +24,7 @@ from pricetag.accounting.inputs import (
     SecondOpinion,
     StageInput,
 )
-from pricetag.accounting.window import WindowEnergy
+from pricetag.accounting.readings.window import WindowEnergy
 
 WHOLE_ATTEMPT = ""
 """The stage key of the measurements over a whole attempt."""

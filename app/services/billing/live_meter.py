@@ -8,9 +8,9 @@ from typing import Any
 
 from app.services.billing.price_tags import component_info
 from models import Attempt
-from pricetag.accounting import live
-from pricetag.accounting.live import LiveCharge, LiveHour
-from pricetag.accounting.reading import Reading
+from pricetag.accounting.bill import live
+from pricetag.accounting.bill.live import LiveCharge, LiveHour
+from pricetag.accounting.readings.reading import Reading
 
 
 def advance(

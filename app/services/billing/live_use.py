@@ -16,8 +16,8 @@ from app.services.billing import live_meter
 from app.services.billing.price_tags import component_info
 from app.services.factors import resolution as factors
 from app.settings import get_settings
-from pricetag.accounting.inputs import AttemptInput, ComponentInfo, Device, Factors
-from pricetag.accounting.live import LiveCharge, hours_between, live_figures
+from pricetag.accounting.bill.inputs import AttemptInput, ComponentInfo, Device, Factors
+from pricetag.accounting.bill.live import LiveCharge, hours_between, live_figures
 
 RATES_HOLD_S = 5.0
 """How long the factors of a site are remembered; they change when somebody enters new ones."""

@@ -26,9 +26,9 @@ from app.services.quoting import scoring
 from app.settings import Settings, get_settings
 from models import PriceTag, Run
 from pricetag import catalog
-from pricetag.accounting.canonical import content_sha256
-from pricetag.accounting.inputs import AttemptInput, Factor, Factors, PriceTagInputs
-from pricetag.accounting.price_tag import build_price_tag
+from pricetag.accounting.bill.inputs import AttemptInput, Factor, Factors, PriceTagInputs
+from pricetag.accounting.document.canonical import content_sha256
+from pricetag.accounting.document.price_tag import build_price_tag
 
 ACCOUNTING_VERSION = "3"
 """Raised with every change of the arithmetic that changes a figure."""

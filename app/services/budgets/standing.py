@@ -16,8 +16,8 @@ from app.repositories.spend import SpentPart
 from app.services.billing.live_use import LiveUse, Rates
 from app.services.billing.live_use import of_running as live_uses
 from models import Budget, Spend
-from pricetag.accounting.allowance import ZERO, Standing, total, unused
-from pricetag.accounting.periods import Period, Span, period_at, zone_of
+from pricetag.accounting.budgets.allowance import ZERO, Standing, total, unused
+from pricetag.accounting.budgets.periods import Period, Span, period_at, zone_of
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 """Stands for the start of a period that has none."""

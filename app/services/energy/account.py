@@ -13,8 +13,14 @@ from app.repositories import energy_account as rows
 from app.schemas.common import Quantity
 from app.schemas.energy import EnergyAccount, EnergyBy, EnergyFigures, EnergyItem
 from app.services.errors import InvalidError, NotFoundError
-from pricetag.accounting.account import READ_EVERY_S, TOLD_EVERY_S, Account, Entry, account
-from pricetag.accounting.quantity import Quantity as Figure
+from pricetag.accounting.bill.node_account import (
+    READ_EVERY_S,
+    TOLD_EVERY_S,
+    Account,
+    Entry,
+    account,
+)
+from pricetag.accounting.quantity.quantity import Quantity as Figure
 
 HOUR = timedelta(hours=1)
 DEFAULT_SPAN = timedelta(days=7)

@@ -10,8 +10,8 @@ from typing import Any
 
 from app.db import Session
 from app.repositories import energy
-from pricetag.accounting.inputs import ComponentKind
-from pricetag.accounting.reading import Method
+from pricetag.accounting.bill.inputs import ComponentKind
+from pricetag.accounting.readings.reading import Method
 
 HOUR_S = 3600.0
 

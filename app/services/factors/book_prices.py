@@ -10,7 +10,7 @@ from datetime import datetime
 from app.services.factors.rows import HOUR
 from models import Price
 from pricetag import catalog
-from pricetag.accounting.inputs import Factor
+from pricetag.accounting.bill.inputs import Factor
 from pricetag.catalog import is_word_of
 
 INTERNAL = "internal"

@@ -7,7 +7,7 @@ from dataclasses import replace
 from app.services.factors.rows import Found
 from app.settings import Settings
 from pricetag import catalog
-from pricetag.accounting.inputs import EmbodiedFactor, Factor
+from pricetag.accounting.bill.inputs import EmbodiedFactor, Factor
 
 WORLD = "WLD"
 WORLD_STD_RATIO = 1.7

@@ -11,9 +11,9 @@ from functools import lru_cache
 from app.services.factors.rows import FactorBook, Found, as_factor, found
 from models import CarbonSeries
 from models import Factor as FactorRow
-from pricetag.accounting.inputs import Factor, HourlyFactor
-from pricetag.accounting.quantity import weakest
-from pricetag.accounting.tariff import parse_periods, price_of_hour, week_of_prices
+from pricetag.accounting.bill.inputs import Factor, HourlyFactor
+from pricetag.accounting.bill.tariff import parse_periods, price_of_hour, week_of_prices
+from pricetag.accounting.quantity.quantity import weakest
 
 
 def hour_key(hour: datetime) -> str:

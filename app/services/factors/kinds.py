@@ -12,8 +12,8 @@ from typing import Any, Literal
 from app.schemas.common import FieldProblem
 from app.schemas.factors import FactorCreate
 from app.services.errors import InvalidError
-from pricetag.accounting.checks import InvalidFactor, require_number, require_positive
-from pricetag.accounting.tariff import mean_price, parse_periods, week_of_prices
+from pricetag.accounting.bill.tariff import mean_price, parse_periods, week_of_prices
+from pricetag.accounting.quantity.checks import InvalidFactor, require_number, require_positive
 from pricetag.catalog import NotInCatalog, grid_factor
 
 Subject = Literal["none", "zone", "hardware", "device"]

@@ -23,8 +23,8 @@ from app.services.factors.sites import SiteState
 from app.settings import Settings
 from models import Factor as FactorRow
 from pricetag import catalog
-from pricetag.accounting.inputs import EmbodiedFactor, Factor, Factors, HourlyFactor
-from pricetag.accounting.periods import zone_of
+from pricetag.accounting.bill.inputs import EmbodiedFactor, Factor, Factors, HourlyFactor
+from pricetag.accounting.budgets.periods import zone_of
 
 DEFAULT_SITE = "default"
 GPU = "gpu:"

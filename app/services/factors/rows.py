@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from models import Factor as FactorRow
-from pricetag.accounting.inputs import Factor
-from pricetag.accounting.quantity import SOURCES, Source
+from pricetag.accounting.bill.inputs import Factor
+from pricetag.accounting.quantity.quantity import SOURCES, Source
 
 Origin = Literal["site", "lab", "settings", "catalog"]
 """Who said so: the site's rows, the lab's, this process's settings, the catalog."""

@@ -13,7 +13,7 @@ from app.services.factors.as_of import require_made, require_past
 from app.services.factors.hours import hour_key
 from app.services.factors.rows import Found
 from app.settings import Settings
-from pricetag.accounting.inputs import Factor, Factors, HourlyFactor
+from pricetag.accounting.bill.inputs import Factor, Factors, HourlyFactor
 
 HOURLY = {"tariff": "tariff_hours", "carbon_location": "carbon_hours"}
 

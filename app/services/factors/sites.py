@@ -14,7 +14,7 @@ from app.services import audit
 from app.services.errors import ConflictError, InvalidError, NotFoundError
 from app.services.principals import Principal
 from models import Site
-from pricetag.accounting.periods import UnknownTimeZone, place_zone
+from pricetag.accounting.budgets.periods import UnknownTimeZone, place_zone
 from pricetag.catalog import NotInCatalog, grid_factor
 
 KNOWN = ("description", "grid_zone", "time_zone", "currency")

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pricetag.accounting.forecast_price import Rates
-from pricetag.accounting.forecast_score import NAMES
-from pricetag.accounting.quantity import Quantity
+from pricetag.accounting.forecast.price import Rates
+from pricetag.accounting.forecast.score import NAMES
+from pricetag.accounting.quantity.quantity import Quantity
 
 Method = Literal["history", "flops", "unknown"]
 

@@ -22,14 +22,14 @@ from app.settings import get_settings
 from models import Node, Quote, Run
 from models.base import now
 from pricetag import catalog
-from pricetag.accounting.forecast import Forecast
-from pricetag.accounting.forecast_live import Range
-from pricetag.accounting.forecast_price import Rates, quantities, rates_of
-from pricetag.accounting.forecast_score import NAMES
-from pricetag.accounting.inputs import Factors
-from pricetag.accounting.quantity import Quantity
-from pricetag.figures import counted
+from pricetag.accounting.bill.inputs import Factors
+from pricetag.accounting.forecast.estimates import Forecast
+from pricetag.accounting.forecast.price import Rates, quantities, rates_of
+from pricetag.accounting.forecast.projection import Range
+from pricetag.accounting.forecast.score import NAMES
+from pricetag.accounting.quantity.quantity import Quantity
 from pricetag.recipes import RunSpec
+from pricetag.tag.figures import counted
 
 logger = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from app.repositories import outcomes
 from app.repositories.outcomes import Alike
 from app.services.quoting.likeness import Likeness, Step
 from models import Outcome
-from pricetag.accounting.forecast import Spread
-from pricetag.accounting.forecast_work import Expected, LikeRun, StepUse, Work, expect
+from pricetag.accounting.forecast.estimates import Spread
+from pricetag.accounting.forecast.from_history import Expected, LikeRun, StepUse, Work, expect
 
 NEWEST = 100
 """Like runs that a quote rests on at most: hardware and software change."""

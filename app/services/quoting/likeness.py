@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pricetag.accounting.forecast_work import Work
+from pricetag.accounting.forecast.from_history import Work
 
 NAMES = frozenset({"name", "seed"})
 """Options that change nothing but what a stage is called, and chance."""

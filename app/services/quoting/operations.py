@@ -10,17 +10,17 @@ from app.db import Session
 from app.repositories import outcomes
 from app.services.quoting import history
 from app.services.quoting.likeness import TRAINING, Likeness, Step
-from pricetag.accounting.flops import EncoderShape
-from pricetag.accounting.forecast import Forecast, Spread, predict
-from pricetag.accounting.forecast_flops import (
+from pricetag.accounting.forecast.estimates import Forecast, Spread, predict
+from pricetag.accounting.forecast.from_flops import (
     Seen,
     by_efficiency,
     nominal_duration_s,
     nominal_energy_kwh,
     training_flops_closed_form,
 )
-from pricetag.accounting.forecast_work import expect
-from pricetag.figures import counted
+from pricetag.accounting.forecast.from_history import expect
+from pricetag.accounting.work.flops import EncoderShape
+from pricetag.tag.figures import counted
 
 NEWEST_IN_POOL = 200
 MODEL_SPREAD = Spread(0.5)

@@ -12,8 +12,9 @@ from app.repositories import quotes as quote_rows
 from app.schemas.projections import ProjectionRead
 from app.services.quoting.likeness import steps
 from models import Quote, Run
-from pricetag.accounting.forecast import Forecast
-from pricetag.accounting.forecast_live import (
+from pricetag.accounting.forecast.estimates import Forecast
+from pricetag.accounting.forecast.price import Rates, quantities
+from pricetag.accounting.forecast.projection import (
     Counted,
     NoTelling,
     Range,
@@ -21,8 +22,7 @@ from pricetag.accounting.forecast_live import (
     progress_ratio,
     project,
 )
-from pricetag.accounting.forecast_price import Rates, quantities
-from pricetag.accounting.quantity import Quantity
+from pricetag.accounting.quantity.quantity import Quantity
 
 logger = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from app.schemas.quotes import ScoreGroup, ScoreRead
 from app.services.quoting.likeness import Step, examples_per_step, likeness, steps
 from models import PriceTag, Run
 from models.base import now
-from pricetag.accounting.bill import NOTHING_RESERVED
-from pricetag.accounting.forecast_score import NAMES, hit, summary
+from pricetag.accounting.bill.bill import NOTHING_RESERVED
+from pricetag.accounting.forecast.score import NAMES, hit, summary
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pricetag.figures import with_unit
+from pricetag.tag.figures import with_unit
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

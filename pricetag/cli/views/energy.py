@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pricetag.cli.views.tables import Figures, FittedTable
-from pricetag.figures import column_unit, number, quantity_text, with_unit
+from pricetag.tag.figures import column_unit, number, quantity_text, with_unit
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pricetag.figures import money_range, number, with_unit
+from pricetag.tag.figures import money_range, number, with_unit
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

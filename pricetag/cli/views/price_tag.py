@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pricetag.cli.views.strubell import cost_text
 from pricetag.cli.views.tables import Figures, FittedTable, new_table
-from pricetag.figures import (
+from pricetag.tag.figures import (
     column_unit,
     difference,
     not_available,
@@ -16,7 +16,7 @@ from pricetag.figures import (
     quantity_text,
     with_unit,
 )
-from pricetag.tags import (
+from pricetag.tag.tags import (
     Tag,
     compared_attempts,
     hardware_text,
@@ -27,7 +27,7 @@ from pricetag.tags import (
     stage_name,
     status,
 )
-from pricetag.variants import SCORES
+from pricetag.tag.variants import SCORES
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pricetag.cli.views.tables import new_table
-from pricetag.figures import not_available, number, quantity_text, with_unit
+from pricetag.tag.figures import not_available, number, quantity_text, with_unit
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pricetag.figures import duration_text, interval_text, with_unit
+from pricetag.tag.figures import duration_text, interval_text, with_unit
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pricetag.cli.views.tables import new_table
-from pricetag.figures import (
+from pricetag.tag.figures import (
     counted,
     money,
     not_available,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pricetag.cli.views.progress import STYLES
-from pricetag.figures import with_unit
+from pricetag.tag.figures import with_unit
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

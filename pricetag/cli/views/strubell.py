@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pricetag.figures import money_range, number
-from pricetag.strubell import (
+from pricetag.tag.figures import money_range, number
+from pricetag.tag.strubell import (
     CITATION,
     Profile,
     StrubellRow,
     paper_factors,
     strubell_row,
 )
-from pricetag.tags import Tag
+from pricetag.tag.tags import Tag
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pricetag import variants as measured
 from pricetag.cli.views.tables import Figures, FittedTable
-from pricetag.figures import column_unit, not_available, number, short_count
-from pricetag.tags import Tag
-from pricetag.variants import Names, Variant, metric_unit
+from pricetag.tag import variants as measured
+from pricetag.tag.figures import column_unit, not_available, number, short_count
+from pricetag.tag.tags import Tag
+from pricetag.tag.variants import Names, Variant, metric_unit
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pricetag.accounting.energy import Reading, WindowEnergy, window_energy
-from pricetag.accounting.price_tag import (
+from pricetag.accounting.document.price_tag import (
     AttemptInput,
     ComponentInfo,
     Factor,
@@ -17,7 +16,8 @@ from pricetag.accounting.price_tag import (
     QualityInput,
     StageInput,
 )
-from pricetag.accounting.quantity import Source
+from pricetag.accounting.quantity.quantity import Source
+from pricetag.accounting.readings.energy import Reading, WindowEnergy, window_energy
 
 GPU = ComponentInfo("gpu:GPU-1", "gpu", "NVIDIA A100", "counter", 0.05, 400.0)
 TWIN = replace(GPU, id="gpu:GPU-2")

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pricetag.accounting.alignment import align, update_period_s
-from pricetag.accounting.energy import EnergyLedger, Reading
+from pricetag.accounting.readings.alignment import align, update_period_s
+from pricetag.accounting.readings.energy import EnergyLedger, Reading
 
 UPDATE_S = 0.1
 POWER_W = 400.0

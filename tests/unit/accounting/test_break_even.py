@@ -5,15 +5,15 @@ import random
 
 import pytest
 
-from pricetag.accounting.break_even import (
+from pricetag.accounting.quantity.checks import InvalidFactor
+from pricetag.accounting.quantity.quantity import Quantity
+from pricetag.accounting.quantity.uncertainty import Term
+from pricetag.accounting.work.break_even import (
     NEVER,
     break_even,
     break_even_inferences,
     break_even_metered_alike,
 )
-from pricetag.accounting.checks import InvalidFactor
-from pricetag.accounting.quantity import Quantity
-from pricetag.accounting.uncertainty import Term
 
 
 def kwh(value: float, spread: float = 0.0) -> Quantity:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pricetag.accounting.canonical import (
+from pricetag.accounting.document.canonical import (
     content_sha256,
     content_sha256_v1,
     content_sha256_v2,

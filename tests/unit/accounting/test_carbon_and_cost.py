@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from pricetag.accounting import carbon, cost, water
-from pricetag.accounting.checks import InvalidFactor
+from pricetag.accounting.bill import carbon, cost, water
+from pricetag.accounting.quantity.checks import InvalidFactor
 
 
 def test_facility_energy_and_emissions() -> None:

@@ -6,7 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
-from pricetag.accounting.energy import EnergyLedger, Method, Reading, WindowEnergy, window_energy
+from pricetag.accounting.readings.energy import (
+    EnergyLedger,
+    Method,
+    Reading,
+    WindowEnergy,
+    window_energy,
+)
 
 
 def trace(

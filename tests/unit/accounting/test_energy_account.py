@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pricetag.accounting.account import Entry, account
+from pricetag.accounting.bill.node_account import Entry, account
 
 Z = 1.959963984540054
 KWH = 3.6e6

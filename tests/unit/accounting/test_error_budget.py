@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from pricetag.accounting.errors import ErrorTerm, error_budget, error_terms
-from pricetag.accounting.inputs import Factors, Measurement
-from pricetag.accounting.price_tag import AttemptInput, build_price_tag
-from pricetag.accounting.uncertainty import Interval, Multiplier, Term
+from pricetag.accounting.bill.inputs import Factors, Measurement
+from pricetag.accounting.document.price_tag import AttemptInput, build_price_tag
+from pricetag.accounting.quantity.error_terms import ErrorTerm, error_budget, error_terms
+from pricetag.accounting.quantity.uncertainty import Interval, Multiplier, Term
 from tests.unit.accounting import builders as b
 
 

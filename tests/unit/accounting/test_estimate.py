@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from pricetag.accounting.embodied import embodied_kg
-from pricetag.accounting.estimate import Estimate, InvalidFactor, InvalidFigures, estimate
-from pricetag.accounting.inputs import AttemptInput, Device, EmbodiedFactor
+from pricetag.accounting.bill.embodied import embodied_kg
+from pricetag.accounting.bill.estimate import Estimate, InvalidFactor, InvalidFigures, estimate
+from pricetag.accounting.bill.inputs import AttemptInput, Device, EmbodiedFactor
 from pricetag.catalog import Published, embodied, published
 
 ROWS = published()

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pricetag.accounting import expected_validation as ev
-from pricetag.accounting.checks import InvalidFactor
+from pricetag.accounting.quantity.checks import InvalidFactor
+from pricetag.accounting.work import expected_validation as ev
 
 SCORES = [0.81, 0.84, 0.79, 0.88, 0.84, 0.90, 0.70]
 

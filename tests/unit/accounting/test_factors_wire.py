@@ -7,10 +7,16 @@ from dataclasses import replace
 
 import pytest
 
-from pricetag.accounting.canonical import first_difference
-from pricetag.accounting.factors_wire import factors_wire, read_factors
-from pricetag.accounting.inputs import EmbodiedFactor, Factor, Factors, HourlyFactor, Measurement
-from pricetag.accounting.price_tag import build_price_tag
+from pricetag.accounting.bill.inputs import (
+    EmbodiedFactor,
+    Factor,
+    Factors,
+    HourlyFactor,
+    Measurement,
+)
+from pricetag.accounting.document.canonical import first_difference
+from pricetag.accounting.document.factors_wire import factors_wire, read_factors
+from pricetag.accounting.document.price_tag import build_price_tag
 from tests.unit.accounting import builders as b
 
 HOUR = "2026-11-21T04:00:00+00:00"

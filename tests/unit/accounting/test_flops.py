@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from pricetag.accounting import flops
-from pricetag.accounting.checks import InvalidFactor
+from pricetag.accounting.quantity.checks import InvalidFactor
+from pricetag.accounting.work import flops
 
 BERT_BASE = flops.EncoderShape(layers=12, hidden=768, intermediate=3072, attention=768)
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from pricetag.accounting.checks import InvalidFactor
-from pricetag.accounting.inputs import Device, EmbodiedFactor, Factor, Factors
-from pricetag.accounting.price_tag import AttemptInput, build_price_tag
-from pricetag.accounting.uncertainty import Z_95
+from pricetag.accounting.bill.inputs import Device, EmbodiedFactor, Factor, Factors
+from pricetag.accounting.document.price_tag import AttemptInput, build_price_tag
+from pricetag.accounting.quantity.checks import InvalidFactor
+from pricetag.accounting.quantity.uncertainty import Z_95
 from pricetag.accounting.units import J_PER_KWH
 from tests.unit.accounting import builders as b
 

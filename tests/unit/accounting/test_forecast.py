@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pricetag.accounting.checks import InvalidFactor
-from pricetag.accounting.forecast import Spread, between, predict, student_t_975
+from pricetag.accounting.forecast.estimates import Spread, between, predict, student_t_975
+from pricetag.accounting.quantity.checks import InvalidFactor
 
 FIGURES = st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=30)
 PRIORS = st.builds(Spread, st.floats(0.01, 2.0), st.integers(1, 10))

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pricetag.accounting.forecast import Forecast, between
-from pricetag.accounting.forecast_live import (
+from pricetag.accounting.bill.inputs import Factor, Factors, HourlyFactor
+from pricetag.accounting.forecast.estimates import Forecast, between
+from pricetag.accounting.forecast.price import Rate, Rates, quantities, rates_of
+from pricetag.accounting.forecast.projection import (
     PACE_STD_RATIO,
     Counted,
     NoTelling,
@@ -18,8 +20,6 @@ from pricetag.accounting.forecast_live import (
     progress_ratio,
     project,
 )
-from pricetag.accounting.forecast_price import Rate, Rates, quantities, rates_of
-from pricetag.accounting.inputs import Factor, Factors, HourlyFactor
 
 ONE = ("train",)
 TWO = ("train", "evaluate")

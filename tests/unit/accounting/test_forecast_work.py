@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pricetag.accounting.flops import EncoderShape, encoder_flops
-from pricetag.accounting.forecast import Spread, between, predict
-from pricetag.accounting.forecast_flops import (
+from pricetag.accounting.forecast.estimates import Spread, between, predict
+from pricetag.accounting.forecast.from_flops import (
     Seen,
     by_efficiency,
     nominal_duration_s,
     nominal_energy_kwh,
     training_flops_closed_form,
 )
-from pricetag.accounting.forecast_score import hit, summary
-from pricetag.accounting.forecast_work import LikeRun, StepUse, Work, expect, scaled
+from pricetag.accounting.forecast.from_history import LikeRun, StepUse, Work, expect, scaled
+from pricetag.accounting.forecast.score import hit, summary
+from pricetag.accounting.work.flops import EncoderShape, encoder_flops
 
 PRIOR = Spread(0.1)
 POSITIVE = st.floats(1e-3, 1e6)

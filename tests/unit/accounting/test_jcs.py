@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pricetag.accounting.jcs import canonical_json, number_text
+from pricetag.accounting.document.jcs import canonical_json, number_text
 
 APPENDIX_B = {
     "0000000000000000": "0",

@@ -8,9 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pricetag.accounting.energy import EnergyLedger, Reading
-from pricetag.accounting.hours import energy_by_hour_j
-from pricetag.accounting.inputs import (
+from pricetag.accounting.bill.inputs import (
     AttemptInput,
     ComponentInfo,
     Device,
@@ -20,9 +18,11 @@ from pricetag.accounting.inputs import (
     Measurement,
     PriceTagInputs,
 )
-from pricetag.accounting.live import LiveCharge, advance, hours_between, live_figures
-from pricetag.accounting.price_tag import build_price_tag
-from pricetag.accounting.reading import Method
+from pricetag.accounting.bill.live import LiveCharge, advance, hours_between, live_figures
+from pricetag.accounting.document.price_tag import build_price_tag
+from pricetag.accounting.readings.energy import EnergyLedger, Reading
+from pricetag.accounting.readings.hours import energy_by_hour_j
+from pricetag.accounting.readings.reading import Method
 
 START = "2026-03-01T12:30:00+00:00"
 OPENED_AT = datetime.fromisoformat("2026-03-01T12:59:40+00:00")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pricetag.accounting.periods import (
+from pricetag.accounting.budgets.periods import (
     Period,
     Span,
     UnknownTimeZone,

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from pricetag.accounting.checks import InvalidFactor
-from pricetag.accounting.price_tag import (
+from pricetag.accounting.document.price_tag import (
     AttemptInput,
     Device,
     Environment,
@@ -20,7 +19,8 @@ from pricetag.accounting.price_tag import (
     build_price_tag,
     content_sha256,
 )
-from pricetag.accounting.uncertainty import Z_95, counter_edge_std_ratio
+from pricetag.accounting.quantity.checks import InvalidFactor
+from pricetag.accounting.quantity.uncertainty import Z_95, counter_edge_std_ratio
 from pricetag.accounting.units import J_PER_KWH
 from tests.unit.accounting import builders as b
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from pricetag.accounting.checks import InvalidFactor
-from pricetag.accounting.price_tag import (
+from pricetag.accounting.document.price_tag import (
     AttemptInput,
     Device,
     Factor,
@@ -17,6 +16,7 @@ from pricetag.accounting.price_tag import (
     SecondOpinion,
     build_price_tag,
 )
+from pricetag.accounting.quantity.checks import InvalidFactor
 from pricetag.accounting.units import J_PER_KWH
 from tests.unit.accounting import builders as b
 

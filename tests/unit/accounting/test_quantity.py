@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pricetag.accounting.quantity import Quantity, weakest
+from pricetag.accounting.quantity.quantity import Quantity, weakest
 
 
 def test_wire_form() -> None:

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from pricetag.accounting.checks import InvalidFactor
-from pricetag.accounting.repeats import repeat_ratio
-from pricetag.accounting.student import t_quantile
+from pricetag.accounting.quantity.checks import InvalidFactor
+from pricetag.accounting.quantity.repeats import repeat_ratio
+from pricetag.accounting.quantity.student import t_quantile
 
 
 @pytest.mark.parametrize("freedom", [1.0, 1.3, 2.0, 2.7, 9.0, 57.2, 144.0, 145.0, 1e4])

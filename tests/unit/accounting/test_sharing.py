@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pricetag.accounting.energy import EnergyLedger
-from pricetag.accounting.reading import Reading
-from pricetag.accounting.sharing import (
+from pricetag.accounting.readings.energy import EnergyLedger
+from pricetag.accounting.readings.reading import Reading
+from pricetag.accounting.readings.sharing import (
     Tenant,
     activity_ratio,
     allocate,

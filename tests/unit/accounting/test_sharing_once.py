@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pricetag.accounting.inputs import AttemptInput, Measurement, StageInput
-from pricetag.accounting.once import Metered, count_once, counted_once
-from pricetag.accounting.window import WindowEnergy
+from pricetag.accounting.bill.inputs import AttemptInput, Measurement, StageInput
+from pricetag.accounting.bill.once import Metered, count_once, counted_once
+from pricetag.accounting.readings.window import WindowEnergy
 
 GPU = "gpu:GPU-1"
 

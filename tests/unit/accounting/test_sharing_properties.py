@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pricetag.accounting.energy import EnergyLedger
-from pricetag.accounting.reading import Reading
-from pricetag.accounting.sharing import Tenant, allocate
+from pricetag.accounting.readings.energy import EnergyLedger
+from pricetag.accounting.readings.reading import Reading
+from pricetag.accounting.readings.sharing import Tenant, allocate
 
 EXACT = 1e-9
 SLICES = 7

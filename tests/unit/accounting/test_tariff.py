@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pricetag.accounting.checks import InvalidFactor
-from pricetag.accounting.tariff import (
+from pricetag.accounting.bill.tariff import (
     MIN_PER_DAY,
     MIN_PER_WEEK,
     clock,
@@ -19,6 +18,7 @@ from pricetag.accounting.tariff import (
     price_of_hour,
     week_of_prices,
 )
+from pricetag.accounting.quantity.checks import InvalidFactor
 
 BERLIN = ZoneInfo("Europe/Berlin")
 ALL = ["mon-sun"]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pricetag.accounting.uncertainty import (
+from pricetag.accounting.quantity.uncertainty import (
     Z_95,
     Multiplier,
     Term,

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.services.quoting.likeness import likeness, steps
 from pricetag.recipes import parse_recipe
-from workers.steps import plan
+from workers.job.steps import plan
 
 RECIPE: dict[str, Any] = {
     "task": "classification",

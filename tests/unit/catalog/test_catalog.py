@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from pricetag import catalog
+from pricetag.accounting.bill.water import water_l
 from pricetag.accounting.units import KG_PER_LB
-from pricetag.accounting.water import water_l
 from pricetag.catalog.load import CatalogError, parse, rows
 from pricetag.catalog.rows import Cited, Equivalent, ProfileRow, Water
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pricetag.figures import (
+from pricetag.tag.figures import (
     column_unit,
     difference,
     display_unit,

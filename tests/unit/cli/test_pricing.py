@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pricetag.accounting.canonical import (
+from pricetag.accounting.document.canonical import (
     content_sha256,
     content_sha256_v1,
     content_sha256_v2,

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from pricetag.accounting.inputs import Measurement, PriceTagInputs, QualityInput, StageInput
-from pricetag.accounting.uncertainty import counter_edge_std_ratio
-from pricetag.variants import (
+from pricetag.accounting.bill.inputs import Measurement, PriceTagInputs, QualityInput, StageInput
+from pricetag.accounting.quantity.uncertainty import counter_edge_std_ratio
+from pricetag.tag.variants import (
     Variant,
     break_even_inferences,
     inference_kwh,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pricetag.accounting.energy import window_energy
+from pricetag.accounting.readings.energy import window_energy
 from pricetag.metering.meter import Meter
 from pricetag.metering.replay import ReplaySource, TraceError, load_trace
 from tests.support.meters import Clock, advance, booked

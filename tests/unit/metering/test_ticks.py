@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from pricetag.accounting.alignment import align
-from pricetag.accounting.energy import EnergyLedger
+from pricetag.accounting.readings.alignment import align
+from pricetag.accounting.readings.energy import EnergyLedger
 from pricetag.metering.meter import Meter
 from pricetag.metering.nvml import NvmlSource
 from pricetag.metering.source import Component

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 
 from app.reports import FORMATS, build_context, render
-from pricetag.variants import SCORES
+from pricetag.tag.variants import SCORES
 from tests.support.price_tags import compressed_run, failed_run, nested_run, owned_run, tag
 from tests.unit.reports.strategies import names
 

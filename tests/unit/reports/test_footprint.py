@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.reports import FORMATS, build_context, render
-from pricetag.accounting.inputs import HourlyFactor
+from pricetag.accounting.bill.inputs import HourlyFactor
 from tests.support.price_tags import FACTORS, compressed_run, owned_run, tag, unmetered_run
 from tests.unit.reports.test_context import AT, rows, section
 

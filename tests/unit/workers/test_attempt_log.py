@@ -6,8 +6,8 @@ from uuid import uuid4
 import pytest
 
 from pricetag.metering.journal import Journal
-from workers import attempt_log
-from workers.attempt_log import AttemptLog
+from workers.attempt import log as attempt_log
+from workers.attempt.log import AttemptLog
 
 
 @pytest.mark.parametrize("line", ["", "x", "x" * 1000])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pricetag.metering import Component
-from workers.charged import ChargedSoFar
+from workers.attempt.charged import ChargedSoFar
 
 CARD = Component("gpu:a", "gpu", "Card", "counter", 0.05)
 HOST = Component("cpu", "cpu", "CPU", "modelled", 0.45, reserved_ratio=0.5, baseline_w=20.0)

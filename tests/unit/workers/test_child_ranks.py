@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from workers.event_server import Connection, EventServer
-from workers.job import JobError
-from workers.training import accelerators
+from workers.attempt.event_server import Connection, EventServer
+from workers.job.request import JobError
+from workers.training.model import accelerators
 
 
 async def run_child(folder: Path, rank: int) -> tuple[int | None, list[dict[str, Any]]]:
@@ -36,7 +36,7 @@ async def run_child(folder: Path, rank: int) -> tuple[int | None, list[dict[str,
     server = EventServer(folder / "events.sock", hear)
     await server.start()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "workers.child", str(folder / "job.json")),
+        *(sys.executable, "-m", "workers.job.child", str(folder / "job.json")),
         cwd=Path(__file__).parents[3],
         env={**os.environ, "PRICETAG_EVENTS": str(folder / "events.sock"), "RANK": str(rank)},
     )

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.devices import DevicePool, DeviceSet
+from workers.node.devices import DevicePool, DeviceSet
 
 
 def test_only_what_fits_is_handed_out() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pricetag.events import MAX_LINE_BYTES, EventChannel, EventPipeError, decode
-from workers.event_server import Connection, EventServer
+from workers.attempt.event_server import Connection, EventServer
 
 
 class Pipe:

@@ -12,9 +12,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from workers.job import Job
-from workers.launch import argv, child_environment, own_folder, prepare, socket_path
-from workers.node import NodeConfig
+from workers.attempt.launch import argv, child_environment, own_folder, prepare, socket_path
+from workers.job.request import Job
+from workers.node.identity import NodeConfig
 
 
 @dataclass
@@ -48,10 +48,10 @@ def config(folder: Path) -> NodeConfig:
 
 
 def test_several_devices_are_launched_by_torchrun_a_command_is_not() -> None:
-    assert argv(Claimed(gpus=0)) == [sys.executable, "-m", "workers.child"]
-    assert argv(Claimed(gpus=1)) == [sys.executable, "-m", "workers.child"]
+    assert argv(Claimed(gpus=0)) == [sys.executable, "-m", "workers.job.child"]
+    assert argv(Claimed(gpus=1)) == [sys.executable, "-m", "workers.job.child"]
     assert "--nproc-per-node=4" in argv(Claimed(gpus=4))
-    assert argv(Claimed(gpus=4, kind="command")) == [sys.executable, "-m", "workers.child"]
+    assert argv(Claimed(gpus=4, kind="command")) == [sys.executable, "-m", "workers.job.child"]
 
 
 def test_the_child_reads_what_the_launch_wrote(tmp_path: Path) -> None:

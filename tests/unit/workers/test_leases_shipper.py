@@ -10,10 +10,10 @@ from uuid import UUID, uuid4
 import pytest
 
 from pricetag.metering.journal import Journal
-from workers import leases
-from workers import shipper as shipper_module
-from workers.leases import LeaseKeeper
-from workers.shipper import Shipper
+from workers.attempt import shipper as shipper_module
+from workers.attempt.shipper import Shipper
+from workers.node import leases
+from workers.node.leases import LeaseKeeper
 
 
 @dataclass(frozen=True)

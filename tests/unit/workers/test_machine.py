@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.meters import Clock
-from workers.machine import HOST, Machine, only_one
-from workers.processes import ROOT
+from workers.attempt.processes import ROOT
+from workers.node.machine import HOST, Machine, only_one
 
 
 @contextmanager
@@ -65,7 +65,7 @@ def test_cores_by_setting_never_exceed_an_equal_part(tmp_path: Path) -> None:
 def test_a_worker_that_ended_or_was_killed_counts_no_more(tmp_path: Path) -> None:
     code = f"""
 import pathlib, sys, time
-from workers.machine import Machine
+from workers.node.machine import Machine
 other = Machine(pathlib.Path({str(tmp_path)!r}), 3)
 other.open()
 other.reserve("x", units=3, components=["gpu:a"])

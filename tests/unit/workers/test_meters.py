@@ -17,9 +17,9 @@ from tests.support.fake_nvml import FakeDevice, FakeTrace, gpu_uuid
 from tests.support.meters import Clock, advance
 from tests.support.nvml_replay import replayed
 from tests.support.nvml_shared import MigPart, SharedNvml
-from workers import meters as module
-from workers.baselines import Baseline
-from workers.meters import Devices, JobMeters, describe
+from workers.attempt import meters as module
+from workers.attempt.meters import Devices, JobMeters, describe
+from workers.node.baselines import Baseline
 
 WHOLE, DIVIDED = gpu_uuid(1), gpu_uuid(2)
 THREE = MigPart("MIG-3", "3g.20gb", instance=2, slices=3, use=0.5)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pricetag.metering.source import Component
-from workers.node_hours import HOUR_S, NodeHours, Row, hours_between
+from workers.node.hours import HOUR_S, NodeHours, Row, hours_between
 
 T0 = datetime(2026, 3, 1, 10, tzinfo=UTC).timestamp()
 GPU = Component("gpu:a", "gpu", "Card", "counter", 0.05)

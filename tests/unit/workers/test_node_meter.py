@@ -15,11 +15,11 @@ import pytest
 from pricetag.metering.source import Component, ComponentMethod, PowerSource, Reading
 from pricetag.metering.states import State
 from tests.support.meters import Clock
-from workers import node_meter as module
-from workers.baselines import Baseline, choose
-from workers.machine import HOST, Use
-from workers.node_hours import Row
-from workers.node_meter import NodeMeter
+from workers.node import meter as module
+from workers.node.baselines import Baseline, choose
+from workers.node.hours import Row
+from workers.node.machine import HOST, Use
+from workers.node.meter import NodeMeter
 
 T0 = datetime(2026, 3, 1, 10, tzinfo=UTC).timestamp()
 SETTLED = State("driver 1, persistence on", "P8")

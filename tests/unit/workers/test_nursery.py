@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from workers import nursery as module
-from workers.event_server import Connection, EventServer
-from workers.launch import Launch
-from workers.node import process_start_ticks
-from workers.nursery import KILLED, Nursery
-from workers.processes import ChildProcess
+from workers.attempt import nursery as module
+from workers.attempt.event_server import Connection, EventServer
+from workers.attempt.launch import Launch
+from workers.attempt.nursery import KILLED, Nursery
+from workers.attempt.processes import ChildProcess
+from workers.node.identity import process_start_ticks
 
 
 class Bench:
@@ -52,7 +52,7 @@ class Bench:
         environment = {"PATH": os.environ["PATH"], **variables}
         environment["PRICETAG_EVENTS"] = str(self.folder / "events.sock")
         launch = Launch(
-            (sys.executable, "-m", "workers.child", str(job_file)),
+            (sys.executable, "-m", "workers.job.child", str(job_file)),
             environment,
             trains=False,
             forkable=True,

@@ -3,7 +3,7 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.output import LONGEST_LINE, copy_lines
+from workers.attempt.output import LONGEST_LINE, copy_lines
 
 
 def lines_of(data: list[bytes]) -> list[str]:

@@ -6,9 +6,9 @@ import signal
 import sys
 from pathlib import Path
 
-from workers import leftovers
-from workers.launch import Launch
-from workers.processes import FreshInterpreter
+from workers.attempt import leftovers
+from workers.attempt.launch import Launch
+from workers.attempt.processes import FreshInterpreter
 
 FLEES = """
 import subprocess, sys

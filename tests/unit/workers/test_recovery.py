@@ -11,10 +11,10 @@ from uuid import uuid4
 import pytest
 
 from pricetag.metering.journal import Journal
-from workers import node
-from workers.launch import note_child
-from workers.node import process_start_ticks, worker_identity, worker_is_gone
-from workers.recovery import adopt_orphans, every_record
+from workers.attempt.launch import note_child
+from workers.attempt.recovery import adopt_orphans, every_record
+from workers.node import identity as node
+from workers.node.identity import process_start_ticks, worker_identity, worker_is_gone
 
 START = {"type": "start", "t_s": 0.0}
 READING = {"type": "reading", "t_s": 12.5, "component": "cpu"}

@@ -1,7 +1,7 @@
 import pytest
 
-from workers.progress import ProgressBoard, eta_s
-from workers.stages import StageBook
+from workers.attempt.progress import ProgressBoard, eta_s
+from workers.attempt.stages import StageBook
 
 
 def test_stages_are_numbered_in_order_and_inside_each_other() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pricetag.recipes import parse_recipe
-from workers.steps import plan
+from workers.job.steps import plan
 
 DATA = {"train": "a.tsv", "validation": "b.tsv"}
 

@@ -1,0 +1,102 @@
+"""Emissions of making the hardware: the part that a reservation stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pricetag.accounting.bill.inputs import AttemptInput, EmbodiedFactor
+from pricetag.accounting.bill.reserved import duration_h, has_devices, server_share, whole_devices
+from pricetag.accounting.quantity.checks import require_number, require_positive
+from pricetag.accounting.quantity.quantity import Quantity, weakest
+from pricetag.accounting.quantity.uncertainty import Term, combine
+
+UNIT = "kg"
+SERVER = "server"
+
+
+def embodied_kg(
+    factors: Sequence[EmbodiedFactor], attempts: Sequence[AttemptInput], *, seed: int = 0
+) -> Quantity:
+    """Embodied emissions of the hardware that some attempts had reserved, in kg CO2e.
+
+    An hour bears 1 / (lifetime x utilisation) of a piece: the hours in which nobody has it
+    reserved are borne by those in which somebody has. A run without accelerators bears its
+    part of the server by the cores it was given.
+
+    Args:
+        factors: Of every product name, and of the server around them (subject ``server``).
+        attempts: What was reserved, and for how long.
+        seed: Of the Monte Carlo.
+
+    Returns:
+        The emissions; unknown, with the reason, when the figure of an accelerator lacks.
+
+    Raises:
+        InvalidFactor: If a lifetime or a utilisation is out of its range.
+
+    Source:
+        SCI specification, ISO/IEC 21031:2024: M = TE x (TiR / EL) x (RR / ToR), with EL the
+        lifetime in use.
+    """
+    by_subject = {factor.subject: factor for factor in factors}
+    if not by_subject:
+        return Quantity.unknown(UNIT, "no embodied emissions of this hardware are known")
+    hours = _reserved_h(attempts, with_server=SERVER in by_subject)
+    lacking = [name for name in hours if name not in by_subject]
+    if lacking:
+        return Quantity.unknown(UNIT, f"no embodied emissions of {', '.join(lacking)} are known")
+    if not hours:
+        return Quantity.unknown(UNIT, "no hardware with known embodied emissions was reserved")
+    return _sum([(by_subject[name], reserved_h) for name, reserved_h in hours.items()], seed)
+
+
+def _reserved_h(attempts: Sequence[AttemptInput], *, with_server: bool) -> Mapping[str, float]:
+    """Hours by subject; the server's are those of the accelerators, else of its cores."""
+    found: dict[str, float] = {}
+    alone = not has_devices(attempts)
+    for attempt in attempts:
+        lasted_h = float(duration_h(attempt))
+        for name, count in whole_devices(attempt).items():
+            found[name] = found.get(name, 0.0) + float(count) * lasted_h
+            if with_server:
+                found[SERVER] = found.get(SERVER, 0.0) + float(count) * lasted_h
+        if alone and with_server:
+            found[SERVER] = found.get(SERVER, 0.0) + float(server_share(attempt)) * lasted_h
+    return found
+
+
+def _sum(parts: Sequence[tuple[EmbodiedFactor, float]], seed: int) -> Quantity:
+    terms = [
+        Term(
+            value=_share_kg(about, reserved_h),
+            group=f"embodied:{about.subject}",
+            common_std_ratio=about.factor.relative_std_ratio,
+            multiplicative=about.factor.multiplicative,
+        )
+        for about, reserved_h in parts
+    ]
+    value = sum(term.value for term in terms)
+    interval = combine(terms, seed=seed)
+    subjects = {about.subject for about, _ in parts}
+    remark = None if SERVER in subjects else "of the accelerators alone, without their server"
+    return Quantity(
+        value,
+        min(interval.low, value),
+        max(interval.high, value),
+        UNIT,
+        weakest(*(about.factor.source for about, _ in parts)),
+        remark,
+    )
+
+
+def _share_kg(about: EmbodiedFactor, reserved_h: float) -> float:
+    name = f"embodied.{about.subject}"
+    in_use_h = require_positive(f"{name}.lifetime_h", about.lifetime_h) * require_number(
+        f"{name}.utilisation_ratio",
+        require_positive(f"{name}.utilisation_ratio", about.utilisation_ratio),
+        at_most=1.0,
+    )
+    total_kg = require_number(name, about.factor.value) * require_positive(
+        f"{name}.pieces", about.pieces
+    )
+    return total_kg * reserved_h / in_use_h

@@ -1,0 +1,248 @@
+"""What a running attempt has used so far: the figures of its price tag to come, without intervals.
+
+Readings are charged as they come, by the same rules as the bill's, so that what was charged so
+far is known at once however long a job runs. It differs from the bill where that looks at all
+readings together: by a part of a counter's update at the edges of stages, and by the weights of
+factors that change from hour to hour (here each hour since the start counts alike).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+from pricetag.accounting.bill.inputs import (
+    AttemptInput,
+    ComponentInfo,
+    Factor,
+    Factors,
+    HourlyFactor,
+)
+from pricetag.accounting.bill.reserved import device_hours, has_devices
+from pricetag.accounting.readings.alignment import LATE_TICK, TICK
+from pricetag.accounting.readings.energy import MAX_GAP_S, EnergyLedger, Reading
+from pricetag.accounting.readings.hours import hour_spans
+from pricetag.accounting.units import G_PER_KG, joules_to_kwh
+
+
+@dataclass(frozen=True, slots=True)
+class LiveFigures:
+    """What an attempt has used so far; None where that is unknown."""
+
+    it_energy_kwh: float | None
+    facility_energy_kwh: float | None = None
+    co2e_kg: float | None = None
+    cost: float | None = None
+    currency: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveHour:
+    """What an attempt is charged of one component in one hour, up to its last reading.
+
+    Attributes:
+        energy_j: Charged so far, J.
+        covered_s: For how much of the hour it was metered, s.
+        settled_j: The part of the energy that nothing to come changes.
+        settled_s: The part of the time, likewise.
+    """
+
+    energy_j: float = 0.0
+    covered_s: float = 0.0
+    settled_j: float = 0.0
+    settled_s: float = 0.0
+
+    def plus(self, energy_j: float, covered_s: float, *, settled: bool) -> LiveHour:
+        """The hour after more of it was metered."""
+        more = replace(
+            self, energy_j=self.energy_j + energy_j, covered_s=self.covered_s + covered_s
+        )
+        return replace(more, settled_j=more.energy_j, settled_s=more.covered_s) if settled else more
+
+
+@dataclass(frozen=True, slots=True)
+class LiveCharge:
+    """What an attempt is charged of one component, up to its last reading.
+
+    Attributes:
+        energy_j: Charged so far, J; None while nothing is known.
+        settled_j: The part of it up to ``anchor``, which nothing to come changes.
+        anchor: The last reading at which the counter moved: while it stands still, what comes
+            next decides whether it was frozen, and what that time is booked with.
+        last: The last reading.
+        hours: The hours (ISO 8601, UTC) that the last readings changed; those before them stand.
+    """
+
+    energy_j: float | None = None
+    settled_j: float | None = None
+    anchor: Reading | None = None
+    last: Reading | None = None
+    hours: Mapping[str, LiveHour] = field(default_factory=dict)
+
+
+def advance(
+    charge: LiveCharge,
+    readings: Sequence[Reading],
+    component: ComponentInfo,
+    opened_at: datetime,
+) -> LiveCharge:
+    """The charge after further readings, in the order in which they were taken.
+
+    Args:
+        charge: Before them.
+        readings: The new ones.
+        component: That they are of.
+        opened_at: When their clock began; bears its zone.
+
+    Raises:
+        ValueError: If the component's reserved part or its baseline is impossible, or
+            ``opened_at`` bears no zone.
+    """
+    known = [charge.anchor] if charge.anchor == charge.last else [charge.anchor, charge.last]
+    trace = [reading for reading in known if reading is not None]
+    trace += [_unaligned(reading) for reading in readings]
+    if not trace:
+        return charge
+    ledger = EnergyLedger(
+        trace,
+        component.method,
+        reserved_ratio=component.reserved_ratio,
+        baseline_w=component.baseline_w,
+        # Between the anchor of a counter that stands still and the last reading were others.
+        max_gap_s=math.inf if len(known) > 1 else MAX_GAP_S,
+    )
+    anchor = _anchor(trace, component)
+    first_s, anchor_s, last_s = trace[0].t_s, anchor.t_s, trace[-1].t_s
+    settled_j = _plus(charge.settled_j, ledger, first_s, anchor_s)
+    energy_j = _plus(settled_j, ledger, anchor_s, last_s)
+    hours = _still_open(charge.hours, opened_at, first_s)
+    for start_s, end_s, settled in ((first_s, anchor_s, True), (anchor_s, last_s, False)):
+        for span in hour_spans(opened_at, start_s, end_s):
+            window = ledger.window(span.start_s, span.end_s)
+            if window.energy_j is not None:
+                before = hours.get(span.key, LiveHour())
+                hours[span.key] = before.plus(window.energy_j, window.covered_s, settled=settled)
+    return LiveCharge(energy_j, settled_j, anchor, trace[-1], hours)
+
+
+def _still_open(
+    hours: Mapping[str, LiveHour], opened_at: datetime, from_s: float
+) -> dict[str, LiveHour]:
+    """What is settled of the hours that readings after ``from_s`` may change."""
+    first = (opened_at.astimezone(UTC) + timedelta(seconds=from_s)).replace(
+        minute=0, second=0, microsecond=0
+    )
+    return {
+        key: LiveHour(one.settled_j, one.settled_s, one.settled_j, one.settled_s)
+        for key, one in hours.items()
+        if key >= first.isoformat()
+    }
+
+
+def _unaligned(reading: Reading) -> Reading:
+    """Without the marks of the counter's updates: those need the readings on both sides."""
+    if TICK not in reading.flags and LATE_TICK not in reading.flags:
+        return reading
+    flags = tuple(flag for flag in reading.flags if flag not in (TICK, LATE_TICK))
+    return replace(reading, flags=flags)
+
+
+def _anchor(trace: Sequence[Reading], component: ComponentInfo) -> Reading:
+    if component.method != "counter":
+        return trace[-1]
+    moved = [
+        after
+        for before, after in pairwise(trace)
+        if after.counter_j is None or after.counter_j != before.counter_j
+    ]
+    return moved[-1] if moved else trace[0]
+
+
+def _plus(
+    energy_j: float | None, ledger: EnergyLedger, start_s: float, end_s: float
+) -> float | None:
+    if end_s <= start_s:
+        return energy_j
+    more_j = ledger.window(start_s, end_s).energy_j
+    return energy_j if more_j is None else (energy_j or 0.0) + more_j
+
+
+def live_figures(
+    attempt: AttemptInput, energy_j: Mapping[str, float | None], factors: Factors, now: datetime
+) -> LiveFigures:
+    """Energy, emissions and cost of an attempt so far.
+
+    Args:
+        attempt: With its length so far; its measurements are not looked at.
+        energy_j: What it is charged of each component, J; None where that is unknown.
+        factors: What its energy is multiplied with.
+        now: The last hour whose factors count.
+    """
+    it_kwh = _it_kwh(energy_j, factors.calibrations)
+    started_at = datetime.fromisoformat(attempt.started_at)
+    hours = hours_between(started_at, now)
+    facility_kwh = None if it_kwh is None else it_kwh * factors.pue.value
+    intensity = _mean(factors.carbon_hours, factors.carbon_intensity, hours)
+    known = facility_kwh is not None and intensity is not None
+    cost = _cost(attempt, facility_kwh, factors, hours)
+    return LiveFigures(
+        it_energy_kwh=it_kwh,
+        facility_energy_kwh=facility_kwh,
+        co2e_kg=(facility_kwh or 0.0) * (intensity or 0.0) / G_PER_KG if known else None,
+        cost=cost,
+        currency=None if cost is None else factors.currency,
+    )
+
+
+def _it_kwh(
+    energy_j: Mapping[str, float | None], calibrations: Mapping[str, Factor]
+) -> float | None:
+    known = [
+        joules * (calibrations[component].value if component in calibrations else 1.0)
+        for component, joules in energy_j.items()
+        if joules is not None
+    ]
+    return joules_to_kwh(sum(known)) if known else None
+
+
+def hours_between(start: datetime, end: datetime) -> tuple[str, ...]:
+    """The UTC hours (ISO 8601) from one time to another, those of both included."""
+    hour = start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    found = [hour.isoformat()]
+    while (hour := hour + timedelta(hours=1)) <= end:
+        found.append(hour.isoformat())
+    return tuple(found)
+
+
+def _mean(
+    by_hour: HourlyFactor | None, flat: Factor | None, hours: tuple[str, ...]
+) -> float | None:
+    """The mean of the hours' factors; hours without one take the flat one."""
+    fallback = None if flat is None else flat.value
+    if by_hour is None:
+        return fallback
+    values = [by_hour.by_hour.get(hour, fallback) for hour in hours]
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else fallback
+
+
+def _cost(
+    attempt: AttemptInput, facility_kwh: float | None, factors: Factors, hours: tuple[str, ...]
+) -> float | None:
+    """As a price tag's total: owned hardware with electricity, else the cloud, else electricity."""
+    tariff = _mean(factors.tariff_hours, factors.electricity_tariff, hours)
+    paid = None if facility_kwh is None or tariff is None else facility_kwh * tariff
+    if not has_devices([attempt]):
+        return paid
+    reserved_h = float(device_hours([attempt]))
+    if factors.internal_price is not None:
+        return reserved_h * factors.internal_price.value + (paid or 0.0)
+    prices = [
+        price.value
+        for price in (factors.cloud_price_low, factors.cloud_price_high)
+        if price is not None
+    ]
+    return reserved_h * sum(prices) / len(prices) if prices else paid

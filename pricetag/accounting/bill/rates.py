@@ -1,0 +1,136 @@
+"""What energy is multiplied with: one factor, or one that changes from hour to hour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pricetag.accounting.bill.inputs import Factor, HourlyFactor
+from pricetag.accounting.quantity.quantity import Source
+from pricetag.accounting.quantity.uncertainty import Multiplier
+
+ROUNDING_RATIO = 1e-9
+"""Energy that the hours of a window leave over by the rounding of their sum."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A factor of a product; at least one of the two must be known.
+
+    Attributes:
+        name: What it is, for the error budget; equal names share their error.
+        flat: Holds at any time, and wherever ``hours`` has no figure.
+        hours: Holds hour by hour.
+    """
+
+    name: str
+    flat: Factor | None
+    hours: HourlyFactor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Energy that a rate is applied to: so much, and so much of it in each UTC hour."""
+
+    energy_j: float
+    by_hour_j: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A rate applied to some energies.
+
+    Attributes:
+        values: What each of them is multiplied with.
+        mean: The energy-weighted mean of these.
+        hourly_share_ratio: Part of the energy that an hour's own figure was known for.
+        multiplier: The error of the product.
+        sources: Evidence of the figures that were used.
+    """
+
+    values: tuple[float, ...]
+    mean: float
+    hourly_share_ratio: float
+    multiplier: Multiplier
+    sources: tuple[Source, ...]
+
+
+class RateMissing(ValueError):  # noqa: N818 - it names what is missing
+    """A rate has no figure for a part of the energy."""
+
+
+def apply(rate: Rate, uses: Sequence[Use]) -> Applied:
+    """What each energy is multiplied with: the mean of its hours, weighted by their energy.
+
+    Energy of an hour without a figure takes the flat one. The errors of both add linearly,
+    each by its part of the product, since figures of one grid err together.
+
+    Raises:
+        RateMissing: If energy is left that neither holds for.
+    """
+    if rate.hours is None:
+        return _flat(rate, uses)
+    hours, flat = rate.hours, rate.flat
+    values: list[float] = []
+    total_j = hourly_j = hourly_product = flat_product = 0.0
+    for use in uses:
+        known = {hour: j for hour, j in use.by_hour_j.items() if hour in hours.by_hour}
+        inside_j = sum(known.values())
+        rest_j = max(use.energy_j - inside_j, 0.0)
+        if rest_j <= ROUNDING_RATIO * use.energy_j:
+            rest_j = 0.0
+        inside = sum(energy_j * hours.by_hour[hour] for hour, energy_j in known.items())
+        outside = rest_j * _flat_value(rate, rest_j)
+        whole_j = inside_j + rest_j
+        fallback = hours.factor if flat is None else flat
+        values.append((inside + outside) / whole_j if whole_j > 0 else fallback.value)
+        total_j += whole_j
+        hourly_j += inside_j
+        hourly_product += inside
+        flat_product += outside
+    return _applied(rate, hours, values, total_j, hourly_j, hourly_product, flat_product)
+
+
+def _flat(rate: Rate, uses: Sequence[Use]) -> Applied:
+    flat = rate.flat
+    if flat is None:
+        raise RateMissing(f"no {rate.name} is known")
+    multiplier = Multiplier(rate.name, flat.relative_std_ratio, flat.multiplicative)
+    return Applied((flat.value,) * len(uses), flat.value, 0.0, multiplier, (flat.source,))
+
+
+def _flat_value(rate: Rate, rest_j: float) -> float:
+    if rest_j == 0:
+        return 0.0
+    if rate.flat is None:
+        raise RateMissing(
+            f"no {rate.name} is known for some of the hours, and none that holds at any time"
+        )
+    return rate.flat.value
+
+
+def _applied(
+    rate: Rate,
+    hours: HourlyFactor,
+    values: Sequence[float],
+    total_j: float,
+    hourly_j: float,
+    hourly_product: float,
+    flat_product: float,
+) -> Applied:
+    used = [hours.factor] if hourly_j > 0 or rate.flat is None else []
+    if rate.flat is not None and (flat_product > 0 or not used):
+        used.append(rate.flat)
+    product = hourly_product + flat_product
+    share = hourly_product / product if product > 0 else 0.0
+    flat_ratio = 0.0 if rate.flat is None else rate.flat.relative_std_ratio
+    std_ratio = share * hours.factor.relative_std_ratio + (1 - share) * flat_ratio
+    if product <= 0:
+        std_ratio = max(factor.relative_std_ratio for factor in used)
+    return Applied(
+        values=tuple(values),
+        mean=product / total_j if total_j > 0 else used[0].value,
+        hourly_share_ratio=hourly_j / total_j if total_j > 0 else 0.0,
+        multiplier=Multiplier(rate.name, std_ratio, any(f.multiplicative for f in used)),
+        sources=tuple(factor.source for factor in used),
+    )

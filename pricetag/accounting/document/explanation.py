@@ -1,0 +1,183 @@
+"""Why another tool's figure differs from ours, component by component."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pricetag.accounting.quantity.quantity import Quantity
+
+ALIKE_RATIO = 0.01
+"""Closer than this, two figures are not worth an explanation."""
+
+ROUNDING_RATIO = 1e-9
+"""Of a sum of causes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Both figures of one kind of component.
+
+    Attributes:
+        kind: gpu, cpu or ram; None for all together.
+        theirs: What the other tool said.
+        ours: What was charged for the same attempts.
+        gross: What the whole devices used, other jobs and idling included.
+        methods: How ours was had.
+    """
+
+    kind: str | None
+    theirs: Quantity
+    ours: Quantity
+    gross: Quantity
+    methods: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """For how long either side looked, in s; None where that is not known."""
+
+    theirs_s: float | None
+    ours_s: float | None
+
+    @property
+    def ratio(self) -> float:
+        """Theirs over ours; 1 where they are alike or not known."""
+        if self.theirs_s is None or not self.ours_s or _alike(self.ours_s, self.theirs_s):
+            return 1.0
+        return self.theirs_s / self.ours_s
+
+
+def explain(
+    parts: Sequence[Part], total: Part, looked: Looked, *, pue: float, reason: str | None
+) -> list[dict[str, Any]]:
+    """What the differences come from, as far as that is known; together they make the whole one.
+
+    The other tool sees whole machines. So what we charge is first made up to the gross energy of
+    the devices, then to the time for which it looked, then to the PUE that it seems to have
+    multiplied with; each component is held against what that comes to.
+
+    Args:
+        parts: By kind of component, all of ours among them; attempts on which the other tool had
+            no figure for a kind are a part of their own.
+        total: All of them together.
+        looked: For how long.
+        pue: Of the price tag; the comparison is of IT energy, without it.
+        reason: What the other tool said of figures that it lacks.
+
+    Returns:
+        ``[{component, difference_kwh, cause, text}]``, the difference being theirs - ours;
+        ``component`` is None for what concerns all of them.
+    """
+    is_whole = total.gross.value is not None
+    both = [(part, whole) for part in parts if (whole := _both(part, is_whole)) is not None]
+    whole_kwh = sum(whole for _, whole in both)
+    theirs_kwh = sum(part.theirs.value or 0.0 for part, _ in both)
+    found = [*_sharing(total), *_duration(looked, total, whole_kwh if both else None)]
+    seen_kwh = whole_kwh * looked.ratio
+    times = looked.ratio
+    if seen_kwh > 0 and not _alike(1.0, pue) and _alike(theirs_kwh / seen_kwh, pue):
+        text = f"theirs is ours times the PUE of {pue:g}: it may have multiplied with one"
+        found.append(_item(total, seen_kwh * (pue - 1), "pue-applied", text))
+        times *= pue
+    for part in parts:
+        found += _of_part(part, times, is_whole, reason)
+    return [*found, *_remainder(total, found)]
+
+
+def _whole(part: Part, is_whole: bool) -> float | None:
+    """What of ours theirs is to be held against: of the whole devices, where that is known."""
+    return part.gross.value if is_whole else part.ours.value
+
+
+def _both(part: Part, is_whole: bool) -> float | None:
+    return None if part.theirs.value is None else _whole(part, is_whole)
+
+
+def _of_part(
+    part: Part, times: float, is_whole: bool, reason: str | None
+) -> Iterator[dict[str, Any]]:
+    ours, theirs = _whole(part, is_whole), part.theirs.value
+    if theirs is None:
+        if ours:
+            why = f" ({reason})" if reason else ""
+            text = f"the other tool has no figure for it{why}"
+            yield _item(part, -ours, "missing-there", text)
+        return
+    if ours is None:
+        if theirs > 0:
+            text = f"we have no figure for it: {part.ours.reason}"
+            yield _item(part, theirs, "missing-here", text)
+        return
+    if _alike(ours * times, theirs):
+        return
+    cause, text = _model(part)
+    if ours > 0 and not _alike(ours, part.ours.value or 0.0):
+        text += f" ({theirs / ours - 1:+z.1%} against what the whole machine used)"
+    yield _item(part, theirs - ours * times, cause, text)
+
+
+def _remainder(total: Part, found: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """What the causes leave over, so that they add up; nothing where all is alike."""
+    ours, theirs = total.ours.value, total.theirs.value
+    if ours is None or theirs is None or (not found and _alike(ours, theirs)):
+        return
+    rest = theirs - ours - sum(item["difference_kwh"] or 0.0 for item in found)
+    if abs(rest) > ROUNDING_RATIO * max(abs(ours), abs(theirs)):
+        text = "what is left: differences of less than 1% each"
+        yield _item(total, rest, "remainder", text)
+
+
+def _model(part: Part) -> tuple[str, str]:
+    if "modelled" not in part.methods:
+        if part.kind == "ram":
+            return (
+                "model-against-meter",
+                "ours is a hardware counter, theirs a constant by memory size",
+            )
+        return (
+            "meter-against-theirs",
+            "ours is metered; theirs is read more seldom, or modelled",
+        )
+    if part.kind == "ram":
+        return (
+            "ram-model",
+            "both are a constant by memory modules, times or divided by two",
+        )
+    return (
+        "same-model",
+        "both are one model of load, seen over other stretches of time",
+    )
+
+
+def _sharing(total: Part) -> Iterator[dict[str, Any]]:
+    ours, gross, theirs = total.ours.value, total.gross.value, total.theirs.value
+    if ours is None or gross is None or theirs is None or _alike(ours, gross):
+        return
+    text = (
+        f"ours is this run's share, {ours / gross:.1%} of what the devices used; theirs sees "
+        f"the whole machine, and is {theirs / gross - 1:+z.1%} against that"
+    )
+    yield _item(total, gross - ours, "share-of-the-machine", text)
+
+
+def _duration(looked: Looked, total: Part, whole_kwh: float | None) -> Iterator[dict[str, Any]]:
+    if looked.ratio == 1.0:
+        return
+    energy = None if whole_kwh is None else whole_kwh * (looked.ratio - 1)
+    text = f"it looked for {looked.theirs_s:.1f} s, the attempts took {looked.ours_s:.1f} s"
+    yield _item(total, energy, "duration", text)
+
+
+def _item(part: Part, difference_kwh: float | None, cause: str, text: str) -> dict[str, Any]:
+    return {
+        "component": part.kind,
+        "difference_kwh": difference_kwh,
+        "cause": cause,
+        "text": text,
+    }
+
+
+def _alike(one: float, other: float) -> bool:
+    return abs(one - other) <= ALIKE_RATIO * max(abs(one), abs(other))

@@ -1,0 +1,288 @@
+"""Build the price tag of a run from what was metered and the factors of its site.
+
+Totals are over all attempts, however they ended. What was not metered is missing, with a
+reason, and never 0; coverage and flags say how much that is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from pricetag.accounting.bill.bill import Biller, Span, share
+from pricetag.accounting.bill.calibration import calibrated
+from pricetag.accounting.bill.charges import Charge, factor_quantity, product
+from pricetag.accounting.bill.footprint import footprint
+from pricetag.accounting.bill.inputs import (
+    AttemptInput,
+    ComponentInfo,
+    Device,
+    Environment,
+    Factor,
+    Factors,
+    FlopsCount,
+    Measurement,
+    PriceTagInputs,
+    QualityInput,
+    SecondOpinion,
+    StageInput,
+)
+from pricetag.accounting.bill.money import cost_of
+from pricetag.accounting.bill.once import counted_once
+from pricetag.accounting.bill.outside import outside_stages
+from pricetag.accounting.bill.rates import Rate, RateMissing
+from pricetag.accounting.bill.reserved import device_count
+from pricetag.accounting.document.canonical import content_sha256
+from pricetag.accounting.document.error_budget import uncertainty
+from pricetag.accounting.document.provenance import (
+    environment_changed,
+    hardware,
+    most_devices,
+    provenance,
+)
+from pricetag.accounting.document.second_opinion import compare
+from pricetag.accounting.document.tag import (
+    SCHEMA,
+    AttemptTag,
+    ComponentTag,
+    CostTag,
+    EnergyTag,
+    FlopsTag,
+    PriceTag,
+    QualityTag,
+    StageTag,
+)
+from pricetag.accounting.quantity.checks import require_factors
+from pricetag.accounting.quantity.quantity import Quantity
+from pricetag.accounting.work.operations import Effort, run_flops, stage_flops
+
+__all__ = [
+    "SCHEMA",
+    "AttemptInput",
+    "AttemptTag",
+    "ComponentInfo",
+    "ComponentTag",
+    "CostTag",
+    "Device",
+    "EnergyTag",
+    "Environment",
+    "Factor",
+    "Factors",
+    "FlopsCount",
+    "FlopsTag",
+    "Measurement",
+    "PriceTag",
+    "PriceTagInputs",
+    "QualityInput",
+    "QualityTag",
+    "SecondOpinion",
+    "StageInput",
+    "StageTag",
+    "UnknownComponent",
+    "build_price_tag",
+    "content_sha256",
+]
+
+
+FULL_SHARE_RATIO = 1 - 1e-6
+
+
+class UnknownComponent(ValueError):  # noqa: N818 - it names what is unknown
+    """A measurement is of a component that its attempt does not declare."""
+
+
+def build_price_tag(inputs: PriceTagInputs) -> PriceTag:
+    """Build the price tag of a run from its measurements and the site's factors.
+
+    Args:
+        inputs: All attempts with their measurements, and the factors.
+
+    Returns:
+        The price tag; the same inputs give the same one, intervals included.
+
+    Raises:
+        InvalidFactor: If a factor is out of its range or a price has no currency.
+        UnknownComponent: If a measurement is of an undeclared component.
+    """
+    require_factors(inputs.factors)
+    attempts = calibrated(counted_once(inputs.attempts), inputs.factors.calibrations)
+    inputs = replace(inputs, attempts=attempts)
+    biller = Biller(inputs.factors, inputs.seed)
+    spans = [
+        _span(attempt, attempt.measurements, attempt.duration_s, inputs.factors.calibrations)
+        for attempt in inputs.attempts
+    ]
+    charges = [charge for span in spans for charge in span.charges]
+    total = biller.energy(spans)
+    stages = _stages(inputs.attempts, biller, total.it_energy_kwh)
+    cost = cost_of(biller, inputs.attempts, charges)
+    intensity, hourly = biller.carbon_intensity(charges)
+    return PriceTag(
+        run_id=inputs.run_id,
+        name=inputs.name,
+        version=inputs.version,
+        hardware=hardware(inputs.attempts),
+        device_count=most_devices(inputs.attempts),
+        energy=total,
+        footprint=footprint(biller, inputs.attempts, charges, total.co2e_kg),
+        pue=factor_quantity(inputs.factors.pue, at_least=1.0),
+        carbon_intensity_g_per_kwh=intensity,
+        carbon_hours_share_ratio=hourly,
+        flops=run_flops(inputs.attempts, _effort(inputs, total)),
+        cost=cost,
+        quality=_last_quality(stages),
+        stages=stages,
+        attempts=_attempts(inputs.attempts, spans, biller, total.it_energy_kwh),
+        outside_stages=outside_stages(biller, list(zip(inputs.attempts, spans, strict=True))),
+        second_opinion=compare(biller, inputs.attempts, spans),
+        uncertainty=uncertainty(biller, charges, total, cost),
+        provenance=provenance(inputs),
+        flags=_flags(inputs, total, biller, charges),
+    )
+
+
+def _effort(inputs: PriceTagInputs, total: EnergyTag) -> Effort:
+    lasted = [(attempt, attempt.duration_s) for attempt in inputs.attempts]
+    return Effort(lasted, total.it_energy_kwh, inputs.factors.peaks)
+
+
+def _span(
+    attempt: AttemptInput,
+    measurements: Sequence[Measurement],
+    duration_s: float | None,
+    calibrations: Mapping[str, Factor],
+) -> Span:
+    windows = {measurement.component_id: measurement for measurement in measurements}
+    declared = {component.id for component in attempt.components}
+    if strangers := sorted(windows.keys() - declared):
+        known = ", ".join(sorted(declared)) or "none"
+        raise UnknownComponent(
+            f"attempt {attempt.number} declares no {', '.join(strangers)}; it has: {known}"
+        )
+    charges = []
+    for component in attempt.components:
+        measured = windows.get(component.id)
+        lasted_s = 0.0 if measured is None else measured.window.duration_s
+        expected_s = lasted_s if duration_s is None else max(duration_s, lasted_s)
+        charges.append(
+            Charge(
+                component,
+                None if measured is None else measured.window,
+                expected_s,
+                attempt.node_name,
+                {} if measured is None else measured.energy_by_hour_j,
+                calibrations.get(component.id),
+            )
+        )
+    return Span(duration_s, tuple(charges))
+
+
+def _stages(
+    attempts: Sequence[AttemptInput], biller: Biller, total: Quantity
+) -> tuple[StageTag, ...]:
+    return tuple(
+        _stage(attempt, stage, biller, total) for attempt in attempts for stage in attempt.stages
+    )
+
+
+def _stage(attempt: AttemptInput, stage: StageInput, biller: Biller, total: Quantity) -> StageTag:
+    lasted_s = None if stage.end_s is None else stage.end_s - stage.start_s
+    span = _span(attempt, stage.measurements, lasted_s, biller.factors.calibrations)
+    energy = biller.energy([span])
+    effort = Effort([(attempt, lasted_s)], energy.it_energy_kwh, biller.factors.peaks)
+    return StageTag(
+        key=stage.key,
+        index=stage.index,
+        parent=stage.parent_key,
+        kind=stage.kind,
+        name=stage.name,
+        status=stage.status,
+        attempt=attempt.number,
+        energy=energy,
+        flops=stage_flops(stage, attempt.stages, effort),
+        quality=_quality(attempt, stage),
+        share_ratio=share(energy.it_energy_kwh, total),
+    )
+
+
+def _quality(attempt: AttemptInput, stage: StageInput) -> tuple[QualityTag, ...]:
+    """Each metric as the stage reported it last: a script may do so at every step."""
+    latest = {
+        (q.metric, q.split): QualityTag(
+            q.metric, q.value, q.split, stage.key, q.unit, attempt.number
+        )
+        for q in stage.quality
+    }
+    return tuple(latest.values())
+
+
+def _attempts(
+    attempts: Sequence[AttemptInput], spans: Sequence[Span], biller: Biller, total: Quantity
+) -> tuple[AttemptTag, ...]:
+    return tuple(
+        _attempt(attempt, span, biller, total)
+        for attempt, span in zip(attempts, spans, strict=True)
+    )
+
+
+def _attempt(attempt: AttemptInput, span: Span, biller: Biller, total: Quantity) -> AttemptTag:
+    energy = biller.energy([span])
+    return AttemptTag(
+        number=attempt.number,
+        status=attempt.status,
+        reason=attempt.reason,
+        started_at=attempt.started_at,
+        node=attempt.node_name,
+        site=attempt.site,
+        device_count=device_count(attempt),
+        energy=energy,
+        footprint=footprint(biller, [attempt], span.charges, energy.co2e_kg),
+        cost=cost_of(biller, [attempt], span.charges),
+        outside_stages=outside_stages(biller, [(attempt, span)]),
+        share_ratio=share(energy.it_energy_kwh, total),
+    )
+
+
+def _last_quality(stages: Sequence[StageTag]) -> tuple[QualityTag, ...]:
+    """Each metric as the latest attempt reported it; a later attempt repeats or resumes."""
+    latest: dict[tuple[str, str, str | None], QualityTag] = {}
+    for stage in stages:
+        for quality in stage.quality:
+            latest[(quality.stage, quality.metric, quality.split)] = quality
+    return tuple(latest.values())
+
+
+def _flags(
+    inputs: PriceTagInputs, total: EnergyTag, biller: Biller, charges: Sequence[Charge]
+) -> tuple[str, ...]:
+    flags = set(total.flags)
+    factors = inputs.factors
+    if len(inputs.attempts) > 1:
+        flags.add("several_attempts")
+    if len({attempt.site for attempt in inputs.attempts}) > 1:
+        flags.add("several_sites")
+    if environment_changed(inputs.attempts):
+        flags.add("environment_changed")
+    if factors.pue.source == "assumed":
+        flags.add("pue_assumed")
+    if factors.carbon_intensity is None and factors.carbon_hours is None:
+        flags.add("carbon_intensity_unknown")
+    elif factors.carbon_intensity is not None and factors.carbon_intensity.source == "assumed":
+        flags.add("carbon_intensity_assumed")
+    if _lacks_hours(biller.carbon, charges):
+        flags.add("carbon_hours_incomplete")
+    tariff = Rate("tariff", factors.electricity_tariff, factors.tariff_hours)
+    if _lacks_hours(tariff, charges):
+        flags.add("tariff_hours_incomplete")
+    return tuple(sorted(flags))
+
+
+def _lacks_hours(rate: Rate | None, charges: Sequence[Charge]) -> bool:
+    """Whether some of the energy fell into hours without a figure of their own."""
+    if rate is None or rate.hours is None:
+        return False
+    try:
+        found = product(charges, [rate])
+    except RateMissing:
+        return True
+    return found is not None and found.rates[0].hourly_share_ratio < FULL_SHARE_RATIO

@@ -1,0 +1,82 @@
+"""Where a price tag's figures come from: software, hardware, factors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pricetag.accounting.bill.inputs import AttemptInput, Environment, PriceTagInputs
+from pricetag.accounting.bill.reserved import device_count
+from pricetag.accounting.document.factors_wire import factors_wire
+
+
+def provenance(inputs: PriceTagInputs) -> dict[str, Any]:
+    """Accounting version, environment of the last attempt that told it, nodes, factors."""
+    environment = _environments(inputs.attempts)[-1:] or [Environment()]
+    last = environment[0]
+    return {
+        "accounting_version": inputs.accounting_version,
+        "git_commit": last.git_commit,
+        "packages": dict(last.packages),
+        "seeds": dict(last.seeds),
+        "python": last.python,
+        "platform": last.platform,
+        "nodes": nodes(inputs.attempts),
+        "interval_seed": inputs.seed,
+        "site": inputs.factors.site,
+        "as_of": inputs.factors.as_of,
+        "factors": factors_wire(inputs.factors, hours_used(inputs.attempts)),
+    }
+
+
+def nodes(attempts: Sequence[AttemptInput]) -> list[str]:
+    """Worker nodes, in the order of the attempts."""
+    return list(dict.fromkeys(a.node_name for a in attempts if a.node_name is not None))
+
+
+def hours_used(attempts: Sequence[AttemptInput]) -> set[str]:
+    """UTC hours in which energy was charged."""
+    windows = [m for a in attempts for m in a.measurements]
+    windows += [m for a in attempts for stage in a.stages for m in stage.measurements]
+    return {hour for measurement in windows for hour in measurement.energy_by_hour_j}
+
+
+def environment_changed(attempts: Sequence[AttemptInput]) -> bool:
+    """Whether the attempts ran in different software."""
+    first, *others = _environments(attempts) or [Environment()]
+    return any(
+        (other.git_commit, other.packages, other.python)
+        != (first.git_commit, first.packages, first.python)
+        for other in others
+    )
+
+
+def hardware(attempts: Sequence[AttemptInput]) -> dict[str, Any]:
+    """Devices by kind and name, with the most that one attempt had of each."""
+    most: dict[tuple[str, str], int] = {}
+    for attempt in attempts:
+        here: dict[tuple[str, str], int] = {}
+        for kind, name in _devices(attempt):
+            here[(kind, name)] = here.get((kind, name), 0) + 1
+        for key, count in here.items():
+            most[key] = max(most.get(key, 0), count)
+    devices = [{"kind": kind, "name": name, "count": n} for (kind, name), n in most.items()]
+    return {"devices": devices, "nodes": nodes(attempts)}
+
+
+def most_devices(attempts: Sequence[AttemptInput]) -> int:
+    """The most accelerators that one attempt had reserved."""
+    return max((device_count(attempt) for attempt in attempts), default=0)
+
+
+def _devices(attempt: AttemptInput) -> list[tuple[str, str]]:
+    reserved = [("gpu", device.name) for device in attempt.devices]
+    return reserved + [
+        (component.kind, component.name)
+        for component in attempt.components
+        if component.kind != "gpu" or not reserved
+    ]
+
+
+def _environments(attempts: Sequence[AttemptInput]) -> list[Environment]:
+    return [a.environment for a in attempts if a.environment is not None]

@@ -1,0 +1,149 @@
+"""Another tool's figure beside ours, how far apart they are, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pricetag.accounting.bill.bill import Biller, Span
+from pricetag.accounting.bill.inputs import AttemptInput, SecondOpinion
+from pricetag.accounting.bill.split import split
+from pricetag.accounting.document.explanation import Looked, Part, explain
+from pricetag.accounting.quantity.quantity import Quantity
+
+TheirFigure = Callable[[SecondOpinion], float | None]
+Heard = Sequence[tuple[SecondOpinion, Span]]
+
+PARTS: tuple[tuple[str, TheirFigure], ...] = (
+    ("gpu", lambda opinion: opinion.gpu_kwh),
+    ("cpu", lambda opinion: opinion.cpu_kwh),
+    ("ram", lambda opinion: opinion.ram_kwh),
+)
+
+SILENT = "the other tool gave no figure"
+NO_FIGURE = Quantity.unknown("kWh", SILENT)
+
+
+def compare(
+    biller: Biller, attempts: Sequence[AttemptInput], spans: Sequence[Span]
+) -> dict[str, Any] | None:
+    """The second opinion on IT energy, by component kind and in total.
+
+    Only attempts on which the other tool spoke are compared; ``attempts`` names them.
+
+    Args:
+        biller: Of our figures.
+        attempts: All attempts.
+        spans: What is charged for each of them, in the same order.
+
+    Returns:
+        ``{tool, version, attempts, duration: {theirs_s, ours_s}, components: [{kind,
+        theirs_kwh, ours_kwh, ours_gross_kwh, difference_ratio, gross_difference_ratio}],
+        total: the same without kind, explanation: [{component, difference_kwh, cause, text}],
+        reason}``, the differences being (theirs - ours) / ours, of what is charged and of what
+        the whole devices used; None when no attempt has one.
+    """
+    pairs = [
+        (attempt, attempt.second_opinion, span)
+        for attempt, span in zip(attempts, spans, strict=True)
+        if attempt.second_opinion is not None
+    ]
+    if not pairs:
+        return None
+    opinions = [opinion for _, opinion, _ in pairs]
+    heard = [(opinion, span) for _, opinion, span in pairs if opinion.energy_kwh is not None]
+    reasons = dict.fromkeys(opinion.reason for opinion in opinions if opinion.reason)
+    reason = "; ".join(reasons) or None
+    parts = [_part(biller, heard, figure, kind, reason) for kind, figure in PARTS]
+    total = _part(biller, heard, lambda opinion: opinion.energy_kwh, None, reason)
+    theirs_s, ours_s = _durations(heard)
+    return {
+        "tool": opinions[-1].tool,
+        "version": opinions[-1].version,
+        "attempts": [a.number for a, opinion, _ in pairs if opinion.energy_kwh is not None],
+        "duration": {"theirs_s": theirs_s, "ours_s": ours_s},
+        "components": [{"kind": part.kind, **_line(part)} for part in parts],
+        "total": _line(total),
+        "explanation": explain(
+            _all_parts(biller, heard, parts),
+            total,
+            Looked(theirs_s, ours_s),
+            pue=biller.factors.pue.value,
+            reason=reason,
+        ),
+        "reason": reason,
+    }
+
+
+def _durations(heard: Heard) -> tuple[float | None, float | None]:
+    """How long they looked, and how long those attempts were; None where one is unknown."""
+    theirs = [opinion.duration_s for opinion, _ in heard if opinion.duration_s is not None]
+    ours = [span.duration_s for _, span in heard if span.duration_s is not None]
+    if not heard:
+        return None, None
+    return (
+        sum(theirs) if len(theirs) == len(heard) else None,
+        sum(ours) if len(ours) == len(heard) else None,
+    )
+
+
+def _part(
+    biller: Biller, heard: Heard, figure: TheirFigure, kind: str | None, reason: str | None
+) -> Part:
+    said = [value for opinion, _ in heard if (value := figure(opinion)) is not None]
+    if said:
+        theirs = Quantity.exact(sum(said), "kWh", "modelled")
+    else:
+        theirs = Quantity.unknown("kWh", reason or SILENT)
+    spoken = [(opinion, span) for opinion, span in heard if figure(opinion) is not None]
+    return _ours(biller, spoken, kind, theirs)
+
+
+def _all_parts(biller: Biller, heard: Heard, told: Sequence[Part]) -> list[Part]:
+    """The parts, those of which the other tool was silent on some of the attempts, and its others.
+
+    Together they are all that we charge for the attempts on which it spoke.
+    """
+    found = [part for part in told if part.theirs.value is not None]
+    for kind, figure in PARTS:
+        silent = [(opinion, span) for opinion, span in heard if figure(opinion) is None]
+        if silent:
+            found.append(_ours(biller, silent, kind, NO_FIGURE))
+    known = {kind for kind, _ in PARTS}
+    others = {c.component.kind for _, span in heard for c in span.charges} - known
+    return found + [_ours(biller, heard, kind, NO_FIGURE) for kind in sorted(others)]
+
+
+def _ours(biller: Biller, heard: Heard, kind: str | None, theirs: Quantity) -> Part:
+    charges = [
+        charge
+        for _, span in heard
+        for charge in span.charges
+        if kind is None or charge.component.kind == kind
+    ]
+    ours = biller.it_kwh(charges)
+    methods = frozenset(charge.component.method for charge in charges)
+    return Part(kind, theirs, ours, split(charges, ours, biller.seed).gross_kwh, methods)
+
+
+def _line(part: Part) -> dict[str, Any]:
+    return {
+        "theirs_kwh": part.theirs.as_dict(),
+        "ours_kwh": part.ours.as_dict(),
+        "ours_gross_kwh": part.gross.as_dict(),
+        "difference_ratio": _difference(part.theirs, part.ours).as_dict(),
+        "gross_difference_ratio": _difference(part.theirs, part.gross).as_dict(),
+    }
+
+
+def _difference(theirs: Quantity, ours: Quantity) -> Quantity:
+    if theirs.value is None or ours.value is None:
+        missing = theirs if theirs.value is None else ours
+        return Quantity.unknown("1", missing.reason or "only one of the two is known")
+    if ours.value == 0 or ours.low is None or ours.high is None:
+        return Quantity.unknown("1", "our figure is zero")
+    value = theirs.value / ours.value - 1
+    low = theirs.value / ours.high - 1
+    if ours.low == 0:
+        return Quantity(value, value, value, "1", "modelled", "without interval")
+    return Quantity(value, low, theirs.value / ours.low - 1, "1", "modelled")

@@ -1,0 +1,170 @@
+"""Where a running job will end: what it has used, the pace of its present step, and history.
+
+One resource (energy, time) at a time, in its own unit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pricetag.accounting.forecast.estimates import Forecast
+from pricetag.accounting.quantity.uncertainty import Z_95, log_sigma
+
+LEAST_PROGRESS_RATIO = 0.05
+"""Before this much is done, the pace says too little."""
+
+PACE_STD_RATIO = 0.15
+"""How much the pace of what is left differs from the pace so far, one sigma."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What the present step says of itself.
+
+    Attributes:
+        done: How far it is, in steps, examples, ...
+        total: How far it goes.
+        first: How far it was when it told so first: a resumed training does not begin at 0.
+        since_first: What it has used since then.
+    """
+
+    done: float
+    total: float
+    first: float
+    since_first: float
+
+    @property
+    def ratio(self) -> float:
+        """Share of the step that is done, 0 to 1."""
+        return min(max(self.done / self.total, 0.0), 1.0) if self.total > 0 else 0.0
+
+    @property
+    def paced(self) -> bool:
+        """Whether enough was done in sight to tell a pace."""
+        ahead = self.total - self.first
+        return ahead > 0 and self.done - self.first >= LEAST_PROGRESS_RATIO * ahead
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a running job stands.
+
+    Attributes:
+        used: By all its attempts so far.
+        step: The present step, from 0; None before the first.
+        kinds: The kinds of all its steps.
+        in_step: Used in the present step so far.
+        counted: How far the present step is, where it tells.
+        expected: What each step will use, from history; None where there is none.
+    """
+
+    used: float
+    step: int | None
+    kinds: Sequence[str]
+    in_step: float
+    counted: Counted | None
+    expected: Sequence[Forecast | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A figure with its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, forecast: Forecast) -> Range:
+        """Median and interval of a forecast."""
+        return cls(forecast.value, forecast.low, forecast.high)
+
+    def plus(self, other: Range) -> Range:
+        """The sum; what rests on one history errs together, so the ends add."""
+        return Range(self.value + other.value, self.low + other.low, self.high + other.high)
+
+
+class NoTelling(ValueError):  # noqa: N818 - it says why a projection cannot be made
+    """There is no projection; the message says why."""
+
+
+def progress_ratio(standing: Standing) -> float | None:
+    """Share of the job's use that is behind it, as history weighs its steps; None: no telling.
+
+    A job of one step that tells how far it is needs no history.
+    """
+    step = standing.step
+    if step is None:
+        return 0.0
+    if len(standing.kinds) == 1 and standing.counted is not None:
+        return standing.counted.ratio
+    weights = [forecast.value for forecast in standing.expected if forecast]
+    if len(weights) < len(standing.kinds) or not sum(weights) > 0:
+        return None
+    if standing.counted is not None:
+        within = standing.counted.ratio
+    else:
+        within = min(standing.in_step / weights[step], 1.0) if weights[step] else 0.0
+    return (sum(weights[:step]) + within * weights[step]) / sum(weights)
+
+
+def project(standing: Standing) -> Range:
+    """What the job will have used when it ends.
+
+    Used so far + what is left of the present step + the steps to come. What is left is
+    extrapolated from the pace since the step first told how far it is; before that can be
+    told, and for the steps to come, history stands in.
+
+    Raises:
+        NoTelling: If too little is done, or a step to come has no history.
+
+    Source:
+        Energy left = E · (total - done) / (done - first): a constant pace, within
+        ``PACE_STD_RATIO``.
+    """
+    done = progress_ratio(standing)
+    if standing.step is None:
+        raise NoTelling("no step of the job has begun")
+    if done is not None and done < LEAST_PROGRESS_RATIO:
+        raise NoTelling(f"{done:.1%} is done; a projection is made from 5% on")
+    whole = Range(standing.used, standing.used, standing.used).plus(_rest_of_step(standing))
+    for place in range(standing.step + 1, len(standing.kinds)):
+        forecast = _expected(standing, place)
+        if forecast is None:
+            raise NoTelling(f"{_named(standing, place)} is to come, and no like run tells its use")
+        whole = whole.plus(Range.of(forecast))
+    return whole
+
+
+def _rest_of_step(standing: Standing) -> Range:
+    assert standing.step is not None
+    counted = standing.counted
+    if counted is not None and counted.paced:
+        left = counted.since_first * max(counted.total - counted.done, 0.0)
+        value = left / (counted.done - counted.first)
+        factor = math.exp(Z_95 * log_sigma(PACE_STD_RATIO))
+        return Range(value, value / factor, value * factor)
+    forecast = _expected(standing, standing.step)
+    if forecast is None:
+        name = _named(standing, standing.step)
+        if counted is None:
+            raise NoTelling(f"{name} does not tell how far it is, and no like run tells its use")
+        raise NoTelling(f"{counted.ratio:.1%} of {name} is done; a projection is made from 5% on")
+    if counted is not None:
+        share = 1 - counted.ratio
+        return Range(forecast.value * share, forecast.low * share, forecast.high * share)
+    low, value, high = (
+        max(figure - standing.in_step, 0.0)
+        for figure in (forecast.low, forecast.value, forecast.high)
+    )
+    return Range(value, low, high)
+
+
+def _expected(standing: Standing, place: int) -> Forecast | None:
+    return standing.expected[place] if place < len(standing.expected) else None
+
+
+def _named(standing: Standing, place: int) -> str:
+    return f"step {place + 1} ({standing.kinds[place]})"

@@ -1,0 +1,164 @@
+"""Refusing numbers that cannot be what they claim to be, by the name of the field."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+from pricetag.accounting.bill.inputs import Factor, Factors
+
+T = TypeVar("T")
+
+
+class InvalidFactor(ValueError):  # noqa: N818 - it names what is invalid, and callers show it
+    """A figure that was handed in cannot be used.
+
+    Attributes:
+        field: Name of the parameter or field.
+        value: What was given.
+        what_would_do: What would be accepted.
+    """
+
+    def __init__(self, field: str, value: object, what_would_do: str) -> None:
+        self.field = field
+        self.value = value
+        self.what_would_do = what_would_do
+        super().__init__(f"{field} is {value!r}: give {what_would_do}")
+
+
+class InvalidFigures(InvalidFactor):
+    """Figures that cannot be used, all of them: ``field`` and its like are the first's.
+
+    Attributes:
+        faults: Each.
+    """
+
+    def __init__(self, faults: Sequence[InvalidFactor]) -> None:
+        first = faults[0]
+        super().__init__(first.field, first.value, first.what_would_do)
+        self.faults = tuple(faults)
+        self.args = ("; ".join(str(fault) for fault in faults),)
+
+
+class Faults:
+    """Collects what is wrong, so that all of it is told at once."""
+
+    def __init__(self) -> None:
+        self._found: list[InvalidFactor] = []
+
+    def within(self, check: Callable[[], T], instead: T) -> T:
+        """What a check gives; where it refuses, that is kept and ``instead`` is given."""
+        try:
+            return check()
+        except InvalidFigures as several:
+            self._found.extend(several.faults)
+        except InvalidFactor as fault:
+            self._found.append(fault)
+        return instead
+
+    def raise_any(self) -> None:
+        """Refuse if any check did.
+
+        Raises:
+            InvalidFigures: With every fault.
+        """
+        if self._found:
+            raise InvalidFigures(self._found)
+
+
+def require_number(
+    field: str,
+    value: object,
+    *,
+    at_least: float = 0.0,
+    at_most: float = math.inf,
+    what: str | None = None,
+) -> float:
+    """The value as a float, if it is a finite number that is large enough and not too large.
+
+    Raises:
+        InvalidFactor: If it is not a number, not finite, or out of its range.
+    """
+    limit = "" if math.isinf(at_most) else f" and at most {at_most:g}"
+    wanted = what or f"a finite number of at least {at_least:g}{limit}"
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise InvalidFactor(field, value, wanted)
+    # An int may be too large to become a float at all; comparing it never fails.
+    if not -sys.float_info.max <= value <= sys.float_info.max or not at_least <= value <= at_most:
+        raise InvalidFactor(field, value, wanted)
+    return float(value)
+
+
+def require_positive(field: str, value: object) -> float:
+    """The value as a float, if it is a finite number above zero.
+
+    Raises:
+        InvalidFactor: If it is not.
+    """
+    number = require_number(field, value, what="a finite number above 0")
+    if number == 0:
+        raise InvalidFactor(field, value, "a finite number above 0")
+    return number
+
+
+def require_count(field: str, value: object, *, at_least: int = 1, at_most: int = 10**15) -> int:
+    """The value, if it is a whole number that is large enough and not too large.
+
+    Raises:
+        InvalidFactor: If it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not at_least <= value <= at_most:
+        raise InvalidFactor(field, value, f"a whole number from {at_least} to {at_most:,}")
+    return value
+
+
+def require_pue(field: str, value: object) -> float:
+    """The value as a float, if it can be a power usage effectiveness.
+
+    Raises:
+        InvalidFactor: If it is not a number from 1 to 1000.
+    """
+    what = "the facility's energy divided by the IT energy, a number from 1 to 1000"
+    return require_number(field, value, at_least=1.0, at_most=1_000.0, what=what)
+
+
+def require_factors(factors: Factors) -> None:
+    """Refuses factors that are out of their range.
+
+    Raises:
+        InvalidFactor: If one is negative or not finite, or a PUE below 1; it names the factor.
+    """
+    require_pue("pue", factors.pue.value)
+    for name, factor in _named(factors):
+        require_number(name, factor.value)
+        require_number(f"{name}.relative_std_ratio", factor.relative_std_ratio)
+    for name, hourly in (
+        ("carbon_hours", factors.carbon_hours),
+        ("tariff_hours", factors.tariff_hours),
+    ):
+        for hour, value in () if hourly is None else hourly.by_hour.items():
+            require_number(f"{name}.{hour}", value)
+    for name, factor in factors.calibrations.items():
+        require_positive(f"calibrations.{name}", factor.value)
+
+
+def _named(factors: Factors) -> Iterable[tuple[str, Factor]]:
+    single: dict[str, Factor | None] = {
+        "pue": factors.pue,
+        "carbon_intensity": factors.carbon_intensity,
+        "carbon_market": factors.carbon_market,
+        "cloud_price_low": factors.cloud_price_low,
+        "cloud_price_high": factors.cloud_price_high,
+        "electricity_tariff": factors.electricity_tariff,
+        "internal_price": factors.internal_price,
+        "wue": factors.wue,
+        "water_intensity": factors.water_intensity,
+        "carbon_hours": None if factors.carbon_hours is None else factors.carbon_hours.factor,
+        "tariff_hours": None if factors.tariff_hours is None else factors.tariff_hours.factor,
+    }
+    yield from ((name, factor) for name, factor in single.items() if factor is not None)
+    yield from ((f"calibrations.{name}", item) for name, item in factors.calibrations.items())
+    yield from ((f"peaks.{name}", item) for name, item in factors.peaks.items())
+    yield from ((f"embodied.{about.subject}", about.factor) for about in factors.embodied)

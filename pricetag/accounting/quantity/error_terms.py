@@ -1,0 +1,99 @@
+"""What the error of a figure is made of, and which part of it dominates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from pricetag.accounting.quantity.uncertainty import Interval, Multiplier, Term, log_sigma
+
+OWN = "edges of the counters"
+SHORT = "windows too short for their counter"
+DIVISION = "division of shared devices, their idle power being unknown"
+
+NAMES = {
+    "pue": "PUE",
+    "carbon_intensity": "carbon intensity",
+    "tariff": "electricity tariff",
+}
+
+
+class ErrorTerm(NamedTuple):
+    """One cause of error: its name and one standard deviation, in the unit of the figure."""
+
+    term: str
+    std: float
+
+
+def error_terms(
+    terms: Sequence[Term],
+    bounds: Sequence[Interval],
+    multipliers: Sequence[Multiplier],
+    *,
+    division: float = 0.0,
+) -> list[ErrorTerm]:
+    """The causes of error of a product, to first order.
+
+    Errors of a group add linearly, those of single windows in quadrature; a factor "times or
+    divided by (1 + r)" counts as ln(1 + r). Hard bounds are taken as a uniform distribution,
+    its standard deviation being the width over √12.
+
+    Args:
+        terms: The parts, each with its error.
+        bounds: Parts of which only hard bounds are known.
+        multipliers: Factors, whose values are in the parts already.
+        division: How far off the sum may be to either side, as idle power is unknown.
+
+    Source:
+        JCGM 100:2008 (GUM), 4.3.7 for the uniform distribution, 5.1.2 and 5.2.2 for the sums.
+    """
+    common: dict[str, float] = {}
+    own = 0.0
+    for term in terms:
+        ratio = log_sigma(term.common_std_ratio) if term.multiplicative else term.common_std_ratio
+        name = _gain_name(term.group)
+        common[name] = common.get(name, 0.0) + term.value * ratio
+        own = math.hypot(own, term.value * term.own_std_ratio)
+    width = sum(bound.high - bound.low for bound in bounds)
+    value = sum(term.value for term in terms) + sum((b.low + b.high) / 2 for b in bounds)
+    found = [ErrorTerm(name, std) for name, std in common.items()]
+    found += [ErrorTerm(OWN, own), ErrorTerm(SHORT, width / math.sqrt(12))]
+    found.append(ErrorTerm(DIVISION, 2 * division / math.sqrt(12)))
+    for item in multipliers:
+        ratio = log_sigma(item.std_ratio) if item.multiplicative else item.std_ratio
+        found.append(ErrorTerm(NAMES.get(item.name, item.name), value * ratio))
+    return [term for term in found if term.std > 0]
+
+
+def error_budget(value: float | None, terms: Iterable[ErrorTerm]) -> list[dict[str, Any]]:
+    """The causes of error by weight: the first dominates.
+
+    Args:
+        value: The figure; None when it is unknown, and then nothing can be said.
+        terms: Its causes of error, independent of one another.
+
+    Returns:
+        ``[{term, relative_std_ratio, share_of_variance}]``, the largest first.
+    """
+    if not value:
+        return []
+    # A price that is one price, not a range, has no error at all.
+    erring = [term for term in terms if term.std > 0]
+    ordered = sorted(erring, key=lambda term: (-term.std, term.term))
+    whole = math.hypot(*(term.std for term in ordered))
+    return [
+        {
+            "term": term.term,
+            "relative_std_ratio": term.std / value,
+            "share_of_variance": (term.std / whole) ** 2,
+        }
+        for term in ordered
+    ]
+
+
+def _gain_name(group: str) -> str:
+    kind, _, name = group.partition(":")
+    if kind == "calibration":
+        return f"calibration of {name}"
+    return f"power model of {kind}" if name == "model" else f"gain of {name} ({kind})"

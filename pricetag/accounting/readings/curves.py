@@ -1,0 +1,96 @@
+"""Booked steps as cumulative curves, so that any window is a difference of two points."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from pricetag.accounting.readings.booking import (
+    COUNTER_FROZEN,
+    GAP,
+    Booking,
+    Evidence,
+    integral_delta,
+)
+from pricetag.accounting.readings.sharing import Shares
+
+KINDS: tuple[Evidence, ...] = ("counter", "integral")
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """Cumulative figures at the readings' times; entry ``i`` is at reading ``i``.
+
+    Attributes:
+        charged_j: What is charged to the job, by evidence.
+        gross_j: What the whole component used, by evidence; the same arrays as ``charged_j``
+            where it is the job's alone.
+        baseline_j: The idle part of what is charged; None when no baseline is known.
+        covered_s: For how long the component was metered, by evidence.
+        both_counter_j: The counter's energy where the integral can be compared with it.
+        both_integral_j: The integral's energy there.
+        both_s: For how long that was so.
+    """
+
+    charged_j: dict[Evidence, array[float]]
+    gross_j: dict[Evidence, array[float]]
+    baseline_j: array[float] | None
+    covered_s: dict[Evidence, array[float]]
+    both_counter_j: array[float]
+    both_integral_j: array[float]
+    both_s: array[float]
+
+
+def curves(booking: Booking, shares: Shares, max_gap_s: float) -> Curves:
+    """Add up what was booked and what of it is charged, in linear time.
+
+    Args:
+        booking: The component's steps.
+        shares: What is charged of each.
+        max_gap_s: Longest step, in s, that an integral is trusted over.
+    """
+    charged_j = _by_evidence(booking, shares.charged_j)
+    alone = shares.charged_j == booking.energy_j
+    both_s, counter_j, integral_j = _comparable(booking, max_gap_s)
+    return Curves(
+        charged_j=charged_j,
+        gross_j=charged_j if alone else _by_evidence(booking, booking.energy_j),
+        baseline_j=None if shares.baseline_j is None else _cumulative(shares.baseline_j),
+        covered_s=_by_evidence(booking, booking.covered_s()),
+        both_counter_j=_cumulative(counter_j),
+        both_integral_j=_cumulative(integral_j),
+        both_s=_cumulative(both_s),
+    )
+
+
+def _by_evidence(booking: Booking, amounts: Sequence[float]) -> dict[Evidence, array[float]]:
+    steps = list(zip(booking.evidence, amounts, strict=True))
+    return {
+        kind: _cumulative(amount if evidence == kind else 0.0 for evidence, amount in steps)
+        for kind in KINDS
+    }
+
+
+def _cumulative(amounts: Iterable[float]) -> array[float]:
+    return array("d", accumulate(amounts, initial=0.0))
+
+
+def _comparable(
+    booking: Booking, max_gap_s: float
+) -> tuple[array[float], array[float], array[float]]:
+    """Duration, counter and integral of each step in which both can be held against each other."""
+    steps = len(booking.evidence)
+    both_s, counter_j, integral_j = (array("d", bytes(8 * steps)) for _ in range(3))
+    unfit = {*booking.flags.get(COUNTER_FROZEN, ()), *booking.flags.get(GAP, ())}
+    for step, evidence in enumerate(booking.evidence):
+        before, after = booking.readings[step], booking.readings[step + 1]
+        duration_s = after.t_s - before.t_s
+        delta_j = integral_delta(before, after)
+        if delta_j is None or evidence != "counter" or step in unfit or duration_s > max_gap_s:
+            continue
+        both_s[step] = duration_s
+        counter_j[step] = booking.energy_j[step]
+        integral_j[step] = delta_j
+    return both_s, counter_j, integral_j

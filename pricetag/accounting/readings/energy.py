@@ -1,0 +1,222 @@
+"""From readings to energy: the counter first, the integral where the counter fails.
+
+How each step between two readings is booked stands in :mod:`pricetag.accounting.readings.booking`.
+Which part of each step is charged to the job stands in :mod:`pricetag.accounting.readings.sharing`.
+Here the steps become cumulative curves, so that the energy of any window is a difference of
+two points on them: windows that adjoin add up, and none is negative.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+
+from pricetag.accounting.quantity.quantity import Source
+from pricetag.accounting.readings.alignment import EDGE_ALIGNED
+from pricetag.accounting.readings.booking import GAP, LOST, book, source_of
+from pricetag.accounting.readings.curves import curves
+from pricetag.accounting.readings.reading import Method, Reading
+from pricetag.accounting.readings.sharing import share
+from pricetag.accounting.readings.window import FULL_COVERAGE_RATIO, WindowEnergy
+
+__all__ = ["EnergyLedger", "Method", "Reading", "WindowEnergy", "window_energy"]
+
+DIVERGENCE_MIN_S = 10.0
+"""Shorter windows are dominated by the edges of the counter's ticks."""
+
+DIVERGENCE_RATIO = 0.1
+"""Counter and integral further apart than this are reported."""
+
+EDGE_TOLERANCE_S = 1e-3
+"""A window's edge nearer than this to a reading counts as having been read."""
+
+MAX_GAP_S = 5.0
+"""Longest step between two readings over which power is taken to have been steady."""
+
+
+class EnergyLedger:
+    """The readings of one component, settled once; any window then costs O(log n).
+
+    Args:
+        readings: In the order in which they were taken.
+        method: Which evidence the component offers.
+        reserved_ratio: The part of the component that is reserved for the job, 0 to 1.
+        baseline_w: The component's power with no job on it, W, where that is known.
+        max_gap_s: Longest step, in s, that an integral is trusted over.
+
+    Raises:
+        ValueError: If the part is not within 0 and 1, or the baseline is negative.
+    """
+
+    def __init__(
+        self,
+        readings: Sequence[Reading],
+        method: Method = "counter",
+        *,
+        reserved_ratio: float = 1.0,
+        baseline_w: float | None = None,
+        max_gap_s: float = MAX_GAP_S,
+    ) -> None:
+        booking = book(readings, method=method, max_gap_s=max_gap_s)
+        self._method: Method = method
+        self._times = array("d", (reading.t_s for reading in booking.readings))
+        self._evidence = booking.evidence
+        shares = share(booking, reserved_ratio=reserved_ratio, baseline_w=baseline_w)
+        self._flags = {**booking.flags, **shares.flags}
+        aligned = (r.t_s for r in booking.readings if EDGE_ALIGNED in r.flags)
+        self._aligned = array("d", aligned)
+        self._curves = curves(booking, shares, max_gap_s)
+
+    def window(self, start_s: float, end_s: float) -> WindowEnergy:
+        """The energy charged in ``[start_s, end_s]`` (seconds on the readings' clock).
+
+        Raises:
+            ValueError: If the window ends before it starts or an edge is not finite.
+        """
+        if not (math.isfinite(start_s) and math.isfinite(end_s) and start_s <= end_s):
+            raise ValueError(f"a window must end after it starts: [{start_s}, {end_s}] s")
+        by_source, covered_s = self._settle(start_s, end_s)
+        flags = self._flags_in(start_s, end_s, covered_s)
+        known = bool(by_source)
+        energy_j = sum(by_source.values())
+        return WindowEnergy(
+            start_s=start_s,
+            end_s=end_s,
+            energy_j=energy_j if known else None,
+            energy_by_source_j=by_source,
+            covered_s=covered_s,
+            flags=flags,
+            reason=None if known else self._why_unknown(start_s, end_s, flags),
+            device_energy_j=self._device_j(start_s, end_s) if known else None,
+            baseline_j=self._baseline_j(start_s, end_s, energy_j) if known else None,
+        )
+
+    @property
+    def read_s(self) -> tuple[float, float] | None:
+        """Times of the first and the last reading that told something; None without any."""
+        return (self._times[0], self._times[-1]) if self._times else None
+
+    def charged_j(self, start_s: float, end_s: float) -> float:
+        """What is charged in a window, J; 0 where nothing was metered (ask :meth:`window`)."""
+        return sum(
+            self._between(curve, start_s, end_s) for curve in self._curves.charged_j.values()
+        )
+
+    def windows(self, edges: Iterable[tuple[float, float]]) -> list[WindowEnergy]:
+        """The energy of many windows ``(start_s, end_s)``."""
+        return [self.window(start_s, end_s) for start_s, end_s in edges]
+
+    def _settle(self, start_s: float, end_s: float) -> tuple[dict[Source, float], float]:
+        by_source: dict[Source, float] = {}
+        total_s = 0.0
+        for evidence, gross in self._curves.gross_j.items():
+            covered_s = self._between(self._curves.covered_s[evidence], start_s, end_s)
+            if covered_s > 0 or self._between(gross, start_s, end_s) > 0:
+                source = source_of(evidence, self._method)
+                charged = self._curves.charged_j[evidence]
+                by_source[source] = self._between(charged, start_s, end_s)
+                total_s += covered_s
+        return by_source, min(total_s, end_s - start_s)
+
+    def _device_j(self, start_s: float, end_s: float) -> float:
+        return sum(self._between(gross, start_s, end_s) for gross in self._curves.gross_j.values())
+
+    def _baseline_j(self, start_s: float, end_s: float, energy_j: float) -> float | None:
+        curve = self._curves.baseline_j
+        return None if curve is None else min(self._between(curve, start_s, end_s), energy_j)
+
+    def _between(self, curve: array[float], start_s: float, end_s: float) -> float:
+        return max(self._at(curve, end_s) - self._at(curve, start_s), 0.0)
+
+    def _at(self, curve: array[float], t_s: float) -> float:
+        """A cumulative curve at any time: flat outside the readings, straight between them."""
+        after = bisect_right(self._times, t_s)
+        if after == 0:
+            return 0.0
+        if after == len(self._times):
+            return curve[-1]
+        here_s, next_s = self._times[after - 1], self._times[after]
+        share = (t_s - here_s) / (next_s - here_s)
+        return curve[after - 1] + (curve[after] - curve[after - 1]) * share
+
+    def _steps_in(self, start_s: float, end_s: float) -> tuple[int, int]:
+        """Half-open range of the steps that share time with a window."""
+        first = max(bisect_right(self._times, start_s) - 1, 0)
+        last = min(bisect_left(self._times, end_s), len(self._evidence))
+        return first, max(first, last)
+
+    def _flags_in(self, start_s: float, end_s: float, covered_s: float) -> tuple[str, ...]:
+        first, last = self._steps_in(start_s, end_s)
+        flags = {
+            name
+            for name, steps in self._flags.items()
+            if bisect_left(steps, last) > bisect_left(steps, first)
+        }
+        if self._interpolated(start_s) or self._interpolated(end_s):
+            flags.add("edge_interpolated")
+        if self._is_aligned(start_s) and self._is_aligned(end_s):
+            flags.add(EDGE_ALIGNED)
+        if self._diverges(start_s, end_s):
+            flags.add("counter_integral_divergence")
+        if covered_s < FULL_COVERAGE_RATIO * (end_s - start_s) - EDGE_TOLERANCE_S:
+            flags.add("partly_covered" if covered_s > 0 else "not_covered")
+        return tuple(sorted(flags))
+
+    def _interpolated(self, t_s: float) -> bool:
+        after = bisect_right(self._times, t_s)
+        if after in (0, len(self._times)) or self._evidence[after - 1] == "none":
+            return False
+        nearest_s = min(t_s - self._times[after - 1], self._times[after] - t_s)
+        return nearest_s > EDGE_TOLERANCE_S
+
+    def _is_aligned(self, t_s: float) -> bool:
+        """Whether a counter that ticks was brought to this very moment."""
+        after = bisect_left(self._aligned, t_s - EDGE_TOLERANCE_S)
+        return after < len(self._aligned) and self._aligned[after] <= t_s + EDGE_TOLERANCE_S
+
+    def _diverges(self, start_s: float, end_s: float) -> bool:
+        curves = self._curves
+        if self._between(curves.both_s, start_s, end_s) < DIVERGENCE_MIN_S:
+            return False
+        counter_j = self._between(curves.both_counter_j, start_s, end_s)
+        integral_j = self._between(curves.both_integral_j, start_s, end_s)
+        return abs(counter_j - integral_j) > DIVERGENCE_RATIO * max(counter_j, integral_j)
+
+    def _why_unknown(self, start_s: float, end_s: float, flags: tuple[str, ...]) -> str:
+        if not self._times:
+            return "the component was never read"
+        if end_s <= self._times[0] or start_s >= self._times[-1]:
+            return "no reading falls into the window"
+        if LOST in flags:
+            return "the component was lost"
+        if GAP in flags:
+            return "the readings are too far apart to integrate"
+        return "the window holds no time"
+
+
+def window_energy(
+    readings: Sequence[Reading],
+    *,
+    start_s: float,
+    end_s: float,
+    method: Method = "counter",
+    max_gap_s: float = MAX_GAP_S,
+) -> WindowEnergy:
+    """The energy of one component over one window, in time linear in the readings.
+
+    Args:
+        readings: Of one component, in the order in which they were taken.
+        start_s: Start of the window, on the readings' clock.
+        end_s: End of the window.
+        method: Which evidence the component offers.
+        max_gap_s: Longest step, in s, that an integral is trusted over.
+
+    Returns:
+        What was metered; for many windows over the same readings use :class:`EnergyLedger`.
+
+    Raises:
+        ValueError: If the window ends before it starts.
+    """
+    return EnergyLedger(readings, method, max_gap_s=max_gap_s).window(start_s, end_s)

@@ -1,0 +1,86 @@
+"""Windows of a meter's clock, cut at the full hours of UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from pricetag.accounting.readings.energy import EnergyLedger
+
+HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class HourSpan:
+    """The part of a window that falls into one hour.
+
+    Attributes:
+        hour: Beginning of the UTC hour.
+        start_s: Beginning of the part, on the meter's clock.
+        end_s: Its end.
+    """
+
+    hour: datetime
+    start_s: float
+    end_s: float
+
+    @property
+    def key(self) -> str:
+        """The hour as measurements name it: ``2026-11-21T04:00:00+00:00``."""
+        return self.hour.isoformat()
+
+
+def hour_spans(opened_at: datetime, start_s: float, end_s: float) -> Iterator[HourSpan]:
+    """Cut a window at the full hours of UTC; the parts adjoin and none is empty.
+
+    Args:
+        opened_at: When the meter opened, the zero of its clock; bears its zone.
+        start_s: Beginning of the window, s since then.
+        end_s: Its end.
+
+    Raises:
+        ValueError: If ``opened_at`` bears no zone.
+    """
+    if opened_at.tzinfo is None:
+        raise ValueError(f"{opened_at} bears no time zone")
+    zero = opened_at.astimezone(UTC)
+    hour = (zero + timedelta(seconds=start_s)).replace(minute=0, second=0, microsecond=0)
+    here_s = start_s
+    while here_s < end_s:
+        hour_ends_s = (hour + HOUR - zero).total_seconds()
+        if hour_ends_s > here_s:
+            yield HourSpan(hour, here_s, min(hour_ends_s, end_s))
+            here_s = hour_ends_s
+        hour += HOUR
+
+
+def metered_hours(
+    ledger: EnergyLedger, opened_at: datetime, start_s: float, end_s: float
+) -> Iterator[HourSpan]:
+    """The hours of a window, as far as the component was read in it."""
+    read_s = ledger.read_s
+    if read_s is not None:
+        yield from hour_spans(opened_at, max(start_s, read_s[0]), min(end_s, read_s[1]))
+
+
+def energy_by_hour_j(
+    ledger: EnergyLedger, opened_at: datetime, start_s: float, end_s: float
+) -> dict[str, float]:
+    """What is charged in a window, J, by UTC hour; hours without energy are left out.
+
+    Args:
+        ledger: The component's readings.
+        opened_at: When their clock began; bears its zone.
+        start_s: Beginning of the window, on that clock.
+        end_s: Its end.
+
+    Returns:
+        Energies that add up to the window's, by the ISO 8601 beginning of their hour.
+
+    Raises:
+        ValueError: If ``opened_at`` bears no zone.
+    """
+    spans = metered_hours(ledger, opened_at, start_s, end_s)
+    by_hour = {span.key: ledger.charged_j(span.start_s, span.end_s) for span in spans}
+    return {key: energy_j for key, energy_j in by_hour.items() if energy_j > 0}

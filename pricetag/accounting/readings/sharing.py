@@ -1,0 +1,264 @@
+"""Which part of a device's energy is charged to a job that shares it, and what is left over.
+
+Of every step between two readings, for GPUs, slices and hosts alike:
+
+    idle    = min(gross, baseline_w x dt)          gross / 2 where no baseline is known
+    dynamic = gross - idle
+    charged = idle x reserved_ratio + dynamic x (own activity / everybody's activity)
+
+A device that is the job's alone has ``reserved_ratio`` 1 and tells no activity: it is charged
+in full. Where activity cannot be told, or nobody was active, the dynamic part goes by
+``reserved_ratio`` too. What no job is charged is the node's, unallocated.
+
+Idle energy that nobody knows is somewhere between nothing and all of the gross; the middle is
+taken, and :func:`division_j` says how far the charge may be off on that account.
+
+Activity is cumulative, so readings that lack it are bridged: the ratio of two readings that
+tell it holds for every step between them. The rules:
+
+* one of the two figures went back: activity of that span is unknown, ``activity_inconsistent``;
+* own activity exceeds everybody's: all of the dynamic part is the job's, and beyond the
+  rounding of clocks it is flagged ``activity_inconsistent``;
+* before the first and after the last reading that tells activity: unknown,
+  ``activity_missing``.
+
+Source: idle by reservation as in SCI (ISO/IEC 21031:2024, resources reserved), dynamic by
+use; the combination is the project's own.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from pricetag.accounting.readings.booking import Booking
+from pricetag.accounting.readings.reading import Reading
+
+ACTIVITY_INCONSISTENT = "activity_inconsistent"
+ACTIVITY_MISSING = "activity_missing"
+OVERALLOCATED = "overallocated"
+
+UNKNOWN_IDLE_RATIO = 0.5
+"""The idle part of the gross where no baseline is known: the middle of what it can be."""
+
+CLOCK_TOLERANCE_S = 0.05
+"""Own and all activity are read one after the other, each in ticks of 10 ms."""
+
+CLOCK_TOLERANCE_RATIO = 0.02
+"""The same for machines on which many cores are busy while the two are read."""
+
+ROUNDING_RATIO = 1e-12
+"""Charges beyond the gross by no more than this are sums of rounded numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """A job that holds a part of a device over one step.
+
+    Attributes:
+        reserved_ratio: The part that is reserved for it.
+        own_busy_s: Its activity in the step; None where that cannot be told.
+    """
+
+    reserved_ratio: float
+    own_busy_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """Where the energy of a device went over one step; the parts add up to its gross.
+
+    Attributes:
+        charged_j: Of each tenant, in order.
+        unallocated_j: The node's.
+        claimed_j: What the tenants' own readings charge them with, before it was cut down to
+            what there is.
+        flags: ``overallocated`` where they claim more than the device has used.
+    """
+
+    charged_j: tuple[float, ...]
+    unallocated_j: float
+    claimed_j: float
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """What is charged of each booked step, and the idle part of that.
+
+    Attributes:
+        charged_j: Charged energy of each step.
+        baseline_j: The part of it that the device would have used idle; None when no baseline
+            is known.
+        flags: For each flag the indices of its steps, ascending.
+    """
+
+    charged_j: array[float]
+    baseline_j: array[float] | None
+    flags: dict[str, list[int]]
+
+
+def idle_j(gross_j: float, duration_s: float, baseline_w: float | None) -> float:
+    """The part of a step's energy that the device would have used with no job on it.
+
+    Args:
+        gross_j: What it used, J.
+        duration_s: Length of the step, s.
+        baseline_w: Its idle power, W; None when it is unknown, and then half counts as idle.
+    """
+    if baseline_w is None:
+        return gross_j * UNKNOWN_IDLE_RATIO
+    return min(gross_j, baseline_w * duration_s)
+
+
+def division_j(charged_j: float, gross_j: float, reserved_ratio: float) -> float:
+    """How far off a charge may be, to either side, where the idle power is not known.
+
+    With all of the gross idle the charge is its reserved part, with nothing idle its part by
+    activity; the charge is the middle of the two.
+
+    Args:
+        charged_j: What the job is charged over some time, J.
+        gross_j: What the device used in that time, J.
+        reserved_ratio: The part of the device that is reserved for the job.
+
+    Returns:
+        Half of the distance, J; 0 where idle power makes no difference.
+    """
+    apart_j = abs(gross_j * reserved_ratio - charged_j)
+    return apart_j if apart_j > ROUNDING_RATIO * gross_j else 0.0
+
+
+def charge_j(
+    gross_j: float, idle_part_j: float, reserved_ratio: float, activity_ratio: float | None
+) -> float:
+    """What a job is charged of one step.
+
+    Args:
+        gross_j: What the device used, J.
+        idle_part_j: The idle part of it, J.
+        reserved_ratio: The part of the device that is reserved for the job.
+        activity_ratio: Its part of everybody's activity; None when that is unknown.
+    """
+    active = reserved_ratio if activity_ratio is None else activity_ratio
+    # Equal to idle x reserved + dynamic x active, and exactly the gross where both are 1.
+    charged_j = gross_j * active + idle_part_j * (reserved_ratio - active)
+    return min(max(charged_j, 0.0), gross_j)
+
+
+def activity_ratio(own_s: float, all_s: float) -> tuple[float | None, bool]:
+    """A job's part of everybody's activity over one span, and whether the two make sense.
+
+    Args:
+        own_s: The job's activity.
+        all_s: Everybody's, the job's included.
+
+    Returns:
+        The part from 0 to 1, None where it is unknown or nobody was active; and whether the
+        figures contradict each other.
+    """
+    if not (own_s >= 0 and all_s >= 0 and math.isfinite(own_s + all_s)):
+        return None, False
+    consistent = own_s - all_s <= CLOCK_TOLERANCE_S + CLOCK_TOLERANCE_RATIO * all_s
+    if own_s == 0 and all_s == 0:
+        return None, True
+    return (own_s / all_s if own_s < all_s else 1.0), consistent
+
+
+def share(booking: Booking, *, reserved_ratio: float, baseline_w: float | None) -> Shares:
+    """What a job is charged of each booked step, in linear time.
+
+    Args:
+        booking: The device's gross energy, step by step.
+        reserved_ratio: The part of the device that is reserved for the job, 0 to 1.
+        baseline_w: Its power with no job on it, W; None when that is unknown.
+
+    Raises:
+        ValueError: If the part is not within 0 and 1, or the power negative or not finite.
+    """
+    _require(reserved_ratio, baseline_w)
+    ratios, flags = _activity(booking.readings)
+    charged_j = array("d", bytes(8 * len(booking.energy_j)))
+    baseline_j = None if baseline_w is None else array("d", charged_j)
+    for step, (before, after) in enumerate(pairwise(booking.readings)):
+        gross_j = booking.energy_j[step]
+        idle = idle_j(gross_j, after.t_s - before.t_s, baseline_w)
+        charged_j[step] = charge_j(gross_j, idle, reserved_ratio, ratios[step])
+        if baseline_j is not None:
+            baseline_j[step] = min(idle * reserved_ratio, charged_j[step])
+    return Shares(charged_j, baseline_j, flags)
+
+
+def allocate(
+    gross_j: float,
+    tenants: Sequence[Tenant],
+    *,
+    duration_s: float,
+    baseline_w: float | None = None,
+    all_busy_s: float | None = None,
+) -> Allocation:
+    """Divide one step of a device among its tenants and the node.
+
+    Args:
+        gross_j: What the device used, J.
+        tenants: The jobs that hold a part of it.
+        duration_s: Length of the step, s.
+        baseline_w: Its idle power, W, where that is known.
+        all_busy_s: Everybody's activity in the step, tenants or not, where that is told.
+
+    Returns:
+        Charges and remainder, which add up to ``gross_j``. Tenants that claim more than that
+        are each cut down in proportion, and the flag says so.
+
+    Raises:
+        ValueError: If a tenant's part is not within 0 and 1, or the baseline is negative.
+    """
+    idle = idle_j(gross_j, duration_s, baseline_w)
+    claims_j = []
+    for tenant in tenants:
+        _require(tenant.reserved_ratio, baseline_w)
+        known = tenant.own_busy_s is not None and all_busy_s is not None
+        ratio = activity_ratio(tenant.own_busy_s or 0.0, all_busy_s or 0.0)[0] if known else None
+        claims_j.append(charge_j(gross_j, idle, tenant.reserved_ratio, ratio))
+    claimed_j = math.fsum(claims_j)
+    if claimed_j > gross_j * (1 + ROUNDING_RATIO):
+        cut = tuple(claim_j * gross_j / claimed_j for claim_j in claims_j)
+        return Allocation(cut, 0.0, claimed_j, (OVERALLOCATED,))
+    return Allocation(tuple(claims_j), max(gross_j - claimed_j, 0.0), claimed_j)
+
+
+def _require(reserved_ratio: float, baseline_w: float | None) -> None:
+    if not 0 <= reserved_ratio <= 1:
+        raise ValueError(f"reserved_ratio must be from 0 to 1, not {reserved_ratio}")
+    if baseline_w is not None and not (math.isfinite(baseline_w) and baseline_w >= 0):
+        raise ValueError(f"baseline_w must be 0 W or more, not {baseline_w}")
+
+
+def _activity(
+    readings: Sequence[Reading],
+) -> tuple[list[float | None], dict[str, list[int]]]:
+    """The job's part of the activity in each step, and what was remarkable about it."""
+    steps = max(len(readings) - 1, 0)
+    ratios: list[float | None] = [None] * steps
+    flags: dict[str, list[int]] = {}
+    told = [index for index, reading in enumerate(readings) if _tells(reading)]
+    if not told:
+        return ratios, flags
+    for first, last in pairwise(told):
+        before, after = readings[first], readings[last]
+        own_s = (after.own_busy_s or 0.0) - (before.own_busy_s or 0.0)
+        all_s = (after.all_busy_s or 0.0) - (before.all_busy_s or 0.0)
+        ratio, consistent = activity_ratio(own_s, all_s)
+        ratios[first:last] = [ratio] * (last - first)
+        if not consistent:
+            flags.setdefault(ACTIVITY_INCONSISTENT, []).extend(range(first, last))
+    if missing := [*range(told[0]), *range(told[-1], steps)]:
+        flags[ACTIVITY_MISSING] = missing
+    return ratios, flags
+
+
+def _tells(reading: Reading) -> bool:
+    return reading.own_busy_s is not None and reading.all_busy_s is not None

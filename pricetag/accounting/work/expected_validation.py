@@ -1,0 +1,131 @@
+"""Expected best validation score of k trials of a random search, and where two curves cross."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pricetag.accounting.quantity.checks import InvalidFactor, require_count, require_number
+
+MIN_TRIALS = 5
+"""With fewer trials list their scores: a curve would pretend to more than is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedBest:
+    """The best score of k trials: what to expect, and its standard deviation."""
+
+    k: int
+    expected: float
+    score_std: float
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """A budget (k trials x mean cost, in any unit of cost) and the best score to expect."""
+
+    budget: float
+    expected: float
+
+
+def weights_with_replacement(n: int, k: int) -> list[float]:
+    """Chance that the i-th smallest of n scores is the best of k draws with replacement.
+
+    Biased low as an estimate of a fresh search.
+
+    Source:
+        Dodge et al. 2019, "Show Your Work": (i/n)^k - ((i-1)/n)^k.
+    """
+    return [(i / n) ** k - ((i - 1) / n) ** k for i in range(1, n + 1)]
+
+
+def weights_without_replacement(n: int, k: int) -> list[float]:
+    """Chance that the i-th smallest of n scores is the best of k drawn without replacement.
+
+    Unbiased: the share C(i-1, k-1) / C(n, k), by the recursion w_n = k/n,
+    w_i = w_(i+1) (i-k+1) / i, which never leaves [0, 1].
+
+    Source:
+        Tang et al. 2020, "Showing Your Work Doesn't Always Work".
+    """
+    weights = [0.0] * n
+    weights[n - 1] = k / n
+    for i in range(n - 1, k - 1, -1):
+        weights[i - 1] = weights[i] * (i - k + 1) / i
+    return weights
+
+
+def expected_best(
+    scores: Sequence[float], k: int, *, with_replacement: bool = False
+) -> ExpectedBest:
+    """The best score to expect of k independent trials of a random search.
+
+    Args:
+        scores: Of the trials made (higher is better), independent and alike distributed.
+        k: Number of trials, at most as many as were made: nothing is extrapolated.
+        with_replacement: Which estimator; the default is the unbiased one.
+
+    Raises:
+        InvalidFactor: If there are fewer than five scores, one is not finite, or k is out of
+            range.
+    """
+    n = len(scores)
+    if n < MIN_TRIALS:
+        raise InvalidFactor("scores", f"{n} of them", f"{MIN_TRIALS} or more; list fewer as is")
+    if require_count("k", k) > n:
+        raise InvalidFactor("k", k, f"at most the {n} trials that were made")
+    ordered = sorted(require_number("scores", s, at_least=-math.inf) for s in scores)
+    weigh = weights_with_replacement if with_replacement else weights_without_replacement
+    pairs = list(zip(weigh(n, k), ordered, strict=True))
+    mean = sum(weight * score for weight, score in pairs)
+    variance = sum(weight * (score - mean) ** 2 for weight, score in pairs)
+    return ExpectedBest(k, mean, math.sqrt(max(variance, 0.0)))
+
+
+def budget_curve(
+    scores: Sequence[float], mean_cost: float, *, with_replacement: bool = False
+) -> list[CurvePoint]:
+    """Best score to expect against budget, for k = 1 .. n trials at their mean cost.
+
+    Raises:
+        InvalidFactor: As :func:`expected_best`, or if the cost is negative.
+    """
+    cost = require_number("mean_cost", mean_cost)
+    best = [
+        expected_best(scores, k, with_replacement=with_replacement)
+        for k in range(1, len(scores) + 1)
+    ]
+    return [CurvePoint(point.k * cost, point.expected) for point in best]
+
+
+def crossings(first: Sequence[CurvePoint], second: Sequence[CurvePoint]) -> list[float]:
+    """Budgets at which two curves cross, where both are known; straight between points."""
+    low = max(first[0].budget, second[0].budget)
+    high = min(first[-1].budget, second[-1].budget)
+    budgets = sorted({p.budget for p in (*first, *second) if low <= p.budget <= high})
+    one, other = _linear(first), _linear(second)
+    found: list[float] = []
+    ahead = 0.0
+    for index, budget in enumerate(budgets):
+        difference = one(budget) - other(budget)
+        if difference == 0:
+            continue
+        if ahead and (difference > 0) != (ahead > 0):
+            before = budgets[index - 1]
+            start = one(before) - other(before)
+            found.append(before + (budget - before) * start / (start - difference))
+        ahead = difference
+    return found
+
+
+def _linear(curve: Sequence[CurvePoint]) -> Callable[[float], float]:
+    def at(budget: float) -> float:
+        for left, right in itertools.pairwise(curve):
+            if left.budget <= budget <= right.budget and right.budget > left.budget:
+                share = (budget - left.budget) / (right.budget - left.budget)
+                return left.expected + (right.expected - left.expected) * share
+        return curve[-1].expected
+
+    return at

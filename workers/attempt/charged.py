@@ -1,0 +1,86 @@
+"""What a job is charged so far, for those who watch it: the bill's rules, reading by reading."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pricetag.accounting.readings.sharing import activity_ratio, charge_j, idle_j
+from pricetag.metering import Component
+
+LEAST_STEP_S = 0.2
+"""Over less than this a counter that ticks tells no power."""
+
+
+class ChargedSoFar:
+    """Adds up a job's part of each component as it is read.
+
+    It is a display: the bill looks at all readings together, and so knows frozen counters and
+    the places of edges better.
+    """
+
+    def __init__(self) -> None:
+        self._components: dict[str, Component] = {}
+        self._last: dict[str, Mapping[str, Any]] = {}
+        self._energy_j: dict[str, float] = {}
+        self._power_w: dict[str, float] = {}
+
+    def begin(self, components: Iterable[Component]) -> None:
+        """The components, with the job's part of each."""
+        self._components = {component.id: component for component in components}
+
+    def add(self, readings: Sequence[Mapping[str, Any]]) -> None:
+        """Further readings, with the activity of their time."""
+        for reading in readings:
+            component = self._components.get(reading["component"])
+            if component is None:  # the meter's first readings come before it is known
+                self._last[reading["component"]] = reading
+            else:
+                self._take(component, reading)
+
+    def figures(self) -> dict[str, float | None]:
+        """``power_w`` over the last second and ``energy_j`` since the meter opened.
+
+        Each is None while no component tells it.
+        """
+        return {"power_w": _sum(self._power_w), "energy_j": _sum(self._energy_j)}
+
+    def _take(self, component: Component, reading: Mapping[str, Any]) -> None:
+        last = self._last.get(component.id)
+        elapsed_s = 0.0 if last is None else reading["t_s"] - last["t_s"]
+        if last is not None and elapsed_s <= 0:
+            return  # it was taken before the last one, and handed over later
+        self._last[component.id] = reading
+        gross_j = 0.0 if last is None else _gross_j(last, reading)
+        if gross_j is None or (reading["counter_j"] is None and reading["integrated_j"] is None):
+            self._power_w.pop(component.id, None)
+            return
+        idle = idle_j(gross_j, elapsed_s, component.baseline_w)
+        own_ratio = None if last is None else _activity(last, reading)
+        charged_j = charge_j(gross_j, idle, component.reserved_ratio, own_ratio)
+        self._energy_j[component.id] = self._energy_j.get(component.id, 0.0) + charged_j
+        if elapsed_s >= LEAST_STEP_S:
+            self._power_w[component.id] = charged_j / elapsed_s
+
+
+def _gross_j(before: Mapping[str, Any], after: Mapping[str, Any]) -> float | None:
+    """By the counter; by the integral where that was not read, or has begun anew."""
+    for name in ("counter_j", "integrated_j"):
+        if before[name] is not None and after[name] is not None and after[name] >= before[name]:
+            return float(after[name] - before[name])
+    return None
+
+
+def _activity(before: Mapping[str, Any], after: Mapping[str, Any]) -> float | None:
+    own_s, all_s = _gone(before, after, "own_busy_s"), _gone(before, after, "all_busy_s")
+    return None if own_s is None or all_s is None else activity_ratio(own_s, all_s)[0]
+
+
+def _gone(before: Mapping[str, Any], after: Mapping[str, Any], name: str) -> float | None:
+    first, last = before.get(name), after.get(name)
+    return None if first is None or last is None else float(last - first)
+
+
+def _sum(parts: Mapping[str, float]) -> float | None:
+    known = list(parts.values())
+    return sum(known) if known else None

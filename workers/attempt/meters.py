@@ -1,0 +1,186 @@
+"""The meters of one attempt, and the job's part of what it shares with others."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pynvml
+
+from pricetag.metering import Component, open_sources
+from pricetag.metering.activity import Activity, HostActivity, ProcessTree
+from pricetag.metering.activity_gpu import ProcessUse, SliceUse, has_slice_use, is_host_namespace
+from pricetag.metering.activity_share import ActivityNotes
+from pricetag.metering.devices import is_amd
+from pricetag.metering.mig import divided_name, slices_of
+from pricetag.metering.nvml_devices import Device, Slice
+from pricetag.metering.states import State, component_state
+from workers.node.baselines import Baseline, choose
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """The device set of one attempt.
+
+    Attributes:
+        uuids: As CUDA is to see them.
+        described: As the attempt's record names them.
+        slices: Those of them that are MIG slices.
+        jobs_per_device: How many jobs may be on a whole device at a time.
+        host_ratio: The part of the host that is reserved for the job.
+        is_host_taken: Whether another job has reserved all of the host.
+        baselines: What is known of idle power on this machine.
+    """
+
+    uuids: tuple[str, ...]
+    described: tuple[dict[str, Any], ...] = ()
+    slices: tuple[Slice, ...] = ()
+    jobs_per_device: int = 1
+    host_ratio: float = 1.0
+    is_host_taken: bool = False
+    baselines: tuple[Baseline, ...] = ()
+
+    def metered(self) -> list[str]:
+        """UUIDs of the whole devices that are metered, each once."""
+        parents = {piece.uuid: piece.parent for piece in self.slices}
+        return list(dict.fromkeys(parents.get(uuid, uuid) for uuid in self.uuids))
+
+    def component_ids(self) -> list[str]:
+        """The devices' components."""
+        return [f"gpu:{uuid}" for uuid in self.metered()]
+
+    def slices_by_component(self) -> dict[str, list[Slice]]:
+        """The slices that are held of each divided device."""
+        found: dict[str, list[Slice]] = {}
+        for piece in self.slices:
+            found.setdefault(f"gpu:{piece.parent}", []).append(piece)
+        return found
+
+
+def describe(devices: Sequence[Device]) -> tuple[dict[str, Any], ...]:
+    """Devices as the attempt's record names them."""
+    return tuple({"uuid": device.uuid, "name": device.name} for device in devices)
+
+
+class JobMeters:
+    """Opens the meters of an attempt and says what of each is the job's.
+
+    Args:
+        devices: What the attempt holds.
+        mark: ``NAME=value`` in the environment of the job's processes.
+    """
+
+    def __init__(self, devices: Devices, mark: bytes | None = None) -> None:
+        self.sources = open_sources(devices.metered())
+        self._devices = devices
+        self._tree = ProcessTree(mark)
+        self._host = HostActivity(self._tree)
+        self._notes = ActivityNotes({})
+
+    def adopt(self, pid: int) -> None:
+        """The job's first process."""
+        self._tree.adopt(pid)
+
+    def ended(self, pid: int, cpu_s: float | None) -> None:
+        """The job's first process has ended, and with all that it waited for had used this."""
+        if cpu_s is not None:
+            self._tree.ended(pid, cpu_s)
+
+    def share(self, components: Iterable[Component], t_s: float) -> list[Component]:
+        """The components with the job's part of each, once the meter is open.
+
+        Args:
+            components: As the meter names them.
+            t_s: The meter's time now.
+        """
+        activities: dict[str, Activity] = {}
+        shared = []
+        for component in components:
+            told = with_baseline(component, self._devices.baselines)
+            is_gpu = component.kind == "gpu"
+            told, activity = self._share_gpu(told) if is_gpu else self._share_host(told)
+            if activity is not None:
+                activities[component.id] = activity
+            shared.append(told)
+        self._notes = ActivityNotes(activities)
+        self._notes.begin(t_s)
+        return shared
+
+    def note(self, readings: Sequence[dict[str, Any]]) -> None:
+        """Completes readings with the activity of their time."""
+        self._notes.note(readings)
+
+    def close(self) -> None:
+        """Gives back what tells activities."""
+        self._notes.close()
+
+    def _share_host(self, component: Component) -> tuple[Component, Activity | None]:
+        """CPU and memory: by CPU time.
+
+        A machine that is reserved as a whole, and of which idling is not known, is charged in
+        full to whom it is reserved for, as a device of its own.
+        """
+        ratio = self._devices.host_ratio
+        is_whole = ratio >= 1.0 or self._devices.is_host_taken
+        is_told = not is_whole or component.baseline_w is not None
+        return replace(component, reserved_ratio=ratio), self._host if is_told else None
+
+    def _share_gpu(self, component: Component) -> tuple[Component, Activity | None]:
+        slices = self._devices.slices_by_component().get(component.id)
+        if slices:
+            return _divided(component, slices)
+        jobs = self._devices.jobs_per_device
+        if jobs == 1:
+            return component, None
+        shared = replace(component, reserved_ratio=component.reserved_ratio / jobs)
+        if is_amd(_uuid(component)):
+            return _noted(shared, "shared by processes, whose use AMD SMI is not asked for"), None
+        if not is_host_namespace():
+            why = "shared by processes; NVML names them as the host does, not as this container"
+            return _noted(shared, why), None
+        note = f"shared by up to {jobs} jobs, by the use of their processes"
+        return _noted(shared, note), ProcessUse(_uuid(component), self._host.pids)
+
+
+def with_baseline(
+    component: Component,
+    known: Sequence[Baseline],
+    state_of: Callable[[str], State] = component_state,
+) -> Component:
+    """The component with its idle power in the state that it is in now.
+
+    A model says itself what it gives at no load.
+    """
+    if component.method == "modelled":
+        return component
+    power_w, note = choose(known, component.id, state_of(component.id))
+    return replace(component, baseline_w=power_w, baseline_note=note)
+
+
+def _divided(component: Component, slices: Sequence[Slice]) -> tuple[Component, Activity | None]:
+    """A divided device, of which the job holds some slices."""
+    parent = _uuid(component)
+    ratio = sum(piece.ratio for piece in slices)
+    named = divided_name(component.name, slices)
+    held = replace(component, name=named, reserved_ratio=min(ratio, 1.0))
+    if not all(piece.is_whole_instance for piece in slices):
+        return _noted(held, "a part of a MIG instance: its use cannot be told apart"), None
+    if not has_slice_use(parent):
+        return _noted(held, "MIG: this device does not tell the use of its slices"), None
+    try:
+        everybody = slices_of(parent)
+    except pynvml.NVMLError as error:
+        return _noted(held, f"MIG: the other slices could not be seen: {error}"), None
+    return _noted(held, "MIG: by the use of its slices"), SliceUse(parent, slices, everybody)
+
+
+def _noted(component: Component, note: str) -> Component:
+    return replace(component, notes="; ".join(part for part in (component.notes, note) if part))
+
+
+def _uuid(component: Component) -> str:
+    return component.id.removeprefix("gpu:")

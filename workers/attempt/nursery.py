@@ -1,0 +1,149 @@
+"""The worker's side of the nursery: jobs forked from a process that has imported everything."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+from typing import Any
+
+from workers.attempt.launch import Launch
+from workers.attempt.processes import ROOT, ChildProcess, Exit, FreshInterpreter, Job, pipe_reader
+
+logger = logging.getLogger(__name__)
+
+MAX_MESSAGE_BYTES = 1 << 16
+START_TIMEOUT_S = 300.0
+"""A nursery that has not forked by then hangs; its first imports take some seconds."""
+KILLED = Exit(-int(signal.SIGKILL), None)
+
+
+Born = tuple[int, "asyncio.Future[Exit]"]
+"""A job's pid, and its exit code to come."""
+
+
+class Nursery:
+    """Starts jobs by forking; where that is not wanted or fails, in a fresh interpreter.
+
+    Jobs with accelerators get a fresh interpreter: a CUDA context does not survive a fork,
+    and no import promises to open none.
+
+    Args:
+        allow_hub: Whether jobs may load by hub name; settled before the first import.
+    """
+
+    def __init__(self, *, allow_hub: bool) -> None:
+        self._allow_hub = allow_hub
+        self._fresh = FreshInterpreter()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._ids = itertools.count()
+        self._starting: dict[int, asyncio.Future[Born]] = {}
+        self._exits: dict[int, asyncio.Future[Exit]] = {}
+
+    async def start(self, launch: Launch) -> ChildProcess:
+        """Starts one job."""
+        if not launch.forkable:
+            return await self._fresh.start(launch)
+        try:
+            return await self._fork(launch)
+        except (ConnectionError, TimeoutError) as error:
+            logger.warning("the nursery failed (%r): a fresh interpreter is used", error)
+            self.close()
+        except OSError as error:
+            # It lives, and its jobs with it: this one alone could not be handed over.
+            logger.warning("the nursery was not asked (%s): a fresh interpreter is used", error)
+        return await self._fresh.start(launch)
+
+    def close(self) -> None:
+        """Ends the nursery, and with it every job that it started."""
+        if self._control is not None:
+            asyncio.get_running_loop().remove_reader(self._control)
+            self._control.close()
+            self._control = None
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+        self._abandon()
+
+    async def _fork(self, launch: Launch) -> Job:
+        control = self._control or self._open()
+        number = next(self._ids)
+        request = {
+            "id": number,
+            "job_file": launch.argv[-1],
+            "trains": launch.trains,
+            "environment": launch.environment,
+        }
+        out_read, out_write = os.pipe()
+        err_read, err_write = os.pipe()
+        started: asyncio.Future[Born] = asyncio.get_running_loop().create_future()
+        self._starting[number] = started
+        try:
+            socket.send_fds(control, [json.dumps(request).encode()], [out_write, err_write])
+            pid, exited = await asyncio.wait_for(started, START_TIMEOUT_S)
+        except OSError:
+            os.close(out_read)
+            os.close(err_read)
+            raise
+        finally:
+            os.close(out_write)
+            os.close(err_write)
+            self._starting.pop(number, None)
+        stdout = await pipe_reader(os.fdopen(out_read, "rb"))
+        stderr = await pipe_reader(os.fdopen(err_read, "rb"))
+        return Job(pid, stdout, stderr, exited)
+
+    def _open(self) -> socket.socket:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        hub = "hub" if self._allow_hub else "local"
+        # A job can read its parent's: the service's settings and secrets are not in it.
+        kept = {n: value for n, value in os.environ.items() if not n.startswith("PRICETAG_")}
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "workers.job.nursery_process", str(theirs.fileno()), hub],
+                cwd=ROOT,
+                env={"OMP_WAIT_POLICY": "PASSIVE", **kept},  # read when torch is loaded
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+            )
+        ours.setblocking(False)
+        self._control = ours
+        asyncio.get_running_loop().add_reader(ours, self._on_readable, ours)
+        return ours
+
+    def _on_readable(self, control: socket.socket) -> None:
+        try:
+            message = control.recv(MAX_MESSAGE_BYTES)
+        except OSError:
+            message = b""
+        if not message:
+            logger.warning("the nursery is gone, and its jobs with it")
+            self.close()
+            return
+        told: dict[str, Any] = json.loads(message)
+        if "pid" in told:
+            exited = asyncio.get_running_loop().create_future()
+            self._exits[told["pid"]] = exited
+            started = self._starting.get(told["id"])
+            if started is not None and not started.done():
+                started.set_result((told["pid"], exited))
+        else:
+            self._exits.pop(told["exited"]).set_result(Exit(told["code"], told["cpu_s"]))
+
+    def _abandon(self) -> None:
+        """The nursery is gone: its jobs were killed by the kernel, and what starts will not."""
+        for started in self._starting.values():
+            if not started.done():
+                started.set_exception(ConnectionError("the nursery is gone"))
+        for exited in self._exits.values():
+            if not exited.done():
+                exited.set_result(KILLED)
+        self._exits.clear()

@@ -1,0 +1,50 @@
+"""Live progress of an attempt: what the job says, with what it is charged so far."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pricetag.accounting.units import joules_to_kwh
+from workers.attempt.stages import OpenStage
+
+
+class ProgressBoard:
+    """Keeps the latest word of the job and turns it into one record a second."""
+
+    def __init__(self) -> None:
+        self._said: dict[str | None, dict[str, Any]] = {}
+
+    def update(self, key: str | None, fields: dict[str, Any]) -> None:
+        self._said[key] = fields
+
+    def record(
+        self,
+        now_s: float,
+        stage: OpenStage | None,
+        started_s: float | None,
+        live: Mapping[str, float | None],
+    ) -> dict[str, Any]:
+        """The ``progress`` record; ``live`` has the charged ``power_w`` and ``energy_j``."""
+        said = self._said.get(stage.key if stage else None, {})
+        done, total = said.get("done"), said.get("total")
+        energy_j = live["energy_j"]
+        return {
+            "key": stage.key if stage else None,
+            "kind": stage.kind if stage else None,
+            "name": stage.name if stage else None,
+            "done": done,
+            "total": total,
+            "unit": said.get("unit"),
+            "message": said.get("message"),
+            "power_w": live["power_w"],
+            "energy_kwh": None if energy_j is None else joules_to_kwh(energy_j),
+            "eta_s": eta_s(done, total, None if started_s is None else now_s - started_s),
+        }
+
+
+def eta_s(done: float | None, total: float | None, elapsed_s: float | None) -> float | None:
+    """Seconds left in the stage at its mean pace so far; None while there is no telling."""
+    if not done or total is None or elapsed_s is None or done > total:
+        return None
+    return elapsed_s * (total - done) / done

@@ -1,0 +1,308 @@
+"""The parent of a job: opens the meter, starts the child, listens, and books the end.
+
+Nothing here reads a model or touches a device: the measuring process is never the
+training process, and it outlives it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import time
+from typing import Any
+
+from pricetag.events import Message
+from pricetag.metering import Component
+from pricetag.metering.journal import Journal, JournalError
+from pricetag.metering.meter import Meter
+from pricetag.metering.second_opinion import SecondOpinion
+from workers.attempt import leftovers
+from workers.attempt.charged import ChargedSoFar
+from workers.attempt.event_desk import EventDesk
+from workers.attempt.event_server import Connection, EventServer
+from workers.attempt.launch import (
+    ClaimedRun,
+    child_note,
+    note_child,
+    own_folder,
+    prepare,
+    socket_path,
+)
+from workers.attempt.log import AttemptLog
+from workers.attempt.meters import Devices, JobMeters
+from workers.attempt.outcome import Observed, decide, oom_kills
+from workers.attempt.output import copy_lines
+from workers.attempt.processes import ChildProcess, Starter
+from workers.attempt.progress import ProgressBoard
+from workers.attempt.stages import StageBook
+from workers.node.identity import NodeConfig
+
+logger = logging.getLogger(__name__)
+
+TICK_S = 1.0
+DRAIN_S = 5.0
+RETRY_S = 1.0
+END_PATIENCE_S = 600.0
+"""How long the end of an attempt waits for room on the disk."""
+
+
+class Supervisor:
+    """Runs one attempt of one run from its claim to its booked end.
+
+    Args:
+        claim: The run as it was taken from the queue.
+        config: This node.
+        devices: Devices held for the attempt.
+        journal: The attempt's journal, new and locked.
+        starter: Starts the child.
+    """
+
+    def __init__(
+        self,
+        claim: ClaimedRun,
+        config: NodeConfig,
+        devices: Devices,
+        journal: Journal,
+        starter: Starter,
+    ) -> None:
+        self.claim = claim
+        self._config = config
+        self._devices = devices
+        self._journal = journal
+        self._starter = starter
+        self._seen = Observed()
+        self._log = AttemptLog(journal, self._now_s)
+        self._stages = StageBook()
+        self._board = ProgressBoard()
+        self._desk = EventDesk(
+            self._log, self._stages, self._board, self._seen, edge=self._edge, now_s=self._now_s
+        )
+        self._note = child_note(config, claim.attempt_id)
+        self._folder = own_folder()
+        self._socket = socket_path(self._folder)
+        self._meters = JobMeters(devices, mark=leftovers.mark(self._socket))
+        self._charged = ChargedSoFar()
+        self._meter = Meter(self._meters.sources, emit=self._on_readings)
+        self._events = EventServer(self._socket, self._on_event)
+        self._process: ChildProcess | None = None
+        self._metering = False
+        self._waiting_since_s: float | None = None
+        self._stopper: asyncio.Task[None] | None = None
+        self._stop_requested = asyncio.Event()
+
+    def request_stop(self, reason: str, message: str | None = None) -> None:
+        """Asks the job to save its state and leave; ends it by force after the grace time."""
+        if self._seen.stop_reason is None:
+            self._seen.stop_reason, self._seen.stop_message = reason, message
+            self._stop_requested.set()
+            self._events.broadcast_stop(reason)
+            self._stopper = asyncio.create_task(self._end_after_grace())
+
+    def pulse(self) -> None:
+        """Tells the job that its lease was renewed."""
+        self._events.pulse()
+
+    def fence(self) -> None:
+        """Ends the job at once: this attempt was closed by somebody else, or is about to be."""
+        self._seen.stop_reason = self._seen.stop_reason or "fenced"
+        self._kill_group(signal.SIGKILL)
+
+    async def run(self) -> None:
+        """Runs the attempt; returns when its end stands in the journal.
+
+        Raises:
+            JournalError: If the end could not be written.
+        """
+        second_opinion = SecondOpinion(self._devices.uuids)
+        oom_before = oom_kills()
+        try:
+            components = await asyncio.to_thread(self._open_meter)
+            self._metering = True
+            self._write_start([component.as_dict() for component in components])
+            second_opinion.start()
+            await self._events.start()
+            await self._run_child()
+            oom_after = oom_kills()
+            self._seen.out_of_memory = oom_before is not None and oom_after != oom_before
+        except JournalError as error:
+            self._give_up(error)
+        except Exception as error:
+            logger.exception("attempt %s: the supervisor failed", self.claim.attempt_id)
+            self._seen.error = {
+                "code": "supervisor-failed",
+                "message": f"the worker could not run the job: {type(error).__name__}: {error}",
+            }
+        finally:
+            await self._kill_all()
+            await self._close(second_opinion)
+
+    def _open_meter(self) -> list[Component]:
+        components = self._meters.share(self._meter.open(), self._meter.now_s())
+        self._charged.begin(components)
+        return components
+
+    def _write_start(self, components: list[dict[str, Any]]) -> None:
+        self._log.append(
+            "start",
+            t_s=0.0,
+            run_id=str(self.claim.run_id),
+            attempt_id=str(self.claim.attempt_id),
+            attempt_number=self.claim.number,
+            worker=self._config.worker,
+            node_name=self._config.name,
+            devices=list(self._devices.described),
+            components=components,
+        )
+
+    async def _run_child(self) -> None:
+        if self._stop_requested.is_set():
+            return  # cancelled between the claim and now
+        launch = prepare(self.claim, self._config, self._devices.uuids, self._folder)
+        process = await self._starter.start(launch)
+        self._process = process
+        self._meters.adopt(process.pid)
+        note_child(self._note, process.pid, self._socket)
+        self._desk.last_sign_s = self._now_s()
+        side_tasks = [
+            asyncio.create_task(copy_lines(process.stdout, self._on_stdout)),
+            asyncio.create_task(copy_lines(process.stderr, self._on_stderr)),
+            asyncio.create_task(self._watch()),
+        ]
+        try:
+            self._seen.exit_code, cpu_s = await process.wait()
+            self._meters.ended(process.pid, cpu_s)
+            await self._edge()
+            await self._kill_all()
+            await self._events.drain(DRAIN_S)
+            await asyncio.wait(side_tasks[:2], timeout=DRAIN_S)
+        finally:
+            for task in side_tasks:
+                task.cancel()
+            await asyncio.gather(*side_tasks, return_exceptions=True)
+
+    async def _watch(self) -> None:
+        """Once a second: live progress, and whether the job still gives a sign of life."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            now_s = self._now_s()
+            record = self._board.record(
+                now_s, self._stages.innermost(), self._stages.started_s(), self._charged.figures()
+            )
+            self._log.offer("progress", **record)
+            if now_s - self._desk.last_sign_s > self._config.heartbeat_timeout_s:
+                self._seen.hung = True
+                self._log.text("no sign of life: the job is killed", "pricetag")
+                self._kill_group(signal.SIGKILL)
+                return
+
+    async def _on_event(self, connection: Connection, message: Message) -> Message:
+        try:
+            return await self._desk.take(connection, message)
+        except JournalError as error:
+            self._give_up(error)
+            raise ConnectionAbortedError("the journal takes no more") from error
+
+    def _give_up(self, error: JournalError) -> None:
+        """A job whose figures cannot be recorded goes on in vain."""
+        logger.error("attempt %s is ended: %s", self.claim.attempt_id, error)
+        self._seen.unwritable = str(error)
+        self._kill_group(signal.SIGKILL)
+
+    def _now_s(self) -> float:
+        """Seconds since the meter opened; 0 when it never did."""
+        return self._meter.now_s() if self._metering else 0.0
+
+    async def _edge(self) -> float:
+        readings = await asyncio.to_thread(self._meter.edge)
+        return float(readings[0]["t_s"]) if readings else self._now_s()
+
+    def _on_readings(self, readings: list[dict[str, Any]]) -> None:
+        self._meters.note(readings)
+        self._charged.add(readings)
+        self._log.readings(readings)
+
+    def _on_stdout(self, line: str) -> None:
+        self._log.text(line, "stdout")
+
+    def _on_stderr(self, line: str) -> None:
+        self._log.text(line, "stderr")
+
+    async def _end_after_grace(self) -> None:
+        await asyncio.sleep(self._config.stop_grace_s)
+        self._log.text("the job did not leave in time: it is killed", "pricetag")
+        self._kill_group(signal.SIGTERM)
+        await asyncio.sleep(min(5.0, self._config.stop_grace_s))
+        self._kill_group(signal.SIGKILL)
+
+    def _kill_group(self, sent: signal.Signals) -> None:
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, sent)
+
+    async def _kill_all(self) -> None:
+        """Ends the job's group, and what it had started outside of that."""
+        self._kill_group(signal.SIGKILL)
+        if self._process is None:
+            return
+        if left := await asyncio.to_thread(leftovers.kill, self._socket):
+            text = f"{left} process(es) that the job had started outlived it and were killed"
+            self._log.text(text, "pricetag")
+
+    async def _close(self, second_opinion: SecondOpinion) -> None:
+        """Closes meter and pipe, then writes the end: the last record of the attempt."""
+        if self._stopper is not None:
+            self._stopper.cancel()
+        await self._events.close()
+        try:
+            await self._write_end(await self._close_meter(), second_opinion)
+        finally:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        self._note.unlink(missing_ok=True)
+
+    async def _write_end(self, end_s: float, second_opinion: SecondOpinion) -> None:
+        opinion = await asyncio.to_thread(second_opinion.stop)
+        await self._record("second_opinion", t_s=end_s, **opinion)
+        status, reason = decide(self._seen)
+        for key in self._stages.open_keys():
+            await self._record("stage_end", t_s=end_s, key=key, status=status)
+        await self._record("end", t_s=end_s, status=status, reason=reason)
+        self._journal.sync()
+
+    async def _close_meter(self) -> float:
+        """Takes the last reading; returns its time."""
+        if not self._metering:
+            return 0.0
+        end_s = await self._edge()
+        while self._meter.failure is not None and self._may_wait():
+            await asyncio.sleep(RETRY_S)
+            await self._edge()  # hands over what waits
+        await asyncio.to_thread(self._meter.close)
+        self._meters.close()
+        return end_s
+
+    async def _record(self, type_: str, **fields: Any) -> None:
+        """Appends a record of the end; while the disk is full, waits for room.
+
+        Raises:
+            JournalError: If there was none for too long; recovery then ends the attempt.
+        """
+        while True:
+            try:
+                return self._log.append(type_, **fields)
+            except JournalError as error:
+                if not self._may_wait():
+                    raise
+                logger.error("attempt %s cannot end yet: %s", self.claim.attempt_id, error)
+            await asyncio.sleep(RETRY_S)
+
+    def _may_wait(self) -> bool:
+        patience_s = END_PATIENCE_S
+        if self._seen.stop_reason == "worker-stopping":
+            patience_s = self._config.stop_grace_s
+        now_s = time.monotonic()
+        self._waiting_since_s = self._waiting_since_s or now_s
+        return now_s - self._waiting_since_s < patience_s

@@ -1,0 +1,132 @@
+"""The job's own process: runs the recipe and tells the supervisor how it goes.
+
+It has no database and no meter. When the supervisor vanishes, or does not say for the length
+of a lease that this was renewed, it ends at once with all it has started: its run may be given
+to another worker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import NoReturn
+
+from pricetag.events import ENV_VAR, EventChannel
+from workers.attempt import leftovers
+from workers.attempt.outcome import EXIT_INTERRUPTED
+from workers.job.pipeline import run
+from workers.job.ranks import rank
+from workers.job.request import Interrupted, Job, JobError
+from workers.job.socket_reporter import SilentReporter, SocketReporter
+from workers.node.leases import silence_limit_s
+
+HEARTBEAT_S = 5.0
+WATCH_S = 1.0
+MOST_REASON_CHARS = 20_000
+
+
+def main(job_file: str) -> int:
+    """Runs one job; returns the process's exit code."""
+    job = Job.from_json(Path(job_file).read_text())
+    if rank() != 0:
+        return _follow(job)
+    channel = EventChannel(os.environ[ENV_VAR], on_lost=_vanish)
+    channel.send("hello", pid=os.getpid())
+    threading.Thread(target=_beat, args=(channel,), daemon=True).start()
+    if job.lease_s is not None:
+        threading.Thread(target=_watch, args=(channel, job.lease_s), daemon=True).start()
+    try:
+        # artifacts_dir is <root>/<run>/<attempt>: paths are told relative to the root.
+        run(job, SocketReporter(channel, job.artifacts_dir.parent.parent))
+    except Interrupted:
+        channel.send("finished", status="interrupted")
+        return EXIT_INTERRUPTED
+    except Exception as error:
+        _tell(channel, error)
+        return 1
+    else:
+        channel.send("finished", status="succeeded")
+        return 0
+    finally:
+        channel.close()
+
+
+def _follow(job: Job) -> int:
+    """A further process of a job on several devices: silent, unless it fails."""
+    try:
+        run(job, SilentReporter())
+    except Interrupted:
+        return EXIT_INTERRUPTED
+    except Exception as error:
+        # The launcher ends the others as soon as this one leaves: they may never tell why.
+        channel = EventChannel(os.environ[ENV_VAR])
+        _tell(channel, error)
+        channel.close()
+        return 1
+    return 0
+
+
+def _tell(channel: EventChannel, error: Exception) -> None:
+    """Why the job failed; what nobody foresaw goes to the log with its traceback."""
+    if isinstance(error, JobError):
+        channel.send("error", code=error.code, message=error.message, field=error.field)
+        return
+    traceback.print_exception(error)
+    message = f"{type(error).__name__}: {error}"[:MOST_REASON_CHARS]
+    channel.send("error", code="unexpected-error", message=message, field=None)
+
+
+def _vanish() -> None:
+    """Nobody meters or bills this job any more: it ends, and what fled from its group too."""
+    try:
+        for pid in leftovers.bearing(Path(os.environ[ENV_VAR])):
+            if pid != os.getpid():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+    finally:
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+def _watch(channel: EventChannel, lease_s: float) -> None:
+    """A supervisor that was stopped, or hangs, has its pipe open and cannot end the job.
+
+    Apart from the heartbeat, which blocks when nobody reads.
+    """
+    limit_s = silence_limit_s(lease_s)
+    pause = threading.Event()
+    while not channel.lost:
+        pause.wait(min(WATCH_S, 0.05 * lease_s))
+        if time.monotonic() - channel.heard_s > limit_s:
+            _vanish()
+
+
+def _beat(channel: EventChannel) -> None:
+    """A sign of life, as long as this process is scheduled at all."""
+    pause = threading.Event()
+    while not channel.lost:
+        pause.wait(HEARTBEAT_S)
+        try:
+            channel.send("heartbeat")
+        except ConnectionError:
+            return
+
+
+def leave(code: int) -> NoReturn:
+    """Ends the process as it stands, all having been said.
+
+    While the interpreter is torn down, threads of libraries (gloo, CUDA) now and then abort
+    the process: torchrun would then end the others, and a finished job would have crashed.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    leave(main(sys.argv[1]))

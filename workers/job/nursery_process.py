@@ -1,0 +1,142 @@
+"""The nursery's own process: imports once what every job needs, then forks a job in milliseconds.
+
+It has one thread and touches no device, so that a fork is safe. Jobs die with it.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import ctypes
+import gc
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import traceback
+from typing import Any, NoReturn
+
+from workers.job import child
+
+PR_SET_PDEATHSIG = 1
+WORKERS_BUSINESS = (signal.SIGINT, signal.SIGTERM)
+"""Ctrl-C, or a stop of the whole service: the worker lets the jobs save, then hangs up."""
+MAX_MESSAGE_BYTES = 1 << 20
+TRAINING_MODULES = (
+    "workers.recipes.train",
+    "workers.recipes.evaluate",
+    "workers.recipes.distill",
+    "workers.recipes.prune",
+    "workers.recipes.quantize",
+    "workers.recipes.measure",
+    "sklearn.metrics",
+    "scipy.stats",
+)
+
+
+def main(control_fd: int, *, allow_hub: bool) -> None:
+    """Serves the worker until it hangs up."""
+    control = socket.socket(fileno=control_fd)
+    wake_read, wake_write = os.pipe()
+    os.set_blocking(wake_write, False)
+    signal.set_wakeup_fd(wake_write)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.pthread_sigmask(signal.SIG_BLOCK, WORKERS_BUSINESS)
+    while True:
+        ready, _, _ = select.select([control_fd, wake_read], [], [])
+        if wake_read in ready:
+            os.read(wake_read, 4096)
+            _report_exits(control)
+        if control_fd in ready and not _serve_one(control, allow_hub):
+            return
+
+
+def _serve_one(control: socket.socket, allow_hub: bool) -> bool:
+    """Starts the one job that was asked for; False when the worker has hung up."""
+    message, fds = _receive(control)
+    if not message:
+        return False
+    request: dict[str, Any] = json.loads(message)
+    if request["trains"]:
+        _import_training(allow_hub)
+    nursery = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        control.close()
+        _become_job(request, nursery, *fds)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.setpgid(pid, pid)  # as the child does: whoever is first, the group is there
+    for fd in fds:
+        os.close(fd)
+    control.send(json.dumps({"id": request["id"], "pid": pid}).encode())
+    return True
+
+
+def _receive(control: socket.socket) -> tuple[bytes, list[int]]:
+    fds = array.array("i")
+    message, ancillary, _flags, _address = control.recvmsg(
+        MAX_MESSAGE_BYTES, socket.CMSG_LEN(2 * fds.itemsize)
+    )
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
+    return message, list(fds)
+
+
+def _report_exits(control: socket.socket) -> None:
+    while True:
+        try:
+            pid, status, usage = os.wait4(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        code, cpu_s = os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime
+        control.send(json.dumps({"exited": pid, "code": code, "cpu_s": cpu_s}).encode())
+
+
+def _import_training(allow_hub: bool) -> None:
+    """Once: seconds for the first job that trains, nothing for the others."""
+    if "workers.recipes.train" in sys.modules:
+        return
+    from workers.training import quiet
+
+    quiet.settle(allow_hub)
+    for name in TRAINING_MODULES:
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # the collector leaves these pages alone, so that forks share them
+
+
+def _become_job(request: dict[str, Any], nursery: int, stdout: int, stderr: int) -> NoReturn:
+    """In the fork: a process like any other, with its own group, output and environment."""
+    code = 1
+    try:
+        os.setpgid(0, 0)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != nursery:  # it died before the kernel was told to tell us
+            os._exit(code)
+        signal.set_wakeup_fd(-1)
+        for signum in (signal.SIGCHLD, signal.SIGINT):
+            signal.signal(signum, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, WORKERS_BUSINESS)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        for source, target in ((nothing, 0), (stdout, 1), (stderr, 2)):
+            os.dup2(source, target)
+            os.close(source)
+        os.environ.clear()
+        os.environ.update(request["environment"])
+        code = child.main(request["job_file"])
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), allow_hub=sys.argv[2] == "hub")

@@ -1,0 +1,205 @@
+"""Runs a recipe: stage after stage, each on the artifact of the one before."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from pricetag.recipes import REGISTRY, Recipe, RecipeError, parse_recipe
+from pricetag.recipes.stages import StageParams
+from workers.job import environment, ranks, steps
+from workers.job.artifacts import publish
+from workers.job.context import ModelRef, StageContext, StageResult
+from workers.job.reporter import Reporter, StageHandle
+from workers.job.request import Interrupted, Job, JobError
+from workers.job.sources import check_students, resolve_model
+from workers.job.steps import Step
+
+RunStage = Callable[[StageParams, StageContext], StageResult]
+Prepare = Callable[[StageParams, StageContext], None]
+
+# These train on all ranks; the other stages are rank 0's alone.
+_ALL_RANKS = frozenset({"train", "distill", "prune"})
+
+
+@dataclass
+class _Pipeline:
+    job: Job
+    recipe: Recipe
+    reporter: Reporter
+    model: ModelRef | None
+    cache: dict[Any, Any] = field(default_factory=dict)
+    unpublished: tuple[Step, str] | None = None  # a trained model whose evaluation comes next
+    lineage: list[dict[str, Any]] = field(default_factory=list)
+
+
+def run(job: Job, reporter: Reporter) -> None:
+    """Carry out a job's recipe.
+
+    Stages that an earlier attempt finished are reported as ``reused`` and skipped.
+
+    Raises:
+        JobError: the job cannot be done as described, or failed by its own fault.
+        Interrupted: a stop was asked for; what can be resumed is in the work folder.
+    """
+    with _as_job_errors():
+        try:
+            recipe = parse_recipe(job.recipe)
+        except RecipeError as error:
+            raise JobError(error.code, error.message, error.field) from error
+        if recipe.is_command and not job.allow_commands:
+            raise JobError(
+                "command-not-allowed",
+                "this worker's pool does not run commands; its administrator may allow them",
+                "recipe.stages.0.kind",
+            )
+        job.work_dir.mkdir(parents=True, exist_ok=True)
+        if ranks.rank() == 0:
+            environment.report(recipe, reporter)
+        if not recipe.is_command:
+            from workers.training import quiet  # transformers: too slow to load for a command
+
+            quiet.settle(job.allow_hub)
+            if job.gpus:
+                from workers.training.model import accelerators
+
+                accelerators.require(job.gpus)
+        key = steps.fingerprint(job, recipe)
+        model = resolve_model(job, recipe)
+        check_students(model, recipe)
+        line = _Pipeline(job, recipe, reporter, model)
+        try:
+            for step in steps.plan(recipe):
+                key = steps.step_key(key, step)
+                _carry_out(line, step, key)
+        except Interrupted:
+            # Rank 0 tells it. Another that failed would have torchrun kill rank 0 while it
+            # writes the checkpoint.
+            if ranks.rank() == 0:
+                raise
+
+
+def _carry_out(line: _Pipeline, step: Step, key: str) -> None:
+    folder = line.job.work_dir / step.folder_name
+    note = steps.done(folder, key)
+    if note is not None:
+        with line.reporter.stage(step.kind, step.name, step.index) as handle:
+            handle.reused()
+        line.reporter.log(f"{step.name}: finished in an earlier attempt, not repeated")
+    elif ranks.rank() == 0 or step.kind in _ALL_RANKS:
+        note, handle = _run_step(line, step, key, folder)
+    else:
+        ranks.wait_for(folder / "done.json")
+        note, handle = steps.done(folder, key) or {}, StageHandle(key="")
+    _remember(line, step, folder, note, handle)
+
+
+def _run_step(
+    line: _Pipeline, step: Step, key: str, folder: Path
+) -> tuple[dict[str, Any], StageHandle]:
+    prepare, run_stage = _entry_point(step.kind)
+    if ranks.rank() == 0:
+        steps.open_folder(folder, key)
+    else:
+        ranks.wait_for(folder / "step.json")
+    context = StageContext(
+        job=line.job,
+        recipe=line.recipe,
+        reporter=line.reporter,
+        index=step.index,
+        folder=folder,
+        model=line.model,
+        cache=line.cache,
+    )
+    context.stop_if_asked()
+    if prepare is not None:
+        prepare(step.params, context)  # counting and checking that no stage should pay for
+    _synchronise(line.job)
+    with line.reporter.stage(step.kind, step.name, step.index) as handle:
+        result = run_stage(step.params, context)
+        _synchronise(line.job)
+    note = {"key": key, "model": result.model_folder is not None, "facts": dict(result.facts)}
+    if ranks.rank() != 0:
+        ranks.wait_for(folder / "done.json")
+        return note, handle
+    _publish_before_done(line, step, result, handle)
+    steps.write_atomically(folder / "done.json", json.dumps(note))
+    return note, handle
+
+
+def _publish_before_done(
+    line: _Pipeline, step: Step, result: StageResult, handle: StageHandle
+) -> None:
+    """Publish a model once its evaluation is known, so that its card can tell it."""
+    if result.model_folder is not None:
+        parents = [*line.lineage, _parent(step, result.facts)]
+        if getattr(step.params, "evaluate", False):
+            return
+        publish(line.job, line.reporter, step, parents, {}, handle.key)
+    elif step.automatic and line.unpublished is not None:
+        trained, key = line.unpublished
+        quality = cast(dict[str, dict[str, float]], result.facts.get("quality", {}))
+        publish(line.job, line.reporter, trained, line.lineage, quality, key)
+
+
+def _remember(
+    line: _Pipeline, step: Step, folder: Path, note: dict[str, Any], handle: StageHandle
+) -> None:
+    """What the next step starts from."""
+    line.unpublished = None
+    if note.get("model"):
+        line.model = ModelRef(folder=folder / "model", produced=True)
+        line.lineage.append(_parent(step, note.get("facts", {})))
+        if getattr(step.params, "evaluate", False):
+            line.unpublished = (step, handle.key)
+
+
+def _parent(step: Step, facts: Any) -> dict[str, Any]:
+    return {
+        "stage": step.index,
+        "kind": step.kind,
+        "params": step.params.model_dump(mode="json"),
+        "facts": dict(facts),
+    }
+
+
+def _entry_point(kind: str) -> tuple[Prepare | None, RunStage]:
+    module_name, _, function = REGISTRY[kind].entry_point.partition(":")
+    module = importlib.import_module(module_name)
+    return getattr(module, "prepare", None), getattr(module, function)
+
+
+def _synchronise(job: Job) -> None:
+    """Let queued device work end, so that it is paid by the stage that started it."""
+    torch = sys.modules.get("torch")
+    if job.device == "cuda" and torch is not None and torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+
+
+@contextmanager
+def _as_job_errors() -> Iterator[None]:
+    """Name the failures that are the job's own: its memory, its disk."""
+    try:
+        yield
+    except MemoryError as error:
+        raise JobError("out-of-memory", "the worker's memory is full") from error
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise JobError("disk-full", f"no space left on the worker: {error}") from error
+        raise
+    except RuntimeError as error:
+        # torch is not imported here: a command needs none of it.
+        text = str(error)
+        if type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in text:
+            raise JobError(
+                "out-of-memory",
+                f"the device's memory is full; a smaller batch_size would do: {text[:500]}",
+            ) from error
+        raise

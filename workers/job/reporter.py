@@ -1,0 +1,267 @@
+"""How the work tells what it does: the port, and a recorder for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from pricetag.events import stopped_status
+from workers.job.request import Interrupted, Job, JobError
+
+__all__ = [
+    "Interrupted",
+    "Job",
+    "JobError",
+    "RecordingReporter",
+    "Reporter",
+    "SilentReporter",
+    "StageHandle",
+]
+
+
+@dataclass
+class StageHandle:
+    """An open stage. Call ``reused()`` when its result comes from an earlier attempt."""
+
+    key: str
+    status: str = "succeeded"
+
+    def reused(self) -> None:
+        """Mark the stage as taken over: nothing was computed in it."""
+        self.status = "reused"
+
+    def left_by(self, error: BaseException) -> None:
+        """Note why the stage was left before its end."""
+        self.status = "failed"
+        if isinstance(error, Interrupted):
+            self.status = stopped_status(error.reason)
+
+
+class Reporter(Protocol):
+    """Where a job's progress, metrics and stage edges go.
+
+    All but ``stage`` and ``stop_requested`` belong to the innermost open stage.
+    """
+
+    def stage(
+        self, kind: str, name: str, recipe_index: int | None = None
+    ) -> AbstractContextManager[StageHandle]:
+        """Open a stage; entering and leaving are acknowledged energy edges.
+
+        An exception leaves it as ``failed``, a stop as ``cancelled`` or ``interrupted``,
+        and goes on. Stages nest.
+        """
+        ...
+
+    def progress(self, done: float, total: float, unit: str, message: str | None = None) -> None:
+        """Tell how far the stage is."""
+        ...
+
+    def metric(
+        self,
+        name: str,
+        value: float | None,
+        unit: str | None = None,
+        split: str | None = None,
+        step: int | None = None,
+        quality: bool = False,
+    ) -> None:
+        """Report a figure; ``quality`` puts it on the price tag."""
+        ...
+
+    def flops(
+        self,
+        dense: float | None,
+        effective: float | None,
+        low_bit: float | None,
+        method: str,
+        uncounted: list[str] | None = None,
+    ) -> None:
+        """Report the stage's operations: all, without zeros, and those on low-bit numbers."""
+        ...
+
+    def log(self, text: str, stream: str = "pricetag") -> None:
+        """Add a line to the run's log (``stdout``, ``stderr`` or ``pricetag``)."""
+        ...
+
+    def artifact(
+        self, name: str, path: Path, card: Mapping[str, Any] | None, stage_key: str | None = None
+    ) -> None:
+        """Announce a file under the artifacts folder; of ``stage_key``, else the open stage."""
+        ...
+
+    def environment(
+        self,
+        packages: Mapping[str, str],
+        python: str,
+        platform: str,
+        git_commit: str | None,
+        seeds: Mapping[str, int],
+    ) -> None:
+        """Report what the job runs on."""
+        ...
+
+    def stop_requested(self) -> str | None:
+        """The reason why the work should checkpoint and leave, if there is one."""
+        ...
+
+
+class SilentReporter:
+    """For the ranks that do not speak: everything is dropped."""
+
+    @contextmanager
+    def stage(self, kind: str, name: str, recipe_index: int | None = None) -> Iterator[StageHandle]:
+        """See ``Reporter.stage``."""
+        yield StageHandle(key="")
+
+    def progress(self, done: float, total: float, unit: str, message: str | None = None) -> None:
+        """See ``Reporter.progress``."""
+
+    def metric(
+        self,
+        name: str,
+        value: float | None,
+        unit: str | None = None,
+        split: str | None = None,
+        step: int | None = None,
+        quality: bool = False,
+    ) -> None:
+        """See ``Reporter.metric``."""
+
+    def flops(
+        self,
+        dense: float | None,
+        effective: float | None,
+        low_bit: float | None,
+        method: str,
+        uncounted: list[str] | None = None,
+    ) -> None:
+        """See ``Reporter.flops``."""
+
+    def log(self, text: str, stream: str = "pricetag") -> None:
+        """See ``Reporter.log``."""
+
+    def artifact(
+        self, name: str, path: Path, card: Mapping[str, Any] | None, stage_key: str | None = None
+    ) -> None:
+        """See ``Reporter.artifact``."""
+
+    def environment(
+        self,
+        packages: Mapping[str, str],
+        python: str,
+        platform: str,
+        git_commit: str | None,
+        seeds: Mapping[str, int],
+    ) -> None:
+        """See ``Reporter.environment``."""
+
+    def stop_requested(self) -> str | None:
+        """See ``Reporter.stop_requested``: rank 0 asks, and tells the others."""
+        return None
+
+
+@dataclass
+class RecordingReporter:
+    """A reporter that keeps everything in ``events``; ``stop_after`` counts its questions."""
+
+    events: list[dict[str, Any]] = field(default_factory=list)
+    stop_after: int | None = None
+    open_keys: list[str] = field(default_factory=list)
+    stages_opened: int = 0
+
+    def _add(self, type_: str, **fields: Any) -> None:
+        key = self.open_keys[-1] if self.open_keys else None
+        self.events.append({"type": type_, "key": key, **fields})
+
+    @contextmanager
+    def stage(self, kind: str, name: str, recipe_index: int | None = None) -> Iterator[StageHandle]:
+        """See ``Reporter.stage``."""
+        handle = StageHandle(key=f"s{self.stages_opened}")
+        self.stages_opened += 1
+        parent = self.open_keys[-1] if self.open_keys else None
+        self.open_keys.append(handle.key)
+        self._add("stage_start", kind=kind, name=name, recipe_index=recipe_index, parent=parent)
+        try:
+            yield handle
+        except BaseException as error:
+            handle.left_by(error)
+            raise
+        finally:
+            self._add("stage_end", kind=kind, status=handle.status)
+            self.open_keys.pop()
+
+    def progress(self, done: float, total: float, unit: str, message: str | None = None) -> None:
+        """See ``Reporter.progress``."""
+        self._add("progress", done=done, total=total, unit=unit, message=message)
+
+    def metric(
+        self,
+        name: str,
+        value: float | None,
+        unit: str | None = None,
+        split: str | None = None,
+        step: int | None = None,
+        quality: bool = False,
+    ) -> None:
+        """See ``Reporter.metric``."""
+        self._add(
+            "metric", name=name, value=value, unit=unit, split=split, step=step, quality=quality
+        )
+
+    def flops(
+        self,
+        dense: float | None,
+        effective: float | None,
+        low_bit: float | None,
+        method: str,
+        uncounted: list[str] | None = None,
+    ) -> None:
+        """See ``Reporter.flops``."""
+        self._add(
+            "flops",
+            dense=dense,
+            effective=effective,
+            low_bit=low_bit,
+            method=method,
+            uncounted=uncounted or [],
+        )
+
+    def log(self, text: str, stream: str = "pricetag") -> None:
+        """See ``Reporter.log``."""
+        self._add("log", text=text, stream=stream)
+
+    def artifact(
+        self, name: str, path: Path, card: Mapping[str, Any] | None, stage_key: str | None = None
+    ) -> None:
+        """See ``Reporter.artifact``."""
+        self._add("artifact", name=name, path=path, card=card, stage_key=stage_key)
+
+    def environment(
+        self,
+        packages: Mapping[str, str],
+        python: str,
+        platform: str,
+        git_commit: str | None,
+        seeds: Mapping[str, int],
+    ) -> None:
+        """See ``Reporter.environment``."""
+        self._add("environment", packages=dict(packages), seeds=dict(seeds), python=python)
+
+    def stop_requested(self) -> str | None:
+        """See ``Reporter.stop_requested``: stops after ``stop_after`` questions."""
+        if self.stop_after is None:
+            return None
+        self.stop_after -= 1
+        return "stop" if self.stop_after < 0 else None
+
+    def of(self, type_: str, **match: Any) -> list[dict[str, Any]]:
+        """The events of one type whose fields have the given values."""
+        return [
+            event
+            for event in self.events
+            if event["type"] == type_ and all(event.get(k) == v for k, v in match.items())
+        ]

@@ -1,0 +1,67 @@
+"""Finding files under the data roots, and refusing those outside."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from workers.job.request import JobError
+
+
+def find(place: str, roots: Sequence[Path], field: str) -> Path:
+    """The file or folder a run description names, resolved and inside a data root.
+
+    Raises:
+        JobError: ``path-outside-roots`` if it (or what its links point at) lies outside
+            every root, ``missing-file`` if it does not exist.
+    """
+    found = find_optional(place, roots, field)
+    if found is None:
+        message = f"'{place}' is not under the data roots ({named(roots)})"
+        raise JobError("missing-file", message, field)
+    return found
+
+
+def named(roots: Sequence[Path]) -> str:
+    """The data roots as a message lists them."""
+    return ", ".join(str(root) for root in roots) or "none are configured"
+
+
+def find_optional(place: str, roots: Sequence[Path], field: str) -> Path | None:
+    """As ``find``, but None for a path that does not exist.
+
+    Raises:
+        JobError: ``path-outside-roots``.
+    """
+    resolved_roots = [root.resolve() for root in roots]
+    outside = False
+    for root in resolved_roots:
+        candidate = Path(os.path.abspath(root / place))  # an absolute place replaces the root
+        target = candidate.resolve()
+        if not any(target.is_relative_to(allowed) for allowed in resolved_roots):
+            outside = True
+            continue
+        if target.exists():
+            return target
+    if outside:
+        raise JobError("path-outside-roots", f"'{place}' lies outside the data roots", field)
+    return None
+
+
+def check_links(folder: Path, roots: Sequence[Path], field: str) -> None:
+    """Refuse a folder of a model or a tokenizer whose files are links out of the data roots.
+
+    Raises:
+        JobError: ``path-outside-roots``; ``bad-model`` if it is no folder.
+    """
+    if not folder.is_dir():
+        raise JobError("bad-model", f"{folder.name} is a file; a model is a folder", field)
+    resolved_roots = [root.resolve() for root in roots]
+    for file in folder.iterdir():
+        if not any(file.resolve().is_relative_to(root) for root in resolved_roots):
+            raise JobError(
+                "path-outside-roots",
+                f"'{folder.name}/{file.name}' is a link that leaves the data roots",
+                field,
+            )

@@ -1,0 +1,146 @@
+"""A recipe as the steps that are carried out, and the memory of those already done."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pricetag.recipes import Recipe
+from pricetag.recipes.stages import Evaluate, Split, StageParams
+from workers.job import roots
+from workers.job.request import Job, JobError
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Step:
+    """One metered stage: of the recipe, or the evaluation that follows a training stage."""
+
+    number: int  # among the steps; names the folder
+    index: int  # among the recipe's stages
+    params: StageParams
+    name: str  # what people read; no two steps of a run have the same
+    automatic: bool = False
+
+    @property
+    def kind(self) -> str:
+        """The stage's kind."""
+        return self.params.kind
+
+    @property
+    def folder_name(self) -> str:
+        """The step's folder in the work folder: ``stage-03``."""
+        return f"stage-{self.number:02d}"
+
+
+def plan(recipe: Recipe) -> list[Step]:
+    """The recipe's stages, each training stage followed by its evaluation unless declined."""
+    steps: list[Step] = []
+    taken: set[str] = set()
+    for index, stage in enumerate(recipe.stages):
+        name = _own_name(stage.name or stage.kind, taken)
+        steps.append(Step(len(steps), index, stage, name))
+        if stage.kind in ("train", "distill", "prune") and stage.evaluate:
+            splits: list[Split] = ["validation"]
+            if recipe.data is not None and recipe.data.test is not None:
+                splits.append("test")
+            evaluation = Evaluate(splits=splits, max_length=stage.max_length)
+            after = _own_name(f"evaluate {name}", taken)
+            steps.append(Step(len(steps), index, evaluation, after, automatic=True))
+    return steps
+
+
+def _own_name(wanted: str, taken: set[str]) -> str:
+    """``measure``, then ``measure 2``: tables are read by name."""
+    name = wanted
+    count = 1
+    while name in taken:
+        count += 1
+        name = f"{wanted} {count}"
+    taken.add(name)
+    return name
+
+
+def fingerprint(job: Job, recipe: Recipe) -> str:
+    """What all stages rest on: task, data files as they are now, and the model named.
+
+    Raises:
+        JobError: a data file is missing or outside the data roots.
+    """
+    files: dict[str, Any] = {}
+    if recipe.data is not None and recipe.data.hub is None:
+        for split, place in recipe.data.splits().items():
+            status = roots.find(place, job.data_roots, f"recipe.data.{split}").stat()
+            files[split] = [status.st_size, status.st_mtime_ns]
+    head = recipe.model_dump(mode="json", exclude={"stages"})
+    return _digest([FORMAT, head, files])
+
+
+def step_key(before: str, step: Step) -> str:
+    """Names a step's result: equal keys, equal results."""
+    return _digest([before, step.kind, step.params.model_dump(mode="json", exclude={"name"})])
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def open_folder(folder: Path, key: str) -> None:
+    """Make the step's folder, emptied first if it belongs to a step that was different."""
+    marker = folder / "step.json"
+    if folder.exists() and (not marker.exists() or json.loads(marker.read_text()) != key):
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(marker, json.dumps(key))
+
+
+def done(folder: Path, key: str) -> dict[str, Any] | None:
+    """What an earlier attempt left of the finished step, or None.
+
+    A damaged note counts as none: the step is done again.
+    """
+    try:
+        note = json.loads((folder / "done.json").read_text())
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        return None
+    if not isinstance(note, dict) or note.get("key") != key:
+        return None
+    if note.get("model") and not (folder / "model" / "config.json").exists():
+        return None
+    return note
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file so that it is either there entirely or not at all."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    with draft.open("w", encoding="utf-8") as handle:
+        handle.write(text)
+        handle.flush()
+        os.fsync(handle.fileno())
+    draft.replace(path)
+
+
+def link_or_copy(files: Iterable[Path], target: Path) -> list[Path]:
+    """Put files into ``target``; no second copy where both are on one file system."""
+    target.mkdir(parents=True, exist_ok=True)
+    placed = []
+    for file in files:
+        place = target / file.name
+        place.unlink(missing_ok=True)
+        try:
+            os.link(file, place)
+        except OSError as error:
+            if error.errno == 28:  # ENOSPC: a copy would not fit either
+                raise JobError("disk-full", f"no space left for the artifact {place}") from error
+            shutil.copy2(file, place)
+        placed.append(place)
+    return placed

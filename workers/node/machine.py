@@ -1,0 +1,222 @@
+"""The workers of one machine: what each can run side by side, and which components its jobs hold.
+
+Every live worker keeps a small file, locked for as long as it lives; from all of them a job's
+part of the host is had, and whether a component is idle. A dead worker's lock is free: its file
+counts no more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO
+
+from workers.node.identity import boot_id, machine_id
+
+logger = logging.getLogger(__name__)
+
+ENTRY_BYTES = 4096
+
+HOST = "host"
+"""Stands for everything that all jobs of a machine share."""
+
+
+@dataclass
+class _Entry:
+    """What one worker says of itself.
+
+    Attributes:
+        capacity: The most jobs that it runs side by side.
+        held: By attempt its part of the host, and the components that it holds.
+        released_s: By component when a job last let go of it (monotonic since boot).
+    """
+
+    capacity: int
+    held: dict[str, tuple[float, list[str]]] = field(default_factory=dict)
+    released_s: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Who is on the machine's components.
+
+    Attributes:
+        held: Components that some job holds now.
+        released_s: By component when a job last let go of it (monotonic since boot).
+    """
+
+    held: frozenset[str]
+    released_s: dict[str, float]
+
+    def idle_since_s(self, component: str) -> float | None:
+        """Since when no job was on it: None while one is, 0 where none was ever seen."""
+        return None if component in self.held else self.released_s.get(component, 0.0)
+
+
+class Machine:
+    """This worker among those of its machine that share its data folder.
+
+    Args:
+        data_dir: The data folder.
+        capacity: The most jobs that this worker runs side by side.
+        cores_per_job: Cores that count as reserved for one job; an equal part by default.
+        cores: Cores of the machine.
+        clock: Monotonic seconds since boot, the same in every process.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        capacity: int,
+        *,
+        cores_per_job: float | None = None,
+        cores: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._folder = data_dir / "workers"
+        self._prefix = f"{machine_id()}-{boot_id()}"
+        self._entry = _Entry(capacity)
+        self._cores_per_job = cores_per_job
+        self._cores = cores or os.cpu_count() or 1
+        self._clock = clock
+        self._file: IO[str] | None = None
+        self._size = ENTRY_BYTES
+
+    def open(self) -> None:
+        """Makes this worker known to its neighbours.
+
+        Raises:
+            OSError: If the data folder cannot be written.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with self._all_locked():
+            path = self._folder / f"{self._prefix}.{os.getpid()}-{id(self)}.share"
+            self._file = path.open("w+")
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            self._write()
+
+    def close(self) -> None:
+        """Takes this worker's file away."""
+        if self._file is not None:
+            Path(self._file.name).unlink(missing_ok=True)
+            self._file.close()
+            self._file = None
+
+    def neighbours(self) -> int:
+        """How many other workers of this machine are alive."""
+        with self._all_locked():
+            return len(self._others())
+
+    def reserve(self, attempt: str, *, units: int, components: Sequence[str]) -> float:
+        """Notes a job, and tells its part of the host.
+
+        The parts of all jobs never exceed the whole: where a worker was started beside a job
+        that had reserved the machine, what is left is given.
+
+        Args:
+            attempt: Names the job.
+            units: How many of this worker's places it takes: its devices, one at least.
+            components: What it holds, for :meth:`use`.
+        """
+        with self._all_locked():
+            others = self._others()
+            places = self._entry.capacity + sum(entry.capacity for entry in others)
+            wanted = units / max(places, units)
+            if self._cores_per_job is not None:
+                wanted = min(wanted, self._cores_per_job / self._cores)
+            taken = sum(part for entry in [self._entry, *others] for part, _ in entry.held.values())
+            part = max(0.0, min(wanted, 1.0 - taken))
+            self._entry.held[attempt] = (part, [HOST, *components])
+            self._write()
+            return part
+
+    def is_taken(self) -> bool:
+        """Whether some job has reserved the whole host."""
+        with self._all_locked():
+            entries = [self._entry, *self._others()]
+        return any(part >= 1.0 for entry in entries for part, _ in entry.held.values())
+
+    def release(self, attempt: str) -> None:
+        """Notes the end of a job."""
+        with self._all_locked():
+            _, components = self._entry.held.pop(attempt, (0.0, []))
+            self._entry.released_s.update(dict.fromkeys(components, self._clock()))
+            self._write()
+
+    def use(self) -> Use:
+        """Which components are held, by jobs of all workers of this machine."""
+        with self._all_locked():
+            entries = [self._entry, *self._others()]
+        released_s: dict[str, float] = {}
+        for entry in entries:
+            for component, at_s in entry.released_s.items():
+                released_s[component] = max(at_s, released_s.get(component, 0.0))
+        held = frozenset(
+            name for entry in entries for _, names in entry.held.values() for name in names
+        )
+        return Use(held, released_s)
+
+    @contextmanager
+    def _all_locked(self) -> Iterator[None]:
+        with (self._folder / f"{self._prefix}.shares.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _others(self) -> list[_Entry]:
+        """The entries of this machine's other workers that are alive."""
+        own = None if self._file is None else Path(self._file.name)
+        found = []
+        for path in self._folder.glob(f"{self._prefix}.*.share"):
+            if path != own and (entry := _read_live(path)) is not None:
+                found.append(entry)
+        return found
+
+    def _write(self) -> None:
+        if self._file is None:
+            raise RuntimeError("this worker was not made known")
+        # In place and never shorter: on a full disk there is room for it still.
+        text = json.dumps(asdict(self._entry)).ljust(self._size)
+        self._size = max(len(text), ENTRY_BYTES)
+        try:
+            self._file.seek(0)
+            self._file.write(text)
+            self._file.flush()
+        except OSError as error:
+            logger.warning("neighbours do not hear of a job of this worker: %s", error)
+
+
+def _read_live(path: Path) -> _Entry | None:
+    """What a worker wrote, if it lives; what a dead one left is taken away."""
+    try:
+        with path.open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                told = json.load(file)
+                held = {name: (part, names) for name, (part, names) in told.pop("held").items()}
+                return _Entry(held=held, **told)
+            path.unlink(missing_ok=True)
+    except FileNotFoundError:
+        return None
+    return None
+
+
+@contextmanager
+def only_one(path: Path) -> Iterator[bool]:
+    """A lock that one process of a machine holds; tells whether it is this one."""
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(path.open("a"))
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True

@@ -1,0 +1,294 @@
+"""The node's own meter: reads every component of the machine for as long as a worker lives.
+
+What it reads and no run was charged is the node's: idling between jobs, the service itself.
+One worker of a machine does it; another takes over when that one ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pricetag.metering import Component, PowerSource, open_sources
+from pricetag.metering.activity import machine_busy_s
+from pricetag.metering.amd_library import AmdUnavailableError
+from pricetag.metering.devices import list_accelerators
+from pricetag.metering.meter import Meter
+from pricetag.metering.nvml_errors import NvmlUnavailableError
+from pricetag.metering.rapl_zones import powercap_root, scan
+from pricetag.metering.states import State, component_state
+from workers.node.baselines import Baseline, BaselineBook, write_whole
+from workers.node.hours import NodeHours, Row
+from workers.node.identity import boot_id, machine_id
+from workers.node.idle_watch import IdleWatch, baseline
+from workers.node.machine import Use, only_one
+from workers.node.readings import ComponentReadings
+
+logger = logging.getLogger(__name__)
+
+TICK_S = 10.0
+SHIP_S = 30.0
+LAST_SHIP_S = 5.0
+"""So long the end of a worker waits for the database; what is not told then waits on disk."""
+
+READING_HZ = 1.0
+
+ShipHours = Callable[[Sequence[Row]], Awaitable[None]]
+ShipBaselines = Callable[[Sequence[Baseline]], Awaitable[None]]
+
+
+def all_sources() -> list[PowerSource]:
+    """Meters of everything on this machine."""
+    try:
+        uuids = [device.uuid for device in list_accelerators()]
+    except (NvmlUnavailableError, AmdUnavailableError) as error:
+        logger.warning("the node's meter sees no devices: %s", error)
+        uuids = []
+    return open_sources(uuids)
+
+
+def wraps_at_j() -> dict[str, float]:
+    """Where counters of this machine begin anew, by component."""
+    found = scan(powercap_root(os.environ))
+    zones = [*found.packages, *found.dram]
+    return {f"rapl:{zone.id}": zone.range_uj / 1e6 for zone in zones if zone.range_uj is not None}
+
+
+class NodeMeter:
+    """Meters one machine, keeps totals by the hour on disk, and tells them.
+
+    Args:
+        data_dir: The data folder, which the machine's workers share.
+        use: Who is on the machine's components.
+        ship_hours: Tells totals; raises where they were not taken, and is asked again.
+        ship_baselines: Tells newly measured idle powers, likewise.
+        sources: Makes the meters.
+        wraps: Where counters begin anew.
+        state_of: The state of a component on which its idle power depends.
+        clock: Seconds since boot.
+        wall_clock: Seconds since 1970.
+        machine_cpu_s: CPU seconds of the whole machine so far.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        use: Callable[[], Use],
+        ship_hours: ShipHours,
+        ship_baselines: ShipBaselines,
+        sources: Callable[[], list[PowerSource]] = all_sources,
+        wraps: Callable[[], dict[str, float]] = wraps_at_j,
+        state_of: Callable[[str], State] = component_state,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+        machine_cpu_s: Callable[[], float | None] = machine_busy_s,
+    ) -> None:
+        folder = data_dir / "workers"
+        self._lock_path = folder / f"{machine_id()}.node-meter.lock"
+        self._state_path = folder / f"{machine_id()}.node-meter.json"
+        self.baselines = BaselineBook(folder / f"{machine_id()}.baselines.json")
+        self._use = use
+        self._ship_hours = ship_hours
+        self._ship_baselines = ship_baselines
+        self._make_sources = sources
+        self._wraps = wraps
+        self._state_of = state_of
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._machine_cpu_s = machine_cpu_s
+        self._mutex = threading.Lock()
+        self._hours = NodeHours()
+        self._readings: dict[str, ComponentReadings] = {}
+        self._wrap_j: dict[str, float] = {}
+        self._bridged: set[str] = set()
+        self._idle = IdleWatch(os.cpu_count() or 1)
+        self._meter: Meter | None = None
+        self._opened_s = 0.0
+        self._untold: list[Baseline] = []
+        self._shipped_s = -SHIP_S
+
+    async def run(self) -> None:
+        """Meters until cancelled; while a neighbour does it, waits for its end."""
+        self._lock_path.parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            with only_one(self._lock_path) as is_ours:
+                if is_ours:
+                    await self._run_alone()
+            await asyncio.sleep(TICK_S)
+
+    async def _run_alone(self) -> None:
+        try:
+            await _finished(self.open)
+            while True:
+                await asyncio.sleep(TICK_S)
+                await _finished(self.tick)
+                if self._clock() - self._shipped_s >= SHIP_S:
+                    await self.ship()
+        except OSError as error:
+            logger.warning("the node's meter is put off: %s", error)
+        finally:
+            await _finished(self.close)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.ship(), LAST_SHIP_S)
+
+    def open(self, *, thread: bool = True) -> None:
+        """Goes on where the last holder stopped, and begins to read.
+
+        Args:
+            thread: Whether the meter reads by itself; without, the caller polls it.
+        """
+        self._hours = self._load()
+        self._wrap_j, self._bridged = self._wraps(), set()
+        self._idle = IdleWatch(os.cpu_count() or 1)
+        self._meter = Meter(
+            self._make_sources(),
+            emit=self._on_readings,
+            clock=self._clock,
+            power_hz=READING_HZ,
+            reading_hz=READING_HZ,
+        )
+        self._readings = {}
+        for component in self._meter.open(thread=thread):
+            self._meet(component)
+        self._opened_s = self._clock() - self._meter.now_s()
+
+    def poll(self) -> None:
+        """One step of a meter without a thread."""
+        if self._meter is not None:
+            self._meter.poll()
+
+    def tick(self) -> None:
+        """Books what was read since the last tick, keeps it on disk, and measures what idles.
+
+        Raises:
+            OSError: If it cannot be kept.
+        """
+        with self._mutex:
+            self._book()
+            self._measure_idle()
+        self._save()
+
+    def close(self) -> None:
+        """Books the last readings and stops. Repeatable."""
+        if self._meter is None:
+            return
+        self._meter.close()
+        self._meter = None
+        with self._mutex:
+            self._book(everything=True)
+        self._save()
+
+    async def ship(self) -> None:
+        """Tells what changed; what is not taken waits for the next time."""
+        with self._mutex:
+            rows, measured = self._hours.changed(), list(self._untold)
+        try:
+            if rows:
+                await self._ship_hours(rows)
+            if measured:
+                await self._ship_baselines(measured)
+        except Exception as error:  # whatever it is, totals are told again
+            logger.info("the node's energy was not taken (%s); it is kept", error)
+            return
+        with self._mutex:
+            self._hours.told(rows, self._wall_clock())
+            self._untold = [item for item in self._untold if item not in measured]
+            self._shipped_s = self._clock()
+
+    def _meet(self, component: Component) -> None:
+        with self._mutex:
+            self._readings[component.id] = ComponentReadings(component)
+            self._hours.meet(component)
+
+    def _on_readings(self, records: list[dict[str, Any]]) -> None:
+        with self._mutex:
+            for record in records:
+                self._readings[record["component"]].add(record)
+
+    def _wall_s(self, t_s: float) -> float:
+        """Seconds since 1970 of a reading."""
+        return self._wall_clock() - (self._clock() - self._opened_s - t_s)
+
+    def _book(self, *, everything: bool = False) -> None:
+        for component, readings in self._readings.items():
+            self._bridge(component, readings)
+            settled = readings.settle(everything=everything)
+            if settled is None:
+                continue
+            window, counter_j = settled
+            end_s = self._wall_s(window.end_s)
+            if window.energy_j is not None:
+                self._hours.add(
+                    component,
+                    end_s - window.duration_s,
+                    end_s,
+                    energy_j=window.energy_j,
+                    covered_s=window.covered_s,
+                    flags=window.flags,
+                )
+            if counter_j is not None:
+                self._hours.mark(component, end_s, counter_j)
+
+    def _bridge(self, component: str, readings: ComponentReadings) -> None:
+        """Once, at its first reading: what it used while no worker was there."""
+        first = readings.first_counter()
+        if component in self._bridged or first is None:
+            return
+        self._bridged.add(component)
+        at_s, counter_j = self._wall_s(first[0]), first[1]
+        wrap_j = self._wrap_j.get(component)
+        self._hours.bridge(component, at_s, counter_j, wraps_at_j=wrap_j)
+        self._hours.mark(component, at_s, counter_j)
+
+    def _measure_idle(self) -> None:
+        use, cpu_s, now_s = self._use(), self._machine_cpu_s(), self._clock()
+        now = datetime.fromtimestamp(self._wall_clock(), UTC)
+        measured = []
+        for component, readings in self._readings.items():
+            if readings.component.method == "modelled":
+                continue  # a model says itself what it gives at no load
+            state = self._state_of(component)
+            since_s = self._idle.look(component, use=use, state=state, now_s=now_s, cpu_s=cpu_s)
+            if since_s is None or not self.baselines.is_due(component, state, now):
+                continue
+            window = readings.window(since_s - self._opened_s, now_s - self._opened_s)
+            if (found := baseline(readings, window, state, now)) is not None:
+                measured.append(found)
+            self._idle.begin_anew([component])
+        if measured:
+            self.baselines.add(measured)
+            self._untold += measured
+
+    def _load(self) -> NodeHours:
+        try:
+            return NodeHours.from_dict(json.loads(self._state_path.read_text()), boot_id())
+        except FileNotFoundError:
+            return NodeHours()
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            logger.error("%s cannot be read, and is begun anew: %s", self._state_path, error)
+            return NodeHours()
+
+    def _save(self) -> None:
+        with self._mutex:
+            state = self._hours.as_dict(boot_id())
+        write_whole(self._state_path, json.dumps(state))
+
+
+async def _finished(work: Callable[[], None]) -> None:
+    """Runs ``work`` in a thread; where this is cancelled, it still comes to its end first."""
+    task = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise

@@ -1,0 +1,85 @@
+"""One component's readings by the node's meter, settled piece by piece by accounting's rules."""
+
+from __future__ import annotations
+
+import statistics
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+from pricetag.accounting.readings.energy import EnergyLedger, Reading, WindowEnergy
+from pricetag.metering.source import Component
+
+KEEP_S = 150.0
+"""So long readings are kept: what is measured idle, and some more."""
+
+SETTLE_S = 20.0
+"""A counter that stands still is told from one that lags by what follows: booked so much later."""
+
+
+class ComponentReadings:
+    """The latest readings of one component.
+
+    Args:
+        component: Which.
+    """
+
+    def __init__(self, component: Component) -> None:
+        self.component = component
+        self._readings: deque[Reading] = deque()
+        self._booked_s: float | None = None
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """One reading as the meter emits it."""
+        reading = Reading(
+            t_s=record["t_s"],
+            counter_j=record["counter_j"],
+            integrated_j=record["integrated_j"],
+            power_w=record["power_w"],
+            flags=tuple(record["flags"]),
+        )
+        self._readings.append(reading)
+        if self._booked_s is None:
+            self._booked_s = reading.t_s
+        while self._readings[0].t_s < min(reading.t_s - KEEP_S, self._booked_s - SETTLE_S):
+            self._readings.popleft()
+
+    def first_counter(self) -> tuple[float, float] | None:
+        """Time and counter of the first reading that is kept, where it has one."""
+        if not self._readings or self._readings[0].counter_j is None:
+            return None
+        return self._readings[0].t_s, self._readings[0].counter_j
+
+    def settle(self, *, everything: bool = False) -> tuple[WindowEnergy, float | None] | None:
+        """What was used since it was settled last, and the counter at the end of that.
+
+        A counter is settled with some delay, since later readings may tell more of earlier
+        ones; what has no counter at once, since nothing would bring it back after a crash.
+
+        Args:
+            everything: Up to the last reading, as at the meter's end.
+        """
+        if not self._readings or self._booked_s is None:
+            return None
+        has_counter = self._readings[-1].counter_j is not None
+        limit_s = self._readings[-1].t_s - (SETTLE_S if has_counter and not everything else 0.0)
+        due = [item for item in self._readings if self._booked_s < item.t_s <= limit_s]
+        if not due:
+            return None
+        window = self.window(self._booked_s, due[-1].t_s)
+        self._booked_s = due[-1].t_s
+        return window, due[-1].counter_j
+
+    def window(self, start_s: float, end_s: float) -> WindowEnergy:
+        """The energy of a stretch of time that the readings cover."""
+        ledger = EnergyLedger(list(self._readings), self.component.method)
+        return ledger.window(start_s, end_s)
+
+    def power_std_w(self, start_s: float, end_s: float) -> float | None:
+        """Spread of the power's samples, in W; None where there are too few."""
+        powers_w = [
+            item.power_w
+            for item in self._readings
+            if start_s <= item.t_s <= end_s and item.power_w is not None
+        ]
+        return statistics.stdev(powers_w) if len(powers_w) > 1 else None

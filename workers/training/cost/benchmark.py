@@ -1,0 +1,144 @@
+"""What a model costs to keep and to use."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from pricetag.repetition import repeat_for
+from workers.job.context import StageContext
+from workers.training.formats.quantized import Int8Linear, int8_modules
+from workers.training.model.models import Loaded
+
+WARM_UP_CALLS = 5
+LATENCY_CALLS = 30
+LATENCY_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Parameters and their bytes.
+
+    ``packed_bytes`` keeps only what is not zero: a bit for each place and the values.
+    """
+
+    parameters: int
+    non_zero: int
+    dense_bytes: int
+    packed_bytes: int
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Seconds of one call at a batch size."""
+
+    p50_s: float
+    p95_s: float
+    calls: int
+
+
+def count_weights(model: nn.Module) -> Weights:
+    """Count weights; scales of 8-bit weights add bytes but are no parameters."""
+    parameters = non_zero = dense = packed = 0
+    for tensor, is_weight in _tensors(model):
+        zeros = tensor.numel() - int(torch.count_nonzero(tensor))
+        if is_weight:
+            parameters += tensor.numel()
+            non_zero += tensor.numel() - zeros
+        size = tensor.element_size()
+        dense += tensor.numel() * size
+        bitmask = (tensor.numel() + 7) // 8
+        packed += min(tensor.numel() * size, bitmask + (tensor.numel() - zeros) * size)
+    return Weights(parameters, non_zero, dense, packed)
+
+
+def _tensors(model: nn.Module) -> list[tuple[torch.Tensor, bool]]:
+    modules = int8_modules(model)
+    found = [
+        (tensor, key != "scale")
+        for module in modules.values()
+        for key, tensor in module.tensors().items()
+    ]
+    found += [
+        (parameter.detach(), True)
+        for name, parameter in model.named_parameters()
+        if name.rpartition(".")[0] not in modules
+    ]
+    return found
+
+
+def latency(call: Callable[[], object]) -> Latency:
+    """Time calls after a warm-up: 30 of them, or as many as fit into two seconds (10 at least)."""
+    for _ in range(WARM_UP_CALLS):
+        call()
+    times: list[float] = []
+    deadline = time.perf_counter() + LATENCY_SECONDS
+    while len(times) < 10 or (len(times) < LATENCY_CALLS and time.perf_counter() < deadline):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    times.sort()
+    return Latency(_quantile(times, 0.5), _quantile(times, 0.95), len(times))
+
+
+def _quantile(ordered: list[float], share: float) -> float:
+    """Linear interpolation between the two neighbours."""
+    place = share * (len(ordered) - 1)
+    low = int(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (place - low) * (ordered[high] - ordered[low])
+
+
+def inference_call(
+    loaded: Loaded, batch_size: int, length: int, device: torch.device
+) -> Callable[[], object]:
+    """A forward pass on seeded token numbers, ending when the device has ended."""
+    generator = torch.Generator().manual_seed(0)
+    vocabulary = int(loaded.model.config.vocab_size)
+    ids = torch.randint(0, vocabulary, (batch_size, length), generator=generator).to(device)
+    mask = torch.ones_like(ids)
+    model: nn.Module = loaded.model
+    model.to(device).train(False)
+
+    def call() -> object:
+        with torch.inference_mode():
+            answer = model(input_ids=ids, attention_mask=mask).logits
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return answer
+
+    return call
+
+
+def repeat(
+    context: StageContext, call: Callable[[], object], batch_size: int, min_seconds: float
+) -> tuple[int, float]:
+    """Call for at least ``min_seconds``; returns inferences (examples) and seconds."""
+
+    def tell(calls: int, elapsed_s: float) -> None:
+        text = f"{calls * batch_size} inferences"
+        context.reporter.progress(elapsed_s, min_seconds, "s", text)
+        context.stop_if_asked()
+
+    calls, seconds = repeat_for(call, min_seconds, tell)
+    return calls * batch_size, seconds
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """The device's peak of allocated memory; on the CPU that of the whole process."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def speed_note(model: nn.Module, density: float) -> str | None:
+    """What must be said of zeros: they save no time where they are multiplied all the same."""
+    if density >= 1:
+        return None
+    kind = "8-bit" if any(isinstance(m, Int8Linear) for m in model.modules()) else "dense"
+    return f"{1 - density:.1%} of the encoder's weights are zero: no speed-up on {kind} kernels"

@@ -1,0 +1,169 @@
+"""Text as token numbers: the data set, its batches, and the order they come in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset, Sampler
+from transformers import PreTrainedTokenizerBase
+
+from workers.job.context import StageContext
+from workers.training.data.texts import Examples
+
+# Batches among which sentences are sorted by length: long enough to leave little padding,
+# short enough that every epoch mixes anew.
+MEGA_BATCHES = 50
+
+_CALL = ("truncation", "padding")
+
+Batch = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """The token numbers of a split, without labels."""
+
+    input_ids: list[list[int]]
+    token_type_ids: list[list[int]] | None  # of pairs alone
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each example."""
+        return [len(ids) for ids in self.input_ids]
+
+
+class TokenData(Dataset[dict[str, Any]]):
+    """Token numbers with labels; ``index`` lets a loss find what it keeps per example."""
+
+    def __init__(self, encoded: Encoded, labels: Sequence[float]) -> None:
+        self.encoded = encoded
+        self.labels = labels
+        self.lengths = encoded.lengths
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        item = {
+            "input_ids": self.encoded.input_ids[index],
+            "labels": self.labels[index],
+            "index": index,
+        }
+        if self.encoded.token_type_ids is not None:
+            item["token_type_ids"] = self.encoded.token_type_ids[index]
+        return item
+
+
+def encode(
+    context: StageContext, examples: Examples, tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> Encoded:
+    """Token numbers of a split, kept for the stages that use the same tokenizer."""
+    key = ("encoded", examples.split, max_length, tokenizer_key(tokenizer))
+    encoded: Encoded = context.cached(key, lambda: _encode(examples, tokenizer, max_length))
+    return encoded
+
+
+def tokenizer_key(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Names what a tokenizer does."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        what: object = sorted(tokenizer.get_vocab().items())
+    else:
+        # The backend also remembers how it was last called, which says nothing of what it is.
+        parts = json.loads(backend.to_str())
+        what = {name: part for name, part in parts.items() if name not in _CALL}
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+
+
+def _encode(examples: Examples, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Encoded:
+    # A single sentence is all of kind 0, which models take for granted.
+    with_kinds = examples.pairs is not None and "token_type_ids" in tokenizer.model_input_names
+    tokens = tokenizer(
+        examples.texts,
+        examples.pairs,
+        truncation=True,
+        max_length=max_length,
+        return_attention_mask=False,
+        return_token_type_ids=with_kinds,
+    )
+    return Encoded(tokens["input_ids"], tokens.get("token_type_ids"))
+
+
+@dataclass(frozen=True)
+class Collator:
+    """Pads a batch to its longest example, or to the next multiple of ``multiple``."""
+
+    pad_token_id: int
+    regression: bool
+    multiple: int = 1
+
+    def __call__(self, items: Sequence[dict[str, Any]]) -> Batch:
+        longest = max(len(item["input_ids"]) for item in items)
+        width = math.ceil(longest / self.multiple) * self.multiple
+        ids = torch.full((len(items), width), self.pad_token_id, dtype=torch.long)
+        mask = torch.zeros((len(items), width), dtype=torch.long)
+        for row, item in enumerate(items):
+            length = len(item["input_ids"])
+            ids[row, :length] = torch.tensor(item["input_ids"], dtype=torch.long)
+            mask[row, :length] = 1
+        batch = {
+            "input_ids": ids,
+            "attention_mask": mask,
+            "labels": torch.tensor(
+                [item["labels"] for item in items],
+                dtype=torch.float if self.regression else torch.long,
+            ),
+            "index": torch.tensor([item["index"] for item in items], dtype=torch.long),
+        }
+        if "token_type_ids" in items[0]:
+            kinds = torch.zeros((len(items), width), dtype=torch.long)
+            for row, item in enumerate(items):
+                kinds[row, : len(item["token_type_ids"])] = torch.tensor(item["token_type_ids"])
+            batch["token_type_ids"] = kinds
+        return batch
+
+
+class EpochSampler(Sampler[int]):
+    """A fresh order each epoch, fixed by seed and epoch, so that it can be resumed.
+
+    With ``by_length``, batches hold sentences of like length and themselves come in random
+    order. ``unit`` is what goes into one optimizer step: batch x accumulation x ranks.
+    """
+
+    def __init__(
+        self, lengths: Sequence[int], unit: int, seed: int, *, by_length: bool = True
+    ) -> None:
+        self.lengths = lengths
+        self.unit = unit
+        self.seed = seed
+        self.by_length = by_length
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order comes next."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        order = torch.randperm(len(self.lengths), generator=generator).tolist()
+        if not self.by_length:
+            return iter(order)
+        mega = MEGA_BATCHES * self.unit
+        units: list[list[int]] = []
+        for start in range(0, len(order), mega):
+            part = sorted(order[start : start + mega], key=self.lengths.__getitem__)
+            units += [part[i : i + self.unit] for i in range(0, len(part), self.unit)]
+        # A short unit stays last: the loader cuts batches by count.
+        whole = [unit for unit in units if len(unit) == self.unit]
+        short = [unit for unit in units if len(unit) < self.unit]
+        mixed = [whole[i] for i in torch.randperm(len(whole), generator=generator).tolist()]
+        return iter([index for unit in mixed + short for index in unit])

@@ -1,0 +1,42 @@
+"""Which weights may be pruned, and how many are left."""
+
+from __future__ import annotations
+
+import re
+
+import torch
+from torch import nn
+
+from workers.training.formats.quantized import Int8Linear
+
+_IN_A_LAYER = re.compile(r"\.layer\.\d+\.")
+
+
+def prunable(model: nn.Module) -> dict[str, nn.Linear]:
+    """The matrices of the encoder's layers: query, key, value, attention output, feed-forward.
+
+    Embeddings, LayerNorm, biases, pooler and head are not among them.
+    """
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and _IN_A_LAYER.search(name)
+    }
+
+
+def encoder_density(model: nn.Module) -> float:
+    """Share of the encoder's matrix weights that are not zero; of 8-bit ones as well."""
+    weights = 0
+    non_zero = 0
+    for name, module in model.named_modules():
+        if not _IN_A_LAYER.search(name):
+            continue
+        if isinstance(module, Int8Linear):
+            weight = module.tensors()["weight"]
+        elif isinstance(module, nn.Linear):
+            weight = module.weight.detach()
+        else:
+            continue
+        weights += weight.numel()
+        non_zero += int(torch.count_nonzero(weight))
+    return non_zero / weights if weights else 1.0

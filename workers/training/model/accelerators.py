@@ -1,0 +1,29 @@
+"""Whether the devices that a job was given can compute."""
+
+from __future__ import annotations
+
+import torch
+
+from workers.job.request import JobError
+
+
+def require(gpus: int) -> None:
+    """Refuse a job whose devices torch cannot use: it must not train on the CPU unnoticed.
+
+    Raises:
+        JobError: ``no-accelerator``.
+    """
+    usable = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if usable >= gpus:
+        return
+    why = (
+        "it was built without CUDA"
+        if torch.version.cuda is None
+        else f"it was built for CUDA {torch.version.cuda}; see the worker's driver"
+    )
+    raise JobError(
+        "no-accelerator",
+        f"the run was given {gpus} GPU(s), but torch {torch.__version__} on this worker can use "
+        f"{usable}: {why}",
+        "resources.gpus",
+    )

@@ -1,0 +1,216 @@
+"""Models and tokenizers: found, made, loaded, saved. Nothing is unpickled, no remote code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    set_seed,
+)
+
+from pricetag.recipes import FromScratch
+from workers.job.context import ModelRef, StageContext
+from workers.job.request import JobError
+from workers.training.data.vocabulary import train_wordpiece
+from workers.training.formats import quantized
+from workers.training.model.loading import loading
+
+FIELD = "recipe.model"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model with its tokenizer; ``labels`` are its classes, None for regression."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    labels: list[str] | None
+
+    @property
+    def regression(self) -> bool:
+        """Whether the model gives a score instead of a class."""
+        return self.labels is None
+
+    @property
+    def outputs(self) -> int:
+        """Numbers that the model answers with: one for each class, or one score."""
+        return 1 if self.labels is None else len(self.labels)
+
+    def device(self, wanted: str) -> torch.device:
+        """Where the model computes: as asked for, but 8-bit weights only on the CPU."""
+        return torch.device("cpu" if quantized.int8_modules(self.model) else wanted)
+
+    def token_limit(self, wanted: int) -> int:
+        """``wanted`` tokens, or as many as the model and its tokenizer can take."""
+        return min(wanted, position_limit(self.model.config), self.tokenizer.model_max_length)
+
+
+def for_training(context: StageContext, labels: Sequence[str] | None, seed: int) -> Loaded:
+    """The stage's model with a head for these classes (or for a score).
+
+    A head of the same classes is kept, any other is replaced by a new one, seeded.
+
+    Raises:
+        JobError: the folder holds no model that can be loaded.
+    """
+    ref = needed(context)
+    set_seed(seed)  # a new head, or a new model, starts from this
+    if ref.scratch is not None:
+        return _from_scratch(context, ref, labels)
+    config = read_config(ref)
+    tokenizer = _load_tokenizer(ref)
+    if _class_names(config) != (list(labels) if labels is not None else None) or not _has_head(
+        config
+    ):
+        _set_head(config, labels)
+    with _loading(ref):
+        model = AutoModelForSequenceClassification.from_pretrained(
+            _place(ref),
+            config=config,
+            ignore_mismatched_sizes=True,
+            dtype=torch.float32,
+            **_safely(ref),
+        )
+    return Loaded(model, tokenizer, list(labels) if labels is not None else None)
+
+
+def for_use(context: StageContext) -> Loaded:
+    """The stage's model as it is: for evaluation, compression, measuring.
+
+    Raises:
+        JobError: ``untrained-model`` if it has no head for the run's task.
+    """
+    ref = needed(context)
+    if ref.scratch is not None:
+        raise JobError("untrained-model", "a model from scratch must be trained first", FIELD)
+    config = read_config(ref)
+    regression = context.recipe.task == "regression"
+    if not _has_head(config) or (config.num_labels == 1) != regression:
+        raise JobError(
+            "untrained-model",
+            f"the model has no head for {context.recipe.task}; put a train stage before",
+            context.field,
+        )
+    with _loading(ref):
+        if ref.folder is not None and quantized.is_quantized(ref.folder):
+            model = quantized.load(ref.folder)
+        else:
+            model = AutoModelForSequenceClassification.from_pretrained(
+                _place(ref), dtype=torch.float32, **_safely(ref)
+            )
+    model.train(False)
+    return Loaded(model, _load_tokenizer(ref), _class_names(config))
+
+
+def save(loaded: Loaded, folder: Path) -> None:
+    """Write model and tokenizer; what was there before goes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.iterdir():
+        old.unlink()
+    loaded.model.save_pretrained(folder)
+    loaded.tokenizer.save_pretrained(folder)
+
+
+def position_limit(config: PreTrainedConfig) -> int:
+    """Tokens that a model has positions for."""
+    limit = int(getattr(config, "max_position_embeddings", 512))
+    # RoBERTa's family counts positions from the padding token's number on.
+    return limit - 2 if "roberta" in config.model_type else limit
+
+
+def needed(context: StageContext) -> ModelRef:
+    """The model the stage starts from.
+
+    Raises:
+        JobError: there is none.
+    """
+    if context.model is None:
+        raise JobError("missing-model", "the run names no model", FIELD)
+    return context.model
+
+
+def _from_scratch(context: StageContext, ref: ModelRef, labels: Sequence[str] | None) -> Loaded:
+    assert ref.scratch is not None
+    shape = ref.scratch.config
+    tokenizer = train_wordpiece(context, shape.vocab_size, shape.max_position_embeddings)
+    config = scratch_config(ref.scratch)
+    config.vocab_size = len(tokenizer)
+    config.pad_token_id = tokenizer.pad_token_id
+    _set_head(config, labels)
+    model = AutoModelForSequenceClassification.from_config(config)  # type: ignore[no-untyped-call]
+    return Loaded(model, tokenizer, list(labels) if labels is not None else None)
+
+
+def scratch_config(scratch: FromScratch) -> PreTrainedConfig:
+    """The shape of a model that starts from random weights; its vocabulary at its largest."""
+    shape = scratch.config.model_dump()
+    return AutoConfig.for_model(shape.pop("model_type"), **shape)
+
+
+def read_config(ref: ModelRef) -> PreTrainedConfig:
+    """The shape of the model a stage starts from.
+
+    Raises:
+        JobError: it cannot be read.
+    """
+    if ref.scratch is not None:
+        return scratch_config(ref.scratch)
+    with _loading(ref):
+        return cast(PreTrainedConfig, AutoConfig.from_pretrained(_place(ref), **_only_local(ref)))
+
+
+def _load_tokenizer(ref: ModelRef) -> PreTrainedTokenizerBase:
+    with _loading(ref):
+        return cast(
+            PreTrainedTokenizerBase, AutoTokenizer.from_pretrained(_place(ref), **_only_local(ref))
+        )
+
+
+def _place(ref: ModelRef) -> str:
+    return str(ref.folder) if ref.folder is not None else str(ref.hub)
+
+
+def _only_local(ref: ModelRef) -> dict[str, Any]:
+    return {"trust_remote_code": False, "local_files_only": ref.folder is not None}
+
+
+def _safely(ref: ModelRef) -> dict[str, Any]:
+    return {**_only_local(ref), "use_safetensors": True}
+
+
+def _loading(ref: ModelRef) -> AbstractContextManager[None]:
+    name = ref.folder.name if ref.folder is not None else ref.hub
+    return loading(f"the model '{name}'", FIELD)
+
+
+def _has_head(config: PreTrainedConfig) -> bool:
+    return any(name.endswith("ForSequenceClassification") for name in config.architectures or [])
+
+
+def _class_names(config: PreTrainedConfig) -> list[str] | None:
+    names = cast(dict[int, str], config.id2label or {})
+    return None if len(names) <= 1 else [str(names[number]) for number in range(len(names))]
+
+
+def _set_head(config: PreTrainedConfig, labels: Sequence[str] | None) -> None:
+    names = list(labels) if labels is not None else ["score"]
+    config.id2label = dict(enumerate(names))
+    config.label2id = {name: number for number, name in enumerate(names)}
+    config.problem_type = "regression" if labels is None else "single_label_classification"
+
+
+def describe_size(folder: Path) -> int:
+    """Bytes of a saved model's weights and of what rebuilding it takes."""
+    files = [*folder.glob("*.safetensors"), folder / "config.json", folder / quantized.NOTE]
+    return sum(file.stat().st_size for file in files if file.exists())
