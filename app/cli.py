@@ -32,7 +32,7 @@ commands = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 token = typer.Typer(no_args_is_help=True, help="Create, list and revoke API tokens.")
 commands.add_typer(token, name="token")
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON only.")]
 Level = Literal["debug", "info", "warning", "error"]
 
 
@@ -53,17 +53,21 @@ def read_settings() -> Settings:
 @commands.command()
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(min=0, max=65535, help="0 takes a free one.")] = None,
-    migrate: Annotated[bool, typer.Option(help="Bring the database up to date first.")] = True,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 picks a free port.")
+    ] = None,
+    migrate: Annotated[bool, typer.Option(help="Upgrade the database schema first.")] = True,
     with_worker: Annotated[
-        int, typer.Option(min=0, max=64, help="Workers to run beside the server.")
+        int, typer.Option(min=0, max=64, help="Number of workers to run beside the server.")
     ] = 0,
     worker_pool: Annotated[str, typer.Option(help="Pool of those workers.")] = "default",
-    gpus: Annotated[str, typer.Option(help="Devices of those workers: all, none or 0,1.")] = "all",
+    gpus: Annotated[
+        str, typer.Option(help="Accelerators of those workers: all, none, or indices such as 0,1.")
+    ] = "all",
     access_log: Annotated[bool, typer.Option(help="Log every request.")] = False,
-    log_level: Annotated[Level, typer.Option(help="Of the server.")] = "info",
+    log_level: Annotated[Level, typer.Option(help="Log level of the server.")] = "info",
 ) -> None:
-    """Run the server until it is interrupted."""
+    """Run the server until interrupted."""
     settings = read_settings()
     set_up_logging(log_level)
     try:
@@ -94,7 +98,7 @@ def set_up_logging(level: str) -> None:
 
 @commands.command()
 def migrate(json: Json = False) -> None:
-    """Bring the database to the present schema."""
+    """Upgrade the database schema to this version."""
     from app.services.readiness import head_revision
 
     settings = read_settings()

@@ -94,14 +94,14 @@ RUN: dict[str, Any] = {
 
 def demo(
     folder: Annotated[
-        Path, typer.Option(help="Where data, database and reports go; kept for the next time.")
+        Path, typer.Option(help="Folder for data, database and reports; kept between runs.")
     ] = ROOT / ".pricetag" / "demo",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the data set.")] = 0,
 ) -> None:
-    """Train, distil, prune, quantize and measure a small model; print its price tag.
+    """Train, compress and measure a small model; print its price tag.
 
     Everything is generated and runs on this machine: an embedded PostgreSQL, the server and
-    one worker on free loopback ports. Nothing is left running.
+    one worker on free loopback ports. No process is left running.
     """
     folder = folder.expanduser().absolute()
     (folder / "data").mkdir(parents=True, exist_ok=True)

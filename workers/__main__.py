@@ -33,30 +33,40 @@ ALIVE_LIMIT_S = 30.0
 
 
 def worker(
-    pool: Annotated[str, typer.Option(help="Pool whose runs this worker takes.")] = "default",
+    pool: Annotated[str, typer.Option(help="Pool of runs that this worker executes.")] = "default",
     gpus: Annotated[
-        str, typer.Option(help="Devices: 'all', 'none', or indices and UUIDs: 0,1,GPU-5f3c...")
+        str,
+        typer.Option(
+            help="Accelerators: 'all', 'none', or indices and UUIDs, e.g. 0,1,GPU-5f3c..."
+        ),
     ] = "all",
     cpu_slots: Annotated[
-        int, typer.Option(min=0, help="Runs without a device that may go side by side.")
+        int, typer.Option(min=0, help="Number of CPU-only runs to execute at the same time.")
     ] = 1,
     data_root: Annotated[
         list[Path] | None,
-        typer.Option(help="Folder that jobs may read (repeatable); adds to PRICETAG_DATA_ROOTS."),
+        typer.Option(
+            help="Folder that jobs may read (repeatable), in addition to PRICETAG_DATA_ROOTS."
+        ),
     ] = None,
     allow_commands: Annotated[
-        bool, typer.Option(help="Run 'command' recipes: any program, as this user.")
+        bool, typer.Option(help="Allow 'command' stages: any program.")
     ] = False,
-    allow_hub: Annotated[bool, typer.Option(help="Load models and data sets by hub name.")] = True,
-    name: Annotated[str | None, typer.Option(help="Node name; default: the host's.")] = None,
+    allow_hub: Annotated[
+        bool, typer.Option(help="Allow models and data sets from the Hugging Face hub.")
+    ] = True,
+    name: Annotated[str | None, typer.Option(help="Node name. Default: the host name.")] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Only say whether a worker of this node is alive.")
+        bool,
+        typer.Option("--check", help="Check whether a worker of this node is alive, and exit."),
     ] = False,
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    log_level: Annotated[
+        str, typer.Option(help="Log level: debug, info, warning or error.")
+    ] = "info",
 ) -> None:
-    """Take runs of a pool and execute them, metered, until interrupted.
+    """Execute and meter the runs of a pool until interrupted.
 
-    Ctrl-C lets running jobs save their state; they go on where they were on the next start.
+    Ctrl-C lets running jobs save their state; they resume at the next start.
     """
     settings = _settings()
     node = name or settings.node_name or node_name()

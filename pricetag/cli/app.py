@@ -43,15 +43,21 @@ def _version(asked: bool) -> None:
 def options(
     ctx: typer.Context,
     url: Annotated[
-        str | None, typer.Option(help="The server (default: PRICETAG_URL, or the one here).")
+        str | None,
+        typer.Option(
+            help="Server address. Default: PRICETAG_URL, else the server running on this machine."
+        ),
     ] = None,
-    token: Annotated[str | None, typer.Option(help="API token (default: PRICETAG_TOKEN).")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+    token: Annotated[str | None, typer.Option(help="API token. Default: PRICETAG_TOKEN.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Print the version and exit."
+        ),
     ] = False,
 ) -> None:
-    """Puts a price tag on machine-learning work: energy, carbon, FLOPs, money and accuracy."""
+    """Put a price tag on machine-learning work: energy, carbon, FLOPs, money and accuracy."""
     ctx.obj = Given(url=url, token=token, json=json)
 
 

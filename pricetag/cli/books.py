@@ -37,8 +37,12 @@ from pricetag.cli.views.factors import (
 PriceKind = Literal["on_demand", "spot", "reserved", "internal"]
 FORMATS = {".csv": "csv", ".yaml": "yaml", ".yml": "yaml"}
 
-price = typer.Typer(name="price", no_args_is_help=True, help="The lab's own price book.")
-carbon = typer.Typer(name="carbon", no_args_is_help=True, help="Hourly carbon intensities.")
+price = typer.Typer(
+    name="price", no_args_is_help=True, help="Manage the price book: prices per device-hour."
+)
+carbon = typer.Typer(
+    name="carbon", no_args_is_help=True, help="Manage hourly carbon intensities of grid zones."
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -58,28 +62,49 @@ def register(app: typer.Typer) -> None:
 def add_price(
     ctx: typer.Context,
     price_id: Annotated[
-        str, typer.Argument(metavar="PRICE_ID", help="Rows of one follow in time.")
+        str,
+        typer.Argument(
+            metavar="PRICE_ID",
+            help="Name of the price series, e.g. aws-p4d. A later row succeeds the earlier one.",
+        ),
     ],
-    accelerator: Annotated[str, typer.Option(help="A word of the device's product name.")],
-    provider: Annotated[str, typer.Option(help="Who asks it.")],
-    currency: Annotated[str, typer.Option(help="Three letters, such as EUR.")],
-    kind: Annotated[PriceKind, typer.Option(help="internal: of owned hardware.")],
+    accelerator: Annotated[
+        str,
+        typer.Option(help="Word that identifies the accelerator in its product name, e.g. A100."),
+    ],
+    provider: Annotated[str, typer.Option(help="Cloud provider or owner that charges this price.")],
+    currency: Annotated[
+        str, typer.Option(help="Currency as a three-letter ISO 4217 code, e.g. EUR.")
+    ],
+    kind: Annotated[
+        PriceKind, typer.Option(help="Price model; 'internal' is hardware owned by the lab.")
+    ],
     source: Source,
-    begin: Annotated[str, typer.Option("--from", help="A date (UTC) or a time with its zone.")],
+    begin: Annotated[
+        str, typer.Option("--from", help="Start of validity: a date (UTC) or a time with zone.")
+    ],
     amount: Annotated[
-        str | None, typer.Argument(metavar="AMOUNT", help="Money per device-hour.")
+        str | None, typer.Argument(metavar="AMOUNT", help="Price per device-hour.")
     ] = None,
-    region: Annotated[str | None, typer.Option(help="Of the provider.")] = None,
+    region: Annotated[str | None, typer.Option(help="Provider's region, e.g. eu-west-1.")] = None,
     licence: Licence = OWN,
     source_url: SourceUrl = None,
-    capex: Annotated[str | None, typer.Option(help="Of one accelerator, owned.")] = None,
-    lifetime_h: Annotated[str | None, typer.Option(help="Of owned hardware.")] = None,
-    utilisation: Annotated[str | None, typer.Option(help="Part of it in use, 0 to 1.")] = None,
-    replaces: Annotated[str | None, typer.Option(help="Id of a row that was wrong.")] = None,
+    capex: Annotated[
+        str | None, typer.Option(help="Purchase price of one owned accelerator.")
+    ] = None,
+    lifetime_h: Annotated[
+        str | None, typer.Option(help="Service life of owned hardware, hours.")
+    ] = None,
+    utilisation: Annotated[
+        str | None, typer.Option(help="Share of the service life in use, 0 to 1.")
+    ] = None,
+    replaces: Annotated[
+        str | None, typer.Option(help="ID of the incorrect row that this price replaces.")
+    ] = None,
     end: To = None,
     json: Json = False,
 ) -> None:
-    """Enter a price; it is never changed, another follows or replaces it."""
+    """Add a price. Prices are append-only: a later row succeeds or replaces an earlier one."""
     owned = given(capex=capex, lifetime_h=lifetime_h, utilisation_ratio=utilisation)
     if owned and len(owned) < 3:
         raise CliError("give --capex, --lifetime-h and --utilisation together", EXIT_USAGE)
@@ -108,10 +133,12 @@ def add_price(
 @price.command("import", epilog="Example: pricetag price import prices.csv")
 def import_prices(
     ctx: typer.Context,
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="Of CSV (.csv) or YAML (.yaml).")],
+    path: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Price file, CSV (.csv) or YAML (.yaml).")
+    ],
     json: Json = False,
 ) -> None:
-    """Enter all prices of a file, or none."""
+    """Import a file of prices, all or none."""
     fmt = FORMATS.get(path.suffix.lower())
     if fmt is None:
         raise CliError(f"{path}: the name must end in {', '.join(FORMATS)}", EXIT_USAGE)
@@ -124,11 +151,13 @@ def import_prices(
 @price.command("list", epilog="Example: pricetag price list --accelerator H100")
 def list_prices(
     ctx: typer.Context,
-    accelerator: Annotated[str | None, typer.Option(help="As the rows have it.")] = None,
+    accelerator: Annotated[
+        str | None, typer.Option(help="Show only prices of this accelerator.")
+    ] = None,
     limit: Limit = 50,
     json: Json = False,
 ) -> None:
-    """List the price book, the newest row first."""
+    """List the price book, newest first."""
     with open_client(ctx) as client:
         found = list(islice(client.prices(accelerator=accelerator), limit))
     answer(ctx, json, found, prices_view, nothing="no price was entered")
@@ -142,17 +171,19 @@ def list_prices(
 def import_carbon(
     ctx: typer.Context,
     path: Annotated[
-        Path, typer.Argument(metavar="FILE", help="CSV with the head line hour,g_per_kwh.")
+        Path, typer.Argument(metavar="FILE", help="CSV file with the header hour,g_per_kwh.")
     ],
-    zone: Annotated[str, typer.Option(help="Grid zone, such as DE or US-CA.")],
-    basis: Annotated[str, typer.Option(help="What the figures count.")],
+    zone: Annotated[str, typer.Option(help="Grid zone, e.g. DE or US-CA.")],
+    basis: Annotated[
+        str, typer.Option(help="Accounting basis of the figures, e.g. lifecycle, consumption.")
+    ],
     source: Source,
-    licence: Annotated[str, typer.Option(help="Under which they may be shown.")],
+    licence: Annotated[str, typer.Option(help="License of the figures.")],
     source_url: SourceUrl = None,
     std: Std = None,
     json: Json = False,
 ) -> None:
-    """Enter the hourly carbon intensities of a zone: all of a file, or none."""
+    """Import a file of hourly carbon intensities of a zone, all or none."""
     body = given(
         zone=zone,
         basis=basis,
@@ -174,16 +205,18 @@ def import_carbon(
 )
 def fetch_carbon(
     ctx: typer.Context,
-    zone: Annotated[str, typer.Option(help="Grid zone, such as DE or US-CA.")],
+    zone: Annotated[str, typer.Option(help="Grid zone, e.g. DE or US-CA.")],
     begin: From = None,
     end: To = None,
-    provider: Annotated[str, typer.Option(help="That the server has a token for.")] = (
-        "electricitymaps"
-    ),
-    provider_zone: Annotated[str | None, typer.Option(help="The provider's name of it.")] = None,
+    provider: Annotated[
+        str, typer.Option(help="Data provider for which the server has a token.")
+    ] = ("electricitymaps"),
+    provider_zone: Annotated[
+        str | None, typer.Option(help="The provider's own name of the zone.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Have the server ask a provider for the hourly intensities of a zone, and enter them."""
+    """Fetch hourly carbon intensities of a zone from a provider, through the server."""
     if begin is None or end is None:
         raise CliError("give --from and --to", EXIT_USAGE)
     body = given(
@@ -201,11 +234,11 @@ def fetch_carbon(
 @carbon.command("list", epilog="Example: pricetag carbon list --zone DE")
 def list_carbon(
     ctx: typer.Context,
-    zone: Annotated[str | None, typer.Option(help="Of this zone alone.")] = None,
+    zone: Annotated[str | None, typer.Option(help="Show only series of this grid zone.")] = None,
     limit: Limit = 50,
     json: Json = False,
 ) -> None:
-    """List series of hourly intensities, the newest first."""
+    """List series of hourly carbon intensities, newest first."""
     with open_client(ctx) as client:
         found = list(islice(client.carbon_series(zone=zone), limit))
     answer(ctx, json, found, each(series_line), nothing="no hourly intensity was entered")

@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 PANEL = "Budgets"
 Metric = Literal["facility_energy_kwh", "co2e_kg", "cost"]
 Period = Literal["total", "week", "month", "quarter", "year"]
-BudgetArgument = Annotated[str, typer.Argument(metavar="BUDGET", help="Its name or its id.")]
+BudgetArgument = Annotated[str, typer.Argument(metavar="BUDGET", help="Budget name or ID.")]
 WarnAt = Annotated[
     list[float] | None,
-    typer.Option(help="Part of the amount at which to warn, such as 0.8 (repeatable)."),
+    typer.Option(help="Warning threshold as a share of the amount, e.g. 0.8 (repeatable)."),
 ]
 
-budget = typer.Typer(name="budget", no_args_is_help=True, help="What may be used, and is left.")
+budget = typer.Typer(
+    name="budget", no_args_is_help=True, help="Manage budgets of energy, carbon or money."
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -37,23 +39,37 @@ def register(app: typer.Typer) -> None:
 @budget.command("create")
 def create(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the new budget.")],
-    amount: Annotated[str, typer.Option(help="What may be used: kWh, kg or money.")],
-    metric: Annotated[Metric, typer.Option(help="Of what.")] = "facility_energy_kwh",
-    currency: Annotated[str | None, typer.Option(help="Of a cost, such as EUR.")] = None,
-    period: Annotated[Period, typer.Option(help="In which it may be used.")] = "total",
-    time_zone: Annotated[str, typer.Option(help="Of the period's edges.")] = "UTC",
-    project: Annotated[str | None, typer.Option(help="Of this project.")] = None,
-    experiment: Annotated[
-        str | None, typer.Option(help="Of this experiment of the project.")
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the new budget.")],
+    amount: Annotated[str, typer.Option(help="Amount of the budget: kWh, kg CO2e or money.")],
+    metric: Annotated[
+        Metric, typer.Option(help="Quantity that the budget limits.")
+    ] = "facility_energy_kwh",
+    currency: Annotated[
+        str | None, typer.Option(help="Currency of a cost budget, e.g. EUR.")
     ] = None,
-    user: Annotated[str | None, typer.Option(help="Of this token: its name or id.")] = None,
+    period: Annotated[
+        Period, typer.Option(help="Period after which the budget starts anew; 'total' never does.")
+    ] = "total",
+    time_zone: Annotated[
+        str, typer.Option(help="IANA time zone in which periods begin, e.g. Europe/Berlin.")
+    ] = "UTC",
+    project: Annotated[str | None, typer.Option(help="Limit the budget to this project.")] = None,
+    experiment: Annotated[
+        str | None, typer.Option(help="Limit the budget to this experiment of the project.")
+    ] = None,
+    user: Annotated[
+        str | None, typer.Option(help="Limit the budget to this user (name or ID).")
+    ] = None,
     warn_at: WarnAt = None,
-    refuse: Annotated[bool, typer.Option(help="Refuse runs that would break it.")] = True,
-    stop: Annotated[bool, typer.Option(help="Stop running jobs once it is used up.")] = True,
+    refuse: Annotated[
+        bool, typer.Option(help="Reject new runs that would exceed the budget.")
+    ] = True,
+    stop: Annotated[
+        bool, typer.Option(help="Stop running jobs once the budget is used up.")
+    ] = True,
     json: Json = False,
 ) -> None:
-    """Make a budget: of a project, an experiment or a user; of the whole lab without any."""
+    """Create a budget for a project, an experiment, a user, or (without these) the lab."""
     body: dict[str, Any] = {
         "name": name,
         "scope": _scope(project, experiment, user),
@@ -92,10 +108,10 @@ def _scope(project: str | None, experiment: str | None, user: str | None) -> str
 @budget.command("list")
 def list_budgets(
     ctx: typer.Context,
-    closed: Annotated[bool, typer.Option("--closed", help="Closed ones too.")] = False,
+    closed: Annotated[bool, typer.Option("--closed", help="Include closed budgets.")] = False,
     json: Json = False,
 ) -> None:
-    """List budgets with what is left of each."""
+    """List budgets with the amount left in each."""
     with open_client(ctx) as client:
         found = list(client.budgets(closed=closed))
     answer(ctx, json, found, budgets_view, nothing="no budget")
@@ -103,7 +119,7 @@ def list_budgets(
 
 @budget.command("show")
 def show(ctx: typer.Context, named: BudgetArgument, json: Json = False) -> None:
-    """Show what was spent of a budget, is being spent, is promised and is left."""
+    """Show a budget: spent, in use by running jobs, reserved and left."""
     with open_client(ctx) as client:
         found = client.get_budget(budget_id(client, named))
     answer(ctx, json, found, budget_lines)
@@ -113,18 +129,20 @@ def show(ctx: typer.Context, named: BudgetArgument, json: Json = False) -> None:
 def change(
     ctx: typer.Context,
     named: BudgetArgument,
-    amount: Annotated[str | None, typer.Option(help="What may be used.")] = None,
-    name: Annotated[str | None, typer.Option(help="A new name.")] = None,
+    amount: Annotated[str | None, typer.Option(help="New amount.")] = None,
+    name: Annotated[str | None, typer.Option(help="New name.")] = None,
     warn_at: WarnAt = None,
     refuse: Annotated[
-        bool | None, typer.Option("--refuse/--no-refuse", help="Runs that would break it.")
+        bool | None,
+        typer.Option("--refuse/--no-refuse", help="Reject new runs that would exceed the budget."),
     ] = None,
     stop: Annotated[
-        bool | None, typer.Option("--stop/--no-stop", help="Running jobs once it is used up.")
+        bool | None,
+        typer.Option("--stop/--no-stop", help="Stop running jobs once the budget is used up."),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Change a budget; what is not named stays as it is."""
+    """Change a budget; options that are omitted keep their values."""
     wanted = {
         "amount": amount,
         "name": name,
@@ -142,7 +160,7 @@ def change(
 
 @budget.command("close")
 def close(ctx: typer.Context, named: BudgetArgument, json: Json = False) -> None:
-    """End a budget: it refuses and stops nothing any more, and stays to be read."""
+    """Close a budget: it no longer limits anything, but can still be read."""
     with open_client(ctx) as client:
         closed = client.close_budget(budget_id(client, named))
     answer(ctx, json, closed, lambda ended: f"'{ended['name']}' is closed")
@@ -152,12 +170,12 @@ def close(ctx: typer.Context, named: BudgetArgument, json: Json = False) -> None
 def alerts(
     ctx: typer.Context,
     named: Annotated[
-        str | None, typer.Argument(metavar="[BUDGET]", help="Only of this one.")
+        str | None, typer.Argument(metavar="[BUDGET]", help="Show only alerts of this budget.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of rows.")] = 20,
     json: Json = False,
 ) -> None:
-    """List the thresholds that were crossed, the newest first."""
+    """List crossed warning thresholds, newest first."""
     with open_client(ctx) as client:
         chosen = None if named is None else budget_id(client, named)
         found = list(islice(client.budget_alerts(chosen), limit))
@@ -166,15 +184,24 @@ def alerts(
 
 def audit(
     ctx: typer.Context,
-    kind: Annotated[str | None, typer.Option(help="Of what: budget, token, price...")] = None,
-    object_id: Annotated[str | None, typer.Option("--id", help="Of this one.")] = None,
-    actor: Annotated[str | None, typer.Option(help="By this token's name.")] = None,
-    since: Annotated[str | None, typer.Option(help="From then on, ISO 8601 with zone.")] = None,
-    until: Annotated[str | None, typer.Option(help="Before then.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
+    kind: Annotated[
+        str | None,
+        typer.Option(help="Show only changes of this kind of object: budget, token, price, ..."),
+    ] = None,
+    object_id: Annotated[
+        str | None, typer.Option("--id", help="Show only changes of the object with this ID.")
+    ] = None,
+    actor: Annotated[str | None, typer.Option(help="Show only changes made by this user.")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Start of the time range, ISO 8601 with zone.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(help="End of the time range (exclusive), ISO 8601 with zone.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of rows.")] = 20,
     json: Json = False,
 ) -> None:
-    """List who changed what, the newest first. For admins."""
+    """List the audit log (who changed what), newest first. Administrators only."""
     filters = {
         "object_kind": kind,
         "object_id": object_id,

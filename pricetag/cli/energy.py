@@ -23,18 +23,24 @@ def register(app: typer.Typer) -> None:
 
 def energy(
     ctx: typer.Context,
-    node: Annotated[str | None, typer.Option(help="Of this node alone.")] = None,
+    node: Annotated[str | None, typer.Option(help="Show only this node.")] = None,
     start: Annotated[
         str | None,
-        typer.Option("--from", help="A date or a whole hour of UTC (default: 7 days before --to)."),
+        typer.Option(
+            "--from", help="Start, a date or full hour (UTC). Default: 7 days before --to."
+        ),
     ] = None,
     stop: Annotated[
-        str | None, typer.Option("--to", help="The same, exclusive (default: this hour's end).")
+        str | None,
+        typer.Option(
+            "--to",
+            help="End (exclusive), a date or full hour (UTC). Default: the end of this hour.",
+        ),
     ] = None,
-    by: Annotated[By, typer.Option(help="What the lines are about.")] = "node",
+    by: Annotated[By, typer.Option(help="Grouping of the rows.")] = "node",
     json: Json = False,
 ) -> None:
-    """Where the energy went: used by the nodes, charged to runs, left over."""
+    """Show the lab's energy account: used by nodes, charged to runs, unallocated."""
     with open_client(ctx) as client:
         found = client.energy(start=_moment(start), stop=_moment(stop), by=by, node=node)
     answer(ctx, json, found, energy_view)

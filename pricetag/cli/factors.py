@@ -33,20 +33,24 @@ Kind = Literal[
     "calibration",
 ]
 Evidence = Literal["counter", "integrated", "modelled", "estimated", "assumed"]
-SiteArgument = Annotated[str, typer.Argument(metavar="SITE", help="Its name.")]
+SiteArgument = Annotated[str, typer.Argument(metavar="SITE", help="Site name.")]
 Zone = Annotated[
-    str | None, typer.Option(help="Grid zone: a country (DE) or a part of one (US-CA).")
+    str | None, typer.Option(help="Grid zone: a country (DE) or a region of one (US-CA).")
 ]
-TimeZone = Annotated[str | None, typer.Option(help="Of its clocks, such as Europe/Berlin.")]
-Currency = Annotated[str | None, typer.Option(help="Three letters, such as EUR.")]
-Description = Annotated[str | None, typer.Option(help="What people should know about it.")]
-Source = Annotated[str, typer.Option(help="Who says so, and where.")]
-SourceUrl = Annotated[str | None, typer.Option(help="Where it can be read.")]
-Licence = Annotated[str, typer.Option(help="Under which it may be shown.")]
-From = Annotated[str | None, typer.Option("--from", help="A date (UTC) or a time with its zone.")]
-To = Annotated[
-    str | None, typer.Option("--to", help="The same, exclusive; without end by default.")
+TimeZone = Annotated[
+    str | None, typer.Option(help="IANA time zone of the site, e.g. Europe/Berlin.")
 ]
+Currency = Annotated[
+    str | None, typer.Option(help="Currency as a three-letter ISO 4217 code, e.g. EUR.")
+]
+Description = Annotated[str | None, typer.Option(help="Description of the site, for people.")]
+Source = Annotated[str, typer.Option(help="Source of the figure: publisher and document.")]
+SourceUrl = Annotated[str | None, typer.Option(help="Web address of the source.")]
+Licence = Annotated[str, typer.Option(help="License of the figure.")]
+From = Annotated[
+    str | None, typer.Option("--from", help="Start of validity: a date (UTC) or a time with zone.")
+]
+To = Annotated[str | None, typer.Option("--to", help="End of validity (exclusive). Default: none.")]
 
 
 def _finite(ctx: typer.Context, option: typer.CallbackParam, value: float | None) -> float | None:
@@ -60,12 +64,19 @@ def _finite(ctx: typer.Context, option: typer.CallbackParam, value: float | None
     return value
 
 
-Std = Annotated[float | None, typer.Option(help="Relative error, one sigma.", callback=_finite)]
-Limit = Annotated[int, typer.Option(min=1, help="At most so many.")]
+Std = Annotated[
+    float | None,
+    typer.Option(help="Relative standard error (1 sigma), e.g. 0.05.", callback=_finite),
+]
+Limit = Annotated[int, typer.Option(min=1, help="Maximum number of rows.")]
 
-site = typer.Typer(name="site", no_args_is_help=True, help="Where nodes stand.")
+site = typer.Typer(
+    name="site", no_args_is_help=True, help="Manage sites: the place, grid and clock of nodes."
+)
 factor = typer.Typer(
-    name="factor", no_args_is_help=True, help="What a site's energy is multiplied with."
+    name="factor",
+    no_args_is_help=True,
+    help="Manage factors: PUE, carbon intensity, tariff, water, embodied emissions, calibration.",
 )
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -117,7 +128,7 @@ def create_site(
     description: Description = None,
     json: Json = False,
 ) -> None:
-    """Make a site; its workers name it as PRICETAG_SITE."""
+    """Create a site. Its workers name it in PRICETAG_SITE."""
     body = given(
         name=name,
         grid_zone=zone,
@@ -144,11 +155,13 @@ def show_site(
     name: SiteArgument,
     as_of: Annotated[
         str | None,
-        typer.Option(help="As the book stood at the end of this day (2026-03-01), or then."),
+        typer.Option(
+            help="Show the factors known at the end of this day (2026-03-01) or at this time."
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Show a site with the factors that hold now, and where each is from."""
+    """Show a site with its current factors and their sources."""
     then = None if as_of is None else moment_of(as_of, dates.datetime.now(dates.UTC))
     with open_client(ctx) as client:
         found = client.get_site(name, as_of=then)
@@ -165,7 +178,7 @@ def change_site(
     description: Description = None,
     json: Json = False,
 ) -> None:
-    """Change a site; what is not named stays, and price tags that were issued keep theirs."""
+    """Change a site; omitted options keep their values, issued price tags keep their figures."""
     changes = given(grid_zone=zone, time_zone=time_zone, currency=currency, description=description)
     if not changes:
         raise CliError("name what to change, such as --zone DE", EXIT_USAGE)
@@ -184,40 +197,56 @@ def change_site(
 )
 def add_factor(
     ctx: typer.Context,
-    kind: Annotated[Kind, typer.Argument(help="Of the factor.")],
+    kind: Annotated[Kind, typer.Argument(help="Kind of factor.")],
     source: Source,
-    basis: Annotated[str, typer.Option(help="What it counts.")],
+    basis: Annotated[str, typer.Option(help="Accounting basis of the figure, e.g. annual mean.")],
     value: Annotated[
-        str | None, typer.Argument(metavar="VALUE", help="Not for a tariff with --periods.")
+        str | None,
+        typer.Argument(
+            metavar="VALUE", help="Value of the factor; omit it for a tariff with --periods."
+        ),
     ] = None,
     at: Annotated[
-        str | None, typer.Option("--site", help="Of this site; of the whole lab without it.")
+        str | None,
+        typer.Option("--site", help="Site that the factor belongs to. Default: the whole lab."),
     ] = None,
     subject: Annotated[
-        str | None, typer.Option(help="Device UUID, product name or server, or the lab's zone.")
+        str | None,
+        typer.Option(
+            help="Subject of the factor: device UUID, product name, 'server', or grid zone."
+        ),
     ] = None,
     year: Annotated[
-        int | None, typer.Option(help="That it describes; this one by default.")
+        int | None, typer.Option(help="Year that the figure describes. Default: the current year.")
     ] = None,
     licence: Licence = OWN,
     source_url: SourceUrl = None,
     std: Std = None,
-    evidence: Annotated[Evidence, typer.Option(help="How it was had.")] = "estimated",
+    evidence: Annotated[
+        Evidence, typer.Option(help="Method by which the figure was obtained.")
+    ] = "estimated",
     periods: Annotated[
-        Path | None, typer.Option(help="YAML list of a tariff's periods: days, from, to, price.")
+        Path | None,
+        typer.Option(help="YAML file with the tariff's periods: days, from, to, price."),
     ] = None,
     lifetime_h: Annotated[
-        float | None, typer.Option(help="Of embodied hardware.", callback=_finite)
+        float | None,
+        typer.Option(help="Service life of the hardware, hours (kind embodied).", callback=_finite),
     ] = None,
     utilisation: Annotated[
-        float | None, typer.Option(help="Part of it in use, 0 to 1.", callback=_finite)
+        float | None,
+        typer.Option(
+            help="Share of the service life in use, 0 to 1 (kind embodied).", callback=_finite
+        ),
     ] = None,
-    per_server: Annotated[int | None, typer.Option(help="Accelerators in a server.")] = None,
+    per_server: Annotated[
+        int | None, typer.Option(help="Number of accelerators per server (kind embodied).")
+    ] = None,
     begin: From = None,
     end: To = None,
     json: Json = False,
 ) -> None:
-    """Enter a factor with its source; it is never changed, a later one goes before it."""
+    """Add a factor with its source. Factors are append-only: the latest entry applies."""
     details = given(
         periods=None if periods is None else _periods(periods),
         lifetime_h=lifetime_h,
@@ -248,12 +277,14 @@ def add_factor(
 @factor.command("list", epilog="Example: pricetag factor list --site berlin --kind pue")
 def list_factors(
     ctx: typer.Context,
-    at: Annotated[str | None, typer.Option("--site", help="Of this site alone.")] = None,
-    kind: Annotated[Kind | None, typer.Option(help="Of this kind alone.")] = None,
+    at: Annotated[
+        str | None, typer.Option("--site", help="Show only factors of this site.")
+    ] = None,
+    kind: Annotated[Kind | None, typer.Option(help="Show only factors of this kind.")] = None,
     limit: Limit = 50,
     json: Json = False,
 ) -> None:
-    """List factors as they were entered, the newest first."""
+    """List factors as entered, newest first."""
     with open_client(ctx) as client:
         found = list(islice(client.factors(site=at, kind=kind), limit))
     answer(ctx, json, found, each(factor_line), nothing="no factor was entered")

@@ -35,23 +35,25 @@ def register(app: typer.Typer) -> None:
 def estimate(
     ctx: typer.Context,
     devices: Annotated[int, typer.Option(help="Number of devices.")],
-    device_power_w: Annotated[float, typer.Option(help="Mean power of one device, W.")],
-    hours: Annotated[float, typer.Option(help="Duration, hours.")],
-    pue: Annotated[float, typer.Option(help="Power usage effectiveness of the site, >= 1.")],
-    grid_g_per_kwh: Annotated[float, typer.Option(help="Carbon intensity, g CO2e per kWh.")],
+    device_power_w: Annotated[float, typer.Option(help="Mean power of one device (W).")],
+    hours: Annotated[float, typer.Option(help="Duration (hours).")],
+    pue: Annotated[float, typer.Option(help="Power usage effectiveness of the site (1 or more).")],
+    grid_g_per_kwh: Annotated[
+        float, typer.Option(help="Carbon intensity of the electricity (g CO2e per kWh).")
+    ],
     price_low: Annotated[
-        float | None, typer.Option(help="Money per device-hour, preemptible.")
+        float | None, typer.Option(help="Preemptible price per device-hour.")
     ] = None,
     price_high: Annotated[
-        float | None, typer.Option(help="Money per device-hour, on demand.")
+        float | None, typer.Option(help="On-demand price per device-hour.")
     ] = None,
     price_devices: Annotated[
-        int | None, typer.Option(help="Devices that are paid for (default: --devices).")
+        int | None, typer.Option(help="Number of billed devices. Default: --devices.")
     ] = None,
-    currency: Annotated[str, typer.Option(help="Of the prices, ISO 4217.")] = "USD",
+    currency: Annotated[str, typer.Option(help="Currency of the prices (ISO 4217).")] = "USD",
     json: Json = False,
 ) -> None:
-    """What so many devices for so long come to, by the arithmetic of a price tag."""
+    """Estimate energy, emissions and cost from device power and hours; needs no server."""
     from pricetag.accounting.bill.estimate import estimate as calculate
     from pricetag.accounting.quantity.checks import InvalidFigures
 
@@ -83,7 +85,7 @@ def _naming_the_option(error: InvalidFactor) -> str:
 
 
 def doctor(ctx: typer.Context, json: Json = False) -> None:
-    """What this machine can meter, how to open what is closed, and which setting is wrong."""
+    """Check what this machine can meter, how to enable the rest, and its settings."""
     from pricetag.metering import MeterSettingError
     from pricetag.metering.doctor import examine
 
@@ -111,10 +113,10 @@ def _settings_fault() -> str | None:
 
 def recipes(
     ctx: typer.Context,
-    kind: Annotated[str | None, typer.Argument(help="One stage kind, in full.")] = None,
+    kind: Annotated[str | None, typer.Argument(help="Stage kind to show in full.")] = None,
     json: Json = False,
 ) -> None:
-    """The stage kinds a run may have, with their parameters and papers."""
+    """List the stage kinds of a job, with their parameters and papers."""
     from pricetag.recipes import describe
 
     entries = describe()

@@ -14,7 +14,7 @@ from pricetag.cli.console import EXIT_FAILURE, EXIT_USAGE, CliError, complain
 if TYPE_CHECKING:
     from pricetag.client import ApiError, Client
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON only.")]
 
 
 @dataclass

@@ -28,14 +28,14 @@ def register(app: typer.Typer) -> None:
 
 def reprice(
     ctx: typer.Context,
-    run: Annotated[str, typer.Argument(help="Id of the run, or 'last'.")],
+    run: Annotated[str, typer.Argument(help="Run ID, a prefix of it, or 'last'.")],
     as_of: Annotated[
         str | None,
-        typer.Option(help="With the factors known at the end of this day (2026-03-01), or then."),
+        typer.Option(help="Use the factors known at the end of DATE (2026-03-01) or at a time."),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Issue a new version of a run's price tag with other factors; the old ones stay."""
+    """Issue a new version of a price tag with current or earlier factors; old versions stay."""
     from pricetag.cli.find import run_id
 
     moment = None if as_of is None else moment_of(as_of, datetime.now(UTC))
@@ -68,14 +68,14 @@ def moment_of(text: str, now: datetime) -> str:
 def verify(
     ctx: typer.Context,
     price_tag: Annotated[
-        str, typer.Argument(help="A JSON file with a price tag, or RUN or RUN@VERSION.")
+        str, typer.Argument(help="JSON file with a price tag, RUN, or RUN@VERSION.")
     ],
     offline: Annotated[
-        bool, typer.Option("--offline", help="Check the hash of a file, and ask no server.")
+        bool, typer.Option("--offline", help="Check only the hash of a file, without a server.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Check a price tag: its hash, its readings, and its arithmetic to the last digit."""
+    """Verify a price tag: hash, readings and arithmetic, to the last digit."""
     from pricetag.cli import verifying
 
     found = verifying.from_file(price_tag) if verifying.is_file(price_tag) else None
@@ -103,15 +103,17 @@ def _fetched(client: Client, text: str) -> dict[str, object]:
 
 def compare(
     ctx: typer.Context,
-    a: Annotated[str, typer.Argument(help="Runs, separated by commas: repeats of one work.")],
-    b: Annotated[str, typer.Argument(help="Runs to hold them against, separated by commas.")],
+    a: Annotated[str, typer.Argument(help="Comma-separated runs: repeats of the same work.")],
+    b: Annotated[str, typer.Argument(help="Comma-separated runs to compare with.")],
     metric: Annotated[
         str,
-        typer.Option(help="it_energy_kwh, facility_energy_kwh, co2e_kg, cost or duration_s."),
+        typer.Option(
+            help="Quantity: it_energy_kwh, facility_energy_kwh, co2e_kg, cost or duration_s."
+        ),
     ] = "it_energy_kwh",
     json: Json = False,
 ) -> None:
-    """Give one group of runs over another as a ratio, in which shared errors cancel."""
+    """Compare two groups of runs as a ratio, in which shared errors cancel."""
     from pricetag.cli.find import run_id
 
     with open_client(ctx) as client:

@@ -23,15 +23,17 @@ def register(app: typer.Typer) -> None:
 def quote(
     ctx: typer.Context,
     file: Annotated[
-        Path | None, typer.Argument(metavar="FILE", help="The run, in YAML or JSON.")
+        Path | None, typer.Argument(metavar="FILE", help="Job file, YAML or JSON.")
     ] = None,
     run: Annotated[
-        str | None, typer.Option(help="The stored quote of this run: an id, or 'last'.")
+        str | None, typer.Option(help="Show the stored quote of this run (ID or 'last').")
     ] = None,
-    score: Annotated[bool, typer.Option("--score", help="How near quotes came so far.")] = False,
+    score: Annotated[
+        bool, typer.Option("--score", help="Show how accurate past quotes were.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """What a run will use, emit and cost, from the lab's own like runs; nothing is booked."""
+    """Estimate energy, emissions and cost of a job before it runs, from similar runs."""
     if (file is not None) + (run is not None) + score != 1:
         raise CliError("give one of FILE, --run and --score", EXIT_USAGE)
     if file is not None:

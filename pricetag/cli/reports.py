@@ -28,23 +28,30 @@ def register(app: typer.Typer) -> None:
 def report(
     ctx: typer.Context,
     runs: Annotated[
-        list[str] | None, typer.Argument(metavar="[RUN]...", help="Run ids, or 'last'.")
+        list[str] | None, typer.Argument(metavar="[RUN]...", help="Run IDs, or 'last'.")
     ] = None,
-    title: Annotated[str | None, typer.Option(help="Of the report.")] = None,
-    profile: Annotated[Profile, typer.Option(help="Whose factors.")] = "strubell2019",
+    title: Annotated[str | None, typer.Option(help="Title of the report.")] = None,
+    profile: Annotated[
+        Profile, typer.Option(help="Source of PUE and carbon intensity: the paper's or the site's.")
+    ] = "strubell2019",
     formats: Annotated[
-        str, typer.Option("--format", help="Comma-separated: html,pdf,tex,md,csv,json or all.")
+        str,
+        typer.Option("--format", help="Comma-separated formats: html,pdf,tex,md,csv,json, or all."),
     ] = "all",
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")] = Path(),
+    output: Annotated[Path, typer.Option("--output", "-o", help="Output folder.")] = Path(),
     report_id: Annotated[
-        str | None, typer.Option("--id", help="Download this report again instead.")
+        str | None, typer.Option("--id", help="Download this stored report again.")
     ] = None,
-    project: Annotated[str | None, typer.Option(help="All runs of this project.")] = None,
-    experiment: Annotated[str | None, typer.Option(help="All runs of this experiment.")] = None,
-    tag: Annotated[list[str] | None, typer.Option(help="All runs with this tag.")] = None,
+    project: Annotated[str | None, typer.Option(help="Include all runs of this project.")] = None,
+    experiment: Annotated[
+        str | None, typer.Option(help="Include all runs of this experiment.")
+    ] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(help="Include all runs with this tag (repeatable).")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Make a report of some runs and write it in any of six formats."""
+    """Create a report on one or more runs, in up to six formats."""
     wanted = _formats(formats)
     chosen: dict[str, Any] = {"project": project, "experiment": experiment, "tags": tag}
     chosen = {name: value for name, value in chosen.items() if value}

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 PANEL = "Runs"
 RunArgument = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run's id, the beginning of it, or 'last'.")
+    str, typer.Argument(metavar="RUN", help="Run ID, a prefix of it, or 'last'.")
 ]
 
 
@@ -41,25 +41,28 @@ def register(app: typer.Typer) -> None:
 
 def submit(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The run, in YAML or JSON.")],
-    wait: Annotated[bool, typer.Option("--wait", help="Show progress until it is over.")] = False,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Job file, YAML or JSON.")],
+    wait: Annotated[bool, typer.Option("--wait", help="Show progress until the run ends.")] = False,
     follow: Annotated[
-        bool, typer.Option("--follow", help="Show its log until it is over.")
+        bool, typer.Option("--follow", help="Show the log until the run ends.")
     ] = False,
-    check: Annotated[bool, typer.Option("--check", help="Only check the file, here.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Check the job file only; no server needed.")
+    ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only show its quote; the server books nothing.")
+        bool, typer.Option("--dry-run", help="Show the quote only; nothing is submitted.")
     ] = False,
     key: Annotated[
-        str | None, typer.Option(help="Idempotency key: the same key posts the run once.")
+        str | None,
+        typer.Option(help="Idempotency key: submissions with the same key create one run."),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Post a run.
+    """Submit a run.
 
-    With --wait, exit code 3 says that it failed, 4 that it was cancelled.
+    With --wait, exit code 3 means the run failed, 4 that it was cancelled.
 
-    Ctrl-C stops the waiting, not the run.
+    Ctrl-C detaches; the run continues.
     """
     if check:
         _check(ctx, file, json)
@@ -116,16 +119,28 @@ def _check(ctx: typer.Context, file: Path, json: bool) -> None:
 
 def runs(
     ctx: typer.Context,
-    project: Annotated[str | None, typer.Option(help="Of this project.")] = None,
-    experiment: Annotated[str | None, typer.Option(help="Of this experiment.")] = None,
-    tag: Annotated[list[str] | None, typer.Option(help="With this tag (repeatable).")] = None,
-    status: Annotated[list[str] | None, typer.Option(help="In this state (repeatable).")] = None,
-    kind: Annotated[str | None, typer.Option(help="With this stage kind.")] = None,
-    sort: Annotated[str, typer.Option(help="Such as -created_at or name.")] = "-created_at",
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
+    project: Annotated[str | None, typer.Option(help="Show only runs of this project.")] = None,
+    experiment: Annotated[
+        str | None, typer.Option(help="Show only runs of this experiment.")
+    ] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(help="Show only runs with this tag (repeatable: all of them)."),
+    ] = None,
+    status: Annotated[
+        list[str] | None,
+        typer.Option(help="Show only runs in this state (repeatable: any of them)."),
+    ] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="Show only runs with a stage of this kind.")
+    ] = None,
+    sort: Annotated[
+        str, typer.Option(help="Sort key, e.g. name; a leading minus sorts descending.")
+    ] = "-created_at",
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of rows.")] = 20,
     json: Json = False,
 ) -> None:
-    """List runs, the newest first."""
+    """List runs, newest first."""
     filters: dict[str, Any] = {
         "project": project,
         "experiment": experiment,
@@ -142,14 +157,14 @@ def runs(
 def show(
     ctx: typer.Context,
     run: RunArgument,
-    wait: Annotated[bool, typer.Option("--wait", help="Show progress until it is over.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Show progress until the run ends.")] = False,
     version: Annotated[
         int | None,
-        typer.Option(min=1, max=2**31 - 1, help="Of the price tag; the newest without it."),
+        typer.Option(min=1, max=2**31 - 1, help="Version of the price tag. Default: the newest."),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Show a run with its price tag and the Strubell table."""
+    """Show a run with its price tag and its row of the Strubell table."""
     from pricetag.cli import follow
     from pricetag.cli.find import run_id
 
@@ -164,7 +179,7 @@ def show(
 
 
 def cancel(ctx: typer.Context, run: RunArgument, json: Json = False) -> None:
-    """Cancel a queued or running run. What it has used stays on its bill."""
+    """Cancel a queued or running run. Energy already used stays on its bill."""
     from pricetag.cli.find import run_id
 
     with open_client(ctx) as client:
@@ -179,12 +194,12 @@ def _cancelled_line(run: RunAccepted) -> str:
 def resume(
     ctx: typer.Context,
     run: RunArgument,
-    wait: Annotated[bool, typer.Option("--wait", help="Show progress until it is over.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Show progress until the run ends.")] = False,
     json: Json = False,
 ) -> None:
-    """Queue a run again that was cancelled or has failed; all its attempts stay on one bill.
+    """Resume a cancelled or failed run; all its attempts stay on one bill.
 
-    It goes on from the stages and checkpoints that its node has kept.
+    It continues from the stages and checkpoints kept on its node.
     """
     from pricetag.cli.find import run_id
 
@@ -199,10 +214,12 @@ def resume(
 def logs(
     ctx: typer.Context,
     run: RunArgument,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Until the run is over.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Follow the log until the run ends.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Print a run's log; with --json one object a line."""
+    """Print the log of a run; with --json, one object per line."""
     from pricetag.cli.console import EXIT_DETACHED
     from pricetag.cli.find import run_id
 

@@ -27,11 +27,22 @@ class Entry:
 
 
 ENTRIES = (
-    Entry("demo", "app.demo", "main", "The whole way once: train, compress, price tag, report."),
-    Entry("serve", "app.cli", "commands", "Run the server."),
-    Entry("worker", "workers.__main__", "main", "Run a worker that takes jobs and meters them."),
-    Entry("migrate", "app.cli", "commands", "Bring the database to the present schema.", True),
-    Entry("token", "app.cli", "commands", "Create, list and revoke API tokens.", True),
+    Entry(
+        "demo",
+        "app.demo",
+        "main",
+        "Train and compress a small model on this machine; print its price tag.",
+    ),
+    Entry("serve", "app.cli", "commands", "Run the server: REST API, queue and database."),
+    Entry("worker", "workers.__main__", "main", "Run a worker that executes jobs and meters them."),
+    Entry("migrate", "app.cli", "commands", "Upgrade the database schema to this version.", True),
+    Entry(
+        "token",
+        "app.cli",
+        "commands",
+        "Create, list and revoke API tokens, with direct database access.",
+        True,
+    ),
 )
 # Everything after the command is the service's to read, --help too.
 _AS_TYPED = {
