@@ -1,0 +1,65 @@
+"""The word list finds the habits it names, and nothing in code, names or idiomatic English."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.architecture.wording import Text, findings, page_text, python_texts
+
+HABITS = [
+    "The device tells its power.",
+    "Figures are told by each attempt.",
+    "Every row bears a source.",
+    "3 is no finite number",
+    "How it was had.",
+    "At most so many rows.",
+    "The split lacks a column.",
+    "One row was left out.",
+    "The server refused the file.",
+    "Quotes rest on like runs.",
+    "Nothing else would do.",
+    "Decisions stand in docs.",
+    "It ended for want of memory.",
+    "The job goes on in vain.",
+    "Take the half of it.",
+    "As of that day, or then.",
+    "List runs, the newest first.",
+    "The library is initialised again.",
+    "A neighbouring worker",
+]
+IDIOMATIC = [
+    "No figure is no longer shown twice.",
+    "The server refused a connection.",
+    "A PUE of 1.2 stands for the whole site.",
+    "so many that they fill the disk",
+    "Show `told` and --refuse and left_out.",
+    "The list is sorted newest first.",
+    "DistilBERT is a distilled model of distillation.",
+]
+
+
+def words(text: str) -> list[str]:
+    return [finding.words for finding in findings(iter([Text("a", 1, text, "string")]))]
+
+
+@pytest.mark.parametrize("sentence", HABITS)
+def test_a_habit_is_found(sentence: str) -> None:
+    assert len(words(sentence)) == 1
+
+
+@pytest.mark.parametrize("sentence", IDIOMATIC)
+def test_idiomatic_english_passes(sentence: str) -> None:
+    assert words(sentence) == []
+
+
+def test_kinds_of_text_are_distinguished() -> None:
+    source = '"""A docstring."""\n\nNAME = "a string here"  # a comment\n"""About NAME."""\n'
+    kinds = [(text.kind, text.line) for text in python_texts("a.py", source)]
+    assert sorted(kinds) == [("comment", 3), ("docstring", 1), ("docstring", 4), ("string", 3)]
+
+
+def test_a_finding_on_a_page_has_its_line_and_code_blocks_have_none() -> None:
+    page = page_text("a.md", "# Title\n\n```bash\necho told\n```\n\nIt is told.\n")
+    assert [str(finding) for finding in findings(iter([page]))] == [
+        "a.md:7: 'told': write report, show, state, announce, send"
+    ]

@@ -1,0 +1,188 @@
+"""The words that a reader of Pricetag would not use, found in texts that people read.
+
+``python -m tests.architecture.wording`` prints every place; it runs with the lint. Checked are
+the strings of the sources (help texts, messages, log lines, API descriptions), the docstrings
+that become help texts or API descriptions, and the prose of the documentation. With ``--all``
+also docstrings and comments.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import sys
+import tokenize
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = ("app", "models", "pricetag", "workers")
+PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs")
+# Docstrings in these folders are shown to users: as help texts and API descriptions.
+SHOWN_DOCSTRINGS = ("app/api/", "app/schemas/", "pricetag/cli/", "pricetag/recipes/")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A habit, and what to write instead."""
+
+    pattern: re.Pattern[str]
+    instead: str
+
+
+def _rule(pattern: str, instead: str) -> Rule:
+    return Rule(re.compile(pattern, re.IGNORECASE), instead)
+
+
+RULES = (
+    _rule(r"\b(?:tell|tells|told|telling)\b", "report, show, state, announce, send"),
+    _rule(r"\b(?:bear|bears|bearing|borne)\b", "have, carry, include, be charged"),
+    _rule(r"\b(?:is|are|was|were) no (?!longer\b|more\b)", "is not a, invalid"),
+    _rule(r"\bwhat is none\b", "invalid"),
+    _rule(r"\b(?:is|are|was|were|be|been) had\b", "obtained, measured"),
+    _rule(r"\b(?:at most|for) so (?:many|long|much)\b|\bso many\b(?! that)", "N, up to N"),
+    _rule(r"\b(?:lack|lacks|lacked|lacking)\b", "is missing, has no"),
+    _rule(r"\b(?:left|leave|leaves|leaving) out\b", "dropped, skipped, omitted"),
+    _rule(
+        r"\b(?:refuse|refuses|refused|refusing|refusal|refusals)\b(?! (?:a |the )?connection)",
+        "reject",
+    ),
+    _rule(r"\blike (?:runs|figures|length|jobs|work)\b", "similar"),
+    _rule(r"\bwould do\b", "try, use"),
+    _rule(r"\b(?:stand|stands|stood|standing) (?:on|in|under|at|beside|there)\b", "is on, is in"),
+    _rule(r"\bfor want of\b", "out of, without"),
+    _rule(r"\bin vain\b|\bere\b|\bwhose it is\b|\bthereof\b|\bwhereof\b", "plain words"),
+    _rule(r"\bof it\b(?=[.,;:)]|$)|\bwhat is given\b|\bwhat was told\b", "name the noun"),
+    _rule(r"\bor then\b", "rewrite the clause"),
+    _rule(r"\bthe (?:newest|oldest|largest|latest) first\b", "newest first"),
+    _rule(
+        r"\b\w*(?:[a-z]{3}isation|utilis\w+|synchronis\w+|initialis\w+|normalis\w+|optimis\w+"
+        r"|organis\w+|recognis\w+|summaris\w+)\b",
+        "American spelling: -ize",
+    ),
+    _rule(
+        r"\b(?:behaviour|colour|favour|neighbour|labelled|labelling|modelling|licence|programme"
+        r"|centre|catalogue|judgement|learnt|spelt)\w*\b|\bdistils?\b",
+        "American spelling",
+    ),
+)
+# Names in code, options and units are not prose.
+_CODE = re.compile(r"``[^`]*``|`[^`]*`|\{[^{}]*\}|--[\w-]+|\b\w+_\w+\b|https?://\S+|\"\w+\"")
+_FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+_IGNORE = "wording: ignore"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A piece of prose, and where it begins."""
+
+    file: str
+    line: int
+    text: str
+    kind: str  # "string", "docstring", "comment", "page"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A habit in a text."""
+
+    file: str
+    line: int
+    words: str
+    instead: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: '{self.words}': write {self.instead}"
+
+
+def findings(texts: Iterator[Text]) -> list[Finding]:
+    """Every place where a text has one of the habits."""
+    return [finding for text in texts for finding in _of(text)]
+
+
+def _of(text: Text) -> Iterator[Finding]:
+    prose = _CODE.sub(lambda match: re.sub(r"[^\n]", "\0", match.group()), text.text)
+    for rule in RULES:
+        for match in rule.pattern.finditer(prose):
+            line = text.line + prose.count("\n", 0, match.start())
+            yield Finding(text.file, line, match.group(), rule.instead)
+
+
+def shown_texts(root: Path = ROOT) -> Iterator[Text]:
+    """What users read: strings, docstrings that become help texts, and pages."""
+    for file in _sources(root):
+        name = file.relative_to(root).as_posix()
+        for text in python_texts(name, file.read_text("utf-8")):
+            is_shown = text.kind == "docstring" and name.startswith(SHOWN_DOCSTRINGS)
+            if text.kind == "string" or is_shown:
+                yield text
+    for page in _pages(root):
+        yield page_text(page.relative_to(root).as_posix(), page.read_text("utf-8"))
+
+
+def all_texts(root: Path = ROOT) -> Iterator[Text]:
+    """The same, with all docstrings and comments."""
+    for file in _sources(root):
+        yield from python_texts(file.relative_to(root).as_posix(), file.read_text("utf-8"))
+    for page in _pages(root):
+        yield page_text(page.relative_to(root).as_posix(), page.read_text("utf-8"))
+
+
+def page_text(name: str, source: str) -> Text:
+    """The prose of a Markdown page: code blocks keep their lines, but no words."""
+    blank = _FENCE.sub(lambda match: "\n" * match.group().count("\n"), source)
+    return Text(name, 1, blank, "page")
+
+
+def python_texts(name: str, source: str) -> Iterator[Text]:
+    """The prose in a Python source: strings of two words or more, docstrings, comments."""
+    tree = ast.parse(source)
+    docstrings = {id(node) for node in _docstrings(tree)}
+    ignored = {n for n, line in enumerate(source.splitlines(), 1) if _IGNORE in line}
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
+            continue
+        if " " not in node.value.strip() or node.lineno in ignored:
+            continue
+        kind = "docstring" if id(node) in docstrings else "string"
+        yield Text(name, node.lineno, node.value, kind)
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT and token.start[0] not in ignored:
+            yield Text(name, token.start[0], token.string, "comment")
+
+
+def _docstrings(tree: ast.Module) -> Iterator[ast.Constant]:
+    """Docstrings, and strings that stand alone under a constant."""
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        for statement in body if isinstance(body, list) else ():
+            if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+                yield statement.value
+
+
+def _sources(root: Path) -> Iterator[Path]:
+    for room in ROOMS:
+        yield from sorted((root / room).rglob("*.py"))
+
+
+def _pages(root: Path) -> Iterator[Path]:
+    for page in PAGES:
+        path = root / page
+        yield from sorted(path.rglob("*.md")) if path.is_dir() else [path]
+
+
+def main(arguments: list[str]) -> int:
+    """Prints what was found; exit code 1 if anything was."""
+    texts = all_texts() if "--all" in arguments else shown_texts()
+    prefixes = tuple(argument for argument in arguments if not argument.startswith("-"))
+    found = [f for f in findings(texts) if not prefixes or f.file.startswith(prefixes)]
+    for finding in found:
+        sys.stdout.write(f"{finding}\n")
+    sys.stdout.write(f"{len(found)} places\n" if found else "")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
