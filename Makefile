@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test lint unit bench clean
+.PHONY: help install demo serve test lint unit bench docs clean
 
 help:
 	@echo "make demo    set up, then run the whole way once: train, distil, prune, quantize, price tag, report"
@@ -13,6 +13,7 @@ help:
 	@echo "make serve   set up, then server + worker on this machine until Ctrl-C; data is kept"
 	@echo "make unit    the tests that take seconds"
 	@echo "make bench   training speed and meter overhead, measured side by side"
+	@echo "make docs    writes the reference pages that come from the code"
 	@echo "make clean   removes the environment and the demo's data"
 
 install: $(READY)
@@ -45,6 +46,9 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.meter
 	$(BIN)/python -m benchmarks.meter_overhead
 	$(BIN)/python -m benchmarks.training
+
+docs: $(READY)
+	$(BIN)/python -m docs.generate
 
 clean:
 	rm -rf $(VENV) .pricetag build *.egg-info

@@ -51,40 +51,168 @@ class Settings(BaseSettings):
         env_prefix="PRICETAG_", extra="forbid", validate_default=False, env_ignore_empty=True
     )
 
-    database_url: str | None = None  # None: the embedded PostgreSQL under data_dir
-    data_dir: Path = Field(default_factory=default_data_dir)
-    artifacts_dir: Path | None = None
-    data_roots: Annotated[list[Path], NoDecode] = []
+    database_url: Annotated[
+        str | None,
+        Field(
+            description="PostgreSQL database, `postgresql://...`. Default: the embedded "
+            "PostgreSQL 18 in the data folder."
+        ),
+    ] = None
+    data_dir: Annotated[
+        Path,
+        Field(
+            default_factory=default_data_dir,
+            description="Folder of the database, journals, checkpoints and artifacts.",
+        ),
+    ]
+    artifacts_dir: Annotated[
+        Path | None,
+        Field(
+            description="Folder of artifacts; put it on a file system that server and workers "
+            "share. Default: `artifacts` in the data folder."
+        ),
+    ] = None
+    data_roots: Annotated[
+        list[Path], NoDecode, Field(description="Folders that jobs may read, separated by `:`.")
+    ] = []
 
-    host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 8000
-    max_body_bytes: Annotated[int, Field(gt=0)] = 1_000_000
+    host: Annotated[str, Field(description="Address that the server listens on.")] = "127.0.0.1"
+    port: Annotated[
+        int, Field(ge=0, le=65535, description="Port of the server; 0 picks a free one.")
+    ] = 8000
+    max_body_bytes: Annotated[
+        int, Field(gt=0, description="Maximum size of a request body, bytes.")
+    ] = 1_000_000
 
-    lease_s: Annotated[float, Field(ge=5)] = 900.0  # renewed once a second
-    heartbeat_timeout_s: Annotated[float, Field(gt=0)] = 600.0  # a silent child is hung
-    stop_grace_s: Annotated[float, Field(ge=0)] = 30.0  # from "stop" to SIGKILL
-    sweep_s: Annotated[float, Field(gt=0)] = 15.0
-    node_name: str | None = None
-    allow_commands_pools: Annotated[list[str], NoDecode] = []
-    max_metrics: Annotated[int, Field(ge=0)] = 100_000  # of one attempt; the rest is counted
-    max_artifacts: Annotated[int, Field(ge=0)] = 10_000  # likewise
+    lease_s: Annotated[  # renewed once a second
+        float,
+        Field(
+            ge=5,
+            description="Seconds without contact to the database after which a worker's jobs "
+            "may be started elsewhere. Stored with every run that a worker takes, so that "
+            "workers may differ.",
+        ),
+    ] = 900.0
+    heartbeat_timeout_s: Annotated[
+        float,
+        Field(
+            gt=0, description="Seconds without a heartbeat after which a job is killed and retried."
+        ),
+    ] = 600.0
+    stop_grace_s: Annotated[
+        float,
+        Field(ge=0, description="Seconds that a stopped job has to save its state."),
+    ] = 30.0
+    sweep_s: Annotated[
+        float,
+        Field(
+            gt=0,
+            description="Seconds between the server's checks for lost attempts and missing "
+            "queue entries.",
+        ),
+    ] = 15.0
+    node_name: Annotated[
+        str | None, Field(description="Name of a worker's node. Default: the host name.")
+    ] = None
+    allow_commands_pools: Annotated[
+        list[str],
+        NoDecode,
+        Field(
+            description="Comma-separated pools whose workers run `command` stages (any program)."
+        ),
+    ] = []
+    max_metrics: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Maximum number of stored metrics per attempt; further ones are dropped "
+            "and counted. Quality metrics, which appear on the price tag, count separately "
+            "(1,000).",
+        ),
+    ] = 100_000
+    max_artifacts: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Maximum number of registered artifacts per attempt; further files stay "
+            "in their folder, unregistered and counted.",
+        ),
+    ] = 10_000
 
-    site: Annotated[str, Field(min_length=1, max_length=100)] = "default"  # whose factors apply
-    gpu_share: Annotated[int, Field(ge=1, le=64)] = 1  # jobs on one device at a time
-    host_cores_per_job: Annotated[float, Field(gt=0)] | None = None  # None: an equal part
-    node_meter: Literal["on", "off"] = "on"
+    site: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=100,
+            description="Site of a worker: its factors price the worker's attempts.",
+        ),
+    ] = "default"
+    gpu_share: Annotated[
+        int,
+        Field(ge=1, le=64, description="Number of jobs that may share one device at a time."),
+    ] = 1
+    host_cores_per_job: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            description="CPU cores reserved per job, at most an equal part of the machine. "
+            "Default: an equal part.",
+        ),
+    ] = None
+    node_meter: Annotated[
+        Literal["on", "off"],
+        Field(
+            description="Whether one worker per machine meters it all the time, so that idle "
+            "energy and baselines are known."
+        ),
+    ] = "on"
 
-    pue: Annotated[float, Field(ge=1.0, le=10.0)] | None = None
-    grid_zone: str | None = None
-    grid_g_per_kwh: Annotated[float, Field(ge=0.0, le=5000.0)] | None = None
-    grid_year: Annotated[int, Field(ge=1990, le=2100)] | None = None
-    grid_source: str | None = None
-    electricity_per_kwh: Annotated[Decimal, Field(ge=0)] | None = None  # in currency
-    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "USD"
-    electricity_maps_token: SecretStr | None = None  # None: that provider is off
-    electricity_maps_url: Annotated[str, Field(pattern=r"^https?://")] = (
-        "https://api.electricitymaps.com/v3"
-    )
+    pue: Annotated[
+        float | None,
+        Field(
+            ge=1.0,
+            le=10.0,
+            description="Power usage effectiveness of the site. Default: 1.54, marked `assumed`.",
+        ),
+    ] = None
+    grid_zone: Annotated[
+        str | None,
+        Field(
+            description="Electricity of the site, by ISO country code. Default: the world's "
+            "mean, marked `assumed`."
+        ),
+    ] = None
+    grid_g_per_kwh: Annotated[
+        float | None,
+        Field(
+            ge=0.0,
+            le=5000.0,
+            description="The site's own carbon intensity (g CO2e/kWh), instead of a zone.",
+        ),
+    ] = None
+    grid_year: Annotated[
+        int | None,
+        Field(ge=1990, le=2100, description="Year of the site's own carbon intensity."),
+    ] = None
+    grid_source: Annotated[
+        str | None, Field(description="Source of the site's own carbon intensity.")
+    ] = None
+    electricity_per_kwh: Annotated[
+        Decimal | None, Field(ge=0, description="Electricity tariff per kWh, in the currency.")
+    ] = None
+    currency: Annotated[
+        str, Field(pattern=r"^[A-Z]{3}$", description="Currency of the tariff (ISO 4217).")
+    ] = "USD"
+    electricity_maps_token: Annotated[
+        SecretStr | None,
+        Field(
+            description="Electricity Maps token for `pricetag carbon fetch`. Default: the "
+            "provider is off."
+        ),
+    ] = None
+    electricity_maps_url: Annotated[
+        str, Field(pattern=r"^https?://", description="Address of the Electricity Maps API.")
+    ] = "https://api.electricitymaps.com/v3"
 
     client: dict[str, Any] = {}
 

@@ -4,7 +4,7 @@ Simulated loads are seen through the sensors of a V100, an A100 and an H100, ser
 for the NVML library to Pricetag's meter, booking and ledger and to CodeCarbon's GPU classes, both
 on the same clock. Gains are 1: what is compared is what becomes of a window's two edges.
 
-    python -m benchmarks.meter [--windows 500] [--seed 1] [--write docs/methodology.md]
+    python -m benchmarks.meter [--windows 500] [--seed 1] [--write docs/explanation/methodology.md]
 """
 
 from __future__ import annotations

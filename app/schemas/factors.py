@@ -40,7 +40,7 @@ class Cited(Request):
 
 
 class FactorCreate(Cited):
-    """One factor; the table in docs/factors.md has the range and unit of each kind."""
+    """One factor; the table in docs/how-to/factors.md has the range and unit of each kind."""
 
     kind: FactorKind
     subject: Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")] = Field(

@@ -26,6 +26,7 @@ from app.schemas.sites import SiteCreate, SiteUpdate
 from app.services.factors.defaults import WORLD_STD_RATIO
 from app.services.factors.kinds import KINDS
 from app.settings import Settings
+from docs import generate
 from pricetag import catalog
 from pricetag.cli.app import app as commands
 from pricetag.cli.app import run as run_command
@@ -39,16 +40,11 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text() for page in PAGES}
 README = TEXTS["README.md"]
-OPERATIONS = TEXTS["docs/operations.md"]
-RECIPES = TEXTS["docs/recipes.md"]
-API = TEXTS["docs/api.md"]
-FACTORS = TEXTS["docs/factors.md"]
+RECIPES = TEXTS["docs/reference/recipes.md"]
+API = TEXTS["docs/reference/api.md"]
+FACTORS = TEXTS["docs/how-to/factors.md"]
 
-OTHER_VARIABLES = {
-    *("PRICETAG_CONFIG", "PRICETAG_URL", "PRICETAG_TOKEN", "PRICETAG_EVENTS"),
-    *("PRICETAG_METER_HOST", "PRICETAG_POWERCAP_ROOT", "PRICETAG_GIT_COMMIT"),
-    *("PRICETAG_DATA", "PRICETAG_HOST_SYS", "PRICETAG_TAG"),  # docker-compose.yml
-}
+OTHER_VARIABLES = set(generate.VARIABLES)
 SETTINGS = {f"PRICETAG_{name.upper()}" for name in Settings.model_fields if name != "client"}
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
@@ -125,24 +121,20 @@ def test_make_targets_exist(page: str) -> None:
     assert set(named) <= targets
 
 
-def test_operations_name_every_setting_and_no_other() -> None:
-    named = set(re.findall(r"PRICETAG_[A-Z_]*[A-Z]", OPERATIONS)) - OTHER_VARIABLES
-    assert named == SETTINGS
-    assert set(re.findall(r"PRICETAG_[A-Z_]*[A-Z]", OPERATIONS)) >= OTHER_VARIABLES
+def test_generated_pages_are_up_to_date() -> None:
+    stale = [path for path, text in generate.pages().items() if (ROOT / path).read_text() != text]
+    assert stale == [], "run python -m docs.generate"
+
+
+def test_every_setting_has_a_description() -> None:
+    fields = Settings.model_fields.items()
+    assert [name for name, field in fields if name != "client" and not field.description] == []
 
 
 @by_page
 def test_variables_that_are_named_exist(page: str) -> None:
     named = set(re.findall(r"PRICETAG_[A-Z_]*[A-Z]", TEXTS[page]))
     assert named <= SETTINGS | OTHER_VARIABLES
-
-
-def test_defaults_in_operations_are_the_settings_own() -> None:
-    rows = re.findall(r"^\| (`PRICETAG_.*?) \| (.*?) \|", OPERATIONS, re.M)
-    told = {n: d for names, d in rows for n in re.findall(r"PRICETAG_(\w+)", names)}
-    for name in ("LEASE_S", "HEARTBEAT_TIMEOUT_S", "STOP_GRACE_S", "SWEEP_S", "MAX_BODY_BYTES"):
-        assert float(told[name]) == Settings.model_fields[name.lower()].default, name
-    assert told["HOST"] == "127.0.0.1, 8000"
 
 
 RUNS = [block for text in TEXTS.values() for block in fenced(text, "yaml") if "\nrecipe:" in block]
@@ -297,7 +289,13 @@ def test_the_fields_within_what_is_entered_are_told() -> None:
 
 @pytest.mark.parametrize(
     "page",
-    ["README.md", "docs/api.md", "docs/factors.md", "docs/recipes.md", "docs/reports.md"],
+    [
+        "README.md",
+        "docs/reference/api.md",
+        "docs/how-to/factors.md",
+        "docs/reference/recipes.md",
+        "docs/reference/reports.md",
+    ],
 )
 def test_operations_that_are_named_exist(page: str, api: FastAPI) -> None:
     paths = api.openapi()["paths"]
@@ -336,7 +334,7 @@ def test_the_demo_that_is_shown_is_the_one_there_is() -> None:
     assert len(told) >= 5
 
 
-METHODOLOGY = TEXTS["docs/methodology.md"]
+METHODOLOGY = TEXTS["docs/explanation/methodology.md"]
 
 
 def test_sections_of_the_methodology_are_numbered_and_those_named_exist() -> None:

@@ -50,7 +50,7 @@ async def ingest(
     Args:
         session: Committed by the caller: all of the batch, or nothing.
         attempt_id: The attempt whose journal it is.
-        records: As ``docs/architecture.md`` tables them, ``seq`` ascending.
+        records: As ``docs/explanation/architecture.md`` tables them, ``seq`` ascending.
         limits: Of what is kept of an attempt; by default as this process is set.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The records of an attempt's journal, as ``docs/architecture.md`` tables them."""
+"""The records of an attempt's journal, as ``docs/explanation/architecture.md`` tables them."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def test_the_table_goes_between_the_marks() -> None:
 
 
 def test_the_documentation_holds_the_table() -> None:
-    text = Path("docs/methodology.md").read_text()
+    text = Path("docs/explanation/methodology.md").read_text()
     table_text = text.partition(BEGIN)[2].partition(END)[0]
     rows = [line for line in table_text.splitlines() if line.startswith("| H100")]
     assert len(rows) == 8 + len(LOADS)

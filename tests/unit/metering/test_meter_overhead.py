@@ -35,7 +35,7 @@ def test_every_figure_of_the_table_has_its_spread() -> None:
 
 
 def test_the_methodology_states_the_spread_beside_each_figure() -> None:
-    text = (ROOT / "docs" / "methodology.md").read_text()
+    text = (ROOT / "docs/explanation/methodology.md").read_text()
     section = text.split("Cost and validation of the meter")[1].split("\n## ")[0]
     rows = [line for line in section.splitlines() if line.startswith("| ")][1:]
     figures = [cell.strip() for row in rows for cell in row.split("|")[2:5] if "---" not in cell]
