@@ -121,6 +121,14 @@ class Settings(BaseSettings):
             description="Comma-separated pools whose workers run `command` stages (any program)."
         ),
     ] = []
+    job_env: Annotated[
+        list[str],
+        NoDecode,
+        Field(
+            description="Comma-separated environment variables of a worker that its jobs see, "
+            "in addition to the [allow-list](../how-to/isolation.md)."
+        ),
+    ] = []
     max_metrics: Annotated[
         int,
         Field(
@@ -240,7 +248,7 @@ class Settings(BaseSettings):
     def _split_paths(cls, value: Any) -> Any:
         return [p for p in value.split(os.pathsep) if p] if isinstance(value, str) else value
 
-    @field_validator("allow_commands_pools", mode="before")
+    @field_validator("allow_commands_pools", "job_env", mode="before")
     @classmethod
     def _split_names(cls, value: Any) -> Any:
         if isinstance(value, str):

@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,7 @@ from pricetag.metering.devices import is_amd, list_accelerators, visible_acceler
 from pricetag.metering.mig import resolve_usable, usable_devices
 from pricetag.metering.nvml_devices import Device, resolve_visible
 from pricetag.metering.nvml_errors import NvmlUnavailableError
+from workers.attempt.job_variables import check_names
 from workers.node.device_locks import Held, hold
 from workers.node.identity import NodeConfig, git_commit, node_name, worker_identity
 from workers.store import Store
@@ -55,6 +57,14 @@ def worker(
     allow_hub: Annotated[
         bool, typer.Option(help="Allow models and data sets from the Hugging Face hub.")
     ] = True,
+    job_env: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Environment variable of the worker that jobs may see (repeatable), in addition "
+            "to PRICETAG_JOB_ENV.",
+        ),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Node name. Default: the host name.")] = None,
     check: Annotated[
         bool,
@@ -80,6 +90,7 @@ def worker(
         logging.getLogger(noisy).setLevel(logging.WARNING)
     chosen = _devices(gpus)
     config = _config(settings, node, pool, data_root or [], allow_commands, allow_hub)
+    config = replace(config, job_env=_job_env(settings, job_env or []))
     with contextlib.suppress(KeyboardInterrupt), hold(alive.parent, node, chosen) as held:
         devices = _ours(gpus, held)
         if not devices and cpu_slots == 0:
@@ -129,6 +140,13 @@ def _config(
     for folder in (config.journal_dir, config.work_dir, config.artifacts_dir):
         folder.mkdir(parents=True, exist_ok=True)
     return config
+
+
+def _job_env(settings: Settings, names: list[str]) -> tuple[str, ...]:
+    try:
+        return check_names([*settings.job_env, *names])
+    except ValueError as error:
+        raise typer.BadParameter(f"--job-env or PRICETAG_JOB_ENV: {error}") from error
 
 
 def _devices(gpus: str) -> list[Device]:

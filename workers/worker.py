@@ -76,7 +76,7 @@ class Worker:
         self._is_node_metered = node_meter
         self._database_url = database_url
         self._examine = examine
-        self._nursery = Nursery(allow_hub=config.allow_hub)
+        self._nursery = Nursery(allow_hub=config.allow_hub, job_env=config.job_env)
         self._capabilities: dict[str, Any] = {}
         self._running: dict[UUID, Supervisor] = {}
         self._shipping: set[asyncio.Task[None]] = set()

@@ -7,24 +7,17 @@ import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
 
 from pricetag.events import ENV_VAR
-from pricetag.metering.devices import VARIABLES as DEVICE_VARIABLES
 from pricetag.metering.devices import device_environment
-from pricetag.track import RANK_VARIABLES
+from workers.attempt import job_variables
 from workers.node.identity import GIT_COMMIT, NodeConfig, process_start_ticks
 
-LAUNCHER_VARIABLES = frozenset(
-    {"RANK", "LOCAL_RANK", "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"}
-    | {"MASTER_ADDR", "MASTER_PORT", "ROLE_RANK", "ROLE_WORLD_SIZE"}
-    | set(RANK_VARIABLES)
-)
-"""A worker may itself have been started by such a launcher; its jobs are in no group of that."""
-
+ROOT = Path(__file__).resolve().parents[2]
 
 LONGEST_SOCKET_PATH = 100
 """In bytes; the kernel takes 107."""
@@ -52,6 +45,7 @@ class Launch:
     Attributes:
         argv: Program and arguments; the last one is the job file.
         environment: The whole environment of the child.
+        recorded: The variables that the job's own code sees, as the attempt's record holds them.
         trains: Whether the job needs what trains models, and so takes seconds to import.
         forkable: Whether it may be a fork of a process that has imported that.
     """
@@ -60,17 +54,25 @@ class Launch:
     environment: dict[str, str]
     trains: bool
     forkable: bool
+    recorded: dict[str, str] = field(default_factory=dict)
 
 
 def prepare(claim: ClaimedRun, config: NodeConfig, uuids: Sequence[str], folder: Path) -> Launch:
     """Writes the job file into ``folder`` and says how to start the child on it."""
+    trains = not is_command(claim)
+    environment = child_environment(os.environ, config, uuids, socket_path(folder), trains=trains)
+    own_python = {} if trains else programs_python(os.environ, config)
     job_file = folder / "job.json"
-    job_file.write_text(json.dumps(describe_job(claim, config)))
+    described = describe_job(claim, config) | {"program_variables": own_python}
+    job_file.write_text(json.dumps(described))
+    ours = {ENV_VAR} | (set() if trains else set(CHILDS_PYTHON))
+    seen = {name: value for name, value in environment.items() if name not in ours}
     return Launch(
         (*argv(claim), str(job_file)),
-        child_environment(os.environ, config, uuids, socket_path(folder)),
-        trains=not is_command(claim),
+        environment,
+        trains=trains,
         forkable=claim.gpus == 0,
+        recorded=job_variables.recorded(seen | own_python),
     )
 
 
@@ -117,27 +119,45 @@ def describe_job(claim: ClaimedRun, config: NodeConfig) -> dict[str, Any]:
     }
 
 
+CHILDS_PYTHON = {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"}
+"""What the child imports comes from the service's own checkout and installation alone."""
+
+
 def child_environment(
-    environ: Mapping[str, str], config: NodeConfig, uuids: Sequence[str], socket: Path
+    environ: Mapping[str, str],
+    config: NodeConfig,
+    uuids: Sequence[str],
+    socket: Path,
+    *,
+    trains: bool = True,
 ) -> dict[str, str]:
-    """The worker's environment less the service's settings and secrets, plus the devices."""
-    kept = {name: value for name, value in environ.items() if not _is_ours(name)}
-    return kept | {
+    """The whole environment of a job's process: what is allowed, its devices, our settings."""
+    return {
+        **base_environment(environ, config.job_env, trains=trains),
         ENV_VAR: str(socket),
         **device_environment(uuids),
-        "PYTHONUNBUFFERED": "1",
-        # Threads that spin while they wait burn joules, and the time of the job beside.
-        "OMP_WAIT_POLICY": environ.get("OMP_WAIT_POLICY", "PASSIVE"),
-        "TOKENIZERS_PARALLELISM": "false",
         **({GIT_COMMIT: config.git_commit} if config.git_commit else {}),
     }
 
 
-def _is_ours(name: str) -> bool:
-    """Settings and secrets of the service, devices, places in a group that a launcher gives."""
-    if name in LAUNCHER_VARIABLES or name in DEVICE_VARIABLES:
-        return True
-    return name.startswith(("PRICETAG_", "TORCHELASTIC_"))
+def base_environment(
+    environ: Mapping[str, str], added: Sequence[str], *, trains: bool
+) -> dict[str, str]:
+    """What all jobs of a kind have in common: of the nursery too, which imports for them."""
+    return {
+        **job_variables.passed_on(environ, added, trains=trains),
+        **CHILDS_PYTHON,
+        "PYTHONUNBUFFERED": "1",
+        # Threads that spin while they wait burn joules, and the time of the job beside.
+        "OMP_WAIT_POLICY": environ.get("OMP_WAIT_POLICY", "PASSIVE"),
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+
+
+def programs_python(environ: Mapping[str, str], config: NodeConfig) -> dict[str, str]:
+    """Python's own variables that an administrator passes to the programs of commands."""
+    names = [name for name in config.job_env if name in CHILDS_PYTHON and name in environ]
+    return {name: environ[name] for name in names}
 
 
 def child_note(config: NodeConfig, attempt_id: UUID) -> Path:

@@ -11,9 +11,11 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Any
 
-from workers.attempt.launch import Launch
+from workers.attempt.job_variables import HUB_SECRETS
+from workers.attempt.launch import Launch, base_environment
 from workers.attempt.processes import ROOT, ChildProcess, Exit, FreshInterpreter, Job, pipe_reader
 
 logger = logging.getLogger(__name__)
@@ -36,10 +38,12 @@ class Nursery:
 
     Args:
         allow_hub: Whether jobs may load by hub name; settled before the first import.
+        job_env: Further variables of the worker that its jobs see.
     """
 
-    def __init__(self, *, allow_hub: bool) -> None:
+    def __init__(self, *, allow_hub: bool, job_env: Sequence[str] = ()) -> None:
         self._allow_hub = allow_hub
+        self._job_env = job_env
         self._fresh = FreshInterpreter()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -104,13 +108,15 @@ class Nursery:
     def _open(self) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         hub = "hub" if self._allow_hub else "local"
-        # A job can read its parent's: the service's settings and secrets are not in it.
-        kept = {n: value for n, value in os.environ.items() if not n.startswith("PRICETAG_")}
+        # Libraries read it when they are imported here, and a job can read its parent's:
+        # it is that of a job, without the hub's token.
+        variables = base_environment(os.environ, self._job_env, trains=True)
+        variables = {name: v for name, v in variables.items() if name not in HUB_SECRETS}
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "workers.job.nursery_process", str(theirs.fileno()), hub],
                 cwd=ROOT,
-                env={"OMP_WAIT_POLICY": "PASSIVE", **kept},  # read when torch is loaded
+                env=variables,
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
             )

@@ -162,6 +162,7 @@ class Supervisor:
         if self._stop_requested.is_set():
             return  # cancelled between the claim and now
         launch = prepare(self.claim, self._config, self._devices.uuids, self._folder)
+        self._log.append("environment", variables=launch.recorded)
         process = await self._starter.start(launch)
         self._process = process
         self._meters.adopt(process.pid)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -49,6 +49,7 @@ class Job:
     allow_commands: bool = False
     allow_hub: bool = False
     lease_s: float | None = None  # silence of the supervisor after which others may begin the run
+    program_variables: dict[str, str] = field(default_factory=dict)  # of a command's program alone
 
     def to_dict(self) -> dict[str, Any]:
         """The job as plain data."""

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from pricetag.recipes.stages import Command, StageParams
@@ -24,6 +24,8 @@ DRAIN_S = 1.0
 READ_BYTES = 65_536
 LAST_LINES = 20
 _PR_SET_PDEATHSIG = 1
+_CHILDS_OWN = frozenset({"PYTHONPATH", "PYTHONSAFEPATH"})
+"""How this process finds its own modules: a program has its own folder on its path."""
 
 Line = tuple[str, str]  # stream, text
 
@@ -46,7 +48,7 @@ def run(params: StageParams, context: StageContext) -> StageResult:
     field = f"{context.field}.argv"
     if not context.job.allow_commands:
         raise JobError("command-not-allowed", "this worker's pool does not run commands", field)
-    process = _start(params, context.job.work_dir, field)
+    process = _start(params, context.job.work_dir, context.job.program_variables, field)
     tail: deque[str] = deque(maxlen=LAST_LINES)
 
     def on_line(line: Line) -> None:
@@ -65,7 +67,9 @@ def run(params: StageParams, context: StageContext) -> StageResult:
     return StageResult(facts={"exit_status": status})
 
 
-def _start(params: Command, folder: Path, field: str) -> subprocess.Popen[bytes]:
+def _start(
+    params: Command, folder: Path, variables: Mapping[str, str], field: str
+) -> subprocess.Popen[bytes]:
     parent = os.getpid()
     libc = ctypes.CDLL(None, use_errno=True)
 
@@ -78,7 +82,7 @@ def _start(params: Command, folder: Path, field: str) -> subprocess.Popen[bytes]
         return subprocess.Popen(
             params.argv,
             cwd=folder,
-            env=_environment(params),
+            env=_environment(params, variables),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -93,10 +97,11 @@ def _start(params: Command, folder: Path, field: str) -> subprocess.Popen[bytes]
         raise JobError("command-not-found", message, f"{field}.0") from error
 
 
-def _environment(params: Command) -> dict[str, str]:
+def _environment(params: Command, variables: Mapping[str, str]) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if name not in _CHILDS_OWN}
     # `python` in argv is the worker's own, where pricetag is installed.
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    return {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", **params.env}
+    path = os.pathsep.join([str(Path(sys.executable).parent), inherited.get("PATH", os.defpath)])
+    return {**inherited, **variables, "PATH": path, "PYTHONUNBUFFERED": "1", **params.env}
 
 
 def _attend(

@@ -98,6 +98,7 @@ def train(
         ),
         callbacks=[callbacks.EpochOrder(sampler), callbacks.PluginSteps(plugins), watch],
     )
+    precision.require(chosen, trainer.accelerator)
     trainer.remove_callback(PrinterCallback)
     trainer.equip(sampler, plugins, losses, Operations(profile, tally, density))
     start = checkpoints.newest(folder)

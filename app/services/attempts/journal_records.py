@@ -156,6 +156,7 @@ class EnvironmentRecord(_Record):
     platform: str | None = None
     git_commit: str | None = None
     seeds: Json | None = None
+    variables: dict[str, str] | None = None
 
 
 class SecondOpinionRecord(_Record):

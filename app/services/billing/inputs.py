@@ -197,4 +197,5 @@ def _environment(stored: Mapping[str, Any] | None) -> Environment | None:
         python=stored.get("python"),
         platform=stored.get("platform"),
         git_commit=stored.get("git_commit"),
+        variables=stored.get("variables", {}),
     )

@@ -138,13 +138,19 @@ class SecondOpinion:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What the attempt ran in."""
+    """What the attempt ran in.
+
+    Attributes:
+        variables: The environment variables that the job saw, secrets masked; empty where they
+            were not recorded.
+    """
 
     packages: Mapping[str, str] = field(default_factory=dict)
     seeds: Mapping[str, Any] = field(default_factory=dict)
     python: str | None = None
     platform: str | None = None
     git_commit: str | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

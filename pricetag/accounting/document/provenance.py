@@ -21,6 +21,8 @@ def provenance(inputs: PriceTagInputs) -> dict[str, Any]:
         "seeds": dict(last.seeds),
         "python": last.python,
         "platform": last.platform,
+        # Attempts before they were recorded have none, and keep their documents.
+        **({"variables": dict(last.variables)} if last.variables else {}),
         "nodes": nodes(inputs.attempts),
         "interval_seed": inputs.seed,
         "site": inputs.factors.site,

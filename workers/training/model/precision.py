@@ -6,6 +6,9 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
+from accelerate import Accelerator
+
+from workers.job.request import JobError
 
 Precision = Literal["fp32", "bf16"]
 
@@ -22,6 +25,26 @@ def choose(wanted: Literal["auto", "fp32", "bf16"], device: str) -> Precision:
         return "bf16" if torch.cuda.get_device_capability()[0] >= 8 else "fp32"
     fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return "bf16" if fast else "fp32"
+
+
+def require(chosen: Precision, accelerator: Accelerator) -> None:
+    """Make sure that training computes in the format that is logged.
+
+    Accelerate takes its format from the environment too, and cuBLAS may use TF32 for fp32.
+
+    Raises:
+        JobError: ``precision-mismatch``.
+    """
+    wanted = "no" if chosen == "fp32" else chosen
+    active = str(accelerator.mixed_precision)
+    if active == wanted and accelerator.device.type == "cuda" and chosen == "fp32":
+        active = "tf32" if torch.backends.cuda.matmul.allow_tf32 else active
+    if active != wanted:
+        raise JobError(
+            "precision-mismatch",
+            f"training would compute in {active if active != 'no' else 'fp32'} instead of "
+            f"{chosen}; look for ACCELERATE_*, FSDP_* or TF32 settings in the job's environment",
+        )
 
 
 def autocast(precision: Precision, device: str) -> AbstractContextManager[object]:
