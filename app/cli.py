@@ -114,7 +114,7 @@ def migrate(json: Json = False) -> None:
 
 @token.command("create")
 def create_token(
-    name: Annotated[str, typer.Option(help="Whose it is, or what for.")],
+    name: Annotated[str, typer.Option(help="User or purpose of the token.")],
     role: Annotated[Literal["viewer", "member", "admin"], typer.Option()] = "member",
     json: Json = False,
 ) -> None:

@@ -24,9 +24,7 @@ if TYPE_CHECKING:
     from pricetag.client import Client
 
 PANEL = "Runs"
-RunArgument = Annotated[
-    str, typer.Argument(metavar="RUN", help="Run ID, a prefix of it, or 'last'.")
-]
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Run ID or its prefix, or 'last'.")]
 
 
 def register(app: typer.Typer) -> None:

@@ -33,6 +33,7 @@ IDIOMATIC = [
     "A PUE of 1.2 stands for the whole site.",
     "so many that they fill the disk",
     "Show `told` and --refuse and left_out.",
+    "There is no queue.",
     "The list is sorted newest first.",
     "DistilBERT is a distilled model of distillation.",
 ]

@@ -39,7 +39,7 @@ def _rule(pattern: str, instead: str) -> Rule:
 RULES = (
     _rule(r"\b(?:tell|tells|told|telling)\b", "report, show, state, announce, send"),
     _rule(r"\b(?:bear|bears|bearing|borne)\b", "have, carry, include, be charged"),
-    _rule(r"\b(?:is|are|was|were) no (?!longer\b|more\b)", "is not a, invalid"),
+    _rule(r"(?<!there )\b(?:is|are|was|were) no (?!longer\b|more\b)", "is not a, invalid"),
     _rule(r"\bwhat is none\b", "invalid"),
     _rule(r"\b(?:is|are|was|were|be|been) had\b", "obtained, measured"),
     _rule(r"\b(?:at most|for) so (?:many|long|much)\b|\bso many\b(?! that)", "N, up to N"),
@@ -54,7 +54,7 @@ RULES = (
     _rule(r"\b(?:stand|stands|stood|standing) (?:on|in|under|at|beside|there)\b", "is on, is in"),
     _rule(r"\bfor want of\b", "out of, without"),
     _rule(r"\bin vain\b|\bere\b|\bwhose it is\b|\bthereof\b|\bwhereof\b", "plain words"),
-    _rule(r"\bof it\b(?=[.,;:)]|$)|\bwhat is given\b|\bwhat was told\b", "name the noun"),
+    _rule(r"\bof it\b(?=[.;:]|$)|\bwhat is given\b|\bwhat was told\b", "name the noun"),
     _rule(r"\bor then\b", "rewrite the clause"),
     _rule(r"\bthe (?:newest|oldest|largest|latest) first\b", "newest first"),
     _rule(
