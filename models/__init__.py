@@ -1,6 +1,6 @@
 """The tables, one noun a file."""
 
-from models.attempt import Artifact, Attempt, Stage
+from models.attempt import Artifact, Attempt, RejectedRecord, Stage
 from models.base import Base
 from models.bill import PriceTag, Report
 from models.budget import AuditEntry, Budget, BudgetAlert, Quote, Spend
@@ -37,6 +37,7 @@ __all__ = [
     "Project",
     "Quote",
     "Reading",
+    "RejectedRecord",
     "Report",
     "Run",
     "RunEvent",

@@ -49,6 +49,7 @@ class Attempt(HasId, Base):
     ingested_seq: Mapped[int] = mapped_column(default=-1)  # last journal record applied
     live: Mapped[dict[str, Any] | None]  # charged so far, by component, while it runs
     intake: Mapped[dict[str, Any] | None]  # how many metrics were taken, and what was left out
+    shares_overlaps: Mapped[bool] = mapped_column(default=False)  # stages side by side share energy
 
 
 class Stage(Base):
@@ -67,6 +68,21 @@ class Stage(Base):
     start_s: Mapped[float]  # seconds since the attempt's meter opened
     end_s: Mapped[float | None]
     flops: Mapped[dict[str, Any] | None]
+    flags: Mapped[list[Any]] = mapped_column(default=list)
+
+
+class RejectedRecord(Base):
+    """What a job reported and no rule admits, with the reason; the attempt goes on without."""
+
+    __tablename__ = "rejected_records"
+
+    attempt_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("attempts.id", ondelete="CASCADE"), primary_key=True
+    )
+    seq: Mapped[int] = mapped_column(primary_key=True)  # of the journal record
+    at: Mapped[datetime]
+    reason: Mapped[str]
+    record: Mapped[str]  # the beginning of it, as it came
 
 
 class Artifact(HasId, Base):

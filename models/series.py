@@ -6,7 +6,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey
+from sqlalchemy import BigInteger, ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base
@@ -66,7 +66,7 @@ class Metric(Base):
     value: Mapped[float | None]
     unit: Mapped[str | None]
     split: Mapped[str | None]
-    step: Mapped[int | None]
+    step: Mapped[int | None] = mapped_column(BigInteger)
     quality: Mapped[bool] = mapped_column(default=False)  # belongs on the price tag
 
 

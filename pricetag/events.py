@@ -18,7 +18,8 @@ from typing import Any, Literal
 ENV_VAR = "PRICETAG_EVENTS"
 """Names the socket; set by the supervisor for the job and all it starts."""
 
-MAX_LINE_BYTES = 4 * 1024 * 1024
+MAX_LINE_BYTES = 256 * 1024
+"""Longest event, with its line break."""
 
 Message = dict[str, Any]
 
@@ -92,6 +93,7 @@ class EventChannel:
         self._acks = threading.Condition()
         self._acked: dict[int, Message] = {}
         self._n = 0
+        self._pid = os.getpid()
         self._closing = False
         self.lost = False
         self.heard_s = time.monotonic()
@@ -130,7 +132,7 @@ class EventChannel:
         """Sends a stage edge and waits until the meters were read.
 
         Returns:
-            The acknowledgement, which bears the stage's ``key``.
+            The acknowledgement: the stage's ``key``, or an ``error`` that says why there is none.
 
         Raises:
             EventPipeError: If the supervisor is gone or silent for too long.
@@ -146,7 +148,12 @@ class EventChannel:
         raise EventPipeError(f"the supervisor {state}; stage edge {n} was not acknowledged")
 
     def close(self) -> None:
-        """Closes this end; what was sent is still read by the supervisor."""
+        """Closes this end; what was sent is still read by the supervisor.
+
+        Does nothing in a forked child: the connection is its parent's.
+        """
+        if self._pid != os.getpid():
+            return
         self._closing = True
         try:
             self._socket.shutdown(socket.SHUT_WR)
@@ -156,6 +163,12 @@ class EventChannel:
         if threading.current_thread() is not self._reader:
             self._reader.join(timeout=5.0)
         self._socket.close()
+
+    def abandon(self) -> None:
+        """In a forked child: lets go of the connection, which stays open for the parent."""
+        descriptor = self._socket.detach()
+        if descriptor >= 0:
+            os.close(descriptor)
 
     def _read(self) -> None:
         try:

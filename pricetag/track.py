@@ -2,12 +2,17 @@
 
 In a ``command`` run the worker sets ``PRICETAG_EVENTS``; ``stage`` and ``log`` then reach
 the supervisor, which meters every stage by itself. Outside a metered run both do nothing
-but say so once, so that the same script runs anywhere. Hours of work must not end through
-their meter: a figure that cannot be kept is told, once for each name, and never raises.
+but say so once, so that the same script runs anywhere. Hours of work must not end because of
+their meter: nothing here raises. A figure that cannot be kept is dropped, with one warning for
+each name, and where the supervisor is gone nothing is reported any more.
 
 Of several processes of one script (torchrun, Slurm, MPI) the first one reports: there is one
 meter for the run, which counts each device once by host, UUID and time, so that a stage that
 every rank announced would be counted once a rank. The others' calls do nothing.
+
+A process that was forked (``os.fork``, ``multiprocessing``, workers of a data loader) reports
+over a connection of its own, which it opens at its first call. Its stages lie in the stage in
+which it was forked.
 """
 
 from __future__ import annotations
@@ -19,9 +24,10 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import SupportsFloat, SupportsIndex
+from typing import Any
 
-from pricetag.events import EventChannel, stopped_status
+from pricetag import reported, stage_context
+from pricetag.events import EventChannel, EventPipeError, stopped_status
 
 RANK_VARIABLES = (
     *("RANK", "LOCAL_RANK", "SLURM_PROCID", "SLURM_LOCALID"),
@@ -34,8 +40,8 @@ MAX_METHOD = 200
 
 _lock = threading.Lock()
 _channel: EventChannel | None = None
-_opened = False
-_told: set[str] = set()
+_opened_by: int | None = None
+_warned: set[str] = set()
 
 
 def is_first_rank(environ: Mapping[str, str]) -> bool:
@@ -47,22 +53,76 @@ def is_first_rank(environ: Mapping[str, str]) -> bool:
     return all(environ.get(name, "0").strip() in ("", "0") for name in RANK_VARIABLES)
 
 
+def _after_fork() -> None:
+    """In a forked child: the connection is the parent's, and a lock may be held for ever."""
+    global _lock, _channel
+    _lock = threading.Lock()
+    if _channel is not None:
+        _channel.abandon()
+        _channel = None
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
 def _current() -> EventChannel | None:
-    global _channel, _opened
+    """This process's own channel; None where nothing is reported."""
+    global _channel, _opened_by
     with _lock:
-        if not _opened:
-            _opened = True
-            if not is_first_rank(os.environ):
-                return None
-            _channel = EventChannel.from_environment()
-            if _channel is None:
-                sys.stderr.write(
-                    "pricetag: not inside a metered run (PRICETAG_EVENTS is not set); "
-                    "stages and figures are not recorded\n"
-                )
-            else:
-                atexit.register(_channel.close)
+        if _opened_by != os.getpid():
+            _opened_by = os.getpid()
+            _channel = _open() if is_first_rank(os.environ) else None
         return _channel
+
+
+def _open() -> EventChannel | None:
+    try:
+        channel = EventChannel.from_environment()
+    except EventPipeError as error:
+        sys.stderr.write(f"pricetag: {error}; stages and figures are not recorded\n")
+        return None
+    if channel is None:
+        sys.stderr.write(
+            "pricetag: not inside a metered run (PRICETAG_EVENTS is not set); "
+            "stages and figures are not recorded\n"
+        )
+        return None
+    atexit.register(channel.close)
+    return channel
+
+
+def _send(type_: str, **fields: Any) -> None:
+    """Sends one event of the stage that the caller is in."""
+    channel = _current()
+    if channel is None:
+        return
+    stage = stage_context.current()
+    try:
+        channel.send(type_, key=None if stage is None else stage.key, **fields)
+    except EventPipeError as error:
+        _give_up(channel, error)
+
+
+def _edge(channel: EventChannel, type_: str, **fields: Any) -> str | None:
+    """Announces a stage edge; the key of the stage, None where nobody answers."""
+    try:
+        acknowledgement = channel.edge(type_, **fields)
+    except EventPipeError as error:
+        _give_up(channel, error)
+        return None
+    if "error" in acknowledgement:
+        _warn(f"edge {acknowledgement['error']}", f"{type_}: {acknowledgement['error']}")
+    key = acknowledgement.get("key")
+    return None if key is None else str(key)
+
+
+def _give_up(channel: EventChannel, error: EventPipeError) -> None:
+    global _channel
+    with _lock:
+        if _channel is not channel:
+            return
+        _channel = None
+    sys.stderr.write(f"pricetag: {error}; from here on nothing is recorded\n")
 
 
 def log(
@@ -70,31 +130,28 @@ def log(
 ) -> None:
     """Reports figures of the running job: ``pricetag.log(loss=0.31, step=200)``.
 
-    NaN and infinity are kept as null, what is no number is left out; the first time that a
-    name bears one, a line in the log says so.
+    NaN and infinity are kept as null; a value that is not a number is dropped. A figure is kept
+    without its step or split where those cannot be stored (a step must be a whole number within
+    ± 2^63). The first time that this happens to a name, a line in the log says so.
 
     Args:
         step: Training step or epoch the figures belong to.
         split: Data split they were computed on, for example ``validation``.
         quality: Whether they belong on the price tag (accuracy, F1, ...).
-        **metrics: The figures by name: numbers, or what ``float`` makes one of.
-
-    Raises:
-        EventPipeError: If the supervisor is gone.
+        **metrics: The figures by name: numbers, or what ``float`` converts to one.
     """
-    channel = _current()
-    if channel is None:
+    if _current() is None:
         return
-    told_step = None if step is None else _step(step)
-    for name, given in metrics.items():
-        value = _number(given)
-        if value is None:
-            _warn(name, f"{name}={given!r:.80} is no number: left out")
+    fields = {"step": _step(step), "split": _text("split", split), "quality": _is_true(quality)}
+    for name, value in metrics.items():
+        figure = reported.number(value)
+        if figure is None:
+            _warn(name, f"{name}={_shown(value)} is not a number: dropped")
             continue
-        known = value if math.isfinite(value) else None
-        if known is None:
-            _warn(name, f"{name} is {value}{_at(told_step)}: kept as null")
-        channel.send("metric", name=name, value=known, step=told_step, split=split, quality=quality)
+        finite = figure if math.isfinite(figure) else None
+        if finite is None:
+            _warn(name, f"{name} is {figure}{_at(fields['step'])}: kept as null")
+        _send("metric", name=_name(name), value=finite, **fields)
 
 
 def flops(
@@ -107,105 +164,69 @@ def flops(
     """Reports the operations of the stage it is called in: ``pricetag.flops(6 * n * tokens)``.
 
     Two for a multiply-add, of all processes of the script together. The last call in a stage
-    counts, for all that lies in it; a figure that is no finite number from 0 is left out, and a
-    line in the log says so.
+    counts, for everything in it; a figure that is not a finite number from 0 on is dropped, and
+    a line in the log says so.
 
     Args:
         dense: On all weights.
         effective: On those that are not zero.
         low_bit: On 8-bit numbers.
-        method: How they were had, in words; it stands on the price tag.
-
-    Raises:
-        EventPipeError: If the supervisor is gone.
+        method: How they were obtained, in words; it is shown on the price tag.
     """
-    channel = _current()
-    if channel is None:
+    if _current() is None:
         return
-    given = {"dense": dense, "effective": effective, "low_bit": low_bit}
-    counts = {name: _count(name, value) for name, value in given.items()}
+    figures = {"dense": dense, "effective": effective, "low_bit": low_bit}
+    counts = {name: _count(name, value) for name, value in figures.items()}
     if any(count is not None for count in counts.values()):
-        channel.send("flops", **counts, method=str(method)[:MAX_METHOD], uncounted=[])
-
-
-def _count(name: str, given: object) -> float | None:
-    count = None if given is None else _number(given)
-    if count is not None and math.isfinite(count) and count >= 0:
-        return count
-    if given is not None:
-        _warn(f"flops.{name}", f"flops: {name}={given!r:.80} is no count: left out")
-    return None
+        how = _text("method", method) or "reported by the script"
+        _send("flops", **counts, method=how[:MAX_METHOD], uncounted=[])
 
 
 def progress(done: float, total: float | None = None, unit: str = "step") -> None:
-    """Reports how far the running stage is: ``pricetag.progress(3, 10, "epoch")``.
-
-    Raises:
-        EventPipeError: If the supervisor is gone.
-    """
-    channel = _current()
-    if channel is None:
+    """Reports how far the running stage is: ``pricetag.progress(3, 10, "epoch")``."""
+    if _current() is None:
         return
-    reached = _number(done)
+    reached = reported.number(done)
     if reached is None or not math.isfinite(reached):
-        _warn("progress", f"progress of {done!r:.80} is no finite number: left out")
+        _warn("progress", f"progress of {_shown(done)} is not a finite number: dropped")
         return
-    goal = None if total is None else _number(total)
-    known = goal if goal is not None and math.isfinite(goal) else None
-    channel.send("progress", done=reached, total=known, unit=unit, message=None)
-
-
-def _number(given: object) -> float | None:
-    """``given`` as a number (also of numpy or torch), None where it is none."""
-    if isinstance(given, bool) or not isinstance(given, SupportsFloat | SupportsIndex):
-        return None
-    try:
-        return float(given)
-    except OverflowError:  # an integer past what a float holds
-        return math.inf
-    except (TypeError, ValueError, RuntimeError):  # an array of several numbers, say
-        return None
-
-
-def _step(step: object) -> int | None:
-    number = _number(step)
-    if number is None or not number.is_integer():
-        _warn("step", f"step={step!r:.80} is no whole number: left out")
-        return None
-    return int(number)
-
-
-def _at(step: int | None) -> str:
-    return "" if step is None else f" at step {step}"
-
-
-def _warn(name: str, text: str) -> None:
-    with _lock:
-        if name in _told:
-            return
-        _told.add(name)
-    sys.stderr.write(f"pricetag: {text} (told once for each name)\n")
+    goal = None if total is None else reported.number(total)
+    end = goal if goal is not None and math.isfinite(goal) else None
+    _send("progress", done=reached, total=end, unit=_text("unit", unit), message=None)
 
 
 @contextmanager
 def stage(name: str, kind: str = "stage") -> Iterator[None]:
     """Meters the block as a stage of its own: ``with pricetag.stage("epoch 1"): ...``.
 
-    Synchronise your device before the block ends: work still queued on a GPU would be
+    Synchronize your device before the block ends: work still queued on a GPU would be
     charged to what follows.
+
+    Stages nest by thread and by asyncio task. A thread that has no stage of its own is in the
+    stage that the main thread is in. Stages of several threads or tasks may overlap: the energy
+    of a moment is then divided equally among the stages that run side by side, and the price tag
+    flags them ``overlapping_stages``.
 
     Args:
         name: What the stage is called on the price tag.
         kind: What sort of work it is.
-
-    Raises:
-        EventPipeError: If the supervisor is gone.
     """
     channel = _current()
     if channel is None:
         yield
         return
-    key = channel.edge("stage_start", kind=kind, name=name)["key"]
+    around = stage_context.current()
+    key = _edge(
+        channel,
+        "stage_start",
+        kind=_text("kind", kind) or "stage",
+        name=_name(name),
+        parent=None if around is None else around.key,
+    )
+    if key is None:
+        yield
+        return
+    entered = stage_context.enter(key)
     status = "succeeded"
     try:
         yield
@@ -214,4 +235,65 @@ def stage(name: str, kind: str = "stage") -> Iterator[None]:
         status = "failed" if stop is None else stopped_status(stop)
         raise
     finally:
-        channel.edge("stage_end", key=key, status=status)
+        if entered.pid == os.getpid():  # a forked child that leaves the block ends no stage
+            stage_context.leave(entered)
+            if _current() is channel:
+                _edge(channel, "stage_end", key=key, status=status)
+
+
+def _count(name: str, value: object) -> float | None:
+    count = None if value is None else reported.number(value)
+    if count is not None and math.isfinite(count) and count >= 0:
+        return count
+    if value is not None:
+        _warn(f"flops.{name}", f"flops: {name}={_shown(value)} is not a count: dropped")
+    return None
+
+
+def _step(step: object) -> int | None:
+    if step is None:
+        return None
+    whole = reported.whole_number(step)
+    if whole is None:
+        _warn("step", f"step={_shown(step)} is not a whole number within ± 2^63: dropped")
+    return whole
+
+
+def _is_true(quality: object) -> bool:
+    is_true = reported.truth(quality)
+    if is_true is None:
+        _warn("quality", f"quality={_shown(quality)} is neither true nor false: taken as false")
+    return bool(is_true)
+
+
+def _text(what: str, value: object) -> str | None:
+    if value is None:
+        return None
+    text = reported.text(value)
+    if text is None:
+        _warn(what, f"{what}={_shown(value)} is not a text: dropped")
+    return text
+
+
+def _name(name: object) -> str:
+    """A name is never dropped: without an obvious text it is what Python shows of it."""
+    return reported.text(name) or reported.cut(_shown(name))
+
+
+def _shown(value: object) -> str:
+    try:
+        return f"{value!r:.80}"
+    except Exception:  # a __repr__ that raises
+        return f"a {type(value).__name__}"
+
+
+def _at(step: object) -> str:
+    return "" if step is None else f" at step {step}"
+
+
+def _warn(name: str, text: str) -> None:
+    with _lock:
+        if name in _warned:
+            return
+        _warned.add(name)
+    sys.stderr.write(f"pricetag: {text} (told once for each name)\n")

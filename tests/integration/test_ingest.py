@@ -11,7 +11,18 @@ from sqlalchemy import func, select, text
 from app.db import Database, Session
 from app.services import execution
 from app.services.errors import AttemptNotFoundError
-from models import Artifact, Attempt, LogLine, Measurement, Metric, Reading, Run, RunEvent, Stage
+from models import (
+    Artifact,
+    Attempt,
+    LogLine,
+    Measurement,
+    Metric,
+    Reading,
+    RejectedRecord,
+    Run,
+    RunEvent,
+    Stage,
+)
 from tests.support.executions import GPU, JournalMaker, claimed, make_run
 
 TABLES = (Reading, Metric, LogLine, Artifact, Stage, Measurement, RunEvent)
@@ -137,7 +148,7 @@ async def test_an_unknown_attempt_is_named(session: Session) -> None:
         ({"type": "flops", "key": "9", "dense": 1.0}, "no stage 9"),
         ({"type": "artifact", "name": "a", "path": "p", "size_bytes": -1}, "size_bytes"),
         ({"type": "log", "stream": "stdout"}, "text"),
-        ({"type": "metric", "name": "m", "value": 1.0, "step": 2**40}, "step"),
+        ({"type": "metric", "name": "m", "value": 1.0, "step": 2**70}, "step"),
         ({"type": "reading", "component": "cpu", "t_s": float("nan")}, "t_s"),
         ({"type": "log", "stream": "stdout", "text": "x", "at": "yesterday"}, "at"),
         ({"type": "start", "attempt_id": str(uuid4()), "components": []}, "it is of attempt"),
@@ -155,6 +166,11 @@ async def test_a_malformed_record_is_left_out_and_said_so(
     lines = (await session.scalars(select(LogLine).order_by(LogLine.seq))).all()
     assert [(line.seq, line.stream) for line in lines] == [(1, "pricetag"), (2, "stdout")]
     assert told in lines[0].text
+    rejected = (await session.scalars(select(RejectedRecord))).one()
+    assert (rejected.seq, told in rejected.reason) == (1, True)
+    assert str(broken["type"]) in rejected.record
+    attempt = await session.get_one(Attempt, journal.attempt_id)
+    assert attempt.intake == {"taken": {"rejected": 1}, "left_out": {}}
     await session.refresh(run)
     assert run.status == "running"
 
@@ -211,3 +227,79 @@ async def test_an_artifact_written_again_takes_the_place_of_the_first(session: S
         journal.add("artifact", 1.0, key="0", name="a", path="p", size_bytes=size, sha256="0" * 64)
     await execution.ingest(session, journal.attempt_id, journal.records)
     assert (await session.scalars(select(Artifact))).one().size_bytes == 2
+
+
+@pytest.mark.parametrize("step", [3_000_000_000, 2**63 - 1, -(2**40)])
+async def test_steps_that_count_tokens_are_kept(session: Session, step: int) -> None:
+    _, journal = await begun(session)
+    journal.start()
+    journal.add("metric", 1.0, name="accuracy", value=0.9, step=step, quality=True)
+    await execution.ingest(session, journal.attempt_id, journal.records)
+    metric = (await session.scalars(select(Metric))).one()
+    assert (metric.value, metric.step) == (0.9, step)
+
+
+NESTED: Any = {}
+for _ in range(200):
+    NESTED = {"deeper": NESTED}
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        {"type": "artifact", "name": "a", "path": "\U0001f525" * 1000, "size_bytes": 1},
+        {"type": "artifact", "name": "a", "path": "p", "size_bytes": 1, "card": NESTED},
+        {"type": "metric", "name": "m", "value": 1.0, "step": 2**70},
+        {"type": "reading", "component": "k" * 300, "counter_j": 1.0},
+        {"type": "reading", "component": "cpu", "counter_j": 10**400},
+        {"type": "stage_start", "key": "9" * 300, "index": 3, "kind": "k", "name": "n"},
+        {"type": ["list"]},
+        {"type": "end", "status": "lovely"},
+        {"type": "rejected", "reason": "planted", "event": "\0"},
+    ],
+)
+async def test_a_poisoned_record_is_kept_apart_and_the_attempt_is_priced(
+    session: Session, poison: dict[str, Any]
+) -> None:
+    run, journal = await begun(session)
+    journal.whole()
+    expected = dict(journal.records[-1])
+    journal.records[-1] = {**expected, **poison, "sha256": "0" * 64}
+    journal.records.append({**expected, "seq": expected["seq"] + 1})
+    await execution.ingest(session, journal.attempt_id, journal.records)
+    await session.refresh(run)
+    assert run.status == "succeeded"
+    assert (await energies(session, journal.attempt_id))["", GPU] == pytest.approx(1600.0)
+    rejected = (await session.scalars(select(RejectedRecord))).one()
+    assert rejected.seq == expected["seq"]
+
+
+@pytest.mark.parametrize("shares", [True, False])
+async def test_stages_side_by_side_share_energy_unless_recorded_before(
+    session: Session, shares: bool
+) -> None:
+    _, journal = await begun(session)
+    journal.start()
+    journal.records[0]["shares_overlaps"] = shares
+    edges = [(0.0, "a", True), (2.0, "b", True), (4.0, "a", False), (8.0, "b", False)]
+    for t_s, name, begins in edges:
+        journal.read(t_s)
+        key = str(ord(name) - ord("a"))
+        if begins:
+            fields = {"key": key, "index": int(key), "kind": "stage", "name": name}
+            journal.add("stage_start", t_s, **fields)
+        else:
+            journal.add("stage_end", t_s, key=key, status="succeeded")
+    journal.add("end", 8.0, status="succeeded", reason=None)
+    await execution.ingest(session, journal.attempt_id, journal.records)
+    rows = await session.scalars(select(Measurement).where(Measurement.component == GPU))
+    by_stage = {row.stage_key: row for row in rows}
+    whole_j = by_stage[""].energy_j
+    assert whole_j is not None
+    parts = (3 / 8, 5 / 8) if shares else (4 / 8, 6 / 8)
+    for key, part in zip("01", parts, strict=True):
+        assert by_stage[key].energy_j == pytest.approx(part * whole_j)
+        assert ("overlapping_stages" in by_stage[key].flags) is shares
+        by_hour_j = by_stage[key].energy_by_hour_j
+        assert by_hour_j is not None
+        assert sum(by_hour_j.values()) == pytest.approx(part * whole_j)

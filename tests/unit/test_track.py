@@ -80,7 +80,7 @@ async def test_what_is_no_number_is_left_out_and_the_others_are_kept() -> None:
         "scores",
         "step",
     ]
-    assert "model='best' is no number: left out" in lines[0]
+    assert "model='best' is not a number: dropped" in lines[0]
 
 
 async def test_progress_to_an_unknown_end_goes_on() -> None:
@@ -88,7 +88,7 @@ async def test_progress_to_an_unknown_end_goes_on() -> None:
         "pricetag.progress(1, float('inf'))\npricetag.progress(float('nan'), 3)\n"
     )
     assert [(event["done"], event["total"]) for event in heard] == [(1.0, None)]
-    assert said.count("progress of nan is no finite number") == 1
+    assert said.count("progress of nan is not a finite number") == 1
 
 
 async def test_operations_are_told_as_they_are_and_what_is_none_is_left_out() -> None:
@@ -98,7 +98,7 @@ async def test_operations_are_told_as_they_are_and_what_is_none_is_left_out() ->
         "pricetag.flops(5, effective=float('nan'), low_bit=-1)\n"
         "pricetag.flops('many')\n"
     )
-    told = [{k: v for k, v in event.items() if k not in ("n", "type")} for event in heard]
+    told = [{k: v for k, v in event.items() if k not in ("n", "type", "key")} for event in heard]
     assert [event["type"] for event in heard] == ["flops", "flops"]
     assert told[0] == {
         "dense": pytest.approx(2e12),
@@ -110,7 +110,101 @@ async def test_operations_are_told_as_they_are_and_what_is_none_is_left_out() ->
     assert (told[1]["dense"], told[1]["effective"], told[1]["low_bit"]) == (5.0, None, None)
     assert told[1]["method"] == "told by the script"
     assert said.splitlines() == [
-        "pricetag: flops: effective=nan is no count: left out (told once for each name)",
-        "pricetag: flops: low_bit=-1 is no count: left out (told once for each name)",
-        "pricetag: flops: dense='many' is no count: left out (told once for each name)",
+        "pricetag: flops: effective=nan is not a count: dropped (told once for each name)",
+        "pricetag: flops: low_bit=-1 is not a count: dropped (told once for each name)",
+        "pricetag: flops: dense='many' is not a count: dropped (told once for each name)",
     ]
+
+
+ODD_ARGUMENTS = """
+import enum, pathlib, fractions, numpy as np
+class Split(enum.Enum):
+    VALIDATION = "validation"
+class Text(str, enum.Enum):
+    TEST = "test"
+class Named:
+    def __str__(self):
+        return "named"
+class Hostile:
+    def __str__(self):
+        raise RuntimeError("no text")
+    __repr__ = __bool__ = __index__ = __float__ = __str__
+odd = [
+    Split.VALIDATION, Text.TEST, Named(), Hostile(), pathlib.Path("v"), b"b\\xff", 1, 2.5, None,
+    True, np.int64(3), np.str_("s"), np.float32(0.5), np.bool_(True), np.ones(2), ("a", "b"),
+    object(), float("nan"), 10**5000, "x" * 5000, "\\ud83d", "", "a\\x00b",
+]
+for value in odd:
+    pricetag.log(accuracy=0.5, split=value)
+    pricetag.log(accuracy=0.5, step=value)
+    pricetag.log(accuracy=0.5, quality=value)
+    pricetag.log(accuracy=value)
+    pricetag.progress(1, 2, unit=value)
+    pricetag.progress(value, value)
+    pricetag.flops(1, effective=value, method=value)
+    with pricetag.stage(value, kind=value):
+        pass
+pricetag.log(last=1)
+"""
+
+
+async def test_no_argument_whatever_ends_a_script() -> None:
+    heard, _ = await told_by(ODD_ARGUMENTS)
+    accuracies = [event for event in heard if event.get("name") == "accuracy"]
+    splits = [event["split"] for event in accuracies if event["split"]]
+    assert splits[:9] == ["validation", "test", "named", "v", "b\ufffd", "1", "2.5", "True", "3"]
+    assert sum(event["value"] == 0.5 for event in accuracies) >= 3 * 23
+    assert heard[-1]["name"] == "last"
+
+
+@pytest.mark.parametrize(
+    ("step", "kept"),
+    [
+        ("3_000_000_000", 3_000_000_000),
+        ("2**53 + 1", 2**53 + 1),
+        ("2**63 - 1", 2**63 - 1),
+        ("-5", -5),
+        ("numpy.int64(7)", 7),
+        ("numpy.float64(8.0)", 8),
+        ("2**63", None),
+        ("2**70", None),
+        ("10**400", None),
+        ("float('nan')", None),
+        ("2.5", None),
+        ("True", None),
+        ("'7'", None),
+    ],
+)
+async def test_a_figure_is_kept_with_any_step_that_can_be_stored(step: str, kept: int) -> None:
+    heard, said = await told_by(f"import numpy\npricetag.log(acc=0.9, step={step})\n" * 2)
+    assert [(event["value"], event["step"]) for event in heard] == [(0.9, kept)] * 2
+    assert said.count("is not a whole number") == (kept is None)
+
+
+@pytest.mark.parametrize(
+    ("quality", "taken"),
+    [("numpy.float32(1) > 0.5", True), ("1", True), ("0", False), ("numpy.ones(2)", False)],
+)
+async def test_quality_is_what_python_takes_for_true(quality: str, taken: bool) -> None:
+    heard, _ = await told_by(f"import numpy\npricetag.log(acc=0.9, quality={quality})\n")
+    assert [event["quality"] for event in heard] == [taken]
+
+
+async def test_where_nobody_listens_a_script_goes_on() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        script = (
+            "import pricetag\n"
+            "with pricetag.stage('epoch'):\n    pricetag.log(loss=1)\n"
+            "pricetag.progress(1)\nprint('end')\n"
+        )
+        ended = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-c", script],
+            env={**os.environ, ENV_VAR: f"{folder}/absent.sock"},
+            cwd=Path(__file__).parents[2],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    assert (ended.returncode, ended.stdout) == (0, "end\n")
+    assert ended.stderr.count("pricetag:") == 1

@@ -1,15 +1,30 @@
-"""What a job tells over its pipe: written to its journal; at stage edges after a reading."""
+"""Takes what a job reports over its pipe: checked, then journaled; stage edges after a reading."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 
 from pricetag.events import Message
+from workers.attempt import event_schema as schema
+from workers.attempt.event_flow import EventFlow
+from workers.attempt.event_schema import EventError
 from workers.attempt.event_server import Connection
 from workers.attempt.log import AttemptLog
 from workers.attempt.outcome import Observed, Reason
 from workers.attempt.progress import ProgressBoard
 from workers.attempt.stages import MAX_STAGES, StageBook
+
+UNPRICED = "~"
+"""Ends the key of a stage that gets no price of its own; the rest is the stage around it."""
+
+ENDED_BY_ORDER = "ended_by_order"
+"""A stage that was ended without its key while others of its connection were open."""
+
+KEPT_TEXT = 500
+"""Characters of a rejected event that are kept."""
+
+Figure = schema.Metric | schema.Flops | schema.Artifact
 
 
 class EventDesk:
@@ -20,7 +35,7 @@ class EventDesk:
         stages: The attempt's stages.
         board: How far each stage is.
         seen: What decides how the attempt ended.
-        edge: Reads the meters, and tells the time of the reading.
+        edge: Reads the meters, and returns the time of the reading.
         now_s: Seconds since the meter opened.
 
     Attributes:
@@ -43,7 +58,8 @@ class EventDesk:
         self._seen = seen
         self._edge = edge
         self._now_s = now_s
-        self._told_unpriced = False
+        self._flow = EventFlow(time.monotonic, lambda text: log.text(text, "pricetag"))
+        self._noted_unpriced = False
         self.last_sign_s = 0.0
 
     async def take(self, connection: Connection, message: Message) -> Message:
@@ -51,73 +67,126 @@ class EventDesk:
 
         Raises:
             JournalError: If it could not be written.
-            ValueError: If it makes no sense.
+            EventError: If it makes no sense.
         """
         self.last_sign_s = self._now_s()
-        type_ = str(message["type"])
-        fields = {name: value for name, value in message.items() if name not in ("type", "n")}
-        if type_ == "stage_start":
-            return await self._on_stage_start(connection, fields)
-        if type_ == "stage_end":
-            return await self._on_stage_end(connection, fields)
-        if type_ == "hello":
-            connection.is_job = True
-            if self._seen.stop_reason is not None:
-                connection.send({"stop": self._seen.stop_reason})
-        elif type_ == "finished":
-            self._seen.finished = str(fields["status"])
-        elif type_ == "error":
-            # Of several processes the first one's error is the cause, the others' follow from it.
-            self._seen.error = self._seen.error or _reason(fields)
-        elif type_ == "progress":
-            self._board.update(connection.stage_key, fields)
-        elif type_ == "log":
-            self._log.text(str(fields["text"]), str(fields.get("stream", "pricetag")))
-        elif type_ in ("metric", "flops", "artifact"):
-            self._log.append(type_, **{"key": connection.stage_key, **fields})
-        elif type_ == "environment":
-            self._log.append(type_, **fields)
-        elif type_ != "heartbeat":
-            raise ValueError(f"unknown event type {type_!r}")
+        event = schema.parse(message)
+        match event:
+            case schema.StageStart():
+                return await self._on_stage_start(connection, event)
+            case schema.StageEnd():
+                return await self._on_stage_end(connection, event)
+            case schema.Hello():
+                connection.is_job = True
+                if self._seen.stop_reason is not None:
+                    connection.send({"stop": self._seen.stop_reason})
+            case schema.Finished():
+                self._seen.finished = event.status
+            case schema.Error():
+                # Of several processes the first one's error is the cause of the others'.
+                self._seen.error = self._seen.error or _reason(event)
+            case schema.Progress():
+                self._board.update(self._key_of(connection, event), event.fields())
+            case schema.Log():
+                self._log.text(event.text, event.stream)
+            case schema.Metric() | schema.Flops() | schema.Artifact():
+                self._on_figure(connection, event, message)
+            case schema.Environment():
+                if self._flow.takes("figures", _size(message)):
+                    self._log.append(event.type, **event.fields())
+            case schema.Heartbeat():
+                pass
         return {}
 
-    async def _on_stage_start(self, connection: Connection, fields: Message) -> Message:
+    def reject(self, text: str, why: str) -> None:
+        """Keeps an event that makes no sense, with the reason; of many, the first ones.
+
+        Args:
+            text: The event as it came.
+            why: The reason.
+        """
+        if self._flow.keeps_rejected():
+            self._log.offer("rejected", reason=why[:KEPT_TEXT], event=text[:KEPT_TEXT])
+
+    def finish(self) -> None:
+        """No event follows: the log states how many were dropped."""
+        for line in self._flow.summary():
+            self._log.text(line, "pricetag")
+
+    def _on_figure(self, connection: Connection, event: Figure, message: Message) -> None:
+        is_quality = isinstance(event, schema.Metric) and event.quality
+        if self._flow.takes("quality figures" if is_quality else "figures", _size(message)):
+            self._log.append(event.type, key=self._key_of(connection, event), **event.fields())
+
+    def _key_of(self, connection: Connection, event: Figure | schema.Progress) -> str | None:
+        """The stage that an event belongs to: the one it names, else that of its connection."""
+        if event.key is not None:
+            key = event.key.rstrip(UNPRICED)
+            return key if self._stages.has_begun(key) else connection.stage_key
+        return connection.parent_key if "key" in event.model_fields_set else connection.stage_key
+
+    async def _on_stage_start(self, connection: Connection, event: schema.StageStart) -> Message:
         """Reads the meters, then opens the stage at the instant of the reading."""
-        if self._stages.is_full:
-            return self._leave_unpriced(connection)
+        parent_key = self._parent_of(connection, event)
+        if not self._stages.has_room(parent_key):
+            return self._leave_unpriced(connection, parent_key)
         t_s = await self._edge()
         stage = self._stages.open(
-            parent_key=connection.stage_key,
-            recipe_index=fields.get("recipe_index"),
-            kind=str(fields["kind"]),
-            name=str(fields["name"]),
+            parent_key=self._stages.nearest_open(parent_key),
+            recipe_index=event.recipe_index,
+            kind=event.kind,
+            name=event.name,
             t_s=t_s,
         )
         connection.open_keys.append(stage.key)
         self._log.append("stage_start", t_s=t_s, **stage.as_record())
         return {"key": stage.key}
 
-    def _leave_unpriced(self, connection: Connection) -> Message:
-        if not self._told_unpriced:
-            self._told_unpriced = True
+    def _parent_of(self, connection: Connection, event: schema.StageStart) -> str | None:
+        """The open stage around a new one: the one that it names, else its connection's."""
+        if event.parent is not None:
+            key = event.parent.rstrip(UNPRICED)
+            if self._stages.has_begun(key):
+                return self._stages.nearest_open(key)
+        named_none = event.parent is None and "parent" in event.model_fields_set
+        key_around = connection.parent_key if named_none else connection.stage_key
+        return self._stages.nearest_open(key_around)
+
+    def _leave_unpriced(self, connection: Connection, parent_key: str | None) -> Message:
+        if not self._noted_unpriced:
+            self._noted_unpriced = True
             text = f"more than {MAX_STAGES} stages: the others belong to the stage around them"
             self._log.text(text, "pricetag")
         connection.unpriced_depth += 1
-        return {"key": connection.stage_key}
+        return {"key": f"{parent_key or ''}{UNPRICED}"}
 
-    async def _on_stage_end(self, connection: Connection, fields: Message) -> Message:
-        if connection.unpriced_depth:
+    async def _on_stage_end(self, connection: Connection, event: schema.StageEnd) -> Message:
+        if event.key is None and connection.unpriced_depth:
             connection.unpriced_depth -= 1
             return {"key": connection.stage_key}
+        if event.key is not None and event.key.endswith(UNPRICED):
+            connection.unpriced_depth = max(connection.unpriced_depth - 1, 0)
+            return {"key": event.key}
+        flags = [ENDED_BY_ORDER] if event.key is None and len(connection.open_keys) > 1 else []
         if not connection.open_keys:
-            raise ValueError("a stage ends that was not begun")
+            raise EventError("a stage ends that was not begun")
+        key = connection.open_keys[-1] if event.key is None else event.key
+        if key not in connection.open_keys:
+            raise EventError(f"this connection has no open stage {key!r}")
         t_s = await self._edge()
-        key = connection.open_keys.pop()
+        if key not in connection.open_keys:
+            raise EventError(f"stage {key!r} was ended twice")
+        connection.open_keys.remove(key)
         self._stages.close(key)
-        self._log.append("stage_end", t_s=t_s, key=key, status=str(fields["status"]))
+        self._log.append("stage_end", t_s=t_s, key=key, status=event.status, flags=flags)
         return {"key": key}
 
 
-def _reason(fields: Message) -> Reason:
-    reason = {"code": str(fields["code"]), "message": str(fields["message"])}
-    return reason | ({"field": str(fields["field"])} if fields.get("field") else {})
+def _size(message: Message) -> int:
+    """About what an event costs in the journal, in bytes; of nested values, what they show."""
+    return 100 + sum(len(str(value)) for value in message.values())
+
+
+def _reason(event: schema.Error) -> Reason:
+    reason: Reason = {"code": event.code, "message": event.message}
+    return reason | ({"field": event.field} if event.field else {})

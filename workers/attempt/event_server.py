@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+import socket
+import struct
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
-from pricetag.events import MAX_LINE_BYTES, Message, decode, encode
+from pricetag.events import MAX_LINE_BYTES, Message, encode
+from pricetag.metering.activity import parse_stat
+from workers.attempt.event_schema import decode
 
 logger = logging.getLogger(__name__)
 
@@ -16,13 +21,28 @@ CLOSE_TIMEOUT_S = 5.0
 ACCEPT_ROUNDS = 5
 """Turns of the event loop until a connection that waits in the backlog has its reader."""
 EDGES = ("stage_start", "stage_end")
+CHUNK_BYTES = 65536
+BUSY_S = 0.02
+"""After so long a connection that never pauses lets the others, and the worker, have their turn."""
+
+MAX_CONNECTIONS = 1000
+MAX_ANCESTORS = 100
 
 
 class Connection:
-    """One process that reports: the child itself, or a script under a command."""
+    """One process that reports: the child itself, or a script under a command.
 
-    def __init__(self, writer: asyncio.StreamWriter, parent_key: str | None) -> None:
+    Attributes:
+        pid: The process; None where the kernel does not state it.
+        parent_key: The stage in which the process was started.
+        open_keys: The stages that it has opened, in order.
+    """
+
+    def __init__(
+        self, writer: asyncio.StreamWriter, parent_key: str | None, pid: int | None = None
+    ) -> None:
         self._writer = writer
+        self.pid = pid
         self.open_keys: list[str] = []
         self.unpriced_depth = 0  # open stages that are charged to the one around them
         self.is_job = False
@@ -30,7 +50,7 @@ class Connection:
 
     @property
     def stage_key(self) -> str | None:
-        """The innermost stage this connection is in."""
+        """The stage that this connection opened last, or the one that it was started in."""
         return self.open_keys[-1] if self.open_keys else self.parent_key
 
     def send(self, message: Message) -> None:
@@ -50,23 +70,41 @@ Handler = Callable[[Connection, Message], Awaitable[Message]]
 """Takes an event and returns what the acknowledgement bears."""
 
 
-class EventServer:
-    """Listens on a Unix socket and hands every event to the supervisor, in order."""
+Rejecter = Callable[[str, str], None]
+"""Takes what makes no sense, and the reason."""
 
-    def __init__(self, path: Path, handler: Handler) -> None:
+
+class EventServer:
+    """Listens on a Unix socket and hands every event to the supervisor, in order.
+
+    Args:
+        path: Of the socket.
+        handler: Takes an event; raises ``ValueError`` where it makes no sense.
+        reject: Hears of what makes no sense.
+    """
+
+    def __init__(self, path: Path, handler: Handler, reject: Rejecter | None = None) -> None:
         self._path = path
         self._handler = handler
+        self._reject = reject or _log_rejected
         self._server: asyncio.Server | None = None
         self.connections: list[Connection] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         self._server = await asyncio.start_unix_server(
-            self._serve, path=str(self._path), limit=MAX_LINE_BYTES
+            self._serve, path=str(self._path), limit=CHUNK_BYTES
         )
 
-    def innermost_key(self) -> str | None:
-        """The stage in which a process that connects now was started."""
+    def key_around(self, pid: int | None) -> str | None:
+        """The stage in which a process that connects now was started.
+
+        That of its nearest ancestor that reports; where none is found, the one opened last.
+        """
+        by_pid = {connection.pid: connection for connection in self.connections}
+        for ancestor in _ancestors(pid):
+            if ancestor in by_pid:
+                return by_pid[ancestor].stage_key
         for connection in reversed(self.connections):
             if connection.stage_key is not None:
                 return connection.stage_key
@@ -102,25 +140,87 @@ class EventServer:
         if task is not None:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        connection = Connection(writer, self.innermost_key())
+        if len(self.connections) >= MAX_CONNECTIONS:
+            logger.warning("a connection is refused: %d are open", len(self.connections))
+            writer.close()
+            return
+        pid = _peer_pid(writer)
+        connection = Connection(writer, self.key_around(pid), pid)
         self.connections.append(connection)
         try:
-            while line := await reader.readline():
-                await self._dispatch(connection, line)
+            await self._read(connection, reader)
         except ConnectionError:
             logger.debug("a job's connection broke")
-        except ValueError as error:  # a line over the limit; the closed pipe tells the job
-            logger.warning("an event was refused: %s", error)
         finally:
             self.connections.remove(connection)
             await connection.close()
 
+    async def _read(self, connection: Connection, reader: asyncio.StreamReader) -> None:
+        busy_since_s = time.monotonic()
+        async for line in _lines(reader):
+            if isinstance(line, int):
+                text = f"a line of {line} bytes: {MAX_LINE_BYTES} are allowed"
+                self._reject("", text)
+            elif line:
+                await self._dispatch(connection, line)
+            if time.monotonic() - busy_since_s > BUSY_S:
+                await asyncio.sleep(0)
+                busy_since_s = time.monotonic()
+
     async def _dispatch(self, connection: Connection, line: bytes) -> None:
+        message: Message = {}
         try:
             message = decode(line)
-            answer = await self._handler(connection, message)
+            reply = await self._handler(connection, message)
         except (ValueError, KeyError, TypeError) as error:
-            logger.warning("a malformed event was left out: %s: %.200r", error, line)
-            return
-        if message.get("type") in EDGES:
-            connection.send({"ack": message["n"], **answer})
+            self._reject(line[:2000].decode("utf-8", "replace"), str(error))
+            reply = {"error": str(error)}
+        if message.get("type") in EDGES and isinstance(message.get("n"), int):
+            connection.send({"ack": message["n"], **reply})
+
+
+async def _lines(reader: asyncio.StreamReader) -> AsyncIterator[bytes | int]:
+    """Lines of any connection; of one that is too long, its length alone.
+
+    At most one line and one chunk are in memory.
+    """
+    rest, skipped = b"", 0
+    while chunk := await reader.read(CHUNK_BYTES):
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            length, skipped = skipped + len(line), 0
+            yield length if length >= MAX_LINE_BYTES else line
+        if skipped or len(rest) >= MAX_LINE_BYTES:
+            skipped, rest = skipped + len(rest), b""
+    if skipped:
+        yield skipped + len(rest)
+    elif rest.endswith(b"}"):  # anything else was cut off in the middle
+        yield rest
+
+
+def _peer_pid(writer: asyncio.StreamWriter) -> int | None:
+    """The process at the other end; None where the kernel does not state it."""
+    try:
+        credentials = writer.get_extra_info("socket").getsockopt(
+            socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")
+        )
+    except OSError:
+        return None
+    pid: int = struct.unpack("3i", credentials)[0]
+    return pid or None  # 0: of another namespace
+
+
+def _ancestors(pid: int | None) -> list[int]:
+    """A process and those that it descends from, nearest first."""
+    line: list[int] = []
+    while pid is not None and pid > 1 and len(line) < MAX_ANCESTORS:
+        line.append(pid)
+        try:
+            pid = parse_stat(Path(f"/proc/{pid}/stat").read_bytes()).parent
+        except (OSError, ValueError, IndexError):  # it ended
+            break
+    return line
+
+
+def _log_rejected(text: str, why: str) -> None:
+    logger.warning("an event was rejected: %s: %.200s", why, text)

@@ -87,7 +87,7 @@ class Supervisor:
         self._meters = JobMeters(devices, mark=leftovers.mark(self._socket))
         self._charged = ChargedSoFar()
         self._meter = Meter(self._meters.sources, emit=self._on_readings)
-        self._events = EventServer(self._socket, self._on_event)
+        self._events = EventServer(self._socket, self._on_event, self._desk.reject)
         self._process: ChildProcess | None = None
         self._metering = False
         self._waiting_since_s: float | None = None
@@ -156,6 +156,7 @@ class Supervisor:
             node_name=self._config.name,
             devices=list(self._devices.described),
             components=components,
+            shares_overlaps=True,
         )
 
     async def _run_child(self) -> None:
@@ -258,6 +259,7 @@ class Supervisor:
         if self._stopper is not None:
             self._stopper.cancel()
         await self._events.close()
+        self._desk.finish()
         try:
             await self._write_end(await self._close_meter(), second_opinion)
         finally:

@@ -41,7 +41,7 @@ class SocketReporter:
             handle.left_by(error)
             raise
         finally:
-            self._channel.edge("stage_end", status=handle.status)
+            self._channel.edge("stage_end", key=handle.key, status=handle.status)
 
     def progress(self, done: float, total: float, unit: str, message: str | None = None) -> None:
         now_s = time.monotonic()

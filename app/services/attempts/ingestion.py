@@ -24,7 +24,7 @@ from app.services.attempts.journal_records import (
 )
 from app.services.billing import live_meter
 from app.services.errors import AttemptNotFoundError
-from models import Attempt, LogLine, Metric, Reading, Run, Stage
+from models import Attempt, LogLine, Metric, Reading, RejectedRecord, Run, Stage
 
 logger = logging.getLogger(__name__)
 
@@ -97,6 +97,7 @@ async def _store(session: Session, run: Run, batch: Batch) -> None:
     await measured.add_rows(session, Reading, batch.readings)
     await measured.add_rows(session, Metric, batch.metrics)
     await measured.add_rows(session, LogLine, batch.log_lines)
+    await measured.add_rows(session, RejectedRecord, batch.rejected)
     await measured.put_artifacts(session, batch.artifacts)
     await executions.add_events(session, run.id, batch.all_events())
 

@@ -11,6 +11,11 @@ from app.settings import get_settings
 
 Kind = Literal["metrics", "quality_metrics", "artifacts"]
 
+REJECTED = "rejected"
+
+MAX_REJECTED = 1000
+"""Rejected records of one attempt that are kept with their reason; the others are counted."""
+
 MAX_QUALITY_METRICS = 1000
 """Metrics of quality stand on the price tag. They are counted apart, so that no loop of others
 crowds out what was reached at the end."""
@@ -73,6 +78,11 @@ class Intake:
             return False
         self._paths.add(path)
         return True
+
+    def takes_rejected(self) -> bool:
+        """Whether one more rejected record is kept; counts it."""
+        self._taken[REJECTED] += 1
+        return self._taken[REJECTED] <= MAX_REJECTED
 
     def first_left_out(self, kind: Kind) -> str | None:
         """What to tell when the one that was just left out was the first of its kind."""

@@ -20,10 +20,12 @@ from app.services.attempts.journal_records import (
     ReadingRecord,
     Record,
     Rejected,
+    RejectedEvent,
     SecondOpinionRecord,
     StageEnd,
     StageStart,
     Start,
+    shown,
 )
 from app.services.attempts.marks import marked
 from models import Attempt, Stage
@@ -62,6 +64,7 @@ class Batch:
         self.metrics: list[dict[str, Any]] = []
         self.log_lines: list[dict[str, Any]] = []
         self.artifacts: list[dict[str, Any]] = []
+        self.rejected: list[dict[str, Any]] = []
         self.progress: dict[str, Any] | None = None
         self._before = before
         self.end: End | None = None
@@ -74,7 +77,7 @@ class Batch:
         """Adds one record to the batch."""
         self.size += 1
         if isinstance(record, Rejected):
-            self._refuse(record.seq, record.why)
+            self._reject(record.seq, record.why, record.raw)
             return
         self.last_at = record.at
         self._apply(record)
@@ -94,10 +97,20 @@ class Batch:
         }
         return [*self._events, Event("power", newest.at, payload)]
 
-    def _refuse(self, seq: int, why: str) -> None:
+    def _refuse(self, record: Record, why: str) -> None:
+        """A record that does not fit what came before it."""
+        self._reject(record.seq, why, shown(record.model_dump(mode="json")))
+
+    def _reject(self, seq: int, why: str, raw: str) -> None:
+        """Keeps a record apart, with the reason; the log says so, the attempt goes on."""
         logger.warning("attempt %s: journal record %d: %s", self.attempt.id, seq, why)
-        text = f"journal record {seq} is left out: {why}"
-        self._log(seq, self.last_at, "pricetag", text)
+        self._log(seq, self.last_at, "pricetag", f"journal record {seq} is left out: {why}")
+        self._keep_rejected(seq, self.last_at, why, raw)
+
+    def _keep_rejected(self, seq: int, at: datetime, why: str, raw: str) -> None:
+        if self.intake.takes_rejected():
+            row = {"seq": seq, "at": at, "reason": why, "record": raw}
+            self.rejected.append({"attempt_id": self.attempt.id, **row})
 
     def _log(self, seq: int, at: datetime, stream: str, text: str) -> None:
         self.log_lines.append(
@@ -120,14 +133,15 @@ class Batch:
     @_apply.register
     def _(self, record: Start) -> None:
         if record.attempt_id != self.attempt.id:
-            self._refuse(record.seq, f"start: it is of attempt {record.attempt_id}")
+            self._refuse(record, f"start: it is of attempt {record.attempt_id}")
             return
         ids = [component.id for component in record.components]
         if len(ids) != len(set(ids)):
-            self._refuse(record.seq, f"start: a component is named twice in {ids}")
+            self._refuse(record, f"start: a component is named twice in {ids}")
             return
         self.attempt.components = [component.model_dump() for component in record.components]
         self.attempt.devices = record.devices or self.attempt.devices
+        self.attempt.shares_overlaps = record.shares_overlaps
         self.attempt.meter_opened_at = record.at - timedelta(seconds=record.t_s)
 
     @_apply.register
@@ -139,12 +153,13 @@ class Batch:
     @_apply.register
     def _(self, record: StageStart) -> None:
         if record.key in self._stages:
-            self._refuse(record.seq, f"stage_start: stage {record.key} has begun before")
+            self._refuse(record, f"stage_start: stage {record.key} has begun before")
             return
         stage = Stage(
             attempt_id=self.attempt.id,
             status="running",
             start_s=record.t_s,
+            flags=[],
             **record.model_dump(exclude=STAMP),
         )
         self._stages[record.key] = stage
@@ -155,10 +170,11 @@ class Batch:
     def _(self, record: StageEnd) -> None:
         stage = self._stages.get(record.key)
         if stage is None or stage.end_s is not None:
-            self._refuse(record.seq, f"stage_end: stage {record.key} is not open")
+            self._refuse(record, f"stage_end: stage {record.key} is not open")
             return
         stage.end_s = max(record.t_s, stage.start_s)
         stage.status = record.status
+        stage.flags = record.flags
         self._stage_event(stage, record.t_s, record.at)
 
     def _stage_event(self, stage: Stage, t_s: float, at: datetime) -> None:
@@ -199,7 +215,7 @@ class Batch:
     def _(self, record: Flops) -> None:
         stage = self._stages.get(record.key)
         if stage is None:
-            self._refuse(record.seq, f"flops: there is no stage {record.key}")
+            self._refuse(record, f"flops: there is no stage {record.key}")
             return
         stage.flops = record.model_dump(exclude=STAMP | {"key"})
 
@@ -232,8 +248,14 @@ class Batch:
         self.attempt.second_opinion = record.model_dump(exclude=STAMP)
 
     @_apply.register
+    def _(self, record: RejectedEvent) -> None:
+        text = f"an event of the job is left out: {record.reason}"
+        self._log(record.seq, record.at, "pricetag", text)
+        self._keep_rejected(record.seq, record.at, record.reason, record.event)
+
+    @_apply.register
     def _(self, record: End) -> None:
         if self.end is not None:
-            self._refuse(record.seq, "end: the attempt has ended before")
+            self._refuse(record, "end: the attempt has ended before")
             return
         self.end = record

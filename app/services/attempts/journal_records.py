@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
+
+from pricetag.one_line import one_line
 
 INT32_MAX = 2**31 - 1
 INT64_MAX = 2**63 - 1
@@ -16,6 +26,24 @@ INT64_MAX = 2**63 - 1
 Key = Annotated[str, Field(min_length=1, max_length=200)]
 Seconds = Annotated[float, Field(ge=0, le=1e10)]  # three centuries: dates reach so far
 Json = dict[str, Any]
+
+MAX_PATH_BYTES = 2000
+"""Of an artifact's path: the index of paths takes no more than 2.7 kB."""
+
+MAX_DEPTH = 100
+"""How deep a record may be nested."""
+
+MAX_SHOWN = 500
+"""Characters of a rejected record that are kept."""
+
+
+def _short_path(path: str) -> str:
+    if len(path.encode("utf-8", "surrogatepass")) > MAX_PATH_BYTES:
+        raise ValueError(f"must have at most {MAX_PATH_BYTES} bytes")
+    return path
+
+
+Name = Annotated[str, AfterValidator(one_line)]
 
 
 class _Record(BaseModel):
@@ -51,6 +79,7 @@ class Start(_Record):
     attempt_id: UUID
     devices: list[Any] = []
     components: list[Component]
+    shares_overlaps: bool = False
 
 
 class ReadingRecord(_Record):
@@ -74,8 +103,8 @@ class StageStart(_Record):
     index: Annotated[int, Field(ge=0, le=INT32_MAX)]
     parent_key: Key | None = None
     recipe_index: Annotated[int, Field(ge=0, le=INT32_MAX)] | None = None
-    kind: str
-    name: str
+    kind: Name
+    name: Name
 
 
 class StageEnd(_Record):
@@ -84,6 +113,7 @@ class StageEnd(_Record):
     type: Literal["stage_end"]
     key: Key
     status: Literal["succeeded", "failed", "cancelled", "interrupted", "lost", "reused"]
+    flags: list[Name] = []
 
 
 class Progress(_Record):
@@ -107,11 +137,11 @@ class MetricRecord(_Record):
 
     type: Literal["metric"]
     key: Key | None = None
-    name: str
+    name: Name
     value: float | None
-    unit: str | None = None
-    split: str | None = None
-    step: Annotated[int, Field(ge=-INT32_MAX, le=INT32_MAX)] | None = None
+    unit: Name | None = None
+    split: Name | None = None
+    step: Annotated[int, Field(ge=-INT64_MAX, le=INT64_MAX)] | None = None
     quality: bool = False
 
 
@@ -140,8 +170,8 @@ class ArtifactRecord(_Record):
 
     type: Literal["artifact"]
     key: Key | None = None
-    name: str
-    path: Annotated[str, Field(min_length=1, max_length=1000)]
+    name: Name
+    path: Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_short_path)]
     size_bytes: Annotated[int, Field(ge=0, le=INT64_MAX)]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     card: Json | None = None
@@ -171,6 +201,14 @@ class SecondOpinionRecord(_Record):
     ram_kwh: float | None = None
     energy_kwh: float | None = None
     reason: str | None = None
+
+
+class RejectedEvent(_Record):
+    """What the job reported and the supervisor did not admit."""
+
+    type: Literal["rejected"]
+    reason: str
+    event: str
 
 
 class Reason(BaseModel):
@@ -203,6 +241,7 @@ Record = (
     | ArtifactRecord
     | EnvironmentRecord
     | SecondOpinionRecord
+    | RejectedEvent
     | End
 )
 
@@ -215,6 +254,7 @@ class Rejected:
 
     seq: int
     why: str
+    raw: str = ""
 
 
 def parse(raw: object, *, seq_if_missing: int) -> Record | Rejected:
@@ -227,13 +267,19 @@ def parse(raw: object, *, seq_if_missing: int) -> Record | Rejected:
     seq = seq_of(raw)
     place = seq_if_missing if seq is None else seq
     if not isinstance(raw, Mapping):
-        return Rejected(place, "it is not an object")
+        return Rejected(place, "it is not an object", shown(raw))
     try:
         return _RECORD.validate_python(storable({**raw, "seq": place}))
     except ValidationError as error:
-        return Rejected(place, f"{raw.get('type')!s:.40}: {_explain(error)}")
+        kind = one_line(str(raw.get("type")), 40)
+        return Rejected(place, f"{kind}: {_explain(error)}", shown(raw))
     except RecursionError:
         return Rejected(place, "it is nested too deeply")
+
+
+def shown(raw: object) -> str:
+    """The beginning of a record, as a text that can be stored."""
+    return _storable_text(f"{raw!r:.{MAX_SHOWN}}")
 
 
 def seq_of(raw: object) -> int | None:
@@ -250,12 +296,17 @@ def _explain(error: ValidationError) -> str:
     )
 
 
-def storable(value: Any) -> Any:
+def storable(value: Any, depth: int = 0) -> Any:
     """The same value as PostgreSQL can hold it.
 
     Text loses NUL bytes and lone surrogates (each becomes a replacement character), a
     number that is not finite becomes null.
+
+    Raises:
+        RecursionError: If it is nested too deeply.
     """
+    if depth > MAX_DEPTH:
+        raise RecursionError(f"more than {MAX_DEPTH} levels")
     if isinstance(value, str):
         return _storable_text(value)
     if isinstance(value, float):
@@ -265,9 +316,11 @@ def storable(value: Any) -> Any:
     if isinstance(value, int):
         return value if abs(value) <= INT64_MAX else str(value.bit_length()) + "-bit integer"
     if isinstance(value, Mapping):
-        return {_storable_text(str(name)): storable(item) for name, item in value.items()}
+        return {
+            _storable_text(str(name)): storable(item, depth + 1) for name, item in value.items()
+        }
     if isinstance(value, list | tuple):
-        return [storable(item) for item in value]
+        return [storable(item, depth + 1) for item in value]
     return value
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,11 +14,13 @@ from app import queue
 from app.db import Session
 from app.repositories import energy, executions, measured
 from app.repositories.executions import Event
+from app.services.attempts import stage_windows
 from app.services.attempts.hours import hour_row
 from app.services.attempts.outcomes import EXHAUSTED, AttemptEnd, outcome
+from app.services.attempts.stage_windows import StageEnergy, StagePlan, stage_energies
 from app.services.billing import price_tags, spending
 from app.services.budgets import alerts as budget_alerts
-from models import Attempt, Run, Stage
+from models import Attempt, Run
 from pricetag.accounting.readings.energy import EnergyLedger, Reading, WindowEnergy
 from pricetag.accounting.readings.hours import energy_by_hour_j, metered_hours
 
@@ -111,15 +113,21 @@ async def measure(
     Nothing is written; the same readings give the same rows to the last digit.
     """
     end_s = attempt.duration_s or 0.0
-    windows = _windows((await measured.stages(session, attempt.id)).values(), end_s)
     # The attempt began when it was claimed; its meter opened a moment later.
     opened_at = attempt.meter_opened_at or attempt.started_at
+    stages = await asyncio.to_thread(
+        stage_windows.plan,
+        (await measured.stages(session, attempt.id)).values(),
+        end_s=end_s,
+        opened_at=opened_at,
+        shares_overlaps=attempt.shares_overlaps,
+    )
     rows: list[dict[str, Any]] = []
     hours: list[dict[str, Any]] = []
     for component in attempt.components:
         readings = await measured.readings(session, attempt.id, component["id"])
         # Days of readings take seconds: the worker's loop has other jobs to look after.
-        settled = await asyncio.to_thread(_settle, readings, component, windows, opened_at)
+        settled = await asyncio.to_thread(_settle, readings, component, stages, end_s, opened_at)
         rows += [_row(attempt.id, component["id"], one) for one in settled.windows]
         hours += [
             hour_row(attempt, component, hour, energy_j, window.covered_s, window.flags)
@@ -129,26 +137,18 @@ async def measure(
 
 
 @dataclass(frozen=True, slots=True)
-class _Measured:
-    """The energy of one stage (or of the whole attempt), and of each hour of it."""
-
-    stage_key: str
-    window: WindowEnergy
-    by_hour_j: dict[str, float]
-
-
-@dataclass(frozen=True, slots=True)
 class _Settled:
     """All of one component: its windows, and the hours of the whole attempt."""
 
-    windows: list[_Measured]
+    windows: list[StageEnergy]
     hours: list[tuple[datetime, float, WindowEnergy]]
 
 
 def _settle(
     readings: list[Reading],
     component: Mapping[str, Any],
-    windows: list[tuple[str, float, float]],
+    stages: StagePlan,
+    end_s: float,
     opened_at: datetime,
 ) -> _Settled:
     ledger = EnergyLedger(
@@ -157,15 +157,12 @@ def _settle(
         reserved_ratio=component.get("reserved_ratio", 1.0),
         baseline_w=component.get("baseline_w"),
     )
+    whole = ledger.window(0.0, end_s)
+    by_hour_j = energy_by_hour_j(ledger, opened_at, 0.0, end_s)
     measurements = [
-        _Measured(
-            key,
-            ledger.window(start_s, stop_s),
-            energy_by_hour_j(ledger, opened_at, start_s, stop_s),
-        )
-        for key, start_s, stop_s in windows
+        StageEnergy(WHOLE_ATTEMPT, whole, by_hour_j),
+        *stage_energies(ledger, stages, opened_at),
     ]
-    whole = measurements[0].window
     hours = [
         (span.hour, ledger.window(span.start_s, span.end_s))
         for span in metered_hours(ledger, opened_at, whole.start_s, whole.end_s)
@@ -174,15 +171,7 @@ def _settle(
     return _Settled(measurements, charged)
 
 
-def _windows(stages: Iterable[Stage], end_s: float) -> list[tuple[str, float, float]]:
-    found = [(WHOLE_ATTEMPT, 0.0, end_s)]
-    for stage in stages:
-        stop_s = end_s if stage.end_s is None else stage.end_s
-        found.append((stage.key, stage.start_s, max(stop_s, stage.start_s)))
-    return found
-
-
-def _row(attempt_id: UUID, component: str, one: _Measured) -> dict[str, Any]:
+def _row(attempt_id: UUID, component: str, one: StageEnergy) -> dict[str, Any]:
     window = one.window
     return {
         "attempt_id": attempt_id,

@@ -1,0 +1,87 @@
+"""What a script passes to ``pricetag.log`` and its kin, made fit for JSON and for the database.
+
+Scripts pass NumPy scalars, tensors, enums, paths and splits. What has an obvious value gets it;
+for anything else the functions here return None, and the caller warns.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+import operator
+from pathlib import PurePath
+from typing import SupportsFloat, SupportsIndex
+
+MAX_NAME = 200
+"""Longest name of a stage, a metric, a split or a unit, in characters."""
+
+MAX_STEP = 2**63 - 1
+"""Largest step that the database can hold, in either direction."""
+
+
+def number(value: object) -> float | None:
+    """``value`` as a float (also of NumPy or torch); None if it is not one number.
+
+    An integer beyond the range of a float is infinite.
+    """
+    if isinstance(value, bool) or not isinstance(value, SupportsFloat | SupportsIndex):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+    except Exception:  # an array of several numbers, a tensor on a broken device, ...
+        return None
+
+
+def whole_number(value: object) -> int | None:
+    """``value`` as a step that can be stored; None if it is not whole or out of range."""
+    if isinstance(value, bool):
+        return None
+    try:
+        step = operator.index(value)  # type: ignore[arg-type]  # what has no index raises
+    except Exception:  # floats have none; tensors of several elements raise what they like
+        as_float = number(value)
+        if as_float is None or not as_float.is_integer():
+            return None
+        step = int(as_float)
+    return step if abs(step) <= MAX_STEP else None
+
+
+def truth(value: object) -> bool | None:
+    """Whether ``value`` is true; None where it does not say, as an array of several does not."""
+    try:
+        return bool(value)
+    except Exception:  # whatever its __bool__ raises
+        return None
+
+
+def text(value: object) -> str | None:
+    """``value`` as a short text: of an enum its value, of bytes their UTF-8, of a path itself.
+
+    Returns:
+        At most :data:`MAX_NAME` characters; None where there is no obvious text.
+    """
+    try:
+        shown = _text(value)
+    except Exception:  # a __str__ that raises
+        return None
+    return None if shown is None else cut(shown)
+
+
+def cut(name: str, most: int = MAX_NAME) -> str:
+    """At most ``most`` characters, with an ellipsis in the place of the rest."""
+    return name if len(name) <= most else name[: most - 1] + "…"
+
+
+def _text(value: object) -> str | None:
+    if isinstance(value, enum.Enum):
+        return _text(value.value) or value.name
+    if isinstance(value, bytes | bytearray):
+        return bytes(value).decode("utf-8", "replace")
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, bool | int | float | PurePath):
+        return str(value)
+    says_itself = type(value).__str__ is not object.__str__
+    return str(value) if says_itself else None

@@ -1,0 +1,89 @@
+"""How much of what a job reports is taken: a loop that floods the pipe must fill no disk."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+RATE_PER_S = 1000.0
+BURST = 20_000
+"""So many figures may come at once, and then so many a second; the others are dropped."""
+
+MAX_BYTES = 256 * 1024 * 1024
+"""Of figures, artifacts and descriptions that one attempt may report."""
+
+MAX_REJECTED = 100
+"""Rejected events of one attempt that are kept with their reason; the others are counted."""
+
+
+@dataclass(slots=True)
+class Bucket:
+    """A rate with room for bursts.
+
+    Attributes:
+        now_s: Monotonic seconds.
+    """
+
+    now_s: Callable[[], float]
+    rate_per_s: float = RATE_PER_S
+    burst: float = BURST
+    _room: float = field(init=False, default=0.0)
+    _filled_s: float = field(init=False, default=0.0)
+
+    def __post_init__(self) -> None:
+        self._room, self._filled_s = self.burst, self.now_s()
+
+    def take(self) -> bool:
+        """Whether one more event is within the rate."""
+        now_s = self.now_s()
+        gained = max(now_s - self._filled_s, 0.0) * self.rate_per_s
+        self._room, self._filled_s = min(self._room + gained, self.burst), now_s
+        if self._room < 1.0:
+            return False
+        self._room -= 1.0
+        return True
+
+
+class EventFlow:
+    """Counts what one attempt reports, and what of it is dropped.
+
+    Args:
+        now_s: Monotonic seconds.
+        note: Adds a line to the attempt's log.
+    """
+
+    def __init__(self, now_s: Callable[[], float], note: Callable[[str], None]) -> None:
+        self._buckets = {kind: Bucket(now_s) for kind in ("figures", "quality figures")}
+        self._note = note
+        self._bytes = 0
+        self._dropped: Counter[str] = Counter()
+        self.rejected = 0
+
+    def takes(self, kind: str, size_bytes: int) -> bool:
+        """Whether an event is taken; figures of quality have a rate of their own."""
+        if not self._buckets[kind].take():
+            self._drop(f"{kind} faster than {RATE_PER_S:g} a second")
+            return False
+        if self._bytes + size_bytes > MAX_BYTES:
+            self._drop(f"figures beyond {MAX_BYTES >> 20} MB")
+            return False
+        self._bytes += size_bytes
+        return True
+
+    def keeps_rejected(self) -> bool:
+        """Whether a rejected event is kept with its reason; counts it."""
+        self.rejected += 1
+        return self.rejected <= MAX_REJECTED
+
+    def summary(self) -> list[str]:
+        """What the log says at the end."""
+        lines = [f"{count} {what} were dropped" for what, count in self._dropped.items()]
+        if self.rejected > MAX_REJECTED:
+            lines.append(f"{self.rejected} events were rejected; {MAX_REJECTED} of them are kept")
+        return lines
+
+    def _drop(self, what: str) -> None:
+        self._dropped[what] += 1
+        if self._dropped[what] == 1:
+            self._note(f"the job reports {what}: such events are dropped, and counted")
