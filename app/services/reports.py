@@ -24,7 +24,7 @@ from app.services import cursors
 from app.services.errors import InvalidError, NotFoundError
 from app.services.principals import Principal
 from models import Report
-from pricetag.accounting.document.price_tag import content_sha256
+from pricetag.accounting.document.canonical import content_sha256
 
 
 class ReportNotFoundError(NotFoundError):

@@ -9,7 +9,7 @@ from app.db import Session
 from app.repositories import executions, price_tags, sites
 from app.schemas.price_tags import PriceTagVersion, PriceTagVersions
 from app.services import audit
-from app.services.billing import price_tags as tags
+from app.services.billing import issuing
 from app.services.errors import ConflictError
 from app.services.factors.as_of import require_made_by, require_past
 from app.services.factors.resolution import DEFAULT_SITE
@@ -63,7 +63,7 @@ async def reprice(
     await require_made_by(session, await sites.of_run(session, run_id) or DEFAULT_SITE, as_of)
     before = await price_tags.last_version(session, run_id)
     try:
-        tag = await tags.issue(session, run_id, settings=settings, cause="repriced", as_of=as_of)
+        tag = await issuing.issue(session, run_id, settings=settings, cause="repriced", as_of=as_of)
     except (InvalidFactor, NotInCatalog) as error:
         raise NotPriceableError(f"The run cannot be priced so: {error}") from error
     await audit.record(

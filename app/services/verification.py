@@ -13,12 +13,13 @@ from app.repositories import executions, measured, price_tags
 from app.schemas.price_tags import VerificationRead, VerificationStep
 from app.services.attempts import settlement
 from app.services.billing.inputs import attempts_of
-from app.services.billing.price_tags import ACCOUNTING_VERSION, get_price_tag
+from app.services.billing.issuing import get_price_tag
 from models import PriceTag
 from pricetag.accounting.bill.inputs import AttemptInput, PriceTagInputs
+from pricetag.accounting.document.build import build_price_tag
 from pricetag.accounting.document.canonical import first_difference, known_sha256
-from pricetag.accounting.document.factors_wire import read_factors
-from pricetag.accounting.document.price_tag import build_price_tag
+from pricetag.accounting.document.factors import read_factors
+from pricetag.accounting.document.versions import ACCOUNTING_VERSION, REBUILT_VERSIONS
 
 CAME_LATE = "journal-came-late"
 COMPARED = (
@@ -145,7 +146,7 @@ def _first_row_difference(
 
 
 async def _check_arithmetic(session: Session, tag: PriceTag, numbers: set[int]) -> VerificationStep:
-    if tag.accounting_version != ACCOUNTING_VERSION:
+    if tag.accounting_version not in REBUILT_VERSIONS:
         return _unchecked(
             f"it was issued by version {tag.accounting_version} of the accounting; this server "
             f"has version {ACCOUNTING_VERSION}, whose figures may differ"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from pricetag.accounting.document.canonical import content_sha256, first_difference, known_sha256
-from pricetag.accounting.document.tag import SCHEMA
+from pricetag.accounting.document.records import SCHEMA
 from pricetag.cli.console import EXIT_FAILURE, EXIT_USAGE, CliError
 
 if TYPE_CHECKING:

@@ -21,6 +21,14 @@ VIOLATIONS = {
     "the library reaches torch": ("pricetag/recipes/base.py", "import torch"),
     "accounting reaches pydantic": ("pricetag/accounting/units.py", "import pydantic"),
     "accounting reaches the catalog": ("pricetag/accounting/units.py", "import pricetag.catalog"),
+    "quantities reach the bill": (
+        "pricetag/accounting/quantity/checks.py",
+        "import pricetag.accounting.bill.inputs",
+    ),
+    "the bill reaches the document": (
+        "pricetag/accounting/bill/bill.py",
+        "import pricetag.accounting.document.records",
+    ),
     "the server reaches transformers": ("app/services/runs.py", "import transformers"),
     "the server reaches a worker": ("app/services/runs.py", "import workers.node.identity"),
     "the child reaches the database": ("workers/job/child.py", "import app.db"),

@@ -10,7 +10,7 @@ import pytest
 
 from app.db import Session
 from app.services import execution
-from app.services.billing import price_tags
+from app.services.billing import issuing
 from app.settings import get_settings
 from models import Measurement
 from tests.support import executions
@@ -29,7 +29,7 @@ async def issued(session: Session, components: list[dict[str, Any]], **start: An
         if record["type"] == "reading" and record["component"] == GPU:
             _only_integrated_with_a_stall(record)
     await execution.ingest(session, taken.attempt_id, journal.records)
-    return await price_tags.get_price_tag(session, run.id), taken.attempt_id
+    return await issuing.get_price_tag(session, run.id), taken.attempt_id
 
 
 def _only_integrated_with_a_stall(record: dict[str, Any]) -> None:

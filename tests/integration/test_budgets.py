@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 from app.db import Session
 from app.repositories import executions, run_events
 from app.services import execution
-from app.services.billing import price_tags
+from app.services.billing import issuing
 from app.services.budgets import admission as budgets
 from app.services.budgets.admission import BudgetExceededError
 from app.services.budgets.watch import BudgetWatch
@@ -73,7 +73,7 @@ async def test_every_attempt_s_use_is_booked_however_it_ended(
     run = await make_run(session)
     await end(session, run, status, None if status == "succeeded" else REASON)
     (row,) = await spend_of(session, run.id)
-    tag = (await price_tags.get_price_tag(session, run.id)).content
+    tag = (await issuing.get_price_tag(session, run.id)).content
     (attempt,) = tag["attempts"]
     assert row.it_energy_kwh == attempt["it_energy_kwh"]["value"] == pytest.approx(2400 / J_PER_KWH)
     assert row.facility_energy_kwh == attempt["facility_energy_kwh"]["value"]
@@ -90,7 +90,7 @@ async def test_a_new_price_tag_takes_the_place_of_the_old_one(session: Session) 
     run = await executions.lock_run(session, run_id)
     assert run is not None
     (before,) = await spend_of(session, run_id)
-    tag = await price_tags.issue(session, run_id)
+    tag = await issuing.issue(session, run_id)
     (after,) = await spend_of(session, run_id)
     assert (before.attempt_id, tag.version) == (after.attempt_id, 2)
     assert after.price_tag_version == 2
@@ -103,7 +103,7 @@ async def test_what_no_price_tag_could_be_built_of_is_unknown_and_not_zero(
         raise ArithmeticError("no")
 
     made = await budget_over_rest(api)
-    monkeypatch.setattr(price_tags, "issue", fails)
+    monkeypatch.setattr(issuing, "issue", fails)
     async with api.database.session_scope() as session:
         run_id = await finished_run(session)
         (row,) = await spend_of(session, run_id)

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from app.db import Session, driver_connection
 from app.services import execution
 from app.services.attempts import ingestion
-from app.services.billing import price_tags
+from app.services.billing import issuing
 from app.services.errors import PriceTagNotFoundError, RunFinishedError
 from models import Attempt, LogLine, Measurement, PriceTag, Run, Stage
 from tests.support.executions import GPU, JournalMaker, claim, claimed, make_run
@@ -73,9 +73,9 @@ async def test_every_attempt_stays_on_the_bill(session: Session) -> None:
     run = await make_run(session)
     attempt = await end(session, run, "lost", LOST)
     attempt.started_at -= timedelta(minutes=1)  # 16 s of a journal take no time here
-    first = await price_tags.get_price_tag(session, run.id)
+    first = await issuing.get_price_tag(session, run.id)
     await end(session, run, "succeeded")
-    second = await price_tags.get_price_tag(session, run.id)
+    second = await issuing.get_price_tag(session, run.id)
     assert [first.version, second.version] == [1, 2]
     assert len(second.content["attempts"]) == 2
     one_kwh = first.content["it_energy_kwh"]["value"]
@@ -92,7 +92,7 @@ async def test_cancelling_a_queued_run(session: Session) -> None:
     assert await claim(session, run.id) is None
     assert await execution.request_cancel(session, run.id) == "cancelled"
     with pytest.raises(PriceTagNotFoundError, match="nothing was used"):
-        await price_tags.get_price_tag(session, run.id)
+        await issuing.get_price_tag(session, run.id)
 
 
 @pytest.mark.parametrize("status", ["cancelled", "interrupted", "lost"])
@@ -134,7 +134,7 @@ async def test_an_attempt_without_a_journal_is_closed_from_nothing(session: Sess
     assert await execution.close_lost(session, taken.attempt_id) is None
     await session.refresh(run)
     assert run.status == "failed"
-    tag = await price_tags.get_price_tag(session, run.id)
+    tag = await issuing.get_price_tag(session, run.id)
     assert tag.content["it_energy_kwh"]["value"] is None
     assert tag.content["it_energy_kwh"]["reason"]
 
@@ -161,7 +161,7 @@ async def test_a_lost_attempt_is_billed_from_what_arrived(session: Session) -> N
     assert await whole_energy_j(session, journal) == pytest.approx(500.0)
     stage = await session.get_one(Stage, (journal.attempt_id, "0"))
     assert (stage.status, stage.end_s) == ("lost", None)
-    tag = await price_tags.get_price_tag(session, run.id)
+    tag = await issuing.get_price_tag(session, run.id)
     [cut_off] = tag.content["stages"]
     # Its time goes to the last reading, as its energy does.
     assert cut_off["duration_s"]["value"] == pytest.approx(5.0 - stage.start_s)
@@ -221,14 +221,14 @@ async def test_the_true_end_of_a_lost_attempt_counts_if_nobody_has_begun_again(
 async def test_a_price_tag_is_never_changed(session: Session) -> None:
     run = await make_run(session)
     await end(session, run, "lost", LOST)
-    tag = await price_tags.get_price_tag(session, run.id, 1)
+    tag = await issuing.get_price_tag(session, run.id, 1)
     before = tag.content_sha256
     await end(session, run, "succeeded")
     session.expunge_all()
-    again = await price_tags.get_price_tag(session, run.id, 1)
+    again = await issuing.get_price_tag(session, run.id, 1)
     assert (again.content_sha256, len(again.content["attempts"])) == (before, 1)
     with pytest.raises(PriceTagNotFoundError, match="no version 9"):
-        await price_tags.get_price_tag(session, run.id, 9)
+        await issuing.get_price_tag(session, run.id, 9)
 
 
 async def test_a_fault_in_the_arithmetic_does_not_keep_a_run_from_ending(
@@ -237,14 +237,14 @@ async def test_a_fault_in_the_arithmetic_does_not_keep_a_run_from_ending(
     def broken(inputs: object) -> None:
         raise ZeroDivisionError("planted")
 
-    monkeypatch.setattr(price_tags, "build_price_tag", broken)
+    monkeypatch.setattr(issuing, "build_price_tag", broken)
     run = await make_run(session)
     await end(session, run, "succeeded")
     assert (run.status, await versions(session, run)) == ("succeeded", [])
     lines = (await session.scalars(select(LogLine).where(LogLine.stream == "pricetag"))).all()
     assert ["planted" in line.text for line in lines] == [True]
     monkeypatch.undo()
-    assert (await price_tags.issue(session, run.id)).version == 1
+    assert (await issuing.issue(session, run.id)).version == 1
 
 
 async def test_a_requeue_waits_and_refuses_what_is_not_queued(session: Session) -> None:

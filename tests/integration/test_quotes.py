@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from app.api.v1.examples import PIPELINE_RUN, QUOTE
-from app.services.billing import price_tags
+from app.services.billing import issuing
 from app.services.quoting import history, scoring
 from models import Node, Outcome, Run
 from tests.support.api import COMMAND, Api, fields, finished_run, problem, run_body
@@ -266,7 +266,7 @@ async def test_what_a_script_says_of_its_operations_is_no_measure_for_others(api
     async with api.database.session_scope() as session:
         script = await finished_run(session, recipe=COMMAND, kind="command")
         kept = await session.get_one(Outcome, script)
-        tag = await price_tags.get_price_tag(session, script)
+        tag = await issuing.get_price_tag(session, script)
     assert tag.content["flops"]["dense"]["value"] == 1e12
     assert kept.flops is None
 
@@ -275,7 +275,7 @@ async def test_a_run_that_had_nothing_reserved_is_no_measure_for_others(api: Api
     """Its idle energy is on the bill of the job beside it."""
     run_id = UUID(await trained(api, training()))
     async with api.database.session_scope() as session:
-        tag = await price_tags.get_price_tag(session, run_id)
+        tag = await issuing.get_price_tag(session, run_id)
         run = await session.get_one(Run, run_id)
         await session.delete(await session.get_one(Outcome, run_id))
         await session.flush()

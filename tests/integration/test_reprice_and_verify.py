@@ -12,12 +12,14 @@ from sqlalchemy import select, update
 
 from app.db import Session
 from app.services import verification
+from app.services.billing import issuing
 from models import Attempt, AuditEntry, Factor, Measurement, PriceTag, Reading, Run, Spend
 from pricetag.accounting.document.canonical import (
     content_sha256,
     content_sha256_v1,
     content_sha256_v2,
 )
+from pricetag.accounting.document.versions import ACCOUNTING_VERSION
 from tests.support.api import Api, finished_run, problem
 from tests.support.executions import GPU, JournalMaker
 
@@ -287,6 +289,49 @@ async def test_an_older_accounting_is_said_and_its_hash_still_checked(api: Api) 
     assert found["outcome"] == "not-fully-checked"
     assert steps(found) == {**OK, "arithmetic": "not-checked"}
     assert "version 2 of the accounting" in found["steps"][2]["detail"]
+
+
+async def a_run_of_version_3(api: Api, monkeypatch: pytest.MonkeyPatch) -> UUID:
+    with monkeypatch.context() as earlier:
+        earlier.setattr(issuing, "ACCOUNTING_VERSION", "3")
+        return await a_run(api)
+
+
+def accounting_version(tag: dict[str, Any]) -> str:
+    return str(tag["provenance"]["accounting_version"])
+
+
+async def test_a_price_tag_of_version_3_is_worked_out_under_its_own_rules(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = await a_run_of_version_3(api, monkeypatch)
+    issued = await price_tag(api, run_id)
+    assert accounting_version(issued) == "3"
+    assert all("error" not in component for component in issued["components"])
+    found = await verified(api, run_id)
+    assert found["outcome"] == "verified"
+    assert steps(found) == OK
+
+
+async def test_a_re_pricing_keeps_the_rules_and_repeats_every_digit(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = await a_run_of_version_3(api, monkeypatch)
+    issued = await price_tag(api, run_id)
+    answer = await api.admin.post(f"/v1/runs/{run_id}/price-tag/reprice", json={})
+    assert answer.status_code == 201, answer.text
+    again = await price_tag(api, run_id)
+    assert (again.pop("version"), issued.pop("version")) == (2, 1)
+    assert again.pop("content_sha256") != issued.pop("content_sha256")
+    assert again == issued
+    assert (await verified(api, run_id, 2))["outcome"] == "verified"
+
+
+async def test_new_price_tags_are_of_the_newest_version(api: Api) -> None:
+    run_id = await a_run(api)
+    issued = await price_tag(api, run_id)
+    assert accounting_version(issued) == ACCOUNTING_VERSION
+    assert all(component["error"]["gain_group"] for component in issued["components"])
 
 
 async def test_readings_that_came_late_are_said(committed_api: Api) -> None:

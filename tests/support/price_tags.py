@@ -21,7 +21,7 @@ from pricetag.accounting.bill.inputs import (
     SecondOpinion,
     StageInput,
 )
-from pricetag.accounting.document.price_tag import build_price_tag
+from pricetag.accounting.document.build import build_price_tag
 from pricetag.accounting.readings.window import WindowEnergy
 
 GPU = ComponentInfo("gpu:GPU-1", "gpu", "NVIDIA H100 80GB HBM3", "counter", 0.05, 700.0)

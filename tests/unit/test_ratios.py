@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pricetag.accounting.bill.inputs import AttemptInput, Factor, Factors
-from pricetag.accounting.document.price_tag import build_price_tag
+from pricetag.accounting.document.build import build_price_tag
 from pricetag.tag.ratios import ENDS, REPEATS, compare
 from tests.unit.accounting import builders as b
 

@@ -18,7 +18,7 @@ from app.schemas.price_tags import (
     VerificationRead,
 )
 from app.services import comparison, repricing, verification
-from app.services.billing import price_tags
+from app.services.billing import issuing
 from pricetag.tag.ratios import Metric
 
 router = APIRouter(tags=["price tags"])
@@ -43,7 +43,7 @@ async def get_price_tag(
     an attempt ends; measurements that arrive later and re-pricings make new versions, and none
     is edited.
     """
-    tag = await price_tags.get_price_tag(session, run_id, version)
+    tag = await issuing.get_price_tag(session, run_id, version)
     # As it was issued: a model in between could only change it.
     content = {**tag.content, "content_sha256": tag.content_sha256}
     return JSONResponse(content, headers={"ETag": f'"{tag.content_sha256}"'})

@@ -18,16 +18,14 @@ from app.services.attempts import stage_windows
 from app.services.attempts.hours import hour_row
 from app.services.attempts.outcomes import EXHAUSTED, AttemptEnd, outcome
 from app.services.attempts.stage_windows import StageEnergy, StagePlan, stage_energies
-from app.services.billing import price_tags, spending
+from app.services.billing import issuing, spending
+from app.services.billing.inputs import WHOLE_ATTEMPT
 from app.services.budgets import alerts as budget_alerts
 from models import Attempt, Run
 from pricetag.accounting.readings.energy import EnergyLedger, Reading, WindowEnergy
 from pricetag.accounting.readings.hours import energy_by_hour_j, metered_hours
 
 logger = logging.getLogger(__name__)
-
-WHOLE_ATTEMPT = ""
-"""The stage key of the measurements over a whole attempt."""
 
 
 async def close_attempt(
@@ -224,13 +222,13 @@ async def _issue(
     run: Run,
     attempt: Attempt,
     at: datetime,
-    cause: price_tags.Cause = "attempt-ended",
+    cause: issuing.Cause = "attempt-ended",
 ) -> None:
     """Issues the price tag; the end of an attempt is booked even where that fails."""
     await session.flush()
     try:
         async with session.begin_nested():
-            await price_tags.issue(session, run.id, cause=cause)
+            await issuing.issue(session, run.id, cause=cause)
     except Exception as error:  # a fault in the arithmetic must not leave a run running for ever
         logger.exception("run %s: its price tag could not be built", run.id)
         await spending.book_unknown(session, run)

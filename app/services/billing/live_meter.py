@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.services.billing.price_tags import component_info
+from app.services.billing.inputs import component_info
 from models import Attempt
 from pricetag.accounting.bill import live
 from pricetag.accounting.bill.live import LiveCharge, LiveHour

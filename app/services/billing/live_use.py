@@ -13,7 +13,7 @@ from uuid import UUID
 
 from app.db import Session
 from app.services.billing import live_meter
-from app.services.billing.price_tags import component_info
+from app.services.billing.inputs import component_info
 from app.services.factors import resolution as factors
 from app.settings import get_settings
 from pricetag.accounting.bill.inputs import AttemptInput, ComponentInfo, Device, Factors

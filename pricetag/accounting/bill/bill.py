@@ -15,10 +15,11 @@ from pricetag.accounting.bill.charges import (
     total,
     why_unknown,
 )
+from pricetag.accounting.bill.component_errors import component_error
+from pricetag.accounting.bill.figures import ComponentTag, EnergyTag
 from pricetag.accounting.bill.inputs import Factors
 from pricetag.accounting.bill.rates import Rate, RateMissing
 from pricetag.accounting.bill.split import split
-from pricetag.accounting.document.tag import ComponentTag, EnergyTag
 from pricetag.accounting.quantity.quantity import Quantity, weakest
 from pricetag.accounting.quantity.uncertainty import Term, combine
 from pricetag.accounting.readings.alignment import EDGE_ALIGNED
@@ -50,11 +51,13 @@ class Biller:
     Args:
         factors: PUE, carbon intensity and prices.
         seed: Of the Monte Carlo intervals.
+        keeps_errors: Whether to state what the error of each component is made of.
     """
 
-    def __init__(self, factors: Factors, seed: int) -> None:
+    def __init__(self, factors: Factors, seed: int, *, keeps_errors: bool = True) -> None:
         self.factors = factors
         self.seed = seed
+        self.keeps_errors = keeps_errors
         self._pue = Rate("pue", factors.pue)
 
     def energy(self, spans: Sequence[Span]) -> EnergyTag:
@@ -155,6 +158,7 @@ class Biller:
             edge_s=edge_s(last) if about.kind == "gpu" and about.method == "counter" else None,
             flags=window_flags(charges),
             notes=about.notes,
+            error=component_error(charges) if self.keeps_errors else None,
         )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pricetag.accounting.bill.inputs import ComponentInfo, Factor
 from pricetag.accounting.bill.rates import Applied, Rate, RateMissing, Use, apply
 from pricetag.accounting.quantity.error_terms import ErrorTerm, error_terms
+from pricetag.accounting.quantity.gain import gain_group
 from pricetag.accounting.quantity.quantity import Quantity, Source, weakest
 from pricetag.accounting.quantity.uncertainty import (
     NVML_UPDATE_S,
@@ -115,11 +116,14 @@ class Charge:
     @property
     def gain_group(self) -> str:
         """Who shares its gain error: one model of card, one model of a host's power."""
-        if self.calibration is not None:
-            return f"calibration:{self.component.id}"
-        if self.component.method == "modelled":
-            return f"{self.component.kind}:model"
-        return f"{self.component.kind}:{self.component.name}"
+        about = self.component
+        calibrated = None if self.calibration is None else about.id
+        return gain_group(about.kind, about.name, about.method, calibrated=calibrated)
+
+    @property
+    def is_modelled(self) -> bool:
+        """Whether its gain is that of a model, which is off by a factor."""
+        return self.component.method == "modelled" and self.calibration is None
 
     @property
     def gain_std_ratio(self) -> float:
@@ -282,7 +286,7 @@ def _term(charge: Charge, times: float) -> Term:
         group=charge.gain_group,
         common_std_ratio=charge.gain_std_ratio,
         own_std_ratio=edge,
-        multiplicative=component.method == "modelled" and charge.calibration is None,
+        multiplicative=charge.is_modelled,
     )
 
 

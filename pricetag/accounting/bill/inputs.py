@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -328,3 +328,9 @@ class PriceTagInputs:
     factors: Factors
     accounting_version: str
     seed: int = 0
+
+
+def roots(stages: Sequence[StageInput]) -> list[StageInput]:
+    """Stages that lie in no other stage."""
+    keys = {stage.key for stage in stages}
+    return [stage for stage in stages if stage.parent_key not in keys]

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pricetag.accounting.bill.bill import Biller
 from pricetag.accounting.bill.charges import Charge
 from pricetag.accounting.bill.cost import amount, device_hours_cost
+from pricetag.accounting.bill.figures import CostTag
 from pricetag.accounting.bill.inputs import AttemptInput, Factors
 from pricetag.accounting.bill.rates import Rate
 from pricetag.accounting.bill.reserved import device_hours, has_devices
-from pricetag.accounting.document.tag import CostTag
 from pricetag.accounting.quantity.checks import InvalidFactor
 from pricetag.accounting.quantity.error_terms import ErrorTerm
 from pricetag.accounting.quantity.quantity import Quantity, weakest

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pricetag.accounting.bill.inputs import ComponentKind
+from pricetag.accounting.quantity.gain import gain_group
 from pricetag.accounting.quantity.quantity import Quantity, Source, weakest
 from pricetag.accounting.quantity.uncertainty import Interval, Term, combine
 from pricetag.accounting.readings.reading import Method
@@ -179,5 +180,5 @@ def _sum(
 
 def _term(entry: Entry, value_kwh: float) -> Term:
     modelled = entry.method == "modelled"
-    group = f"{entry.kind}:model" if modelled else f"{entry.kind}:{entry.name}"
+    group = gain_group(entry.kind, entry.name, entry.method)
     return Term(value_kwh, group, entry.gain_std_ratio, multiplicative=modelled)

@@ -7,10 +7,9 @@ from dataclasses import replace
 
 from pricetag.accounting.bill.bill import Biller, Span
 from pricetag.accounting.bill.charges import Charge
-from pricetag.accounting.bill.inputs import AttemptInput, StageInput
+from pricetag.accounting.bill.inputs import AttemptInput, StageInput, roots
 from pricetag.accounting.quantity.quantity import Quantity, Source
 from pricetag.accounting.readings.window import WindowEnergy
-from pricetag.accounting.work.operations import roots
 
 TOLERANCE_RATIO = 1e-6
 """Rounding that a difference of large sums may leave."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from pricetag.accounting.bill.charges import Charge, total
-from pricetag.accounting.document.tag import SplitTag
+from pricetag.accounting.bill.figures import SplitTag
 from pricetag.accounting.quantity.quantity import Quantity, Source
 from pricetag.accounting.readings.window import WindowEnergy
 from pricetag.accounting.units import joules_to_kwh

@@ -3,35 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from pricetag.accounting.bill.bill import Biller
 from pricetag.accounting.bill.charges import Charge, Product, product
+from pricetag.accounting.bill.figures import CostTag, EnergyTag
 from pricetag.accounting.bill.money import cost_error_terms
-from pricetag.accounting.document.tag import CostTag, EnergyTag
+from pricetag.accounting.document.records import ErrorBudget, ErrorShare
 from pricetag.accounting.quantity.error_terms import ErrorTerm, error_budget
 from pricetag.accounting.units import G_PER_KG
 
 
 def uncertainty(
     biller: Biller, charges: Sequence[Charge], total: EnergyTag, cost: CostTag
-) -> dict[str, Any]:
-    """The causes of error of IT energy, facility energy, carbon and cost, the largest first.
-
-    Returns:
-        By figure ``[{term, relative_std_ratio, share_of_variance}]``; empty where the figure
-        is unknown or exact.
-    """
+) -> ErrorBudget:
+    """The causes of error of IT energy, facility energy, carbon and cost, the largest first."""
     it = product(charges)
     facility = biller.products(charges)
     carbon = None if biller.carbon is None else biller.products(charges, biller.carbon)
     co2e_g = None if total.co2e_kg.value is None else total.co2e_kg.value * G_PER_KG
-    return {
-        "it_energy": error_budget(total.it_energy_kwh.value, _terms(it)),
-        "facility_energy": error_budget(total.facility_energy_kwh.value, _terms(facility)),
-        "co2e": error_budget(co2e_g, _terms(carbon)),
-        "cost": error_budget(cost.total.value, cost_error_terms(biller, cost, charges)),
-    }
+    return ErrorBudget(
+        it_energy=_shares(total.it_energy_kwh.value, _terms(it)),
+        facility_energy=_shares(total.facility_energy_kwh.value, _terms(facility)),
+        co2e=_shares(co2e_g, _terms(carbon)),
+        cost=_shares(cost.total.value, cost_error_terms(biller, cost, charges)),
+    )
+
+
+def _shares(value: float | None, terms: Sequence[ErrorTerm]) -> tuple[ErrorShare, ...]:
+    return tuple(ErrorShare(**share) for share in error_budget(value, terms))
 
 
 def _terms(found: Product | None) -> list[ErrorTerm]:

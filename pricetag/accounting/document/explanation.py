@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from pricetag.accounting.document.records import Explanation
 from pricetag.accounting.quantity.quantity import Quantity
 
 ALIKE_RATIO = 0.01
@@ -51,7 +51,7 @@ class Looked:
 
 def explain(
     parts: Sequence[Part], total: Part, looked: Looked, *, pue: float, reason: str | None
-) -> list[dict[str, Any]]:
+) -> list[Explanation]:
     """What the differences come from, as far as that is known; together they make the whole one.
 
     The other tool sees whole machines. So what we charge is first made up to the gross energy of
@@ -67,8 +67,7 @@ def explain(
         reason: What the other tool said of figures that it lacks.
 
     Returns:
-        ``[{component, difference_kwh, cause, text}]``, the difference being theirs - ours;
-        ``component`` is None for what concerns all of them.
+        The causes, each with what it comes to in kWh (theirs less ours).
     """
     is_whole = total.gross.value is not None
     both = [(part, whole) for part in parts if (whole := _both(part, is_whole)) is not None]
@@ -95,9 +94,7 @@ def _both(part: Part, is_whole: bool) -> float | None:
     return None if part.theirs.value is None else _whole(part, is_whole)
 
 
-def _of_part(
-    part: Part, times: float, is_whole: bool, reason: str | None
-) -> Iterator[dict[str, Any]]:
+def _of_part(part: Part, times: float, is_whole: bool, reason: str | None) -> Iterator[Explanation]:
     ours, theirs = _whole(part, is_whole), part.theirs.value
     if theirs is None:
         if ours:
@@ -118,12 +115,12 @@ def _of_part(
     yield _item(part, theirs - ours * times, cause, text)
 
 
-def _remainder(total: Part, found: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _remainder(total: Part, found: Sequence[Explanation]) -> Iterator[Explanation]:
     """What the causes leave over, so that they add up; nothing where all is alike."""
     ours, theirs = total.ours.value, total.theirs.value
     if ours is None or theirs is None or (not found and _alike(ours, theirs)):
         return
-    rest = theirs - ours - sum(item["difference_kwh"] or 0.0 for item in found)
+    rest = theirs - ours - sum(item.difference_kwh or 0.0 for item in found)
     if abs(rest) > ROUNDING_RATIO * max(abs(ours), abs(theirs)):
         text = "what is left: differences of less than 1% each"
         yield _item(total, rest, "remainder", text)
@@ -151,7 +148,7 @@ def _model(part: Part) -> tuple[str, str]:
     )
 
 
-def _sharing(total: Part) -> Iterator[dict[str, Any]]:
+def _sharing(total: Part) -> Iterator[Explanation]:
     ours, gross, theirs = total.ours.value, total.gross.value, total.theirs.value
     if ours is None or gross is None or theirs is None or _alike(ours, gross):
         return
@@ -162,7 +159,7 @@ def _sharing(total: Part) -> Iterator[dict[str, Any]]:
     yield _item(total, gross - ours, "share-of-the-machine", text)
 
 
-def _duration(looked: Looked, total: Part, whole_kwh: float | None) -> Iterator[dict[str, Any]]:
+def _duration(looked: Looked, total: Part, whole_kwh: float | None) -> Iterator[Explanation]:
     if looked.ratio == 1.0:
         return
     energy = None if whole_kwh is None else whole_kwh * (looked.ratio - 1)
@@ -170,13 +167,8 @@ def _duration(looked: Looked, total: Part, whole_kwh: float | None) -> Iterator[
     yield _item(total, energy, "duration", text)
 
 
-def _item(part: Part, difference_kwh: float | None, cause: str, text: str) -> dict[str, Any]:
-    return {
-        "component": part.kind,
-        "difference_kwh": difference_kwh,
-        "cause": cause,
-        "text": text,
-    }
+def _item(part: Part, difference_kwh: float | None, cause: str, text: str) -> Explanation:
+    return Explanation(part.kind, difference_kwh, cause, text)
 
 
 def _alike(one: float, other: float) -> bool:

@@ -3,37 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from pricetag.accounting.bill.inputs import AttemptInput, Environment, PriceTagInputs
 from pricetag.accounting.bill.reserved import device_count
-from pricetag.accounting.document.factors_wire import factors_wire
+from pricetag.accounting.document.factors import applied_factors
+from pricetag.accounting.document.records import (
+    DeviceCount,
+    Hardware,
+    OutsideStages,
+    Provenance,
+)
+from pricetag.accounting.quantity.quantity import Quantity
 
 
-def provenance(inputs: PriceTagInputs) -> dict[str, Any]:
-    """Accounting version, environment of the last attempt that told it, nodes, factors."""
+def provenance(inputs: PriceTagInputs, outside_stages: Quantity) -> Provenance:
+    """Version of the arithmetic, last environment that was reported, nodes, factors."""
     environment = _environments(inputs.attempts)[-1:] or [Environment()]
     last = environment[0]
-    return {
-        "accounting_version": inputs.accounting_version,
-        "git_commit": last.git_commit,
-        "packages": dict(last.packages),
-        "seeds": dict(last.seeds),
-        "python": last.python,
-        "platform": last.platform,
+    return Provenance(
+        accounting_version=inputs.accounting_version,
+        git_commit=last.git_commit,
+        packages=dict(last.packages),
+        seeds=dict(last.seeds),
+        python=last.python,
+        platform=last.platform,
         # Attempts before they were recorded have none, and keep their documents.
-        **({"variables": dict(last.variables)} if last.variables else {}),
-        "nodes": nodes(inputs.attempts),
-        "interval_seed": inputs.seed,
-        "site": inputs.factors.site,
-        "as_of": inputs.factors.as_of,
-        "factors": factors_wire(inputs.factors, hours_used(inputs.attempts)),
-    }
+        variables=dict(last.variables) or None,
+        nodes=nodes(inputs.attempts),
+        interval_seed=inputs.seed,
+        site=inputs.factors.site,
+        as_of=inputs.factors.as_of,
+        factors=applied_factors(inputs.factors, hours_used(inputs.attempts)),
+        outside_stages=OutsideStages(outside_stages),
+    )
 
 
-def nodes(attempts: Sequence[AttemptInput]) -> list[str]:
+def nodes(attempts: Sequence[AttemptInput]) -> tuple[str, ...]:
     """Worker nodes, in the order of the attempts."""
-    return list(dict.fromkeys(a.node_name for a in attempts if a.node_name is not None))
+    return tuple(dict.fromkeys(a.node_name for a in attempts if a.node_name is not None))
 
 
 def hours_used(attempts: Sequence[AttemptInput]) -> set[str]:
@@ -53,7 +60,7 @@ def environment_changed(attempts: Sequence[AttemptInput]) -> bool:
     )
 
 
-def hardware(attempts: Sequence[AttemptInput]) -> dict[str, Any]:
+def hardware(attempts: Sequence[AttemptInput]) -> Hardware:
     """Devices by kind and name, with the most that one attempt had of each."""
     most: dict[tuple[str, str], int] = {}
     for attempt in attempts:
@@ -62,8 +69,8 @@ def hardware(attempts: Sequence[AttemptInput]) -> dict[str, Any]:
             here[(kind, name)] = here.get((kind, name), 0) + 1
         for key, count in here.items():
             most[key] = max(most.get(key, 0), count)
-    devices = [{"kind": kind, "name": name, "count": n} for (kind, name), n in most.items()]
-    return {"devices": devices, "nodes": nodes(attempts)}
+    devices = tuple(DeviceCount(kind, name, count) for (kind, name), count in most.items())
+    return Hardware(devices, nodes(attempts))
 
 
 def most_devices(attempts: Sequence[AttemptInput]) -> int:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from pricetag.accounting.bill.bill import Biller, Span
 from pricetag.accounting.bill.inputs import AttemptInput, SecondOpinion
 from pricetag.accounting.bill.split import split
 from pricetag.accounting.document.explanation import Looked, Part, explain
+from pricetag.accounting.document.records import (
+    ComponentOpinion,
+    Opinion,
+    OpinionDurations,
+    SecondOpinionTag,
+)
 from pricetag.accounting.quantity.quantity import Quantity
 
 TheirFigure = Callable[[SecondOpinion], float | None]
@@ -26,7 +31,7 @@ NO_FIGURE = Quantity.unknown("kWh", SILENT)
 
 def compare(
     biller: Biller, attempts: Sequence[AttemptInput], spans: Sequence[Span]
-) -> dict[str, Any] | None:
+) -> SecondOpinionTag | None:
     """The second opinion on IT energy, by component kind and in total.
 
     Only attempts on which the other tool spoke are compared; ``attempts`` names them.
@@ -37,11 +42,7 @@ def compare(
         spans: What is charged for each of them, in the same order.
 
     Returns:
-        ``{tool, version, attempts, duration: {theirs_s, ours_s}, components: [{kind,
-        theirs_kwh, ours_kwh, ours_gross_kwh, difference_ratio, gross_difference_ratio}],
-        total: the same without kind, explanation: [{component, difference_kwh, cause, text}],
-        reason}``, the differences being (theirs - ours) / ours, of what is charged and of what
-        the whole devices used; None when no attempt has one.
+        Theirs and ours, the differences and their causes; None when no attempt has one.
     """
     pairs = [
         (attempt, attempt.second_opinion, span)
@@ -57,22 +58,23 @@ def compare(
     parts = [_part(biller, heard, figure, kind, reason) for kind, figure in PARTS]
     total = _part(biller, heard, lambda opinion: opinion.energy_kwh, None, reason)
     theirs_s, ours_s = _durations(heard)
-    return {
-        "tool": opinions[-1].tool,
-        "version": opinions[-1].version,
-        "attempts": [a.number for a, opinion, _ in pairs if opinion.energy_kwh is not None],
-        "duration": {"theirs_s": theirs_s, "ours_s": ours_s},
-        "components": [{"kind": part.kind, **_line(part)} for part in parts],
-        "total": _line(total),
-        "explanation": explain(
-            _all_parts(biller, heard, parts),
-            total,
-            Looked(theirs_s, ours_s),
-            pue=biller.factors.pue.value,
-            reason=reason,
-        ),
-        "reason": reason,
-    }
+    explanation = explain(
+        _all_parts(biller, heard, parts),
+        total,
+        Looked(theirs_s, ours_s),
+        pue=biller.factors.pue.value,
+        reason=reason,
+    )
+    return SecondOpinionTag(
+        tool=opinions[-1].tool,
+        version=opinions[-1].version,
+        attempts=tuple(a.number for a, opinion, _ in pairs if opinion.energy_kwh is not None),
+        duration=OpinionDurations(theirs_s, ours_s),
+        components=tuple(ComponentOpinion(str(part.kind), _line(part)) for part in parts),
+        total=_line(total),
+        explanation=tuple(explanation),
+        reason=reason,
+    )
 
 
 def _durations(heard: Heard) -> tuple[float | None, float | None]:
@@ -126,14 +128,14 @@ def _ours(biller: Biller, heard: Heard, kind: str | None, theirs: Quantity) -> P
     return Part(kind, theirs, ours, split(charges, ours, biller.seed).gross_kwh, methods)
 
 
-def _line(part: Part) -> dict[str, Any]:
-    return {
-        "theirs_kwh": part.theirs.as_dict(),
-        "ours_kwh": part.ours.as_dict(),
-        "ours_gross_kwh": part.gross.as_dict(),
-        "difference_ratio": _difference(part.theirs, part.ours).as_dict(),
-        "gross_difference_ratio": _difference(part.theirs, part.gross).as_dict(),
-    }
+def _line(part: Part) -> Opinion:
+    return Opinion(
+        theirs_kwh=part.theirs,
+        ours_kwh=part.ours,
+        ours_gross_kwh=part.gross,
+        difference_ratio=_difference(part.theirs, part.ours),
+        gross_difference_ratio=_difference(part.theirs, part.gross),
+    )
 
 
 def _difference(theirs: Quantity, ours: Quantity) -> Quantity:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
-
-from pricetag.accounting.bill.inputs import Factor, Factors
 
 T = TypeVar("T")
 
@@ -122,43 +120,3 @@ def require_pue(field: str, value: object) -> float:
     """
     what = "the facility's energy divided by the IT energy, a number from 1 to 1000"
     return require_number(field, value, at_least=1.0, at_most=1_000.0, what=what)
-
-
-def require_factors(factors: Factors) -> None:
-    """Refuses factors that are out of their range.
-
-    Raises:
-        InvalidFactor: If one is negative or not finite, or a PUE below 1; it names the factor.
-    """
-    require_pue("pue", factors.pue.value)
-    for name, factor in _named(factors):
-        require_number(name, factor.value)
-        require_number(f"{name}.relative_std_ratio", factor.relative_std_ratio)
-    for name, hourly in (
-        ("carbon_hours", factors.carbon_hours),
-        ("tariff_hours", factors.tariff_hours),
-    ):
-        for hour, value in () if hourly is None else hourly.by_hour.items():
-            require_number(f"{name}.{hour}", value)
-    for name, factor in factors.calibrations.items():
-        require_positive(f"calibrations.{name}", factor.value)
-
-
-def _named(factors: Factors) -> Iterable[tuple[str, Factor]]:
-    single: dict[str, Factor | None] = {
-        "pue": factors.pue,
-        "carbon_intensity": factors.carbon_intensity,
-        "carbon_market": factors.carbon_market,
-        "cloud_price_low": factors.cloud_price_low,
-        "cloud_price_high": factors.cloud_price_high,
-        "electricity_tariff": factors.electricity_tariff,
-        "internal_price": factors.internal_price,
-        "wue": factors.wue,
-        "water_intensity": factors.water_intensity,
-        "carbon_hours": None if factors.carbon_hours is None else factors.carbon_hours.factor,
-        "tariff_hours": None if factors.tariff_hours is None else factors.tariff_hours.factor,
-    }
-    yield from ((name, factor) for name, factor in single.items() if factor is not None)
-    yield from ((f"calibrations.{name}", item) for name, item in factors.calibrations.items())
-    yield from ((f"peaks.{name}", item) for name, item in factors.peaks.items())
-    yield from ((f"embodied.{about.subject}", about.factor) for about in factors.embodied)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from pricetag.accounting.quantity.gain import gain_name
 from pricetag.accounting.quantity.uncertainty import Interval, Multiplier, Term, log_sigma
 
 OWN = "edges of the counters"
@@ -52,7 +53,7 @@ def error_terms(
     own = 0.0
     for term in terms:
         ratio = log_sigma(term.common_std_ratio) if term.multiplicative else term.common_std_ratio
-        name = _gain_name(term.group)
+        name = gain_name(term.group)
         common[name] = common.get(name, 0.0) + term.value * ratio
         own = math.hypot(own, term.value * term.own_std_ratio)
     width = sum(bound.high - bound.low for bound in bounds)
@@ -90,10 +91,3 @@ def error_budget(value: float | None, terms: Iterable[ErrorTerm]) -> list[dict[s
         }
         for term in ordered
     ]
-
-
-def _gain_name(group: str) -> str:
-    kind, _, name = group.partition(":")
-    if kind == "calibration":
-        return f"calibration of {name}"
-    return f"power model of {kind}" if name == "model" else f"gain of {name} ({kind})"

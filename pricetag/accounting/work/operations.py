@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from pricetag.accounting.bill.inputs import AttemptInput, Factor, FlopsCount, StageInput
-from pricetag.accounting.document.tag import FlopsTag
+from pricetag.accounting.bill.inputs import AttemptInput, Factor, FlopsCount, StageInput, roots
 from pricetag.accounting.quantity.quantity import Quantity, Source, weakest
 from pricetag.accounting.work.efficiency import flops_per_joule, mfu_ratio
+from pricetag.accounting.work.figures import FlopsTag
 
 UNIT = "FLOP"
 KINDS = ("dense", "effective", "low_bit")
@@ -52,12 +52,6 @@ def run_flops(attempts: Sequence[AttemptInput], effort: Effort) -> FlopsTag:
                     silent.append(part)
     every = [stage for attempt in attempts for stage in attempt.stages]
     return _sum(counts, _names(silent), effort, _silence(every))
-
-
-def roots(stages: Sequence[StageInput]) -> list[StageInput]:
-    """Stages that lie in no other stage."""
-    keys = {stage.key for stage in stages}
-    return [stage for stage in stages if stage.parent_key not in keys]
 
 
 def _counted(stage: StageInput, stages: Sequence[StageInput]) -> list[StageInput]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pricetag.accounting.document.price_tag import (
+from pricetag.accounting.bill.inputs import (
     AttemptInput,
     ComponentInfo,
     Factor,

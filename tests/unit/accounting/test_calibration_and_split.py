@@ -8,8 +8,14 @@ from typing import Any
 
 import pytest
 
-from pricetag.accounting.bill.inputs import ComponentInfo, Factor, Factors, Measurement
-from pricetag.accounting.document.price_tag import AttemptInput, build_price_tag
+from pricetag.accounting.bill.inputs import (
+    AttemptInput,
+    ComponentInfo,
+    Factor,
+    Factors,
+    Measurement,
+)
+from pricetag.accounting.document.build import build_price_tag
 from pricetag.accounting.quantity.uncertainty import Z_95, counter_edge_std_ratio
 from pricetag.accounting.units import J_PER_KWH
 from tests.unit.accounting import builders as b

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pricetag.accounting.bill.inputs import Device, Factor, Factors, FlopsCount
-from pricetag.accounting.document.price_tag import AttemptInput, build_price_tag
+from pricetag.accounting.bill.inputs import AttemptInput, Device, Factor, Factors, FlopsCount
+from pricetag.accounting.document.build import build_price_tag
 from tests.unit.accounting import builders as b
 
 COUNTED = FlopsCount(3e15, 3e15, None, "FlopCounterMode on meta tensors, 2 per multiply-add")

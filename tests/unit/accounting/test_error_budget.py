@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pricetag.accounting.bill.inputs import Factors, Measurement
-from pricetag.accounting.document.price_tag import AttemptInput, build_price_tag
+from pricetag.accounting.bill.inputs import AttemptInput, Factors, Measurement
+from pricetag.accounting.document.build import build_price_tag
 from pricetag.accounting.quantity.error_terms import ErrorTerm, error_budget, error_terms
 from pricetag.accounting.quantity.uncertainty import Interval, Multiplier, Term
 from tests.unit.accounting import builders as b

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pricetag.accounting.bill.inputs import ComponentInfo, Measurement, SecondOpinion
-from pricetag.accounting.document.price_tag import AttemptInput, build_price_tag
+from pricetag.accounting.bill.inputs import AttemptInput, ComponentInfo, Measurement, SecondOpinion
+from pricetag.accounting.document.build import build_price_tag
 from pricetag.accounting.units import J_PER_KWH
 from tests.unit.accounting import builders as b
 

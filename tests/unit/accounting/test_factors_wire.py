@@ -14,9 +14,10 @@ from pricetag.accounting.bill.inputs import (
     HourlyFactor,
     Measurement,
 )
+from pricetag.accounting.document.build import build_price_tag
 from pricetag.accounting.document.canonical import first_difference
-from pricetag.accounting.document.factors_wire import factors_wire, read_factors
-from pricetag.accounting.document.price_tag import build_price_tag
+from pricetag.accounting.document.factors import applied_factors, read_factors
+from pricetag.accounting.quantity.record import InvalidDocument
 from tests.unit.accounting import builders as b
 
 HOUR = "2026-11-21T04:00:00+00:00"
@@ -74,12 +75,12 @@ def test_the_same_tag_comes_out_of_its_own_factors(factors: Factors) -> None:
     ],
 )
 def test_only_what_is_missing_has_a_reason(factors: Factors, missing: set[str]) -> None:
-    wire = factors_wire(factors, [HOUR])
+    wire = applied_factors(factors, [HOUR]).as_dict()
     reasons = {name: wire[name] for name in wire if name.endswith("_reason")}
     assert {name.removesuffix("_reason") for name, why in reasons.items() if why} == missing
     assert len(reasons) == 4
 
 
 def test_a_tag_of_the_first_version_lacks_factors() -> None:
-    with pytest.raises(KeyError):
+    with pytest.raises(InvalidDocument):
         read_factors({"factors": {"pue": None}, "accounting_version": "1"})

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pricetag.accounting.bill.inputs import Device, EmbodiedFactor, Factor, Factors
-from pricetag.accounting.document.price_tag import AttemptInput, build_price_tag
+from pricetag.accounting.bill.inputs import AttemptInput, Device, EmbodiedFactor, Factor, Factors
+from pricetag.accounting.document.build import build_price_tag
 from pricetag.accounting.quantity.checks import InvalidFactor
 from pricetag.accounting.quantity.uncertainty import Z_95
 from pricetag.accounting.units import J_PER_KWH

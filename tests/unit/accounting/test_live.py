@@ -19,7 +19,7 @@ from pricetag.accounting.bill.inputs import (
     PriceTagInputs,
 )
 from pricetag.accounting.bill.live import LiveCharge, advance, hours_between, live_figures
-from pricetag.accounting.document.price_tag import build_price_tag
+from pricetag.accounting.document.build import build_price_tag
 from pricetag.accounting.readings.energy import EnergyLedger, Reading
 from pricetag.accounting.readings.hours import energy_by_hour_j
 from pricetag.accounting.readings.reading import Method

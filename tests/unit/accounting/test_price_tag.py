@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pricetag.accounting.document.price_tag import (
+from pricetag.accounting.bill.inputs import (
     AttemptInput,
     Device,
     Environment,
@@ -15,10 +15,9 @@ from pricetag.accounting.document.price_tag import (
     Measurement,
     QualityInput,
     StageInput,
-    UnknownComponent,
-    build_price_tag,
-    content_sha256,
 )
+from pricetag.accounting.document.build import UnknownComponent, build_price_tag
+from pricetag.accounting.document.canonical import content_sha256
 from pricetag.accounting.quantity.checks import InvalidFactor
 from pricetag.accounting.quantity.uncertainty import Z_95, counter_edge_std_ratio
 from pricetag.accounting.units import J_PER_KWH

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from pricetag.accounting.document.price_tag import (
+from pricetag.accounting.bill.inputs import (
     AttemptInput,
     Device,
     Factor,
     Factors,
     FlopsCount,
     SecondOpinion,
-    build_price_tag,
 )
+from pricetag.accounting.document.build import build_price_tag
 from pricetag.accounting.quantity.checks import InvalidFactor
 from pricetag.accounting.units import J_PER_KWH
 from tests.unit.accounting import builders as b

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pricetag.accounting.bill.inputs import Factor, Factors, HourlyFactor, Measurement
+from pricetag.accounting.bill.inputs import AttemptInput, Factor, Factors, HourlyFactor, Measurement
 from pricetag.accounting.bill.rates import Rate, RateMissing, Use, apply
-from pricetag.accounting.document.price_tag import AttemptInput, build_price_tag
+from pricetag.accounting.document.build import build_price_tag
 from pricetag.accounting.quantity.uncertainty import Z_95
 from pricetag.accounting.units import J_PER_KWH
 from tests.unit.accounting import builders as b

@@ -12,19 +12,14 @@ from dataclasses import replace
 from pricetag.accounting.bill.bill import Biller, Span, share
 from pricetag.accounting.bill.calibration import calibrated
 from pricetag.accounting.bill.charges import Charge, factor_quantity, product
+from pricetag.accounting.bill.factor_ranges import require_factors
+from pricetag.accounting.bill.figures import EnergyTag
 from pricetag.accounting.bill.footprint import footprint
 from pricetag.accounting.bill.inputs import (
     AttemptInput,
-    ComponentInfo,
-    Device,
-    Environment,
     Factor,
-    Factors,
-    FlopsCount,
     Measurement,
     PriceTagInputs,
-    QualityInput,
-    SecondOpinion,
     StageInput,
 )
 from pricetag.accounting.bill.money import cost_of
@@ -32,7 +27,6 @@ from pricetag.accounting.bill.once import counted_once
 from pricetag.accounting.bill.outside import outside_stages
 from pricetag.accounting.bill.rates import Rate, RateMissing
 from pricetag.accounting.bill.reserved import device_count
-from pricetag.accounting.document.canonical import content_sha256
 from pricetag.accounting.document.error_budget import uncertainty
 from pricetag.accounting.document.provenance import (
     environment_changed,
@@ -40,49 +34,18 @@ from pricetag.accounting.document.provenance import (
     most_devices,
     provenance,
 )
-from pricetag.accounting.document.second_opinion import compare
-from pricetag.accounting.document.tag import (
+from pricetag.accounting.document.records import (
     SCHEMA,
     AttemptTag,
-    ComponentTag,
-    CostTag,
-    EnergyTag,
-    FlopsTag,
+    OutsideStages,
     PriceTag,
     QualityTag,
     StageTag,
 )
-from pricetag.accounting.quantity.checks import require_factors
+from pricetag.accounting.document.second_opinion import compare
+from pricetag.accounting.document.versions import keeps_errors
 from pricetag.accounting.quantity.quantity import Quantity
 from pricetag.accounting.work.operations import Effort, run_flops, stage_flops
-
-__all__ = [
-    "SCHEMA",
-    "AttemptInput",
-    "AttemptTag",
-    "ComponentInfo",
-    "ComponentTag",
-    "CostTag",
-    "Device",
-    "EnergyTag",
-    "Environment",
-    "Factor",
-    "Factors",
-    "FlopsCount",
-    "FlopsTag",
-    "Measurement",
-    "PriceTag",
-    "PriceTagInputs",
-    "QualityInput",
-    "QualityTag",
-    "SecondOpinion",
-    "StageInput",
-    "StageTag",
-    "UnknownComponent",
-    "build_price_tag",
-    "content_sha256",
-]
-
 
 FULL_SHARE_RATIO = 1 - 1e-6
 
@@ -107,7 +70,8 @@ def build_price_tag(inputs: PriceTagInputs) -> PriceTag:
     require_factors(inputs.factors)
     attempts = calibrated(counted_once(inputs.attempts), inputs.factors.calibrations)
     inputs = replace(inputs, attempts=attempts)
-    biller = Biller(inputs.factors, inputs.seed)
+    errors = keeps_errors(inputs.accounting_version)
+    biller = Biller(inputs.factors, inputs.seed, keeps_errors=errors)
     spans = [
         _span(attempt, attempt.measurements, attempt.duration_s, inputs.factors.calibrations)
         for attempt in inputs.attempts
@@ -117,13 +81,15 @@ def build_price_tag(inputs: PriceTagInputs) -> PriceTag:
     stages = _stages(inputs.attempts, biller, total.it_energy_kwh)
     cost = cost_of(biller, inputs.attempts, charges)
     intensity, hourly = biller.carbon_intensity(charges)
+    outside = outside_stages(biller, list(zip(inputs.attempts, spans, strict=True)))
     return PriceTag(
+        schema=SCHEMA,
         run_id=inputs.run_id,
         name=inputs.name,
         version=inputs.version,
         hardware=hardware(inputs.attempts),
         device_count=most_devices(inputs.attempts),
-        energy=total,
+        energy=replace(total, flags=_flags(inputs, total, biller, charges)),
         footprint=footprint(biller, inputs.attempts, charges, total.co2e_kg),
         pue=factor_quantity(inputs.factors.pue, at_least=1.0),
         carbon_intensity_g_per_kwh=intensity,
@@ -133,11 +99,9 @@ def build_price_tag(inputs: PriceTagInputs) -> PriceTag:
         quality=_last_quality(stages),
         stages=stages,
         attempts=_attempts(inputs.attempts, spans, biller, total.it_energy_kwh),
-        outside_stages=outside_stages(biller, list(zip(inputs.attempts, spans, strict=True))),
         second_opinion=compare(biller, inputs.attempts, spans),
         uncertainty=uncertainty(biller, charges, total, cost),
-        provenance=provenance(inputs),
-        flags=_flags(inputs, total, biller, charges),
+        provenance=provenance(inputs, outside),
     )
 
 
@@ -238,7 +202,7 @@ def _attempt(attempt: AttemptInput, span: Span, biller: Biller, total: Quantity)
         energy=energy,
         footprint=footprint(biller, [attempt], span.charges, energy.co2e_kg),
         cost=cost_of(biller, [attempt], span.charges),
-        outside_stages=outside_stages(biller, [(attempt, span)]),
+        outside_stages=OutsideStages(outside_stages(biller, [(attempt, span)])),
         share_ratio=share(energy.it_energy_kwh, total),
     )
 

@@ -19,7 +19,6 @@ from app.services.billing.inputs import (
     metered_ids,
     year_of_use,
 )
-from app.services.billing.inputs import component_info as component_info
 from app.services.errors import PriceTagNotFoundError, RunNotFoundError
 from app.services.factors import resolution as factors
 from app.services.quoting import scoring
@@ -27,11 +26,9 @@ from app.settings import Settings, get_settings
 from models import PriceTag, Run
 from pricetag import catalog
 from pricetag.accounting.bill.inputs import AttemptInput, Factor, Factors, PriceTagInputs
+from pricetag.accounting.document.build import build_price_tag
 from pricetag.accounting.document.canonical import content_sha256
-from pricetag.accounting.document.price_tag import build_price_tag
-
-ACCOUNTING_VERSION = "3"
-"""Raised with every change of the arithmetic that changes a figure."""
+from pricetag.accounting.document.versions import ACCOUNTING_VERSION, version_to_reissue
 
 Cause = Literal["attempt-ended", "journal-came-late", "repriced"]
 
@@ -89,9 +86,17 @@ async def issue(
     attempts = await attempts_of(session, run_id)
     if not attempts:
         raise PriceTagNotFoundError("No attempt of the run has ended: there is nothing to bill.")
-    version = await price_tags.last_version(session, run_id) + 1
+    newest = await price_tags.get(session, run_id)
     resolved = await _factors(session, run_id, attempts, settings or get_settings(), as_of)
-    tag = await _build(run, version, attempts, resolved)
+    inputs = PriceTagInputs(
+        run_id=str(run.id),
+        name=run.name,
+        version=1 if newest is None else newest.version + 1,
+        attempts=attempts,
+        factors=resolved,
+        accounting_version=_accounting_version(newest, cause),
+    )
+    tag = await _build(run, inputs)
     tag.cause, tag.as_of = cause, as_of
     await price_tags.add(session, tag)
     if as_of is None:
@@ -143,23 +148,20 @@ def _peaks(accelerators: Iterable[str]) -> dict[str, Factor]:
     return found
 
 
-async def _build(
-    run: Run, version: int, attempts: tuple[AttemptInput, ...], resolved: Factors
-) -> PriceTag:
-    inputs = PriceTagInputs(
-        run_id=str(run.id),
-        name=run.name,
-        version=version,
-        attempts=attempts,
-        factors=resolved,
-        accounting_version=ACCOUNTING_VERSION,
-    )
+def _accounting_version(newest: PriceTag | None, cause: Cause) -> str:
+    """A re-pricing changes the factors alone, never the rules of the arithmetic."""
+    if newest is None or cause != "repriced":
+        return ACCOUNTING_VERSION
+    return version_to_reissue(newest.accounting_version)
+
+
+async def _build(run: Run, inputs: PriceTagInputs) -> PriceTag:
     # Thousands of stages take seconds, and the loop has others to look after.
     content = await asyncio.to_thread(lambda: build_price_tag(inputs).as_dict())
     return PriceTag(
         run_id=run.id,
-        version=version,
-        accounting_version=ACCOUNTING_VERSION,
+        version=inputs.version,
+        accounting_version=inputs.accounting_version,
         content=content,
         content_sha256=content_sha256(content),
     )

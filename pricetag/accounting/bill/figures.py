@@ -1,0 +1,107 @@
+"""The figures of a stage, an attempt or a run: energy, its split, carbon, water, money."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pricetag.accounting.quantity.quantity import Quantity
+from pricetag.accounting.quantity.record import OMIT_NONE, Record, Since
+
+
+@dataclass(frozen=True, slots=True)
+class CostTag(Record):
+    """What a run, or an attempt of it, costs."""
+
+    cloud: Annotated[Quantity, "Device-hours at cloud prices, from the low price to the high."]
+    electricity: Annotated[Quantity, "Facility energy at the site's tariff."]
+    owned_hardware: Annotated[Quantity, "Device-hours at the site's own price.", Since(2)]
+    total: Annotated[Quantity, "The figure to go by; `basis` says what is in it.", Since(2)]
+    basis: Annotated[
+        str | None,
+        "What is in the total: `owned hardware and electricity`, `owned hardware without "
+        "electricity`, `cloud` or `electricity alone`; null where nothing is known.",
+        Since(2),
+    ]
+    currency: Annotated[str | None, "ISO 4217 code of all amounts."]
+
+
+@dataclass(frozen=True, slots=True)
+class SplitTag(Record):
+    """What the devices used in all, and which part of the charge is idle draw."""
+
+    gross_kwh: Annotated[Quantity, "Energy of the whole devices, other jobs and idling included."]
+    charged_ratio: Annotated[Quantity, "Part of it that is charged."]
+    baseline_kwh: Annotated[Quantity, "Part of the charge that idle devices use as well."]
+    dynamic_kwh: Annotated[Quantity, "The rest of the charge."]
+
+
+@dataclass(frozen=True, slots=True)
+class FootprintTag(Record):
+    """What stands beside energy and location-based carbon, of an attempt or a run."""
+
+    co2e_market_kg: Annotated[Quantity, "Emissions by the site's contracts.", Since(2)]
+    water_l: Annotated[Quantity, "Water, on site and for the electricity.", Since(2)]
+    embodied_co2e_kg: Annotated[Quantity, "Emissions of making the reserved hardware.", Since(2)]
+    co2e_total_kg: Annotated[Quantity, "`co2e_kg` and `embodied_co2e_kg` together.", Since(2)]
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentError(Record):
+    """What the error of a component's energy is made of, one sigma each, relative to it."""
+
+    gain_group: Annotated[str, "Components of one group share the error of their gain."]
+    gain_std_ratio: Annotated[float, "Error of the gain."]
+    edge_std_ratio: Annotated[float, "Error of the edges of its windows."]
+    multiplicative: Annotated[bool, "Whether the gain is off by a factor of 1 + ratio."]
+    bounds_kwh: Annotated[
+        float | None, "Width of the hard bounds of windows that are too short for the counter."
+    ]
+    division_kwh: Annotated[
+        float, "How far off it may be to either side where idle power is unknown."
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentTag(Record):
+    """The energy of one component over a stage, an attempt or the run."""
+
+    id: str
+    kind: str
+    name: str
+    method: str
+    node: str | None
+    it_energy_kwh: Quantity
+    power_w: Quantity
+    coverage_ratio: Annotated[Quantity, "Metered time over the whole."]
+    share_ratio: Annotated[Quantity, "Part of the energy of that stage, attempt or run."]
+    split: Annotated[SplitTag, Since(2)]
+    reserved_ratio: Annotated[
+        float | None,
+        "Part of it that was reserved for the run, by which idle energy is charged.",
+        Since(3),
+    ]
+    calibration: Annotated[Quantity | None, "What its meter's figure was multiplied by.", Since(2)]
+    edge_s: Annotated[
+        float | None, "How far off an edge of its last window may be, in seconds.", Since(2)
+    ]
+    flags: tuple[str, ...]
+    notes: str | None
+    error: Annotated[ComponentError | None, "What its error is made of.", Since(4), OMIT_NONE] = (
+        None
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyTag(Record):
+    """The figures that a stage, an attempt and a run have in common."""
+
+    duration_s: Quantity
+    it_energy_kwh: Quantity
+    facility_energy_kwh: Annotated[Quantity, "IT energy x PUE."]
+    co2e_kg: Annotated[Quantity, "Location-based emissions."]
+    power_w: Annotated[Quantity, "Mean power of all metered components together."]
+    coverage_ratio: Annotated[Quantity, "Metered time over the whole."]
+    split: Annotated[SplitTag, Since(2)]
+    components: tuple[ComponentTag, ...]
+    flags: tuple[str, ...]

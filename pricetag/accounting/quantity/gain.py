@@ -1,0 +1,31 @@
+"""Which meters share the error of their gain."""
+
+from __future__ import annotations
+
+_MODEL = "model"
+_CALIBRATION = "calibration"
+
+
+def gain_group(kind: str, name: str, method: str, *, calibrated: str | None = None) -> str:
+    """The name of those components whose gain error is one and the same draw.
+
+    Components of one product share it, models of one kind of component too; a calibrated meter
+    has its own.
+
+    Args:
+        kind: gpu, cpu, ram or host.
+        name: Product name.
+        method: How its energy was obtained.
+        calibrated: Id of the component, where its meter was calibrated.
+    """
+    if calibrated is not None:
+        return f"{_CALIBRATION}:{calibrated}"
+    return f"{kind}:{_MODEL}" if method == "modelled" else f"{kind}:{name}"
+
+
+def gain_name(group: str) -> str:
+    """A group of :func:`gain_group` as a cause of error."""
+    kind, _, name = group.partition(":")
+    if kind == _CALIBRATION:
+        return f"calibration of {name}"
+    return f"power model of {kind}" if name == _MODEL else f"gain of {name} ({kind})"
