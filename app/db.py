@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 from sqlalchemy import make_url, text
+from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 from sqlalchemy.ext.asyncio import (
     AsyncConnection,
     AsyncSession,
@@ -25,6 +26,9 @@ logger = logging.getLogger(__name__)
 
 Session = AsyncSession
 """What services take; they never commit it."""
+
+INVALID_DATA_ERRORS: tuple[type[Exception], ...] = (DataError, IntegrityError, ProgrammingError)
+"""The database rejects values; the same ones will be rejected again."""
 
 SERVER_OPTIONS = {
     "statement_timeout": "60s",

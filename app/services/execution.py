@@ -14,7 +14,7 @@ from app import queue
 from app.db import Session
 from app.repositories import attempts, executions, node_registry
 from app.repositories.executions import Event
-from app.services.attempts.ingestion import ingest
+from app.services.attempts.ingestion import PoisonedRecordsError, ingest
 from app.services.attempts.leases import LeaseObserver, LeaseState, close_lost, reap, renew_leases
 from app.services.budgets import admission as budgets
 from app.services.budgets.watch import BudgetWatch, StopOrder
@@ -27,6 +27,7 @@ __all__ = [
     "LeaseObserver",
     "LeaseState",
     "OpenAttempt",
+    "PoisonedRecordsError",
     "StopOrder",
     "cancel_queued",
     "claim",

@@ -114,9 +114,12 @@ class EventDesk:
             self._log.text(line, "pricetag")
 
     def _on_figure(self, connection: Connection, event: Figure, message: Message) -> None:
+        key = self._key_of(connection, event)
+        if key is None and isinstance(event, schema.Flops):
+            raise EventError("operations outside of every stage")
         is_quality = isinstance(event, schema.Metric) and event.quality
         if self._flow.takes("quality figures" if is_quality else "figures", _size(message)):
-            self._log.append(event.type, key=self._key_of(connection, event), **event.fields())
+            self._log.append(event.type, key=key, **event.fields())
 
     def _key_of(self, connection: Connection, event: Figure | schema.Progress) -> str | None:
         """The stage that an event belongs to: the one it names, else that of its connection."""

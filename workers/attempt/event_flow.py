@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 RATE_PER_S = 1000.0
 BURST = 20_000
@@ -17,28 +16,23 @@ MAX_REJECTED = 100
 """Rejected events of one attempt that are kept with their reason; the others are counted."""
 
 
-@dataclass(slots=True)
 class Bucket:
     """A rate with room for bursts.
 
-    Attributes:
+    Args:
         now_s: Monotonic seconds.
     """
 
-    now_s: Callable[[], float]
-    rate_per_s: float = RATE_PER_S
-    burst: float = BURST
-    _room: float = field(init=False, default=0.0)
-    _filled_s: float = field(init=False, default=0.0)
-
-    def __post_init__(self) -> None:
-        self._room, self._filled_s = self.burst, self.now_s()
+    def __init__(self, now_s: Callable[[], float]) -> None:
+        self._now_s = now_s
+        self._room = float(BURST)
+        self._filled_s = now_s()
 
     def take(self) -> bool:
         """Whether one more event is within the rate."""
-        now_s = self.now_s()
-        gained = max(now_s - self._filled_s, 0.0) * self.rate_per_s
-        self._room, self._filled_s = min(self._room + gained, self.burst), now_s
+        now_s = self._now_s()
+        gained = max(now_s - self._filled_s, 0.0) * RATE_PER_S
+        self._room, self._filled_s = min(self._room + gained, BURST), now_s
         if self._room < 1.0:
             return False
         self._room -= 1.0

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from pricetag.accounting.units import joules_to_kwh
-from workers.attempt.stages import OpenStage
+from workers.attempt.stages import MAX_STAGES, OpenStage
 
 
 class ProgressBoard:
@@ -16,6 +17,8 @@ class ProgressBoard:
         self._said: dict[str | None, dict[str, Any]] = {}
 
     def update(self, key: str | None, fields: dict[str, Any]) -> None:
+        if key not in self._said and len(self._said) >= MAX_STAGES:
+            return
         self._said[key] = fields
 
     def record(
@@ -47,4 +50,5 @@ def eta_s(done: float | None, total: float | None, elapsed_s: float | None) -> f
     """Seconds left in the stage at its mean pace so far; None while there is no telling."""
     if not done or total is None or elapsed_s is None or done > total:
         return None
-    return elapsed_s * (total - done) / done
+    left_s = elapsed_s * (total - done) / done
+    return left_s if math.isfinite(left_s) else None

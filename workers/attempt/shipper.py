@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
+from app.services.execution import PoisonedRecordsError
 from pricetag.metering.journal import Journal
 
 logger = logging.getLogger(__name__)
@@ -15,6 +16,15 @@ logger = logging.getLogger(__name__)
 BATCH = 1000
 INTERVAL_S = 0.5
 MAX_BACKOFF_S = 10.0
+
+OF_THE_JOB = frozenset(
+    {"progress", "metric", "flops", "log", "artifact", "environment", "rejected"}
+)
+"""Records that the attempt can do without: no energy and no end depends on them."""
+
+KEPT_TEXT = 500
+
+Record = dict[str, Any]
 
 Ingest = Callable[[UUID, list[dict[str, Any]]], Awaitable[int]]
 """Applies records in a transaction of its own and returns the new watermark."""
@@ -77,6 +87,29 @@ class Shipper:
     async def _ship_batch(self) -> int:
         records = self._journal.read_from(self._next_seq, BATCH)
         if records:
-            await self._ingest(self._attempt_id, records)
-            self._next_seq = records[-1]["seq"] + 1
+            await self._ship(records)
         return len(records)
+
+    async def _ship(self, records: list[Record]) -> None:
+        """Ships records in order; one that cannot be stored is told from the others by halving."""
+        try:
+            await self._ingest(self._attempt_id, records)
+        except PoisonedRecordsError as error:
+            if len(records) > 1:
+                middle = len(records) // 2
+                await self._ship(records[:middle])
+                await self._ship(records[middle:])
+                return
+            (record,) = records
+            if record.get("type") not in OF_THE_JOB:
+                raise
+            await self._ingest(self._attempt_id, [_set_aside(record, error)])
+        self._next_seq = records[-1]["seq"] + 1
+
+
+def _set_aside(record: Record, error: PoisonedRecordsError) -> Record:
+    """What is shipped in the place of a record that cannot be stored."""
+    logger.error("journal record %s cannot be stored: %s", record["seq"], error)
+    stamps = {name: record[name] for name in ("seq", "t_s", "at")}
+    reason = f"{record['type']}: it could not be stored: {error}"
+    return {**stamps, "type": "rejected", "reason": reason, "event": f"{record!r:.{KEPT_TEXT}}"}

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
-from app.db import Session
+from app.db import INVALID_DATA_ERRORS, Session
 from app.repositories import attempts, executions, measured
 from app.services.attempts import settlement
 from app.services.attempts.hours import book_running
@@ -30,6 +30,19 @@ logger = logging.getLogger(__name__)
 
 LATE_TAIL = 500
 """A late batch shorter than this is the last one for now: it is worth a new price tag."""
+
+
+UNFIT_ERRORS: tuple[type[Exception], ...] = (
+    *INVALID_DATA_ERRORS,
+    ArithmeticError,
+    ValueError,
+    TypeError,
+    LookupError,
+)
+
+
+class PoisonedRecordsError(Exception):
+    """Some record of a batch cannot be stored; sending the same batch again is of no use."""
 
 
 async def ingest(
@@ -59,7 +72,19 @@ async def ingest(
 
     Raises:
         AttemptNotFoundError: If there is no such attempt.
+        PoisonedRecordsError: If a record passed every check and could not be stored for all that.
+            The transaction is to be rolled back; the records before it can be sent by themselves.
     """
+    try:
+        return await _ingest(session, attempt_id, records, limits or intake_limits())
+    except UNFIT_ERRORS as error:
+        what = str(error).splitlines()[0] if str(error) else ""
+        raise PoisonedRecordsError(f"{type(error).__name__}: {what:.300}") from error
+
+
+async def _ingest(
+    session: Session, attempt_id: UUID, records: Sequence[dict[str, Any]], limits: Limits
+) -> int:
     attempt = await attempts.lock(session, attempt_id)
     if attempt is None:
         raise AttemptNotFoundError(f"There is no attempt {attempt_id}.", field="attempt_id")
@@ -75,7 +100,7 @@ async def ingest(
     paths: Collection[str] = ()
     if any(isinstance(record, ArtifactRecord) for record in fresh):
         paths = await measured.artifact_paths(session, attempt_id)
-    intake = Intake(attempt.intake, limits or intake_limits(), paths)
+    intake = Intake(attempt.intake, limits, paths)
     late = attempt.ended_at is not None
     batch = Batch(attempt, stages, late=late, intake=intake, before=run.progress)
     for record in [*holes, *fresh]:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pricetag.one_line import one_line
 from pricetag.tag.figures import duration_text, interval_text, with_unit
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 FINAL_STATUSES = frozenset({"succeeded", "failed", "cancelled"})
+MAX_SHOWN = 80
+"""Characters of a name or a message in one row."""
+
 _MARKS = {
     "running": ">",
     "succeeded": "+",
@@ -115,8 +120,9 @@ class RunProgress:
                 that of whole devices, of which the run may have a part).
             payload: What the event says.
         """
-        if isinstance(payload.get("t_s"), int | float):
-            self._last_t_s, self._heard_s = float(payload["t_s"]), self._clock()
+        t_s = _number(payload.get("t_s"))
+        if t_s is not None:
+            self._last_t_s, self._heard_s = t_s, self._clock()
         if kind == "status":
             self._take_status(payload)
         elif kind == "stage":
@@ -138,7 +144,8 @@ class RunProgress:
             self._last_t_s = self.elapsed_s
         self.status = status
         reason = payload.get("reason") or payload.get("status_reason")
-        self.reason = str(reason.get("message")) if isinstance(reason, Mapping) else None
+        message = reason.get("message") if isinstance(reason, Mapping) else None
+        self.reason = None if message is None else str(message)
 
     def _take_stage(self, payload: Mapping[str, Any]) -> None:
         stage = self._stage(payload)
@@ -155,15 +162,17 @@ class RunProgress:
         if stage.status == "waiting":
             stage.status = "running"
             stage.started_s = self.elapsed_s
-        for field in ("done", "total", "unit", "message", "eta_s"):
-            setattr(stage, field, payload.get(field))
+        stage.done, stage.total = _number(payload.get("done")), _number(payload.get("total"))
+        stage.unit, stage.message = _text(payload.get("unit")), _text(payload.get("message"))
+        stage.eta_s = _number(payload.get("eta_s"))
 
     def _stage(self, payload: Mapping[str, Any]) -> StageProgress:
         key = str(payload.get("key") or payload.get("stage") or "")
         stage = self._stages.get(key)
         if stage is None:
-            kind = str(payload.get("kind") or key)
-            stage = StageProgress(key, kind, str(payload.get("name") or kind))
+            kind = one_line(str(payload.get("kind") or key), MAX_SHOWN)
+            name = one_line(str(payload.get("name") or kind), MAX_SHOWN)
+            stage = StageProgress(key, kind, name)
             stage.nested = payload.get("parent_key") is not None
             self._stages[key] = stage
         return stage
@@ -188,9 +197,12 @@ class RunProgress:
         """Where the run will end, as far as that can be told."""
         if self.projection is None or self.finished:
             return []
-        figures = self.projection["quantities"]
-        energy, time_s = figures["it_energy_kwh"], figures["duration_s"]["value"]
-        if energy["value"] is None:
+        try:
+            figures = self.projection["quantities"]
+            energy, time_s = figures["it_energy_kwh"], _number(figures["duration_s"]["value"])
+            if _number(energy["value"]) is None:
+                return []
+        except (KeyError, TypeError):  # an event of another version of the server
             return []
         spread = interval_text(energy)
         text = f"{with_unit(energy['value'], energy['unit'])} in the end ({spread})"
@@ -263,7 +275,22 @@ class RunProgress:
 
 
 def _latest(new: Any, old: float | None) -> float | None:
-    return float(new) if isinstance(new, int | float) else old
+    number = _number(new)
+    return old if number is None else number
+
+
+def _number(value: Any) -> float | None:
+    """A finite number; None for whatever else an event holds."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:  # an integer beyond the range of a float
+        return None
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else one_line(str(value), MAX_SHOWN)
 
 
 def _share(stage: StageProgress) -> str:

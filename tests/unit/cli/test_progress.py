@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rich.console import Console
 
 from pricetag.cli.follow import PlainLines
@@ -134,3 +137,37 @@ def test_plain_lines_come_when_something_changed_or_every_ten_seconds() -> None:
     lines()
     assert len(written) == 3
     assert "quantize" in written[-1]
+
+
+ODD = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=300),
+    st.lists(st.integers(), max_size=2),
+    st.dictionaries(st.text(max_size=5), st.none(), max_size=2),
+    st.just(10**400),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    kind=st.sampled_from(["status", "stage", "progress", "power"]),
+    payload=st.dictionaries(
+        st.sampled_from(
+            [
+                *("key", "kind", "name", "status", "reason", "t_s", "done", "total", "unit"),
+                *("message", "eta_s", "power_w", "energy_kwh", "projection", "parent_key"),
+            ]
+        ),
+        ODD,
+    ),
+)
+def test_no_event_whatever_ends_the_view(kind: str, payload: dict[str, Any]) -> None:
+    progress = running(Clock())
+    progress.update(kind, payload)
+    drawn(progress)
+    assert "\n" not in progress.line()
+    progress.update("stage", {"key": "after", "status": "running"})
+    assert progress.stages[-1].key == "after"

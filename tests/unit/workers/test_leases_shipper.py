@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from app.services.execution import PoisonedRecordsError
 from pricetag.metering.journal import Journal
 from workers.attempt import shipper as shipper_module
 from workers.attempt.shipper import Shipper
@@ -146,3 +147,29 @@ async def test_everything_is_shipped_in_order_whatever_the_database_does(
     await asyncio.wait_for(task, 10)
     assert arrived == list(range(40))
     journal.mark_shipped()
+
+
+@pytest.mark.parametrize("poison", [0, 7, 19])
+async def test_a_record_that_cannot_be_stored_is_set_aside_and_the_rest_goes_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, poison: int
+) -> None:
+    monkeypatch.setattr(shipper_module, "INTERVAL_S", 0.005)
+    attempt_id = uuid4()
+    journal = Journal.create(tmp_path, attempt_id)
+    for number in range(20):
+        journal.append({"type": "metric", "t_s": 1.0, "at": "2026-11-29", "value": number})
+    stored: dict[int, dict[str, Any]] = {}
+
+    async def ingest(_: UUID, records: list[dict[str, Any]]) -> int:
+        if any(record.get("value") == poison for record in records):
+            raise PoisonedRecordsError("planted")
+        stored.update({record["seq"]: record for record in records})
+        return int(records[-1]["seq"])
+
+    shipper = Shipper(journal, attempt_id, ingest)
+    shipper.finish()
+    await asyncio.wait_for(shipper.run(), 5)
+    assert sorted(stored) == list(range(20))
+    assert [seq for seq, record in stored.items() if record["type"] == "rejected"] == [poison]
+    assert "planted" in stored[poison]["reason"]
+    journal.close()
