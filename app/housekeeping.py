@@ -8,6 +8,7 @@ import math
 import time
 
 from app import queue
+from app.cancellation import heed_cancellation
 from app.db import Database
 from app.repositories.outage import OUTAGES
 from app.services import events, execution
@@ -38,6 +39,7 @@ async def keep_house(settings: Settings, database: Database) -> None:
         except Exception:
             # The next round may well succeed, and without rounds lost runs stay running.
             log.exception("housekeeping failed; trying again in %g s", pause_s)
+        heed_cancellation()
         pause_s = min(settings.sweep_s, observer.shortest_s / LOOKS_PER_LEASE)
         await asyncio.sleep(pause_s)
 

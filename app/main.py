@@ -15,6 +15,7 @@ from app import errors
 from app.api import health, openapi
 from app.api.deps import Resources, refuse_unknown_query
 from app.api.v1.router import router as v1
+from app.cancellation import end_tasks
 from app.db import Database, keep_database_up, resolve_database_url
 from app.housekeeping import keep_house
 from app.services.events import EventHub
@@ -96,9 +97,7 @@ async def _running(
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(tasks)
 
 
 async def _told(name: str, job: Callable[[], Coroutine[Any, Any, None]]) -> None:

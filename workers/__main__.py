@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from pricetag.metering.nvml_errors import NvmlUnavailableError
 from workers.attempt.job_variables import check_names
 from workers.node.device_locks import Held, hold
 from workers.node.identity import NodeConfig, git_commit, node_name, worker_identity
+from workers.node.stop_signals import StopSignals, deadline_s
 from workers.store import Store
 from workers.worker import Worker
 
@@ -203,8 +203,7 @@ async def _serve(
         node_meter=settings.node_meter == "on",
     )
     loop = asyncio.get_running_loop()
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(signum, served.stop)
+    StopSignals(served.stop, deadline_s(config.stop_grace_s)).install(loop)
     beat = asyncio.create_task(_beat(alive))
     warm_up = asyncio.create_task(asyncio.to_thread(prepare))
     logger.info(

@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from typing import Any
 from uuid import UUID
 
+from app.cancellation import end_tasks, heed_cancellation
 from app.queue import Postponed, QueueWorker, make_worker, queue_name
 from pricetag.metering.journal import Journal, JournalError, purge_shipped
 from pricetag.metering.nvml_devices import Device
@@ -111,9 +112,7 @@ class Worker:
             if self._shipping:
                 await asyncio.wait(self._shipping, timeout=self._config.stop_grace_s)
             self._nursery.close()
-            for task in side_tasks:
-                task.cancel()
-            await asyncio.gather(*side_tasks, return_exceptions=True)
+            await end_tasks(side_tasks)
             self._machine.close()
 
     def stop(self) -> None:
@@ -188,6 +187,7 @@ class Worker:
                 )
             except Exception as error:  # the database may be away; there is a next time
                 logger.warning("housekeeping was put off (%s)", error)
+            heed_cancellation()
             await asyncio.sleep(HOUSEKEEPING_S)
 
     async def _recover(self) -> None:
@@ -243,8 +243,7 @@ class Worker:
             await supervisor.run()
         except BaseException:
             # Without its end the journal is an orphan's: recovery takes it from here.
-            shipping.cancel()
-            await asyncio.wait([shipping])
+            await end_tasks([shipping])
             _let_go(journal)
             raise
         finally:
@@ -288,7 +287,8 @@ class Worker:
 
     async def _pause(self, seconds: float) -> None:
         try:
-            await asyncio.wait_for(self._stopping.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
         except TimeoutError:
             return
 

@@ -92,7 +92,8 @@ class Nursery:
         self._starting[number] = started
         try:
             socket.send_fds(control, [json.dumps(request).encode()], [out_write, err_write])
-            pid, exited = await asyncio.wait_for(started, START_TIMEOUT_S)
+            async with asyncio.timeout(START_TIMEOUT_S):
+                pid, exited = await started
         except OSError:
             os.close(out_read)
             os.close(err_read)

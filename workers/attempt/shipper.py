@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
+from app.cancellation import heed_cancellation
 from app.services.execution import PoisonedRecordsError
 from pricetag.metering.journal import Journal
 
@@ -59,6 +60,7 @@ class Shipper:
             last = self._finishing.is_set()
             try:
                 shipped = await self._ship_batch()
+                heed_cancellation()
                 backoff_s = INTERVAL_S
             except Exception as error:  # whatever it is, the records stay on disk for later
                 logger.warning(
@@ -79,7 +81,8 @@ class Shipper:
 
     async def _pause(self) -> None:
         try:
-            await asyncio.wait_for(self._wake.wait(), INTERVAL_S)
+            async with asyncio.timeout(INTERVAL_S):
+                await self._wake.wait()
         except TimeoutError:
             return
         self._wake.clear()

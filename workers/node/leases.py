@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 from uuid import UUID
 
+from app.cancellation import heed_cancellation
+
 logger = logging.getLogger(__name__)
 
 INTERVAL_S = 1.0
@@ -89,6 +91,7 @@ class LeaseKeeper:
     async def _keep_renewing(self) -> None:
         while True:
             await self.renew_once()
+            heed_cancellation()
             await asyncio.sleep(INTERVAL_S)
 
     async def _keep_watch(self) -> None:
@@ -101,7 +104,8 @@ class LeaseKeeper:
         asked_s = time.monotonic()
         attempts = list(self._running)
         try:
-            states = await asyncio.wait_for(self._renew(attempts), CALL_TIMEOUT_S)
+            async with asyncio.timeout(CALL_TIMEOUT_S):
+                states = await self._renew(attempts)
         except Exception as error:  # whatever it is, the lease was not renewed
             logger.warning(
                 "leases were not renewed for %.0f s (%s); jobs go on until %.0f s",

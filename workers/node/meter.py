@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from app.cancellation import heed_cancellation
 from pricetag.metering import Component, PowerSource, open_sources
 from pricetag.metering.activity import machine_busy_s
 from pricetag.metering.amd_library import AmdUnavailableError
@@ -134,12 +135,14 @@ class NodeMeter:
                 await _finished(self.tick)
                 if self._clock() - self._shipped_s >= SHIP_S:
                     await self.ship()
+                heed_cancellation()
         except OSError as error:
             logger.warning("the node's meter is put off: %s", error)
         finally:
             await _finished(self.close)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.ship(), LAST_SHIP_S)
+                async with asyncio.timeout(LAST_SHIP_S):
+                    await self.ship()
 
     def open(self, *, thread: bool = True) -> None:
         """Goes on where the last holder stopped, and begins to read.
