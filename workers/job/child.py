@@ -24,7 +24,7 @@ from workers.job.pipeline import run
 from workers.job.ranks import rank
 from workers.job.request import Interrupted, Job, JobError
 from workers.job.socket_reporter import SilentReporter, SocketReporter
-from workers.node.leases import silence_limit_s
+from workers.node.silence import silence_limit_s
 
 HEARTBEAT_S = 5.0
 WATCH_S = 1.0

@@ -10,18 +10,12 @@ from typing import Protocol
 from uuid import UUID
 
 from app.cancellation import heed_cancellation
+from workers.node.silence import silence_limit_s
 
 logger = logging.getLogger(__name__)
 
 INTERVAL_S = 1.0
 CALL_TIMEOUT_S = 10.0
-MARGIN_S = 3.0
-"""By how much a job ends before its lease does, so that clocks and looks need not be exact."""
-
-
-def silence_limit_s(lease_s: float) -> float:
-    """After so long without renewal a job is no more: soon somebody else may start it."""
-    return lease_s - min(MARGIN_S, 0.1 * lease_s)
 
 
 class StopOrder(Protocol):
