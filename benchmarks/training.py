@@ -153,7 +153,7 @@ def _plain(args: argparse.Namespace, context: StageContext) -> tuple[Clock, Load
 
 def _accuracy(context: StageContext, loaded: Loaded) -> float:
     metrics, _ = evaluate(context, loaded, "validation", batch_size=64, max_length=128)
-    return float(metrics["accuracy"] or 0.0)
+    return metrics["accuracy"].value or 0.0
 
 
 def _quantized(args: argparse.Namespace, loaded: Loaded) -> dict[str, float]:

@@ -68,6 +68,8 @@ class Metric(Base):
     split: Mapped[str | None]
     step: Mapped[int | None] = mapped_column(BigInteger)
     quality: Mapped[bool] = mapped_column(default=False)  # belongs on the price tag
+    of_class: Mapped[str | None]  # that an F1 is of
+    reason: Mapped[str | None]  # why there is no value
 
 
 class LogLine(Base):

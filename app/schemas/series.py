@@ -55,6 +55,10 @@ class MetricRead(Wire):
     split: str | None
     step: int | None
     quality: bool = Field(description="Whether it stands on the price tag.")
+    of_class: str | None = Field(
+        default=None, description="Class that an F1 is of, or how it averages over classes."
+    )
+    reason: str | None = Field(default=None, description="Why there is no value.")
 
 
 class MetricPage(Wire):

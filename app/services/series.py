@@ -76,6 +76,8 @@ async def metrics(
                 split=metric.split,
                 step=metric.step,
                 quality=metric.quality,
+                of_class=metric.of_class,
+                reason=metric.reason,
             )
             for number, metric in page
         ],

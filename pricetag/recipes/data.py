@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from pricetag.recipes.base import ColumnName, HubName, Location, Name, Params
+from pricetag.recipes.labels import class_name
 
 FILE_SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".json", ".parquet")
 
@@ -32,6 +41,18 @@ def _table_file(path: str) -> None:
 Folder = Annotated[Location, AfterValidator(_inside)]
 
 
+def _as_class(value: object) -> object:
+    """``0`` and ``true`` in a job file name the same class as such a cell in the data."""
+    return value if isinstance(value, str) else (class_name(value) or value)
+
+
+ClassName = Annotated[
+    str,
+    BeforeValidator(_as_class),
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
+]
+
+
 class Data(Params):
     """Labelled text: local tables, or a data set of the Hugging Face hub.
 
@@ -47,6 +68,15 @@ class Data(Params):
     text: ColumnName = Field("sentence", description="Column of the (first) sentence.")
     text_pair: ColumnName | None = Field(None, description="Column of the second sentence.")
     label: ColumnName = Field("label", description="Column of the class or of the score.")
+
+    labels: Annotated[list[ClassName], Field(min_length=2, max_length=100_000)] | None = Field(
+        None,
+        description="Classes in the order of their numbers. Numbers from 0 in the label column "
+        "then mean these names.",
+    )
+    positive_label: ClassName | None = Field(
+        None, description="Of two classes the one that F1 is of; default: the second."
+    )
 
     @model_validator(mode="after")
     def _splits_fit_the_source(self) -> Self:
@@ -73,7 +103,30 @@ class Data(Params):
             raise PydanticCustomError(
                 "same_column", "text, text_pair and label must be different columns"
             )
+        self._check_labels()
         return self
+
+    def _check_labels(self) -> None:
+        if self.labels is None:
+            return
+        if len(set(self.labels)) < len(self.labels):
+            raise PydanticCustomError("labels", "names a class more than once", {"field": "labels"})
+        if self.positive_label is not None and self.positive_label not in self.labels:
+            raise PydanticCustomError(
+                "labels",
+                "'{name}' is not one of the labels: {labels}",
+                {
+                    "name": self.positive_label,
+                    "labels": ", ".join(self.labels[:20]),
+                    "field": "positive_label",
+                },
+            )
+        if self.positive_label is not None and len(self.labels) > 2:
+            raise PydanticCustomError(
+                "labels",
+                "F1 is the mean over all classes where there are more than two; remove it",
+                {"field": "positive_label"},
+            )
 
     def splits(self) -> dict[str, str]:
         """The given splits and where each is: ``{"train": "data/train.tsv", ...}``."""

@@ -44,6 +44,7 @@ class Recipe(Params):
             self._check_command()
         else:
             self._check_training()
+            self._check_labels()
             self._check_order()
             self._check_splits()
             self._check_students()
@@ -82,6 +83,12 @@ class Recipe(Params):
                 "'{kind}' needs a trained model; a model from scratch starts with train",
                 kind=self.stages[0].kind,
             )
+
+    def _check_labels(self) -> None:
+        assert self.data is not None
+        for option in ("labels", "positive_label"):
+            if self.task != "classification" and getattr(self.data, option) is not None:
+                raise _fault(f"data.{option}", "belongs to classification; remove it")
 
     def _check_order(self) -> None:
         quantized = False

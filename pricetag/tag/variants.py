@@ -140,6 +140,20 @@ def _variant(
     )
 
 
+def score_text(item: Mapping[str, Any] | None) -> str:
+    """A score with the class it is of: ``0.8571 (equivalent)``; the reason where it has no value.
+
+    Args:
+        item: A figure of quality as a price tag holds it; None where none was reported.
+    """
+    if item is None:
+        return ""
+    if item.get("value") is None:
+        return f"n/a ({item.get('reason') or 'not defined'})"
+    of_class = f" ({item['of_class']})" if item.get("of_class") else ""
+    return f"{item['value']:.4f}{of_class}"
+
+
 def metric_unit(metric: Mapping[str, Any]) -> str:
     """The unit of a metric; where none was given, the one that its name tells."""
     if metric.get("unit"):

@@ -180,6 +180,23 @@ async def test_metrics_tell_split_and_quality(api: Api) -> None:
     )
 
 
+async def test_metrics_name_their_class_and_why_they_have_no_value(api: Api) -> None:
+    async with api.database.session_scope() as session:
+        run = await make_run(session)
+        claim = await claimed(session, run.id)
+        journal = JournalMaker(claim.attempt_id)
+        journal.start()
+        about = {"key": None, "split": "validation", "quality": True}
+        journal.add("metric", 1.0, name="f1", value=0.8, of_class="equivalent", **about)
+        journal.add("metric", 2.0, name="mcc", value=None, reason="one class alone", **about)
+        await execution.ingest(session, claim.attempt_id, journal.records)
+    page = await api.viewer.get(f"/v1/runs/{run.id}/metrics")
+    assert [
+        (item["name"], item["value"], item["of_class"], item["reason"])
+        for item in page.json()["items"]
+    ] == [("f1", 0.8, "equivalent", None), ("mcc", None, None, "one class alone")]
+
+
 async def artifact_of(api: Api, content: bytes | None) -> tuple[UUID, dict[str, Any]]:
     async with api.database.session_scope() as session:
         run_id = await finished_run(session)

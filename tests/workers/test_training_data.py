@@ -12,7 +12,8 @@ from pyarrow import parquet
 
 from tests.support.training import context, recipe
 from workers.job.reporter import JobError
-from workers.training.data.texts import encode_labels, label_names, load_split
+from workers.training.data.labels import encode_labels, label_names
+from workers.training.data.texts import load_split
 
 TEXTS = ['a "stray quote', "tab-free, comma", "", "naïve ☃ \u2028 line"]
 LABELS = ["1", "0", "1", "0"]

@@ -68,8 +68,13 @@ class Reporter(Protocol):
         split: str | None = None,
         step: int | None = None,
         quality: bool = False,
+        of_class: str | None = None,
+        reason: str | None = None,
     ) -> None:
-        """Report a figure; ``quality`` puts it on the price tag."""
+        """Report a figure; ``quality`` puts it on the price tag.
+
+        ``of_class`` is the class that an F1 or the like is of, ``reason`` why there is no value.
+        """
         ...
 
     def flops(
@@ -128,6 +133,8 @@ class SilentReporter:
         split: str | None = None,
         step: int | None = None,
         quality: bool = False,
+        of_class: str | None = None,
+        reason: str | None = None,
     ) -> None:
         """See ``Reporter.metric``."""
 
@@ -206,10 +213,20 @@ class RecordingReporter:
         split: str | None = None,
         step: int | None = None,
         quality: bool = False,
+        of_class: str | None = None,
+        reason: str | None = None,
     ) -> None:
         """See ``Reporter.metric``."""
         self._add(
-            "metric", name=name, value=value, unit=unit, split=split, step=step, quality=quality
+            "metric",
+            name=name,
+            value=value,
+            unit=unit,
+            split=split,
+            step=step,
+            quality=quality,
+            of_class=of_class,
+            reason=reason,
         )
 
     def flops(

@@ -57,10 +57,20 @@ class SocketReporter:
         split: str | None = None,
         step: int | None = None,
         quality: bool = False,
+        of_class: str | None = None,
+        reason: str | None = None,
     ) -> None:
         known = value if value is not None and math.isfinite(value) else None
+        about = {"of_class": of_class, "reason": reason}
         self._channel.send(
-            "metric", name=name, value=known, unit=unit, split=split, step=step, quality=quality
+            "metric",
+            name=name,
+            value=known,
+            unit=unit,
+            split=split,
+            step=step,
+            quality=quality,
+            **{name: text for name, text in about.items() if text is not None},
         )
 
     def flops(
@@ -134,6 +144,8 @@ class SilentReporter:
         split: str | None = None,
         step: int | None = None,
         quality: bool = False,
+        of_class: str | None = None,
+        reason: str | None = None,
     ) -> None:
         return
 

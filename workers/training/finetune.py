@@ -12,7 +12,9 @@ from workers.job import ranks
 from workers.job.context import StageContext
 from workers.training.cost.flops import FlopProfile, architecture_key, profile
 from workers.training.cost.tally import Tally
-from workers.training.data.texts import Examples, encode_labels, label_names, load_split
+from workers.training.data.examples import Examples
+from workers.training.data.labels import encode_labels, label_names
+from workers.training.data.texts import load_split
 from workers.training.data.tokens import TokenData, encode
 from workers.training.loop import Length, Outcome, train
 from workers.training.model import models

@@ -8,7 +8,7 @@ from typing import Any
 from app.reports.shape import Column, Section, Table, column, row, table
 from pricetag.tag.figures import number, with_unit
 from pricetag.tag.tags import Tag, listed, stage_name
-from pricetag.tag.variants import SCORES, metric_unit, variants
+from pricetag.tag.variants import SCORES, metric_unit, score_text, variants
 
 
 def section(tags: Sequence[Tag]) -> Section | None:
@@ -29,6 +29,7 @@ def figures(tags: Sequence[Tag]) -> list[dict[str, Any]]:
             "stage": stage.get("key"),
             "stage_name": stage.get("name"),
             **{name: item.get(name) for name in ("split", "metric", "value", "unit")},
+            **{name: item[name] for name in ("of_class", "reason") if item.get(name)},
         }
         for tag in tags
         for stage in listed(tag, "stages")
@@ -37,12 +38,12 @@ def figures(tags: Sequence[Tag]) -> list[dict[str, Any]]:
 
 
 def _scores(tags: Sequence[Tag]) -> Table | None:
-    lines: dict[tuple[int, str, str], dict[str, Any]] = {}
+    lines: dict[tuple[int, str, str], dict[str, Mapping[str, Any]]] = {}
     for index, tag in enumerate(tags):
         for item in listed(tag, "quality"):
             if item.get("metric") in SCORES:
                 key = (index, str(item.get("stage")), str(item.get("split") or ""))
-                lines.setdefault(key, {})[str(item["metric"])] = item.get("value")
+                lines.setdefault(key, {})[str(item["metric"])] = item
     if not lines:
         return None
     heads = [name for name in SCORES if any(name in scores for scores in lines.values())]
@@ -51,7 +52,7 @@ def _scores(tags: Sequence[Tag]) -> Table | None:
             *_run(tags, tags[index]),
             stage_name(tags[index], stage),
             split,
-            *(_score(scores, name) for name in heads),
+            *(score_text(scores.get(name)) for name in heads),
         )
         for (index, stage, split), scores in lines.items()
     ]
@@ -62,12 +63,6 @@ def _scores(tags: Sequence[Tag]) -> Table | None:
         *(column(name, "right", 0.9) for name in heads),
     ]
     return table("quality-scores", "Scores as the stages reported them", columns, rows)
-
-
-def _score(scores: Mapping[str, Any], name: str) -> str:
-    if name not in scores:
-        return ""
-    return "n/a (not defined)" if scores[name] is None else f"{scores[name]:.4f}"
 
 
 def _others(tags: Sequence[Tag]) -> Table | None:
@@ -115,5 +110,5 @@ def _run_column(tags: Sequence[Tag]) -> list[Column]:
 def _value(item: Mapping[str, Any]) -> str:
     value, unit = item.get("value"), metric_unit(item)
     if value is None:
-        return "n/a (not a number)"
+        return f"n/a ({item.get('reason') or 'not a number'})"
     return with_unit(value, unit) if unit not in ("", "1") else number(value)

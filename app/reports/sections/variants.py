@@ -11,7 +11,7 @@ from app.reports.shape import Column, Section, Table, column, row, table
 from pricetag.tag import variants as measured
 from pricetag.tag.figures import column_unit, not_available, number, ratio_text, with_unit
 from pricetag.tag.tags import Tag
-from pricetag.tag.variants import Names, Variant, metric_unit
+from pricetag.tag.variants import Names, Variant, metric_unit, score_text
 
 MOST_SCORES_BESIDE_SIZES = 3
 NOT_MEASURED = not_available("not measured")
@@ -101,7 +101,7 @@ def _scores(lines: Sequence[Line], split: str) -> tuple[list[Column], list[list[
 def _score(metric: Mapping[str, Any] | None) -> str:
     if metric is None:
         return NOT_MEASURED
-    return not_available("not defined") if metric["value"] is None else f"{metric['value']:.4f}"
+    return score_text(metric)
 
 
 def _figures(

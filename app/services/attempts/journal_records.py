@@ -143,6 +143,8 @@ class MetricRecord(_Record):
     split: Name | None = None
     step: Annotated[int, Field(ge=-INT64_MAX, le=INT64_MAX)] | None = None
     quality: bool = False
+    of_class: str | None = None
+    reason: str | None = None
 
 
 class Flops(_Record):

@@ -170,7 +170,9 @@ def _flops(stored: Mapping[str, Any] | None) -> FlopsCount | None:
 
 
 def _quality(metric: Metric) -> QualityInput:
-    return QualityInput(metric.name, metric.value, metric.split, metric.unit)
+    return QualityInput(
+        metric.name, metric.value, metric.split, metric.unit, metric.of_class, metric.reason
+    )
 
 
 def _second_opinion(stored: Mapping[str, Any] | None) -> SecondOpinion | None:

@@ -91,12 +91,23 @@ class FlopsCount:
 
 @dataclass(frozen=True, slots=True)
 class QualityInput:
-    """One quality metric that belongs on the price tag."""
+    """One quality metric that belongs on the price tag.
+
+    Attributes:
+        metric: Its name.
+        value: None where it is not defined.
+        split: Of the data.
+        unit: None for a plain number.
+        of_class: The class that an F1 or the like is of, or how it averages over classes.
+        reason: Why there is no value.
+    """
 
     metric: str
     value: float | None
     split: str | None
     unit: str | None = None
+    of_class: str | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,7 +173,14 @@ def _quality(attempt: AttemptInput, stage: StageInput) -> tuple[QualityTag, ...]
     """Each metric as the stage reported it last: a script may do so at every step."""
     latest = {
         (q.metric, q.split): QualityTag(
-            q.metric, q.value, q.split, stage.key, q.unit, attempt.number
+            q.metric,
+            q.value,
+            q.split,
+            stage.key,
+            q.unit,
+            attempt.number,
+            q.of_class,
+            q.reason,
         )
         for q in stage.quality
     }

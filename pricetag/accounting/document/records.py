@@ -29,6 +29,13 @@ class QualityTag(Record):
     stage: Annotated[str, "Key of the stage."]
     unit: str | None
     attempt: int
+    of_class: Annotated[
+        str | None,
+        "Class that an F1 is of, or how it averages over classes.",
+        Since(4),
+        OMIT_NONE,
+    ] = None
+    reason: Annotated[str | None, "Why there is no value.", Since(4), OMIT_NONE] = None
 
 
 @dataclass(frozen=True, slots=True)

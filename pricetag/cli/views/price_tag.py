@@ -27,7 +27,7 @@ from pricetag.tag.tags import (
     stage_name,
     status,
 )
-from pricetag.tag.variants import SCORES
+from pricetag.tag.variants import SCORES, score_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -260,10 +260,7 @@ def _quality(tag: Tag) -> Table:
     for item in listed(tag, "quality"):
         key = (stage_name(tag, str(item.get("stage"))), str(item.get("split") or ""))
         if item.get("metric") in SCORES:
-            value = item.get("value")
-            lines.setdefault(key, {})[str(item["metric"])] = (
-                "n/a" if value is None else f"{value:.4f}"
-            )
+            lines.setdefault(key, {})[str(item["metric"])] = score_text(item)
     heads = [name for name in SCORES if any(name in scores for scores in lines.values())]
     table = new_table("Quality", "Split", *(f">{name}" for name in heads))
     for (stage, split), scores in lines.items():

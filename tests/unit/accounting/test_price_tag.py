@@ -311,6 +311,19 @@ def test_quality_is_what_a_stage_reported_last() -> None:
         assert [(q["split"], q["value"]) for q in listed] == [("validation", 0.89), ("test", 0.5)]
 
 
+def test_quality_names_its_class_and_why_it_has_no_value() -> None:
+    told = [
+        QualityInput("f1", 0.8, "validation", of_class="equivalent"),
+        QualityInput("mcc", None, "validation", reason="all labels are of one class"),
+    ]
+    one = b.stage("1", 10, 20, (b.GPU,), kind="evaluate", quality=told)
+    f1, mcc = tag_of(b.attempt(components=[b.GPU], stages=[one]))["quality"]
+    assert f1["of_class"] == "equivalent"
+    assert "reason" not in f1
+    assert (mcc["value"], mcc["reason"]) == (None, "all labels are of one class")
+    assert "of_class" not in mcc
+
+
 def test_quality_is_that_of_the_latest_attempt() -> None:
     def stage(value: float) -> StageInput:
         metric = QualityInput("accuracy", value, "validation")

@@ -240,3 +240,15 @@ def test_every_recipe_is_shown_with_its_parameters_and_paper() -> None:
         text = drawn(recipe_view(entry), 120)
         assert entry["paper"]["url"] in text
         assert all(name in text for name in entry["schema"]["properties"])
+
+
+def test_a_score_names_its_class_and_why_it_has_no_value() -> None:
+    made = tag(compressed_run())
+    like = made["quality"][0]
+    made["quality"] = [
+        {**like, "metric": "f1", "value": 0.8, "of_class": "equivalent"},
+        {**like, "metric": "mcc", "value": None, "reason": "one class alone"},
+    ]
+    text = " ".join(drawn(price_tag_view(made), width=160).split())
+    assert "0.8000 (equivalent)" in text
+    assert "n/a (one class alone)" in text

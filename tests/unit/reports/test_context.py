@@ -203,6 +203,22 @@ def test_correlations_stand_beside_the_sizes() -> None:
     assert rescored([("pearson", None)])[0]["caption"] == "Size and quality of every variant"
 
 
+def test_scores_name_their_class_and_why_they_have_no_value() -> None:
+    made = tag(compressed_run())
+    like = made["quality"][0]
+    f1 = {**like, "metric": "f1", "value": 0.8, "split": "test", "of_class": "equivalent"}
+    mcc = {**like, "metric": "mcc", "value": None, "split": "test", "reason": "one class alone"}
+    made["quality"] = [f1, mcc]
+    for stage in made["stages"]:
+        if stage["kind"] == "measure":
+            stage["quality"] += [f1, mcc]
+    context = build_context("x", "site", [made], generated_at=AT)
+    for name in ("compression", "quality"):
+        shown = str(section(context, name)["tables"])
+        assert "0.8000 (equivalent)" in shown
+        assert "n/a (one class alone)" in shown
+
+
 def test_every_split_has_a_table_of_its_own() -> None:
     splits = ("validation", "test", "out_of_domain_" * 4)
     tables = rescored([(m, s) for s in splits for m in ("accuracy", "f1", "mcc")])

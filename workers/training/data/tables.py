@@ -24,11 +24,13 @@ class Table:
     Attributes:
         unit: What ``places`` counts: ``line`` of a text file, else ``row`` from 1.
         places: By row; None where rows are counted without a gap.
+        classes: Names of the label column's classes in order, where the data set has them.
     """
 
     columns: Columns
     unit: str = "row"
     places: Sequence[int] | None = None
+    classes: tuple[str, ...] | None = None
 
     def where(self, index: int) -> str:
         """How a message names a row: ``line 66``."""

@@ -4,28 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pricetag.recipes import Data
+from pricetag.recipes.labels import class_name, find_class
 from workers.job import roots
 from workers.job.context import StageContext
 from workers.job.request import JobError
+from workers.training.data.examples import Examples
+from workers.training.data.labels import unknown_label
 from workers.training.data.tables import Table, read_table, require_columns
-
-
-@dataclass(frozen=True)
-class Examples:
-    """One split. ``labels`` are class names (classification) or scores (regression)."""
-
-    split: str
-    texts: list[str]
-    pairs: list[str] | None
-    labels: list[str] | list[float]
-
-    def __len__(self) -> int:
-        return len(self.texts)
 
 
 def load_split(context: StageContext, split: str) -> Examples:
@@ -36,49 +26,6 @@ def load_split(context: StageContext, split: str) -> Examples:
     """
     loaded: Examples = context.cached(("examples", split), lambda: _load(context, split))
     return loaded
-
-
-def label_names(train: Examples) -> list[str]:
-    """The classes of a training split in order: by number if all are integers, else by name.
-
-    Raises:
-        JobError: ``single-class``.
-    """
-    names = sorted({str(label) for label in train.labels}, key=_label_order)
-    if len(names) < 2:
-        raise JobError(
-            "single-class",
-            f"the training data has one class only, {names[0]!r}: nothing to tell apart",
-            "recipe.data.label",
-        )
-    return names
-
-
-def encode_labels(examples: Examples, names: Sequence[str] | None) -> list[int] | list[float]:
-    """Class numbers in ``names``, or the scores themselves where there are no classes.
-
-    Raises:
-        JobError: ``unknown-label``.
-    """
-    if names is None:
-        return [float(label) for label in examples.labels]
-    numbers = {name: number for number, name in enumerate(names)}
-    try:
-        return [numbers[str(label)] for label in examples.labels]
-    except KeyError as error:
-        raise JobError(
-            "unknown-label",
-            f"label {error.args[0]!r} of the {examples.split} data is not among those of the "
-            f"model: {', '.join(names[:20])}",
-            f"recipe.data.{examples.split}",
-        ) from error
-
-
-def _label_order(name: str) -> tuple[int, int, str]:
-    try:
-        return (0, int(name), name)
-    except ValueError:
-        return (1, 0, name)
 
 
 def _load(context: StageContext, split: str) -> Examples:
@@ -98,12 +45,33 @@ def _load(context: StageContext, split: str) -> Examples:
         raise JobError("empty-data", f"the {split} data has no rows", field)
     cells = _Cells(table, field)
     regression = context.recipe.task == "regression"
-    return Examples(
+    examples = Examples(
         split=split,
         texts=cells.texts(data.text),
         pairs=cells.texts(data.text_pair) if data.text_pair else None,
         labels=cells.scores(data.label) if regression else cells.classes(data.label),
+        class_names=None if regression else table.classes,
+        unit=table.unit,
+        places=table.places,
     )
+    return _with_given_names(examples, data) if data.labels else examples
+
+
+def _with_given_names(examples: Examples, data: Data) -> Examples:
+    """The labels as the job's ``labels`` spell them; numbers count from 0 in that list."""
+    assert data.labels is not None
+    numbers = {str(number): name for number, name in enumerate(data.labels)}
+    spelled: dict[str, str] = {}
+    named = replace(examples, class_names=tuple(data.labels), labels_given=True)
+    for row, label in enumerate(examples.labels):
+        name = str(label)
+        if name not in spelled:
+            number = find_class(name, data.labels)
+            known = numbers.get(name) if number is None else data.labels[number]
+            if known is None:
+                raise unknown_label(named, row, data.labels)
+            spelled[name] = known
+    return replace(named, labels=[spelled[str(label)] for label in examples.labels])
 
 
 @dataclass(frozen=True)
@@ -124,11 +92,10 @@ class _Cells:
         """Class names: ``1``, ``"1"`` and ``1.0`` are one class."""
         names = []
         for index, cell in enumerate(self.table.columns[column]):
-            if isinstance(cell, float) and cell.is_integer():
-                cell = int(cell)
-            if not isinstance(cell, str | int) or str(cell).strip() == "":
+            name = class_name(cell)
+            if name is None:
                 raise self._bad(column, index, "is no class")
-            names.append(str(cell).strip())
+            names.append(name)
         return names
 
     def scores(self, column: str) -> list[float]:
@@ -175,9 +142,19 @@ def _hub_table(
     require_columns(names, table.column_names, f"'{data.hub}'", field)
     columns = {name: list(table[name]) for name in names}
     classes = table.features[data.label]
-    if isinstance(classes, datasets.ClassLabel):
-        columns[data.label] = [classes.int2str(number) for number in columns[data.label]]
-    return Table(columns)
+    if not isinstance(classes, datasets.ClassLabel):
+        return Table(columns)
+    order = tuple(str(name) for name in classes.names)
+    numbers = columns[data.label]
+    for row, number in enumerate(numbers, start=1):
+        if number is None or not 0 <= number < len(order):
+            message = (
+                f"row {row}: the label {number} of '{data.hub}', split '{split}', is not a class; "
+                "its labels may be hidden: use a split that has them"
+            )
+            raise JobError("unknown-label", message, field)
+    columns[data.label] = [order[number] for number in numbers]
+    return Table(columns, classes=order)
 
 
 def _require_hub_files(data: Data, builder: Any) -> None:

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset, Sampler
 from transformers import PreTrainedTokenizerBase
 
 from workers.job.context import StageContext
-from workers.training.data.texts import Examples
+from workers.training.data.examples import Examples
 
 # Batches among which sentences are sorted by length: long enough to leave little padding,
 # short enough that every epoch mixes anew.

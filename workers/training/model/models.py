@@ -20,8 +20,10 @@ from transformers import (
 )
 
 from pricetag.recipes import FromScratch
+from pricetag.recipes.labels import generic_names, same_classes
 from workers.job.context import ModelRef, StageContext
 from workers.job.request import JobError
+from workers.training.data.texts import load_split
 from workers.training.data.vocabulary import train_wordpiece
 from workers.training.formats import quantized
 from workers.training.model.loading import loading
@@ -59,7 +61,9 @@ class Loaded:
 def for_training(context: StageContext, labels: Sequence[str] | None, seed: int) -> Loaded:
     """The stage's model with a head for these classes (or for a score).
 
-    A head of the same classes is kept, any other is replaced by a new one, seeded.
+    A head of the same classes is kept, with its own order and spelling of them; so is one
+    without names (``LABEL_0``, ...) where the order of the classes is stated or they are
+    numbers. Any other is replaced by a new one, seeded.
 
     Raises:
         JobError: the folder holds no model that can be loaded.
@@ -70,7 +74,14 @@ def for_training(context: StageContext, labels: Sequence[str] | None, seed: int)
         return _from_scratch(context, ref, labels)
     config = read_config(ref)
     tokenizer = _load_tokenizer(ref)
-    if _class_names(config) != (list(labels) if labels is not None else None) or not _has_head(
+    names = _kept_classes(config, labels, order_stated=_order_stated(context))
+    if names is None and labels is not None and _has_head(config):
+        context.reporter.log(
+            f"the model's head is for other classes ({_listed(class_names(config))}): "
+            f"a new one for {_listed(labels)}"
+        )
+    labels = labels if names is None else names
+    if class_names(config) != (list(labels) if labels is not None else None) or not _has_head(
         config
     ):
         _set_head(config, labels)
@@ -110,7 +121,7 @@ def for_use(context: StageContext) -> Loaded:
                 _place(ref), dtype=torch.float32, **_safely(ref)
             )
     model.train(False)
-    return Loaded(model, _load_tokenizer(ref), _class_names(config))
+    return Loaded(model, _load_tokenizer(ref), class_names(config))
 
 
 def save(loaded: Loaded, folder: Path) -> None:
@@ -198,7 +209,30 @@ def _has_head(config: PreTrainedConfig) -> bool:
     return any(name.endswith("ForSequenceClassification") for name in config.architectures or [])
 
 
-def _class_names(config: PreTrainedConfig) -> list[str] | None:
+def _kept_classes(
+    config: PreTrainedConfig, labels: Sequence[str] | None, *, order_stated: bool
+) -> list[str] | None:
+    """The classes of a head that is kept for ``labels``, in its order; None for a new head."""
+    own = class_names(config)
+    if not _has_head(config) or own is None or labels is None or len(own) != len(labels):
+        return None
+    if same_classes(own, labels):
+        return own
+    numbered = list(labels) == [str(number) for number in range(len(labels))]
+    return list(labels) if generic_names(own) and (order_stated or numbered) else None
+
+
+def _order_stated(context: StageContext) -> bool:
+    """Whether the job or the hub data set gives the order of the classes."""
+    return load_split(context, "train").class_names is not None
+
+
+def _listed(names: Sequence[str] | None) -> str:
+    return "a score" if names is None else ", ".join(names[:10]) + (", ..." * (len(names) > 10))
+
+
+def class_names(config: PreTrainedConfig) -> list[str] | None:
+    """Classes of a model's head in the order of its outputs; None for a single output."""
     names = cast(dict[int, str], config.id2label or {})
     return None if len(names) <= 1 else [str(names[number]) for number in range(len(names))]
 

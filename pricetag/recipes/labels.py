@@ -1,0 +1,94 @@
+"""Names of classes: how a cell of a table or a job's option becomes one, and their order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+
+PUBLISHED_PAIRS = (
+    ("not_equivalent", "equivalent"),
+    ("not_duplicate", "duplicate"),
+    ("unacceptable", "acceptable"),
+    ("negative", "positive"),
+    ("entailment", "not_entailment"),
+)
+"""Two-class tasks as GLUE numbers them: class 0, class 1.
+
+Source: Wang et al. 2018, GLUE, doi:10.18653/v1/W18-5446; class numbers of the published sets.
+"""
+
+_NEGATIONS = ("not", "non", "no", "un", "in", "im", "ir", "il", "dis")
+_NEGATIVE = frozenset({"no", "not", "none", "n", "neg", "negative", "false", "f"})
+_POSITIVE = frozenset({"yes", "y", "pos", "positive", "true", "t"})
+_GENERIC = re.compile(r"LABEL_(\d+)", re.IGNORECASE)
+
+
+def class_name(value: object) -> str | None:
+    """The class that a value names: ``1``, ``"1"`` and ``1.0`` are one class; None for no class."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, str | int):
+        return None
+    return str(value).strip() or None
+
+
+def class_order(names: Collection[str]) -> list[str]:
+    """Different class names in the order in which they are numbered from 0.
+
+    Integers go by number and names by the alphabet. Of two names the positive class comes last:
+    as GLUE numbers them, else the name that the other negates (``not_x``, ``non-x``, ``un...``).
+    """
+    ordered = sorted(set(names), key=_by_number_or_name)
+    if len(ordered) == 2 and _is_reversed(*ordered):
+        ordered.reverse()
+    return ordered
+
+
+def generic_names(names: Sequence[str]) -> bool:
+    """Whether a model's classes have no names of their own: ``LABEL_0``, ``LABEL_1``, ..."""
+    matches = [_GENERIC.fullmatch(name) for name in names]
+    return all(m is not None and int(m[1]) == number for number, m in enumerate(matches))
+
+
+def find_class(name: str, names: Sequence[str]) -> int | None:
+    """The number of a class among ``names``: spelled alike, else alike but for case.
+
+    None if it is not there, or if case alone would leave two candidates.
+    """
+    if name in names:
+        return names.index(name)
+    folded = name.casefold()
+    alike = [number for number, other in enumerate(names) if other.casefold() == folded]
+    return alike[0] if len(alike) == 1 else None
+
+
+def same_classes(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether two lists name the same classes, in whatever order and case."""
+    numbers = {find_class(name, other) for name in one}
+    return len(one) == len(other) == len(numbers) and None not in numbers
+
+
+def _by_number_or_name(name: str) -> tuple[int, int, str]:
+    # ``int`` alone would read ``1_000`` and refuse numbers of more than 4,300 digits.
+    if re.fullmatch(r"[+-]?[0-9]{1,300}", name):
+        return (0, int(name), name)
+    return (1, 0, name)
+
+
+def _is_reversed(first: str, second: str) -> bool:
+    """Whether the positive class of two is the first."""
+    one, other = _plain(first), _plain(second)
+    for negative, positive in PUBLISHED_PAIRS:
+        if {one, other} == {negative, positive}:
+            return one == positive
+    if one in _NEGATIVE or other in _POSITIVE:
+        return False
+    return other in _NEGATIVE or one in _POSITIVE or _negates(other, one)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s_-]+", "_", name.strip().casefold())
+
+
+def _negates(name: str, other: str) -> bool:
+    return any(name in (prefix + other, f"{prefix}_{other}") for prefix in _NEGATIONS)
