@@ -123,6 +123,8 @@ class Metric(Event):
     split: Name | None = None
     step: Step | None = None
     quality: StrictBool = False
+    of_class: Name | None = None
+    reason: Name | None = None
 
 
 class Flops(Event):
