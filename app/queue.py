@@ -8,6 +8,7 @@ is put back by :func:`sweep`, and finished entries are deleted at once.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,7 @@ HEARTBEAT_S = 5.0
 STALLED_S = 30.0
 POLL_S = 0.5
 POOL_TIMEOUT_S = 5.0
+MAX_QUEUE_CHARS = 63 - len("procrastinate_queue_v1#")
 SWEEP_LOCK = 0x70726963_73776570  # one sweeper at a time
 
 Execute = Callable[[UUID], Awaitable[None]]
@@ -51,8 +53,16 @@ class Postponed(Exception):  # noqa: N818 - not an error: "not now"
 
 
 def queue_name(pool: str, gpus: int) -> str:
-    """The queue of the runs of a pool that want this many accelerators."""
-    return f"{pool}/{gpus}gpu"
+    """The queue of the runs of a pool that want this many accelerators.
+
+    PostgreSQL cuts the names of notification channels, which hold the queue's, at 63 bytes. The
+    queue of a pool with a long name is therefore named after the beginning and a digest of it.
+    """
+    name = f"{pool}/{gpus}gpu"
+    if len(name) <= MAX_QUEUE_CHARS:
+        return name
+    digest = hashlib.sha256(pool.encode()).hexdigest()[:16]
+    return f"{pool[:12]}~{digest}/{gpus}gpu"
 
 
 @cache

@@ -1,7 +1,7 @@
-"""Write the reference pages that come from the code: the command line and the settings.
+"""Write the reference pages that come from the code: command line, settings and zones.
 
-``python -m docs.generate`` writes ``docs/reference/cli.md`` and ``docs/reference/settings.md``;
-with ``--check`` it only reports which of them are out of date (exit code 1).
+``python -m docs.generate`` writes ``cli.md``, ``settings.md`` and ``zones.md`` in
+``docs/reference``; with ``--check`` it only reports which of them are out of date (exit code 1).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 
 from app import cli, demo
 from app.settings import Settings
+from pricetag import catalog
 from pricetag.cli.app import app as client_commands
 from workers.__main__ import worker
 
@@ -42,6 +43,15 @@ file's table `[client]` holds `url` and `token` of the command line.
 
 """
 
+ZONES_HEAD = f"""# Grid zones
+
+{MADE}
+Annual mean carbon intensities of electricity in the catalog. Sources, basis, license and standard
+error of each row are in `pricetag/catalog/data/grid.csv` and `regions.csv`.
+[Enter your own](../how-to/factors.md) where you know better.
+
+"""
+
 VARIABLES = {
     "PRICETAG_CONFIG": "Path of the configuration file.",
     "PRICETAG_URL": "Server of the command line, before `url` in `[client]`. Default: the server "
@@ -63,7 +73,19 @@ def pages() -> dict[Path, str]:
     return {
         REFERENCE / "cli.md": CLI_HEAD + "\n".join(_commands()),
         REFERENCE / "settings.md": SETTINGS_HEAD + "\n".join(_settings()),
+        REFERENCE / "zones.md": ZONES_HEAD + "\n".join(_zones()),
     }
+
+
+def _zones() -> Iterator[str]:
+    yield "| zone | also | place | g CO2e/kWh | year |"
+    yield "| --- | --- | --- | ---: | --- |"
+    for row in (*catalog.grid_factors(), *catalog.grid_regions()):
+        also = f"`{row.alpha2}`" if row.alpha2 else ""
+        yield f"| `{row.zone}` | {also} | {row.name} | {row.g_per_kwh:.1f} | {row.year} |"
+    with_figure = {row.zone for row in catalog.grid_factors()}
+    without = [row.name for row in catalog.countries() if row.zone not in with_figure]
+    yield f"\nWithout a figure: {', '.join(without)}.\n"
 
 
 def _settings() -> Iterator[str]:

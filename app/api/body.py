@@ -7,9 +7,8 @@ bytes, lone surrogates and numbers that overflow to infinity. So bodies are read
 from __future__ import annotations
 
 import email.message
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TypeVar
 
 from fastapi import Request
@@ -18,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from app.schemas.common import FieldProblem
 from app.services.errors import PricetagError
+from pricetag import strict_json
 from pricetag.recipes.yaml_text import YamlError, parse_yaml
 
 JSON_TYPES = ("application/json",)
@@ -78,29 +78,11 @@ def parse_json(text: str) -> object:
         BodyError: If it is not JSON, with line and column.
     """
     try:
-        return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise BodyError(
-            422, "malformed-json", f"The body is not JSON: {error.msg} at {where}."
-        ) from error
-    except RecursionError as error:
+        return strict_json.parse_json(text)
+    except strict_json.TooDeepError as error:
         raise _too_deep(()) from error
-    except ValueError as error:
+    except strict_json.StrictJsonError as error:
         raise BodyError(422, "malformed-json", f"The body is not JSON: {error}.") from error
-
-
-def _no_constant(name: str) -> object:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-def _no_duplicates(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {twice!a} appears twice in one object")
-    return result
 
 
 def _too_deep(path: Path) -> BodyError:
@@ -178,6 +160,11 @@ async def read_body(request: Request, max_bytes: int) -> object:
             415,
             "unsupported-media-type",
             f"Send {JSON_TYPES[0]} or {YAML_TYPES[0]}, not {kind}.",
+        )
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding != "identity":
+        raise BodyError(
+            415, "unsupported-media-type", f"Send the body without Content-Encoding {encoding:.40}."
         )
     data = await read_bytes(request, max_bytes)
     try:

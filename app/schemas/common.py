@@ -25,12 +25,16 @@ Name = Annotated[str, Field(min_length=1, max_length=200, pattern=NAME_PATTERN)]
 """A name people read: one line, no control characters."""
 
 _ISO_8601 = re.compile(r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}")
+# In a query a plus sign that is not written as %2B arrives as a space.
+_LOST_PLUS = re.compile(r"^((?::\d{2}(?:\.\d+)?)?) (\d{2}:?\d{2})$")
 
 
 def _iso_8601(value: object) -> object:
     # Left to itself, pydantic reads "5" as five seconds after the epoch.
-    if isinstance(value, datetime) or (isinstance(value, str) and _ISO_8601.match(value)):
+    if isinstance(value, datetime):
         return value
+    if isinstance(value, str) and _ISO_8601.match(value):
+        return value[:16] + _LOST_PLUS.sub(r"\1+\2", value[16:])
     raise PydanticCustomError(
         "iso_8601", "must be a time as ISO 8601 with its zone, such as 2026-03-01T12:00:00Z"
     )

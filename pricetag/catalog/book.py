@@ -14,6 +14,7 @@ from pricetag.accounting.units import KG_PER_LB, kg_to_grams, kg_to_lb
 from pricetag.catalog.load import rows
 from pricetag.catalog.rows import (
     Accelerator,
+    Country,
     Currency,
     Embodied,
     Equivalent,
@@ -30,6 +31,13 @@ Found = TypeVar("Found")
 
 DEFAULT_PUE = "uptime2025"
 
+# Codes in wide use that ISO 3166 reserves for another purpose, with the zone that is meant.
+OTHER_CODES = {"UK": "GBR", "EL": "GRC"}
+_WITHOUT_FIGURE = (
+    "it has no carbon intensity for {}; enter the site's own (pricetag factor add "
+    "carbon_location), or name another zone"
+)
+
 SITE_PUE_STD_RATIO = 0.03
 SITE_CARBON_STD_RATIO = 0.07
 
@@ -40,15 +48,18 @@ class NotInCatalog(ValueError):  # noqa: N818 - it says what is the matter
     Attributes:
         field: What was looked up (zone, accelerator, pue, profile, embodied).
         value: The name that is not there.
-        near: Names that are, and look like it.
+        near: Names that are in the catalog and look like it.
+        remark: What is known of the value although the catalog has no figure for it; or empty.
     """
 
-    def __init__(self, field: str, value: str, near: Sequence[str]) -> None:
+    def __init__(self, field: str, value: str, near: Sequence[str], remark: str = "") -> None:
         self.field = field
         self.value = value
         self.near = tuple(near)
-        hint = f"; near it: {', '.join(near)}" if near else ""
-        super().__init__(f"{field} {value!r} is not in the catalog{hint}")
+        self.remark = remark
+        hint = f"; similar: {', '.join(near)}" if near else ""
+        about = f": {remark}" if remark else ""
+        super().__init__(f"{field} {value!r} is not in the catalog{about}{hint}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +92,12 @@ def grid_regions() -> tuple[GridFactor, ...]:
     return rows("regions.csv", GridFactor)
 
 
+@cache
+def countries() -> tuple[Country, ...]:
+    """Countries and territories of the world, also those without a carbon intensity."""
+    return rows("countries.csv", Country)
+
+
 def grid_factor(zone: str) -> GridFactor:
     """Carbon intensity of a zone.
 
@@ -96,7 +113,9 @@ def grid_factor(zone: str) -> GridFactor:
     for factor in (*grid_factors(), *grid_regions()):
         if wanted and wanted in (factor.zone, factor.alpha2):
             return factor
-    raise NotInCatalog("zone", zone, _near_zones(zone.strip()))
+    place = _country(zone.strip())
+    remark = _WITHOUT_FIGURE.format(place.name) if place else ""
+    raise NotInCatalog("zone", zone, () if place else _near_zones(zone.strip()), remark)
 
 
 @cache
@@ -284,9 +303,22 @@ def site_carbon_intensity(
     )
 
 
+def _country(asked: str) -> Country | None:
+    """The country of a code or a name; None if there is none, or the name is of a region too."""
+    code, name = asked.upper(), asked.casefold()
+    for row in countries():
+        if code in (row.alpha2, row.zone) or name == row.name.casefold():
+            has_figure = any(factor.zone == row.zone for factor in grid_factors())
+            return None if has_figure else row
+    return None
+
+
 def _near_zones(zone: str) -> list[str]:
     asked = zone.casefold()
     known = (*grid_factors(), *grid_regions())
+    if zone.upper() in OTHER_CODES:
+        meant = OTHER_CODES[zone.upper()]
+        return [f"{row.zone} ({row.name})" for row in known if row.zone == meant]
     names = {row.name.casefold(): row for row in known}
     codes = {row.zone.casefold(): row for row in known}
     within = [row for name, row in names.items() if len(asked) > 3 and asked in name]

@@ -29,6 +29,15 @@ class Cited:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Country(Cited):
+    """A country or territory by its codes, whether or not the catalog has its electricity."""
+
+    zone: str
+    alpha2: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GridFactor(Cited):
     """Carbon intensity of a zone's electricity, in g CO2e/kWh."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from uuid import UUID
 from pricetag.accounting.document.canonical import content_sha256, first_difference, known_sha256
 from pricetag.accounting.document.records import SCHEMA
 from pricetag.cli.console import EXIT_FAILURE, EXIT_USAGE, CliError
+from pricetag.strict_json import parse_json
 
 if TYPE_CHECKING:
     from pricetag.client import Client
@@ -39,32 +39,15 @@ def from_file(name: str) -> dict[str, Any]:
         CliError: If it cannot be read or holds none.
     """
     try:
-        document = json.loads(Path(name).read_text(), object_pairs_hook=_each_key_once)
+        document = parse_json(Path(name).read_text(encoding="utf-8"))
     except OSError as error:
         raise CliError(f"cannot read {name}: {error.strerror}", EXIT_USAGE) from error
-    except _DoubledKeyError as error:
-        raise CliError(f"{name} is no price tag: {error}", EXIT_USAGE) from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise CliError(f"{name} is not JSON: {error}", EXIT_USAGE) from error
     for found in (document, document.get("price_tag") if isinstance(document, dict) else None):
         if isinstance(found, dict) and found.get("schema") == SCHEMA and "run_id" in found:
             return _hashable(name, found)
     raise CliError(f"{name} holds no price tag ({SCHEMA})", EXIT_USAGE)
-
-
-def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Readers differ in which of two values they take, so that a hash would vouch for neither."""
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise _DoubledKeyError(key)
-        found[key] = value
-    return found
-
-
-class _DoubledKeyError(ValueError):
-    def __init__(self, key: str) -> None:
-        super().__init__(f"the key {key!a} appears twice in one object")
 
 
 def _hashable(name: str, found: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from pricetag.recipes.registry import REGISTRY
 from pricetag.recipes.run_spec import Recipe, Resources, RunSpec
 from pricetag.recipes.stages import Student
 from pricetag.recipes.yaml_text import YamlError, parse_yaml
+from pricetag.strict_json import StrictJsonError, parse_json
 
 MAX_VALUES = 50_000
 MAX_DEPTH = 32
@@ -80,13 +80,9 @@ def _parse_yaml(text: str) -> object:
 
 def _parse_json(text: str) -> object:
     try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise RecipeError(
-            "", f"malformed JSON at line {error.lineno}, column {error.colno}: {error.msg}"
-        ) from error
-    except RecursionError as error:
-        raise RecipeError("", f"nested deeper than {MAX_DEPTH} levels") from error
+        return parse_json(text)
+    except StrictJsonError as error:
+        raise RecipeError("", f"malformed JSON: {error}") from error
 
 
 def _unstorable(obj: object) -> Iterator[FieldError]:

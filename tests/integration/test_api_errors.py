@@ -90,6 +90,14 @@ async def test_a_body_that_is_not_utf_8_is_refused(api: Api) -> None:
     problem(answer, 422, "malformed-body")
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate, gzip"])
+async def test_a_compressed_body_is_rejected_by_its_encoding(api: Api, encoding: str) -> None:
+    response = await api.member.post(
+        "/v1/runs", content=b"\x1f\x8b\x08", headers={**JSON, "Content-Encoding": encoding}
+    )
+    assert encoding in problem(response, 415, "unsupported-media-type")["detail"]
+
+
 async def test_another_type_of_body_is_refused(api: Api) -> None:
     answer = await api.member.post(
         "/v1/runs", content=written(), headers={"Content-Type": "text/plain"}

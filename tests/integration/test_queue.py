@@ -299,6 +299,19 @@ async def test_ten_workers_execute_each_of_many_runs_once(committed_db: Database
 def test_queue_names() -> None:
     assert queue.queue_name("lab", 0) == "lab/0gpu"
     assert queue.queue_name("lab", 8) == "lab/8gpu"
+    assert queue.queue_name("p" * 35, 0) == "p" * 35 + "/0gpu"
+
+
+@pytest.mark.parametrize("gpus", [0, 8, 16, 1024])
+@pytest.mark.parametrize("length", [1, 34, 35, 36, 63])
+async def test_every_pool_name_that_the_schema_accepts_can_be_queued(
+    session: Session, length: int, gpus: int
+) -> None:
+    pool = "p" * length
+    await queue.enqueue(session, uuid4(), pool=pool, gpus=gpus)
+    ((name, *_),) = await entries(session)
+    assert name == queue.queue_name(pool, gpus)
+    assert name != queue.queue_name(pool[:-1] + "q", gpus)
 
 
 async def test_a_worker_without_a_database_raises() -> None:

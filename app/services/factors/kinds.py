@@ -184,9 +184,9 @@ def _subject(subject: str, kind: Kind, site: str | None) -> str:
         try:
             return grid_factor(subject).zone
         except NotInCatalog as error:
-            near = ", ".join(error.near) or "a zone of the catalog, such as DE or US-CA"
+            near = ", ".join(error.near) or "such as DE or US-CA"
             raise InvalidFactor(
-                "subject", subject, f"a grid zone of the catalog: {near}"
+                "subject", subject, f"a grid zone of the catalog: {error.remark or near}"
             ) from error
     if subject:
         raise InvalidFactor("subject", subject, "no subject: it holds for the whole site")

@@ -9,8 +9,10 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 
 from app.api.body import BodyError, check_storable, media_type, parse_json
+from app.schemas.common import Moment
 from pricetag.recipes.yaml_text import YamlError, parse_yaml
 
 SCALARS = (
@@ -77,6 +79,25 @@ def test_yaml_means_what_people_mean(text: str, value: Any) -> None:
     found = parse_yaml(text)
     assert found == value
     assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("sent", "meant"),
+    [
+        ("2026-03-29T01:00:00 01:00", "2026-03-29T01:00:00+01:00"),
+        ("2026-03-29T01:00 01:00", "2026-03-29T01:00:00+01:00"),
+        ("2026-03-29 01:00:00.5 0530", "2026-03-29T01:00:00.500000+05:30"),
+        ("2026-03-29 01:00:00Z", "2026-03-29T01:00:00+00:00"),
+        ("2026-03-29T01:00:00-01:00", "2026-03-29T01:00:00-01:00"),
+    ],
+)
+def test_a_plus_sign_that_a_query_made_a_space_is_still_an_offset(sent: str, meant: str) -> None:
+    assert TypeAdapter(Moment).validate_python(sent).isoformat() == meant
+
+
+def test_a_time_without_an_offset_is_still_rejected() -> None:
+    with pytest.raises(ValidationError, match="timezone"):
+        TypeAdapter(Moment).validate_python("2026-03-29 01:00")
 
 
 @pytest.mark.parametrize(

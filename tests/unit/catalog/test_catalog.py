@@ -14,12 +14,13 @@ from pricetag import catalog
 from pricetag.accounting.bill.water import water_l
 from pricetag.accounting.units import KG_PER_LB
 from pricetag.catalog.load import CatalogError, parse, rows
-from pricetag.catalog.rows import Cited, Equivalent, ProfileRow, Water
+from pricetag.catalog.rows import Cited, Country, Equivalent, ProfileRow, Water
 
 DATA = Path(catalog.__file__).parent / "data"
 TABLES: dict[str, Sequence[Cited]] = {
     "grid": catalog.grid_factors(),
     "regions": catalog.grid_regions(),
+    "countries": catalog.countries(),
     "water": catalog.waters(),
     "lifetimes": catalog.lifetimes(),
     "profiles": rows("profiles.csv", ProfileRow),
@@ -78,6 +79,34 @@ def test_an_unknown_zone_is_refused_with_what_looks_like_it(zone: str, near: str
         catalog.grid_factor(zone)
     assert refused.value.field == "zone"
     assert any(name.startswith(near) for name in refused.value.near)
+
+
+@pytest.mark.parametrize(("code", "meant"), [("UK", "GBR"), ("uk", "GBR"), ("EL", "GRC")])
+def test_a_code_in_wide_use_hints_at_the_zone_that_is_meant(code: str, meant: str) -> None:
+    with pytest.raises(catalog.NotInCatalog) as error:
+        catalog.grid_factor(code)
+    (near,) = error.value.near
+    assert near.startswith(meant)
+
+
+@pytest.mark.parametrize("country", catalog.countries(), ids=lambda row: str(row.zone))
+def test_every_country_has_a_figure_or_an_error_that_names_it(country: Country) -> None:
+    with_figure = {row.zone for row in catalog.grid_factors()}
+    for text in (country.alpha2, country.zone.lower(), country.name):
+        if country.zone in with_figure and text != country.name:
+            assert catalog.grid_factor(text).zone == country.zone
+        elif country.zone not in with_figure:
+            with pytest.raises(catalog.NotInCatalog, match="enter the site's own") as error:
+                catalog.grid_factor(text)
+            assert country.name in error.value.remark
+
+
+def test_places_that_people_ask_for_are_among_the_countries() -> None:
+    codes = {row.alpha2 for row in catalog.countries()}
+    assert {"HK", "MO", "PR", "XK", "PS", "TW", "IS", "UA"} <= codes
+    assert {row.zone for row in catalog.grid_factors()} - {"WLD"} <= {
+        row.zone for row in catalog.countries()
+    }
 
 
 @pytest.mark.parametrize("zone", ["", " ", "Atlantis", "US-ZZ", "DE-BY", "US-"])
