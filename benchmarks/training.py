@@ -40,9 +40,9 @@ from workers.job.context import ModelRef, StageContext  # noqa: E402
 from workers.job.reporter import Job, RecordingReporter  # noqa: E402
 from workers.training.data.tables import read_table  # noqa: E402
 from workers.training.evaluate import evaluate  # noqa: E402
-from workers.training.finetune import fit, training_labels  # noqa: E402
-from workers.training.formats import quantized  # noqa: E402
-from workers.training.loop import Length  # noqa: E402
+from workers.training.finetune import training_data, training_labels  # noqa: E402
+from workers.training.fit import Horizon, fit  # noqa: E402
+from workers.training.formats import int8  # noqa: E402
 from workers.training.model.models import Loaded, describe_size, for_training, save  # noqa: E402
 
 
@@ -114,7 +114,8 @@ def _ours(args: argparse.Namespace, context: StageContext) -> tuple[Clock, Loade
     params = Train(batch_size=args.batch_size, learning_rate=args.learning_rate, seed=args.seed)
     loaded = for_training(context, training_labels(context), args.seed)
     clock = Clock()
-    fit(context, loaded, params, Length(1.0, args.max_steps))
+    data = training_data(context, loaded, params.max_length)
+    fit(context, loaded, data, params, horizon=Horizon(1.0, args.max_steps))
     return clock.stop(), loaded
 
 
@@ -161,9 +162,9 @@ def _quantized(args: argparse.Namespace, loaded: Loaded) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         save(loaded, folder / "fp32")
-        quantized.convert(loaded.model.cpu(), embeddings=True)
-        quantized.save(loaded.model, folder / "int8")
-        again = Loaded(quantized.load(folder / "int8"), loaded.tokenizer, loaded.labels)
+        int8.convert(loaded.model.cpu(), embeddings=True)
+        int8.save(loaded.model, folder / "int8")
+        again = Loaded(int8.load(folder / "int8"), loaded.tokenizer, loaded.labels)
         ratio = describe_size(folder / "int8") / describe_size(folder / "fp32")
         return {"accuracy": _accuracy(_context(args, folder), again), "bytes_ratio": ratio}
 

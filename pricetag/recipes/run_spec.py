@@ -130,6 +130,9 @@ def _splits_needed(stage: Stage) -> list[tuple[str, str]]:
     needed: list[tuple[str, str]] = []
     if stage.kind in ("train", "distill") or (stage.kind == "prune" and stage.recovery_epochs > 0):
         needed.append(("", "train"))
+    plan = getattr(stage, "mid_evaluation", None)
+    if plan is not None:
+        needed.append(("", plan.split))
     if stage.kind in ("train", "distill", "prune") and stage.evaluate:
         needed.append(("evaluate", "validation"))
     return needed

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,11 +13,13 @@ from pricetag.recipes.stages import Student
 from tests.support.training import CONFIG, TRAIN, carry_out, data_set, job, recipe
 from workers.job.pipeline import run
 from workers.job.reporter import JobError, RecordingReporter
-from workers.recipes.distill import SoftLabels, soft_loss
+from workers.methods.logits import SoftLabels, soft_loss
 from workers.training.cost.flops import FlopProfile
 from workers.training.losses import task_loss
-from workers.training.model.students import LayerSelection
-from workers.training.plugins import LossInputs
+from workers.training.model.recording import NOTHING
+from workers.training.model.students import student_of
+from workers.training.plugin import ForwardPass
+from workers.training.teacher import Teacher
 
 DISTILL = {**TRAIN, "kind": "distill"}
 PROFILE = FlopProfile(square=0, linear=10, fixed=0, method="test")
@@ -85,7 +88,7 @@ def teacher_network() -> BertForSequenceClassification:
 
 def test_a_student_starts_from_its_teachers_layers() -> None:
     teacher = teacher_network()
-    student = LayerSelection(Student(layers=[1, 3]), "f").build(teacher)
+    student = student_of(teacher, Student(layers=[1, 3]), 0, "f")
     own, theirs = student.state_dict(), teacher.state_dict()
     for name, tensor in own.items():
         source = name.replace("layer.1.", "layer.3.").replace("layer.0.", "layer.1.")
@@ -96,7 +99,7 @@ def test_a_student_starts_from_its_teachers_layers() -> None:
 
 def test_a_narrower_student_starts_at_random() -> None:
     teacher = teacher_network()
-    student = LayerSelection(Student(layers=2, hidden_size=8), "f").build(teacher)
+    student = student_of(teacher, Student(layers=2, hidden_size=8), 0, "f")
     assert student.config.hidden_size == 8
     with torch.inference_mode():
         answer = student(input_ids=torch.ones((1, 4), dtype=torch.long)).logits
@@ -108,7 +111,7 @@ def test_a_narrower_student_starts_at_random() -> None:
 )
 def test_a_student_that_does_not_fit_is_refused(student: Student) -> None:
     with pytest.raises(JobError) as caught:
-        LayerSelection(student, "recipe.stages.1.student").build(teacher_network())
+        student_of(teacher_network(), student, 0, "recipe.stages.1.student")
     assert (caught.value.code, caught.value.field) == ("bad-student", "recipe.stages.1.student")
 
 
@@ -129,34 +132,28 @@ def test_a_student_that_cannot_be_made_is_refused_before_its_teacher_is_trained(
 
 
 def test_the_teacher_is_asked_once_for_each_example() -> None:
-    teacher = teacher_network()
-    teacher.train(False)
-    soft = SoftLabels(
-        teacher,
-        weight=1.0,
-        temperature=2.0,
-        examples=4,
-        classes=2,
-        precision_="fp32",
-        profile=PROFILE,
-    )
+    model = teacher_network()
+    teacher = Teacher(model, precision_="fp32", profile=PROFILE)
+    teacher.begin(NOTHING, 4)
+    soft = SoftLabels(teacher, weight=1.0, temperature=2.0)
     ids = torch.randint(0, 60, (2, 5), generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        logits = teacher(input_ids=ids).logits
-    given = LossInputs(
-        model=teacher,
-        outputs=None,
-        logits=logits.clone(),
-        labels=torch.tensor([0, 1]),
-        index=torch.tensor([3, 1]),
-        inputs={"input_ids": ids},
-    )
-    assert float(soft.value(given)) == pytest.approx(0.0, abs=1e-6)
-    assert soft.forward_flops(2, 5) == 2 * 5 * 10
-    again = LossInputs(**{**vars(given), "logits": torch.zeros_like(logits)})
+        logits = model(input_ids=ids).logits.clone()
+
+    def forward(own: torch.Tensor) -> ForwardPass:
+        return ForwardPass(
+            model=model,
+            outputs=SimpleNamespace(logits=own),
+            inputs={"input_ids": ids},
+            targets={"labels": torch.tensor([0, 1]), "index": torch.tensor([3, 1])},
+        )
+
+    assert float(soft.value(forward(logits))) == pytest.approx(0.0, abs=1e-6)
+    assert teacher.flops(5) == 2 * 5 * 10
+    teacher.forget_batch()
     expected = float(soft_loss(torch.zeros_like(logits), logits, 2.0))
-    assert float(soft.value(again)) == pytest.approx(expected)
-    assert soft.forward_flops(2, 5) == 0.0
+    assert float(soft.value(forward(torch.zeros_like(logits)))) == pytest.approx(expected)
+    assert teacher.flops(5) == 0.0
 
 
 def test_a_student_learns_from_its_teacher(tmp_path: Path) -> None:

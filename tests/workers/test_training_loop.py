@@ -17,10 +17,10 @@ from workers.job.reporter import Interrupted, JobError, RecordingReporter
 from workers.training import checkpoints
 from workers.training.callbacks import LossWatch
 from workers.training.cost import tally
-from workers.training.finetune import fit, training_labels
-from workers.training.loop import Length
+from workers.training.finetune import training_data, training_labels
+from workers.training.fit import Horizon, Outcome, fit
 from workers.training.model.models import for_training
-from workers.training.plugins import LossInputs, LossTerm, Plugin
+from workers.training.plugin import ForwardPass, LossTerm, Plugin, Step
 
 ONLY_TRAIN = {**TRAIN, "evaluate": False}
 
@@ -136,13 +136,13 @@ def test_a_loss_that_is_no_number_ends_the_job(tmp_path: Path) -> None:
     assert caught.value.code == "loss-not-finite"
     stage, loaded = prepared(tmp_path)
     with pytest.raises(JobError) as caught:
-        fit(stage, loaded, Train(**params(wild)), Length(1.0, 3), plugins=[Broken()])
+        fitted(stage, loaded, wild, losses=[Broken()], max_steps=3)
     assert caught.value.code == "loss-not-finite"
 
 
 class Broken(LossTerm):
-    def value(self, inputs: LossInputs) -> torch.Tensor:
-        return inputs.logits.sum() * math.inf
+    def value(self, forward: ForwardPass) -> torch.Tensor:
+        return forward.logits.sum() * math.inf
 
 
 def params(stage: dict[str, Any]) -> dict[str, Any]:
@@ -152,6 +152,14 @@ def params(stage: dict[str, Any]) -> dict[str, Any]:
 def prepared(root: Path) -> tuple[StageContext, Any]:
     stage = context(root, recipe(ONLY_TRAIN))
     return stage, for_training(stage, training_labels(stage), 0)
+
+
+def fitted(
+    stage: StageContext, loaded: Any, options: dict[str, Any], max_steps: int, **parts: Any
+) -> Outcome:
+    train = Train(**params(options))
+    data = training_data(stage, loaded, train.max_length)
+    return fit(stage, loaded, data, train, horizon=Horizon(1.0, max_steps), **parts)
 
 
 class Recorder(Plugin):
@@ -164,11 +172,11 @@ class Recorder(Plugin):
     def attach(self, model: nn.Module) -> None:
         self.calls.append("attach")
 
-    def before_step(self, done: int, total: int) -> None:
-        self.calls.append(f"before {done}/{total}")
+    def before_step(self, step: Step) -> None:
+        self.calls.append(f"before {step.done}/{step.total}")
 
-    def after_step(self, done: int, total: int) -> None:
-        self.calls.append(f"after {done}/{total}")
+    def after_step(self, step: Step) -> None:
+        self.calls.append(f"after {step.done}/{step.total}")
         self.count += 1
 
     def detach(self, model: nn.Module) -> None:
@@ -187,14 +195,14 @@ def test_plugins_are_called_at_each_step_and_keep_their_state(tmp_path: Path) ->
     first = Recorder()
     stage.reporter = RecordingReporter(stop_after=2)
     with pytest.raises(Interrupted):
-        fit(stage, loaded, Train(**params(ONLY_TRAIN)), Length(1.0, 4), plugins=[first])
+        fitted(stage, loaded, ONLY_TRAIN, plugins=[first], max_steps=4)
     assert first.calls == [
         "attach",
         *("before 0/4", "after 1/4", "before 1/4", "after 2/4", "before 2/4", "after 3/4"),
     ]
     stage, loaded = prepared(tmp_path)
     second = Recorder()
-    outcome = fit(stage, loaded, Train(**params(ONLY_TRAIN)), Length(1.0, 4), plugins=[second])
+    outcome = fitted(stage, loaded, ONLY_TRAIN, plugins=[second], max_steps=4)
     assert second.calls == ["attach", "before 3/4", "after 4/4", "detach"]
     assert int(second.count) == 4
     assert (outcome.steps, outcome.resumed_from_step) == (4, 3)

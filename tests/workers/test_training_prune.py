@@ -11,7 +11,9 @@ from pricetag.recipes.stages import Prune
 from tests.support.training import TRAIN, carry_out, data_set, job, recipe
 from workers.job.pipeline import run
 from workers.job.reporter import Interrupted, RecordingReporter
-from workers.recipes.prune import KeepZeros, Scope, magnitude_prune, round_sparsities
+from workers.methods.magnitude import Scope, magnitude_prune, round_sparsities
+from workers.training.plugin import Step
+from workers.training.sparsity import KeepZeros
 
 ONLY_TRAIN = {**TRAIN, "evaluate": False, "max_steps": 3}
 PRUNE = {"kind": "prune", "sparsity": 0.6, "evaluate": False, "batch_size": 8}
@@ -137,6 +139,6 @@ def test_a_masker_takes_its_masks_from_the_start() -> None:
     masker.attach(holder)
     with torch.no_grad():
         inner.weight.fill_(5.0)
-    masker.after_step(1, 2)
+    masker.after_step(Step(1, 2, 0.5))
     assert inner.weight.tolist() == [[0.0, 5.0]]
     assert Prune(sparsity=0.5).recovery_epochs == 0

@@ -8,8 +8,8 @@ from torch import nn
 from transformers import BertConfig, BertForSequenceClassification
 
 from workers.training.cost import benchmark
-from workers.training.formats import quantized
-from workers.training.formats.pruning import encoder_density, prunable
+from workers.training.formats import int8
+from workers.training.formats.sparse import encoder_density, prunable
 from workers.training.model.models import describe_size
 
 CONFIG = BertConfig(
@@ -38,21 +38,21 @@ def answers(model: nn.Module) -> torch.Tensor:
 
 def test_rows_are_symmetric_and_zeros_stay() -> None:
     weight = torch.tensor([[-2.54, 0.0, 1.27], [0.0, 0.0, 0.0]])
-    integers, scale = quantized.quantize_rows(weight)
+    integers, scale = int8.quantize_rows(weight)
     assert integers.tolist() == [[-127, 0, 64], [0, 0, 0]]
     assert scale.tolist() == pytest.approx([2.54 / 127, 1.0])
 
 
 def test_rounding_is_off_by_half_a_step_at_most() -> None:
     weight = torch.randn((20, 50), generator=torch.Generator().manual_seed(1))
-    integers, scale = quantized.quantize_rows(weight)
+    integers, scale = int8.quantize_rows(weight)
     error = (integers.float() * scale[:, None] - weight).abs()
     assert bool((error <= scale[:, None] / 2 + 1e-7).all())
 
 
 def test_an_8_bit_linear_computes_what_its_integers_say() -> None:
     layer = nn.Linear(64, 16)
-    small = quantized.Int8Linear(*quantized.quantize_rows(layer.weight.detach()), layer.bias)
+    small = int8.Int8Linear(*int8.quantize_rows(layer.weight.detach()), layer.bias)
     inputs = torch.randn((5, 7, 64), generator=torch.Generator().manual_seed(2))
     wanted = layer(inputs)
     assert small(inputs).shape == (5, 7, 16)
@@ -62,11 +62,11 @@ def test_an_8_bit_linear_computes_what_its_integers_say() -> None:
 def test_saved_and_loaded_it_answers_the_same(tmp_path: Path) -> None:
     model = network()
     before = answers(model)
-    names = quantized.convert(model, embeddings=True)
+    names = int8.convert(model, embeddings=True)
     assert len(names) == 2 * 6 + 2 + 3  # layers, pooler and head, embeddings
     after = answers(model)
-    quantized.save(model, tmp_path)
-    assert torch.equal(answers(quantized.load(tmp_path)), after)
+    int8.save(model, tmp_path)
+    assert torch.equal(answers(int8.load(tmp_path)), after)
     assert (after - before).abs().max() < 0.05
     assert {path.name for path in tmp_path.iterdir()} == {
         "config.json",
@@ -78,8 +78,8 @@ def test_saved_and_loaded_it_answers_the_same(tmp_path: Path) -> None:
 def test_8_bit_weights_take_less_than_30_percent(tmp_path: Path) -> None:
     model = network()
     model.save_pretrained(tmp_path / "fp32")
-    quantized.convert(model, embeddings=True)
-    quantized.save(model, tmp_path / "int8")
+    int8.convert(model, embeddings=True)
+    int8.save(model, tmp_path / "int8")
     ratio = describe_size(tmp_path / "int8") / describe_size(tmp_path / "fp32")
     assert 0.25 < ratio <= 0.30
 
@@ -89,7 +89,7 @@ def test_pruned_weights_stay_zero() -> None:
     for module in prunable(model).values():
         nn.init.zeros_(module.weight[::2])
     assert encoder_density(model) == 0.5
-    quantized.convert(model, embeddings=False)
+    int8.convert(model, embeddings=False)
     assert encoder_density(model) <= 0.5
     assert encoder_density(model) == pytest.approx(0.5, abs=0.02)
 
@@ -99,7 +99,7 @@ def test_weights_are_counted_alike_in_both_forms() -> None:
     full = benchmark.count_weights(model)
     assert full.parameters == sum(p.numel() for p in model.parameters())
     assert full.dense_bytes == 4 * full.parameters
-    quantized.convert(model, embeddings=True)
+    int8.convert(model, embeddings=True)
     small = benchmark.count_weights(model)
     assert small.parameters == full.parameters
     assert small.dense_bytes < 0.3 * full.dense_bytes
@@ -116,8 +116,8 @@ def test_packed_bytes_are_a_bitmask_and_the_values() -> None:
 
 def test_another_format_is_refused(tmp_path: Path) -> None:
     model = network()
-    quantized.convert(model, embeddings=True)
-    quantized.save(model, tmp_path)
+    int8.convert(model, embeddings=True)
+    int8.save(model, tmp_path)
     (tmp_path / "quantization.json").write_text('{"format": 2}')
     with pytest.raises(ValueError, match="unknown format"):
-        quantized.load(tmp_path)
+        int8.load(tmp_path)

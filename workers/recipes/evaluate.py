@@ -6,8 +6,8 @@ from pricetag.recipes.stages import Evaluate, StageParams
 from workers.job.context import StageContext, StageResult
 from workers.training.evaluate import evaluate, report_quality
 from workers.training.finetune import count_operations, model_profile
-from workers.training.formats.pruning import encoder_density
-from workers.training.formats.quantized import int8_modules
+from workers.training.formats.int8 import int8_modules
+from workers.training.formats.sparse import encoder_density
 from workers.training.model.models import for_use, needed, read_config
 
 

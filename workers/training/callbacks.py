@@ -13,7 +13,8 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from workers.job.reporter import Reporter
 from workers.job.request import JobError
 from workers.training.data.tokens import EpochSampler
-from workers.training.plugins import Plugin
+from workers.training.evaluation import Evaluation
+from workers.training.plugin import Plugin, Step
 
 REPORT_EVERY_S = 0.5
 CURVE_POINTS = 100
@@ -36,10 +37,20 @@ class EpochOrder(TrainerCallback):
 
 
 class PluginSteps(TrainerCallback):
-    """Passes the steps on to the plug-ins."""
+    """Passes epochs and steps on to the plug-ins."""
 
     def __init__(self, plugins: Sequence[Plugin]) -> None:
         self.plugins = plugins
+        self.stop_reason: str | None = None
+
+    def on_epoch_begin(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **kwargs: Any,
+    ) -> None:
+        self._pass_on("on_epoch", state, control, kwargs)
 
     def on_step_begin(
         self,
@@ -48,8 +59,7 @@ class PluginSteps(TrainerCallback):
         control: TrainerControl,
         **kwargs: Any,
     ) -> None:
-        for plugin in self.plugins:
-            plugin.before_step(state.global_step, state.max_steps)
+        self._pass_on("before_step", state, control, kwargs)
 
     def on_optimizer_step(
         self,
@@ -58,25 +68,79 @@ class PluginSteps(TrainerCallback):
         control: TrainerControl,
         **kwargs: Any,
     ) -> None:
+        self._pass_on("after_step", state, control, kwargs, over=1)
+
+    def _pass_on(
+        self,
+        hook: str,
+        state: TrainerState,
+        control: TrainerControl,
+        kwargs: dict[str, Any],
+        over: int = 0,
+    ) -> None:
+        step = step_of(state, kwargs.get("optimizer"), over)
         for plugin in self.plugins:
-            plugin.after_step(state.global_step + 1, state.max_steps)
+            getattr(plugin, hook)(step)
+        self.end_if_asked(step, control)
+
+    def end_if_asked(self, step: Step, control: TrainerControl) -> None:
+        """End training if a plug-in wants it to end."""
+        if step.stop_reason is not None:
+            self.stop_reason = step.stop_reason
+            control.should_training_stop = True
+
+
+def step_of(state: TrainerState, optimizer: Any, over: int = 0) -> Step:
+    """Where training is, ``over`` steps after the Trainer's own count."""
+    return Step(state.global_step + over, state.max_steps, state.epoch or 0.0, optimizer)
+
+
+class MidEvaluation(TrainerCallback):
+    """Evaluates when it is time, and shows the metrics to the plug-ins."""
+
+    def __init__(self, evaluation: Evaluation, steps: PluginSteps) -> None:
+        self.evaluation = evaluation
+        self.steps = steps
+
+    def on_step_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **kwargs: Any,
+    ) -> None:
+        step = step_of(state, kwargs.get("optimizer"))
+        metrics = self.evaluation.evaluate_if_due(step)
+        if metrics is not None:
+            for plugin in self.steps.plugins:
+                plugin.on_evaluate(step, metrics)
+            self.steps.end_if_asked(step, control)
 
 
 class LossWatch:
-    """The mean loss since the last look, without waiting for the device at each step."""
+    """The mean loss since the last look, without waiting for the device at each step.
 
-    def __init__(self) -> None:
+    Args:
+        names: Of the terms. With two or more, their unweighted means are kept as well.
+    """
+
+    def __init__(self, names: Sequence[str] = ()) -> None:
+        self._names = list(names)
         self._sum: torch.Tensor | None = None
+        self._terms: torch.Tensor | None = None
         self._count = 0
 
-    def add(self, loss: torch.Tensor) -> None:
-        """Take in the loss of one batch."""
+    def add(self, loss: torch.Tensor, terms: Sequence[torch.Tensor] = ()) -> None:
+        """Take in the loss of one batch, and its terms."""
         loss = loss.detach().float()
         self._sum = loss if self._sum is None else self._sum + loss
+        if len(terms) > 1:
+            values = torch.stack([term.detach().float() for term in terms])
+            self._terms = values if self._terms is None else self._terms + values
         self._count += 1
 
-    def look(self) -> float | None:
-        """The mean since the last look; None if nothing came in.
+    def look(self) -> tuple[float, dict[str, float]] | None:
+        """The means since the last look, of the loss and its terms; None if nothing came in.
 
         Raises:
             JobError: ``loss-not-finite``.
@@ -84,24 +148,43 @@ class LossWatch:
         if self._sum is None:
             return None
         mean = float(self._sum) / self._count
-        self._sum, self._count = None, 0
+        terms: dict[str, float] = {}
+        if self._terms is not None:
+            means = (self._terms / self._count).tolist()
+            terms = dict(zip(self._names, means, strict=True))
+        self._sum, self._terms, self._count = None, None, 0
         if not math.isfinite(mean):
             raise JobError(
                 "loss-not-finite",
-                f"the loss became {mean}; a smaller learning_rate, warm-up or fp32 would do",
+                f"the loss became {mean}; try a smaller learning_rate, warm-up or fp32",
             )
-        return mean
+        return mean, terms
 
 
 class Watch(TrainerCallback):
-    """Reports progress, checkpoints when it is time, and stops when it is asked for."""
+    """Reports progress, checkpoints when it is time, and stops when it is asked for.
+
+    Args:
+        reporter: Of the stage.
+        losses: Of the training.
+        checkpoint_after_s: Seconds before the first checkpoint.
+        every_s: Seconds between checkpoints.
+        stop_at: The step to end at with a checkpoint, before the horizon.
+    """
 
     def __init__(
-        self, reporter: Reporter, losses: LossWatch, *, checkpoint_after_s: float, every_s: float
+        self,
+        reporter: Reporter,
+        losses: LossWatch,
+        *,
+        checkpoint_after_s: float,
+        every_s: float,
+        stop_at: int | None = None,
     ) -> None:
         self.reporter = reporter
         self.losses = losses
         self.stop_reason: str | None = None
+        self._stop_at = stop_at
         self._every_s = every_s
         self._next_report = 0.0
         self._next_checkpoint = time.monotonic() + checkpoint_after_s
@@ -116,10 +199,13 @@ class Watch(TrainerCallback):
     ) -> None:
         done, total = state.global_step, state.max_steps
         now = time.monotonic()
-        if now >= self._next_report or done == total:
+        if done == self._stop_at:
+            control.should_training_stop = control.should_save = True
+        last = done == total or control.should_training_stop
+        if now >= self._next_report or last:
             self._next_report = now + REPORT_EVERY_S
-            self._report(done, total)
-        if done == total:
+            self._report(done, total, last)
+        if last:
             return
         reason = self.reporter.stop_requested()
         stop, save = _agreed(reason is not None, now >= self._next_checkpoint, args)
@@ -138,13 +224,16 @@ class Watch(TrainerCallback):
     ) -> None:
         self._next_checkpoint = time.monotonic() + self._every_s
 
-    def _report(self, done: int, total: int) -> None:
-        loss = self.losses.look()
-        text = None if loss is None else f"loss {loss:.4f}"
+    def _report(self, done: int, total: int, last: bool) -> None:
+        means = self.losses.look()
+        text = None if means is None else f"loss {means[0]:.4f}"
         self.reporter.progress(done, total, "steps", text)
-        if done == total or done - self._curve_step >= max(1, total // CURVE_POINTS):
+        if last or done - self._curve_step >= max(1, total // CURVE_POINTS):
             self._curve_step = done
+            loss, terms = (None, {}) if means is None else means
             self.reporter.metric("loss", loss, split="train", step=done)
+            for name, value in terms.items():
+                self.reporter.metric(f"loss_{name}", value, split="train", step=done)
 
 
 def _agreed(stop: bool, save: bool, args: TrainingArguments) -> tuple[bool, bool]:

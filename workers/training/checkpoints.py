@@ -1,17 +1,71 @@
-"""Which checkpoint of an interrupted training can be trusted."""
+"""Checkpoints of an interrupted training: tensors without pickles, and which can be trusted."""
 
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Mapping
 from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
 
 STATE = "trainer_state.json"  # written last, so its presence says that the rest is there
 
 
 def newest(folder: Path) -> Path | None:
     """The checkpoint with the most steps that was written to its end."""
-    found = [path for path in folder.glob("checkpoint-*") if _complete(path)]
-    return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+    complete = [path for path in folder.glob("checkpoint-*") if _complete(path)]
+    return max(complete, key=step_of, default=None)
+
+
+def step_of(checkpoint: Path) -> int:
+    """Optimizer steps that were done when a checkpoint was written."""
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def trainable_state(model: nn.Module) -> dict[str, torch.Tensor]:
+    """A model's tensors by name; one that several layers share appears once."""
+    tensors: dict[str, torch.Tensor] = {}
+    seen: set[tuple[int, int]] = set()
+    for name, tensor in model.state_dict().items():
+        place = (tensor.data_ptr(), tensor.numel())
+        if tensor.numel() and place in seen:
+            continue
+        seen.add(place)
+        tensors[name] = tensor.contiguous()
+    return tensors
+
+
+def save_tensors(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Write tensors so that the file is either there entirely or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    ready = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    save_file(ready, draft, metadata={"format": "pt"})
+    draft.replace(path)
+
+
+def save_states(states: Mapping[str, Mapping[str, torch.Tensor]], path: Path) -> None:
+    """Write the states of several owners into one file."""
+    save_tensors(
+        {
+            f"{owner}/{key}": value
+            for owner, state in states.items()
+            for key, value in state.items()
+        },
+        path,
+    )
+
+
+def load_states(path: Path) -> dict[str, dict[str, torch.Tensor]]:
+    """Read back what ``save_states`` wrote, by owner."""
+    states: dict[str, dict[str, torch.Tensor]] = {}
+    for name, tensor in load_file(path).items():
+        owner, _, key = name.partition("/")
+        states.setdefault(owner, {})[key] = tensor
+    return states
 
 
 def _complete(checkpoint: Path) -> bool:

@@ -1,13 +1,11 @@
-"""A training stage from data to saved model: shared by the recipes that train."""
+"""What a training stage does before and after ``fit``: data, operations, the saved model."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from transformers import PreTrainedConfig
 
-from pricetag.recipes.stages import Optimisation
 from workers.job import ranks
 from workers.job.context import StageContext
 from workers.training.cost.flops import FlopProfile, architecture_key, profile
@@ -16,10 +14,8 @@ from workers.training.data.examples import Examples
 from workers.training.data.labels import encode_labels, label_names
 from workers.training.data.texts import load_split
 from workers.training.data.tokens import TokenData, encode
-from workers.training.loop import Length, Outcome, train
 from workers.training.model import models
 from workers.training.model.models import Loaded
-from workers.training.plugins import Plugin
 
 
 def training_labels(context: StageContext) -> list[str] | None:
@@ -43,62 +39,20 @@ def training_data(context: StageContext, loaded: Loaded, max_length: int) -> Tok
     return TokenData(encoded, encode_labels(examples, loaded.labels))
 
 
-def fit(
-    context: StageContext,
-    loaded: Loaded,
-    options: Optimisation,
-    length: Length,
-    *,
-    plugins: Sequence[Plugin] = (),
-    folder: Path | None = None,
-    tally: Tally | None = None,
-    density: float = 1.0,
-) -> Outcome:
-    """Train ``loaded.model`` on the run's training data.
-
-    Args:
-        context: Of the stage.
-        loaded: The model, trained in place.
-        options: How.
-        length: For how long.
-        plugins: Techniques that take part.
-        folder: Of the checkpoints.
-        tally: The stage's operations, where it trains several times.
-        density: Share of the encoder's weights that are not zero, and stay so.
-    """
-    data = training_data(context, loaded, options.max_length)
-    return train(
-        context,
-        loaded,
-        data,
-        options,
-        length,
-        profile=model_profile(context, loaded),
-        tally=tally or new_tally(context, loaded),
-        density=density,
-        plugins=plugins,
-        folder=folder,
-    )
-
-
 def new_tally(context: StageContext, loaded: Loaded) -> Tally:
     """An account of the stage's operations."""
     return Tally(context.reporter, model_profile(context, loaded))
-
-
-def report_training(context: StageContext, trained: Sequence[Outcome]) -> None:
-    """Tell how a stage's trainings went."""
-    last = trained[-1]
-    steps = sum(outcome.steps for outcome in trained)
-    context.reporter.metric("steps", steps)
-    context.reporter.metric("epochs", sum(outcome.epochs for outcome in trained))
-    context.reporter.log(f"trained {steps} steps in {last.precision}, mean loss {last.loss:.4f}")
 
 
 def model_profile(context: StageContext, loaded: Loaded) -> FlopProfile:
     """The operations of the model; counted already where the stage was prepared."""
     config = loaded.model.config
     return count_operations(context, config).with_classes(loaded.outputs, config.hidden_size)
+
+
+def count_model(context: StageContext) -> FlopProfile:
+    """Count the operations of the model that the stage starts from, before the stage opens."""
+    return count_operations(context, models.read_config(models.needed(context)))
 
 
 def count_operations(context: StageContext, config: PreTrainedConfig) -> FlopProfile:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from workers.training.plugins import LossInputs, LossTerm
+from workers.training.plugin import ForwardPass, LossTerm
 
 
 def task_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -16,11 +16,13 @@ def task_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 
 class TaskLoss(LossTerm):
-    """Labels as the data gives them."""
+    """The loss against the data's labels."""
+
+    name = "task"
 
     def __init__(self, weight: float = 1.0) -> None:
         self.weight = weight
 
-    def value(self, inputs: LossInputs) -> torch.Tensor:
+    def value(self, forward: ForwardPass) -> torch.Tensor:
         """See ``LossTerm.value``."""
-        return task_loss(inputs.logits, inputs.labels)
+        return task_loss(forward.logits, forward.labels)

@@ -5,7 +5,13 @@ from typing import Annotated
 from pydantic import Field
 
 from pricetag.recipes.stages.command import Command
-from pricetag.recipes.stages.common import FullTraining, Optimisation, Split, StageParams
+from pricetag.recipes.stages.common import (
+    FullTraining,
+    MidEvaluation,
+    Optimisation,
+    Split,
+    StageParams,
+)
 from pricetag.recipes.stages.distill import Distill, Student
 from pricetag.recipes.stages.evaluate import Evaluate
 from pricetag.recipes.stages.measure import Measure
@@ -24,6 +30,7 @@ __all__ = [
     "Evaluate",
     "FullTraining",
     "Measure",
+    "MidEvaluation",
     "Optimisation",
     "Prune",
     "Quantize",

@@ -43,8 +43,45 @@ class Optimisation(StageParams):
     )
 
 
+class MidEvaluation(Params):
+    """Evaluation in the middle of training, within the training stage's own price."""
+
+    every_steps: int | None = Field(None, ge=1, le=10**9, description="Steps between evaluations.")
+    every_epochs: int | None = Field(
+        None, ge=1, le=10_000, description="Epochs between evaluations; default 1."
+    )
+    keep_best: bool = Field(True, description="End with the best weights instead of the last.")
+    patience: int | None = Field(
+        None, ge=1, le=10_000, description="End after this many evaluations without a better one."
+    )
+    metric: str | None = Field(
+        None, max_length=50, description="Metric that decides; default the task's first."
+    )
+    split: Split = "validation"
+    batch_size: int = Field(64, ge=1, le=65_536)
+
+    @model_validator(mode="after")
+    def _one_interval(self) -> Self:
+        if self.every_steps is not None and self.every_epochs is not None:
+            raise PydanticCustomError(
+                "one_interval",
+                "give every_steps or every_epochs, not both",
+                {"field": "every_epochs"},
+            )
+        return self
+
+
 class FullTraining(Optimisation):
     """Training for a number of epochs or of steps."""
+
+    keep_sparsity: bool | None = Field(
+        None,
+        description="Keep pruned weights at zero while training. Default: yes if the model was "
+        "pruned; false fills them.",
+    )
+    mid_evaluation: MidEvaluation | None = Field(
+        None, description="Evaluate while training; default: afterwards only."
+    )
 
     epochs: float | None = Field(None, gt=0, le=10_000, description="Default 1.")
     max_steps: int | None = Field(None, ge=1, le=10**9, description="Optimizer steps instead.")

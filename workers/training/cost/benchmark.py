@@ -12,7 +12,7 @@ from torch import nn
 
 from pricetag.repetition import repeat_for
 from workers.job.context import StageContext
-from workers.training.formats.quantized import Int8Linear, int8_modules
+from workers.training.formats.int8 import Int8Linear, int8_modules
 from workers.training.model.models import Loaded
 
 WARM_UP_CALLS = 5

@@ -25,7 +25,8 @@ from workers.job.context import ModelRef, StageContext
 from workers.job.request import JobError
 from workers.training.data.texts import load_split
 from workers.training.data.vocabulary import train_wordpiece
-from workers.training.formats import quantized
+from workers.training.formats import int8
+from workers.training.formats.sparse import prunable
 from workers.training.model.loading import loading
 
 FIELD = "recipe.model"
@@ -51,7 +52,7 @@ class Loaded:
 
     def device(self, wanted: str) -> torch.device:
         """Where the model computes: as asked for, but 8-bit weights only on the CPU."""
-        return torch.device("cpu" if quantized.int8_modules(self.model) else wanted)
+        return torch.device("cpu" if int8.int8_modules(self.model) else wanted)
 
     def token_limit(self, wanted: int) -> int:
         """``wanted`` tokens, or as many as the model and its tokenizer can take."""
@@ -114,14 +115,39 @@ def for_use(context: StageContext) -> Loaded:
             context.field,
         )
     with _loading(ref):
-        if ref.folder is not None and quantized.is_quantized(ref.folder):
-            model = quantized.load(ref.folder)
+        if ref.folder is not None and int8.is_quantized(ref.folder):
+            model = int8.load(ref.folder)
         else:
             model = AutoModelForSequenceClassification.from_pretrained(
                 _place(ref), dtype=torch.float32, **_safely(ref)
             )
     model.train(False)
     return Loaded(model, _load_tokenizer(ref), class_names(config))
+
+
+def require_trainable(loaded: Loaded, code: str, what: str, field: str) -> None:
+    """Reject a model whose weights cannot be trained any more.
+
+    Raises:
+        JobError: ``code``.
+    """
+    if int8.int8_modules(loaded.model):
+        raise JobError(code, f"a model with 8-bit weights cannot {what}", field)
+
+
+def require_prunable(loaded: Loaded, field: str) -> None:
+    """Reject a model that has no encoder weights to set to zero.
+
+    Raises:
+        JobError: ``already-quantized`` or ``nothing-to-prune``.
+    """
+    require_trainable(loaded, "already-quantized", "be pruned: prune before quantize", field)
+    if not prunable(loaded.model):
+        raise JobError(
+            "nothing-to-prune",
+            f"no encoder layers are known in a {loaded.model.config.model_type} model",
+            field,
+        )
 
 
 def save(loaded: Loaded, folder: Path) -> None:
@@ -246,5 +272,5 @@ def _set_head(config: PreTrainedConfig, labels: Sequence[str] | None) -> None:
 
 def describe_size(folder: Path) -> int:
     """Bytes of a saved model's weights and of what rebuilding it takes."""
-    files = [*folder.glob("*.safetensors"), folder / "config.json", folder / quantized.NOTE]
+    files = [*folder.glob("*.safetensors"), folder / "config.json", folder / int8.NOTE]
     return sum(file.stat().st_size for file in files if file.exists())

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, cast
+from typing import cast
 
 import torch
-from torch import nn
-from transformers import (
-    AutoModelForSequenceClassification,
-    PreTrainedConfig,
-    PreTrainedModel,
-)
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from pricetag.recipes.stages import Student
 from workers.job.request import JobError
-from workers.training.plugins import StudentBuilder
 
 
 def student_config(student: Student, teacher: PreTrainedConfig) -> PreTrainedConfig:
@@ -38,38 +32,45 @@ def student_config(student: Student, teacher: PreTrainedConfig) -> PreTrainedCon
     return config
 
 
-class LayerSelection(StudentBuilder):
-    """Copies chosen layers, embeddings, pooler and head; other widths start at random.
+def checked_student_config(
+    student: Student, teacher: PreTrainedConfig, field: str
+) -> PreTrainedConfig:
+    """The student's shape, or the job's own error.
+
+    Raises:
+        JobError: ``bad-student``.
+    """
+    try:
+        return student_config(student, teacher)
+    except ValueError as error:
+        raise JobError("bad-student", str(error), field) from error
+
+
+def student_of(
+    teacher: PreTrainedModel, student: Student, seed: int, field: str
+) -> PreTrainedModel:
+    """A student with chosen layers, embeddings, pooler and head of its teacher.
+
+    Of another width it starts at random, from ``seed``; the teacher stays as it is.
+
+    Raises:
+        JobError: ``bad-student``.
 
     Source: Sanh et al. 2019, DistilBERT, section 3, arXiv:1910.01108.
     """
-
-    def __init__(self, student: Student, field: str) -> None:
-        self.student = student
-        self.field = field
-
-    def build(self, teacher: nn.Module) -> PreTrainedModel:
-        """See ``StudentBuilder.build``.
-
-        Raises:
-            JobError: ``bad-student``.
-        """
-        assert isinstance(teacher, PreTrainedModel)
-        try:
-            layers = self.student.kept_layers(teacher.config.num_hidden_layers)
-            config = student_config(self.student, teacher.config)
-        except ValueError as error:
-            raise JobError("bad-student", str(error), self.field) from error
-        student: Any = AutoModelForSequenceClassification.from_config(config)  # type: ignore[no-untyped-call]
-        own = student.state_dict()
-        taken = {
-            name: tensor
-            for name, tensor in _renumbered(teacher.state_dict(), layers).items()
-            if name in own and own[name].shape == tensor.shape
-        }
-        if config.hidden_size == teacher.config.hidden_size:
-            student.load_state_dict(taken, strict=False)
-        return cast(PreTrainedModel, student)
+    config = checked_student_config(student, teacher.config, field)
+    layers = student.kept_layers(teacher.config.num_hidden_layers)
+    torch.manual_seed(seed)  # of weights that the student does not take over
+    made = cast(PreTrainedModel, type(teacher)._from_config(config))  # type: ignore[no-untyped-call]
+    own = made.state_dict()
+    inherited = {
+        name: tensor
+        for name, tensor in _renumbered(teacher.state_dict(), layers).items()
+        if name in own and own[name].shape == tensor.shape
+    }
+    if config.hidden_size == teacher.config.hidden_size:
+        made.load_state_dict(inherited, strict=False)
+    return made
 
 
 def _renumbered(state: dict[str, torch.Tensor], layers: list[int]) -> dict[str, torch.Tensor]:

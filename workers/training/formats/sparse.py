@@ -7,7 +7,10 @@ import re
 import torch
 from torch import nn
 
-from workers.training.formats.quantized import Int8Linear
+from workers.training.formats.int8 import Int8Linear
+
+SPARSE_FROM = 1e-3
+"""Share of zeros from which a model counts as pruned; a dense one has a few in a million."""
 
 _IN_A_LAYER = re.compile(r"\.layer\.\d+\.")
 
@@ -40,3 +43,8 @@ def encoder_density(model: nn.Module) -> float:
         weights += weight.numel()
         non_zero += int(torch.count_nonzero(weight))
     return non_zero / weights if weights else 1.0
+
+
+def is_sparse(model: nn.Module) -> bool:
+    """Whether a model was pruned: more of its encoder's weights are zero than by chance."""
+    return 1 - encoder_density(model) >= SPARSE_FROM

@@ -1,0 +1,285 @@
+"""The one training loop: losses and plug-ins on transformers' Trainer."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import PrinterCallback, TrainingArguments
+
+from pricetag.recipes.stages import Optimisation
+from workers.job import ranks
+from workers.job.context import StageContext
+from workers.job.request import Interrupted, JobError
+from workers.training import callbacks, checkpoints, evaluation
+from workers.training.cost.tally import Tally
+from workers.training.data.tokens import Collator, EpochSampler, TokenData
+from workers.training.finetune import model_profile, new_tally
+from workers.training.losses import TaskLoss
+from workers.training.model import precision
+from workers.training.model.models import Loaded
+from workers.training.model.recording import NOTHING, Needs, Recorder, prepared
+from workers.training.plugin import LossTerm, Plugin
+from workers.training.teacher import Teacher
+from workers.training.trainer import Operations, Participants, PluginTrainer
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """The length of the learning-rate schedule: optimizer steps if given, else epochs."""
+
+    epochs: float
+    max_steps: int | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a training did. ``loss`` is None where an earlier attempt had done all of it."""
+
+    steps: int
+    epochs: float
+    loss: float | None
+    precision: precision.Precision
+    resumed_from_step: int
+    stopped: str | None = None  # why a plug-in ended it before the horizon
+    best_step: int | None = None  # of the weights that were kept, if not the last
+
+    def as_json(self) -> dict[str, Any]:
+        """The outcome as plain data, from which ``Outcome(**data)`` makes it again."""
+        return asdict(self)
+
+    def facts(self) -> dict[str, Any]:
+        """What the card of the model shows of its training."""
+        facts: dict[str, Any] = {
+            "steps": self.steps,
+            "train_loss": self.loss,
+            "precision": self.precision,
+        }
+        if self.stopped is not None:
+            facts["stopped"] = self.stopped
+        if self.best_step is not None:
+            facts["best_step"] = self.best_step
+        return facts
+
+
+def fit(
+    context: StageContext,
+    loaded: Loaded,
+    data: TokenData,
+    options: Optimisation,
+    *,
+    horizon: Horizon,
+    losses: Sequence[LossTerm] = (),
+    plugins: Sequence[Plugin] = (),
+    stop_at: int | None = None,
+    folder: Path | None = None,
+    tally: Tally | None = None,
+) -> Outcome:
+    """Train ``loaded.model`` in place; resumes from the newest checkpoint in ``folder``.
+
+    Args:
+        context: Of the stage.
+        loaded: The model.
+        data: Training data as tokens.
+        options: How to train.
+        horizon: Length of the schedule, whether or not training goes that far.
+        losses: Terms of the loss; the task's own alone if there are none.
+        plugins: Techniques that take part, called in this order after the losses.
+        stop_at: Step to end at before the horizon, with a checkpoint to go on from.
+        folder: Of the checkpoints.
+        tally: The stage's operations, where it trains several times.
+
+    Raises:
+        JobError: ``loss-not-finite``, or the model cannot show what a plug-in needs.
+        Interrupted: a stop was asked for; a checkpoint was written.
+    """
+    folder = folder or context.folder / "checkpoints"
+    tally = tally or new_tally(context, loaded)
+    parts = Participants(list(losses) or [TaskLoss()], list(plugins))
+    chosen = precision.choose(options.precision, context.job.device)
+    mid_evaluation = evaluation.planned(context, loaded, options, tally, folder)
+    loaded.model.to(context.job.device)  # type: ignore[arg-type]
+    with ExitStack() as stack:
+        recorder = _attach(stack, parts, loaded, len(data))
+        watch, steps, trainer = _assemble(
+            context, loaded, data, options, horizon, parts, chosen, folder, stop_at, mid_evaluation
+        )
+        operations = Operations(model_profile(context, loaded), tally, parts)
+        trainer.equip(parts, recorder, watch.losses, operations, mid_evaluation)
+        start = checkpoints.newest(folder)
+        if start is not None:
+            context.reporter.log(f"resuming from {start.name}")
+            trainer.restore_states(start)
+        before = 0 if start is None else checkpoints.step_of(start)
+        loss: float | None = None
+        if start is not None and _is_over(before, stop_at, mid_evaluation):
+            trainer.load_weights(start)
+        else:
+            try:
+                result = trainer.train(resume_from_checkpoint=None if start is None else str(start))
+                loss = result.training_loss
+            finally:
+                tally.tell()
+            watch.losses.look()
+            if watch.stop_reason is not None:
+                raise Interrupted(watch.stop_reason)
+        for plugin in parts.all:
+            plugin.detach(loaded.model)
+    best_step = None
+    if mid_evaluation is not None:
+        mid_evaluation.finish()
+        best_step = mid_evaluation.best.step if mid_evaluation.plan.keep_best else None
+    return Outcome(
+        steps=max(before, trainer.state.global_step),
+        epochs=trainer.state.epoch or 0.0,
+        loss=loss,
+        precision=chosen,
+        resumed_from_step=before,
+        stopped=steps.stop_reason or _ended_early(mid_evaluation),
+        best_step=best_step,
+    )
+
+
+def forget_checkpoints(context: StageContext) -> None:
+    """Remove a finished stage's checkpoints: the model itself is kept."""
+    if ranks.rank() == 0:
+        shutil.rmtree(context.folder / "checkpoints", ignore_errors=True)
+
+
+def _attach(stack: ExitStack, parts: Participants, loaded: Loaded, examples: int) -> Recorder:
+    """Attach the plug-ins, and have models and teachers show what is needed."""
+    for plugin in parts.all:
+        plugin.attach(loaded.model)
+    needs = NOTHING
+    for plugin in parts.all:
+        needs |= plugin.needs
+    teachers: dict[int, tuple[Teacher, Needs]] = {}
+    for term in parts.losses:
+        if term.teacher is not None:
+            asked = teachers.get(id(term.teacher), (term.teacher, NOTHING))[1]
+            teachers[id(term.teacher)] = (term.teacher, asked | term.needs)
+    try:
+        for teacher, asked in teachers.values():
+            teacher.begin(asked, examples)
+            stack.enter_context(teacher.serving())
+        return stack.enter_context(prepared(loaded.model, needs))
+    except ValueError as error:
+        raise JobError("attention-not-available", str(error)) from error
+
+
+def _ended_early(mid: evaluation.Evaluation | None) -> str | None:
+    return "no better evaluation" if mid is not None and mid.best.ended else None
+
+
+def _is_over(done: int, stop_at: int | None, mid: evaluation.Evaluation | None) -> bool:
+    return (stop_at is not None and done >= stop_at) or (mid is not None and mid.best.ended)
+
+
+def _assemble(
+    context: StageContext,
+    loaded: Loaded,
+    data: TokenData,
+    options: Optimisation,
+    horizon: Horizon,
+    parts: Participants,
+    chosen: precision.Precision,
+    folder: Path,
+    stop_at: int | None,
+    mid: evaluation.Evaluation | None,
+) -> tuple[callbacks.Watch, callbacks.PluginSteps, PluginTrainer]:
+    """The Trainer with its callbacks in the order that their work needs."""
+    sampler = EpochSampler(
+        data.lengths,
+        options.batch_size * options.gradient_accumulation * ranks.world_size(),
+        options.seed,
+        by_length=options.group_by_length,
+    )
+    watch = callbacks.Watch(
+        context.reporter,
+        callbacks.LossWatch([term.name for term in parts.losses]),
+        checkpoint_after_s=options.checkpoint_after_s,
+        every_s=options.checkpoint_every_s,
+        stop_at=stop_at,
+    )
+    steps = callbacks.PluginSteps(parts.all)
+    evaluating = [] if mid is None else [callbacks.MidEvaluation(mid, steps)]
+    trainer = PluginTrainer(
+        model=loaded.model,
+        args=_arguments(context, options, horizon, chosen, folder, parts),
+        train_dataset=data,
+        data_collator=Collator(
+            pad_token_id=int(loaded.tokenizer.pad_token_id or 0),
+            regression=loaded.regression,
+            multiple=8 if context.job.device == "cuda" else 1,
+        ),
+        callbacks=[callbacks.EpochOrder(sampler), steps, *evaluating, watch],
+    )
+    precision.require(chosen, trainer.accelerator)
+    trainer.remove_callback(PrinterCallback)
+    trainer.sampler = sampler
+    return watch, steps, trainer
+
+
+def _arguments(
+    context: StageContext,
+    options: Optimisation,
+    horizon: Horizon,
+    chosen: precision.Precision,
+    folder: Path,
+    parts: Participants,
+) -> TrainingArguments:
+    cuda = context.job.device == "cuda"
+    warmup = options.warmup_steps
+    schedule = options.schedule
+    if schedule == "constant" and (warmup or options.warmup_ratio):
+        schedule_name = "constant_with_warmup"
+    else:
+        schedule_name = schedule
+    return TrainingArguments(
+        output_dir=str(folder),
+        per_device_train_batch_size=options.batch_size,
+        gradient_accumulation_steps=options.gradient_accumulation,
+        learning_rate=options.learning_rate,
+        weight_decay=options.weight_decay,
+        # Below 1 it is a share of the steps, from 1 on a number of them.
+        warmup_steps=options.warmup_ratio if warmup is None else warmup,
+        lr_scheduler_type=schedule_name,
+        max_grad_norm=options.max_grad_norm,
+        num_train_epochs=horizon.epochs,
+        max_steps=-1 if horizon.max_steps is None else horizon.max_steps,
+        seed=options.seed,
+        bf16=chosen == "bf16",
+        use_cpu=not cuda,
+        ddp_backend=None if cuda else ("gloo" if ranks.world_size() > 1 else None),
+        ddp_find_unused_parameters=any(plugin.unused_parameters for plugin in parts.all),
+        optim="adamw_torch_fused",
+        save_strategy="no",  # the clock decides, see callbacks.Watch
+        save_total_limit=1,
+        logging_strategy="no",
+        logging_nan_inf_filter=False,
+        eval_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=cuda,
+        average_tokens_across_devices=False,
+        log_level="error",
+    )
+
+
+def report_training(context: StageContext, trained: Sequence[Outcome]) -> None:
+    """Report how a stage's trainings went."""
+    last = trained[-1]
+    steps = sum(outcome.steps for outcome in trained)
+    context.reporter.metric("steps", steps)
+    context.reporter.metric("epochs", sum(outcome.epochs for outcome in trained))
+    loss = "" if last.loss is None else f", mean loss {last.loss:.4f}"
+    context.reporter.log(f"trained {steps} steps in {last.precision}{loss}")
+    if last.stopped is not None:
+        context.reporter.log(f"training ended early: {last.stopped}")
+    if last.best_step is not None:
+        context.reporter.log(f"kept the weights of step {last.best_step}")

@@ -1,0 +1,168 @@
+"""The teacher of a distillation: one forward pass a batch, whatever number of terms asks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from transformers import PreTrainedModel
+
+from workers.job.context import StageContext
+from workers.training.cost.flops import FlopProfile
+from workers.training.finetune import model_profile
+from workers.training.model import precision
+from workers.training.model.models import Loaded
+from workers.training.model.recording import NOTHING, LayerAttention, Needs, Recorder, prepared
+from workers.training.plugin import ForwardPass
+
+CACHE_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class TeacherOutputs:
+    """The teacher's part of a batch; states and attention if a term needs them.
+
+    ``logits`` are fp32, ``[batch, ..., classes]``.
+    """
+
+    logits: torch.Tensor
+    hidden_states: Sequence[torch.Tensor] = ()
+    attention: Sequence[LayerAttention] = ()
+
+
+class Teacher:
+    """A frozen model in evaluation mode (no dropout), shared by all terms of a loss.
+
+    Where the terms need its logits alone, an example's are computed once and kept for later
+    epochs. The cache is exact: an example's logits never change once they are known. It has a
+    bound; examples beyond it are computed at each visit.
+
+    Args:
+        model: Frozen here.
+        precision_: Number format of its arithmetic.
+        profile: Its operations.
+        cache_bytes: Bound of the cache.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        *,
+        precision_: precision.Precision,
+        profile: FlopProfile,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
+        self.model = model.requires_grad_(False)
+        self.model.train(False)
+        self._precision = precision_
+        self._profile = profile
+        self._cache_bytes = cache_bytes
+        self._examples = 0
+        self._needs = NOTHING
+        self._recorder = Recorder(model, NOTHING)
+        self._logits: torch.Tensor | None = None
+        self._cached = torch.zeros(0, dtype=torch.bool)
+        self._batch: ForwardPass | None = None
+        self._outputs: TeacherOutputs | None = None
+        self._rows_computed = 0
+
+    def begin(self, needs: Needs, examples: int) -> None:
+        """Before training: what the terms need, and the number of examples."""
+        self._needs, self._examples = needs, examples
+        self._recorder = Recorder(self.model, needs)
+
+    def serving(self) -> AbstractContextManager[Recorder]:
+        """Computes attention as the terms need it while training lasts."""
+        return prepared(self.model, self._needs)
+
+    def outputs(self, forward: ForwardPass) -> TeacherOutputs:
+        """The teacher's outputs for the student's batch, on the student's device."""
+        if self._outputs is None or self._batch is not forward:
+            self._batch, self._outputs = forward, self._for(forward)
+        return self._outputs
+
+    def flops(self, width: int) -> float:
+        """Operations of the last batch, padded to ``width``: none where all was cached."""
+        return self._rows_computed * self._profile.forward(width)
+
+    def forget_batch(self) -> None:
+        """Let the last batch's tensors go."""
+        self._batch = self._outputs = None
+        self._rows_computed = 0
+
+    def _for(self, forward: ForwardPass) -> TeacherOutputs:
+        device = forward.inputs["input_ids"].device
+        if self._needs.records:
+            return self._computed(forward, device)
+        rows = forward.index.cpu()
+        held = self._held(rows)
+        if not bool(held.all()):
+            fresh = self._computed(forward, device).logits
+            self._remember(rows, held, fresh)
+            held = self._held(rows)
+            if not bool(held.all()):
+                return TeacherOutputs(self._with_cached(fresh, rows, held))
+        assert self._logits is not None
+        return TeacherOutputs(self._logits[rows].to(device))
+
+    def _held(self, rows: torch.Tensor) -> torch.Tensor:
+        """Which examples' logits are known, ``[batch]``."""
+        held = rows < len(self._cached)
+        held[held.clone()] = self._cached[rows[held]]
+        return held
+
+    def _with_cached(
+        self, fresh: torch.Tensor, rows: torch.Tensor, held: torch.Tensor
+    ) -> torch.Tensor:
+        if self._logits is not None and bool(held.any()):
+            fresh[held.to(fresh.device)] = self._logits[rows[held]].to(fresh.device)
+        return fresh
+
+    def _computed(self, forward: ForwardPass, device: torch.device) -> TeacherOutputs:
+        self.model.to(device)  # type: ignore[arg-type]
+        with (
+            torch.no_grad(),
+            precision.autocast(self._precision, device.type),
+            self._recorder.recording(),
+        ):
+            logits = self.model(**forward.inputs).logits
+        self._rows_computed = len(forward.inputs["input_ids"])
+        recorder = self._recorder
+        return TeacherOutputs(logits.float(), recorder.hidden_states, recorder.attention)
+
+    def _remember(self, rows: torch.Tensor, held: torch.Tensor, fresh: torch.Tensor) -> None:
+        """Keep the logits of examples that have a place and are not known yet."""
+        if fresh.dim() != 2:
+            return  # logits of each token: too many to keep
+        if self._logits is None:
+            places = min(self._examples, self._cache_bytes // (4 * fresh.shape[1]))
+            self._logits = torch.zeros((places, fresh.shape[1]))
+            self._cached = torch.zeros(places, dtype=torch.bool)
+        new = ~held & (rows < len(self._cached))
+        self._logits[rows[new]] = fresh.cpu()[new]
+        self._cached[rows[new]] = True
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """The cached logits, for a checkpoint."""
+        if self._logits is None:
+            return {}
+        return {"logits": self._logits, "cached": self._cached}
+
+    def restore(self, state: dict[str, torch.Tensor]) -> None:
+        """Take back a checkpoint's logits."""
+        if state:
+            self._logits, self._cached = state["logits"], state["cached"]
+
+
+def teacher_of(
+    context: StageContext, loaded: Loaded, wanted: Literal["auto", "fp32", "bf16"]
+) -> Teacher:
+    """A stage's model as a teacher."""
+    return Teacher(
+        loaded.model,
+        precision_=precision.choose(wanted, context.job.device),
+        profile=model_profile(context, loaded),
+    )

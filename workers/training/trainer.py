@@ -1,0 +1,256 @@
+"""transformers' Trainer with our order of examples, explicit losses and plug-ins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel, Trainer
+
+from workers.job import ranks
+from workers.training import callbacks, checkpoints
+from workers.training.cost.flops import FlopProfile
+from workers.training.cost.tally import Tally
+from workers.training.data.tokens import Batch, EpochSampler
+from workers.training.evaluation import Evaluation
+from workers.training.model.recording import Recorder
+from workers.training.plugin import (
+    MODEL_INPUTS,
+    ForwardPass,
+    LossTerm,
+    ParameterGroup,
+    Plugin,
+)
+from workers.training.teacher import Teacher
+
+Schedule = Callable[[int, int], float]
+
+PLUGIN_STATE = "plugins.safetensors"
+
+
+class Participants:
+    """Who takes part in a training: the terms of the loss, the plug-ins, the teachers."""
+
+    def __init__(self, losses: list[LossTerm], plugins: list[Plugin]) -> None:
+        self.losses = losses
+        self.plugins = plugins
+        self.all: list[Plugin] = [*losses, *plugins]
+        asked = [term.teacher for term in losses if term.teacher is not None]
+        self.teachers: list[Teacher] = list(dict.fromkeys(asked))
+
+    def density(self) -> float:
+        """Share of the encoder's weights that are not zero, by the plug-in that knows."""
+        densities = [plugin.density() for plugin in self.all]
+        return min((density for density in densities if density is not None), default=1.0)
+
+    def extra_flops(self, rows: int, width: int) -> float:
+        """Operations of the last batch beyond those of the model itself."""
+        return sum(plugin.extra_flops(rows, width) for plugin in self.all) + sum(
+            teacher.flops(width) for teacher in self.teachers
+        )
+
+    def owners(self) -> dict[str, Plugin | Teacher]:
+        """Those that have a state, by a name that is the same at the next attempt."""
+        named: dict[str, Plugin | Teacher] = {
+            f"plugin-{number}": plugin for number, plugin in enumerate(self.all)
+        }
+        named.update((f"teacher-{number}", each) for number, each in enumerate(self.teachers))
+        return named
+
+
+@dataclass(frozen=True)
+class Operations:
+    """Counts the operations of this process's batches for all of them."""
+
+    profile: FlopProfile
+    tally: Tally
+    parts: Participants
+
+    def add(self, rows: int, width: int) -> None:
+        """A batch ``[rows, width]`` forward and backward, and what it needed besides."""
+        others = self.parts.extra_flops(rows, width)
+        dense = rows * self.profile.training(width)
+        effective = rows * self.profile.training(width, self.parts.density())
+        world = ranks.world_size()
+        self.tally.add(world * (dense + others), world * (effective + others))
+
+
+class PluginTrainer(Trainer):
+    """The Trainer with our order of examples, our loss, and checkpoints of tensors."""
+
+    sampler: EpochSampler
+
+    def equip(
+        self,
+        parts: Participants,
+        recorder: Recorder,
+        losses: callbacks.LossWatch,
+        operations: Operations,
+        evaluation: Evaluation | None,
+    ) -> None:
+        """Hand over what the Trainer's own constructor has no place for."""
+        self.parts = parts
+        self.recorder = recorder
+        self.losses = losses
+        self.operations = operations
+        self.evaluation = evaluation
+        self.own_parameters: list[nn.Parameter] = []  # of plug-ins, outside of the model
+        self.model_accepts_loss_kwargs = False  # our loss is a mean over the batch
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
+        return self.sampler
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: Batch,
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        own = {name: tensor for name, tensor in inputs.items() if name in MODEL_INPUTS}
+        with self.recorder.recording():
+            outputs = model(**own)
+        forward = ForwardPass(
+            model=model,
+            outputs=outputs,
+            inputs=own,
+            targets={name: tensor for name, tensor in inputs.items() if name not in own},
+            hidden_states=self.recorder.hidden_states,
+            attention=self.recorder.attention,
+        )
+        values = [term.value(forward) for term in self.parts.losses]
+        weighted = [
+            term.weight * value for term, value in zip(self.parts.losses, values, strict=True)
+        ]
+        loss = torch.stack(weighted).sum()
+        self.losses.add(loss, values)
+        self.operations.add(*own["input_ids"].shape)
+        for teacher in self.parts.teachers:
+            teacher.forget_batch()
+        return (loss, outputs) if return_outputs else loss
+
+    def floating_point_ops(self, inputs: Any) -> int:
+        # The Trainer's estimate walks over all parameters at each step; ours is exact.
+        return 0
+
+    # ---- parameters with a treatment of their own ----
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        assert isinstance(self.model, PreTrainedModel)
+        groups = [group for part in self.parts.all for group in part.parameter_groups(self.model)]
+        if not groups:
+            return super().create_optimizer(model)
+        in_model = {id(parameter) for parameter in self.model.parameters()}
+        special = {id(parameter) for group in groups for parameter in group.parameters}
+        self.own_parameters = [
+            parameter
+            for group in groups
+            for parameter in group.parameters
+            if id(parameter) not in in_model
+        ]
+        decayed = set(self.get_decay_parameter_names(self.model))
+        usual: list[dict[str, Any]] = [
+            {"params": [], "weight_decay": self.args.weight_decay},
+            {"params": [], "weight_decay": 0.0},
+        ]
+        for name, parameter in self.model.named_parameters():
+            if parameter.requires_grad and id(parameter) not in special:
+                usual[0 if name in decayed else 1]["params"].append(parameter)
+        usual = [group for group in usual if group["params"]]
+        none: list[Schedule | None] = [None]
+        self.schedules = none * len(usual) + [group.schedule for group in groups]
+        kind, options = self.get_optimizer_cls_and_kwargs(self.args, self.model)
+        self.optimizer = kind([*usual, *(self._settings(group) for group in groups)], **options)
+        self.optimizer.register_step_post_hook(self._zero_own_gradients)
+        return self.optimizer
+
+    def _zero_own_gradients(self, *of_the_hook: Any) -> None:
+        # The Trainer zeroes the model's gradients alone.
+        for parameter in self.own_parameters:
+            parameter.grad = None
+
+    def _settings(self, group: ParameterGroup) -> dict[str, Any]:
+        settings: dict[str, Any] = {
+            "params": list(group.parameters),
+            "weight_decay": self.args.weight_decay
+            if group.weight_decay is None
+            else group.weight_decay,
+        }
+        if group.learning_rate is not None:
+            settings["lr"] = group.learning_rate
+        return settings
+
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> torch.optim.lr_scheduler.LRScheduler:
+        scheduler = super().create_scheduler(num_training_steps, optimizer)
+        for number, schedule in enumerate(getattr(self, "schedules", [])):
+            if schedule is not None:
+                assert isinstance(scheduler, torch.optim.lr_scheduler.LambdaLR)
+                factor = _scheduled(schedule, num_training_steps)
+                scheduler.lr_lambdas[number] = factor
+                group = scheduler.optimizer.param_groups[number]
+                group["lr"] = scheduler.base_lrs[number] * factor(0)
+        return scheduler
+
+    def _clip_grad_norm(self, model: nn.Module) -> Any:
+        self._finish_backward()
+        if not self.own_parameters:
+            return super()._clip_grad_norm(model)  # type: ignore[no-untyped-call]
+        parameters = [*model.parameters(), *self.own_parameters]
+        return self.accelerator.clip_grad_norm_(parameters, self.args.max_grad_norm)
+
+    def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
+        if grad_norm is None:  # gradients are not clipped
+            self._finish_backward()
+        return super()._get_grad_norm(model, grad_norm=grad_norm)  # type: ignore[no-untyped-call]
+
+    def _finish_backward(self) -> None:
+        """The gradients of one step are complete: average the plug-ins' own, show them all."""
+        if ranks.world_size() > 1:
+            for parameter in self.own_parameters:
+                if parameter.grad is not None:
+                    torch.distributed.all_reduce(parameter.grad)
+                    parameter.grad /= ranks.world_size()
+        step = callbacks.step_of(self.state, self.optimizer)
+        for plugin in self.parts.all:
+            plugin.after_backward(step)
+
+    # ---- checkpoints ----
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """Tensors alone: the Trainer would pickle its arguments beside them."""
+        assert isinstance(self.model, PreTrainedModel)
+        folder = Path(output_dir or str(self.args.output_dir))
+        folder.mkdir(parents=True, exist_ok=True)
+        checkpoints.save_tensors(
+            checkpoints.trainable_state(self.model), folder / "model.safetensors"
+        )
+        states = {name: owner.state() for name, owner in self.parts.owners().items()}
+        if self.evaluation is not None:
+            states["evaluation"] = self.evaluation.state()
+        checkpoints.save_states(states, folder / PLUGIN_STATE)
+
+    def restore_states(self, checkpoint: Path) -> None:
+        """Give plug-ins, teachers and evaluation back what the checkpoint kept for them."""
+        states = checkpoints.load_states(checkpoint / PLUGIN_STATE)
+        for name, owner in self.parts.owners().items():
+            owner.restore(states.get(name, {}))
+        if self.evaluation is not None and "evaluation" in states:
+            self.evaluation.restore(states["evaluation"])
+
+    def load_weights(self, checkpoint: Path) -> None:
+        """Take a checkpoint's weights and place in training, without training any further."""
+        self._load_from_checkpoint(str(checkpoint))
+        self.state = type(self.state).load_from_json(str(checkpoint / checkpoints.STATE))
+
+
+def _scheduled(schedule: Schedule, total: int) -> Callable[[int], float]:
+    def factor(done: int) -> float:
+        return schedule(done, total)
+
+    return factor
