@@ -60,7 +60,7 @@ def test_filling_the_zeros_is_said_and_flagged(tmp_path: Path, after: dict[str, 
 
 def test_zeros_outlast_several_trainings_and_quantization(tmp_path: Path) -> None:
     data_set(tmp_path)
-    stages = [SHORT, PRUNE, SHORT, STUDENT, {"kind": "quantize"}]
+    stages: list[dict[str, Any]] = [SHORT, PRUNE, SHORT, STUDENT, {"kind": "quantize"}]
     reporter = carry_out(tmp_path, recipe(*stages))
     card = next(e["card"] for e in reporter.of("artifact") if (e["card"] or {}).get("stage") == 4)
     assert card["facts"]["encoder_sparsity"] >= 0.89
