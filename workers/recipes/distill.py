@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pricetag.recipes.stages import Distill, StageParams
 from workers.job.context import StageContext, StageResult
+from workers.job.request import JobError
 from workers.methods.logits import SoftLabels
 from workers.training import sparsity
 from workers.training.finetune import count_model, count_operations, save, training_data
 from workers.training.fit import Horizon, fit, forget_checkpoints, report_training
 from workers.training.losses import TaskLoss
-from workers.training.model.models import Loaded, for_use, needed, read_config, require_trainable
+from workers.training.model.models import Loaded, for_use, is_final, needed, read_config
 from workers.training.model.students import checked_student_config, student_of
 from workers.training.teacher import teacher_of
 
@@ -36,7 +37,8 @@ def run(params: StageParams, context: StageContext) -> StageResult:
     """
     assert isinstance(params, Distill)
     teacher = for_use(context)
-    require_trainable(teacher, "bad-teacher", "be distilled", context.field)
+    if is_final(teacher):
+        raise JobError("bad-teacher", "an 8-bit model cannot be distilled", context.field)
     student = student_of(teacher.model, params.student, params.seed, f"{context.field}.student")
     loaded = Loaded(student, teacher.tokenizer, teacher.labels)
     data = training_data(context, loaded, params.max_length)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pricetag.recipes.stages import Quantize, StageParams
 from workers.job.context import StageContext, StageResult
+from workers.job.request import JobError
 from workers.methods.int8 import apply_int8
 from workers.training.formats import int8
 from workers.training.formats.sparse import encoder_density
-from workers.training.model.models import describe_size, for_use, require_trainable
+from workers.training.model.models import describe_size, for_use, is_final
 
 
 def run(params: StageParams, context: StageContext) -> StageResult:
@@ -20,7 +21,8 @@ def run(params: StageParams, context: StageContext) -> StageResult:
     """
     assert isinstance(params, Quantize)
     loaded = for_use(context)
-    require_trainable(loaded, "already-quantized", "be quantized again", context.field)
+    if is_final(loaded):
+        raise JobError("already-quantized", "the model has 8-bit weights already", context.field)
     density = encoder_density(loaded.model)
     names = apply_int8(loaded.model, embeddings=params.embeddings)
     if context.job.device == "cuda":

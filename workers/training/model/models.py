@@ -125,14 +125,9 @@ def for_use(context: StageContext) -> Loaded:
     return Loaded(model, _load_tokenizer(ref), class_names(config))
 
 
-def require_trainable(loaded: Loaded, code: str, what: str, field: str) -> None:
-    """Reject a model whose weights cannot be trained any more.
-
-    Raises:
-        JobError: ``code``.
-    """
-    if int8.int8_modules(loaded.model):
-        raise JobError(code, f"a model with 8-bit weights cannot {what}", field)
+def is_final(loaded: Loaded) -> bool:
+    """Whether a model's weights cannot be trained any more: they are integers."""
+    return bool(int8.int8_modules(loaded.model))
 
 
 def require_prunable(loaded: Loaded, field: str) -> None:
@@ -141,7 +136,8 @@ def require_prunable(loaded: Loaded, field: str) -> None:
     Raises:
         JobError: ``already-quantized`` or ``nothing-to-prune``.
     """
-    require_trainable(loaded, "already-quantized", "be pruned: prune before quantize", field)
+    if is_final(loaded):
+        raise JobError("already-quantized", "prune before quantize, not after", field)
     if not prunable(loaded.model):
         raise JobError(
             "nothing-to-prune",
