@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
+from pricetag.recipes.base import MAX_NAME_CHARS
 from pricetag.recipes.stages import MidEvaluation, Optimisation
 from workers.job import ranks
 from workers.job.context import StageContext
@@ -78,18 +79,18 @@ class Evaluation:
         self._file = folder / BEST
         self._epochs_done = 0
 
-    def evaluate_if_due(self, step: Step) -> Metrics | None:
+    def evaluate_if_due(self, step: Step) -> dict[str, float | None] | None:
         """Evaluate after a step if it is time; asks training to end when patience runs out."""
         if self.best.ended or not self._due(step):
             return None
         metrics = self._on_rank_0(step)
         name = self._metric(metrics)
-        if self.best.take(metrics[name], step.done, lower=name in LOWER_IS_BETTER):
+        if self.best.take(metrics[name].value, step.done, lower=name in LOWER_IS_BETTER):
             self._keep()
         if self.plan.patience is not None and self.best.since >= self.plan.patience:
             self.best.ended = True
             step.stop(f"no better {name} in {self.best.since} evaluations")
-        return metrics
+        return {name: score.value for name, score in metrics.items()}
 
     def finish(self) -> None:
         """After training: take the best weights back if they are to be kept."""
@@ -169,7 +170,10 @@ def planned(
         return metrics
 
     def report(metrics: Metrics, step: int) -> None:
-        for name, value in metrics.items():
-            context.reporter.metric(name, value, split=plan.split, step=step)
+        for name, score in metrics.items():
+            of_class = None if score.of_class is None else score.of_class[:MAX_NAME_CHARS]
+            context.reporter.metric(
+                name, score.value, split=plan.split, step=step, of_class=of_class
+            )
 
     return Evaluation(plan, measure, report, loaded, folder)
