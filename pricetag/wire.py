@@ -70,6 +70,10 @@ class ClientError(Exception):
     """Base of what a client raises."""
 
 
+class InvalidConnection(ClientError):  # noqa: N818 - it says what is the matter
+    """Address, token, proxy or certificates cannot be used at all."""
+
+
 class ServerUnreachable(ClientError):  # noqa: N818 - it says what is the matter
     """Nothing answers at the address, or the connection broke."""
 

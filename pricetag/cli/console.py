@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
 import sys
 from typing import TYPE_CHECKING, Any
@@ -31,6 +33,36 @@ def console() -> Console:
     return Console(markup=False, highlight=False, soft_wrap=False)
 
 
+def can_show(text: str) -> bool:
+    """Whether stdout's encoding has every character of a text."""
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def make_printable() -> None:
+    """Lets stdout and stderr replace what their encoding lacks, instead of failing on it."""
+    codecs.register_error("pricetag", _nearest)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="pricetag")
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr.reconfigure(errors="pricetag")
+
+
+# What terminals that are not UTF-8 are shown for the signs that tables and units use.
+_NEAREST = str.maketrans("─━│·…≥≤²³µ₂", "--|..><23u2")
+
+
+def _nearest(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    part = error.object[error.start : error.end].translate(_NEAREST)
+    return "".join(sign if sign.isascii() else "?" for sign in part), error.end
+
+
 def say(text: str) -> None:
     """A plain line on stdout."""
     sys.stdout.write(text + "\n")
@@ -45,9 +77,17 @@ def complain(text: str) -> None:
 
 def emit_json(data: Any) -> None:
     """JSON alone on stdout."""
-    say(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False))
+    say(_json_text(data, indent=2))
 
 
 def emit_json_line(data: Any) -> None:
     """One JSON object on one line, for streams."""
-    say(json.dumps(data, ensure_ascii=False, allow_nan=False))
+    say(_json_text(data))
+
+
+def _json_text(data: Any, indent: int | None = None) -> str:
+    """JSON with its characters as they are, or escaped where stdout could not show them."""
+    text = json.dumps(data, indent=indent, ensure_ascii=False, allow_nan=False)
+    if can_show(text):
+        return text
+    return json.dumps(data, indent=indent, ensure_ascii=True, allow_nan=False)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from pricetag.sse import Message, read_messages
-from pricetag.wire import ApiError, ServerUnreachable
+from pricetag.wire import ApiError, InvalidConnection, ServerUnreachable
 
 STREAM_SILENCE_S = 45.0
 """The server sends a sign of life every 15 seconds; after three missed ones we reconnect."""
@@ -31,6 +31,9 @@ class Connection:
         token: ``pt_...``; None reaches the health checks alone.
         timeout_s: Longest wait for an answer, seconds.
         transport: An httpx transport to use instead of the network.
+
+    Raises:
+        InvalidConnection: If address, token, proxy or certificates cannot be used.
     """
 
     def __init__(
@@ -42,16 +45,24 @@ class Connection:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.url = url.rstrip("/")
+        if token is not None and not (token.isascii() and token.isprintable()):
+            raise InvalidConnection("the token has characters that no token has; copy it again")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         # A proxy of the environment does not reach this machine's own loopback.
-        loopback = urlsplit(url).hostname in {"localhost", "127.0.0.1", "::1"}
-        self._http = httpx.Client(
-            base_url=self.url,
-            headers=headers,
-            timeout=httpx.Timeout(timeout_s, connect=5.0),
-            trust_env=not loopback,
-            transport=transport,
-        )
+        loopback = _host(self.url) in {"localhost", "127.0.0.1", "::1"}
+        try:
+            self._http = httpx.Client(
+                base_url=self.url,
+                headers=headers,
+                timeout=httpx.Timeout(timeout_s, connect=5.0),
+                trust_env=not loopback,
+                transport=transport,
+            )
+        except (httpx.InvalidURL, ValueError, OSError, ImportError) as error:
+            raise InvalidConnection(
+                f"cannot connect to {self.url}: {error} (check the address, HTTP_PROXY, "
+                "HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR)"
+            ) from error
 
     def close(self) -> None:
         """Closes the connections."""
@@ -70,11 +81,10 @@ class Connection:
 
     def _get(self, path: str, query: Query | None = None) -> dict[str, Any]:
         params = {key: value for key, value in (query or {}).items() if value is not None}
-        return cast(dict[str, Any], self._send("GET", path, params=params).json())
+        return as_object(self._send("GET", path, params=params))
 
     def _json(self, method: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        answer = self._send(method, path, json=dict(body), retry=False)
-        return cast(dict[str, Any], answer.json())
+        return as_object(self._send(method, path, json=dict(body), retry=False))
 
     def _pages(self, path: str, query: Query) -> Iterator[dict[str, Any]]:
         cursor: str | None = None
@@ -93,7 +103,7 @@ class Connection:
             last = not retry or attempt == ATTEMPTS
             try:
                 answer = self._http.request(method, path, **options)
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 if last:
                     raise unreachable(self.url, error) from error
                 time.sleep(0.1 * 2**attempt)
@@ -114,11 +124,34 @@ class Connection:
             yield from read_messages(answer.iter_lines())
 
 
+def _host(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError as error:
+        raise InvalidConnection(f"{url} is not an address: {error}") from error
+
+
+def as_object(answer: httpx.Response) -> dict[str, Any]:
+    """The JSON object of an answer.
+
+    Raises:
+        ApiError: If it is another program's answer: a page, a redirect.
+    """
+    try:
+        found = answer.json()
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        message = f"{answer.url} answers, but not as a Pricetag server does; check the address"
+        raise ApiError(answer.status_code, "http-error", message)
+    return cast(dict[str, Any], found)
+
+
 def _seconds(header: str | None) -> float:
     return float(header) if header and header.isdecimal() else RECONNECT_S
 
 
-def unreachable(url: str, error: httpx.TransportError) -> ServerUnreachable:
+def unreachable(url: str, error: httpx.RequestError) -> ServerUnreachable:
     """What to raise when no answer came, with the reason."""
     detail = str(error) or type(error).__name__
     return ServerUnreachable(f"no answer from {url}: {detail}")

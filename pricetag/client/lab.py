@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
-from pricetag.client.connection import Connection
+from pricetag.client.connection import Connection, as_object
 
 
 class LabCalls(Connection):
@@ -64,7 +64,7 @@ class LabCalls(Connection):
 
     def close_budget(self, budget_id: str) -> dict[str, Any]:
         """Ends a budget; again, it changes nothing."""
-        return cast(dict[str, Any], self._send("POST", f"/v1/budgets/{budget_id}/close").json())
+        return as_object(self._send("POST", f"/v1/budgets/{budget_id}/close"))
 
     def budget_alerts(self, budget_id: str | None = None) -> Iterator[dict[str, Any]]:
         """Thresholds that were crossed, the newest first."""
@@ -84,7 +84,7 @@ class LabCalls(Connection):
 
     def revoke_token(self, token_id: str) -> dict[str, Any]:
         """Ends a token at once."""
-        return cast(dict[str, Any], self._send("DELETE", f"/v1/tokens/{token_id}").json())
+        return as_object(self._send("DELETE", f"/v1/tokens/{token_id}"))
 
     def health(self) -> dict[str, Any]:
         """Answers if the server's process lives."""

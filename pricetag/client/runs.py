@@ -10,7 +10,13 @@ from typing import Any, cast
 
 import httpx
 
-from pricetag.client.connection import RECONNECT_S, Connection, raise_for, unreachable
+from pricetag.client.connection import (
+    RECONNECT_S,
+    Connection,
+    as_object,
+    raise_for,
+    unreachable,
+)
 from pricetag.wire import ApiError, Event, Page, Run, RunAccepted, ServerUnreachable
 
 FINAL: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
@@ -39,7 +45,7 @@ class RunCalls(Connection):
             answer = self._send("POST", "/v1/runs", headers=headers, content=run.encode())
         else:
             answer = self._send("POST", "/v1/runs", headers=headers, json=dict(run))
-        return cast(RunAccepted, answer.json())
+        return cast(RunAccepted, as_object(answer))
 
     def list_runs(self, *, cursor: str | None = None, limit: int = 50, **filters: Any) -> Page:
         """A page of runs.
@@ -63,13 +69,13 @@ class RunCalls(Connection):
     def cancel_run(self, run_id: str) -> RunAccepted:
         """Cancels a queued run, or asks a running one to stop."""
         return cast(
-            RunAccepted, self._send("POST", f"/v1/runs/{run_id}/cancel", retry=False).json()
+            RunAccepted, as_object(self._send("POST", f"/v1/runs/{run_id}/cancel", retry=False))
         )
 
     def resume_run(self, run_id: str) -> RunAccepted:
         """Queues a run again that was cancelled or has failed."""
         return cast(
-            RunAccepted, self._send("POST", f"/v1/runs/{run_id}/resume", retry=False).json()
+            RunAccepted, as_object(self._send("POST", f"/v1/runs/{run_id}/resume", retry=False))
         )
 
     def events(self, run_id: str, *, last_event_id: int = 0) -> Iterator[Event]:
@@ -91,7 +97,7 @@ class RunCalls(Connection):
                 # The server ends the stream of a finished run, and every stream when it stops.
                 if self.get_run(run_id)["status"] in FINAL:
                     return
-            except (httpx.TransportError, ServerUnreachable):
+            except (httpx.RequestError, ServerUnreachable):
                 pass
             except ApiError as error:
                 if error.status != 503:
@@ -151,7 +157,7 @@ class RunCalls(Connection):
                 for chunk in answer.iter_bytes():
                     out.write(chunk)
             part.replace(path)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise unreachable(self.url, error) from error
         finally:
             part.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from pricetag.client import ApiError, Client, ServerUnreachable
+from pricetag.client import ApiError, Client, ClientError, InvalidConnection, ServerUnreachable
 from pricetag.client.connection import ATTEMPTS
 from pricetag.sse import Message, read_messages
 
@@ -208,3 +208,46 @@ def test_an_event_stream_is_read_as_the_standard_says() -> None:
         Message("message", "", "7"),
         Message("message", "kept id", "7"),
     ]
+
+
+@pytest.mark.parametrize("content", [b"<html>Welcome", b"[1]", b"", b"\xff"])
+@pytest.mark.parametrize("status", [200, 302])
+def test_a_page_of_another_program_is_an_error_that_names_the_address(
+    status: int, content: bytes
+) -> None:
+    other = speaking(httpx.Response(status, content=content))
+    with other as client, pytest.raises(ApiError, match="not as a Pricetag server"):
+        client.get_run("r")
+
+
+@pytest.mark.parametrize("token", ["pt_ü", "pt_x\n", "pt_\u200b", "pt_\x7f"])
+def test_a_token_that_no_header_can_hold_is_an_error_that_hides_it(token: str) -> None:
+    with pytest.raises(InvalidConnection, match="the token") as error:
+        Client("http://server", token)
+    assert token not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HTTP_PROXY", "gopher://proxy:1"),
+        ("ALL_PROXY", "http://[::1"),
+        ("HTTPS_PROXY", "socks5://127.0.0.1:1"),
+        ("SSL_CERT_FILE", "/no/such/file.pem"),
+    ],
+)
+def test_a_proxy_or_certificate_that_cannot_be_used_is_an_error_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    for variable in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "SSL_CERT_FILE"):
+        monkeypatch.delenv(variable, raising=False)
+        monkeypatch.delenv(variable.lower(), raising=False)
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InvalidConnection, match="check the address, HTTP_PROXY"):
+        Client("https://server.example", "pt_x")
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://server:port", "http://a b"])
+def test_an_address_that_is_none_is_an_error(url: str) -> None:
+    with pytest.raises(ClientError):
+        Client(url, "pt_x").get_run("r")
