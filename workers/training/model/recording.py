@@ -112,7 +112,8 @@ class Recorder:
 
     def _watch(self, layers: nn.ModuleList) -> list[Any]:
         def before(module: nn.Module, args: Any, kwargs: Any) -> None:
-            self.hidden_states.append(args[0] if args else kwargs["hidden_states"])
+            if not self.hidden_states:  # not at the later calls of a layer that is shared
+                self.hidden_states.append(args[0] if args else kwargs["hidden_states"])
 
         def after(module: nn.Module, args: Any, output: Any) -> None:
             self.hidden_states.append(output[0] if isinstance(output, tuple) else output)

@@ -1,0 +1,88 @@
+"""Plug-ins on two ranks: the same weights, own parameters, and rounds on each."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.support.sockets import prepared
+
+SCRIPT = """
+import hashlib, json, sys
+from pathlib import Path
+import torch
+from tests.support.sockets import Momentum, Projection, fitted, prepared, weights
+from workers.job import ranks
+from workers.job.child import leave
+from workers.job.reporter import SilentReporter
+from workers.training.losses import TaskLoss
+from workers.training.plugin import Plugin
+from workers.training.rounds import run_rounds
+
+root = Path(sys.argv[1])
+stage, loaded = prepared(root)
+if ranks.rank() != 0:
+    stage.reporter = SilentReporter()
+
+class SkipsALayer(Plugin):
+    unused_parameters = True
+    def attach(self, model):
+        self.layer = model.bert.encoder.layer[1]
+        self.own = self.layer.forward
+    def before_step(self, step):
+        skip = step.done % 2 == 0
+        self.layer.forward = (lambda hidden, *a, **k: hidden) if skip else self.own
+    def detach(self, model):
+        del self.layer.forward
+
+projection = Projection(2)
+plan = {"mid_evaluation": {"every_steps": 2}}
+seen = []
+def one(this):
+    outcome = fitted(
+        stage, loaded, steps=4, folder=this.folder, losses=[TaskLoss(), projection],
+        plugins=[Momentum(), SkipsALayer()], options=plan,
+    )
+    seen.append(this.number)
+    return {"best": outcome.best_step}
+results = run_rounds(stage, loaded.model, 2, one)
+
+def digest(tensors):
+    parts = [tensor.detach().cpu().numpy().tobytes() for tensor in tensors]
+    return hashlib.sha256(b"".join(parts)).hexdigest()
+
+(root / f"rank-{ranks.rank()}.json").write_text(json.dumps({
+    "model": digest(weights(loaded).values()),
+    "projection": digest(projection.linear.parameters()),
+    "results": results,
+    "rounds": seen,
+}))
+leave(0)
+"""
+
+
+def test_two_ranks_end_with_the_same_weights_and_results(tmp_path: Path) -> None:
+    prepared(tmp_path)  # the data set is written once
+    (tmp_path / "script.py").write_text(SCRIPT)
+    repository = Path(__file__).parents[2]
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [sys.executable, *launcher, str(tmp_path / "script.py"), str(tmp_path)],
+        cwd=repository,
+        env={**os.environ, "PYTHONPATH": str(repository), "OMP_NUM_THREADS": "1"},
+        timeout=180,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-8000:]
+    notes: list[dict[str, Any]] = [
+        json.loads((tmp_path / f"rank-{rank}.json").read_text()) for rank in (0, 1)
+    ]
+    assert notes[0] == notes[1]
+    assert notes[0]["rounds"] == [0, 1]
+    assert len(notes[0]["results"]) == 2
