@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -96,6 +97,7 @@ def worker(
         if not devices and cpu_slots == 0:
             raise typer.BadParameter("no device and no CPU slot: this worker could run nothing")
         asyncio.run(_serve(settings, config, devices, cpu_slots, alive))
+    _flush_output()
 
 
 def _settings() -> Settings:
@@ -219,15 +221,30 @@ async def _serve(
     finally:
         beat.cancel()
         await warm_up
-        alive.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            alive.unlink(missing_ok=True)
         await database.dispose()
 
 
 async def _beat(alive: Path) -> None:
-    alive.parent.mkdir(parents=True, exist_ok=True)
     while True:
-        alive.touch()
+        try:
+            alive.parent.mkdir(parents=True, exist_ok=True)
+            alive.touch()
+        except OSError as error:
+            logger.warning("%s cannot be touched: %s", alive, error)
         await asyncio.sleep(ALIVE_INTERVAL_S)
+
+
+def _flush_output() -> None:
+    """A log file without room is not a failure: Python would end with status 120."""
+    for number, stream in ((1, sys.stdout), (2, sys.stderr)):
+        try:
+            stream.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, number)
+            os.close(nowhere)
 
 
 def _is_alive(alive: Path) -> bool:

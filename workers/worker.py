@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +21,7 @@ from workers.attempt.nursery import Nursery
 from workers.attempt.recovery import adopt_orphans
 from workers.attempt.shipper import Shipper
 from workers.attempt.supervisor import Supervisor
+from workers.job import disk
 from workers.node.devices import DevicePool, DeviceSet
 from workers.node.identity import NodeConfig, worker_is_gone
 from workers.node.leases import LeaseKeeper
@@ -82,6 +85,7 @@ class Worker:
         self._running: dict[UUID, Supervisor] = {}
         self._shipping: set[asyncio.Task[None]] = set()
         self._queue_worker: QueueWorker | None = None
+        self._is_full = False  # whether there was no room when it was looked last
         self._is_doubled = False  # whether another node of our name was seen
         self._stopping = asyncio.Event()
 
@@ -150,9 +154,19 @@ class Worker:
                 concurrency=self._pool.capacity,
                 execute=self._execute,
                 name=self._config.worker,
-                fits=lambda: self._queues(self._pool.fitting()),
+                fits=lambda: self._queues(self._pool.fitting()) if self._has_room() else [],
             )
         return self._queue_worker
+
+    def _has_room(self) -> bool:
+        """Whether a run may be begun; without room on the disk it would only use up attempts."""
+        temporary = Path(os.environ.get("TMPDIR") or "/tmp")  # tempfile would write there to ask
+        folders = (self._config.data_dir, self._config.artifacts_dir, temporary)
+        full = next((folder for folder in folders if disk.is_full(folder)), None)
+        if full is not None and not self._is_full:
+            logger.error("the disk of %s is full: no run is taken until there is room", full)
+        self._is_full = full is not None
+        return full is None
 
     def _queues(self, sizes: list[int]) -> list[str]:
         return [queue_name(self._config.pool, size) for size in sizes]
@@ -213,7 +227,8 @@ class Worker:
         count = await self._store.demand(run_id)
         if count is None:
             return
-        held = None if self._stopping.is_set() else self._pool.take(count)
+        may_begin = not self._stopping.is_set() and self._has_room()
+        held = self._pool.take(count) if may_begin else None
         if held is None:
             raise Postponed(FIT_RETRY_S)
         try:

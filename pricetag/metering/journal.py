@@ -13,7 +13,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -81,17 +81,23 @@ class Journal:
         path = directory / f"{attempt_id}{SUFFIX}"
         unnamed = directory / f"{attempt_id}{NEW_SUFFIX}"
         descriptor = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        is_named = False
         try:
             _take_lock(descriptor, path)
             os.link(unnamed, path)
-        except FileExistsError as error:
+            is_named = True
+            os.unlink(unnamed)
+            _sync_folder(directory)
+        except BaseException as error:
+            if is_named:  # nobody is to find a journal that was never begun
+                path.unlink(missing_ok=True)
+            if not isinstance(error, JournalLockedError):
+                unnamed.unlink(missing_ok=True)
             os.close(descriptor)
-            raise JournalError(f"attempt {attempt_id} has a journal already: {path}") from error
-        except JournalLockedError:
-            os.close(descriptor)
+            if isinstance(error, FileExistsError):
+                message = f"attempt {attempt_id} has a journal already: {path}"
+                raise JournalError(message) from error
             raise
-        os.unlink(unnamed)
-        _sync_folder(directory)
         return cls(path, descriptor, Index(), 0)
 
     @classmethod
@@ -136,20 +142,25 @@ class Journal:
             JournalFullError: If the disk is full.
             JournalError: If the journal is closed.
         """
-        if "seq" in record:
-            raise ValueError("the journal numbers its records itself")
-        at = {} if "at" in record else {"at": datetime.now(UTC).isoformat()}
+        return self.append_all([record])
+
+    def append_all(self, records: Iterable[Mapping[str, Any]]) -> int:
+        """Append records in one write: all of them, or none; see :meth:`append`.
+
+        Returns:
+            The ``seq`` of the first one.
+        """
         with self._lock:
             self._check_open()
-            seq = self._index.count
-            line = json.dumps({"seq": seq, **record, **at}, allow_nan=False, separators=(",", ":"))
-            data = line.encode() + b"\n"
-            self._write(data)
-            self._index.add(len(data))
-            self._is_dirty = True
+            first = self._index.count
+            lines = [_line(seq, record) for seq, record in enumerate(records, first)]
+            self._write(b"".join(lines))
+            for line in lines:
+                self._index.add(len(line))
+            self._is_dirty = self._is_dirty or bool(lines)
             if time.monotonic() - self._synced_at_s >= FSYNC_INTERVAL_S:
-                self._sync()
-        return seq
+                self._sync_now_and_then()
+        return first
 
     def read_from(self, seq: int, limit: int) -> list[dict[str, Any]]:
         """Records from ``seq`` on, at most ``limit``, in order.
@@ -215,6 +226,14 @@ class Journal:
                 raise JournalFullError(f"no room on the disk for {self.path}: {error}") from error
             raise JournalError(f"cannot write {self.path}: {error}") from error
 
+    def _sync_now_and_then(self) -> None:
+        """The records are with the operating system: that the disk has no room yet loses none."""
+        try:
+            self._sync()
+        except JournalError as error:
+            logger.error("%s; trying again in %g s", error, FSYNC_INTERVAL_S)
+            self._synced_at_s = time.monotonic()
+
     def _sync(self) -> None:
         if not self._is_dirty:
             return
@@ -225,6 +244,14 @@ class Journal:
             raise kind(f"cannot put {self.path} on the disk: {error}") from error
         self._is_dirty = False
         self._synced_at_s = time.monotonic()
+
+
+def _line(seq: int, record: Mapping[str, Any]) -> bytes:
+    if "seq" in record:
+        raise ValueError("the journal numbers its records itself")
+    at = {} if "at" in record else {"at": datetime.now(UTC).isoformat()}
+    text = json.dumps({"seq": seq, **record, **at}, allow_nan=False, separators=(",", ":"))
+    return text.encode() + b"\n"
 
 
 def find_orphans(directory: Path) -> list[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,14 +32,7 @@ class AttemptLog:
         self._left_out = 0
 
     def append(self, type_: str, *, t_s: float | None = None, **fields: Any) -> None:
-        self._journal.append(
-            {
-                "type": type_,
-                "t_s": self._now_s() if t_s is None else t_s,
-                "at": datetime.now(UTC).isoformat(),
-                **fields,
-            }
-        )
+        self._journal.append(self._stamped(type_, t_s, fields))
 
     def offer(self, type_: str, **fields: Any) -> None:
         """Appends what may be missed: while the disk is full it is left out, and told later."""
@@ -55,9 +48,14 @@ class AttemptLog:
             self._left_out += 1
 
     def readings(self, readings: list[dict[str, Any]]) -> None:
-        """Appends the meter's readings, which bear their own ``t_s``."""
-        for reading in readings:
-            self.append("reading", **reading)
+        """Appends the meter's readings, which have their own ``t_s``: all, or none without room."""
+        self._journal.append_all(
+            self._stamped("reading", reading["t_s"], reading) for reading in readings
+        )
+
+    def _stamped(self, type_: str, t_s: float | None, fields: Mapping[str, Any]) -> dict[str, Any]:
+        stamped_s = self._now_s() if t_s is None else t_s
+        return {"type": type_, "t_s": stamped_s, "at": datetime.now(UTC).isoformat(), **fields}
 
     def text(self, text: str, stream: str) -> None:
         """Appends one line of output; a job that floods its log is cut, and told so."""

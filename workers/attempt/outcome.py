@@ -31,11 +31,16 @@ class Observed:
     details: dict[str, Any] = field(default_factory=dict)
 
 
+_NOT_THE_JOBS = frozenset({"disk-full", "supervisor-failed"})
+"""Reasons that lie with the worker: elsewhere, or once there is room, the run may succeed."""
+
+
 def decide(seen: Observed) -> tuple[EndStatus, Reason | None]:
     """The attempt's status and the reason that goes with it.
 
     A job's own error is final. What was done to a job from outside (worker stopped, lease
-    lost, killed, hung) is an interruption, after which the run is tried again.
+    lost, killed, hung) and what its worker lacked (room on the disk) is an interruption, after
+    which the run is tried again.
     """
     if seen.finished == "succeeded" and seen.exit_code == 0:
         return "succeeded", None
@@ -45,7 +50,8 @@ def decide(seen: Observed) -> tuple[EndStatus, Reason | None]:
         message = seen.stop_message or "a budget was used up"
         return "cancelled", {"code": "budget-exceeded", "message": message}
     if seen.error is not None:
-        return "failed", seen.error
+        is_workers = seen.error["code"] in _NOT_THE_JOBS
+        return "interrupted" if is_workers else "failed", seen.error
     if seen.unwritable is not None:
         return "interrupted", {
             "code": "journal-unwritable",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import importlib
 import json
 import sys
@@ -14,7 +13,7 @@ from typing import Any, cast
 
 from pricetag.recipes import REGISTRY, Recipe, RecipeError, parse_recipe
 from pricetag.recipes.stages import StageParams
-from workers.job import environment, ranks, steps
+from workers.job import disk, environment, ranks, steps
 from workers.job.artifacts import publish
 from workers.job.context import ModelRef, StageContext, StageResult
 from workers.job.reporter import Reporter, StageHandle
@@ -190,11 +189,13 @@ def _as_job_errors() -> Iterator[None]:
         yield
     except MemoryError as error:
         raise JobError("out-of-memory", "the worker's memory is full") from error
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise JobError("disk-full", f"no space left on the worker: {error}") from error
+    except JobError:
         raise
-    except RuntimeError as error:
+    except Exception as error:
+        if disk.is_full_error(error):
+            raise JobError("disk-full", f"no space left on the worker: {error}") from error
+        if not isinstance(error, RuntimeError):
+            raise
         # torch is not imported here: a command needs none of it.
         text = str(error)
         if type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in text:

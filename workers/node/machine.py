@@ -107,7 +107,8 @@ class Machine:
         """Takes this worker's file away."""
         if self._file is not None:
             Path(self._file.name).unlink(missing_ok=True)
-            self._file.close()
+            with contextlib.suppress(OSError):  # what a full disk did not take is not needed
+                self._file.close()
             self._file = None
 
     def neighbours(self) -> int:

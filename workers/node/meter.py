@@ -116,16 +116,23 @@ class NodeMeter:
         self._meter: Meter | None = None
         self._opened_s = 0.0
         self._untold: list[Baseline] = []
+        self._is_unsaved = False
         self._shipped_s = -SHIP_S
 
     async def run(self) -> None:
         """Meters until cancelled; while a neighbour does it, waits for its end."""
-        self._lock_path.parent.mkdir(parents=True, exist_ok=True)
         while True:
-            with only_one(self._lock_path) as is_ours:
-                if is_ours:
-                    await self._run_alone()
+            try:
+                await self._run_if_alone()
+            except OSError as error:
+                logger.warning("the node's meter is put off: %s", error)
             await asyncio.sleep(TICK_S)
+
+    async def _run_if_alone(self) -> None:
+        self._lock_path.parent.mkdir(parents=True, exist_ok=True)
+        with only_one(self._lock_path) as is_ours:
+            if is_ours:
+                await self._run_alone()
 
     async def _run_alone(self) -> None:
         try:
@@ -136,8 +143,6 @@ class NodeMeter:
                 if self._clock() - self._shipped_s >= SHIP_S:
                     await self.ship()
                 heed_cancellation()
-        except OSError as error:
-            logger.warning("the node's meter is put off: %s", error)
         finally:
             await _finished(self.close)
             with contextlib.suppress(TimeoutError):
@@ -150,7 +155,8 @@ class NodeMeter:
         Args:
             thread: Whether the meter reads by itself; without, the caller polls it.
         """
-        self._hours = self._load()
+        if not self._is_unsaved:  # else what is in memory is newer
+            self._hours = self._load()
         self._wrap_j, self._bridged = self._wraps(), set()
         self._idle = IdleWatch(os.cpu_count() or 1)
         self._meter = Meter(
@@ -173,8 +179,7 @@ class NodeMeter:
     def tick(self) -> None:
         """Books what was read since the last tick, keeps it on disk, and measures what idles.
 
-        Raises:
-            OSError: If it cannot be kept.
+        While the disk takes nothing it is kept in memory: metering goes on.
         """
         with self._mutex:
             self._book()
@@ -269,7 +274,10 @@ class NodeMeter:
                 measured.append(found)
             self._idle.begin_anew([component])
         if measured:
-            self.baselines.add(measured)
+            try:
+                self.baselines.add(measured)
+            except OSError as error:
+                logger.error("idle powers are not kept on disk: %s", error)
             self._untold += measured
 
     def _load(self) -> NodeHours:
@@ -284,7 +292,14 @@ class NodeMeter:
     def _save(self) -> None:
         with self._mutex:
             state = self._hours.as_dict(boot_id())
-        write_whole(self._state_path, json.dumps(state))
+        try:
+            write_whole(self._state_path, json.dumps(state))
+        except OSError as error:
+            if not self._is_unsaved:
+                logger.error("the node's energy is kept in memory until it can be saved: %s", error)
+            self._is_unsaved = True
+        else:
+            self._is_unsaved = False
 
 
 async def _finished(work: Callable[[], None]) -> None:

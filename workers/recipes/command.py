@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from pricetag.recipes.stages import Command, StageParams
+from workers.job import disk
 from workers.job.context import StageContext, StageResult
 from workers.job.request import Interrupted, JobError
 
@@ -39,7 +40,8 @@ def run(params: StageParams, context: StageContext) -> StageResult:
 
     Raises:
         JobError: ``command-not-allowed``, ``command-not-found``, ``command-failed`` (with the
-            exit status and the last lines), ``command-timeout``.
+            exit status and the last lines), ``disk-full`` (likewise, where the program says so
+            or the worker has no room), ``command-timeout``.
         Interrupted: a stop was asked for; the program was given 10 s to end.
 
     Source: Henderson et al. 2020, JMLR 21(248).
@@ -63,7 +65,10 @@ def run(params: StageParams, context: StageContext) -> StageResult:
     finally:
         _end(process)
     if status != 0:
-        raise JobError("command-failed", _failure(status, tail), field)
+        failure = _failure(status, tail)
+        if disk.is_full(context.job.work_dir) or any(map(disk.says_full, tail)):
+            raise JobError("disk-full", failure, field)
+        raise JobError("command-failed", failure, field)
     return StageResult(facts={"exit_status": status})
 
 
