@@ -148,7 +148,7 @@ class Disk:
             self.room_bytes -= written
             return written
 
-        monkeypatch.setattr(journal_module.os, "write", limited)
+        monkeypatch.setattr(os, "write", limited)
 
 
 @pytest.mark.parametrize("room_bytes", [0, 1, 150, 300])
@@ -180,7 +180,7 @@ def test_a_record_that_is_not_on_the_disk_yet_is_not_written_twice(
     monkeypatch.setattr(journal_module, "FSYNC_INTERVAL_S", 0.0)
     journal = Journal.create(tmp_path, uuid4())
     with monkeypatch.context() as full:
-        full.setattr(journal_module.os, "fdatasync", refuse)
+        full.setattr(os, "fdatasync", refuse)
         assert journal.append({"type": "end"}) == 0
         with pytest.raises(JournalError):
             journal.sync()
@@ -196,7 +196,7 @@ def test_a_journal_that_cannot_be_begun_leaves_nothing_behind(
     before = len(os.listdir("/proc/self/fd"))
     attempt = uuid4()
     with monkeypatch.context() as full:
-        full.setattr(journal_module.os, call, refuse)
+        full.setattr(os, call, refuse)
         with pytest.raises(OSError, match="No space"):
             Journal.create(tmp_path, attempt)
     assert list(tmp_path.iterdir()) == []
