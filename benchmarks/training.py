@@ -35,7 +35,7 @@ from transformers import (  # noqa: E402
 )
 
 from pricetag.recipes import parse_recipe  # noqa: E402
-from pricetag.recipes.stages import Train  # noqa: E402
+from pricetag.recipes.methods.train import Train  # noqa: E402
 from workers.job.context import ModelRef, StageContext  # noqa: E402
 from workers.job.reporter import Job, RecordingReporter  # noqa: E402
 from workers.training.data.tables import read_table  # noqa: E402

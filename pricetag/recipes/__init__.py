@@ -6,8 +6,9 @@ same classes.
 
 from pricetag.recipes.data import Data, EncoderConfig, FromScratch
 from pricetag.recipes.errors import FieldError, RecipeError
+from pricetag.recipes.kinds import Paper, RecipeEntry, Traits
 from pricetag.recipes.parse import load_run_file, parse_recipe, parse_run_spec
-from pricetag.recipes.registry import REGISTRY, Paper, RecipeEntry, describe
+from pricetag.recipes.registry import REGISTRY, describe, traits_of
 from pricetag.recipes.run_spec import Recipe, Resources, RunSpec, derive_kind
 
 __all__ = [
@@ -22,9 +23,11 @@ __all__ = [
     "RecipeError",
     "Resources",
     "RunSpec",
+    "Traits",
     "derive_kind",
     "describe",
     "load_run_file",
     "parse_recipe",
     "parse_run_spec",
+    "traits_of",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -41,3 +41,11 @@ Location = Annotated[
     Field(description="A path under the worker's data roots."),
 ]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+Split = Literal["train", "validation", "test"]
+
+
+class StageParams(Params):
+    """One step of a run, with a price of its own."""
+
+    kind: str
+    name: Name | None = Field(None, description="Shown beside the stage's price.")

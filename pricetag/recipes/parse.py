@@ -6,7 +6,7 @@ import difflib
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -15,7 +15,6 @@ from pricetag.recipes.data import Data, EncoderConfig, FromScratch
 from pricetag.recipes.errors import FieldError, RecipeError
 from pricetag.recipes.registry import REGISTRY
 from pricetag.recipes.run_spec import Recipe, Resources, RunSpec
-from pricetag.recipes.stages import Student
 from pricetag.recipes.yaml_text import YamlError, parse_yaml
 from pricetag.strict_json import StrictJsonError, parse_json
 
@@ -178,11 +177,23 @@ _CLASSES: dict[tuple[str, ...], type[BaseModel]] = {
 
 def _known_fields(path: list[str], obj: Mapping[str, Any]) -> list[str]:
     """The fields allowed in the object at ``path``."""
-    found = _CLASSES.get(tuple(path))
-    if found is None and path[:2] == ["recipe", "stages"]:
+    known = _CLASSES.get(tuple(path))
+    if known is None and path[:2] == ["recipe", "stages"]:
         stage = obj["recipe"]["stages"][int(path[2])]
-        found = REGISTRY[stage["kind"]].params if len(path) == 3 else Student
-    return list(found.model_fields) if found else []
+        known = _class_within(REGISTRY[stage["kind"]].params, path[3:])
+    return list(known.model_fields) if known else []
+
+
+def _class_within(model: type[BaseModel], path: list[str]) -> type[BaseModel] | None:
+    """The class of the object at ``path`` inside a stage."""
+    for option in path:
+        annotation = model.model_fields[option].annotation
+        parts = (annotation, *get_args(annotation))
+        inner = [one for one in parts if isinstance(one, type) and issubclass(one, BaseModel)]
+        if not inner:
+            return None
+        model = inner[0]
+    return model
 
 
 def _near(word: str, known: Iterable[str], *, show_all: bool = True) -> str | None:

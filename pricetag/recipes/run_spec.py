@@ -7,13 +7,13 @@ from typing import Annotated, Literal, Self
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from pricetag.recipes.base import Name, Params
+from pricetag.recipes.base import Name, Params, StageParams
 from pricetag.recipes.data import Data, FromScratch, ModelSource
-from pricetag.recipes.shapes import described_shape, misfit
-from pricetag.recipes.stages import Stage
+from pricetag.recipes.plan import misfit
+from pricetag.recipes.registry import REGISTRY, Stage, traits_of
+from pricetag.recipes.shapes import described_shape
 
 MAX_STAGES = 64
-TRAINING_KINDS = frozenset({"train", "distill", "prune"})
 
 Tag = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 Pool = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
@@ -34,40 +34,47 @@ class Recipe(Params):
     stages: Annotated[list[Stage], Field(min_length=1, max_length=MAX_STAGES)]
 
     @property
-    def is_command(self) -> bool:
+    def runs_program(self) -> bool:
         """Whether the recipe runs programs instead of training."""
-        return self.stages[0].kind == "command"
+        return traits_of(self.stages[0]).runs_program
+
+    def splits(self) -> dict[str, str]:
+        """The splits of its data and where each is; none without data."""
+        return {} if self.data is None else self.data.splits()
 
     @model_validator(mode="after")
     def _stages_fit_together(self) -> Self:
-        if self.is_command:
-            self._check_command()
+        if self.runs_program:
+            self._check_program()
         else:
             self._check_training()
             self._check_labels()
             self._check_order()
             self._check_splits()
-            self._check_students()
+            self._check_shapes()
         return self
 
-    def _check_command(self) -> None:
+    def _check_program(self) -> None:
+        first = self.stages[0].kind
         for index, stage in enumerate(self.stages):
-            if stage.kind != "command":
+            if not traits_of(stage).runs_program:
                 raise _fault(
                     f"stages.{index}.kind",
-                    "'{kind}' cannot follow a command: a command run has command stages only",
+                    "'{kind}' cannot follow a {first}: a {first} run has {first} stages only",
                     kind=stage.kind,
+                    first=first,
                 )
         for field in ("task", "data", "model"):
             if getattr(self, field) is not None:
-                raise _fault(field, "is not used by a command run; leave it out")
+                raise _fault(field, "is not used by a {first} run; leave it out", first=first)
 
     def _check_training(self) -> None:
         for index, stage in enumerate(self.stages):
-            if stage.kind == "command":
+            if traits_of(stage).runs_program:
                 raise _fault(
                     f"stages.{index}.kind",
-                    "a command cannot be mixed with training stages; submit it as its own run",
+                    "a {kind} cannot be mixed with training stages; submit it as its own run",
+                    kind=stage.kind,
                 )
         what_would_do = {
             "task": "is missing: classification or regression",
@@ -77,11 +84,14 @@ class Recipe(Params):
         for field, message in what_would_do.items():
             if getattr(self, field) is None:
                 raise _fault(field, message.replace("{{", "{").replace("}}", "}"))
-        if isinstance(self.model, FromScratch) and self.stages[0].kind != "train":
+        first = self.stages[0]
+        if isinstance(self.model, FromScratch) and not traits_of(first).starts_from_scratch:
+            starters = [e.kind for e in REGISTRY.values() if e.traits.starts_from_scratch]
             raise _fault(
                 "stages.0.kind",
-                "'{kind}' needs a trained model; a model from scratch starts with train",
-                kind=self.stages[0].kind,
+                "'{kind}' needs a trained model; a model from scratch starts with {starters}",
+                kind=first.kind,
+                starters=" or ".join(starters),
             )
 
     def _check_labels(self) -> None:
@@ -91,51 +101,37 @@ class Recipe(Params):
                 raise _fault(f"data.{option}", "belongs to classification; remove it")
 
     def _check_order(self) -> None:
-        quantized = False
+        last: StageParams | None = None
         for index, stage in enumerate(self.stages):
-            if quantized and (stage.kind in TRAINING_KINDS or stage.kind == "quantize"):
+            traits = traits_of(stage)
+            if last is not None and (traits.trains or traits.makes_model):
                 raise _fault(
                     f"stages.{index}.kind",
-                    "'{kind}' cannot follow quantize: 8-bit weights are final; put it before",
+                    "'{kind}' cannot follow {last}: {reason}; put it before",
                     kind=stage.kind,
+                    last=last.kind,
+                    reason=traits_of(last).final,
                 )
-            quantized = quantized or stage.kind == "quantize"
+            if traits.final is not None:
+                last = stage
 
     def _check_splits(self) -> None:
-        assert self.data is not None
-        given = self.data.splits()
+        known = self.splits()
         for index, stage in enumerate(self.stages):
-            for option, split in _splits_needed(stage):
-                if split not in given:
+            for need in traits_of(stage).splits(stage):
+                if need.split not in known:
                     raise _fault(
-                        f"data.{split}",
+                        f"data.{need.split}",
                         "is missing, but stage {index} ({kind}) needs it{unless}",
                         index=index,
                         kind=stage.kind,
-                        unless=f" unless {option}: false" if option else "",
+                        unless=f" unless {need.option}: false" if need.option else "",
                     )
 
-    def _check_students(self) -> None:
-        found = misfit(described_shape(self.model), self.stages)
-        if found is not None:
-            raise _fault(found.field, "{what}", what=found.message)
-
-
-def _splits_needed(stage: Stage) -> list[tuple[str, str]]:
-    """The data splits a stage reads, each with the option that can be switched off."""
-    if stage.kind == "evaluate":
-        return [("", split) for split in stage.splits]
-    if stage.kind == "measure":
-        return [("accuracy", stage.split)] if stage.accuracy else []
-    needed: list[tuple[str, str]] = []
-    if stage.kind in ("train", "distill") or (stage.kind == "prune" and stage.recovery_epochs > 0):
-        needed.append(("", "train"))
-    plan = getattr(stage, "mid_evaluation", None)
-    if plan is not None:
-        needed.append(("", plan.split))
-    if stage.kind in ("train", "distill", "prune") and stage.evaluate:
-        needed.append(("evaluate", "validation"))
-    return needed
+    def _check_shapes(self) -> None:
+        wrong = misfit(described_shape(self.model), self.stages)
+        if wrong is not None:
+            raise _fault(wrong.field, "{what}", what=wrong.message)
 
 
 class Resources(Params):
@@ -162,5 +158,5 @@ class RunSpec(Params):
 
 
 def derive_kind(recipe: Recipe) -> str:
-    """The run's kind: ``command``, or its stage kinds, each once: ``train+quantize+measure``."""
+    """The run's kind: its stage kinds, each once: ``train+quantize+measure``."""
     return "+".join(dict.fromkeys(stage.kind for stage in recipe.stages))

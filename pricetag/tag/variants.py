@@ -40,7 +40,6 @@ FIGURES = (
 )
 SCORES = ("accuracy", "f1", "mcc", "spearman", "pearson")
 
-_MAKES_NOTHING = ("evaluate", "command")
 _UNITS = {"_ms": "ms", "_per_s": "1/s", "_s": "s", "bytes": "bytes"}
 
 
@@ -94,17 +93,20 @@ def variants(tag: Tag) -> list[Variant]:
 
 
 def _of_attempt(tag: Tag, attempt: int) -> Iterable[Variant]:
+    from pricetag.recipes import REGISTRY  # half a second that most commands need not spend
+
     stages = [s for s in listed(tag, "stages") if int(s.get("attempt") or 0) == attempt]
     stages.sort(key=lambda stage: stage.get("index") or 0)
     label, measured = "as submitted", False
     made_by: tuple[str, ...] = ()
     for stage in stages:
-        if stage.get("parent") is not None or stage.get("kind") in _MAKES_NOTHING:
+        if stage.get("parent") is not None:
             continue
-        if stage.get("kind") == "measure":
+        entry = REGISTRY.get(str(stage.get("kind")))
+        if entry is not None and entry.traits.measures_model:
             measured = True
             yield _variant(stage, stages, label, made_by)
-        else:
+        elif entry is None or entry.traits.makes_model:
             label = f"after {stage.get('name') or stage.get('kind')}"
             made_by = (*made_by, str(stage.get("key"))) if measured else ()
 

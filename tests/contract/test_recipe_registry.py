@@ -7,18 +7,18 @@ import inspect
 import json
 import typing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pricetag.recipes import REGISTRY, RecipeEntry, describe
-from pricetag.recipes.stages import Stage
+from pricetag.recipes import REGISTRY, RecipeEntry, describe, registry
 
 ENTRIES = list(REGISTRY.values())
 by_kind = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.kind)
 
 
 def test_registry_and_union_hold_the_same_kinds() -> None:
-    union = typing.get_args(typing.get_args(Stage)[0])
+    union = typing.get_args(typing.get_args(registry.Stage)[0])
     assert set(union) == {entry.params for entry in ENTRIES}
 
 
@@ -29,15 +29,14 @@ def test_every_recipe_file_is_registered() -> None:
 
 
 @by_kind
-def test_the_entry_point_is_there_and_takes_params_and_context(entry: RecipeEntry) -> None:
-    module_name, _, function = entry.entry_point.partition(":")
-    run = getattr(importlib.import_module(module_name), function)
+def test_the_entry_point_is_there_and_takes_params_and_context(entry: RecipeEntry[Any]) -> None:
+    run = importlib.import_module(entry.module).run
     assert list(inspect.signature(run).parameters) == ["params", "context"]
     assert "Source:" in (run.__doc__ or "")
 
 
 @by_kind
-def test_the_example_is_valid_and_small(entry: RecipeEntry) -> None:
+def test_the_example_is_valid_and_small(entry: RecipeEntry[Any]) -> None:
     params = entry.params.model_validate(entry.example)
     assert params.kind == entry.kind
     assert getattr(params, "epochs", 1) in (None, 1)
@@ -45,7 +44,7 @@ def test_the_example_is_valid_and_small(entry: RecipeEntry) -> None:
 
 
 @by_kind
-def test_the_paper_is_cited(entry: RecipeEntry) -> None:
+def test_the_paper_is_cited(entry: RecipeEntry[Any]) -> None:
     assert entry.paper.url.startswith("https://")
     assert any(f"({year})" in entry.paper.citation for year in range(1990, 2027))
     assert "Source:" in (entry.params.__doc__ or "")

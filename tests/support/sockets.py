@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pricetag.recipes.stages import Train
+from pricetag.recipes.methods.train import Train
 from tests.support.training import CONFIG, TRAIN, context, data_set, recipe
 from workers.job.context import StageContext
 from workers.job.reporter import RecordingReporter

@@ -32,7 +32,8 @@ from pricetag.cli.app import app as commands
 from pricetag.cli.app import run as run_command
 from pricetag.cli.views.price_tag import OUTSIDE
 from pricetag.recipes import REGISTRY, RecipeEntry, parse_run_spec
-from pricetag.recipes.stages import Optimisation, Student
+from pricetag.recipes.methods.distill import Student
+from pricetag.recipes.training import Optimisation
 from tests.support.price_tags import tag, unmetered_run
 from workers.__main__ import worker
 
@@ -178,7 +179,7 @@ def default(model: type[BaseModel], name: str) -> str:
 
 
 @pytest.mark.parametrize("entry", list(REGISTRY.values()), ids=list(REGISTRY))
-def test_options_and_defaults_are_those_of_the_parameter_class(entry: RecipeEntry) -> None:
+def test_options_and_defaults_are_those_of_the_parameter_class(entry: RecipeEntry[Any]) -> None:
     shared = set(Optimisation.model_fields) if issubclass(entry.params, Optimisation) else set()
     own = set(entry.params.model_fields) - shared - {"kind", "name"}
     section = sections()[entry.kind]

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from pricetag.recipes.stages import Train
+from pricetag.recipes.methods.train import Train
 from tests.support.training import CONFIG, TRAIN, carry_out, context, data_set, job, recipe
 from workers.job.context import StageContext
 from workers.job.pipeline import run

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from pricetag.recipes.stages import Prune
+from pricetag.recipes.methods.prune import Prune
 from tests.support.training import TRAIN, carry_out, data_set, job, recipe
 from workers.job.pipeline import run
 from workers.job.reporter import Interrupted, RecordingReporter

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from pricetag.events import ENV_VAR
 from pricetag.metering.devices import device_environment
+from pricetag.recipes.registry import runs_program
 from workers.attempt import job_variables
 from workers.node.identity import GIT_COMMIT, NodeConfig, process_start_ticks
 
@@ -90,7 +91,7 @@ def socket_path(folder: Path) -> Path:
 
 def is_command(claim: ClaimedRun) -> bool:
     """Whether the run is a program of its author's own."""
-    return any(stage.get("kind") == "command" for stage in claim.recipe.get("stages", []))
+    return runs_program(claim.recipe)
 
 
 def argv(claim: ClaimedRun) -> list[str]:

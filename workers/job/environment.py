@@ -7,6 +7,7 @@ from importlib import metadata
 from pathlib import Path
 
 from pricetag.recipes import Recipe
+from pricetag.recipes.plan import seeds
 from workers.job.reporter import Reporter
 from workers.node.identity import git_commit
 
@@ -24,13 +25,13 @@ _TRAINING_PACKAGES = (
 
 def report(recipe: Recipe, reporter: Reporter) -> None:
     """Tell the versions of what the recipe uses, the checkout's commit, and the seeds."""
-    names = ("pricetag",) if recipe.is_command else ("pricetag", *_TRAINING_PACKAGES)
+    names = ("pricetag",) if recipe.runs_program else ("pricetag", *_TRAINING_PACKAGES)
     reporter.environment(
         packages={name: found for name in names if (found := _version(name)) is not None},
         python=platform.python_version(),
         platform=platform.platform(),
         git_commit=git_commit(Path(__file__).parent),
-        seeds=_seeds(recipe),
+        seeds=seeds(recipe.stages),
     )
 
 
@@ -39,11 +40,3 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _seeds(recipe: Recipe) -> dict[str, int]:
-    return {
-        f"stages.{index}": stage.seed
-        for index, stage in enumerate(recipe.stages)
-        if stage.kind in ("train", "distill", "prune")
-    }

@@ -19,6 +19,7 @@ import sys
 import traceback
 from typing import Any, NoReturn
 
+from pricetag.recipes import REGISTRY
 from workers.job import child
 
 PR_SET_PDEATHSIG = 1
@@ -26,12 +27,7 @@ WORKERS_BUSINESS = (signal.SIGINT, signal.SIGTERM)
 """Ctrl-C, or a stop of the whole service: the worker lets the jobs save, then hangs up."""
 MAX_MESSAGE_BYTES = 1 << 20
 TRAINING_MODULES = (
-    "workers.recipes.train",
-    "workers.recipes.evaluate",
-    "workers.recipes.distill",
-    "workers.recipes.prune",
-    "workers.recipes.quantize",
-    "workers.recipes.measure",
+    *(entry.module for entry in REGISTRY.values() if not entry.traits.runs_program),
     "sklearn.metrics",
     "scipy.stats",
 )
@@ -100,7 +96,7 @@ def _report_exits(control: socket.socket) -> None:
 
 def _import_training(allow_hub: bool) -> None:
     """Once: seconds for the first job that trains, nothing for the others."""
-    if "workers.recipes.train" in sys.modules:
+    if all(name in sys.modules for name in TRAINING_MODULES):
         return
     from workers.training import quiet
 

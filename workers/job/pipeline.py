@@ -11,21 +11,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from pricetag.recipes import REGISTRY, Recipe, RecipeError, parse_recipe
-from pricetag.recipes.stages import StageParams
+from pricetag.recipes import REGISTRY, Recipe, RecipeError, parse_recipe, traits_of
+from pricetag.recipes.base import StageParams
 from workers.job import disk, environment, ranks, steps
 from workers.job.artifacts import publish
 from workers.job.context import ModelRef, StageContext, StageResult
 from workers.job.reporter import Reporter, StageHandle
 from workers.job.request import Interrupted, Job, JobError
-from workers.job.sources import check_students, resolve_model
+from workers.job.sources import check_shapes, resolve_model
 from workers.job.steps import Step
 
 RunStage = Callable[[StageParams, StageContext], StageResult]
 Prepare = Callable[[StageParams, StageContext], None]
-
-# These train on all ranks; the other stages are rank 0's alone.
-_ALL_RANKS = frozenset({"train", "distill", "prune"})
 
 
 @dataclass
@@ -53,7 +50,7 @@ def run(job: Job, reporter: Reporter) -> None:
             recipe = parse_recipe(job.recipe)
         except RecipeError as error:
             raise JobError(error.code, error.message, error.field) from error
-        if recipe.is_command and not job.allow_commands:
+        if recipe.runs_program and not job.allow_commands:
             raise JobError(
                 "command-not-allowed",
                 "this worker's pool does not run commands; its administrator may allow them",
@@ -62,7 +59,7 @@ def run(job: Job, reporter: Reporter) -> None:
         job.work_dir.mkdir(parents=True, exist_ok=True)
         if ranks.rank() == 0:
             environment.report(recipe, reporter)
-        if not recipe.is_command:
+        if not recipe.runs_program:
             from workers.training import quiet  # transformers: too slow to load for a command
 
             quiet.settle(job.allow_hub)
@@ -72,7 +69,7 @@ def run(job: Job, reporter: Reporter) -> None:
                 accelerators.require(job.gpus)
         key = steps.fingerprint(job, recipe)
         model = resolve_model(job, recipe)
-        check_students(model, recipe)
+        check_shapes(model, recipe)
         line = _Pipeline(job, recipe, reporter, model)
         try:
             for step in steps.plan(recipe):
@@ -92,7 +89,7 @@ def _carry_out(line: _Pipeline, step: Step, key: str) -> None:
         with line.reporter.stage(step.kind, step.name, step.index) as handle:
             handle.reused()
         line.reporter.log(f"{step.name}: finished in an earlier attempt, not repeated")
-    elif ranks.rank() == 0 or step.kind in _ALL_RANKS:
+    elif ranks.rank() == 0 or traits_of(step.params).all_ranks:
         note, handle = _run_step(line, step, key, folder)
     else:
         ranks.wait_for(folder / "done.json")
@@ -139,7 +136,7 @@ def _publish_before_done(
     """Publish a model once its evaluation is known, so that its card can tell it."""
     if result.model_folder is not None:
         parents = [*line.lineage, _parent(step, result.facts)]
-        if getattr(step.params, "evaluate", False):
+        if step.evaluated:
             return
         publish(line.job, line.reporter, step, parents, {}, handle.key)
     elif step.automatic and line.unpublished is not None:
@@ -156,7 +153,7 @@ def _remember(
     if note.get("model"):
         line.model = ModelRef(folder=folder / "model", produced=True)
         line.lineage.append(_parent(step, note.get("facts", {})))
-        if getattr(step.params, "evaluate", False):
+        if step.evaluated:
             line.unpublished = (step, handle.key)
 
 
@@ -170,9 +167,8 @@ def _parent(step: Step, facts: Any) -> dict[str, Any]:
 
 
 def _entry_point(kind: str) -> tuple[Prepare | None, RunStage]:
-    module_name, _, function = REGISTRY[kind].entry_point.partition(":")
-    module = importlib.import_module(module_name)
-    return getattr(module, "prepare", None), getattr(module, function)
+    module = importlib.import_module(REGISTRY[kind].module)
+    return getattr(module, "prepare", None), module.run
 
 
 def _synchronise(job: Job) -> None:

@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 
 from pricetag.recipes import FromScratch, Recipe
-from pricetag.recipes.shapes import Shape, misfit
+from pricetag.recipes.plan import misfit
+from pricetag.recipes.shapes import Shape
 from workers.job import hub, roots
 from workers.job.context import ModelRef
 from workers.job.request import Job, JobError
@@ -49,8 +50,8 @@ def _why_not_of_the_hub(name: str, allow_hub: bool) -> str | None:
     return hub.why_absent(name)
 
 
-def check_students(model: ModelRef | None, recipe: Recipe) -> None:
-    """Refuse a student that cannot be made before its teacher has been trained.
+def check_shapes(model: ModelRef | None, recipe: Recipe) -> None:
+    """Reject a stage whose model cannot be made, before anything has been trained.
 
     Raises:
         JobError: ``bad-student``.

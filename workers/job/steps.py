@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from pricetag.recipes import Recipe
-from pricetag.recipes.stages import Evaluate, Split, StageParams
+from pricetag.recipes import plan as recipe_plan
+from pricetag.recipes.base import StageParams
 from workers.job import roots
 from workers.job.request import Job, JobError
 
@@ -28,6 +29,7 @@ class Step:
     params: StageParams
     name: str  # what people read; no two steps of a run have the same
     automatic: bool = False
+    evaluated: bool = False  # whether the next step is its evaluation
 
     @property
     def kind(self) -> str:
@@ -41,19 +43,15 @@ class Step:
 
 
 def plan(recipe: Recipe) -> list[Step]:
-    """The recipe's stages, each training stage followed by its evaluation unless declined."""
+    """The recipe's steps, each with a folder and a name of its own."""
     steps: list[Step] = []
     taken: set[str] = set()
-    for index, stage in enumerate(recipe.stages):
-        name = _own_name(stage.name or stage.kind, taken)
-        steps.append(Step(len(steps), index, stage, name))
-        if stage.kind in ("train", "distill", "prune") and stage.evaluate:
-            splits: list[Split] = ["validation"]
-            if recipe.data is not None and recipe.data.test is not None:
-                splits.append("test")
-            evaluation = Evaluate(splits=splits, max_length=stage.max_length)
-            after = _own_name(f"evaluate {name}", taken)
-            steps.append(Step(len(steps), index, evaluation, after, automatic=True))
+    before = ""
+    for number, step in enumerate(recipe_plan.plan(recipe.stages, recipe.splits())):
+        wanted = step.params.name or step.params.kind
+        name = _own_name(f"{wanted} {before}" if step.automatic else wanted, taken)
+        steps.append(Step(number, step.index, step.params, name, step.automatic, step.evaluated))
+        before = name
     return steps
 
 

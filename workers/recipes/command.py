@@ -13,7 +13,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from pricetag.recipes.stages import Command, StageParams
+from pricetag.recipes.base import StageParams
+from pricetag.recipes.methods.command import Command
 from workers.job import disk
 from workers.job.context import StageContext, StageResult
 from workers.job.request import Interrupted, JobError

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pricetag.recipes.stages import Distill, StageParams
+from pricetag.recipes.base import StageParams
+from pricetag.recipes.methods.distill import Distill
 from workers.job.context import StageContext, StageResult
 from workers.job.request import JobError
 from workers.methods.logits import SoftLabels

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pricetag.recipes.stages import Evaluate, StageParams
+from pricetag.recipes.base import StageParams
+from pricetag.recipes.methods.evaluate import Evaluate
 from workers.job.context import StageContext, StageResult
 from workers.training.evaluate import evaluate, report_quality
 from workers.training.finetune import count_operations, model_profile

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from pricetag.recipes.stages import Measure, StageParams
+from pricetag.recipes.base import StageParams
+from pricetag.recipes.methods.measure import Measure
 from workers.job.context import StageContext, StageResult
 from workers.training.cost import benchmark
 from workers.training.evaluate import evaluate, report_quality

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pricetag.recipes.stages import Prune, StageParams
+from pricetag.recipes.base import StageParams
+from pricetag.recipes.methods.prune import Prune
 from workers.job.context import StageContext, StageResult
 from workers.methods.magnitude import magnitude_prune, round_sparsities
 from workers.training.finetune import count_model, new_tally, save, training_data

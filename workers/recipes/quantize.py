@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pricetag.recipes.stages import Quantize, StageParams
+from pricetag.recipes.base import StageParams
+from pricetag.recipes.methods.quantize import Quantize
 from workers.job.context import StageContext, StageResult
 from workers.job.request import JobError
 from workers.methods.int8 import apply_int8

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pricetag.recipes.stages import StageParams, Train
+from pricetag.recipes.base import StageParams
+from pricetag.recipes.methods.train import Train
 from workers.job.context import StageContext, StageResult
 from workers.training import sparsity
 from workers.training.finetune import count_model, save, training_data, training_labels

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from pricetag.recipes.base import MAX_NAME_CHARS
-from pricetag.recipes.stages import MidEvaluation, Optimisation
+from pricetag.recipes.training import MidEvaluation, Optimisation
 from workers.job import ranks
 from workers.job.context import StageContext
 from workers.job.reporter import SilentReporter

@@ -11,7 +11,7 @@ from typing import Any
 
 from transformers import PrinterCallback, TrainingArguments
 
-from pricetag.recipes.stages import Optimisation
+from pricetag.recipes.training import Optimisation
 from workers.job import ranks
 from workers.job.context import StageContext
 from workers.job.request import Interrupted, JobError

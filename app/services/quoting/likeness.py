@@ -4,30 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pricetag.accounting.forecast.from_history import Work
+from pricetag.recipes import REGISTRY, traits_of
+from pricetag.recipes.plan import plan_of_stored
+from pricetag.recipes.registry import runs_program
+from pricetag.recipes.training import Optimisation
+from pricetag.recipes.training import examples_per_step as of_options
 
-NAMES = frozenset({"name", "seed"})
-"""Options that change nothing but what a stage is called, and chance."""
+NAMES = frozenset({"name"})
+"""Options that change nothing but what a stage is called."""
 
-AMOUNTS = frozenset(
-    {"epochs", "max_steps", "batch_size", "gradient_accumulation", "recovery_epochs", "min_seconds"}
-)
-"""Options that say how much is done: figures are scaled by them."""
-
-TUNING = frozenset(
-    {
-        *("learning_rate", "weight_decay", "warmup_ratio", "warmup_steps", "schedule"),
-        *("max_grad_norm", "alpha", "temperature", "checkpoint_every_s", "checkpoint_after_s"),
-        "timeout_s",
-    }
-)
-"""Options that change what is learned, hardly what it takes."""
-
-TRAINING = frozenset({"train", "distill", "prune"})
 SCRIPTS = (".py", ".sh", ".r", ".jl", ".pl", ".rb", ".js", ".lua", ".ipynb")
 
 Recipe = Mapping[str, Any]
@@ -50,10 +40,10 @@ class Likeness:
 
     Attributes:
         recipe_sha256: Equal: the same work, apart from names and seeds.
-        shape_sha256: Equal: the same steps, however much each does; of a command its script.
+        shape_sha256: Equal: the same steps, however much each does; of a program its script.
         family_sha256: Equal: the same kinds of steps on the same model and data.
-        data_sha256: Equal: the same task on the same data; None for a command.
-        model_sha256: Equal: the same model; None for a command.
+        data_sha256: Equal: the same task on the same data; None for a program.
+        model_sha256: Equal: the same model; None for a program.
     """
 
     recipe_sha256: str
@@ -67,19 +57,29 @@ def likeness(recipe: Recipe) -> Likeness:
     """The fingerprints of a recipe as it is stored, defaults filled in."""
     head = {name: recipe.get(name) for name in ("task", "data", "model")}
     stages = list(recipe["stages"])
-    exact = _sha256([head, [_without(stage, NAMES) for stage in stages]])
-    if stages[0]["kind"] == "command":
+    exact = _sha256([head, [_without(stage, _incidental(stage)) for stage in stages]])
+    if runs_program(recipe):
         script = [_script(stage) for stage in stages]
         loose = _sha256([head, script]) if all(script) else exact
         return Likeness(exact, loose, loose, None, None)
-    dropped = NAMES | AMOUNTS | TUNING
     return Likeness(
         recipe_sha256=exact,
-        shape_sha256=_sha256([head, [_without(stage, dropped) for stage in stages]]),
-        family_sha256=_sha256([head, [step.kind for step in steps(recipe, 1)]]),
+        shape_sha256=_sha256([head, [_without(stage, _scaled(stage)) for stage in stages]]),
+        family_sha256=_sha256([head, [step.params.kind for step in plan_of_stored(recipe)]]),
         data_sha256=_sha256([head["task"], head["data"]]),
         model_sha256=_sha256(head["model"]),
     )
+
+
+def _incidental(stage: Mapping[str, Any]) -> frozenset[str]:
+    """Options that change nothing but what the stage is called, and chance."""
+    return NAMES | REGISTRY[stage["kind"]].traits.seeds
+
+
+def _scaled(stage: Mapping[str, Any]) -> frozenset[str]:
+    """Options without which two stages are alike, except for how much they do."""
+    traits = REGISTRY[stage["kind"]].traits
+    return _incidental(stage) | traits.amount | traits.tuning
 
 
 def _without(stage: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
@@ -106,48 +106,25 @@ def _sha256(value: object) -> str:
 
 def steps(recipe: Recipe, gpus: int) -> list[Step]:
     """The steps of a recipe in the order of their keys: each stage, and its evaluation."""
-    return list(_steps(recipe, max(gpus, 1)))
+    return [
+        Step(
+            kind=step.params.kind,
+            recipe_index=step.index,
+            automatic=step.automatic,
+            work=traits_of(step.params).work(step.params, max(gpus, 1)),
+            told_whole=traits_of(step.params).counts_whole(step.params),
+        )
+        for step in plan_of_stored(recipe)
+    ]
 
 
-def _steps(recipe: Recipe, devices: int) -> Iterator[Step]:
-    splits = 1 + bool((recipe.get("data") or {}).get("test"))
-    for index, stage in enumerate(recipe["stages"]):
-        kind = str(stage["kind"])
-        yield Step(kind, index, False, _work(stage, devices), _told_whole(stage))
-        if kind in TRAINING and stage.get("evaluate", True):
-            yield Step("evaluate", index, True, Work(), splits == 1)
-
-
-def _work(stage: Mapping[str, Any], devices: int) -> Work:
-    if stage["kind"] == "measure":
-        return Work(seconds=_number(stage, "min_seconds"))
-    if stage["kind"] == "prune":
-        epochs, rounds = _number(stage, "recovery_epochs"), _number(stage, "rounds")
-        return Work(epochs=None if epochs is None or rounds is None else epochs * rounds)
-    if stage["kind"] not in TRAINING:
-        return Work()
-    if (steps := _number(stage, "max_steps")) is not None:
-        per_step = examples_per_step(stage, devices)
-        return Work(examples=None if per_step is None else steps * per_step)
-    return Work(epochs=_number(stage, "epochs") or 1.0)
+def trains(kind: str) -> bool:
+    """Whether stages of a kind train; of a kind that this version does not have, nobody knows."""
+    entry = REGISTRY.get(kind)
+    return entry is not None and entry.traits.trains
 
 
 def examples_per_step(stage: Mapping[str, Any], devices: int) -> float | None:
-    """Examples that one optimizer step takes, over all devices; None where it is not told."""
-    batch, accumulated = _number(stage, "batch_size"), _number(stage, "gradient_accumulation")
-    return None if batch is None or accumulated is None else batch * accumulated * max(devices, 1)
-
-
-def _number(stage: Mapping[str, Any], name: str) -> float | None:
-    """An option as a number; runs of before it existed do not have it."""
-    value = stage.get(name)
-    return None if value is None else float(value)
-
-
-def _told_whole(stage: Mapping[str, Any]) -> bool:
-    """Whether ``done`` of ``total`` counts the stage, not a round, a split or a part of it."""
-    if stage["kind"] == "prune":
-        return bool(stage.get("rounds", 1) == 1)
-    if stage["kind"] == "evaluate":
-        return len(stage.get("splits", ())) == 1
-    return stage["kind"] in {"train", "distill", "command"}
+    """Examples that one optimizer step takes, over all devices; None where there is none."""
+    params = REGISTRY[stage["kind"]].read(stage)
+    return float(of_options(params, devices)) if isinstance(params, Optimisation) else None

@@ -9,7 +9,7 @@ from typing import Any
 from app.db import Session
 from app.repositories import outcomes
 from app.services.quoting import history
-from app.services.quoting.likeness import TRAINING, Likeness, Step
+from app.services.quoting.likeness import Likeness, Step, trains
 from pricetag.accounting.forecast.estimates import Forecast, Spread, predict
 from pricetag.accounting.forecast.from_flops import (
     Seen,
@@ -20,6 +20,7 @@ from pricetag.accounting.forecast.from_flops import (
 )
 from pricetag.accounting.forecast.from_history import expect
 from pricetag.accounting.work.flops import EncoderShape
+from pricetag.recipes import REGISTRY
 from pricetag.tag.figures import counted
 
 NEWEST_IN_POOL = 200
@@ -130,7 +131,7 @@ async def _count(
     session: Session, recipe: Mapping[str, Any], likeness: Likeness, steps: Sequence[Step]
 ) -> Operations:
     if likeness.data_sha256 is None:
-        raise NoOperations("a command's operations are not counted")
+        raise NoOperations("a program's operations are not counted")
     planned = [step.work for step in steps]
     for level in history.LEVELS:
         value = getattr(likeness, level.fingerprint)
@@ -150,11 +151,11 @@ async def _of_training(
     """Operations of the training steps alone, by examples."""
     flops: Forecast | None = None
     how = ""
-    left_out = dict.fromkeys(step.kind for step in steps if step.kind not in TRAINING)
+    left_out = dict.fromkeys(step.kind for step in steps if not trains(step.kind))
     per_epoch = await _examples_per_epoch(session, likeness)
     rates = await _flops_per_example(session, likeness)
     for step in steps:
-        if step.kind not in TRAINING:
+        if not trains(step.kind):
             continue
         examples = step.work.examples
         if examples is None and step.work.epochs is not None and per_epoch is not None:
@@ -183,7 +184,7 @@ def _training_step(
             examples
         ), f"operations per example in {counted(len(seen), 'run')} of this model"
     config = recipe["model"].get("config") if isinstance(recipe["model"], Mapping) else None
-    if config is None or step.kind != "train":
+    if config is None or not REGISTRY[step.kind].traits.starts_from_scratch:
         raise NoOperations(f"no run has counted the operations of '{step.kind}' on this model yet")
     shape = EncoderShape(
         layers=config["num_hidden_layers"],
@@ -203,7 +204,7 @@ async def _examples_per_epoch(session: Session, likeness: Likeness) -> float | N
     for row in rows:
         for step in row.steps:
             examples, epochs = step["work"].get("examples"), step["work"].get("epochs")
-            if examples and epochs and step["kind"] in TRAINING:
+            if examples and epochs and trains(step["kind"]):
                 return float(examples / epochs)
     return None
 
@@ -215,6 +216,6 @@ async def _flops_per_example(session: Session, likeness: Likeness) -> dict[str, 
     for row in rows:
         for step in row.steps:
             examples = step["work"].get("examples")
-            if step["kind"] in TRAINING and examples and step["flops"]:
+            if trains(step["kind"]) and examples and step["flops"]:
                 found.setdefault(step["kind"], []).append(step["flops"] / examples)
     return found

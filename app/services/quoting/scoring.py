@@ -17,6 +17,7 @@ from models import PriceTag, Run
 from models.base import now
 from pricetag.accounting.bill.bill import NOTHING_RESERVED
 from pricetag.accounting.forecast.score import NAMES, hit, summary
+from pricetag.recipes.registry import runs_program
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ async def _keep(session: Session, run: Run, tag: PriceTag) -> None:
     planned = steps(run.recipe, run.gpus)
     trained = await quote_rows.training_counts(session, run.id)
     # What a script says of its operations is told on its price tag, and no measure for others.
-    is_script = any(step.kind == "command" for step in planned)
+    is_script = runs_program(run.recipe)
     await outcomes.put(
         session,
         {

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pricetag.recipes import RecipeError, load_run_file
+from pricetag.recipes.methods.train import Train
 
 YAML = """\
 project: text
@@ -35,7 +36,7 @@ def message(path: Path) -> str:
 
 def test_yaml_numbers_are_those_of_yaml_1_2(tmp_path: Path) -> None:
     stage = load_run_file(written(tmp_path, YAML)).recipe.stages[0]
-    assert stage.kind == "train"
+    assert isinstance(stage, Train)
     assert stage.learning_rate == 1e-4
 
 

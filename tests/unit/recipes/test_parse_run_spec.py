@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pricetag.recipes import RecipeError, derive_kind, parse_recipe, parse_run_spec
+from pricetag.recipes.methods.train import Train
 
 Run = dict[str, Any]
 
@@ -61,7 +62,7 @@ def set_stage(index: int, **fields: Any) -> Callable[[Run], object]:
 def test_the_documented_shape_is_read_with_its_values_and_defaults() -> None:
     spec = parse_run_spec(VALID)
     stage = spec.recipe.stages[0]
-    assert stage.kind == "train"
+    assert isinstance(stage, Train)
     assert (stage.batch_size, stage.learning_rate, stage.effective_epochs) == (32, 1e-4, 1.0)
     assert (spec.priority, spec.max_attempts, spec.not_before) == (0, 3, None)
 

@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from pricetag.recipes.stages import Student
+from pricetag.recipes.methods.distill import Student
 from workers.job.request import JobError
 
 

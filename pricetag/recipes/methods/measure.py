@@ -6,7 +6,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from pricetag.recipes.stages.common import Split, StageParams
+from pricetag.accounting.forecast.from_history import Work
+from pricetag.recipes.base import Split, StageParams
+from pricetag.recipes.kinds import Paper, RecipeEntry, SplitNeed, Traits
 
 
 class Measure(StageParams):
@@ -30,3 +32,26 @@ class Measure(StageParams):
     split: Split = "validation"
     accuracy: bool = Field(True, description="Measure the quality on the split as well.")
     max_length: int = Field(128, ge=4, le=8192, description="Tokens kept of a text.")
+
+
+def _splits(params: Measure) -> tuple[SplitNeed, ...]:
+    return (SplitNeed(params.split, "accuracy"),) if params.accuracy else ()
+
+
+ENTRY = RecipeEntry(
+    params=Measure,
+    title="Measure size, speed, energy and quality",
+    summary="Parameters, bytes, FLOPs, latency, throughput, memory, inferences, accuracy.",
+    paper=Paper(
+        "Schwartz, Dodge, Smith, Etzioni (2020): Green AI. Communications of the ACM 63(12).",
+        "https://doi.org/10.1145/3381831",
+    ),
+    example={"kind": "measure", "batch_size": 8, "sequence_length": 32, "min_seconds": 1},
+    traits=Traits(
+        group="measurement",
+        measures_model=True,
+        splits=_splits,
+        work=lambda params, devices: Work(seconds=params.min_seconds),
+        amount=frozenset({"batch_size", "min_seconds"}),
+    ),
+)

@@ -1,22 +1,15 @@
-"""What several stages share."""
+"""Training: the options and the traits of every stage that trains."""
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from pricetag.recipes.base import Name, Params, Seed
-
-Split = Literal["train", "validation", "test"]
-
-
-class StageParams(Params):
-    """One step of a run, with a price of its own."""
-
-    kind: str
-    name: Name | None = Field(None, description="Shown beside the stage's price.")
+from pricetag.accounting.forecast.from_history import Work
+from pricetag.recipes.base import Params, Seed, Split, StageParams
+from pricetag.recipes.kinds import SplitNeed, Traits
 
 
 class Optimisation(StageParams):
@@ -100,3 +93,51 @@ class FullTraining(Optimisation):
     def effective_epochs(self) -> float:
         """Epochs to train for when ``max_steps`` does not bound them."""
         return 1.0 if self.epochs is None else self.epochs
+
+
+def examples_per_step(params: Optimisation, devices: int) -> int:
+    """Examples that one optimizer step takes, over all devices."""
+    return params.batch_size * params.gradient_accumulation * max(devices, 1)
+
+
+def training_work(params: FullTraining, devices: int) -> Work:
+    """The epochs or the steps that the options ask for."""
+    if params.max_steps is not None:
+        return Work(examples=float(params.max_steps * examples_per_step(params, devices)))
+    return Work(epochs=params.effective_epochs)
+
+
+def evaluation_splits(params: Optimisation) -> tuple[SplitNeed, ...]:
+    """The validation split, unless the evaluation afterwards is declined."""
+    return (SplitNeed("validation", "evaluate"),) if params.evaluate else ()
+
+
+def training_splits(params: FullTraining) -> tuple[SplitNeed, ...]:
+    """What is trained on, what is evaluated on while training, and afterwards."""
+    during = params.mid_evaluation
+    middle = () if during is None else (SplitNeed(during.split),)
+    return (SplitNeed("train"), *middle, *evaluation_splits(params))
+
+
+AMOUNT = frozenset({"batch_size", "gradient_accumulation"})
+TUNING = frozenset(
+    {
+        *("learning_rate", "weight_decay", "warmup_ratio", "warmup_steps", "schedule"),
+        *("max_grad_norm", "checkpoint_every_s", "checkpoint_after_s"),
+    }
+)
+
+TRAINING: Traits[Any] = Traits(
+    group="training",
+    trains=True,
+    all_ranks=True,
+    evaluates_after=True,
+    makes_model=True,
+    splits=training_splits,
+    work=training_work,
+    counts_whole=lambda params: True,
+    amount=AMOUNT | {"epochs", "max_steps"},
+    tuning=TUNING,
+    seeds=frozenset({"seed"}),
+)
+"""Of every kind that trains for epochs or steps; ``dataclasses.replace`` alters what differs."""

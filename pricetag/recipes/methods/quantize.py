@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from pricetag.recipes.stages.common import StageParams
+from pricetag.recipes.base import StageParams
+from pricetag.recipes.kinds import Paper, RecipeEntry, Traits
 
 
 class Quantize(StageParams):
@@ -21,3 +22,16 @@ class Quantize(StageParams):
     kind: Literal["quantize"] = "quantize"
     scheme: Literal["int8_dynamic"] = "int8_dynamic"
     embeddings: bool = Field(True, description="Embeddings too, one scale a row.")
+
+
+ENTRY = RecipeEntry(
+    params=Quantize,
+    title="Quantize to 8-bit integers",
+    summary="Linear layers with dynamic activations, and the embeddings row by row.",
+    paper=Paper(
+        "Zafrir, Boudoukh, Izsak, Wasserblat (2019): Q8BERT: Quantized 8Bit BERT. EMC2-NIPS.",
+        "https://arxiv.org/abs/1910.06188",
+    ),
+    example={"kind": "quantize", "scheme": "int8_dynamic", "embeddings": True},
+    traits=Traits(group="compression", makes_model=True, final="8-bit weights are final"),
+)

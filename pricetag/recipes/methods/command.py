@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from pricetag.recipes.stages.common import StageParams
+from pricetag.recipes.base import StageParams
+from pricetag.recipes.kinds import Paper, RecipeEntry, Traits
 
 Argument = Annotated[str, StringConstraints(max_length=32_768)]
 Program = Annotated[str, StringConstraints(min_length=1)]
@@ -45,3 +46,22 @@ class Command(StageParams):
         default_factory=dict
     )
     timeout_s: float | None = Field(None, gt=0, le=31_536_000)
+
+
+ENTRY = RecipeEntry(
+    params=Command,
+    title="Run a command",
+    summary="Any program, metered; off unless the worker's administrator allows it.",
+    paper=Paper(
+        "Henderson, Hu, Romoff, Brunskill, Jurafsky, Pineau (2020): Towards the Systematic "
+        "Reporting of the Energy and Carbon Footprints of Machine Learning. JMLR 21(248).",
+        "https://jmlr.org/papers/v21/20-312.html",
+    ),
+    example={"kind": "command", "argv": ["python", "-c", "print('hello')"]},
+    traits=Traits(
+        group="program",
+        runs_program=True,
+        counts_whole=lambda params: True,
+        tuning=frozenset({"timeout_s"}),
+    ),
+)

@@ -7,7 +7,9 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from pricetag.recipes.stages.common import Optimisation
+from pricetag.accounting.forecast.from_history import Work
+from pricetag.recipes.kinds import Paper, RecipeEntry, SplitNeed, Traits
+from pricetag.recipes.training import AMOUNT, TUNING, Optimisation, evaluation_splits
 
 
 class Prune(Optimisation):
@@ -43,3 +45,38 @@ class Prune(Optimisation):
                 "rounds", "iterative pruning needs two rounds or more", {"field": "rounds"}
             )
         return self
+
+
+def _splits(params: Prune) -> tuple[SplitNeed, ...]:
+    recovery = (SplitNeed("train"),) if params.recovery_epochs > 0 else ()
+    return (*recovery, *evaluation_splits(params))
+
+
+def _work(params: Prune, devices: int) -> Work:
+    return Work(epochs=params.recovery_epochs * params.rounds)
+
+
+ENTRY = RecipeEntry(
+    params=Prune,
+    title="Prune by magnitude",
+    summary="Sets the smallest encoder weights to zero, at once or in rounds with recovery.",
+    paper=Paper(
+        "Han, Pool, Tran, Dally (2015): Learning both Weights and Connections for Efficient "
+        "Neural Networks. NIPS.",
+        "https://arxiv.org/abs/1506.02626",
+    ),
+    example={"kind": "prune", "sparsity": 0.5, "scope": "global", "recovery_epochs": 1},
+    traits=Traits(
+        group="compression",
+        trains=True,
+        all_ranks=True,
+        evaluates_after=True,
+        makes_model=True,
+        splits=_splits,
+        work=_work,
+        counts_whole=lambda params: params.rounds == 1,
+        amount=AMOUNT | {"recovery_epochs"},
+        tuning=TUNING,
+        seeds=frozenset({"seed"}),
+    ),
+)

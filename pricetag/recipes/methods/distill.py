@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from pricetag.recipes.base import Params
-from pricetag.recipes.stages.common import FullTraining
+from pricetag.recipes.kinds import Paper, RecipeEntry
+from pricetag.recipes.shapes import MisfitError, Shape
+from pricetag.recipes.training import TRAINING, FullTraining
 
 LayerIndex = Annotated[int, Field(ge=0, le=1023)]
 LayerList = Annotated[list[LayerIndex], Field(min_length=1, max_length=96)]
@@ -91,3 +94,63 @@ class Distill(FullTraining):
     alpha: float = Field(0.5, ge=0, le=1, description="Weight of the hard labels.")
     temperature: float = Field(2.0, gt=0, le=100)
     student: Student = Student()
+
+
+def student_shape(params: Distill, teacher: Shape) -> Shape:
+    """The student's shape, as far as it is known.
+
+    Raises:
+        MisfitError: Its teacher, or its own numbers, make it impossible.
+    """
+    student = params.student
+    try:
+        layers = _layers(student, teacher)
+    except ValueError as error:
+        raise MisfitError("student.layers", str(error)) from error
+    shape = Shape(
+        layers,
+        student.hidden_size or teacher.hidden_size,
+        student.num_attention_heads or teacher.heads,
+    )
+    if shape.hidden_size and shape.heads and shape.hidden_size % shape.heads:
+        option = "num_attention_heads" if student.num_attention_heads else "hidden_size"
+        raise MisfitError(
+            f"student.{option}",
+            f"hidden_size {shape.hidden_size} is not a multiple of "
+            f"num_attention_heads {shape.heads}",
+        )
+    return shape
+
+
+def _layers(student: Student, teacher: Shape) -> int | None:
+    if teacher.layers is not None:
+        return len(student.kept_layers(teacher.layers))
+    if isinstance(student.layers, list):
+        return len(student.layers)
+    return student.layers if isinstance(student.layers, int) else None
+
+
+ENTRY = RecipeEntry(
+    params=Distill,
+    title="Distil into a smaller student",
+    summary="Trains a student with fewer (or narrower) layers on the teacher's logits.",
+    paper=Paper(
+        "Hinton, Vinyals, Dean (2015): Distilling the Knowledge in a Neural Network. "
+        "NIPS Deep Learning Workshop.",
+        "https://arxiv.org/abs/1503.02531",
+    ),
+    example={
+        "kind": "distill",
+        "alpha": 0.5,
+        "temperature": 2.0,
+        "student": {"layers": "every_second"},
+        "epochs": 1,
+        "learning_rate": 1e-4,
+    },
+    traits=replace(
+        TRAINING,
+        group="compression",
+        reshape=student_shape,
+        tuning=TRAINING.tuning | {"alpha", "temperature"},
+    ),
+)

@@ -1,0 +1,1 @@
+"""Stage kinds, one a file: parameters, and an ``ENTRY`` that says how its stages behave."""

@@ -1,0 +1,59 @@
+"""Parameters of an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from pricetag.recipes.base import Split, StageParams
+from pricetag.recipes.kinds import Paper, RecipeEntry, SplitNeed, Traits
+
+
+def _validation_only() -> list[Split]:
+    return ["validation"]
+
+
+class Evaluate(StageParams):
+    """Measure the quality of the current model on one or more splits.
+
+    Source: Wang et al. 2018, GLUE, table 1 (metrics by task), doi:10.18653/v1/W18-5446.
+    """
+
+    kind: Literal["evaluate"] = "evaluate"
+    splits: Annotated[list[Split], Field(min_length=1, max_length=3)] = Field(
+        default_factory=_validation_only
+    )
+    batch_size: int = Field(64, ge=1, le=65_536)
+    max_length: int = Field(128, ge=4, le=8192, description="Tokens; longer texts are cut.")
+
+
+def evaluation_after(stage: Any, splits: Collection[str]) -> Evaluate:
+    """The evaluation that follows a training stage: on validation, and test where there is one.
+
+    Args:
+        stage: With ``max_length``.
+        splits: Of the run's data.
+    """
+    chosen: list[Split] = ["validation", "test"] if "test" in splits else ["validation"]
+    return Evaluate(splits=chosen, max_length=stage.max_length)
+
+
+ENTRY = RecipeEntry(
+    params=Evaluate,
+    title="Evaluate",
+    summary="Accuracy, F1 and MCC, or Pearson and Spearman, on the named splits.",
+    paper=Paper(
+        "Wang, Singh, Michael, Hill, Levy, Bowman (2018): GLUE: A Multi-Task Benchmark and "
+        "Analysis Platform for Natural Language Understanding. BlackboxNLP.",
+        "https://doi.org/10.18653/v1/W18-5446",
+    ),
+    example={"kind": "evaluate", "splits": ["validation"], "batch_size": 64},
+    traits=Traits(
+        group="evaluation",
+        splits=lambda params: tuple(SplitNeed(split) for split in params.splits),
+        counts_whole=lambda params: len(params.splits) == 1,
+        amount=frozenset({"batch_size"}),
+    ),
+)

@@ -1,0 +1,38 @@
+"""Parameters of fine-tuning, or of training from scratch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+from pricetag.recipes.kinds import Paper, RecipeEntry
+from pricetag.recipes.training import TRAINING, FullTraining
+
+
+class Train(FullTraining):
+    """Fine-tune the run's model on its task, or train it from scratch.
+
+    Source: Devlin et al. 2019, BERT, section 3.2, doi:10.18653/v1/N19-1423.
+    """
+
+    kind: Literal["train"] = "train"
+
+
+ENTRY = RecipeEntry(
+    params=Train,
+    title="Fine-tune, or train from scratch",
+    summary="Trains an encoder for classification or regression of sentences or pairs.",
+    paper=Paper(
+        "Devlin, Chang, Lee, Toutanova (2019): BERT: Pre-training of Deep Bidirectional "
+        "Transformers for Language Understanding. NAACL.",
+        "https://doi.org/10.18653/v1/N19-1423",
+    ),
+    example={
+        "kind": "train",
+        "epochs": 1,
+        "batch_size": 32,
+        "learning_rate": 1e-4,
+        "seed": 0,
+    },
+    traits=replace(TRAINING, starts_from_scratch=True),
+)

@@ -1,0 +1,171 @@
+"""Every stage kind lives through what a lab does to it, and so does one that is only added.
+
+The kind ``clip`` is three files in ``planted/``, as CONTRIBUTING describes; nothing else is
+changed for it. All kinds walk in a copy of the checkout that has these three.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pricetag.recipes import REGISTRY, RecipeEntry
+
+ROOT = Path(__file__).parents[2]
+PLANTED = Path(__file__).parent / "planted"
+ADDED = "clip"
+KINDS = [*REGISTRY, ADDED]
+Life = dict[str, Any]
+Events = list[dict[str, Any]]
+
+by_kind = pytest.mark.parametrize("kind", KINDS)
+on_ranks = pytest.mark.parametrize("ranks", [1, 2])
+
+
+def copy_with_planted(folder: Path) -> Path:
+    """A checkout with the added kind. Hard links: nothing is written into the files."""
+    for room in ("app", "models", "pricetag", "workers", "tests/support"):
+        shutil.copytree(ROOT / room, folder / room, copy_function=os.link)
+    (folder / "tests" / "__init__.py").touch()
+    files = [file for file in PLANTED.rglob("*.py")]
+    assert len(files) == 3
+    for file in files:
+        place = folder / file.relative_to(PLANTED)
+        assert not place.exists()
+        shutil.copy(file, place)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def lives(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("kinds")
+    copy = copy_with_planted(folder / "checkout")
+    (folder / "walk").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.support.kind_walk", str(folder / "walk")],
+        cwd=copy,
+        env={**os.environ, "PYTHONPATH": str(copy), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=900,
+    )
+    assert done.returncode == 0, done.stderr[-8000:]
+    (folder / "walk" / "stderr.txt").write_text(done.stderr)
+    yield folder / "walk"
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def entry_of(kind: str) -> RecipeEntry[Any]:
+    """The entry; of the added kind the training traits are all that matters here."""
+    return REGISTRY["train" if kind == ADDED else kind]
+
+
+def life_of(lives: Path, kind: str, ranks: int = 1) -> Life:
+    place = lives / f"{kind}-{ranks}.json"
+    if not place.exists():
+        assert REGISTRY[kind].traits.runs_program
+        pytest.fail("a program runs in one process: the walk should not ask for two ranks")
+    life: Life = json.loads(place.read_text())
+    return life
+
+
+def ends(attempt: dict[str, Any]) -> list[tuple[str, str]]:
+    """Top-level stages and how they ended; stages inside others are left out."""
+    inner = {e["kind"] for e in of(attempt, "stage_start") if e["parent"] is not None}
+    return [(e["kind"], e["status"]) for e in of(attempt, "stage_end") if e["kind"] not in inner]
+
+
+def of(attempt: dict[str, Any], type_: str) -> Events:
+    return [event for event in attempt["events"] if event["type"] == type_]
+
+
+def expected(kind: str, status: str) -> list[tuple[str, str]]:
+    steps = [(kind, status)]
+    return [*steps, ("evaluate", status)] if entry_of(kind).traits.evaluates_after else steps
+
+
+def walks_on(kind: str, ranks: int) -> bool:
+    return ranks == 1 or not entry_of(kind).traits.runs_program
+
+
+CASES = [(kind, ranks) for kind in KINDS for ranks in (1, 2) if walks_on(kind, ranks)]
+CALLED = [f"{kind}-{ranks}" for kind, ranks in CASES]
+
+
+@pytest.mark.parametrize(("kind", "ranks"), CASES, ids=CALLED)
+def test_it_runs_to_its_end_and_is_evaluated(lives: Path, kind: str, ranks: int) -> None:
+    whole = life_of(lives, kind, ranks)["whole"]
+    assert whole["codes"] == [0] * ranks  # None would be a rank that waits for ever
+    assert ends(whole) == expected(kind, "succeeded")
+
+
+@pytest.mark.parametrize(("kind", "ranks"), CASES, ids=CALLED)
+def test_a_model_is_published_with_its_card(lives: Path, kind: str, ranks: int) -> None:
+    whole = life_of(lives, kind, ranks)["whole"]
+    cards = [event["card"] for event in of(whole, "artifact") if event["card"] is not None]
+    traits = entry_of(kind).traits
+    assert len(cards) == (1 if traits.makes_model else 0)
+    for card in cards:
+        assert card["kind"] == kind
+        assert bool(card["quality"]) == traits.evaluates_after
+
+
+@pytest.mark.parametrize(
+    ("kind", "ranks"),
+    [(k, r) for k, r in CASES if r == 1 or entry_of(k).traits.all_ranks],
+)
+def test_it_is_killed_and_resumed_to_the_same_model(lives: Path, kind: str, ranks: int) -> None:
+    life = life_of(lives, kind, ranks)
+    assert life["killed"]["codes"] == [-9] * ranks
+    assert life["resumed"]["codes"] == [0] * ranks
+    assert ends(life["resumed"]) == expected(kind, "succeeded")
+    if ranks == 1:
+        assert ends(life["repeated"]) == expected(kind, "reused")
+    assert life["same_weights"]
+    resumed = [e["text"] for e in of(life["resumed"], "log") if e["text"].startswith("resuming")]
+    assert len(resumed) == (1 if entry_of(kind).traits.trains else 0)
+
+
+@pytest.mark.parametrize("kind", [k for k in KINDS if entry_of(k).traits.makes_model])
+def test_what_it_published_is_loaded_evaluated_and_measured(lives: Path, kind: str) -> None:
+    life = life_of(lives, kind)
+    reloaded = life["reloaded"]
+    assert reloaded is not None
+    assert reloaded["codes"] == [0]
+    assert ends(reloaded) == [("evaluate", "succeeded"), ("measure", "succeeded")]
+    figures = {event["name"]: event["value"] for event in of(reloaded, "metric")}
+    assert figures["parameters"] > 0
+    (card,) = [event["card"] for event in of(life["whole"], "artifact") if event["card"]]
+    for name, value in card["quality"].get("validation", {}).items():
+        assert figures[name] == value, name
+
+
+@by_kind
+def test_its_seeds_are_in_the_provenance(lives: Path, kind: str) -> None:
+    (environment,) = of(life_of(lives, kind)["whole"], "environment")
+    seeded = bool(entry_of(kind).traits.seeds)
+    assert environment["seeds"] == ({"stages.0": 3} if seeded else {})
+
+
+@by_kind
+def test_a_quote_sees_its_work(lives: Path, kind: str) -> None:
+    first, *automatic = life_of(lives, kind)["work"]
+    traits = entry_of(kind).traits
+    assert (first != [None, None, None]) == (traits.trains or traits.measures_model)
+    assert len(automatic) == (1 if traits.evaluates_after else 0)
+
+
+@by_kind
+def test_what_trains_counts_its_operations(lives: Path, kind: str) -> None:
+    counts = of(life_of(lives, kind)["whole"], "flops")
+    assert counts or not entry_of(kind).traits.trains
+    assert all(count["dense"] > 0 for count in counts)

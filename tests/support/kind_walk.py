@@ -1,0 +1,238 @@
+"""Takes every registered stage kind through its life and writes down what happened.
+
+One process imports what training needs and forks each job, as a worker's nursery does; two
+ranks are two forks. Run as ``python -m tests.support.kind_walk FOLDER``.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import shutil
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from app.services.quoting.likeness import steps as quoted_steps
+from pricetag.recipes import REGISTRY, RecipeEntry, parse_recipe
+from tests.support.training import CONFIG, TRAIN, data_set, job, recipe
+from workers.job.nursery_process import TRAINING_MODULES
+from workers.job.pipeline import run
+from workers.job.reporter import RecordingReporter, SilentReporter, StageHandle
+
+DATA_ROOT: list[Path] = []
+
+PATIENCE_S = 90.0
+"""Far more than any of these jobs takes: what takes longer waits for ever."""
+
+LAST_QUESTION = 6
+"""One question whether to stop comes before the stage, then one a step: five steps are done."""
+
+MODELS = ("transformers.models.bert.modeling_bert", "transformers.models.bert.tokenization_bert")
+
+SHALLOW = {**CONFIG, "num_hidden_layers": 2}
+
+SMALL: dict[str, Any] = {
+    "batch_size": 8,
+    "min_seconds": 0.05,
+    "checkpoint_after_s": 0,
+    "checkpoint_every_s": 0,
+    "precision": "fp32",
+    "seed": 3,
+}
+
+
+class Recorder(RecordingReporter):
+    """Records to a file; a doomed one kills its own process in the middle of the work."""
+
+    def __init__(self, place: Path, *, dies_at: str | None = None) -> None:
+        super().__init__()
+        self.place = place
+        self.dies_at = dies_at
+        self.questions = 0
+
+    @contextmanager
+    def stage(self, kind: str, name: str, recipe_index: int | None = None) -> Iterator[StageHandle]:
+        with super().stage(kind, name, recipe_index) as handle:
+            if self.dies_at == "edge":
+                self.die()
+            yield handle
+
+    def stop_requested(self) -> str | None:
+        self.questions += 1
+        if self.dies_at == "step" and self.questions == LAST_QUESTION:
+            self.die()
+        return None
+
+    def write(self) -> None:
+        self.place.write_text(json.dumps(self.events, default=str))
+
+    def die(self) -> None:
+        self.write()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def carry_out(
+    root: Path, described: dict[str, Any], attempt: int, ranks: int = 1, dies_at: str | None = None
+) -> dict[str, Any]:
+    """One attempt in processes of its own: exit codes, and the events of rank 0."""
+    root.mkdir(parents=True, exist_ok=True)
+    place = root / f"events-{attempt}.json"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    pids = []
+    for rank in range(ranks):
+        pid = os.fork()
+        if pid == 0:
+            if ranks > 1:
+                os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+                os.environ |= {"WORLD_SIZE": str(ranks), "LOCAL_WORLD_SIZE": str(ranks)}
+                os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+            _be_the_job(root, described, attempt, rank, place, dies_at)
+        pids.append(pid)
+    codes = _wait(pids)
+    events = json.loads(place.read_text()) if place.exists() else []
+    return {"codes": codes, "events": events}
+
+
+def _be_the_job(
+    root: Path, described: dict[str, Any], attempt: int, rank: int, place: Path, dies_at: str | None
+) -> None:
+    code = 1
+    try:
+        one = job(
+            DATA_ROOT[0],
+            described,
+            attempt,
+            work_dir=root / "work",
+            artifacts_dir=root / "artifacts" / str(attempt),
+            allow_commands=True,
+        )
+        if rank == 0:
+            reporter = Recorder(place, dies_at=dies_at)
+            try:
+                run(one, reporter)
+            finally:
+                reporter.write()
+        else:
+            run(one, SilentReporter())
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _wait(pids: list[int]) -> list[int | None]:
+    """Exit codes; as under torchrun, a rank that dies takes the others along. None: endless."""
+    codes: dict[int, int | None] = {}
+    deadline = time.monotonic() + PATIENCE_S
+    while len(codes) < len(pids):
+        for pid in pids:
+            if pid not in codes and (ended := os.waitpid(pid, os.WNOHANG)) != (0, 0):
+                codes[pid] = os.waitstatus_to_exitcode(ended[1])
+        late = time.monotonic() > deadline
+        if late or any(code != 0 for code in codes.values()):
+            for pid in set(pids) - set(codes):
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+                codes[pid] = None if late else -int(signal.SIGKILL)
+        time.sleep(0.02)
+    return [codes[pid] for pid in pids]
+
+
+def small(entry: RecipeEntry[Any]) -> dict[str, Any]:
+    """The kind's own example, with as little work as it allows."""
+    fields = entry.params.model_fields
+    options = {**entry.example, **{k: v for k, v in SMALL.items() if k in fields}}
+    if "max_steps" in fields:
+        options = {k: v for k, v in options.items() if k != "epochs"} | {"max_steps": 8}
+    return options
+
+
+def described_run(entry: RecipeEntry[Any]) -> dict[str, Any]:
+    """A run of one stage of the kind, on a model that it may start from."""
+    if entry.traits.runs_program:
+        return {"stages": [small(entry)]}
+    model = {"config": SHALLOW} if entry.traits.starts_from_scratch else "base"
+    return recipe(small(entry), model=model)
+
+
+def walk(entry: RecipeEntry[Any], root: Path, ranks: int) -> dict[str, Any]:
+    """The life of one kind: done whole; killed and resumed; published, reloaded, measured."""
+    described = described_run(entry)
+    folder = root / f"{entry.kind}-{ranks}"
+    whole = carry_out(folder / "whole", described, 1, ranks)
+    life: dict[str, Any] = {"whole": whole}
+    if ranks == 1 or entry.traits.all_ranks:
+        dies_at = "step" if entry.traits.trains else "edge"
+        life["killed"] = carry_out(folder / "halves", described, 1, ranks, dies_at)
+        life["resumed"] = carry_out(folder / "halves", described, 2, ranks)
+        life["same_weights"] = _same_weights(folder / "whole", folder / "halves")
+    if entry.traits.makes_model and ranks == 1:
+        life["reloaded"] = _reload(folder, whole["events"], root)
+    if ranks == 1:
+        life["repeated"] = carry_out(folder / "halves", described, 3)
+        stored = parse_recipe(described).model_dump(mode="json")
+        life["work"] = [
+            [step.work.epochs, step.work.examples, step.work.seconds]
+            for step in quoted_steps(stored, 0)
+        ]
+    return life
+
+
+def _same_weights(one: Path, other: Path) -> bool:
+    files = [root / "work" / "stage-00" / "model" / "model.safetensors" for root in (one, other)]
+    if not any(file.exists() for file in files):
+        return True
+    return all(file.exists() for file in files) and len({f.read_bytes() for f in files}) == 1
+
+
+def _reload(folder: Path, events: list[dict[str, Any]], root: Path) -> dict[str, Any] | None:
+    """A new run that evaluates and measures what was published."""
+    places = [Path(event["path"]) for event in events if event["type"] == "artifact"]
+    if not places:
+        return None
+    name = f"published-{folder.name}"
+    shutil.copytree(places[0].parent, root / name)
+    stages = ({"kind": "evaluate"}, {"kind": "measure", "min_seconds": 0.05, "batch_size": 2})
+    return carry_out(folder / "reloaded", recipe(*stages, model=name), 1)
+
+
+def _import_once() -> None:
+    """What every job would import for itself, before any is forked."""
+    for name in (*TRAINING_MODULES, *MODELS, "torch.utils.flop_counter"):
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
+
+
+def main(root: Path) -> None:
+    _import_once()
+    DATA_ROOT.append(data_set(root, train=96, dev=24, test=16))
+    base = carry_out(
+        root / "start", recipe({**TRAIN, "evaluate": False}, model={"config": SHALLOW}), 1
+    )
+    assert base["codes"] == [0]
+    (root / "start" / "work" / "stage-00" / "model").rename(root / "base")
+    for entry in REGISTRY.values():
+        for ranks in (1, 2):
+            if ranks == 2 and entry.traits.runs_program:
+                continue
+            life = walk(entry, root, ranks)
+            (root / f"{entry.kind}-{ranks}.json").write_text(json.dumps(life))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
