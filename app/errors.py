@@ -27,6 +27,7 @@ HTTP_CODES = {
     403: "forbidden",
     404: "not-found",
     405: "method-not-allowed",
+    408: "body-too-slow",
     413: "body-too-large",
     415: "unsupported-media-type",
 }
@@ -119,6 +120,8 @@ async def http_error(request: Request, error: Exception) -> ProblemResponse:
     detail = error.detail or phrase
     if error.status_code in {404, 405} and error.detail == phrase:
         detail = f"{phrase}: {request.method} {request.url.path}"
+        if error.status_code == 404 and request.url.path.rstrip("/") != request.url.path:
+            detail += " (try it without the slash at the end)"
     headers = dict(error.headers or {})
     if error.status_code == 405:
         headers["Allow"] = ", ".join(methods_of(request.app, request.url.path))

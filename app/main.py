@@ -12,11 +12,12 @@ from fastapi import Depends, FastAPI
 
 import pricetag
 from app import errors
-from app.api import health, openapi
+from app.api import docs_page, health, openapi
 from app.api.deps import Resources, refuse_unknown_query
 from app.api.v1.router import router as v1
 from app.cancellation import end_tasks
 from app.db import Database, keep_database_up, resolve_database_url
+from app.edge import bodies
 from app.housekeeping import keep_house
 from app.services.events import EventHub
 from app.settings import Settings, get_settings
@@ -78,13 +79,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         openapi_tags=TAGS,
         lifespan=lifespan,
         dependencies=[Depends(refuse_unknown_query)],
+        docs_url=None,
         redoc_url=None,
-        swagger_ui_oauth2_redirect_url=None,
+        redirect_slashes=False,  # a redirect would trust the Host that the client sent
     )
     app.include_router(health.router)
     app.include_router(v1)
     errors.install(app)
     openapi.install(app)
+    docs_page.install(app)
+    bodies.install(app, chosen.max_body_bytes)
     return app
 
 

@@ -14,6 +14,7 @@ from app.schemas.budgets import BudgetChange, BudgetCreate
 from app.schemas.carbon import CarbonFetch, CarbonImport
 from app.schemas.common import Problem
 from app.schemas.factors import FactorCreate
+from app.schemas.price_tags import RepriceRequest
 from app.schemas.prices import PriceCreate, PriceImport
 from app.schemas.quotes import QuoteRequest
 from app.schemas.reports import ReportCreate
@@ -24,6 +25,7 @@ from app.schemas.tokens import TokenCreate
 BODIES: tuple[type[BaseModel], ...] = (
     RunCreate,
     ReportCreate,
+    RepriceRequest,
     TokenCreate,
     QuoteRequest,
     BudgetCreate,

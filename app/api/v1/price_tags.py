@@ -7,8 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
-from app.api.deps import Caller, CurrentSession, Held, Member, RunId
-from app.api.v1.responses import problems
+from app.api.body import validated
+from app.api.deps import Body, Caller, CurrentSession, Held, Member, RunId
+from app.api.openapi import request_body
+from app.api.v1.responses import BODY, problems
 from app.schemas.price_tags import (
     ComparisonRead,
     PriceTagRead,
@@ -67,15 +69,17 @@ async def list_price_tags(
     status_code=201,
     operation_id="repriceRun",
     summary="Price a run again",
-    responses=problems(403, 404, 409, 413),
+    responses=problems(403, 404, 409, *BODY),
+    openapi_extra=request_body(RepriceRequest, {}, "The time as of which factors are taken."),
 )
 async def reprice_run(
-    session: CurrentSession, caller: Member, held: Held, run_id: RunId, body: RepriceRequest
+    session: CurrentSession, caller: Member, held: Held, run_id: RunId, body: Body
 ) -> PriceTagVersion:
     """A new version with the factors as they had been entered at a time; what was issued
     stays. For the run's author and admins. Budgets follow a re-pricing without `as_of`.
     """
-    return await repricing.reprice(session, caller, run_id, body.as_of, settings=held.settings)
+    as_of = validated(RepriceRequest, body).as_of
+    return await repricing.reprice(session, caller, run_id, as_of, settings=held.settings)
 
 
 @router.get(

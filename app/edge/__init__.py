@@ -1,0 +1,1 @@
+"""The server's edge: limits on connections and bodies before anyone is authenticated."""

@@ -1,0 +1,86 @@
+"""A bound on the size of request bodies and on the time they take to arrive."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.errors import http_error
+
+BODY_TIMEOUT_S = 60.0
+
+
+class BodyLimit:
+    """ASGI middleware that rejects a body that is too large (413) or arrives too slowly (408).
+
+    Endpoints read their body after they know the caller. This bounds every other one, also
+    bodies that nobody reads.
+
+    Args:
+        app: The application.
+        max_bytes: Largest body.
+        timeout_s: Longest time between the request's head and the end of its body.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int, timeout_s: float = BODY_TIMEOUT_S) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+        self._timeout_s = timeout_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Runs the application on a bounded body."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        declared = dict(scope["headers"]).get(b"content-length", b"").decode("latin-1")
+        if declared.isdecimal() and (len(declared) > 18 or int(declared) > self._max_bytes):
+            response = await http_error(Request(scope), self._too_large())
+            response.headers["Connection"] = "close"
+            await response(scope, receive, send)
+            return
+        await self._app(scope, _Bounded(receive, self._max_bytes, self._timeout_s), send)
+
+    def _too_large(self) -> HTTPException:
+        return too_large(self._max_bytes)
+
+
+def too_large(max_bytes: int) -> HTTPException:
+    """The error of a body of more than `max_bytes`."""
+    return HTTPException(413, f"The body is larger than the {max_bytes} bytes allowed.")
+
+
+class _Bounded:
+    """The receiving end of a request, counted and timed until its body is complete."""
+
+    def __init__(self, receive: Receive, max_bytes: int, timeout_s: float) -> None:
+        self._receive = receive
+        self._max_bytes = max_bytes
+        self._deadline_s = asyncio.get_running_loop().time() + timeout_s
+        self._timeout_s = timeout_s
+        self._seen_bytes = 0
+        self._is_complete = False
+
+    async def __call__(self) -> Message:
+        if self._is_complete:
+            return await self._receive()
+        try:
+            async with asyncio.timeout_at(self._deadline_s):
+                message = await self._receive()
+        except TimeoutError:
+            raise HTTPException(
+                408, f"The body did not arrive within {self._timeout_s:.0f} seconds."
+            ) from None
+        self._seen_bytes += len(message.get("body", b""))
+        if self._seen_bytes > self._max_bytes:
+            raise too_large(self._max_bytes)
+        self._is_complete = not message.get("more_body", False)
+        return message
+
+
+def install(app: FastAPI, max_bytes: int) -> None:
+    """Bounds the bodies of an application."""
+    app.add_middleware(BodyLimit, max_bytes=max_bytes)

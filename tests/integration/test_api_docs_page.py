@@ -1,0 +1,29 @@
+"""The page of all operations needs no internet."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urljoin
+
+from tests.support.api import Api
+
+
+async def test_the_page_and_all_that_it_loads_come_from_this_server(api: Api) -> None:
+    page = await api.nobody.get("/docs")
+    assert page.status_code == 200
+    assert not re.findall(r"https?://", page.text)
+    assert "default-src 'self'" in page.headers["content-security-policy"]
+    loaded = re.findall(r"""(?:src|href)=['"]([^'"]+)""", page.text)
+    loaded += re.findall(r"url: '([^']+)'", page.text)
+    assert len(loaded) >= 4
+    for path in loaded:
+        assert not path.startswith("/"), "a prefix would be lost"
+        answer = await api.nobody.get(urljoin("http://server/docs", path))
+        assert answer.status_code == 200, path
+
+
+async def test_a_path_with_a_slash_at_its_end_is_not_redirected(api: Api) -> None:
+    answer = await api.member.get("/v1/runs/", headers={"Host": "evil.example"})
+    assert answer.status_code == 404
+    assert "without the slash" in answer.json()["detail"]
+    assert "location" not in answer.headers
