@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pricetag.accounting.forecast.from_history import Work
-from pricetag.recipes import REGISTRY, traits_of
+from pricetag.recipes import REGISTRY, Data, traits_of
 from pricetag.recipes.plan import plan_of_stored
 from pricetag.recipes.registry import runs_program
 from pricetag.recipes.training import Optimisation
@@ -17,6 +17,11 @@ from pricetag.recipes.training import examples_per_step as of_options
 
 NAMES = frozenset({"name"})
 """Options that change nothing but what a stage is called."""
+
+FIRST_DATA_OPTIONS = frozenset(
+    {*("hub", "config", "revision", "train", "validation", "test", "text", "text_pair", "label")}
+)
+"""Options of data that were there when the first fingerprints were stored."""
 
 SCRIPTS = (".py", ".sh", ".r", ".jl", ".pl", ".rb", ".js", ".lua", ".ipynb")
 
@@ -56,6 +61,7 @@ class Likeness:
 def likeness(recipe: Recipe) -> Likeness:
     """The fingerprints of a recipe as it is stored, defaults filled in."""
     head = {name: recipe.get(name) for name in ("task", "data", "model")}
+    head["data"] = _data(head["data"])
     stages = list(recipe["stages"])
     exact = _sha256([head, [_without(stage, _incidental(stage)) for stage in stages]])
     if runs_program(recipe):
@@ -69,6 +75,18 @@ def likeness(recipe: Recipe) -> Likeness:
         data_sha256=_sha256([head["task"], head["data"]]),
         model_sha256=_sha256(head["model"]),
     )
+
+
+def _data(data: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Options that later versions have added count as not there while they are at their default."""
+    if data is None:
+        return None
+    defaults = {name: field.get_default() for name, field in Data.model_fields.items()}
+    return {
+        name: value
+        for name, value in data.items()
+        if name in FIRST_DATA_OPTIONS or value != defaults.get(name)
+    }
 
 
 def _incidental(stage: Mapping[str, Any]) -> frozenset[str]:

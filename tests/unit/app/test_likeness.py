@@ -87,3 +87,32 @@ def test_a_command_is_known_by_its_script() -> None:
     # Without a script there is nothing that two commands have in common.
     shell = of("/bin/sh", "-c", "sleep 1")
     assert shell[0] == shell[1] != of("/bin/sh", "-c", "sleep 100")[1]
+
+
+def test_fingerprints_of_stored_outcomes_do_not_change() -> None:
+    stages: list[dict[str, Any]] = [
+        {"kind": "train", "epochs": 3, "learning_rate": 1e-4, "seed": 4},
+        {"kind": "distill", "alpha": 0.3, "max_steps": 5, "student": {"layers": [0]}},
+        {
+            "kind": "prune",
+            "sparsity": 0.5,
+            "mode": "iterative",
+            "rounds": 3,
+            "recovery_epochs": 1.5,
+        },
+        {"kind": "evaluate", "splits": ["test"], "batch_size": 7},
+        {"kind": "quantize"},
+        {"kind": "measure", "min_seconds": 2, "batch_size": 4},
+    ]
+    data = {"train": "a.tsv", "validation": "b.tsv", "test": "c.tsv"}
+    recipe = {"task": "classification", "data": data, "model": {"config": {}}, "stages": stages}
+    found = likeness(parse_recipe(recipe).model_dump(mode="json"))
+    assert found.shape_sha256.startswith("c6d2137fedcf1c3f")
+    assert found.recipe_sha256.startswith("50735eb35adaf009")
+    assert str(found.data_sha256).startswith("0716b0f8c0b42206")
+    assert found.family_sha256.startswith("eefff5272373b93c")
+    script = ["python", "train.py", "--lr", "1"]
+    program = {"stages": [{"kind": "command", "argv": script, "timeout_s": 60}]}
+    found = likeness(parse_recipe(program).model_dump(mode="json"))
+    assert found.recipe_sha256.startswith("5f35f78a421ade75")
+    assert found.shape_sha256.startswith("9b893eff5c0f275e")

@@ -1,0 +1,129 @@
+"""Stage kinds are named where they are described, and nowhere else.
+
+A place that compares a kind with a name, lists kinds, or imports a kind's parameters would have
+to be changed for each new one; the traits in ``pricetag/recipes/methods`` are asked instead.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from pricetag.recipes import REGISTRY
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("app", "models", "pricetag", "workers")
+
+JUSTIFIED = {
+    "app/api/v1/examples.py": "recipes shown as examples in the API's pages",
+    "app/demo.py": "the recipe that the demo runs",
+    "pricetag/accounting/work/operations.py": "the price tag's remark on programs; accounting "
+    "may import nothing, and the kind is part of issued documents",
+}
+"""Places that name kinds on purpose."""
+
+
+def places(root: Path, kinds: frozenset[str]) -> list[str]:
+    """``file:line`` of all places that know kinds by name, outside their own files."""
+    found: list[str] = []
+    for room in ROOMS:
+        for file in sorted((root / room).rglob("*.py")):
+            name = file.relative_to(root).as_posix()
+            if not _is_own_file(name, kinds):
+                lines = {line for line in _lines(ast.parse(file.read_text()), name, kinds)}
+                found += [f"{name}:{line}" for line in sorted(lines)]
+    return found
+
+
+def _is_own_file(name: str, kinds: frozenset[str]) -> bool:
+    folders = ("pricetag/recipes/methods", "pricetag/recipes/stages", "workers/recipes")
+    return any(name == f"{folder}/{kind}.py" for folder in folders for kind in kinds)
+
+
+def _lines(tree: ast.Module, name: str, kinds: frozenset[str]) -> Iterator[int]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare) and _compares_kind(node, kinds):
+            yield node.lineno
+        elif isinstance(node, ast.Set | ast.List | ast.Tuple):
+            if len(_named(node.elts, kinds)) > 1:
+                yield node.lineno
+        elif isinstance(node, ast.Dict):
+            keyed = {
+                ast.literal_eval(k): v
+                for k, v in zip(node.keys, node.values, strict=True)
+                if isinstance(k, ast.Constant)
+            }
+            if len(kinds & set(keyed)) > 1 or _named([keyed.get("kind")], kinds):
+                yield node.lineno
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if any(node.value.startswith(f"workers.recipes.{kind}") for kind in kinds):
+                yield node.lineno
+        elif isinstance(node, ast.Assign) and _named([node.value], kinds):
+            if any(ast.unparse(target).isupper() for target in node.targets):
+                yield node.lineno
+        elif isinstance(node, ast.keyword) and node.arg == "kind" and _named([node.value], kinds):
+            yield node.value.lineno
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance":
+            classes = {kind.title() for kind in kinds}
+            if classes & {n.id for n in ast.walk(node.args[1]) if isinstance(n, ast.Name)}:
+                yield node.lineno
+
+
+def _compares_kind(node: ast.Compare, kinds: frozenset[str]) -> bool:
+    """``stage.kind == "train"``, ``kind in ("train", "prune")``, ``stage["kind"] != "measure"``."""
+    sides = [node.left, *node.comparators]
+    literals = [
+        inner for side in sides for inner in (side.elts if hasattr(side, "elts") else [side])
+    ]
+    return "kind" in ast.unparse(node).lower() and bool(_named(literals, kinds))
+
+
+def _named(nodes: Sequence[ast.expr | None], kinds: frozenset[str]) -> set[str]:
+    texts = {node.value for node in nodes if isinstance(node, ast.Constant)}
+    return {text for text in texts if isinstance(text, str) and text in kinds}
+
+
+def test_no_place_outside_the_registry_knows_kinds_by_name() -> None:
+    unjustified = [
+        place
+        for place in places(ROOT, frozenset(REGISTRY))
+        if place.rpartition(":")[0] not in JUSTIFIED
+    ]
+    assert unjustified == []
+
+
+def test_what_is_justified_is_still_there() -> None:
+    files = {place.rpartition(":")[0] for place in places(ROOT, frozenset(REGISTRY))}
+    assert files == set(JUSTIFIED)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'TRAINING = frozenset({"train", "distill", "prune"})',
+        'if stage.kind == "quantize": pass',
+        'if stage["kind"] in ("measure",): pass',
+        'if "command" != stage.get("kind"): pass',
+        'MODULES = ["workers.recipes.train"]',
+        'label = {"train": "Training", "prune": "Pruning"}',
+        'SCRIPT_KIND = "command"',
+        'step(kind="evaluate")',
+        "isinstance(stage, Distill)",
+    ],
+)
+def test_a_planted_place_is_found(tmp_path: Path, line: str) -> None:
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "planted.py").write_text(f"x = 1\n{line}\n")
+    assert places(tmp_path, frozenset(REGISTRY)) == ["app/planted.py:2"]
+
+
+@pytest.mark.parametrize(
+    "line", ['load_split(context, "train")', 'x = {"train": a, "test": b}', 'kind == "gpu"']
+)
+def test_splits_and_other_kinds_are_not_mistaken(tmp_path: Path, line: str) -> None:
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "planted.py").write_text(f"{line}\n")
+    assert places(tmp_path, frozenset(REGISTRY)) == []
