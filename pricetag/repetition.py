@@ -11,12 +11,15 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pricetag.accounting.readings.energy import EnergyLedger
-from pricetag.accounting.readings.reading import Method, Reading
+from pricetag.accounting.readings.reading import Reading
 from pricetag.accounting.readings.window import WindowEnergy
 from pricetag.track import log, progress, stage
+
+if TYPE_CHECKING:
+    from pricetag.metering.source import Component
 
 MIN_S = 5.0
 """Two edges of a window of 5 s are at most 0.8% of it: u / (√6 T), before they are aligned."""
@@ -172,8 +175,7 @@ class _OwnMeter:
     ) -> tuple[dict[str, WindowEnergy], tuple[str, ...]]:
         """Every component's window, and what is missing."""
         found = {
-            component.id: self._window(component.id, component.method, start_s, end_s)
-            for component in self._components
+            component.id: self._window(component, start_s, end_s) for component in self._components
         }
         missing = [
             f"{component.id}: {component.notes or found[component.id].reason}"
@@ -182,10 +184,12 @@ class _OwnMeter:
         ]
         return found, tuple(missing or ([] if found else ["there is no meter on this machine"]))
 
-    def _window(self, component: str, method: Method, start_s: float, end_s: float) -> WindowEnergy:
+    def _window(self, component: Component, start_s: float, end_s: float) -> WindowEnergy:
         readings = [
             Reading(r["t_s"], r["counter_j"], r["integrated_j"], r["power_w"], tuple(r["flags"]))
             for r in self._records
-            if r["component"] == component
+            if r["component"] == component.id
         ]
-        return EnergyLedger(readings, method).window(start_s, end_s)
+        return EnergyLedger(readings, component.method, has_model=component.has_model).window(
+            start_s, end_s
+        )

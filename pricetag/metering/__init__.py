@@ -86,7 +86,9 @@ def _rapl_first(choice: HostMeter, environ: Mapping[str, str]) -> list[PowerSour
     found = scan(powercap_root(environ))
     sources: list[PowerSource] = []
     if found.packages or found.dram:
-        sources.append(RaplSource(found.packages, found.dram))
+        # Whoever asks for RAPL alone gets no energy of a model where RAPL fails.
+        beside = host_model(cpu=True, ram=True) if choice == "auto" else None
+        sources.append(RaplSource(found.packages, found.dram, model=beside))
     # psys is the whole platform: its memory must not be modelled once more.
     is_whole = any(zone.kind == "psys" for zone in found.packages)
     has_cpu, has_ram = bool(found.packages), bool(found.dram) or is_whole

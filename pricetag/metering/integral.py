@@ -6,6 +6,12 @@ from dataclasses import dataclass
 
 from pricetag.accounting.readings.energy import DIVERGENCE_MIN_S, DIVERGENCE_RATIO
 
+MAX_LIMIT_RATIO = 3.0
+"""No device draws more than so many times its power limit over a second."""
+
+LEAST_BOUND_S = 1.0
+"""A counter that is updated now and then may bring the energy of so long at once."""
+
 MAX_STALL_S = 2.0
 """Longest hole between two power samples, in s, that the trapezoid may bridge."""
 
@@ -91,6 +97,30 @@ class Divergence:
         if self.ratio is None and abs(difference_j) > DIVERGENCE_RATIO * most_j:
             self.ratio = difference_j / max(self.compared_integral_j, 1e-9)
         self.compared_s = self.compared_counter_j = self.compared_integral_j = 0.0
+
+
+@dataclass(slots=True)
+class PowerBound:
+    """Whether a device's counter rises by more than the device can draw.
+
+    Attributes:
+        limit_w: The device's power limit; None: nothing is known to be too much.
+    """
+
+    limit_w: float | None
+    moved_s: float = 0.0
+    counter_j: float | None = None
+
+    def is_exceeded(self, t_s: float, counter_j: float | None) -> bool:
+        """Whether the rise since the last reading is no energy; takes the reading."""
+        if counter_j is None or counter_j == self.counter_j:
+            return False
+        before_j, self.counter_j = self.counter_j, counter_j
+        elapsed_s, self.moved_s = t_s - self.moved_s, t_s
+        if before_j is None or self.limit_w is None:
+            return False
+        most_j = MAX_LIMIT_RATIO * self.limit_w * max(elapsed_s, LEAST_BOUND_S)
+        return counter_j - before_j > most_j
 
 
 def _increase(before: float | None, after: float | None) -> float | None:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from pricetag.metering.integral import Divergence, Trapezoid
+from pricetag.accounting.readings.booking import IMPLAUSIBLE_POWER
+from pricetag.metering.integral import Divergence, PowerBound, Trapezoid
 from pricetag.metering.source import (
     GAP,
     LOST,
@@ -37,6 +38,8 @@ class MeteredSource:
         self.ids = [component.id for component in self.components]
         self._trapezoids = [Trapezoid() for _ in self.ids]
         self._divergence = [Divergence() for _ in self.ids]
+        self._bounds = [PowerBound(component.power_limit_w) for component in self.components]
+        self._jumped: set[int] = set()
         self._failed = False
         self._reported: set[str] = set()
 
@@ -86,6 +89,9 @@ class MeteredSource:
         power_w = self._guarded(partial(self._source.power_now_w, index))
         trapezoid = self._trapezoids[index]
         trapezoid.add(now_s, power_w)
+        if self._bounds[index].is_exceeded(now_s, counter_j):
+            self._jumped.add(index)  # the step to the next reading has it too
+            counter_j = None
         reading = Reading(
             component=self.ids[index],
             counter_j=counter_j,
@@ -113,13 +119,19 @@ class MeteredSource:
         integrated_j = reading["integrated_j"]
         if integrated_j is None and trapezoid.valid:
             integrated_j = trapezoid.energy_j
-        self._follow(index, reading["counter_j"], integrated_j, now_s)
+        counter_j = reading["counter_j"]
+        if self._bounds[index].is_exceeded(now_s, counter_j) or index in self._jumped:
+            flags.append(IMPLAUSIBLE_POWER)
+            self._jumped.discard(index)
+        self._follow(index, counter_j, integrated_j, now_s)
         return {"t_s": now_s, **reading, "integrated_j": integrated_j}
 
     def _follow(
         self, index: int, counter_j: float | None, integrated_j: float | None, now_s: float
     ) -> None:
-        """Say once where counter and integral part."""
+        """Warn once where counter and integral part; a model is no measure for that."""
+        if self.components[index].has_model:
+            return
         divergence = self._divergence[index]
         was_told = divergence.ratio is not None
         divergence.add(now_s, counter_j, integrated_j)

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from pricetag.accounting.readings.booking import IMPLAUSIBLE_POWER, RESET
+from pricetag.metering.host_check import MAX_ZONE_POWER_W, HostCheck, max_zone_power_w
 from pricetag.metering.rapl_zones import RaplScan, Zone, powercap_root, scan
-from pricetag.metering.source import Component, ComponentKind, Reading, silent
+from pricetag.metering.source import Component, ComponentKind, PowerSource, Reading
 
 __all__ = ["RaplScan", "RaplSource", "powercap_root", "scan"]
+
+logger = logging.getLogger(__name__)
 
 PACKAGE_GAIN_STD_RATIO = 0.05
 AMD_GAIN_STD_RATIO = 0.10
 DRAM_GAIN_STD_RATIO = 0.15
 
-MAX_ZONE_POWER_W = 2000.0
-"""No zone draws more: a jump that would need it is no wrap-around."""
+LEAST_INTERVAL_S = 1.0
+"""Emulated counters are updated once a second: a reading may show the energy of so long."""
 
-RESET = "reset"
 WRAP_AMBIGUOUS = "wrap_ambiguous"
 UNREADABLE = "unreadable"
 
@@ -32,34 +36,55 @@ class _Unwrapped:
 
     def __init__(self, zone: Zone) -> None:
         self.component_id = f"rapl:{zone.id}"
+        self.max_power_w = MAX_ZONE_POWER_W
+        self.kind = zone.kind
         self._zone = zone
         self._raw_uj: int | None = None
         self._total_uj = 0
         self._last_s = 0.0
+        self._moved_s = 0.0
         self._power_w: float | None = None
         self._power_uj = 0
         self._power_since_s = 0.0
 
-    def read(self, now_s: float) -> Reading:
+    def read(self, now_s: float, modelled_j: float | None) -> Reading:
+        """A reading; ``modelled_j`` is what the model has had so far."""
         try:
             raw_uj = self._zone.read_uj()
         except (OSError, ValueError):
-            return silent(self.component_id, UNREADABLE)
+            return self._reading(None, None, modelled_j, [UNREADABLE])
         flags: list[str] = []
-        step_uj = None
+        step_uj: int | None = None
         if self._raw_uj is not None:
-            step_uj = self._step_uj(raw_uj, self._raw_uj, now_s - self._last_s, flags)
+            step_uj = self._step_uj(raw_uj, self._raw_uj, now_s, flags)
         if step_uj is None:
-            self._total_uj, self._power_uj, self._power_since_s = raw_uj, raw_uj, now_s
+            self._begin(raw_uj, now_s, flags)
         else:
             self._total_uj += step_uj
         self._update_power(now_s)
+        if raw_uj != self._raw_uj:
+            self._moved_s = now_s
         self._raw_uj, self._last_s = raw_uj, now_s
+        return self._reading(self._total_uj / 1e6, self._power_w, modelled_j, flags)
+
+    def _begin(self, raw_uj: int, now_s: float, flags: list[str]) -> None:
+        """Counts on from here: at the first reading, and after a step that was no energy."""
+        if IMPLAUSIBLE_POWER not in flags:
+            self._total_uj = raw_uj
+        self._power_w, self._power_uj, self._power_since_s = None, self._total_uj, now_s
+
+    def _reading(
+        self,
+        counter_j: float | None,
+        power_w: float | None,
+        modelled_j: float | None,
+        flags: list[str],
+    ) -> Reading:
         return Reading(
             component=self.component_id,
-            counter_j=self._total_uj / 1e6,
-            integrated_j=None,
-            power_w=self._power_w,
+            counter_j=counter_j,
+            integrated_j=modelled_j,
+            power_w=power_w,
             flags=flags,
         )
 
@@ -69,21 +94,23 @@ class _Unwrapped:
             self._power_w = (self._total_uj - self._power_uj) / 1e6 / elapsed_s
             self._power_uj, self._power_since_s = self._total_uj, now_s
 
-    def _step_uj(
-        self, raw_uj: int, before_uj: int, elapsed_s: float, flags: list[str]
-    ) -> int | None:
-        """What was counted since the last reading; None after a reset, which only falls."""
+    def _step_uj(self, raw_uj: int, before_uj: int, now_s: float, flags: list[str]) -> int | None:
+        """What was counted since the last reading; None where that cannot be energy."""
         range_uj = self._zone.range_uj
-        if range_uj is not None and elapsed_s * MAX_ZONE_POWER_W * 1e6 > range_uj:
+        if range_uj is not None and (now_s - self._last_s) * MAX_ZONE_POWER_W * 1e6 > range_uj:
             flags.append(WRAP_AMBIGUOUS)
+        # A counter that stood still may catch up with all of that time.
+        most_uj = max(now_s - self._moved_s, LEAST_INTERVAL_S) * self.max_power_w * 1e6
         step_uj = raw_uj - before_uj
-        if step_uj >= 0:
-            return step_uj
-        wrapped_uj = step_uj + range_uj if range_uj is not None else -1
-        if wrapped_uj < 0 or wrapped_uj > max(elapsed_s, 1.0) * MAX_ZONE_POWER_W * 1e6:
-            flags.append(RESET)
+        if step_uj < 0:
+            step_uj += range_uj or 0
+            if not 0 <= step_uj <= most_uj:
+                flags.append(RESET)
+                return None
+        if step_uj > most_uj:
+            flags.append(IMPLAUSIBLE_POWER)
             return None
-        return wrapped_uj
+        return step_uj
 
 
 class RaplSource:
@@ -92,12 +119,20 @@ class RaplSource:
     Args:
         packages: Zones of the CPU.
         dram: Zones of the memory.
-        cpuinfo: Where the CPU's maker is told.
+        cpuinfo: Where the CPU's maker is stated.
+        model: Modelled CPU and memory, to check the counters with; None: there is none.
     """
 
     def __init__(
-        self, packages: Sequence[Zone], dram: Sequence[Zone], cpuinfo: Path = CPUINFO
+        self,
+        packages: Sequence[Zone],
+        dram: Sequence[Zone],
+        cpuinfo: Path = CPUINFO,
+        model: PowerSource | None = None,
     ) -> None:
+        self._packages = packages
+        self._check = HostCheck(model, packages=len(packages), dram=len(dram))
+        self._is_open = False
         self._zones = [*packages, *dram]
         self._counters = [_Unwrapped(zone) for zone in self._zones]
         self._nothing: tuple[float | None, ...] = (None,) * len(self._zones)
@@ -105,6 +140,10 @@ class RaplSource:
 
     def components(self) -> list[Component]:
         """See :class:`~pricetag.metering.source.PowerSource`."""
+        if not self._is_open:
+            self._is_open = True
+            self._check.open()
+            self._bound()
         maker = cpu_fields(self._cpuinfo)
         return [_component(zone, maker) for zone in self._zones]
 
@@ -114,10 +153,25 @@ class RaplSource:
 
     def read(self, now_s: float) -> list[Reading]:
         """See :class:`~pricetag.metering.source.PowerSource`; power is the mean since the last."""
-        return [counter.read(now_s) for counter in self._counters]
+        return [
+            counter.read(now_s, self._check.energy_j(counter.kind, now_s))
+            for counter in self._counters
+        ]
 
     def close(self) -> None:
-        """Nothing stays open."""
+        """Gives the model back."""
+        self._check.close()
+
+    def _bound(self) -> None:
+        """Bounds the packages' power by what the CPU was designed for."""
+        try:
+            most_w = max_zone_power_w(self._packages)
+        except Exception as error:  # CodeCarbon's tables are no condition for metering
+            logger.warning("the CPU's design power is unknown: %s", error)
+            return
+        for counter in self._counters:
+            if counter.kind == "package":
+                counter.max_power_w = most_w
 
 
 def _component(zone: Zone, cpu: dict[str, str]) -> Component:
@@ -135,6 +189,7 @@ def _component(zone: Zone, cpu: dict[str, str]) -> Component:
         gain_std_ratio=DRAM_GAIN_STD_RATIO if zone.kind == "dram" else package_gain,
         power_limit_w=None,
         notes=f"RAPL zone {zone.id}: of the whole machine",
+        has_model=True,
     )
 
 

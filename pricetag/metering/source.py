@@ -50,6 +50,7 @@ class Component:
         baseline_w: Its power with no job on it, where that was measured or a model says so.
         baseline_note: When and in which state, or why there is none.
         update_s: How often its counter is updated, where it has one.
+        has_model: Whether the integral beside its counter is that of a model.
     """
 
     id: str
@@ -63,6 +64,7 @@ class Component:
     baseline_w: float | None = None
     baseline_note: str | None = None
     update_s: float | None = None
+    has_model: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """The component as the journal's ``start`` record holds it."""

@@ -72,7 +72,8 @@ class ComponentReadings:
 
     def window(self, start_s: float, end_s: float) -> WindowEnergy:
         """The energy of a stretch of time that the readings cover."""
-        ledger = EnergyLedger(list(self._readings), self.component.method)
+        component = self.component
+        ledger = EnergyLedger(list(self._readings), component.method, has_model=component.has_model)
         return ledger.window(start_s, end_s)
 
     def power_std_w(self, start_s: float, end_s: float) -> float | None:

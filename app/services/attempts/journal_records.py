@@ -70,6 +70,7 @@ class Component(BaseModel):
     baseline_w: Annotated[float, Field(ge=0)] | None = None
     baseline_note: str | None = None
     update_s: Annotated[float, Field(gt=0)] | None = None
+    has_model: bool = False
 
 
 class Start(_Record):

@@ -154,6 +154,7 @@ def _settle(
         component["method"],
         reserved_ratio=component.get("reserved_ratio", 1.0),
         baseline_w=component.get("baseline_w"),
+        has_model=component.get("has_model", False),
     )
     whole = ledger.window(0.0, end_s)
     by_hour_j = energy_by_hour_j(ledger, opened_at, 0.0, end_s)

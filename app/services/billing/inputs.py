@@ -117,6 +117,7 @@ def component_info(stored: Mapping[str, Any]) -> ComponentInfo:
         baseline_w=stored.get("baseline_w"),
         baseline_note=stored.get("baseline_note"),
         update_s=stored.get("update_s"),
+        has_model=stored.get("has_model", False),
     )
 
 

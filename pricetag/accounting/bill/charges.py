@@ -29,6 +29,9 @@ ALIGNED_RATIO = 0.25
 """What is left of an update's error at an aligned edge: root mean square over the loads of
 ``benchmarks.meter`` (0.2 to 0.26 over all of them, 0.44 for bursts near the counter's period)."""
 
+MODEL_GAIN_STD_RATIO: Mapping[str, float] = {"cpu": 0.45, "host": 0.45, "ram": 1.0, "gpu": 0.0}
+"""Error of the model that stands in where a host's counter fails, by kind of component."""
+
 NO_TICK = (
     "the counter was not updated in so short a window, and the device's power limit, "
     "which would bound it, is unknown"
@@ -130,7 +133,14 @@ class Charge:
         """The gain error of its meter; that of its calibration, where it has one."""
         if self.calibration is not None:
             return self.calibration.relative_std_ratio
-        return self.component.gain_std_ratio
+        gain, energy_j = self.component.gain_std_ratio, self.energy_j
+        if self.component.method == "modelled" or self.window is None or not energy_j:
+            return gain
+        # Where a counter failed and a model stood in, that part is no better than the model.
+        model_ratio = self.window.energy_by_source_j.get("modelled", 0.0) / energy_j
+        if model_ratio == 0:
+            return gain
+        return gain + model_ratio * (max(MODEL_GAIN_STD_RATIO[self.component.kind], gain) - gain)
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,7 @@ class ComponentInfo:
     baseline_w: float | None = None
     baseline_note: str | None = None
     update_s: float | None = None
+    has_model: bool = False
 
 
 @dataclass(frozen=True, slots=True)

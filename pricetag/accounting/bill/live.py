@@ -111,6 +111,7 @@ def advance(
         component.method,
         reserved_ratio=component.reserved_ratio,
         baseline_w=component.baseline_w,
+        has_model=component.has_model,
         # Between the anchor of a counter that stands still and the last reading were others.
         max_gap_s=math.inf if len(known) > 1 else MAX_GAP_S,
     )

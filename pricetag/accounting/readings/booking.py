@@ -14,11 +14,24 @@ Counters that tick are first brought to the readings' own times
   has is booked, and the step does not count as covered;
 * anything else is not covered: flag ``lost`` or ``gap``, and nothing is extrapolated.
 
+A step that the meter flagged ``implausible_power`` is booked by the integral: its counter rose
+by more than the component can draw.
+
+Counters of a host have no sensor of power beside them; their integral is that of a model. There
+
+* a step that the meter flagged ``reset`` or ``implausible_power`` is booked by the model;
+* a counter that has not moved for 2 s, or at all, has stopped, however little the model has:
+  no processor and no memory draws nothing. Its standstill is booked by the model, and is not
+  covered where there is none. It has caught up if its jump is nearer to what it would have
+  counted meanwhile at its power of before (else the model's) than to what the jump's own step
+  would have.
+
 What a silent reading remarked belongs to the step that spans it.
 """
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -37,7 +50,12 @@ FROZEN_ABOVE_W = 5.0
 CATCH_UP_TOLERANCE_RATIO = 0.2
 """How near a jump must be to the integral over the standstill to be its catching up."""
 
+BEFORE_S = 10.0
+"""A host counter's power before a standstill is that of so long."""
+
 LOST = "lost"
+RESET = "reset"
+IMPLAUSIBLE_POWER = "implausible_power"
 GAP = "gap"
 COUNTER_RESET = "counter_reset"
 COUNTER_FROZEN = "counter_frozen"
@@ -55,12 +73,14 @@ class Booking:
         energy_j: Energy of each step, 0 where nothing was covered.
         evidence: What each step rests on.
         flags: For each flag the indices of its steps, ascending.
+        has_model: Whether the integral is that of a model.
     """
 
     readings: list[Reading]
     energy_j: array[float]
     evidence: list[Evidence]
     flags: dict[str, list[int]] = field(default_factory=dict)
+    has_model: bool = False
 
     def flag(self, name: str, step: int) -> None:
         """Mark a step."""
@@ -79,20 +99,23 @@ class Booking:
         return covered
 
 
-def source_of(evidence: Evidence, method: Method) -> Source:
+def source_of(evidence: Evidence, method: Method, *, has_model: bool = False) -> Source:
     """The source under which a covered step is booked."""
     if evidence == "counter":
         return "counter"
-    return "modelled" if method == "modelled" else "integrated"
+    return "modelled" if has_model or method == "modelled" else "integrated"
 
 
-def book(readings: Sequence[Reading], *, method: Method, max_gap_s: float) -> Booking:
+def book(
+    readings: Sequence[Reading], *, method: Method, max_gap_s: float, has_model: bool = False
+) -> Booking:
     """Book the energy of every step between consecutive readings, in linear time.
 
     Args:
         readings: Of one component, in the order in which they were taken.
         method: Which evidence the component offers.
         max_gap_s: Longest step, in s, that an integral is trusted over.
+        has_model: Whether the integral of a counter is that of a model.
 
     Returns:
         The booking; a reading that goes back in time is left out and flagged
@@ -100,11 +123,11 @@ def book(readings: Sequence[Reading], *, method: Method, max_gap_s: float) -> Bo
     """
     kept, went_back = _informative(align(readings) if method == "counter" else readings)
     steps = max(len(kept) - 1, 0)
-    booking = Booking(kept, array("d", bytes(8 * steps)), ["none"] * steps)
+    booking = Booking(kept, array("d", bytes(8 * steps)), ["none"] * steps, has_model=has_model)
     for step in range(steps):
         _book_step(booking, step, method, max_gap_s)
     if method == "counter":
-        for first, last in _standstills(kept):
+        for first, last in _standstills(kept, has_model):
             _book_standstill(booking, first, last, max_gap_s)
     for index in went_back:
         booking.flag("clock_went_back", min(index, steps) - 1)
@@ -142,11 +165,13 @@ def _book_step(booking: Booking, step: int, method: Method, max_gap_s: float) ->
         booking.flag(LOST, step)
         return
     if method == "counter" and before.counter_j is not None and after.counter_j is not None:
-        if after.counter_j >= before.counter_j:
+        is_credible = RESET not in after.flags and IMPLAUSIBLE_POWER not in after.flags
+        if after.counter_j >= before.counter_j and is_credible:
             booking.energy_j[step] = after.counter_j - before.counter_j
             booking.evidence[step] = "counter"
             return
-        booking.flag(COUNTER_RESET, step)
+        if IMPLAUSIBLE_POWER not in after.flags:
+            booking.flag(COUNTER_RESET, step)
     _book_integral(booking, step, max_gap_s)
 
 
@@ -170,14 +195,15 @@ def integral_delta(before: Reading, after: Reading) -> float | None:
     return delta_j if delta_j >= 0 else None
 
 
-def _standstills(readings: Sequence[Reading]) -> list[tuple[int, int]]:
+def _standstills(readings: Sequence[Reading], has_model: bool) -> list[tuple[int, int]]:
     """First and last reading of each stretch in which the counter stood still too long."""
     found: list[tuple[int, int]] = []
     first = 0
     for index in range(1, len(readings) + 1):
         if index < len(readings) and _same_counter(readings[index - 1], readings[index]):
             continue
-        if _is_frozen(readings[first], readings[index - 1]):
+        never_moved = has_model and first == 0 and index == len(readings)
+        if never_moved or _is_frozen(readings[first], readings[index - 1], has_model):
             found.append((first, index - 1))
         first = index
     return found
@@ -189,8 +215,10 @@ def _same_counter(before: Reading, after: Reading) -> bool:
     return before.counter_j is not None and before.counter_j == after.counter_j
 
 
-def _is_frozen(first: Reading, last: Reading) -> bool:
+def _is_frozen(first: Reading, last: Reading, has_model: bool) -> bool:
     duration_s = last.t_s - first.t_s
+    if has_model:
+        return first.counter_j is not None and duration_s >= FROZEN_AFTER_S
     delta_j = integral_delta(first, last)
     if delta_j is None or duration_s < FROZEN_AFTER_S:
         return False
@@ -227,6 +255,8 @@ def _caught_up(booking: Booking, first: int, last: int) -> bool:
     """Whether the step after a standstill brings all that the counter had missed."""
     if last >= len(booking.evidence) or booking.evidence[last] != "counter":
         return False
+    if booking.has_model:
+        return _has_jumped(booking, first, last)
     missed_j = integral_delta(booking.readings[first], booking.readings[last + 1])
     own_j = integral_delta(booking.readings[last], booking.readings[last + 1])
     if missed_j is None or own_j is None:
@@ -234,6 +264,31 @@ def _caught_up(booking: Booking, first: int, last: int) -> bool:
     jump_j = booking.energy_j[last]
     distance_j = abs(jump_j - missed_j)
     return distance_j <= CATCH_UP_TOLERANCE_RATIO * missed_j and distance_j <= abs(jump_j - own_j)
+
+
+def _has_jumped(booking: Booking, first: int, last: int) -> bool:
+    """Whether a host counter's step after a standstill is nearer to all of that than to itself."""
+    before, after = booking.readings[first], booking.readings[last + 1]
+    modelled_j = integral_delta(before, after)
+    power_w = _power_before_w(booking, first)
+    own_s, whole_s = after.t_s - booking.readings[last].t_s, after.t_s - before.t_s
+    if power_w is None and modelled_j is not None and modelled_j > 0:
+        power_w = modelled_j / whole_s
+    if power_w is None or not modelled_j or own_s <= 0:
+        return False
+    # Nearer by ratio: above the geometric mean of the two.
+    return booking.energy_j[last] > power_w * math.sqrt(own_s * whole_s)
+
+
+def _power_before_w(booking: Booking, first: int) -> float | None:
+    """Mean power by the counter before a standstill; None where it had not counted before."""
+    end_s, energy_j, counted_s = booking.readings[first].t_s, 0.0, 0.0
+    for step in range(first - 1, -1, -1):
+        if booking.evidence[step] != "counter" or end_s - booking.readings[step].t_s > BEFORE_S:
+            break
+        energy_j += booking.energy_j[step]
+        counted_s += booking.readings[step + 1].t_s - booking.readings[step].t_s
+    return energy_j / counted_s if counted_s > 0 and energy_j > 0 else None
 
 
 def _spread_jump(booking: Booking, first: int, last: int) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 
 from pricetag.accounting.quantity.quantity import Source
 from pricetag.accounting.readings.alignment import EDGE_ALIGNED
-from pricetag.accounting.readings.booking import GAP, LOST, book, source_of
+from pricetag.accounting.readings.booking import COUNTER_FROZEN, GAP, LOST, book, source_of
 from pricetag.accounting.readings.curves import curves
 from pricetag.accounting.readings.reading import Method, Reading
 from pricetag.accounting.readings.sharing import share
@@ -28,6 +28,11 @@ DIVERGENCE_MIN_S = 10.0
 
 DIVERGENCE_RATIO = 0.1
 """Counter and integral further apart than this are reported."""
+
+MODEL_FACTOR = 5.0
+"""A host's counter and its model further apart than this factor are reported."""
+
+FAR_FROM_MODEL = "counter_far_from_model"
 
 EDGE_TOLERANCE_S = 1e-3
 """A window's edge nearer than this to a reading counts as having been read."""
@@ -45,6 +50,7 @@ class EnergyLedger:
         reserved_ratio: The part of the component that is reserved for the job, 0 to 1.
         baseline_w: The component's power with no job on it, W, where that is known.
         max_gap_s: Longest step, in s, that an integral is trusted over.
+        has_model: Whether the integral beside a counter is that of a model, as for a host's.
 
     Raises:
         ValueError: If the part is not within 0 and 1, or the baseline is negative.
@@ -58,8 +64,10 @@ class EnergyLedger:
         reserved_ratio: float = 1.0,
         baseline_w: float | None = None,
         max_gap_s: float = MAX_GAP_S,
+        has_model: bool = False,
     ) -> None:
-        booking = book(readings, method=method, max_gap_s=max_gap_s)
+        booking = book(readings, method=method, max_gap_s=max_gap_s, has_model=has_model)
+        self._has_model = has_model
         self._method: Method = method
         self._times = array("d", (reading.t_s for reading in booking.readings))
         self._evidence = booking.evidence
@@ -114,7 +122,7 @@ class EnergyLedger:
         for evidence, gross in self._curves.gross_j.items():
             covered_s = self._between(self._curves.covered_s[evidence], start_s, end_s)
             if covered_s > 0 or self._between(gross, start_s, end_s) > 0:
-                source = source_of(evidence, self._method)
+                source = source_of(evidence, self._method, has_model=self._has_model)
                 charged = self._curves.charged_j[evidence]
                 by_source[source] = self._between(charged, start_s, end_s)
                 total_s += covered_s
@@ -159,7 +167,7 @@ class EnergyLedger:
         if self._is_aligned(start_s) and self._is_aligned(end_s):
             flags.add(EDGE_ALIGNED)
         if self._diverges(start_s, end_s):
-            flags.add("counter_integral_divergence")
+            flags.add(FAR_FROM_MODEL if self._has_model else "counter_integral_divergence")
         if covered_s < FULL_COVERAGE_RATIO * (end_s - start_s) - EDGE_TOLERANCE_S:
             flags.add("partly_covered" if covered_s > 0 else "not_covered")
         return tuple(sorted(flags))
@@ -182,6 +190,8 @@ class EnergyLedger:
             return False
         counter_j = self._between(curves.both_counter_j, start_s, end_s)
         integral_j = self._between(curves.both_integral_j, start_s, end_s)
+        if self._has_model:
+            return not integral_j <= MODEL_FACTOR * counter_j <= MODEL_FACTOR**2 * integral_j
         return abs(counter_j - integral_j) > DIVERGENCE_RATIO * max(counter_j, integral_j)
 
     def _why_unknown(self, start_s: float, end_s: float, flags: tuple[str, ...]) -> str:
@@ -191,6 +201,8 @@ class EnergyLedger:
             return "no reading falls into the window"
         if LOST in flags:
             return "the component was lost"
+        if COUNTER_FROZEN in flags and self._has_model:
+            return "the counter stood still, and there is no model in its place"
         if GAP in flags:
             return "the readings are too far apart to integrate"
         return "the window holds no time"

@@ -1,0 +1,99 @@
+"""A second look at a host's counters: what the model has, beside each zone's counter.
+
+A host has no sensor of power beside its counter, as a GPU has. In virtual machines counters are
+seen that never rise, stop, or jump as the guest moves between sockets; without a second look
+such figures would be taken at their word.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+from pricetag.metering import codecarbon_parts
+from pricetag.metering.source import PowerSource
+
+logger = logging.getLogger(__name__)
+
+MAX_ZONE_POWER_W = 2000.0
+"""No zone draws more: a step that would need it is neither energy nor a wrap-around."""
+
+LEAST_MAX_POWER_W = 300.0
+MAX_TDP_RATIO = 10.0
+"""Turbo takes some laptops to four times their TDP; nothing takes a package to ten times."""
+
+
+class HostCheck:
+    """The model's energy for zones of packages, memory and the whole platform.
+
+    Args:
+        model: Modelled CPU and memory of the whole machine; None: there is none.
+        packages: How many zones the CPU has.
+        dram: How many the memory has.
+    """
+
+    def __init__(self, model: PowerSource | None, *, packages: int, dram: int) -> None:
+        self._model = model
+        self._packages = packages
+        self._dram = dram
+        self._read_s: float | None = None
+        self._energy_j: dict[str, float | None] = {}
+
+    def open(self) -> None:
+        """Makes the model ready; without one the counters are checked for their bounds alone."""
+        if self._model is None:
+            return
+        try:
+            self._model.components()
+        except Exception as error:  # a broken CodeCarbon is no reason not to meter
+            logger.warning("no model beside the host's counters: %s", error)
+            self._model = None
+
+    def energy_j(self, zone_kind: str, now_s: float) -> float | None:
+        """Cumulative modelled energy of one zone, in J; None where there is no model.
+
+        Args:
+            zone_kind: ``package``, ``dram`` or ``psys``.
+            now_s: Time of the reading; zones that are read together share one look.
+        """
+        if now_s != self._read_s:
+            self._read_s, self._energy_j = now_s, self._look(now_s)
+        cpu_j, ram_j = self._energy_j.get("cpu"), self._energy_j.get("ram")
+        if zone_kind == "dram":
+            return None if ram_j is None else ram_j / self._dram
+        if zone_kind == "package":
+            return None if cpu_j is None else cpu_j / self._packages
+        return None if cpu_j is None or ram_j is None else (cpu_j + ram_j) / self._packages
+
+    def close(self) -> None:
+        """Gives the model back."""
+        if self._model is not None:
+            self._model.close()
+
+    def _look(self, now_s: float) -> dict[str, float | None]:
+        if self._model is None:
+            return {}
+        try:
+            readings = self._model.read(now_s)
+        except Exception as error:  # the same: the counters are read on
+            logger.warning("the model beside the host's counters failed: %s", error)
+            self._model = None
+            return {}
+        return {reading["component"]: reading["integrated_j"] for reading in readings}
+
+
+def max_zone_power_w(
+    zones: Sequence[object],
+    cpu_model: Callable[[], codecarbon_parts.CpuModel | None] = codecarbon_parts.cpu_model,
+) -> float:
+    """The most that one zone can draw, in W: by the CPU's design power, where that is known.
+
+    Args:
+        zones: Zones that the CPU has.
+        cpu_model: Looks the CPU up.
+    """
+    cpu = cpu_model() if codecarbon_parts.is_installed() else None
+    if cpu is None or not cpu.is_known:
+        return MAX_ZONE_POWER_W
+    by_design_w = MAX_TDP_RATIO * cpu.tdp_w / max(len(zones), 1)
+    return min(MAX_ZONE_POWER_W, max(by_design_w, LEAST_MAX_POWER_W))
