@@ -8,6 +8,7 @@ import logging
 import sys
 import uuid
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
 import typer
@@ -18,10 +19,12 @@ from app import serving
 from app.db import Database, Session, resolve_database_url
 from app.embedded_postgres import EmbeddedPostgresError, release
 from app.repositories.outage import OUTAGES
-from app.schemas.tokens import TokenCreate
+from app.schemas.tokens import TokenCreate, TokenRead
 from app.services import tokens
 from app.services.errors import PricetagError
+from app.services.principals import DirectAccess
 from app.settings import Settings, SettingsError, get_settings
+from pricetag.cli.lifetimes import InvalidLifetimeError, end_of
 
 Result = TypeVar("Result")
 
@@ -114,16 +117,51 @@ def migrate(json: Json = False) -> None:
 
 @token.command("create")
 def create_token(
-    name: Annotated[str, typer.Option(help="User or purpose of the token.")],
-    role: Annotated[Literal["viewer", "member", "admin"], typer.Option()] = "member",
+    name: Annotated[
+        str | None, typer.Option(help="Name of the token; by default the user's name.")
+    ] = None,
+    role: Annotated[
+        Literal["ingest", "viewer", "member", "admin"] | None,
+        typer.Option(
+            help="Highest role of the token. Without --user: role of the new user [default: "
+            "member]."
+        ),
+    ] = None,
+    user: Annotated[
+        str | None,
+        typer.Option(
+            help="User of the token, by name or ID. Without it the user who has the token's "
+            "name, created if there is none."
+        ),
+    ] = None,
+    expires: Annotated[
+        str | None,
+        typer.Option(help="Lifetime of the token, e.g. 12h, 90d or 8w, or the date it ends."),
+    ] = None,
+    project: Annotated[
+        str | None, typer.Option(help="The only project that the token may see and use.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Make a token. Its secret is printed this once."""
+    """Create a token. Its secret is printed this once."""
+    if name is None and user is None:
+        raise fail("give --user, the user of the token, or --name")
     try:
-        wanted = TokenCreate(name=name, role=role)
+        end = None if expires is None else end_of(expires, datetime.now(UTC))
+        wanted = TokenCreate(
+            name=name or user or "",
+            role=role if user is not None else role or "member",
+            user=user,
+            project=project,
+            expires_at=end,
+        )
+    except InvalidLifetimeError as error:
+        raise fail(f"--expires: {error}") from error
     except ValidationError as error:
-        raise fail(f"--name: {error.errors()[0]['msg']}") from error
-    made = with_session(lambda session: tokens.create(session, wanted))
+        fault = error.errors()[0]
+        raise fail(f"--{fault['loc'][0]}: {fault['msg']}") from error
+    by = DirectAccess.of_this_process()
+    made = with_session(lambda session: tokens.create(session, wanted, by))
     show(json, made.model_dump(mode="json"), made.secret)
 
 
@@ -131,20 +169,32 @@ def create_token(
 def list_tokens(json: Json = False) -> None:
     """List tokens, revoked ones too."""
     found = with_session(tokens.list_all).items
+    now = datetime.now(UTC)
     lines = [
-        f"{item.id}  {item.role:<6}  {'revoked' if item.revoked_at else 'in force':<8}  {item.name}"
+        f"{item.id}  {item.role:<6}  {_state(item, now):<8}  {item.user}"
+        f"{'' if item.name == item.user else f'  {item.name}'}"
+        f"{'' if item.project is None else f'  project {item.project}'}"
         for item in found
     ]
     show(json, [item.model_dump(mode="json") for item in found], "\n".join(lines))
 
 
+def _state(item: TokenRead, now: datetime) -> str:
+    if item.revoked_at is not None:
+        return "revoked"
+    return "expired" if item.expires_at is not None and item.expires_at <= now else "in force"
+
+
 @token.command("revoke")
 def revoke_token(
-    token_id: Annotated[uuid.UUID, typer.Argument(help="From `pricetag token list`.")],
+    token_id: Annotated[
+        uuid.UUID, typer.Argument(help="ID of the token, from `pricetag token list`.")
+    ],
     json: Json = False,
 ) -> None:
-    """End a token at once."""
-    gone = with_session(lambda session: tokens.revoke(session, token_id))
+    """Revoke a token; it stops working at once."""
+    by = DirectAccess.of_this_process()
+    gone = with_session(lambda session: tokens.revoke(session, token_id, by))
     show(json, gone.model_dump(mode="json"), f"'{gone.name}' is revoked.")
 
 

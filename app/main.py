@@ -12,7 +12,7 @@ from fastapi import Depends, FastAPI
 
 import pricetag
 from app import errors
-from app.api import docs_page, health, openapi
+from app.api import access, docs_page, health, openapi
 from app.api.deps import Resources, refuse_unknown_query
 from app.api.v1.router import router as v1
 from app.cancellation import end_tasks
@@ -41,7 +41,8 @@ TAGS = [
     {"name": "recipes", "description": "The stage kinds a run may have."},
     {"name": "projects", "description": "Projects and their experiments."},
     {"name": "nodes", "description": "Worker machines."},
-    {"name": "tokens", "description": "Who may call: viewer, member, admin."},
+    {"name": "users", "description": "People and services, and who you are."},
+    {"name": "tokens", "description": "Who may call: ingest, viewer, member, admin."},
     {"name": "budgets", "description": "What may be used, and how much of it is left."},
     {"name": "audit", "description": "Who changed what, and when."},
     {"name": "quotes", "description": "The arithmetic of a price tag without a run."},
@@ -89,6 +90,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     openapi.install(app)
     docs_page.install(app)
     bodies.install(app, chosen.max_body_bytes)
+    access.require_everywhere(app)
     return app
 
 

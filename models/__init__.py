@@ -2,16 +2,17 @@
 
 from models.attempt import Artifact, Attempt, RejectedRecord, Stage
 from models.base import Base
-from models.bill import PriceTag, Report
+from models.bill import PriceTag, Report, ReportProject
 from models.budget import AuditEntry, Budget, BudgetAlert, Quote, Spend
 from models.energy import Baseline, EnergyHour
 from models.factor import CarbonHour, CarbonSeries, Factor, Price, Site
 from models.node import Node
 from models.outcome import Outcome
-from models.project import Experiment, Project
+from models.project import Experiment, Project, ProjectMember
 from models.run import Run, RunEvent
 from models.series import LogLine, Measurement, Metric, Reading
 from models.token import IdempotencyKey, Token
+from models.user import User
 
 __all__ = [
     "Artifact",
@@ -35,14 +36,17 @@ __all__ = [
     "Price",
     "PriceTag",
     "Project",
+    "ProjectMember",
     "Quote",
     "Reading",
     "RejectedRecord",
     "Report",
+    "ReportProject",
     "Run",
     "RunEvent",
     "Site",
     "Spend",
     "Stage",
     "Token",
+    "User",
 ]

@@ -32,4 +32,17 @@ class Report(HasId, HasCreatedAt, Base):
     profile: Mapped[str]
     context: Mapped[dict[str, Any]]  # everything the six formats are drawn from
     content_sha256: Mapped[str]
-    created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("tokens.id"))
+    created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id"))
+
+
+class ReportProject(Base):
+    """A project that a report has runs of: whoever may not see it does not see the report."""
+
+    __tablename__ = "report_projects"
+
+    report_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("reports.id", ondelete="CASCADE"), primary_key=True
+    )
+    project_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("projects.id"), primary_key=True, index=True
+    )

@@ -36,7 +36,7 @@ class Budget(HasId, HasCreatedAt, Base):
 
     name: Mapped[str] = mapped_column(unique=True)
     scope: Mapped[str]
-    scope_id: Mapped[uuid.UUID | None]  # of the project, the experiment or the token
+    scope_id: Mapped[uuid.UUID | None]  # of the project, the experiment or the user
     metric: Mapped[str]
     currency: Mapped[str | None]
     amount: Mapped[Decimal] = mapped_column(Numeric)
@@ -68,7 +68,7 @@ class Spend(Base):
     __table_args__ = (
         Index("ix_spend_project_id_at", "project_id", "at"),
         Index("ix_spend_experiment_id_at", "experiment_id", "at"),
-        Index("ix_spend_token_id_at", "token_id", "at"),
+        Index("ix_spend_user_id_at", "user_id", "at"),
         Index("ix_spend_at", "at"),
     )
 
@@ -78,7 +78,7 @@ class Spend(Base):
     run_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), index=True)
     project_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("projects.id"))
     experiment_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("experiments.id"))
-    token_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("tokens.id"))
+    user_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id"))
     at: Mapped[datetime] = mapped_column(default=now)  # end of the attempt
     price_tag_version: Mapped[int]
     it_energy_kwh: Mapped[float | None]  # null: not metered
@@ -97,8 +97,11 @@ class AuditEntry(Base):
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     at: Mapped[datetime] = mapped_column(default=now, index=True)
+    user_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id"))
     token_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("tokens.id"))
-    actor: Mapped[str]  # the token's name then, or 'service'
+    actor: Mapped[str]  # the user's name then, 'service' or 'database'
+    access: Mapped[str]  # token | direct-database | service
+    os_user: Mapped[str | None]  # with direct database access: the account of the machine
     action: Mapped[str]  # created | changed | closed | imported | revoked | repriced | ...
     object_kind: Mapped[str]
     object_id: Mapped[str]

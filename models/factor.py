@@ -59,7 +59,7 @@ class Factor(HasId, HasCreatedAt, Base):
     details: Mapped[dict[str, Any] | None]  # periods of a tariff, lifetime of hardware
     valid_from: Mapped[datetime]
     valid_to: Mapped[datetime | None]
-    entered_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("tokens.id"))
+    entered_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id"))
 
 
 class Price(HasId, HasCreatedAt, Base):
@@ -87,7 +87,7 @@ class Price(HasId, HasCreatedAt, Base):
     details: Mapped[dict[str, Any] | None]  # how an internal price follows from capex
     valid_from: Mapped[datetime]
     valid_to: Mapped[datetime | None]
-    entered_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("tokens.id"))
+    entered_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id"))
 
 
 class CarbonSeries(HasId, HasCreatedAt, Base):
@@ -102,7 +102,7 @@ class CarbonSeries(HasId, HasCreatedAt, Base):
     licence: Mapped[str]
     relative_std_ratio: Mapped[float]
     content_sha256: Mapped[str]
-    entered_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("tokens.id"))
+    entered_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id"))
 
 
 class CarbonHour(Base):

@@ -43,7 +43,8 @@ class Run(HasId, HasCreatedAt, Base):
     status_reason: Mapped[dict[str, Any] | None]  # {code, message, field?}
     progress: Mapped[dict[str, Any] | None]  # {stage, kind, done, total, unit, power_w, ...}
     cancel_requested_at: Mapped[datetime | None]
-    created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("tokens.id"))
+    created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id"))
+    token_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("tokens.id"))  # it came with
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +16,6 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from app.api.body import read_body
 from app.db import Database, Session
-from app.schemas.common import Role
 from app.services import tokens
 from app.services.events import EventHub
 from app.services.principals import Principal
@@ -61,42 +60,21 @@ CurrentSession = Annotated[Session, Depends(get_session, scope="function")]
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 
 
-async def get_principal(session: CurrentSession, credentials: Credentials) -> Principal:
-    return await tokens.authenticate(session, credentials.credentials if credentials else None)
-
-
-Caller = Annotated[Principal, Depends(get_principal, scope="function")]
-
-
-async def get_reader(held: Held, credentials: Credentials) -> Principal:
-    """The caller of an endpoint that streams, in or out: no session stays open meanwhile."""
+async def get_caller(held: Held, credentials: Credentials) -> Principal:
+    """Who calls. No session stays open for it, so that streams, in or out, hold none."""
     async with held.database.session_scope() as session:
         return await tokens.authenticate(session, credentials.credentials if credentials else None)
 
 
-StreamCaller = Annotated[Principal, Depends(get_reader)]
+Caller = Annotated[Principal, Depends(get_caller)]
 
 
-async def get_body(request: Request, caller: StreamCaller, held: Held) -> object:
+async def get_body(request: Request, caller: Caller, held: Held) -> object:
     """The body, read only once it is known who sends it, however slowly it comes."""
     return await read_body(request, held.settings.max_body_bytes)
 
 
 Body = Annotated[object, Depends(get_body)]
-
-
-def holder_of(role: Role, to: str) -> Callable[[Principal], Awaitable[Principal]]:
-    """A dependency that demands a role before anything else is looked at."""
-
-    async def get_holder(caller: StreamCaller) -> Principal:
-        caller.require(role, to)
-        return caller
-
-    return get_holder
-
-
-Member = Annotated[Principal, Depends(holder_of("member", "post runs and make reports"))]
-Admin = Annotated[Principal, Depends(holder_of("admin", "manage tokens"))]
 
 
 def _query_names(dependant: Any) -> set[str]:

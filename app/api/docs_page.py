@@ -7,6 +7,8 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 
+from app.api.access import OPEN
+
 # Paths are relative, so that the page works behind any prefix.
 ASSETS = "docs/assets"
 POLICY = (
@@ -19,7 +21,7 @@ def install(app: FastAPI) -> None:
     """Adds the page, with Swagger UI as the package fastapi-offline ships it."""
     app.mount(f"/{ASSETS}", StaticFiles(packages=[("fastapi_offline", "static")]))
 
-    @app.get("/docs", include_in_schema=False)
+    @app.get("/docs", include_in_schema=False, dependencies=[OPEN])
     def show_docs() -> HTMLResponse:
         page = get_swagger_ui_html(
             openapi_url="openapi.json",

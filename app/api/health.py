@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 import pricetag
+from app.api.access import OPEN
 from app.api.deps import CurrentSession
 from app.api.v1.responses import open_problems
 from app.schemas.health import Health, Readiness
@@ -14,7 +15,11 @@ router = APIRouter(tags=["health"])
 
 
 @router.get(
-    "/healthz", operation_id="getHealth", summary="The process lives", responses=open_problems()
+    "/healthz",
+    operation_id="getHealth",
+    dependencies=[OPEN],
+    summary="The process lives",
+    responses=open_problems(),
 )
 async def healthz() -> Health:
     """Answers without looking at the database."""
@@ -24,6 +29,7 @@ async def healthz() -> Health:
 @router.get(
     "/readyz",
     operation_id="getReadiness",
+    dependencies=[OPEN],
     summary="The server can serve",
     responses=open_problems(503),
 )

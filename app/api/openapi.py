@@ -9,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from app.api.access import operations
 from app.api.body import JSON_TYPES, YAML_TYPES
 from app.schemas.budgets import BudgetChange, BudgetCreate
 from app.schemas.carbon import CarbonFetch, CarbonImport
@@ -16,17 +17,24 @@ from app.schemas.common import Problem
 from app.schemas.factors import FactorCreate
 from app.schemas.price_tags import RepriceRequest
 from app.schemas.prices import PriceCreate, PriceImport
+from app.schemas.projects import ProjectChange
 from app.schemas.quotes import QuoteRequest
 from app.schemas.reports import ReportCreate
 from app.schemas.runs import RunCreate
 from app.schemas.sites import SiteCreate, SiteUpdate
 from app.schemas.tokens import TokenCreate
+from app.schemas.users import MemberPut, UserChange, UserCreate, UserTokenCreate
 
 BODIES: tuple[type[BaseModel], ...] = (
     RunCreate,
     ReportCreate,
     RepriceRequest,
     TokenCreate,
+    UserCreate,
+    UserChange,
+    UserTokenCreate,
+    ProjectChange,
+    MemberPut,
     QuoteRequest,
     BudgetCreate,
     BudgetChange,
@@ -77,6 +85,11 @@ def _document(app: FastAPI) -> dict[str, Any]:
         tags=app.openapi_tags,
         routes=app.routes,
     )
+    for operation in operations(app):
+        for method in operation.methods:
+            described = document["paths"].get(operation.path, {}).get(method.lower())
+            if described is not None:
+                described["x-access"] = operation.access[0].as_dict()
     _, definitions = models_json_schema(
         [(model, "validation") for model in BODIES] + [(Problem, "serialization")],
         ref_template=TEMPLATE,

@@ -21,7 +21,9 @@ class AuditFilter:
     object_id: str | None = None
     action: str | None = None
     actor: str | None = None
+    user_id: uuid.UUID | None = None
     token_id: uuid.UUID | None = None
+    access: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 
@@ -33,7 +35,7 @@ async def add(session: AsyncSession, entry: AuditEntry) -> None:
 
 def _conditions(chosen: AuditFilter) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
-    for name in ("object_kind", "object_id", "action", "actor", "token_id"):
+    for name in ("object_kind", "object_id", "action", "actor", "user_id", "token_id", "access"):
         value = getattr(chosen, name)
         if value is not None:
             found.append(getattr(AuditEntry, name) == value)

@@ -8,12 +8,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, case, delete, or_, select, true, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from models import Attempt, Budget, BudgetAlert, Experiment, Project, Run, Token
+from app.repositories.visibility import Viewer, sees_project, sees_project_id
+from models import Attempt, Budget, BudgetAlert, Experiment, Project, Run, User
 
 
 async def add(session: AsyncSession, budget: Budget) -> bool:
@@ -56,10 +57,16 @@ async def rename(session: AsyncSession, budget: Budget, name: str) -> bool:
 
 
 async def page(
-    session: AsyncSession, *, name: str | None, closed: bool, after: str | None, limit: int
+    session: AsyncSession,
+    viewer: Viewer,
+    *,
+    name: str | None,
+    closed: bool,
+    after: str | None,
+    limit: int,
 ) -> Sequence[Budget]:
-    """Budgets by name, or the one of a name; closed ones too where asked for."""
-    query = select(Budget)
+    """Visible budgets by name, or the one of a name; closed ones too where asked for."""
+    query = select(Budget).where(_sees_budget(viewer))
     if name is not None:
         query = query.where(Budget.name == name)
     if not closed:
@@ -70,9 +77,9 @@ async def page(
 
 
 def _concerning(
-    project_id: uuid.UUID, experiment_id: uuid.UUID, token_id: uuid.UUID | None
+    project_id: uuid.UUID, experiment_id: uuid.UUID, user_id: uuid.UUID | None
 ) -> ColumnElement[bool]:
-    scopes = {"project": project_id, "experiment": experiment_id, "user": token_id}
+    scopes = {"project": project_id, "experiment": experiment_id, "user": user_id}
     return or_(
         Budget.scope == "lab",
         *(and_(Budget.scope == scope, Budget.scope_id == id_) for scope, id_ in scopes.items()),
@@ -84,7 +91,7 @@ async def open_for(
     *,
     project_id: uuid.UUID,
     experiment_id: uuid.UUID,
-    token_id: uuid.UUID | None,
+    user_id: uuid.UUID | None,
     lock: bool = False,
 ) -> Sequence[Budget]:
     """The open budgets that a run falls under, by id.
@@ -92,7 +99,7 @@ async def open_for(
     With ``lock``, each is held until the transaction ends. The order keeps two that want
     several from waiting for one another; the lock lets alerts refer to the budgets meanwhile.
     """
-    concerning = _concerning(project_id, experiment_id, token_id)
+    concerning = _concerning(project_id, experiment_id, user_id)
     query = select(Budget).where(Budget.closed_at.is_(None), concerning).order_by(Budget.id)
     if lock:
         query = query.with_for_update(key_share=True)
@@ -128,7 +135,7 @@ async def names_of_scopes(session: AsyncSession, budgets: Collection[Budget]) ->
     if not ids:
         return {}
     found: dict[Any, Any] = {}
-    for table in (Project, Token):
+    for table in (Project, User):
         rows = await session.execute(select(table.id, table.name).where(table.id.in_(ids)))
         found.update({row.id: row.name for row in rows})
     query = (
@@ -140,10 +147,23 @@ async def names_of_scopes(session: AsyncSession, budgets: Collection[Budget]) ->
     return found | {row.id: (row.project, row.name) for row in rows}
 
 
-async def tokens_named(session: AsyncSession, name: str) -> Sequence[uuid.UUID]:
-    """Ids of the tokens of a name that are in force."""
-    query = select(Token.id).where(Token.name == name, Token.revoked_at.is_(None))
-    return (await session.execute(query.order_by(Token.id))).scalars().all()
+def _sees_budget(viewer: Viewer) -> ColumnElement[bool]:
+    """Whether a budget is not that of a project which the viewer may not see."""
+    its_experiment = (
+        select(Experiment.id)
+        .join(Project, Project.id == Experiment.project_id)
+        .where(Experiment.id == Budget.scope_id, sees_project(viewer))
+    )
+    return case(
+        (Budget.scope == "project", sees_project_id(viewer, Budget.scope_id)),
+        (Budget.scope == "experiment", its_experiment.exists()),
+        else_=true(),
+    )
+
+
+async def is_visible(session: AsyncSession, viewer: Viewer, budget_id: uuid.UUID) -> bool:
+    query = select(Budget.id).where(Budget.id == budget_id, _sees_budget(viewer))
+    return (await session.execute(query)).first() is not None
 
 
 async def add_alerts(
@@ -203,6 +223,7 @@ async def alerts_in(
 
 async def alert_page(
     session: AsyncSession,
+    viewer: Viewer,
     *,
     budget_id: uuid.UUID | None,
     after: tuple[datetime, uuid.UUID, float] | None,
@@ -211,6 +232,7 @@ async def alert_page(
     """Alerts with their budgets, the newest first."""
     key = (BudgetAlert.created_at, BudgetAlert.budget_id, BudgetAlert.threshold_ratio)
     query = select(BudgetAlert, Budget).join(Budget, Budget.id == BudgetAlert.budget_id)
+    query = query.where(_sees_budget(viewer))
     if budget_id is not None:
         query = query.where(BudgetAlert.budget_id == budget_id)
     if after is not None:

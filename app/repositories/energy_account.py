@@ -9,6 +9,7 @@ from typing import Any, Literal
 from sqlalchemy import exists, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.repositories.visibility import SEES_PROJECT_SQL, Viewer, sql_values
 from models import EnergyHour, Node
 
 By = Literal["node", "component", "hour"]
@@ -98,7 +99,8 @@ _SUMS = """
 """
 
 _BY_PROJECT = f"""
-    SELECT p.name AS project, h.kind, h.name, h.method, h.gain_std_ratio,
+    SELECT CASE WHEN {SEES_PROJECT_SQL} THEN p.name END AS project,
+      h.kind, h.name, h.method, h.gain_std_ratio,
       coalesce(sum(h.energy_j) FILTER (WHERE a.ended_at IS NOT NULL), 0) AS charged_j,
       coalesce(sum(h.energy_j) FILTER (WHERE a.ended_at IS NULL), 0) AS running_j,
       count(*) AS hours, count(*) FILTER (WHERE a.ended_at IS NULL) AS open_hours
@@ -107,8 +109,8 @@ _BY_PROJECT = f"""
     JOIN runs AS r ON r.id = a.run_id
     JOIN projects AS p ON p.id = r.project_id
     WHERE {_CHOSEN}
-    GROUP BY p.name, h.kind, h.name, h.method, h.gain_std_ratio
-    ORDER BY p.name, h.kind, h.name
+    GROUP BY 1, h.kind, h.name, h.method, h.gain_std_ratio
+    ORDER BY 1 NULLS LAST, h.kind, h.name
 """
 
 
@@ -148,10 +150,13 @@ async def sums(
 
 
 async def sums_by_project(
-    session: AsyncSession, *, start: datetime, stop: datetime, node: str | None
+    session: AsyncSession, viewer: Viewer, *, start: datetime, stop: datetime, node: str | None
 ) -> Sequence[Any]:
-    """What the runs of each project are charged, by product."""
-    values = {"start": start, "stop": stop, "node": node}
+    """What the runs of each project are charged, by product.
+
+    Projects that the viewer may not see are one, without a name, after the others.
+    """
+    values = {"start": start, "stop": stop, "node": node} | sql_values(viewer)
     return (await session.execute(text(_BY_PROJECT), values)).all()
 
 

@@ -6,22 +6,37 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select, tuple_
+from sqlalchemy import ColumnElement, delete, func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from models import Experiment, Project, Run
+from app.repositories.visibility import Viewer, sees_project
+from models import Experiment, Project, ProjectMember, Run, User
 
 
-async def ensure_project(session: AsyncSession, name: str) -> uuid.UUID:
-    """The project of this name, made if there is none; safe when several make it at once."""
+async def ensure_project(
+    session: AsyncSession, name: str, owner: uuid.UUID | None = None
+) -> uuid.UUID:
+    """The project of this name, made if there is none; safe when several make it at once.
+
+    Args:
+        session: Committed by the caller.
+        name: Of the project.
+        owner: User who owns the project if this makes it.
+    """
     query = select(Project.id).where(Project.name == name)
     found = (await session.execute(query)).scalar_one_or_none()
     if found is not None:
         return found
-    await session.execute(
-        insert(Project).values(id=uuid.uuid4(), name=name).on_conflict_do_nothing()
+    made = await session.execute(
+        insert(Project)
+        .values(id=uuid.uuid4(), name=name)
+        .on_conflict_do_nothing()
+        .returning(Project.id)
     )
+    project_id = made.scalar_one_or_none()
+    if project_id is not None and owner is not None:
+        await put_member(session, project_id, owner, "owner")
     return (await session.execute(query)).scalar_one()
 
 
@@ -45,23 +60,37 @@ def _count(of: Any, where: ColumnElement[bool]) -> Any:
     return select(func.count()).select_from(of).where(where).scalar_subquery()
 
 
-async def list_projects(session: AsyncSession, after: str | None, limit: int) -> Sequence[Any]:
-    """Projects by name, with how many experiments and runs each holds."""
+async def list_projects(
+    session: AsyncSession,
+    viewer: Viewer,
+    after: str | None,
+    limit: int,
+    *,
+    name: str | None = None,
+) -> Sequence[Any]:
+    """Projects by name (or the one of a name), with their numbers of experiments and runs."""
     query = select(
         Project.id,
         Project.name,
         Project.description,
+        Project.visibility,
         Project.created_at,
         _count(Experiment, Experiment.project_id == Project.id).label("experiments"),
         _count(Run, Run.project_id == Project.id).label("runs"),
-    )
+    ).where(sees_project(viewer))
+    if name is not None:
+        query = query.where(Project.name == name)
     if after is not None:
         query = query.where(Project.name > after)
     return (await session.execute(query.order_by(Project.name).limit(limit))).all()
 
 
 async def list_experiments(
-    session: AsyncSession, project: str | None, after: tuple[str, str] | None, limit: int
+    session: AsyncSession,
+    viewer: Viewer,
+    project: str | None,
+    after: tuple[str, str] | None,
+    limit: int,
 ) -> Sequence[Any]:
     """Experiments by project and name, with how many runs each holds."""
     query = select(
@@ -72,9 +101,75 @@ async def list_experiments(
         Experiment.created_at,
         _count(Run, Run.experiment_id == Experiment.id).label("runs"),
     ).join(Project, Project.id == Experiment.project_id)
+    query = query.where(sees_project(viewer))
     if project is not None:
         query = query.where(Project.name == project)
     if after is not None:
         query = query.where(tuple_(Project.name, Experiment.name) > tuple_(*after))
     query = query.order_by(Project.name, Experiment.name).limit(limit)
     return (await session.execute(query)).all()
+
+
+async def by_name(session: AsyncSession, name: str, *, lock: bool = False) -> Project | None:
+    query = select(Project).where(Project.name == name).execution_options(populate_existing=True)
+    if lock:
+        query = query.with_for_update(key_share=True)
+    return (await session.execute(query)).scalar_one_or_none()
+
+
+async def name_of(session: AsyncSession, project_id: uuid.UUID | None) -> str | None:
+    """The name of a project; None of None."""
+    if project_id is None:
+        return None
+    return (
+        await session.execute(select(Project.name).where(Project.id == project_id))
+    ).scalar_one_or_none()
+
+
+async def is_visible(session: AsyncSession, viewer: Viewer, project_id: uuid.UUID) -> bool:
+    query = select(Project.id).where(Project.id == project_id, sees_project(viewer))
+    return (await session.execute(query)).first() is not None
+
+
+async def role_in(session: AsyncSession, project_id: uuid.UUID, user_id: uuid.UUID) -> str | None:
+    """A user's role in a project; None where they are not a member."""
+    query = select(ProjectMember.role).where(
+        ProjectMember.project_id == project_id, ProjectMember.user_id == user_id
+    )
+    return (await session.execute(query)).scalar_one_or_none()
+
+
+async def members(session: AsyncSession, project_id: uuid.UUID) -> Sequence[Any]:
+    """Rows of user_id, user, role and created_at, by the users' names."""
+    query = (
+        select(
+            ProjectMember.user_id,
+            User.name.label("user"),
+            ProjectMember.role,
+            ProjectMember.created_at,
+        )
+        .join(User, User.id == ProjectMember.user_id)
+        .where(ProjectMember.project_id == project_id)
+        .order_by(User.name)
+    )
+    return (await session.execute(query)).all()
+
+
+async def put_member(
+    session: AsyncSession, project_id: uuid.UUID, user_id: uuid.UUID, role: str
+) -> None:
+    """Makes a user a member with this role, whatever they were before."""
+    statement = insert(ProjectMember).values(project_id=project_id, user_id=user_id, role=role)
+    await session.execute(
+        statement.on_conflict_do_update(
+            index_elements=[ProjectMember.project_id, ProjectMember.user_id], set_={"role": role}
+        )
+    )
+
+
+async def remove_member(session: AsyncSession, project_id: uuid.UUID, user_id: uuid.UUID) -> None:
+    await session.execute(
+        delete(ProjectMember).where(
+            ProjectMember.project_id == project_id, ProjectMember.user_id == user_id
+        )
+    )

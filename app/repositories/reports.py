@@ -6,17 +6,31 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import DateTime, cast, literal, select, tuple_
+from sqlalchemy import DateTime, cast, insert, literal, select, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.repositories.runs import RunFilter, conditions
-from models import Experiment, PriceTag, Project, Report, Run
+from app.repositories.visibility import Viewer, sees_project, sees_project_id, sees_report
+from models import Experiment, PriceTag, Project, Report, ReportProject, Run
 
 
-async def add(session: AsyncSession, report: Report) -> None:
+async def add(session: AsyncSession, report: Report, run_ids: Sequence[uuid.UUID]) -> None:
+    """Keeps a report, and of which projects its runs are."""
     session.add(report)
     await session.flush()
+    projects = (
+        select(literal(report.id, Report.id.type), Run.project_id)
+        .where(Run.id.in_(run_ids))
+        .distinct()
+    )
+    columns = [ReportProject.report_id, ReportProject.project_id]
+    await session.execute(insert(ReportProject).from_select(columns, projects))
+
+
+async def is_visible(session: AsyncSession, viewer: Viewer, report_id: uuid.UUID) -> bool:
+    query = select(Report.id).where(Report.id == report_id, sees_report(viewer, Report.id))
+    return (await session.execute(query)).first() is not None
 
 
 async def get(session: AsyncSession, report_id: uuid.UUID) -> Report | None:
@@ -24,11 +38,12 @@ async def get(session: AsyncSession, report_id: uuid.UUID) -> Report | None:
 
 
 async def list_reports(
-    session: AsyncSession, after: tuple[str, uuid.UUID] | None, limit: int
+    session: AsyncSession, viewer: Viewer, after: tuple[str, uuid.UUID] | None, limit: int
 ) -> Sequence[Any]:
     """The newest reports, without what they are drawn from."""
     query = (
         select(Report.id, Report.title, Report.profile, Report.created_at, Report.content_sha256)
+        .where(sees_report(viewer, Report.id))
         .order_by(Report.created_at.desc(), Report.id.desc())
         .limit(limit)
     )
@@ -42,12 +57,13 @@ async def list_reports(
 
 
 async def newest_price_tags(
-    session: AsyncSession, run_ids: Sequence[uuid.UUID]
+    session: AsyncSession, viewer: Viewer, run_ids: Sequence[uuid.UUID]
 ) -> dict[uuid.UUID, dict[str, Any]]:
-    """The newest price tag of each run that has one, with its cause, by run."""
+    """The newest price tag of each visible run that has one, with its cause, by run."""
     query = (
         select(PriceTag.run_id, PriceTag.content, PriceTag.cause)
-        .where(PriceTag.run_id.in_(run_ids))
+        .join(Run, Run.id == PriceTag.run_id)
+        .where(PriceTag.run_id.in_(run_ids), sees_project_id(viewer, Run.project_id))
         .ext(distinct_on(PriceTag.run_id))
         .order_by(PriceTag.run_id, PriceTag.version.desc())
     )
@@ -56,20 +72,15 @@ async def newest_price_tags(
 
 
 async def matching_runs(
-    session: AsyncSession, chosen: RunFilter, limit: int
+    session: AsyncSession, viewer: Viewer, chosen: RunFilter, limit: int
 ) -> Sequence[uuid.UUID]:
-    """Ids of the runs a filter selects, oldest first."""
+    """Ids of the visible runs a filter selects, oldest first."""
     query = (
         select(Run.id)
         .join(Project, Project.id == Run.project_id)
         .join(Experiment, Experiment.id == Run.experiment_id)
-        .where(*conditions(chosen))
+        .where(*conditions(chosen), sees_project(viewer))
         .order_by(Run.created_at, Run.id)
         .limit(limit)
     )
     return (await session.execute(query)).scalars().all()
-
-
-async def existing_runs(session: AsyncSession, run_ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
-    query = select(Run.id).where(Run.id.in_(run_ids))
-    return set((await session.execute(query)).scalars().all())

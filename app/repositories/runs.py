@@ -26,6 +26,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
+from app.repositories.visibility import Viewer, sees_project
 from models import Attempt, Experiment, IdempotencyKey, PriceTag, Project, Run, Stage
 
 HEADLINE_QUANTITIES = ("it_energy_kwh", "facility_energy_kwh", "co2e_kg", "duration_s")
@@ -123,6 +124,7 @@ def _sort_key(name: str) -> ColumnElement[Any]:
 
 async def list_runs(
     session: AsyncSession,
+    viewer: Viewer,
     chosen: RunFilter,
     *,
     sort: str,
@@ -133,6 +135,7 @@ async def list_runs(
 
     Args:
         session: Database session.
+        viewer: Only runs that they may see.
         chosen: Which runs.
         sort: `created_at`, `finished_at` or `name`, with `-` before it for descending.
         after: Sort value (as text) and id of the last run of the page before.
@@ -140,7 +143,8 @@ async def list_runs(
     """
     key = _sort_key(sort.removeprefix("-"))
     descending = sort.startswith("-")
-    query = _select_rows().options(defer(Run.recipe)).where(*conditions(chosen))
+    query = _select_rows().options(defer(Run.recipe))
+    query = query.where(*conditions(chosen), sees_project(viewer))
     if after is not None:
         here = tuple_(key, Run.id)
         there = tuple_(cast(literal(after[0]), key.type), literal(after[1], Run.id.type))
@@ -176,8 +180,8 @@ async def stages(session: AsyncSession, run_id: uuid.UUID) -> Sequence[Stage]:
     return (await session.execute(query)).scalars().all()
 
 
-async def find_key(session: AsyncSession, token_id: uuid.UUID, key: str) -> IdempotencyKey | None:
-    return await session.get(IdempotencyKey, (token_id, key))
+async def find_key(session: AsyncSession, user_id: uuid.UUID, key: str) -> IdempotencyKey | None:
+    return await session.get(IdempotencyKey, (user_id, key))
 
 
 async def claim_key(session: AsyncSession, entry: IdempotencyKey) -> bool:
@@ -185,7 +189,7 @@ async def claim_key(session: AsyncSession, entry: IdempotencyKey) -> bool:
     statement = (
         insert(IdempotencyKey)
         .values(
-            token_id=entry.token_id,
+            user_id=entry.user_id,
             key=entry.key,
             body_sha256=entry.body_sha256,
             run_id=entry.run_id,

@@ -73,7 +73,7 @@ def _spent_within(budget: Budget) -> ColumnElement[bool]:
     columns = {
         "project": Spend.project_id,
         "experiment": Spend.experiment_id,
-        "user": Spend.token_id,
+        "user": Spend.user_id,
     }
     return columns[budget.scope] == budget.scope_id
 
@@ -142,7 +142,7 @@ async def reserved_by_others(
 async def running(session: AsyncSession, budgets: Collection[Budget]) -> Sequence[Any]:
     """The open attempts that fall under any of the budgets, each with its run's quote.
 
-    Rows of attempt_id, run_id, project_id, experiment_id, token_id, node_name, site,
+    Rows of attempt_id, run_id, project_id, experiment_id, user_id, node_name, site,
     components, devices, started_at, live, facility_energy_kwh, co2e_kg, cost, currency
     (the last four of the quote, null without one).
     """
@@ -154,7 +154,7 @@ async def running(session: AsyncSession, budgets: Collection[Budget]) -> Sequenc
             Attempt.run_id,
             Run.project_id,
             Run.experiment_id,
-            Run.created_by.label("token_id"),
+            Run.created_by.label("user_id"),
             Attempt.node_name,
             Attempt.site,
             Attempt.components,

@@ -4,21 +4,51 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from models import Token
+from models import Project, Token, User
 
 
-async def find_active(session: AsyncSession, secret_sha256: str) -> Token | None:
-    """The token with this secret, unless it was revoked."""
-    query = select(Token).where(
-        Token.secret_sha256 == secret_sha256,
+@dataclass(frozen=True, slots=True)
+class TokenRow:
+    """A token with its user and the project that it is limited to."""
+
+    token: Token
+    user: User
+    project: str | None
+
+
+def _in_force() -> ColumnElement[bool]:
+    return and_(
         Token.revoked_at.is_(None),
+        or_(Token.expires_at.is_(None), Token.expires_at > func.clock_timestamp()),
+        User.disabled_at.is_(None),
     )
-    return (await session.execute(query)).scalar_one_or_none()
+
+
+def _active() -> Select[Token, User]:
+    return select(Token, User).join(User, User.id == Token.user_id).where(_in_force())
+
+
+async def find_active(session: AsyncSession, secret_sha256: str) -> tuple[Token, User] | None:
+    """The token with this secret and its user, unless either may do nothing any more."""
+    query = _active().where(Token.secret_sha256 == secret_sha256)
+    return _pair((await session.execute(query)).one_or_none())
+
+
+async def get_active(session: AsyncSession, token_id: uuid.UUID) -> tuple[Token, User] | None:
+    """The same by id, freshly read."""
+    query = _active().where(Token.id == token_id).execution_options(populate_existing=True)
+    return _pair((await session.execute(query)).one_or_none())
+
+
+def _pair(row: Any) -> tuple[Token, User] | None:
+    return None if row is None else (row[0], row[1])
 
 
 async def mark_used(session: AsyncSession, token_id: uuid.UUID, at: datetime) -> None:
@@ -30,26 +60,41 @@ async def add(session: AsyncSession, token: Token) -> None:
     await session.flush()
 
 
-async def all_tokens(session: AsyncSession) -> Sequence[Token]:
-    query = select(Token).order_by(Token.created_at, Token.id)
-    return (await session.execute(query)).scalars().all()
-
-
-async def get(session: AsyncSession, token_id: uuid.UUID) -> Token | None:
-    return await session.get(Token, token_id)
-
-
-async def lock_active_admins(session: AsyncSession) -> Sequence[uuid.UUID]:
-    """Ids of the admin tokens in force, locked, so that two cannot both revoke the last."""
-    query = (
-        select(Token.id)
-        .where(Token.role == "admin", Token.revoked_at.is_(None))
-        .order_by(Token.id)
-        .with_for_update()
+def _rows() -> Select[Token, User, str]:
+    return (
+        select(Token, User, Project.name)
+        .join(User, User.id == Token.user_id)
+        .outerjoin(Project, Project.id == Token.project_id)
     )
-    return (await session.execute(query)).scalars().all()
 
 
-async def any_active_admin(session: AsyncSession) -> bool:
-    query = select(Token.id).where(Token.role == "admin", Token.revoked_at.is_(None)).limit(1)
-    return (await session.execute(query)).first() is not None
+def _row(row: Any) -> TokenRow:
+    return TokenRow(token=row[0], user=row[1], project=row[2])
+
+
+async def all_tokens(session: AsyncSession, user_id: uuid.UUID | None = None) -> Sequence[TokenRow]:
+    """Every token, or those of a user, oldest first."""
+    query = _rows().order_by(Token.created_at, Token.id)
+    if user_id is not None:
+        query = query.where(Token.user_id == user_id)
+    return [_row(row) for row in (await session.execute(query)).all()]
+
+
+async def get(session: AsyncSession, token_id: uuid.UUID) -> TokenRow | None:
+    row = (await session.execute(_rows().where(Token.id == token_id))).one_or_none()
+    return None if row is None else _row(row)
+
+
+async def administering(session: AsyncSession) -> Sequence[Row[uuid.UUID, uuid.UUID]]:
+    """``(token id, user id)`` of each token in force that may do everything."""
+    query = (
+        select(Token.id, Token.user_id)
+        .join(User, User.id == Token.user_id)
+        .where(
+            _in_force(),
+            User.role == "admin",
+            or_(Token.role.is_(None), Token.role == "admin"),
+            Token.project_id.is_(None),
+        )
+    )
+    return (await session.execute(query)).all()

@@ -103,7 +103,9 @@ Currency = Annotated[
 ]
 """Money that is in use."""
 
-Role = Literal["viewer", "member", "admin"]
+Role = Literal["ingest", "viewer", "member", "admin"]
+ProjectRole = Literal["member", "owner"]
+Visibility = Literal["open", "private"]
 RunStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 AttemptStatus = Literal["running", "succeeded", "failed", "cancelled", "interrupted", "lost"]
 

@@ -30,6 +30,7 @@ class NodeRead(Wire):
     created_at: datetime
     last_seen_at: datetime
     running: list[uuid.UUID] = Field(description="Runs with an open attempt on this node.")
+    running_hidden: int = Field(description="Number of further runs, which you may not see.")
     baselines: list[IdlePowerRead] = Field(description="The newest of each component and state.")
 
 

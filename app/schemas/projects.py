@@ -3,16 +3,29 @@ from __future__ import annotations
 import uuid
 from datetime import datetime
 
-from app.schemas.common import Wire
+from pydantic import Field
+
+from app.schemas.common import Request, Visibility, Wire
 
 
 class ProjectRead(Wire):
     id: uuid.UUID
     name: str
     description: str
+    visibility: Visibility = Field(
+        description="open: everybody with a token sees it; private: its members and "
+        "administrators alone."
+    )
     created_at: datetime
     experiments: int
     runs: int
+
+
+class ProjectChange(Request):
+    """The fields to change; what is left out, or null, stays as it was."""
+
+    visibility: Visibility | None = None
+    description: str | None = Field(default=None, max_length=2000, pattern=r"^[^\x00]*$")
 
 
 class ProjectPage(Wire):

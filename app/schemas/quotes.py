@@ -63,7 +63,7 @@ class RunQuoteRead(Wire):
     pool: str
     gpus: int
     level: str | None = Field(description="How alike the runs are that it rests on.")
-    runs: list[uuid.UUID] = Field(description="The newest of them, 20 at most.")
+    runs: list[uuid.UUID] = Field(description="Newest of them that you may see, up to 20.")
     run_count: int
     work_ratio: float | None = Field(description="The run's work as a multiple of theirs.")
     steps: list[dict[str, Any]] = Field(

@@ -14,7 +14,7 @@ from app.repositories import audit
 from app.repositories.audit import AuditFilter
 from app.schemas.audit import AuditPage, AuditRead
 from app.services import cursors
-from app.services.principals import Principal
+from app.services.principals import Actor, DirectAccess, Principal
 from models import AuditEntry
 
 SERVICE = "service"
@@ -29,7 +29,7 @@ class SecretInAuditLogError(ValueError):
 
 async def record(
     session: Session,
-    principal: Principal | None,
+    by: Actor | None,
     *,
     action: str,
     object_kind: str,
@@ -41,7 +41,8 @@ async def record(
 
     Args:
         session: Committed by the caller, with the change itself.
-        principal: Who did it; None for the service (a command on the server's machine).
+        by: Who did it: a principal, a command with direct database access, or None for the
+            service itself.
         action: ``created``, ``changed``, ``closed``, ``imported``, ``revoked``, ...
         object_kind: ``budget``, ``token``, ``factor``, ``price``, ``site``, ``run``, ...
         object_id: Which; written as text.
@@ -52,8 +53,7 @@ async def record(
         SecretInAuditLogError: If a field of ``before`` or ``after`` is named as a secret.
     """
     entry = AuditEntry(
-        token_id=principal.token_id if principal else None,
-        actor=principal.name if principal else SERVICE,
+        **_who(by),
         action=action,
         object_kind=object_kind,
         object_id=str(object_id),
@@ -61,6 +61,19 @@ async def record(
         after=plain(after),
     )
     await audit.add(session, entry)
+
+
+def _who(by: Actor | None) -> dict[str, Any]:
+    if isinstance(by, Principal):
+        return {
+            "user_id": by.user_id,
+            "token_id": by.token_id,
+            "actor": by.name,
+            "access": "token",
+        }
+    if isinstance(by, DirectAccess):
+        return {"actor": SERVICE, "access": "direct-database", "os_user": by.os_user}
+    return {"actor": SERVICE, "access": "service"}
 
 
 def plain(values: Mapping[str, Any] | None) -> dict[str, Any] | None:

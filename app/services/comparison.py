@@ -10,6 +10,7 @@ from app.db import Session
 from app.repositories import reports
 from app.schemas.common import FieldProblem
 from app.services.errors import InvalidError
+from app.services.principals import Principal
 from pricetag.tag.ratios import Metric, compare
 
 MOST = 50
@@ -50,12 +51,17 @@ def parse_runs(field: str, text: str) -> list[UUID]:
 
 
 async def compare_runs(
-    session: Session, first: Sequence[UUID], second: Sequence[UUID], metric: Metric
+    session: Session,
+    principal: Principal,
+    first: Sequence[UUID],
+    second: Sequence[UUID],
+    metric: Metric,
 ) -> dict[str, Any]:
     """The mean figure of some runs over that of others.
 
     Args:
         session: Read alone.
+        principal: Who compares; runs that they may not see are not there.
         first: Repeats of one piece of work.
         second: Repeats of what it is held against.
         metric: Which figure.
@@ -64,7 +70,7 @@ async def compare_runs(
         NothingToCompareError: If a run is unknown, has no price tag, or is named twice.
     """
     _require_distinct(first, second)
-    newest = await reports.newest_price_tags(session, [*first, *second])
+    newest = await reports.newest_price_tags(session, principal.viewer, [*first, *second])
     errors = [
         FieldProblem(
             field=f"{side}.{index}",

@@ -15,9 +15,11 @@ from contextlib import aclosing, contextmanager
 from datetime import UTC, datetime, timedelta
 
 from app.db import Database, Session
-from app.repositories import executions, run_events, runs
+from app.repositories import executions, run_events, visibility
 from app.repositories.outage import OUTAGES
 from app.schemas.series import EventRead
+from app.services import tokens
+from app.services.principals import Principal
 from app.services.quoting import projection
 
 log = logging.getLogger("pricetag.server")
@@ -88,13 +90,16 @@ class EventHub:
 
 
 async def stream(
-    database: Database, hub: EventHub, run_id: uuid.UUID, last_id: int
+    database: Database, hub: EventHub, principal: Principal, run_id: uuid.UUID, last_id: int
 ) -> AsyncIterator[EventRead]:
     """Events of a run past an id, as they come; ends after those of a finished run.
+
+    Ends early once the principal's token is not in force any more, or may not see the run.
 
     Args:
         database: Where to read.
         hub: Who wakes us.
+        principal: Who follows the run.
         run_id: The run, known to exist.
         last_id: Id of the last event the client has seen; 0 for all.
     """
@@ -102,7 +107,7 @@ async def stream(
         while True:
             woken.clear()
             try:
-                events, finished = await _read(database, run_id, last_id)
+                events, finished = await _read(database, principal, run_id, last_id)
             except OUTAGES as error:
                 log.info("event stream of run %s waits for the database: %s", run_id, error)
                 await asyncio.sleep(POLL_S)
@@ -118,16 +123,21 @@ async def stream(
 
 
 async def _read(
-    database: Database, run_id: uuid.UUID, last_id: int
+    database: Database, principal: Principal, run_id: uuid.UUID, last_id: int
 ) -> tuple[list[EventRead], bool]:
     async with database.session_scope() as session:
+        present = await tokens.still_active(session, principal)
+        if present is None or not present.has("viewer"):
+            return [], True
         # The status first: what was written up to it is then surely read.
-        status = await runs.get_status(session, run_id)
+        status = await visibility.visible_status(session, present.viewer, run_id)
+        if status is None:
+            return [], True
         found = await run_events.after(session, run_id, last_id, BATCH)
         events = [EventRead.model_validate(event) for event in found]
         if status == "running":
             await _project(session, run_id, events)
-        return events, status is None or status in FINAL
+        return events, status in FINAL
 
 
 async def _project(session: Session, run_id: uuid.UUID, events: Sequence[EventRead]) -> None:

@@ -5,12 +5,19 @@ from __future__ import annotations
 from app.db import Session
 from app.repositories import nodes
 from app.schemas.nodes import IdlePowerRead, NodeList, NodeRead
+from app.services import access
 from app.services.energy import baselines
+from app.services.principals import Principal
 
 
-async def list_nodes(session: Session) -> NodeList:
-    """Every node that ever reported, with what runs on it now."""
+async def list_nodes(session: Session, by: Principal) -> NodeList:
+    """Every node that ever reported, with what runs on it now.
+
+    Runs that the principal may not see are counted, not named.
+    """
     running = await nodes.running_by_node(session)
+    everything = [run_id for runs in running.values() for run_id in runs]
+    visible = await access.visible_runs(session, by, everything)
     idle = await baselines.newest(session)
     return NodeList(
         items=[
@@ -22,7 +29,8 @@ async def list_nodes(session: Session) -> NodeList:
                 capabilities=node.capabilities,
                 created_at=node.created_at,
                 last_seen_at=node.last_seen_at,
-                running=running.get(node.name, []),
+                running=[run_id for run_id in running.get(node.name, []) if run_id in visible],
+                running_hidden=sum(run_id not in visible for run_id in running.get(node.name, [])),
                 baselines=[
                     IdlePowerRead.model_validate(item, from_attributes=True)
                     for item in idle.get(node.name, [])

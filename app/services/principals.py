@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import uuid
 from dataclasses import dataclass
+from datetime import datetime
 
+from app.repositories.visibility import Viewer
 from app.schemas.common import Role
 from app.services.errors import ForbiddenError
 
-RANK: dict[str, int] = {"viewer": 0, "member": 1, "admin": 2}
+RANK: dict[Role, int] = {"ingest": 0, "viewer": 1, "member": 2, "admin": 3}
 
 
 class RoleRequiredError(ForbiddenError):
@@ -19,11 +23,28 @@ class RoleRequiredError(ForbiddenError):
 
 @dataclass(frozen=True)
 class Principal:
-    """Who makes a request."""
+    """Who makes a request.
 
+    Attributes:
+        user_id: The user.
+        token_id: The token that the request came with.
+        name: The user's name.
+        role: What the token may do: at most the user's role.
+        project_id: The one project that the token is limited to; None without a limit.
+        expires_at: When the token ends; None without an end.
+    """
+
+    user_id: uuid.UUID
     token_id: uuid.UUID
     name: str
     role: Role
+    project_id: uuid.UUID | None = None
+    expires_at: datetime | None = None
+
+    @property
+    def viewer(self) -> Viewer:
+        """Whose eyes a query takes: administrators see private projects of others too."""
+        return Viewer(self.user_id, sees_all=self.has("admin"), project_id=self.project_id)
 
     def has(self, role: Role) -> bool:
         """Whether the role is at least this one."""
@@ -37,5 +58,39 @@ class Principal:
         """
         if not self.has(role):
             raise RoleRequiredError(
-                f"This needs the role {role} (to {to}); '{self.name}' is a {self.role} token."
+                f"This needs the role {role} (to {to}); this token of '{self.name}' has the role"
+                f" {self.role}."
             )
+
+
+@dataclass(frozen=True)
+class DirectAccess:
+    """A command that writes to the database itself, without a token.
+
+    Attributes:
+        os_user: Account of the operating system that runs the command.
+    """
+
+    os_user: str
+
+    @classmethod
+    def of_this_process(cls) -> DirectAccess:
+        """By the account that this process runs as, whatever its environment says."""
+        uid = os.getuid()
+        try:
+            return cls(pwd.getpwuid(uid).pw_name)
+        except KeyError:
+            return cls(f"uid {uid}")
+
+
+Actor = Principal | DirectAccess
+"""Who changes something. None stands for the service itself."""
+
+
+def lowest(*roles: Role | None) -> Role:
+    """The lowest of some roles; None sets no limit.
+
+    Raises:
+        ValueError: If there is no role at all.
+    """
+    return min((role for role in roles if role is not None), key=RANK.__getitem__)

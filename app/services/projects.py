@@ -1,28 +1,46 @@
-"""Projects and experiments: made by the first run that names them."""
+"""Projects: made by the first run that names them; open to the lab, or their members' alone."""
 
 from __future__ import annotations
 
 from app.db import Session
 from app.repositories import projects
-from app.schemas.projects import ExperimentPage, ExperimentRead, ProjectPage, ProjectRead
-from app.services import cursors
+from app.schemas.projects import (
+    ExperimentPage,
+    ExperimentRead,
+    ProjectChange,
+    ProjectPage,
+    ProjectRead,
+)
+from app.schemas.users import MemberList, MemberPut, MemberRead
+from app.services import access, audit, cursors, users
+from app.services.errors import NotFoundError
+from app.services.principals import Principal
+from models import Project
 
 
-async def list_projects(session: Session, cursor: str | None, limit: int) -> ProjectPage:
-    """A page of projects by name.
+class MemberNotFoundError(NotFoundError):
+    """The user is not a member of the project."""
+
+    code = "member-not-found"
+
+
+async def list_projects(
+    session: Session, by: Principal, cursor: str | None, limit: int
+) -> ProjectPage:
+    """A page of the projects that the principal may see, by name.
 
     Raises:
         CursorError: If the cursor is not of this list.
     """
     after = str(cursors.decode(cursor, str)[0]) if cursor else None
-    rows = await projects.list_projects(session, after, limit + 1)
+    rows = await projects.list_projects(session, by.viewer, after, limit + 1)
     items = [ProjectRead.model_validate(row) for row in rows[:limit]]
     more = len(rows) > limit
     return ProjectPage(items=items, next_cursor=cursors.encode(items[-1].name) if more else None)
 
 
 async def list_experiments(
-    session: Session, project: str | None, cursor: str | None, limit: int
+    session: Session, by: Principal, project: str | None, cursor: str | None, limit: int
 ) -> ExperimentPage:
     """A page of experiments by project and name.
 
@@ -33,8 +51,130 @@ async def list_experiments(
     if cursor:
         first, second = cursors.decode(cursor, str, str)
         after = (str(first), str(second))
-    rows = await projects.list_experiments(session, project, after, limit + 1)
+    rows = await projects.list_experiments(session, by.viewer, project, after, limit + 1)
     items = [ExperimentRead.model_validate(row) for row in rows[:limit]]
     more = len(rows) > limit
     last = cursors.encode(items[-1].project, items[-1].name) if more else None
     return ExperimentPage(items=items, next_cursor=last)
+
+
+async def read(session: Session, name: str, by: Principal) -> ProjectRead:
+    """A project.
+
+    Raises:
+        ProjectNotFoundError: If there is no such project, or it is a private one of others.
+    """
+    rows = await projects.list_projects(session, by.viewer, None, 1, name=name)
+    if not rows:
+        raise access.project_not_found(name)
+    return ProjectRead.model_validate(rows[0])
+
+
+async def change(session: Session, name: str, wanted: ProjectChange, by: Principal) -> ProjectRead:
+    """Changes who sees a project, or its description. For its owners and administrators.
+
+    Raises:
+        ProjectNotFoundError: If there is no such project, or it is a private one of others.
+        NotAnOwnerError: If the principal is neither an owner nor an administrator.
+    """
+    project = await _owned(session, name, by)
+    before = {"name": name, "visibility": project.visibility, "description": project.description}
+    project.visibility = wanted.visibility or project.visibility
+    if wanted.description is not None:
+        project.description = wanted.description
+    after = {"name": name, "visibility": project.visibility, "description": project.description}
+    if after != before:
+        await session.flush()
+        await audit.record(
+            session,
+            by,
+            action="changed",
+            object_kind="project",
+            object_id=project.id,
+            before=before,
+            after=after,
+        )
+    return await read(session, name, by)
+
+
+async def _owned(session: Session, name: str, by: Principal) -> Project:
+    await access.require_owner(session, by, name)
+    project = await projects.by_name(session, name, lock=True)
+    if project is None:
+        raise access.project_not_found(name)
+    return project
+
+
+async def list_members(session: Session, name: str, by: Principal) -> MemberList:
+    """The members of a project, by name.
+
+    Raises:
+        ProjectNotFoundError: If there is no such project, or it is a private one of others.
+    """
+    project = await access.require_project(session, by, name)
+    rows = await projects.members(session, project.id)
+    return MemberList(items=[MemberRead.model_validate(row) for row in rows])
+
+
+async def put_member(session: Session, name: str, wanted: MemberPut, by: Principal) -> MemberRead:
+    """Adds a user to a project, or changes their role in it. For owners and administrators.
+
+    Raises:
+        ProjectNotFoundError: If there is no such project, or it is a private one of others.
+        NotAnOwnerError: If the principal is neither an owner nor an administrator.
+        UnknownUserError: If there is no such user.
+        UserDisabledError: If the user is disabled.
+    """
+    project = await _owned(session, name, by)
+    user = await users.named(session, wanted.user)
+    if user.disabled_at is not None:
+        raise users.UserDisabledError(f"The user '{user.name}' is disabled.", field="user")
+    former = await projects.role_in(session, project.id, user.id)
+    await projects.put_member(session, project.id, user.id, wanted.role)
+    if former != wanted.role:
+        await audit.record(
+            session,
+            by,
+            action="created" if former is None else "changed",
+            object_kind="member",
+            object_id=f"{project.id}/{user.id}",
+            before=None if former is None else _member(project, user.name, former),
+            after=_member(project, user.name, wanted.role),
+        )
+    rows = await projects.members(session, project.id)
+    (row,) = [row for row in rows if row.user_id == user.id]
+    return MemberRead.model_validate(row)
+
+
+def _member(project: Project, user: str, role: str) -> dict[str, str]:
+    return {"project": project.name, "user": user, "role": role}
+
+
+async def remove_member(session: Session, name: str, user: str, by: Principal) -> MemberRead:
+    """Ends a membership. For owners and administrators; members may leave by themselves.
+
+    Raises:
+        ProjectNotFoundError: If there is no such project, or it is a private one of others.
+        NotAnOwnerError: If a member wants to remove somebody else.
+        UnknownUserError: If there is no such user.
+        MemberNotFoundError: If the user is not a member.
+    """
+    project = await access.require_project(session, by, name)
+    leaving = user in (str(by.user_id), by.name)
+    if not leaving:
+        project = await _owned(session, name, by)
+    row = await users.named(session, user)
+    rows = await projects.members(session, project.id)
+    former = next((member for member in rows if member.user_id == row.id), None)
+    if former is None:
+        raise MemberNotFoundError(f"'{row.name}' is not a member of '{name}'.", field="user")
+    await projects.remove_member(session, project.id, row.id)
+    await audit.record(
+        session,
+        by,
+        action="deleted",
+        object_kind="member",
+        object_id=f"{project.id}/{row.id}",
+        before=_member(project, row.name, former.role),
+    )
+    return MemberRead.model_validate(former)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 from app.db import Session
 from app.repositories import executions
 from app.repositories import quotes as quote_rows
 from app.schemas.common import FieldProblem
 from app.schemas.quotes import QuoteCreate, QuoteRead, RunQuoteRead, StoredQuoteRead
-from app.services import runs
+from app.services import access, runs
 from app.services.errors import InvalidError, NotFoundError
+from app.services.principals import Principal
 from app.services.quoting import estimation as quoting
 from app.services.quoting import projection
 from pricetag.accounting.bill.estimate import InvalidFigures, estimate
@@ -60,11 +62,15 @@ def quote(wanted: QuoteCreate) -> QuoteRead:
     return QuoteRead.model_validate(asdict(result))
 
 
-async def quote_run(session: Session, body: Mapping[str, object]) -> RunQuoteRead:
+async def quote_run(
+    session: Session, principal: Principal, body: Mapping[str, object]
+) -> RunQuoteRead:
     """The quote that a run would get if it were posted now; nothing is booked.
 
     Args:
         session: Only read.
+        principal: Who asks. The whole lab's history is evidence, but only runs that they may see
+            are named.
         body: ``{run: ...}``, the run as plain data.
 
     Raises:
@@ -85,23 +91,33 @@ async def quote_run(session: Session, body: Mapping[str, object]) -> RunQuoteRea
             ]
         ) from error
     draft = await quoting.quote_for(session, spec)
-    return RunQuoteRead.model_validate(draft.as_content())
+    content = await _naming_visible_runs(session, principal, draft.as_content())
+    return RunQuoteRead.model_validate(content)
 
 
-async def stored(session: Session, run_id: uuid.UUID) -> StoredQuoteRead:
+async def _naming_visible_runs(
+    session: Session, principal: Principal, content: Mapping[str, Any]
+) -> dict[str, Any]:
+    named = [uuid.UUID(run_id) for run_id in content.get("runs", ())]
+    visible = await access.visible_runs(session, principal, named)
+    return {**content, "runs": [run_id for run_id in named if run_id in visible]}
+
+
+async def stored(session: Session, principal: Principal, run_id: uuid.UUID) -> StoredQuoteRead:
     """A run's quote as it was made, where the run will end, and how near the quote came.
 
     Raises:
         RunNotFoundError: If there is no such run.
         QuoteNotFoundError: If it has no quote.
     """
+    await access.require_run(session, principal, run_id)
     run = await executions.get_run(session, run_id)
     if run is None:
         raise runs.not_found(run_id)
     quote = await quote_rows.get(session, run_id)
     if quote is None:
         raise QuoteNotFoundError("The run was posted before quotes were made.", field="run_id")
-    content: Mapping[str, object] = quote.content
+    content = await _naming_visible_runs(session, principal, quote.content)
     return StoredQuoteRead.model_validate(
         {
             **content,

@@ -20,17 +20,12 @@ from app.schemas.reports import (
     ReportRead,
     ReportSummary,
 )
-from app.services import cursors
-from app.services.errors import InvalidError, NotFoundError
+from app.services import access, cursors
+from app.services.access import ReportNotFoundError
+from app.services.errors import InvalidError
 from app.services.principals import Principal
 from models import Report
 from pricetag.accounting.document.canonical import content_sha256
-
-
-class ReportNotFoundError(NotFoundError):
-    """There is no such report."""
-
-    code = "report-not-found"
 
 
 class NothingToReportError(InvalidError):
@@ -54,10 +49,10 @@ async def create(session: Session, principal: Principal, wanted: ReportCreate) -
     if wanted.runs is not None:
         run_ids = list(dict.fromkeys(wanted.runs))
     else:
-        run_ids = await _matching(session, wanted.filter or ReportFilter())
-    tags = await reports.newest_price_tags(session, run_ids)
+        run_ids = await _matching(session, principal, wanted.filter or ReportFilter())
+    tags = await reports.newest_price_tags(session, principal.viewer, run_ids)
     if wanted.runs is not None:
-        await _require_all(session, wanted.runs, tags)
+        await _require_all(session, principal, wanted.runs, tags)
     elif not tags:
         raise _nothing("filter", "no matching run has a price tag yet")
     chosen = [tags[run_id] for run_id in run_ids if run_id in tags]
@@ -67,9 +62,9 @@ async def create(session: Session, principal: Principal, wanted: ReportCreate) -
         profile=wanted.profile,
         context=context,
         content_sha256=content_sha256(context),
-        created_by=principal.token_id,
+        created_by=principal.user_id,
     )
-    await reports.add(session, report)
+    await reports.add(session, report, [run_id for run_id in run_ids if run_id in tags])
     read = _read(report)
     read.runs_left_out = [run_id for run_id in run_ids if run_id not in tags]
     return read
@@ -79,7 +74,9 @@ def _nothing(field: str, message: str) -> NothingToReportError:
     return NothingToReportError(f"{field}: {message}", [FieldProblem(field=field, message=message)])
 
 
-async def _matching(session: Session, wanted: ReportFilter) -> list[uuid.UUID]:
+async def _matching(
+    session: Session, principal: Principal, wanted: ReportFilter
+) -> list[uuid.UUID]:
     chosen = RunFilter(
         project=wanted.project,
         experiment=wanted.experiment,
@@ -89,19 +86,22 @@ async def _matching(session: Session, wanted: ReportFilter) -> list[uuid.UUID]:
         created_after=wanted.created_after,
         created_before=wanted.created_before,
     )
-    found = list(await reports.matching_runs(session, chosen, MAX_RUNS + 1))
+    found = list(await reports.matching_runs(session, principal.viewer, chosen, MAX_RUNS + 1))
     if len(found) > MAX_RUNS:
         raise _nothing("filter", f"matches more than {MAX_RUNS} runs; narrow it")
     return found
 
 
 async def _require_all(
-    session: Session, run_ids: list[uuid.UUID], tags: dict[uuid.UUID, dict[str, Any]]
+    session: Session,
+    principal: Principal,
+    run_ids: list[uuid.UUID],
+    tags: dict[uuid.UUID, dict[str, Any]],
 ) -> None:
     missing = [run_id for run_id in run_ids if run_id not in tags]
     if not missing:
         return
-    existing = await reports.existing_runs(session, missing)
+    existing = await access.visible_runs(session, principal, missing)
     errors = [
         FieldProblem(
             field=f"runs.{index}",
@@ -127,20 +127,23 @@ def _read(report: Report) -> ReportRead:
     )
 
 
-async def read(session: Session, report_id: uuid.UUID) -> ReportRead:
+async def read(session: Session, principal: Principal, report_id: uuid.UUID) -> ReportRead:
     """A report as data.
 
     Raises:
-        ReportNotFoundError: If there is none of this id.
+        ReportNotFoundError: If there is none of this id, or it has runs that are hidden.
     """
+    await access.require_report(session, principal, report_id)
     report = await reports.get(session, report_id)
     if report is None:
         raise ReportNotFoundError(f"There is no report {report_id}.", field="report_id")
     return _read(report)
 
 
-async def list_page(session: Session, cursor: str | None, limit: int) -> ReportList:
-    """A page of reports, the newest first.
+async def list_page(
+    session: Session, principal: Principal, cursor: str | None, limit: int
+) -> ReportList:
+    """A page of the reports that the principal may see, newest first.
 
     Raises:
         CursorError: If the cursor is not of this list.
@@ -150,7 +153,7 @@ async def list_page(session: Session, cursor: str | None, limit: int) -> ReportL
         at, report_id = map(str, cursors.decode(cursor, str, str))
         cursors.check_time(at)
         after = (at, cursors.parse_id(report_id))
-    rows = await reports.list_reports(session, after, limit + 1)
+    rows = await reports.list_reports(session, principal.viewer, after, limit + 1)
     items = [ReportSummary.model_validate(row) for row in rows[:limit]]
     last = None
     if len(rows) > limit:

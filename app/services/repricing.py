@@ -8,7 +8,7 @@ from uuid import UUID
 from app.db import Session
 from app.repositories import executions, price_tags, sites
 from app.schemas.price_tags import PriceTagVersion, PriceTagVersions
-from app.services import audit
+from app.services import access, audit
 from app.services.billing import issuing
 from app.services.errors import ConflictError
 from app.services.factors.as_of import require_made_by, require_past
@@ -55,10 +55,11 @@ async def reprice(
     """
     principal.require("member", "re-price runs")
     require_past(as_of, datetime.now(UTC))
+    await access.require_run(session, principal, run_id)
     run = await executions.lock_run(session, run_id)
     if run is None:
         raise not_found(run_id)
-    if run.created_by != principal.token_id and not principal.has("admin"):
+    if run.created_by != principal.user_id and not principal.has("admin"):
         raise NotYourRunError("Only its author or an admin may re-price this run.")
     await require_made_by(session, await sites.of_run(session, run_id) or DEFAULT_SITE, as_of)
     before = await price_tags.last_version(session, run_id)

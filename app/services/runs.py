@@ -27,7 +27,7 @@ from app.schemas.runs import (
     RunSummary,
     StageRead,
 )
-from app.services import cursors, execution
+from app.services import access, cursors, execution
 from app.services.attempts.intake import left_out
 from app.services.budgets import admission as budgets
 from app.services.errors import (
@@ -114,15 +114,17 @@ async def create(
         RoleRequiredError: If the token may only read.
         InvalidRunError: If the description is refused.
         KeyReusedError: If the key was used for another body.
+        NotAMemberError: If its project is a private one of others.
         BudgetExceededError: If the run would break a budget.
     """
     principal.require("member", "post runs")
     spec = parse(body)
+    await access.require_project_to_post(session, principal, spec.project)
     if key is None:
         run, warnings = await _insert(session, principal, spec)
         return accepted(run, spec.project, spec.experiment, warnings)
     digest = body_sha256(body)
-    known = await runs.find_key(session, principal.token_id, key)
+    known = await runs.find_key(session, principal.user_id, key)
     if known is None:
         savepoint = await session.begin_nested()
         try:
@@ -130,19 +132,19 @@ async def create(
         except budgets.BudgetExceededError:
             await savepoint.rollback()
             # What took the rest of the budget meanwhile may be this very run, sent twice.
-            known = await runs.find_key(session, principal.token_id, key)
+            known = await runs.find_key(session, principal.user_id, key)
             if known is None:
                 raise
         else:
             entry = IdempotencyKey(
-                token_id=principal.token_id, key=key, body_sha256=digest, run_id=run.id
+                user_id=principal.user_id, key=key, body_sha256=digest, run_id=run.id
             )
             if await runs.claim_key(session, entry):
                 await savepoint.commit()
                 return accepted(run, spec.project, spec.experiment, warnings)
             # The same key came at the same time and was faster: its run is the one.
             await savepoint.rollback()
-            known = await runs.find_key(session, principal.token_id, key)
+            known = await runs.find_key(session, principal.user_id, key)
     if known is None or known.body_sha256 != digest:
         raise KeyReusedError(
             "This Idempotency-Key was used for another body; take a new key for a new run.",
@@ -153,7 +155,7 @@ async def create(
 
 
 async def _insert(session: Session, principal: Principal, spec: RunSpec) -> tuple[Run, list[str]]:
-    project_id = await projects.ensure_project(session, spec.project)
+    project_id = await projects.ensure_project(session, spec.project, principal.user_id)
     run = Run(
         id=uuid.uuid4(),
         project_id=project_id,
@@ -168,7 +170,8 @@ async def _insert(session: Session, principal: Principal, spec: RunSpec) -> tupl
         not_before=spec.not_before,
         max_attempts=spec.max_attempts,
         status="queued",
-        created_by=principal.token_id,
+        created_by=principal.user_id,
+        token_id=principal.token_id,
     )
     await runs.add(session, run)
     draft = await quoting.quote_for(session, spec)
@@ -218,24 +221,13 @@ def not_found(run_id: uuid.UUID) -> RunNotFoundError:
     return RunNotFoundError(f"There is no run {run_id}.", field="run_id")
 
 
-async def require_exists(session: Session, run_id: uuid.UUID) -> str:
-    """The run's status.
-
-    Raises:
-        RunNotFoundError: If there is no such run.
-    """
-    status = await runs.get_status(session, run_id)
-    if status is None:
-        raise not_found(run_id)
-    return status
-
-
-async def read(session: Session, run_id: uuid.UUID) -> RunRead:
+async def read(session: Session, principal: Principal, run_id: uuid.UUID) -> RunRead:
     """A run with its recipe, attempts and stages.
 
     Raises:
-        RunNotFoundError: If there is no such run.
+        RunNotFoundError: If there is no such run that the principal may see.
     """
+    await access.require_run(session, principal, run_id)
     row = await _row(session, run_id)
     stages: dict[uuid.UUID, list[Stage]] = defaultdict(list)
     for stage in await runs.stages(session, run_id):
@@ -294,7 +286,13 @@ def _summary(row: RunRow) -> dict[str, object]:
 
 
 async def list_page(
-    session: Session, chosen: RunFilter, *, sort: RunSort, cursor: str | None, limit: int
+    session: Session,
+    principal: Principal,
+    chosen: RunFilter,
+    *,
+    sort: RunSort,
+    cursor: str | None,
+    limit: int,
 ) -> RunPage:
     """A page of runs; a page begins after the last run of the one before, whatever came since.
 
@@ -302,7 +300,12 @@ async def list_page(
         CursorError: If the cursor is not of a list in this order.
     """
     rows = await runs.list_runs(
-        session, chosen, sort=sort, after=_position(cursor, sort), limit=limit + 1
+        session,
+        principal.viewer,
+        chosen,
+        sort=sort,
+        after=_position(cursor, sort),
+        limit=limit + 1,
     )
     page = rows[:limit]
     more = len(rows) > limit
@@ -339,10 +342,11 @@ async def lock_own(session: Session, principal: Principal, run_id: uuid.UUID, to
         NotYourRunError: If a member did not post it.
     """
     principal.require("member", f"{to} runs")
+    await access.require_run(session, principal, run_id)
     run = await executions.lock_run(session, run_id)
     if run is None:
         raise not_found(run_id)
-    if run.created_by != principal.token_id and not principal.has("admin"):
+    if run.created_by != principal.user_id and not principal.has("admin"):
         raise NotYourRunError(f"Only its author or an admin may {to} this run.")
     return run
 

@@ -1,4 +1,4 @@
-"""Tokens: made by admins, told once, revoked; the secret is never stored."""
+"""Tokens: a user has several; each is shown once, may expire, and is revoked at once."""
 
 from __future__ import annotations
 
@@ -6,31 +6,45 @@ import hashlib
 import secrets
 import uuid
 from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
 from app.db import Session
-from app.repositories import tokens
+from app.repositories import projects, tokens
+from app.repositories import users as user_rows
+from app.repositories.tokens import TokenRow
 from app.schemas.common import Role
 from app.schemas.tokens import TokenCreate, TokenCreated, TokenList, TokenRead
-from app.services import audit
-from app.services.errors import ConflictError, NotFoundError, UnauthenticatedError
-from app.services.principals import Principal
-from models import Token
+from app.schemas.users import UserCreate, UserTokenCreate
+from app.services import audit, users
+from app.services.errors import ForbiddenError, InvalidError, NotFoundError, UnauthenticatedError
+from app.services.principals import RANK, Actor, Principal, lowest
+from app.services.users import LastAdminError, UserDisabledError
+from models import Token, User
+
+__all__ = ["LastAdminError", "authenticate", "create", "create_for", "list_all", "revoke"]
 
 PREFIX = "pt_"
 SECRET_BYTES = 32
 USED_RESOLUTION = timedelta(minutes=1)
-
-
-class LastAdminError(ConflictError):
-    """Nobody could make tokens any more."""
-
-    code = "last-admin"
+FIRST_ADMIN = "first admin"
 
 
 class TokenNotFoundError(NotFoundError):
     """There is no such token."""
 
     code = "token-not-found"
+
+
+class InvalidTokenError(InvalidError):
+    """A token that its user cannot have."""
+
+    code = "invalid-token"
+
+
+class BeyondOwnTokenError(ForbiddenError):
+    """Somebody asked for a token that may do more, or lasts longer, than their own."""
+
+    code = "beyond-own-token"
 
 
 def secret_sha256(secret: str) -> str:
@@ -42,87 +56,252 @@ async def authenticate(session: Session, secret: str | None) -> Principal:
     """Whoever holds this secret.
 
     Raises:
-        UnauthenticatedError: If it is missing, unknown or revoked.
+        UnauthenticatedError: If it is missing, unknown, revoked or expired, or its user is
+            disabled.
     """
     if not secret:
         raise UnauthenticatedError("Send a token: 'Authorization: Bearer pt_...'.")
-    found = await tokens.find_active(session, secret_sha256(secret))
-    if found is None:
-        raise UnauthenticatedError("This token is not known or was revoked.")
+    row = await tokens.find_active(session, secret_sha256(secret))
+    if row is None:
+        raise UnauthenticatedError(
+            "This token is unknown, revoked or expired, or its user is disabled."
+        )
+    token, user = row
     now = datetime.now(UTC)
-    if found.last_used_at is None or now - found.last_used_at > USED_RESOLUTION:
-        await tokens.mark_used(session, found.id, now)
-    return Principal(token_id=found.id, name=found.name, role=_role(found.role))
+    if token.last_used_at is None or now - token.last_used_at > USED_RESOLUTION:
+        await tokens.mark_used(session, token.id, now)
+    return _principal(token, user)
 
 
-def _role(name: str) -> Role:
-    for role in ("viewer", "member", "admin"):
-        if role == name:
-            return role
-    raise ValueError(f"a token has the unknown role {name!r}")
+async def still_active(session: Session, principal: Principal) -> Principal | None:
+    """The principal as it is now; None once its token is not in force any more."""
+    row = await tokens.get_active(session, principal.token_id)
+    return None if row is None else _principal(*row)
 
 
-async def create(
-    session: Session, wanted: TokenCreate, by: Principal | None = None
-) -> TokenCreated:
-    """Makes a token; the answer alone holds its secret.
+def _principal(token: Token, user: User) -> Principal:
+    return Principal(
+        user_id=user.id,
+        token_id=token.id,
+        name=user.name,
+        role=_role(token, user),
+        project_id=token.project_id,
+        expires_at=token.expires_at,
+    )
+
+
+def _role(token: Token, user: User) -> Role:
+    # What is limited to a project does not manage the lab.
+    ceiling: Role | None = "member" if token.project_id is not None else None
+    # The database holds no other roles.
+    return lowest(cast(Role, user.role), cast(Role | None, token.role), ceiling)
+
+
+async def create(session: Session, wanted: TokenCreate, by: Actor | None = None) -> TokenCreated:
+    """Makes a token; the response alone holds its secret.
 
     Args:
         session: Committed by the caller.
-        wanted: Its name and role.
-        by: Who makes it; None on the server's own machine.
+        wanted: The token. Without a user it is of the user who has its name; they are made with
+            its role if there is no such user.
+        by: Who makes it.
+
+    Raises:
+        RoleRequiredError: If the principal is not an administrator.
+        UnknownUserError: If there is no such user.
+        UserDisabledError: If the user is disabled.
+        InvalidTokenError: If the user cannot have such a token.
     """
+    if isinstance(by, Principal):
+        by.require("admin", "manage tokens")
+    if wanted.user is not None:
+        return await _make(session, await users.named(session, wanted.user), wanted, by)
+    user = await user_rows.by_name(session, wanted.name)
+    if user is not None:
+        return await _make(session, user, wanted, by)
+    made = await users.create(session, UserCreate(name=wanted.name, role=_given(wanted)), by)
+    user = await users.get(session, made.id)
+    return await _make(session, user, wanted.model_copy(update={"role": None}), by)
+
+
+def _given(wanted: TokenCreate) -> Role:
+    if wanted.role is None:
+        raise InvalidTokenError("role: is required without `user`.", field="role")
+    return wanted.role
+
+
+async def create_for(
+    session: Session, user_id: uuid.UUID, wanted: UserTokenCreate, by: Principal
+) -> TokenCreated:
+    """Makes a token of a user, for themselves or by an administrator.
+
+    Nobody gets a token that may do more than the one they ask with, or that lasts longer.
+
+    Raises:
+        UserNotFoundError: If there is no such user.
+        UserDisabledError: If the user is disabled.
+        InvalidTokenError: If the user cannot have such a token.
+        BeyondOwnTokenError: If it would go beyond the token that was used.
+    """
+    user = await users.get(session, user_id)
+    if not by.has("admin"):
+        wanted = await _within_own(session, wanted, by)
+    return await _make(session, user, wanted, by)
+
+
+async def _within_own(session: Session, wanted: UserTokenCreate, by: Principal) -> UserTokenCreate:
+    role = lowest(by.role, wanted.role)
+    if wanted.role is not None and role != wanted.role:
+        raise BeyondOwnTokenError(
+            f"Your own token has the role {by.role}: it cannot make one of the role {wanted.role}.",
+            field="role",
+        )
+    scope = await projects.name_of(session, by.project_id)
+    if scope is not None and wanted.project not in (None, scope):
+        raise BeyondOwnTokenError(
+            f"Your own token is limited to the project '{scope}'.", field="project"
+        )
+    expires_at = wanted.expires_at or by.expires_at
+    if by.expires_at is not None and expires_at is not None and expires_at > by.expires_at:
+        raise BeyondOwnTokenError(
+            f"Your own token expires at {by.expires_at.isoformat()}: it cannot make one that"
+            " lasts longer.",
+            field="expires_at",
+        )
+    update = {"role": role, "project": wanted.project or scope, "expires_at": expires_at}
+    return wanted.model_copy(update=update)
+
+
+async def _make(
+    session: Session, user: User, wanted: UserTokenCreate, by: Actor | None
+) -> TokenCreated:
+    if user.disabled_at is not None:
+        raise UserDisabledError(
+            f"The user '{user.name}' is disabled; enable them before making a token.", field="user"
+        )
+    if wanted.role is not None and RANK[wanted.role] > RANK[cast(Role, user.role)]:
+        raise InvalidTokenError(
+            f"role: '{user.name}' has the role {user.role}; a token cannot have the higher role"
+            f" {wanted.role}. Change the user's role first.",
+            field="role",
+        )
+    now = datetime.now(UTC)
+    if wanted.expires_at is not None and wanted.expires_at <= now:
+        raise InvalidTokenError("expires_at: must be in the future.", field="expires_at")
     secret = PREFIX + secrets.token_urlsafe(SECRET_BYTES)
-    token = Token(name=wanted.name, role=wanted.role, secret_sha256=secret_sha256(secret))
-    await tokens.add(session, token)
-    after = {"name": token.name, "role": token.role}
-    await audit.record(
-        session, by, action="created", object_kind="token", object_id=token.id, after=after
+    token = Token(
+        user_id=user.id,
+        name=wanted.name,
+        role=wanted.role,
+        project_id=await _scope(session, user, wanted.project),
+        secret_sha256=secret_sha256(secret),
+        expires_at=wanted.expires_at,
     )
-    read = TokenRead.model_validate(token)
-    return TokenCreated(**read.model_dump(), secret=secret)
+    await user_rows.announce(session)
+    await tokens.add(session, token)
+    row = TokenRow(token, user, wanted.project)
+    await audit.record(
+        session,
+        by,
+        action="created",
+        object_kind="token",
+        object_id=token.id,
+        after=_values(row),
+    )
+    return TokenCreated(**_read(row).model_dump(), secret=secret)
 
 
-async def list_all(session: Session) -> TokenList:
-    """Every token, revoked ones too."""
-    return TokenList(items=[TokenRead.model_validate(t) for t in await tokens.all_tokens(session)])
+async def _scope(session: Session, user: User, project: str | None) -> uuid.UUID | None:
+    if project is None:
+        return None
+    row = await projects.by_name(session, project)
+    is_member = row is not None and await projects.role_in(session, row.id, user.id) is not None
+    if row is None or (row.visibility == "private" and not is_member):
+        raise InvalidTokenError(
+            f"project: '{user.name}' is not a member of a project '{project}'.", field="project"
+        )
+    return row.id
 
 
-async def revoke(session: Session, token_id: uuid.UUID, by: Principal | None = None) -> TokenRead:
+def _values(row: TokenRow) -> dict[str, Any]:
+    return {
+        "name": row.token.name,
+        "user": row.user.name,
+        "role": _role(row.token, row.user),
+        "project": row.project,
+        "expires_at": row.token.expires_at,
+    }
+
+
+def _read(row: TokenRow) -> TokenRead:
+    fields = ("id", "name", "user_id", "created_at", "expires_at", "last_used_at", "revoked_at")
+    values = {name: getattr(row.token, name) for name in fields}
+    shown = {"user": row.user.name, "role": _role(row.token, row.user), "project": row.project}
+    return TokenRead.model_validate({**values, **shown})
+
+
+async def list_all(session: Session, user_id: uuid.UUID | None = None) -> TokenList:
+    """Every token, or those of a user, revoked ones too.
+
+    Raises:
+        UserNotFoundError: If there is no such user.
+    """
+    if user_id is not None:
+        await users.get(session, user_id)
+    return TokenList(items=[_read(row) for row in await tokens.all_tokens(session, user_id)])
+
+
+async def revoke(
+    session: Session,
+    token_id: uuid.UUID,
+    by: Actor | None = None,
+    *,
+    of_user: uuid.UUID | None = None,
+) -> TokenRead:
     """Ends a token at once; revoking it again changes nothing.
 
     Args:
         session: Committed by the caller.
         token_id: Which.
-        by: Who revokes it; None on the server's own machine.
+        by: Who revokes it.
+        of_user: Only a token of this user.
 
     Raises:
         TokenNotFoundError: If there is none of this id.
-        LastAdminError: If no admin token would be left.
+        LastAdminError: If no token of an administrator would be left.
     """
-    admins = await tokens.lock_active_admins(session)
-    token = await tokens.get(session, token_id)
-    if token is None:
+    await user_rows.announce(session)
+    await user_rows.lock_admins(session)
+    row = await tokens.get(session, token_id)
+    if row is None or of_user not in (None, row.token.user_id):
         raise TokenNotFoundError(f"There is no token {token_id}.", field="token_id")
-    if list(admins) == [token.id]:
-        raise LastAdminError("This is the last admin token; create another before revoking it.")
-    if token.revoked_at is None:
-        token.revoked_at = datetime.now(UTC)
-        state = {"name": token.name, "role": token.role}
+    if [admin.id for admin in await tokens.administering(session)] == [row.token.id]:
+        raise LastAdminError(
+            "This is the last admin token in force; create another before revoking it."
+        )
+    if row.token.revoked_at is None:
+        before = {**_values(row), "revoked_at": None}
+        row.token.revoked_at = datetime.now(UTC)
+        await session.flush()
         await audit.record(
             session,
             by,
             action="revoked",
             object_kind="token",
-            object_id=token.id,
-            before={**state, "revoked_at": None},
-            after={**state, "revoked_at": token.revoked_at},
+            object_id=row.token.id,
+            before=before,
+            after={**before, "revoked_at": row.token.revoked_at},
         )
-    return TokenRead.model_validate(token)
+    return _read(row)
 
 
 async def create_first_admin(session: Session) -> TokenCreated | None:
-    """An admin token for a server that has none; None where there is one already."""
-    if await tokens.any_active_admin(session):
+    """A token of an administrator for a server that has none; None where there is one."""
+    if await tokens.administering(session):
         return None
-    return await create(session, TokenCreate(name="first admin", role="admin"))
+    user = await user_rows.by_name(session, FIRST_ADMIN)
+    if user is None or user.role != "admin" or user.disabled_at is not None:
+        name = await user_rows.free_name(session, FIRST_ADMIN)
+        made = await users.create(session, UserCreate(name=name, role="admin"), None)
+        user = await users.get(session, made.id)
+    return await _make(session, user, UserTokenCreate(name=FIRST_ADMIN), None)

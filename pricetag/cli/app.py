@@ -14,6 +14,7 @@ from pricetag.cli import (
     energy,
     factors,
     local,
+    people,
     pricing,
     quotes,
     reports,
@@ -70,6 +71,7 @@ for register in (
     energy.register,
     factors.register,
     books.register,
+    people.register,
     local.register,
     service.register,
 ):

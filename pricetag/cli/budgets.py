@@ -192,6 +192,10 @@ def audit(
         str | None, typer.Option("--id", help="Show only changes of the object with this ID.")
     ] = None,
     actor: Annotated[str | None, typer.Option(help="Show only changes made by this user.")] = None,
+    access: Annotated[
+        Literal["token", "direct-database", "service"] | None,
+        typer.Option(help="Show only changes made in this way."),
+    ] = None,
     since: Annotated[
         str | None, typer.Option(help="Start of the time range, ISO 8601 with zone.")
     ] = None,
@@ -206,6 +210,7 @@ def audit(
         "object_kind": kind,
         "object_id": object_id,
         "actor": actor,
+        "access": access,
         "since": since,
         "until": until,
     }

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from pricetag.client.books import BookCalls
 from pricetag.client.lab import LabCalls
+from pricetag.client.people import PeopleCalls
 from pricetag.client.prices import PriceCalls
 from pricetag.client.runs import RunCalls
 from pricetag.wire import (
@@ -41,7 +42,7 @@ __all__ = [
 ]
 
 
-class Client(RunCalls, PriceCalls, BookCalls, LabCalls):
+class Client(RunCalls, PriceCalls, BookCalls, PeopleCalls, LabCalls):
     """One server, one token.
 
     Args:

@@ -56,7 +56,9 @@ def _seed_over_rest(url: str, token: str, runs: list[str]) -> dict[str, str]:
         body = {"title": "a report", "runs": runs[:1]}
         report = http.post("/v1/reports", json=body).raise_for_status().json()["id"]
         artifacts = http.get(f"/v1/runs/{runs[0]}/artifacts").json()["items"]
-        viewer = http.post("/v1/tokens", json={"name": "v", "role": "viewer"}).json()["id"]
+        made = http.post("/v1/tokens", json={"name": "v", "role": "viewer"}).json()
+        viewer, user = made["id"], made["user_id"]
+        http.post("/v1/projects/text/members", json={"user": "v"}).raise_for_status()
         limits = {"name": "b", "scope": "lab", "metric": "co2e_kg", "amount": 1e6}
         budget = http.post("/v1/budgets", json=limits).raise_for_status().json()["id"]
         site = http.post("/v1/sites", json={"name": "berlin"}).raise_for_status().json()["name"]
@@ -66,6 +68,9 @@ def _seed_over_rest(url: str, token: str, runs: list[str]) -> dict[str, str]:
         "artifact_id": artifacts[0]["id"],
         "token_id": viewer,
         "name": site,
+        "project": "text",
+        "user": "v",
+        "user_id": user,
         "budget_id": budget,
     }
 

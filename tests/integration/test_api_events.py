@@ -13,7 +13,7 @@ from app.schemas.series import EventRead
 from app.services import events, execution
 from models.base import now
 from pricetag.sse import read_messages
-from tests.support.api import Api, finished_run, problem, running_run
+from tests.support.api import Api, a_principal, finished_run, problem, running_run
 
 
 async def told(api: Api, run_id: UUID | str, **headers: str) -> list[Any]:
@@ -85,11 +85,12 @@ async def test_news_arrive_while_no_connection_is_held(
     api = committed_api
     async with api.database.session_scope() as session:
         run_id = await running_run(session, 2)
+        principal = await a_principal(session)
     hub = events.EventHub(api.database)
     # With a listener the clock may be slow, without one it must be enough.
     monkeypatch.setattr(events, "LISTENING_POLL_S", 30.0)
     listener = asyncio.create_task(hub.listen()) if listening else None
-    readers = [Reader(events.stream(api.database, hub, run_id, 0)) for _ in range(30)]
+    readers = [Reader(events.stream(api.database, hub, principal, run_id, 0)) for _ in range(30)]
     try:
         await asyncio.gather(*(reader.until(1) for reader in readers))
         begun = len(readers[0].read)

@@ -33,7 +33,15 @@ async def test_a_token_s_making_and_end_are_recorded_without_its_secret(api: Api
     revoked, created = answer.json()["items"]
     assert (created["action"], created["actor"]) == ("created", "a admin")
     assert created["before"] is None
-    assert created["after"] == {"name": "ci", "role": "viewer"}
+    assert created["after"] == {
+        "name": "ci",
+        "user": "ci",
+        "role": "viewer",
+        "project": None,
+        "expires_at": None,
+    }
+    assert (created["access"], created["os_user"]) == ("token", None)
+    assert created["user_id"] == (await api.admin.get("/v1/me")).json()["user"]["id"]
     assert revoked["action"] == "revoked"
     assert revoked["before"]["revoked_at"] is None
     assert revoked["after"]["revoked_at"] is not None

@@ -141,21 +141,15 @@ async def test_what_is_not_there(api: Api) -> None:
     problem(await api.admin.post(f"{where}/close"), 404, "budget-not-found")
 
 
-async def test_a_user_is_a_token_in_force(api: Api) -> None:
-    twins = [
-        (await api.admin.post("/v1/tokens", json={"name": "ada", "role": "member"})).json()["id"]
-        for _ in range(2)
-    ]
-    user = BODY | {"scope": "user", "user": "ada"}
-    document = problem(await api.admin.post("/v1/budgets", json=user), 422, "unknown-user")
-    assert all(twin in document["detail"] for twin in twins)
-    assert fields(document) == ["user"]
-    await api.admin.delete(f"/v1/tokens/{twins[0]}")
-    made = await make(api, scope="user", user="ada")
-    assert (made["user"], made["user_id"]) == ("ada", twins[1])
+async def test_a_user_is_named_or_given_by_id(api: Api) -> None:
+    ada = (await api.admin.post("/v1/users", json={"name": "ada", "role": "member"})).json()["id"]
+    for number, user in enumerate(("ada", ada)):
+        made = await make(api, name=f"b{number}", scope="user", user=user)
+        assert (made["user"], made["user_id"]) == ("ada", ada)
+    wanted = BODY | {"scope": "user", "user": "ada"}
     for unknown in ("grace", str(uuid4())):
-        answer = await api.admin.post("/v1/budgets", json=user | {"name": "g", "user": unknown})
-        problem(answer, 422, "unknown-user")
+        answer = await api.admin.post("/v1/budgets", json=wanted | {"name": "g", "user": unknown})
+        assert fields(problem(answer, 422, "unknown-user")) == ["user"]
 
 
 async def test_scopes_that_do_not_exist_yet_are_made(api: Api) -> None:

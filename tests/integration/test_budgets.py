@@ -19,7 +19,7 @@ from app.services.budgets import admission as budgets
 from app.services.budgets.admission import BudgetExceededError
 from app.services.budgets.watch import BudgetWatch
 from app.settings import get_settings
-from models import Budget, BudgetAlert, Run, Spend, Token
+from models import Budget, BudgetAlert, Run, Spend, User
 from tests.support.api import Api, finished_run, running_run
 from tests.support.budgets import (
     FACTORS,
@@ -204,7 +204,7 @@ async def test_other_money_is_unknown_and_never_converted(api: Api) -> None:
 async def test_scopes(api: Api) -> None:
     """Two runs in one project, of two experiments and authors, and one elsewhere."""
     async with api.database.session_scope() as session:
-        author = (await session.execute(select(Token).where(Token.role == "member"))).scalar_one()
+        author = (await session.execute(select(User).where(User.role == "member"))).scalar_one()
         first = await finished_run(session, created_by=author.id)
         second = await finished_run(session)
         await finished_run(session)

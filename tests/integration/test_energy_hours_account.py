@@ -15,7 +15,7 @@ from app.services.energy import account as energy_account
 from app.services.energy.node_hours import NodeHour, book_node_hours
 from models import Attempt, EnergyHour, Project
 from pricetag.accounting.units import joules_to_kwh
-from tests.support.api import Api, fields, problem
+from tests.support.api import Api, a_principal, fields, problem
 from tests.support.executions import claimed, make_run
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -77,7 +77,9 @@ def charge(
 
 async def account(session: Session, by: str = "node", **more: Any) -> dict[str, Any]:
     asked = {"start": NOON, "stop": NOON + 24 * HOUR, "node": None, "now": NOW} | more
-    found = await energy_account.energy_account(session, by=cast(Any, by), **asked)
+    found = await energy_account.energy_account(
+        session, await a_principal(session), by=cast(Any, by), **asked
+    )
     return found.model_dump(mode="json", by_alias=True)
 
 

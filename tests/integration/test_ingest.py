@@ -125,7 +125,9 @@ async def test_any_split_any_overlap_any_repeat_gives_the_same(
 
 
 async def afresh(session: Session) -> tuple[Run, JournalMaker]:
-    await session.execute(text("TRUNCATE runs, projects CASCADE"))
+    await session.execute(text("TRUNCATE runs CASCADE"))
+    for table in ("experiments", "projects"):
+        await session.execute(text(f"DELETE FROM {table}"))
     session.expunge_all()
     run, journal = await begun(session)
     journal.whole()

@@ -15,6 +15,7 @@ from app.services.attempts.intake import limits as limits_of_this_process
 from app.services.runs import read
 from app.settings import get_settings
 from models import Artifact, Attempt, LogLine, Metric
+from tests.support.api import a_principal
 from tests.support.executions import JournalMaker, claimed, make_run
 
 FEW = Limits(metrics=10, artifacts=3, quality_metrics=2)
@@ -68,7 +69,7 @@ async def test_what_is_too_many_is_left_out_told_once_and_counted(
         "more than 2 metrics of quality: the rest is left out",
         "more than 3 artifacts: the rest is left out",
     ]
-    [shown] = (await read(session, run.id)).attempts
+    [shown] = (await read(session, await a_principal(session), run.id)).attempts
     assert shown.left_out == {"metrics": 15, "quality_metrics": 2, "artifacts": 1}
 
 
@@ -78,7 +79,7 @@ async def test_what_fits_is_all_kept(session: Session) -> None:
     await execution.ingest(session, attempt_id, flood(attempt_id))
     assert (await count(session, Metric), await count(session, Artifact)) == (29, 4)
     assert await count(session, LogLine) == 0
-    [shown] = (await read(session, run.id)).attempts
+    [shown] = (await read(session, await a_principal(session), run.id)).attempts
     assert shown.left_out == {}
 
 

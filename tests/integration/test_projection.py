@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.services import events, execution
-from tests.support.api import Api
+from tests.support.api import Api, a_principal
 from tests.support.quoted import TrainingJournal, claimed_journal, trained, training
 
 WHOLE_S = 48.0  # 1 s before, 40 s training, 1 s between, 5 s evaluation, 1 s after
@@ -103,7 +103,10 @@ async def test_the_newest_progress_of_the_event_stream_bears_it(api: Api) -> Non
     journal.tell(21.0, "0", 100, 200)
     await ship(api, journal)
     found = []
-    async for event in events.stream(api.database, events.EventHub(api.database), _id(run_id), 0):
+    async with api.database.session_scope() as session:
+        principal = await a_principal(session)
+    hub = events.EventHub(api.database)
+    async for event in events.stream(api.database, hub, principal, _id(run_id), 0):
         found.append(event)
         if event.payload.get("done") == 100:
             break

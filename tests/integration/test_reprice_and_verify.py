@@ -153,16 +153,17 @@ async def test_who_may_price_again(api: Api) -> None:
     path = f"/v1/runs/{stranger}/price-tag/reprice"
     problem(await api.viewer.post(path, json={}), 403, "role-required")
     problem(await api.member.post(path, json={}), 403, "not-your-run")
-    tokens = (await api.admin.get("/v1/tokens")).json()["items"]
-    member = next(token["id"] for token in tokens if token["role"] == "member")
-    own = await a_run(api, created_by=UUID(member))
+    me = (await api.member.get("/v1/me")).json()
+    member, token = UUID(me["user"]["id"]), UUID(me["token"]["id"])
+    own = await a_run(api, created_by=member)
     answer = await api.member.post(f"/v1/runs/{own}/price-tag/reprice", json={})
     assert answer.status_code == 201, answer.text
     async with api.database.session_scope() as session:
         entry = (
             await session.execute(select(AuditEntry).where(AuditEntry.action == "repriced"))
         ).scalar_one()
-    assert (entry.object_kind, entry.object_id, entry.token_id) == ("run", str(own), UUID(member))
+    assert (entry.object_kind, entry.object_id) == ("run", str(own))
+    assert (entry.user_id, entry.token_id, entry.actor) == (member, token, "a member")
     assert entry.before == {"price_tag_version": 1}
     assert entry.after == {"price_tag_version": 2, "as_of": None}
 

@@ -18,6 +18,7 @@ from app.schemas.common import Role
 from app.schemas.tokens import TokenCreate
 from app.services import execution, tokens
 from app.services.events import EventHub
+from app.services.principals import Principal
 from app.settings import Settings
 from tests.support.executions import JournalMaker, claimed, make_run
 
@@ -33,6 +34,11 @@ def run_body(**changes: Any) -> dict[str, Any]:
 async def make_token(session: Session, role: Role) -> str:
     """The secret of a new token."""
     return (await tokens.create(session, TokenCreate(name=f"a {role}", role=role))).secret
+
+
+async def a_principal(session: Session, role: Role = "admin") -> Principal:
+    """Somebody with a role, as a request would find them."""
+    return await tokens.authenticate(session, await make_token(session, role))
 
 
 async def finished_run(session: Session, **values: Any) -> UUID:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from app.api.access import AUDIT
 from app.api.deps import Caller, CurrentSession, Cursor, Limit
 from app.api.v1.responses import problems
 from app.repositories.audit import AuditFilter
@@ -20,6 +21,7 @@ router = APIRouter(prefix="/audit", tags=["audit"])
 @router.get(
     "",
     operation_id="listAudit",
+    dependencies=[AUDIT],
     summary="Who changed what",
     responses=problems(403),
 )
@@ -29,8 +31,10 @@ async def list_audit(
     object_kind: Annotated[Name | None, Query(description="Such as `budget`.")] = None,
     object_id: Annotated[Name | None, Query(description="Id of what was changed.")] = None,
     action: Annotated[Name | None, Query(description="Such as `created`.")] = None,
-    actor: Annotated[Name | None, Query(description="Name of the token, or `service`.")] = None,
+    actor: Annotated[Name | None, Query(description="Name of the user, or `service`.")] = None,
     token_id: Annotated[uuid.UUID | None, Query(description="Id of the token.")] = None,
+    user_id: Annotated[uuid.UUID | None, Query(description="ID of the user.")] = None,
+    access: Annotated[Name | None, Query(description="Such as `direct-database`.")] = None,
     since: Annotated[Moment | None, Query(description="From this time on.")] = None,
     until: Annotated[Moment | None, Query(description="Before this time.")] = None,
     cursor: Cursor = None,
@@ -45,6 +49,8 @@ async def list_audit(
         action=action,
         actor=actor,
         token_id=token_id,
+        user_id=user_id,
+        access=access,
         since=since,
         until=until,
     )

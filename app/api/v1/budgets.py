@@ -5,40 +5,46 @@ from __future__ import annotations
 import uuid
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Path, Query
 
+from app.api.access import BUDGETS, READ, SEE_BUDGET
 from app.api.body import validated
-from app.api.deps import Body, Caller, CurrentSession, Cursor, Limit, holder_of
+from app.api.deps import Body, Caller, CurrentSession, Cursor, Limit
 from app.api.openapi import request_body
 from app.api.v1.examples import BUDGET, BUDGET_CHANGE
 from app.api.v1.responses import BODY, problems
 from app.schemas.budgets import BudgetAlertPage, BudgetChange, BudgetCreate, BudgetPage, BudgetRead
 from app.schemas.common import Name
 from app.services.budgets import admin as budget_admin
-from app.services.principals import Principal
 
 router = APIRouter(tags=["budgets"])
 
 BudgetId = Annotated[uuid.UUID, Path(description="Id of the budget.")]
-Keeper = Annotated[Principal, Depends(holder_of("admin", "change budgets"))]
 
 
 @router.post(
     "/budgets",
     status_code=201,
     operation_id="createBudget",
+    dependencies=[BUDGETS],
     summary="Make a budget",
     responses=problems(403, 409, *BODY),
     openapi_extra=request_body(
         BudgetCreate, {"a project's month": BUDGET}, "Scope, metric, amount and period."
     ),
 )
-async def create_budget(session: CurrentSession, caller: Keeper, body: Body) -> BudgetRead:
+async def create_budget(session: CurrentSession, caller: Caller, body: Body) -> BudgetRead:
     """It holds at once, for what is running and queued as well. Needs the role admin."""
     return await budget_admin.create(session, caller, validated(BudgetCreate, body))
 
 
-@router.get("/budgets", operation_id="listBudgets", summary="List budgets", responses=problems())
+@router.get(
+    "/budgets",
+    operation_id="listBudgets",
+    dependencies=[READ],
+    summary="List budgets",
+    responses=problems(),
+)
 async def list_budgets(
     session: CurrentSession,
     caller: Caller,
@@ -49,24 +55,26 @@ async def list_budgets(
 ) -> BudgetPage:
     """Budgets by name, each with how it stands in its present period."""
     return await budget_admin.list_page(
-        session, name=name, closed=closed, cursor=cursor, limit=limit
+        session, caller, name=name, closed=closed, cursor=cursor, limit=limit
     )
 
 
 @router.get(
     "/budgets/{budget_id}",
     operation_id="getBudget",
+    dependencies=[SEE_BUDGET],
     summary="Show a budget",
     responses=problems(404),
 )
 async def get_budget(session: CurrentSession, caller: Caller, budget_id: BudgetId) -> BudgetRead:
     """What was spent, is being spent, is promised and is left; and the warnings given."""
-    return await budget_admin.read(session, budget_id)
+    return await budget_admin.read(session, caller, budget_id)
 
 
 @router.patch(
     "/budgets/{budget_id}",
     operation_id="changeBudget",
+    dependencies=[BUDGETS],
     summary="Change a budget",
     responses=problems(403, 404, 409, *BODY),
     openapi_extra=request_body(
@@ -74,7 +82,7 @@ async def get_budget(session: CurrentSession, caller: Caller, budget_id: BudgetI
     ),
 )
 async def change_budget(
-    session: CurrentSession, caller: Keeper, budget_id: BudgetId, body: Body
+    session: CurrentSession, caller: Caller, budget_id: BudgetId, body: Body
 ) -> BudgetRead:
     """Name, amount, thresholds, and whether it refuses and stops. Needs the role admin."""
     return await budget_admin.change(session, caller, budget_id, validated(BudgetChange, body))
@@ -83,10 +91,11 @@ async def change_budget(
 @router.post(
     "/budgets/{budget_id}/close",
     operation_id="closeBudget",
+    dependencies=[BUDGETS],
     summary="Close a budget",
     responses=problems(403, 404),
 )
-async def close_budget(session: CurrentSession, caller: Keeper, budget_id: BudgetId) -> BudgetRead:
+async def close_budget(session: CurrentSession, caller: Caller, budget_id: BudgetId) -> BudgetRead:
     """It refuses and stops nothing any more, and stays to be read. Needs the role admin."""
     return await budget_admin.close(session, caller, budget_id)
 
@@ -94,6 +103,7 @@ async def close_budget(session: CurrentSession, caller: Keeper, budget_id: Budge
 @router.get(
     "/budget-alerts",
     operation_id="listBudgetAlerts",
+    dependencies=[READ],
     summary="Thresholds that were crossed",
     responses=problems(),
 )
@@ -105,4 +115,4 @@ async def list_alerts(
     limit: Limit = 50,
 ) -> BudgetAlertPage:
     """Each once a period, the newest first."""
-    return await budget_admin.list_alerts(session, budget_id, cursor, limit)
+    return await budget_admin.list_alerts(session, caller, budget_id, cursor, limit)

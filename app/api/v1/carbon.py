@@ -4,34 +4,35 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 
+from app.api.access import READ, rule
 from app.api.body import validated
-from app.api.deps import Body, Caller, CurrentSession, Cursor, Held, Limit, holder_of
+from app.api.deps import Body, Caller, CurrentSession, Cursor, Held, Limit
 from app.api.openapi import request_body
 from app.api.v1.examples import CARBON_FETCH, CARBON_FILE
 from app.api.v1.responses import BODY, problems
 from app.schemas.carbon import CarbonFetch, CarbonImport, CarbonImported, CarbonSeriesPage
 from app.schemas.sites import Zone
 from app.services.factors import carbon_series
-from app.services.principals import Principal
+
+KEEPERS = rule("admin", carbon_series.TO)
 
 router = APIRouter(prefix="/carbon", tags=["factors"])
-
-Keeper = Annotated[Principal, Depends(holder_of("admin", carbon_series.TO))]
 
 
 @router.post(
     "/import",
     status_code=201,
     operation_id="importCarbon",
+    dependencies=[KEEPERS],
     summary="Enter hourly intensities",
     responses=problems(403, 409, *BODY),
     openapi_extra=request_body(
         CarbonImport, {"CSV": CARBON_FILE}, "Zone, source, text of the file."
     ),
 )
-async def import_carbon(session: CurrentSession, caller: Keeper, body: Body) -> CarbonImported:
+async def import_carbon(session: CurrentSession, caller: Caller, body: Body) -> CarbonImported:
     """All hours of the file or none; errors name line and column, gaps are told. Where two
     imports tell an hour, the later one holds. Needs the role admin.
     """
@@ -42,11 +43,12 @@ async def import_carbon(session: CurrentSession, caller: Keeper, body: Body) -> 
     "/fetch",
     status_code=201,
     operation_id="fetchCarbon",
+    dependencies=[KEEPERS],
     summary="Fetch hourly intensities",
     responses=problems(403, 409, 502, *BODY),
     openapi_extra=request_body(CarbonFetch, {"a day": CARBON_FETCH}, "Provider, zone, time."),
 )
-async def fetch_carbon(held: Held, caller: Keeper, body: Body) -> CarbonImported:
+async def fetch_carbon(held: Held, caller: Caller, body: Body) -> CarbonImported:
     """Asks a provider that the server was given access to, and enters what it says. Needs the
     role admin.
     """
@@ -57,7 +59,9 @@ async def fetch_carbon(held: Held, caller: Keeper, body: Body) -> CarbonImported
         return await carbon_series.store(session, zone, told, caller, action="fetched")
 
 
-@router.get("", operation_id="listCarbon", summary="Series", responses=problems())
+@router.get(
+    "", operation_id="listCarbon", dependencies=[READ], summary="Series", responses=problems()
+)
 async def list_carbon(
     session: CurrentSession,
     caller: Caller,

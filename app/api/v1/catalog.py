@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from app.api.access import READ
 from app.api.deps import Caller, CurrentSession, Cursor, Limit
 from app.api.v1.responses import problems
 from app.schemas.common import Name
@@ -21,6 +22,7 @@ router = APIRouter()
     "/recipes",
     tags=["recipes"],
     operation_id="listRecipes",
+    dependencies=[READ],
     summary="Stage kinds",
     responses=problems(),
 )
@@ -33,6 +35,7 @@ async def list_recipes(caller: Caller) -> RecipeList:
     "/projects",
     tags=["projects"],
     operation_id="listProjects",
+    dependencies=[READ],
     summary="Projects",
     responses=problems(),
 )
@@ -40,13 +43,14 @@ async def list_projects(
     session: CurrentSession, caller: Caller, cursor: Cursor = None, limit: Limit = 50
 ) -> ProjectPage:
     """Projects by name; the first run that names a project makes it."""
-    return await projects.list_projects(session, cursor, limit)
+    return await projects.list_projects(session, caller, cursor, limit)
 
 
 @router.get(
     "/experiments",
     tags=["projects"],
     operation_id="listExperiments",
+    dependencies=[READ],
     summary="Experiments",
     responses=problems(),
 )
@@ -58,12 +62,17 @@ async def list_experiments(
     limit: Limit = 50,
 ) -> ExperimentPage:
     """Experiments by project and name."""
-    return await projects.list_experiments(session, project, cursor, limit)
+    return await projects.list_experiments(session, caller, project, cursor, limit)
 
 
 @router.get(
-    "/nodes", tags=["nodes"], operation_id="listNodes", summary="Nodes", responses=problems()
+    "/nodes",
+    tags=["nodes"],
+    operation_id="listNodes",
+    dependencies=[READ],
+    summary="Nodes",
+    responses=problems(),
 )
 async def list_nodes(session: CurrentSession, caller: Caller) -> NodeList:
     """Worker machines, their devices, what they can meter, and what runs there now."""
-    return await nodes.list_nodes(session)
+    return await nodes.list_nodes(session, caller)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from app.api.access import READ
 from app.api.deps import Caller, CurrentSession
 from app.api.v1.responses import problems
 from app.schemas.common import Moment, Name
@@ -18,6 +19,7 @@ router = APIRouter(prefix="/energy", tags=["measurements"])
 @router.get(
     "",
     operation_id="getEnergy",
+    dependencies=[READ],
     summary="Energy by node, component, project or hour",
     responses=problems(404),
 )
@@ -39,4 +41,4 @@ async def get_energy(
     far), and what is left to the nodes (idling, other users), in whole hours: the lab's total is
     charged + running + unallocated, plus what is undecided. At most 366 days, 31 by hour.
     """
-    return await energy_account(session, start=start, stop=stop, by=by, node=node)
+    return await energy_account(session, caller, start=start, stop=stop, by=by, node=node)

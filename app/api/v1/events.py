@@ -8,9 +8,11 @@ from typing import Annotated
 from fastapi import APIRouter, Header
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from app.api.deps import Held, Resources, RunId, StreamCaller
+from app.api.access import SEE_RUN
+from app.api.deps import Caller, Held, Resources, RunId
 from app.api.v1.responses import problems
-from app.services import events, runs
+from app.services import access, events
+from app.services.principals import Principal
 
 router = APIRouter(prefix="/runs/{run_id}", tags=["runs"])
 
@@ -30,6 +32,7 @@ LastEventId = Annotated[
 @router.get(
     "/events",
     operation_id="streamRunEvents",
+    dependencies=[SEE_RUN],
     summary="Follow a run",
     response_class=EventSourceResponse,
     responses={
@@ -42,19 +45,23 @@ LastEventId = Annotated[
     },
 )
 async def stream_events(
-    held: Held, caller: StreamCaller, run_id: RunId, last_event_id: LastEventId = None
+    held: Held, caller: Caller, run_id: RunId, last_event_id: LastEventId = None
 ) -> EventSourceResponse:
-    """Events so far, then those to come. A comment every 15 seconds keeps the line open."""
+    """Events so far, then those to come. A comment every 15 seconds keeps the line open. Ends
+    early, within that time, when the token stops working or the project is closed to its user.
+    """
     async with held.database.session_scope() as session:
-        await runs.require_exists(session, run_id)
+        await access.require_run(session, caller, run_id)
     last_id = int(last_event_id) if last_event_id else 0
     return EventSourceResponse(
-        _messages(held, run_id, last_id), ping=HEARTBEAT_S, send_timeout=SEND_TIMEOUT_S
+        _messages(held, caller, run_id, last_id), ping=HEARTBEAT_S, send_timeout=SEND_TIMEOUT_S
     )
 
 
-async def _messages(held: Resources, run_id: RunId, last_id: int) -> AsyncIterator[ServerSentEvent]:
-    async for event in events.stream(held.database, held.hub, run_id, last_id):
+async def _messages(
+    held: Resources, caller: Principal, run_id: RunId, last_id: int
+) -> AsyncIterator[ServerSentEvent]:
+    async for event in events.stream(held.database, held.hub, caller, run_id, last_id):
         yield ServerSentEvent(
             data=event.model_dump_json(), event=event.kind, id=str(event.id), sep="\n"
         )

@@ -42,6 +42,16 @@ REPORT: dict[str, Any] = {
 
 TOKEN: dict[str, Any] = {"name": "ada's laptop", "role": "member"}
 
+USER: dict[str, Any] = {"name": "ada", "email": "ada@example.org", "role": "member"}
+
+USER_CHANGE: dict[str, Any] = {"disabled": True}
+
+USER_TOKEN: dict[str, Any] = {"name": "laptop", "expires_at": "2100-01-01T00:00:00Z"}
+
+PROJECT_CHANGE: dict[str, Any] = {"visibility": "private"}
+
+MEMBER: dict[str, Any] = {"user": "ada", "role": "member"}
+
 BUDGET: dict[str, Any] = {
     "name": "text, monthly",
     "scope": "project",

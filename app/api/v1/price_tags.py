@@ -7,8 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
+from app.api.access import READ, SEE_RUN, author
 from app.api.body import validated
-from app.api.deps import Body, Caller, CurrentSession, Held, Member, RunId
+from app.api.deps import Body, Caller, CurrentSession, Held, RunId
 from app.api.openapi import request_body
 from app.api.v1.responses import BODY, problems
 from app.schemas.price_tags import (
@@ -19,7 +20,7 @@ from app.schemas.price_tags import (
     RepriceRequest,
     VerificationRead,
 )
-from app.services import comparison, repricing, verification
+from app.services import access, comparison, repricing, verification
 from app.services.billing import issuing
 from pricetag.tag.ratios import Metric
 
@@ -34,6 +35,7 @@ RunIds = Annotated[
 @router.get(
     "/runs/{run_id}/price-tag",
     operation_id="getRunPriceTag",
+    dependencies=[SEE_RUN],
     summary="The price tag",
     responses=problems(404),
     response_model=PriceTagRead,
@@ -45,6 +47,7 @@ async def get_price_tag(
     an attempt ends; measurements that arrive later and re-pricings make new versions, and none
     is edited.
     """
+    await access.require_run(session, caller, run_id)
     tag = await issuing.get_price_tag(session, run_id, version)
     # As it was issued: a model in between could only change it.
     content = {**tag.content, "content_sha256": tag.content_sha256}
@@ -54,6 +57,7 @@ async def get_price_tag(
 @router.get(
     "/runs/{run_id}/price-tags",
     operation_id="listRunPriceTags",
+    dependencies=[SEE_RUN],
     summary="All versions of the price tag",
     responses=problems(404),
 )
@@ -61,6 +65,7 @@ async def list_price_tags(
     session: CurrentSession, caller: Caller, run_id: RunId
 ) -> PriceTagVersions:
     """Every version with its cause and totals, the newest first."""
+    await access.require_run(session, caller, run_id)
     return await repricing.versions(session, run_id)
 
 
@@ -68,12 +73,13 @@ async def list_price_tags(
     "/runs/{run_id}/price-tag/reprice",
     status_code=201,
     operation_id="repriceRun",
+    dependencies=[author("re-price runs")],
     summary="Price a run again",
     responses=problems(403, 404, 409, *BODY),
     openapi_extra=request_body(RepriceRequest, {}, "The time as of which factors are taken."),
 )
 async def reprice_run(
-    session: CurrentSession, caller: Member, held: Held, run_id: RunId, body: Body
+    session: CurrentSession, caller: Caller, held: Held, run_id: RunId, body: Body
 ) -> PriceTagVersion:
     """A new version with the factors as they had been entered at a time; what was issued
     stays. For the run's author and admins. Budgets follow a re-pricing without `as_of`.
@@ -85,6 +91,7 @@ async def reprice_run(
 @router.get(
     "/runs/{run_id}/price-tag/verification",
     operation_id="verifyRunPriceTag",
+    dependencies=[SEE_RUN],
     summary="Verify a price tag",
     responses=problems(404),
 )
@@ -94,12 +101,14 @@ async def verify_price_tag(
     """Its hash, its measurements from the stored readings, and its whole content from these
     and from the factors that it holds, to the last digit.
     """
+    await access.require_run(session, caller, run_id)
     return await verification.verify(session, run_id, version)
 
 
 @router.get(
     "/comparisons",
     operation_id="compareRuns",
+    dependencies=[READ],
     summary="Compare runs",
     responses=problems(),
 )
@@ -114,6 +123,6 @@ async def compare_runs(
     errors that they share cancel, and the interval is that of the repeats' spread.
     """
     found = await comparison.compare_runs(
-        session, comparison.parse_runs("a", a), comparison.parse_runs("b", b), metric
+        session, caller, comparison.parse_runs("a", a), comparison.parse_runs("b", b), metric
     )
     return ComparisonRead.model_validate(found)

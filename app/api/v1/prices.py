@@ -4,34 +4,35 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 
+from app.api.access import READ, rule
 from app.api.body import validated
-from app.api.deps import Body, Caller, CurrentSession, Cursor, Limit, holder_of
+from app.api.deps import Body, Caller, CurrentSession, Cursor, Limit
 from app.api.openapi import request_body
 from app.api.v1.examples import OWNED_PRICE, PRICE, PRICE_FILE
 from app.api.v1.responses import BODY, problems
 from app.schemas.common import Name
 from app.schemas.prices import PriceCreate, PriceEntered, PriceImport, PricePage, PricesImported
 from app.services.factors import price_book
-from app.services.principals import Principal
+
+KEEPERS = rule("admin", price_book.TO)
 
 router = APIRouter(prefix="/prices", tags=["prices"])
-
-Keeper = Annotated[Principal, Depends(holder_of("admin", price_book.TO))]
 
 
 @router.post(
     "",
     status_code=201,
     operation_id="enterPrice",
+    dependencies=[KEEPERS],
     summary="Enter a price",
     responses=problems(403, 409, *BODY),
     openapi_extra=request_body(
         PriceCreate, {"cloud": PRICE, "owned": OWNED_PRICE}, "The price with its source."
     ),
 )
-async def enter_price(session: CurrentSession, caller: Keeper, body: Body) -> PriceEntered:
+async def enter_price(session: CurrentSession, caller: Caller, body: Body) -> PriceEntered:
     """A row is never changed: another follows it in time, or replaces it. Two of one id that
     would hold at the same time are refused. Needs the role admin.
     """
@@ -42,16 +43,23 @@ async def enter_price(session: CurrentSession, caller: Keeper, body: Body) -> Pr
     "/import",
     status_code=201,
     operation_id="importPrices",
+    dependencies=[KEEPERS],
     summary="Enter a file of prices",
     responses=problems(403, 409, *BODY),
     openapi_extra=request_body(PriceImport, {"CSV": PRICE_FILE}, "Format and text of the file."),
 )
-async def import_prices(session: CurrentSession, caller: Keeper, body: Body) -> PricesImported:
+async def import_prices(session: CurrentSession, caller: Caller, body: Body) -> PricesImported:
     """All of its rows or none; errors name line and column. Needs the role admin."""
     return await price_book.import_file(session, validated(PriceImport, body), caller)
 
 
-@router.get("", operation_id="listPrices", summary="The price book", responses=problems())
+@router.get(
+    "",
+    operation_id="listPrices",
+    dependencies=[READ],
+    summary="The price book",
+    responses=problems(),
+)
 async def list_prices(
     session: CurrentSession,
     caller: Caller,

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from fastapi import APIRouter
 
+from app.api.access import READ, SEE_RUN
 from app.api.body import validated
-from app.api.deps import Body, Caller, CurrentSession, RunId, StreamCaller
+from app.api.deps import Body, Caller, CurrentSession, RunId
 from app.api.openapi import request_body
 from app.api.v1.examples import PIPELINE_RUN, QUOTE
 from app.api.v1.responses import BODY, problems
@@ -28,6 +29,7 @@ router = APIRouter(tags=["quotes"])
 @router.post(
     "/quotes",
     operation_id="createQuote",
+    dependencies=[READ],
     summary="The price of work without doing it",
     responses=problems(*BODY),
     openapi_extra=request_body(
@@ -37,19 +39,20 @@ router = APIRouter(tags=["quotes"])
     ),
 )
 async def create_quote(
-    session: CurrentSession, caller: StreamCaller, body: Body
+    session: CurrentSession, caller: Caller, body: Body
 ) -> QuoteRead | RunQuoteRead:
     """The arithmetic of a price tag on figures of your own, as `pricetag estimate` does it; or
     the quote that a run would get, from the lab's own like runs. Nothing is booked.
     """
     if isinstance(body, Mapping) and "run" in body:
-        return await quotes.quote_run(session, body)
+        return await quotes.quote_run(session, caller, body)
     return quotes.quote(validated(QuoteCreate, body))
 
 
 @router.get(
     "/quotes/score",
     operation_id="getQuoteScore",
+    dependencies=[READ],
     summary="How near quotes came",
     responses=problems(),
 )
@@ -63,6 +66,7 @@ async def get_quote_score(session: CurrentSession, caller: Caller) -> ScoreRead:
 @router.get(
     "/runs/{run_id}/quote",
     operation_id="getRunQuote",
+    dependencies=[SEE_RUN],
     summary="The quote of a run",
     responses=problems(404),
 )
@@ -70,4 +74,4 @@ async def get_run_quote(session: CurrentSession, caller: Caller, run_id: RunId) 
     """What it was expected to use when it was posted, where it will end while it runs, and the
     quote against the price tag once it has ended.
     """
-    return await quotes.stored(session, run_id)
+    return await quotes.stored(session, caller, run_id)

@@ -8,8 +8,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 
+from app.api.access import MAKE_REPORT, READ, SEE_REPORT
 from app.api.body import validated
-from app.api.deps import Body, Caller, CurrentSession, Cursor, Held, Limit, Member, StreamCaller
+from app.api.deps import Body, Caller, CurrentSession, Cursor, Held, Limit
 from app.api.openapi import request_body
 from app.api.v1.examples import REPORT
 from app.api.v1.responses import BODY, problems
@@ -37,6 +38,7 @@ HTML_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; fra
     "",
     status_code=201,
     operation_id="createReport",
+    dependencies=[MAKE_REPORT],
     summary="Make a report",
     responses=problems(403, *BODY),
     openapi_extra=request_body(
@@ -44,7 +46,7 @@ HTML_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; fra
     ),
 )
 async def create_report(
-    session: CurrentSession, caller: Member, body: Body, response: Response
+    session: CurrentSession, caller: Caller, body: Body, response: Response
 ) -> ReportRead:
     """Draws the newest price tag of each chosen run into a report that never changes. Needs the
     role member.
@@ -54,17 +56,24 @@ async def create_report(
     return report
 
 
-@router.get("", operation_id="listReports", summary="List reports", responses=problems())
+@router.get(
+    "",
+    operation_id="listReports",
+    dependencies=[READ],
+    summary="List reports",
+    responses=problems(),
+)
 async def list_reports(
     session: CurrentSession, caller: Caller, cursor: Cursor = None, limit: Limit = 50
 ) -> ReportList:
     """Reports, the newest first."""
-    return await reports.list_page(session, cursor, limit)
+    return await reports.list_page(session, caller, cursor, limit)
 
 
 @router.get(
     "/{report_id}.{fmt}",
     operation_id="renderReport",
+    dependencies=[SEE_REPORT],
     summary="A report in one format",
     response_class=Response,
     responses={
@@ -80,13 +89,13 @@ async def list_reports(
 )
 async def render_report(
     held: Held,
-    caller: StreamCaller,
+    caller: Caller,
     report_id: ReportId,
     fmt: Annotated[ReportFormat, Path(description="html, pdf, tex, md, csv or json.")],
 ) -> Response:
     """HTML and PDF to read, LaTeX and Markdown to quote, CSV and JSON to compute with."""
     async with held.database.session_scope() as session:
-        report = await reports.read(session, report_id)
+        report = await reports.read(session, caller, report_id)
     rendered = await asyncio.to_thread(reports.render_report, report, fmt)
     headers = {
         "ETag": f'"{report.content_sha256}.{fmt}"',
@@ -99,8 +108,12 @@ async def render_report(
 
 
 @router.get(
-    "/{report_id}", operation_id="getReport", summary="A report as data", responses=problems(404)
+    "/{report_id}",
+    operation_id="getReport",
+    dependencies=[SEE_REPORT],
+    summary="A report as data",
+    responses=problems(404),
 )
 async def get_report(session: CurrentSession, caller: Caller, report_id: ReportId) -> ReportRead:
     """The report with everything its formats are drawn from."""
-    return await reports.read(session, report_id)
+    return await reports.read(session, caller, report_id)

@@ -13,12 +13,14 @@ from app.api.v1 import (
     events,
     price_tags,
     prices,
+    projects,
     quotes,
     reports,
     runs,
     series,
     sites,
     tokens,
+    users,
 )
 
 router = APIRouter(prefix="/v1")
@@ -31,6 +33,8 @@ for part in (
     price_tags,
     reports,
     catalog,
+    projects,
+    users,
     tokens,
     audit,
     budgets,

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query
 
-from app.api.deps import Body, Caller, CurrentSession, Cursor, Limit, Member, RunId
+from app.api.access import POST_RUN, READ, SEE_RUN, author
+from app.api.deps import Body, Caller, CurrentSession, Cursor, Limit, RunId
 from app.api.openapi import request_body
 from app.api.v1.examples import COMMAND_RUN, PIPELINE_RUN
 from app.api.v1.responses import BODY, problems
@@ -34,6 +35,7 @@ IdempotencyKey = Annotated[
     "",
     status_code=202,
     operation_id="createRun",
+    dependencies=[POST_RUN],
     summary="Post a run",
     response_description="It is queued; the run and its queue entry were committed together.",
     responses=problems(403, 409, *BODY),
@@ -44,13 +46,15 @@ IdempotencyKey = Annotated[
     ),
 )
 async def create_run(
-    session: CurrentSession, caller: Member, body: Body, key: IdempotencyKey = None
+    session: CurrentSession, caller: Caller, body: Body, key: IdempotencyKey = None
 ) -> RunAccepted:
     """Checks the description, then queues the run. Needs the role member."""
     return await runs.create(session, caller, body, key)
 
 
-@router.get("", operation_id="listRuns", summary="List runs", responses=problems())
+@router.get(
+    "", operation_id="listRuns", dependencies=[READ], summary="List runs", responses=problems()
+)
 async def list_runs(
     session: CurrentSession,
     caller: Caller,
@@ -84,18 +88,25 @@ async def list_runs(
         created_after=created_after,
         created_before=created_before,
     )
-    return await runs.list_page(session, chosen, sort=sort, cursor=cursor, limit=limit)
+    return await runs.list_page(session, caller, chosen, sort=sort, cursor=cursor, limit=limit)
 
 
-@router.get("/{run_id}", operation_id="getRun", summary="Show a run", responses=problems(404))
+@router.get(
+    "/{run_id}",
+    operation_id="getRun",
+    dependencies=[SEE_RUN],
+    summary="Show a run",
+    responses=problems(404),
+)
 async def get_run(session: CurrentSession, caller: Caller, run_id: RunId) -> RunRead:
     """A run with its recipe, its attempts and their stages."""
-    return await runs.read(session, run_id)
+    return await runs.read(session, caller, run_id)
 
 
 @router.post(
     "/{run_id}/cancel",
     operation_id="cancelRun",
+    dependencies=[author("cancel runs")],
     summary="Cancel a run",
     status_code=202,
     responses=problems(403, 404, 409),
@@ -110,6 +121,7 @@ async def cancel_run(session: CurrentSession, caller: Caller, run_id: RunId) -> 
 @router.post(
     "/{run_id}/resume",
     operation_id="resumeRun",
+    dependencies=[author("resume runs")],
     summary="Resume a run that was cancelled or has failed",
     status_code=202,
     responses=problems(403, 404, 409),

@@ -9,19 +9,12 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import FileResponse
 
-from app.api.deps import (
-    AttemptNumber,
-    Caller,
-    CurrentSession,
-    Cursor,
-    Held,
-    RunId,
-    StreamCaller,
-)
+from app.api.access import SEE_RUN
+from app.api.deps import AttemptNumber, Caller, CurrentSession, Cursor, Held, RunId
 from app.api.v1.responses import problems
 from app.schemas.common import Name
 from app.schemas.series import ArtifactList, LogPage, MetricPage, RunPower
-from app.services import runs, series
+from app.services import access, series
 from app.services.energy import power
 
 router = APIRouter(prefix="/runs/{run_id}")
@@ -33,6 +26,7 @@ Lines = Annotated[int, Query(ge=1, le=5000, description="Most lines to return.")
     "/power",
     tags=["measurements"],
     operation_id="getRunPower",
+    dependencies=[SEE_RUN],
     summary="Power over time",
     responses=problems(404),
 )
@@ -51,7 +45,7 @@ async def get_power(
     ] = power.DEFAULT_POINTS,
 ) -> RunPower:
     """A series per component and attempt, thinned out to `points`."""
-    await runs.require_exists(session, run_id)
+    await access.require_run(session, caller, run_id)
     return await power.run_power(session, run_id, attempt, points)
 
 
@@ -59,6 +53,7 @@ async def get_power(
     "/metrics",
     tags=["measurements"],
     operation_id="listRunMetrics",
+    dependencies=[SEE_RUN],
     summary="Metrics",
     responses=problems(404),
 )
@@ -73,7 +68,7 @@ async def get_metrics(
     limit: Lines = 500,
 ) -> MetricPage:
     """Metrics in the order they were reported."""
-    await runs.require_exists(session, run_id)
+    await access.require_run(session, caller, run_id)
     return await series.metrics(
         session, run_id, attempt=attempt, name=name, split=split, cursor=cursor, limit=limit
     )
@@ -83,6 +78,7 @@ async def get_metrics(
     "/logs",
     tags=["measurements"],
     operation_id="listRunLogs",
+    dependencies=[SEE_RUN],
     summary="Log lines",
     responses=problems(404),
 )
@@ -97,7 +93,7 @@ async def get_logs(
     limit: Lines = 500,
 ) -> LogPage:
     """Log lines in order. Ask again with `next_after` to follow a run."""
-    await runs.require_exists(session, run_id)
+    await access.require_run(session, caller, run_id)
     return await series.logs(session, run_id, attempt=attempt, after=after, limit=limit)
 
 
@@ -105,12 +101,13 @@ async def get_logs(
     "/artifacts",
     tags=["artifacts"],
     operation_id="listRunArtifacts",
+    dependencies=[SEE_RUN],
     summary="Artifacts",
     responses=problems(404),
 )
 async def get_artifacts(session: CurrentSession, caller: Caller, run_id: RunId) -> ArtifactList:
     """Everything that the run's attempts left behind."""
-    await runs.require_exists(session, run_id)
+    await access.require_run(session, caller, run_id)
     return await series.artifacts(session, run_id)
 
 
@@ -118,6 +115,7 @@ async def get_artifacts(session: CurrentSession, caller: Caller, run_id: RunId) 
     "/artifacts/{artifact_id}/content",
     tags=["artifacts"],
     operation_id="downloadRunArtifact",
+    dependencies=[SEE_RUN],
     summary="Download an artifact",
     response_class=FileResponse,
     responses={
@@ -130,13 +128,13 @@ async def get_artifacts(session: CurrentSession, caller: Caller, run_id: RunId) 
 )
 async def download_artifact(
     held: Held,
-    caller: StreamCaller,
+    caller: Caller,
     run_id: RunId,
     artifact_id: Annotated[uuid.UUID, Path(description="Id of the artifact.")],
 ) -> FileResponse:
     """The file itself. It must lie under the artifact folder of the server's machine."""
     async with held.database.session_scope() as session:
-        await runs.require_exists(session, run_id)
+        await access.require_run(session, caller, run_id)
         wanted = await series.artifact(session, run_id, artifact_id)
     path = await asyncio.to_thread(series.artifact_file, held.artifact_root, wanted)
     return FileResponse(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Path, Query
 
+from app.api.access import READ, rule
 from app.api.body import validated
-from app.api.deps import Body, Caller, CurrentSession, Cursor, Held, Limit, holder_of
+from app.api.deps import Body, Caller, CurrentSession, Cursor, Held, Limit
 from app.api.openapi import request_body
 from app.api.v1.examples import FACTOR, SITE, SITE_CHANGE, TARIFF
 from app.api.v1.responses import BODY, problems
@@ -16,11 +17,11 @@ from app.schemas.factors import FactorCreate, FactorEntered, FactorKind, FactorP
 from app.schemas.sites import SiteCreate, SiteFactors, SiteList, SiteRead, SiteUpdate
 from app.services.factors import entry as factor_entry
 from app.services.factors import site_factors, sites
-from app.services.principals import Principal
+
+KEEPERS = rule("admin", sites.TO)
 
 router = APIRouter(tags=["factors"])
 
-Keeper = Annotated[Principal, Depends(holder_of("admin", sites.TO))]
 SiteName = Annotated[Name, Path(description="Name of the site.")]
 AsOf = Annotated[Moment | None, Query(description="As the book stood then; now without it.")]
 
@@ -29,16 +30,19 @@ AsOf = Annotated[Moment | None, Query(description="As the book stood then; now w
     "/sites",
     status_code=201,
     operation_id="createSite",
+    dependencies=[KEEPERS],
     summary="Make a site",
     responses=problems(403, 409, *BODY),
     openapi_extra=request_body(SiteCreate, {"Berlin": SITE}, "Name, grid zone, clocks, currency."),
 )
-async def create_site(session: CurrentSession, caller: Keeper, body: Body) -> SiteRead:
+async def create_site(session: CurrentSession, caller: Caller, body: Body) -> SiteRead:
     """Workers name it as `PRICETAG_SITE`. Needs the role admin."""
     return await sites.create(session, validated(SiteCreate, body), caller)
 
 
-@router.get("/sites", operation_id="listSites", summary="Sites", responses=problems())
+@router.get(
+    "/sites", operation_id="listSites", dependencies=[READ], summary="Sites", responses=problems()
+)
 async def list_sites(session: CurrentSession, caller: Caller) -> SiteList:
     """Every site by name."""
     return await sites.list_all(session)
@@ -47,6 +51,7 @@ async def list_sites(session: CurrentSession, caller: Caller) -> SiteList:
 @router.get(
     "/sites/{name}",
     operation_id="getSite",
+    dependencies=[READ],
     summary="A site and its factors",
     responses=problems(404, 409),
 )
@@ -63,12 +68,13 @@ async def get_site(
 @router.patch(
     "/sites/{name}",
     operation_id="changeSite",
+    dependencies=[KEEPERS],
     summary="Change a site",
     responses=problems(403, 404, *BODY),
     openapi_extra=request_body(SiteUpdate, {"another zone": SITE_CHANGE}, "What is to change."),
 )
 async def change_site(
-    session: CurrentSession, caller: Keeper, name: SiteName, body: Body
+    session: CurrentSession, caller: Caller, name: SiteName, body: Body
 ) -> SiteRead:
     """What is given is changed; the audit log keeps what it was, so that price tags can be
     worked out again as of an earlier day. Needs the role admin.
@@ -80,6 +86,7 @@ async def change_site(
     "/sites/{name}/factors",
     status_code=201,
     operation_id="enterSiteFactor",
+    dependencies=[KEEPERS],
     summary="Enter a factor of a site",
     responses=problems(403, 404, *BODY),
     openapi_extra=request_body(
@@ -87,7 +94,7 @@ async def change_site(
     ),
 )
 async def enter_site_factor(
-    session: CurrentSession, caller: Keeper, name: SiteName, body: Body
+    session: CurrentSession, caller: Caller, name: SiteName, body: Body
 ) -> FactorEntered:
     """It holds before those that were entered earlier; none is ever changed, and price tags
     that were issued keep theirs. Needs the role admin.
@@ -99,11 +106,12 @@ async def enter_site_factor(
     "/factors",
     status_code=201,
     operation_id="enterFactor",
+    dependencies=[KEEPERS],
     summary="Enter a factor of the lab",
     responses=problems(403, *BODY),
     openapi_extra=request_body(FactorCreate, {"PUE": FACTOR}, "The factor with its source."),
 )
-async def enter_factor(session: CurrentSession, caller: Keeper, body: Body) -> FactorEntered:
+async def enter_factor(session: CurrentSession, caller: Caller, body: Body) -> FactorEntered:
     """The same for every site that has none of its own. Needs the role admin."""
     return await factor_entry.enter(session, None, validated(FactorCreate, body), caller)
 
@@ -111,6 +119,7 @@ async def enter_factor(session: CurrentSession, caller: Keeper, body: Body) -> F
 @router.get(
     "/factors",
     operation_id="listFactors",
+    dependencies=[READ],
     summary="Factors as they were entered",
     responses=problems(404),
 )

@@ -7,8 +7,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
+from app.api.access import TOKENS
 from app.api.body import validated
-from app.api.deps import Admin, Body, CurrentSession
+from app.api.deps import Body, Caller, CurrentSession
 from app.api.openapi import request_body
 from app.api.v1.examples import TOKEN
 from app.api.v1.responses import BODY, problems
@@ -22,17 +23,24 @@ router = APIRouter(prefix="/tokens", tags=["tokens"])
     "",
     status_code=201,
     operation_id="createToken",
+    dependencies=[TOKENS],
     summary="Make a token",
     responses=problems(403, *BODY),
     openapi_extra=request_body(TokenCreate, {"member": TOKEN}, "Name and role."),
 )
-async def create_token(session: CurrentSession, caller: Admin, body: Body) -> TokenCreated:
+async def create_token(session: CurrentSession, caller: Caller, body: Body) -> TokenCreated:
     """The answer alone holds the secret. Needs the role admin."""
     return await tokens.create(session, validated(TokenCreate, body), caller)
 
 
-@router.get("", operation_id="listTokens", summary="List tokens", responses=problems(403))
-async def list_tokens(session: CurrentSession, caller: Admin) -> TokenList:
+@router.get(
+    "",
+    operation_id="listTokens",
+    dependencies=[TOKENS],
+    summary="List tokens",
+    responses=problems(403),
+)
+async def list_tokens(session: CurrentSession, caller: Caller) -> TokenList:
     """Every token, without its secret, revoked ones too. Needs the role admin."""
     return await tokens.list_all(session)
 
@@ -40,12 +48,13 @@ async def list_tokens(session: CurrentSession, caller: Admin) -> TokenList:
 @router.delete(
     "/{token_id}",
     operation_id="revokeToken",
+    dependencies=[TOKENS],
     summary="Revoke a token",
     responses=problems(403, 404, 409),
 )
 async def revoke_token(
     session: CurrentSession,
-    caller: Admin,
+    caller: Caller,
     token_id: Annotated[uuid.UUID, Path(description="Id of the token.")],
 ) -> TokenRead:
     """It ends at once. The last admin token cannot be revoked. Needs the role admin."""

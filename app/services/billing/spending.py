@@ -57,7 +57,7 @@ def _row(run: Run, attempt: Attempt, version: int, figures: Mapping[str, Any]) -
         "run_id": run.id,
         "project_id": run.project_id,
         "experiment_id": run.experiment_id,
-        "token_id": run.created_by,
+        "user_id": run.created_by,
         "at": attempt.ended_at,
         "price_tag_version": version,
         **figures,

@@ -10,7 +10,6 @@ from typing import Any
 from app.db import Session
 from app.repositories import budgets as budget_rows
 from app.repositories import projects
-from app.repositories import tokens as token_rows
 from app.schemas.budgets import (
     AlertRead,
     BudgetAlertPage,
@@ -20,9 +19,10 @@ from app.schemas.budgets import (
     BudgetPage,
     BudgetRead,
 )
-from app.services import audit, cursors
+from app.services import access, audit, cursors, users
+from app.services.access import BudgetNotFoundError
 from app.services.budgets.standing import BEGINNING, BudgetState, states, unit_of
-from app.services.errors import ConflictError, InvalidError, NotFoundError
+from app.services.errors import ConflictError
 from app.services.principals import Principal
 from models import Budget, BudgetAlert
 from pricetag.accounting.budgets.allowance import crossed
@@ -31,12 +31,6 @@ RECORDED = (
     *("name", "scope", "scope_id", "metric", "currency", "amount", "period", "time_zone"),
     *("thresholds", "refuses", "stops", "closed_at"),
 )
-
-
-class BudgetNotFoundError(NotFoundError):
-    """There is no such budget."""
-
-    code = "budget-not-found"
 
 
 class BudgetExistsError(ConflictError):
@@ -51,12 +45,6 @@ class BudgetClosedError(ConflictError):
     code = "budget-closed"
 
 
-class UnknownUserError(InvalidError):
-    """No token in force, or several, are meant by what was given."""
-
-    code = "unknown-user"
-
-
 async def create(session: Session, principal: Principal, wanted: BudgetCreate) -> BudgetRead:
     """Makes a budget; it holds for what is running and queued as well.
 
@@ -64,7 +52,7 @@ async def create(session: Session, principal: Principal, wanted: BudgetCreate) -
 
     Raises:
         RoleRequiredError: If the token is no admin's.
-        UnknownUserError: If the user is no token in force.
+        UnknownUserError: If there is no such user.
         BudgetExistsError: If there is a budget of this name.
     """
     principal.require("admin", "make budgets")
@@ -81,29 +69,11 @@ async def _scope_id(session: Session, wanted: BudgetCreate) -> uuid.UUID | None:
     if wanted.scope == "lab":
         return None
     if wanted.scope == "user":
-        return await _token_id(session, wanted.user or "")
+        return (await users.named(session, wanted.user or "")).id
     project_id = await projects.ensure_project(session, wanted.project or "")
     if wanted.scope == "project":
         return project_id
     return await projects.ensure_experiment(session, project_id, wanted.experiment or "")
-
-
-async def _token_id(session: Session, named: str) -> uuid.UUID:
-    try:
-        token = await token_rows.get(session, uuid.UUID(named))
-    except ValueError:
-        token = None
-    if token is not None:
-        return token.id
-    found = await budget_rows.tokens_named(session, named)
-    if not found:
-        raise UnknownUserError(f"There is no token '{named}' in force.", field="user")
-    if len(found) > 1:
-        ids = ", ".join(map(str, found))
-        raise UnknownUserError(
-            f"Several tokens are named '{named}'; give one of {ids}.", field="user"
-        )
-    return found[0]
 
 
 def _exists(name: str) -> BudgetExistsError:
@@ -186,18 +156,29 @@ async def close(session: Session, principal: Principal, budget_id: uuid.UUID) ->
     return await _shown(session, budget)
 
 
-async def read(session: Session, budget_id: uuid.UUID) -> BudgetRead:
+async def read(session: Session, principal: Principal, budget_id: uuid.UUID) -> BudgetRead:
     """A budget and how it stands.
 
     Raises:
-        BudgetNotFoundError: If there is no such budget.
+        BudgetNotFoundError: If there is no such budget that the principal may see.
     """
+    await access.require_budget(session, principal, budget_id)
+    return await _present(session, budget_id)
+
+
+async def _present(session: Session, budget_id: uuid.UUID) -> BudgetRead:
     (found,) = await _reads(session, [await _get(session, budget_id)])
     return found
 
 
 async def list_page(
-    session: Session, *, name: str | None, closed: bool, cursor: str | None, limit: int
+    session: Session,
+    principal: Principal,
+    *,
+    name: str | None,
+    closed: bool,
+    cursor: str | None,
+    limit: int,
 ) -> BudgetPage:
     """A page of budgets by name.
 
@@ -205,7 +186,9 @@ async def list_page(
         CursorError: If the cursor is not of this list.
     """
     after = str(cursors.decode(cursor, str)[0]) if cursor else None
-    rows = await budget_rows.page(session, name=name, closed=closed, after=after, limit=limit + 1)
+    rows = await budget_rows.page(
+        session, principal.viewer, name=name, closed=closed, after=after, limit=limit + 1
+    )
     more = len(rows) > limit
     return BudgetPage(
         items=await _reads(session, rows[:limit]),
@@ -224,7 +207,7 @@ async def _shown(session: Session, budget: Budget) -> BudgetRead:
         await budget_rows.add_alerts(
             session, budget.id, state.period_start, reached, state.standing.used
         )
-    return await read(session, budget.id)
+    return await _present(session, budget.id)
 
 
 async def _reads(session: Session, found: Sequence[Budget]) -> list[BudgetRead]:
@@ -282,7 +265,11 @@ def _alert(alert: BudgetAlert) -> AlertRead:
 
 
 async def list_alerts(
-    session: Session, budget_id: uuid.UUID | None, cursor: str | None, limit: int
+    session: Session,
+    principal: Principal,
+    budget_id: uuid.UUID | None,
+    cursor: str | None,
+    limit: int,
 ) -> BudgetAlertPage:
     """A page of the thresholds that were crossed, the newest first.
 
@@ -290,7 +277,11 @@ async def list_alerts(
         CursorError: If the cursor is not of this list.
     """
     rows = await budget_rows.alert_page(
-        session, budget_id=budget_id, after=_alert_position(cursor), limit=limit + 1
+        session,
+        principal.viewer,
+        budget_id=budget_id,
+        after=_alert_position(cursor),
+        limit=limit + 1,
     )
     items = [_alert_of(alert, budget) for alert, budget in rows[:limit]]
     return BudgetAlertPage(

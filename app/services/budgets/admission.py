@@ -82,7 +82,7 @@ async def admit(session: Session, run: Run, draft: Draft | None) -> list[str]:
         session,
         project_id=run.project_id,
         experiment_id=run.experiment_id,
-        token_id=run.created_by,
+        user_id=run.created_by,
         lock=True,
     )
     found = await states(session, concerned, datetime.now(UTC), without=run.id)
@@ -129,7 +129,7 @@ async def why_not_start(session: Session, run: Run) -> dict[str, Any] | None:
         session,
         project_id=run.project_id,
         experiment_id=run.experiment_id,
-        token_id=run.created_by,
+        user_id=run.created_by,
     )
     holding = [budget for budget in concerned if budget.refuses or budget.stops]
     for state in await states(session, holding, datetime.now(UTC), promised=False):

@@ -42,7 +42,7 @@ async def tell_of(session: Session, run: Run) -> None:
         session,
         project_id=run.project_id,
         experiment_id=run.experiment_id,
-        token_id=run.created_by,
+        user_id=run.created_by,
     )
     warning = [budget for budget in concerned if budget.thresholds]
     now = datetime.now(UTC)

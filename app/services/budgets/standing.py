@@ -144,8 +144,8 @@ def _without_promises(state: BudgetState) -> BudgetState:
 
 
 def concerns(budget: Budget, row: Any) -> bool:
-    """Whether a run (with its project_id, experiment_id and token_id) falls under a budget."""
-    ids = {"project": row.project_id, "experiment": row.experiment_id, "user": row.token_id}
+    """Whether a run (with its project_id, experiment_id and user_id) falls under a budget."""
+    ids = {"project": row.project_id, "experiment": row.experiment_id, "user": row.user_id}
     return budget.scope == "lab" or ids[budget.scope] == budget.scope_id
 
 

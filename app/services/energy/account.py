@@ -13,6 +13,7 @@ from app.repositories import energy_account as rows
 from app.schemas.common import Quantity
 from app.schemas.energy import EnergyAccount, EnergyBy, EnergyFigures, EnergyItem
 from app.services.errors import InvalidError, NotFoundError
+from app.services.principals import Principal
 from pricetag.accounting.bill.node_account import (
     READ_EVERY_S,
     TOLD_EVERY_S,
@@ -26,6 +27,9 @@ HOUR = timedelta(hours=1)
 DEFAULT_SPAN = timedelta(days=7)
 LONGEST = timedelta(days=366)
 LONGEST_BY_HOUR = timedelta(days=31)
+
+PRIVATE_PROJECTS = "(private projects)"
+"""Stands for the projects that the caller may not see, all in one."""
 
 NOT_A_PROJECTS = "what no run was charged is the nodes', and no project's"
 
@@ -52,6 +56,7 @@ class Hours:
 
 async def energy_account(
     session: Session,
+    by_whom: Principal,
     *,
     start: datetime | None,
     stop: datetime | None,
@@ -63,6 +68,7 @@ async def energy_account(
 
     Args:
         session: Database session.
+        by_whom: Who asks: the projects that they may not see are one item without a name.
         start: Beginning of the first hour; a week before ``stop`` by default.
         stop: End of the last hour; the end of the present one by default.
         by: What the items are about. Beside the projects, the last item has what is no
@@ -93,7 +99,9 @@ async def energy_account(
     )
     everything = [_entry(row) for row in found]
     if by == "project":
-        charged = await rows.sums_by_project(session, start=begin, stop=end, node=node)
+        charged = await rows.sums_by_project(
+            session, by_whom.viewer, start=begin, stop=end, node=node
+        )
         items = _by_project(charged, everything)
     else:
         items = _items(found)
@@ -225,9 +233,10 @@ def _items(found: Sequence[Any]) -> list[EnergyItem]:
 def _by_project(charged: Sequence[Any], everything: Sequence[Entry]) -> list[EnergyItem]:
     items = []
     for project, group in groupby(charged, key=lambda row: row.project):
+        name = PRIVATE_PROJECTS if project is None else project
         sums = account([_charge(row) for row in group])
         unknown = Figure.unknown("kWh", NOT_A_PROJECTS)
-        items.append(_project_item(project, replace(sums, unallocated_kwh=unknown)))
+        items.append(_project_item(name, replace(sums, unallocated_kwh=unknown)))
     if everything:
         rest = account([_rest(entry) for entry in _merged(everything)])
         items.append(_project_item(None, rest))

@@ -130,7 +130,7 @@ async def store(
         licence=told.licence,
         relative_std_ratio=told.relative_std_ratio,
         content_sha256=digest,
-        entered_by=by.token_id,
+        entered_by=by.user_id,
     )
     await carbon_series.add(session, series, told.g_per_kwh)
     hours = sorted(told.g_per_kwh)

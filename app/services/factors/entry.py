@@ -56,7 +56,7 @@ async def enter(
         details=fit.details,
         valid_from=wanted.valid_from or now,
         valid_to=wanted.valid_to,
-        entered_by=by.token_id,
+        entered_by=by.user_id,
         created_at=now,
     )
     await factors.add(session, row)

@@ -168,7 +168,7 @@ def _row(where: str, wanted: PriceCreate, by: Principal, now: datetime) -> Price
         details=details or None,
         valid_from=wanted.valid_from,
         valid_to=wanted.valid_to,
-        entered_by=by.token_id,
+        entered_by=by.user_id,
     )
 
 

@@ -103,9 +103,16 @@ def alert_line(alert: Mapping[str, Any]) -> str:
     return f"{_minute(alert['at'])}  {alert['budget']}  {at} crossed with {used}"
 
 
+def _actor(entry: Mapping[str, Any]) -> str:
+    if entry.get("access") != "direct-database":
+        return str(entry["actor"])
+    by = f" by OS user {entry['os_user']}" if entry.get("os_user") else ""
+    return f"{entry['actor']} (direct database access{by})"
+
+
 def audit_line(entry: Mapping[str, Any]) -> str:
     """A change, in one line: what was, and what is."""
-    head = f"{_minute(entry['at'])}  {entry['actor']}  {entry['action']} {entry['object_kind']}"
+    head = f"{_minute(entry['at'])}  {_actor(entry)}  {entry['action']} {entry['object_kind']}"
     before, after = entry["before"] or {}, entry["after"] or {}
     told = [
         f"{name}: {before[name]} -> {value}" if name in before else f"{name}: {value}"

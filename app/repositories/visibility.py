@@ -1,0 +1,88 @@
+"""Who sees what: private projects as conditions of SQL, so that pages stay whole."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, exists, or_, select, true
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from models import Project, ProjectMember, ReportProject, Run
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Through whose eyes a query looks.
+
+    Attributes:
+        user_id: The user.
+        sees_all: Whether private projects of others are visible too (administrators).
+        project_id: The one project that the token is limited to; None without a limit.
+    """
+
+    user_id: uuid.UUID
+    sees_all: bool
+    project_id: uuid.UUID | None = None
+
+
+def sees_project(viewer: Viewer) -> ColumnElement[bool]:
+    """Whether the viewer sees a row of ``projects``, which the query selects from."""
+    membership = exists().where(
+        ProjectMember.project_id == Project.id, ProjectMember.user_id == viewer.user_id
+    )
+    visible = true() if viewer.sees_all else or_(Project.visibility == "open", membership)
+    if viewer.project_id is None:
+        return visible
+    return and_(Project.id == viewer.project_id, visible)
+
+
+def sees_project_id(viewer: Viewer, project_id: Any) -> ColumnElement[bool]:
+    """Whether the viewer sees the project that a column or value names."""
+    if viewer.sees_all and viewer.project_id is None:
+        return true()
+    return select(Project.id).where(Project.id == project_id, sees_project(viewer)).exists()
+
+
+def sees_report(viewer: Viewer, report_id: Any) -> ColumnElement[bool]:
+    """Whether the viewer sees every project that a report has runs of."""
+    if viewer.sees_all and viewer.project_id is None:
+        return true()
+    hidden = (
+        select(ReportProject.report_id)
+        .join(Project, Project.id == ReportProject.project_id)
+        .where(ReportProject.report_id == report_id, ~sees_project(viewer))
+    )
+    return ~hidden.exists()
+
+
+# The same condition for statements that are text: of `p`, a row of projects.
+SEES_PROJECT_SQL = """
+    (CAST(:viewer_project_id AS uuid) IS NULL OR p.id = :viewer_project_id)
+    AND (:viewer_sees_all OR p.visibility = 'open' OR EXISTS (
+      SELECT FROM project_members AS m WHERE m.project_id = p.id AND m.user_id = :viewer_user_id))
+"""
+
+
+def sql_values(viewer: Viewer) -> dict[str, Any]:
+    """The parameters of ``SEES_PROJECT_SQL``."""
+    return {
+        "viewer_project_id": viewer.project_id,
+        "viewer_sees_all": viewer.sees_all,
+        "viewer_user_id": viewer.user_id,
+    }
+
+
+async def visible_status(session: AsyncSession, viewer: Viewer, run_id: uuid.UUID) -> str | None:
+    """The status of a run that the viewer may see; None where there is no such run."""
+    query = select(Run.status).where(Run.id == run_id, sees_project_id(viewer, Run.project_id))
+    return (await session.execute(query)).scalar_one_or_none()
+
+
+async def visible_runs(
+    session: AsyncSession, viewer: Viewer, run_ids: list[uuid.UUID]
+) -> set[uuid.UUID]:
+    """Those of the runs that exist and that the viewer may see."""
+    query = select(Run.id).where(Run.id.in_(run_ids), sees_project_id(viewer, Run.project_id))
+    return set((await session.execute(query)).scalars())

@@ -1,0 +1,138 @@
+"""Users and their tokens on the wire."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+from app.schemas.common import Moment, Name, ProjectRole, Request, Role, Wire
+
+
+def _address(text: str) -> str:
+    name, _, host = text.rpartition("@")
+    if not name or not host or any(char.isspace() for char in text):
+        raise PydanticCustomError(
+            "email", "must be an e-mail address", {"hint": "such as ada@example.org"}
+        )
+    return text
+
+
+Email = Annotated[Name, AfterValidator(_address)]
+ROLES = (
+    "ingest only posts measurements; viewer reads; member also posts runs and cancels its own; "
+    "admin does everything."
+)
+
+
+class ExternalIdentity(Request):
+    """Who the user is to an identity provider (OpenID Connect)."""
+
+    issuer: Name = Field(examples=["https://login.example.org"])
+    subject: Name = Field(examples=["248289761001"])
+
+
+class UserCreate(Request):
+    name: Name = Field(examples=["ada"])
+    email: Email | None = None
+    role: Role = Field(default="member", description=ROLES)
+    external_identity: ExternalIdentity | None = None
+
+
+class UserChange(Request):
+    """The fields to change; what is left out, or null, stays as it was."""
+
+    name: Name | None = None
+    email: Email | None = None
+    role: Role | None = None
+    external_identity: ExternalIdentity | None = None
+    disabled: bool | None = Field(
+        default=None, description="true ends every token of the user at once."
+    )
+
+    def given(self) -> dict[str, Any]:
+        """The fields to change."""
+        return {name: value for name, value in self if value is not None}
+
+
+class UserRead(Wire):
+    id: uuid.UUID
+    name: str
+    email: str | None
+    role: Role
+    external_identity: ExternalIdentity | None
+    created_at: datetime
+    disabled_at: datetime | None
+
+
+class UserPage(Wire):
+    items: list[UserRead]
+    next_cursor: str | None = Field(description="Pass as `cursor` for the next page.")
+
+
+class MembershipRead(Wire):
+    project: str
+    role: ProjectRole
+
+
+class MeToken(Wire):
+    """The token that the request came with."""
+
+    id: uuid.UUID
+    name: str
+    project: str | None = Field(description="The one project that it is limited to.")
+    expires_at: datetime | None
+
+
+class Me(Wire):
+    """Who makes the request."""
+
+    user: UserRead
+    role: Role = Field(description="What the token may do: at most the user's role.")
+    token: MeToken
+    projects: list[MembershipRead]
+
+
+class MemberPut(Request):
+    user: Name = Field(description="Name or ID of the user.", examples=["ada"])
+    role: ProjectRole = Field(
+        default="member", description="An owner also manages members and visibility."
+    )
+
+
+class MemberRead(Wire):
+    user_id: uuid.UUID
+    user: str
+    role: ProjectRole
+    created_at: datetime
+
+
+class MemberList(Wire):
+    items: list[MemberRead]
+
+
+class UserTokenCreate(Request):
+    """A token of a user that is named in the path."""
+
+    name: Name = Field(examples=["laptop"], description="What the token is for.")
+    role: Role | None = Field(
+        default=None, description="At most this role; null: whatever the user's role is."
+    )
+    project: Name | None = Field(
+        default=None, validate_default=True, description="The one project to limit the token to."
+    )
+    expires_at: Moment | None = Field(default=None, description="ISO 8601, with its zone.")
+
+    @field_validator("project")
+    @classmethod
+    def _not_of_an_admin(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("role") == "admin":
+            raise PydanticCustomError(
+                "scoped_admin",
+                "a token that is limited to a project cannot have the role admin",
+                {"hint": "member, viewer or ingest"},
+            )
+        return value

@@ -1,0 +1,140 @@
+"""What a user may see: everything of open projects, private ones as a member."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from app.db import Session
+from app.repositories import budgets, projects, reports, visibility
+from app.services.errors import ForbiddenError, NotFoundError, RunNotFoundError
+from app.services.principals import Principal
+from models import Project
+
+
+class ProjectNotFoundError(NotFoundError):
+    """There is no such project, or the caller may not see it."""
+
+    code = "project-not-found"
+
+
+class NotAMemberError(ForbiddenError):
+    """The project is private, or the token is limited to another one."""
+
+    code = "not-a-member"
+
+
+class NotAnOwnerError(ForbiddenError):
+    """Only owners of the project and administrators may do this."""
+
+    code = "not-an-owner"
+
+
+class ReportNotFoundError(NotFoundError):
+    """There is no such report, or the caller may not see it."""
+
+    code = "report-not-found"
+
+
+class BudgetNotFoundError(NotFoundError):
+    """There is no such budget, or the caller may not see it."""
+
+    code = "budget-not-found"
+
+
+async def may_see_run(session: Session, principal: Principal, run_id: UUID) -> bool:
+    """Whether a run exists and is in a project that the principal may see."""
+    return await visibility.visible_status(session, principal.viewer, run_id) is not None
+
+
+async def require_run(session: Session, principal: Principal, run_id: UUID) -> str:
+    """The status of a run that the principal may see.
+
+    Raises:
+        RunNotFoundError: If there is no such run, or it is in a private project of others.
+    """
+    status = await visibility.visible_status(session, principal.viewer, run_id)
+    if status is None:
+        raise RunNotFoundError(f"There is no run {run_id}.", field="run_id")
+    return status
+
+
+async def visible_runs(
+    session: Session, principal: Principal, run_ids: Iterable[UUID]
+) -> set[UUID]:
+    """Those of the runs that the principal may see."""
+    return await visibility.visible_runs(session, principal.viewer, list(run_ids))
+
+
+def project_not_found(name: str) -> ProjectNotFoundError:
+    """The error for a project that is not there, or hidden."""
+    return ProjectNotFoundError(f"There is no project '{name}'.", field="project")
+
+
+async def require_project(session: Session, principal: Principal, name: str) -> Project:
+    """A project that the principal may see.
+
+    Raises:
+        ProjectNotFoundError: If there is no such project, or it is a private one of others.
+    """
+    project = await projects.by_name(session, name)
+    if project is None or not await projects.is_visible(session, principal.viewer, project.id):
+        raise project_not_found(name)
+    return project
+
+
+async def require_owner(session: Session, principal: Principal, name: str) -> None:
+    """Demands that the principal owns a project, or is an administrator.
+
+    Raises:
+        ProjectNotFoundError: If there is no such project, or it is a private one of others.
+        NotAnOwnerError: If the principal is neither.
+    """
+    project = await require_project(session, principal, name)
+    if principal.has("admin"):
+        return
+    if await projects.role_in(session, project.id, principal.user_id) != "owner":
+        raise NotAnOwnerError(
+            f"Only an owner of the project '{name}' or an administrator may do this."
+        )
+
+
+async def require_report(session: Session, principal: Principal, report_id: UUID) -> None:
+    """Demands that the principal may see every project that a report has runs of.
+
+    Raises:
+        ReportNotFoundError: If there is no such report, or it has runs that are hidden.
+    """
+    if not await reports.is_visible(session, principal.viewer, report_id):
+        raise ReportNotFoundError(f"There is no report {report_id}.", field="report_id")
+
+
+async def require_budget(session: Session, principal: Principal, budget_id: UUID) -> None:
+    """Demands that a budget is not a private project's that the principal may not see.
+
+    Raises:
+        BudgetNotFoundError: If there is no such budget, or it is hidden.
+    """
+    if not await budgets.is_visible(session, principal.viewer, budget_id):
+        raise BudgetNotFoundError(f"There is no budget {budget_id}.", field="budget_id")
+
+
+async def require_project_to_post(session: Session, principal: Principal, name: str) -> None:
+    """Demands that the principal may use a project, or make it.
+
+    Names are the lab's: that a name is in use by a private project is told, and nothing else.
+
+    Raises:
+        NotAMemberError: If the project is private and the principal is not a member of it, or
+            the token is limited to another project.
+    """
+    project = await projects.by_name(session, name)
+    if project is None and principal.project_id is None:
+        return
+    if project is None or not await projects.is_visible(session, principal.viewer, project.id):
+        raise NotAMemberError(
+            f"You cannot use the project '{name}': it is private and you are not a member, or"
+            " your token is limited to another project. Ask an owner of the project to add you,"
+            " or choose another name.",
+            field="project",
+        )

@@ -1,0 +1,233 @@
+"""Users: made by administrators, given roles, disabled; never deleted, since runs name them."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+from app.db import Session
+from app.repositories import projects, tokens, users
+from app.schemas.users import (
+    ExternalIdentity,
+    Me,
+    MembershipRead,
+    MeToken,
+    UserChange,
+    UserCreate,
+    UserPage,
+    UserRead,
+)
+from app.services import audit, cursors
+from app.services.errors import ConflictError, InvalidError, NotFoundError
+from app.services.principals import Actor, Principal
+from models import User
+
+TO = "manage users"
+
+
+class UserNotFoundError(NotFoundError):
+    """There is no such user."""
+
+    code = "user-not-found"
+
+
+class UserExistsError(ConflictError):
+    """The name or the external identity is another user's."""
+
+    code = "user-exists"
+
+
+class UserDisabledError(ConflictError):
+    """A disabled user gets no new tokens."""
+
+    code = "user-disabled"
+
+
+class UnknownUserError(InvalidError):
+    """A field names a user that is not there."""
+
+    code = "unknown-user"
+
+
+class LastAdminError(ConflictError):
+    """Nobody could manage users and tokens any more."""
+
+    code = "last-admin"
+
+
+async def create(session: Session, wanted: UserCreate, by: Actor | None) -> UserRead:
+    """Makes a user, who can do nothing before somebody makes a token for them.
+
+    Raises:
+        RoleRequiredError: If the token is not an administrator's.
+        UserExistsError: If the name or the external identity is in use.
+    """
+    _require_admin(by)
+    identity = wanted.external_identity
+    user = User(
+        id=uuid.uuid4(),
+        name=wanted.name,
+        email=wanted.email,
+        role=wanted.role,
+        issuer=identity.issuer if identity else None,
+        subject=identity.subject if identity else None,
+        created_at=datetime.now(UTC),
+    )
+    await users.announce(session)
+    if not await users.add(session, user):
+        raise _taken(wanted.name)
+    await audit.record(
+        session, by, action="created", object_kind="user", object_id=user.id, after=_values(user)
+    )
+    return read_of(user)
+
+
+def _require_admin(by: Actor | None) -> None:
+    if isinstance(by, Principal):
+        by.require("admin", TO)
+
+
+def _taken(name: str) -> UserExistsError:
+    return UserExistsError(
+        f"Another user has the name '{name}' or this external identity; choose another name.",
+        field="name",
+    )
+
+
+def _values(user: User) -> dict[str, Any]:
+    fields = ("name", "email", "role", "issuer", "subject", "disabled_at")
+    return {name: getattr(user, name) for name in fields}
+
+
+def read_of(user: User) -> UserRead:
+    """A user as the API shows it."""
+    identity = None
+    if user.issuer is not None and user.subject is not None:
+        identity = ExternalIdentity(issuer=user.issuer, subject=user.subject)
+    fields = ("id", "name", "email", "role", "created_at", "disabled_at")
+    values = {name: getattr(user, name) for name in fields}
+    return UserRead.model_validate({**values, "external_identity": identity})
+
+
+async def read(session: Session, user_id: uuid.UUID) -> UserRead:
+    """A user.
+
+    Raises:
+        UserNotFoundError: If there is no such user.
+    """
+    return read_of(await get(session, user_id))
+
+
+async def get(session: Session, user_id: uuid.UUID, *, lock: bool = False) -> User:
+    """The row of a user.
+
+    Raises:
+        UserNotFoundError: If there is no such user.
+    """
+    user = await users.get(session, user_id, lock=lock)
+    if user is None:
+        raise UserNotFoundError(f"There is no user {user_id}.", field="user_id")
+    return user
+
+
+async def named(session: Session, name_or_id: str, field: str = "user") -> User:
+    """The user that a field names, by ID or by name.
+
+    Raises:
+        UnknownUserError: If there is no such user.
+    """
+    try:
+        user = await users.get(session, uuid.UUID(name_or_id))
+    except ValueError:
+        user = None
+    user = user or await users.by_name(session, name_or_id)
+    if user is None:
+        raise UnknownUserError(
+            f"There is no user '{name_or_id}'; give the name or ID of a user.", field=field
+        )
+    return user
+
+
+async def list_page(session: Session, cursor: str | None, limit: int) -> UserPage:
+    """A page of users by name, disabled ones too.
+
+    Raises:
+        CursorError: If the cursor is not of this list.
+    """
+    after = str(cursors.decode(cursor, str)[0]) if cursor else None
+    rows = await users.page(session, after, limit + 1)
+    items = [read_of(row) for row in rows[:limit]]
+    more = len(rows) > limit
+    return UserPage(items=items, next_cursor=cursors.encode(items[-1].name) if more else None)
+
+
+async def change(
+    session: Session, user_id: uuid.UUID, wanted: UserChange, by: Actor | None
+) -> UserRead:
+    """Changes a user. A disabled user's tokens stop working at once; their runs stay theirs.
+
+    Raises:
+        RoleRequiredError: If the token is not an administrator's.
+        UserNotFoundError: If there is no such user.
+        UserExistsError: If the name or the external identity is another user's.
+        LastAdminError: If no administrator would be left who can sign in.
+    """
+    _require_admin(by)
+    await users.announce(session)
+    await users.lock_admins(session)
+    user = await get(session, user_id, lock=True)
+    loses_power = wanted.disabled is True or wanted.role not in (None, "admin")
+    if loses_power and user.role == "admin":
+        await _require_another_admin(session, user)
+    before = _values(user)
+    given = wanted.given()
+    for name in ("name", "email", "role"):
+        if name in given:
+            setattr(user, name, given[name])
+    if wanted.external_identity is not None:
+        user.issuer = wanted.external_identity.issuer
+        user.subject = wanted.external_identity.subject
+    if wanted.disabled is not None and wanted.disabled != (user.disabled_at is not None):
+        user.disabled_at = datetime.now(UTC) if wanted.disabled else None
+    if not await users.save(session):
+        raise _taken(wanted.name or before["name"])
+    if _values(user) != before:
+        await audit.record(
+            session,
+            by,
+            action="changed",
+            object_kind="user",
+            object_id=user.id,
+            before=before,
+            after=_values(user),
+        )
+    return read_of(user)
+
+
+async def _require_another_admin(session: Session, user: User) -> None:
+    if {row.user_id for row in await tokens.administering(session)} == {user.id}:
+        raise LastAdminError(
+            f"'{user.name}' is the last administrator with a token in force; make a token for"
+            " another administrator first.",
+        )
+
+
+async def me(session: Session, principal: Principal) -> Me:
+    """Who makes the request, with which token, and a member of what."""
+    row = await tokens.get(session, principal.token_id)
+    if row is None:
+        raise UserNotFoundError("The token is gone.", field="token_id")
+    scope = await projects.name_of(session, principal.project_id)
+    return Me(
+        user=read_of(row.user),
+        role=principal.role,
+        token=MeToken(
+            id=row.token.id, name=row.token.name, project=scope, expires_at=row.token.expires_at
+        ),
+        projects=[
+            MembershipRead.model_validate({"project": name, "role": role})
+            for name, role in await users.memberships(session, principal.user_id)
+            if scope in (None, name)
+        ],
+    )

@@ -1,0 +1,277 @@
+"""Commands about people: who you are, users and their tokens, private projects."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from pricetag.cli.answering import answer, each
+from pricetag.cli.console import EXIT_USAGE, CliError
+from pricetag.cli.lifetimes import InvalidLifetimeError, end_of
+from pricetag.cli.options import Json, open_client
+
+if TYPE_CHECKING:
+    from pricetag.client import Client
+
+PANEL = "People"
+Role = Literal["ingest", "viewer", "member", "admin"]
+UserArgument = Annotated[str, typer.Argument(metavar="USER", help="User name or ID.")]
+ProjectArgument = Annotated[str, typer.Argument(metavar="PROJECT", help="Project name.")]
+
+user = typer.Typer(name="user", no_args_is_help=True, help="Manage users and their tokens.")
+project = typer.Typer(
+    name="project", no_args_is_help=True, help="Show projects and manage who may see them."
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    app.command("whoami", rich_help_panel=PANEL)(whoami)
+    app.add_typer(user, rich_help_panel=PANEL)
+    app.add_typer(project, rich_help_panel=PANEL)
+
+
+def whoami(ctx: typer.Context, json: Json = False) -> None:
+    """Show the user and the token that this command line uses."""
+    with open_client(ctx) as client:
+        me = client.me()
+    answer(ctx, json, me, _me_lines)
+
+
+def _me_lines(me: Mapping[str, Any]) -> Iterable[str]:
+    token = me["token"]
+    limits = [f"only project {token['project']}"] if token["project"] else []
+    limits += [f"expires {token['expires_at']}"] if token["expires_at"] else []
+    yield f"{me['user']['name']}, {me['role']}"
+    yield f"token: {', '.join([token['name'], *limits])}"
+    for membership in me["projects"]:
+        yield f"project: {membership['project']} ({membership['role']})"
+
+
+@user.command("create", epilog="Example: pricetag user create ada --email ada@example.org")
+def create_user(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the new user.")],
+    role: Annotated[Role, typer.Option(help="Role of the user.")] = "member",
+    email: Annotated[str | None, typer.Option(help="E-mail address of the user.")] = None,
+    json: Json = False,
+) -> None:
+    """Create a user. Make a token for them next: `pricetag user add-token`."""
+    body = {"name": name, "role": role} | ({} if email is None else {"email": email})
+    with open_client(ctx) as client:
+        made = client.create_user(body)
+    answer(ctx, json, made, _user_line)
+
+
+def _user_line(found: Mapping[str, Any]) -> str:
+    state = "disabled" if found["disabled_at"] else "active"
+    email = f"  {found['email']}" if found["email"] else ""
+    return f"{found['id']}  {found['role']:<6}  {state:<8}  {found['name']}{email}"
+
+
+@user.command("list")
+def list_users(ctx: typer.Context, json: Json = False) -> None:
+    """List users, disabled ones too."""
+    with open_client(ctx) as client:
+        found = list(client.users())
+    answer(ctx, json, found, each(_user_line), nothing="no user")
+
+
+@user.command("disable")
+def disable(ctx: typer.Context, named: UserArgument, json: Json = False) -> None:
+    """Disable a user: all of their tokens stop working at once, their runs stay theirs."""
+    _change_user(ctx, named, {"disabled": True}, json)
+
+
+@user.command("enable")
+def enable(ctx: typer.Context, named: UserArgument, json: Json = False) -> None:
+    """Enable a disabled user; tokens that were not revoked work again."""
+    _change_user(ctx, named, {"disabled": False}, json)
+
+
+@user.command("role")
+def change_role(
+    ctx: typer.Context,
+    named: UserArgument,
+    role: Annotated[Role, typer.Argument(metavar="ROLE", help="New role of the user.")],
+    json: Json = False,
+) -> None:
+    """Change the role of a user, and what all of their tokens may do."""
+    _change_user(ctx, named, {"role": role}, json)
+
+
+def _change_user(ctx: typer.Context, named: str, changes: Mapping[str, Any], json: bool) -> None:
+    with open_client(ctx) as client:
+        changed = client.change_user(_user_id(client, named), changes)
+    answer(ctx, json, changed, _user_line)
+
+
+def _user_id(client: Client, named: str) -> str:
+    """The ID of a user who is named, oneself without being an administrator.
+
+    Raises:
+        CliError: If there is no such user.
+    """
+    try:
+        return str(uuid.UUID(named))
+    except ValueError:
+        pass
+    me = client.me()
+    if me["user"]["name"] == named or me["role"] != "admin":
+        # Others are the administrators' business: the server says so.
+        return str(me["user"]["id"]) if me["user"]["name"] == named else _refused(named)
+    for found in client.users():
+        if found["name"] == named:
+            return str(found["id"])
+    raise CliError(f"there is no user {named!r}; `pricetag user list` has them all")
+
+
+def _refused(named: str) -> str:
+    raise CliError(f"only an administrator may look up the user {named!r}")
+
+
+@user.command("tokens")
+def list_tokens(ctx: typer.Context, named: UserArgument, json: Json = False) -> None:
+    """List the tokens of a user, revoked ones too."""
+    with open_client(ctx) as client:
+        found = client.user_tokens(_user_id(client, named))
+    answer(ctx, json, found, each(_token_line), nothing="no token")
+
+
+def _token_line(token: Mapping[str, Any]) -> str:
+    project = f"  only project {token['project']}" if token["project"] else ""
+    end = f"  expires {token['expires_at']}" if token["expires_at"] else ""
+    state = "  revoked" if token["revoked_at"] else ""
+    return f"{token['id']}  {token['role']:<6}  {token['name']}{project}{end}{state}"
+
+
+@user.command("add-token", epilog="Example: pricetag user add-token ada --expires 90d")
+def add_token(
+    ctx: typer.Context,
+    named: UserArgument,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the token; by default the user's name.")
+    ] = None,
+    expires: Annotated[
+        str | None,
+        typer.Option(help="Lifetime of the token, e.g. 12h, 90d or 8w, or the date it ends."),
+    ] = None,
+    scope: Annotated[
+        str | None,
+        typer.Option("--project", help="The only project that the token may see and use."),
+    ] = None,
+    role: Annotated[
+        Role | None, typer.Option(help="Highest role of the token [default: the user's role].")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Create a token for a user, or for yourself. Its secret is printed this once."""
+    try:
+        end = None if expires is None else end_of(expires, datetime.now(UTC)).isoformat()
+    except InvalidLifetimeError as error:
+        raise CliError(f"--expires: {error}", EXIT_USAGE) from error
+    optional = {"role": role, "project": scope, "expires_at": end}
+    body = {"name": name or named} | {
+        key: value for key, value in optional.items() if value is not None
+    }
+    with open_client(ctx) as client:
+        made = client.create_user_token(_user_id(client, named), body)
+    answer(ctx, json, made, lambda token: str(token["secret"]))
+
+
+@user.command("revoke-token")
+def revoke_token(
+    ctx: typer.Context,
+    named: UserArgument,
+    token_id: Annotated[
+        uuid.UUID,
+        typer.Argument(metavar="TOKEN", help="Token ID, from `pricetag user tokens`."),
+    ],
+    json: Json = False,
+) -> None:
+    """Revoke a token of a user; it stops working at once."""
+    with open_client(ctx) as client:
+        gone = client.revoke_user_token(_user_id(client, named), str(token_id))
+    answer(ctx, json, gone, lambda token: f"'{token['name']}' is revoked")
+
+
+@project.command("list")
+def list_projects(ctx: typer.Context, json: Json = False) -> None:
+    """List the projects that you may see."""
+    with open_client(ctx) as client:
+        found = list(client.projects())
+    answer(ctx, json, found, each(_project_line), nothing="no project")
+
+
+def _project_line(found: Mapping[str, Any]) -> str:
+    counts = f"{found['experiments']} experiments, {found['runs']} runs"
+    return f"{found['visibility']:<7}  {found['name']}  ({counts})"
+
+
+@project.command("show")
+def show_project(ctx: typer.Context, named: ProjectArgument, json: Json = False) -> None:
+    """Show a project: who may see it, and how many runs it has."""
+    with open_client(ctx) as client:
+        found = client.project(named)
+    answer(ctx, json, found, _project_line)
+
+
+@project.command("private")
+def make_private(ctx: typer.Context, named: ProjectArgument, json: Json = False) -> None:
+    """Make a project private: only its members and administrators see it from now on."""
+    _set_visibility(ctx, named, "private", json)
+
+
+@project.command("open")
+def make_open(ctx: typer.Context, named: ProjectArgument, json: Json = False) -> None:
+    """Open a project to everybody in the lab."""
+    _set_visibility(ctx, named, "open", json)
+
+
+def _set_visibility(ctx: typer.Context, named: str, visibility: str, json: bool) -> None:
+    with open_client(ctx) as client:
+        changed = client.change_project(named, {"visibility": visibility})
+    answer(ctx, json, changed, _project_line)
+
+
+@project.command("members")
+def list_members(ctx: typer.Context, named: ProjectArgument, json: Json = False) -> None:
+    """List the members of a project."""
+    with open_client(ctx) as client:
+        found = client.members(named)
+    answer(ctx, json, found, each(_member_line), nothing="no member")
+
+
+def _member_line(member: Mapping[str, Any]) -> str:
+    return f"{member['role']:<6}  {member['user']}"
+
+
+@project.command("add-member")
+def add_member(
+    ctx: typer.Context,
+    named: ProjectArgument,
+    member: UserArgument,
+    role: Annotated[
+        Literal["member", "owner"],
+        typer.Option(help="Role in the project; an owner also manages members and visibility."),
+    ] = "member",
+    json: Json = False,
+) -> None:
+    """Add a user to a project, or change their role in it."""
+    with open_client(ctx) as client:
+        put = client.put_member(named, member, role)
+    answer(ctx, json, put, _member_line)
+
+
+@project.command("remove-member")
+def remove_member(
+    ctx: typer.Context, named: ProjectArgument, member: UserArgument, json: Json = False
+) -> None:
+    """Remove a member from a project."""
+    with open_client(ctx) as client:
+        gone = client.remove_member(named, member)
+    answer(ctx, json, gone, lambda row: f"'{row['user']}' is not a member of '{named}' any more")

@@ -1,0 +1,388 @@
+"""Users, their tokens and their projects over the API."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from sqlalchemy import text, update
+
+from app.schemas.tokens import TokenCreate
+from app.schemas.users import UserChange, UserCreate
+from app.services import events, tokens, users
+from app.services.principals import DirectAccess
+from models import Token, User
+from tests.support.api import Api, a_principal, fields, problem, run_body, running_run
+
+
+async def made(api: Api, path: str, **body: Any) -> dict[str, Any]:
+    response = await api.admin.post(path, json=body)
+    assert response.status_code == 201, response.text
+    return dict(response.json())
+
+
+async def a_user(api: Api, name: str, user_role: str = "member", **token: Any) -> dict[str, Any]:
+    """A user with a token; `bearer` are the headers of a request with it."""
+    user = await made(api, "/v1/users", name=name, role=user_role)
+    secret = await made(api, f"/v1/users/{user['id']}/tokens", name="t", **token)
+    bearer = {"Authorization": f"Bearer {secret['secret']}"}
+    return {**user, "token": secret, "bearer": bearer}
+
+
+async def as_user(api: Api, user: dict[str, Any], method: str, path: str, **more: Any) -> Any:
+    return await api.nobody.request(method, path, headers=user["bearer"], **more)
+
+
+async def test_a_disabled_user_s_tokens_stop_at_once_and_the_runs_stay_theirs(api: Api) -> None:
+    ada = await a_user(api, "ada")
+    second = await made(api, f"/v1/users/{ada['id']}/tokens", name="second")
+    run = (await as_user(api, ada, "POST", "/v1/runs", json=run_body())).json()
+    disabled = await api.admin.patch(f"/v1/users/{ada['id']}", json={"disabled": True})
+    assert disabled.json()["disabled_at"] is not None
+    for secret in (ada["token"]["secret"], second["secret"]):
+        bearer = {"Authorization": f"Bearer {secret}"}
+        problem(await api.nobody.get("/v1/me", headers=bearer), 401, "unauthenticated")
+    shown = (await api.viewer.get(f"/v1/runs/{run['id']}")).json()
+    assert (shown["created_by"], shown["status"]) == (ada["id"], "queued")
+    refused = await api.admin.post(f"/v1/users/{ada['id']}/tokens", json={"name": "third"})
+    problem(refused, 409, "user-disabled")
+    await api.admin.patch(f"/v1/users/{ada['id']}", json={"disabled": False})
+    assert (await as_user(api, ada, "GET", "/v1/me")).status_code == 200
+
+
+async def test_an_open_stream_ends_when_its_token_stops(
+    committed_api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the user is disabled, or the project closed to them."""
+    api = committed_api
+    monkeypatch.setattr(events, "POLL_S", 0.05)
+
+    async def stream_of(role: str) -> tuple[asyncio.Task[None], UUID]:
+        async with api.database.session_scope() as session:
+            run_id = await running_run(session, 1)
+            principal = await a_principal(session, role)  # type: ignore[arg-type]
+        begun = asyncio.Event()
+
+        async def follow() -> None:
+            hub = events.EventHub(api.database)
+            async for _ in events.stream(api.database, hub, principal, run_id, 0):
+                begun.set()
+
+        task = asyncio.create_task(follow())
+        async with asyncio.timeout(10):
+            await begun.wait()
+        return task, principal.user_id if role == "viewer" else run_id
+
+    first, viewer_id = await stream_of("viewer")
+    second, run_id = await stream_of("member")
+    await asyncio.sleep(0.2)
+    assert not first.done()
+    assert not second.done()
+    async with api.database.session_scope() as session:
+        await users.change(session, viewer_id, UserChange(disabled=True), None)
+    async with asyncio.timeout(10):
+        await first
+    assert not second.done()
+    async with api.database.session_scope() as session:
+        await session.execute(
+            text(
+                "UPDATE projects SET visibility = 'private'"
+                " WHERE id = (SELECT project_id FROM runs WHERE id = :run_id)"
+            ),
+            {"run_id": run_id},
+        )
+    async with asyncio.timeout(10):
+        await second
+
+
+async def test_the_last_administrator_stays(api: Api) -> None:
+    me = (await api.admin.get("/v1/me")).json()["user"]["id"]
+    # An administrator without a token cannot help anybody.
+    await made(api, "/v1/users", name="without a token", role="admin")
+    lower = await a_user(api, "with a lower token", "admin", role="viewer")
+    expired = await a_user(api, "with an expired token", "admin")
+    async with api.database.session_scope() as session:
+        past = datetime.now(UTC) - timedelta(seconds=1)
+        expired_id = UUID(expired["token"]["id"])
+        await session.execute(update(Token).where(Token.id == expired_id).values(expires_at=past))
+    for changes in ({"disabled": True}, {"role": "member"}):
+        problem(await api.admin.patch(f"/v1/users/{me}", json=changes), 409, "last-admin")
+    assert (await api.admin.patch(f"/v1/users/{me}", json={"role": "admin"})).status_code == 200
+    assert (
+        await api.admin.patch(f"/v1/users/{lower['id']}", json={"disabled": True})
+    ).status_code == 200
+    await a_user(api, "second", "admin")
+    demoted = await api.admin.patch(f"/v1/users/{me}", json={"role": "viewer"})
+    assert demoted.json()["role"] == "viewer"
+    problem(await api.admin.get("/v1/users"), 403, "role-required")
+
+
+async def test_two_administrators_cannot_disable_each_other_at_once(committed_api: Api) -> None:
+    database = committed_api.database
+    async with database.session_scope() as session:
+        await tokens.create(session, TokenCreate(name="second", role="admin"))
+        page = await users.list_page(session, None, 50)
+    admins = [user.id for user in page.items if user.role == "admin"]
+
+    async def disable(user_id: UUID) -> str:
+        try:
+            async with database.session_scope() as session:
+                await users.change(session, user_id, UserChange(disabled=True), None)
+        except users.LastAdminError:
+            return "refused"
+        return "disabled"
+
+    assert sorted(await asyncio.gather(*map(disable, admins))) == ["disabled", "refused"]
+
+
+async def test_the_server_makes_a_first_administrator_whenever_none_can_act(api: Api) -> None:
+    async with api.database.session_scope() as session:
+        assert await tokens.create_first_admin(session) is None
+        await session.execute(update(Token).values(expires_at=datetime.now(UTC)))
+        first = await tokens.create_first_admin(session)
+        assert first is not None
+        assert (first.user, first.role) == ("first admin", "admin")
+        assert await tokens.create_first_admin(session) is None
+        await session.execute(update(User).values(disabled_at=datetime.now(UTC)))
+        again = await tokens.create_first_admin(session)
+        assert again is not None
+        assert (again.user, again.role) == ("first admin (2)", "admin")
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "name"),
+        ({"name": ""}, "name"),
+        ({"name": "ada", "role": "owner"}, "role"),
+        ({"name": "ada", "email": "nowhere"}, "email"),
+        ({"name": "ada", "external_identity": {"issuer": "x"}}, "external_identity.subject"),
+        ({"name": "ada", "disabled": True}, "disabled"),
+    ],
+)
+async def test_a_bad_user_is_refused_by_field(api: Api, body: dict[str, Any], field: str) -> None:
+    assert field in fields(
+        problem(await api.admin.post("/v1/users", json=body), 422, "invalid-request")
+    )
+
+
+async def test_names_and_external_identities_are_one_user_s(api: Api) -> None:
+    identity = {"issuer": "https://login.example.org", "subject": "1"}
+    ada = await made(api, "/v1/users", name="ada", external_identity=identity)
+    assert ada["external_identity"] == identity
+    for body in ({"name": "ada"}, {"name": "eve", "external_identity": identity}):
+        problem(await api.admin.post("/v1/users", json=body), 409, "user-exists")
+    eve = await made(api, "/v1/users", name="eve")
+    clashes: tuple[dict[str, Any], ...] = ({"name": "ada"}, {"external_identity": identity})
+    for body in clashes:
+        changed = await api.admin.patch(f"/v1/users/{eve['id']}", json=body)
+        problem(changed, 409, "user-exists")
+    renamed = await api.admin.patch(f"/v1/users/{eve['id']}", json={"name": "eva"})
+    assert renamed.json()["name"] == "eva"
+    problem(await api.admin.patch(f"/v1/users/{uuid4()}", json={}), 404, "user-not-found")
+
+
+async def test_a_token_does_at_most_what_its_user_may(api: Api) -> None:
+    ada = await a_user(api, "ada", role="viewer")
+    assert (await as_user(api, ada, "GET", "/v1/me")).json()["role"] == "viewer"
+    problem(await as_user(api, ada, "POST", "/v1/runs", json=run_body()), 403, "role-required")
+    path = f"/v1/users/{ada['id']}/tokens"
+    beyond = await api.admin.post(path, json={"name": "t", "role": "admin"})
+    assert fields(problem(beyond, 422, "invalid-token")) == ["role"]
+    own = await made(api, path, name="own")
+    bearer = {"Authorization": f"Bearer {own['secret']}"}
+    assert (await api.nobody.post("/v1/runs", json=run_body(), headers=bearer)).is_success
+    # A role that is lowered later holds for every token.
+    await api.admin.patch(f"/v1/users/{ada['id']}", json={"role": "ingest"})
+    problem(await api.nobody.get("/v1/runs", headers=bearer), 403, "role-required")
+    assert (await api.nobody.get("/v1/me", headers=bearer)).json()["role"] == "ingest"
+
+
+async def test_nobody_makes_a_token_that_goes_beyond_their_own(api: Api) -> None:
+    await api.post_run(project="p")
+    end = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    later = (datetime.now(UTC) + timedelta(days=2)).isoformat()
+    ada = await a_user(api, "ada", role="viewer", expires_at=end, project="p")
+    path = f"/v1/users/{ada['id']}/tokens"
+    for beyond, field in (
+        ({"role": "member"}, "role"),
+        ({"expires_at": later}, "expires_at"),
+        ({"project": "text"}, "project"),
+    ):
+        refused = await as_user(api, ada, "POST", path, json={"name": "t", **beyond})
+        assert fields(problem(refused, 403, "beyond-own-token")) == [field]
+    inherited = (await as_user(api, ada, "POST", path, json={"name": "t"})).json()
+    assert (inherited["role"], inherited["project"]) == ("viewer", "p")
+    assert datetime.fromisoformat(inherited["expires_at"]) == datetime.fromisoformat(end)
+    other = (await api.member.get("/v1/me")).json()["user"]["id"]
+    refused = await as_user(api, ada, "GET", f"/v1/users/{other}/tokens")
+    problem(refused, 403, "role-required")
+    revoked = await as_user(api, ada, "DELETE", f"{path}/{inherited['id']}")
+    assert revoked.json()["revoked_at"] is not None
+    foreign = (await api.member.get("/v1/me")).json()["token"]["id"]
+    problem(await as_user(api, ada, "DELETE", f"{path}/{foreign}"), 404, "token-not-found")
+
+
+async def test_a_token_ends_by_itself(api: Api) -> None:
+    ada = await made(api, "/v1/users", name="ada")
+    path = f"/v1/users/{ada['id']}/tokens"
+    past = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
+    refused = await api.admin.post(path, json={"name": "t", "expires_at": past})
+    assert fields(problem(refused, 422, "invalid-token")) == ["expires_at"]
+    no_zone = await api.admin.post(path, json={"name": "t", "expires_at": "2100-01-01T00:00:00"})
+    assert fields(problem(no_zone, 422, "invalid-request")) == ["expires_at"]
+    soon = (datetime.now(UTC) + timedelta(seconds=0.5)).isoformat()
+    token = await made(api, path, name="t", expires_at=soon)
+    bearer = {"Authorization": f"Bearer {token['secret']}"}
+    assert (await api.nobody.get("/v1/me", headers=bearer)).is_success
+    await asyncio.sleep(0.6)
+    problem(await api.nobody.get("/v1/me", headers=bearer), 401, "unauthenticated")
+
+
+async def test_a_token_of_one_project_sees_and_posts_nothing_else(api: Api) -> None:
+    own = await api.post_run(project="p")
+    other = await api.post_run(project="q")
+    admin_scoped = {"name": "t", "role": "admin", "project": "p"}
+    me = (await api.admin.get("/v1/me")).json()["user"]["id"]
+    refused = await api.admin.post(f"/v1/users/{me}/tokens", json=admin_scoped)
+    assert fields(problem(refused, 422, "invalid-request")) == ["project"]
+    member = (await api.member.get("/v1/me")).json()["user"]["id"]
+    for user_id in (me, member):
+        made_token = await made(api, f"/v1/users/{user_id}/tokens", name="t", project="p")
+        scoped = {"bearer": {"Authorization": f"Bearer {made_token['secret']}"}}
+        assert (await as_user(api, scoped, "GET", "/v1/me")).json()["role"] == "member"
+        listed = (await as_user(api, scoped, "GET", "/v1/runs")).json()["items"]
+        assert [run["id"] for run in listed] == [own]
+        problem(await as_user(api, scoped, "GET", f"/v1/runs/{other}"), 404, "run-not-found")
+        projects = (await as_user(api, scoped, "GET", "/v1/projects")).json()["items"]
+        assert [project["name"] for project in projects] == ["p"]
+        for project in ("q", "new"):
+            posted = await as_user(api, scoped, "POST", "/v1/runs", json=run_body(project=project))
+            problem(posted, 403, "not-a-member")
+        problem(await as_user(api, scoped, "GET", "/v1/users"), 403, "role-required")
+
+
+async def test_owners_keep_their_project(api: Api) -> None:
+    run_id = await api.post_run(project="p")  # the member owns what they made
+    ada, eve = await a_user(api, "ada"), await a_user(api, "eve")
+    members = (await api.viewer.get("/v1/projects/p/members")).json()["items"]
+    assert [(row["user"], row["role"]) for row in members] == [("a member", "owner")]
+    problem(
+        await as_user(api, ada, "PATCH", "/v1/projects/p", json={"visibility": "private"}),
+        403,
+        "not-an-owner",
+    )
+    private = await api.member.patch("/v1/projects/p", json={"visibility": "private"})
+    assert private.json()["visibility"] == "private"
+    problem(await as_user(api, ada, "GET", f"/v1/runs/{run_id}"), 404, "run-not-found")
+    assert (await api.member.post("/v1/projects/p/members", json={"user": "ada"})).is_success
+    assert (await as_user(api, ada, "GET", f"/v1/runs/{run_id}")).is_success
+    add_eve = {"user": eve["id"], "role": "owner"}
+    problem(
+        await as_user(api, ada, "POST", "/v1/projects/p/members", json=add_eve),
+        403,
+        "not-an-owner",
+    )
+    assert (await api.member.post("/v1/projects/p/members", json=add_eve)).is_success
+    removed = await as_user(api, eve, "DELETE", "/v1/projects/p/members/a member")
+    assert removed.json()["user"] == "a member"
+    # Whoever posted a run does not see it any more, nor can do anything with it.
+    problem(await api.member.get(f"/v1/runs/{run_id}"), 404, "run-not-found")
+    problem(await api.member.post(f"/v1/runs/{run_id}/cancel"), 404, "run-not-found")
+    problem(await api.member.post("/v1/runs", json=run_body(project="p")), 403, "not-a-member")
+    assert (await as_user(api, ada, "DELETE", "/v1/projects/p/members/ada")).is_success  # leaves
+    problem(await as_user(api, ada, "GET", "/v1/projects/p"), 404, "project-not-found")
+    unknown = await as_user(api, eve, "POST", "/v1/projects/p/members", json={"user": "nobody"})
+    assert fields(problem(unknown, 422, "unknown-user")) == ["user"]
+    log = (await api.admin.get("/v1/audit", params={"object_kind": "member"})).json()["items"]
+    assert [entry["action"] for entry in log] == ["deleted", "deleted", "created", "created"]
+
+
+async def test_an_idempotency_key_does_not_open_a_project(api: Api) -> None:
+    headers = {"Idempotency-Key": "k"}
+    first = await api.member.post("/v1/runs", json=run_body(project="p"), headers=headers)
+    await api.admin.patch("/v1/projects/p", json={"visibility": "private"})
+    again = await api.member.post("/v1/runs", json=run_body(project="p"), headers=headers)
+    assert again.json()["id"] == first.json()["id"]
+    await api.admin.delete("/v1/projects/p/members/a member")
+    gone = await api.member.post("/v1/runs", json=run_body(project="p"), headers=headers)
+    problem(gone, 403, "not-a-member")
+
+
+async def test_direct_database_access_is_in_the_audit_log(api: Api) -> None:
+    by = DirectAccess.of_this_process()
+    async with api.database.session_scope() as session:
+        token = await tokens.create(session, TokenCreate(name="ada", role="admin"), by)
+        await tokens.revoke(session, token.id, by)
+    log = (await api.admin.get("/v1/audit", params={"access": "direct-database"})).json()["items"]
+    assert [(entry["action"], entry["object_kind"]) for entry in log] == [
+        ("revoked", "token"),
+        ("created", "token"),
+        ("created", "user"),
+    ]
+    assert {(entry["actor"], entry["os_user"]) for entry in log} == {("service", by.os_user)}
+    assert {entry["user_id"] for entry in log} == {None}
+
+
+async def test_sql_that_changes_users_or_tokens_is_in_the_audit_log_too(
+    committed_api: Api,
+) -> None:
+    """As a job could do that found the address of the database."""
+    database = committed_api.database
+    async with database.session_scope() as session:
+        user = await users.create(session, UserCreate(name="eve"), None)
+    async with database.session_scope() as session:
+        await session.execute(
+            text("UPDATE users SET role = 'admin' WHERE id = :id"), {"id": user.id}
+        )
+        await session.execute(
+            text(
+                "INSERT INTO tokens (id, user_id, name, secret_sha256, created_at)"
+                " VALUES (gen_random_uuid(), :id, 't', 'stolen', now())"
+            ),
+            {"id": user.id},
+        )
+        # Its use is not a change.
+        await session.execute(text("UPDATE tokens SET last_used_at = now()"))
+        await session.execute(text("DELETE FROM tokens WHERE name = 't'"))
+    response = await committed_api.admin.get("/v1/audit", params={"actor": "database"})
+    assert "stolen" not in response.text
+    log = response.json()["items"]
+    assert [(entry["action"], entry["object_kind"]) for entry in log] == [
+        ("deleted", "token"),
+        ("created", "token"),
+        ("changed", "user"),
+    ]
+    assert {entry["access"] for entry in log} == {"direct-database"}
+    assert (log[2]["before"]["role"], log[2]["after"]["role"]) == ("member", "admin")
+    assert log[0]["after"]["database_session"]["application"] == "pricetag tests"
+
+
+async def test_a_token_without_a_user_is_of_the_user_of_its_name(api: Api) -> None:
+    first = await made(api, "/v1/tokens", name="ci", role="member")
+    second = await made(api, "/v1/tokens", name="ci", role="viewer")
+    assert (first["user"], second["user_id"]) == ("ci", first["user_id"])
+    assert (first["role"], second["role"]) == ("member", "viewer")
+    higher = await api.admin.post("/v1/tokens", json={"name": "ci", "role": "admin"})
+    assert fields(problem(higher, 422, "invalid-token")) == ["role"]
+    missing = await api.admin.post("/v1/tokens", json={"name": "new"})
+    assert fields(problem(missing, 422, "invalid-token")) == ["role"]
+    named = await made(api, "/v1/tokens", name="laptop", user="ci")
+    assert (named["name"], named["user"], named["role"]) == ("laptop", "ci", "member")
+    unknown = await api.admin.post("/v1/tokens", json={"name": "t", "user": "nobody"})
+    assert fields(problem(unknown, 422, "unknown-user")) == ["user"]
+
+
+async def test_me(api: Api) -> None:
+    me: httpx.Response = await api.member.get("/v1/me")
+    document = me.json()
+    assert (document["user"]["name"], document["role"]) == ("a member", "member")
+    assert document["token"]["project"] is None
+    assert document["projects"] == []
+    await api.post_run(project="p")
+    document = (await api.member.get("/v1/me")).json()
+    assert document["projects"] == [{"project": "p", "role": "owner"}]
