@@ -21,7 +21,7 @@ HABITS = [
     "Decisions stand in docs.",
     "It ended for want of memory.",
     "The job goes on in vain.",
-    "Take the half of it.",
+    "Of this site alone.",
     "As of that day, or then.",
     "List runs, the newest first.",
     "The library is initialised again.",
@@ -34,6 +34,7 @@ IDIOMATIC = [
     "so many that they fill the disk",
     "Show `told` and --refuse and left_out.",
     "There is no queue.",
+    "Put a proxy in front of it.",
     "The list is sorted newest first.",
     "DistilBERT is a distilled model of distillation.",
 ]
