@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable
 
+from pricetag.accounting.quantity.record import NOT_RECORDED
 from pricetag.tag import figures
-from pricetag.tag.figures import MISSING, difference, money, number, percent
-
-Quantity = Mapping[str, Any]
+from pricetag.tag.figure import Shown
+from pricetag.tag.figures import difference, money, number, percent
 
 EVIDENCE = {
     "counter": "hardware counter",
@@ -33,63 +32,56 @@ class Notes:
         """The notes, in order."""
         return [f"({letter}) {reason}" for reason, letter in self._letters.items()]
 
-    def figure(self, quantity: Quantity, size: float = 1.0) -> str:
-        """A figure without its unit, in units of ``size``; unknown ones bear their reason."""
-        if quantity["value"] is None:
-            return f"n/a {self.mark(quantity.get('reason') or MISSING)}"
-        text = number(quantity["value"] if size == 1.0 else quantity["value"] / size)
-        return self._remarked(text, quantity)
+    def figure(self, figure: Shown, size: float = 1.0) -> str:
+        """A figure without its unit, in units of ``size``; an unknown one has its reason."""
+        return self._known(figure, lambda value: number(value if size == 1.0 else value / size))
 
-    def interval(self, quantity: Quantity, size: float = 1.0) -> str:
+    def interval(self, figure: Shown, size: float = 1.0) -> str:
         """The interval without its unit; empty where the figure is unknown."""
-        if quantity["value"] is None:
+        if figure.value is None:
             return ""
-        low, high = quantity.get("low"), quantity.get("high")
-        if low is None or high is None:
+        if figure.low is None or figure.high is None:
             return f"n/a {self.mark('no interval is known')}"
-        return "exact" if low == high else f"{number(low / size)} to {number(high / size)}"
+        if figure.low == figure.high:
+            return "exact"
+        return f"{number(figure.low / size)} to {number(figure.high / size)}"
 
-    def percent(self, quantity: Quantity) -> str:
+    def percent(self, figure: Shown) -> str:
         """A ratio in percent."""
-        if quantity["value"] is None:
-            return f"n/a {self.mark(quantity.get('reason') or MISSING)}"
-        return self._remarked(percent(quantity["value"]), quantity)
+        return self._known(figure, percent)
 
-    def difference(self, quantity: Quantity) -> str:
+    def difference(self, figure: Shown) -> str:
         """A relative difference in percent, with its sign."""
-        if quantity["value"] is None:
-            return f"n/a {self.mark(quantity.get('reason') or MISSING)}"
-        return self._remarked(difference(quantity["value"]), quantity)
+        return self._known(figure, difference)
 
-    def cost(self, quantity: Quantity) -> str:
+    def cost(self, figure: Shown) -> str:
         """Money from low to high, with its currency."""
-        if quantity["value"] is None:
-            return f"n/a {self.mark(quantity.get('reason') or MISSING)}"
-        ends = [quantity["value"] if quantity.get(e) is None else quantity[e] for e in _ENDS]
-        span = " to ".join(dict.fromkeys(map(money, ends)))
-        return self._remarked(f"{span} {quantity['unit']}", quantity)
 
-    def _remarked(self, text: str, quantity: Quantity) -> str:
-        reason = quantity.get("reason")
-        return f"{text} {self.mark(reason)}" if reason else text
+        def text(value: float) -> str:
+            ends = [value if end is None else end for end in (figure.low, figure.high)]
+            return f"{' to '.join(dict.fromkeys(map(money, ends)))} {figure.unit}"
+
+        return self._known(figure, text)
+
+    def _known(self, figure: Shown, write: Callable[[float], str]) -> str:
+        if figure.value is None:
+            return f"n/a {self.mark(figure.reason or NOT_RECORDED)}"
+        text = write(figure.value)
+        return f"{text} {self.mark(figure.reason)}" if figure.reason else text
 
 
-_ENDS = ("low", "high")
-
-
-def column_unit(quantities: Iterable[Quantity], unit: str) -> tuple[str, float]:
+def column_unit(column: Iterable[Shown], unit: str) -> tuple[str, float]:
     """The unit in which the figures of a column read well, and its size."""
-    return figures.column_unit((q["value"] for q in quantities), unit)
+    return figures.column_unit((figure.value for figure in column), unit)
 
 
-def evidence(quantity: Quantity) -> str:
+def evidence(figure: Shown) -> str:
     """In a word, what a figure rests on."""
-    source = quantity.get("source")
-    if source == "counter" and quantity.get("unit") in ("s", "h"):
+    if figure.source == "counter" and figure.unit in ("s", "h"):
         return "clock"
-    if source == "counter" and quantity.get("unit") == "FLOP":
+    if figure.source == "counter" and figure.unit == "FLOP":
         return "operators counted"
-    return EVIDENCE.get(str(source), str(source)) if source else "n/a"
+    return EVIDENCE.get(figure.source, figure.source) if figure.source else "n/a"
 
 
 def _letter(index: int) -> str:

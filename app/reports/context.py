@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -21,8 +22,11 @@ from app.reports.sections import (
 from app.reports.shape import Context, ModelCard, Profile
 from app.reports.text import clean_all
 from pricetag.accounting.units import G_PER_KG
-from pricetag.tag.strubell import strubell_row
-from pricetag.tag.tags import factor, hardware_text
+from pricetag.tag.factors import applied, single
+from pricetag.tag.figure import Figure
+from pricetag.tag.strubell import StrubellRow, strubell_row
+from pricetag.tag.totals import Totals, totals
+from pricetag.tag.view import TagView
 
 SCHEMA = "pricetag-report/1"
 PROFILES: dict[Profile, str] = {
@@ -32,27 +36,29 @@ PROFILES: dict[Profile, str] = {
 
 
 def build_context(
-    title: str, profile: Profile, tags: Sequence[Mapping[str, Any]], *, generated_at: datetime
+    title: str, profile: Profile, documents: Sequence[Mapping[str, Any]], *, generated_at: datetime
 ) -> dict[str, Any]:
     """Everything that the six formats show.
 
     Args:
         title: Of the report; any text.
         profile: Whose factors to apply to the measured energy.
-        tags: Price tags as they are stored, each with its `cause` where that is known, in the
+        documents: Price tags as they are stored, each with its `cause` where that is known, in the
             order to show them.
         generated_at: When, with its time zone.
 
     Raises:
         ValueError: If the profile is unknown, or the time has no zone.
+        InvalidDocument: If one does not have the form of a price tag.
     """
     if profile not in PROFILES:
         raise ValueError(f"profile is {profile!r}: give one of {', '.join(PROFILES)}")
     if generated_at.tzinfo is None:
         raise ValueError("generated_at needs a time zone")
-    sums = bill.totals(tags, profile)
+    tags = [TagView.read(document) for document in documents]
+    sums = totals(tags, profile)
     rows = [strubell_row(tag, profile) for tag in tags]
-    factors = provenance.factors(tags, profile)
+    factors = applied(tags, profile)
     bare = lines.lines(tags, profile)
     context: Context = {
         "schema": SCHEMA,
@@ -77,25 +83,29 @@ def build_context(
         "line_columns": lines.columns(bare),
         "lines": bare,
         "quality": quality.figures(tags),
-        "runs": [dict(row) for row in rows],
-        "totals": dict(sums),
-        "factors": factors,
+        "runs": [_run(row) for row in rows],
+        "totals": sums.as_dict(),
+        "factors": provenance.factor_lines(factors),
     }
     return cast(dict[str, Any], clean_all(context))
 
 
-def _model_card(
-    tags: Sequence[Mapping[str, Any]], sums: bill.Totals, profile: Profile
-) -> ModelCard:
-    co2e = sums["co2e_kg"]
-    known = co2e["value"] is not None
-    zones = {
-        str(zone) for tag in tags if (zone := (factor(tag, "carbon_intensity") or {}).get("zone"))
-    }
-    hardware = dict.fromkeys(name for tag in tags if (name := hardware_text(tag)))
+def _run(row: StrubellRow) -> dict[str, Any]:
+    values = {item.name: getattr(row, item.name) for item in fields(row)}
     return {
-        "emissions_g": co2e["value"] * G_PER_KG if known else None,
-        "reason": co2e["reason"],
+        name: value.as_dict() if isinstance(value, Figure) else value
+        for name, value in values.items()
+    }
+
+
+def _model_card(tags: Sequence[TagView], sums: Totals, profile: Profile) -> ModelCard:
+    co2e = sums.co2e_kg
+    intensities = (single(tag, "carbon_intensity") for tag in tags)
+    zones = {factor.zone for factor in intensities if factor is not None and factor.zone}
+    hardware = dict.fromkeys(name for tag in tags if (name := tag.hardware))
+    return {
+        "emissions_g": None if co2e.value is None else co2e.value * G_PER_KG,
+        "reason": co2e.reason,
         "source": f"Pricetag, {PROFILES[profile].lower()}, all attempts of {len(tags)} runs",
         "training_type": None,
         "geographical_location": ", ".join(sorted(zones)) or None,

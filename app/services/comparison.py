@@ -12,6 +12,7 @@ from app.schemas.common import FieldProblem
 from app.services.errors import InvalidError
 from app.services.principals import Principal
 from pricetag.tag.ratios import Metric, compare
+from pricetag.tag.view import TagView
 
 MOST = 50
 """Runs on one side."""
@@ -83,7 +84,8 @@ async def compare_runs(
     ]
     if errors:
         raise NothingToCompareError(errors)
-    return compare([newest[i] for i in first], [newest[i] for i in second], metric)
+    sides = [[TagView.read(newest[i]) for i in side] for side in (first, second)]
+    return compare(*sides, metric)
 
 
 def _require_distinct(first: Sequence[UUID], second: Sequence[UUID]) -> None:

@@ -10,7 +10,7 @@ One rule for all of them:
 * The interval is written in the unit of the value, and the evidence is named.
 * An unknown figure is ``n/a`` with its reason, never 0.
 
-Files for machines (CSV, JSON) bear unrounded numbers in the stored unit instead.
+Files for machines (CSV, JSON) have unrounded numbers in the stored unit instead.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pricetag.accounting.quantity.record import NOT_RECORDED
+from pricetag.tag.figure import Shown, figure_of
+
 SIGNIFICANT_DIGITS = 3
-MISSING = "not recorded"
 _LONG = 1e6  # from here on a figure has too many digits for a column
 
 # unit -> ladder of (display unit, size in that unit's base), from large to small
@@ -133,32 +135,32 @@ def with_unit(value: float, unit: str) -> str:
 
 def not_available(reason: str | None) -> str:
     """How an unknown figure is written: ``n/a (reason)``."""
-    return f"n/a ({reason or MISSING})"
+    return f"n/a ({reason or NOT_RECORDED})"
 
 
-def quantity_text(quantity: Mapping[str, Any] | None) -> str:
-    """A stored quantity in words: value, unit, interval and evidence.
-
-    Args:
-        quantity: ``{value, low, high, unit, source, reason}`` as price tags store it.
+def figure_text(figure: Shown) -> str:
+    """A figure in words: value, unit, interval and evidence.
 
     Returns:
         For example ``12.3 Wh (11.1 to 13.6 Wh; counter)`` or ``n/a (no meter)``.
     """
-    if quantity is None or quantity.get("value") is None:
-        return not_available(quantity.get("reason") if quantity else None)
-    value, unit = quantity["value"], str(quantity.get("unit") or "")
-    notes = [interval_text(quantity), quantity.get("source")]
-    tail = "; ".join(str(note) for note in notes if note)
-    return with_unit(value, unit) + (f" ({tail})" if tail else "")
+    if figure.value is None:
+        return not_available(figure.reason)
+    tail = "; ".join(note for note in (interval_text(figure), figure.source) if note)
+    return with_unit(figure.value, figure.unit) + (f" ({tail})" if tail else "")
 
 
-def interval_text(quantity: Mapping[str, Any]) -> str:
+def quantity_text(quantity: Mapping[str, Any] | None) -> str:
+    """The same of a figure as the API answers it: ``{value, low, high, unit, source, reason}``."""
+    return figure_text(figure_of(quantity))
+
+
+def interval_text(figure: Shown) -> str:
     """The interval alone in the unit of the value, or an empty text where there is none."""
-    value, low, high = (quantity.get(name) for name in ("value", "low", "high"))
+    value, low, high = figure.value, figure.low, figure.high
     if value is None or low is None or high is None or low == high:
         return ""
-    shown, size = display_unit(value, str(quantity.get("unit") or ""))
+    shown, size = display_unit(value, figure.unit)
     spread = f"{number(low / size)} to {number(high / size)}"
     return f"{spread} {shown}" if shown and shown != "1" else spread
 
@@ -211,7 +213,7 @@ def short_count(count: float) -> str:
 def difference(ratio: float) -> str:
     """A relative difference with its sign; more than twice the reference as so many times it."""
     if ratio == 0:
-        return "+0.0%"  # whatever sign the zero bears
+        return "+0.0%"  # whatever sign the zero has
     if abs(ratio) < 0.0005:
         return "under 0.1%"
     return f"+{ratio_text(ratio)}" if ratio > 2 else f"{ratio:+.1%}"

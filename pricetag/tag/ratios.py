@@ -12,11 +12,12 @@ from functools import partial
 from statistics import mean
 from typing import Any, Literal, get_args
 
-from pricetag.accounting.quantity.quantity import weakest
-from pricetag.accounting.quantity.repeats import RepeatRatio, repeat_ratio
+from pricetag.accounting.quantity.quantity import Quantity, weakest
+from pricetag.accounting.quantity.repeats import repeat_ratio
 from pricetag.accounting.readings.window import FULL_COVERAGE_RATIO
+from pricetag.tag.figure import Figure
 from pricetag.tag.figures import percent
-from pricetag.tag.tags import Tag, factor, listed, quantity
+from pricetag.tag.view import TagView
 
 Metric = Literal["it_energy_kwh", "facility_energy_kwh", "co2e_kg", "cost", "duration_s"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
@@ -40,171 +41,161 @@ _FACTORS: Mapping[Metric, tuple[str, ...]] = {
 }
 
 
-def compare(first: Sequence[Tag], second: Sequence[Tag], metric: Metric) -> dict[str, Any]:
+def compare(first: Sequence[TagView], second: Sequence[TagView], metric: Metric) -> dict[str, Any]:
     """The mean of one group of runs over that of another.
 
     Args:
         first: Price tags of repeats of one piece of work.
-        second: The same of what it is held against.
+        second: The same of what it is compared with.
         metric: Which figure.
 
     Returns:
         ``{metric, unit, a, b, ratio, method, degrees_of_freedom, cancels, reasons, notes}``.
-        ``ratio`` is a quantity; its ends are null, with the reason, where one side has a single
-        run. Where the runs do not share cards, site and factors, ``cancels`` is False,
-        ``reasons`` says why, and the interval is that of the full errors.
+        The ends of ``ratio`` are null, with the reason, where one side has a single run. Where
+        the runs do not share cards, site and factors, ``cancels`` is False, ``reasons`` says
+        why, and the interval is that of the full errors.
     """
     tags = [*first, *second]
-    sides = {"a": _side(first, metric), "b": _side(second, metric)}
-    found: dict[str, Any] = {
+    reasons = _not_shared(tags, metric)
+    compared: dict[str, Any] = {
         "metric": metric,
-        "unit": _figure(tags[0], metric)["unit"],
-        **sides,
+        "unit": _figure(tags[0], metric).unit,
+        "a": _side(first, metric),
+        "b": _side(second, metric),
         "method": None,
         "degrees_of_freedom": None,
-        "cancels": True,
-        "reasons": _not_shared(tags, metric),
+        "cancels": not reasons,
+        "reasons": reasons,
         "notes": _notes(tags, metric),
     }
-    found["cancels"] = not found["reasons"]
     unknown = _why_unknown(tags, metric)
     if unknown is not None:
-        return found | {"ratio": _ratio(None, None, None, None, unknown)}
-    source = weakest(*(_figure(tag, metric)["source"] for tag in tags))
-    if not found["cancels"]:
-        return found | {"method": ENDS, "ratio": _by_ends(first, second, metric, source)}
-    values = [[_figure(tag, metric)["value"] for tag in group] for group in (first, second)]
-    told: RepeatRatio = repeat_ratio(*values)
-    return found | {
+        return compared | {"ratio": Figure.unknown(unknown, "1").as_dict()}
+    sources = [_figure(tag, metric).source for tag in tags]
+    source = weakest(*(source for source in sources if source is not None))
+    if reasons:
+        ratio = _by_ends(first, second, metric, source)
+        return compared | {"method": ENDS, "ratio": ratio.as_dict()}
+    repeats = repeat_ratio(_values(first, metric), _values(second, metric))
+    ratio = Figure(repeats.value, repeats.low, repeats.high, "1", source, repeats.reason)
+    return compared | {
         "method": REPEATS,
-        "degrees_of_freedom": told.degrees_of_freedom,
-        "ratio": _ratio(told.value, told.low, told.high, source, told.reason),
+        "degrees_of_freedom": repeats.degrees_of_freedom,
+        "ratio": ratio.as_dict(),
     }
 
 
-def _figure(tag: Tag, metric: Metric) -> dict[str, Any]:
-    return quantity(tag, "cost", "total") if metric == "cost" else quantity(tag, metric)
+def _figure(tag: TagView, metric: Metric) -> Quantity:
+    document = tag.document
+    quantity: Quantity = (
+        document.cost.total if metric == "cost" else getattr(document.energy, metric)
+    )
+    return quantity
 
 
-def _side(tags: Sequence[Tag], metric: Metric) -> dict[str, Any]:
+def _values(tags: Sequence[TagView], metric: Metric) -> list[float]:
+    return [value for tag in tags if (value := _figure(tag, metric).value) is not None]
+
+
+def _side(tags: Sequence[TagView], metric: Metric) -> dict[str, Any]:
     runs = [
         {
-            "run_id": tag.get("run_id"),
-            "name": tag.get("name"),
-            "version": tag.get("version"),
-            "value": _figure(tag, metric)["value"],
+            "run_id": tag.document.run_id,
+            "name": tag.document.name,
+            "version": tag.document.version,
+            "value": _figure(tag, metric).value,
         }
         for tag in tags
     ]
-    values = [run["value"] for run in runs]
-    return {"runs": runs, "mean": None if None in values else mean(values)}
+    values = _values(tags, metric)
+    return {"runs": runs, "mean": mean(values) if len(values) == len(tags) else None}
 
 
-def _ratio(
-    value: float | None,
-    low: float | None,
-    high: float | None,
-    source: str | None,
-    reason: str | None,
-) -> dict[str, Any]:
-    ends = {"low": low, "high": high}
-    return {"value": value, **ends, "unit": "1", "source": source, "reason": reason}
-
-
-def _why_unknown(tags: Sequence[Tag], metric: Metric) -> str | None:
-    units = {_figure(tag, metric)["unit"] for tag in tags}
+def _why_unknown(tags: Sequence[TagView], metric: Metric) -> str | None:
+    units = {_figure(tag, metric).unit for tag in tags}
     for tag in tags:
-        found = _figure(tag, metric)
-        if found["value"] is None:
-            return f"{tag.get('name')}: {found['reason']}"
-        if found["value"] <= 0:
-            return f"{tag.get('name')}: its {metric} is zero"
+        figure = _figure(tag, metric)
+        if figure.value is None:
+            return f"{tag.name}: {figure.reason}"
+        if figure.value <= 0:
+            return f"{tag.name}: its {metric} is zero"
     return None if len(units) == 1 else f"not one unit: {', '.join(sorted(units))}"
 
 
 def _by_ends(
-    first: Sequence[Tag], second: Sequence[Tag], metric: Metric, source: str
-) -> dict[str, Any]:
-    def middle(group: Sequence[Tag], end: str) -> float:
-        return mean(float(_figure(tag, metric)[end]) for tag in group)
+    first: Sequence[TagView], second: Sequence[TagView], metric: Metric, source: str
+) -> Figure:
+    def middle(group: Sequence[TagView], end: str) -> float:
+        return mean(float(getattr(_figure(tag, metric), end)) for tag in group)
 
     value = middle(first, "value") / middle(second, "value")
     low = middle(first, "low") / middle(second, "high")
     if middle(second, "low") <= 0:
-        reason = "the figure below the line may be zero"
-        return _ratio(value, None, None, source, reason)
-    return _ratio(value, low, middle(first, "high") / middle(second, "low"), source, None)
+        return Figure(value, None, None, "1", source, "the figure below the line may be zero")
+    return Figure(value, low, middle(first, "high") / middle(second, "low"), "1", source)
 
 
-def _not_shared(tags: Sequence[Tag], metric: Metric) -> list[str]:
+def _not_shared(tags: Sequence[TagView], metric: Metric) -> list[str]:
     """Why the errors of the runs do not cancel; empty where they do."""
     if metric == "duration_s":
         return []  # a clock's error is nothing beside the spread
     reasons = _differing(tags, "cards", _meters)
     reasons += _differing(tags, "rules of the charge", _rule)
     reasons += _differing(tags, "reserved parts", _reserved)
-    reasons += _differing(tags, "sites", lambda tag: str(_provenance(tag).get("site")))
+    reasons += _differing(tags, "sites", lambda tag: str(tag.document.provenance.site))
     for name in _FACTORS[metric]:
         reasons += _differing(tags, name.replace("_", " "), partial(_value, name))
     if metric == "cost":
-        reasons += _differing(tags, "bases of the cost", _basis)
+        reasons += _differing(tags, "bases of the cost", lambda tag: str(tag.document.cost.basis))
     return reasons
 
 
-def _differing(tags: Sequence[Tag], what: str, told: Callable[[Tag], str]) -> list[str]:
-    seen = list(dict.fromkeys(told(tag) for tag in tags))
+def _differing(
+    tags: Sequence[TagView], what: str, described: Callable[[TagView], str]
+) -> list[str]:
+    seen = list(dict.fromkeys(described(tag) for tag in tags))
     return [f"the {what} differ: {'; '.join(seen)}"] if len(seen) > 1 else []
 
 
-def _meters(tag: Tag) -> str:
+def _meters(tag: TagView) -> str:
     """What metered the run: cards by their UUID, a host's components by their node."""
-    found = []
-    for component in listed(tag, "components"):
-        where = "" if component.get("kind") == "gpu" else f"@{component.get('node')}"
-        calibration = quantity(component, "calibration")["value"]
+    meters = []
+    for component in tag.document.energy.components:
+        where = "" if component.kind == "gpu" else f"@{component.node}"
+        calibration = None if component.calibration is None else component.calibration.value
         scale = "" if calibration is None else f" x {calibration:g}"
-        found.append(f"{component.get('id')}{where} ({component.get('method')}{scale})")
-    return ", ".join(sorted(found)) or "none"
+        meters.append(f"{component.id}{where} ({component.method}{scale})")
+    return ", ".join(sorted(meters)) or "none"
 
 
-def _rule(tag: Tag) -> str:
+def _rule(tag: TagView) -> str:
     """How shared devices were divided: the same work is charged otherwise by the other rule."""
-    is_unknown = "idle_power_unknown" in (tag.get("flags") or ())
+    is_unknown = "idle_power_unknown" in tag.document.flags
     return "idle power unknown, half taken for idle" if is_unknown else "idle power known"
 
 
-def _reserved(tag: Tag) -> str:
+def _reserved(tag: TagView) -> str:
     """Which part of each kind of component was the run's: idle energy is charged by it."""
     parts = {
-        f"{component.get('kind')} {component['reserved_ratio']:.4g}"
-        for component in tag.get("components") or ()
-        if component.get("reserved_ratio") is not None
+        f"{component.kind} {component.reserved_ratio:.4g}"
+        for component in tag.document.energy.components
+        if component.reserved_ratio is not None
     }
     return ", ".join(sorted(parts)) or "not kept"
 
 
-def _provenance(tag: Tag) -> Mapping[str, Any]:
-    found = tag.get("provenance")
-    return found if isinstance(found, Mapping) else {}
+def _value(name: str, tag: TagView) -> str:
+    factor = getattr(tag.document.provenance.factors, name)
+    return "none" if factor is None else f"{factor.value} {factor.unit}"
 
 
-def _value(name: str, tag: Tag) -> str:
-    found = factor(tag, name)
-    return "none" if found is None else f"{found.get('value')} {found.get('unit')}"
-
-
-def _basis(tag: Tag) -> str:
-    cost = tag.get("cost")
-    return str(cost.get("basis")) if isinstance(cost, Mapping) else "none"
-
-
-def _notes(tags: Sequence[Tag], metric: Metric) -> list[str]:
+def _notes(tags: Sequence[TagView], metric: Metric) -> list[str]:
     """What a reader of the ratio should know of single runs."""
     notes = []
     for tag in tags:
-        coverage = quantity(tag, "coverage_ratio")["value"]
+        coverage = tag.document.energy.coverage_ratio.value
         if metric != "duration_s" and coverage is not None and coverage < FULL_COVERAGE_RATIO:
-            notes.append(f"{tag.get('name')}: metered for {percent(coverage)} of its time")
-        if len(listed(tag, "attempts")) > 1:
-            notes.append(f"{tag.get('name')}: all of its {len(listed(tag, 'attempts'))} attempts")
+            notes.append(f"{tag.name}: metered for {percent(coverage)} of its time")
+        if tag.has_several_attempts:
+            notes.append(f"{tag.name}: all of its {len(tag.document.attempts)} attempts")
     return notes

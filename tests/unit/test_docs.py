@@ -30,7 +30,7 @@ from docs import generate
 from pricetag import catalog
 from pricetag.cli.app import app as commands
 from pricetag.cli.app import run as run_command
-from pricetag.cli.views.price_tag import OUTSIDE
+from pricetag.cli.views.sheet import OUTSIDE
 from pricetag.recipes import REGISTRY, RecipeEntry, parse_run_spec
 from pricetag.recipes.methods.distill import Student
 from pricetag.recipes.training import Optimisation

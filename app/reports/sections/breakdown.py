@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from app.reports.cells import Notes, column_unit, evidence
-from app.reports.shape import Row, Section, Table, column, row, table
+from app.reports.shape import Section, Table, column, row, table
+from pricetag.accounting.bill.figures import EnergyTag
 from pricetag.tag.figures import with_unit
+from pricetag.tag.parts import Part, attempt_part, parts_by_attempt
 from pricetag.tag.strubell import Profile, emissions
-from pricetag.tag.tags import Tag, listed, quantity, stage_depth
+from pricetag.tag.view import TagView
 
 NESTED = "of it: "
 
 
-def section(tags: Sequence[Tag], profile: Profile) -> Section:
+def section(tags: Sequence[TagView], profile: Profile) -> Section:
     """For each run a table of attempts and stages, then all components."""
     tables = [_stages(index, tag, profile) for index, tag in enumerate(tags)]
     return {
@@ -29,16 +30,15 @@ def section(tags: Sequence[Tag], profile: Profile) -> Section:
     }
 
 
-def _stages(index: int, tag: Tag, profile: Profile) -> Table:
+def _stages(index: int, tag: TagView, profile: Profile) -> Table:
     notes = Notes()
-    parts = [*_parts(tag), ("All attempts", "", tag, True)]
-    energies = [quantity(holder, "it_energy_kwh") for _, _, holder, _ in parts]
-    unit, size = column_unit(energies, "kWh")
-    emitted = [emissions(holder, profile)["co2e_kg"] for _, _, holder, _ in parts]
+    lines = [*_lines(tag), ("All attempts", _whole(tag), True)]
+    unit, size = column_unit((part.it_energy_kwh for _, part, _ in lines), "kWh")
+    emitted = (emissions(part.energy, profile).co2e_kg for _, part, _ in lines if part.energy)
     co2e_unit, co2e_size = column_unit(emitted, "kg")
     rows = [
-        _row(part, energy, co2e, size, co2e_size, notes)
-        for part, energy, co2e in zip(parts, energies, emitted, strict=True)
+        row(*_cells(part, profile, size, co2e_size, notes, label), total=is_total)
+        for label, part, is_total in lines
     ]
     columns = [
         column("Stage", weight=2.4),
@@ -51,87 +51,65 @@ def _stages(index: int, tag: Tag, profile: Profile) -> Table:
         column("Share", "right", 0.9),
         column("Weakest evidence", weight=1.2),
     ]
-    name = str(tag.get("name") or "unnamed")
-    return table(f"stages-{index + 1}", f"Stages of {name}", columns, rows, notes.lines())
+    return table(f"stages-{index + 1}", f"Stages of {tag.name}", columns, rows, notes.lines())
 
 
-Part = tuple[str, str, Mapping[str, Any], bool]
+def _whole(tag: TagView) -> Part:
+    energy = tag.document.energy
+    return Part("All attempts", "", None, 0, energy.it_energy_kwh, None, energy)
 
 
-def _parts(tag: Tag) -> list[Part]:
-    attempts = listed(tag, "attempts")
-    parts: list[Part] = []
-    for attempt in attempts:
-        number = attempt.get("number")
-        prefix = f"{number}: " if len(attempts) > 1 else ""
-        for stage in listed(tag, "stages"):
-            if stage.get("attempt") == number:
-                nested = NESTED * stage_depth(tag, stage)
-                label = f"{prefix}{nested}{stage.get('name') or stage.get('kind')}"
-                parts.append((label, str(stage.get("status")), stage, False))
-        outside = attempt.get("outside_stages")
-        if isinstance(outside, Mapping):
-            parts.append((f"{prefix}outside the stages", "", _with_share(outside, tag), False))
-        if len(attempts) > 1:
-            parts.append((f"Attempt {number}", str(attempt.get("status")), attempt, True))
-    return parts
+def _lines(tag: TagView) -> list[tuple[str, Part, bool]]:
+    """The rows of the attempts, each with its label and whether it is a sum."""
+    several = tag.has_several_attempts
+    lines: list[tuple[str, Part, bool]] = []
+    for attempt, parts in parts_by_attempt(tag):
+        prefix = f"{attempt.number}: " if several else ""
+        for part in parts:
+            name = NESTED * part.depth + part.name if part.energy else "outside the stages"
+            lines.append((prefix + name, part, False))
+        if several:
+            whole = attempt_part(attempt)
+            lines.append((whole.name, whole, True))
+    return lines
 
 
-def _with_share(outside: Mapping[str, Any], tag: Tag) -> Mapping[str, Any]:
-    """What lies outside the stages with its share, so that the shares add up to all."""
-    energy, total = quantity(outside, "it_energy_kwh"), quantity(tag, "it_energy_kwh")["value"]
-    if energy["value"] is None or not total:
-        return outside
-    share = {"value": energy["value"] / total, "unit": "1", "source": energy["source"]}
-    return {**outside, "share_ratio": share}
+def _cells(
+    part: Part, profile: Profile, size: float, co2e_size: float, notes: Notes, label: str
+) -> list[str]:
+    time = power = co2e = ""
+    # Notes are lettered from left to right.
+    if part.energy is not None:
+        time = _time(part.energy, notes)
+        power = notes.figure(part.energy.power_w)
+    energy = [notes.figure(part.it_energy_kwh, size), notes.interval(part.it_energy_kwh, size)]
+    if part.energy is not None:
+        co2e = notes.figure(emissions(part.energy, profile).co2e_kg, co2e_size)
+    share = "" if part.share_ratio is None else notes.percent(part.share_ratio)
+    return [label, part.status, time, power, *energy, co2e, share, evidence(part.it_energy_kwh)]
 
 
-def _row(
-    part: Part,
-    energy: Mapping[str, Any],
-    co2e: Mapping[str, Any],
-    size: float,
-    co2e_size: float,
-    notes: Notes,
-) -> Row:
-    label, status, holder, is_total = part
-    has_time = "duration_s" in holder
-    duration = quantity(holder, "duration_s")
-    time = ""
-    if has_time and duration["value"] is not None:
-        time = with_unit(duration["value"], "s")
-    elif has_time:
-        time = notes.figure(duration)
-    return row(
-        label,
-        status,
-        time,
-        notes.figure(quantity(holder, "power_w")) if has_time else "",
-        notes.figure(energy, size),
-        notes.interval(energy, size),
-        notes.figure(co2e, co2e_size) if has_time else "",
-        notes.percent(quantity(holder, "share_ratio")) if "share_ratio" in holder else "",
-        evidence(energy),
-        total=is_total,
-    )
+def _time(energy: EnergyTag, notes: Notes) -> str:
+    duration = energy.duration_s
+    return notes.figure(duration) if duration.value is None else with_unit(duration.value, "s")
 
 
-def _components(tags: Sequence[Tag]) -> list[Table]:
+def _components(tags: Sequence[TagView]) -> list[Table]:
     notes = Notes()
-    found = [(tag, component) for tag in tags for component in listed(tag, "components")]
+    found = [(tag, component) for tag in tags for component in tag.document.energy.components]
     if not found:
         return []
-    unit, size = column_unit((quantity(c, "it_energy_kwh") for _, c in found), "kWh")
+    unit, size = column_unit((c.it_energy_kwh for _, c in found), "kWh")
     rows = [
         row(
-            f"{component.get('name')} ({component.get('kind')})",
-            str(tag.get("name")),
-            notes.figure(quantity(component, "power_w")),
-            notes.figure(quantity(component, "it_energy_kwh"), size),
-            notes.interval(quantity(component, "it_energy_kwh"), size),
-            notes.percent(quantity(component, "share_ratio")),
-            notes.percent(quantity(component, "coverage_ratio")),
-            evidence(quantity(component, "it_energy_kwh")),
+            f"{component.name} ({component.kind})",
+            tag.document.name,
+            notes.figure(component.power_w),
+            notes.figure(component.it_energy_kwh, size),
+            notes.interval(component.it_energy_kwh, size),
+            notes.percent(component.share_ratio),
+            notes.percent(component.coverage_ratio),
+            evidence(component.it_energy_kwh),
         )
         for tag, component in found
     ]

@@ -2,44 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from app.reports.cells import Notes, column_unit
 from app.reports.shape import Section, Table, column, row, table
+from pricetag.accounting.bill.figures import CostTag
+from pricetag.accounting.document.records import PriceTag
+from pricetag.accounting.quantity.quantity import Quantity
 from pricetag.tag.strubell import Profile
-from pricetag.tag.tags import Tag, quantity
+from pricetag.tag.view import TagView
 
 
-class Figure(NamedTuple):
+class Column(NamedTuple):
     """A column: its head, its unit, and where the figure is."""
 
     label: str
     unit: str
-    path: tuple[str, ...]
+    figure: Callable[[PriceTag], Quantity]
 
 
+IN_ALL = Column("CO2e in all", "kg", lambda tag: tag.footprint.co2e_total_kg)
 BESIDE = (
-    Figure("CO2e, market-based", "kg", ("co2e_market_kg",)),
-    Figure("CO2e, embodied", "kg", ("embodied_co2e_kg",)),
-    Figure("CO2e in all", "kg", ("co2e_total_kg",)),
-    Figure("Water", "l", ("water_l",)),
+    Column("CO2e, market-based", "kg", lambda tag: tag.footprint.co2e_market_kg),
+    Column("CO2e, embodied", "kg", lambda tag: tag.footprint.embodied_co2e_kg),
+    IN_ALL,
+    Column("Water", "l", lambda tag: tag.footprint.water_l),
 )
 SPLIT = (
-    Figure("Devices in all", "kWh", ("split", "gross_kwh")),
-    Figure("Charged", "kWh", ("it_energy_kwh",)),
-    Figure("of it idle draw", "kWh", ("split", "baseline_kwh")),
-    Figure("of it dynamic", "kWh", ("split", "dynamic_kwh")),
+    Column("Devices in all", "kWh", lambda tag: tag.energy.split.gross_kwh),
+    Column("Charged", "kWh", lambda tag: tag.energy.it_energy_kwh),
+    Column("of it idle draw", "kWh", lambda tag: tag.energy.split.baseline_kwh),
+    Column("of it dynamic", "kWh", lambda tag: tag.energy.split.dynamic_kwh),
 )
-PER_JOULE = ("flops", "flops_per_joule")
+COSTS: dict[str, Callable[[CostTag], Quantity]] = {
+    "Total": lambda cost: cost.total,
+    "Owned hardware": lambda cost: cost.owned_hardware,
+    "Electricity": lambda cost: cost.electricity,
+    "In the cloud": lambda cost: cost.cloud,
+}
 
 
-def section(tags: Sequence[Tag], profile: Profile) -> Section | None:
+def section(tags: Sequence[TagView], profile: Profile) -> Section | None:
     """The tables of which a figure is known; None where no run has any.
 
-    With a profile's own carbon intensity, sums with the price tag's are left out.
+    With a profile's own carbon intensity, sums with the price tag's are dropped.
     """
-    beside = [f for f in BESIDE if profile == "site" or f.path != ("co2e_total_kg",)]
+    beside = [one for one in BESIDE if profile == "site" or one is not IN_ALL]
     tables = [
         *_figures("footprint", "Other emissions, and water", tags, beside),
         *_split(tags),
@@ -62,90 +71,79 @@ def section(tags: Sequence[Tag], profile: Profile) -> Section | None:
     }
 
 
-def _known(tags: Sequence[Tag], path: Sequence[str]) -> bool:
-    return any(quantity(tag, *path)["value"] is not None for tag in tags)
+def _known(tags: Sequence[TagView], figure: Callable[[PriceTag], Quantity]) -> bool:
+    return any(figure(tag.document).value is not None for tag in tags)
 
 
-def _figures(id_: str, caption: str, tags: Sequence[Tag], figures: Sequence[Figure]) -> list[Table]:
-    """A row a run; columns that no run knows are left out, and so is an empty table."""
-    shown = [figure for figure in figures if _known(tags, figure.path)]
+def _figures(
+    id_: str, caption: str, tags: Sequence[TagView], figures: Sequence[Column]
+) -> list[Table]:
+    """A row a run; columns that no run knows are dropped, and so is an empty table."""
+    shown = [column_ for column_ in figures if _known(tags, column_.figure)]
     return [_of_runs(id_, caption, tags, shown)] if shown else []
 
 
-def _split(tags: Sequence[Tag]) -> list[Table]:
+def _split(tags: Sequence[TagView]) -> list[Table]:
     """All columns, unknown ones with their reason: that nothing idled would be another thing.
 
-    Price tags of the first accounting were not split; no table says so of them alone.
+    Price tags of the first accounting were not split; of them alone there is no table.
     """
-    if not any("split" in tag for tag in tags) or not _known(tags, ("it_energy_kwh",)):
+    were_split = any("split" not in tag.document.energy.absent for tag in tags)
+    if not were_split or not _known(tags, lambda tag: tag.energy.it_energy_kwh):
         return []
     return [_of_runs("split", "Gross, idle and dynamic energy", tags, SPLIT)]
 
 
-def _of_runs(id_: str, caption: str, tags: Sequence[Tag], shown: Sequence[Figure]) -> Table:
+def _of_runs(id_: str, caption: str, tags: Sequence[TagView], shown: Sequence[Column]) -> Table:
     notes = Notes()
-    columns, cells = [column("Run", weight=2.0)], [[str(tag.get("name"))] for tag in tags]
-    for figure in shown:
-        found = [quantity(tag, *figure.path) for tag in tags]
-        unit, size = column_unit(found, figure.unit)
-        columns += [
-            column(f"{figure.label} ({unit})", "right"),
-            column("95% interval", "right", 1.3),
-        ]
-        for line, item in zip(cells, found, strict=True):
+    columns, cells = [column("Run", weight=2.0)], [[tag.document.name] for tag in tags]
+    for label, stored, figure in shown:
+        figures = [figure(tag.document) for tag in tags]
+        unit, size = column_unit(figures, stored)
+        columns += [column(f"{label} ({unit})", "right"), column("95% interval", "right", 1.3)]
+        for line, item in zip(cells, figures, strict=True):
             line += [notes.figure(item, size), notes.interval(item, size)]
     return table(id_, caption, columns, [row(*line) for line in cells], notes.lines())
 
 
-def _costs(tags: Sequence[Tag]) -> list[Table]:
-    if not _known(tags, ("cost", "total")):
+def _costs(tags: Sequence[TagView]) -> list[Table]:
+    if not _known(tags, lambda tag: tag.cost.total):
         return []
     notes = Notes()
     rows = [
         row(
-            str(tag.get("name")),
-            _basis(tag),
-            *(notes.cost(quantity(tag, "cost", part)) for part in _PARTS),
+            tag.document.name,
+            tag.document.cost.basis or "nothing",
+            *(notes.cost(part(tag.document.cost)) for part in COSTS.values()),
         )
         for tag in tags
     ]
     columns = [
         column("Run", weight=2.0),
         column("What is in the total", weight=1.6),
-        *(column(label, "right") for label in _PARTS.values()),
+        *(column(label, "right") for label in COSTS),
     ]
     return [table("costs", "Cost of every run", columns, rows, notes.lines())]
 
 
-_PARTS = {
-    "total": "Total",
-    "owned_hardware": "Owned hardware",
-    "electricity": "Electricity",
-    "cloud": "In the cloud",
-}
-
-
-def _basis(tag: Tag) -> str:
-    cost = tag.get("cost")
-    return str(cost.get("basis") or "nothing") if isinstance(cost, Mapping) else "nothing"
-
-
-def _efficiency(tags: Sequence[Tag]) -> list[Table]:
-    shown = _known(tags, ("flops", "mfu_ratio")) or _known(tags, PER_JOULE)
-    if not shown:
+def _efficiency(tags: Sequence[TagView]) -> list[Table]:
+    operations = [tag.document.flops for tag in tags]
+    known = (
+        f.mfu_ratio.value is not None or f.flops_per_joule.value is not None for f in operations
+    )
+    if not any(known):
         return []
     notes = Notes()
-    rates = [quantity(tag, *PER_JOULE) for tag in tags]
-    unit, size = column_unit(rates, "FLOP")
+    unit, size = column_unit((flops.flops_per_joule for flops in operations), "FLOP")
     rows = [
         row(
-            str(tag.get("name")),
-            notes.percent(quantity(tag, "flops", "mfu_ratio")),
-            notes.figure(rate, size),
-            notes.interval(rate, size),
-            _joined(tag, "methods"),
+            tag.document.name,
+            notes.percent(flops.mfu_ratio),
+            notes.figure(flops.flops_per_joule, size),
+            notes.interval(flops.flops_per_joule, size),
+            "; ".join(flops.methods) or "not recorded",
         )
-        for tag, rate in zip(tags, rates, strict=True)
+        for tag, flops in zip(tags, operations, strict=True)
     ]
     columns = [
         column("Run", weight=2.0),
@@ -155,9 +153,3 @@ def _efficiency(tags: Sequence[Tag]) -> list[Table]:
         column("How they were counted", weight=2.4),
     ]
     return [table("efficiency", "Use of the hardware", columns, rows, notes.lines())]
-
-
-def _joined(tag: Tag, name: str) -> str:
-    flops = tag.get("flops")
-    found: Any = flops.get(name) if isinstance(flops, Mapping) else None
-    return "; ".join(map(str, found or ())) or "not told"

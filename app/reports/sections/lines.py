@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
+from pricetag.accounting.bill.figures import EnergyTag
+from pricetag.accounting.document.records import QualityTag, StageTag
+from pricetag.accounting.work.figures import FlopsTag
 from pricetag.tag import variants as measured
+from pricetag.tag.figure import Shown
 from pricetag.tag.strubell import Profile, emissions, strubell_row
-from pricetag.tag.tags import Tag, listed, quantity
 from pricetag.tag.variants import Variant
+from pricetag.tag.view import TagView
 
 COLUMNS = [
     "run_id",
@@ -65,19 +69,19 @@ COLUMNS = [
 ]
 
 
-def lines(tags: Sequence[Tag], profile: Profile) -> list[dict[str, Any]]:
+def lines(tags: Sequence[TagView], profile: Profile) -> list[dict[str, Any]]:
     """For each run a line for the whole of it (no stage), then one for each stage."""
-    found = []
+    rows = []
     for tag in tags:
-        found.append(_run(tag, profile))
-        variants = measured.variants(tag)
-        for stage in listed(tag, "stages"):
+        rows.append(_run(tag, profile))
+        variants = measured.variants(tag.document)
+        for stage in tag.document.stages:
             line = _stage(tag, stage, profile)
             for variant in variants:
-                if (variant.stage, variant.attempt) == (stage.get("key"), stage.get("attempt")):
+                if (variant.stage, variant.attempt) == (stage.key, stage.attempt):
                     _add_variant(line, tag, variants[0], variant)
-            found.append(line)
-    return found
+            rows.append(line)
+    return rows
 
 
 def columns(found: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -86,85 +90,81 @@ def columns(found: Sequence[Mapping[str, Any]]) -> list[str]:
     return [*COLUMNS, *(key for key in seen if key not in COLUMNS)]
 
 
-def _run(tag: Tag, profile: Profile) -> dict[str, Any]:
-    cloud = quantity(tag, "cost", "cloud")
-    cost = tag.get("cost")
-    return _figures(tag, tag, profile) | {
-        "cloud_cost_low": cloud["low"],
-        "cloud_cost_high": cloud["high"],
-        "electricity_cost": quantity(tag, "cost", "electricity")["value"],
-        "currency": cost.get("currency") if isinstance(cost, Mapping) else None,
-        "cost_total": quantity(tag, "cost", "total")["value"],
-        "cost_basis": cost.get("basis") if isinstance(cost, Mapping) else None,
-        **{name: quantity(tag, name)["value"] for name in _BESIDE},
+def _run(tag: TagView, profile: Profile) -> dict[str, Any]:
+    document = tag.document
+    cost, footprint = document.cost, document.footprint
+    return _figures(tag, document.energy, document.flops, profile) | {
+        "cloud_cost_low": cost.cloud.low,
+        "cloud_cost_high": cost.cloud.high,
+        "electricity_cost": cost.electricity.value,
+        "currency": cost.currency,
+        "cost_total": cost.total.value,
+        "cost_basis": cost.basis,
+        **{name: getattr(footprint, name).value for name in _BESIDE},
     }
 
 
-def _stage(tag: Tag, stage: Mapping[str, Any], profile: Profile) -> dict[str, Any]:
-    return _figures(tag, stage, profile) | {
-        "attempt": stage.get("attempt"),
-        "stage": stage.get("key"),
-        "stage_kind": stage.get("kind"),
-        "stage_status": stage.get("status"),
-        **{_metric_head(item): item.get("value") for item in listed(stage, "quality")},
+def _stage(tag: TagView, stage: StageTag, profile: Profile) -> dict[str, Any]:
+    return _figures(tag, stage.energy, stage.flops, profile) | {
+        "attempt": stage.attempt,
+        "stage": stage.key,
+        "stage_kind": stage.kind,
+        "stage_status": stage.status,
+        **{_metric_head(item): item.value for item in stage.quality},
     }
 
 
-def _metric_head(item: Mapping[str, Any]) -> str:
-    split, unit = item.get("split"), item.get("unit")
-    name = f"metric.{item.get('metric')}" + (f".{split}" if split else "")
-    return f"{name} [{unit}]" if unit and unit != "1" else name
+def _metric_head(item: QualityTag) -> str:
+    name = f"metric.{item.metric}" + (f".{item.split}" if item.split else "")
+    return f"{name} [{item.unit}]" if item.unit and item.unit != "1" else name
 
 
-def _add_variant(line: dict[str, Any], tag: Tag, first: Variant, variant: Variant) -> None:
-    used = measured.inference_kwh(variant)
-    making = measured.making_kwh(tag, variant)
-    paid = measured.break_even_inferences(tag, first, variant)
+def _add_variant(line: dict[str, Any], tag: TagView, first: Variant, variant: Variant) -> None:
+    paid = measured.break_even_inferences(tag.document, first, variant)
     line |= {
         "variant": variant.label,
-        "energy_per_1000_inferences_kwh": used["value"],
-        "energy_to_make_kwh": making["value"],
-        "break_even_inferences": paid["value"],
-        "break_even_low_inferences": paid["low"],
-        "break_even_high_inferences": paid["high"],
+        "energy_per_1000_inferences_kwh": measured.inference_kwh(variant).value,
+        "energy_to_make_kwh": measured.making_kwh(tag.document, variant).value,
+        "break_even_inferences": paid.value,
+        "break_even_low_inferences": paid.low,
+        "break_even_high_inferences": paid.high,
     }
-    if variant is not first and paid["value"] is None:
-        line["unknown"] += f"{'; ' * bool(line['unknown'])}break_even_inferences: {paid['reason']}"
+    if variant is not first and paid.value is None:
+        line["unknown"] += f"{'; ' * bool(line['unknown'])}break_even_inferences: {paid.reason}"
 
 
-def _figures(tag: Tag, holder: Mapping[str, Any], profile: Profile) -> dict[str, Any]:
+def _figures(tag: TagView, energy: EnergyTag, flops: FlopsTag, profile: Profile) -> dict[str, Any]:
     whole = strubell_row(tag, profile)
-    emitted = emissions(holder, profile)
+    emitted = emissions(energy, profile)
     line: dict[str, Any] = dict.fromkeys(COLUMNS)
     line |= {
-        "run_id": whole["run_id"],
-        "run": whole["model"],
-        "run_status": whole["status"],
-        "hardware": whole["hardware"],
-        "device_count": tag.get("device_count"),
-        "it_energy_source": emitted["it_energy_kwh"]["source"],
-        "pue": whole["pue"]["value"],
-        "flags": " ".join(map(str, holder.get("flags") or ())),
+        "run_id": whole.run_id,
+        "run": whole.model,
+        "run_status": whole.status,
+        "hardware": whole.hardware,
+        "device_count": tag.document.device_count,
+        "it_energy_source": emitted.it_energy_kwh.source,
+        "pue": whole.pue.value,
+        "flags": " ".join(energy.flags),
     }
-    found: dict[str, dict[str, Any]] = {
-        "duration_s": quantity(holder, "duration_s"),
-        "power_w": quantity(holder, "power_w"),
-        "coverage_ratio": quantity(holder, "coverage_ratio"),
-        **{f"flops_{kind}": quantity(holder, "flops", kind) for kind in _FLOPS},
-        **cast(dict[str, dict[str, Any]], emitted),
+    figures: dict[str, Shown] = {
+        **{name: getattr(energy, name) for name in ("duration_s", "power_w", "coverage_ratio")},
+        **{f"flops_{kind}": getattr(flops, kind) for kind in _FLOPS},
+        **{name: getattr(emitted, name) for name in _EMISSIONS},
     }
-    line |= {name: figure["value"] for name, figure in found.items()}
+    line |= {name: figure.value for name, figure in figures.items()}
     for name in ("it_energy", "facility_energy", "co2e"):
         unit = "kg" if name == "co2e" else "kwh"
         for end in ("low", "high"):
-            line[f"{name}_{end}_{unit}"] = found[f"{name}_{unit}"][end]
-    line |= {name: quantity(holder, "split", name)["value"] for name in _SPLIT}
-    line |= {name: quantity(holder, "flops", name)["value"] for name in _EFFICIENCY}
-    reasons = [f"{n}: {q['reason']}" for n, q in found.items() if q["value"] is None]
+            line[f"{name}_{end}_{unit}"] = getattr(figures[f"{name}_{unit}"], end)
+    line |= {name: getattr(energy.split, name).value for name in _SPLIT}
+    line |= {name: getattr(flops, name).value for name in _EFFICIENCY}
+    reasons = [f"{n}: {q.reason}" for n, q in figures.items() if q.value is None]
     line["unknown"] = "; ".join(reasons)
     return line
 
 
+_EMISSIONS = ("it_energy_kwh", "facility_energy_kwh", "co2e_lb", "co2e_kg")
 _BESIDE = ("co2e_market_kg", "embodied_co2e_kg", "co2e_total_kg", "water_l")
 _SPLIT = ("gross_kwh", "charged_ratio", "baseline_kwh", "dynamic_kwh")
 _EFFICIENCY = ("mfu_ratio", "flops_per_joule")

@@ -2,59 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from app.reports.shape import Column, Section, Table, column, row, table
-from pricetag.tag.figures import number, with_unit
-from pricetag.tag.tags import Tag, listed, stage_name
-from pricetag.tag.variants import SCORES, metric_unit, score_text, variants
+from pricetag.tag.quality import metric_text, other_figures, score_heads, score_rows, score_text
+from pricetag.tag.view import TagView
 
 
-def section(tags: Sequence[Tag]) -> Section | None:
+def section(tags: Sequence[TagView]) -> Section | None:
     """Scores as a table of metrics, anything else as a list; None where there is neither."""
-    found = [shown for shown in (_scores(tags), _others(tags)) if shown is not None]
-    if not found:
+    tables = [shown for shown in (_scores(tags), _others(tags)) if shown is not None]
+    if not tables:
         return None
-    return {"id": "quality", "heading": "Quality", "paragraphs": [], "tables": found}
+    return {"id": "quality", "heading": "Quality", "paragraphs": [], "tables": tables}
 
 
-def figures(tags: Sequence[Tag]) -> list[dict[str, Any]]:
+def figures(tags: Sequence[TagView]) -> list[dict[str, Any]]:
     """Every figure that every stage of every attempt reported, unrounded, for programs."""
     return [
         {
-            "run_id": str(tag.get("run_id") or ""),
-            "run": str(tag.get("name") or "unnamed"),
-            "attempt": stage.get("attempt"),
-            "stage": stage.get("key"),
-            "stage_name": stage.get("name"),
-            **{name: item.get(name) for name in ("split", "metric", "value", "unit")},
-            **{name: item[name] for name in ("of_class", "reason") if item.get(name)},
+            "run_id": tag.document.run_id,
+            "run": tag.name,
+            "attempt": stage.attempt,
+            "stage": stage.key,
+            "stage_name": stage.name,
+            **{name: getattr(item, name) for name in ("split", "metric", "value", "unit")},
+            **{name: value for name in ("of_class", "reason") if (value := getattr(item, name))},
         }
         for tag in tags
-        for stage in listed(tag, "stages")
-        for item in listed(stage, "quality")
+        for stage in tag.document.stages
+        for item in stage.quality
     ]
 
 
-def _scores(tags: Sequence[Tag]) -> Table | None:
-    lines: dict[tuple[int, str, str], dict[str, Mapping[str, Any]]] = {}
-    for index, tag in enumerate(tags):
-        for item in listed(tag, "quality"):
-            if item.get("metric") in SCORES:
-                key = (index, str(item.get("stage")), str(item.get("split") or ""))
-                lines.setdefault(key, {})[str(item["metric"])] = item
+def _scores(tags: Sequence[TagView]) -> Table | None:
+    lines = [(tag, line) for tag in tags for line in score_rows(tag)]
     if not lines:
         return None
-    heads = [name for name in SCORES if any(name in scores for scores in lines.values())]
+    heads = score_heads([line for _, line in lines])
     rows = [
         row(
-            *_run(tags, tags[index]),
-            stage_name(tags[index], stage),
-            split,
-            *(score_text(scores.get(name)) for name in heads),
+            *_run(tags, tag),
+            line.stage,
+            line.split,
+            *(score_text(line.scores.get(name)) for name in heads),
         )
-        for (index, stage, split), scores in lines.items()
+        for tag, line in lines
     ]
     columns = [
         *_run_column(tags),
@@ -65,20 +59,20 @@ def _scores(tags: Sequence[Tag]) -> Table | None:
     return table("quality-scores", "Scores as the stages reported them", columns, rows)
 
 
-def _others(tags: Sequence[Tag]) -> Table | None:
-    found = [(tag, item) for tag in tags for item in _not_shown(tag)]
-    if not found:
+def _others(tags: Sequence[TagView]) -> Table | None:
+    items = [(tag, item) for tag in tags for item in other_figures(tag)]
+    if not items:
         return None
-    split = any(item.get("split") for _, item in found)
+    split = any(item.split for _, item in items)
     rows = [
         row(
             *_run(tags, tag),
-            stage_name(tag, str(item.get("stage"))),
-            *([str(item.get("split") or "")] if split else []),
-            str(item.get("metric")),
-            _value(item),
+            tag.stage_name(item.stage),
+            *([item.split or ""] if split else []),
+            item.metric,
+            metric_text(item),
         )
-        for tag, item in found
+        for tag, item in items
     ]
     columns = [
         *_run_column(tags),
@@ -90,25 +84,9 @@ def _others(tags: Sequence[Tag]) -> Table | None:
     return table("quality-others", "Other figures of the stages", columns, rows)
 
 
-def _not_shown(tag: Tag) -> Iterable[Mapping[str, Any]]:
-    """Figures that are neither scores nor in the tables of the variants."""
-    shown = {(v.stage, v.attempt, name) for v in variants(tag) for name in v.shown()}
-    for item in listed(tag, "quality"):
-        known = (str(item.get("stage")), int(item.get("attempt") or 0), str(item.get("metric")))
-        if known not in shown and item.get("metric") not in SCORES:
-            yield item
+def _run(tags: Sequence[TagView], tag: TagView) -> list[str]:
+    return [tag.document.name] if len(tags) > 1 else []
 
 
-def _run(tags: Sequence[Tag], tag: Tag) -> list[str]:
-    return [str(tag.get("name"))] if len(tags) > 1 else []
-
-
-def _run_column(tags: Sequence[Tag]) -> list[Column]:
+def _run_column(tags: Sequence[TagView]) -> list[Column]:
     return [column("Run", weight=2.0)] if len(tags) > 1 else []
-
-
-def _value(item: Mapping[str, Any]) -> str:
-    value, unit = item.get("value"), metric_unit(item)
-    if value is None:
-        return f"n/a ({item.get('reason') or 'not a number'})"
-    return with_unit(value, unit) if unit not in ("", "1") else number(value)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.reports.cells import Notes
-from app.reports.sections.bill import Totals
 from app.reports.shape import Section, column, row, table
 from pricetag.tag.figures import not_available
 from pricetag.tag.strubell import CITATION, Profile, StrubellRow, paper_factors
+from pricetag.tag.totals import Totals
 
 _COLUMNS = [
     column("Model", weight=2.4),
@@ -27,14 +27,14 @@ def section(rows: Sequence[StrubellRow], sums: Totals, profile: Profile) -> Sect
     notes = Notes()
     lines = [
         row(
-            _model(item),
-            item["hardware"] or not_available(None),
-            notes.figure(item["power_w"]),
-            notes.figure(item["hours"]),
-            notes.figure(item["facility_energy_kwh"]),
-            notes.figure(item["co2e_lb"]),
-            notes.figure(item["co2e_kg"]),
-            notes.cost(item["cloud_cost"]),
+            item.label,
+            item.hardware or not_available(None),
+            notes.figure(item.power_w),
+            notes.figure(item.hours),
+            notes.figure(item.facility_energy_kwh),
+            notes.figure(item.co2e_lb),
+            notes.figure(item.co2e_kg),
+            notes.cost(item.cloud_cost),
         )
         for item in rows
     ]
@@ -43,11 +43,11 @@ def section(rows: Sequence[StrubellRow], sums: Totals, profile: Profile) -> Sect
             "All runs",
             "",
             "",
-            notes.figure(sums["duration_s"], 3600.0),
-            notes.figure(sums["facility_energy_kwh"]),
-            notes.figure(sums["co2e_lb"]),
-            notes.figure(sums["co2e_kg"]),
-            notes.cost(sums["cloud_cost"]),
+            notes.figure(sums.duration_s, 3600.0),
+            notes.figure(sums.facility_energy_kwh),
+            notes.figure(sums.co2e_lb),
+            notes.figure(sums.co2e_kg),
+            notes.cost(sums.cloud_cost),
             total=True,
         )
     )
@@ -61,12 +61,6 @@ def section(rows: Sequence[StrubellRow], sums: Totals, profile: Profile) -> Sect
         ],
         "tables": [table("strubell", caption, _COLUMNS, lines, notes.lines())],
     }
-
-
-def _model(item: StrubellRow) -> str:
-    if item["status"] == "succeeded":
-        return item["model"]
-    return f"{item['model']} ({item['status']})"
 
 
 def _factors(profile: Profile) -> str:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from app.reports import cells as in_cells
 from app.reports.cells import Notes
 from app.reports.shape import Column, Section, Table, column, row, table
+from pricetag.accounting.document.records import QualityTag
 from pricetag.tag import variants as measured
 from pricetag.tag.figures import column_unit, not_available, number, ratio_text, with_unit
-from pricetag.tag.tags import Tag
-from pricetag.tag.variants import Names, Variant, metric_unit, score_text
+from pricetag.tag.quality import score_text
+from pricetag.tag.variants import Names, Variant, metric_unit
+from pricetag.tag.view import TagView
 
 MOST_SCORES_BESIDE_SIZES = 3
 NOT_MEASURED = not_available("not measured")
@@ -35,12 +37,12 @@ class Line(NamedTuple):
     """A variant with its run, and the run's first variant."""
 
     label: str
-    tag: Tag
+    tag: TagView
     first: Variant
     variant: Variant
 
 
-def section(tags: Sequence[Tag]) -> Section | None:
+def section(tags: Sequence[TagView]) -> Section | None:
     """The tables, or None where nothing was measured."""
     lines = _lines(tags)
     if not lines:
@@ -60,11 +62,11 @@ def section(tags: Sequence[Tag]) -> Section | None:
     }
 
 
-def _lines(tags: Sequence[Tag]) -> list[Line]:
-    found = [(tag, variants) for tag in tags if (variants := measured.variants(tag))]
+def _lines(tags: Sequence[TagView]) -> list[Line]:
+    found = [(tag, variants) for tag in tags if (variants := measured.variants(tag.document))]
     several = len(found) > 1
     return [
-        Line(f"{tag.get('name')}: {v.label}" if several else v.label, tag, variants[0], v)
+        Line(f"{tag.document.name}: {v.label}" if several else v.label, tag, variants[0], v)
         for tag, variants in found
         for v in variants
     ]
@@ -98,10 +100,8 @@ def _scores(lines: Sequence[Line], split: str) -> tuple[list[Column], list[list[
     return [column(name, "right") for name in names], cells
 
 
-def _score(metric: Mapping[str, Any] | None) -> str:
-    if metric is None:
-        return NOT_MEASURED
-    return score_text(metric)
+def _score(metric: QualityTag | None) -> str:
+    return NOT_MEASURED if metric is None else score_text(metric)
 
 
 def _figures(
@@ -133,32 +133,33 @@ def _units(lines: Sequence[Line], columns: Sequence[Names]) -> Units:
     values: dict[str, list[float | None]] = {}
     for metric in (line.variant.metric(names) for names in columns for line in lines):
         if metric is not None:
-            values.setdefault(metric_unit(metric), []).append(metric.get("value"))
+            values.setdefault(metric_unit(metric), []).append(metric.value)
     return {stored: column_unit(known, stored) for stored, known in values.items()}
 
 
 def _column(
     head: str, lines: Sequence[Line], names: Names, units: Units
 ) -> tuple[Column, list[str]]:
-    """A column in one unit, which its head tells."""
+    """A column in one unit, which its head names."""
     metrics = [line.variant.metric(names) for line in lines]
     stored = {metric_unit(metric) for metric in metrics if metric is not None}
     # A job of one's own may report a figure in another unit each time.
     unit, size = units[stored.pop()] if len(stored) == 1 else ("", None)
-    told = f" ({unit.replace('1/', 'per ')})" if unit not in ("", "1") else ""
+    shown = f" ({unit.replace('1/', 'per ')})" if unit not in ("", "1") else ""
     cells = [_cell(line, names, metric, size) for line, metric in zip(lines, metrics, strict=True)]
-    return column(head + told, "right", 1.2), cells
+    return column(head + shown, "right", 1.2), cells
 
 
-def _cell(line: Line, names: Names, metric: Mapping[str, Any] | None, size: float | None) -> str:
-    if metric is None or metric.get("value") is None:
+def _cell(line: Line, names: Names, metric: QualityTag | None, size: float | None) -> str:
+    if metric is None or metric.value is None:
         return NOT_MEASURED
-    value = metric["value"]
+    value = metric.value
     if size is None:
         text = with_unit(value, metric_unit(metric))
     else:
         text = number(value if size == 1.0 else value / size)
-    return text + _against(line, value, (line.first.metric(names) or {}).get("value"))
+    first = line.first.metric(names)
+    return text + _against(line, value, None if first is None else first.value)
 
 
 def _against(line: Line, value: float, first: float | None) -> str:
@@ -174,14 +175,14 @@ def _energy(lines: Sequence[Line]) -> list[Table]:
     notes = Notes()
     used = [measured.inference_kwh(line.variant) for line in lines]
     first = [measured.inference_kwh(line.first) for line in lines]
-    made = [measured.making_kwh(line.tag, line.variant) for line in lines]
+    made = [measured.making_kwh(line.tag.document, line.variant) for line in lines]
     unit, size = in_cells.column_unit(used, "kWh")
     made_unit, made_size = in_cells.column_unit(made, "kWh")
     rows = [
         row(
             line.label,
             notes.figure(one, size)
-            + ("" if one["value"] is None else _against(line, one["value"], base["value"])),
+            + ("" if one.value is None else _against(line, one.value, base.value)),
             notes.interval(one, size),
             "" if line.variant is line.first else notes.figure(making, made_size),
             *_break_even(line, notes),
@@ -214,11 +215,11 @@ _EXPLAINED = (
 def _break_even(line: Line, notes: Notes) -> tuple[str, str]:
     if line.variant is line.first:
         return "reference", ""
-    found = measured.break_even_inferences(line.tag, line.first, line.variant)
-    if measured.is_never(found):
-        return f"never {notes.mark(found['reason'])}", ""
-    if found["value"] is None:
-        return notes.figure(found), ""
-    if found["low"] == found["high"]:
-        return number(found["value"]), "meter error cancels"
-    return number(found["value"]), notes.interval(found)
+    paid = measured.break_even_inferences(line.tag.document, line.first, line.variant)
+    if measured.is_never(paid):
+        return f"never {notes.mark(paid.reason or '')}", ""
+    if paid.value is None:
+        return notes.figure(paid), ""
+    if paid.low == paid.high:
+        return number(paid.value), "meter error cancels"
+    return number(paid.value), notes.interval(paid)

@@ -1,7 +1,7 @@
 """Price tags and live progress as rich renderables, for the command line and the demo."""
 
-from pricetag.cli.views.price_tag import price_tag_view
 from pricetag.cli.views.progress import RunProgress
+from pricetag.cli.views.sheet import price_tag_view
 from pricetag.cli.views.strubell import strubell_table
 from pricetag.cli.views.variants import variants_view
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pricetag.tag.figures import money_range, number
+from pricetag.tag.figure import Shown
+from pricetag.tag.figures import number
 from pricetag.tag.strubell import (
     CITATION,
     Profile,
@@ -13,7 +14,8 @@ from pricetag.tag.strubell import (
     paper_factors,
     strubell_row,
 )
-from pricetag.tag.tags import Tag
+from pricetag.tag.summary import cost_text
+from pricetag.tag.view import TagView
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -31,11 +33,13 @@ COLUMNS = (
 )
 
 
-def strubell_table(tags: Sequence[Tag], profile: Profile = "strubell2019") -> RenderableType:
+def strubell_table(
+    documents: Sequence[Mapping[str, Any]], profile: Profile = "strubell2019"
+) -> RenderableType:
     """The columns of Strubell et al. 2019 for some runs, fit for 80 columns.
 
     Args:
-        tags: Price tags as the API gives them.
+        documents: Price tags as the API gives them.
         profile: Whose factors to apply: the paper's, or those of each tag.
     """
     from rich.box import SIMPLE
@@ -64,35 +68,15 @@ def strubell_table(tags: Sequence[Tag], profile: Profile = "strubell2019") -> Re
             # Names and prices may wrap, figures may not.
             no_wrap=head not in ("Model", "Hardware", "Cloud\ncost"),
         )
-    for tag in tags:
+    for tag in map(TagView.read, documents):
         table.add_row(*map(Text, _cells(strubell_row(tag, profile))))
     return table
 
 
 def _cells(row: StrubellRow) -> list[str]:
-    name = row["model"] if row["status"] == "succeeded" else f"{row['model']} ({row['status']})"
-    figures = (row[key] for key in ("power_w", "hours", "facility_energy_kwh"))
-    return [
-        name,
-        row["hardware"] or "n/a",
-        *map(_bare, figures),
-        _bare(row["co2e_lb"]),
-        _bare(row["co2e_kg"]),
-        cost_text(row["cloud_cost"]),
-    ]
+    figures = (row.power_w, row.hours, row.facility_energy_kwh, row.co2e_lb, row.co2e_kg)
+    return [row.label, row.hardware or "n/a", *map(_bare, figures), cost_text(row.cloud_cost)]
 
 
-def _bare(quantity: Mapping[str, Any]) -> str:
-    return "n/a" if quantity["value"] is None else number(float(quantity["value"]))
-
-
-def cost_text(quantity: Mapping[str, Any], missing: str = "n/a") -> str:
-    """A cost from low to high in its currency."""
-    if quantity["value"] is None:
-        return missing
-    low, high = quantity.get("low"), quantity.get("high")
-    value = quantity["value"]
-    currency = str(quantity.get("unit") or "")
-    return money_range(
-        float(value if low is None else low), float(value if high is None else high), currency
-    )
+def _bare(figure: Shown) -> str:
+    return "n/a" if figure.value is None else number(float(figure.value))

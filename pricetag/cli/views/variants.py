@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pricetag.cli.views.tables import Figures, FittedTable
 from pricetag.tag import variants as measured
+from pricetag.tag.figure import Shown
 from pricetag.tag.figures import column_unit, not_available, number, short_count
-from pricetag.tag.tags import Tag
 from pricetag.tag.variants import Names, Variant, metric_unit
+from pricetag.tag.view import TagView
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -18,21 +18,22 @@ if TYPE_CHECKING:
 NOT_AVAILABLE = "n/a"
 
 
-def variants_view(tag: Tag) -> RenderableType | None:
+def variants_view(document: Mapping[str, Any]) -> RenderableType | None:
     """The variants that a run measured, side by side; None where it measured none.
 
-    Fit for 80 columns; on a narrower terminal the columns stand in tables below each other.
+    Fit for 80 columns; on a narrower terminal the columns are in tables below each other.
 
     Args:
-        tag: A price tag as the API gives it.
+        document: A price tag as the API gives it.
     """
     from rich.console import Group
     from rich.text import Text
 
+    tag = TagView.read(document).document
     found = measured.variants(tag)
     if not found:
         return None
-    score = _main_score(found)
+    score = measured.main_score(found)
     paid = [measured.break_even_inferences(tag, found[0], variant) for variant in found]
     columns = (
         _counts("Para-\nmeters", found, measured.PARAMETERS),
@@ -60,7 +61,7 @@ def _in_one_unit(head: str, found: Sequence[Variant], names: Names) -> Figures:
 
 
 def _energy(found: Sequence[Variant]) -> Figures:
-    values = [measured.inference_kwh(variant)["value"] for variant in found]
+    values = [measured.inference_kwh(variant).value for variant in found]
     return _column("1,000\ninfer.", values, "kWh")
 
 
@@ -75,31 +76,26 @@ def _text(write: Any, value: float | None) -> str:
 
 
 def _values(found: Sequence[Variant], names: Names) -> list[float | None]:
-    return [(variant.metric(names) or {}).get("value") for variant in found]
+    metrics = [variant.metric(names) for variant in found]
+    return [None if metric is None else metric.value for metric in metrics]
 
 
-def _break_even(found: Mapping[str, Any], is_first: bool) -> str:
+def _break_even(paid: Shown, is_first: bool) -> str:
     if is_first:
         return "first"
-    if measured.is_never(found):
+    if measured.is_never(paid):
         return "never"
-    return _text(short_count, found["value"])
-
-
-def _main_score(found: Sequence[Variant]) -> tuple[str, str] | None:
-    """Split and name of the score that most variants have, the best known of them first."""
-    counts = Counter(key for variant in found for key in variant.scores)
-    ranked = sorted(counts, key=lambda key: (-counts[key], measured.SCORES.index(key[1]), key[0]))
-    return ranked[0] if ranked else None
+    return _text(short_count, paid.value)
 
 
 def _scores(found: Sequence[Variant], score: tuple[str, str]) -> Figures:
-    values = [(variant.scores.get(score) or {}).get("value") for variant in found]
+    reported = [variant.scores.get(score) for variant in found]
+    values = [None if item is None else item.value for item in reported]
     return Figures(score[1], [_text(lambda v: f"{v:.4f}", value) for value in values])
 
 
 def _remarks(
-    found: Sequence[Variant], paid: Sequence[Mapping[str, Any]], score: tuple[str, str] | None
+    found: Sequence[Variant], paid: Sequence[Shown], score: tuple[str, str] | None
 ) -> list[str]:
     lines = []
     if any(variant.metered is not None for variant in found[1:]):
@@ -107,8 +103,8 @@ def _remarks(
             "Break-even: inferences until the energy of making a variant out of the first is saved."
         )
     for variant, payback in zip(found[1:], paid[1:], strict=True):
-        if payback["value"] is None and not measured.is_never(payback):
-            reason = not_available(payback["reason"])
+        if payback.value is None and not measured.is_never(payback):
+            reason = not_available(payback.reason)
             lines.append(f"Break-even {variant.label}: {reason}")
     if score and score[0]:
         lines.append(f"{score[1]}: on the {score[0]} split")

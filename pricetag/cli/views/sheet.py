@@ -1,0 +1,141 @@
+"""A price tag on the terminal, fit for 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pricetag.cli.views.tables import Figures, FittedTable, new_table
+from pricetag.tag.figure import Shown
+from pricetag.tag.figures import column_unit, number, with_unit
+from pricetag.tag.parts import Part, stages_with_outside
+from pricetag.tag.quality import score_heads, score_rows, score_text
+from pricetag.tag.summary import remarks, short_percent, summary
+from pricetag.tag.view import TagView
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+INDENT = "  "
+OUTSIDE = "(outside the stages)"
+
+
+def price_tag_view(
+    document: Mapping[str, Any], issued: Mapping[str, Any] | None = None, newest: int | None = None
+) -> RenderableType:
+    """The whole price tag: totals, stages, components, quality, what to know about it.
+
+    Args:
+        document: A price tag as the API gives it.
+        issued: Its entry in the list of versions, with its cause.
+        newest: The highest of the run's versions.
+    """
+    from rich.console import Group
+    from rich.text import Text
+
+    tag = TagView.read(document, (issued or {}).get("cause"))
+    title = Text.assemble((tag.name, "bold"), f"  ({tag.status})")
+    parts: list[RenderableType] = [title, Text(tag.version_text(newest)), _totals(tag), Text("")]
+    if tag.document.stages:
+        parts += [_stages(tag), Text("")]
+    for table in (_components(tag), _quality(tag)):
+        if table.row_count:
+            parts += [table, Text("")]
+    return Group(*parts, *map(Text, remarks(tag)))
+
+
+def _totals(tag: TagView) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for line in summary(tag):
+        style = "bold" if line.is_strong else ""
+        table.add_row(Text(line.label, style="dim"), Text(line.text, style=style))
+    return table
+
+
+def _stages(tag: TagView) -> RenderableType:
+    parts = stages_with_outside(tag)
+    energies = [part.it_energy_kwh for part in parts]
+    powers = [None if part.energy is None else part.energy.power_w for part in parts]
+    times = [None if part.energy is None else part.energy.duration_s for part in parts]
+    unit, size = column_unit((energy.value for energy in energies), "kWh")
+    power_unit, power_size = column_unit((power.value for power in powers if power), "W")
+    return FittedTable(
+        "Stage",
+        [_label(part, tag.has_several_attempts) for part in parts],
+        [
+            Figures("Time", [_short(time) for time in times]),
+            Figures(f"Power\n({power_unit})", [_in(power, power_size) for power in powers]),
+            Figures(f"IT energy\n({unit})", [_in(energy, size) for energy in energies]),
+            Figures(f"95% interval\n({unit})", [_interval(energy, size) for energy in energies]),
+            Figures("Share", [_percent(part.share_ratio) for part in parts]),
+        ],
+    )
+
+
+def _label(part: Part, several: bool) -> str:
+    if part.energy is None:
+        return OUTSIDE
+    label = INDENT * part.depth + part.name
+    if part.status != "succeeded":
+        label += f" ({part.status})"
+    return f"{part.attempt}: {label}" if several else label
+
+
+def _components(tag: TagView) -> Table:
+    from rich.text import Text
+
+    table = new_table("Component", ">Power", ">IT energy", ">Share", ">Metered", "Evidence")
+    for component in tag.document.energy.components:
+        energy = component.it_energy_kwh
+        table.add_row(
+            Text(f"{component.name} ({component.kind})"),
+            Text(_short(component.power_w)),
+            Text(_short(energy)),
+            Text(_percent(component.share_ratio)),
+            Text(_percent(component.coverage_ratio)),
+            Text(str(energy.source or energy.reason)),
+        )
+    return table
+
+
+def _quality(tag: TagView) -> Table:
+    """Scores that the stages reported, one row per stage and split."""
+    from rich.text import Text
+
+    rows = score_rows(tag)
+    heads = score_heads(rows)
+    table = new_table("Quality", "Split", *(f">{name}" for name in heads))
+    for row in rows:
+        scores = (score_text(row.scores.get(name)) for name in heads)
+        table.add_row(*map(Text, (row.stage, row.split, *scores)))
+    return table
+
+
+def _short(figure: Shown | None) -> str:
+    """A figure with its unit; empty where there can be none."""
+    if figure is None:
+        return ""
+    return "n/a" if figure.value is None else with_unit(figure.value, figure.unit)
+
+
+def _in(figure: Shown | None, size: float) -> str:
+    if figure is None:
+        return ""
+    return "n/a" if figure.value is None else number(float(figure.value) / size)
+
+
+def _interval(figure: Shown, size: float) -> str:
+    low, high = figure.low, figure.high
+    if low is None or high is None or low == high:
+        return ""
+    return f"{number(low / size)} to {number(high / size)}"
+
+
+def _percent(figure: Shown | None) -> str:
+    return "n/a" if figure is None or figure.value is None else short_percent(figure.value)

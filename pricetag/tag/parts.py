@@ -1,0 +1,88 @@
+"""Where the energy went: the stages, what lies outside of them, the attempts, the whole run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pricetag.accounting.bill.figures import EnergyTag
+from pricetag.accounting.document.records import AttemptTag, StageTag
+from pricetag.tag.figure import Shown, share_of
+from pricetag.tag.view import TagView
+
+LEAST_RATIO = 0.0005
+"""A smaller part outside the stages is not worth a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A row: a stage, what lies outside the stages, an attempt, or the whole run.
+
+    Attributes:
+        name: What it is; empty for what lies outside the stages.
+        status: How it ended; empty where it has no end of its own.
+        attempt: Number of the attempt; None for what is of all of them.
+        depth: In how many stages it lies.
+        it_energy_kwh: Its IT energy.
+        share_ratio: Its part of the run's IT energy; None where it has none.
+        energy: All of its energy figures; None for what lies outside the stages.
+    """
+
+    name: str
+    status: str
+    attempt: int | None
+    depth: int
+    it_energy_kwh: Shown
+    share_ratio: Shown | None
+    energy: EnergyTag | None
+
+
+def stage_part(tag: TagView, stage: StageTag) -> Part:
+    """A stage."""
+    return Part(
+        stage.name or stage.kind,
+        stage.status,
+        stage.attempt,
+        tag.stage_depth(stage),
+        stage.energy.it_energy_kwh,
+        stage.share_ratio,
+        stage.energy,
+    )
+
+
+def outside_part(tag: TagView, attempt: AttemptTag | None = None) -> Part:
+    """What lies outside the stages, of one attempt or of all; with it the shares add up."""
+    outside = (tag.document.provenance if attempt is None else attempt).outside_stages
+    share = share_of(outside.it_energy_kwh, tag.document.energy.it_energy_kwh)
+    number = None if attempt is None else attempt.number
+    return Part("", "", number, 0, outside.it_energy_kwh, share, None)
+
+
+def stages_with_outside(tag: TagView) -> list[Part]:
+    """The stages of all attempts, then what lies outside of them where that is noteworthy."""
+    parts = [stage_part(tag, stage) for stage in tag.document.stages]
+    outside = outside_part(tag)
+    share = outside.share_ratio
+    if share is not None and share.value is not None and share.value >= LEAST_RATIO:
+        parts.append(outside)
+    return parts
+
+
+def parts_by_attempt(tag: TagView) -> Iterator[tuple[AttemptTag, list[Part]]]:
+    """For each attempt its stages, then what lies outside of them."""
+    for attempt in tag.document.attempts:
+        stages = [s for s in tag.document.stages if s.attempt == attempt.number]
+        yield attempt, [*(stage_part(tag, s) for s in stages), outside_part(tag, attempt)]
+
+
+def attempt_part(attempt: AttemptTag) -> Part:
+    """The whole of an attempt."""
+    return Part(
+        f"Attempt {attempt.number}",
+        attempt.status,
+        attempt.number,
+        0,
+        attempt.energy.it_energy_kwh,
+        attempt.share_ratio,
+        attempt.energy,
+    )

@@ -1,0 +1,195 @@
+"""The figures of a whole run in words, in the order in which people ask for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pricetag.accounting.document.records import SecondOpinionTag
+from pricetag.tag.figure import Figure, Shown, share_of
+from pricetag.tag.figures import (
+    difference,
+    figure_text,
+    money_range,
+    not_available,
+    percent,
+    with_unit,
+)
+from pricetag.tag.trust import compared_attempts, error_causes, noteworthy_flags
+from pricetag.tag.view import TagView
+
+WHOLE_RATIO = 0.9995
+"""Above this a charge is the whole of what the devices used."""
+
+NAMED = 8
+"""How many uncounted operators and stages are named."""
+
+EXPLAINED = 3
+"""How many causes of a difference to the second opinion are listed."""
+
+IN_SHORT = frozenset({"IT energy", "CO2e", "Cost"})
+"""Totals whose largest error is named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A labeled figure; the ones to go by are strong."""
+
+    label: str
+    text: str
+    is_strong: bool = False
+
+
+def summary(tag: TagView) -> list[Line]:
+    """Hardware, time, energy, carbon, water, money, operations; each with unit and interval."""
+    document = tag.document
+    energy = document.energy
+    duration = Figure.of(energy.duration_s)
+    clock = Figure(duration.value, duration.low, duration.high, duration.unit, None)
+    return [
+        Line("Hardware", tag.hardware or not_available(None)),
+        Line("Time", figure_text(duration if duration.value is None else clock)),
+        Line("Mean power", figure_text(energy.power_w)),
+        Line("IT energy", figure_text(energy.it_energy_kwh), is_strong=True),
+        *_split(tag),
+        Line("x PUE", figure_text(document.pue)),
+        Line("Facility energy", figure_text(energy.facility_energy_kwh), is_strong=True),
+        Line("x grid", figure_text(document.carbon_intensity_g_per_kwh)),
+        Line("CO2e", figure_text(energy.co2e_kg), is_strong=True),
+        *_beside(tag),
+        *_costs(tag),
+        Line("FLOPs, dense", operations_text(document.flops.dense)),
+        Line("FLOPs, effective", operations_text(document.flops.effective)),
+        *_efficiency(tag),
+    ]
+
+
+def _split(tag: TagView) -> Iterator[Line]:
+    """The idle part of the energy, and its part of the devices, where that says something."""
+    energy = tag.document.energy
+    idle, gross, part = (
+        energy.split.baseline_kwh,
+        energy.split.gross_kwh,
+        energy.split.charged_ratio,
+    )
+    share = share_of(idle, energy.it_energy_kwh)
+    if idle.value is not None and share is not None and share.value is not None:
+        text = f"{with_unit(idle.value, 'kWh')} ({percent(share.value)})"
+        yield Line("  of it idle draw", text)
+    if part.value is not None and gross.value is not None and part.value < WHOLE_RATIO:
+        text = f"{percent(part.value)} of the {with_unit(gross.value, 'kWh')} of the devices"
+        yield Line("  share", text)
+
+
+def _beside(tag: TagView) -> Iterator[Line]:
+    footprint = tag.document.footprint
+    for label, figure in (
+        ("CO2e, market", footprint.co2e_market_kg),
+        ("CO2e, embodied", footprint.embodied_co2e_kg),
+        ("CO2e in all", footprint.co2e_total_kg),
+        ("Water", footprint.water_l),
+    ):
+        if figure.value is not None:
+            yield Line(label, figure_text(figure))
+
+
+def _costs(tag: TagView) -> Iterator[Line]:
+    """The cost to go by with its basis, then its parts and the cloud's price, where known."""
+    cost = tag.document.cost
+    if cost.basis is None:  # nothing is known, or the tag is of the first accounting
+        for label, figure in (("Cloud cost", cost.cloud), ("Electricity cost", cost.electricity)):
+            yield Line(label, cost_text(figure, not_available(figure.reason)))
+        return
+    yield Line("Cost", f"{cost_text(cost.total)} ({cost.basis})")
+    for label, figure in (
+        ("Cloud cost", cost.cloud),
+        ("Owned hardware", cost.owned_hardware),
+        ("Electricity cost", cost.electricity),
+    ):
+        if figure.value not in (None, cost.total.value):
+            yield Line(label, cost_text(figure))
+
+
+def cost_text(figure: Shown, missing: str = "n/a") -> str:
+    """An amount of money from low to high in its currency."""
+    value = figure.value
+    if value is None:
+        return missing
+    low, high = (float(value if end is None else end) for end in (figure.low, figure.high))
+    return money_range(low, high, figure.unit)
+
+
+def operations_text(figure: Shown) -> str:
+    """Operations; a remark on them names what is not counted, and they are a lower bound."""
+    if figure.value is None:
+        return not_available(figure.reason)
+    text = with_unit(float(figure.value), "FLOP")
+    return f"at least {text}" if figure.reason else text
+
+
+def _efficiency(tag: TagView) -> Iterator[Line]:
+    mfu, rate = tag.document.flops.mfu_ratio.value, tag.document.flops.flops_per_joule.value
+    if mfu is not None:
+        yield Line("MFU", f"{percent(mfu)} of the dense 16-bit peak")
+    if rate is not None:
+        yield Line("FLOPs per energy", f"{with_unit(float(rate), 'FLOP')}/J")
+
+
+def remarks(tag: TagView) -> list[str]:
+    """What to know about the figures, a line each."""
+    coverage = tag.document.energy.coverage_ratio.value
+    metered = "n/a" if coverage is None else short_percent(coverage)
+    lines = [f"Metered: {metered} of the run time", *_second_opinion(tag)]
+    causes = [
+        f"{one.label if one.label != 'Cost' else 'cost'}: {one.shares[0].term} "
+        f"({percent(one.shares[0].share_of_variance)})"
+        for one in error_causes(tag)
+        if one.label in IN_SHORT
+    ]
+    if causes:
+        lines.append("Largest error: " + "; ".join(causes))
+    lines += _uncounted(tag)
+    if flags := noteworthy_flags(tag):
+        lines.append("Flags: " + ", ".join(flag.replace("_", " ") for flag in flags))
+    for attempt in tag.document.attempts:
+        if attempt.reason is not None:
+            message = attempt.reason.get("message") or attempt.reason.get("code")
+            lines.append(f"Attempt {attempt.number} {attempt.status}: {message}")
+    return lines
+
+
+def short_percent(ratio: float) -> str:
+    """A ratio in percent where room is scarce."""
+    return percent(ratio).replace("under ", "<").replace("over ", ">")
+
+
+def _second_opinion(tag: TagView) -> Iterator[str]:
+    opinion = tag.document.second_opinion
+    if opinion is None:
+        return
+    yield f"Second opinion: {opinion.tool} says {_opinion(tag, opinion)}"
+    for item in opinion.explanation[:EXPLAINED]:
+        yield f"  {f'{item.component}: ' if item.component else ''}{item.text}"
+
+
+def _opinion(tag: TagView, opinion: SecondOpinionTag) -> str:
+    """Their figure against ours; of some attempts alone, both are of these."""
+    theirs = figure_text(opinion.total.theirs_kwh)
+    apart, ours = opinion.total.difference_ratio.value, opinion.total.ours_kwh.value
+    some = compared_attempts(tag)
+    of = "" if some is None else f" of {some}"
+    if apart is None:
+        return theirs + of
+    which = "ours"
+    if some is not None and ours is not None:
+        which = f"our {with_unit(ours, 'kWh')} of the same"
+    return f"{theirs}{of}, {difference(apart)} against {which}"
+
+
+def _uncounted(tag: TagView) -> Iterator[str]:
+    """Operators and stages that the FLOPs do not have, where any were counted."""
+    flops = tag.document.flops
+    names = flops.uncounted
+    if names and flops.dense.value is not None:
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        yield f"FLOPs leave out: {', '.join(names[:NAMED])}{more}"

@@ -1,0 +1,118 @@
+"""Sums over runs: every attempt of every run, the failed ones too."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from pricetag.accounting.quantity.quantity import SOURCES, Quantity
+from pricetag.accounting.units import seconds_to_hours
+from pricetag.tag.figure import Figure, Shown, scaled
+from pricetag.tag.figures import counted
+from pricetag.tag.strubell import Profile, emissions
+from pricetag.tag.view import TagView
+
+NOTHING = Figure(0.0, 0.0, 0.0, "kWh", None)
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over all runs."""
+
+    runs: int
+    runs_by_status: dict[str, int]
+    attempts: int
+    it_energy_kwh: Figure
+    unsuccessful_it_energy_kwh: Figure
+    facility_energy_kwh: Figure
+    co2e_kg: Figure
+    co2e_lb: Figure
+    duration_s: Figure
+    device_hours: Figure
+    cloud_cost: Figure
+    electricity_cost: Figure
+    flops_dense: Figure
+    flops_effective: Figure
+
+    @property
+    def statuses(self) -> str:
+        """How the runs ended, in words."""
+        return ", ".join(f"{count} {status}" for status, count in self.runs_by_status.items())
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of them, JSON-able."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {
+            name: value.as_dict() if isinstance(value, Figure) else value
+            for name, value in values.items()
+        }
+
+
+def totals(tags: Sequence[TagView], profile: Profile) -> Totals:
+    """Sums over all runs under the factors of a profile."""
+    emitted = [emissions(tag.document.energy, profile) for tag in tags]
+    attempts = [attempt for tag in tags for attempt in tag.document.attempts]
+    wasted = [a.energy.it_energy_kwh for a in attempts if a.status != "succeeded"]
+    hours = [
+        scaled(a.energy.duration_s, seconds_to_hours(1.0) * a.device_count, "h") for a in attempts
+    ]
+    costs = [tag.document.cost for tag in tags]
+    return Totals(
+        runs=len(tags),
+        runs_by_status=dict(Counter(tag.status for tag in tags)),
+        attempts=len(attempts),
+        it_energy_kwh=total((e.it_energy_kwh for e in emitted), "kWh"),
+        unsuccessful_it_energy_kwh=total(wasted, "kWh") if wasted else NOTHING,
+        facility_energy_kwh=total((e.facility_energy_kwh for e in emitted), "kWh"),
+        co2e_kg=total((e.co2e_kg for e in emitted), "kg"),
+        co2e_lb=total((e.co2e_lb for e in emitted), "lb"),
+        duration_s=total((tag.document.energy.duration_s for tag in tags), "s"),
+        device_hours=total(hours, "h"),
+        cloud_cost=total((cost.cloud for cost in costs), "money"),
+        electricity_cost=total((cost.electricity for cost in costs), "money"),
+        flops_dense=_operations([tag.document.flops.dense for tag in tags]),
+        flops_effective=_operations([tag.document.flops.effective for tag in tags]),
+    )
+
+
+def total(figures: Iterable[Shown], unit: str) -> Figure:
+    """The sum of figures of one unit.
+
+    Interval ends are added as they are: runs of one lab share their meters' errors and
+    their factors, so that the errors do not cancel. A run whose figure is unknown is dropped
+    and counted in the reason: the sum is then a lower bound, and says so.
+    """
+    items = list(figures)
+    known = [(item, item.value) for item in items if item.value is not None]
+    if not known:
+        reasons = dict.fromkeys(str(item.reason) for item in items if item.reason)
+        return Figure.unknown("; ".join(reasons) or "no run", unit)
+    units = {item.unit for item, _ in known}
+    if len(units) > 1:
+        return Figure.unknown(f"not one unit: {', '.join(sorted(units))}", unit)
+    missing = len(items) - len(known)
+    return Figure(
+        sum(value for _, value in known),
+        sum(value if item.low is None else item.low for item, value in known),
+        sum(value if item.high is None else item.high for item, value in known),
+        units.pop() or unit,
+        max((item.source for item, _ in known if item.source), key=_rank, default=None),
+        f"at least: {missing} of {len(items)} unknown and left out" if missing else None,
+    )
+
+
+def _rank(source: str) -> int:
+    return list(SOURCES).index(source) if source in SOURCES else len(SOURCES)
+
+
+def _operations(counts: Sequence[Quantity]) -> Figure:
+    """The operations of all runs; a lower bound, and said so, where some are not counted."""
+    found = total(counts, "FLOP")
+    partial = sum(count.value is not None and bool(count.reason) for count in counts)
+    if not partial:
+        return found
+    remark = f"at least: of {counted(partial, 'run')} some operators or stages are not counted"
+    reason = "; ".join(filter(None, (found.reason, remark)))
+    return Figure(found.value, found.low, found.high, found.unit, found.source, reason)

@@ -1,0 +1,133 @@
+"""A price tag to be shown: the typed document, and what is known about its version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+from functools import cached_property
+from typing import Any
+
+from pricetag.accounting.document.records import DeviceCount, PriceTag, StageTag
+
+LATE = "journal-came-late"
+REPRICED = "repriced"
+
+
+@dataclass(frozen=True)
+class TagView:
+    """What terminal, reports, pages and notebooks show of one price tag.
+
+    Attributes:
+        document: The price tag.
+        cause: Why this version was issued, where that is known.
+    """
+
+    document: PriceTag
+    cause: str | None = None
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any], cause: str | None = None) -> TagView:
+        """The view of a price tag as the API and storage have it.
+
+        Args:
+            document: The JSON, which may hold its ``cause`` as well.
+            cause: Why this version was issued, where the JSON does not say it.
+
+        Raises:
+            InvalidDocument: If it does not have the form of a price tag.
+        """
+        return cls(PriceTag.from_dict(document), cause or document.get("cause"))
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.document.name or "unnamed"
+
+    @property
+    def status(self) -> str:
+        """How the run ended: the status of its last attempt."""
+        attempts = self.document.attempts
+        return attempts[-1].status if attempts else "unknown"
+
+    @property
+    def has_several_attempts(self) -> bool:
+        """Whether the run was attempted more than once."""
+        return len(self.document.attempts) > 1
+
+    @property
+    def hardware(self) -> str | None:
+        """The accelerators (``8x NVIDIA H100``), or the processor where there were none.
+
+        None where no device is known at all.
+        """
+        for kinds in (("gpu",), ("cpu", "host")):
+            named = [d for d in self.document.hardware.devices if d.kind in kinds]
+            if named:
+                return ", ".join(map(_counted, named))
+        return None
+
+    @property
+    def as_of(self) -> str | None:
+        """Up to when the factors of a re-priced tag had been entered: a day, or a time in UTC.
+
+        None where the tag has the factors as they were when it was issued.
+        """
+        entered = self.document.provenance.as_of
+        if not entered:
+            return None
+        moment = datetime.fromisoformat(entered).astimezone(UTC)
+        if moment.time().replace(microsecond=0) == time(23, 59, 59):
+            return moment.date().isoformat()
+        return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+    @property
+    def repriced(self) -> str | None:
+        """That and how a version was priced again; None for one that came of measurements."""
+        if self.as_of is not None:
+            return f"re-priced with the factors known on {self.as_of}"
+        if self.cause == REPRICED:
+            return "re-priced with the factors known when it was issued"
+        return None
+
+    def version_text(self, newest: int | None = None) -> str:
+        """Which version it is, and why it is not the one that the run's end issued.
+
+        Args:
+            newest: The highest of the run's versions, where that is known.
+        """
+        number = self.document.version
+        of = f" of {newest}" if newest is not None and newest != number else ""
+        late = "with measurements that came late" if self.cause == LATE else None
+        why = self.repriced or late
+        return f"Version {number}{of}{f': {why}' if why else ''}"
+
+    @cached_property
+    def _stages_by_key(self) -> dict[str, StageTag]:
+        by_key: dict[str, StageTag] = {}
+        for stage in self.document.stages:
+            by_key.setdefault(stage.key, stage)
+        return by_key
+
+    def stage_name(self, key: str) -> str:
+        """The name of the stage with a key, or the key where there is no such stage."""
+        stage = self._stages_by_key.get(key)
+        return key if stage is None else stage.name or stage.kind
+
+    @cached_property
+    def _parents(self) -> dict[tuple[int, str], str | None]:
+        return {(stage.attempt, stage.key): stage.parent for stage in self.document.stages}
+
+    def stage_depth(self, stage: StageTag) -> int:
+        """In how many stages of its attempt a stage lies; 0 where in none."""
+        seen: list[str] = []
+        parent = stage.parent
+        while parent is not None and parent not in seen:
+            seen.append(parent)
+            parent = self._parents.get((stage.attempt, parent))
+        return len(seen)
+
+
+def _counted(device: DeviceCount) -> str:
+    name = device.name or "unnamed device"
+    return name if device.count == 1 else f"{device.count}x {name}"
