@@ -84,8 +84,8 @@ async def compare_runs(
     ]
     if errors:
         raise NothingToCompareError(errors)
-    sides = [[TagView.read(newest[i]) for i in side] for side in (first, second)]
-    return compare(*sides, metric)
+    one, other = ([TagView.read(newest[i]) for i in side] for side in (first, second))
+    return compare(one, other, metric)
 
 
 def _require_distinct(first: Sequence[UUID], second: Sequence[UUID]) -> None:

@@ -54,7 +54,14 @@ def totals(tags: Sequence[TagView], profile: Profile) -> Totals:
     """Sums over all runs under the factors of a profile."""
     emitted = [emissions(tag.document.energy, profile) for tag in tags]
     attempts = [attempt for tag in tags for attempt in tag.document.attempts]
-    wasted = [a.energy.it_energy_kwh for a in attempts if a.status != "succeeded"]
+    statuses = dict.fromkeys(attempt.status for attempt in attempts)
+    wasted = [
+        attempt.energy.it_energy_kwh
+        for status in statuses
+        if status != "succeeded"
+        for attempt in attempts
+        if attempt.status == status
+    ]
     hours = [
         scaled(a.energy.duration_s, seconds_to_hours(1.0) * a.device_count, "h") for a in attempts
     ]

@@ -35,7 +35,7 @@ FLAGS = {
     "no_power": "the device reports no power",
     "not_covered": "a component was not metered",
     "nothing_metered": "nothing was metered",
-    "nothing_reserved": "a job beside it had reserved the whole machine, and is charged its idle energy",
+    "nothing_reserved": "a job beside it had reserved the machine and is charged its idle energy",
     "overallocated": "jobs were charged more of a device than it used",
     "partly_covered": "a component was metered for a part of the time",
     "pue_assumed": "the PUE is assumed",

@@ -10,12 +10,13 @@ import pytest
 from pricetag.accounting.bill.inputs import AttemptInput, Factor, Factors
 from pricetag.accounting.document.build import build_price_tag
 from pricetag.tag.ratios import ENDS, REPEATS, compare
+from pricetag.tag.view import TagView
 from tests.unit.accounting import builders as b
 
 
-def tag(seconds: float, *, factors: Factors = b.FACTORS, **changes: Any) -> dict[str, Any]:
+def tag(seconds: float, *, factors: Factors = b.FACTORS, **changes: Any) -> TagView:
     attempt: AttemptInput = replace(b.attempt(1, seconds, components=[b.GPU]), **changes)
-    return build_price_tag(b.inputs(attempt, factors=factors)).as_dict()
+    return TagView(build_price_tag(b.inputs(attempt, factors=factors)))
 
 
 SLOW = [tag(seconds) for seconds in (198.0, 200.0, 202.0)]
@@ -44,7 +45,7 @@ def test_a_single_run_gives_a_ratio_without_interval() -> None:
 
 def test_another_card_has_another_gain() -> None:
     twin = b.attempt(1, 100.0, components=[b.TWIN])
-    other = build_price_tag(b.inputs(twin)).as_dict()
+    other = TagView(build_price_tag(b.inputs(twin)))
     found = compare(SLOW, [other, other], "it_energy_kwh")
     assert found["cancels"] is False
     assert found["method"] == ENDS
@@ -83,9 +84,9 @@ def test_carbon_intensity_does_not_matter_to_energy() -> None:
 
 
 def test_processors_are_told_apart_by_their_node() -> None:
-    def on(node: str) -> dict[str, Any]:
+    def on(node: str) -> TagView:
         attempt = replace(b.attempt(1, 100.0, components=[b.CPU]), node_name=node)
-        return build_price_tag(b.inputs(attempt)).as_dict()
+        return TagView(build_price_tag(b.inputs(attempt)))
 
     assert compare([on("a")] * 2, [on("a")] * 2, "it_energy_kwh")["cancels"] is True
     found = compare([on("a")] * 2, [on("b")] * 2, "it_energy_kwh")
@@ -93,7 +94,7 @@ def test_processors_are_told_apart_by_their_node() -> None:
     assert compare([on("a")] * 2, [on("b")] * 2, "duration_s")["cancels"] is True
 
 
-def shared(idle_j: float | None, reserved_ratio: float = 0.5) -> dict[str, Any]:
+def shared(idle_j: float | None, reserved_ratio: float = 0.5) -> TagView:
     """Half of a device that others used as well, with or without its idle energy."""
     half = replace(b.GPU, reserved_ratio=reserved_ratio)
     whole = b.attempt(1, 100.0, components=[half])
@@ -106,7 +107,7 @@ def shared(idle_j: float | None, reserved_ratio: float = 0.5) -> dict[str, Any]:
 
 def test_other_rules_of_the_charge_do_not_cancel() -> None:
     known, unknown = shared(60.0), shared(None)
-    flags = [("idle_power_unknown" in made["flags"]) for made in (known, unknown)]
+    flags = [("idle_power_unknown" in made.document.flags) for made in (known, unknown)]
     assert flags == [False, True]
     found = compare([known] * 2, [unknown] * 2, "it_energy_kwh")
     assert (found["cancels"], found["method"]) == (False, ENDS)
@@ -120,7 +121,10 @@ def test_other_rules_of_the_charge_do_not_cancel() -> None:
 def test_runs_with_other_reserved_parts_do_not_cancel() -> None:
     """Idle energy goes by what was reserved: alone on a machine the same work is charged more."""
     half, quarter = shared(60.0), shared(60.0, reserved_ratio=0.25)
-    assert [made["components"][0]["reserved_ratio"] for made in (half, quarter)] == [0.5, 0.25]
+    assert [made.document.energy.components[0].reserved_ratio for made in (half, quarter)] == [
+        0.5,
+        0.25,
+    ]
     found = compare([half] * 2, [quarter] * 2, "it_energy_kwh")
     assert found["cancels"] is False
     [reason] = found["reasons"]
@@ -135,6 +139,6 @@ def test_an_unknown_figure_has_no_ratio() -> None:
 
 def test_what_should_be_known_of_a_run_is_noted() -> None:
     first = b.attempt(1, 50.0, components=[b.GPU], status="lost")
-    twice = build_price_tag(b.inputs(first, b.attempt(2, 100.0, components=[b.GPU]))).as_dict()
+    twice = TagView(build_price_tag(b.inputs(first, b.attempt(2, 100.0, components=[b.GPU]))))
     found = compare(SLOW, [twice, twice], "it_energy_kwh")
     assert found["notes"][0] == "a run: all of its 2 attempts"

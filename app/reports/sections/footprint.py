@@ -128,10 +128,8 @@ def _costs(tags: Sequence[TagView]) -> list[Table]:
 
 def _efficiency(tags: Sequence[TagView]) -> list[Table]:
     operations = [tag.document.flops for tag in tags]
-    known = (
-        f.mfu_ratio.value is not None or f.flops_per_joule.value is not None for f in operations
-    )
-    if not any(known):
+    figures = [figure for f in operations for figure in (f.mfu_ratio, f.flops_per_joule)]
+    if all(figure.value is None for figure in figures):
         return []
     notes = Notes()
     unit, size = column_unit((flops.flops_per_joule for flops in operations), "FLOP")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pricetag.one_line import one_line
+from pricetag.tag.figure import figure_of
 from pricetag.tag.figures import duration_text, interval_text, with_unit
 
 if TYPE_CHECKING:
@@ -204,7 +205,7 @@ class RunProgress:
                 return []
         except (KeyError, TypeError):  # an event of another version of the server
             return []
-        spread = interval_text(energy)
+        spread = interval_text(figure_of(energy))
         text = f"{with_unit(energy['value'], energy['unit'])} in the end ({spread})"
         return [text] + ([] if time_s is None else [f"{duration_text(time_s)} in all"])
 

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pricetag.tag.figure import figure_of
 from pricetag.tag.figures import (
     column_unit,
     difference,
@@ -67,7 +68,7 @@ def test_a_lone_figure_picks_its_unit_and_shows_it(value: float, unit: str, text
 
 def test_an_interval_is_in_the_unit_of_its_value() -> None:
     quantity = {"value": 1.0e-3, "low": 0.9e-3, "high": 1.1e-3, "unit": "kWh", "source": "counter"}
-    assert interval_text(quantity) == "0.900 to 1.10 Wh"
+    assert interval_text(figure_of(quantity)) == "0.900 to 1.10 Wh"
     assert quantity_text(quantity) == "1.00 Wh (0.900 to 1.10 Wh; counter)"
 
 

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from pricetag.accounting.bill.inputs import Measurement, PriceTagInputs, QualityInput, StageInput
+from pricetag.accounting.document.build import build_price_tag
+from pricetag.accounting.document.records import PriceTag, QualityTag
 from pricetag.accounting.quantity.uncertainty import counter_edge_std_ratio
+from pricetag.tag.figure import Figure
 from pricetag.tag.variants import (
     Variant,
     break_even_inferences,
@@ -22,39 +24,38 @@ from tests.support.price_tags import (
     compressed_run,
     failed_run,
     stage,
-    tag,
     window,
 )
 
 SAVED_J = 3700 / 40_000 - 3700 / 100_000  # of an inference, by the quantized model
 
 
-def with_stages(inputs: PriceTagInputs, number: int, stages: tuple[StageInput, ...]) -> Any:
+def with_stages(inputs: PriceTagInputs, number: int, stages: tuple[StageInput, ...]) -> PriceTag:
     attempts = [
         replace(known, stages=stages) if known.number == number else known
         for known in inputs.attempts
     ]
-    return tag(replace(inputs, attempts=tuple(attempts)))
+    return build_price_tag(replace(inputs, attempts=tuple(attempts)))
 
 
-def paid_back(made: dict[str, Any]) -> dict[str, Any]:
+def paid_back(made: PriceTag) -> Figure:
     first, *_, last = variants(made)
     return break_even_inferences(made, first, last)
 
 
 @pytest.fixture(scope="module")
-def made() -> dict[str, Any]:
-    return tag(compressed_run())
+def made() -> PriceTag:
+    return build_price_tag(compressed_run())
 
 
-def test_variants_know_what_made_them(made: dict[str, Any]) -> None:
+def test_variants_know_what_made_them(made: PriceTag) -> None:
     first, second = variants(made)
     assert (first.label, first.stage, first.made_by) == ("after train stage", "1-measure", ())
     assert (second.label, second.made_by) == ("after quantize stage", ("3-quantize",))
-    assert second.scores[("validation", "accuracy")]["value"] == 0.858
-    assert inference_kwh(second)["value"] == pytest.approx(3700 / 100 / 3.6e6)
-    assert making_kwh(made, second)["value"] == pytest.approx(370 / 3.6e6)
-    assert making_kwh(made, first)["reason"] == "nothing was made of it"
+    assert second.scores[("validation", "accuracy")].value == 0.858
+    assert inference_kwh(second).value == pytest.approx(3700 / 100 / 3.6e6)
+    assert making_kwh(made, second).value == pytest.approx(370 / 3.6e6)
+    assert making_kwh(made, first).reason == "nothing was made of it"
     assert second.shown() == {
         "parameters",
         "model_bytes",
@@ -64,14 +65,14 @@ def test_variants_know_what_made_them(made: dict[str, Any]) -> None:
     }
 
 
-def test_break_even_is_making_over_saving(made: dict[str, Any]) -> None:
+def test_break_even_is_making_over_saving(made: PriceTag) -> None:
     found = paid_back(made)
-    assert found["value"] == pytest.approx(370 / SAVED_J)
-    assert found["unit"] == "inferences"
-    assert found["source"] == "modelled"
+    assert found.value == pytest.approx(370 / SAVED_J)
+    assert found.unit == "inferences"
+    assert found.source == "modelled"
 
 
-def test_only_what_does_not_cancel_is_in_the_interval(made: dict[str, Any]) -> None:
+def test_only_what_does_not_cancel_is_in_the_interval(made: PriceTag) -> None:
     """300 W of 370 by a counter with edges; all gains are the same before, after and between."""
     found = paid_back(made)
     rng = random.Random(5)
@@ -84,8 +85,8 @@ def test_only_what_does_not_cancel_is_in_the_interval(made: dict[str, Any]) -> N
         metered_j(1.0) / (metered_j(10.0) / 40_000 - metered_j(10.0) / 100_000)
         for _ in range(40_000)
     )
-    assert found["low"] == pytest.approx(drawn[1_000], rel=0.005)
-    assert found["high"] == pytest.approx(drawn[39_000], rel=0.005)
+    assert found.low == pytest.approx(drawn[1_000], rel=0.005)
+    assert found.high == pytest.approx(drawn[39_000], rel=0.005)
 
 
 def test_a_counter_that_did_not_tick_while_making_leaves_its_bound() -> None:
@@ -96,20 +97,20 @@ def test_a_counter_that_did_not_tick_while_making_leaves_its_bound() -> None:
     quick = stage(3, "quantize", 80, 80.5, measurements=(still, *host))
     found = paid_back(with_stages(inputs, 2, (*stages[:3], quick, *stages[4:])))
     # 70 W of the host for certain, and nothing to 700 W of the accelerator, for half a second.
-    assert found["value"] == pytest.approx(35 / SAVED_J, rel=1e-6)
-    assert found["high"] == pytest.approx((35 + 350) / SAVED_J, rel=0.02)
+    assert found.value == pytest.approx(35 / SAVED_J, rel=1e-6)
+    assert found.high == pytest.approx((35 + 350) / SAVED_J, rel=0.02)
 
 
 def test_a_failed_attempt_at_making_is_paid_back_too() -> None:
     inputs = compressed_run()
     tried = (*inputs.attempts[0].stages, stage(3, "quantize", 35, 37, status="failed"))
-    assert paid_back(with_stages(inputs, 1, tried))["value"] == pytest.approx(3 * 370 / SAVED_J)
+    assert paid_back(with_stages(inputs, 1, tried)).value == pytest.approx(3 * 370 / SAVED_J)
 
 
 def test_a_reused_stage_costs_nothing_again() -> None:
     inputs = compressed_run()
     tried = (*inputs.attempts[0].stages, stage(3, "quantize", 35, 37, status="reused"))
-    assert paid_back(with_stages(inputs, 1, tried))["value"] == pytest.approx(370 / SAVED_J)
+    assert paid_back(with_stages(inputs, 1, tried)).value == pytest.approx(370 / SAVED_J)
 
 
 def test_the_making_of_the_first_variant_is_not_counted_but_all_after_it_is() -> None:
@@ -120,7 +121,7 @@ def test_the_making_of_the_first_variant_is_not_counted_but_all_after_it_is() ->
     made = with_stages(inputs, 2, (*stages[:4], *between, *later))
     assert variants(made)[1].label == "after prune stage"
     assert variants(made)[1].made_by == ("3-quantize", "4-prune")
-    assert paid_back(made)["value"] == pytest.approx(3 * 370 / SAVED_J)
+    assert paid_back(made).value == pytest.approx(3 * 370 / SAVED_J)
 
 
 def test_an_inference_that_uses_more_never_pays_back() -> None:
@@ -129,7 +130,7 @@ def test_an_inference_that_uses_more_never_pays_back() -> None:
     slower = replace(last, quality=(QualityInput("inferences", 30_000, None),))
     found = paid_back(with_stages(inputs, 2, (*stages, slower)))
     assert is_never(found)
-    assert found["value"] is None
+    assert found.value is None
 
 
 def test_what_was_not_metered_alike_is_not_compared() -> None:
@@ -137,32 +138,32 @@ def test_what_was_not_metered_alike_is_not_compared() -> None:
     *stages, last = inputs.attempts[1].stages
     host_alone = replace(last, measurements=last.measurements[1:])
     found = paid_back(with_stages(inputs, 2, (*stages, host_alone)))
-    assert found["value"] is None
-    assert found["reason"] == "Repeated inference was metered for a part of its time only"
+    assert found.value is None
+    assert found.reason == "Repeated inference was metered for a part of its time only"
     unmetered = replace(last, measurements=())
     found = paid_back(with_stages(inputs, 2, (*stages, unmetered)))
-    assert found["reason"].startswith("the energy of Repeated inference is unknown: gpu:GPU-1")
+    assert str(found.reason).startswith("the energy of Repeated inference is unknown: gpu:GPU-1")
     assert not is_never(found)
 
 
-def test_another_machine_s_meters_are_not_compared(made: dict[str, Any]) -> None:
+def test_another_machine_s_meters_are_not_compared(made: PriceTag) -> None:
     first, second = variants(made)
-    elsewhere = {**(second.metered or {})}
-    elsewhere["components"] = [
-        {**c, "name": f"another {c['name']}"} for c in elsewhere["components"]
-    ]
+    assert second.metered is not None
+    energy = second.metered.energy
+    others = tuple(replace(c, name=f"another {c.name}") for c in energy.components)
+    elsewhere = replace(second.metered, energy=replace(energy, components=others))
     moved = replace(second, metered=elsewhere)
-    reason = break_even_inferences(made, first, moved)["reason"]
+    reason = break_even_inferences(made, first, moved).reason
     assert reason == "the stages were not metered by the same components"
 
 
-def test_no_inference_no_break_even(made: dict[str, Any]) -> None:
+def test_no_inference_no_break_even(made: PriceTag) -> None:
     first, second = variants(made)
     bare = replace(second, inferences=None, metered=None)
-    assert break_even_inferences(made, first, bare)["reason"] == "no inference was metered"
-    assert inference_kwh(bare)["value"] is None
+    assert break_even_inferences(made, first, bare).reason == "no inference was metered"
+    assert inference_kwh(bare).value is None
     twice = replace(second, made_by=())
-    assert break_even_inferences(made, first, twice)["reason"] == "nothing was made of it"
+    assert break_even_inferences(made, first, twice).reason == "nothing was made of it"
 
 
 def test_a_later_attempt_that_reuses_a_measurement_keeps_it() -> None:
@@ -170,19 +171,19 @@ def test_a_later_attempt_that_reuses_a_measurement_keeps_it() -> None:
     again = attempt(
         3, "succeeded", tuple(stage(i, "measure", i, i, status="reused") for i in (1, 4)), 10.0
     )
-    found = variants(tag(replace(inputs, attempts=(*inputs.attempts, again))))
+    found = variants(build_price_tag(replace(inputs, attempts=(*inputs.attempts, again))))
     assert [(v.stage, v.attempt) for v in found] == [("1-measure", 2), ("4-measure", 2)]
 
 
 def test_a_run_without_measure_stages_has_no_variant() -> None:
-    assert variants(tag(failed_run())) == []
+    assert variants(build_price_tag(failed_run())) == []
 
 
 def test_a_figure_takes_the_best_metric_there_is() -> None:
-    metrics = {name: {"metric": name} for name in ("latency_p50_batch_8_s", "dense_bytes", "bytes")}
+    names = ("latency_p50_batch_8_s", "dense_bytes", "bytes")
+    metrics = {name: QualityTag(name, 1.0, None, "1", None, 1) for name in names}
     variant = Variant("x", "1", 1, (), metrics, {})
-    assert variant.metric(("latency_p50_batch_1_s", "latency_p50*")) == {
-        "metric": "latency_p50_batch_8_s"
-    }
-    assert variant.metric(("packed_bytes", "dense_bytes", "bytes")) == {"metric": "dense_bytes"}
+    latency, size = metrics["latency_p50_batch_8_s"], metrics["dense_bytes"]
+    assert variant.metric(("latency_p50_batch_1_s", "latency_p50*")) == latency
+    assert variant.metric(("packed_bytes", "dense_bytes", "bytes")) == size
     assert variant.metric(("flops",)) is None

@@ -119,7 +119,7 @@ def test_a_break_even_that_is_not_known_bears_its_reason(tags: list[dict[str, An
     inference = made["stages"][-1]
     inference["quality"][0]["value"] = 30_000
     assert "never" in variants_text(made).split()
-    inference["coverage_ratio"]["value"] = 0.5
+    inference["coverage_ratio"] |= {"value": 0.5, "low": 0.5, "high": 0.5}
     text = " ".join(variants_text(made).split())
     assert "Repeated inference was metered for a part of its time only" in text
     assert "never" not in text.split()

@@ -73,7 +73,8 @@ def test_the_methods_tell_that_the_energy_is_a_share_of_the_machines(
     )
     assert f" The {half}" in statement(owned)
     assert f" For 1 of 2 runs the {half}" in statement(owned, tags[0])
-    fifth = {**owned, "split": {"charged_ratio": {"value": 0.2, "unit": "1"}}}
+    share = owned["split"]["charged_ratio"] | {"value": 0.2, "low": 0.2, "high": 0.2}
+    fifth = {**owned, "split": {"charged_ratio": share}}
     assert " For 2 of 2 runs the energy is a charged share, 20.0% to 50.0%, of" in statement(
         owned, fifth
     )
@@ -122,9 +123,13 @@ def test_the_paper_s_profile_applies_its_own_factors(paper: dict[str, Any]) -> N
 )
 def test_the_published_rows_come_out(power_w: float, hours: float, kwh: int, lb: int) -> None:
     measured = tag(compressed_run())
-    measured["it_energy_kwh"] |= {"value": power_w * hours / 1000}
-    measured["power_w"] |= {"value": power_w}
-    measured["duration_s"] |= {"value": hours * 3600}
+    published = {
+        "it_energy_kwh": power_w * hours / 1000,
+        "power_w": power_w,
+        "duration_s": hours * 3600,
+    }
+    for name, value in published.items():
+        measured[name] |= {"value": value, "low": value, "high": value}
     context = build_context("Paper", "strubell2019", [measured], generated_at=AT)
     row = context["runs"][0]
     assert round(row["facility_energy_kwh"]["value"]) == kwh
@@ -248,7 +253,7 @@ def test_figures_of_one_kind_have_one_unit() -> None:
     for stage in made["stages"]:
         if stage["kind"] == "measure":
             slow = {"metric": "latency_p95_batch_1_s", "value": 1.5, "unit": "s", "split": None}
-            stage["quality"].append(slow)
+            stage["quality"].append(slow | {"stage": stage["key"], "attempt": stage["attempt"]})
     context = build_context("x", "site", [made], generated_at=AT)
     use = section(context, "compression")["tables"][1]
     assert heads(use)[1:3] == ["Latency p50 (s)", "Latency p95 (s)"]
