@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import codecs
 from collections.abc import Callable
+
+from workers.job.lines import LineCutter
 
 CHUNK_BYTES = 65536
 LONGEST_LINE = 65536
 
 
 async def copy_lines(reader: asyncio.StreamReader | None, take: Callable[[str], None]) -> None:
-    """Calls ``take`` for every line; a carriage return ends one too (progress bars)."""
+    """Calls ``take`` for every line that is not empty; of a progress bar for its last state."""
     if reader is None:
         return
-    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-    rest = ""
-    while chunk := await reader.read(CHUNK_BYTES):
-        lines = (rest + decoder.decode(chunk)).replace("\r\n", "\n").replace("\r", "\n").split("\n")
-        rest = lines.pop()
-        for line in lines:
+    cutter = LineCutter(LONGEST_LINE)
+    chunk = b"-"
+    while chunk:
+        chunk = await reader.read(CHUNK_BYTES)
+        for line in cutter.take(chunk):
             if line:
                 take(line)
-        if len(rest) > LONGEST_LINE:
-            take(rest)
-            rest = ""
-    if rest:
-        take(rest)

@@ -17,6 +17,7 @@ from pricetag.recipes.base import StageParams
 from pricetag.recipes.methods.command import Command
 from workers.job import disk
 from workers.job.context import StageContext, StageResult
+from workers.job.lines import LineCutter
 from workers.job.request import Interrupted, JobError
 
 MAX_LINE_BYTES = 8192
@@ -156,28 +157,16 @@ def _check(stop_requested: Callable[[], str | None], deadline: float | None) -> 
 
 
 class _Lines:
-    """Cuts a stream into lines, an overlong one into pieces."""
+    """The lines of one stream, as the database can hold them."""
 
     def __init__(self, stream: str) -> None:
         self._stream = stream
-        self._rest = b""
+        self._cutter = LineCutter(MAX_LINE_BYTES)
 
     def take(self, piece: bytes) -> Iterator[Line]:
         """The lines that ``piece`` completes; an empty one ends the stream."""
-        *whole, self._rest = (self._rest + piece).split(b"\n")
-        while len(self._rest) > MAX_LINE_BYTES:
-            whole.append(self._rest[:MAX_LINE_BYTES])
-            self._rest = self._rest[MAX_LINE_BYTES:]
-        if not piece and self._rest:
-            whole, self._rest = [*whole, self._rest], b""
-        for line in whole:
-            for start in range(0, max(len(line), 1), MAX_LINE_BYTES):
-                yield self._stream, _text(line[start : start + MAX_LINE_BYTES])
-
-
-def _text(raw: bytes) -> str:
-    # The database refuses NUL characters.
-    return raw.decode("utf-8", errors="replace").rstrip("\r").replace("\x00", "\ufffd")
+        for line in self._cutter.take(piece):
+            yield self._stream, line.replace("\x00", "\ufffd")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

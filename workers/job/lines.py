@@ -1,0 +1,80 @@
+"""Lines out of a program's output, whatever bytes it writes; of a progress bar its last state."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+LIVE_S = 10.0
+"""How often the state of a progress bar that has not ended is a line of its own."""
+
+
+class LineCutter:
+    """Cuts a stream of bytes into lines of text.
+
+    A carriage return begins the line anew, as on a terminal: what it overwrites is dropped, so
+    that a bar of 20,000 updates is one line (and one more every 10 s, to see that it moves).
+
+    Args:
+        longest_bytes: A longer line comes in pieces.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, longest_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._longest = longest_bytes
+        self._clock = clock
+        self._rest = b""
+        self._shown = b""
+        self._shown_s = clock()
+
+    def take(self, piece: bytes) -> list[str]:
+        """The lines that ``piece`` completes; an empty one ends the stream."""
+        *whole, self._rest = (self._rest + piece).split(b"\n")
+        if not piece and self._rest:
+            whole, self._rest = [*whole, self._rest], b""
+        lines: list[bytes] = []
+        for line in whole:
+            state = _last_state(line)
+            # The end of a bar may have been shown already, while it was running.
+            if not (b"\r" in line and state == self._shown):
+                lines += self._pieces(state)
+            self._shown = b""
+        lines += self._running()
+        return [line.decode("utf-8", errors="replace") for line in lines]
+
+    def _running(self) -> list[bytes]:
+        """Lines of what has no end yet: pieces of a long one, and now and then a bar's state."""
+        before, bar, current = self._rest.rpartition(b"\r")
+        lines: list[bytes] = []
+        if len(current) > self._longest:
+            *lines, current = self._pieces(current)
+        if not bar:
+            self._rest = current
+            return lines
+        state = _last_state(before)
+        if state and state != self._shown and self._clock() - self._shown_s >= LIVE_S:
+            self._shown, self._shown_s = state, self._clock()
+            lines = [*self._pieces(state), *lines]
+        self._rest = state + b"\r" + current
+        return lines
+
+    def _pieces(self, line: bytes) -> list[bytes]:
+        pieces = []
+        while len(line) > self._longest:
+            end = _between_characters(line, self._longest)
+            pieces.append(line[:end])
+            line = line[end:]
+        return [*pieces, line]
+
+
+def _last_state(line: bytes) -> bytes:
+    """What a terminal shows of a line at its end: the last part that is not empty."""
+    return next((part for part in reversed(line.split(b"\r")) if part), b"")
+
+
+def _between_characters(line: bytes, end: int) -> int:
+    """The end itself, or up to three bytes before, where no character of UTF-8 is cut."""
+    for place in range(end, max(end - 4, 0), -1):
+        if line[place] & 0xC0 != 0x80:
+            return place
+    return end
