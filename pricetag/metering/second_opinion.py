@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypedDict
+from typing import Any, Literal, Protocol, TypedDict
 
 from pricetag.metering import codecarbon_parts
 from pricetag.metering.amd_devices import list_amd_devices
 from pricetag.metering.amd_library import AmdUnavailableError
+from pricetag.metering.codecarbon_figures import Figures
 from pricetag.metering.nvml_devices import MIG_PREFIX, list_devices
 from pricetag.metering.nvml_errors import NvmlUnavailableError
 
@@ -20,8 +22,17 @@ TOOL = "codecarbon"
 STOP_TIMEOUT_S = 1.0
 """The longest a job's end may wait for a second opinion, in s."""
 
-COUNTRY_ISO_CODE = "FRA"
-"""The tracker insists on a country. Its carbon figure is not used: factors are ours to apply."""
+MAX_REASON = 500
+"""Characters of what CodeCarbon says of its failure."""
+
+NO_REASON = "CodeCarbon gave no figure and no reason"
+
+ENERGIES: tuple[Literal["cpu_kwh", "gpu_kwh", "ram_kwh", "energy_kwh"], ...] = (
+    "cpu_kwh",
+    "gpu_kwh",
+    "ram_kwh",
+    "energy_kwh",
+)
 
 
 class OpinionRecord(TypedDict):
@@ -30,17 +41,6 @@ class OpinionRecord(TypedDict):
     tool: str
     version: str | None
     duration_s: float | None
-    cpu_kwh: float | None
-    gpu_kwh: float | None
-    ram_kwh: float | None
-    energy_kwh: float | None
-    reason: str | None
-
-
-class Figures(TypedDict):
-    """What a tracker says once it was stopped."""
-
-    duration_s: float
     cpu_kwh: float | None
     gpu_kwh: float | None
     ram_kwh: float | None
@@ -90,7 +90,12 @@ class SecondOpinion:
         if self._is_started:
             raise RuntimeError("a second opinion starts once")
         self._is_started = True
-        threading.Thread(target=self._run, name="second-opinion", daemon=True).start()
+        thread = threading.Thread(target=self._run, name="second-opinion", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # the system has no room for another thread
+            self._reason = f"it could not be started: {error}"
+            self._done.set()
 
     def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> dict[str, Any]:
         """End it and return the fields of its record, after ``timeout_s`` at the latest."""
@@ -104,8 +109,8 @@ class SecondOpinion:
     def _run(self) -> None:
         try:
             self._figures = self._track()
-        except Exception as error:  # whatever CodeCarbon does, it is only an opinion
-            self._reason = f"CodeCarbon failed: {type(error).__name__}: {error}"
+        except BaseException as error:  # whatever CodeCarbon does, it is only an opinion
+            self._reason = f"CodeCarbon failed: {type(error).__name__}: {error}"[:MAX_REASON]
             logger.info("second opinion: %s", self._reason)
         finally:
             self._done.set()
@@ -152,18 +157,39 @@ class NvmlIndexError(LookupError):
 
 
 def _record(figures: Figures | None, reason: str | None) -> OpinionRecord:
-    version = codecarbon_parts.installed_version() if codecarbon_parts.is_installed() else None
     nothing = Figures(
         duration_s=0.0, cpu_kwh=None, gpu_kwh=None, ram_kwh=None, energy_kwh=None, reason=reason
     )
-    told = figures or nothing
+    kept = nothing if figures is None else _plausible(figures)
     return OpinionRecord(
         tool=TOOL,
-        version=version,
-        duration_s=told["duration_s"] if figures else None,
-        cpu_kwh=told["cpu_kwh"],
-        gpu_kwh=told["gpu_kwh"],
-        ram_kwh=told["ram_kwh"],
-        energy_kwh=told["energy_kwh"],
-        reason=told["reason"],
+        version=_version(),
+        duration_s=kept["duration_s"] if figures else None,
+        cpu_kwh=kept["cpu_kwh"],
+        gpu_kwh=kept["gpu_kwh"],
+        ram_kwh=kept["ram_kwh"],
+        energy_kwh=kept["energy_kwh"],
+        reason=kept["reason"] or (None if figures else NO_REASON),
     )
+
+
+def _plausible(figures: Figures) -> Figures:
+    """The figures, without those that are no energy."""
+    kept = figures.copy()
+    odd = [name for name in ENERGIES if not _is_energy(kept[name])]
+    for name in odd:
+        kept[name] = None
+    if odd:
+        kept["reason"] = f"CodeCarbon's figures are no energies: {', '.join(odd)}"
+    return kept
+
+
+def _is_energy(kwh: float | None) -> bool:
+    return kwh is None or (math.isfinite(kwh) and kwh >= 0)
+
+
+def _version() -> str | None:
+    try:
+        return codecarbon_parts.installed_version() if codecarbon_parts.is_installed() else None
+    except Exception:  # an installation that is broken: the figures say more of that
+        return None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pricetag.accounting.bill.figures import EnergyTag
 from pricetag.accounting.document.records import AttemptTag, StageTag
 from pricetag.tag.figure import Shown, share_of
+from pricetag.tag.names import shown_name
 from pricetag.tag.view import TagView
 
 LEAST_RATIO = 0.0005
@@ -40,7 +41,7 @@ class Part:
 def stage_part(tag: TagView, stage: StageTag) -> Part:
     """A stage."""
     return Part(
-        stage.name or stage.kind,
+        shown_name(stage),
         stage.status,
         stage.attempt,
         tag.stage_depth(stage),

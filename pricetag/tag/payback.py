@@ -14,6 +14,7 @@ from pricetag.accounting.quantity.uncertainty import Z_95, Term
 from pricetag.accounting.readings.window import FULL_COVERAGE_RATIO
 from pricetag.accounting.work.break_even import UNIT, break_even_metered_alike
 from pricetag.tag.figure import Figure
+from pricetag.tag.names import shown_name
 
 _NEXT_TO_NOTHING = 1e-9
 
@@ -74,7 +75,7 @@ def break_even(making: Sequence[Window], before: Window, after: Window) -> Figur
 
 def _why_not(windows: Sequence[Window]) -> str | None:
     for stage, _ in windows:
-        energy, name = stage.energy.it_energy_kwh, stage.name or stage.kind
+        energy, name = stage.energy.it_energy_kwh, shown_name(stage)
         if energy.value is None:
             return f"the energy of {name} is unknown: {energy.reason}"
         coverage = stage.energy.coverage_ratio.value

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pricetag.accounting.document.records import PriceTag, QualityTag, StageTag
 from pricetag.accounting.work.break_even import NEVER, UNIT
 from pricetag.tag.figure import Figure, Shown, scaled
+from pricetag.tag.names import shown_name
 from pricetag.tag.payback import Window, break_even, total_kwh
 
 # Metrics that may fill a figure, the best first; a star stands for any ending.
@@ -107,7 +108,7 @@ def _of_attempt(tag: PriceTag, attempt: int) -> Iterable[Variant]:
             measured = True
             yield _variant(stage, stages, label, made_by)
         elif entry is None or entry.traits.makes_model:
-            label = f"after {stage.name or stage.kind}"
+            label = f"after {shown_name(stage)}"
             made_by = (*made_by, stage.key) if measured else ()
 
 

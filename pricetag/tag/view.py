@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from pricetag.accounting.document.records import DeviceCount, PriceTag, StageTag
+from pricetag.tag.names import shown_name
 
 LATE = "journal-came-late"
 REPRICED = "repriced"
@@ -112,7 +113,7 @@ class TagView:
     def stage_name(self, key: str) -> str:
         """The name of the stage with a key, or the key where there is no such stage."""
         stage = self._stages_by_key.get(key)
-        return key if stage is None else stage.name or stage.kind
+        return key if stage is None else shown_name(stage)
 
     @cached_property
     def _parents(self) -> dict[tuple[int, str], str | None]:

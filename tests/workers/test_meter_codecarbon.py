@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -16,6 +17,7 @@ from pricetag.metering.codecarbon_parts import CpuModel
 from pricetag.metering.codecarbon_tracker import CodeCarbonTracker
 from pricetag.metering.host_model import CpuLoadModel
 from pricetag.metering.meter import Meter
+from pricetag.metering.second_opinion import SecondOpinion
 
 
 def test_it_is_the_version_that_was_looked_at() -> None:
@@ -90,3 +92,16 @@ def test_a_failure_is_let_through(monkeypatch: pytest.MonkeyPatch) -> None:
     tracker = CodeCarbonTracker([])
     with pytest.raises(OSError, match="no hardware today"):
         tracker.start()
+
+
+@pytest.mark.parametrize("text", [b"this is not an ini file\n= = =\n[codecarbon\n", b"\xff\xfe\0"])
+def test_a_configuration_that_cannot_be_read_becomes_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: bytes
+) -> None:
+    (tmp_path / ".codecarbon.config").write_bytes(text)
+    monkeypatch.chdir(tmp_path)
+    opinion = SecondOpinion()
+    opinion.start()
+    record = opinion.stop(timeout_s=30.0)
+    assert record["energy_kwh"] is None
+    assert record["reason"].startswith("CodeCarbon failed: ")

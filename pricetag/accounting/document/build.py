@@ -43,7 +43,7 @@ from pricetag.accounting.document.records import (
     StageTag,
 )
 from pricetag.accounting.document.second_opinion import compare
-from pricetag.accounting.document.versions import keeps_errors
+from pricetag.accounting.document.versions import compares_without_opinion, keeps_errors
 from pricetag.accounting.quantity.quantity import Quantity
 from pricetag.accounting.work.operations import Effort, run_flops, stage_flops
 
@@ -99,7 +99,12 @@ def build_price_tag(inputs: PriceTagInputs) -> PriceTag:
         quality=_last_quality(stages),
         stages=stages,
         attempts=_attempts(inputs.attempts, spans, biller, total.it_energy_kwh),
-        second_opinion=compare(biller, inputs.attempts, spans),
+        second_opinion=compare(
+            biller,
+            inputs.attempts,
+            spans,
+            without_opinion=compares_without_opinion(inputs.accounting_version),
+        ),
         uncertainty=uncertainty(biller, charges, total, cost),
         provenance=provenance(inputs, outside),
     )

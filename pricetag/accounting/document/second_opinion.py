@@ -30,7 +30,11 @@ NO_FIGURE = Quantity.unknown("kWh", SILENT)
 
 
 def compare(
-    biller: Biller, attempts: Sequence[AttemptInput], spans: Sequence[Span]
+    biller: Biller,
+    attempts: Sequence[AttemptInput],
+    spans: Sequence[Span],
+    *,
+    without_opinion: bool = True,
 ) -> SecondOpinionTag | None:
     """The second opinion on IT energy, by component kind and in total.
 
@@ -40,6 +44,8 @@ def compare(
         biller: Of our figures.
         attempts: All attempts.
         spans: What is charged for each of them, in the same order.
+        without_opinion: Whether a figure of ours is given where the other tool failed on all
+            attempts: then it is that of all of them.
 
     Returns:
         Theirs and ours, the differences and their causes; None when no attempt has one.
@@ -52,11 +58,17 @@ def compare(
     if not pairs:
         return None
     opinions = [opinion for _, opinion, _ in pairs]
-    heard = [(opinion, span) for _, opinion, span in pairs if opinion.energy_kwh is not None]
+    everyone = [(opinion, span) for _, opinion, span in pairs]
+    heard = [(opinion, span) for opinion, span in everyone if opinion.energy_kwh is not None]
+    compared = heard if heard or not without_opinion else everyone
     reasons = dict.fromkeys(opinion.reason for opinion in opinions if opinion.reason)
     reason = "; ".join(reasons) or None
-    parts = [_part(biller, heard, figure, kind, reason) for kind, figure in PARTS]
-    total = _part(biller, heard, lambda opinion: opinion.energy_kwh, None, reason)
+    parts = [
+        _part(biller, compared, figure, kind, reason, without_opinion) for kind, figure in PARTS
+    ]
+    total = _part(
+        biller, compared, lambda opinion: opinion.energy_kwh, None, reason, without_opinion
+    )
     theirs_s, ours_s = _durations(heard)
     explanation = explain(
         _all_parts(biller, heard, parts),
@@ -90,7 +102,12 @@ def _durations(heard: Heard) -> tuple[float | None, float | None]:
 
 
 def _part(
-    biller: Biller, heard: Heard, figure: TheirFigure, kind: str | None, reason: str | None
+    biller: Biller,
+    heard: Heard,
+    figure: TheirFigure,
+    kind: str | None,
+    reason: str | None,
+    without_opinion: bool,
 ) -> Part:
     said = [value for opinion, _ in heard if (value := figure(opinion)) is not None]
     if said:
@@ -98,6 +115,8 @@ def _part(
     else:
         theirs = Quantity.unknown("kWh", reason or SILENT)
     spoken = [(opinion, span) for opinion, span in heard if figure(opinion) is not None]
+    if not spoken and without_opinion:
+        spoken = list(heard)
     return _ours(biller, spoken, kind, theirs)
 
 

@@ -16,6 +16,11 @@ def keeps_errors(version: str) -> bool:
     return version not in _WITHOUT_ERRORS
 
 
+def compares_without_opinion(version: str) -> bool:
+    """Whether our figures stand beside a second opinion that no attempt has."""
+    return version not in _WITHOUT_ERRORS
+
+
 def version_to_reissue(version: str) -> str:
     """The version whose rules apply where a price tag is priced again: its own, if possible."""
     return version if version in REBUILT_VERSIONS else ACCOUNTING_VERSION

@@ -216,3 +216,28 @@ def test_a_meter_of_the_whole_host_is_a_part_that_the_other_tool_lacks() -> None
         ("host", "missing-there"): pytest.approx(-9_000.0 / J_PER_KWH),
     }
     assert summed(found) == pytest.approx(difference_of(found))
+
+
+def test_where_the_other_tool_failed_ours_is_still_given() -> None:
+    failed = SecondOpinion(
+        "codecarbon", "3.3.2", None, None, None, None, "CodeCarbon failed: no ini file"
+    )
+    attempt = replace(b.attempt(), second_opinion=failed)
+    inputs = replace(b.inputs(attempt), accounting_version="4")
+    tag = build_price_tag(inputs).as_dict()
+    opinion = tag["second_opinion"]
+    assert opinion["total"]["ours_kwh"]["value"] == tag["it_energy_kwh"]["value"]
+    assert opinion["total"]["theirs_kwh"]["value"] is None
+    assert opinion["total"]["theirs_kwh"]["reason"] == "CodeCarbon failed: no ini file"
+    assert opinion["total"]["difference_ratio"]["value"] is None
+    ours_kwh = [part["ours_kwh"]["value"] for part in opinion["components"]]
+    assert sum(filter(None, ours_kwh)) == pytest.approx(tag["it_energy_kwh"]["value"])
+
+
+def test_price_tags_of_earlier_versions_stay_as_they_were() -> None:
+    failed = SecondOpinion(
+        "codecarbon", "3.3.2", None, None, None, None, "CodeCarbon failed: no ini file"
+    )
+    inputs = b.inputs(replace(b.attempt(), second_opinion=failed))
+    tag = build_price_tag(replace(inputs, accounting_version="3")).as_dict()
+    assert tag["second_opinion"]["total"]["ours_kwh"]["value"] is None

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import configparser
 import threading
 import time
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError
 
 import pytest
 
 from pricetag.metering import codecarbon_parts
-from pricetag.metering.second_opinion import Figures, SecondOpinion
+from pricetag.metering.codecarbon_figures import Figures
+from pricetag.metering.second_opinion import SecondOpinion
 from tests.support.fake_nvml import FakeDevice, FakeTrace, gpu_uuid
 from tests.support.nvml_replay import NvmlReplay, replayed
 
@@ -22,7 +25,7 @@ class Tracker:
     def __init__(self, indices: Sequence[int] = ()) -> None:
         self.indices = list(indices)
         self.started = threading.Event()
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self.delay_s = 0.0
 
     def start(self) -> None:
@@ -115,3 +118,58 @@ def test_devices_are_given_as_nvml_indices() -> None:
         sliced.start()
         assert "MIG" in sliced.stop()["reason"]
     assert [tracker.indices for tracker in made] == [[2, 0]]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        configparser.MissingSectionHeaderError(".codecarbon.config", 1, "this is not an ini file"),
+        SystemExit(1),
+        MemoryError(),
+        RecursionError("x" * 10_000),
+    ],
+)
+def test_whatever_ends_a_tracker_becomes_the_reason(error: BaseException) -> None:
+    tracker = Tracker()
+    tracker.error = error
+    opinion = SecondOpinion(make_tracker=lambda indices: tracker)
+    opinion.start()
+    record = opinion.stop()
+    assert record["energy_kwh"] is None
+    assert record["reason"].startswith(f"CodeCarbon failed: {type(error).__name__}")
+    assert len(record["reason"]) <= 500
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), -1.0])
+def test_figures_that_are_no_energy_are_null(odd: float) -> None:
+    class Odd(Tracker):
+        def stop(self) -> Figures:
+            return {**FIGURES, "cpu_kwh": odd}
+
+    tracker = Odd()
+    opinion = SecondOpinion(make_tracker=lambda indices: tracker)
+    opinion.start()
+    assert tracker.started.wait(5.0)
+    record = opinion.stop()
+    assert (record["cpu_kwh"], record["ram_kwh"]) == (None, 0.3)
+    assert record["reason"] == "CodeCarbon's figures are no energies: cpu_kwh"
+
+
+def test_a_system_without_room_for_a_thread_has_no_second_opinion(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    opinion = SecondOpinion(make_tracker=lambda indices: Tracker())
+    monkeypatch.setattr(threading.Thread, "start", start)
+    opinion.start()
+    assert opinion.stop()["reason"] == "it could not be started: can't start new thread"
+
+
+def test_a_broken_installation_takes_nothing_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> str:
+        raise PackageNotFoundError("codecarbon")
+
+    monkeypatch.setattr(codecarbon_parts, "installed_version", missing)
+    assert SecondOpinion().stop()["version"] is None
