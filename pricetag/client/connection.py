@@ -9,8 +9,8 @@ from typing import Any, Self, cast
 from urllib.parse import urlsplit
 
 import httpx
+from httpx_sse import EventSource, ServerSentEvent, SSEError
 
-from pricetag.sse import Message, read_messages
 from pricetag.wire import ApiError, InvalidConnection, ServerUnreachable
 
 STREAM_SILENCE_S = 45.0
@@ -115,13 +115,17 @@ class Connection:
             return answer
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    def _stream(self, run_id: str, last_event_id: int) -> Iterator[Message]:
+    def _stream(self, run_id: str, last_event_id: int) -> Iterator[ServerSentEvent]:
         headers = {"Last-Event-ID": str(last_event_id)} if last_event_id else {}
         timeout = httpx.Timeout(STREAM_SILENCE_S, connect=5.0)
         path = f"/v1/runs/{run_id}/events"
         with self._http.stream("GET", path, headers=headers, timeout=timeout) as answer:
             raise_for(answer)
-            yield from read_messages(answer.iter_lines())
+            try:
+                # An event without data is a sign of life.
+                yield from (event for event in EventSource(answer).iter_sse() if event.data)
+            except SSEError as error:
+                raise not_pricetag(answer) from error
 
 
 def _host(url: str) -> str | None:
@@ -142,9 +146,14 @@ def as_object(answer: httpx.Response) -> dict[str, Any]:
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        message = f"{answer.url} answers, but not as a Pricetag server does; check the address"
-        raise ApiError(answer.status_code, "http-error", message)
+        raise not_pricetag(answer)
     return cast(dict[str, Any], found)
+
+
+def not_pricetag(answer: httpx.Response) -> ApiError:
+    """What to raise when another program answers."""
+    message = f"{answer.url} answers, but not as a Pricetag server does; check the address"
+    return ApiError(answer.status_code, "http-error", message)
 
 
 def _seconds(header: str | None) -> float:

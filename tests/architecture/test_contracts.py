@@ -21,6 +21,16 @@ VIOLATIONS = {
     "the library reaches torch": ("pricetag/recipes/base.py", "import torch"),
     "accounting reaches pydantic": ("pricetag/accounting/units.py", "import pydantic"),
     "accounting reaches the catalog": ("pricetag/accounting/units.py", "import pricetag.catalog"),
+    "the view model reaches the command line": (
+        "pricetag/tag/figure.py",
+        "import pricetag.cli.console",
+    ),
+    "the accounting reaches the view model": (
+        "pricetag/accounting/document/records.py",
+        "import pricetag.tag.view",
+    ),
+    "a node reaches its worker": ("workers/node/identity.py", "import workers.worker"),
+    "the settings reach the database": ("app/settings.py", "import app.db"),
     "quantities reach the bill": (
         "pricetag/accounting/quantity/checks.py",
         "import pricetag.accounting.bill.inputs",
@@ -79,6 +89,18 @@ def test_a_planted_violation_is_found(copy: Path, what: str) -> None:
         file.write_text(original)
     assert done.returncode != 0
     assert "BROKEN" in done.stdout
+
+
+@pytest.mark.parametrize("room", ["app", "pricetag", "pricetag/accounting", "workers"])
+def test_a_module_without_a_place_is_found(copy: Path, room: str) -> None:
+    stray = copy / room / "stray.py"
+    stray.write_text('"""It has no place."""\n')
+    try:
+        done = lint(copy)
+    finally:
+        stray.unlink()
+    assert done.returncode != 0
+    assert "stray" in done.stdout
 
 
 def test_the_plain_packages_resolve_inside_the_repository() -> None:

@@ -6,13 +6,13 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from httpx_sse import EventSource
 
 from app.repositories import executions
 from app.repositories.executions import Event
 from app.schemas.series import EventRead
 from app.services import events, execution
 from models.base import now
-from pricetag.sse import read_messages
 from tests.support.api import Api, a_principal, finished_run, problem, running_run
 
 
@@ -20,7 +20,7 @@ async def told(api: Api, run_id: UUID | str, **headers: str) -> list[Any]:
     """The events of a stream that ends by itself."""
     answer = await api.viewer.get(f"/v1/runs/{run_id}/events", headers=headers)
     assert answer.headers["content-type"].startswith("text/event-stream"), answer.text
-    return list(read_messages(answer.text.splitlines()))
+    return list(EventSource(answer).iter_sse())
 
 
 async def test_the_stream_of_a_finished_run_ends(api: Api) -> None:

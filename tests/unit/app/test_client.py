@@ -10,7 +10,6 @@ import pytest
 
 from pricetag.client import ApiError, Client, ClientError, InvalidConnection, ServerUnreachable
 from pricetag.client.connection import ATTEMPTS
-from pricetag.sse import Message, read_messages
 
 Answer = httpx.Response | Exception
 
@@ -188,14 +187,21 @@ def test_a_download_is_whole_or_not_there(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def streaming(lines: list[str]) -> Client:
+    text = "\n".join(lines)
+    headers = {"content-type": "text/event-stream; charset=utf-8"}
+    return speaking(httpx.Response(200, content=text.encode(), headers=headers))
+
+
 def test_an_event_stream_is_read_as_the_standard_says() -> None:
     lines = [
         ": a comment",
         "event: status",
-        "data: one",
+        "data: one\u2028",
         "data:two",
         "id: 7",
         "",
+        ": a sign of life",
         "",
         "data",
         "",
@@ -203,11 +209,15 @@ def test_an_event_stream_is_read_as_the_standard_says() -> None:
         "",
         "data: cut off",
     ]
-    assert list(read_messages(lines)) == [
-        Message("status", "one\ntwo", "7"),
-        Message("message", "", "7"),
-        Message("message", "kept id", "7"),
-    ]
+    with streaming(lines) as client:
+        events = [(event.event, event.data, event.id) for event in client._stream("r", 0)]
+    assert events == [("status", "one\u2028\ntwo", "7"), ("message", "kept id", "7")]
+
+
+def test_a_page_instead_of_events_is_an_error_that_names_the_address() -> None:
+    page = httpx.Response(200, content=b"<html>", headers={"content-type": "text/html"})
+    with speaking(page) as client, pytest.raises(ApiError, match="not as a Pricetag server"):
+        list(client._stream("r", 0))
 
 
 @pytest.mark.parametrize("content", [b"<html>Welcome", b"[1]", b"", b"\xff"])
