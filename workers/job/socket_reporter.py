@@ -60,7 +60,7 @@ class SocketReporter:
         of_class: str | None = None,
         reason: str | None = None,
     ) -> None:
-        known = value if value is not None and math.isfinite(value) else None
+        known = _finite(value)
         about = {"of_class": of_class, "reason": reason}
         self._channel.send(
             "metric",
@@ -83,9 +83,9 @@ class SocketReporter:
     ) -> None:
         self._channel.send(
             "flops",
-            dense=dense,
-            effective=effective,
-            low_bit=low_bit,
+            dense=_finite(dense),
+            effective=_finite(effective),
+            low_bit=_finite(low_bit),
             method=method,
             uncounted=uncounted or [],
         )
@@ -179,6 +179,11 @@ class SilentReporter:
 
     def stop_requested(self) -> str | None:
         return None
+
+
+def _finite(value: float | None) -> float | None:
+    """A figure, or None where it is unknown: not a number inside the work."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def sha256_of(path: Path) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from pricetag.recipes.base import StageParams
@@ -124,5 +126,12 @@ def _inference_flops(context: StageContext, loaded: Loaded, length: int, inferen
 
 def _report(context: StageContext, found: dict[str, tuple[float, str | None]]) -> dict[str, float]:
     for name, (value, unit) in found.items():
-        context.reporter.metric(name, value, unit, quality=True)
-    return {name: value for name, (value, _) in found.items()}
+        known = math.isfinite(value)
+        context.reporter.metric(
+            name,
+            value if known else None,
+            unit,
+            quality=True,
+            reason=None if known else "the model's operations cannot be counted",
+        )
+    return {name: value for name, (value, _) in found.items() if math.isfinite(value)}

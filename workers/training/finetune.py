@@ -47,7 +47,13 @@ def new_tally(context: StageContext, loaded: Loaded) -> Tally:
 def model_profile(context: StageContext, loaded: Loaded) -> FlopProfile:
     """The operations of the model; counted already where the stage was prepared."""
     config = loaded.model.config
-    return count_operations(context, config).with_classes(loaded.outputs, config.hidden_size)
+    return count_operations(context, config).with_classes(loaded.outputs, hidden_size(config))
+
+
+def hidden_size(config: PreTrainedConfig) -> int:
+    """Width of the last layer, under whichever name the architecture has for it."""
+    names = ("hidden_size", "d_model", "dim", "n_embd", "emb_dim", "d_latents")
+    return next((int(size) for n in names if (size := getattr(config, n, None)) is not None), 0)
 
 
 def count_model(context: StageContext) -> FlopProfile:

@@ -103,6 +103,7 @@ def fit(
     chosen = precision.choose(options.precision, context.job.device)
     mid_evaluation = evaluation.planned(context, loaded, options, tally, folder)
     loaded.model.to(context.job.device)  # type: ignore[arg-type]
+    chosen = precision.usable(chosen, options.precision, loaded, context)
     with ExitStack() as stack:
         recorder = _attach(stack, parts, loaded, len(data))
         watch, steps, trainer = _assemble(

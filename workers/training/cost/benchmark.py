@@ -99,8 +99,11 @@ def inference_call(
 ) -> Callable[[], object]:
     """A forward pass on seeded token numbers, ending when the device has ended."""
     generator = torch.Generator().manual_seed(0)
-    vocabulary = int(loaded.model.config.vocab_size)
-    ids = torch.randint(0, vocabulary, (batch_size, length), generator=generator).to(device)
+    vocabulary = int(getattr(loaded.model.config, "vocab_size", len(loaded.tokenizer)))
+    ids = torch.randint(0, vocabulary, (batch_size, length), generator=generator)
+    if loaded.model.config.is_encoder_decoder:
+        _end_once(ids, loaded.model.config.eos_token_id)
+    ids = ids.to(device)
     mask = torch.ones_like(ids)
     model: nn.Module = loaded.model
     model.to(device).train(False)
@@ -113,6 +116,13 @@ def inference_call(
         return answer
 
     return call
+
+
+def _end_once(ids: torch.Tensor, end: int | None) -> None:
+    """Give every row of random tokens one end of text, in the last place."""
+    if end is not None:
+        ids[ids == end] = end - 1 if end else 1
+        ids[:, -1] = end
 
 
 def repeat(

@@ -1,9 +1,10 @@
-"""Operations of an encoder: counted once per architecture, on meta tensors, and checked."""
+"""Operations of a model: counted once per architecture, on meta tensors where possible."""
 
 from __future__ import annotations
 
 import copy
 import json
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,9 +15,11 @@ from torch.utils.flop_counter import FlopCounterMode, flop_registry, sdpa_flop_c
 from transformers import AutoModelForSequenceClassification, PreTrainedConfig
 
 from pricetag.accounting.work.flops import TRAINING_PER_FORWARD, EncoderShape, encoder_flops
+from workers.training.model.positions import position_limit
 
 CLASSES = 2  # of the head that is counted
 _LENGTHS = (16, 32, 64)
+_NEGLIGIBLE = 1e-6
 _NOT_ARCHITECTURE = {
     "_name_or_path",
     "architectures",
@@ -64,29 +67,73 @@ class FlopProfile:
 def profile(config: PreTrainedConfig) -> FlopProfile:
     """Count an architecture's forward pass at three lengths, with a head of two classes.
 
-    Exact for any encoder; a BERT-shaped one is checked against the closed form.
+    A BERT-shaped encoder is checked against the closed form. The count is done on meta tensors;
+    a model whose forward pass depends on values is counted on the CPU with random weights. One
+    that cannot be counted there either is unknown, with its reason: training goes on.
 
     Raises:
         ValueError: count and closed form differ, so neither can be trusted.
     """
     plain = copy.deepcopy(config)
     plain.num_labels = CLASSES
-    with torch.device("meta"):
+    # Decoders look for padding by value where they know its number; one text has none.
+    unpadded = copy.deepcopy(plain)
+    unpadded.pad_token_id = None
+    failures = []
+    for shape, device in ((plain, "meta"), (unpadded, "meta"), (plain, "cpu")):
+        try:
+            return _counted(shape, device)
+        except (MemoryError, CountMismatchError):
+            raise
+        except Exception as error:  # whatever a model's own code raises without its usual inputs
+            failures.append(f"on {device} tensors: {type(error).__name__}: {str(error)[:200]}")
+    reasons = "; ".join(dict.fromkeys(failures))
+    return unknown(f"the forward pass of {config.model_type} ({reasons})")
+
+
+class CountMismatchError(ValueError):
+    """A count differs from its closed form."""
+
+
+def unknown(what: str) -> FlopProfile:
+    """The profile of a model whose operations cannot be counted.
+
+    Its figures are NaN, which every sum of them stays; reporters report those as unknown.
+
+    Args:
+        what: What is not counted, and why.
+    """
+    return FlopProfile(math.nan, math.nan, math.nan, "not counted", (what,))
+
+
+def _counted(plain: PreTrainedConfig, device: str) -> FlopProfile:
+    with torch.random.fork_rng(), torch.device(device):
         model = AutoModelForSequenceClassification.from_config(plain)  # type: ignore[no-untyped-call]
     model.train(False)
-    limit = int(getattr(config, "max_position_embeddings", _LENGTHS[-1])) - 2
-    lengths = _LENGTHS if limit >= _LENGTHS[-1] else (2, 3, 4)
+    most = position_limit(model)
+    lengths = _LENGTHS if most is None or most - 2 >= _LENGTHS[-1] else (2, 3, 4)
     watch = UncountedOperators()
-    with watch:
+    with torch.random.fork_rng(), watch:
         counts = [count_forward(model, length) for length in lengths]
+        between = (lengths[0] + lengths[-1]) // 2
+        check = count_forward(model, between) if between not in lengths else None
     square, linear, fixed = _parabola(lengths, counts)
-    method = "FlopCounterMode on meta tensors, 2 per multiply-add"
+    method = f"FlopCounterMode on {device} tensors, 2 per multiply-add"
     closed = closed_form(plain, lengths[-1])
     if closed is not None:
         if closed != counts[-1]:
-            raise ValueError(f"FLOPs counted {counts[-1]} differ from the closed form {closed}")
+            raise CountMismatchError(
+                f"FLOPs counted {counts[-1]} differ from the closed form {closed}"
+            )
         method += ", equal to the closed form 2L(4H*A + 2H*I) + 4L^2*A a layer"
-    return FlopProfile(square, linear, fixed, method, watch.names())
+    counted = FlopProfile(square, linear, fixed, method, watch.names())
+    if check is None:
+        return counted
+    off = counted.forward(between) / check - 1 if check else 0.0
+    if abs(off) < _NEGLIGIBLE:
+        return counted
+    note = f", parabola through lengths {lengths}, {off:+.1%} off at {between}"
+    return replace(counted, method=method + note)
 
 
 def architecture_key(config: PreTrainedConfig) -> str:
@@ -111,11 +158,21 @@ def closed_form(config: PreTrainedConfig, length: int) -> int | None:
 def count_forward(model: nn.Module, length: int) -> int:
     """Operations that ``FlopCounterMode`` sees in one example's forward pass."""
     device = next(model.parameters()).device
-    ids = torch.ones((1, length), dtype=torch.long, device=device)
+    ids = torch.full((1, length), _plain_token(model), dtype=torch.long, device=device)
+    config = getattr(model, "config", None)
+    if getattr(config, "is_encoder_decoder", False):
+        ids[:, -1] = config.eos_token_id  # type: ignore[union-attr]  # their answer is read there
     counter = FlopCounterMode(display=False, custom_mapping=_OURS)
     with torch.no_grad(), counter:
         model(input_ids=ids)
     return int(counter.get_total_flops())
+
+
+def _plain_token(model: nn.Module) -> int:
+    """The lowest token from 1 that neither pads nor ends a text."""
+    config = getattr(model, "config", None)
+    special = {getattr(config, name, None) for name in ("pad_token_id", "eos_token_id")}
+    return next(token for token in range(1, 4) if token not in special)
 
 
 class UncountedOperators(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -27,7 +27,14 @@ from workers.training.data.texts import load_split
 from workers.training.data.vocabulary import train_wordpiece
 from workers.training.formats import int8
 from workers.training.formats.sparse import prunable
+from workers.training.model.fitting import (
+    adopt_tokenizer,
+    require_answer,
+    require_classifier,
+    require_fit,
+)
 from workers.training.model.loading import loading
+from workers.training.model.positions import position_limit
 
 FIELD = "recipe.model"
 
@@ -56,7 +63,8 @@ class Loaded:
 
     def token_limit(self, wanted: int) -> int:
         """``wanted`` tokens, or as many as the model and its tokenizer can take."""
-        return min(wanted, position_limit(self.model.config), self.tokenizer.model_max_length)
+        limit = position_limit(self.model)
+        return min(wanted, wanted if limit is None else limit, self.tokenizer.model_max_length)
 
 
 def for_training(context: StageContext, labels: Sequence[str] | None, seed: int) -> Loaded:
@@ -74,6 +82,7 @@ def for_training(context: StageContext, labels: Sequence[str] | None, seed: int)
     if ref.scratch is not None:
         return _from_scratch(context, ref, labels)
     config = read_config(ref)
+    require_classifier(config)
     tokenizer = _load_tokenizer(ref)
     names = _kept_classes(config, labels, order_stated=_order_stated(context))
     if names is None and labels is not None and _has_head(config):
@@ -94,7 +103,7 @@ def for_training(context: StageContext, labels: Sequence[str] | None, seed: int)
             dtype=torch.float32,
             **_safely(ref),
         )
-    return Loaded(model, tokenizer, list(labels) if labels is not None else None)
+    return _fitted(context, model, tokenizer, labels, training=True)
 
 
 def for_use(context: StageContext) -> Loaded:
@@ -107,6 +116,7 @@ def for_use(context: StageContext) -> Loaded:
     if ref.scratch is not None:
         raise JobError("untrained-model", "a model from scratch must be trained first", FIELD)
     config = read_config(ref)
+    require_classifier(config)
     regression = context.recipe.task == "regression"
     if not _has_head(config) or (config.num_labels == 1) != regression:
         raise JobError(
@@ -122,7 +132,44 @@ def for_use(context: StageContext) -> Loaded:
                 _place(ref), dtype=torch.float32, **_safely(ref)
             )
     model.train(False)
-    return Loaded(model, _load_tokenizer(ref), class_names(config))
+    return _fitted(context, model, _load_tokenizer(ref), class_names(config))
+
+
+def check_fit(context: StageContext) -> None:
+    """Reject a model that does not fit its tokenizer, its task or the data, without its weights.
+
+    Raises:
+        JobError: ``bad-model``.
+    """
+    ref = needed(context)
+    if ref.scratch is not None:
+        return
+    config = read_config(ref)
+    require_classifier(config)
+    tokenizer = _load_tokenizer(ref)
+    with _loading(ref), torch.device("meta"):
+        model = AutoModelForSequenceClassification.from_config(config)  # type: ignore[no-untyped-call]
+    adopt_tokenizer(model, tokenizer)
+    require_fit(model, tokenizer, pairs=_has_pairs(context))
+
+
+def _fitted(
+    context: StageContext,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    labels: Sequence[str] | None,
+    *,
+    training: bool = False,
+) -> Loaded:
+    """Model and tokenizer once they are seen to work together."""
+    adopt_tokenizer(model, tokenizer)
+    require_fit(model, tokenizer, pairs=_has_pairs(context))
+    require_answer(model, tokenizer, training=training)
+    return Loaded(model, tokenizer, list(labels) if labels is not None else None)
+
+
+def _has_pairs(context: StageContext) -> bool:
+    return context.recipe.data is not None and context.recipe.data.text_pair is not None
 
 
 def is_final(loaded: Loaded) -> bool:
@@ -155,13 +202,6 @@ def save(loaded: Loaded, folder: Path) -> None:
     loaded.tokenizer.save_pretrained(folder)
 
 
-def position_limit(config: PreTrainedConfig) -> int:
-    """Tokens that a model has positions for."""
-    limit = int(getattr(config, "max_position_embeddings", 512))
-    # RoBERTa's family counts positions from the padding token's number on.
-    return limit - 2 if "roberta" in config.model_type else limit
-
-
 def needed(context: StageContext) -> ModelRef:
     """The model the stage starts from.
 
@@ -182,7 +222,7 @@ def _from_scratch(context: StageContext, ref: ModelRef, labels: Sequence[str] | 
     config.pad_token_id = tokenizer.pad_token_id
     _set_head(config, labels)
     model = AutoModelForSequenceClassification.from_config(config)  # type: ignore[no-untyped-call]
-    return Loaded(model, tokenizer, list(labels) if labels is not None else None)
+    return _fitted(context, model, tokenizer, labels, training=True)
 
 
 def scratch_config(scratch: FromScratch) -> PreTrainedConfig:

@@ -8,7 +8,10 @@ from typing import Literal
 import torch
 from accelerate import Accelerator
 
+from workers.job.context import StageContext
 from workers.job.request import JobError
+from workers.training.model.fitting import require_answer
+from workers.training.model.models import Loaded
 
 Precision = Literal["fp32", "bf16"]
 
@@ -52,3 +55,32 @@ def autocast(precision: Precision, device: str) -> AbstractContextManager[object
     if precision == "fp32":
         return nullcontext()
     return torch.autocast(device_type=device, dtype=torch.bfloat16)
+
+
+def usable(
+    chosen: Precision,
+    wanted: Literal["auto", "fp32", "bf16"],
+    loaded: Loaded,
+    context: StageContext,
+) -> Precision:
+    """The chosen format if the model's code can compute in it, else fp32 where that is free.
+
+    Raises:
+        JobError: ``precision-not-possible`` where the job asks for the format by name.
+    """
+    if chosen == "fp32":
+        return chosen
+    device = context.job.device
+    try:
+        with autocast(chosen, device):
+            require_answer(loaded.model, loaded.tokenizer, training=True)
+    except JobError as error:
+        if wanted != "auto":
+            raise JobError(
+                "precision-not-possible",
+                f"in {chosen}, {error.message}; use precision: fp32",
+                f"{context.field}.precision",
+            ) from error
+        context.reporter.log(f"the model's code cannot compute in {chosen}: fp32 instead")
+        return "fp32"
+    return chosen

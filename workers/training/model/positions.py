@@ -1,0 +1,48 @@
+"""How many tokens a model has positions for, read from its position tables."""
+
+from __future__ import annotations
+
+import re
+
+from torch import nn
+
+_TABLE = re.compile(r"(?:.*_)?(?:position|positions|pos)_?(?:embed\w*|emb\w*)|wpe|embed_positions")
+_RELATIVE = re.compile(r"rel|distance|bias")
+_ROTARY = ("rope_theta", "rope_parameters", "rope_scaling", "rotary_pct", "rotary_dim")
+
+
+def position_limit(model: nn.Module) -> int | None:
+    """The most tokens that a model can take; None where positions are relative.
+
+    Every table of absolute positions has a row for each position, after those that it does not
+    use: RoBERTa and its kin number positions from the row after the padding's, BART and OPT from
+    an offset. Others have rows to spare; they end at the configuration's own number, and so do
+    rotary positions, which have no table.
+    """
+    limits = [
+        limit
+        for name, module in model.named_modules()
+        if (limit := _limit_of(name, module)) is not None
+    ]
+    config = getattr(model, "config", None)
+    if limits or any(getattr(config, name, None) is not None for name in _ROTARY):
+        stated = getattr(config, "max_position_embeddings", None)
+        limits += [int(stated)] if stated else []
+    return min(limits, default=None)
+
+
+def _limit_of(name: str, module: nn.Module) -> int | None:
+    """Positions of one module, if it is or holds a table of absolute ones."""
+    fixed = vars(module).get("pos_encoding")  # of CTRL: neither a parameter nor a buffer
+    if fixed is not None:
+        return int(fixed.shape[0])
+    leaf = name.rpartition(".")[2]
+    weight = getattr(module, "weight", None)
+    if not _TABLE.fullmatch(leaf) or _RELATIVE.search(leaf) or getattr(weight, "ndim", 0) != 2:
+        return None
+    assert weight is not None
+    offset = getattr(module, "offset", None)
+    padding = getattr(module, "padding_idx", None)
+    if isinstance(offset, int):
+        return int(weight.shape[0]) - offset
+    return int(weight.shape[0]) - (0 if padding is None else int(padding) + 1)
