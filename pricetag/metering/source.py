@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, NotRequired, Protocol, TypedDict
+from typing import NotRequired, Protocol, TypedDict
 
-ComponentKind = Literal["gpu", "cpu", "ram", "host"]
-ComponentMethod = Literal["counter", "integrated", "modelled"]
+from pricetag.accounting.readings.component import Component, ComponentKind
+
+__all__ = ["Component", "ComponentKind", "PowerSource", "Reading", "UnavailableSource", "silent"]
 
 LOST = "lost"
 GAP = "gap"
@@ -31,44 +31,6 @@ class Reading(TypedDict):
     flags: list[str]
     own_busy_s: NotRequired[float | None]
     all_busy_s: NotRequired[float | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Component:
-    """Something whose energy is metered.
-
-    Attributes:
-        id: ``gpu:<uuid>``, ``cpu``, ``ram`` or ``rapl:<zone>``.
-        kind: What it is.
-        name: Its product name.
-        method: How its energy is had.
-        gain_std_ratio: Relative error of the gain, one sigma; of a modelled component it is
-            read as a factor (1.0: times or divided by two).
-        power_limit_w: The most it can draw, in W, where known.
-        notes: What a reader of the price tag should know about it.
-        reserved_ratio: The part of it that is reserved for the job (1: the job's alone).
-        baseline_w: Its power with no job on it, where that was measured or a model says so.
-        baseline_note: When and in which state, or why there is none.
-        update_s: How often its counter is updated, where it has one.
-        has_model: Whether the integral beside its counter is that of a model.
-    """
-
-    id: str
-    kind: ComponentKind
-    name: str
-    method: ComponentMethod
-    gain_std_ratio: float
-    power_limit_w: float | None = None
-    notes: str | None = None
-    reserved_ratio: float = 1.0
-    baseline_w: float | None = None
-    baseline_note: str | None = None
-    update_s: float | None = None
-    has_model: bool = False
-
-    def as_dict(self) -> dict[str, Any]:
-        """The component as the journal's ``start`` record holds it."""
-        return asdict(self)
 
 
 class PowerSource(Protocol):

@@ -7,7 +7,6 @@ from typing import Any
 
 from pricetag.accounting.bill.inputs import (
     AttemptInput,
-    ComponentInfo,
     Device,
     EmbodiedFactor,
     Environment,
@@ -22,11 +21,12 @@ from pricetag.accounting.bill.inputs import (
     StageInput,
 )
 from pricetag.accounting.document.build import build_price_tag
+from pricetag.accounting.readings.component import Component
 from pricetag.accounting.readings.window import WindowEnergy
 
-GPU = ComponentInfo("gpu:GPU-1", "gpu", "NVIDIA H100 80GB HBM3", "counter", 0.05, 700.0)
-CPU = ComponentInfo("cpu", "cpu", "AMD EPYC 9554", "modelled", 0.45)
-RAM = ComponentInfo("ram", "ram", "128 GB", "modelled", 1.0)
+GPU = Component("gpu:GPU-1", "gpu", "NVIDIA H100 80GB HBM3", "counter", 0.05, 700.0)
+CPU = Component("cpu", "cpu", "AMD EPYC 9554", "modelled", 0.45)
+RAM = Component("ram", "ram", "128 GB", "modelled", 1.0)
 FACTORS = Factors(
     pue=Factor(1.2, "1", 0.03, "estimated", "Site meter, annual mean", 2025),
     carbon_intensity=Factor(

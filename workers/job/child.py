@@ -22,8 +22,9 @@ from workers.attempt import leftovers
 from workers.attempt.outcome import EXIT_INTERRUPTED
 from workers.job.pipeline import run
 from workers.job.ranks import rank
+from workers.job.reporter import SilentReporter
 from workers.job.request import Interrupted, Job, JobError
-from workers.job.socket_reporter import SilentReporter, SocketReporter
+from workers.job.socket_reporter import SocketReporter
 from workers.node.silence import silence_limit_s
 
 HEARTBEAT_S = 5.0

@@ -126,61 +126,6 @@ class SocketReporter:
         return self._channel.stop_reason
 
 
-class SilentReporter:
-    """For the ranks of a job that do not speak: stages and words go nowhere."""
-
-    @contextmanager
-    def stage(self, kind: str, name: str, recipe_index: int | None = None) -> Iterator[StageHandle]:
-        yield StageHandle(key="")
-
-    def progress(self, done: float, total: float, unit: str, message: str | None = None) -> None:
-        return
-
-    def metric(
-        self,
-        name: str,
-        value: float | None,
-        unit: str | None = None,
-        split: str | None = None,
-        step: int | None = None,
-        quality: bool = False,
-        of_class: str | None = None,
-        reason: str | None = None,
-    ) -> None:
-        return
-
-    def flops(
-        self,
-        dense: float | None,
-        effective: float | None,
-        low_bit: float | None,
-        method: str,
-        uncounted: list[str] | None = None,
-    ) -> None:
-        return
-
-    def log(self, text: str, stream: str = "pricetag") -> None:
-        return
-
-    def artifact(
-        self, name: str, path: Path, card: Mapping[str, Any] | None, stage_key: str | None = None
-    ) -> None:
-        return
-
-    def environment(
-        self,
-        packages: Mapping[str, str],
-        python: str,
-        platform: str,
-        git_commit: str | None,
-        seeds: Mapping[str, int],
-    ) -> None:
-        return
-
-    def stop_requested(self) -> str | None:
-        return None
-
-
 def _finite(value: float | None) -> float | None:
     """A figure, or None where it is unknown: not a number inside the work."""
     return value if value is not None and math.isfinite(value) else None

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, get_args
 
-from pricetag.metering.source import Component, ComponentKind, ComponentMethod
+from pricetag.accounting.readings.reading import Method
+from pricetag.metering.source import Component, ComponentKind
 
 HOUR_S = 3600.0
 MAX_ZONE_POWER_W = 2000.0
@@ -43,7 +44,7 @@ class Row:
     component: str
     name: str
     kind: ComponentKind
-    method: ComponentMethod
+    method: Method
     gain_std_ratio: float
     hour: datetime
     energy_j: float
@@ -55,7 +56,7 @@ class Row:
 class _Name:
     name: str
     kind: ComponentKind
-    method: ComponentMethod
+    method: Method
     gain_std_ratio: float
 
 

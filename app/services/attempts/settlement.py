@@ -22,6 +22,7 @@ from app.services.billing import issuing, spending
 from app.services.billing.inputs import WHOLE_ATTEMPT
 from app.services.budgets import alerts as budget_alerts
 from models import Attempt, Run
+from pricetag.accounting.readings.component import Component
 from pricetag.accounting.readings.energy import EnergyLedger, Reading, WindowEnergy
 from pricetag.accounting.readings.hours import energy_by_hour_j, metered_hours
 
@@ -149,13 +150,7 @@ def _settle(
     end_s: float,
     opened_at: datetime,
 ) -> _Settled:
-    ledger = EnergyLedger(
-        readings,
-        component["method"],
-        reserved_ratio=component.get("reserved_ratio", 1.0),
-        baseline_w=component.get("baseline_w"),
-        has_model=component.get("has_model", False),
-    )
+    ledger = EnergyLedger.of(Component.from_dict(component), readings)
     whole = ledger.window(0.0, end_s)
     by_hour_j = energy_by_hour_j(ledger, opened_at, 0.0, end_s)
     measurements = [

@@ -15,7 +15,6 @@ from models import Attempt, Metric, Stage
 from models import Measurement as MeasurementRow
 from pricetag.accounting.bill.inputs import (
     AttemptInput,
-    ComponentInfo,
     Device,
     Environment,
     FlopsCount,
@@ -24,6 +23,7 @@ from pricetag.accounting.bill.inputs import (
     SecondOpinion,
     StageInput,
 )
+from pricetag.accounting.readings.component import Component
 from pricetag.accounting.readings.window import WindowEnergy
 
 WHOLE_ATTEMPT = ""
@@ -92,7 +92,7 @@ def _attempt(
         reason=attempt.reason,
         started_at=attempt.started_at.isoformat(),
         duration_s=attempt.duration_s,
-        components=tuple(component_info(component) for component in attempt.components),
+        components=tuple(Component.from_dict(component) for component in attempt.components),
         measurements=tuple(windows),
         stages=tuple(stages),
         second_opinion=_second_opinion(attempt.second_opinion),
@@ -100,24 +100,6 @@ def _attempt(
         node_name=attempt.node_name,
         environment=_environment(attempt.environment),
         site=attempt.site,
-    )
-
-
-def component_info(stored: Mapping[str, Any]) -> ComponentInfo:
-    """A metered component as its attempt's record describes it."""
-    return ComponentInfo(
-        id=stored["id"],
-        kind=stored["kind"],
-        name=stored["name"],
-        method=stored["method"],
-        gain_std_ratio=stored["gain_std_ratio"],
-        power_limit_w=stored.get("power_limit_w"),
-        notes=stored.get("notes"),
-        reserved_ratio=stored.get("reserved_ratio", 1.0),
-        baseline_w=stored.get("baseline_w"),
-        baseline_note=stored.get("baseline_note"),
-        update_s=stored.get("update_s"),
-        has_model=stored.get("has_model", False),
     )
 
 

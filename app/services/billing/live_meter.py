@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.services.billing.inputs import component_info
 from models import Attempt
 from pricetag.accounting.bill import live
 from pricetag.accounting.bill.live import LiveCharge, LiveHour
+from pricetag.accounting.readings.component import Component
 from pricetag.accounting.readings.reading import Reading
 
 
@@ -38,7 +38,7 @@ def advance(
         id_ = stored["id"]
         if id_ in new:
             before = _charge(known[id_]) if id_ in known else LiveCharge()
-            after = live.advance(before, new[id_], component_info(stored), opened_at)
+            after = live.advance(before, new[id_], Component.from_dict(stored), opened_at)
             known[id_] = _stored(after)
             hours[id_] = after.hours
     attempt.live = known

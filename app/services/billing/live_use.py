@@ -13,11 +13,11 @@ from uuid import UUID
 
 from app.db import Session
 from app.services.billing import live_meter
-from app.services.billing.inputs import component_info
 from app.services.factors import resolution as factors
 from app.settings import get_settings
-from pricetag.accounting.bill.inputs import AttemptInput, ComponentInfo, Device, Factors
+from pricetag.accounting.bill.inputs import AttemptInput, Device, Factors
 from pricetag.accounting.bill.live import LiveCharge, hours_between, live_figures
+from pricetag.accounting.readings.component import Component
 
 RATES_HOLD_S = 5.0
 """How long the factors of a site are remembered; they change when somebody enters new ones."""
@@ -135,7 +135,7 @@ class _Metered:
 
 
 def _metered(row: Any, charges: Mapping[str, LiveCharge]) -> _Metered:
-    components = tuple(component_info(stored) for stored in row.components)
+    components = tuple(Component.from_dict(stored) for stored in row.components)
     attempt = _attempt(row, components, live_meter.duration_s(charges))
     energy_j = {component: charge.energy_j for component, charge in charges.items()}
     return _Metered(row.attempt_id, attempt, energy_j)
@@ -152,7 +152,7 @@ def _use(metered: _Metered, held: Factors, now: datetime) -> LiveUse:
     )
 
 
-def _attempt(row: Any, components: tuple[ComponentInfo, ...], duration_s: float) -> AttemptInput:
+def _attempt(row: Any, components: tuple[Component, ...], duration_s: float) -> AttemptInput:
     return AttemptInput(
         number=0,
         status="running",

@@ -10,7 +10,7 @@ from typing import Any
 
 from app.db import Session
 from app.repositories import energy
-from pricetag.accounting.bill.inputs import ComponentKind
+from pricetag.accounting.readings.component import ComponentKind
 from pricetag.accounting.readings.reading import Method
 
 HOUR_S = 3600.0

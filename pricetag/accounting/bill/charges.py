@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pricetag.accounting.bill.inputs import ComponentInfo, Factor
+from pricetag.accounting.bill.inputs import Factor
 from pricetag.accounting.bill.rates import Applied, Rate, RateMissing, Use, apply
 from pricetag.accounting.quantity.error_terms import ErrorTerm, error_terms
 from pricetag.accounting.quantity.gain import gain_group
@@ -18,6 +18,7 @@ from pricetag.accounting.quantity.uncertainty import (
     counter_edge_std_ratio,
 )
 from pricetag.accounting.readings.alignment import EDGE_ALIGNED
+from pricetag.accounting.readings.component import Component
 from pricetag.accounting.readings.sharing import division_j
 from pricetag.accounting.readings.window import WindowEnergy
 from pricetag.accounting.units import joules_to_kwh
@@ -51,7 +52,7 @@ class Charge:
         calibration: What its meter's figure was multiplied with.
     """
 
-    component: ComponentInfo
+    component: Component
     window: WindowEnergy | None
     expected_s: float
     node: str | None

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from pricetag.accounting.quantity.quantity import Source
-from pricetag.accounting.readings.reading import Method
+from pricetag.accounting.readings.component import Component
 from pricetag.accounting.readings.window import WindowEnergy
-
-ComponentKind = Literal["gpu", "cpu", "ram", "host"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,40 +17,6 @@ class Device:
 
     name: str
     uuid: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ComponentInfo:
-    """One metered component of a node.
-
-    Attributes:
-        id: ``gpu:<uuid>``, ``cpu``, ``ram`` or ``rapl:<zone>``.
-        kind: What it is.
-        name: Its product name; two of one name share their meter's gain error.
-        method: How its energy is had.
-        gain_std_ratio: Relative error of the meter's gain, one sigma. Of a modelled component
-            it is read as a factor: 1.0 means "times or divided by two".
-        power_limit_w: The most it can draw, where known.
-        notes: What a reader of the price tag should know about it.
-        reserved_ratio: The part of it that is reserved for the job: 1 when it is the job's
-            alone, 3/7 for a MIG slice of three sevenths, cores reserved over all cores.
-        baseline_w: Its power with no job on it, where that was measured.
-        baseline_note: When and in which state, or why there is none.
-        update_s: How often its counter is updated, where it has one.
-    """
-
-    id: str
-    kind: ComponentKind
-    name: str
-    method: Method
-    gain_std_ratio: float
-    power_limit_w: float | None = None
-    notes: str | None = None
-    reserved_ratio: float = 1.0
-    baseline_w: float | None = None
-    baseline_note: str | None = None
-    update_s: float | None = None
-    has_model: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +154,7 @@ class AttemptInput:
     reason: Mapping[str, Any] | None
     started_at: str
     duration_s: float | None
-    components: tuple[ComponentInfo, ...]
+    components: tuple[Component, ...]
     measurements: tuple[Measurement, ...]
     stages: tuple[StageInput, ...] = ()
     second_opinion: SecondOpinion | None = None

@@ -14,15 +14,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-from pricetag.accounting.bill.inputs import (
-    AttemptInput,
-    ComponentInfo,
-    Factor,
-    Factors,
-    HourlyFactor,
-)
+from pricetag.accounting.bill.inputs import AttemptInput, Factor, Factors, HourlyFactor
 from pricetag.accounting.bill.reserved import device_hours, has_devices
 from pricetag.accounting.readings.alignment import LATE_TICK, TICK
+from pricetag.accounting.readings.component import Component
 from pricetag.accounting.readings.energy import MAX_GAP_S, EnergyLedger, Reading
 from pricetag.accounting.readings.hours import hour_spans
 from pricetag.accounting.units import G_PER_KG, joules_to_kwh
@@ -86,7 +81,7 @@ class LiveCharge:
 def advance(
     charge: LiveCharge,
     readings: Sequence[Reading],
-    component: ComponentInfo,
+    component: Component,
     opened_at: datetime,
 ) -> LiveCharge:
     """The charge after further readings, in the order in which they were taken.
@@ -106,12 +101,9 @@ def advance(
     trace += [_unaligned(reading) for reading in readings]
     if not trace:
         return charge
-    ledger = EnergyLedger(
+    ledger = EnergyLedger.of(
+        component,
         trace,
-        component.method,
-        reserved_ratio=component.reserved_ratio,
-        baseline_w=component.baseline_w,
-        has_model=component.has_model,
         # Between the anchor of a counter that stands still and the last reading were others.
         max_gap_s=math.inf if len(known) > 1 else MAX_GAP_S,
     )
@@ -151,7 +143,7 @@ def _unaligned(reading: Reading) -> Reading:
     return replace(reading, flags=flags)
 
 
-def _anchor(trace: Sequence[Reading], component: ComponentInfo) -> Reading:
+def _anchor(trace: Sequence[Reading], component: Component) -> Reading:
     if component.method != "counter":
         return trace[-1]
     moved = [

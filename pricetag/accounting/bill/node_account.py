@@ -17,10 +17,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pricetag.accounting.bill.inputs import ComponentKind
 from pricetag.accounting.quantity.gain import gain_group
 from pricetag.accounting.quantity.quantity import Quantity, Source, weakest
 from pricetag.accounting.quantity.uncertainty import Interval, Term, combine
+from pricetag.accounting.readings.component import ComponentKind
 from pricetag.accounting.readings.reading import Method
 from pricetag.accounting.readings.sharing import OVERALLOCATED
 from pricetag.accounting.units import joules_to_kwh

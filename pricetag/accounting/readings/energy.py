@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from pricetag.accounting.quantity.quantity import Source
 from pricetag.accounting.readings.alignment import EDGE_ALIGNED
 from pricetag.accounting.readings.booking import COUNTER_FROZEN, GAP, LOST, book, source_of
+from pricetag.accounting.readings.component import Component
 from pricetag.accounting.readings.curves import curves
 from pricetag.accounting.readings.reading import Method, Reading
 from pricetag.accounting.readings.sharing import share
@@ -76,6 +77,26 @@ class EnergyLedger:
         aligned = (r.t_s for r in booking.readings if EDGE_ALIGNED in r.flags)
         self._aligned = array("d", aligned)
         self._curves = curves(booking, shares, max_gap_s)
+
+    @classmethod
+    def of(
+        cls, component: Component, readings: Sequence[Reading], *, max_gap_s: float = MAX_GAP_S
+    ) -> EnergyLedger:
+        """The ledger of a component, with what is reserved of it for the job.
+
+        Args:
+            component: Which.
+            readings: Its readings, in the order in which they were taken.
+            max_gap_s: Longest step, in s, that an integral is trusted over.
+        """
+        return cls(
+            readings,
+            component.method,
+            reserved_ratio=component.reserved_ratio,
+            baseline_w=component.baseline_w,
+            max_gap_s=max_gap_s,
+            has_model=component.has_model,
+        )
 
     def window(self, start_s: float, end_s: float) -> WindowEnergy:
         """The energy charged in ``[start_s, end_s]`` (seconds on the readings' clock).

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from pricetag.accounting.bill.inputs import (
     AttemptInput,
-    ComponentInfo,
     Factor,
     Factors,
     FlopsCount,
@@ -17,12 +16,13 @@ from pricetag.accounting.bill.inputs import (
     StageInput,
 )
 from pricetag.accounting.quantity.quantity import Source
+from pricetag.accounting.readings.component import Component
 from pricetag.accounting.readings.energy import Reading, WindowEnergy, window_energy
 
-GPU = ComponentInfo("gpu:GPU-1", "gpu", "NVIDIA A100", "counter", 0.05, 400.0)
+GPU = Component("gpu:GPU-1", "gpu", "NVIDIA A100", "counter", 0.05, 400.0)
 TWIN = replace(GPU, id="gpu:GPU-2")
-CPU = ComponentInfo("cpu", "cpu", "host model", "modelled", 0.45)
-RAM = ComponentInfo("ram", "ram", "DIMM heuristic", "modelled", 1.0)
+CPU = Component("cpu", "cpu", "host model", "modelled", 0.45)
+RAM = Component("ram", "ram", "DIMM heuristic", "modelled", 1.0)
 
 PUE = Factor(1.5, "1", 0.10, "assumed", "Uptime Institute 2025", 2025, "industry mean")
 GRID = Factor(
@@ -43,7 +43,7 @@ def dark(start_s: float, end_s: float, reason: str = "the component was lost") -
     return WindowEnergy(start_s, end_s, None, {}, 0.0, ("lost", "not_covered"), reason)
 
 
-def steady(component: ComponentInfo, power_w: float, start_s: float, end_s: float) -> Measurement:
+def steady(component: Component, power_w: float, start_s: float, end_s: float) -> Measurement:
     """A component at constant power, through the booking of real readings."""
     readings = [Reading(float(t), power_w * t, power_w * t, power_w) for t in range(int(end_s) + 2)]
     found = window_energy(readings, start_s=start_s, end_s=end_s, method=component.method)
@@ -57,7 +57,7 @@ def stage(
     key: str,
     start_s: float,
     end_s: float,
-    components: Sequence[ComponentInfo],
+    components: Sequence[Component],
     *,
     kind: str = "train",
     parent: str | None = None,
@@ -84,7 +84,7 @@ def stage(
 def attempt(
     number: int = 1,
     duration_s: float = 100.0,
-    components: Sequence[ComponentInfo] = (GPU, CPU, RAM),
+    components: Sequence[Component] = (GPU, CPU, RAM),
     stages: Sequence[StageInput] = (),
     status: str = "succeeded",
 ) -> AttemptInput:

@@ -8,15 +8,10 @@ from typing import Any
 
 import pytest
 
-from pricetag.accounting.bill.inputs import (
-    AttemptInput,
-    ComponentInfo,
-    Factor,
-    Factors,
-    Measurement,
-)
+from pricetag.accounting.bill.inputs import AttemptInput, Factor, Factors, Measurement
 from pricetag.accounting.document.build import build_price_tag
 from pricetag.accounting.quantity.uncertainty import Z_95, counter_edge_std_ratio
+from pricetag.accounting.readings.component import Component
 from pricetag.accounting.units import J_PER_KWH
 from tests.unit.accounting import builders as b
 
@@ -156,7 +151,7 @@ def test_without_a_baseline_the_split_is_unknown_with_its_note() -> None:
     assert split["dynamic_kwh"]["value"] is None
 
 
-HOST = ComponentInfo("rapl:0", "cpu", "package 0", "counter", 0.0, reserved_ratio=0.5)
+HOST = Component("rapl:0", "cpu", "package 0", "counter", 0.0, reserved_ratio=0.5)
 
 
 def beside_others(charged_j: float, baseline_j: float | None) -> dict[str, Any]:

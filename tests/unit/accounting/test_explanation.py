@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from pricetag.accounting.bill.inputs import AttemptInput, ComponentInfo, Measurement, SecondOpinion
+from pricetag.accounting.bill.inputs import AttemptInput, Measurement, SecondOpinion
 from pricetag.accounting.document.build import build_price_tag
+from pricetag.accounting.readings.component import Component
 from pricetag.accounting.units import J_PER_KWH
 from tests.unit.accounting import builders as b
 
@@ -66,7 +67,7 @@ def test_models_of_memory_and_of_load() -> None:
 
 
 def test_a_counter_against_a_model() -> None:
-    dram = ComponentInfo("rapl:dram", "ram", "DRAM", "counter", 0.15)
+    dram = Component("rapl:dram", "ram", "DRAM", "counter", 0.15)
     attempt = replace(
         b.attempt(components=[]),
         components=(dram,),
@@ -201,7 +202,7 @@ def test_attempts_on_which_the_other_tool_was_silent_of_a_part_are_told_apart() 
 
 
 def test_a_meter_of_the_whole_host_is_a_part_that_the_other_tool_lacks() -> None:
-    host = ComponentInfo("rapl:psys", "host", "platform", "counter", 0.15)
+    host = Component("rapl:psys", "host", "platform", "counter", 0.15)
     attempt = replace(
         b.attempt(components=[]),
         components=(host,),

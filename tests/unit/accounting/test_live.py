@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from pricetag.accounting.bill.inputs import (
     AttemptInput,
-    ComponentInfo,
     Device,
     Factor,
     Factors,
@@ -20,6 +19,7 @@ from pricetag.accounting.bill.inputs import (
 )
 from pricetag.accounting.bill.live import LiveCharge, advance, hours_between, live_figures
 from pricetag.accounting.document.build import build_price_tag
+from pricetag.accounting.readings.component import Component
 from pricetag.accounting.readings.energy import EnergyLedger, Reading
 from pricetag.accounting.readings.hours import energy_by_hour_j
 from pricetag.accounting.readings.reading import Method
@@ -28,18 +28,18 @@ START = "2026-03-01T12:30:00+00:00"
 OPENED_AT = datetime.fromisoformat("2026-03-01T12:59:40+00:00")
 
 
-def component(method: Method = "counter", **values: Any) -> ComponentInfo:
-    return ComponentInfo("gpu:1", "gpu", "A100", method, 0.05, **values)
+def component(method: Method = "counter", **values: Any) -> Component:
+    return Component("gpu:1", "gpu", "A100", method, 0.05, **values)
 
 
-def ledger_of(readings: list[Reading], of: ComponentInfo) -> float | None:
+def ledger_of(readings: list[Reading], of: Component) -> float | None:
     ledger = EnergyLedger(
         readings, of.method, reserved_ratio=of.reserved_ratio, baseline_w=of.baseline_w
     )
     return ledger.window(readings[0].t_s, readings[-1].t_s).energy_j
 
 
-def charged(batches: list[list[Reading]], of: ComponentInfo) -> float | None:
+def charged(batches: list[list[Reading]], of: Component) -> float | None:
     charge = LiveCharge()
     for batch in batches:
         charge = advance(charge, batch, of, OPENED_AT)
@@ -59,7 +59,7 @@ steps = st.lists(
 
 
 @st.composite
-def traces(draw: st.DrawFn) -> tuple[list[list[Reading]], ComponentInfo]:
+def traces(draw: st.DrawFn) -> tuple[list[list[Reading]], Component]:
     """Readings in batches, with or without a counter, activity, a share and a baseline."""
     method: Method = draw(st.sampled_from(["counter", "integrated", "modelled"]))
     shared, resets = draw(st.booleans()), draw(st.sets(st.integers(1, 39), max_size=3))
@@ -85,7 +85,7 @@ def traces(draw: st.DrawFn) -> tuple[list[list[Reading]], ComponentInfo]:
 
 @given(traces())
 def test_however_readings_are_batched_the_charge_is_the_bill_s(
-    trace: tuple[list[list[Reading]], ComponentInfo],
+    trace: tuple[list[list[Reading]], Component],
 ) -> None:
     batches, of = trace
     readings = [reading for batch in batches for reading in batch]
@@ -95,7 +95,7 @@ def test_however_readings_are_batched_the_charge_is_the_bill_s(
 
 @given(traces())
 def test_the_hours_of_the_charge_add_up_to_it(
-    trace: tuple[list[list[Reading]], ComponentInfo],
+    trace: tuple[list[list[Reading]], Component],
 ) -> None:
     batches, of = trace
     charge, by_hour = LiveCharge(), dict[str, float]()
@@ -188,7 +188,7 @@ def test_the_figures_are_those_of_the_price_tag(
     prices: dict[str, Any], devices: int, calibrated: bool
 ) -> None:
     kind = "gpu" if devices else "cpu"
-    of = ComponentInfo(f"{kind}:1", kind, "A100", "counter", 0.05)  # type: ignore[arg-type]
+    of = Component(f"{kind}:1", kind, "A100", "counter", 0.05)  # type: ignore[arg-type]
     window = EnergyLedger(
         [Reading(0.0, 0.0, 0.0, 1e3), Reading(5400.0, 5.4e6, 5.4e6, 1e3)], max_gap_s=1e9
     ).window(0.0, 5400.0)

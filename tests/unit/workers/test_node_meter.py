@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from pricetag.metering.source import Component, ComponentMethod, PowerSource, Reading
+from pricetag.accounting.readings.reading import Method
+from pricetag.metering.source import Component, PowerSource, Reading
 from pricetag.metering.states import State
 from tests.support.meters import Clock
 from workers.node import meter as module
@@ -28,7 +29,7 @@ SETTLED = State("driver 1, persistence on", "P8")
 class Fleet:
     """A GPU and a CPU, modelled unless told, whose power is what ``power_w`` says."""
 
-    host_method: ComponentMethod = "modelled"
+    host_method: Method = "modelled"
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
