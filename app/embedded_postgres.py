@@ -36,6 +36,8 @@ from urllib.parse import quote
 import psutil
 import psycopg
 
+from app.hidden_environment import visible_part
+
 logger = logging.getLogger(__name__)
 
 MAJOR_VERSION = 18
@@ -338,7 +340,7 @@ def _run(account: pwd.struct_passwd | None, program: str, *arguments: str) -> No
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd="/",
-            env={**os.environ, "LC_ALL": "C"},
+            env={**visible_part(os.environ), "LC_ALL": "C"},
             user=None if account is None else account.pw_uid,
             group=None if account is None else account.pw_gid,
             extra_groups=None if account is None else [],

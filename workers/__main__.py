@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from app.db import Database, resolve_database_url
+from app.hidden_environment import hide_environment
 from app.settings import Settings, SettingsError, get_settings
 from pricetag.metering import MeterSettingError, doctor, host_choice, prepare
 from pricetag.metering.amd_library import AmdUnavailableError
@@ -79,6 +80,8 @@ def worker(
 
     Ctrl-C lets running jobs save their state; they resume at the next start.
     """
+    if not check:
+        hide_environment("worker", "workers")
     settings = _settings()
     node = name or settings.node_name or node_name()
     alive = settings.data_dir / "workers" / f"{node}.alive"

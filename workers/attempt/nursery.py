@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 MAX_MESSAGE_BYTES = 1 << 16
 START_TIMEOUT_S = 300.0
 """A nursery that has not forked by then hangs; its first imports take some seconds."""
+CLOSE_TIMEOUT_S = 10.0
 KILLED = Exit(-int(signal.SIGKILL), None)
 
 
@@ -33,8 +34,9 @@ Born = tuple[int, "asyncio.Future[Exit]"]
 class Nursery:
     """Starts jobs by forking; where that is not wanted or fails, in a fresh interpreter.
 
-    Jobs with accelerators get a fresh interpreter: a CUDA context does not survive a fork,
-    and no import promises to open none.
+    Jobs with accelerators get a fresh interpreter, which the nursery starts: a CUDA context does
+    not survive a fork, and no import promises to open none. Of a job that was killed the nursery
+    ends whatever is left.
 
     Args:
         allow_hub: Whether jobs may load by hub name; settled before the first import.
@@ -53,8 +55,6 @@ class Nursery:
 
     async def start(self, launch: Launch) -> ChildProcess:
         """Starts one job."""
-        if not launch.forkable:
-            return await self._fresh.start(launch)
         try:
             return await self._fork(launch)
         except (ConnectionError, TimeoutError) as error:
@@ -72,8 +72,11 @@ class Nursery:
             self._control.close()
             self._control = None
         if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+            try:
+                self._process.wait(CLOSE_TIMEOUT_S)  # it ends its jobs first
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
             self._process = None
         self._abandon()
 
@@ -85,6 +88,7 @@ class Nursery:
             "job_file": launch.argv[-1],
             "trains": launch.trains,
             "environment": launch.environment,
+            "argv": None if launch.forkable else launch.argv,
         }
         out_read, out_write = os.pipe()
         err_read, err_write = os.pipe()

@@ -20,6 +20,7 @@ from typing import NoReturn
 from pricetag.events import ENV_VAR, EventChannel
 from workers.attempt import leftovers
 from workers.attempt.outcome import EXIT_INTERRUPTED
+from workers.job import descendants
 from workers.job.pipeline import run
 from workers.job.ranks import rank
 from workers.job.reporter import SilentReporter
@@ -86,7 +87,8 @@ def _tell(channel: EventChannel, error: Exception) -> None:
 def _vanish() -> None:
     """Nobody meters or bills this job any more: it ends, and what fled from its group too."""
     try:
-        for pid in leftovers.bearing(Path(os.environ[ENV_VAR])):
+        below = descendants.descendants(os.getpid())
+        for pid in {*below, *leftovers.bearing(Path(os.environ[ENV_VAR]))}:
             if pid != os.getpid():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)

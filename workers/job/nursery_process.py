@@ -20,7 +20,7 @@ import traceback
 from typing import Any, NoReturn
 
 from pricetag.recipes import REGISTRY
-from workers.job import child
+from workers.job import child, descendants
 
 PR_SET_PDEATHSIG = 1
 WORKERS_BUSINESS = (signal.SIGINT, signal.SIGTERM)
@@ -35,7 +35,9 @@ TRAINING_MODULES = (
 
 def main(control_fd: int, *, allow_hub: bool) -> None:
     """Serves the worker until it hangs up."""
+    descendants.take_in_orphans()
     control = socket.socket(fileno=control_fd)
+    jobs: set[int] = set()
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write)
@@ -45,24 +47,26 @@ def main(control_fd: int, *, allow_hub: bool) -> None:
         ready, _, _ = select.select([control_fd, wake_read], [], [])
         if wake_read in ready:
             os.read(wake_read, 4096)
-            _report_exits(control)
-        if control_fd in ready and not _serve_one(control, allow_hub):
+            _report_exits(control, jobs)
+        if control_fd in ready and not _serve_one(control, allow_hub, jobs):
+            descendants.kill_descendants()
             return
 
 
-def _serve_one(control: socket.socket, allow_hub: bool) -> bool:
+def _serve_one(control: socket.socket, allow_hub: bool, jobs: set[int]) -> bool:
     """Starts the one job that was asked for; False when the worker has hung up."""
     message, fds = _receive(control)
     if not message:
         return False
     request: dict[str, Any] = json.loads(message)
-    if request["trains"]:
+    if request["trains"] and request.get("argv") is None:
         _import_training(allow_hub)
     nursery = os.getpid()
     pid = os.fork()
     if pid == 0:
         control.close()
         _become_job(request, nursery, *fds)
+    jobs.add(pid)
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.setpgid(pid, pid)  # as the child does: whoever is first, the group is there
     for fd in fds:
@@ -82,7 +86,12 @@ def _receive(control: socket.socket) -> tuple[bytes, list[int]]:
     return message, list(fds)
 
 
-def _report_exits(control: socket.socket) -> None:
+def _report_exits(control: socket.socket, jobs: set[int]) -> None:
+    """Tells how jobs ended, once nothing is left of them.
+
+    A living job takes in its own orphans. What has no job for its parent was left by one that
+    was killed: no other job's processes can be among it.
+    """
     while True:
         try:
             pid, status, usage = os.wait4(-1, os.WNOHANG)
@@ -90,7 +99,12 @@ def _report_exits(control: socket.socket) -> None:
             return
         if pid == 0:
             return
-        code, cpu_s = os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime
+        if pid not in jobs:
+            continue
+        jobs.discard(pid)
+        _, left_cpu_s = descendants.kill_descendants(jobs)
+        code = os.waitstatus_to_exitcode(status)
+        cpu_s = usage.ru_utime + usage.ru_stime + left_cpu_s
         control.send(json.dumps({"exited": pid, "code": code, "cpu_s": cpu_s}).encode())
 
 
@@ -123,6 +137,8 @@ def _become_job(request: dict[str, Any], nursery: int, stdout: int, stderr: int)
         for source, target in ((nothing, 0), (stdout, 1), (stderr, 2)):
             os.dup2(source, target)
             os.close(source)
+        if request.get("argv") is not None:
+            os.execve(request["argv"][0], request["argv"], request["environment"])
         os.environ.clear()
         os.environ.update(request["environment"])
         code = child.main(request["job_file"])

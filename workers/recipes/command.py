@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pricetag.recipes.base import StageParams
 from pricetag.recipes.methods.command import Command
-from workers.job import disk
+from workers.job import descendants, disk
 from workers.job.context import StageContext, StageResult
 from workers.job.lines import LineCutter
 from workers.job.request import Interrupted, JobError
@@ -52,6 +52,8 @@ def run(params: StageParams, context: StageContext) -> StageResult:
     field = f"{context.field}.argv"
     if not context.job.allow_commands:
         raise JobError("command-not-allowed", "this worker's pool does not run commands", field)
+    before = descendants.descendants(os.getpid())
+    descendants.take_in_orphans()
     process = _start(params, context.job.work_dir, context.job.program_variables, field)
     tail: deque[str] = deque(maxlen=LAST_LINES)
 
@@ -66,6 +68,7 @@ def run(params: StageParams, context: StageContext) -> StageResult:
         raise JobError("command-timeout", limit, f"{context.field}.timeout_s") from error
     finally:
         _end(process)
+        _end_what_is_left(context, before)
     if status != 0:
         failure = _failure(status, tail)
         if disk.is_full(context.job.work_dir) or any(map(disk.says_full, tail)):
@@ -181,6 +184,15 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     for pipe in (process.stdout, process.stderr):
         if pipe is not None:
             pipe.close()
+
+
+def _end_what_is_left(context: StageContext, before: set[int]) -> None:
+    """Within the stage, which pays for it: what the program started ends with it."""
+    left, _ = descendants.kill_descendants(before)
+    descendants.take_in_orphans(False)
+    if left:
+        text = f"{left} process(es) that the program had started outlived it and were killed"
+        context.reporter.log(text)
 
 
 def _failure(status: int, tail: deque[str]) -> str:

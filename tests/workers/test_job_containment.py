@@ -1,0 +1,228 @@
+"""What a command starts ends with it, wherever it flees to; and no other job's processes do."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.hidden_environment import hidden_part
+from tests.support.processes import gone
+from tests.workers.test_job_environment import of, supervise
+from workers.attempt.nursery import Nursery
+from workers.attempt.processes import FreshInterpreter, Starter
+
+ROOT = Path(__file__).resolve().parents[2]
+
+FLIGHTS = {
+    "a session of its own": "subprocess.Popen(SLEEP, start_new_session=True)",
+    "a cleared environment": "subprocess.Popen(SLEEP, env={}, start_new_session=True)",
+    "env -i setsid": "subprocess.Popen(['env', '-i', 'setsid', *SLEEP])",
+    "a double fork": (
+        "os.fork() or (os.setsid(), os.fork() or os.execve(SLEEP[0], SLEEP, {}), os._exit(0))"
+    ),
+    "a tree of them": (
+        "[subprocess.Popen(['env', '-i', 'setsid', 'sh', '-c', f'{SLEEP[0]} {TAG} & wait'])"
+        " for _ in range(5)]"
+    ),
+}
+ENDS = {
+    "by itself": "",
+    "with an error": "sys.exit(3)",
+    "by killing the process that runs it": "os.kill(os.getppid(), signal.SIGKILL); time.sleep(60)",
+}
+
+
+def flight(how: str, end: str, tag: str) -> str:
+    return textwrap.dedent(
+        f"""
+        import os, signal, subprocess, sys, time
+        TAG = "{tag}"
+        SLEEP = ["/bin/sleep", TAG]
+        {FLIGHTS[how]}
+        time.sleep(0.5)
+        {ENDS[end]}
+        """
+    )
+
+
+def sleepers(tag: str) -> list[int]:
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                line = (folder / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if line == f"/bin/sleep\0{tag}\0".encode():
+                found.append(int(folder.name))
+    return found
+
+
+@pytest.fixture
+def stranger() -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(["/bin/sleep", "333"], env={}, start_new_session=True)
+    yield process
+    process.kill()
+    process.wait()
+
+
+def described(script: str) -> dict[str, object]:
+    return {"stages": [{"kind": "command", "argv": [sys.executable, "-c", script]}]}
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("how", FLIGHTS)
+async def test_nothing_of_a_job_outlives_it(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stranger: subprocess.Popen[bytes],
+    how: str,
+    end: str,
+) -> None:
+    monkeypatch.setenv("PRICETAG_METER_HOST", "none")
+    tag = f"{3000 + list(FLIGHTS).index(how) * 10 + list(ENDS).index(end)}.{os.getpid()}"
+    nursery = Nursery(allow_hub=False)
+    beside = asyncio.create_task(
+        supervise(
+            tmp_path / "beside", described("import time; time.sleep(4); print('fine')"), nursery
+        )
+    )
+    (tmp_path / "beside").mkdir()
+    (tmp_path / "job").mkdir()
+    await asyncio.sleep(0.2)
+    try:
+        script = flight(how, end, tag)
+        records, _ = await supervise(tmp_path / "job", described(script), nursery)
+        assert sleepers(tag) == []
+        [ended] = of(records, "end")
+        assert (
+            ended["status"]
+            == {
+                "by itself": "succeeded",
+                "with an error": "failed",
+                "by killing the process that runs it": "interrupted",
+            }[end]
+        )
+        others, _ = await beside  # another job of the same worker is left alone
+        assert of(others, "end")[0]["status"] == "succeeded"
+        assert stranger.poll() is None
+    finally:
+        nursery.close()
+
+
+async def test_a_fresh_interpreter_s_job_leaves_nothing_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRICETAG_METER_HOST", "none")
+    starter: Starter = FreshInterpreter()
+    tag = f"4000.{os.getpid()}"
+    script = flight("env -i setsid", "by itself", tag)
+    records, _ = await supervise(tmp_path, described(script), starter)
+    assert of(records, "end")[0]["status"] == "succeeded"
+    assert sleepers(tag) == []
+    assert any("outlived it" in record["text"] for record in of(records, "log"))
+
+
+async def test_what_was_left_ends_with_a_nursery_whose_worker_is_gone(tmp_path: Path) -> None:
+    tag = f"5000.{os.getpid()}"
+    script = textwrap.dedent(
+        f"""
+        import asyncio, os, pathlib, signal, sys
+        os.environ["PRICETAG_METER_HOST"] = "none"
+        from tests.workers.test_job_containment import described, flight, supervise
+        from workers.attempt.nursery import Nursery
+
+        async def main():
+            script = flight("env -i setsid", "by itself", {tag!r}) + "time.sleep(60)"
+            folder = pathlib.Path({str(tmp_path)!r})
+            await supervise(folder, described(script), Nursery(allow_hub=False))
+
+        asyncio.run(main())
+        """
+    )
+    worker = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
+    try:
+        for _ in range(200):
+            if sleepers(tag):
+                break
+            await asyncio.sleep(0.1)
+        assert sleepers(tag)
+    finally:
+        worker.kill()
+        worker.wait()
+    for _ in range(100):
+        if not sleepers(tag):
+            break
+        await asyncio.sleep(0.1)
+    assert sleepers(tag) == []
+
+
+SERVICE = """
+import os, sys, time
+from app.hidden_environment import hide_environment
+hide_environment("worker")
+print(os.environ["PRICETAG_DATABASE_URL"], os.environ["CAF"], os.getpid(), flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_service_shows_none_of_its_secrets(tmp_path: Path) -> None:
+    script = tmp_path / "service.py"
+    script.write_text(SERVICE)
+    secret = "postgresql://u:hush@db/p"
+    service = subprocess.Popen(
+        [sys.executable, str(script), "worker"],
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "PRICETAG_DATABASE_URL": secret,
+            "CAF": "é\udce9",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        assert service.stdout is not None
+        said = service.stdout.readline().decode(errors="surrogateescape").split()
+        assert said[0] == secret  # the service itself has it
+        assert int(said[2]) == service.pid  # and is still the process that was started
+        for _ in range(100):
+            shown = Path(f"/proc/{service.pid}/environ")
+            try:
+                text = shown.read_bytes()
+            except PermissionError:
+                text = b""  # only root may look at all
+            assert b"hush" not in text
+            time.sleep(0.001)
+        assert Path(f"/proc/{service.pid}/environ").stat().st_uid == 0
+        assert b"hush" not in Path(f"/proc/{service.pid}/cmdline").read_bytes()
+    finally:
+        service.kill()
+        service.communicate()
+    assert gone(service.pid)
+
+
+def test_only_names_of_places_are_shown() -> None:
+    environ = {
+        "PATH": "/bin",
+        "HOME": "/root",
+        "PYTHONPATH": "/x",
+        "PRICETAG_DATABASE_URL": "u",
+        "AWS_SECRET_ACCESS_KEY": "s",
+        "PGPASSWORD": "p",
+        "A_NEW_ONE": "n",
+    }
+    assert set(hidden_part(environ)) == {
+        "PRICETAG_DATABASE_URL",
+        "AWS_SECRET_ACCESS_KEY",
+        "PGPASSWORD",
+        "A_NEW_ONE",
+    }
