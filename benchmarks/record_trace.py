@@ -134,10 +134,7 @@ class Bench:
     def close(self) -> dict[str, Any]:
         """The summary."""
         self._meter.close()
-        readings = [
-            Reading(r["t_s"], r["counter_j"], r["integrated_j"], r["power_w"], tuple(r["flags"]))
-            for r in self._records
-        ]
+        readings = [Reading.from_record(record) for record in self._records]
         ledger = EnergyLedger(readings)
         for window in self.windows:
             found = ledger.window(window["start_s"], window["end_s"])

@@ -186,9 +186,9 @@ class _OwnMeter:
 
     def _window(self, component: Component, start_s: float, end_s: float) -> WindowEnergy:
         readings = [
-            Reading(r["t_s"], r["counter_j"], r["integrated_j"], r["power_w"], tuple(r["flags"]))
-            for r in self._records
-            if r["component"] == component.id
+            Reading.from_record(record)
+            for record in self._records
+            if record["component"] == component.id
         ]
         return EnergyLedger(readings, component.method, has_model=component.has_model).window(
             start_s, end_s

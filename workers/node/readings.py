@@ -31,13 +31,7 @@ class ComponentReadings:
 
     def add(self, record: Mapping[str, Any]) -> None:
         """One reading as the meter emits it."""
-        reading = Reading(
-            t_s=record["t_s"],
-            counter_j=record["counter_j"],
-            integrated_j=record["integrated_j"],
-            power_w=record["power_w"],
-            flags=tuple(record["flags"]),
-        )
+        reading = Reading.from_record(record)
         self._readings.append(reading)
         if self._booked_s is None:
             self._booked_s = reading.t_s
@@ -72,8 +66,9 @@ class ComponentReadings:
 
     def window(self, start_s: float, end_s: float) -> WindowEnergy:
         """The energy of a stretch of time that the readings cover."""
-        component = self.component
-        ledger = EnergyLedger(list(self._readings), component.method, has_model=component.has_model)
+        ledger = EnergyLedger(
+            list(self._readings), self.component.method, has_model=self.component.has_model
+        )
         return ledger.window(start_s, end_s)
 
     def power_std_w(self, start_s: float, end_s: float) -> float | None:

@@ -27,7 +27,7 @@ def advance(
     """
     new: dict[str, list[Reading]] = defaultdict(list)
     for row in readings:
-        new[row["component"]].append(_reading(row))
+        new[row["component"]].append(Reading.from_record(row))
     if not new:
         return {}
     known = dict(attempt.live or {})
@@ -53,18 +53,6 @@ def charges(stored: Mapping[str, Any] | None) -> dict[str, LiveCharge]:
 def duration_s(charged: Mapping[str, LiveCharge]) -> float:
     """For how long it has been metered."""
     return max((one.last.t_s for one in charged.values() if one.last is not None), default=0.0)
-
-
-def _reading(row: Mapping[str, Any]) -> Reading:
-    return Reading(
-        t_s=row["t_s"],
-        counter_j=row["counter_j"],
-        integrated_j=row["integrated_j"],
-        power_w=row["power_w"],
-        flags=tuple(row["flags"]),
-        own_busy_s=row["own_busy_s"],
-        all_busy_s=row["all_busy_s"],
-    )
 
 
 def _stored(charge: LiveCharge) -> dict[str, Any]:

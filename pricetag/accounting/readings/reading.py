@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Method = Literal["counter", "integrated", "modelled"]
 """How the energy of a component is had: a hardware counter, metered power, or a model."""
@@ -34,3 +35,16 @@ class Reading:
     flags: tuple[str, ...] = ()
     own_busy_s: float | None = None
     all_busy_s: float | None = None
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Reading:
+        """A reading from the fields of the meter's, the journal's or the database's record."""
+        return cls(
+            t_s=record["t_s"],
+            counter_j=record["counter_j"],
+            integrated_j=record["integrated_j"],
+            power_w=record["power_w"],
+            flags=tuple(record["flags"]),
+            own_busy_s=record.get("own_busy_s"),
+            all_busy_s=record.get("all_busy_s"),
+        )
