@@ -30,6 +30,7 @@ class Run(TypedDict):
     project: str
     experiment: str
     name: str
+    user: str | None
     tags: list[str]
     kind: str
     resources: dict[str, Any]

@@ -27,7 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
 from app.repositories.visibility import Viewer, sees_project
-from models import Attempt, Experiment, IdempotencyKey, PriceTag, Project, Run, Stage
+from models import Attempt, Experiment, IdempotencyKey, PriceTag, Project, Run, Stage, User
 
 HEADLINE_QUANTITIES = ("it_energy_kwh", "facility_energy_kwh", "co2e_kg", "duration_s")
 
@@ -52,6 +52,7 @@ class RunRow:
     run: Run
     project: str
     experiment: str
+    user: str | None
     headline: dict[str, Any] | None
 
 
@@ -74,10 +75,12 @@ def _select_rows() -> Select[Any]:
             Run,
             Project.name.label("project"),
             Experiment.name.label("experiment"),
+            User.name.label("user"),
             *(newest.c[name] for name in ("version", *HEADLINE_QUANTITIES)),
         )
         .join(Project, Project.id == Run.project_id)
         .join(Experiment, Experiment.id == Run.experiment_id)
+        .outerjoin(User, User.id == Run.created_by)
         .outerjoin(newest, true())
     )
 
@@ -88,6 +91,7 @@ def _row(row: Any) -> RunRow:
         run=row.Run,
         project=row.project,
         experiment=row.experiment,
+        user=row.user,
         headline=headline if row.version is not None else None,
     )
 

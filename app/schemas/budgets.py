@@ -65,7 +65,7 @@ class BudgetCreate(Request):
     )
     experiment: Name | None = Field(default=None, validate_default=True)
     user: Name | None = Field(
-        default=None, validate_default=True, description="A token, by its id or its name."
+        default=None, validate_default=True, description="Name or ID of the user."
     )
     metric: Metric
     currency: Currency | None = Field(
@@ -139,7 +139,7 @@ class BudgetRead(Wire):
     scope: Scope
     project: str | None
     experiment: str | None
-    user: str | None = Field(description="Name of the token.")
+    user: str | None = Field(description="Name of the user.")
     user_id: uuid.UUID | None
     metric: Metric
     unit: str = Field(examples=["kWh", "kg", "EUR"])

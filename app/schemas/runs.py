@@ -69,6 +69,7 @@ class RunSummary(Wire):
     project: str
     experiment: str
     name: str
+    user: str | None = Field(description="Name of the user who posted it.")
     tags: list[str]
     kind: str = Field(examples=["train+quantize+measure"])
     resources: RunResources
@@ -123,7 +124,7 @@ class RunRead(RunSummary):
 
     recipe: dict[str, Any]
     max_attempts: int
-    created_by: uuid.UUID | None = Field(description="The token that posted it.")
+    created_by: uuid.UUID | None = Field(description="ID of the user who posted it.")
     projection: ProjectionRead | None = Field(description="Where it will end, while it runs.")
     attempts: list[AttemptRead]
 

@@ -269,6 +269,7 @@ def _summary(row: RunRow) -> dict[str, object]:
         "project": row.project,
         "experiment": row.experiment,
         "name": run.name,
+        "user": row.user,
         "tags": run.tags,
         "kind": run.kind,
         "resources": RunResources(gpus=run.gpus, pool=run.pool),

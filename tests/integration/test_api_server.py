@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import re
 import signal
 import subprocess
@@ -12,10 +13,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
 from app import embedded_postgres
@@ -166,6 +169,18 @@ def administer(data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[s
 
 
 @pytest.mark.slow
+def administered_log(data_dir: Path) -> list[tuple[str, ...]]:
+    """Action, kind, access and OS user of what commands have changed."""
+    url = embedded_postgres.ensure(data_dir)
+    try:
+        with psycopg.connect(url) as connection:
+            return connection.execute(
+                b"SELECT action, object_kind, access, os_user FROM audit_log ORDER BY id"
+            ).fetchall()
+    finally:
+        embedded_postgres.release(data_dir)
+
+
 def test_the_administrator_s_commands(data_dir: Path) -> None:
     migrated = administer(data_dir, "migrate", "--json")
     assert migrated.returncode == 0, migrated.stderr
@@ -173,8 +188,31 @@ def test_the_administrator_s_commands(data_dir: Path) -> None:
     made = administer(data_dir, "token", "create", "--name", "me", "--role", "admin", "--json")
     token = json.loads(made.stdout)
     assert token["secret"].startswith("pt_")
+    audit = administered_log(data_dir)
+    assert [entry[:3] for entry in audit] == [
+        ("created", "user", "direct-database"),
+        ("created", "token", "direct-database"),
+    ]
+    assert {entry[3] for entry in audit} == {pwd.getpwuid(os.getuid()).pw_name}
+    options = ["--user", "me", "--name", "ci", "--expires", "90d", "--role", "ingest", "--json"]
+    limited = json.loads(administer(data_dir, "token", "create", *options).stdout)
+    assert (limited["user"], limited["name"], limited["role"]) == ("me", "ci", "ingest")
+    left = datetime.fromisoformat(limited["expires_at"]) - datetime.now(UTC)
+    assert timedelta(days=89) < left <= timedelta(days=90)
+    for wrong, named in (
+        (["--user", "nobody"], "no user 'nobody'"),
+        (["--user", "me", "--project", "nowhere"], "project: 'me' is not a member"),
+        (["--user", "me", "--expires", "soon"], "--expires: 'soon' is neither"),
+        ([], "give --user"),
+    ):
+        refused = administer(data_dir, "token", "create", *wrong)
+        assert (refused.returncode, named in refused.stderr) == (1, True), refused.stderr
+    assert administer(data_dir, "token", "revoke", limited["id"]).returncode == 0
     listed = json.loads(administer(data_dir, "token", "list", "--json").stdout)
-    assert [(item["name"], item["role"]) for item in listed] == [("me", "admin")]
+    assert [(item["name"], item["user"], item["role"]) for item in listed] == [
+        ("me", "me", "admin"),
+        ("ci", "me", "ingest"),
+    ]
     last = administer(data_dir, "token", "revoke", token["id"])
     assert last.returncode == 1
     assert "last admin" in last.stderr

@@ -47,7 +47,7 @@ async def test_a_disabled_user_s_tokens_stop_at_once_and_the_runs_stay_theirs(ap
         bearer = {"Authorization": f"Bearer {secret}"}
         problem(await api.nobody.get("/v1/me", headers=bearer), 401, "unauthenticated")
     shown = (await api.viewer.get(f"/v1/runs/{run['id']}")).json()
-    assert (shown["created_by"], shown["status"]) == (ada["id"], "queued")
+    assert (shown["created_by"], shown["user"], shown["status"]) == (ada["id"], "ada", "queued")
     refused = await api.admin.post(f"/v1/users/{ada['id']}/tokens", json={"name": "third"})
     problem(refused, 409, "user-disabled")
     await api.admin.patch(f"/v1/users/{ada['id']}", json={"disabled": False})
