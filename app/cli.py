@@ -171,9 +171,8 @@ def create_token(
 def list_tokens(json: Json = False) -> None:
     """List tokens, revoked ones too."""
     found = with_session(tokens.list_all).items
-    now = datetime.now(UTC)
     lines = [
-        f"{item.id}  {item.role:<6}  {_state(item, now):<8}  {item.user}"
+        f"{item.id}  {item.role:<6}  {_state(item):<8}  {item.user}"
         f"{'' if item.name == item.user else f'  {item.name}'}"
         f"{'' if item.project is None else f'  project {item.project}'}"
         for item in found
@@ -181,10 +180,13 @@ def list_tokens(json: Json = False) -> None:
     show(json, [item.model_dump(mode="json") for item in found], "\n".join(lines))
 
 
-def _state(item: TokenRead, now: datetime) -> str:
+def _state(item: TokenRead) -> str:
+    if item.in_force:
+        return "in force"
     if item.revoked_at is not None:
         return "revoked"
-    return "expired" if item.expires_at is not None and item.expires_at <= now else "in force"
+    is_over = item.expires_at is not None and item.expires_at <= datetime.now(UTC)
+    return "expired" if is_over else "disabled"
 
 
 @token.command("revoke")

@@ -40,7 +40,10 @@ class EnergyItem(EnergyFigures):
     component: str | None = Field(examples=["gpu:GPU-6f0c"])
     kind: str | None = Field(examples=["gpu"])
     name: str | None = Field(description="Product name.")
-    project: str | None = Field(description="null beside the figures of no project.")
+    project: str | None = Field(
+        description="null beside the figures of no project; `(private projects)`: those that you "
+        "may not see, all in one."
+    )
     hour: datetime | None
 
 

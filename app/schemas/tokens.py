@@ -31,6 +31,9 @@ class TokenRead(Wire):
     expires_at: datetime | None
     last_used_at: datetime | None
     revoked_at: datetime | None
+    in_force: bool = Field(
+        description="Whether it works: not revoked, not expired, and its user is not disabled."
+    )
 
 
 class TokenCreated(TokenRead):

@@ -237,7 +237,13 @@ def _read(row: TokenRow) -> TokenRead:
     fields = ("id", "name", "user_id", "created_at", "expires_at", "last_used_at", "revoked_at")
     values = {name: getattr(row.token, name) for name in fields}
     shown = {"user": row.user.name, "role": _role(row.token, row.user), "project": row.project}
-    return TokenRead.model_validate({**values, **shown})
+    return TokenRead.model_validate({**values, **shown, "in_force": _in_force(row)})
+
+
+def _in_force(row: TokenRow) -> bool:
+    expires_at = row.token.expires_at
+    has_expired = expires_at is not None and expires_at <= datetime.now(UTC)
+    return row.token.revoked_at is None and row.user.disabled_at is None and not has_expired
 
 
 async def list_all(session: Session, user_id: uuid.UUID | None = None) -> TokenList:

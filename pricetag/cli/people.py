@@ -145,7 +145,7 @@ def list_tokens(ctx: typer.Context, named: UserArgument, json: Json = False) -> 
 def _token_line(token: Mapping[str, Any]) -> str:
     project = f"  only project {token['project']}" if token["project"] else ""
     end = f"  expires {token['expires_at']}" if token["expires_at"] else ""
-    state = "  revoked" if token["revoked_at"] else ""
+    state = "" if token["in_force"] else "  revoked" if token["revoked_at"] else "  not in force"
     return f"{token['id']}  {token['role']:<6}  {token['name']}{project}{end}{state}"
 
 

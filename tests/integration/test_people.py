@@ -48,6 +48,8 @@ async def test_a_disabled_user_s_tokens_stop_at_once_and_the_runs_stay_theirs(ap
         problem(await api.nobody.get("/v1/me", headers=bearer), 401, "unauthenticated")
     shown = (await api.viewer.get(f"/v1/runs/{run['id']}")).json()
     assert (shown["created_by"], shown["user"], shown["status"]) == (ada["id"], "ada", "queued")
+    listed = (await api.admin.get(f"/v1/users/{ada['id']}/tokens")).json()["items"]
+    assert [(token["in_force"], token["revoked_at"]) for token in listed] == [(False, None)] * 2
     refused = await api.admin.post(f"/v1/users/{ada['id']}/tokens", json={"name": "third"})
     problem(refused, 409, "user-disabled")
     await api.admin.patch(f"/v1/users/{ada['id']}", json={"disabled": False})
@@ -264,6 +266,12 @@ async def test_a_token_of_one_project_sees_and_posts_nothing_else(api: Api) -> N
             posted = await as_user(api, scoped, "POST", "/v1/runs", json=run_body(project=project))
             problem(posted, 403, "not-a-member")
         problem(await as_user(api, scoped, "GET", "/v1/users"), 403, "role-required")
+        names = {"p": own, "q": other}
+        for target, visible in (("p", True), ("q", False)):
+            body = {"title": "t", "profile": "site", "runs": [names[target]]}
+            report = await as_user(api, scoped, "POST", "/v1/reports", json=body)
+            message = "has no price tag yet" if visible else "there is no run"
+            assert message in problem(report, 422, "nothing-to-report")["detail"]
 
 
 async def test_owners_keep_their_project(api: Api) -> None:

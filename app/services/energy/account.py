@@ -31,6 +31,9 @@ LONGEST_BY_HOUR = timedelta(days=31)
 PRIVATE_PROJECTS = "(private projects)"
 """Stands for the projects that the caller may not see, all in one."""
 
+OTHER_PROJECTS = "(other projects)"
+"""The same for a token that is limited to one project."""
+
 NOT_A_PROJECTS = "what no run was charged is the nodes', and no project's"
 
 
@@ -102,7 +105,8 @@ async def energy_account(
         charged = await rows.sums_by_project(
             session, by_whom.viewer, start=begin, stop=end, node=node
         )
-        items = _by_project(charged, everything)
+        hidden = PRIVATE_PROJECTS if by_whom.project_id is None else OTHER_PROJECTS
+        items = _by_project(charged, everything, hidden)
     else:
         items = _items(found)
     return EnergyAccount(
@@ -230,13 +234,14 @@ def _items(found: Sequence[Any]) -> list[EnergyItem]:
     return items
 
 
-def _by_project(charged: Sequence[Any], everything: Sequence[Entry]) -> list[EnergyItem]:
+def _by_project(
+    charged: Sequence[Any], everything: Sequence[Entry], hidden: str
+) -> list[EnergyItem]:
     items = []
     for project, group in groupby(charged, key=lambda row: row.project):
-        name = PRIVATE_PROJECTS if project is None else project
         sums = account([_charge(row) for row in group])
         unknown = Figure.unknown("kWh", NOT_A_PROJECTS)
-        items.append(_project_item(name, replace(sums, unallocated_kwh=unknown)))
+        items.append(_project_item(project or hidden, replace(sums, unallocated_kwh=unknown)))
     if everything:
         rest = account([_rest(entry) for entry in _merged(everything)])
         items.append(_project_item(None, rest))

@@ -104,6 +104,7 @@ def test_tokens_of_a_user(users: FakeApi, capsys: Captured) -> None:
         "project": "text",
         "expires_at": "2027-01-01T00:00:00Z",
         "revoked_at": None,
+        "in_force": True,
     }
     path = f"/v1/users/{ADA}/tokens"
     users.answers[f"POST {path}"] = Answer({**token, "secret": "pt_x"}, 201)
