@@ -68,8 +68,11 @@ RULES = (
         "American spelling",
     ),
 )
-# Names in code, options and units are not prose.
-_CODE = re.compile(r"``[^`]*``|`[^`]*`|\{[^{}]*\}|--[\w-]+|\b\w+_\w+\b|https?://\S+|\"\w+\"")
+# Names in code, options, units and the names in a docstring's "Args" are not prose.
+_CODE = re.compile(
+    r"``[^`]*``|`[^`]*`|\{[^{}]*\}|--[\w-]+|\b\w+_\w+\b|https?://\S+|\"\w+\"|^ {4,}\w+:(?= )",
+    re.MULTILINE,
+)
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _IGNORE = "wording: ignore"
 

@@ -37,7 +37,7 @@ async def test_what_is_measured_cannot_be_entered_for_later(
     told = problem(refused, 422, "invalid-factor")
     assert fields(told) == ["valid_from"]
     assert "is in the future" in told["errors"][0]["message"]
-    assert told["errors"][0]["hint"].startswith("a time up to a day ahead")
+    assert told["errors"][0]["hint"].startswith("a time at most a day ahead")
     assert (await api.viewer.get("/v1/factors")).json()["items"] == []
 
 
@@ -80,7 +80,7 @@ async def test_a_site_is_not_shown_as_of_a_time_before_it_was_made(api: Api) -> 
     told = problem(await api.viewer.get("/v1/sites/berlin", params=before), 409, "site-made-later")
     assert fields(told) == ["as_of"]
     assert "did not exist on 2026-01-01T00:00:00Z" in told["detail"]
-    assert f"it was made on {made['created_at']}" in told["detail"]
+    assert f"it was created on {made['created_at']}" in told["detail"]
     then = await api.viewer.get("/v1/sites/berlin", params={"as_of": made["created_at"]})
     assert then.json()["grid_zone"] == "DEU"
     problem(await api.viewer.get("/v1/sites/bonn", params=before), 404, "site-not-found")
@@ -93,7 +93,7 @@ async def test_a_run_is_not_priced_as_of_a_time_before_its_site_was_made(api: Ap
     told = problem(
         await api.admin.post(path, json={"as_of": "2026-01-01T00:00:00Z"}), 409, "site-made-later"
     )
-    assert f"it was made on {made['created_at']}" in told["detail"]
+    assert f"it was created on {made['created_at']}" in told["detail"]
     assert (await tag_of(api, run_id))["version"] == 1
     answer = await api.admin.post(path, json={"as_of": made["created_at"]})
     assert (answer.status_code, answer.json()["version"]) == (201, 2)
@@ -115,7 +115,7 @@ async def test_a_calibration_of_a_device_that_was_never_seen_is_warned_of(api: A
         session.add(Node(name="n", pool="gpus", devices=devices, capabilities={}))
     made = await enter(api, None, "calibration", "0.98", subject="GPU-6f0c1e2b", **CARD)
     (told,) = made["warnings"]
-    assert "'GPU-6f0c1e2b' was ever seen" in told
+    assert "'GPU-6f0c1e2b' has never been seen" in told
     assert "GPU-6f0c1e2d" in told
     known = await enter(api, None, "calibration", "0.98", subject="gpu:GPU-6F0C1E2D", **CARD)
     assert known["warnings"] == []

@@ -480,7 +480,7 @@ async def test_names_of_sites_are_unique_and_known(api: Api) -> None:
     again = await api.admin.post("/v1/sites", json={"name": "berlin"})
     problem(again, 409, "site-exists")
     unknown = problem(await api.viewer.get("/v1/sites/bonn"), 404, "site-not-found")
-    assert "there is: berlin" in unknown["detail"]
+    assert "existing sites: berlin" in unknown["detail"]
     answer = await api.admin.post("/v1/sites/bonn/factors", json=factor("pue", "1.2"))
     problem(answer, 404, "site-not-found")
 

@@ -97,7 +97,7 @@ async def test_a_wrong_row_is_replaced_and_kept(api: Api) -> None:
     assert [(i["amount"], i["replaced"]) for i in await book(api)] == [("3.0", False), ("30", True)]
     again = await api.admin.post("/v1/prices", json=price("a", "4", replaces=wrong["id"]))
     told = problem(again, 422, "invalid-price")
-    assert (fields(told), "was replaced already" in told["detail"]) == (["replaces"], True)
+    assert (fields(told), "was already replaced" in told["detail"]) == (["replaces"], True)
     other = await api.admin.post("/v1/prices", json=price("b", "4", replaces=right["id"]))
     problem(other, 422, "invalid-price")
     nobody = await api.admin.post("/v1/prices", json=price("a", "4", replaces=str(uuid4())))
@@ -191,12 +191,12 @@ async def test_an_overlap_within_a_file_names_its_line(api: Api) -> None:
     told = problem(refused, 409, "overlapping-price")["detail"]
     assert told.startswith("line 4: 'a' from 2024-01-01")
     assert "3 USD from 2024-01-01T00:00:00+00:00 (line 2 of the file); begin later" in told
-    assert "leave one of them out" in told
+    assert "drop one of the two" in told
     assert "replace" not in told
     beside = HEAD + row("a", "3", "2024-01-01") + row("old", "1", "2024-01-01")
     refused = await api.admin.post(import_, json={"format": "csv", "content": beside})
     told = problem(refused, 409, "overlapping-price")["detail"]
-    assert f"(id {kept['id']}); begin later, end earlier, or replace that one" in told
+    assert f"(id {kept['id']}); begin later, end earlier, or replace that price" in told
 
 
 OWNED = {"capex": "28000", "lifetime_h": "35040", "utilisation_ratio": "0.7"}
@@ -205,7 +205,7 @@ OWNED = {"capex": "28000", "lifetime_h": "35040", "utilisation_ratio": "0.7"}
 async def test_owned_hardware_that_no_node_has_is_warned_of(api: Api) -> None:
     owned = {"kind": "internal", "ownership": OWNED}
     before = await posted(api, "/v1/prices", price("early", None, **owned))
-    assert "no node has shown any yet" in before["warnings"][0]
+    assert "no node has reported one yet" in before["warnings"][0]
     async with api.database.session_scope() as session:
         card = {"uuid": "GPU-1", "name": "NVIDIA H200"}
         session.add(Node(name="n", pool="gpus", devices=[card], capabilities={}))
@@ -213,7 +213,7 @@ async def test_owned_hardware_that_no_node_has_is_warned_of(api: Api) -> None:
     assert fitting["warnings"] == []
     cpu = await posted(api, "/v1/prices", price("cpu", None, **owned, accelerator="EPYC"))
     (warning,) = cpu["warnings"]
-    assert "no accelerator of a node bears 'EPYC'" in warning
+    assert "no node has an accelerator with 'EPYC'" in warning
     assert "there are: NVIDIA H200" in warning
     cloud = await posted(api, "/v1/prices", price("cloud", "3", accelerator="B200"))
     assert cloud["warnings"] == []
@@ -223,7 +223,7 @@ async def test_owned_hardware_that_no_node_has_is_warned_of(api: Api) -> None:
         "in-file,lab,EPYC,USD,internal,2026-01-01,invoice,own,9000,35040,0.7\n"
     )
     made = await posted(api, "/v1/prices/import", {"format": "csv", "content": file})
-    assert "bears 'EPYC'" in made["items"][0]["warnings"][0]
+    assert "an accelerator with 'EPYC'" in made["items"][0]["warnings"][0]
 
 
 async def test_two_overlapping_prices_at_once_leave_one(committed_api: Api) -> None:

@@ -1,1 +1,1 @@
-"""Factors of a site, as they were entered, and which of them hold at a time."""
+"""Factors of a site as entered, and which of them apply at a given time."""

@@ -1,4 +1,4 @@
-"""The book as it stood: which times can be asked for, and which cannot."""
+"""Factors as known at an earlier time: which times can be requested."""
 
 from __future__ import annotations
 
@@ -11,49 +11,49 @@ from models import Site
 
 
 class AsOfInTheFutureError(InvalidError):
-    """Nobody knows what will have been entered by then."""
+    """The requested time is in the future."""
 
     code = "as-of-in-the-future"
 
 
 class SiteMadeLaterError(ConflictError):
-    """The site did not exist then."""
+    """The site did not exist at the requested time."""
 
     code = "site-made-later"
 
 
 def require_past(as_of: datetime | None, now: datetime) -> None:
-    """Refuses a time that has not come.
+    """Rejects a time in the future.
 
     Raises:
-        AsOfInTheFutureError: If it has not.
+        AsOfInTheFutureError: If the time is in the future.
     """
     if as_of is not None and as_of > now:
         raise AsOfInTheFutureError(
-            f"{as_of.isoformat()} has not come yet: give a time that has, or leave it out.",
+            f"{as_of.isoformat()} is in the future: use a time in the past, or omit it.",
             field="as_of",
         )
 
 
 def require_made(site: Site | None, as_of: datetime | None) -> None:
-    """Refuses a time at which a site had not been made; one that never was has no such time.
+    """Rejects a time before a site was created; a site that is not in the database passes.
 
     Raises:
-        SiteMadeLaterError: If it was made later; the message has when.
+        SiteMadeLaterError: If the site was created later; the message says when.
     """
     if site is not None and as_of is not None and as_of < site.created_at:
         raise SiteMadeLaterError(
-            f"The site {site.name!r} did not exist on {_utc(as_of)}: it was made on "
-            f"{_utc(site.created_at)}. Give that time or a later one.",
+            f"The site {site.name!r} did not exist on {_utc(as_of)}: it was created on "
+            f"{_utc(site.created_at)}. Use that time or a later one.",
             field="as_of",
         )
 
 
 async def require_made_by(session: Session, name: str, as_of: datetime | None) -> None:
-    """The same for the site of a name; a site that nobody has entered has the lab's factors.
+    """Same as ``require_made``, for a site by name; an unknown site uses the lab's factors.
 
     Raises:
-        SiteMadeLaterError: If it was made later; the message has when.
+        SiteMadeLaterError: If the site was created later; the message says when.
     """
     if as_of is not None:
         require_made(await sites.by_name(session, name), as_of)

@@ -1,4 +1,4 @@
-"""Prices of device-hours: the lab's own book before the catalog's examples."""
+"""Prices of device-hours: the lab's own price book first, then the catalog's examples."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REPLACES = "replaces"
 
 @dataclass(frozen=True, slots=True)
 class DevicePrices:
-    """What an hour of some accelerators costs; a reason for what is not known."""
+    """Price of an hour on a set of accelerators, with a reason for each unknown price."""
 
     low: Factor | None = None
     high: Factor | None = None
@@ -36,34 +36,34 @@ class _Range:
 
 
 def replaced_ids(rows: Iterable[Price]) -> set[uuid.UUID]:
-    """Rows that a later row corrects."""
+    """Ids of the rows that a later row corrects."""
     return {
         uuid.UUID(row.details[REPLACES]) for row in rows if row.details and REPLACES in row.details
     }
 
 
 def in_force(rows: Sequence[Price], at: datetime) -> list[Price]:
-    """Of every price id the row that holds in the hour that begins at an instant.
+    """The row of every price id that applies in the hour beginning at ``at``.
 
-    A row without an end holds until the next one of its id begins; one that begins within the
-    hour holds for all of it.
+    A row without an end applies until the next row with its id begins; a row that begins within
+    the hour applies to the whole hour.
     """
-    gone = replaced_ids(rows)
-    newest: dict[str, Price] = {}
+    replaced = replaced_ids(rows)
+    latest: dict[str, Price] = {}
     for row in rows:
-        begun = row.id not in gone and row.valid_from < at + HOUR
-        known = newest.get(row.price_id)
-        if begun and (known is None or row.valid_from > known.valid_from):
-            newest[row.price_id] = row
-    return [row for row in newest.values() if row.valid_to is None or at < row.valid_to]
+        begun = row.id not in replaced and row.valid_from < at + HOUR
+        latest_row = latest.get(row.price_id)
+        if begun and (latest_row is None or row.valid_from > latest_row.valid_from):
+            latest[row.price_id] = row
+    return [row for row in latest.values() if row.valid_to is None or at < row.valid_to]
 
 
 def holds_until(row: Price, rows: Iterable[Price]) -> datetime | None:
-    """When a row ends: where it says so, else where the next of its id begins.
+    """When a row ends: at its own end, else when the next row with its id begins.
 
     Args:
-        row: That nothing replaces.
-        rows: Of the book, without those that were replaced.
+        row: A row that no other row replaces.
+        rows: Rows of the price book, without replaced ones.
     """
     if row.valid_to is not None:
         return row.valid_to
@@ -78,22 +78,22 @@ def holds_until(row: Price, rows: Iterable[Price]) -> datetime | None:
 def device_prices(
     rows: Sequence[Price], accelerators: Sequence[str], currency: str, at: datetime
 ) -> DevicePrices:
-    """What an hour of a run's accelerators costs.
+    """Price of an hour on a run's accelerators.
 
     Args:
-        rows: The lab's book.
-        accelerators: Product names, each once; a price fits when its accelerator is a word of
+        rows: The lab's price book.
+        accelerators: Product names, each once; a price matches when its accelerator is a word of
             the name.
-        currency: Of the site; prices in another one are not converted.
-        at: Beginning of the hour in which they were used.
+        currency: Currency of the site; prices in other currencies are not converted.
+        at: Beginning of the hour in which the accelerators were used.
     """
     if not accelerators:
         return DevicePrices()
-    held = in_force(rows, at)
-    cloud = [_cloud(held, name, currency) for name in accelerators]
-    owned = [_internal(held, name, currency) for name in accelerators]
-    low, high, cloud_reason = _one(cloud, accelerators)
-    internal, _, internal_reason = _one(owned, accelerators)
+    rows_in_force = in_force(rows, at)
+    cloud_ranges = [_cloud(rows_in_force, name, currency) for name in accelerators]
+    internal_ranges = [_internal(rows_in_force, name, currency) for name in accelerators]
+    low, high, cloud_reason = _one(cloud_ranges, accelerators)
+    internal, _, internal_reason = _one(internal_ranges, accelerators)
     default = DevicePrices()
     return DevicePrices(
         low,
@@ -107,25 +107,25 @@ def device_prices(
 def _one(
     ranges: Sequence[_Range], accelerators: Sequence[str]
 ) -> tuple[Factor | None, Factor | None, str]:
-    """The range that holds for all the hardware; else why there is none."""
+    """The price range shared by all accelerators, or the reason why there is none."""
     first = ranges[0]
-    missing = [n for n, found in zip(accelerators, ranges, strict=True) if found.low is None]
+    missing = [n for n, r in zip(accelerators, ranges, strict=True) if r.low is None]
     if missing and len(missing) < len(accelerators):
         return None, None, f"no price of a device-hour is known for {', '.join(missing)}"
-    if any(found.low is None for found in ranges):
-        return None, None, next((found.reason for found in ranges if found.reason), "")
-    if any((found.low, found.high) != (first.low, first.high) for found in ranges):
+    if any(r.low is None for r in ranges):
+        return None, None, next((r.reason for r in ranges if r.reason), "")
+    if any((r.low, r.high) != (first.low, first.high) for r in ranges):
         return None, None, f"the accelerators differ in price: {', '.join(accelerators)}"
     return first.low, first.high, ""
 
 
-def _cloud(held: Sequence[Price], name: str, currency: str) -> _Range:
-    fitting = [row for row in held if row.kind != INTERNAL and is_word_of(row.accelerator, name)]
-    if fitting:
-        own = sorted((r for r in fitting if r.currency == currency), key=lambda row: row.amount)
+def _cloud(rows: Sequence[Price], name: str, currency: str) -> _Range:
+    matching = [row for row in rows if row.kind != INTERNAL and is_word_of(row.accelerator, name)]
+    if matching:
+        own = sorted((r for r in matching if r.currency == currency), key=lambda row: row.amount)
         if own:
             return _Range(as_factor(own[0]), as_factor(own[-1]))
-        return _Range(None, None, _other_money("the price book", name, fitting, currency))
+        return _Range(None, None, _other_money("the price book", name, matching, currency))
     example = catalog.price_range(name)
     if example is None:
         return _Range(None, None)
@@ -135,26 +135,26 @@ def _cloud(held: Sequence[Price], name: str, currency: str) -> _Range:
     return _Range(low.as_factor(), high.as_factor())
 
 
-def _internal(held: Sequence[Price], name: str, currency: str) -> _Range:
-    fitting = [row for row in held if row.kind == INTERNAL and is_word_of(row.accelerator, name)]
-    own = [row for row in fitting if row.currency == currency]
+def _internal(rows: Sequence[Price], name: str, currency: str) -> _Range:
+    matching = [row for row in rows if row.kind == INTERNAL and is_word_of(row.accelerator, name)]
+    own = [row for row in matching if row.currency == currency]
     if own:
         newest = as_factor(max(own, key=lambda row: (row.created_at, row.id)))
         return _Range(newest, newest)
-    if fitting:
-        return _Range(None, None, _other_money("the price book", name, fitting, currency))
+    if matching:
+        return _Range(None, None, _other_money("the price book", name, matching, currency))
     return _Range(None, None)
 
 
 def _other_money(
-    whose: str, name: str, rows: Iterable[Price | catalog.Price], currency: str
+    origin: str, name: str, rows: Iterable[Price | catalog.Price], currency: str
 ) -> str:
-    told = ", ".join(sorted({row.currency for row in rows}))
-    return f"{whose} has {name} in {told}, and the site's currency is {currency}"
+    currencies = ", ".join(sorted({row.currency for row in rows}))
+    return f"{origin} has {name} in {currencies}, and the site's currency is {currency}"
 
 
 def as_factor(row: Price) -> Factor:
-    """A row of the book as the accounting takes it: an amount that is exact."""
+    """A row of the price book as a factor of the accounting: an exact amount."""
     where = ", ".join(part for part in (row.provider, row.region, row.kind) if part)
     return Factor(
         value=float(row.amount),

@@ -1,4 +1,4 @@
-"""Where hourly carbon intensities can be fetched: one class a provider, off without a token."""
+"""Providers of hourly carbon intensities: one class per provider, disabled without a token."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ HOUR = timedelta(hours=1)
 
 
 class ProviderOffError(ConflictError):
-    """The server has not been given access to this provider."""
+    """The server has no access token for this provider."""
 
     code = "provider-off"
 
 
 class UnknownProviderError(InvalidError):
-    """There is no such provider."""
+    """The provider does not exist."""
 
     code = "unknown-provider"
 
 
 class ProviderFailedError(PricetagError):
-    """The provider gave no usable answer; nothing was taken."""
+    """The provider sent no usable response; nothing was stored."""
 
     code = "provider-failed"
     status = 502
@@ -38,15 +38,15 @@ class ProviderFailedError(PricetagError):
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What a provider told.
+    """Hourly carbon intensities from a provider or a file.
 
     Attributes:
         g_per_kwh: Carbon intensity by UTC hour.
-        basis: What the figures count.
-        source: Who says so.
-        source_url: Where that can be read.
-        licence: Under which it may be used.
-        relative_std_ratio: Relative error of an hour, one sigma.
+        basis: What the intensities include.
+        source: Citation of the source.
+        source_url: Address of the source.
+        licence: License of the data.
+        relative_std_ratio: Relative error of an hourly value, one sigma.
     """
 
     g_per_kwh: Mapping[datetime, float]
@@ -63,10 +63,10 @@ class CarbonProvider(Protocol):
     name: str
 
     async def fetch(self, zone: str, start: datetime, end: datetime) -> Fetched:
-        """The hours that begin in ``[start, end)``, in the provider's zone.
+        """Fetches the hours that begin in ``[start, end)`` for a zone of the provider.
 
         Raises:
-            ProviderFailedError: If it gives no usable answer.
+            ProviderFailedError: If the provider sends no usable response.
         """
         ...
 
@@ -75,16 +75,16 @@ class ElectricityMaps:
     """Electricity Maps' API v3: flow-traced, lifecycle, consumption-based.
 
     Args:
-        token: Of an account there.
-        url: Of the API.
-        client: To ask with.
+        token: Access token of an account.
+        url: Base URL of the API.
+        client: HTTP client to use.
 
     Source:
         https://portal.electricitymaps.com/docs (``/carbon-intensity/past-range``).
     """
 
     name = "electricitymaps"
-    chunk = timedelta(days=10)  # the most it answers at once, by the hour
+    chunk = timedelta(days=10)  # longest range of one request at hourly resolution
 
     def __init__(self, token: str, url: str, client: httpx.AsyncClient) -> None:
         self._token = token
@@ -92,28 +92,28 @@ class ElectricityMaps:
         self._client = client
 
     async def fetch(self, zone: str, start: datetime, end: datetime) -> Fetched:
-        """The hours that begin in ``[start, end)``.
+        """Fetches the hours that begin in ``[start, end)``.
 
         Raises:
-            ProviderFailedError: If it gives no usable answer.
+            ProviderFailedError: If the provider sends no usable response.
         """
-        found: dict[datetime, float] = {}
+        intensities: dict[datetime, float] = {}
         estimated = 0
-        begin = start
-        while begin < end:
-            until = min(begin + self.chunk, end)
-            for point in await self._points(zone, begin, until):
+        chunk_start = start
+        while chunk_start < end:
+            chunk_end = min(chunk_start + self.chunk, end)
+            for point in await self._points(zone, chunk_start, chunk_end):
                 hour = _moment(point)
-                if begin <= hour < until:
-                    found[hour] = _intensity(point)
+                if chunk_start <= hour < chunk_end:
+                    intensities[hour] = _intensity(point)
                     estimated += bool(point.get("isEstimated"))
-            begin = until
-        if not found:
-            raise ProviderFailedError(f"{self.name} has no hour of {zone} in that time.")
+            chunk_start = chunk_end
+        if not intensities:
+            raise ProviderFailedError(f"{self.name} has no data for {zone} in this period.")
         return Fetched(
-            g_per_kwh=dict(sorted(found.items())),
+            g_per_kwh=dict(sorted(intensities.items())),
             basis=f"lifecycle, consumption (flow-traced), location-based; {zone}; "
-            f"{estimated} of {len(found)} hours estimated",
+            f"{estimated} of {len(intensities)} hours estimated",
             source=f"Electricity Maps, API v3, zone {zone}",
             source_url="https://www.electricitymaps.com/",
             licence="Electricity Maps' terms of the account; not for redistribution",
@@ -128,18 +128,18 @@ class ElectricityMaps:
             "temporalGranularity": "hourly",
         }
         try:
-            answer = await self._client.get(
+            response = await self._client.get(
                 f"{self._url}/carbon-intensity/past-range",
                 params=params,
                 headers={"auth-token": self._token},
             )
         except httpx.HTTPError as error:
             detail = str(error) or type(error).__name__
-            raise ProviderFailedError(f"{self.name} gave no answer: {detail}.") from error
-        if answer.status_code != httpx.codes.OK:
-            raise ProviderFailedError(f"{self.name} answered {answer.status_code} for {zone}.")
+            raise ProviderFailedError(f"{self.name} did not respond: {detail}.") from error
+        if response.status_code != httpx.codes.OK:
+            raise ProviderFailedError(f"{self.name} sent status {response.status_code} for {zone}.")
         try:
-            points = answer.json()["data"]
+            points = response.json()["data"]
         except (ValueError, KeyError, TypeError) as error:
             raise ProviderFailedError(f"{self.name} sent no list of hours.") from error
         if not isinstance(points, list) or not all(isinstance(p, dict) for p in points):
@@ -148,19 +148,19 @@ class ElectricityMaps:
 
 
 def provider(name: str, settings: Settings, client: httpx.AsyncClient) -> CarbonProvider:
-    """The provider of a name.
+    """The provider with a name.
 
     Raises:
-        UnknownProviderError: If there is none of this name.
-        ProviderOffError: If the server has no token for it.
+        UnknownProviderError: If no provider has this name.
+        ProviderOffError: If the server has no token for the provider.
     """
     if name != ElectricityMaps.name:
         raise UnknownProviderError(
-            f"There is no provider {name!r}; there is {ElectricityMaps.name}.", field="provider"
+            f"Unknown provider {name!r}; available: {ElectricityMaps.name}.", field="provider"
         )
     if settings.electricity_maps_token is None:
         raise ProviderOffError(
-            f"{name} is off: the server's PRICETAG_ELECTRICITY_MAPS_TOKEN is not set.",
+            f"{name} is disabled: set PRICETAG_ELECTRICITY_MAPS_TOKEN on the server.",
             field="provider",
         )
     token = settings.electricity_maps_token.get_secret_value()
@@ -175,14 +175,14 @@ def _moment(point: Mapping[str, Any]) -> datetime:
     try:
         moment = datetime.fromisoformat(str(point["datetime"]))
     except (KeyError, ValueError) as error:
-        raise ProviderFailedError("The provider sent an hour without its time.") from error
+        raise ProviderFailedError("The provider sent an hour without a timestamp.") from error
     if moment.tzinfo is None or moment.minute or moment.second:
-        raise ProviderFailedError(f"The provider sent {moment}, which is no UTC hour.")
+        raise ProviderFailedError(f"The provider sent {moment}, which is not a full UTC hour.")
     return moment.astimezone(UTC)
 
 
 def _intensity(point: Mapping[str, Any]) -> float:
     value = point.get("carbonIntensity")
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 5_000:
-        raise ProviderFailedError(f"The provider sent the carbon intensity {value!r}.")
+        raise ProviderFailedError(f"The provider sent an invalid carbon intensity: {value!r}.")
     return float(value)

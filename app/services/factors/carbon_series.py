@@ -1,4 +1,4 @@
-"""Hourly carbon intensities of zones: imported or fetched, whole or not at all."""
+"""Hourly carbon intensities of zones: imported or fetched, all or nothing."""
 
 from __future__ import annotations
 
@@ -38,37 +38,37 @@ _OTHER_BASIS = re.compile(r"market|marginal|forecast", re.I)
 
 
 class InvalidSeriesError(InvalidError):
-    """A series that cannot be what it claims to be."""
+    """The series or the requested period is invalid."""
 
     code = "invalid-series"
 
 
 class SeriesExistsError(ConflictError):
-    """The newest series of the zone says exactly this already."""
+    """The same hours of the zone are already stored."""
 
     code = "series-exists"
 
 
 async def import_file(session: Session, wanted: CarbonImport, by: Principal) -> CarbonImported:
-    """Takes all hours of a file, or none.
+    """Imports all hours of a file, or none.
 
     Raises:
-        RoleRequiredError: If the token is no admin's.
+        RoleRequiredError: If the caller is not an admin.
         UnknownZoneError: If the catalog does not know the zone.
         InvalidSeriesError: If the basis is not location-based.
-        MalformedFileError: If a line cannot be read; it names line and column.
-        SeriesExistsError: If the same hours of the zone were imported before.
+        MalformedFileError: If a line cannot be read; the message names line and column.
+        SeriesExistsError: If the same hours of the zone are already stored.
     """
     by.require("admin", TO)
     if _OTHER_BASIS.search(wanted.basis):
         raise InvalidSeriesError(
-            "basis: hourly series are location-based means; a contract's figure is a factor of "
-            "kind carbon_market, and marginal or forecast intensities are not taken.",
+            "basis: hourly series must be location-based averages; enter a contract's intensity as "
+            "a factor of kind carbon_market. Marginal and forecast intensities are not supported.",
             field="basis",
         )
     zone = grid_zone(wanted.zone)
-    told = Fetched(
-        # Years of hours take a while, and the loop has others to look after.
+    fetched = Fetched(
+        # Parsing years of hours takes a while and must not block the event loop.
         g_per_kwh=await asyncio.to_thread(read_hours, wanted.content, datetime.now(UTC)),
         basis=wanted.basis,
         source=wanted.source,
@@ -76,64 +76,64 @@ async def import_file(session: Session, wanted: CarbonImport, by: Principal) -> 
         licence=wanted.licence,
         relative_std_ratio=wanted.relative_std_ratio,
     )
-    return await store(session, zone, told, by, action="imported")
+    return await store(session, zone, fetched, by, action="imported")
 
 
 async def ask(wanted: CarbonFetch, settings: Settings, by: Principal) -> Fetched:
-    """What a provider says of a zone; no transaction is open meanwhile.
+    """Fetches a zone's hours from a provider; no transaction is open meanwhile.
 
     Raises:
-        RoleRequiredError: If the token is no admin's.
+        RoleRequiredError: If the caller is not an admin.
         UnknownZoneError: If the catalog does not know the zone.
-        InvalidSeriesError: If the time asked for is none, or too long.
-        UnknownProviderError: If there is no such provider.
-        ProviderOffError: If the server has no access to it.
-        ProviderFailedError: If it gives no usable answer.
+        InvalidSeriesError: If the requested period is empty or too long.
+        UnknownProviderError: If the provider does not exist.
+        ProviderOffError: If the server has no token for the provider.
+        ProviderFailedError: If the provider sends no usable response.
     """
     by.require("admin", TO)
     zone = grid_zone(wanted.zone)
     start, end = _span(wanted, datetime.now(UTC))
     async with httpx.AsyncClient(timeout=TIMEOUT_S) as client:
-        asked = provider(wanted.provider, settings, client)
-        return await asked.fetch(wanted.provider_zone or _two_letters(zone), start, end)
+        source = provider(wanted.provider, settings, client)
+        return await source.fetch(wanted.provider_zone or _two_letters(zone), start, end)
 
 
 async def store(
-    session: Session, zone: str, told: Fetched, by: Principal, *, action: str
+    session: Session, zone: str, fetched: Fetched, by: Principal, *, action: str
 ) -> CarbonImported:
-    """Keeps a series; where two tell an hour, the later one holds.
+    """Stores a series; where two series have the same hour, the later one applies.
 
     Args:
         session: Committed by the caller.
-        zone: As the catalog writes it.
-        told: The hours, and where they are from.
+        zone: Zone in the catalog's spelling.
+        fetched: The hours and their source.
         by: Who enters them.
-        action: For the audit log.
+        action: Action recorded in the audit log.
 
     Raises:
-        SeriesExistsError: If the same hours of the zone were imported before.
+        SeriesExistsError: If the same hours of the zone are already stored.
     """
-    digest = content_sha256(told.g_per_kwh)
+    digest = content_sha256(fetched.g_per_kwh)
     await one_at_a_time(session, "carbon series")
-    known = await carbon_series.by_content(session, zone, told.basis, digest)
-    if known is not None:
+    existing = await carbon_series.by_content(session, zone, fetched.basis, digest)
+    if existing is not None:
         raise SeriesExistsError(
-            f"These hours of {zone} were entered on {known.created_at:%Y-%m-%d %H:%M} UTC "
-            f"(series {known.id}).",
+            f"These hours of {zone} were already entered on "
+            f"{existing.created_at:%Y-%m-%d %H:%M} UTC (series {existing.id}).",
             field="content",
         )
     series = CarbonSeries(
         zone=zone,
-        basis=told.basis,
-        source=told.source,
-        source_url=told.source_url,
-        licence=told.licence,
-        relative_std_ratio=told.relative_std_ratio,
+        basis=fetched.basis,
+        source=fetched.source,
+        source_url=fetched.source_url,
+        licence=fetched.licence,
+        relative_std_ratio=fetched.relative_std_ratio,
         content_sha256=digest,
         entered_by=by.user_id,
     )
-    await carbon_series.add(session, series, told.g_per_kwh)
-    hours = sorted(told.g_per_kwh)
+    await carbon_series.add(session, series, fetched.g_per_kwh)
+    hours = sorted(fetched.g_per_kwh)
     read = _read(series, Extent(len(hours), hours[0], hours[-1]))
     await audit.record(
         session,
@@ -150,28 +150,28 @@ async def store(
 async def list_page(
     session: Session, *, zone: str | None, cursor: str | None, limit: int
 ) -> CarbonSeriesPage:
-    """A page of series, the newest first.
+    """A page of series, newest first.
 
     Args:
-        session: Read alone.
-        zone: Of this zone alone.
-        cursor: Where the page before ended.
-        limit: Most series.
+        session: Database session, only read.
+        zone: Only series of this zone.
+        cursor: End of the previous page.
+        limit: Maximum number of series.
 
     Raises:
         UnknownZoneError: If the catalog does not know the zone.
-        CursorError: If the cursor is not of this list.
+        CursorError: If the cursor does not belong to this list.
     """
-    known = sites.known_zone(zone, "zone")
+    catalog_zone = sites.known_zone(zone, "zone")
     before = position(cursor, "carbon")
-    rows = await carbon_series.page(session, zone=known, before=before, limit=limit + 1)
+    rows = await carbon_series.page(session, zone=catalog_zone, before=before, limit=limit + 1)
     items = [_read(series, extent) for series, extent in rows[:limit]]
     last = items[-1] if len(rows) > limit else None
     return CarbonSeriesPage(items=items, next_cursor=next_page("carbon", last))
 
 
 def grid_zone(zone: str) -> str:
-    """A zone as the catalog writes it.
+    """A zone in the catalog's spelling.
 
     Raises:
         UnknownZoneError: If the catalog does not know it.
@@ -180,22 +180,24 @@ def grid_zone(zone: str) -> str:
 
 
 def _two_letters(zone: str) -> str:
-    """Providers name countries by two letters."""
+    """A zone in the providers' spelling: two letters for a country."""
     return grid_factor(zone).alpha2 or zone
 
 
 def content_sha256(g_per_kwh: Mapping[datetime, float]) -> str:
-    """Fingerprint of the hours, however their file was written."""
+    """Fingerprint of the hours, independent of the file's formatting."""
     lines = (f"{hour.isoformat()},{value!r}\n" for hour, value in sorted(g_per_kwh.items()))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _span(wanted: CarbonFetch, now: datetime) -> tuple[datetime, datetime]:
-    """Whole UTC hours; those that are not over yet are left out."""
+    """Full UTC hours; hours that are not over yet are dropped."""
     start = _hour_at_or_after(wanted.start)
     end = min(_hour_at_or_after(wanted.end), now.replace(minute=0, second=0, microsecond=0))
     if start >= end:
-        raise InvalidSeriesError("end: must be after start, and start in the past.", field="end")
+        raise InvalidSeriesError(
+            "end: must be after start, which must be in the past.", field="end"
+        )
     if end - start > LONGEST:
         raise InvalidSeriesError(f"end: at most {LONGEST.days} days after start.", field="end")
     return start, end

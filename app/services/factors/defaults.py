@@ -1,33 +1,33 @@
-"""What stands in for a factor that nobody entered: the settings, then the catalog."""
+"""Defaults for factors that nobody entered: the settings, then the catalog."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from app.services.factors.rows import Found
+from app.services.factors.rows import SourcedFactor
 from app.settings import Settings
 from pricetag import catalog
 from pricetag.accounting.bill.inputs import EmbodiedFactor, Factor
 
 WORLD = "WLD"
 WORLD_STD_RATIO = 1.7
-"""Times or divided by 2.7: how far the catalog's countries lie from the world's mean, as the root
-mean square of the logarithms."""
+"""Factor 2.7 either way: spread of the catalog's countries around the world mean, as the root mean
+square of the logarithms."""
 
 NO_ZONE = "no grid zone configured: set PRICETAG_GRID_ZONE"
 SERVER = "server"
 
 
-def pue(settings: Settings) -> Found:
-    """The setting's PUE, else the industry's mean, which is assumed."""
+def pue(settings: Settings) -> SourcedFactor:
+    """The PUE of the settings, else the industry average as an assumption."""
     if settings.pue is not None:
         own = catalog.site_pue(settings.pue, citation="the site's own setting PRICETAG_PUE")
-        return Found(own, "settings")
-    return Found(catalog.pue().as_factor(), "catalog")
+        return SourcedFactor(own, "settings")
+    return SourcedFactor(catalog.pue().as_factor(), "catalog")
 
 
-def carbon(settings: Settings, used_in_year: int | None) -> Found:
-    """The setting's figure, else that of its zone, else the world's mean, which is assumed."""
+def carbon(settings: Settings, used_in_year: int | None) -> SourcedFactor:
+    """The carbon intensity of the settings, else of their zone, else the world mean as assumed."""
     if settings.grid_g_per_kwh is not None:
         own = catalog.site_carbon_intensity(
             settings.grid_g_per_kwh,
@@ -35,7 +35,7 @@ def carbon(settings: Settings, used_in_year: int | None) -> Found:
             basis="as the site states it",
             year=settings.grid_year,
         )
-        return Found(own, "settings")
+        return SourcedFactor(own, "settings")
     if settings.grid_zone is not None:
         return carbon_of_zone(settings.grid_zone, used_in_year)
     world = catalog.grid_factor(WORLD).as_factor()
@@ -46,20 +46,20 @@ def carbon(settings: Settings, used_in_year: int | None) -> Found:
         multiplicative=True,
         basis=f"{world.basis}; world mean, {NO_ZONE}",
     )
-    return Found(assumed, "catalog")
+    return SourcedFactor(assumed, "catalog")
 
 
-def carbon_of_zone(zone: str, used_in_year: int | None) -> Found:
-    """The catalog's annual figure of a zone.
+def carbon_of_zone(zone: str, used_in_year: int | None) -> SourcedFactor:
+    """The catalog's annual carbon intensity of a zone.
 
     Raises:
         NotInCatalog: If the zone is unknown.
     """
-    return Found(catalog.grid_factor(zone).as_factor(used_in_year), "catalog")
+    return SourcedFactor(catalog.grid_factor(zone).as_factor(used_in_year), "catalog")
 
 
-def tariff(settings: Settings) -> Found | None:
-    """The setting's price of a kWh, if there is one."""
+def tariff(settings: Settings) -> SourcedFactor | None:
+    """The electricity price of the settings, if set."""
     if settings.electricity_per_kwh is None:
         return None
     own = Factor(
@@ -69,20 +69,22 @@ def tariff(settings: Settings) -> Found | None:
         source="estimated",
         citation="the site's own setting PRICETAG_ELECTRICITY_PER_KWH",
     )
-    return Found(own, "settings")
+    return SourcedFactor(own, "settings")
 
 
-def embodied(subject: str, *, with_accelerators: bool = True) -> tuple[EmbodiedFactor, Found]:
+def embodied(
+    subject: str, *, with_accelerators: bool = True
+) -> tuple[EmbodiedFactor, SourcedFactor]:
     """The catalog's emissions of an accelerator by its product name, or of a ``server``.
 
     Args:
-        subject: What.
-        with_accelerators: Whether the run has any; a server is then counted by them, else by
-            the cores that the run was given.
+        subject: Product name, or ``server``.
+        with_accelerators: Whether the run uses accelerators; a server is then shared out by
+            accelerators, else by the run's cores.
     """
     row = catalog.embodied("generic-server") if subject == SERVER else catalog.embodied_of(subject)
     life = catalog.lifetime(SERVER if subject == SERVER else "accelerator")
     pieces = life.pieces_per_accelerator if with_accelerators else 1.0
     factor = row.as_factor()
-    found = EmbodiedFactor(subject, factor, life.lifetime_h, life.utilisation_ratio, pieces)
-    return found, Found(factor, "catalog")
+    part = EmbodiedFactor(subject, factor, life.lifetime_h, life.utilisation_ratio, pieces)
+    return part, SourcedFactor(factor, "catalog")

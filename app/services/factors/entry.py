@@ -1,4 +1,4 @@
-"""Entering factors: by admins, for a site or for the lab, never to be changed afterwards."""
+"""Entering factors: by admins, for a site or for the lab; entered factors never change."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ MOST_NEAR = 3
 async def enter(
     session: Session, site: str | None, wanted: FactorCreate, by: Principal
 ) -> FactorEntered:
-    """Enters a factor; it holds before those that were entered earlier.
+    """Enters a factor; it takes precedence over factors entered earlier.
 
     Args:
         session: Committed by the caller.
-        site: Of which site; None for the lab's own, which every site uses.
-        wanted: The factor.
+        site: Site of the factor; None for a factor of the lab, which every site uses.
+        wanted: The factor to enter.
         by: Who enters it.
 
     Raises:
-        RoleRequiredError: If the token is no admin's.
-        SiteNotFoundError: If there is no such site.
-        InvalidFactorEntryError: If a figure cannot be what it claims to be.
+        RoleRequiredError: If the caller is not an admin.
+        SiteNotFoundError: If the site does not exist.
+        InvalidFactorEntryError: If a field is invalid.
     """
     by.require("admin", sites.TO)
     place = await sites.require(session, site) if site is not None else None
@@ -73,33 +73,33 @@ async def enter(
 
 
 async def _warnings(session: Session, row: Factor) -> list[str]:
-    """A calibration may be entered before its device has ever run, or with a slip of the pen."""
+    """Warns about a calibration whose device has not been seen, which may be a typing error."""
     if row.kind != "calibration" or await devices.was_seen(session, row.subject):
         return []
-    known = sorted(await devices.of_nodes(session))
-    near = difflib.get_close_matches(row.subject, known, n=MOST_NEAR) or known[:MOST_NEAR]
-    told = f"known are, among others: {', '.join(near)}" if near else "no node has shown any yet"
+    uuids = sorted(await devices.of_nodes(session))
+    similar = difflib.get_close_matches(row.subject, uuids, n=MOST_NEAR) or uuids[:MOST_NEAR]
+    hint = f"devices seen: {', '.join(similar)}" if similar else "no node has reported one yet"
     return [
-        f"subject: no device {row.subject!r} was ever seen, so this calibration applies to "
-        f"nothing until one is ({told})"
+        f"subject: device {row.subject!r} has never been seen, so this calibration applies to "
+        f"nothing until a node reports it ({hint})"
     ]
 
 
 async def list_page(
     session: Session, *, site: str | None, kind: str | None, cursor: str | None, limit: int
 ) -> FactorPage:
-    """A page of factors as they were entered, the newest first.
+    """A page of factors as entered, newest first.
 
     Args:
-        session: Read alone.
-        site: Of this site alone; all without it.
-        kind: Of this kind alone.
-        cursor: Where the page before ended.
-        limit: Most factors.
+        session: Database session, only read.
+        site: Only factors of this site; None for all.
+        kind: Only factors of this kind.
+        cursor: End of the previous page.
+        limit: Maximum number of factors.
 
     Raises:
-        SiteNotFoundError: If there is no such site.
-        CursorError: If the cursor is not of this list.
+        SiteNotFoundError: If the site does not exist.
+        CursorError: If the cursor does not belong to this list.
     """
     site_id = (await sites.require(session, site)).id if site is not None else None
     before = position(cursor, "factors")
@@ -112,29 +112,29 @@ async def list_page(
 
 
 def position(cursor: str | None, what: str) -> tuple[datetime, uuid.UUID] | None:
-    """Where a page by time of entry begins.
+    """Start of a page ordered by time of entry.
 
     Raises:
-        CursorError: If the cursor is not of this list.
+        CursorError: If the cursor does not belong to this list.
     """
     if cursor is None:
         return None
-    told, moment, row_id = map(str, cursors.decode(cursor, str, str, str))
-    if told != what or moment == "infinity":
+    list_name, moment, row_id = map(str, cursors.decode(cursor, str, str, str))
+    if list_name != what or moment == "infinity":
         raise cursors.invalid("cursor")
     cursors.check_time(moment)
     return datetime.fromisoformat(moment), cursors.parse_id(row_id)
 
 
 class Entered(Protocol):
-    """Anything that was entered at a time."""
+    """A row with an id and a time of entry."""
 
     id: uuid.UUID
     created_at: datetime
 
 
 def next_page(what: str, last: Entered | None) -> str | None:
-    """The cursor behind the last item of a page; None where there is no more."""
+    """The cursor after the last item of a page; None on the last page."""
     if last is None:
         return None
     return cursors.encode(what, last.created_at.isoformat(), str(last.id))

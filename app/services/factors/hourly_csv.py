@@ -1,4 +1,4 @@
-"""Hourly carbon intensities as CSV: every line is right, or nothing is read."""
+"""Hourly carbon intensities from CSV: one invalid line rejects the whole file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HEAD = ["hour", "g_per_kwh"]
 HOUR = timedelta(hours=1)
 MOST_G_PER_KWH = 5_000.0
 EARLIEST_YEAR = 1990
-OFFSET = "give the offset from UTC too, such as 2026-03-29T02:00+01:00 or 2026-03-29T01:00Z"
+OFFSET = "add the offset from UTC, e.g. 2026-03-29T02:00+01:00 or 2026-03-29T01:00Z"
 
 _MOMENT = re.compile(
     r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2})?(\.0+)?(Z|[+-]\d{2}:?\d{2})?", re.ASCII
@@ -26,7 +26,7 @@ _MOMENT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Hours that are missing between two that are there."""
+    """Consecutive hours that are missing within a series."""
 
     first: datetime
     hours: int
@@ -36,13 +36,13 @@ def read_hours(text: str, now: datetime) -> dict[datetime, float]:
     """Carbon intensity (g CO2e/kWh) of each UTC hour of a file with ``hour,g_per_kwh``.
 
     Args:
-        text: Of the file.
-        now: An hour that is not over yet is refused.
+        text: Content of the file.
+        now: Present time; hours that are not over yet are rejected.
 
     Raises:
-        MalformedFileError: With line and column of every cell that is wrong.
+        MalformedFileError: With line and column of every invalid cell.
     """
-    found: dict[datetime, float] = {}
+    intensities: dict[datetime, float] = {}
     lines: dict[datetime, int] = {}
     faults: list[FieldProblem] = []
     for line, cells in _lines(text):
@@ -53,27 +53,27 @@ def read_hours(text: str, now: datetime) -> dict[datetime, float]:
         value = _value(line, cells[1].strip())
         faults += [part for part in (hour, value) if isinstance(part, FieldProblem)]
         if isinstance(hour, datetime) and hour in lines:
-            faults.append(_fault(line, "hour", f"is the hour of line {lines[hour]} again"))
+            faults.append(_fault(line, "hour", f"repeats the hour of line {lines[hour]}"))
         elif isinstance(hour, datetime):
             lines[hour] = line
             if isinstance(value, float):
-                found[hour] = value
+                intensities[hour] = value
     if faults:
         raise MalformedFileError(faults)
-    if not found:
-        raise MalformedFileError([FieldProblem(field="content", message="holds no hour")])
-    return dict(sorted(found.items()))
+    if not intensities:
+        raise MalformedFileError([FieldProblem(field="content", message="contains no hours")])
+    return dict(sorted(intensities.items()))
 
 
 def gaps(hours: Iterable[datetime]) -> list[Gap]:
-    """What is missing between the first and the last hour."""
-    found: list[Gap] = []
+    """Gaps between the first and the last hour."""
+    missing_hours: list[Gap] = []
     ordered = sorted(hours)
     for one, other in itertools.pairwise(ordered):
         missing = round((other - one) / HOUR) - 1
         if missing:
-            found.append(Gap(one + HOUR, missing))
-    return found
+            missing_hours.append(Gap(one + HOUR, missing))
+    return missing_hours
 
 
 def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
@@ -81,9 +81,9 @@ def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
     try:
         head = [name.strip() for name in next(reader, [])]
         if head != HEAD:
-            told = ",".join(head) or "nothing"
+            header = ",".join(head) or "nothing"
             raise MalformedFileError(
-                [_fault(1, "", f"is {told!r}: the head line must be {','.join(HEAD)}")]
+                [_fault(1, "", f"is {header!r}: the header line must be {','.join(HEAD)}")]
             )
         for cells in reader:
             if any(cell.strip() for cell in cells):
@@ -93,24 +93,24 @@ def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _hour(line: int, cell: str, now: datetime) -> datetime | FieldProblem:
-    told = _MOMENT.fullmatch(cell)
+    match = _MOMENT.fullmatch(cell)
     try:
-        moment = datetime.fromisoformat(cell) if told else None
+        moment = datetime.fromisoformat(cell) if match else None
     except ValueError:
         moment = None
-    if moment is None or told is None:
-        hint = "a time as ISO 8601, such as 2026-03-01T12:00Z"
-        return _fault(line, "hour", f"{cell!r} is no time", hint)
+    if moment is None or match is None:
+        hint = "an ISO 8601 time, e.g. 2026-03-01T12:00Z"
+        return _fault(line, "hour", f"{cell!r} is not a time", hint)
     if moment.tzinfo is None:
-        return _fault(line, "hour", f"{cell!r} has no zone", OFFSET)
+        return _fault(line, "hour", f"{cell!r} has no time zone", OFFSET)
     if not EARLIEST_YEAR <= moment.year <= now.year:
         span = f"an hour from {EARLIEST_YEAR} to now"
-        return _fault(line, "hour", f"{cell} lies in the year {moment.year}", span)
+        return _fault(line, "hour", f"{cell} is in the year {moment.year}", span)
     hour = moment.astimezone(UTC)
     if hour.minute or hour.second or hour.microsecond:
         return _fault(line, "hour", f"{cell} does not begin on the hour in UTC")
     if hour + HOUR > now:
-        return _fault(line, "hour", f"{cell} is not over yet: forecasts are not taken")
+        return _fault(line, "hour", f"{cell} is not over yet: forecasts are not accepted")
     return hour
 
 
@@ -118,7 +118,7 @@ def _value(line: int, cell: str) -> float | FieldProblem:
     value = float(cell) if is_plain_number(cell) else math.nan
     if not 0 <= value <= MOST_G_PER_KWH:
         hint = f"a number from 0 to {MOST_G_PER_KWH:g}, in g CO2e/kWh"
-        return _fault(line, "g_per_kwh", f"{cell!r} is no carbon intensity", hint)
+        return _fault(line, "g_per_kwh", f"{cell!r} is not a carbon intensity", hint)
     return value
 
 

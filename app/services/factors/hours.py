@@ -1,4 +1,4 @@
-"""Factors that change from hour to hour: tariffs by the time of use, hourly intensities."""
+"""Factors that change by the hour: time-of-use tariffs and hourly carbon intensities."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from functools import lru_cache
 
-from app.services.factors.rows import FactorBook, Found, as_factor, found
+from app.services.factors.rows import FactorBook, SourcedFactor, as_factor, with_origin
 from models import CarbonSeries
 from models import Factor as FactorRow
 from pricetag.accounting.bill.inputs import Factor, HourlyFactor
@@ -17,41 +17,41 @@ from pricetag.accounting.quantity.quantity import weakest
 
 
 def hour_key(hour: datetime) -> str:
-    """An hour as the accounting names it: ``2026-11-21T04:00:00+00:00``."""
+    """An hour as a key of the accounting: ``2026-11-21T04:00:00+00:00``."""
     return hour.astimezone(UTC).isoformat()
 
 
 def parse_hour(text: str) -> datetime:
-    """The hour of such a key.
+    """The hour of a key.
 
     Raises:
-        ValueError: If it is no time with a zone.
+        ValueError: If the text is not a time with a time zone.
     """
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
-        raise ValueError(f"{text!r} has no zone")
+        raise ValueError(f"{text!r} has no time zone")
     return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
 def periods_of(row: FactorRow) -> object | None:
-    """The periods of a tariff by the time of use; None for a flat one."""
+    """The periods of a time-of-use tariff; None for a flat tariff."""
     return (row.details or {}).get("periods")
 
 
 def tariff_hours(
     book: FactorBook, hours: Sequence[datetime], zone: tzinfo, unit: str
-) -> tuple[HourlyFactor | None, Found | None, bool]:
-    """What a kWh costs hour by hour, by the tariffs in force.
+) -> tuple[HourlyFactor | None, SourcedFactor | None, bool]:
+    """Price of a kWh hour by hour, by the tariffs in force.
 
     Args:
         book: The site's factors.
-        hours: In which energy was used; at least one.
-        zone: Whose clocks the tariffs go by.
-        unit: Of the site's money per kWh; tariffs in other money are passed over.
+        hours: Hours in which energy was used; at least one.
+        zone: Time zone of the tariffs' periods.
+        unit: Unit of the site's prices, e.g. EUR/kWh; tariffs in other units are skipped.
 
     Returns:
-        The hours, where the price is not the same in all of them; the tariff of the last hour
-        that has one; and whether every hour has one.
+        The hourly prices, unless the price is the same in all hours; the tariff of the last
+        hour that has a tariff; and whether every hour has one.
     """
     rows = {hour: book.row("tariff", hour) for hour in hours}
     own = {hour: row for hour, row in rows.items() if row is not None and row.unit == unit}
@@ -61,10 +61,10 @@ def tariff_hours(
     changes = len({row.id for row in own.values()}) > 1 or periods_of(last) is not None
     complete = len(own) == len(rows)
     if not changes and complete:
-        return None, found(last), True
+        return None, with_origin(last), True
     by_hour = {hour_key(hour): float(_price(row, hour, zone)) for hour, row in own.items()}
     factor = merged([as_factor(row) for row in _distinct(own.values())], by_hour)
-    return HourlyFactor(factor, by_hour), found(last), complete
+    return HourlyFactor(factor, by_hour), with_origin(last), complete
 
 
 def _price(row: FactorRow, hour: datetime, zone: tzinfo) -> Decimal:
@@ -83,17 +83,17 @@ def carbon_hours(
     measured: Mapping[datetime, tuple[float, CarbonSeries]],
     rows: Mapping[datetime, FactorRow | None],
 ) -> HourlyFactor | None:
-    """Carbon intensities hour by hour; None where one annual figure holds for all hours.
+    """Carbon intensities hour by hour; None where one annual value applies to all hours.
 
     Args:
-        measured: Imported intensities, with the series that each is from.
-        rows: The annual figure that the site had entered for each hour, if any.
+        measured: Imported intensities, each with its series.
+        rows: The annual value that the site had entered for each hour, if any.
     """
     entered = {hour: row for hour, row in rows.items() if row is not None}
     changes = len({row.id for row in entered.values()}) > 1 or 0 < len(entered) < len(rows)
     if not measured and not changes:
         return None
-    # One annual figure for all hours is no hour's own: what the series lacks falls back to it.
+    # Hours missing from the series fall back to the annual value, so it gets no hourly entry.
     annual = entered if changes else {}
     values = {hour: float(row.value) for hour, row in annual.items()}
     values |= {hour: value for hour, (value, _) in measured.items()}
@@ -107,7 +107,7 @@ def carbon_hours(
 def _by_series(
     measured: Mapping[datetime, tuple[float, CarbonSeries]],
 ) -> list[tuple[datetime, tuple[float, CarbonSeries]]]:
-    """One hour of each series."""
+    """One hour from each series."""
     return list({pair[1].id: (hour, pair) for hour, pair in measured.items()}.values())
 
 
@@ -131,11 +131,11 @@ def _distinct(rows: Iterable[FactorRow]) -> list[FactorRow]:
 
 
 def merged(factors: Sequence[Factor], by_hour: Mapping[str, float]) -> Factor:
-    """One description of several factors: the mean of the hours, the largest error.
+    """One factor that describes several: the mean of the hours, the largest error.
 
     Args:
-        factors: That the hours are from; at least one.
-        by_hour: Their values.
+        factors: Factors behind the hourly values; at least one.
+        by_hour: The hourly values.
     """
     first = factors[0]
     years = [factor.year for factor in factors if factor.year is not None]

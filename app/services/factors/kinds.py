@@ -1,4 +1,4 @@
-"""What a factor of each kind may be: range, unit, error, subject, details."""
+"""Rules for each kind of factor: range, unit, error, subject, details."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ _DEVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9:./-]{3,99}")
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """The rules of one kind.
+    """The rules of one kind of factor.
 
     Attributes:
-        unit: Of its value; None for money, whose unit is the site's.
+        unit: Unit of the value; None for money, which is in the site's currency.
         least: Smallest value.
         most: Largest value.
-        std_ratio: Relative error where none is told; None where it must be.
-        multiplicative: Whether that is a factor.
-        subject: What it is of. A zone is told for the lab's rows alone: a site stands in one.
-        of_site: Whether it must be a site's.
-        details: What may be told beside the value.
-        planned: Whether it can be entered before it holds, as a contract can.
+        std_ratio: Default relative error; None where the entry must state it.
+        multiplicative: Whether the error is a multiplicative factor.
+        subject: Kind of subject. Only the lab's factors have a zone: a site is in one.
+        of_site: Whether the factor must belong to a site.
+        details: Details that may be stated beside the value.
+        planned: Whether it can be entered before it applies, as a contract can.
     """
 
     unit: str | None
@@ -72,7 +72,7 @@ KINDS: Mapping[str, Kind] = {
 
 
 class InvalidFactorEntryError(InvalidError):
-    """A factor that cannot be what it claims to be."""
+    """The factor has an invalid field."""
 
     code = "invalid-factor"
 
@@ -83,13 +83,13 @@ class InvalidFactorEntryError(InvalidError):
 
 
 def fault(field: str, message: str, hint: str | None = None) -> FieldProblem:
-    """One field that was refused."""
+    """One rejected field."""
     return FieldProblem(field=field, message=message, hint=hint)
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A factor as it is stored."""
+    """A checked factor, ready to be stored."""
 
     value: Decimal
     unit: str
@@ -102,17 +102,17 @@ class Checked:
 def checked(
     wanted: FactorCreate, now: datetime, *, currency: str | None, site: str | None
 ) -> Checked:
-    """A factor with what its kind adds.
+    """Checks a factor and adds the defaults of its kind.
 
     Args:
-        wanted: As it was sent.
-        now: A year after this one is refused, and for all but what can be planned a
-            beginning more than a day ahead.
-        currency: Of the site.
-        site: Name of the site; None for the lab's own.
+        wanted: The factor as sent.
+        now: Present time; later years are rejected, and so is a start more than a day ahead
+            except for kinds that can be planned.
+        currency: Currency of the site.
+        site: Name of the site; None for a factor of the lab.
 
     Raises:
-        InvalidFactorEntryError: With every field at fault.
+        InvalidFactorEntryError: With every invalid field.
     """
     kind = KINDS[wanted.kind]
     faults = [*_dates(wanted, kind, now), *_fixed(wanted, kind, currency, site)]
@@ -139,15 +139,15 @@ def _dates(wanted: FactorCreate, kind: Kind, now: datetime) -> Iterable[FieldPro
     for name, moment in (("valid_from", begins), ("valid_to", wanted.valid_to)):
         if moment is not None and not EARLIEST_YEAR <= moment.year <= LATEST_YEAR:
             span = f"a time from {EARLIEST_YEAR} to {LATEST_YEAR}"
-            yield fault(name, f"lies in the year {moment.year}", span)
+            yield fault(name, f"is in the year {moment.year}", span)
     if not kind.planned and now + AHEAD < begins and begins.year <= LATEST_YEAR:
         yield fault(
             "valid_from",
-            f"{begins.isoformat()} is in the future, and {wanted.kind} describes what is",
-            "a time up to a day ahead; tariffs and prices alone can be planned",
+            f"{begins.isoformat()} is in the future, but {wanted.kind} describes the present",
+            "a time at most a day ahead; only tariffs and prices can be planned",
         )
     if wanted.valid_to is not None and wanted.valid_to <= begins:
-        yield fault("valid_to", "is not after valid_from", "a later time, or leave it out")
+        yield fault("valid_to", "is not after valid_from", "a later time, or omit it")
 
 
 def _fixed(
@@ -161,20 +161,20 @@ def _fixed(
     if kind.std_ratio is None and not wanted.relative_std_ratio:
         yield fault(
             "relative_std_ratio",
-            f"must be told for {wanted.kind}",
-            "the meter's relative error, one sigma, such as 0.01",
+            f"is required for {wanted.kind}",
+            "the meter's relative error, one sigma, e.g. 0.01",
         )
     unknown = sorted(set(wanted.details or {}) - kind.details)
     for name in unknown:
-        known = ", ".join(sorted(kind.details)) or "no details"
-        yield fault(f"details.{name}", f"is not known for {wanted.kind}", known)
+        detail_names = ", ".join(sorted(kind.details)) or "no details"
+        yield fault(f"details.{name}", f"is not a detail of {wanted.kind}", detail_names)
 
 
 def _subject(subject: str, kind: Kind, site: str | None) -> str:
     if kind.subject == "device":
         device = subject.removeprefix("gpu:")
         if not _DEVICE.fullmatch(device):
-            raise InvalidFactor("subject", subject, "the UUID of a device, such as GPU-6f0c...")
+            raise InvalidFactor("subject", subject, "the UUID of a device, e.g. GPU-6f0c...")
         return device
     if kind.subject == "hardware":
         if not subject:
@@ -184,12 +184,12 @@ def _subject(subject: str, kind: Kind, site: str | None) -> str:
         try:
             return grid_factor(subject).zone
         except NotInCatalog as error:
-            near = ", ".join(error.near) or "such as DE or US-CA"
+            near = ", ".join(error.near) or "e.g. DE or US-CA"
             raise InvalidFactor(
                 "subject", subject, f"a grid zone of the catalog: {error.remark or near}"
             ) from error
     if subject:
-        raise InvalidFactor("subject", subject, "no subject: it holds for the whole site")
+        raise InvalidFactor("subject", subject, "no subject: it applies to the whole site")
     return ""
 
 
@@ -199,9 +199,9 @@ def _value(wanted: FactorCreate, kind: Kind) -> tuple[Decimal, dict[str, Any] | 
         if wanted.value is not None:
             raise InvalidFactor("value", str(wanted.value), "value or details.periods, not both")
         week = week_of_prices(parse_periods(details["periods"]))
-        # Prices are kept as text: a float would drag in its binary digits.
-        told = [{**period, "price": str(period["price"])} for period in details["periods"]]
-        return round(mean_price(week), SIGNIFICANT), {"periods": told}
+        # Prices are stored as text: a float would add its binary digits.
+        periods = [{**period, "price": str(period["price"])} for period in details["periods"]]
+        return round(mean_price(week), SIGNIFICANT), {"periods": periods}
     for name in ("lifetime_h", "utilisation_ratio", "accelerators_per_server"):
         if details and name in details:
             _detail(f"details.{name}", details[name], 1.0 if name == "utilisation_ratio" else 1e7)

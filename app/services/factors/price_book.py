@@ -1,4 +1,4 @@
-"""The lab's price book: rows are added, one by one or by the file, and never changed."""
+"""The lab's price book: rows are added one by one or from a file, and never change."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from models import Price
 from pricetag.catalog import is_word_of
 
 TO = "enter prices"
-READ_LATER = ("replaced", "holds_until", "planned")  # these change with time
+READ_LATER = ("replaced", "holds_until", "planned")  # these change over time
 MOST_NAMES = 5
 CENT_OF_CENT = Decimal("0.000001")
 
 
 class InvalidPriceError(InvalidError):
-    """A price that cannot be what it claims to be."""
+    """The price has an invalid field."""
 
     code = "invalid-price"
 
@@ -48,7 +48,7 @@ class InvalidPriceError(InvalidError):
 
 
 class OverlappingPriceError(ConflictError):
-    """Two prices of one id would hold at the same time."""
+    """Two prices with the same id would apply at the same time."""
 
     code = "overlapping-price"
 
@@ -57,9 +57,9 @@ async def add(session: Session, wanted: PriceCreate, by: Principal) -> PriceEnte
     """Enters one price.
 
     Raises:
-        RoleRequiredError: If the token is no admin's.
-        InvalidPriceError: If it cannot be what it claims to be.
-        OverlappingPriceError: If another of its id holds at the same time.
+        RoleRequiredError: If the caller is not an admin.
+        InvalidPriceError: If a field is invalid.
+        OverlappingPriceError: If another price with its id applies at the same time.
     """
     by.require("admin", TO)
     (read,) = await _enter(session, [("", wanted)], by, action="created")
@@ -70,10 +70,10 @@ async def import_file(session: Session, file: PriceImport, by: Principal) -> Pri
     """Enters all prices of a file, or none.
 
     Raises:
-        RoleRequiredError: If the token is no admin's.
-        MalformedFileError: If a cell cannot be read; it names line and column.
-        InvalidPriceError: If a price cannot be what it claims to be.
-        OverlappingPriceError: If two of one id hold at the same time.
+        RoleRequiredError: If the caller is not an admin.
+        MalformedFileError: If a cell cannot be read; the message names line and column.
+        InvalidPriceError: If a field of a price is invalid.
+        OverlappingPriceError: If two prices with the same id apply at the same time.
     """
     by.require("admin", TO)
     rows = read_prices(file)
@@ -83,16 +83,16 @@ async def import_file(session: Session, file: PriceImport, by: Principal) -> Pri
 async def list_page(
     session: Session, *, accelerator: str | None, cursor: str | None, limit: int
 ) -> PricePage:
-    """A page of the book, the newest first; prices that were corrected are in it too.
+    """A page of the price book, newest first, including corrected prices.
 
     Args:
-        session: Read alone.
-        accelerator: As the rows have it, in any case.
-        cursor: Where the page before ended.
-        limit: Most rows.
+        session: Database session, only read.
+        accelerator: Only prices of this accelerator, ignoring case.
+        cursor: End of the previous page.
+        limit: Maximum number of rows.
 
     Raises:
-        CursorError: If the cursor is not of this list.
+        CursorError: If the cursor does not belong to this list.
     """
     before = position(cursor, "prices")
     rows = await prices.page(session, accelerator=accelerator, before=before, limit=limit + 1)
@@ -104,18 +104,20 @@ async def list_page(
 async def _enter(
     session: Session, rows: Sequence[tuple[str, PriceCreate]], by: Principal, *, action: str
 ) -> list[PriceEntered]:
-    await one_at_a_time(session, "prices")  # two could each overlap the other
+    await one_at_a_time(session, "prices")  # two concurrent entries could overlap
     now = datetime.now(UTC)
-    made = [(where, _row(where, wanted, by, now)) for where, wanted in rows]
-    known: dict[str, list[Price]] = defaultdict(list)
-    for row in await prices.of_price_ids(session, {row.price_id for _, row in made}):
-        known[row.price_id].append(row)
-    places = {row.id: where for where, row in made if where}
-    for where, row in made:
-        _check_place(where, row, known[row.price_id], places)
-        known[row.price_id].append(row)
-    await prices.add_all(session, [row for _, row in made])
-    reads = _reads([row for _, row in made], [row for rows in known.values() for row in rows])
+    new_rows = [(where, _row(where, wanted, by, now)) for where, wanted in rows]
+    by_price_id: dict[str, list[Price]] = defaultdict(list)
+    for row in await prices.of_price_ids(session, {row.price_id for _, row in new_rows}):
+        by_price_id[row.price_id].append(row)
+    places = {row.id: where for where, row in new_rows if where}
+    for where, row in new_rows:
+        _check_place(where, row, by_price_id[row.price_id], places)
+        by_price_id[row.price_id].append(row)
+    await prices.add_all(session, [row for _, row in new_rows])
+    reads = _reads(
+        [row for _, row in new_rows], [row for rows in by_price_id.values() for row in rows]
+    )
     for read in reads:
         after = read.model_dump(exclude={"id", "created_at", *READ_LATER})
         await audit.record(
@@ -126,15 +128,15 @@ async def _enter(
 
 
 def _warnings(read: PriceRead, names: Collection[str]) -> list[str]:
-    """Owned hardware is priced by the device-hour of what workers have reserved."""
+    """Warns about a price of owned hardware that no node has."""
     if read.kind != INTERNAL or any(is_word_of(read.accelerator, name) for name in names):
         return []
     shown = ", ".join(sorted(names)[:MOST_NAMES])
-    told = f"there are: {shown}" if shown else "no node has shown any yet"
+    hint = f"known accelerators: {shown}" if shown else "no node has reported one yet"
     return [
-        f"accelerator: no accelerator of a node bears {read.accelerator!r} in its product name, so "
-        f"{read.price_id} applies to nothing until one does ({told}); processors and memory have "
-        "no price of their own"
+        f"accelerator: no node has an accelerator with {read.accelerator!r} in its product name, "
+        f"so {read.price_id} applies to nothing until one does ({hint}); CPUs and memory have no "
+        "price of their own"
     ]
 
 
@@ -142,15 +144,15 @@ def _row(where: str, wanted: PriceCreate, by: Principal, now: datetime) -> Price
     for name, moment in (("valid_from", wanted.valid_from), ("valid_to", wanted.valid_to)):
         if moment is not None and not EARLIEST_YEAR <= moment.year <= LATEST_YEAR:
             span = f"a time from {EARLIEST_YEAR} to {LATEST_YEAR}"
-            raise InvalidPriceError(where, name, f"lies in the year {moment.year}", span)
+            raise InvalidPriceError(where, name, f"is in the year {moment.year}", span)
     if wanted.valid_to is not None and wanted.valid_to <= wanted.valid_from:
         raise InvalidPriceError(where, "valid_to", "is not after valid_from", "a later time")
     details: dict[str, str] = {}
     if wanted.replaces is not None:
         details[REPLACES] = str(wanted.replaces)
     if wanted.ownership is not None:
-        told = wanted.ownership.model_dump()
-        details |= {name: format(value, "f") for name, value in told.items()}
+        ownership = wanted.ownership.model_dump()
+        details |= {name: format(value, "f") for name, value in ownership.items()}
     return Price(
         id=uuid.uuid4(),
         created_at=now,
@@ -173,62 +175,66 @@ def _row(where: str, wanted: PriceCreate, by: Principal, now: datetime) -> Price
 
 
 def _amount(where: str, wanted: PriceCreate) -> Decimal:
-    """The amount as told, or by capex / (lifetime x utilisation), to a millionth."""
+    """The stated amount, or capex / (lifetime x utilization) to a millionth."""
     if wanted.ownership is None:
         if wanted.amount is None:
             hint = "an amount, or ownership for a price of kind internal"
             raise InvalidPriceError(where, "amount", "is missing", hint)
         return wanted.amount
     if wanted.kind != INTERNAL:
-        raise InvalidPriceError(where, "ownership", f"is not known for {wanted.kind} prices")
+        raise InvalidPriceError(where, "ownership", f"is not supported for {wanted.kind} prices")
     if wanted.amount is not None:
-        raise InvalidPriceError(where, "amount", "follows from the ownership", "leave one out")
+        raise InvalidPriceError(
+            where, "amount", "follows from the ownership", "use only one of them"
+        )
     owned = wanted.ownership
     amount = (owned.capex / (owned.lifetime_h * owned.utilisation_ratio)).quantize(CENT_OF_CENT)
     if amount > 10**9:
-        raise InvalidPriceError(where, "ownership", f"makes {amount} an hour", "at most 1e9")
+        raise InvalidPriceError(where, "ownership", f"yields {amount} per hour", "at most 1e9")
     return amount
 
 
 def _check_place(
-    where: str, row: Price, known: Sequence[Price], places: Mapping[uuid.UUID, str]
+    where: str, row: Price, rows: Sequence[Price], places: Mapping[uuid.UUID, str]
 ) -> None:
-    """Refuses a row that would hold at the same time as another of its id.
+    """Rejects a row that would apply at the same time as another row with its id.
 
     Args:
-        where: It stands in its file.
-        row: That is about to be entered.
-        known: Rows of its id, those of the file before it among them.
-        places: Where in the file the rows of the file stand: they have no id to be named by,
-            since all of it is refused.
+        where: Position of the row in its file.
+        row: The new row.
+        rows: Rows with the same id, including earlier rows of the file.
+        places: Positions of the file's rows: those have no id yet to refer to, because the
+            whole file is rejected.
     """
-    gone = replaced_ids(known)
+    replaced = replaced_ids(rows)
     replaces = (row.details or {}).get(REPLACES)
     if replaces is not None:
-        if replaces not in {str(other.id) for other in known}:
-            raise InvalidPriceError(where, "replaces", f"is no price of {row.price_id!r}")
-        if uuid.UUID(replaces) in gone:
-            raise InvalidPriceError(where, "replaces", "was replaced already", "the row that did")
-    for other in known:
-        if other.id in gone or str(other.id) == replaces or not overlap(row, other):
+        if replaces not in {str(other.id) for other in rows}:
+            raise InvalidPriceError(where, "replaces", f"is not a price of {row.price_id!r}")
+        if uuid.UUID(replaces) in replaced:
+            raise InvalidPriceError(
+                where, "replaces", "was already replaced", "the row that replaced it"
+            )
+    for other in rows:
+        if other.id in replaced or str(other.id) == replaces or not overlap(row, other):
             continue
         place = f"{where}: " if where else ""
         line = places.get(other.id)
-        told = f"{line} of the file" if line else f"id {other.id}"
+        reference = f"{line} of the file" if line else f"id {other.id}"
         raise OverlappingPriceError(
-            f"{place}{row.price_id!r} from {row.valid_from.isoformat()} overlaps its price of "
+            f"{place}{row.price_id!r} from {row.valid_from.isoformat()} overlaps the price of "
             f"{format(other.amount, 'f')} {other.currency} from {other.valid_from.isoformat()} "
-            f"({told}); begin later, end earlier, or "
-            f"{'leave one of them out' if line else 'replace that one'}.",
+            f"({reference}); begin later, end earlier, or "
+            f"{'drop one of the two' if line else 'replace that price'}.",
             field=f"{where}, valid_from" if where else "valid_from",
         )
 
 
 def overlap(one: Price, other: Price) -> bool:
-    """Whether two prices of one id would hold at the same time.
+    """Whether two prices with the same id would apply at the same time.
 
-    One without an end holds until the next one begins, so it only clashes with one that begins
-    when it does.
+    A price without an end applies until the next one begins, so it only overlaps with a price
+    that begins at the same time.
     """
     first, second = sorted((one, other), key=lambda row: row.valid_from)
     if first.valid_from == second.valid_from:
@@ -236,16 +242,16 @@ def overlap(one: Price, other: Price) -> bool:
     return first.valid_to is not None and second.valid_from < first.valid_to
 
 
-def _reads(rows: Iterable[Price], known: Sequence[Price]) -> list[PriceRead]:
-    """Rows as they stand among all that are known of their ids."""
-    gone = replaced_ids(known)
-    left = [row for row in known if row.id not in gone]
+def _reads(rows: Iterable[Price], all_rows: Sequence[Price]) -> list[PriceRead]:
+    """Rows with their present status among all rows with their ids."""
+    replaced = replaced_ids(all_rows)
+    in_book = [row for row in all_rows if row.id not in replaced]
     now = datetime.now(UTC)
-    return [_read(row, left, now) for row in rows]
+    return [_read(row, in_book, now) for row in rows]
 
 
-def _read(row: Price, left: Sequence[Price], now: datetime) -> PriceRead:
-    stands = row in left
+def _read(row: Price, in_book: Sequence[Price], now: datetime) -> PriceRead:
+    stands = row in in_book
     return PriceRead(
         id=row.id,
         price_id=row.price_id,
@@ -264,6 +270,6 @@ def _read(row: Price, left: Sequence[Price], now: datetime) -> PriceRead:
         valid_to=row.valid_to,
         created_at=row.created_at,
         replaced=not stands,
-        holds_until=holds_until(row, left) if stands else None,
+        holds_until=holds_until(row, in_book) if stands else None,
         planned=stands and row.valid_from > now,
     )

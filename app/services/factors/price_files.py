@@ -1,4 +1,4 @@
-"""Price books as files: CSV with a head line, or a YAML list, into rows that are checked."""
+"""Price book files: CSV with a header line, or a YAML list, parsed into checked rows."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _CELL = re.compile(r"'[^']*'|\"[^\"]*\"|\d+")
 
 
 class MalformedFileError(InvalidError):
-    """A file that was imported cannot be read; nothing of it was.
+    """The file is invalid; nothing was imported.
 
-    Of problems of one kind the first few are told, and how many there are.
+    Of each kind of problem, the first few are listed, with the total number.
     """
 
     code = "malformed-file"
@@ -37,46 +37,46 @@ class MalformedFileError(InvalidError):
         kinds: dict[tuple[str, str], list[FieldProblem]] = {}
         for problem in problems:
             kinds.setdefault(_kind(problem), []).append(problem)
-        told = [problem for alike in kinds.values() for problem in alike[:MOST_ALIKE]]
-        self.errors = told[:MOST_PROBLEMS]
+        first_few = [problem for alike in kinds.values() for problem in alike[:MOST_ALIKE]]
+        self.errors = first_few[:MOST_PROBLEMS]
         first = problems[0]
         parts = [f"{first.field}: {first.message}"]
         if alike := len(kinds[_kind(first)]) - 1:
-            parts.append(f"(and {alike} more like it)")
+            parts.append(f"(and {alike} similar problems)")
         if others := len(problems) - alike - 1:
             parts.append(f"(and {others} other{'s' if others > 1 else ''})")
         super().__init__(" ".join(parts), field=first.field)
 
 
 def _kind(problem: FieldProblem) -> tuple[str, str]:
-    """Column and message without what stood in the cell."""
+    """Column and message without the content of the cell."""
     column = (problem.field or "").partition(", ")[2]
     return column, _CELL.sub("", problem.message)
 
 
 def read_prices(file: PriceImport) -> list[tuple[str, PriceCreate]]:
-    """The rows of a file, each with where it stands (``line 3`` or ``item 2``).
+    """The rows of a file, each with its position (``line 3`` or ``item 2``).
 
     Raises:
-        MalformedFileError: With line and column of every cell that is wrong.
+        MalformedFileError: With line and column of every invalid cell.
     """
     rows = _csv_rows(file.content) if file.format == "csv" else _yaml_rows(file.content)
-    found: list[tuple[str, PriceCreate]] = []
+    prices: list[tuple[str, PriceCreate]] = []
     faults: list[FieldProblem] = []
     for where, row in rows:
         try:
-            found.append((where, PriceCreate.model_validate(row)))
+            prices.append((where, PriceCreate.model_validate(row)))
         except ValidationError as error:
             faults.extend(_faults(where, error))
     if faults:
         raise MalformedFileError(faults)
-    if not found:
-        raise MalformedFileError([FieldProblem(field="content", message="holds no price")])
-    if len(found) > MOST_ROWS:
+    if not prices:
+        raise MalformedFileError([FieldProblem(field="content", message="contains no prices")])
+    if len(prices) > MOST_ROWS:
         raise MalformedFileError(
-            [FieldProblem(field="content", message=f"holds more than {MOST_ROWS} prices")]
+            [FieldProblem(field="content", message=f"contains more than {MOST_ROWS} prices")]
         )
-    return found
+    return prices
 
 
 def _csv_rows(text: str) -> Iterable[tuple[str, Mapping[str, Any]]]:
@@ -101,19 +101,23 @@ def _check_head(head: Sequence[str]) -> None:
     unknown = [name or "(empty)" for name in head if name not in COLUMNS]
     twice = sorted({name for name in head if head.count(name) > 1})
     hint = f"columns: {','.join(COLUMNS)}"
-    for what, names in (("lacks", missing), ("does not know", unknown), ("repeats", twice)):
+    for what, names in (
+        ("is missing", missing),
+        ("has unknown columns", unknown),
+        ("repeats", twice),
+    ):
         if names:
-            message = f"the head line {what} {', '.join(names)}"
+            message = f"the header line {what} {', '.join(names)}"
             raise MalformedFileError([FieldProblem(field="line 1", message=message, hint=hint)])
 
 
 def _row(head: Sequence[str], cells: Sequence[str], line: int) -> dict[str, Any]:
     if len(cells) != len(head):
-        message = f"has {len(cells)} cells, and the head line {len(head)}"
+        message = f"has {len(cells)} cells, but the header line has {len(head)}"
         raise MalformedFileError([FieldProblem(field=f"line {line}", message=message)])
-    told: dict[str, Any] = {n: c.strip() for n, c in zip(head, cells, strict=True) if c.strip()}
-    ownership = {name: told.pop(name) for name in OWNERSHIP if name in told}
-    return _dated({**told, "ownership": ownership} if ownership else told)
+    values: dict[str, Any] = {n: c.strip() for n, c in zip(head, cells, strict=True) if c.strip()}
+    ownership = {name: values.pop(name) for name in OWNERSHIP if name in values}
+    return _dated({**values, "ownership": ownership} if ownership else values)
 
 
 def _yaml_rows(text: str) -> Iterable[tuple[str, Mapping[str, Any]]]:
@@ -126,7 +130,7 @@ def _yaml_rows(text: str) -> Iterable[tuple[str, Mapping[str, Any]]]:
     if isinstance(data, Mapping) and set(data) == {"prices"}:
         data = data["prices"]
     if not isinstance(data, list):
-        message = "is not a list of prices, nor a mapping with `prices` alone"
+        message = "is neither a list of prices nor a mapping with only `prices`"
         raise MalformedFileError([FieldProblem(field="content", message=message)])
     rows: list[tuple[str, Mapping[str, Any]]] = []
     for number, item in enumerate(data, 1):

@@ -1,4 +1,4 @@
-"""Factors as they were entered: which row holds for a site at a time."""
+"""Factors as entered: which row applies to a site at a given time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pricetag.accounting.bill.inputs import Factor
 from pricetag.accounting.quantity.quantity import SOURCES, Source
 
 Origin = Literal["site", "lab", "settings", "catalog"]
-"""Who said so: the site's rows, the lab's, this process's settings, the catalog."""
+"""Where a factor is from: the site's rows, the lab's rows, the settings or the catalog."""
 
 ANY = ("",)
 HOUR = timedelta(hours=1)
@@ -21,8 +21,8 @@ ZONED = frozenset({"carbon_location", "water_intensity"})
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A factor, who said so, and the row if there is one."""
+class SourcedFactor:
+    """A factor with its origin, and its row if it was entered."""
 
     factor: Factor
     origin: Origin
@@ -31,37 +31,38 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class FactorBook:
-    """The rows that a site may use, the newest first.
+    """The rows that a site may use, newest first.
 
     Attributes:
-        rows: Of the site and of the lab.
-        site_id: Whose; None where there is no such site, and then only the lab's are there.
+        rows: Rows of the site and of the lab.
+        site_id: Id of the site; None where it is not in the database: then only the lab's
+            rows are included.
     """
 
     rows: Sequence[FactorRow]
     site_id: uuid.UUID | None
 
     def row(self, kind: str, at: datetime, subjects: Iterable[str] = ANY) -> FactorRow | None:
-        """The row that holds: the site's before the lab's, of several the one entered last.
+        """The row that applies: the site's before the lab's, and the latest of several.
 
         Args:
-            kind: Of the factor.
-            at: Beginning of the hour in which its energy was used.
-            subjects: What it may be of, in any case of letters.
+            kind: Kind of factor.
+            at: Beginning of the hour in which the energy was used.
+            subjects: Subjects to accept, ignoring case.
         """
-        wanted = {subject.casefold() for subject in subjects}
-        holding = [
+        folded = {subject.casefold() for subject in subjects}
+        applicable = [
             row
             for row in self.rows
-            if row.kind == kind and row.subject.casefold() in wanted and holds(row, at)
+            if row.kind == kind and row.subject.casefold() in folded and holds(row, at)
         ]
-        own = [row for row in holding if row.site_id is not None]
-        return next(iter(own or holding), None)
+        of_site = [row for row in applicable if row.site_id is not None]
+        return next(iter(of_site or applicable), None)
 
-    def find(self, kind: str, at: datetime, subjects: Iterable[str] = ANY) -> Found | None:
-        """The same, as a factor with its origin."""
+    def find(self, kind: str, at: datetime, subjects: Iterable[str] = ANY) -> SourcedFactor | None:
+        """Same as ``row``, as a factor with its origin."""
         row = self.row(kind, at, subjects)
-        return None if row is None else found(row)
+        return None if row is None else with_origin(row)
 
 
 def holds(row: FactorRow, hour: datetime) -> bool:
@@ -69,13 +70,13 @@ def holds(row: FactorRow, hour: datetime) -> bool:
     return row.valid_from < hour + HOUR and (row.valid_to is None or hour < row.valid_to)
 
 
-def found(row: FactorRow) -> Found:
+def with_origin(row: FactorRow) -> SourcedFactor:
     """A row as a factor with its origin."""
-    return Found(as_factor(row), "lab" if row.site_id is None else "site", row)
+    return SourcedFactor(as_factor(row), "lab" if row.site_id is None else "site", row)
 
 
 def as_factor(row: FactorRow) -> Factor:
-    """A row as the accounting takes it."""
+    """A row as a factor of the accounting."""
     return Factor(
         value=float(row.value),
         unit=row.unit,
@@ -92,12 +93,12 @@ def as_factor(row: FactorRow) -> Factor:
 
 
 def evidence(stored: str) -> Source:
-    """A stored word of evidence.
+    """A stored kind of evidence.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If the kind is unknown.
     """
     for source in SOURCES:
         if source == stored:
             return source
-    raise ValueError(f"{stored!r} is no evidence")
+    raise ValueError(f"{stored!r} is not a kind of evidence")

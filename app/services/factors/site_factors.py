@@ -1,4 +1,4 @@
-"""What a site's energy is multiplied with now, and who said so."""
+"""The factors that apply to a site's energy now, with their origins."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.services.factors import resolution as factors
 from app.services.factors import sites
 from app.services.factors.as_of import require_made, require_past
 from app.services.factors.hours import hour_key
-from app.services.factors.rows import Found
+from app.services.factors.rows import SourcedFactor
 from app.settings import Settings
 from pricetag.accounting.bill.inputs import Factor, Factors, HourlyFactor
 
@@ -21,53 +21,53 @@ HOURLY = {"tariff": "tariff_hours", "carbon_location": "carbon_hours"}
 async def show(
     session: Session, name: str, settings: Settings, as_of: datetime | None = None
 ) -> SiteFactors:
-    """A site with the factors of this hour, each with who said so.
+    """A site with the factors of the present hour, each with its origin.
 
     Args:
-        session: Read alone.
-        name: Of the site.
-        settings: Of this process; a worker's own may differ.
-        as_of: As the book stood then.
+        session: Database session, only read.
+        name: Name of the site.
+        settings: Settings of this process; a worker's may differ.
+        as_of: Use only factors entered by then.
 
     Raises:
-        AsOfInTheFutureError: If that time has not come.
-        SiteNotFoundError: If there is none of this name.
-        SiteMadeLaterError: If there was none then.
+        AsOfInTheFutureError: If that time is in the future.
+        SiteNotFoundError: If the site does not exist.
+        SiteMadeLaterError: If the site did not exist at that time.
     """
-    told_at = datetime.now(UTC)
-    require_past(as_of, told_at)
+    present = datetime.now(UTC)
+    require_past(as_of, present)
     site = await sites.require(session, name)
     require_made(site, as_of)
-    now = told_at.replace(minute=0, second=0, microsecond=0)
+    now = present.replace(minute=0, second=0, microsecond=0)
     subjects = await factors.subjects_of(session, site.id, as_of)
-    wanted = factors.Asked(subjects["embodied"], subjects["calibration"], [now], now.year)
-    sheet = await factors.sheet(session, name, settings, wanted, as_of)
+    query = factors.FactorQuery(subjects["embodied"], subjects["calibration"], [now], now.year)
+    sheet = await factors.sheet(session, name, settings, query, as_of)
     read = SiteRead.model_validate(site).model_dump()
     if sheet.state is not None:
-        stood = sheet.state
+        state = sheet.state
         read |= {
-            "grid_zone": stood.grid_zone,
-            "time_zone": stood.time_zone,
-            "currency": stood.currency,
+            "grid_zone": state.grid_zone,
+            "time_zone": state.time_zone,
+            "currency": state.currency,
         }
     return SiteFactors(
         **read,
         at=now,
         factors=[
-            _now(kind, subject, found, sheet.factors, hour_key(now))
-            for (kind, subject), found in sorted(sheet.found.items())
+            _now(kind, subject, source, sheet.factors, hour_key(now))
+            for (kind, subject), source in sorted(sheet.sources.items())
         ],
-        unknown=_unknown(sheet.factors, sheet.found),
+        unknown=_unknown(sheet.factors, sheet.sources),
     )
 
 
-def _now(kind: str, subject: str, found: Found, held: Factors, hour: str) -> FactorNow:
-    factor = found.factor
-    hours: HourlyFactor | None = getattr(held, HOURLY[kind]) if kind in HOURLY else None
+def _now(kind: str, subject: str, source: SourcedFactor, in_force: Factors, hour: str) -> FactorNow:
+    factor = source.factor
+    hours: HourlyFactor | None = getattr(in_force, HOURLY[kind]) if kind in HOURLY else None
     by_the_hour = hours is not None and hour in hours.by_hour
     if hours is not None and by_the_hour:
         factor = _of_hour(hours, hour)
-    row = found.row
+    row = source.row
     return FactorNow(
         kind=kind,
         subject=subject,
@@ -82,7 +82,7 @@ def _now(kind: str, subject: str, found: Found, held: Factors, hour: str) -> Fac
         basis=factor.basis,
         zone=factor.zone,
         licence=factor.licence,
-        origin=found.origin,
+        origin=source.origin,
         valid_from=row.valid_from if row else None,
         valid_to=row.valid_to if row else None,
         entered_at=row.created_at if row else None,
@@ -91,26 +91,26 @@ def _now(kind: str, subject: str, found: Found, held: Factors, hour: str) -> Fac
 
 
 def _of_hour(hours: HourlyFactor, hour: str) -> Factor:
-    about = hours.factor
+    base = hours.factor
     return Factor(
         hours.by_hour[hour],
-        about.unit,
-        about.relative_std_ratio,
-        about.source,
-        about.citation,
-        about.year,
-        about.basis,
-        about.zone,
-        about.licence,
-        about.source_url,
-        about.multiplicative,
+        base.unit,
+        base.relative_std_ratio,
+        base.source,
+        base.citation,
+        base.year,
+        base.basis,
+        base.zone,
+        base.licence,
+        base.source_url,
+        base.multiplicative,
     )
 
 
-def _unknown(held: Factors, found: Mapping[tuple[str, str], Found]) -> dict[str, str]:
+def _unknown(in_force: Factors, sources: Mapping[tuple[str, str], SourcedFactor]) -> dict[str, str]:
     reasons = {
-        "tariff": held.electricity_reason,
-        "carbon_market": "no contract's figure was entered",
+        "tariff": in_force.electricity_reason,
+        "carbon_market": "no contract's carbon intensity was entered",
         "water_intensity": "the catalog has none for this zone, and none was entered",
     }
-    return {kind: reason for kind, reason in reasons.items() if (kind, "") not in found}
+    return {kind: reason for kind, reason in reasons.items() if (kind, "") not in sources}

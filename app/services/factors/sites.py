@@ -1,4 +1,4 @@
-"""Sites: where nodes stand, and so whose factors their energy is multiplied with."""
+"""Sites: where nodes are, and whose factors apply to their energy."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ from models import Site
 from pricetag.accounting.budgets.periods import UnknownTimeZone, place_zone
 from pricetag.catalog import NotInCatalog, grid_factor
 
-KNOWN = ("description", "grid_zone", "time_zone", "currency")
+FIELDS = ("description", "grid_zone", "time_zone", "currency")
 TO = "enter sites and factors"
 
 
 class SiteNotFoundError(NotFoundError):
-    """There is no site of this name."""
+    """No site has this name."""
 
     code = "site-not-found"
 
 
 class SiteExistsError(ConflictError):
-    """There is a site of this name."""
+    """A site with this name already exists."""
 
     code = "site-exists"
 
 
 class UnknownZoneError(InvalidError):
-    """The catalog has no such grid zone; the message has names that look like it."""
+    """The catalog has no such grid zone; the message lists similar names."""
 
     code = "unknown-zone"
 
 
 class UnknownTimeZoneError(InvalidError):
-    """There is no time zone of this name."""
+    """No time zone has this name."""
 
     code = "unknown-time-zone"
 
 
 @dataclass(frozen=True, slots=True)
 class SiteState:
-    """What was known of a site at a time."""
+    """The properties of a site at a given time."""
 
     id: uuid.UUID
     name: str
@@ -57,17 +57,17 @@ class SiteState:
 
 
 async def state(session: Session, name: str, as_of: datetime | None = None) -> SiteState | None:
-    """A site as it stands, or as it stood; None where there is, or was, none of this name.
+    """A site as it is, or as it was; None where it does not exist, or did not then.
 
     Args:
-        session: Read alone.
-        name: Of the site.
-        as_of: As it stood then, by the audit log; None for now.
+        session: Database session, only read.
+        name: Name of the site.
+        as_of: Time to go back to, by the audit log; None for now.
     """
     site = await sites.by_name(session, name)
     if site is None or (as_of is not None and site.created_at > as_of):
         return None
-    values = {key: getattr(site, key) for key in KNOWN}
+    values = {key: getattr(site, key) for key in FIELDS}
     if as_of is not None:
         values |= await sites.first_change_after(session, name, as_of) or {}
     return SiteState(
@@ -76,36 +76,38 @@ async def state(session: Session, name: str, as_of: datetime | None = None) -> S
 
 
 async def require(session: Session, name: str, *, lock: bool = False) -> Site:
-    """The site of a name.
+    """The site with a name.
 
     Args:
         session: Database session.
-        name: Of the site.
-        lock: Whether it is about to be changed.
+        name: Name of the site.
+        lock: Whether to lock the site for a change.
 
     Raises:
-        SiteNotFoundError: If there is none.
+        SiteNotFoundError: If the site does not exist.
     """
     site = await sites.by_name(session, name, lock=lock)
     if site is None:
-        known = ", ".join(other.name for other in await sites.all_sites(session)) or "none yet"
-        raise SiteNotFoundError(f"There is no site {name!r}; there is: {known}.", field="site")
+        existing = ", ".join(other.name for other in await sites.all_sites(session)) or "none"
+        raise SiteNotFoundError(
+            f"Site {name!r} not found; existing sites: {existing}.", field="site"
+        )
     return site
 
 
 async def create(session: Session, wanted: SiteCreate, by: Principal) -> SiteRead:
-    """Makes a site.
+    """Creates a site.
 
     Raises:
-        RoleRequiredError: If the token is no admin's.
-        SiteExistsError: If there is one of this name.
+        RoleRequiredError: If the caller is not an admin.
+        SiteExistsError: If a site with this name exists.
         UnknownZoneError: If the catalog does not know the zone.
-        UnknownTimeZoneError: If there is no such time zone.
+        UnknownTimeZoneError: If the time zone does not exist.
     """
     by.require("admin", TO)
     await one_at_a_time(session, "sites")
     if await sites.by_name(session, wanted.name) is not None:
-        raise SiteExistsError(f"There is a site {wanted.name!r} already.", field="name")
+        raise SiteExistsError(f"Site {wanted.name!r} already exists.", field="name")
     site = Site(
         name=wanted.name,
         description=wanted.description,
@@ -115,31 +117,31 @@ async def create(session: Session, wanted: SiteCreate, by: Principal) -> SiteRea
     )
     await sites.add(session, site)
     await audit.record(
-        session, by, action="created", object_kind="site", object_id=site.name, after=_told(site)
+        session, by, action="created", object_kind="site", object_id=site.name, after=_values(site)
     )
     return SiteRead.model_validate(site)
 
 
 async def change(session: Session, name: str, wanted: SiteUpdate, by: Principal) -> SiteRead:
-    """Changes what is given of a site; the audit log keeps what it was.
+    """Changes the supplied fields of a site; the audit log keeps the former values.
 
     Raises:
-        RoleRequiredError: If the token is no admin's.
-        SiteNotFoundError: If there is none of this name.
+        RoleRequiredError: If the caller is not an admin.
+        SiteNotFoundError: If the site does not exist.
         UnknownZoneError: If the catalog does not know the zone.
-        UnknownTimeZoneError: If there is no such time zone.
+        UnknownTimeZoneError: If the time zone does not exist.
     """
     by.require("admin", TO)
     site = await require(session, name, lock=True)
-    before = _told(site)
-    given = wanted.model_dump(exclude_unset=True)
-    if "grid_zone" in given:
-        given["grid_zone"] = known_zone(given["grid_zone"])
-    if "time_zone" in given:
-        given["time_zone"] = known_time_zone(given["time_zone"])
-    for key, value in given.items():
+    before = _values(site)
+    changes = wanted.model_dump(exclude_unset=True)
+    if "grid_zone" in changes:
+        changes["grid_zone"] = known_zone(changes["grid_zone"])
+    if "time_zone" in changes:
+        changes["time_zone"] = known_time_zone(changes["time_zone"])
+    for key, value in changes.items():
         setattr(site, key, value)
-    after = _told(site)
+    after = _values(site)
     if after != before:
         await audit.record(
             session,
@@ -154,15 +156,15 @@ async def change(session: Session, name: str, wanted: SiteUpdate, by: Principal)
 
 
 async def list_all(session: Session) -> SiteList:
-    """Every site by name."""
+    """All sites, by name."""
     return SiteList(items=[SiteRead.model_validate(s) for s in await sites.all_sites(session)])
 
 
 def known_zone(zone: str | None, field: str = "grid_zone") -> str | None:
-    """A zone as the catalog writes it.
+    """A zone in the catalog's spelling.
 
     Raises:
-        UnknownZoneError: If the catalog does not know it; it says what looks like it.
+        UnknownZoneError: If the catalog does not know the zone; lists similar names.
     """
     if zone is None:
         return None
@@ -176,7 +178,7 @@ def known_time_zone(name: str) -> str:
     """A time zone by its IANA name.
 
     Raises:
-        UnknownTimeZoneError: If there is none of this name.
+        UnknownTimeZoneError: If no time zone has this name.
     """
     try:
         return place_zone(name).key
@@ -184,5 +186,5 @@ def known_time_zone(name: str) -> str:
         raise UnknownTimeZoneError(str(error), field="time_zone") from error
 
 
-def _told(site: Site) -> dict[str, str | None]:
-    return {key: getattr(site, key) for key in KNOWN}
+def _values(site: Site) -> dict[str, str | None]:
+    return {key: getattr(site, key) for key in FIELDS}

@@ -38,28 +38,28 @@ def test_hours_in_any_offset_are_utc_hours() -> None:
 @pytest.mark.parametrize(
     ("row", "place", "told"),
     [
-        ("2026-03-29T02:00,300", "line 3, hour", "has no zone"),
+        ("2026-03-29T02:00,300", "line 3, hour", "has no time zone"),
         ("2026-03-01T01:30Z,300", "line 3, hour", "does not begin on the hour"),
         ("2026-03-01T01:00+05:30,300", "line 3, hour", "does not begin on the hour"),
         ("2026-11-21T12:00Z,300", "line 3, hour", "is not over yet"),
         ("2026-12-01T12:00Z,300", "line 3, hour", "is not over yet"),
-        ("2027-01-01T12:00Z,300", "line 3, hour", "lies in the year 2027"),
-        ("0001-01-01T00:00+14:00,300", "line 3, hour", "lies in the year 1"),
-        ("2026-02-30T12:00Z,300", "line 3, hour", "is no time"),
-        ("yesterday,300", "line 3, hour", "is no time"),
-        ("1767225600,300", "line 3, hour", "is no time"),
-        ("2026-03-01T00:00Z,300", "line 3, hour", "is the hour of line 2 again"),
-        ("2026-03-01T01:00+01:00,300", "line 3, hour", "is the hour of line 2 again"),
-        ("2026-03-01T01:00Z,", "line 3, g_per_kwh", "is no carbon intensity"),
-        ("2026-03-01T01:00Z,NaN", "line 3, g_per_kwh", "is no carbon intensity"),
-        ("2026-03-01T01:00Z,inf", "line 3, g_per_kwh", "is no carbon intensity"),
-        ("2026-03-01T01:00Z,1_00", "line 3, g_per_kwh", "is no carbon intensity"),
-        ("2026-03-01T01:00Z,\u0661\u0662", "line 3, g_per_kwh", "is no carbon intensity"),
-        ("2026-03-0\u0661T01:00Z,100", "line 3, hour", "is no time"),
-        ("2026-03-01T01:00Z,-1", "line 3, g_per_kwh", "is no carbon intensity"),
-        ("2026-03-01T01:00Z,5001", "line 3, g_per_kwh", "is no carbon intensity"),
-        ("2026-03-01T01:00Z,1e400", "line 3, g_per_kwh", "is no carbon intensity"),
-        ('2026-03-01T01:00Z,"1,5"', "line 3, g_per_kwh", "is no carbon intensity"),
+        ("2027-01-01T12:00Z,300", "line 3, hour", "is in the year 2027"),
+        ("0001-01-01T00:00+14:00,300", "line 3, hour", "is in the year 1"),
+        ("2026-02-30T12:00Z,300", "line 3, hour", "is not a time"),
+        ("yesterday,300", "line 3, hour", "is not a time"),
+        ("1767225600,300", "line 3, hour", "is not a time"),
+        ("2026-03-01T00:00Z,300", "line 3, hour", "repeats the hour of line 2"),
+        ("2026-03-01T01:00+01:00,300", "line 3, hour", "repeats the hour of line 2"),
+        ("2026-03-01T01:00Z,", "line 3, g_per_kwh", "is not a carbon intensity"),
+        ("2026-03-01T01:00Z,NaN", "line 3, g_per_kwh", "is not a carbon intensity"),
+        ("2026-03-01T01:00Z,inf", "line 3, g_per_kwh", "is not a carbon intensity"),
+        ("2026-03-01T01:00Z,1_00", "line 3, g_per_kwh", "is not a carbon intensity"),
+        ("2026-03-01T01:00Z,\u0661\u0662", "line 3, g_per_kwh", "is not a carbon intensity"),
+        ("2026-03-0\u0661T01:00Z,100", "line 3, hour", "is not a time"),
+        ("2026-03-01T01:00Z,-1", "line 3, g_per_kwh", "is not a carbon intensity"),
+        ("2026-03-01T01:00Z,5001", "line 3, g_per_kwh", "is not a carbon intensity"),
+        ("2026-03-01T01:00Z,1e400", "line 3, g_per_kwh", "is not a carbon intensity"),
+        ('2026-03-01T01:00Z,"1,5"', "line 3, g_per_kwh", "is not a carbon intensity"),
         ("2026-03-01T01:00Z,1,5", "line 3", "has 3 cells"),
         ("2026-03-01T01:00Z", "line 3", "has 1 cells"),
         ('2026-03-01T01:00Z,"1', "line 3", "is not CSV"),
@@ -74,7 +74,7 @@ def test_a_wrong_cell_is_named_by_line_and_column(row: str, place: str, told: st
 @pytest.mark.parametrize("head", ["", "time,g\n", "g_per_kwh,hour\n", "hour;g_per_kwh\n"])
 def test_a_wrong_head_is_told(head: str) -> None:
     ((field, message),) = faults(head + "2026-03-01T00:00Z,250\n")
-    assert (field, "head line must be hour,g_per_kwh" in message) == ("line 1", True)
+    assert (field, "header line must be hour,g_per_kwh" in message) == ("line 1", True)
 
 
 def test_of_many_wrong_cells_the_first_of_each_kind_are_told_and_counted() -> None:
@@ -88,12 +88,12 @@ def test_of_many_wrong_cells_the_first_of_each_kind_are_told_and_counted() -> No
     ]
     assert refused.value.message == (
         "line 2, hour: 2026-03-01T00:10Z does not begin on the hour in UTC "
-        "(and 23 more like it) (and 25 others)"
+        "(and 23 similar problems) (and 25 others)"
     )
 
 
 def test_an_empty_file_is_told() -> None:
-    assert faults(HEAD) == [("content", "holds no hour")]
+    assert faults(HEAD) == [("content", "contains no hours")]
 
 
 def test_a_wrong_value_does_not_hide_that_its_hour_is_twice() -> None:

@@ -110,7 +110,7 @@ def test_problems_that_are_alike_are_counted_and_say_what_would_do() -> None:
     assert [(fault.field, fault.hint) for fault in refused.value.errors] == [
         (f"line {line}, currency", "such as EUR or USD") for line in (2, 3, 4)
     ]
-    assert refused.value.message.endswith("in use (and 29 more like it)")
+    assert refused.value.message.endswith("in use (and 29 similar problems)")
 
 
 def test_yaml_numbers_are_plain_too() -> None:

@@ -186,11 +186,11 @@ def test_what_holds_only_later_says_so(api: FakeApi, capsys: Captured) -> None:
 
 
 def test_warnings_go_to_stderr_and_json_has_them_already(api: FakeApi, capsys: Captured) -> None:
-    warned = {**FACTOR, "warnings": ["subject: no device 'GPU-1' was ever seen"]}
+    warned = {**FACTOR, "warnings": ["subject: device 'GPU-1' has never been seen"]}
     api.answers["POST /v1/factors"] = Answer(warned, 201)
     assert pricetag(["factor", "add", "calibration", "0.98", *CITED]) == 0
     told = capsys.readouterr()
-    assert told.err == "pricetag: warning: subject: no device 'GPU-1' was ever seen\n"
+    assert told.err == "pricetag: warning: subject: device 'GPU-1' has never been seen\n"
     assert "warning" not in told.out
     assert pricetag(["factor", "add", "calibration", "0.98", *CITED, "--json"]) == 0
     told = capsys.readouterr()
@@ -241,9 +241,9 @@ def test_a_refusal_is_one_line_with_every_field(api: FakeApi, capsys: Captured) 
 def test_faults_that_are_alike_have_one_hint(
     api: FakeApi, capsys: Captured, tmp_path: Path
 ) -> None:
-    message, hint = "has no zone", "give the offset from UTC"
+    message, hint = "has no time zone", "add the offset from UTC"
     faults = [{"field": f"line {n}, hour", "message": message, "hint": hint} for n in (2, 3, 4)]
-    told = f"line 2, hour: {message} (and 741 more like it)"
+    told = f"line 2, hour: {message} (and 741 similar problems)"
     api.answers["POST /v1/carbon/import"] = problem(422, "malformed-file", told, *faults)
     path = tmp_path / "de.csv"
     path.write_text("hour,g_per_kwh\n")
@@ -286,7 +286,7 @@ def test_a_price_and_owned_hardware(api: FakeApi, capsys: Captured) -> None:
 def test_prices_are_entered_with_their_warnings(
     api: FakeApi, tmp_path: Path, capsys: Captured
 ) -> None:
-    warning = "accelerator: no accelerator of a node bears 'EPYC'"
+    warning = "accelerator: no node has an accelerator with 'EPYC'"
     warned = {**PRICE, "warnings": [warning]}
     api.answers["POST /v1/prices"] = Answer(warned, 201)
     api.answers["POST /v1/prices/import"] = Answer({"items": [PRICE, warned]}, 201)
