@@ -214,7 +214,7 @@ async def test_owned_hardware_that_no_node_has_is_warned_of(api: Api) -> None:
     cpu = await posted(api, "/v1/prices", price("cpu", None, **owned, accelerator="EPYC"))
     (warning,) = cpu["warnings"]
     assert "no node has an accelerator with 'EPYC'" in warning
-    assert "there are: NVIDIA H200" in warning
+    assert "known accelerators: NVIDIA H200" in warning
     cloud = await posted(api, "/v1/prices", price("cloud", "3", accelerator="B200"))
     assert cloud["warnings"] == []
     file = (
