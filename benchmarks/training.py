@@ -42,7 +42,7 @@ from workers.training.data.tables import read_table  # noqa: E402
 from workers.training.evaluate import evaluate  # noqa: E402
 from workers.training.finetune import training_data, training_labels  # noqa: E402
 from workers.training.fit import Horizon, fit  # noqa: E402
-from workers.training.formats import int8  # noqa: E402
+from workers.training.formats import int8, registry  # noqa: E402
 from workers.training.model.models import Loaded, describe_size, for_training, save  # noqa: E402
 
 
@@ -163,8 +163,8 @@ def _quantized(args: argparse.Namespace, loaded: Loaded) -> dict[str, float]:
         folder = Path(name)
         save(loaded, folder / "fp32")
         int8.convert(loaded.model.cpu(), embeddings=True)
-        int8.save(loaded.model, folder / "int8")
-        again = Loaded(int8.load(folder / "int8"), loaded.tokenizer, loaded.labels)
+        registry.save(loaded.model, folder / "int8")
+        again = Loaded(registry.load(folder / "int8"), loaded.tokenizer, loaded.labels)
         ratio = describe_size(folder / "int8") / describe_size(folder / "fp32")
         return {"accuracy": _accuracy(_context(args, folder), again), "bytes_ratio": ratio}
 

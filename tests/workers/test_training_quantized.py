@@ -8,7 +8,7 @@ from torch import nn
 from transformers import BertConfig, BertForSequenceClassification
 
 from workers.training.cost import benchmark
-from workers.training.formats import int8
+from workers.training.formats import int8, registry
 from workers.training.formats.sparse import encoder_density, prunable
 from workers.training.model.models import describe_size
 
@@ -65,8 +65,8 @@ def test_saved_and_loaded_it_answers_the_same(tmp_path: Path) -> None:
     names = int8.convert(model, embeddings=True)
     assert len(names) == 2 * 6 + 2 + 3  # layers, pooler and head, embeddings
     after = answers(model)
-    int8.save(model, tmp_path)
-    assert torch.equal(answers(int8.load(tmp_path)), after)
+    registry.save(model, tmp_path)
+    assert torch.equal(answers(registry.load(tmp_path)), after)
     assert (after - before).abs().max() < 0.05
     assert {path.name for path in tmp_path.iterdir()} == {
         "config.json",
@@ -79,7 +79,7 @@ def test_8_bit_weights_take_less_than_30_percent(tmp_path: Path) -> None:
     model = network()
     model.save_pretrained(tmp_path / "fp32")
     int8.convert(model, embeddings=True)
-    int8.save(model, tmp_path / "int8")
+    registry.save(model, tmp_path / "int8")
     ratio = describe_size(tmp_path / "int8") / describe_size(tmp_path / "fp32")
     assert 0.25 < ratio <= 0.30
 
@@ -117,7 +117,7 @@ def test_packed_bytes_are_a_bitmask_and_the_values() -> None:
 def test_another_format_is_refused(tmp_path: Path) -> None:
     model = network()
     int8.convert(model, embeddings=True)
-    int8.save(model, tmp_path)
+    registry.save(model, tmp_path)
     (tmp_path / "quantization.json").write_text('{"format": 2}')
     with pytest.raises(ValueError, match="unknown format"):
-        int8.load(tmp_path)
+        registry.load(tmp_path)

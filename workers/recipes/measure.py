@@ -11,15 +11,15 @@ from pricetag.recipes.methods.measure import Measure
 from workers.job.context import StageContext, StageResult
 from workers.training.cost import benchmark
 from workers.training.evaluate import evaluate, report_quality
-from workers.training.finetune import count_operations, model_profile
+from workers.training.finetune import count_model, model_profile
 from workers.training.formats.int8 import int8_modules
 from workers.training.formats.sparse import encoder_density
-from workers.training.model.models import Loaded, describe_size, for_use, needed, read_config
+from workers.training.model.models import Loaded, describe_size, for_use, needed
 
 
 def prepare(params: StageParams, context: StageContext) -> None:
     """Count the model's operations before the stage opens."""
-    count_operations(context, read_config(needed(context)))
+    count_model(context)
 
 
 def run(params: StageParams, context: StageContext) -> StageResult:

@@ -7,9 +7,8 @@ from pricetag.recipes.methods.quantize import Quantize
 from workers.job.context import StageContext, StageResult
 from workers.job.request import JobError
 from workers.methods.int8 import apply_int8
-from workers.training.formats import int8
 from workers.training.formats.sparse import encoder_density
-from workers.training.model.models import describe_size, for_use, is_final
+from workers.training.model.models import describe_size, for_use, is_final, save
 
 
 def run(params: StageParams, context: StageContext) -> StageResult:
@@ -29,8 +28,7 @@ def run(params: StageParams, context: StageContext) -> StageResult:
     if context.job.device == "cuda":
         context.reporter.log("int8_dynamic has no CUDA kernel: the model runs on the CPU")
     folder = context.model_folder
-    int8.save(loaded.model, folder)
-    loaded.tokenizer.save_pretrained(folder)
+    save(loaded, folder)
     size = describe_size(folder)
     context.reporter.metric("model_bytes", size, "bytes")
     return StageResult(

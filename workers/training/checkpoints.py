@@ -27,9 +27,12 @@ def step_of(checkpoint: Path) -> int:
 
 def trainable_state(model: nn.Module) -> dict[str, torch.Tensor]:
     """A model's tensors by name; one that several layers share appears once."""
+    everything: dict[str, torch.Tensor] = {}
+    for prefix, module in model.named_modules():  # a module that is there twice, once
+        module._save_to_state_dict(everything, f"{prefix}." if prefix else "", keep_vars=False)
     tensors: dict[str, torch.Tensor] = {}
     seen: set[tuple[int, int]] = set()
-    for name, tensor in model.state_dict().items():
+    for name, tensor in everything.items():
         place = (tensor.data_ptr(), tensor.numel())
         if tensor.numel() and place in seen:
             continue

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from transformers import PreTrainedConfig
 
 from workers.job import ranks
 from workers.job.context import StageContext
-from workers.training.cost.flops import FlopProfile, architecture_key, profile
+from workers.training.cost.flops import FlopProfile, architecture_key, hidden_size, profile
 from workers.training.cost.tally import Tally
 from workers.training.data.examples import Examples
 from workers.training.data.labels import encode_labels, label_names
 from workers.training.data.texts import load_split
 from workers.training.data.tokens import TokenData, encode
+from workers.training.formats import registry
+from workers.training.formats.profile import count_structure
 from workers.training.model import models
 from workers.training.model.models import Loaded
 
@@ -47,18 +50,29 @@ def new_tally(context: StageContext, loaded: Loaded) -> Tally:
 def model_profile(context: StageContext, loaded: Loaded) -> FlopProfile:
     """The operations of the model; counted already where the stage was prepared."""
     config = loaded.model.config
+    notes = registry.describe(loaded.model)
+    if not registry.same_operations(notes):
+        return _count_structure(context, config, notes)
     return count_operations(context, config).with_classes(loaded.outputs, hidden_size(config))
-
-
-def hidden_size(config: PreTrainedConfig) -> int:
-    """Width of the last layer, under whichever name the architecture has for it."""
-    names = ("hidden_size", "d_model", "dim", "n_embd", "emb_dim", "d_latents")
-    return next((int(size) for n in names if (size := getattr(config, n, None)) is not None), 0)
 
 
 def count_model(context: StageContext) -> FlopProfile:
     """Count the operations of the model that the stage starts from, before the stage opens."""
-    return count_operations(context, models.read_config(models.needed(context)))
+    ref = models.needed(context)
+    config = models.read_config(ref)
+    notes = {} if ref.folder is None else registry.read_notes(ref.folder)
+    if not registry.same_operations(notes):
+        return _count_structure(context, config, notes)
+    return count_operations(context, config)
+
+
+def _count_structure(
+    context: StageContext, config: PreTrainedConfig, notes: registry.Notes
+) -> FlopProfile:
+    """Count a model whose modules are not those of its configuration, once in this process."""
+    key = ("flops", architecture_key(config), config.num_labels, json.dumps(notes, sort_keys=True))
+    counted: FlopProfile = context.cached(key, lambda: count_structure(config, notes)[0])
+    return counted
 
 
 def count_operations(context: StageContext, config: PreTrainedConfig) -> FlopProfile:

@@ -136,6 +136,12 @@ def _counted(plain: PreTrainedConfig, device: str) -> FlopProfile:
     return replace(counted, method=method + note)
 
 
+def hidden_size(config: PreTrainedConfig) -> int:
+    """Width of the last layer, under whichever name the architecture has for it."""
+    names = ("hidden_size", "d_model", "dim", "n_embd", "emb_dim", "d_latents")
+    return next((int(size) for n in names if (size := getattr(config, n, None)) is not None), 0)
+
+
 def architecture_key(config: PreTrainedConfig) -> str:
     """Names the architecture: its configuration without vocabulary, classes and origin."""
     kept = {k: v for k, v in config.to_dict().items() if k not in _NOT_ARCHITECTURE}

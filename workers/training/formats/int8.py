@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import warnings
-from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
+from transformers import PreTrainedModel
 
-NOTE = "quantization.json"
-WEIGHTS = "model.safetensors"
+from workers.training.formats.base import Format, Note, require_format
 
 
 def quantize_rows(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -54,6 +50,18 @@ class Int8Linear(nn.Module):
             self._packed = torch.ops.quantized.linear_prepack(quantized, bias)
         # Without VNNI the kernel's 16-bit sums overflow unless activations keep to 7 bits.
         self._reduce_range = not torch.cpu._is_vnni_supported()
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        destination.update((prefix + key, tensor) for key, tensor in self.tensors().items())
+
+    def _load_from_state_dict(
+        self, state_dict: Any, prefix: str, metadata: Any, strict: Any, missing: Any, *rest: Any
+    ) -> None:
+        tensors = {key: state_dict.get(prefix + key) for key in ("weight", "scale", "bias")}
+        if tensors["weight"] is None or tensors["scale"] is None:
+            missing.append(prefix + "weight")
+            return
+        self.__init__(tensors["weight"], tensors["scale"], tensors["bias"])  # type: ignore[misc]
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """See the class."""
@@ -121,58 +129,47 @@ def int8_modules(model: nn.Module) -> dict[str, Int8Module]:
     }
 
 
-def is_quantized(folder: Path) -> bool:
-    """Whether a saved model has 8-bit weights."""
-    return (folder / NOTE).exists()
+class Int8(Format):
+    """Linear layers (and embeddings) with 8-bit weights."""
+
+    name = "int8"
+    note_file = "quantization.json"
+    order = 90
+    trainable = False
+    same_operations = True
+
+    def describe(self, model: PreTrainedModel) -> Note | None:
+        """See ``Format.describe``: the modules that are 8-bit."""
+        modules = int8_modules(model)
+        if not modules:
+            return None
+        return {
+            "format": 1,
+            "scheme": "int8_dynamic",
+            "weights": "symmetric per row: real = scale * integer, zero point 0",
+            "modules": {
+                name: "linear" if isinstance(module, Int8Linear) else "embedding"
+                for name, module in modules.items()
+            },
+        }
+
+    def rebuild(self, model: PreTrainedModel, note: Note) -> None:
+        """See ``Format.rebuild``."""
+        require_format(note, 1, self.note_file)
+        if note.get("scheme") != "int8_dynamic":
+            raise ValueError(f"{self.note_file} is of an unknown format")
+        for name in note["modules"]:
+            plain: Any = model.get_submodule(name)
+            rows, columns = plain.weight.shape
+            weight = torch.zeros((rows, columns), dtype=torch.int8)
+            scale = torch.ones(rows)
+            new: Int8Module
+            if isinstance(plain, nn.Linear):
+                bias = None if plain.bias is None else torch.zeros(rows)
+                new = Int8Linear(weight, scale, bias)
+            else:
+                new = Int8Embedding(weight, scale)
+            model.set_submodule(name, new)
 
 
-def save(model: PreTrainedModel, folder: Path) -> None:
-    """Write an 8-bit model: config, ``quantization.json`` beside it, and its tensors."""
-    folder.mkdir(parents=True, exist_ok=True)
-    modules = int8_modules(model)
-    tensors = {
-        f"{name}.{key}": tensor
-        for name, module in modules.items()
-        for key, tensor in module.tensors().items()
-    }
-    for name, tensor in model.state_dict().items():
-        if name.rpartition(".")[0] not in modules:
-            tensors[name] = tensor.contiguous()
-    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
-    model.config.save_pretrained(folder)
-    note = {
-        "format": 1,
-        "scheme": "int8_dynamic",
-        "weights": "symmetric per row: real = scale * integer, zero point 0",
-        "modules": {
-            name: "linear" if isinstance(module, Int8Linear) else "embedding"
-            for name, module in modules.items()
-        },
-    }
-    (folder / NOTE).write_text(json.dumps(note, indent=2), encoding="utf-8")
-
-
-def load(folder: Path) -> PreTrainedModel:
-    """Rebuild a model that ``save`` wrote.
-
-    Raises:
-        ValueError: the folder is of another format.
-    """
-    note = json.loads((folder / NOTE).read_text(encoding="utf-8"))
-    if note.get("format") != 1 or note.get("scheme") != "int8_dynamic":
-        raise ValueError(f"{NOTE} is of an unknown format")
-    config = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
-    model = AutoModelForSequenceClassification.from_config(config)  # type: ignore[no-untyped-call]
-    tensors = load_file(folder / WEIGHTS)
-    for name, kind in note["modules"].items():
-        weight, scale = tensors.pop(f"{name}.weight"), tensors.pop(f"{name}.scale")
-        bias = tensors.pop(f"{name}.bias", None)
-        model.set_submodule(
-            name,
-            Int8Linear(weight, scale, bias) if kind == "linear" else Int8Embedding(weight, scale),
-        )
-    missing, unexpected = model.load_state_dict(tensors, strict=False)
-    wanted = [name for name in missing if name.rpartition(".")[0] not in note["modules"]]
-    if wanted or unexpected:
-        raise ValueError(f"{WEIGHTS} does not fit its config: {[*wanted, *unexpected][:5]}")
-    return cast(PreTrainedModel, model.eval())
+FORMAT = Int8()

@@ -7,10 +7,13 @@ import re
 import torch
 from torch import nn
 
-from workers.training.formats.int8 import Int8Linear
+from workers.training.formats.int8 import Int8Linear, int8_modules
 
 SPARSE_FROM = 1e-3
 """Share of zeros from which a model counts as pruned; a dense one has a few in a million."""
+
+SPARSE_FROM_8_BIT = 0.05
+"""The same for 8-bit weights, of which rounding makes some zero."""
 
 _IN_A_LAYER = re.compile(r"\.layer\.\d+\.")
 
@@ -47,4 +50,5 @@ def encoder_density(model: nn.Module) -> float:
 
 def is_sparse(model: nn.Module) -> bool:
     """Whether a model was pruned: more of its encoder's weights are zero than by chance."""
-    return 1 - encoder_density(model) >= SPARSE_FROM
+    least = SPARSE_FROM_8_BIT if int8_modules(model) else SPARSE_FROM
+    return 1 - encoder_density(model) >= least

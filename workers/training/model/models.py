@@ -25,7 +25,8 @@ from workers.job.context import ModelRef, StageContext
 from workers.job.request import JobError
 from workers.training.data.texts import load_split
 from workers.training.data.vocabulary import train_wordpiece
-from workers.training.formats import int8
+from workers.training.formats import registry
+from workers.training.formats.int8 import int8_modules
 from workers.training.formats.sparse import prunable
 from workers.training.model.fitting import (
     adopt_tokenizer,
@@ -59,7 +60,7 @@ class Loaded:
 
     def device(self, wanted: str) -> torch.device:
         """Where the model computes: as asked for, but 8-bit weights only on the CPU."""
-        return torch.device("cpu" if int8.int8_modules(self.model) else wanted)
+        return torch.device("cpu" if int8_modules(self.model) else wanted)
 
     def token_limit(self, wanted: int) -> int:
         """``wanted`` tokens, or as many as the model and its tokenizer can take."""
@@ -94,9 +95,12 @@ def for_training(context: StageContext, labels: Sequence[str] | None, seed: int)
     if class_names(config) != (list(labels) if labels is not None else None) or not _has_head(
         config
     ):
+        _require_plain(ref, context.field)
         _set_head(config, labels)
     with _loading(ref):
-        model = AutoModelForSequenceClassification.from_pretrained(
+        model = _load_noted(
+            ref, context.field
+        ) or AutoModelForSequenceClassification.from_pretrained(
             _place(ref),
             config=config,
             ignore_mismatched_sizes=True,
@@ -104,6 +108,25 @@ def for_training(context: StageContext, labels: Sequence[str] | None, seed: int)
             **_safely(ref),
         )
     return _fitted(context, model, tokenizer, labels, training=True)
+
+
+def _require_plain(ref: ModelRef, field: str) -> None:
+    """A new head fits a plain model alone."""
+    notes = {} if ref.folder is None else registry.read_notes(ref.folder)
+    if notes:
+        raise JobError(
+            "bad-model",
+            f"a model that is {', '.join(notes)} cannot be given a head for other classes",
+            field,
+        )
+
+
+def _load_noted(ref: ModelRef, field: str) -> PreTrainedModel | None:
+    """A model of another format than plain, to be trained; None for a plain one."""
+    notes = {} if ref.folder is None else registry.read_notes(ref.folder)
+    if registry.is_final(notes):
+        raise JobError("already-quantized", "8-bit weights cannot be trained", field)
+    return registry.load(ref.folder) if ref.folder is not None and notes else None
 
 
 def for_use(context: StageContext) -> Loaded:
@@ -125,8 +148,8 @@ def for_use(context: StageContext) -> Loaded:
             context.field,
         )
     with _loading(ref):
-        if ref.folder is not None and int8.is_quantized(ref.folder):
-            model = int8.load(ref.folder)
+        if ref.folder is not None and registry.read_notes(ref.folder):
+            model = registry.load(ref.folder)
         else:
             model = AutoModelForSequenceClassification.from_pretrained(
                 _place(ref), dtype=torch.float32, **_safely(ref)
@@ -174,7 +197,7 @@ def _has_pairs(context: StageContext) -> bool:
 
 def is_final(loaded: Loaded) -> bool:
     """Whether a model's weights cannot be trained any more: they are integers."""
-    return bool(int8.int8_modules(loaded.model))
+    return registry.is_final(registry.describe(loaded.model))
 
 
 def require_prunable(loaded: Loaded, field: str) -> None:
@@ -198,7 +221,7 @@ def save(loaded: Loaded, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.iterdir():
         old.unlink()
-    loaded.model.save_pretrained(folder)
+    registry.save(loaded.model, folder)
     loaded.tokenizer.save_pretrained(folder)
 
 
@@ -308,5 +331,6 @@ def _set_head(config: PreTrainedConfig, labels: Sequence[str] | None) -> None:
 
 def describe_size(folder: Path) -> int:
     """Bytes of a saved model's weights and of what rebuilding it takes."""
-    files = [*folder.glob("*.safetensors"), folder / "config.json", folder / int8.NOTE]
+    notes = [folder / name for name in registry.note_files()]
+    files = [*folder.glob("*.safetensors"), folder / "config.json", *notes]
     return sum(file.stat().st_size for file in files if file.exists())

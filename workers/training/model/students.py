@@ -10,6 +10,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from pricetag.recipes.methods.distill import Student
 from workers.job.request import JobError
+from workers.training.formats import registry
 
 
 def student_config(student: Student, teacher: PreTrainedConfig) -> PreTrainedConfig:
@@ -58,6 +59,13 @@ def student_of(
 
     Source: Sanh et al. 2019, DistilBERT, section 3, arXiv:1910.01108.
     """
+    notes = registry.describe(teacher)
+    if notes:
+        raise JobError(
+            "bad-student",
+            f"no student can be made from a teacher that is {', '.join(notes)}",
+            field,
+        )
     config = checked_student_config(student, teacher.config, field)
     layers = student.kept_layers(teacher.config.num_hidden_layers)
     torch.manual_seed(seed)  # of weights that the student does not take over

@@ -1,0 +1,368 @@
+"""Formats of models: recognized on disk, saved, loaded, counted and run alike."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from transformers import BertConfig, BertForSequenceClassification, PreTrainedModel
+
+from pricetag.accounting.work.flops import EncoderShape, encoder_flops
+from tests.support.training import TRAIN, carry_out, data_set, recipe
+from workers.job.reporter import JobError
+from workers.methods.int8 import apply_int8
+from workers.training.formats import registry
+from workers.training.formats.exits import add_exits, exits_of
+from workers.training.formats.low_rank import factorize
+from workers.training.formats.profile import profile
+from workers.training.formats.shared import share_layers
+from workers.training.formats.sliced import slice_layer
+from workers.training.formats.sparse import prunable
+
+LAYERS, HIDDEN, HEADS, INNER, CLASSES = 4, 32, 4, 48, 3
+CONFIG = BertConfig(
+    vocab_size=100,
+    hidden_size=HIDDEN,
+    num_hidden_layers=LAYERS,
+    num_attention_heads=HEADS,
+    intermediate_size=INNER,
+    max_position_embeddings=80,
+    num_labels=CLASSES,  # type: ignore[call-arg]
+)
+IDS = torch.randint(1, 100, (5, 12), generator=torch.Generator().manual_seed(0))
+
+
+def network() -> PreTrainedModel:
+    torch.manual_seed(0)
+    model = BertForSequenceClassification(CONFIG)
+    model.train(False)
+    return model
+
+
+def sliced(model: PreTrainedModel) -> None:
+    slice_layer(model, 0, [1, 3], range(10))
+    slice_layer(model, 2, range(HEADS), [5, 7, 40])
+
+
+def low_rank(model: PreTrainedModel) -> None:
+    torch.manual_seed(1)
+    for name in ("bert.encoder.layer.1.intermediate.dense", "bert.encoder.layer.3.output.dense"):
+        linear = model.get_submodule(name)
+        assert isinstance(linear, nn.Linear)
+        first, second = torch.randn(6, linear.in_features), torch.randn(linear.out_features, 6)
+        factorize(model, name, first / 10, second / 10)
+
+
+def shared(model: PreTrainedModel) -> None:
+    share_layers(model, [0, 0, 1, 1])
+
+
+def with_exits(model: PreTrainedModel) -> None:
+    torch.manual_seed(2)
+    add_exits(model, [0, 2]).train(model.training)
+
+
+def eight_bit(model: PreTrainedModel) -> None:
+    apply_int8(model, embeddings=True)
+
+
+def pruned(model: PreTrainedModel) -> None:
+    for module in prunable(model).values():
+        nn.init.zeros_(module.weight[::2])
+
+
+MAKERS: dict[str, Callable[[PreTrainedModel], None]] = {
+    "plain": lambda model: None,
+    "sparse": pruned,
+    "sliced": sliced,
+    "low_rank": low_rank,
+    "shared": shared,
+    "exits": with_exits,
+    "int8": eight_bit,
+}
+COMBINED = [
+    (name,) for name in MAKERS
+] + [
+    ("sliced", "int8"),
+    ("shared", "int8"),
+    ("shared", "low_rank", "exits", "int8"),
+    ("sparse", "exits"),
+    ("shared", "exits"),
+]  # fmt: skip
+
+
+def made(names: tuple[str, ...]) -> PreTrainedModel:
+    model = network()
+    for name in names:
+        MAKERS[name](model)
+    return model
+
+
+def answers(model: nn.Module) -> torch.Tensor:
+    with torch.no_grad():
+        logits: torch.Tensor = model(input_ids=IDS).logits
+    return logits
+
+
+@pytest.mark.parametrize("names", COMBINED, ids="+".join)
+def test_every_format_reloads_to_the_same_answers_and_counts(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    model = made(names)
+    before = answers(model)
+    registry.save(model, tmp_path)
+    notes = registry.read_notes(tmp_path)
+    assert set(notes) == set(names) - {"plain", "sparse"}
+    assert not list(tmp_path.glob("*.bin"))
+    if notes:
+        again = registry.load(tmp_path)
+    else:
+        again = BertForSequenceClassification.from_pretrained(tmp_path)
+        again.train(False)
+    assert torch.equal(answers(again), before)
+    assert profile(again) == profile(model)
+    assert registry.is_final(notes) == ("int8" in names)
+
+
+def test_the_registry_is_the_package() -> None:
+    orders = [each.order for each in registry.all_formats()]
+    assert orders == sorted(set(orders))
+    assert [each.name for each in registry.all_formats()] == [
+        "shared",
+        "sliced",
+        "low_rank",
+        "exits",
+        "int8",
+    ]
+    assert len(set(registry.note_files())) == len(orders)
+
+
+@pytest.mark.parametrize("name", ["sliced", "low_rank", "shared", "exits", "int8"])
+def test_a_note_of_another_version_or_tensors_that_do_not_fit_are_rejected(
+    tmp_path: Path, name: str
+) -> None:
+    model = made((name,))
+    registry.save(model, tmp_path)
+    file = next(each.note_file for each in registry.all_formats() if each.name == name)
+    note = json.loads((tmp_path / file).read_text())
+    (tmp_path / file).write_text(json.dumps({**note, "format": 2}))
+    with pytest.raises(ValueError, match=f"{file} is of an unknown format"):
+        registry.load(tmp_path)
+    (tmp_path / file).unlink()
+    other = tmp_path / ("exits.json" if name != "exits" else "shared_layers.json")
+    wrong = {"format": 1, "depths": [0], "threshold": None, "groups": [0, 0, 0, 0]}
+    other.write_text(json.dumps(wrong))
+    with pytest.raises(ValueError, match="does not fit"):
+        registry.load(tmp_path)
+
+
+# ---- counted: against closed forms and by hand ----
+
+
+def layer_flops(length: int, heads: int, inner: int) -> int:
+    """2L(4HA + 2HI) + 4L^2A."""
+    width = heads * HIDDEN // HEADS
+    return 2 * length * (4 * HIDDEN * width + 2 * HIDDEN * inner) + 4 * length**2 * width
+
+
+HEAD_FLOPS = 2 * HIDDEN * HIDDEN + 2 * HIDDEN * CLASSES  # pooler and classifier
+
+
+def test_a_plain_model_is_the_closed_form() -> None:
+    shape = EncoderShape(layers=LAYERS, hidden=HIDDEN, intermediate=INNER, attention=HIDDEN)
+    counted = profile(network())
+    for length in (7, 64, 500):
+        expected = encoder_flops(shape, length, classes=CLASSES)
+        assert counted.flops_per_sequence(length) == pytest.approx(expected, rel=1e-12)
+        assert counted.flops_per_token(length) == pytest.approx(expected / length, rel=1e-12)
+    assert counted.formats == ("plain",)
+
+
+def test_sliced_heads_and_neurons_count_as_what_is_left() -> None:
+    model = network()
+    whole = profile(model).weights.parameters
+    sliced(model)
+    counted = profile(model)
+    sizes = [(2, 10), (HEADS, INNER), (HEADS, 3), (HEADS, INNER)]
+    expected = sum(layer_flops(20, *size) for size in sizes) + HEAD_FLOPS
+    assert counted.flops_per_sequence(20) == pytest.approx(expected, rel=1e-12)
+    gone = 2 * (4 * 8 * HIDDEN + 3 * 8)  # two heads: four matrices, three biases
+    gone += (INNER - 10 + INNER - 3) * (2 * HIDDEN + 1)
+    assert counted.weights.parameters == whole - gone
+    assert counted.formats == ("sliced",)
+
+
+def test_a_sliced_model_computes_what_the_masked_one_does() -> None:
+    masked, cut = network(), network()
+    layer: Any = masked.get_submodule("bert.encoder.layer.1")
+    gone = torch.arange(8, 16)  # head 1
+    with torch.no_grad():
+        layer.attention.output.dense.weight[:, gone] = 0.0
+        layer.output.dense.weight[:, 6:] = 0.0
+    slice_layer(cut, 1, [0, 2, 3], range(6))
+    assert torch.allclose(answers(cut), answers(masked), atol=1e-6)
+
+
+def test_slicing_everything_is_rejected() -> None:
+    with pytest.raises(ValueError, match="one head and one neuron"):
+        slice_layer(network(), 0, [], range(3))
+
+
+def test_factors_count_as_two_matrices() -> None:
+    model = network()
+    whole = profile(model)
+    low_rank(model)
+    counted = profile(model)
+    saved = 2 * (HIDDEN * INNER - 6 * (HIDDEN + INNER))
+    assert whole.weights.parameters - counted.weights.parameters == saved
+    difference = whole.flops_per_sequence(20) - counted.flops_per_sequence(20)
+    assert difference == pytest.approx(2 * 20 * saved, rel=1e-9)
+
+
+def test_shared_layers_count_once_as_parameters_and_each_time_as_operations(
+    tmp_path: Path,
+) -> None:
+    model = network()
+    whole = profile(model)
+    one_layer = sum(p.numel() for p in model.get_submodule("bert.encoder.layer.0").parameters())
+    shared(model)
+    counted = profile(model)
+    assert whole.weights.parameters - counted.weights.parameters == 2 * one_layer
+    assert counted.flops_per_sequence(20) == pytest.approx(whole.flops_per_sequence(20), rel=1e-12)
+    network().save_pretrained(tmp_path / "whole")
+    registry.save(model, tmp_path / "shared")
+    sizes = [(tmp_path / n / "model.safetensors").stat().st_size for n in ("whole", "shared")]
+    assert sizes[0] - sizes[1] == pytest.approx(4 * 2 * one_layer, abs=4000)
+
+
+def test_exits_count_up_to_their_depth_with_the_heads_on_the_way() -> None:
+    model = network()
+    whole = profile(model)
+    with_exits(model)
+    counted = profile(model)
+    one = layer_flops(20, HEADS, INNER)
+    assert [part.forward(20) for part in counted.exits] == pytest.approx(
+        [one + HEAD_FLOPS, 3 * one + 2 * HEAD_FLOPS], rel=1e-12
+    )
+    assert counted.flops_per_sequence(20) == pytest.approx(4 * one + 3 * HEAD_FLOPS, rel=1e-12)
+    heads = 2 * (HIDDEN * HIDDEN + HIDDEN + HIDDEN * CLASSES + CLASSES) + 1 + 2
+    assert counted.weights.parameters == whole.weights.parameters + heads
+
+
+def test_zeros_and_bytes_are_counted() -> None:
+    model = network()
+    pruned(model)
+    counted = profile(model)
+    matrices = LAYERS * (4 * HIDDEN * HIDDEN + 2 * HIDDEN * INNER)
+    assert counted.formats == ("sparse",)
+    assert counted.density == 0.5
+    assert counted.weights.parameters - counted.weights.non_zero >= matrices / 2
+    dense = counted.flops.forward(20)
+    effective = counted.flops.forward(20, counted.density)
+    assert dense - effective == pytest.approx(2 * 20 * matrices / 2, rel=1e-12)
+    small = network()
+    eight_bit(small)
+    assert profile(small).weights.dense_bytes < 0.32 * profile(network()).weights.dense_bytes
+    assert profile(small).flops == profile(network()).flops
+
+
+# ---- run ----
+
+
+def test_examples_leave_at_the_first_exit_that_is_sure() -> None:
+    model = network()
+    with_exits(model)
+    exits = exits_of(model)
+    assert exits is not None
+    own = answers(model)
+    exits.compute_all = True
+    assert torch.equal(answers(model), own)
+    heads = [logits.clone() for logits in exits.logits]
+    assert len(heads) == 2
+    exits.compute_all = False
+    sure = [torch.softmax(logits, -1).amax(-1) for logits in heads]
+    exits.threshold = float(sure[0].median())
+    mixed = answers(model)
+    for row in range(len(IDS)):
+        left = next((n for n in (0, 1) if sure[n][row] >= exits.threshold), 2)
+        assert exits.left_at is not None
+        assert int(exits.left_at[row]) == left
+        assert torch.allclose(mixed[row], [*heads, own][left][row], atol=1e-6)
+
+
+def test_layers_that_nobody_needs_are_not_computed() -> None:
+    model = network()
+    with_exits(model)
+    exits = exits_of(model)
+    assert exits is not None
+    calls: list[int] = []
+    for number in range(LAYERS):
+        layer = model.get_submodule(f"bert.encoder.layer.{number}")
+        layer.register_forward_pre_hook(lambda *_, n=number: calls.append(n))
+    exits.threshold = 0.0
+    answers(model)
+    assert calls == [0]
+    exits.threshold = 1.1
+    calls.clear()
+    answers(model)
+    assert calls == [0, 1, 2, 3]
+
+
+def test_temperature_makes_an_exit_less_sure() -> None:
+    model = network()
+    with_exits(model)
+    exits = exits_of(model)
+    assert exits is not None
+    shares = []
+    for temperature in (0.01, 1.0, 1000.0):
+        for head in exits.heads:
+            head.temperature.fill_(temperature)  # type: ignore[operator]
+        exits.threshold = 0.36
+        answers(model)
+        assert exits.left_at is not None
+        shares.append(int((exits.left_at < 2).sum()))
+    assert all(one >= other for one, other in pairwise(shares))
+    assert shares[0] == 5
+    assert shares[-1] == 0
+
+
+@pytest.mark.parametrize("depths", [[], [3], [1, 1], [2, 0], [-1]])
+def test_exits_must_rise_below_the_last_layer(depths: list[int]) -> None:
+    with pytest.raises(ValueError, match="exits must rise"):
+        add_exits(network(), depths)
+
+
+@pytest.mark.parametrize("name", ["sliced", "low_rank", "shared", "exits"])
+def test_stages_train_evaluate_and_measure_every_format(tmp_path: Path, name: str) -> None:
+    data_set(tmp_path, train=32, dev=16, test=8)
+    short = {**TRAIN, "max_steps": 2, "evaluate": False}
+    shape = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4}
+    shape |= {"intermediate_size": 48, "vocab_size": 300, "max_position_embeddings": 80}
+    carry_out(tmp_path, recipe(short, model={"config": shape}))
+    folder = tmp_path / "work" / "stage-00" / "model"
+    model = BertForSequenceClassification.from_pretrained(folder)
+    MAKERS[name](model)
+    for file in folder.glob("model*"):
+        file.unlink()
+    registry.save(model, folder)
+    folder.rename(tmp_path / "made")
+    measure = {"kind": "measure", "batch_size": 2, "sequence_length": 20, "min_seconds": 0.01}
+    stages: list[dict[str, Any]] = [{**short, "evaluate": True}, {"kind": "quantize"}, measure]
+    reporter = carry_out(tmp_path, recipe(*stages, model="made"))
+    values = {event["name"]: event["value"] for event in reporter.of("metric", quality=True)}
+    counted = profile(model)
+    assert values["flops_per_example"] == pytest.approx(counted.flops_per_sequence(20), rel=1e-12)
+    assert values["parameters"] == counted.weights.parameters
+    published = tmp_path / "work" / "stage-00" / "model"
+    assert name in registry.read_notes(published)
+    # Neither new classes nor more training for what cannot have them.
+    final = tmp_path / "work" / "stage-02" / "model"
+    final.rename(tmp_path / "final")
+    with pytest.raises(JobError, match="8-bit weights cannot be trained"):
+        carry_out(tmp_path, recipe(short, model="final"))

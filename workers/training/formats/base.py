@@ -1,0 +1,54 @@
+"""What every kind of model has in common: how it is recognized, described and rebuilt."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from transformers import PreTrainedModel
+
+Note = dict[str, Any]
+
+
+class Format(ABC):
+    """One way in which a model's modules differ from what its configuration says.
+
+    A model may be of several formats at once, such as sliced and 8-bit. Each writes a note
+    beside the weights; from configuration and notes the modules are rebuilt, in ``order``, and
+    the tensors then find their places by name.
+
+    Attributes:
+        name: In messages and on the card.
+        note_file: Of the note; its presence on disk is how the format is recognized.
+        order: Of rebuilding, from shared layers to integer weights.
+        trainable: Whether such a model can be trained further.
+        same_operations: Whether it computes as many operations as the model it was made from.
+    """
+
+    name: ClassVar[str]
+    note_file: ClassVar[str]
+    order: ClassVar[int]
+    trainable: ClassVar[bool] = True
+    same_operations: ClassVar[bool] = False
+
+    @abstractmethod
+    def describe(self, model: PreTrainedModel) -> Note | None:
+        """The note from which the modules can be rebuilt; None if the model is not of this form."""
+
+    @abstractmethod
+    def rebuild(self, model: PreTrainedModel, note: Note) -> None:
+        """Give a model fresh from its configuration the noted modules, weights to come.
+
+        Raises:
+            ValueError: the note is of another version, or does not fit the model.
+        """
+
+
+def require_format(note: Note, version: int, file: str) -> None:
+    """Check a note's version.
+
+    Raises:
+        ValueError: it is another.
+    """
+    if note.get("format") != version:
+        raise ValueError(f"{file} is of an unknown format")

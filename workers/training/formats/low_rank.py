@@ -1,0 +1,81 @@
+"""Matrices in two factors: x A B instead of x W."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from workers.training.formats.base import Format, Note, require_format
+
+
+class LowRankLinear(nn.Module):
+    """A linear layer of rank r: ``[..., in]`` -> ``[..., r]`` -> ``[..., out]``.
+
+    It has fewer weights than the full matrix while r < in * out / (in + out).
+    """
+
+    def __init__(self, in_features: int, rank: int, out_features: int, *, bias: bool) -> None:
+        super().__init__()
+        self.in_features, self.rank, self.out_features = in_features, rank, out_features
+        self.first = nn.Linear(in_features, rank, bias=False)
+        self.second = nn.Linear(rank, out_features, bias=bias)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """See the class."""
+        outputs: torch.Tensor = self.second(self.first(inputs))
+        return outputs
+
+
+def factorize(model: nn.Module, name: str, first: torch.Tensor, second: torch.Tensor) -> None:
+    """Put two factors in the place of a linear layer, in place; its bias stays.
+
+    Args:
+        model: Changed.
+        name: Of the layer.
+        first: ``[rank, in]``.
+        second: ``[out, rank]``.
+    """
+    linear = model.get_submodule(name)
+    assert isinstance(linear, nn.Linear)
+    rank = len(first)
+    factored = LowRankLinear(
+        linear.in_features, rank, linear.out_features, bias=linear.bias is not None
+    ).to(linear.weight.device)
+    with torch.no_grad():
+        factored.first.weight.copy_(first)
+        factored.second.weight.copy_(second)
+        if linear.bias is not None:
+            factored.second.bias.copy_(linear.bias)
+    model.set_submodule(name, factored)
+
+
+class LowRank(Format):
+    """Some matrices are in two factors."""
+
+    name = "low_rank"
+    note_file = "low_rank.json"
+    order = 30
+
+    def describe(self, model: PreTrainedModel) -> Note | None:
+        """See ``Format.describe``: the rank of each matrix."""
+        ranks = {
+            name: module.rank
+            for name, module in model.named_modules()
+            if isinstance(module, LowRankLinear)
+        }
+        return {"format": 1, "ranks": ranks} if ranks else None
+
+    def rebuild(self, model: PreTrainedModel, note: Note) -> None:
+        """See ``Format.rebuild``."""
+        require_format(note, 1, self.note_file)
+        for name, rank in note["ranks"].items():
+            linear = model.get_submodule(name)
+            if not isinstance(linear, nn.Linear):
+                raise ValueError(f"{self.note_file}: {name} is not a linear layer")
+            bias = linear.bias is not None
+            factored = LowRankLinear(linear.in_features, rank, linear.out_features, bias=bias)
+            model.set_submodule(name, factored)
+
+
+FORMAT = LowRank()

@@ -1,0 +1,101 @@
+"""What a model of any format is: parameters, bytes, and operations per token and sequence."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+from transformers import PreTrainedConfig, PreTrainedModel
+
+from workers.training.cost import flops as flops_module
+from workers.training.cost.benchmark import Weights, count_weights
+from workers.training.cost.flops import (
+    FlopProfile,
+    UncountedOperators,
+    _parabola,
+    count_forward,
+    hidden_size,
+)
+from workers.training.formats import registry
+from workers.training.formats.exits import exits_of
+from workers.training.formats.sparse import encoder_density, is_sparse
+from workers.training.model.positions import position_limit
+
+LENGTHS = (16, 32, 64)
+SHORT_LENGTHS = (2, 3, 4)
+
+
+@dataclass(frozen=True)
+class ModelProfile:
+    """What a model costs by its shape alone.
+
+    Attributes:
+        formats: Names of its formats; ``plain`` if there are none.
+        weights: Parameters (shared ones once), those that are not zero, bytes.
+        density: Share of the encoder's weights that are not zero.
+        flops: Operations of one example; layers that share weights count each time, and all
+            exits' heads count.
+        exits: Operations up to each early exit.
+    """
+
+    formats: tuple[str, ...]
+    weights: Weights
+    density: float
+    flops: FlopProfile
+    exits: tuple[FlopProfile, ...] = ()
+
+    def flops_per_sequence(self, length: int) -> float:
+        """Operations of one example of ``length`` tokens, multiplications by zero included."""
+        return self.flops.forward(length)
+
+    def flops_per_token(self, length: int) -> float:
+        """Operations per token in an example of ``length`` tokens."""
+        return self.flops.forward(length) / length
+
+
+def profile(model: PreTrainedModel) -> ModelProfile:
+    """Count a model of any format; its weights are looked at, and nothing is computed with them."""
+    notes = registry.describe(model)
+    names = [*notes, *(["sparse"] if is_sparse(model) else [])]
+    if registry.same_operations(notes):
+        config = model.config
+        flops = flops_module.profile(config).with_classes(
+            config.num_labels or 1, hidden_size(config)
+        )
+        exits: tuple[FlopProfile, ...] = ()
+    else:
+        flops, exits = count_structure(model.config, notes)
+    return ModelProfile(
+        tuple(names) or ("plain",), count_weights(model), encoder_density(model), flops, exits
+    )
+
+
+def count_structure(
+    config: PreTrainedConfig, notes: registry.Notes
+) -> tuple[FlopProfile, tuple[FlopProfile, ...]]:
+    """Operations of a forward pass, and up to each early exit, counted on meta tensors.
+
+    The head is counted with the configuration's own number of classes.
+    """
+    model = registry.meta_skeleton(copy.deepcopy(config), notes)
+    exits = exits_of(model)
+    if exits is None:
+        return _counted(model), ()
+    exits.threshold, exits.compute_all = None, True
+    whole = _counted(model)
+    parts = []
+    for number in range(len(exits.depths)):
+        exits.stop_at = number
+        parts.append(_counted(model))
+    return whole, tuple(parts)
+
+
+def _counted(model: PreTrainedModel) -> FlopProfile:
+    most = position_limit(model)
+    lengths = LENGTHS if most is None or most - 2 >= LENGTHS[-1] else SHORT_LENGTHS
+    watch = UncountedOperators()
+    with watch:
+        counts = [count_forward(model, length) for length in lengths]
+    square, linear, fixed = _parabola(lengths, counts)
+    method = "FlopCounterMode on meta tensors of the model's own modules, 2 per multiply-add"
+    return FlopProfile(square, linear, fixed, method, watch.names())

@@ -1,0 +1,134 @@
+"""All formats, and saving and loading through them: evaluate, measure and publish ask here."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pkgutil
+from functools import cache
+from pathlib import Path
+
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
+
+from workers.training import formats
+from workers.training.checkpoints import trainable_state
+from workers.training.formats.base import Format, Note
+
+WEIGHTS = "model.safetensors"
+
+Notes = dict[str, Note]  # by the format's name
+
+
+@cache
+def all_formats() -> tuple[Format, ...]:
+    """Every format of the package (the modules that define ``FORMAT``), in order of rebuilding."""
+    modules = [
+        importlib.import_module(f"{formats.__name__}.{info.name}")
+        for info in pkgutil.iter_modules(formats.__path__)
+    ]
+    return tuple(
+        sorted(
+            (module.FORMAT for module in modules if hasattr(module, "FORMAT")),
+            key=lambda each: each.order,
+        )
+    )
+
+
+def describe(model: PreTrainedModel) -> Notes:
+    """The notes of the formats that a model is of; none for a plain one."""
+    notes = {each.name: each.describe(model) for each in all_formats()}
+    return {name: note for name, note in notes.items() if note is not None}
+
+
+def read_notes(folder: Path) -> Notes:
+    """The notes beside a saved model; none for a plain one."""
+    return {
+        each.name: json.loads((folder / each.note_file).read_text(encoding="utf-8"))
+        for each in all_formats()
+        if (folder / each.note_file).exists()
+    }
+
+
+def is_final(notes: Notes) -> bool:
+    """Whether the weights cannot be trained any more."""
+    return any(not each.trainable for each in all_formats() if each.name in notes)
+
+
+def same_operations(notes: Notes) -> bool:
+    """Whether the operations are those of the configuration."""
+    return all(each.same_operations for each in all_formats() if each.name in notes)
+
+
+def save(model: PreTrainedModel, folder: Path) -> None:
+    """Write a model of any format: configuration, notes and tensors. No pickle."""
+    folder.mkdir(parents=True, exist_ok=True)
+    notes = describe(model)
+    if not notes:
+        model.save_pretrained(folder)
+        return
+    save_file(trainable_state(model), folder / WEIGHTS, metadata={"format": "pt"})
+    model.config.architectures = [type(model).__name__]
+    model.config.save_pretrained(folder)
+    for each in all_formats():
+        if each.name in notes:
+            text = json.dumps(notes[each.name], indent=2)
+            (folder / each.note_file).write_text(text, encoding="utf-8")
+
+
+def load(folder: Path) -> PreTrainedModel:
+    """Rebuild a model that ``save`` wrote with notes.
+
+    Raises:
+        ValueError: a note is of an unknown format, or the tensors do not fit.
+    """
+    config = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    model = skeleton(config, read_notes(folder))
+    tensors = load_file(folder / WEIGHTS)
+    names = trainable_state(model).keys()
+    wrong = sorted(names ^ tensors.keys())
+    if wrong:
+        raise ValueError(f"{WEIGHTS} does not fit its config: {wrong[:5]}")
+    model.load_state_dict(tensors, strict=False)  # names of a shared tensor count once
+    model.train(False)
+    return model
+
+
+def skeleton(config: PreTrainedConfig, notes: Notes) -> PreTrainedModel:
+    """The modules of a model; the weights are still to come."""
+    name = (config.architectures or [""])[0]
+    kind = getattr(transformers, name, None)
+    model: PreTrainedModel
+    if isinstance(kind, type) and issubclass(kind, PreTrainedModel):
+        model = kind._from_config(config)  # type: ignore[no-untyped-call]
+    else:
+        model = AutoModelForSequenceClassification.from_config(config)  # type: ignore[no-untyped-call]
+    for each in all_formats():
+        if each.name in notes:
+            each.rebuild(model, notes[each.name])
+    return model
+
+
+def meta_skeleton(config: PreTrainedConfig, notes: Notes) -> PreTrainedModel:
+    """The modules without memory, for counting operations; kernels' own forms stay out."""
+    counted = {
+        each.name: notes[each.name]
+        for each in all_formats()
+        if each.name in notes and not each.same_operations
+    }
+    with torch.device("meta"):
+        model = skeleton(config, counted)
+    model.train(False)
+    return model
+
+
+def note_files() -> list[str]:
+    """Files that notes are written to."""
+    return [each.note_file for each in all_formats()]

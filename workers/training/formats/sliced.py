@@ -1,0 +1,128 @@
+"""Sliced encoders: attention heads and feed-forward neurons removed, layers of uneven sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from workers.training.formats.base import Format, Note, require_format
+from workers.training.model.recording import encoder_layers
+
+_PARTS = (
+    "attention.self.query",
+    "attention.self.key",
+    "attention.self.value",
+    "attention.output.dense",
+    "intermediate.dense",
+    "output.dense",
+)
+
+
+def slice_layer(
+    model: PreTrainedModel, layer: int, heads: Sequence[int], neurons: Sequence[int]
+) -> None:
+    """Keep only some heads and neurons of a layer, in place.
+
+    Rows of query, key, value (and columns of the attention's output) belong to heads, rows of
+    the first feed-forward matrix (and columns of the second) to neurons.
+
+    Args:
+        model: BERT-shaped.
+        layer: Its number.
+        heads: Numbers of the heads to keep, among those that are there; one at least.
+        neurons: Numbers of the neurons to keep, likewise.
+
+    Raises:
+        ValueError: nothing would be left, or the layer is not BERT-shaped.
+
+    Source: Michel, Levy, Neubig 2019, arXiv:1905.10650; McCarley et al. 2019, arXiv:1910.06360.
+    """
+    if not heads or not neurons:
+        raise ValueError(f"layer {layer}: one head and one neuron at least must stay")
+    parts = _parts(encoder_layers(model)[layer])
+    if parts is None:
+        raise ValueError(f"the layers of a {model.config.model_type} model cannot be sliced")
+    size = head_size(model)
+    rows = torch.tensor([head * size + i for head in sorted(heads) for i in range(size)])
+    kept = torch.tensor(sorted(neurons))
+    for name in _PARTS[:3]:
+        _keep(parts[name], rows, dim=0)
+    _keep(parts["attention.output.dense"], rows, dim=1)
+    _keep(parts["intermediate.dense"], kept, dim=0)
+    _keep(parts["output.dense"], kept, dim=1)
+
+
+def head_size(model: PreTrainedModel) -> int:
+    """Width of one attention head."""
+    return int(model.config.hidden_size // model.config.num_attention_heads)
+
+
+class Sliced(Format):
+    """Layers with fewer heads or neurons than the configuration says."""
+
+    name = "sliced"
+    note_file = "slices.json"
+    order = 20
+
+    def describe(self, model: PreTrainedModel) -> Note | None:
+        """See ``Format.describe``: heads and neurons of every layer."""
+        try:
+            layers = [_parts(layer) for layer in encoder_layers(model)]
+        except ValueError:
+            return None
+        sizes = []
+        for parts in layers:
+            if parts is None:
+                return None
+            query, first = parts["attention.self.query"], parts["intermediate.dense"]
+            sizes.append([_width(query, 0) // head_size(model), _width(first, 0)])
+        full = [model.config.num_attention_heads, model.config.intermediate_size]
+        if all(size == full for size in sizes):
+            return None
+        return {"format": 1, "layers": [{"heads": h, "neurons": n} for h, n in sizes]}
+
+    def rebuild(self, model: PreTrainedModel, note: Note) -> None:
+        """See ``Format.rebuild``."""
+        require_format(note, 1, self.note_file)
+        for number, sizes in enumerate(note["layers"]):
+            parts = _parts(encoder_layers(model)[number])
+            if parts is None:
+                raise ValueError(f"{self.note_file}: layer {number} cannot be sliced")
+            heads = _width(parts["attention.self.query"], 0) // head_size(model)
+            neurons = _width(parts["intermediate.dense"], 0)
+            # A layer that is shared was sliced with the first of its group.
+            if (heads, neurons) != (sizes["heads"], sizes["neurons"]):
+                slice_layer(model, number, range(sizes["heads"]), range(sizes["neurons"]))
+
+
+FORMAT = Sliced()
+
+
+def _parts(layer: nn.Module) -> dict[str, Any] | None:
+    """The six matrices of a BERT-shaped layer; None for another shape."""
+    try:
+        return {name: layer.get_submodule(name) for name in _PARTS}
+    except AttributeError:
+        return None
+
+
+def _width(module: Any, dim: int) -> int:
+    """Size of a linear module of any format."""
+    return int(module.out_features if dim == 0 else module.in_features)
+
+
+def _keep(module: nn.Linear, index: torch.Tensor, dim: int) -> None:
+    """Keep rows (dim 0) or columns (dim 1) of a linear module, in place."""
+    index = index.to(module.weight.device)
+    weight = module.weight.detach().index_select(dim, index).clone()
+    module.weight = nn.Parameter(weight, requires_grad=module.weight.requires_grad)
+    if dim == 0:
+        module.out_features = len(index)
+        if module.bias is not None:
+            module.bias = nn.Parameter(module.bias.detach().index_select(0, index).clone())
+    else:
+        module.in_features = len(index)
