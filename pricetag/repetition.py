@@ -86,7 +86,6 @@ def repeat(
         ValueError: If ``min_s`` is not above 0 or ``warm_up`` is below 0.
         NvmlUnavailableError: If there is an NVIDIA driver and it cannot be used.
         AmdUnavailableError: If ``amdsmi`` is installed and cannot be used.
-        EventPipeError: If this is a metered run and its supervisor is gone.
 
     Source:
         Repetition of short work for a known time: Yang et al. 2024, SC24, arXiv:2312.02741.

@@ -39,6 +39,11 @@ class HostCheck:
         self._read_s: float | None = None
         self._energy_j: dict[str, float | None] = {}
 
+    @property
+    def has_model(self) -> bool:
+        """Whether there is a model."""
+        return self._model is not None
+
     def open(self) -> None:
         """Makes the model ready; without one the counters are checked for their bounds alone."""
         if self._model is None:

@@ -143,7 +143,8 @@ class RaplSource:
         if not self._is_open:
             self._is_open = True
             self._check.open()
-            self._bound()
+            if self._check.has_model:
+                self._bound()
         maker = cpu_fields(self._cpuinfo)
         return [_component(zone, maker) for zone in self._zones]
 
