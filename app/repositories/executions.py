@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, insert, or_, select, text, update
+from sqlalchemy import func, insert, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from models import Attempt, Experiment, Project, Run, RunEvent
@@ -88,7 +88,3 @@ async def add_events(session: AsyncSession, run_id: UUID, events: list[Event]) -
     await session.execute(
         text("SELECT pg_notify(:channel, :run_id)"), {"channel": CHANNEL, "run_id": str(run_id)}
     )
-
-
-async def set_progress(session: AsyncSession, run_id: UUID, progress: dict[str, Any]) -> None:
-    await session.execute(update(Run).where(Run.id == run_id).values(progress=progress))

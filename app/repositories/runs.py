@@ -163,11 +163,6 @@ async def get_row(session: AsyncSession, run_id: uuid.UUID) -> RunRow | None:
     return _row(row) if row is not None else None
 
 
-async def get_status(session: AsyncSession, run_id: uuid.UUID) -> str | None:
-    query = select(Run.status).where(Run.id == run_id)
-    return (await session.execute(query)).scalar_one_or_none()
-
-
 async def add(session: AsyncSession, run: Run) -> None:
     session.add(run)
     await session.flush()

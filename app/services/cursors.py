@@ -10,8 +10,6 @@ from datetime import datetime
 
 from app.services.errors import InvalidError
 
-MAX_CURSOR_CHARS = 1000
-
 
 class CursorError(InvalidError):
     """The cursor was not given out by this server, or for another order."""

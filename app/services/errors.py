@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 
 class PricetagError(Exception):
     """Base of every refusal that a caller can understand and act upon.
@@ -22,11 +20,6 @@ class PricetagError(Exception):
         super().__init__(message)
         self.message = message
         self.field = field
-
-    def as_reason(self) -> dict[str, Any]:
-        """The refusal as stored on runs and attempts: ``{code, message, field?}``."""
-        reason: dict[str, Any] = {"code": self.code, "message": self.message}
-        return reason if self.field is None else {**reason, "field": self.field}
 
 
 class NotFoundError(PricetagError):
@@ -86,9 +79,3 @@ class PriceTagNotFoundError(NotFoundError):
     """The run has no price tag, or not in this version."""
 
     code = "price-tag-not-found"
-
-
-class UnknownGridZoneError(InvalidError):
-    """The configured grid zone is not in the catalog of cited factors."""
-
-    code = "unknown-grid-zone"

@@ -45,7 +45,6 @@ from pricetag.recipes import RecipeError, RunSpec, derive_kind, parse_run_spec
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
-CURSOR_KEYS = {"name": "name", "created_at": "created_at", "finished_at": "finished_at"}
 
 
 class NotYourRunError(ForbiddenError):

@@ -13,9 +13,6 @@ S_PER_H: Final = 3_600.0
 W_PER_KW: Final = 1_000.0
 """Watts in a kilowatt."""
 
-MJ_PER_J: Final = 1_000.0
-"""Millijoules in a joule: NVML counts energy in mJ."""
-
 G_PER_KG: Final = 1_000.0
 """Grams in a kilogram."""
 
@@ -33,29 +30,14 @@ def kwh_to_joules(energy_kwh: float) -> float:
     return energy_kwh * J_PER_KWH
 
 
-def millijoules_to_joules(energy_mj: float) -> float:
-    """Millijoules to joules."""
-    return energy_mj / MJ_PER_J
-
-
 def seconds_to_hours(duration_s: float) -> float:
     """Seconds to hours."""
     return duration_s / S_PER_H
 
 
-def hours_to_seconds(duration_h: float) -> float:
-    """Hours to seconds."""
-    return duration_h * S_PER_H
-
-
 def kg_to_lb(mass_kg: float) -> float:
     """Kilograms to pounds."""
     return mass_kg / KG_PER_LB
-
-
-def lb_to_kg(mass_lb: float) -> float:
-    """Pounds to kilograms."""
-    return mass_lb * KG_PER_LB
 
 
 def grams_to_kg(mass_g: float) -> float:
@@ -71,14 +53,3 @@ def kg_to_grams(mass_kg: float) -> float:
 def power_to_kwh(power_w: float, duration_h: float) -> float:
     """Energy in kWh of a constant power (W) held for some hours."""
     return power_w * duration_h / W_PER_KW
-
-
-def mean_power_w(energy_j: float, duration_s: float) -> float:
-    """Mean power in W of an energy (J) used over a duration (s).
-
-    Raises:
-        ValueError: If the duration is not positive.
-    """
-    if not duration_s > 0:
-        raise ValueError(f"mean power needs a positive duration, got {duration_s} s")
-    return energy_j / duration_s

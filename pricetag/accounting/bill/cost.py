@@ -62,31 +62,3 @@ def device_hours_cost(
         wanted = f"a price that is not above the high price, {high}"
         raise InvalidFactor("price_low_per_device_hour", price_low_per_device_hour, wanted)
     return CostRange(hours * low, hours * high)
-
-
-def electricity_cost(facility_kwh: Number, tariff_per_kwh: Number) -> Decimal:
-    """What the facility's energy (kWh, IT x PUE) costs at a tariff (money per kWh).
-
-    Raises:
-        InvalidFactor: If either is negative.
-    """
-    return amount("facility_kwh", facility_kwh) * amount("tariff_per_kwh", tariff_per_kwh)
-
-
-def owned_device_hour_cost(
-    capital_cost: Number,
-    useful_hours: Number,
-    *,
-    facility_kwh_per_hour: Number,
-    tariff_per_kwh: Number,
-) -> Decimal:
-    """What an hour of an owned device costs: its capital over its useful hours, and its energy.
-
-    Raises:
-        InvalidFactor: If a figure is negative or there are no useful hours.
-    """
-    hours = amount("useful_hours", useful_hours)
-    if hours == 0:
-        raise InvalidFactor("useful_hours", useful_hours, "an amount above 0")
-    capital = amount("capital_cost", capital_cost) / hours
-    return capital + electricity_cost(facility_kwh_per_hour, tariff_per_kwh)

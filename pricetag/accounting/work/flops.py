@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pricetag.accounting.quantity.checks import (
-    InvalidFactor,
     require_count,
-    require_number,
-    require_positive,
 )
 
 TRAINING_PER_FORWARD = 3
@@ -67,41 +64,3 @@ def encoder_flops(
     if pooler:
         flops += linear_flops(1, shape.hidden, shape.hidden)
     return flops + linear_flops(1, shape.hidden, classes)
-
-
-def training_flops(forward_flops: float, *, examples: int, epochs: float = 1.0) -> float:
-    """Operations of a training: three forward passes for each example it sees.
-
-    Raises:
-        InvalidFactor: If a figure is negative.
-    """
-    seen = require_count("examples", examples, at_least=0) * require_number("epochs", epochs)
-    return TRAINING_PER_FORWARD * require_number("forward_flops", forward_flops) * seen
-
-
-def effective_flops(dense_flops: float, density_ratio: float) -> float:
-    """Operations on weights that are not zero, whether or not the hardware skips the others.
-
-    Raises:
-        InvalidFactor: If the density is not between 0 and 1.
-    """
-    if require_number("density_ratio", density_ratio) > 1:
-        raise InvalidFactor("density_ratio", density_ratio, "a share between 0 and 1")
-    return require_number("dense_flops", dense_flops) * density_ratio
-
-
-def model_flops_utilization(
-    flops: float, duration_s: float, peak_flops_per_s: float, *, devices: int = 1
-) -> float:
-    """MFU: the model's operations over what the devices could have done in that time.
-
-    Raises:
-        InvalidFactor: If a figure is out of its range.
-
-    Source:
-        Chowdhery et al. 2022, PaLM, appendix B.
-    """
-    able = require_positive("peak_flops_per_s", peak_flops_per_s) * require_count(
-        "devices", devices
-    )
-    return require_number("flops", flops) / (require_positive("duration_s", duration_s) * able)

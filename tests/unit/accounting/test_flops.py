@@ -32,23 +32,6 @@ def test_pruned_heads_cost_less() -> None:
     assert saved == 12 * (2 * 128 * 4 * 768 * 384 + 4 * 128**2 * 384)
 
 
-def test_training_is_three_forward_passes() -> None:
-    assert flops.training_flops(1e9, examples=6_920, epochs=2) == 3 * 1e9 * 6_920 * 2
-
-
-def test_effective_operations() -> None:
-    assert flops.effective_flops(1e12, 0.25) == 2.5e11
-    with pytest.raises(InvalidFactor, match="density_ratio"):
-        flops.effective_flops(1e12, 1.5)
-
-
-def test_utilization() -> None:
-    assert flops.model_flops_utilization(312e12 * 4, 10.0, 312e12, devices=1) == pytest.approx(0.4)
-    assert flops.model_flops_utilization(312e12 * 4, 10.0, 312e12, devices=8) == pytest.approx(0.05)
-    with pytest.raises(InvalidFactor, match="duration_s"):
-        flops.model_flops_utilization(1.0, 0.0, 1.0)
-
-
 @pytest.mark.parametrize("layers", [0, -1, 1.5])
 def test_an_impossible_shape_is_refused(layers: int) -> None:
     with pytest.raises(InvalidFactor, match="layers"):
