@@ -22,6 +22,7 @@ from app.main import create_app
 from app.services import tokens
 from app.settings import Settings
 from app.worker_processes import workers
+from pricetag.atomic_files import write_whole
 
 log = logging.getLogger("pricetag.server")
 
@@ -70,10 +71,7 @@ def address_left(settings: Settings, url: str) -> Iterator[None]:
     """Tells the machine's command line where the server is, for as long as it runs."""
     path = address_file(settings)
     mine = {"url": url, "pid": os.getpid()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_suffix(f".{os.getpid()}")
-    new.write_text(json.dumps(mine) + "\n", encoding="utf-8")
-    new.replace(path)
+    write_whole(path, json.dumps(mine) + "\n")
     try:
         yield
     finally:

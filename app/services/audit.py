@@ -118,11 +118,9 @@ async def list_page(
     """
     principal.require("admin", "read the audit log")
     rows = await audit.page(session, chosen, before_id=_position(cursor), limit=limit + 1)
-    items = [AuditRead.model_validate(row) for row in rows[:limit]]
-    more = len(rows) > limit
-    return AuditPage(
-        items=items, next_cursor=cursors.encode("audit", str(items[-1].id)) if more else None
-    )
+    shown, following = cursors.page(rows, limit, lambda row: ("audit", str(row.id)))
+    items = [AuditRead.model_validate(row) for row in shown]
+    return AuditPage(items=items, next_cursor=following)
 
 
 def _position(cursor: str | None) -> int | None:

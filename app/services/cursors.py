@@ -6,9 +6,13 @@ import base64
 import binascii
 import json
 import uuid
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 from app.services.errors import InvalidError
+
+Row = TypeVar("Row")
 
 
 class CursorError(InvalidError):
@@ -20,6 +24,20 @@ class CursorError(InvalidError):
 def encode(*parts: str | int) -> str:
     """The parts as URL-safe text that clients hand back as it is."""
     return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
+
+
+def page(
+    rows: Sequence[Row], limit: int, place: Callable[[Row], Sequence[str | int]]
+) -> tuple[Sequence[Row], str | None]:
+    """The rows of a page and the cursor of the next one; None where there is no more.
+
+    Args:
+        rows: In the order of the list, one more than the page has room for where there are more.
+        limit: Maximum number of rows on the page.
+        place: The parts of the cursor that begins behind a row.
+    """
+    shown = rows[:limit]
+    return shown, encode(*place(shown[-1])) if len(rows) > limit else None
 
 
 def decode(cursor: str, *kinds: type[str] | type[int], field: str = "cursor") -> list[str | int]:

@@ -34,9 +34,9 @@ async def list_projects(
     """
     after = str(cursors.decode(cursor, str)[0]) if cursor else None
     rows = await projects.list_projects(session, by.viewer, after, limit + 1)
-    items = [ProjectRead.model_validate(row) for row in rows[:limit]]
-    more = len(rows) > limit
-    return ProjectPage(items=items, next_cursor=cursors.encode(items[-1].name) if more else None)
+    shown, following = cursors.page(rows, limit, lambda row: (row.name,))
+    items = [ProjectRead.model_validate(row) for row in shown]
+    return ProjectPage(items=items, next_cursor=following)
 
 
 async def list_experiments(
@@ -52,10 +52,9 @@ async def list_experiments(
         first, second = cursors.decode(cursor, str, str)
         after = (str(first), str(second))
     rows = await projects.list_experiments(session, by.viewer, project, after, limit + 1)
-    items = [ExperimentRead.model_validate(row) for row in rows[:limit]]
-    more = len(rows) > limit
-    last = cursors.encode(items[-1].project, items[-1].name) if more else None
-    return ExperimentPage(items=items, next_cursor=last)
+    shown, following = cursors.page(rows, limit, lambda row: (row.project, row.name))
+    items = [ExperimentRead.model_validate(row) for row in shown]
+    return ExperimentPage(items=items, next_cursor=following)
 
 
 async def read(session: Session, name: str, by: Principal) -> ProjectRead:

@@ -154,11 +154,11 @@ async def list_page(
         cursors.check_time(at)
         after = (at, cursors.parse_id(report_id))
     rows = await reports.list_reports(session, principal.viewer, after, limit + 1)
-    items = [ReportSummary.model_validate(row) for row in rows[:limit]]
-    last = None
-    if len(rows) > limit:
-        last = cursors.encode(items[-1].created_at.isoformat(), str(items[-1].id))
-    return ReportList(items=items, next_cursor=last)
+    shown, following = cursors.page(
+        rows, limit, lambda row: (row.created_at.isoformat(), str(row.id))
+    )
+    items = [ReportSummary.model_validate(row) for row in shown]
+    return ReportList(items=items, next_cursor=following)
 
 
 def render_report(report: ReportRead, fmt: ReportFormat) -> Rendered:

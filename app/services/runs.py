@@ -307,19 +307,16 @@ async def list_page(
         after=_position(cursor, sort),
         limit=limit + 1,
     )
-    page = rows[:limit]
-    more = len(rows) > limit
-    return RunPage(
-        items=[RunSummary.model_validate(_summary(row)) for row in page],
-        next_cursor=_cursor(page[-1].run, sort) if more else None,
-    )
+    shown, following = cursors.page(rows, limit, lambda row: _place(row.run, sort))
+    items = [RunSummary.model_validate(_summary(row)) for row in shown]
+    return RunPage(items=items, next_cursor=following)
 
 
-def _cursor(run: Run, sort: RunSort) -> str:
+def _place(run: Run, sort: RunSort) -> tuple[str, str, str]:
     key = getattr(run, sort.removeprefix("-"))
     if isinstance(key, datetime):
         key = key.isoformat()
-    return cursors.encode(sort, "infinity" if key is None else key, str(run.id))
+    return sort, "infinity" if key is None else str(key), str(run.id)
 
 
 def _position(cursor: str | None, sort: RunSort) -> tuple[str, uuid.UUID] | None:

@@ -61,8 +61,7 @@ async def metrics(
     equal = {key: text for key, text in (("name", name), ("split", split)) if text is not None}
     after = _position(cursor, "cursor")
     found = await series.lines(session, Metric, attempts, after=after, limit=limit + 1, **equal)
-    page = found[:limit]
-    more = len(found) > limit
+    shown, following = cursors.page(found, limit, lambda row: (row[0], row[1].seq))
     return MetricPage(
         items=[
             MetricRead(
@@ -79,9 +78,9 @@ async def metrics(
                 of_class=metric.of_class,
                 reason=metric.reason,
             )
-            for number, metric in page
+            for number, metric in shown
         ],
-        next_cursor=cursors.encode(page[-1][0], page[-1][1].seq) if more else None,
+        next_cursor=following,
     )
 
 

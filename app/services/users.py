@@ -157,9 +157,8 @@ async def list_page(session: Session, cursor: str | None, limit: int) -> UserPag
     """
     after = str(cursors.decode(cursor, str)[0]) if cursor else None
     rows = await users.page(session, after, limit + 1)
-    items = [read_of(row) for row in rows[:limit]]
-    more = len(rows) > limit
-    return UserPage(items=items, next_cursor=cursors.encode(items[-1].name) if more else None)
+    shown, following = cursors.page(rows, limit, lambda row: (row.name,))
+    return UserPage(items=[read_of(row) for row in shown], next_cursor=following)
 
 
 async def change(

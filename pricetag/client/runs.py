@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import httpx
 
+from pricetag.atomic_files import replaced
 from pricetag.client.connection import (
     RECONNECT_S,
     Connection,
@@ -149,16 +150,13 @@ class RunCalls(Connection):
 
     def download_artifact(self, run_id: str, artifact_id: str, path: Path) -> Path:
         """Writes an artifact to a file; the file appears when it is whole."""
-        part = path.with_name(path.name + ".part")
         url = f"/v1/runs/{run_id}/artifacts/{artifact_id}/content"
         try:
-            with self._http.stream("GET", url) as answer, part.open("wb") as out:
+            with replaced(path) as part, self._http.stream("GET", url) as answer:
                 raise_for(answer)
-                for chunk in answer.iter_bytes():
-                    out.write(chunk)
-            part.replace(path)
+                with part.open("wb") as out:
+                    for chunk in answer.iter_bytes():
+                        out.write(chunk)
         except httpx.RequestError as error:
             raise unreachable(self.url, error) from error
-        finally:
-            part.unlink(missing_ok=True)
         return path

@@ -6,9 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pricetag.atomic_files import write_whole
 from workers.job.reporter import Reporter
 from workers.job.request import Job
-from workers.job.steps import Step, link_or_copy, write_atomically
+from workers.job.steps import Step, link_or_copy
 
 WEIGHTS = "model.safetensors"
 
@@ -40,7 +41,7 @@ def publish(
         "parents": [dict(parent) for parent in lineage[:-1]],
         "quality": {split: dict(metrics) for split, metrics in quality.items()},
     }
-    write_atomically(source / "card.json", json.dumps(card, indent=2))
+    write_whole(source / "card.json", json.dumps(card, indent=2))
     folder = f"stage-{step.index:02d}-{step.kind}"
     for place in link_or_copy(sorted(source.iterdir()), job.artifacts_dir / folder):
         its_card = card if place.name == WEIGHTS else None

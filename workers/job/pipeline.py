@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from pricetag.atomic_files import write_whole
 from pricetag.recipes import REGISTRY, Recipe, RecipeError, parse_recipe, traits_of
 from pricetag.recipes.base import StageParams
 from workers.job import disk, environment, ranks, steps
@@ -126,7 +127,7 @@ def _run_step(
         ranks.wait_for(folder / "done.json")
         return note, handle
     _publish_before_done(line, step, result, handle)
-    steps.write_atomically(folder / "done.json", json.dumps(note))
+    write_whole(folder / "done.json", json.dumps(note))
     return note, handle
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pricetag.atomic_files import write_whole
 from pricetag.recipes import Recipe
 from pricetag.recipes import plan as recipe_plan
 from pricetag.recipes.base import StageParams
@@ -96,7 +97,7 @@ def open_folder(folder: Path, key: str) -> None:
     if folder.exists() and (not marker.exists() or json.loads(marker.read_text()) != key):
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(marker, json.dumps(key))
+    write_whole(marker, json.dumps(key))
 
 
 def done(folder: Path, key: str) -> dict[str, Any] | None:
@@ -115,16 +116,6 @@ def done(folder: Path, key: str) -> dict[str, Any] | None:
     if note.get("model") and not (folder / "model" / "config.json").exists():
         return None
     return note
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that it is either there entirely or not at all."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with draft.open("w", encoding="utf-8") as handle:
-        handle.write(text)
-        handle.flush()
-        os.fsync(handle.fileno())
-    draft.replace(path)
 
 
 def link_or_copy(files: Iterable[Path], target: Path) -> list[Path]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from pricetag.atomic_files import write_whole
 from pricetag.metering.states import State
 
 logger = logging.getLogger(__name__)
@@ -114,25 +114,6 @@ def choose(known: Iterable[Baseline], component: str, state: State) -> tuple[flo
     when = newest.measured_at.strftime("%Y-%m-%d %H:%M UTC")
     note = f"measured {when} over {newest.duration_s:.0f} s ({newest.source}), {newest.state}"
     return newest.power_w, note if same else f"{note}; the device is at {state.level} now"
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes a file so that whoever reads it sees the old text or the new one, never a part.
-
-    Raises:
-        OSError: If it cannot be written; the old one stays.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with beside.open("w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except OSError:
-        beside.unlink(missing_ok=True)
-        raise
 
 
 def _as_dict(item: Baseline) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from app.cancellation import heed_cancellation
+from pricetag.atomic_files import write_whole
 from pricetag.metering import Component, PowerSource, open_sources
 from pricetag.metering.activity import machine_busy_s
 from pricetag.metering.amd_library import AmdUnavailableError
@@ -27,7 +28,7 @@ from pricetag.metering.meter import Meter
 from pricetag.metering.nvml_errors import NvmlUnavailableError
 from pricetag.metering.rapl_zones import powercap_root, scan
 from pricetag.metering.states import State, component_state
-from workers.node.baselines import Baseline, BaselineBook, write_whole
+from workers.node.baselines import Baseline, BaselineBook
 from workers.node.hours import NodeHours, Row
 from workers.node.identity import boot_id, machine_id
 from workers.node.idle_watch import IdleWatch, baseline

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
+
+from pricetag.atomic_files import replaced
 
 STATE = "trainer_state.json"  # written last, so its presence says that the rest is there
 
@@ -43,11 +44,9 @@ def trainable_state(model: nn.Module) -> dict[str, torch.Tensor]:
 
 def save_tensors(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
     """Write tensors so that the file is either there entirely or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
     ready = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-    save_file(ready, draft, metadata={"format": "pt"})
-    draft.replace(path)
+    with replaced(path) as draft:
+        save_file(ready, draft, metadata={"format": "pt"})
 
 
 def save_states(states: Mapping[str, Mapping[str, torch.Tensor]], path: Path) -> None:

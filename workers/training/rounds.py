@@ -16,7 +16,8 @@ from typing import Any
 from safetensors.torch import load_file
 from torch import nn
 
-from workers.job import ranks, steps
+from pricetag.atomic_files import write_whole
+from workers.job import ranks
 from workers.job.context import StageContext
 from workers.training.checkpoints import save_tensors, trainable_state
 from workers.training.plugin import Plugin, Step
@@ -89,7 +90,7 @@ def _keep(model: nn.Module, folder: Path, result: Result) -> None:
         return
     folder.mkdir(parents=True, exist_ok=True)
     save_tensors(trainable_state(model), folder / MODEL)
-    steps.write_atomically(folder / NOTE, json.dumps(result))
+    write_whole(folder / NOTE, json.dumps(result))
 
 
 class Snapshot(Plugin):
@@ -206,7 +207,7 @@ def _score(
     score = carry_out(trial, stop_at, folder)
     if ranks.rank() == 0:
         folder.mkdir(parents=True, exist_ok=True)
-        steps.write_atomically(note, json.dumps({"score": score, "steps": stop_at}))
+        write_whole(note, json.dumps({"score": score, "steps": stop_at}))
     else:
         ranks.wait_for(note)
     return score

@@ -189,11 +189,8 @@ async def list_page(
     rows = await budget_rows.page(
         session, principal.viewer, name=name, closed=closed, after=after, limit=limit + 1
     )
-    more = len(rows) > limit
-    return BudgetPage(
-        items=await _reads(session, rows[:limit]),
-        next_cursor=cursors.encode(rows[limit - 1].name) if more else None,
-    )
+    shown, following = cursors.page(rows, limit, lambda budget: (budget.name,))
+    return BudgetPage(items=await _reads(session, shown), next_cursor=following)
 
 
 async def _shown(session: Session, budget: Budget) -> BudgetRead:
@@ -283,10 +280,9 @@ async def list_alerts(
         after=_alert_position(cursor),
         limit=limit + 1,
     )
-    items = [_alert_of(alert, budget) for alert, budget in rows[:limit]]
-    return BudgetAlertPage(
-        items=items, next_cursor=_alert_cursor(rows[limit - 1][0]) if len(rows) > limit else None
-    )
+    shown, following = cursors.page(rows, limit, lambda row: _alert_place(row[0]))
+    items = [_alert_of(alert, budget) for alert, budget in shown]
+    return BudgetAlertPage(items=items, next_cursor=following)
 
 
 def _alert_of(alert: BudgetAlert, budget: Budget) -> BudgetAlertRead:
@@ -304,9 +300,8 @@ def _alert_of(alert: BudgetAlert, budget: Budget) -> BudgetAlertRead:
     )
 
 
-def _alert_cursor(alert: BudgetAlert) -> str:
-    at = alert.created_at.isoformat()
-    return cursors.encode(at, str(alert.budget_id), repr(alert.threshold_ratio))
+def _alert_place(alert: BudgetAlert) -> tuple[str, str, str]:
+    return alert.created_at.isoformat(), str(alert.budget_id), repr(alert.threshold_ratio)
 
 
 def _alert_position(cursor: str | None) -> tuple[datetime, uuid.UUID, float] | None:

@@ -22,11 +22,11 @@ from app.schemas.carbon import (
     CarbonSeriesRead,
     HourGap,
 )
-from app.services import audit
+from app.services import audit, cursors
 from app.services.errors import ConflictError, InvalidError
 from app.services.factors import sites
 from app.services.factors.carbon_providers import LONGEST, TIMEOUT_S, Fetched, provider
-from app.services.factors.entry import next_page, position
+from app.services.factors.entry import place, position
 from app.services.factors.hourly_csv import HOUR, gaps, read_hours
 from app.services.principals import Principal
 from app.settings import Settings
@@ -165,9 +165,9 @@ async def list_page(
     catalog_zone = sites.known_zone(zone, "zone")
     before = position(cursor, "carbon")
     rows = await carbon_series.page(session, zone=catalog_zone, before=before, limit=limit + 1)
-    items = [_read(series, extent) for series, extent in rows[:limit]]
-    last = items[-1] if len(rows) > limit else None
-    return CarbonSeriesPage(items=items, next_cursor=next_page("carbon", last))
+    shown, following = cursors.page(rows, limit, lambda row: place("carbon", row[0]))
+    items = [_read(series, extent) for series, extent in shown]
+    return CarbonSeriesPage(items=items, next_cursor=following)
 
 
 def grid_zone(zone: str) -> str:

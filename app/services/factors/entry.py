@@ -105,10 +105,8 @@ async def list_page(
     before = position(cursor, "factors")
     rows = await factors.page(session, site_id=site_id, kind=kind, before=before, limit=limit + 1)
     now = datetime.now(UTC)
-    items = [_read(row, name, now) for row, name in rows[:limit]]
-    more = len(rows) > limit
-    last = items[-1] if more else None
-    return FactorPage(items=items, next_cursor=next_page("factors", last))
+    shown, following = cursors.page(rows, limit, lambda row: place("factors", row[0]))
+    return FactorPage(items=[_read(row, name, now) for row, name in shown], next_cursor=following)
 
 
 def position(cursor: str | None, what: str) -> tuple[datetime, uuid.UUID] | None:
@@ -129,15 +127,18 @@ def position(cursor: str | None, what: str) -> tuple[datetime, uuid.UUID] | None
 class Entered(Protocol):
     """A row with an id and a time of entry."""
 
-    id: uuid.UUID
-    created_at: datetime
+    @property
+    def id(self) -> uuid.UUID:
+        """Its id."""
+
+    @property
+    def created_at(self) -> datetime:
+        """When it was entered."""
 
 
-def next_page(what: str, last: Entered | None) -> str | None:
-    """The cursor after the last item of a page; None on the last page."""
-    if last is None:
-        return None
-    return cursors.encode(what, last.created_at.isoformat(), str(last.id))
+def place(what: str, row: Entered) -> tuple[str, str, str]:
+    """The parts of a cursor of a list by time of entry."""
+    return what, row.created_at.isoformat(), str(row.id)
 
 
 def _read(row: Factor, site: str | None, now: datetime) -> FactorRead:

@@ -20,10 +20,10 @@ from app.schemas.prices import (
     PriceRead,
     PricesImported,
 )
-from app.services import audit
+from app.services import audit, cursors
 from app.services.errors import ConflictError, InvalidError
 from app.services.factors.book_prices import INTERNAL, REPLACES, holds_until, replaced_ids
-from app.services.factors.entry import next_page, position
+from app.services.factors.entry import place, position
 from app.services.factors.kinds import EARLIEST_YEAR, LATEST_YEAR
 from app.services.factors.price_files import read_prices
 from app.services.principals import Principal
@@ -96,9 +96,9 @@ async def list_page(
     """
     before = position(cursor, "prices")
     rows = await prices.page(session, accelerator=accelerator, before=before, limit=limit + 1)
-    items = _reads(rows[:limit], await prices.of_price_ids(session, {r.price_id for r in rows}))
-    last = items[-1] if len(rows) > limit else None
-    return PricePage(items=items, next_cursor=next_page("prices", last))
+    shown, following = cursors.page(rows, limit, lambda row: place("prices", row))
+    items = _reads(shown, await prices.of_price_ids(session, {r.price_id for r in rows}))
+    return PricePage(items=items, next_cursor=following)
 
 
 async def _enter(

@@ -1,0 +1,41 @@
+"""Files that are either there entirely or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """A file beside ``path`` to write to; it takes its place when the block ends without error.
+
+    Readers see the old content or the new one, never a part, also after a power failure.
+
+    Args:
+        path: What to write; folders above it are made.
+
+    Raises:
+        OSError: If it cannot be written; what was there stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield draft
+        with draft.open("r+b") as written:
+            os.fsync(written.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file as a whole, in UTF-8.
+
+    Raises:
+        OSError: If it cannot be written; what was there stays.
+    """
+    with replaced(path) as draft:
+        draft.write_text(text, encoding="utf-8")
