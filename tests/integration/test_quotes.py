@@ -155,7 +155,7 @@ async def test_the_closed_form_stands_in_for_a_model_that_nobody_has_run(api: Ap
 
 async def test_runs_of_a_script_are_alike_whatever_its_arguments(api: Api) -> None:
     def command(*argv: str) -> dict[str, Any]:
-        return {"stages": [{"kind": "command", "argv": ["python", *argv]}]}
+        return {"stages": [{"kind": "command", "code": "mine", "argv": ["python", *argv]}]}
 
     await finished(api, command("train.py", "--lr", "1"))
     assert (await ask(api, recipe=command("train.py", "--lr", "1")))["level"] == "same-recipe"

@@ -168,6 +168,7 @@ class Environment(Event):
     platform: Name | None = None
     git_commit: Name | None = None
     seeds: Annotated[dict[str, Any], Field(max_length=1000)] | None = None
+    code: Annotated[dict[str, Any], Field(max_length=1000)] | None = None
 
 
 class Error(Event):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from pricetag.recipes import Recipe
 from pricetag.recipes.plan import seeds
@@ -23,7 +25,7 @@ _TRAINING_PACKAGES = (
 )
 
 
-def report(recipe: Recipe, reporter: Reporter) -> None:
+def report(recipe: Recipe, reporter: Reporter, code: Mapping[str, Any] | None = None) -> None:
     """Tell the versions of what the recipe uses, the checkout's commit, and the seeds."""
     names = ("pricetag",) if recipe.runs_program else ("pricetag", *_TRAINING_PACKAGES)
     reporter.environment(
@@ -32,6 +34,7 @@ def report(recipe: Recipe, reporter: Reporter) -> None:
         platform=platform.platform(),
         git_commit=git_commit(Path(__file__).parent),
         seeds=seeds(recipe.stages),
+        code=code,
     )
 
 

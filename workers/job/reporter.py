@@ -105,6 +105,7 @@ class Reporter(Protocol):
         platform: str,
         git_commit: str | None,
         seeds: Mapping[str, int],
+        code: Mapping[str, Any] | None = None,
     ) -> None:
         """Report what the job runs on."""
         ...
@@ -163,6 +164,7 @@ class SilentReporter:
         platform: str,
         git_commit: str | None,
         seeds: Mapping[str, int],
+        code: Mapping[str, Any] | None = None,
     ) -> None:
         """See ``Reporter.environment``."""
 
@@ -264,9 +266,11 @@ class RecordingReporter:
         platform: str,
         git_commit: str | None,
         seeds: Mapping[str, int],
+        code: Mapping[str, Any] | None = None,
     ) -> None:
         """See ``Reporter.environment``."""
-        self._add("environment", packages=dict(packages), seeds=dict(seeds), python=python)
+        told = {} if code is None else {"code": dict(code)}
+        self._add("environment", packages=dict(packages), seeds=dict(seeds), python=python, **told)
 
     def stop_requested(self) -> str | None:
         """See ``Reporter.stop_requested``: stops after ``stop_after`` questions."""

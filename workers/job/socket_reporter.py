@@ -112,6 +112,7 @@ class SocketReporter:
         platform: str,
         git_commit: str | None,
         seeds: Mapping[str, int],
+        code: Mapping[str, Any] | None = None,
     ) -> None:
         self._channel.send(
             "environment",
@@ -120,6 +121,7 @@ class SocketReporter:
             platform=platform,
             git_commit=git_commit,
             seeds=dict(seeds),
+            **({} if code is None else {"code": dict(code)}),
         )
 
     def stop_requested(self) -> str | None:

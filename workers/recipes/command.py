@@ -11,11 +11,12 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 from pricetag.recipes.base import StageParams
 from pricetag.recipes.methods.command import Command
-from workers.job import descendants, disk
+from workers.job import code, descendants, disk, environment
 from workers.job.context import StageContext, StageResult
 from workers.job.lines import LineCutter
 from workers.job.request import Interrupted, JobError
@@ -33,8 +34,28 @@ _CHILDS_OWN = frozenset({"PYTHONPATH", "PYTHONSAFEPATH"})
 Line = tuple[str, str]  # stream, text
 
 
+def prepare(params: StageParams, context: StageContext) -> None:
+    """Bring the program's code, which no stage pays for, and report what it is."""
+    assert isinstance(params, Command)
+    if params.code is None:
+        return
+    facts = code.bring(params.code, context.job, _folder(params, context), f"{context.field}.code")
+    context.reporter.log(
+        f"code: {facts.files} file(s), {facts.size_bytes} bytes, sha256 {facts.sha256}"
+    )
+    environment.report(
+        context.recipe, context.reporter, code={f"stages.{context.index}": asdict(facts)}
+    )
+
+
+def _folder(params: Command, context: StageContext) -> Path:
+    """Where the program starts: beside its code, or in the run's work folder."""
+    work = context.job.work_dir
+    return work if params.code is None else work / f"code-{context.index:02d}"
+
+
 def run(params: StageParams, context: StageContext) -> StageResult:
-    """Run ``argv`` in the run's work folder and pass its output lines to the log.
+    """Run ``argv`` in the run's work folder, or beside its code, and log its output lines.
 
     The program inherits the event pipe (``PRICETAG_EVENTS``), so that ``pricetag.log`` and
     ``pricetag.stage`` in it report to this run. It stays in the worker's process group and
@@ -54,7 +75,7 @@ def run(params: StageParams, context: StageContext) -> StageResult:
         raise JobError("command-not-allowed", "this worker's pool does not run commands", field)
     before = descendants.descendants(os.getpid())
     descendants.take_in_orphans()
-    process = _start(params, context.job.work_dir, context.job.program_variables, field)
+    process = _start(params, _folder(params, context), context.job.program_variables, field)
     tail: deque[str] = deque(maxlen=LAST_LINES)
 
     def on_line(line: Line) -> None:

@@ -190,6 +190,7 @@ class EnvironmentRecord(_Record):
     git_commit: str | None = None
     seeds: Json | None = None
     variables: dict[str, str] | None = None
+    code: Json | None = None
 
 
 class SecondOpinionRecord(_Record):

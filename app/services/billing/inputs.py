@@ -183,4 +183,5 @@ def _environment(stored: Mapping[str, Any] | None) -> Environment | None:
         platform=stored.get("platform"),
         git_commit=stored.get("git_commit"),
         variables=stored.get("variables", {}),
+        code=stored.get("code", {}),
     )

@@ -107,13 +107,18 @@ def _without(stage: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
 
 
 def _script(stage: Mapping[str, Any]) -> list[str] | None:
-    """A program and the script it runs, without arguments; None where there is no script."""
+    """A program and the script it runs, without arguments; None where there is no script.
+
+    Scripts of one name in two folders are two scripts; commits of one repository are one.
+    """
     argv = stage["argv"]
+    code = stage.get("code")
+    place_of_code = [] if code is None else [code["git"] if isinstance(code, Mapping) else code]
     for place, argument in enumerate(argv[:8]):
         if argument == "-m" and place + 1 < len(argv):
-            return list(argv[: place + 2])
+            return [*place_of_code, *argv[: place + 2]]
         if argument.lower().endswith(SCRIPTS):
-            return list(argv[: place + 1])
+            return [*place_of_code, *argv[: place + 1]]
     return None
 
 

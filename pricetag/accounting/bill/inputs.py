@@ -119,6 +119,7 @@ class Environment:
     Attributes:
         variables: The environment variables that the job saw, secrets masked; empty where they
             were not recorded.
+        code: The code that each command ran, by stage: path, commit and SHA-256.
     """
 
     packages: Mapping[str, str] = field(default_factory=dict)
@@ -127,6 +128,7 @@ class Environment:
     platform: str | None = None
     git_commit: str | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
+    code: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

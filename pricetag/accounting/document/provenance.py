@@ -29,6 +29,7 @@ def provenance(inputs: PriceTagInputs, outside_stages: Quantity) -> Provenance:
         platform=last.platform,
         # Attempts before they were recorded have none, and keep their documents.
         variables=dict(last.variables) or None,
+        code=dict(last.code) or None,
         nodes=nodes(inputs.attempts),
         interval_seed=inputs.seed,
         site=inputs.factors.site,

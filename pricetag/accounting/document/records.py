@@ -213,6 +213,12 @@ class Provenance(Record):
         Since(4),
         OMIT_NONE,
     ]
+    code: Annotated[
+        Mapping[str, Any] | None,
+        "Code that each command ran, by stage: path, commit and SHA-256.",
+        Since(4),
+        OMIT_NONE,
+    ]
     nodes: tuple[str, ...]
     interval_seed: Annotated[int, "Seed of the Monte Carlo intervals."]
     site: Annotated[str | None, Since(2)]

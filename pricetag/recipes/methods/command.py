@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from pricetag.recipes.base import StageParams
+from pricetag.recipes.code import Code
 from pricetag.recipes.kinds import Paper, RecipeEntry, Traits
 
 Argument = Annotated[str, StringConstraints(max_length=32_768)]
@@ -41,6 +42,11 @@ class Command(StageParams):
     kind: Literal["command"] = "command"
     argv: Annotated[list[Argument], Field(min_length=1, max_length=1024)] = Field(
         description="Program and arguments; no shell."
+    )
+    code: Code | None = Field(
+        None,
+        description="The program's code, copied read-only into the folder it runs in: a folder "
+        "under the worker's data roots, or {git: REPOSITORY, commit: SHA}.",
     )
     env: Annotated[dict[VariableName, Argument], Field(max_length=256)] = Field(
         default_factory=dict

@@ -21,6 +21,7 @@ name: a script
 recipe:
   stages:
     - kind: command
+      code: mine
       argv: [python, train.py]
 """
 

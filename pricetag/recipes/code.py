@@ -1,0 +1,51 @@
+"""Where the code of a command comes from, and commands that cannot find theirs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from pricetag.recipes.base import Params
+from pricetag.recipes.data import Folder
+
+_INTERPRETER = re.compile(
+    r"(python|pypy|bash|sh|dash|zsh|ksh|perl|ruby|node|julia|lua|Rscript)[\d.]*"
+)
+_SCRIPT = re.compile(r"\.(py|pyz|sh|bash|pl|rb|js|mjs|jl|lua|R|r)$")
+_WITHOUT_SCRIPT = ("-c", "-m", "-e", "-E")
+"""Options that take a program's text, or a module, in the place of a script."""
+
+
+class GitCode(Params):
+    """The files of one commit."""
+
+    git: Folder = Field(description="A git repository under the worker's data roots.")
+    commit: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{7,64}$")] = Field(
+        description="SHA of the commit, full or short."
+    )
+
+
+Code = Folder | GitCode
+
+
+def script_place(argv: Sequence[str]) -> int | None:
+    """Where in ``argv`` a script is named by a path relative to the working folder, if one is.
+
+    ``[python, train.py]`` has it at 1, ``[./run.sh]`` at 0, ``[python, -m, mine]`` nowhere.
+    """
+    program = argv[0]
+    if "/" in program and not program.startswith("/"):
+        return 0
+    if not _INTERPRETER.fullmatch(PurePosixPath(program).name):
+        return None
+    for place, argument in enumerate(argv[1:], 1):
+        if argument.startswith(_WITHOUT_SCRIPT):
+            return None
+        if not argument.startswith("-"):
+            is_relative = not argument.startswith("/")
+            return place if is_relative and _SCRIPT.search(argument) else None
+    return None
