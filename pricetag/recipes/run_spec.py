@@ -30,8 +30,8 @@ def _check_script(stage: Command) -> None:
     if place is not None:
         raise _fault(
             f"stages.0.argv.{place}",
-            "'{script}' cannot be found: a program starts in an empty folder. Add code: with the "
-            "folder under the data roots that has it, or {{git: REPOSITORY, commit: SHA}}",
+            "'{script}' cannot be found: a program starts in an empty folder. Add code: FOLDER "
+            "(under the data roots) or a git commit that has it",
             script=stage.argv[place],
         )
 

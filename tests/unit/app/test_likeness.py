@@ -6,6 +6,8 @@ from typing import Any
 
 from app.services.quoting.likeness import likeness, steps
 from pricetag.recipes import parse_recipe
+from pricetag.recipes.code import GitCode
+from pricetag.recipes.methods.command import Command
 from workers.job.steps import plan
 
 RECIPE: dict[str, Any] = {
@@ -112,7 +114,17 @@ def test_fingerprints_of_stored_outcomes_do_not_change() -> None:
     assert str(found.data_sha256).startswith("0716b0f8c0b42206")
     assert found.family_sha256.startswith("eefff5272373b93c")
     script = ["python", "train.py", "--lr", "1"]
-    program = {"stages": [{"kind": "command", "argv": script, "timeout_s": 60}]}
-    found = likeness(parse_recipe(program).model_dump(mode="json"))
+    # As it was stored before a script needed its code to be named.
+    program = Command(argv=script, timeout_s=60).model_dump(mode="json")
+    found = likeness({"stages": [program]})
     assert found.recipe_sha256.startswith("5f35f78a421ade75")
     assert found.shape_sha256.startswith("9b893eff5c0f275e")
+
+
+def test_scripts_of_one_name_in_two_folders_are_two_scripts() -> None:
+    def shape(code: Any) -> str:
+        stage = Command(code=code, argv=["python", "train.py"]).model_dump(mode="json")
+        return likeness({"stages": [stage]}).shape_sha256
+
+    assert shape("one") != shape("two")
+    assert shape(GitCode(git="r", commit="a" * 40)) == shape(GitCode(git="r", commit="b" * 40))
