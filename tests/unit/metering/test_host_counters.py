@@ -15,6 +15,7 @@ from pricetag.metering.codecarbon_parts import CpuModel
 from pricetag.metering.host_check import max_zone_power_w
 from pricetag.metering.host_model import ConstantModel, HostModelSource, PowerModel
 from pricetag.metering.meter import Meter
+from pricetag.metering.metered import MeteredSource
 from pricetag.metering.rapl import RaplSource, scan
 from pricetag.metering.source import Component
 from tests.unit.metering.test_rapl import RANGE_UJ, put, zone
@@ -299,3 +300,23 @@ def test_a_device_is_not_charged_more_than_it_can_draw(jump_j: float, is_energy:
     expected_j = 100.0 * LAST_S + (jump_j if is_energy else 0.0)
     assert window.energy_j == pytest.approx(expected_j)
     assert ("implausible_power" in window.flags) is not is_energy
+
+
+class TickingGpu(FakeGpu):
+    """The same, whose counter is watched between readings."""
+
+    def counter_now_j(self, index: int) -> float:
+        return 0.0
+
+    def power_now_w(self, index: int) -> float:
+        return 100.0
+
+
+def test_a_jump_that_a_tick_sees_first_is_no_energy_either() -> None:
+    metered_gpu = MeteredSource(TickingGpu(jump_j=1e9))
+    (before,) = metered_gpu.read(19.0)
+    tick = metered_gpu.read_tick(0, before["counter_j"] + 1e9, "tick", 19.1)
+    assert tick["counter_j"] is None
+    (after,) = metered_gpu.read(20.0)
+    (later,) = metered_gpu.read(21.0)
+    assert (after["flags"], later["flags"]) == (["implausible_power"], [])
