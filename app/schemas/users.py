@@ -6,7 +6,7 @@ import uuid
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, StrictBool, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from app.schemas.common import Moment, Name, ProjectRole, Request, Role, Wire
@@ -49,7 +49,7 @@ class UserChange(Request):
     email: Email | None = None
     role: Role | None = None
     external_identity: ExternalIdentity | None = None
-    disabled: bool | None = Field(
+    disabled: StrictBool | None = Field(
         default=None, description="true ends every token of the user at once."
     )
 

@@ -116,10 +116,11 @@ async def create(session: Session, wanted: TokenCreate, by: Actor | None = None)
         by.require("admin", "manage tokens")
     if wanted.user is not None:
         return await _make(session, await users.named(session, wanted.user), wanted, by)
+    role = _given(wanted)
     user = await user_rows.by_name(session, wanted.name)
     if user is not None:
         return await _make(session, user, wanted, by)
-    made = await users.create(session, UserCreate(name=wanted.name, role=_given(wanted)), by)
+    made = await users.create(session, UserCreate(name=wanted.name, role=role), by)
     user = await users.get(session, made.id)
     return await _make(session, user, wanted.model_copy(update={"role": None}), by)
 

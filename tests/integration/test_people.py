@@ -186,6 +186,8 @@ async def test_names_and_external_identities_are_one_user_s(api: Api) -> None:
     renamed = await api.admin.patch(f"/v1/users/{eve['id']}", json={"name": "eva"})
     assert renamed.json()["name"] == "eva"
     problem(await api.admin.patch(f"/v1/users/{uuid4()}", json={}), 404, "user-not-found")
+    number = await api.admin.patch(f"/v1/users/{eve['id']}", json={"disabled": 0})
+    assert fields(problem(number, 422, "invalid-request")) == ["disabled"]
 
 
 async def test_a_token_does_at_most_what_its_user_may(api: Api) -> None:
@@ -377,8 +379,9 @@ async def test_a_token_without_a_user_is_of_the_user_of_its_name(api: Api) -> No
     assert (first["role"], second["role"]) == ("member", "viewer")
     higher = await api.admin.post("/v1/tokens", json={"name": "ci", "role": "admin"})
     assert fields(problem(higher, 422, "invalid-token")) == ["role"]
-    missing = await api.admin.post("/v1/tokens", json={"name": "new"})
-    assert fields(problem(missing, 422, "invalid-token")) == ["role"]
+    for name in ("ci", "new"):
+        missing = await api.admin.post("/v1/tokens", json={"name": name})
+        assert fields(problem(missing, 422, "invalid-token")) == ["role"]
     named = await made(api, "/v1/tokens", name="laptop", user="ci")
     assert (named["name"], named["user"], named["role"]) == ("laptop", "ci", "member")
     unknown = await api.admin.post("/v1/tokens", json={"name": "t", "user": "nobody"})
