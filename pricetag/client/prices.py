@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
+from pricetag.accounting.document.records import PriceTag
 from pricetag.client.connection import Connection
 from pricetag.wire import ReportFormat
 
@@ -31,6 +32,14 @@ class PriceCalls(Connection):
     def price_tag(self, run_id: str, version: int | None = None) -> dict[str, Any]:
         """The run's price tag, the newest unless a version is named."""
         return self._get(f"/v1/runs/{run_id}/price-tag", {"version": version})
+
+    def price_tag_document(self, run_id: str, version: int | None = None) -> PriceTag:
+        """The same as a typed document, whatever version of the accounting issued it.
+
+        Raises:
+            InvalidDocument: If the answer does not have the form of a price tag.
+        """
+        return PriceTag.from_dict(self.price_tag(run_id, version))
 
     def price_tags(self, run_id: str) -> list[dict[str, Any]]:
         """Every version of the run's price tag with cause, hash and totals; the newest first."""

@@ -6,8 +6,8 @@ import functools
 from dataclasses import dataclass
 from decimal import Decimal
 
+from pricetag.accounting.bill.amounts import Number, amount, device_hours_cost
 from pricetag.accounting.bill.carbon import facility_energy_kwh, operational_co2e_kg
-from pricetag.accounting.bill.cost import Number, amount, device_hours_cost
 from pricetag.accounting.quantity.checks import (
     Faults,
     InvalidFactor,

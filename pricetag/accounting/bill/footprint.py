@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from pricetag.accounting.bill.bill import Biller
 from pricetag.accounting.bill.charges import Charge, scaled, total
+from pricetag.accounting.bill.cost import sum_of_two
 from pricetag.accounting.bill.embodied import embodied_kg
 from pricetag.accounting.bill.figures import FootprintTag
 from pricetag.accounting.bill.inputs import AttemptInput, Factor, Factors
-from pricetag.accounting.bill.money import sum_of_two
 from pricetag.accounting.bill.rates import Rate
 from pricetag.accounting.bill.water import water_l_per_kwh
 from pricetag.accounting.quantity.quantity import Quantity, weakest

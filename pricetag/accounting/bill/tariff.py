@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 
-from pricetag.accounting.bill.cost import amount
+from pricetag.accounting.bill.amounts import amount
 from pricetag.accounting.quantity.checks import InvalidFactor
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pricetag.accounting.bill.bill import Biller, Span, share
 from pricetag.accounting.bill.calibration import calibrated
 from pricetag.accounting.bill.charges import Charge, factor_quantity, product
+from pricetag.accounting.bill.cost import cost_of
 from pricetag.accounting.bill.factor_ranges import require_factors
 from pricetag.accounting.bill.figures import EnergyTag
 from pricetag.accounting.bill.footprint import footprint
@@ -22,7 +23,6 @@ from pricetag.accounting.bill.inputs import (
     PriceTagInputs,
     StageInput,
 )
-from pricetag.accounting.bill.money import cost_of
 from pricetag.accounting.bill.once import counted_once
 from pricetag.accounting.bill.outside import outside_stages
 from pricetag.accounting.bill.rates import Rate, RateMissing

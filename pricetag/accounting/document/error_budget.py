@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from pricetag.accounting.bill.bill import Biller
 from pricetag.accounting.bill.charges import Charge, Product, product
+from pricetag.accounting.bill.cost import cost_error_terms
 from pricetag.accounting.bill.figures import CostTag, EnergyTag
-from pricetag.accounting.bill.money import cost_error_terms
 from pricetag.accounting.document.records import ErrorBudget, ErrorShare
 from pricetag.accounting.quantity.error_terms import ErrorTerm, error_budget
 from pricetag.accounting.units import G_PER_KG

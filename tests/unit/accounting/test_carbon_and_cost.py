@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from pricetag.accounting.bill import carbon, cost
+from pricetag.accounting.bill import amounts, carbon
 from pricetag.accounting.quantity.checks import InvalidFactor
 
 
@@ -30,15 +30,15 @@ def test_an_impossible_pue_is_refused(pue: float) -> None:
 
 
 def test_money_is_decimal() -> None:
-    paid = cost.device_hours_cost(0.1 + 0.2, "0.10", 0.3)
+    paid = amounts.device_hours_cost(0.1 + 0.2, "0.10", 0.3)
     assert paid.low == Decimal("0.30000000000000004") * Decimal("0.10")
-    assert cost.device_hours_cost(96, 0.43, 1.46) == cost.CostRange(
+    assert amounts.device_hours_cost(96, 0.43, 1.46) == amounts.CostRange(
         Decimal("41.28"), Decimal("140.16")
     )
-    assert cost.CostRange(Decimal(1), Decimal(4)).middle == Decimal("2.5")
+    assert amounts.CostRange(Decimal(1), Decimal(4)).middle == Decimal("2.5")
 
 
 @pytest.mark.parametrize("amount", [-1, math.nan, math.inf, "a lot", True])
 def test_an_impossible_amount_is_refused(amount: float | str) -> None:
     with pytest.raises(InvalidFactor, match="device_hours"):
-        cost.device_hours_cost(amount, 1, 2)
+        amounts.device_hours_cost(amount, 1, 2)

@@ -8,8 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
+from pricetag.accounting.quantity.record import InvalidDocument
 from pricetag.client import ApiError, Client, ClientError, InvalidConnection, ServerUnreachable
 from pricetag.client.connection import ATTEMPTS
+from tests.support.golden import content
 
 Answer = httpx.Response | Exception
 
@@ -185,6 +187,20 @@ def test_a_download_is_whole_or_not_there(tmp_path: Path) -> None:
     with speaking(problem(404, "artifact-not-here")) as client, pytest.raises(ApiError):
         client.download_artifact("r", "a", target)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_price_tag_is_read_as_the_typed_document() -> None:
+    issued = content("v1-first-compressed")
+    with speaking(httpx.Response(200, json=issued)) as client:
+        tag = client.price_tag_document(issued["run_id"])
+    assert tag.energy.it_energy_kwh.value == issued["it_energy_kwh"]["value"]
+    assert tag.as_dict() == issued
+
+
+def test_an_answer_that_is_not_a_price_tag_is_an_error_that_names_the_member() -> None:
+    broken = speaking(httpx.Response(200, json={"schema": "pricetag/1"}))
+    with broken as client, pytest.raises(InvalidDocument, match="run_id: is missing"):
+        client.price_tag_document("r")
 
 
 def streaming(lines: list[str]) -> Client:

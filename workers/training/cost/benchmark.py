@@ -82,16 +82,10 @@ def latency(call: Callable[[], object]) -> Latency:
         start = time.perf_counter()
         call()
         times.append(time.perf_counter() - start)
-    times.sort()
-    return Latency(_quantile(times, 0.5), _quantile(times, 0.95), len(times))
-
-
-def _quantile(ordered: list[float], share: float) -> float:
-    """Linear interpolation between the two neighbours."""
-    place = share * (len(ordered) - 1)
-    low = int(place)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (place - low) * (ordered[high] - ordered[low])
+    p50_s, p95_s = torch.quantile(
+        torch.tensor(times, dtype=torch.float64), torch.tensor([0.5, 0.95], dtype=torch.float64)
+    ).tolist()
+    return Latency(p50_s, p95_s, len(times))
 
 
 def inference_call(
