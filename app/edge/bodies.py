@@ -6,10 +6,7 @@ import asyncio
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from app.errors import http_error
 
 BODY_TIMEOUT_S = 60.0
 
@@ -36,16 +33,14 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        declared = dict(scope["headers"]).get(b"content-length", b"").decode("latin-1")
-        if declared.isdecimal() and (len(declared) > 18 or int(declared) > self._max_bytes):
-            response = await http_error(Request(scope), self._too_large())
-            response.headers["Connection"] = "close"
-            await response(scope, receive, send)
-            return
-        await self._app(scope, _Bounded(receive, self._max_bytes, self._timeout_s), send)
+        bounded = _Bounded(receive, self._max_bytes, self._timeout_s, declared_bytes(scope))
+        await self._app(scope, bounded, send)
 
-    def _too_large(self) -> HTTPException:
-        return too_large(self._max_bytes)
+
+def declared_bytes(scope: Scope) -> int:
+    """The size of the body that the request declares, bytes; 0 if it declares none."""
+    text = dict(scope["headers"]).get(b"content-length", b"").decode("latin-1")
+    return int(text) if text.isdecimal() and len(text) < 20 else 0
 
 
 def too_large(max_bytes: int) -> HTTPException:
@@ -56,7 +51,10 @@ def too_large(max_bytes: int) -> HTTPException:
 class _Bounded:
     """The receiving end of a request, counted and timed until its body is complete."""
 
-    def __init__(self, receive: Receive, max_bytes: int, timeout_s: float) -> None:
+    def __init__(
+        self, receive: Receive, max_bytes: int, timeout_s: float, declared_bytes: int
+    ) -> None:
+        self._declared_bytes = declared_bytes
         self._receive = receive
         self._max_bytes = max_bytes
         self._deadline_s = asyncio.get_running_loop().time() + timeout_s
@@ -67,6 +65,8 @@ class _Bounded:
     async def __call__(self) -> Message:
         if self._is_complete:
             return await self._receive()
+        if self._declared_bytes > self._max_bytes:
+            raise too_large(self._max_bytes)
         try:
             async with asyncio.timeout_at(self._deadline_s):
                 message = await self._receive()

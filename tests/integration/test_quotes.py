@@ -42,7 +42,7 @@ async def test_without_history_a_quote_is_unknown_and_says_why(api: Api) -> None
         unknown = figure(quote, name)
         assert unknown["value"] is unknown["low"] is unknown["source"] is None
         assert "no like run has succeeded in pool 'default' yet" in unknown["reason"]
-    assert "a command's operations are not counted" in quote["text"]
+    assert "a program's operations are not counted" in quote["text"]
 
 
 async def test_the_same_recipe_is_quoted_from_its_runs(api: Api) -> None:
