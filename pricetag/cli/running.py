@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from pricetag.cli.answering import answer
+from pricetag.cli.checkout import load
 from pricetag.cli.console import (
     EXIT_USAGE,
     CliError,
@@ -47,6 +48,13 @@ def submit(
     check: Annotated[
         bool, typer.Option("--check", help="Check the job file only; no server needed.")
     ] = False,
+    data_root: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="With --check: also check the data and model files under FOLDER (repeatable).",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the quote only; nothing is submitted.")
     ] = False,
@@ -63,7 +71,7 @@ def submit(
     Ctrl-C detaches; the run continues.
     """
     if check:
-        _check(ctx, file, json)
+        _check(ctx, file, json, data_root or [])
         return
     if dry_run:
         from pricetag.cli.quotes import show_quote
@@ -104,15 +112,20 @@ def _read(file: Path) -> str:
         raise CliError(f"{file} is not UTF-8 text: {error.reason}", EXIT_USAGE) from error
 
 
-def _check(ctx: typer.Context, file: Path, json: bool) -> None:
+def _check(ctx: typer.Context, file: Path, json: bool, data_roots: list[Path]) -> None:
     from pricetag.recipes import RecipeError, derive_kind, load_run_file
 
     try:
         spec = load_run_file(file)
     except RecipeError as error:
         raise CliError(str(error), EXIT_USAGE) from error
-    told = f"{file} describes a run: {spec.name} ({derive_kind(spec.recipe)})"
-    answer(ctx, json, spec.model_dump(mode="json"), lambda _: told)
+    lines = [f"{file} describes a run: {spec.name} ({derive_kind(spec.recipe)})"]
+    if data_roots:
+        skipped = load("workers.training.preparation", "reported")(spec.recipe, data_roots)
+        if isinstance(skipped, str):
+            raise CliError(skipped, EXIT_USAGE)
+        lines += [f"Not checked: {what}" for what in skipped] or ["Data, labels and model fit."]
+    answer(ctx, json, spec.model_dump(mode="json"), lambda _: "\n".join(lines))
 
 
 def runs(

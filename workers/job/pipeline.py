@@ -68,14 +68,21 @@ def run(job: Job, reporter: Reporter) -> None:
                 from workers.training.model import accelerators
 
                 accelerators.require(job.gpus)
-        key = steps.fingerprint(job, recipe)
+        files = steps.data_files(job, recipe)
+        key = steps.fingerprint(recipe)
         model = resolve_model(job, recipe)
         check_shapes(model, recipe)
         line = _Pipeline(job, recipe, reporter, model)
+        if not recipe.runs_program and ranks.rank() == 0:
+            from workers.training import preparation
+
+            preparation.check(job, recipe, reporter, model, line.cache)
         try:
             for step in steps.plan(recipe):
-                key = steps.step_key(key, step)
-                _carry_out(line, step, key)
+                own = steps.step_key(key, step, recipe, files)
+                _carry_out(line, step, own)
+                if traits_of(step.params).makes_model:
+                    key = own
         except Interrupted:
             # Rank 0 tells it. Another that failed would have torchrun kill rank 0 while it
             # writes the checkpoint.

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from pricetag.atomic_files import write_whole
-from pricetag.recipes import Recipe
+from pricetag.recipes import Recipe, traits_of
 from pricetag.recipes import plan as recipe_plan
 from pricetag.recipes.base import StageParams
 from workers.job import roots
 from workers.job.request import Job, JobError
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -67,24 +67,57 @@ def _own_name(wanted: str, taken: set[str]) -> str:
     return name
 
 
-def fingerprint(job: Job, recipe: Recipe) -> str:
-    """What all stages rest on: task, data files as they are now, and the model named.
+Files = dict[str, list[Any]]
+"""Place, size and time of change of each split's file."""
+
+_OF_SPLITS = {"train", "validation", "test", "positive_label"}
+
+
+def splits_read(step: Step) -> list[str]:
+    """The splits that a step itself reads: those of its evaluation belong to the next step."""
+    needs = traits_of(step.params).splits(step.params)
+    return [need.split for need in needs if need.option != "evaluate"]
+
+
+def data_files(job: Job, recipe: Recipe) -> Files:
+    """The files of a run's splits as they are now; of a hub data set the names alone.
 
     Raises:
         JobError: a data file is missing or outside the data roots.
     """
-    files: dict[str, Any] = {}
-    if recipe.data is not None and recipe.data.hub is None:
-        for split, place in recipe.data.splits().items():
+    files: Files = {}
+    for split, place in recipe.splits().items():
+        files[split] = [place]
+        if recipe.data is not None and recipe.data.hub is None:
             status = roots.find(place, job.data_roots, f"recipe.data.{split}").stat()
-            files[split] = [status.st_size, status.st_mtime_ns]
-    head = recipe.model_dump(mode="json", exclude={"stages"})
-    return _digest([FORMAT, head, files])
+            files[split] += [status.st_size, status.st_mtime_ns]
+    return files
 
 
-def step_key(before: str, step: Step) -> str:
-    """Names a step's result: equal keys, equal results."""
-    return _digest([before, step.kind, step.params.model_dump(mode="json", exclude={"name"})])
+def fingerprint(recipe: Recipe) -> str:
+    """What all stages rest on: task, model, and how the data are read."""
+    head = recipe.model_dump(mode="json", exclude={"stages": True, "data": _OF_SPLITS})
+    return _digest([FORMAT, head])
+
+
+def step_key(before: str, step: Step, recipe: Recipe, files: Files) -> str:
+    """Names a step's result: equal keys, equal results.
+
+    Only the splits that the step reads count: a validation file that was mended leaves the
+    training before it as it was.
+
+    Args:
+        before: Key of the last step that made a model, or the recipe's fingerprint.
+        step: The step.
+        recipe: Of the run.
+        files: Of its splits.
+    """
+    splits = splits_read(step)
+    read: dict[str, Any] = {split: files.get(split) for split in splits}
+    if recipe.data is not None and set(splits) - {"train"}:
+        read["positive_label"] = recipe.data.positive_label
+    params = step.params.model_dump(mode="json", exclude={"name"})
+    return _digest([before, step.kind, params, read])
 
 
 def _digest(value: object) -> str:
