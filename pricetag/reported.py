@@ -30,7 +30,16 @@ def number(value: object) -> float | None:
         return float(value)
     except OverflowError:
         return math.inf
-    except Exception:  # an array of several numbers, a tensor on a broken device, ...
+    except Exception:  # an array, a tensor on a broken device, ...
+        return _only_element(value)
+
+
+def _only_element(value: object) -> float | None:
+    """The number in an array of one element; None for every other value."""
+    try:
+        element = value.item()  # type: ignore[attr-defined]  # what has none raises
+        return float(element) if isinstance(element, int | float) else None
+    except Exception:  # several elements, or whatever else
         return None
 
 

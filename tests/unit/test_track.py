@@ -208,3 +208,13 @@ async def test_where_nobody_listens_a_script_goes_on() -> None:
         )
     assert (ended.returncode, ended.stdout) == (0, "end\n")
     assert ended.stderr.count("pricetag:") == 1
+
+
+async def test_an_array_of_one_element_is_its_element() -> None:
+    heard, said = await told_by(
+        "import numpy\n"
+        "pricetag.log(a=numpy.array([0.5]), b=numpy.array([[3]]), c=numpy.ones(2),\n"
+        "    step=numpy.array([7]))\n"
+    )
+    assert [(e["name"], e["value"], e["step"]) for e in heard] == [("a", 0.5, 7), ("b", 3.0, 7)]
+    assert said.count("is not a number: dropped") == 1
