@@ -121,6 +121,13 @@ class Settings(BaseSettings):
             description="Comma-separated pools whose workers run `command` stages (any program)."
         ),
     ] = []
+    job_user: Annotated[
+        str | None,
+        Field(
+            description="User that the programs of `command` stages run as; the worker must run "
+            "as root. Default: the worker's user."
+        ),
+    ] = None
     job_env: Annotated[
         list[str],
         NoDecode,

@@ -24,6 +24,7 @@ from pricetag.metering.mig import resolve_usable, usable_devices
 from pricetag.metering.nvml_devices import Device, resolve_visible
 from pricetag.metering.nvml_errors import NvmlUnavailableError
 from workers.attempt.job_variables import check_names
+from workers.job import program_user
 from workers.node.device_locks import Held, hold
 from workers.node.identity import NodeConfig, git_commit, node_name, worker_identity
 from workers.node.stop_signals import StopSignals, deadline_s
@@ -59,6 +60,14 @@ def worker(
     allow_hub: Annotated[
         bool, typer.Option(help="Allow models and data sets from the Hugging Face hub.")
     ] = True,
+    job_user: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="User that the programs of 'command' stages run as; the worker must run as root. "
+            "Default: PRICETAG_JOB_USER, or the worker's user.",
+        ),
+    ] = None,
     job_env: Annotated[
         list[str] | None,
         typer.Option(
@@ -94,7 +103,11 @@ def worker(
         logging.getLogger(noisy).setLevel(logging.WARNING)
     chosen = _devices(gpus)
     config = _config(settings, node, pool, data_root or [], allow_commands, allow_hub)
-    config = replace(config, job_env=_job_env(settings, job_env or []))
+    config = replace(
+        config,
+        job_env=_job_env(settings, job_env or []),
+        job_user=_job_user(job_user or settings.job_user),
+    )
     with contextlib.suppress(KeyboardInterrupt), hold(alive.parent, node, chosen) as held:
         devices = _ours(gpus, held)
         if not devices and cpu_slots == 0:
@@ -152,6 +165,13 @@ def _job_env(settings: Settings, names: list[str]) -> tuple[str, ...]:
         return check_names([*settings.job_env, *names])
     except ValueError as error:
         raise typer.BadParameter(f"--job-env or PRICETAG_JOB_ENV: {error}") from error
+
+
+def _job_user(name: str | None) -> str | None:
+    try:
+        return program_user.check(name)
+    except ValueError as error:
+        raise typer.BadParameter(f"--job-user or PRICETAG_JOB_USER: {error}") from error
 
 
 def _devices(gpus: str) -> list[Device]:

@@ -117,6 +117,7 @@ def describe_job(claim: ClaimedRun, config: NodeConfig) -> dict[str, Any]:
         "allow_commands": config.allow_commands,
         "allow_hub": config.allow_hub,
         "lease_s": config.lease_s,
+        "program_user": config.job_user,
     }
 
 

@@ -57,6 +57,8 @@ def bring(code: str | GitCode, job: Job, target: Path, field: str) -> CodeFacts:
     note = target.with_name(f"{target.name}.json")
     if (kept := _kept(note, target)) is not None:
         return kept
+    if job.program_user is not None:
+        shutil.rmtree(target, ignore_errors=True)  # that user may have put links into it
     path = code if isinstance(code, str) else code.git
     commit = None
     source = roots.find(path, job.data_roots, field)

@@ -49,6 +49,7 @@ class Job:
     allow_commands: bool = False
     allow_hub: bool = False
     lease_s: float | None = None  # silence of the supervisor after which others may begin the run
+    program_user: str | None = None  # whom a command's program runs as; None: as this process
     program_variables: dict[str, str] = field(default_factory=dict)  # of a command's program alone
 
     def to_dict(self) -> dict[str, Any]:

@@ -34,6 +34,7 @@ class NodeConfig:
     site: str = "default"
     gpu_share: int = 1
     host_cores_per_job: float | None = None
+    job_user: str | None = None  # whom the programs of commands run as; None: as the worker
     job_env: tuple[str, ...] = ()  # further variables of the worker that its jobs see
 
     @property

@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+from pricetag.events import ENV_VAR
 from pricetag.recipes.base import StageParams
 from pricetag.recipes.methods.command import Command
-from workers.job import code, descendants, disk, environment
+from workers.job import code, descendants, disk, environment, program_user
 from workers.job.context import StageContext, StageResult
 from workers.job.lines import LineCutter
 from workers.job.request import Interrupted, JobError
@@ -51,7 +52,10 @@ def prepare(params: StageParams, context: StageContext) -> None:
 def _folder(params: Command, context: StageContext) -> Path:
     """Where the program starts: beside its code, or in the run's work folder."""
     work = context.job.work_dir
-    return work if params.code is None else work / f"code-{context.index:02d}"
+    if params.code is not None:
+        return work / f"code-{context.index:02d}"
+    # Another user gets a folder of its own: in the run's this process writes.
+    return work if context.job.program_user is None else work / "program"
 
 
 def run(params: StageParams, context: StageContext) -> StageResult:
@@ -75,7 +79,12 @@ def run(params: StageParams, context: StageContext) -> StageResult:
         raise JobError("command-not-allowed", "this worker's pool does not run commands", field)
     before = descendants.descendants(os.getpid())
     descendants.take_in_orphans()
-    process = _start(params, _folder(params, context), context.job.program_variables, field)
+    folder, user = _folder(params, context), context.job.program_user
+    events = os.environ.get(ENV_VAR)
+    folder.mkdir(parents=True, exist_ok=True)
+    program_user.open_to(user, folder, None if events is None else Path(events))
+    variables = {**program_user.variables(user), **context.job.program_variables}
+    process = _start(params, folder, variables, user, field)
     tail: deque[str] = deque(maxlen=LAST_LINES)
 
     def on_line(line: Line) -> None:
@@ -99,7 +108,7 @@ def run(params: StageParams, context: StageContext) -> StageResult:
 
 
 def _start(
-    params: Command, folder: Path, variables: Mapping[str, str], field: str
+    params: Command, folder: Path, variables: Mapping[str, str], user: str | None, field: str
 ) -> subprocess.Popen[bytes]:
     parent = os.getpid()
     libc = ctypes.CDLL(None, use_errno=True)
@@ -118,6 +127,7 @@ def _start(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,
+            **program_user.popen_options(user),
             preexec_fn=die_with_parent,  # one system call, no lock: safe beside threads
         )
     except (FileNotFoundError, NotADirectoryError) as error:
