@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from pricetag.accounting.quantity.record import InvalidDocument
 from pricetag.cli import (
     books,
     budgets,
@@ -21,7 +22,7 @@ from pricetag.cli import (
     running,
     service,
 )
-from pricetag.cli.console import EXIT_DETACHED, CliError, complain
+from pricetag.cli.console import EXIT_DETACHED, EXIT_FAILURE, CliError, complain
 from pricetag.cli.options import Given
 
 app = typer.Typer(
@@ -93,6 +94,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except CliError as error:
         complain(str(error))
         return error.exit_code
+    except InvalidDocument as error:
+        complain(f"the price tag cannot be read: {error}")
+        return EXIT_FAILURE
     except typer.exceptions.Abort:
         return EXIT_DETACHED
     except typer.exceptions.TyperException as error:

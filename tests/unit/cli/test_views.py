@@ -252,3 +252,18 @@ def test_a_score_names_its_class_and_why_it_has_no_value() -> None:
     text = " ".join(drawn(price_tag_view(made), width=160).split())
     assert "0.8000 (equivalent)" in text
     assert "n/a (one class alone)" in text
+
+
+def test_a_price_tag_of_another_form_is_an_error_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pricetag.cli import app as commands
+
+    def show(**_: object) -> None:
+        price_tag_view({"schema": "pricetag/1", "run_id": 7})
+
+    monkeypatch.setattr(commands, "app", show)
+    assert commands.run(["show", "last"]) == 1
+    message = capsys.readouterr().err
+    assert "run_id: must be a text (got 7)" in " ".join(message.split())
+    assert "Traceback" not in message
