@@ -241,3 +241,31 @@ def test_a_data_set_of_the_hub_reads_files_of_the_hub(
             load_from_hub(tmp_path, "a/b")
         assert caught.value.code == "path-outside-roots"
     assert bool(prepared) is is_read
+
+
+FINE = '{"sentence": "a", "label": 1}\n'
+
+
+@pytest.mark.parametrize(
+    ("line", "where"),
+    [
+        ('{"sentence": "a \\ud800 b", "label": 1}', "line 2, column 'sentence'"),
+        ('{"sentence": "a", "label": "\\udfff"}', "line 2, column 'label'"),
+        ('{"sentence": "a", "label": ' + "9" * 5000 + "}", "line 2: cannot be read"),
+        ('{"sentence": "a", "label": 1, "x": ' + "[" * 100_000 + "]" * 100_000 + "}", "line 2"),
+    ],
+)
+def test_json_that_no_table_can_hold_is_named_by_its_line(
+    tmp_path: Path, line: str, where: str
+) -> None:
+    (tmp_path / "t.jsonl").write_text(FINE + line + "\n")
+    error = code_of(tmp_path, "t.jsonl")
+    assert error.code == "bad-cell"
+    assert where in error.message
+
+
+def test_a_byte_that_is_not_utf8_is_named_by_line_and_place(tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_bytes(b"sentence\tlabel\na\t1\ncaf\xe9\t0\n")
+    error = code_of(tmp_path, "t.tsv")
+    assert error.code == "unreadable-data"
+    assert "line 3, byte 22 of the file" in error.message

@@ -55,9 +55,23 @@ def read_table(path: Path, names: Sequence[str], field: str) -> Table:
             return _read_json(path, names, field)
         return _read_delimited(path, names, field, tabs=suffix != ".csv")
     except UnicodeDecodeError as error:
-        raise _unreadable(path, f"is not UTF-8 text ({error.reason})", field) from error
+        before = error.object[: error.start]
+        raise _unreadable(path, _not_utf8(path, error.reason, len(before)), field) from error
     except OSError as error:
         raise _unreadable(path, f"cannot be read ({error.strerror or error})", field) from error
+
+
+def _not_utf8(path: Path, reason: str, offset: int) -> str:
+    """Where text stops being UTF-8: the decoder reads in blocks, so the file is read again."""
+    content = path.read_bytes()
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        offset, reason = error.start, error.reason
+    line = content.count(b"\n", 0, offset) + 1
+    return (
+        f"is not UTF-8 text in line {line}, byte {offset} of the file ({reason}); save it as UTF-8"
+    )
 
 
 def _unreadable(path: Path, what: str, field: str) -> JobError:
@@ -143,8 +157,9 @@ def _read_json(path: Path, names: Sequence[str], field: str) -> Table:
 def _array_rows(text: str, path: Path, field: str) -> Iterator[tuple[int, Any]]:
     try:
         yield from enumerate(json.loads(text), start=1)
-    except json.JSONDecodeError as error:
-        raise _unreadable(path, f"is no valid JSON: {error}", field) from error
+    except (ValueError, RecursionError) as error:
+        what = f"is not valid JSON that can be read: {str(error)[:200]}"
+        raise _unreadable(path, what, field) from error
 
 
 def _line_rows(text: str, path: Path, field: str) -> Iterator[tuple[int, Any]]:
@@ -155,6 +170,9 @@ def _line_rows(text: str, path: Path, field: str) -> Iterator[tuple[int, Any]]:
             except json.JSONDecodeError as error:
                 what = f"is no valid JSON in line {line}: {error.msg}"
                 raise _unreadable(path, what, field) from error
+            except (ValueError, RecursionError) as error:  # thousands of digits, or of levels
+                message = f"line {line}: cannot be read as JSON: {str(error)[:200]}"
+                raise JobError("bad-cell", message, field) from error
 
 
 def _read_parquet(path: Path, names: Sequence[str], field: str) -> Table:

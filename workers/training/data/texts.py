@@ -86,6 +86,8 @@ class _Cells:
         for index, cell in enumerate(cells):
             if not isinstance(cell, str):
                 raise self._bad(column, index, "is no text")
+            if not _is_unicode(cell):
+                raise self._bad(column, index, "is not Unicode: half of a surrogate pair")
         return list(cells)
 
     def classes(self, column: str) -> list[str]:
@@ -93,7 +95,7 @@ class _Cells:
         names = []
         for index, cell in enumerate(self.table.columns[column]):
             name = class_name(cell)
-            if name is None:
+            if name is None or not _is_unicode(name):
                 raise self._bad(column, index, "is no class")
             names.append(name)
         return names
@@ -103,7 +105,7 @@ class _Cells:
         for index, cell in enumerate(self.table.columns[column]):
             try:
                 score = float(cell)
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 score = math.nan
             if not math.isfinite(score):
                 raise self._bad(column, index, "is no number")
@@ -114,6 +116,11 @@ class _Cells:
         cell = self.table.columns[column][index]
         message = f"{self.table.where(index)}, column '{column}': {cell!r:.60} {what}"
         return JobError("bad-cell", message, self.field)
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether UTF-8 can hold a text: JSON can escape half of a surrogate pair."""
+    return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _hub_table(
