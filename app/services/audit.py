@@ -113,7 +113,7 @@ async def list_page(
     """A page of the log, the newest first.
 
     Raises:
-        RoleRequiredError: If the token is no admin's.
+        RoleRequiredError: If the caller is not an admin.
         CursorError: If the cursor is not of this list.
     """
     principal.require("admin", "read the audit log")

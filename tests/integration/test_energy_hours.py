@@ -97,5 +97,5 @@ def test_what_cannot_be_is_refused(changes: dict[str, Any], said: str) -> None:
 
 async def test_one_hour_twice_in_one_call_is_refused(db: Database) -> None:
     async with db.session_scope() as session:
-        with pytest.raises(ValueError, match="given twice"):
+        with pytest.raises(ValueError, match="two rows for the same"):
             await book_node_hours(session, "node", [GPU_HOUR, GPU_HOUR])

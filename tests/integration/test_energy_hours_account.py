@@ -412,12 +412,12 @@ async def test_by_default_it_is_the_last_week(api: Api) -> None:
         (
             {"from": "2026-03-02T00:00:00Z", "to": "2026-03-01T00:00:00Z"},
             "from",
-            "must lie before 'to'",
+            "must be before 'to'",
         ),
         (
             {"from": "9000-01-01T00:00:00Z", "to": "9000-01-02T00:00:00Z"},
             "from",
-            "lies in the future",
+            "is in the future",
         ),
         (
             {"from": "2024-01-01T00:00:00Z", "to": "2026-01-01T00:00:00Z"},

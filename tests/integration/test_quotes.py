@@ -1,4 +1,4 @@
-"""Quotes of posted runs: from like runs, from operations, unknown; scored when they end."""
+"""Quotes of posted runs: from similar runs, from operations, unknown; scored when they end."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def test_without_history_a_quote_is_unknown_and_says_why(api: Api) -> None
     for name in ("duration_s", "it_energy_kwh", "facility_energy_kwh", "co2e_kg"):
         unknown = figure(quote, name)
         assert unknown["value"] is unknown["low"] is unknown["source"] is None
-        assert "no like run has succeeded in pool 'default' yet" in unknown["reason"]
+        assert "no similar run has succeeded in pool 'default' yet" in unknown["reason"]
     assert "a program's operations are not counted" in quote["text"]
 
 
@@ -133,7 +133,7 @@ async def test_new_accelerators_are_quoted_by_their_peak_with_a_wide_interval(ap
     assert "no host" in quote["text"]
     unknown = await ask(api, recipe=training(), resources={"pool": "none", "gpus": 1})
     assert unknown["method"] == "unknown"
-    assert "no node of it is known" in unknown["text"]
+    assert "it has no known node" in unknown["text"]
 
 
 async def test_the_closed_form_stands_in_for_a_model_that_nobody_has_run(api: Api) -> None:
@@ -145,7 +145,7 @@ async def test_the_closed_form_stands_in_for_a_model_that_nobody_has_run(api: Ap
     quote = await ask(api, recipe=wanted)
     assert quote["method"] == "flops"
     assert "closed form" in quote["notes"][0]
-    assert quote["notes"][1] == "without what nobody has counted yet: evaluate"
+    assert quote["notes"][1] == "excluding stages without counted operations: evaluate"
     by_epochs = training(epochs=1.0)
     by_epochs["data"], by_epochs["model"] = wanted["data"], wanted["model"]
     unknown = await ask(api, recipe=by_epochs)

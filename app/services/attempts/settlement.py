@@ -246,6 +246,6 @@ async def _tell_budgets(session: Session, run: Run) -> None:
     """Tells the thresholds that were crossed; the end of an attempt is booked even without."""
     try:
         async with session.begin_nested():
-            await budget_alerts.tell_of(session, run)
+            await budget_alerts.announce_booked(session, run)
     except Exception:  # the next look at the budgets tells them
         logger.exception("run %s: its budgets could not be told of", run.id)

@@ -1,1 +1,1 @@
-"""Budgets: kept by admins, asked at the door, watched while runs go on."""
+"""Budgets: managed by admins, checked on admission, watched while runs are running."""

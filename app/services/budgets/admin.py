@@ -1,4 +1,4 @@
-"""Budgets as admins keep them: made, read, changed, closed; each change in the audit log."""
+"""Management of budgets by admins: create, read, change, close, with an audit log."""
 
 from __future__ import annotations
 
@@ -34,24 +34,24 @@ RECORDED = (
 
 
 class BudgetExistsError(ConflictError):
-    """There is a budget of this name, perhaps a closed one."""
+    """A budget with this name exists, perhaps a closed one."""
 
     code = "budget-exists"
 
 
 class BudgetClosedError(ConflictError):
-    """A closed budget stays as it is."""
+    """A closed budget cannot change."""
 
     code = "budget-closed"
 
 
 async def create(session: Session, principal: Principal, wanted: BudgetCreate) -> BudgetRead:
-    """Makes a budget; it holds for what is running and queued as well.
+    """Creates a budget; it also applies to running and queued runs.
 
-    A project or experiment that does not exist yet is made.
+    A project or experiment that does not exist yet is created.
 
     Raises:
-        RoleRequiredError: If the token is no admin's.
+        RoleRequiredError: If the caller is not an admin.
         UnknownUserError: If there is no such user.
         BudgetExistsError: If there is a budget of this name.
     """
@@ -78,7 +78,7 @@ async def _scope_id(session: Session, wanted: BudgetCreate) -> uuid.UUID | None:
 
 def _exists(name: str) -> BudgetExistsError:
     return BudgetExistsError(
-        f"There is a budget '{name}' already, perhaps a closed one; take another name.",
+        f"A budget '{name}' already exists, perhaps a closed one; use another name.",
         field="name",
     )
 
@@ -115,12 +115,12 @@ def _values(budget: Budget) -> dict[str, Any]:
 async def change(
     session: Session, principal: Principal, budget_id: uuid.UUID, wanted: BudgetChange
 ) -> BudgetRead:
-    """Changes a budget; runs that wait to be admitted to it see it before or after, not between.
+    """Changes a budget; runs that await admission see it either before or after the change.
 
-    Thresholds that are no longer reached are warned of again once they are.
+    Thresholds that are no longer reached warn again once they are reached.
 
     Raises:
-        RoleRequiredError: If the token is no admin's.
+        RoleRequiredError: If the caller is not an admin.
         BudgetNotFoundError: If there is no such budget.
         BudgetClosedError: If it is closed.
         BudgetExistsError: If there is another of the new name.
@@ -128,7 +128,7 @@ async def change(
     principal.require("admin", "change budgets")
     budget = await _get(session, budget_id, lock=True)
     if budget.closed_at is not None:
-        raise BudgetClosedError(f"The budget '{budget.name}' is closed; make another.")
+        raise BudgetClosedError(f"The budget '{budget.name}' is closed; create another one.")
     before, given = _values(budget), wanted.given()
     name = given.get("name", budget.name)
     if name != budget.name and not await budget_rows.rename(session, budget, name):
@@ -141,10 +141,10 @@ async def change(
 
 
 async def close(session: Session, principal: Principal, budget_id: uuid.UUID) -> BudgetRead:
-    """Ends a budget; closing it again changes nothing.
+    """Closes a budget; closing it again changes nothing.
 
     Raises:
-        RoleRequiredError: If the token is no admin's.
+        RoleRequiredError: If the caller is not an admin.
         BudgetNotFoundError: If there is no such budget.
     """
     principal.require("admin", "close budgets")
@@ -157,7 +157,7 @@ async def close(session: Session, principal: Principal, budget_id: uuid.UUID) ->
 
 
 async def read(session: Session, principal: Principal, budget_id: uuid.UUID) -> BudgetRead:
-    """A budget and how it stands.
+    """A budget with its present state.
 
     Raises:
         BudgetNotFoundError: If there is no such budget that the principal may see.
@@ -183,7 +183,7 @@ async def list_page(
     """A page of budgets by name.
 
     Raises:
-        CursorError: If the cursor is not of this list.
+        CursorError: If the cursor does not belong to this list.
     """
     after = str(cursors.decode(cursor, str)[0]) if cursor else None
     rows = await budget_rows.page(
@@ -194,7 +194,7 @@ async def list_page(
 
 
 async def _shown(session: Session, budget: Budget) -> BudgetRead:
-    """A budget after a change, its alerts put right."""
+    """A budget after a change, with its alerts updated."""
     await session.flush()
     now = datetime.now(UTC)
     (state,) = await states(session, [budget], now)
@@ -268,10 +268,10 @@ async def list_alerts(
     cursor: str | None,
     limit: int,
 ) -> BudgetAlertPage:
-    """A page of the thresholds that were crossed, the newest first.
+    """A page of the thresholds that were crossed, newest first.
 
     Raises:
-        CursorError: If the cursor is not of this list.
+        CursorError: If the cursor does not belong to this list.
     """
     rows = await budget_rows.alert_page(
         session,
@@ -311,5 +311,5 @@ def _alert_position(cursor: str | None) -> tuple[datetime, uuid.UUID, float] | N
     cursors.check_time(at)
     try:
         return datetime.fromisoformat(at), cursors.parse_id(budget_id), float(ratio)
-    except ValueError as error:  # 'infinity' is a time of other lists
+    except ValueError as error:  # 'infinity' is only valid in other lists
         raise cursors.invalid("cursor") from error

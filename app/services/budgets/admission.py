@@ -1,4 +1,4 @@
-"""Budgets at the door: who is admitted, and what may not begin any more."""
+"""Admission by budgets: which runs may be queued, and which queued runs may no longer start."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from app.services.errors import ConflictError
 from models import Budget, Run
 from pricetag.accounting.budgets.allowance import ZERO, Standing, crossed, decide
 
-HINT = "ask for less, wait for the next period, or have an admin raise the budget"
+HINT = "request less, wait for the next period, or ask an admin to raise the budget"
 
 
 class BudgetExceededError(ConflictError):
-    """The run would break a budget, or nothing is left of one."""
+    """The run would exceed a budget, or a budget is used up."""
 
     code = "budget-exceeded"
 
@@ -47,7 +47,7 @@ class Figure(Protocol):
 
 
 class Draft(Protocol):
-    """A quote of a run that is to be admitted."""
+    """A quote of a run that awaits admission."""
 
     @property
     def method(self) -> str: ...
@@ -60,23 +60,23 @@ class Draft(Protocol):
 
 
 async def admit(session: Session, run: Run, draft: Draft | None) -> list[str]:
-    """Decides whether a new run may be queued; others that want the same budgets wait.
+    """Decides whether a new run may be queued; other runs under the same budgets wait.
 
     The budgets that the run falls under are locked, in the order of their ids, until the
-    caller's transaction ends; in it the caller also stores the quote, which then counts as
-    reserved. So of two runs that want the last of a budget the second sees the first.
+    caller's transaction ends; the caller also stores the quote in it, which then counts as
+    reserved. So of two runs that need the rest of a budget, the second sees the first.
 
     Args:
         session: Committed by the caller.
-        run: About to be queued: its project, experiment and author are looked at.
-        draft: Its quote; None where there is none at all.
+        run: The run to queue: its project, experiment and author decide on the budgets.
+        draft: Its quote; None if it has none.
 
     Returns:
-        Warnings for its author: thresholds that will be crossed, budgets that it was admitted
-        to although nobody knows what it will use.
+        Warnings for its author: thresholds that will be crossed, and budgets under which it was
+        admitted although its use is unknown.
 
     Raises:
-        BudgetExceededError: If nothing is left of a budget, or less than the quote.
+        BudgetExceededError: If a budget is used up, or has less left than the quote.
     """
     concerned = await budget_rows.open_for(
         session,
@@ -85,25 +85,25 @@ async def admit(session: Session, run: Run, draft: Draft | None) -> list[str]:
         user_id=run.created_by,
         lock=True,
     )
-    found = await states(session, concerned, datetime.now(UTC), without=run.id)
+    budget_states = await states(session, concerned, datetime.now(UTC), without=run.id)
     method = draft.method if draft is not None else None
-    quotes = {state.budget.id: _quoted(state.budget, draft) for state in found}
+    quotes = {state.budget.id: _quoted(state.budget, draft) for state in budget_states}
     refusals = [
         refusal_text(state, quotes[state.budget.id][0], method)
-        for state in found
+        for state in budget_states
         if state.budget.refuses and decide(state.standing, quotes[state.budget.id][0]) != "admitted"
     ]
     if refusals:
         raise BudgetExceededError(refusals)
-    return [text for state in found for text in _warnings(state, *quotes[state.budget.id])]
+    return [text for state in budget_states for text in _warnings(state, *quotes[state.budget.id])]
 
 
 def _quoted(budget: Budget, draft: Draft | None) -> tuple[Decimal | None, str]:
-    """What a quote says in the budget's unit, else None and why not."""
+    """The quoted amount in the budget's unit, else None and the reason."""
     what = FIGURES[budget.metric]
     quantity: Any = getattr(draft, budget.metric, None)
     if quantity is None or quantity.value is None:
-        return None, f"nobody can say what its {what} will be"
+        return None, f"its {what} cannot be estimated"
     if budget.currency is not None and quantity.unit != budget.currency:
         return None, f"its {what} is quoted in {quantity.unit}, the budget is in {budget.currency}"
     return Decimal(str(quantity.value)), ""
@@ -111,19 +111,19 @@ def _quoted(budget: Budget, draft: Draft | None) -> tuple[Decimal | None, str]:
 
 def _warnings(state: BudgetState, quote: Decimal | None, why: str) -> list[str]:
     standing = state.standing
-    found = [unquoted_text(state, why)] if quote is None else []
+    texts = [unquoted_text(state, why)] if quote is None else []
     promised = standing.used + standing.reserved + (quote or ZERO)
     past = crossed(state.budget.thresholds, Standing(standing.limit, spent=promised))
     if past and state.budget.amount:
-        found.append(threshold_text(state, past[-1], promised))
-    return found
+        texts.append(threshold_text(state, past[-1], promised))
+    return texts
 
 
 async def why_not_start(session: Session, run: Run) -> dict[str, Any] | None:
-    """The reason why a queued run may not begin: a budget of which nothing is left.
+    """The reason why a queued run may not start: a budget that is used up.
 
-    What was promised to it, or to others, does not count here: it was admitted once. Budgets
-    that only warn do not keep it from beginning.
+    Reservations, its own or of others, do not count here: the run was already admitted. Budgets
+    that only warn do not keep it from starting.
     """
     concerned = await budget_rows.open_for(
         session,

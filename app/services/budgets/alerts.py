@@ -1,4 +1,4 @@
-"""Thresholds of budgets: told once a period, on the run that crossed them."""
+"""Thresholds of budgets: announced once per period, on the run that crossed them."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ KIND = "budget"
 """The kind of the events on a run's stream."""
 
 
-async def tell(session: Session, run: Run, found: Collection[BudgetState], now: datetime) -> None:
-    """Notes the thresholds that budgets have crossed, once a period, and tells the run.
+async def announce(
+    session: Session, run: Run, budget_states: Collection[BudgetState], now: datetime
+) -> None:
+    """Records crossed thresholds, once per period, and adds events to the run.
 
     Args:
         session: Committed by the caller, who holds the run's lock.
-        run: The one that is at work, or has just ended.
-        found: How the budgets that it falls under stand.
-        now: When.
+        run: The run that is running, or has just ended.
+        budget_states: The states of its budgets.
+        now: Present time.
     """
     events = []
-    for state in found:
+    for state in budget_states:
         reached = crossed(state.budget.thresholds, state.standing)
         new = await budget_rows.add_alerts(
             session, state.budget.id, state.period_start, reached, state.standing.used
@@ -36,8 +38,8 @@ async def tell(session: Session, run: Run, found: Collection[BudgetState], now: 
     await executions.add_events(session, run.id, events)
 
 
-async def tell_of(session: Session, run: Run) -> None:
-    """The same, for a run of which something has just been booked."""
+async def announce_booked(session: Session, run: Run) -> None:
+    """Same as ``announce``, for a run with newly booked energy."""
     concerned = await budget_rows.open_for(
         session,
         project_id=run.project_id,
@@ -46,28 +48,30 @@ async def tell_of(session: Session, run: Run) -> None:
     )
     warning = [budget for budget in concerned if budget.thresholds]
     now = datetime.now(UTC)
-    await tell(session, run, await states(session, warning, now, promised=False), now)
+    await announce(session, run, await states(session, warning, now, promised=False), now)
 
 
-async def tell_running(session: Session, found: Collection[BudgetState], now: datetime) -> None:
-    """The same, while runs are at work: each budget tells the one that began first.
+async def announce_running(
+    session: Session, budget_states: Collection[BudgetState], now: datetime
+) -> None:
+    """Same as ``announce``, while runs are running: on each budget's longest-running run.
 
-    Nothing is locked or written unless a threshold was crossed that is not told yet.
+    Nothing is locked or written unless a threshold was crossed that is not announced yet.
     """
-    for state in found:
+    for state in budget_states:
         if not state.running or not await _is_new(session, state):
             continue
         run = await executions.lock_run(session, state.running[0].run_id)
         if run is not None and run.status == "running":
-            await tell(session, run, [state], now)
+            await announce(session, run, [state], now)
 
 
 async def _is_new(session: Session, state: BudgetState) -> bool:
     reached = set(crossed(state.budget.thresholds, state.standing))
     if not reached:
         return False
-    told = await budget_rows.alerts_in(session, [(state.budget.id, state.period_start)])
-    return not reached <= {alert.threshold_ratio for alert in told}
+    alerts = await budget_rows.alerts_in(session, [(state.budget.id, state.period_start)])
+    return not reached <= {alert.threshold_ratio for alert in alerts}
 
 
 def _payload(state: BudgetState, ratio: float) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""How budgets stand: what was spent, is being spent, and is promised, in their present period."""
+"""State of budgets: spent, running and reserved amounts in their present period."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pricetag.accounting.budgets.allowance import ZERO, Standing, total, unused
 from pricetag.accounting.budgets.periods import Period, Span, period_at, zone_of
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
-"""Stands for the start of a period that has none."""
+"""Start of a period without a start."""
 
 UNITS = {"facility_energy_kwh": "kWh", "co2e_kg": "kg"}
 
@@ -40,12 +40,12 @@ class BudgetState:
     """One budget in its present period.
 
     Attributes:
-        budget: Which.
+        budget: The budget.
         span: The period.
-        standing: Its figures.
-        by_source: What was spent, by the weakest evidence it rests on.
-        unknown_runs: Runs of which nobody knows what they have used; in no figure.
-        running: The open attempts that it is about, the oldest first.
+        standing: Its amounts.
+        by_source: Spent amount by weakest evidence.
+        unknown_runs: Number of runs with unknown use, not included in the amounts.
+        running: The open attempts under the budget, oldest first.
     """
 
     budget: Budget
@@ -67,14 +67,14 @@ def unit_of(budget: Budget) -> str:
 
 
 def span_of(budget: Budget, now: datetime) -> Span:
-    """The period of a budget that a time lies in; of a closed one, its last."""
-    period = cast(Period, budget.period)  # the database holds no other
+    """The period of a budget that contains a time; the last period of a closed budget."""
+    period = cast(Period, budget.period)  # the database allows no other
     at = now if budget.closed_at is None else min(now, budget.closed_at)
     return period_at(period, zone_of(budget.time_zone), at)
 
 
 def amount_of(budget: Budget, figures: Any) -> Decimal | None:
-    """The budget's figure of a quote, a spend or a use; None where unknown or in other money."""
+    """The amount in the budget's metric; None where unknown or in another currency."""
     value = getattr(figures, budget.metric)
     if value is None or (budget.currency is not None and figures.currency != budget.currency):
         return None
@@ -84,7 +84,7 @@ def amount_of(budget: Budget, figures: Any) -> Decimal | None:
 async def spent_parts(
     session: Session, budgets: Collection[Budget], now: datetime, besides: Collection[UUID]
 ) -> SpentParts:
-    """What was spent of each budget in its present period, by other attempts than these."""
+    """Amounts spent under each budget in its present period, except by these attempts."""
     return {
         budget.id: await spend.spent(session, budget, span_of(budget, now), besides=besides)
         for budget in budgets
@@ -101,22 +101,22 @@ async def states(
     without: UUID | None = None,
     promised: bool = True,
 ) -> list[BudgetState]:
-    """How budgets stand.
+    """The present state of budgets.
 
     Args:
         session: Database session.
-        budgets: Which.
-        now: Tells the periods, and what hour's factors running attempts are reckoned with.
-        rates: Factors of running attempts, where some are remembered.
-        spent: What was spent, where that was asked for already.
+        budgets: The budgets.
+        now: Present time: decides the periods, and the hour of factors for running attempts.
+        rates: Cached factors of running attempts, if any.
+        spent: Amounts spent, if already read.
         without: A run whose quote does not count: the one that is being admitted.
-        promised: Whether quotes are looked at; where they are not, nothing is reserved.
+        promised: Whether to include quotes; without them nothing is reserved.
     """
     if not budgets:
         return []
     opened = [budget for budget in budgets if budget.closed_at is None]
-    # Each statement sees the database at a moment of its own, and runs move on in between:
-    # asked for in this order none is missed. One that ends meanwhile counts as running alone.
+    # Each statement sees its own snapshot, and runs change state in between: in this order no
+    # run is missed. A run that ends meanwhile counts only as running.
     rows = await spend.running(session, opened)
     besides = [row.run_id for row in rows] + ([] if without is None else [without])
     waiting = {
@@ -130,13 +130,13 @@ async def states(
     for row in await spend.spent_by_runs(session, [row.run_id for row in rows if promised]):
         if row.attempt_id not in attempts:
             earlier[row.run_id].append(row)
-    found = []
+    budget_states = []
     for budget in budgets:
         own = [row for row in rows if budget.closed_at is None and concerns(budget, row)]
         others = waiting.get(budget.id, ZERO)
         state = _state(budget, now, spent[budget.id], others, own, uses, earlier)
-        found.append(state if promised else _without_promises(state))
-    return found
+        budget_states.append(state if promised else _without_promises(state))
+    return budget_states
 
 
 def _without_promises(state: BudgetState) -> BudgetState:

@@ -1,4 +1,4 @@
-"""What budgets say to people: sentences with figures, units and periods."""
+"""Messages about budgets: sentences with amounts, units and periods."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FIGURES = {"facility_energy_kwh": "energy", "co2e_kg": "emissions", "cost": "cos
 
 
 def figure(value: Decimal, unit: str) -> str:
-    """A figure to four significant digits, or as exact as it is."""
+    """An amount to at most four significant digits, with its unit."""
     return f"{float(value):.4g} {unit}"
 
 
@@ -30,7 +30,7 @@ def amount(budget: Budget) -> str:
 
 
 def until(state: BudgetState) -> str:
-    """When its period ends, in its own time zone; empty where it never does."""
+    """The end of the budget's period in its own time zone; empty where there is no end."""
     end = state.span.end
     return "" if end is None else f", until {_local(end, state.budget.time_zone)}"
 
@@ -40,7 +40,7 @@ def _local(at: datetime, zone: str) -> str:
 
 
 def spent_text(state: BudgetState) -> str:
-    """Why what runs under the budget stops, and nothing more begins."""
+    """Why runs under the budget are stopped and no more may start."""
     used = figure(state.standing.used, unit_of(state.budget))
     return (
         f"budget '{state.budget.name}' is used up: {used} of {amount(state.budget)}{until(state)}"
@@ -51,7 +51,7 @@ def left_text(state: BudgetState) -> str:
     """``budget 'x' has 0.1 kg left of 5 kg this month, until ...``."""
     left = figure(state.standing.left, unit_of(state.budget))
     promised = state.standing.reserved
-    waiting = f", {figure(promised, unit_of(state.budget))} promised to open runs"
+    waiting = f", {figure(promised, unit_of(state.budget))} reserved for open runs"
     return (
         f"budget '{state.budget.name}' has {left} left of {amount(state.budget)}"
         f"{waiting if promised else ''}{until(state)}"
@@ -59,24 +59,24 @@ def left_text(state: BudgetState) -> str:
 
 
 def refusal_text(state: BudgetState, quote: Decimal | None, method: str | None) -> str:
-    """Why a run is not admitted: what is left, and what its quote says."""
+    """Why a run is not admitted: the amount left, and its quote."""
     what = FIGURES[state.budget.metric]
     if quote is None:
-        return f"{left_text(state)}; nobody can say what this run's {what} will be"
-    wanted = figure(quote, unit_of(state.budget))
+        return f"{left_text(state)}; this run's {what} cannot be estimated"
+    needed = figure(quote, unit_of(state.budget))
     basis = f" (by {method})" if method else ""
-    return f"{left_text(state)}; this run is expected to need {wanted}{basis}"
+    return f"{left_text(state)}; this run is expected to need {needed}{basis}"
 
 
 def unquoted_text(state: BudgetState, why: str) -> str:
-    """That a run was admitted although nobody knows what it will use."""
-    return f"{left_text(state)}; this run was admitted without reserving any of it: {why}"
+    """Warning that a run was admitted although its use cannot be estimated."""
+    return f"{left_text(state)}; this run was admitted without a reservation: {why}"
 
 
 def threshold_text(state: BudgetState, ratio: float, promised: Decimal) -> str:
-    """That a threshold will be crossed when open runs use what they are expected to."""
+    """Warning that a threshold will be crossed if open runs use what they are expected to."""
     limit = state.budget.amount
     return (
         f"budget '{state.budget.name}': {float(promised / limit):.0%} of {amount(state.budget)} "
-        f"is used or promised, past the warning at {ratio:.0%}{until(state)}"
+        f"is used or reserved, above the warning threshold of {ratio:.0%}{until(state)}"
     )

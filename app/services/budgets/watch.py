@@ -1,4 +1,4 @@
-"""Looks, once a second, whether running attempts have used up a budget."""
+"""Checks once a second whether running attempts have used up a budget."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from models import Budget
 BUDGET_EXCEEDED = "budget-exceeded"
 
 SPENT_HOLDS_S = 2.0
-"""How long the sum of what ended attempts have used is remembered. In that time a budget can
+"""How long the total use of ended attempts is cached. In that time a budget can
 seem less used than it is, never more."""
 
 
@@ -31,7 +31,7 @@ class StopOrder:
 
     Attributes:
         code: ``budget-exceeded``.
-        message: Names the budget.
+        message: The reason, which names the budget.
     """
 
     code: str
@@ -39,7 +39,7 @@ class StopOrder:
 
 
 class BudgetWatch:
-    """One worker's watch over the budgets that its attempts fall under.
+    """One worker's watch over the budgets of its attempts.
 
     Args:
         clock: Monotonic seconds.
@@ -51,9 +51,9 @@ class BudgetWatch:
         self._spent: dict[tuple[UUID, object], tuple[float, list[SpentPart]]] = {}
 
     async def look(self, session: Session, attempt_ids: Collection[UUID]) -> dict[UUID, StopOrder]:
-        """Which of a worker's attempts must stop; tells thresholds that were crossed.
+        """Finds the attempts of a worker that must stop, and announces crossed thresholds.
 
-        A budget that stops and of which nothing is left stops everything that runs under it.
+        A budget with ``stops`` stops everything that runs under it once it is used up.
 
         Args:
             session: Committed by the caller.
@@ -67,9 +67,11 @@ class BudgetWatch:
             return {}
         now = datetime.now(UTC)
         spent = await self._spent_of(session, watched, now)
-        found = await states(session, watched, now, rates=self._rates, spent=spent, promised=False)
-        await budget_alerts.tell_running(session, found, now)
-        return _orders(found, set(attempt_ids))
+        budget_states = await states(
+            session, watched, now, rates=self._rates, spent=spent, promised=False
+        )
+        await budget_alerts.announce_running(session, budget_states, now)
+        return _orders(budget_states, set(attempt_ids))
 
     async def _spent_of(
         self, session: Session, budgets: Collection[Budget], now: datetime
@@ -88,9 +90,9 @@ class BudgetWatch:
         return {budget.id: fresh[budget.id, span_of(budget, now).start][1] for budget in budgets}
 
 
-def _orders(found: Collection[BudgetState], own: set[UUID]) -> dict[UUID, StopOrder]:
+def _orders(budget_states: Collection[BudgetState], own: set[UUID]) -> dict[UUID, StopOrder]:
     orders: dict[UUID, StopOrder] = {}
-    for state in found:
+    for state in budget_states:
         if not (state.budget.stops and state.standing.is_spent):
             continue
         order = StopOrder(BUDGET_EXCEEDED, spent_text(state))

@@ -1,4 +1,4 @@
-"""The lab's account: what was used, charged to runs and left to the nodes, hour by hour."""
+"""The lab's energy account: energy used, charged to runs and left to the nodes, by the hour."""
 
 from __future__ import annotations
 
@@ -34,24 +34,24 @@ PRIVATE_PROJECTS = "(private projects)"
 OTHER_PROJECTS = "(other projects)"
 """The same for a token that is limited to one project."""
 
-NOT_A_PROJECTS = "what no run was charged is the nodes', and no project's"
+NOT_A_PROJECTS = "energy not charged to a run belongs to the nodes, not to a project"
 
 
 class InvalidEnergyRangeError(InvalidError):
-    """The hours that were asked for are none."""
+    """The requested range of hours is invalid."""
 
     code = "invalid-energy-range"
 
 
 class NodeNotFoundError(NotFoundError):
-    """No node of this name ever made itself known."""
+    """No node with this name has ever registered."""
 
     code = "node-not-found"
 
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """Whole hours of UTC, the last one exclusive."""
+    """Full UTC hours, end exclusive."""
 
     start: datetime
     stop: datetime
@@ -67,22 +67,22 @@ async def energy_account(
     node: str | None,
     now: datetime | None = None,
 ) -> EnergyAccount:
-    """The account of some hours.
+    """The energy account of a range of hours.
 
     Args:
         session: Database session.
         by_whom: Who asks: the projects that they may not see are one item without a name.
         start: Beginning of the first hour; a week before ``stop`` by default.
-        stop: End of the last hour; the end of the present one by default.
-        by: What the items are about. Beside the projects, the last item has what is no
-            project's.
-        node: Of this node alone.
-        now: The present.
+        stop: End of the last hour; the end of the present hour by default.
+        by: Grouping of the items. By project, the last item has the energy that belongs to
+            no project.
+        node: Only this node.
+        now: Present time.
 
     Raises:
         InvalidEnergyRangeError: If the range is empty, too long, in the future, or not of
             whole hours.
-        NodeNotFoundError: If there is no such node.
+        NodeNotFoundError: If the node does not exist.
     """
     present = now or datetime.now(UTC)
     hours = hours_of(start, stop, by, present)
@@ -90,7 +90,7 @@ async def energy_account(
         raise NodeNotFoundError(f"There is no node {node!r}.", field="node")
     begin, end = hours.start, hours.stop
     grouped: rows.By = "node" if by == "project" else by
-    found = await rows.sums(
+    sums = await rows.sums(
         session,
         grouped,
         start=begin,
@@ -100,7 +100,7 @@ async def energy_account(
         late_s=TOLD_EVERY_S,
         now=present,
     )
-    everything = [_entry(row) for row in found]
+    everything = [_entry(row) for row in sums]
     if by == "project":
         charged = await rows.sums_by_project(
             session, by_whom.viewer, start=begin, stop=end, node=node
@@ -108,7 +108,7 @@ async def energy_account(
         hidden = PRIVATE_PROJECTS if by_whom.project_id is None else OTHER_PROJECTS
         items = _by_project(charged, everything, hidden)
     else:
-        items = _items(found)
+        items = _items(sums)
     return EnergyAccount(
         start=begin,
         stop=end,
@@ -120,10 +120,10 @@ async def energy_account(
 
 
 def hours_of(start: datetime | None, stop: datetime | None, by: EnergyBy, now: datetime) -> Hours:
-    """The hours that are meant.
+    """The requested hours.
 
     Raises:
-        InvalidEnergyRangeError: If they cannot be.
+        InvalidEnergyRangeError: If the range is invalid.
     """
     end = _whole_hour(stop, "to") if stop is not None else _floor(now) + HOUR
     try:
@@ -132,17 +132,17 @@ def hours_of(start: datetime | None, stop: datetime | None, by: EnergyBy, now: d
         raise InvalidEnergyRangeError("'to' is too early.", field="to") from error
     if begin >= end:
         raise InvalidEnergyRangeError(
-            f"'from' ({begin.isoformat()}) must lie before 'to' ({end.isoformat()}).", field="from"
+            f"'from' ({begin.isoformat()}) must be before 'to' ({end.isoformat()}).", field="from"
         )
     if begin > now:
         raise InvalidEnergyRangeError(
-            f"'from' ({begin.isoformat()}) lies in the future.", field="from"
+            f"'from' ({begin.isoformat()}) is in the future.", field="from"
         )
     longest = LONGEST_BY_HOUR if by == "hour" else LONGEST
     if end - begin > longest:
         raise InvalidEnergyRangeError(
-            f"From {begin.isoformat()} to {end.isoformat()} are {(end - begin).days} days;"
-            f" by {by}, at most {longest.days} days are told at once.",
+            f"{begin.isoformat()} to {end.isoformat()} spans {(end - begin).days} days;"
+            f" by {by}, at most {longest.days} days can be requested at once.",
             field="from",
         )
     return Hours(begin, end)
@@ -152,10 +152,12 @@ def _whole_hour(moment: datetime, field: str) -> datetime:
     try:
         utc = moment.astimezone(UTC)
     except OverflowError as error:
-        raise InvalidEnergyRangeError(f"{field!r} is no time of UTC.", field=field) from error
+        raise InvalidEnergyRangeError(
+            f"{field!r} cannot be converted to UTC.", field=field
+        ) from error
     if utc != _floor(utc):
         raise InvalidEnergyRangeError(
-            f"Energy is kept by the hour of UTC: {field!r} must be a whole one, such as"
+            f"Energy is stored by UTC hour: {field!r} must be a full hour, e.g."
             f" {_floor(utc).isoformat()}, not {utc.isoformat()}.",
             field=field,
         )
@@ -187,12 +189,12 @@ def _entry(row: Any) -> Entry:
 
 
 def _merged(entries: Iterable[Entry]) -> list[Entry]:
-    """One entry a product, however many nodes or hours there are."""
+    """One entry per product, summed over nodes and hours."""
     merged: dict[tuple[Any, ...], Entry] = {}
     for entry in entries:
         key = (entry.kind, entry.name, entry.method, entry.gain_std_ratio)
-        known = merged.get(key)
-        merged[key] = entry if known is None else _added(known, entry)
+        existing = merged.get(key)
+        merged[key] = entry if existing is None else _added(existing, entry)
     return list(merged.values())
 
 
@@ -213,19 +215,19 @@ def _added(one: Entry, other: Entry) -> Entry:
     )
 
 
-def _items(found: Sequence[Any]) -> list[EnergyItem]:
+def _items(sums: Sequence[Any]) -> list[EnergyItem]:
     items = []
     for (node, component, hour), group in groupby(
-        found, key=lambda row: (row.node_name, row.component, row.hour)
+        sums, key=lambda row: (row.node_name, row.component, row.hour)
     ):
         entries = [_entry(row) for row in group]
-        about = entries[0] if component is not None else None
+        first = entries[0] if component is not None else None
         items.append(
             EnergyItem(
                 node=node,
                 component=component,
-                kind=about.kind if about else None,
-                name=about.name if about else None,
+                kind=first.kind if first else None,
+                name=first.name if first else None,
                 project=None,
                 hour=hour,
                 **_figures(account(entries)),

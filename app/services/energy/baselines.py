@@ -1,4 +1,4 @@
-"""What a node's components draw with no job on them."""
+"""Idle power of a node's components."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from app.repositories import baselines
 
 @dataclass(frozen=True, slots=True)
 class IdlePower:
-    """Mean power of one component in one state, with nobody on it.
+    """Mean power of one idle component in one state.
 
     Attributes:
-        component: Its id.
-        state: Driver, P-state, governor: what idle power depends on.
+        component: Id of the component.
+        state: What idle power depends on: driver, P-state, governor.
         power_w: The mean, W.
-        power_std_w: Spread of the samples, W; None where there were none.
-        duration_s: How long it was measured.
+        power_std_w: Standard deviation of the samples, W; None without samples.
+        duration_s: Duration of the measurement, s.
         source: ``counter``, ``integrated`` or ``modelled``.
-        measured_at: When that ended.
+        measured_at: End of the measurement.
 
     Raises:
         ValueError: If a figure is negative or not finite.
@@ -43,7 +43,7 @@ class IdlePower:
 
 
 async def record(session: Session, node_name: str, measured: Sequence[IdlePower]) -> None:
-    """Stores what was measured; told again, it changes nothing.
+    """Stores measurements; storing one again changes nothing.
 
     Args:
         session: Committed by the caller.
@@ -69,10 +69,10 @@ async def record(session: Session, node_name: str, measured: Sequence[IdlePower]
 
 
 async def newest(session: Session) -> dict[str, list[IdlePower]]:
-    """By node, the newest measurement of every component in each of its states."""
-    found: dict[str, list[IdlePower]] = {}
+    """The newest measurement of every component in each of its states, by node."""
+    by_node: dict[str, list[IdlePower]] = {}
     for row in await baselines.newest(session):
-        found.setdefault(row.node_name, []).append(
+        by_node.setdefault(row.node_name, []).append(
             IdlePower(
                 component=row.component,
                 state=row.state,
@@ -83,4 +83,4 @@ async def newest(session: Session) -> dict[str, list[IdlePower]]:
                 measured_at=row.measured_at,
             )
         )
-    return found
+    return by_node

@@ -1,4 +1,4 @@
-"""Where a node's energy went: its own totals by the hour, beside what its runs were charged."""
+"""Hourly energy totals of a node, to compare with the energy charged to its runs."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ HOUR_S = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class NodeHour:
-    """What one whole component of a node has used in one hour, as far as it has been read.
+    """Energy of one whole component of a node in one hour, as read so far.
 
     Attributes:
-        component: Its id, ``gpu:<uuid>``, ``cpu``, ``ram`` or ``rapl:<zone>``.
-        name: Its product name.
-        kind: What it is.
-        method: How its energy is had.
+        component: Id: ``gpu:<uuid>``, ``cpu``, ``ram`` or ``rapl:<zone>``.
+        name: Product name.
+        kind: Kind of component.
+        method: How its energy is measured.
         gain_std_ratio: Relative error of its meter's gain, one sigma (of a model: a factor).
         hour: Beginning of the UTC hour.
-        energy_j: Its energy in this hour so far (not since the last call), J.
-        covered_s: For how much of the hour it was metered, s.
-        flags: What was remarkable.
-        site: Where the node stands.
+        energy_j: Total energy in this hour so far (not since the last call), J.
+        covered_s: Metered part of the hour, s.
+        flags: Flags of the measurement.
+        site: Site of the node.
 
     Raises:
-        ValueError: If a figure is negative or not finite, or the time no whole UTC hour.
+        ValueError: If a figure is negative or not finite, or the time is not a full UTC hour.
     """
 
     component: str
@@ -49,7 +49,7 @@ class NodeHour:
 
     def __post_init__(self) -> None:
         if self.hour.tzinfo is None or self.hour.timestamp() % HOUR_S != 0:
-            raise ValueError(f"{self.component}: {self.hour} is no whole hour of UTC")
+            raise ValueError(f"{self.component}: {self.hour} is not a full UTC hour")
         for name in ("energy_j", "covered_s", "gain_std_ratio"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
@@ -57,11 +57,11 @@ class NodeHour:
 
 
 async def book_node_hours(session: Session, node_name: str, rows: Sequence[NodeHour]) -> None:
-    """Stores what a node's own meter has read; telling it again changes nothing.
+    """Stores the readings of a node's own meter; storing them again changes nothing.
 
-    Each row bears its hour's total so far, so that a call which is lost is made good by the
-    next one, and one that is repeated adds nothing. A total never falls: a meter that has
-    forgotten the beginning of an hour leaves what was known of it.
+    Each row has its hour's total so far, so the next call makes up for a lost one, and a
+    repeated call adds nothing. A total never decreases: a meter that has lost the beginning of
+    an hour does not overwrite the stored total.
 
     Args:
         session: Committed by the caller.
@@ -69,11 +69,11 @@ async def book_node_hours(session: Session, node_name: str, rows: Sequence[NodeH
         rows: Each component and hour at most once.
 
     Raises:
-        ValueError: If a component's hour is given twice.
+        ValueError: If there are two rows for a component and hour.
     """
     slots = {(row.component, row.hour) for row in rows}
     if len(slots) != len(rows):
-        raise ValueError(f"node {node_name}: a component's hour is given twice")
+        raise ValueError(f"node {node_name}: two rows for the same component and hour")
     await energy.raise_node_hours(session, [_node_row(node_name, row) for row in rows])
 
 

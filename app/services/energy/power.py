@@ -1,4 +1,4 @@
-"""Power over time, as coarse as asked, with its energy kept."""
+"""Power over time at the requested resolution; downsampling preserves the energy."""
 
 from __future__ import annotations
 
@@ -26,48 +26,48 @@ async def run_power(
 
     Args:
         session: Database session.
-        run_id: The run, known to exist.
+        run_id: An existing run.
         attempt: Number of one attempt, or None for all.
-        points: Most points per component and attempt.
+        points: Maximum number of points per component and attempt.
 
     Raises:
         AttemptNotFoundError: If the run has no such attempt.
     """
-    attempts = select_attempts(await attempt_rows.of_run(session, run_id), attempt)
-    rows = await power.series(session, [found.id for found in attempts], points)
+    selected = select_attempts(await attempt_rows.of_run(session, run_id), attempt)
+    rows = await power.series(session, [one.id for one in selected], points)
     by_attempt = {key: list(group) for key, group in groupby(rows, lambda row: row.attempt_id)}
     return RunPower(
         run_id=run_id,
         attempts=[
             AttemptPower(
-                attempt=found.number,
-                status=found.status,
-                started_at=found.started_at,
-                series=_all_series(found, by_attempt.get(found.id, [])),
+                attempt=one.number,
+                status=one.status,
+                started_at=one.started_at,
+                series=_all_series(one, by_attempt.get(one.id, [])),
             )
-            for found in attempts
+            for one in selected
         ],
     )
 
 
 def select_attempts(attempts: Sequence[Attempt], number: int | None) -> list[Attempt]:
-    """All attempts, or the one of a number.
+    """All attempts, or the one with a number.
 
     Raises:
-        AttemptNotFoundError: If there is none of that number.
+        AttemptNotFoundError: If no attempt has this number.
     """
     if number is None:
         return list(attempts)
-    chosen = [attempt for attempt in attempts if attempt.number == number]
-    if not chosen:
+    matching = [attempt for attempt in attempts if attempt.number == number]
+    if not matching:
         raise AttemptNotFoundError(f"The run has no attempt {number}.", field="attempt")
-    return chosen
+    return matching
 
 
 def _all_series(attempt: Attempt, rows: Sequence[Any]) -> list[PowerSeries]:
-    known = {entry["id"]: entry for entry in attempt.components}
+    described = {entry["id"]: entry for entry in attempt.components}
     return [
-        _series(component, known.get(component, {}), list(points))
+        _series(component, described.get(component, {}), list(points))
         for component, points in groupby(rows, lambda row: row.component)
     ]
 

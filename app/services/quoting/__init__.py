@@ -1,1 +1,1 @@
-"""What a run will use, by its arithmetic and by like runs, and how well that was foretold."""
+"""Predictions of what a run will use, from its FLOPs and similar runs, and their accuracy."""

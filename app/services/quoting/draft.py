@@ -19,18 +19,18 @@ class QuoteDraft:
 
     Attributes:
         method: ``history``, ``flops`` or ``unknown``.
-        text: What it rests on, for people.
+        text: Basis of the quote, for people.
         quantities: Duration, IT and facility energy, CO2e, cost; unknown ones with a reason.
-        pool: Where the run is to run.
-        gpus: On how many accelerators.
-        level: How alike the runs are that it rests on; None without such runs.
-        runs: Their ids, the newest.
-        run_count: How many they are.
+        pool: Pool of the run.
+        gpus: Number of accelerators.
+        level: Level of similarity of the runs used; None without such runs.
+        runs: Ids of the newest of these runs.
+        run_count: Number of these runs.
         work_ratio: The run's work as a multiple of theirs.
-        steps: What each step is expected to use: ``[value, log_half]``, or None.
-        rates: What energy and time were multiplied with.
-        factors: Where these are from.
-        notes: What else to know.
+        steps: Expected use of each step: ``[value, log_half]``, or None.
+        rates: Factors applied to energy and time.
+        factors: Sources of these factors.
+        notes: Further remarks.
     """
 
     method: Method
@@ -49,26 +49,26 @@ class QuoteDraft:
 
     @property
     def facility_energy_kwh(self) -> Quantity:
-        """Of all attempts."""
+        """Facility energy of all attempts."""
         return self.quantities["facility_energy_kwh"]
 
     @property
     def co2e_kg(self) -> Quantity:
-        """Of the facility's energy."""
+        """Emissions of the facility energy."""
         return self.quantities["co2e_kg"]
 
     @property
     def cost(self) -> Quantity:
-        """In ``cost.unit``; ``cost.reason`` says what it consists of."""
+        """Cost in ``cost.unit``; ``cost.reason`` says what it includes."""
         return self.quantities["cost"]
 
     @property
     def currency(self) -> str | None:
-        """Of the cost; None where that is unknown."""
+        """Currency of the cost; None where the cost is unknown."""
         return None if self.cost.value is None else self.cost.unit
 
     def as_content(self) -> dict[str, Any]:
-        """The stored form, JSON-able."""
+        """The stored form, ready for JSON."""
         return {
             "method": self.method,
             "text": self.text,

@@ -1,4 +1,4 @@
-"""Quotes: what a run will use, before it begins, and what that rests on."""
+"""Quotes: what a run will use, predicted before it begins, with the basis."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.repositories.outage import OUTAGES
 from app.services.factors import resolution as site_factors
 from app.services.quoting import history, operations
 from app.services.quoting.draft import QuoteDraft
-from app.services.quoting.history import Found
+from app.services.quoting.history import SimilarRuns
 from app.services.quoting.likeness import Step, likeness, steps
 from app.services.quoting.operations import FromOperations, Hardware, NoOperations
 from app.settings import get_settings
@@ -34,18 +34,18 @@ from pricetag.tag.figures import counted
 logger = logging.getLogger(__name__)
 
 NAMED_RUNS = 20
-"""Ids of like runs that a quote names; it tells how many there were."""
+"""Maximum number of similar runs that a quote lists by id; it also states the total."""
 
 UNITS = {"duration_s": "s", "cost": "money", "co2e_kg": "kg"}
 
 
 async def quote_for(session: Session, spec: RunSpec) -> QuoteDraft:
-    """What a run will use, emit and cost, as far as anybody can say.
+    """Predicts what a run will use, emit and cost.
 
-    A fault of the estimator never refuses a run: the quote is then unknown, and says so.
+    An error in the estimator never rejects a run: its quote is then unknown, with a reason.
 
     Args:
-        session: Only read; a fault leaves the caller's transaction as it was.
+        session: Only read; an error leaves the caller's transaction unchanged.
         spec: The run as it was posted.
     """
     try:
@@ -53,7 +53,7 @@ async def quote_for(session: Session, spec: RunSpec) -> QuoteDraft:
             return await _estimate(session, spec)
     except OUTAGES:
         raise
-    except Exception as error:  # whatever it is, an estimate is not worth a refused run
+    except Exception as error:  # whatever went wrong, an estimate must not reject a run
         logger.exception("no quote of run %r: the estimator failed", spec.name)
         reason = f"the estimator failed ({type(error).__name__})"
         return QuoteDraft(
@@ -68,41 +68,41 @@ def _all_unknown(reason: str) -> dict[str, Quantity]:
 async def _estimate(session: Session, spec: RunSpec) -> QuoteDraft:
     recipe = spec.recipe.model_dump(mode="json")
     pool, gpus = spec.resources.pool, spec.resources.gpus
-    alike, planned = likeness(recipe), steps(recipe, gpus)
+    fingerprints, planned = likeness(recipe), steps(recipe, gpus)
     hardware = await _hardware(session, pool) if gpus else Hardware((), None, None)
     factors = await _factors(session, pool, gpus, hardware.names)
     rates = rates_of(factors, gpus)
-    told = tuple(_cited(factors))
-    found = await history.find(session, alike, planned, pool=pool, gpus=gpus)
-    if found is not None:
-        return _by_history(found, planned, rates, told, pool=pool, gpus=gpus)
+    cited = tuple(_cited(factors))
+    similar = await history.find(session, fingerprints, planned, pool=pool, gpus=gpus)
+    if similar is not None:
+        return _by_history(similar, planned, rates, cited, pool=pool, gpus=gpus)
     try:
         by_flops = await operations.estimate(
-            session, recipe, alike, planned, pool=pool, gpus=gpus, hardware=hardware
+            session, recipe, fingerprints, planned, pool=pool, gpus=gpus, hardware=hardware
         )
     except NoOperations as error:
-        reason = f"no like run has succeeded in pool {pool!r} yet; {error}"
+        reason = f"no similar run has succeeded in pool {pool!r} yet; {error}"
         unknown = quantities(reason, reason, rates)
         return QuoteDraft(
-            "unknown", reason, unknown, pool, gpus, rates=rates, factors=told,
+            "unknown", reason, unknown, pool, gpus, rates=rates, factors=cited,
             steps=tuple(_step(step) for step in planned),
         )  # fmt: skip
-    return _by_operations(by_flops, planned, rates, told, pool=pool, gpus=gpus)
+    return _by_operations(by_flops, planned, rates, cited, pool=pool, gpus=gpus)
 
 
 def _by_history(
-    found: Found,
+    similar: SimilarRuns,
     planned: Sequence[Step],
     rates: Rates,
-    told: tuple[Mapping[str, Any], ...],
+    cited: tuple[Mapping[str, Any], ...],
     *,
     pool: str,
     gpus: int,
 ) -> QuoteDraft:
-    expected = found.expected
-    text = f"{counted(len(expected.runs), 'run')} of {found.level.text} in pool {pool!r}"
-    duration_s = _range(expected.duration_s, "the like runs have no duration")
-    energy = _range(expected.it_energy_kwh, "the like runs were not metered in full")
+    expected = similar.expected
+    text = f"{counted(len(expected.runs), 'run')} of {similar.level.text} in pool {pool!r}"
+    duration_s = _range(expected.duration_s, "the similar runs have no duration")
+    energy = _range(expected.it_energy_kwh, "the similar runs were not fully metered")
     each = list(expected.steps) + [None] * (len(planned) - len(expected.steps))
     return QuoteDraft(
         method="history",
@@ -110,7 +110,7 @@ def _by_history(
         quantities=quantities(duration_s, energy, rates),
         pool=pool,
         gpus=gpus,
-        level=found.level.name,
+        level=similar.level.name,
         runs=expected.runs[:NAMED_RUNS],
         run_count=len(expected.runs),
         work_ratio=expected.work_ratio,
@@ -119,32 +119,36 @@ def _by_history(
             for step, forecast in zip(planned, each, strict=False)
         ),
         rates=rates,
-        factors=told,
+        factors=cited,
     )
 
 
 def _by_operations(
-    found: FromOperations,
+    prediction: FromOperations,
     planned: Sequence[Step],
     rates: Rates,
-    told: tuple[Mapping[str, Any], ...],
+    cited: tuple[Mapping[str, Any], ...],
     *,
     pool: str,
     gpus: int,
 ) -> QuoteDraft:
-    known = found.operations
-    notes = [f"operations: {known.flops.value:.3g} FLOP, {known.how}"]
-    if known.left_out:
-        notes.append(f"without what nobody has counted yet: {', '.join(known.left_out)}")
+    operations = prediction.operations
+    notes = [f"operations: {operations.flops.value:.3g} FLOP, {operations.how}"]
+    if operations.left_out:
+        notes.append(
+            f"excluding stages without counted operations: {', '.join(operations.left_out)}"
+        )
     return QuoteDraft(
         method="flops",
-        text=found.how,
-        quantities=quantities(_range(found.duration_s, ""), _range(found.it_energy_kwh, ""), rates),
+        text=prediction.how,
+        quantities=quantities(
+            _range(prediction.duration_s, ""), _range(prediction.it_energy_kwh, ""), rates
+        ),
         pool=pool,
         gpus=gpus,
         steps=tuple(_step(step) for step in planned),
         rates=rates,
-        factors=told,
+        factors=cited,
         notes=tuple(notes),
     )
 
@@ -172,7 +176,7 @@ def _step(
 
 
 async def _factors(session: Session, pool: str, gpus: int, accelerators: Sequence[str]) -> Factors:
-    """Those of the site where the pool's runs have run so far, as they hold now."""
+    """Present factors of the site where the pool's runs have run so far."""
     return await site_factors.resolve(
         session,
         site=await outcomes.site_of_pool(session, pool, gpus),
@@ -224,12 +228,12 @@ def _devices(node: Node) -> list[Mapping[str, Any]]:
 
 
 async def store(session: Session, run: Run, draft: QuoteDraft) -> None:
-    """Keeps a run's quote; what it quotes counts as reserved until the run has ended.
+    """Stores a run's quote; its amounts count as reserved until the run has ended.
 
     Args:
         session: Committed by the caller.
-        run: Inserted already.
-        draft: From ``quote_for``.
+        run: A run that is already inserted.
+        draft: The quote from ``quote_for``.
     """
     quote = Quote(
         id=uuid.uuid4(),

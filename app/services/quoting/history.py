@@ -1,4 +1,4 @@
-"""What the lab's own like runs tell of a new one, and how alike they are."""
+"""What the lab's own similar runs predict for a new run, by level of similarity."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from pricetag.accounting.forecast.estimates import Spread
 from pricetag.accounting.forecast.from_history import Expected, LikeRun, StepUse, Work, expect
 
 NEWEST = 100
-"""Like runs that a quote rests on at most: hardware and software change."""
+"""Maximum number of similar runs behind a quote: hardware and software change."""
 
 LEAST_COVERAGE_RATIO = 0.99
-"""Energy of runs that were metered less than this is a lower bound, no measure."""
+"""Below this coverage the metered energy of a run is only a lower bound."""
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """How alike runs are.
+    """A level of similarity between runs.
 
     Attributes:
-        name: For people and programs.
-        fingerprint: What they have in common.
-        spread: How much such runs differ, as assumed before any was seen: the project's own.
-        text: After "runs of ...".
+        name: Name of the level.
+        fingerprint: The fingerprint that the runs share.
+        spread: Prior for how much such runs differ: the project's own assumption.
+        text: Description that follows "runs of ...".
     """
 
     name: str
@@ -50,25 +50,25 @@ COMMAND_LEVELS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """Like runs, and what they tell."""
+class SimilarRuns:
+    """Similar runs, and what they predict."""
 
     level: Level
     expected: Expected
 
 
 def levels_of(likeness: Likeness) -> tuple[Level, ...]:
-    """The levels of likeness that a recipe has, from the strictest to the loosest."""
+    """The levels of similarity that apply to a recipe, strictest first."""
     return COMMAND_LEVELS if likeness.data_sha256 is None else LEVELS
 
 
 async def find(
     session: Session, likeness: Likeness, steps: Sequence[Step], *, pool: str, gpus: int
-) -> Found | None:
-    """The most alike runs that have succeeded in this pool with so many accelerators.
+) -> SimilarRuns | None:
+    """The most similar runs that succeeded in this pool with this number of accelerators.
 
-    The newest of the strictest level that has any; figures are scaled to the planned work
-    unless the recipe is the same.
+    Takes the newest runs of the strictest level that has any; their figures are scaled to the
+    planned work unless the recipe is the same.
     """
     for level in levels_of(likeness):
         value = getattr(likeness, level.fingerprint)
@@ -78,12 +78,12 @@ async def find(
         planned = None if level.name == "same-recipe" else [step.work for step in steps]
         expected = expect([like_run(row) for row in rows], planned, level.spread)
         if expected is not None:
-            return Found(level, expected)
+            return SimilarRuns(level, expected)
     return None
 
 
 def like_run(row: Outcome) -> LikeRun:
-    """A stored outcome as the arithmetic takes it."""
+    """A stored outcome as input for the arithmetic."""
     metered = (row.coverage_ratio or 0.0) >= LEAST_COVERAGE_RATIO
     return LikeRun(
         run_id=str(row.run_id),

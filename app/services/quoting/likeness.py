@@ -1,4 +1,4 @@
-"""Which runs are alike: fingerprints of a recipe, its steps, and how much each has to do."""
+"""Similarity of runs: fingerprints of a recipe, its steps, and the work in each step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pricetag.recipes.training import Optimisation
 from pricetag.recipes.training import examples_per_step as of_options
 
 NAMES = frozenset({"name"})
-"""Options that change nothing but what a stage is called."""
+"""Options that only change the name of a stage."""
 
 FIRST_DATA_OPTIONS = frozenset(
     {*("hub", "config", "revision", "train", "validation", "test", "text", "text_pair", "label")}
@@ -30,25 +30,25 @@ Recipe = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One top-level stage as a worker carries it out; ``automatic`` evaluations follow training."""
+    """One top-level stage as a worker runs it; ``automatic`` evaluations follow training."""
 
     kind: str
     recipe_index: int
     automatic: bool
     work: Work
-    told_whole: bool  # whether its progress counts the whole of it
+    told_whole: bool  # whether its progress covers the whole stage
 
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """Fingerprints of a run, from the strictest to the loosest.
+    """Fingerprints of a run, strictest first.
 
     Attributes:
-        recipe_sha256: Equal: the same work, apart from names and seeds.
-        shape_sha256: Equal: the same steps, however much each does; of a program its script.
-        family_sha256: Equal: the same kinds of steps on the same model and data.
-        data_sha256: Equal: the same task on the same data; None for a program.
-        model_sha256: Equal: the same model; None for a program.
+        recipe_sha256: Equal for the same work, apart from names and seeds.
+        shape_sha256: Equal for the same steps with any amount of work; the script of a program.
+        family_sha256: Equal for the same kinds of steps on the same model and data.
+        data_sha256: Equal for the same task on the same data; None for a program.
+        model_sha256: Equal for the same model; None for a program.
     """
 
     recipe_sha256: str
@@ -59,7 +59,7 @@ class Likeness:
 
 
 def likeness(recipe: Recipe) -> Likeness:
-    """The fingerprints of a recipe as it is stored, defaults filled in."""
+    """The fingerprints of a stored recipe, with defaults filled in."""
     head = {name: recipe.get(name) for name in ("task", "data", "model")}
     head["data"] = _data(head["data"])
     stages = list(recipe["stages"])
@@ -101,9 +101,9 @@ def _scaled(stage: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _without(stage: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
-    """What is not set counts as not there: a later version may have more options."""
-    told = {name: value for name, value in stage.items() if value not in (None, {}, [])}
-    return {name: value for name, value in told.items() if name not in names}
+    """Unset options are dropped: a later version may have more options."""
+    set_options = {name: value for name, value in stage.items() if value not in (None, {}, [])}
+    return {name: value for name, value in set_options.items() if name not in names}
 
 
 def _script(stage: Mapping[str, Any]) -> list[str] | None:

@@ -1,4 +1,4 @@
-"""A quote from operations: how many a recipe has, and what one has cost, or may cost."""
+"""A quote from operations: the number in a recipe, and measured or nominal cost per operation."""
 
 from __future__ import annotations
 
@@ -25,19 +25,20 @@ from pricetag.tag.figures import counted
 
 NEWEST_IN_POOL = 200
 MODEL_SPREAD = Spread(0.5)
-"""How much operations per example differ between data sets: their texts have other lengths."""
+"""Spread of the operations per example between data sets, whose text lengths differ."""
 
 SPREADS = {"same-recipe": Spread(0.02), "same-shape": Spread(0.05), "same-stages": Spread(0.3)}
 
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """The accelerators of a pool, where all that are known are of one kind.
+    """The accelerators of a pool.
 
     Attributes:
         names: Product names.
-        peak_flops_per_s: Of one of them, dense, 16-bit; None where the catalog has none.
-        power_limit_w: Of one of them; None where it is not told.
+        peak_flops_per_s: Dense 16-bit peak of one accelerator; None if the catalog has none, or
+            if the accelerators differ.
+        power_limit_w: Power limit of one accelerator; None if not reported.
     """
 
     names: tuple[str, ...]
@@ -50,9 +51,9 @@ class Operations:
     """Counted operations of a recipe.
 
     Attributes:
-        flops: Dense.
-        how: Where the count is from.
-        left_out: Kinds of steps that it does not hold.
+        flops: Dense floating-point operations.
+        how: How they were counted.
+        left_out: Kinds of steps that are not included.
     """
 
     flops: Forecast
@@ -62,7 +63,7 @@ class Operations:
 
 @dataclass(frozen=True, slots=True)
 class FromOperations:
-    """Time and energy by operations; either is a text that says why it is unknown."""
+    """Time and energy from operations; each may be the reason why it is unknown."""
 
     operations: Operations
     duration_s: Forecast | str
@@ -71,7 +72,7 @@ class FromOperations:
 
 
 class NoOperations(ValueError):  # noqa: N818 - it says why there is no such quote
-    """Operations, or their cost, are not known; the message says which."""
+    """Operations, or their cost, are unknown; the message says which."""
 
 
 async def estimate(
@@ -84,12 +85,12 @@ async def estimate(
     gpus: int,
     hardware: Hardware,
 ) -> FromOperations:
-    """Time and energy of a recipe from its operations.
+    """Predicts time and energy of a recipe from its operations.
 
     Raises:
-        NoOperations: If the operations or their cost on this pool are not known.
+        NoOperations: If the operations or their cost in this pool are unknown.
     """
-    found = await _count(session, recipe, likeness, steps)
+    operations = await _count(session, recipe, likeness, steps)
     rows = await outcomes.counted_in_pool(session, pool, gpus, NEWEST_IN_POOL)
     times = [Seen(flops, duration_s) for flops, duration_s, _, _ in rows if duration_s]
     energies = [
@@ -97,34 +98,34 @@ async def estimate(
         for flops, _, kwh, coverage in rows
         if kwh and (coverage or 0.0) >= history.LEAST_COVERAGE_RATIO
     ]
-    duration_s = by_efficiency(found.flops, times)
+    duration_s = by_efficiency(operations.flops, times)
     if duration_s is not None:
         return FromOperations(
-            found,
+            operations,
             duration_s,
-            by_efficiency(found.flops, energies) or "no run in this pool was fully metered",
+            by_efficiency(operations.flops, energies) or "no run in this pool was fully metered",
             f"time and energy per operation of {counted(len(times), 'run')} in this pool",
         )
-    return _nominal(found, gpus, pool, hardware)
+    return _nominal(operations, gpus, pool, hardware)
 
 
-def _nominal(found: Operations, gpus: int, pool: str, hardware: Hardware) -> FromOperations:
+def _nominal(operations: Operations, gpus: int, pool: str, hardware: Hardware) -> FromOperations:
     if not gpus:
         raise NoOperations(f"no run with counted operations has ended in pool {pool!r} yet")
     if hardware.peak_flops_per_s is None:
-        seen = ", ".join(hardware.names) or "no node of it is known"
+        seen = ", ".join(hardware.names) or "it has no known node"
         raise NoOperations(
             f"no run with counted operations has ended in pool {pool!r} yet, and the peak of "
             f"its accelerators is not in the catalog ({seen})"
         )
     duration_s = nominal_duration_s(
-        found.flops, peak_flops_per_s=hardware.peak_flops_per_s, devices=gpus
+        operations.flops, peak_flops_per_s=hardware.peak_flops_per_s, devices=gpus
     )
-    energy: Forecast | str = "the devices tell no power limit"
+    energy: Forecast | str = "the devices report no power limit"
     if hardware.power_limit_w is not None:
         energy = nominal_energy_kwh(duration_s, power_limit_w=hardware.power_limit_w, devices=gpus)
     how = f"2% to 60% of the peak of {hardware.names[0]}, 30% to 100% of its power, no host"
-    return FromOperations(found, duration_s, energy, how)
+    return FromOperations(operations, duration_s, energy, how)
 
 
 async def _count(
@@ -163,7 +164,7 @@ async def _of_training(
         if examples == 0 or step.work.epochs == 0:
             continue
         if examples is None:
-            raise NoOperations("no run on this data has told yet how many examples it has")
+            raise NoOperations("no run has reported the number of examples in this data yet")
         one, how = _training_step(recipe, step, examples, rates)
         flops = (
             one
@@ -171,7 +172,9 @@ async def _of_training(
             else Forecast(flops.value + one.value, max(flops.log_half, one.log_half))
         )
     if flops is None:
-        raise NoOperations("the recipe trains nothing, and no like run tells its operations")
+        raise NoOperations(
+            "the recipe has no training stage, and no similar run has counted its operations"
+        )
     return Operations(flops, how, tuple(left_out))
 
 
@@ -210,12 +213,12 @@ async def _examples_per_epoch(session: Session, likeness: Likeness) -> float | N
 
 
 async def _flops_per_example(session: Session, likeness: Likeness) -> dict[str, list[float]]:
-    """Of training steps on this model, by kind, on whatever data."""
+    """Operations per example of training steps on this model, by kind, on any data."""
     rows = await outcomes.with_same(session, "model_sha256", str(likeness.model_sha256), limit=20)
-    found: dict[str, list[float]] = {}
+    by_kind: dict[str, list[float]] = {}
     for row in rows:
         for step in row.steps:
             examples = step["work"].get("examples")
             if trains(step["kind"]) and examples and step["flops"]:
-                found.setdefault(step["kind"], []).append(step["flops"] / examples)
-    return found
+                by_kind.setdefault(step["kind"], []).append(step["flops"] / examples)
+    return by_kind

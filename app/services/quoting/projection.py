@@ -1,4 +1,4 @@
-"""Where a running job will end, from its progress, its quote and its earlier attempts."""
+"""Projected totals of a running job, from its progress, its quote and its earlier attempts."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from pricetag.accounting.quantity.quantity import Quantity
 
 logger = logging.getLogger(__name__)
 
-NOT_TOLD = "the job has not told its progress yet"
-NO_FACTORS = "the run has no quote, so no factors were settled for it"
+NO_PROGRESS = "the job has not reported its progress yet"
+NO_FACTORS = "the run has no quote, so no factors were set for it"
 
 
 @dataclass(frozen=True, slots=True)
 class _Resource:
-    """How one resource is called in progress records, and in quotes."""
+    """The names of a resource in progress records and in quotes."""
 
     progress: str
     quote: str
@@ -44,12 +44,12 @@ TIME = _Resource("t_s", "duration_s", "time")
 
 
 async def of_run(session: Session, run: Run, quote: Quote | None = None) -> ProjectionRead | None:
-    """Where the run will end; None where it is not running.
+    """Projected totals of a run; None if it is not running.
 
     Args:
         session: Database session.
         run: The run with its newest progress.
-        quote: Its quote, where it was read already.
+        quote: Its quote, if already read.
     """
     if run.status != "running":
         return None
@@ -60,7 +60,7 @@ async def of_run(session: Session, run: Run, quote: Quote | None = None) -> Proj
     content = None if quote is None else quote.content
     try:
         return projected(run.recipe, run.gpus, run.progress, content, before)
-    except Exception as error:  # a run is shown and followed, whatever an estimate makes of it
+    except Exception as error:  # a failed projection must not keep a run from being shown
         logger.exception("run %s: no projection", run.id)
         reason = f"the projection failed ({type(error).__name__})"
         return _read(None, None, reason, reason, None)
@@ -76,34 +76,34 @@ def projected(
     """The projection of a running job.
 
     Args:
-        recipe: Of the run.
-        gpus: Of the run.
+        recipe: Recipe of the run.
+        gpus: Number of accelerators of the run.
         progress: Its newest progress with marks; None before the first.
-        content: Of its quote; None without one.
+        content: Content of its quote; None without a quote.
         before: Duration (s) and IT energy (kWh) of its earlier attempts.
     """
     if progress is None:
-        return _read(None, None, NOT_TOLD, NOT_TOLD, content)
-    told = list(content["steps"]) if content else []
+        return _read(None, None, NO_PROGRESS, NO_PROGRESS, content)
+    quoted_steps = list(content["steps"]) if content else []
     planned = steps(recipe, gpus)
     kinds = [step.kind for step in planned]
     whole = [step.told_whole for step in planned]
-    duration_s, _ = _ended(TIME, progress, told, kinds, whole, before[0])
-    energy, ratio = _ended(ENERGY, progress, told, kinds, whole, before[1])
+    duration_s, _ = _ended(TIME, progress, quoted_steps, kinds, whole, before[0])
+    energy, ratio = _ended(ENERGY, progress, quoted_steps, kinds, whole, before[1])
     return _read(progress, ratio, duration_s, energy, content)
 
 
 def _ended(
     resource: _Resource,
     progress: Mapping[str, Any],
-    told: Sequence[Mapping[str, Any]],
+    quoted_steps: Sequence[Mapping[str, Any]],
     kinds: Sequence[str],
     whole: Sequence[bool],
     before: float | None,
 ) -> tuple[Range | str, float | None]:
     now = progress.get(resource.progress)
     if now is None:
-        return f"the {resource.text} so far is not known", None
+        return f"the {resource.text} so far is unknown", None
     step = progress.get("step")
     number = None if step is None else int(step["number"])
     if number is not None and number >= len(kinds):
@@ -115,11 +115,11 @@ def _ended(
         kinds=kinds,
         in_step=0.0 if began is None else max(now - began, 0.0),
         counted=_counted(resource, progress, now, number, whole),
-        expected=[_forecast(each[resource.quote]) for each in told],
+        expected=[_forecast(each[resource.quote]) for each in quoted_steps],
     )
     ratio = progress_ratio(standing)
     if before is None:
-        return f"the {resource.text} of the attempts before is not known", ratio
+        return f"the {resource.text} of the earlier attempts is unknown", ratio
     try:
         return project(standing), ratio
     except NoTelling as error:
@@ -133,7 +133,7 @@ def _counted(
     number: int | None,
     whole: Sequence[bool],
 ) -> Counted | None:
-    """How far the present step is; None where it tells nothing of the whole of itself."""
+    """Progress of the present step; None if its reports do not cover the whole step."""
     mark = progress.get("counted")
     if mark is None or number is None or not whole[number] or mark["key"] != str(number):
         return None
@@ -156,26 +156,26 @@ def _read(
 ) -> ProjectionRead:
     wire = content.get("rates") if content else None
     if wire is not None:
-        found = quantities(duration_s, energy, Rates.from_dict(wire))
+        figures = quantities(duration_s, energy, Rates.from_dict(wire))
     else:
-        found = _without_factors(duration_s, energy)
+        figures = _without_factors(duration_s, energy)
     return ProjectionRead.model_validate(
         {
             "at": None if progress is None else progress.get("at"),
             "progress_ratio": ratio,
-            "quantities": {name: quantity.as_dict() for name, quantity in found.items()},
+            "quantities": {name: quantity.as_dict() for name, quantity in figures.items()},
         }
     )
 
 
 def _without_factors(duration_s: Range | str, energy: Range | str) -> dict[str, Quantity]:
-    found = {}
+    figures = {}
     for name, unit, figure in (("duration_s", "s", duration_s), ("it_energy_kwh", "kWh", energy)):
-        found[name] = (
+        figures[name] = (
             Quantity.unknown(unit, figure)
             if isinstance(figure, str)
             else Quantity(figure.value, figure.low, figure.high, unit, "estimated")
         )
     for name, unit in (("facility_energy_kwh", "kWh"), ("co2e_kg", "kg"), ("cost", "money")):
-        found[name] = Quantity.unknown(unit, NO_FACTORS)
-    return found
+        figures[name] = Quantity.unknown(unit, NO_FACTORS)
+    return figures

@@ -1,4 +1,4 @@
-"""Quotes against what runs have used: each when it has ended, and many together."""
+"""Accuracy of quotes: each scored when its run has ended, and summarized over many runs."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from pricetag.recipes.registry import runs_program
 logger = logging.getLogger(__name__)
 
 NEWEST = 10_000
-"""Scores that are summed up at most."""
+"""Maximum number of scores in a summary."""
 
 FINAL = frozenset({"succeeded", "failed", "cancelled"})
 REPRICED = "repriced"
 
 
 async def record(session: Session, run: Run, tag: PriceTag) -> None:
-    """Keeps what an ended run has used for the quotes to come, and scores its own quote.
+    """Stores what a finished run used, for later quotes, and scores its own quote.
 
-    Called with every price tag. A fault here is logged: the price tag stands without it.
+    Called with every price tag. An error here is only logged: the price tag does not need it.
 
     Args:
         session: Committed by the caller.
-        run: As it stands now.
+        run: The run in its present state.
         tag: Its newest price tag.
     """
     if run.status not in FINAL:
@@ -44,11 +44,11 @@ async def record(session: Session, run: Run, tag: PriceTag) -> None:
         async with session.begin_nested():
             if run.status == "succeeded" and NOTHING_RESERVED not in tag.content["flags"]:
                 await _keep(session, run, tag)
-            if tag.cause != REPRICED:  # other factors than those that the quote was made with
+            if tag.cause != REPRICED:  # its factors are not those of the quote
                 await _score(session, run, tag)
     except OUTAGES:
         raise
-    except Exception:  # a price tag is not lost for the sake of later estimates
+    except Exception:  # a failed score must not lose a price tag
         logger.exception("run %s: its quote could not be scored", run.id)
 
 
@@ -57,7 +57,7 @@ async def _keep(session: Session, run: Run, tag: PriceTag) -> None:
     alike = likeness(run.recipe)
     planned = steps(run.recipe, run.gpus)
     trained = await quote_rows.training_counts(session, run.id)
-    # What a script says of its operations is told on its price tag, and no measure for others.
+    # A script's own FLOP counts are on its price tag, but say nothing about other runs.
     is_script = runs_program(run.recipe)
     await outcomes.put(
         session,
@@ -88,7 +88,7 @@ def _steps(
     content: Mapping[str, Any],
     trained: Mapping[str, Mapping[str, float]],
 ) -> Iterable[dict[str, Any]]:
-    """What each step has used over all attempts, and how much it has done."""
+    """What each step used over all attempts, and how much work it did."""
     parts: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for stage in content["stages"]:
         parts[stage["key"]].append(stage)
@@ -139,20 +139,20 @@ async def _score(session: Session, run: Run, tag: PriceTag) -> None:
 
 
 def actual_quantities(content: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """The quantities of a price tag that a quote has as well."""
+    """The quantities of a price tag that a quote also has."""
     return {name: content[name] for name in NAMES if name != "cost"} | {
         "cost": content["cost"]["total"]
     }
 
 
 async def scores(session: Session) -> ScoreRead:
-    """How good the quotes of runs that succeeded were, by method, likeness, pool and quantity.
+    """Accuracy of the quotes of successful runs, by method, similarity, pool and quantity.
 
-    Runs that failed or were cancelled did not do what was quoted; they do not count here.
+    Failed and cancelled runs did not do the quoted work, so they do not count.
     """
-    found = await quote_rows.newest_scores(session, NEWEST)
+    newest = await quote_rows.newest_scores(session, NEWEST)
     groups: dict[tuple[str, str | None, str, str], list[tuple[float, bool]]] = defaultdict(list)
-    used = [score for score in found if score["status"] == "succeeded"]
+    used = [score for score in newest if score["status"] == "succeeded"]
     for score in used:
         for name in NAMES:
             one = score["quantities"].get(name)
@@ -161,18 +161,18 @@ async def scores(session: Session) -> ScoreRead:
                 groups[key].append((one["log_error"], one["inside"]))
     rows = []
     for (method, level, pool, name), hits in sorted(groups.items(), key=_order):
-        told = summary(hits)
-        if told is not None:
+        group = summary(hits)
+        if group is not None:
             rows.append(
                 ScoreGroup(
                     method=method,
                     level=level,
                     pool=pool,
                     quantity=name,
-                    count=told.count,
-                    median_factor=told.median_factor,
-                    bias_factor=told.bias_factor,
-                    inside_ratio=told.inside_ratio,
+                    count=group.count,
+                    median_factor=group.median_factor,
+                    bias_factor=group.bias_factor,
+                    inside_ratio=group.inside_ratio,
                 )
             )
     return ScoreRead(

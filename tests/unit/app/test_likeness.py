@@ -1,4 +1,4 @@
-"""Fingerprints of like runs, and the steps and the work of a recipe."""
+"""Fingerprints of similar runs, and the steps and the work of a recipe."""
 
 from __future__ import annotations
 
