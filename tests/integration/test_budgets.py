@@ -263,7 +263,7 @@ async def test_a_run_is_admitted_while_its_quote_fits(session: Session) -> None:
     with pytest.raises(BudgetExceededError) as refused:
         await budgets.admit(session, third, draft(0.600001))
     text = str(refused.value)
-    for part in ("'a budget'", "0.6 kWh left of 1 kWh", "0.4 kWh promised", "need 0.6 kWh", "hist"):
+    for part in ("'a budget'", "0.6 kWh left of 1 kWh", "0.4 kWh reserved", "need 0.6 kWh", "hist"):
         assert part in text, text
     assert refused.value.status == 409
     assert refused.value.code == "budget-exceeded"

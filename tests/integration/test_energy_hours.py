@@ -82,8 +82,8 @@ async def test_totals_bear_the_gain_error_of_their_meter(db: Database) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"hour": NOON + timedelta(minutes=1)}, "no whole hour"),
-        ({"hour": NOON.replace(tzinfo=None)}, "no whole hour"),
+        ({"hour": NOON + timedelta(minutes=1)}, "not a full UTC hour"),
+        ({"hour": NOON.replace(tzinfo=None)}, "not a full UTC hour"),
         ({"energy_j": -1.0}, "energy_j must be 0 or more, not -1.0"),
         ({"energy_j": float("nan")}, "energy_j"),
         ({"gain_std_ratio": -0.05}, "gain_std_ratio"),

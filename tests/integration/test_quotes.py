@@ -150,7 +150,7 @@ async def test_the_closed_form_stands_in_for_a_model_that_nobody_has_run(api: Ap
     by_epochs["data"], by_epochs["model"] = wanted["data"], wanted["model"]
     unknown = await ask(api, recipe=by_epochs)
     assert unknown["method"] == "unknown"
-    assert "how many examples" in unknown["text"]
+    assert "the number of examples" in unknown["text"]
 
 
 async def test_runs_of_a_script_are_alike_whatever_its_arguments(api: Api) -> None:
