@@ -12,6 +12,7 @@ from models.project import Experiment, Project, ProjectMember
 from models.run import Run, RunEvent
 from models.series import LogLine, Measurement, Metric, Reading
 from models.token import IdempotencyKey, Token
+from models.upstream import RunUpstream
 from models.user import User
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "ReportProject",
     "Run",
     "RunEvent",
+    "RunUpstream",
     "Site",
     "Spend",
     "Stage",

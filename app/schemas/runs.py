@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from app.schemas.common import AttemptStatus, Reason, RunStatus, Wire
+from app.schemas.lineage import LineageRead
 from app.schemas.projections import ProjectionRead
 from pricetag.recipes import REGISTRY, RunSpec
 
@@ -126,6 +127,9 @@ class RunRead(RunSummary):
     max_attempts: int
     created_by: uuid.UUID | None = Field(description="ID of the user who posted it.")
     projection: ProjectionRead | None = Field(description="Where it will end, while it runs.")
+    lineage: LineageRead | None = Field(
+        description="Where its model comes from and what the chain has used; null without one."
+    )
     attempts: list[AttemptRead]
 
 

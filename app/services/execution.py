@@ -14,6 +14,7 @@ from app import queue
 from app.db import Session
 from app.repositories import attempts, executions, node_registry
 from app.repositories.executions import Event
+from app.services import lineage
 from app.services.attempts.ingestion import PoisonedRecordsError, ingest
 from app.services.attempts.leases import LeaseObserver, LeaseState, close_lost, reap, renew_leases
 from app.services.budgets import admission as budgets
@@ -59,6 +60,7 @@ class Claim:
     project: str
     experiment: str
     created_at: datetime
+    upstream: dict[str, Any] | None = None  # the published model that the recipe names
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,7 @@ async def claim(
         project=project,
         experiment=experiment,
         created_at=run.created_at,
+        upstream=await lineage.model_of(session, run_id),
     )
 
 

@@ -27,7 +27,7 @@ from app.schemas.runs import (
     RunSummary,
     StageRead,
 )
-from app.services import access, cursors, execution
+from app.services import access, cursors, execution, lineage
 from app.services.attempts.intake import left_out
 from app.services.budgets import admission as budgets
 from app.services.errors import (
@@ -114,6 +114,7 @@ async def create(
         InvalidRunError: If the description is refused.
         KeyReusedError: If the key was used for another body.
         NotAMemberError: If its project is a private one of others.
+        InvalidUpstreamError: If the earlier run whose model it names cannot be used.
         BudgetExceededError: If the run would break a budget.
     """
     principal.require("member", "post runs")
@@ -154,6 +155,7 @@ async def create(
 
 
 async def _insert(session: Session, principal: Principal, spec: RunSpec) -> tuple[Run, list[str]]:
+    upstream = await lineage.resolve(session, principal, spec.recipe)
     project_id = await projects.ensure_project(session, spec.project, principal.user_id)
     run = Run(
         id=uuid.uuid4(),
@@ -173,6 +175,7 @@ async def _insert(session: Session, principal: Principal, spec: RunSpec) -> tupl
         token_id=principal.token_id,
     )
     await runs.add(session, run)
+    await lineage.keep(session, run.id, upstream)
     draft = await quoting.quote_for(session, spec)
     warnings = await budgets.admit(session, run, draft)
     await quoting.store(session, run, draft)
@@ -239,6 +242,7 @@ async def read(session: Session, principal: Principal, run_id: uuid.UUID) -> Run
             "max_attempts": row.run.max_attempts,
             "created_by": row.run.created_by,
             "projection": await projection.of_run(session, row.run),
+            "lineage": await lineage.of_run(session, run_id),
             "attempts": [_attempt(attempt, stages[attempt.id]) for attempt in attempts],
         }
     )

@@ -10,12 +10,14 @@ from pricetag.recipes.kinds import Paper, RecipeEntry, Traits
 from pricetag.recipes.parse import load_run_file, parse_recipe, parse_run_spec
 from pricetag.recipes.registry import REGISTRY, describe, traits_of
 from pricetag.recipes.run_spec import Recipe, Resources, RunSpec, derive_kind
+from pricetag.recipes.upstream import FromRun
 
 __all__ = [
     "REGISTRY",
     "Data",
     "EncoderConfig",
     "FieldError",
+    "FromRun",
     "FromScratch",
     "Paper",
     "Recipe",

@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from pricetag.recipes.base import ColumnName, HubName, Location, Name, Params
 from pricetag.recipes.labels import class_name
+from pricetag.recipes.upstream import FromRun
 
 FILE_SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".json", ".parquet")
 
@@ -173,10 +174,14 @@ class FromScratch(Params):
 
 
 def _kind_of_model(value: object) -> str:
+    if isinstance(value, FromRun) or (isinstance(value, dict) and "run" in value):
+        return "from_run"
     return "from_scratch" if isinstance(value, dict | FromScratch) else "location"
 
 
 ModelSource = Annotated[
-    Annotated[Folder, Tag("location")] | Annotated[FromScratch, Tag("from_scratch")],
+    Annotated[Folder, Tag("location")]
+    | Annotated[FromScratch, Tag("from_scratch")]
+    | Annotated[FromRun, Tag("from_run")],
     Discriminator(_kind_of_model),
 ]

@@ -15,6 +15,7 @@ from pricetag.recipes.data import Data, EncoderConfig, FromScratch
 from pricetag.recipes.errors import FieldError, RecipeError
 from pricetag.recipes.registry import REGISTRY
 from pricetag.recipes.run_spec import Recipe, Resources, RunSpec
+from pricetag.recipes.upstream import FromRun
 from pricetag.recipes.yaml_text import YamlError, parse_yaml
 from pricetag.strict_json import StrictJsonError, parse_json
 
@@ -178,6 +179,8 @@ _CLASSES: dict[tuple[str, ...], type[BaseModel]] = {
 def _known_fields(path: list[str], obj: Mapping[str, Any]) -> list[str]:
     """The fields allowed in the object at ``path``."""
     known = _CLASSES.get(tuple(path))
+    if known is FromScratch and "run" in obj["recipe"]["model"]:
+        known = FromRun
     if known is None and path[:2] == ["recipe", "stages"]:
         stage = obj["recipe"]["stages"][int(path[2])]
         known = _class_within(REGISTRY[stage["kind"]].params, path[3:])

@@ -42,7 +42,9 @@ class Recipe(Params):
     task: Literal["classification", "regression"] | None = None
     data: Data | None = None
     model: ModelSource | None = Field(
-        None, description="Folder, hub name, or {config: {...}} to train from scratch."
+        None,
+        description="Folder, hub name, {config: {...}} to train from scratch, or "
+        "{run: ID, stage: NAME} for a model that an earlier run has published.",
     )
     stages: Annotated[list[Stage], Field(min_length=1, max_length=MAX_STAGES)]
 
@@ -95,7 +97,7 @@ class Recipe(Params):
         what_would_do = {
             "task": "is missing: classification or regression",
             "data": "is missing: {{train: ..., validation: ..., text: ..., label: ...}}",
-            "model": "is missing: a folder, a hub name, or {{config: {{...}}}}",
+            "model": "is missing: a folder, a hub name, {{config: {{...}}}} or {{run: ID}}",
         }
         for field, message in what_would_do.items():
             if getattr(self, field) is None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from pricetag.recipes import parse_recipe
+from pricetag.recipes import FromScratch, parse_recipe
 from workers.job.context import ModelRef, StageContext
 from workers.job.pipeline import run
 from workers.job.reporter import Job, RecordingReporter
@@ -77,7 +77,7 @@ def context(
     ref = None
     if model is not None:
         ref = ModelRef(folder=model, produced=True)
-    elif parsed.model is not None and not isinstance(parsed.model, str):
+    elif isinstance(parsed.model, FromScratch):
         ref = ModelRef(scratch=parsed.model)
     return StageContext(
         job=job(root, described),

@@ -43,6 +43,7 @@ HOSTILE = {
 class Claimed:
     recipe: dict[str, Any]
     gpus: int = 0
+    upstream: dict[str, Any] | None = None
     number: int = 1
     run_id: UUID = field(default_factory=uuid4)
     attempt_id: UUID = field(default_factory=uuid4)

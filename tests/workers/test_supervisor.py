@@ -30,6 +30,7 @@ class Claimed:
 
     script: Path
     gpus: int = 0
+    upstream: dict[str, Any] | None = None
     number: int = 1
     run_id: UUID = field(default_factory=uuid4)
     attempt_id: UUID = field(default_factory=uuid4)

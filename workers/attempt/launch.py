@@ -37,6 +37,8 @@ class ClaimedRun(Protocol):
     def recipe(self) -> dict[str, Any]: ...
     @property
     def gpus(self) -> int: ...
+    @property
+    def upstream(self) -> Mapping[str, Any] | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,7 @@ def describe_job(claim: ClaimedRun, config: NodeConfig) -> dict[str, Any]:
         "allow_hub": config.allow_hub,
         "lease_s": config.lease_s,
         "program_user": config.job_user,
+        "upstream": None if claim.upstream is None else dict(claim.upstream),
     }
 
 

@@ -48,6 +48,7 @@ class Job:
     gpus: int = 0
     allow_commands: bool = False
     allow_hub: bool = False
+    upstream: dict[str, Any] | None = None  # the published model that the recipe names
     lease_s: float | None = None  # silence of the supervisor after which others may begin the run
     program_user: str | None = None  # whom a command's program runs as; None: as this process
     program_variables: dict[str, str] = field(default_factory=dict)  # of a command's program alone

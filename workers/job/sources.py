@@ -6,10 +6,10 @@ import json
 import re
 from pathlib import Path
 
-from pricetag.recipes import FromScratch, Recipe
+from pricetag.recipes import FromRun, FromScratch, Recipe
 from pricetag.recipes.plan import misfit
 from pricetag.recipes.shapes import Shape
-from workers.job import hub, roots
+from workers.job import hub, published, roots
 from workers.job.context import ModelRef
 from workers.job.request import Job, JobError
 
@@ -27,6 +27,8 @@ def resolve_model(job: Job, recipe: Recipe) -> ModelRef | None:
         return None
     if isinstance(recipe.model, FromScratch):
         return ModelRef(scratch=recipe.model)
+    if isinstance(recipe.model, FromRun):
+        return ModelRef(folder=published.find(job))
     folder = roots.find_optional(recipe.model, job.data_roots, FIELD)
     if folder is not None:
         _check_folder(folder, job.data_roots)

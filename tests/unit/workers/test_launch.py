@@ -24,6 +24,7 @@ class Claimed:
     number: int = 2
     run_id: UUID = field(default_factory=uuid4)
     attempt_id: UUID = field(default_factory=uuid4)
+    upstream: dict[str, Any] | None = None
 
     @property
     def recipe(self) -> dict[str, Any]:

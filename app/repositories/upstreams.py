@@ -1,0 +1,93 @@
+"""SQL of chains of runs: which published models there are, and who takes them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row, func, select
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from models import Artifact, Attempt, PriceTag, Project, Run, RunUpstream, Stage
+
+
+async def add(session: AsyncSession, upstream: RunUpstream) -> None:
+    session.add(upstream)
+    await session.flush()
+
+
+async def of_run(session: AsyncSession, run_id: uuid.UUID) -> Sequence[RunUpstream]:
+    """The models that a run takes from earlier ones."""
+    query = select(RunUpstream).where(RunUpstream.run_id == run_id)
+    return (await session.execute(query.order_by(RunUpstream.stage))).scalars().all()
+
+
+async def links(
+    session: AsyncSession, run_ids: Sequence[uuid.UUID]
+) -> list[tuple[uuid.UUID, uuid.UUID]]:
+    """Pairs of a run and one that it takes a model from, for the runs given."""
+    query = select(RunUpstream.run_id, RunUpstream.upstream_run_id).where(
+        RunUpstream.run_id.in_(run_ids)
+    )
+    return [(run, upstream) for run, upstream in (await session.execute(query)).all()]
+
+
+async def shared_by(session: AsyncSession, run_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, int]:
+    """How many runs take a model from each of these, by run."""
+    query = (
+        select(RunUpstream.upstream_run_id, func.count(RunUpstream.run_id.distinct()))
+        .where(RunUpstream.upstream_run_id.in_(run_ids))
+        .group_by(RunUpstream.upstream_run_id)
+    )
+    return {run: count for run, count in (await session.execute(query)).all()}
+
+
+async def named(session: AsyncSession, run_ids: Sequence[uuid.UUID]) -> Sequence[Any]:
+    """Id, name, status and project of runs."""
+    query = (
+        select(Run.id, Run.name, Run.status, Project.name.label("project"))
+        .join(Project, Project.id == Run.project_id)
+        .where(Run.id.in_(run_ids))
+    )
+    return (await session.execute(query)).all()
+
+
+async def newest_totals(
+    session: AsyncSession, run_ids: Sequence[uuid.UUID]
+) -> dict[uuid.UUID, Row[Any]]:
+    """Totals of the newest price tag of each run that has one, by run."""
+    query = (
+        select(
+            PriceTag.run_id,
+            PriceTag.version,
+            PriceTag.content["it_energy_kwh"].label("it_energy_kwh"),
+            PriceTag.content["facility_energy_kwh"].label("facility_energy_kwh"),
+            PriceTag.content["co2e_kg"].label("co2e_kg"),
+            PriceTag.content["cost"]["total"].label("cost"),
+        )
+        .where(PriceTag.run_id.in_(run_ids))
+        .ext(distinct_on(PriceTag.run_id))
+        .order_by(PriceTag.run_id, PriceTag.version.desc())
+    )
+    return {row.run_id: row for row in (await session.execute(query)).all()}
+
+
+async def published(session: AsyncSession, run_id: uuid.UUID) -> Sequence[Any]:
+    """The files of every model of a run: of which attempt and stage, path and hash."""
+    query = (
+        select(
+            Attempt.number,
+            Stage.name.label("stage"),
+            Stage.kind,
+            Artifact.path,
+            Artifact.sha256,
+            Artifact.card.isnot(None).label("is_weights"),
+        )
+        .join(Artifact, Artifact.attempt_id == Attempt.id)
+        .join(Stage, (Stage.attempt_id == Attempt.id) & (Stage.key == Artifact.stage_key))
+        .where(Attempt.run_id == run_id)
+        .order_by(Attempt.number, Artifact.path)
+    )
+    return (await session.execute(query)).all()

@@ -1,0 +1,219 @@
+"""Chains of runs: a model of an earlier run is looked up, and what the chain has used is added."""
+
+from __future__ import annotations
+
+import uuid
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple
+
+from app.db import Session
+from app.repositories import runs, upstreams
+from app.schemas.lineage import Cumulative, LineageRead, UpstreamModel, UpstreamRun
+from app.services.errors import InvalidError
+from models import RunUpstream
+from pricetag.accounting.quantity.quantity import Quantity
+from pricetag.accounting.quantity.together import sum_together
+from pricetag.recipes import REGISTRY, FromRun, Recipe, traits_of
+
+FIGURES = {"it_energy_kwh": "kWh", "facility_energy_kwh": "kWh", "co2e_kg": "kg", "cost": "money"}
+LISTED = 10
+"""Models that an error lists at most."""
+
+RUN_FIELD = "recipe.model.run"
+STAGE_FIELD = "recipe.model.stage"
+
+
+class InvalidUpstreamError(InvalidError):
+    """The earlier run, or its model, cannot be used."""
+
+    code = "invalid-upstream"
+
+
+class _Model(NamedTuple):
+    """A model that a run has published, in its newest attempt."""
+
+    stage: str
+    kind: str
+    folder: str
+    sha256: str
+    files: dict[str, str]
+
+
+async def resolve(session: Session, recipe: Recipe) -> RunUpstream | None:
+    """The published model that a recipe names, to be stored with its run; None without one.
+
+    Raises:
+        InvalidUpstreamError: The run does not exist, has published no such model, or the model
+            cannot be trained or compressed further as the recipe wants.
+    """
+    source = recipe.model
+    if not isinstance(source, FromRun):
+        return None
+    status = await runs.get_status(session, source.run)
+    if status is None:
+        raise InvalidUpstreamError(f"There is no run {source.run}.", field=RUN_FIELD)
+    models = _models(await upstreams.published(session, source.run))
+    model = _chosen(source, status, models)
+    _check_final(recipe, model)
+    return RunUpstream(
+        upstream_run_id=source.run,
+        stage=model.stage,
+        kind=model.kind,
+        folder=model.folder,
+        sha256=model.sha256,
+        files=model.files,
+    )
+
+
+def _models(rows: Sequence[Any]) -> dict[str, _Model]:
+    """Models by the name of the stage that made them; a later attempt's takes the place."""
+    folders: dict[tuple[int, str], list[Any]] = defaultdict(list)
+    for row in rows:
+        folders[row.number, str(PurePosixPath(row.path).parent)].append(row)
+    models: dict[str, _Model] = {}
+    for (_, folder), files in sorted(folders.items()):
+        weights = next((row for row in files if row.is_weights), None)
+        if weights is not None:
+            hashes = {PurePosixPath(row.path).name: row.sha256 for row in files}
+            models[weights.stage] = _Model(
+                weights.stage, weights.kind, folder, weights.sha256, hashes
+            )
+    return models
+
+
+def _chosen(source: FromRun, status: str, models: Mapping[str, _Model]) -> _Model:
+    names = ", ".join(f"'{name}'" for name in list(models)[:LISTED])
+    if not models:
+        raise InvalidUpstreamError(
+            f"Run {source.run} has published no model (it is {status}).",
+            field=RUN_FIELD,
+        )
+    if source.stage is not None:
+        if source.stage not in models:
+            raise InvalidUpstreamError(
+                f"Run {source.run} has published no model of a stage "
+                f"'{source.stage}'; it has those of {names}.",
+                field=STAGE_FIELD,
+            )
+        return models[source.stage]
+    if status != "succeeded":
+        raise InvalidUpstreamError(
+            f"Run {source.run} is {status}; name the stage whose model to take: {names}.",
+            field=RUN_FIELD,
+        )
+    if len(models) > 1:
+        raise InvalidUpstreamError(
+            f"Run {source.run} has published several models; name the stage: {names}.",
+            field=STAGE_FIELD,
+        )
+    return next(iter(models.values()))
+
+
+def _check_final(recipe: Recipe, model: _Model) -> None:
+    entry = REGISTRY.get(model.kind)
+    if entry is None or entry.traits.final is None:
+        return
+    for index, stage in enumerate(recipe.stages):
+        traits = traits_of(stage)
+        if traits.trains or traits.makes_model:
+            field = f"recipe.stages.{index}.kind"
+            raise InvalidUpstreamError(
+                f"'{stage.kind}' cannot follow {model.kind}: {entry.traits.final}.",
+                field=field,
+            )
+
+
+async def keep(session: Session, run_id: uuid.UUID, upstream: RunUpstream | None) -> None:
+    """Stores what ``resolve`` returned for a run that is inserted already."""
+    if upstream is not None:
+        upstream.run_id = run_id
+        await upstreams.add(session, upstream)
+
+
+async def model_of(session: Session, run_id: uuid.UUID) -> dict[str, Any] | None:
+    """The published model that a run's worker is to use: where it is, and its hashes."""
+    rows = await upstreams.of_run(session, run_id)
+    if not rows:
+        return None
+    row = rows[0]
+    return {
+        "run_id": str(row.upstream_run_id),
+        "stage": row.stage,
+        "folder": row.folder,
+        "files": row.files,
+    }
+
+
+async def of_run(session: Session, run_id: uuid.UUID) -> LineageRead | None:
+    """Where a run's model comes from and what the whole chain has used; None without a chain."""
+    models = await upstreams.of_run(session, run_id)
+    if not models:
+        return None
+    order = await _upstream_of(session, run_id)
+    totals = await upstreams.newest_totals(session, [run_id, *order])
+    about = {row.id: row for row in await upstreams.named(session, [run_id, *order])}
+    shared = await upstreams.shared_by(session, order)
+    figures = {one: _figures(totals.get(one), about[one].status) for one in [run_id, *order]}
+    return LineageRead(
+        models=[
+            UpstreamModel(
+                run_id=row.upstream_run_id, stage=row.stage, kind=row.kind, sha256=row.sha256
+            )
+            for row in models
+        ],
+        upstream=[
+            UpstreamRun.model_validate(
+                {
+                    "run_id": one,
+                    "name": about[one].name,
+                    "project": about[one].project,
+                    "status": about[one].status,
+                    "shared_by": shared.get(one, 0),
+                    "price_tag_version": totals[one].version if one in totals else None,
+                    **{name: figure.as_dict() for name, figure in figures[one].items()},
+                }
+            )
+            for one in order
+        ],
+        cumulative=Cumulative.model_validate(
+            {
+                name: sum_together(
+                    {f"run {one}": figures[one][name] for one in figures}, unit
+                ).as_dict()
+                for name, unit in FIGURES.items()
+            }
+        ),
+    )
+
+
+async def _upstream_of(session: Session, run_id: uuid.UUID) -> list[uuid.UUID]:
+    """Every run upstream, each once, nearest first.
+
+    A run exists before another can name it, so there are no circles.
+    """
+    order: dict[uuid.UUID, None] = {}
+    level = [run_id]
+    while level:
+        links = await upstreams.links(session, level)
+        level = [up for up in dict.fromkeys(up for _, up in links) if up not in order]
+        order |= dict.fromkeys(level)
+    return list(order)
+
+
+def _figures(totals: Any, status: str) -> dict[str, Quantity]:
+    if totals is None:
+        reason = f"there is no price tag yet (the run is {status})"
+        return {name: Quantity.unknown(unit, reason) for name, unit in FIGURES.items()}
+    return {name: _figure(getattr(totals, name), unit) for name, unit in FIGURES.items()}
+
+
+def _figure(stored: Mapping[str, Any] | None, unit: str) -> Quantity:
+    if stored is None:
+        return Quantity.unknown(unit, "this version of the price tag has no such figure")
+    if stored["value"] is None:
+        return Quantity.unknown(stored["unit"], stored.get("reason") or "unknown")
+    return Quantity(
+        stored["value"], stored["low"], stored["high"], stored["unit"], stored["source"]
+    )

@@ -1,0 +1,36 @@
+"""Sums of figures whose errors may be the same: of runs that share devices, site and factors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pricetag.accounting.quantity.quantity import Quantity, weakest
+
+
+def sum_together(parts: Mapping[str, Quantity], unit: str) -> Quantity:
+    """The sum of figures, with an interval that holds however their errors go together.
+
+    The ends are added: sum of lows to sum of highs. That is exact for errors that are all the
+    same (one meter, one grid factor) and too wide for independent ones, never too narrow.
+    One unknown part makes the sum unknown; so do different units.
+
+    Args:
+        parts: Figures by what they belong to, as a reason names it.
+        unit: Of the sum where there is nothing to add.
+    """
+    for name, part in parts.items():
+        if part.value is None:
+            return Quantity.unknown(part.unit, f"{name}: {part.reason}")
+    units = list(dict.fromkeys(part.unit for part in parts.values()))
+    if len(units) > 1:
+        return Quantity.unknown(unit, f"the parts are in {' and '.join(units)}")
+    sources = [part.source for part in parts.values() if part.source is not None]
+    if not sources:
+        return Quantity.unknown(unit, "there is nothing to add")
+    return Quantity(
+        value=sum(part.value or 0.0 for part in parts.values()),
+        low=sum(part.low or 0.0 for part in parts.values()),
+        high=sum(part.high or 0.0 for part in parts.values()),
+        unit=units[0],
+        source=weakest(*sources),
+    )

@@ -1,0 +1,91 @@
+"""A chain of runs over REST: one trains, the next quantizes what the first has published."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from tests.support.service import Service
+from workers.training.data import synthetic
+
+pytestmark = pytest.mark.slow
+
+CONFIG = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+    "vocab_size": 400,
+    "max_position_embeddings": 48,
+}
+TRAIN = {"kind": "train", "name": "teacher", "max_steps": 20, "batch_size": 8, "max_length": 48}
+
+
+def recipe(model: dict[str, Any], *stages: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "task": "classification",
+        "data": {"train": "reviews/train.tsv", "validation": "reviews/dev.tsv"},
+        "model": model,
+        "stages": list(stages),
+    }
+
+
+def ended(lab: Service, run_id: UUID, status: str) -> dict[str, Any]:
+    run = lab.wait_for_end(run_id)
+    assert run["status"] == status, run["status_reason"]
+    return run
+
+
+def test_a_model_is_trained_in_one_run_and_quantized_in_the_next(lab: Service) -> None:
+    synthetic.write(lab.inputs / "reviews", train=200, dev=40, test=20)
+    lab.start_worker("--gpus", "none")
+    first = lab.submit(name="first", recipe=recipe({"config": CONFIG}, TRAIN))
+    ended(lab, first, "succeeded")
+    source = {"run": str(first), "stage": "teacher"}
+    quantize, evaluate = {"kind": "quantize"}, {"kind": "evaluate"}
+    second = lab.submit(name="second", recipe=recipe(source, evaluate, quantize, evaluate))
+    run = ended(lab, second, "succeeded")
+    check_lineage(lab, first, second, run["lineage"])
+    for run_id in (first, second):
+        verification = lab.http.get(f"/v1/runs/{run_id}/price-tag/verification").json()
+        assert verification["outcome"] == "verified"
+    # The model that the second run evaluates first is the one that the first run left.
+    accuracy, same, *_ = [
+        metric["value"]
+        for one in (first, second)
+        for metric in lab.items(f"/v1/runs/{one}/metrics", name="accuracy")
+    ]
+    assert accuracy == same
+    check_removed(lab, first, source)
+
+
+def check_lineage(lab: Service, first: UUID, second: UUID, lineage: dict[str, Any]) -> None:
+    (model,) = lineage["models"]
+    assert (model["run_id"], model["stage"], model["kind"]) == (str(first), "teacher", "train")
+    published = lab.http.get(f"/v1/runs/{first}/artifacts").json()["items"]
+    hashes = {item["name"]: item["sha256"] for item in published}
+    assert model["sha256"] == hashes["stage-00-train/model.safetensors"]
+    (upstream,) = lineage["upstream"]
+    assert (upstream["run_id"], upstream["shared_by"]) == (str(first), 1)
+    tags = [lab.http.get(f"/v1/runs/{one}/price-tag").json() for one in (first, second)]
+    for name in ("it_energy_kwh", "co2e_kg"):
+        for part in ("value", "low", "high"):
+            expected = sum(tag[name][part] for tag in tags)
+            assert lineage["cumulative"][name][part] == pytest.approx(expected, rel=1e-9)
+    paid = sum(tag["cost"]["total"]["value"] for tag in tags)
+    assert lineage["cumulative"]["cost"]["value"] == pytest.approx(paid, rel=1e-9)
+    shown = lab.cli("show", str(second))
+    assert shown.returncode == 0, shown.stderr
+    assert "with the runs upstream" in shown.stdout
+    assert str(first)[:8] in shown.stdout
+
+
+def check_removed(lab: Service, first: UUID, source: dict[str, str]) -> None:
+    """A model that was removed from the machine ends the next run with a clear reason."""
+    folder = lab.data_dir / "artifacts" / str(first) / "1" / "stage-00-train"
+    (folder / "model.safetensors").unlink()
+    third = lab.submit(name="third", recipe=recipe(source, {"kind": "quantize"}))
+    reason = ended(lab, third, "failed")["status_reason"]
+    assert (reason["code"], reason["field"]) == ("missing-artifact", "recipe.model.run")

@@ -1,0 +1,50 @@
+"""A model that an earlier run has published, found on this machine and checked by its hashes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from workers.job.request import Job, JobError
+from workers.job.socket_reporter import sha256_of
+
+FIELD = "recipe.model.run"
+
+
+def find(job: Job) -> Path:
+    """The folder of the model that the server settled on when the run was posted.
+
+    Raises:
+        JobError: ``missing-artifact`` if a file is not on this machine, ``artifact-changed`` if
+            one is not what the earlier run published.
+    """
+    if job.upstream is None:
+        raise JobError("missing-artifact", "the server named no published model", FIELD)
+    root = job.artifacts_dir.parent.parent
+    folder = (root / str(job.upstream["folder"])).resolve()
+    if not folder.is_relative_to(root.resolve()):
+        raise JobError("missing-artifact", "the published model is outside the artifacts", FIELD)
+    files: Mapping[str, Any] = job.upstream["files"]
+    for name, sha256 in files.items():
+        _check(folder / name, str(sha256), job.upstream)
+    return folder
+
+
+def _check(file: Path, sha256: str, upstream: Mapping[str, Any]) -> None:
+    of_run = f"'{file.name}' of stage '{upstream['stage']}' of run {upstream['run_id']}"
+    if not file.is_file():
+        raise JobError(
+            "missing-artifact",
+            f"{of_run} is not on this worker's machine: it was removed, or the run was done on "
+            "another machine; share the artifact folder between them, or run the stages again",
+            FIELD,
+        )
+    found = sha256_of(file)
+    if found != sha256:
+        raise JobError(
+            "artifact-changed",
+            f"{of_run} is not the file that the run published: its SHA-256 is "
+            f"{found}, not {sha256}",
+            FIELD,
+        )
