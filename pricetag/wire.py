@@ -24,7 +24,7 @@ class RunAccepted(TypedDict):
 
 
 class Run(TypedDict):
-    """A run; a list leaves out `recipe`, `attempts`, `max_attempts` and `created_by`."""
+    """A run; a list leaves out `recipe`, `attempts`, `max_attempts`, `created_by` and `lineage`."""
 
     id: str
     project: str
@@ -47,6 +47,7 @@ class Run(TypedDict):
     recipe: NotRequired[dict[str, Any]]
     max_attempts: NotRequired[int]
     created_by: NotRequired[str | None]
+    lineage: NotRequired[dict[str, Any] | None]
     attempts: NotRequired[list[dict[str, Any]]]
 
 

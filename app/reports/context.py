@@ -12,6 +12,7 @@ from app.reports.sections import (
     breakdown,
     checks,
     footprint,
+    lineage,
     lines,
     methods,
     provenance,
@@ -36,7 +37,12 @@ PROFILES: dict[Profile, str] = {
 
 
 def build_context(
-    title: str, profile: Profile, documents: Sequence[Mapping[str, Any]], *, generated_at: datetime
+    title: str,
+    profile: Profile,
+    documents: Sequence[Mapping[str, Any]],
+    *,
+    generated_at: datetime,
+    chains: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Everything that the six formats show.
 
@@ -46,6 +52,7 @@ def build_context(
         documents: Price tags as they are stored, each with its `cause` where that is known, in the
             order to show them.
         generated_at: When, with its time zone.
+        chains: Of each run that takes the model of an earlier one its ``name`` and ``lineage``.
 
     Raises:
         ValueError: If the profile is unknown, or the time has no zone.
@@ -72,6 +79,7 @@ def build_context(
             bill.section(sums, tags),
             strubell.section(rows, sums, profile),
             *filter(None, (variants.section(tags), quality.section(tags))),
+            *filter(None, [lineage.section(chains)]),
             breakdown.section(tags, profile),
             *filter(None, [footprint.section(tags, profile)]),
             methods.section(tags, sums, profile),

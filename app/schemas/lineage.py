@@ -49,5 +49,10 @@ class LineageRead(Wire):
     """Where a run's model comes from."""
 
     models: list[UpstreamModel]
-    upstream: list[UpstreamRun] = Field(description="Every run upstream, nearest first.")
+    upstream: list[UpstreamRun] = Field(
+        description="Every run upstream that the caller may see, nearest first."
+    )
+    upstream_hidden: int = Field(
+        description="Number of runs upstream in private projects that the caller may not see."
+    )
     cumulative: Cumulative

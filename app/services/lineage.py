@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 from app.db import Session
 from app.repositories import runs, upstreams
 from app.schemas.lineage import Cumulative, LineageRead, UpstreamModel, UpstreamRun
+from app.services import access
 from app.services.errors import InvalidError
+from app.services.principals import Principal
 from models import RunUpstream
 from pricetag.accounting.quantity.quantity import Quantity
 from pricetag.accounting.quantity.together import sum_together
@@ -41,19 +43,19 @@ class _Model(NamedTuple):
     files: dict[str, str]
 
 
-async def resolve(session: Session, recipe: Recipe) -> RunUpstream | None:
+async def resolve(session: Session, principal: Principal, recipe: Recipe) -> RunUpstream | None:
     """The published model that a recipe names, to be stored with its run; None without one.
 
     Raises:
-        InvalidUpstreamError: The run does not exist, has published no such model, or the model
-            cannot be trained or compressed further as the recipe wants.
+        InvalidUpstreamError: The principal sees no such run, it has published no such model, or
+            it cannot be trained or compressed further.
     """
     source = recipe.model
     if not isinstance(source, FromRun):
         return None
-    status = await runs.get_status(session, source.run)
-    if status is None:
+    if not await access.may_see_run(session, principal, source.run):
         raise InvalidUpstreamError(f"There is no run {source.run}.", field=RUN_FIELD)
+    status = str(await runs.get_status(session, source.run))
     models = _models(await upstreams.published(session, source.run))
     model = _chosen(source, status, models)
     _check_final(recipe, model)
@@ -146,16 +148,22 @@ async def model_of(session: Session, run_id: uuid.UUID) -> dict[str, Any] | None
     }
 
 
-async def of_run(session: Session, run_id: uuid.UUID) -> LineageRead | None:
-    """Where a run's model comes from and what the whole chain has used; None without a chain."""
+async def of_run(session: Session, principal: Principal, run_id: uuid.UUID) -> LineageRead | None:
+    """Where a run's model comes from and what the whole chain has used; None without a chain.
+
+    Of runs in private projects of others only the number is shown, and the sums are unknown.
+    """
     models = await upstreams.of_run(session, run_id)
     if not models:
         return None
-    order = await _upstream_of(session, run_id)
+    chain = await _upstream_of(session, run_id)
+    visible = await access.visible_runs(session, principal, chain)
+    order = [one for one in chain if one in visible]
     totals = await upstreams.newest_totals(session, [run_id, *order])
     about = {row.id: row for row in await upstreams.named(session, [run_id, *order])}
-    shared = await upstreams.shared_by(session, order)
     figures = {one: _figures(totals.get(one), about[one].status) for one in [run_id, *order]}
+    shared = await upstreams.shared_by(session, order)
+    hidden = len(chain) - len(order)
     return LineageRead(
         models=[
             UpstreamModel(
@@ -170,22 +178,25 @@ async def of_run(session: Session, run_id: uuid.UUID) -> LineageRead | None:
                     "name": about[one].name,
                     "project": about[one].project,
                     "status": about[one].status,
-                    "shared_by": shared.get(one, 0),
+                    "shared_by": shared[one],
                     "price_tag_version": totals[one].version if one in totals else None,
                     **{name: figure.as_dict() for name, figure in figures[one].items()},
                 }
             )
             for one in order
         ],
+        upstream_hidden=hidden,
         cumulative=Cumulative.model_validate(
-            {
-                name: sum_together(
-                    {f"run {one}": figures[one][name] for one in figures}, unit
-                ).as_dict()
-                for name, unit in FIGURES.items()
-            }
+            {name: _sum(figures, name, hidden).as_dict() for name in FIGURES}
         ),
     )
+
+
+def _sum(figures: Mapping[uuid.UUID, Mapping[str, Quantity]], name: str, hidden: int) -> Quantity:
+    if hidden:
+        reason = f"{hidden} of the runs upstream are in private projects of others"
+        return Quantity.unknown(FIGURES[name], reason)
+    return sum_together({f"run {one}": figures[one][name] for one in figures}, FIGURES[name])
 
 
 async def _upstream_of(session: Session, run_id: uuid.UUID) -> list[uuid.UUID]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ from app.reports import FORMATS, Rendered, build_context, render
 from app.repositories import reports
 from app.repositories.runs import RunFilter
 from app.schemas.common import FieldProblem
+from app.schemas.lineage import LineageRead
 from app.schemas.reports import (
     MAX_RUNS,
     ReportCreate,
@@ -20,7 +22,7 @@ from app.schemas.reports import (
     ReportRead,
     ReportSummary,
 )
-from app.services import access, cursors
+from app.services import access, cursors, lineage
 from app.services.access import ReportNotFoundError
 from app.services.errors import InvalidError
 from app.services.principals import Principal
@@ -56,7 +58,18 @@ async def create(session: Session, principal: Principal, wanted: ReportCreate) -
     elif not tags:
         raise _nothing("filter", "no matching run has a price tag yet")
     chosen = [tags[run_id] for run_id in run_ids if run_id in tags]
-    context = build_context(wanted.title, wanted.profile, chosen, generated_at=datetime.now(UTC))
+    chains = await _chains(session, principal, tags)
+    context = build_context(
+        wanted.title,
+        wanted.profile,
+        chosen,
+        generated_at=datetime.now(UTC),
+        chains=[
+            {"name": tags[run_id]["name"], "lineage": chains[run_id].model_dump(mode="json")}
+            for run_id in run_ids
+            if run_id in chains
+        ],
+    )
     report = Report(
         title=wanted.title,
         profile=wanted.profile,
@@ -64,10 +77,20 @@ async def create(session: Session, principal: Principal, wanted: ReportCreate) -
         content_sha256=content_sha256(context),
         created_by=principal.user_id,
     )
-    await reports.add(session, report, [run_id for run_id in run_ids if run_id in tags])
+    # Whoever reads the report must be allowed to see every run that it names.
+    named = {up.run_id for lineage_ in chains.values() for up in lineage_.upstream}
+    await reports.add(session, report, [*tags, *named])
     read = _read(report)
     read.runs_left_out = [run_id for run_id in run_ids if run_id not in tags]
     return read
+
+
+async def _chains(
+    session: Session, principal: Principal, run_ids: Iterable[uuid.UUID]
+) -> dict[uuid.UUID, LineageRead]:
+    """The lineage of each run that takes the model of an earlier one."""
+    found = {one: await lineage.of_run(session, principal, one) for one in run_ids}
+    return {one: chain for one, chain in found.items() if chain is not None}
 
 
 def _nothing(field: str, message: str) -> NothingToReportError:

@@ -242,7 +242,7 @@ async def read(session: Session, principal: Principal, run_id: uuid.UUID) -> Run
             "max_attempts": row.run.max_attempts,
             "created_by": row.run.created_by,
             "projection": await projection.of_run(session, row.run),
-            "lineage": await lineage.of_run(session, run_id),
+            "lineage": await lineage.of_run(session, principal, run_id),
             "attempts": [_attempt(attempt, stages[attempt.id]) for attempt in attempts],
         }
     )

@@ -73,6 +73,11 @@ def show(client: Client, run: Run, *, as_json: bool, version: int | None = None)
 
     out = console()
     out.print(run_view(run))
+    if run.get("lineage") is not None:
+        from pricetag.cli.views.lineage import lineage_view
+
+        out.print(lineage_view(run["lineage"] or {}))
+        out.print()
     if tag is None:
         say("No price tag yet: it is issued when an attempt ends.")
         return

@@ -76,9 +76,10 @@ def check_lineage(lab: Service, first: UUID, second: UUID, lineage: dict[str, An
             assert lineage["cumulative"][name][part] == pytest.approx(expected, rel=1e-9)
     paid = sum(tag["cost"]["total"]["value"] for tag in tags)
     assert lineage["cumulative"]["cost"]["value"] == pytest.approx(paid, rel=1e-9)
-    shown = lab.cli("show", str(second))
+    access = {"PRICETAG_URL": str(lab.http.base_url), "PRICETAG_TOKEN": lab.new_token("viewer")}
+    shown = lab.cli("show", str(second), environment=access)
     assert shown.returncode == 0, shown.stderr
-    assert "with the runs upstream" in shown.stdout
+    assert "Runs upstream" in shown.stdout
     assert str(first)[:8] in shown.stdout
 
 

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from app.services import execution
-from models import RunUpstream
+from models import Project, Run, RunUpstream
 from tests.support.api import Api, finished_run, problem
 from tests.support.executions import JournalMaker, claimed, make_run
 
@@ -239,3 +239,65 @@ async def test_final_weights_stay_final_in_the_next_run(api: Api, kind: str) -> 
     assert document["errors"][0]["field"] == "recipe.stages.0.kind"
     assert "8-bit weights are final" in document["detail"]
     assert await api.post_run(recipe=from_run(source, "evaluate", "measure"))
+
+
+async def make_private(api: Api, run_id: UUID) -> None:
+    """Closes the run's project: nobody is a member of it."""
+    async with api.database.session_scope() as session:
+        run = await session.get(Run, run_id)
+        assert run is not None
+        project = await session.get(Project, run.project_id)
+        assert project is not None
+        project.visibility = "private"
+
+
+async def test_a_run_in_a_private_project_is_as_if_it_were_not_there(api: Api) -> None:
+    source = await upstream(api)
+    await make_private(api, source)
+    hidden = await api.member.post("/v1/runs", json=body(from_run(source)))
+    missing = await api.member.post("/v1/runs", json=body(from_run(uuid4())))
+    documents = [problem(answer, 422, "invalid-upstream") for answer in (hidden, missing)]
+    texts = [document["detail"].split(" run ")[0] for document in documents]
+    assert texts[0] == texts[1]
+    assert (await api.admin.post("/v1/runs", json=body(from_run(source)))).status_code == 202
+
+
+async def test_a_chain_shows_nothing_of_a_private_project_to_others(api: Api) -> None:
+    source = await upstream(api, name="secret work")
+    run_id = await api.post_run(recipe=from_run(source))
+    await end(api, run_id)
+    await make_private(api, source)
+    answer = await api.viewer.get(f"/v1/runs/{run_id}")
+    assert "secret work" not in answer.text
+    lineage = answer.json()["lineage"]
+    assert (lineage["upstream"], lineage["upstream_hidden"]) == ([], 1)
+    for name in FIGURES:
+        assert lineage["cumulative"][name]["value"] is None
+        assert "private projects" in lineage["cumulative"][name]["reason"]
+    known = (await api.admin.get(f"/v1/runs/{run_id}")).json()["lineage"]
+    assert [run["name"] for run in known["upstream"]] == ["secret work"]
+    assert known["cumulative"]["it_energy_kwh"]["value"] > 0
+
+
+async def test_a_report_shows_the_chain_to_whoever_may_see_all_of_it(api: Api) -> None:
+    source = await upstream(api, name="the teacher")
+    run_id = await api.post_run(recipe=from_run(source), name="the student")
+    await end(api, run_id)
+    answer = await api.member.post("/v1/reports", json={"title": "Costs", "runs": [run_id]})
+    assert answer.status_code == 201, answer.text
+    report = answer.json()
+    (section,) = [one for one in report["context"]["sections"] if one["id"] == "lineage"]
+    rows = [row["cells"] for row in section["tables"][0]["rows"]]
+    assert [cells[0] for cells in rows] == ["the teacher", "the student with the runs upstream"]
+    assert rows[0][1] == "model used by 1 run"
+    assert all("Wh" in cells[2] for cells in rows)
+    for fmt in ("html", "md", "tex", "pdf"):
+        assert (await api.viewer.get(report["formats"][fmt])).status_code == 200
+    await make_private(api, source)
+    assert (await api.viewer.get(f"/v1/reports/{report['id']}")).status_code == 404
+
+
+async def test_a_report_without_chains_is_as_before(api: Api) -> None:
+    run_id = await upstream(api)
+    answer = await api.member.post("/v1/reports", json={"title": "Costs", "runs": [str(run_id)]})
+    assert "lineage" not in [one["id"] for one in answer.json()["context"]["sections"]]

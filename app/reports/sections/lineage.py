@@ -1,0 +1,61 @@
+"""Chains of runs: what a run has used together with the runs whose models it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from app.reports.shape import Section, column, row, table
+from pricetag.tag.figures import counted, quantity_text
+
+FIGURES = (("IT energy", "it_energy_kwh"), ("CO2e", "co2e_kg"), ("Cost", "cost"))
+
+
+def section(chains: Sequence[Mapping[str, Any]]) -> Section | None:
+    """The chains of the reported runs, or None where no run takes the model of another.
+
+    Args:
+        chains: Of each such run its ``name`` and its ``lineage`` as the API shows it.
+    """
+    if not chains:
+        return None
+    rows = []
+    for chain in chains:
+        lineage = chain["lineage"]
+        for run in lineage["upstream"]:
+            shared = f"model used by {counted(run['shared_by'], 'run')}"
+            rows.append(row(str(run["name"]), shared, *_figures(run)))
+        rows.append(
+            row(
+                f"{chain['name']} with the runs upstream",
+                _models(lineage),
+                *_figures(lineage["cumulative"]),
+                total=True,
+            )
+        )
+    columns = [
+        column("Run", weight=2.0),
+        column("Model", weight=2.0),
+        *(column(head, "right", 1.4) for head, _ in FIGURES),
+    ]
+    return {
+        "id": "lineage",
+        "heading": "With the runs upstream",
+        "paragraphs": [
+            "Some runs start from a model that an earlier run has published. The sums count each "
+            "run of a chain once, with all its attempts and stages; the totals of this report "
+            "count the reported runs alone."
+        ],
+        "tables": [table("lineage-sums", "Runs with those that they rest on", columns, rows)],
+    }
+
+
+def _figures(quantities: Mapping[str, Any]) -> list[str]:
+    return [quantity_text(quantities[name]) for _, name in FIGURES]
+
+
+def _models(lineage: Mapping[str, Any]) -> str:
+    return "; ".join(
+        f"of stage '{model['stage']}', SHA-256 {model['sha256'][:12]}"
+        for model in lineage["models"]
+    )
