@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from pricetag.cli.views.tables import new_table
+from pricetag.cli.views.tables import Figures, FittedTable
 from pricetag.tag.figure import figure_of
-from pricetag.tag.figures import counted, interval_text, quantity_text
+from pricetag.tag.figures import counted, interval_text, with_unit
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -20,26 +20,33 @@ def lineage_view(lineage: Mapping[str, Any]) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    table = new_table("Runs upstream", "Model used by", *(f">{head}" for head, _ in FIGURES))
-    for run in lineage["upstream"]:
-        figures = [quantity_text(run[name]) for _, name in FIGURES]
-        name = f"{run['name']} ({run['run_id'][:8]})"
-        table.add_row(*map(Text, (name, counted(run["shared_by"], "run"), *figures)))
-    total = lineage["cumulative"]
-    table.add_row(
-        Text("This run with the runs upstream"),
-        Text(""),
-        *(Text(quantity_text(total[name])) for _, name in FIGURES),
-    )
+    upstream, total = lineage["upstream"], lineage["cumulative"]
+    names = [f"{run['name']} ({run['run_id'][:8]})" for run in upstream]
+    shared = [counted(run["shared_by"], "run") for run in upstream]
+    columns = [Figures("Model used by", [*shared, ""])]
+    for head, name in FIGURES:
+        columns.append(Figures(head, [_text(run[name]) for run in [*upstream, total]]))
+    table = FittedTable("Runs upstream", [*names, "with this run"], columns)
     models = (
         f"Model of stage '{model['stage']}' of run {model['run_id'][:8]}, "
         f"SHA-256 {model['sha256'][:12]}"
         for model in lineage["models"]
     )
-    lines = [Text(line) for line in models]
+    return Group(*map(Text, models), table, *map(Text, _remarks(lineage)))
+
+
+def _text(quantity: Mapping[str, Any]) -> str:
+    if quantity["value"] is None:
+        return "n/a"
+    return with_unit(quantity["value"], quantity["unit"])
+
+
+def _remarks(lineage: Mapping[str, Any]) -> Iterator[str]:
+    total = lineage["cumulative"]
     if (hidden := lineage["upstream_hidden"]) > 0:
-        lines.append(Text(f"{counted(hidden, 'run')} upstream in private projects of others"))
-    energy = total["it_energy_kwh"]
-    if energy["value"] is not None:
-        lines.append(Text(f"95% interval of the energy in all: {interval_text(figure_of(energy))}"))
-    return Group(*lines[: len(lineage["models"])], table, *lines[len(lineage["models"]) :])
+        yield f"{counted(hidden, 'run')} upstream in private projects of others"
+    if spread := interval_text(figure_of(total["it_energy_kwh"])):
+        yield f"95% interval of the energy with this run: {spread}"
+    reasons = (total[name].get("reason") for _, name in FIGURES if total[name]["value"] is None)
+    for reason in dict.fromkeys(reasons):
+        yield f"n/a: {reason}"
