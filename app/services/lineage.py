@@ -9,10 +9,10 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 from app.db import Session
-from app.repositories import runs, upstreams
+from app.repositories import upstreams
 from app.schemas.lineage import Cumulative, LineageRead, UpstreamModel, UpstreamRun
 from app.services import access
-from app.services.errors import InvalidError
+from app.services.errors import InvalidError, RunNotFoundError
 from app.services.principals import Principal
 from models import RunUpstream
 from pricetag.accounting.quantity.quantity import Quantity
@@ -53,9 +53,10 @@ async def resolve(session: Session, principal: Principal, recipe: Recipe) -> Run
     source = recipe.model
     if not isinstance(source, FromRun):
         return None
-    if not await access.may_see_run(session, principal, source.run):
-        raise InvalidUpstreamError(f"There is no run {source.run}.", field=RUN_FIELD)
-    status = str(await runs.get_status(session, source.run))
+    try:
+        status = await access.require_run(session, principal, source.run)
+    except RunNotFoundError as error:
+        raise InvalidUpstreamError(error.message, field=RUN_FIELD) from error
     models = _models(await upstreams.published(session, source.run))
     model = _chosen(source, status, models)
     _check_final(recipe, model)
