@@ -8,7 +8,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pricetag.accounting.forecast.from_history import Work
 from pricetag.recipes.base import Split, StageParams
-from pricetag.recipes.shapes import Shape
+from pricetag.recipes.shapes import MisfitError, Shape
 
 P = TypeVar("P", bound=StageParams)
 
@@ -37,6 +37,10 @@ def _never(params: Any) -> bool:
     return False
 
 
+def _no_fault(params: Any) -> MisfitError | None:
+    return None
+
+
 def _same_shape(params: Any, shape: Shape) -> Shape:
     return shape
 
@@ -59,6 +63,7 @@ class Traits(Generic[P]):
         work: How much it has to do, on a number of devices, as far as its options say so.
         counts_whole: Whether ``done`` of ``total`` counts the whole stage, not a part of it.
         reshape: The shape of the model after the stage; raises ``MisfitError``.
+        check_first: Why a run cannot begin with the stage, by its options alone.
         amount: Options that say how much is done: the figures of earlier runs are scaled by them.
         tuning: Options that change what is learned and hardly what it takes.
         seeds: Options that seed its random numbers.
@@ -77,6 +82,7 @@ class Traits(Generic[P]):
     work: Callable[[P, int], Work] = _no_count
     counts_whole: Callable[[P], bool] = _never
     reshape: Callable[[P, Shape], Shape] = _same_shape
+    check_first: Callable[[P], MisfitError | None] = _no_fault
     amount: frozenset[str] = frozenset()
     tuning: frozenset[str] = frozenset()
     seeds: frozenset[str] = frozenset()

@@ -8,9 +8,7 @@ from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from pricetag.recipes.base import Name, Params, StageParams
-from pricetag.recipes.code import script_place
 from pricetag.recipes.data import Data, FromScratch, ModelSource
-from pricetag.recipes.methods.command import Command
 from pricetag.recipes.plan import misfit
 from pricetag.recipes.registry import REGISTRY, Stage, traits_of
 from pricetag.recipes.shapes import described_shape
@@ -23,17 +21,6 @@ Pool = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,6
 
 def _fault(field: str, message: str, **values: object) -> PydanticCustomError:
     return PydanticCustomError("recipe", message, {**values, "field": field})
-
-
-def _check_script(stage: Command) -> None:
-    place = script_place(stage.argv)
-    if place is not None:
-        raise _fault(
-            f"stages.0.argv.{place}",
-            "'{script}' cannot be found: a program starts in an empty folder. Add code: FOLDER "
-            "(under the data roots) or a git commit that has it",
-            script=stage.argv[place],
-        )
 
 
 class Recipe(Params):
@@ -59,6 +46,8 @@ class Recipe(Params):
 
     @model_validator(mode="after")
     def _stages_fit_together(self) -> Self:
+        if (wrong := traits_of(self.stages[0]).check_first(self.stages[0])) is not None:
+            raise _fault(f"stages.0.{wrong.option}", "{what}", what=str(wrong))
         if self.runs_program:
             self._check_program()
         else:
@@ -79,9 +68,6 @@ class Recipe(Params):
                     kind=stage.kind,
                     first=first,
                 )
-        first_stage = self.stages[0]
-        if isinstance(first_stage, Command) and first_stage.code is None:
-            _check_script(first_stage)  # later ones may run what the first one wrote
         for field in ("task", "data", "model"):
             if getattr(self, field) is not None:
                 raise _fault(field, "is not used by a {first} run; leave it out", first=first)

@@ -17,7 +17,7 @@ class Shape:
 
 
 class MisfitError(ValueError):
-    """A model that a stage cannot make; ``option`` is the one to change."""
+    """What a stage cannot do with what it starts from; ``option`` is the one to change."""
 
     def __init__(self, option: str, message: str) -> None:
         super().__init__(message)

@@ -9,8 +9,9 @@ from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from pricetag.recipes.base import StageParams
-from pricetag.recipes.code import Code
+from pricetag.recipes.code import Code, script_place
 from pricetag.recipes.kinds import Paper, RecipeEntry, Traits
+from pricetag.recipes.shapes import MisfitError
 
 Argument = Annotated[str, StringConstraints(max_length=32_768)]
 Program = Annotated[str, StringConstraints(min_length=1)]
@@ -54,6 +55,18 @@ class Command(StageParams):
     timeout_s: float | None = Field(None, gt=0, le=31_536_000)
 
 
+def script_is_found(params: Command) -> MisfitError | None:
+    """Why a run cannot begin with the command; later ones may run what the first one wrote."""
+    place = script_place(params.argv)
+    if params.code is not None or place is None:
+        return None
+    return MisfitError(
+        f"argv.{place}",
+        f"'{params.argv[place]}' cannot be found: a program starts in an empty folder. Add code: "
+        "FOLDER (under the data roots) or a git commit that has it",
+    )
+
+
 ENTRY = RecipeEntry(
     params=Command,
     title="Run a command",
@@ -67,6 +80,7 @@ ENTRY = RecipeEntry(
     traits=Traits(
         group="program",
         runs_program=True,
+        check_first=script_is_found,
         counts_whole=lambda params: True,
         tuning=frozenset({"timeout_s"}),
     ),
