@@ -269,3 +269,27 @@ def test_a_byte_that_is_not_utf8_is_named_by_line_and_place(tmp_path: Path) -> N
     error = code_of(tmp_path, "t.tsv")
     assert error.code == "unreadable-data"
     assert "line 3, byte 22 of the file" in error.message
+
+
+def test_a_file_without_a_header_line_in_another_encoding(tmp_path: Path) -> None:
+    rows = "gj04\t1\t\tCaf\u00e9 is open.\ngj04\t0\t*\tThey drank the pub.\n"
+    columns = {"columns": ["source", "label", "mark", "sentence"]}
+    for encoding in ("utf-8", "latin-1", "cp1252", "utf-16", "utf-16-le", "utf-16-be"):
+        (tmp_path / "t.tsv").write_bytes(rows.encode(encoding))
+        examples = load(tmp_path, "t.tsv", data={**columns, "encoding": encoding})
+        assert examples.texts == ["Caf\u00e9 is open.", "They drank the pub."]
+        assert (examples.labels, examples.where(1)) == (["1", "0"], "line 2")
+
+
+@pytest.mark.parametrize("separator", [";", "|", "\t", ","])
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv"])
+def test_another_separator(tmp_path: Path, separator: str, name: str) -> None:
+    (tmp_path / name).write_text(f"sentence{separator}label\na b{separator}1\n")
+    assert load(tmp_path, name, data={"separator": separator}).texts == ["a b"]
+
+
+def test_a_wrong_encoding_names_the_option(tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_bytes(b"sentence\tlabel\na\t1")
+    error = code_of(tmp_path, "t.tsv", data={"encoding": "utf-16"})
+    assert error.code == "unreadable-data"
+    assert "data.encoding" in error.message

@@ -37,7 +37,25 @@ class Table:
         return f"{self.unit} {index + 1 if self.places is None else self.places[index]}"
 
 
-def read_table(path: Path, names: Sequence[str], field: str) -> Table:
+@dataclass(frozen=True)
+class Reading:
+    """How delimited text is written.
+
+    Attributes:
+        columns: Names of all columns where there is no header line.
+        encoding: Of the text.
+        separator: Between cells; None: a comma in .csv, else a tab.
+    """
+
+    columns: Sequence[str] | None = None
+    encoding: str = "utf-8"
+    separator: str | None = None
+
+
+PLAIN = Reading()
+
+
+def read_table(path: Path, names: Sequence[str], field: str, reading: Reading = PLAIN) -> Table:
     """The named columns of a file.
 
     Tab-separated text has no quoting: a stray quote is a character. A byte order mark and
@@ -53,8 +71,11 @@ def read_table(path: Path, names: Sequence[str], field: str) -> Table:
             return _read_parquet(path, names, field)
         if suffix in (".jsonl", ".json"):
             return _read_json(path, names, field)
-        return _read_delimited(path, names, field, tabs=suffix != ".csv")
-    except UnicodeDecodeError as error:
+        return _read_delimited(path, names, field, reading)
+    except UnicodeError as error:
+        if not isinstance(error, UnicodeDecodeError) or reading.encoding != "utf-8":
+            what = f"is not {reading.encoding} text ({error}); check data.encoding"
+            raise _unreadable(path, what, field) from error
         before = error.object[: error.start]
         raise _unreadable(path, _not_utf8(path, error.reason, len(before)), field) from error
     except OSError as error:
@@ -69,9 +90,8 @@ def _not_utf8(path: Path, reason: str, offset: int) -> str:
     except UnicodeDecodeError as error:
         offset, reason = error.start, error.reason
     line = content.count(b"\n", 0, offset) + 1
-    return (
-        f"is not UTF-8 text in line {line}, byte {offset} of the file ({reason}); save it as UTF-8"
-    )
+    where = f"line {line}, byte {offset} of the file"
+    return f"is not UTF-8 text in {where} ({reason}); name its encoding in data.encoding"
 
 
 def _unreadable(path: Path, what: str, field: str) -> JobError:
@@ -97,12 +117,15 @@ def require_columns(names: Sequence[str], there: Iterable[str], source: str, fie
             raise JobError("unreadable-data", message, field)
 
 
-def _read_delimited(path: Path, names: Sequence[str], field: str, *, tabs: bool) -> Table:
+def _read_delimited(path: Path, names: Sequence[str], field: str, reading: Reading) -> Table:
     csv.field_size_limit(MAX_FIELD_CHARS)
-    with path.open(encoding="utf-8-sig", newline="\n" if tabs else "") as handle:
-        rows = _split_lines(handle) if tabs else _csv_rows(handle)
+    quoted = path.suffix.lower() == ".csv"
+    separator = reading.separator or ("," if quoted else "\t")
+    encoding = "utf-8-sig" if reading.encoding == "utf-8" else reading.encoding
+    with path.open(encoding=encoding, newline="" if quoted else "\n") as handle:
+        rows = _csv_rows(handle, separator) if quoted else _split_lines(handle, separator)
         try:
-            _, header = next(rows, (1, []))
+            header = list(reading.columns or next(rows, (1, []))[1])
             require_columns(names, header, path.name, field)
             places = [header.index(name) for name in names]
             columns: Columns = {name: [] for name in names}
@@ -125,13 +148,13 @@ NumberedRow = tuple[int, list[str]]
 """A row with the number of the line on which it begins."""
 
 
-def _split_lines(handle: Iterable[str]) -> Iterator[NumberedRow]:
+def _split_lines(handle: Iterable[str], separator: str) -> Iterator[NumberedRow]:
     for line, text in enumerate(handle, start=1):
-        yield line, text.rstrip("\r\n").split("\t")
+        yield line, text.rstrip("\r\n").split(separator)
 
 
-def _csv_rows(handle: Iterable[str]) -> Iterator[NumberedRow]:
-    reader = csv.reader(handle, strict=True)
+def _csv_rows(handle: Iterable[str], separator: str) -> Iterator[NumberedRow]:
+    reader = csv.reader(handle, delimiter=separator, strict=True)
     line = 1
     for row in reader:
         yield line, row

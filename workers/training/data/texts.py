@@ -15,7 +15,7 @@ from workers.job.context import StageContext
 from workers.job.request import JobError
 from workers.training.data.examples import Examples
 from workers.training.data.labels import unknown_label
-from workers.training.data.tables import Table, read_table, require_columns
+from workers.training.data.tables import Reading, Table, read_table, require_columns
 
 
 def load_split(context: StageContext, split: str) -> Examples:
@@ -40,7 +40,7 @@ def _load(context: StageContext, split: str) -> Examples:
         table = _hub_table(context, data, place, names, field)
     else:
         path = roots.find(place, context.job.data_roots, field)
-        table = read_table(path, names, field)
+        table = read_table(path, names, field, Reading(data.columns, data.encoding, data.separator))
     if not table.columns[data.label]:
         raise JobError("empty-data", f"the {split} data has no rows", field)
     cells = _Cells(table, field)
