@@ -40,7 +40,7 @@ class Access:
         to: What for, in the words of the error message.
         about: What the operation concerns. A run, report, budget or project is not there (404)
             for whoever may not see its project; posting to such a project is forbidden (403).
-            Lists leave out what the caller may not see.
+            Lists skip what the caller may not see.
         need: Beside the role, administrators apart: to have posted the run, to own the project,
             or to be the user.
     """
@@ -67,7 +67,7 @@ def rule(
             try:
                 is_self = UUID(request.path_params["user_id"]) == caller.user_id
             except ValueError:
-                return  # not an ID: refused as such
+                return  # not an ID: rejected by its own validation
             if not is_self:
                 raise RoleRequiredError(f"Only the user or an administrator may {to}.")
 

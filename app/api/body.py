@@ -1,4 +1,4 @@
-"""Request bodies: bounded while they arrive, JSON or YAML, and nothing a database refuses.
+"""Request bodies: size-limited, JSON or YAML, with only values the database can store.
 
 FastAPI would read the whole body before it looks at the token, and would pass on NUL
 bytes, lone surrogates and numbers that overflow to infinity. So bodies are read here.
@@ -32,7 +32,7 @@ Path = tuple[str | int, ...]
 
 
 class BodyError(PricetagError):
-    """The body cannot be read, or holds what cannot be stored."""
+    """The body cannot be read, or contains a value that cannot be stored."""
 
     def __init__(self, status: int, code: str, message: str, field: str | None = None) -> None:
         super().__init__(f"{field}: {message}" if field else message, field=field)
@@ -50,10 +50,10 @@ def media_type(header: str | None) -> str:
 
 
 async def read_bytes(request: Request, max_bytes: int) -> bytes:
-    """The body, refused as soon as it is known to be too large.
+    """The body, rejected as soon as it exceeds the limit.
 
     Raises:
-        BodyError: If it holds more than `max_bytes` (413).
+        BodyError: If it is larger than `max_bytes` (413).
     """
     too_large = BodyError(
         413, "body-too-large", f"The body is larger than the {max_bytes} bytes allowed."
@@ -72,7 +72,7 @@ async def read_bytes(request: Request, max_bytes: int) -> bytes:
 
 
 def parse_json(text: str) -> object:
-    """JSON, strictly: no NaN, no key twice.
+    """Parses JSON strictly: no NaN, no duplicate keys.
 
     Raises:
         BodyError: If it is not JSON, with line and column.
@@ -96,11 +96,11 @@ def _dotted(path: Path) -> str | None:
 
 
 def check_storable(value: object) -> None:
-    """Refuses what PostgreSQL or JSON cannot hold, naming where it stands.
+    """Rejects values that PostgreSQL or JSON cannot hold; the error names the path.
 
     Raises:
         BodyError: On NUL bytes, lone surrogates, numbers that are not finite or need
-            more than 64 bits, keys that are not text, or too much of everything.
+            more than 64 bits, keys that are not text, or too many values.
     """
     pending: list[tuple[Path, object]] = [((), value)]
     seen = 0
@@ -132,9 +132,9 @@ def check_storable(value: object) -> None:
 def _complaint(item: object) -> str | None:
     if isinstance(item, str):
         if "\x00" in item:
-            return "holds a NUL byte"
+            return "contains a NUL byte"
         if not item.isascii() and any("\ud800" <= char <= "\udfff" for char in item):
-            return "holds half a surrogate pair, which is no character"
+            return "contains a lone surrogate, which is not a character"
     elif isinstance(item, bool) or item is None:
         return None
     elif isinstance(item, int):
@@ -144,7 +144,7 @@ def _complaint(item: object) -> str | None:
         if not math.isfinite(item):
             return "is not a finite number"
     elif not isinstance(item, Mapping | list):
-        return f"is a {type(item).__name__}, which JSON does not know"
+        return f"is a {type(item).__name__}, which JSON does not support"
     return None
 
 
@@ -185,7 +185,7 @@ def validated(model: type[Model], value: object) -> Model:
     """The body as a request model.
 
     Raises:
-        RequestValidationError: With every field that was refused.
+        RequestValidationError: With every invalid field.
     """
     try:
         return model.model_validate(value)

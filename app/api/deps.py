@@ -1,4 +1,4 @@
-"""What every endpoint stands on: the session with its one commit, and who calls."""
+"""Dependencies of the endpoints: the session with its single commit, and the caller."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ bearer = HTTPBearer(
 
 @dataclass
 class Resources:
-    """What one server process holds, from its start to its end."""
+    """Resources of one server process, from start to shutdown."""
 
     settings: Settings
     database: Database
@@ -50,7 +50,7 @@ Held = Annotated[Resources, Depends(get_resources)]
 
 
 async def get_session(held: Held) -> AsyncIterator[Session]:
-    """One transaction a request; it commits before the answer leaves, or not at all."""
+    """One transaction per request; it commits before the response is sent, or not at all."""
     async with held.database.session_scope() as session:
         yield session
 
@@ -61,7 +61,7 @@ Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 
 
 async def get_caller(held: Held, credentials: Credentials) -> Principal:
-    """Who calls. No session stays open for it, so that streams, in or out, hold none."""
+    """The caller. No session stays open, so streams do not hold one."""
     async with held.database.session_scope() as session:
         return await tokens.authenticate(session, credentials.credentials if credentials else None)
 
@@ -70,7 +70,7 @@ Caller = Annotated[Principal, Depends(get_caller)]
 
 
 async def get_body(request: Request, caller: Caller, held: Held) -> object:
-    """The body, read only once it is known who sends it, however slowly it comes."""
+    """The body, read only after the caller is authenticated."""
     return await read_body(request, held.settings.max_body_bytes)
 
 
@@ -85,14 +85,14 @@ def _query_names(dependant: Any) -> set[str]:
 
 
 def refuse_unknown_query(request: Request) -> None:
-    """A misspelt filter must not silently select everything."""
+    """Rejects unknown query parameters: a misspelled filter must not select everything."""
     route = request.scope.get("route")
     if not isinstance(route, APIRoute):
         return
     known = _query_names(route.dependant)
     unknown = sorted(set(request.query_params) - known)
     if unknown:
-        accepted = f"known: {', '.join(sorted(known))}" if known else "none is known here"
+        accepted = f"known: {', '.join(sorted(known))}" if known else "this operation has none"
         raise RequestValidationError(
             [
                 {
@@ -106,12 +106,15 @@ def refuse_unknown_query(request: Request) -> None:
         )
 
 
-RunId = Annotated[uuid.UUID, PathParameter(description="Id of the run.")]
+RunId = Annotated[uuid.UUID, PathParameter(description="ID of the run.")]
 Cursor = Annotated[
     str | None,
-    Query(max_length=1000, description="`next_cursor` of the page before; leave out to begin."),
+    Query(
+        max_length=1000, description="`next_cursor` of the previous page; omit for the first page."
+    ),
 ]
-Limit = Annotated[int, Query(ge=1, le=200, description="Most items on a page.")]
+Limit = Annotated[int, Query(ge=1, le=200, description="Maximum number of items on the page.")]
 AttemptNumber = Annotated[
-    int | None, Query(ge=1, le=2**31 - 1, description="One attempt only; all without it.")
+    int | None,
+    Query(ge=1, le=2**31 - 1, description="Number of one attempt; all attempts by default."),
 ]

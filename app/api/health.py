@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether it can serve. Neither needs a token."""
+"""Liveness and readiness checks, which need no token."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ router = APIRouter(tags=["health"])
     "/healthz",
     operation_id="getHealth",
     dependencies=[OPEN],
-    summary="The process lives",
+    summary="Liveness check",
     responses=open_problems(),
 )
 async def healthz() -> Health:
-    """Answers without looking at the database."""
+    """Responds without accessing the database."""
     return Health(status="ok", version=pricetag.__version__)
 
 
@@ -30,9 +30,9 @@ async def healthz() -> Health:
     "/readyz",
     operation_id="getReadiness",
     dependencies=[OPEN],
-    summary="The server can serve",
+    summary="Readiness check",
     responses=open_problems(503),
 )
 async def readyz(session: CurrentSession) -> Readiness:
-    """The database answers and is migrated to the newest schema."""
+    """Checks that the database responds and has the newest schema."""
     return Readiness(status="ready", revision=await readiness.check(session))

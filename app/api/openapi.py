@@ -1,4 +1,4 @@
-"""The OpenAPI document: FastAPI's, with the bodies that are read by hand put in."""
+"""The OpenAPI document: FastAPI's, plus the request bodies that the server parses itself."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def request_body(
 
 
 def install(app: FastAPI) -> None:
-    """Makes `app.openapi()` give the whole document."""
+    """Makes `app.openapi()` return the complete document."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:

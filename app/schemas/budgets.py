@@ -1,4 +1,4 @@
-"""Budgets on the wire: what an admin sets, and how they stand."""
+"""Budgets on the wire: their settings and their present state."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Amount = Annotated[
         ge=0,
         le=Decimal("1e18"),
         allow_inf_nan=False,
-        description="What may be used, in kWh, kg or the currency; 0 admits nothing.",
+        description="Limit in kWh, kg or the currency; 0 admits no runs.",
         examples=[250],
     ),
     PLAIN_NUMBER,
@@ -29,7 +29,9 @@ Threshold = Annotated[float, Field(gt=0, le=1)]
 Thresholds = Annotated[
     list[Threshold],
     AfterValidator(lambda ratios: sorted(set(ratios))),
-    Field(max_length=10, description="Parts of the amount at which to warn.", examples=[[0.8, 1]]),
+    Field(
+        max_length=10, description="Fractions of the amount at which to warn.", examples=[[0.8, 1]]
+    ),
 ]
 
 NEEDED: dict[str, tuple[str, ...]] = {
@@ -38,10 +40,10 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "experiment": ("project", "experiment"),
     "user": ("user",),
 }
-"""What names the scope of a budget."""
+"""Fields that name the scope of a budget."""
 
 
-def _refused(message: str) -> PydanticCustomError:
+def _invalid(message: str) -> PydanticCustomError:
     return PydanticCustomError("budget_scope", "{message}", {"message": message})
 
 
@@ -56,12 +58,14 @@ TimeZone = Annotated[str, Field(max_length=100), AfterValidator(_known_zone)]
 
 
 class BudgetCreate(Request):
-    """So much energy, carbon or money for a scope, in each period or in all."""
+    """A limit on energy, emissions or cost for a scope, per period or in total."""
 
     name: Name = Field(examples=["text, this quarter"])
     scope: Scope
     project: Name | None = Field(
-        default=None, validate_default=True, description="Made if there is none of this name."
+        default=None,
+        validate_default=True,
+        description="Name of the project; created if it does not exist.",
     )
     experiment: Name | None = Field(default=None, validate_default=True)
     user: Name | None = Field(
@@ -69,30 +73,36 @@ class BudgetCreate(Request):
     )
     metric: Metric
     currency: Currency | None = Field(
-        default=None, validate_default=True, description="Of a budget of cost, and of no other."
+        default=None,
+        validate_default=True,
+        description="Currency of a cost budget; other budgets have none.",
     )
     amount: Amount
     period: Period = "total"
     time_zone: TimeZone = Field(
         default="UTC",
-        description="Whose midnights are the edges of its periods.",
+        description="IANA time zone whose midnights separate the periods.",
         examples=["Europe/Berlin"],
     )
     thresholds: Thresholds = Field(default_factory=lambda: [0.8, 1.0])
-    refuses: bool = Field(default=True, description="Runs whose quote would break it.")
-    stops: bool = Field(default=True, description="Running jobs, when it is used up.")
+    refuses: bool = Field(
+        default=True, description="Whether to reject runs whose quote exceeds the amount left."
+    )
+    stops: bool = Field(
+        default=True, description="Whether to stop running jobs when the budget is used up."
+    )
 
     @field_validator("project", "experiment", "user")
     @classmethod
     def _of_scope(cls, value: str | None, info: ValidationInfo) -> str | None:
         scope = info.data.get("scope")
-        if scope is None:  # refused by itself
+        if scope is None:  # rejected on its own
             return value
         needed = info.field_name in NEEDED[scope]
         if needed and value is None:
-            raise _refused(f"a budget of scope '{scope}' needs it")
+            raise _invalid(f"is required for a budget of scope '{scope}'")
         if not needed and value is not None:
-            raise _refused(f"a budget of scope '{scope}' has none")
+            raise _invalid(f"is not allowed for a budget of scope '{scope}'")
         return value
 
     @field_validator("currency")
@@ -100,16 +110,16 @@ class BudgetCreate(Request):
     def _of_cost(cls, value: str | None, info: ValidationInfo) -> str | None:
         metric = info.data.get("metric")
         if metric == "cost" and value is None:
-            raise _refused("a budget of cost needs its currency, such as EUR")
+            raise _invalid("a cost budget needs a currency, e.g. EUR")
         if metric not in (None, "cost") and value is not None:
-            raise _refused(f"a budget of {metric} has no currency")
+            raise _invalid(f"a budget of {metric} has no currency")
         return value
 
 
 class BudgetChange(Request):
-    """What may be changed; scope, metric, period and time zone stay what they are.
+    """The fields to change; scope, metric, period and time zone are fixed.
 
-    What is left out, or null, stays as it was.
+    Omitted or null fields keep their values.
     """
 
     name: Name | None = None
@@ -132,7 +142,7 @@ class AlertRead(Wire):
 
 
 class BudgetRead(Wire):
-    """A budget and how it stands in its present period, in ``unit``."""
+    """A budget with its state in the present period, in ``unit``."""
 
     id: uuid.UUID
     name: str
@@ -144,21 +154,33 @@ class BudgetRead(Wire):
     metric: Metric
     unit: str = Field(examples=["kWh", "kg", "EUR"])
     limit: float
-    spent: float = Field(description="By attempts that ended in the period, however they ended.")
-    running: float = Field(description="By running attempts, up to their newest readings.")
-    reserved: float = Field(description="By the quotes of open runs, beyond what those have used.")
-    left: float = Field(description="The limit without the three; at least 0.")
-    used_ratio: float | None = Field(description="Spent and running; null where the limit is 0.")
+    spent: float = Field(
+        description="Amount used by attempts that ended in the period, failed ones included."
+    )
+    running: float = Field(
+        description="Amount used by running attempts, up to their latest readings."
+    )
+    reserved: float = Field(
+        description="Amount reserved by the quotes of open runs, beyond what they have used."
+    )
+    left: float = Field(description="Limit minus spent, running and reserved; at least 0.")
+    used_ratio: float | None = Field(
+        description="Share of the limit that is spent or running; null if the limit is 0."
+    )
     by_source: dict[str, float] = Field(
-        description="What was spent, by the weakest evidence it rests on.",
+        description="Spent amount by weakest evidence.",
         examples=[{"counter": 12.5, "assumed": 3.1}],
     )
-    unknown_runs: int = Field(description="Runs whose use nobody knows: in none of the figures.")
+    unknown_runs: int = Field(
+        description="Number of runs with unknown use, not included in the amounts."
+    )
     running_attempts: int
     period: Period
     time_zone: str
-    period_start: datetime | None = Field(description="null: from the beginning.")
-    period_end: datetime | None = Field(description="null: without end.")
+    period_start: datetime | None = Field(
+        description="Start of the period; null if it has no start."
+    )
+    period_end: datetime | None = Field(description="End of the period; null if it has no end.")
     thresholds: list[float]
     alerts: list[AlertRead] = Field(description="Thresholds crossed in this period.")
     refuses: bool

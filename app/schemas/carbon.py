@@ -12,30 +12,30 @@ from app.schemas.sites import Zone
 
 
 class CarbonImport(Cited):
-    """A whole file: either all of its hours are taken, or none."""
+    """A file of hourly carbon intensities: all hours are imported, or none."""
 
     zone: Zone
     basis: Text = Field(
-        description="What the figures count; location-based means only.",
+        description="What the intensities include; location-based averages only.",
         examples=["lifecycle, consumption"],
     )
     relative_std_ratio: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] = Field(
-        default=0.1, description="Relative error of an hour, one sigma."
+        default=0.1, description="Relative error of an hourly value, one sigma."
     )
     content: Annotated[str, Field(max_length=5_000_000)] = Field(
-        description="CSV with the head line `hour,g_per_kwh`; each hour with its offset from UTC.",
+        description="CSV with the header line `hour,g_per_kwh`; hours with their offset from UTC.",
         examples=["hour,g_per_kwh\n2026-03-01T12:00Z,231.5\n"],
     )
 
 
 class CarbonFetch(Request):
-    """Hours to be fetched from a provider that the server has been given access to."""
+    """Hours to fetch from a provider for which the server has a token."""
 
     provider: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")] = "electricitymaps"
     zone: Zone
     provider_zone: (
         Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[\w-]+$")] | None
-    ) = Field(default=None, description="The provider's own name of it, such as `US-CAL-CISO`.")
+    ) = Field(default=None, description="The provider's name of the zone, e.g. `US-CAL-CISO`.")
     start: Moment
     end: Moment = Field(description="Exclusive.")
 
@@ -61,7 +61,7 @@ class CarbonSeriesRead(Wire):
 
 
 class CarbonImported(CarbonSeriesRead):
-    gaps: list[HourGap] = Field(description="Hours that are missing within it.")
+    gaps: list[HourGap] = Field(description="Missing hours within the series.")
 
 
 class CarbonSeriesPage(Wire):

@@ -1,4 +1,4 @@
-"""What several wire types share: the strict base, problems, cursors, quantities."""
+"""Shared wire types: the strict base, problems, quantities."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ from pricetag.catalog import currency_codes
 NAME_PATTERN = r"^[^\x00-\x1f\x7f]+$"
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=NAME_PATTERN)]
-"""A name people read: one line, no control characters."""
+"""A human-readable name: one line, no control characters."""
 
 _ISO_8601 = re.compile(r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}")
-# In a query a plus sign that is not written as %2B arrives as a space.
+# In a query, a plus sign that is not encoded as %2B arrives as a space.
 _LOST_PLUS = re.compile(r"^((?::\d{2}(?:\.\d+)?)?) (\d{2}:?\d{2})$")
 
 
 def _iso_8601(value: object) -> object:
-    # Left to itself, pydantic reads "5" as five seconds after the epoch.
+    # By default pydantic reads "5" as five seconds after the epoch.
     if isinstance(value, datetime):
         return value
     if isinstance(value, str) and _ISO_8601.match(value):
         return value[:16] + _LOST_PLUS.sub(r"\1+\2", value[16:])
     raise PydanticCustomError(
-        "iso_8601", "must be a time as ISO 8601 with its zone, such as 2026-03-01T12:00:00Z"
+        "iso_8601", "must be an ISO 8601 time with its time zone, e.g. 2026-03-01T12:00:00Z"
     )
 
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_iso_8601)]
-"""A time with its zone, as text."""
+"""A time with its time zone, as text."""
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 def is_plain_number(text: str) -> bool:
-    """Whether a text is a number in the digits 0 to 9: Python reads ``1_0`` and all of Unicode."""
+    """Whether a text is a number in ASCII digits; ``float`` also accepts ``1_0`` and Unicode."""
     return _NUMBER.fullmatch(text) is not None
 
 
@@ -55,21 +55,21 @@ def _plain_number(value: object) -> object:
     if isinstance(value, str) and not is_plain_number(value.strip()):
         raise PydanticCustomError(
             "number",
-            "must be a number in the digits 0 to 9, with a point before decimals",
-            {"hint": "such as 3.35"},
+            "must be a number in the digits 0 to 9, with a decimal point",
+            {"hint": "e.g. 3.35"},
         )
     return value
 
 
 PLAIN_NUMBER = BeforeValidator(_plain_number)
-"""Of a number that may come as text."""
+"""Validator of a number that may arrive as text."""
 
 
 def hint_of(error: Mapping[str, Any]) -> str | None:
-    """What would have been accepted, where the validator can tell.
+    """What would have been accepted, if the error shows it.
 
     Args:
-        error: Of pydantic.
+        error: An error of pydantic.
     """
     context: Mapping[str, Any] = error.get("ctx") or {}
     if "expected" in context:
@@ -77,31 +77,31 @@ def hint_of(error: Mapping[str, Any]) -> str | None:
     if "hint" in context:
         return str(context["hint"])
     if error.get("type") == "extra_forbidden":
-        return "leave it out, or check its spelling"
+        return "remove it, or check its spelling"
     return None
 
 
 def known_currency(code: str) -> str:
-    """A code of money that is in use.
+    """A currency code that is in use.
 
     Raises:
-        PydanticCustomError: If it is none.
+        PydanticCustomError: If the code is unknown.
     """
     if code not in currency_codes():
         raise PydanticCustomError(
             "currency",
-            "{code} is no ISO 4217 code of money in use",
-            {"code": code, "hint": "such as EUR or USD"},
+            "{code} is not the ISO 4217 code of a currency in use",
+            {"code": code, "hint": "e.g. EUR or USD"},
         )
     return code
 
 
 Currency = Annotated[
     str,
-    Field(pattern=r"^[A-Z]{3}$", description="ISO 4217 code.", examples=["EUR"]),
+    Field(pattern=r"^[A-Z]{3}$", description="ISO 4217 currency code.", examples=["EUR"]),
     AfterValidator(known_currency),
 ]
-"""Money that is in use."""
+"""A currency in use."""
 
 Role = Literal["ingest", "viewer", "member", "admin"]
 ProjectRole = Literal["member", "owner"]
@@ -111,21 +111,21 @@ AttemptStatus = Literal["running", "succeeded", "failed", "cancelled", "interrup
 
 
 class Request(BaseModel):
-    """What a client sends: a field that is not known is refused by name."""
+    """A request body: an unknown field is rejected by name."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class Wire(BaseModel):
-    """What the server answers."""
+    """A response body."""
 
     model_config = ConfigDict(from_attributes=True)
 
 
 class FieldProblem(Wire):
-    """One field that was refused."""
+    """One invalid field."""
 
-    field: str | None = Field(description="Path of the field, such as `recipe.stages.0.kind`.")
+    field: str | None = Field(description="Path of the field, e.g. `recipe.stages.0.kind`.")
     message: str
     hint: str | None = Field(default=None, description="What would have been accepted.")
 
@@ -137,12 +137,12 @@ class Problem(Wire):
     title: str = Field(examples=["Run not found"])
     status: int = Field(examples=[404], ge=400, le=599)
     detail: str = Field(examples=["There is no run 6f0c..."])
-    code: str = Field(examples=["run-not-found"], description="Stable; meant for programs.")
+    code: str = Field(examples=["run-not-found"], description="Stable error code for programs.")
     errors: list[FieldProblem] = Field(default_factory=list)
 
 
 class Reason(Wire):
-    """Why something stands as it does."""
+    """The reason for a status."""
 
     model_config = ConfigDict(extra="allow", from_attributes=True)
 
@@ -152,7 +152,7 @@ class Reason(Wire):
 
 
 class Quantity(Wire):
-    """A figure with its 95% interval and the weakest evidence that entered it."""
+    """A value with its 95% interval and its weakest evidence."""
 
     model_config = ConfigDict(extra="allow", from_attributes=True)
 

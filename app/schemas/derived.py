@@ -1,4 +1,4 @@
-"""Wire types derived from the records of the accounting, so that nothing is stated twice."""
+"""Wire types derived from the records of the accounting, which define each field once."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from pricetag.accounting.quantity import quantity, record
 from pricetag.accounting.quantity.record import Member, members
 
 FIRST = 1
-"""The version of the accounting that has every field that is not marked."""
+"""The accounting version that has every field without a version mark."""
 
 
 class Issued(Wire):
-    """A part of a price tag; what is stored is sent as it was issued."""
+    """A part of a price tag, sent exactly as issued."""
 
     model_config = ConfigDict(extra="allow", populate_by_name=True)
 

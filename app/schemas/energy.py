@@ -1,4 +1,4 @@
-"""Where the lab's energy went, on the wire."""
+"""The lab's energy account on the wire."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ EnergyBy = Literal["node", "component", "project", "hour"]
 
 
 class EnergyFigures(Wire):
-    """`total = charged + running + unallocated + undecided`; what is unknown counts as 0 there."""
+    """`total = charged + running + unallocated + undecided`, with unknown terms as 0."""
 
-    total_kwh: Quantity = Field(description="What the components used, as far as it is known.")
-    charged_kwh: Quantity = Field(description="What runs that have ended were charged of it.")
+    total_kwh: Quantity = Field(description="Energy used by the components, as far as known.")
+    charged_kwh: Quantity = Field(description="Part charged to finished runs.")
     running_kwh: Quantity = Field(
-        description="What runs that are going are charged so far; provisional until they end."
+        description="Part used by running runs so far; provisional until they end."
     )
     unallocated_kwh: Quantity = Field(
-        description="The rest, which is the node's: idling, other users of the machine. "
-        "Negative where runs were charged more than was used; provisional while runs are going."
+        description="The rest, which belongs to the node: idle time, other users of the machine. "
+        "Negative where runs were charged more than was used; provisional while runs are running."
     )
     undecided_kwh: Quantity = Field(
-        description="What is of runs that are going or of the node: the runs told nothing yet."
+        description="Energy of running runs or of the node; the runs have not reported it yet."
     )
     overallocated_kwh: float = Field(
-        description="By how much charges exceed totals, over the hours in which they do."
+        description="Excess of charges over totals, summed over the hours where they exceed them."
     )
     flags: list[str] = Field(examples=[["runs_open"]])
 
@@ -41,20 +41,20 @@ class EnergyItem(EnergyFigures):
     kind: str | None = Field(examples=["gpu"])
     name: str | None = Field(description="Product name.")
     project: str | None = Field(
-        description="null beside the figures of no project; `(private projects)`: those that you "
+        description="Name of the project; null for energy of no project; `(private projects)`: those that you "
         "may not see, all in one."
     )
     hour: datetime | None
 
 
 class EnergyAccount(Wire):
-    """What the lab's nodes used in whole hours of UTC."""
+    """Energy used by the lab's nodes in full UTC hours."""
 
     model_config = ConfigDict(populate_by_name=True)
 
     start: datetime = Field(alias="from")
     stop: datetime = Field(alias="to", description="Exclusive.")
     by: EnergyBy
-    node: str | None = Field(description="Of this node alone; null: of all.")
+    node: str | None = Field(description="Name of the node; null for all nodes.")
     total: EnergyFigures
     items: list[EnergyItem]

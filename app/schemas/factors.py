@@ -24,18 +24,18 @@ Text = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=NAME_PATTERN),
 ]
-"""One line that says something: blanks around it are left out, and blanks alone refused."""
+"""One non-empty line: surrounding blanks are stripped, blank text is rejected."""
 Url = Annotated[str, Field(max_length=500, pattern=r"^(https?://[^\s]+)?$")]
 Year = Annotated[int, Field(ge=1990, le=2100)]
 
 
 class Cited(Request):
-    """Where a figure is from."""
+    """The source of a figure."""
 
-    source: Text = Field(description="Who says so, and where.", examples=["meter of hall 2"])
+    source: Text = Field(description="Citation of the source.", examples=["meter of hall 2"])
     source_url: Url = ""
     licence: Text = Field(
-        description="Under which it may be shown.", examples=["the lab's own figure", "CC BY 4.0"]
+        description="License of the figure.", examples=["the lab's own figure", "CC BY 4.0"]
     )
 
 
@@ -49,20 +49,24 @@ class FactorCreate(Cited):
         "zone (the lab's own carbon_location or water_intensity); empty otherwise.",
     )
     value: Annotated[Decimal, Field(ge=0, le=10**9), PLAIN_NUMBER] | None = Field(
-        default=None, description="Left out for a tariff with `details.periods` alone."
+        default=None,
+        description="Value of the factor; omit it for a tariff with only `details.periods`.",
     )
     unit: Annotated[str, Field(max_length=40)] | None = Field(
-        default=None, description="The kind's own by default; another one is refused."
+        default=None,
+        description="Unit of the kind, which is the default; other units are rejected.",
     )
     relative_std_ratio: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] | None = Field(
-        default=None, description="Relative error, one sigma; the kind's own by default."
+        default=None, description="Relative error, one sigma; default of the kind if omitted."
     )
     multiplicative: bool | None = Field(
         default=None, description="Whether the error is a factor: times or divided by 1 + ratio."
     )
     evidence: Evidence = "estimated"
-    year: Year = Field(description="That the figure describes; not a future one.")
-    basis: Text = Field(description="What it counts.", examples=["annual mean, by the meter"])
+    year: Year = Field(description="Year that the figure describes; not in the future.")
+    basis: Text = Field(
+        description="What the figure includes.", examples=["annual mean, by the meter"]
+    )
     details: dict[str, Any] | None = Field(
         default=None,
         description="tariff: `periods`, each `{days, from, to, price}`; embodied: `lifetime_h`, "
@@ -70,14 +74,16 @@ class FactorCreate(Cited):
     )
     valid_from: Moment | None = Field(
         default=None,
-        description="Now by default; of all but tariffs at most a day ahead.",
+        description="Start of validity; now by default. At most a day ahead, except for tariffs.",
     )
-    valid_to: Moment | None = Field(default=None, description="Exclusive; without end by default.")
+    valid_to: Moment | None = Field(
+        default=None, description="End of validity, exclusive; none by default."
+    )
 
 
 class FactorRead(Wire):
     id: uuid.UUID
-    site: str | None = Field(description="null: the lab's, for every site.")
+    site: str | None = Field(description="Name of the site; null for a factor of the lab.")
     kind: str
     subject: str
     value: str = Field(description="Decimal.", examples=["1.12"])
@@ -93,12 +99,14 @@ class FactorRead(Wire):
     details: dict[str, Any] | None
     valid_from: datetime
     valid_to: datetime | None
-    created_at: datetime = Field(description="When it was entered.")
-    planned: bool = Field(description="Whether it holds only later, from `valid_from` on.")
+    created_at: datetime = Field(description="Time of entry.")
+    planned: bool = Field(
+        description="Whether it applies only in the future, from `valid_from` on."
+    )
 
 
 class FactorEntered(FactorRead):
-    warnings: list[str] = Field(description="What should be looked at again.")
+    warnings: list[str] = Field(description="Warnings about possible mistakes.")
 
 
 class FactorPage(Wire):

@@ -14,4 +14,4 @@ class Health(Wire):
 
 class Readiness(Wire):
     status: Literal["ready"]
-    revision: str = Field(description="Migration that the database is at, the newest.")
+    revision: str = Field(description="Revision of the database schema, which is the newest.")

@@ -50,7 +50,7 @@ class PriceTagVersion(Wire):
 
 
 class PriceTagVersions(Wire):
-    """All versions, the newest first."""
+    """All versions, newest first."""
 
     items: list[PriceTagVersion]
 

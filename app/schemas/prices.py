@@ -23,46 +23,47 @@ Word = Annotated[
 
 
 class Ownership(Request):
-    """What an hour of owned hardware costs: capex over the hours in which it is in use."""
+    """Cost of an hour of owned hardware: capex divided by the hours in use."""
 
-    capex: Amount = Field(description="Per accelerator, in the price's currency.")
+    capex: Amount = Field(description="Purchase price per accelerator, in the price's currency.")
     lifetime_h: Annotated[Decimal, Field(gt=0, le=10**7), PLAIN_NUMBER] = Field(examples=[35040])
     utilisation_ratio: Annotated[Decimal, Field(gt=0, le=1), PLAIN_NUMBER] = Field(examples=["0.7"])
 
 
 class PriceCreate(Cited):
-    """A row of the price book; it is never changed, but another can follow or correct it."""
+    """A row of the price book; it never changes, but a later row can follow or correct it."""
 
     price_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] = Field(
-        description="Rows of one id follow one another in time.", examples=["cloud-h100-spot"]
+        description="ID of the price; rows with the same ID follow one another in time.",
+        examples=["cloud-h100-spot"],
     )
     provider: Word
     region: Annotated[str, Field(max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
     accelerator: Word = Field(description="A word of the device's product name.", examples=["H100"])
     unit: Literal["device_hour"] = "device_hour"
     amount: Amount | None = Field(
-        default=None, description="Money per unit; left out for owned hardware."
+        default=None, description="Price per unit; omitted for owned hardware."
     )
     currency: Currency
     kind: PriceKind
     ownership: Ownership | None = Field(
-        default=None, description="Of `internal` prices: the amount follows from it."
+        default=None, description="Only for `internal` prices: the amount is derived from it."
     )
     valid_from: Moment
     valid_to: Moment | None = Field(
-        default=None, description="Exclusive. Without it, until the next row of its id begins."
+        default=None, description="End, exclusive; by default when the next row with its ID begins."
     )
     replaces: uuid.UUID | None = Field(
         default=None,
-        description="A row of the same id that was wrong; it is kept, and passed over.",
+        description="Row with the same ID to correct; it is kept, but no longer used.",
     )
 
 
 class PriceImport(Request):
-    """A whole file: either all of its rows enter the book, or none."""
+    """A file of prices: all rows are imported, or none."""
 
     format: Literal["csv", "yaml"]
-    content: Annotated[str, Field(max_length=1_000_000)] = Field(description="Text of the file.")
+    content: Annotated[str, Field(max_length=1_000_000)] = Field(description="Content of the file.")
 
 
 class PriceRead(Wire):
@@ -78,20 +79,22 @@ class PriceRead(Wire):
     source: str
     source_url: str
     licence: str
-    details: dict[str, Any] | None = Field(description="Ownership; which row it replaces.")
+    details: dict[str, Any] | None = Field(description="Ownership, and the row that it replaces.")
     valid_from: datetime
     valid_to: datetime | None
-    created_at: datetime = Field(description="When it was entered.")
+    created_at: datetime = Field(description="Time of entry.")
     replaced: bool = Field(description="Whether a later row corrects it.")
     holds_until: datetime | None = Field(
-        description="`valid_to`, else the beginning of the next row of its id; null without "
-        "either, and of a row that was replaced."
+        description="`valid_to`, else the beginning of the next row with its ID; null without "
+        "either, and for replaced rows."
     )
-    planned: bool = Field(description="Whether it holds only later, from `valid_from` on.")
+    planned: bool = Field(
+        description="Whether it applies only in the future, from `valid_from` on."
+    )
 
 
 class PriceEntered(PriceRead):
-    warnings: list[str] = Field(description="What should be looked at again.")
+    warnings: list[str] = Field(description="Warnings about possible mistakes.")
 
 
 class PricePage(Wire):

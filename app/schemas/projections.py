@@ -1,4 +1,4 @@
-"""What a run will use: the quantities of quotes and of projections."""
+"""Predicted use of a run: the quantities of quotes and projections."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from app.schemas.common import Quantity, Wire
 
 
 class QuoteQuantities(Wire):
-    """What a run will use, or would; unknown figures say why."""
+    """Predicted use of a run; unknown values have a reason."""
 
     duration_s: Quantity
     it_energy_kwh: Quantity
     facility_energy_kwh: Quantity
     co2e_kg: Quantity
-    cost: Quantity = Field(description="In its `unit`, a currency; `reason` says what is in it.")
+    cost: Quantity = Field(
+        description="Cost; its `unit` is the currency, `reason` says what it includes."
+    )
 
 
 class ProjectionRead(Wire):
-    """Where a running job will end, all attempts together; unknown figures say why."""
+    """Projected totals of a running job over all attempts; unknown values have a reason."""
 
-    at: datetime | None = Field(description="When the job last told how far it is.")
-    progress_ratio: float | None = Field(description="Share of its use that is behind it.")
+    at: datetime | None = Field(description="Time of the job's latest progress report.")
+    progress_ratio: float | None = Field(description="Share of its expected use that is done.")
     quantities: QuoteQuantities

@@ -22,7 +22,7 @@ class ProjectRead(Wire):
 
 
 class ProjectChange(Request):
-    """The fields to change; what is left out, or null, stays as it was."""
+    """The fields to change; omitted or null fields keep their values."""
 
     visibility: Visibility | None = None
     description: str | None = Field(default=None, max_length=2000, pattern=r"^[^\x00]*$")

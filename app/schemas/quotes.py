@@ -12,9 +12,9 @@ from app.schemas.runs import RunCreate
 
 
 class QuoteCreate(Request):
-    """Work that was not metered: so many devices, so much power, so long."""
+    """Work described by number of devices, power and hours, without metering."""
 
-    # `true` is not one device.
+    # `true` must not count as one device.
     model_config = ConfigDict(extra="forbid", strict=True)
 
     devices: int = Field(ge=1, le=10**9, examples=[8])
@@ -23,13 +23,16 @@ class QuoteCreate(Request):
     pue: float = Field(ge=1, le=100, allow_inf_nan=False, examples=[1.58])
     grid_g_per_kwh: float = Field(ge=0, le=1e6, allow_inf_nan=False, examples=[429.0])
     price_low: float | None = Field(
-        default=None, ge=0, le=1e9, allow_inf_nan=False, description="Per device-hour."
+        default=None, ge=0, le=1e9, allow_inf_nan=False, description="Price per device-hour."
     )
     price_high: float | None = Field(
-        default=None, ge=0, le=1e9, allow_inf_nan=False, description="Per device-hour."
+        default=None, ge=0, le=1e9, allow_inf_nan=False, description="Price per device-hour."
     )
     price_devices: int | None = Field(
-        default=None, ge=1, le=10**9, description="Devices that are paid for, if not `devices`."
+        default=None,
+        ge=1,
+        le=10**9,
+        description="Number of paid devices, if different from `devices`.",
     )
     currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$")
 
@@ -45,25 +48,27 @@ class QuoteRead(Wire):
 
 
 class RunQuoteCreate(Request):
-    """A run that may be posted later: the same description, and nothing is booked."""
+    """The description of a run to quote; nothing is booked."""
 
     run: RunCreate
 
 
 class QuoteRequest(RootModel[QuoteCreate | RunQuoteCreate]):
-    """Figures of one's own, or a run."""
+    """Your own figures, or a run."""
 
 
 class RunQuoteRead(Wire):
-    """An estimate of a run before it begins, and what it rests on."""
+    """An estimate of a run before it begins, with its basis."""
 
     method: Literal["history", "flops", "unknown"]
     text: str = Field(examples=["12 runs of the same recipe in pool 'default'"])
     quantities: QuoteQuantities
     pool: str
     gpus: int
-    level: str | None = Field(description="How alike the runs are that it rests on.")
-    runs: list[uuid.UUID] = Field(description="Newest of them that you may see, up to 20.")
+    level: str | None = Field(description="Level of similarity of the runs behind the quote.")
+    runs: list[uuid.UUID] = Field(
+        description="The newest of these runs that you may see, up to 20."
+    )
     run_count: int
     work_ratio: float | None = Field(description="The run's work as a multiple of theirs.")
     steps: list[dict[str, Any]] = Field(
@@ -74,17 +79,17 @@ class RunQuoteRead(Wire):
 
 
 class HitRead(Wire):
-    """A quoted figure against the actual one."""
+    """A quoted value compared with the actual value."""
 
     quoted: float
     actual: float
     factor: float = Field(description="actual / quoted")
     log_error: float
-    inside: bool = Field(description="Whether it lies in the quote's 95% interval.")
+    inside: bool = Field(description="Whether the actual value is in the quote's 95% interval.")
 
 
 class RunScoreRead(Wire):
-    """The quote against the price tag."""
+    """The quote compared with the price tag."""
 
     status: RunStatus
     price_tag_version: int
@@ -92,30 +97,36 @@ class RunScoreRead(Wire):
 
 
 class StoredQuoteRead(RunQuoteRead):
-    """The quote of a run, how the run goes, and how near the quote came."""
+    """The quote of a run, its projection, and the accuracy of the quote."""
 
     run_id: uuid.UUID
     created_at: datetime
-    projection: ProjectionRead | None = Field(description="While it runs.")
-    score: RunScoreRead | None = Field(description="Once it has ended.")
+    projection: ProjectionRead | None = Field(
+        description="Projected totals while the run is running."
+    )
+    score: RunScoreRead | None = Field(description="Accuracy of the quote once the run has ended.")
 
 
 class ScoreGroup(Wire):
-    """How good quotes of one kind were, for one quantity."""
+    """Accuracy of one group of quotes for one quantity."""
 
     method: str
     level: str | None
     pool: str
     quantity: str
     count: int
-    median_factor: float = Field(description="Half of the actuals were within this factor.")
+    median_factor: float = Field(
+        description="Half of the actual values were within this factor of the quote."
+    )
     bias_factor: float = Field(description="Median of actual / quoted.")
-    inside_ratio: float = Field(description="Share of actuals in the 95% interval.")
+    inside_ratio: float = Field(description="Share of actual values in the 95% interval.")
 
 
 class ScoreRead(Wire):
-    """How good the quotes of the newest runs were that succeeded."""
+    """Accuracy of the quotes of the newest successful runs."""
 
     runs: int
-    unquoted: int = Field(description="How many of them had no quote, for want of history.")
+    unquoted: int = Field(
+        description="Number of these runs without a quote, because no similar run exists."
+    )
     groups: list[ScoreGroup]

@@ -13,7 +13,7 @@ class PaperRead(Wire):
 
 
 class RecipeRead(Wire):
-    """A stage kind: what it takes, whose method it is, an example."""
+    """A stage kind: parameters, paper and example."""
 
     model_config = ConfigDict(from_attributes=True, populate_by_name=True)
 

@@ -17,7 +17,7 @@ ReportFormat = Literal["html", "pdf", "tex", "md", "csv", "json"]
 
 
 class ReportFilter(Request):
-    """Which runs; every condition given must hold."""
+    """Filter of runs; all conditions must hold."""
 
     project: Name | None = None
     experiment: Name | None = None
@@ -29,7 +29,7 @@ class ReportFilter(Request):
 
 
 class ReportCreate(Request):
-    """Which runs to report on, by id or by filter."""
+    """Runs to report on, by ID or by filter."""
 
     title: Name = Field(examples=["What the sentiment study cost"])
     profile: ReportProfile = Field(
@@ -37,16 +37,16 @@ class ReportCreate(Request):
         description="strubell2019: that paper's columns; site: the lab's own factors.",
     )
     runs: Annotated[list[uuid.UUID], Field(min_length=1, max_length=MAX_RUNS)] | None = Field(
-        default=None, description="These runs, in this order; each must have a price tag."
+        default=None, description="IDs of the runs, in this order; each must have a price tag."
     )
     filter: ReportFilter | None = Field(
-        default=None, description="Instead of `runs`: all matching runs that have a price tag."
+        default=None, description="Alternative to `runs`: all matching runs with a price tag."
     )
 
     @model_validator(mode="after")
     def _one_choice(self) -> Self:
         if (self.runs is None) == (self.filter is None):
-            raise PydanticCustomError("one_choice", "give either runs or filter")
+            raise PydanticCustomError("one_choice", "use either runs or filter")
         return self
 
 
@@ -55,17 +55,17 @@ class ReportSummary(Wire):
     title: str
     profile: str
     created_at: datetime
-    content_sha256: str = Field(description="Of what all six formats are drawn from.")
+    content_sha256: str = Field(description="Hash of the data behind all six formats.")
 
 
 class ReportRead(ReportSummary):
-    """An immutable report; `context` is what all six formats are drawn from."""
+    """An immutable report; `context` is the data behind all six formats."""
 
     context: dict[str, Any]
-    formats: dict[ReportFormat, str] = Field(description="Where each format is.")
+    formats: dict[ReportFormat, str] = Field(description="Address of each format.")
     runs_left_out: list[uuid.UUID] = Field(
         default_factory=list,
-        description="On creation by filter: matching runs that have no price tag yet.",
+        description="On creation by filter: matching runs without a price tag.",
     )
 
 

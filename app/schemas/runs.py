@@ -1,4 +1,4 @@
-"""Runs on the wire: what is listed, what is shown, what a post answers."""
+"""Runs on the wire: list items, details, and responses to a post."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ RunKind = Annotated[
     ),
     AfterValidator(_of_known_stages),
 ]
-"""One stage kind, or those of a whole run in order."""
+"""One stage kind, or all stage kinds of a run in order."""
 
 
 class RunCreate(RunSpec):
-    """The body of a posted run: the description that `pricetag.recipes` checks."""
+    """The body of a posted run, checked by `pricetag.recipes`."""
 
 
 class RunResources(Wire):
@@ -54,7 +54,7 @@ class RunResources(Wire):
 
 
 class Headline(Wire):
-    """The figures of the newest price tag that a list shows."""
+    """Totals of the newest price tag, shown in lists."""
 
     version: int
     it_energy_kwh: float | None
@@ -64,7 +64,7 @@ class Headline(Wire):
 
 
 class RunSummary(Wire):
-    """A run as lists show it."""
+    """A run in a list."""
 
     id: uuid.UUID
     project: str
@@ -77,22 +77,24 @@ class RunSummary(Wire):
     priority: int
     not_before: datetime | None
     status: RunStatus
-    status_reason: Reason | None = Field(description="Why the run stands as it does.")
+    status_reason: Reason | None = Field(description="Reason for the status.")
     progress: dict[str, Any] | None = Field(
-        description="The running stage: done, total, unit, power_w, energy_kwh, eta_s."
+        description="Progress of the running stage: done, total, unit, power_w, energy_kwh, eta_s."
     )
     cancel_requested_at: datetime | None
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
-    price_tag: Headline | None = Field(description="null until one is issued.")
+    price_tag: Headline | None = Field(
+        description="Totals of the newest price tag; null until one is issued."
+    )
 
 
 class StageRead(Wire):
     key: str
     index: int
     parent_key: str | None
-    recipe_index: int | None = Field(description="Its place in the recipe's list of stages.")
+    recipe_index: int | None = Field(description="Index in the recipe's list of stages.")
     kind: str
     name: str
     status: str = Field(examples=["succeeded"])
@@ -126,15 +128,17 @@ class RunRead(RunSummary):
     recipe: dict[str, Any]
     max_attempts: int
     created_by: uuid.UUID | None = Field(description="ID of the user who posted it.")
-    projection: ProjectionRead | None = Field(description="Where it will end, while it runs.")
+    projection: ProjectionRead | None = Field(
+        description="Projected totals while the run is running."
+    )
     lineage: LineageRead | None = Field(
-        description="Where its model comes from and what the chain has used; null without one."
+        description="Earlier runs behind its model, with cumulative use; null without any."
     )
     attempts: list[AttemptRead]
 
 
 class RunAccepted(Wire):
-    """The answer to a posted run, and to a cancellation."""
+    """Response to posting, cancelling or resuming a run."""
 
     id: uuid.UUID
     status: RunStatus

@@ -1,4 +1,4 @@
-"""What a run leaves behind while it runs: power, metrics, logs, artifacts, events."""
+"""Data of a run on the wire: power, metrics, logs, artifacts, events."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from app.schemas.common import Wire
 class PowerSeries(Wire):
     """Power of one component over one attempt, as parallel arrays.
 
-    Each point covers `[t_s, t_s + duration_s]` and bears the energy metered in it, so the
-    points of a series add up to the same energy however coarse it is. `mean_w` is that
+    Each point covers `[t_s, t_s + duration_s]` and has the energy metered in it, so the
+    points of a series add up to the same energy at any resolution. `mean_w` is that
     energy over the metered time; `min_w` and `max_w` keep the extremes.
     """
 
@@ -23,7 +23,7 @@ class PowerSeries(Wire):
     kind: str | None = Field(examples=["gpu"])
     name: str | None
     downsampled: bool
-    energy_kwh: float | None = Field(description="Over all points; null if nothing is known.")
+    energy_kwh: float | None = Field(description="Energy over all points; null if unknown.")
     t_s: list[float] = Field(description="Seconds since the attempt's meter opened.")
     duration_s: list[float]
     mean_w: list[float | None]
@@ -54,9 +54,9 @@ class MetricRead(Wire):
     unit: str | None
     split: str | None
     step: int | None
-    quality: bool = Field(description="Whether it stands on the price tag.")
+    quality: bool = Field(description="Whether the metric is on the price tag.")
     of_class: str | None = Field(
-        default=None, description="Class that an F1 is of, or how it averages over classes."
+        default=None, description="Class of an F1 score, or its averaging over classes."
     )
     reason: str | None = Field(default=None, description="Why there is no value.")
 
@@ -77,7 +77,7 @@ class LogRead(Wire):
 class LogPage(Wire):
     items: list[LogRead]
     next_after: str | None = Field(
-        description="Pass as `after` to read on; repeat with it while the run goes on."
+        description="Pass as `after` to continue; repeat while the run is running."
     )
 
 
@@ -91,7 +91,7 @@ class ArtifactRead(Wire):
     sha256: str
     card: dict[str, Any] | None
     created_at: datetime
-    node: str = Field(description="Where it was written.")
+    node: str = Field(description="Node on which the artifact was written.")
     download_url: str
 
 

@@ -12,7 +12,7 @@ Zone = Annotated[
     Field(
         min_length=2,
         max_length=40,
-        description="Grid zone of the catalog: ISO 3166 code of a country or of a part of one.",
+        description="Grid zone of the catalog: ISO 3166 code of a country or subdivision.",
         examples=["DE", "US-CA"],
     ),
 ]
@@ -21,7 +21,7 @@ TimeZone = Annotated[
     Field(
         min_length=1,
         max_length=64,
-        description="IANA name; tariffs by the time of use go by its clocks.",
+        description="IANA time zone; periods of time-of-use tariffs are in its local time.",
         examples=["Europe/Berlin"],
     ),
 ]
@@ -29,7 +29,7 @@ SiteName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", ex
 
 
 class SiteCreate(Request):
-    name: SiteName = Field(description="As `PRICETAG_SITE` of its workers has it.")
+    name: SiteName = Field(description="Name of the site, as in `PRICETAG_SITE` of its workers.")
     description: Annotated[str, Field(max_length=2000)] = ""
     grid_zone: Zone | None = None
     time_zone: TimeZone = "UTC"
@@ -37,7 +37,7 @@ class SiteCreate(Request):
 
 
 class SiteUpdate(Request):
-    """What is given is changed, and the rest stays."""
+    """The fields to change; omitted fields keep their values."""
 
     description: Annotated[str, Field(max_length=2000)] = ""
     grid_zone: Zone | None = None
@@ -59,29 +59,31 @@ class SiteList(Wire):
 
 
 class FactorNow(Wire):
-    """A factor as it holds now, and who said so."""
+    """A factor that applies now, with its origin."""
 
     kind: Name = Field(examples=["pue"])
-    subject: str = Field(description="Device, hardware or zone; empty for none.")
+    subject: str = Field(description="Device, hardware or zone of the factor; empty for none.")
     value: float
     unit: str
     relative_std_ratio: float
     multiplicative: bool
-    evidence: str = Field(description="`assumed` where nobody chose it.")
+    evidence: str = Field(
+        description="Kind of evidence; `assumed` where nobody entered the factor."
+    )
     source: str
     source_url: str | None
     year: int | None
     basis: str | None
     zone: str | None
     licence: str | None
-    origin: str = Field(description="site, lab, settings or catalog.")
+    origin: str = Field(description="Origin of the factor: site, lab, settings or catalog.")
     valid_from: datetime | None
     valid_to: datetime | None
     entered_at: datetime | None
-    by_the_hour: bool = Field(description="Whether this hour has its own figure.")
+    by_the_hour: bool = Field(description="Whether this hour has its own value.")
 
 
 class SiteFactors(SiteRead):
     at: datetime
     factors: list[FactorNow]
-    unknown: dict[str, str] = Field(description="What is not known, and why.")
+    unknown: dict[str, str] = Field(description="Unknown factors, each with the reason.")

@@ -43,7 +43,7 @@ class UserCreate(Request):
 
 
 class UserChange(Request):
-    """The fields to change; what is left out, or null, stays as it was."""
+    """The fields to change; omitted or null fields keep their values."""
 
     name: Name | None = None
     email: Email | None = None

@@ -153,5 +153,5 @@ async def test_money_that_is_none_is_refused(api: Api) -> None:
     ):
         told = problem(answer, 422, "invalid-request")
         assert fields(told) == ["currency"]
-        assert "is no ISO 4217 code of money in use" in told["errors"][0]["message"]
-        assert told["errors"][0]["hint"] == "such as EUR or USD"
+        assert "is not the ISO 4217 code of a currency in use" in told["errors"][0]["message"]
+        assert told["errors"][0]["hint"] == "e.g. EUR or USD"

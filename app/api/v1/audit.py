@@ -1,4 +1,4 @@
-"""The audit log: read, and nothing else."""
+"""The audit log, read-only."""
 
 from __future__ import annotations
 
@@ -22,28 +22,34 @@ router = APIRouter(prefix="/audit", tags=["audit"])
     "",
     operation_id="listAudit",
     dependencies=[AUDIT],
-    summary="Who changed what",
+    summary="List the audit log",
     responses=problems(403),
 )
 async def list_audit(
     session: CurrentSession,
     caller: Caller,
-    object_kind: Annotated[Name | None, Query(description="Such as `budget`.")] = None,
-    object_id: Annotated[Name | None, Query(description="Id of what was changed.")] = None,
-    action: Annotated[Name | None, Query(description="Such as `created`.")] = None,
+    object_kind: Annotated[
+        Name | None, Query(description="Kind of the changed object, e.g. `budget`.")
+    ] = None,
+    object_id: Annotated[Name | None, Query(description="ID of the changed object.")] = None,
+    action: Annotated[Name | None, Query(description="Action, e.g. `created`.")] = None,
     actor: Annotated[Name | None, Query(description="Name of the user, or `service`.")] = None,
-    token_id: Annotated[uuid.UUID | None, Query(description="Id of the token.")] = None,
+    token_id: Annotated[uuid.UUID | None, Query(description="ID of the token.")] = None,
     user_id: Annotated[uuid.UUID | None, Query(description="ID of the user.")] = None,
-    access: Annotated[Name | None, Query(description="Such as `direct-database`.")] = None,
-    since: Annotated[Moment | None, Query(description="From this time on.")] = None,
-    until: Annotated[Moment | None, Query(description="Before this time.")] = None,
+    access: Annotated[
+        Name | None, Query(description="Kind of access, e.g. `direct-database`.")
+    ] = None,
+    since: Annotated[
+        Moment | None, Query(description="Only entries at or after this time.")
+    ] = None,
+    until: Annotated[Moment | None, Query(description="Only entries before this time.")] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> AuditPage:
-    """Changes of tokens, budgets, sites, factors and prices, the newest first. Entries are
-    never edited and never deleted. Needs the role admin.
+    """Lists changes of tokens, budgets, sites, factors and prices, newest first. Entries are
+    never edited or deleted. Requires the role admin.
     """
-    chosen = AuditFilter(
+    filters = AuditFilter(
         object_kind=object_kind,
         object_id=object_id,
         action=action,
@@ -54,4 +60,4 @@ async def list_audit(
         since=since,
         until=until,
     )
-    return await audit.list_page(session, caller, chosen, cursor=cursor, limit=limit)
+    return await audit.list_page(session, caller, filters, cursor=cursor, limit=limit)

@@ -1,4 +1,4 @@
-"""Budgets: an admin sets them, everybody sees how they stand."""
+"""Budgets: set by admins, visible to everybody."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from app.services.budgets import admin as budget_admin
 
 router = APIRouter(tags=["budgets"])
 
-BudgetId = Annotated[uuid.UUID, Path(description="Id of the budget.")]
+BudgetId = Annotated[uuid.UUID, Path(description="ID of the budget.")]
 
 
 @router.post(
@@ -27,14 +27,14 @@ BudgetId = Annotated[uuid.UUID, Path(description="Id of the budget.")]
     status_code=201,
     operation_id="createBudget",
     dependencies=[BUDGETS],
-    summary="Make a budget",
+    summary="Create a budget",
     responses=problems(403, 409, *BODY),
     openapi_extra=request_body(
         BudgetCreate, {"a project's month": BUDGET}, "Scope, metric, amount and period."
     ),
 )
 async def create_budget(session: CurrentSession, caller: Caller, body: Body) -> BudgetRead:
-    """It holds at once, for what is running and queued as well. Needs the role admin."""
+    """Applies at once, also to running and queued runs. Requires the role admin."""
     return await budget_admin.create(session, caller, validated(BudgetCreate, body))
 
 
@@ -48,12 +48,12 @@ async def create_budget(session: CurrentSession, caller: Caller, body: Body) -> 
 async def list_budgets(
     session: CurrentSession,
     caller: Caller,
-    name: Annotated[Name | None, Query(description="Only the one of this name.")] = None,
-    closed: Annotated[bool, Query(description="Closed ones too.")] = False,
+    name: Annotated[Name | None, Query(description="Only the budget with this name.")] = None,
+    closed: Annotated[bool, Query(description="Include closed budgets.")] = False,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> BudgetPage:
-    """Budgets by name, each with how it stands in its present period."""
+    """Lists budgets by name, each with its state in the present period."""
     return await budget_admin.list_page(
         session, caller, name=name, closed=closed, cursor=cursor, limit=limit
     )
@@ -67,7 +67,7 @@ async def list_budgets(
     responses=problems(404),
 )
 async def get_budget(session: CurrentSession, caller: Caller, budget_id: BudgetId) -> BudgetRead:
-    """What was spent, is being spent, is promised and is left; and the warnings given."""
+    """Amounts spent, in use by running jobs, reserved and left, with the alerts of the period."""
     return await budget_admin.read(session, caller, budget_id)
 
 
@@ -77,14 +77,12 @@ async def get_budget(session: CurrentSession, caller: Caller, budget_id: BudgetI
     dependencies=[BUDGETS],
     summary="Change a budget",
     responses=problems(403, 404, 409, *BODY),
-    openapi_extra=request_body(
-        BudgetChange, {"raise it": BUDGET_CHANGE}, "The fields to change, and no others."
-    ),
+    openapi_extra=request_body(BudgetChange, {"raise it": BUDGET_CHANGE}, "The fields to change."),
 )
 async def change_budget(
     session: CurrentSession, caller: Caller, budget_id: BudgetId, body: Body
 ) -> BudgetRead:
-    """Name, amount, thresholds, and whether it refuses and stops. Needs the role admin."""
+    """Changes name, amount, thresholds, `refuses` or `stops`. Requires the role admin."""
     return await budget_admin.change(session, caller, budget_id, validated(BudgetChange, body))
 
 
@@ -96,7 +94,7 @@ async def change_budget(
     responses=problems(403, 404),
 )
 async def close_budget(session: CurrentSession, caller: Caller, budget_id: BudgetId) -> BudgetRead:
-    """It refuses and stops nothing any more, and stays to be read. Needs the role admin."""
+    """A closed budget no longer limits anything, but can still be read. Requires the role admin."""
     return await budget_admin.close(session, caller, budget_id)
 
 
@@ -104,15 +102,15 @@ async def close_budget(session: CurrentSession, caller: Caller, budget_id: Budge
     "/budget-alerts",
     operation_id="listBudgetAlerts",
     dependencies=[READ],
-    summary="Thresholds that were crossed",
+    summary="List crossed thresholds",
     responses=problems(),
 )
 async def list_alerts(
     session: CurrentSession,
     caller: Caller,
-    budget_id: Annotated[uuid.UUID | None, Query(description="Of this budget.")] = None,
+    budget_id: Annotated[uuid.UUID | None, Query(description="Only alerts of this budget.")] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> BudgetAlertPage:
-    """Each once a period, the newest first."""
+    """Lists each crossed threshold once per period, newest first."""
     return await budget_admin.list_alerts(session, caller, budget_id, cursor, limit)

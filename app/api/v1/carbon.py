@@ -26,15 +26,15 @@ router = APIRouter(prefix="/carbon", tags=["factors"])
     status_code=201,
     operation_id="importCarbon",
     dependencies=[KEEPERS],
-    summary="Enter hourly intensities",
+    summary="Import hourly carbon intensities",
     responses=problems(403, 409, *BODY),
     openapi_extra=request_body(
-        CarbonImport, {"CSV": CARBON_FILE}, "Zone, source, text of the file."
+        CarbonImport, {"CSV": CARBON_FILE}, "Zone, source and content of the file."
     ),
 )
 async def import_carbon(session: CurrentSession, caller: Caller, body: Body) -> CarbonImported:
-    """All hours of the file or none; errors name line and column, gaps are told. Where two
-    imports tell an hour, the later one holds. Needs the role admin.
+    """Imports all hours of the file or none; errors name line and column, and gaps are listed.
+    Where two imports have the same hour, the later one applies. Requires the role admin.
     """
     return await carbon_series.import_file(session, validated(CarbonImport, body), caller)
 
@@ -44,19 +44,19 @@ async def import_carbon(session: CurrentSession, caller: Caller, body: Body) -> 
     status_code=201,
     operation_id="fetchCarbon",
     dependencies=[KEEPERS],
-    summary="Fetch hourly intensities",
+    summary="Fetch hourly carbon intensities",
     responses=problems(403, 409, 502, *BODY),
-    openapi_extra=request_body(CarbonFetch, {"a day": CARBON_FETCH}, "Provider, zone, time."),
+    openapi_extra=request_body(CarbonFetch, {"a day": CARBON_FETCH}, "Provider, zone and period."),
 )
 async def fetch_carbon(held: Held, caller: Caller, body: Body) -> CarbonImported:
-    """Asks a provider that the server was given access to, and enters what it says. Needs the
-    role admin.
+    """Fetches hours from a provider for which the server has a token, and stores them. Requires
+    the role admin.
     """
     wanted = validated(CarbonFetch, body)
-    told = await carbon_series.ask(wanted, held.settings, caller)
+    fetched = await carbon_series.ask(wanted, held.settings, caller)
     zone = carbon_series.grid_zone(wanted.zone)
     async with held.database.session_scope() as session:
-        return await carbon_series.store(session, zone, told, caller, action="fetched")
+        return await carbon_series.store(session, zone, fetched, caller, action="fetched")
 
 
 @router.get(
@@ -65,9 +65,9 @@ async def fetch_carbon(held: Held, caller: Caller, body: Body) -> CarbonImported
 async def list_carbon(
     session: CurrentSession,
     caller: Caller,
-    zone: Annotated[Zone | None, Query(description="Of this zone alone.")] = None,
+    zone: Annotated[Zone | None, Query(description="Only series of this zone.")] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> CarbonSeriesPage:
-    """Series with their first and last hour, the newest first."""
+    """Lists series with their first and last hour, newest first."""
     return await carbon_series.list_page(session, zone=zone, cursor=cursor, limit=limit)

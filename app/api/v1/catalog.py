@@ -1,4 +1,4 @@
-"""What there is: recipes, projects, experiments, nodes."""
+"""Recipes, projects, experiments and nodes."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ router = APIRouter()
     tags=["recipes"],
     operation_id="listRecipes",
     dependencies=[READ],
-    summary="Stage kinds",
+    summary="List stage kinds",
     responses=problems(),
 )
 async def list_recipes(caller: Caller) -> RecipeList:
-    """Every stage kind with its JSON schema, its paper and an example."""
+    """Lists every stage kind with its JSON schema, paper and example."""
     return recipes.list_recipes()
 
 
@@ -42,7 +42,7 @@ async def list_recipes(caller: Caller) -> RecipeList:
 async def list_projects(
     session: CurrentSession, caller: Caller, cursor: Cursor = None, limit: Limit = 50
 ) -> ProjectPage:
-    """Projects by name; the first run that names a project makes it."""
+    """Lists projects by name; the first run in a project creates it."""
     return await projects.list_projects(session, caller, cursor, limit)
 
 
@@ -61,7 +61,7 @@ async def list_experiments(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> ExperimentPage:
-    """Experiments by project and name."""
+    """Lists experiments by project and name."""
     return await projects.list_experiments(session, caller, project, cursor, limit)
 
 
@@ -74,5 +74,5 @@ async def list_experiments(
     responses=problems(),
 )
 async def list_nodes(session: CurrentSession, caller: Caller) -> NodeList:
-    """Worker machines, their devices, what they can meter, and what runs there now."""
+    """Lists worker machines with their devices, metering capabilities and running jobs."""
     return await nodes.list_nodes(session, caller)

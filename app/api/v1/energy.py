@@ -1,4 +1,4 @@
-"""Where the lab's energy went."""
+"""The lab's energy account."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ router = APIRouter(prefix="/energy", tags=["measurements"])
     "",
     operation_id="getEnergy",
     dependencies=[READ],
-    summary="Energy by node, component, project or hour",
+    summary="Show the energy account by node, component, project or hour",
     responses=problems(404),
 )
 async def get_energy(
@@ -28,17 +28,20 @@ async def get_energy(
     caller: Caller,
     start: Annotated[
         Moment | None,
-        Query(alias="from", description="A whole hour of UTC; by default 7 days before `to`."),
+        Query(alias="from", description="First hour (UTC); by default 7 days before `to`."),
     ] = None,
     stop: Annotated[
         Moment | None,
-        Query(alias="to", description="Exclusive; by default the end of the present hour."),
+        Query(
+            alias="to",
+            description="End, exclusive (UTC hour); by default that of the present hour.",
+        ),
     ] = None,
-    by: Annotated[EnergyBy, Query(description="What the items are about.")] = "node",
-    node: Annotated[Name | None, Query(description="Of this node alone.")] = None,
+    by: Annotated[EnergyBy, Query(description="Grouping of the items.")] = "node",
+    node: Annotated[Name | None, Query(description="Only this node.")] = None,
 ) -> EnergyAccount:
-    """What the nodes' own meters read, what runs were charged of it (those that are going: so
-    far), and what is left to the nodes (idling, other users), in whole hours: the lab's total is
-    charged + running + unallocated, plus what is undecided. At most 366 days, 31 by hour.
+    """Energy metered on the nodes, charged to finished runs, used by running ones so far, and
+    unallocated (idle, other users), in full UTC hours. The lab's total is charged + running +
+    unallocated + undecided. Covers at most 366 days, or 31 days by hour.
     """
     return await energy_account(session, caller, start=start, stop=stop, by=by, node=node)

@@ -24,7 +24,7 @@ LastEventId = Annotated[
     Header(
         alias="Last-Event-ID",
         pattern=r"^[0-9]{1,9}$",
-        description="Id of the last event seen; the stream goes on after it.",
+        description="ID of the last event received; the stream resumes after it.",
     ),
 ]
 
@@ -47,8 +47,9 @@ LastEventId = Annotated[
 async def stream_events(
     held: Held, caller: Caller, run_id: RunId, last_event_id: LastEventId = None
 ) -> EventSourceResponse:
-    """Events so far, then those to come. A comment every 15 seconds keeps the line open. Ends
-    early, within that time, when the token stops working or the project is closed to its user.
+    """Streams past events, then new ones. A comment every 15 seconds keeps the connection open.
+    Ends early, within that time, when the token is no longer valid or its user may no longer
+    see the project.
     """
     async with held.database.session_scope() as session:
         await access.require_run(session, caller, run_id)

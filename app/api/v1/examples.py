@@ -140,8 +140,13 @@ OWNED_PRICE: dict[str, Any] = {
 
 PRICE_FILE: dict[str, Any] = {
     "format": "csv",
-    "content": "price_id,provider,accelerator,amount,currency,kind,valid_from,source,licence\n"
-    "cloud-a100-spot,a cloud,A100,1.20,EUR,spot,2026-01-01,price list of 2026-01,quoted\n",
+    "content": "\n".join(
+        (
+            "price_id,provider,accelerator,amount,currency,kind,valid_from,source,licence",
+            "cloud-a100-spot,a cloud,A100,1.20,EUR,spot,2026-01-01,price list of 2026-01,quoted",
+            "",
+        )
+    ),
 }
 
 CARBON_FILE: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Price tags: issued, priced again, verified, and held against one another."""
+"""Price tags: read, re-price, verify and compare."""
 
 from __future__ import annotations
 
@@ -26,9 +26,12 @@ from pricetag.tag.ratios import Metric
 
 router = APIRouter(tags=["price tags"])
 
-Version = Annotated[int | None, Query(ge=1, le=2**31 - 1, description="The newest without it.")]
+Version = Annotated[
+    int | None,
+    Query(ge=1, le=2**31 - 1, description="Version of the price tag; the newest by default."),
+]
 RunIds = Annotated[
-    str, Query(min_length=1, max_length=2000, description="Run ids, separated by commas.")
+    str, Query(min_length=1, max_length=2000, description="Run IDs, separated by commas.")
 ]
 
 
@@ -36,16 +39,16 @@ RunIds = Annotated[
     "/runs/{run_id}/price-tag",
     operation_id="getRunPriceTag",
     dependencies=[SEE_RUN],
-    summary="The price tag",
+    summary="Show the price tag of a run",
     responses=problems(404),
     response_model=PriceTagRead,
 )
 async def get_price_tag(
     session: CurrentSession, caller: Caller, run_id: RunId, version: Version = None
 ) -> JSONResponse:
-    """What the run used, emitted, cost and achieved, over all its attempts. It is issued when
-    an attempt ends; measurements that arrive later and re-pricings make new versions, and none
-    is edited.
+    """Energy, emissions, cost and quality of a run over all its attempts. It is issued when
+    an attempt ends; late measurements and re-pricings issue new versions, and no version is
+    ever edited.
     """
     await access.require_run(session, caller, run_id)
     tag = await issuing.get_price_tag(session, run_id, version)
@@ -58,13 +61,13 @@ async def get_price_tag(
     "/runs/{run_id}/price-tags",
     operation_id="listRunPriceTags",
     dependencies=[SEE_RUN],
-    summary="All versions of the price tag",
+    summary="List all versions of a price tag",
     responses=problems(404),
 )
 async def list_price_tags(
     session: CurrentSession, caller: Caller, run_id: RunId
 ) -> PriceTagVersions:
-    """Every version with its cause and totals, the newest first."""
+    """Lists every version with its cause and totals, newest first."""
     await access.require_run(session, caller, run_id)
     return await repricing.versions(session, run_id)
 
@@ -74,15 +77,15 @@ async def list_price_tags(
     status_code=201,
     operation_id="repriceRun",
     dependencies=[author("re-price runs")],
-    summary="Price a run again",
+    summary="Re-price a run",
     responses=problems(403, 404, 409, *BODY),
-    openapi_extra=request_body(RepriceRequest, {}, "The time as of which factors are taken."),
+    openapi_extra=request_body(RepriceRequest, {}, "The time as of which factors are used."),
 )
 async def reprice_run(
     session: CurrentSession, caller: Caller, held: Held, run_id: RunId, body: Body
 ) -> PriceTagVersion:
-    """A new version with the factors as they had been entered at a time; what was issued
-    stays. For the run's author and admins. Budgets follow a re-pricing without `as_of`.
+    """Issues a new version with the factors entered by a given time; issued versions stay. For
+    the run's author and admins. Budgets use the new version if `as_of` is omitted.
     """
     as_of = validated(RepriceRequest, body).as_of
     return await repricing.reprice(session, caller, run_id, as_of, settings=held.settings)
@@ -98,8 +101,8 @@ async def reprice_run(
 async def verify_price_tag(
     session: CurrentSession, caller: Caller, run_id: RunId, version: Version = None
 ) -> VerificationRead:
-    """Its hash, its measurements from the stored readings, and its whole content from these
-    and from the factors that it holds, to the last digit.
+    """Checks the hash, recomputes the measurements from the stored readings, and recomputes the
+    whole content from them and the factors in the price tag, to the last digit.
     """
     await access.require_run(session, caller, run_id)
     return await verification.verify(session, run_id, version)
@@ -119,10 +122,10 @@ async def compare_runs(
     b: RunIds,
     metric: Annotated[Metric, Query(description="The figure to compare.")] = "it_energy_kwh",
 ) -> ComparisonRead:
-    """The mean of some runs over the mean of others. On the same cards at the same site the
-    errors that they share cancel, and the interval is that of the repeats' spread.
+    """Ratio of the mean of one group of runs to the mean of another. On the same devices at the
+    same site, shared errors cancel, and the interval reflects the spread of the repeats.
     """
-    found = await comparison.compare_runs(
+    ratio = await comparison.compare_runs(
         session, caller, comparison.parse_runs("a", a), comparison.parse_runs("b", b), metric
     )
-    return ComparisonRead.model_validate(found)
+    return ComparisonRead.model_validate(ratio)

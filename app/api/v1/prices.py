@@ -33,8 +33,8 @@ router = APIRouter(prefix="/prices", tags=["prices"])
     ),
 )
 async def enter_price(session: CurrentSession, caller: Caller, body: Body) -> PriceEntered:
-    """A row is never changed: another follows it in time, or replaces it. Two of one id that
-    would hold at the same time are refused. Needs the role admin.
+    """Rows never change: a later row follows in time, or replaces a row. Rows with the same id
+    must not apply at the same time. Requires the role admin.
     """
     return await price_book.add(session, validated(PriceCreate, body), caller)
 
@@ -44,12 +44,12 @@ async def enter_price(session: CurrentSession, caller: Caller, body: Body) -> Pr
     status_code=201,
     operation_id="importPrices",
     dependencies=[KEEPERS],
-    summary="Enter a file of prices",
+    summary="Import a file of prices",
     responses=problems(403, 409, *BODY),
-    openapi_extra=request_body(PriceImport, {"CSV": PRICE_FILE}, "Format and text of the file."),
+    openapi_extra=request_body(PriceImport, {"CSV": PRICE_FILE}, "Format and content of the file."),
 )
 async def import_prices(session: CurrentSession, caller: Caller, body: Body) -> PricesImported:
-    """All of its rows or none; errors name line and column. Needs the role admin."""
+    """Imports all rows or none; errors name line and column. Requires the role admin."""
     return await price_book.import_file(session, validated(PriceImport, body), caller)
 
 
@@ -57,15 +57,17 @@ async def import_prices(session: CurrentSession, caller: Caller, body: Body) -> 
     "",
     operation_id="listPrices",
     dependencies=[READ],
-    summary="The price book",
+    summary="List the price book",
     responses=problems(),
 )
 async def list_prices(
     session: CurrentSession,
     caller: Caller,
-    accelerator: Annotated[Name | None, Query(description="As the rows have it.")] = None,
+    accelerator: Annotated[
+        Name | None, Query(description="Only prices of this accelerator.")
+    ] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> PricePage:
-    """The newest first, those that were replaced too."""
+    """Lists all prices, including replaced ones, newest first."""
     return await price_book.list_page(session, accelerator=accelerator, cursor=cursor, limit=limit)

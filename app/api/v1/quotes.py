@@ -1,4 +1,4 @@
-"""Quotes: what work will cost, and how near such figures came."""
+"""Quotes: predicted cost of work, and their accuracy."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ router = APIRouter(tags=["quotes"])
     "/quotes",
     operation_id="createQuote",
     dependencies=[READ],
-    summary="The price of work without doing it",
+    summary="Estimate the price of work",
     responses=problems(*BODY),
     openapi_extra=request_body(
         QuoteRequest,
         {"eight GPUs": QUOTE, "a run": {"run": PIPELINE_RUN}},
-        "Devices, power and hours; or `run`, a run as it would be posted.",
+        "Devices, power and hours; or `run`, the description of a run.",
     ),
 )
 async def create_quote(
     session: CurrentSession, caller: Caller, body: Body
 ) -> QuoteRead | RunQuoteRead:
-    """The arithmetic of a price tag on figures of your own, as `pricetag estimate` does it; or
-    the quote that a run would get, from the lab's own like runs. Nothing is booked.
+    """Estimates the price from your own figures, like `pricetag estimate`, or quotes a run from
+    similar runs of the lab. Nothing is booked.
     """
     if isinstance(body, Mapping) and "run" in body:
         return await quotes.quote_run(session, caller, body)
@@ -53,12 +53,12 @@ async def create_quote(
     "/quotes/score",
     operation_id="getQuoteScore",
     dependencies=[READ],
-    summary="How near quotes came",
+    summary="Show the accuracy of quotes",
     responses=problems(),
 )
 async def get_quote_score(session: CurrentSession, caller: Caller) -> ScoreRead:
-    """Quotes against price tags of the newest 10,000 scored runs, by method, likeness, pool and
-    quantity: median error as a factor, bias, and the share of actuals in the 95% interval.
+    """Compares quotes with price tags over the newest 10,000 scored runs, by method, similarity,
+    pool and quantity: median error factor, bias, and share of actual values in the 95% interval.
     """
     return await scoring.scores(session)
 
@@ -67,11 +67,11 @@ async def get_quote_score(session: CurrentSession, caller: Caller) -> ScoreRead:
     "/runs/{run_id}/quote",
     operation_id="getRunQuote",
     dependencies=[SEE_RUN],
-    summary="The quote of a run",
+    summary="Show the quote of a run",
     responses=problems(404),
 )
 async def get_run_quote(session: CurrentSession, caller: Caller, run_id: RunId) -> StoredQuoteRead:
-    """What it was expected to use when it was posted, where it will end while it runs, and the
-    quote against the price tag once it has ended.
+    """The quote made when the run was posted, the projection while it runs, and the comparison
+    with the price tag once it has ended.
     """
     return await quotes.stored(session, caller, run_id)

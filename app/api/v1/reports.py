@@ -1,4 +1,4 @@
-"""Reports: made once, shown and rendered as often as asked."""
+"""Reports: created once, rendered on request."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from app.services import reports
 
 router = APIRouter(prefix="/reports", tags=["reports"])
 
-ReportId = Annotated[uuid.UUID, Path(description="Id of the report.")]
+ReportId = Annotated[uuid.UUID, Path(description="ID of the report.")]
 
 MEDIA_TYPES: dict[ReportFormat, str] = {
     "html": "text/html; charset=utf-8",
@@ -30,7 +30,7 @@ MEDIA_TYPES: dict[ReportFormat, str] = {
     "json": "application/json",
 }
 
-# A report is a page of ours that shows what others wrote: it runs and loads nothing.
+# A report contains text from users: it must not run scripts or load anything.
 HTML_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
 
 
@@ -39,7 +39,7 @@ HTML_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; fra
     status_code=201,
     operation_id="createReport",
     dependencies=[MAKE_REPORT],
-    summary="Make a report",
+    summary="Create a report",
     responses=problems(403, *BODY),
     openapi_extra=request_body(
         ReportCreate, {"strubell": REPORT}, "Title, profile, and either `runs` or `filter`."
@@ -48,7 +48,7 @@ HTML_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; fra
 async def create_report(
     session: CurrentSession, caller: Caller, body: Body, response: Response
 ) -> ReportRead:
-    """Draws the newest price tag of each chosen run into a report that never changes. Needs the
+    """Creates an immutable report from the newest price tag of each selected run. Requires the
     role member.
     """
     report = await reports.create(session, caller, validated(ReportCreate, body))
@@ -66,7 +66,7 @@ async def create_report(
 async def list_reports(
     session: CurrentSession, caller: Caller, cursor: Cursor = None, limit: Limit = 50
 ) -> ReportList:
-    """Reports, the newest first."""
+    """Lists reports, newest first."""
     return await reports.list_page(session, caller, cursor, limit)
 
 
@@ -74,12 +74,12 @@ async def list_reports(
     "/{report_id}.{fmt}",
     operation_id="renderReport",
     dependencies=[SEE_REPORT],
-    summary="A report in one format",
+    summary="Download a report",
     response_class=Response,
     responses={
         **problems(404),
         200: {
-            "description": "The report; the same context in every format.",
+            "description": "The report; every format has the same content.",
             "content": {
                 kind: {"schema": {"type": "object"} if kind == MEDIA_TYPES["json"] else {}}
                 for kind in MEDIA_TYPES.values()
@@ -91,9 +91,11 @@ async def render_report(
     held: Held,
     caller: Caller,
     report_id: ReportId,
-    fmt: Annotated[ReportFormat, Path(description="html, pdf, tex, md, csv or json.")],
+    fmt: Annotated[
+        ReportFormat, Path(description="Format of the report: html, pdf, tex, md, csv or json.")
+    ],
 ) -> Response:
-    """HTML and PDF to read, LaTeX and Markdown to quote, CSV and JSON to compute with."""
+    """HTML and PDF for reading, LaTeX and Markdown for papers, CSV and JSON for analysis."""
     async with held.database.session_scope() as session:
         report = await reports.read(session, caller, report_id)
     rendered = await asyncio.to_thread(reports.render_report, report, fmt)
@@ -111,9 +113,9 @@ async def render_report(
     "/{report_id}",
     operation_id="getReport",
     dependencies=[SEE_REPORT],
-    summary="A report as data",
+    summary="Show a report",
     responses=problems(404),
 )
 async def get_report(session: CurrentSession, caller: Caller, report_id: ReportId) -> ReportRead:
-    """The report with everything its formats are drawn from."""
+    """The report with the data behind all its formats."""
     return await reports.read(session, caller, report_id)

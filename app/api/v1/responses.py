@@ -1,4 +1,4 @@
-"""The error answers of an operation, for the OpenAPI document."""
+"""The error responses of an operation, for the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 from app.schemas.common import Problem
 
 MEANINGS = {
-    401: "No token, or none in force.",
+    401: "Missing or invalid token.",
     403: "The token's role does not allow this.",
-    404: "There is no such thing.",
-    409: "It stands in a state that does not allow this.",
+    404: "The object does not exist.",
+    409: "The present state of the object does not allow this.",
     413: "The body is too large.",
-    415: "The body is of a type that is not read here.",
-    422: "A field or parameter was refused; `errors` names each.",
+    415: "Unsupported media type of the body.",
+    422: "Invalid fields or parameters; `errors` lists them.",
     500: "The server failed; its log has the traceback.",
     502: "A provider of data gave no usable answer.",
     503: "The database cannot be reached; try again after `Retry-After` seconds.",

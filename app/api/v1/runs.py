@@ -25,7 +25,7 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=200,
         pattern=r"^[\x21-\x7e]+$",
-        description="The same key and body give the same run, however often they are sent.",
+        description="Repeating a request with the same key and body returns the same run.",
         examples=["5f0c1b9e-1c5a-4a53-9a53-0d6d6b9f2f52"],
     ),
 ]
@@ -37,18 +37,18 @@ IdempotencyKey = Annotated[
     operation_id="createRun",
     dependencies=[POST_RUN],
     summary="Post a run",
-    response_description="It is queued; the run and its queue entry were committed together.",
+    response_description="The run is queued; run and queue entry were committed together.",
     responses=problems(403, 409, *BODY),
     openapi_extra=request_body(
         RunCreate,
         {"pipeline": PIPELINE_RUN, "command": COMMAND_RUN},
-        "The run, as JSON or YAML. `GET /v1/recipes` has the stage kinds.",
+        "The run, as JSON or YAML. `GET /v1/recipes` lists the stage kinds.",
     ),
 )
 async def create_run(
     session: CurrentSession, caller: Caller, body: Body, key: IdempotencyKey = None
 ) -> RunAccepted:
-    """Checks the description, then queues the run. Needs the role member."""
+    """Checks the description, then queues the run. Requires the role member."""
     return await runs.create(session, caller, body, key)
 
 
@@ -61,25 +61,28 @@ async def list_runs(
     project: Annotated[Name | None, Query(description="Name of the project.")] = None,
     experiment: Annotated[Name | None, Query(description="Name of the experiment.")] = None,
     tag: Annotated[
-        list[Name] | None, Query(max_length=20, description="Repeat it: a run must bear them all.")
+        list[Name] | None,
+        Query(max_length=20, description="Tag; repeatable: a run must have all of them."),
     ] = None,
     status: Annotated[
-        list[RunStatus] | None, Query(max_length=5, description="Repeat it: any of them.")
+        list[RunStatus] | None,
+        Query(max_length=5, description="Status; repeatable: any of them matches."),
     ] = None,
     kind: Annotated[
         RunKind | None,
-        Query(description="`train+measure` as a whole, or one stage kind."),
+        Query(description="A stage kind, or the full list of stages, e.g. `train+measure`."),
     ] = None,
-    created_after: Annotated[Moment | None, Query(description="ISO 8601.")] = None,
-    created_before: Annotated[Moment | None, Query(description="ISO 8601.")] = None,
+    created_after: Annotated[Moment | None, Query(description="ISO 8601 time.")] = None,
+    created_before: Annotated[Moment | None, Query(description="ISO 8601 time.")] = None,
     sort: Annotated[
-        RunSort, Query(description="`-` is descending; unfinished runs finish last.")
+        RunSort,
+        Query(description="Sort order; `-` is descending. Unfinished runs sort as last to finish."),
     ] = "-created_at",
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> RunPage:
-    """A page of runs. What is posted meanwhile neither doubles nor hides a run."""
-    chosen = RunFilter(
+    """Lists runs. Paging is stable: runs posted meanwhile cause no duplicates or gaps."""
+    filters = RunFilter(
         project=project,
         experiment=experiment,
         tags=tag or (),
@@ -88,7 +91,7 @@ async def list_runs(
         created_after=created_after,
         created_before=created_before,
     )
-    return await runs.list_page(session, caller, chosen, sort=sort, cursor=cursor, limit=limit)
+    return await runs.list_page(session, caller, filters, sort=sort, cursor=cursor, limit=limit)
 
 
 @router.get(
@@ -112,8 +115,8 @@ async def get_run(session: CurrentSession, caller: Caller, run_id: RunId) -> Run
     responses=problems(403, 404, 409),
 )
 async def cancel_run(session: CurrentSession, caller: Caller, run_id: RunId) -> RunAccepted:
-    """A queued run is cancelled at once; a running one is asked to stop, and its energy stays
-    on the bill. A member may cancel what it posted, an admin any run.
+    """Cancels a queued run at once; a running one is asked to stop, and its energy stays on the
+    bill. Members may cancel the runs they posted, admins any run.
     """
     return await runs.cancel(session, caller, run_id)
 
@@ -122,13 +125,13 @@ async def cancel_run(session: CurrentSession, caller: Caller, run_id: RunId) -> 
     "/{run_id}/resume",
     operation_id="resumeRun",
     dependencies=[author("resume runs")],
-    summary="Resume a run that was cancelled or has failed",
+    summary="Resume a cancelled or failed run",
     status_code=202,
     responses=problems(403, 404, 409),
 )
 async def resume_run(session: CurrentSession, caller: Caller, run_id: RunId) -> RunAccepted:
-    """It is queued again and goes on from what its earlier attempts have saved; all attempts stay
-    on one bill. Budgets have to admit what its quote has left. A member may resume what it
-    posted, an admin any run.
+    """Queues the run again; it continues from the stages and checkpoints of earlier attempts, and
+    all attempts stay on one bill. Budgets must admit the rest of its quote. Members may resume
+    the runs they posted, admins any run.
     """
     return await resuming.resume(session, caller, run_id)

@@ -1,4 +1,4 @@
-"""What a run leaves behind: power, metrics, logs, artifacts."""
+"""Data of a run: power, metrics, logs, artifacts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from app.services.energy import power
 
 router = APIRouter(prefix="/runs/{run_id}")
 
-Lines = Annotated[int, Query(ge=1, le=5000, description="Most lines to return.")]
+Lines = Annotated[int, Query(ge=1, le=5000, description="Maximum number of lines.")]
 
 
 @router.get(
@@ -27,7 +27,7 @@ Lines = Annotated[int, Query(ge=1, le=5000, description="Most lines to return.")
     tags=["measurements"],
     operation_id="getRunPower",
     dependencies=[SEE_RUN],
-    summary="Power over time",
+    summary="Show power over time",
     responses=problems(404),
 )
 async def get_power(
@@ -40,11 +40,12 @@ async def get_power(
         Query(
             ge=1,
             le=power.MAX_POINTS,
-            description="Most points per component and attempt; energy and extremes are kept.",
+            description="Maximum number of points per component and attempt; downsampling "
+            "preserves energy and extremes.",
         ),
     ] = power.DEFAULT_POINTS,
 ) -> RunPower:
-    """A series per component and attempt, thinned out to `points`."""
+    """A series per component and attempt, downsampled to `points`."""
     await access.require_run(session, caller, run_id)
     return await power.run_power(session, run_id, attempt, points)
 
@@ -62,12 +63,14 @@ async def get_metrics(
     caller: Caller,
     run_id: RunId,
     attempt: AttemptNumber = None,
-    name: Annotated[Name | None, Query(description="Of the metric, such as `accuracy`.")] = None,
-    split: Annotated[Name | None, Query(description="train, validation or test.")] = None,
+    name: Annotated[Name | None, Query(description="Name of the metric, e.g. `accuracy`.")] = None,
+    split: Annotated[
+        Name | None, Query(description="Data split: train, validation or test.")
+    ] = None,
     cursor: Cursor = None,
     limit: Lines = 500,
 ) -> MetricPage:
-    """Metrics in the order they were reported."""
+    """Lists metrics in the order in which they were reported."""
     await access.require_run(session, caller, run_id)
     return await series.metrics(
         session, run_id, attempt=attempt, name=name, split=split, cursor=cursor, limit=limit
@@ -79,7 +82,7 @@ async def get_metrics(
     tags=["measurements"],
     operation_id="listRunLogs",
     dependencies=[SEE_RUN],
-    summary="Log lines",
+    summary="List log lines",
     responses=problems(404),
 )
 async def get_logs(
@@ -88,11 +91,11 @@ async def get_logs(
     run_id: RunId,
     attempt: AttemptNumber = None,
     after: Annotated[
-        str | None, Query(max_length=1000, description="`next_after` of the answer before.")
+        str | None, Query(max_length=1000, description="`next_after` of the previous response.")
     ] = None,
     limit: Lines = 500,
 ) -> LogPage:
-    """Log lines in order. Ask again with `next_after` to follow a run."""
+    """Lists log lines in order. Repeat with `next_after` to follow a run."""
     await access.require_run(session, caller, run_id)
     return await series.logs(session, run_id, attempt=attempt, after=after, limit=limit)
 
@@ -106,7 +109,7 @@ async def get_logs(
     responses=problems(404),
 )
 async def get_artifacts(session: CurrentSession, caller: Caller, run_id: RunId) -> ArtifactList:
-    """Everything that the run's attempts left behind."""
+    """Lists the artifacts of all attempts of the run."""
     await access.require_run(session, caller, run_id)
     return await series.artifacts(session, run_id)
 
@@ -121,7 +124,7 @@ async def get_artifacts(session: CurrentSession, caller: Caller, run_id: RunId) 
     responses={
         **problems(404),
         200: {
-            "description": "The file; ranges are served.",
+            "description": "The file; range requests are supported.",
             "content": {"application/octet-stream": {}},
         },
     },
@@ -130,9 +133,9 @@ async def download_artifact(
     held: Held,
     caller: Caller,
     run_id: RunId,
-    artifact_id: Annotated[uuid.UUID, Path(description="Id of the artifact.")],
+    artifact_id: Annotated[uuid.UUID, Path(description="ID of the artifact.")],
 ) -> FileResponse:
-    """The file itself. It must lie under the artifact folder of the server's machine."""
+    """The file itself. It must be in the artifact folder of the server's machine."""
     async with held.database.session_scope() as session:
         await access.require_run(session, caller, run_id)
         wanted = await series.artifact(session, run_id, artifact_id)

@@ -1,4 +1,4 @@
-"""Sites: where nodes stand, and what their energy is multiplied with."""
+"""Sites: where nodes are, and the factors that apply to their energy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ KEEPERS = rule("admin", sites.TO)
 router = APIRouter(tags=["factors"])
 
 SiteName = Annotated[Name, Path(description="Name of the site.")]
-AsOf = Annotated[Moment | None, Query(description="As the book stood then; now without it.")]
+AsOf = Annotated[
+    Moment | None, Query(description="Use factors entered by this time; all by default.")
+]
 
 
 @router.post(
@@ -31,12 +33,14 @@ AsOf = Annotated[Moment | None, Query(description="As the book stood then; now w
     status_code=201,
     operation_id="createSite",
     dependencies=[KEEPERS],
-    summary="Make a site",
+    summary="Create a site",
     responses=problems(403, 409, *BODY),
-    openapi_extra=request_body(SiteCreate, {"Berlin": SITE}, "Name, grid zone, clocks, currency."),
+    openapi_extra=request_body(
+        SiteCreate, {"Berlin": SITE}, "Name, grid zone, time zone, currency."
+    ),
 )
 async def create_site(session: CurrentSession, caller: Caller, body: Body) -> SiteRead:
-    """Workers name it as `PRICETAG_SITE`. Needs the role admin."""
+    """Creates a site. Its workers name it in `PRICETAG_SITE`. Requires the role admin."""
     return await sites.create(session, validated(SiteCreate, body), caller)
 
 
@@ -44,7 +48,7 @@ async def create_site(session: CurrentSession, caller: Caller, body: Body) -> Si
     "/sites", operation_id="listSites", dependencies=[READ], summary="Sites", responses=problems()
 )
 async def list_sites(session: CurrentSession, caller: Caller) -> SiteList:
-    """Every site by name."""
+    """Lists all sites by name."""
     return await sites.list_all(session)
 
 
@@ -52,15 +56,15 @@ async def list_sites(session: CurrentSession, caller: Caller) -> SiteList:
     "/sites/{name}",
     operation_id="getSite",
     dependencies=[READ],
-    summary="A site and its factors",
+    summary="Show a site with its factors",
     responses=problems(404, 409),
 )
 async def get_site(
     session: CurrentSession, held: Held, caller: Caller, name: SiteName, as_of: AsOf = None
 ) -> SiteFactors:
-    """The factors that hold in this hour, each with its citation and who said so: the site,
-    the lab, the server's settings or the catalog. With `as_of` only what had been entered by
-    then; a time that has not come, or before the site was made, is refused.
+    """The factors of the present hour, each with its citation and origin: the site, the lab, the
+    server's settings or the catalog. With `as_of`, only factors entered by that time; a time in
+    the future, or before the site was created, is rejected.
     """
     return await site_factors.show(session, name, held.settings, as_of)
 
@@ -71,13 +75,13 @@ async def get_site(
     dependencies=[KEEPERS],
     summary="Change a site",
     responses=problems(403, 404, *BODY),
-    openapi_extra=request_body(SiteUpdate, {"another zone": SITE_CHANGE}, "What is to change."),
+    openapi_extra=request_body(SiteUpdate, {"another zone": SITE_CHANGE}, "The fields to change."),
 )
 async def change_site(
     session: CurrentSession, caller: Caller, name: SiteName, body: Body
 ) -> SiteRead:
-    """What is given is changed; the audit log keeps what it was, so that price tags can be
-    worked out again as of an earlier day. Needs the role admin.
+    """Changes the supplied fields; the audit log keeps the former values, so that price tags
+    can be re-priced as of an earlier day. Requires the role admin.
     """
     return await sites.change(session, name, validated(SiteUpdate, body), caller)
 
@@ -96,8 +100,8 @@ async def change_site(
 async def enter_site_factor(
     session: CurrentSession, caller: Caller, name: SiteName, body: Body
 ) -> FactorEntered:
-    """It holds before those that were entered earlier; none is ever changed, and price tags
-    that were issued keep theirs. Needs the role admin.
+    """Takes precedence over factors entered earlier; factors never change, and issued price
+    tags keep theirs. Requires the role admin.
     """
     return await factor_entry.enter(session, name, validated(FactorCreate, body), caller)
 
@@ -112,7 +116,7 @@ async def enter_site_factor(
     openapi_extra=request_body(FactorCreate, {"PUE": FACTOR}, "The factor with its source."),
 )
 async def enter_factor(session: CurrentSession, caller: Caller, body: Body) -> FactorEntered:
-    """The same for every site that has none of its own. Needs the role admin."""
+    """Enters a factor for every site without a factor of its own. Requires the role admin."""
     return await factor_entry.enter(session, None, validated(FactorCreate, body), caller)
 
 
@@ -120,16 +124,16 @@ async def enter_factor(session: CurrentSession, caller: Caller, body: Body) -> F
     "/factors",
     operation_id="listFactors",
     dependencies=[READ],
-    summary="Factors as they were entered",
+    summary="List factors as entered",
     responses=problems(404),
 )
 async def list_factors(
     session: CurrentSession,
     caller: Caller,
-    site: Annotated[Name | None, Query(description="Of this site alone.")] = None,
-    kind: Annotated[FactorKind | None, Query(description="Of this kind alone.")] = None,
+    site: Annotated[Name | None, Query(description="Only factors of this site.")] = None,
+    kind: Annotated[FactorKind | None, Query(description="Only factors of this kind.")] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> FactorPage:
-    """The newest first; those that no longer hold are in it too."""
+    """Lists factors, including expired ones, newest first."""
     return await factor_entry.list_page(session, site=site, kind=kind, cursor=cursor, limit=limit)

@@ -108,7 +108,7 @@ def test_problems_that_are_alike_are_counted_and_say_what_would_do() -> None:
     with pytest.raises(MalformedFileError) as refused:
         read(HEAD + rows)
     assert [(fault.field, fault.hint) for fault in refused.value.errors] == [
-        (f"line {line}, currency", "such as EUR or USD") for line in (2, 3, 4)
+        (f"line {line}, currency", "e.g. EUR or USD") for line in (2, 3, 4)
     ]
     assert refused.value.message.endswith("in use (and 29 similar problems)")
 
