@@ -41,8 +41,8 @@ class EnergyItem(EnergyFigures):
     kind: str | None = Field(examples=["gpu"])
     name: str | None = Field(description="Product name.")
     project: str | None = Field(
-        description="Name of the project; null for energy of no project; `(private projects)`: those that you "
-        "may not see, all in one."
+        description="Name of the project; null for energy of no project; `(private projects)` for "
+        "all projects that you may not see."
     )
     hour: datetime | None
 
