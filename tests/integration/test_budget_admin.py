@@ -92,7 +92,7 @@ async def test_only_admins_change_them_and_all_read_them(api: Api, role: str) ->
         ({"metric": "cost"}, "currency", "needs a currency, e.g. EUR"),
         ({"currency": "EUR"}, "currency", "has no currency"),
         ({"metric": "cost", "currency": "euro"}, "currency", "pattern"),
-        ({"metric": "cost", "currency": "XQZ"}, "currency", "no ISO 4217 code"),
+        ({"metric": "cost", "currency": "XQZ"}, "currency", "not the ISO 4217 code"),
         ({"scope": "team"}, "scope", "'lab'"),
         ({"scope": "project"}, "project", "is required for"),
         ({"project": "text"}, "project", "is not allowed for"),
