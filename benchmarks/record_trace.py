@@ -1,7 +1,7 @@
 """Records a real GPU: idling, short windows, a training; what each meter makes of them.
 
 Writes ``trace.csv`` (what NVML told, every 5 ms, one row where something changed; the format of
-``pricetag.metering.replay`` and ``tests.support.recorded``) and ``summary.json``: the idle
+``tests.support.replay`` and ``tests.support.recorded``) and ``summary.json``: the idle
 baseline, how often the counter was updated, and for each window Pricetag's energy, the plain
 difference of the counter, the integral of power, and CodeCarbon's.
 

@@ -7,8 +7,6 @@ bytes, lone surrogates and numbers that overflow to infinity. So bodies are read
 from __future__ import annotations
 
 import email.message
-import math
-from collections.abc import Mapping
 from typing import TypeVar
 
 from fastapi import Request
@@ -17,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from app.schemas.common import FieldProblem
 from app.services.errors import PricetagError
-from pricetag import strict_json
+from pricetag import storable, strict_json
 from pricetag.recipes.yaml_text import YamlError, parse_yaml
 
 JSON_TYPES = ("application/json",)
@@ -25,7 +23,12 @@ YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yam
 
 MAX_DEPTH = 40
 MAX_VALUES = 20_000
-MAX_INTEGER = 2**63 - 1
+COMPLAINTS = {
+    "nul": "contains a NUL byte",
+    "surrogate": "contains a lone surrogate, which is not a character",
+    "not-finite": "is not a finite number",
+    "integer": "is an integer that needs more than 64 bits",
+}
 
 Model = TypeVar("Model", bound=BaseModel)
 Path = tuple[str | int, ...]
@@ -100,52 +103,22 @@ def check_storable(value: object) -> None:
 
     Raises:
         BodyError: On NUL bytes, lone surrogates, numbers that are not finite or need
-            more than 64 bits, keys that are not text, or too many values.
+            more than 64 bits, keys that are not text, too many values or too deep nesting.
     """
-    pending: list[tuple[Path, object]] = [((), value)]
-    seen = 0
-    while pending:
-        path, item = pending.pop()
-        seen += 1
-        if len(path) > MAX_DEPTH:
-            raise _too_deep(path)
-        if seen > MAX_VALUES:
+    for fault in storable.faults(value, max_depth=MAX_DEPTH, max_values=MAX_VALUES):
+        if fault.problem == "depth":
+            raise _too_deep(fault.path)
+        if fault.problem == "values":
             raise BodyError(422, "body-too-large", f"The body holds more than {MAX_VALUES} values.")
-        complaint = _complaint(item)
-        if complaint:
-            raise BodyError(422, "invalid-request", complaint, _dotted(path))
-        if isinstance(item, Mapping):
-            for key, child in item.items():
-                if not isinstance(key, str):
-                    raise BodyError(
-                        422, "invalid-request", f"the key {key!r} is not text", _dotted(path)
-                    )
-                if _complaint(key):
-                    raise BodyError(
-                        422, "invalid-request", f"a key {_complaint(key)}", _dotted(path)
-                    )
-                pending.append(((*path, key), child))
-        elif isinstance(item, list):
-            pending.extend(((*path, index), child) for index, child in enumerate(item))
+        raise BodyError(422, "invalid-request", _complaint(fault), _dotted(fault.path))
 
 
-def _complaint(item: object) -> str | None:
-    if isinstance(item, str):
-        if "\x00" in item:
-            return "contains a NUL byte"
-        if not item.isascii() and any("\ud800" <= char <= "\udfff" for char in item):
-            return "contains a lone surrogate, which is not a character"
-    elif isinstance(item, bool) or item is None:
-        return None
-    elif isinstance(item, int):
-        if abs(item) > MAX_INTEGER:
-            return "is an integer that needs more than 64 bits"
-    elif isinstance(item, float):
-        if not math.isfinite(item):
-            return "is not a finite number"
-    elif not isinstance(item, Mapping | list):
-        return f"is a {type(item).__name__}, which JSON does not support"
-    return None
+def _complaint(fault: storable.Fault) -> str:
+    if fault.problem == "key":
+        return f"the key {fault.value!r} is not text"
+    if fault.problem == "type":
+        return f"is a {type(fault.value).__name__}, which JSON does not support"
+    return f"a key {COMPLAINTS[fault.problem]}" if fault.in_key else COMPLAINTS[fault.problem]
 
 
 async def read_body(request: Request, max_bytes: int) -> object:

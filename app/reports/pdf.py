@@ -24,17 +24,18 @@ def render(context: Context) -> bytes:
 
     The context goes in as data, so that nothing in it can be taken for typst markup.
     """
-    pages = _compile(context, "pdf")
+    pages = compile_pages(context, "pdf")
     return pages if isinstance(pages, bytes) else b"".join(pages)
 
 
-def pages_png(context: Context, ppi: float = 100.0) -> list[bytes]:
-    """The pages as PNG pictures, for looking at them."""
-    pages = _compile(context, "png", ppi)
-    return [pages] if isinstance(pages, bytes) else pages
+def compile_pages(context: Context, fmt: Any, ppi: float | None = None) -> bytes | list[bytes]:
+    """The report in a format of typst's: one document, or a picture for each page.
 
-
-def _compile(context: Context, fmt: Any, ppi: float | None = None) -> bytes | list[bytes]:
+    Args:
+        context: What to set.
+        fmt: ``pdf`` or ``png``.
+        ppi: Resolution of pictures, pixels per inch.
+    """
     cleaned, fonts = clean_all(context), json.dumps(glyphs.FONTS)
     shown = {name: cleaned[name] for name in SHOWN}
     inputs = {

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from app.services.errors import InvalidError
+from pricetag.storable import problem_of
 
 Row = TypeVar("Row")
 
@@ -59,15 +60,11 @@ def decode(cursor: str, *kinds: type[str] | type[int], field: str = "cursor") ->
     if not isinstance(parts, list) or [type(part) for part in parts] != list(kinds):
         raise invalid(field)
     for part in parts:
-        if isinstance(part, str) and ("\x00" in part or not _encodable(part)):
+        if isinstance(part, str) and problem_of(part):
             raise invalid(field)
         if isinstance(part, int) and not 0 <= part < 2**31:
             raise invalid(field)
     return parts
-
-
-def _encodable(text: str) -> bool:
-    return not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def invalid(field: str) -> CursorError:

@@ -123,11 +123,6 @@ class Journal:
             raise
         return cls(path, descriptor, index, dropped_bytes)
 
-    @property
-    def next_seq(self) -> int:
-        """The ``seq`` of the record that is appended next."""
-        return self._index.count
-
     def append(self, record: Mapping[str, Any]) -> int:
         """Append one record and hand it to the operating system.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -11,6 +10,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from pricetag import storable
 from pricetag.recipes.data import Data, EncoderConfig, FromScratch
 from pricetag.recipes.errors import FieldError, RecipeError
 from pricetag.recipes.registry import REGISTRY
@@ -87,35 +87,25 @@ def _parse_json(text: str) -> object:
 
 def _unstorable(obj: object) -> Iterator[FieldError]:
     """Values that no database or JSON document can hold, or too many of them."""
-    waiting: list[tuple[tuple[str, ...], object]] = [((), obj)]
-    seen = 0
-    while waiting:
-        path, value = waiting.pop()
-        seen += 1
-        if seen > MAX_VALUES or len(path) > MAX_DEPTH:
-            limit = f"{MAX_VALUES} values" if seen > MAX_VALUES else f"{MAX_DEPTH} levels"
-            yield FieldError(".".join(path[:8]), f"a run description may hold at most {limit}")
-            return
-        if isinstance(value, str):
-            yield from _bad_text(path, value)
-        elif isinstance(value, float) and not math.isfinite(value):
-            yield FieldError(".".join(path), "must be a finite number")
-        elif isinstance(value, Mapping):
-            for key, inner in value.items():
-                if not isinstance(key, str):
-                    yield FieldError(".".join(path), f"field names are text, not {key!r}")
-                    continue
-                yield from _bad_text(path, key)
-                waiting.append(((*path, key), inner))
-        elif isinstance(value, list | tuple):
-            waiting.extend(((*path, str(index)), inner) for index, inner in enumerate(value))
-
-
-def _bad_text(path: tuple[str, ...], text: str) -> Iterator[FieldError]:
-    if "\x00" in text:
-        yield FieldError(".".join(path).replace("\x00", "\\0"), "may not contain a NUL character")
-    elif not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
-        yield FieldError(".".join(path).encode("ascii", "replace").decode(), "is not valid Unicode")
+    for fault in storable.faults(obj, max_depth=MAX_DEPTH, max_values=MAX_VALUES):
+        field = ".".join(map(str, fault.path))
+        match fault.problem:
+            case "values" | "depth":
+                limit = (
+                    f"{MAX_VALUES} values" if fault.problem == "values" else f"{MAX_DEPTH} levels"
+                )
+                shown = ".".join(map(str, fault.path[:8]))
+                yield FieldError(shown, f"a run description may hold at most {limit}")
+            case "nul":
+                yield FieldError(field.replace("\x00", "\\0"), "may not contain a NUL character")
+            case "surrogate":
+                yield FieldError(field.encode("ascii", "replace").decode(), "is not valid Unicode")
+            case "not-finite":
+                yield FieldError(field, "must be a finite number")
+            case "key":
+                yield FieldError(field, f"field names are text, not {fault.value!r}")
+            case "integer" | "type":
+                pass  # the field's own type says it better
 
 
 def _field_error(detail: ErrorDetails, obj: Mapping[str, Any]) -> FieldError:

@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.record_trace import cuda_work, record
 from pricetag.metering.nvml_devices import list_devices
-from pricetag.metering.replay import load_trace
+from tests.support.replay import load_trace
 
 pytestmark = [pytest.mark.gpu, pytest.mark.slow]
 

@@ -5,6 +5,15 @@ from __future__ import annotations
 import struct
 import zlib
 
+from app.reports.pdf import compile_pages
+from app.reports.shape import Context
+
+
+def pages_png(context: Context, ppi: float = 100.0) -> list[bytes]:
+    """The pages of a report as PNG pictures."""
+    pages = compile_pages(context, "png", ppi)
+    return [pages] if isinstance(pages, bytes) else pages
+
 
 def luminance(png: bytes) -> list[bytes]:
     """Rows of pixels, 0 for black and 255 for white (the green channel).

@@ -14,11 +14,11 @@ import pytest
 from pricetag.accounting.readings.energy import EnergyLedger
 from pricetag.metering.meter import Meter
 from pricetag.metering.nvml import NvmlSource
-from pricetag.metering.replay import load_trace
 from tests.support.fake_nvml import FakeDevice, FakeTrace, build_fake_nvml, gpu_uuid
 from tests.support.meters import Clock, booked
 from tests.support.nvml_replay import NvmlReplay, replayed
 from tests.support.recorded import RecordedDevice
+from tests.support.replay import load_trace
 
 REPOSITORY = Path(__file__).parents[2]
 WATTS = 240.0

@@ -50,10 +50,6 @@ class Shipper:
         self._finishing.set()
         self._wake.set()
 
-    def hurry(self) -> None:
-        """Ship now rather than at the next interval."""
-        self._wake.set()
-
     async def run(self) -> None:
         backoff_s = INTERVAL_S
         while True:

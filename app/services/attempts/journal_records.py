@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -19,9 +18,9 @@ from pydantic import (
 )
 
 from pricetag.one_line import one_line
+from pricetag.storable import INT64_MAX, storable, storable_text
 
 INT32_MAX = 2**31 - 1
-INT64_MAX = 2**63 - 1
 
 Key = Annotated[str, Field(min_length=1, max_length=200)]
 Seconds = Annotated[float, Field(ge=0, le=1e10)]  # three centuries: dates reach so far
@@ -273,7 +272,7 @@ def parse(raw: object, *, seq_if_missing: int) -> Record | Rejected:
     if not isinstance(raw, Mapping):
         return Rejected(place, "it is not an object", shown(raw))
     try:
-        return _RECORD.validate_python(storable({**raw, "seq": place}))
+        return _RECORD.validate_python(storable({**raw, "seq": place}, max_depth=MAX_DEPTH))
     except ValidationError as error:
         kind = one_line(str(raw.get("type")), 40)
         return Rejected(place, f"{kind}: {_explain(error)}", shown(raw))
@@ -283,7 +282,7 @@ def parse(raw: object, *, seq_if_missing: int) -> Record | Rejected:
 
 def shown(raw: object) -> str:
     """The beginning of a record, as a text that can be stored."""
-    return _storable_text(f"{raw!r:.{MAX_SHOWN}}")
+    return storable_text(f"{raw!r:.{MAX_SHOWN}}")
 
 
 def seq_of(raw: object) -> int | None:
@@ -298,41 +297,6 @@ def _explain(error: ValidationError) -> str:
     return "; ".join(
         f"{'.'.join(str(part) for part in one['loc'][1:]) or 'type'}: {one['msg']}" for one in found
     )
-
-
-def storable(value: Any, depth: int = 0) -> Any:
-    """The same value as PostgreSQL can hold it.
-
-    Text loses NUL bytes and lone surrogates (each becomes a replacement character), a
-    number that is not finite becomes null.
-
-    Raises:
-        RecursionError: If it is nested too deeply.
-    """
-    if depth > MAX_DEPTH:
-        raise RecursionError(f"more than {MAX_DEPTH} levels")
-    if isinstance(value, str):
-        return _storable_text(value)
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, int):
-        return value if abs(value) <= INT64_MAX else str(value.bit_length()) + "-bit integer"
-    if isinstance(value, Mapping):
-        return {
-            _storable_text(str(name)): storable(item, depth + 1) for name, item in value.items()
-        }
-    if isinstance(value, list | tuple):
-        return [storable(item, depth + 1) for item in value]
-    return value
-
-
-def _storable_text(text: str) -> str:
-    if text.isascii():
-        return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
-    text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def in_order(

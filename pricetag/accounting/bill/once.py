@@ -60,24 +60,6 @@ class Metered:
         )
 
 
-def count_once(meters: Sequence[Metered], *, tolerance_s: float = 0.0) -> list[WindowEnergy]:
-    """The meters' windows with each device's time counted once, in the order given.
-
-    Args:
-        meters: Of one job: of its ranks, nodes or attempts.
-        tolerance_s: Overlaps up to this are the clocks' and stay.
-
-    Returns:
-        Windows whose energies may be added; those that lost some are flagged
-        ``metered_twice``.
-    """
-    counted = _counted_elsewhere(meters, tolerance_s)
-    return [
-        _less(meter.window, _excess_ratio(meter.taken, counted[index]))
-        for index, meter in enumerate(meters)
-    ]
-
-
 def counted_once(attempts: Sequence[AttemptInput]) -> tuple[AttemptInput, ...]:
     """The attempts of a run with each device's time counted once, stages included."""
     if len(attempts) < 2:

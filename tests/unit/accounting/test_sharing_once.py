@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pricetag.accounting.bill import once
 from pricetag.accounting.bill.inputs import AttemptInput, Measurement, StageInput
-from pricetag.accounting.bill.once import Metered, count_once, counted_once
+from pricetag.accounting.bill.once import Metered, counted_once
 from pricetag.accounting.readings.window import WindowEnergy
 
 GPU = "gpu:GPU-1"
@@ -25,6 +26,15 @@ def window(start_s: float, end_s: float, *, part: float = 1.0) -> WindowEnergy:
         device_energy_j=energy_j / part,
         baseline_j=energy_j / 2,
     )
+
+
+def count_once(meters: list[Metered]) -> list[WindowEnergy]:
+    """The meters' windows with each device's time counted once, clocks taken as exact."""
+    elsewhere = once._counted_elsewhere(meters, 0.0)
+    return [
+        once._less(meter.window, once._excess_ratio(meter.taken, spans))
+        for meter, spans in zip(meters, elsewhere, strict=True)
+    ]
 
 
 def energies(meters: list[Metered]) -> list[float | None]:

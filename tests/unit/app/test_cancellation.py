@@ -50,15 +50,15 @@ async def shipper(answered: asyncio.Event, folder: Path) -> None:
 
 
 async def idle_shipper(answered: asyncio.Event, folder: Path) -> None:
-    """Waits for the next interval, and is asked to hurry."""
+    """Waits for the next interval, and is woken."""
     journal = Journal.create(folder, "00000000-0000-0000-0000-000000000001")
     idle = Shipper(journal, UUID(int=1), lambda *_: asyncio.sleep(0, 0))
 
-    async def hurry() -> None:
+    async def wake() -> None:
         await answered.wait()
-        idle.hurry()
+        idle._wake.set()
 
-    helper = asyncio.create_task(hurry())
+    helper = asyncio.create_task(wake())
     try:
         await idle.run()
     finally:

@@ -1,13 +1,10 @@
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from app.services.attempts.journal_records import Log, Rejected, in_order, parse, storable
+from app.services.attempts.journal_records import Log, Rejected, in_order, parse
 
 LINE = {
     "type": "log",
@@ -73,24 +70,3 @@ def test_a_record_without_a_number_takes_the_place_it_stands_in() -> None:
     ordered, holes = in_order([line(4), {**LINE}, line(6)], after_seq=3)
     assert [record.seq for record in ordered] == [4, 5, 6]
     assert holes == []
-
-
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=10,
-)
-
-
-@given(json_values)
-def test_storable_is_strict_json_without_nul_and_idempotent(value: Any) -> None:
-    stored = storable(value)
-    text = json.dumps(stored, allow_nan=False, ensure_ascii=False)
-    text.encode("utf-8")
-    assert "\\u0000" not in text
-    assert storable(stored) == stored
-
-
-@given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
-def test_text_that_can_be_stored_stays_as_it_is(text: str) -> None:
-    assert storable(text) == text

@@ -92,7 +92,7 @@ def test_an_attempt_has_one_journal(tmp_path: Path) -> None:
         Journal.open_existing(journal.path)
     journal.close()
     again = Journal.open_existing(journal.path)
-    assert again.next_seq == 0
+    assert again.append({"type": "log"}) == 0
     again.close()
 
 

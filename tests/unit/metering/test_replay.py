@@ -7,8 +7,8 @@ import pytest
 
 from pricetag.accounting.readings.energy import window_energy
 from pricetag.metering.meter import Meter
-from pricetag.metering.replay import ReplaySource, TraceError, load_trace
 from tests.support.meters import Clock, advance, booked
+from tests.support.replay import ReplaySource, TraceError, load_trace
 
 HEADER = "time_s,uuid,power_w,energy_mj,util\n"
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 
 from app.reports import glyphs, pdf
 from app.reports.shape import Column, Context, column, row, table
-from tests.support.png import luminance
+from tests.support.png import luminance, pages_png
 from tests.support.report_contexts import context_with, wide_context
 from tests.unit.reports.strategies import SPECIAL, names
 
@@ -30,9 +30,9 @@ def test_any_name_compiles(name: str) -> None:
 
 
 def test_special_characters_and_markup_are_only_text() -> None:
-    plain = pdf.pages_png(context_with("plain"))
+    plain = pages_png(context_with("plain"))
     markup = '#panic("run") #read("/etc/passwd") $x$ *b* _i_ `c` <l> @r \\ ' + SPECIAL
-    assert len(pdf.pages_png(context_with(markup))) == len(plain) == 1
+    assert len(pages_png(context_with(markup))) == len(plain) == 1
 
 
 MARGIN_PT, PAGE_WIDTH_PT = 18 / 25.4 * 72, 210 / 25.4 * 72
@@ -54,7 +54,7 @@ def test_no_column_runs_into_the_next(number: int) -> None:
     section["tables"] = [section["tables"][number]]
     boundaries = boundaries_pt(section["tables"][0]["columns"])
     # One pixel a point. A table's left edge has ink where a rule goes through all columns.
-    for page in pdf.pages_png(context, ppi=72):
+    for page in pages_png(context, ppi=72):
         rows = luminance(page)[BELOW_CAPTION_PT:ABOVE_FOOTER_PT]
         figures = [row for row in rows if row[round(MARGIN_PT) + 1] == 255]
         assert any(min(row) < 100 for row in figures)
@@ -75,7 +75,7 @@ def height_of_heads(label: str) -> int:
     heads = [column("Run", weight=2.0), *(column(label, "right", 0.9) for _ in range(10))]
     shown = table("t", "heads", heads, [row(*["1"] * 11)])
     context["sections"] = [{"id": "s", "heading": "x", "paragraphs": [], "tables": [shown]}]
-    [page] = pdf.pages_png(context, ppi=72)
+    [page] = pages_png(context, ppi=72)
     above, below = rules_pt(page)[:2]
     return below - above
 
@@ -89,7 +89,7 @@ def test_heads_do_not_break_inside_words() -> None:
 def test_a_long_word_stays_on_the_page() -> None:
     word = "W" * 200
     right = round(PAGE_WIDTH_PT - MARGIN_PT) + 2
-    for page in pdf.pages_png(context_with(word), ppi=72):
+    for page in pages_png(context_with(word), ppi=72):
         rows = luminance(page)
         assert any(min(row) < 100 for row in rows)
         assert min(min(row[right:]) for row in rows) == 255
@@ -111,7 +111,7 @@ def test_a_reader_is_told_of_characters_that_no_font_has() -> None:
     dark = [
         sum(
             value < 200
-            for row in luminance(pdf.pages_png(context_with("x", lead=lead))[0])
+            for row in luminance(pages_png(context_with("x", lead=lead))[0])
             for value in row
         )
         for lead in ("Ω", unassigned)

@@ -10,6 +10,7 @@ from typing import Any
 
 from pricetag.recipes import Data
 from pricetag.recipes.labels import class_name, find_class
+from pricetag.storable import is_unicode
 from workers.job import roots
 from workers.job.context import StageContext
 from workers.job.request import JobError
@@ -86,7 +87,7 @@ class _Cells:
         for index, cell in enumerate(cells):
             if not isinstance(cell, str):
                 raise self._bad(column, index, "is no text")
-            if not _is_unicode(cell):
+            if not is_unicode(cell):
                 raise self._bad(column, index, "is not Unicode: half of a surrogate pair")
         return list(cells)
 
@@ -95,7 +96,7 @@ class _Cells:
         names = []
         for index, cell in enumerate(self.table.columns[column]):
             name = class_name(cell)
-            if name is None or not _is_unicode(name):
+            if name is None or not is_unicode(name):
                 raise self._bad(column, index, "is no class")
             names.append(name)
         return names
@@ -116,11 +117,6 @@ class _Cells:
         cell = self.table.columns[column][index]
         message = f"{self.table.where(index)}, column '{column}': {cell!r:.60} {what}"
         return JobError("bad-cell", message, self.field)
-
-
-def _is_unicode(text: str) -> bool:
-    """Whether UTF-8 can hold a text: JSON can escape half of a surrogate pair."""
-    return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _hub_table(
