@@ -16,8 +16,9 @@ from workers.job.reporter import RecordingReporter
 from workers.training.cost.flops import FlopProfile
 from workers.training.finetune import training_data, training_labels
 from workers.training.fit import Horizon, Outcome, fit
+from workers.training.forward_pass import ForwardPass
 from workers.training.model.models import Loaded, for_training
-from workers.training.plugin import ForwardPass, LossTerm, ParameterGroup, Plugin, Step
+from workers.training.plugin import LossTerm, ParameterGroup, Plugin, Step
 from workers.training.teacher import Teacher
 
 SHALLOW = {**CONFIG, "num_hidden_layers": 2, "hidden_size": 16, "intermediate_size": 24}

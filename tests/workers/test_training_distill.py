@@ -15,10 +15,10 @@ from workers.job.pipeline import run
 from workers.job.reporter import JobError, RecordingReporter
 from workers.methods.logits import SoftLabels, soft_loss
 from workers.training.cost.flops import FlopProfile
+from workers.training.forward_pass import ForwardPass
 from workers.training.losses import task_loss
 from workers.training.model.recording import NOTHING
 from workers.training.model.students import student_of
-from workers.training.plugin import ForwardPass
 from workers.training.teacher import Teacher
 
 DISTILL = {**TRAIN, "kind": "distill"}

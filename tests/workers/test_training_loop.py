@@ -19,8 +19,9 @@ from workers.training.callbacks import LossWatch
 from workers.training.cost import tally
 from workers.training.finetune import training_data, training_labels
 from workers.training.fit import Horizon, Outcome, fit
+from workers.training.forward_pass import ForwardPass
 from workers.training.model.models import for_training
-from workers.training.plugin import ForwardPass, LossTerm, Plugin, Step
+from workers.training.plugin import LossTerm, Plugin, Step
 
 ONLY_TRAIN = {**TRAIN, "evaluate": False}
 

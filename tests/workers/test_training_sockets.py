@@ -21,10 +21,11 @@ from tests.support.sockets import (
 )
 from workers.job.reporter import Interrupted, JobError, RecordingReporter
 from workers.methods.logits import SoftLabels
+from workers.training.forward_pass import ForwardPass
 from workers.training.losses import TaskLoss
 from workers.training.model.recording import Needs, Recorder
 from workers.training.model.recording import prepared as showing
-from workers.training.plugin import ForwardPass, LossTerm, ParameterGroup, Plugin, Step
+from workers.training.plugin import LossTerm, ParameterGroup, Plugin, Step
 
 IDS = torch.randint(5, 60, (3, 9), generator=torch.Generator().manual_seed(0))
 MASK = (torch.arange(9) < torch.tensor([[9], [6], [4]])).long()

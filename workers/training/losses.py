@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from workers.training.plugin import ForwardPass, LossTerm
+from workers.training.forward_pass import ForwardPass
+from workers.training.plugin import LossTerm
 
 
 def task_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -8,50 +8,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import nn
 
-from workers.training.model.recording import NOTHING, LayerAttention, Needs
+from workers.training.forward_pass import ForwardPass
+from workers.training.model.recording import NOTHING, Needs
 
 if TYPE_CHECKING:
     from workers.training.teacher import Teacher
-
-MODEL_INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids", "position_ids"})
-
-
-@dataclass(frozen=True)
-class ForwardPass:
-    """One batch through the model that is trained: what a loss term may read.
-
-    ``hidden_states`` and ``attention`` are there if a plug-in needs them. ``targets`` is what
-    the batch holds beside the model's inputs.
-    """
-
-    model: nn.Module
-    outputs: Any
-    inputs: dict[str, torch.Tensor]
-    targets: Mapping[str, torch.Tensor]
-    hidden_states: Sequence[torch.Tensor] = ()  # embeddings, then each layer: [batch, seq, hidden]
-    attention: Sequence[LayerAttention] = ()
-
-    @cached_property
-    def logits(self) -> torch.Tensor:
-        """The model's logits in fp32, ``[batch, ..., classes]``."""
-        logits: torch.Tensor = self.outputs.logits.float()
-        return logits
-
-    @property
-    def labels(self) -> torch.Tensor:
-        """Class numbers (integers) or scores (floats)."""
-        return self.targets["labels"]
-
-    @property
-    def index(self) -> torch.Tensor:
-        """Numbers of the examples in the training split, ``[batch]``."""
-        return self.targets["index"]
 
 
 @dataclass

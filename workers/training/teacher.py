@@ -13,10 +13,10 @@ from transformers import PreTrainedModel
 from workers.job.context import StageContext
 from workers.training.cost.flops import FlopProfile
 from workers.training.finetune import model_profile
+from workers.training.forward_pass import ForwardPass
 from workers.training.model import precision
 from workers.training.model.models import Loaded
 from workers.training.model.recording import NOTHING, LayerAttention, Needs, Recorder, prepared
-from workers.training.plugin import ForwardPass
 
 CACHE_BYTES = 64 * 2**20
 

@@ -17,10 +17,9 @@ from workers.training.cost.flops import FlopProfile
 from workers.training.cost.tally import Tally
 from workers.training.data.tokens import Batch, EpochSampler
 from workers.training.evaluation import Evaluation
+from workers.training.forward_pass import MODEL_INPUTS, ForwardPass
 from workers.training.model.recording import Recorder
 from workers.training.plugin import (
-    MODEL_INPUTS,
-    ForwardPass,
     LossTerm,
     ParameterGroup,
     Plugin,
