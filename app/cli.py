@@ -41,13 +41,13 @@ Level = Literal["debug", "info", "warning", "error"]
 
 
 def fail(message: str) -> typer.Exit:
-    """Prints why, and the exit to raise."""
+    """Prints the reason and returns the exit to raise."""
     typer.echo(f"pricetag: {message}", err=True)
     return typer.Exit(1)
 
 
 def read_settings() -> Settings:
-    """The settings of this process, or an end that says which is wrong."""
+    """The settings of this process; exits with a message if one is invalid."""
     try:
         return get_settings()
     except SettingsError as error:
@@ -91,7 +91,7 @@ def serve(
 
 
 def set_up_logging(level: str) -> None:
-    """One plain line an event, on standard error."""
+    """Logs one plain line per event to standard error."""
     logging.basicConfig(
         level=level.upper(),
         format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
@@ -170,14 +170,14 @@ def create_token(
 @token.command("list")
 def list_tokens(json: Json = False) -> None:
     """List tokens, revoked ones too."""
-    found = with_session(tokens.list_all).items
+    items = with_session(tokens.list_all).items
     lines = [
         f"{item.id}  {item.role:<6}  {_state(item):<8}  {item.user}"
         f"{'' if item.name == item.user else f'  {item.name}'}"
         f"{'' if item.project is None else f'  project {item.project}'}"
-        for item in found
+        for item in items
     ]
-    show(json, [item.model_dump(mode="json") for item in found], "\n".join(lines))
+    show(json, [item.model_dump(mode="json") for item in items], "\n".join(lines))
 
 
 def _state(item: TokenRead) -> str:
@@ -203,12 +203,12 @@ def revoke_token(
 
 
 def show(json: bool, data: Any, text: str) -> None:
-    """Prints the one or the other."""
+    """Prints the data as JSON, or the text."""
     typer.echo(json_module.dumps(data, indent=2) if json else text)
 
 
 def with_session(use: Callable[[Session], Awaitable[Result]]) -> Result:
-    """Does one thing in the database, in one transaction."""
+    """Runs a function in one database transaction."""
     settings = read_settings()
     try:
         return asyncio.run(_in_session(resolve_database_url(settings), use))

@@ -1,4 +1,4 @@
-"""The connection to PostgreSQL: one engine a process, one transaction an edge."""
+"""The connection to PostgreSQL: one engine per process, one transaction per request."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from app.settings import Settings
 logger = logging.getLogger(__name__)
 
 Session = AsyncSession
-"""What services take; they never commit it."""
+"""The session that services receive; they never commit it."""
 
 INVALID_DATA_ERRORS: tuple[type[Exception], ...] = (DataError, IntegrityError, ProgrammingError)
-"""The database rejects values; the same ones will be rejected again."""
+"""Errors for rejected values, which would be rejected again."""
 
 SERVER_OPTIONS = {
     "statement_timeout": "60s",
@@ -39,13 +39,13 @@ SERVER_OPTIONS = {
 
 
 def sqlalchemy_url(url: str) -> str:
-    """``postgresql://...`` in any spelling as SQLAlchemy wants it for psycopg 3."""
+    """A ``postgresql://...`` URL in any spelling, in SQLAlchemy's form for psycopg 3."""
     parsed = make_url(url.replace("postgres://", "postgresql://", 1))
     return parsed.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
 
 
 def libpq_url(url: str) -> str:
-    """The same for psycopg itself: no driver in the scheme."""
+    """The same URL for psycopg itself: no driver in the scheme."""
     return (
         make_url(sqlalchemy_url(url))
         .set(drivername="postgresql")
@@ -67,18 +67,18 @@ def resolve_database_url(settings: Settings) -> str:
 async def keep_database_up(settings: Settings, *, interval_s: float = 1.0) -> None:
     """Starts the embedded PostgreSQL again whenever it is gone; runs until cancelled.
 
-    Returns at once where a database is configured: that one has its own keeper.
+    Returns at once where a database is configured, which somebody else operates.
     """
     if settings.database_url is not None:
         return
     while True:
         await asyncio.sleep(interval_s)
         if embedded_postgres.server_pid(settings.data_dir) is None:
-            logger.warning("the embedded PostgreSQL is gone: starting it again")
+            logger.warning("embedded PostgreSQL is down; restarting it")
             try:
                 await asyncio.to_thread(embedded_postgres.ensure, settings.data_dir)
             except embedded_postgres.EmbeddedPostgresError:
-                logger.exception("the embedded PostgreSQL does not start; trying again")
+                logger.exception("embedded PostgreSQL failed to start; trying again")
 
 
 def connect_args(application_name: str) -> dict[str, Any]:
@@ -101,7 +101,7 @@ class Database:
     Args:
         url: PostgreSQL URL in any spelling.
         application_name: Shown in ``pg_stat_activity``.
-        pool_size: Connections kept; twice as many more at a rush.
+        pool_size: Connections kept open; up to twice as many more under load.
     """
 
     def __init__(self, url: str, *, application_name: str = "pricetag", pool_size: int = 5) -> None:

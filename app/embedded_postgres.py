@@ -2,7 +2,7 @@
 
 Only the wheel's binaries are used. Its own process handling is not: its lock lies in a
 folder shared by all users of a machine, it opens every parent folder of the data for
-reading, it takes any process that bears the old server's pid for the server, and gives
+reading, it mistakes any process with the old server's pid for the server, and gives
 up after ten seconds.
 
 Server and workers share one cluster. Each holds a shared lock on ``postgres.users`` for
@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 MAJOR_VERSION = 18
 DATABASE = "pricetag"
 SUPERUSER = "postgres"
-SYSTEM_USER = "pgserver"  # PostgreSQL refuses to run as root
+SYSTEM_USER = "pgserver"  # PostgreSQL does not run as root
 START_TIMEOUT_S = 60
 LONGEST_SOCKET_PATH = 100  # bytes; the kernel takes 107
 PLAIN_PATH = re.compile(r"[\w./+@-]+")  # neither a shell, a list nor a URL minds it
@@ -225,11 +225,11 @@ def _init(cluster: Cluster, account: pwd.struct_passwd | None) -> None:
 
 
 def _check_version(cluster: Cluster) -> None:
-    found = (cluster.pgdata / "PG_VERSION").read_text().strip()
-    if found != str(MAJOR_VERSION):
+    version = (cluster.pgdata / "PG_VERSION").read_text().strip()
+    if version != str(MAJOR_VERSION):
         raise EmbeddedPostgresError(
-            f"{cluster.pgdata} was made by PostgreSQL {found}, this is {MAJOR_VERSION}: "
-            "upgrade it with pg_upgrade, or set PRICETAG_DATA_DIR elsewhere"
+            f"{cluster.pgdata} was created by PostgreSQL {version}, this is {MAJOR_VERSION}: "
+            "upgrade it with pg_upgrade, or set PRICETAG_DATA_DIR to another folder"
         )
 
 
@@ -243,7 +243,7 @@ def _running_pid(cluster: Cluster) -> int | None:
 
 
 def _is_postgres(pid: int) -> bool:
-    """Whether the pid, which another process may bear by now, is a PostgreSQL."""
+    """Whether the pid, which another process may have by now, is a PostgreSQL."""
     try:
         process = psutil.Process(pid)
         return process.name() == "postgres" and process.status() != psutil.STATUS_ZOMBIE
@@ -304,8 +304,8 @@ def _prepare_folders(cluster: Cluster, account: pwd.struct_passwd | None) -> Non
 
 
 def _check_private(folder: Path, owner_uid: int) -> None:
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != owner_uid or found.st_mode & 0o022:
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != owner_uid or status.st_mode & 0o022:
         raise EmbeddedPostgresError(f"{folder} is not a folder that only its owner can write to")
 
 

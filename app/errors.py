@@ -1,4 +1,4 @@
-"""Every error leaves the server as `application/problem+json`."""
+"""Renders every error as `application/problem+json`."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ def problem(
 
 
 def printable(text: str) -> str:
-    """Text that can be encoded: what a client sent may hold lone surrogates."""
+    """Text that can be encoded: input may contain lone surrogates."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def field_path(location: Sequence[int | str]) -> str | None:
     """`('body', 'stages', 0, 'kind')` as `stages.0.kind`; None for the whole body.
 
-    A parameter that is repeated is known by its name alone.
+    A repeated parameter is identified only by its name.
     """
     parts = [str(part) for part in location]
     if parts and parts[0] in {"query", "path", "header", "cookie"}:
@@ -75,7 +75,7 @@ def field_path(location: Sequence[int | str]) -> str | None:
 
 
 def field_problems(errors: Iterable[Mapping[str, Any]]) -> list[FieldProblem]:
-    """Pydantic's errors, without the input they quote."""
+    """Pydantic's errors, without the quoted input."""
     return [
         FieldProblem(
             field=field_path(error.get("loc", ())),
@@ -87,7 +87,7 @@ def field_problems(errors: Iterable[Mapping[str, Any]]) -> list[FieldProblem]:
 
 
 def summary(problems: Sequence[FieldProblem]) -> str:
-    """The first field's complaint as a sentence, and how many more there are."""
+    """The first field's error as a sentence, and the number of further ones."""
     if not problems:
         return "The request is invalid."
     first = problems[0]
@@ -121,7 +121,7 @@ async def http_error(request: Request, error: Exception) -> ProblemResponse:
     if error.status_code in {404, 405} and error.detail == phrase:
         detail = f"{phrase}: {request.method} {request.url.path}"
         if error.status_code == 404 and request.url.path.rstrip("/") != request.url.path:
-            detail += " (try it without the slash at the end)"
+            detail += " (try it without the trailing slash)"
     headers = dict(error.headers or {})
     if error.status_code == 405:
         headers["Allow"] = ", ".join(methods_of(request.app, request.url.path))
@@ -129,13 +129,13 @@ async def http_error(request: Request, error: Exception) -> ProblemResponse:
 
 
 def methods_of(app: FastAPI, path: str) -> list[str]:
-    """Every method of a path: the router tells only those of the first route that matches."""
-    found: set[str] = set()
+    """All methods of a path: the router only reports those of the first matching route."""
+    methods: set[str] = set()
     for template, operations in app.openapi()["paths"].items():
         pattern = re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(template))
         if re.fullmatch(pattern, path):
-            found |= {method.upper() for method in operations}
-    return sorted(found)
+            methods |= {method.upper() for method in operations}
+    return sorted(methods)
 
 
 async def outage(request: Request, error: Exception) -> ProblemResponse:
@@ -144,8 +144,8 @@ async def outage(request: Request, error: Exception) -> ProblemResponse:
     return problem(
         503,
         "database-away",
-        "The database cannot be reached; try again shortly, and a post with the same "
-        "Idempotency-Key, for it may have arrived.",
+        "The database cannot be reached; try again shortly. Repeat a post with the same "
+        "Idempotency-Key, because it may have been stored.",
         headers={"Retry-After": str(RETRY_AFTER_S)},
     )
 
@@ -155,16 +155,16 @@ async def unexpected(request: Request, error: Exception) -> ProblemResponse:
     if any(isinstance(cause, OUTAGES) for cause in causes(error)):
         return await outage(request, error)
     return problem(
-        500, "internal-error", "The server failed on this request; its log has the traceback."
+        500, "internal-error", "Internal server error; the server's log has the traceback."
     )
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
     """The exception and those it was raised from."""
-    found: BaseException | None = error
-    while found is not None:
-        yield found
-        found = found.__cause__
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__
 
 
 def install(app: FastAPI) -> None:

@@ -1,4 +1,4 @@
-"""What a server does beside its requests: gives up lost attempts, mends the queue."""
+"""Housekeeping of the server: ends lost attempts, repairs the queue."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ log = logging.getLogger("pricetag.server")
 TIDY_EVERY_S = 3600.0
 
 LOOKS_PER_LEASE = 8
-"""The observer of leases must look at least four times while the shortest one holds."""
+"""Minimum number of checks during the shortest lease."""
 
 
 async def keep_house(settings: Settings, database: Database) -> None:
-    """Reaps and sweeps until cancelled, through outages of the database and faults of one round."""
+    """Cleans up until cancelled, through database outages and failures of single rounds."""
     observer = LeaseObserver()
     pause_s = settings.sweep_s
     tidied_s = -math.inf
@@ -37,7 +37,7 @@ async def keep_house(settings: Settings, database: Database) -> None:
         except OUTAGES as error:
             log.warning("housekeeping waits for the database: %s", error)
         except Exception:
-            # The next round may well succeed, and without rounds lost runs stay running.
+            # The next round may succeed, and without it lost runs would stay running.
             log.exception("housekeeping failed; trying again in %g s", pause_s)
         heed_cancellation()
         pause_s = min(settings.sweep_s, observer.shortest_s / LOOKS_PER_LEASE)
@@ -45,17 +45,19 @@ async def keep_house(settings: Settings, database: Database) -> None:
 
 
 async def one_round(settings: Settings, database: Database, observer: LeaseObserver) -> None:
-    """Ends attempts whose worker is gone, then puts back queue entries that are missing."""
+    """Ends attempts whose worker is gone, then restores missing queue entries."""
     async with database.session_scope() as session:
         reaped = await execution.reap(session, observer=observer, lease_s=settings.lease_s)
     for run_id in reaped:
-        log.warning("run %s: its worker was not heard of for as long as its lease held", run_id)
+        log.warning(
+            "run %s: its worker sent no sign of life during the lease; attempt ended", run_id
+        )
     async with database.session_scope() as session:
         await queue.sweep(session)
 
 
 async def tidy(database: Database) -> None:
-    """Drops what nobody will read again."""
+    """Deletes data that nobody will read again."""
     async with database.session_scope() as session:
         dropped = await events.forget_passing(session)
-    log.debug("%d passing events of finished runs were dropped", dropped)
+    log.debug("deleted %d progress and power events of finished runs", dropped)

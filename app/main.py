@@ -1,4 +1,4 @@
-"""The server: the application, and what runs beside its requests."""
+"""The server: the application and its background tasks."""
 
 from __future__ import annotations
 
@@ -25,28 +25,34 @@ from app.settings import Settings, get_settings
 log = logging.getLogger("pricetag.server")
 
 DESCRIPTION = """
-Post a job; a worker runs and meters it; the price tag tells what it used, emitted, cost and
-achieved. Every figure bears its unit, its interval and its source; what is unknown is null
-with a reason. Errors are `application/problem+json` (RFC 9457) with a stable `code`.
+Post a job; a worker runs and meters it; the price tag reports its energy, emissions, cost and
+quality. Every figure has a unit, an interval and a source; unknown figures are null with a
+reason. Errors are `application/problem+json` (RFC 9457) with a stable `code`.
 """
 
 TAGS = [
-    {"name": "runs", "description": "Jobs: a list of stages, each with its own price."},
-    {"name": "measurements", "description": "What was measured and reported while a run ran."},
-    {"name": "artifacts", "description": "Files that runs left behind."},
-    {"name": "price tags", "description": "What a run used, emitted, cost and achieved."},
-    {"name": "factors", "description": "Sites, and what their energy is multiplied with."},
+    {"name": "runs", "description": "Jobs: lists of stages, each with its own price."},
+    {"name": "measurements", "description": "Measurements and reports of a run."},
+    {"name": "artifacts", "description": "Files written by runs."},
+    {"name": "price tags", "description": "Energy, emissions, cost and quality of a run."},
+    {"name": "factors", "description": "Sites, and the factors that apply to their energy."},
     {"name": "prices", "description": "The lab's own price book."},
     {"name": "reports", "description": "Price tags of several runs, in six formats."},
-    {"name": "recipes", "description": "The stage kinds a run may have."},
+    {"name": "recipes", "description": "Stage kinds of a run."},
     {"name": "projects", "description": "Projects and their experiments."},
     {"name": "nodes", "description": "Worker machines."},
     {"name": "users", "description": "People and services, and who you are."},
-    {"name": "tokens", "description": "Who may call: ingest, viewer, member, admin."},
-    {"name": "budgets", "description": "What may be used, and how much of it is left."},
-    {"name": "audit", "description": "Who changed what, and when."},
-    {"name": "quotes", "description": "The arithmetic of a price tag without a run."},
-    {"name": "health", "description": "For load balancers and supervisors."},
+    {
+        "name": "tokens",
+        "description": "API tokens with the roles ingest, viewer, member and admin.",
+    },
+    {
+        "name": "budgets",
+        "description": "Limits on energy, emissions and cost, and the amounts left.",
+    },
+    {"name": "audit", "description": "Log of changes: who changed what, and when."},
+    {"name": "quotes", "description": "Predicted energy, emissions and cost of work."},
+    {"name": "health", "description": "Health checks for load balancers and supervisors."},
 ]
 
 
@@ -54,20 +60,20 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """The application; its database is opened when it starts.
 
     Args:
-        settings: Configuration; the process's own without it.
+        settings: Configuration; the settings of the process by default.
     """
-    chosen = settings or get_settings()
+    config = settings or get_settings()
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        url = await asyncio.to_thread(resolve_database_url, chosen)
+        url = await asyncio.to_thread(resolve_database_url, config)
         database = Database(url, application_name="pricetag server")
         hub = EventHub(database)
-        app.state.resources = Resources(chosen, database, hub)
+        app.state.resources = Resources(config, database, hub)
         async with _running(
             ("events", hub.listen),
-            ("housekeeping", lambda: keep_house(chosen, database)),
-            ("database", lambda: keep_database_up(chosen)),
+            ("housekeeping", lambda: keep_house(config, database)),
+            ("database", lambda: keep_database_up(config)),
         ):
             yield
         await database.dispose()
@@ -89,7 +95,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     errors.install(app)
     openapi.install(app)
     docs_page.install(app)
-    bodies.install(app, chosen.max_body_bytes)
+    bodies.install(app, config.max_body_bytes)
     access.require_everywhere(app)
     return app
 
@@ -98,15 +104,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 async def _running(
     *jobs: tuple[str, Callable[[], Coroutine[Any, Any, None]]],
 ) -> AsyncIterator[None]:
-    """Runs these beside the requests; one that fails is told, and the server goes on."""
-    tasks = [asyncio.create_task(_told(name, job), name=name) for name, job in jobs]
+    """Runs background tasks; the failure of one is logged, and the server continues."""
+    tasks = [asyncio.create_task(_logged(name, job), name=name) for name, job in jobs]
     try:
         yield
     finally:
         await end_tasks(tasks)
 
 
-async def _told(name: str, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
+async def _logged(name: str, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
     try:
         await job()
     except Exception:

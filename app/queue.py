@@ -56,7 +56,7 @@ def queue_name(pool: str, gpus: int) -> str:
     """The queue of the runs of a pool that want this many accelerators.
 
     PostgreSQL cuts the names of notification channels, which hold the queue's, at 63 bytes. The
-    queue of a pool with a long name is therefore named after the beginning and a digest of it.
+    queue of a pool with a long name is therefore named after its beginning and a digest.
     """
     name = f"{pool}/{gpus}gpu"
     if len(name) <= MAX_QUEUE_CHARS:
@@ -92,7 +92,7 @@ async def enqueue(
 
 
 async def cancel(session: Session, run_id: UUID) -> int:
-    """Deletes the waiting entries of a run; tells how many there were."""
+    """Deletes the waiting entries of a run; returns their number."""
     connection = await driver_connection(session)
     deleted = await connection.execute(
         "DELETE FROM procrastinate_jobs WHERE status = 'todo' AND args ->> 'run_id' = %s",
@@ -142,10 +142,10 @@ async def sweep(session: Session, *, stalled_s: float = STALLED_S) -> list[UUID]
         return []
     finished = await connection.execute(ENTRIES_OF_THE_DEAD, {"stalled_s": stalled_s})
     if finished.rowcount > 0:
-        logger.warning("%d queue entries were left by dead workers", finished.rowcount)
+        logger.warning("removed %d queue entries of dead workers", finished.rowcount)
     orphans = await (await connection.execute(RUNS_WITHOUT_ENTRY)).fetchall()
     for run_id, pool, gpus, priority, not_before in orphans:
-        logger.warning("run %s had no queue entry: it gets a new one", run_id)
+        logger.warning("run %s had no queue entry; added a new one", run_id)
         await enqueue(
             session, run_id, pool=pool, gpus=gpus, priority=priority, not_before=not_before
         )

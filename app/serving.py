@@ -1,4 +1,4 @@
-"""`pricetag serve`: one process that serves, with its database, address file and workers."""
+"""`pricetag serve`: the server process with its database, address file and workers."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from pricetag.atomic_files import write_whole
 log = logging.getLogger("pricetag.server")
 
 DRAIN_S = 5
-"""Requests under way get this long at the end."""
+"""Time for open requests at shutdown."""
 
 WORKER_STOP_MARGIN_S = 15.0
 """On top of the grace that a worker itself gives its jobs."""
 
 
 def address_file(settings: Settings) -> Path:
-    """Where a server leaves its address for the command line of this machine."""
+    """File with the server's address, for the command line of this machine."""
     return settings.data_dir / "server.json"
 
 
@@ -51,7 +51,7 @@ def bind(host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
-        # Listening already, the address in server.json never refuses anybody.
+        # Listening already, the address in server.json never refuses a connection.
         listener.listen(2048)
     except OSError:
         listener.close()
@@ -68,7 +68,7 @@ def url_of(listener: socket.socket, host: str) -> str:
 
 @contextmanager
 def address_left(settings: Settings, url: str) -> Iterator[None]:
-    """Tells the machine's command line where the server is, for as long as it runs."""
+    """Publishes the server's address for the command line of this machine while it runs."""
     path = address_file(settings)
     mine = {"url": url, "pid": os.getpid()}
     write_whole(path, json.dumps(mine) + "\n")
@@ -82,7 +82,7 @@ def address_left(settings: Settings, url: str) -> Iterator[None]:
 
 
 async def first_token(url: str) -> str | None:
-    """The secret of a new admin token, where there is none yet."""
+    """The secret of a new admin token, if there is no admin token yet."""
     database = Database(url, application_name="pricetag setup", pool_size=1)
     try:
         async with database.session_scope() as session:

@@ -43,7 +43,7 @@ def default_data_dir() -> Path:
 class Settings(BaseSettings):
     """Every setting, with its unit in its name.
 
-    A key of the file that no setting has is an error, so that a misspelt one is seen;
+    A key of the file that no setting has is an error, so that a misspelled one is noticed;
     the table ``[client]`` is the command line's own.
     """
 

@@ -1,4 +1,4 @@
-"""Workers that `pricetag serve` runs beside the server, and starts again if they die."""
+"""Workers that `pricetag serve` runs beside the server, and restarts if they exit."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class _Worker:
             self._pause_s = FIRST_PAUSE_S if settled else min(2 * self._pause_s, LONGEST_PAUSE_S)
             self._restart_at_s = now_s + self._pause_s
             log.warning(
-                "worker %d ended by itself with %d after %.0f s; starting it again in %g s",
+                "worker %d exited with code %d after %.0f s; restarting it in %g s",
                 self.process.pid,
                 self.process.returncode,
                 lived_s,
@@ -64,7 +64,7 @@ class _Worker:
         try:
             self.process.wait(timeout=max(0.0, patience_s))
         except subprocess.TimeoutExpired:
-            log.warning("worker %d does not stop: killed", self.process.pid)
+            log.warning("worker %d did not stop; killed", self.process.pid)
             self.process.kill()
             self.process.wait()
 

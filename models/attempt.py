@@ -20,7 +20,7 @@ class Attempt(HasId, Base):
             name="status",
         ),
         UniqueConstraint("run_id", "number"),
-        # The database itself refuses to run a job twice at once.
+        # The database itself prevents two concurrent attempts of a run.
         Index(
             "uq_attempts_one_open_per_run",
             "run_id",
@@ -48,7 +48,7 @@ class Attempt(HasId, Base):
     duration_s: Mapped[float | None]
     ingested_seq: Mapped[int] = mapped_column(default=-1)  # last journal record applied
     live: Mapped[dict[str, Any] | None]  # charged so far, by component, while it runs
-    intake: Mapped[dict[str, Any] | None]  # how many metrics were taken, and what was left out
+    intake: Mapped[dict[str, Any] | None]  # counts of stored and dropped metrics
     shares_overlaps: Mapped[bool] = mapped_column(default=False)  # stages side by side share energy
 
 

@@ -49,7 +49,7 @@ class Budget(HasId, HasCreatedAt, Base):
 
 
 class BudgetAlert(HasCreatedAt, Base):
-    """A threshold that was crossed, told once a period."""
+    """A threshold that was crossed, announced once per period."""
 
     __tablename__ = "budget_alerts"
 

@@ -1,4 +1,4 @@
-"""What a site's energy is multiplied with: append-only, each row with where it is from."""
+"""Factors that apply to a site's energy: append-only, each row with its source."""
 
 from __future__ import annotations
 

@@ -11,9 +11,9 @@ from models.base import Base
 
 
 class Outcome(Base):
-    """What a run that succeeded has used, in short: what the quotes of like runs rest on.
+    """Summary of what a successful run used: the basis of quotes for similar runs.
 
-    Written with its price tag, from that price tag. The fingerprints say which runs are alike.
+    Written with its price tag, from that price tag. The fingerprints identify similar runs.
     """
 
     __tablename__ = "outcomes"

@@ -50,7 +50,7 @@ class Run(HasId, HasCreatedAt, Base):
 
 
 class RunEvent(Base):
-    """What the event stream of a run tells, in order; the id is the stream's resume point."""
+    """One event of a run's stream, in order; its id is the point to resume from."""
 
     __tablename__ = "run_events"
     __table_args__ = (Index("ix_run_events_run_id_id", "run_id", "id"),)

@@ -1,4 +1,4 @@
-"""What the REST API sends, as the client hands it on, and what the client raises."""
+"""Responses of the REST API as the client returns them, and the errors it raises."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ ReportFormat = Literal["html", "pdf", "tex", "md", "csv", "json"]
 
 
 class RunAccepted(TypedDict):
-    """The answer to a posted or cancelled run."""
+    """Response to posting or cancelling a run."""
 
     id: str
     status: str
@@ -24,7 +24,7 @@ class RunAccepted(TypedDict):
 
 
 class Run(TypedDict):
-    """A run; a list leaves out `recipe`, `attempts`, `max_attempts`, `created_by` and `lineage`."""
+    """A run; a list omits `recipe`, `attempts`, `max_attempts`, `created_by` and `lineage`."""
 
     id: str
     project: str
@@ -69,25 +69,25 @@ class Page(TypedDict):
 
 
 class ClientError(Exception):
-    """Base of what a client raises."""
+    """Base of the client's errors."""
 
 
-class InvalidConnection(ClientError):  # noqa: N818 - it says what is the matter
+class InvalidConnection(ClientError):  # noqa: N818 - the name describes the problem
     """Address, token, proxy or certificates cannot be used at all."""
 
 
-class ServerUnreachable(ClientError):  # noqa: N818 - it says what is the matter
-    """Nothing answers at the address, or the connection broke."""
+class ServerUnreachable(ClientError):  # noqa: N818 - the name describes the problem
+    """No response from the address, or the connection broke."""
 
 
 class ApiError(ClientError):
-    """The server refused, with a reason.
+    """The server rejected a request, with a reason.
 
     Attributes:
         status: HTTP status.
-        code: Stable, for programs: ``run-not-found``.
-        message: For people.
-        errors: ``[{field, message, hint}]`` of the fields that were refused.
+        code: Stable error code for programs: ``run-not-found``.
+        message: Message for people.
+        errors: ``[{field, message, hint}]`` of the invalid fields.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""SQL of the audit log: rows are added and read, never anything else."""
+"""SQL of the audit log, which is append-only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from models import AuditEntry
 
 @dataclass(frozen=True)
 class AuditFilter:
-    """Which entries; every condition given must hold."""
+    """Filter of entries; all conditions must hold."""
 
     object_kind: str | None = None
     object_id: str | None = None
@@ -33,24 +33,24 @@ async def add(session: AsyncSession, entry: AuditEntry) -> None:
     await session.flush()
 
 
-def _conditions(chosen: AuditFilter) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = []
+def _conditions(filters: AuditFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
     for name in ("object_kind", "object_id", "action", "actor", "user_id", "token_id", "access"):
-        value = getattr(chosen, name)
+        value = getattr(filters, name)
         if value is not None:
-            found.append(getattr(AuditEntry, name) == value)
-    if chosen.since is not None:
-        found.append(AuditEntry.at >= chosen.since)
-    if chosen.until is not None:
-        found.append(AuditEntry.at < chosen.until)
-    return found
+            conditions.append(getattr(AuditEntry, name) == value)
+    if filters.since is not None:
+        conditions.append(AuditEntry.at >= filters.since)
+    if filters.until is not None:
+        conditions.append(AuditEntry.at < filters.until)
+    return conditions
 
 
 async def page(
-    session: AsyncSession, chosen: AuditFilter, *, before_id: int | None, limit: int
+    session: AsyncSession, filters: AuditFilter, *, before_id: int | None, limit: int
 ) -> Sequence[AuditEntry]:
-    """Entries, the newest first, those below an id."""
-    query = select(AuditEntry).where(*_conditions(chosen))
+    """Entries below an id, newest first."""
+    query = select(AuditEntry).where(*_conditions(filters))
     if before_id is not None:
         query = query.where(AuditEntry.id < before_id)
     query = query.order_by(AuditEntry.id.desc()).limit(limit)

@@ -229,7 +229,7 @@ async def alert_page(
     after: tuple[datetime, uuid.UUID, float] | None,
     limit: int,
 ) -> Sequence[Any]:
-    """Alerts with their budgets, the newest first."""
+    """Alerts with their budgets, newest first."""
     key = (BudgetAlert.created_at, BudgetAlert.budget_id, BudgetAlert.threshold_ratio)
     query = select(BudgetAlert, Budget).join(Budget, Budget.id == BudgetAlert.budget_id)
     query = query.where(_sees_budget(viewer))

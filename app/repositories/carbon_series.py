@@ -1,4 +1,4 @@
-"""SQL of hourly carbon intensities: series are added whole and read, never anything else."""
+"""SQL of hourly carbon intensities: series are append-only and added whole."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ async def page(
     before: tuple[datetime, uuid.UUID] | None,
     limit: int,
 ) -> Sequence[tuple[CarbonSeries, Extent]]:
-    """Series with their extents, the newest first."""
+    """Series with their extents, newest first."""
     extent = (
         select(
             CarbonHour.series_id,

@@ -1,4 +1,4 @@
-"""SQL of energy by the hour: what nodes used, and what attempts were charged of it."""
+"""SQL of energy by the hour: energy used by nodes, and energy charged to attempts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SQL of the account of nodes: every component's hour settled, then summed as asked."""
+"""SQL of the energy account: settles every component's hour, then sums by group."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _CHOSEN = """
 
 # One slot is one component in one hour: the node's own row beside those of attempts, which are
 # final once the attempt has ended. An hour of which the node's meter saw less than a run's is as
-# good as not metered; beside a run that is going it may only not have told yet. What a run that
-# is going has told nothing of cannot be divided. Nor can the present hour while the node's total,
+# good as not metered; beside a running run it may just be late. Hours that a running run
+# has not reported yet cannot be divided. Nor can the present hour while the node's total,
 # which comes late, has not caught up with a run that ended.
 _SETTLED = f"""
-    WITH told AS (
+    WITH reported AS (
       SELECT h.*, h.attempt_id IS NULL AS own, a.ended_at IS NOT NULL AS final,
         h.attempt_id IS NOT NULL AND a.ended_at IS NULL AS going
       FROM energy_hours AS h LEFT JOIN attempts AS a ON a.id = h.attempt_id
@@ -51,7 +51,7 @@ _SETTLED = f"""
         coalesce(sum(energy_j) FILTER (WHERE NOT own), 0) AS claimed_j,
         max(covered_s) FILTER (WHERE NOT own) AS claimed_s,
         array_agg(attempt_id) FILTER (WHERE going) AS going
-      FROM told
+      FROM reported
       GROUP BY node_name, component, hour
     ), judged AS (
       SELECT slots.*,
@@ -134,7 +134,7 @@ async def sums(
         stop: End of the last hour.
         node: Of this node alone.
         edge_s: How far two meters of one hour may be apart.
-        late_s: By how much the node's meter may tell later than a run.
+        late_s: Maximum delay of the node's meter after a run's, s.
         now: The present.
 
     Returns:

@@ -1,4 +1,4 @@
-"""SQL of outcomes: like runs are found by an index each, the newest first."""
+"""SQL of outcomes: similar runs by one index per fingerprint, newest first."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def put(session: AsyncSession, values: dict[str, Any]) -> None:
 async def like(
     session: AsyncSession, alike: Alike, value: str, *, pool: str, gpus: int, limit: int
 ) -> Sequence[Outcome]:
-    """The newest outcomes of like runs in one pool."""
+    """The newest outcomes of similar runs in one pool."""
     query = (
         select(Outcome)
         .where(getattr(Outcome, alike) == value, Outcome.pool == pool, Outcome.gpus == gpus)
@@ -40,7 +40,7 @@ async def like(
 async def like_anywhere(
     session: AsyncSession, alike: Alike, value: str, *, limit: int
 ) -> Sequence[Outcome]:
-    """Outcomes of like runs in whatever pool, in the order of their index: no sort."""
+    """Outcomes of similar runs in any pool, in index order, which needs no sort."""
     query = (
         select(Outcome)
         .where(getattr(Outcome, alike) == value)
@@ -73,7 +73,7 @@ async def counted_in_pool(
 
 
 async def site_of_pool(session: AsyncSession, pool: str, gpus: int) -> str | None:
-    """Where the newest run of a pool with so many accelerators ran; None where none has."""
+    """Site of a pool's newest run with this number of accelerators; None without one."""
     query = (
         select(Outcome.site)
         .where(Outcome.pool == pool, Outcome.gpus == gpus)

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-# Two neighbouring readings make one step. ntile() cuts the steps of a component into
+# Two neighboring readings make one step. ntile() cuts the steps of a component into
 # even groups without gaps, so that no energy falls between two points; with no more steps
 # than points each step stays its own point. Within a step the counter is trusted first
 # and the integral where the counter is missing or was reset.

@@ -33,7 +33,7 @@ async def get(session: AsyncSession, run_id: UUID, version: int | None = None) -
 
 
 async def versions(session: AsyncSession, run_id: UUID) -> Sequence[Row[Any]]:
-    """What identifies each version of a run's price tag, and its totals; the newest first."""
+    """What identifies each version of a run's price tag, and its totals; newest first."""
     query = (
         select(
             PriceTag.version,

@@ -1,4 +1,4 @@
-"""SQL of the price book: rows are added and read, never anything else."""
+"""SQL of the price book: append-only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ async def add_all(session: AsyncSession, prices: Iterable[Price]) -> None:
 
 
 async def known(session: AsyncSession, as_of: datetime | None = None) -> Sequence[Price]:
-    """Every row that had been entered by then, the oldest first."""
+    """Every row that had been entered by then, oldest first."""
     query = select(Price)
     if as_of is not None:
         query = query.where(Price.created_at <= as_of)
@@ -38,7 +38,7 @@ async def page(
     before: tuple[datetime, uuid.UUID] | None,
     limit: int,
 ) -> Sequence[Price]:
-    """Rows, the newest first."""
+    """Rows, newest first."""
     query = select(Price)
     if accelerator is not None:
         query = query.where(func.lower(Price.accelerator) == accelerator.lower())

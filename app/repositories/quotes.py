@@ -1,4 +1,4 @@
-"""SQL of quotes: one a run, and what becomes of it."""
+"""SQL of quotes: one per run, with its score."""
 
 from __future__ import annotations
 
@@ -56,18 +56,18 @@ async def used_before(session: AsyncSession, run_id: UUID) -> tuple[float | None
 
 
 async def training_counts(session: AsyncSession, run_id: UUID) -> dict[str, dict[str, float]]:
-    """Steps and epochs that each stage has trained, as it told them last: ``{key: {...}}``."""
+    """Steps and epochs that each stage has trained, by its last report: ``{key: {...}}``."""
     query = (
         select(Metric.stage_key, Metric.name, Metric.value)
         .join(Attempt, Attempt.id == Metric.attempt_id)
         .where(Attempt.run_id == run_id, Metric.name.in_(("steps", "epochs")))
         .order_by(Attempt.number, Metric.seq)
     )
-    found: dict[str, dict[str, float]] = {}
+    counts: dict[str, dict[str, float]] = {}
     for key, name, value in (await session.execute(query)).all():
         if key is not None and value is not None:
-            found.setdefault(key, {})[name] = value
-    return found
+            counts.setdefault(key, {})[name] = value
+    return counts
 
 
 async def nodes_of_pool(session: AsyncSession, pool: str) -> Sequence[Node]:

@@ -34,7 +34,7 @@ HEADLINE_QUANTITIES = ("it_energy_kwh", "facility_energy_kwh", "co2e_kg", "durat
 
 @dataclass(frozen=True)
 class RunFilter:
-    """Which runs; every condition given must hold."""
+    """Filter of runs; all conditions must hold."""
 
     project: str | None = None
     experiment: str | None = None
@@ -47,7 +47,7 @@ class RunFilter:
 
 @dataclass(frozen=True)
 class RunRow:
-    """A run with the names and figures that stand beside it in a list."""
+    """A run with the names and figures shown beside it in lists."""
 
     run: Run
     project: str

@@ -87,7 +87,7 @@ async def spent(
         session: Database session.
         budget: Whose runs, in whose unit.
         span: The period.
-        besides: Attempts that do not count: :func:`running` told them a moment ago.
+        besides: Attempts that do not count: :func:`running` just returned them.
     """
     amount = _amount(Spend, budget)
     source = case((amount.is_not(None), Spend.sources[budget.metric].astext), else_=None)
@@ -116,7 +116,7 @@ async def reserved_by_others(
         session: Database session.
         budget: Whose runs, in whose unit.
         besides: Runs that do not count: the one that is being admitted, and those that
-            :func:`running` told. A run that was claimed since then counts here: it is in one
+            :func:`running` returned. A run that was claimed since then counts here: it is in one
             of the two, never in none.
     """
     promised = _amount(Quote, budget)

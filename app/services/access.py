@@ -122,7 +122,7 @@ async def require_budget(session: Session, principal: Principal, budget_id: UUID
 async def require_project_to_post(session: Session, principal: Principal, name: str) -> None:
     """Demands that the principal may use a project, or make it.
 
-    Names are the lab's: that a name is in use by a private project is told, and nothing else.
+    Names are the lab's: the error reveals only that a private project uses the name.
 
     Raises:
         NotAMemberError: If the project is private and the principal is not a member of it, or

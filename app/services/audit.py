@@ -86,7 +86,7 @@ def plain(values: Mapping[str, Any] | None) -> dict[str, Any] | None:
         return None
     for name in values:
         if _SECRET.search(name):
-            raise SecretInAuditLogError(f"{name} must not stand in the audit log")
+            raise SecretInAuditLogError(f"{name} must not be in the audit log")
     return {name: _plain(value) for name, value in values.items()}
 
 
@@ -110,7 +110,7 @@ async def list_page(
     cursor: str | None,
     limit: int,
 ) -> AuditPage:
-    """A page of the log, the newest first.
+    """A page of the log, newest first.
 
     Raises:
         RoleRequiredError: If the caller is not an admin.

@@ -1,4 +1,4 @@
-"""Runs against runs, by their newest price tags."""
+"""Comparison of runs by their newest price tags."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pricetag.tag.ratios import Metric, compare
 from pricetag.tag.view import TagView
 
 MOST = 50
-"""Runs on one side."""
+"""Maximum number of runs on one side."""
 
 
 class NothingToCompareError(InvalidError):
-    """The runs cannot be compared; names each that stands in the way."""
+    """The runs cannot be compared; the error names each obstacle."""
 
     code = "nothing-to-compare"
 
@@ -32,23 +32,23 @@ def parse_runs(field: str, text: str) -> list[UUID]:
     """Run ids, separated by commas.
 
     Raises:
-        NothingToCompareError: If one is no id, or there are too many.
+        NothingToCompareError: If one is not a run ID, or there are too many.
     """
     parts = [part.strip() for part in text.split(",")]
     if len(parts) > MOST:
         raise NothingToCompareError([FieldProblem(field=field, message=f"at most {MOST} runs")])
-    found: list[UUID] = []
+    run_ids: list[UUID] = []
     for index, part in enumerate(parts):
         try:
-            found.append(UUID(part))
+            run_ids.append(UUID(part))
         except ValueError:
             problem = FieldProblem(
                 field=f"{field}.{index}",
-                message=f"{part[:60]!r} is no run id",
-                hint="ids of runs, separated by commas",
+                message=f"{part[:60]!r} is not a run ID",
+                hint="run IDs, separated by commas",
             )
             raise NothingToCompareError([problem]) from None
-    return found
+    return run_ids
 
 
 async def compare_runs(
@@ -58,14 +58,14 @@ async def compare_runs(
     second: Sequence[UUID],
     metric: Metric,
 ) -> dict[str, Any]:
-    """The mean figure of some runs over that of others.
+    """The ratio of the mean figures of two groups of runs.
 
     Args:
-        session: Read alone.
+        session: Database session, only read.
         principal: Who compares; runs that they may not see are not there.
         first: Repeats of one piece of work.
-        second: Repeats of what it is held against.
-        metric: Which figure.
+        second: Repeats of the work to compare with.
+        metric: Figure to compare.
 
     Raises:
         NothingToCompareError: If a run is unknown, has no price tag, or is named twice.
@@ -93,7 +93,7 @@ def _require_distinct(first: Sequence[UUID], second: Sequence[UUID]) -> None:
     for side, ids in (("a", first), ("b", second)):
         for index, run_id in enumerate(ids):
             if run_id in seen:
-                message = f"run {run_id} is named twice: it is no repeat of itself"
+                message = f"run {run_id} is named twice: it is not a repeat of itself"
                 raise NothingToCompareError(
                     [FieldProblem(field=f"{side}.{index}", message=message)]
                 )

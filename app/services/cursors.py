@@ -1,4 +1,4 @@
-"""Opaque page cursors: where the page before ended."""
+"""Opaque page cursors: the end of the previous page."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Row = TypeVar("Row")
 
 
 class CursorError(InvalidError):
-    """The cursor was not given out by this server, or for another order."""
+    """The cursor is not from this server, or belongs to another order."""
 
     code = "invalid-cursor"
 
 
 def encode(*parts: str | int) -> str:
-    """The parts as URL-safe text that clients hand back as it is."""
+    """The parts as URL-safe text that clients return unchanged."""
     return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
 
 
@@ -50,7 +50,7 @@ def decode(cursor: str, *kinds: type[str] | type[int], field: str = "cursor") ->
         field: Name of the query parameter, for the error.
 
     Raises:
-        CursorError: If it is no cursor of this form.
+        CursorError: If it is not a cursor of this form.
     """
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
@@ -69,7 +69,7 @@ def decode(cursor: str, *kinds: type[str] | type[int], field: str = "cursor") ->
 
 def invalid(field: str) -> CursorError:
     return CursorError(
-        "This cursor was not given out for this list; begin without one.", field=field
+        "This cursor does not belong to this list; start without a cursor.", field=field
     )
 
 
@@ -77,7 +77,7 @@ def parse_id(text: str, field: str = "cursor") -> uuid.UUID:
     """An id inside a cursor.
 
     Raises:
-        CursorError: If it is none.
+        CursorError: If it is invalid.
     """
     try:
         return uuid.UUID(text)
@@ -86,10 +86,10 @@ def parse_id(text: str, field: str = "cursor") -> uuid.UUID:
 
 
 def check_time(text: str, field: str = "cursor") -> None:
-    """Refuses a cursor whose sort value is no time.
+    """Rejects a cursor whose sort value is not a time.
 
     Raises:
-        CursorError: If it is none.
+        CursorError: If it is invalid.
     """
     if text == "infinity":
         return

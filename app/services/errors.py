@@ -1,14 +1,14 @@
-"""What a use case can refuse, each with a code that stays the same for ever."""
+"""Errors of the use cases, each with a stable code."""
 
 from __future__ import annotations
 
 
 class PricetagError(Exception):
-    """Base of every refusal that a caller can understand and act upon.
+    """Base of the errors that a caller can understand and act upon.
 
     Attributes:
         code: Stable, kebab-case identifier; part of the public interface.
-        status: HTTP status that the edge answers with.
+        status: HTTP status of the response.
         message: What happened, for a human.
         field: Dotted path of the input at fault, where there is one.
     """
@@ -23,7 +23,7 @@ class PricetagError(Exception):
 
 
 class NotFoundError(PricetagError):
-    """What was asked for does not exist."""
+    """The requested object does not exist."""
 
     code = "not-found"
     status = 404

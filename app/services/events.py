@@ -37,7 +37,7 @@ FINAL = frozenset({"succeeded", "failed", "cancelled"})
 
 
 class EventHub:
-    """Wakes readers when a run has something new to tell."""
+    """Wakes readers when a run has new events."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -82,7 +82,7 @@ class EventHub:
                 try:
                     self.wake(uuid.UUID(payload))
                 except ValueError:
-                    log.warning("notification that names no run: %r", payload[:80])
+                    log.warning("notification without a run ID: %r", payload[:80])
 
     def _wake_all(self) -> None:
         for run_id in list(self._readers):
@@ -97,11 +97,11 @@ async def stream(
     Ends early once the principal's token is not in force any more, or may not see the run.
 
     Args:
-        database: Where to read.
-        hub: Who wakes us.
+        database: Database to read.
+        hub: Hub that wakes the reader.
         principal: Who follows the run.
-        run_id: The run, known to exist.
-        last_id: Id of the last event the client has seen; 0 for all.
+        run_id: An existing run.
+        last_id: ID of the last event the client has seen; 0 for all.
     """
     with hub.subscribed(run_id) as woken:
         while True:
@@ -141,7 +141,7 @@ async def _read(
 
 
 async def _project(session: Session, run_id: uuid.UUID, events: Sequence[EventRead]) -> None:
-    """Tells with the newest progress where the run will end, as it looks now."""
+    """Adds the present projection to the newest progress event."""
     newest = next((event for event in reversed(events) if event.kind == "progress"), None)
     if newest is None:
         return
@@ -164,9 +164,9 @@ async def _wait(woken: asyncio.Event, timeout_s: float) -> None:
 async def forget_passing(session: Session) -> int:
     """Deletes the progress and power events of runs that ended more than an hour ago.
 
-    A run of a day leaves some 86,000 of them; what they told stands in readings and metrics.
+    A run of a day leaves some 86,000 of them; their content is also in readings and metrics.
 
     Returns:
-        How many were deleted.
+        The number of deleted events.
     """
     return await run_events.forget_passing(session, datetime.now(UTC) - KEEP_PASSING)

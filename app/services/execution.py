@@ -1,4 +1,4 @@
-"""A run's way through the hands of workers: claimed, reported on, cancelled, given up.
+"""Execution of runs by workers: claimed, reported on, cancelled, given up.
 
 Nothing here commits: the edge that opened the session does, once.
 """
@@ -47,7 +47,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A run that is this worker's now, in an attempt of its own."""
+    """A run claimed by this worker, with its new attempt."""
 
     run_id: UUID
     attempt_id: UUID
@@ -77,12 +77,12 @@ class OpenAttempt:
 
 
 async def demand(session: Session, run_id: UUID) -> int | None:
-    """How many accelerators a run wants; None when it is not to be started now."""
+    """Number of accelerators that a run needs; None if it must not start now."""
     return await executions.startable(session, run_id)
 
 
 async def requeue(session: Session, run_id: UUID, *, delay_s: float = 0.0) -> bool:
-    """Adds a queue entry for a run that is still queued; tells whether it was."""
+    """Adds a queue entry for a run if it is still queued; returns whether it was."""
     run = await executions.lock_run(session, run_id)
     if run is None or run.status != "queued" or run.cancel_requested_at is not None:
         return False
@@ -120,7 +120,7 @@ async def claim(
         worker: Identity of the worker process.
         node_name: Its node.
         devices: The accelerators that it took for the run.
-        site: Where the node stands: whose factors the attempt is billed with.
+        site: Site of the node, whose factors apply to the attempt.
         lease_s: How long the worker holds the run without renewal: before that it ends the job
             itself, after that others may start it.
 
@@ -199,7 +199,7 @@ async def request_cancel(session: Session, run_id: UUID) -> str:
 
 
 async def cancel_queued(session: Session, run_id: UUID) -> bool:
-    """Cancels a run that no worker has; tells whether it was such a run."""
+    """Cancels a run that no worker has; returns whether it did."""
     run = await executions.lock_run(session, run_id)
     if run is None or run.status != "queued":
         return False
@@ -222,7 +222,7 @@ async def _cancel_now(session: Session, run: Run, reason: dict[str, Any] | None 
 
 
 async def open_attempts(session: Session, node_name: str) -> list[OpenAttempt]:
-    """The attempts of a node that have no end yet, the oldest first."""
+    """The attempts of a node that have no end yet, oldest first."""
     return [
         OpenAttempt(
             attempt_id=attempt.id,
@@ -245,7 +245,7 @@ async def register_node(
     capabilities: dict[str, Any],
     place: str | None = None,
 ) -> str | None:
-    """Makes a worker's node known, or updates what it said of itself before.
+    """Registers a worker's node, or updates its description.
 
     Returns:
         The ``place`` (machine and data folder) from which the name was used last.
@@ -258,5 +258,5 @@ async def register_node(
 
 
 async def touch_node(session: Session, name: str) -> None:
-    """Notes that the node is there."""
+    """Records that the node is present."""
     await node_registry.touch(session, name)

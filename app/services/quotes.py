@@ -21,13 +21,13 @@ from pricetag.accounting.bill.estimate import InvalidFigures, estimate
 
 
 class QuoteNotFoundError(NotFoundError):
-    """The run was posted before quotes were made."""
+    """The run was posted before quotes existed."""
 
     code = "quote-not-found"
 
 
 class InvalidQuoteError(InvalidError):
-    """A figure that no work can have."""
+    """A figure is impossible."""
 
     code = "invalid-quote"
 
@@ -74,12 +74,12 @@ async def quote_run(
         body: ``{run: ...}``, the run as plain data.
 
     Raises:
-        InvalidQuoteError: If something stands beside ``run``.
-        InvalidRunError: If the description is refused; its fields begin with ``run``.
+        InvalidQuoteError: If there are other fields besides ``run``.
+        InvalidRunError: If the description is invalid; field paths begin with ``run``.
     """
     if beside := sorted(set(body) - {"run"}):
         raise InvalidQuoteError(
-            {name: f"{name} cannot stand beside `run`; leave it out" for name in beside}
+            {name: f"{name} cannot be combined with `run`; remove it" for name in beside}
         )
     try:
         spec = runs.parse(body["run"])

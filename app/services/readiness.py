@@ -1,4 +1,4 @@
-"""Whether the server can do its work."""
+"""Readiness of the server."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def head_revision() -> str:
     """The newest migration that this server knows."""
     head = ScriptDirectory.from_config(alembic_config()).get_current_head()
     if head is None:
-        raise RuntimeError("the migrations folder holds no migration")
+        raise RuntimeError("the migrations folder has no migrations")
     return head
 
 
@@ -34,10 +34,10 @@ async def check(session: Session) -> str:
     Raises:
         NotMigratedError: If it is not the newest.
     """
-    found = await migration_revision(session)
-    if found != head_revision():
+    revision = await migration_revision(session)
+    if revision != head_revision():
         raise NotMigratedError(
-            f"The database is at migration {found or 'none'}, this server needs "
+            f"The database is at migration {revision or 'none'}, this server needs "
             f"{head_revision()}: run `pricetag migrate`."
         )
-    return found
+    return revision

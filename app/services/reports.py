@@ -1,4 +1,4 @@
-"""Reports: drawn once from price tags, kept as they are, rendered in six formats."""
+"""Reports: created once from price tags, immutable, rendered in six formats."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from pricetag.accounting.document.canonical import content_sha256
 
 
 class NothingToReportError(InvalidError):
-    """Some of the chosen runs cannot be reported on; names each."""
+    """Some of the selected runs cannot be reported on; the error names each."""
 
     code = "nothing-to-report"
 
@@ -100,7 +100,7 @@ def _nothing(field: str, message: str) -> NothingToReportError:
 async def _matching(
     session: Session, principal: Principal, wanted: ReportFilter
 ) -> list[uuid.UUID]:
-    chosen = RunFilter(
+    filters = RunFilter(
         project=wanted.project,
         experiment=wanted.experiment,
         tags=wanted.tags,
@@ -109,10 +109,10 @@ async def _matching(
         created_after=wanted.created_after,
         created_before=wanted.created_before,
     )
-    found = list(await reports.matching_runs(session, principal.viewer, chosen, MAX_RUNS + 1))
-    if len(found) > MAX_RUNS:
+    run_ids = list(await reports.matching_runs(session, principal.viewer, filters, MAX_RUNS + 1))
+    if len(run_ids) > MAX_RUNS:
         raise _nothing("filter", f"matches more than {MAX_RUNS} runs; narrow it")
-    return found
+    return run_ids
 
 
 async def _require_all(

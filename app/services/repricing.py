@@ -1,4 +1,4 @@
-"""Price tags again, with other factors: a new version each, the old ones untouched."""
+"""Re-pricing: new versions of price tags with other factors; old versions stay."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ async def reprice(
     *,
     settings: Settings,
 ) -> PriceTagVersion:
-    """Issues a new version of a run's price tag with the factors as a book has them.
+    """Issues a new version of a run's price tag with the factors of a given time.
 
     Args:
         session: Committed by the caller.
         principal: The run's author, or an admin.
-        run_id: Of a run of which an attempt has ended.
-        as_of: Take what had been entered by then; None for all that is known now, and then
-            budgets follow the new version.
-        settings: For what the site has not entered.
+        run_id: Run with at least one finished attempt.
+        as_of: Use only factors entered by then; None for all, and then budgets use the new
+            version.
+        settings: Defaults for factors that the site has not entered.
 
     Raises:
         RoleRequiredError: If the token may only read.
         RunNotFoundError: If there is no such run.
         NotYourRunError: If a member did not post it.
-        AsOfInTheFutureError: If the time has not come.
+        AsOfInTheFutureError: If the time is in the future.
         SiteMadeLaterError: If the run's site did not exist then.
         PriceTagNotFoundError: If no attempt of it has ended.
         NotPriceableError: If a factor of that time is out of its range.
@@ -66,7 +66,7 @@ async def reprice(
     try:
         tag = await issuing.issue(session, run_id, settings=settings, cause="repriced", as_of=as_of)
     except (InvalidFactor, NotInCatalog) as error:
-        raise NotPriceableError(f"The run cannot be priced so: {error}") from error
+        raise NotPriceableError(f"The run cannot be priced with these factors: {error}") from error
     await audit.record(
         session,
         principal,
@@ -80,7 +80,7 @@ async def reprice(
 
 
 async def versions(session: Session, run_id: UUID) -> PriceTagVersions:
-    """All versions of a run's price tag, the newest first.
+    """All versions of a run's price tag, newest first.
 
     Raises:
         RunNotFoundError: If there is no such run.

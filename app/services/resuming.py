@@ -1,4 +1,4 @@
-"""Runs that were cancelled or have failed, taken up again where they had stopped."""
+"""Resuming cancelled or failed runs where they stopped."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from app.services.principals import Principal
 from models import Run
 
 FURTHER_ATTEMPTS = 3
-"""So many a resumed run may have, as a new one by default."""
+"""Further attempts of a resumed run, the default of a new run."""
 
 
 class RunOpenError(ConflictError):
@@ -59,13 +59,13 @@ async def resume(session: Session, principal: Principal, run_id: uuid.UUID) -> R
         NotYourRunError: If a member did not post it.
         RunOpenError: If it is queued or running.
         RunFinishedError: If it has succeeded.
-        BudgetExceededError: If a budget does not admit what is left of it.
+        BudgetExceededError: If a budget does not admit the rest of its quote.
     """
     run = await runs.lock_own(session, principal, run_id, "resume")
     if run.status in {"queued", "running"}:
         raise RunOpenError(f"The run is {run.status}: there is nothing to resume.")
     if run.status == "succeeded":
-        raise RunFinishedError("The run has succeeded already; post it anew to repeat it.")
+        raise RunFinishedError("The run has succeeded already; post it again to repeat it.")
     warnings = await budgets.admit(session, run, await _left(session, run))
     ended_as = {"status": run.status, "reason": run.status_reason}
     await _queue(session, run, principal)

@@ -60,7 +60,7 @@ class KeyReusedError(ConflictError):
 
 
 class InvalidRunError(InvalidError):
-    """The description of the run was refused; names every field that was."""
+    """The description of the run is invalid; the error names every invalid field."""
 
     code = "invalid-recipe"
 
@@ -76,7 +76,7 @@ def parse(body: object) -> RunSpec:
     """Checks a posted description before anything is booked.
 
     Raises:
-        InvalidRunError: With every field that was refused.
+        InvalidRunError: With every invalid field.
     """
     try:
         spec = parse_run_spec(body)
@@ -87,13 +87,13 @@ def parse(body: object) -> RunSpec:
         ]
         raise InvalidRunError(faults) from error
     if spec.not_before is not None and not EARLIEST <= spec.not_before <= LATEST:
-        message = f"must lie between the years {EARLIEST.year} and {LATEST.year}"
+        message = f"must be between the years {EARLIEST.year} and {LATEST.year}"
         raise InvalidRunError([FieldProblem(field="not_before", message=message)])
     return spec
 
 
 def body_sha256(body: object) -> str:
-    """The same for JSON and YAML, whatever their spacing and order of keys."""
+    """Hash of the body, independent of format, spacing and order of keys."""
     canonical = json.dumps(body, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -101,7 +101,7 @@ def body_sha256(body: object) -> str:
 async def create(
     session: Session, principal: Principal, body: object, key: str | None
 ) -> RunAccepted:
-    """Takes a run and enters it in the queue, both in the caller's transaction.
+    """Creates and queues a run, both in the caller's transaction.
 
     Args:
         session: Database session; the caller commits.
@@ -111,7 +111,7 @@ async def create(
 
     Raises:
         RoleRequiredError: If the token may only read.
-        InvalidRunError: If the description is refused.
+        InvalidRunError: If the description is invalid.
         KeyReusedError: If the key was used for another body.
         NotAMemberError: If its project is a private one of others.
         InvalidUpstreamError: If the earlier run whose model it names cannot be used.
@@ -124,16 +124,16 @@ async def create(
         run, warnings = await _insert(session, principal, spec)
         return accepted(run, spec.project, spec.experiment, warnings)
     digest = body_sha256(body)
-    known = await runs.find_key(session, principal.user_id, key)
-    if known is None:
+    stored_key = await runs.find_key(session, principal.user_id, key)
+    if stored_key is None:
         savepoint = await session.begin_nested()
         try:
             run, warnings = await _insert(session, principal, spec)
         except budgets.BudgetExceededError:
             await savepoint.rollback()
-            # What took the rest of the budget meanwhile may be this very run, sent twice.
-            known = await runs.find_key(session, principal.user_id, key)
-            if known is None:
+            # The rest of the budget may have gone to this very run, sent twice.
+            stored_key = await runs.find_key(session, principal.user_id, key)
+            if stored_key is None:
                 raise
         else:
             entry = IdempotencyKey(
@@ -142,15 +142,15 @@ async def create(
             if await runs.claim_key(session, entry):
                 await savepoint.commit()
                 return accepted(run, spec.project, spec.experiment, warnings)
-            # The same key came at the same time and was faster: its run is the one.
+            # A concurrent request with the same key was faster: return its run.
             await savepoint.rollback()
-            known = await runs.find_key(session, principal.user_id, key)
-    if known is None or known.body_sha256 != digest:
+            stored_key = await runs.find_key(session, principal.user_id, key)
+    if stored_key is None or stored_key.body_sha256 != digest:
         raise KeyReusedError(
-            "This Idempotency-Key was used for another body; take a new key for a new run.",
+            "This Idempotency-Key was used for another body; use a new key for a new run.",
             field="Idempotency-Key",
         )
-    row = await _row(session, known.run_id)
+    row = await _row(session, stored_key.run_id)
     return accepted(row.run, row.project, row.experiment)
 
 
@@ -194,7 +194,7 @@ async def _insert(session: Session, principal: Principal, spec: RunSpec) -> tupl
 
 
 def accepted(run: Run, project: str, experiment: str, warnings: Sequence[str] = ()) -> RunAccepted:
-    """The answer to whoever posted, cancelled or resumed a run."""
+    """The response to posting, cancelling or resuming a run."""
     return RunAccepted.model_validate(
         {
             "id": run.id,
@@ -298,7 +298,7 @@ async def list_page(
     cursor: str | None,
     limit: int,
 ) -> RunPage:
-    """A page of runs; a page begins after the last run of the one before, whatever came since.
+    """A page of runs; it begins after the last run of the previous page, whatever came since.
 
     Raises:
         CursorError: If the cursor is not of a list in this order.

@@ -29,7 +29,7 @@ class ArtifactNotFoundError(NotFoundError):
 
 
 class ArtifactNotHereError(NotFoundError):
-    """It is recorded, but its file is not on the server's machine."""
+    """The artifact is registered, but its file is not on the server's machine."""
 
     code = "artifact-not-here"
 
@@ -60,8 +60,8 @@ async def metrics(
     attempts = select_attempts(await attempt_rows.of_run(session, run_id), attempt)
     equal = {key: text for key, text in (("name", name), ("split", split)) if text is not None}
     after = _position(cursor, "cursor")
-    found = await series.lines(session, Metric, attempts, after=after, limit=limit + 1, **equal)
-    shown, following = cursors.page(found, limit, lambda row: (row[0], row[1].seq))
+    rows = await series.lines(session, Metric, attempts, after=after, limit=limit + 1, **equal)
+    shown, following = cursors.page(rows, limit, lambda row: (row[0], row[1].seq))
     return MetricPage(
         items=[
             MetricRead(
@@ -87,7 +87,7 @@ async def metrics(
 async def logs(
     session: Session, run_id: uuid.UUID, *, attempt: int | None, after: str | None, limit: int
 ) -> LogPage:
-    """Log lines past a position; the answer tells where to read on, now or later.
+    """Log lines past a position; the response has the position to continue from.
 
     Raises:
         AttemptNotFoundError: If the run has no such attempt.
@@ -95,13 +95,13 @@ async def logs(
     """
     attempts = select_attempts(await attempt_rows.of_run(session, run_id), attempt)
     start = _position(after, "after")
-    found = await series.lines(session, LogLine, attempts, after=start, limit=limit)
+    rows = await series.lines(session, LogLine, attempts, after=start, limit=limit)
     return LogPage(
         items=[
             LogRead(attempt=number, seq=line.seq, at=line.at, stream=line.stream, text=line.text)
-            for number, line in found
+            for number, line in rows
         ],
-        next_after=cursors.encode(found[-1][0], found[-1][1].seq) if found else after,
+        next_after=cursors.encode(rows[-1][0], rows[-1][1].seq) if rows else after,
     )
 
 
@@ -122,9 +122,9 @@ def _artifact(run_id: uuid.UUID, attempt: Attempt, artifact: Artifact) -> Artifa
 
 
 async def artifacts(session: Session, run_id: uuid.UUID) -> ArtifactList:
-    """Everything the run's attempts left behind."""
-    found = await series.artifacts(session, run_id)
-    return ArtifactList(items=[_artifact(run_id, attempt, item) for attempt, item in found])
+    """The artifacts of all attempts of a run."""
+    rows = await series.artifacts(session, run_id)
+    return ArtifactList(items=[_artifact(run_id, attempt, item) for attempt, item in rows])
 
 
 async def artifact(session: Session, run_id: uuid.UUID, artifact_id: uuid.UUID) -> ArtifactRead:
@@ -133,19 +133,19 @@ async def artifact(session: Session, run_id: uuid.UUID, artifact_id: uuid.UUID) 
     Raises:
         ArtifactNotFoundError: If the run has none of this id.
     """
-    found = await series.artifacts(session, run_id, artifact_id)
-    if not found:
+    rows = await series.artifacts(session, run_id, artifact_id)
+    if not rows:
         raise ArtifactNotFoundError(
             f"The run {run_id} has no artifact {artifact_id}.", field="artifact_id"
         )
-    return _artifact(run_id, *found[0])
+    return _artifact(run_id, *rows[0])
 
 
 def artifact_file(root: Path, wanted: ArtifactRead) -> Path:
     """The artifact's file on this machine; blocks on the file system.
 
     Raises:
-        ArtifactNotHereError: If it lies outside the artifact root, or is not there, as when the
+        ArtifactNotHereError: If it is outside the artifact root or missing, e.g. because the
             worker's artifact folder is not shared with the server.
     """
     base = root.resolve()

@@ -1,4 +1,4 @@
-"""A price tag held against itself: its hash, its readings, its arithmetic."""
+"""Verification of a price tag: hash, readings and arithmetic."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ COMPARED = (
 
 
 async def verify(session: Session, run_id: UUID, version: int | None = None) -> VerificationRead:
-    """Checks a price tag in three steps, each on its own.
+    """Checks a price tag in three independent steps.
 
     The content's hash is the one that was issued; the stored measurements follow from the
     stored readings; the content follows from these measurements and from the factors that it
     holds itself, to the last digit.
 
     Args:
-        session: Read alone.
+        session: Database session, only read.
         run_id: The run.
         version: Of its price tag; the newest by default.
 

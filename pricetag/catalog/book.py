@@ -1,4 +1,4 @@
-"""Look things up in the catalog. What is not there is refused, never averaged."""
+"""Look things up in the catalog. Unknown names are rejected, never averaged."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Found = TypeVar("Found")
 
 DEFAULT_PUE = "uptime2025"
 
-# Codes in wide use that ISO 3166 reserves for another purpose, with the zone that is meant.
+# Codes in wide use that ISO 3166 reserves for another purpose, with the intended zone.
 OTHER_CODES = {"UK": "GBR", "EL": "GRC"}
 _WITHOUT_FIGURE = (
     "it has no carbon intensity for {}; enter the site's own (pricetag factor add "
@@ -42,14 +42,14 @@ SITE_PUE_STD_RATIO = 0.03
 SITE_CARBON_STD_RATIO = 0.07
 
 
-class NotInCatalog(ValueError):  # noqa: N818 - it says what is the matter
-    """Something was looked up that the catalog does not hold.
+class NotInCatalog(ValueError):  # noqa: N818 - the name describes the problem
+    """A name was looked up that is not in the catalog.
 
     Attributes:
         field: What was looked up (zone, accelerator, pue, profile, embodied).
-        value: The name that is not there.
-        near: Names that are in the catalog and look like it.
-        remark: What is known of the value although the catalog has no figure for it; or empty.
+        value: The unknown name.
+        near: Similar names in the catalog.
+        remark: Explanation of a known name without a figure in the catalog; else empty.
     """
 
     def __init__(self, field: str, value: str, near: Sequence[str], remark: str = "") -> None:
@@ -58,13 +58,13 @@ class NotInCatalog(ValueError):  # noqa: N818 - it says what is the matter
         self.near = tuple(near)
         self.remark = remark
         hint = f"; similar: {', '.join(near)}" if near else ""
-        about = f": {remark}" if remark else ""
-        super().__init__(f"{field} {value!r} is not in the catalog{about}{hint}")
+        remark_text = f": {remark}" if remark else ""
+        super().__init__(f"{field} {value!r} is not in the catalog{remark_text}{hint}")
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A reporting convention: which factors it multiplies with, and its price examples."""
+    """A reporting convention: its factors and its price examples."""
 
     id: str
     pue: Factor
@@ -74,7 +74,7 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Emissions as so many times something well known."""
+    """Emissions as a multiple of something well known."""
 
     equivalent: Equivalent
     times: float
@@ -103,11 +103,11 @@ def grid_factor(zone: str) -> GridFactor:
 
     Args:
         zone: ISO 3166 code of a country (two or three letters) or of a part of one
-            (``US-CA``), in any case; ``WLD`` for the world, which is never taken unasked.
+            (``US-CA``), in any case; ``WLD`` for the world, which is never used implicitly.
 
     Raises:
-        NotInCatalog: If the zone is unknown; it lists names and codes that look like it. A
-            country never stands for an unknown part of it.
+        NotInCatalog: If the zone is unknown; the error lists similar names and codes. A
+            country is never used for an unknown subdivision.
     """
     wanted = zone.strip().upper()
     for factor in (*grid_factors(), *grid_regions()):
@@ -125,31 +125,31 @@ def pues() -> tuple[Pue, ...]:
 
 
 def pue(pue_id: str = DEFAULT_PUE) -> Pue:
-    """A published PUE; the default is the industry mean, marked as assumed.
+    """A published PUE; the default is the industry average, marked as assumed.
 
     Raises:
-        NotInCatalog: If there is none of this id.
+        NotInCatalog: If the id is unknown.
     """
     return _by_id("pue", pue_id, {row.id: row for row in pues()})
 
 
 @cache
 def accelerators() -> tuple[Accelerator, ...]:
-    """Accelerators whose peak is known."""
+    """Accelerators with a known peak."""
     return rows("accelerators.csv", Accelerator)
 
 
 def accelerator(name: str) -> Accelerator:
-    """The accelerator that a product name (as NVML or ROCm gives it) or an id means.
+    """The accelerator with a product name (as in NVML or ROCm) or an id.
 
     Raises:
-        NotInCatalog: If none fits.
+        NotInCatalog: If no accelerator matches.
     """
     for row in accelerators():
         if name == row.id or re.search(row.match, name, re.IGNORECASE):
             return row
-    known = [row.name for row in accelerators()]
-    raise NotInCatalog("accelerator", name, difflib.get_close_matches(name, known, cutoff=0.4))
+    names = [row.name for row in accelerators()]
+    raise NotInCatalog("accelerator", name, difflib.get_close_matches(name, names, cutoff=0.4))
 
 
 @cache
@@ -162,7 +162,7 @@ def embodied(embodied_id: str) -> Embodied:
     """Embodied emissions of a piece of hardware, by its id.
 
     Raises:
-        NotInCatalog: If there is none of this id.
+        NotInCatalog: If the id is unknown.
     """
     return _by_id("embodied", embodied_id, {row.id: row for row in embodied_factors()})
 
@@ -177,7 +177,7 @@ def embodied_of(product_name: str) -> Embodied:
 
 @cache
 def lifetimes() -> tuple[Lifetime, ...]:
-    """How long hardware lasts, and how much of that it is in use."""
+    """Lifetimes and utilization of hardware."""
     return rows("lifetimes.csv", Lifetime)
 
 
@@ -185,55 +185,56 @@ def lifetime(lifetime_id: str) -> Lifetime:
     """The lifetime of an ``accelerator`` or a ``server``.
 
     Raises:
-        NotInCatalog: If there is none of this id.
+        NotInCatalog: If the id is unknown.
     """
     return _by_id("lifetime", lifetime_id, {row.id: row for row in lifetimes()})
 
 
 @cache
 def waters() -> tuple[Water, ...]:
-    """Water for cooling, and of the electricity of a zone."""
+    """Water use of cooling, and water intensity of zones' electricity."""
     return rows("water.csv", Water)
 
 
 def wue() -> Water:
-    """A published water usage effectiveness, for a site that has told none."""
+    """A published water usage effectiveness, for sites that have not entered one."""
     return next(row for row in waters() if row.kind == "wue")
 
 
 def water_intensity(zone: str) -> Water | None:
-    """Water of a zone's electricity, litres per kWh; None where no figure is known.
+    """Water intensity of a zone's electricity, liters per kWh; None if unknown.
 
-    A country's mean never stands for a part of it.
+    A country's average is never used for a subdivision.
     """
-    found = (row for row in waters() if row.kind == "water_intensity" and row.zone == zone)
-    return next(found, None)
+    matching = (row for row in waters() if row.kind == "water_intensity" and row.zone == zone)
+    return next(matching, None)
 
 
 @cache
 def currencies() -> tuple[Currency, ...]:
-    """Money that is in use."""
+    """Currencies in use."""
     return rows("currencies.csv", Currency)
 
 
 @cache
 def currency_codes() -> frozenset[str]:
-    """The ISO 4217 codes of money that is in use."""
+    """The ISO 4217 codes of currencies in use."""
     return frozenset(row.code for row in currencies())
 
 
 @cache
 def prices() -> tuple[Price, ...]:
-    """Example prices of device-hours; a lab keeps its own."""
+    """Example prices of device-hours; a lab has its own price book."""
     return rows("prices.csv", Price)
 
 
 def price_range(accelerator_name: str, *, prefix: str = "") -> tuple[Price, Price] | None:
-    """Lowest and highest example price of an accelerator; None when there is none.
+    """Lowest and highest example price of an accelerator; None without one.
 
     Args:
-        accelerator_name: Product name; a price fits when its accelerator is a word of it.
-        prefix: Take only prices whose id begins so.
+        accelerator_name: Product name; a price matches when its accelerator is a word of the
+            name.
+        prefix: Use only prices whose id begins with this text.
     """
     fitting = [
         price
@@ -260,18 +261,18 @@ def compare_emissions(co2e_kg: float) -> tuple[Comparison, ...]:
 
 @cache
 def published() -> tuple[Published, ...]:
-    """Published figures with what is needed to work them out again."""
+    """Published figures with the inputs to recompute them."""
     return rows("published.csv", Published)
 
 
 def profile(profile_id: str) -> Profile:
-    """The factors of a reporting convention, such as ``strubell2019``.
+    """The factors of a reporting convention, e.g. ``strubell2019``.
 
     Raises:
-        NotInCatalog: If there is none of this id.
+        NotInCatalog: If the id is unknown.
     """
-    known = {row.id: row for row in rows("profiles.csv", ProfileRow)}
-    row = _by_id("profile", profile_id, known)
+    profiles = {row.id: row for row in rows("profiles.csv", ProfileRow)}
+    row = _by_id("profile", profile_id, profiles)
     carbon = Factor(
         value=kg_to_grams(row.carbon_lb_per_kwh * KG_PER_LB),
         unit="g/kWh",
@@ -315,18 +316,18 @@ def _country(asked: str) -> Country | None:
 
 def _near_zones(zone: str) -> list[str]:
     asked = zone.casefold()
-    known = (*grid_factors(), *grid_regions())
+    factors = (*grid_factors(), *grid_regions())
     if zone.upper() in OTHER_CODES:
         meant = OTHER_CODES[zone.upper()]
-        return [f"{row.zone} ({row.name})" for row in known if row.zone == meant]
-    names = {row.name.casefold(): row for row in known}
-    codes = {row.zone.casefold(): row for row in known}
+        return [f"{row.zone} ({row.name})" for row in factors if row.zone == meant]
+    names = {row.name.casefold(): row for row in factors}
+    codes = {row.zone.casefold(): row for row in factors}
     within = [row for name, row in names.items() if len(asked) > 3 and asked in name]
     close = [names[name] for name in difflib.get_close_matches(asked, names, n=3)]
     alike = [codes[code] for code in difflib.get_close_matches(asked, codes, n=3)]
     country = [row for row in grid_factors() if _is_part_of(asked, row)]
-    found = (*within, *close, *alike, *country)
-    return list(dict.fromkeys(f"{row.zone} ({row.name})" for row in found))
+    near = (*within, *close, *alike, *country)
+    return list(dict.fromkeys(f"{row.zone} ({row.name})" for row in near))
 
 
 def _is_part_of(asked: str, country: GridFactor) -> bool:

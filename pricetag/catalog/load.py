@@ -17,7 +17,7 @@ Row = TypeVar("Row", bound=Cited)
 
 
 class CatalogError(ValueError):
-    """A data file of the catalog holds something that cannot be read."""
+    """A data file of the catalog cannot be parsed."""
 
 
 def rows(file_name: str, row_type: type[Row]) -> tuple[Row, ...]:
@@ -31,7 +31,7 @@ def rows(file_name: str, row_type: type[Row]) -> tuple[Row, ...]:
 
 
 def parse(text: str, row_type: type[Row], file_name: str) -> list[Row]:
-    """Rows of a table with a head line, converted to the types of the row's fields.
+    """Rows of a table with a header line, converted to the types of the row's fields.
 
     Raises:
         CatalogError: If a column is missing or unknown, or a cell does not fit its type.

@@ -1,4 +1,4 @@
-"""The rows of the catalog: facts that bear who published them, when, on which basis."""
+"""The rows of the catalog: facts with their source, year and basis."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pricetag.accounting.quantity.quantity import Source
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cited:
-    """What every row bears.
+    """Fields of every row.
 
     Attributes:
-        source: Who published it, and in what.
-        source_url: Where it can be read; empty when only the title is known.
-        year: The year that the figure describes, or of the publication.
-        basis: What the figure counts.
-        licence: Under which it may be shown.
+        source: Author and title of the publication.
+        source_url: Address of the publication; empty if only the title is known.
+        year: Year that the figure describes, or of the publication.
+        basis: What the figure includes.
+        licence: License of the figure.
     """
 
     source: str
@@ -92,7 +92,7 @@ class Pue(Cited):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accelerator(Cited):
-    """What a device can do at most, without sparsity, in 16-bit floating point.
+    """Peak throughput of a device without sparsity, in 16-bit floating point.
 
     ``match`` is a regular expression on the device's product name.
     """
@@ -110,9 +110,9 @@ class Accelerator(Cited):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Embodied(Cited):
-    """Emissions of making a piece of hardware, in kg CO2e, known times or divided by a factor.
+    """Emissions of making a piece of hardware, in kg CO2e, uncertain by a factor.
 
-    ``match`` is a regular expression on a device's product name; empty for what is none.
+    ``match`` is a regular expression on a device's product name; empty if it is not a device.
     """
 
     id: str
@@ -141,9 +141,9 @@ class Embodied(Cited):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lifetime(Cited):
-    """How long hardware lasts, how much of that it is in use, how it is counted.
+    """Lifetime and utilization of hardware, and its share per accelerator.
 
-    ``pieces_per_accelerator`` is the part of it that stands for one accelerator.
+    ``pieces_per_accelerator`` is the fraction of it that counts for one accelerator.
     """
 
     id: str
@@ -155,7 +155,7 @@ class Lifetime(Cited):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Water(Cited):
-    """Litres per kWh: on site for cooling (``wue``) or for the electricity of a zone."""
+    """Liters per kWh: on site for cooling (``wue``) or for the electricity of a zone."""
 
     id: str
     kind: str
@@ -184,9 +184,9 @@ class Water(Cited):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price(Cited):
-    """An example price of a device-hour; a lab keeps its own book.
+    """An example price of a device-hour; a lab has its own price book.
 
-    ``kind`` is on_demand, spot, reserved or internal; ``valid_to`` is empty while it holds.
+    ``kind`` is on_demand, spot, reserved or internal; ``valid_to`` is empty while it is valid.
     """
 
     price_id: str
@@ -219,7 +219,7 @@ class Price(Cited):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Equivalent(Cited):
-    """Something well known that emits so much, in pounds as printed."""
+    """Something well known with its emissions, in pounds as printed."""
 
     id: str
     name: str
@@ -228,7 +228,7 @@ class Equivalent(Cited):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published(Cited):
-    """A published figure with what is needed to work it out again.
+    """A published figure with the inputs to recompute it.
 
     ``devices`` x ``device_power_w`` is the IT power; ``price_devices`` are paid for. Figures
     that were not printed are None.
@@ -255,7 +255,7 @@ class Published(Cited):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Currency(Cited):
-    """Money that prices can be in, by its ISO 4217 code."""
+    """A currency of prices, by its ISO 4217 code."""
 
     code: str
     name: str

@@ -19,12 +19,12 @@ def load(module: str, name: str) -> Any:
     """An object of the service, such as ``load("app.cli", "commands")``.
 
     Raises:
-        CliError: If this installation holds the library alone, or lacks what the service needs.
+        CliError: If only the library is installed, or a dependency of the service is missing.
     """
     package = module.partition(".")[0]
     if not (ROOT / package / "__init__.py").is_file():
         raise CliError(
-            "this installation holds the pricetag library alone; the service runs from a "
+            "only the pricetag library is installed here; the service runs from a "
             "checkout (pip install -e '.[server,worker]') or from the image"
         )
     if str(ROOT) not in sys.path:

@@ -1,4 +1,4 @@
-"""What the command line says and how it fails: one place for output and exit codes."""
+"""Output, errors and exit codes of the command line."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def can_show(text: str) -> bool:
 
 
 def make_printable() -> None:
-    """Lets stdout and stderr replace what their encoding lacks, instead of failing on it."""
+    """Makes stdout and stderr replace characters that their encoding does not have."""
     codecs.register_error("pricetag", _nearest)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":

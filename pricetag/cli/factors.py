@@ -1,4 +1,4 @@
-"""Commands about sites, and what their energy is multiplied with."""
+"""Commands about sites and their factors."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ To = Annotated[str | None, typer.Option("--to", help="End of validity (exclusive
 
 
 def _finite(ctx: typer.Context, option: typer.CallbackParam, value: float | None) -> float | None:
-    """Refuses what JSON cannot hold.
+    """Rejects numbers that JSON cannot hold.
 
     Raises:
         BadParameter: If the value is NaN or infinite.
     """
     if value is not None and not math.isfinite(value):
-        raise typer.BadParameter(f"{value} is no finite number")
+        raise typer.BadParameter(f"{value} is not a finite number")
     return value
 
 
@@ -89,12 +89,12 @@ def register(app: typer.Typer) -> None:
 
 
 def moment(text: str | None) -> str | None:
-    """A date is its first instant of UTC; everything else is for the server to judge."""
+    """A date becomes its first instant in UTC; the server checks everything else."""
     return f"{text}T00:00:00Z" if text is not None and _DATE.fullmatch(text) else text
 
 
 def given(**values: Any) -> dict[str, Any]:
-    """What was told, without what was not."""
+    """The supplied values, without unset ones."""
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -102,7 +102,7 @@ def file_text(path: Path) -> str:
     """The text of a file to be sent.
 
     Raises:
-        CliError: If it cannot be read, is too large or no UTF-8.
+        CliError: If it cannot be read, is too large or not UTF-8.
     """
     try:
         if path.stat().st_size > MOST_FILE_BYTES:
@@ -181,7 +181,7 @@ def change_site(
     """Change a site; omitted options keep their values, issued price tags keep their figures."""
     changes = given(grid_zone=zone, time_zone=time_zone, currency=currency, description=description)
     if not changes:
-        raise CliError("name what to change, such as --zone DE", EXIT_USAGE)
+        raise CliError("name the fields to change, e.g. --zone DE", EXIT_USAGE)
     with open_client(ctx) as client:
         changed = client.change_site(name, changes)
     answer(ctx, json, changed, site_line)
@@ -294,11 +294,11 @@ def _periods(path: Path) -> Any:
     from pricetag.recipes.yaml_text import YamlError, parse_yaml
 
     try:
-        told = parse_yaml(file_text(path))
+        periods = parse_yaml(file_text(path))
     except YamlError as error:
         raise CliError(f"{path} is not YAML: {error}", EXIT_USAGE) from error
-    if isinstance(told, dict) and set(told) == {"periods"}:
-        told = told["periods"]
-    if not isinstance(told, list):
-        raise CliError(f"{path} is no list of periods, each days, from, to, price", EXIT_USAGE)
-    return told
+    if isinstance(periods, dict) and set(periods) == {"periods"}:
+        periods = periods["periods"]
+    if not isinstance(periods, list):
+        raise CliError(f"{path} is not a list of periods with days, from, to and price", EXIT_USAGE)
+    return periods

@@ -1,4 +1,4 @@
-"""Which run is meant: an id, the beginning of one, or ``last``."""
+"""Resolves a run from an ID, a prefix of an ID, or ``last``."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ def run_id(client: Client, text: str) -> str:
         pass
     newest = islice(client.iter_runs(sort="-created_at"), 1 if text == "last" else SEARCHED)
     if text == "last":
-        found = [run["id"] for run in newest]
-        if not found:
-            raise CliError("there is no run yet")
-        return found[0]
+        matches = [run["id"] for run in newest]
+        if not matches:
+            raise CliError("there are no runs yet")
+        return matches[0]
     if len(text) < SHORTEST:
-        raise CliError(f"{text!r} is too short: give at least {SHORTEST} characters of a run's id")
-    found = [run["id"] for run in newest if run["id"].startswith(text.lower())]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise CliError(f"{text!r} begins {len(found)} run ids; give more of it")
-    raise CliError(f"none of the newest {SEARCHED} runs has an id that begins with {text!r}")
+        raise CliError(f"{text!r} is too short: give at least {SHORTEST} characters of a run ID")
+    matches = [run["id"] for run in newest if run["id"].startswith(text.lower())]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise CliError(f"{text!r} matches {len(matches)} run IDs; give a longer prefix")
+    raise CliError(f"none of the newest {SEARCHED} runs has an ID that begins with {text!r}")

@@ -32,7 +32,7 @@ def follow(client: Client, run_id: str, *, logs: bool, as_json: bool) -> int:
     """Waits until a run is over, shows how it goes, then its price tag.
 
     Returns:
-        The exit code that tells how the run ended.
+        The exit code for the run's final status.
 
     Raises:
         CliError: When interrupted: the run goes on, and the message says how to come back.
@@ -51,7 +51,7 @@ def follow(client: Client, run_id: str, *, logs: bool, as_json: bool) -> int:
 
 
 def _why(run: Run) -> str:
-    """The reason of a failed run, with the field to mend."""
+    """The reason of a failed run, with the field to fix."""
     reason = run.get("status_reason") or {}
     where = f"{reason['field']}: " if reason.get("field") else ""
     return f"the run failed: {where}{reason.get('message') or 'no reason was given'}"
@@ -61,7 +61,7 @@ def show(client: Client, run: Run, *, as_json: bool, version: int | None = None)
     """Prints a run and its price tag, the newest version where none is named.
 
     Raises:
-        ApiError: If the price tag has not this version.
+        ApiError: If the price tag does not have this version.
     """
     tag = price_tag(client, run["id"], version)
     versions = client.price_tags(run["id"]) if tag is not None else []

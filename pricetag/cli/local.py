@@ -70,8 +70,8 @@ def estimate(
             currency=currency,
         )
     except InvalidFigures as error:
-        told = "; ".join(_naming_the_option(fault) for fault in error.faults)
-        raise CliError(told, EXIT_USAGE) from error
+        messages = "; ".join(_naming_the_option(fault) for fault in error.faults)
+        raise CliError(messages, EXIT_USAGE) from error
     figures = {
         name: float(value) if isinstance(value, Decimal) else value
         for name, value in asdict(result).items()
@@ -90,12 +90,12 @@ def doctor(ctx: typer.Context, json: Json = False) -> None:
     from pricetag.metering.doctor import examine
 
     try:
-        found = examine()
+        report = examine()
     except MeterSettingError as error:
         raise CliError(str(error), EXIT_USAGE) from error
     fault = _settings_fault()
-    told = found.as_dict() | {"settings_fault": fault}
-    answer(ctx, json, told, lambda _: doctor_view(found, fault))
+    data = report.as_dict() | {"settings_fault": fault}
+    answer(ctx, json, data, lambda _: doctor_view(report, fault))
 
 
 def _settings_fault() -> str | None:
@@ -121,10 +121,10 @@ def recipes(
 
     entries = describe()
     if kind is not None:
-        known = ", ".join(entry["kind"] for entry in entries)
+        kinds = ", ".join(entry["kind"] for entry in entries)
         entries = [entry for entry in entries if entry["kind"] == kind]
         if not entries:
-            raise CliError(f"there is no stage kind {kind!r}; there are {known}", EXIT_FAILURE)
+            raise CliError(f"there is no stage kind {kind!r}; there are {kinds}", EXIT_FAILURE)
     if kind is None:
         answer(ctx, json, entries, _recipes_parts)
     else:

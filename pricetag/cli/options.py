@@ -19,7 +19,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON only.")]
 
 @dataclass
 class Given:
-    """What stood before the command."""
+    """Options before the command."""
 
     url: str | None = None
     token: str | None = None
@@ -27,9 +27,9 @@ class Given:
 
 
 def given(ctx: typer.Context) -> Given:
-    """The options that stood before the command."""
-    found = ctx.find_root().obj
-    return found if isinstance(found, Given) else Given()
+    """The options given before the command."""
+    options = ctx.find_root().obj
+    return options if isinstance(options, Given) else Given()
 
 
 @contextmanager
@@ -55,17 +55,17 @@ def open_client(ctx: typer.Context) -> Iterator[Client]:
 
 
 def _refusal(error: ApiError) -> str:
-    """What the server refused, with every field it named."""
+    """The server's error message, with every invalid field."""
     parts = [error.message]
-    alike: dict[str, list[str]] = {}  # by hint, which is told once
+    by_hint: dict[str, list[str]] = {}  # by hint, each shown once
     messages = [str(fault.get("message")) for fault in error.errors]
     for fault, message in zip(error.errors, messages, strict=True):
-        told = alike.setdefault(str(fault.get("hint") or ""), [])
+        unmentioned = by_hint.setdefault(str(fault.get("hint") or ""), [])
         text = f"{fault['field']}: {message}" if fault.get("field") else message
-        known = text if messages.count(message) > 1 else message
-        if known not in error.message:
-            told.append(text)
-    for hint, others in alike.items():
+        fragment = text if messages.count(message) > 1 else message
+        if fragment not in error.message:
+            unmentioned.append(text)
+    for hint, others in by_hint.items():
         if others:
             parts.append("; ".join(others))
         if hint and hint not in error.message:

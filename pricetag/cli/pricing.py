@@ -40,8 +40,8 @@ def reprice(
 
     moment = None if as_of is None else moment_of(as_of, datetime.now(UTC))
     with open_client(ctx) as client:
-        told = client.reprice(run_id(client, run), as_of=moment)
-    answer(ctx, json, told, version_text)
+        version = client.reprice(run_id(client, run), as_of=moment)
+    answer(ctx, json, version, version_text)
 
 
 def moment_of(text: str, now: datetime) -> str:

@@ -53,7 +53,7 @@ def show_quote(ctx: typer.Context, file: Path, json: bool) -> None:
     """Prints the quote of a run that a file describes.
 
     Raises:
-        CliError: If the file cannot be read or the server refuses what it describes.
+        CliError: If the file cannot be read or the server rejects the described run.
     """
     described = _described(file)
     with open_client(ctx) as client:

@@ -180,7 +180,7 @@ def show(
     from pricetag.cli.find import run_id
 
     if wait and version is not None:
-        raise CliError("--version is of a price tag that was issued: leave out --wait", EXIT_USAGE)
+        raise CliError("--version needs an issued price tag: omit --wait", EXIT_USAGE)
     as_json = wants_json(ctx, json)
     with open_client(ctx) as client:
         found = run_id(client, run)

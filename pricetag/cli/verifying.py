@@ -21,7 +21,7 @@ NEEDS_SERVER = {
     "measurements": "whether its figures follow from the readings",
     "arithmetic": "whether its content follows from the measurements and its factors",
 }
-"""What no file can tell of itself: whoever changes a figure can write a hash that fits it."""
+"""Steps that need the server: whoever changes a figure can write a matching hash."""
 ITSELF = "itself"
 STORED = "stored"
 """What a step is about: the price tag that was given, or the version that the server stores."""
@@ -47,7 +47,7 @@ def from_file(name: str) -> dict[str, Any]:
     for found in (document, document.get("price_tag") if isinstance(document, dict) else None):
         if isinstance(found, dict) and found.get("schema") == SCHEMA and "run_id" in found:
             return _hashable(name, found)
-    raise CliError(f"{name} holds no price tag ({SCHEMA})", EXIT_USAGE)
+    raise CliError(f"{name} contains no price tag ({SCHEMA})", EXIT_USAGE)
 
 
 def _hashable(name: str, found: dict[str, Any]) -> dict[str, Any]:
@@ -55,14 +55,16 @@ def _hashable(name: str, found: dict[str, Any]) -> dict[str, Any]:
     try:
         content_sha256(found)
     except (ValueError, OverflowError, RecursionError) as error:
-        raise CliError(f"{name} holds what no price tag does: {error}", EXIT_FAILURE) from error
+        raise CliError(
+            f"{name} contains values that no price tag can have: {error}", EXIT_FAILURE
+        ) from error
     return found
 
 
 def by_itself(tag: Mapping[str, Any]) -> dict[str, Any]:
-    """What the price tag's own text tells: whether it is whole, never whether it is true."""
+    """Checks a price tag by its own text: whether it is intact, never whether it is true."""
     unknown = [
-        _step(step, "not-checked", f"{what} needs the server (leave out --offline)")
+        _step(step, "not-checked", f"{what} needs the server (omit --offline)")
         for step, what in NEEDS_SERVER.items()
     ]
     return _report(tag, [_own_hash(tag), *unknown], is_file=True)
@@ -86,36 +88,40 @@ def with_server(client: Client, tag: Mapping[str, Any], *, is_file: bool) -> dic
     steps = [_own_hash(tag)]
     if is_file:
         steps.append(_as_issued(tag, client.price_tag(run_id, version)))
-    told = client.verify_price_tag(run_id, version)
-    for step in told["steps"]:
+    verification = client.verify_price_tag(run_id, version)
+    for step in verification["steps"]:
         if is_file or step["step"] != steps[0]["step"] or step["status"] != "ok":
             steps.append({**step, "of": STORED})
     return _report(tag, steps, is_file=is_file)
 
 
 def _named(tag: Mapping[str, Any]) -> tuple[str, int]:
-    """Run and version, which a file may have lost or bear in any form."""
+    """Run and version; in a file they may be missing or malformed."""
     try:
         run_id = str(UUID(str(tag.get("run_id"))))
     except ValueError:
-        raise CliError(f"run_id: {tag.get('run_id')!r} is no id of a run", EXIT_FAILURE) from None
+        raise CliError(f"run_id: {tag.get('run_id')!r} is not a run ID", EXIT_FAILURE) from None
     version = tag.get("version")
     if isinstance(version, bool) or not isinstance(version, int) or version < 1:
-        raise CliError(f"version: {version!r} is no whole number from 1", EXIT_FAILURE)
+        raise CliError(f"version: {version!r} is not a whole number from 1", EXIT_FAILURE)
     return run_id, version
 
 
 def _own_hash(tag: Mapping[str, Any]) -> dict[str, Any]:
     content = {name: value for name, value in tag.items() if name != HASH}
     provenance = tag.get("provenance")
-    about = provenance if isinstance(provenance, Mapping) else {}
-    known = known_sha256(content, about.get("accounting_version"))
+    details = provenance if isinstance(provenance, Mapping) else {}
+    expected = known_sha256(content, details.get("accounting_version"))
     declared = tag.get(HASH)
     if declared is None:
-        return _step("content-hash", "not-checked", f"it does not tell its hash; it is {known[0]}")
-    if declared in known:
+        return _step(
+            "content-hash", "not-checked", f"it does not state its hash, which is {expected[0]}"
+        )
+    if declared in expected:
         return _step("content-hash", "ok", f"SHA-256 {declared}")
-    return _step("content-hash", "differs", f"it tells {declared}, its content has {known[0]}")
+    return _step(
+        "content-hash", "differs", f"it states {declared}, but its content has {expected[0]}"
+    )
 
 
 def _as_issued(tag: Mapping[str, Any], issued: Mapping[str, Any]) -> dict[str, Any]:
@@ -148,7 +154,7 @@ def _report(
 
 
 def _first_difference(steps: list[dict[str, Any]]) -> str | None:
-    """What differs, by its path where one is known: a hash alone does not tell where."""
+    """The first difference, by path if known: a hash alone does not show where."""
     differing = [step for step in steps if step["status"] == "differs"]
     differing.sort(key=lambda step: (step["of"] == STORED, step["step"] == "content-hash"))
     if not differing:

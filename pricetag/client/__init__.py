@@ -46,8 +46,8 @@ class Client(RunCalls, PriceCalls, BookCalls, PeopleCalls, LabCalls):
     """One server, one token.
 
     Args:
-        url: Address of the server, such as ``http://127.0.0.1:8000``.
-        token: ``pt_...``; None reaches the health checks alone.
-        timeout_s: Longest wait for an answer, seconds.
+        url: Address of the server, e.g. ``http://127.0.0.1:8000``.
+        token: ``pt_...``; None only reaches the health checks.
+        timeout_s: Maximum wait for a response, seconds.
         transport: An httpx transport to use instead of the network.
     """

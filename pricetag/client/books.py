@@ -1,4 +1,4 @@
-"""Calls about what energy is multiplied with: sites, factors, prices, hourly carbon."""
+"""Calls about factors and prices: sites, factors, prices, hourly carbon intensities."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class BookCalls(Connection):
     """Sites, factors, the price book and hourly carbon intensities."""
 
     def create_site(self, site: Mapping[str, Any]) -> dict[str, Any]:
-        """Makes a site: name, grid_zone, time_zone, currency, description."""
+        """Creates a site: name, grid_zone, time_zone, currency, description."""
         return self._json("POST", "/v1/sites", site)
 
     def change_site(self, name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -25,7 +25,7 @@ class BookCalls(Connection):
         return cast(list[dict[str, Any]], self._get("/v1/sites")["items"])
 
     def get_site(self, name: str, *, as_of: str | None = None) -> dict[str, Any]:
-        """A site with the factors of this hour, each with who said so."""
+        """A site with the factors of this hour, each with its origin."""
         return self._get(f"/v1/sites/{quoted(name, safe='')}", {"as_of": as_of})
 
     def enter_factor(self, factor: Mapping[str, Any], *, site: str | None = None) -> dict[str, Any]:
@@ -36,7 +36,7 @@ class BookCalls(Connection):
     def factors(
         self, *, site: str | None = None, kind: str | None = None
     ) -> Iterator[dict[str, Any]]:
-        """Factors as they were entered, the newest first."""
+        """Factors as entered, newest first."""
         return self._pages("/v1/factors", {"site": site, "kind": kind, "limit": 200})
 
     def enter_price(self, price: Mapping[str, Any]) -> dict[str, Any]:
@@ -49,7 +49,7 @@ class BookCalls(Connection):
         return cast(list[dict[str, Any]], made["items"])
 
     def prices(self, *, accelerator: str | None = None) -> Iterator[dict[str, Any]]:
-        """The price book, the newest row first."""
+        """The price book, newest row first."""
         return self._pages("/v1/prices", {"accelerator": accelerator, "limit": 200})
 
     def import_carbon(self, series: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,9 +57,9 @@ class BookCalls(Connection):
         return self._json("POST", "/v1/carbon/import", series)
 
     def fetch_carbon(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
-        """Has the server ask a provider for hourly intensities, and enter them."""
+        """Makes the server fetch hourly intensities from a provider and store them."""
         return self._json("POST", "/v1/carbon/fetch", wanted)
 
     def carbon_series(self, *, zone: str | None = None) -> Iterator[dict[str, Any]]:
-        """Series of hourly intensities, the newest first."""
+        """Series of hourly intensities, newest first."""
         return self._pages("/v1/carbon", {"zone": zone, "limit": 200})

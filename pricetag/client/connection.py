@@ -1,4 +1,4 @@
-"""One server, one token: how requests are sent, sent again, and refused."""
+"""One server, one token: sending requests, retries and errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from httpx_sse import EventSource, ServerSentEvent, SSEError
 from pricetag.wire import ApiError, InvalidConnection, ServerUnreachable
 
 STREAM_SILENCE_S = 45.0
-"""The server sends a sign of life every 15 seconds; after three missed ones we reconnect."""
+"""The server sends a keep-alive every 15 seconds; after three missed ones we reconnect."""
 
 RECONNECT_S = 1.0
 ATTEMPTS = 4
@@ -27,9 +27,9 @@ class Connection:
     """One server, one token.
 
     Args:
-        url: Address of the server, such as ``http://127.0.0.1:8000``.
-        token: ``pt_...``; None reaches the health checks alone.
-        timeout_s: Longest wait for an answer, seconds.
+        url: Address of the server, e.g. ``http://127.0.0.1:8000``.
+        token: ``pt_...``; None only reaches the health checks.
+        timeout_s: Maximum wait for a response, seconds.
         transport: An httpx transport to use instead of the network.
 
     Raises:
@@ -46,7 +46,7 @@ class Connection:
     ) -> None:
         self.url = url.rstrip("/")
         if token is not None and not (token.isascii() and token.isprintable()):
-            raise InvalidConnection("the token has characters that no token has; copy it again")
+            raise InvalidConnection("the token contains invalid characters; copy it again")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         # A proxy of the environment does not reach this machine's own loopback.
         loopback = _host(self.url) in {"localhost", "127.0.0.1", "::1"}
@@ -98,34 +98,34 @@ class Connection:
     def _send(
         self, method: str, path: str, *, retry: bool = True, **options: Any
     ) -> httpx.Response:
-        """Sends what may be sent twice again while the server or its database is away."""
+        """Sends a request; retries idempotent ones while the server or its database is away."""
         for attempt in range(1, ATTEMPTS + 1):
             last = not retry or attempt == ATTEMPTS
             try:
-                answer = self._http.request(method, path, **options)
+                response = self._http.request(method, path, **options)
             except httpx.RequestError as error:
                 if last:
                     raise unreachable(self.url, error) from error
                 time.sleep(0.1 * 2**attempt)
                 continue
-            if answer.status_code == 503 and not last:
-                time.sleep(min(LONGEST_WAIT_S, _seconds(answer.headers.get("Retry-After"))))
+            if response.status_code == 503 and not last:
+                time.sleep(min(LONGEST_WAIT_S, _seconds(response.headers.get("Retry-After"))))
                 continue
-            raise_for(answer)
-            return answer
+            raise_for(response)
+            return response
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _stream(self, run_id: str, last_event_id: int) -> Iterator[ServerSentEvent]:
         headers = {"Last-Event-ID": str(last_event_id)} if last_event_id else {}
         timeout = httpx.Timeout(STREAM_SILENCE_S, connect=5.0)
         path = f"/v1/runs/{run_id}/events"
-        with self._http.stream("GET", path, headers=headers, timeout=timeout) as answer:
-            raise_for(answer)
+        with self._http.stream("GET", path, headers=headers, timeout=timeout) as response:
+            raise_for(response)
             try:
-                # An event without data is a sign of life.
-                yield from (event for event in EventSource(answer).iter_sse() if event.data)
+                # An event without data is a keep-alive.
+                yield from (event for event in EventSource(response).iter_sse() if event.data)
             except SSEError as error:
-                raise not_pricetag(answer) from error
+                raise not_pricetag(response) from error
 
 
 def _host(url: str) -> str | None:
@@ -135,25 +135,25 @@ def _host(url: str) -> str | None:
         raise InvalidConnection(f"{url} is not an address: {error}") from error
 
 
-def as_object(answer: httpx.Response) -> dict[str, Any]:
-    """The JSON object of an answer.
+def as_object(response: httpx.Response) -> dict[str, Any]:
+    """The JSON object of a response.
 
     Raises:
-        ApiError: If it is another program's answer: a page, a redirect.
+        ApiError: If another program responded, e.g. with a page or a redirect.
     """
     try:
-        found = answer.json()
+        body = response.json()
     except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise not_pricetag(answer)
-    return cast(dict[str, Any], found)
+        body = None
+    if not isinstance(body, dict):
+        raise not_pricetag(response)
+    return cast(dict[str, Any], body)
 
 
-def not_pricetag(answer: httpx.Response) -> ApiError:
-    """What to raise when another program answers."""
-    message = f"{answer.url} answers, but not as a Pricetag server does; check the address"
-    return ApiError(answer.status_code, "http-error", message)
+def not_pricetag(response: httpx.Response) -> ApiError:
+    """The error for a response of another program."""
+    message = f"{response.url} responded, but not like a Pricetag server; check the address"
+    return ApiError(response.status_code, "http-error", message)
 
 
 def _seconds(header: str | None) -> float:
@@ -161,25 +161,25 @@ def _seconds(header: str | None) -> float:
 
 
 def unreachable(url: str, error: httpx.RequestError) -> ServerUnreachable:
-    """What to raise when no answer came, with the reason."""
+    """The error for a missing response, with the reason."""
     detail = str(error) or type(error).__name__
-    return ServerUnreachable(f"no answer from {url}: {detail}")
+    return ServerUnreachable(f"no response from {url}: {detail}")
 
 
-def raise_for(answer: httpx.Response) -> None:
-    """Lets good answers pass.
+def raise_for(response: httpx.Response) -> None:
+    """Accepts successful responses.
 
     Raises:
-        ApiError: If the server, or what stands before it, refused.
+        ApiError: If the server, or a proxy, sent an error.
     """
-    if answer.status_code < 400:
+    if response.status_code < 400:
         return
-    answer.read()
+    response.read()
     try:
-        problem = answer.json()
+        problem = response.json()
         code, message = str(problem["code"]), str(problem["detail"])
         errors = problem.get("errors", [])
     except (ValueError, KeyError, TypeError, AttributeError):
-        # Not our server's own answer: a proxy in between, or another program on the port.
-        code, message, errors = "http-error", f"{answer.status_code} {answer.reason_phrase}", []
-    raise ApiError(answer.status_code, code, message, errors)
+        # Not from our server, but from a proxy or another program on the port.
+        code, message, errors = "http-error", f"{response.status_code} {response.reason_phrase}", []
+    raise ApiError(response.status_code, code, message, errors)

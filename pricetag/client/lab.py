@@ -35,27 +35,27 @@ class LabCalls(Connection):
         by: str = "node",
         node: str | None = None,
     ) -> dict[str, Any]:
-        """What the nodes used, what runs were charged of it, and what is left.
+        """Energy used by the nodes, charged to runs, and unallocated.
 
         Args:
-            start: Whole hour of UTC, ISO 8601; 7 days before `stop` by default.
+            start: Full UTC hour, ISO 8601; 7 days before `stop` by default.
             stop: Exclusive; the end of the present hour by default.
             by: node, component, project or hour.
-            node: Of this node alone.
+            node: Only this node.
         """
         return self._get("/v1/energy", {"from": start, "to": stop, "by": by, "node": node})
 
     def create_budget(self, budget: Mapping[str, Any]) -> dict[str, Any]:
-        """Makes a budget; fields as ``POST /v1/budgets`` has them."""
+        """Creates a budget; fields as ``POST /v1/budgets`` has them."""
         return self._json("POST", "/v1/budgets", budget)
 
     def budgets(self, *, name: str | None = None, closed: bool = False) -> Iterator[dict[str, Any]]:
-        """All budgets by name, or the one of a name, each with how it stands."""
+        """All budgets by name, or the one of a name, each with its present state."""
         query = {"name": name, "closed": "true" if closed else None, "limit": 200}
         return self._pages("/v1/budgets", query)
 
     def get_budget(self, budget_id: str) -> dict[str, Any]:
-        """A budget and how it stands."""
+        """A budget with its present state."""
         return self._get(f"/v1/budgets/{budget_id}")
 
     def change_budget(self, budget_id: str, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,19 +63,19 @@ class LabCalls(Connection):
         return self._json("PATCH", f"/v1/budgets/{budget_id}", changes)
 
     def close_budget(self, budget_id: str) -> dict[str, Any]:
-        """Ends a budget; again, it changes nothing."""
+        """Closes a budget; closing it again changes nothing."""
         return as_object(self._send("POST", f"/v1/budgets/{budget_id}/close"))
 
     def budget_alerts(self, budget_id: str | None = None) -> Iterator[dict[str, Any]]:
-        """Thresholds that were crossed, the newest first."""
+        """Thresholds that were crossed, newest first."""
         return self._pages("/v1/budget-alerts", {"budget_id": budget_id, "limit": 200})
 
     def audit(self, **filters: Any) -> Iterator[dict[str, Any]]:
-        """Who changed what, the newest first; filters as ``GET /v1/audit`` has them."""
+        """Who changed what, newest first; filters as ``GET /v1/audit`` has them."""
         return self._pages("/v1/audit", {**filters, "limit": 200})
 
     def create_token(self, name: str, role: str) -> dict[str, Any]:
-        """Makes a token; `secret` is in this answer alone."""
+        """Creates a token; only this response has its `secret`."""
         return self._json("POST", "/v1/tokens", {"name": name, "role": role})
 
     def tokens(self) -> list[dict[str, Any]]:
@@ -83,13 +83,13 @@ class LabCalls(Connection):
         return cast(list[dict[str, Any]], self._get("/v1/tokens")["items"])
 
     def revoke_token(self, token_id: str) -> dict[str, Any]:
-        """Ends a token at once."""
+        """Revokes a token at once."""
         return as_object(self._send("DELETE", f"/v1/tokens/{token_id}"))
 
     def health(self) -> dict[str, Any]:
-        """Answers if the server's process lives."""
+        """Responds if the server's process is running."""
         return self._get("/healthz")
 
     def ready(self) -> dict[str, Any]:
-        """Answers if the server can serve."""
+        """Responds if the server is ready."""
         return self._get("/readyz")

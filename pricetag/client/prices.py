@@ -22,11 +22,11 @@ class PriceCalls(Connection):
         return self._json("POST", "/v1/quotes", {"run": dict(run)})
 
     def run_quote(self, run_id: str) -> dict[str, Any]:
-        """A run's quote, where the run will end, and the quote against its price tag."""
+        """A run's quote, its projection, and the comparison with its price tag."""
         return self._get(f"/v1/runs/{run_id}/quote")
 
     def quote_score(self) -> dict[str, Any]:
-        """How near quotes came, by method, likeness, pool and quantity."""
+        """Accuracy of quotes, by method, similarity, pool and quantity."""
         return self._get("/v1/quotes/score")
 
     def price_tag(self, run_id: str, version: int | None = None) -> dict[str, Any]:
@@ -42,22 +42,22 @@ class PriceCalls(Connection):
         return PriceTag.from_dict(self.price_tag(run_id, version))
 
     def price_tags(self, run_id: str) -> list[dict[str, Any]]:
-        """Every version of the run's price tag with cause, hash and totals; the newest first."""
-        found = self._get(f"/v1/runs/{run_id}/price-tags")
-        return cast(list[dict[str, Any]], found["items"])
+        """Every version of the run's price tag with cause, hash and totals; newest first."""
+        page = self._get(f"/v1/runs/{run_id}/price-tags")
+        return cast(list[dict[str, Any]], page["items"])
 
     def reprice(self, run_id: str, *, as_of: str | None = None) -> dict[str, Any]:
         """Issues a new version with the factors as they had been entered by `as_of`."""
         return self._json("POST", f"/v1/runs/{run_id}/price-tag/reprice", {"as_of": as_of})
 
     def verify_price_tag(self, run_id: str, version: int | None = None) -> dict[str, Any]:
-        """What the server finds when it works the price tag out again."""
+        """The server's verification of a price tag."""
         return self._get(f"/v1/runs/{run_id}/price-tag/verification", {"version": version})
 
     def compare(
         self, a: Sequence[str], b: Sequence[str], *, metric: str = "it_energy_kwh"
     ) -> dict[str, Any]:
-        """One group of runs over another, as a ratio in which shared errors cancel."""
+        """Ratio of two groups of runs, in which shared errors cancel."""
         query = {"a": ",".join(a), "b": ",".join(b), "metric": metric}
         return self._get("/v1/comparisons", query)
 
@@ -69,7 +69,7 @@ class PriceCalls(Connection):
         filter: Mapping[str, Any] | None = None,
         profile: str = "strubell2019",
     ) -> dict[str, Any]:
-        """Makes a report of these runs, or of those that a filter selects."""
+        """Creates a report of these runs, or of those that a filter selects."""
         body: dict[str, Any] = {"title": title, "profile": profile}
         if runs is not None:
             body["runs"] = list(runs)
@@ -78,7 +78,7 @@ class PriceCalls(Connection):
         return self._json("POST", "/v1/reports", body)
 
     def list_reports(self) -> Iterator[dict[str, Any]]:
-        """All reports, the newest first."""
+        """All reports, newest first."""
         return self._pages("/v1/reports", {"limit": 200})
 
     def get_report(self, report_id: str) -> dict[str, Any]:

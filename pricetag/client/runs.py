@@ -34,26 +34,26 @@ class RunCalls(Connection):
         Args:
             run: The description.
             idempotency_key: The same key and description give the same run; without one,
-                this call makes its own, so that its retries post the run once.
+                this call generates one, so that its retries post the run only once.
 
         Raises:
-            ApiError: If the server refuses it.
-            ServerUnreachable: If no answer came.
+            ApiError: If the server rejects it.
+            ServerUnreachable: If the server does not respond.
         """
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
         if isinstance(run, str):
             headers["Content-Type"] = "application/yaml"
-            answer = self._send("POST", "/v1/runs", headers=headers, content=run.encode())
+            response = self._send("POST", "/v1/runs", headers=headers, content=run.encode())
         else:
-            answer = self._send("POST", "/v1/runs", headers=headers, json=dict(run))
-        return cast(RunAccepted, as_object(answer))
+            response = self._send("POST", "/v1/runs", headers=headers, json=dict(run))
+        return cast(RunAccepted, as_object(response))
 
     def list_runs(self, *, cursor: str | None = None, limit: int = 50, **filters: Any) -> Page:
         """A page of runs.
 
         Args:
-            cursor: `next_cursor` of the page before.
-            limit: Most runs, up to 200.
+            cursor: `next_cursor` of the previous page.
+            limit: Maximum number of runs, up to 200.
             **filters: project, experiment, tag, status, kind, created_after,
                 created_before, sort; tag and status may be lists.
         """
@@ -87,7 +87,7 @@ class RunCalls(Connection):
             last_event_id: Only events after this one.
 
         Raises:
-            ApiError: If the server refuses.
+            ApiError: If the server sends an error.
         """
         while True:
             try:
@@ -106,7 +106,7 @@ class RunCalls(Connection):
             time.sleep(RECONNECT_S)
 
     def wait(self, run_id: str, on_event: Callable[[Event], None] | None = None) -> Run:
-        """Waits until a run is over; tells of every event meanwhile."""
+        """Waits until a run is over; passes every event to ``on_event``."""
         for event in self.events(run_id):
             if on_event is not None:
                 on_event(event)
@@ -135,27 +135,27 @@ class RunCalls(Connection):
         while True:
             # Asked first: what the run wrote before it ended is then surely read.
             over = not follow or self.get_run(run_id)["status"] in FINAL
-            found = self.logs(run_id, after=after, limit=5000)
-            yield from found["items"]
-            after = found["next_after"]
-            if found["items"]:
+            page = self.logs(run_id, after=after, limit=5000)
+            yield from page["items"]
+            after = page["next_after"]
+            if page["items"]:
                 continue
             if over:
                 return
             time.sleep(RECONNECT_S)
 
     def artifacts(self, run_id: str) -> list[dict[str, Any]]:
-        """What the run's attempts left behind."""
+        """Artifacts of the run's attempts."""
         return cast(list[dict[str, Any]], self._get(f"/v1/runs/{run_id}/artifacts")["items"])
 
     def download_artifact(self, run_id: str, artifact_id: str, path: Path) -> Path:
-        """Writes an artifact to a file; the file appears when it is whole."""
+        """Writes an artifact to a file; the file appears once it is complete."""
         url = f"/v1/runs/{run_id}/artifacts/{artifact_id}/content"
         try:
-            with replaced(path) as part, self._http.stream("GET", url) as answer:
-                raise_for(answer)
+            with replaced(path) as part, self._http.stream("GET", url) as response:
+                raise_for(response)
                 with part.open("wb") as out:
-                    for chunk in answer.iter_bytes():
+                    for chunk in response.iter_bytes():
                         out.write(chunk)
         except httpx.RequestError as error:
             raise unreachable(self.url, error) from error

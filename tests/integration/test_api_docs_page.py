@@ -25,5 +25,5 @@ async def test_the_page_and_all_that_it_loads_come_from_this_server(api: Api) ->
 async def test_a_path_with_a_slash_at_its_end_is_not_redirected(api: Api) -> None:
     answer = await api.member.get("/v1/runs/", headers={"Host": "evil.example"})
     assert answer.status_code == 404
-    assert "without the slash" in answer.json()["detail"]
+    assert "without the trailing slash" in answer.json()["detail"]
     assert "location" not in answer.headers

@@ -137,7 +137,7 @@ def test_without_a_server_it_says_what_to_do(capsys: Captured) -> None:
     assert pricetag(["runs"]) == 2
     assert "PRICETAG_URL" in complaint(capsys)
     assert pricetag(["--url", "http://127.0.0.1:9", "cancel", RUN_ID]) == 1
-    assert "no answer from http://127.0.0.1:9" in complaint(capsys)
+    assert "no response from http://127.0.0.1:9" in complaint(capsys)
 
 
 def test_runs_are_listed_with_the_filters_given(api: FakeApi, capsys: Captured) -> None:
@@ -161,9 +161,9 @@ def test_a_run_is_meant_by_the_beginning_of_its_id(api: FakeApi, capsys: Capture
     assert pricetag(["cancel", "last"]) == 0
     assert capsys.readouterr().out == f"{RUN_ID} cancelled\n" * 2
     assert pricetag(["cancel", "6f0c"]) == 1
-    assert "begins 2 run ids" in complaint(capsys)
+    assert "matches 2 run IDs" in complaint(capsys)
     assert pricetag(["cancel", "abcd"]) == 1
-    assert "has an id that begins with 'abcd'" in complaint(capsys)
+    assert "has an ID that begins with 'abcd'" in complaint(capsys)
 
 
 def test_a_run_is_resumed(api: FakeApi, capsys: Captured) -> None:
@@ -303,7 +303,7 @@ def test_show_of_an_older_version(api: FakeApi, capsys: Captured) -> None:
     assert pricetag(["show", RUN_ID, "--version", "9"]) == 1
     assert "has no version 9" in complaint(capsys)
     assert pricetag(["show", RUN_ID, "--version", "1", "--wait"]) == 2
-    assert "leave out --wait" in complaint(capsys)
+    assert "omit --wait" in complaint(capsys)
     assert pricetag(["show", RUN_ID, "--version", "0"]) == 2
     assert "--version" in complaint(capsys)
 
@@ -455,7 +455,7 @@ def test_the_library_alone_has_no_service(
 ) -> None:
     monkeypatch.setattr(checkout, "ROOT", tmp_path)
     assert pricetag([command]) == 1
-    assert "holds the pricetag library alone" in complaint(capsys)
+    assert "only the pricetag library is installed" in complaint(capsys)
 
 
 def test_the_service_s_own_options_reach_it(capsys: Captured) -> None:

@@ -84,7 +84,7 @@ def test_a_site_is_made_and_changed_with_what_was_told(api: FakeApi, capsys: Cap
     assert sent(api) == {"grid_zone": "FR"}
     assert json.loads(capsys.readouterr().out) == SITE
     assert pricetag(["site", "set", "berlin"]) == 2
-    assert "name what to change" in capsys.readouterr().err
+    assert "name the fields to change" in capsys.readouterr().err
 
 
 def test_a_site_is_shown_with_its_factors_and_their_origin(api: FakeApi, capsys: Captured) -> None:
@@ -210,7 +210,7 @@ def test_a_tariff_s_periods_are_read_from_a_file(api: FakeApi, tmp_path: Path) -
 
 @pytest.mark.parametrize(
     ("content", "told"),
-    [(b"periods: 3", "no list of periods"), (b"a: [", "is not YAML"), (b"\xff", "is not UTF-8")],
+    [(b"periods: 3", "is not a list of periods"), (b"a: [", "is not YAML"), (b"\xff", "is not UTF-8")],
 )
 def test_a_tariff_file_that_is_none_is_refused(
     content: bytes, told: str, tmp_path: Path, capsys: Captured, api: FakeApi
@@ -257,7 +257,7 @@ def test_faults_that_are_alike_have_one_hint(
 @pytest.mark.parametrize("option", ["--std", "--lifetime-h", "--utilisation"])
 def test_what_json_cannot_hold_is_refused_by_name(option: str, capsys: Captured) -> None:
     assert pricetag(["factor", "add", "pue", "1.2", *CITED, option, "nan"]) == 2
-    assert f"'{option}': nan is no finite number" in capsys.readouterr().err
+    assert f"'{option}': nan is not a finite number" in capsys.readouterr().err
 
 
 PRICED = ["--accelerator", "H100", "--provider", "a cloud", "--currency", "EUR"]

@@ -103,7 +103,7 @@ def test_what_the_server_finds_decides(
 def test_a_content_that_does_not_fit_its_hash(api: FakeApi, capsys: Captured) -> None:
     serve(api, name="another")
     assert pricetag(["verify", RUN_ID]) == 1
-    assert "DIFFERS      content-hash  it tells" in capsys.readouterr().out
+    assert "DIFFERS      content-hash  it states" in capsys.readouterr().out
 
 
 def test_a_server_whose_own_hash_differs(api: FakeApi, capsys: Captured) -> None:
@@ -170,18 +170,18 @@ def test_of_a_true_file_the_servers_steps_speak_too(
     file.write_text(json.dumps({**issued(), "content_sha256": "0" * 64}))
     assert pricetag(["verify", str(file)]) == 1
     end = capsys.readouterr().out.splitlines()[-1]
-    assert f"first difference: content_sha256: it tells {'0' * 64}" in end
+    assert f"first difference: content_sha256: it states {'0' * 64}" in end
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"run_id": "../../runs"}, "run_id: '../../runs' is no id of a run"),
-        ({"version": "one"}, "version: 'one' is no whole number from 1"),
-        ({"version": True}, "version: True is no whole number from 1"),
-        ({"name": "\ud800"}, "holds what no price tag does"),
-        ({"version": 10**400}, "holds what no price tag does"),
-        ({"name": NESTED}, "holds what no price tag does"),
+        ({"run_id": "../../runs"}, "run_id: '../../runs' is not a run ID"),
+        ({"version": "one"}, "version: 'one' is not a whole number from 1"),
+        ({"version": True}, "version: True is not a whole number from 1"),
+        ({"name": "\ud800"}, "contains values that no price tag can have"),
+        ({"version": 10**400}, "contains values that no price tag can have"),
+        ({"name": NESTED}, "contains values that no price tag can have"),
     ],
 )
 def test_a_file_that_cannot_be_asked_for_is_one_line(
@@ -228,7 +228,7 @@ def test_a_file_that_does_not_fit_its_hash_by_itself(capsys: Captured, tmp_path:
     assert offline(file, {**issued(), "name": "another"}, capsys)["outcome"] == "differs"
     told = offline(file, TAG, capsys)
     assert (told["outcome"], told["steps"][0]["status"]) == ("not-fully-checked", "not-checked")
-    assert "does not tell its hash" in told["steps"][0]["detail"]
+    assert "does not state its hash" in told["steps"][0]["detail"]
 
 
 @pytest.mark.parametrize(
@@ -286,7 +286,7 @@ def test_a_file_with_a_key_twice_is_refused(capsys: Captured, tmp_path: Path, in
     [
         (["verify", "absent.json"], "cannot read absent.json"),
         (["verify", "broken.json"], "broken.json is not JSON"),
-        (["verify", "other.json"], "other.json holds no price tag"),
+        (["verify", "other.json"], "other.json contains no price tag"),
         (["verify", RUN_ID, "--offline"], "there is no file"),
         (["verify", f"{RUN_ID}@0"], "a version is a whole number from 1"),
         (["reprice", RUN_ID, "--as-of", "soon"], "--as-of soon"),
