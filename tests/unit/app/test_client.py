@@ -232,7 +232,7 @@ def test_an_event_stream_is_read_as_the_standard_says() -> None:
 
 def test_a_page_instead_of_events_is_an_error_that_names_the_address() -> None:
     page = httpx.Response(200, content=b"<html>", headers={"content-type": "text/html"})
-    with speaking(page) as client, pytest.raises(ApiError, match="not as a Pricetag server"):
+    with speaking(page) as client, pytest.raises(ApiError, match="not like a Pricetag server"):
         list(client._stream("r", 0))
 
 
@@ -242,7 +242,7 @@ def test_a_page_of_another_program_is_an_error_that_names_the_address(
     status: int, content: bytes
 ) -> None:
     other = speaking(httpx.Response(status, content=content))
-    with other as client, pytest.raises(ApiError, match="not as a Pricetag server"):
+    with other as client, pytest.raises(ApiError, match="not like a Pricetag server"):
         client.get_run("r")
 
 
