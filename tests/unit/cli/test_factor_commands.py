@@ -210,7 +210,11 @@ def test_a_tariff_s_periods_are_read_from_a_file(api: FakeApi, tmp_path: Path) -
 
 @pytest.mark.parametrize(
     ("content", "told"),
-    [(b"periods: 3", "is not a list of periods"), (b"a: [", "is not YAML"), (b"\xff", "is not UTF-8")],
+    [
+        (b"periods: 3", "is not a list of periods"),
+        (b"a: [", "is not YAML"),
+        (b"\xff", "is not UTF-8"),
+    ],
 )
 def test_a_tariff_file_that_is_none_is_refused(
     content: bytes, told: str, tmp_path: Path, capsys: Captured, api: FakeApi
