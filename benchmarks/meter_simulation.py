@@ -12,7 +12,7 @@ from typing import Any
 
 import pynvml
 
-from pricetag.accounting.readings.energy import EnergyLedger
+from pricetag.accounting.readings.ledger import EnergyLedger
 from pricetag.metering import codecarbon_parts
 from pricetag.metering.meter import Meter
 from pricetag.metering.nvml import NvmlSource

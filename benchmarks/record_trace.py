@@ -24,7 +24,7 @@ from typing import Any
 import pynvml
 
 from pricetag.accounting.readings.alignment import update_period_s
-from pricetag.accounting.readings.energy import EnergyLedger, Reading
+from pricetag.accounting.readings.ledger import EnergyLedger, Reading
 from pricetag.metering import codecarbon_parts
 from pricetag.metering.meter import Meter
 from pricetag.metering.nvml import NvmlSource

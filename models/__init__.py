@@ -2,10 +2,10 @@
 
 from models.attempt import Artifact, Attempt, RejectedRecord, Stage
 from models.base import Base
-from models.bill import PriceTag, Report, ReportProject
 from models.budget import AuditEntry, Budget, BudgetAlert, Quote, Spend
 from models.energy import Baseline, EnergyHour
 from models.factor import CarbonHour, CarbonSeries, Factor, Price, Site
+from models.issued import PriceTag, Report, ReportProject
 from models.node import Node
 from models.outcome import Outcome
 from models.project import Experiment, Project, ProjectMember

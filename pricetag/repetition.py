@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pricetag.accounting.readings.energy import EnergyLedger
+from pricetag.accounting.readings.ledger import EnergyLedger
 from pricetag.accounting.readings.reading import Reading
 from pricetag.accounting.readings.window import WindowEnergy
 from pricetag.track import log, progress, stage

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from app.schemas.common import PLAIN_NUMBER, Currency, Name, Request, Wire
-from pricetag.accounting.budgets.allowance import Metric, Scope
+from pricetag.accounting.budgets.decision import Metric, Scope
 from pricetag.accounting.budgets.periods import Period, UnknownTimeZone, place_zone
 
 Amount = Annotated[

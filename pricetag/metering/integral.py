@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pricetag.accounting.readings.energy import DIVERGENCE_MIN_S, DIVERGENCE_RATIO
+from pricetag.accounting.readings.ledger import DIVERGENCE_MIN_S, DIVERGENCE_RATIO
 
 MAX_LIMIT_RATIO = 3.0
 """No device draws more than so many times its power limit over a second."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from pricetag.accounting.readings.booking import IMPLAUSIBLE_POWER
+from pricetag.accounting.readings.step_energy import IMPLAUSIBLE_POWER
 from pricetag.metering.integral import Divergence, PowerBound, Trapezoid
 from pricetag.metering.source import (
     GAP,

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from pricetag.accounting.readings.booking import IMPLAUSIBLE_POWER, RESET
+from pricetag.accounting.readings.step_energy import IMPLAUSIBLE_POWER, RESET
 from pricetag.metering.host_check import MAX_ZONE_POWER_W, HostCheck, max_zone_power_w
 from pricetag.metering.rapl_zones import RaplScan, Zone, powercap_root, scan
 from pricetag.metering.source import Component, ComponentKind, PowerSource, Reading

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from pricetag.accounting.readings.energy import EnergyLedger, Reading
+from pricetag.accounting.readings.ledger import EnergyLedger, Reading
 from pricetag.client import Client
 from tests.e2e.test_training import CONFIG
 from tests.support.bills import J_PER_KWH

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pricetag.accounting.readings.energy import Reading as Booked
+from pricetag.accounting.readings.ledger import Reading as Booked
 from pricetag.metering.meter import Meter
 from pricetag.metering.source import Component, Reading
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pricetag.accounting.readings.energy import WindowEnergy, window_energy
+from pricetag.accounting.readings.ledger import WindowEnergy, window_energy
 from pricetag.metering.journal import Journal, find_orphans
 from tests.support.fake_nvml import (
     FakeDevice,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pricetag.accounting.readings.energy import EnergyLedger
+from pricetag.accounting.readings.ledger import EnergyLedger
 from pricetag.metering.meter import Meter
 from pricetag.metering.nvml import NvmlSource
 from tests.support.fake_nvml import FakeDevice, FakeTrace, build_fake_nvml, gpu_uuid

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from pricetag.accounting.readings.energy import WindowEnergy
+from pricetag.accounting.readings.ledger import WindowEnergy
 from pricetag.metering.states import State
 from workers.node.baselines import MEASURE_S, Baseline
 from workers.node.machine import HOST, Use

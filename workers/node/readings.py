@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from pricetag.accounting.readings.energy import EnergyLedger, Reading, WindowEnergy
+from pricetag.accounting.readings.ledger import EnergyLedger, Reading, WindowEnergy
 from pricetag.metering.source import Component
 
 KEEP_S = 150.0

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from app.db import Session
-from app.repositories import energy
+from app.repositories import energy_hours
 from models import Attempt
 from pricetag.accounting.bill.live import LiveHour
 
@@ -27,7 +27,7 @@ async def book_running(
         for component in attempt.components
         for hour, one in hours.get(component["id"], {}).items()
     ]
-    await energy.put_attempt_hours(session, rows)
+    await energy_hours.put_attempt_hours(session, rows)
 
 
 def hour_row(

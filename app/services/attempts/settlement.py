@@ -12,7 +12,7 @@ from uuid import UUID
 
 from app import queue
 from app.db import Session
-from app.repositories import energy, executions, measured
+from app.repositories import energy_hours, executions, measured
 from app.repositories.executions import Event
 from app.services.attempts import stage_windows
 from app.services.attempts.hours import hour_row
@@ -23,8 +23,8 @@ from app.services.billing.inputs import WHOLE_ATTEMPT
 from app.services.budgets import alerts as budget_alerts
 from models import Attempt, Run
 from pricetag.accounting.readings.component import Component
-from pricetag.accounting.readings.energy import EnergyLedger, Reading, WindowEnergy
 from pricetag.accounting.readings.hours import energy_by_hour_j, metered_hours
+from pricetag.accounting.readings.ledger import EnergyLedger, Reading, WindowEnergy
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ async def book(session: Session, attempt: Attempt) -> None:
             stage.status = attempt.status
     rows, hours = await measure(session, attempt)
     await measured.replace_measurements(session, attempt.id, rows)
-    await energy.replace_attempt_hours(session, attempt.id, hours)
+    await energy_hours.replace_attempt_hours(session, attempt.id, hours)
 
 
 async def measure(

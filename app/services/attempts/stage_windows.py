@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from models import Stage
-from pricetag.accounting.readings.energy import EnergyLedger, WindowEnergy
 from pricetag.accounting.readings.hours import energy_by_hour_j, hour_spans
+from pricetag.accounting.readings.ledger import EnergyLedger, WindowEnergy
 from pricetag.accounting.readings.overlaps import (
     StageSpan,
     Stretch,

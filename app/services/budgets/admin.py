@@ -25,7 +25,7 @@ from app.services.budgets.standing import BEGINNING, BudgetState, states, unit_o
 from app.services.errors import ConflictError
 from app.services.principals import Principal
 from models import Budget, BudgetAlert
-from pricetag.accounting.budgets.allowance import crossed
+from pricetag.accounting.budgets.decision import crossed
 
 RECORDED = (
     *("name", "scope", "scope_id", "metric", "currency", "amount", "period", "time_zone"),

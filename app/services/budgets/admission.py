@@ -21,7 +21,7 @@ from app.services.budgets.texts import (
 from app.services.budgets.watch import BUDGET_EXCEEDED
 from app.services.errors import ConflictError
 from models import Budget, Run
-from pricetag.accounting.budgets.allowance import ZERO, Standing, crossed, decide
+from pricetag.accounting.budgets.decision import ZERO, Standing, crossed, decide
 
 HINT = "request less, wait for the next period, or ask an admin to raise the budget"
 

@@ -11,7 +11,7 @@ from app.repositories import executions
 from app.repositories.executions import Event
 from app.services.budgets.standing import BudgetState, states, unit_of
 from models import Run
-from pricetag.accounting.budgets.allowance import crossed
+from pricetag.accounting.budgets.decision import crossed
 
 KIND = "budget"
 """The kind of the events on a run's stream."""

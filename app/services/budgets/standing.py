@@ -16,7 +16,7 @@ from app.repositories.spend import SpentPart
 from app.services.billing.live_use import LiveUse, Rates
 from app.services.billing.live_use import of_running as live_uses
 from models import Budget, Spend
-from pricetag.accounting.budgets.allowance import ZERO, Standing, total, unused
+from pricetag.accounting.budgets.decision import ZERO, Standing, total, unused
 from pricetag.accounting.budgets.periods import Period, Span, period_at, zone_of
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)

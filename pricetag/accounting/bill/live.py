@@ -18,8 +18,8 @@ from pricetag.accounting.bill.inputs import AttemptInput, Factor, Factors, Hourl
 from pricetag.accounting.bill.reserved import device_hours, has_devices
 from pricetag.accounting.readings.alignment import LATE_TICK, TICK
 from pricetag.accounting.readings.component import Component
-from pricetag.accounting.readings.energy import MAX_GAP_S, EnergyLedger, Reading
 from pricetag.accounting.readings.hours import hour_spans
+from pricetag.accounting.readings.ledger import MAX_GAP_S, EnergyLedger, Reading
 from pricetag.accounting.units import G_PER_KG, joules_to_kwh
 
 

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from pricetag.accounting.readings.booking import (
+from pricetag.accounting.readings.sharing import Shares
+from pricetag.accounting.readings.step_energy import (
     COUNTER_FROZEN,
     GAP,
     Booking,
     Evidence,
     integral_delta,
 )
-from pricetag.accounting.readings.sharing import Shares
 
 KINDS: tuple[Evidence, ...] = ("counter", "integral")
 

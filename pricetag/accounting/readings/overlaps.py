@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pricetag.accounting.quantity.quantity import Source
-from pricetag.accounting.readings.energy import EnergyLedger
+from pricetag.accounting.readings.ledger import EnergyLedger
 from pricetag.accounting.readings.window import WindowEnergy
 
 OVERLAPPING = "overlapping_stages"

@@ -34,8 +34,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from pricetag.accounting.readings.booking import Booking
 from pricetag.accounting.readings.reading import Reading
+from pricetag.accounting.readings.step_energy import Booking
 
 ACTIVITY_INCONSISTENT = "activity_inconsistent"
 ACTIVITY_MISSING = "activity_missing"

@@ -17,7 +17,7 @@ from pricetag.accounting.bill.inputs import (
 )
 from pricetag.accounting.quantity.quantity import Source
 from pricetag.accounting.readings.component import Component
-from pricetag.accounting.readings.energy import Reading, WindowEnergy, window_energy
+from pricetag.accounting.readings.ledger import Reading, WindowEnergy, window_energy
 
 GPU = Component("gpu:GPU-1", "gpu", "NVIDIA A100", "counter", 0.05, 400.0)
 TWIN = replace(GPU, id="gpu:GPU-2")

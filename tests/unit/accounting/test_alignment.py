@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pricetag.accounting.readings.alignment import align, update_period_s
-from pricetag.accounting.readings.energy import EnergyLedger, Reading
+from pricetag.accounting.readings.ledger import EnergyLedger, Reading
 
 UPDATE_S = 0.1
 POWER_W = 400.0

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pricetag.accounting.readings.energy import EnergyLedger
 from pricetag.accounting.readings.hours import energy_by_hour_j, hour_spans
+from pricetag.accounting.readings.ledger import EnergyLedger
 from pricetag.accounting.readings.reading import Reading
 
 OPENED = datetime(2026, 11, 21, 3, 59, 30, tzinfo=UTC)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pricetag.accounting.readings.booking import book
-from pricetag.accounting.readings.energy import EnergyLedger, Method, Reading
+from pricetag.accounting.readings.ledger import EnergyLedger, Method, Reading
+from pricetag.accounting.readings.step_energy import book
 
 POWER_W = st.floats(0, 700)
 STEP_S = st.floats(0.05, 8)

@@ -20,8 +20,8 @@ from pricetag.accounting.bill.inputs import (
 from pricetag.accounting.bill.live import LiveCharge, advance, hours_between, live_figures
 from pricetag.accounting.document.build import build_price_tag
 from pricetag.accounting.readings.component import Component
-from pricetag.accounting.readings.energy import EnergyLedger, Reading
 from pricetag.accounting.readings.hours import energy_by_hour_j
+from pricetag.accounting.readings.ledger import EnergyLedger, Reading
 from pricetag.accounting.readings.reading import Method
 
 START = "2026-03-01T12:30:00+00:00"

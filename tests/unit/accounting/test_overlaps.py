@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pricetag.accounting.readings import overlaps
-from pricetag.accounting.readings.energy import EnergyLedger
+from pricetag.accounting.readings.ledger import EnergyLedger
 from pricetag.accounting.readings.overlaps import (
     OVERLAPPING,
     StageSpan,

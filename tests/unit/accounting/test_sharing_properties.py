@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pricetag.accounting.readings.energy import EnergyLedger
+from pricetag.accounting.readings.ledger import EnergyLedger
 from pricetag.accounting.readings.reading import Reading
 from pricetag.accounting.readings.sharing import Tenant, allocate
 

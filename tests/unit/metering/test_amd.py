@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pricetag.accounting.readings.energy import window_energy
+from pricetag.accounting.readings.ledger import window_energy
 from pricetag.metering import open_sources
 from pricetag.metering.amd import AmdSource
 from pricetag.metering.amd_devices import list_amd_devices, probe_amd

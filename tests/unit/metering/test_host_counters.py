@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pricetag.accounting.readings.energy import EnergyLedger, WindowEnergy
+from pricetag.accounting.readings.ledger import EnergyLedger, WindowEnergy
 from pricetag.accounting.readings.reading import Reading
 from pricetag.metering import codecarbon_parts
 from pricetag.metering.codecarbon_parts import CpuModel

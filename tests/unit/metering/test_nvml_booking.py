@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pricetag.accounting.readings.energy import WindowEnergy, window_energy
+from pricetag.accounting.readings.ledger import WindowEnergy, window_energy
 from pricetag.metering.meter import Meter
 from pricetag.metering.nvml import NvmlSource, list_devices, resolve_visible
 from tests.support.fake_nvml import FakeDevice, FakeTrace, gpu_uuid

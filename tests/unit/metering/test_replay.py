@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pricetag.accounting.readings.energy import window_energy
+from pricetag.accounting.readings.ledger import window_energy
 from pricetag.metering.meter import Meter
 from tests.support.meters import Clock, advance, booked
 from tests.support.replay import ReplaySource, TraceError, load_trace

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pricetag.accounting.readings.energy import WindowEnergy, window_energy
+from pricetag.accounting.readings.ledger import WindowEnergy, window_energy
 from pricetag.metering.meter import Meter
 from tests.support.meters import Clock, ScriptedSource, advance, booked
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from pricetag.accounting.readings.alignment import align
-from pricetag.accounting.readings.energy import EnergyLedger
+from pricetag.accounting.readings.ledger import EnergyLedger
 from pricetag.metering.meter import Meter
 from pricetag.metering.nvml import NvmlSource
 from pricetag.metering.source import Component

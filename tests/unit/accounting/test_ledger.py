@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
-from pricetag.accounting.readings.energy import (
+from pricetag.accounting.readings.ledger import (
     EnergyLedger,
     Method,
     Reading,

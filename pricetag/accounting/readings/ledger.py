@@ -1,7 +1,7 @@
 """From readings to energy: the counter first, the integral where the counter fails.
 
-How each step between two readings is booked stands in :mod:`pricetag.accounting.readings.booking`.
-Which part of each step is charged to the job stands in :mod:`pricetag.accounting.readings.sharing`.
+:mod:`pricetag.accounting.readings.step_energy` decides the energy between two readings, and
+:mod:`pricetag.accounting.readings.sharing` the part of it that is charged to the job.
 Here the steps become cumulative curves, so that the energy of any window is a difference of
 two points on them: windows that adjoin add up, and none is negative.
 """
@@ -15,11 +15,11 @@ from collections.abc import Iterable, Sequence
 
 from pricetag.accounting.quantity.quantity import Source
 from pricetag.accounting.readings.alignment import EDGE_ALIGNED
-from pricetag.accounting.readings.booking import COUNTER_FROZEN, GAP, LOST, book, source_of
 from pricetag.accounting.readings.component import Component
 from pricetag.accounting.readings.curves import curves
 from pricetag.accounting.readings.reading import Method, Reading
 from pricetag.accounting.readings.sharing import share
+from pricetag.accounting.readings.step_energy import COUNTER_FROZEN, GAP, LOST, book, source_of
 from pricetag.accounting.readings.window import FULL_COVERAGE_RATIO, WindowEnergy
 
 __all__ = ["EnergyLedger", "Method", "Reading", "WindowEnergy", "window_energy"]

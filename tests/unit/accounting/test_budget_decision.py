@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pricetag.accounting.budgets.allowance import Standing, crossed, decide, total, unused
+from pricetag.accounting.budgets.decision import Standing, crossed, decide, total, unused
 
 amounts = st.decimals(0, 10**6, places=6)
 standings = st.builds(Standing, amounts, amounts, amounts, amounts)
