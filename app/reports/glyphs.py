@@ -10,7 +10,7 @@ from typing import Any
 import typst
 
 FONTS = ("Libertinus Serif", "DejaVu Sans Mono")
-"""They are inside the typst package; what they lack is looked for in the machine's fonts."""
+"""Bundled with the typst package; other characters come from the machine's fonts."""
 
 LAST_LATIN = "\u024f"
 _SOURCE = b"""
@@ -23,7 +23,7 @@ _ESCAPE = re.compile(r"\\u\{([0-9a-f]+)\}")
 
 
 def warning(context: Any, fonts: str) -> str | None:
-    """What to tell the reader of a PDF in which characters are missing; None where none is.
+    """A warning for readers of a PDF with missing characters; None if none is missing.
 
     Args:
         context: Texts, at any depth.

@@ -85,7 +85,7 @@ def _column_types(widths_cm: list[float]) -> str:
 
 
 def _widths_cm(table: Table) -> list[float]:
-    """Widths by the columns' weights, and no less than their widest words where that is to be had.
+    """Widths by the columns' weights, and no less than their widest words where possible.
 
     Where whole words have no room, it is tried with the parts between which they may break.
     """

@@ -186,8 +186,8 @@ async def add_alerts(
         for ratio in ratios
     ]
     statement = insert(BudgetAlert).values(rows).on_conflict_do_nothing()
-    told = await session.execute(statement.returning(BudgetAlert.threshold_ratio))
-    return sorted(told.scalars())
+    added = await session.execute(statement.returning(BudgetAlert.threshold_ratio))
+    return sorted(added.scalars())
 
 
 async def drop_alerts(

@@ -73,9 +73,9 @@ async def hours_of_zone(
         query = query.where(CarbonSeries.created_at <= as_of)
     query = query.order_by(CarbonSeries.created_at, CarbonSeries.id)
     wanted = set(hours)
-    found = (await session.execute(query)).all()
+    rows = (await session.execute(query)).all()
     # In the order of their import: the last one to name an hour stays.
-    return {hour: (value, series) for hour, value, series in found if hour in wanted}
+    return {hour: (value, series) for hour, value, series in rows if hour in wanted}
 
 
 async def page(

@@ -25,7 +25,7 @@ async def names(session: AsyncSession) -> set[str]:
 async def was_seen(session: AsyncSession, uuid: str) -> bool:
     """Whether a device of this UUID was ever seen, in any case of letters."""
     wanted = uuid.casefold()
-    if wanted in {known.casefold() for known in await of_nodes(session)}:
+    if wanted in {seen.casefold() for seen in await of_nodes(session)}:
         return True
     components = (wanted, f"{GPU}{wanted}")
     for column in (EnergyHour.component, Baseline.component):

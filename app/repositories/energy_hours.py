@@ -29,14 +29,14 @@ async def raise_node_hours(session: AsyncSession, rows: Sequence[Row]) -> None:
     # In one order everywhere, so that two writers cannot wait for each other.
     ordered = sorted(rows, key=lambda row: (row["node_name"], row["component"], row["hour"]))
     statement = pg_insert(EnergyHour).values([{**row, "attempt_id": None} for row in ordered])
-    told = statement.excluded
+    new = statement.excluded
     await session.execute(
         statement.on_conflict_do_update(
             index_elements=["node_name", "component", "hour", "attempt_id"],
             set_={
-                **{name: told[name] for name in _DESCRIBED},
-                "energy_j": func.greatest(EnergyHour.energy_j, told.energy_j),
-                "covered_s": func.greatest(EnergyHour.covered_s, told.covered_s),
+                **{name: new[name] for name in _DESCRIBED},
+                "energy_j": func.greatest(EnergyHour.energy_j, new.energy_j),
+                "covered_s": func.greatest(EnergyHour.covered_s, new.covered_s),
                 "flags": _BOTH_FLAGS,
             },
         )

@@ -25,9 +25,9 @@ async def ensure_project(
         owner: User who owns the project if this makes it.
     """
     query = select(Project.id).where(Project.name == name)
-    found = (await session.execute(query)).scalar_one_or_none()
-    if found is not None:
-        return found
+    existing = (await session.execute(query)).scalar_one_or_none()
+    if existing is not None:
+        return existing
     made = await session.execute(
         insert(Project)
         .values(id=uuid.uuid4(), name=name)
@@ -45,9 +45,9 @@ async def ensure_experiment(session: AsyncSession, project_id: uuid.UUID, name: 
     query = select(Experiment.id).where(
         Experiment.project_id == project_id, Experiment.name == name
     )
-    found = (await session.execute(query)).scalar_one_or_none()
-    if found is not None:
-        return found
+    existing = (await session.execute(query)).scalar_one_or_none()
+    if existing is not None:
+        return existing
     await session.execute(
         insert(Experiment)
         .values(id=uuid.uuid4(), project_id=project_id, name=name)

@@ -133,8 +133,8 @@ async def _read(
         status = await visibility.visible_status(session, present.viewer, run_id)
         if status is None:
             return [], True
-        found = await run_events.after(session, run_id, last_id, BATCH)
-        events = [EventRead.model_validate(event) for event in found]
+        rows = await run_events.after(session, run_id, last_id, BATCH)
+        events = [EventRead.model_validate(event) for event in rows]
         if status == "running":
             await _project(session, run_id, events)
         return events, status in FINAL
@@ -148,9 +148,9 @@ async def _project(session: Session, run_id: uuid.UUID, events: Sequence[EventRe
     run = await executions.get_run(session, run_id)
     if run is None or run.progress is None:
         return
-    found = await projection.of_run(session, run)
-    if found is not None:
-        newest.payload["projection"] = found.model_dump(mode="json")
+    projected = await projection.of_run(session, run)
+    if projected is not None:
+        newest.payload["projection"] = projected.model_dump(mode="json")
 
 
 async def _wait(woken: asyncio.Event, timeout_s: float) -> None:

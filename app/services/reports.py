@@ -57,12 +57,12 @@ async def create(session: Session, principal: Principal, wanted: ReportCreate) -
         await _require_all(session, principal, wanted.runs, tags)
     elif not tags:
         raise _nothing("filter", "no matching run has a price tag yet")
-    chosen = [tags[run_id] for run_id in run_ids if run_id in tags]
+    selected = [tags[run_id] for run_id in run_ids if run_id in tags]
     chains = await _chains(session, principal, tags)
     context = build_context(
         wanted.title,
         wanted.profile,
-        chosen,
+        selected,
         generated_at=datetime.now(UTC),
         chains=[
             {"name": tags[run_id]["name"], "lineage": chains[run_id].model_dump(mode="json")}

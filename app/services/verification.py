@@ -73,15 +73,15 @@ async def verify(session: Session, run_id: UUID, version: int | None = None) -> 
 
 def check_hash(tag: PriceTag) -> VerificationStep:
     """Whether the content is the one that was issued."""
-    known = known_sha256(tag.content, tag.accounting_version)
-    if tag.content_sha256 in known:
+    expected = known_sha256(tag.content, tag.accounting_version)
+    if tag.content_sha256 in expected:
         return VerificationStep(
             step="content-hash", status="ok", detail=f"SHA-256 {tag.content_sha256}"
         )
     return VerificationStep(
         step="content-hash",
         status="differs",
-        detail=f"issued with SHA-256 {tag.content_sha256}, stored content has {known[0]}",
+        detail=f"issued with SHA-256 {tag.content_sha256}, stored content has {expected[0]}",
     )
 
 
@@ -152,11 +152,11 @@ async def _check_arithmetic(session: Session, tag: PriceTag, numbers: set[int]) 
             f"has version {ACCOUNTING_VERSION}, whose figures may differ"
         )
     attempts = await attempts_of(session, tag.run_id)
-    chosen = tuple(attempt for attempt in attempts if attempt.number in numbers)
+    included = tuple(attempt for attempt in attempts if attempt.number in numbers)
     run = await executions.get_run(session, tag.run_id)
     name = tag.content["name"] if run is None else run.name
     try:
-        content = await asyncio.to_thread(_rebuild, tag, name, chosen)
+        content = await asyncio.to_thread(_rebuild, tag, name, included)
     except (KeyError, TypeError, ValueError) as error:
         detail = f"it cannot be rebuilt ({type(error).__name__}: {error})"
         return VerificationStep(step="arithmetic", status="differs", detail=detail)

@@ -159,8 +159,8 @@ def list_prices(
 ) -> None:
     """List the price book, newest first."""
     with open_client(ctx) as client:
-        found = list(islice(client.prices(accelerator=accelerator), limit))
-    answer(ctx, json, found, prices_view, nothing="no price was entered")
+        items = list(islice(client.prices(accelerator=accelerator), limit))
+    answer(ctx, json, items, prices_view, nothing="no price was entered")
 
 
 @carbon.command(
@@ -240,5 +240,5 @@ def list_carbon(
 ) -> None:
     """List series of hourly carbon intensities, newest first."""
     with open_client(ctx) as client:
-        found = list(islice(client.carbon_series(zone=zone), limit))
-    answer(ctx, json, found, each(series_line), nothing="no hourly intensity was entered")
+        items = list(islice(client.carbon_series(zone=zone), limit))
+    answer(ctx, json, items, each(series_line), nothing="no hourly intensity was entered")

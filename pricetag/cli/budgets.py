@@ -113,16 +113,16 @@ def list_budgets(
 ) -> None:
     """List budgets with the amount left in each."""
     with open_client(ctx) as client:
-        found = list(client.budgets(closed=closed))
-    answer(ctx, json, found, budgets_view, nothing="no budget")
+        items = list(client.budgets(closed=closed))
+    answer(ctx, json, items, budgets_view, nothing="no budget")
 
 
 @budget.command("show")
 def show(ctx: typer.Context, named: BudgetArgument, json: Json = False) -> None:
     """Show a budget: spent, in use by running jobs, reserved and left."""
     with open_client(ctx) as client:
-        found = client.get_budget(budget_id(client, named))
-    answer(ctx, json, found, budget_lines)
+        budget = client.get_budget(budget_id(client, named))
+    answer(ctx, json, budget, budget_lines)
 
 
 @budget.command("set")
@@ -177,9 +177,9 @@ def alerts(
 ) -> None:
     """List crossed warning thresholds, newest first."""
     with open_client(ctx) as client:
-        chosen = None if named is None else budget_id(client, named)
-        found = list(islice(client.budget_alerts(chosen), limit))
-    answer(ctx, json, found, each(alert_line), nothing="no threshold was crossed")
+        only = None if named is None else budget_id(client, named)
+        items = list(islice(client.budget_alerts(only), limit))
+    answer(ctx, json, items, each(alert_line), nothing="no threshold was crossed")
 
 
 def audit(
@@ -215,8 +215,8 @@ def audit(
         "until": until,
     }
     with open_client(ctx) as client:
-        found = list(islice(client.audit(**filters), limit))
-    answer(ctx, json, found, each(audit_line), nothing="no entry")
+        items = list(islice(client.audit(**filters), limit))
+    answer(ctx, json, items, each(audit_line), nothing="no entry")
 
 
 def budget_id(client: Client, named: str) -> str:
@@ -229,6 +229,6 @@ def budget_id(client: Client, named: str) -> str:
         return str(uuid.UUID(named))
     except ValueError:
         pass
-    for found in client.budgets(name=named, closed=True):
-        return str(found["id"])
+    for match in client.budgets(name=named, closed=True):
+        return str(match["id"])
     raise CliError(f"there is no budget {named!r}; `pricetag budget list --closed` has them all")

@@ -38,13 +38,13 @@ def resolve(
     client = settings.get("client", {})
     if not isinstance(client, dict):
         raise CliError("[client] in the configuration file must be a table", EXIT_USAGE)
-    found = url or environ.get("PRICETAG_URL") or client.get("url")
-    if not found:
-        found = _local_server(data_dir(environ, settings))
-    if not str(found).startswith(("http://", "https://")):
-        raise CliError(f"{found!r} is not an http(s) address", EXIT_USAGE)
+    address = url or environ.get("PRICETAG_URL") or client.get("url")
+    if not address:
+        address = _local_server(data_dir(environ, settings))
+    if not str(address).startswith(("http://", "https://")):
+        raise CliError(f"{address!r} is not an http(s) address", EXIT_USAGE)
     secret = token or environ.get("PRICETAG_TOKEN") or client.get("token")
-    return Connection(str(found).rstrip("/"), str(secret) if secret else None)
+    return Connection(str(address).rstrip("/"), str(secret) if secret else None)
 
 
 def data_dir(environ: Mapping[str, str], settings: Mapping[str, Any]) -> Path:

@@ -42,8 +42,8 @@ def energy(
 ) -> None:
     """Show the lab's energy account: used by nodes, charged to runs, unallocated."""
     with open_client(ctx) as client:
-        found = client.energy(start=_moment(start), stop=_moment(stop), by=by, node=node)
-    answer(ctx, json, found, energy_view)
+        account = client.energy(start=_moment(start), stop=_moment(stop), by=by, node=node)
+    answer(ctx, json, account, energy_view)
 
 
 def _moment(text: str | None) -> str | None:

@@ -145,8 +145,8 @@ def create_site(
 def list_sites(ctx: typer.Context, json: Json = False) -> None:
     """List sites."""
     with open_client(ctx) as client:
-        found = client.sites()
-    answer(ctx, json, found, each(site_line), nothing="no site")
+        items = client.sites()
+    answer(ctx, json, items, each(site_line), nothing="no site")
 
 
 @site.command("show", epilog="Example: pricetag site show berlin --as-of 2026-01-01")
@@ -164,8 +164,8 @@ def show_site(
     """Show a site with its current factors and their sources."""
     then = None if as_of is None else moment_of(as_of, dates.datetime.now(dates.UTC))
     with open_client(ctx) as client:
-        found = client.get_site(name, as_of=then)
-    answer(ctx, json, found, site_parts)
+        details = client.get_site(name, as_of=then)
+    answer(ctx, json, details, site_parts)
 
 
 @site.command("set", epilog="Example: pricetag site set berlin --zone FR")
@@ -286,8 +286,8 @@ def list_factors(
 ) -> None:
     """List factors as entered, newest first."""
     with open_client(ctx) as client:
-        found = list(islice(client.factors(site=at, kind=kind), limit))
-    answer(ctx, json, found, each(factor_line), nothing="no factor was entered")
+        items = list(islice(client.factors(site=at, kind=kind), limit))
+    answer(ctx, json, items, each(factor_line), nothing="no factor was entered")
 
 
 def _periods(path: Path) -> Any:

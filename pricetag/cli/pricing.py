@@ -78,15 +78,15 @@ def verify(
     """Verify a price tag: hash, readings and arithmetic, to the last digit."""
     from pricetag.cli import verifying
 
-    found = verifying.from_file(price_tag) if verifying.is_file(price_tag) else None
+    from_file = verifying.from_file(price_tag) if verifying.is_file(price_tag) else None
     if offline:
-        if found is None:
+        if from_file is None:
             raise CliError(f"--offline: there is no file {price_tag}", EXIT_USAGE)
-        report = verifying.by_itself(found)
+        report = verifying.by_itself(from_file)
     else:
         with open_client(ctx) as client:
-            tag = found if found is not None else _fetched(client, price_tag)
-            report = verifying.with_server(client, tag, is_file=found is not None)
+            tag = from_file if from_file is not None else _fetched(client, price_tag)
+            report = verifying.with_server(client, tag, is_file=from_file is not None)
     answer(ctx, json, report, verification_lines)
     if report["outcome"] != "verified":
         raise typer.Exit(EXIT_FAILURE)
@@ -120,5 +120,5 @@ def compare(
         first, second = (
             [run_id(client, part.strip()) for part in side.split(",")] for side in (a, b)
         )
-        found = client.compare(first, second, metric=metric)
-    answer(ctx, json, found, comparison_view)
+        ratio = client.compare(first, second, metric=metric)
+    answer(ctx, json, ratio, comparison_view)

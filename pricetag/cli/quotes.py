@@ -43,10 +43,10 @@ def quote(
         if run is not None:
             from pricetag.cli.find import run_id
 
-            found = client.run_quote(run_id(client, run))
+            response = client.run_quote(run_id(client, run))
         else:
-            found = client.quote_score()
-    answer(ctx, json, found, score_view if score else quote_view)
+            response = client.quote_score()
+    answer(ctx, json, response, score_view if score else quote_view)
 
 
 def show_quote(ctx: typer.Context, file: Path, json: bool) -> None:
@@ -57,8 +57,8 @@ def show_quote(ctx: typer.Context, file: Path, json: bool) -> None:
     """
     described = _described(file)
     with open_client(ctx) as client:
-        found = client.quote_run(described)
-    answer(ctx, json, found, quote_view)
+        response = client.quote_run(described)
+    answer(ctx, json, response, quote_view)
 
 
 def _described(file: Path) -> dict[str, Any]:

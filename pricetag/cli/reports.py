@@ -53,16 +53,16 @@ def report(
 ) -> None:
     """Create a report on one or more runs, in up to six formats."""
     wanted = _formats(formats)
-    chosen: dict[str, Any] = {"project": project, "experiment": experiment, "tags": tag}
-    chosen = {name: value for name, value in chosen.items() if value}
-    if sum(map(bool, (runs, chosen, report_id))) != 1:
+    filters: dict[str, Any] = {"project": project, "experiment": experiment, "tags": tag}
+    filters = {name: value for name, value in filters.items() if value}
+    if sum(map(bool, (runs, filters, report_id))) != 1:
         raise CliError(
             "name the runs, or choose them by --project, --experiment and --tag, or give --id",
             EXIT_USAGE,
         )
     with open_client(ctx) as client:
         if report_id is None:
-            made = _make(client, runs, chosen, title, profile)
+            made = _make(client, runs, filters, title, profile)
         else:
             made = client.get_report(report_id)
         files = download(client, made["id"], wanted, output)
@@ -89,7 +89,7 @@ def _formats(text: str) -> list[ReportFormat]:
 def _make(
     client: Client,
     runs: list[str] | None,
-    chosen: dict[str, Any],
+    filters: dict[str, Any],
     title: str | None,
     profile: Profile,
 ) -> dict[str, Any]:
@@ -98,15 +98,19 @@ def _make(
 
     ids = [run_id(client, text) for text in runs or ()]
     if title is None:
-        subject = ", ".join(map(str, chosen.values())) if chosen else client.get_run(ids[0])["name"]
+        subject = (
+            ", ".join(map(str, filters.values())) if filters else client.get_run(ids[0])["name"]
+        )
         title = f"Price of {subject}" + (f" and {len(ids) - 1} more" if len(ids) > 1 else "")
     try:
-        return client.create_report(title, runs=ids or None, filter=chosen or None, profile=profile)
+        return client.create_report(
+            title, runs=ids or None, filter=filters or None, profile=profile
+        )
     except ApiError as error:
-        told = "; ".join(_unpriced(client, fault, runs or (), ids) for fault in error.errors)
-        if error.code != "nothing-to-report" or not ids or not told:
+        messages = "; ".join(_unpriced(client, fault, runs or (), ids) for fault in error.errors)
+        if error.code != "nothing-to-report" or not ids or not messages:
             raise
-        raise CliError(told, EXIT_USAGE) from error
+        raise CliError(messages, EXIT_USAGE) from error
 
 
 def _unpriced(

@@ -161,8 +161,8 @@ def runs(
         "sort": sort,
     }
     with open_client(ctx) as client:
-        found = list(islice(client.iter_runs(**filters), limit))
-    answer(ctx, json, found, runs_view, nothing="no run")
+        items = list(islice(client.iter_runs(**filters), limit))
+    answer(ctx, json, items, runs_view, nothing="no run")
 
 
 def show(
@@ -183,10 +183,10 @@ def show(
         raise CliError("--version needs an issued price tag: omit --wait", EXIT_USAGE)
     as_json = wants_json(ctx, json)
     with open_client(ctx) as client:
-        found = run_id(client, run)
+        full_id = run_id(client, run)
         if wait:
-            raise typer.Exit(follow.follow(client, found, logs=False, as_json=as_json))
-        follow.show(client, client.get_run(found), as_json=as_json, version=version)
+            raise typer.Exit(follow.follow(client, full_id, logs=False, as_json=as_json))
+        follow.show(client, client.get_run(full_id), as_json=as_json, version=version)
 
 
 def cancel(ctx: typer.Context, run: RunArgument, json: Json = False) -> None:

@@ -44,21 +44,25 @@ def from_file(name: str) -> dict[str, Any]:
         raise CliError(f"cannot read {name}: {error.strerror}", EXIT_USAGE) from error
     except ValueError as error:
         raise CliError(f"{name} is not JSON: {error}", EXIT_USAGE) from error
-    for found in (document, document.get("price_tag") if isinstance(document, dict) else None):
-        if isinstance(found, dict) and found.get("schema") == SCHEMA and "run_id" in found:
-            return _hashable(name, found)
+    for candidate in (document, document.get("price_tag") if isinstance(document, dict) else None):
+        if (
+            isinstance(candidate, dict)
+            and candidate.get("schema") == SCHEMA
+            and "run_id" in candidate
+        ):
+            return _hashable(name, candidate)
     raise CliError(f"{name} contains no price tag ({SCHEMA})", EXIT_USAGE)
 
 
-def _hashable(name: str, found: dict[str, Any]) -> dict[str, Any]:
+def _hashable(name: str, tag: dict[str, Any]) -> dict[str, Any]:
     """Numbers beyond doubles and halves of characters can be written, but never were issued."""
     try:
-        content_sha256(found)
+        content_sha256(tag)
     except (ValueError, OverflowError, RecursionError) as error:
         raise CliError(
             f"{name} contains values that no price tag can have: {error}", EXIT_FAILURE
         ) from error
-    return found
+    return tag
 
 
 def by_itself(tag: Mapping[str, Any]) -> dict[str, Any]:

@@ -31,7 +31,9 @@ COMMAND_RUN: dict[str, Any] = {
     "project": "text",
     "experiment": "scripts",
     "name": "a script of our own",
-    "recipe": {"stages": [{"kind": "command", "argv": ["python", "train.py"]}]},
+    "recipe": {
+        "stages": [{"kind": "command", "argv": ["python", "train.py"], "code": "/data/sentiment"}]
+    },
 }
 
 REPORT: dict[str, Any] = {

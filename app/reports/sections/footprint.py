@@ -1,4 +1,4 @@
-"""What stands beside energy and carbon: water, hardware, money, and how well it was used."""
+"""Figures beside energy and carbon: water, hardware, money, and how well it was used."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def section(tags: Sequence[TagView], profile: Profile) -> Section | None:
         "id": "footprint",
         "heading": "Water, hardware, money, efficiency",
         "paragraphs": [
-            "With the factors of each price tag. Market-based emissions stand beside the "
-            "location-based ones, never in their stead. Embodied emissions are the part of the "
+            "With the factors of each price tag. Market-based emissions are shown beside the "
+            "location-based ones, never in place of them. Embodied emissions are the part of the "
             "making of the hardware that its reserved time stands for"
             f"{in_all if profile == 'site' else ''}. MFU is of the dense 16-bit peak."
         ],

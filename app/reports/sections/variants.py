@@ -73,7 +73,7 @@ def _lines(tags: Sequence[TagView]) -> list[Line]:
 
 
 def _sizes_and_scores(lines: Sequence[Line]) -> list[Table]:
-    """Scores stand beside the sizes if they are few and of one split, else in their own tables."""
+    """Scores are beside the sizes if they are few and of one split, else in tables of their own."""
     splits = {split for line in lines for split, _ in line.variant.scores}
     names = {name for line in lines for _, name in line.variant.scores}
     if len(splits) <= 1 and len(names) <= MOST_SCORES_BESIDE_SIZES:

@@ -129,11 +129,11 @@ async def change(
     budget = await _get(session, budget_id, lock=True)
     if budget.closed_at is not None:
         raise BudgetClosedError(f"The budget '{budget.name}' is closed; create another one.")
-    before, given = _values(budget), wanted.given()
-    name = given.get("name", budget.name)
+    before, changes = _values(budget), wanted.given()
+    name = changes.get("name", budget.name)
     if name != budget.name and not await budget_rows.rename(session, budget, name):
         raise _exists(name)
-    for field, value in given.items():
+    for field, value in changes.items():
         setattr(budget, field, value)
     if _values(budget) != before:
         await _record(session, principal, "changed", budget, before)
@@ -207,14 +207,14 @@ async def _shown(session: Session, budget: Budget) -> BudgetRead:
     return await _present(session, budget.id)
 
 
-async def _reads(session: Session, found: Sequence[Budget]) -> list[BudgetRead]:
-    standing = await states(session, found, datetime.now(UTC))
-    names = await budget_rows.names_of_scopes(session, found)
-    told = await budget_rows.alerts_in(
+async def _reads(session: Session, budgets: Sequence[Budget]) -> list[BudgetRead]:
+    standing = await states(session, budgets, datetime.now(UTC))
+    names = await budget_rows.names_of_scopes(session, budgets)
+    alerts = await budget_rows.alerts_in(
         session, [(state.budget.id, state.period_start) for state in standing]
     )
     return [
-        _read(state, names.get(state.budget.scope_id), [a for a in told if a.budget_id == id_])
+        _read(state, names.get(state.budget.scope_id), [a for a in alerts if a.budget_id == id_])
         for state, id_ in ((state, state.budget.id) for state in standing)
     ]
 

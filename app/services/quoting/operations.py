@@ -198,8 +198,8 @@ def _training_step(
     longest = min(
         int(recipe["stages"][step.recipe_index]["max_length"]), config["max_position_embeddings"]
     )
-    found = training_flops_closed_form(shape, examples=examples, max_length=longest)
-    return found, "the closed form of the model's shape, texts of 15% to 100% of max_length"
+    flops = training_flops_closed_form(shape, examples=examples, max_length=longest)
+    return flops, "the closed form of the model's shape, texts of 15% to 100% of max_length"
 
 
 async def _examples_per_epoch(session: Session, likeness: Likeness) -> float | None:

@@ -115,8 +115,8 @@ def _value(of: Mapping[str, Any], name: str) -> float | None:
 
 
 def _sum(figures: Iterable[float | None]) -> float | None:
-    known = [figure for figure in figures if figure is not None]
-    return sum(known) if known else None
+    values = [figure for figure in figures if figure is not None]
+    return sum(values) if values else None
 
 
 async def _score(session: Session, run: Run, tag: PriceTag) -> None:
