@@ -51,7 +51,7 @@ def written(**changes: object) -> str:
         (written(tags="x"), "invalid-recipe", "tags"),
     ],
 )
-async def test_a_bad_body_is_refused_by_name(
+async def test_a_bad_body_is_rejected_by_name(
     api: Api, content: str, code: str, field: str | None
 ) -> None:
     refused = problem(await api.member.post("/v1/runs", content=content, headers=JSON), 422, code)
@@ -78,14 +78,14 @@ async def test_malformed_yaml_is_told_with_its_place(api: Api, content: str, tol
     assert told in answer.json()["detail"]
 
 
-async def test_a_yaml_of_laughs_is_refused_in_time(api: Api) -> None:
+async def test_a_yaml_of_laughs_is_rejected_in_time(api: Api) -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
     answer = await api.member.post("/v1/runs", content="\n".join(lines), headers=YAML)
     problem(answer, 422, "body-too-large")
 
 
-async def test_a_body_that_is_not_utf_8_is_refused(api: Api) -> None:
+async def test_a_body_that_is_not_utf_8_is_rejected(api: Api) -> None:
     answer = await api.member.post("/v1/runs", content=b'{"a": "\xff"}', headers=JSON)
     problem(answer, 422, "malformed-body")
 
@@ -98,7 +98,7 @@ async def test_a_compressed_body_is_rejected_by_its_encoding(api: Api, encoding:
     assert encoding in problem(response, 415, "unsupported-media-type")["detail"]
 
 
-async def test_another_type_of_body_is_refused(api: Api) -> None:
+async def test_another_type_of_body_is_rejected(api: Api) -> None:
     answer = await api.member.post(
         "/v1/runs", content=written(), headers={"Content-Type": "text/plain"}
     )
@@ -106,7 +106,7 @@ async def test_another_type_of_body_is_refused(api: Api) -> None:
     assert "application/yaml" in refused["detail"]
 
 
-async def test_a_huge_body_is_refused_while_it_arrives(api: Api) -> None:
+async def test_a_huge_body_is_rejected_while_it_arrives(api: Api) -> None:
     sent = 0
 
     async def endless() -> AsyncIterator[bytes]:
@@ -166,24 +166,24 @@ async def test_a_body_is_not_read_before_the_token(api: Api) -> None:
         ("created_after=2026-03-01T12:00:00", "created_after"),
     ],
 )
-async def test_a_bad_query_is_refused_by_name(api: Api, query: str, field: str) -> None:
+async def test_a_bad_query_is_rejected_by_name(api: Api, query: str, field: str) -> None:
     refused = problem(await api.viewer.get(f"/v1/runs?{query}"), 422, "invalid-request")
     assert fields(refused) == [field]
 
 
-async def test_an_unknown_query_parameter_is_refused_everywhere(api: Api) -> None:
+async def test_an_unknown_query_parameter_is_rejected_everywhere(api: Api) -> None:
     for path in ("/v1/recipes", "/v1/nodes", "/healthz", "/v1/tokens"):
         refused = problem(await api.admin.get(path, params={"x": "1"}), 422, "invalid-request")
         assert fields(refused) == ["x"]
 
 
 @pytest.mark.parametrize("key", ["", "with space", "x" * 201, "\t"])
-async def test_a_bad_idempotency_key_is_refused(api: Api, key: str) -> None:
+async def test_a_bad_idempotency_key_is_rejected(api: Api, key: str) -> None:
     answer = await api.member.post("/v1/runs", json=run_body(), headers={"Idempotency-Key": key})
     assert fields(problem(answer, 422, "invalid-request")) == ["Idempotency-Key"]
 
 
-async def test_an_id_that_is_none_is_refused(api: Api) -> None:
+async def test_an_id_that_is_none_is_rejected(api: Api) -> None:
     assert fields(problem(await api.viewer.get("/v1/runs/12"), 422, "invalid-request")) == [
         "run_id"
     ]
@@ -197,7 +197,7 @@ async def test_unknown_paths_and_methods(api: Api) -> None:
 
 
 @pytest.mark.parametrize("secret", ["pt_wrong", "", "é", "pt_\ud800"])
-async def test_a_bad_token_is_refused(api: Api, secret: str) -> None:
+async def test_a_bad_token_is_rejected(api: Api, secret: str) -> None:
     header = (b"Authorization", b"Bearer " + secret.encode("utf-8", "surrogatepass"))
     answer = await api.nobody.get("/v1/runs", headers=[header])
     problem(answer, 401, "unauthenticated")

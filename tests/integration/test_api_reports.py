@@ -95,7 +95,7 @@ async def test_runs_that_cannot_be_reported_are_named(api: Api) -> None:
         ({"title": "x", "filter": {}, "profile": "mine"}, "profile"),
     ],
 )
-async def test_a_bad_report_is_refused_by_name(
+async def test_a_bad_report_is_rejected_by_name(
     api: Api, body: dict[str, Any], field: str | None
 ) -> None:
     refused = problem(await api.member.post("/v1/reports", json=body), 422, "invalid-request")

@@ -107,7 +107,7 @@ async def test_a_refused_run_leaves_nothing(api: Api) -> None:
 
 
 @pytest.mark.parametrize("year", [1, 1969, 9999])
-async def test_a_start_beyond_reason_is_refused(api: Api, year: int) -> None:
+async def test_a_start_beyond_reason_is_rejected(api: Api, year: int) -> None:
     body = run_body(not_before=f"{year:04d}-01-01T00:00:00+14:00")
     refused = problem(await api.member.post("/v1/runs", json=body), 422, "invalid-recipe")
     assert fields(refused) == ["not_before"]
@@ -202,7 +202,7 @@ async def test_filters_select_by_every_given_condition(api: Api) -> None:
         ("status=queued&status=done", "status", "'queued', 'running'"),
     ],
 )
-async def test_a_filter_that_matches_no_run_ever_is_refused(
+async def test_a_filter_that_matches_no_run_ever_is_rejected(
     api: Api, query: str, field: str, told: str
 ) -> None:
     refused = problem(await api.viewer.get(f"/v1/runs?{query}"), 422, "invalid-request")
@@ -257,7 +257,7 @@ async def test_a_page_is_not_moved_by_what_is_posted_meanwhile(api: Api) -> None
 @pytest.mark.parametrize(
     "cursor", ["x", "bm9wZQ", "WyItY3JlYXRlZF9hdCIsICJub3QgYSB0aW1lIiwgIngiXQ"]
 )
-async def test_a_made_up_cursor_is_refused(api: Api, cursor: str) -> None:
+async def test_a_made_up_cursor_is_rejected(api: Api, cursor: str) -> None:
     refused = await api.viewer.get("/v1/runs", params={"cursor": cursor})
     assert fields(problem(refused, 422, "invalid-cursor")) == ["cursor"]
 

@@ -111,7 +111,7 @@ async def test_only_admins_change_them_and_all_read_them(api: Api, role: str) ->
         ({"limit": 5}, "limit", "not permitted"),
     ],
 )
-async def test_bad_input_is_refused_by_name(
+async def test_bad_input_is_rejected_by_name(
     api: Api, changes: dict[str, Any], field: str, words: str
 ) -> None:
     answer = await api.admin.post("/v1/budgets", json=BODY | changes)
@@ -187,6 +187,6 @@ async def test_a_budget_made_too_late_warns_at_once_and_a_raised_one_again(api: 
 
 
 @pytest.mark.parametrize("cursor", ["x", "WyJhIl0", "WyJpbmZpbml0eSIsImEiLCIxIl0"])
-async def test_a_cursor_of_another_list_is_refused(api: Api, cursor: str) -> None:
+async def test_a_cursor_of_another_list_is_rejected(api: Api, cursor: str) -> None:
     answer = await api.viewer.get("/v1/budget-alerts", params={"cursor": cursor})
     problem(answer, 422, "invalid-cursor")

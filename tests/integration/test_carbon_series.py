@@ -81,7 +81,7 @@ async def test_the_same_hours_are_not_entered_twice(api: Api) -> None:
         ({"content": ""}, "malformed-file", "line 1"),
     ],
 )
-async def test_a_series_that_cannot_be_is_refused(
+async def test_an_invalid_series_is_rejected(
     api: Api, changes: dict[str, Any], code: str, field: str
 ) -> None:
     body = series("DE", hours_csv(("2026-03-01T00:00Z", 300)))
@@ -228,7 +228,7 @@ async def test_a_provider_that_is_away_is_told(db: Database, tmp_path: Path) -> 
         (span(2, end="tomorrow"), "invalid-request", "end"),
     ],
 )
-async def test_what_cannot_be_fetched_is_refused(
+async def test_an_invalid_fetch_is_rejected(
     fetching: Api, grid: Grid, body: dict[str, Any], code: str, field: str
 ) -> None:
     refused = await fetching.admin.post("/v1/carbon/fetch", json=body)

@@ -47,7 +47,7 @@ async def test_what_cannot_be_compared_is_named(
     assert message in refused["errors"][0]["message"]
 
 
-async def test_an_unknown_figure_is_refused(api: Api) -> None:
+async def test_an_unknown_figure_is_rejected(api: Api) -> None:
     first, second = await runs(api, 2)
     query = {"a": first, "b": second, "metric": "joy"}
     refused = problem(await api.viewer.get("/v1/comparisons", params=query), 422, "invalid-request")

@@ -90,12 +90,12 @@ async def test_totals_bear_the_gain_error_of_their_meter(db: Database) -> None:
         ({"covered_s": float("inf")}, "covered_s"),
     ],
 )
-def test_what_cannot_be_is_refused(changes: dict[str, Any], said: str) -> None:
+def test_invalid_figures_are_rejected(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         replace(GPU_HOUR, **changes)
 
 
-async def test_one_hour_twice_in_one_call_is_refused(db: Database) -> None:
+async def test_one_hour_twice_in_one_call_is_rejected(db: Database) -> None:
     async with db.session_scope() as session:
         with pytest.raises(ValueError, match="two rows for the same"):
             await book_node_hours(session, "node", [GPU_HOUR, GPU_HOUR])

@@ -433,7 +433,7 @@ async def test_by_default_it_is_the_last_week(api: Api) -> None:
         ({"to": "0001-01-01T00:00:00Z"}, "to", "too early"),
     ],
 )
-async def test_a_range_that_cannot_be_is_refused_by_name(
+async def test_an_invalid_range_is_rejected_by_name(
     api: Api, params: dict[str, str], field: str, said: str
 ) -> None:
     document = problem(
@@ -443,7 +443,7 @@ async def test_a_range_that_cannot_be_is_refused_by_name(
     assert said in document["detail"]
 
 
-async def test_a_node_that_nobody_knows_is_refused(api: Api) -> None:
+async def test_a_node_that_nobody_knows_is_rejected(api: Api) -> None:
     document = problem(
         await api.viewer.get("/v1/energy", params={"node": "nobody"}), 404, "node-not-found"
     )

@@ -137,14 +137,14 @@ async def test_a_device_that_was_once_metered_is_known(api: Api) -> None:
 
 
 @pytest.mark.parametrize("told", ["NaN", "Infinity"])
-async def test_an_error_that_is_no_number_is_refused_as_such(api: Api, told: str) -> None:
+async def test_an_error_that_is_no_number_is_rejected_as_such(api: Api, told: str) -> None:
     body = factor("pue", "1.2", relative_std_ratio=told)
     refused = problem(await api.admin.post("/v1/factors", json=body), 422, "invalid-request")
     assert fields(refused) == ["relative_std_ratio"]
     assert refused["errors"][0]["message"] == "Input should be a finite number"
 
 
-async def test_money_that_is_none_is_refused(api: Api) -> None:
+async def test_an_unknown_currency_is_rejected(api: Api) -> None:
     await make_site(api, "berlin")
     for answer in (
         await api.admin.post("/v1/sites", json={"name": "paris", "currency": "XQZ"}),

@@ -463,7 +463,7 @@ async def test_everybody_with_a_token_reads(api: Api, path: str) -> None:
         ({"name": "a", "zone": "DE"}, "invalid-request", "zone"),
     ],
 )
-async def test_a_site_that_cannot_be_is_refused(
+async def test_an_invalid_site_is_rejected(
     api: Api, body: dict[str, Any], code: str, field: str
 ) -> None:
     assert fields(problem(await api.admin.post("/v1/sites", json=body), 422, code)) == [field]
@@ -503,7 +503,7 @@ async def test_a_factor_s_value_is_in_plain_digits(api: Api, value: str) -> None
     assert "digits 0 to 9" in told["detail"]
 
 
-async def test_a_factor_that_cannot_be_is_refused_with_every_field(api: Api) -> None:
+async def test_a_factor_that_cannot_be_is_rejected_with_every_field(api: Api) -> None:
     await make_site(api, "berlin")
     body = factor("pue", "0.9", year=datetime.now(UTC).year + 1, unit="kWh")
     refused = await api.admin.post("/v1/sites/berlin/factors", json=body)

@@ -46,7 +46,7 @@ async def test_rows_of_one_id_follow_one_another(api: Api) -> None:
     ("begins", "ends"),
     [(2024, None), (2024, 2025), (2025, None), (2023, 2025), (2020, 2030)],
 )
-async def test_two_that_would_hold_at_once_are_refused(
+async def test_two_prices_valid_at_once_are_rejected(
     api: Api, begins: int, ends: int | None
 ) -> None:
     span = {"valid_from": at(2024), "valid_to": at(2026)}
@@ -136,7 +136,7 @@ async def test_a_wrong_row_is_replaced_and_kept(api: Api) -> None:
         ({"amount": "\u0661"}, "invalid-request", "amount"),
     ],
 )
-async def test_a_price_that_cannot_be_is_refused(
+async def test_an_invalid_price_is_rejected(
     api: Api, changes: dict[str, Any], code: str, field: str
 ) -> None:
     refused = await api.admin.post("/v1/prices", json={**price("a", "2"), **changes})

@@ -96,7 +96,7 @@ async def test_the_attempts_before_are_in_it(api: Api) -> None:
     assert found["quantities"]["duration_s"]["value"] == pytest.approx(30.0 + 26.0)
 
 
-async def test_the_newest_progress_of_the_event_stream_bears_it(api: Api) -> None:
+async def test_the_newest_progress_event_has_the_projection(api: Api) -> None:
     await trained(api)
     run_id, journal = await running(api)
     journal.tell(1.0, "0", 0, 200)

@@ -168,7 +168,7 @@ async def test_who_may_price_again(api: Api) -> None:
     assert entry.after == {"price_tag_version": 2, "as_of": None}
 
 
-async def test_what_cannot_be_priced_again_is_refused_by_name(api: Api) -> None:
+async def test_what_cannot_be_priced_again_is_rejected_by_name(api: Api) -> None:
     run_id = await a_run(api)
     path = f"/v1/runs/{run_id}/price-tag/reprice"
     ahead = (datetime.now(UTC) + timedelta(days=1)).isoformat()
@@ -208,7 +208,7 @@ async def test_budgets_follow_todays_book_and_no_other(api: Api) -> None:
     assert facility_kwh == pytest.approx(3 * 2400 / 3.6e6)
 
 
-async def test_the_answer_bears_its_hash(api: Api) -> None:
+async def test_the_response_has_its_hash(api: Api) -> None:
     run_id = await a_run(api)
     answer = await api.viewer.get(f"/v1/runs/{run_id}/price-tag")
     content = answer.json()

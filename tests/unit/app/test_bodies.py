@@ -150,7 +150,9 @@ def endless() -> Any:
     ],
     ids=range(12),
 )
-def test_what_cannot_be_stored_is_refused(value: Any, code: str, field: str | None) -> None:
+def test_values_that_cannot_be_stored_are_rejected(
+    value: Any, code: str, field: str | None
+) -> None:
     with pytest.raises(BodyError) as caught:
         check_storable(value)
     assert (caught.value.code, caught.value.field) == (code, field)

@@ -151,7 +151,7 @@ def test_events_go_on_through_breaks(slept: list[float]) -> None:
     assert len(slept) == 3
 
 
-def test_events_of_an_unknown_run_are_refused() -> None:
+def test_events_of_an_unknown_run_are_rejected() -> None:
     with speaking(problem(404, "run-not-found")) as client, pytest.raises(ApiError):
         next(client.events("r"))
 

@@ -15,7 +15,7 @@ def test_a_cursor_is_read_back(text: str, number: int) -> None:
 
 
 @given(st.text(max_size=100))
-def test_any_other_text_is_refused(text: str) -> None:
+def test_any_other_text_is_rejected(text: str) -> None:
     with pytest.raises(cursors.CursorError) as caught:
         cursors.decode(text, str, int, field="after")
     assert caught.value.field == "after"
@@ -24,7 +24,7 @@ def test_any_other_text_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     "parts", [("a",), ("a", "b"), (1, 1), ("a", -1), ("a", 2**31), ("\x00", 1)]
 )
-def test_parts_of_another_form_are_refused(parts: tuple[str | int, ...]) -> None:
+def test_parts_of_another_form_are_rejected(parts: tuple[str | int, ...]) -> None:
     with pytest.raises(cursors.CursorError):
         cursors.decode(cursors.encode(*parts), str, int)
 

@@ -49,7 +49,7 @@ def test_parse(raw: object, seq: int | None, told: str | None) -> None:
     assert told in found.why
 
 
-def test_deep_nesting_is_refused() -> None:
+def test_deep_nesting_is_rejected() -> None:
     card: dict[str, Any] = {}
     for _ in range(100_000):
         card = {"in": card}

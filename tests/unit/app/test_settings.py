@@ -95,7 +95,7 @@ def test_a_zone_is_known_by_either_code(monkeypatch: pytest.MonkeyPatch) -> None
     assert Settings().grid_zone == "FRA"
 
 
-def test_a_misspelt_key_of_the_file_is_refused(tmp_path: Path) -> None:
+def test_a_misspelled_key_of_the_file_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "pricetag.toml").write_text("peu = 1.2\n")
     with pytest.raises(ValidationError, match="peu"):
         Settings()

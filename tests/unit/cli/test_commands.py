@@ -444,7 +444,7 @@ def test_json_before_a_command_of_the_service_reaches_it(
     assert asked == [handed_over]
 
 
-def test_json_is_refused_where_nothing_is_printed_as_such(capsys: Captured) -> None:
+def test_json_is_rejected_where_nothing_is_printed_as_such(capsys: Captured) -> None:
     assert pricetag(["--json", "worker"]) == 2
     assert "worker has no --json" in complaint(capsys)
 

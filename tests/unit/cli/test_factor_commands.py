@@ -216,7 +216,7 @@ def test_a_tariff_s_periods_are_read_from_a_file(api: FakeApi, tmp_path: Path) -
         (b"\xff", "is not UTF-8"),
     ],
 )
-def test_a_tariff_file_that_is_none_is_refused(
+def test_an_invalid_tariff_file_is_rejected(
     content: bytes, told: str, tmp_path: Path, capsys: Captured, api: FakeApi
 ) -> None:
     path = tmp_path / "tariff.yaml"
@@ -259,7 +259,7 @@ def test_faults_that_are_alike_have_one_hint(
 
 
 @pytest.mark.parametrize("option", ["--std", "--lifetime-h", "--utilisation"])
-def test_what_json_cannot_hold_is_refused_by_name(option: str, capsys: Captured) -> None:
+def test_what_json_cannot_hold_is_rejected_by_name(option: str, capsys: Captured) -> None:
     assert pricetag(["factor", "add", "pue", "1.2", *CITED, option, "nan"]) == 2
     assert f"'{option}': nan is not a finite number" in capsys.readouterr().err
 

@@ -161,7 +161,7 @@ def test_a_column_takes_the_unit_of_its_middle(values: list[float | None], unit:
 
 
 @pytest.mark.parametrize("nothing", [0.0, -0.0])
-def test_nothing_bears_no_minus(nothing: float) -> None:
+def test_zero_has_no_minus_sign(nothing: float) -> None:
     assert difference(nothing) == "+0.0%"
     assert percent(nothing) == "0.0%"
     assert number(nothing) == "0"

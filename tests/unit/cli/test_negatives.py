@@ -17,7 +17,7 @@ TOO_LOW = {"message": "input should be greater than or equal to 0", "hint": "a n
 
 
 @pytest.mark.parametrize("figure", ["-1", "-0.2", "-.5", "-1e-3", "-inf", "-1h"])
-def test_a_factor_below_zero_is_refused_by_its_field(
+def test_a_factor_below_zero_is_rejected_by_its_field(
     figure: str, api: FakeApi, capsys: Captured
 ) -> None:
     fault = {"field": "value", **TOO_LOW}
@@ -29,7 +29,7 @@ def test_a_factor_below_zero_is_refused_by_its_field(
     assert (err.count("\n"), "(a number from 0)" in err) == (1, True)
 
 
-def test_a_price_and_a_budget_below_zero_are_refused_by_their_field(
+def test_a_price_and_a_budget_below_zero_are_rejected_by_their_field(
     api: FakeApi, capsys: Captured
 ) -> None:
     refusal = problem(422, "invalid-request", "amount: too low", {"field": "amount", **TOO_LOW})

@@ -59,7 +59,7 @@ def test_a_day_is_meant_to_its_end(text: str, moment: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["yesterday", "2026-13-01", "9999-12-31", "5"])
-def test_what_is_no_time_is_refused(text: str) -> None:
+def test_an_invalid_time_is_rejected(text: str) -> None:
     with pytest.raises(CliError, match=f"--as-of {text}: give a day"):
         moment_of(text, NOW)
 
@@ -268,7 +268,9 @@ def test_a_file_with_a_number_that_json_does_not_have_is_rejected(
 
 
 @pytest.mark.parametrize("inner", [False, True])
-def test_a_file_with_a_key_twice_is_refused(capsys: Captured, tmp_path: Path, inner: bool) -> None:
+def test_a_file_with_a_duplicate_key_is_rejected(
+    capsys: Captured, tmp_path: Path, inner: bool
+) -> None:
     text = json.dumps(issued())
     key = '"co2e_kg": {' if inner else "{"
     first = '"value": 1.0, ' if inner else '"flags": ["x"], '

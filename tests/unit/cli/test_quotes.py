@@ -137,7 +137,7 @@ def test_one_thing_at_a_time(arguments: list[str], capsys: Captured) -> None:
     assert capsys.readouterr().err == "pricetag: give one of FILE, --run and --score\n"
 
 
-def test_a_wrong_file_is_refused_here(tmp_path: Path, capsys: Captured) -> None:
+def test_a_wrong_file_is_rejected_here(tmp_path: Path, capsys: Captured) -> None:
     wrong = tmp_path / "job.yaml"
     wrong.write_text(JOB.replace("command", "comand"))
     assert pricetag(["quote", str(wrong)]) == 2

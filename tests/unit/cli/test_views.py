@@ -114,7 +114,7 @@ def test_variants_fit_any_terminal(tags: list[dict[str, Any]], width: int) -> No
         assert figure in text.split(), figure
 
 
-def test_a_break_even_that_is_not_known_bears_its_reason(tags: list[dict[str, Any]]) -> None:
+def test_an_unknown_break_even_has_its_reason(tags: list[dict[str, Any]]) -> None:
     made = tag(compressed_run())
     inference = made["stages"][-1]
     inference["quality"][0]["value"] = 30_000
