@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from pricetag.recipes.methods.train import Train
 from tests.support.training import CONFIG, TRAIN, context, data_set, recipe
@@ -18,7 +19,14 @@ from workers.training.finetune import training_data, training_labels
 from workers.training.fit import Horizon, Outcome, fit
 from workers.training.forward_pass import ForwardPass
 from workers.training.model.models import Loaded, for_training
-from workers.training.plugin import LossTerm, ParameterGroup, Plugin, Step
+from workers.training.model.recording import Needs
+from workers.training.plugin import (
+    BatchPlace,
+    LossTerm,
+    ParameterGroup,
+    Plugin,
+    Step,
+)
 from workers.training.teacher import Teacher
 
 SHALLOW = {**CONFIG, "num_hidden_layers": 2, "hidden_size": 16, "intermediate_size": 24}
@@ -113,3 +121,57 @@ class Projection(LossTerm):
 
     def restore(self, state: dict[str, torch.Tensor]) -> None:
         self.linear.load_state_dict(state)
+
+
+class ReplacedTokens(LossTerm):
+    """ELECTRA in small: a trained generator replaces tokens, a trained head looks for them.
+
+    Generator and head are the term's own; how often it was called is its state as well.
+    """
+
+    name = "replaced"
+    needs = Needs(hidden_states=True)
+
+    def __init__(self, vocabulary: int, width: int) -> None:
+        torch.manual_seed(3)
+        self.generator = nn.Embedding(vocabulary, vocabulary)
+        self.head = nn.Linear(width, 1)
+        self.calls = torch.zeros(1)
+        self.places: list[BatchPlace] = []
+        self.batches: list[torch.Tensor] = []
+        self.generator_loss = torch.zeros(())
+
+    def own(self) -> nn.ModuleDict:
+        return nn.ModuleDict({"generator": self.generator, "head": self.head})
+
+    def parameter_groups(self, model: nn.Module) -> Sequence[ParameterGroup]:
+        return [ParameterGroup(list(self.own().parameters()), 0.01)]
+
+    def change_batch(
+        self, batch: Mapping[str, torch.Tensor], place: BatchPlace
+    ) -> Mapping[str, torch.Tensor]:
+        draws = place.generator("replaced tokens")
+        ids = batch["input_ids"]
+        masked = (torch.rand(ids.shape, generator=draws) < 0.3) & batch["attention_mask"].bool()
+        scores = self.generator(ids)
+        self.generator_loss = functional.cross_entropy(scores[masked], ids[masked])
+        spread = torch.softmax(scores.detach() + self.calls, dim=-1).flatten(0, 1)
+        drawn = torch.multinomial(spread, 1, generator=draws).view_as(ids)
+        replaced = torch.where(masked, drawn, ids)
+        self.calls += 1
+        self.places.append(place)
+        self.batches.append(replaced)
+        return {**batch, "input_ids": replaced, "replaced": (replaced != ids).float()}
+
+    def value(self, forward: ForwardPass) -> torch.Tensor:
+        logits = self.head(forward.hidden_states[-1]).squeeze(-1)
+        wanted = forward.targets["replaced"]
+        detection = functional.binary_cross_entropy_with_logits(logits, wanted)
+        return detection + self.generator_loss
+
+    def state(self) -> dict[str, torch.Tensor]:
+        return {**self.own().state_dict(), "calls": self.calls}
+
+    def restore(self, state: dict[str, torch.Tensor]) -> None:
+        self.calls = state.pop("calls")
+        self.own().load_state_dict(state)

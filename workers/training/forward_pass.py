@@ -29,6 +29,7 @@ class ForwardPass:
     targets: Mapping[str, torch.Tensor]
     hidden_states: Sequence[torch.Tensor] = ()  # embeddings, then each layer: [batch, seq, hidden]
     attention: Sequence[LayerAttention] = ()
+    as_in_data: bool = True  # no plug-in may have changed the batch: rows of one index are alike
 
     @cached_property
     def logits(self) -> torch.Tensor:

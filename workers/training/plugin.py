@@ -5,6 +5,7 @@ A method is a set of these, so a new one is a class and no change to the loop.
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -43,6 +44,33 @@ class Step:
 
 
 @dataclass(frozen=True)
+class BatchPlace:
+    """Where in training a batch is: the same again after a resumption, on each rank its own.
+
+    Attributes:
+        step: Optimizer steps that are over.
+        part: Number of the batch within its step, from 0; above 0 with gradient accumulation.
+        rank: The process that computes it.
+        seed: Of the stage.
+    """
+
+    step: int
+    part: int
+    rank: int
+    seed: int
+
+    def generator(self, purpose: str) -> torch.Generator:
+        """Random numbers for this batch alone, on the CPU.
+
+        They depend on nothing but the place and ``purpose`` (the method's name), so that drawing
+        from them needs no state and changes nobody else's random numbers.
+        """
+        place = f"{purpose}/{self.seed}/{self.step}/{self.part}/{self.rank}"
+        number = int.from_bytes(hashlib.sha256(place.encode()).digest()[:8], "big") >> 1
+        return torch.Generator().manual_seed(number)
+
+
+@dataclass(frozen=True)
 class ParameterGroup:
     """Parameters with a learning rate or weight decay of their own.
 
@@ -78,6 +106,19 @@ class Plugin:
 
     def before_step(self, step: Step) -> None:
         """Before the forward pass of an optimizer step."""
+
+    def change_batch(
+        self, batch: Mapping[str, torch.Tensor], place: BatchPlace
+    ) -> Mapping[str, torch.Tensor]:
+        """The batch to compute instead of this one; called for each, before its forward pass.
+
+        The batch has the model's inputs, ``labels`` and ``index``, on the device; each plug-in
+        gets what the one before returned, and losses and teachers see the last. Rows and tokens
+        may become more or fewer, and tensors for the plug-in's own loss term may be added. A
+        teacher's cache is not used with such a plug-in. Evaluation in mid-training sees the
+        data as they are.
+        """
+        return batch
 
     def after_backward(self, step: Step) -> None:
         """Gradients of the whole step are there, averaged over the ranks and not yet clipped."""

@@ -95,7 +95,7 @@ class Teacher:
 
     def _for(self, forward: ForwardPass) -> TeacherOutputs:
         device = forward.inputs["input_ids"].device
-        if self._needs.records:
+        if self._needs.records or not forward.as_in_data:
             return self._computed(forward, device)
         rows = forward.index.cpu()
         held = self._held(rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from workers.training.evaluation import Evaluation
 from workers.training.forward_pass import MODEL_INPUTS, ForwardPass
 from workers.training.model.recording import Recorder
 from workers.training.plugin import (
+    BatchPlace,
     LossTerm,
     ParameterGroup,
     Plugin,
@@ -40,6 +41,8 @@ class Participants:
         self.all: list[Plugin] = [*losses, *plugins]
         asked = [term.teacher for term in losses if term.teacher is not None]
         self.teachers: list[Teacher] = list(dict.fromkeys(asked))
+        usual = Plugin.change_batch
+        self.batch_changers = [each for each in self.all if type(each).change_batch is not usual]
 
     def density(self) -> float:
         """Share of the encoder's weights that are not zero, by the plug-in that knows."""
@@ -97,6 +100,7 @@ class PluginTrainer(Trainer):
         self.losses = losses
         self.operations = operations
         self.evaluation = evaluation
+        self._last_place = BatchPlace(-1, 0, 0, 0)
         self.own_parameters: list[nn.Parameter] = []  # of plug-ins, outside of the model
         self.model_accepts_loss_kwargs = False  # our loss is a mean over the batch
 
@@ -110,16 +114,18 @@ class PluginTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        own = {name: tensor for name, tensor in inputs.items() if name in MODEL_INPUTS}
+        batch = self._changed(inputs)
+        own = {name: tensor for name, tensor in batch.items() if name in MODEL_INPUTS}
         with self.recorder.recording():
             outputs = model(**own)
         forward = ForwardPass(
             model=model,
             outputs=outputs,
             inputs=own,
-            targets={name: tensor for name, tensor in inputs.items() if name not in own},
+            targets={name: tensor for name, tensor in batch.items() if name not in own},
             hidden_states=self.recorder.hidden_states,
             attention=self.recorder.attention,
+            as_in_data=not self.parts.batch_changers,
         )
         values = [term.value(forward) for term in self.parts.losses]
         weighted = [
@@ -131,6 +137,19 @@ class PluginTrainer(Trainer):
         for teacher in self.parts.teachers:
             teacher.forget_batch()
         return (loss, outputs) if return_outputs else loss
+
+    def _changed(self, batch: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
+        """The batch as the plug-ins want it."""
+        if not self.parts.batch_changers:
+            return batch
+        done = self.state.global_step
+        part = self._last_place.part + 1 if self._last_place.step == done else 0
+        place = BatchPlace(done, part, ranks.rank(), self.args.seed)
+        self._last_place = place
+        for plugin in self.parts.batch_changers:
+            batch = plugin.change_batch(batch, place)
+            _require_batch(batch, plugin)
+        return batch
 
     def floating_point_ops(self, inputs: Any) -> int:
         # The Trainer's estimate walks over all parameters at each step; ours is exact.
@@ -246,6 +265,20 @@ class PluginTrainer(Trainer):
         """Take a checkpoint's weights and place in training, without training any further."""
         self._load_from_checkpoint(str(checkpoint))
         self.state = type(self.state).load_from_json(str(checkpoint / checkpoints.STATE))
+
+
+def _require_batch(batch: Mapping[str, torch.Tensor], plugin: Plugin) -> None:
+    """Check what a plug-in has made of a batch.
+
+    Raises:
+        ValueError: it has no ``input_ids``, or its tensors differ in rows.
+    """
+    who = f"{type(plugin).__name__}.change_batch"
+    if "input_ids" not in batch:
+        raise ValueError(f"{who} returned a batch without input_ids")
+    rows = {name: list(tensor.shape[:1]) for name, tensor in batch.items()}
+    if any(count != rows["input_ids"] for count in rows.values()):
+        raise ValueError(f"{who} returned tensors of different numbers of rows: {rows}")
 
 
 def _scheduled(schedule: Schedule, total: int) -> Callable[[int], float]:
