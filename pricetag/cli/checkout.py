@@ -27,7 +27,8 @@ def load(module: str, name: str) -> Any:
             "only the pricetag library is installed here; the service runs from a "
             "checkout (pip install -e '.[server,worker]') or from the image"
         )
-    if str(ROOT) not in sys.path:
+    if sys.path[:1] != [str(ROOT)]:
+        # Before PYTHONPATH, whose folders may hold an "app" or "workers" of their own.
         sys.path.insert(0, str(ROOT))
     try:
         return getattr(importlib.import_module(module), name)

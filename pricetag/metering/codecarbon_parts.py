@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import logging
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
@@ -71,4 +72,19 @@ def load(module: str) -> Any:
     logging.getLogger("codecarbon").setLevel(logging.ERROR)
     loaded = importlib.import_module(module)
     logging.getLogger("codecarbon").setLevel(logging.ERROR)  # its import sets a level of its own
+    _count_the_whole_machine()
     return loaded
+
+
+_SLURM_READERS = ("codecarbon.core.util", "codecarbon.external.ram")
+
+
+def _count_the_whole_machine() -> None:
+    """Let CodeCarbon count the CPUs and memory of the machine, also inside a Slurm job.
+
+    It would ask ``scontrol`` for the job's share: the load that is metered is the whole
+    machine's, and in a container there may be no ``scontrol``.
+    """
+    for name in _SLURM_READERS:
+        if name in sys.modules:
+            sys.modules[name].SLURM_JOB_ID = None  # type: ignore[attr-defined]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -463,6 +464,24 @@ def test_the_service_s_own_options_reach_it(capsys: Captured) -> None:
     assert "--role" in capsys.readouterr().out
     assert pricetag(["worker", "--help"]) == 0
     assert "--pool" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("package", ["app", "workers", "models"])
+def test_packages_of_a_project_on_pythonpath_do_not_shadow_the_service(
+    package: str, tmp_path: Path
+) -> None:
+    (tmp_path / package).mkdir()
+    (tmp_path / package / "__init__.py").write_text("")
+    program = "import sys; from pricetag.cli.app import run; sys.exit(run(['worker', '--help']))"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "--pool" in done.stdout
 
 
 def test_an_entry_point_s_exit_code_is_kept(

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from pricetag.metering import codecarbon_parts
@@ -138,3 +142,29 @@ def test_idle_power_is_what_codecarbon_s_model_gives_at_no_load(
     [ram] = source.components()
     source.read(0.0)
     assert source.read(10.0)[0]["integrated_j"] == pytest.approx(10.0 * (ram.baseline_w or 0.0))
+
+
+MACHINE = """
+import psutil
+from pricetag.metering import codecarbon_parts as parts
+from pricetag.metering.host_model import host_model
+cpu, ram = host_model(cpu=True, ram=True).components()
+assert cpu.power_limit_w and ram.baseline_w, (cpu, ram)
+parts.load("codecarbon")
+assert parts.load("codecarbon.core.util").count_cpus() == psutil.cpu_count()
+print(cpu.power_limit_w, ram.name, ram.baseline_w)
+"""
+
+
+@pytest.mark.parametrize("variable", ["SLURM_JOB_ID", "SLURM_JOBID"])
+def test_inside_a_slurm_job_the_model_is_of_the_whole_machine(variable: str) -> None:
+    """With and without a Slurm job the same, and no ``scontrol`` is needed."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_")}
+    seen = [
+        subprocess.run(
+            [sys.executable, "-c", MACHINE], env=env, capture_output=True, text=True, check=True
+        ).stdout
+        for env in (plain, plain | {variable: "17", "PATH": "/nonexistent"})
+    ]
+    assert seen[0] == seen[1]
+    assert seen[0].strip()
