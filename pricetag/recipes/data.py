@@ -17,9 +17,8 @@ from pydantic_core import PydanticCustomError
 
 from pricetag.recipes.base import ColumnName, HubName, Location, Name, Params
 from pricetag.recipes.labels import class_name
+from pricetag.recipes.tables import FILE_SUFFIXES, TableOptions
 from pricetag.recipes.upstream import FromRun
-
-FILE_SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".json", ".parquet")
 
 
 def _inside(path: str) -> str:
@@ -54,7 +53,7 @@ ClassName = Annotated[
 ]
 
 
-class Data(Params):
+class Data(TableOptions):
     """Labelled text: local tables, or a data set of the Hugging Face hub.
 
     With ``hub`` the splits are names (``train``, ``validation``), otherwise files.
@@ -70,15 +69,6 @@ class Data(Params):
     text_pair: ColumnName | None = Field(None, description="Column of the second sentence.")
     label: ColumnName = Field("label", description="Column of the class or of the score.")
 
-    columns: Annotated[list[ColumnName], Field(min_length=1, max_length=1000)] | None = Field(
-        None, description="Names of all columns of csv or tsv files without a header line."
-    )
-    encoding: Literal["utf-8", "latin-1", "cp1252", "utf-16", "utf-16-le", "utf-16-be"] = Field(
-        "utf-8", description="Text encoding of csv, tsv and txt files."
-    )
-    separator: Literal["\t", ",", ";", "|"] | None = Field(
-        None, description="Between cells; default: a comma in .csv, else a tab."
-    )
     labels: Annotated[list[ClassName], Field(min_length=2, max_length=100_000)] | None = Field(
         None,
         description="Classes in the order of their numbers. Numbers from 0 in the label column "
@@ -113,11 +103,9 @@ class Data(Params):
             raise PydanticCustomError(
                 "same_column", "text, text_pair and label must be different columns"
             )
-        if self.hub is not None and (self.columns or self.separator or self.encoding != "utf-8"):
-            raise PydanticCustomError(
-                "files_only",
-                "columns, encoding and separator belong to files, not to the hub",
-            )
+        self.check_table_options(
+            self.splits().values(), hub=self.hub is not None, pairs=self.text_pair is not None
+        )
         self._check_labels()
         return self
 

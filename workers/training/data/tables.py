@@ -1,201 +1,44 @@
-"""Rows of a local table: csv, tsv, json lines, parquet."""
+"""Rows of a local table: csv, tsv, text, json, json lines, parquet."""
 
 from __future__ import annotations
 
-import csv
-import json
-from array import array
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from pricetag.recipes.tables import JSON_SUFFIXES, table_suffix
 from workers.job.request import JobError
+from workers.training.data.delimited import read_delimited, read_labeled_lines
+from workers.training.data.json_rows import is_absent, nested, read_json
+from workers.training.data.reading import (
+    PLAIN,
+    Columns,
+    Reading,
+    Table,
+    require_columns,
+    unreadable,
+)
 
-MAX_FIELD_CHARS = 10_000_000
-
-Columns = dict[str, list[Any]]
-
-
-@dataclass(frozen=True)
-class Table:
-    """Columns of equal length, and where each of their rows stands.
-
-    Attributes:
-        unit: What ``places`` counts: ``line`` of a text file, else ``row`` from 1.
-        places: By row; None where rows are counted without a gap.
-        classes: Names of the label column's classes in order, where the data set has them.
-    """
-
-    columns: Columns
-    unit: str = "row"
-    places: Sequence[int] | None = None
-    classes: tuple[str, ...] | None = None
-
-    def where(self, index: int) -> str:
-        """How a message names a row: ``line 66``."""
-        return f"{self.unit} {index + 1 if self.places is None else self.places[index]}"
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How delimited text is written.
-
-    Attributes:
-        columns: Names of all columns where there is no header line.
-        encoding: Of the text.
-        separator: Between cells; None: a comma in .csv, else a tab.
-    """
-
-    columns: Sequence[str] | None = None
-    encoding: str = "utf-8"
-    separator: str | None = None
-
-
-PLAIN = Reading()
+__all__ = ["PLAIN", "Reading", "Table", "read_table", "require_columns"]
 
 
 def read_table(path: Path, names: Sequence[str], field: str, reading: Reading = PLAIN) -> Table:
-    """The named columns of a file.
+    r"""The named columns of a file.
 
-    Tab-separated text has no quoting: a stray quote is a character. A byte order mark and
-    CRLF line ends are accepted.
+    Tab-separated text has no quoting: a stray quote is a character. A byte order mark, the line
+    ends ``\n``, ``\r\n`` and ``\r``, and files packed with gzip are accepted.
 
     Raises:
         JobError: ``unreadable-data`` with the line, ``missing-column`` with the columns
-            that there are.
+            that there are; both with the options that would help.
     """
-    suffix = path.suffix.lower()
-    try:
-        if suffix == ".parquet":
-            return _read_parquet(path, names, field)
-        if suffix in (".jsonl", ".json"):
-            return _read_json(path, names, field)
-        return _read_delimited(path, names, field, reading)
-    except UnicodeError as error:
-        if not isinstance(error, UnicodeDecodeError) or reading.encoding != "utf-8":
-            what = f"is not {reading.encoding} text ({error}); check data.encoding"
-            raise _unreadable(path, what, field) from error
-        before = error.object[: error.start]
-        raise _unreadable(path, _not_utf8(path, error.reason, len(before)), field) from error
-    except OSError as error:
-        raise _unreadable(path, f"cannot be read ({error.strerror or error})", field) from error
-
-
-def _not_utf8(path: Path, reason: str, offset: int) -> str:
-    """Where text stops being UTF-8: the decoder reads in blocks, so the file is read again."""
-    content = path.read_bytes()
-    try:
-        content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        offset, reason = error.start, error.reason
-    line = content.count(b"\n", 0, offset) + 1
-    where = f"line {line}, byte {offset} of the file"
-    return f"is not UTF-8 text in {where} ({reason}); name its encoding in data.encoding"
-
-
-def _unreadable(path: Path, what: str, field: str) -> JobError:
-    return JobError("unreadable-data", f"{path.name} {what}", field)
-
-
-def require_columns(names: Sequence[str], there: Iterable[str], source: str, field: str) -> None:
-    """Refuse a table that lacks a column, or has it more than once.
-
-    Raises:
-        JobError: ``missing-column``, telling the columns that there are; ``unreadable-data``.
-    """
-    known = list(there)
-    for name in names:
-        if name not in known:
-            raise JobError(
-                "missing-column",
-                f"{source} has no column '{name}'; it has: {', '.join(known) or 'none'}",
-                field,
-            )
-        if known.count(name) > 1:
-            message = f"{source} has more than one column '{name}': rename all but one"
-            raise JobError("unreadable-data", message, field)
-
-
-def _read_delimited(path: Path, names: Sequence[str], field: str, reading: Reading) -> Table:
-    csv.field_size_limit(MAX_FIELD_CHARS)
-    quoted = path.suffix.lower() == ".csv"
-    separator = reading.separator or ("," if quoted else "\t")
-    encoding = "utf-8-sig" if reading.encoding == "utf-8" else reading.encoding
-    with path.open(encoding=encoding, newline="" if quoted else "\n") as handle:
-        rows = _csv_rows(handle, separator) if quoted else _split_lines(handle, separator)
-        try:
-            header = list(reading.columns or next(rows, (1, []))[1])
-            require_columns(names, header, path.name, field)
-            places = [header.index(name) for name in names]
-            columns: Columns = {name: [] for name in names}
-            lines = array("Q")
-            for line, row in rows:
-                if row in ([], [""]):
-                    continue
-                if len(row) != len(header):
-                    what = f"has {len(row)} fields in line {line}, its header {len(header)}"
-                    raise _unreadable(path, what, field)
-                lines.append(line)
-                for name, place in zip(names, places, strict=True):
-                    columns[name].append(row[place])
-        except csv.Error as error:
-            raise _unreadable(path, f"is no valid csv: {error}", field) from error
-    return Table(columns, "line", lines)
-
-
-NumberedRow = tuple[int, list[str]]
-"""A row with the number of the line on which it begins."""
-
-
-def _split_lines(handle: Iterable[str], separator: str) -> Iterator[NumberedRow]:
-    for line, text in enumerate(handle, start=1):
-        yield line, text.rstrip("\r\n").split(separator)
-
-
-def _csv_rows(handle: Iterable[str], separator: str) -> Iterator[NumberedRow]:
-    reader = csv.reader(handle, delimiter=separator, strict=True)
-    line = 1
-    for row in reader:
-        yield line, row
-        line = reader.line_num + 1  # a quoted cell may go on over several lines
-
-
-def _read_json(path: Path, names: Sequence[str], field: str) -> Table:
-    text = path.read_text(encoding="utf-8-sig")
-    is_array = text.lstrip().startswith("[")
-    unit = "row" if is_array else "line"
-    columns: Columns = {name: [] for name in names}
-    places = array("Q")
-    for place, row in (_array_rows if is_array else _line_rows)(text, path, field):
-        if not isinstance(row, dict):
-            raise _unreadable(path, f"has no object in {unit} {place}", field)
-        require_columns(names, row, f"{path.name}, {unit} {place},", field)
-        places.append(place)
-        for name in names:
-            columns[name].append(row[name])
-    return Table(columns, unit, places)
-
-
-def _array_rows(text: str, path: Path, field: str) -> Iterator[tuple[int, Any]]:
-    try:
-        yield from enumerate(json.loads(text), start=1)
-    except (ValueError, RecursionError) as error:
-        what = f"is not valid JSON that can be read: {str(error)[:200]}"
-        raise _unreadable(path, what, field) from error
-
-
-def _line_rows(text: str, path: Path, field: str) -> Iterator[tuple[int, Any]]:
-    for line, one in enumerate(text.split("\n"), start=1):
-        if one.strip():
-            try:
-                yield line, json.loads(one)
-            except json.JSONDecodeError as error:
-                what = f"is no valid JSON in line {line}: {error.msg}"
-                raise _unreadable(path, what, field) from error
-            except (ValueError, RecursionError) as error:  # thousands of digits, or of levels
-                message = f"line {line}: cannot be read as JSON: {str(error)[:200]}"
-                raise JobError("bad-cell", message, field) from error
+    suffix = table_suffix(path.name)
+    if suffix == ".parquet":
+        return _read_parquet(path, names, field)
+    if suffix in JSON_SUFFIXES:
+        return read_json(path, names, field, reading)
+    if reading.label_separator is not None:
+        return read_labeled_lines(path, names, field, reading)
+    return read_delimited(path, names, field, reading)
 
 
 def _read_parquet(path: Path, names: Sequence[str], field: str) -> Table:
@@ -204,8 +47,24 @@ def _read_parquet(path: Path, names: Sequence[str], field: str) -> Table:
 
     try:
         file = parquet.ParquetFile(path)
-        require_columns(names, file.schema_arrow.names, path.name, field)
-        table = file.read(columns=list(names))
+        present = file.schema_arrow.names
+        tops = [_top_column(name, present) for name in names]
+        require_columns(tops, present, path.name, field)
+        table = file.read(columns=list(dict.fromkeys(tops)))
     except pyarrow.ArrowInvalid as error:
-        raise _unreadable(path, f"is no valid parquet: {error}", field) from error
-    return Table({name: table.column(name).to_pylist() for name in names})
+        raise unreadable(path, f"is not valid parquet: {error}", field) from error
+    except OSError as error:
+        raise unreadable(path, f"cannot be read ({error.strerror or error})", field) from error
+    columns: Columns = {}
+    for name, top in zip(names, tops, strict=True):
+        cells = table.column(top).to_pylist()
+        columns[name] = cells if top == name else [nested({top: cell}, name) for cell in cells]
+        if any(map(is_absent, columns[name])):
+            raise JobError("missing-column", f"{path.name} has no column '{name}'", field)
+    return Table(columns)
+
+
+def _top_column(name: str, present: Sequence[str]) -> str:
+    """The column that holds ``meta.label``: itself, or ``meta``."""
+    top = name.partition(".")[0]
+    return top if name not in present and top in present else name

@@ -41,7 +41,7 @@ def _load(context: StageContext, split: str) -> Examples:
         table = _hub_table(context, data, place, names, field)
     else:
         path = roots.find(place, context.job.data_roots, field)
-        table = read_table(path, names, field, Reading(data.columns, data.encoding, data.separator))
+        table = read_table(path, names, field, _reading(data))
     if not table.columns[data.label]:
         raise JobError("empty-data", f"the {split} data has no rows", field)
     cells = _Cells(table, field)
@@ -56,6 +56,20 @@ def _load(context: StageContext, split: str) -> Examples:
         places=table.places,
     )
     return _with_given_names(examples, data) if data.labels else examples
+
+
+def _reading(data: Data) -> Reading:
+    """How the files of the data set are written, as the job states it."""
+    return Reading(
+        columns=data.columns,
+        encoding=data.encoding,
+        separator=data.separator,
+        header=data.header is None,
+        quotes=data.quote is None,
+        label_separator=data.label_separator,
+        records=data.records,
+        label=data.label,
+    )
 
 
 def _with_given_names(examples: Examples, data: Data) -> Examples:

@@ -1,0 +1,147 @@
+"""Rows of JSON: one object a line, a list of objects, or an object that holds the list."""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pricetag.recipes.tables import table_suffix
+from workers.job.request import JobError
+from workers.training.data.reading import Columns, Reading, Table, listed, unreadable
+from workers.training.data.text_files import open_text
+
+_ABSENT = object()
+
+
+def read_json(path: Path, names: Sequence[str], field: str, reading: Reading) -> Table:
+    """The named columns; ``meta.label`` is the value ``label`` of the object ``meta``.
+
+    Raises:
+        JobError: ``unreadable-data`` with the line or row; ``missing-column``.
+    """
+    with open_text(path, reading.encoding, None, field) as handle:
+        if table_suffix(path.name) == ".json":
+            unit, rows = _of_json(handle.read(), path, field, reading.records)
+        else:
+            unit, rows = "line", _line_rows(handle, path, field)
+        return _collect(rows, unit, path, names, field)
+
+
+def _collect(
+    rows: Iterable[tuple[int, Any]], unit: str, path: Path, names: Sequence[str], field: str
+) -> Table:
+    columns: Columns = {name: [] for name in names}
+    places = array("Q")
+    for place, row in rows:
+        if not isinstance(row, dict):
+            raise unreadable(path, f"has no object in {unit} {place}", field)
+        places.append(place)
+        for name in names:
+            value = nested(row, name)
+            if value is _ABSENT:
+                raise _missing(path, f"{unit} {place}", row, name, field)
+            columns[name].append(value)
+    return Table(columns, unit, places)
+
+
+def nested(row: Any, name: str) -> Any:
+    """The value of a key, or of keys joined by dots in objects within objects."""
+    while isinstance(row, dict):
+        if name in row:
+            return row[name]
+        head, dot, name = name.partition(".")
+        if not dot or head not in row:
+            break
+        row = row[head]
+    return _ABSENT
+
+
+def is_absent(value: object) -> bool:
+    """Whether ``nested`` came upon no such key."""
+    return value is _ABSENT
+
+
+def _missing(path: Path, where: str, row: dict[str, Any], name: str, field: str) -> JobError:
+    message = f"{path.name}, {where}, has no column '{name}'; it has: {listed(_names(row))}"
+    return JobError("missing-column", message + _records_hint(row), field)
+
+
+def _names(row: dict[str, Any], before: str = "", depth: int = 0) -> list[str]:
+    """Names of all columns, those of inner objects with dots."""
+    names = []
+    for key, value in row.items():
+        if isinstance(value, dict) and value and depth < 5:
+            names += _names(value, f"{before}{key}.", depth + 1)
+        else:
+            names.append(before + key)
+    return names
+
+
+def _records_hint(row: dict[str, Any]) -> str:
+    """The options by which an object's lists would be read as rows."""
+    keys = [name for name in _names(row) if _is_rows(nested(row, name))]
+    options = " or ".join(f"records: {key}" for key in keys[:5])
+    return f"; if that object holds the rows, add {options}" if keys else ""
+
+
+def _is_rows(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
+
+
+def _of_json(
+    text: str, path: Path, field: str, records: str | None
+) -> tuple[str, Iterable[tuple[int, Any]]]:
+    """The rows of a .json file, which may also have one object a line."""
+    if records is not None:
+        return "row", enumerate(_held_rows(_parsed(text, path, field), records, path, field), 1)
+    if text.lstrip().startswith("["):
+        return "row", enumerate(_parsed(text, path, field), start=1)
+    if not _is_json(text.strip().partition("\n")[0]) and _is_json(text):
+        whole = json.loads(text)
+        if isinstance(whole, dict) and (hint := _records_hint(whole)):
+            what = f"is one JSON object over several lines, not a list of rows{hint}"
+            raise unreadable(path, what, field)
+        return "row", [(1, whole)]
+    return "line", _line_rows(text.split("\n"), path, field)
+
+
+def _held_rows(whole: Any, records: str, path: Path, field: str) -> list[Any]:
+    value = nested(whole, records)
+    if isinstance(value, list):
+        return value
+    there = listed(_names(whole)) if isinstance(whole, dict) else "a list: remove records"
+    what = f"has no list of rows under '{records}' (data.records); it has: {there}"
+    hint = _records_hint(whole) if isinstance(whole, dict) else ""
+    raise unreadable(path, what + hint, field)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _parsed(text: str, path: Path, field: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        what = f"is not valid JSON that can be read: {str(error)[:200]}"
+        raise unreadable(path, what, field) from error
+
+
+def _line_rows(lines: Iterable[str], path: Path, field: str) -> Iterator[tuple[int, Any]]:
+    for line, one in enumerate(lines, start=1):
+        if one.strip():
+            try:
+                yield line, json.loads(one)
+            except json.JSONDecodeError as error:
+                what = f"is not valid JSON in line {line}, column {error.colno}: {error.msg}"
+                raise unreadable(path, what, field) from error
+            except (ValueError, RecursionError) as error:  # thousands of digits, or of levels
+                message = f"line {line}: cannot be read as JSON: {str(error)[:200]}"
+                raise JobError("bad-cell", message, field) from error
