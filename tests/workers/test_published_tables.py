@@ -44,7 +44,7 @@ TREC_TEXTS = ["How did it start ?", "What films are long ?", "When ?"]
 SST5_TEXTS = ["a fine , warm film", "dull", "a joy from start to end"]
 GERMAN = ["Das war gut, sehr gut", "Schlecht"]
 
-PUBLISHED = {
+PUBLISHED: dict[str, tuple[str, str, dict[str, Any], list[str], list[str]]] = {
     "cola": ("t.tsv", COLA, COLA_COLUMNS, COLA_TEXTS, ["1", "0", "1"]),
     "cola-and-header": (
         "t.tsv",
