@@ -54,7 +54,7 @@ RULES = (
     _rule(r"\b(?:stand|stands|stood|standing) (?:on|in|under|at|beside|there)\b", "is on, is in"),
     _rule(r"\bfor want of\b", "out of, without"),
     _rule(r"\bin vain\b|\bere\b|\bwhose it is\b|\bthereof\b|\bwhereof\b", "plain words"),
-    _rule(r"\AOf\b|\bwhat is given\b|\bwhat was told\b", "name the noun"),
+    _rule(r"(?-i:\AOf\b)|\bwhat is given\b|\bwhat was told\b", "name the noun"),
     _rule(r"\bor then\b", "rewrite the clause"),
     _rule(r"\bthe (?:newest|oldest|largest|latest) first\b", "newest first"),
     _rule(

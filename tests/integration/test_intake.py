@@ -65,9 +65,9 @@ async def test_what_is_too_many_is_left_out_told_once_and_counted(
     }
     lines = list(await session.scalars(select(LogLine.text).order_by(LogLine.seq)))
     assert lines == [
-        "more than 10 metrics: the rest is left out",
-        "more than 2 metrics of quality: the rest is left out",
-        "more than 3 artifacts: the rest is left out",
+        "more than 10 metrics: the rest is dropped",
+        "more than 2 metrics of quality: the rest is dropped",
+        "more than 3 artifacts: the rest is dropped",
     ]
     [shown] = (await read(session, await a_principal(session), run.id)).attempts
     assert shown.left_out == {"metrics": 15, "quality_metrics": 2, "artifacts": 1}

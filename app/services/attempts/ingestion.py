@@ -54,7 +54,7 @@ async def ingest(
 ) -> int:
     """Applies the records of a journal that have not been applied yet.
 
-    Sending a record again changes nothing. A record that cannot be understood is left out,
+    Sending a record again changes nothing. A record that cannot be parsed is skipped,
     and a line in the attempt's log says so; so are metrics and artifacts beyond the limits,
     which are counted on the attempt. Records that arrive after the attempt was
     closed are added to it; with the end or the tail of such a late journal its energy is

@@ -17,7 +17,7 @@ MAX_REJECTED = 1000
 """Rejected records of one attempt that are kept with their reason; the others are counted."""
 
 MAX_QUALITY_METRICS = 1000
-"""Metrics of quality stand on the price tag. They are counted apart, so that no loop of others
+"""Metrics of quality are on the price tag. They are counted apart, so that no loop of others
 crowds out what was reached at the end."""
 
 NAMES: Mapping[Kind, str] = {
@@ -85,17 +85,17 @@ class Intake:
         return self._taken[REJECTED] <= MAX_REJECTED
 
     def first_left_out(self, kind: Kind) -> str | None:
-        """What to tell when the one that was just left out was the first of its kind."""
+        """The log line after the first dropped record of a kind."""
         if self._left_out[kind] != 1:
             return None
-        return f"more than {self._most(kind)} {NAMES[kind]}: the rest is left out"
+        return f"more than {self._most(kind)} {NAMES[kind]}: the rest is dropped"
 
     def _most(self, kind: Kind) -> int:
         most: int = getattr(self._limits, kind)
         return most
 
     def as_stored(self) -> dict[str, Any] | None:
-        """The counts as the attempt's row bears them."""
+        """The counts as stored in the attempt's row."""
         if not self._taken and not self._left_out:
             return None
         return {"taken": dict(self._taken), "left_out": dict(self._left_out)}

@@ -104,7 +104,7 @@ class Batch:
     def _reject(self, seq: int, why: str, raw: str) -> None:
         """Keeps a record apart, with the reason; the log says so, the attempt goes on."""
         logger.warning("attempt %s: journal record %d: %s", self.attempt.id, seq, why)
-        self._log(seq, self.last_at, "pricetag", f"journal record {seq} is left out: {why}")
+        self._log(seq, self.last_at, "pricetag", f"journal record {seq} was skipped: {why}")
         self._keep_rejected(seq, self.last_at, why, raw)
 
     def _keep_rejected(self, seq: int, at: datetime, why: str, raw: str) -> None:
@@ -234,7 +234,7 @@ class Batch:
 
     @_apply.register
     def _(self, record: EnvironmentRecord) -> None:
-        # The supervisor tells what it knows of the node, the job what it knows of itself.
+        # The supervisor reports on the node, the job on itself.
         merged = dict(self.attempt.environment or {})
         for name, value in record.model_dump(exclude=STAMP, exclude_none=True).items():
             known = merged.get(name)
@@ -249,7 +249,7 @@ class Batch:
 
     @_apply.register
     def _(self, record: RejectedEvent) -> None:
-        text = f"an event of the job is left out: {record.reason}"
+        text = f"an event of the job was rejected: {record.reason}"
         self._log(record.seq, record.at, "pricetag", text)
         self._keep_rejected(record.seq, record.at, record.reason, record.event)
 

@@ -27,7 +27,7 @@ Seconds = Annotated[float, Field(ge=0, le=1e10)]  # three centuries: dates reach
 Json = dict[str, Any]
 
 MAX_PATH_BYTES = 2000
-"""Of an artifact's path: the index of paths takes no more than 2.7 kB."""
+"""Maximum length of an artifact's path: the index holds at most 2.7 kB."""
 
 MAX_DEPTH = 100
 """How deep a record may be nested."""
@@ -54,7 +54,7 @@ class _Record(BaseModel):
 
 
 class Component(BaseModel):
-    """One metered component; what else it tells is kept."""
+    """One metered component; further fields are kept."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -265,7 +265,7 @@ def parse(raw: object, *, seq_if_missing: int) -> Record | Rejected:
 
     Args:
         raw: The record as it came.
-        seq_if_missing: The place it takes when it does not tell its own.
+        seq_if_missing: The sequence number of a record that has none.
     """
     seq = seq_of(raw)
     place = seq_if_missing if seq is None else seq
@@ -286,7 +286,7 @@ def shown(raw: object) -> str:
 
 
 def seq_of(raw: object) -> int | None:
-    """The sequence number that a record bears, None where it bears no usable one."""
+    """The sequence number of a record, None if it has no usable one."""
     seq = raw.get("seq") if isinstance(raw, Mapping) else None
     usable = isinstance(seq, int) and not isinstance(seq, bool) and 0 <= seq <= INT32_MAX
     return seq if usable else None

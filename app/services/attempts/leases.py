@@ -33,7 +33,7 @@ class LeaseState:
 
 
 async def renew_leases(session: Session, attempt_ids: Collection[UUID]) -> dict[UUID, LeaseState]:
-    """Renews the leases of open attempts and tells how each stands.
+    """Renews the leases of open attempts and returns the state of each.
 
     Returns:
         One state for every id asked for; an attempt that does not exist is closed.
@@ -119,7 +119,7 @@ async def reap(session: Session, *, observer: LeaseObserver, lease_s: float) -> 
     Args:
         session: Committed by the caller.
         observer: This process's observer.
-        lease_s: How long a lease holds of which its worker did not tell.
+        lease_s: Duration of a lease whose worker stated none.
 
     Returns:
         The runs whose attempt was closed.

@@ -12,7 +12,7 @@ def marked(before: Mapping[str, Any] | None, fresh: Progress) -> Progress:
     """The newest progress with two marks, taken over from the progress before while they hold.
 
     ``step`` is the top-level stage with the time and energy at which it began, as far as the
-    progress before tells. ``counted`` is where the innermost stage first told how far it is:
+    earlier progress shows. ``counted`` is the innermost stage's first progress report:
     a resumed training does not begin at 0.
 
     Args:
@@ -34,10 +34,10 @@ def _step(earlier: Mapping[str, Any], fresh: Progress) -> Progress | None:
     number = step_number(fresh["stage"])
     if number is None:
         return None
-    known = earlier.get("step")
-    if known is not None and known["number"] == number:
-        return dict(known)
-    # Nothing was told before: the step began with the attempt, or its start is not known.
+    step = earlier.get("step")
+    if step is not None and step["number"] == number:
+        return dict(step)
+    # Without an earlier report, the step began with the attempt or its start is unknown.
     return {
         "number": number,
         "t_s": earlier.get("t_s", 0.0),

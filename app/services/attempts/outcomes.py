@@ -40,17 +40,17 @@ def outcome(
         max_attempts: How many the run may have.
         cancel_requested: Whether cancelling was asked for before the end.
     """
-    told = dict(reason) if reason is not None else None
+    stated = dict(reason) if reason is not None else None
     if end == "succeeded":
         return Outcome("succeeded", None)
     if end == "failed":
-        return Outcome("failed", told or {"code": "failed", "message": "the job failed"})
+        return Outcome("failed", stated or {"code": "failed", "message": "the job failed"})
     by_request = {"code": "cancelled", "message": "cancelled by request"}
     if cancel_requested:
         return Outcome("cancelled", by_request)
     if end == "cancelled":
-        return Outcome("cancelled", told or by_request)  # told: a budget was used up
-    cause = told["message"] if told else f"attempt {number} was {end}"
+        return Outcome("cancelled", stated or by_request)  # a used-up budget states itself
+    cause = stated["message"] if stated else f"attempt {number} was {end}"
     if number < max_attempts:
         message = f"attempt {number} of {max_attempts} was {end} ({cause}); it will be repeated"
         return Outcome("queued", {"code": f"attempt-{end}", "message": message})

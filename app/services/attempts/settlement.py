@@ -243,9 +243,9 @@ async def _issue(
 
 
 async def _tell_budgets(session: Session, run: Run) -> None:
-    """Tells the thresholds that were crossed; the end of an attempt is booked even without."""
+    """Announces crossed thresholds; the end of an attempt is booked even if that fails."""
     try:
         async with session.begin_nested():
             await budget_alerts.announce_booked(session, run)
-    except Exception:  # the next look at the budgets tells them
-        logger.exception("run %s: its budgets could not be told of", run.id)
+    except Exception:  # the next check of the budgets announces them
+        logger.exception("run %s: crossed budget thresholds could not be announced", run.id)

@@ -36,7 +36,7 @@ def year_of_use(attempt: AttemptInput) -> int:
 
 
 def hours_of_use(attempts: Iterable[AttemptInput]) -> list[str]:
-    """The UTC hours in which energy was used; an attempt without any stands in its first."""
+    """The UTC hours in which energy was used; an attempt without any counts in its first."""
     found: set[str] = set()
     for attempt in attempts:
         hours = {hour for part in attempt.measurements for hour in part.energy_by_hour_j}

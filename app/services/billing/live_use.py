@@ -101,7 +101,7 @@ async def of_running(
     Args:
         session: Database session.
         rows: As :func:`app.repositories.spend.running` gives them.
-        now: When; tells the hours whose factors count.
+        now: Current time; decides which hours' factors count.
         rates: The factors.
 
     Returns:
