@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import shutil
 import tempfile
@@ -50,6 +51,16 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         embedded_postgres.stop(folder)
         embedded_postgres.release(folder)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def pytest_collection_finish() -> None:
+    """Keeps imported modules out of later garbage collections.
+
+    Training collects garbage after every fit; with torch and transformers in memory, each
+    collection costs more than the training of a tiny network.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
