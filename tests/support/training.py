@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
+from transformers import PreTrainedConfig
 
 from pricetag.recipes import FromScratch, parse_recipe
 from workers.job.context import ModelRef, StageContext
 from workers.job.pipeline import run
 from workers.job.reporter import Job, RecordingReporter
-from workers.training import quiet
+from workers.training import finetune, quiet
+from workers.training.cost.flops import FlopProfile, architecture_key, profile
 from workers.training.data import synthetic
 
 quiet.settle(allow_hub=False)
@@ -56,6 +61,26 @@ def job(root: Path, described: dict[str, Any], attempt: int = 1, **changes: Any)
             **changes,
         }
     )
+
+
+@contextmanager
+def counted_once() -> Iterator[None]:
+    """Jobs count the operations of an architecture once in this process, not once a job.
+
+    Counting takes several times as long as training a network of a few neurons. Tests of the
+    counting itself call ``profile``, which is not replaced.
+    """
+    profiles: dict[str, FlopProfile] = {}
+
+    def counted(config: PreTrainedConfig) -> FlopProfile:
+        key = architecture_key(config)
+        if key not in profiles:
+            profiles[key] = profile(config)
+        return profiles[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(finetune, "profile", counted)
+        yield
 
 
 def carry_out(
