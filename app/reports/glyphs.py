@@ -36,7 +36,7 @@ def warning(context: Any, fonts: str) -> str | None:
     named = " ".join(f"U+{ord(char):04X} {unicodedata.name(char, '')}".strip() for char in missing)
     return (
         "Some characters of this report are boxes in this PDF, since no font on the machine that "
-        f"drew it has them; the first is {named}. HTML, Markdown, CSV and JSON hold them all."
+        f"drew it has them; the first is {named}. HTML, Markdown, CSV and JSON show them all."
     )
 
 
@@ -51,10 +51,10 @@ def first_missing(text: str, fonts: str) -> str | None:
         # This standard for archives forbids characters without a glyph: the compiler names one.
         typst.compile(_SOURCE, format="pdf", pdf_standards="a-2b", sys_inputs=inputs, timestamp=0)
     except typst.TypstError as error:
-        found = _MISSING.search(str(error))
-        if found is None:
+        match = _MISSING.search(str(error))
+        if match is None:
             raise
-        return _ESCAPE.sub(lambda code: chr(int(code[1], 16)), found[1])
+        return _ESCAPE.sub(lambda code: chr(int(code[1], 16)), match[1])
     return None
 
 

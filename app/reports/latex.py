@@ -106,12 +106,12 @@ def _widths_cm(table: Table) -> list[float]:
 def _fitted_cm(wanted_cm: list[float], least_cm: list[float], room_cm: float) -> list[float]:
     """Each column as wide as it must be; those with more than that give up the difference."""
     taken_cm = list(map(max, wanted_cm, least_cm))
-    spare_cm = [taken - least for taken, least in zip(taken_cm, least_cm, strict=True)]
+    spare_cm = [width - least for width, least in zip(taken_cm, least_cm, strict=True)]
     excess_cm = sum(taken_cm) - room_cm
     if excess_cm <= 0:
         return taken_cm
     part = excess_cm / sum(spare_cm)
-    return [taken - part * spare for taken, spare in zip(taken_cm, spare_cm, strict=True)]
+    return [width - part * spare for width, spare in zip(taken_cm, spare_cm, strict=True)]
 
 
 def _row(cells: list[str], columns: list[Column], widths_cm: list[float]) -> str:

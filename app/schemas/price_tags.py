@@ -20,16 +20,16 @@ class PriceTagRead(wire_type(PriceTag)):  # type: ignore[misc]  # a class made f
     """What a run used, emitted, cost and achieved, over all its attempts. Never edited."""
 
     content_sha256: str = Field(
-        description="SHA-256 of everything but this field, as `pricetag verify` computes it."
+        description="SHA-256 of the price tag without this field, as `pricetag verify` computes it."
     )
 
 
 class RepriceRequest(Request):
-    """With which factors to price a run again."""
+    """The factors to re-price a run with."""
 
     as_of: Moment | None = Field(
         default=None,
-        description="Take the factors that had been entered by then; without it, all of them.",
+        description="Use the factors that had been entered by this time; without it, all factors.",
         examples=["2026-03-01T00:00:00Z"],
     )
 
@@ -40,7 +40,9 @@ class PriceTagVersion(Wire):
     version: int
     accounting_version: str
     cause: str = Field(description="`attempt-ended`, `journal-came-late` or `repriced`.")
-    as_of: datetime | None = Field(description="Its factors are as they had been entered by then.")
+    as_of: datetime | None = Field(
+        description="Time up to which entered factors were applied; null: all at the time of issue."
+    )
     created_at: datetime
     content_sha256: str
     it_energy_kwh: Quantity
@@ -60,11 +62,11 @@ class VerificationStep(Wire):
 
     step: Literal["content-hash", "measurements", "arithmetic"]
     status: Literal["ok", "differs", "not-checked"]
-    detail: str = Field(description="What was compared; the first difference by its path.")
+    detail: str = Field(description="What was compared, or the path of the first difference.")
 
 
 class VerificationRead(Wire):
-    """A price tag held against its hash, its readings and its own factors."""
+    """A price tag checked against its hash, its readings and its own factors."""
 
     run_id: uuid.UUID
     version: int
@@ -82,22 +84,26 @@ class ComparedRun(Wire):
 
 
 class ComparedSide(Wire):
-    """Repeats of one piece of work."""
+    """Repeats of the same work."""
 
     runs: list[ComparedRun]
     mean: float | None
 
 
 class ComparisonRead(Wire):
-    """Two groups of runs as a ratio."""
+    """The ratio of two groups of runs."""
 
     metric: Metric
     unit: str
     a: ComparedSide
     b: ComparedSide
-    ratio: Quantity = Field(description="Mean of a over mean of b; its ends null without repeats.")
-    method: str | None = Field(description="What the interval is of.")
+    ratio: Quantity = Field(
+        description="Mean of a divided by mean of b; low and high are null without repeats."
+    )
+    method: str | None = Field(description="How the interval was computed.")
     degrees_of_freedom: float | None
-    cancels: bool = Field(description="Whether the runs share cards, site and factors.")
-    reasons: list[str] = Field(description="Why not.")
+    cancels: bool = Field(
+        description="Whether errors cancel: the runs share devices, site and factors."
+    )
+    reasons: list[str] = Field(description="Why they do not cancel.")
     notes: list[str]

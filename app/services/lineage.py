@@ -195,7 +195,7 @@ async def of_run(session: Session, principal: Principal, run_id: uuid.UUID) -> L
 
 def _sum(figures: Mapping[uuid.UUID, Mapping[str, Quantity]], name: str, hidden: int) -> Quantity:
     if hidden:
-        reason = f"{hidden} of the runs upstream are in private projects of others"
+        reason = f"{hidden} of the runs upstream are in other users' private projects"
         return Quantity.unknown(FIGURES[name], reason)
     return sum_together({f"run {one}": figures[one][name] for one in figures}, FIGURES[name])
 

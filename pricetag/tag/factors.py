@@ -12,15 +12,15 @@ from pricetag.tag.view import TagView
 LABELS = {
     "pue": "PUE",
     "carbon_intensity": "Carbon intensity",
-    "cloud_price_low": "Price of an accelerator-hour, low",
-    "cloud_price_high": "Price of an accelerator-hour, high",
+    "cloud_price_low": "Price per accelerator-hour, low",
+    "cloud_price_high": "Price per accelerator-hour, high",
     "electricity_tariff": "Electricity tariff",
-    "carbon_hours": "Carbon intensity by the hour, mean as applied",
-    "tariff_hours": "Electricity tariff by the hour, mean as applied",
+    "carbon_hours": "Hourly carbon intensity, mean as applied",
+    "tariff_hours": "Hourly electricity tariff, mean as applied",
     "carbon_market": "Carbon intensity, market-based",
-    "internal_price": "Own hardware, an accelerator-hour",
+    "internal_price": "Own hardware, per accelerator-hour",
     "wue": "Water usage effectiveness",
-    "water_intensity": "Water of the electricity",
+    "water_intensity": "Water intensity of the electricity",
     "calibrations": "Calibration",
     "embodied": "Embodied emissions",
     "peaks": "Peak",
@@ -107,7 +107,7 @@ def _used_single(tag: TagView, name: str, label: str) -> Iterator[tuple[str, Fac
     if factor is None or not is_applied(tag, name):
         return
     if name in HOURS_OF and hourly(tag, HOURS_OF[name]) is not None:
-        label = f"{label}, in hours without one of their own"
+        label = f"{label}, in hours without an hourly value"
     yield label, factor
 
 
@@ -118,9 +118,13 @@ def _of_paper() -> list[AppliedFactor]:
 
 
 def _add(factors: list[AppliedFactor], item: AppliedFactor, run: str) -> None:
-    for known in factors:
-        is_same = (known.name, known.label, known.factor) == (item.name, item.label, item.factor)
-        if is_same and known.runs is not None:
-            known.runs.append(run)
+    for existing in factors:
+        is_same = (existing.name, existing.label, existing.factor) == (
+            item.name,
+            item.label,
+            item.factor,
+        )
+        if is_same and existing.runs is not None:
+            existing.runs.append(run)
             return
     factors.append(replace(item, runs=[run]))

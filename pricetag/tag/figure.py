@@ -97,13 +97,13 @@ def scaled(figure: Shown, factor: float, unit: str, source: str | None = None) -
     def times(end: float | None) -> float | None:
         return None if end is None else end * factor
 
-    known = figure.value is not None
+    is_known = figure.value is not None
     return Figure(
         times(figure.value),
         times(figure.low),
         times(figure.high),
         unit,
-        (source or figure.source) if known else None,
+        (source or figure.source) if is_known else None,
         figure.reason,
     )
 

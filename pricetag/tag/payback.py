@@ -32,7 +32,7 @@ def total_kwh(stages: Sequence[StageTag]) -> Figure:
     Interval ends are added as they are, since the errors of one meter do not cancel in a sum.
     """
     if not stages:
-        return Figure.unknown("nothing was made of it", "kWh")
+        return Figure.unknown("no stage derived it from the first variant", "kWh")
     energies = [stage.energy.it_energy_kwh for stage in stages]
     value = low = high = 0.0
     sources: list[Source] = []
@@ -80,7 +80,7 @@ def _why_not(windows: Sequence[Window]) -> str | None:
             return f"the energy of {name} is unknown: {energy.reason}"
         coverage = stage.energy.coverage_ratio.value
         if coverage is None or coverage < FULL_COVERAGE_RATIO:
-            return f"{name} was metered for a part of its time only"
+            return f"{name} was metered for only part of its run time"
     if len({frozenset(_meters(window)) for window in windows}) > 1:
         return "the stages were not metered by the same components"
     return None

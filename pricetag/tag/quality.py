@@ -53,8 +53,8 @@ def other_figures(tag: TagView) -> Iterator[QualityTag]:
     """Figures that are neither scores nor in the tables of the variants."""
     shown = {(v.stage, v.attempt, name) for v in variants(tag.document) for name in v.shown()}
     for item in tag.document.quality:
-        known = (item.stage, item.attempt, item.metric)
-        if known not in shown and item.metric not in SCORES:
+        key = (item.stage, item.attempt, item.metric)
+        if key not in shown and item.metric not in SCORES:
             yield item
 
 

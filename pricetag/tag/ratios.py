@@ -23,7 +23,7 @@ Metric = Literal["it_energy_kwh", "facility_energy_kwh", "co2e_kg", "cost", "dur
 METRICS: tuple[Metric, ...] = get_args(Metric)
 
 REPEATS = "spread of the repeats: t interval of the logarithm of the ratio of means"
-ENDS = "ends of the two intervals: nothing cancels"
+ENDS = "ends of the two intervals; no error cancels"
 
 _PUE = ("pue",)
 _FACTORS: Mapping[Metric, tuple[str, ...]] = {
@@ -118,8 +118,8 @@ def _why_unknown(tags: Sequence[TagView], metric: Metric) -> str | None:
         if figure.value is None:
             return f"{tag.name}: {figure.reason}"
         if figure.value <= 0:
-            return f"{tag.name}: its {metric} is zero"
-    return None if len(units) == 1 else f"not one unit: {', '.join(sorted(units))}"
+            return f"{tag.name}: {metric} is zero"
+    return None if len(units) == 1 else f"different units: {', '.join(sorted(units))}"
 
 
 def _by_ends(
@@ -131,7 +131,7 @@ def _by_ends(
     value = middle(first, "value") / middle(second, "value")
     low = middle(first, "low") / middle(second, "high")
     if middle(second, "low") <= 0:
-        return Figure(value, None, None, "1", source, "the figure below the line may be zero")
+        return Figure(value, None, None, "1", source, "the denominator may be zero")
     return Figure(value, low, middle(first, "high") / middle(second, "low"), "1", source)
 
 
@@ -140,13 +140,13 @@ def _not_shared(tags: Sequence[TagView], metric: Metric) -> list[str]:
     if metric == "duration_s":
         return []  # a clock's error is nothing beside the spread
     reasons = _differing(tags, "cards", _meters)
-    reasons += _differing(tags, "rules of the charge", _rule)
-    reasons += _differing(tags, "reserved parts", _reserved)
+    reasons += _differing(tags, "charging rules", _rule)
+    reasons += _differing(tags, "reserved shares", _reserved)
     reasons += _differing(tags, "sites", lambda tag: str(tag.document.provenance.site))
     for name in _FACTORS[metric]:
         reasons += _differing(tags, name.replace("_", " "), partial(_value, name))
     if metric == "cost":
-        reasons += _differing(tags, "bases of the cost", lambda tag: str(tag.document.cost.basis))
+        reasons += _differing(tags, "cost bases", lambda tag: str(tag.document.cost.basis))
     return reasons
 
 
@@ -171,7 +171,9 @@ def _meters(tag: TagView) -> str:
 def _rule(tag: TagView) -> str:
     """How shared devices were divided: the same work is charged otherwise by the other rule."""
     is_unknown = "idle_power_unknown" in tag.document.flags
-    return "idle power unknown, half taken for idle" if is_unknown else "idle power known"
+    return (
+        "idle power unknown, half of the use counted as idle" if is_unknown else "idle power known"
+    )
 
 
 def _reserved(tag: TagView) -> str:
@@ -181,7 +183,7 @@ def _reserved(tag: TagView) -> str:
         for component in tag.document.energy.components
         if component.reserved_ratio is not None
     }
-    return ", ".join(sorted(parts)) or "not kept"
+    return ", ".join(sorted(parts)) or "not recorded"
 
 
 def _value(name: str, tag: TagView) -> str:
@@ -195,7 +197,7 @@ def _notes(tags: Sequence[TagView], metric: Metric) -> list[str]:
     for tag in tags:
         coverage = tag.document.energy.coverage_ratio.value
         if metric != "duration_s" and coverage is not None and coverage < FULL_COVERAGE_RATIO:
-            notes.append(f"{tag.name}: metered for {percent(coverage)} of its time")
+            notes.append(f"{tag.name}: metered for {percent(coverage)} of its run time")
         if tag.has_several_attempts:
-            notes.append(f"{tag.name}: all of its {len(tag.document.attempts)} attempts")
+            notes.append(f"{tag.name}: includes all {len(tag.document.attempts)} attempts")
     return notes

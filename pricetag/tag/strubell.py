@@ -38,8 +38,8 @@ class PaperFactors(NamedTuple):
 
 def paper_factors() -> PaperFactors:
     """PUE and carbon intensity of the paper, from the catalog."""
-    found = catalog_profile("strubell2019")
-    return PaperFactors(found.pue, found.carbon_intensity)
+    profile = catalog_profile("strubell2019")
+    return PaperFactors(profile.pue, profile.carbon_intensity)
 
 
 @dataclass(frozen=True, slots=True)

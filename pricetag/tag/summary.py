@@ -65,7 +65,7 @@ def summary(tag: TagView) -> list[Line]:
 
 
 def _split(tag: TagView) -> Iterator[Line]:
-    """The idle part of the energy, and its part of the devices, where that says something."""
+    """The idle part of the energy, and the charged share of the devices' if it is not all."""
     energy = tag.document.energy
     idle, gross, part = (
         energy.split.baseline_kwh,
@@ -75,9 +75,9 @@ def _split(tag: TagView) -> Iterator[Line]:
     share = share_of(idle, energy.it_energy_kwh)
     if idle.value is not None and share is not None and share.value is not None:
         text = f"{with_unit(idle.value, 'kWh')} ({percent(share.value)})"
-        yield Line("  of it idle draw", text)
+        yield Line("  of which idle", text)
     if part.value is not None and gross.value is not None and part.value < WHOLE_RATIO:
-        text = f"{percent(part.value)} of the {with_unit(gross.value, 'kWh')} of the devices"
+        text = f"{percent(part.value)} of the devices' {with_unit(gross.value, 'kWh')}"
         yield Line("  share", text)
 
 
@@ -86,7 +86,7 @@ def _beside(tag: TagView) -> Iterator[Line]:
     for label, figure in (
         ("CO2e, market", footprint.co2e_market_kg),
         ("CO2e, embodied", footprint.embodied_co2e_kg),
-        ("CO2e in all", footprint.co2e_total_kg),
+        ("CO2e, total", footprint.co2e_total_kg),
         ("Water", footprint.water_l),
     ):
         if figure.value is not None:
@@ -94,7 +94,7 @@ def _beside(tag: TagView) -> Iterator[Line]:
 
 
 def _costs(tag: TagView) -> Iterator[Line]:
-    """The cost to go by with its basis, then its parts and the cloud's price, where known."""
+    """The total cost with its basis, then its known parts and the cloud price."""
     cost = tag.document.cost
     if cost.basis is None:  # nothing is known, or the tag is of the first accounting
         for label, figure in (("Cloud cost", cost.cloud), ("Electricity cost", cost.electricity)):
@@ -120,7 +120,7 @@ def cost_text(figure: Shown, missing: str = "n/a") -> str:
 
 
 def operations_text(figure: Shown) -> str:
-    """Operations; a remark on them names what is not counted, and they are a lower bound."""
+    """Operations; a lower bound if a remark names operations that are not counted."""
     if figure.value is None:
         return not_available(figure.reason)
     text = with_unit(float(figure.value), "FLOP")
@@ -167,29 +167,29 @@ def _second_opinion(tag: TagView) -> Iterator[str]:
     opinion = tag.document.second_opinion
     if opinion is None:
         return
-    yield f"Second opinion: {opinion.tool} says {_opinion(tag, opinion)}"
+    yield f"Second opinion: {opinion.tool} reported {_opinion(tag, opinion)}"
     for item in opinion.explanation[:EXPLAINED]:
         yield f"  {f'{item.component}: ' if item.component else ''}{item.text}"
 
 
 def _opinion(tag: TagView, opinion: SecondOpinionTag) -> str:
-    """Their figure against ours; of some attempts alone, both are of these."""
+    """The other tool's figure and its difference; both cover the attempts it watched."""
     theirs = figure_text(opinion.total.theirs_kwh)
     apart, ours = opinion.total.difference_ratio.value, opinion.total.ours_kwh.value
     some = compared_attempts(tag)
-    of = "" if some is None else f" of {some}"
+    covered = "" if some is None else f" for {some}"
     if apart is None:
-        return theirs + of
-    which = "ours"
+        return theirs + covered
+    which = "Pricetag"
     if some is not None and ours is not None:
-        which = f"our {with_unit(ours, 'kWh')} of the same"
-    return f"{theirs}{of}, {difference(apart)} against {which}"
+        which = f"Pricetag's {with_unit(ours, 'kWh')}"
+    return f"{theirs}{covered}, {difference(apart)} vs {which}"
 
 
 def _uncounted(tag: TagView) -> Iterator[str]:
-    """Operators and stages that the FLOPs do not have, where any were counted."""
+    """Operators and stages that are not in the FLOPs, if any were counted."""
     flops = tag.document.flops
     names = flops.uncounted
     if names and flops.dense.value is not None:
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        yield f"FLOPs leave out: {', '.join(names[:NAMED])}{more}"
+        yield f"Not counted in FLOPs: {', '.join(names[:NAMED])}{more}"

@@ -92,21 +92,21 @@ def total(figures: Iterable[Shown], unit: str) -> Figure:
     and counted in the reason: the sum is then a lower bound, and says so.
     """
     items = list(figures)
-    known = [(item, item.value) for item in items if item.value is not None]
-    if not known:
+    known_items = [(item, item.value) for item in items if item.value is not None]
+    if not known_items:
         reasons = dict.fromkeys(str(item.reason) for item in items if item.reason)
         return Figure.unknown("; ".join(reasons) or "no run", unit)
-    units = {item.unit for item, _ in known}
+    units = {item.unit for item, _ in known_items}
     if len(units) > 1:
-        return Figure.unknown(f"not one unit: {', '.join(sorted(units))}", unit)
-    missing = len(items) - len(known)
+        return Figure.unknown(f"different units: {', '.join(sorted(units))}", unit)
+    missing = len(items) - len(known_items)
     return Figure(
-        sum(value for _, value in known),
-        sum(value if item.low is None else item.low for item, value in known),
-        sum(value if item.high is None else item.high for item, value in known),
+        sum(value for _, value in known_items),
+        sum(value if item.low is None else item.low for item, value in known_items),
+        sum(value if item.high is None else item.high for item, value in known_items),
         units.pop() or unit,
-        max((item.source for item, _ in known if item.source), key=_rank, default=None),
-        f"at least: {missing} of {len(items)} unknown and left out" if missing else None,
+        max((item.source for item, _ in known_items if item.source), key=_rank, default=None),
+        f"at least: {missing} of {len(items)} are unknown and not included" if missing else None,
     )
 
 
@@ -116,10 +116,17 @@ def _rank(source: str) -> int:
 
 def _operations(counts: Sequence[Quantity]) -> Figure:
     """The operations of all runs; a lower bound, and said so, where some are not counted."""
-    found = total(counts, "FLOP")
+    operations = total(counts, "FLOP")
     partial = sum(count.value is not None and bool(count.reason) for count in counts)
     if not partial:
-        return found
-    remark = f"at least: of {counted(partial, 'run')} some operators or stages are not counted"
-    reason = "; ".join(filter(None, (found.reason, remark)))
-    return Figure(found.value, found.low, found.high, found.unit, found.source, reason)
+        return operations
+    remark = f"at least: some operators or stages of {counted(partial, 'run')} are not counted"
+    reason = "; ".join(filter(None, (operations.reason, remark)))
+    return Figure(
+        operations.value,
+        operations.low,
+        operations.high,
+        operations.unit,
+        operations.source,
+        reason,
+    )

@@ -71,9 +71,11 @@ class Variant:
     def metric(self, names: Names) -> QualityTag | None:
         """The best metric that was measured of those named."""
         for name in names:
-            for known in sorted(self.metrics):
-                if known == name or (name.endswith("*") and known.startswith(name[:-1])):
-                    return self.metrics[known]
+            for metric_name in sorted(self.metrics):
+                if metric_name == name or (
+                    name.endswith("*") and metric_name.startswith(name[:-1])
+                ):
+                    return self.metrics[metric_name]
         return None
 
     def shown(self) -> set[str]:
@@ -180,7 +182,7 @@ def break_even_inferences(tag: PriceTag, first: Variant, variant: Variant) -> Fi
     Source: E_making / (E_inference_first - E_inference_variant).
     """
     if variant is first or not variant.made_by:
-        return Figure.unknown("nothing was made of it", UNIT)
+        return Figure.unknown("no stage derived it from the first variant", UNIT)
     before, after = _inference(first), _inference(variant)
     if before is None or after is None:
         return Figure.unknown("no inference was metered", UNIT)

@@ -99,7 +99,7 @@ class TagView:
         """
         number = self.document.version
         of = f" of {newest}" if newest is not None and newest != number else ""
-        late = "with measurements that came late" if self.cause == LATE else None
+        late = "with measurements that arrived late" if self.cause == LATE else None
         why = self.repriced or late
         return f"Version {number}{of}{f': {why}' if why else ''}"
 

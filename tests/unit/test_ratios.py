@@ -112,7 +112,7 @@ def test_other_rules_of_the_charge_do_not_cancel() -> None:
     found = compare([known] * 2, [unknown] * 2, "it_energy_kwh")
     assert (found["cancels"], found["method"]) == (False, ENDS)
     (reason,) = found["reasons"]
-    assert reason.startswith("the rules of the charge differ: idle power known; idle power unknown")
+    assert reason.startswith("the charging rules differ: idle power known; idle power unknown")
     for both in (known, unknown):
         assert compare([both] * 2, [both] * 2, "it_energy_kwh")["reasons"] == []
     assert compare([known] * 2, [unknown] * 2, "duration_s")["cancels"] is True
@@ -128,7 +128,7 @@ def test_runs_with_other_reserved_parts_do_not_cancel() -> None:
     found = compare([half] * 2, [quarter] * 2, "it_energy_kwh")
     assert found["cancels"] is False
     [reason] = found["reasons"]
-    assert reason.startswith("the reserved parts differ: gpu 0.5; gpu 0.25")
+    assert reason.startswith("the reserved shares differ: gpu 0.5; gpu 0.25")
 
 
 def test_an_unknown_figure_has_no_ratio() -> None:
@@ -141,4 +141,4 @@ def test_what_should_be_known_of_a_run_is_noted() -> None:
     first = b.attempt(1, 50.0, components=[b.GPU], status="lost")
     twice = TagView(build_price_tag(b.inputs(first, b.attempt(2, 100.0, components=[b.GPU]))))
     found = compare(SLOW, [twice, twice], "it_energy_kwh")
-    assert found["notes"][0] == "a run: all of its 2 attempts"
+    assert found["notes"][0] == "a run: includes all 2 attempts"

@@ -116,7 +116,7 @@ def test_versions_say_why_they_were_issued() -> None:
     tag = build_price_tag(replace(compressed_run(), version=2))
     assert TagView(tag).version_text(3) == "Version 2 of 3"
     assert TagView(tag, "journal-came-late").version_text(2) == (
-        "Version 2: with measurements that came late"
+        "Version 2: with measurements that arrived late"
     )
     then = replace(tag, provenance=replace(tag.provenance, as_of="2026-01-31T23:59:59.9+00:00"))
     assert TagView(then, "repriced").version_text() == (
@@ -141,7 +141,7 @@ def test_a_second_opinion_on_all_attempts_names_none() -> None:
 
 def test_sums_of_different_units_are_unknown() -> None:
     dollars, euros = (_cost(unit) for unit in ("USD", "EUR"))
-    assert total([dollars, euros], "money").reason == "not one unit: EUR, USD"
+    assert total([dollars, euros], "money").reason == "different units: EUR, USD"
 
 
 def _cost(unit: str) -> Quantity:

@@ -40,11 +40,11 @@ def section(sums: Totals, tags: Sequence[TagView]) -> Section:
     notes = Notes()
     lines = {
         "IT energy": sums.it_energy_kwh,
-        "of it in attempts that did not succeed": sums.unsuccessful_it_energy_kwh,
+        "of which in attempts that did not succeed": sums.unsuccessful_it_energy_kwh,
         "Facility energy (IT x PUE)": sums.facility_energy_kwh,
         "CO2e": sums.co2e_kg,
         "CO2e in pounds": sums.co2e_lb,
-        "Time on machines": sums.duration_s,
+        "Machine time": sums.duration_s,
         "Accelerator-hours": sums.device_hours,
         "FLOPs, dense": sums.flops_dense,
         "FLOPs, effective": sums.flops_effective,
@@ -60,8 +60,8 @@ def section(sums: Totals, tags: Sequence[TagView]) -> Section:
         "heading": "The bill",
         "paragraphs": [
             f"Totals over {counted(sums.runs, 'run')} ({sums.statuses}) and "
-            f"{counted(sums.attempts, 'attempt')}. Whatever failed, was cancelled or was "
-            "repeated is counted."
+            f"{counted(sums.attempts, 'attempt')}. Failed, cancelled and repeated attempts "
+            "are included."
         ],
         "tables": [
             table(
@@ -75,7 +75,7 @@ def section(sums: Totals, tags: Sequence[TagView]) -> Section:
                 ],
                 rows,
                 [
-                    "Interval ends are added as they are, because the errors of shared meters and "
+                    "Interval ends are added linearly, because the errors of shared meters and "
                     "factors do not cancel.",
                     *_repriced(tags),
                     *notes.lines(),

@@ -12,7 +12,7 @@ from pricetag.tag.parts import Part, attempt_part, parts_by_attempt
 from pricetag.tag.strubell import Profile, emissions
 from pricetag.tag.view import TagView
 
-NESTED = "of it: "
+NESTED = "of which: "
 
 
 def section(tags: Sequence[TagView], profile: Profile) -> Section:
@@ -22,9 +22,9 @@ def section(tags: Sequence[TagView], profile: Profile) -> Section:
         "id": "stages",
         "heading": "Where the energy went",
         "paragraphs": [
-            "Every stage was metered by itself, in every attempt. Share is of the run's IT "
-            "energy; a nested stage is part of the one it lies in. What start-up, saving and "
-            "waiting used lies outside the stages; with it the shares add up."
+            "Every stage of every attempt was metered separately. Share is the share of the run's "
+            "IT energy; a nested stage is part of the stage around it. Start-up, saving and "
+            "waiting are outside the stages; including them, the shares add up to the run."
         ],
         "tables": [*tables, *_components(tags)],
     }
@@ -96,10 +96,10 @@ def _time(energy: EnergyTag, notes: Notes) -> str:
 
 def _components(tags: Sequence[TagView]) -> list[Table]:
     notes = Notes()
-    found = [(tag, component) for tag in tags for component in tag.document.energy.components]
-    if not found:
+    components = [(tag, component) for tag in tags for component in tag.document.energy.components]
+    if not components:
         return []
-    unit, size = column_unit((c.it_energy_kwh for _, c in found), "kWh")
+    unit, size = column_unit((c.it_energy_kwh for _, c in components), "kWh")
     rows = [
         row(
             f"{component.name} ({component.kind})",
@@ -111,7 +111,7 @@ def _components(tags: Sequence[TagView]) -> list[Table]:
             notes.percent(component.coverage_ratio),
             evidence(component.it_energy_kwh),
         )
-        for tag, component in found
+        for tag, component in components
     ]
     columns = [
         column("Component", weight=2.2),

@@ -39,13 +39,13 @@ def section(tags: Sequence[TagView], profile: Profile) -> Section:
     tables = [table("coverage", "Coverage and flags of every run", columns, rows, notes.lines())]
     return {
         "id": "checks",
-        "heading": "How far to trust it",
+        "heading": "How far to trust the figures",
         "paragraphs": [
             "Coverage is the part of the components' run time that was metered. What was not "
             "metered is not extrapolated. The second opinion is the IT energy that another tool "
-            "gave for the same attempts. It sees whole machines: beside the difference to what is "
-            "charged stands the one to what the whole devices used. Both are theirs less ours, "
-            "over ours."
+            "measured for the same attempts. Since it sees whole machines, its difference is "
+            "given both to the charged energy and to what the whole devices used: (other tool - "
+            "Pricetag) / Pricetag."
         ],
         "tables": [*tables, *_opinions(tags), *_errors(tags, profile)],
     }
@@ -75,7 +75,7 @@ def _errors(tags: Sequence[TagView], profile: Profile) -> list[Table]:
         column("Causes, by share of the variance", weight=3.4),
     ]
     caption = "Where the error of each total comes from"
-    note = "To first order; errors that are a factor count by their logarithm."
+    note = "To first order; multiplicative errors count by their logarithm."
     return [table("errors", caption, columns, rows, [note])]
 
 
@@ -88,7 +88,7 @@ def _causes(causes: Causes) -> str:
 def _opinions(tags: Sequence[TagView]) -> list[Table]:
     lines = [(tag, kind, opinion) for tag in tags for kind, opinion in opinions(tag)]
     silent = [
-        f"{tag.document.name}: n/a (no other tool ran beside the meter)"
+        f"{tag.document.name}: n/a (no other tool ran alongside the meter)"
         for tag in tags
         if tag.document.second_opinion is None
     ]
@@ -119,9 +119,9 @@ def _opinions(tags: Sequence[TagView]) -> list[Table]:
         column("Component"),
         column(f"Charged ({unit})", "right"),
         column(f"Whole devices ({unit})", "right"),
-        column(f"Theirs ({unit})", "right"),
-        column("Theirs to charged", "right"),
-        column("Theirs to whole", "right"),
+        column(f"Other tool ({unit})", "right"),
+        column("Other tool to charged", "right"),
+        column("Other tool to whole", "right"),
     ]
     caption = "Second opinion on IT energy"
     remarks = [*notes.lines(), *silent, *_partly(tags), *_explained(tags)]
@@ -131,7 +131,7 @@ def _opinions(tags: Sequence[TagView]) -> list[Table]:
 def _partly(tags: Sequence[TagView]) -> list[str]:
     """The runs of which not all attempts are compared."""
     return [
-        f"{tag.document.name}: of {part} alone; the other tool said nothing of the rest."
+        f"{tag.document.name}: of {part} alone; the other tool reported nothing for the rest."
         for tag in tags
         if (part := compared_attempts(tag)) is not None
     ]

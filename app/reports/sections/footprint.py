@@ -22,7 +22,7 @@ class Column(NamedTuple):
     figure: Callable[[PriceTag], Quantity]
 
 
-IN_ALL = Column("CO2e in all", "kg", lambda tag: tag.footprint.co2e_total_kg)
+IN_ALL = Column("CO2e, total", "kg", lambda tag: tag.footprint.co2e_total_kg)
 BESIDE = (
     Column("CO2e, market-based", "kg", lambda tag: tag.footprint.co2e_market_kg),
     Column("CO2e, embodied", "kg", lambda tag: tag.footprint.embodied_co2e_kg),
@@ -30,10 +30,10 @@ BESIDE = (
     Column("Water", "l", lambda tag: tag.footprint.water_l),
 )
 SPLIT = (
-    Column("Devices in all", "kWh", lambda tag: tag.energy.split.gross_kwh),
+    Column("Devices, total", "kWh", lambda tag: tag.energy.split.gross_kwh),
     Column("Charged", "kWh", lambda tag: tag.energy.it_energy_kwh),
-    Column("of it idle draw", "kWh", lambda tag: tag.energy.split.baseline_kwh),
-    Column("of it dynamic", "kWh", lambda tag: tag.energy.split.dynamic_kwh),
+    Column("of which idle", "kWh", lambda tag: tag.energy.split.baseline_kwh),
+    Column("of which dynamic", "kWh", lambda tag: tag.energy.split.dynamic_kwh),
 )
 COSTS: dict[str, Callable[[CostTag], Quantity]] = {
     "Total": lambda cost: cost.total,
@@ -57,14 +57,14 @@ def section(tags: Sequence[TagView], profile: Profile) -> Section | None:
     ]
     if not tables:
         return None
-    in_all = "; CO2e in all is operational (location-based) and embodied"
+    in_all = "; total CO2e is operational (location-based) and embodied"
     return {
         "id": "footprint",
         "heading": "Water, hardware, money, efficiency",
         "paragraphs": [
-            "With the factors of each price tag. Market-based emissions are shown beside the "
-            "location-based ones, never in place of them. Embodied emissions are the part of the "
-            "making of the hardware that its reserved time stands for"
+            "With the factors of each price tag. Market-based emissions are reported in addition "
+            "to the location-based ones and never replace them. Embodied emissions are the share "
+            "of the hardware's manufacturing emissions for the time that was reserved"
             f"{in_all if profile == 'site' else ''}. MFU is of the dense 16-bit peak."
         ],
         "tables": tables,

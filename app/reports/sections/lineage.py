@@ -27,7 +27,7 @@ def section(chains: Sequence[Mapping[str, Any]]) -> Section | None:
             rows.append(row(str(run["name"]), shared, *_figures(run)))
         rows.append(
             row(
-                f"{chain['name']} with the runs upstream",
+                f"{chain['name']} with upstream runs",
                 _models(lineage),
                 *_figures(lineage["cumulative"]),
                 total=True,
@@ -40,13 +40,13 @@ def section(chains: Sequence[Mapping[str, Any]]) -> Section | None:
     ]
     return {
         "id": "lineage",
-        "heading": "With the runs upstream",
+        "heading": "Including upstream runs",
         "paragraphs": [
-            "Some runs start from a model that an earlier run has published. The sums count each "
-            "run of a chain once, with all its attempts and stages; the totals of this report "
-            "count the reported runs alone."
+            "Some runs start from a model that an earlier run published. The sums count each run "
+            "of a chain once, with all its attempts and stages; the totals elsewhere in this "
+            "report include only the reported runs."
         ],
-        "tables": [table("lineage-sums", "Runs with those that they rest on", columns, rows)],
+        "tables": [table("lineage-sums", "Runs with the runs they build on", columns, rows)],
     }
 
 

@@ -84,9 +84,9 @@ def lines(tags: Sequence[TagView], profile: Profile) -> list[dict[str, Any]]:
     return rows
 
 
-def columns(found: Sequence[Mapping[str, Any]]) -> list[str]:
+def columns(report_lines: Sequence[Mapping[str, Any]]) -> list[str]:
     """The heads of lines, in order: the same for all reports, then those of reported figures."""
-    seen = dict.fromkeys(key for line in found for key in line)
+    seen = dict.fromkeys(key for line in report_lines for key in line)
     return [*COLUMNS, *(key for key in seen if key not in COLUMNS)]
 
 

@@ -66,8 +66,7 @@ def _shared(tags: Sequence[TagView]) -> list[str]:
     which = f"For {len(parts)} of {counted(len(tags), 'run')} the" if len(tags) > 1 else "The"
     return [
         f"{which} energy is a charged share, {ends}, of the gross energy of machines that other "
-        "work may use as well: idle power is charged by what a run reserved, the rest by its "
-        "activity."
+        "work may use as well: idle power is charged by reservation, the rest by activity."
     ]
 
 
@@ -89,14 +88,14 @@ def _hourly(tags: Sequence[TagView]) -> list[str]:
     shares = [s for tag in tags if (s := tag.document.carbon_hours_share_ratio.value)]
     if not shares:
         return []
-    series = [found for tag in tags if (found := hourly(tag, "carbon_hours"))]
-    sources = dict.fromkeys(found.factor.citation for found in series)
+    series = [applied for tag in tags if (applied := hourly(tag, "carbon_hours"))]
+    sources = dict.fromkeys(applied.factor.citation for applied in series)
     least = percent(min(shares)) if min(shares) < 1 else "all"
     means = [mean for tag in tags if (mean := hourly_mean(tag, "carbon_hours")) is not None]
     ends = " to ".join(dict.fromkeys(number(end) for end in (min(means), max(means))))
     return [
-        f"Of {counted(len(shares), 'run')}, {least} of the energy was multiplied with the grid "
-        f"carbon intensity of its own hour ({', '.join(sources)}), in the mean {ends} g/kWh."
+        f"Of {counted(len(shares), 'run')}, {least} of the energy was multiplied by the grid "
+        f"carbon intensity of its own hour ({', '.join(sources)}), {ends} g/kWh on average."
     ]
 
 
@@ -117,7 +116,7 @@ def _result(sums: Totals) -> list[str]:
     runs = f"In total, {counted(sums.runs, 'run')} ({sums.statuses}; {attempts})"
     energy, facility, co2e = sums.it_energy_kwh, sums.facility_energy_kwh, sums.co2e_kg
     if energy.value is None:
-        return [f"{runs} used an amount of energy that is not known ({energy.reason})."]
+        return [f"{runs} used an unknown amount of energy ({energy.reason})."]
     text = f"{runs} used {least(energy)}{with_unit(energy.value, 'kWh')} of IT energy"
     if interval_text(energy):
         text += f" (95% interval {interval_text(energy)})"
@@ -128,7 +127,7 @@ def _result(sums: Totals) -> list[str]:
         if interval_text(co2e):
             text += f" (95% interval {interval_text(co2e)})"
     else:
-        text += f"; its emissions are not known ({co2e.reason})"
+        text += f"; its emissions are unknown ({co2e.reason})"
     return [text + ", failed and repeated attempts included."]
 
 

@@ -25,8 +25,8 @@ def factor_lines(factors: Sequence[AppliedFactor]) -> list[dict[str, Any]]:
 
 
 _OF_HOURS = (
-    " What holds by the hour is shown as the mean that was applied, weighted by the energy of "
-    "each hour; the hours themselves are in the price tag."
+    " Hourly factors are shown as the mean that was applied, weighted by the energy of each "
+    "hour; the hourly values are in the price tag."
 )
 
 

@@ -49,10 +49,10 @@ def section(tags: Sequence[TagView]) -> Section | None:
         return None
     return {
         "id": "compression",
-        "heading": "What each variant costs to use",
+        "heading": "Cost of using each variant",
         "paragraphs": [
-            "Each row is the model as one measure stage found it, on the worker's own hardware. "
-            "Ratios in brackets are to the run's first variant."
+            "Each row is a model as one measure stage measured it on the worker's own hardware. "
+            "Ratios in parentheses are relative to the run's first variant."
         ],
         "tables": [
             *_sizes_and_scores(lines),
@@ -83,7 +83,11 @@ def _sizes_and_scores(lines: Sequence[Line]) -> list[Table]:
         return _figures("variants-size", caption + on, lines, SIZES, heads, cells)
     tables = _figures("variants-size", "Size of every variant", lines, SIZES)
     for index, split in enumerate(sorted(splits)):
-        here = [line for line in lines if any(known == split for known, _ in line.variant.scores)]
+        here = [
+            line
+            for line in lines
+            if any(scored_split == split for scored_split, _ in line.variant.scores)
+        ]
         heads, cells = _scores(here, split)
         caption = f"Quality of every variant{_on(split)}"
         tables += _figures(f"variants-quality-{index + 1}", caption, here, (), heads, cells)
@@ -134,7 +138,7 @@ def _units(lines: Sequence[Line], columns: Sequence[Names]) -> Units:
     for metric in (line.variant.metric(names) for names in columns for line in lines):
         if metric is not None:
             values.setdefault(metric_unit(metric), []).append(metric.value)
-    return {stored: column_unit(known, stored) for stored, known in values.items()}
+    return {stored: column_unit(numbers, stored) for stored, numbers in values.items()}
 
 
 def _column(
@@ -197,18 +201,18 @@ def _energy(lines: Sequence[Line]) -> list[Table]:
         column("Break-even (inferences)", "right", 1.2),
         column("95% interval", "right", 1.5),
     ]
-    caption = "Energy of every variant, and when it has paid back its making"
+    caption = "Energy and break-even of every variant"
     return [table("variants-energy", caption, columns, rows, [*_EXPLAINED, *notes.lines()])]
 
 
 _EXPLAINED = (
-    "Break-even is the number of inferences from which energy is saved over the run's first "
-    "variant: energy to make the variant / (energy of an inference of the first - energy of an "
-    "inference of the variant). Making is every stage between the two, in all attempts, failed "
-    "ones too, without evaluating and measuring.",
-    "The gain of the same meters cancels in the break-even: its interval holds what each window "
-    "has of its own and what a different mix of components lets through, not the spread of "
-    "repeats.",
+    "Break-even is the number of inferences after which a variant has saved energy over the "
+    "run's first variant: energy to make the variant / (energy per inference of the first - "
+    "energy per inference of the variant). Making includes every stage between the two in all "
+    "attempts, failed ones included, except evaluation and measurement.",
+    "Gain errors of the same meters cancel in the break-even. Its interval covers the errors of "
+    "each window and what a different mix of components leaves of the gain errors, not the "
+    "spread over repeats.",
 )
 
 

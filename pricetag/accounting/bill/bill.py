@@ -120,13 +120,13 @@ class Biller:
         if rate.hours is None and flat is not None:
             return factor_quantity(flat), no_hours
         try:
-            found = product(charges, [rate])
+            emissions = product(charges, [rate])
         except RateMissing as missing:
             return Quantity.unknown("g/kWh", str(missing)), no_hours
-        if found is None:
+        if emissions is None:
             reason = why_unknown(charges)
             return Quantity.unknown("g/kWh", reason), Quantity.unknown("1", reason)
-        return _applied_intensity(found)
+        return _applied_intensity(emissions)
 
     def _components(self, charges: Sequence[Charge], total: Quantity) -> tuple[ComponentTag, ...]:
         groups: dict[tuple[str, str, str, str | None, float], list[Charge]] = {}
@@ -162,8 +162,8 @@ class Biller:
         )
 
 
-def _applied_intensity(found: Product) -> tuple[Quantity, Quantity]:
-    applied = found.rates[0]
+def _applied_intensity(emissions: Product) -> tuple[Quantity, Quantity]:
+    applied = emissions.rates[0]
     term = Term(
         applied.mean,
         "factor",
@@ -179,11 +179,11 @@ def _applied_intensity(found: Product) -> tuple[Quantity, Quantity]:
 
 def duration(spans: Sequence[Span]) -> Quantity:
     """Wall-clock time of spans that follow one another."""
-    known = [span.duration_s for span in spans if span.duration_s is not None]
-    if not known:
+    durations_s = [span.duration_s for span in spans if span.duration_s is not None]
+    if not durations_s:
         return Quantity.unknown("s", "it never ended" if spans else "there was no attempt")
-    remark = None if len(known) == len(spans) else "without the attempts that never ended"
-    total = sum(known)
+    remark = None if len(durations_s) == len(spans) else "without the attempts that never ended"
+    total = sum(durations_s)
     return Quantity(total, total, total, "s", "counter", remark)
 
 

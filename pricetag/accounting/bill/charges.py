@@ -198,17 +198,17 @@ def product(charges: Sequence[Charge], rates: Sequence[Rate] = ()) -> Product | 
     Raises:
         RateMissing: If a rate has no figure for a part of the energy.
     """
-    known = [charge for charge in charges if charge.energy_j is not None]
-    if not known:
+    known_charges = [charge for charge in charges if charge.energy_j is not None]
+    if not known_charges:
         return None
-    uses = [Use(charge.energy_j or 0.0, charge.by_hour_j) for charge in known]
+    uses = [Use(charge.energy_j or 0.0, charge.by_hour_j) for charge in known_charges]
     applied = tuple(apply(rate, uses) for rate in rates)
     value = 0.0
     terms: list[Term] = []
     bounds: list[Interval] = []
     division = 0.0
     sources: list[Source] = [source for rate in applied for source in rate.sources]
-    for index, charge in enumerate(known):
+    for index, charge in enumerate(known_charges):
         times = 1.0
         for rate in applied:
             times *= rate.values[index]
@@ -236,12 +236,12 @@ def total(
         seed: Of the Monte Carlo.
     """
     try:
-        found = product(charges, rates)
+        sum_product = product(charges, rates)
     except RateMissing as missing:
         return Quantity.unknown(unit, str(missing))
-    if found is None:
+    if sum_product is None:
         return Quantity.unknown(unit, why_unknown(charges))
-    return found.quantity(unit, seed)
+    return sum_product.quantity(unit, seed)
 
 
 def why_unknown(charges: Sequence[Charge]) -> str:

@@ -47,16 +47,16 @@ def cost_error_terms(biller: Biller, cost: CostTag, charges: Sequence[Charge]) -
         low, high = cost.cloud.low or 0.0, cost.cloud.high or 0.0
         # Any price in the range is as likely as another: a uniform distribution.
         return [ErrorTerm("range of the cloud's prices", (high - low) / math.sqrt(12))]
-    found: list[ErrorTerm] = []
+    terms: list[ErrorTerm] = []
     tariff = _tariff(biller.factors)
     if cost.basis in (OWNED_AND_ELECTRICITY, ELECTRICITY) and tariff is not None:
         paid = biller.products(charges, tariff)
-        found += [] if paid is None else paid.error_terms()
+        terms += [] if paid is None else paid.error_terms()
     price = biller.factors.internal_price
     if cost.basis in (OWNED_AND_ELECTRICITY, OWNED) and price is not None:
         std = (cost.owned_hardware.value or 0.0) * price.relative_std_ratio
-        found.append(ErrorTerm("price of the owned hardware", std))
-    return [term for term in found if term.std > 0]
+        terms.append(ErrorTerm("price of the owned hardware", std))
+    return [term for term in terms if term.std > 0]
 
 
 def _currency(factors: Factors) -> str:
@@ -124,8 +124,10 @@ def _total(cloud: Quantity, electricity: Quantity, owned: Quantity) -> tuple[Qua
     return Quantity.unknown(electricity.unit, "; ".join(reasons)), None
 
 
-def _remarked(known: Quantity, reason: str) -> Quantity:
-    return Quantity(known.value, known.low, known.high, known.unit, known.source, reason)
+def _remarked(quantity: Quantity, reason: str) -> Quantity:
+    return Quantity(
+        quantity.value, quantity.low, quantity.high, quantity.unit, quantity.source, reason
+    )
 
 
 def sum_of_two(one: Quantity, other: Quantity) -> Quantity:

@@ -52,17 +52,17 @@ def embodied_kg(
 
 def _reserved_h(attempts: Sequence[AttemptInput], *, with_server: bool) -> Mapping[str, float]:
     """Hours by subject; the server's are those of the accelerators, else of its cores."""
-    found: dict[str, float] = {}
+    hours: dict[str, float] = {}
     alone = not has_devices(attempts)
     for attempt in attempts:
         lasted_h = float(duration_h(attempt))
         for name, count in whole_devices(attempt).items():
-            found[name] = found.get(name, 0.0) + float(count) * lasted_h
+            hours[name] = hours.get(name, 0.0) + float(count) * lasted_h
             if with_server:
-                found[SERVER] = found.get(SERVER, 0.0) + float(count) * lasted_h
+                hours[SERVER] = hours.get(SERVER, 0.0) + float(count) * lasted_h
         if alone and with_server:
-            found[SERVER] = found.get(SERVER, 0.0) + float(server_share(attempt)) * lasted_h
-    return found
+            hours[SERVER] = hours.get(SERVER, 0.0) + float(server_share(attempt)) * lasted_h
+    return hours
 
 
 def _sum(parts: Sequence[tuple[EmbodiedFactor, float]], seed: int) -> Quantity:

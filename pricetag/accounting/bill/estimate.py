@@ -129,19 +129,19 @@ def _prices(low: Number | None, high: Number | None) -> tuple[Decimal, Decimal] 
         InvalidFigures: If one is no amount, or the low one is above the high one.
     """
     faults = Faults()
-    given = [
+    checked_prices = [
         faults.within(functools.partial(amount, field, price), None)
         for field, price in (("price_low", low), ("price_high", high))
         if price is not None
     ]
     faults.raise_any()
-    known = [price for price in given if price is not None]
-    if not known:
+    prices = [price for price in checked_prices if price is not None]
+    if not prices:
         return None
-    if known[0] > known[-1]:
-        wanted = f"a price that is not above the high price, {known[-1]}"
+    if prices[0] > prices[-1]:
+        wanted = f"a price that is not above the high price, {prices[-1]}"
         raise InvalidFactor("price_low", low, wanted)
-    return known[0], known[-1]
+    return prices[0], prices[-1]
 
 
 def _cost(devices: int, hours: float, low: Decimal, high: Decimal) -> tuple[Decimal, Decimal]:

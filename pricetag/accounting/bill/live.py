@@ -96,8 +96,10 @@ def advance(
         ValueError: If the component's reserved part or its baseline is impossible, or
             ``opened_at`` bears no zone.
     """
-    known = [charge.anchor] if charge.anchor == charge.last else [charge.anchor, charge.last]
-    trace = [reading for reading in known if reading is not None]
+    carried_readings = (
+        [charge.anchor] if charge.anchor == charge.last else [charge.anchor, charge.last]
+    )
+    trace = [reading for reading in carried_readings if reading is not None]
     trace += [_unaligned(reading) for reading in readings]
     if not trace:
         return charge
@@ -105,7 +107,7 @@ def advance(
         component,
         trace,
         # Between the anchor of a counter that stands still and the last reading were others.
-        max_gap_s=math.inf if len(known) > 1 else MAX_GAP_S,
+        max_gap_s=math.inf if len(carried_readings) > 1 else MAX_GAP_S,
     )
     anchor = _anchor(trace, component)
     first_s, anchor_s, last_s = trace[0].t_s, anchor.t_s, trace[-1].t_s
@@ -179,12 +181,12 @@ def live_figures(
     hours = hours_between(started_at, now)
     facility_kwh = None if it_kwh is None else it_kwh * factors.pue.value
     intensity = _mean(factors.carbon_hours, factors.carbon_intensity, hours)
-    known = facility_kwh is not None and intensity is not None
+    is_known = facility_kwh is not None and intensity is not None
     cost = _cost(attempt, facility_kwh, factors, hours)
     return LiveFigures(
         it_energy_kwh=it_kwh,
         facility_energy_kwh=facility_kwh,
-        co2e_kg=(facility_kwh or 0.0) * (intensity or 0.0) / G_PER_KG if known else None,
+        co2e_kg=(facility_kwh or 0.0) * (intensity or 0.0) / G_PER_KG if is_known else None,
         cost=cost,
         currency=None if cost is None else factors.currency,
     )
@@ -193,21 +195,21 @@ def live_figures(
 def _it_kwh(
     energy_j: Mapping[str, float | None], calibrations: Mapping[str, Factor]
 ) -> float | None:
-    known = [
+    energies_j = [
         joules * (calibrations[component].value if component in calibrations else 1.0)
         for component, joules in energy_j.items()
         if joules is not None
     ]
-    return joules_to_kwh(sum(known)) if known else None
+    return joules_to_kwh(sum(energies_j)) if energies_j else None
 
 
 def hours_between(start: datetime, end: datetime) -> tuple[str, ...]:
     """The UTC hours (ISO 8601) from one time to another, those of both included."""
     hour = start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    found = [hour.isoformat()]
+    hours = [hour.isoformat()]
     while (hour := hour + timedelta(hours=1)) <= end:
-        found.append(hour.isoformat())
-    return tuple(found)
+        hours.append(hour.isoformat())
+    return tuple(hours)
 
 
 def _mean(
@@ -218,8 +220,8 @@ def _mean(
     if by_hour is None:
         return fallback
     values = [by_hour.by_hour.get(hour, fallback) for hour in hours]
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else fallback
+    known_values = [value for value in values if value is not None]
+    return sum(known_values) / len(known_values) if known_values else fallback
 
 
 def _cost(

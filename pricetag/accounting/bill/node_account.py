@@ -117,7 +117,7 @@ def account(entries: Sequence[Entry], *, seed: int = 0) -> Account:
     awaited = sum(entry.awaited_hours for entry in entries)
     still_open = sum(entry.open_hours for entry in entries)
     over_j = sum(entry.overallocated_j for entry in entries)
-    told = {
+    remarks = {
         OVERALLOCATED: over_j > 0,
         "node_not_metered": unmetered > 0,
         "node_total_awaited": awaited > 0,
@@ -130,7 +130,7 @@ def account(entries: Sequence[Entry], *, seed: int = 0) -> Account:
         unallocated_kwh=_unallocated(entries, seed),
         undecided_kwh=_sum(entries, lambda entry: entry.undecided_j, seed),
         overallocated_kwh=joules_to_kwh(over_j),
-        flags=tuple(sorted(name for name, holds in told.items() if holds)),
+        flags=tuple(sorted(name for name, holds in remarks.items() if holds)),
     )
 
 

@@ -64,7 +64,9 @@ def counted_once(attempts: Sequence[AttemptInput]) -> tuple[AttemptInput, ...]:
     """The attempts of a run with each device's time counted once, stages included."""
     if len(attempts) < 2:
         return tuple(attempts)
-    places = [(index, found) for index, one in enumerate(attempts) for found in one.measurements]
+    places = [
+        (index, metered) for index, one in enumerate(attempts) for metered in one.measurements
+    ]
     meters = [_metered(attempts[index], measurement) for index, measurement in places]
     counted = _counted_elsewhere(meters, CLOCK_TOLERANCE_S)
     lost: dict[int, dict[str, list[Taken]]] = defaultdict(dict)
@@ -79,14 +81,14 @@ def counted_once(attempts: Sequence[AttemptInput]) -> tuple[AttemptInput, ...]:
 
 def _counted_elsewhere(meters: Sequence[Metered], tolerance_s: float) -> list[list[Taken]]:
     """For each meter what others account for of its device while it was watched."""
-    taken: dict[tuple[str, str], list[Taken]] = defaultdict(list)
+    counted: dict[tuple[str, str], list[Taken]] = defaultdict(list)
     elsewhere: list[list[Taken]] = [[] for _ in meters]
     for index in sorted(range(len(meters)), key=lambda index: _rank(meters[index].window, index)):
         meter = meters[index]
         if meter.host is None or meter.window.energy_j is None:
             continue
         own = meter.taken
-        others = taken[meter.host, meter.component_id]
+        others = counted[meter.host, meter.component_id]
         elsewhere[index] = [one for one in others if _overlap_s(one, own) > tolerance_s]
         others.append(own)
     return elsewhere

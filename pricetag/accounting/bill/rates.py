@@ -74,12 +74,12 @@ def apply(rate: Rate, uses: Sequence[Use]) -> Applied:
     values: list[float] = []
     total_j = hourly_j = hourly_product = flat_product = 0.0
     for use in uses:
-        known = {hour: j for hour, j in use.by_hour_j.items() if hour in hours.by_hour}
-        inside_j = sum(known.values())
+        joules_by_hour = {hour: j for hour, j in use.by_hour_j.items() if hour in hours.by_hour}
+        inside_j = sum(joules_by_hour.values())
         rest_j = max(use.energy_j - inside_j, 0.0)
         if rest_j <= ROUNDING_RATIO * use.energy_j:
             rest_j = 0.0
-        inside = sum(energy_j * hours.by_hour[hour] for hour, energy_j in known.items())
+        inside = sum(energy_j * hours.by_hour[hour] for hour, energy_j in joules_by_hour.items())
         outside = rest_j * _flat_value(rate, rest_j)
         whole_j = inside_j + rest_j
         fallback = hours.factor if flat is None else flat

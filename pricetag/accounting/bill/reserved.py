@@ -26,16 +26,16 @@ def whole_devices(attempt: AttemptInput) -> Mapping[str, Decimal]:
     A slice, or a device shared with other jobs, counts by its reserved part.
     """
     shared = [c for c in attempt.components if c.kind == "gpu" and c.reserved_ratio < 1]
-    found: dict[str, Decimal] = {}
+    counts: dict[str, Decimal] = {}
     if shared or not attempt.devices:
         for component in attempt.components:
             if component.kind == "gpu":
                 part = Decimal(str(component.reserved_ratio))
-                found[component.name] = found.get(component.name, Decimal(0)) + part
-        return found
+                counts[component.name] = counts.get(component.name, Decimal(0)) + part
+        return counts
     for device in attempt.devices:
-        found[device.name] = found.get(device.name, Decimal(0)) + 1
-    return found
+        counts[device.name] = counts.get(device.name, Decimal(0)) + 1
+    return counts
 
 
 def device_hours(attempts: Sequence[AttemptInput]) -> Decimal:

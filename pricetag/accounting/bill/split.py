@@ -25,17 +25,17 @@ def split(charges: Sequence[Charge], charged: Quantity, seed: int) -> SplitTag:
         ``charged_ratio`` the part of it that is charged; ``baseline_kwh`` what of the charge
         an idle device would have used as well, ``dynamic_kwh`` the rest.
     """
-    known = [charge for charge in charges if charge.energy_j is not None]
-    if not known:
+    known_charges = [charge for charge in charges if charge.energy_j is not None]
+    if not known_charges:
         reason = charged.reason or "no component was metered"
         none, share = Quantity.unknown("kWh", reason), Quantity.unknown("1", reason)
         return SplitTag(none, share, none, none)
     gross = charged
-    if not all(_is_whole(charge.window) for charge in known):
-        gross = _part(known, _device_j, "the energy of the whole device was not kept", seed)
-    baseline = _part(known, _baseline_j, "no idle baseline is known", seed)
-    dynamic = _part(known, _dynamic_j, "no idle baseline is known", seed)
-    division_j = sum(charge.division_j for charge in known)
+    if not all(_is_whole(charge.window) for charge in known_charges):
+        gross = _part(known_charges, _device_j, "the energy of the whole device was not kept", seed)
+    baseline = _part(known_charges, _baseline_j, "no idle baseline is known", seed)
+    dynamic = _part(known_charges, _dynamic_j, "no idle baseline is known", seed)
+    division_j = sum(charge.division_j for charge in known_charges)
     return SplitTag(gross, _ratio(charged, gross, joules_to_kwh(division_j)), baseline, dynamic)
 
 

@@ -132,8 +132,8 @@ def _minute_of_week(local: datetime) -> int:
 
 def _period(period: object, field: str) -> TariffPeriod:
     if not isinstance(period, Mapping) or set(period) != _KEYS:
-        told = sorted(map(str, period)) if isinstance(period, Mapping) else period
-        raise InvalidFactor(field, told, "exactly days, from, to and price")
+        supplied_keys = sorted(map(str, period)) if isinstance(period, Mapping) else period
+        raise InvalidFactor(field, supplied_keys, "exactly days, from, to and price")
     begins = _minute_of_day(period["from"], f"{field}.from")
     if begins == MIN_PER_DAY:
         raise InvalidFactor(f"{field}.from", "24:00", "00:00 of the next day")
@@ -150,8 +150,8 @@ def _period(period: object, field: str) -> TariffPeriod:
 
 
 def _minute_of_day(text: object, field: str) -> int:
-    found = _CLOCK.fullmatch(text) if isinstance(text, str) else None
-    minute = int(found[1]) * MIN_PER_H + int(found[2]) if found else MIN_PER_DAY + 1
+    clock = _CLOCK.fullmatch(text) if isinstance(text, str) else None
+    minute = int(clock[1]) * MIN_PER_H + int(clock[2]) if clock else MIN_PER_DAY + 1
     if minute > MIN_PER_DAY:
         raise InvalidFactor(field, text, "a clock time in quotes such as '07:00', at most '24:00'")
     return minute
@@ -161,14 +161,14 @@ def _days(days: object, field: str) -> tuple[int, ...]:
     wanted = f"a list of days ({', '.join(DAYS)}) or ranges such as mon-fri, each day once"
     if not isinstance(days, Sequence) or isinstance(days, str) or not days:
         raise InvalidFactor(field, days, wanted)
-    found: list[int] = []
+    weekdays: list[int] = []
     for part in days:
         first, _, last = str(part).strip().lower().partition("-")
         last = last or first
         if first not in DAYS or last not in DAYS:
             raise InvalidFactor(field, part, wanted)
         span = (DAYS.index(last) - DAYS.index(first)) % len(DAYS)
-        found += [(DAYS.index(first) + step) % len(DAYS) for step in range(span + 1)]
-    if len(set(found)) != len(found):
+        weekdays += [(DAYS.index(first) + step) % len(DAYS) for step in range(span + 1)]
+    if len(set(weekdays)) != len(weekdays):
         raise InvalidFactor(field, days, wanted)
-    return tuple(found)
+    return tuple(weekdays)

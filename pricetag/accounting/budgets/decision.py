@@ -88,5 +88,5 @@ def crossed(thresholds: Iterable[float], standing: Standing) -> list[float]:
 
 def total(amounts: Sequence[Decimal | None]) -> tuple[Decimal, int]:
     """The sum of what is known, and how many are not."""
-    known = [amount for amount in amounts if amount is not None]
-    return sum(known, start=ZERO), len(amounts) - len(known)
+    known_amounts = [amount for amount in amounts if amount is not None]
+    return sum(known_amounts, start=ZERO), len(amounts) - len(known_amounts)

@@ -124,9 +124,9 @@ def _span(
     windows = {measurement.component_id: measurement for measurement in measurements}
     declared = {component.id for component in attempt.components}
     if strangers := sorted(windows.keys() - declared):
-        known = ", ".join(sorted(declared)) or "none"
+        declared_ids = ", ".join(sorted(declared)) or "none"
         raise UnknownComponent(
-            f"attempt {attempt.number} declares no {', '.join(strangers)}; it has: {known}"
+            f"attempt {attempt.number} declares no {', '.join(strangers)}; it has: {declared_ids}"
         )
     charges = []
     for component in attempt.components:
@@ -258,7 +258,7 @@ def _lacks_hours(rate: Rate | None, charges: Sequence[Charge]) -> bool:
     if rate is None or rate.hours is None:
         return False
     try:
-        found = product(charges, [rate])
+        priced = product(charges, [rate])
     except RateMissing:
         return True
-    return found is not None and found.rates[0].hourly_share_ratio < FULL_SHARE_RATIO
+    return priced is not None and priced.rates[0].hourly_share_ratio < FULL_SHARE_RATIO

@@ -93,15 +93,15 @@ def first_difference(
             here = f"{path}.{key}" if path else str(key)
             if key not in one or key not in other:
                 return f"{here}: only in {second if key not in one else first}"
-            found = first_difference(one[key], other[key], here, sides)
-            if found is not None:
-                return found
+            difference = first_difference(one[key], other[key], here, sides)
+            if difference is not None:
+                return difference
         return None
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
         for index, (mine, theirs) in enumerate(zip(one, other, strict=False)):
-            found = first_difference(mine, theirs, f"{path}[{index}]", sides)
-            if found is not None:
-                return found
+            difference = first_difference(mine, theirs, f"{path}[{index}]", sides)
+            if difference is not None:
+                return difference
         if len(one) == len(other):
             return None
         return f"{path}: {_beside(str(len(one)), f'{len(other)} entries', sides)}"

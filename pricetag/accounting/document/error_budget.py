@@ -33,5 +33,5 @@ def _shares(value: float | None, terms: Sequence[ErrorTerm]) -> tuple[ErrorShare
     return tuple(ErrorShare(**share) for share in error_budget(value, terms))
 
 
-def _terms(found: Product | None) -> list[ErrorTerm]:
-    return [] if found is None else found.error_terms()
+def _terms(priced: Product | None) -> list[ErrorTerm]:
+    return [] if priced is None else priced.error_terms()

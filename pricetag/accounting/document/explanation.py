@@ -73,16 +73,16 @@ def explain(
     both = [(part, whole) for part in parts if (whole := _both(part, is_whole)) is not None]
     whole_kwh = sum(whole for _, whole in both)
     theirs_kwh = sum(part.theirs.value or 0.0 for part, _ in both)
-    found = [*_sharing(total), *_duration(looked, total, whole_kwh if both else None)]
+    causes = [*_sharing(total), *_duration(looked, total, whole_kwh if both else None)]
     seen_kwh = whole_kwh * looked.ratio
     times = looked.ratio
     if seen_kwh > 0 and not _alike(1.0, pue) and _alike(theirs_kwh / seen_kwh, pue):
         text = f"theirs is ours times the PUE of {pue:g}: it may have multiplied with one"
-        found.append(_item(total, seen_kwh * (pue - 1), "pue-applied", text))
+        causes.append(_item(total, seen_kwh * (pue - 1), "pue-applied", text))
         times *= pue
     for part in parts:
-        found += _of_part(part, times, is_whole, reason)
-    return [*found, *_remainder(total, found)]
+        causes += _of_part(part, times, is_whole, reason)
+    return [*causes, *_remainder(total, causes)]
 
 
 def _whole(part: Part, is_whole: bool) -> float | None:
@@ -115,12 +115,12 @@ def _of_part(part: Part, times: float, is_whole: bool, reason: str | None) -> It
     yield _item(part, theirs - ours * times, cause, text)
 
 
-def _remainder(total: Part, found: Sequence[Explanation]) -> Iterator[Explanation]:
+def _remainder(total: Part, causes: Sequence[Explanation]) -> Iterator[Explanation]:
     """What the causes leave over, so that they add up; nothing where all is alike."""
     ours, theirs = total.ours.value, total.theirs.value
-    if ours is None or theirs is None or (not found and _alike(ours, theirs)):
+    if ours is None or theirs is None or (not causes and _alike(ours, theirs)):
         return
-    rest = theirs - ours - sum(item.difference_kwh or 0.0 for item in found)
+    rest = theirs - ours - sum(item.difference_kwh or 0.0 for item in causes)
     if abs(rest) > ROUNDING_RATIO * max(abs(ours), abs(theirs)):
         text = "what is left: differences of less than 1% each"
         yield _item(total, rest, "remainder", text)

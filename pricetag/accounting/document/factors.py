@@ -53,8 +53,8 @@ def read_factors(provenance: Mapping[str, Any]) -> Factors:
     fields: dict[str, Any] = {
         member.name: getattr(applied, member.name) for member in members(AppliedFactors)
     }
-    known = {name: value for name, value in fields.items() if not _is_unset(name, value)}
-    return Factors(**known, site=provenance["site"], as_of=provenance["as_of"])
+    set_fields = {name: value for name, value in fields.items() if not _is_unset(name, value)}
+    return Factors(**set_fields, site=provenance["site"], as_of=provenance["as_of"])
 
 
 def _is_unset(name: str, value: Any) -> bool:

@@ -120,19 +120,19 @@ def _part(
     return _ours(biller, spoken, kind, theirs)
 
 
-def _all_parts(biller: Biller, heard: Heard, told: Sequence[Part]) -> list[Part]:
+def _all_parts(biller: Biller, heard: Heard, reported_parts: Sequence[Part]) -> list[Part]:
     """The parts, those of which the other tool was silent on some of the attempts, and its others.
 
     Together they are all that we charge for the attempts on which it spoke.
     """
-    found = [part for part in told if part.theirs.value is not None]
+    all_parts = [part for part in reported_parts if part.theirs.value is not None]
     for kind, figure in PARTS:
         silent = [(opinion, span) for opinion, span in heard if figure(opinion) is None]
         if silent:
-            found.append(_ours(biller, silent, kind, NO_FIGURE))
-    known = {kind for kind, _ in PARTS}
-    others = {c.component.kind for _, span in heard for c in span.charges} - known
-    return found + [_ours(biller, heard, kind, NO_FIGURE) for kind in sorted(others)]
+            all_parts.append(_ours(biller, silent, kind, NO_FIGURE))
+    compared_kinds = {kind for kind, _ in PARTS}
+    others = {c.component.kind for _, span in heard for c in span.charges} - compared_kinds
+    return all_parts + [_ours(biller, heard, kind, NO_FIGURE) for kind in sorted(others)]
 
 
 def _ours(biller: Biller, heard: Heard, kind: str | None, theirs: Quantity) -> Part:

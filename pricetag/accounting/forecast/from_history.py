@@ -33,10 +33,10 @@ class Work:
         Work without any count is the same whenever its step is.
         """
         counts = ("epochs", "examples", "seconds")
-        told = [(getattr(self, name), getattr(to, name)) for name in counts]
-        if all(ours is None and theirs is None for ours, theirs in told):
+        pairs = [(getattr(self, name), getattr(to, name)) for name in counts]
+        if all(ours is None and theirs is None for ours, theirs in pairs):
             return 1.0
-        for ours, theirs in told:
+        for ours, theirs in pairs:
             if ours is None or theirs is None:
                 continue
             if ours == theirs:

@@ -72,8 +72,8 @@ class Rates:
                 ("per_s", self.per_s),
             )
         }
-        told = ("carbon_reason", "basis", "cost_reason", "currency")
-        return wire | {name: getattr(self, name) for name in told}
+        texts = ("carbon_reason", "basis", "cost_reason", "currency")
+        return wire | {name: getattr(self, name) for name in texts}
 
     @classmethod
     def from_dict(cls, wire: dict[str, Any]) -> Rates:
@@ -163,19 +163,21 @@ def quantities(
         it_energy_kwh: Of the run, or why it is unknown.
         rates: What they are multiplied with.
     """
-    found = {
+    quantity_by_name = {
         "duration_s": _quantity(duration_s, "s"),
         "it_energy_kwh": _quantity(it_energy_kwh, "kWh"),
     }
     facility = it_energy_kwh if isinstance(it_energy_kwh, str) else rates.pue.of(it_energy_kwh)
-    found["facility_energy_kwh"] = _quantity(facility, "kWh")
+    quantity_by_name["facility_energy_kwh"] = _quantity(facility, "kWh")
     if isinstance(facility, str) or rates.carbon is None:
         reason = facility if isinstance(facility, str) else rates.carbon_reason
-        found["co2e_kg"] = Quantity.unknown("kg", reason or "no carbon intensity is known")
+        quantity_by_name["co2e_kg"] = Quantity.unknown(
+            "kg", reason or "no carbon intensity is known"
+        )
     else:
-        found["co2e_kg"] = _quantity(rates.carbon.of(facility), "kg")
-    found["cost"] = _cost(duration_s, facility, rates)
-    return found
+        quantity_by_name["co2e_kg"] = _quantity(rates.carbon.of(facility), "kg")
+    quantity_by_name["cost"] = _cost(duration_s, facility, rates)
+    return quantity_by_name
 
 
 def _cost(duration_s: Range | str, facility_kwh: Range | str, rates: Rates) -> Quantity:

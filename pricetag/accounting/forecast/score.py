@@ -58,11 +58,11 @@ class Score:
 
 def hit(quoted: Mapping[str, Any], actual: Mapping[str, Any]) -> Hit | None:
     """Compares two stored quantities; None where either is unknown or not positive."""
-    median_quoted, found = quoted.get("value"), actual.get("value")
-    if not median_quoted or not found or median_quoted < 0 or found < 0:
+    median_quoted, actual_value = quoted.get("value"), actual.get("value")
+    if not median_quoted or not actual_value or median_quoted < 0 or actual_value < 0:
         return None
-    inside = bool(quoted["low"] <= found <= quoted["high"])
-    return Hit(median_quoted, found, math.log(found / median_quoted), inside)
+    inside = bool(quoted["low"] <= actual_value <= quoted["high"])
+    return Hit(median_quoted, actual_value, math.log(actual_value / median_quoted), inside)
 
 
 def summary(hits: Iterable[tuple[float, bool]]) -> Score | None:
@@ -72,12 +72,12 @@ def summary(hits: Iterable[tuple[float, bool]]) -> Score | None:
         The median absolute log error is the symmetric accuracy of Morley, Brito, Welling
         2018, Space Weather 16, 69-88, doi:10.1002/2017SW001669.
     """
-    given = list(hits)
-    if not given:
+    scored = list(hits)
+    if not scored:
         return None
     return Score(
-        count=len(given),
-        median_factor=math.exp(median(abs(error) for error, _ in given)),
-        bias_factor=math.exp(median(error for error, _ in given)),
-        inside_ratio=sum(inside for _, inside in given) / len(given),
+        count=len(scored),
+        median_factor=math.exp(median(abs(error) for error, _ in scored)),
+        bias_factor=math.exp(median(error for error, _ in scored)),
+        inside_ratio=sum(inside for _, inside in scored) / len(scored),
     )

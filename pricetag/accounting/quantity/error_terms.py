@@ -58,13 +58,13 @@ def error_terms(
         own = math.hypot(own, term.value * term.own_std_ratio)
     width = sum(bound.high - bound.low for bound in bounds)
     value = sum(term.value for term in terms) + sum((b.low + b.high) / 2 for b in bounds)
-    found = [ErrorTerm(name, std) for name, std in common.items()]
-    found += [ErrorTerm(OWN, own), ErrorTerm(SHORT, width / math.sqrt(12))]
-    found.append(ErrorTerm(DIVISION, 2 * division / math.sqrt(12)))
+    causes = [ErrorTerm(name, std) for name, std in common.items()]
+    causes += [ErrorTerm(OWN, own), ErrorTerm(SHORT, width / math.sqrt(12))]
+    causes.append(ErrorTerm(DIVISION, 2 * division / math.sqrt(12)))
     for item in multipliers:
         ratio = log_sigma(item.std_ratio) if item.multiplicative else item.std_ratio
-        found.append(ErrorTerm(NAMES.get(item.name, item.name), value * ratio))
-    return [term for term in found if term.std > 0]
+        causes.append(ErrorTerm(NAMES.get(item.name, item.name), value * ratio))
+    return [term for term in causes if term.std > 0]
 
 
 def error_budget(value: float | None, terms: Iterable[ErrorTerm]) -> list[dict[str, Any]]:

@@ -223,11 +223,11 @@ def _dataclass(hint: Any, value: Any, path: str) -> Any:
     _checked(isinstance(value, Mapping), value, path, "an object")
     if issubclass(hint, Record):
         return hint.from_dict(value, path)
-    known = {member.name: member for member in members(hint)}
+    member_by_name = {member.name: member for member in members(hint)}
     arguments = {
-        name: from_json(known[name].hint, item, f"{path}.{name}")
+        name: from_json(member_by_name[name].hint, item, f"{path}.{name}")
         for name, item in value.items()
-        if name in known
+        if name in member_by_name
     }
     try:
         return hint(**arguments)

@@ -211,11 +211,11 @@ def _increased(before: Reading, after: Reading) -> bool:
 
 def _last_lower(readings: Sequence[Reading]) -> list[int | None]:
     """For each reading the last before it that showed another counter, if there is one."""
-    found: list[int | None] = []
+    lower_indices: list[int | None] = []
     for index, reading in enumerate(readings):
         is_same = index > 0 and readings[index - 1].counter_j == reading.counter_j
-        found.append(found[-1] if is_same else (index - 1 if index else None))
-    return found
+        lower_indices.append(lower_indices[-1] if is_same else (index - 1 if index else None))
+    return lower_indices
 
 
 def _without_ticks(readings: Sequence[Reading]) -> list[Reading]:

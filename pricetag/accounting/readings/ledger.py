@@ -108,18 +108,18 @@ class EnergyLedger:
             raise ValueError(f"a window must end after it starts: [{start_s}, {end_s}] s")
         by_source, covered_s = self._settle(start_s, end_s)
         flags = self._flags_in(start_s, end_s, covered_s)
-        known = bool(by_source)
+        has_energy = bool(by_source)
         energy_j = sum(by_source.values())
         return WindowEnergy(
             start_s=start_s,
             end_s=end_s,
-            energy_j=energy_j if known else None,
+            energy_j=energy_j if has_energy else None,
             energy_by_source_j=by_source,
             covered_s=covered_s,
             flags=flags,
-            reason=None if known else self._why_unknown(start_s, end_s, flags),
-            device_energy_j=self._device_j(start_s, end_s) if known else None,
-            baseline_j=self._baseline_j(start_s, end_s, energy_j) if known else None,
+            reason=None if has_energy else self._why_unknown(start_s, end_s, flags),
+            device_energy_j=self._device_j(start_s, end_s) if has_energy else None,
+            baseline_j=self._baseline_j(start_s, end_s, energy_j) if has_energy else None,
         )
 
     @property

@@ -220,8 +220,8 @@ def allocate(
     claims_j = []
     for tenant in tenants:
         _require(tenant.reserved_ratio, baseline_w)
-        known = tenant.own_busy_s is not None and all_busy_s is not None
-        ratio = activity_ratio(tenant.own_busy_s or 0.0, all_busy_s or 0.0)[0] if known else None
+        is_known = tenant.own_busy_s is not None and all_busy_s is not None
+        ratio = activity_ratio(tenant.own_busy_s or 0.0, all_busy_s or 0.0)[0] if is_known else None
         claims_j.append(charge_j(gross_j, idle, tenant.reserved_ratio, ratio))
     claimed_j = math.fsum(claims_j)
     if claimed_j > gross_j * (1 + ROUNDING_RATIO):
@@ -244,10 +244,10 @@ def _activity(
     steps = max(len(readings) - 1, 0)
     ratios: list[float | None] = [None] * steps
     flags: dict[str, list[int]] = {}
-    told = [index for index, reading in enumerate(readings) if _tells(reading)]
-    if not told:
+    reporting = [index for index, reading in enumerate(readings) if _tells(reading)]
+    if not reporting:
         return ratios, flags
-    for first, last in pairwise(told):
+    for first, last in pairwise(reporting):
         before, after = readings[first], readings[last]
         own_s = (after.own_busy_s or 0.0) - (before.own_busy_s or 0.0)
         all_s = (after.all_busy_s or 0.0) - (before.all_busy_s or 0.0)
@@ -255,7 +255,7 @@ def _activity(
         ratios[first:last] = [ratio] * (last - first)
         if not consistent:
             flags.setdefault(ACTIVITY_INCONSISTENT, []).extend(range(first, last))
-    if missing := [*range(told[0]), *range(told[-1], steps)]:
+    if missing := [*range(reporting[0]), *range(reporting[-1], steps)]:
         flags[ACTIVITY_MISSING] = missing
     return ratios, flags
 

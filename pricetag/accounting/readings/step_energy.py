@@ -197,16 +197,16 @@ def integral_delta(before: Reading, after: Reading) -> float | None:
 
 def _standstills(readings: Sequence[Reading], has_model: bool) -> list[tuple[int, int]]:
     """First and last reading of each stretch in which the counter stood still too long."""
-    found: list[tuple[int, int]] = []
+    stretches: list[tuple[int, int]] = []
     first = 0
     for index in range(1, len(readings) + 1):
         if index < len(readings) and _same_counter(readings[index - 1], readings[index]):
             continue
         never_moved = has_model and first == 0 and index == len(readings)
         if never_moved or _is_frozen(readings[first], readings[index - 1], has_model):
-            found.append((first, index - 1))
+            stretches.append((first, index - 1))
         first = index
-    return found
+    return stretches
 
 
 def _same_counter(before: Reading, after: Reading) -> bool:

@@ -44,9 +44,9 @@ def break_even(compression: Quantity, before: Quantity, after: Quantity) -> Quan
     figure unknown) when at the unfavourable end nothing is saved. Where all three were metered
     alike, ``break_even_metered_alike`` knows better.
     """
-    for name, given in (("compression", compression), ("before", before), ("after", after)):
-        if given.value is None:
-            return Quantity.unknown(UNIT, f"the energy of {name} is unknown: {given.reason}")
+    for name, energy in (("compression", compression), ("before", before), ("after", after)):
+        if energy.value is None:
+            return Quantity.unknown(UNIT, f"the energy of {name} is unknown: {energy.reason}")
     value = _ratio(compression.value, before.value, after.value)
     if value is None:
         return Quantity.unknown(UNIT, NEVER)

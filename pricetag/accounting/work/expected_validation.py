@@ -106,7 +106,7 @@ def crossings(first: Sequence[CurvePoint], second: Sequence[CurvePoint]) -> list
     high = min(first[-1].budget, second[-1].budget)
     budgets = sorted({p.budget for p in (*first, *second) if low <= p.budget <= high})
     one, other = _linear(first), _linear(second)
-    found: list[float] = []
+    budgets_of_crossings: list[float] = []
     ahead = 0.0
     for index, budget in enumerate(budgets):
         difference = one(budget) - other(budget)
@@ -115,9 +115,9 @@ def crossings(first: Sequence[CurvePoint], second: Sequence[CurvePoint]) -> list
         if ahead and (difference > 0) != (ahead > 0):
             before = budgets[index - 1]
             start = one(before) - other(before)
-            found.append(before + (budget - before) * start / (start - difference))
+            budgets_of_crossings.append(before + (budget - before) * start / (start - difference))
         ahead = difference
-    return found
+    return budgets_of_crossings
 
 
 def _linear(curve: Sequence[CurvePoint]) -> Callable[[float], float]:

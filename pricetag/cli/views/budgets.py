@@ -38,7 +38,7 @@ def share(ratio: float | None) -> str:
 def period_of(budget: Mapping[str, Any]) -> str:
     """When its period began and ends, in UTC."""
     if budget["period_end"] is None:
-        return "in all"
+        return "total"
     start, end = (_minute(budget[f"period_{edge}"]) for edge in ("start", "end"))
     return f"{budget['period']} {start} to {end} UTC ({budget['time_zone']})"
 
@@ -59,9 +59,9 @@ def budget_lines(budget: Mapping[str, Any]) -> Iterator[str]:
     if budget["used_ratio"] is not None:
         yield f"  {'used':<9}{share(budget['used_ratio']):>16}"
     for source, used in budget["by_source"].items():
-        yield f"  of what was spent, {amount(used, unit)} is {source}"
+        yield f"  of the amount spent, {amount(used, unit)} is {source}"
     if budget["unknown_runs"]:
-        yield f"  {budget['unknown_runs']} run(s) of unknown use, in none of these figures"
+        yield f"  {budget['unknown_runs']} run(s) of unknown use, not included in these figures"
     for alert in budget["alerts"]:
         yield f"  warned at {share(alert['threshold_ratio'])} on {_minute(alert['at'])} UTC"
     does = [word for word, is_so in _manners(budget) if is_so]
@@ -69,7 +69,7 @@ def budget_lines(budget: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _manners(budget: Mapping[str, Any]) -> list[tuple[str, bool]]:
-    refuses = ("refuses runs that would break it", bool(budget["refuses"]))
+    refuses = ("rejects runs that would exceed it", bool(budget["refuses"]))
     return [refuses, ("stops running jobs when it is used up", bool(budget["stops"]))]
 
 
@@ -114,9 +114,9 @@ def audit_line(entry: Mapping[str, Any]) -> str:
     """A change, in one line: what was, and what is."""
     head = f"{_minute(entry['at'])}  {_actor(entry)}  {entry['action']} {entry['object_kind']}"
     before, after = entry["before"] or {}, entry["after"] or {}
-    told = [
+    changes = [
         f"{name}: {before[name]} -> {value}" if name in before else f"{name}: {value}"
         for name, value in after.items()
         if before.get(name) != value
     ]
-    return f"{head} {entry['object_id']}  {', '.join(told)}".rstrip()
+    return f"{head} {entry['object_id']}  {', '.join(changes)}".rstrip()

@@ -19,16 +19,16 @@ COLUMNS = {
     "undecided_kwh": "Undecided",
 }
 PASSING = ("running_kwh", "undecided_kwh")
-"""Shown only while there is something of it."""
+"""Columns shown only if some of their figures are not zero."""
 
 HEADS = {"node": "Node", "component": "Component", "project": "Project", "hour": "Hour (UTC)"}
 REMARKS = {
-    "node_not_metered": "In some hours a node's own meter did not run throughout: what it used "
-    "beside its runs is unknown.",
+    "node_not_metered": "In some hours a node's own meter did not run throughout: its use outside "
+    "of runs is unknown.",
     "node_total_awaited": "A node's own total of the present hour is not in yet (it comes up to a "
-    "minute late): what it used beside its runs is unknown until then.",
-    "runs_open": "Runs are still going: what they are charged, and what is unallocated of their "
-    "hours, is provisional until they end.",
+    "minute late): its use outside of runs is unknown until then.",
+    "runs_open": "Some runs are in progress: their charges, and the unallocated energy of their "
+    "hours, are provisional until they end.",
 }
 
 

@@ -16,7 +16,7 @@ def estimate_view(figures: Mapping[str, Any]) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    cost = "n/a (no price was given)"
+    cost = "n/a (no price supplied)"
     prices = [figures[name] for name in ("cost_low", "cost_high") if figures.get(name) is not None]
     if prices:
         cost = money_range(min(prices), max(prices), figures.get("currency"))

@@ -16,8 +16,8 @@ MOST_GAPS = 10
 def site_line(site: Mapping[str, Any]) -> str:
     """A site with its grid, its clocks and its money."""
     zone = site["grid_zone"] or "no grid zone"
-    told = f"  {site['description']}" if site["description"] else ""
-    return f"{site['name']}  {zone}, {site['time_zone']}, {site['currency']}{told}"
+    description = f"  {site['description']}" if site["description"] else ""
+    return f"{site['name']}  {zone}, {site['time_zone']}, {site['currency']}{description}"
 
 
 def site_parts(site: Mapping[str, Any]) -> Iterator[str | RenderableType]:
@@ -48,7 +48,7 @@ def site_view(site: Mapping[str, Any]) -> RenderableType:
 def factor_line(factor: Mapping[str, Any]) -> str:
     """A factor as it was entered."""
     name = " ".join(part for part in (factor["kind"], factor["subject"]) if part)
-    periods = " by the time of use, mean" if (factor["details"] or {}).get("periods") else ""
+    periods = " by time of use, mean" if (factor["details"] or {}).get("periods") else ""
     value = f"{factor['value']} {_unit(factor['unit'])}".rstrip()
     whose = factor["site"] or "the lab"
     return f"{name}{periods} {value}, {_error(factor)}  {whose}, {_span(factor)}  " + _citation(
@@ -68,7 +68,7 @@ def price_line(price: Mapping[str, Any]) -> str:
 def entered_line(prices: Sequence[Mapping[str, Any]]) -> str:
     """How many prices a file had, and which of them hold only later."""
     planned = sorted(price["valid_from"] for price in prices if price["planned"])
-    first = f", {len(planned)} of them planned: the first holds from " if planned else ""
+    first = f", {len(planned)} of them planned: the first is valid from " if planned else ""
     return f"{len(prices)} prices entered{first}{_minute(planned[0]) if planned else ''}"
 
 
@@ -138,7 +138,7 @@ def _span(row: Mapping[str, Any]) -> str:
     """When a row holds; that it is planned where it does not yet."""
     ends = row.get("holds_until", row["valid_to"])
     until = f" to {_minute(ends)}" if ends else ""
-    planned = "planned: holds " if row["planned"] else ""
+    planned = "planned: valid " if row["planned"] else ""
     return f"{planned}from {_minute(row['valid_from'])}{until}"
 
 

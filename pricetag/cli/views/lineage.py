@@ -44,7 +44,7 @@ def _text(quantity: Mapping[str, Any]) -> str:
 def _remarks(lineage: Mapping[str, Any]) -> Iterator[str]:
     total = lineage["cumulative"]
     if (hidden := lineage["upstream_hidden"]) > 0:
-        yield f"{counted(hidden, 'run')} upstream in private projects of others"
+        yield f"{counted(hidden, 'run')} upstream in other users' private projects"
     if spread := interval_text(figure_of(total["it_energy_kwh"])):
         yield f"95% interval of the energy with this run: {spread}"
     reasons = (total[name].get("reason") for _, name in FIGURES if total[name]["value"] is None)

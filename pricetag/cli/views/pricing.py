@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 MARKS = {"ok": "ok", "differs": "DIFFERS", "not-checked": "not checked"}
 OUTCOMES = {
     "verified": "verified",
-    "not-fully-checked": "nothing differs, but not everything could be checked",
+    "not-fully-checked": "no difference found, but not everything could be checked",
     "differs": "NOT verified, first difference",
 }
-OFFLINE = "nothing differs, but readings and arithmetic were not checked: that needs the server"
+OFFLINE = "no difference found, but readings and arithmetic were not checked: that needs the server"
 METRICS = {
     "it_energy_kwh": "IT energy",
     "facility_energy_kwh": "Facility energy",
@@ -27,11 +27,11 @@ METRICS = {
 }
 
 
-def version_text(told: Mapping[str, Any]) -> str:
+def version_text(version: Mapping[str, Any]) -> str:
     """One version of a price tag in words."""
-    when = f"as of {told['as_of']}" if told.get("as_of") else "with today's factors"
-    co2e, energy = quantity_text(told["co2e_kg"]), quantity_text(told["facility_energy_kwh"])
-    return f"version {told['version']}, {when}: facility energy {energy}, CO2e {co2e}"
+    when = f"as of {version['as_of']}" if version.get("as_of") else "with today's factors"
+    co2e, energy = quantity_text(version["co2e_kg"]), quantity_text(version["facility_energy_kwh"])
+    return f"version {version['version']}, {when}: facility energy {energy}, CO2e {co2e}"
 
 
 def verification_lines(report: Mapping[str, Any]) -> Iterator[str]:
@@ -44,7 +44,7 @@ def verification_lines(report: Mapping[str, Any]) -> Iterator[str]:
     yield from map(_step_line, of_file)
     if report["is_file"] and stored:
         same = any(step["step"] == "as-issued" and step["status"] == "ok" for step in of_file)
-        about = "which the file equals" if same else "which is not what the file says"
+        about = "identical to the file" if same else "different from the file"
         yield f"Version {report['version']} as the server stores it, {about}:"
     yield from map(_step_line, stored)
     whole = f"the file, as {name}" if report["is_file"] else name

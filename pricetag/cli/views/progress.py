@@ -195,7 +195,7 @@ class RunProgress:
         return power + energy
 
     def _ahead(self) -> list[str]:
-        """Where the run will end, as far as that can be told."""
+        """The projected final energy and time, if known."""
         if self.projection is None or self.finished:
             return []
         try:
@@ -206,8 +206,8 @@ class RunProgress:
         except (KeyError, TypeError):  # an event of another version of the server
             return []
         spread = interval_text(figure_of(energy))
-        text = f"{with_unit(energy['value'], energy['unit'])} in the end ({spread})"
-        return [text] + ([] if time_s is None else [f"{duration_text(time_s)} in all"])
+        text = f"{with_unit(energy['value'], energy['unit'])} at the end ({spread})"
+        return [text] + ([] if time_s is None else [f"{duration_text(time_s)} in total"])
 
     def __rich__(self) -> RenderableType:
         from rich.console import Group

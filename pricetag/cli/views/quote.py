@@ -39,8 +39,12 @@ def quote_view(quote: Mapping[str, Any]) -> RenderableType:
     projection = quote.get("projection")
     if projection is not None:
         done = projection["progress_ratio"]
-        told = "" if done is None else f" ({percent(done)} is behind it)"
-        parts += [Text(""), Text(f"As it looks now{told}"), _figures(projection["quantities"])]
+        progress = "" if done is None else f" ({percent(done)} done)"
+        parts += [
+            Text(""),
+            Text(f"Current projection{progress}"),
+            _figures(projection["quantities"]),
+        ]
     if quote.get("score") is not None:
         parts += [Text(""), *_score_lines(quote["score"])]
     return Group(*parts)
@@ -69,11 +73,11 @@ def _text(name: str, quantity: Mapping[str, Any]) -> str:
 
 
 def _basis(quote: Mapping[str, Any]) -> Iterator[str]:
-    kinds = {"history": "Rests on", "flops": "Rests on", "unknown": "Not known:"}
+    kinds = {"history": "Based on", "flops": "Based on", "unknown": "Unknown:"}
     yield f"{kinds[quote['method']]} {quote['text']}"
     ratio = quote.get("work_ratio")
     if ratio is not None and abs(ratio - 1) > 0.005:
-        yield f"scaled to {number(float(ratio))} times their use, by the planned work"
+        yield f"scaled by {number(float(ratio))}, the ratio of the planned work to theirs"
     if quote["runs"]:
         shown = ", ".join(str(run)[:8] for run in quote["runs"][:5])
         rest = quote["run_count"] - min(len(quote["runs"]), 5)
@@ -85,7 +89,7 @@ def _score_lines(score: Mapping[str, Any]) -> Iterator[RenderableType]:
     from rich.text import Text
 
     if score["status"] != "succeeded":
-        yield Text(f"The run {score['status']}: it has not done all that was quoted.")
+        yield Text(f"The run {score['status']}: it did not do all of the quoted work.")
     table = new_table("Quantity", ">Quoted", ">Actual", ">Actual/quoted", ">In the interval")
     for name, label in LABELS.items():
         hit = score["quantities"].get(name)
@@ -106,7 +110,7 @@ def score_view(score: Mapping[str, Any]) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    heads = ("Rests on", "Pool", "Quantity", ">Runs", ">Within", ">Bias", ">In 95%")
+    heads = ("Based on", "Pool", "Quantity", ">Runs", ">Within", ">Bias", ">In 95%")
     table = new_table(*heads)
     for group in score["groups"]:
         table.add_row(
@@ -118,11 +122,11 @@ def score_view(score: Mapping[str, Any]) -> RenderableType:
             Text(f"x {number(float(group['bias_factor']))}"),
             Text(percent(group["inside_ratio"])),
         )
-    told = f"{counted(score['runs'], 'run')} scored, {score['unquoted']:,} of them without a figure"
+    summary = f"{counted(score['runs'], 'run')} scored, {score['unquoted']:,} of them without a figure"
     legend = (
         "Within: half of the actual figures were within this factor of the quote. Bias: median "
         "of actual / quoted. In 95%: share of actual figures in the quote's interval."
     )
     if not score["groups"]:
-        return Group(Text(told))
-    return Group(table, Text(""), Text(told), Text(legend, style="dim"))
+        return Group(Text(summary))
+    return Group(table, Text(""), Text(summary), Text(legend, style="dim"))

@@ -100,7 +100,8 @@ def _remarks(
     lines = []
     if any(variant.metered is not None for variant in found[1:]):
         lines.append(
-            "Break-even: inferences until the energy of making a variant out of the first is saved."
+            "Break-even: inferences after which a variant has saved the energy spent on making it "
+            "from the first."
         )
     for variant, payback in zip(found[1:], paid[1:], strict=True):
         if payback.value is None and not measured.is_never(payback):

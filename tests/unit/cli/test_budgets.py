@@ -129,9 +129,9 @@ def test_show_tells_everything_in_one_unit(api: FakeApi, capsys: Captured) -> No
         "left              9.25 kg",
         "used                55.0%",
         "12.5 kg is assumed",
-        "2 run(s) of unknown use, in none of these figures",
+        "2 run(s) of unknown use, not included in these figures",
         "warned at 50.0% on 2026-11-20 10:11 UTC",
-        "refuses runs that would break it\n",
+        "rejects runs that would exceed it\n",
     ):
         assert words in out, out
     assert "stops running jobs" not in out
@@ -151,7 +151,7 @@ def test_show_of_a_closed_one_of_the_lab_and_json(api: FakeApi, capsys: Captured
     api.answers[f"GET /v1/budgets/{ID}"] = Answer(closed)
     assert pricetag(["budget", "show", ID]) == 0
     out = capsys.readouterr().out
-    assert "emissions of lab, in all, closed 2026-11-20 00:00 UTC" in out
+    assert "emissions of lab, total, closed 2026-11-20 00:00 UTC" in out
     assert "used " not in out
     assert "only warns" in out
     assert pricetag(["--json", "budget", "show", ID]) == 0

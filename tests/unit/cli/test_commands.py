@@ -288,7 +288,7 @@ def test_show_tells_which_version_it_is_and_how_it_was_priced_again(
     )
     issued(api, "attempt-ended", "journal-came-late")
     assert pricetag(["show", RUN_ID]) == 0
-    assert "Version 2: with measurements that came late" in capsys.readouterr().out
+    assert "Version 2: with measurements that arrived late" in capsys.readouterr().out
 
 
 def test_show_of_an_older_version(api: FakeApi, capsys: Captured) -> None:

@@ -87,7 +87,7 @@ def test_each_node_with_its_parts(api: FakeApi, capsys: Captured) -> None:
         ("overallocated", "Runs were charged 250 Wh more"),
         ("node_not_metered", "own meter did not run throughout"),
         ("node_total_awaited", "total of the present hour is not in yet"),
-        ("runs_open", "Runs are still going"),
+        ("runs_open", "Some runs are in progress"),
     ],
 )
 def test_what_is_odd_is_told(flag: str, said: str, api: FakeApi, capsys: Captured) -> None:

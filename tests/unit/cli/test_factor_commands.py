@@ -176,10 +176,10 @@ def test_what_holds_only_later_says_so(api: FakeApi, capsys: Captured) -> None:
     planned = {"planned": True, "valid_from": "2027-01-01T00:00:00Z"}
     api.answers["POST /v1/factors"] = Answer({**FACTOR, **planned}, 201)
     assert pricetag(["factor", "add", "pue", "1.21", *CITED]) == 0
-    assert "planned: holds from 2027-01-01 00:00" in capsys.readouterr().out
+    assert "planned: valid from 2027-01-01 00:00" in capsys.readouterr().out
     api.answers["POST /v1/prices"] = Answer({**PRICE, **planned}, 201)
     assert pricetag(["price", "add", "cloud", "2.10", *SOLD]) == 0
-    assert "planned: holds from 2027-01-01 00:00" in capsys.readouterr().out
+    assert "planned: valid from 2027-01-01 00:00" in capsys.readouterr().out
     api.answers["GET /v1/prices"] = Answer({"items": [{**PRICE, **planned}], "next_cursor": None})
     assert pricetag(["price", "list"]) == 0
     assert "planned 2027-01-01" in capsys.readouterr().out
@@ -313,7 +313,7 @@ def test_a_file_of_prices_goes_as_it_is(api: FakeApi, tmp_path: Path, capsys: Ca
     api.answers["POST /v1/prices/import"] = Answer({"items": [PRICE, later]}, 201)
     assert pricetag(["price", "import", str(path)]) == 0
     assert capsys.readouterr().out == (
-        "2 prices entered, 1 of them planned: the first holds from 2027-01-01 00:00\n"
+        "2 prices entered, 1 of them planned: the first is valid from 2027-01-01 00:00\n"
     )
     for wrong, told in (("prices.xlsx", "must end in"), ("none.csv", "No such file")):
         assert pricetag(["price", "import", str(tmp_path / wrong)]) == 2

@@ -52,5 +52,5 @@ def test_every_figure_is_whole_at_any_width(width: int) -> None:
 def test_an_unknown_sum_says_why() -> None:
     text = shown(lineage(figures(None, "run x: there is no price tag yet"), hidden=1), 120)
     assert "n/a: run x: there is no price tag yet" in text
-    assert "1 run upstream in private projects of others" in text
+    assert "1 run upstream in other users' private projects" in text
     assert "95% interval" not in text

@@ -143,7 +143,7 @@ def test_of_a_forged_file_only_its_own_steps_speak(
     file.write_text(json.dumps({**issued(), "co2e_kg": {**TAG["co2e_kg"], "value": 0.0}}))
     assert pricetag(["verify", str(file)]) == 1
     lines = capsys.readouterr().out.splitlines()
-    begin = lines.index("Version 1 as the server stores it, which is not what the file says:")
+    begin = lines.index("Version 1 as the server stores it, different from the file:")
     assert lines[0] == "The file:"
     assert [line.split()[:2] for line in lines[1:begin]] == [
         ["DIFFERS", "content-hash"],
@@ -165,7 +165,7 @@ def test_of_a_true_file_the_servers_steps_speak_too(
     file.write_text(json.dumps(issued()))
     assert pricetag(["verify", str(file)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "Version 1 as the server stores it, which the file equals:" in lines
+    assert "Version 1 as the server stores it, identical to the file:" in lines
     assert lines[-1] == f"the file, as version 1 of {RUN_ID}: verified"
     file.write_text(json.dumps({**issued(), "content_sha256": "0" * 64}))
     assert pricetag(["verify", str(file)]) == 1
@@ -218,8 +218,8 @@ def test_of_a_file_by_itself_only_its_hash_is_checked(capsys: Captured, tmp_path
         }
     assert pricetag(["verify", str(file), "--offline"]) == 1
     assert capsys.readouterr().out.splitlines()[-1] == (
-        f"the file, as version 1 of {RUN_ID}: nothing differs, but readings and arithmetic were "
-        "not checked: that needs the server"
+        f"the file, as version 1 of {RUN_ID}: no difference found, but readings and arithmetic "
+        "were not checked: that needs the server"
     )
 
 

@@ -84,8 +84,8 @@ def test_a_quote_of_a_file_books_nothing(
     out = capsys.readouterr().out
     assert "12.0 Wh (6.00 to 24.0 Wh)" in out
     assert "n/a (no tariff is known" in out
-    assert "Rests on 12 runs of the same script" in out
-    assert "scaled to 3.00 times" in out
+    assert "Based on 12 runs of the same script" in out
+    assert "scaled by 3.00" in out
     assert "00000000, 00000001, 00000002, 00000003, 00000004 and 7 more" in out
     assert "a note" in out
     assert [(asked.method, asked.path) for asked in api.asked] == [("POST", "/v1/quotes")]
@@ -111,8 +111,8 @@ def test_the_quote_of_a_run_tells_how_near_it_came(api: FakeApi, capsys: Capture
     api.answers[f"GET /v1/runs/{RUN_ID}/quote"] = Answer(stored)
     assert pricetag(["quote", "--run", RUN_ID]) == 0
     out = capsys.readouterr().out
-    assert "As it looks now (25.0% is behind it)" in out
-    assert "The run failed: it has not done all that was quoted." in out
+    assert "Current projection (25.0% done)" in out
+    assert "The run failed: it did not do all of the quoted work." in out
     row = next(line for line in out.splitlines() if "1.25" in line)
     assert row.split() == ["Time", "2.00", "min", "2.50", "min", "1.25", "yes"]
 
@@ -151,7 +151,7 @@ def test_a_followed_run_tells_where_it_will_end() -> None:
     progress.update("progress", told)
     assert "in the end" not in progress.line()
     progress.update("progress", {**told, "projection": {"quantities": QUANTITIES}})
-    assert "12.0 Wh in the end (6.00 to 24.0 Wh) | 2:00 in all" in progress.line()
+    assert "12.0 Wh at the end (6.00 to 24.0 Wh) | 2:00 in total" in progress.line()
     unknown = {**QUANTITIES, "it_energy_kwh": quantity(None, "kWh", "too early")}
     progress.update("progress", {**told, "projection": {"quantities": unknown}})
     assert "in the end" not in progress.line()

@@ -55,7 +55,7 @@ def test_variants_know_what_made_them(made: PriceTag) -> None:
     assert second.scores[("validation", "accuracy")].value == 0.858
     assert inference_kwh(second).value == pytest.approx(3700 / 100 / 3.6e6)
     assert making_kwh(made, second).value == pytest.approx(370 / 3.6e6)
-    assert making_kwh(made, first).reason == "nothing was made of it"
+    assert making_kwh(made, first).reason == "no stage derived it from the first variant"
     assert second.shown() == {
         "parameters",
         "model_bytes",
@@ -139,7 +139,7 @@ def test_what_was_not_metered_alike_is_not_compared() -> None:
     host_alone = replace(last, measurements=last.measurements[1:])
     found = paid_back(with_stages(inputs, 2, (*stages, host_alone)))
     assert found.value is None
-    assert found.reason == "Repeated inference was metered for a part of its time only"
+    assert found.reason == "Repeated inference was metered for only part of its run time"
     unmetered = replace(last, measurements=())
     found = paid_back(with_stages(inputs, 2, (*stages, unmetered)))
     assert str(found.reason).startswith("the energy of Repeated inference is unknown: gpu:GPU-1")
@@ -163,7 +163,10 @@ def test_no_inference_no_break_even(made: PriceTag) -> None:
     assert break_even_inferences(made, first, bare).reason == "no inference was metered"
     assert inference_kwh(bare).value is None
     twice = replace(second, made_by=())
-    assert break_even_inferences(made, first, twice).reason == "nothing was made of it"
+    assert (
+        break_even_inferences(made, first, twice).reason
+        == "no stage derived it from the first variant"
+    )
 
 
 def test_a_later_attempt_that_reuses_a_measurement_keeps_it() -> None:

@@ -48,7 +48,7 @@ def test_a_price_tag_fits_and_says_everything(tags: list[dict[str, Any]]) -> Non
         "1: train stage (failed)",
         "2:   Repeated inference",
         "3.19 to 4.34",
-        "codecarbon says 25.0 Wh (modelled), +73.7% against ours",
+        "codecarbon reported 25.0 Wh (modelled), +73.7% vs Pricetag",
         "several attempts",
         "Attempt 1 lost: the worker vanished",
     ):
@@ -63,10 +63,11 @@ def test_a_second_opinion_of_some_attempts_says_of_which() -> None:
     )
     # 370 W for 100 s in the second attempt, and for 40 s more in the first.
     assert (
-        "codecarbon says 12.5 Wh (modelled) of attempt 2 of 2, +21.6% against our 10.3 Wh" in text
+        "codecarbon reported 12.5 Wh (modelled) for attempt 2 of 2, +21.6% vs Pricetag's 10.3 Wh"
+        in text
     )
     whole = " ".join(drawn(price_tag_view(tag(made))).split())
-    assert "codecarbon says 25.0 Wh (modelled), +73.7% against ours" in whole
+    assert "codecarbon reported 25.0 Wh (modelled), +73.7% vs Pricetag" in whole
 
 
 @pytest.mark.parametrize("width", [60, 80])
@@ -121,7 +122,7 @@ def test_an_unknown_break_even_has_its_reason(tags: list[dict[str, Any]]) -> Non
     assert "never" in variants_text(made).split()
     inference["coverage_ratio"] |= {"value": 0.5, "low": 0.5, "high": 0.5}
     text = " ".join(variants_text(made).split())
-    assert "Repeated inference was metered for a part of its time only" in text
+    assert "Repeated inference was metered for only part of its run time" in text
     assert "never" not in text.split()
 
 
@@ -154,11 +155,11 @@ def test_what_is_known_beside_energy_is_shown() -> None:
     text = drawn(price_tag_view(tag(owned_run())))
     assert max(map(len, text.splitlines())) <= 80
     for figure in (
-        "  of it idle draw  2.61 Wh (25.0%)",
-        "  share            50.0% of the 20.9 Wh of the devices",
+        "  of which idle    2.61 Wh (25.0%)",
+        "  share            50.0% of the devices' 20.9 Wh",
         "CO2e, market       251 mg",
         "CO2e, embodied     102 mg",
-        "CO2e in all        3.86 g",
+        "CO2e, total        3.86 g",
         "Water              56.4 ml",
         "Cost               0.04 to 0.05 USD (owned hardware and electricity)",
         "Cloud cost         0.06 to 0.11 USD",
@@ -167,7 +168,7 @@ def test_what_is_known_beside_energy_is_shown() -> None:
         "Largest error: IT energy: power model of cpu (89.6%); CO2e: carbon intensity",
         "ours is this run's share, 50.0% of what the devices used",
         "FLOPs, dense       at least ",
-        "FLOPs leave out: aten::_softmax",
+        "Not counted in FLOPs: aten::_softmax",
     ):
         assert figure in text, figure
 
@@ -229,7 +230,7 @@ def test_an_estimate_shows_units_and_money() -> None:
     assert "2.11 kg (4.66 lb)" in text
     assert "16.00 to 32.00 USD" in text
     without = drawn(estimate_view(figures | {"cost_low": None, "cost_high": None}))
-    assert "n/a (no price was given)" in without
+    assert "n/a (no price supplied)" in without
 
 
 def test_every_recipe_is_shown_with_its_parameters_and_paper() -> None:

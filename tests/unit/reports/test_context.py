@@ -82,8 +82,10 @@ def test_the_methods_tell_that_the_energy_is_a_share_of_the_machines(
 
 
 def test_a_sum_that_lacks_a_run_is_a_lower_bound_and_says_so(site: dict[str, Any]) -> None:
-    assert site["totals"]["it_energy_kwh"]["reason"] == "at least: 1 of 3 unknown and left out"
-    assert site["totals"]["co2e_kg"]["reason"] == "at least: 2 of 3 unknown and left out"
+    assert (
+        site["totals"]["it_energy_kwh"]["reason"] == "at least: 1 of 3 are unknown and not included"
+    )
+    assert site["totals"]["co2e_kg"]["reason"] == "at least: 2 of 3 are unknown and not included"
     assert "at least 14.6 Wh" in site["lead"]
     assert ["IT energy", "14.6 Wh (a)", "12.9 to 17.8 Wh", "modelled"] in rows(site, "bill")
 
@@ -262,8 +264,8 @@ def test_figures_of_one_kind_have_one_unit() -> None:
 
 def test_what_break_even_means_is_said_below_its_table(site: dict[str, Any]) -> None:
     notes = " ".join(section(site, "compression")["tables"][2]["notes"])
-    assert "energy of an inference of the first - energy of an inference of the variant" in notes
-    assert "failed ones too" in notes
+    assert "energy per inference of the first - energy per inference of the variant" in notes
+    assert "failed ones included" in notes
     assert "gain of the same meters cancels" in notes
 
 
@@ -313,10 +315,10 @@ def test_stages_of_every_attempt_are_listed(site: dict[str, Any]) -> None:
         "Attempt 1",
         "2: train stage",
         "2: measure stage",
-        "2: of it: Repeated inference",
+        "2: of which: Repeated inference",
         "2: quantize stage",
         "2: measure stage",
-        "2: of it: Repeated inference",
+        "2: of which: Repeated inference",
         "2: outside the stages",
         "Attempt 2",
         "All attempts",
@@ -361,7 +363,7 @@ def test_flags_and_second_opinions_are_told(site: dict[str, Any]) -> None:
     assert whole[4].startswith("n/a")  # what the whole devices used was not kept
     assert whole[7].startswith("n/a")
     assert (
-        "nothing metered: n/a (no other tool ran beside the meter)"
+        "nothing metered: n/a (no other tool ran alongside the meter)"
         in (section(site, "checks")["tables"][1]["notes"])
     )
 
@@ -371,7 +373,7 @@ def test_currencies_are_not_added_up() -> None:
     second["cost"]["cloud"] |= {"unit": "EUR"}
     context = build_context("x", "site", [first, second], generated_at=AT)
     assert context["totals"]["cloud_cost"]["value"] is None
-    assert context["totals"]["cloud_cost"]["reason"] == "not one unit: EUR, USD"
+    assert context["totals"]["cloud_cost"]["reason"] == "different units: EUR, USD"
 
 
 @pytest.mark.parametrize("fmt", FORMATS)
@@ -413,9 +415,9 @@ def test_stages_in_stages_are_told_by_their_depth() -> None:
     context = build_context("x", "site", [tag(nested_run())], generated_at=AT)
     assert [row[0] for row in rows(context, "stages")] == [
         "train.py",
-        "of it: epoch",
-        "of it: of it: forward",
-        "of it: save",
+        "of which: epoch",
+        "of which: of which: forward",
+        "of which: save",
         "outside the stages",
         "All attempts",
     ]

@@ -50,7 +50,7 @@ def test_idle_draw_that_nobody_knows_is_shown_with_its_reason() -> None:
     context = build_context("x", "site", [tag(compressed_run())], generated_at=AT)
     split = next(t for t in section(context, "footprint")["tables"] if t["id"] == "split")
     heads = [column["label"].split(" (")[0] for column in split["columns"][1::2]]
-    assert heads == ["Devices in all", "Charged", "of it idle draw", "of it dynamic"]
+    assert heads == ["Devices, total", "Charged", "of which idle", "of which dynamic"]
     (line,) = split["rows"]
     assert line["cells"][1::2] == ["n/a (a)", "14.4", "n/a (b)", "n/a (b)"]
     assert split["notes"] == [
@@ -90,9 +90,9 @@ def test_differences_to_the_second_opinion_are_explained(context: dict[str, Any]
     assert dict(zip(heads[3:], whole[3:], strict=True)) == {
         "Charged (Wh)": "10.4",
         "Whole devices (Wh)": "20.9",
-        "Theirs (Wh)": "12.5",
-        "Theirs to charged": "+19.7%",
-        "Theirs to whole": "-40.2%",
+        "Other tool (Wh)": "12.5",
+        "Other tool to charged": "+19.7%",
+        "Other tool to whole": "-40.2%",
     }
 
 
@@ -104,19 +104,19 @@ def test_a_second_opinion_of_some_attempts_is_said_to_be_so() -> None:
     context = build_context("x", "site", shown, generated_at=AT)
     opinions = next(t for t in section(context, "checks")["tables"] if t["id"] == "second-opinion")
     assert [note for note in opinions["notes"] if "alone" in note] == [
-        "MiniLM fine-tuned, then int8: of attempt 2 of 2 alone; the other tool said nothing of "
-        "the rest."
+        "MiniLM fine-tuned, then int8: of attempt 2 of 2 alone; the other tool reported nothing "
+        "for the rest."
     ]
 
 
 def test_every_factor_is_listed(context: dict[str, Any]) -> None:
     labels = [row[0] for row in rows(context, "factors")]
     assert {
-        "Carbon intensity by the hour, mean as applied",
+        "Hourly carbon intensity, mean as applied",
         "Carbon intensity, market-based",
-        "Own hardware, an accelerator-hour",
+        "Own hardware, per accelerator-hour",
         "Water usage effectiveness",
-        "Water of the electricity",
+        "Water intensity of the electricity",
         "Calibration, gpu:GPU-1",
         "Embodied emissions, NVIDIA H100 80GB HBM3",
         "Peak, NVIDIA H100 80GB HBM3",
@@ -126,8 +126,8 @@ def test_every_factor_is_listed(context: dict[str, Any]) -> None:
 def test_the_methods_statement_tells_of_hours(context: dict[str, Any]) -> None:
     (text,) = section(context, "methods")["paragraphs"]
     assert (
-        "Of 1 run, all of the energy was multiplied with the grid carbon intensity of its own "
-        "hour (Grid operator), in the mean 300 g/kWh." in text
+        "Of 1 run, all of the energy was multiplied by the grid carbon intensity of its own "
+        "hour (Grid operator), 300 g/kWh on average." in text
     )
     assert "The grid carbon intensity is" not in text
 
@@ -150,8 +150,8 @@ def by_hour(known: dict[str, float]) -> dict[str, list[str]]:
 
 
 FIRST, SECOND = "2026-03-01T12:00:00+00:00", "2026-03-01T13:00:00+00:00"
-TARIFF = "Electricity tariff by the hour, mean as applied"
-REST = "Electricity tariff, in hours without one of their own"
+TARIFF = "Hourly electricity tariff, mean as applied"
+REST = "Electricity tariff, in hours without an hourly value"
 
 
 def test_a_tariff_by_the_hour_is_listed_as_it_was_applied() -> None:
@@ -169,7 +169,7 @@ def test_a_tariff_by_the_hour_is_listed_as_it_was_applied() -> None:
 
 def test_a_flat_intensity_that_was_not_applied_is_not_listed(context: dict[str, Any]) -> None:
     found = {row[0]: row[1] for row in rows(context, "factors")}
-    assert found["Carbon intensity by the hour, mean as applied"] == "300 g/kWh"
+    assert found["Hourly carbon intensity, mean as applied"] == "300 g/kWh"
     assert "Carbon intensity" not in found
     paper = build_context("x", "strubell2019", [tag(owned_run())], generated_at=AT)
     labels = [row[0] for row in rows(paper, "factors")]
@@ -192,7 +192,7 @@ def test_operations_that_leave_some_out_are_no_exact_figure() -> None:
 
     row, text = dense(tag(owned_run()))
     assert row[2] == "at least"
-    assert "of 1 run some operators or stages are not counted" in text
+    assert "some operators or stages of 1 run are not counted" in text
     whole = tag(owned_run())
     for kind in ("dense", "effective"):
         del whole["flops"][kind]["reason"]
@@ -239,5 +239,5 @@ def test_a_profile_with_exact_factors_tells_the_errors_of_meters_alone() -> None
     context = build_context("x", "strubell2019", [tag(owned_run())], generated_at=AT)
     assert [row[1] for row in tables(context, "checks")["errors"]] == ["IT energy"]
     columns = [c["label"] for t in section(context, "footprint")["tables"] for c in t["columns"]]
-    assert not [label for label in columns if "CO2e in all" in label]
+    assert not [label for label in columns if "CO2e, total" in label]
     assert [label for label in columns if "embodied" in label]
