@@ -155,19 +155,19 @@ def test_what_is_known_beside_energy_is_shown() -> None:
     text = drawn(price_tag_view(tag(owned_run())))
     assert max(map(len, text.splitlines())) <= 80
     for figure in (
-        "  of which idle    2.61 Wh (25.0%)",
-        "  share            50.0% of the devices' 20.9 Wh",
-        "CO2e, market       251 mg",
-        "CO2e, embodied     102 mg",
-        "CO2e, total        3.86 g",
-        "Water              56.4 ml",
-        "Cost               0.04 to 0.05 USD (owned hardware and electricity)",
-        "Cloud cost         0.06 to 0.11 USD",
-        "MFU                6.1% of the dense 16-bit peak",
-        "FLOPs per energy   160 GFLOP/J",
+        "  of which idle   2.61 Wh (25.0%)",
+        "  share           50.0% of the devices' 20.9 Wh",
+        "CO2e, market      251 mg",
+        "CO2e, embodied    102 mg",
+        "CO2e, total       3.86 g",
+        "Water             56.4 ml",
+        "Cost              0.04 to 0.05 USD (owned hardware and electricity)",
+        "Cloud cost        0.06 to 0.11 USD",
+        "MFU               6.1% of the dense 16-bit peak",
+        "FLOPs per energy  160 GFLOP/J",
         "Largest error: IT energy: power model of cpu (89.6%); CO2e: carbon intensity",
         "ours is this run's share, 50.0% of what the devices used",
-        "FLOPs, dense       at least ",
+        "FLOPs, dense      at least ",
         "Not counted in FLOPs: aten::_softmax",
     ):
         assert figure in text, figure

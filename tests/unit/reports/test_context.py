@@ -266,7 +266,7 @@ def test_what_break_even_means_is_said_below_its_table(site: dict[str, Any]) -> 
     notes = " ".join(section(site, "compression")["tables"][2]["notes"])
     assert "energy per inference of the first - energy per inference of the variant" in notes
     assert "failed ones included" in notes
-    assert "gain of the same meters cancels" in notes
+    assert "errors of the same meters cancel" in notes
 
 
 def test_a_variant_that_uses_more_never_pays_back() -> None:
