@@ -122,7 +122,8 @@ def score_view(score: Mapping[str, Any]) -> RenderableType:
             Text(f"x {number(float(group['bias_factor']))}"),
             Text(percent(group["inside_ratio"])),
         )
-    summary = f"{counted(score['runs'], 'run')} scored, {score['unquoted']:,} of them without a figure"
+    runs = counted(score["runs"], "run")
+    summary = f"{runs} scored, {score['unquoted']:,} of them without a figure"
     legend = (
         "Within: half of the actual figures were within this factor of the quote. Bias: median "
         "of actual / quoted. In 95%: share of actual figures in the quote's interval."
