@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import json
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ EXIT_USAGE = 2
 EXIT_RUN_FAILED = 3
 EXIT_RUN_CANCELLED = 4
 EXIT_DETACHED = 130
+
+RAISING = ("strict", "surrogateescape")
+"""Error handlers of streams that raise for a character; the second is that of the C locale."""
 
 
 class CliError(Exception):
@@ -46,7 +50,7 @@ def make_printable() -> None:
     """Makes stdout and stderr replace characters that their encoding does not have."""
     codecs.register_error("pricetag", _nearest)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in RAISING:
             stream.reconfigure(errors="pricetag")
     if isinstance(sys.stderr, io.TextIOWrapper):
         sys.stderr.reconfigure(errors="pricetag")
@@ -61,6 +65,31 @@ def _nearest(error: UnicodeError) -> tuple[str, int]:
         raise error
     part = error.object[error.start : error.end].translate(_NEAREST)
     return "".join(sign if sign.isascii() else "?" for sign in part), error.end
+
+
+_SEQUENCE = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])"
+)
+_COLOR = re.compile(r"\x1b\[[0-9;:]*m")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
+
+
+def harmless(text: str) -> str:
+    """A line of a job's log as a terminal may have it: of control characters, colors and tabs.
+
+    What a job prints could otherwise move the cursor, rename the window or hide text.
+    """
+
+    def keep_color(match: re.Match[str]) -> str:
+        return match[0] if _COLOR.fullmatch(match[0]) else ""
+
+    if not _CONTROL.search(text):
+        return text
+    parts = _COLOR.split(_SEQUENCE.sub(keep_color, text))
+    plain = [_CONTROL.sub("", part) for part in parts]
+    colors = [*_COLOR.findall(_SEQUENCE.sub(keep_color, text)), ""]
+    line = "".join(part + color for part, color in zip(plain, colors, strict=True))
+    return line + ("\x1b[0m" if len(colors) > 1 else "")
 
 
 def say(text: str) -> None:

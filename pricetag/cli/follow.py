@@ -16,6 +16,7 @@ from pricetag.cli.console import (
     complain,
     console,
     emit_json,
+    harmless,
     say,
 )
 from pricetag.cli.views.progress import RunProgress
@@ -107,7 +108,7 @@ def _watch(client: Client, run_id: str, *, logs: bool, quiet: bool) -> Run:
     run = client.get_run(run_id)
     if logs:
         for line in client.iter_logs(run_id, follow=True):
-            (sys.stderr if quiet else sys.stdout).write(f"{line['text']}\n")
+            (sys.stderr if quiet else sys.stdout).write(f"{harmless(line['text'])}\n")
     elif not quiet:
         progress = RunProgress(run["name"], stage_kinds(run))
         with _shown(progress) as changed:

@@ -15,6 +15,7 @@ from pricetag.cli.console import (
     EXIT_USAGE,
     CliError,
     emit_json_line,
+    harmless,
     say,
 )
 from pricetag.cli.options import Json, open_client, wants_json, warn
@@ -238,6 +239,6 @@ def logs(
     with open_client(ctx) as client:
         try:
             for line in client.iter_logs(run_id(client, run), follow=follow):
-                emit_json_line(line) if as_json else say(line["text"])
+                emit_json_line(line) if as_json else say(harmless(line["text"]))
         except KeyboardInterrupt:
             raise typer.Exit(EXIT_DETACHED) from None

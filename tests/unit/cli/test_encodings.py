@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from pricetag.cli.console import harmless
+
 PROGRAM = """
 from pricetag.cli.console import complain, emit_json, make_printable, say
 make_printable()
@@ -38,6 +40,36 @@ def test_text_is_shown_as_far_as_the_terminal_can(encoding: str) -> None:
 
 def test_errors_are_shown_too() -> None:
     assert run("latin-1").stderr == b"pricetag: no run ?\n"
+
+
+def test_in_the_c_locale_every_character_is_shown_somehow() -> None:
+    """Its streams have the error handler ``surrogateescape``, and raise like strict ones."""
+    environment = {name: value for name, value in os.environ.items() if name[:3] != "LC_"}
+    environment.pop("PYTHONIOENCODING", None)
+    environment |= {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, env=environment, check=True
+    )
+    assert done.stdout.startswith(b"12 . -- ? ? ?\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain \u00e9 \u4e2d\ttab", "plain \u00e9 \u4e2d\ttab"),
+        ("\x1b[31mred\x1b[0m", "\x1b[31mred\x1b[0m\x1b[0m"),
+        ("\x1b[1;38;5;9mred", "\x1b[1;38;5;9mred\x1b[0m"),
+        ("\x1b]0;title\x07text", "text"),
+        ("\x1b]8;;https://example.org\x1b\\link\x1b]8;;\x1b\\", "link"),
+        ("up\x1b[2A\x1b[2Kover", "upover"),
+        ("\x1bc\x1b(0reset", "reset"),
+        ("bell\x07 back\x08 nul\x00 del\x7f c1\x9b2J", "bell back nul del c12J"),
+        ("cut off \x1b[", "cut off "),
+        ("\x1b[?1049hscreen", "screen"),
+    ],
+)
+def test_a_job_s_log_cannot_control_the_terminal(text: str, shown: str) -> None:
+    assert harmless(text) == shown
 
 
 @pytest.mark.parametrize("arguments", [["recipes"], ["recipes", "train"], ["--help"]])
