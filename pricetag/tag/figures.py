@@ -211,7 +211,7 @@ def short_count(count: float) -> str:
 
 
 def difference(ratio: float) -> str:
-    """A relative difference with its sign; more than twice the reference as so many times it."""
+    """A relative difference with its sign; beyond twice the reference, as a multiple of it."""
     if ratio == 0:
         return "+0.0%"  # whatever sign the zero has
     if abs(ratio) < 0.0005:

@@ -68,7 +68,7 @@ def noteworthy_flags(tag: TagView) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Causes:
-    """The causes of error of one total, the largest first."""
+    """The causes of error of one total, largest first."""
 
     label: str
     shares: Sequence[ErrorShare]

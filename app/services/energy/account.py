@@ -16,7 +16,7 @@ from app.services.errors import InvalidError, NotFoundError
 from app.services.principals import Principal
 from pricetag.accounting.bill.node_account import (
     READ_EVERY_S,
-    TOLD_EVERY_S,
+    REPORTED_EVERY_S,
     Account,
     Entry,
     account,
@@ -97,7 +97,7 @@ async def energy_account(
         stop=end,
         node=node,
         edge_s=READ_EVERY_S,
-        late_s=TOLD_EVERY_S,
+        late_s=REPORTED_EVERY_S,
         now=present,
     )
     everything = [_entry(row) for row in sums]

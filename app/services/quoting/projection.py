@@ -16,7 +16,7 @@ from pricetag.accounting.forecast.estimates import Forecast
 from pricetag.accounting.forecast.price import Rates, quantities
 from pricetag.accounting.forecast.projection import (
     Counted,
-    NoTelling,
+    NoProjection,
     Range,
     Standing,
     progress_ratio,
@@ -122,7 +122,7 @@ def _ended(
         return f"the {resource.text} of the earlier attempts is unknown", ratio
     try:
         return project(standing), ratio
-    except NoTelling as error:
+    except NoProjection as error:
         return str(error), ratio
 
 

@@ -22,7 +22,7 @@ def operational_co2e_kg(facility_kwh: float, carbon_intensity_g_per_kwh: float) 
     """Emissions in kg CO2e of the facility's energy (kWh) at an intensity (g CO2e/kWh).
 
     The basis (location or market) is that of the intensity handed in; a market-based
-    figure stands beside the location-based one, never in its stead.
+    figure is reported beside the location-based one and never replaces it.
 
     Raises:
         InvalidFactor: If either is negative or not finite.

@@ -31,7 +31,7 @@ ALIGNED_RATIO = 0.25
 ``benchmarks.meter`` (0.2 to 0.26 over all of them, 0.44 for bursts near the counter's period)."""
 
 MODEL_GAIN_STD_RATIO: Mapping[str, float] = {"cpu": 0.45, "host": 0.45, "ram": 1.0, "gpu": 0.0}
-"""Error of the model that stands in where a host's counter fails, by kind of component."""
+"""Error of the model that replaces a host's failed counter, by kind of component."""
 
 NO_TICK = (
     "the counter was not updated in so short a window, and the device's power limit, "
@@ -137,7 +137,7 @@ class Charge:
         gain, energy_j = self.component.gain_std_ratio, self.energy_j
         if self.component.method == "modelled" or self.window is None or not energy_j:
             return gain
-        # Where a counter failed and a model stood in, that part is no better than the model.
+        # Where a model replaced a failed counter, that part is only as good as the model.
         model_ratio = self.window.energy_by_source_j.get("modelled", 0.0) / energy_j
         if model_ratio == 0:
             return gain
@@ -193,7 +193,7 @@ class Product:
 def product(charges: Sequence[Charge], rates: Sequence[Rate] = ()) -> Product | None:
     """The energy of some charges in kWh, times rates; None when none of it is known.
 
-    What was not metered is left out; that it is missing is told by coverage and flags.
+    What was not metered is not included; coverage and flags show that it is missing.
 
     Raises:
         RateMissing: If a rate has no figure for a part of the energy.

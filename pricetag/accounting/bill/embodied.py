@@ -19,9 +19,9 @@ def embodied_kg(
 ) -> Quantity:
     """Embodied emissions of the hardware that some attempts had reserved, in kg CO2e.
 
-    An hour bears 1 / (lifetime x utilisation) of a piece: the hours in which nobody has it
-    reserved are borne by those in which somebody has. A run without accelerators bears its
-    part of the server by the cores it was given.
+    A reserved hour is charged 1 / (lifetime x utilization) of a device, so unreserved hours are
+    charged to reserved ones. A run without accelerators is charged a share of the server by the
+    number of its cores.
 
     Args:
         factors: Of every product name, and of the server around them (subject ``server``).
@@ -29,10 +29,10 @@ def embodied_kg(
         seed: Of the Monte Carlo.
 
     Returns:
-        The emissions; unknown, with the reason, when the figure of an accelerator lacks.
+        The emissions; unknown, with the reason, if an accelerator has no figure.
 
     Raises:
-        InvalidFactor: If a lifetime or a utilisation is out of its range.
+        InvalidFactor: If a lifetime or a utilization is out of range.
 
     Source:
         SCI specification, ISO/IEC 21031:2024: M = TE x (TiR / EL) x (RR / ToR), with EL the

@@ -123,10 +123,10 @@ def _require_currency(currency: str) -> None:
 
 
 def _prices(low: Number | None, high: Number | None) -> tuple[Decimal, Decimal] | None:
-    """Low and high price; one alone is both, none is none.
+    """Low and high price; a single price is both; None without any.
 
     Raises:
-        InvalidFigures: If one is no amount, or the low one is above the high one.
+        InvalidFigures: If one is not an amount, or the low one is above the high one.
     """
     faults = Faults()
     checked_prices = [

@@ -38,7 +38,7 @@ class SplitTag(Record):
 
 @dataclass(frozen=True, slots=True)
 class FootprintTag(Record):
-    """What stands beside energy and location-based carbon, of an attempt or a run."""
+    """Figures beside energy and location-based carbon of an attempt or a run."""
 
     co2e_market_kg: Annotated[Quantity, "Emissions by the site's contracts.", Since(2)]
     water_l: Annotated[Quantity, "Water, on site and for the electricity.", Since(2)]

@@ -1,4 +1,4 @@
-"""What stands beside energy and location-based carbon: market, water, hardware, the sum."""
+"""Market-based and embodied carbon, their sum, and water, of an attempt or a run."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class FlopsCount:
         effective: Dense operations times the density of the weights.
         low_bit: Operations done in integers of 8 bits or fewer, counted apart.
         method: How they were counted (``closed_form``, ``FlopCounterMode ...``).
-        uncounted: Names of operators or modules that the count leaves out.
+        uncounted: Names of operators or modules that are not counted.
     """
 
     dense: float | None
@@ -99,7 +99,7 @@ class StageInput:
 class SecondOpinion:
     """What another tool says about the IT energy of the same attempt (PUE 1), in kWh.
 
-    ``reason`` tells why a figure is missing; ``duration_s`` for how long it looked.
+    ``reason`` is why a figure is missing; ``duration_s`` how long the tool measured.
     """
 
     tool: str
@@ -246,7 +246,7 @@ class Factors:
         electricity_reason: Why the tariff is missing.
         internal_price_reason: Why the price of the site's own hardware is missing.
         carbon_hours: Carbon intensity by the hour (location-based, g CO2e/kWh); an hour that it
-            lacks takes ``carbon_intensity``, and is flagged.
+            has none for takes ``carbon_intensity``, and is flagged.
         carbon_market: Market-based carbon intensity (g CO2e/kWh) of the site's contracts,
             shown beside the other, never instead of it.
         tariff_hours: Money per kWh by the hour, where the tariff depends on the time of use.

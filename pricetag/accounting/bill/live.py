@@ -90,11 +90,11 @@ def advance(
         charge: Before them.
         readings: The new ones.
         component: That they are of.
-        opened_at: When their clock began; bears its zone.
+        opened_at: When their clock began; with a time zone.
 
     Raises:
         ValueError: If the component's reserved part or its baseline is impossible, or
-            ``opened_at`` bears no zone.
+            ``opened_at`` has no time zone.
     """
     carried_readings = (
         [charge.anchor] if charge.anchor == charge.last else [charge.anchor, charge.last]

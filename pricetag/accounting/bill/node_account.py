@@ -6,7 +6,7 @@ per component and hour, so that the sum over all of them is the lab's total. Whe
 meter did not run, or saw less of the hour than a run's did, the total is at least what runs were
 charged, and what else was used is unknown. Of the present hour it is unknown until the node's
 total has come. What runs are charged that are still going is apart, for it and the rest are
-provisional until they end. Of an hour of which such a run has told nothing yet the rest is
+provisional until they end. Of an hour for which such a run has not reported yet the rest is
 undecided, either the run's or the node's.
 
     total = charged + running + unallocated + undecided          always, and to the last joule
@@ -29,9 +29,9 @@ READ_EVERY_S = 2.0
 """A run's meter and the node's are read each second, at moments of their own: over one hour
 they may differ by one reading at either edge."""
 
-TOLD_EVERY_S = 60.0
-"""What a run is charged is told each second, the node's own totals twice a minute: so much of an
-hour that is not over may be missing of them."""
+REPORTED_EVERY_S = 60.0
+"""Runs report each second, nodes their totals twice a minute: up to this much of the current hour
+may be missing from a node's total."""
 
 SOURCES: dict[Method, Source] = {
     "counter": "counter",
@@ -47,19 +47,19 @@ class Entry:
     Attributes:
         kind: Of the components.
         name: Product name; its pieces share their meter's gain error.
-        method: How their energy is had.
+        method: How their energy is measured.
         gain_std_ratio: Relative error of the gain, one sigma; of a model, a factor.
         total_j: What they used.
         charged_j: What runs that have ended were charged of it.
         unallocated_j: What is the node's; 0 for hours in which that is unknown.
         undecided_j: What is still to be booked to runs or to the node.
         overallocated_j: By how much charges exceed totals beyond the meters' edges.
-        hours: Component-hours in all.
+        hours: Number of component-hours.
         unmetered_hours: Those without a usable total of the node's own, and none to come.
         open_hours: Those with runs that are still going.
         running_j: What such runs are charged so far.
-        undecided_hours: Those of which such a run has told nothing yet.
-        awaited_hours: Those whose total the node has yet to tell, being late by as much as it may.
+        undecided_hours: Those for which such a run has not reported yet.
+        awaited_hours: Those whose total the node has not reported yet, within the time it may take.
     """
 
     kind: ComponentKind
@@ -88,7 +88,7 @@ class Account:
         charged_kwh: What runs that have ended were charged.
         running_kwh: What runs are charged so far that are going; provisional.
         unallocated_kwh: What is the node's; unknown where no hour is settled.
-        undecided_kwh: What is either: runs that are going have told nothing of it yet.
+        undecided_kwh: What is either: open runs have not reported it yet.
         overallocated_kwh: By how much charges exceed totals; 0 where all is well.
         flags: ``overallocated``, ``node_not_metered``, ``node_total_awaited``, ``runs_open``;
             sorted.
@@ -144,10 +144,10 @@ def _unallocated(entries: Sequence[Entry], seed: int) -> Quantity:
     if unmetered:
         missing.append(f"{unmetered} in which the node's own meter did not run throughout")
     if awaited:
-        late = f"the node's own total is not in yet (it comes up to {TOLD_EVERY_S:.0f} s late)"
+        late = f"the node's own total is not in yet (it comes up to {REPORTED_EVERY_S:.0f} s late)"
         missing.append(f"{awaited} of which {late}")
     if undecided:
-        missing.append(f"{undecided} of which runs that are going have told nothing yet")
+        missing.append(f"{undecided} for which open runs have not reported yet")
     if hours and unmetered + awaited + undecided == hours:
         return Quantity.unknown("kWh", f"of {hours} component-hours {' and '.join(missing)}")
     remarks = []

@@ -36,10 +36,10 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Metered:
-    """What one meter says of one device.
+    """What one meter reports for one device.
 
     Attributes:
-        host: The machine; None where it is unknown, and then it is no other meter's.
+        host: The machine; None where it is unknown; then it matches no other meter.
         component_id: The device on it, such as ``gpu:<uuid>``.
         opened_at_s: Zero of the window's clock, s since the epoch.
         window: Its energy.

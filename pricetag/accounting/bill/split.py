@@ -63,7 +63,7 @@ def _part(
     missing: str,
     seed: int,
 ) -> Quantity:
-    """The sum of one figure of the windows; unknown where one of them lacks it."""
+    """The sum of one figure of the windows; unknown if a window has none."""
     parts: list[Charge] = []
     for charge in charges:
         assert charge.window is not None  # only known charges come here
@@ -86,7 +86,7 @@ def _like(window: WindowEnergy, energy_j: float) -> WindowEnergy:
             source: energy_j * part_j / whole_j
             for source, part_j in window.energy_by_source_j.items()
         }
-    # It is no charge: that the device is shared makes it no less sure.
+    # This is not a charge: sharing the device makes it no less certain.
     return replace(window, energy_j=energy_j, energy_by_source_j=by_source_j, device_energy_j=None)
 
 

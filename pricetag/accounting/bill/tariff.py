@@ -1,6 +1,6 @@
 """Electricity tariffs by the time of use: a week of local clock time, and what an hour costs.
 
-A tariff is told in the clocks of its place, energy in UTC hours. Where a UTC hour spans a
+A tariff is in local time, energy in UTC hours. Where a UTC hour spans a
 change of price (zones off by half an hour, periods that begin at 07:30), its price is the mean
 over its minutes.
 """

@@ -20,7 +20,7 @@ ZERO = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a budget stands in one period.
+    """The state of a budget in one period.
 
     Attributes:
         limit: What may be used.

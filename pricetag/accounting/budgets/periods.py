@@ -21,7 +21,7 @@ EARLIEST_YEAR, LATEST_YEAR = 1900, 9000
 
 
 NO_PLACE = frozenset({"localtime", "posixrules", "Factory"})
-"""What stands beside the zones on a machine: its own clocks, and what was set when it was made."""
+"""Entries beside the zones on a machine: its local clock, and what was set at installation."""
 NO_PLACES = ("posix/", "right/")
 """Second sets of the same zones, with and without leap seconds."""
 
@@ -88,7 +88,7 @@ def period_at(period: Period, zone: ZoneInfo, at: datetime) -> Span:
     if period == "total":
         return Span(None, None)
     if at.tzinfo is None or not EARLIEST_YEAR <= at.year <= LATEST_YEAR:
-        raise ValueError(f"{at} must bear a zone and lie in {EARLIEST_YEAR} to {LATEST_YEAR}")
+        raise ValueError(f"{at} must have a time zone and lie in {EARLIEST_YEAR} to {LATEST_YEAR}")
     first = _first_day(period, at.astimezone(zone).date())
     # Clocks that go back over midnight show the day before again: instants decide.
     if at < _midnight(first, zone):

@@ -43,9 +43,9 @@ def content_sha256_v1(content: Mapping[str, Any]) -> str:
 
 
 def known_sha256(content: Mapping[str, Any], accounting_version: object) -> tuple[str, ...]:
-    """The hashes that a price tag of a version of the accounting may bear, its own form first.
+    """The hashes that a price tag of an accounting version may have, its own form first.
 
-    Some of the first accounting bear the second's form, which changed before the number did.
+    Some of version 1 have the form of version 2, which changed before the number did.
     """
     if accounting_version == "1":
         return content_sha256_v1(content), content_sha256_v2(content)

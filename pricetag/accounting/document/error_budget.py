@@ -16,7 +16,7 @@ from pricetag.accounting.units import G_PER_KG
 def uncertainty(
     biller: Biller, charges: Sequence[Charge], total: EnergyTag, cost: CostTag
 ) -> ErrorBudget:
-    """The causes of error of IT energy, facility energy, carbon and cost, the largest first."""
+    """The causes of error of IT energy, facility energy, carbon and cost, largest first."""
     it = product(charges)
     facility = biller.products(charges)
     carbon = None if biller.carbon is None else biller.products(charges, biller.carbon)

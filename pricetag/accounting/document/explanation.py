@@ -12,7 +12,7 @@ ALIKE_RATIO = 0.01
 """Closer than this, two figures are not worth an explanation."""
 
 ROUNDING_RATIO = 1e-9
-"""Of a sum of causes."""
+"""Rounding of a sum of causes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Part:
         theirs: What the other tool said.
         ours: What was charged for the same attempts.
         gross: What the whole devices used, other jobs and idling included.
-        methods: How ours was had.
+        methods: How Pricetag measured it.
     """
 
     kind: str | None
@@ -64,7 +64,7 @@ def explain(
         total: All of them together.
         looked: For how long.
         pue: Of the price tag; the comparison is of IT energy, without it.
-        reason: What the other tool said of figures that it lacks.
+        reason: Why the other tool has no figure for some components.
 
     Returns:
         The causes, each with what it comes to in kWh (theirs less ours).

@@ -161,7 +161,7 @@ class ErrorShare(Record):
 
 @dataclass(frozen=True, slots=True)
 class ErrorBudget(Record):
-    """The causes of error of each total, the largest first; empty where it is unknown or exact."""
+    """The causes of error of each total, largest first; empty where it is unknown or exact."""
 
     it_energy: tuple[ErrorShare, ...]
     facility_energy: tuple[ErrorShare, ...]
@@ -185,8 +185,12 @@ class AppliedFactors(Record):
     internal_price: Annotated[Factor | None, Since(2)]
     wue: Annotated[Factor | None, Since(2)]
     water_intensity: Annotated[Factor | None, Since(2)]
-    carbon_hours: Annotated[HourlyFactor | None, "Of the hours in which energy was used.", Since(2)]
-    tariff_hours: Annotated[HourlyFactor | None, "Of the hours in which energy was used.", Since(2)]
+    carbon_hours: Annotated[
+        HourlyFactor | None, "Hourly values of the hours in which energy was used.", Since(2)
+    ]
+    tariff_hours: Annotated[
+        HourlyFactor | None, "Hourly values of the hours in which energy was used.", Since(2)
+    ]
     calibrations: Annotated[Mapping[str, Factor], "By id of the component.", Since(2)]
     peaks: Annotated[Mapping[str, Factor], "By name of the accelerator, FLOP/s.", Since(2)]
     embodied: Annotated[tuple[EmbodiedFactor, ...], Since(2)]

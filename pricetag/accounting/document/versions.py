@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 ACCOUNTING_VERSION = "4"
-"""Of new price tags."""
+"""Version of new price tags."""
 
 REBUILT_VERSIONS = ("3", "4")
 """Price tags of these are worked out again digit for digit, under the rules of their version."""
@@ -17,7 +17,7 @@ def keeps_errors(version: str) -> bool:
 
 
 def compares_without_opinion(version: str) -> bool:
-    """Whether our figures stand beside a second opinion that no attempt has."""
+    """Whether Pricetag's figures are given beside a second opinion that no attempt has."""
     return version not in _WITHOUT_ERRORS
 
 

@@ -1,4 +1,4 @@
-"""What a figure will be, from what like figures have been: a median and a 95% interval.
+"""A forecast of a figure from similar figures: a median and a 95% interval.
 
 Energies and durations are positive, and errors of estimates are factors ("half as much, or
 twice"), so everything here is log-normal.

@@ -1,4 +1,4 @@
-"""What like runs have used, scaled to the work that a new run is to do."""
+"""Forecasts from similar runs, scaled to the planned work of a new run."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Expected:
 
 
 def scaled(run: LikeRun, planned: Sequence[Work]) -> LikeRun | None:
-    """What a run would have used with other work; None where there is no telling.
+    """What a run would have used with other work; None if unknown.
 
     Each step's figures grow with its work. What lay outside the steps stays as it was.
     """
@@ -153,7 +153,7 @@ def expect(
     """Forecasts of a new run from like ones; None where none of them can be used.
 
     Args:
-        runs: Like runs.
+        runs: Similar runs.
         planned: The work of the new run's steps; None where it is the same as theirs.
         prior: How much such runs differ, as assumed beforehand.
     """
@@ -188,7 +188,7 @@ def expect(
 
 
 def _growth(pairs: Sequence[tuple[LikeRun, LikeRun]]) -> float:
-    """How many times more the scaled runs use, as a geometric mean; 1 where nothing tells."""
+    """How many times more the scaled runs use, as a geometric mean; 1 if nothing is known."""
     logs = []
     for before, after in pairs:
         for name in ("it_energy_kwh", "duration_s"):

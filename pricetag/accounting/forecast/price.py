@@ -95,7 +95,7 @@ class Rates:
 
 
 def rates_of(factors: Factors, devices: int) -> Rates:
-    """The rates of a run on so many accelerators, in the order of a price tag's cost.
+    """The rates of a run on N accelerators, in the order of a price tag's cost.
 
     Owned hardware with its electricity, where the site has a price of its own for it; else the
     cloud's price; else the electricity alone.

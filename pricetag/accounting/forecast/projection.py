@@ -26,7 +26,7 @@ class Counted:
     Attributes:
         done: How far it is, in steps, examples, ...
         total: How far it goes.
-        first: How far it was when it told so first: a resumed training does not begin at 0.
+        first: Its first reported progress: a resumed training does not begin at 0.
         since_first: What it has used since then.
     """
 
@@ -42,7 +42,7 @@ class Counted:
 
     @property
     def paced(self) -> bool:
-        """Whether enough was done in sight to tell a pace."""
+        """Whether enough progress was reported to compute a pace."""
         ahead = self.total - self.first
         return ahead > 0 and self.done - self.first >= LEAST_PROGRESS_RATIO * ahead
 
@@ -56,7 +56,7 @@ class Standing:
         step: The present step, from 0; None before the first.
         kinds: The kinds of all its steps.
         in_step: Used in the present step so far.
-        counted: How far the present step is, where it tells.
+        counted: Progress of the current step, if it reports any.
         expected: What each step will use, from history; None where there is none.
     """
 
@@ -86,14 +86,14 @@ class Range:
         return Range(self.value + other.value, self.low + other.low, self.high + other.high)
 
 
-class NoTelling(ValueError):  # noqa: N818 - it says why a projection cannot be made
+class NoProjection(ValueError):  # noqa: N818 - it says why a projection cannot be made
     """There is no projection; the message says why."""
 
 
 def progress_ratio(standing: Standing) -> float | None:
-    """Share of the job's use that is behind it, as history weighs its steps; None: no telling.
+    """Share of the job's total use that is done, with steps weighted by history; None if unknown.
 
-    A job of one step that tells how far it is needs no history.
+    A job of one step that reports its progress needs no history.
     """
     step = standing.step
     if step is None:
@@ -114,11 +114,11 @@ def project(standing: Standing) -> Range:
     """What the job will have used when it ends.
 
     Used so far + what is left of the present step + the steps to come. What is left is
-    extrapolated from the pace since the step first told how far it is; before that can be
-    told, and for the steps to come, history stands in.
+    extrapolated from the pace since the step's first progress report; before that, and for the
+    steps to come, history is used.
 
     Raises:
-        NoTelling: If too little is done, or a step to come has no history.
+        NoProjection: If too little is done, or a step to come has no history.
 
     Source:
         Energy left = E · (total - done) / (done - first): a constant pace, within
@@ -126,14 +126,16 @@ def project(standing: Standing) -> Range:
     """
     done = progress_ratio(standing)
     if standing.step is None:
-        raise NoTelling("no step of the job has begun")
+        raise NoProjection("no step of the job has begun")
     if done is not None and done < LEAST_PROGRESS_RATIO:
-        raise NoTelling(f"{done:.1%} is done; a projection is made from 5% on")
+        raise NoProjection(f"{done:.1%} is done; a projection is made from 5% on")
     whole = Range(standing.used, standing.used, standing.used).plus(_rest_of_step(standing))
     for place in range(standing.step + 1, len(standing.kinds)):
         forecast = _expected(standing, place)
         if forecast is None:
-            raise NoTelling(f"{_named(standing, place)} is to come, and no like run tells its use")
+            raise NoProjection(
+                f"{_named(standing, place)} is to come, and no similar run has used it"
+            )
         whole = whole.plus(Range.of(forecast))
     return whole
 
@@ -150,8 +152,10 @@ def _rest_of_step(standing: Standing) -> Range:
     if forecast is None:
         name = _named(standing, standing.step)
         if counted is None:
-            raise NoTelling(f"{name} does not tell how far it is, and no like run tells its use")
-        raise NoTelling(f"{counted.ratio:.1%} of {name} is done; a projection is made from 5% on")
+            raise NoProjection(f"{name} reports no progress, and there is no similar run")
+        raise NoProjection(
+            f"{counted.ratio:.1%} of {name} is done; a projection is made from 5% on"
+        )
     if counted is not None:
         share = 1 - counted.ratio
         return Range(forecast.value * share, forecast.low * share, forecast.high * share)

@@ -1,4 +1,4 @@
-"""Refusing numbers that cannot be what they claim to be, by the name of the field."""
+"""Checks that reject impossible numbers and name the field."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class InvalidFigures(InvalidFactor):
 
 
 class Faults:
-    """Collects what is wrong, so that all of it is told at once."""
+    """Collects what is wrong, to report everything at once."""
 
     def __init__(self) -> None:
         self._found: list[InvalidFactor] = []
 
     def within(self, check: Callable[[], T], instead: T) -> T:
-        """What a check gives; where it refuses, that is kept and ``instead`` is given."""
+        """The result of a check; a rejection is kept, and ``instead`` returned."""
         try:
             return check()
         except InvalidFigures as several:
@@ -57,7 +57,7 @@ class Faults:
         return instead
 
     def raise_any(self) -> None:
-        """Refuse if any check did.
+        """Reject if any check did.
 
         Raises:
             InvalidFigures: With every fault.

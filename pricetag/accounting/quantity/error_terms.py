@@ -75,7 +75,7 @@ def error_budget(value: float | None, terms: Iterable[ErrorTerm]) -> list[dict[s
         terms: Its causes of error, independent of one another.
 
     Returns:
-        ``[{term, relative_std_ratio, share_of_variance}]``, the largest first.
+        ``[{term, relative_std_ratio, share_of_variance}]``, largest first.
     """
     if not value:
         return []

@@ -51,7 +51,7 @@ class Quantity:
 
     @classmethod
     def unknown(cls, unit: str, reason: str) -> Quantity:
-        """A figure that could not be had, with the reason why."""
+        """A figure that could not be obtained, with the reason."""
         return cls(None, None, None, unit, None, reason)
 
     @classmethod

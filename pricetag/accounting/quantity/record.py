@@ -2,7 +2,7 @@
 
 A record's fields are the members of a JSON object, in their order. What a field means, since
 which version of the accounting it is there, and whether it is inlined into the object around it
-stand in its annotation, so that a schema can be derived from the same class.
+are in its annotation, so that a schema can be derived from the same class.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from pricetag.accounting.quantity.checks import require_positive
 from pricetag.accounting.quantity.student import t_quantile
 
 FEWEST = 2
-"""Of how many repeats on each side a spread can be told."""
+"""Repeats that each side needs for a spread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class RepeatRatio:
 
     Attributes:
         value: Mean of the first over mean of the second.
-        low: Lower end of the 95% interval; None when no spread can be told.
+        low: Lower end of the 95% interval; None if there are too few repeats.
         high: Its upper end.
         degrees_of_freedom: Of the t distribution behind the interval.
         reason: Why there is no interval.

@@ -9,7 +9,7 @@ from pricetag.accounting.quantity.checks import InvalidFactor, require_positive
 PANELS = 400
 HALVINGS = 80
 LARGEST = 1e6
-"""Above so many degrees of freedom the distribution is taken at that number."""
+"""More degrees of freedom than this count as this number."""
 
 
 def t_quantile(probability: float, degrees_of_freedom: float) -> float:
@@ -44,7 +44,7 @@ def t_quantile(probability: float, degrees_of_freedom: float) -> float:
 
 
 def _integral(theta: float, power: float) -> float:
-    """Of cos^power from 0 to theta."""
+    """Integral of cos^power from 0 to theta."""
     # For large powers the integrand is a narrow peak at 0, and nothing is left beyond.
     end = min(theta, 12 / math.sqrt(power) if power > 144 else theta)
     step = end / PANELS

@@ -1,20 +1,20 @@
 """Where between two updates of its counter an edge fell.
 
-An energy counter that is updated every ``u`` seconds tells at any moment what had been used up
+An energy counter that is updated every ``u`` seconds shows at any moment what had been used up
 to its last update. After an edge the meter watches for the next two updates and leaves a reading
 flagged ``tick`` at each. The energy ``D`` between the edge's last and next update is then known.
-Which part of it lay before the edge is had from the counter alone: with the mean powers ``p0``
+The part before the edge follows from the counter alone: with the mean powers ``p0``
 before and ``p1`` after these two updates, ``D = p0 s + p1 (u - s)`` says when, at ``s``, one step
 of power would have come, and the powers on either side of it are taken to be ``p0`` and ``p1``.
 Where no step explains ``D`` (it is not between ``p0 u`` and ``p1 u``), time decides in
-proportion. The power sensors are left out of it: those that see 25 of every 100 ms (A100, H100)
+proportion. Power sensors are not used: those that see 25 of every 100 ms (A100, H100)
 misplace bursts by more than a whole update.
 
 The pass moves energy between adjoining windows and changes no sum of them; at a trace's first
 and last reading it takes away, or adds, the part of an update that was not theirs, or was.
 
 Source: the counter's updates and the sensors' windows, Yang et al. 2024, SC24,
-arXiv:2312.02741; a step within a cell found from the cell's neighbours is Harten's subcell
+arXiv:2312.02741; a step within a cell found from the cell's neighbors is Harten's subcell
 resolution, 1989, doi:10.1016/0021-9991(89)90226-X.
 """
 
@@ -128,7 +128,7 @@ class _Ahead:
         return (next_j - counter_j) / elapsed_s
 
     def counter_at(self, t_s: float, since_s: float, before: Reading | None) -> float | None:
-        """The counter at the time of the reading passed last, in J; None where no tick tells it.
+        """The counter at the time of the reading passed last, in J; None if no tick shows it.
 
         Args:
             t_s: The reading's time.
@@ -143,7 +143,7 @@ class _Ahead:
         if not -slack_s <= age_s <= self.update_s + slack_s:
             return None
         if since_s < last_update_s - slack_s:
-            return None  # it has stood still for longer than its period: that is no tick
+            return None  # it has stood still for longer than its period: that is not a tick
         before_w = self._power_before(last_update_s, before)
         after_w = self.after_w if self.steps == 1 else None
         part_j = _part_j(

@@ -35,15 +35,15 @@ def hour_spans(opened_at: datetime, start_s: float, end_s: float) -> Iterator[Ho
     """Cut a window at the full hours of UTC; the parts adjoin and none is empty.
 
     Args:
-        opened_at: When the meter opened, the zero of its clock; bears its zone.
+        opened_at: When the meter opened, the zero of its clock; with a time zone.
         start_s: Beginning of the window, s since then.
         end_s: Its end.
 
     Raises:
-        ValueError: If ``opened_at`` bears no zone.
+        ValueError: If ``opened_at`` has no time zone.
     """
     if opened_at.tzinfo is None:
-        raise ValueError(f"{opened_at} bears no time zone")
+        raise ValueError(f"{opened_at} has no time zone")
     zero = opened_at.astimezone(UTC)
     hour = (zero + timedelta(seconds=start_s)).replace(minute=0, second=0, microsecond=0)
     here_s = start_s
@@ -67,11 +67,11 @@ def metered_hours(
 def energy_by_hour_j(
     ledger: EnergyLedger, opened_at: datetime, start_s: float, end_s: float
 ) -> dict[str, float]:
-    """What is charged in a window, J, by UTC hour; hours without energy are left out.
+    """What is charged in a window, J, by UTC hour; hours without energy are omitted.
 
     Args:
         ledger: The component's readings.
-        opened_at: When their clock began; bears its zone.
+        opened_at: When their clock began; with a time zone.
         start_s: Beginning of the window, on that clock.
         end_s: Its end.
 
@@ -79,7 +79,7 @@ def energy_by_hour_j(
         Energies that add up to the window's, by the ISO 8601 beginning of their hour.
 
     Raises:
-        ValueError: If ``opened_at`` bears no zone.
+        ValueError: If ``opened_at`` has no time zone.
     """
     spans = metered_hours(ledger, opened_at, start_s, end_s)
     by_hour = {span.key: ledger.charged_j(span.start_s, span.end_s) for span in spans}

@@ -124,7 +124,7 @@ class EnergyLedger:
 
     @property
     def read_s(self) -> tuple[float, float] | None:
-        """Times of the first and the last reading that told something; None without any."""
+        """Times of the first and the last reading with a figure; None without any."""
         return (self._times[0], self._times[-1]) if self._times else None
 
     def charged_j(self, start_s: float, end_s: float) -> float:

@@ -82,7 +82,7 @@ def stretches(spans: Sequence[StageSpan], cuts: Iterable[float] = ()) -> list[St
         cuts: Further times to cut at.
 
     Raises:
-        TooManyOverlapsError: If so many stages run side by side that it would take minutes.
+        TooManyOverlapsError: If too many stages overlap: it would take minutes.
     """
     parents = {span.key: span.parent_key for span in spans}
     begins: dict[float, list[str]] = {}
@@ -110,7 +110,7 @@ def overlapping(spans: Sequence[StageSpan]) -> frozenset[str]:
     """Keys of the stages that share energy with others beside them, or outlive their parent.
 
     Raises:
-        TooManyOverlapsError: If so many stages run side by side that it would take minutes.
+        TooManyOverlapsError: If too many stages overlap: it would take minutes.
     """
     parents = {span.key: span.parent_key for span in spans}
     keys: set[str] = set()

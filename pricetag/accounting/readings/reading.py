@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Method = Literal["counter", "integrated", "modelled"]
-"""How the energy of a component is had: a hardware counter, metered power, or a model."""
+"""How the energy of a component is measured: a hardware counter, metered power, or a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Reading:
             one of its update periods old (``late_tick``: a moment ago, it is not known when).
         own_busy_s: Cumulative activity of this job on the component (CPU seconds, or seconds
             of full use of an accelerator); None where the component is the job's alone or
-            activity cannot be told apart.
+            activity cannot be separated.
         all_busy_s: Cumulative activity of everybody on it, this job included.
     """
 

@@ -6,20 +6,20 @@ Of every step between two readings, for GPUs, slices and hosts alike:
     dynamic = gross - idle
     charged = idle x reserved_ratio + dynamic x (own activity / everybody's activity)
 
-A device that is the job's alone has ``reserved_ratio`` 1 and tells no activity: it is charged
-in full. Where activity cannot be told, or nobody was active, the dynamic part goes by
+A device that is the job's alone has ``reserved_ratio`` 1 and no reported activity: it is charged
+in full. Where activity is unknown, or nobody was active, the dynamic part goes by
 ``reserved_ratio`` too. What no job is charged is the node's, unallocated.
 
 Idle energy that nobody knows is somewhere between nothing and all of the gross; the middle is
 taken, and :func:`division_j` says how far the charge may be off on that account.
 
-Activity is cumulative, so readings that lack it are bridged: the ratio of two readings that
-tell it holds for every step between them. The rules:
+Activity is cumulative, so readings without it are bridged: the ratio between two readings
+with activity holds for every step between them. The rules:
 
 * one of the two figures went back: activity of that span is unknown, ``activity_inconsistent``;
 * own activity exceeds everybody's: all of the dynamic part is the job's, and beyond the
   rounding of clocks it is flagged ``activity_inconsistent``;
-* before the first and after the last reading that tells activity: unknown,
+* before the first and after the last reading with activity: unknown,
   ``activity_missing``.
 
 Source: idle by reservation as in SCI (ISO/IEC 21031:2024, resources reserved), dynamic by
@@ -60,7 +60,7 @@ class Tenant:
 
     Attributes:
         reserved_ratio: The part that is reserved for it.
-        own_busy_s: Its activity in the step; None where that cannot be told.
+        own_busy_s: Its activity in the step; None if unknown.
     """
 
     reserved_ratio: float
@@ -207,7 +207,7 @@ def allocate(
         tenants: The jobs that hold a part of it.
         duration_s: Length of the step, s.
         baseline_w: Its idle power, W, where that is known.
-        all_busy_s: Everybody's activity in the step, tenants or not, where that is told.
+        all_busy_s: Everybody's activity in the step, tenants or not, if reported.
 
     Returns:
         Charges and remainder, which add up to ``gross_j``. Tenants that claim more than that
@@ -244,7 +244,7 @@ def _activity(
     steps = max(len(readings) - 1, 0)
     ratios: list[float | None] = [None] * steps
     flags: dict[str, list[int]] = {}
-    reporting = [index for index, reading in enumerate(readings) if _tells(reading)]
+    reporting = [index for index, reading in enumerate(readings) if _has_activity(reading)]
     if not reporting:
         return ratios, flags
     for first, last in pairwise(reporting):
@@ -260,5 +260,5 @@ def _activity(
     return ratios, flags
 
 
-def _tells(reading: Reading) -> bool:
+def _has_activity(reading: Reading) -> bool:
     return reading.own_busy_s is not None and reading.all_busy_s is not None

@@ -6,11 +6,11 @@ Counters that tick are first brought to the readings' own times
 * both counters read and not decreased: the counter's delta, whatever time lies between;
 * the counter decreased (the driver was loaded anew): the integral, flag ``counter_reset``;
 * the counter stood still while the integral says otherwise: the integral, flag
-  ``counter_frozen``, also for the steps in which it stopped and went on, where it tells less -
+  ``counter_frozen``, also for the steps in which it stopped and went on, where it shows less -
   unless it later catches up, in which case its jump pays for the whole standstill and the
   integral only says when the energy was used (``counter_caught_up``);
 * no counter: the integral, if the readings are close enough together; where the meter itself
-  had stalled and its integral leaves the hole out (flag ``gap`` on the later reading), what it
+  had stalled and its integral skips the gap (flag ``gap`` on the later reading), what it
   has is booked, and the step does not count as covered;
 * anything else is not covered: flag ``lost`` or ``gap``, and nothing is extrapolated.
 
@@ -42,7 +42,7 @@ from pricetag.accounting.readings.alignment import EDGE_ALIGNED, align
 from pricetag.accounting.readings.reading import Method, Reading
 
 FROZEN_AFTER_S = 2.0
-"""NVML counters tick about every 0.1 s: two seconds without a tick are no coincidence."""
+"""NVML counters tick about every 0.1 s: two seconds without a tick are not a coincidence."""
 
 FROZEN_ABOVE_W = 5.0
 """Below this a counter of coarse resolution may honestly stand still."""
@@ -69,7 +69,7 @@ class Booking:
     """What was booked on each step; step ``i`` leads from reading ``i`` to reading ``i + 1``.
 
     Attributes:
-        readings: The readings that told something, in time order.
+        readings: The readings with a figure, in time order.
         energy_j: Energy of each step, 0 where nothing was covered.
         evidence: What each step rests on.
         flags: For each flag the indices of its steps, ascending.
@@ -89,7 +89,7 @@ class Booking:
     def covered_s(self) -> array[float]:
         """For how long each step was metered: in full, or not at all.
 
-        An integral with a hole in it lacks energy, and how much cannot be known.
+        An integral with a gap misses an unknown amount of energy.
         """
         holes = set(self.flags.get(GAP, ()))
         covered = array("d", bytes(8 * len(self.evidence)))
@@ -118,7 +118,7 @@ def book(
         has_model: Whether the integral of a counter is that of a model.
 
     Returns:
-        The booking; a reading that goes back in time is left out and flagged
+        The booking; a reading that goes back in time is dropped and flagged
         ``clock_went_back``.
     """
     kept, went_back = _informative(align(readings) if method == "counter" else readings)
@@ -238,7 +238,7 @@ def _book_standstill(booking: Booking, first: int, last: int, max_gap_s: float) 
 
 
 def _complete_cut_step(booking: Booking, step: int, max_gap_s: float) -> None:
-    """A counter stops and goes on between readings: beside a standstill its delta lacks a part."""
+    """A counter stops and goes on between readings: its delta beside a standstill is incomplete."""
     if not 0 <= step < len(booking.evidence) or booking.evidence[step] != "counter":
         return
     before, after = booking.readings[step], booking.readings[step + 1]

@@ -38,10 +38,10 @@ def break_even_inferences(
 
 
 def break_even(compression: Quantity, before: Quantity, after: Quantity) -> Quantity:
-    """The same of quantities in kWh, with the interval of the least and the most favourable ends.
+    """The same of quantities in kWh, with the interval of the least and the most favorable ends.
 
     The interval takes the two inferences as independent, so it is wide; it is open (and the
-    figure unknown) when at the unfavourable end nothing is saved. Where all three were metered
+    figure unknown) when at the unfavorable end nothing is saved. Where all three were metered
     alike, ``break_even_metered_alike`` knows better.
     """
     for name, energy in (("compression", compression), ("before", before), ("after", after)):

@@ -1,4 +1,4 @@
-"""How well the hardware was used: model FLOPs utilisation, operations per joule."""
+"""How well the hardware was used: model FLOPs utilization, operations per joule."""
 
 from __future__ import annotations
 

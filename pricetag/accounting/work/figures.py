@@ -13,7 +13,7 @@ from pricetag.accounting.quantity.record import Record, Since
 class FlopsTag(Record):
     """Floating-point operations: of the dense network, times density, and low-bit ones apart."""
 
-    dense: Annotated[Quantity, "Of the dense network."]
+    dense: Annotated[Quantity, "Operations of the dense network."]
     effective: Annotated[Quantity, "Times the density of its weights."]
     low_bit: Annotated[Quantity, "In integers of 8 bits or fewer, counted apart."]
     mfu_ratio: Annotated[
@@ -22,5 +22,5 @@ class FlopsTag(Record):
     flops_per_joule: Annotated[Quantity, "Dense operations per joule of IT energy.", Since(2)]
     methods: Annotated[tuple[str, ...], "How they were counted.", Since(2)] = ()
     uncounted: Annotated[
-        tuple[str, ...], "Operators and stages that the counts leave out.", Since(2)
+        tuple[str, ...], "Operators and stages that are not counted.", Since(2)
     ] = ()

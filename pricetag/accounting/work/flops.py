@@ -47,7 +47,7 @@ def encoder_layer_flops(shape: EncoderShape, length: int) -> int:
 
     Source:
         Query, key, value and output projections; the two feed-forward matrices; scores and
-        weighted sum. Layer norm, softmax and activation are left out, as is the custom.
+        weighted sum. Layer norm, softmax and activation are omitted, as is customary.
     """
     tokens = require_count("length", length)
     projections = 4 * linear_flops(tokens, shape.hidden, shape.attention)

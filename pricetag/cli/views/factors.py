@@ -98,16 +98,16 @@ def series_line(series: Mapping[str, Any]) -> str:
 
 
 def series_lines(series: Mapping[str, Any]) -> Iterator[str]:
-    """A series of hourly intensities, and what it lacks."""
+    """A series of hourly intensities, and its gaps."""
     yield series_line(series)
     yield from gap_lines(series)
 
 
 def gap_lines(series: Mapping[str, Any]) -> Iterator[str]:
-    """The hours that a series lacks."""
+    """The hours missing from a series."""
     gaps = series["gaps"]
     for gap in gaps[:MOST_GAPS]:
-        yield f"  {gap['hours']} hours are missing from {_minute(gap['first'])} UTC on"
+        yield f"  {gap['hours']} hours missing from {_minute(gap['first'])} UTC"
     if len(gaps) > MOST_GAPS:
         yield f"  and {len(gaps) - MOST_GAPS} more gaps"
 

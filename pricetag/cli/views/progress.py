@@ -1,4 +1,4 @@
-"""Live progress of a run: what its event stream tells, as a panel or as plain lines."""
+"""Live progress of a run: its event stream as a panel or as plain lines."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class StageProgress:
 
     @property
     def ratio(self) -> float | None:
-        """Share done, 0 to 1; None where there is no telling."""
+        """Share done, 0 to 1; None if unknown."""
         if self.status in ("succeeded", "reused"):
             return 1.0
         if self.done is None or not self.total:

@@ -73,7 +73,7 @@ class FittedTable:
 
 
 def packed(columns: Sequence[Figures], room: int, gap: int) -> list[list[Figures]]:
-    """The columns in order, in groups that fit into so many characters."""
+    """The columns in order, in groups that fit into ``room`` characters."""
     groups: list[list[Figures]] = [[]]
     left = room
     for column in columns:

@@ -61,7 +61,7 @@ def test_hours_without_a_remainder_are_named() -> None:
     assert found.unallocated_kwh.value is None
     assert found.unallocated_kwh.reason == (
         "of 4 component-hours 3 in which the node's own meter did not run throughout"
-        " and 1 of which runs that are going have told nothing yet"
+        " and 1 for which open runs have not reported yet"
     )
     assert found.flags == ("node_not_metered", "runs_open")
     both = account([GPU, blind]).unallocated_kwh

@@ -14,7 +14,7 @@ from pricetag.accounting.forecast.price import Rate, Rates, quantities, rates_of
 from pricetag.accounting.forecast.projection import (
     PACE_STD_RATIO,
     Counted,
-    NoTelling,
+    NoProjection,
     Range,
     Standing,
     progress_ratio,
@@ -63,13 +63,13 @@ def test_a_projection_is_not_below_what_was_used_and_narrows_to_it(
 
 
 def test_before_five_percent_there_is_none() -> None:
-    with pytest.raises(NoTelling, match=r"4.9% is done; a projection is made from 5% on"):
+    with pytest.raises(NoProjection, match=r"4.9% is done; a projection is made from 5% on"):
         project(standing(4.9, used=1.0))
     assert project(standing(5.0, used=1.0)).value == pytest.approx(20.0)
-    with pytest.raises(NoTelling, match="no step of the job has begun"):
+    with pytest.raises(NoProjection, match="no step of the job has begun"):
         project(standing(None, used=1.0, step=None))
     # What has not told how far it is has not got further than history says.
-    with pytest.raises(NoTelling, match=r"4.0% is done"):
+    with pytest.raises(NoProjection, match=r"4.0% is done"):
         project(standing(None, used=7.0, in_step=0.4, expected=(between(8.0, 12.5),)))
 
 
@@ -85,9 +85,9 @@ def test_steps_to_come_are_those_of_history() -> None:
     assert found.value == pytest.approx(6 + 6 + 2)
     ahead = expected[1]
     assert found.high - found.value > ahead.high - ahead.value
-    with pytest.raises(NoTelling, match=r"step 2 \(evaluate\) is to come, and no like run"):
+    with pytest.raises(NoProjection, match=r"step 2 \(evaluate\) is to come, and no similar run"):
         project(standing(50.0, used=6.0, kinds=TWO))
-    with pytest.raises(NoTelling, match=r"step 2 \(evaluate\) is to come"):
+    with pytest.raises(NoProjection, match=r"step 2 \(evaluate\) is to come"):
         project(standing(50.0, used=6.0, kinds=TWO, expected=(expected[0], None)))
     # In the last step nothing is to come.
     last = project(standing(50.0, used=9.0, kinds=TWO, step=1, since=1.0))
@@ -102,7 +102,7 @@ def test_a_step_that_does_not_tell_is_as_long_as_history_says() -> None:
     late = project(standing(None, used=15.0, in_step=11.0, expected=expected))
     assert late.value == late.low == 15.0
     assert late.high == pytest.approx(15 + 1.5)
-    with pytest.raises(NoTelling, match=r"step 1 \(train\) does not tell how far it is"):
+    with pytest.raises(NoProjection, match=r"step 1 \(train\) reports no progress"):
         project(standing(None, used=7.0))
 
 
@@ -110,7 +110,7 @@ def test_until_a_step_has_a_pace_history_stands_in() -> None:
     expected = (between(9.0, 9.0), between(10.0, 10.0))
     early = standing(2.0, used=9.5, kinds=TWO, step=1, since=0.1, expected=expected)
     assert project(early).value == pytest.approx(9.5 + 0.98 * 10)
-    with pytest.raises(NoTelling, match=r"2.0% of step 2"):
+    with pytest.raises(NoProjection, match=r"2.0% of step 2"):
         project(standing(2.0, used=9.5, kinds=TWO, step=1, since=0.1))
 
 

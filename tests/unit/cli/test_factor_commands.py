@@ -354,7 +354,7 @@ def test_hours_are_imported_and_gaps_are_told(
     assert pricetag(["carbon", "import", str(path), *told, "--std", "0.05"]) == 0
     body = sent(api)
     assert (body["content"], body["relative_std_ratio"]) == (path.read_text(), 0.05)
-    assert "3 hours are missing from 2026-03-01 04:00 UTC on" in capsys.readouterr().out
+    assert "3 hours missing from 2026-03-01 04:00 UTC" in capsys.readouterr().out
 
 
 def test_hours_are_fetched_by_the_server(api: FakeApi, capsys: Captured) -> None:
