@@ -23,7 +23,7 @@ from typing import Any
 
 from app.services.quoting.likeness import steps as quoted_steps
 from pricetag.recipes import REGISTRY, RecipeEntry, parse_recipe
-from tests.support.training import CONFIG, TRAIN, data_set, job, recipe
+from tests.support.training import CONFIG, TRAIN, counted_once, data_set, job, recipe
 from workers.job.nursery_process import TRAINING_MODULES
 from workers.job.pipeline import run
 from workers.job.reporter import RecordingReporter, SilentReporter, StageHandle
@@ -220,18 +220,22 @@ def _import_once() -> None:
 
 def main(root: Path) -> None:
     _import_once()
+    from transformers import AutoConfig
+
     DATA_ROOT.append(data_set(root, train=96, dev=24, test=16))
-    base = carry_out(
-        root / "start", recipe({**TRAIN, "evaluate": False}, model={"config": SHALLOW}), 1
-    )
-    assert base["codes"] == [0]
-    (root / "start" / "work" / "stage-00" / "model").rename(root / "base")
-    for entry in REGISTRY.values():
-        for ranks in (1, 2):
-            if ranks == 2 and entry.traits.runs_program:
-                continue
-            life = walk(entry, root, ranks)
-            (root / f"{entry.kind}-{ranks}.json").write_text(json.dumps(life))
+    with counted_once() as count:
+        base = carry_out(
+            root / "start", recipe({**TRAIN, "evaluate": False}, model={"config": SHALLOW}), 1
+        )
+        assert base["codes"] == [0]
+        (root / "start" / "work" / "stage-00" / "model").rename(root / "base")
+        count(AutoConfig.from_pretrained(root / "base"))
+        for entry in REGISTRY.values():
+            for ranks in (1, 2):
+                if ranks == 2 and entry.traits.runs_program:
+                    continue
+                life = walk(entry, root, ranks)
+                (root / f"{entry.kind}-{ranks}.json").write_text(json.dumps(life))
 
 
 if __name__ == "__main__":

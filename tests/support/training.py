@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from transformers import PreTrainedConfig
 
 from pricetag.recipes import FromScratch, parse_recipe
 from workers.job.context import ModelRef, StageContext
 from workers.job.pipeline import run
 from workers.job.reporter import Job, RecordingReporter
-from workers.training import finetune, quiet
-from workers.training.cost.flops import FlopProfile, architecture_key, profile
+from workers.training import quiet
 from workers.training.data import synthetic
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
+
+    from workers.training.cost.flops import FlopProfile
 
 quiet.settle(allow_hub=False)
 # Networks this small gain nothing from threads, and lose much on a machine that is busy.
@@ -64,12 +67,18 @@ def job(root: Path, described: dict[str, Any], attempt: int = 1, **changes: Any)
 
 
 @contextmanager
-def counted_once() -> Iterator[None]:
+def counted_once() -> Iterator[Callable[[PreTrainedConfig], FlopProfile]]:
     """Jobs count the operations of an architecture once in this process, not once a job.
+
+    Yields the function that they then count with; processes forked later know its counts.
 
     Counting takes several times as long as training a network of a few neurons. Tests of the
     counting itself call ``profile``, which is not replaced.
     """
+    # Not above: these load transformers, which must not happen before ``quiet.settle``.
+    from workers.training import finetune
+    from workers.training.cost.flops import architecture_key, profile
+
     profiles: dict[str, FlopProfile] = {}
 
     def counted(config: PreTrainedConfig) -> FlopProfile:
@@ -80,7 +89,7 @@ def counted_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(finetune, "profile", counted)
-        yield
+        yield counted
 
 
 def carry_out(
