@@ -40,7 +40,7 @@ unit: $(READY)
 	$(BIN)/pytest tests/unit
 
 test: lint
-	$(BIN)/pytest tests -n 2 --dist loadfile
+	$(BIN)/pytest tests -n 2 --dist loadfile --no-loadscope-reorder
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.meter
