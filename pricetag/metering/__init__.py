@@ -1,4 +1,4 @@
-"""The meters: which there are, and which of them an attempt gets."""
+"""The power meters, and how the meters of an attempt are chosen."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HostMeter = Literal["auto", "rapl", "model", "none"]
 
 
 class MeterSettingError(ValueError):
-    """A setting of the meters is none of its possible values."""
+    """A meter setting has an invalid value."""
 
 
 def open_sources(
@@ -36,16 +36,16 @@ def open_sources(
     *,
     environ: Mapping[str, str] | None = None,
 ) -> list[PowerSource]:
-    """The meters of one attempt; cheap: what takes time happens when the meter opens.
+    """Create the meters of one attempt; cheap, since slow work is left to the meter's opening.
 
-    The host is metered by RAPL where it can be read, else by model; memory by its RAPL zone
-    where the machine has one, else by model. ``PRICETAG_METER_HOST`` (auto, rapl, model, none)
-    says otherwise; with ``rapl`` what RAPL does not tell is null with the reason.
+    The host is metered by RAPL where it is readable, otherwise by a model; memory by its RAPL
+    zone where the machine has one, otherwise by a model. ``PRICETAG_METER_HOST`` (auto, rapl,
+    model, none) overrides this; with ``rapl``, anything RAPL does not report is null with the reason.
 
     Args:
         gpu_uuids: The attempt's devices.
         include_host: Whether CPU and memory are metered too.
-        environ: In the place of the process's environment.
+        environ: Used instead of the process's environment.
 
     Raises:
         MeterSettingError: If the setting is unknown.
@@ -69,40 +69,40 @@ def _gpu_sources(uuids: Sequence[str]) -> list[PowerSource]:
 
 
 def host_choice(environ: Mapping[str, str]) -> HostMeter:
-    """The host meter that is asked for.
+    """The requested host meter.
 
     Raises:
         MeterSettingError: If the variable holds anything else.
     """
-    given = environ.get(HOST_VARIABLE, "auto").strip().lower() or "auto"
+    requested = environ.get(HOST_VARIABLE, "auto").strip().lower() or "auto"
     for choice in get_args(HostMeter):
-        if given == choice:
-            found: HostMeter = choice
-            return found
-    raise MeterSettingError(f"{HOST_VARIABLE} is {given!r}; it may be auto, rapl, model or none")
+        if requested == choice:
+            host_meter: HostMeter = choice
+            return host_meter
+    raise MeterSettingError(f"{HOST_VARIABLE} is {requested!r}; use auto, rapl, model or none")
 
 
 def _rapl_first(choice: HostMeter, environ: Mapping[str, str]) -> list[PowerSource]:
-    found = scan(powercap_root(environ))
+    rapl = scan(powercap_root(environ))
     sources: list[PowerSource] = []
-    if found.packages or found.dram:
-        # Whoever asks for RAPL alone gets no energy of a model where RAPL fails.
+    if rapl.packages or rapl.dram:
+        # With RAPL alone requested, the model never replaces a failed counter.
         beside = host_model(cpu=True, ram=True) if choice == "auto" else None
-        sources.append(RaplSource(found.packages, found.dram, model=beside))
-    # psys is the whole platform: its memory must not be modelled once more.
-    is_whole = any(zone.kind == "psys" for zone in found.packages)
-    has_cpu, has_ram = bool(found.packages), bool(found.dram) or is_whole
+        sources.append(RaplSource(rapl.packages, rapl.dram, model=beside))
+    # psys covers the whole platform: its memory must not be modelled again.
+    is_whole = any(zone.kind == "psys" for zone in rapl.packages)
+    has_cpu, has_ram = bool(rapl.packages), bool(rapl.dram) or is_whole
     if choice == "auto" and not (has_cpu and has_ram):
         sources.append(host_model(cpu=not has_cpu, ram=not has_ram))
     if choice == "rapl" and not (has_cpu and has_ram):
-        ram = None if has_ram else _closed("ram", found.dram_reason)
-        missed = [_closed("cpu", found.reason), ram]
+        ram = None if has_ram else _closed("ram", rapl.dram_reason)
+        missed = [_closed("cpu", rapl.reason), ram]
         sources.append(UnavailableSource([component for component in missed if component]))
     return sources
 
 
 def _closed(kind: ComponentKind, reason: str | None) -> Component | None:
-    """A component that RAPL alone was to meter, and cannot; None where it can."""
+    """A component that only RAPL could meter, but cannot; None where RAPL can."""
     if reason is None:
         return None
     return Component(kind, kind, kind.upper(), "counter", 0.0, None, f"RAPL: {reason}")

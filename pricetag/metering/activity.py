@@ -1,7 +1,7 @@
-"""How busy a job keeps what it shares: CPU seconds of its processes, and of the machine.
+"""Activity of a job on shared hardware: CPU seconds of its processes and of the machine.
 
-Both figures are cumulative, so that a job's part of any stretch of time is a quotient of two
-differences. Neither ever falls.
+Both figures are cumulative, so a job's share of any interval is a ratio of two differences.
+Neither ever decreases.
 """
 
 from __future__ import annotations
@@ -18,44 +18,44 @@ PROC = Path("/proc")
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 CPUCLOCK_SCHED = 2
-"""The kind of clock that ``clock_getcpuclockid`` makes a process's id of."""
+"""The clock type from which ``clock_getcpuclockid`` builds a process's clock id."""
 
 LOOK_COST_RATIO = 0.001
-"""At most this part of a core goes into looking for new processes."""
+"""Maximum share of a core spent looking for new processes."""
 
 LOOK_PERIOD_S = 5.0
-"""However long a look takes, the next one is no further away."""
+"""Maximum time between two scans, however long a scan takes."""
 
 FOREIGN_AGAIN_S = 60.0
-"""After so long every process is looked at anew: by then a pid may be another process's."""
+"""Interval after which every process is checked again, since pids are reused."""
 
 ROUNDING_S = 2 / TICKS_PER_S
-"""A parent's account of its children is told in ticks, user and system time each."""
+"""Rounding of a parent's total for its children: user and system time, each in ticks."""
 
 Busy = tuple[float | None, float | None]
-"""Own and everybody's activity, cumulative, in s; None where it cannot be told."""
+"""Cumulative activity of the job and of all users, in s; None where unknown."""
 
 
 class Activity(Protocol):
-    """What tells a job's part of a component."""
+    """Measures a job's share of a component."""
 
     def busy(self, now_s: float) -> Busy:
-        """The activity so far; asked at every reading, in the meter's thread."""
+        """Activity so far; called at every reading, in the meter's thread."""
         ...
 
     def close(self) -> None:
-        """Give back what was opened."""
+        """Release everything that was opened."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessStat:
-    """One process as ``/proc/<pid>/stat`` tells it.
+    """One process as reported by ``/proc/<pid>/stat``.
 
     Attributes:
-        start_ticks: When it was started: with the pid it names the process for good.
+        start_ticks: Start time; together with the pid it identifies the process uniquely.
         busy_s: Its own CPU time, ended threads included.
-        waited_s: That of its children that ended and were waited for.
+        waited_s: CPU time of its children that ended and were waited for.
     """
 
     pid: int
@@ -68,12 +68,12 @@ class ProcessStat:
 
     @property
     def total_s(self) -> float:
-        """All that this process answers for."""
+        """CPU time of this process and of the children it waited for."""
         return self.busy_s + self.waited_s
 
 
 def parse_stat(text: bytes) -> ProcessStat:
-    """One line of ``/proc/<pid>/stat``; the name in it may hold blanks and brackets."""
+    """One line of ``/proc/<pid>/stat``; the process name may contain blanks and parentheses."""
     pid, _, _ = text.partition(b" ")
     fields = text.rpartition(b")")[2].split()
     return ProcessStat(
@@ -88,10 +88,10 @@ def parse_stat(text: bytes) -> ProcessStat:
 
 
 def process_cpu_s(pid: int) -> float | None:
-    """CPU seconds of a live process by its own clock: not in ticks, so that short jobs count.
+    """CPU seconds of a live process by its own clock, finer than ticks, for short jobs.
 
     Returns:
-        None where there is no such clock; ``/proc`` tells then.
+        None where there is no such clock; use ``/proc`` then.
     """
     try:
         return time.clock_gettime((~pid << 3) | CPUCLOCK_SCHED)
@@ -102,11 +102,11 @@ def process_cpu_s(pid: int) -> float | None:
 def machine_busy_s(proc: Path = PROC) -> float | None:
     """CPU seconds in which any core of the machine was busy since it started.
 
-    Idle time, waiting for disks and what a hypervisor gave to others are no activity of this
-    machine; guests count as user time already.
+    Idle time, disk waits and time stolen by the hypervisor do not count; time of guests is
+    already part of user time.
 
     Returns:
-        None where the system does not tell, as in some sandboxes.
+        None where the system does not report it, as in some sandboxes.
     """
     try:
         with open(proc / "stat", "rb") as file:
@@ -121,18 +121,18 @@ def machine_busy_s(proc: Path = PROC) -> float | None:
 
 
 class ProcessTree:
-    """CPU time of a process and of everything that it started, ended or not.
+    """CPU time of a process and of all its descendants, running or ended.
 
-    A process belongs to the tree if its parent does, if its group or session was begun by one
-    that does (a daemon keeps those when its parent ends), or if its environment says so.
+    A process belongs to the tree if its parent does, if its group or session was started by a
+    member (a daemon keeps both when its parent ends), or if its environment carries the mark.
 
-    What a process had used when it ended is in its parent's account if that waited for it;
-    where nobody of the tree did, what it said last is kept here.
+    The final CPU time of an ended process is in its parent's total if the parent waited for
+    it; where no member of the tree did, its last reported value is kept here.
 
     Args:
-        mark: ``NAME=value`` in the environment of the tree's processes and of no others.
-        proc: Where the kernel tells of processes.
-        cpu_s: CPU seconds of a live process; None where ``/proc`` alone tells them.
+        mark: ``NAME=value`` that only the tree's processes have in their environment.
+        proc: The kernel's process file system.
+        cpu_s: CPU seconds of a live process; None where only ``/proc`` reports them.
         clock: Monotonic seconds.
     """
 
@@ -152,25 +152,25 @@ class ProcessTree:
         self._root: int | None = None
         self._root_pid: int | None = None
         self._end: tuple[int, float] | None = None
-        self._with_root_s = 0.0  # what was kept of the root, and of those that ended with it
+        self._with_root_s = 0.0  # CPU time kept from the root and the processes that ended with it
         self._members: dict[int, ProcessStat] = {}
         self._leaders: set[int] = set()
         self._foreign: set[int] = set()
         self._foreign_since_s = 0.0
         self._next_look_s = 0.0
         self._retired_s = 0.0
-        self._told_s = 0.0
+        self._reported_s = 0.0
 
     def adopt(self, pid: int) -> None:
-        """The tree's root; before, there is nothing to count."""
+        """Set the tree's root; nothing is counted before."""
         self._root = pid
 
     def ended(self, pid: int, cpu_s: float) -> None:
-        """The root was waited for: its CPU seconds, with those of all that it had waited for."""
+        """Record the ended root's CPU seconds, including the children it waited for."""
         self._end = pid, cpu_s
 
     def pids(self) -> set[int]:
-        """The processes of the tree as they were when :meth:`busy_s` was asked last."""
+        """The tree's processes at the last call of :meth:`busy_s`."""
         return set(self._members)
 
     def busy_s(self) -> float:
@@ -181,8 +181,8 @@ class ProcessTree:
         if self._members and self._clock() >= self._next_look_s:
             self._look_for_new()
         live_s = sum(member.total_s for member in self._members.values())
-        self._told_s = max(self._told_s, live_s + self._retired_s)
-        return self._told_s
+        self._reported_s = max(self._reported_s, live_s + self._retired_s)
+        return self._reported_s
 
     def _admit_root(self) -> None:
         root, self._root = self._root, None
@@ -192,7 +192,7 @@ class ProcessTree:
             self._root_start_ticks = stat.start_ticks
 
     def _settle_root(self) -> None:
-        """Add what the root had used after it was read last, or without ever being read."""
+        """Add the root's CPU time since its last reading, or all of it if it was never read."""
         if self._end is not None and self._end[0] not in self._members:
             (_, cpu_s), self._end = self._end, None
             self._retired_s += max(cpu_s - self._with_root_s, 0.0)
@@ -201,7 +201,7 @@ class ProcessTree:
         try:
             with open(f"{self._proc}/{pid}/stat", "rb") as file:
                 stat = parse_stat(file.read())
-        except (OSError, IndexError):  # it ended, maybe while it was being read
+        except (OSError, IndexError):  # it ended, possibly during the read
             return None
         exact_s = self._cpu_s(pid)
         return stat if exact_s is None else replace(stat, busy_s=exact_s)
@@ -209,9 +209,9 @@ class ProcessTree:
     def _refresh(self) -> None:
         before = self._members
         now: dict[int, ProcessStat] = {}
-        for pid, known in before.items():
+        for pid, earlier in before.items():
             stat = self._read(pid)
-            if stat is not None and stat.start_ticks == known.start_ticks:
+            if stat is not None and stat.start_ticks == earlier.start_ticks:
                 now[pid] = stat
         ended = [member for pid, member in before.items() if pid not in now]
         self._members = now
@@ -219,7 +219,7 @@ class ProcessTree:
             self._retire(ended, before)
 
     def _retire(self, ended: list[ProcessStat], before: dict[int, ProcessStat]) -> None:
-        """Keep what ended processes had used, unless an ancestor now answers for it."""
+        """Keep the CPU time of ended processes, unless an ancestor's total now includes it."""
         due_s: dict[int, float] = {}
         for member in ended:
             line = [member.pid]
@@ -232,7 +232,7 @@ class ProcessTree:
                 self._retired_s += member.total_s
                 self._with_root_s += member.total_s if self._root_pid in line else 0.0
         for heir, expected_s in due_s.items():
-            # Read anew: its account was settled before the ended one vanished.
+            # Read again: the ancestor's total was updated before the ended process vanished.
             stat = self._read(heir) or self._members[heir]
             self._members[heir] = stat
             missing_s = expected_s - (stat.waited_s - before[heir].waited_s)
@@ -253,24 +253,24 @@ class ProcessTree:
         begun = {stat.group for stat in members} | {stat.session for stat in members}
         self._leaders = begun & (self._leaders | self._members.keys())
         ended_s = self._clock()
-        # Only the first look, at everything, takes long: the next is no measure for it.
+        # Only the first scan covers every process; its duration says nothing about later ones.
         pause_s = 0.0 if is_first else (ended_s - began_s) / LOOK_COST_RATIO
         self._next_look_s = ended_s + min(pause_s, LOOK_PERIOD_S)
 
     def _strangers(self) -> dict[int, ProcessStat]:
-        """The processes that were not looked at before and may belong here."""
+        """Processes not checked before that may belong to the tree."""
         alive = {int(name) for name in os.listdir(self._proc) if name.isdigit()}
         self._foreign &= alive
-        found: dict[int, ProcessStat] = {}
+        new_processes: dict[int, ProcessStat] = {}
         for pid in alive - self._foreign - self._members.keys():
             stat = self._read(pid)
             if stat is not None and stat.start_ticks >= self._root_start_ticks:
-                found[pid] = stat
+                new_processes[pid] = stat
             else:
                 self._foreign.add(pid)
-        # A pid is not given again while its group lives: that one has ended altogether.
-        self._leaders -= found.keys()
-        return found
+        # A pid is not reused while its group lives: the old group has ended entirely.
+        self._leaders -= new_processes.keys()
+        return new_processes
 
     def _is_ours(self, stat: ProcessStat) -> bool:
         if stat.parent in self._members or self._is_marked(stat.pid):
@@ -284,16 +284,16 @@ class ProcessTree:
         try:
             with open(f"{self._proc}/{pid}/environ", "rb") as file:
                 return self._mark in file.read().split(b"\0")
-        except OSError:  # another user's, or ended
+        except OSError:  # belongs to another user, or ended
             return False
 
 
 class HostActivity:
-    """A job's CPU time beside the machine's, for everything that hosts share.
+    """CPU time of a job and of the whole machine, for shared host components.
 
     Args:
         tree: The job's processes.
-        machine: CPU seconds of the whole machine, None where it cannot be told.
+        machine: CPU seconds of the whole machine, None where unknown.
     """
 
     def __init__(
@@ -308,7 +308,7 @@ class HostActivity:
         """See :class:`Activity`; components that are read together share one look."""
         if now_s != self._asked_s:
             own_s = self._tree.busy_s()
-            all_s = self._machine()  # after the job's, which it shall not be less than
+            all_s = self._machine()  # read after the job's, so that it is never smaller
             self._busy = (None, None) if all_s is None else (own_s, all_s)
             self._asked_s = now_s
         return self._busy
@@ -319,4 +319,4 @@ class HostActivity:
         return self._tree.pids()
 
     def close(self) -> None:
-        """Nothing stays open."""
+        """Nothing to close."""

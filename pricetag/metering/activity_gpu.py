@@ -1,7 +1,7 @@
-"""How busy a job keeps a GPU that it shares: by process, or by MIG instance.
+"""Activity of a job on a shared GPU: by process, or by MIG instance.
 
 Activity is the use of the streaming multiprocessors, integrated over time: seconds of full
-use. NVML tells it as a mean since it was asked last.
+use. NVML reports it as a mean since the last query.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ from pricetag.metering.nvml_errors import Action, action_for
 logger = logging.getLogger(__name__)
 
 MIN_INTERVAL_S = 0.25
-"""The driver samples a few times a second: shorter intervals take the use before."""
+"""The driver samples a few times a second: shorter intervals reuse the previous value."""
 
 MAX_UTIL_PERCENT = 100
 
 HOST_PID_NAMESPACE = 0xEFFFFFFC
-"""Inode of the first pid namespace; NVML names processes as they are called there."""
+"""Inode of the first pid namespace; NVML reports pids of that namespace."""
 
 Use = tuple[float, float]
-"""Mean use since it was asked last, of the job and of everybody, in whole devices (0 to 1)."""
+"""Mean use since the last query, by the job and by all, as a share of the device (0 to 1)."""
 
 
 class _GpuActivity(ABC):
-    """Integrates a mean use; once it cannot be told any more it stays unknown."""
+    """Integrates mean use; after a failed query it stays unknown."""
 
     def __init__(self, uuid: str) -> None:
         self._uuid = uuid
         self._handle: Any = None
-        self._is_initialised = False
+        self._is_initialized = False
         self._is_closed = False
         self._asked_s: float | None = None
         self._asked: Use = (0.0, 0.0)
         self._use: Use = (0.0, 0.0)
-        self._told: Use = (0.0, 0.0)
+        self._cumulative: Use = (0.0, 0.0)
 
     def busy(self, now_s: float) -> Busy:
         """See :class:`~pricetag.metering.activity.Activity`."""
@@ -54,13 +54,13 @@ class _GpuActivity(ABC):
             self._advance(now_s)
         except pynvml.NVMLError as error:
             return self._fail(error)
-        return self._told
+        return self._cumulative
 
     def close(self) -> None:
         """Shut down this object's use of NVML."""
         self._is_closed = True
-        if self._is_initialised:
-            self._is_initialised = False
+        if self._is_initialized:
+            self._is_initialized = False
             try:
                 self._release()
                 pynvml.nvmlShutdown()
@@ -70,48 +70,48 @@ class _GpuActivity(ABC):
     def _advance(self, now_s: float) -> None:
         if self._asked_s is None:
             pynvml.nvmlInit()
-            self._is_initialised = True
+            self._is_initialized = True
             self._handle = pynvml.nvmlDeviceGetHandleByUUID(self._uuid)
-            self._mean_use(now_s)  # what was before is nobody's concern
+            self._mean_use(now_s)  # discard use before the start
             self._asked_s = now_s
             return
         elapsed_s = now_s - self._asked_s
         if elapsed_s >= MIN_INTERVAL_S:
             self._use = self._mean_use(now_s)
             self._asked = self._at(elapsed_s)
-            self._told, self._asked_s = self._later(self._asked), now_s
+            self._cumulative, self._asked_s = self._later(self._asked), now_s
         else:
-            self._told = self._later(self._at(elapsed_s))
+            self._cumulative = self._later(self._at(elapsed_s))
 
     def _at(self, elapsed_s: float) -> Use:
         own_s, all_s = self._asked
         return own_s + self._use[0] * elapsed_s, all_s + self._use[1] * elapsed_s
 
-    def _later(self, told: Use) -> Use:
-        """Cumulative figures never fall, though a use before may have been the higher one."""
-        return max(self._told[0], told[0]), max(self._told[1], told[1])
+    def _later(self, use: Use) -> Use:
+        """Cumulative figures never decrease, even if the previous estimate was higher."""
+        return max(self._cumulative[0], use[0]), max(self._cumulative[1], use[1])
 
     def _fail(self, error: pynvml.NVMLError) -> Busy:
         if action_for(error.value) is Action.TRY_AGAIN and self._asked_s is not None:
-            return self._told
-        logger.info("%s: activity cannot be told: %s", self._uuid, error)
+            return self._cumulative
+        logger.info("%s: activity is unavailable: %s", self._uuid, error)
         self.close()
         return None, None
 
     @abstractmethod
     def _mean_use(self, now_s: float) -> Use:
-        """The use since it was asked last."""
+        """Mean use since the last query."""
 
-    def _release(self) -> None:  # noqa: B027 - most have nothing beside it
-        """Give back what was taken beside the handle."""
+    def _release(self) -> None:  # noqa: B027 - most hold nothing else
+        """Release resources other than the handle."""
 
 
 class ProcessUse(_GpuActivity):
-    """The use of a whole device by a job's processes, and by all.
+    """Use of a whole device by a job's processes and by all processes.
 
     Args:
         uuid: The device.
-        own_pids: The job's processes at a reading's time, as they are called on the host.
+        own_pids: The job's processes at the time of a reading, by their pids on the host.
     """
 
     def __init__(self, uuid: str, own_pids: Callable[[float], Iterable[int]]) -> None:
@@ -127,17 +127,17 @@ class ProcessUse(_GpuActivity):
         by_pid: dict[int, list[int]] = {}
         for sample in samples:
             self._seen_us = max(self._seen_us, int(sample.timeStamp))
-            if 0 <= sample.smUtil <= MAX_UTIL_PERCENT:  # what else it says is uninitialised
+            if 0 <= sample.smUtil <= MAX_UTIL_PERCENT:  # other values are uninitialized memory
                 by_pid.setdefault(int(sample.pid), []).append(int(sample.smUtil))
-        means = {pid: sum(told) / len(told) / 100.0 for pid, told in by_pid.items()}
+        means = {pid: sum(percents) / len(percents) / 100.0 for pid, percents in by_pid.items()}
         own = set(self._own_pids(now_s))
         return sum(use for pid, use in means.items() if pid in own), sum(means.values())
 
 
 class SliceUse(_GpuActivity):
-    """The use of a divided device by the MIG instances that a job holds, and by all of them.
+    """Use of a divided device by the job's MIG instances and by all instances.
 
-    Told by GPM (Hopper and later), which needs the driver's leave to profile.
+    Reported by GPM (Hopper and later), which needs the driver's permission to profile.
 
     Args:
         parent: The whole device.
@@ -161,7 +161,7 @@ class SliceUse(_GpuActivity):
         return sum(uses[instance] for instance in self._own), sum(uses.values())
 
     def _instance_use(self, instance: int) -> float:
-        """Its part of the time, 0 to 1, in which its multiprocessors were busy."""
+        """Share of time, 0 to 1, in which the instance's multiprocessors were busy."""
         is_first = instance not in self._samples
         if is_first:
             self._samples[instance] = pynvml.nvmlGpmSampleAlloc(), pynvml.nvmlGpmSampleAlloc()
@@ -188,7 +188,7 @@ class SliceUse(_GpuActivity):
 
 
 def has_slice_use(parent: str) -> bool:
-    """Whether the device tells the use of its MIG instances."""
+    """Whether the device reports the use of its MIG instances."""
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:
@@ -203,7 +203,7 @@ def has_slice_use(parent: str) -> bool:
 
 
 def is_host_namespace(link: Path = Path("/proc/self/ns/pid")) -> bool:
-    """Whether this process sees pids as NVML names them: not from inside a container."""
+    """Whether this process sees the pids that NVML reports: false inside a container."""
     try:
         return os.stat(link).st_ino == HOST_PID_NAMESPACE
     except OSError:

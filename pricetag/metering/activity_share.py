@@ -1,4 +1,4 @@
-"""Each reading of a shared component bears the activity of its time."""
+"""Adds the activity at its time to each reading of a shared component."""
 
 from __future__ import annotations
 
@@ -10,63 +10,65 @@ from pricetag.metering.activity import Activity
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _Activity:
     t_s: float
     own_s: float | None
     all_s: float | None
 
 
 class ActivityNotes:
-    """Notes ``own_busy_s`` and ``all_busy_s`` on the meter's readings.
+    """Adds ``own_busy_s`` and ``all_busy_s`` to the meter's readings.
 
-    A reading that is handed over later than it was taken (a counter's tick between two
-    periodic readings) gets what lies between its neighbours.
+    A reading delivered later than its time (a counter's tick between two periodic readings)
+    gets a value interpolated between the adjacent readings.
 
     Args:
-        activities: What tells each shared component's activity; components that are a job's
-            alone are not in it.
+        activities: Activity source of each shared component; components that a job holds
+            alone are not included.
     """
 
     def __init__(self, activities: Mapping[str, Activity]) -> None:
         self._activities = dict(activities)
-        self._before: dict[str, _Told] = {}
+        self._before: dict[str, _Activity] = {}
 
     def begin(self, t_s: float) -> None:
-        """The activity from which on it counts; earlier readings bear the same."""
+        """Record the starting activity; earlier readings get the same values."""
         for component, activity in self._activities.items():
-            self._before[component] = _Told(t_s, *activity.busy(t_s))
+            self._before[component] = _Activity(t_s, *activity.busy(t_s))
 
     def note(self, records: Sequence[dict[str, Any]]) -> None:
-        """Completes a batch in place; one that was completed before is left as it is."""
+        """Complete a batch in place; a batch that is already complete stays unchanged."""
         now_s = max((record["t_s"] for record in records), default=0.0)
-        told_now: dict[str, _Told] = {}
+        activity_now: dict[str, _Activity] = {}
         for record in records:
             activity = self._activities.get(record["component"])
             if activity is None or "own_busy_s" in record:
                 continue
-            now = told_now.get(record["component"])
+            now = activity_now.get(record["component"])
             if now is None:
-                now = _Told(now_s, *activity.busy(now_s))
-                told_now[record["component"]] = now
-            told = _between(self._before.get(record["component"]), now, record["t_s"])
-            record["own_busy_s"], record["all_busy_s"] = told.own_s, told.all_s
-        self._before.update(told_now)
+                now = _Activity(now_s, *activity.busy(now_s))
+                activity_now[record["component"]] = now
+            activity = _between(self._before.get(record["component"]), now, record["t_s"])
+            record["own_busy_s"], record["all_busy_s"] = activity.own_s, activity.all_s
+        self._before.update(activity_now)
 
     def close(self) -> None:
-        """Gives back what the activities hold open."""
+        """Close the activity sources."""
         for activity in set(self._activities.values()):
             activity.close()
 
 
-def _between(before: _Told | None, now: _Told, t_s: float) -> _Told:
+def _between(before: _Activity | None, now: _Activity, t_s: float) -> _Activity:
     if t_s >= now.t_s:
         return now
     if before is None:
-        return _Told(t_s, None, None)
+        return _Activity(t_s, None, None)
     if t_s <= before.t_s:
         return before
     share = (t_s - before.t_s) / (now.t_s - before.t_s)
-    return _Told(t_s, _mix(before.own_s, now.own_s, share), _mix(before.all_s, now.all_s, share))
+    return _Activity(
+        t_s, _mix(before.own_s, now.own_s, share), _mix(before.all_s, now.all_s, share)
+    )
 
 
 def _mix(before: float | None, now: float | None, share: float) -> float | None:

@@ -29,17 +29,17 @@ from pricetag.metering.source import LOST, NO_PERMISSION, UNAVAILABLE, Component
 logger = logging.getLogger(__name__)
 
 GAIN_STD_RATIO = 0.10
-"""No published comparison with an outside meter is known to the project: twice NVML's."""
+"""No published comparison with an external meter is known to the project: twice NVML's."""
 
 POWER_KEYS = ("current_socket_power", "average_socket_power", "socket_power")
-"""MI300 tells the first, MI200 and older the second; the last is whichever there is."""
+"""MI300 reports the first, MI200 and older the second; the last is whichever is available."""
 
 COUNTER_KEYS = ("energy_accumulator", "power")
-"""The second is what releases before ROCm 6.1 call it."""
+"""The second is the name in releases before ROCm 6.1."""
 
 
 class _AmdGpu:
-    """One device: its handle, what it can tell, and how it fared since the last reading."""
+    """One device: its handle, its capabilities, and events since the last reading."""
 
     def __init__(self, uuid: str) -> None:
         self.uuid = uuid
@@ -55,7 +55,7 @@ class _AmdGpu:
         self.flags: set[str] = set()
 
     def take_flags(self) -> list[str]:
-        """What is true of this device at every reading, and what happened since the last."""
+        """Persistent flags of this device, and flags of events since the last reading."""
         flags, self.flags = self.flags, set()
         if self.state is not None:
             flags.add(self.state)
@@ -70,8 +70,8 @@ class _AmdGpu:
 class AmdSource:
     """Energy accumulator and power of AMD devices, keyed by UUID.
 
-    A device that cannot be opened is metered as null with a flag, never left out. The second
-    die of a dual-die card tells nothing: the first tells the energy of both.
+    A device that cannot be opened is metered as null with a flag, never omitted. The second
+    die of a dual-die card reports nothing: the first reports the energy of both.
 
     Args:
         uuids: ``AMD-...`` UUIDs.
@@ -125,31 +125,31 @@ class AmdSource:
         ]
 
     def close(self) -> None:
-        """Give the library back."""
+        """Release the library."""
         if self._library is not None:
             close_library(self._library)
             self._library = None
 
     def _open(self, gpu: _AmdGpu, now_s: float) -> bool:
-        """Find a device's handle; where it cannot be had, the state says why."""
+        """Find a device's handle; if it is unavailable, the state says why."""
         try:
             if self._library is None:
                 self._library = open_library()
             self._unavailability = None
-            found = {uuid_of(self._library, handle): handle for handle in handles(self._library)}
+            by_uuid = {uuid_of(self._library, handle): handle for handle in handles(self._library)}
         except AmdUnavailableError as error:
             self._unavailability = error.unavailability
             self._put_off(gpu, UNAVAILABLE, now_s)
             return False
-        if gpu.uuid not in found:
+        if gpu.uuid not in by_uuid:
             self._put_off(gpu, LOST, now_s)
             return False
-        gpu.handle = found[gpu.uuid]
+        gpu.handle = by_uuid[gpu.uuid]
         self._sample(gpu, now_s)
         counter_j = self._counter_j(gpu, now_s)
         if gpu.handle is None:
             return False
-        # The second die of a card shows 0 for ever.
+        # The second die of a card always shows 0.
         gpu.has_power = gpu.has_power and bool(gpu.power_w)
         gpu.has_counter = gpu.has_counter and bool(counter_j)
         gpu.state, gpu.backoff_s = None, FIRST_BACKOFF_S
@@ -160,49 +160,49 @@ class AmdSource:
         if not gpu.has_power:
             return
         try:
-            told = self._library.amdsmi_get_power_info(gpu.handle)
+            power_info = self._library.amdsmi_get_power_info(gpu.handle)
         except self._library.AmdSmiException as error:
             gpu.has_power = not self._react(gpu, error, now_s)
             return
-        known = [number(told.get(key)) for key in POWER_KEYS]
-        gpu.power_w = next((power for power in known if power is not None), None)
+        powers_w = [number(power_info.get(key)) for key in POWER_KEYS]
+        gpu.power_w = next((power for power in powers_w if power is not None), None)
 
     def _counter_j(self, gpu: _AmdGpu, now_s: float) -> float | None:
         """The accumulator in J."""
         if gpu.handle is None or not gpu.has_counter:
             return None
         try:
-            told = self._library.amdsmi_get_energy_count(gpu.handle)
+            energy = self._library.amdsmi_get_energy_count(gpu.handle)
         except self._library.AmdSmiException as error:
             gpu.has_counter = not self._react(gpu, error, now_s)
             return None
-        counts = next((number(told[key]) for key in COUNTER_KEYS if key in told), None)
-        resolution_uj = number(told.get("counter_resolution"))
+        counts = next((number(energy[key]) for key in COUNTER_KEYS if key in energy), None)
+        resolution_uj = number(energy.get("counter_resolution"))
         if counts is None or not resolution_uj:
             return None
         return counts * resolution_uj / 1e6
 
     def _react(self, gpu: _AmdGpu, error: Exception, now_s: float) -> bool:
-        """Deal with an error; whether this way will never work on this device."""
+        """Handle an error; returns whether this method will never work on this device."""
         code = code_of(error)
         action = action_for(code)
         gpu.denied = gpu.denied or action is Action.DEGRADE
         if action in (Action.NEXT_SOURCE, Action.DEGRADE):
             return True
-        if action is Action.REINITIALISE:
-            self._reinitialise(gpu, now_s)
+        if action is Action.REINITIALIZE:
+            self._reinitialize(gpu, now_s)
         elif action in (Action.LOST, Action.UNAVAILABLE):
-            logger.warning("%s cannot be read any more: %s", gpu.uuid, error)
+            logger.warning("%s can no longer be read: %s", gpu.uuid, error)
             self._put_off(gpu, LOST if action is Action.LOST else UNAVAILABLE, now_s)
         else:
             gpu.flags.add(f"amdsmi_error_{code}")
         return False
 
-    def _reinitialise(self, gpu: _AmdGpu, now_s: float) -> None:
+    def _reinitialize(self, gpu: _AmdGpu, now_s: float) -> None:
         self._put_off(gpu, "amdsmi_uninitialised", now_s)
         try:
             reopen_library(self._library)
-            gpu.retry_at_s = now_s  # nothing more to wait for
+            gpu.retry_at_s = now_s  # retry at the next sample
         except AmdUnavailableError as error:
             self._unavailability = error.unavailability
 
@@ -228,5 +228,5 @@ class AmdSource:
             why = self._unavailability.reason if self._unavailability else f"state: {gpu.state}"
             return f"could not be opened: {why}"
         if not gpu.has_counter and not gpu.has_power:
-            return "tells no energy of its own: a dual-die card tells both at its first die"
+            return "reports no energy: the first die of a dual-die card reports both"
         return None

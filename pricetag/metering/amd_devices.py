@@ -20,15 +20,15 @@ from pricetag.metering.nvml_errors import Unavailability
 logger = logging.getLogger(__name__)
 
 AMD_PREFIX = "AMD-"
-"""UUIDs of AMD devices are told apart from NVIDIA's by it."""
+"""Prefix that distinguishes UUIDs of AMD devices from NVIDIA's."""
 
 MICROWATTS_FROM = 100_000.0
-"""ROCm 6 tells power caps in µW, earlier ones told W; no card draws 100 kW."""
+"""ROCm 6 reports power caps in µW, earlier releases in W; no card draws 100 kW."""
 
 
 @contextmanager
 def amd_session() -> Iterator[Any]:
-    """The library, open for the length of a block.
+    """The library, open within a ``with`` block.
 
     Raises:
         AmdUnavailableError: If it cannot be used.
@@ -56,8 +56,8 @@ def probe_amd() -> tuple[list[Device], Unavailability | None]:
     """The devices, or why AMD's library cannot be used."""
     try:
         with amd_session() as library:
-            found = enumerate(handles(library))
-            return [_device(library, handle, index) for index, handle in found], None
+            indexed_handles = enumerate(handles(library))
+            return [_device(library, handle, index) for index, handle in indexed_handles], None
     except AmdUnavailableError as error:
         return [], error.unavailability
 
@@ -76,31 +76,31 @@ def handles(library: Any) -> list[Any]:
 
 
 def uuid_of(library: Any, handle: Any) -> str:
-    """A device's UUID; where the driver tells none, its place on the PCI bus stands for it."""
-    told = ask(library, "amdsmi_get_gpu_device_uuid", handle)
-    if not isinstance(told, str) or not told.strip("0-") or told == "N/A":
-        told = str(ask(library, "amdsmi_get_gpu_device_bdf", handle))
-    return AMD_PREFIX + told.removeprefix("GPU-")
+    """A device's UUID; where the driver reports none, its PCI bus address is used."""
+    uuid = ask(library, "amdsmi_get_gpu_device_uuid", handle)
+    if not isinstance(uuid, str) or not uuid.strip("0-") or uuid == "N/A":
+        uuid = str(ask(library, "amdsmi_get_gpu_device_bdf", handle))
+    return AMD_PREFIX + uuid.removeprefix("GPU-")
 
 
 def name_of(library: Any, handle: Any) -> str:
     """Product name."""
-    told = ask(library, "amdsmi_get_gpu_asic_info", handle) or {}
-    name = told.get("market_name")
+    asic_info = ask(library, "amdsmi_get_gpu_asic_info", handle) or {}
+    name = asic_info.get("market_name")
     return str(name) if name and name != "N/A" else "AMD GPU"
 
 
 def power_cap_w(library: Any, handle: Any) -> float | None:
-    """The power cap in W; None where there is none to tell."""
-    told = ask(library, "amdsmi_get_power_cap_info", handle) or {}
-    cap = number(told.get("power_cap"))
+    """The power cap in W; None where the device reports none."""
+    cap_info = ask(library, "amdsmi_get_power_cap_info", handle) or {}
+    cap = number(cap_info.get("power_cap"))
     if not cap:
         return None
     return cap / 1e6 if cap >= MICROWATTS_FROM else cap
 
 
 def ask(library: Any, function: str, handle: Any) -> Any:
-    """What a function tells of a device; None where it, or the device, cannot."""
+    """A function's result for a device; None where the function or the device fails."""
     try:
         return getattr(library, function)(handle)
     except (AttributeError, library.AmdSmiException) as error:

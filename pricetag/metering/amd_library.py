@@ -1,6 +1,6 @@
-"""AMD's library ``amdsmi``: imported late, opened once a process, its errors in one table.
+"""AMD's library ``amdsmi``: imported on first use, opened once per process, with one error table.
 
-It is no dependency of Pricetag: it comes with ROCm and must fit the driver's version.
+It is not a dependency of Pricetag: it comes with ROCm and must match the driver's version.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ ACTIONS: Mapping[int, Action] = {
     10: Action.DEGRADE,  # NO_PERM
     18: Action.UNAVAILABLE,  # INIT_ERROR
     31: Action.LOST,  # NOT_FOUND
-    32: Action.REINITIALISE,  # NOT_INIT
+    32: Action.REINITIALIZE,  # NOT_INIT
     34: Action.UNAVAILABLE,  # DRIVER_NOT_LOADED
     51: Action.UNAVAILABLE,  # NO_DRV
 }
-"""What AMD SMI's status codes mean for the meter; others are of the moment.
+"""What AMD SMI's status codes mean for the meter; other codes are transient.
 
 Source: ``amdsmi_status_t``, AMD SMI's C API reference, rocm.docs.amd.com.
 """
@@ -46,7 +46,7 @@ class AmdUnavailableError(RuntimeError):
     """AMD's library cannot be used.
 
     Args:
-        unavailability: Why, and what opens it.
+        unavailability: The reason, and the command that may fix it.
     """
 
     def __init__(self, unavailability: Unavailability) -> None:
@@ -55,15 +55,15 @@ class AmdUnavailableError(RuntimeError):
 
 
 def is_installed() -> bool:
-    """Whether ``amdsmi`` is there, without importing it."""
+    """Whether ``amdsmi`` is installed, without importing it."""
     return importlib.util.find_spec(MODULE) is not None
 
 
 def load() -> ModuleType:
-    """The module, imported the first time.
+    """The module, imported on first use.
 
     Raises:
-        AmdUnavailableError: If it is not there, or its C library cannot be loaded.
+        AmdUnavailableError: If it is not installed, or its C library cannot be loaded.
     """
     if not is_installed():
         raise AmdUnavailableError(NOT_INSTALLED)
@@ -75,32 +75,32 @@ def load() -> ModuleType:
 
 
 def open_library() -> Any:
-    """The module, initialised; each call needs its :func:`close_library`.
+    """The initialized module; each call needs a matching :func:`close_library`.
 
     Raises:
-        AmdUnavailableError: If it cannot be initialised.
+        AmdUnavailableError: If it cannot be initialized.
     """
     global _users
     with _lock:
         library = load()
         if _users == 0:
-            _initialise(library)
+            _initialize(library)
         _users += 1
         return library
 
 
 def reopen_library(library: Any) -> None:
-    """Initialise anew a library that says it was not, for all who hold it open.
+    """Initialize a library again that reports it is uninitialized, for all its users.
 
     Raises:
-        AmdUnavailableError: If it cannot be initialised.
+        AmdUnavailableError: If it cannot be initialized.
     """
     with _lock:
-        _initialise(library)
+        _initialize(library)
 
 
 def close_library(library: Any) -> None:
-    """Shut the library down when nobody in this process holds it open any more."""
+    """Shut the library down once nothing in this process uses it."""
     global _users
     with _lock:
         _users = max(_users - 1, 0)
@@ -108,26 +108,26 @@ def close_library(library: Any) -> None:
             try:
                 library.amdsmi_shut_down()
             except library.AmdSmiException:
-                return  # it was down already
+                return  # already shut down
 
 
-def _initialise(library: Any) -> None:
+def _initialize(library: Any) -> None:
     try:
         library.amdsmi_init()
     except library.AmdSmiException as error:
         code = code_of(error)
-        known = {
+        reasons = {
             34: Unavailability("the amdgpu driver is not loaded", "sudo modprobe amdgpu"),
             10: Unavailability(
                 "this user may not talk to the amdgpu driver", "sudo usermod -aG render,video $USER"
             ),
         }
-        why = known.get(code) or Unavailability(f"AMD SMI said: {error}", "amd-smi list")
+        why = reasons.get(code) or Unavailability(f"AMD SMI said: {error}", "amd-smi list")
         raise AmdUnavailableError(why) from error
 
 
 def code_of(error: Exception) -> int:
-    """The status code of one of AMD SMI's exceptions; -1 where it bears none."""
+    """The status code of one of AMD SMI's exceptions; -1 where it has none."""
     code = getattr(error, "err_code", None)
     if code is None and hasattr(error, "get_error_code"):
         code = error.get_error_code()
@@ -140,7 +140,7 @@ def action_for(code: int) -> Action:
 
 
 def number(value: object) -> float | None:
-    """A figure of AMD SMI; it says ``N/A``, or all ones in 16 bits, where it has none."""
+    """A figure of AMD SMI; None for its missing values ``N/A`` and 0xFFFF."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if 0 <= value != 0xFFFF else None

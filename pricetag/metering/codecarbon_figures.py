@@ -1,4 +1,4 @@
-"""What CodeCarbon's tracker reports; apart from both who asks for it and who calls the tracker."""
+"""What CodeCarbon's tracker reports; a module of its own to avoid an import cycle."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TypedDict
 
 
 class Figures(TypedDict):
-    """What a tracker says once it was stopped."""
+    """A stopped tracker's figures."""
 
     duration_s: float
     cpu_kwh: float | None

@@ -1,8 +1,8 @@
-"""CodeCarbon as a supplier of parts: loaded late, kept quiet, cut off from its configuration.
+"""CodeCarbon as a library of parts: loaded on first use, silenced, without its configuration.
 
-Its tracker fills unset arguments from ``.codecarbon.config`` files and from every variable
-that begins with ``CODECARBON_``; a laboratory's settings for its own use of CodeCarbon must
-not change the figures of a price tag.
+CodeCarbon's tracker fills unset arguments from ``.codecarbon.config`` files and from every variable
+that begins with ``CODECARBON_``; a lab's own CodeCarbon settings must not change the figures
+of a price tag.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class CpuModel:
     """What CodeCarbon knows of this machine's CPU.
 
     Attributes:
-        name: As the CPU names itself.
+        name: The CPU's name as it reports it.
         tdp_w: Thermal design power of all sockets together, in W.
         is_known: Whether the CPU is in CodeCarbon's table; otherwise it is 4 W a thread.
     """
@@ -37,7 +37,7 @@ class CpuModel:
 
 
 def is_installed() -> bool:
-    """Whether CodeCarbon and psutil are there, without importing them."""
+    """Whether CodeCarbon and psutil are installed, without importing them."""
     return all(importlib.util.find_spec(name) is not None for name in ("codecarbon", "psutil"))
 
 
@@ -52,26 +52,26 @@ def installed_version() -> str:
 
 @lru_cache(maxsize=1)
 def cpu_model() -> CpuModel | None:
-    """Look the CPU up in CodeCarbon's table, once a process (1 to 2 s the first time).
+    """Look the CPU up in CodeCarbon's table, once per process (1 to 2 s the first time).
 
-    None when the machine does not tell what its CPU is.
+    None when the machine does not report its CPU.
     """
     cpu = load("codecarbon.core.cpu")
     util = load("codecarbon.core.util")
-    found = load("codecarbon.core.hardware_cache").get_cached_tdp(cpu)
-    if found.tdp is None:
+    cached_tdp = load("codecarbon.core.hardware_cache").get_cached_tdp(cpu)
+    if cached_tdp.tdp is None:
         return None
-    # For a CPU that it does not know CodeCarbon counts threads, which are of all sockets.
-    is_known = found.tdp != util.count_cpus() * cpu.DEFAULT_POWER_PER_CORE
+    # For an unknown CPU, CodeCarbon counts threads, which covers all sockets.
+    is_known = cached_tdp.tdp != util.count_cpus() * cpu.DEFAULT_POWER_PER_CORE
     sockets = util.count_physical_cpus() if is_known else 1
-    return CpuModel(name=found.model, tdp_w=float(found.tdp * sockets), is_known=is_known)
+    return CpuModel(name=cached_tdp.model, tdp_w=float(cached_tdp.tdp * sockets), is_known=is_known)
 
 
 def load(module: str) -> Any:
-    """A module of CodeCarbon, which has few types; what it says while loading stays unsaid."""
+    """A module of CodeCarbon, which has few types; its output while loading is suppressed."""
     logging.getLogger("codecarbon").setLevel(logging.ERROR)
     loaded = importlib.import_module(module)
-    logging.getLogger("codecarbon").setLevel(logging.ERROR)  # its import sets a level of its own
+    logging.getLogger("codecarbon").setLevel(logging.ERROR)  # the import sets its own level
     _count_the_whole_machine()
     return loaded
 

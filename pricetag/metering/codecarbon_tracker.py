@@ -1,7 +1,7 @@
-"""CodeCarbon's offline tracker, cut off from its configuration, with its errors let through.
+"""CodeCarbon's offline tracker, without its configuration, with its errors raised.
 
-Imported late: it loads CodeCarbon. Written against the pinned version 3.3.2, of which it uses
-what is not public: the tests look at each of those places.
+Imported on first use, because it loads CodeCarbon. Written against the pinned version 3.3.2;
+it uses private parts of it, each of which is checked by a test.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from codecarbon.external.hardware import GPU
 from pricetag.metering.codecarbon_figures import Figures
 
 COUNTRY_ISO_CODE = "FRA"
-"""The tracker insists on a country. Its carbon figure is not used: factors are ours to apply."""
+"""The tracker insists on a country. Its carbon figure is not used: Pricetag has its own."""
 
 MEASURE_EVERY_S = 15.0
 
@@ -35,15 +35,15 @@ class _ClosedTracker(OfflineEmissionsTracker):
         _undecorated(OfflineEmissionsTracker.__init__)(self, gpu_ids=self._gpu_indices, **options)
 
     def _set_from_conf(self, *args: Any, **kwargs: Any) -> Any:
-        """Every argument passes here; what was read from files and variables is dropped."""
+        """Every argument passes here; values from files and variables are dropped."""
         self._external_conf: dict[str, Any] = {}
         return super()._set_from_conf(*args, **kwargs)  # type: ignore[no-untyped-call]
 
     def _initialize_hardware_tracking(self) -> None:
         """Without devices of its own a job is charged for none.
 
-        The original keeps no difference between "no device" and "every device" once it has
-        cached what it found.
+        The original no longer distinguishes "no device" from "every device" once it has
+        cached its devices.
         """
         super()._initialize_hardware_tracking()
         if not self._gpu_indices:
@@ -85,7 +85,7 @@ class CodeCarbonTracker:
         _undecorated(OfflineEmissionsTracker.start)(self._tracker)
 
     def stop(self) -> Figures:
-        """End, and say what was used.
+        """Stop and return the figures.
 
         Raises:
             Exception: Whatever CodeCarbon raises.

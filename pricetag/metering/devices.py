@@ -1,4 +1,4 @@
-"""The accelerators of this machine, whoever made them, and how a job is shown its own."""
+"""The accelerators of this machine, of any vendor, and the variables that show a job its own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CUDA_VARIABLE = "CUDA_VISIBLE_DEVICES"
 ROCR_VARIABLE = "ROCR_VISIBLE_DEVICES"
 
 VARIABLES = frozenset({CUDA_VARIABLE, ROCR_VARIABLE, "HIP_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL"})
-"""Each hides devices; HIP heeds all four, so that one left over would hide what is a job's own."""
+"""Each hides devices; HIP obeys all four, so a leftover one would hide a job's own devices."""
 
 
 def is_amd(uuid: str) -> bool:
@@ -21,7 +21,7 @@ def is_amd(uuid: str) -> bool:
 
 
 def list_accelerators() -> list[Device]:
-    """NVIDIA's devices, then AMD's, numbered through.
+    """NVIDIA's devices, then AMD's, numbered consecutively.
 
     Raises:
         NvmlUnavailableError: If there is an NVIDIA driver and it cannot be used.
@@ -60,18 +60,18 @@ def _visible_amd(shown: str | None, devices: Sequence[Device]) -> list[str]:
 def device_environment(uuids: Sequence[str]) -> dict[str, str]:
     """The variables that show a job these devices and no others.
 
-    What else of :data:`VARIABLES` the environment holds is to be taken out of it.
+    Remove all other :data:`VARIABLES` from the environment.
 
     Raises:
-        ValueError: If devices of two makers are to be shown to one job.
+        ValueError: If the devices of one job come from two vendors.
         AmdUnavailableError: If AMD's devices cannot be listed.
-        LookupError: If one of them is not there.
+        LookupError: If a device is missing.
     """
     amd = [uuid for uuid in uuids if is_amd(uuid)]
     if not amd:
         return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", CUDA_VARIABLE: ",".join(uuids)}
     if len(amd) < len(uuids):
-        raise ValueError(f"devices of two makers in one job: {', '.join(uuids)}")
+        raise ValueError(f"devices of two vendors in one job: {', '.join(uuids)}")
     names = {device.uuid: device.runtime_id or str(device.index) for device in list_amd_devices()}
     missing = [uuid for uuid in amd if uuid not in names]
     if missing:

@@ -1,4 +1,4 @@
-"""What this machine can meter, why not, and the one command that opens what is closed."""
+"""What this machine can meter, what it cannot and why, and the command that may fix it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NVIDIA_VENDOR = "0x10de"
 AMD_VENDOR = "0x1002"
 
 ACCELERATOR_CLASSES = ("0x03", "0x12")
-"""PCI classes of displays and of processing accelerators: a card has bridges and sound beside."""
+"""PCI classes of displays and of processing accelerators: a card also has other functions."""
 
 
 RAPL_MAKERS = ("GenuineIntel", "AuthenticAMD", "HygonGenuine")
@@ -37,7 +37,7 @@ class MeterStatus:
             ``codecarbon``.
         available: Whether it can be used now.
         detail: What it meters here, or why it cannot.
-        command: The one command that may open it; None where it is open or nothing would.
+        command: The command that may make it available; None where it is, or none can.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Host:
     """The machine.
 
     Attributes:
-        memory_bytes: None where the system does not tell.
+        memory_bytes: Size of the memory in bytes; None where the system does not report it.
     """
 
     name: str
@@ -64,11 +64,11 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class DoctorReport:
-    """The whole examination.
+    """Everything that was examined.
 
     Attributes:
-        host_meter: How ``PRICETAG_METER_HOST`` lets CPU and memory be metered.
-        visible_devices: ``CUDA_VISIBLE_DEVICES`` as it is set, None where it is not.
+        host_meter: Host meter chosen by ``PRICETAG_METER_HOST``.
+        visible_devices: Value of ``CUDA_VISIBLE_DEVICES``, None where it is not set.
     """
 
     host: Host
@@ -83,13 +83,13 @@ class DoctorReport:
 
 
 def examine(environ: Mapping[str, str] | None = None) -> DoctorReport:
-    """Look at every meter; takes a second or two where CodeCarbon has to be loaded.
+    """Examine every meter; takes a second or two where CodeCarbon must be loaded.
 
     Args:
-        environ: In the place of the process's environment.
+        environ: Used instead of the process's environment.
 
     Raises:
-        MeterSettingError: If ``PRICETAG_METER_HOST`` holds none of its values.
+        MeterSettingError: If ``PRICETAG_METER_HOST`` has an invalid value.
     """
     environ = os.environ if environ is None else environ
     devices, why_no_nvml = probe()
@@ -118,7 +118,7 @@ def _nvml(devices: Sequence[Device], why: Unavailability | None) -> MeterStatus:
     if why is not None:
         return MeterStatus("nvml", False, why.reason, why.command)
     if not devices:
-        return MeterStatus("nvml", False, "the driver is there and knows no device", "nvidia-smi")
+        return MeterStatus("nvml", False, "the driver reports no device", "nvidia-smi")
     names = sorted({device.name for device in devices})
     return MeterStatus("nvml", True, f"{len(devices)} device(s): {', '.join(names)}")
 
@@ -129,13 +129,13 @@ def _amd(devices: Sequence[Device], why: Unavailability | None) -> MeterStatus:
     if why is not None:
         return MeterStatus("amdsmi", False, why.reason, why.command)
     if not devices:
-        return MeterStatus("amdsmi", False, "the driver is there and knows no device", "amd-smi")
+        return MeterStatus("amdsmi", False, "the driver reports no device", "amd-smi")
     names = sorted({device.name for device in devices})
     return MeterStatus("amdsmi", True, f"{len(devices)} device(s): {', '.join(names)}")
 
 
 def _has_hardware(pci_devices: Path, vendor: str) -> bool:
-    """Whether there is a card for a driver to find; True where the bus cannot be seen."""
+    """Whether the PCI bus has a matching card; True where the bus is not visible."""
     folders = [path for path in pci_devices.glob("*") if (path / "vendor").is_file()]
     if not folders:
         return True
@@ -149,20 +149,20 @@ def _is_accelerator(folder: Path, vendor: str) -> bool:
     return not kind.is_file() or kind.read_text().strip().startswith(ACCELERATOR_CLASSES)
 
 
-def _rapl(name: str, zones: Sequence[Zone], reason: str | None, found: RaplScan) -> MeterStatus:
+def _rapl(name: str, zones: Sequence[Zone], reason: str | None, scanned: RaplScan) -> MeterStatus:
     if reason is None:
         return MeterStatus(name, True, f"zones: {', '.join(zone.id for zone in zones)}")
-    closed = found.command if "has no" not in reason else None
+    closed = scanned.command if "has no" not in reason else None
     if closed == LOAD_COMMAND and (why := _never_has_rapl()) is not None:
         return MeterStatus(name, False, f"{reason.partition(':')[0]}: {why}")
     return MeterStatus(name, False, reason, closed)
 
 
 def _never_has_rapl() -> str | None:
-    """Why no driver would find RAPL's counters here; None where one might."""
+    """Why no driver can find RAPL counters here; None where one might."""
     cpu = cpu_fields(CPUINFO)
     if "hypervisor" in cpu.get("flags", "").split():
-        return "this is a virtual machine, and those are its host's"
+        return "this is a virtual machine; the counters belong to its host"
     if cpu and cpu.get("vendor_id") not in RAPL_MAKERS:
         return "this CPU has none"
     return None
@@ -170,11 +170,11 @@ def _never_has_rapl() -> str | None:
 
 def _host_model() -> MeterStatus:
     if not codecarbon_parts.is_installed():
-        missing = f"{codecarbon_parts.MISSING}, which has the model"
+        missing = f"{codecarbon_parts.MISSING}, which supplies the model"
         return MeterStatus("host-model", False, missing, codecarbon_parts.INSTALL_COMMAND)
     cpu = codecarbon_parts.cpu_model()
     if cpu is None:
-        return MeterStatus("host-model", False, "CodeCarbon cannot tell what CPU this is")
+        return MeterStatus("host-model", False, "CodeCarbon cannot identify this CPU")
     return MeterStatus("host-model", True, f"{cpu.name}: {cpu_component(cpu).notes}")
 
 

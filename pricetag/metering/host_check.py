@@ -1,8 +1,8 @@
-"""A second look at a host's counters: what the model has, beside each zone's counter.
+"""Plausibility check of a host's counters against the modelled energy of each zone.
 
-A host has no sensor of power beside its counter, as a GPU has. In virtual machines counters are
-seen that never rise, stop, or jump as the guest moves between sockets; without a second look
-such figures would be taken at their word.
+Unlike a GPU, a host has no power sensor beside its counter. In virtual machines some counters
+never rise, stop, or jump as the guest moves between sockets; without a check such figures would
+be trusted.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from pricetag.metering.source import PowerSource
 logger = logging.getLogger(__name__)
 
 MAX_ZONE_POWER_W = 2000.0
-"""No zone draws more: a step that would need it is neither energy nor a wrap-around."""
+"""No zone draws more: a step that would need more is neither energy nor a wrap-around."""
 
 LEAST_MAX_POWER_W = 300.0
 MAX_TDP_RATIO = 10.0
-"""Turbo takes some laptops to four times their TDP; nothing takes a package to ten times."""
+"""With turbo some laptops reach four times their TDP; no package reaches ten times."""
 
 
 class HostCheck:
-    """The model's energy for zones of packages, memory and the whole platform.
+    """Modelled energy of package, memory and platform zones.
 
     Args:
-        model: Modelled CPU and memory of the whole machine; None: there is none.
-        packages: How many zones the CPU has.
-        dram: How many the memory has.
+        model: Modelled CPU and memory of the whole machine; None where there is no model.
+        packages: Number of CPU zones.
+        dram: Number of memory zones.
     """
 
     def __init__(self, model: PowerSource | None, *, packages: int, dram: int) -> None:
@@ -45,13 +45,13 @@ class HostCheck:
         return self._model is not None
 
     def open(self) -> None:
-        """Makes the model ready; without one the counters are checked for their bounds alone."""
+        """Open the model; without one, only the counters' bounds are checked."""
         if self._model is None:
             return
         try:
             self._model.components()
-        except Exception as error:  # a broken CodeCarbon is no reason not to meter
-            logger.warning("no model beside the host's counters: %s", error)
+        except Exception as error:  # metering continues with a broken CodeCarbon
+            logger.warning("host counters are not checked against a model: %s", error)
             self._model = None
 
     def energy_j(self, zone_kind: str, now_s: float) -> float | None:
@@ -59,7 +59,7 @@ class HostCheck:
 
         Args:
             zone_kind: ``package``, ``dram`` or ``psys``.
-            now_s: Time of the reading; zones that are read together share one look.
+            now_s: Time of the reading; zones that are read together share one evaluation.
         """
         if now_s != self._read_s:
             self._read_s, self._energy_j = now_s, self._look(now_s)
@@ -71,7 +71,7 @@ class HostCheck:
         return None if cpu_j is None or ram_j is None else (cpu_j + ram_j) / self._packages
 
     def close(self) -> None:
-        """Gives the model back."""
+        """Close the model."""
         if self._model is not None:
             self._model.close()
 
@@ -80,8 +80,8 @@ class HostCheck:
             return {}
         try:
             readings = self._model.read(now_s)
-        except Exception as error:  # the same: the counters are read on
-            logger.warning("the model beside the host's counters failed: %s", error)
+        except Exception as error:  # metering continues without the check
+            logger.warning("the model that checks the host's counters failed: %s", error)
             self._model = None
             return {}
         return {reading["component"]: reading["integrated_j"] for reading in readings}
@@ -91,10 +91,10 @@ def max_zone_power_w(
     zones: Sequence[object],
     cpu_model: Callable[[], codecarbon_parts.CpuModel | None] = codecarbon_parts.cpu_model,
 ) -> float:
-    """The most that one zone can draw, in W: by the CPU's design power, where that is known.
+    """Maximum power of one zone, in W, from the CPU's design power where that is known.
 
     Args:
-        zones: Zones that the CPU has.
+        zones: Number of CPU zones.
         cpu_model: Looks the CPU up.
     """
     cpu = cpu_model() if codecarbon_parts.is_installed() else None

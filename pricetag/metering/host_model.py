@@ -1,4 +1,4 @@
-"""CPU and memory where no counter can be read: CodeCarbon's model, integrated exactly.
+"""CPU and memory without a readable counter: CodeCarbon's model, integrated exactly.
 
 Power is modelled for each interval between two readings from the CPU's mean load over it, so
 the energy is a sum of such intervals and needs no sampling in between.
@@ -24,29 +24,29 @@ from pricetag.metering.source import (
 
 CPU_GAIN_STD_RATIO = 0.45
 RAM_GAIN_STD_RATIO = 1.0
-"""Times or divided by two."""
+"""A factor of two either way."""
 
 IDLE_RATIO = 0.1
-"""What :class:`CpuLoadModel` gives at no load, over the TDP."""
+"""Power of :class:`CpuLoadModel` at no load, as a share of the TDP."""
 
 MIN_INTERVAL_S = 0.25
-"""The kernel counts CPU time in ticks of 10 ms: shorter intervals take the power before."""
+"""The kernel counts CPU time in ticks of 10 ms: shorter intervals reuse the previous power."""
 
 
 class PowerModel(Protocol):
-    """Something whose power, in W, is modelled since the last time it was asked."""
+    """A model of mean power, in W, since the last query."""
 
     def power_w(self) -> float | None:
-        """Mean power since the last call of this or of ``restart``; None where it cannot tell."""
+        """Mean power since the last call of this or of ``restart``; None where unknown."""
         ...
 
     def restart(self) -> None:
-        """Let the next interval begin now."""
+        """Start the next interval now."""
         ...
 
 
 Part = tuple[Component, PowerModel | None]
-"""A component and its model; None where there is none."""
+"""A component and its model; None where it has no model."""
 
 
 class CpuLoadModel:
@@ -55,7 +55,7 @@ class CpuLoadModel:
     Source: CodeCarbon 3.3.2, ``CPU`` in mode ``cpu_load``: TDP x (0.1 + 0.9 load^3).
 
     Args:
-        cpu: The CPU that was looked up.
+        cpu: CPU from CodeCarbon's table.
     """
 
     def __init__(self, cpu: CpuModel) -> None:
@@ -68,7 +68,7 @@ class CpuLoadModel:
         self.restart()
 
     def power_w(self) -> float | None:
-        """See :class:`PowerModel`; some sandboxes count no CPU time, which is not idleness."""
+        """See :class:`PowerModel`; some sandboxes report no CPU time, which does not mean idle."""
         before_s, self._counted_s = self._counted_s, sum(self._psutil.cpu_times())
         power_w = float(self._cpu.total_power().W)
         return power_w if self._counted_s > before_s else None
@@ -83,7 +83,7 @@ class ConstantModel:
     """A power that does not change.
 
     Args:
-        power_w: In W.
+        power_w: Power, in W.
     """
 
     def __init__(self, power_w: float) -> None:
@@ -94,11 +94,11 @@ class ConstantModel:
         return self._power_w
 
     def restart(self) -> None:
-        """Nothing to begin."""
+        """Nothing to restart."""
 
 
 class _Modelled:
-    """One modelled component and its energy so far; without a model it is null."""
+    """One modelled component and its energy so far; null without a model."""
 
     def __init__(self, component: Component, model: PowerModel | None) -> None:
         self.component = component
@@ -106,7 +106,7 @@ class _Modelled:
         self._energy_j = 0.0
         self._power_w: float | None = None
         self._last_s: float | None = None
-        self._asked_s = 0.0  # when the model was asked last, and the energy by then
+        self._asked_s = 0.0  # time of the last query, and the energy at that time
         self._asked_j = 0.0
 
     def read(self, now_s: float) -> Reading:
@@ -127,10 +127,10 @@ class _Modelled:
         )
 
     def _advance(self, model: PowerModel, now_s: float, last_s: float) -> bool:
-        """Add the interval that ends now; False when the model cannot tell its power.
+        """Add the interval that ends now; False when the model reports no power.
 
-        Edges that follow closely take the power before until the model can be asked again,
-        which then has the whole time since: however dense they are, no load is overlooked.
+        Edges close together reuse the previous power until the next query of the model, which
+        then covers the whole time since: however dense the edges, no load is missed.
         """
         elapsed_s = now_s - self._asked_s
         if self._power_w is not None and elapsed_s < MIN_INTERVAL_S:
@@ -144,7 +144,7 @@ class _Modelled:
         return True
 
     def _fail(self, elapsed_s: float) -> Reading:
-        """Silence; for good if the interval was long enough for any tick of the kernel's."""
+        """A silent reading; permanently silent if the interval spanned a kernel tick."""
         if elapsed_s >= MIN_INTERVAL_S:
             self._model = None
         return silent(self.component.id, UNAVAILABLE)
@@ -154,7 +154,7 @@ class HostModelSource:
     """Modelled CPU and memory of the whole machine.
 
     Args:
-        parts: Makes the components and their models; called at the first ``components()``.
+        parts: Creates the components and their models; called by the first ``components()``.
     """
 
     def __init__(self, parts: Callable[[], Sequence[Part]]) -> None:
@@ -178,13 +178,13 @@ class HostModelSource:
         return [modelled.read(now_s) for modelled in self._modelled or ()]
 
     def close(self) -> None:
-        """Nothing stays open."""
+        """Nothing to close."""
 
 
 def prepare() -> float:
-    """Load CodeCarbon and look the CPU up, so that no job waits for it; the seconds it took.
+    """Load CodeCarbon and look the CPU up before the first job; returns the duration in s.
 
-    To be called when a worker starts. Does nothing where CodeCarbon is not installed.
+    Called when a worker starts. Does nothing where CodeCarbon is not installed.
     """
     started_s = time.perf_counter()
     if codecarbon_parts.is_installed():
@@ -193,9 +193,9 @@ def prepare() -> float:
 
 
 def host_model(*, cpu: bool, ram: bool) -> PowerSource:
-    """A source of the modelled components that are wanted.
+    """A source of the requested modelled components.
 
-    Without CodeCarbon they are null with the reason, never left out.
+    Without CodeCarbon they are null with the reason, never omitted.
     """
     if codecarbon_parts.is_installed():
         return HostModelSource(
@@ -208,7 +208,7 @@ def host_model(*, cpu: bool, ram: bool) -> PowerSource:
 
 def cpu_component(cpu: CpuModel) -> Component:
     """The modelled CPU as the price tag lists it."""
-    known = "TDP from CodeCarbon's table" if cpu.is_known else "CPU unknown: 4 W a thread"
+    tdp_source = "TDP from CodeCarbon's table" if cpu.is_known else "CPU unknown: 4 W a thread"
     return Component(
         id="cpu",
         kind="cpu",
@@ -218,21 +218,21 @@ def cpu_component(cpu: CpuModel) -> Component:
         power_limit_w=cpu.tdp_w,
         baseline_w=IDLE_RATIO * cpu.tdp_w,
         baseline_note="the model's power at no load",
-        notes=f"{known}, {cpu.tdp_w:g} W, by the load of the whole machine",
+        notes=f"{tdp_source}, {cpu.tdp_w:g} W, by the load of the whole machine",
     )
 
 
 def _cpu_parts() -> list[Part]:
     cpu = codecarbon_parts.cpu_model()
     if cpu is None:
-        return [(_missing("cpu", "CodeCarbon cannot tell what CPU this is"), None)]
+        return [(_missing("cpu", "CodeCarbon cannot identify this CPU"), None)]
     return [(cpu_component(cpu), CpuLoadModel(cpu))]
 
 
 def _ram_parts() -> list[Part]:
     ram = codecarbon_parts.load("codecarbon.external.ram").RAM(tracking_mode="machine")
     size_gb = float(ram.machine_memory_GB)
-    # Asked for its heuristic, not for total_power(), which turns any failure into 0 W.
+    # Calls the heuristic: total_power() turns any failure into 0 W.
     power_w = float(ram._calculate_ram_power(size_gb))
     component = Component(
         id="ram",

@@ -1,4 +1,4 @@
-"""What the meter adds up by itself: the integral of power, and live figures."""
+"""What the meter computes itself: the integral of power, and plausibility figures."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pricetag.accounting.readings.ledger import DIVERGENCE_MIN_S, DIVERGENCE_RATIO
 
 MAX_LIMIT_RATIO = 3.0
-"""No device draws more than so many times its power limit over a second."""
+"""Maximum power over a second, as a multiple of the power limit."""
 
 LEAST_BOUND_S = 1.0
-"""A counter that is updated now and then may bring the energy of so long at once."""
+"""A rarely updated counter may add up to this many seconds of energy at once."""
 
 MAX_STALL_S = 2.0
-"""Longest hole between two power samples, in s, that the trapezoid may bridge."""
+"""Longest gap between two power samples, in s, that the trapezoid may bridge."""
 
 
 @dataclass(slots=True)
@@ -23,7 +23,7 @@ class Trapezoid:
     Attributes:
         energy_j: Integral since the first sample, None before it.
         valid: Whether the latest sample could be read.
-        gap: Whether a hole was left out since the last reading.
+        gap: Whether a gap was skipped since the last reading.
     """
 
     energy_j: float | None = None
@@ -33,7 +33,7 @@ class Trapezoid:
     gap: bool = False
 
     def add(self, t_s: float, power_w: float | None) -> None:
-        """Take a sample in W, None where power could not be read."""
+        """Add a sample in W, None where power could not be read."""
         if power_w is None:
             self.valid = False
             return
@@ -48,24 +48,24 @@ class Trapezoid:
         self.last_t_s, self.last_power_w, self.valid = t_s, power_w, True
 
     def interrupt(self) -> None:
-        """Bridge nothing from here to the next sample: the device was gone in between."""
+        """Do not bridge to the next sample: the device was gone in between."""
         if self.last_t_s is not None:
             self.gap = True
         self.last_t_s, self.valid = None, False
 
     def take_gap(self) -> bool:
-        """Whether a hole was left out since this was last asked."""
+        """Whether a gap was skipped since the last call."""
         gap, self.gap = self.gap, False
         return gap
 
 
 @dataclass(slots=True)
 class Divergence:
-    """Whether a component's counter parts from its integral.
+    """Detects whether a component's counter diverges from its integral.
 
     Attributes:
-        ratio: How much more (or less) the counter told than the integral, in the
-            first stretch of 10 s in which that was more than a tenth; None while there is none.
+        ratio: Relative difference between counter and integral in the first 10 s interval
+            where it exceeds a tenth; None until then.
     """
 
     last_counter_j: float | None = None
@@ -77,7 +77,7 @@ class Divergence:
     compared_integral_j: float = 0.0
 
     def add(self, t_s: float, counter_j: float | None, integrated_j: float | None) -> None:
-        """Take a reading."""
+        """Add a reading."""
         counted_j = _increase(self.last_counter_j, counter_j)
         integral_j = _increase(self.last_integrated_j, integrated_j)
         if counted_j is not None and integral_j is not None:
@@ -85,7 +85,7 @@ class Divergence:
         self.last_s, self.last_counter_j, self.last_integrated_j = t_s, counter_j, integrated_j
 
     def _compare(self, elapsed_s: float, counter_j: float, integral_j: float) -> None:
-        if elapsed_s > MAX_STALL_S:  # the integral has a hole there
+        if elapsed_s > MAX_STALL_S:  # the integral has a gap there
             return
         self.compared_s += elapsed_s
         self.compared_counter_j += counter_j
@@ -101,10 +101,10 @@ class Divergence:
 
 @dataclass(slots=True)
 class PowerBound:
-    """Whether a device's counter rises by more than the device can draw.
+    """Detects whether a device's counter rises faster than the device can draw.
 
     Attributes:
-        limit_w: The device's power limit; None: nothing is known to be too much.
+        limit_w: The device's power limit; None disables the check.
     """
 
     limit_w: float | None
@@ -112,7 +112,7 @@ class PowerBound:
     counter_j: float | None = None
 
     def is_exceeded(self, t_s: float, counter_j: float | None) -> bool:
-        """Whether the rise since the last reading is no energy; takes the reading."""
+        """Whether the rise since the last reading is too large to be energy; adds the reading."""
         if counter_j is None or counter_j == self.counter_j:
             return False
         before_j, self.counter_j = self.counter_j, counter_j

@@ -1,6 +1,6 @@
-"""The record of one attempt on local disk: everything goes here first.
+"""The journal of one attempt on local disk, where every record is written first.
 
-One JSON object a line. A line is handed to the operating system before ``append`` returns, so
+One JSON object per line. A line is handed to the operating system before ``append`` returns, so
 it survives the death of the process; it is on the disk within about a second.
 """
 
@@ -54,7 +54,7 @@ class Journal:
     Attributes:
         path: The file.
         attempt_id: The attempt it belongs to.
-        dropped_bytes: Length of what a crash had torn and re-opening has set aside.
+        dropped_bytes: Length of the torn end that re-opening has set aside after a crash.
     """
 
     def __init__(self, path: Path, descriptor: int, index: Index, dropped_bytes: int) -> None:
@@ -72,10 +72,10 @@ class Journal:
     def create(cls, directory: Path, attempt_id: UUID | str) -> Journal:
         """Start an attempt's journal.
 
-        It gets its name only once it is locked, so that nobody takes it for an orphan.
+        It gets its name only once it is locked, so it is never mistaken for an orphan.
 
         Raises:
-            JournalError: If the attempt has one already.
+            JournalError: If the attempt already has one.
         """
         directory.mkdir(parents=True, exist_ok=True)
         path = directory / f"{attempt_id}{SUFFIX}"
@@ -89,7 +89,7 @@ class Journal:
             os.unlink(unnamed)
             _sync_folder(directory)
         except BaseException as error:
-            if is_named:  # nobody is to find a journal that was never begun
+            if is_named:  # an unfinished journal must not be found
                 path.unlink(missing_ok=True)
             if not isinstance(error, JournalLockedError):
                 unnamed.unlink(missing_ok=True)
@@ -102,20 +102,20 @@ class Journal:
 
     @classmethod
     def open_existing(cls, path: Path) -> Journal:
-        """Take over a journal, to append its end and to ship it.
+        """Take over a journal to append its end and ship it.
 
-        From the first line that is not whole on, the rest is set aside beside it
-        (``.jsonl.torn``) and reported in ``dropped_bytes``.
+        Everything from the first incomplete line on is set aside (``.jsonl.torn``) and
+        reported in ``dropped_bytes``.
 
         Raises:
-            FileNotFoundError: If it is not there (any more).
-            JournalLockedError: If its writer lives.
+            FileNotFoundError: If it does not exist, or no longer does.
+            JournalLockedError: If its writer is alive.
         """
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND)
         try:
             _take_lock(descriptor, path)
             if not path.exists() or not os.path.samestat(os.fstat(descriptor), path.stat()):
-                raise FileNotFoundError(f"{path} was shipped by somebody else")
+                raise FileNotFoundError(f"{path} was shipped by another process")
             index = scan_lines(descriptor)
             dropped_bytes = _set_torn_aside(path, descriptor, index.end)
         except BaseException:
@@ -127,13 +127,13 @@ class Journal:
         """Append one record and hand it to the operating system.
 
         Args:
-            record: Without ``seq``; ``at`` (UTC, ISO 8601) is added where it is missing.
+            record: Record without ``seq``; ``at`` (UTC, ISO 8601) is added if missing.
 
         Returns:
-            The ``seq`` it got.
+            The record's ``seq``.
 
         Raises:
-            ValueError: If it bears a ``seq``, or something that JSON cannot hold, such as NaN.
+            ValueError: If it has a ``seq``, or a value that JSON cannot hold, such as NaN.
             JournalFullError: If the disk is full.
             JournalError: If the journal is closed.
         """
@@ -178,14 +178,14 @@ class Journal:
         """Put everything on the disk now.
 
         Raises:
-            JournalError: If the disk refuses.
+            JournalError: If the write fails.
         """
         with self._lock:
             self._check_open()
             self._sync()
 
     def mark_shipped(self) -> None:
-        """Every record is in the database: set the file aside, and let go of it."""
+        """Every record is in the database: mark the file as shipped and release it."""
         with self._lock:
             self._check_open()
             self._sync()
@@ -194,7 +194,7 @@ class Journal:
         self.close()
 
     def close(self) -> None:
-        """Sync, and give the lock back. Repeatable."""
+        """Sync, and release the lock. Repeatable."""
         with self._lock:
             if self._is_closed:
                 return
@@ -209,7 +209,7 @@ class Journal:
             raise JournalError(f"the journal {self.path} is closed")
 
     def _write(self, data: bytes) -> None:
-        """Write a whole line or none of it."""
+        """Write a whole line or nothing."""
         written = 0
         try:
             while written < len(data):
@@ -218,11 +218,11 @@ class Journal:
             if written:
                 os.ftruncate(self._descriptor, self._index.end)
             if error.errno in _FULL:
-                raise JournalFullError(f"no room on the disk for {self.path}: {error}") from error
+                raise JournalFullError(f"disk full: cannot write {self.path}: {error}") from error
             raise JournalError(f"cannot write {self.path}: {error}") from error
 
     def _sync_now_and_then(self) -> None:
-        """The records are with the operating system: that the disk has no room yet loses none."""
+        """A full disk loses no record here: the operating system holds them."""
         try:
             self._sync()
         except JournalError as error:
@@ -236,30 +236,30 @@ class Journal:
             os.fdatasync(self._descriptor)
         except OSError as error:
             kind = JournalFullError if error.errno in _FULL else JournalError
-            raise kind(f"cannot put {self.path} on the disk: {error}") from error
+            raise kind(f"cannot sync {self.path} to disk: {error}") from error
         self._is_dirty = False
         self._synced_at_s = time.monotonic()
 
 
 def _line(seq: int, record: Mapping[str, Any]) -> bytes:
     if "seq" in record:
-        raise ValueError("the journal numbers its records itself")
+        raise ValueError("seq: assigned by the journal; remove it from the record")
     at = {} if "at" in record else {"at": datetime.now(UTC).isoformat()}
     text = json.dumps({"seq": seq, **record, **at}, allow_nan=False, separators=(",", ":"))
     return text.encode() + b"\n"
 
 
 def find_orphans(directory: Path) -> list[Path]:
-    """Journals that nobody writes any more and that were not shipped, oldest first."""
+    """Journals without a writer that were not shipped, oldest first."""
     if not directory.is_dir():
         return []
-    found = {path: _free_since(path) for path in directory.glob(f"*{SUFFIX}")}
-    free = [(since, path) for path, since in found.items() if since is not None]
+    free_since = {path: _free_since(path) for path in directory.glob(f"*{SUFFIX}")}
+    free = [(since, path) for path, since in free_since.items() if since is not None]
     return [path for _, path in sorted(free)]
 
 
 def purge_shipped(directory: Path, *, older_than_s: float) -> int:
-    """Remove shipped journals last written more than ``older_than_s`` ago; how many."""
+    """Remove shipped journals last written more than ``older_than_s`` ago; returns the number."""
     if not directory.is_dir():
         return 0
     limit = time.time() - older_than_s
@@ -270,7 +270,7 @@ def purge_shipped(directory: Path, *, older_than_s: float) -> int:
 
 
 def _free_since(path: Path) -> float | None:
-    """When a journal that nobody writes was last written; None when somebody does."""
+    """When a journal without a writer was last written; None when it has a writer."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
@@ -288,11 +288,11 @@ def _take_lock(descriptor: int, path: Path) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise JournalLockedError(f"somebody writes {path}") from error
+        raise JournalLockedError(f"{path} is being written by another process") from error
 
 
 def _set_torn_aside(path: Path, descriptor: int, end: int) -> int:
-    """Cut the file after its last whole line; what follows is kept beside it."""
+    """Cut the file after its last whole line; the rest is kept in a second file."""
     torn = os.fstat(descriptor).st_size - end
     if torn <= 0:
         return 0

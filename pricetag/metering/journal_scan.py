@@ -1,4 +1,4 @@
-"""Where the lines of a journal begin, and where its whole lines end."""
+"""Index of a journal's records, and the end of its last complete line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 INDEX_STEP = 256
-"""Every how many records an offset is remembered."""
+"""Number of records between two stored offsets."""
 
 _CHUNK_BYTES = 1 << 20
 
@@ -18,8 +18,8 @@ class Index:
     """Offsets of a journal's records, one in :data:`INDEX_STEP`.
 
     Attributes:
-        count: How many records there are.
-        end: Where the last one ends, in bytes.
+        count: Number of records.
+        end: End of the last record, in bytes.
     """
 
     count: int = 0
@@ -34,7 +34,7 @@ class Index:
         self.end += length
 
     def span(self, seq: int, limit: int) -> tuple[int, int]:
-        """First and last byte of whole steps that hold ``limit`` records from ``seq`` on."""
+        """First and last byte of the index steps that contain ``limit`` records from ``seq`` on."""
         first = seq // INDEX_STEP
         after = (seq + limit - 1) // INDEX_STEP + 1
         stop = self._offsets[after] if after < len(self._offsets) else self.end
@@ -42,7 +42,7 @@ class Index:
 
 
 def scan_lines(descriptor: int) -> Index:
-    """Index a journal up to its first line that is not whole."""
+    """Index a journal up to its first incomplete line."""
     index = Index()
     for line in _lines(descriptor):
         if not _is_whole(line, index.count):
@@ -52,7 +52,7 @@ def scan_lines(descriptor: int) -> Index:
 
 
 def _lines(descriptor: int) -> Iterator[bytes]:
-    """Lines with their newline; the last may lack it."""
+    """Lines with their newline; the last may have none."""
     rest, position = b"", 0
     while chunk := os.pread(descriptor, _CHUNK_BYTES, position):
         position += len(chunk)
@@ -64,7 +64,7 @@ def _lines(descriptor: int) -> Iterator[bytes]:
 
 
 def _is_whole(line: bytes, seq: int) -> bool:
-    """Whether a line is a record, and the one that follows."""
+    """Whether a line is a complete record with this ``seq``."""
     if not line.endswith(b"\n"):
         return False
     try:

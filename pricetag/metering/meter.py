@@ -23,8 +23,8 @@ class Meter:
     """Samples every source in a thread of its own and emits cumulative readings.
 
     After each edge, without delaying it, counters that tick are watched for their next update,
-    at which a reading of that component alone is emitted, flagged ``tick`` (``late_tick`` where
-    the thread came too late to tell when it was).
+    at which a reading of only that component is emitted, flagged ``tick`` (``late_tick`` where
+    the thread was too late to know the time of the update).
 
     Nothing is emitted within the first reading period after :meth:`open` unless
     :meth:`edge` is called, so that the caller can write its ``start`` record first.
@@ -32,10 +32,10 @@ class Meter:
     Args:
         sources: What to read.
         emit: Takes readings (dicts of the journal's ``reading`` fields and ``t_s``), in time
-            order. If it raises, the readings are kept and offered again.
+            order. If it raises, the readings are kept and emitted again.
         clock: Monotonic seconds.
-        power_hz: Power samples a second.
-        reading_hz: Readings a second.
+        power_hz: Power samples per second.
+        reading_hz: Readings per second.
     """
 
     def __init__(
@@ -64,13 +64,13 @@ class Meter:
         self._next_reading_s = 0.0
         self._closed = False
         self.failure: Exception | None = None
-        """What ``emit`` last raised, while readings wait for it; None when all were taken."""
+        """Last exception of ``emit`` while readings are pending; None when none are."""
 
     def open(self, *, thread: bool = True) -> list[Component]:
         """Open the sources, take the reading at t = 0 and start sampling.
 
         Args:
-            thread: Whether to sample by itself; without, the caller calls :meth:`poll`.
+            thread: Whether to sample in a thread; otherwise the caller calls :meth:`poll`.
 
         Returns:
             All components, for the ``start`` record.
@@ -80,7 +80,7 @@ class Meter:
         """
         with self._lock:
             if self._opened_s is not None:
-                raise RuntimeError("a meter opens once")
+                raise RuntimeError("a meter can be opened only once")
             components = self._open_sources()
             self._opened_s = self._clock()
             self._pending += self._take_edge(0.0)
@@ -96,7 +96,7 @@ class Meter:
         return self._clock() - self._opened_s
 
     def poll(self) -> None:
-        """One step: sample power, and read where a reading is due."""
+        """One step: sample power, and take a reading if one is due."""
         with self._lock:
             if self._closed:
                 return
@@ -110,8 +110,8 @@ class Meter:
     def edge(self) -> list[dict[str, Any]]:
         """Read everything now; thread-safe.
 
-        The readings go to ``emit`` here, before this returns and in order with those of the
-        thread, and are returned for their common ``t_s``.
+        The readings are emitted before this returns, in order with those of the thread, and
+        returned for their common ``t_s``.
         """
         with self._lock:
             if self._closed:
@@ -123,12 +123,12 @@ class Meter:
         return records
 
     def look_pause_s(self) -> float | None:
-        """How soon to call :meth:`look` again; None while no counter's update is awaited."""
+        """Pause before the next :meth:`look`; None while no counter's update is awaited."""
         with self._lock:
             return self._watch.pause_s()
 
     def look(self) -> None:
-        """Look for counters that were updated; cheap, and nothing while none is awaited."""
+        """Check for updated counters; cheap, and does nothing while none is awaited."""
         with self._lock:
             if not self._closed:
                 self._pending += self._take_ticks(self.now_s())
@@ -136,10 +136,10 @@ class Meter:
     def close(self) -> None:
         """Stop sampling, take and emit the last reading, close the sources. Repeatable.
 
-        An update that an edge awaits is waited for: 0.2 s at most on NVML.
+        Waits for an update after an edge, up to 0.2 s on NVML.
 
         Raises:
-            Exception: What ``emit`` raised, if readings could not be handed over.
+            Exception: The exception of ``emit``, if readings could not be delivered.
         """
         self._is_closing = True
         self._wake.set()
@@ -166,7 +166,7 @@ class Meter:
         components = [component for metered in self._metered for component in metered.components]
         ids = [component.id for component in components]
         if len(set(ids)) != len(ids):
-            raise ValueError(f"a component is metered twice: {', '.join(sorted(ids))}")
+            raise ValueError(f"components metered twice: {', '.join(sorted(ids))}")
         return components
 
     def _run(self) -> None:
@@ -181,7 +181,7 @@ class Meter:
             self.look()
             if self._clock() >= due_s:
                 self.poll()
-                # After a stall the missed beats are not made up for.
+                # Samples missed during a stall are not repeated.
                 due_s = max(due_s + self._sample_period_s, self._clock())
 
     def _sample(self, now_s: float) -> None:
@@ -189,7 +189,7 @@ class Meter:
             metered.sample(now_s)
 
     def _take_edge(self, now_s: float) -> list[dict[str, Any]]:
-        """A reading of everything, after which counters are watched for their next update."""
+        """Read everything, then watch counters for their next update."""
         records = self._take_reading(now_s)
         by_id = {record["component"]: record["counter_j"] for record in records}
         self._watch.begin(now_s, lambda place: by_id[self._metered[place[0]].ids[place[1]]])
@@ -203,7 +203,7 @@ class Meter:
 
     def _take_reading(self, now_s: float) -> list[dict[str, Any]]:
         self._sample(now_s)
-        # The next periodic reading keeps clear of an edge: one reading a period is enough.
+        # An edge replaces the periodic reading: one reading per period is enough.
         self._next_reading_s = now_s + self._reading_period_s - 0.5 * self._sample_period_s
         return [record for metered in self._metered for record in metered.read(now_s)]
 
@@ -212,9 +212,9 @@ class Meter:
             return
         try:
             self._emit(self._pending)
-        except Exception as error:  # kept, and offered again with the next reading
+        except Exception as error:  # kept, and emitted again with the next reading
             if self.failure is None:
-                logger.exception("readings could not be handed over; they are kept")
+                logger.exception("readings could not be delivered and are kept")
             self.failure = error
             return
         self._pending = []

@@ -1,4 +1,4 @@
-"""One source under a meter: its samples integrated, its readings completed, its faults told."""
+"""One source of a meter: integrates samples, completes readings, reports faults."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ logger = logging.getLogger(__name__)
 
 
 class MeteredSource:
-    """A source with what a meter keeps for each of its components.
+    """A source, with the meter's state for each of its components.
 
-    A source that raises is read as null with a flag: one that is broken must not stop the others.
+    A source that raises is read as null with a flag: a broken source must not stop the others.
 
     Args:
-        source: Opened here; closed by :meth:`close`.
+        source: Power source; opened here, closed by :meth:`close`.
     """
 
     def __init__(self, source: PowerSource) -> None:
@@ -44,10 +44,10 @@ class MeteredSource:
         self._reported: set[str] = set()
 
     def tickers(self, place: int) -> Iterator[Ticker]:
-        """A watch for each counter that ticks.
+        """A ticker for each counter that ticks.
 
         Args:
-            place: Of this source among the meter's; a ticker's place is this and its index.
+            place: Index of this source in the meter; a ticker's place is this and its own index.
         """
         if not isinstance(self._source, TickingSource):
             return
@@ -58,7 +58,7 @@ class MeteredSource:
                 yield Ticker((place, index), component.update_s, look)
 
     def sample(self, now_s: float) -> None:
-        """Adds the power of this moment to the integrals."""
+        """Add the current power to the integrals."""
         try:
             powers_w = self._source.sample(now_s)
         except Exception as error:  # one broken source must not stop the others
@@ -90,7 +90,7 @@ class MeteredSource:
         trapezoid = self._trapezoids[index]
         trapezoid.add(now_s, power_w)
         if self._bounds[index].is_exceeded(now_s, counter_j):
-            self._jumped.add(index)  # the step to the next reading has it too
+            self._jumped.add(index)  # the next reading's step includes the jump too
             counter_j = None
         reading = Reading(
             component=self.ids[index],
@@ -102,14 +102,14 @@ class MeteredSource:
         return {"t_s": now_s, **reading}
 
     def close(self) -> None:
-        """Closes the source."""
+        """Close the source."""
         try:
             self._source.close()
-        except Exception as error:  # the others are still to be closed
+        except Exception as error:  # the other sources must still be closed
             self._report(error)
 
     def _completed(self, index: int, reading: Reading, now_s: float) -> dict[str, Any]:
-        """A source's reading with the integral and what was noticed."""
+        """A source's reading with the integral and the meter's flags."""
         trapezoid = self._trapezoids[index]
         flags = reading["flags"]
         if LOST in flags:
@@ -129,14 +129,14 @@ class MeteredSource:
     def _follow(
         self, index: int, counter_j: float | None, integrated_j: float | None, now_s: float
     ) -> None:
-        """Warn once where counter and integral part; a model is no measure for that."""
+        """Warn once where counter and integral diverge; a model cannot show that."""
         if self.components[index].has_model:
             return
         divergence = self._divergence[index]
         was_told = divergence.ratio is not None
         divergence.add(now_s, counter_j, integrated_j)
         if divergence.ratio is not None and not was_told:
-            text = "%s: its counter tells %+.0f%% against its integrated power; the counter is used"
+            text = "%s: its counter is %+.0f%% off its integrated power; the counter is used"
             logger.warning(text, self.ids[index], 100.0 * divergence.ratio)
 
     def _guarded(self, ask: Callable[[], float | None]) -> float | None:

@@ -1,4 +1,4 @@
-"""MIG: slices of a device that jobs hold as if each were one."""
+"""MIG: slices of a device that jobs use like whole devices."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def slices_of(parent: str) -> list[Slice]:
         handle = pynvml.nvmlDeviceGetHandleByUUID(parent)
         current, _ = pynvml.nvmlDeviceGetMigMode(handle)
         count = pynvml.nvmlDeviceGetMaxMigDeviceCount(handle) if current else 0
-        found = [_slice(parent, handle, index, count) for index in range(count)]
-    told = [piece for piece in found if piece is not None]
-    instances = Counter(piece.instance for piece, _ in told)
-    return [_reserved(piece, whole, instances[piece.instance] == 1) for piece, whole in told]
+        pieces = [_slice(parent, handle, index, count) for index in range(count)]
+    valid = [piece for piece in pieces if piece is not None]
+    instances = Counter(piece.instance for piece, _ in valid)
+    return [_reserved(piece, whole, instances[piece.instance] == 1) for piece, whole in valid]
 
 
 def usable_devices(devices: Sequence[Device]) -> list[Device]:
-    """What jobs can be given: whole devices, and in the place of a divided one its slices.
+    """Devices available to jobs: whole devices, and the slices of divided ones.
 
     CUDA does not compute on a whole device whose MIG mode is on.
 
@@ -52,22 +52,22 @@ def usable_devices(devices: Sequence[Device]) -> list[Device]:
 
 
 def resolve_usable(named: Sequence[str], usable: Sequence[Device]) -> list[Device]:
-    """The usable devices that these UUIDs mean; a divided device means all its slices.
+    """The usable devices with these UUIDs; a divided device stands for all its slices.
 
     Args:
         named: UUIDs of whole devices or of slices.
         usable: What :func:`usable_devices` returned.
     """
-    found: dict[str, Device] = {}
+    resolved: dict[str, Device] = {}
     for uuid in named:
         for device in usable:
             if uuid in (device.uuid, device.slice.parent if device.slice else None):
-                found[device.uuid] = device
-    return list(found.values())
+                resolved[device.uuid] = device
+    return list(resolved.values())
 
 
 def divided_name(name: str, slices: Sequence[Slice]) -> str:
-    """A device's product name with the slices that are meant: ``NVIDIA A100 (MIG 3g.20gb)``."""
+    """A device's product name with its selected slices: ``NVIDIA A100 (MIG 3g.20gb)``."""
     return f"{name} (MIG {' + '.join(piece.profile for piece in slices)})"
 
 
@@ -77,10 +77,10 @@ def _slice(parent: str, handle: Any, index: int, count: int) -> tuple[Slice, int
         piece = pynvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, index)
     except (pynvml.NVMLError_NotFound, pynvml.NVMLError_InvalidArgument):
         return None  # an empty slot
-    told = pynvml.nvmlDeviceGetAttributes(piece)
-    whole, own = int(told.gpuInstanceSliceCount), int(told.computeInstanceSliceCount)
-    memory_bytes = int(told.memorySizeMB) << 20
-    found = Slice(
+    attributes = pynvml.nvmlDeviceGetAttributes(piece)
+    whole, own = int(attributes.gpuInstanceSliceCount), int(attributes.computeInstanceSliceCount)
+    memory_bytes = int(attributes.memorySizeMB) << 20
+    mig_slice = Slice(
         uuid=pynvml.nvmlDeviceGetUUID(piece),
         parent=parent,
         profile=_profile(pynvml.nvmlDeviceGetName(piece), whole, memory_bytes),
@@ -90,16 +90,16 @@ def _slice(parent: str, handle: Any, index: int, count: int) -> tuple[Slice, int
         is_whole_instance=False,
         memory_bytes=memory_bytes or None,
     )
-    return found, whole
+    return mig_slice, whole
 
 
 def _reserved(piece: Slice, whole: int, is_alone: bool) -> Slice:
-    """Alone in its GPU instance a slice reserves all of that, however much it computes on."""
+    """A slice alone in its GPU instance reserves the whole instance."""
     return replace(piece, slices=whole, is_whole_instance=True) if is_alone else piece
 
 
 def _profile(name: str, slices: int, memory_bytes: int) -> str:
-    """``NVIDIA A100-SXM4-40GB MIG 3g.20gb``: the last word, where the driver tells it."""
+    """``NVIDIA A100-SXM4-40GB MIG 3g.20gb``: the last word, where the driver reports it."""
     _, mark, profile = name.rpartition("MIG ")
     return profile if mark else f"{slices}g.{memory_bytes / 2**30:.0f}gb"
 

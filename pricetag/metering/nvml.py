@@ -43,7 +43,7 @@ REOPENED = "reopened"
 
 
 class _Gpu:
-    """One device: its handle, what it can tell, and how it fared since the last reading."""
+    """One device: its handle, its capabilities, and events since the last reading."""
 
     def __init__(self, uuid: str) -> None:
         self.uuid = uuid
@@ -51,7 +51,7 @@ class _Gpu:
         self.is_mig = uuid.startswith(MIG_PREFIX)
         self.handle: Any = None
         self.state: str | None = None  # a flag for as long as it lasts
-        self.is_state_told = False
+        self.is_state_reported = False
         self.retry_at_s = 0.0
         self.backoff_s = FIRST_BACKOFF_S
         self.has_counter = True
@@ -64,14 +64,14 @@ class _Gpu:
         self._reference = byref(self._millijoules)
 
     def hold(self, handle: Any) -> None:
-        """Take the device's handle; its first tells what the architecture decides."""
+        """Store the device's handle; the first one selects the power ladder by architecture."""
         self.handle = handle
         if self._rungs is None:
             kind = architecture(handle)
             self._rungs, self.update_s = power_rungs(kind), counter_update_s(kind)
 
     def sample(self) -> int:
-        """Read power into ``power_w``, going down the ladder; the code of the last attempt."""
+        """Read power into ``power_w``, going down the ladder; returns the last code."""
         self.power_w = None
         while self._rungs:
             code, power_w = self._rungs[0].power_w(self.handle)
@@ -96,11 +96,11 @@ class _Gpu:
         return code, None
 
     def standing_flags(self) -> list[str]:
-        """What is true of this device at every reading, and what happened since the last."""
+        """Persistent flags of this device, and flags of events since the last reading."""
         flags, self.flags = self.flags, set()
         if self.state is not None:
             flags.add(self.state)
-            self.is_state_told = True
+            self.is_state_reported = True
         elif not self.is_mig:
             if not self.has_counter:
                 flags.add(NO_COUNTER)
@@ -111,7 +111,7 @@ class _Gpu:
         return sorted(flags)
 
     def _is_final(self, code: int) -> bool:
-        """Whether this way will never work on this device; denial is remembered beside."""
+        """Whether this method will never work on this device; also remembers a denial."""
         action = action_for(code)
         self.denied = self.denied or action is Action.DEGRADE
         return action in (Action.NEXT_SOURCE, Action.DEGRADE)
@@ -120,7 +120,7 @@ class _Gpu:
 class NvmlSource:
     """Counter and power of the given devices, keyed by UUID.
 
-    A device that cannot be opened is metered as null with a flag, never left out. A MIG slice
+    A device that cannot be opened is metered as null with a flag, never omitted. A MIG slice
     has no counter or power of its own: it is listed, and null.
 
     Args:
@@ -135,14 +135,14 @@ class NvmlSource:
             raise ValueError(f"a device is named twice: {', '.join(uuids)}")
         self._gpus = [_Gpu(uuid) for uuid in uuids]
         self._powers_w: list[float | None] = [None] * len(self._gpus)
-        self._initialised = False
+        self._initialized = False
         self._components: list[Component] | None = None
         self._unavailability: Unavailability | None = None
 
     def components(self) -> list[Component]:
         """See :class:`~pricetag.metering.source.PowerSource`; opens NVML the first time."""
         if self._components is None:
-            self._initialise()
+            self._initialize()
             for gpu in self._gpus:
                 self._open(gpu, now_s=0.0)
             self._components = [self._describe(gpu) for gpu in self._gpus]
@@ -178,9 +178,9 @@ class NvmlSource:
 
     def close(self) -> None:
         """Shut down this source's use of NVML."""
-        if not self._initialised:
+        if not self._initialized:
             return
-        self._initialised = False
+        self._initialized = False
         try:
             pynvml.nvmlShutdown()
         except pynvml.NVMLError as error:
@@ -200,22 +200,22 @@ class NvmlSource:
             flags=gpu.standing_flags(),
         )
 
-    def _initialise(self) -> bool:
+    def _initialize(self) -> bool:
         try:
             pynvml.nvmlInit()
         except pynvml.NVMLError as error:
             self._unavailability = unavailability(error.value)
             return False
-        self._initialised = True
+        self._initialized = True
         self._unavailability = None
         return True
 
     def _open(self, gpu: _Gpu, now_s: float) -> bool:
-        """Get a device's handle; where it cannot be had, the state says why."""
+        """Get a device's handle; if it is unavailable, the state says why."""
         if gpu.is_mig:
             gpu.state, gpu.retry_at_s = MIG, float("inf")
             return False
-        if not self._initialised and not self._initialise():
+        if not self._initialized and not self._initialize():
             self._put_off(gpu, UNAVAILABLE, now_s)
             return False
         try:
@@ -237,26 +237,26 @@ class NvmlSource:
         if now_s < gpu.retry_at_s:
             return False
         if all(other.handle is None for other in self._gpus):
-            # Only a fresh initialisation sees a device that was reset; healthy neighbours would
-            # lose their handles to it, so it waits until there are none.
+            # Only a new initialization sees a device that was reset. It would invalidate the
+            # handles of healthy devices, so it waits until there are none.
             self.close()
-        was, is_told = gpu.state, gpu.is_state_told
+        was, is_reported = gpu.state, gpu.is_state_reported
         if not self._open(gpu, now_s):
             return False
         gpu.flags.add(REOPENED)
-        if was is not None and not is_told:
+        if was is not None and not is_reported:
             gpu.flags.add(was)
-        logger.info("%s is back", gpu.uuid)
+        logger.info("%s is available again", gpu.uuid)
         return True
 
     def _react(self, gpu: _Gpu, code: int, now_s: float) -> None:
         action = action_for(code)
         gpu.power_w = None
-        if action is Action.REINITIALISE:
+        if action is Action.REINITIALIZE:
             gpu.handle = None
-            self._initialised = False
+            self._initialized = False
             self._put_off(gpu, "nvml_uninitialised", now_s)
-            gpu.retry_at_s = now_s  # nothing to wait for: the next sample initialises anew
+            gpu.retry_at_s = now_s  # no wait: the next sample initializes again
         elif action is Action.LOST:
             logger.warning("%s is lost: %s", gpu.uuid, pynvml.NVMLError(code))
             self._put_off(gpu, LOST, now_s)
@@ -270,7 +270,7 @@ class NvmlSource:
             gpu.flags.add(f"nvml_error_{code}")
 
     def _put_off(self, gpu: _Gpu, state: str, now_s: float) -> None:
-        gpu.is_state_told = gpu.is_state_told and gpu.state == state
+        gpu.is_state_reported = gpu.is_state_reported and gpu.state == state
         gpu.handle, gpu.power_w, gpu.state = None, None, state
         gpu.retry_at_s = now_s + gpu.backoff_s
         gpu.backoff_s = min(2.0 * gpu.backoff_s, MAX_BACKOFF_S)

@@ -25,17 +25,17 @@ MIG_PREFIX = "MIG-"
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """A MIG device: a part of a device, which jobs hold as if it were one.
+    """A MIG device: a part of a device that jobs use like a whole one.
 
     Attributes:
         uuid: ``MIG-...``, the name by which CUDA shows it to a job.
         parent: UUID of the whole device, whose counter and power it shares.
-        profile: As NVIDIA names it, ``3g.20gb``.
+        profile: NVIDIA's profile name, ``3g.20gb``.
         instance: Id of its GPU instance.
-        slices: Compute slices that are reserved with it.
-        of: Compute slices of the whole device.
-        is_whole_instance: Whether the GPU instance is its alone: activity is told by instance.
-        memory_bytes: None where NVML does not tell.
+        slices: Number of compute slices it reserves.
+        of: Number of compute slices of the whole device.
+        is_whole_instance: Whether it has the GPU instance to itself: activity is per instance.
+        memory_bytes: Memory size; None where NVML does not report it.
     """
 
     uuid: str
@@ -49,7 +49,7 @@ class Slice:
 
     @property
     def ratio(self) -> float:
-        """The part of the whole device that it reserves."""
+        """Share of the whole device that it reserves."""
         return self.slices / self.of
 
 
@@ -63,10 +63,10 @@ class Device:
         index: NVML's index (PCI bus order), which need not be CUDA's; AMD's count on from there.
         name: Product name.
         memory_bytes: Size of its memory, None where the device shares the host's.
-        power_limit_w: Enforced power limit in W, None where it has none to tell.
+        power_limit_w: Enforced power limit in W, None where it reports none.
         mig: UUIDs of its MIG slices; empty where MIG is off.
-        slice: What of it this is, where it is a MIG slice that stands for a device.
-        runtime_id: What ROCm's ``ROCR_VISIBLE_DEVICES`` calls it; None on NVIDIA.
+        slice: The MIG slice, where this device is one.
+        runtime_id: Identifier in ROCm's ``ROCR_VISIBLE_DEVICES``; None on NVIDIA.
     """
 
     uuid: str
@@ -81,10 +81,10 @@ class Device:
 
 @contextmanager
 def nvml_session() -> Iterator[None]:
-    """NVML initialised for the length of a block.
+    """NVML, initialized within a ``with`` block.
 
     Raises:
-        pynvml.NVMLError: If NVML cannot be initialised.
+        pynvml.NVMLError: If NVML cannot be initialized.
     """
     pynvml.nvmlInit()
     try:
@@ -117,8 +117,8 @@ def _probe() -> tuple[list[Device], Unavailability | None, int]:
     try:
         with nvml_session():
             count = pynvml.nvmlDeviceGetCount()
-            found = [_device(index) for index in range(count)]
-            return [device for device in found if device is not None], None, 0
+            probed = [_device(index) for index in range(count)]
+            return [device for device in probed if device is not None], None, 0
     except pynvml.NVMLError as error:
         return [], unavailability(error.value), error.value
 
@@ -135,7 +135,7 @@ def _device(index: int) -> Device | None:
             mig=_mig_uuids(handle),
         )
     except pynvml.NVMLError as error:
-        # A dead card must not hide its healthy neighbours.
+        # A dead card must not hide the healthy ones.
         logger.warning("NVIDIA device %d cannot be used: %s", index, error)
         return None
 
@@ -148,7 +148,7 @@ def _memory_bytes(handle: Any) -> int | None:
 
 
 def power_limit_w(handle: Any) -> float | None:
-    """Enforced power limit in W; None where the device has none to tell."""
+    """Enforced power limit in W; None where the device reports none."""
     try:
         return float(pynvml.nvmlDeviceGetEnforcedPowerLimit(handle)) / 1000.0
     except (pynvml.NVMLError_NotSupported, pynvml.NVMLError_NoPermission):
@@ -184,13 +184,13 @@ def resolve_visible(visible: str | None, devices: Sequence[Device]) -> list[str]
     """
     if visible is None:
         return [device.uuid for device in devices]
-    found: list[str] = []
+    visible_uuids: list[str] = []
     for entry in visible.split(","):
         uuid = _resolve(entry.strip(), devices)
-        if uuid is None or uuid in found:
+        if uuid is None or uuid in visible_uuids:
             break
-        found.append(uuid)
-    return found
+        visible_uuids.append(uuid)
+    return visible_uuids
 
 
 def _resolve(entry: str, devices: Sequence[Device]) -> str | None:
@@ -205,6 +205,6 @@ def _resolve(entry: str, devices: Sequence[Device]) -> str | None:
 
 
 def _unique(uuids: Sequence[str], prefix: str) -> str | None:
-    """The one UUID that begins so; upper and lower case of its digits are the same."""
+    """The only UUID with this prefix, ignoring case; None if there is none or several."""
     matching = [uuid for uuid in uuids if uuid.lower().startswith(prefix.lower())]
     return matching[0] if len(matching) == 1 else None

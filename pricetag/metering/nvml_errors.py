@@ -12,12 +12,12 @@ import pynvml
 class Action(Enum):
     """What the meter does about an error."""
 
-    NEXT_SOURCE = "this device never has it: use the next source and remember"
+    NEXT_SOURCE = "not supported by this device: use the next source and remember"
     DEGRADE = "not allowed: use the next source, remember, and flag it"
     LOST = "the device is gone: flag it, extrapolate nothing, open it again with backoff"
-    REINITIALISE = "the library was not initialised in this process: do so and go on"
-    UNAVAILABLE = "no NVML on this machine: say so"
-    TRY_AGAIN = "of the moment: flag it and try again at the next sample"
+    REINITIALIZE = "the library is not initialized in this process: do so and continue"
+    UNAVAILABLE = "no NVML on this machine: report it"
+    TRY_AGAIN = "transient: flag it and try again at the next sample"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,10 @@ class Unavailability:
 
 
 class NvmlUnavailableError(RuntimeError):
-    """NVML is there, or should be, and cannot be used.
+    """NVML is installed, or should be, but cannot be used.
 
     Args:
-        unavailability: Why, and what opens it.
+        unavailability: The reason, and the command that may fix it.
     """
 
     def __init__(self, unavailability: Unavailability) -> None:
@@ -41,7 +41,7 @@ class NvmlUnavailableError(RuntimeError):
 
 
 ACTIONS: Mapping[int, Action] = {
-    pynvml.NVML_ERROR_UNINITIALIZED: Action.REINITIALISE,
+    pynvml.NVML_ERROR_UNINITIALIZED: Action.REINITIALIZE,
     pynvml.NVML_ERROR_INVALID_ARGUMENT: Action.NEXT_SOURCE,  # a field an old driver does not know
     pynvml.NVML_ERROR_NOT_SUPPORTED: Action.NEXT_SOURCE,
     pynvml.NVML_ERROR_FUNCTION_NOT_FOUND: Action.NEXT_SOURCE,
@@ -77,7 +77,7 @@ _UNAVAILABLE: Mapping[int, Unavailability] = {
 NOT_INSTALLED = frozenset(
     {pynvml.NVML_ERROR_LIBRARY_NOT_FOUND, pynvml.NVML_ERROR_DRIVER_NOT_LOADED}
 )
-"""Codes of a machine that has no NVIDIA driver: it simply has no device to offer."""
+"""Codes of a machine without an NVIDIA driver: it simply has no devices."""
 
 
 def action_for(code: int) -> Action:
@@ -86,6 +86,6 @@ def action_for(code: int) -> Action:
 
 
 def unavailability(code: int) -> Unavailability:
-    """Why NVML could not be initialised, in words."""
-    known = _UNAVAILABLE.get(code)
-    return known or Unavailability(f"NVML said: {pynvml.NVMLError(code)}", "nvidia-smi")
+    """Why NVML could not be initialized, in words."""
+    reason = _UNAVAILABLE.get(code)
+    return reason or Unavailability(f"NVML said: {pynvml.NVMLError(code)}", "nvidia-smi")

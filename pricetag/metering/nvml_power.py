@@ -1,4 +1,4 @@
-"""The ways to ask NVML for a device's power, best first, and what its architecture decides.
+"""Methods to query a device's power from NVML, best first, chosen by its architecture.
 
 Field values are called through the library's function pointers on structures made once: the
 meter asks ten times a second for every device, and the wrappers would allocate each time.
@@ -25,7 +25,7 @@ _MEMBER_OF = {
 def call(name: str, *arguments: Any) -> int:
     """Call a function of the NVML library and return its code.
 
-    Unlike the wrappers of nvidia-ml-py it fills structures of the caller's, made once.
+    Unlike the wrappers of nvidia-ml-py it fills structures that the caller reuses.
     """
     try:
         function = pynvml._nvmlGetFunctionPointer(name)
@@ -35,7 +35,7 @@ def call(name: str, *arguments: Any) -> int:
 
 
 class PowerRung(Protocol):
-    """One way to ask for power."""
+    """One method to query power."""
 
     def power_w(self, handle: Any) -> tuple[int, float]:
         """NVML's return code, and the power in W where it is ``NVML_SUCCESS``."""
@@ -87,7 +87,7 @@ class UsagePower:
 
 PARTIAL_VIEW = frozenset({pynvml.NVML_DEVICE_ARCH_HOPPER, pynvml.NVML_DEVICE_ARCH_BLACKWELL})
 """Architectures whose instant power shows 25 of every 100 ms, while its average, over the last
-second, leaves no moment out. A100's instant power is no better, and it has no average; GA10x and
+second, misses nothing. A100's instant power is equally sparse, and it has no average; GA10x and
 Ada see everything at once. Source: Yang et al. 2024, SC24, arXiv:2312.02741 (Hopper; Blackwell
 is taken to be like it)."""
 
@@ -96,17 +96,17 @@ VOLTA_COUNTER_UPDATE_S = 0.02
 
 
 def architecture(handle: Any) -> int:
-    """NVML's number of a device's architecture; ``NVML_DEVICE_ARCH_UNKNOWN`` if it tells none."""
-    found = c_uint(pynvml.NVML_DEVICE_ARCH_UNKNOWN)
-    code = call("nvmlDeviceGetArchitecture", handle, byref(found))
-    return int(found.value if code == pynvml.NVML_SUCCESS else pynvml.NVML_DEVICE_ARCH_UNKNOWN)
+    """NVML's number of a device's architecture; ``NVML_DEVICE_ARCH_UNKNOWN`` if unknown."""
+    number = c_uint(pynvml.NVML_DEVICE_ARCH_UNKNOWN)
+    code = call("nvmlDeviceGetArchitecture", handle, byref(number))
+    return int(number.value if code == pynvml.NVML_SUCCESS else pynvml.NVML_DEVICE_ARCH_UNKNOWN)
 
 
 def power_rungs(architecture: int) -> list[PowerRung]:
     """A fresh ladder for one device.
 
-    What is integrated must not leave moments out: where the instant power does and an average
-    does not, the average comes first.
+    Integrated power must not miss any time: where the instant power does and an average does
+    not, the average comes first.
     """
     instant = FieldPower(pynvml.NVML_FI_DEV_POWER_INSTANT)
     average = FieldPower(pynvml.NVML_FI_DEV_POWER_AVERAGE)
@@ -115,6 +115,6 @@ def power_rungs(architecture: int) -> list[PowerRung]:
 
 
 def counter_update_s(architecture: int) -> float:
-    """How often the energy counter is updated, in s, as far as is known before it is watched."""
+    """How often the energy counter is updated, in s, as far as known before it is observed."""
     is_volta = architecture == pynvml.NVML_DEVICE_ARCH_VOLTA
     return VOLTA_COUNTER_UPDATE_S if is_volta else COUNTER_UPDATE_S

@@ -20,13 +20,13 @@ AMD_GAIN_STD_RATIO = 0.10
 DRAM_GAIN_STD_RATIO = 0.15
 
 LEAST_INTERVAL_S = 1.0
-"""Emulated counters are updated once a second: a reading may show the energy of so long."""
+"""Emulated counters are updated once a second: a reading may show energy that old."""
 
 WRAP_AMBIGUOUS = "wrap_ambiguous"
 UNREADABLE = "unreadable"
 
 MIN_POWER_INTERVAL_S = 0.1
-"""The counter moves in steps: over less than this their quotient is noise, not power."""
+"""The counter moves in steps: over shorter intervals the quotient is noise, not power."""
 
 CPUINFO = Path("/proc/cpuinfo")
 
@@ -48,7 +48,7 @@ class _Unwrapped:
         self._power_since_s = 0.0
 
     def read(self, now_s: float, modelled_j: float | None) -> Reading:
-        """A reading; ``modelled_j`` is what the model has had so far."""
+        """A reading; ``modelled_j`` is the model's energy so far."""
         try:
             raw_uj = self._zone.read_uj()
         except (OSError, ValueError):
@@ -68,7 +68,7 @@ class _Unwrapped:
         return self._reading(self._total_uj / 1e6, self._power_w, modelled_j, flags)
 
     def _begin(self, raw_uj: int, now_s: float, flags: list[str]) -> None:
-        """Counts on from here: at the first reading, and after a step that was no energy."""
+        """Continue counting from here: at the first reading, and after an implausible step."""
         if IMPLAUSIBLE_POWER not in flags:
             self._total_uj = raw_uj
         self._power_w, self._power_uj, self._power_since_s = None, self._total_uj, now_s
@@ -95,11 +95,11 @@ class _Unwrapped:
             self._power_uj, self._power_since_s = self._total_uj, now_s
 
     def _step_uj(self, raw_uj: int, before_uj: int, now_s: float, flags: list[str]) -> int | None:
-        """What was counted since the last reading; None where that cannot be energy."""
+        """Counted energy since the last reading; None where it is implausible."""
         range_uj = self._zone.range_uj
         if range_uj is not None and (now_s - self._last_s) * MAX_ZONE_POWER_W * 1e6 > range_uj:
             flags.append(WRAP_AMBIGUOUS)
-        # A counter that stood still may catch up with all of that time.
+        # A counter that stalled may catch up for all of that time.
         most_uj = max(now_s - self._moved_s, LEAST_INTERVAL_S) * self.max_power_w * 1e6
         step_uj = raw_uj - before_uj
         if step_uj < 0:
@@ -119,8 +119,8 @@ class RaplSource:
     Args:
         packages: Zones of the CPU.
         dram: Zones of the memory.
-        cpuinfo: Where the CPU's maker is stated.
-        model: Modelled CPU and memory, to check the counters with; None: there is none.
+        cpuinfo: File that states the CPU's vendor.
+        model: Modelled CPU and memory to check the counters against; None for no check.
     """
 
     def __init__(
@@ -149,7 +149,7 @@ class RaplSource:
         return [_component(zone, maker) for zone in self._zones]
 
     def sample(self, now_s: float) -> Sequence[float | None]:
-        """Nothing to integrate: the counter is all there is."""
+        """Nothing to integrate: there is only the counter."""
         return self._nothing
 
     def read(self, now_s: float) -> list[Reading]:
@@ -160,14 +160,14 @@ class RaplSource:
         ]
 
     def close(self) -> None:
-        """Gives the model back."""
+        """Close the model."""
         self._check.close()
 
     def _bound(self) -> None:
-        """Bounds the packages' power by what the CPU was designed for."""
+        """Bound the packages' power by the CPU's design power."""
         try:
             most_w = max_zone_power_w(self._packages)
-        except Exception as error:  # CodeCarbon's tables are no condition for metering
+        except Exception as error:  # metering does not depend on CodeCarbon's tables
             logger.warning("the CPU's design power is unknown: %s", error)
             return
         for counter in self._counters:
@@ -195,7 +195,7 @@ def _component(zone: Zone, cpu: dict[str, str]) -> Component:
 
 
 def cpu_fields(cpuinfo: Path) -> dict[str, str]:
-    """The first processor's fields in ``/proc/cpuinfo``; empty where the system does not tell."""
+    """The first processor's fields in ``/proc/cpuinfo``; empty where not reported."""
     try:
         first = cpuinfo.read_text().split("\n\n", 1)[0]
     except OSError:

@@ -19,7 +19,7 @@ OPEN_COMMAND = "sudo chmod a+r /sys/class/powercap/intel-rapl*/energy_uj"
 LOAD_COMMAND = "sudo modprobe intel_rapl_msr"
 
 MIRROR_TOLERANCE_UJ = 1_000_000
-"""Counters of different dies that agree within 1 J of all they ever counted are one counter."""
+"""Counters of different dies whose totals agree within 1 J are the same counter."""
 
 _ZONE_FOLDER = re.compile(r"intel-rapl(-mmio)?(:\d+)+")
 
@@ -31,10 +31,10 @@ class Zone:
     """One RAPL zone.
 
     Attributes:
-        id: A name that is its own on this machine, for example ``package-0-dram``.
+        id: Name that is unique on this machine, for example ``package-0-dram``.
         kind: ``inner`` zones (core, uncore) are part of their package; psys holds all packages.
-        folder: Where its files lie.
-        range_uj: Where its counter wraps, in µJ; None when it does not say.
+        folder: Folder of its files.
+        range_uj: Value at which its counter wraps, in µJ; None when not stated.
     """
 
     id: str
@@ -46,7 +46,7 @@ class Zone:
         """The counter, in µJ.
 
         Raises:
-            OSError: If it cannot be read (since CVE-2020-8694 only root may).
+            OSError: If it cannot be read (since CVE-2020-8694, only root can).
         """
         return int((self.folder / "energy_uj").read_text())
 
@@ -60,7 +60,7 @@ class RaplScan:
         dram: Zones to meter for the memory.
         reason: Why there are no packages, None when there are.
         dram_reason: Why there is no DRAM zone, None when there is.
-        command: The one command that may open what is closed.
+        command: The command that may make it readable.
     """
 
     packages: tuple[Zone, ...]
@@ -71,13 +71,13 @@ class RaplScan:
 
 
 def powercap_root(environ: Mapping[str, str] | None = None) -> Path:
-    """The folder of the powercap class, which a variable may move."""
-    given = (os.environ if environ is None else environ).get(ROOT_VARIABLE)
-    return Path(given) if given else DEFAULT_ROOT
+    """The folder of the powercap class, which an environment variable can override."""
+    root = (os.environ if environ is None else environ).get(ROOT_VARIABLE)
+    return Path(root) if root else DEFAULT_ROOT
 
 
 def scan(root: Path) -> RaplScan:
-    """Find the zones that together hold the CPU and the memory once."""
+    """Find the zones that together cover the CPU and the memory exactly once."""
     zones = _prefer_msr(_find(root))
     if not zones:
         missing = f"no RAPL zones under {root}: not a bare Intel or AMD machine, or no driver"
@@ -91,7 +91,7 @@ def scan(root: Path) -> RaplScan:
 
 
 def _find(root: Path) -> list[Zone]:
-    """Every zone, whether the subzones lie flat, as in the class folder, or nested."""
+    """Every zone, whether its subzones are nested or flat, as in the class folder."""
     folders = {
         path.name: path
         for pattern in ("intel-rapl*:*", "intel-rapl*:*/intel-rapl*:*")
@@ -106,7 +106,7 @@ def _find(root: Path) -> list[Zone]:
 
 
 def _zone_id(folder: str, names: Mapping[str, str]) -> str:
-    """A subzone is named with its parent: every package calls its memory just ``dram``."""
+    """A subzone's name includes its parent: every package calls its memory just ``dram``."""
     parent = folder.rpartition(":")[0]
     return f"{names[parent]}-{names[folder]}" if parent in names else names[folder]
 
@@ -116,7 +116,7 @@ def _kind(name: str) -> ZoneKind:
         return "package"
     if name == "dram":
         return "dram"
-    return "psys" if name.startswith("psys") else "inner"  # one a socket: psys, psys-1
+    return "psys" if name.startswith("psys") else "inner"  # one per socket: psys, psys-1
 
 
 def _range_uj(folder: Path) -> int | None:
@@ -129,7 +129,7 @@ def _range_uj(folder: Path) -> int | None:
 
 
 def _prefer_msr(zones: Sequence[Zone]) -> list[Zone]:
-    """One zone of a name: the MMIO interface repeats what the MSR interface tells."""
+    """One zone per name: the MMIO interface repeats the zones of the MSR interface."""
     by_id: dict[str, Zone] = {}
     for zone in sorted(zones, key=lambda zone: "mmio" in zone.folder.name):
         by_id.setdefault(zone.id, zone)
@@ -137,7 +137,7 @@ def _prefer_msr(zones: Sequence[Zone]) -> list[Zone]:
 
 
 def _readable(zones: Sequence[Zone], what: str) -> tuple[tuple[Zone, ...], str | None]:
-    """The zones without mirrors, or none and why: half of a machine is not its energy."""
+    """The zones without mirrors, or none and the reason: part of a machine is not its energy."""
     if not zones:
         return (), f"this machine has no {what} zone"
     values_uj: dict[str, int] = {}
@@ -149,7 +149,7 @@ def _readable(zones: Sequence[Zone], what: str) -> tuple[tuple[Zone, ...], str |
         except (OSError, ValueError) as error:
             return (), f"cannot read {zone.folder / 'energy_uj'}: {error}"
         if values_uj[zone.id] == 0:  # as in virtual machines, whose counters never start
-            return (), f"the counter {zone.folder / 'energy_uj'} stands at 0: it does not count"
+            return (), f"the counter {zone.folder / 'energy_uj'} is at 0: it does not count"
     return tuple(_without_mirrors(zones, values_uj)), None
 
 

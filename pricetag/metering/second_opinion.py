@@ -1,4 +1,4 @@
-"""CodeCarbon's own figure for an attempt, beside ours: never instead of it, never in its way."""
+"""CodeCarbon's own figure for an attempt, in addition to ours, never instead of it."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ logger = logging.getLogger(__name__)
 TOOL = "codecarbon"
 
 STOP_TIMEOUT_S = 1.0
-"""The longest a job's end may wait for a second opinion, in s."""
+"""Maximum wait for a second opinion at a job's end, in s."""
 
 MAX_REASON = 500
-"""Characters of what CodeCarbon says of its failure."""
+"""Maximum length of CodeCarbon's failure message, in characters."""
 
 NO_REASON = "CodeCarbon gave no figure and no reason"
 
@@ -49,14 +49,14 @@ class OpinionRecord(TypedDict):
 
 
 class Tracker(Protocol):
-    """One second opinion under way."""
+    """A running second opinion."""
 
     def start(self) -> None:
-        """Begin; whatever it raises becomes the reason."""
+        """Begin; an exception becomes the reason."""
         ...
 
     def stop(self) -> Figures:
-        """End, and say what was used."""
+        """Stop and return the figures."""
         ...
 
 
@@ -67,8 +67,8 @@ class SecondOpinion:
     it fails its figures are null with the reason.
 
     Args:
-        gpu_uuids: The attempt's devices; none means that no device is its own.
-        make_tracker: Makes the tracker from NVML indices; CodeCarbon's unless a test says so.
+        gpu_uuids: The attempt's devices; none means that it has no device.
+        make_tracker: Creates the tracker from NVML indices; CodeCarbon's by default.
     """
 
     def __init__(
@@ -88,17 +88,17 @@ class SecondOpinion:
     def start(self) -> None:
         """Begin; returns at once."""
         if self._is_started:
-            raise RuntimeError("a second opinion starts once")
+            raise RuntimeError("a second opinion can be started only once")
         self._is_started = True
         thread = threading.Thread(target=self._run, name="second-opinion", daemon=True)
         try:
             thread.start()
-        except RuntimeError as error:  # the system has no room for another thread
+        except RuntimeError as error:  # the system cannot start another thread
             self._reason = f"it could not be started: {error}"
             self._done.set()
 
     def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> dict[str, Any]:
-        """End it and return the fields of its record, after ``timeout_s`` at the latest."""
+        """Stop it and return the fields of its record, within ``timeout_s``."""
         self._stop.set()
         if not self._is_started:
             return dict(_record(None, "it was not started"))
@@ -109,7 +109,7 @@ class SecondOpinion:
     def _run(self) -> None:
         try:
             self._figures = self._track()
-        except BaseException as error:  # whatever CodeCarbon does, it is only an opinion
+        except BaseException as error:  # no failure of CodeCarbon may end the attempt
             self._reason = f"CodeCarbon failed: {type(error).__name__}: {error}"[:MAX_REASON]
             logger.info("second opinion: %s", self._reason)
         finally:
@@ -134,11 +134,11 @@ def _codecarbon_tracker(gpu_indices: Sequence[int]) -> Tracker:
 
 
 def _indices(uuids: Sequence[str]) -> list[int]:
-    """Indices of the devices as CodeCarbon counts them: each maker's from 0 on."""
+    """CodeCarbon's indices of the devices: from 0 for each vendor."""
     if not uuids:
         return []
     if any(uuid.startswith(MIG_PREFIX) for uuid in uuids):
-        raise NvmlIndexError("CodeCarbon cannot tell a MIG slice's share")
+        raise NvmlIndexError("CodeCarbon cannot report a MIG slice's share")
     try:
         nvidia, amd = list_devices(), list_amd_devices()
     except (NvmlUnavailableError, AmdUnavailableError) as error:
@@ -153,7 +153,7 @@ def _indices(uuids: Sequence[str]) -> list[int]:
 
 
 class NvmlIndexError(LookupError):
-    """A device has no index to give to CodeCarbon."""
+    """A device has no index for CodeCarbon."""
 
 
 def _record(figures: Figures | None, reason: str | None) -> OpinionRecord:
@@ -174,13 +174,13 @@ def _record(figures: Figures | None, reason: str | None) -> OpinionRecord:
 
 
 def _plausible(figures: Figures) -> Figures:
-    """The figures, without those that are no energy."""
+    """The figures, without implausible energies."""
     kept = figures.copy()
     odd = [name for name in ENERGIES if not _is_energy(kept[name])]
     for name in odd:
         kept[name] = None
     if odd:
-        kept["reason"] = f"CodeCarbon's figures are no energies: {', '.join(odd)}"
+        kept["reason"] = f"implausible energies from CodeCarbon: {', '.join(odd)}"
     return kept
 
 
@@ -191,5 +191,5 @@ def _is_energy(kwh: float | None) -> bool:
 def _version() -> str | None:
     try:
         return codecarbon_parts.installed_version() if codecarbon_parts.is_installed() else None
-    except Exception:  # an installation that is broken: the figures say more of that
+    except Exception:  # a broken installation: the figures carry the reason
         return None

@@ -1,4 +1,4 @@
-"""What every meter offers: components, a fast power sample, and cumulative readings."""
+"""The interface of every meter: components, fast power samples, cumulative readings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Reading(TypedDict):
 
     ``counter_j`` and ``integrated_j`` are cumulative, in J; ``power_w`` is in W. What could
     not be read is None, and a flag says why. ``own_busy_s`` and ``all_busy_s``, cumulative too,
-    tell a job's part of a component that it shares.
+    give a job's share of a component that it shares.
     """
 
     component: str
@@ -34,7 +34,7 @@ class Reading(TypedDict):
 
 
 class PowerSource(Protocol):
-    """One meter. Not thread-safe: the :class:`~pricetag.metering.meter.Meter` serialises it.
+    """One meter. Not thread-safe: the :class:`~pricetag.metering.meter.Meter` serializes its use.
 
     A constructor is cheap; the first ``components()`` opens what has to be opened.
     """
@@ -60,12 +60,12 @@ class PowerSource(Protocol):
         ...
 
     def close(self) -> None:
-        """Give back what was opened."""
+        """Release everything that was opened."""
         ...
 
 
 def silent(component_id: str, *flags: str, power_w: float | None = None) -> Reading:
-    """A reading that tells no energy, and why."""
+    """A reading without energy, with flags that say why."""
     return Reading(
         component=component_id,
         counter_j=None,
@@ -76,7 +76,7 @@ def silent(component_id: str, *flags: str, power_w: float | None = None) -> Read
 
 
 class UnavailableSource:
-    """Components that ought to be metered here and cannot be: null with a reason, never left out.
+    """Components that cannot be metered here: null with a reason, never omitted.
 
     Args:
         components: The components; their ``notes`` say why they cannot be metered.
@@ -87,7 +87,7 @@ class UnavailableSource:
         self._nothing: tuple[float | None, ...] = (None,) * len(self._components)
 
     def components(self) -> list[Component]:
-        """The components that are missed."""
+        """The unavailable components."""
         return list(self._components)
 
     def sample(self, now_s: float) -> Sequence[float | None]:
@@ -95,8 +95,8 @@ class UnavailableSource:
         return self._nothing
 
     def read(self, now_s: float) -> list[Reading]:
-        """One silent reading a component."""
+        """One silent reading per component."""
         return [silent(component.id, UNAVAILABLE) for component in self._components]
 
     def close(self) -> None:
-        """Nothing was opened."""
+        """Nothing to close."""

@@ -21,9 +21,9 @@ class State:
     """How a component is set up.
 
     Attributes:
-        settings: What somebody has to change: driver, persistence mode, MIG mode, governor.
-        level: What changes by itself: the P-state; empty where there is none.
-        others: Processes that use it, as far as that can be told.
+        settings: Settings that people change: driver, persistence mode, MIG mode, governor.
+        level: The P-state, which changes by itself; empty where there is none.
+        others: Processes that use it, as far as known.
     """
 
     settings: str
@@ -35,7 +35,7 @@ class State:
 
 
 def gpu_state(uuid: str) -> State:
-    """The state of an NVIDIA device; what it does not tell is left out of the settings."""
+    """The state of an NVIDIA device; settings that it does not report are omitted."""
     try:
         with nvml_session():
             return _gpu_state(pynvml.nvmlDeviceGetHandleByUUID(uuid))
@@ -58,24 +58,24 @@ def component_state(component_id: str) -> State:
 
 
 def _gpu_state(handle: pynvml.c_nvmlDevice_t) -> State:
-    kept = _told(pynvml.nvmlDeviceGetPersistenceMode, handle)
-    divided = _told(pynvml.nvmlDeviceGetMigMode, handle)
-    level = _told(pynvml.nvmlDeviceGetPerformanceState, handle)
-    driver = _told(lambda _: pynvml.nvmlSystemGetDriverVersion(), handle)
+    kept = _query(pynvml.nvmlDeviceGetPersistenceMode, handle)
+    divided = _query(pynvml.nvmlDeviceGetMigMode, handle)
+    level = _query(pynvml.nvmlDeviceGetPerformanceState, handle)
+    driver = _query(lambda _: pynvml.nvmlSystemGetDriverVersion(), handle)
     settings = [
         f"driver {driver or 'unknown'}",
         *([] if kept is None else [f"persistence {'on' if kept else 'off'}"]),
         *([] if divided is None else [f"MIG {'on' if divided[0] else 'off'}"]),
     ]
-    # By their versions: the name without one raises something else on older drivers.
-    others = _told(pynvml.nvmlDeviceGetComputeRunningProcesses_v3, handle)
+    # Versioned names: the unversioned one raises other errors on older drivers.
+    others = _query(pynvml.nvmlDeviceGetComputeRunningProcesses_v3, handle)
     if others is None:
-        others = _told(pynvml.nvmlDeviceGetComputeRunningProcesses_v2, handle)
+        others = _query(pynvml.nvmlDeviceGetComputeRunningProcesses_v2, handle)
     return State(", ".join(settings), "" if level is None else f"P{level}", len(others or ()))
 
 
-def _told(ask: Callable[[Any], Any], handle: pynvml.c_nvmlDevice_t) -> Any:
-    """What the device says; None where it has nothing to say about that."""
+def _query(ask: Callable[[Any], Any], handle: pynvml.c_nvmlDevice_t) -> Any:
+    """The device's response; None where the query is not supported."""
     try:
         return ask(handle)
     except pynvml.NVMLError as error:

@@ -1,7 +1,7 @@
-"""Catching the moment at which an energy counter is updated, after an edge.
+"""Detects the time at which an energy counter is updated after an edge.
 
 An edge's reading shows a counter that may be one update old. Looking at it every few
-milliseconds until it moves tells when the update came; accounting then knows how much of it
+milliseconds until it moves shows when the update came; accounting then knows how much of it
 lay before the edge (:mod:`pricetag.accounting.readings.alignment`).
 """
 
@@ -18,21 +18,21 @@ __all__ = ["LATE_TICK", "TICK", "TickWatch", "Ticker", "TickingSource"]
 
 LONGEST_LOOK_PERIOD_S = 0.004
 LOOKS_A_PERIOD = 10
-"""How often counters are looked at while an update is awaited: its moment is known as well."""
+"""Polling period while an update is awaited, and thus the precision of its time."""
 
 LATE_AFTER_LOOKS = 2.5
-"""An update found after a longer pause may be that much older: it is told as late."""
+"""An update found after a longer pause may be that much older: it is flagged as late."""
 
 WATCHED_PERIODS = 2.1
-"""An update that has not come after as many of its periods is not waited for."""
+"""Number of update periods after which an update is no longer awaited."""
 
 TICKS_AN_EDGE = 2
-"""The update that ends an edge's own tick, and the one after it, for the power in between."""
+"""Updates to await: the one after an edge and the next, for the power in between."""
 
 
 @runtime_checkable
 class TickingSource(Protocol):
-    """A source whose counters can be looked at one by one, at little cost."""
+    """A source whose counters can be read individually at little cost."""
 
     def counter_now_j(self, index: int) -> float | None:
         """The counter of one component in J, None where it cannot be read now."""
@@ -45,11 +45,11 @@ class TickingSource(Protocol):
 
 @dataclass(slots=True)
 class Ticker:
-    """One counter that ticks, and how far it is watched.
+    """One counter that ticks, and the progress of watching it.
 
     Attributes:
         place: The component: index of its source, and index in the source.
-        update_s: How often the counter is said to be updated.
+        update_s: Nominal update period of the counter.
         look: Reads the counter, in J.
     """
 
@@ -63,7 +63,7 @@ class Ticker:
 
     @property
     def look_period_s(self) -> float:
-        """Pause between two looks."""
+        """Pause between two reads."""
         return min(LONGEST_LOOK_PERIOD_S, self.update_s / LOOKS_A_PERIOD)
 
     def begin(self, now_s: float, counter_j: float | None) -> None:
@@ -74,7 +74,7 @@ class Ticker:
         self.wanted = 0 if counter_j is None else TICKS_AN_EDGE
 
     def tick(self, now_s: float) -> str | None:
-        """Look; the flag of an update since the last look, None where there was none."""
+        """Read the counter; the flag of an update since the last read, None without one."""
         counter_j = self.look()
         pause_s, self.looked_s = now_s - self.looked_s, now_s
         if counter_j is None or self.counter_j is None or now_s > self.until_s:
@@ -92,13 +92,13 @@ class Ticker:
 
 
 class TickWatch:
-    """The counters that tick, watched together for a moment after each edge."""
+    """The counters that tick, watched together for a short time after each edge."""
 
     def __init__(self) -> None:
         self._tickers: list[Ticker] = []
 
     def add(self, ticker: Ticker) -> None:
-        """Watch this counter too, from the next edge on."""
+        """Add a counter, watched from the next edge on."""
         self._tickers.append(ticker)
 
     def begin(self, now_s: float, counter_j: Callable[[tuple[int, int]], float | None]) -> None:
@@ -106,17 +106,17 @@ class TickWatch:
 
         Args:
             now_s: Time of the edge.
-            counter_j: What the edge's reading showed of the component at a place.
+            counter_j: Counter of the component at a place in the edge's reading.
         """
         for ticker in self._tickers:
             ticker.begin(now_s, counter_j(ticker.place))
 
     def pause_s(self) -> float | None:
-        """How long to wait before the next look; None while no update is awaited."""
+        """Pause before the next read; None while no update is awaited."""
         pauses_s = [ticker.look_period_s for ticker in self._tickers if ticker.wanted]
         return min(pauses_s, default=None)
 
     def look(self, now_s: float) -> list[tuple[Ticker, str]]:
-        """Look at every counter that is watched; those that were updated, each with its flag."""
-        found = [(ticker, ticker.tick(now_s)) for ticker in self._tickers if ticker.wanted]
-        return [(ticker, flag) for ticker, flag in found if flag is not None]
+        """Read every watched counter; returns the updated ones, each with its flag."""
+        flags = [(ticker, ticker.tick(now_s)) for ticker in self._tickers if ticker.wanted]
+        return [(ticker, flag) for ticker, flag in flags if flag is not None]

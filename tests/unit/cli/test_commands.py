@@ -131,7 +131,7 @@ def test_doctor_tells_which_setting_is_wrong(
     assert "No server or worker starts here" in capsys.readouterr().out
     monkeypatch.setenv("PRICETAG_METER_HOST", "both")
     assert pricetag(["doctor"]) == 2
-    assert "it may be auto, rapl, model or none" in complaint(capsys)
+    assert "use auto, rapl, model or none" in complaint(capsys)
 
 
 def test_without_a_server_it_says_what_to_do(capsys: Captured) -> None:

@@ -147,7 +147,7 @@ def test_a_lost_device_is_silent_and_opened_again_with_backoff() -> None:
         assert back["counter_j"] == pytest.approx(6200.0, abs=0.001)
 
 
-def test_a_library_that_was_shut_down_is_initialised_again() -> None:
+def test_library_that_was_shut_down_is_initialized_again() -> None:
     with metered(device()) as (source, module, clock):
         source.components()
         module.users = 0
@@ -215,7 +215,7 @@ def test_a_job_is_shown_its_devices_and_no_others() -> None:
         assert device_environment([f"AMD-{OTHER}"]) == {"ROCR_VISIBLE_DEVICES": "GPU-hip0002"}
         with pytest.raises(LookupError, match="AMD-gone"):
             device_environment(["AMD-gone"])
-        with pytest.raises(ValueError, match="two makers"):
+        with pytest.raises(ValueError, match="two vendors"):
             device_environment([f"AMD-{OTHER}", gpu_uuid(1)])
     nvidia = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": gpu_uuid(1)}
     assert device_environment([gpu_uuid(1)]) == nvidia

@@ -173,7 +173,7 @@ def test_a_counter_that_parts_from_the_integral_is_named_once(
         source.counter_j = watts * (second + 1)
         advance(meter, clock, 1.0)
     warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
-    expected = "gpu:a: its counter tells +50% against its integrated power; the counter is used"
+    expected = "gpu:a: its counter is +50% off its integrated power; the counter is used"
     assert warnings == [expected] * told
 
 

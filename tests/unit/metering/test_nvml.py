@@ -153,7 +153,7 @@ def test_a_lost_device_does_not_disturb_its_neighbour() -> None:
         assert library.calls["nvmlInitWithFlags"] == 1
 
 
-def test_a_library_that_lost_its_initialisation_is_initialised_again() -> None:
+def test_library_that_lost_its_initialization_is_initialized_again() -> None:
     with metered(FakeDevice(UUID)) as (source, library, clock):
         source.components()
         library.users = 0

@@ -97,7 +97,7 @@ def test_a_counter_that_never_started_is_none(tmp_path: Path) -> None:
     path = zone(tmp_path, "intel-rapl:0", "package-0", 0)
     found = scan(tmp_path)
     assert found.packages == ()
-    assert found.reason == f"the counter {path / 'energy_uj'} stands at 0: it does not count"
+    assert found.reason == f"the counter {path / 'energy_uj'} is at 0: it does not count"
     assert found.command is None
 
 

@@ -152,7 +152,7 @@ def test_figures_that_are_no_energy_are_null(odd: float) -> None:
     assert tracker.started.wait(5.0)
     record = opinion.stop()
     assert (record["cpu_kwh"], record["ram_kwh"]) == (None, 0.3)
-    assert record["reason"] == "CodeCarbon's figures are no energies: cpu_kwh"
+    assert record["reason"] == "implausible energies from CodeCarbon: cpu_kwh"
 
 
 def test_a_system_without_room_for_a_thread_has_no_second_opinion(
