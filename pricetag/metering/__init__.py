@@ -40,7 +40,8 @@ def open_sources(
 
     The host is metered by RAPL where it is readable, otherwise by a model; memory by its RAPL
     zone where the machine has one, otherwise by a model. ``PRICETAG_METER_HOST`` (auto, rapl,
-    model, none) overrides this; with ``rapl``, anything RAPL does not report is null with the reason.
+    model, none) overrides this; with ``rapl``, figures that RAPL does not report are null with
+    the reason.
 
     Args:
         gpu_uuids: The attempt's devices.
