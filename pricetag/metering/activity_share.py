@@ -49,7 +49,7 @@ class ActivityNotes:
                 now = _Activity(now_s, *activity.busy(now_s))
                 activity_now[record["component"]] = now
             interpolated = _between(self._before.get(record["component"]), now, record["t_s"])
-            record["own_busy_s"], record["all_busy_s"] = interpolated.own_s, activity.all_s
+            record["own_busy_s"], record["all_busy_s"] = interpolated.own_s, interpolated.all_s
         self._before.update(activity_now)
 
     def close(self) -> None:
