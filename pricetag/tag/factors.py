@@ -1,4 +1,4 @@
-"""The factors that price tags were made with, each once, and to which runs they apply."""
+"""The factors applied in price tags, each once, with the runs they apply to."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ LABELS = {
 }
 
 HOURS_OF = {"carbon_intensity": "carbon_hours", "electricity_tariff": "tariff_hours"}
-"""What takes the place of a factor that holds at any time, in the hours that it knows."""
+"""Hourly factors that replace a constant factor in the hours they cover."""
 
 OF_THE_PAPER = frozenset({"pue", "carbon_intensity", "carbon_hours"})
 
 
 @dataclass(frozen=True, slots=True)
 class AppliedFactor:
-    """A factor with the runs it was applied to; no run where a profile brings it for all."""
+    """A factor with the runs it was applied to; without runs if a profile sets it for all."""
 
     name: str
     label: str
@@ -43,19 +43,19 @@ class AppliedFactor:
 
 
 def single(tag: TagView, name: str) -> Factor | None:
-    """A factor of a price tag that holds at any time."""
+    """A constant factor of a price tag."""
     factor: Factor | None = getattr(tag.document.provenance.factors, name)
     return factor
 
 
 def hourly(tag: TagView, name: str) -> HourlyFactor | None:
-    """A factor of a price tag that changes from hour to hour."""
+    """An hourly factor of a price tag."""
     factor: HourlyFactor | None = getattr(tag.document.provenance.factors, name)
     return factor
 
 
 def is_applied(tag: TagView, name: str) -> bool:
-    """Whether a factor was multiplied with any energy: of two for one thing it may not be."""
+    """Whether a factor was applied to any energy; of two alternatives one may not be."""
     hours = HOURS_OF.get(name)
     if hours is None or hourly(tag, hours) is None:
         return True
@@ -63,7 +63,7 @@ def is_applied(tag: TagView, name: str) -> bool:
 
 
 def hourly_mean(tag: TagView, name: str) -> float | None:
-    """What the energy was multiplied with in the mean, where hours had figures of their own."""
+    """The mean hourly factor as applied; None without hourly values."""
     factor = hourly(tag, name)
     if factor is None or not factor.by_hour:
         return None

@@ -83,7 +83,7 @@ def number(value: float) -> str:
 
 
 def display_unit(value: float, unit: str) -> tuple[str, float]:
-    """The unit in which a lone figure reads well.
+    """A readable unit for a single figure.
 
     Args:
         value: The figure, in ``unit``.
@@ -125,7 +125,7 @@ def column_unit(values: Iterable[float | None], unit: str) -> tuple[str, float]:
 
 
 def with_unit(value: float, unit: str) -> str:
-    """A lone figure with the unit in which it reads well, for example ``1.23 Wh``."""
+    """A single figure with a readable unit, for example ``1.23 Wh``."""
     shown, size = display_unit(value, unit)
     figure = number(value if size == 1.0 else value / size)
     if shown.startswith("1/"):
@@ -151,7 +151,7 @@ def figure_text(figure: Shown) -> str:
 
 
 def quantity_text(quantity: Mapping[str, Any] | None) -> str:
-    """The same of a figure as the API answers it: ``{value, low, high, unit, source, reason}``."""
+    """The same for a figure in an API response: ``{value, low, high, unit, source, reason}``."""
     return figure_text(figure_of(quantity))
 
 
@@ -184,7 +184,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def percent(ratio: float) -> str:
-    """A ratio in percent; what is not quite nothing or all is not rounded to it."""
+    """A ratio in percent; a ratio near 0 or 1 is not rounded to 0% or 100%."""
     if ratio == 0:
         return "0.0%"
     if abs(ratio) < 0.0005:
@@ -195,14 +195,14 @@ def percent(ratio: float) -> str:
 
 
 def ratio_text(ratio: float) -> str:
-    """A ratio to a reference: in percent up to twice it, from there on how many times it."""
+    """A ratio to a reference: in percent up to twice it, above as a multiple of it."""
     if ratio <= 2:
         return percent(ratio)
     return f"{ratio:.1f}x" if ratio < 9.95 else f"{ratio:,.0f}x"
 
 
 def short_count(count: float) -> str:
-    """A count where room is scarce: ``873k``, ``22.7M``, ``1.30B``; below a thousand as it is."""
+    """A short count: ``873k``, ``22.7M``, ``1.30B``; below a thousand in full."""
     for letter, size in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3)):
         # What would round up to a thousand of a step is one of the next.
         if abs(count) >= size * 0.9995:

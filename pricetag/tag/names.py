@@ -15,15 +15,15 @@ class Named(Protocol):
 
     @property
     def name(self) -> str:
-        """What the script calls it."""
+        """The name chosen by the script."""
         ...
 
     @property
     def kind(self) -> str:
-        """What sort of work it is."""
+        """The kind of work."""
         ...
 
 
 def shown_name(stage: Named) -> str:
-    """A stage's name, else its kind, in one short line: a script may call a stage anything."""
+    """A stage's name, or its kind, in one short line: a script may choose any name."""
     return one_line(stage.name or stage.kind, MAX_SHOWN)

@@ -1,4 +1,4 @@
-"""Where the energy went: the stages, what lies outside of them, the attempts, the whole run."""
+"""Where the energy went: the stages, energy outside the stages, the attempts, the whole run."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def stage_part(tag: TagView, stage: StageTag) -> Part:
 
 
 def outside_part(tag: TagView, attempt: AttemptTag | None = None) -> Part:
-    """What lies outside the stages, of one attempt or of all; with it the shares add up."""
+    """Energy outside the stages, of one attempt or of all; with it the shares add up."""
     outside = (tag.document.provenance if attempt is None else attempt).outside_stages
     share = share_of(outside.it_energy_kwh, tag.document.energy.it_energy_kwh)
     number = None if attempt is None else attempt.number
@@ -60,7 +60,7 @@ def outside_part(tag: TagView, attempt: AttemptTag | None = None) -> Part:
 
 
 def stages_with_outside(tag: TagView) -> list[Part]:
-    """The stages of all attempts, then what lies outside of them where that is noteworthy."""
+    """The stages of all attempts, then the energy outside them if it is worth a row."""
     parts = [stage_part(tag, stage) for stage in tag.document.stages]
     outside = outside_part(tag)
     share = outside.share_ratio
@@ -70,7 +70,7 @@ def stages_with_outside(tag: TagView) -> list[Part]:
 
 
 def parts_by_attempt(tag: TagView) -> Iterator[tuple[AttemptTag, list[Part]]]:
-    """For each attempt its stages, then what lies outside of them."""
+    """For each attempt its stages, then the energy outside them."""
     for attempt in tag.document.attempts:
         stages = [s for s in tag.document.stages if s.attempt == attempt.number]
         yield attempt, [*(stage_part(tag, s) for s in stages), outside_part(tag, attempt)]

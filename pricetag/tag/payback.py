@@ -1,4 +1,4 @@
-"""Break-even out of stages of a price tag, with the errors that their meters share taken out."""
+"""Break-even from stages of a price tag; errors that their meters share cancel."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NEXT_TO_NOTHING = 1e-9
 
 
 class Window(NamedTuple):
-    """A metered stage, and the part of its energy that is meant."""
+    """A metered stage, and the part of its energy that counts."""
 
     stage: StageTag
     part_ratio: float = 1.0
@@ -47,7 +47,7 @@ def total_kwh(stages: Sequence[StageTag]) -> Figure:
 
 
 def break_even(making: Sequence[Window], before: Window, after: Window) -> Figure:
-    """The number of inferences that pay back the making.
+    """The number of inferences after which the energy of making a variant is saved.
 
     Args:
         making: The stages that made the variant.

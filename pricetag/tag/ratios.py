@@ -1,4 +1,4 @@
-"""Two groups of runs against each other, as a ratio in which what they share cancels.
+"""The ratio of two groups of runs, in which shared errors cancel.
 
 Two runs on the same card at the same site share the meter's gain, the PUE and the carbon
 intensity. Their ratio is known far better than either figure; its error is how far repeats of
@@ -158,7 +158,7 @@ def _differing(
 
 
 def _meters(tag: TagView) -> str:
-    """What metered the run: cards by their UUID, a host's components by their node."""
+    """The meters of the run: cards by their UUID, a host's components by their node."""
     meters = []
     for component in tag.document.energy.components:
         where = "" if component.kind == "gpu" else f"@{component.node}"
@@ -169,7 +169,7 @@ def _meters(tag: TagView) -> str:
 
 
 def _rule(tag: TagView) -> str:
-    """How shared devices were divided: the same work is charged otherwise by the other rule."""
+    """How shared devices were divided: the two rules charge the same work differently."""
     is_unknown = "idle_power_unknown" in tag.document.flags
     return (
         "idle power unknown, half of the use counted as idle" if is_unknown else "idle power known"
@@ -177,7 +177,7 @@ def _rule(tag: TagView) -> str:
 
 
 def _reserved(tag: TagView) -> str:
-    """Which part of each kind of component was the run's: idle energy is charged by it."""
+    """The reserved share of each kind of component: idle energy is charged by it."""
     parts = {
         f"{component.kind} {component.reserved_ratio:.4g}"
         for component in tag.document.energy.components
@@ -192,7 +192,7 @@ def _value(name: str, tag: TagView) -> str:
 
 
 def _notes(tags: Sequence[TagView], metric: Metric) -> list[str]:
-    """What a reader of the ratio should know of single runs."""
+    """Notes on single runs for readers of the ratio."""
     notes = []
     for tag in tags:
         coverage = tag.document.energy.coverage_ratio.value

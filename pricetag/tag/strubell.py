@@ -22,7 +22,7 @@ CITATION = (
 
 
 class PaperFactors(NamedTuple):
-    """What the paper multiplies with."""
+    """The factors of the paper."""
 
     pue: Factor
     carbon_intensity: Factor

@@ -33,7 +33,7 @@ IN_SHORT = frozenset({"IT energy", "CO2e", "Cost"})
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A labeled figure; the ones to go by are strong."""
+    """A labeled figure; headline figures are strong."""
 
     label: str
     text: str
@@ -136,7 +136,7 @@ def _efficiency(tag: TagView) -> Iterator[Line]:
 
 
 def remarks(tag: TagView) -> list[str]:
-    """What to know about the figures, a line each."""
+    """Remarks about the figures, one a line."""
     coverage = tag.document.energy.coverage_ratio.value
     metered = "n/a" if coverage is None else short_percent(coverage)
     lines = [f"Metered: {metered} of the run time", *_second_opinion(tag)]
@@ -159,7 +159,7 @@ def remarks(tag: TagView) -> list[str]:
 
 
 def short_percent(ratio: float) -> str:
-    """A ratio in percent where room is scarce."""
+    """A ratio in percent, in short form."""
     return percent(ratio).replace("under ", "<").replace("over ", ">")
 
 

@@ -115,7 +115,7 @@ def _rank(source: str) -> int:
 
 
 def _operations(counts: Sequence[Quantity]) -> Figure:
-    """The operations of all runs; a lower bound, and said so, where some are not counted."""
+    """The operations of all runs; marked as a lower bound if some are not counted."""
     operations = total(counts, "FLOP")
     partial = sum(count.value is not None and bool(count.reason) for count in counts)
     if not partial:

@@ -53,7 +53,7 @@ FLAGS = {
 
 
 QUIET = frozenset({"edge_aligned"})
-"""Flags that speak for a figure, not against it."""
+"""Flags that do not reduce trust in a figure."""
 
 
 def flag_text(flag: str) -> str:
@@ -62,7 +62,7 @@ def flag_text(flag: str) -> str:
 
 
 def noteworthy_flags(tag: TagView) -> list[str]:
-    """The flags that speak against a figure."""
+    """The flags that reduce trust in a figure."""
     return [flag for flag in tag.document.flags if flag not in QUIET]
 
 
@@ -116,7 +116,7 @@ def opinions(tag: TagView) -> list[tuple[str, Opinion]]:
 
 
 def second_difference_ratio(tag: TagView) -> float | None:
-    """Theirs against our gross: it sees whole machines, of which a run may be charged a part."""
+    """The other tool's figure compared with the gross energy, since it sees whole machines."""
     opinion = tag.document.second_opinion
     if opinion is None:
         return None

@@ -148,9 +148,9 @@ def metric_unit(metric: QualityTag) -> str:
     return next((unit for ending, unit in _UNITS.items() if metric.metric.endswith(ending)), "")
 
 
-def main_score(found: Sequence[Variant]) -> tuple[str, str] | None:
+def main_score(candidates: Sequence[Variant]) -> tuple[str, str] | None:
     """Split and name of the score that most variants have, the best known of them first."""
-    counts = Counter(key for variant in found for key in variant.scores)
+    counts = Counter(key for variant in candidates for key in variant.scores)
     ranked = sorted(counts, key=lambda key: (-counts[key], SCORES.index(key[1]), key[0]))
     return ranked[0] if ranked else None
 
@@ -168,7 +168,7 @@ def making_kwh(tag: PriceTag, variant: Variant) -> Figure:
 
 
 def break_even_inferences(tag: PriceTag, first: Variant, variant: Variant) -> Figure:
-    """After how many inferences a variant has paid back its making.
+    """The number of inferences after which a variant has saved the energy of making it.
 
     Args:
         tag: The run's price tag.
@@ -196,7 +196,7 @@ def _inference(variant: Variant) -> Window | None:
 
 
 def is_never(break_even: Shown) -> bool:
-    """Whether a break-even is known not to come."""
+    """Whether a break-even is never reached."""
     return break_even.value is None and break_even.reason == NEVER
 
 

@@ -29,7 +29,7 @@ class TagView:
 
     @classmethod
     def read(cls, document: Mapping[str, Any], cause: str | None = None) -> TagView:
-        """The view of a price tag as the API and storage have it.
+        """The view of a price tag in JSON form.
 
         Args:
             document: The JSON, which may hold its ``cause`` as well.
@@ -84,7 +84,7 @@ class TagView:
 
     @property
     def repriced(self) -> str | None:
-        """That and how a version was priced again; None for one that came of measurements."""
+        """How a version was re-priced; None if it was issued from measurements."""
         if self.as_of is not None:
             return f"re-priced with the factors known on {self.as_of}"
         if self.cause == REPRICED:
@@ -92,7 +92,7 @@ class TagView:
         return None
 
     def version_text(self, newest: int | None = None) -> str:
-        """Which version it is, and why it is not the one that the run's end issued.
+        """The version, and why it is not the one issued at the end of the run.
 
         Args:
             newest: The highest of the run's versions, where that is known.
@@ -120,7 +120,7 @@ class TagView:
         return {(stage.attempt, stage.key): stage.parent for stage in self.document.stages}
 
     def stage_depth(self, stage: StageTag) -> int:
-        """In how many stages of its attempt a stage lies; 0 where in none."""
+        """Nesting depth of a stage in its attempt; 0 at the top."""
         seen: list[str] = []
         parent = stage.parent
         while parent is not None and parent not in seen:

@@ -1,4 +1,4 @@
-"""Figures beside energy and carbon: water, hardware, money, and how well it was used."""
+"""Figures beside energy and carbon: water, hardware, cost and efficiency."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def _factors(tags: Sequence[TagView], profile: Profile) -> list[str]:
 
 
 def _hourly(tags: Sequence[TagView]) -> list[str]:
-    """Where carbon was reckoned hour by hour, and for how much of the energy."""
+    """The share of energy with hourly carbon intensity, and its sources."""
     shares = [s for tag in tags if (s := tag.document.carbon_hours_share_ratio.value)]
     if not shares:
         return []

@@ -63,11 +63,11 @@ def section(tags: Sequence[TagView]) -> Section | None:
 
 
 def _lines(tags: Sequence[TagView]) -> list[Line]:
-    found = [(tag, variants) for tag in tags if (variants := measured.variants(tag.document))]
-    several = len(found) > 1
+    by_tag = [(tag, variants) for tag in tags if (variants := measured.variants(tag.document))]
+    several = len(by_tag) > 1
     return [
         Line(f"{tag.document.name}: {v.label}" if several else v.label, tag, variants[0], v)
-        for tag, variants in found
+        for tag, variants in by_tag
         for v in variants
     ]
 

@@ -23,7 +23,7 @@ def amount(value: float, unit: str) -> str:
 
 
 def scope_of(budget: Mapping[str, Any]) -> str:
-    """Whose a budget is."""
+    """The scope of a budget."""
     if budget["scope"] == "experiment":
         return f"experiment {budget['project']} / {budget['experiment']}"
     named = budget["project"] or budget["user"]
@@ -48,7 +48,7 @@ def _minute(moment: str) -> str:
 
 
 def budget_lines(budget: Mapping[str, Any]) -> Iterator[str]:
-    """A budget and how it stands, line by line."""
+    """A budget and its state, line by line."""
     unit = budget["unit"]
     closed = f", closed {_minute(budget['closed_at'])} UTC" if budget["closed_at"] else ""
     yield f"{budget['name']}  {budget['id']}"
@@ -111,7 +111,7 @@ def _actor(entry: Mapping[str, Any]) -> str:
 
 
 def audit_line(entry: Mapping[str, Any]) -> str:
-    """A change, in one line: what was, and what is."""
+    """A change in one line: old and new values."""
     head = f"{_minute(entry['at'])}  {_actor(entry)}  {entry['action']} {entry['object_kind']}"
     before, after = entry["before"] or {}, entry["after"] or {}
     changes = [

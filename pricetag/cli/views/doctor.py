@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def doctor_view(report: DoctorReport, settings_fault: str | None = None) -> RenderableType:
-    """Every meter, open or closed, with the command that opens it; then what is set wrongly."""
+    """Every meter, open or closed, with the command that opens it; then wrong settings."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text

@@ -32,19 +32,19 @@ REMARKS = {
 }
 
 
-def energy_view(found: Mapping[str, Any]) -> RenderableType:
+def energy_view(account: Mapping[str, Any]) -> RenderableType:
     """What the lab used, and each node's, component's, project's or hour's part of it."""
     from rich.console import Group
     from rich.text import Text
 
-    total, items = found["total"], found["items"]
-    where = f" on {found['node']}" if found["node"] else ""
+    total, items = account["total"], account["items"]
+    where = f" on {account['node']}" if account["node"] else ""
     parts: list[RenderableType] = [
-        Text(f"{_hour(found['from'])} to {_hour(found['to'])} UTC{where}", style="dim"),
+        Text(f"{_hour(account['from'])} to {_hour(account['to'])} UTC{where}", style="dim"),
         _totals(total),
     ]
     if items:
-        parts += [Text(""), _table(found["by"], items)]
+        parts += [Text(""), _table(account["by"], items)]
     parts += [Text(line, style="yellow") for line in _remarks(total)]
     return Group(*parts)
 

@@ -14,7 +14,7 @@ MOST_GAPS = 10
 
 
 def site_line(site: Mapping[str, Any]) -> str:
-    """A site with its grid, its clocks and its money."""
+    """A site with its grid zone, time zone and currency."""
     zone = site["grid_zone"] or "no grid zone"
     description = f"  {site['description']}" if site["description"] else ""
     return f"{site['name']}  {zone}, {site['time_zone']}, {site['currency']}{description}"
@@ -27,7 +27,7 @@ def site_parts(site: Mapping[str, Any]) -> Iterator[str | RenderableType]:
 
 
 def site_view(site: Mapping[str, Any]) -> RenderableType:
-    """The factors of a site, and what is not known."""
+    """The factors of a site, and the unknown ones."""
     from rich.console import Group
     from rich.text import Text
 
@@ -66,14 +66,14 @@ def price_line(price: Mapping[str, Any]) -> str:
 
 
 def entered_line(prices: Sequence[Mapping[str, Any]]) -> str:
-    """How many prices a file had, and which of them hold only later."""
+    """How many prices a file had, and how many are valid only later."""
     planned = sorted(price["valid_from"] for price in prices if price["planned"])
     first = f", {len(planned)} of them planned: the first is valid from " if planned else ""
     return f"{len(prices)} prices entered{first}{_minute(planned[0]) if planned else ''}"
 
 
 def prices_view(prices: Sequence[Mapping[str, Any]]) -> RenderableType:
-    """The price book, a row a line; on narrow screens in several tables."""
+    """The price book, one row a line; on narrow screens in several tables."""
     return FittedTable(
         "Price",
         [price["price_id"] for price in prices],
@@ -135,7 +135,7 @@ def _error(factor: Mapping[str, Any]) -> str:
 
 
 def _span(row: Mapping[str, Any]) -> str:
-    """When a row holds; that it is planned where it does not yet."""
+    """The validity of a row, marked if it is planned."""
     ends = row.get("holds_until", row["valid_to"])
     until = f" to {_minute(ends)}" if ends else ""
     planned = "planned: valid " if row["planned"] else ""

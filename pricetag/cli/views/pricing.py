@@ -35,7 +35,7 @@ def version_text(version: Mapping[str, Any]) -> str:
 
 
 def verification_lines(report: Mapping[str, Any]) -> Iterator[str]:
-    """Each step of a verification under what it is about, then what it comes to."""
+    """Each step of a verification under its subject, then the outcome."""
     of_file = [step for step in report["steps"] if step["of"] == "itself"]
     stored = [step for step in report["steps"] if step["of"] == "stored"]
     name = f"version {report['version']} of {report['run_id']}"
@@ -57,30 +57,30 @@ def _step_line(step: Mapping[str, Any]) -> str:
     return f"{MARKS[step['status']]:<12} {step['step']:<13} {step['detail']}"
 
 
-def comparison_view(found: Mapping[str, Any]) -> RenderableType:
-    """Both groups with their means, the ratio, and why its error is what it is."""
+def comparison_view(comparison: Mapping[str, Any]) -> RenderableType:
+    """Both groups with their means, the ratio, and the reasons for its error."""
     from rich.console import Group
     from rich.text import Text
 
-    unit = str(found["unit"])
-    table = new_table("", "Runs", f">{METRICS.get(found['metric'], found['metric'])}")
+    unit = str(comparison["unit"])
+    table = new_table("", "Runs", f">{METRICS.get(comparison['metric'], comparison['metric'])}")
     for side in ("a", "b"):
-        group = found[side]
+        group = comparison[side]
         names = ", ".join(dict.fromkeys(str(run["name"]) for run in group["runs"]))
         average = "n/a" if group["mean"] is None else with_unit(group["mean"], unit)
         table.add_row(side, Text(f"{len(group['runs'])}: {names}"), Text(average))
-    lines = [_ratio_text(found)]
-    lines += [f"Errors do not cancel: {reason}" for reason in found["reasons"]]
-    lines += [f"Note: {note}" for note in found["notes"]]
+    lines = [_ratio_text(comparison)]
+    lines += [f"Errors do not cancel: {reason}" for reason in comparison["reasons"]]
+    lines += [f"Note: {note}" for note in comparison["notes"]]
     return Group(table, Text(""), *(Text(line) for line in lines))
 
 
-def _ratio_text(found: Mapping[str, Any]) -> str:
-    ratio = found["ratio"]
+def _ratio_text(comparison: Mapping[str, Any]) -> str:
+    ratio = comparison["ratio"]
     if ratio["value"] is None:
         return f"a / b: {not_available(ratio['reason'])}"
     text = f"a / b: {number(float(ratio['value']))}"
     if ratio["low"] is None:
         return f"{text} (no interval: {ratio['reason']})"
     ends = f"{number(float(ratio['low']))} to {number(float(ratio['high']))}"
-    return f"{text} (95%: {ends}; {found['method']})"
+    return f"{text} (95%: {ends}; {comparison['method']})"

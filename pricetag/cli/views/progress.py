@@ -43,7 +43,7 @@ STYLES = {
 
 @dataclass
 class StageProgress:
-    """How one stage stands."""
+    """The state of one stage."""
 
     key: str
     kind: str
@@ -281,7 +281,7 @@ def _latest(new: Any, old: float | None) -> float | None:
 
 
 def _number(value: Any) -> float | None:
-    """A finite number; None for whatever else an event holds."""
+    """A finite number; None for any other value."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:

@@ -30,7 +30,7 @@ LABELS = {
 
 
 def quote_view(quote: Mapping[str, Any]) -> RenderableType:
-    """A quote: its figures, what they rest on, and how near they came where that is known."""
+    """A quote: its figures, their basis, and their accuracy if known."""
     from rich.console import Group
     from rich.text import Text
 
@@ -106,7 +106,7 @@ def _score_lines(score: Mapping[str, Any]) -> Iterator[RenderableType]:
 
 
 def score_view(score: Mapping[str, Any]) -> RenderableType:
-    """How near quotes came, one kind of quote and quantity a row."""
+    """The accuracy of quotes, one kind of quote and quantity a row."""
     from rich.console import Group
     from rich.text import Text
 

@@ -37,7 +37,7 @@ def runs_view(runs: Sequence[Mapping[str, Any]]) -> RenderableType:
 
 
 def run_view(run: Mapping[str, Any]) -> RenderableType:
-    """Whose a run is, and how it stands."""
+    """A run's project, state and reason."""
     from rich.console import Group
     from rich.text import Text
 

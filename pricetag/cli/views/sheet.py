@@ -24,7 +24,7 @@ OUTSIDE = "(outside the stages)"
 def price_tag_view(
     document: Mapping[str, Any], issued: Mapping[str, Any] | None = None, newest: int | None = None
 ) -> RenderableType:
-    """The whole price tag: totals, stages, components, quality, what to know about it.
+    """The whole price tag: totals, stages, components, quality, remarks.
 
     Args:
         document: A price tag as the API gives it.

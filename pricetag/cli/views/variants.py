@@ -30,38 +30,43 @@ def variants_view(document: Mapping[str, Any]) -> RenderableType | None:
     from rich.text import Text
 
     tag = TagView.read(document).document
-    found = measured.variants(tag)
-    if not found:
+    measured_variants = measured.variants(tag)
+    if not measured_variants:
         return None
-    score = measured.main_score(found)
-    paid = [measured.break_even_inferences(tag, found[0], variant) for variant in found]
+    score = measured.main_score(measured_variants)
+    paid = [
+        measured.break_even_inferences(tag, measured_variants[0], variant)
+        for variant in measured_variants
+    ]
     columns = (
-        _counts("Para-\nmeters", found, measured.PARAMETERS),
-        _counts("Non-\nzero", found, measured.NON_ZERO),
-        _in_one_unit("Size", found, measured.SIZE),
-        _in_one_unit("Latency\np50", found, measured.LATENCY_P50),
-        _in_one_unit("Rate", found, measured.THROUGHPUT),
-        _energy(found),
+        _counts("Para-\nmeters", measured_variants, measured.PARAMETERS),
+        _counts("Non-\nzero", measured_variants, measured.NON_ZERO),
+        _in_one_unit("Size", measured_variants, measured.SIZE),
+        _in_one_unit("Latency\np50", measured_variants, measured.LATENCY_P50),
+        _in_one_unit("Rate", measured_variants, measured.THROUGHPUT),
+        _energy(measured_variants),
         Figures("Break-\neven", [_break_even(f, i == 0) for i, f in enumerate(paid)]),
-        *([_scores(found, score)] if score else []),
+        *([_scores(measured_variants, score)] if score else []),
     )
     shown = [column for column in columns if set(column.cells) - {NOT_AVAILABLE}]
-    table = FittedTable("Variant", [variant.label for variant in found], shown)
-    return Group(table, *(Text(line, style="dim") for line in _remarks(found, paid, score)))
+    table = FittedTable("Variant", [variant.label for variant in measured_variants], shown)
+    return Group(
+        table, *(Text(line, style="dim") for line in _remarks(measured_variants, paid, score))
+    )
 
 
-def _counts(head: str, found: Sequence[Variant], names: Names) -> Figures:
-    return Figures(head, [_text(short_count, v) for v in _values(found, names)])
+def _counts(head: str, measured_variants: Sequence[Variant], names: Names) -> Figures:
+    return Figures(head, [_text(short_count, v) for v in _values(measured_variants, names)])
 
 
-def _in_one_unit(head: str, found: Sequence[Variant], names: Names) -> Figures:
-    metrics = (variant.metric(names) for variant in found)
+def _in_one_unit(head: str, measured_variants: Sequence[Variant], names: Names) -> Figures:
+    metrics = (variant.metric(names) for variant in measured_variants)
     stored = next((metric_unit(metric) for metric in metrics if metric is not None), "")
-    return _column(head, _values(found, names), stored)
+    return _column(head, _values(measured_variants, names), stored)
 
 
-def _energy(found: Sequence[Variant]) -> Figures:
-    values = [measured.inference_kwh(variant).value for variant in found]
+def _energy(measured_variants: Sequence[Variant]) -> Figures:
+    values = [measured.inference_kwh(variant).value for variant in measured_variants]
     return _column("1,000\ninfer.", values, "kWh")
 
 
@@ -75,8 +80,8 @@ def _text(write: Any, value: float | None) -> str:
     return NOT_AVAILABLE if value is None else str(write(value))
 
 
-def _values(found: Sequence[Variant], names: Names) -> list[float | None]:
-    metrics = [variant.metric(names) for variant in found]
+def _values(measured_variants: Sequence[Variant], names: Names) -> list[float | None]:
+    metrics = [variant.metric(names) for variant in measured_variants]
     return [None if metric is None else metric.value for metric in metrics]
 
 
@@ -88,22 +93,22 @@ def _break_even(paid: Shown, is_first: bool) -> str:
     return _text(short_count, paid.value)
 
 
-def _scores(found: Sequence[Variant], score: tuple[str, str]) -> Figures:
-    reported = [variant.scores.get(score) for variant in found]
+def _scores(measured_variants: Sequence[Variant], score: tuple[str, str]) -> Figures:
+    reported = [variant.scores.get(score) for variant in measured_variants]
     values = [None if item is None else item.value for item in reported]
     return Figures(score[1], [_text(lambda v: f"{v:.4f}", value) for value in values])
 
 
 def _remarks(
-    found: Sequence[Variant], paid: Sequence[Shown], score: tuple[str, str] | None
+    measured_variants: Sequence[Variant], paid: Sequence[Shown], score: tuple[str, str] | None
 ) -> list[str]:
     lines = []
-    if any(variant.metered is not None for variant in found[1:]):
+    if any(variant.metered is not None for variant in measured_variants[1:]):
         lines.append(
             "Break-even: inferences after which a variant has saved the energy spent on making it "
             "from the first."
         )
-    for variant, payback in zip(found[1:], paid[1:], strict=True):
+    for variant, payback in zip(measured_variants[1:], paid[1:], strict=True):
         if payback.value is None and not measured.is_never(payback):
             reason = not_available(payback.reason)
             lines.append(f"Break-even {variant.label}: {reason}")
