@@ -65,6 +65,37 @@ def test_a_kill_between_training_and_note_repeats_that_round_alone(
     assert equal(weights(whole), weights(again))
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("file", [1, 2, 3, 4])
+def test_a_kill_at_any_write_loses_and_repeats_no_round_wrongly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: int, when: str
+) -> None:
+    """Two rounds keep weights and note: four files, each put in its place by a rename."""
+    whole, results, _ = rounds(tmp_path / "whole")
+    renames: list[Path] = []
+    rename = Path.replace
+
+    def killed(self: Path, target: Path) -> Path:
+        renames.append(target)
+        if len(renames) == file and when == "before":
+            raise KilledError
+        moved = rename(self, target)
+        if len(renames) == file:
+            raise KilledError
+        return moved
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", killed)
+        with pytest.raises(KilledError):
+            rounds(tmp_path / "killed")
+    assert renames[-1].name == ("model.safetensors" if file % 2 else "round.json")
+    again, same, entered = rounds(tmp_path / "killed")
+    finished = (file - 1) // 2 + (file % 2 == 0 and when == "after")
+    assert entered == list(range(finished, 3))
+    assert same == results
+    assert equal(weights(whole), weights(again))
+
+
 @pytest.mark.parametrize("questions", [1, 6, 11])
 def test_a_stop_within_a_round_goes_on_from_its_checkpoint(tmp_path: Path, questions: int) -> None:
     whole, results, _ = rounds(tmp_path / "whole")

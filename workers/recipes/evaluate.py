@@ -6,9 +6,7 @@ from pricetag.recipes.base import StageParams
 from pricetag.recipes.methods.evaluate import Evaluate
 from workers.job.context import StageContext, StageResult
 from workers.training.evaluate import evaluate, report_quality
-from workers.training.finetune import count_model, model_profile
-from workers.training.formats.int8 import int8_modules
-from workers.training.formats.sparse import encoder_density
+from workers.training.finetune import count_model, full_profile
 from workers.training.model.models import for_use
 
 
@@ -27,8 +25,8 @@ def run(params: StageParams, context: StageContext) -> StageResult:
     """
     assert isinstance(params, Evaluate)
     loaded = for_use(context)
-    profile = model_profile(context, loaded)
-    density = encoder_density(loaded.model)
+    model = full_profile(context, loaded)
+    profile = model.flops
     quality: dict[str, dict[str, float]] = {}
     dense = effective = low_bit = 0.0
     for split in dict.fromkeys(params.splits):
@@ -37,8 +35,8 @@ def run(params: StageParams, context: StageContext) -> StageResult:
         )
         quality[split] = report_quality(context, split, metrics)
         dense += predictions.forward_flops(profile)
-        effective += predictions.forward_flops(profile, density)
-        if int8_modules(loaded.model):
+        effective += predictions.forward_flops(profile, model.density)
+        if model.low_bit:
             low_bit += predictions.low_bit_flops(profile)
     context.reporter.flops(dense, effective, low_bit, profile.method, list(profile.uncounted))
     return StageResult(facts={"quality": quality})

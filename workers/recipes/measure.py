@@ -11,9 +11,8 @@ from pricetag.recipes.methods.measure import Measure
 from workers.job.context import StageContext, StageResult
 from workers.training.cost import benchmark
 from workers.training.evaluate import evaluate, report_quality
-from workers.training.finetune import count_model, model_profile
-from workers.training.formats.int8 import int8_modules
-from workers.training.formats.sparse import encoder_density
+from workers.training.finetune import count_model, full_profile
+from workers.training.formats.profile import ModelProfile
 from workers.training.model.models import Loaded, describe_size, for_use, needed
 
 
@@ -38,14 +37,15 @@ def run(params: StageParams, context: StageContext) -> StageResult:
     """
     assert isinstance(params, Measure)
     loaded = for_use(context)
+    model = full_profile(context, loaded)
     device = loaded.device(context.job.device)
     if device.type != context.job.device:
         context.reporter.log("8-bit weights are computed on the CPU, the GPU is idle")
     length = loaded.token_limit(params.sequence_length)
     facts: dict[str, float] = {"sequence_length": length, "batch_size": params.batch_size}
-    facts |= _size(context, loaded)
-    facts |= _operations(context, loaded, length)
-    facts |= _speed(context, loaded, params, length, device)
+    facts |= _size(context, model)
+    facts |= _operations(context, model, length)
+    facts |= _speed(context, loaded, model, params, length, device)
     context.reporter.metric(
         "peak_memory_bytes", benchmark.peak_memory_bytes(device), "bytes", quality=True
     )
@@ -58,17 +58,16 @@ def run(params: StageParams, context: StageContext) -> StageResult:
     return StageResult(facts={**facts, "quality": quality})
 
 
-def _size(context: StageContext, loaded: Loaded) -> dict[str, float]:
-    weights = benchmark.count_weights(loaded.model)
-    density = encoder_density(loaded.model)
-    note = benchmark.speed_note(loaded.model, density)
+def _size(context: StageContext, model: ModelProfile) -> dict[str, float]:
+    weights = model.weights
+    note = model.speed_note()
     if note is not None:
         context.reporter.log(note)
     folder = needed(context).folder
     found: dict[str, tuple[float, str | None]] = {
         "parameters": (weights.parameters, None),
         "non_zero_parameters": (weights.non_zero, None),
-        "encoder_sparsity": (1 - density, None),
+        "encoder_sparsity": (model.sparsity, None),
         "dense_bytes": (weights.dense_bytes, "bytes"),
         "packed_bytes": (weights.packed_bytes, "bytes"),
     }
@@ -77,23 +76,25 @@ def _size(context: StageContext, loaded: Loaded) -> dict[str, float]:
     return _report(context, found)
 
 
-def _operations(context: StageContext, loaded: Loaded, length: int) -> dict[str, float]:
+def _operations(context: StageContext, model: ModelProfile, length: int) -> dict[str, float]:
     """FLOPs of one example at the stated length."""
-    profile = model_profile(context, loaded)
-    density = encoder_density(loaded.model)
-    low_bit = profile.low_bit(length) if int8_modules(loaded.model) else 0.0
     return _report(
         context,
         {
-            "flops_per_example": (profile.forward(length), "flop"),
-            "effective_flops_per_example": (profile.forward(length, density), "flop"),
-            "low_bit_ops_per_example": (low_bit, "op"),
+            "flops_per_example": (model.flops_per_sequence(length), "flop"),
+            "effective_flops_per_example": (model.effective_flops_per_sequence(length), "flop"),
+            "low_bit_ops_per_example": (model.low_bit_ops_per_sequence(length), "op"),
         },
     )
 
 
 def _speed(
-    context: StageContext, loaded: Loaded, params: Measure, length: int, device: torch.device
+    context: StageContext,
+    loaded: Loaded,
+    model: ModelProfile,
+    params: Measure,
+    length: int,
+    device: torch.device,
 ) -> dict[str, float]:
     found: dict[str, tuple[float, str | None]] = {}
     for batch_size in sorted({1, params.batch_size}):
@@ -106,21 +107,20 @@ def _speed(
     with context.reporter.stage("inference", "Repeated inference", context.index):
         inferences, seconds = benchmark.repeat(context, call, params.batch_size, params.min_seconds)
         context.reporter.metric("inferences", inferences, quality=True)
-        _inference_flops(context, loaded, length, inferences)
+        _inference_flops(context, model, length, inferences)
     found["throughput_per_s"] = (inferences / seconds, "1/s")
     return {**_report(context, found), "inferences": inferences}
 
 
-def _inference_flops(context: StageContext, loaded: Loaded, length: int, inferences: int) -> None:
-    profile = model_profile(context, loaded)
-    density = encoder_density(loaded.model)
-    low_bit = profile.low_bit(length) * inferences if int8_modules(loaded.model) else 0.0
+def _inference_flops(
+    context: StageContext, model: ModelProfile, length: int, inferences: int
+) -> None:
     context.reporter.flops(
-        dense=profile.forward(length) * inferences,
-        effective=profile.forward(length, density) * inferences,
-        low_bit=low_bit,
-        method=profile.method,
-        uncounted=list(profile.uncounted),
+        dense=model.flops_per_sequence(length) * inferences,
+        effective=model.effective_flops_per_sequence(length) * inferences,
+        low_bit=model.low_bit_ops_per_sequence(length) * inferences,
+        method=model.flops.method,
+        uncounted=list(model.flops.uncounted),
     )
 
 

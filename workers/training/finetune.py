@@ -16,7 +16,8 @@ from workers.training.data.labels import encode_labels, label_names
 from workers.training.data.texts import load_split
 from workers.training.data.tokens import TokenData, encode
 from workers.training.formats import registry
-from workers.training.formats.profile import count_structure
+from workers.training.formats.profile import ModelProfile, count_structure
+from workers.training.formats.profile import profile as profile_model
 from workers.training.model import models
 from workers.training.model.models import Loaded
 
@@ -54,6 +55,11 @@ def model_profile(context: StageContext, loaded: Loaded) -> FlopProfile:
     if not registry.same_operations(notes):
         return _count_structure(context, config, notes)
     return count_operations(context, config).with_classes(loaded.outputs, hidden_size(config))
+
+
+def full_profile(context: StageContext, loaded: Loaded) -> ModelProfile:
+    """Parameters, bytes, density and operations of the model, whatever its format."""
+    return profile_model(loaded.model, model_profile(context, loaded))
 
 
 def count_model(context: StageContext) -> FlopProfile:

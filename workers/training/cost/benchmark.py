@@ -12,7 +12,7 @@ from torch import nn
 
 from pricetag.repetition import repeat_for
 from workers.job.context import StageContext
-from workers.training.formats.int8 import Int8Linear, int8_modules
+from workers.training.formats.int8 import int8_modules
 from workers.training.model.models import Loaded
 
 WARM_UP_CALLS = 5
@@ -138,11 +138,3 @@ def peak_memory_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def speed_note(model: nn.Module, density: float) -> str | None:
-    """What must be said of zeros: they save no time where they are multiplied all the same."""
-    if density >= 1:
-        return None
-    kind = "8-bit" if any(isinstance(m, Int8Linear) for m in model.modules()) else "dense"
-    return f"{1 - density:.1%} of the encoder's weights are zero: no speed-up on {kind} kernels"

@@ -23,6 +23,8 @@ class Format(ABC):
         order: Of rebuilding, from shared layers to integer weights.
         trainable: Whether such a model can be trained further.
         same_operations: Whether it computes as many operations as the model it was made from.
+        only_on_cpu: Whether it computes on the CPU even if the job has a GPU.
+        low_bit: Whether it multiplies by its weights in 8 bits or fewer.
     """
 
     name: ClassVar[str]
@@ -30,6 +32,8 @@ class Format(ABC):
     order: ClassVar[int]
     trainable: ClassVar[bool] = True
     same_operations: ClassVar[bool] = False
+    only_on_cpu: ClassVar[bool] = False
+    low_bit: ClassVar[bool] = False
 
     @abstractmethod
     def describe(self, model: PreTrainedModel) -> Note | None:

@@ -137,6 +137,8 @@ class Int8(Format):
     order = 90
     trainable = False
     same_operations = True
+    only_on_cpu = True
+    low_bit = True
 
     def describe(self, model: PreTrainedModel) -> Note | None:
         """See ``Format.describe``: the modules that are 8-bit."""

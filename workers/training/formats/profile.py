@@ -36,6 +36,9 @@ class ModelProfile:
         flops: Operations of one example; layers that share weights count each time, and all
             exits' heads count.
         exits: Operations up to each early exit.
+        trainable: Whether the model can be trained further.
+        only_on_cpu: Whether it computes on the CPU even if the job has a GPU.
+        low_bit: Whether it multiplies by its weights in 8 bits or fewer.
     """
 
     formats: tuple[str, ...]
@@ -43,6 +46,31 @@ class ModelProfile:
     density: float
     flops: FlopProfile
     exits: tuple[FlopProfile, ...] = ()
+    trainable: bool = True
+    only_on_cpu: bool = False
+    low_bit: bool = False
+
+    @property
+    def sparsity(self) -> float:
+        """Share of the encoder's weights that are zero."""
+        return 1 - self.density
+
+    def effective_flops_per_sequence(self, length: int) -> float:
+        """Operations of one example of ``length`` tokens, multiplications by zero left out."""
+        return self.flops.forward(length, self.density)
+
+    def low_bit_ops_per_sequence(self, length: int) -> float:
+        """The part of one example's operations that is done on 8-bit numbers."""
+        return self.flops.low_bit(length) if self.low_bit else 0.0
+
+    def speed_note(self) -> str | None:
+        """That zeros save no time, for a model that has some: its kernels multiply them too."""
+        if self.density >= 1:
+            return None
+        kind = "8-bit" if self.low_bit else "dense"
+        return (
+            f"{self.sparsity:.1%} of the encoder's weights are zero: no speed-up on {kind} kernels"
+        )
 
     def flops_per_sequence(self, length: int) -> float:
         """Operations of one example of ``length`` tokens, multiplications by zero included."""
@@ -53,21 +81,38 @@ class ModelProfile:
         return self.flops.forward(length) / length
 
 
-def profile(model: PreTrainedModel) -> ModelProfile:
-    """Count a model of any format; its weights are looked at, and nothing is computed with them."""
+def profile(model: PreTrainedModel, flops: FlopProfile | None = None) -> ModelProfile:
+    """Count a model of any format; its weights are looked at, and nothing is computed with them.
+
+    Args:
+        model: Any.
+        flops: Its operations, where they were counted before; ``exits`` are then left out.
+    """
     notes = registry.describe(model)
     names = [*notes, *(["sparse"] if is_sparse(model) else [])]
-    if registry.same_operations(notes):
-        config = model.config
-        flops = flops_module.profile(config).with_classes(
-            config.num_labels or 1, hidden_size(config)
-        )
-        exits: tuple[FlopProfile, ...] = ()
-    else:
-        flops, exits = count_structure(model.config, notes)
+    exits: tuple[FlopProfile, ...] = ()
+    if flops is None:
+        flops, exits = _count_operations(model, notes)
     return ModelProfile(
-        tuple(names) or ("plain",), count_weights(model), encoder_density(model), flops, exits
+        tuple(names) or ("plain",),
+        count_weights(model),
+        encoder_density(model),
+        flops,
+        exits,
+        trainable=not registry.is_final(notes),
+        only_on_cpu=registry.only_on_cpu(notes),
+        low_bit=registry.low_bit(notes),
     )
+
+
+def _count_operations(
+    model: PreTrainedModel, notes: registry.Notes
+) -> tuple[FlopProfile, tuple[FlopProfile, ...]]:
+    """Operations of the whole model, and up to each early exit."""
+    if not registry.same_operations(notes):
+        return count_structure(model.config, notes)
+    counted = flops_module.profile(model.config)
+    return counted.with_classes(model.config.num_labels or 1, hidden_size(model.config)), ()
 
 
 def count_structure(

@@ -62,6 +62,16 @@ def is_final(notes: Notes) -> bool:
     return any(not each.trainable for each in all_formats() if each.name in notes)
 
 
+def only_on_cpu(notes: Notes) -> bool:
+    """Whether the model computes on the CPU even if the job has a GPU."""
+    return any(each.only_on_cpu for each in all_formats() if each.name in notes)
+
+
+def low_bit(notes: Notes) -> bool:
+    """Whether the model multiplies by its weights in 8 bits or fewer."""
+    return any(each.low_bit for each in all_formats() if each.name in notes)
+
+
 def same_operations(notes: Notes) -> bool:
     """Whether the operations are those of the configuration."""
     return all(each.same_operations for each in all_formats() if each.name in notes)

@@ -26,7 +26,6 @@ from workers.job.request import JobError
 from workers.training.data.texts import load_split
 from workers.training.data.vocabulary import train_wordpiece
 from workers.training.formats import registry
-from workers.training.formats.int8 import int8_modules
 from workers.training.formats.sparse import prunable
 from workers.training.model.fitting import (
     adopt_tokenizer,
@@ -60,7 +59,8 @@ class Loaded:
 
     def device(self, wanted: str) -> torch.device:
         """Where the model computes: as asked for, but 8-bit weights only on the CPU."""
-        return torch.device("cpu" if int8_modules(self.model) else wanted)
+        only_on_cpu = registry.only_on_cpu(registry.describe(self.model))
+        return torch.device("cpu" if only_on_cpu else wanted)
 
     def token_limit(self, wanted: int) -> int:
         """``wanted`` tokens, or as many as the model and its tokenizer can take."""
