@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -268,3 +269,29 @@ def test_the_line_of_a_bad_byte_far_into_a_file(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(gzip.compress(raw, 1) if "gz" in name else raw)
         where = f"line 100002, byte {len(head.encode()) + 3} of the {place}"
         assert where in fault(tmp_path, name).message
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.txt", "t.jsonl", "t.tsv.gz", "t.jsonl.gz"])
+def test_a_file_is_read_in_bounded_memory(tmp_path: Path, name: str) -> None:
+    rows, unused = 10_000, "x" * 2000
+    if "json" in name:
+        line, head = f'{{"sentence": "a", "label": 1, "unused": "{unused}"}}\n', ""
+    elif name == "t.txt":
+        line, head = f"a\t1\t{unused}\n", "sentence\tlabel\tunused\n"
+    else:
+        separator = "," if name == "t.csv" else "\t"
+        line, head = (
+            f"a{separator}1{separator}{unused}\n",
+            f"sentence{separator}label{separator}u\n",
+        )
+    raw = (head + line * rows).encode()
+    (tmp_path / name).write_bytes(gzip.compress(raw, 1) if name.endswith(".gz") else raw)
+    load(tmp_path, name)  # what is imported on first use is not counted
+    tracemalloc.start()
+    try:
+        examples = load(tmp_path, name)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(examples) == rows
+    assert peak < len(raw) / 3

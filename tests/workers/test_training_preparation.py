@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pricetag.cli.app import run as pricetag
 from pricetag.recipes import parse_recipe
 from tests.support import families, tiny_models
 from tests.support.training import CONFIG, carry_out, job, recipe
+from workers.job import steps
 from workers.job.pipeline import run
 from workers.job.reporter import JobError, RecordingReporter
 from workers.training.preparation import check_files, reported
@@ -110,3 +113,106 @@ def test_files_that_are_elsewhere_are_named_and_are_not_faults(tmp_path: Path) -
     (tmp_path / "validation.tsv").unlink()
     (skipped,) = check_files(parse_recipe(asked), [tmp_path])
     assert skipped.startswith("data.validation: 'validation.tsv' is not under")
+
+
+def test_the_files_at_hand_are_checked_where_others_are_elsewhere(tmp_path: Path) -> None:
+    asked = described(tmp_path, test=HEAD + "a\t-1\n")
+    (tmp_path / "validation.tsv").unlink()
+    with pytest.raises(JobError) as caught:
+        check_files(parse_recipe(asked), [tmp_path])
+    assert (caught.value.code, caught.value.field) == ("unknown-label", "recipe.data.test")
+
+
+EVALUATE: dict[str, Any] = {"kind": "evaluate", "splits": ["validation"]}
+MEASURE: dict[str, Any] = {"kind": "measure", "min_seconds": 0.01}
+HEADLESS = [
+    (EVALUATE,),
+    (MEASURE, EVALUATE),
+    ({"kind": "prune", "sparsity": 0.5}, STEP),
+    ({"kind": "distill", "max_steps": 2},),
+    ({"kind": "quantize"},),
+]
+
+
+@pytest.mark.parametrize("stages", HEADLESS)
+def test_a_missing_head_is_found_before_a_stage_opens(
+    tmp_path: Path, stages: tuple[dict[str, Any], ...]
+) -> None:
+    tiny_models.save(tmp_path / "m", tiny_models.config())
+    kept = json.loads((tmp_path / "m" / "config.json").read_text())
+    kept["architectures"] = ["BertForMaskedLM"]
+    (tmp_path / "m" / "config.json").write_text(json.dumps(kept))
+    asked = {**described(tmp_path, *stages), "model": "m"}
+    reporter = RecordingReporter()
+    with pytest.raises(JobError) as caught:
+        run(job(tmp_path, asked), reporter)
+    assert (caught.value.code, caught.value.field) == ("untrained-model", "recipe.stages.0")
+    assert reporter.of("stage_start") == []
+
+
+def test_labels_that_the_head_does_not_know_are_found_before_a_stage_opens(
+    tmp_path: Path,
+) -> None:
+    tiny_models.save(tmp_path / "m", tiny_models.config(labels=["0", "1"]))
+    odd = HEAD + "a\t1\nb\t7\n"
+    for stages in ((EVALUATE,), (MEASURE, EVALUATE, STEP)):
+        asked = {**described(tmp_path, *stages, validation=odd), "model": "m"}
+        reporter = RecordingReporter()
+        with pytest.raises(JobError) as caught:
+            run(job(tmp_path, asked), reporter)
+        assert (caught.value.code, "line 3" in caught.value.message) == ("unknown-label", True)
+        assert reporter.of("stage_start") == []
+
+
+@pytest.mark.parametrize("cell", ["", "  "])
+def test_a_split_without_any_text_is_rejected(tmp_path: Path, cell: str) -> None:
+    asked = described(tmp_path, validation=HEAD + f"{cell}\t1\n{cell}\t0\n")
+    with pytest.raises(JobError) as caught:
+        check_files(parse_recipe(asked), [tmp_path])
+    assert (caught.value.code, caught.value.field) == ("empty-data", "recipe.data.validation")
+    assert "every text in the column 'sentence'" in caught.value.message
+    asked = described(tmp_path, validation=HEAD + f"{cell}\t1\nb\t0\n")
+    assert check_files(parse_recipe(asked), [tmp_path]) == []
+
+
+def test_the_log_says_how_many_examples_are_cut(tmp_path: Path) -> None:
+    long = "good film " * 20
+    asked = described(tmp_path, {**STEP, "max_length": 8}, validation=GOOD + f"{long}\t1\n")
+    lines = [event["text"] for event in carry_out(tmp_path, asked).of("log")]
+    assert "train: 0 of 4 examples (0.0%) are longer than 8 tokens and are cut" in lines
+    assert "validation: 1 of 5 examples (20.0%) are longer than 8 tokens and are cut" in lines
+
+
+def test_rows_are_kept_only_for_stages_to_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[set[str]] = []
+    forget = steps.forget_splits
+
+    def recorded(cache: dict[Any, Any], remaining: Any) -> None:
+        forget(cache, remaining)
+        kept.append({key[1] for key in cache if key[0] in steps.OF_SPLIT})
+
+    monkeypatch.setattr(steps, "forget_splits", recorded)
+    asked = described(tmp_path, STEP, {"kind": "quantize"}, EVALUATE, test=GOOD)
+    carry_out(tmp_path, asked)
+    assert kept == [{"validation", "test"}, {"validation"}, {"validation"}, set()]
+
+
+def test_the_command_line_checks_the_files_at_hand(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "job.json"
+    names = {"project": "p", "experiment": "e", "name": "n"}
+    command = ["submit", str(file), "--check", "--data-root", str(tmp_path)]
+    file.write_text(json.dumps({**names, "recipe": described(tmp_path)}))
+    assert pricetag(command) == 0
+    assert "Data, labels and model fit." in capsys.readouterr().out
+    file.write_text(json.dumps({**names, "recipe": described(tmp_path, validation="a\t1\n")}))
+    assert pricetag(command) == 2
+    complaint = capsys.readouterr().err
+    assert "recipe.data.validation: validation.tsv has no column 'sentence'" in complaint
+    assert "add columns: [sentence, label]" in complaint
+    (tmp_path / "validation.tsv").unlink()
+    assert pricetag(command) == 0
+    assert "Not checked: data.validation: 'validation.tsv' is not under" in capsys.readouterr().out

@@ -78,9 +78,11 @@ def run(job: Job, reporter: Reporter) -> None:
 
             preparation.check(job, recipe, reporter, model, line.cache)
         try:
-            for step in steps.plan(recipe):
+            plan = steps.plan(recipe)
+            for number, step in enumerate(plan):
                 own = steps.step_key(key, step, recipe, files)
                 _carry_out(line, step, own)
+                steps.forget_splits(line.cache, plan[number + 1 :])
                 if traits_of(step.params).makes_model:
                     key = own
         except Interrupted:

@@ -79,6 +79,23 @@ def splits_read(step: Step) -> list[str]:
     return [need.split for need in needs if need.option != "evaluate"]
 
 
+OF_SPLIT = ("examples", "encoded")
+"""What a run keeps of a split: keys of its cache that begin with one of these, then the split."""
+
+
+def forget_splits(cache: dict[Any, Any], remaining: Iterable[Step]) -> None:
+    """Drop the rows of splits that no remaining step reads.
+
+    Args:
+        cache: Of the run.
+        remaining: The steps to come.
+    """
+    needed = {split for step in remaining for split in splits_read(step)}
+    for key in list(cache):
+        if isinstance(key, tuple) and key[0] in OF_SPLIT and key[1] not in needed:
+            del cache[key]
+
+
 def data_files(job: Job, recipe: Recipe) -> Files:
     """The files of a run's splits as they are now; of a hub data set the names alone.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +13,41 @@ from workers.job.context import ModelRef, StageContext
 from workers.job.reporter import Reporter, SilentReporter
 from workers.job.request import Job, JobError
 from workers.job.sources import check_shapes, resolve_model
+from workers.job.steps import Step
 from workers.training.data.labels import encode_labels, label_names
 from workers.training.data.texts import load_split
 
 
 def check(
-    job: Job, recipe: Recipe, reporter: Reporter, model: ModelRef | None, cache: dict[Any, Any]
+    job: Job,
+    recipe: Recipe,
+    reporter: Reporter,
+    model: ModelRef | None,
+    cache: dict[Any, Any],
+    elsewhere: Collection[str] = (),
 ) -> None:
     """Read every split that a stage reads, and compare labels, model and tokenizer.
 
     What was read stays in ``cache`` for the stages.
 
+    Args:
+        job: Of the run.
+        recipe: Its stages.
+        reporter: Where log lines go.
+        model: That the run starts from.
+        cache: Of the run.
+        elsewhere: Splits whose files are not on this machine.
+
     Raises:
         JobError: as the stage that meets the fault would raise it, hours earlier.
     """
     context = StageContext(job, recipe, reporter, 0, job.work_dir, model, cache)
-    _check_splits(context)
+    _check_splits(context, elsewhere)
     if model is not None and (model.folder is not None or model.hub is not None):
         from workers.training.model.models import check_fit  # torch: slow to load
 
         check_fit(context)
+        _check_head(context, elsewhere)
 
 
 def check_files(described: Recipe, data_roots: Sequence[Path]) -> list[str]:
@@ -51,10 +67,16 @@ def check_files(described: Recipe, data_roots: Sequence[Path]) -> list[str]:
     """
     data, named = described.data, described.model
     skipped = []
-    places = {} if data is None or data.hub is not None else data.splits()
+    places = {} if data is None else data.splits()
+    elsewhere = set(places)
+    if data is not None and data.hub is not None:
+        skipped.append(f"data: '{data.hub}' is read from the hub by the worker")
+        places = {}
     for split, place in places.items():
         if roots.find_optional(place, data_roots, f"recipe.data.{split}") is None:
             skipped.append(f"data.{split}: '{place}' is not under {roots.named(list(data_roots))}")
+        else:
+            elsewhere.remove(split)
     job = Job("check", 1, {}, list(data_roots), Path(), Path())
     model = None
     if isinstance(named, str):
@@ -63,14 +85,7 @@ def check_files(described: Recipe, data_roots: Sequence[Path]) -> list[str]:
         else:
             model = resolve_model(job, described)
             check_shapes(model, described)
-    if data is not None and data.hub is not None:
-        skipped.append(f"data: '{data.hub}' is read from the hub by the worker")
-    elif not any(line.startswith("data.") for line in skipped):
-        check(job, described, SilentReporter(), model, {})
-    elif model is not None:
-        from workers.training.model.models import check_fit
-
-        check_fit(StageContext(job, described, SilentReporter(), 0, Path(), model, {}))
+    check(job, described, SilentReporter(), model, {}, elsewhere)
     return skipped
 
 
@@ -82,11 +97,29 @@ def reported(described: Recipe, data_roots: Sequence[Path]) -> list[str] | str:
         return f"{error.field or 'recipe'}: {error.message} ({error.code})"
 
 
-def _check_splits(context: StageContext) -> None:
+def _check_head(context: StageContext, elsewhere: Collection[str]) -> None:
+    """The head of a model that is not trained first, and the labels it will meet until it is."""
+    from workers.training.model.models import trained_classes
+
+    plan = steps.plan(context.recipe)
+    before = list(takewhile(lambda step: not traits_of(step.params).starts_from_scratch, plan))
+    if not before:
+        return
+    names = trained_classes(context)
+    for split in _splits_read(before, elsewhere):
+        encode_labels(load_split(context, split), names)
+
+
+def _splits_read(plan: Iterable[Step], elsewhere: Collection[str]) -> list[str]:
+    read = dict.fromkeys(split for step in plan for split in steps.splits_read(step))
+    return [split for split in read if split not in elsewhere]
+
+
+def _check_splits(context: StageContext, elsewhere: Collection[str]) -> None:
     """Every split that is read, with the labels that training will know."""
     recipe = context.recipe
-    read = [split for step in steps.plan(recipe) for split in steps.splits_read(step)]
-    examples = {split: load_split(context, split) for split in dict.fromkeys(read)}
+    read = _splits_read(steps.plan(recipe), elsewhere)
+    examples = {split: load_split(context, split) for split in read}
     trains = any(traits_of(stage).trains for stage in recipe.stages)
     if recipe.task != "classification" or not trains or "train" not in examples:
         return

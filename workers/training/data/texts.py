@@ -103,16 +103,20 @@ class _Cells:
                 raise self._bad(column, index, "is no text")
             if not is_unicode(cell):
                 raise self._bad(column, index, "is not Unicode: half of a surrogate pair")
+        if not any(cell.strip() for cell in cells):
+            message = f"every text in the column '{column}' is empty"
+            raise JobError("empty-data", message, self.field)
         return list(cells)
 
     def classes(self, column: str) -> list[str]:
         """Class names: ``1``, ``"1"`` and ``1.0`` are one class."""
         names = []
+        shared: dict[str, str] = {}  # one string a class, not one a row
         for index, cell in enumerate(self.table.columns[column]):
             name = class_name(cell)
             if name is None or not is_unicode(name):
                 raise self._bad(column, index, "is no class")
-            names.append(name)
+            names.append(shared.setdefault(name, name))
         return names
 
     def scores(self, column: str) -> list[float]:

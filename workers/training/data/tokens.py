@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch.utils.data import Dataset, Sampler
-from transformers import PreTrainedTokenizerBase
+from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 from workers.job.context import StageContext
 from workers.training.data.examples import Examples
@@ -65,7 +65,9 @@ def encode(
 ) -> Encoded:
     """Token numbers of a split, kept for the stages that use the same tokenizer."""
     key = ("encoded", examples.split, max_length, tokenizer_key(tokenizer))
-    encoded: Encoded = context.cached(key, lambda: _encode(examples, tokenizer, max_length))
+    encoded: Encoded = context.cached(
+        key, lambda: _encode(context, examples, tokenizer, max_length)
+    )
     return encoded
 
 
@@ -81,7 +83,9 @@ def tokenizer_key(tokenizer: PreTrainedTokenizerBase) -> str:
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
 
-def _encode(examples: Examples, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Encoded:
+def _encode(
+    context: StageContext, examples: Examples, tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> Encoded:
     # A single sentence is all of kind 0, which models take for granted.
     with_kinds = examples.pairs is not None and "token_type_ids" in tokenizer.model_input_names
     tokens = tokenizer(
@@ -92,7 +96,27 @@ def _encode(examples: Examples, tokenizer: PreTrainedTokenizerBase, max_length: 
         return_attention_mask=False,
         return_token_type_ids=with_kinds,
     )
-    return Encoded(tokens["input_ids"], tokens.get("token_type_ids"))
+    encoded = Encoded(tokens["input_ids"], tokens.get("token_type_ids"))
+    context.reporter.log(_cut_texts(examples, encoded, tokens, max_length))
+    return encoded
+
+
+def _cut_texts(examples: Examples, encoded: Encoded, tokens: BatchEncoding, max_length: int) -> str:
+    """How many examples of a split were too long and lost their end.
+
+    A tokenizer written in Python does not say what it cut: examples of the greatest length may
+    just fit.
+    """
+    full = [row for row, ids in enumerate(encoded.input_ids) if len(ids) >= max_length]
+    bound = "" if tokens.encodings is not None else "at most "
+    if tokens.encodings is not None:
+        full = [row for row in full if tokens.encodings[row].overflowing]
+    total = len(examples)
+    share = f"{len(full) / total:.1%}"
+    return (
+        f"{examples.split}: {bound}{len(full)} of {total} examples ({share}) are longer than "
+        f"{max_length} tokens and are cut"
+    )
 
 
 @dataclass(frozen=True)

@@ -139,14 +139,7 @@ def for_use(context: StageContext) -> Loaded:
     if ref.scratch is not None:
         raise JobError("untrained-model", "a model from scratch must be trained first", FIELD)
     config = read_config(ref)
-    require_classifier(config)
-    regression = context.recipe.task == "regression"
-    if not _has_head(config) or (config.num_labels == 1) != regression:
-        raise JobError(
-            "untrained-model",
-            f"the model has no head for {context.recipe.task}; put a train stage before",
-            context.field,
-        )
+    _require_head(context, config)
     with _loading(ref):
         if ref.folder is not None and registry.read_notes(ref.folder):
             model = registry.load(ref.folder)
@@ -156,6 +149,28 @@ def for_use(context: StageContext) -> Loaded:
             )
     model.train(False)
     return _fitted(context, model, _load_tokenizer(ref), class_names(config))
+
+
+def trained_classes(context: StageContext) -> list[str] | None:
+    """Classes of the head that the stage's model must have; None for a score.
+
+    Raises:
+        JobError: ``untrained-model`` if it has no head for the run's task.
+    """
+    config = read_config(needed(context))
+    _require_head(context, config)
+    return class_names(config)
+
+
+def _require_head(context: StageContext, config: PreTrainedConfig) -> None:
+    require_classifier(config)
+    regression = context.recipe.task == "regression"
+    if not _has_head(config) or (config.num_labels == 1) != regression:
+        raise JobError(
+            "untrained-model",
+            f"the model has no head for {context.recipe.task}; put a train stage before",
+            context.field,
+        )
 
 
 def check_fit(context: StageContext) -> None:
