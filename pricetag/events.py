@@ -1,8 +1,8 @@
 """The event pipe between a job and its supervisor: JSON lines over a Unix socket.
 
 A job writes events; the supervisor acknowledges stage edges after it has read the
-meters, so that every stage has its own energy. Each event bears ``n``, counted per
-connection. The supervisor may ask the job to stop at any time.
+meters, so that every stage has its own energy. Each event has a number ``n``, counted
+per connection. The supervisor may ask the job to stop at any time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 ENV_VAR = "PRICETAG_EVENTS"
-"""Names the socket; set by the supervisor for the job and all it starts."""
+"""Variable with the socket's path, set by the supervisor for the job and its children."""
 
 MAX_LINE_BYTES = 256 * 1024
 """Longest event, with its line break."""
@@ -24,11 +24,11 @@ MAX_LINE_BYTES = 256 * 1024
 Message = dict[str, Any]
 
 CANCELLING = frozenset({"cancelled", "budget-exceeded"})
-"""Reasons to stop after which the work is not taken up again."""
+"""Stop reasons after which the run is not resumed."""
 
 
 def stopped_status(reason: str) -> Literal["cancelled", "interrupted"]:
-    """What a stage is that was left because of a stop: it did not fail."""
+    """Status of a stage that ended because of a stop: it did not fail."""
     return "cancelled" if reason in CANCELLING else "interrupted"
 
 
@@ -37,7 +37,7 @@ class EventPipeError(ConnectionError):
 
 
 def encode(message: Message) -> bytes:
-    """One line of the wire; NaN and infinity are refused, since JSON has neither."""
+    """One line of the wire; NaN and infinity are rejected, since JSON has neither."""
     return json.dumps(message, separators=(",", ":"), allow_nan=False).encode() + b"\n"
 
 
@@ -158,14 +158,14 @@ class EventChannel:
         try:
             self._socket.shutdown(socket.SHUT_WR)
         except OSError:
-            self._socket.close()  # the other end went first: nothing is left to deliver
+            self._socket.close()  # the other end closed first: nothing left to deliver
             return
         if threading.current_thread() is not self._reader:
             self._reader.join(timeout=5.0)
         self._socket.close()
 
     def abandon(self) -> None:
-        """In a forked child: lets go of the connection, which stays open for the parent."""
+        """Release the connection in a forked child; it stays open for the parent."""
         descriptor = self._socket.detach()
         if descriptor >= 0:
             os.close(descriptor)

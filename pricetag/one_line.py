@@ -1,4 +1,4 @@
-"""Names as they are stored and shown: one short line, without characters that disturb it."""
+"""Names as they are stored and shown: one short line, without characters that disrupt display."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pricetag.reported import MAX_NAME, cut
 BIDIRECTIONAL = frozenset(
     "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 )
-"""Characters that turn the direction of the text after them."""
+"""Characters that change the direction of the text after them."""
 
 
 def one_line(name: str, most: int = MAX_NAME) -> str:
     """The name in one line of at most ``most`` characters.
 
-    Line breaks, tabs and control characters become blanks, marks of direction vanish, what no
-    UTF-8 can hold is replaced; the end of a long name becomes an ellipsis.
+    Line breaks, tabs and control characters become blanks, direction marks are removed, characters
+    that UTF-8 cannot hold are replaced; the end of a long name becomes an ellipsis.
     """
     if len(name) <= most and name.isascii() and name.isprintable():
         return name

@@ -1,7 +1,7 @@
-"""Repeating work that is too short to be metered, until it is not: energy of one call.
+"""Repeats work that is too short to meter, and returns the energy of one call.
 
 A GPU's energy counter is updated about every 0.1 s, so that one call of a few milliseconds
-cannot be metered. Repeated for some seconds and divided by the number of calls it can.
+cannot be metered. Repeated for several seconds and divided by the number of calls, it can.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 MIN_S = 5.0
 """Two edges of a window of 5 s are at most 0.8% of it: u / (√6 T), before they are aligned."""
 
-TELL_EVERY_S = 1.0
+REPORT_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """What repeated calls took.
+    """Time and energy of repeated calls.
 
     Attributes:
-        calls: How often it was called, without the calls to warm up.
-        duration_s: For how long.
-        energy_j: What the metered components used meanwhile; None when none could be metered.
-        components: The same by component, as a window of its meter.
-        missing: Why which component is not in it.
+        calls: Number of calls, excluding warm-up.
+        duration_s: Duration of the calls, in s.
+        energy_j: Energy of the metered components; None when none could be metered.
+        components: Energy by component, as a window of its meter.
+        missing: Components without energy, with the reason.
     """
 
     calls: int
@@ -68,15 +68,15 @@ def repeat(
     """Call until ``min_s`` have passed and meter it: ``pricetag.repeat(lambda: model(batch))``.
 
     Meters the accelerators that this process may see, and the host. Inside a metered run the
-    calls are a stage of their own as well, with the figure ``calls`` beside it.
+    calls are a stage of their own as well, with a figure ``calls``.
 
     Args:
-        call: The work; it is called once at least.
-        min_s: For how long, in s; 5 to 10 for a GPU.
-        warm_up: Calls before, which are not metered.
-        synchronise: Waits for work that ``call`` leaves in a queue
+        call: The work; called at least once.
+        min_s: Minimum duration, in s; 5 to 10 for a GPU.
+        warm_up: Number of unmetered calls before.
+        synchronise: Waits for work that ``call`` queues
             (``torch.cuda.synchronize``); called before each edge.
-        name: What the stage is called.
+        name: Name of the stage.
         include_host: Whether CPU and memory are metered too.
 
     Returns:
@@ -102,54 +102,54 @@ def repeat(
     try:
         with stage(name, kind="repeat"):
             start_s = meter.edge_s()
-            calls, duration_s = repeat_for(call, min_s, _tell(min_s), wait)
+            calls, duration_s = repeat_for(call, min_s, _progress_reporter(min_s), wait)
             end_s = meter.edge_s()
             log(calls=float(calls))
     finally:
         meter.close()
     windows, missing = meter.windows(start_s, end_s)
-    known_j = [window.energy_j for window in windows.values() if window.energy_j is not None]
-    return Repeated(calls, duration_s, sum(known_j) if known_j else None, windows, missing)
+    energies_j = [window.energy_j for window in windows.values() if window.energy_j is not None]
+    return Repeated(calls, duration_s, sum(energies_j) if energies_j else None, windows, missing)
 
 
 def repeat_for(
     call: Callable[[], object],
     min_s: float,
-    tell: Callable[[int, float], object],
+    report: Callable[[int, float], object],
     wait: Callable[[], object] | None = None,
 ) -> tuple[int, float]:
     """Call for at least ``min_s``; the calls, and the seconds that they took.
 
     Args:
         call: The work.
-        min_s: For how long, in s.
-        tell: Told about once a second how many calls there were, and after how many seconds.
-        wait: Called when the time is over, and part of it.
+        min_s: Minimum duration, in s.
+        report: Called about once a second with the number of calls and the seconds elapsed.
+        wait: Called at the end; its duration counts.
     """
     calls = 0
-    began_s = told_s = time.perf_counter()
+    began_s = reported_s = time.perf_counter()
     while calls == 0 or time.perf_counter() - began_s < min_s:
         call()
         calls += 1
         now_s = time.perf_counter()
-        if now_s - told_s >= TELL_EVERY_S:
-            told_s = now_s
-            tell(calls, now_s - began_s)
+        if now_s - reported_s >= REPORT_EVERY_S:
+            reported_s = now_s
+            report(calls, now_s - began_s)
     if wait is not None:
         wait()
     return calls, time.perf_counter() - began_s
 
 
 def _nothing() -> None:
-    """For work that ends when it returns."""
+    """For work that is complete when it returns."""
 
 
-def _tell(min_s: float) -> Callable[[int, float], None]:
+def _progress_reporter(min_s: float) -> Callable[[int, float], None]:
     return lambda calls, elapsed_s: progress(min(elapsed_s, min_s), min_s, "s")
 
 
 class _OwnMeter:
-    """A meter of this process's own, open from the beginning on."""
+    """This process's own meter, opened on creation."""
 
     def __init__(self, include_host: bool) -> None:
         # Loaded here: a script that repeats nothing should not wait for the meters.
@@ -173,15 +173,17 @@ class _OwnMeter:
         self, start_s: float, end_s: float
     ) -> tuple[dict[str, WindowEnergy], tuple[str, ...]]:
         """Every component's window, and what is missing."""
-        found = {
+        window_by_id = {
             component.id: self._window(component, start_s, end_s) for component in self._components
         }
         missing = [
-            f"{component.id}: {component.notes or found[component.id].reason}"
+            f"{component.id}: {component.notes or window_by_id[component.id].reason}"
             for component in self._components
-            if found[component.id].energy_j is None
+            if window_by_id[component.id].energy_j is None
         ]
-        return found, tuple(missing or ([] if found else ["there is no meter on this machine"]))
+        return window_by_id, tuple(
+            missing or ([] if window_by_id else ["there is no meter on this machine"])
+        )
 
     def _window(self, component: Component, start_s: float, end_s: float) -> WindowEnergy:
         readings = [

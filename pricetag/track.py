@@ -33,10 +33,10 @@ RANK_VARIABLES = (
     *("RANK", "LOCAL_RANK", "SLURM_PROCID", "SLURM_LOCALID"),
     *("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "PMI_RANK", "MPI_LOCALRANKID"),
 )
-"""What launchers set; in the first process of a job each that is set is 0."""
+"""Rank variables of launchers; in a job's first process, all that are set are 0."""
 
 MAX_METHOD = 200
-"""Characters of a method that are kept."""
+"""Maximum length of a method, in characters."""
 
 _lock = threading.Lock()
 _channel: EventChannel | None = None
@@ -54,7 +54,7 @@ def is_first_rank(environ: Mapping[str, str]) -> bool:
 
 
 def _after_fork() -> None:
-    """In a forked child: the connection is the parent's, and a lock may be held for ever."""
+    """In a forked child: the connection is the parent's, and a lock may be held forever."""
     global _lock, _channel
     _lock = threading.Lock()
     if _channel is not None:
@@ -66,7 +66,7 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 def _current() -> EventChannel | None:
-    """This process's own channel; None where nothing is reported."""
+    """This process's own channel; None outside a metered run."""
     global _channel, _opened_by
     with _lock:
         if _opened_by != os.getpid():
@@ -92,7 +92,7 @@ def _open() -> EventChannel | None:
 
 
 def _send(type_: str, **fields: Any) -> None:
-    """Sends one event of the stage that the caller is in."""
+    """Send one event of the caller's stage."""
     channel = _current()
     if channel is None:
         return
@@ -104,7 +104,7 @@ def _send(type_: str, **fields: Any) -> None:
 
 
 def _edge(channel: EventChannel, type_: str, **fields: Any) -> str | None:
-    """Announces a stage edge; the key of the stage, None where nobody answers."""
+    """Announce a stage edge; returns the stage's key, None without a response."""
     try:
         acknowledgement = channel.edge(type_, **fields)
     except EventPipeError as error:
@@ -122,7 +122,7 @@ def _give_up(channel: EventChannel, error: EventPipeError) -> None:
         if _channel is not channel:
             return
         _channel = None
-    sys.stderr.write(f"pricetag: {error}; from here on nothing is recorded\n")
+    sys.stderr.write(f"pricetag: {error}; nothing is recorded from here on\n")
 
 
 def log(
@@ -208,8 +208,8 @@ def stage(name: str, kind: str = "stage") -> Iterator[None]:
     flags them ``overlapping_stages``.
 
     Args:
-        name: What the stage is called on the price tag.
-        kind: What sort of work it is.
+        name: Name of the stage on the price tag.
+        kind: Type of work.
     """
     channel = _current()
     if channel is None:
@@ -235,7 +235,9 @@ def stage(name: str, kind: str = "stage") -> Iterator[None]:
         status = "failed" if stop is None else stopped_status(stop)
         raise
     finally:
-        if entered.pid == os.getpid():  # a forked child that leaves the block ends no stage
+        if (
+            entered.pid == os.getpid()
+        ):  # a forked child that leaves the block does not end the stage
             stage_context.leave(entered)
             if _current() is channel:
                 _edge(channel, "stage_end", key=key, status=status)
@@ -262,7 +264,7 @@ def _step(step: object) -> int | None:
 def _is_true(quality: object) -> bool:
     is_true = reported.truth(quality)
     if is_true is None:
-        _warn("quality", f"quality={_shown(quality)} is neither true nor false: taken as false")
+        _warn("quality", f"quality={_shown(quality)} is neither true nor false: treated as false")
     return bool(is_true)
 
 
@@ -276,7 +278,7 @@ def _text(what: str, value: object) -> str | None:
 
 
 def _name(name: object) -> str:
-    """A name is never dropped: without an obvious text it is what Python shows of it."""
+    """A name is never dropped: without an obvious text it is its ``repr``."""
     return reported.text(name) or reported.cut(_shown(name))
 
 
@@ -296,4 +298,4 @@ def _warn(name: str, text: str) -> None:
         if name in _warned:
             return
         _warned.add(name)
-    sys.stderr.write(f"pricetag: {text} (told once for each name)\n")
+    sys.stderr.write(f"pricetag: {text} (reported once per name)\n")

@@ -101,23 +101,23 @@ def worker(
     )
     for noisy in ("procrastinate", "httpx", "codecarbon"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    chosen = _devices(gpus)
+    selected = _devices(gpus)
     config = _config(settings, node, pool, data_root or [], allow_commands, allow_hub)
     config = replace(
         config,
         job_env=_job_env(settings, job_env or []),
         job_user=_job_user(job_user or settings.job_user),
     )
-    with contextlib.suppress(KeyboardInterrupt), hold(alive.parent, node, chosen) as held:
+    with contextlib.suppress(KeyboardInterrupt), hold(alive.parent, node, selected) as held:
         devices = _ours(gpus, held)
         if not devices and cpu_slots == 0:
-            raise typer.BadParameter("no device and no CPU slot: this worker could run nothing")
+            raise typer.BadParameter("no device and no CPU slot: this worker could not run any job")
         asyncio.run(_serve(settings, config, devices, cpu_slots, alive))
     _flush_output()
 
 
 def _settings() -> Settings:
-    """The settings, or an end that says in one line which is wrong."""
+    """The settings; exits with one line that names the invalid one."""
     try:
         host_choice(os.environ)
         return get_settings()
@@ -181,11 +181,13 @@ def _devices(gpus: str) -> list[Device]:
     try:
         present = list_accelerators()
     except (NvmlUnavailableError, AmdUnavailableError) as error:
-        raise typer.BadParameter(f"the devices cannot be used: {error}") from error
-    chosen = _chosen(gpus, present)
-    if len({is_amd(device.uuid) for device in chosen}) > 1:
-        raise typer.BadParameter("NVIDIA's and AMD's devices need a worker each: give --gpus")
-    return chosen
+        raise typer.BadParameter(f"devices cannot be used: {error}") from error
+    selected = _select(gpus, present)
+    if len({is_amd(device.uuid) for device in selected}) > 1:
+        raise typer.BadParameter(
+            "NVIDIA and AMD devices need separate workers: select them with --gpus"
+        )
+    return selected
 
 
 def _ours(gpus: str, held: Held) -> list[Device]:
@@ -198,18 +200,18 @@ def _ours(gpus: str, held: Held) -> list[Device]:
         if gpus != "all":
             message = f"--gpus {gpus}: another worker of this node has {names}"
             raise typer.BadParameter(message)
-        logger.warning("left to the worker of this node that has them: %s", names)
+        logger.warning("devices used by another worker of this node: %s", names)
     return held.ours
 
 
-def _chosen(gpus: str, present: list[Device]) -> list[Device]:
+def _select(gpus: str, present: list[Device]) -> list[Device]:
     usable = usable_devices(present)
     if gpus == "all":
         return resolve_usable(visible_accelerators(os.environ, present), usable)
     named = resolve_visible(gpus, present)
     if len(named) < len(gpus.split(",")):
-        known = ", ".join(f"{device.index} ({device.uuid})" for device in present) or "none"
-        raise typer.BadParameter(f"--gpus {gpus}: no such device; present are: {known}")
+        present_names = ", ".join(f"{device.index} ({device.uuid})" for device in present) or "none"
+        raise typer.BadParameter(f"--gpus {gpus}: no such device; devices present: {present_names}")
     return resolve_usable(named, usable)
 
 

@@ -20,11 +20,11 @@ from workers.node.identity import NodeConfig, node_place
 logger = logging.getLogger(__name__)
 
 LOOK_TIMEOUT_S = 5.0
-"""So long may a look at the budgets take; leases are renewed once a second."""
+"""Maximum duration of a budget check, in s; leases are renewed once a second."""
 
 
 class Store:
-    """What a worker asks of the database.
+    """A worker's database operations.
 
     Args:
         database: Engine and sessions of this process.
@@ -38,7 +38,7 @@ class Store:
         self._place: str | None = None  # as it was registered; None before
 
     async def demand(self, run_id: UUID) -> int | None:
-        """How many devices a queued run wants; None when it is not to be started now."""
+        """Number of devices a queued run needs; None when it must not start now."""
         async with self._database.session_scope() as session:
             return await execution.demand(session, run_id)
 
@@ -74,13 +74,13 @@ class Store:
             async with asyncio.timeout(LOOK_TIMEOUT_S), self._database.session_scope() as session:
                 return await self._budgets.look(session, attempt_ids)
         except Exception as error:  # the leases are renewed; the next look is in a second
-            logger.warning("the budgets were not looked at (%s: %s)", type(error).__name__, error)
+            logger.warning("budgets were not checked (%s: %s)", type(error).__name__, error)
             return {}
 
     async def register(
         self, devices: Sequence[dict[str, Any]], capabilities: dict[str, Any]
     ) -> bool:
-        """Makes this node known; tells whether its name was used elsewhere since the last time.
+        """Register this node; returns whether its name was used elsewhere since the last time.
 
         Elsewhere is another machine or data folder: two nodes would be booked as one.
         """
@@ -104,7 +104,7 @@ class Store:
             await execution.close_lost(session, attempt_id, message=message)
 
     async def book_node_hours(self, rows: Sequence[Row]) -> None:
-        """Tells this node's own totals."""
+        """Store this node's own totals."""
         site = self._config.site
         async with self._database.session_scope() as session:
             await energy.book_node_hours(
@@ -128,7 +128,7 @@ class Store:
             )
 
     async def record_baselines(self, measured: Sequence[Baseline]) -> None:
-        """Tells what this node's components draw when nobody is on them."""
+        """Store the idle power of this node's components."""
         async with self._database.session_scope() as session:
             await baselines.record(
                 session,

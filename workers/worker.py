@@ -45,10 +45,10 @@ class Worker:
         config: This node.
         store: Its edge to the database.
         devices: The accelerators it may use.
-        cpu_slots: How many jobs without an accelerator may run side by side.
+        cpu_slots: Number of CPU-only jobs that may run at the same time.
         node_meter: Whether this worker may meter the whole machine all the time.
         database_url: Finds the database, starting the embedded one where it is down.
-        examine: Tells what the meters of this node can do; takes seconds, so it runs beside.
+        examine: Examines this node's meters; takes seconds, so it runs in the background.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Worker:
         """Serves the queue until stopped; returns when every job has ended and is shipped."""
         self._machine.open()
         if neighbours := self._machine.neighbours():
-            logger.info("%d other worker(s) of this machine share its host with us", neighbours)
+            logger.info("%d other worker(s) share this machine's host", neighbours)
         leases = LeaseKeeper(
             self._running,
             self._store.renew,
@@ -126,9 +126,9 @@ class Worker:
             self._queue_worker.stop()
 
     def _on_side_task_ended(self, task: asyncio.Task[None]) -> None:
-        """Without its leases a worker must not go on as if nothing were."""
+        """Stop the worker: it must not continue without its leases."""
         if not task.cancelled() and (error := task.exception()) is not None:
-            logger.critical("a part of this worker failed: it stops", exc_info=error)
+            logger.critical("a part of this worker failed; stopping", exc_info=error)
             self.stop()
 
     async def _serve(self) -> None:
@@ -141,7 +141,9 @@ class Worker:
                 backoff_s = 0.5
                 await self._queue(url).run()
             except Exception as error:  # jobs go on meanwhile; this loop only takes new ones
-                logger.warning("the queue is out of reach (%s); again in %.1f s", error, backoff_s)
+                logger.warning(
+                    "the queue is unreachable (%s); retrying in %.1f s", error, backoff_s
+                )
             if not self._stopping.is_set():
                 await self._pause(backoff_s)
                 backoff_s = min(2 * backoff_s, MAX_BACKOFF_S)
@@ -159,12 +161,12 @@ class Worker:
         return self._queue_worker
 
     def _has_room(self) -> bool:
-        """Whether a run may be begun; without room on the disk it would only use up attempts."""
+        """Whether a run may start; on a full disk it would only use up attempts."""
         temporary = Path(os.environ.get("TMPDIR") or "/tmp")  # tempfile would write there to ask
         folders = (self._config.data_dir, self._config.artifacts_dir, temporary)
         full = next((folder for folder in folders if disk.is_full(folder)), None)
         if full is not None and not self._is_full:
-            logger.error("the disk of %s is full: no run is taken until there is room", full)
+            logger.error("the disk of %s is full: no run is started until there is space", full)
         self._is_full = full is not None
         return full is None
 
@@ -200,7 +202,7 @@ class Worker:
                     purge_shipped, self._config.journal_dir, older_than_s=KEEP_SHIPPED_S
                 )
             except Exception as error:  # the database may be away; there is a next time
-                logger.warning("housekeeping was put off (%s)", error)
+                logger.warning("housekeeping postponed (%s)", error)
             heed_cancellation()
             await asyncio.sleep(HOUSEKEEPING_S)
 
@@ -219,7 +221,7 @@ class Worker:
                 await self._store.close_lost(attempt.attempt_id)
 
     def _has_journal(self, attempt_id: UUID) -> bool:
-        """Whether a journal waits to be shipped: then the end is told by that."""
+        """Whether a journal waits to be shipped: then the journal holds the end."""
         return (self._config.journal_dir / f"{attempt_id}.jsonl").exists()
 
     async def _execute(self, run_id: UUID) -> None:
@@ -269,7 +271,7 @@ class Worker:
     def _share(
         self, attempt_id: UUID, held: DeviceSet, described: tuple[dict[str, Any], ...]
     ) -> Devices:
-        """What a job holds, and its part of what it shares."""
+        """A job's devices, and its share of shared hardware."""
         slices = [piece for uuid in held.uuids if (piece := self._devices[uuid].slice)]
         devices = Devices(
             held.uuids,
@@ -315,6 +317,6 @@ def _on_node_meter_ended(task: asyncio.Task[None]) -> None:
 
 
 def _let_go(journal: Journal) -> None:
-    """Gives the lock back, even if what is not on the disk yet cannot be put there."""
+    """Release the lock, even if the journal cannot be synced."""
     with contextlib.suppress(JournalError):
         journal.close()

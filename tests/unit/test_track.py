@@ -53,8 +53,8 @@ async def test_a_loss_that_diverges_is_kept_as_null_and_told_once() -> None:
     assert values[:4] == [("loss", 0.5, 0), *(("loss", None, step) for step in (1, 2, 3))]
     assert values[4] == ("accuracy", None, None)
     assert said.splitlines() == [
-        "pricetag: loss is nan at step 1: kept as null (told once for each name)",
-        "pricetag: accuracy is nan: kept as null (told once for each name)",
+        "pricetag: loss is nan at step 1: kept as null (reported once per name)",
+        "pricetag: accuracy is nan: kept as null (reported once per name)",
     ]
 
 
@@ -110,9 +110,9 @@ async def test_operations_are_told_as_they_are_and_what_is_none_is_left_out() ->
     assert (told[1]["dense"], told[1]["effective"], told[1]["low_bit"]) == (5.0, None, None)
     assert told[1]["method"] == "told by the script"
     assert said.splitlines() == [
-        "pricetag: flops: effective=nan is not a count: dropped (told once for each name)",
-        "pricetag: flops: low_bit=-1 is not a count: dropped (told once for each name)",
-        "pricetag: flops: dense='many' is not a count: dropped (told once for each name)",
+        "pricetag: flops: effective=nan is not a count: dropped (reported once per name)",
+        "pricetag: flops: low_bit=-1 is not a count: dropped (reported once per name)",
+        "pricetag: flops: dense='many' is not a count: dropped (reported once per name)",
     ]
 
 

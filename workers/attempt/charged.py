@@ -1,4 +1,4 @@
-"""What a job is charged so far, for those who watch it: the bill's rules, reading by reading."""
+"""Energy charged to a job so far, for live display: the bill's rules, reading by reading."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pricetag.accounting.readings.sharing import activity_ratio, charge_j, idle_
 from pricetag.metering import Component
 
 LEAST_STEP_S = 0.2
-"""Over less than this a counter that ticks tells no power."""
+"""Minimum interval over which a ticking counter gives a power, in s."""
 
 
 class ChargedSoFar:
-    """Adds up a job's part of each component as it is read.
+    """Sums a job's share of each component reading by reading.
 
     It is a display: the bill looks at all readings together, and so knows frozen counters and
     the places of edges better.
@@ -41,7 +41,7 @@ class ChargedSoFar:
     def figures(self) -> dict[str, float | None]:
         """``power_w`` over the last second and ``energy_j`` since the meter opened.
 
-        Each is None while no component tells it.
+        Each is None while no component reports it.
         """
         return {"power_w": _sum(self._power_w), "energy_j": _sum(self._energy_j)}
 
@@ -49,7 +49,7 @@ class ChargedSoFar:
         last = self._last.get(component.id)
         elapsed_s = 0.0 if last is None else reading["t_s"] - last["t_s"]
         if last is not None and elapsed_s <= 0:
-            return  # it was taken before the last one, and handed over later
+            return  # taken before the last reading, but delivered later
         self._last[component.id] = reading
         gross_j = 0.0 if last is None else _gross_j(last, reading)
         if gross_j is None or (reading["counter_j"] is None and reading["integrated_j"] is None):
@@ -64,7 +64,7 @@ class ChargedSoFar:
 
 
 def _gross_j(before: Mapping[str, Any], after: Mapping[str, Any]) -> float | None:
-    """By the counter; by the integral where that was not read, or has begun anew."""
+    """Energy by the counter, or by the integral where the counter was not read or was reset."""
     for name in ("counter_j", "integrated_j"):
         if before[name] is not None and after[name] is not None and after[name] >= before[name]:
             return float(after[name] - before[name])
@@ -82,5 +82,5 @@ def _gone(before: Mapping[str, Any], after: Mapping[str, Any], name: str) -> flo
 
 
 def _sum(parts: Mapping[str, float]) -> float | None:
-    known = list(parts.values())
-    return sum(known) if known else None
+    values = list(parts.values())
+    return sum(values) if values else None

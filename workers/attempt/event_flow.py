@@ -1,4 +1,4 @@
-"""How much of what a job reports is taken: a loop that floods the pipe must fill no disk."""
+"""Limits on a job's events, so that a flood cannot fill the disk."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 RATE_PER_S = 1000.0
 BURST = 20_000
-"""So many figures may come at once, and then so many a second; the others are dropped."""
+"""Burst size, and sustained rate per second, of figures; the rest are dropped."""
 
 MAX_BYTES = 256 * 1024 * 1024
-"""Of figures, artifacts and descriptions that one attempt may report."""
+"""Maximum total size of an attempt's figures, artifacts and descriptions, in bytes."""
 
 MAX_REJECTED = 100
 """Rejected events of one attempt that are kept with their reason; the others are counted."""
@@ -40,7 +40,7 @@ class Bucket:
 
 
 class EventFlow:
-    """Counts what one attempt reports, and what of it is dropped.
+    """Counts the events of one attempt, and those that are dropped.
 
     Args:
         now_s: Monotonic seconds.

@@ -26,16 +26,16 @@ from pricetag.one_line import one_line
 from pricetag.reported import MAX_STEP
 
 MAX_DEPTH = 50
-"""How deep the card of an artifact, say, may be nested."""
+"""Maximum nesting depth, for example of an artifact's card."""
 
 MAX_PATH_BYTES = 2000
-"""Of an artifact's path: the database's index of paths takes no more than 2.7 kB."""
+"""Maximum length of an artifact's path: the database's index accepts up to 2.7 kB."""
 
 MAX_MESSAGE = 20_000
 
 
 class EventError(ValueError):
-    """An event that makes no sense, and why."""
+    """An invalid event, with the reason."""
 
 
 def _number(value: object) -> object:
@@ -72,7 +72,7 @@ class Event(BaseModel):
 
 
 class Hello(Event):
-    """The job's own process, which hears of renewals of its lease."""
+    """Greeting of the job's own process, which is notified of lease renewals."""
 
     type: Literal["hello"]
 
@@ -102,7 +102,7 @@ class StageEnd(Event):
 
 
 class Progress(Event):
-    """How far a stage is."""
+    """Progress of a stage."""
 
     type: Literal["progress"]
     key: Key | None = None
@@ -128,7 +128,7 @@ class Metric(Event):
 
 
 class Flops(Event):
-    """Operations of one stage."""
+    """FLOPs of one stage."""
 
     type: Literal["flops"]
     key: Key | None = None
@@ -148,7 +148,7 @@ class Log(Event):
 
 
 class Artifact(Event):
-    """A file that the job leaves."""
+    """A file produced by the job."""
 
     type: Literal["artifact"]
     key: Key | None = None
@@ -160,7 +160,7 @@ class Artifact(Event):
 
 
 class Environment(Event):
-    """What the job runs in."""
+    """The job's environment."""
 
     type: Literal["environment"]
     packages: Annotated[dict[str, StrictStr], Field(max_length=10_000)] | None = None
@@ -226,7 +226,7 @@ def parse(message: Mapping[str, Any]) -> AnyEvent:
     """An event, with everything in its bounds.
 
     Raises:
-        EventError: If it is of no known type or a field is out of its bounds.
+        EventError: If its type is unknown or a field is out of bounds.
     """
     try:
         return _EVENT.validate_python(message)

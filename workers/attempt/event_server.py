@@ -23,7 +23,7 @@ ACCEPT_ROUNDS = 5
 EDGES = ("stage_start", "stage_end")
 CHUNK_BYTES = 65536
 BUSY_S = 0.02
-"""After so long a connection that never pauses lets the others, and the worker, have their turn."""
+"""Seconds after which a busy connection yields to the others and the worker."""
 
 MAX_CONNECTIONS = 1000
 MAX_ANCESTORS = 100
@@ -54,7 +54,7 @@ class Connection:
         return self.open_keys[-1] if self.open_keys else self.parent_key
 
     def send(self, message: Message) -> None:
-        with contextlib.suppress(ConnectionError, RuntimeError):  # it left: nobody to tell
+        with contextlib.suppress(ConnectionError, RuntimeError):  # the process has left
             self._writer.write(encode(message))
 
     def hang_up(self) -> None:
@@ -67,20 +67,20 @@ class Connection:
 
 
 Handler = Callable[[Connection, Message], Awaitable[Message]]
-"""Takes an event and returns what the acknowledgement bears."""
+"""Handles an event and returns the fields of its acknowledgement."""
 
 
 Rejecter = Callable[[str, str], None]
-"""Takes what makes no sense, and the reason."""
+"""Handles an invalid event, with the reason."""
 
 
 class EventServer:
     """Listens on a Unix socket and hands every event to the supervisor, in order.
 
     Args:
-        path: Of the socket.
-        handler: Takes an event; raises ``ValueError`` where it makes no sense.
-        reject: Hears of what makes no sense.
+        path: Path of the socket.
+        handler: Takes an event; raises ``ValueError`` if it is invalid.
+        reject: Called with invalid events.
     """
 
     def __init__(self, path: Path, handler: Handler, reject: Rejecter | None = None) -> None:
@@ -115,13 +115,13 @@ class EventServer:
             connection.send({"stop": reason})
 
     def pulse(self) -> None:
-        """Tells the job that its lease was renewed; a script under it may never read."""
+        """Notify the job of a lease renewal; a script under it may never read."""
         for connection in self.connections:
             if connection.is_job:
                 connection.send({"pulse": True})
 
     async def drain(self, timeout_s: float) -> None:
-        """Waits until every connection was read to its end, but not for ever."""
+        """Wait until every connection is read to its end, or the time is up."""
         for _ in range(ACCEPT_ROUNDS):
             await asyncio.sleep(0)
         if self._tasks:
@@ -141,7 +141,7 @@ class EventServer:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         if len(self.connections) >= MAX_CONNECTIONS:
-            logger.warning("a connection is refused: %d are open", len(self.connections))
+            logger.warning("connection refused: %d are already open", len(self.connections))
             writer.close()
             return
         pid = _peer_pid(writer)
@@ -159,7 +159,7 @@ class EventServer:
         busy_since_s = time.monotonic()
         async for line in _lines(reader):
             if isinstance(line, int):
-                text = f"a line of {line} bytes: {MAX_LINE_BYTES} are allowed"
+                text = f"a line of {line} bytes is too long: the limit is {MAX_LINE_BYTES}"
                 self._reject("", text)
             elif line:
                 await self._dispatch(connection, line)

@@ -38,7 +38,7 @@ HUB = frozenset(
     | {"HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT"}
 )
 HUB_SECRETS = frozenset({"HF_TOKEN", "HF_TOKEN_PATH"})
-"""Of training jobs alone: a command is somebody's program, which could send it anywhere."""
+"""For training jobs only: a command is a user's program, which could send it anywhere."""
 PREFIXES = ("LC_", "NCCL_")
 
 ALLOWED = SYSTEM | NETWORK | THREADS | DEVICES | HUB

@@ -1,4 +1,4 @@
-"""What a job started and left behind, found wherever it has fled to.
+"""Finds processes that a job started and left behind, in any session or group.
 
 A process may leave the job's group (torchrun gives each of its processes a session of its
 own, a daemon takes one), and would then use the devices of the next job, unmetered. It keeps
@@ -20,25 +20,25 @@ TIMEOUT_S = 5.0
 
 
 def mark(events: Path) -> bytes:
-    """What stands in the environment of every process that a job started."""
+    """Entry in the environment of every process that a job started."""
     return f"{ENV_VAR}={events}".encode()
 
 
 def bearing(events: Path) -> list[int]:
     """The processes whose environment names this socket."""
     wanted = mark(events)
-    found = []
+    pids = []
     for folder in PROC.iterdir():
         if folder.name.isdigit():
-            # Others' processes cannot be read, and are not ours to end.
+            # Processes of other users cannot be read, and must not be killed.
             with contextlib.suppress(OSError):
                 if wanted in (folder / "environ").read_bytes().split(b"\0"):
-                    found.append(int(folder.name))
-    return found
+                    pids.append(int(folder.name))
+    return pids
 
 
 def kill(events: Path) -> int:
-    """Ends them all; how many there were. Blocks until they are gone."""
+    """Kill all of them and wait until they are gone; returns their number."""
     killed: set[int] = set()
     deadline_s = time.monotonic() + TIMEOUT_S
     while (alive := bearing(events)) and time.monotonic() < deadline_s:

@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 MAX_TEXT = 8192
 MAX_LOG_BYTES = 64 * 1024 * 1024
 LINE_BYTES = 160
-"""What a line costs beside its text: without it, empty lines would fill the disk."""
+"""Overhead of a line, in bytes: without it, empty lines could fill the disk."""
 
 
 class AttemptLog:
@@ -35,7 +35,7 @@ class AttemptLog:
         self._journal.append(self._stamped(type_, t_s, fields))
 
     def offer(self, type_: str, **fields: Any) -> None:
-        """Appends what may be missed: while the disk is full it is left out, and told later."""
+        """Append an optional record; skipped on a full disk, and the gap reported later."""
         try:
             if self._left_out:
                 text = f"{self._left_out} lines and progress records are missing: the disk was full"
@@ -44,7 +44,7 @@ class AttemptLog:
             self.append(type_, **fields)
         except JournalError as error:
             if not self._left_out:
-                logger.error("a record is left out, and those that follow: %s", error)
+                logger.error("this record and those that follow are skipped: %s", error)
             self._left_out += 1
 
     def readings(self, readings: list[dict[str, Any]]) -> None:
@@ -58,7 +58,7 @@ class AttemptLog:
         return {"type": type_, "t_s": stamped_s, "at": datetime.now(UTC).isoformat(), **fields}
 
     def text(self, text: str, stream: str) -> None:
-        """Appends one line of output; a job that floods its log is cut, and told so."""
+        """Appends one line of output; a flooded log is cut, with a notice."""
         if self._log_bytes > MAX_LOG_BYTES:
             return
         self._log_bytes += len(text) + LINE_BYTES
@@ -66,9 +66,9 @@ class AttemptLog:
             self.offer(
                 "log",
                 stream="pricetag",
-                text=f"the log passed {MAX_LOG_BYTES} bytes: the rest is left out",
+                text=f"the log passed {MAX_LOG_BYTES} bytes: the rest is omitted",
             )
             return
         cut = len(text) - MAX_TEXT
-        shown = f"{text[:MAX_TEXT]} [{cut} characters left out]" if cut > 0 else text
+        shown = f"{text[:MAX_TEXT]} [{cut} characters omitted]" if cut > 0 else text
         self.offer("log", stream=stream, text=shown)

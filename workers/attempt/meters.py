@@ -27,13 +27,13 @@ class Devices:
     """The device set of one attempt.
 
     Attributes:
-        uuids: As CUDA is to see them.
-        described: As the attempt's record names them.
+        uuids: UUIDs that CUDA is shown.
+        described: Devices in the attempt's record.
         slices: Those of them that are MIG slices.
-        jobs_per_device: How many jobs may be on a whole device at a time.
-        host_ratio: The part of the host that is reserved for the job.
+        jobs_per_device: Number of jobs that may share a whole device.
+        host_ratio: Share of the host that is reserved for the job.
         is_host_taken: Whether another job has reserved all of the host.
-        baselines: What is known of idle power on this machine.
+        baselines: Known idle powers of this machine.
     """
 
     uuids: tuple[str, ...]
@@ -55,10 +55,10 @@ class Devices:
 
     def slices_by_component(self) -> dict[str, list[Slice]]:
         """The slices that are held of each divided device."""
-        found: dict[str, list[Slice]] = {}
+        by_component: dict[str, list[Slice]] = {}
         for piece in self.slices:
-            found.setdefault(f"gpu:{piece.parent}", []).append(piece)
-        return found
+            by_component.setdefault(f"gpu:{piece.parent}", []).append(piece)
+        return by_component
 
 
 def describe(devices: Sequence[Device]) -> tuple[dict[str, Any], ...]:
@@ -67,10 +67,10 @@ def describe(devices: Sequence[Device]) -> tuple[dict[str, Any], ...]:
 
 
 class JobMeters:
-    """Opens the meters of an attempt and says what of each is the job's.
+    """Opens the meters of an attempt and determines the job's share of each.
 
     Args:
-        devices: What the attempt holds.
+        devices: Devices of the attempt.
         mark: ``NAME=value`` in the environment of the job's processes.
     """
 
@@ -100,12 +100,14 @@ class JobMeters:
         activities: dict[str, Activity] = {}
         shared = []
         for component in components:
-            told = with_baseline(component, self._devices.baselines)
+            component_share = with_baseline(component, self._devices.baselines)
             is_gpu = component.kind == "gpu"
-            told, activity = self._share_gpu(told) if is_gpu else self._share_host(told)
+            component_share, activity = (
+                self._share_gpu(component_share) if is_gpu else self._share_host(component_share)
+            )
             if activity is not None:
                 activities[component.id] = activity
-            shared.append(told)
+            shared.append(component_share)
         self._notes = ActivityNotes(activities)
         self._notes.begin(t_s)
         return shared
@@ -115,7 +117,7 @@ class JobMeters:
         self._notes.note(readings)
 
     def close(self) -> None:
-        """Gives back what tells activities."""
+        """Close the activity sources."""
         self._notes.close()
 
     def _share_host(self, component: Component) -> tuple[Component, Activity | None]:
@@ -148,16 +150,16 @@ class JobMeters:
 
 def with_baseline(
     component: Component,
-    known: Sequence[Baseline],
+    baselines: Sequence[Baseline],
     state_of: Callable[[str], State] = component_state,
 ) -> Component:
     """The component with its idle power in the state that it is in now.
 
-    A model says itself what it gives at no load.
+    A model states its own power at no load.
     """
     if component.method == "modelled":
         return component
-    power_w, note = choose(known, component.id, state_of(component.id))
+    power_w, note = choose(baselines, component.id, state_of(component.id))
     return replace(component, baseline_w=power_w, baseline_note=note)
 
 
@@ -168,9 +170,9 @@ def _divided(component: Component, slices: Sequence[Slice]) -> tuple[Component, 
     named = divided_name(component.name, slices)
     held = replace(component, name=named, reserved_ratio=min(ratio, 1.0))
     if not all(piece.is_whole_instance for piece in slices):
-        return _noted(held, "a part of a MIG instance: its use cannot be told apart"), None
+        return _noted(held, "a part of a MIG instance: its use is not measured separately"), None
     if not has_slice_use(parent):
-        return _noted(held, "MIG: this device does not tell the use of its slices"), None
+        return _noted(held, "MIG: this device does not report the use of its slices"), None
     try:
         everybody = slices_of(parent)
     except pynvml.NVMLError as error:

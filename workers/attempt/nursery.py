@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 MAX_MESSAGE_BYTES = 1 << 16
 START_TIMEOUT_S = 300.0
-"""A nursery that has not forked by then hangs; its first imports take some seconds."""
+"""A nursery that has not forked after this many seconds hangs; its imports take a few."""
 CLOSE_TIMEOUT_S = 10.0
 KILLED = Exit(-int(signal.SIGKILL), None)
 
@@ -136,18 +136,18 @@ class Nursery:
         except OSError:
             message = b""
         if not message:
-            logger.warning("the nursery is gone, and its jobs with it")
+            logger.warning("the nursery ended, and its jobs with it")
             self.close()
             return
-        told: dict[str, Any] = json.loads(message)
-        if "pid" in told:
+        reply: dict[str, Any] = json.loads(message)
+        if "pid" in reply:
             exited = asyncio.get_running_loop().create_future()
-            self._exits[told["pid"]] = exited
-            started = self._starting.get(told["id"])
+            self._exits[reply["pid"]] = exited
+            started = self._starting.get(reply["id"])
             if started is not None and not started.done():
-                started.set_result((told["pid"], exited))
+                started.set_result((reply["pid"], exited))
         else:
-            self._exits.pop(told["exited"]).set_result(Exit(told["code"], told["cpu_s"]))
+            self._exits.pop(reply["exited"]).set_result(Exit(reply["code"], reply["cpu_s"]))
 
     def _abandon(self) -> None:
         """The nursery is gone: its jobs were killed by the kernel, and what starts will not."""

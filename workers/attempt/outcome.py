@@ -18,16 +18,16 @@ EXIT_INTERRUPTED = 75
 
 @dataclass(slots=True)
 class Observed:
-    """What the supervisor knows when the child is gone."""
+    """The supervisor's observations when the child has ended."""
 
     exit_code: int | None = None  # negative: killed by that signal
-    finished: str | None = None  # what the child itself said of its end
+    finished: str | None = None  # the end reported by the child
     error: Reason | None = None  # the job's own error
     stop_reason: str | None = None  # why the supervisor stopped it
     stop_message: str | None = None  # the same in words, where there is more to say
     hung: bool = False
     out_of_memory: bool = False
-    unwritable: str | None = None  # why the journal took no more records
+    unwritable: str | None = None  # why the journal accepted no more records
     details: dict[str, Any] = field(default_factory=dict)
 
 
@@ -39,7 +39,7 @@ def decide(seen: Observed) -> tuple[EndStatus, Reason | None]:
     """The attempt's status and the reason that goes with it.
 
     A job's own error is final. What was done to a job from outside (worker stopped, lease
-    lost, killed, hung) and what its worker lacked (room on the disk) is an interruption, after
+    lost, killed, hung) and missing resources of its worker (disk space) are interruptions, after
     which the run is tried again.
     """
     if seen.finished == "succeeded" and seen.exit_code == 0:
@@ -55,7 +55,7 @@ def decide(seen: Observed) -> tuple[EndStatus, Reason | None]:
     if seen.unwritable is not None:
         return "interrupted", {
             "code": "journal-unwritable",
-            "message": f"the worker could not record what the job told: {seen.unwritable}",
+            "message": f"the worker could not record the job's events: {seen.unwritable}",
         }
     if seen.stop_reason is not None:
         return "interrupted", {
@@ -65,12 +65,12 @@ def decide(seen: Observed) -> tuple[EndStatus, Reason | None]:
     if seen.hung:
         return "interrupted", {
             "code": "hung",
-            "message": "the job gave no sign of life and was killed",
+            "message": "the job sent no heartbeat and was killed",
         }
     if seen.out_of_memory:
         return "failed", {
             "code": "out-of-memory",
-            "message": "the kernel killed the job for want of memory; "
+            "message": "the kernel killed the job: out of memory; "
             "use a smaller batch size or a machine with more memory",
         }
     return _unexplained(seen.exit_code)
@@ -87,12 +87,12 @@ def _unexplained(exit_code: int | None) -> tuple[EndStatus, Reason]:
         return "failed", {"code": "child-crashed", "message": f"the job crashed ({name})"}
     return "failed", {
         "code": "child-exited",
-        "message": f"the job ended with exit code {exit_code} and gave no reason; see its log",
+        "message": f"the job ended with exit code {exit_code} without a reason; see its log",
     }
 
 
 def oom_kills(cgroup_file: Path = Path("/proc/self/cgroup"), mount: Path = CGROUPS) -> int | None:
-    """How often the kernel killed for memory in our cgroup; None where it does not tell."""
+    """How often the kernel killed for memory in our cgroup; None where that is not reported."""
     try:
         place = cgroup_file.read_text().strip().rpartition("::")[2]
         lines = (mount / place.lstrip("/") / "memory.events").read_text().splitlines()

@@ -1,4 +1,4 @@
-"""A job's process, however it came to be."""
+"""A job's process, forked or in a fresh interpreter."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Exit(NamedTuple):
 
     Attributes:
         code: Its exit code; negative when a signal ended it.
-        cpu_s: CPU seconds of it and of all that it had waited for; None where nobody knows.
+        cpu_s: CPU seconds of it and of the children it waited for; None where unknown.
     """
 
     code: int
@@ -51,7 +51,7 @@ class Starter(Protocol):
 
 @dataclass(frozen=True)
 class Job:
-    """A started job; whoever is its parent tells its exit."""
+    """A started job; its parent process reports its exit."""
 
     pid: int
     stdout: asyncio.StreamReader | None
@@ -66,8 +66,8 @@ class FreshInterpreter:
     """Starts each child in an interpreter of its own: slow, and free of any past.
 
     The child is waited for here, and not by asyncio: that would wait for the pipes as well,
-    which something that the process left behind may hold open for ever, and would not tell
-    what CPU time it had used.
+    which something that the process left behind may hold open forever, and would not report
+    its CPU time.
     """
 
     async def start(self, launch: Launch) -> ChildProcess:
@@ -99,7 +99,7 @@ async def pipe_reader(pipe: IO[bytes]) -> asyncio.StreamReader:
 
 
 def exit_of(status: int, usage: resource.struct_rusage) -> Exit:
-    """What ``os.wait4`` tells."""
+    """Exit from the result of ``os.wait4``."""
     return Exit(os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime)
 
 

@@ -1,4 +1,4 @@
-"""Live progress of an attempt: what the job says, with what it is charged so far."""
+"""Live progress of an attempt: the job's reports, with the energy charged so far."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from workers.attempt.stages import MAX_STAGES, OpenStage
 
 
 class ProgressBoard:
-    """Keeps the latest word of the job and turns it into one record a second."""
+    """Keeps the job's latest progress and turns it into one record per second."""
 
     def __init__(self) -> None:
         self._said: dict[str | None, dict[str, Any]] = {}
@@ -47,7 +47,7 @@ class ProgressBoard:
 
 
 def eta_s(done: float | None, total: float | None, elapsed_s: float | None) -> float | None:
-    """Seconds left in the stage at its mean pace so far; None while there is no telling."""
+    """Seconds left in the stage at its mean pace so far; None while unknown."""
     if not done or total is None or elapsed_s is None or done > total:
         return None
     left_s = elapsed_s * (total - done) / done

@@ -1,4 +1,4 @@
-"""After a crash: what a dead worker of this node left behind is finished and shipped."""
+"""After a crash: finishes and ships the journals of a dead worker of this node."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def adopt_orphans(journal_dir: Path) -> Iterator[tuple[UUID, Journal]]:
             kill_child(journal_dir / f"{attempt_id}.child.json")
             end_if_open(journal)
         except (OSError, JournalError) as error:
-            # Let go of, so that the next look may try again: the disk may be full just now.
+            # Released, so that the next round can retry: the disk may be full now.
             logger.error("the attempt %s cannot be ended yet: %s", attempt_id, error)
             with contextlib.suppress(JournalError):
                 journal.close()

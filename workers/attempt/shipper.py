@@ -1,4 +1,4 @@
-"""Carries an attempt's journal to the database, in order, however long that takes."""
+"""Ships an attempt's journal to the database, in order, however long that takes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_BACKOFF_S = 10.0
 OF_THE_JOB = frozenset(
     {"progress", "metric", "flops", "log", "artifact", "environment", "rejected"}
 )
-"""Records that the attempt can do without: no energy and no end depends on them."""
+"""Optional record types: neither energy nor the end depends on them."""
 
 KEPT_TEXT = 500
 
@@ -34,7 +34,7 @@ Ingest = Callable[[UUID, list[dict[str, Any]]], Awaitable[int]]
 class Shipper:
     """Ships one journal. ``run`` goes on until ``finish`` was called and all is delivered.
 
-    The database being away is no reason to stop: the journal waits on disk.
+    While the database is away, the journal waits on disk.
     """
 
     def __init__(self, journal: Journal, attempt_id: UUID, ingest: Ingest) -> None:
@@ -58,9 +58,9 @@ class Shipper:
                 shipped = await self._ship_batch()
                 heed_cancellation()
                 backoff_s = INTERVAL_S
-            except Exception as error:  # whatever it is, the records stay on disk for later
+            except Exception as error:  # for any error, the records stay on disk for later
                 logger.warning(
-                    "attempt %s: the database did not take the journal (%s: %s); again in %.1f s",
+                    "attempt %s: the database rejected the journal (%s: %s); retrying in %.1f s",
                     self._attempt_id,
                     type(error).__name__,
                     str(error).splitlines()[0] if str(error) else "",
@@ -90,7 +90,7 @@ class Shipper:
         return len(records)
 
     async def _ship(self, records: list[Record]) -> None:
-        """Ships records in order; one that cannot be stored is told from the others by halving."""
+        """Ships records in order; one that cannot be stored is isolated by halving."""
         try:
             await self._ingest(self._attempt_id, records)
         except PoisonedRecordsError as error:
@@ -107,7 +107,7 @@ class Shipper:
 
 
 def _set_aside(record: Record, error: PoisonedRecordsError) -> Record:
-    """What is shipped in the place of a record that cannot be stored."""
+    """Replacement for a record that cannot be stored."""
     logger.error("journal record %s cannot be stored: %s", record["seq"], error)
     stamps = {name: record[name] for name in ("seq", "t_s", "at")}
     reason = f"{record['type']}: it could not be stored: {error}"

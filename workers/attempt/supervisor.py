@@ -47,7 +47,7 @@ TICK_S = 1.0
 DRAIN_S = 5.0
 RETRY_S = 1.0
 END_PATIENCE_S = 600.0
-"""How long the end of an attempt waits for room on the disk."""
+"""Maximum wait for disk space at an attempt's end, in s."""
 
 
 class Supervisor:
@@ -103,7 +103,7 @@ class Supervisor:
             self._stopper = asyncio.create_task(self._end_after_grace())
 
     def pulse(self) -> None:
-        """Tells the job that its lease was renewed."""
+        """Notify the job of a lease renewal."""
         self._events.pulse()
 
     def fence(self) -> None:
@@ -112,7 +112,7 @@ class Supervisor:
         self._kill_group(signal.SIGKILL)
 
     async def run(self) -> None:
-        """Runs the attempt; returns when its end stands in the journal.
+        """Runs the attempt; returns when its end is in the journal.
 
         Raises:
             JournalError: If the end could not be written.
@@ -197,7 +197,7 @@ class Supervisor:
             self._log.offer("progress", **record)
             if now_s - self._desk.last_sign_s > self._config.heartbeat_timeout_s:
                 self._seen.hung = True
-                self._log.text("no sign of life: the job is killed", "pricetag")
+                self._log.text("no heartbeat: the job is killed", "pricetag")
                 self._kill_group(signal.SIGKILL)
                 return
 
@@ -206,10 +206,10 @@ class Supervisor:
             return await self._desk.take(connection, message)
         except JournalError as error:
             self._give_up(error)
-            raise ConnectionAbortedError("the journal takes no more") from error
+            raise ConnectionAbortedError("the journal accepts no more records") from error
 
     def _give_up(self, error: JournalError) -> None:
-        """A job whose figures cannot be recorded goes on in vain."""
+        """End a job whose figures can no longer be recorded."""
         logger.error("attempt %s is ended: %s", self.claim.attempt_id, error)
         self._seen.unwritable = str(error)
         self._kill_group(signal.SIGKILL)
@@ -235,7 +235,7 @@ class Supervisor:
 
     async def _end_after_grace(self) -> None:
         await asyncio.sleep(self._config.stop_grace_s)
-        self._log.text("the job did not leave in time: it is killed", "pricetag")
+        self._log.text("the job did not stop in time: it is killed", "pricetag")
         self._kill_group(signal.SIGTERM)
         await asyncio.sleep(min(5.0, self._config.stop_grace_s))
         self._kill_group(signal.SIGKILL)

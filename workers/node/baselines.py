@@ -1,4 +1,4 @@
-"""What components draw with no job on them: measured now and then, remembered on local disk."""
+"""Idle power of components: measured occasionally, stored on local disk."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from pricetag.metering.states import State
 logger = logging.getLogger(__name__)
 
 MEASURE_S = 60.0
-"""So long nobody must have been on a component."""
+"""Minimum idle time of a component before a measurement, in s."""
 
 REFRESH = timedelta(hours=1)
 
 NEVER_MEASURED = (
-    "no idle power is known: it is measured when no job was on the component for "
+    "no idle power is baselines: it is measured when no job was on the component for "
     f"{MEASURE_S:.0f} s while a worker was running"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """Mean power of a component in one state, with nobody on it.
+    """Mean power of an idle component in one state.
 
     Attributes:
-        settings: Of the state, what somebody has to change.
-        level: Of the state, what changes by itself (the P-state).
+        settings: Part of the state that people change.
+        level: Part of the state that changes by itself (the P-state).
         power_std_w: Spread of the power's samples; None where there were none.
         source: counter, integrated or modelled.
         measured_at: End of the measuring, UTC.
@@ -54,20 +54,20 @@ class Baseline:
 
 
 class BaselineBook:
-    """The newest baseline of each component and state, in a file that workers of a machine share.
+    """Latest baseline of each component and state, in a file shared by a machine's workers.
 
     Args:
-        path: The file; missing, or unreadable, it is empty.
+        path: The file; treated as empty if missing or unreadable.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def all(self) -> list[Baseline]:
-        """Every baseline that is remembered."""
+        """Every stored baseline."""
         try:
-            told = json.loads(self._path.read_text())
-            return [_from_dict(item) for item in told]
+            stored = json.loads(self._path.read_text())
+            return [_from_dict(item) for item in stored]
         except FileNotFoundError:
             return []
         except (OSError, ValueError, TypeError, KeyError) as error:
@@ -75,16 +75,16 @@ class BaselineBook:
             return []
 
     def add(self, measured: Iterable[Baseline]) -> None:
-        """Remembers these, each in the place of an older one of its component and state.
+        """Store baselines; each replaces the older one of its component and state.
 
         Raises:
-            OSError: If they cannot be written; what was remembered stays.
+            OSError: If they cannot be written; the stored ones stay.
         """
         kept = {(item.component, item.state): item for item in [*self.all(), *measured]}
         write_whole(self._path, json.dumps([_as_dict(item) for item in kept.values()]))
 
     def is_due(self, component: str, state: State, now: datetime) -> bool:
-        """Whether a component should be measured anew in this state."""
+        """Whether a component should be measured again in this state."""
         return not any(
             item.component == component
             and item.state == str(state)
@@ -93,8 +93,8 @@ class BaselineBook:
         )
 
 
-def choose(known: Iterable[Baseline], component: str, state: State) -> tuple[float | None, str]:
-    """The idle power of a component in a state, in W, and where it is from.
+def choose(baselines: Iterable[Baseline], component: str, state: State) -> tuple[float | None, str]:
+    """The idle power of a component in a state, in W, and its source.
 
     The newest of the same state; where there is none, the newest of the same settings: a device
     that was just used idles at another P-state than one that has settled.
@@ -102,14 +102,14 @@ def choose(known: Iterable[Baseline], component: str, state: State) -> tuple[flo
     Returns:
         The power, None where none fits, and a note: when and in which state, or why not.
     """
-    here = [item for item in known if item.component == component]
+    here = [item for item in baselines if item.component == component]
     alike = [item for item in here if item.settings == state.settings]
     same = [item for item in alike if item.level == state.level]
     if not alike:
         if not here:
             return None, NEVER_MEASURED
         states = "; ".join(sorted({item.state for item in here}))
-        return None, f"no idle power is known in this state ({state}), only in: {states}"
+        return None, f"no idle power is baselines in this state ({state}), only in: {states}"
     newest = max(same or alike, key=lambda item: item.measured_at)
     when = newest.measured_at.strftime("%Y-%m-%d %H:%M UTC")
     note = f"measured {when} over {newest.duration_s:.0f} s ({newest.source}), {newest.state}"
@@ -120,6 +120,6 @@ def _as_dict(item: Baseline) -> dict[str, Any]:
     return asdict(item) | {"measured_at": item.measured_at.isoformat()}
 
 
-def _from_dict(told: dict[str, Any]) -> Baseline:
-    at = datetime.fromisoformat(told["measured_at"]).astimezone(UTC)
-    return Baseline(**{**told, "measured_at": at})
+def _from_dict(stored: dict[str, Any]) -> Baseline:
+    at = datetime.fromisoformat(stored["measured_at"]).astimezone(UTC)
+    return Baseline(**{**stored, "measured_at": at})

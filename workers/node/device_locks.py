@@ -1,4 +1,4 @@
-"""Which worker of a node has a device: the first to ask, for as long as it lives."""
+"""Assigns each device to the first worker of a node that locks it, while it lives."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from workers.node.machine import only_one
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Devices that were asked for.
+    """Requested devices.
 
     Attributes:
-        ours: Those that this process has now.
-        elsewhere: Those that a neighbour has.
+        ours: Devices now locked by this process.
+        elsewhere: Devices locked by another worker.
     """
 
     ours: list[Device] = field(default_factory=list)
@@ -26,12 +26,12 @@ class Held:
 
 @contextmanager
 def hold(folder: Path, node: str, devices: Sequence[Device]) -> Iterator[Held]:
-    """Takes what is free of some devices; the lock of a process that dies is free.
+    """Lock the free ones of some devices; the locks of a dead process are free.
 
     Args:
-        folder: Shared by the workers of the node.
-        node: Its name.
-        devices: Whole ones or slices.
+        folder: Folder shared by the workers of the node.
+        node: Name of the node.
+        devices: Whole devices or slices.
     """
     held = Held()
     with ExitStack() as stack:

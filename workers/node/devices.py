@@ -14,12 +14,12 @@ class DeviceSet:
 
 
 class DevicePool:
-    """Hands out device sets.
+    """Assigns device sets to jobs.
 
     Args:
         uuids: Every device of this worker; a MIG slice is one.
-        cpu_slots: How many jobs without a device may run side by side.
-        share: How many jobs may be on one device at a time.
+        cpu_slots: Number of CPU-only jobs that may run at the same time.
+        share: Number of jobs that may share one device.
     """
 
     def __init__(self, uuids: Sequence[str], *, cpu_slots: int, share: int = 1) -> None:
@@ -37,20 +37,20 @@ class DevicePool:
 
     @property
     def capacity(self) -> int:
-        """The most jobs that can run side by side."""
+        """Maximum number of jobs that can run at the same time."""
         return len(self._uuids) * self._share + self._cpu_slots
 
     def sizes(self) -> list[int]:
-        """The device counts of jobs that can ever fit here."""
+        """Device counts of jobs that can ever run here."""
         return [*([0] if self._cpu_slots else []), *range(1, len(self._uuids) + 1)]
 
     def fitting(self) -> list[int]:
-        """The device counts of jobs that fit just now."""
+        """Device counts of jobs that fit now."""
         free = sum(places > 0 for places in self._free.values())
         return [*([0] if self._free_cpu_slots else []), *range(1, free + 1)]
 
     def take(self, count: int) -> DeviceSet | None:
-        """Takes ``count`` devices (0: a CPU slot); None when they are not free.
+        """Take ``count`` devices (0: a CPU slot); None when they are not free.
 
         Of devices that jobs share, those with the fewest jobs are taken.
         """
@@ -59,10 +59,10 @@ class DevicePool:
         if count == 0:
             self._free_cpu_slots -= 1
             return DeviceSet(())
-        taken = sorted(self._uuids, key=lambda uuid: -self._free[uuid])[:count]
-        for uuid in taken:
+        uuids = sorted(self._uuids, key=lambda uuid: -self._free[uuid])[:count]
+        for uuid in uuids:
             self._free[uuid] -= 1
-        return DeviceSet(tuple(sorted(taken, key=self._uuids.index)))
+        return DeviceSet(tuple(sorted(uuids, key=self._uuids.index)))
 
     def give_back(self, devices: DeviceSet) -> None:
         """Frees a device set for the next job."""

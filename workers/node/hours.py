@@ -1,4 +1,4 @@
-"""A node's own energy by the hour: added up, kept over restarts, told as totals."""
+"""A node's own energy by the hour: summed, kept across restarts, shipped as totals."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pricetag.metering.source import Component, ComponentKind
 
 HOUR_S = 3600.0
 MAX_ZONE_POWER_W = 2000.0
-"""No zone of a counter that wraps draws more."""
+"""Maximum power of a zone whose counter wraps."""
 
 BRIDGED = "bridged"
 """The counter went on while no worker read it: its difference is spread evenly."""
@@ -22,7 +22,7 @@ GAP = "gap"
 
 @dataclass(slots=True)
 class Total:
-    """What one component used in one hour, as far as it was metered."""
+    """Metered energy of one component in one hour."""
 
     energy_j: float = 0.0
     covered_s: float = 0.0
@@ -31,7 +31,7 @@ class Total:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Where a component's counter stood when it was last booked (seconds since 1970, UTC)."""
+    """A component's counter when it was last booked (seconds since 1970, UTC)."""
 
     at_s: float
     counter_j: float
@@ -39,7 +39,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One component's hour, as it is told."""
+    """One component's hour, as it is shipped."""
 
     component: str
     name: str
@@ -61,7 +61,7 @@ class _Name:
 
 
 class NodeHours:
-    """Totals of a node's components by UTC hour, and what it takes to go on after a restart."""
+    """Totals of a node's components by UTC hour, and the state to continue after a restart."""
 
     def __init__(self) -> None:
         self._names: dict[str, _Name] = {}
@@ -70,7 +70,7 @@ class NodeHours:
         self._changed: set[tuple[str, int]] = set()
 
     def meet(self, component: Component) -> None:
-        """A component that will be booked."""
+        """Register a component that will be booked."""
         self._names[component.id] = _Name(
             component.name, component.kind, component.method, component.gain_std_ratio
         )
@@ -85,7 +85,7 @@ class NodeHours:
         covered_s: float,
         flags: Iterable[str] = (),
     ) -> None:
-        """Books energy of a stretch of time (seconds since 1970), evenly over its hours."""
+        """Book the energy of an interval (seconds since 1970), evenly over its hours."""
         duration_s = end_s - start_s
         for hour, part_s in hours_between(start_s, end_s):
             share = part_s / duration_s
@@ -96,23 +96,23 @@ class NodeHours:
             self._changed.add((component, hour))
 
     def mark(self, component: str, at_s: float, counter_j: float) -> None:
-        """Where the counter stood at the end of what was booked."""
+        """Record the counter at the end of the booked interval."""
         self._marks[component] = Mark(at_s, counter_j)
 
     def bridge(
         self, component: str, at_s: float, counter_j: float, *, wraps_at_j: float | None = None
     ) -> float | None:
-        """Books what a counter counted since the mark, while nobody read it.
+        """Book the energy counted since the mark, while no worker read the counter.
 
         Args:
-            component: Which.
-            at_s: Now, seconds since 1970.
-            counter_j: The counter now.
-            wraps_at_j: Where the counter begins anew; None where it never does.
+            component: Id of the component.
+            at_s: Current time, seconds since 1970.
+            counter_j: Current counter, in J.
+            wraps_at_j: Value at which the counter wraps; None where it never does.
 
         Returns:
-            The energy; None where there is no mark, or the counter cannot tell: it began anew,
-            or may have wrapped more than once. Nothing is made up then.
+            The energy; None where there is no mark, or the counter is ambiguous: it was reset,
+            or may have wrapped more than once. Nothing is estimated then.
         """
         mark = self._marks.pop(component, None)
         if mark is None or at_s <= mark.at_s:
@@ -139,11 +139,11 @@ class NodeHours:
         return energy_j
 
     def changed(self) -> list[Row]:
-        """The totals that are to be told: those that changed since :meth:`told`."""
+        """The totals to ship: those that changed since :meth:`mark_shipped`."""
         return [self._row(component, hour) for component, hour in sorted(self._changed)]
 
-    def told(self, rows: Iterable[Row], now_s: float) -> None:
-        """These were taken: hours that are over are forgotten once they are told."""
+    def mark_shipped(self, rows: Iterable[Row], now_s: float) -> None:
+        """Mark rows as shipped; finished hours are then removed."""
         for row in rows:
             key = (row.component, int(row.hour.timestamp() // HOUR_S))
             total = self._hours[key]
@@ -154,7 +154,7 @@ class NodeHours:
             del self._hours[key]
 
     def as_dict(self, boot: str) -> dict[str, Any]:
-        """Everything, for the state file."""
+        """The whole state, for the state file."""
         return {
             "boot": boot,
             "names": {component: asdict(name) for component, name in self._names.items()},
@@ -167,22 +167,22 @@ class NodeHours:
         }
 
     @classmethod
-    def from_dict(cls, told: dict[str, Any], boot: str) -> NodeHours:
-        """What a state file holds; counters of another boot have begun anew since.
+    def from_dict(cls, stored: dict[str, Any], boot: str) -> NodeHours:
+        """Read a state file; marks of another boot are dropped, since its counters were reset.
 
         Raises:
-            KeyError, TypeError, ValueError: If it is no such state.
+            KeyError, TypeError, ValueError: If it is not a valid state.
         """
         hours = cls()
-        for component, name in told["names"].items():
+        for component, name in stored["names"].items():
             if name["kind"] not in get_args(ComponentKind):
                 raise ValueError(f"{component} is of no known kind: {name['kind']!r}")
             hours._names[component] = _Name(**name)
-        if told["boot"] == boot:
-            hours._marks = {key: Mark(**mark) for key, mark in told["marks"].items()}
-        for component, hour, energy_j, covered_s, flags in told["hours"]:
+        if stored["boot"] == boot:
+            hours._marks = {key: Mark(**mark) for key, mark in stored["marks"].items()}
+        for component, hour, energy_j, covered_s, flags in stored["hours"]:
             hours._hours[component, hour] = Total(energy_j, covered_s, set(flags))
-        hours._changed = {(component, hour) for component, hour in told["changed"]}
+        hours._changed = {(component, hour) for component, hour in stored["changed"]}
         return hours
 
     def _row(self, component: str, hour: int) -> Row:
@@ -201,7 +201,7 @@ class NodeHours:
 
 
 def hours_between(start_s: float, end_s: float) -> Iterator[tuple[int, float]]:
-    """The hours (since 1970) that a stretch of time touches, and how much of it lies in each."""
+    """The hours (since 1970) that an interval touches, and its seconds in each."""
     hour = int(start_s // HOUR_S)
     while hour * HOUR_S < end_s:
         part_s = min(end_s, (hour + 1) * HOUR_S) - max(start_s, hour * HOUR_S)

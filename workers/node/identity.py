@@ -1,4 +1,4 @@
-"""What a worker process knows about itself and its machine."""
+"""Identity of a worker process and its machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 UNKNOWN = "unknown"
 
 GIT_COMMIT = "PRICETAG_GIT_COMMIT"
-"""Names the commit where there is no checkout to ask, as in an image."""
+"""Variable with the commit where there is no checkout, as in an image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class NodeConfig:
     site: str = "default"
     gpu_share: int = 1
     host_cores_per_job: float | None = None
-    job_user: str | None = None  # whom the programs of commands run as; None: as the worker
+    job_user: str | None = None  # user of the programs of commands; None: the worker's
     job_env: tuple[str, ...] = ()  # further variables of the worker that its jobs see
 
     @property
@@ -54,7 +54,7 @@ def node_name() -> str:
 def process_start_ticks(pid: int) -> int | None:
     """When a process was started, in clock ticks since boot; None when it is gone.
 
-    Together with the pid it names a process for good, since pids are used again.
+    Together with the pid it identifies a process uniquely, since pids are reused.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
@@ -67,23 +67,23 @@ def process_start_ticks(pid: int) -> int | None:
 
 
 def worker_identity(name: str) -> str:
-    """Names this process among all that ever ran, here or on a machine of the same name."""
+    """Unique identity of this process, also across machines of the same name."""
     pid = os.getpid()
     return f"{name}:{machine_id()}:{boot_id()}:{pid}:{process_start_ticks(pid)}"
 
 
 def machine_id() -> str:
-    """Tells this machine from another; ``unknown`` where there is nothing to tell it by."""
+    """Identifier of this machine; ``unknown`` where it has none."""
     return _short(Path("/etc/machine-id"))
 
 
 def boot_id() -> str:
-    """Tells this run of the kernel from any other."""
+    """Identifier of this boot of the kernel."""
     return _short(Path("/proc/sys/kernel/random/boot_id"))
 
 
 def node_place(data_dir: Path) -> str:
-    """Machine and data folder: what the workers of one node have in common."""
+    """Machine and data folder, which the workers of one node share."""
     folder = data_dir.stat()
     return f"{machine_id()}:{boot_id()}:{folder.st_dev:x}:{folder.st_ino:x}"
 
@@ -97,9 +97,9 @@ def _short(file: Path) -> str:
 
 
 def worker_is_gone(identity: str) -> bool:
-    """Whether we know that the process of that identity is dead.
+    """Whether the process with that identity is known to be dead.
 
-    Of a worker on another machine that bears our name we know nothing: its lease decides.
+    A worker on another machine with the same name is unknown here: its lease decides.
     """
     _name, machine, boot, pid, ticks = identity.rsplit(":", 4)
     if boot == boot_id():

@@ -1,4 +1,4 @@
-"""Finds stretches of time in which nobody was on a component, to measure its idle power."""
+"""Finds intervals in which a component is idle, to measure its idle power."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from workers.node.machine import HOST, Use
 from workers.node.readings import ComponentReadings
 
 MAX_HOST_BUSY_RATIO = 0.1
-"""A host whose cores are busier than this with something else is not idle."""
+"""A host whose cores are busier than this with other work is not idle."""
 
 
 @dataclass(slots=True)
@@ -37,18 +37,18 @@ class IdleWatch:
     def look(
         self, component: str, *, use: Use, state: State, now_s: float, cpu_s: float | None
     ) -> float | None:
-        """Notes how a component is used now.
+        """Record the current use of a component.
 
         Args:
             component: Its id.
-            use: Who is on the machine's components, times by the same clock as ``now_s``.
-            state: How it is set up now.
-            now_s: Now.
+            use: Use of the machine's components, with times on the clock of ``now_s``.
+            state: Its current state.
+            now_s: Current time, in s.
             cpu_s: CPU seconds of the whole machine so far, None where that is not known.
 
         Returns:
-            Since when it has been idle without a change of its state, once that is long
-            enough to be measured; None before.
+            Start of its idle time without a change of state, once that is long enough to be
+            measured; None before.
         """
         held_as = component if component.startswith("gpu:") else HOST
         released_s = use.idle_since_s(held_as)
@@ -65,13 +65,13 @@ class IdleWatch:
         return stretch.since_s if now_s - stretch.since_s >= MEASURE_S else None
 
     def begin_anew(self, components: Iterable[str]) -> None:
-        """After a measurement, or a hole in the readings."""
+        """Start over after a measurement or a gap in the readings."""
         for component in components:
             self._stretches.pop(component, None)
 
     def _is_quiet(self, stretch: _Stretch, now_s: float, cpu_s: float | None) -> bool:
         if cpu_s is None or stretch.cpu_s is None:
-            return False  # whether a neighbour was busy cannot be told
+            return False  # whether other processes were busy is unknown
         elapsed_s = now_s - stretch.since_s
         return cpu_s - stretch.cpu_s <= MAX_HOST_BUSY_RATIO * self._cores * elapsed_s
 
@@ -79,7 +79,7 @@ class IdleWatch:
 def baseline(
     readings: ComponentReadings, window: WindowEnergy, state: State, at: datetime
 ) -> Baseline | None:
-    """The idle power that a window tells; None where it was not metered throughout."""
+    """The idle power in a window; None where it was not metered throughout."""
     if window.energy_j is None or window.covered_s < 0.99 * window.duration_s:
         return None
     [*sources] = window.energy_by_source_j

@@ -1,4 +1,4 @@
-"""Keeps the leases of running attempts, and hears through them who must stop."""
+"""Keeps the leases of running attempts, and learns from them which attempts must stop."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CALL_TIMEOUT_S = 10.0
 
 
 class StopOrder(Protocol):
-    """Why an attempt must stop, other than by request."""
+    """Reason to stop an attempt, other than a request."""
 
     @property
     def code(self) -> str: ...
@@ -28,7 +28,7 @@ class StopOrder(Protocol):
 
 
 class LeaseState(Protocol):
-    """What the database says of an attempt."""
+    """State of an attempt's lease in the database."""
 
     @property
     def cancel_requested(self) -> bool: ...
@@ -39,7 +39,7 @@ class LeaseState(Protocol):
 
 
 class Stoppable(Protocol):
-    """A supervisor, as far as its lease is concerned."""
+    """A supervisor, as seen by the lease keeper."""
 
     def pulse(self) -> None: ...
     def request_stop(self, reason: str, message: str | None = None) -> None: ...
@@ -54,13 +54,13 @@ class LeaseKeeper:
 
     When the database cannot be reached for long, every job is asked to save its state and
     leave, early enough to do so within its grace; once the lease is about to end it is killed,
-    since after that somebody else may start it.
+    since another worker may start the run afterwards.
 
     Args:
-        running: The supervisors by attempt, as they stand at any moment.
+        running: The supervisors by attempt, at any moment.
         renew: Renews leases in a transaction of its own.
-        lease_s: How long a lease holds without renewal.
-        grace_s: How long a job may take to leave.
+        lease_s: Duration of a lease without renewal, in s.
+        grace_s: Time a job may take to stop, in s.
     """
 
     def __init__(
@@ -100,9 +100,9 @@ class LeaseKeeper:
         try:
             async with asyncio.timeout(CALL_TIMEOUT_S):
                 states = await self._renew(attempts)
-        except Exception as error:  # whatever it is, the lease was not renewed
+        except Exception as error:  # for any error, the lease was not renewed
             logger.warning(
-                "leases were not renewed for %.0f s (%s); jobs go on until %.0f s",
+                "leases were not renewed for %.0f s (%s); jobs continue until %.0f s",
                 time.monotonic() - self._last_renewed_s,
                 type(error).__name__,
                 self._patience_s,
@@ -114,7 +114,7 @@ class LeaseKeeper:
             if supervisor is None:
                 continue
             if state.closed:
-                logger.warning("attempt %s was closed by another: its job is ended", attempt_id)
+                logger.warning("attempt %s was closed elsewhere; stopping its job", attempt_id)
                 supervisor.fence()
                 continue
             supervisor.pulse()

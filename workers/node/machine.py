@@ -1,8 +1,7 @@
 """The workers of one machine: what each can run side by side, and which components its jobs hold.
 
-Every live worker keeps a small file, locked for as long as it lives; from all of them a job's
-part of the host is had, and whether a component is idle. A dead worker's lock is free: its file
-counts no more.
+Every live worker keeps a small locked file; together they give a job's share of the host and
+whether a component is idle. A dead worker's lock is free, and its file is ignored.
 """
 
 from __future__ import annotations
@@ -31,10 +30,10 @@ HOST = "host"
 
 @dataclass
 class _Entry:
-    """What one worker says of itself.
+    """State of one worker, written by itself.
 
     Attributes:
-        capacity: The most jobs that it runs side by side.
+        capacity: Maximum number of its jobs at the same time.
         held: By attempt its part of the host, and the components that it holds.
         released_s: By component when a job last let go of it (monotonic since boot).
     """
@@ -46,7 +45,7 @@ class _Entry:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """Who is on the machine's components.
+    """Use of the machine's components.
 
     Attributes:
         held: Components that some job holds now.
@@ -66,7 +65,7 @@ class Machine:
 
     Args:
         data_dir: The data folder.
-        capacity: The most jobs that this worker runs side by side.
+        capacity: Maximum number of this worker's jobs at the same time.
         cores_per_job: Cores that count as reserved for one job; an equal part by default.
         cores: Cores of the machine.
         clock: Monotonic seconds since boot, the same in every process.
@@ -91,7 +90,7 @@ class Machine:
         self._size = ENTRY_BYTES
 
     def open(self) -> None:
-        """Makes this worker known to its neighbours.
+        """Register this worker with the others of the machine.
 
         Raises:
             OSError: If the data folder cannot be written.
@@ -104,7 +103,7 @@ class Machine:
             self._write()
 
     def close(self) -> None:
-        """Takes this worker's file away."""
+        """Remove this worker's file."""
         if self._file is not None:
             Path(self._file.name).unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # what a full disk did not take is not needed
@@ -112,20 +111,20 @@ class Machine:
             self._file = None
 
     def neighbours(self) -> int:
-        """How many other workers of this machine are alive."""
+        """Number of other live workers of this machine."""
         with self._all_locked():
             return len(self._others())
 
     def reserve(self, attempt: str, *, units: int, components: Sequence[str]) -> float:
-        """Notes a job, and tells its part of the host.
+        """Register a job; returns its share of the host.
 
-        The parts of all jobs never exceed the whole: where a worker was started beside a job
-        that had reserved the machine, what is left is given.
+        The shares of all jobs never exceed the whole: if a job has already reserved the
+        machine, a later one gets the rest.
 
         Args:
-            attempt: Names the job.
+            attempt: Id of the job's attempt.
             units: How many of this worker's places it takes: its devices, one at least.
-            components: What it holds, for :meth:`use`.
+            components: Components it holds, for :meth:`use`.
         """
         with self._all_locked():
             others = self._others()
@@ -133,8 +132,10 @@ class Machine:
             wanted = units / max(places, units)
             if self._cores_per_job is not None:
                 wanted = min(wanted, self._cores_per_job / self._cores)
-            taken = sum(part for entry in [self._entry, *others] for part, _ in entry.held.values())
-            part = max(0.0, min(wanted, 1.0 - taken))
+            reserved = sum(
+                part for entry in [self._entry, *others] for part, _ in entry.held.values()
+            )
+            part = max(0.0, min(wanted, 1.0 - reserved))
             self._entry.held[attempt] = (part, [HOST, *components])
             self._write()
             return part
@@ -146,7 +147,7 @@ class Machine:
         return any(part >= 1.0 for entry in entries for part, _ in entry.held.values())
 
     def release(self, attempt: str) -> None:
-        """Notes the end of a job."""
+        """Unregister a job."""
         with self._all_locked():
             _, components = self._entry.held.pop(attempt, (0.0, []))
             self._entry.released_s.update(dict.fromkeys(components, self._clock()))
@@ -174,16 +175,16 @@ class Machine:
     def _others(self) -> list[_Entry]:
         """The entries of this machine's other workers that are alive."""
         own = None if self._file is None else Path(self._file.name)
-        found = []
+        entries = []
         for path in self._folder.glob(f"{self._prefix}.*.share"):
             if path != own and (entry := _read_live(path)) is not None:
-                found.append(entry)
-        return found
+                entries.append(entry)
+        return entries
 
     def _write(self) -> None:
         if self._file is None:
-            raise RuntimeError("this worker was not made known")
-        # In place and never shorter: on a full disk there is room for it still.
+            raise RuntimeError("the worker is not registered: call open() first")
+        # Written in place and never shorter, so that it works on a full disk.
         text = json.dumps(asdict(self._entry)).ljust(self._size)
         self._size = max(len(text), ENTRY_BYTES)
         try:
@@ -191,19 +192,19 @@ class Machine:
             self._file.write(text)
             self._file.flush()
         except OSError as error:
-            logger.warning("neighbours do not hear of a job of this worker: %s", error)
+            logger.warning("this worker's jobs are not visible to the other workers: %s", error)
 
 
 def _read_live(path: Path) -> _Entry | None:
-    """What a worker wrote, if it lives; what a dead one left is taken away."""
+    """A live worker's entry; a dead worker's file is removed."""
     try:
         with path.open() as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                told = json.load(file)
-                held = {name: (part, names) for name, (part, names) in told.pop("held").items()}
-                return _Entry(held=held, **told)
+                entry = json.load(file)
+                held = {name: (part, names) for name, (part, names) in entry.pop("held").items()}
+                return _Entry(held=held, **entry)
             path.unlink(missing_ok=True)
     except FileNotFoundError:
         return None
@@ -212,7 +213,7 @@ def _read_live(path: Path) -> _Entry | None:
 
 @contextmanager
 def only_one(path: Path) -> Iterator[bool]:
-    """A lock that one process of a machine holds; tells whether it is this one."""
+    """A lock held by one process of a machine; yields whether it is this one."""
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(path.open("a"))
         try:

@@ -1,6 +1,6 @@
 """The node's own meter: reads every component of the machine for as long as a worker lives.
 
-What it reads and no run was charged is the node's: idling between jobs, the service itself.
+Energy that was not charged to a run is the node's: idling between jobs, the service itself.
 One worker of a machine does it; another takes over when that one ends.
 """
 
@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 TICK_S = 10.0
 SHIP_S = 30.0
 LAST_SHIP_S = 5.0
-"""So long the end of a worker waits for the database; what is not told then waits on disk."""
+"""Maximum wait for the database at a worker's end, in s; unshipped totals stay on disk."""
 
 READING_HZ = 1.0
 
@@ -53,28 +53,28 @@ def all_sources() -> list[PowerSource]:
     try:
         uuids = [device.uuid for device in list_accelerators()]
     except (NvmlUnavailableError, AmdUnavailableError) as error:
-        logger.warning("the node's meter sees no devices: %s", error)
+        logger.warning("the node's meter cannot list devices: %s", error)
         uuids = []
     return open_sources(uuids)
 
 
 def wraps_at_j() -> dict[str, float]:
-    """Where counters of this machine begin anew, by component."""
-    found = scan(powercap_root(os.environ))
-    zones = [*found.packages, *found.dram]
+    """Values at which this machine's counters wrap, by component."""
+    rapl = scan(powercap_root(os.environ))
+    zones = [*rapl.packages, *rapl.dram]
     return {f"rapl:{zone.id}": zone.range_uj / 1e6 for zone in zones if zone.range_uj is not None}
 
 
 class NodeMeter:
-    """Meters one machine, keeps totals by the hour on disk, and tells them.
+    """Meters one machine, keeps hourly totals on disk, and ships them.
 
     Args:
         data_dir: The data folder, which the machine's workers share.
-        use: Who is on the machine's components.
-        ship_hours: Tells totals; raises where they were not taken, and is asked again.
-        ship_baselines: Tells newly measured idle powers, likewise.
-        sources: Makes the meters.
-        wraps: Where counters begin anew.
+        use: Use of the machine's components.
+        ship_hours: Ships totals; if it raises, they are shipped again later.
+        ship_baselines: Ships newly measured idle powers, likewise.
+        sources: Creates the meters.
+        wraps: Values at which counters wrap.
         state_of: The state of a component on which its idle power depends.
         clock: Seconds since boot.
         wall_clock: Seconds since 1970.
@@ -121,12 +121,12 @@ class NodeMeter:
         self._shipped_s = -SHIP_S
 
     async def run(self) -> None:
-        """Meters until cancelled; while a neighbour does it, waits for its end."""
+        """Meter until cancelled; wait while another worker does it."""
         while True:
             try:
                 await self._run_if_alone()
             except OSError as error:
-                logger.warning("the node's meter is put off: %s", error)
+                logger.warning("the node's meter is postponed: %s", error)
             await asyncio.sleep(TICK_S)
 
     async def _run_if_alone(self) -> None:
@@ -151,7 +151,7 @@ class NodeMeter:
                     await self.ship()
 
     def open(self, *, thread: bool = True) -> None:
-        """Goes on where the last holder stopped, and begins to read.
+        """Continue where the last node meter stopped, and start reading.
 
         Args:
             thread: Whether the meter reads by itself; without, the caller polls it.
@@ -198,7 +198,7 @@ class NodeMeter:
         self._save()
 
     async def ship(self) -> None:
-        """Tells what changed; what is not taken waits for the next time."""
+        """Ship changed totals; those not accepted are shipped the next time."""
         with self._mutex:
             rows, measured = self._hours.changed(), list(self._untold)
         try:
@@ -206,11 +206,11 @@ class NodeMeter:
                 await self._ship_hours(rows)
             if measured:
                 await self._ship_baselines(measured)
-        except Exception as error:  # whatever it is, totals are told again
-            logger.info("the node's energy was not taken (%s); it is kept", error)
+        except Exception as error:  # for any error, totals are shipped again
+            logger.info("the node's energy could not be shipped (%s); it is kept", error)
             return
         with self._mutex:
-            self._hours.told(rows, self._wall_clock())
+            self._hours.mark_shipped(rows, self._wall_clock())
             self._untold = [item for item in self._untold if item not in measured]
             self._shipped_s = self._clock()
 
@@ -249,7 +249,7 @@ class NodeMeter:
                 self._hours.mark(component, end_s, counter_j)
 
     def _bridge(self, component: str, readings: ComponentReadings) -> None:
-        """Once, at its first reading: what it used while no worker was there."""
+        """Book, at its first reading, the energy used while no worker was running."""
         first = readings.first_counter()
         if component in self._bridged or first is None:
             return
@@ -265,20 +265,20 @@ class NodeMeter:
         measured = []
         for component, readings in self._readings.items():
             if readings.component.method == "modelled":
-                continue  # a model says itself what it gives at no load
+                continue  # a model states its own power at no load
             state = self._state_of(component)
             since_s = self._idle.look(component, use=use, state=state, now_s=now_s, cpu_s=cpu_s)
             if since_s is None or not self.baselines.is_due(component, state, now):
                 continue
             window = readings.window(since_s - self._opened_s, now_s - self._opened_s)
-            if (found := baseline(readings, window, state, now)) is not None:
-                measured.append(found)
+            if (measured_baseline := baseline(readings, window, state, now)) is not None:
+                measured.append(measured_baseline)
             self._idle.begin_anew([component])
         if measured:
             try:
                 self.baselines.add(measured)
             except OSError as error:
-                logger.error("idle powers are not kept on disk: %s", error)
+                logger.error("idle powers cannot be saved: %s", error)
             self._untold += measured
 
     def _load(self) -> NodeHours:
@@ -287,7 +287,7 @@ class NodeMeter:
         except FileNotFoundError:
             return NodeHours()
         except (OSError, ValueError, KeyError, TypeError) as error:
-            logger.error("%s cannot be read, and is begun anew: %s", self._state_path, error)
+            logger.error("%s cannot be read and is started again: %s", self._state_path, error)
             return NodeHours()
 
     def _save(self) -> None:

@@ -11,17 +11,17 @@ from pricetag.accounting.readings.ledger import EnergyLedger, Reading, WindowEne
 from pricetag.metering.source import Component
 
 KEEP_S = 150.0
-"""So long readings are kept: what is measured idle, and some more."""
+"""Duration that readings are kept, in s: an idle measurement and a margin."""
 
 SETTLE_S = 20.0
-"""A counter that stands still is told from one that lags by what follows: booked so much later."""
+"""Delay of booking, in s: later readings distinguish a stalled counter from a lagging one."""
 
 
 class ComponentReadings:
     """The latest readings of one component.
 
     Args:
-        component: Which.
+        component: The component.
     """
 
     def __init__(self, component: Component) -> None:
@@ -30,7 +30,7 @@ class ComponentReadings:
         self._booked_s: float | None = None
 
     def add(self, record: Mapping[str, Any]) -> None:
-        """One reading as the meter emits it."""
+        """Add one reading as emitted by the meter."""
         reading = Reading.from_record(record)
         self._readings.append(reading)
         if self._booked_s is None:
@@ -45,10 +45,10 @@ class ComponentReadings:
         return self._readings[0].t_s, self._readings[0].counter_j
 
     def settle(self, *, everything: bool = False) -> tuple[WindowEnergy, float | None] | None:
-        """What was used since it was settled last, and the counter at the end of that.
+        """Energy since the last settlement, and the counter at its end.
 
-        A counter is settled with some delay, since later readings may tell more of earlier
-        ones; what has no counter at once, since nothing would bring it back after a crash.
+        A counter is settled with some delay, since later readings may clarify earlier
+        ones; a component without a counter at once, since a crash would lose its energy.
 
         Args:
             everything: Up to the last reading, as at the meter's end.
@@ -65,7 +65,7 @@ class ComponentReadings:
         return window, due[-1].counter_j
 
     def window(self, start_s: float, end_s: float) -> WindowEnergy:
-        """The energy of a stretch of time that the readings cover."""
+        """Energy of an interval covered by the readings."""
         ledger = EnergyLedger(
             list(self._readings), self.component.method, has_model=self.component.has_model
         )

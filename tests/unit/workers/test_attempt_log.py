@@ -20,7 +20,7 @@ def test_a_flood_of_lines_is_cut_however_short_they_are(
     for _ in range(1000):
         log.text(line, "stdout")
     texts = [record["text"] for record in journal.read_from(0, 2000)]
-    assert texts[-1] == "the log passed 20000 bytes: the rest is left out"
+    assert texts[-1] == "the log passed 20000 bytes: the rest is omitted"
     assert set(texts[:-1]) == {line}
     assert journal.path.stat().st_size < 30_000
     journal.close()
@@ -30,5 +30,5 @@ def test_a_long_line_is_cut_and_says_so(tmp_path: Path) -> None:
     journal = Journal.create(tmp_path, uuid4())
     AttemptLog(journal, lambda: 1.0).text("x" * 10_000, "stdout")
     (record,) = journal.read_from(0, 10)
-    assert record["text"] == "x" * 8192 + " [1808 characters left out]"
+    assert record["text"] == "x" * 8192 + " [1808 characters omitted]"
     journal.close()

@@ -100,7 +100,7 @@ def test_without_gpm_slices_tell_no_activity(library: SharedNvml, clock: Clock) 
         [component], records = metered(Devices(("MIG-2",), slices=slices("MIG-2")), clock)
     assert component.reserved_ratio == pytest.approx(2 / 7)
     assert component.notes is not None
-    assert "does not tell the use of its slices" in component.notes
+    assert "does not report the use of its slices" in component.notes
     assert all("own_busy_s" not in record for record in records)
 
 

@@ -112,13 +112,13 @@ def test_rows_are_told_until_they_are_taken_and_forgotten_when_their_hour_is_ove
     hours.add("gpu:a", T0, T0 + 10, energy_j=100.0, covered_s=10.0)
     rows = hours.changed()
     hours.add("gpu:a", T0 + 10, T0 + 20, energy_j=100.0, covered_s=10.0)  # while it was told
-    hours.told(rows, T0 + 20)
+    hours.mark_shipped(rows, T0 + 20)
     assert by_hour(hours.changed()) == {0: (200.0, 20.0)}
-    hours.told(hours.changed(), T0 + 20)
+    hours.mark_shipped(hours.changed(), T0 + 20)
     assert hours.changed() == []
     hours.add("gpu:a", T0 + 20, T0 + 30, energy_j=100.0, covered_s=10.0)
     assert by_hour(hours.changed()) == {0: (300.0, 30.0)}  # totals, not what is new
-    hours.told(hours.changed(), T0 + 3 * HOUR_S)
+    hours.mark_shipped(hours.changed(), T0 + 3 * HOUR_S)
     assert hours.as_dict("b")["hours"] == []
 
 
