@@ -21,7 +21,7 @@ MEASURE_S = 60.0
 REFRESH = timedelta(hours=1)
 
 NEVER_MEASURED = (
-    "no idle power is baselines: it is measured when no job was on the component for "
+    "no idle power is known: it is measured when no job was on the component for "
     f"{MEASURE_S:.0f} s while a worker was running"
 )
 
@@ -109,7 +109,7 @@ def choose(baselines: Iterable[Baseline], component: str, state: State) -> tuple
         if not here:
             return None, NEVER_MEASURED
         states = "; ".join(sorted({item.state for item in here}))
-        return None, f"no idle power is baselines in this state ({state}), only in: {states}"
+        return None, f"no idle power is known in this state ({state}), only in: {states}"
     newest = max(same or alike, key=lambda item: item.measured_at)
     when = newest.measured_at.strftime("%Y-%m-%d %H:%M UTC")
     note = f"measured {when} over {newest.duration_s:.0f} s ({newest.source}), {newest.state}"
