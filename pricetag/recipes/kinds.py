@@ -9,6 +9,7 @@ from typing import Any, Generic, Literal, TypeVar
 from pricetag.accounting.forecast.from_history import Work
 from pricetag.recipes.base import Split, StageParams
 from pricetag.recipes.shapes import MisfitError, Shape
+from pricetag.recipes.tasks import TASKS
 
 P = TypeVar("P", bound=StageParams)
 
@@ -59,6 +60,7 @@ class Traits(Generic[P]):
         starts_from_scratch: It may be the first stage of a model with random weights.
         runs_program: It runs a program of its author's own, in a run without task and model.
         measures_model: It reports size, speed and quality of the current model.
+        tasks: The tasks that it works on.
         splits: The splits that it reads.
         work: How much it has to do, on a number of devices, as far as its options say so.
         counts_whole: Whether ``done`` of ``total`` counts the whole stage, not a part of it.
@@ -78,6 +80,7 @@ class Traits(Generic[P]):
     starts_from_scratch: bool = False
     runs_program: bool = False
     measures_model: bool = False
+    tasks: frozenset[str] = frozenset(TASKS)
     splits: Callable[[P], tuple[SplitNeed, ...]] = _no_splits
     work: Callable[[P, int], Work] = _no_count
     counts_whole: Callable[[P], bool] = _never
@@ -101,7 +104,8 @@ class RecipeEntry(Generic[P]):
     """One stage kind, described once.
 
     Raises:
-        ValueError: The traits name an option that the parameters do not have.
+        ValueError: The traits name a task that does not exist, or an option that the parameters
+            do not have.
     """
 
     params: type[P]
@@ -116,6 +120,8 @@ class RecipeEntry(Generic[P]):
         named = traits.amount | traits.tuning | traits.seeds
         if traits.evaluates_after:
             named |= {"evaluate", "max_length"}
+        if unknown := sorted(traits.tasks - set(TASKS)):
+            raise ValueError(f"{self.kind}: traits name unknown tasks: {', '.join(unknown)}")
         missing = sorted(named - set(self.params.model_fields))
         if missing:
             raise ValueError(f"{self.kind}: traits name unknown options: {', '.join(missing)}")

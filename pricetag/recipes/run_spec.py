@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
@@ -12,6 +12,7 @@ from pricetag.recipes.data import Data, FromScratch, ModelSource
 from pricetag.recipes.plan import misfit
 from pricetag.recipes.registry import REGISTRY, Stage, traits_of
 from pricetag.recipes.shapes import described_shape
+from pricetag.recipes.tasks import TASKS, TaskName, tasks_with
 
 MAX_STAGES = 64
 
@@ -26,7 +27,7 @@ def _fault(field: str, message: str, **values: object) -> PydanticCustomError:
 class Recipe(Params):
     """What a run does: stages in order, each on the artifact of the one before."""
 
-    task: Literal["classification", "regression"] | None = None
+    task: TaskName | None = None
     data: Data | None = None
     model: ModelSource | None = Field(
         None,
@@ -52,7 +53,7 @@ class Recipe(Params):
             self._check_program()
         else:
             self._check_training()
-            self._check_labels()
+            self._check_task()
             self._check_order()
             self._check_splits()
             self._check_shapes()
@@ -81,7 +82,7 @@ class Recipe(Params):
                     kind=stage.kind,
                 )
         what_would_do = {
-            "task": "is missing: classification or regression",
+            "task": f"is missing: {' or '.join(TASKS)}",
             "data": "is missing: {{train: ..., validation: ..., text: ..., label: ...}}",
             "model": "is missing: a folder, a hub name, {{config: {{...}}}} or {{run: ID}}",
         }
@@ -98,11 +99,37 @@ class Recipe(Params):
                 starters=" or ".join(starters),
             )
 
-    def _check_labels(self) -> None:
+    def _check_task(self) -> None:
+        """Stages, data and a new model must be for the run's task."""
         assert self.data is not None
-        for option in ("labels", "positive_label"):
-            if self.task != "classification" and getattr(self.data, option) is not None:
-                raise _fault(f"data.{option}", "belongs to classification; remove it")
+        assert self.task is not None
+        task = TASKS[self.task]
+        for index, stage in enumerate(self.stages):
+            works_on = traits_of(stage).tasks
+            if task.name not in works_on:
+                raise _fault(
+                    f"stages.{index}.kind",
+                    "'{kind}' does not work on {task}; it works on {tasks}",
+                    kind=stage.kind,
+                    task=task.name,
+                    tasks=" and ".join(name for name in TASKS if name in works_on),
+                )
+        for option, field in Data.model_fields.items():
+            owners = tasks_with(option)
+            changed = getattr(self.data, option) != field.default
+            if changed and owners and option not in task.options:
+                whose = " and ".join(owners)
+                raise _fault(f"data.{option}", "belongs to {whose}; remove it", whose=whose)
+        if isinstance(self.model, FromScratch):
+            made = self.model.config.model_type
+            if made not in task.architectures:
+                raise _fault(
+                    "model.config.model_type",
+                    "a model for {task} from scratch is {right}, not {made}",
+                    task=task.name,
+                    right=" or ".join(task.architectures),
+                    made=made,
+                )
 
     def _check_order(self) -> None:
         last: StageParams | None = None

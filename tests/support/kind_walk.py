@@ -222,6 +222,8 @@ def main(root: Path) -> None:
     _import_once()
     from transformers import AutoConfig
 
+    from workers.training.model.heads import CLASSIFIER
+
     DATA_ROOT.append(data_set(root, train=96, dev=24, test=16))
     with counted_once() as count:
         base = carry_out(
@@ -229,7 +231,7 @@ def main(root: Path) -> None:
         )
         assert base["codes"] == [0]
         (root / "start" / "work" / "stage-00" / "model").rename(root / "base")
-        count(AutoConfig.from_pretrained(root / "base"))
+        count(AutoConfig.from_pretrained(root / "base"), CLASSIFIER)
         for entry in REGISTRY.values():
             for ranks in (1, 2):
                 if ranks == 2 and entry.traits.runs_program:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
     from workers.training.cost.flops import FlopProfile
+    from workers.training.model.heads import Head
 
 quiet.settle(allow_hub=False)
 # Networks this small gain nothing from threads, and lose much on a machine that is busy.
@@ -67,7 +68,7 @@ def job(root: Path, described: dict[str, Any], attempt: int = 1, **changes: Any)
 
 
 @contextmanager
-def counted_once() -> Iterator[Callable[[PreTrainedConfig], FlopProfile]]:
+def counted_once() -> Iterator[Callable[[PreTrainedConfig, Head], FlopProfile]]:
     """Jobs count the operations of an architecture once in this process, not once a job.
 
     Yields the function that they then count with; processes forked later know its counts.
@@ -81,10 +82,12 @@ def counted_once() -> Iterator[Callable[[PreTrainedConfig], FlopProfile]]:
 
     profiles: dict[str, FlopProfile] = {}
 
-    def counted(config: PreTrainedConfig) -> FlopProfile:
-        key = architecture_key(config)
+    def counted(config: PreTrainedConfig, head: Head) -> FlopProfile:
+        key = (
+            f"{head.name} {config.vocab_size if head.per_token else ''} {architecture_key(config)}"
+        )
         if key not in profiles:
-            profiles[key] = profile(config)
+            profiles[key] = profile(config, head)
         return profiles[key]
 
     with pytest.MonkeyPatch.context() as patch:

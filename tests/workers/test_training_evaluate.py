@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from workers.training.evaluate import Score, agreement, correlations
+from workers.training.metrics import Score, agreement, correlations
 
 PAIR = ["not_equivalent", "equivalent"]
 

@@ -371,7 +371,7 @@ def test_the_best_weights_are_kept_and_patience_ends_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from workers.training import evaluation
-    from workers.training.evaluate import Score
+    from workers.training.metrics import Score
 
     values = iter([0.5, 0.8, 0.7, None, 0.9])
     kept: list[dict[str, torch.Tensor]] = []

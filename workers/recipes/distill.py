@@ -10,9 +10,9 @@ from workers.methods.logits import SoftLabels
 from workers.training import sparsity
 from workers.training.finetune import count_model, count_operations, save, training_data
 from workers.training.fit import Horizon, fit, forget_checkpoints, report_training
-from workers.training.losses import TaskLoss
 from workers.training.model.models import Loaded, for_use, is_final, needed, read_config
 from workers.training.model.students import checked_student_config, student_of
+from workers.training.tasks.registry import task_of
 from workers.training.teacher import teacher_of
 
 
@@ -49,7 +49,7 @@ def run(params: StageParams, context: StageContext) -> StageResult:
         weight=1 - params.alpha,
         temperature=params.temperature,
     )
-    losses = [TaskLoss(params.alpha), soft]
+    losses = [task_of(context).loss(params.alpha), soft]
     horizon = Horizon(params.effective_epochs, params.max_steps)
     outcome = fit(
         context, loaded, data, params, horizon=horizon, losses=losses, plugins=zeros.plugins

@@ -16,7 +16,7 @@ def prepare(params: StageParams, context: StageContext) -> None:
 
 
 def run(params: StageParams, context: StageContext) -> StageResult:
-    """Report accuracy, F1 and MCC, or Pearson and Spearman, on each split.
+    """Report the metrics of the run's task on each split.
 
     Raises:
         JobError: the model has no head for the task, or a split cannot be read.

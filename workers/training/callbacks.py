@@ -12,7 +12,6 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from workers.job.reporter import Reporter
 from workers.job.request import JobError
-from workers.training.data.tokens import EpochSampler
 from workers.training.evaluation import Evaluation
 from workers.training.plugin import Plugin, Step
 
@@ -21,10 +20,14 @@ CURVE_POINTS = 100
 
 
 class EpochOrder(TrainerCallback):
-    """Gives each epoch its own order of examples, the same one after a resumption."""
+    """Gives each epoch its own order of examples and masks, the same after a resumption.
 
-    def __init__(self, sampler: EpochSampler) -> None:
-        self.sampler = sampler
+    Args:
+        parts: Those that are told the epoch's number, if they have a method ``set_epoch``.
+    """
+
+    def __init__(self, *parts: object) -> None:
+        self._set_epoch = [part.set_epoch for part in parts if hasattr(part, "set_epoch")]
 
     def on_epoch_begin(
         self,
@@ -33,7 +36,8 @@ class EpochOrder(TrainerCallback):
         control: TrainerControl,
         **kwargs: Any,
     ) -> None:
-        self.sampler.set_epoch(math.floor((state.epoch or 0.0) + 1e-6))
+        for set_epoch in self._set_epoch:
+            set_epoch(math.floor((state.epoch or 0.0) + 1e-6))
 
 
 class PluginSteps(TrainerCallback):

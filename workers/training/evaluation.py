@@ -18,9 +18,10 @@ from workers.job.reporter import SilentReporter
 from workers.job.request import JobError
 from workers.training.checkpoints import save_tensors, trainable_state
 from workers.training.cost.tally import Tally
-from workers.training.evaluate import Metrics, evaluate
+from workers.training.evaluate import evaluate
 from workers.training.finetune import model_profile
 from workers.training.formats.sparse import encoder_density
+from workers.training.metrics import Metrics
 from workers.training.model.models import Loaded
 from workers.training.plugin import Step
 

@@ -11,36 +11,33 @@ from workers.job import ranks
 from workers.job.context import StageContext
 from workers.training.cost.flops import FlopProfile, architecture_key, hidden_size, profile
 from workers.training.cost.tally import Tally
-from workers.training.data.examples import Examples
-from workers.training.data.labels import encode_labels, label_names
 from workers.training.data.texts import load_split
-from workers.training.data.tokens import TokenData, encode
+from workers.training.data.tokens import TokenData
 from workers.training.formats import registry
 from workers.training.formats.profile import ModelProfile, count_structure
 from workers.training.formats.profile import profile as profile_model
 from workers.training.model import models
+from workers.training.model.heads import head_of
 from workers.training.model.models import Loaded
+from workers.training.tasks.registry import task_of
 
 
 def training_labels(context: StageContext) -> list[str] | None:
-    """The classes of the run, from its training data; None for regression."""
-    if context.recipe.task == "regression":
-        return None
-    return label_names(load_split(context, "train"))
+    """The classes of the run, from its training data; None for a task without."""
+    return task_of(context).classes(context)
 
 
 def training_data(context: StageContext, loaded: Loaded, max_length: int) -> TokenData:
     """The training split as the model's tokens.
 
     Raises:
-        JobError: the split cannot be read, or has a label that the model does not know.
+        JobError: the split cannot be read, or does not fit the model.
     """
-    examples: Examples = load_split(context, "train")
+    examples = load_split(context, "train")
     limit = loaded.token_limit(max_length)
     if limit < max_length:
         context.reporter.log(f"max_length {max_length}: the model has positions for {limit} tokens")
-    encoded = encode(context, examples, loaded.tokenizer, limit)
-    return TokenData(encoded, encode_labels(examples, loaded.labels))
+    return task_of(context).tokens(context, examples, loaded, limit)
 
 
 def new_tally(context: StageContext, loaded: Loaded) -> Tally:
@@ -54,7 +51,10 @@ def model_profile(context: StageContext, loaded: Loaded) -> FlopProfile:
     notes = registry.describe(loaded.model)
     if not registry.same_operations(notes):
         return _count_structure(context, config, notes)
-    return count_operations(context, config).with_classes(loaded.outputs, hidden_size(config))
+    counted = count_operations(context, config)
+    if head_of(loaded.model).per_token:
+        return counted
+    return counted.with_classes(loaded.outputs, hidden_size(config))
 
 
 def full_profile(context: StageContext, loaded: Loaded) -> ModelProfile:
@@ -86,8 +86,10 @@ def count_operations(context: StageContext, config: PreTrainedConfig) -> FlopPro
 
     Recipes call it before their stage opens, so that no stage pays for the counting.
     """
-    key = ("flops", architecture_key(config))
-    counted: FlopProfile = context.cached(key, lambda: profile(config))
+    head = task_of(context).head
+    vocabulary = config.vocab_size if head.per_token else None
+    key = ("flops", head.name, architecture_key(config), vocabulary)
+    counted: FlopProfile = context.cached(key, lambda: profile(config, head))
     return counted
 
 

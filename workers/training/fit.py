@@ -17,13 +17,13 @@ from workers.job.context import StageContext
 from workers.job.request import Interrupted, JobError
 from workers.training import callbacks, checkpoints, evaluation
 from workers.training.cost.tally import Tally
-from workers.training.data.tokens import Collator, EpochSampler, TokenData
+from workers.training.data.tokens import EpochSampler, TokenData
 from workers.training.finetune import model_profile, new_tally
-from workers.training.losses import TaskLoss
 from workers.training.model import precision
 from workers.training.model.models import Loaded
 from workers.training.model.recording import NOTHING, Needs, Recorder, prepared
 from workers.training.plugin import LossTerm, Plugin
+from workers.training.tasks.registry import task_of
 from workers.training.teacher import Teacher
 from workers.training.trainer import Operations, Participants, PluginTrainer
 
@@ -99,7 +99,7 @@ def fit(
     """
     folder = folder or context.folder / "checkpoints"
     tally = tally or new_tally(context, loaded)
-    parts = Participants(list(losses) or [TaskLoss()], list(plugins))
+    parts = Participants(list(losses) or [task_of(context).loss()], list(plugins))
     chosen = precision.choose(options.precision, context.job.device)
     mid_evaluation = evaluation.planned(context, loaded, options, tally, folder)
     loaded.model.to(context.job.device)  # type: ignore[arg-type]
@@ -199,6 +199,8 @@ def _assemble(
         options.seed,
         by_length=options.group_by_length,
     )
+    multiple = 8 if context.job.device == "cuda" else 1
+    collator = task_of(context).collator(loaded, seed=options.seed, multiple=multiple)
     watch = callbacks.Watch(
         context.reporter,
         callbacks.LossWatch([term.name for term in parts.losses]),
@@ -212,12 +214,8 @@ def _assemble(
         model=loaded.model,
         args=_arguments(context, options, horizon, chosen, folder, parts),
         train_dataset=data,
-        data_collator=Collator(
-            pad_token_id=int(loaded.tokenizer.pad_token_id or 0),
-            regression=loaded.regression,
-            multiple=8 if context.job.device == "cuda" else 1,
-        ),
-        callbacks=[callbacks.EpochOrder(sampler), steps, *evaluating, watch],
+        data_collator=collator,
+        callbacks=[callbacks.EpochOrder(sampler, collator), steps, *evaluating, watch],
     )
     precision.require(chosen, trainer.accelerator)
     trainer.remove_callback(PrinterCallback)

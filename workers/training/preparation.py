@@ -14,8 +14,8 @@ from workers.job.reporter import Reporter, SilentReporter
 from workers.job.request import Job, JobError
 from workers.job.sources import check_shapes, resolve_model
 from workers.job.steps import Step
-from workers.training.data.labels import encode_labels, label_names
 from workers.training.data.texts import load_split
+from workers.training.tasks.registry import task_of
 
 
 def check(
@@ -107,7 +107,7 @@ def _check_head(context: StageContext, elsewhere: Collection[str]) -> None:
         return
     names = trained_classes(context)
     for split in _splits_read(before, elsewhere):
-        encode_labels(load_split(context, split), names)
+        task_of(context).check_head(load_split(context, split), names)
 
 
 def _splits_read(plan: Iterable[Step], elsewhere: Collection[str]) -> list[str]:
@@ -116,13 +116,9 @@ def _splits_read(plan: Iterable[Step], elsewhere: Collection[str]) -> list[str]:
 
 
 def _check_splits(context: StageContext, elsewhere: Collection[str]) -> None:
-    """Every split that is read, with the labels that training will know."""
+    """Every split that is read, and whether they fit together."""
     recipe = context.recipe
     read = _splits_read(steps.plan(recipe), elsewhere)
     examples = {split: load_split(context, split) for split in read}
     trains = any(traits_of(stage).trains for stage in recipe.stages)
-    if recipe.task != "classification" or not trains or "train" not in examples:
-        return
-    names = label_names(examples["train"])
-    for split in examples.values():
-        encode_labels(split, names)
+    task_of(context).check(examples, trains=trains)

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from pricetag.recipes.base import Params
 from pricetag.recipes.kinds import Paper, RecipeEntry
 from pricetag.recipes.shapes import MisfitError, Shape
+from pricetag.recipes.tasks import LABELED
 from pricetag.recipes.training import TRAINING, FullTraining
 
 LayerIndex = Annotated[int, Field(ge=0, le=1023)]
@@ -150,6 +151,7 @@ ENTRY = RecipeEntry(
     traits=replace(
         TRAINING,
         group="compression",
+        tasks=LABELED,
         reshape=student_shape,
         tuning=TRAINING.tuning | {"alpha", "temperature"},
     ),

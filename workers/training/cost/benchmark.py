@@ -104,10 +104,10 @@ def inference_call(
 
     def call() -> object:
         with torch.inference_mode():
-            answer = model(input_ids=ids, attention_mask=mask).logits
+            outputs = model(input_ids=ids, attention_mask=mask)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        return answer
+        return outputs
 
     return call
 

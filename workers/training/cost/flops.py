@@ -12,12 +12,12 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, flop_registry, sdpa_flop_count
-from transformers import AutoModelForSequenceClassification, PreTrainedConfig
+from transformers import PreTrainedConfig, PreTrainedModel
 
-from pricetag.accounting.work.flops import TRAINING_PER_FORWARD, EncoderShape, encoder_flops
+from pricetag.accounting.work.flops import TRAINING_PER_FORWARD
+from workers.training.model.heads import CLASSES, CLASSIFIER, Head, head_of
 from workers.training.model.positions import position_limit
 
-CLASSES = 2  # of the head that is counted
 _LENGTHS = (16, 32, 64)
 _NEGLIGIBLE = 1e-6
 _NOT_ARCHITECTURE = {
@@ -36,9 +36,10 @@ _NOT_ARCHITECTURE = {
 
 @dataclass(frozen=True)
 class FlopProfile:
-    """Forward operations on one example of L tokens: ``square`` L^2 + ``linear`` L + ``fixed``.
+    """Operations on L tokens, forward: ``square`` L^2 + (``linear`` + ``head``) L + ``fixed``.
 
-    The linear part is multiplication by weights, the square one is attention's mixing.
+    The linear part is multiplication by weights, the square one is attention's mixing. ``head``
+    is what a head does for every token, such as the logits of a language model.
     """
 
     square: float
@@ -46,10 +47,12 @@ class FlopProfile:
     fixed: float
     method: str
     uncounted: tuple[str, ...] = ()
+    head: float = 0.0
 
     def forward(self, length: int, density: float = 1.0) -> float:
-        """Operations for one example; ``density`` is the share of weights that are not zero."""
-        return self.square * length**2 + density * self.linear * length + self.fixed
+        """Operations for one example; ``density`` is the encoder's share of non-zero weights."""
+        per_token = density * self.linear + self.head
+        return self.square * length**2 + per_token * length + self.fixed
 
     def with_classes(self, classes: int, hidden: int) -> FlopProfile:
         """The same encoder with a head of other size, its last layer ``[hidden, classes]``."""
@@ -61,11 +64,11 @@ class FlopProfile:
 
     def low_bit(self, length: int, density: float = 1.0) -> float:
         """The part of ``forward`` that an 8-bit model does on 8-bit numbers."""
-        return density * self.linear * length + self.fixed
+        return (density * self.linear + self.head) * length + self.fixed
 
 
-def profile(config: PreTrainedConfig) -> FlopProfile:
-    """Count an architecture's forward pass at three lengths, with a head of two classes.
+def profile(config: PreTrainedConfig, head: Head = CLASSIFIER) -> FlopProfile:
+    """Count an architecture's forward pass at three lengths; a classifier has two classes.
 
     A BERT-shaped encoder is checked against the closed form. The count is done on meta tensors;
     a model whose forward pass depends on values is counted on the CPU with random weights. One
@@ -82,7 +85,7 @@ def profile(config: PreTrainedConfig) -> FlopProfile:
     failures = []
     for shape, device in ((plain, "meta"), (unpadded, "meta"), (plain, "cpu")):
         try:
-            return _counted(shape, device)
+            return _counted(shape, device, head)
         except (MemoryError, CountMismatchError):
             raise
         except Exception as error:  # whatever a model's own code raises without its usual inputs
@@ -106,9 +109,9 @@ def unknown(what: str) -> FlopProfile:
     return FlopProfile(math.nan, math.nan, math.nan, "not counted", (what,))
 
 
-def _counted(plain: PreTrainedConfig, device: str) -> FlopProfile:
+def _counted(plain: PreTrainedConfig, device: str, head: Head) -> FlopProfile:
     with torch.random.fork_rng(), torch.device(device):
-        model = AutoModelForSequenceClassification.from_config(plain)  # type: ignore[no-untyped-call]
+        model = head.build(plain)
     model.train(False)
     most = position_limit(model)
     lengths = _LENGTHS if most is None or most - 2 >= _LENGTHS[-1] else (2, 3, 4)
@@ -119,14 +122,15 @@ def _counted(plain: PreTrainedConfig, device: str) -> FlopProfile:
         check = count_forward(model, between) if between not in lengths else None
     square, linear, fixed = _parabola(lengths, counts)
     method = f"FlopCounterMode on {device} tensors, 2 per multiply-add"
-    closed = closed_form(plain, lengths[-1])
+    closed = head.closed_form(plain, lengths[-1])
     if closed is not None:
         if closed != counts[-1]:
             raise CountMismatchError(
                 f"FLOPs counted {counts[-1]} differ from the closed form {closed}"
             )
-        method += ", equal to the closed form 2L(4H*A + 2H*I) + 4L^2*A a layer"
-    counted = FlopProfile(square, linear, fixed, method, watch.names())
+        method += f", equal to the closed form 2L(4H*A + 2H*I) + 4L^2*A a layer{head.formula}"
+    in_head = head_flops_per_token(model, lengths, linear)
+    counted = FlopProfile(square, linear - in_head, fixed, method, watch.names(), in_head)
     if check is None:
         return counted
     off = counted.forward(between) / check - 1 if check else 0.0
@@ -150,15 +154,21 @@ def architecture_key(config: PreTrainedConfig) -> str:
 
 def closed_form(config: PreTrainedConfig, length: int) -> int | None:
     """Forward operations of a BERT classifier of two; None for other architectures."""
-    if config.model_type != "bert":
-        return None
-    shape = EncoderShape(
-        layers=config.num_hidden_layers,
-        hidden=config.hidden_size,
-        intermediate=config.intermediate_size,
-        attention=config.hidden_size,
-    )
-    return encoder_flops(shape, length, classes=CLASSES)
+    return CLASSIFIER.closed_form(config, length)
+
+
+def head_flops_per_token(model: PreTrainedModel, lengths: tuple[int, ...], linear: float) -> float:
+    """The part of the operations per token that a model's head does; 0 for one a text.
+
+    Args:
+        model: With its head.
+        lengths: Three of them.
+        linear: Operations per token of the whole model.
+    """
+    if not head_of(model).per_token:
+        return 0.0
+    base = [count_forward(model.base_model, length) for length in lengths]
+    return linear - _parabola(lengths, base)[1]
 
 
 def count_forward(model: nn.Module, length: int) -> int:

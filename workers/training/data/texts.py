@@ -1,22 +1,19 @@
-"""Labelled text of a run: read, checked, labels numbered."""
+"""Text of a run: its splits read and checked, as the run's task needs them."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pricetag.recipes import Data
-from pricetag.recipes.labels import class_name, find_class
-from pricetag.storable import is_unicode
 from workers.job import roots
 from workers.job.context import StageContext
 from workers.job.request import JobError
+from workers.training.data.cells import Cells
 from workers.training.data.examples import Examples
-from workers.training.data.labels import unknown_label
-from workers.training.data.tables import Reading, Table, read_table, require_columns
+from workers.training.data.tables import Table, require_columns
+from workers.training.tasks.registry import task_of
 
 
 def load_split(context: StageContext, split: str) -> Examples:
@@ -36,105 +33,15 @@ def _load(context: StageContext, split: str) -> Examples:
     field = f"recipe.data.{split}"
     if place is None:
         raise JobError("missing-data", f"the run names no {split} data", field)
-    names = [data.text, data.label] + ([data.text_pair] if data.text_pair else [])
+    task = task_of(context)
     if data.hub is not None:
-        table = _hub_table(context, data, place, names, field)
+        table = _hub_table(context, data, place, task.columns(data), field)
     else:
         path = roots.find(place, context.job.data_roots, field)
-        table = read_table(path, names, field, _reading(data))
-    if not table.columns[data.label]:
+        table = task.read(path, data, field)
+    if not next(iter(table.columns.values())):
         raise JobError("empty-data", f"the {split} data has no rows", field)
-    cells = _Cells(table, field)
-    regression = context.recipe.task == "regression"
-    examples = Examples(
-        split=split,
-        texts=cells.texts(data.text),
-        pairs=cells.texts(data.text_pair) if data.text_pair else None,
-        labels=cells.scores(data.label) if regression else cells.classes(data.label),
-        class_names=None if regression else table.classes,
-        unit=table.unit,
-        places=table.places,
-    )
-    return _with_given_names(examples, data) if data.labels else examples
-
-
-def _reading(data: Data) -> Reading:
-    """How the files of the data set are written, as the job states it."""
-    return Reading(
-        columns=data.columns,
-        encoding=data.encoding,
-        separator=data.separator,
-        header=data.header is None,
-        quotes=data.quote is None,
-        label_separator=data.label_separator,
-        records=data.records,
-        label=data.label,
-    )
-
-
-def _with_given_names(examples: Examples, data: Data) -> Examples:
-    """The labels as the job's ``labels`` spell them; numbers count from 0 in that list."""
-    assert data.labels is not None
-    numbers = {str(number): name for number, name in enumerate(data.labels)}
-    spelled: dict[str, str] = {}
-    named = replace(examples, class_names=tuple(data.labels), labels_given=True)
-    for row, label in enumerate(examples.labels):
-        name = str(label)
-        if name not in spelled:
-            number = find_class(name, data.labels)
-            known = numbers.get(name) if number is None else data.labels[number]
-            if known is None:
-                raise unknown_label(named, row, data.labels)
-            spelled[name] = known
-    return replace(named, labels=[spelled[str(label)] for label in examples.labels])
-
-
-@dataclass(frozen=True)
-class _Cells:
-    """A table's cells, checked column by column."""
-
-    table: Table
-    field: str
-
-    def texts(self, column: str) -> list[str]:
-        cells = self.table.columns[column]
-        for index, cell in enumerate(cells):
-            if not isinstance(cell, str):
-                raise self._bad(column, index, "is no text")
-            if not is_unicode(cell):
-                raise self._bad(column, index, "is not Unicode: half of a surrogate pair")
-        if not any(cell.strip() for cell in cells):
-            message = f"every text in the column '{column}' is empty"
-            raise JobError("empty-data", message, self.field)
-        return list(cells)
-
-    def classes(self, column: str) -> list[str]:
-        """Class names: ``1``, ``"1"`` and ``1.0`` are one class."""
-        names = []
-        shared: dict[str, str] = {}  # one string a class, not one a row
-        for index, cell in enumerate(self.table.columns[column]):
-            name = class_name(cell)
-            if name is None or not is_unicode(name):
-                raise self._bad(column, index, "is no class")
-            names.append(shared.setdefault(name, name))
-        return names
-
-    def scores(self, column: str) -> list[float]:
-        scores = []
-        for index, cell in enumerate(self.table.columns[column]):
-            try:
-                score = float(cell)
-            except (TypeError, ValueError, OverflowError):
-                score = math.nan
-            if not math.isfinite(score):
-                raise self._bad(column, index, "is no number")
-            scores.append(score)
-        return scores
-
-    def _bad(self, column: str, index: int, what: str) -> JobError:
-        cell = self.table.columns[column][index]
-        message = f"{self.table.where(index)}, column '{column}': {cell!r:.60} {what}"
-        return JobError("bad-cell", message, self.field)
+    return task.examples(Cells(table, field), data, split)
 
 
 def _hub_table(
@@ -162,7 +69,7 @@ def _hub_table(
         raise JobError("unreadable-data", message[:1000], field) from error
     require_columns(names, table.column_names, f"'{data.hub}'", field)
     columns = {name: list(table[name]) for name in names}
-    classes = table.features[data.label]
+    classes = table.features[data.label] if data.label in names else None
     if not isinstance(classes, datasets.ClassLabel):
         return Table(columns)
     order = tuple(str(name) for name in classes.names)

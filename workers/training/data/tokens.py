@@ -41,7 +41,7 @@ class Encoded:
 class TokenData(Dataset[dict[str, Any]]):
     """Token numbers with labels; ``index`` lets a loss find what it keeps per example."""
 
-    def __init__(self, encoded: Encoded, labels: Sequence[float]) -> None:
+    def __init__(self, encoded: Encoded, labels: Sequence[Any]) -> None:
         self.encoded = encoded
         self.labels = labels
         self.lengths = encoded.lengths
@@ -128,29 +128,41 @@ class Collator:
     multiple: int = 1
 
     def __call__(self, items: Sequence[dict[str, Any]]) -> Batch:
-        longest = max(len(item["input_ids"]) for item in items)
-        width = math.ceil(longest / self.multiple) * self.multiple
-        ids = torch.full((len(items), width), self.pad_token_id, dtype=torch.long)
-        mask = torch.zeros((len(items), width), dtype=torch.long)
-        for row, item in enumerate(items):
-            length = len(item["input_ids"])
-            ids[row, :length] = torch.tensor(item["input_ids"], dtype=torch.long)
-            mask[row, :length] = 1
-        batch = {
-            "input_ids": ids,
-            "attention_mask": mask,
-            "labels": torch.tensor(
-                [item["labels"] for item in items],
-                dtype=torch.float if self.regression else torch.long,
-            ),
-            "index": torch.tensor([item["index"] for item in items], dtype=torch.long),
-        }
-        if "token_type_ids" in items[0]:
-            kinds = torch.zeros((len(items), width), dtype=torch.long)
-            for row, item in enumerate(items):
-                kinds[row, : len(item["token_type_ids"])] = torch.tensor(item["token_type_ids"])
-            batch["token_type_ids"] = kinds
+        batch = padded(items, self.pad_token_id, self.multiple)
+        batch["labels"] = torch.tensor(
+            [item["labels"] for item in items],
+            dtype=torch.float if self.regression else torch.long,
+        )
         return batch
+
+
+def padded(items: Sequence[dict[str, Any]], pad_token_id: int, multiple: int = 1) -> Batch:
+    """The inputs of a batch, ``[batch, seq]``, and the numbers of its examples, ``[batch]``.
+
+    Args:
+        items: Of a ``TokenData``.
+        pad_token_id: Fills short examples.
+        multiple: The width is a multiple of it.
+    """
+    longest = max(len(item["input_ids"]) for item in items)
+    width = math.ceil(longest / multiple) * multiple
+    ids = torch.full((len(items), width), pad_token_id, dtype=torch.long)
+    mask = torch.zeros((len(items), width), dtype=torch.long)
+    for row, item in enumerate(items):
+        length = len(item["input_ids"])
+        ids[row, :length] = torch.tensor(item["input_ids"], dtype=torch.long)
+        mask[row, :length] = 1
+    batch = {
+        "input_ids": ids,
+        "attention_mask": mask,
+        "index": torch.tensor([item["index"] for item in items], dtype=torch.long),
+    }
+    if "token_type_ids" in items[0]:
+        kinds = torch.zeros((len(items), width), dtype=torch.long)
+        for row, item in enumerate(items):
+            kinds[row, : len(item["token_type_ids"])] = torch.tensor(item["token_type_ids"])
+        batch["token_type_ids"] = kinds
+    return batch
 
 
 class EpochSampler(Sampler[int]):

@@ -14,11 +14,13 @@ from workers.training.cost.flops import (
     UncountedOperators,
     _parabola,
     count_forward,
+    head_flops_per_token,
     hidden_size,
 )
 from workers.training.formats import registry
 from workers.training.formats.exits import exits_of
 from workers.training.formats.sparse import encoder_density, is_sparse
+from workers.training.model.heads import head_of
 from workers.training.model.positions import position_limit
 
 LENGTHS = (16, 32, 64)
@@ -111,7 +113,10 @@ def _count_operations(
     """Operations of the whole model, and up to each early exit."""
     if not registry.same_operations(notes):
         return count_structure(model.config, notes)
-    counted = flops_module.profile(model.config)
+    head = head_of(model)
+    counted = flops_module.profile(model.config, head)
+    if head.per_token:
+        return counted, ()
     return counted.with_classes(model.config.num_labels or 1, hidden_size(model.config)), ()
 
 
@@ -143,4 +148,5 @@ def _counted(model: PreTrainedModel) -> FlopProfile:
         counts = [count_forward(model, length) for length in lengths]
     square, linear, fixed = _parabola(lengths, counts)
     method = "FlopCounterMode on meta tensors of the model's own modules, 2 per multiply-add"
-    return FlopProfile(square, linear, fixed, method, watch.names())
+    in_head = head_flops_per_token(model, lengths, linear)
+    return FlopProfile(square, linear - in_head, fixed, method, watch.names(), in_head)

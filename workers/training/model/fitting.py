@@ -6,26 +6,12 @@ import inspect
 
 import torch
 from torch import nn
-from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from workers.job.request import JobError
 
 FIELD = "recipe.model"
 MOST_CHARS = 300
-
-
-def require_classifier(config: PreTrainedConfig) -> None:
-    """Reject an architecture that has no head for classification or regression.
-
-    Raises:
-        JobError: ``bad-model``.
-    """
-    if config.model_type not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES:
-        raise _bad(
-            f"a {config.model_type} model has no head for classification or regression of text; "
-            "use a text encoder or decoder that has one"
-        )
 
 
 def adopt_tokenizer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:

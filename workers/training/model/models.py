@@ -11,7 +11,6 @@ from typing import Any, cast
 import torch
 from transformers import (
     AutoConfig,
-    AutoModelForSequenceClassification,
     AutoTokenizer,
     PreTrainedConfig,
     PreTrainedModel,
@@ -20,41 +19,30 @@ from transformers import (
 )
 
 from pricetag.recipes import FromScratch
-from pricetag.recipes.labels import generic_names, same_classes
 from workers.job.context import ModelRef, StageContext
 from workers.job.request import JobError
-from workers.training.data.texts import load_split
 from workers.training.data.vocabulary import train_wordpiece
 from workers.training.formats import registry
 from workers.training.formats.sparse import prunable
-from workers.training.model.fitting import (
-    adopt_tokenizer,
-    require_answer,
-    require_classifier,
-    require_fit,
-)
+from workers.training.model.fitting import adopt_tokenizer, require_answer, require_fit
 from workers.training.model.loading import loading
 from workers.training.model.positions import position_limit
+from workers.training.tasks.registry import task_of
 
 FIELD = "recipe.model"
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model with its tokenizer; ``labels`` are its classes, None for regression."""
+    """A model with its tokenizer; ``labels`` are its classes, None for a task without."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     labels: list[str] | None
 
     @property
-    def regression(self) -> bool:
-        """Whether the model gives a score instead of a class."""
-        return self.labels is None
-
-    @property
     def outputs(self) -> int:
-        """Numbers that the model answers with: one for each class, or one score."""
+        """Outputs of a classifier: one for each class, or one score."""
         return 1 if self.labels is None else len(self.labels)
 
     def device(self, wanted: str) -> torch.device:
@@ -69,11 +57,12 @@ class Loaded:
 
 
 def for_training(context: StageContext, labels: Sequence[str] | None, seed: int) -> Loaded:
-    """The stage's model with a head for these classes (or for a score).
+    """The stage's model with a head for the run's task; a new head is seeded.
 
-    A head of the same classes is kept, with its own order and spelling of them; so is one
-    without names (``LABEL_0``, ...) where the order of the classes is stated or they are
-    numbers. Any other is replaced by a new one, seeded.
+    Args:
+        context: Of the stage.
+        labels: Classes of the run; None for a task without.
+        seed: Of weights that start at random.
 
     Raises:
         JobError: the folder holds no model that can be loaded.
@@ -82,30 +71,16 @@ def for_training(context: StageContext, labels: Sequence[str] | None, seed: int)
     set_seed(seed)  # a new head, or a new model, starts from this
     if ref.scratch is not None:
         return _from_scratch(context, ref, labels)
+    task = task_of(context)
     config = read_config(ref)
-    require_classifier(config)
+    task.head.require(config)
     tokenizer = _load_tokenizer(ref)
-    names = _kept_classes(config, labels, order_stated=_order_stated(context))
-    if names is None and labels is not None and _has_head(config):
-        context.reporter.log(
-            f"the model's head is for other classes ({_listed(class_names(config))}): "
-            f"a new one for {_listed(labels)}"
-        )
-    labels = labels if names is None else names
-    if class_names(config) != (list(labels) if labels is not None else None) or not _has_head(
-        config
-    ):
+    labels, is_new = task.settle_head(context, config, labels)
+    if is_new:
         _require_plain(ref, context.field)
-        _set_head(config, labels)
     with _loading(ref):
-        model = _load_noted(
-            ref, context.field
-        ) or AutoModelForSequenceClassification.from_pretrained(
-            _place(ref),
-            config=config,
-            ignore_mismatched_sizes=True,
-            dtype=torch.float32,
-            **_safely(ref),
+        model = _load_noted(ref, context.field) or task.head.load(
+            _place(ref), config, dtype=torch.float32, **_safely(ref)
         )
     return _fitted(context, model, tokenizer, labels, training=True)
 
@@ -138,37 +113,36 @@ def for_use(context: StageContext) -> Loaded:
     ref = needed(context)
     if ref.scratch is not None:
         raise JobError("untrained-model", "a model from scratch must be trained first", FIELD)
+    task = task_of(context)
     config = read_config(ref)
     _require_head(context, config)
     with _loading(ref):
         if ref.folder is not None and registry.read_notes(ref.folder):
             model = registry.load(ref.folder)
         else:
-            model = AutoModelForSequenceClassification.from_pretrained(
-                _place(ref), dtype=torch.float32, **_safely(ref)
-            )
+            model = task.head.load(_place(ref), None, dtype=torch.float32, **_safely(ref))
     model.train(False)
-    return _fitted(context, model, _load_tokenizer(ref), class_names(config))
+    return _fitted(context, model, _load_tokenizer(ref), task.head_classes(config))
 
 
 def trained_classes(context: StageContext) -> list[str] | None:
-    """Classes of the head that the stage's model must have; None for a score.
+    """Classes of the head that the stage's model must have; None for a task without.
 
     Raises:
         JobError: ``untrained-model`` if it has no head for the run's task.
     """
     config = read_config(needed(context))
     _require_head(context, config)
-    return class_names(config)
+    return task_of(context).head_classes(config)
 
 
 def _require_head(context: StageContext, config: PreTrainedConfig) -> None:
-    require_classifier(config)
-    regression = context.recipe.task == "regression"
-    if not _has_head(config) or (config.num_labels == 1) != regression:
+    task = task_of(context)
+    task.head.require(config)
+    if not task.accepts(config):
         raise JobError(
             "untrained-model",
-            f"the model has no head for {context.recipe.task}; put a train stage before",
+            f"the model has no head for {task.name}; put a train stage before",
             context.field,
         )
 
@@ -182,12 +156,13 @@ def check_fit(context: StageContext) -> None:
     ref = needed(context)
     if ref.scratch is not None:
         return
+    head = task_of(context).head
     config = read_config(ref)
-    require_classifier(config)
+    head.require(config)
     tokenizer = _load_tokenizer(ref)
     try:
         with torch.random.fork_rng(), torch.device("meta"):
-            model = AutoModelForSequenceClassification.from_config(config)  # type: ignore[no-untyped-call]
+            model = head.build(config)
     except Exception:  # its code needs values; loading the weights tells whether it works
         return
     adopt_tokenizer(model, tokenizer)
@@ -210,7 +185,7 @@ def _fitted(
 
 
 def _has_pairs(context: StageContext) -> bool:
-    return context.recipe.data is not None and context.recipe.data.text_pair is not None
+    return context.recipe.data is not None and task_of(context).pairs(context.recipe.data)
 
 
 def is_final(loaded: Loaded) -> bool:
@@ -261,8 +236,9 @@ def _from_scratch(context: StageContext, ref: ModelRef, labels: Sequence[str] | 
     config = scratch_config(ref.scratch)
     config.vocab_size = len(tokenizer)
     config.pad_token_id = tokenizer.pad_token_id
-    _set_head(config, labels)
-    model = AutoModelForSequenceClassification.from_config(config)  # type: ignore[no-untyped-call]
+    task = task_of(context)
+    task.configure(config, tokenizer, labels)
+    model = task.head.build(config)
     return _fitted(context, model, tokenizer, labels, training=True)
 
 
@@ -306,45 +282,6 @@ def _safely(ref: ModelRef) -> dict[str, Any]:
 def _loading(ref: ModelRef) -> AbstractContextManager[None]:
     name = ref.folder.name if ref.folder is not None else ref.hub
     return loading(f"the model '{name}'", FIELD)
-
-
-def _has_head(config: PreTrainedConfig) -> bool:
-    return any(name.endswith("ForSequenceClassification") for name in config.architectures or [])
-
-
-def _kept_classes(
-    config: PreTrainedConfig, labels: Sequence[str] | None, *, order_stated: bool
-) -> list[str] | None:
-    """The classes of a head that is kept for ``labels``, in its order; None for a new head."""
-    own = class_names(config)
-    if not _has_head(config) or own is None or labels is None or len(own) != len(labels):
-        return None
-    if same_classes(own, labels):
-        return own
-    numbered = list(labels) == [str(number) for number in range(len(labels))]
-    return list(labels) if generic_names(own) and (order_stated or numbered) else None
-
-
-def _order_stated(context: StageContext) -> bool:
-    """Whether the job or the hub data set gives the order of the classes."""
-    return load_split(context, "train").class_names is not None
-
-
-def _listed(names: Sequence[str] | None) -> str:
-    return "a score" if names is None else ", ".join(names[:10]) + (", ..." * (len(names) > 10))
-
-
-def class_names(config: PreTrainedConfig) -> list[str] | None:
-    """Classes of a model's head in the order of its outputs; None for a single output."""
-    names = cast(dict[int, str], config.id2label or {})
-    return None if len(names) <= 1 else [str(names[number]) for number in range(len(names))]
-
-
-def _set_head(config: PreTrainedConfig, labels: Sequence[str] | None) -> None:
-    names = list(labels) if labels is not None else ["score"]
-    config.id2label = dict(enumerate(names))
-    config.label2id = {name: number for number, name in enumerate(names)}
-    config.problem_type = "regression" if labels is None else "single_label_classification"
 
 
 def describe_size(folder: Path) -> int:

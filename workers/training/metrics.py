@@ -1,0 +1,110 @@
+"""Figures of quality from predictions: agreement of classes, correlation of scores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Score:
+    """One figure of quality.
+
+    Attributes:
+        value: None where it is not defined; ``reason`` says why.
+        of_class: The class it is of, or how it averages over classes; None for neither.
+        reason: Why there is no value.
+    """
+
+    value: float | None
+    of_class: str | None = None
+    reason: str | None = None
+
+
+Metrics = dict[str, Score]
+
+
+def agreement(
+    predicted: Sequence[int],
+    labels: Sequence[int],
+    names: Sequence[str],
+    positive: int | None = None,
+) -> Metrics:
+    """Accuracy, F1 and MCC of predicted classes.
+
+    F1 is 2 TP / (2 TP + FP + FN) of the positive class of two, else its mean over the classes
+    that occur among labels or predictions.
+
+    Args:
+        predicted: Class numbers.
+        labels: The true ones.
+        names: Of all classes.
+        positive: Number of the class that F1 is of, where there are two; default 1.
+    """
+    right = sum(p == t for p, t in zip(predicted, labels, strict=True))
+    if len(names) == 2:
+        f1 = _f1_of_class(predicted, labels, names, 1 if positive is None else positive)
+    else:
+        f1 = _mean_f1(predicted, labels)
+    return {"accuracy": Score(right / len(labels)), "f1": f1, "mcc": _mcc(predicted, labels)}
+
+
+def _f1_of_class(
+    predicted: Sequence[int], labels: Sequence[int], names: Sequence[str], number: int
+) -> Score:
+    name = names[number]
+    if number not in labels and number not in predicted:
+        return Score(None, name, f"no example is of class {name!r} or predicted to be of it")
+    from sklearn import metrics
+
+    value = metrics.f1_score(labels, predicted, pos_label=number, average="binary", zero_division=0)
+    return Score(float(value), name)
+
+
+def _mean_f1(predicted: Sequence[int], labels: Sequence[int]) -> Score:
+    from sklearn import metrics
+
+    occurring = len({*predicted, *labels})
+    value = metrics.f1_score(labels, predicted, average="macro", zero_division=0)
+    return Score(float(value), f"macro average of {occurring} classes")
+
+
+def _mcc(predicted: Sequence[int], labels: Sequence[int]) -> Score:
+    """Matthews' correlation; not defined (0/0) where either side is all of one class."""
+    if _constant(labels):
+        return Score(None, reason="all labels are of one class")
+    if _constant(predicted):
+        return Score(None, reason="all predictions are of one class")
+    from sklearn import metrics
+
+    return Score(float(metrics.matthews_corrcoef(labels, predicted)))
+
+
+def correlations(predicted: Sequence[float], labels: Sequence[float]) -> Metrics:
+    """Pearson and Spearman; None where one side is constant and there is none."""
+    reason = None
+    if len(labels) < 2:
+        reason = "one example has no correlation"
+    elif _constant(labels):
+        reason = "all labels are equal"
+    elif _constant(predicted):
+        reason = "all predicted scores are equal"
+    if reason is not None:
+        return {name: Score(None, reason=reason) for name in ("pearson", "spearman")}
+    from scipy import stats
+
+    values = {
+        "pearson": float(stats.pearsonr(predicted, labels).statistic),
+        "spearman": float(stats.spearmanr(predicted, labels).statistic),
+    }
+    return {
+        name: Score(value)
+        if math.isfinite(value)
+        else Score(None, reason="the scores differ too little to correlate")
+        for name, value in values.items()
+    }
+
+
+def _constant(values: Sequence[float]) -> bool:
+    return max(values) == min(values)

@@ -1,0 +1,107 @@
+"""Heads of models: which class of transformers has one, and what it costs beside its encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import transformers
+from transformers import PreTrainedConfig, PreTrainedModel
+from transformers.models.auto import modeling_auto as families
+
+from pricetag.accounting.work.flops import EncoderShape, encoder_flops
+from workers.job.request import JobError
+
+CLASSES = 2  # of the classifier whose operations are counted
+
+ClosedForm = Callable[[PreTrainedConfig, EncoderShape, int], int]
+
+
+@dataclass(frozen=True)
+class Head:
+    """What a model ends in.
+
+    Attributes:
+        name: In keys of what was counted.
+        purpose: In messages: a model has a head for this.
+        auto: The class of transformers that loads and makes such models.
+        models: Name of the model's class by type of model.
+        also: Endings of names of classes whose weights have such a head as well.
+        per_token: Whether it computes something for every token, not once for the text.
+        formula: Its operations, beside those of the encoder's layers.
+        bert_flops: Operations of a BERT model with the head on one text, in closed form.
+    """
+
+    name: str
+    purpose: str
+    auto: Any
+    models: Mapping[str, str]
+    also: tuple[str, ...]
+    per_token: bool
+    formula: str
+    bert_flops: ClosedForm
+
+    def is_in(self, config: PreTrainedConfig) -> bool:
+        """Whether a saved model has such a head."""
+        return any(self.is_of(name) for name in config.architectures or [])
+
+    def is_of(self, class_name: str) -> bool:
+        """Whether models of a class have such a head."""
+        return class_name.endswith(self.also) or class_name in self.models.values()
+
+    def require(self, config: PreTrainedConfig) -> None:
+        """Reject a type of model that cannot have such a head.
+
+        Raises:
+            JobError: ``bad-model``.
+        """
+        if config.model_type not in self.models:
+            raise JobError(
+                "bad-model",
+                f"a {config.model_type} model has no head for {self.purpose}; "
+                "use a text encoder or decoder that has one",
+                "recipe.model",
+            )
+
+    def build(self, config: PreTrainedConfig) -> PreTrainedModel:
+        """A model with random weights."""
+        return cast(PreTrainedModel, self.auto.from_config(config))
+
+    def load(self, place: str, config: PreTrainedConfig | None, **options: Any) -> PreTrainedModel:
+        """A saved model; with ``config`` a classifier of other size is replaced by a new one."""
+        if config is not None:
+            options |= {"config": config, "ignore_mismatched_sizes": not self.per_token}
+        return cast(PreTrainedModel, self.auto.from_pretrained(place, **options))
+
+    def closed_form(self, config: PreTrainedConfig, length: int) -> int | None:
+        """Forward operations on one text of a BERT model; None for other types."""
+        if config.model_type != "bert":
+            return None
+        shape = EncoderShape(
+            layers=config.num_hidden_layers,
+            hidden=config.hidden_size,
+            intermediate=config.intermediate_size,
+            attention=config.hidden_size,
+        )
+        return self.bert_flops(config, shape, length)
+
+
+CLASSIFIER = Head(
+    name="classifier",
+    purpose="classification or regression of text",
+    auto=transformers.AutoModelForSequenceClassification,
+    models=families.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
+    also=("ForSequenceClassification",),
+    per_token=False,
+    formula="",
+    bert_flops=lambda config, shape, length: encoder_flops(shape, length, classes=CLASSES),
+)
+
+HEADS = (CLASSIFIER,)
+
+
+def head_of(model: PreTrainedModel) -> Head:
+    """The head that a model has; a classifier's where its class is none of transformers'."""
+    name = type(model).__name__
+    return next((head for head in HEADS if head.is_of(name)), CLASSIFIER)

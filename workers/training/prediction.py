@@ -1,0 +1,89 @@
+"""A model's forward passes over a split, and the operations that they were."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from workers.job.context import StageContext
+from workers.job.request import JobError
+from workers.training.cost.flops import FlopProfile
+from workers.training.data.tokens import Batch, TokenData
+from workers.training.forward_pass import MODEL_INPUTS
+
+if TYPE_CHECKING:
+    from workers.training.model.models import Loaded
+
+PROGRESS_EVERY = 20  # batches
+
+Collate = Callable[[Sequence[dict[str, Any]]], Batch]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The padded batches that were computed: rows and tokens of each."""
+
+    batches: list[tuple[int, int]] = field(default_factory=list)
+
+    def forward_flops(self, profile: FlopProfile, density: float = 1.0) -> float:
+        """Operations of all batches; ``density`` is the share of weights that are not zero."""
+        return sum(rows * profile.forward(width, density) for rows, width in self.batches)
+
+    def low_bit_flops(self, profile: FlopProfile) -> float:
+        """The part of the operations that an 8-bit model does on 8-bit numbers."""
+        return sum(rows * profile.low_bit(width) for rows, width in self.batches)
+
+
+def predict(
+    context: StageContext,
+    loaded: Loaded,
+    data: TokenData,
+    collate: Collate,
+    batch_size: int,
+    predictions: Predictions,
+) -> Iterator[tuple[list[int], Batch, Any]]:
+    """Run the model over the data in fp32, batched by length.
+
+    Args:
+        context: Of the stage.
+        loaded: The model.
+        data: The split as tokens.
+        collate: Makes batches.
+        batch_size: Examples of a batch.
+        predictions: Takes note of every batch.
+
+    Yields:
+        Numbers of the batch's examples, the batch, and the model's outputs on its device.
+
+    Raises:
+        Interrupted: a stop was asked for.
+    """
+    device = loaded.device(context.job.device)
+    model: nn.Module = loaded.model
+    model.to(device).train(False)
+    order = sorted(range(len(data)), key=data.lengths.__getitem__)
+    for number, start in enumerate(range(0, len(order), batch_size)):
+        rows = order[start : start + batch_size]
+        batch = collate([data[row] for row in rows])
+        inputs = {k: v.to(device) for k, v in batch.items() if k in MODEL_INPUTS}
+        with torch.inference_mode():
+            outputs = model(**inputs)
+        yield rows, batch, outputs
+        predictions.batches.append((len(rows), inputs["input_ids"].shape[1]))
+        if number % PROGRESS_EVERY == 0:
+            context.reporter.progress(start + len(rows), len(order), "examples")
+            context.stop_if_asked()
+
+
+def require_finite(values: torch.Tensor) -> None:
+    """Reject outputs that are not numbers.
+
+    Raises:
+        JobError: ``answer-not-finite``.
+    """
+    if not torch.isfinite(values).all():
+        raise JobError("answer-not-finite", "the model's answers are not finite numbers")
