@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +12,12 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from transformers import BertConfig, BertForSequenceClassification, PreTrainedModel
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    GPT2Config,
+    PreTrainedModel,
+)
 
 from pricetag.accounting.work.flops import EncoderShape, encoder_flops
 from tests.support.training import TRAIN, carry_out, data_set, recipe
@@ -20,7 +26,7 @@ from workers.methods.int8 import apply_int8
 from workers.training.formats import registry
 from workers.training.formats.exits import add_exits, exits_of
 from workers.training.formats.low_rank import factorize
-from workers.training.formats.profile import profile
+from workers.training.formats.profile import count_structure, profile
 from workers.training.formats.shared import share_layers
 from workers.training.formats.sliced import slice_layer
 from workers.training.formats.sparse import prunable
@@ -366,3 +372,30 @@ def test_stages_train_evaluate_and_measure_every_format(tmp_path: Path, name: st
     final.rename(tmp_path / "final")
     with pytest.raises(JobError, match="8-bit weights cannot be trained"):
         carry_out(tmp_path, recipe(short, model="final"))
+
+
+@pytest.mark.parametrize("padding", [0, None])
+def test_a_structure_that_cannot_be_counted_is_unknown_by_name(padding: int | None) -> None:
+    """Slices, factors and shared layers of any family, such as those that read values."""
+
+    def reads_values(module: nn.Module, **inputs: Any) -> None:
+        raise RuntimeError("Tensor.item() cannot be called on meta tensors")
+
+    config = CONFIG.__class__.from_dict(CONFIG.to_dict() | {"pad_token_id": padding})
+    plain, _ = count_structure(config, {})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BertForSequenceClassification, "forward", reads_values)
+        counted, exits = count_structure(config, {})
+    assert math.isfinite(plain.forward(8))
+    assert math.isnan(counted.forward(8))
+    assert exits == ()
+    assert "bert" in counted.uncounted[0]
+    assert "Tensor.item()" in counted.uncounted[0]
+
+
+def test_models_that_look_for_padding_by_value_are_counted_without_it() -> None:
+    config = GPT2Config(
+        vocab_size=100, n_embd=16, n_layer=1, n_head=2, n_positions=80, pad_token_id=0
+    )
+    counted, _ = count_structure(config, {})
+    assert counted.forward(8) > 0

@@ -141,6 +141,26 @@ def count_structure(
 
 
 def _counted(model: PreTrainedModel) -> FlopProfile:
+    """The count, or an unknown profile with the reason: training goes on either way."""
+    configs = {id(part.config): part.config for part in model.modules() if hasattr(part, "config")}
+    failures = []
+    for keeps_padding in (True, False):
+        if not keeps_padding:  # some look for padding by value, which meta tensors do not have
+            for config in configs.values():
+                config.pad_token_id = None
+        try:
+            return _counted_as_it_is(model)
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever a model's own code raises without its usual inputs
+            failures.append(f"{type(error).__name__}: {str(error)[:200]}")
+    reasons = "; ".join(dict.fromkeys(failures))
+    return flops_module.unknown(
+        f"the forward pass of {model.config.model_type} (on meta tensors: {reasons})"
+    )
+
+
+def _counted_as_it_is(model: PreTrainedModel) -> FlopProfile:
     most = position_limit(model)
     lengths = LENGTHS if most is None or most - 2 >= LENGTHS[-1] else SHORT_LENGTHS
     watch = UncountedOperators()
