@@ -15,6 +15,8 @@ from torch import nn
 from transformers import (
     BertConfig,
     BertForSequenceClassification,
+    ConvBertConfig,
+    ConvBertForSequenceClassification,
     GPT2Config,
     PreTrainedModel,
 )
@@ -399,3 +401,17 @@ def test_models_that_look_for_padding_by_value_are_counted_without_it() -> None:
     )
     counted, _ = count_structure(config, {})
     assert counted.forward(8) > 0
+
+
+def test_an_architecture_with_fewer_heads_of_its_own_is_not_sliced() -> None:
+    """A part of ConvBERT's heads are convolutions: ``head_ratio``."""
+    config = ConvBertConfig(
+        vocab_size=100,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        embedding_size=16,
+    )
+    model = ConvBertForSequenceClassification(config)
+    assert registry.describe(model) == {}

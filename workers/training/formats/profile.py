@@ -142,12 +142,13 @@ def count_structure(
 
 def _counted(model: PreTrainedModel) -> FlopProfile:
     """The count, or an unknown profile with the reason: training goes on either way."""
-    configs = {id(part.config): part.config for part in model.modules() if hasattr(part, "config")}
+    configs = [getattr(part, "config", None) for part in model.modules()]
     failures = []
     for keeps_padding in (True, False):
         if not keeps_padding:  # some look for padding by value, which meta tensors do not have
-            for config in configs.values():
-                config.pad_token_id = None
+            for config in configs:
+                if isinstance(config, PreTrainedConfig):
+                    config.pad_token_id = None
         try:
             return _counted_as_it_is(model)
         except MemoryError:

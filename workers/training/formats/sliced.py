@@ -79,6 +79,8 @@ class Sliced(Format):
             if parts is None:
                 return None
             query, first = parts["attention.self.query"], parts["intermediate.dense"]
+            if _width(query, 0) != _width(parts["attention.output.dense"], 1):
+                return None  # not all heads attend, as in ConvBERT: nothing was sliced
             sizes.append([_width(query, 0) // head_size(model), _width(first, 0)])
         full = [model.config.num_attention_heads, model.config.intermediate_size]
         if all(size == full for size in sizes):
