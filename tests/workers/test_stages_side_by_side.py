@@ -224,3 +224,38 @@ async def test_every_edge_is_answered_whatever_it_says(bench: Bench) -> None:
     )
     assert stages["real"]["status"] == "succeeded"
     assert len(bench.records("rejected")) == 6
+
+
+@pytest.mark.parametrize("leave", ["os._exit(0)", "os.kill(os.getpid(), 9)", "os._exit(3)"])
+async def test_a_stage_ends_with_the_forked_child_that_left_it_open(
+    bench: Bench, leave: str
+) -> None:
+    stages = await stages_of(
+        bench,
+        f"""
+    with pricetag.stage("around"):
+        if (pid := os.fork()) == 0:
+            pricetag.stage("left open").__enter__()
+            time.sleep(0.2)
+            {leave}
+        os.waitpid(pid, 0)
+        time.sleep(0.2)
+    work("after", 0.8)
+    """,
+    )
+    assert stages["left open"]["around"] == "around"
+    assert stages["left open"]["lasted_s"] == pytest.approx(0.2, abs=0.2)
+    assert stages["left open"]["status"] == "failed"
+    assert stages["after"]["status"] == "succeeded"
+
+
+async def test_a_stage_that_a_script_leaves_open_lasts_to_its_end(bench: Bench) -> None:
+    stages = await stages_of(
+        bench,
+        """
+    begun = pricetag.stage("open")
+    begun.__enter__()
+    time.sleep(0.2)
+    """,
+    )
+    assert stages["open"]["status"] == "succeeded"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 
-from pricetag.events import Message
+from pricetag.events import Message, stopped_status
 from workers.attempt import event_schema as schema
 from workers.attempt.event_flow import EventFlow
 from workers.attempt.event_schema import EventError
@@ -97,6 +97,20 @@ class EventDesk:
             case schema.Heartbeat():
                 pass
         return {}
+
+    async def leave(self, connection: Connection) -> None:
+        """Ends the stages that a process left open when it ended before the others.
+
+        Raises:
+            JournalError: If it could not be written.
+        """
+        t_s = await self._edge()
+        stop = self._seen.stop_reason
+        status = "failed" if stop is None else stopped_status(stop)
+        while connection.open_keys:
+            key = connection.open_keys.pop()
+            self._stages.close(key)
+            self._log.append("stage_end", t_s=t_s, key=key, status=status, flags=[])
 
     def reject(self, text: str, why: str) -> None:
         """Keeps an event that makes no sense, with the reason; of many, the first ones.

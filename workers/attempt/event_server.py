@@ -74,6 +74,10 @@ Rejecter = Callable[[str, str], None]
 """Handles an invalid event, with the reason."""
 
 
+Left = Callable[[Connection], Awaitable[None]]
+"""Takes a connection that its process has left."""
+
+
 class EventServer:
     """Listens on a Unix socket and hands every event to the supervisor, in order.
 
@@ -83,8 +87,16 @@ class EventServer:
         reject: Called with invalid events.
     """
 
-    def __init__(self, path: Path, handler: Handler, reject: Rejecter | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        handler: Handler,
+        reject: Rejecter | None = None,
+        left: Left | None = None,
+    ) -> None:
         self._path = path
+        self._left = left
+        self._closing = False
         self._handler = handler
         self._reject = reject or _log_rejected
         self._server: asyncio.Server | None = None
@@ -128,6 +140,7 @@ class EventServer:
             await asyncio.wait(self._tasks, timeout=timeout_s)
 
     async def close(self) -> None:
+        self._closing = True
         if self._server is not None:
             self._server.close()
         for connection in list(self.connections):
@@ -148,12 +161,21 @@ class EventServer:
         connection = Connection(writer, self.key_around(pid), pid)
         self.connections.append(connection)
         try:
-            await self._read(connection, reader)
+            with contextlib.suppress(ConnectionResetError):  # it was killed: its stages end too
+                await self._read(connection, reader)
+            if self._left is not None and connection.open_keys and self._reports_beside(connection):
+                await self._left(connection)
         except ConnectionError:
             logger.debug("a job's connection broke")
         finally:
             self.connections.remove(connection)
             await connection.close()
+
+    def _reports_beside(self, connection: Connection) -> bool:
+        """Whether the program goes on without this connection."""
+        if self._closing or connection.is_job:
+            return False
+        return any(each is not connection and not each.is_job for each in self.connections)
 
     async def _read(self, connection: Connection, reader: asyncio.StreamReader) -> None:
         busy_since_s = time.monotonic()

@@ -87,7 +87,9 @@ class Supervisor:
         self._meters = JobMeters(devices, mark=leftovers.mark(self._socket))
         self._charged = ChargedSoFar()
         self._meter = Meter(self._meters.sources, emit=self._on_readings)
-        self._events = EventServer(self._socket, self._on_event, self._desk.reject)
+        self._events = EventServer(
+            self._socket, self._on_event, self._desk.reject, self._on_connection_left
+        )
         self._process: ChildProcess | None = None
         self._metering = False
         self._waiting_since_s: float | None = None
@@ -207,6 +209,12 @@ class Supervisor:
         except JournalError as error:
             self._give_up(error)
             raise ConnectionAbortedError("the journal accepts no more records") from error
+
+    async def _on_connection_left(self, connection: Connection) -> None:
+        try:
+            await self._desk.leave(connection)
+        except JournalError as error:
+            self._give_up(error)
 
     def _give_up(self, error: JournalError) -> None:
         """End a job whose figures can no longer be recorded."""
