@@ -78,6 +78,14 @@ class Data(TableOptions):
         None, description="Of two classes the one that F1 is of; default: the second."
     )
 
+    block_size: int | None = Field(
+        None,
+        ge=4,
+        le=8192,
+        description="Language models: pack the texts into blocks of this many tokens; default: "
+        "each text by itself.",
+    )
+
     @model_validator(mode="after")
     def _splits_fit_the_source(self) -> Self:
         if self.train is None and self.validation is None and self.test is None:
@@ -138,9 +146,13 @@ class Data(TableOptions):
 
 
 class EncoderConfig(Params):
-    """Shape of a BERT encoder (Devlin et al. 2019) that is trained from scratch."""
+    """Shape of a BERT or GPT-2 model that is trained from scratch.
 
-    model_type: Literal["bert"] = "bert"
+    Source: Devlin et al. 2019, doi:10.18653/v1/N19-1423; Radford et al. 2019, Language Models are
+    Unsupervised Multitask Learners.
+    """
+
+    model_type: Literal["bert", "gpt2"] = "bert"
     vocab_size: int = Field(8000, ge=64, le=500_000, description="Upper bound of the vocabulary.")
     hidden_size: int = Field(128, ge=8, le=8192)
     num_hidden_layers: int = Field(2, ge=1, le=96)

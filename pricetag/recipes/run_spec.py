@@ -120,6 +120,16 @@ class Recipe(Params):
             if changed and owners and option not in task.options:
                 whose = " and ".join(owners)
                 raise _fault(f"data.{option}", "belongs to {whose}; remove it", whose=whose)
+        block = self.data.block_size
+        for index, stage in enumerate(self.stages):
+            longest = getattr(stage, "max_length", None)
+            if block is not None and longest is not None and block > longest:
+                raise _fault(
+                    f"stages.{index}.max_length",
+                    "{longest} is less than data.block_size {block}: blocks would be cut",
+                    longest=longest,
+                    block=block,
+                )
         if isinstance(self.model, FromScratch):
             made = self.model.config.model_type
             if made not in task.architectures:

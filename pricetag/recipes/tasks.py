@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-TaskName = Literal["classification", "regression"]
+TaskName = Literal["classification", "regression", "masked_lm", "causal_lm"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,14 @@ _TASKS = (
         frozenset({"text_pair", "labels", "positive_label"}),
     ),
     TaskEntry("regression", ("pearson", "spearman"), frozenset({"text_pair"})),
+    TaskEntry(
+        "masked_lm",
+        ("perplexity", "masked_accuracy", "predicted_tokens"),
+        frozenset({"block_size"}),
+    ),
+    TaskEntry(
+        "causal_lm", ("perplexity", "predicted_tokens"), frozenset({"block_size"}), ("gpt2",)
+    ),
 )
 
 TASKS: Mapping[str, TaskEntry] = {task.name: task for task in _TASKS}

@@ -39,7 +39,10 @@ FIGURES = (
     THROUGHPUT,
     PEAK_MEMORY,
 )
-SCORES = ("accuracy", "f1", "mcc", "spearman", "pearson")
+SCORES = (
+    *("accuracy", "f1", "mcc", "spearman", "pearson"),
+    *("exact_match", "perplexity", "masked_accuracy"),
+)
 
 _UNITS = {"_ms": "ms", "_per_s": "1/s", "_s": "s", "bytes": "bytes"}
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from torch import nn
 from torch.nn.utils import prune as torch_prune
+
+from workers.training.formats.sparse import Matrix
 
 Scope = Literal["global", "per_matrix"]
 
 
-def magnitude_prune(matrices: Mapping[str, nn.Linear], sparsity: float, scope: Scope) -> None:
+def magnitude_prune(matrices: Mapping[str, Matrix], sparsity: float, scope: Scope) -> None:
     """Set the smallest weights to zero, in place and for good.
 
     Args:

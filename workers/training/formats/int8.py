@@ -8,6 +8,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 from workers.training.formats.base import Format, Note, require_format
 
@@ -108,9 +109,12 @@ def convert(model: nn.Module, *, embeddings: bool) -> list[str]:
     names = []
     for name, module in list(model.named_modules()):
         new: Int8Module
-        if isinstance(module, nn.Linear):
-            bias = None if module.bias is None else module.bias.detach().float()
-            new = Int8Linear(*quantize_rows(module.weight.detach()), bias)
+        if isinstance(module, nn.Linear | Conv1D):
+            # Its own copy: a bias that two modules share would be saved once.
+            bias = None if module.bias is None else module.bias.detach().float().clone()
+            weight = module.weight.detach()
+            rows = weight.t().contiguous() if isinstance(module, Conv1D) else weight
+            new = Int8Linear(*quantize_rows(rows), bias)
         elif embeddings and isinstance(module, nn.Embedding):
             new = Int8Embedding(*quantize_rows(module.weight.detach()))
         else:
@@ -163,10 +167,12 @@ class Int8(Format):
         for name in note["modules"]:
             plain: Any = model.get_submodule(name)
             rows, columns = plain.weight.shape
+            if isinstance(plain, Conv1D):  # GPT-2 holds its matrices the other way round
+                rows, columns = columns, rows
             weight = torch.zeros((rows, columns), dtype=torch.int8)
             scale = torch.ones(rows)
             new: Int8Module
-            if isinstance(plain, nn.Linear):
+            if isinstance(plain, nn.Linear | Conv1D):
                 bias = None if plain.bias is None else torch.zeros(rows)
                 new = Int8Linear(weight, scale, bias)
             else:

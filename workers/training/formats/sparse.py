@@ -6,6 +6,7 @@ import re
 
 import torch
 from torch import nn
+from transformers.pytorch_utils import Conv1D
 
 from workers.training.formats.int8 import Int8Linear, int8_modules
 
@@ -15,10 +16,13 @@ SPARSE_FROM = 1e-3
 SPARSE_FROM_8_BIT = 0.05
 """The same for 8-bit weights, of which rounding makes some zero."""
 
-_IN_A_LAYER = re.compile(r"\.layer\.\d+\.")
+_IN_A_LAYER = re.compile(r"\.(layer|h)\.\d+\.")
+
+Matrix = nn.Linear | Conv1D
+"""A matrix of weights with a bias; GPT-2 holds it the other way round, ``[in, out]``."""
 
 
-def prunable(model: nn.Module) -> dict[str, nn.Linear]:
+def prunable(model: nn.Module) -> dict[str, Matrix]:
     """The matrices of the encoder's layers: query, key, value, attention output, feed-forward.
 
     Embeddings, LayerNorm, biases, pooler and head are not among them.
@@ -26,7 +30,7 @@ def prunable(model: nn.Module) -> dict[str, nn.Linear]:
     return {
         name: module
         for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and _IN_A_LAYER.search(name)
+        if isinstance(module, Matrix) and _IN_A_LAYER.search(name)
     }
 
 
@@ -39,7 +43,7 @@ def encoder_density(model: nn.Module) -> float:
             continue
         if isinstance(module, Int8Linear):
             weight = module.tensors()["weight"]
-        elif isinstance(module, nn.Linear):
+        elif isinstance(module, Matrix):
             weight = module.weight.detach()
         else:
             continue

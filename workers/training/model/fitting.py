@@ -9,13 +9,20 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from workers.job.request import JobError
+from workers.training.model.heads import Head
 
 FIELD = "recipe.model"
 MOST_CHARS = 300
 
 
-def adopt_tokenizer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Make the two agree on what is handed over: inputs that the model takes, and its padding."""
+def adopt_tokenizer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, head: Head) -> None:
+    """Make the two agree on what is handed over: inputs that the model takes, and its padding.
+
+    Where the head says so, a tokenizer without padding pads with its end of a text: padding is
+    masked, and no target.
+    """
+    if head.pads_with_end and tokenizer.pad_token_id is None and tokenizer.eos_token_id is not None:
+        tokenizer.pad_token = tokenizer.eos_token
     accepted = inspect.signature(model.forward).parameters
     tokenizer.model_input_names = [name for name in tokenizer.model_input_names if name in accepted]
     if getattr(model.config, "pad_token_id", None) is None:

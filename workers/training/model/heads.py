@@ -10,7 +10,7 @@ import transformers
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.models.auto import modeling_auto as families
 
-from pricetag.accounting.work.flops import EncoderShape, encoder_flops
+from pricetag.accounting.work.flops import EncoderShape, encoder_flops, linear_flops
 from workers.job.request import JobError
 
 CLASSES = 2  # of the classifier whose operations are counted
@@ -31,6 +31,7 @@ class Head:
         per_token: Whether it computes something for every token, not once for the text.
         formula: Its operations, beside those of the encoder's layers.
         bert_flops: Operations of a BERT model with the head on one text, in closed form.
+        pads_with_end: Whether the end of a text may stand for missing padding.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Head:
     per_token: bool
     formula: str
     bert_flops: ClosedForm
+    pads_with_end: bool = False
 
     def is_in(self, config: PreTrainedConfig) -> bool:
         """Whether a saved model has such a head."""
@@ -98,7 +100,36 @@ CLASSIFIER = Head(
     bert_flops=lambda config, shape, length: encoder_flops(shape, length, classes=CLASSES),
 )
 
-HEADS = (CLASSIFIER,)
+
+def _bert_masked_lm(config: PreTrainedConfig, shape: EncoderShape, length: int) -> int:
+    transform = linear_flops(length, config.hidden_size, config.hidden_size)
+    logits = linear_flops(length, config.hidden_size, config.vocab_size)
+    return encoder_flops(shape, length, pooler=False) + transform + logits
+
+
+MASKED_LM = Head(
+    name="masked-lm",
+    purpose="masked language modelling",
+    auto=transformers.AutoModelForMaskedLM,
+    models=families.MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    also=("ForMaskedLM", "BertForPreTraining"),
+    per_token=True,
+    formula=" and 2L(H^2 + H*V) of the head",
+    bert_flops=_bert_masked_lm,
+)
+CAUSAL_LM = Head(
+    name="causal-lm",
+    purpose="causal language modelling",
+    auto=transformers.AutoModelForCausalLM,
+    models=families.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    also=("ForCausalLM",),
+    per_token=True,
+    formula=" and 2L(H^2 + H*V) of the head",
+    bert_flops=_bert_masked_lm,
+    pads_with_end=True,
+)
+
+HEADS = (CLASSIFIER, MASKED_LM, CAUSAL_LM)
 
 
 def head_of(model: PreTrainedModel) -> Head:

@@ -165,7 +165,7 @@ def check_fit(context: StageContext) -> None:
             model = head.build(config)
     except Exception:  # its code needs values; loading the weights tells whether it works
         return
-    adopt_tokenizer(model, tokenizer)
+    adopt_tokenizer(model, tokenizer, task_of(context).head)
     require_fit(model, tokenizer, pairs=_has_pairs(context))
 
 
@@ -178,7 +178,7 @@ def _fitted(
     training: bool = False,
 ) -> Loaded:
     """Model and tokenizer once they are seen to work together."""
-    adopt_tokenizer(model, tokenizer)
+    adopt_tokenizer(model, tokenizer, task_of(context).head)
     require_fit(model, tokenizer, pairs=_has_pairs(context))
     require_answer(model, tokenizer, training=training)
     return Loaded(model, tokenizer, list(labels) if labels is not None else None)
@@ -245,7 +245,22 @@ def _from_scratch(context: StageContext, ref: ModelRef, labels: Sequence[str] | 
 def scratch_config(scratch: FromScratch) -> PreTrainedConfig:
     """The shape of a model that starts from random weights; its vocabulary at its largest."""
     shape = scratch.config.model_dump()
-    return AutoConfig.for_model(shape.pop("model_type"), **shape)
+    names = _OTHER_NAMES.get(scratch.config.model_type, {})
+    renamed = {own: value for name, value in shape.items() for own in names.get(name, (name,))}
+    if names:
+        renamed |= {"bos_token_id": None, "eos_token_id": None}  # those of the tokenizer to come
+    return AutoConfig.for_model(renamed.pop("model_type"), **renamed)
+
+
+_OTHER_NAMES: dict[str, dict[str, tuple[str, ...]]] = {
+    "gpt2": {
+        "intermediate_size": ("n_inner",),
+        "hidden_dropout_prob": ("resid_pdrop", "embd_pdrop"),
+        "attention_probs_dropout_prob": ("attn_pdrop",),
+        "hidden_act": ("activation_function",),
+    },
+}
+"""What other architectures call the options of a BERT model."""
 
 
 def read_config(ref: ModelRef) -> PreTrainedConfig:
