@@ -78,6 +78,20 @@ class Data(TableOptions):
         None, description="Of two classes the one that F1 is of; default: the second."
     )
 
+    question: ColumnName = Field("question", description="Column of the question.")
+    context: ColumnName = Field("context", description="Column of the text it is asked about.")
+    answer: ColumnName = Field(
+        "answer", description="Column of the answer, a part of the context; empty: none."
+    )
+    answer_start: ColumnName = Field(
+        "answer_start", description="Column of the answer's first letter, counted from 0."
+    )
+    doc_stride: int = Field(
+        32,
+        ge=0,
+        le=8192,
+        description="Question answering: tokens that neighboring windows of a long context share.",
+    )
     block_size: int | None = Field(
         None,
         ge=4,

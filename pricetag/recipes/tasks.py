@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-TaskName = Literal["classification", "regression", "masked_lm", "causal_lm"]
+TaskName = Literal["classification", "regression", "masked_lm", "causal_lm", "question_answering"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,11 @@ _TASKS = (
     ),
     TaskEntry(
         "causal_lm", ("perplexity", "predicted_tokens"), frozenset({"block_size"}), ("gpt2",)
+    ),
+    TaskEntry(
+        "question_answering",
+        ("exact_match", "f1"),
+        frozenset({"question", "context", "answer", "answer_start", "doc_stride"}),
     ),
 )
 

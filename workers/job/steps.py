@@ -79,7 +79,7 @@ def splits_read(step: Step) -> list[str]:
     return [need.split for need in needs if need.option != "evaluate"]
 
 
-OF_SPLIT = ("examples", "encoded")
+OF_SPLIT = ("examples", "encoded", "windows")
 """What a run keeps of a split: keys of its cache that begin with one of these, then the split."""
 
 

@@ -129,7 +129,20 @@ CAUSAL_LM = Head(
     pads_with_end=True,
 )
 
-HEADS = (CLASSIFIER, MASKED_LM, CAUSAL_LM)
+QUESTION_ANSWERING = Head(
+    name="question-answering",
+    purpose="extractive question answering",
+    auto=transformers.AutoModelForQuestionAnswering,
+    models=families.MODEL_FOR_QUESTION_ANSWERING_MAPPING_NAMES,
+    also=("ForQuestionAnswering",),
+    per_token=True,
+    formula=" and 4L*H of the head",
+    bert_flops=lambda config, shape, length: (
+        encoder_flops(shape, length, pooler=False) + linear_flops(length, config.hidden_size, 2)
+    ),
+)
+
+HEADS = (CLASSIFIER, MASKED_LM, CAUSAL_LM, QUESTION_ANSWERING)
 
 
 def head_of(model: PreTrainedModel) -> Head:
