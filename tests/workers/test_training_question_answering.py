@@ -13,8 +13,9 @@ from transformers import BertConfig
 from pricetag.recipes import RecipeError, parse_recipe
 from tests.support import tiny_models
 from tests.support.texts import SHALLOW
-from tests.support.training import carry_out, context
-from workers.job.reporter import JobError, RecordingReporter
+from tests.support.training import carry_out, context, job
+from workers.job.pipeline import run
+from workers.job.reporter import Interrupted, JobError, RecordingReporter
 from workers.training.answers import Span, best_span, exact_match, f1, normalized
 from workers.training.cost.flops import profile
 from workers.training.data.questions import Answer, Questions
@@ -123,6 +124,20 @@ def test_answers_are_learned(tmp_path: Path) -> None:
     assert values(reporter, "f1")[-1] > 0.5
 
 
+def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+    only_train = described({**TRAIN, "evaluate": False})
+    whole, halves = files(tmp_path / "whole"), files(tmp_path / "halves")
+    carry_out(whole, only_train)
+    with pytest.raises(Interrupted):
+        run(job(halves, only_train), RecordingReporter(stop_after=4))
+    carry_out(halves, only_train, attempt=2)
+    one, other = (
+        (root / "work" / "stage-00" / "model" / "model.safetensors").read_bytes()
+        for root in (whole, halves)
+    )
+    assert one == other
+
+
 # ---- data ----
 
 
@@ -202,9 +217,6 @@ def test_broken_questions_are_rejected_before_the_first_stage(
     root = files(tmp_path)
     (root / "data" / "dev.json").write_text(json.dumps(broken(change)))
     reporter = RecordingReporter()
-    from tests.support.training import job
-    from workers.job.pipeline import run
-
     with pytest.raises(JobError) as caught:
         run(job(root, described()), reporter)
     assert caught.value.code == code
