@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import logging
 import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import uvicorn
 
@@ -42,7 +44,7 @@ def bind(host: str, port: int) -> socket.socket:
     """A bound socket; port 0 takes a free one.
 
     Raises:
-        OSError: If the address is taken or not ours.
+        OSError: If the address is taken or not ours; names it.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio turns Nagle's algorithm off on sockets of this protocol alone; with it, every
@@ -53,10 +55,20 @@ def bind(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
         # Listening already, the address in server.json never refuses a connection.
         listener.listen(2048)
-    except OSError:
+    except OSError as error:
         listener.close()
-        raise
+        raise OSError(_unusable(host, port, error)) from error
     return listener
+
+
+def _unusable(host: str, port: int, error: OSError) -> str:
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"{address} is already in use: stop the server there, or choose another port "
+            "(--port 0 takes a free one)"
+        )
+    return f"{address} cannot be listened on: {error.strerror}"
 
 
 def url_of(listener: socket.socket, host: str) -> str:
@@ -68,9 +80,23 @@ def url_of(listener: socket.socket, host: str) -> str:
 
 @contextmanager
 def address_left(settings: Settings, url: str) -> Iterator[None]:
-    """Publishes the server's address for the command line of this machine while it runs."""
+    """Publishes the server's address for the command line of this machine while it runs.
+
+    The address of another server that runs on this data folder stays.
+    """
     path = address_file(settings)
     mine = {"url": url, "pid": os.getpid()}
+    other = _living_server(path, mine)
+    if other is not None:
+        log.warning(
+            "the server %s uses the data folder %s too and is the one that commands on this "
+            "machine find; reach this one with --url %s",
+            other,
+            settings.data_dir,
+            url,
+        )
+        yield
+        return
     write_whole(path, json.dumps(mine) + "\n")
     try:
         yield
@@ -79,6 +105,22 @@ def address_left(settings: Settings, url: str) -> Iterator[None]:
             # A server started since then keeps its own.
             if json.loads(path.read_text(encoding="utf-8")) == mine:
                 path.unlink()
+
+
+def _living_server(path: Path, mine: Mapping[str, object]) -> str | None:
+    """The address of another server in the file, if its process lives and it can be reached."""
+    try:
+        noted = json.loads(path.read_text(encoding="utf-8"))
+        url, pid = str(noted["url"]), int(noted["pid"])
+        address = urlsplit(url)
+        if url == mine["url"] or pid == mine["pid"] or pid <= 0:
+            return None  # of an earlier server: we have its address or its process ID now
+        with suppress(PermissionError):  # another user's process lives too
+            os.kill(pid, 0)
+        with socket.create_connection((address.hostname or "", address.port or 80), timeout=1.0):
+            return url
+    except (OSError, OverflowError, ValueError, KeyError, TypeError):
+        return None
 
 
 async def first_token(url: str) -> str | None:
@@ -153,6 +195,6 @@ def announce(url: str, secret: str | None) -> None:
     """Prints the address, and the first token where one was made."""
     lines = [f"Pricetag serves {url} (API: {url}/docs)"]
     if secret is not None:
-        lines += [f"First admin token, shown this once: {secret}"]
+        lines += [f"First administrator's token, shown this once: {secret}"]
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()

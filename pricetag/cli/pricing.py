@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pricetag.cli.answering import answer
-from pricetag.cli.console import EXIT_FAILURE, EXIT_USAGE, CliError
+from pricetag.cli.console import EXIT_FAILURE, EXIT_NOT_CHECKED, EXIT_USAGE, CliError
 from pricetag.cli.options import Json, open_client
 from pricetag.cli.views.pricing import comparison_view, verification_lines, version_text
 
@@ -75,7 +75,11 @@ def verify(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Verify a price tag: hash, readings and arithmetic, to the last digit."""
+    """Verify a price tag: hash, readings and arithmetic, to the last digit.
+
+    Exit code 0 means verified, 1 that something differs, 5 that nothing differs but not every
+    step was checked.
+    """
     from pricetag.cli import verifying
 
     from_file = verifying.from_file(price_tag) if verifying.is_file(price_tag) else None
@@ -89,7 +93,7 @@ def verify(
             report = verifying.with_server(client, tag, is_file=from_file is not None)
     answer(ctx, json, report, verification_lines)
     if report["outcome"] != "verified":
-        raise typer.Exit(EXIT_FAILURE)
+        raise typer.Exit(EXIT_FAILURE if report["outcome"] == "differs" else EXIT_NOT_CHECKED)
 
 
 def _fetched(client: Client, text: str) -> dict[str, object]:
