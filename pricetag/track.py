@@ -159,7 +159,7 @@ def flops(
     *,
     effective: float | None = None,
     low_bit: float | None = None,
-    method: str = "told by the script",
+    method: str = "told by the script",  # wording: ignore - part of price tags
 ) -> None:
     """Reports the operations of the stage it is called in: ``pricetag.flops(6 * n * tokens)``.
 
@@ -230,6 +230,8 @@ def stage(name: str, kind: str = "stage") -> Iterator[None]:
     status = "succeeded"
     try:
         yield
+    except GeneratorExit:  # the generator around the block was closed early, which is not a failure
+        raise
     except BaseException:
         stop = channel.stop_reason
         status = "failed" if stop is None else stopped_status(stop)

@@ -11,7 +11,7 @@ MAX_PATH_CHARS = 1024
 
 
 class Params(BaseModel):
-    """A parameter class: unknown fields, wrong types and non-finite numbers are refused.
+    """A parameter class: unknown fields, wrong types and non-finite numbers are rejected.
 
     Types are strict (``"3"`` is not 3, ``true`` is not 1), because a run that was meant
     otherwise costs energy before anybody notices.

@@ -54,7 +54,7 @@ ClassName = Annotated[
 
 
 class Data(TableOptions):
-    """Labelled text: local tables, or a data set of the Hugging Face hub.
+    """Labeled text: local tables, or a data set of the Hugging Face hub.
 
     With ``hub`` the splits are names (``train``, ``validation``), otherwise files.
     """
@@ -75,7 +75,7 @@ class Data(TableOptions):
         "then mean these names.",
     )
     positive_label: ClassName | None = Field(
-        None, description="Of two classes the one that F1 is of; default: the second."
+        None, description="Class that F1 is computed for, if there are two. Default: the second."
     )
 
     question: ColumnName = Field("question", description="Column of the question.")

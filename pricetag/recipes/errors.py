@@ -1,4 +1,4 @@
-"""What is wrong with a run description, told so that its author can mend it."""
+"""What is wrong with a run description, worded so that its author can correct it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class FieldError:
-    """One fault: where (``recipe.stages.1.scheme``), what, and what would do."""
+    """One fault: where (``recipe.stages.1.scheme``), what, and what to use instead."""
 
     field: str
     message: str

@@ -56,7 +56,7 @@ def load_run_file(path: str | Path) -> RunSpec:
     """Read and check a run description in JSON (``.json``) or YAML.
 
     Raises:
-        RecipeError: the file cannot be read, is malformed (line and column are told), or
+        RecipeError: the file cannot be read, is malformed (the error names line and column), or
             describes no valid run.
     """
     file = Path(path)

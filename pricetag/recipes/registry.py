@@ -37,7 +37,7 @@ else:
         Union[tuple(entry.params for entry in REGISTRY.values())],  # noqa: UP007 - built
         Field(discriminator="kind"),
     ]
-"""The parameters of any kind, told apart by ``kind``."""
+"""The parameters of any kind, discriminated by ``kind``."""
 
 
 def traits_of(stage: StageParams) -> Traits[Any]:

@@ -183,7 +183,7 @@ class Resources(Params):
 
 
 class RunSpec(Params):
-    """One job: whose it is, what it needs, and its recipe."""
+    """One job: its place in the lab, its resources, and its recipe."""
 
     project: Name
     experiment: Name

@@ -26,7 +26,7 @@ class Optimisation(StageParams):
     seed: Seed = 0
     max_length: int = Field(128, ge=4, le=8192, description="Tokens; longer texts are cut.")
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    group_by_length: bool = Field(True, description="Batch sentences of like length together.")
+    group_by_length: bool = Field(True, description="Batch texts of similar length together.")
     evaluate: bool = Field(True, description="Evaluate afterwards, as a stage of its own.")
     checkpoint_every_s: float = Field(
         60.0, ge=0, le=86_400, description="Seconds between checkpoints; 0 writes one each step."
@@ -140,4 +140,4 @@ TRAINING: Traits[Any] = Traits(
     tuning=TUNING,
     seeds=frozenset({"seed"}),
 )
-"""Of every kind that trains for epochs or steps; ``dataclasses.replace`` alters what differs."""
+"""Traits of kinds that train for epochs or steps; ``dataclasses.replace`` adapts them."""

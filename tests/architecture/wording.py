@@ -46,7 +46,8 @@ RULES = (
     _rule(r"\b(?:lack|lacks|lacked|lacking)\b", "is missing, has no"),
     _rule(r"\b(?:left|leave|leaves|leaving) out\b", "dropped, skipped, omitted"),
     _rule(
-        r"\b(?:refuse|refuses|refused|refusing|refusal|refusals)\b(?! (?:a |the )?connection)",
+        r"(?<!connection )\b(?:refuse|refuses|refused|refusing|refusal|refusals)\b"
+        r"(?! (?:a |the )?connection)",
         "reject",
     ),
     _rule(r"\blike (?:runs|figures|length|jobs|work)\b", "similar"),

@@ -7,11 +7,13 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pricetag import track
 from pricetag.events import ENV_VAR
 from workers.attempt.event_server import Connection, EventServer
 
@@ -218,3 +220,35 @@ async def test_an_array_of_one_element_is_its_element() -> None:
     )
     assert [(e["name"], e["value"], e["step"]) for e in heard] == [("a", 0.5, 7), ("b", 3.0, 7)]
     assert said.count("is not a number: dropped") == 1
+
+
+class OpenChannel:
+    stop_reason = None
+
+
+def test_a_stage_in_a_generator_that_is_closed_early_has_not_failed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ends: list[str] = []
+
+    def edge(_: object, type_: str, **fields: Any) -> str:
+        if type_ == "stage_end":
+            ends.append(fields["status"])
+        return "0"
+
+    channel = OpenChannel()
+    monkeypatch.setattr(track, "_current", lambda: channel)
+    monkeypatch.setattr(track, "_edge", edge)
+
+    def batches() -> Generator[int, None, None]:
+        with track.stage("batches"):
+            yield from range(10)
+
+    batch = batches()
+    next(batch)
+    batch.close()
+    failing = batches()
+    next(failing)
+    with pytest.raises(ZeroDivisionError):
+        failing.throw(ZeroDivisionError())
+    assert ends == ["succeeded", "failed"]

@@ -207,6 +207,6 @@ def _as_job_errors() -> Iterator[None]:
         if type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in text:
             raise JobError(
                 "out-of-memory",
-                f"the device's memory is full; a smaller batch_size would do: {text[:500]}",
+                f"the device ran out of memory; use a smaller batch_size: {text[:500]}",
             ) from error
         raise

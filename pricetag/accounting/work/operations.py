@@ -16,7 +16,11 @@ SCRIPT = "command"
 LOWER_BOUND = "a lower bound"
 """How the remark on a count begins that leaves operators or stages out."""
 
-SCRIPTS_OWN = "nobody counts a script's operations; it can tell them with pricetag.flops(dense)"
+# Part of issued price tags, so that its words stay.
+SCRIPTS_OWN = (
+    "nobody counts a script's operations; "  # wording: ignore
+    "it can tell them with pricetag.flops(dense)"
+)
 
 
 class Effort(NamedTuple):

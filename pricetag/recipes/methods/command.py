@@ -19,7 +19,7 @@ Program = Annotated[str, StringConstraints(min_length=1)]
 
 def _free_variable(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-        raise PydanticCustomError("variable", "is no name of an environment variable")
+        raise PydanticCustomError("variable", "is not a valid name of an environment variable")
     if name.upper().startswith("PRICETAG_"):
         # These are the supervisor's word to the child, not the job's.
         raise PydanticCustomError("variable", "is reserved: PRICETAG_* is set by the worker")

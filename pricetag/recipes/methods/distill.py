@@ -133,7 +133,7 @@ def _layers(student: Student, teacher: Shape) -> int | None:
 
 ENTRY = RecipeEntry(
     params=Distill,
-    title="Distil into a smaller student",
+    title="Distill into a smaller student",
     summary="Trains a student with fewer (or narrower) layers on the teacher's logits.",
     paper=Paper(
         "Hinton, Vinyals, Dean (2015): Distilling the Knowledge in a Neural Network. "

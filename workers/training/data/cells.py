@@ -23,7 +23,7 @@ class Cells:
         cells = self.table.columns[column]
         for index, cell in enumerate(cells):
             if not isinstance(cell, str):
-                raise self.bad(column, index, "is no text")
+                raise self.bad(column, index, "is not text")
             if not is_unicode(cell):
                 raise self.bad(column, index, "is not Unicode: half of a surrogate pair")
         if not any(cell.strip() for cell in cells):
@@ -38,7 +38,7 @@ class Cells:
         for index, cell in enumerate(self.table.columns[column]):
             name = class_name(cell)
             if name is None or not is_unicode(name):
-                raise self.bad(column, index, "is no class")
+                raise self.bad(column, index, "is not a class")
             names.append(shared.setdefault(name, name))
         return names
 
@@ -51,7 +51,7 @@ class Cells:
             except (TypeError, ValueError, OverflowError):
                 score = math.nan
             if not math.isfinite(score):
-                raise self.bad(column, index, "is no number")
+                raise self.bad(column, index, "is not a number")
             scores.append(score)
         return scores
 

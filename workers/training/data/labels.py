@@ -23,7 +23,7 @@ def label_names(train: Examples) -> list[str]:
     if len(present) < 2:
         raise JobError(
             "single-class",
-            f"the training data has one class only, {present.pop()!r}: nothing to tell apart",
+            f"the training data has only one class, {present.pop()!r}: there is nothing to learn",
             "recipe.data.label",
         )
     if train.class_names is not None:

@@ -77,10 +77,10 @@ def cut(
         stride: Tokens that two windows share.
 
     Raises:
-        JobError: ``bad-model`` if the tokenizer cannot tell where its tokens are in the text.
+        JobError: ``bad-model`` if the tokenizer does not report where its tokens are in the text.
     """
     if not tokenizer.is_fast:
-        message = "the tokenizer cannot tell where tokens are in a text; use a fast one"
+        message = "the tokenizer does not report where tokens are; use a fast tokenizer"
         raise JobError("bad-model", message, "recipe.model")
     room = limit - tokenizer.num_special_tokens_to_add(pair=True)
     asked = tokenizer(

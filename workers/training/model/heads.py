@@ -109,7 +109,7 @@ def _bert_masked_lm(config: PreTrainedConfig, shape: EncoderShape, length: int) 
 
 MASKED_LM = Head(
     name="masked-lm",
-    purpose="masked language modelling",
+    purpose="masked language modeling",
     auto=transformers.AutoModelForMaskedLM,
     models=families.MODEL_FOR_MASKED_LM_MAPPING_NAMES,
     also=("ForMaskedLM", "BertForPreTraining"),
@@ -119,7 +119,7 @@ MASKED_LM = Head(
 )
 CAUSAL_LM = Head(
     name="causal-lm",
-    purpose="causal language modelling",
+    purpose="causal language modeling",
     auto=transformers.AutoModelForCausalLM,
     models=families.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
     also=("ForCausalLM",),

@@ -27,7 +27,7 @@ def student_config(student: Student, teacher: PreTrainedConfig) -> PreTrainedCon
             setattr(config, name, value)
     if config.hidden_size % config.num_attention_heads:
         raise ValueError(
-            f"hidden_size {config.hidden_size} is no multiple of "
+            f"hidden_size {config.hidden_size} is not a multiple of "
             f"{config.num_attention_heads} attention heads"
         )
     return config

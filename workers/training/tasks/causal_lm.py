@@ -1,4 +1,4 @@
-"""Causal language modelling: the model predicts each token from those before it.
+"""Causal language modeling: the model predicts each token from those before it.
 
 Source: Radford et al. 2019, Language Models are Unsupervised Multitask Learners, section 2.
 """

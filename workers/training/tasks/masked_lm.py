@@ -1,4 +1,4 @@
-"""Masked language modelling: the model predicts tokens that were hidden.
+"""Masked language modeling: the model predicts tokens that were hidden.
 
 Source: Devlin et al. 2019, BERT, section 3.1, doi:10.18653/v1/N19-1423.
 """
