@@ -131,7 +131,7 @@ def test_a_cluster_of_another_version_is_refused(folder: Path) -> None:
     embedded_postgres.ensure(folder)
     embedded_postgres.stop(folder)
     (folder / "postgres" / "PG_VERSION").write_text("16\n")
-    with pytest.raises(embedded_postgres.EmbeddedPostgresError, match="made by PostgreSQL 16"):
+    with pytest.raises(embedded_postgres.EmbeddedPostgresError, match="created by PostgreSQL 16"):
         embedded_postgres.ensure(folder)
 
 

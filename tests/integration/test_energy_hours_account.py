@@ -231,7 +231,7 @@ async def test_what_a_run_that_is_going_has_told_nothing_of_is_undecided(session
     assert joules(total, "undecided") == pytest.approx(200_000)
     assert joules(total, "unallocated") == pytest.approx(108_000)
     assert total["flags"] == ["runs_open"]
-    assert "2 of which runs that are going" in total["unallocated_kwh"]["reason"]
+    assert "2 for which open runs have not reported yet" in total["unallocated_kwh"]["reason"]
 
 
 async def test_what_a_run_is_charged_so_far_decides_its_hours_provisionally(

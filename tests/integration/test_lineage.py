@@ -288,7 +288,7 @@ async def test_a_report_shows_the_chain_to_whoever_may_see_all_of_it(api: Api) -
     report = answer.json()
     (section,) = [one for one in report["context"]["sections"] if one["id"] == "lineage"]
     rows = [row["cells"] for row in section["tables"][0]["rows"]]
-    assert [cells[0] for cells in rows] == ["the teacher", "the student with the runs upstream"]
+    assert [cells[0] for cells in rows] == ["the teacher", "the student with upstream runs"]
     assert rows[0][1] == "model used by 1 run"
     assert all("Wh" in cells[2] for cells in rows)
     for fmt in ("html", "md", "tex", "pdf"):
