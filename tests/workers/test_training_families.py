@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from tests.support import families, tiny_models
 from tests.support.training import carry_out, recipe
 from workers.job.reporter import JobError, RecordingReporter
 from workers.training.cost.flops import profile, unknown
+from workers.training.formats import registry
 from workers.training.model.positions import position_limit
 
 STEP = {"kind": "train", "max_steps": 1, "batch_size": 4, "evaluate": False}
@@ -26,6 +27,7 @@ COUNTED = [
     "bloom",
     "camembert",
     "convbert",
+    "ctrl",
     "data2vec-text",
     "deberta",
     "deberta-v2",
@@ -106,6 +108,19 @@ def test_a_family_that_needs_more_than_texts_is_rejected_by_name(
         trained(tmp_path, families.config(family))
     assert (caught.value.code, caught.value.field) == ("bad-model", "recipe.model")
     assert f"a {family} model of this shape cannot work on texts alone" in caught.value.message
+
+
+@pytest.mark.parametrize("family", [*COUNTED, *NOT_COUNTED, *REJECTED])
+def test_no_family_is_taken_for_a_format_of_ours(family: str) -> None:
+    """Neither at a tiny size nor with the widths, such as MobileBERT's, of its own defaults."""
+    usual = AutoConfig.for_model(family, **({"vocab_size": 33} if family == "esm" else {}))
+    for name in ("num_hidden_layers", "encoder_layers", "decoder_layers"):
+        if hasattr(usual, name) and family not in {"gpt_neo", "reformer"}:
+            setattr(usual, name, 2)
+    for config in (families.config(family), usual):
+        with torch.device("meta"):
+            model: Any = AutoModelForSequenceClassification.from_config(config)  # type: ignore[no-untyped-call]
+        assert registry.describe(model) == {}
 
 
 LIMITS = [

@@ -109,7 +109,8 @@ def fit(
         watch, steps, trainer = _assemble(
             context, loaded, data, options, horizon, parts, chosen, folder, stop_at, mid_evaluation
         )
-        operations = Operations(model_profile(context, loaded), tally, parts)
+        tally.profile = model_profile(context, loaded)  # as it is with its plug-ins
+        operations = Operations(tally, parts)
         trainer.equip(parts, recorder, watch.losses, operations, mid_evaluation)
         start = checkpoints.newest(folder)
         if start is not None:

@@ -13,7 +13,6 @@ from transformers import PreTrainedModel, Trainer
 
 from workers.job import ranks
 from workers.training import callbacks, checkpoints
-from workers.training.cost.flops import FlopProfile
 from workers.training.cost.tally import Tally
 from workers.training.data.tokens import Batch, EpochSampler
 from workers.training.evaluation import Evaluation
@@ -68,15 +67,15 @@ class Participants:
 class Operations:
     """Counts the operations of this process's batches for all of them."""
 
-    profile: FlopProfile
     tally: Tally
     parts: Participants
 
     def add(self, rows: int, width: int) -> None:
         """A batch ``[rows, width]`` forward and backward, and what it needed besides."""
         others = self.parts.extra_flops(rows, width)
-        dense = rows * self.profile.training(width)
-        effective = rows * self.profile.training(width, self.parts.density())
+        profile = self.tally.profile
+        dense = rows * profile.training(width)
+        effective = rows * profile.training(width, self.parts.density())
         world = ranks.world_size()
         self.tally.add(world * (dense + others), world * (effective + others))
 

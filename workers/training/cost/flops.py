@@ -30,6 +30,7 @@ _NOT_ARCHITECTURE = {
     "pad_token_id",
     "problem_type",
     "transformers_version",
+    "use_cache",  # of generation: the Trainer turns it off after the count
     "vocab_size",
 }
 

@@ -19,12 +19,12 @@ class Tally:
 
     Args:
         reporter: Hears of it.
-        profile: Of the model that is trained.
+        profile: Of the model that is trained; the method and the figures are the same one's.
     """
 
     def __init__(self, reporter: Reporter, profile: FlopProfile) -> None:
         self._reporter = reporter
-        self._profile = profile
+        self.profile = profile
         self._next_s = time.monotonic() + TELL_EVERY_S
         self.dense = 0.0
         self.effective = 0.0
@@ -43,7 +43,7 @@ class Tally:
             dense=self.dense,
             effective=self.effective,
             low_bit=0.0,
-            method=f"{self._profile.method}; forward and backward = 3 forward; "
+            method=f"{self.profile.method}; forward and backward = 3 forward; "
             "padded tokens included",
-            uncounted=[*self._profile.uncounted, *NOT_IN_FORWARD],
+            uncounted=[*self.profile.uncounted, *NOT_IN_FORWARD],
         )

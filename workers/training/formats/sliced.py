@@ -43,7 +43,8 @@ def slice_layer(
     """
     if not heads or not neurons:
         raise ValueError(f"layer {layer}: one head and one neuron at least must stay")
-    parts = _parts(encoder_layers(model)[layer])
+    module: Any = encoder_layers(model)[layer]
+    parts = _parts(module)
     if parts is None:
         raise ValueError(f"the layers of a {model.config.model_type} model cannot be sliced")
     size = head_size(model)
@@ -54,6 +55,7 @@ def slice_layer(
     _keep(parts["attention.output.dense"], rows, dim=1)
     _keep(parts["intermediate.dense"], kept, dim=0)
     _keep(parts["output.dense"], kept, dim=1)
+    module.is_sliced = True  # widths alone do not tell: some architectures have others by design
 
 
 def head_size(model: PreTrainedModel) -> int:
@@ -71,16 +73,17 @@ class Sliced(Format):
     def describe(self, model: PreTrainedModel) -> Note | None:
         """See ``Format.describe``: heads and neurons of every layer."""
         try:
-            layers = [_parts(layer) for layer in encoder_layers(model)]
+            layers = encoder_layers(model)
         except ValueError:
             return None
+        if not any(getattr(layer, "is_sliced", False) for layer in layers):
+            return None
         sizes = []
-        for parts in layers:
+        for layer in layers:
+            parts = _parts(layer)
             if parts is None:
                 return None
             query, first = parts["attention.self.query"], parts["intermediate.dense"]
-            if _width(query, 0) != _width(parts["attention.output.dense"], 1):
-                return None  # not all heads attend, as in ConvBERT: nothing was sliced
             sizes.append([_width(query, 0) // head_size(model), _width(first, 0)])
         full = [model.config.num_attention_heads, model.config.intermediate_size]
         if all(size == full for size in sizes):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import torch
 from torch import nn
 
 _TABLE = re.compile(r"(?:.*_)?(?:position|positions|pos)_?(?:embed\w*|emb\w*)|wpe|embed_positions")
@@ -33,8 +34,8 @@ def position_limit(model: nn.Module) -> int | None:
 
 def _limit_of(name: str, module: nn.Module) -> int | None:
     """Positions of one module, if it is or holds a table of absolute ones."""
-    fixed = vars(module).get("pos_encoding")  # of CTRL: neither a parameter nor a buffer
-    if fixed is not None:
+    fixed = getattr(module, "pos_encoding", None)  # of CTRL: sines, not an embedding
+    if isinstance(fixed, torch.Tensor):
         return int(fixed.shape[0])
     leaf = name.rpartition(".")[2]
     weight = getattr(module, "weight", None)

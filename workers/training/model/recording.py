@@ -153,16 +153,19 @@ def encoder_layers(model: nn.Module) -> nn.ModuleList:
     """The encoder's layers in order: the list as long as the configuration says.
 
     Raises:
-        ValueError: there is no such list.
+        ValueError: there is no such list, or the configuration names no number of layers.
     """
-    count = int(model.config.num_hidden_layers)  # type: ignore[union-attr,arg-type]
+    config: Any = model.config
+    count = getattr(config, "num_hidden_layers", None)
+    if not isinstance(count, int):
+        raise ValueError(f"no number of layers in the configuration of a {config.model_type} model")
     for name, module in model.named_modules():
         if isinstance(module, nn.ModuleList) and len(module) == count and name.endswith("layer"):
             return module
     for module in model.modules():
         if isinstance(module, nn.ModuleList) and len(module) == count:
             return module
-    raise ValueError(f"no list of {count} layers in a {model.config.model_type} model")  # type: ignore[union-attr]
+    raise ValueError(f"no list of {count} layers in a {config.model_type} model")
 
 
 def _set_attention(model: PreTrainedModel, implementation: str) -> None:
