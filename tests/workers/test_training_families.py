@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 from tests.support import families, tiny_models
 from tests.support.training import carry_out, recipe
 from workers.job.reporter import JobError, RecordingReporter
+from workers.training import finetune
 from workers.training.cost.flops import profile, unknown
 from workers.training.formats import registry
 from workers.training.model.positions import position_limit
@@ -185,6 +186,22 @@ def test_the_count_of_an_encoder_of_berts_shape_is_berts(family: str) -> None:
     counted, bert = profile(families.config(family)), profile(families.config("bert"))
     assert counted.square == bert.square
     assert counted.linear == pytest.approx(bert.linear, rel=0.02)
+
+
+def test_figures_and_method_of_a_training_come_from_one_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Trainer turns a decoder's ``use_cache`` off, which makes no other architecture of it."""
+    counts: list[str] = []
+
+    def counted(config: Any, head: Any) -> Any:
+        counts.append(config.model_type)
+        return profile(config, head) if len(counts) == 1 else unknown("a second count")
+
+    monkeypatch.setattr(finetune, "profile", counted)
+    (flops,) = trained(tmp_path, families.config("ctrl")).of("flops")[-1:]
+    assert counts == ["ctrl"]
+    assert flops["dense"] > 0
 
 
 def test_an_unknown_count_stays_unknown_in_every_sum() -> None:
