@@ -129,7 +129,7 @@ def test_a_published_layout_is_read_by_its_options(tmp_path: Path, case: str, pa
     name, content, options, texts, labels = PUBLISHED[case]
     raw = content.encode()
     if packed:
-        name, raw = f"{name}.gz", gzip.compress(raw)
+        name, raw = f"{name}.gz", gzip.compress(raw, mtime=0)
     (tmp_path / name).write_bytes(raw)
     examples = load(tmp_path, name, **options)
     assert (examples.texts, examples.labels) == (texts, labels)
@@ -146,7 +146,7 @@ def test_text_in_another_encoding(tmp_path: Path, encoding: str, name: str) -> N
         lines = [json.dumps({"sentence": s, "label": n}, ensure_ascii=False) for s, n in rows]
         text = "\n".join(lines) if name == "t.jsonl" else f"[{','.join(lines)}]"
     raw = text.encode(encoding)
-    (tmp_path / name).write_bytes(gzip.compress(raw) if name.endswith(".gz") else raw)
+    (tmp_path / name).write_bytes(gzip.compress(raw, mtime=0) if name.endswith(".gz") else raw)
     examples = load(tmp_path, name, encoding=encoding)
     assert (examples.texts, examples.labels) == ([s for s, _ in rows], ["1", "0"])
 
@@ -196,9 +196,9 @@ SUGGESTED = [
     ("t.json", json.dumps(SQUAD_LIKE).encode(), {}, "records: data"),
     ("t.json", json.dumps({"a": SQUAD_LIKE}).encode(), {"records": "rows"}, "records: a.data"),
     ("t.jsonl", json.dumps(SQUAD_LIKE["data"][0]).encode(), {}, "it has: text, meta.label"),
-    ("t.tsv.gz", gzip.compress(HANS.encode())[:-12], {}, "gzip data have no end"),
+    ("t.tsv.gz", gzip.compress(HANS.encode(), mtime=0)[:-12], {}, "gzip data have no end"),
     ("t.tsv.gz", HANS.encode(), {}, "not a valid gzip file"),
-    ("t.tsv", gzip.compress(HANS.encode()), {}, "name it so that it ends in .gz"),
+    ("t.tsv", gzip.compress(HANS.encode(), mtime=0), {}, "name it so that it ends in .gz"),
     ("t.txt", b"pos:don't go\n", {"label_separator": ":"}, "put a space after the colon"),
     ("t.txt", b"3 fine\n4\n", {"label_separator": " "}, "label in line 2"),
     ("t.tsv", COLA.encode(), {"columns": ["a", "label", "sentence"]}, "data.columns 3"),
@@ -266,7 +266,7 @@ def test_the_line_of_a_bad_byte_far_into_a_file(tmp_path: Path) -> None:
     head = "sentence\tlabel\n" + "caf\u00e9 au lait\t1\n" * 100_000
     for name, place in (("t.tsv", "file"), ("t.tsv.gz", "unpacked file")):
         raw = head.encode() + b"caf\xe9\t0\n"
-        (tmp_path / name).write_bytes(gzip.compress(raw, 1) if "gz" in name else raw)
+        (tmp_path / name).write_bytes(gzip.compress(raw, 1, mtime=0) if "gz" in name else raw)
         where = f"line 100002, byte {len(head.encode()) + 3} of the {place}"
         assert where in fault(tmp_path, name).message
 
@@ -285,7 +285,7 @@ def test_a_file_is_read_in_bounded_memory(tmp_path: Path, name: str) -> None:
             f"sentence{separator}label{separator}u\n",
         )
     raw = (head + line * rows).encode()
-    (tmp_path / name).write_bytes(gzip.compress(raw, 1) if name.endswith(".gz") else raw)
+    (tmp_path / name).write_bytes(gzip.compress(raw, 1, mtime=0) if name.endswith(".gz") else raw)
     load(tmp_path, name)  # what is imported on first use is not counted
     tracemalloc.start()
     try:
