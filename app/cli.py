@@ -26,6 +26,7 @@ from app.services.errors import PricetagError
 from app.services.principals import DirectAccess
 from app.settings import Settings, SettingsError, get_settings
 from pricetag.cli.lifetimes import InvalidLifetimeError, end_of
+from pricetag.field_messages import message_of
 
 Result = TypeVar("Result")
 
@@ -161,7 +162,7 @@ def create_token(
         raise fail(f"--expires: {error}") from error
     except ValidationError as error:
         fault = error.errors()[0]
-        raise fail(f"--{fault['loc'][0]}: {fault['msg']}") from error
+        raise fail(f"--{fault['loc'][0]}: {message_of(fault)}") from error
     by = DirectAccess.of_this_process()
     made = with_session(lambda session: tokens.create(session, wanted, by))
     show(json, made.model_dump(mode="json"), made.secret)

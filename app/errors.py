@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from app.repositories.outage import OUTAGES
 from app.schemas.common import FieldProblem, Problem, hint_of
 from app.services.errors import PricetagError
+from pricetag.field_messages import message_of
 
 log = logging.getLogger("pricetag.server")
 
@@ -79,7 +80,7 @@ def field_problems(errors: Iterable[Mapping[str, Any]]) -> list[FieldProblem]:
     return [
         FieldProblem(
             field=field_path(error.get("loc", ())),
-            message=printable(str(error.get("msg", "invalid"))),
+            message=printable(message_of(error)),
             hint=hint_of(error),
         )
         for error in errors
@@ -120,7 +121,9 @@ async def http_error(request: Request, error: Exception) -> ProblemResponse:
     detail = error.detail or phrase
     if error.status_code in {404, 405} and error.detail == phrase:
         detail = f"{phrase}: {request.method} {request.url.path}"
-        if error.status_code == 404 and request.url.path.rstrip("/") != request.url.path:
+        if request.url.path == "/":
+            detail += " (see /docs for the API)"
+        elif error.status_code == 404 and request.url.path.endswith("/"):
             detail += " (try it without the trailing slash)"
     headers = dict(error.headers or {})
     if error.status_code == 405:

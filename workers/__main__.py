@@ -17,6 +17,7 @@ import typer
 from app.db import Database, resolve_database_url
 from app.hidden_environment import hide_environment
 from app.settings import Settings, SettingsError, get_settings
+from pricetag.field_messages import option_message
 from pricetag.metering import MeterSettingError, doctor, host_choice, prepare
 from pricetag.metering.amd_library import AmdUnavailableError
 from pricetag.metering.devices import is_amd, list_accelerators, visible_accelerators
@@ -95,7 +96,11 @@ def worker(
     node = name or settings.node_name or node_name()
     alive = settings.data_dir / "workers" / f"{node}.alive"
     if check:
-        raise typer.Exit(0 if _is_alive(alive) else 1)
+        if _is_alive(alive):
+            raise typer.Exit(0)
+        reason = f"no worker of node {node!r} was alive in the last {ALIVE_LIMIT_S:.0f} s"
+        typer.echo(f"pricetag: {reason}, says {alive}", err=True)
+        raise typer.Exit(1)
     logging.basicConfig(
         level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
@@ -281,7 +286,16 @@ def _is_alive(alive: Path) -> bool:
 
 def main() -> None:
     """Entry of ``python -m workers`` and of ``pricetag worker``."""
-    typer.run(worker)
+    command = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    command.command()(worker)
+    try:
+        code = command(standalone_mode=False)
+    except typer.exceptions.Abort:
+        sys.exit(1)
+    except typer.exceptions.TyperException as error:
+        typer.echo(f"pricetag: {option_message(error.format_message())}", err=True)
+        sys.exit(error.exit_code)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 if __name__ == "__main__":

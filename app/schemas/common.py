@@ -18,6 +18,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from pricetag.catalog import currency_codes
+from pricetag.field_messages import quotes_hint
 
 NAME_PATTERN = r"^[^\x00-\x1f\x7f]+$"
 
@@ -78,7 +79,7 @@ def hint_of(error: Mapping[str, Any]) -> str | None:
         return str(context["hint"])
     if error.get("type") == "extra_forbidden":
         return "remove it, or check its spelling"
-    return None
+    return quotes_hint(error)
 
 
 def known_currency(code: str) -> str:

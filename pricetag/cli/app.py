@@ -24,6 +24,7 @@ from pricetag.cli import (
 )
 from pricetag.cli.console import EXIT_DETACHED, EXIT_FAILURE, CliError, complain
 from pricetag.cli.options import Given
+from pricetag.field_messages import option_message
 
 app = typer.Typer(
     name="pricetag",
@@ -100,6 +101,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except typer.exceptions.Abort:
         return EXIT_DETACHED
     except typer.exceptions.TyperException as error:
-        complain(error.format_message())
+        if message := error.format_message():  # a group alone has shown its help instead
+            complain(option_message(message))
         return error.exit_code
     return result if isinstance(result, int) else 0

@@ -85,7 +85,10 @@ def _naming_the_option(error: InvalidFactor) -> str:
 
 
 def doctor(ctx: typer.Context, json: Json = False) -> None:
-    """Check what this machine can meter, how to enable the rest, and its settings."""
+    """Check what this machine can meter, how to enable the rest, and its settings.
+
+    Exit code 1 means that a setting is invalid.
+    """
     from pricetag.metering import MeterSettingError
     from pricetag.metering.doctor import examine
 
@@ -96,6 +99,8 @@ def doctor(ctx: typer.Context, json: Json = False) -> None:
     fault = _settings_fault()
     data = report.as_dict() | {"settings_fault": fault}
     answer(ctx, json, data, lambda _: doctor_view(report, fault))
+    if fault is not None:
+        raise typer.Exit(EXIT_FAILURE)
 
 
 def _settings_fault() -> str | None:

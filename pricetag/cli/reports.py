@@ -55,6 +55,9 @@ def report(
     wanted = _formats(formats)
     filters: dict[str, Any] = {"project": project, "experiment": experiment, "tags": tag}
     filters = {name: value for name, value in filters.items() if value}
+    if runs and filters:
+        message = "name runs or give a filter (--project, --experiment, --tag), not both"
+        raise CliError(message, EXIT_USAGE)
     if sum(map(bool, (runs, filters, report_id))) != 1:
         raise CliError(
             "name the runs, or choose them by --project, --experiment and --tag, or give --id",

@@ -121,6 +121,9 @@ def _check(ctx: typer.Context, file: Path, json: bool, data_roots: list[Path]) -
     except RecipeError as error:
         raise CliError(str(error), EXIT_USAGE) from error
     lines = [f"{file} describes a run: {spec.name} ({derive_kind(spec.recipe)})"]
+    for root in data_roots:
+        if not root.is_dir():
+            raise CliError(f"--data-root {root} is not a folder", EXIT_USAGE)
     if data_roots:
         skipped = load("workers.training.preparation", "reported")(spec.recipe, data_roots)
         if isinstance(skipped, str):

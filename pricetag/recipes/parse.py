@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from pricetag import storable
+from pricetag.field_messages import message_of, quotes_hint
 from pricetag.recipes.data import Data, EncoderConfig, FromScratch
 from pricetag.recipes.errors import FieldError, RecipeError
 from pricetag.recipes.registry import REGISTRY
@@ -121,8 +122,7 @@ def _field_error(detail: ErrorDetails, obj: Mapping[str, Any]) -> FieldError:
     if kind == "extra_forbidden":
         known = _known_fields(loc[:-1], obj)
         return FieldError(field, "is not a known field", _near(loc[-1], known))
-    message = detail["msg"]
-    hint = None
+    message, hint = message_of(detail), quotes_hint(detail)
     if kind == "literal_error":
         expected = str(context.get("expected", "")).replace("'", "").replace(" or ", ", ")
         message = f"must be one of: {expected}"

@@ -27,3 +27,9 @@ async def test_a_path_with_a_slash_at_its_end_is_not_redirected(api: Api) -> Non
     assert answer.status_code == 404
     assert "without the trailing slash" in answer.json()["detail"]
     assert "location" not in answer.headers
+
+
+async def test_the_root_path_points_to_the_page(api: Api) -> None:
+    answer = await api.nobody.get("/")
+    assert answer.status_code == 404
+    assert answer.json()["detail"] == "Not Found: GET / (see /docs for the API)"

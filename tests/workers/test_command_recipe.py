@@ -107,6 +107,7 @@ def test_commands_must_be_allowed(tmp_path: Path) -> None:
     with pytest.raises(JobError) as caught:
         run(Job("r", 1, described, [], tmp_path, tmp_path), RecordingReporter())
     assert caught.value.code == "command-not-allowed"
+    assert "--allow-commands" in caught.value.message
 
 
 def test_a_command_dies_with_its_parent(tmp_path: Path) -> None:

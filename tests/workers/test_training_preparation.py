@@ -214,5 +214,10 @@ def test_the_command_line_checks_the_files_at_hand(
     assert "recipe.data.validation: validation.tsv has no column 'sentence'" in complaint
     assert "add columns: [sentence, label]" in complaint
     (tmp_path / "validation.tsv").unlink()
-    assert pricetag(command) == 0
-    assert "Not checked: data.validation: 'validation.tsv' is not under" in capsys.readouterr().out
+    (tmp_path / "validations.tsv").write_text(HEAD)
+    assert pricetag(command) == 2
+    complaint = capsys.readouterr().err
+    assert "recipe.data.validation: 'validation.tsv' is not under" in complaint
+    assert "(did you mean 'validations.tsv'" in complaint
+    assert pricetag([*command, "--data-root", str(tmp_path / "absent")]) == 2
+    assert "absent is not a folder" in capsys.readouterr().err

@@ -18,7 +18,7 @@ from workers.job import disk, environment, ranks, steps
 from workers.job.artifacts import publish
 from workers.job.context import ModelRef, StageContext, StageResult
 from workers.job.reporter import Reporter, StageHandle
-from workers.job.request import Interrupted, Job, JobError
+from workers.job.request import COMMANDS_NOT_ALLOWED, Interrupted, Job, JobError
 from workers.job.sources import check_shapes, resolve_model
 from workers.job.steps import Step
 
@@ -54,7 +54,7 @@ def run(job: Job, reporter: Reporter) -> None:
         if recipe.runs_program and not job.allow_commands:
             raise JobError(
                 "command-not-allowed",
-                "this worker's pool does not run commands; its administrator may allow them",
+                COMMANDS_NOT_ALLOWED,
                 "recipe.stages.0.kind",
             )
         job.work_dir.mkdir(parents=True, exist_ok=True)

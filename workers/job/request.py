@@ -7,6 +7,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+COMMANDS_NOT_ALLOWED = (
+    "this worker does not run commands; its administrator may start it with --allow-commands, or "
+    "name its pool in PRICETAG_ALLOW_COMMANDS_POOLS"
+)
+
 
 class JobError(Exception):
     """The job's own fault, final: a repeated attempt would end the same way.

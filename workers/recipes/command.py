@@ -20,7 +20,7 @@ from pricetag.recipes.methods.command import Command
 from workers.job import code, descendants, disk, environment, program_user
 from workers.job.context import StageContext, StageResult
 from workers.job.lines import LineCutter
-from workers.job.request import Interrupted, JobError
+from workers.job.request import COMMANDS_NOT_ALLOWED, Interrupted, JobError
 
 MAX_LINE_BYTES = 8192
 GRACE_S = 10.0
@@ -76,7 +76,7 @@ def run(params: StageParams, context: StageContext) -> StageResult:
     assert isinstance(params, Command)
     field = f"{context.field}.argv"
     if not context.job.allow_commands:
-        raise JobError("command-not-allowed", "this worker's pool does not run commands", field)
+        raise JobError("command-not-allowed", COMMANDS_NOT_ALLOWED, field)
     before = descendants.descendants(os.getpid())
     descendants.take_in_orphans()
     folder, user = _folder(params, context), context.job.program_user

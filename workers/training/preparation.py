@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Collection, Iterable, Sequence
 from itertools import takewhile
 from pathlib import Path
@@ -53,7 +54,7 @@ def check(
 def check_files(described: Recipe, data_roots: Sequence[Path]) -> list[str]:
     """Check a recipe against the files under some data roots; nothing is written.
 
-    Files that are not there are not faults: a worker may have them.
+    Files that are not there are not faults here: a worker may have them.
 
     Args:
         described: The recipe.
@@ -66,35 +67,56 @@ def check_files(described: Recipe, data_roots: Sequence[Path]) -> list[str]:
         JobError: a file, its labels or the model cannot be used.
     """
     data, named = described.data, described.model
-    skipped = []
-    places = {} if data is None else data.splits()
-    elsewhere = set(places)
+    missing = _missing(described, data_roots)
+    skipped = [f"{field}: {message}" for field, message in missing.items()]
+    splits = () if data is None else data.splits()
+    elsewhere = {split for split in splits if f"data.{split}" in missing}
     if data is not None and data.hub is not None:
-        skipped.append(f"data: '{data.hub}' is read from the hub by the worker")
-        places = {}
-    for split, place in places.items():
-        if roots.find_optional(place, data_roots, f"recipe.data.{split}") is None:
-            skipped.append(f"data.{split}: '{place}' is not under {roots.named(list(data_roots))}")
-        else:
-            elsewhere.remove(split)
+        skipped.insert(0, f"data: '{data.hub}' is read from the hub by the worker")
+        elsewhere = set(splits)
     job = Job("check", 1, {}, list(data_roots), Path(), Path())
     model = None
-    if isinstance(named, str):
-        if roots.find_optional(named, data_roots, "recipe.model") is None:
-            skipped.append(f"model: '{named}' is not under {roots.named(list(data_roots))}")
-        else:
-            model = resolve_model(job, described)
-            check_shapes(model, described)
+    if isinstance(named, str) and "model" not in missing:
+        model = resolve_model(job, described)
+        check_shapes(model, described)
     check(job, described, SilentReporter(), model, {}, elsewhere)
     return skipped
 
 
+def _missing(described: Recipe, data_roots: Sequence[Path]) -> dict[str, str]:
+    """The fields of the recipe whose files are in none of the data roots, with a message."""
+    data, model = described.data, described.model
+    splits = {} if data is None or data.hub is not None else data.splits()
+    places = {f"data.{split}": place for split, place in splits.items()}
+    if isinstance(model, str):
+        places["model"] = model
+    return {
+        field: f"'{place}' is not under {roots.named(data_roots)}{_similar(place, data_roots)}"
+        for field, place in places.items()
+        if roots.find_optional(place, data_roots, f"recipe.{field}") is None
+    }
+
+
+def _similar(place: str, data_roots: Sequence[Path]) -> str:
+    """What a missing file may have been meant to be, by the names in its folder."""
+    folders = [folder for root in data_roots if (folder := (root / place).parent).is_dir()]
+    names = sorted({file.name for folder in folders for file in folder.iterdir()})
+    close = difflib.get_close_matches(Path(place).name, names, n=3)
+    meant = ", ".join(f"'{Path(place).parent / name}'" for name in close)
+    return f" (did you mean {meant}?)" if meant else ""
+
+
 def reported(described: Recipe, data_roots: Sequence[Path]) -> list[str] | str:
-    """As ``check_files``; a fault as the text that names its field."""
+    """As ``check_files``; faults as a text that names their fields, missing files among them."""
     try:
-        return [] if described.runs_program else check_files(described, data_roots)
+        if described.runs_program:
+            return []
+        skipped = check_files(described, data_roots)
+        missing = _missing(described, data_roots)
     except JobError as error:
         return f"{error.field or 'recipe'}: {error.message} ({error.code})"
+    faults = [f"recipe.{field}: {message}" for field, message in missing.items()]
+    return f"{'; '.join(faults)} (missing-file)" if faults else skipped
 
 
 def _check_head(context: StageContext, elsewhere: Collection[str]) -> None:

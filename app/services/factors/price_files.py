@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from app.schemas.common import FieldProblem, hint_of
 from app.schemas.prices import PriceCreate, PriceImport
 from app.services.errors import InvalidError
+from pricetag.field_messages import message_of
 from pricetag.recipes.yaml_text import YamlError, parse_yaml
 
 OWNERSHIP = ("capex", "lifetime_h", "utilisation_ratio")
@@ -156,4 +157,4 @@ def _faults(where: str, error: ValidationError) -> Iterable[FieldProblem]:
     for fault in error.errors(include_url=False, include_input=False):
         column = ".".join(str(part) for part in fault["loc"] if part != "ownership")
         place = f"{where}, {column}" if column else where
-        yield FieldProblem(field=place, message=str(fault["msg"]), hint=hint_of(fault))
+        yield FieldProblem(field=place, message=message_of(fault), hint=hint_of(fault))

@@ -83,7 +83,15 @@ def test_all_wrong_figures_are_named_at_once(capsys: Captured) -> None:
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(arguments: list[str], capsys: Captured) -> None:
     assert pricetag(arguments) == 2
-    complaint(capsys)
+    assert "Input should" not in complaint(capsys)
+
+
+@pytest.mark.parametrize("group", [[], ["user"], ["project"]])
+def test_a_group_alone_shows_its_help_and_no_empty_line(group: list[str], capsys: Captured) -> None:
+    assert pricetag(group) == 2
+    shown = capsys.readouterr()
+    assert "Usage: pricetag" in shown.out + shown.err
+    assert "pricetag: \n" not in shown.err
 
 
 def test_the_version_is_the_package_s(capsys: Captured) -> None:
@@ -125,9 +133,9 @@ def test_doctor_tells_which_setting_is_wrong(
     assert said(capsys)["settings_fault"] is None
     get_settings.cache_clear()
     monkeypatch.setenv("PRICETAG_PUE", "0.5")
-    assert pricetag(["doctor", "--json"]) == 0
+    assert pricetag(["doctor", "--json"]) == 1
     assert said(capsys)["settings_fault"].startswith("the configuration is wrong: pue: ")
-    assert pricetag(["doctor"]) == 0
+    assert pricetag(["doctor"]) == 1
     assert "No server or worker starts here" in capsys.readouterr().out
     monkeypatch.setenv("PRICETAG_METER_HOST", "both")
     assert pricetag(["doctor"]) == 2
@@ -409,7 +417,7 @@ def test_a_run_without_a_price_tag_is_named_as_it_was_asked_for(
     ("arguments", "message"),
     [
         ([], "name the runs"),
-        ([RUN_ID, "--project", "p"], "name the runs"),
+        ([RUN_ID, "--project", "p"], "(--project, --experiment, --tag), not both"),
         ([RUN_ID, "--format", "docx"], "--format docx: give some of html"),
     ],
 )

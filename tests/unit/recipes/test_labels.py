@@ -87,7 +87,7 @@ def test_labels_in_a_job_are_named_as_in_a_table() -> None:
             "more than two",
         ),
         ({"labels": ["a"]}, "data.labels", "at least 2"),
-        ({"labels": ["a", 1.5]}, "data.labels.1", "string"),
+        ({"labels": ["a", 1.5]}, "data.labels.1", "must be text"),
     ],
 )
 def test_labels_that_do_not_fit(changes: dict[str, object], field: str, message: str) -> None:

@@ -95,14 +95,14 @@ def test_kind_of_a_command() -> None:
     [
         (lambda r: r.pop("project"), "project", "is missing"),
         (lambda r: r.update(nmae="x"), "nmae", "not a known field"),
-        (lambda r: r.update(name=3), "name", "valid string"),
+        (lambda r: r.update(name=3), "name", "must be text"),
         (lambda r: r.update(name="x" * 201), "name", "at most 200"),
         (lambda r: r.update(name="   "), "name", "at least 1"),
         (lambda r: r.update(tags="a"), "tags", "list"),
-        (lambda r: r.update(priority=True), "priority", "integer"),
+        (lambda r: r.update(priority=True), "priority", "whole number"),
         (lambda r: r.update(not_before="2031-01-02T03:04:05"), "not_before", "timezone"),
         (lambda r: r["resources"].update(gpus=-1), "resources.gpus", "greater than or equal"),
-        (lambda r: r["resources"].update(gpus=1.5), "resources.gpus", "integer"),
+        (lambda r: r["resources"].update(gpus=1.5), "resources.gpus", "whole number"),
         (lambda r: r["resources"].update(pool="a b"), "resources.pool", "pattern"),
         (lambda r: r["recipe"].pop("task"), "recipe.task", "classification or regression"),
         (lambda r: r["recipe"].pop("model"), "recipe.model", "{config: {...}}"),
@@ -126,7 +126,7 @@ def test_kind_of_a_command() -> None:
         (lambda r: r["recipe"]["data"].update(hub="http://10.0.0.1"), "recipe.data.hub", "pattern"),
         (lambda r: r["recipe"]["data"].update(label="sentence"), "recipe.data", "different"),
         (lambda r: r["recipe"]["data"].pop("validation"), "recipe.data.validation", "evaluate"),
-        (lambda r: r["recipe"].update(model=3), "recipe.model", "valid string"),
+        (lambda r: r["recipe"].update(model=3), "recipe.model", "must be text"),
         (lambda r: r["recipe"].update(model="../m"), "recipe.model", "'..'"),
         (
             lambda r: r["recipe"].update(

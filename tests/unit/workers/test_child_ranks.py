@@ -53,6 +53,7 @@ async def test_whoever_fails_tells_why(tmp_path: Path, rank: int) -> None:
     errors = [message for message in heard if message["type"] == "error"]
     assert [error["code"] for error in errors] == ["command-not-allowed"]
     assert errors[0]["field"] == "recipe.stages.0.kind"
+    assert "--allow-commands" in errors[0]["message"]
     assert ("hello" in {message["type"] for message in heard}) == (rank == 0)
 
 

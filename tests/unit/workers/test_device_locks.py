@@ -10,6 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from app.settings import get_settings
 from pricetag.metering.nvml_devices import Device
 from workers import __main__ as command
 from workers.node.device_locks import hold
@@ -80,3 +81,33 @@ def test_a_second_worker_on_the_same_device_is_refused(
         assert code == 2
         assert "no device and no CPU slot" in said
     assert served == []
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (["--gpus", "7"], 2, "--gpus 7: no such device; devices present: 0 (GPU-0)"),
+        (["--cpu-slots", "many"], 2, "--cpu-slots': must be a whole number"),
+        (["--check"], 1, "no worker of node 'node' was alive in the last 30 s"),
+    ],
+)
+def test_what_is_wrong_is_one_line(
+    tmp_path: Path,
+    served: list[list[Device]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    code: int,
+    message: str,
+) -> None:
+    monkeypatch.setenv("PRICETAG_DATA_DIR", str(tmp_path))
+    monkeypatch.setattr("sys.argv", ["pricetag worker", "--name", "node", *options])
+    get_settings.cache_clear()
+    with pytest.raises(SystemExit) as ended:
+        command.main()
+    get_settings.cache_clear()
+    complaint = capsys.readouterr().err
+    assert ended.value.code == code
+    assert complaint.startswith("pricetag: ")
+    assert complaint.count("\n") == 1
+    assert message in complaint
