@@ -93,7 +93,8 @@ def _require_distinct(first: Sequence[UUID], second: Sequence[UUID]) -> None:
     for side, ids in (("a", first), ("b", second)):
         for index, run_id in enumerate(ids):
             if run_id in seen:
-                message = f"run {run_id} is named twice: it is not a repeat of itself"
+                where = "is in both groups" if side == "b" and run_id in first else "is named twice"
+                message = f"Run {run_id} {where}; name each run once."
                 raise NothingToCompareError(
                     [FieldProblem(field=f"{side}.{index}", message=message)]
                 )

@@ -363,7 +363,9 @@ async def cancel(session: Session, principal: Principal, run_id: uuid.UUID) -> R
     """
     run = await lock_own(session, principal, run_id, "cancel")
     if run.status not in {"queued", "running"}:
-        raise RunFinishedError(f"The run is {run.status} already; it cannot be cancelled.")
+        if run.status == "cancelled":
+            raise RunFinishedError("The run is already cancelled.")
+        raise RunFinishedError(f"The run has already {run.status} and can't be canceled.")
     await execution.request_cancel(session, run_id)
     row = await _row(session, run_id)
     return accepted(row.run, row.project, row.experiment)

@@ -20,6 +20,7 @@ from pricetag.accounting.document.build import build_price_tag
 from pricetag.accounting.document.canonical import first_difference, known_sha256
 from pricetag.accounting.document.factors import read_factors
 from pricetag.accounting.document.versions import ACCOUNTING_VERSION, REBUILT_VERSIONS
+from pricetag.tag.figures import counted
 
 CAME_LATE = "journal-came-late"
 COMPARED = (
@@ -111,7 +112,8 @@ async def _check_measurements(
     return VerificationStep(
         step="measurements",
         status="ok",
-        detail=f"{checked} measurements of {len(attempts)} attempts follow from their readings",
+        detail=f"{checked} measurements of {counted(len(attempts), 'attempt')} follow from their "
+        "readings",
     )
 
 

@@ -160,7 +160,7 @@ def list_prices(
     """List the price book, newest first."""
     with open_client(ctx) as client:
         items = list(islice(client.prices(accelerator=accelerator), limit))
-    answer(ctx, json, items, prices_view, nothing="no price was entered")
+    answer(ctx, json, items, prices_view, nothing="No prices have been entered.")
 
 
 @carbon.command(
@@ -241,4 +241,4 @@ def list_carbon(
     """List series of hourly carbon intensities, newest first."""
     with open_client(ctx) as client:
         items = list(islice(client.carbon_series(zone=zone), limit))
-    answer(ctx, json, items, each(series_line), nothing="no hourly intensity was entered")
+    answer(ctx, json, items, each(series_line), nothing="No hourly intensities have been entered.")

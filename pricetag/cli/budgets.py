@@ -114,7 +114,7 @@ def list_budgets(
     """List budgets with the amount left in each."""
     with open_client(ctx) as client:
         items = list(client.budgets(closed=closed))
-    answer(ctx, json, items, budgets_view, nothing="no budget")
+    answer(ctx, json, items, budgets_view, nothing="No budgets.")
 
 
 @budget.command("show")
@@ -179,7 +179,7 @@ def alerts(
     with open_client(ctx) as client:
         only = None if named is None else budget_id(client, named)
         items = list(islice(client.budget_alerts(only), limit))
-    answer(ctx, json, items, each(alert_line), nothing="no threshold was crossed")
+    answer(ctx, json, items, each(alert_line), nothing="No threshold has been crossed.")
 
 
 def audit(
@@ -216,7 +216,7 @@ def audit(
     }
     with open_client(ctx) as client:
         items = list(islice(client.audit(**filters), limit))
-    answer(ctx, json, items, each(audit_line), nothing="no entry")
+    answer(ctx, json, items, each(audit_line), nothing="No entries.")
 
 
 def budget_id(client: Client, named: str) -> str:

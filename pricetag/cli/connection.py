@@ -42,7 +42,7 @@ def resolve(
     if not address:
         address = _local_server(data_dir(environ, settings))
     if not str(address).startswith(("http://", "https://")):
-        raise CliError(f"{address!r} is not an http(s) address", EXIT_USAGE)
+        raise CliError(f"{address!r} is not an http(s) address; use http://...", EXIT_USAGE)
     secret = token or environ.get("PRICETAG_TOKEN") or client.get("token")
     return Connection(str(address).rstrip("/"), str(secret) if secret else None)
 
@@ -75,7 +75,8 @@ def _local_server(folder: Path) -> str:
         url = json.loads(path.read_text(encoding="utf-8"))["url"]
     except FileNotFoundError:
         raise CliError(
-            "no server is named: give --url, set PRICETAG_URL or start one with `pricetag serve`",
+            "no server is named: give --url, set PRICETAG_URL or start one with `pricetag serve` "
+            f"(none has left its address in the data folder {folder})",
             EXIT_USAGE,
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:

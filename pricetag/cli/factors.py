@@ -146,7 +146,7 @@ def list_sites(ctx: typer.Context, json: Json = False) -> None:
     """List sites."""
     with open_client(ctx) as client:
         items = client.sites()
-    answer(ctx, json, items, each(site_line), nothing="no site")
+    answer(ctx, json, items, each(site_line), nothing="No sites.")
 
 
 @site.command("show", epilog="Example: pricetag site show berlin --as-of 2026-01-01")
@@ -287,7 +287,7 @@ def list_factors(
     """List factors as entered, newest first."""
     with open_client(ctx) as client:
         items = list(islice(client.factors(site=at, kind=kind), limit))
-    answer(ctx, json, items, each(factor_line), nothing="no factor was entered")
+    answer(ctx, json, items, each(factor_line), nothing="No factors have been entered.")
 
 
 def _periods(path: Path) -> Any:

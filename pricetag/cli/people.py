@@ -13,6 +13,7 @@ from pricetag.cli.answering import answer, each
 from pricetag.cli.console import EXIT_USAGE, CliError
 from pricetag.cli.lifetimes import InvalidLifetimeError, end_of
 from pricetag.cli.options import Json, open_client
+from pricetag.tag.figures import counted
 
 if TYPE_CHECKING:
     from pricetag.client import Client
@@ -78,7 +79,7 @@ def list_users(ctx: typer.Context, json: Json = False) -> None:
     """List users, disabled ones too."""
     with open_client(ctx) as client:
         found = list(client.users())
-    answer(ctx, json, found, each(_user_line), nothing="no user")
+    answer(ctx, json, found, each(_user_line), nothing="No users.")
 
 
 @user.command("disable")
@@ -139,7 +140,7 @@ def list_tokens(ctx: typer.Context, named: UserArgument, json: Json = False) -> 
     """List the tokens of a user, revoked ones too."""
     with open_client(ctx) as client:
         found = client.user_tokens(_user_id(client, named))
-    answer(ctx, json, found, each(_token_line), nothing="no token")
+    answer(ctx, json, found, each(_token_line), nothing="No tokens.")
 
 
 def _token_line(token: Mapping[str, Any]) -> str:
@@ -204,11 +205,11 @@ def list_projects(ctx: typer.Context, json: Json = False) -> None:
     """List the projects that you may see."""
     with open_client(ctx) as client:
         found = list(client.projects())
-    answer(ctx, json, found, each(_project_line), nothing="no project")
+    answer(ctx, json, found, each(_project_line), nothing="No projects.")
 
 
 def _project_line(found: Mapping[str, Any]) -> str:
-    counts = f"{found['experiments']} experiments, {found['runs']} runs"
+    counts = f"{counted(found['experiments'], 'experiment')}, {counted(found['runs'], 'run')}"
     return f"{found['visibility']:<7}  {found['name']}  ({counts})"
 
 
@@ -243,7 +244,7 @@ def list_members(ctx: typer.Context, named: ProjectArgument, json: Json = False)
     """List the members of a project."""
     with open_client(ctx) as client:
         found = client.members(named)
-    answer(ctx, json, found, each(_member_line), nothing="no member")
+    answer(ctx, json, found, each(_member_line), nothing="No members.")
 
 
 def _member_line(member: Mapping[str, Any]) -> str:

@@ -106,11 +106,14 @@ def _accepted_lines(run: RunAccepted) -> Iterator[str]:
 
 def _read(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8-sig")
+        text = file.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise CliError(f"cannot read {file}: {error.strerror}", EXIT_USAGE) from error
     except UnicodeDecodeError as error:
         raise CliError(f"{file} is not UTF-8 text: {error.reason}", EXIT_USAGE) from error
+    if not text.strip():
+        raise CliError("The job file is empty.", EXIT_USAGE)
+    return text
 
 
 def _check(ctx: typer.Context, file: Path, json: bool, data_roots: list[Path]) -> None:
@@ -166,7 +169,7 @@ def runs(
     }
     with open_client(ctx) as client:
         items = list(islice(client.iter_runs(**filters), limit))
-    answer(ctx, json, items, runs_view, nothing="no run")
+    answer(ctx, json, items, runs_view, nothing="No matching runs.")
 
 
 def show(

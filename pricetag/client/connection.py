@@ -163,7 +163,7 @@ def _seconds(header: str | None) -> float:
 def unreachable(url: str, error: httpx.RequestError) -> ServerUnreachable:
     """The error for a missing response, with the reason."""
     detail = str(error) or type(error).__name__
-    return ServerUnreachable(f"no response from {url}: {detail}")
+    return ServerUnreachable(f"no response from {url}: {detail} (is the server running?)")
 
 
 def raise_for(response: httpx.Response) -> None:

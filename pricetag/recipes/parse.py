@@ -69,6 +69,8 @@ def load_run_file(path: str | Path) -> RunSpec:
         raise RecipeError("", f"cannot read {file}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise RecipeError("", f"{file} is not UTF-8 text: {error.reason}") from error
+    if not text.strip():
+        raise RecipeError("", "The job file is empty.")
     return parse_run_spec(_parse_json(text) if file.suffix == ".json" else _parse_yaml(text))
 
 

@@ -223,7 +223,7 @@ async def test_a_fresh_price_tag_is_verified_digit_for_digit(api: Api) -> None:
     assert found["outcome"] == "verified"
     assert steps(found) == OK
     details = {step["step"]: step["detail"] for step in found["steps"]}
-    assert details["measurements"] == "6 measurements of 1 attempts follow from their readings"
+    assert details["measurements"] == "6 measurements of 1 attempt follow from their readings"
 
 
 async def change(api: Api, statement: Any) -> None:

@@ -183,7 +183,7 @@ def test_close_and_list(api: FakeApi, capsys: Captured) -> None:
     assert "closed" in out
     api.answers["GET /v1/budgets"] = page()
     assert pricetag(["budget", "list"]) == 0
-    assert capsys.readouterr().out == "no budget\n"
+    assert capsys.readouterr().out == "No budgets.\n"
 
 
 def test_alerts(api: FakeApi, capsys: Captured) -> None:

@@ -144,9 +144,19 @@ def test_doctor_tells_which_setting_is_wrong(
 
 def test_without_a_server_it_says_what_to_do(capsys: Captured) -> None:
     assert pricetag(["runs"]) == 2
-    assert "PRICETAG_URL" in complaint(capsys)
+    told = complaint(capsys)
+    assert "PRICETAG_URL" in told
+    assert "in the data folder /" in told
     assert pricetag(["--url", "http://127.0.0.1:9", "cancel", RUN_ID]) == 1
-    assert "no response from http://127.0.0.1:9" in complaint(capsys)
+    told = complaint(capsys)
+    assert "no response from http://127.0.0.1:9" in told
+    assert "(is the server running?)" in told
+
+
+def test_no_runs_are_a_sentence(api: FakeApi, capsys: Captured) -> None:
+    api.answers["GET /v1/runs"] = Answer({"items": [], "next_cursor": None})
+    assert pricetag(["runs"]) == 0
+    assert capsys.readouterr().out == "No matching runs.\n"
 
 
 def test_runs_are_listed_with_the_filters_given(api: FakeApi, capsys: Captured) -> None:

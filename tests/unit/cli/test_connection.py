@@ -48,7 +48,7 @@ def test_a_token_is_never_printed() -> None:
         ({"pricetag.toml": "url = ["}, {}, "pricetag.toml: "),
         ({"pricetag.toml": "client = 1"}, {}, r"\[client\].*must be a table"),
         ({}, {"PRICETAG_CONFIG": "missing.toml"}, "missing.toml: No such file"),
-        ({}, {"PRICETAG_URL": "localhost:8000"}, "'localhost:8000' is not an http"),
+        ({}, {"PRICETAG_URL": "localhost:8000"}, "'localhost:8000' is not an http.*use http://"),
         ({"d/server.json": "{"}, {"PRICETAG_DATA_DIR": "d"}, "names no server"),
         ({"d/server.json": "{}"}, {"PRICETAG_DATA_DIR": "d"}, "names no server"),
     ],

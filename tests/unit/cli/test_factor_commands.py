@@ -129,7 +129,7 @@ def test_lists_that_are_empty_say_so(api: FakeApi, capsys: Captured) -> None:
     ):
         api.answers[f"GET {path}"] = empty
         assert pricetag([command, "list"]) == 0
-        assert capsys.readouterr().out.startswith("no ")
+        assert capsys.readouterr().out.startswith("No ")
         assert pricetag([command, "list", "--json"]) == 0
         assert json.loads(capsys.readouterr().out) == []
 

@@ -137,7 +137,7 @@ def test_projects_and_their_members(api: FakeApi, capsys: Captured) -> None:
     api.answers["GET /v1/projects/a%2Fb/members"] = Answer({"items": [member]})
     api.answers["POST /v1/projects/a%2Fb/members"] = Answer(member, 201)
     api.answers["DELETE /v1/projects/a%2Fb/members/eve"] = Answer(member)
-    line = "private  a/b  (1 experiments, 2 runs)\n"
+    line = "private  a/b  (1 experiment, 2 runs)\n"
     assert pricetag(["project", "show", "a/b"]) == 0
     assert capsys.readouterr().out == line
     for visibility in ("private", "open"):

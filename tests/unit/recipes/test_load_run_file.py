@@ -58,7 +58,9 @@ def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
         ("a: 2025-13-45\n", "is missing"),
         ("a: !!python/object:os.system x\n", "line 1, column 4"),
         ("- 1\n", "a list"),
-        ("", "nothing"),
+        ("null\n", "nothing"),
+        (" \n", "The job file is empty."),
+        ("", "The job file is empty."),
     ],
 )
 def test_malformed_yaml_tells_the_place(tmp_path: Path, text: str, says: str) -> None:
