@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 _MESSAGES = {
-    "literal_error": "is not one of the accepted values",
-    "enum": "is not one of the accepted values",
     "int_type": "must be a whole number",
     "int_parsing": "must be a whole number",
     "int_parsing_size": "has too many digits",
@@ -41,6 +39,8 @@ def message_of(error: Mapping[str, Any]) -> str:
         return (
             "is not a run ID; see `pricetag runs`" if _RUN_FIELD.search(field) else "is not an ID"
         )
+    if kind in ("literal_error", "enum"):
+        return f"must be one of {error['ctx']['expected']}"
     message = _MESSAGES.get(kind) or str(error.get("msg", "invalid"))
     return message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
 

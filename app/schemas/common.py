@@ -73,8 +73,6 @@ def hint_of(error: Mapping[str, Any]) -> str | None:
         error: An error of pydantic.
     """
     context: Mapping[str, Any] = error.get("ctx") or {}
-    if "expected" in context:
-        return f"expected {context['expected']}"
     if "hint" in context:
         return str(context["hint"])
     if error.get("type") == "extra_forbidden":

@@ -35,7 +35,7 @@ class Body(BaseModel, strict=True):
 @pytest.mark.parametrize(
     ("field", "value", "message", "hint"),
     [
-        ("metric", "x", "is not one of the accepted values", "expected 'energy' or 'cost'"),
+        ("metric", "x", "must be one of 'energy' or 'cost'", None),
         ("run_id", "x", "is not a run ID; see `pricetag runs`", None),
         ("runs", ["x"], "is not a run ID; see `pricetag runs`", None),
         ("token_id", "x", "is not an ID", None),
