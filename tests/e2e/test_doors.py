@@ -298,7 +298,7 @@ def test_submit_refuses_what_it_cannot_send(lab: Service, tmp_path: Path) -> Non
 
 
 def test_submit_with_a_token_that_does_not_suffice(lab: Service, tmp_path: Path) -> None:
-    for token, what in (("pt_wrong", "not known"), (lab.new_token("viewer"), "member")):
+    for token, what in (("pt_wrong", "unknown"), (lab.new_token("viewer"), "member")):
         code, out, err = submit(lab, tmp_path, json.dumps(BODY), token=token)
         assert (code, out) == (1, "")
         assert what in one_line(err)
