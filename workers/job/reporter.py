@@ -1,12 +1,13 @@
-"""How the work tells what it does: the port, and a recorder for tests."""
+"""How the work reports what it does: the port, and a recorder for tests."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from pricetag.events import stopped_status
 from workers.job.request import Interrupted, Job, JobError
@@ -40,12 +41,18 @@ class StageHandle:
             self.status = stopped_status(error.reason)
 
 
-class Reporter(Protocol):
+class Reporter(ABC):
     """Where a job's progress, metrics and stage edges go.
 
-    All but ``stage`` and ``stop_requested`` belong to the innermost open stage.
+    All but ``stage`` and ``stop_requested`` belong to the innermost open stage. What is reported
+    becomes one event; a reporter decides where events go.
     """
 
+    @abstractmethod
+    def _event(self, type_: str, **fields: Any) -> None:
+        """Pass an event on."""
+
+    @abstractmethod
     def stage(
         self, kind: str, name: str, recipe_index: int | None = None
     ) -> AbstractContextManager[StageHandle]:
@@ -54,11 +61,14 @@ class Reporter(Protocol):
         An exception leaves it as ``failed``, a stop as ``cancelled`` or ``interrupted``,
         and goes on. Stages nest.
         """
-        ...
+
+    @abstractmethod
+    def stop_requested(self) -> str | None:
+        """The reason why the work should checkpoint and leave, if there is one."""
 
     def progress(self, done: float, total: float, unit: str, message: str | None = None) -> None:
-        """Tell how far the stage is."""
-        ...
+        """Report how far the stage is."""
+        self._event("progress", done=done, total=total, unit=unit, message=message)
 
     def metric(
         self,
@@ -75,151 +85,7 @@ class Reporter(Protocol):
 
         ``of_class`` is the class that an F1 or the like is of, ``reason`` why there is no value.
         """
-        ...
-
-    def flops(
-        self,
-        dense: float | None,
-        effective: float | None,
-        low_bit: float | None,
-        method: str,
-        uncounted: list[str] | None = None,
-    ) -> None:
-        """Report the stage's operations: all, without zeros, and those on low-bit numbers."""
-        ...
-
-    def log(self, text: str, stream: str = "pricetag") -> None:
-        """Add a line to the run's log (``stdout``, ``stderr`` or ``pricetag``)."""
-        ...
-
-    def artifact(
-        self, name: str, path: Path, card: Mapping[str, Any] | None, stage_key: str | None = None
-    ) -> None:
-        """Announce a file under the artifacts folder; of ``stage_key``, else the open stage."""
-        ...
-
-    def environment(
-        self,
-        packages: Mapping[str, str],
-        python: str,
-        platform: str,
-        git_commit: str | None,
-        seeds: Mapping[str, int],
-        code: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Report what the job runs on."""
-        ...
-
-    def stop_requested(self) -> str | None:
-        """The reason why the work should checkpoint and leave, if there is one."""
-        ...
-
-
-class SilentReporter:
-    """For the ranks that do not speak: everything is dropped."""
-
-    @contextmanager
-    def stage(self, kind: str, name: str, recipe_index: int | None = None) -> Iterator[StageHandle]:
-        """See ``Reporter.stage``."""
-        yield StageHandle(key="")
-
-    def progress(self, done: float, total: float, unit: str, message: str | None = None) -> None:
-        """See ``Reporter.progress``."""
-
-    def metric(
-        self,
-        name: str,
-        value: float | None,
-        unit: str | None = None,
-        split: str | None = None,
-        step: int | None = None,
-        quality: bool = False,
-        of_class: str | None = None,
-        reason: str | None = None,
-    ) -> None:
-        """See ``Reporter.metric``."""
-
-    def flops(
-        self,
-        dense: float | None,
-        effective: float | None,
-        low_bit: float | None,
-        method: str,
-        uncounted: list[str] | None = None,
-    ) -> None:
-        """See ``Reporter.flops``."""
-
-    def log(self, text: str, stream: str = "pricetag") -> None:
-        """See ``Reporter.log``."""
-
-    def artifact(
-        self, name: str, path: Path, card: Mapping[str, Any] | None, stage_key: str | None = None
-    ) -> None:
-        """See ``Reporter.artifact``."""
-
-    def environment(
-        self,
-        packages: Mapping[str, str],
-        python: str,
-        platform: str,
-        git_commit: str | None,
-        seeds: Mapping[str, int],
-        code: Mapping[str, Any] | None = None,
-    ) -> None:
-        """See ``Reporter.environment``."""
-
-    def stop_requested(self) -> str | None:
-        """See ``Reporter.stop_requested``: rank 0 asks, and tells the others."""
-        return None
-
-
-@dataclass
-class RecordingReporter:
-    """A reporter that keeps everything in ``events``; ``stop_after`` counts its questions."""
-
-    events: list[dict[str, Any]] = field(default_factory=list)
-    stop_after: int | None = None
-    open_keys: list[str] = field(default_factory=list)
-    stages_opened: int = 0
-
-    def _add(self, type_: str, **fields: Any) -> None:
-        key = self.open_keys[-1] if self.open_keys else None
-        self.events.append({"type": type_, "key": key, **fields})
-
-    @contextmanager
-    def stage(self, kind: str, name: str, recipe_index: int | None = None) -> Iterator[StageHandle]:
-        """See ``Reporter.stage``."""
-        handle = StageHandle(key=f"s{self.stages_opened}")
-        self.stages_opened += 1
-        parent = self.open_keys[-1] if self.open_keys else None
-        self.open_keys.append(handle.key)
-        self._add("stage_start", kind=kind, name=name, recipe_index=recipe_index, parent=parent)
-        try:
-            yield handle
-        except BaseException as error:
-            handle.left_by(error)
-            raise
-        finally:
-            self._add("stage_end", kind=kind, status=handle.status)
-            self.open_keys.pop()
-
-    def progress(self, done: float, total: float, unit: str, message: str | None = None) -> None:
-        """See ``Reporter.progress``."""
-        self._add("progress", done=done, total=total, unit=unit, message=message)
-
-    def metric(
-        self,
-        name: str,
-        value: float | None,
-        unit: str | None = None,
-        split: str | None = None,
-        step: int | None = None,
-        quality: bool = False,
-        of_class: str | None = None,
-        reason: str | None = None,
-    ) -> None:
-        """See ``Reporter.metric``."""
-        self._add(
+        self._event(
             "metric",
             name=name,
             value=value,
@@ -239,8 +105,8 @@ class RecordingReporter:
         method: str,
         uncounted: list[str] | None = None,
     ) -> None:
-        """See ``Reporter.flops``."""
-        self._add(
+        """Report the stage's operations: all, without zeros, and those on low-bit numbers."""
+        self._event(
             "flops",
             dense=dense,
             effective=effective,
@@ -250,14 +116,14 @@ class RecordingReporter:
         )
 
     def log(self, text: str, stream: str = "pricetag") -> None:
-        """See ``Reporter.log``."""
-        self._add("log", text=text, stream=stream)
+        """Add a line to the run's log (``stdout``, ``stderr`` or ``pricetag``)."""
+        self._event("log", text=text, stream=stream)
 
     def artifact(
         self, name: str, path: Path, card: Mapping[str, Any] | None, stage_key: str | None = None
     ) -> None:
-        """See ``Reporter.artifact``."""
-        self._add("artifact", name=name, path=path, card=card, stage_key=stage_key)
+        """Announce a file under the artifacts folder; of ``stage_key``, else the open stage."""
+        self._event("artifact", name=name, path=path, card=card, stage_key=stage_key)
 
     def environment(
         self,
@@ -268,9 +134,63 @@ class RecordingReporter:
         seeds: Mapping[str, int],
         code: Mapping[str, Any] | None = None,
     ) -> None:
-        """See ``Reporter.environment``."""
-        told = {} if code is None else {"code": dict(code)}
-        self._add("environment", packages=dict(packages), seeds=dict(seeds), python=python, **told)
+        """Report what the job runs on."""
+        self._event(
+            "environment",
+            packages=dict(packages),
+            python=python,
+            platform=platform,
+            git_commit=git_commit,
+            seeds=dict(seeds),
+            **({} if code is None else {"code": dict(code)}),
+        )
+
+
+class SilentReporter(Reporter):
+    """For the ranks that do not speak: everything is dropped."""
+
+    def _event(self, type_: str, **fields: Any) -> None:
+        pass
+
+    @contextmanager
+    def stage(self, kind: str, name: str, recipe_index: int | None = None) -> Iterator[StageHandle]:
+        """See ``Reporter.stage``."""
+        yield StageHandle(key="")
+
+    def stop_requested(self) -> str | None:
+        """See ``Reporter.stop_requested``: rank 0 asks, and passes the answer on."""
+        return None
+
+
+@dataclass
+class RecordingReporter(Reporter):
+    """A reporter that keeps everything in ``events``; ``stop_after`` counts its questions."""
+
+    events: list[dict[str, Any]] = field(default_factory=list)
+    stop_after: int | None = None
+    open_keys: list[str] = field(default_factory=list)
+    stages_opened: int = 0
+
+    def _event(self, type_: str, **fields: Any) -> None:
+        key = self.open_keys[-1] if self.open_keys else None
+        self.events.append({"type": type_, "key": key, **fields})
+
+    @contextmanager
+    def stage(self, kind: str, name: str, recipe_index: int | None = None) -> Iterator[StageHandle]:
+        """See ``Reporter.stage``."""
+        handle = StageHandle(key=f"s{self.stages_opened}")
+        self.stages_opened += 1
+        parent = self.open_keys[-1] if self.open_keys else None
+        self.open_keys.append(handle.key)
+        self._event("stage_start", kind=kind, name=name, recipe_index=recipe_index, parent=parent)
+        try:
+            yield handle
+        except BaseException as error:
+            handle.left_by(error)
+            raise
+        finally:
+            self._event("stage_end", kind=kind, status=handle.status)
+            self.open_keys.pop()
 
     def stop_requested(self) -> str | None:
         """See ``Reporter.stop_requested``: stops after ``stop_after`` questions."""

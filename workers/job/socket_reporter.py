@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from pricetag.events import EventChannel
-from workers.job.reporter import StageHandle
+from workers.job.reporter import Reporter, StageHandle
 
 PROGRESS_INTERVAL_S = 0.2
 HASH_CHUNK_BYTES = 1 << 20
+_FIGURES = ("value", "dense", "effective", "low_bit")
+_OPTIONAL = ("of_class", "reason")  # sent only where there is something to say
 
 
-class SocketReporter:
-    """Implements ``workers.job.reporter.Reporter`` over an event channel.
+class SocketReporter(Reporter):
+    """Reports over an event channel.
 
     Args:
         channel: The pipe to the supervisor.
@@ -29,6 +31,16 @@ class SocketReporter:
         self._channel = channel
         self._artifacts_root = artifacts_root
         self._last_progress_s = -math.inf
+
+    def _event(self, type_: str, **fields: Any) -> None:
+        self._channel.send(
+            type_,
+            **{
+                name: _finite(value) if name in _FIGURES else value
+                for name, value in fields.items()
+                if value is not None or name not in _OPTIONAL
+            },
+        )
 
     @contextmanager
     def stage(self, kind: str, name: str, recipe_index: int | None = None) -> Iterator[StageHandle]:
@@ -47,89 +59,26 @@ class SocketReporter:
         now_s = time.monotonic()
         if now_s - self._last_progress_s >= PROGRESS_INTERVAL_S or done >= total:
             self._last_progress_s = now_s
-            self._channel.send("progress", done=done, total=total, unit=unit, message=message)
-
-    def metric(
-        self,
-        name: str,
-        value: float | None,
-        unit: str | None = None,
-        split: str | None = None,
-        step: int | None = None,
-        quality: bool = False,
-        of_class: str | None = None,
-        reason: str | None = None,
-    ) -> None:
-        known = _finite(value)
-        about = {"of_class": of_class, "reason": reason}
-        self._channel.send(
-            "metric",
-            name=name,
-            value=known,
-            unit=unit,
-            split=split,
-            step=step,
-            quality=quality,
-            **{name: text for name, text in about.items() if text is not None},
-        )
-
-    def flops(
-        self,
-        dense: float | None,
-        effective: float | None,
-        low_bit: float | None,
-        method: str,
-        uncounted: list[str] | None = None,
-    ) -> None:
-        self._channel.send(
-            "flops",
-            dense=_finite(dense),
-            effective=_finite(effective),
-            low_bit=_finite(low_bit),
-            method=method,
-            uncounted=uncounted or [],
-        )
-
-    def log(self, text: str, stream: str = "pricetag") -> None:
-        self._channel.send("log", text=text, stream=stream)
+            super().progress(done, total, unit, message)
 
     def artifact(
         self, name: str, path: Path, card: Mapping[str, Any] | None, stage_key: str | None = None
     ) -> None:
-        told = {
+        described = {
             "name": name,
             "path": str(path.resolve().relative_to(self._artifacts_root.resolve())),
             "size_bytes": path.stat().st_size,
             "sha256": sha256_of(path),
             "card": None if card is None else dict(card),
         }
-        self._channel.send("artifact", **told, **({"key": stage_key} if stage_key else {}))
-
-    def environment(
-        self,
-        packages: Mapping[str, str],
-        python: str,
-        platform: str,
-        git_commit: str | None,
-        seeds: Mapping[str, int],
-        code: Mapping[str, Any] | None = None,
-    ) -> None:
-        self._channel.send(
-            "environment",
-            packages=dict(packages),
-            python=python,
-            platform=platform,
-            git_commit=git_commit,
-            seeds=dict(seeds),
-            **({} if code is None else {"code": dict(code)}),
-        )
+        self._channel.send("artifact", **described, **({"key": stage_key} if stage_key else {}))
 
     def stop_requested(self) -> str | None:
         return self._channel.stop_reason
 
 
 def _finite(value: float | None) -> float | None:
-    """A figure, or None where it is unknown: not a number inside the work."""
+    """A figure, or None where the work made none: not a number, or infinite."""
     return value if value is not None and math.isfinite(value) else None
 
 
