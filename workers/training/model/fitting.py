@@ -99,7 +99,7 @@ def require_answer(
 def _embedding_rows(model: nn.Module) -> int | None:
     try:
         table = model.get_input_embeddings()  # type: ignore[operator]
-    except (AttributeError, NotImplementedError):
+    except (AttributeError, NotImplementedError):  # some architectures have no input embedding
         return None
     rows = getattr(table, "num_embeddings", None)
     return int(rows) if isinstance(rows, int) else None
