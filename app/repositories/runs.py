@@ -43,6 +43,7 @@ class RunFilter:
     kind: str | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
+    user: str | None = None
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,9 @@ def conditions(chosen: RunFilter) -> list[ColumnElement[bool]]:
         found.append(Run.created_at > chosen.created_after)
     if chosen.created_before is not None:
         found.append(Run.created_at < chosen.created_before)
+    if chosen.user is not None:
+        author = select(User.id).where(User.name == chosen.user).scalar_subquery()
+        found.append(Run.created_by == author)
     return found
 
 

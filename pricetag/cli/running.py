@@ -141,6 +141,9 @@ def runs(
     experiment: Annotated[
         str | None, typer.Option(help="Show only runs of this experiment.")
     ] = None,
+    user: Annotated[
+        str | None, typer.Option(help="Show only runs of this user; 'me' for your own.")
+    ] = None,
     tag: Annotated[
         list[str] | None,
         typer.Option(help="Show only runs with this tag (repeatable: all of them)."),
@@ -162,6 +165,7 @@ def runs(
     filters: dict[str, Any] = {
         "project": project,
         "experiment": experiment,
+        "user": user,
         "tag": tag or None,
         "status": status or None,
         "kind": kind,

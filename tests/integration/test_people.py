@@ -397,3 +397,27 @@ async def test_me(api: Api) -> None:
     await api.post_run(project="p")
     document = (await api.member.get("/v1/me")).json()
     assert document["projects"] == [{"project": "p", "role": "owner"}]
+
+
+async def test_runs_are_filtered_by_the_user_who_posted_them(api: Api) -> None:
+    ada, bob = await a_user(api, "ada"), await a_user(api, "bob")
+    for user, name in ((ada, "a1"), (bob, "b1"), (ada, "a2")):
+        await as_user(api, user, "POST", "/v1/runs", json=run_body(name=name))
+    hidden = run_body(name="b2", project="bob's own")
+    await as_user(api, bob, "POST", "/v1/runs", json=hidden)
+    private = await as_user(
+        api, bob, "PATCH", "/v1/projects/bob's own", json={"visibility": "private"}
+    )
+    assert private.status_code == 200
+
+    async def names(caller: dict[str, Any], **query: Any) -> list[str]:
+        response = await as_user(api, caller, "GET", "/v1/runs", params=query)
+        assert response.status_code == 200, response.text
+        return [item["name"] for item in response.json()["items"]]
+
+    assert await names(ada, user="me") == await names(bob, user="ada") == ["a2", "a1"]
+    assert await names(bob, user="me") == ["b2", "b1"]
+    assert await names(ada, user="bob") == ["b1"]  # the other one is in bob's private project
+    assert await names(ada, user="ada", sort="name", limit=1) == ["a1"]
+    assert await names(ada, user="me", status="cancelled") == []
+    assert await names(ada, user="nobody of that name") == []

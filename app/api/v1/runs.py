@@ -60,6 +60,9 @@ async def list_runs(
     caller: Caller,
     project: Annotated[Name | None, Query(description="Name of the project.")] = None,
     experiment: Annotated[Name | None, Query(description="Name of the experiment.")] = None,
+    user: Annotated[
+        Name | None, Query(description="Name of the user who posted it, or `me`.")
+    ] = None,
     tag: Annotated[
         list[Name] | None,
         Query(max_length=20, description="Tag; repeatable: a run must have all of them."),
@@ -90,6 +93,7 @@ async def list_runs(
         kind=kind,
         created_after=created_after,
         created_before=created_before,
+        user=caller.name if user == "me" else user,
     )
     return await runs.list_page(session, caller, filters, sort=sort, cursor=cursor, limit=limit)
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -157,6 +158,14 @@ def test_no_runs_are_a_sentence(api: FakeApi, capsys: Captured) -> None:
     api.answers["GET /v1/runs"] = Answer({"items": [], "next_cursor": None})
     assert pricetag(["runs"]) == 0
     assert capsys.readouterr().out == "No matching runs.\n"
+
+
+def test_runs_of_one_user_are_listed(api: FakeApi, capsys: Captured) -> None:
+    api.answers["GET /v1/runs"] = Answer({"items": [run()], "next_cursor": None})
+    assert pricetag(["runs", "--user", "me"]) == 0
+    assert pricetag(["runs", "--user", "Ada L."]) == 0
+    queries = [parse_qs(request.query).get("user") for request in api.asked]
+    assert queries == [["me"], ["Ada L."]]
 
 
 def test_runs_are_listed_with_the_filters_given(api: FakeApi, capsys: Captured) -> None:
