@@ -18,7 +18,6 @@ from app import migrate as migrations
 from app import serving
 from app.db import Database, Session, resolve_database_url
 from app.embedded_postgres import EmbeddedPostgresError, release
-from app.hidden_environment import hide_environment
 from app.repositories.outage import OUTAGES
 from app.schemas.tokens import TokenCreate, TokenRead
 from app.services import tokens
@@ -73,7 +72,6 @@ def serve(
     log_level: Annotated[Level, typer.Option(help="Log level of the server.")] = "info",
 ) -> None:
     """Run the server until interrupted."""
-    hide_environment("serve")
     settings = read_settings()
     set_up_logging(log_level)
     try:

@@ -18,7 +18,7 @@ from app import cli, demo
 from app.settings import Settings
 from pricetag import catalog
 from pricetag.cli.app import app as client_commands
-from workers.__main__ import worker
+from workers.command import worker
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = Path("docs/reference")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import typer
 
-from pricetag.cli.checkout import delegate
+from pricetag.cli.checkout import delegate, load
 from pricetag.cli.console import EXIT_USAGE, CliError
 from pricetag.cli.options import given
 
@@ -17,6 +17,8 @@ class Entry:
 
     Attributes:
         has_json: Whether it takes ``--json`` itself.
+        hides_environment: Whether it starts again without its secrets in ``/proc``, which must
+            come before its modules are loaded, or they would be loaded twice.
     """
 
     command: str
@@ -24,6 +26,7 @@ class Entry:
     name: str
     help: str
     has_json: bool = False
+    hides_environment: bool = False
 
 
 ENTRIES = (
@@ -33,7 +36,13 @@ ENTRIES = (
         "main",
         "Train and compress a small model on this machine; print its price tag.",
     ),
-    Entry("serve", "app.cli", "commands", "Run the server: REST API, queue and database."),
+    Entry(
+        "serve",
+        "app.cli",
+        "commands",
+        "Run the server: REST API, queue and database.",
+        hides_environment=True,
+    ),
     Entry("worker", "workers.__main__", "main", "Run a worker that executes jobs and meters them."),
     Entry("migrate", "app.cli", "commands", "Upgrade the database schema to this version.", True),
     Entry(
@@ -69,6 +78,8 @@ def _add(app: typer.Typer, entry: Entry) -> None:
     )
     def handed_over(ctx: typer.Context) -> None:
         arguments = _with_json(ctx, entry)
+        if entry.hides_environment and "--help" not in arguments:
+            load("app.hidden_environment", "hide_environment")(entry.command)
         code = delegate(entry.module, entry.name, arguments, entry.command)
         raise typer.Exit(code)
 

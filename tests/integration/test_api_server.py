@@ -22,13 +22,14 @@ import psycopg
 import pytest
 
 from app import embedded_postgres
+from app.hidden_environment import HANDED_OVER
 from app.worker_processes import workers
 from pricetag.client import Client
 from tests.support.api import run_body
 from tests.support.service import wait_until
 
 ROOT = Path(__file__).parents[2]
-COMMAND = [sys.executable, "-c", "import sys; from app.cli import commands; commands()"]
+COMMAND = [sys.executable, "-m", "pricetag"]
 
 
 class Server:
@@ -103,6 +104,8 @@ def test_a_server_from_its_start_to_its_end(data_dir: Path) -> None:
         url = first.ready()
         address = json.loads((data_dir / "server.json").read_text())
         assert address == {"url": url, "pid": first.process.pid}
+        shown = Path(f"/proc/{first.process.pid}/environ").read_bytes()
+        assert b"PRICETAG_" not in shown.replace(HANDED_OVER.encode(), b"")
         secret = re.search(r"shown this once: (pt_\S+)", first.output)
         assert secret is not None
         events: list[Any] = []
@@ -168,7 +171,6 @@ def administer(data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[s
     )
 
 
-@pytest.mark.slow
 def administered_log(data_dir: Path) -> list[tuple[str, ...]]:
     """Action, kind, access and OS user of what commands have changed."""
     url = embedded_postgres.ensure(data_dir)

@@ -17,7 +17,7 @@ import yaml
 from app import cli
 from app.settings import Settings
 from pricetag.metering.rapl_zones import ROOT_VARIABLE, scan
-from workers.__main__ import ALIVE_LIMIT_S, worker
+from workers.command import ALIVE_LIMIT_S, worker
 from workers.node.identity import GIT_COMMIT
 
 ROOT = Path(__file__).resolve().parents[2]

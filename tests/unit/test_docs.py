@@ -35,7 +35,7 @@ from pricetag.recipes import REGISTRY, RecipeEntry, parse_run_spec
 from pricetag.recipes.methods.distill import Student
 from pricetag.recipes.training import Optimisation
 from tests.support.price_tags import tag, unmetered_run
-from workers.__main__ import worker
+from workers.command import worker
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -226,3 +226,29 @@ def test_only_names_of_places_are_shown() -> None:
         "PGPASSWORD",
         "A_NEW_ONE",
     }
+
+
+def test_a_service_hides_its_environment_before_it_loads_itself() -> None:
+    # What is loaded before would be loaded again: two seconds of a server's start.
+    script = """
+import sys, workers.__main__
+import pricetag.cli.service
+pricetag.cli.service.load("app.hidden_environment", "hide_environment")
+heavy = {"app.main", "app.serving", "app.db", "fastapi", "sqlalchemy", "workers.worker"}
+sys.exit(str(heavy & set(sys.modules) or ""))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert not done.stderr.strip()
+
+
+def test_a_process_without_children_has_no_descendants() -> None:
+    # Known without a walk of /proc, which takes 10 ms on some machines, at each program's start.
+    script = """
+from pathlib import Path
+from workers.job import descendants
+descendants.PROC = Path("/nowhere")
+assert descendants.kill_descendants() == (0, 0.0)
+"""
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)

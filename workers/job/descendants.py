@@ -25,6 +25,8 @@ def take_in_orphans(wanted: bool = True) -> None:
 
 def descendants(ancestor: int, spared: Collection[int] = ()) -> set[int]:
     """Live processes below ``ancestor``, without the ``spared`` ones and those below them."""
+    if ancestor == os.getpid() and not _has_children():
+        return set()
     children: dict[int, list[int]] = {}
     for name in os.listdir(PROC):
         if name.isdigit() and (parent := _live_parent(name)) is not None:
@@ -63,6 +65,15 @@ def kill_descendants(
         time.sleep(PAUSE_S)
         cpu_s += _reap(killed)
     return len(killed), cpu_s + _reap(killed)
+
+
+def _has_children() -> bool:
+    """Whether this process has a child, ended or not: one system call, not a walk of /proc."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
 
 
 def _reap(pids: Collection[int]) -> float:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from app.settings import get_settings
 from pricetag.metering.nvml_devices import Device
-from workers import __main__ as command
+from workers import command
 from workers.node.device_locks import hold
 
 DEVICES = [Device(f"GPU-{n}", n, "Fake", None, None) for n in range(3)]

@@ -262,7 +262,7 @@ def test_a_worker_s_entry_that_was_not_written_does_not_keep_it_from_closing(
 
 
 def test_output_without_room_is_not_a_failure() -> None:
-    script = "from workers.__main__ import _flush_output; print('said'); _flush_output()"
+    script = "from workers.command import _flush_output; print('said'); _flush_output()"
     with open("/dev/full", "w") as full:
         ended = subprocess.run(
             [sys.executable, "-c", script],

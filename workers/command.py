@@ -1,0 +1,295 @@
+"""``pricetag worker``: takes runs of a pool and executes them on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.db import Database, resolve_database_url
+from app.settings import Settings, SettingsError, get_settings
+from pricetag.field_messages import option_message
+from pricetag.metering import MeterSettingError, doctor, host_choice, prepare
+from pricetag.metering.amd_library import AmdUnavailableError
+from pricetag.metering.devices import is_amd, list_accelerators, visible_accelerators
+from pricetag.metering.mig import resolve_usable, usable_devices
+from pricetag.metering.nvml_devices import Device, resolve_visible
+from pricetag.metering.nvml_errors import NvmlUnavailableError
+from workers.attempt.job_variables import check_names
+from workers.job import program_user
+from workers.node.device_locks import Held, hold
+from workers.node.identity import NodeConfig, git_commit, node_name, worker_identity
+from workers.node.stop_signals import StopSignals, deadline_s
+from workers.store import Store
+from workers.worker import Worker
+
+logger = logging.getLogger("pricetag.worker")
+
+ALIVE_INTERVAL_S = 5.0
+ALIVE_LIMIT_S = 30.0
+
+
+def worker(
+    pool: Annotated[str, typer.Option(help="Pool of runs that this worker executes.")] = "default",
+    gpus: Annotated[
+        str,
+        typer.Option(
+            help="Accelerators: 'all', 'none', or indices and UUIDs, e.g. 0,1,GPU-5f3c..."
+        ),
+    ] = "all",
+    cpu_slots: Annotated[
+        int, typer.Option(min=0, help="Number of CPU-only runs to execute at the same time.")
+    ] = 1,
+    data_root: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Folder that jobs may read (repeatable), in addition to PRICETAG_DATA_ROOTS."
+        ),
+    ] = None,
+    allow_commands: Annotated[
+        bool, typer.Option(help="Allow 'command' stages: any program.")
+    ] = False,
+    allow_hub: Annotated[
+        bool, typer.Option(help="Allow models and data sets from the Hugging Face hub.")
+    ] = True,
+    job_user: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="User that the programs of 'command' stages run as; the worker must run as root. "
+            "Default: PRICETAG_JOB_USER, or the worker's user.",
+        ),
+    ] = None,
+    job_env: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Environment variable of the worker that jobs may see (repeatable), in addition "
+            "to PRICETAG_JOB_ENV.",
+        ),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Node name. Default: the host name.")] = None,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Check whether a worker of this node is alive, and exit."),
+    ] = False,
+    log_level: Annotated[
+        str, typer.Option(help="Log level: debug, info, warning or error.")
+    ] = "info",
+) -> None:
+    """Execute and meter the runs of a pool until interrupted.
+
+    Ctrl-C lets running jobs save their state; they resume at the next start.
+    """
+    settings = _settings()
+    node = name or settings.node_name or node_name()
+    alive = settings.data_dir / "workers" / f"{node}.alive"
+    if check:
+        if _is_alive(alive):
+            raise typer.Exit(0)
+        reason = f"no worker of node {node!r} was alive in the last {ALIVE_LIMIT_S:.0f} s"
+        typer.echo(f"pricetag: {reason}, says {alive}", err=True)
+        raise typer.Exit(1)
+    logging.basicConfig(
+        level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    for noisy in ("procrastinate", "httpx", "codecarbon"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    selected = _devices(gpus)
+    config = _config(settings, node, pool, data_root or [], allow_commands, allow_hub)
+    config = replace(
+        config,
+        job_env=_job_env(settings, job_env or []),
+        job_user=_job_user(job_user or settings.job_user),
+    )
+    with contextlib.suppress(KeyboardInterrupt), hold(alive.parent, node, selected) as held:
+        devices = _ours(gpus, held)
+        if not devices and cpu_slots == 0:
+            raise typer.BadParameter("no device and no CPU slot: this worker could not run any job")
+        asyncio.run(_serve(settings, config, devices, cpu_slots, alive))
+    _flush_output()
+
+
+def _settings() -> Settings:
+    """The settings; exits with one line that names the invalid one."""
+    try:
+        host_choice(os.environ)
+        return get_settings()
+    except (SettingsError, MeterSettingError) as error:
+        typer.echo(f"pricetag: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
+def _config(
+    settings: Settings,
+    node: str,
+    pool: str,
+    data_roots: list[Path],
+    allow_commands: bool,
+    allow_hub: bool,
+) -> NodeConfig:
+    roots = [*settings.data_roots, *(root.expanduser().absolute() for root in data_roots)]
+    for root in roots:
+        if not root.is_dir():
+            raise typer.BadParameter(f"data root {root} is not a folder")
+    config = NodeConfig(
+        name=node,
+        worker=worker_identity(node),
+        pool=pool,
+        data_dir=settings.data_dir,
+        artifacts_dir=settings.artifacts_root,
+        data_roots=tuple(roots),
+        allow_commands=allow_commands or pool in settings.allow_commands_pools,
+        allow_hub=allow_hub,
+        lease_s=settings.lease_s,
+        heartbeat_timeout_s=settings.heartbeat_timeout_s,
+        stop_grace_s=settings.stop_grace_s,
+        git_commit=git_commit(Path(__file__).parent),
+        site=settings.site,
+        gpu_share=settings.gpu_share,
+        host_cores_per_job=settings.host_cores_per_job,
+    )
+    for folder in (config.journal_dir, config.work_dir, config.artifacts_dir):
+        folder.mkdir(parents=True, exist_ok=True)
+    return config
+
+
+def _job_env(settings: Settings, names: list[str]) -> tuple[str, ...]:
+    try:
+        return check_names([*settings.job_env, *names])
+    except ValueError as error:
+        raise typer.BadParameter(f"--job-env or PRICETAG_JOB_ENV: {error}") from error
+
+
+def _job_user(name: str | None) -> str | None:
+    try:
+        return program_user.check(name)
+    except ValueError as error:
+        raise typer.BadParameter(f"--job-user or PRICETAG_JOB_USER: {error}") from error
+
+
+def _devices(gpus: str) -> list[Device]:
+    """The devices that ``--gpus`` names, all of them visible to this process."""
+    if gpus == "none":
+        return []
+    try:
+        present = list_accelerators()
+    except (NvmlUnavailableError, AmdUnavailableError) as error:
+        raise typer.BadParameter(f"devices cannot be used: {error}") from error
+    selected = _select(gpus, present)
+    if len({is_amd(device.uuid) for device in selected}) > 1:
+        raise typer.BadParameter(
+            "NVIDIA and AMD devices need separate workers: select them with --gpus"
+        )
+    return selected
+
+
+def _ours(gpus: str, held: Held) -> list[Device]:
+    """The devices that are now this worker's alone.
+
+    Two workers on one device would each charge all of it to a job of its own.
+    """
+    if held.elsewhere:
+        names = ", ".join(device.uuid for device in held.elsewhere)
+        if gpus != "all":
+            message = f"--gpus {gpus}: another worker of this node has {names}"
+            raise typer.BadParameter(message)
+        logger.warning("devices used by another worker of this node: %s", names)
+    return held.ours
+
+
+def _select(gpus: str, present: list[Device]) -> list[Device]:
+    usable = usable_devices(present)
+    if gpus == "all":
+        return resolve_usable(visible_accelerators(os.environ, present), usable)
+    named = resolve_visible(gpus, present)
+    if len(named) < len(gpus.split(",")):
+        present_names = ", ".join(f"{device.index} ({device.uuid})" for device in present) or "none"
+        raise typer.BadParameter(f"--gpus {gpus}: no such device; devices present: {present_names}")
+    return resolve_usable(named, usable)
+
+
+async def _serve(
+    settings: Settings, config: NodeConfig, devices: list[Device], cpu_slots: int, alive: Path
+) -> None:
+    url = await asyncio.to_thread(resolve_database_url, settings)
+    database = Database(url, application_name="pricetag-worker", pool_size=3)
+    served = Worker(
+        config,
+        Store(database, config),
+        devices,
+        cpu_slots=cpu_slots,
+        database_url=lambda: resolve_database_url(settings),
+        examine=lambda: doctor.examine().as_dict(),
+        node_meter=settings.node_meter == "on",
+    )
+    loop = asyncio.get_running_loop()
+    StopSignals(served.stop, deadline_s(config.stop_grace_s)).install(loop)
+    beat = asyncio.create_task(_beat(alive))
+    warm_up = asyncio.create_task(asyncio.to_thread(prepare))
+    logger.info(
+        "worker %s: pool %s, %d device(s), %d CPU slot(s), commands %s",
+        config.name,
+        config.pool,
+        len(devices),
+        cpu_slots,
+        "allowed" if config.allow_commands else "refused",
+    )
+    try:
+        await served.run()
+    finally:
+        beat.cancel()
+        await warm_up
+        with contextlib.suppress(OSError):
+            alive.unlink(missing_ok=True)
+        await database.dispose()
+
+
+async def _beat(alive: Path) -> None:
+    while True:
+        try:
+            alive.parent.mkdir(parents=True, exist_ok=True)
+            alive.touch()
+        except OSError as error:
+            logger.warning("%s cannot be touched: %s", alive, error)
+        await asyncio.sleep(ALIVE_INTERVAL_S)
+
+
+def _flush_output() -> None:
+    """A log file without room is not a failure: Python would end with status 120."""
+    for number, stream in ((1, sys.stdout), (2, sys.stderr)):
+        try:
+            stream.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, number)
+            os.close(nowhere)
+
+
+def _is_alive(alive: Path) -> bool:
+    try:
+        return time.time() - alive.stat().st_mtime < ALIVE_LIMIT_S
+    except OSError:
+        return False
+
+
+def main() -> None:
+    """Parse the command line of ``pricetag worker`` and run it."""
+    command = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    command.command()(worker)
+    try:
+        code = command(standalone_mode=False)
+    except typer.exceptions.Abort:
+        sys.exit(1)
+    except typer.exceptions.TyperException as error:
+        typer.echo(f"pricetag: {option_message(error.format_message())}", err=True)
+        sys.exit(error.exit_code)
+    sys.exit(code if isinstance(code, int) else 0)
