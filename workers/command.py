@@ -110,10 +110,13 @@ def worker(
         job_env=_job_env(settings, job_env or []),
         job_user=_job_user(job_user or settings.job_user),
     )
-    with contextlib.suppress(KeyboardInterrupt), hold(alive.parent, node, selected) as held:
-        devices = _ours(gpus, held)
+    with contextlib.suppress(KeyboardInterrupt), hold(alive.parent, node, selected) as locked:
+        devices = _ours(gpus, locked)
         if not devices and cpu_slots == 0:
-            raise typer.BadParameter("no device and no CPU slot: this worker could not run any job")
+            raise typer.BadParameter(
+                "no device and no CPU slot: this worker could not run any job; "
+                "select devices with --gpus, or set --cpu-slots"
+            )
         asyncio.run(_serve(settings, config, devices, cpu_slots, alive))
     _flush_output()
 
@@ -177,7 +180,7 @@ def _job_user(name: str | None) -> str | None:
 
 
 def _devices(gpus: str) -> list[Device]:
-    """The devices that ``--gpus`` names, all of them visible to this process."""
+    """The devices selected by ``--gpus``; each must be visible to this process."""
     if gpus == "none":
         return []
     try:
@@ -192,18 +195,18 @@ def _devices(gpus: str) -> list[Device]:
     return selected
 
 
-def _ours(gpus: str, held: Held) -> list[Device]:
-    """The devices that are now this worker's alone.
+def _ours(gpus: str, locked: Held) -> list[Device]:
+    """The devices that this worker has locked.
 
-    Two workers on one device would each charge all of it to a job of its own.
+    Two workers on one device would each charge the whole device to a job.
     """
-    if held.elsewhere:
-        names = ", ".join(device.uuid for device in held.elsewhere)
+    if locked.elsewhere:
+        names = ", ".join(device.uuid for device in locked.elsewhere)
         if gpus != "all":
             message = f"--gpus {gpus}: another worker of this node has {names}"
             raise typer.BadParameter(message)
         logger.warning("devices used by another worker of this node: %s", names)
-    return held.ours
+    return locked.ours
 
 
 def _select(gpus: str, present: list[Device]) -> list[Device]:
@@ -241,7 +244,7 @@ async def _serve(
         config.pool,
         len(devices),
         cpu_slots,
-        "allowed" if config.allow_commands else "refused",
+        "allowed" if config.allow_commands else "not allowed",
     )
     try:
         await served.run()
@@ -264,7 +267,7 @@ async def _beat(alive: Path) -> None:
 
 
 def _flush_output() -> None:
-    """A log file without room is not a failure: Python would end with status 120."""
+    """Ignores a full log disk, which would make Python exit with status 120."""
     for number, stream in ((1, sys.stdout), (2, sys.stderr)):
         try:
             stream.flush()

@@ -1,4 +1,4 @@
-"""The worker's edge to the database: each call is one transaction."""
+"""The worker's access to the database: each call is one transaction."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Store:
         self._database = database
         self._config = config
         self._budgets = execution.BudgetWatch()
-        self._place: str | None = None  # as it was registered; None before
+        self._place: str | None = None  # as registered; None before that
 
     async def demand(self, run_id: UUID) -> int | None:
         """Number of devices a queued run needs; None when it must not start now."""
@@ -61,7 +61,7 @@ class Store:
             return await execution.ingest(session, attempt_id, records)
 
     async def renew(self, attempt_ids: list[UUID]) -> Mapping[UUID, execution.LeaseState]:
-        """Renews leases, says that this node is there, and looks at the budgets."""
+        """Renews leases, marks this node as alive, and checks the budgets."""
         async with self._database.session_scope() as session:
             await execution.touch_node(session, self._config.name)
             states = await execution.renew_leases(session, attempt_ids)
@@ -69,7 +69,7 @@ class Store:
         return {key: replace(state, stop=stops.get(key)) for key, state in states.items()}
 
     async def _stops(self, attempt_ids: list[UUID]) -> Mapping[UUID, execution.StopOrder]:
-        """Who must stop for a budget: apart from the leases, which must not wait for it."""
+        """Attempts that must stop for a budget; leases are renewed without waiting for this."""
         try:
             async with asyncio.timeout(LOOK_TIMEOUT_S), self._database.session_scope() as session:
                 return await self._budgets.look(session, attempt_ids)
@@ -80,9 +80,9 @@ class Store:
     async def register(
         self, devices: Sequence[dict[str, Any]], capabilities: dict[str, Any]
     ) -> bool:
-        """Register this node; returns whether its name was used elsewhere since the last time.
+        """Register this node; returns whether its name was used elsewhere since the last call.
 
-        Elsewhere is another machine or data folder: two nodes would be booked as one.
+        "Elsewhere" is another machine or data folder: two nodes would be booked as one.
         """
         config, place = self._config, node_place(self._config.data_dir)
         async with self._database.session_scope() as session:
@@ -99,7 +99,7 @@ class Store:
             return await execution.open_attempts(session, self._config.name)
 
     async def close_lost(self, attempt_id: UUID, message: str = "its worker died") -> None:
-        """Books an attempt that has no journal and will have none."""
+        """Books an attempt that has no journal and will never have one."""
         async with self._database.session_scope() as session:
             await execution.close_lost(session, attempt_id, message=message)
 

@@ -1,4 +1,4 @@
-"""A worker process: takes runs that fit, supervises them side by side, outlives outages."""
+"""A worker process: claims runs that fit, supervises them concurrently, survives outages."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class Worker:
 
     Args:
         config: This node.
-        store: Its edge to the database.
+        store: Its access to the database.
         devices: The accelerators it may use.
         cpu_slots: Number of CPU-only jobs that may run at the same time.
-        node_meter: Whether this worker may meter the whole machine all the time.
-        database_url: Finds the database, starting the embedded one where it is down.
+        node_meter: Whether this worker may meter the whole machine throughout its life.
+        database_url: Finds the database; starts the embedded one if it is down.
         examine: Examines this node's meters; takes seconds, so it runs in the background.
     """
 
@@ -85,15 +85,15 @@ class Worker:
         self._running: dict[UUID, Supervisor] = {}
         self._shipping: set[asyncio.Task[None]] = set()
         self._queue_worker: QueueWorker | None = None
-        self._is_full = False  # whether there was no room when it was looked last
-        self._is_doubled = False  # whether another node of our name was seen
+        self._is_full = False  # whether the disk was full at the last check
+        self._is_doubled = False  # whether another node of the same name was seen
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
         """Serves the queue until stopped; returns when every job has ended and is shipped."""
         self._machine.open()
-        if neighbours := self._machine.neighbours():
-            logger.info("%d other worker(s) share this machine's host", neighbours)
+        if neighbors := self._machine.neighbors():
+            logger.info("%d other worker(s) run on this machine and share its host", neighbors)
         leases = LeaseKeeper(
             self._running,
             self._store.renew,
@@ -120,7 +120,7 @@ class Worker:
             self._machine.close()
 
     def stop(self) -> None:
-        """Takes no further run, asks the running ones to save their state and leave."""
+        """Claims no more runs; asks the running jobs to save their state and end."""
         self._stopping.set()
         if self._queue_worker is not None:
             self._queue_worker.stop()
@@ -132,7 +132,7 @@ class Worker:
             self.stop()
 
     async def _serve(self) -> None:
-        """Takes runs; whenever the database was away, begins again."""
+        """Claims runs; starts again whenever the database was away."""
         backoff_s = 0.5
         while not self._stopping.is_set():
             try:
@@ -140,7 +140,7 @@ class Worker:
                 await self._begin()
                 backoff_s = 0.5
                 await self._queue(url).run()
-            except Exception as error:  # jobs go on meanwhile; this loop only takes new ones
+            except Exception as error:  # running jobs continue; this loop only claims new runs
                 logger.warning(
                     "the queue is unreachable (%s); retrying in %.1f s", error, backoff_s
                 )
@@ -162,7 +162,7 @@ class Worker:
 
     def _has_room(self) -> bool:
         """Whether a run may start; on a full disk it would only use up attempts."""
-        temporary = Path(os.environ.get("TMPDIR") or "/tmp")  # tempfile would write there to ask
+        temporary = Path(os.environ.get("TMPDIR") or "/tmp")  # tempfile would write a test file
         folders = (self._config.data_dir, self._config.artifacts_dir, temporary)
         full = next((folder for folder in folders if disk.is_full(folder)), None)
         if full is not None and not self._is_full:
@@ -174,7 +174,7 @@ class Worker:
         return [queue_name(self._config.pool, size) for size in sizes]
 
     async def _begin(self) -> None:
-        """Registers this node and finishes what a dead worker of it left behind."""
+        """Registers this node and finishes the attempts of its dead workers."""
         await self._register()
         await self._recover()
 
@@ -183,13 +183,13 @@ class Worker:
         if await self._store.register(devices, self._capabilities) and not self._is_doubled:
             self._is_doubled = True
             logger.warning(
-                "another machine, or a worker with another data folder, is called %r too: "
-                "their energy is booked as one node's; give each its own --name",
+                "another machine, or a worker with another data folder, has the name %r too: "
+                "their energy is booked as one node; give each its own --name",
                 self._config.name,
             )
 
     async def _keep_house(self) -> None:
-        """Now and then: who we are, and what other workers of this node left when they died."""
+        """Periodically registers this node, and finishes the attempts of its dead workers."""
         is_examined = False
         while True:
             try:
@@ -201,7 +201,7 @@ class Worker:
                 await asyncio.to_thread(
                     purge_shipped, self._config.journal_dir, older_than_s=KEEP_SHIPPED_S
                 )
-            except Exception as error:  # the database may be away; there is a next time
+            except Exception as error:  # the database may be away; the next round tries again
                 logger.warning("housekeeping postponed (%s)", error)
             heed_cancellation()
             await asyncio.sleep(HOUSEKEEPING_S)
@@ -221,45 +221,45 @@ class Worker:
                 await self._store.close_lost(attempt.attempt_id)
 
     def _has_journal(self, attempt_id: UUID) -> bool:
-        """Whether a journal waits to be shipped: then the journal holds the end."""
+        """Whether a journal waits to be shipped: then it has the attempt's end."""
         return (self._config.journal_dir / f"{attempt_id}.jsonl").exists()
 
     async def _execute(self, run_id: UUID) -> None:
-        """The queue's call: supervises one run from claim to end."""
+        """Supervises one run from claim to end; called by the queue."""
         count = await self._store.demand(run_id)
         if count is None:
             return
         may_begin = not self._stopping.is_set() and self._has_room()
-        held = self._pool.take(count) if may_begin else None
-        if held is None:
+        device_set = self._pool.take(count) if may_begin else None
+        if device_set is None:
             raise Postponed(FIT_RETRY_S)
         try:
-            await self._run_on(run_id, held)
+            await self._run_on(run_id, device_set)
         finally:
-            self._pool.give_back(held)
+            self._pool.give_back(device_set)
 
-    async def _run_on(self, run_id: UUID, held: DeviceSet) -> None:
-        described = describe([self._devices[uuid] for uuid in held.uuids])
+    async def _run_on(self, run_id: UUID, device_set: DeviceSet) -> None:
+        described = describe([self._devices[uuid] for uuid in device_set.uuids])
         claim = await self._store.claim(run_id, described)
         if claim is None:
             return
         try:
             journal = Journal.create(self._config.journal_dir, claim.attempt_id)
         except (OSError, JournalError) as error:
-            message = f"its worker could not begin a journal: {error}"
+            message = f"its worker could not create a journal: {error}"
             await self._store.close_lost(claim.attempt_id, message)
             return
         shipper = Shipper(journal, claim.attempt_id, self._store.ingest)
         shipping = self._ship(journal, shipper)
         try:
-            devices = await asyncio.to_thread(self._share, claim.attempt_id, held, described)
+            devices = await asyncio.to_thread(self._share, claim.attempt_id, device_set, described)
             supervisor = Supervisor(claim, self._config, devices, journal, self._nursery)
             self._running[claim.attempt_id] = supervisor
             if self._stopping.is_set():
                 supervisor.request_stop("worker-stopping")
             await supervisor.run()
         except BaseException:
-            # Without its end the journal is an orphan's: recovery takes it from here.
+            # A journal without an end is an orphan: recovery takes it from here.
             await end_tasks([shipping])
             _let_go(journal)
             raise
@@ -269,12 +269,12 @@ class Worker:
         shipper.finish()
 
     def _share(
-        self, attempt_id: UUID, held: DeviceSet, described: tuple[dict[str, Any], ...]
+        self, attempt_id: UUID, device_set: DeviceSet, described: tuple[dict[str, Any], ...]
     ) -> Devices:
-        """A job's devices, and its share of shared hardware."""
-        slices = [piece for uuid in held.uuids if (piece := self._devices[uuid].slice)]
+        """A job's devices, with its share of the host."""
+        slices = [piece for uuid in device_set.uuids if (piece := self._devices[uuid].slice)]
         devices = Devices(
-            held.uuids,
+            device_set.uuids,
             described,
             slices=tuple(slices),
             jobs_per_device=self._config.gpu_share,
@@ -283,7 +283,7 @@ class Worker:
         )
         ratio = self._machine.reserve(
             str(attempt_id),
-            units=max(1, len(held.uuids)),
+            units=max(1, len(device_set.uuids)),
             components=devices.component_ids(),
         )
         return replace(devices, host_ratio=ratio)
@@ -293,7 +293,7 @@ class Worker:
             await shipper.run()
             try:
                 journal.mark_shipped()
-            except (OSError, JournalError) as error:  # it is found again, and shipped for nothing
+            except (OSError, JournalError) as error:  # it is shipped again, without effect
                 logger.error("%s could not be set aside: %s", journal.path, error)
                 _let_go(journal)
 
@@ -311,9 +311,9 @@ class Worker:
 
 
 def _on_node_meter_ended(task: asyncio.Task[None]) -> None:
-    """Jobs are metered by meters of their own: they go on."""
+    """Logs the failure; jobs continue, since each has its own meter."""
     if not task.cancelled() and (error := task.exception()) is not None:
-        logger.error("the node's meter failed: idle energy is not known", exc_info=error)
+        logger.error("the node's meter failed: idle energy is unknown from now on", exc_info=error)
 
 
 def _let_go(journal: Journal) -> None:

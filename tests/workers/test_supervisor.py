@@ -155,7 +155,7 @@ async def test_stages_without_end_are_priced_up_to_a_limit(
     assert len(bench.records("stage_end")) == 4
     figures = [record["key"] for record in bench.records("metric")]
     assert figures == ["0.0.0", "0.1", *["0"] * 4]
-    assert sum("belong to the stage around" in r["text"] for r in bench.records("log")) == 1
+    assert sum("are charged to their parent stage" in r["text"] for r in bench.records("log")) == 1
 
 
 async def test_a_scripts_operations_are_those_of_the_stage_it_tells_them_in(bench: Bench) -> None:

@@ -1,4 +1,4 @@
-"""Energy charged to a job so far, for live display: the bill's rules, reading by reading."""
+"""Energy charged to a job so far, for live display: the bill's rules applied to each reading."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pricetag.accounting.readings.sharing import activity_ratio, charge_j, idle_
 from pricetag.metering import Component
 
 LEAST_STEP_S = 0.2
-"""Minimum interval over which a ticking counter gives a power, in s."""
+"""Minimum interval for deriving power from a counter that advances in steps, in s."""
 
 
 class ChargedSoFar:
     """Sums a job's share of each component reading by reading.
 
-    It is a display: the bill looks at all readings together, and so knows frozen counters and
-    the places of edges better.
+    The sum is for display only: the bill uses all readings together, and so recognizes frozen
+    counters and places edges better.
     """
 
     def __init__(self) -> None:
@@ -26,14 +26,14 @@ class ChargedSoFar:
         self._power_w: dict[str, float] = {}
 
     def begin(self, components: Iterable[Component]) -> None:
-        """The components, with the job's part of each."""
+        """Start with these components, which include the job's share of each."""
         self._components = {component.id: component for component in components}
 
     def add(self, readings: Sequence[Mapping[str, Any]]) -> None:
-        """Further readings, with the activity of their time."""
+        """Add readings, with the activity of their time."""
         for reading in readings:
             component = self._components.get(reading["component"])
-            if component is None:  # the meter's first readings come before it is known
+            if component is None:  # the meter's first readings precede the start record
                 self._last[reading["component"]] = reading
             else:
                 self._take(component, reading)
@@ -49,7 +49,7 @@ class ChargedSoFar:
         last = self._last.get(component.id)
         elapsed_s = 0.0 if last is None else reading["t_s"] - last["t_s"]
         if last is not None and elapsed_s <= 0:
-            return  # taken before the last reading, but delivered later
+            return  # older than the last reading, but delivered later
         self._last[component.id] = reading
         gross_j = 0.0 if last is None else _gross_j(last, reading)
         if gross_j is None or (reading["counter_j"] is None and reading["integrated_j"] is None):
@@ -64,7 +64,7 @@ class ChargedSoFar:
 
 
 def _gross_j(before: Mapping[str, Any], after: Mapping[str, Any]) -> float | None:
-    """Energy by the counter, or by the integral where the counter was not read or was reset."""
+    """Energy from the counter in J, or the integral if the counter was not read or was reset."""
     for name in ("counter_j", "integrated_j"):
         if before[name] is not None and after[name] is not None and after[name] >= before[name]:
             return float(after[name] - before[name])

@@ -1,4 +1,4 @@
-"""Takes what a job reports over its pipe: checked, then journaled; stage edges after a reading."""
+"""Checks and journals what a job reports over its pipe; takes a reading at each stage edge."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from workers.attempt.progress import ProgressBoard
 from workers.attempt.stages import MAX_STAGES, StageBook
 
 UNPRICED = "~"
-"""Ends the key of a stage that gets no price of its own; the rest is the stage around it."""
+"""Suffix of the key of a stage without its own price; the rest is the key of its parent."""
 
 ENDED_BY_ORDER = "ended_by_order"
 """A stage that was ended without its key while others of its connection were open."""
 
 KEPT_TEXT = 500
-"""Characters of a rejected event that are kept."""
+"""Number of characters of a rejected event that are kept."""
 
 Figure = schema.Metric | schema.Flops | schema.Artifact
 
 
 class EventDesk:
-    """Takes the events of one attempt.
+    """Handles the events of one attempt.
 
     Args:
-        log: Where they are written.
+        log: The attempt's log, to which events are written.
         stages: The attempt's stages.
-        board: How far each stage is.
-        seen: What decides how the attempt ended.
+        board: Progress of each stage.
+        observed: Observations that decide how the attempt ended.
         edge: Reads the meters, and returns the time of the reading.
         now_s: Seconds since the meter opened.
 
     Attributes:
-        last_sign_s: When the job last gave a sign of life.
+        last_sign_s: Time of the job's last event, in s since the meter opened.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class EventDesk:
         log: AttemptLog,
         stages: StageBook,
         board: ProgressBoard,
-        seen: Observed,
+        observed: Observed,
         *,
         edge: Callable[[], Awaitable[float]],
         now_s: Callable[[], float],
@@ -55,7 +55,7 @@ class EventDesk:
         self._log = log
         self._stages = stages
         self._board = board
-        self._seen = seen
+        self._observed = observed
         self._edge = edge
         self._now_s = now_s
         self._flow = EventFlow(time.monotonic, lambda text: log.text(text, "pricetag"))
@@ -63,11 +63,11 @@ class EventDesk:
         self.last_sign_s = 0.0
 
     async def take(self, connection: Connection, message: Message) -> Message:
-        """Takes one event; what is returned goes into its acknowledgement.
+        """Handles one event; returns the fields of its acknowledgement.
 
         Raises:
             JournalError: If it could not be written.
-            EventError: If it makes no sense.
+            EventError: If it is invalid.
         """
         self.last_sign_s = self._now_s()
         event = schema.parse(message)
@@ -78,13 +78,13 @@ class EventDesk:
                 return await self._on_stage_end(connection, event)
             case schema.Hello():
                 connection.is_job = True
-                if self._seen.stop_reason is not None:
-                    connection.send({"stop": self._seen.stop_reason})
+                if self._observed.stop_reason is not None:
+                    connection.send({"stop": self._observed.stop_reason})
             case schema.Finished():
-                self._seen.finished = event.status
+                self._observed.finished = event.status
             case schema.Error():
-                # Of several processes the first one's error is the cause of the others'.
-                self._seen.error = self._seen.error or _reason(event)
+                # The first error of several processes causes those of the others.
+                self._observed.error = self._observed.error or _reason(event)
             case schema.Progress():
                 self._board.update(self._key_of(connection, event), event.fields())
             case schema.Log():
@@ -105,7 +105,7 @@ class EventDesk:
             JournalError: If it could not be written.
         """
         t_s = await self._edge()
-        stop = self._seen.stop_reason
+        stop = self._observed.stop_reason
         status = "failed" if stop is None else stopped_status(stop)
         while connection.open_keys:
             key = connection.open_keys.pop()
@@ -113,30 +113,30 @@ class EventDesk:
             self._log.append("stage_end", t_s=t_s, key=key, status=status, flags=[])
 
     def reject(self, text: str, why: str) -> None:
-        """Keeps an event that makes no sense, with the reason; of many, the first ones.
+        """Keeps the first invalid events, with the reason; counts the others.
 
         Args:
-            text: The event as it came.
+            text: The event as received.
             why: The reason.
         """
         if self._flow.keeps_rejected():
             self._log.offer("rejected", reason=why[:KEPT_TEXT], event=text[:KEPT_TEXT])
 
     def finish(self) -> None:
-        """No event follows: the log states how many were dropped."""
+        """Writes to the log how many events were dropped; called after the last one."""
         for line in self._flow.summary():
             self._log.text(line, "pricetag")
 
     def _on_figure(self, connection: Connection, event: Figure, message: Message) -> None:
         key = self._key_of(connection, event)
         if key is None and isinstance(event, schema.Flops):
-            raise EventError("operations outside of every stage")
+            raise EventError("flops: must be reported inside a stage")
         is_quality = isinstance(event, schema.Metric) and event.quality
         if self._flow.takes("quality figures" if is_quality else "figures", _size(message)):
             self._log.append(event.type, key=key, **event.fields())
 
     def _key_of(self, connection: Connection, event: Figure | schema.Progress) -> str | None:
-        """The stage that an event belongs to: the one it names, else that of its connection."""
+        """The stage named by an event, else the stage of its connection."""
         if event.key is not None:
             key = event.key.rstrip(UNPRICED)
             return key if self._stages.has_begun(key) else connection.stage_key
@@ -160,7 +160,7 @@ class EventDesk:
         return {"key": stage.key}
 
     def _parent_of(self, connection: Connection, event: schema.StageStart) -> str | None:
-        """The open stage around a new one: the one that it names, else its connection's."""
+        """The open parent of a new stage: the named one, else that of its connection."""
         if event.parent is not None:
             key = event.parent.rstrip(UNPRICED)
             if self._stages.has_begun(key):
@@ -172,7 +172,7 @@ class EventDesk:
     def _leave_unpriced(self, connection: Connection, parent_key: str | None) -> Message:
         if not self._noted_unpriced:
             self._noted_unpriced = True
-            text = f"more than {MAX_STAGES} stages: the others belong to the stage around them"
+            text = f"more than {MAX_STAGES} stages: the others are charged to their parent stage"
             self._log.text(text, "pricetag")
         connection.unpriced_depth += 1
         return {"key": f"{parent_key or ''}{UNPRICED}"}
@@ -186,7 +186,7 @@ class EventDesk:
             return {"key": event.key}
         flags = [ENDED_BY_ORDER] if event.key is None and len(connection.open_keys) > 1 else []
         if not connection.open_keys:
-            raise EventError("a stage ends that was not begun")
+            raise EventError("stage_end: no stage is open")
         key = connection.open_keys[-1] if event.key is None else event.key
         if key not in connection.open_keys:
             raise EventError(f"this connection has no open stage {key!r}")
@@ -200,7 +200,7 @@ class EventDesk:
 
 
 def _size(message: Message) -> int:
-    """About what an event costs in the journal, in bytes; of nested values, what they show."""
+    """Approximate size of an event in the journal, in bytes."""
     return 100 + sum(len(str(value)) for value in message.values())
 
 

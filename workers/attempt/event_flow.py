@@ -55,7 +55,7 @@ class EventFlow:
         self.rejected = 0
 
     def takes(self, kind: str, size_bytes: int) -> bool:
-        """Whether an event is taken; figures of quality have a rate of their own."""
+        """Whether an event is within the limits; quality figures have a rate of their own."""
         if not self._buckets[kind].take():
             self._drop(f"{kind} faster than {RATE_PER_S:g} a second")
             return False
@@ -71,13 +71,13 @@ class EventFlow:
         return self.rejected <= MAX_REJECTED
 
     def summary(self) -> list[str]:
-        """What the log says at the end."""
-        lines = [f"{count} {what} were dropped" for what, count in self._dropped.items()]
+        """Lines for the end of the log."""
+        lines = [f"{count} {excess} were dropped" for excess, count in self._dropped.items()]
         if self.rejected > MAX_REJECTED:
             lines.append(f"{self.rejected} events were rejected; {MAX_REJECTED} of them are kept")
         return lines
 
-    def _drop(self, what: str) -> None:
-        self._dropped[what] += 1
-        if self._dropped[what] == 1:
-            self._note(f"the job reports {what}: such events are dropped, and counted")
+    def _drop(self, excess: str) -> None:
+        self._dropped[excess] += 1
+        if self._dropped[excess] == 1:
+            self._note(f"the job reports {excess}: such events are dropped, and counted")

@@ -1,6 +1,6 @@
-"""What a job may send over its pipe: each type of event with its bounds.
+"""The events that a job may send over its pipe, with the bounds of each field.
 
-Whatever else an event holds is dropped; its time above all, which the supervisor alone states.
+Unknown fields are dropped, and above all the time, which only the supervisor sets.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Event(BaseModel):
     n: Annotated[StrictInt, Field(ge=0)] = 0
 
     def fields(self) -> dict[str, Any]:
-        """What goes into the journal."""
+        """The fields for the journal."""
         return self.model_dump(exclude={"type", "n", "key"})
 
 
@@ -84,7 +84,7 @@ class Heartbeat(Event):
 
 
 class StageStart(Event):
-    """A stage begins; ``parent`` is absent where the client does not know of it."""
+    """A stage begins; older clients send no ``parent``."""
 
     type: Literal["stage_start"]
     kind: Name = "stage"
@@ -94,7 +94,7 @@ class StageStart(Event):
 
 
 class StageEnd(Event):
-    """A stage ends; without a key, the one that its connection opened last."""
+    """A stage ends; without a key, the stage that its connection opened last."""
 
     type: Literal["stage_end"]
     key: Key | None = None
@@ -140,7 +140,7 @@ class Flops(Event):
 
 
 class Log(Event):
-    """A line of output; its length is the log's concern."""
+    """A line of output; the log limits its length."""
 
     type: Literal["log"]
     text: StrictStr
@@ -181,7 +181,7 @@ class Error(Event):
 
 
 class Finished(Event):
-    """The job says that it has ended."""
+    """The job reports that it has ended."""
 
     type: Literal["finished"]
     status: Name
@@ -206,10 +206,10 @@ _EVENT: TypeAdapter[AnyEvent] = TypeAdapter(Annotated[AnyEvent, Field(discrimina
 
 
 def decode(line: bytes) -> dict[str, Any]:
-    """One line as a JSON object.
+    """Decode one line into a JSON object.
 
     Raises:
-        EventError: If it is not one, holds NaN or infinity, or is nested too deeply.
+        EventError: If it is not an object, contains NaN or infinity, or is nested too deeply.
     """
     try:
         message = json.loads(line, parse_constant=_no_constant)
@@ -223,7 +223,7 @@ def decode(line: bytes) -> dict[str, Any]:
 
 
 def parse(message: Mapping[str, Any]) -> AnyEvent:
-    """An event, with everything in its bounds.
+    """Parse an event and check the bounds of its fields.
 
     Raises:
         EventError: If its type is unknown or a field is out of bounds.
@@ -239,7 +239,7 @@ def _no_constant(name: str) -> float:
 
 
 def _depth(value: object) -> int:
-    """Levels of nesting, without recursion."""
+    """Levels of nesting, computed without recursion."""
     deepest, waiting = 0, [(value, 1)]
     while waiting:
         item, depth = waiting.pop()

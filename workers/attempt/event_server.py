@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 CLOSE_TIMEOUT_S = 5.0
 ACCEPT_ROUNDS = 5
-"""Turns of the event loop until a connection that waits in the backlog has its reader."""
+"""Number of event loop cycles until a connection in the backlog has its reader."""
 EDGES = ("stage_start", "stage_end")
 CHUNK_BYTES = 65536
 BUSY_S = 0.02
@@ -33,7 +33,7 @@ class Connection:
     """One process that reports: the child itself, or a script under a command.
 
     Attributes:
-        pid: The process; None where the kernel does not state it.
+        pid: Process id; None if the kernel does not report it.
         parent_key: The stage in which the process was started.
         open_keys: The stages that it has opened, in order.
     """
@@ -44,17 +44,17 @@ class Connection:
         self._writer = writer
         self.pid = pid
         self.open_keys: list[str] = []
-        self.unpriced_depth = 0  # open stages that are charged to the one around them
+        self.unpriced_depth = 0  # number of open stages that are charged to their parent
         self.is_job = False
         self.parent_key = parent_key
 
     @property
     def stage_key(self) -> str | None:
-        """The stage that this connection opened last, or the one that it was started in."""
+        """The stage that this connection opened last, or else the one it was started in."""
         return self.open_keys[-1] if self.open_keys else self.parent_key
 
     def send(self, message: Message) -> None:
-        with contextlib.suppress(ConnectionError, RuntimeError):  # the process has left
+        with contextlib.suppress(ConnectionError, RuntimeError):  # the process has ended
             self._writer.write(encode(message))
 
     def hang_up(self) -> None:
@@ -74,8 +74,8 @@ Rejecter = Callable[[str, str], None]
 """Handles an invalid event, with the reason."""
 
 
-Left = Callable[[Connection], Awaitable[None]]
-"""Takes a connection that its process has left."""
+OnLeft = Callable[[Connection], Awaitable[None]]
+"""Handles a connection whose process has ended."""
 
 
 class EventServer:
@@ -83,8 +83,9 @@ class EventServer:
 
     Args:
         path: Path of the socket.
-        handler: Takes an event; raises ``ValueError`` if it is invalid.
+        handler: Handles an event; raises ``ValueError`` if it is invalid.
         reject: Called with invalid events.
+        on_left: Called when a process ends before the others and has open stages.
     """
 
     def __init__(
@@ -92,10 +93,10 @@ class EventServer:
         path: Path,
         handler: Handler,
         reject: Rejecter | None = None,
-        left: Left | None = None,
+        on_left: OnLeft | None = None,
     ) -> None:
         self._path = path
-        self._left = left
+        self._on_left = on_left
         self._closing = False
         self._handler = handler
         self._reject = reject or _log_rejected
@@ -111,7 +112,7 @@ class EventServer:
     def key_around(self, pid: int | None) -> str | None:
         """The stage in which a process that connects now was started.
 
-        That of its nearest ancestor that reports; where none is found, the one opened last.
+        The stage of its nearest ancestor that reports, or else the one opened last.
         """
         by_pid = {connection.pid: connection for connection in self.connections}
         for ancestor in _ancestors(pid):
@@ -127,13 +128,13 @@ class EventServer:
             connection.send({"stop": reason})
 
     def pulse(self) -> None:
-        """Notify the job of a lease renewal; a script under it may never read."""
+        """Notify the job of a lease renewal; scripts below it, which may not read, get none."""
         for connection in self.connections:
             if connection.is_job:
                 connection.send({"pulse": True})
 
     async def drain(self, timeout_s: float) -> None:
-        """Wait until every connection is read to its end, or the time is up."""
+        """Wait until every connection is read to its end, or the timeout."""
         for _ in range(ACCEPT_ROUNDS):
             await asyncio.sleep(0)
         if self._tasks:
@@ -161,18 +162,18 @@ class EventServer:
         connection = Connection(writer, self.key_around(pid), pid)
         self.connections.append(connection)
         try:
-            with contextlib.suppress(ConnectionResetError):  # it was killed: its stages end too
+            with contextlib.suppress(ConnectionResetError):  # killed; its stages end as well
                 await self._read(connection, reader)
-            if self._left is not None and connection.open_keys and self._reports_beside(connection):
-                await self._left(connection)
+            if self._on_left and connection.open_keys and self._is_outlived(connection):
+                await self._on_left(connection)
         except ConnectionError:
             logger.debug("a job's connection broke")
         finally:
             self.connections.remove(connection)
             await connection.close()
 
-    def _reports_beside(self, connection: Connection) -> bool:
-        """Whether the program goes on without this connection."""
+    def _is_outlived(self, connection: Connection) -> bool:
+        """Whether the program continues to report on another connection."""
         if self._closing or connection.is_job:
             return False
         return any(each is not connection and not each.is_job for each in self.connections)
@@ -202,7 +203,7 @@ class EventServer:
 
 
 async def _lines(reader: asyncio.StreamReader) -> AsyncIterator[bytes | int]:
-    """Lines of any connection; of one that is too long, its length alone.
+    """Lines of a connection; a line that is too long yields only its length.
 
     At most one line and one chunk are in memory.
     """
@@ -216,12 +217,12 @@ async def _lines(reader: asyncio.StreamReader) -> AsyncIterator[bytes | int]:
             skipped, rest = skipped + len(rest), b""
     if skipped:
         yield skipped + len(rest)
-    elif rest.endswith(b"}"):  # anything else was cut off in the middle
+    elif rest.endswith(b"}"):  # otherwise the line is incomplete
         yield rest
 
 
 def _peer_pid(writer: asyncio.StreamWriter) -> int | None:
-    """The process at the other end; None where the kernel does not state it."""
+    """Id of the process at the other end; None if the kernel does not report it."""
     try:
         credentials = writer.get_extra_info("socket").getsockopt(
             socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")
@@ -229,17 +230,17 @@ def _peer_pid(writer: asyncio.StreamWriter) -> int | None:
     except OSError:
         return None
     pid: int = struct.unpack("3i", credentials)[0]
-    return pid or None  # 0: of another namespace
+    return pid or None  # 0: a process of another namespace
 
 
 def _ancestors(pid: int | None) -> list[int]:
-    """A process and those that it descends from, nearest first."""
+    """A process and its ancestors, nearest first."""
     line: list[int] = []
     while pid is not None and pid > 1 and len(line) < MAX_ANCESTORS:
         line.append(pid)
         try:
             pid = parse_stat(Path(f"/proc/{pid}/stat").read_bytes()).parent
-        except (OSError, ValueError, IndexError):  # it ended
+        except (OSError, ValueError, IndexError):  # it has ended
             break
     return line
 

@@ -1,8 +1,8 @@
 """Which environment variables of the worker reach its jobs: an allow-list.
 
-Anything else stays with the worker. A variable that nobody thought of could change what is
-trained (``ACCELERATE_MIXED_PRECISION``), which library is imported (``PYTHONPATH``) or how many
-processes a job believes in (``PMI_SIZE``), without a trace in the run's record.
+All others stay with the worker. An unforeseen variable could change what is trained
+(``ACCELERATE_MIXED_PRECISION``), which library is imported (``PYTHONPATH``) or how many
+processes a job assumes (``PMI_SIZE``), without a trace in the run's record.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ HUB = frozenset(
     | {"HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT"}
 )
 HUB_SECRETS = frozenset({"HF_TOKEN", "HF_TOKEN_PATH"})
-"""For training jobs only: a command is a user's program, which could send it anywhere."""
+"""For training jobs only: a command is a user's program, which could send the token anywhere."""
 PREFIXES = ("LC_", "NCCL_")
 
 ALLOWED = SYSTEM | NETWORK | THREADS | DEVICES | HUB
@@ -48,13 +48,13 @@ LAUNCHER = frozenset(
     | {"MASTER_ADDR", "MASTER_PORT", "ROLE_RANK", "ROLE_WORLD_SIZE"}
     | set(RANK_VARIABLES)
 )
-"""Places in a group of processes: those of a launcher that started the worker."""
+"""Ranks and sizes of process groups, set by a launcher that started the worker."""
 
 _NEVER_IN_TRAINING = (
     *("PYTHON", "ACCELERATE_", "FSDP_", "MEGATRON_", "DEEPSPEED_", "TORCHELASTIC_"),
     *("PMI_", "PMIX_", "OMPI_", "MV2_", "I_MPI_", "MPI_", "HYDRA_", "SLURM_", "FLUX_"),
 )
-"""Prefixes of variables that would change what is trained even where they are named."""
+"""Prefixes of variables that jobs never see, since they would change what is trained."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET = re.compile(r"TOKEN|KEY|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
@@ -67,7 +67,7 @@ def check_names(names: Iterable[str]) -> tuple[str, ...]:
     """The names that an administrator adds to the allow-list, without repetitions.
 
     Raises:
-        ValueError: If one is not a name, or is the worker's own to set.
+        ValueError: If one is not a valid name, or is set by the worker itself.
     """
     for name in names:
         if not _NAME.fullmatch(name):
@@ -78,12 +78,12 @@ def check_names(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def passed_on(environ: Mapping[str, str], added: Iterable[str], *, trains: bool) -> dict[str, str]:
-    """The variables of the worker that a job of this kind may see.
+    """The worker's variables that a job may see.
 
     Args:
         environ: The worker's environment.
-        added: Names that the administrator allows as well.
-        trains: Whether the job trains or measures; else it is a ``command``.
+        added: Additional names that the administrator allows.
+        trains: Whether the job trains or measures; otherwise it is a ``command``.
     """
     extra = {name for name in added if not trains or not name.startswith(_NEVER_IN_TRAINING)}
     names = ALLOWED | extra | (HUB_SECRETS if trains else frozenset())
@@ -93,12 +93,12 @@ def passed_on(environ: Mapping[str, str], added: Iterable[str], *, trains: bool)
 
 
 def recorded(variables: Mapping[str, str]) -> dict[str, str]:
-    """Variables as the run's record holds them: sorted, secrets masked, storable as JSON."""
+    """Variables for the run's record: sorted, secrets masked, storable as JSON."""
     return {name: _shown(name, variables[name]) for name in sorted(variables)}
 
 
 def _shown(name: str, value: str) -> str:
     if _SECRET.search(name):
         return _MASK
-    text = value.encode("utf-8", errors="replace").decode()  # bytes that were not text
+    text = value.encode("utf-8", errors="replace").decode()  # it may contain undecodable bytes
     return _URL_USER.sub(f"{_MASK}@", text)[:_RECORDED_CHARS]

@@ -1,4 +1,4 @@
-"""How a job's process is started: its command, its description, its environment."""
+"""Prepares the start of a job's process: its command, job file and environment."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from workers.node.identity import GIT_COMMIT, NodeConfig, process_start_ticks
 ROOT = Path(__file__).resolve().parents[2]
 
 LONGEST_SOCKET_PATH = 100
-"""In bytes; the kernel takes 107."""
+"""Maximum length in bytes; the kernel accepts 107."""
 
 
 class ClaimedRun(Protocol):
-    """What a launch needs of ``app.services.execution.Claim``."""
+    """The part of ``app.services.execution.Claim`` that a launch needs."""
 
     @property
     def run_id(self) -> UUID: ...
@@ -43,14 +43,14 @@ class ClaimedRun(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """Everything it takes to start a job.
+    """Everything needed to start a job.
 
     Attributes:
         argv: Program and arguments; the last one is the job file.
         environment: The whole environment of the child.
-        recorded: The variables that the job's own code sees, as the attempt's record holds them.
-        trains: Whether the job needs what trains models, and so takes seconds to import.
-        forkable: Whether it may be a fork of a process that has imported that.
+        recorded: The variables that the job's own code sees, for the attempt's record.
+        trains: Whether the job needs the training libraries, which take seconds to import.
+        forkable: Whether it may be forked from a process that has imported them.
     """
 
     argv: tuple[str, ...]
@@ -61,43 +61,43 @@ class Launch:
 
 
 def prepare(claim: ClaimedRun, config: NodeConfig, uuids: Sequence[str], folder: Path) -> Launch:
-    """Writes the job file into ``folder`` and says how to start the child on it."""
+    """Writes the job file into ``folder``; returns how to start the child with it."""
     trains = not is_command(claim)
     environment = child_environment(os.environ, config, uuids, socket_path(folder), trains=trains)
     own_python = {} if trains else programs_python(os.environ, config)
     job_file = folder / "job.json"
     described = describe_job(claim, config) | {"program_variables": own_python}
     job_file.write_text(json.dumps(described))
-    ours = {ENV_VAR} | (set() if trains else set(CHILDS_PYTHON))
-    seen = {name: value for name, value in environment.items() if name not in ours}
+    internal = {ENV_VAR} | (set() if trains else set(CHILDS_PYTHON))
+    visible = {name: value for name, value in environment.items() if name not in internal}
     return Launch(
         (*argv(claim), str(job_file)),
         environment,
         trains=trains,
         forkable=claim.gpus == 0,
-        recorded=job_variables.recorded(seen | own_python),
+        recorded=job_variables.recorded(visible | own_python),
     )
 
 
 def own_folder() -> Path:
-    """A new folder of an attempt's own, near enough to the root for a socket's path."""
+    """A new folder for one attempt, with a path short enough for a socket."""
     place = tempfile.gettempdir()
     is_deep = len(os.fsencode(place)) > LONGEST_SOCKET_PATH - len("/pricetag-12345678/events.sock")
     return Path(tempfile.mkdtemp(prefix="pricetag-", dir="/tmp" if is_deep else place))
 
 
 def socket_path(folder: Path) -> Path:
-    """The event socket in an attempt's own folder."""
+    """Path of the event socket in an attempt's folder."""
     return folder / "events.sock"
 
 
 def is_command(claim: ClaimedRun) -> bool:
-    """Whether the run is a program of its author's own."""
+    """Whether the run consists of the author's own program."""
     return runs_program(claim.recipe)
 
 
 def argv(claim: ClaimedRun) -> list[str]:
-    """The child; by torchrun, one process a device, when there are several."""
+    """Command line of the child: with several devices, torchrun with one process per device."""
     torchrun: list[str] = []
     if claim.gpus > 1 and not is_command(claim):
         torchrun = ["torch.distributed.run", "--standalone", f"--nproc-per-node={claim.gpus}", "-m"]
@@ -105,7 +105,7 @@ def argv(claim: ClaimedRun) -> list[str]:
 
 
 def describe_job(claim: ClaimedRun, config: NodeConfig) -> dict[str, Any]:
-    """What ``workers.job.request.Job`` is read from."""
+    """The fields of ``workers.job.request.Job``."""
     run_id = str(claim.run_id)
     return {
         "run_id": run_id,
@@ -125,7 +125,7 @@ def describe_job(claim: ClaimedRun, config: NodeConfig) -> dict[str, Any]:
 
 
 CHILDS_PYTHON = {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"}
-"""What the child imports comes from the service's own checkout and installation alone."""
+"""Makes the child import from the service's own checkout and installation only."""
 
 
 def child_environment(
@@ -136,7 +136,7 @@ def child_environment(
     *,
     trains: bool = True,
 ) -> dict[str, str]:
-    """The whole environment of a job's process: what is allowed, its devices, our settings."""
+    """Complete environment of a job's process: allowed variables, devices, our settings."""
     return {
         **base_environment(environ, config.job_env, trains=trains),
         ENV_VAR: str(socket),
@@ -148,29 +148,29 @@ def child_environment(
 def base_environment(
     environ: Mapping[str, str], added: Sequence[str], *, trains: bool
 ) -> dict[str, str]:
-    """What all jobs of a kind have in common: of the nursery too, which imports for them."""
+    """Environment that jobs of a kind share with the nursery, which imports for them."""
     return {
         **job_variables.passed_on(environ, added, trains=trains),
         **CHILDS_PYTHON,
         "PYTHONUNBUFFERED": "1",
-        # Threads that spin while they wait burn joules, and the time of the job beside.
+        # Threads that spin while they wait use energy, and CPU time of other jobs.
         "OMP_WAIT_POLICY": environ.get("OMP_WAIT_POLICY", "PASSIVE"),
         "TOKENIZERS_PARALLELISM": "false",
     }
 
 
 def programs_python(environ: Mapping[str, str], config: NodeConfig) -> dict[str, str]:
-    """Python's own variables that an administrator passes to the programs of commands."""
+    """Python's variables that an administrator passes to the programs of commands."""
     names = [name for name in config.job_env if name in CHILDS_PYTHON and name in environ]
     return {name: environ[name] for name in names}
 
 
 def child_note(config: NodeConfig, attempt_id: UUID) -> Path:
-    """Where an attempt's child is named while it runs, for whoever cleans up after a crash."""
+    """File that identifies an attempt's running child, for recovery after a crash."""
     return config.journal_dir / f"{attempt_id}.child.json"
 
 
 def note_child(path: Path, pid: int, events: Path) -> None:
-    """Leaves the child's identity: its pid alone could be another process's by then."""
+    """Writes the child's identity; its pid alone may be reused by another process."""
     identity = {"pid": pid, "start_ticks": process_start_ticks(pid), "events": str(events)}
     path.write_text(json.dumps(identity))

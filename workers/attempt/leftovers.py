@@ -1,8 +1,8 @@
 """Finds processes that a job started and left behind, in any session or group.
 
 A process may leave the job's group (torchrun gives each of its processes a session of its
-own, a daemon takes one), and would then use the devices of the next job, unmetered. It keeps
-its environment, though, and in that the path of its attempt's event socket.
+own, a daemon creates one), and would then use the devices of the next job, unmetered. Its
+environment, however, still contains the path of its attempt's event socket.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ TIMEOUT_S = 5.0
 
 
 def mark(events: Path) -> bytes:
-    """Entry in the environment of every process that a job started."""
+    """Entry in the environment of every process that the job started."""
     return f"{ENV_VAR}={events}".encode()
 
 
-def bearing(events: Path) -> list[int]:
-    """The processes whose environment names this socket."""
-    wanted = mark(events)
+def processes(events: Path) -> list[int]:
+    """Ids of the processes whose environment contains this socket."""
+    entry = mark(events)
     pids = []
     for folder in PROC.iterdir():
         if folder.name.isdigit():
             # Processes of other users cannot be read, and must not be killed.
             with contextlib.suppress(OSError):
-                if wanted in (folder / "environ").read_bytes().split(b"\0"):
+                if entry in (folder / "environ").read_bytes().split(b"\0"):
                     pids.append(int(folder.name))
     return pids
 
 
 def kill(events: Path) -> int:
-    """Kill all of them and wait until they are gone; returns their number."""
+    """Kill these processes and wait until they are gone; returns their number."""
     killed: set[int] = set()
     deadline_s = time.monotonic() + TIMEOUT_S
-    while (alive := bearing(events)) and time.monotonic() < deadline_s:
+    while (alive := processes(events)) and time.monotonic() < deadline_s:
         for pid in alive:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""One attempt's record: everything goes to the journal first, stamped with the meter's time."""
+"""One attempt's log: every record goes to the journal first, with the meter's time."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ logger = logging.getLogger(__name__)
 MAX_TEXT = 8192
 MAX_LOG_BYTES = 64 * 1024 * 1024
 LINE_BYTES = 160
-"""Overhead of a line, in bytes: without it, empty lines could fill the disk."""
+"""Overhead counted per line, in bytes, so that empty lines cannot fill the disk."""
 
 
 class AttemptLog:
-    """Stamps and appends records.
+    """Adds the time to records and appends them.
 
     Args:
         journal: The attempt's journal, locked by this process.
@@ -29,7 +29,7 @@ class AttemptLog:
         self._journal = journal
         self._now_s = now_s
         self._log_bytes = 0
-        self._left_out = 0
+        self._skipped = 0
 
     def append(self, type_: str, *, t_s: float | None = None, **fields: Any) -> None:
         self._journal.append(self._stamped(type_, t_s, fields))
@@ -37,18 +37,18 @@ class AttemptLog:
     def offer(self, type_: str, **fields: Any) -> None:
         """Append an optional record; skipped on a full disk, and the gap reported later."""
         try:
-            if self._left_out:
-                text = f"{self._left_out} lines and progress records are missing: the disk was full"
+            if self._skipped:
+                text = f"{self._skipped} lines and progress records are missing: the disk was full"
                 self.append("log", stream="pricetag", text=text)
-                self._left_out = 0
+                self._skipped = 0
             self.append(type_, **fields)
         except JournalError as error:
-            if not self._left_out:
+            if not self._skipped:
                 logger.error("this record and those that follow are skipped: %s", error)
-            self._left_out += 1
+            self._skipped += 1
 
     def readings(self, readings: list[dict[str, Any]]) -> None:
-        """Appends the meter's readings, which have their own ``t_s``: all, or none without room."""
+        """Appends the meter's readings, which have their own ``t_s``: all of them, or none."""
         self._journal.append_all(
             self._stamped("reading", reading["t_s"], reading) for reading in readings
         )
@@ -58,7 +58,7 @@ class AttemptLog:
         return {"type": type_, "t_s": stamped_s, "at": datetime.now(UTC).isoformat(), **fields}
 
     def text(self, text: str, stream: str) -> None:
-        """Appends one line of output; a flooded log is cut, with a notice."""
+        """Appends one line of output; a log that is too long is cut, with a notice."""
         if self._log_bytes > MAX_LOG_BYTES:
             return
         self._log_bytes += len(text) + LINE_BYTES

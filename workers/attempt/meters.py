@@ -1,4 +1,4 @@
-"""The meters of one attempt, and the job's part of what it shares with others."""
+"""The meters of one attempt, and the job's share of hardware used by several jobs."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Devices:
     """The device set of one attempt.
 
     Attributes:
-        uuids: UUIDs that CUDA is shown.
+        uuids: UUIDs that are visible to CUDA.
         described: Devices in the attempt's record.
-        slices: Those of them that are MIG slices.
+        slices: The MIG slices among them.
         jobs_per_device: Number of jobs that may share a whole device.
         host_ratio: Share of the host that is reserved for the job.
         is_host_taken: Whether another job has reserved all of the host.
@@ -50,11 +50,11 @@ class Devices:
         return list(dict.fromkeys(parents.get(uuid, uuid) for uuid in self.uuids))
 
     def component_ids(self) -> list[str]:
-        """The devices' components."""
+        """Ids of the devices' components."""
         return [f"gpu:{uuid}" for uuid in self.metered()]
 
     def slices_by_component(self) -> dict[str, list[Slice]]:
-        """The slices that are held of each divided device."""
+        """The held slices of each divided device."""
         by_component: dict[str, list[Slice]] = {}
         for piece in self.slices:
             by_component.setdefault(f"gpu:{piece.parent}", []).append(piece)
@@ -62,7 +62,7 @@ class Devices:
 
 
 def describe(devices: Sequence[Device]) -> tuple[dict[str, Any], ...]:
-    """Devices as the attempt's record names them."""
+    """Devices for the attempt's record."""
     return tuple({"uuid": device.uuid, "name": device.name} for device in devices)
 
 
@@ -82,20 +82,20 @@ class JobMeters:
         self._notes = ActivityNotes({})
 
     def adopt(self, pid: int) -> None:
-        """The job's first process."""
+        """Begin with the job's first process."""
         self._tree.adopt(pid)
 
     def ended(self, pid: int, cpu_s: float | None) -> None:
-        """The job's first process has ended, and with all that it waited for had used this."""
+        """Add the CPU time of the job's first process and of the children it waited for."""
         if cpu_s is not None:
             self._tree.ended(pid, cpu_s)
 
     def share(self, components: Iterable[Component], t_s: float) -> list[Component]:
-        """The components with the job's part of each, once the meter is open.
+        """The components with the job's share of each, once the meter is open.
 
         Args:
-            components: As the meter names them.
-            t_s: The meter's time now.
+            components: Components of the meter.
+            t_s: Current time of the meter, in s.
         """
         activities: dict[str, Activity] = {}
         shared = []
@@ -113,7 +113,7 @@ class JobMeters:
         return shared
 
     def note(self, readings: Sequence[dict[str, Any]]) -> None:
-        """Completes readings with the activity of their time."""
+        """Adds to readings the activity of their time."""
         self._notes.note(readings)
 
     def close(self) -> None:
@@ -121,15 +121,15 @@ class JobMeters:
         self._notes.close()
 
     def _share_host(self, component: Component) -> tuple[Component, Activity | None]:
-        """CPU and memory: by CPU time.
+        """CPU and memory are shared by CPU time.
 
-        A machine that is reserved as a whole, and of which idling is not known, is charged in
-        full to whom it is reserved for, as a device of its own.
+        A machine that is reserved as a whole and has no known idle power is charged in full to
+        the job that reserved it, like a device.
         """
         ratio = self._devices.host_ratio
         is_whole = ratio >= 1.0 or self._devices.is_host_taken
-        is_told = not is_whole or component.baseline_w is not None
-        return replace(component, reserved_ratio=ratio), self._host if is_told else None
+        is_shared = not is_whole or component.baseline_w is not None
+        return replace(component, reserved_ratio=ratio), self._host if is_shared else None
 
     def _share_gpu(self, component: Component) -> tuple[Component, Activity | None]:
         slices = self._devices.slices_by_component().get(component.id)
@@ -153,9 +153,9 @@ def with_baseline(
     baselines: Sequence[Baseline],
     state_of: Callable[[str], State] = component_state,
 ) -> Component:
-    """The component with its idle power in the state that it is in now.
+    """The component with its idle power in its current state.
 
-    A model states its own power at no load.
+    A model includes its own power at no load.
     """
     if component.method == "modelled":
         return component
@@ -164,20 +164,20 @@ def with_baseline(
 
 
 def _divided(component: Component, slices: Sequence[Slice]) -> tuple[Component, Activity | None]:
-    """A divided device, of which the job holds some slices."""
+    """The job's slices of a divided device."""
     parent = _uuid(component)
     ratio = sum(piece.ratio for piece in slices)
     named = divided_name(component.name, slices)
-    held = replace(component, name=named, reserved_ratio=min(ratio, 1.0))
+    share = replace(component, name=named, reserved_ratio=min(ratio, 1.0))
     if not all(piece.is_whole_instance for piece in slices):
-        return _noted(held, "a part of a MIG instance: its use is not measured separately"), None
+        return _noted(share, "a part of a MIG instance: its use is not measured separately"), None
     if not has_slice_use(parent):
-        return _noted(held, "MIG: this device does not report the use of its slices"), None
+        return _noted(share, "MIG: this device does not report the use of its slices"), None
     try:
         everybody = slices_of(parent)
     except pynvml.NVMLError as error:
-        return _noted(held, f"MIG: the other slices could not be seen: {error}"), None
-    return _noted(held, "MIG: by the use of its slices"), SliceUse(parent, slices, everybody)
+        return _noted(share, f"MIG: the other slices could not be seen: {error}"), None
+    return _noted(share, "MIG: by the use of its slices"), SliceUse(parent, slices, everybody)
 
 
 def _noted(component: Component, note: str) -> Component:

@@ -1,4 +1,4 @@
-"""The worker's side of the nursery: jobs forked from a process that has imported everything."""
+"""The worker's side of the nursery: forks jobs from a process with everything imported."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ logger = logging.getLogger(__name__)
 
 MAX_MESSAGE_BYTES = 1 << 16
 START_TIMEOUT_S = 300.0
-"""A nursery that has not forked after this many seconds hangs; its imports take a few."""
+"""Seconds after which a nursery that has not forked counts as hung; its imports take a few."""
 CLOSE_TIMEOUT_S = 10.0
 KILLED = Exit(-int(signal.SIGKILL), None)
 
 
 Born = tuple[int, "asyncio.Future[Exit]"]
-"""A job's pid, and its exit code to come."""
+"""A job's pid, and the future of its exit code."""
 
 
 class Nursery:
-    """Starts jobs by forking; where that is not wanted or fails, in a fresh interpreter.
+    """Starts jobs by forking, or in a fresh interpreter if they must not be forked.
 
     Jobs with accelerators get a fresh interpreter, which the nursery starts: a CUDA context does
-    not survive a fork, and no import promises to open none. Of a job that was killed the nursery
-    ends whatever is left.
+    not survive a fork, and an import may open one. After a job was killed, the nursery ends
+    its remaining processes.
 
     Args:
-        allow_hub: Whether jobs may load by hub name; settled before the first import.
-        job_env: Further variables of the worker that its jobs see.
+        allow_hub: Whether jobs may load by hub name; fixed before the first import.
+        job_env: Additional variables of the worker that its jobs see.
     """
 
     def __init__(self, *, allow_hub: bool, job_env: Sequence[str] = ()) -> None:
@@ -61,19 +61,19 @@ class Nursery:
             logger.warning("the nursery failed (%r): a fresh interpreter is used", error)
             self.close()
         except OSError as error:
-            # It lives, and its jobs with it: this one alone could not be handed over.
+            # The nursery and its jobs live on: only this job could not be handed over.
             logger.warning("the nursery was not asked (%s): a fresh interpreter is used", error)
         return await self._fresh.start(launch)
 
     def close(self) -> None:
-        """Ends the nursery, and with it every job that it started."""
+        """Ends the nursery and every job that it started."""
         if self._control is not None:
             asyncio.get_running_loop().remove_reader(self._control)
             self._control.close()
             self._control = None
         if self._process is not None:
             try:
-                self._process.wait(CLOSE_TIMEOUT_S)  # it ends its jobs first
+                self._process.wait(CLOSE_TIMEOUT_S)  # the nursery ends its jobs first
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
@@ -113,8 +113,8 @@ class Nursery:
     def _open(self) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         hub = "hub" if self._allow_hub else "local"
-        # Libraries read it when they are imported here, and a job can read its parent's:
-        # it is that of a job, without the hub's token.
+        # The environment of a job without the hub's token: libraries read it on import, and
+        # a job can read that of its parent.
         variables = base_environment(os.environ, self._job_env, trains=True)
         variables = {name: v for name, v in variables.items() if name not in HUB_SECRETS}
         with theirs:
@@ -136,7 +136,7 @@ class Nursery:
         except OSError:
             message = b""
         if not message:
-            logger.warning("the nursery ended, and its jobs with it")
+            logger.warning("the nursery ended, with all its jobs")
             self.close()
             return
         reply: dict[str, Any] = json.loads(message)
@@ -150,7 +150,7 @@ class Nursery:
             self._exits.pop(reply["exited"]).set_result(Exit(reply["code"], reply["cpu_s"]))
 
     def _abandon(self) -> None:
-        """The nursery is gone: its jobs were killed by the kernel, and what starts will not."""
+        """Handle the nursery's end: the kernel killed its jobs, and pending starts fail."""
         for started in self._starting.values():
             if not started.done():
                 started.set_exception(ConnectionError("the nursery is gone"))

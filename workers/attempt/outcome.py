@@ -1,4 +1,4 @@
-"""How an attempt ended: one pure decision from what the supervisor saw."""
+"""Decides how an attempt ended, from the supervisor's observations."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ Reason = dict[str, Any]
 CGROUPS = Path("/sys/fs/cgroup")
 
 EXIT_INTERRUPTED = 75
-"""The child's exit code after it was asked to stop and had saved its state (EX_TEMPFAIL)."""
+"""The child's exit code after it saved its state on request (EX_TEMPFAIL)."""
 
 
 @dataclass(slots=True)
 class Observed:
-    """The supervisor's observations when the child has ended."""
+    """The supervisor's observations by the time the child has ended."""
 
     exit_code: int | None = None  # negative: killed by that signal
     finished: str | None = None  # the end reported by the child
     error: Reason | None = None  # the job's own error
     stop_reason: str | None = None  # why the supervisor stopped it
-    stop_message: str | None = None  # the same in words, where there is more to say
+    stop_message: str | None = None  # details of the reason, if any
     hung: bool = False
     out_of_memory: bool = False
     unwritable: str | None = None  # why the journal accepted no more records
@@ -32,48 +32,48 @@ class Observed:
 
 
 _NOT_THE_JOBS = frozenset({"disk-full", "supervisor-failed"})
-"""Reasons that lie with the worker: elsewhere, or once there is room, the run may succeed."""
+"""Errors of the worker, not of the job: on another worker, or later, the run may succeed."""
 
 
-def decide(seen: Observed) -> tuple[EndStatus, Reason | None]:
-    """The attempt's status and the reason that goes with it.
+def decide(observed: Observed) -> tuple[EndStatus, Reason | None]:
+    """The attempt's status, and the reason unless it succeeded.
 
-    A job's own error is final. What was done to a job from outside (worker stopped, lease
-    lost, killed, hung) and missing resources of its worker (disk space) are interruptions, after
-    which the run is tried again.
+    A job's own error is final. External causes (worker stopped, lease lost, killed, hung) and
+    missing resources of the worker (disk space) are interruptions, after which the run is tried
+    again.
     """
-    if seen.finished == "succeeded" and seen.exit_code == 0:
+    if observed.finished == "succeeded" and observed.exit_code == 0:
         return "succeeded", None
-    if seen.stop_reason == "cancelled":
+    if observed.stop_reason == "cancelled":
         return "cancelled", {"code": "cancelled", "message": "cancelled by request"}
-    if seen.stop_reason == "budget-exceeded":
-        message = seen.stop_message or "a budget was used up"
+    if observed.stop_reason == "budget-exceeded":
+        message = observed.stop_message or "a budget was used up"
         return "cancelled", {"code": "budget-exceeded", "message": message}
-    if seen.error is not None:
-        is_workers = seen.error["code"] in _NOT_THE_JOBS
-        return "interrupted" if is_workers else "failed", seen.error
-    if seen.unwritable is not None:
+    if observed.error is not None:
+        is_workers = observed.error["code"] in _NOT_THE_JOBS
+        return "interrupted" if is_workers else "failed", observed.error
+    if observed.unwritable is not None:
         return "interrupted", {
             "code": "journal-unwritable",
-            "message": f"the worker could not record the job's events: {seen.unwritable}",
+            "message": f"the worker could not record the job's events: {observed.unwritable}",
         }
-    if seen.stop_reason is not None:
+    if observed.stop_reason is not None:
         return "interrupted", {
-            "code": seen.stop_reason,
-            "message": f"the worker stopped this attempt: {seen.stop_reason}",
+            "code": observed.stop_reason,
+            "message": f"the worker stopped this attempt: {observed.stop_reason}",
         }
-    if seen.hung:
+    if observed.hung:
         return "interrupted", {
             "code": "hung",
             "message": "the job sent no heartbeat and was killed",
         }
-    if seen.out_of_memory:
+    if observed.out_of_memory:
         return "failed", {
             "code": "out-of-memory",
             "message": "the kernel killed the job: out of memory; "
             "use a smaller batch size or a machine with more memory",
         }
-    return _unexplained(seen.exit_code)
+    return _unexplained(observed.exit_code)
 
 
 def _unexplained(exit_code: int | None) -> tuple[EndStatus, Reason]:
@@ -92,7 +92,7 @@ def _unexplained(exit_code: int | None) -> tuple[EndStatus, Reason]:
 
 
 def oom_kills(cgroup_file: Path = Path("/proc/self/cgroup"), mount: Path = CGROUPS) -> int | None:
-    """How often the kernel killed for memory in our cgroup; None where that is not reported."""
+    """Number of out-of-memory kills in our cgroup; None if that is not reported."""
     try:
         place = cgroup_file.read_text().strip().rpartition("::")[2]
         lines = (mount / place.lstrip("/") / "memory.events").read_text().splitlines()

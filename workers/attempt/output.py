@@ -1,4 +1,4 @@
-"""Lines out of a job's output, whatever bytes it writes."""
+"""Reads lines from a job's output, whatever its bytes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LONGEST_LINE = 65536
 
 
 async def copy_lines(reader: asyncio.StreamReader | None, take: Callable[[str], None]) -> None:
-    """Calls ``take`` for every line that is not empty; of a progress bar for its last state."""
+    """Calls ``take`` with every non-empty line, and with the last state of a progress bar."""
     if reader is None:
         return
     cutter = LineCutter(LONGEST_LINE)

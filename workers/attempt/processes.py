@@ -22,7 +22,7 @@ class Exit(NamedTuple):
 
     Attributes:
         code: Its exit code; negative when a signal ended it.
-        cpu_s: CPU seconds of it and of the children it waited for; None where unknown.
+        cpu_s: CPU seconds of it and of the children it waited for; None if unknown.
     """
 
     code: int
@@ -39,7 +39,7 @@ class ChildProcess(Protocol):
     @property
     def stderr(self) -> asyncio.StreamReader | None: ...
     async def wait(self) -> Exit:
-        """How it ended, once it has."""
+        """Waits for the process to end."""
         ...
 
 
@@ -63,11 +63,10 @@ class Job:
 
 
 class FreshInterpreter:
-    """Starts each child in an interpreter of its own: slow, and free of any past.
+    """Starts each child in an interpreter of its own: slow, but without inherited state.
 
-    The child is waited for here, and not by asyncio: that would wait for the pipes as well,
-    which something that the process left behind may hold open forever, and would not report
-    its CPU time.
+    A thread waits for the child, not asyncio, which would wait for the pipes as well, although
+    a surviving process may hold them open for ever, and would not report the CPU time.
     """
 
     async def start(self, launch: Launch) -> ChildProcess:
@@ -91,7 +90,7 @@ class FreshInterpreter:
 
 
 async def pipe_reader(pipe: IO[bytes]) -> asyncio.StreamReader:
-    """Reads a pipe, which it closes at its end."""
+    """A reader of a pipe, which is closed at its end."""
     reader = asyncio.StreamReader()
     protocol = asyncio.StreamReaderProtocol(reader)
     await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, pipe)
@@ -99,7 +98,7 @@ async def pipe_reader(pipe: IO[bytes]) -> asyncio.StreamReader:
 
 
 def exit_of(status: int, usage: resource.struct_rusage) -> Exit:
-    """Exit from the result of ``os.wait4``."""
+    """The exit that ``os.wait4`` returned."""
     return Exit(os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime)
 
 
@@ -110,6 +109,6 @@ def _reap(
 ) -> None:
     _, status, usage = os.wait4(process.pid, 0)
     ended = exit_of(status, usage)
-    process.returncode = ended.code  # so that nobody waits for it again
+    process.returncode = ended.code  # so that subprocess does not wait for it again
     with contextlib.suppress(RuntimeError):  # the loop ended before the job
         loop.call_soon_threadsafe(exited.set_result, ended)

@@ -1,4 +1,4 @@
-"""Live progress of an attempt: the job's reports, with the energy charged so far."""
+"""Live progress of an attempt, with the energy charged so far."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ class ProgressBoard:
     """Keeps the job's latest progress and turns it into one record per second."""
 
     def __init__(self) -> None:
-        self._said: dict[str | None, dict[str, Any]] = {}
+        self._latest: dict[str | None, dict[str, Any]] = {}
 
     def update(self, key: str | None, fields: dict[str, Any]) -> None:
-        if key not in self._said and len(self._said) >= MAX_STAGES:
+        if key not in self._latest and len(self._latest) >= MAX_STAGES:
             return
-        self._said[key] = fields
+        self._latest[key] = fields
 
     def record(
         self,
@@ -28,9 +28,9 @@ class ProgressBoard:
         started_s: float | None,
         live: Mapping[str, float | None],
     ) -> dict[str, Any]:
-        """The ``progress`` record; ``live`` has the charged ``power_w`` and ``energy_j``."""
-        said = self._said.get(stage.key if stage else None, {})
-        done, total = said.get("done"), said.get("total")
+        """The ``progress`` record; ``live`` contains the charged ``power_w`` and ``energy_j``."""
+        reported = self._latest.get(stage.key if stage else None, {})
+        done, total = reported.get("done"), reported.get("total")
         energy_j = live["energy_j"]
         return {
             "key": stage.key if stage else None,
@@ -38,8 +38,8 @@ class ProgressBoard:
             "name": stage.name if stage else None,
             "done": done,
             "total": total,
-            "unit": said.get("unit"),
-            "message": said.get("message"),
+            "unit": reported.get("unit"),
+            "message": reported.get("message"),
             "power_w": live["power_w"],
             "energy_kwh": None if energy_j is None else joules_to_kwh(energy_j),
             "eta_s": eta_s(done, total, None if started_s is None else now_s - started_s),
@@ -47,8 +47,8 @@ class ProgressBoard:
 
 
 def eta_s(done: float | None, total: float | None, elapsed_s: float | None) -> float | None:
-    """Seconds left in the stage at its mean pace so far; None while unknown."""
+    """Remaining seconds of the stage at its mean rate so far; None while unknown."""
     if not done or total is None or elapsed_s is None or done > total:
         return None
-    left_s = elapsed_s * (total - done) / done
-    return left_s if math.isfinite(left_s) else None
+    remaining_s = elapsed_s * (total - done) / done
+    return remaining_s if math.isfinite(remaining_s) else None

@@ -1,4 +1,4 @@
-"""After a crash: finishes and ships the journals of a dead worker of this node."""
+"""Finishes the journals of dead workers of this node, so that they can be shipped."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from workers.node.identity import process_start_ticks
 logger = logging.getLogger(__name__)
 
 SILENT_S = 5.0
-"""A meter reads once a second: without a reading for longer it was not metering."""
+"""Gap in s after which a meter, which reads every second, counts as stopped."""
 
 
 def adopt_orphans(journal_dir: Path) -> Iterator[tuple[UUID, Journal]]:
-    """Journals whose writer is dead, now locked by us and ended.
+    """Journals of dead workers, now locked by this process and ended.
 
-    The child of the dead worker is killed first: its run may be started again as soon as
-    the end of its attempt is known.
+    The child of the dead worker is killed first, since its run may start again as soon as the
+    end of its attempt is recorded.
     """
     for path in find_orphans(journal_dir):
         try:
@@ -43,7 +43,7 @@ def adopt_orphans(journal_dir: Path) -> Iterator[tuple[UUID, Journal]]:
             kill_child(journal_dir / f"{attempt_id}.child.json")
             end_if_open(journal)
         except (OSError, JournalError) as error:
-            # Released, so that the next round can retry: the disk may be full now.
+            # Released for a retry in the next round: the disk may be full now.
             logger.error("the attempt %s cannot be ended yet: %s", attempt_id, error)
             with contextlib.suppress(JournalError):
                 journal.close()
@@ -54,8 +54,8 @@ def adopt_orphans(journal_dir: Path) -> Iterator[tuple[UUID, Journal]]:
 def end_if_open(journal: Journal) -> None:
     """Appends the end that the dead worker could not write, at the time of its last reading.
 
-    Where the meter had fallen silent long before the worker died, the last record of any
-    kind counts: that time was not metered, and the attempt shall say so.
+    If the meter had stopped long before the worker died, the end is at the last record of any
+    type: that time was not metered, and the attempt must show it.
     """
     read_s, last_s, ended = 0.0, 0.0, False
     for record in every_record(journal):
@@ -88,9 +88,9 @@ def every_record(journal: Journal, batch: int = 1000) -> Iterator[dict[str, Any]
 
 
 def kill_child(note: Path) -> None:
-    """Kills the process group that the note names, if it is still the same process.
+    """Kills the process group in the note, if it is still the same process.
 
-    With it goes what the job started in other groups.
+    Processes that the job started in other groups are killed too.
     """
     try:
         child = json.loads(note.read_text())
@@ -101,13 +101,13 @@ def kill_child(note: Path) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child["pid"], signal.SIGKILL)
         _wait_until_gone(child["pid"], child["start_ticks"])
-    if "events" in child and (left := leftovers.kill(Path(child["events"]))):
-        logger.warning("killed %d process(es) that a dead worker's job had left", left)
+    if "events" in child and (killed := leftovers.kill(Path(child["events"]))):
+        logger.warning("killed %d process(es) that a dead worker's job had left", killed)
     note.unlink(missing_ok=True)
 
 
 def _wait_until_gone(pid: int, start_ticks: int, timeout_s: float = 10.0) -> None:
-    """A killed process may take a moment; its run must not start again beside it."""
+    """Waits until a killed process has ended, so that its run does not start beside it."""
     deadline_s = time.monotonic() + timeout_s
     while process_start_ticks(pid) == start_ticks and time.monotonic() < deadline_s:
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""Ships an attempt's journal to the database, in order, however long that takes."""
+"""Ships an attempt's journal to the database, in order, with retries until it succeeds."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ Ingest = Callable[[UUID, list[dict[str, Any]]], Awaitable[int]]
 
 
 class Shipper:
-    """Ships one journal. ``run`` goes on until ``finish`` was called and all is delivered.
+    """Ships one journal; ``run`` returns once ``finish`` was called and all is delivered.
 
-    While the database is away, the journal waits on disk.
+    While the database is away, records wait in the journal on disk.
     """
 
     def __init__(self, journal: Journal, attempt_id: UUID, ingest: Ingest) -> None:
@@ -46,7 +46,7 @@ class Shipper:
         self._wake = asyncio.Event()
 
     def finish(self) -> None:
-        """No record follows: deliver the rest and end."""
+        """Deliver the remaining records and end; called after the last record."""
         self._finishing.set()
         self._wake.set()
 
@@ -58,7 +58,7 @@ class Shipper:
                 shipped = await self._ship_batch()
                 heed_cancellation()
                 backoff_s = INTERVAL_S
-            except Exception as error:  # for any error, the records stay on disk for later
+            except Exception as error:  # after any error, the records stay on disk for later
                 logger.warning(
                     "attempt %s: the database rejected the journal (%s: %s); retrying in %.1f s",
                     self._attempt_id,
@@ -107,7 +107,7 @@ class Shipper:
 
 
 def _set_aside(record: Record, error: PoisonedRecordsError) -> Record:
-    """Replacement for a record that cannot be stored."""
+    """Replacement of a record that cannot be stored."""
     logger.error("journal record %s cannot be stored: %s", record["seq"], error)
     stamps = {name: record[name] for name in ("seq", "t_s", "at")}
     reason = f"{record['type']}: it could not be stored: {error}"

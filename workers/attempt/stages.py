@@ -1,4 +1,4 @@
-"""The stages of an attempt as the supervisor numbers them."""
+"""The stages of an attempt, with the keys assigned by the supervisor."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 MAX_STAGES = 5000
-"""Stages of one attempt that get a price of their own; each costs milliseconds to settle."""
+"""Maximum number of priced stages of one attempt; each takes milliseconds to settle."""
 
 MAX_KEY = 200
-"""Longest key: stages nested deeper than about 100 belong to the one around them."""
+"""Maximum length of a key; stages nested deeper than about 100 are charged to their parent."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenStage:
-    """A stage that has begun; ``key`` is ``2``, or ``2.0`` for the first inside it."""
+    """A stage that has begun; ``key`` is ``2``, or ``2.0`` for the first stage inside it."""
 
     key: str
     index: int
@@ -28,7 +28,7 @@ class OpenStage:
 
 
 class StageBook:
-    """Gives every stage its key and order, and knows which are open."""
+    """Assigns keys to stages in order, and records which are open."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -36,7 +36,7 @@ class StageBook:
         self._open: dict[str, tuple[OpenStage, float]] = {}
 
     def has_room(self, parent_key: str | None) -> bool:
-        """Whether one more stage inside this one gets a price of its own."""
+        """Whether one more stage inside this one can be priced."""
         return self._count < MAX_STAGES and len(self._next_key(parent_key)) <= MAX_KEY
 
     def open(
@@ -62,7 +62,7 @@ class StageBook:
         return key in self._open
 
     def has_begun(self, key: str) -> bool:
-        """Whether there was ever a stage of this key, open or ended."""
+        """Whether a stage with this key exists, open or ended."""
         parent_key, _, place = key.rpartition(".")
         count = self._children.get(parent_key or None, 0)
         return (
@@ -72,13 +72,13 @@ class StageBook:
         )
 
     def nearest_open(self, key: str | None) -> str | None:
-        """The stage itself, or the nearest one around it that is open."""
+        """The stage itself if it is open, or else its nearest open ancestor."""
         while key and key not in self._open:
             key = key.rpartition(".")[0]
         return key or None
 
     def open_keys(self) -> list[str]:
-        """Keys of the open stages, the innermost first."""
+        """Keys of the open stages, innermost first."""
         return list(reversed(self._open))
 
     def innermost(self) -> OpenStage | None:

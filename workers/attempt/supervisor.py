@@ -1,7 +1,7 @@
-"""The parent of a job: opens the meter, starts the child, listens, and books the end.
+"""The parent process of a job: opens the meter, starts the child, listens, books the end.
 
-Nothing here reads a model or touches a device: the measuring process is never the
-training process, and it outlives it.
+It never loads a model or computes on a device: the metering process is separate from the
+training process, and outlives it.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ class Supervisor:
     """Runs one attempt of one run from its claim to its booked end.
 
     Args:
-        claim: The run as it was taken from the queue.
-        config: This node.
+        claim: The claimed run.
+        config: Settings of this worker.
         devices: Devices held for the attempt.
         journal: The attempt's journal, new and locked.
         starter: Starts the child.
@@ -74,12 +74,12 @@ class Supervisor:
         self._devices = devices
         self._journal = journal
         self._starter = starter
-        self._seen = Observed()
+        self._observed = Observed()
         self._log = AttemptLog(journal, self._now_s)
         self._stages = StageBook()
         self._board = ProgressBoard()
         self._desk = EventDesk(
-            self._log, self._stages, self._board, self._seen, edge=self._edge, now_s=self._now_s
+            self._log, self._stages, self._board, self._observed, edge=self._edge, now_s=self._now_s
         )
         self._note = child_note(config, claim.attempt_id)
         self._folder = own_folder()
@@ -97,9 +97,9 @@ class Supervisor:
         self._stop_requested = asyncio.Event()
 
     def request_stop(self, reason: str, message: str | None = None) -> None:
-        """Asks the job to save its state and leave; ends it by force after the grace time."""
-        if self._seen.stop_reason is None:
-            self._seen.stop_reason, self._seen.stop_message = reason, message
+        """Asks the job to save its state and end; kills it after the grace time."""
+        if self._observed.stop_reason is None:
+            self._observed.stop_reason, self._observed.stop_message = reason, message
             self._stop_requested.set()
             self._events.broadcast_stop(reason)
             self._stopper = asyncio.create_task(self._end_after_grace())
@@ -109,8 +109,8 @@ class Supervisor:
         self._events.pulse()
 
     def fence(self) -> None:
-        """Ends the job at once: this attempt was closed by somebody else, or is about to be."""
-        self._seen.stop_reason = self._seen.stop_reason or "fenced"
+        """Kills the job at once: this attempt was closed elsewhere, or is about to be."""
+        self._observed.stop_reason = self._observed.stop_reason or "fenced"
         self._kill_group(signal.SIGKILL)
 
     async def run(self) -> None:
@@ -129,12 +129,12 @@ class Supervisor:
             await self._events.start()
             await self._run_child()
             oom_after = oom_kills()
-            self._seen.out_of_memory = oom_before is not None and oom_after != oom_before
+            self._observed.out_of_memory = oom_before is not None and oom_after != oom_before
         except JournalError as error:
             self._give_up(error)
         except Exception as error:
             logger.exception("attempt %s: the supervisor failed", self.claim.attempt_id)
-            self._seen.error = {
+            self._observed.error = {
                 "code": "supervisor-failed",
                 "message": f"the worker could not run the job: {type(error).__name__}: {error}",
             }
@@ -163,7 +163,7 @@ class Supervisor:
 
     async def _run_child(self) -> None:
         if self._stop_requested.is_set():
-            return  # cancelled between the claim and now
+            return  # cancelled after the claim
         launch = prepare(self.claim, self._config, self._devices.uuids, self._folder)
         self._log.append("environment", variables=launch.recorded)
         process = await self._starter.start(launch)
@@ -177,7 +177,7 @@ class Supervisor:
             asyncio.create_task(self._watch()),
         ]
         try:
-            self._seen.exit_code, cpu_s = await process.wait()
+            self._observed.exit_code, cpu_s = await process.wait()
             self._meters.ended(process.pid, cpu_s)
             await self._edge()
             await self._kill_all()
@@ -189,7 +189,7 @@ class Supervisor:
             await asyncio.gather(*side_tasks, return_exceptions=True)
 
     async def _watch(self) -> None:
-        """Once a second: live progress, and whether the job still gives a sign of life."""
+        """Every second, records live progress and checks the job's heartbeat."""
         while True:
             await asyncio.sleep(TICK_S)
             now_s = self._now_s()
@@ -198,7 +198,7 @@ class Supervisor:
             )
             self._log.offer("progress", **record)
             if now_s - self._desk.last_sign_s > self._config.heartbeat_timeout_s:
-                self._seen.hung = True
+                self._observed.hung = True
                 self._log.text("no heartbeat: the job is killed", "pricetag")
                 self._kill_group(signal.SIGKILL)
                 return
@@ -217,13 +217,13 @@ class Supervisor:
             self._give_up(error)
 
     def _give_up(self, error: JournalError) -> None:
-        """End a job whose figures can no longer be recorded."""
+        """End a job whose events can no longer be recorded."""
         logger.error("attempt %s is ended: %s", self.claim.attempt_id, error)
-        self._seen.unwritable = str(error)
+        self._observed.unwritable = str(error)
         self._kill_group(signal.SIGKILL)
 
     def _now_s(self) -> float:
-        """Seconds since the meter opened; 0 when it never did."""
+        """Seconds since the meter opened; 0 if it never did."""
         return self._meter.now_s() if self._metering else 0.0
 
     async def _edge(self) -> float:
@@ -254,16 +254,16 @@ class Supervisor:
                 os.killpg(self._process.pid, sent)
 
     async def _kill_all(self) -> None:
-        """Ends the job's group, and what it had started outside of that."""
+        """Kills the job's process group, and the processes that it started outside."""
         self._kill_group(signal.SIGKILL)
         if self._process is None:
             return
-        if left := await asyncio.to_thread(leftovers.kill, self._socket):
-            text = f"{left} process(es) that the job had started outlived it and were killed"
+        if killed := await asyncio.to_thread(leftovers.kill, self._socket):
+            text = f"{killed} process(es) that the job had started outlived it and were killed"
             self._log.text(text, "pricetag")
 
     async def _close(self, second_opinion: SecondOpinion) -> None:
-        """Closes meter and pipe, then writes the end: the last record of the attempt."""
+        """Closes the meter and the pipe, then writes the end, the attempt's last record."""
         if self._stopper is not None:
             self._stopper.cancel()
         await self._events.close()
@@ -277,7 +277,7 @@ class Supervisor:
     async def _write_end(self, end_s: float, second_opinion: SecondOpinion) -> None:
         opinion = await asyncio.to_thread(second_opinion.stop)
         await self._record("second_opinion", t_s=end_s, **opinion)
-        status, reason = decide(self._seen)
+        status, reason = decide(self._observed)
         for key in self._stages.open_keys():
             await self._record("stage_end", t_s=end_s, key=key, status=status)
         await self._record("end", t_s=end_s, status=status, reason=reason)
@@ -290,7 +290,7 @@ class Supervisor:
         end_s = await self._edge()
         while self._meter.failure is not None and self._may_wait():
             await asyncio.sleep(RETRY_S)
-            await self._edge()  # hands over what waits
+            await self._edge()  # writes the waiting readings
         await asyncio.to_thread(self._meter.close)
         self._meters.close()
         return end_s
@@ -299,7 +299,7 @@ class Supervisor:
         """Appends a record of the end; while the disk is full, waits for room.
 
         Raises:
-            JournalError: If there was none for too long; recovery then ends the attempt.
+            JournalError: If the disk stays full for too long; recovery then ends the attempt.
         """
         while True:
             try:
@@ -312,7 +312,7 @@ class Supervisor:
 
     def _may_wait(self) -> bool:
         patience_s = END_PATIENCE_S
-        if self._seen.stop_reason == "worker-stopping":
+        if self._observed.stop_reason == "worker-stopping":
             patience_s = self._config.stop_grace_s
         now_s = time.monotonic()
         self._waiting_since_s = self._waiting_since_s or now_s

@@ -1,4 +1,4 @@
-"""Handing over what a stage made: files with a card that tells what they are."""
+"""Publishes a stage's model: its files, with a card that describes them."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def publish(
     quality: Mapping[str, Mapping[str, float]],
     stage_key: str,
 ) -> None:
-    """Put a stage's model into the attempt's artifacts, with its card, and announce each file.
+    """Puts a stage's model into the attempt's artifacts, with its card, and reports each file.
 
-    ``lineage`` ends with the stage itself. The price tag is the run's, under ``run_id``.
+    ``lineage`` ends with the stage itself. The model's price tag is that of the run ``run_id``.
     """
     source = job.work_dir / step.folder_name / "model"
     card = {
@@ -44,5 +44,5 @@ def publish(
     write_whole(source / "card.json", json.dumps(card, indent=2))
     folder = f"stage-{step.index:02d}-{step.kind}"
     for place in link_or_copy(sorted(source.iterdir()), job.artifacts_dir / folder):
-        its_card = card if place.name == WEIGHTS else None
-        reporter.artifact(f"{folder}/{place.name}", place, its_card, stage_key)
+        file_card = card if place.name == WEIGHTS else None
+        reporter.artifact(f"{folder}/{place.name}", place, file_card, stage_key)

@@ -1,8 +1,8 @@
-"""The job's own process: runs the recipe and tells the supervisor how it goes.
+"""The job's own process: runs the recipe and reports its progress to the supervisor.
 
-It has no database and no meter. When the supervisor vanishes, or does not say for the length
-of a lease that this was renewed, it ends at once with all it has started: its run may be given
-to another worker.
+It has no database and no meter. When the supervisor vanishes, or announces no renewal for the
+duration of a lease, the process ends at once with everything it has started, because its run
+may be given to another worker.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def main(job_file: str) -> int:
     if job.lease_s is not None:
         threading.Thread(target=_watch, args=(channel, job.lease_s), daemon=True).start()
     try:
-        # artifacts_dir is <root>/<run>/<attempt>: paths are told relative to the root.
+        # artifacts_dir is <root>/<run>/<attempt>: paths are reported relative to the root.
         run(job, SocketReporter(channel, job.artifacts_dir.parent.parent))
     except Interrupted:
         channel.send("finished", status="interrupted")
@@ -60,13 +60,13 @@ def main(job_file: str) -> int:
 
 
 def _follow(job: Job) -> int:
-    """A further process of a job on several devices: silent, unless it fails."""
+    """Runs any rank but 0 of a job on several devices: silent, unless it fails."""
     try:
         run(job, SilentReporter())
     except Interrupted:
         return EXIT_INTERRUPTED
     except Exception as error:
-        # The launcher ends the others as soon as this one leaves: they may never tell why.
+        # The launcher ends the other ranks as soon as this one exits: they may never report why.
         channel = EventChannel(os.environ[ENV_VAR])
         _tell(channel, error)
         channel.close()
@@ -75,7 +75,7 @@ def _follow(job: Job) -> int:
 
 
 def _tell(channel: EventChannel, error: Exception) -> None:
-    """Why the job failed; what nobody foresaw goes to the log with its traceback."""
+    """Reports why the job failed; an unexpected error goes to the log with its traceback."""
     if isinstance(error, JobError):
         channel.send("error", code=error.code, message=error.message, field=error.field)
         return
@@ -85,10 +85,10 @@ def _tell(channel: EventChannel, error: Exception) -> None:
 
 
 def _vanish() -> None:
-    """Nobody meters or bills this job any more: it ends, and what fled from its group too."""
+    """Kills the job, which is no longer metered, with the processes that left its group."""
     try:
         below = descendants.descendants(os.getpid())
-        for pid in {*below, *leftovers.bearing(Path(os.environ[ENV_VAR]))}:
+        for pid in {*below, *leftovers.processes(Path(os.environ[ENV_VAR]))}:
             if pid != os.getpid():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
@@ -97,9 +97,9 @@ def _vanish() -> None:
 
 
 def _watch(channel: EventChannel, lease_s: float) -> None:
-    """A supervisor that was stopped, or hangs, has its pipe open and cannot end the job.
+    """Ends the job when its supervisor is stopped or hangs, which leaves the pipe open.
 
-    Apart from the heartbeat, which blocks when nobody reads.
+    It has a thread of its own, because the heartbeat blocks when nobody reads the pipe.
     """
     limit_s = silence_limit_s(lease_s)
     pause = threading.Event()
@@ -110,7 +110,7 @@ def _watch(channel: EventChannel, lease_s: float) -> None:
 
 
 def _beat(channel: EventChannel) -> None:
-    """A sign of life, as long as this process is scheduled at all."""
+    """Sends a heartbeat for as long as this process is scheduled at all."""
     pause = threading.Event()
     while not channel.lost:
         pause.wait(HEARTBEAT_S)
@@ -121,10 +121,10 @@ def _beat(channel: EventChannel) -> None:
 
 
 def leave(code: int) -> NoReturn:
-    """Ends the process as it stands, all having been said.
+    """Ends the process without tearing down the interpreter.
 
-    While the interpreter is torn down, threads of libraries (gloo, CUDA) now and then abort
-    the process: torchrun would then end the others, and a finished job would have crashed.
+    During the tear-down, threads of libraries (gloo, CUDA) sometimes abort the process:
+    torchrun would then end the other ranks, and a finished job would count as crashed.
     """
     sys.stdout.flush()
     sys.stderr.flush()

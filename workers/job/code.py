@@ -1,7 +1,7 @@
 """The code of a command: copied into the run's work folder, read-only, and hashed.
 
-The hash is what ``find . -type f | LC_ALL=C sort | xargs sha256sum | sha256sum`` gives in the
-copy, with names that begin without ``./``.
+The hash is the result of ``find . -type f | LC_ALL=C sort | xargs sha256sum | sha256sum`` in
+the copy, with names that do not begin with ``./``.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class CodeFacts:
-    """What code a program ran from.
+    """The code that a program ran from.
 
     Attributes:
-        path: As the recipe names it.
+        path: Path in the recipe.
         commit: Full SHA of the git commit; None for a folder.
-        sha256: Over the names and contents of its files.
+        sha256: Hash of the names and contents of its files.
     """
 
     path: str
@@ -48,17 +48,17 @@ class CodeFacts:
 def bring(code: str | GitCode, job: Job, target: Path, field: str) -> CodeFacts:
     """Copies the code to ``target``, where an earlier attempt may have put it already.
 
-    An attempt that follows uses the copy of the first one as long as that is unchanged, so that
-    all attempts of a run use the same code. What a program wrote beside the code stays.
+    Later attempts use the copy of the first one as long as it is unchanged, so that all
+    attempts of a run use the same code. Files that a program wrote beside the code stay.
 
     Raises:
         JobError: ``missing-file``, ``path-outside-roots``, ``bad-code``, ``code-too-large``.
     """
     note = target.with_name(f"{target.name}.json")
-    if (kept := _kept(note, target)) is not None:
-        return kept
+    if (existing := _existing_copy(note, target)) is not None:
+        return existing
     if job.program_user is not None:
-        shutil.rmtree(target, ignore_errors=True)  # that user may have put links into it
+        shutil.rmtree(target, ignore_errors=True)  # the program's user may have put links there
     path = code if isinstance(code, str) else code.git
     commit = None
     source = roots.find(path, job.data_roots, field)
@@ -76,18 +76,18 @@ def bring(code: str | GitCode, job: Job, target: Path, field: str) -> CodeFacts:
     return facts
 
 
-def _kept(note: Path, target: Path) -> CodeFacts | None:
-    """The facts of the copy that is there, if every file of it is as it was."""
+def _existing_copy(note: Path, target: Path) -> CodeFacts | None:
+    """Facts about an earlier attempt's copy, if all its files are unchanged."""
     try:
-        told = json.loads(note.read_text())
-        digests = {name: _sha256(target / name) for name in told["digests"]}
+        recorded = json.loads(note.read_text())
+        digests = {name: _sha256(target / name) for name in recorded["digests"]}
     except (OSError, ValueError, KeyError):
         return None
-    return CodeFacts(**told["facts"]) if digests == told["digests"] else None
+    return CodeFacts(**recorded["facts"]) if digests == recorded["digests"] else None
 
 
 def _copy(source: Path, target: Path, field: str) -> tuple[dict[str, str], int]:
-    """Copies all files; their digests by name, and their size."""
+    """Copies all files; returns their digests by name, and their total size in bytes."""
     digests: dict[str, str] = {}
     size_bytes = 0
     for name, file in _files(source, field):
@@ -135,22 +135,22 @@ def _export(repository: Path, code: GitCode, target: Path, field: str) -> str:
     archive = target.with_suffix(".tar")
     try:
         name = f"{code.commit}^{{commit}}"
-        full = _said([*git, "rev-parse", "--verify", "--quiet", name]).strip()
-        _said([*git, "archive", "--format=tar", f"--output={archive}", full])
+        full = _output([*git, "rev-parse", "--verify", "--quiet", name]).strip()
+        _output([*git, "archive", "--format=tar", f"--output={archive}", full])
         with tarfile.open(archive) as files:
             files.extractall(target, filter="data")
     except FileNotFoundError as error:
-        raise JobError("bad-code", "this worker has no git", field) from error
+        raise JobError("bad-code", "git is not installed on this worker", field) from error
     except (subprocess.SubprocessError, tarfile.TarError) as error:
-        said = getattr(error, "stderr", None) or str(error)
-        message = f"commit {code.commit} of '{code.git}' cannot be read: {said.strip()[:500]}"
+        reason = getattr(error, "stderr", None) or str(error)
+        message = f"commit {code.commit} of '{code.git}' cannot be read: {reason.strip()[:500]}"
         raise JobError("bad-code", message, f"{field}.commit") from error
     finally:
         archive.unlink(missing_ok=True)
     return full
 
 
-def _said(command: list[str]) -> str:
+def _output(command: list[str]) -> str:
     return subprocess.run(
         command, capture_output=True, text=True, check=True, timeout=GIT_TIMEOUT_S
     ).stdout

@@ -1,4 +1,4 @@
-"""What a stage is given, and what it gives back."""
+"""The input and the result of a stage."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from workers.job.request import Interrupted, Job
 class ModelRef:
     """The model a stage starts from: the run's own, or the artifact of an earlier stage.
 
-    Exactly one of ``folder``, ``hub`` and ``scratch`` is given.
+    Exactly one of ``folder``, ``hub`` and ``scratch`` is set.
     """
 
     folder: Path | None = None
@@ -27,7 +27,7 @@ class ModelRef:
 
 @dataclass(frozen=True)
 class StageResult:
-    """A finished stage: the folder of the model it made, if any, and what its card tells."""
+    """A finished stage: the folder of the model it made, if any, and facts for its card."""
 
     model_folder: Path | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -35,7 +35,7 @@ class StageResult:
 
 @dataclass
 class StageContext:
-    """Everything a stage may use. ``folder`` is its own and kept between attempts."""
+    """Everything a stage may use; ``folder`` belongs to it alone and outlives the attempt."""
 
     job: Job
     recipe: Recipe
@@ -43,29 +43,29 @@ class StageContext:
     index: int  # among the recipe's stages
     folder: Path
     model: ModelRef | None
-    cache: dict[Any, Any]  # shared by the stages of this process, as tokenised data
+    cache: dict[Any, Any]  # shared by the stages of this process, for example tokenized data
 
     @property
     def field(self) -> str:
-        """Where the stage stands in the run description."""
+        """Path of the stage in the run description."""
         return f"recipe.stages.{self.index}"
 
     @property
     def model_folder(self) -> Path:
-        """Where the stage saves the model it makes."""
+        """Folder in which the stage saves the model it makes."""
         return self.folder / "model"
 
     def cached(self, key: Any, make: Callable[[], Any]) -> Any:
-        """The value kept under ``key``, made on first use."""
+        """The cached value of ``key``, made on first use."""
         if key not in self.cache:
             self.cache[key] = make()
         return self.cache[key]
 
     def stop_if_asked(self) -> None:
-        """Leave where the work can be taken up again.
+        """Leave the stage, at a point where it can be resumed, if a stop was requested.
 
         Raises:
-            Interrupted: the supervisor asked for it.
+            Interrupted: the supervisor requested a stop.
         """
         reason = self.reporter.stop_requested()
         if reason is not None:

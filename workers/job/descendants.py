@@ -1,5 +1,5 @@
-"""The processes that a process has started, by ancestry: none can leave that by a new session,
-a cleared environment or a double fork, as long as their ancestor takes in orphans.
+"""Processes by ancestry: as long as an ancestor adopts orphans, no descendant can escape by a
+new session, a cleared environment or a double fork.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ PAUSE_S = 0.01
 _PR_SET_CHILD_SUBREAPER = 36
 
 
-def take_in_orphans(wanted: bool = True) -> None:
-    """From now on the orphans among this process's descendants become its own children."""
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, int(wanted), 0, 0, 0)
+def take_in_orphans(enabled: bool = True) -> None:
+    """From now on, make orphans among this process's descendants its own children."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, int(enabled), 0, 0, 0)
 
 
 def descendants(ancestor: int, spared: Collection[int] = ()) -> set[int]:
-    """Live processes below ``ancestor``, without the ``spared`` ones and those below them."""
+    """Live descendants of ``ancestor``, without the ``spared`` ones and their descendants."""
     if ancestor == os.getpid() and not _has_children():
         return set()
     children: dict[int, list[int]] = {}
@@ -43,14 +43,14 @@ def descendants(ancestor: int, spared: Collection[int] = ()) -> set[int]:
 def kill_descendants(
     spared: Collection[int] = (), *, timeout_s: float = TIMEOUT_S
 ) -> tuple[int, float]:
-    """Kills everything below this process until nothing is left, and reaps what was its own.
+    """Kills all descendants of this process, and reaps those that are its children.
 
     Args:
-        spared: Children that live on, with all below them.
-        timeout_s: After that it gives up: something cannot be killed.
+        spared: Children to keep alive, with all their descendants.
+        timeout_s: Seconds after which to give up, since a process cannot be killed.
 
     Returns:
-        How many processes were killed, and the CPU seconds of those that were reaped here.
+        Number of processes killed, and CPU seconds of those reaped here.
     """
     killed: set[int] = set()
     cpu_s = 0.0
@@ -86,7 +86,7 @@ def _reap(pids: Collection[int]) -> float:
 
 
 def _live_parent(name: str) -> int | None:
-    """The parent of a process; None where it has ended."""
+    """Pid of a process's parent; None if the process has ended."""
     try:
         fields = (PROC / name / "stat").read_bytes().rpartition(b")")[2].split()
     except OSError:

@@ -1,4 +1,4 @@
-"""Whether something failed because the worker's disk is full: that is not the job's fault."""
+"""Detects failures due to the worker's full disk, which are not the job's fault."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 
 ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT})
 SAYINGS = tuple(os.strerror(number) for number in ERRNOS)
-"""As the C library says it, and with that most programs."""
+"""Messages of the C library, and so of most programs."""
 
 LEAST_FREE_BYTES = 4 << 20
-"""With less on a disk of the worker no run is begun: its journal alone could fill that."""
+"""Free bytes below which no run is started: its journal alone could fill them."""
 
 
 def is_full_error(error: BaseException) -> bool:
-    """Whether an exception, or one that it came from, says that a disk or quota is full."""
+    """Whether an exception, or one of its causes, reports a full disk or quota."""
     return any(
         (isinstance(cause, OSError) and cause.errno in ERRNOS) or says_full(str(cause))
         for cause in _causes(error)
@@ -24,24 +24,24 @@ def is_full_error(error: BaseException) -> bool:
 
 
 def says_full(text: str) -> bool:
-    """Whether a message says that a disk or quota is full."""
+    """Whether a message reports a full disk or quota."""
     return any(saying in text for saying in SAYINGS)
 
 
 def is_full(folder: Path, least_bytes: int = LEAST_FREE_BYTES) -> bool:
-    """Whether a folder's disk has less room than ``least_bytes``, or no file entry left."""
+    """Whether a folder's disk has fewer than ``least_bytes`` free, or no free inode."""
     try:
         state = os.statvfs(folder)
     except OSError:
-        return False  # it may not exist yet; who writes to it will hear why
+        return False  # it may not exist yet; writing to it will raise the reason
     has_entries = state.f_files == 0 or state.f_favail > 0
     return state.f_bavail * state.f_frsize < least_bytes or not has_entries
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    seen: set[int] = set()
+    visited_ids: set[int] = set()
     cause: BaseException | None = error
-    while cause is not None and id(cause) not in seen:
-        seen.add(id(cause))
+    while cause is not None and id(cause) not in visited_ids:
+        visited_ids.add(id(cause))
         yield cause
         cause = cause.__cause__ or cause.__context__

@@ -1,4 +1,4 @@
-"""What a job runs on: versions, commit, seeds."""
+"""The software environment of a job: versions, commit, seeds."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _TRAINING_PACKAGES = (
 
 
 def report(recipe: Recipe, reporter: Reporter, code: Mapping[str, Any] | None = None) -> None:
-    """Tell the versions of what the recipe uses, the checkout's commit, and the seeds."""
+    """Report the versions of the recipe's packages, the checkout's commit, and the seeds."""
     names = ("pricetag",) if recipe.runs_program else ("pricetag", *_TRAINING_PACKAGES)
     reporter.environment(
-        packages={name: found for name in names if (found := _version(name)) is not None},
+        packages={name: version for name in names if (version := _version(name)) is not None},
         python=platform.python_version(),
         platform=platform.platform(),
         git_commit=git_commit(Path(__file__).parent),

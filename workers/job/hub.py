@@ -1,4 +1,4 @@
-"""Whether the model hub has a model: asked once, and not for long."""
+"""Checks whether the model hub has a model, with one short request."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ PATIENCE_S = 5.0
 
 
 def why_absent(name: str) -> str | None:
-    """Why no model of that name can be had from the hub, or None where it can.
+    """Reason why the hub has no such model for this worker; None if it has.
 
-    What an earlier run left in the hub's local cache is not asked for again. The hub's own
-    loaders would repeat a question without an answer for half a minute.
+    A model in the hub's local cache needs no request. The hub's own loaders would repeat a
+    request without a response for half a minute.
     """
     from huggingface_hub import HfApi, errors, try_to_load_from_cache
 
@@ -18,10 +18,10 @@ def why_absent(name: str) -> str | None:
             return None
         HfApi().model_info(name, timeout=PATIENCE_S)
     except errors.GatedRepoError:
-        return "the hub does not give that model to this worker: its owner must grant access"
+        return "this worker has no access to that model on the hub: its owner must grant it"
     except errors.RepositoryNotFoundError:
-        return "the hub has no model of that name that this worker may read"
+        return "the hub has no model of that name that this worker can read"
     except (errors.HTTPError, OSError, ValueError) as error:  # type: ignore[attr-defined]
         first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        return f"the hub gave no answer about that name ({first_line[:200]})"
+        return f"the hub did not respond to a request for that name ({first_line[:200]})"
     return None

@@ -1,4 +1,4 @@
-"""Lines out of a program's output, whatever bytes it writes; of a progress bar its last state."""
+"""Cuts a program's output into lines, whatever its bytes; a progress bar yields its last state."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import time
 from collections.abc import Callable
 
 LIVE_S = 10.0
-"""How often the state of a progress bar that has not ended is a line of its own."""
+"""Interval at which the state of a running progress bar is output as a line."""
 
 
 class LineCutter:
     """Cuts a stream of bytes into lines of text.
 
-    A carriage return begins the line anew, as on a terminal: what it overwrites is dropped, so
-    that a bar of 20,000 updates is one line (and one more every 10 s, to see that it moves).
+    A carriage return restarts the line, as on a terminal: overwritten text is dropped, so that
+    a bar with 20,000 updates is one line (and one more every 10 s, to show that it moves).
 
     Args:
-        longest_bytes: A longer line comes in pieces.
+        longest_bytes: Length above which a line is cut into pieces.
         clock: Monotonic seconds.
     """
 
@@ -28,14 +28,14 @@ class LineCutter:
         self._shown_s = clock()
 
     def take(self, piece: bytes) -> list[str]:
-        """The lines that ``piece`` completes; an empty one ends the stream."""
+        """The lines that ``piece`` completes; an empty piece ends the stream."""
         *whole, self._rest = (self._rest + piece).split(b"\n")
         if not piece and self._rest:
             whole, self._rest = [*whole, self._rest], b""
         lines: list[bytes] = []
         for line in whole:
             state = _last_state(line)
-            # The end of a bar may have been shown already, while it was running.
+            # The last state of a bar may have been output already, while it was running.
             if not (b"\r" in line and state == self._shown):
                 lines += self._pieces(state)
             self._shown = b""
@@ -43,7 +43,7 @@ class LineCutter:
         return [line.decode("utf-8", errors="replace") for line in lines]
 
     def _running(self) -> list[bytes]:
-        """Lines of what has no end yet: pieces of a long one, and now and then a bar's state."""
+        """Output for an unfinished line: pieces of a long one, the state of a progress bar."""
         before, bar, current = self._rest.rpartition(b"\r")
         lines: list[bytes] = []
         if len(current) > self._longest:
@@ -68,12 +68,12 @@ class LineCutter:
 
 
 def _last_state(line: bytes) -> bytes:
-    """What a terminal shows of a line at its end: the last part that is not empty."""
+    """The text that a terminal finally shows of a line: its last non-empty part."""
     return next((part for part in reversed(line.split(b"\r")) if part), b"")
 
 
 def _between_characters(line: bytes, end: int) -> int:
-    """The end itself, or up to three bytes before, where no character of UTF-8 is cut."""
+    """The last place at or before ``end`` that does not cut a UTF-8 character."""
     for place in range(end, max(end - 4, 0), -1):
         if line[place] & 0xC0 != 0x80:
             return place

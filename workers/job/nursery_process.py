@@ -1,4 +1,4 @@
-"""The nursery's own process: imports once what every job needs, then forks a job in milliseconds.
+"""The nursery's own process: imports once what all jobs need, then forks each in milliseconds.
 
 It has one thread and touches no device, so that a fork is safe. Jobs die with it.
 """
@@ -24,7 +24,7 @@ from workers.job import child, descendants
 
 PR_SET_PDEATHSIG = 1
 WORKERS_BUSINESS = (signal.SIGINT, signal.SIGTERM)
-"""Ctrl-C, or a stop of the whole service: the worker lets the jobs save, then hangs up."""
+"""Signals handled by the worker: it lets the jobs save their state, then hangs up."""
 MAX_MESSAGE_BYTES = 1 << 20
 TRAINING_MODULES = (
     *(entry.module for entry in REGISTRY.values() if not entry.traits.runs_program),
@@ -54,7 +54,7 @@ def main(control_fd: int, *, allow_hub: bool) -> None:
 
 
 def _serve_one(control: socket.socket, allow_hub: bool, jobs: set[int]) -> bool:
-    """Starts the one job that was asked for; False when the worker has hung up."""
+    """Starts the requested job; returns False when the worker has hung up."""
     message, fds = _receive(control)
     if not message:
         return False
@@ -68,7 +68,7 @@ def _serve_one(control: socket.socket, allow_hub: bool, jobs: set[int]) -> bool:
         _become_job(request, nursery, *fds)
     jobs.add(pid)
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.setpgid(pid, pid)  # as the child does: whoever is first, the group is there
+        os.setpgid(pid, pid)  # the child does the same: whichever is first creates the group
     for fd in fds:
         os.close(fd)
     control.send(json.dumps({"id": request["id"], "pid": pid}).encode())
@@ -87,10 +87,10 @@ def _receive(control: socket.socket) -> tuple[bytes, list[int]]:
 
 
 def _report_exits(control: socket.socket, jobs: set[int]) -> None:
-    """Tells how jobs ended, once nothing is left of them.
+    """Reports how jobs ended, once all their processes are gone.
 
-    A living job takes in its own orphans. What has no job for its parent was left by one that
-    was killed: no other job's processes can be among it.
+    A living job adopts its own orphans. A process without a job above it therefore comes from
+    a job that was killed; it cannot belong to another job.
     """
     while True:
         try:
@@ -109,7 +109,7 @@ def _report_exits(control: socket.socket, jobs: set[int]) -> None:
 
 
 def _import_training(allow_hub: bool) -> None:
-    """Once: seconds for the first job that trains, nothing for the others."""
+    """Imports the training libraries once: seconds for the first job, none for the others."""
     if all(name in sys.modules for name in TRAINING_MODULES):
         return
     from workers.training import quiet
@@ -122,12 +122,12 @@ def _import_training(allow_hub: bool) -> None:
 
 
 def _become_job(request: dict[str, Any], nursery: int, stdout: int, stderr: int) -> NoReturn:
-    """In the fork: a process like any other, with its own group, output and environment."""
+    """Turns the fork into a job's process with its own group, output and environment."""
     code = 1
     try:
         os.setpgid(0, 0)
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != nursery:  # it died before the kernel was told to tell us
+        if os.getppid() != nursery:  # it died before the kernel knew to signal us
             os._exit(code)
         signal.set_wakeup_fd(-1)
         for signum in (signal.SIGCHLD, signal.SIGINT):

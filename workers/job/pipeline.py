@@ -1,4 +1,4 @@
-"""Runs a recipe: stage after stage, each on the artifact of the one before."""
+"""Runs a recipe's stages in order, each on the model of the previous one."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class _Pipeline:
 
 
 def run(job: Job, reporter: Reporter) -> None:
-    """Carry out a job's recipe.
+    """Run a job's recipe.
 
     Stages that an earlier attempt finished are reported as ``reused`` and skipped.
 
     Raises:
-        JobError: the job cannot be done as described, or failed by its own fault.
-        Interrupted: a stop was asked for; what can be resumed is in the work folder.
+        JobError: the job cannot run as described, or failed through its own fault.
+        Interrupted: a stop was requested; the state to resume from is in the work folder.
     """
     with _as_job_errors():
         try:
@@ -80,14 +80,14 @@ def run(job: Job, reporter: Reporter) -> None:
         try:
             plan = steps.plan(recipe)
             for number, step in enumerate(plan):
-                own = steps.step_key(key, step, recipe, files)
-                _carry_out(line, step, own)
+                step_key = steps.step_key(key, step, recipe, files)
+                _carry_out(line, step, step_key)
                 steps.forget_splits(line.cache, plan[number + 1 :])
                 if traits_of(step.params).makes_model:
-                    key = own
+                    key = step_key
         except Interrupted:
-            # Rank 0 tells it. Another that failed would have torchrun kill rank 0 while it
-            # writes the checkpoint.
+            # Rank 0 alone reports it: if another rank failed, torchrun would kill rank 0
+            # while it writes the checkpoint.
             if ranks.rank() == 0:
                 raise
 
@@ -126,11 +126,11 @@ def _run_step(
     )
     context.stop_if_asked()
     if prepare is not None:
-        prepare(step.params, context)  # counting and checking that no stage should pay for
-    _synchronise(line.job)
+        prepare(step.params, context)  # counts and checks that are charged to no stage
+    _synchronize(line.job)
     with line.reporter.stage(step.kind, step.name, step.index) as handle:
         result = run_stage(step.params, context)
-        _synchronise(line.job)
+        _synchronize(line.job)
     note = {"key": key, "model": result.model_folder is not None, "facts": dict(result.facts)}
     if ranks.rank() != 0:
         ranks.wait_for(folder / "done.json")
@@ -143,7 +143,7 @@ def _run_step(
 def _publish_before_done(
     line: _Pipeline, step: Step, result: StageResult, handle: StageHandle
 ) -> None:
-    """Publish a model once its evaluation is known, so that its card can tell it."""
+    """Publish a model once it has been evaluated, so that its card has the results."""
     if result.model_folder is not None:
         parents = [*line.lineage, _parent(step, result.facts)]
         if step.evaluated:
@@ -158,7 +158,7 @@ def _publish_before_done(
 def _remember(
     line: _Pipeline, step: Step, folder: Path, note: dict[str, Any], handle: StageHandle
 ) -> None:
-    """What the next step starts from."""
+    """Set the model that the next step starts from."""
     line.unpublished = None
     if note.get("model"):
         line.model = ModelRef(folder=folder / "model", produced=True)
@@ -181,8 +181,8 @@ def _entry_point(kind: str) -> tuple[Prepare | None, RunStage]:
     return getattr(module, "prepare", None), module.run
 
 
-def _synchronise(job: Job) -> None:
-    """Let queued device work end, so that it is paid by the stage that started it."""
+def _synchronize(job: Job) -> None:
+    """Wait for queued device work, so that it is charged to the stage that started it."""
     torch = sys.modules.get("torch")
     if job.device == "cuda" and torch is not None and torch.cuda.is_initialized():
         torch.cuda.synchronize()
@@ -190,7 +190,7 @@ def _synchronise(job: Job) -> None:
 
 @contextmanager
 def _as_job_errors() -> Iterator[None]:
-    """Name the failures that are the job's own: its memory, its disk."""
+    """Turn running out of memory or disk space into a named job error."""
     try:
         yield
     except MemoryError as error:
@@ -202,7 +202,7 @@ def _as_job_errors() -> Iterator[None]:
             raise JobError("disk-full", f"no space left on the worker: {error}") from error
         if not isinstance(error, RuntimeError):
             raise
-        # torch is not imported here: a command needs none of it.
+        # torch is not imported here, since a command does not need it.
         text = str(error)
         if type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in text:
             raise JobError(

@@ -1,4 +1,4 @@
-"""The user that a command's program runs as, where that is not the worker's."""
+"""The user that a command's program runs as, if it is not the worker's."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import Any
 
 
 def check(name: str | None) -> str | None:
-    """The name again, if a worker can run programs as that user.
+    """Returns the name if a worker can run programs as that user.
 
     Raises:
-        ValueError: If it cannot: there is no such user, it is root, or the worker is not.
+        ValueError: If there is no such user, it is root, or the worker does not run as root.
     """
     if name is None:
         return None
     if os.geteuid() != 0:
         raise ValueError(f"only a worker that runs as root can run programs as {name!r}")
     if _entry(name).pw_uid == 0:
-        raise ValueError(f"{name!r} is root, whom nothing is hidden from")
+        raise ValueError(f"{name!r} is root, from whom no file can be hidden")
     return name
 
 
 def popen_options(name: str | None) -> dict[str, Any]:
-    """What ``subprocess.Popen`` takes to start a program as that user."""
+    """Arguments of ``subprocess.Popen`` that start a program as that user."""
     if name is None:
         return {}
     entry = _entry(name)
@@ -34,25 +34,25 @@ def popen_options(name: str | None) -> dict[str, Any]:
 
 
 def variables(name: str | None) -> Mapping[str, str]:
-    """Variables that say who the user is."""
+    """Environment variables that identify the user."""
     if name is None:
         return {}
     return {"HOME": _entry(name).pw_dir, "USER": name, "LOGNAME": name}
 
 
 def open_to(name: str | None, folder: Path, events: Path | None) -> None:
-    """Gives the user the folder that its program starts in, and the way to the event socket."""
+    """Gives the user its program's start folder, and access to the event socket."""
     if name is None:
         return
     entry = _entry(name)
     for place, folders, files in os.walk(folder):
         for child in [place, *(os.path.join(place, item) for item in (*folders, *files))]:
             os.chown(child, entry.pw_uid, entry.pw_gid, follow_symlinks=False)
-    for parent in folder.parents:  # to be passed through, not listed
+    for parent in folder.parents:  # may be entered, not listed
         if parent.stat().st_uid == os.geteuid() and not parent.stat().st_mode & 0o001:
             parent.chmod(parent.stat().st_mode | 0o011)
         if (parent / "journal").is_dir():
-            break  # the data folder: what is above is the administrator's
+            break  # the data folder: the folders above it are the administrator's
     if events is not None and events.exists():
         os.chown(events, entry.pw_uid, entry.pw_gid)
         events.parent.chmod(0o711)

@@ -1,4 +1,4 @@
-"""A model that an earlier run has published, found on this machine and checked by its hashes."""
+"""Finds a model that an earlier run published on this machine, and checks its hashes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ FIELD = "recipe.model.run"
 
 
 def find(job: Job) -> Path:
-    """The folder of the model that the server settled on when the run was posted.
+    """Folder of the model that the server selected when the run was posted.
 
     Raises:
         JobError: ``missing-artifact`` if a file is not on this machine, ``artifact-changed`` if
-            one is not what the earlier run published.
+            a file differs from the one that was published.
     """
     if job.upstream is None:
         raise JobError("missing-artifact", "the server named no published model", FIELD)
@@ -36,15 +36,15 @@ def _check(file: Path, sha256: str, upstream: Mapping[str, Any]) -> None:
     if not file.is_file():
         raise JobError(
             "missing-artifact",
-            f"{of_run} is not on this worker's machine: it was removed, or the run was done on "
+            f"{of_run} is not on this worker's machine: it was removed, or the run took place on "
             "another machine; share the artifact folder between them, or run the stages again",
             FIELD,
         )
-    found = sha256_of(file)
-    if found != sha256:
+    actual_sha256 = sha256_of(file)
+    if actual_sha256 != sha256:
         raise JobError(
             "artifact-changed",
             f"{of_run} is not the file that the run published: its SHA-256 is "
-            f"{found}, not {sha256}",
+            f"{actual_sha256}, not {sha256}",
             FIELD,
         )

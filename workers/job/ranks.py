@@ -1,4 +1,4 @@
-"""Several processes of one job (torchrun): who speaks, and how the others wait."""
+"""Several processes of one job (torchrun): which one reports, and how the others wait."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def rank() -> int:
 
 
 def world_size() -> int:
-    """Processes of the job."""
+    """Number of processes of the job."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 

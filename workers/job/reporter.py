@@ -1,4 +1,4 @@
-"""How the work reports what it does: the port, and a recorder for tests."""
+"""The interface through which a job reports its progress, metrics and stages."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class StageHandle:
     status: str = "succeeded"
 
     def reused(self) -> None:
-        """Mark the stage as taken over: nothing was computed in it."""
+        """Mark the stage as taken over from an earlier attempt: nothing was computed in it."""
         self.status = "reused"
 
     def left_by(self, error: BaseException) -> None:
@@ -42,15 +42,15 @@ class StageHandle:
 
 
 class Reporter(ABC):
-    """Where a job's progress, metrics and stage edges go.
+    """Receives a job's progress, metrics and stage edges.
 
-    All but ``stage`` and ``stop_requested`` belong to the innermost open stage. What is reported
-    becomes one event; a reporter decides where events go.
+    All reports but ``stage`` and ``stop_requested`` belong to the innermost open stage. Each
+    becomes one event; a subclass decides where events go.
     """
 
     @abstractmethod
     def _event(self, type_: str, **fields: Any) -> None:
-        """Pass an event on."""
+        """Send an event."""
 
     @abstractmethod
     def stage(
@@ -58,16 +58,16 @@ class Reporter(ABC):
     ) -> AbstractContextManager[StageHandle]:
         """Open a stage; entering and leaving are acknowledged energy edges.
 
-        An exception leaves it as ``failed``, a stop as ``cancelled`` or ``interrupted``,
-        and goes on. Stages nest.
+        An exception leaves it as ``failed``, a stop as ``cancelled`` or ``interrupted``, and
+        is raised again. Stages nest.
         """
 
     @abstractmethod
     def stop_requested(self) -> str | None:
-        """The reason why the work should checkpoint and leave, if there is one."""
+        """The reason why the job should save a checkpoint and end; None if it need not."""
 
     def progress(self, done: float, total: float, unit: str, message: str | None = None) -> None:
-        """Report how far the stage is."""
+        """Report the progress of the stage."""
         self._event("progress", done=done, total=total, unit=unit, message=message)
 
     def metric(
@@ -83,7 +83,8 @@ class Reporter(ABC):
     ) -> None:
         """Report a figure; ``quality`` puts it on the price tag.
 
-        ``of_class`` is the class that an F1 or the like is of, ``reason`` why there is no value.
+        ``of_class`` is the class that a metric such as F1 refers to, ``reason`` why the value
+        is missing.
         """
         self._event(
             "metric",
@@ -105,7 +106,7 @@ class Reporter(ABC):
         method: str,
         uncounted: list[str] | None = None,
     ) -> None:
-        """Report the stage's operations: all, without zeros, and those on low-bit numbers."""
+        """Report the stage's FLOPs: dense, without zero weights, and on low-bit numbers."""
         self._event(
             "flops",
             dense=dense,
@@ -122,7 +123,7 @@ class Reporter(ABC):
     def artifact(
         self, name: str, path: Path, card: Mapping[str, Any] | None, stage_key: str | None = None
     ) -> None:
-        """Announce a file under the artifacts folder; of ``stage_key``, else the open stage."""
+        """Report a file in the artifacts folder, for ``stage_key`` or else the open stage."""
         self._event("artifact", name=name, path=path, card=card, stage_key=stage_key)
 
     def environment(
@@ -134,7 +135,7 @@ class Reporter(ABC):
         seeds: Mapping[str, int],
         code: Mapping[str, Any] | None = None,
     ) -> None:
-        """Report what the job runs on."""
+        """Report the job's software environment."""
         self._event(
             "environment",
             packages=dict(packages),
@@ -147,7 +148,7 @@ class Reporter(ABC):
 
 
 class SilentReporter(Reporter):
-    """For the ranks that do not speak: everything is dropped."""
+    """Drops everything: for the ranks that do not report."""
 
     def _event(self, type_: str, **fields: Any) -> None:
         pass
@@ -158,7 +159,7 @@ class SilentReporter(Reporter):
         yield StageHandle(key="")
 
     def stop_requested(self) -> str | None:
-        """See ``Reporter.stop_requested``: rank 0 asks, and passes the answer on."""
+        """See ``Reporter.stop_requested``: rank 0 asks, and passes the reason on."""
         return None
 
 

@@ -1,4 +1,4 @@
-"""What the child is asked to do, and how it says that it could not."""
+"""The job that the child runs, and the errors by which it reports a failure."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 COMMANDS_NOT_ALLOWED = (
-    "this worker does not run commands; its administrator may start it with --allow-commands, or "
-    "name its pool in PRICETAG_ALLOW_COMMANDS_POOLS"
+    "this worker does not run commands; its administrator can start it with --allow-commands, or "
+    "add its pool to PRICETAG_ALLOW_COMMANDS_POOLS"
 )
 
 
 class JobError(Exception):
-    """The job's own fault, final: a repeated attempt would end the same way.
+    """The job failed through its own fault, so that another attempt would fail as well.
 
-    ``code`` is stable, ``field`` names the part of the run description to mend.
+    ``code`` is stable; ``field`` names the part of the run description to correct.
     """
 
     def __init__(self, code: str, message: str, field: str | None = None) -> None:
@@ -26,13 +26,13 @@ class JobError(Exception):
         self.field = field
 
     def as_dict(self) -> dict[str, str]:
-        """The reason as the journal and the run's status hold it."""
+        """The reason in the form of the journal and the run's status."""
         reason = {"code": self.code, "message": self.message}
         return reason if self.field is None else {**reason, "field": self.field}
 
 
-class Interrupted(Exception):  # noqa: N818 - no error: the worker asked for it
-    """The work stopped where it can be resumed, because the supervisor asked for it."""
+class Interrupted(Exception):  # noqa: N818 - not an error: the worker requested it
+    """The work stopped where it can be resumed, because the supervisor requested it."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -54,9 +54,9 @@ class Job:
     allow_commands: bool = False
     allow_hub: bool = False
     upstream: dict[str, Any] | None = None  # the published model that the recipe names
-    lease_s: float | None = None  # silence of the supervisor after which others may begin the run
-    program_user: str | None = None  # whom a command's program runs as; None: as this process
-    program_variables: dict[str, str] = field(default_factory=dict)  # of a command's program alone
+    lease_s: float | None = None  # silence of the supervisor after which others may start the run
+    program_user: str | None = None  # user of a command's program; None: that of this process
+    program_variables: dict[str, str] = field(default_factory=dict)  # for a command's program only
 
     def to_dict(self) -> dict[str, Any]:
         """The job as plain data."""
@@ -66,7 +66,7 @@ class Job:
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Job:
-        """Read what ``to_dict`` gave."""
+        """Read the result of ``to_dict``."""
         return cls(
             **{
                 **fields,
@@ -82,5 +82,5 @@ class Job:
 
     @classmethod
     def from_json(cls, text: str) -> Job:
-        """Read what ``to_json`` wrote."""
+        """Read the result of ``to_json``."""
         return cls.from_dict(json.loads(text))

@@ -1,4 +1,4 @@
-"""Finding files under the data roots, and refusing those outside."""
+"""Finds files under the data roots, and rejects paths outside them."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from workers.job.request import JobError
 
 
 def find(place: str, roots: Sequence[Path], field: str) -> Path:
-    """The file or folder a run description names, resolved and inside a data root.
+    """The file or folder named in a run description, resolved, inside a data root.
 
     Raises:
         JobError: ``path-outside-roots`` if it (or what its links point at) lies outside
             every root, ``missing-file`` if it does not exist.
     """
-    found = find_optional(place, roots, field)
-    if found is None:
+    path = find_optional(place, roots, field)
+    if path is None:
         message = f"'{place}' is not under the data roots ({named(roots)})"
         raise JobError("missing-file", message, field)
-    return found
+    return path
 
 
 def named(roots: Sequence[Path]) -> str:
-    """The data roots as a message lists them."""
+    """The data roots as a list for messages."""
     return ", ".join(str(root) for root in roots) or "none are configured"
 
 
 def find_optional(place: str, roots: Sequence[Path], field: str) -> Path | None:
-    """As ``find``, but None for a path that does not exist.
+    """Like ``find``, but returns None for a path that does not exist.
 
     Raises:
         JobError: ``path-outside-roots``.
@@ -45,15 +45,15 @@ def find_optional(place: str, roots: Sequence[Path], field: str) -> Path | None:
         if target.exists():
             return target
     if outside:
-        raise JobError("path-outside-roots", f"'{place}' lies outside the data roots", field)
+        raise JobError("path-outside-roots", f"'{place}' is outside the data roots", field)
     return None
 
 
 def check_links(folder: Path, roots: Sequence[Path], field: str) -> None:
-    """Refuse a folder of a model or a tokenizer whose files are links out of the data roots.
+    """Reject a model or tokenizer folder whose files are links out of the data roots.
 
     Raises:
-        JobError: ``path-outside-roots``; ``bad-model`` if it is no folder.
+        JobError: ``path-outside-roots``; ``bad-model`` if it is not a folder.
     """
     if not folder.is_dir():
         raise JobError("bad-model", f"{folder.name} is a file; a model is a folder", field)
@@ -62,6 +62,6 @@ def check_links(folder: Path, roots: Sequence[Path], field: str) -> None:
         if not any(file.resolve().is_relative_to(root) for root in resolved_roots):
             raise JobError(
                 "path-outside-roots",
-                f"'{folder.name}/{file.name}' is a link that leaves the data roots",
+                f"'{folder.name}/{file.name}' is a link out of the data roots",
                 field,
             )

@@ -1,4 +1,4 @@
-"""The child's reporter: every word goes over the event pipe."""
+"""The child's reporter, which sends everything over the event pipe."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from workers.job.reporter import Reporter, StageHandle
 PROGRESS_INTERVAL_S = 0.2
 HASH_CHUNK_BYTES = 1 << 20
 _FIGURES = ("value", "dense", "effective", "low_bit")
-_OPTIONAL = ("of_class", "reason")  # sent only where there is something to say
+_OPTIONAL = ("of_class", "reason")  # sent only if they have a value
 
 
 class SocketReporter(Reporter):
@@ -24,7 +24,7 @@ class SocketReporter(Reporter):
 
     Args:
         channel: The pipe to the supervisor.
-        artifacts_dir: Folder that artifact paths are told relative to.
+        artifacts_root: Folder that reported artifact paths are relative to.
     """
 
     def __init__(self, channel: EventChannel, artifacts_root: Path) -> None:
@@ -44,8 +44,8 @@ class SocketReporter(Reporter):
 
     @contextmanager
     def stage(self, kind: str, name: str, recipe_index: int | None = None) -> Iterator[StageHandle]:
-        answer = self._channel.edge("stage_start", kind=kind, name=name, recipe_index=recipe_index)
-        handle = StageHandle(key=str(answer["key"]))
+        opened = self._channel.edge("stage_start", kind=kind, name=name, recipe_index=recipe_index)
+        handle = StageHandle(key=str(opened["key"]))
         self._last_progress_s = -math.inf
         try:
             yield handle
@@ -78,7 +78,7 @@ class SocketReporter(Reporter):
 
 
 def _finite(value: float | None) -> float | None:
-    """A figure, or None where the work made none: not a number, or infinite."""
+    """The value, or None if it is NaN or infinite."""
     return value if value is not None and math.isfinite(value) else None
 
 

@@ -1,4 +1,4 @@
-"""The model a run starts from, found or refused."""
+"""Finds the model that a run starts from."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ FIELD = "recipe.model"
 
 
 def resolve_model(job: Job, recipe: Recipe) -> ModelRef | None:
-    """A folder under the data roots, else a hub name where the worker allows the hub.
+    """The folder of the model under the data roots, else its hub name if the hub is allowed.
 
     Raises:
-        JobError: the model is nowhere, outside the roots, or in a format that is not read.
+        JobError: the model does not exist, is outside the roots, or has an unsupported format.
     """
     if recipe.model is None:
         return None
@@ -33,43 +33,43 @@ def resolve_model(job: Job, recipe: Recipe) -> ModelRef | None:
     if folder is not None:
         _check_folder(folder, job.data_roots)
         return ModelRef(folder=folder)
-    elsewhere = _why_not_of_the_hub(recipe.model, job.allow_hub)
-    if elsewhere is None:
+    absence = _why_absent_from_hub(recipe.model, job.allow_hub)
+    if absence is None:
         return ModelRef(hub=recipe.model)
     searched = roots.named(job.data_roots)
-    message = f"'{recipe.model}' is not under the data roots ({searched}); {elsewhere}"
+    message = f"'{recipe.model}' is not under the data roots ({searched}); {absence}"
     raise JobError("missing-model", message, FIELD)
 
 
-def _why_not_of_the_hub(name: str, allow_hub: bool) -> str | None:
+def _why_absent_from_hub(name: str, allow_hub: bool) -> str | None:
     if not allow_hub:
         return "this worker does not use the hub"
     if not _HUB_NAME.fullmatch(name):
-        return "nor can it be a name of the hub"
+        return "it is not a valid hub name either"
     if Path(name).exists():
-        # transformers would take a folder of that name beside it for the hub's.
-        return "nor asked of the hub: the worker has something else of that name beside it"
+        # transformers would load a folder of that name in the current directory instead.
+        return "the hub was not asked: the worker's current folder has an entry of that name"
     return hub.why_absent(name)
 
 
 def check_shapes(model: ModelRef | None, recipe: Recipe) -> None:
-    """Reject a stage whose model cannot be made, before anything has been trained.
+    """Reject a stage whose model cannot be built, before anything has been trained.
 
     Raises:
         JobError: ``bad-student``.
     """
     if model is None or model.folder is None:
-        return  # checked when the run was posted, or the hub's
+        return  # checked when the run was posted, or a hub model
     try:
-        told = json.loads((model.folder / "config.json").read_text(encoding="utf-8"))
+        config = json.loads((model.folder / "config.json").read_text(encoding="utf-8"))
     except ValueError:
-        return  # loading it says what is wrong
+        return  # loading the model reports the error
     names = ("num_hidden_layers", "hidden_size", "num_attention_heads")
-    sizes = [told.get(name) if isinstance(told, dict) else None for name in names]
-    known = [size if isinstance(size, int) and size > 0 else None for size in sizes]
-    found = misfit(Shape(*known), recipe.stages)
-    if found is not None:
-        raise JobError("bad-student", found.message, f"recipe.{found.field}")
+    sizes = [config.get(name) if isinstance(config, dict) else None for name in names]
+    valid_sizes = [size if isinstance(size, int) and size > 0 else None for size in sizes]
+    problem = misfit(Shape(*valid_sizes), recipe.stages)
+    if problem is not None:
+        raise JobError("bad-student", problem.message, f"recipe.{problem.field}")
 
 
 def _check_folder(folder: Path, allowed: list[Path]) -> None:
@@ -89,8 +89,8 @@ def _check_folder(folder: Path, allowed: list[Path]) -> None:
 
 
 def _check_weights(file: Path) -> None:
-    """A header tells how long its file must be: a broken copy is found before work begins."""
-    # Not loaded before: a command needs none of it.
+    """Compares the length in the header with the file, to find a broken copy before training."""
+    # Imported here, since a command does not need it.
     from safetensors import SafetensorError, safe_open
 
     try:

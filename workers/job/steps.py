@@ -1,4 +1,4 @@
-"""A recipe as the steps that are carried out, and the memory of those already done."""
+"""A recipe as a list of steps, and the record of those already done."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ FORMAT = 2
 
 @dataclass(frozen=True)
 class Step:
-    """One metered stage: of the recipe, or the evaluation that follows a training stage."""
+    """One metered stage: a stage of the recipe, or the evaluation after a training stage."""
 
-    number: int  # among the steps; names the folder
-    index: int  # among the recipe's stages
+    number: int  # position among the steps; names the folder
+    index: int  # position among the recipe's stages
     params: StageParams
-    name: str  # what people read; no two steps of a run have the same
+    name: str  # shown to people; unique among the steps of a run
     automatic: bool = False
     evaluated: bool = False  # whether the next step is its evaluation
 
@@ -44,51 +44,51 @@ class Step:
 
 
 def plan(recipe: Recipe) -> list[Step]:
-    """The recipe's steps, each with a folder and a name of its own."""
+    """The recipe's steps, each with its own folder and name."""
     steps: list[Step] = []
-    taken: set[str] = set()
+    used_names: set[str] = set()
     before = ""
     for number, step in enumerate(recipe_plan.plan(recipe.stages, recipe.splits())):
-        wanted = step.params.name or step.params.kind
-        name = _own_name(f"{wanted} {before}" if step.automatic else wanted, taken)
+        label = step.params.name or step.params.kind
+        name = _unique_name(f"{label} {before}" if step.automatic else label, used_names)
         steps.append(Step(number, step.index, step.params, name, step.automatic, step.evaluated))
         before = name
     return steps
 
 
-def _own_name(wanted: str, taken: set[str]) -> str:
-    """``measure``, then ``measure 2``: tables are read by name."""
-    name = wanted
+def _unique_name(label: str, used_names: set[str]) -> str:
+    """``measure``, then ``measure 2``, since people look up rows of tables by name."""
+    name = label
     count = 1
-    while name in taken:
+    while name in used_names:
         count += 1
-        name = f"{wanted} {count}"
-    taken.add(name)
+        name = f"{label} {count}"
+    used_names.add(name)
     return name
 
 
 Files = dict[str, list[Any]]
-"""Place, size and time of change of each split's file."""
+"""Path, size and modification time of each split's file."""
 
 _OF_SPLITS = {"train", "validation", "test", "positive_label"}
 
 
 def splits_read(step: Step) -> list[str]:
-    """The splits that a step itself reads: those of its evaluation belong to the next step."""
+    """The splits that a step itself reads, without those of its evaluation, a step of its own."""
     needs = traits_of(step.params).splits(step.params)
     return [need.split for need in needs if need.option != "evaluate"]
 
 
 OF_SPLIT = ("examples", "encoded", "windows")
-"""What a run keeps of a split: keys of its cache that begin with one of these, then the split."""
+"""First parts of the cache keys that a run keeps for a split; the second part is the split."""
 
 
 def forget_splits(cache: dict[Any, Any], remaining: Iterable[Step]) -> None:
     """Drop the rows of splits that no remaining step reads.
 
     Args:
-        cache: Of the run.
-        remaining: The steps to come.
+        cache: The run's cache.
+        remaining: The steps still to run.
     """
     needed = {split for step in remaining for split in splits_read(step)}
     for key in list(cache):
@@ -97,7 +97,7 @@ def forget_splits(cache: dict[Any, Any], remaining: Iterable[Step]) -> None:
 
 
 def data_files(job: Job, recipe: Recipe) -> Files:
-    """The files of a run's splits as they are now; of a hub data set the names alone.
+    """The current files of a run's splits; for a hub data set, the names only.
 
     Raises:
         JobError: a data file is missing or outside the data roots.
@@ -112,22 +112,22 @@ def data_files(job: Job, recipe: Recipe) -> Files:
 
 
 def fingerprint(recipe: Recipe) -> str:
-    """What all stages rest on: task, model, and how the data are read."""
+    """Hash of the settings that all stages depend on: task, model, and how the data are read."""
     head = recipe.model_dump(mode="json", exclude={"stages": True, "data": _OF_SPLITS})
     return _digest([FORMAT, head])
 
 
 def step_key(before: str, step: Step, recipe: Recipe, files: Files) -> str:
-    """Names a step's result: equal keys, equal results.
+    """Key of a step's result: equal keys mean equal results.
 
-    Only the splits that the step reads count: a validation file that was mended leaves the
-    training before it as it was.
+    Only the splits that the step reads count: correcting a validation file does not repeat
+    the training before it.
 
     Args:
         before: Key of the last step that made a model, or the recipe's fingerprint.
         step: The step.
-        recipe: Of the run.
-        files: Of its splits.
+        recipe: The run's recipe.
+        files: The files of its splits.
     """
     splits = splits_read(step)
     read: dict[str, Any] = {split: files.get(split) for split in splits}
@@ -142,7 +142,7 @@ def _digest(value: object) -> str:
 
 
 def open_folder(folder: Path, key: str) -> None:
-    """Make the step's folder, emptied first if it belongs to a step that was different."""
+    """Create the step's folder; empty it first if its content has another key."""
     marker = folder / "step.json"
     if folder.exists() and (not marker.exists() or json.loads(marker.read_text()) != key):
         shutil.rmtree(folder)
@@ -151,9 +151,9 @@ def open_folder(folder: Path, key: str) -> None:
 
 
 def done(folder: Path, key: str) -> dict[str, Any] | None:
-    """What an earlier attempt left of the finished step, or None.
+    """The note of an earlier attempt that finished the step, or None.
 
-    A damaged note counts as none: the step is done again.
+    A damaged note is ignored, and the step is repeated.
     """
     try:
         note = json.loads((folder / "done.json").read_text())
@@ -169,7 +169,7 @@ def done(folder: Path, key: str) -> dict[str, Any] | None:
 
 
 def link_or_copy(files: Iterable[Path], target: Path) -> list[Path]:
-    """Put files into ``target``; no second copy where both are on one file system."""
+    """Put files into ``target``: as hard links where possible, else as copies."""
     target.mkdir(parents=True, exist_ok=True)
     placed = []
     for file in files:

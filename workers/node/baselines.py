@@ -31,11 +31,11 @@ class Baseline:
     """Mean power of an idle component in one state.
 
     Attributes:
-        settings: Part of the state that people change.
+        settings: Part of the state that people set.
         level: Part of the state that changes by itself (the P-state).
-        power_std_w: Spread of the power's samples; None where there were none.
+        power_std_w: Standard deviation of the power samples; None if there were none.
         source: counter, integrated or modelled.
-        measured_at: End of the measuring, UTC.
+        measured_at: End of the measurement, UTC.
     """
 
     component: str
@@ -78,10 +78,10 @@ class BaselineBook:
         """Store baselines; each replaces the older one of its component and state.
 
         Raises:
-            OSError: If they cannot be written; the stored ones stay.
+            OSError: If the file cannot be written; it keeps its content.
         """
-        kept = {(item.component, item.state): item for item in [*self.all(), *measured]}
-        write_whole(self._path, json.dumps([_as_dict(item) for item in kept.values()]))
+        latest = {(item.component, item.state): item for item in [*self.all(), *measured]}
+        write_whole(self._path, json.dumps([_as_dict(item) for item in latest.values()]))
 
     def is_due(self, component: str, state: State, now: datetime) -> bool:
         """Whether a component should be measured again in this state."""
@@ -96,11 +96,12 @@ class BaselineBook:
 def choose(baselines: Iterable[Baseline], component: str, state: State) -> tuple[float | None, str]:
     """The idle power of a component in a state, in W, and its source.
 
-    The newest of the same state; where there is none, the newest of the same settings: a device
-    that was just used idles at another P-state than one that has settled.
+    The latest of the same state; if there is none, the latest of the same settings: a device
+    that was used just now idles at another P-state than one that has settled.
 
     Returns:
-        The power, None where none fits, and a note: when and in which state, or why not.
+        The power, or None if no baseline matches, and a note: when and in which state it was
+        measured, or why there is none.
     """
     here = [item for item in baselines if item.component == component]
     alike = [item for item in here if item.settings == state.settings]

@@ -26,17 +26,17 @@ class Held:
 
 @contextmanager
 def hold(folder: Path, node: str, devices: Sequence[Device]) -> Iterator[Held]:
-    """Lock the free ones of some devices; the locks of a dead process are free.
+    """Lock those of the devices that are free; a dead process holds no locks.
 
     Args:
         folder: Folder shared by the workers of the node.
         node: Name of the node.
         devices: Whole devices or slices.
     """
-    held = Held()
+    locked = Held()
     with ExitStack() as stack:
         for device in devices:
             folder.mkdir(parents=True, exist_ok=True)
             is_ours = stack.enter_context(only_one(folder / f"{node}.{device.uuid}.device"))
-            (held.ours if is_ours else held.elsewhere).append(device)
-        yield held
+            (locked.ours if is_ours else locked.elsewhere).append(device)
+        yield locked

@@ -1,4 +1,4 @@
-"""The accelerators of this node, by UUID, and who holds them."""
+"""The accelerators of this node, by UUID, and the jobs that hold them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class DevicePool:
 
     def __init__(self, uuids: Sequence[str], *, cpu_slots: int, share: int = 1) -> None:
         if len(set(uuids)) != len(uuids):
-            raise ValueError(f"a device is named twice: {', '.join(uuids)}")
+            raise ValueError(f"a device is listed twice: {', '.join(uuids)}")
         if cpu_slots < 0:
             raise ValueError(f"cpu_slots must be 0 or more, not {cpu_slots}")
         if share < 1:
@@ -41,18 +41,18 @@ class DevicePool:
         return len(self._uuids) * self._share + self._cpu_slots
 
     def sizes(self) -> list[int]:
-        """Device counts of jobs that can ever run here."""
+        """Device counts of all jobs that this worker can run."""
         return [*([0] if self._cpu_slots else []), *range(1, len(self._uuids) + 1)]
 
     def fitting(self) -> list[int]:
-        """Device counts of jobs that fit now."""
+        """Device counts of jobs that could start now."""
         free = sum(places > 0 for places in self._free.values())
         return [*([0] if self._free_cpu_slots else []), *range(1, free + 1)]
 
     def take(self, count: int) -> DeviceSet | None:
-        """Take ``count`` devices (0: a CPU slot); None when they are not free.
+        """Take ``count`` devices (0: a CPU slot); returns None if they are not free.
 
-        Of devices that jobs share, those with the fewest jobs are taken.
+        If jobs share devices, those with the fewest jobs are taken.
         """
         if count not in self.fitting():
             return None

@@ -1,4 +1,4 @@
-"""A node's own energy by the hour: summed, kept across restarts, shipped as totals."""
+"""A node's own energy per hour: summed, kept across restarts, shipped as totals."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pricetag.metering.source import Component, ComponentKind
 
 HOUR_S = 3600.0
 MAX_ZONE_POWER_W = 2000.0
-"""Maximum power of a zone whose counter wraps."""
+"""Maximum power of a zone with a counter that wraps, in W."""
 
 BRIDGED = "bridged"
-"""The counter went on while no worker read it: its difference is spread evenly."""
+"""The counter continued while no worker read it: its difference is spread evenly."""
 
 GAP = "gap"
 
@@ -39,7 +39,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One component's hour, as it is shipped."""
+    """One component's hour, ready to ship."""
 
     component: str
     name: str
@@ -85,7 +85,7 @@ class NodeHours:
         covered_s: float,
         flags: Iterable[str] = (),
     ) -> None:
-        """Book the energy of an interval (seconds since 1970), evenly over its hours."""
+        """Book the energy of an interval (seconds since 1970), spread evenly over its hours."""
         duration_s = end_s - start_s
         for hour, part_s in hours_between(start_s, end_s):
             share = part_s / duration_s
@@ -108,11 +108,11 @@ class NodeHours:
             component: Id of the component.
             at_s: Current time, seconds since 1970.
             counter_j: Current counter, in J.
-            wraps_at_j: Value at which the counter wraps; None where it never does.
+            wraps_at_j: Value at which the counter wraps; None if it never does.
 
         Returns:
-            The energy; None where there is no mark, or the counter is ambiguous: it was reset,
-            or may have wrapped more than once. Nothing is estimated then.
+            The energy in J; None without a mark, or if the counter is ambiguous because it was
+            reset or may have wrapped more than once. Nothing is estimated then.
         """
         mark = self._marks.pop(component, None)
         if mark is None or at_s <= mark.at_s:
@@ -123,7 +123,7 @@ class NodeHours:
             energy_j = energy_j % wraps_at_j if most_j < wraps_at_j else -1.0
             energy_j = energy_j if energy_j <= most_j else -1.0
         if energy_j < 0:
-            for edge_s in (mark.at_s, at_s):  # the hours in between are not there at all
+            for edge_s in (mark.at_s, at_s):  # there are no rows for the hours in between
                 key = component, int(edge_s // HOUR_S)
                 self._hours.setdefault(key, Total()).flags.add(GAP)
                 self._changed.add(key)
@@ -149,7 +149,7 @@ class NodeHours:
             total = self._hours[key]
             if (row.energy_j, row.covered_s) == (total.energy_j, total.covered_s):
                 self._changed.discard(key)
-        over = int((now_s - HOUR_S) // HOUR_S)  # an hour stays open for another one
+        over = int((now_s - HOUR_S) // HOUR_S)  # an hour stays open for one more hour
         for key in [key for key in self._hours if key[1] < over and key not in self._changed]:
             del self._hours[key]
 
@@ -176,7 +176,7 @@ class NodeHours:
         hours = cls()
         for component, name in stored["names"].items():
             if name["kind"] not in get_args(ComponentKind):
-                raise ValueError(f"{component} is of no known kind: {name['kind']!r}")
+                raise ValueError(f"{component} has an unknown kind: {name['kind']!r}")
             hours._names[component] = _Name(**name)
         if stored["boot"] == boot:
             hours._marks = {key: Mark(**mark) for key, mark in stored["marks"].items()}
@@ -201,7 +201,7 @@ class NodeHours:
 
 
 def hours_between(start_s: float, end_s: float) -> Iterator[tuple[int, float]]:
-    """The hours (since 1970) that an interval touches, and its seconds in each."""
+    """The hours (since 1970) that an interval overlaps, and its seconds in each."""
     hour = int(start_s // HOUR_S)
     while hour * HOUR_S < end_s:
         part_s = min(end_s, (hour + 1) * HOUR_S) - max(start_s, hour * HOUR_S)

@@ -12,7 +12,7 @@ from pathlib import Path
 UNKNOWN = "unknown"
 
 GIT_COMMIT = "PRICETAG_GIT_COMMIT"
-"""Variable with the commit where there is no checkout, as in an image."""
+"""Environment variable with the commit when there is no checkout, for example in an image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,8 @@ class NodeConfig:
     site: str = "default"
     gpu_share: int = 1
     host_cores_per_job: float | None = None
-    job_user: str | None = None  # user of the programs of commands; None: the worker's
-    job_env: tuple[str, ...] = ()  # further variables of the worker that its jobs see
+    job_user: str | None = None  # user of the programs of commands; None: the worker's user
+    job_env: tuple[str, ...] = ()  # additional variables of the worker that its jobs see
 
     @property
     def journal_dir(self) -> Path:
@@ -52,7 +52,7 @@ def node_name() -> str:
 
 
 def process_start_ticks(pid: int) -> int | None:
-    """When a process was started, in clock ticks since boot; None when it is gone.
+    """Start time of a process, in clock ticks since boot; None if it has ended.
 
     Together with the pid it identifies a process uniquely, since pids are reused.
     """
@@ -67,13 +67,13 @@ def process_start_ticks(pid: int) -> int | None:
 
 
 def worker_identity(name: str) -> str:
-    """Unique identity of this process, also across machines of the same name."""
+    """Identity of this process, unique even if several machines have the same name."""
     pid = os.getpid()
     return f"{name}:{machine_id()}:{boot_id()}:{pid}:{process_start_ticks(pid)}"
 
 
 def machine_id() -> str:
-    """Identifier of this machine; ``unknown`` where it has none."""
+    """Identifier of this machine, or ``unknown``."""
     return _short(Path("/etc/machine-id"))
 
 
@@ -83,7 +83,7 @@ def boot_id() -> str:
 
 
 def node_place(data_dir: Path) -> str:
-    """Machine and data folder, which the workers of one node share."""
+    """Identifies the machine and data folder, which the workers of one node share."""
     folder = data_dir.stat()
     return f"{machine_id()}:{boot_id()}:{folder.st_dev:x}:{folder.st_ino:x}"
 
@@ -108,7 +108,7 @@ def worker_is_gone(identity: str) -> bool:
 
 
 def git_commit(folder: Path) -> str | None:
-    """Commit of the code that runs, with ``-dirty`` when the checkout was changed."""
+    """Commit of the running code, with ``-dirty`` if the checkout was changed."""
     if baked := os.environ.get(GIT_COMMIT):
         return baked
     try:

@@ -13,7 +13,7 @@ from workers.node.machine import HOST, Use
 from workers.node.readings import ComponentReadings
 
 MAX_HOST_BUSY_RATIO = 0.1
-"""A host whose cores are busier than this with other work is not idle."""
+"""Load per core from other work above which a host is not idle."""
 
 
 @dataclass(slots=True)
@@ -40,15 +40,15 @@ class IdleWatch:
         """Record the current use of a component.
 
         Args:
-            component: Its id.
+            component: Id of the component.
             use: Use of the machine's components, with times on the clock of ``now_s``.
-            state: Its current state.
+            state: Current state of the component.
             now_s: Current time, in s.
-            cpu_s: CPU seconds of the whole machine so far, None where that is not known.
+            cpu_s: CPU seconds of the whole machine so far, None if unknown.
 
         Returns:
-            Start of its idle time without a change of state, once that is long enough to be
-            measured; None before.
+            Start of the component's idle time without a change of state, once it is long enough
+            to be measured; None before.
         """
         held_as = component if component.startswith("gpu:") else HOST
         released_s = use.idle_since_s(held_as)
@@ -71,7 +71,7 @@ class IdleWatch:
 
     def _is_quiet(self, stretch: _Stretch, now_s: float, cpu_s: float | None) -> bool:
         if cpu_s is None or stretch.cpu_s is None:
-            return False  # whether other processes were busy is unknown
+            return False  # other processes may have been busy
         elapsed_s = now_s - stretch.since_s
         return cpu_s - stretch.cpu_s <= MAX_HOST_BUSY_RATIO * self._cores * elapsed_s
 
@@ -79,7 +79,7 @@ class IdleWatch:
 def baseline(
     readings: ComponentReadings, window: WindowEnergy, state: State, at: datetime
 ) -> Baseline | None:
-    """The idle power in a window; None where it was not metered throughout."""
+    """The idle power in a window; None if part of the window was not metered."""
     if window.energy_j is None or window.covered_s < 0.99 * window.duration_s:
         return None
     [*sources] = window.energy_by_source_j

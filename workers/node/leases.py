@@ -19,7 +19,7 @@ CALL_TIMEOUT_S = 10.0
 
 
 class StopOrder(Protocol):
-    """Reason to stop an attempt, other than a request."""
+    """Reason to stop an attempt other than a request to cancel."""
 
     @property
     def code(self) -> str: ...
@@ -57,7 +57,7 @@ class LeaseKeeper:
     since another worker may start the run afterwards.
 
     Args:
-        running: The supervisors by attempt, at any moment.
+        running: The supervisors by attempt, kept up to date by the worker.
         renew: Renews leases in a transaction of its own.
         lease_s: Duration of a lease without renewal, in s.
         grace_s: Time a job may take to stop, in s.
@@ -89,7 +89,7 @@ class LeaseKeeper:
             await asyncio.sleep(INTERVAL_S)
 
     async def _keep_watch(self) -> None:
-        """Apart from the renewals, which may hang with the database."""
+        """Check leases in a task of its own, because a renewal may hang with the database."""
         while True:
             self.watch_once()
             await asyncio.sleep(INTERVAL_S)
@@ -124,7 +124,7 @@ class LeaseKeeper:
                 supervisor.request_stop(state.stop.code, state.stop.message)
 
     def watch_once(self) -> None:
-        """Stops the jobs whose lease runs out, politely while there is time for that."""
+        """Stops the jobs whose leases are about to end, by a request while there is time."""
         away_s = time.monotonic() - self._last_renewed_s
         for supervisor in list(self._running.values()):
             if away_s > self._patience_s:

@@ -1,4 +1,4 @@
-"""The workers of one machine: what each can run side by side, and which components its jobs hold.
+"""The workers of one machine: their capacities, and the components that their jobs hold.
 
 Every live worker keeps a small locked file; together they give a job's share of the host and
 whether a component is idle. A dead worker's lock is free, and its file is ignored.
@@ -25,17 +25,17 @@ logger = logging.getLogger(__name__)
 ENTRY_BYTES = 4096
 
 HOST = "host"
-"""Stands for everything that all jobs of a machine share."""
+"""Name of the pseudo-component for everything that all jobs of a machine share."""
 
 
 @dataclass
 class _Entry:
-    """State of one worker, written by itself.
+    """State of one worker, written by that worker.
 
     Attributes:
         capacity: Maximum number of its jobs at the same time.
-        held: By attempt its part of the host, and the components that it holds.
-        released_s: By component when a job last let go of it (monotonic since boot).
+        held: For each attempt, its share of the host and the components that it holds.
+        released_s: For each component, when a job last released it (monotonic since boot).
     """
 
     capacity: int
@@ -48,25 +48,25 @@ class Use:
     """Use of the machine's components.
 
     Attributes:
-        held: Components that some job holds now.
-        released_s: By component when a job last let go of it (monotonic since boot).
+        held: Components that a job holds now.
+        released_s: For each component, when a job last released it (monotonic since boot).
     """
 
     held: frozenset[str]
     released_s: dict[str, float]
 
     def idle_since_s(self, component: str) -> float | None:
-        """Since when no job was on it: None while one is, 0 where none was ever seen."""
+        """Time since when the component is unused: None while in use, 0 if it never was."""
         return None if component in self.held else self.released_s.get(component, 0.0)
 
 
 class Machine:
-    """This worker among those of its machine that share its data folder.
+    """This worker's entry among the workers that share its machine and data folder.
 
     Args:
         data_dir: The data folder.
         capacity: Maximum number of this worker's jobs at the same time.
-        cores_per_job: Cores that count as reserved for one job; an equal part by default.
+        cores_per_job: Cores reserved for one job; by default, jobs get equal shares.
         cores: Cores of the machine.
         clock: Monotonic seconds since boot, the same in every process.
     """
@@ -106,11 +106,11 @@ class Machine:
         """Remove this worker's file."""
         if self._file is not None:
             Path(self._file.name).unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # what a full disk did not take is not needed
+            with contextlib.suppress(OSError):  # on a full disk; the content is not needed
                 self._file.close()
             self._file = None
 
-    def neighbours(self) -> int:
+    def neighbors(self) -> int:
         """Number of other live workers of this machine."""
         with self._all_locked():
             return len(self._others())
@@ -123,25 +123,25 @@ class Machine:
 
         Args:
             attempt: Id of the job's attempt.
-            units: How many of this worker's places it takes: its devices, one at least.
-            components: Components it holds, for :meth:`use`.
+            units: Number of this worker's places that it takes: its devices, at least one.
+            components: Components that it holds, for :meth:`use`.
         """
         with self._all_locked():
-            others = self._others()
-            places = self._entry.capacity + sum(entry.capacity for entry in others)
-            wanted = units / max(places, units)
+            neighbors = self._others()
+            places = self._entry.capacity + sum(entry.capacity for entry in neighbors)
+            share = units / max(places, units)
             if self._cores_per_job is not None:
-                wanted = min(wanted, self._cores_per_job / self._cores)
+                share = min(share, self._cores_per_job / self._cores)
             reserved = sum(
-                part for entry in [self._entry, *others] for part, _ in entry.held.values()
+                ratio for entry in [self._entry, *neighbors] for ratio, _ in entry.held.values()
             )
-            part = max(0.0, min(wanted, 1.0 - reserved))
-            self._entry.held[attempt] = (part, [HOST, *components])
+            share = max(0.0, min(share, 1.0 - reserved))
+            self._entry.held[attempt] = (share, [HOST, *components])
             self._write()
-            return part
+            return share
 
     def is_taken(self) -> bool:
-        """Whether some job has reserved the whole host."""
+        """Whether a job has reserved the whole host."""
         with self._all_locked():
             entries = [self._entry, *self._others()]
         return any(part >= 1.0 for entry in entries for part, _ in entry.held.values())
@@ -154,17 +154,17 @@ class Machine:
             self._write()
 
     def use(self) -> Use:
-        """Which components are held, by jobs of all workers of this machine."""
+        """The components held by jobs of all workers of this machine."""
         with self._all_locked():
             entries = [self._entry, *self._others()]
         released_s: dict[str, float] = {}
         for entry in entries:
             for component, at_s in entry.released_s.items():
                 released_s[component] = max(at_s, released_s.get(component, 0.0))
-        held = frozenset(
+        held_components = frozenset(
             name for entry in entries for _, names in entry.held.values() for name in names
         )
-        return Use(held, released_s)
+        return Use(held_components, released_s)
 
     @contextmanager
     def _all_locked(self) -> Iterator[None]:
@@ -173,7 +173,7 @@ class Machine:
             yield
 
     def _others(self) -> list[_Entry]:
-        """The entries of this machine's other workers that are alive."""
+        """The entries of this machine's other live workers."""
         own = None if self._file is None else Path(self._file.name)
         entries = []
         for path in self._folder.glob(f"{self._prefix}.*.share"):
@@ -184,7 +184,7 @@ class Machine:
     def _write(self) -> None:
         if self._file is None:
             raise RuntimeError("the worker is not registered: call open() first")
-        # Written in place and never shorter, so that it works on a full disk.
+        # Written in place with a constant length, so that it works on a full disk.
         text = json.dumps(asdict(self._entry)).ljust(self._size)
         self._size = max(len(text), ENTRY_BYTES)
         try:

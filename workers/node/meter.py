@@ -1,7 +1,7 @@
 """The node's own meter: reads every component of the machine for as long as a worker lives.
 
-Energy that was not charged to a run is the node's: idling between jobs, the service itself.
-One worker of a machine does it; another takes over when that one ends.
+Energy that was not charged to a run belongs to the node: idling between jobs, the service
+itself. One worker of a machine meters it; another takes over when that one ends.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 TICK_S = 10.0
 SHIP_S = 30.0
 LAST_SHIP_S = 5.0
-"""Maximum wait for the database at a worker's end, in s; unshipped totals stay on disk."""
+"""Maximum wait for the database when a worker ends, in s; unshipped totals stay on disk."""
 
 READING_HZ = 1.0
 
@@ -72,10 +72,10 @@ class NodeMeter:
         data_dir: The data folder, which the machine's workers share.
         use: Use of the machine's components.
         ship_hours: Ships totals; if it raises, they are shipped again later.
-        ship_baselines: Ships newly measured idle powers, likewise.
+        ship_baselines: Ships newly measured idle powers in the same way.
         sources: Creates the meters.
         wraps: Values at which counters wrap.
-        state_of: The state of a component on which its idle power depends.
+        state_of: Reads the state of a component, on which its idle power depends.
         clock: Seconds since boot.
         wall_clock: Seconds since 1970.
         machine_cpu_s: CPU seconds of the whole machine so far.
@@ -154,9 +154,9 @@ class NodeMeter:
         """Continue where the last node meter stopped, and start reading.
 
         Args:
-            thread: Whether the meter reads by itself; without, the caller polls it.
+            thread: Whether the meter reads in a thread; otherwise the caller polls it.
         """
-        if not self._is_unsaved:  # else what is in memory is newer
+        if not self._is_unsaved:  # otherwise the totals in memory are newer
             self._hours = self._load()
         self._wrap_j, self._bridged = self._wraps(), set()
         self._idle = IdleWatch(os.cpu_count() or 1)
@@ -178,9 +178,9 @@ class NodeMeter:
             self._meter.poll()
 
     def tick(self) -> None:
-        """Books what was read since the last tick, keeps it on disk, and measures what idles.
+        """Books the readings since the last tick, saves the totals, and measures idle powers.
 
-        While the disk takes nothing it is kept in memory: metering goes on.
+        While the disk is full the totals are kept in memory, and metering continues.
         """
         with self._mutex:
             self._book()
@@ -206,7 +206,7 @@ class NodeMeter:
                 await self._ship_hours(rows)
             if measured:
                 await self._ship_baselines(measured)
-        except Exception as error:  # for any error, totals are shipped again
+        except Exception as error:  # after any error, the totals are shipped again
             logger.info("the node's energy could not be shipped (%s); it is kept", error)
             return
         with self._mutex:
@@ -265,7 +265,7 @@ class NodeMeter:
         measured = []
         for component, readings in self._readings.items():
             if readings.component.method == "modelled":
-                continue  # a model states its own power at no load
+                continue  # a model includes its own power at no load
             state = self._state_of(component)
             since_s = self._idle.look(component, use=use, state=state, now_s=now_s, cpu_s=cpu_s)
             if since_s is None or not self.baselines.is_due(component, state, now):
@@ -304,7 +304,7 @@ class NodeMeter:
 
 
 async def _finished(work: Callable[[], None]) -> None:
-    """Runs ``work`` in a thread; where this is cancelled, it still comes to its end first."""
+    """Runs ``work`` in a thread to its end, even if this task is cancelled meanwhile."""
     task = asyncio.ensure_future(asyncio.to_thread(work))
     try:
         await asyncio.shield(task)

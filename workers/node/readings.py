@@ -1,4 +1,4 @@
-"""One component's readings by the node's meter, settled piece by piece by accounting's rules."""
+"""One component's readings by the node's meter, settled interval by interval like a bill."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pricetag.accounting.readings.ledger import EnergyLedger, Reading, WindowEne
 from pricetag.metering.source import Component
 
 KEEP_S = 150.0
-"""Duration that readings are kept, in s: an idle measurement and a margin."""
+"""Time for which readings are kept, in s: an idle measurement and a margin."""
 
 SETTLE_S = 20.0
-"""Delay of booking, in s: later readings distinguish a stalled counter from a lagging one."""
+"""Delay of booking, in s, since later readings distinguish a stalled counter from a slow one."""
 
 
 class ComponentReadings:
@@ -39,7 +39,7 @@ class ComponentReadings:
             self._readings.popleft()
 
     def first_counter(self) -> tuple[float, float] | None:
-        """Time and counter of the first reading that is kept, where it has one."""
+        """Time and counter of the first kept reading, if it has a counter."""
         if not self._readings or self._readings[0].counter_j is None:
             return None
         return self._readings[0].t_s, self._readings[0].counter_j
@@ -48,10 +48,11 @@ class ComponentReadings:
         """Energy since the last settlement, and the counter at its end.
 
         A counter is settled with some delay, since later readings may clarify earlier
-        ones; a component without a counter at once, since a crash would lose its energy.
+        ones; a component without a counter is settled at once, since a crash would lose its
+        energy.
 
         Args:
-            everything: Up to the last reading, as at the meter's end.
+            everything: Whether to settle up to the last reading, as at the meter's end.
         """
         if not self._readings or self._booked_s is None:
             return None
@@ -72,7 +73,7 @@ class ComponentReadings:
         return ledger.window(start_s, end_s)
 
     def power_std_w(self, start_s: float, end_s: float) -> float | None:
-        """Spread of the power's samples, in W; None where there are too few."""
+        """Standard deviation of the power samples, in W; None if there are too few."""
         powers_w = [
             item.power_w
             for item in self._readings

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 MARGIN_S = 3.0
-"""How much earlier than its lease a job ends, so that clocks need not be exact."""
+"""How long before its lease a job ends, so that clocks need not agree exactly."""
 
 
 def silence_limit_s(lease_s: float) -> float:
-    """Seconds without renewal after which a job ends: soon another worker may start its run."""
+    """Seconds without renewal after which a job ends, before another worker may start its run."""
     return lease_s - min(MARGIN_S, 0.1 * lease_s)

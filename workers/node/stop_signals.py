@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: the first stops a worker in order, and nothing keeps it alive after that."""
+"""SIGTERM and SIGINT: the first begins an orderly stop, which nothing can delay for ever."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ logger = logging.getLogger("pricetag.worker")
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 SAME_REQUEST_S = 0.5
-"""A terminal and a process manager may both send a signal for one Ctrl-C."""
+"""Interval in s within which signals count as one: a terminal and a process manager may both
+send one for a Ctrl-C."""
 CLOSING_S = 30.0
 EXIT_STUCK = 1
 
 
 def deadline_s(stop_grace_s: float) -> float:
-    """Seconds from the first signal in which a worker must have ended.
+    """Seconds after the first signal within which a worker must have ended.
 
-    Jobs take up to the grace time to leave and seconds to be closed; then their records are
-    given the same time to reach the database.
+    Jobs take up to the grace time to end and a few seconds to be closed; their records then
+    have the same time to reach the database.
     """
     return 2 * stop_grace_s + CLOSING_S
 
@@ -34,7 +35,7 @@ class StopSignals:
     """Handles the signals of one worker process.
 
     The handlers run even if the event loop is stuck. Ending by force is safe: jobs end with
-    the process, and the next start of a worker of this node books what they used.
+    the process, and the next worker of this node books their energy.
 
     Args:
         stop: Begins an orderly stop; called in the event loop.
@@ -55,7 +56,7 @@ class StopSignals:
         self._asked_s: float | None = None
 
     def install(self, loop: asyncio.AbstractEventLoop) -> None:
-        """From now on handles the signals of this process."""
+        """From now on, handle the signals of this process."""
         self._loop = loop
         for signum in SIGNALS:
             signal.signal(signum, self._on_signal)
@@ -67,7 +68,7 @@ class StopSignals:
             self._begin()
         elif now_s - self._asked_s >= SAME_REQUEST_S:
             name = signal.Signals(signum).name
-            _say(f"{name} again: the worker ends at once, its jobs with it")
+            _say(f"{name} again: the worker ends at once, with its jobs")
             self._leave(128 + signum)
 
     def _begin(self) -> None:
@@ -84,5 +85,5 @@ class StopSignals:
 
 
 def _say(text: str) -> None:
-    """Not by the log: in a signal handler, its lock may be held by the code it interrupted."""
+    """Writes without the log, whose lock the interrupted code may hold."""
     os.write(2, f"CRITICAL pricetag.worker: {text}\n".encode())

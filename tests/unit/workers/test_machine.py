@@ -98,12 +98,12 @@ def test_components_are_idle_from_their_release_on(tmp_path: Path) -> None:
         assert second.use().idle_since_s(HOST) == 50.0
 
 
-def test_neighbours_are_counted_while_they_live(tmp_path: Path) -> None:
+def test_neighbors_are_counted_while_they_live(tmp_path: Path) -> None:
     with machine(tmp_path, 1) as first:
-        assert first.neighbours() == 0
+        assert first.neighbors() == 0
         with machine(tmp_path, 2) as second:
-            assert (first.neighbours(), second.neighbours()) == (1, 1)
-        assert first.neighbours() == 0
+            assert (first.neighbors(), second.neighbors()) == (1, 1)
+        assert first.neighbors() == 0
 
 
 steps = st.lists(st.tuples(st.integers(0, 2), st.booleans(), st.integers(1, 5)), max_size=30)

@@ -33,7 +33,7 @@ async def test_an_exit_is_told_though_somebody_holds_the_output(tmp_path: Path) 
         assert ended.cpu_s is not None
         assert 0.0 < ended.cpu_s < 10.0
         assert await process.stdout.readline() == b"said\n"
-        assert len(leftovers.bearing(events)) == 1
+        assert len(leftovers.processes(events)) == 1
     finally:
         assert await asyncio.to_thread(leftovers.kill, events) == 1
     assert await asyncio.wait_for(process.stdout.read(), 5) == b""

@@ -50,5 +50,5 @@ async def test_an_attempt_without_a_journal_is_given_back(tmp_path: Path) -> Non
     await worker._execute(uuid4())
     [(attempt_id, message)] = store.closed
     assert attempt_id == store.claimed.attempt_id
-    assert "could not begin a journal" in message
+    assert "could not create a journal" in message
     assert worker._pool.fitting() == [0]
