@@ -1,4 +1,4 @@
-"""The tables, one noun a file."""
+"""The database tables, one file per noun."""
 
 from models.attempt import Artifact, Attempt, RejectedRecord, Stage
 from models.base import Base

@@ -11,7 +11,7 @@ from models.base import Base, HasId, now
 
 
 class Attempt(HasId, Base):
-    """One execution of a run by one worker. Its energy stays on the bill however it ends."""
+    """One execution of a run by one worker. Its energy stays on the bill, however it ends."""
 
     __tablename__ = "attempts"
     __table_args__ = (
@@ -35,21 +35,21 @@ class Attempt(HasId, Base):
     reason: Mapped[dict[str, Any] | None]
     worker: Mapped[str]  # identity of the worker process: node name, pid, boot id
     node_name: Mapped[str]
-    site: Mapped[str | None]  # whose factors it is billed with
+    site: Mapped[str | None]  # the site whose factors apply
     devices: Mapped[list[Any]] = mapped_column(default=list)
     components: Mapped[list[Any]] = mapped_column(default=list)  # metered components
     environment: Mapped[dict[str, Any] | None]  # packages, git commit, python, seeds
     second_opinion: Mapped[dict[str, Any] | None]  # CodeCarbon's figures
     started_at: Mapped[datetime] = mapped_column(default=now)
-    meter_opened_at: Mapped[datetime | None]  # zero of its readings' clock
+    meter_opened_at: Mapped[datetime | None]  # zero of the clock of its readings
     lease_renewed_at: Mapped[datetime] = mapped_column(default=now)
-    lease_s: Mapped[float | None]  # how long its worker holds it without renewal
+    lease_s: Mapped[float | None]  # duration of the worker's lease without renewal
     ended_at: Mapped[datetime | None]
     duration_s: Mapped[float | None]
     ingested_seq: Mapped[int] = mapped_column(default=-1)  # last journal record applied
-    live: Mapped[dict[str, Any] | None]  # charged so far, by component, while it runs
+    live: Mapped[dict[str, Any] | None]  # energy charged so far per component, while it runs
     intake: Mapped[dict[str, Any] | None]  # counts of stored and dropped metrics
-    shares_overlaps: Mapped[bool] = mapped_column(default=False)  # stages side by side share energy
+    shares_overlaps: Mapped[bool] = mapped_column(default=False)  # overlapping stages share energy
 
 
 class Stage(Base):
@@ -64,7 +64,7 @@ class Stage(Base):
     recipe_index: Mapped[int | None]
     kind: Mapped[str]
     name: Mapped[str]
-    status: Mapped[str]  # running | reused | one of the attempt's own ends
+    status: Mapped[str]  # running | reused | a final status of an attempt
     start_s: Mapped[float]  # seconds since the attempt's meter opened
     end_s: Mapped[float | None]
     flops: Mapped[dict[str, Any] | None]
@@ -72,17 +72,17 @@ class Stage(Base):
 
 
 class RejectedRecord(Base):
-    """What a job reported and no rule admits, with the reason; the attempt goes on without."""
+    """An invalid record that a job reported, with the reason; the attempt continues without it."""
 
     __tablename__ = "rejected_records"
 
     attempt_id: Mapped[uuid.UUID] = mapped_column(
         ForeignKey("attempts.id", ondelete="CASCADE"), primary_key=True
     )
-    seq: Mapped[int] = mapped_column(primary_key=True)  # of the journal record
+    seq: Mapped[int] = mapped_column(primary_key=True)  # number of the journal record
     at: Mapped[datetime]
     reason: Mapped[str]
-    record: Mapped[str]  # the beginning of it, as it came
+    record: Mapped[str]  # beginning of the record as received
 
 
 class Artifact(HasId, Base):

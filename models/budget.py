@@ -1,4 +1,4 @@
-"""What may be used, what has been used of it, and who changed what."""
+"""Budgets, their alerts, the spend of attempts, quotes and the audit log."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from models.base import Base, HasCreatedAt, HasId, now
 
 
 class Budget(HasId, HasCreatedAt, Base):
-    """So much energy, carbon or money for a scope, in each period or in all."""
+    """Limit on the energy, carbon or cost of a scope, per period or in total."""
 
     __tablename__ = "budgets"
     __table_args__ = (
@@ -36,20 +36,20 @@ class Budget(HasId, HasCreatedAt, Base):
 
     name: Mapped[str] = mapped_column(unique=True)
     scope: Mapped[str]
-    scope_id: Mapped[uuid.UUID | None]  # of the project, the experiment or the user
+    scope_id: Mapped[uuid.UUID | None]  # id of the project, the experiment or the user
     metric: Mapped[str]
     currency: Mapped[str | None]
     amount: Mapped[Decimal] = mapped_column(Numeric)
     period: Mapped[str] = mapped_column(default="total")
-    time_zone: Mapped[str] = mapped_column(default="UTC")  # of its periods' edges
-    thresholds: Mapped[list[Any]] = mapped_column(default=list)  # ratios that warn: [0.5, 0.8]
-    refuses: Mapped[bool] = mapped_column(default=True)  # admission, when the quote breaks it
-    stops: Mapped[bool] = mapped_column(default=True)  # running jobs, when it is spent
+    time_zone: Mapped[str] = mapped_column(default="UTC")  # in which its periods begin
+    thresholds: Mapped[list[Any]] = mapped_column(default=list)  # used ratios that raise an alert
+    refuses: Mapped[bool] = mapped_column(default=True)  # rejects runs whose quote exceeds the rest
+    stops: Mapped[bool] = mapped_column(default=True)  # stops running jobs once it is used up
     closed_at: Mapped[datetime | None]
 
 
 class BudgetAlert(HasCreatedAt, Base):
-    """A threshold that was crossed, announced once per period."""
+    """A threshold that was crossed; announced once per period."""
 
     __tablename__ = "budget_alerts"
 
@@ -62,7 +62,7 @@ class BudgetAlert(HasCreatedAt, Base):
 
 
 class Spend(Base):
-    """What one attempt has used, by the newest price tag of its run; failed ones count."""
+    """Usage of one attempt by the latest price tag of its run; failed attempts count."""
 
     __tablename__ = "spend"
     __table_args__ = (
@@ -86,11 +86,11 @@ class Spend(Base):
     co2e_kg: Mapped[float | None]
     cost: Mapped[Decimal | None] = mapped_column(Numeric)
     currency: Mapped[str | None]
-    sources: Mapped[dict[str, Any]] = mapped_column(default=dict)  # by figure: weakest evidence
+    sources: Mapped[dict[str, Any]] = mapped_column(default=dict)  # weakest evidence per figure
 
 
 class AuditEntry(Base):
-    """Who changed what: tokens, sites, factors, prices, budgets. Never edited, never deleted."""
+    """One change of a token, site, factor, price or budget, and its author; never edited."""
 
     __tablename__ = "audit_log"
     __table_args__ = (Index("ix_audit_log_object", "object_kind", "object_id"),)
@@ -99,9 +99,9 @@ class AuditEntry(Base):
     at: Mapped[datetime] = mapped_column(default=now, index=True)
     user_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id"))
     token_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("tokens.id"))
-    actor: Mapped[str]  # the user's name then, 'service' or 'database'
+    actor: Mapped[str]  # name of the user at that time, 'service' or 'database'
     access: Mapped[str]  # token | direct-database | service
-    os_user: Mapped[str | None]  # with direct database access: the account of the machine
+    os_user: Mapped[str | None]  # account of the operating system, for direct database access
     action: Mapped[str]  # created | changed | closed | imported | revoked | repriced | ...
     object_kind: Mapped[str]
     object_id: Mapped[str]
@@ -110,15 +110,15 @@ class AuditEntry(Base):
 
 
 class Quote(HasId, HasCreatedAt, Base):
-    """What a run was expected to use before it began, and how near that came."""
+    """Expected usage of a run before it started, and how accurate the quote was."""
 
     __tablename__ = "quotes"
     __table_args__ = (UniqueConstraint("run_id"),)
 
     run_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
     method: Mapped[str]  # history | flops | unknown
-    content: Mapped[dict[str, Any]]  # quantities, what they rest on
-    facility_energy_kwh: Mapped[float | None]  # as admitted: what is reserved in budgets
+    content: Mapped[dict[str, Any]]  # quantities, and the runs they are based on
+    facility_energy_kwh: Mapped[float | None]  # the amount reserved in budgets, like the next ones
     co2e_kg: Mapped[float | None]
     cost: Mapped[Decimal | None] = mapped_column(Numeric)
     currency: Mapped[str | None]

@@ -1,4 +1,4 @@
-"""Where a node's energy went, hour by hour, and what it uses when it does nothing."""
+"""Hourly energy of nodes and attempts, and the idle power of components."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from models.base import Base, HasId, now
 
 
 class EnergyHour(HasId, Base):
-    """Energy of one component in one hour: what a run was charged, or what the device used.
+    """Energy of one component in one hour: charged to an attempt, or drawn by the device.
 
-    Without an attempt it is the device's own total as the node's meter read it; what no
-    attempt was charged of it is the node's, "unallocated".
+    A row without an attempt is the device's total, as read by the node's meter. The part of
+    the total that is charged to no attempt belongs to the node: it is "unallocated".
     """
 
     __tablename__ = "energy_hours"
@@ -39,7 +39,7 @@ class EnergyHour(HasId, Base):
     name: Mapped[str]  # product name
     kind: Mapped[str]  # gpu | cpu | ram | host
     method: Mapped[str]  # counter | integrated | modelled
-    gain_std_ratio: Mapped[float]  # of its meter; of a model: a factor
+    gain_std_ratio: Mapped[float]  # relative error of the meter's gain; of a model, a factor
     hour: Mapped[datetime]
     attempt_id: Mapped[uuid.UUID | None] = mapped_column(
         ForeignKey("attempts.id", ondelete="CASCADE")
@@ -51,7 +51,7 @@ class EnergyHour(HasId, Base):
 
 
 class Baseline(HasId, Base):
-    """Power of a component with no job on it, in one state; measured again now and then."""
+    """Idle power of a component in one state; remeasured from time to time."""
 
     __tablename__ = "baselines"
     __table_args__ = (
@@ -62,7 +62,7 @@ class Baseline(HasId, Base):
 
     node_name: Mapped[str]
     component: Mapped[str]
-    state: Mapped[str]  # 'driver 560.1, P8, persistence on': power differs between them
+    state: Mapped[str]  # for example 'driver 560.1, P8, persistence on'
     power_w: Mapped[float]
     power_std_w: Mapped[float | None]
     duration_s: Mapped[float]

@@ -14,22 +14,22 @@ from models.base import Base, HasCreatedAt, HasId
 
 
 class Site(HasId, HasCreatedAt, Base):
-    """A place where nodes stand: one grid connection, one building, one tariff."""
+    """The location of nodes: one grid connection, one building, one tariff."""
 
     __tablename__ = "sites"
 
     name: Mapped[str] = mapped_column(unique=True)
     description: Mapped[str] = mapped_column(default="")
-    grid_zone: Mapped[str | None]  # ISO 3166 code, with a subdivision where one is wanted: US-CA
-    time_zone: Mapped[str] = mapped_column(default="UTC")  # of its tariff's hours
+    grid_zone: Mapped[str | None]  # ISO 3166 code, optionally with a subdivision: US-CA
+    time_zone: Mapped[str] = mapped_column(default="UTC")  # in which its tariff's hours are given
     currency: Mapped[str] = mapped_column(default="USD")
 
 
 class Factor(HasId, HasCreatedAt, Base):
-    """One factor of a site (or of the lab, without one), never changed after it was entered.
+    """One factor of a site, or of the lab if it has no site; never changed once entered.
 
-    Of several that hold at a time, the one entered last does; ``created_at`` is when we came
-    to know it, ``valid_from`` and ``valid_to`` (exclusive) when it holds.
+    If several are valid at a time, the one entered last applies. ``created_at`` is the time of
+    entry; ``valid_from`` and ``valid_to`` (exclusive) bound the time for which it applies.
     """
 
     __tablename__ = "factors"
@@ -63,7 +63,7 @@ class Factor(HasId, HasCreatedAt, Base):
 
 
 class Price(HasId, HasCreatedAt, Base):
-    """A row of the lab's price book; rows of one ``price_id`` follow one another in time."""
+    """A row of the lab's price book; rows with one ``price_id`` follow each other in time."""
 
     __tablename__ = "prices"
     __table_args__ = (
@@ -84,14 +84,14 @@ class Price(HasId, HasCreatedAt, Base):
     source: Mapped[str]
     source_url: Mapped[str] = mapped_column(default="")
     licence: Mapped[str]
-    details: Mapped[dict[str, Any] | None]  # how an internal price follows from capex
+    details: Mapped[dict[str, Any] | None]  # derivation of an internal price from capex
     valid_from: Mapped[datetime]
     valid_to: Mapped[datetime | None]
     entered_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id"))
 
 
 class CarbonSeries(HasId, HasCreatedAt, Base):
-    """One import of hourly carbon intensities of a zone; a later import of an hour wins."""
+    """One import of hourly carbon intensities of a zone; for each hour, the latest import wins."""
 
     __tablename__ = "carbon_series"
 
@@ -106,7 +106,7 @@ class CarbonSeries(HasId, HasCreatedAt, Base):
 
 
 class CarbonHour(Base):
-    """Carbon intensity of one hour, beginning at ``hour``."""
+    """Carbon intensity of the hour that begins at ``hour``."""
 
     __tablename__ = "carbon_hours"
     __table_args__ = (CheckConstraint("g_per_kwh >= 0", name="g_per_kwh"),)

@@ -1,4 +1,4 @@
-"""What is issued and never edited: price tags and reports."""
+"""Documents that are issued and never edited: price tags and reports."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class PriceTag(HasId, HasCreatedAt, Base):
     version: Mapped[int]
     accounting_version: Mapped[str]
     cause: Mapped[str] = mapped_column(default="attempt-ended")  # | journal-came-late | repriced
-    as_of: Mapped[datetime | None]  # factors as the book stood then; null: when it was issued
+    as_of: Mapped[datetime | None]  # uses the entries known then; null: the time of issue
     content: Mapped[dict[str, Any]]
     content_sha256: Mapped[str]
 
@@ -30,13 +30,13 @@ class Report(HasId, HasCreatedAt, Base):
 
     title: Mapped[str]
     profile: Mapped[str]
-    context: Mapped[dict[str, Any]]  # everything the six formats are drawn from
+    context: Mapped[dict[str, Any]]  # content from which all six formats are rendered
     content_sha256: Mapped[str]
     created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id"))
 
 
 class ReportProject(Base):
-    """A project that a report has runs of: whoever may not see it does not see the report."""
+    """A project with runs in a report; only users who see all its projects see the report."""
 
     __tablename__ = "report_projects"
 

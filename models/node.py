@@ -9,13 +9,13 @@ from models.base import Base, HasCreatedAt, HasId, now
 
 
 class Node(HasId, HasCreatedAt, Base):
-    """A worker process's machine and pool, as it last described itself."""
+    """The machine and pool of a worker process, as last registered."""
 
     __tablename__ = "nodes"
 
     name: Mapped[str] = mapped_column(unique=True)  # host name, or PRICETAG_NODE_NAME
     pool: Mapped[str]
     devices: Mapped[list[Any]] = mapped_column(default=list)  # [{uuid, name, ...}]
-    capabilities: Mapped[dict[str, Any]] = mapped_column(default=dict)  # what doctor found
-    place: Mapped[str | None]  # machine and data folder that described it last
+    capabilities: Mapped[dict[str, Any]] = mapped_column(default=dict)  # result of the doctor
+    place: Mapped[str | None]  # machine and data folder of the last registration
     last_seen_at: Mapped[datetime] = mapped_column(default=now)

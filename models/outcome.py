@@ -11,9 +11,10 @@ from models.base import Base
 
 
 class Outcome(Base):
-    """Summary of what a successful run used: the basis of quotes for similar runs.
+    """Summary of a successful run's usage, from which similar runs are quoted.
 
-    Written with its price tag, from that price tag. The fingerprints identify similar runs.
+    It is derived from the run's price tag and written with it. The fingerprints identify
+    similar runs.
     """
 
     __tablename__ = "outcomes"
@@ -36,10 +37,10 @@ class Outcome(Base):
     run_id: Mapped[uuid.UUID] = mapped_column(
         ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True
     )
-    recipe_sha256: Mapped[str]  # of the recipe without names and seeds
-    shape_sha256: Mapped[str]  # ... and without what changes neither the work nor its kind
-    family_sha256: Mapped[str]  # of the kinds of its steps, its model and its data
-    data_sha256: Mapped[str | None]  # of task and data; null: a command
+    recipe_sha256: Mapped[str]  # hash of the recipe without names and seeds
+    shape_sha256: Mapped[str]  # ... and without fields that change neither the work nor its kind
+    family_sha256: Mapped[str]  # hash of the kinds of its steps, its model and its data
+    data_sha256: Mapped[str | None]  # hash of task and data; null for a command
     model_sha256: Mapped[str | None]
     pool: Mapped[str]
     gpus: Mapped[int]
@@ -49,5 +50,5 @@ class Outcome(Base):
     duration_s: Mapped[float | None]
     it_energy_kwh: Mapped[float | None]
     coverage_ratio: Mapped[float | None]
-    flops: Mapped[float | None]  # dense, of all attempts
+    flops: Mapped[float | None]  # dense FLOPs of all attempts
     steps: Mapped[list[Any]]  # [{step, kind, work, duration_s, it_energy_kwh, flops, ...}]

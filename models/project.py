@@ -9,7 +9,7 @@ from models.base import Base, HasCreatedAt, HasId
 
 
 class Project(HasId, HasCreatedAt, Base):
-    """A body of work. Everybody in the lab sees an open one, its members alone a private one."""
+    """A body of work. An open project is visible to the whole lab, a private one to its members."""
 
     __tablename__ = "projects"
     __table_args__ = (CheckConstraint("visibility in ('open', 'private')", name="visibility"),)
@@ -20,7 +20,7 @@ class Project(HasId, HasCreatedAt, Base):
 
 
 class ProjectMember(HasCreatedAt, Base):
-    """A user's part in a project; owners decide who else has one."""
+    """A user's role in a project; owners manage the members."""
 
     __tablename__ = "project_members"
     __table_args__ = (CheckConstraint("role in ('member', 'owner')", name="role"),)

@@ -12,10 +12,10 @@ from models.base import Base, HasCreatedAt, HasId
 
 
 class Run(HasId, HasCreatedAt, Base):
-    """One job of a researcher: a recipe, its place in the queue, and how it stands.
+    """One job of a researcher: a recipe with its place in the queue and its status.
 
-    queued -> running -> succeeded | failed | cancelled; a lost or interrupted attempt
-    puts the run back to queued while attempts are left.
+    queued -> running -> succeeded | failed | cancelled; after a lost or interrupted attempt
+    the run is queued again as long as attempts remain.
     """
 
     __tablename__ = "runs"
@@ -44,13 +44,13 @@ class Run(HasId, HasCreatedAt, Base):
     progress: Mapped[dict[str, Any] | None]  # {stage, kind, done, total, unit, power_w, ...}
     cancel_requested_at: Mapped[datetime | None]
     created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id"))
-    token_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("tokens.id"))  # it came with
+    token_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("tokens.id"))  # of the request
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
 
 
 class RunEvent(Base):
-    """One event of a run's stream, in order; its id is the point to resume from."""
+    """One event of a run's stream; readers resume from its id."""
 
     __tablename__ = "run_events"
     __table_args__ = (Index("ix_run_events_run_id_id", "run_id", "id"),)

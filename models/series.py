@@ -1,4 +1,4 @@
-"""What arrives all the time while a run runs: readings, metrics, log lines."""
+"""Time series of running attempts: readings, metrics, log lines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from models.base import Base
 
 
 class Reading(Base):
-    """One reading of one component, at most once a second and at every stage edge."""
+    """One reading of one component, taken at most once a second and at every stage edge."""
 
     __tablename__ = "readings"
 
@@ -21,13 +21,13 @@ class Reading(Base):
         ForeignKey("attempts.id", ondelete="CASCADE"), primary_key=True
     )
     component: Mapped[str] = mapped_column(primary_key=True)
-    seq: Mapped[int] = mapped_column(primary_key=True)  # of the journal record
-    t_s: Mapped[float]  # monotonic, since the meter opened
+    seq: Mapped[int] = mapped_column(primary_key=True)  # number of the journal record
+    t_s: Mapped[float]  # monotonic seconds since the meter opened
     counter_j: Mapped[float | None]
     integrated_j: Mapped[float | None]
     power_w: Mapped[float | None]
-    own_busy_s: Mapped[float | None]  # cumulative: activity of this job on the component
-    all_busy_s: Mapped[float | None]  # cumulative: activity of everybody on it
+    own_busy_s: Mapped[float | None]  # cumulative activity of this job on the component
+    all_busy_s: Mapped[float | None]  # cumulative activity of all processes on the component
     flags: Mapped[list[Any]] = mapped_column(default=list)
 
 
@@ -43,10 +43,10 @@ class Measurement(Base):
     component: Mapped[str] = mapped_column(primary_key=True)
     start_s: Mapped[float]
     end_s: Mapped[float]
-    energy_j: Mapped[float | None]  # charged to the run: its share of the device's
-    device_energy_j: Mapped[float | None]  # of the whole device
-    baseline_j: Mapped[float | None]  # the idle part of what is charged; null: no baseline known
-    energy_by_hour_j: Mapped[dict[str, Any] | None]  # charged, by UTC hour
+    energy_j: Mapped[float | None]  # charged to the run: its share of the device's energy
+    device_energy_j: Mapped[float | None]  # energy of the whole device
+    baseline_j: Mapped[float | None]  # idle part of the charged energy; null: no known baseline
+    energy_by_hour_j: Mapped[dict[str, Any] | None]  # charged energy by UTC hour
     energy_by_source_j: Mapped[dict[str, Any]]
     covered_s: Mapped[float]
     flags: Mapped[list[Any]] = mapped_column(default=list)
@@ -68,8 +68,8 @@ class Metric(Base):
     split: Mapped[str | None]
     step: Mapped[int | None] = mapped_column(BigInteger)
     quality: Mapped[bool] = mapped_column(default=False)  # belongs on the price tag
-    of_class: Mapped[str | None]  # that an F1 is of
-    reason: Mapped[str | None]  # why there is no value
+    of_class: Mapped[str | None]  # class that a metric such as F1 refers to
+    reason: Mapped[str | None]  # why the value is missing
 
 
 class LogLine(Base):

@@ -19,7 +19,7 @@ class Token(HasId, HasCreatedAt, Base):
 
     user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id"), index=True)
     name: Mapped[str]
-    role: Mapped[str | None]  # at most this; null: the user's role
+    role: Mapped[str | None]  # limits the user's role; null: no limit
     project_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("projects.id"))
     secret_sha256: Mapped[str] = mapped_column(unique=True)
     expires_at: Mapped[datetime | None]

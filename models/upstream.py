@@ -10,7 +10,7 @@ from models.base import Base
 
 
 class RunUpstream(Base):
-    """A run takes a model that an earlier run has published; settled when it was posted."""
+    """A model of an earlier run that a run starts from; fixed when the run was posted."""
 
     __tablename__ = "run_upstreams"
 
@@ -20,8 +20,8 @@ class RunUpstream(Base):
     upstream_run_id: Mapped[uuid.UUID] = mapped_column(
         ForeignKey("runs.id"), primary_key=True, index=True
     )
-    stage: Mapped[str] = mapped_column(primary_key=True)  # its name
-    kind: Mapped[str]  # of that stage
-    folder: Mapped[str]  # of the model, relative to the artifact root
-    sha256: Mapped[str]  # of its weights
+    stage: Mapped[str] = mapped_column(primary_key=True)  # name of the stage
+    kind: Mapped[str]  # kind of the stage
+    folder: Mapped[str]  # folder of the model, relative to the artifact root
+    sha256: Mapped[str]  # hash of its weights
     files: Mapped[dict[str, Any]]  # sha256 of every file of the model, by name

@@ -23,6 +23,6 @@ class User(HasId, HasCreatedAt, Base):
     name: Mapped[str] = mapped_column(unique=True)
     email: Mapped[str | None]
     role: Mapped[str]
-    issuer: Mapped[str | None]  # of the external identity (OIDC)
-    subject: Mapped[str | None]  # the issuer's own id of the user
+    issuer: Mapped[str | None]  # issuer of the external identity (OIDC)
+    subject: Mapped[str | None]  # the issuer's id of the user
     disabled_at: Mapped[datetime | None]

@@ -1,4 +1,4 @@
-"""SQL of attempts and their leases. Lease times are the database's, so clocks need not agree."""
+"""SQL of attempts and their leases, which use the database's clock only."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def add(session: AsyncSession, attempt: Attempt) -> None:
 
 
 async def lock(session: AsyncSession, attempt_id: UUID) -> Attempt | None:
-    """The attempt, locked against every other writer, freshly read."""
+    """The attempt, locked against other writers and freshly read."""
     query = (
         select(Attempt)
         .where(Attempt.id == attempt_id)
@@ -78,13 +78,13 @@ async def lease_states(
 
 
 async def try_lock_reaper(session: AsyncSession, key: int) -> bool:
-    """Whether this transaction is the only reaper."""
+    """Whether this transaction obtained the reaper's lock."""
     query = text("SELECT pg_try_advisory_xact_lock(:key)")
     return bool((await session.execute(query, {"key": key})).scalar_one())
 
 
 async def database_epoch(session: AsyncSession) -> datetime:
-    """When the database server started: another value means that it was away."""
+    """Start time of the database server, which changes if the server was away."""
     started: datetime = (
         await session.execute(text("SELECT pg_postmaster_start_time()"))
     ).scalar_one()

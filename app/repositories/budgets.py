@@ -18,7 +18,7 @@ from models import Attempt, Budget, BudgetAlert, Experiment, Project, Run, User
 
 
 async def add(session: AsyncSession, budget: Budget) -> bool:
-    """Adds a budget; False when there is one of its name."""
+    """Adds a budget; returns False if its name is in use."""
     values = {
         column.key: getattr(budget, column.key)
         for column in Budget.__mapper__.columns
@@ -42,7 +42,7 @@ async def get(session: AsyncSession, budget_id: uuid.UUID, *, lock: bool = False
 
 
 async def rename(session: AsyncSession, budget: Budget, name: str) -> bool:
-    """Gives a budget another name; False when another has it."""
+    """Renames a budget; returns False if the name is in use."""
     try:
         async with session.begin_nested():
             await session.execute(
@@ -65,7 +65,7 @@ async def page(
     after: str | None,
     limit: int,
 ) -> Sequence[Budget]:
-    """Visible budgets by name, or the one of a name; closed ones too where asked for."""
+    """Visible budgets by name, or the one with ``name``; with ``closed``, closed ones too."""
     query = select(Budget).where(_sees_budget(viewer))
     if name is not None:
         query = query.where(Budget.name == name)
@@ -94,10 +94,10 @@ async def open_for(
     user_id: uuid.UUID | None,
     lock: bool = False,
 ) -> Sequence[Budget]:
-    """The open budgets that a run falls under, by id.
+    """The open budgets that apply to a run, by id.
 
-    With ``lock``, each is held until the transaction ends. The order keeps two that want
-    several from waiting for one another; the lock lets alerts refer to the budgets meanwhile.
+    With ``lock``, each is locked until the transaction ends. The order prevents deadlocks
+    between transactions that lock several; alerts can still refer to a locked budget.
     """
     concerning = _concerning(project_id, experiment_id, user_id)
     query = select(Budget).where(Budget.closed_at.is_(None), concerning).order_by(Budget.id)
@@ -110,7 +110,7 @@ async def open_for(
 async def of_attempts(
     session: AsyncSession, attempt_ids: Collection[uuid.UUID]
 ) -> Sequence[Budget]:
-    """The open budgets that any of these attempts falls under, by id."""
+    """The open budgets that apply to any of these attempts, by id."""
     theirs = (
         select(Run.id)
         .join(Attempt, Attempt.run_id == Run.id)
@@ -130,25 +130,25 @@ async def of_attempts(
 
 
 async def names_of_scopes(session: AsyncSession, budgets: Collection[Budget]) -> dict[Any, Any]:
-    """Names of what the budgets are of: a project's, (project, experiment), a token's."""
+    """Names of the budgets' scopes by id: a project, a user, or (project, experiment)."""
     ids = {budget.scope_id for budget in budgets if budget.scope_id is not None}
     if not ids:
         return {}
-    found: dict[Any, Any] = {}
+    names: dict[Any, Any] = {}
     for table in (Project, User):
         rows = await session.execute(select(table.id, table.name).where(table.id.in_(ids)))
-        found.update({row.id: row.name for row in rows})
+        names.update({row.id: row.name for row in rows})
     query = (
         select(Experiment.id, Project.name.label("project"), Experiment.name)
         .join(Project, Project.id == Experiment.project_id)
         .where(Experiment.id.in_(ids))
     )
     rows = await session.execute(query)
-    return found | {row.id: (row.project, row.name) for row in rows}
+    return names | {row.id: (row.project, row.name) for row in rows}
 
 
 def _sees_budget(viewer: Viewer) -> ColumnElement[bool]:
-    """Whether a budget is not that of a project which the viewer may not see."""
+    """Whether the viewer may see a budget: only those of hidden projects are hidden."""
     its_experiment = (
         select(Experiment.id)
         .join(Project, Project.id == Experiment.project_id)
@@ -173,7 +173,7 @@ async def add_alerts(
     ratios: Collection[float],
     used: Decimal,
 ) -> list[float]:
-    """Notes thresholds as crossed; gives those that were not noted in this period before."""
+    """Records crossed thresholds; returns those that are new in this period."""
     if not ratios:
         return []
     rows = [
@@ -197,7 +197,7 @@ async def drop_alerts(
     *,
     keep: Collection[float],
 ) -> None:
-    """Forgets the alerts of a period that a change of the budget has made untrue."""
+    """Deletes the alerts of a period that no longer hold after a change of the budget."""
     await session.execute(
         delete(BudgetAlert).where(
             BudgetAlert.budget_id == budget_id,
@@ -210,7 +210,7 @@ async def drop_alerts(
 async def alerts_in(
     session: AsyncSession, periods: Collection[tuple[uuid.UUID, datetime]]
 ) -> Sequence[BudgetAlert]:
-    """Alerts of budgets in one period each."""
+    """Alerts of budgets, each in one period."""
     if not periods:
         return []
     query = (

@@ -1,4 +1,4 @@
-"""SQL of hourly carbon intensities: series are append-only and added whole."""
+"""SQL of hourly carbon intensities: series are append-only, and added as a whole."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CHUNK = 5_000
 
 @dataclass(frozen=True)
 class Extent:
-    """How many hours a series has, from which to which."""
+    """Number of hours of a series, with the first and the last."""
 
     hours: int
     first: datetime
@@ -40,7 +40,7 @@ async def add(
 async def by_content(
     session: AsyncSession, zone: str, basis: str, content_sha256: str
 ) -> CarbonSeries | None:
-    """The newest series of a zone and basis with exactly this content."""
+    """The latest series of a zone and basis with exactly this content."""
     query = (
         select(CarbonSeries)
         .where(
@@ -57,7 +57,7 @@ async def by_content(
 async def hours_of_zone(
     session: AsyncSession, zone: str, hours: Sequence[datetime], as_of: datetime | None
 ) -> dict[datetime, tuple[float, CarbonSeries]]:
-    """The intensity of each hour that is known, from the import that knows it last."""
+    """The intensity of each hour, from the latest import that contains it."""
     if not hours:
         return {}
     query = (
@@ -72,10 +72,10 @@ async def hours_of_zone(
     if as_of is not None:
         query = query.where(CarbonSeries.created_at <= as_of)
     query = query.order_by(CarbonSeries.created_at, CarbonSeries.id)
-    wanted = set(hours)
+    requested = set(hours)
     rows = (await session.execute(query)).all()
-    # In the order of their import: the last one to name an hour stays.
-    return {hour: (value, series) for hour, value, series in rows if hour in wanted}
+    # In the order of import: for each hour, the last value stays.
+    return {hour: (value, series) for hour, value, series in rows if hour in requested}
 
 
 async def page(

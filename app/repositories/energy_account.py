@@ -14,7 +14,7 @@ from models import EnergyHour, Node
 
 By = Literal["node", "component", "hour"]
 
-# What a row is about; everything else it is not about is null.
+# The columns that identify a row; the others are null.
 _KEYS: dict[By, str] = {
     "node": "node_name, NULL::text AS component, NULL::timestamptz AS hour",
     "component": "node_name, component, NULL::timestamptz AS hour",
@@ -26,11 +26,11 @@ _CHOSEN = """
       AND (CAST(:node AS text) IS NULL OR h.node_name = :node)
 """
 
-# One slot is one component in one hour: the node's own row beside those of attempts, which are
-# final once the attempt has ended. An hour of which the node's meter saw less than a run's is as
-# good as not metered; beside a running run it may just be late. Hours that a running run
-# has not reported yet cannot be divided. Nor can the present hour while the node's total,
-# which comes late, has not caught up with a run that ended.
+# One slot is one component in one hour: the node's row and those of attempts, which are final
+# once the attempt has ended. If the node's meter covered less of an hour than a run's meter, the
+# hour counts as unmetered; next to a running run, the node's total may just be late. Hours that a
+# running run has not reported yet cannot be divided, nor can the current hour while the node's
+# late total has not caught up with a run that ended.
 _SETTLED = f"""
     WITH reported AS (
       SELECT h.*, h.attempt_id IS NULL AS own, a.ended_at IS NOT NULL AS final,
@@ -125,17 +125,17 @@ async def sums(
     late_s: float,
     now: datetime,
 ) -> Sequence[Any]:
-    """The account in ``[start, stop)``, summed by product and by what is asked.
+    """The account in ``[start, stop)``, summed by product and by ``by``.
 
     Args:
         session: Database session.
-        by: What the rows are about.
+        by: What the rows stand for.
         start: Beginning of the first hour.
         stop: End of the last hour.
-        node: Of this node alone.
-        edge_s: How far two meters of one hour may be apart.
+        node: Only this node.
+        edge_s: Maximum difference between two meters in one hour, s.
         late_s: Maximum delay of the node's meter after a run's, s.
-        now: The present.
+        now: Current time.
 
     Returns:
         Rows of node_name, component, hour and the fields of an account's entry.
@@ -152,16 +152,16 @@ async def sums(
 async def sums_by_project(
     session: AsyncSession, viewer: Viewer, *, start: datetime, stop: datetime, node: str | None
 ) -> Sequence[Any]:
-    """What the runs of each project are charged, by product.
+    """Energy charged to the runs of each project, by product.
 
-    Projects that the viewer may not see are one, without a name, after the others.
+    Projects that the viewer may not see are summed in one row without a name, the last one.
     """
     values = {"start": start, "stop": stop, "node": node} | sql_values(viewer)
     return (await session.execute(text(_BY_PROJECT), values)).all()
 
 
 async def knows_node(session: AsyncSession, name: str) -> bool:
-    """Whether a node of this name ever made itself known or used energy."""
+    """Whether a node with this name ever registered or used energy."""
     query = select(
         or_(
             exists().where(Node.name == name),

@@ -23,10 +23,10 @@ _BOTH_FLAGS: ColumnElement[list[str]] = literal_column(
 
 
 async def raise_node_hours(session: AsyncSession, rows: Sequence[Row]) -> None:
-    """Writes totals of whole components; one that is there already can only grow."""
+    """Writes totals of whole components; existing totals can only grow."""
     if not rows:
         return
-    # In one order everywhere, so that two writers cannot wait for each other.
+    # All writers use one order, which prevents deadlocks.
     ordered = sorted(rows, key=lambda row: (row["node_name"], row["component"], row["hour"]))
     statement = pg_insert(EnergyHour).values([{**row, "attempt_id": None} for row in ordered])
     new = statement.excluded
@@ -44,7 +44,7 @@ async def raise_node_hours(session: AsyncSession, rows: Sequence[Row]) -> None:
 
 
 async def put_attempt_hours(session: AsyncSession, rows: Sequence[Row]) -> None:
-    """Writes what attempts are charged in some hours, each in the place of what was written."""
+    """Writes the charges of attempts in some hours; replaces those of the same hours."""
     if not rows:
         return
     statement = pg_insert(EnergyHour).values([dict(row) for row in rows])
@@ -60,7 +60,7 @@ async def put_attempt_hours(session: AsyncSession, rows: Sequence[Row]) -> None:
 async def replace_attempt_hours(
     session: AsyncSession, attempt_id: UUID, rows: Sequence[Row]
 ) -> None:
-    """Writes what an attempt was charged, hour by hour, in the place of what was written."""
+    """Writes the hourly charges of an attempt; replaces all earlier ones."""
     await session.execute(delete(EnergyHour).where(EnergyHour.attempt_id == attempt_id))
     if rows:
         await session.execute(insert(EnergyHour), [dict(row) for row in rows])

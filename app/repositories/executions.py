@@ -1,4 +1,4 @@
-"""SQL of a run's way through its attempts: locks, transitions, events."""
+"""SQL of a run's execution: locks, transitions, events."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from models import Attempt, Experiment, Project, Run, RunEvent
 
 CHANNEL = "pricetag_run_events"
-"""Notified with the run's id whenever the run has new events."""
+"""Channel that is notified with the run's id whenever the run has new events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Event:
 
 
 async def lock_run(session: AsyncSession, run_id: UUID) -> Run | None:
-    """The run, locked against every other transition, freshly read."""
+    """The run, locked against other transitions and freshly read."""
     query = (
         select(Run)
         .where(Run.id == run_id)
@@ -55,7 +55,7 @@ async def names_of(session: AsyncSession, run: Run) -> tuple[str, str]:
 
 
 async def startable(session: AsyncSession, run_id: UUID) -> int | None:
-    """How many devices a run wants that may start now, by the database's clock; else None."""
+    """Number of devices of a run that may start now, by the database's clock; None if not."""
     query = select(Run.gpus).where(
         Run.id == run_id,
         Run.status == "queued",
@@ -66,7 +66,7 @@ async def startable(session: AsyncSession, run_id: UUID) -> int | None:
 
 
 async def last_attempt_number(session: AsyncSession, run_id: UUID) -> int:
-    """0 when there was none."""
+    """Number of the run's last attempt; 0 if there was none."""
     query = select(func.coalesce(func.max(Attempt.number), 0)).where(Attempt.run_id == run_id)
     return (await session.execute(query)).scalar_one()
 

@@ -20,7 +20,7 @@ async def add(session: AsyncSession, factor: Factor) -> None:
 async def known_to(
     session: AsyncSession, site_id: uuid.UUID | None, as_of: datetime | None
 ) -> Sequence[Factor]:
-    """What a site and the lab had entered by then, newest first."""
+    """The factors entered for a site and the lab until ``as_of``, newest first."""
     of_lab = Factor.site_id.is_(None)
     query = select(Factor)
     query = query.where(of_lab if site_id is None else or_(of_lab, Factor.site_id == site_id))
@@ -38,7 +38,7 @@ async def page(
     before: tuple[datetime, uuid.UUID] | None,
     limit: int,
 ) -> Sequence[tuple[Factor, str | None]]:
-    """Factors with the name of their site, newest first; all sites without one."""
+    """Factors with the name of their site, newest first; without ``site_id``, of all sites."""
     query = select(Factor, Site.name).outerjoin(Site, Site.id == Factor.site_id)
     if site_id is not None:
         query = query.where(Factor.site_id == site_id)

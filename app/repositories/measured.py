@@ -1,4 +1,4 @@
-"""SQL of what an attempt measured and reported: bulk in, and out again for the settlement."""
+"""SQL of an attempt's records: written in bulk, and read for the settlement."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def add_rows(session: AsyncSession, table: type[Base], rows: list[Row]) ->
 
 
 async def put_artifacts(session: AsyncSession, rows: list[Row]) -> None:
-    """Adds artifacts; one written again to the same path takes the place of the first."""
+    """Adds artifacts; replaces earlier ones with the same path."""
     if not rows:
         return
     newest = {row["path"]: row for row in rows}
@@ -38,7 +38,7 @@ async def put_artifacts(session: AsyncSession, rows: list[Row]) -> None:
 
 
 async def artifact_paths(session: AsyncSession, attempt_id: UUID) -> set[str]:
-    """Where the attempt's artifacts are."""
+    """Paths of the attempt's artifacts."""
     query = select(Artifact.path).where(Artifact.attempt_id == attempt_id)
     return set((await session.execute(query)).scalars())
 
@@ -52,7 +52,7 @@ async def stages(session: AsyncSession, attempt_id: UUID) -> dict[str, Stage]:
 async def readings(
     session: AsyncSession, attempt_id: UUID, component: str
 ) -> list[accounting.Reading]:
-    """All readings of one component of an attempt, in the order in which they were taken."""
+    """All readings of one component of an attempt, in order of time."""
     query = (
         select(
             Reading.t_s,
@@ -76,7 +76,7 @@ async def readings(
 
 
 async def last_reading_s(session: AsyncSession, attempt_id: UUID) -> float | None:
-    """When the attempt was last read, on its meter's clock."""
+    """Time of the attempt's last reading, in s on its meter's clock."""
     query = select(func.max(Reading.t_s)).where(Reading.attempt_id == attempt_id)
     return (await session.execute(query)).scalar_one()
 
@@ -120,7 +120,7 @@ async def stages_of_run(session: AsyncSession, run_id: UUID) -> Sequence[Stage]:
 
 
 async def quality_of_run(session: AsyncSession, run_id: UUID) -> Sequence[Metric]:
-    """The metrics that belong on the price tag, in the order in which they were reported."""
+    """The metrics for the price tag, in the order in which they were reported."""
     query = (
         select(Metric)
         .join(Attempt, Attempt.id == Metric.attempt_id)

@@ -1,4 +1,4 @@
-"""SQL by which workers make themselves known."""
+"""SQL with which workers register themselves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from models import Node
 
 
 async def place_of(session: AsyncSession, name: str) -> str | None:
-    """Where the node was when it was described last; None where that is not known."""
+    """Machine and data folder of the node's last registration; None if unknown."""
     return await session.scalar(select(Node.place).where(Node.name == name))
 
 

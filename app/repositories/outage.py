@@ -1,4 +1,4 @@
-"""Which exceptions mean that the database is away rather than that we are wrong."""
+"""Distinguishes exceptions due to a database outage from programming errors."""
 
 from __future__ import annotations
 

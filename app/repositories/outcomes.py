@@ -16,7 +16,7 @@ Same = Literal["data_sha256", "model_sha256"]
 
 
 async def put(session: AsyncSession, values: dict[str, Any]) -> None:
-    """Writes a run's outcome, anew where its price tag has a new version."""
+    """Writes a run's outcome; replaces that of an earlier version of its price tag."""
     statement = insert(Outcome).values(values)
     changed = {name: statement.excluded[name] for name in values if name != "run_id"}
     await session.execute(
@@ -27,7 +27,7 @@ async def put(session: AsyncSession, values: dict[str, Any]) -> None:
 async def like(
     session: AsyncSession, alike: Alike, value: str, *, pool: str, gpus: int, limit: int
 ) -> Sequence[Outcome]:
-    """The newest outcomes of similar runs in one pool."""
+    """The latest outcomes of similar runs in one pool."""
     query = (
         select(Outcome)
         .where(getattr(Outcome, alike) == value, Outcome.pool == pool, Outcome.gpus == gpus)
@@ -53,7 +53,7 @@ async def like_anywhere(
 async def with_same(
     session: AsyncSession, same: Same, value: str, *, limit: int
 ) -> Sequence[Outcome]:
-    """The newest outcomes on the same data or model."""
+    """The latest outcomes on the same data or model."""
     query = select(Outcome).where(getattr(Outcome, same) == value)
     newest = query.order_by(Outcome.ended_at.desc()).limit(limit)
     return (await session.execute(newest)).scalars().all()
@@ -62,7 +62,7 @@ async def with_same(
 async def counted_in_pool(
     session: AsyncSession, pool: str, gpus: int, limit: int
 ) -> Sequence[Row[float, float | None, float | None, float | None]]:
-    """``(flops, duration_s, it_energy_kwh, coverage_ratio)`` of the newest with operations."""
+    """``(flops, duration_s, it_energy_kwh, coverage_ratio)`` of the latest with known FLOPs."""
     query = (
         select(Outcome.flops, Outcome.duration_s, Outcome.it_energy_kwh, Outcome.coverage_ratio)
         .where(Outcome.pool == pool, Outcome.gpus == gpus, Outcome.flops > 0)
@@ -73,7 +73,7 @@ async def counted_in_pool(
 
 
 async def site_of_pool(session: AsyncSession, pool: str, gpus: int) -> str | None:
-    """Site of a pool's newest run with this number of accelerators; None without one."""
+    """Site of a pool's latest run with this number of accelerators; None if there is none."""
     query = (
         select(Outcome.site)
         .where(Outcome.pool == pool, Outcome.gpus == gpus)

@@ -1,4 +1,4 @@
-"""SQL of power series: whole attempts, thinned out in the database."""
+"""SQL of power series: whole attempts, downsampled in the database."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-# Two neighboring readings make one step. ntile() cuts the steps of a component into
-# even groups without gaps, so that no energy falls between two points; with no more steps
-# than points each step stays its own point. Within a step the counter is trusted first
-# and the integral where the counter is missing or was reset.
+# Two consecutive readings form one step. ntile() divides the steps of a component into equal
+# groups without gaps, so that no energy is lost between two points; if there are no more steps
+# than points, each step is a point. The energy of a step is that of the counter, or of the
+# integral if the counter is missing or was reset.
 _SERIES = text(
     """
     WITH steps AS (
@@ -55,16 +55,16 @@ _SERIES = text(
 async def series(
     session: AsyncSession, attempt_ids: Sequence[uuid.UUID], points: int
 ) -> Sequence[Any]:
-    """At most `points` points for each component of each attempt, in order of time.
+    """Up to `points` points for each component of each attempt, in order of time.
 
     Args:
         session: Database session.
-        attempt_ids: Whose readings.
-        points: Most points per attempt and component.
+        attempt_ids: The attempts.
+        points: Maximum number of points per attempt and component.
 
     Returns:
         Rows of attempt_id, component, steps, t_s, duration_s, energy_j, mean_w, min_w,
-        max_w. Their energies add up to that of the whole series, for every `points`.
+        max_w. Their energies add up to the energy of the whole series, for any `points`.
     """
     parameters = {"attempt_ids": list(attempt_ids), "points": points}
     return (await session.execute(_SERIES, parameters)).all()

@@ -13,7 +13,7 @@ from models import PriceTag
 
 
 async def last_version(session: AsyncSession, run_id: UUID) -> int:
-    """0 when the run has no price tag."""
+    """Latest version of the run's price tag; 0 if it has none."""
     query = select(func.coalesce(func.max(PriceTag.version), 0)).where(PriceTag.run_id == run_id)
     return (await session.execute(query)).scalar_one()
 
@@ -24,7 +24,7 @@ async def add(session: AsyncSession, tag: PriceTag) -> None:
 
 
 async def get(session: AsyncSession, run_id: UUID, version: int | None = None) -> PriceTag | None:
-    """One version, the newest by default."""
+    """One version, by default the latest."""
     query = select(PriceTag).where(PriceTag.run_id == run_id)
     if version is not None:
         query = query.where(PriceTag.version == version)
@@ -33,7 +33,7 @@ async def get(session: AsyncSession, run_id: UUID, version: int | None = None) -
 
 
 async def versions(session: AsyncSession, run_id: UUID) -> Sequence[Row[Any]]:
-    """What identifies each version of a run's price tag, and its totals; newest first."""
+    """Identity and totals of each version of a run's price tag, newest first."""
     query = (
         select(
             PriceTag.version,
@@ -54,7 +54,7 @@ async def versions(session: AsyncSession, run_id: UUID) -> Sequence[Row[Any]]:
 
 
 async def later_causes(session: AsyncSession, run_id: UUID, version: int) -> dict[int, str]:
-    """Why there are versions after one, by number."""
+    """Causes of the versions after ``version``, by number."""
     query = (
         select(PriceTag.version, PriceTag.cause)
         .where(PriceTag.run_id == run_id, PriceTag.version > version)

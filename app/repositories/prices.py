@@ -18,7 +18,7 @@ async def add_all(session: AsyncSession, prices: Iterable[Price]) -> None:
 
 
 async def known(session: AsyncSession, as_of: datetime | None = None) -> Sequence[Price]:
-    """Every row that had been entered by then, oldest first."""
+    """All rows entered until ``as_of``, oldest first."""
     query = select(Price)
     if as_of is not None:
         query = query.where(Price.created_at <= as_of)

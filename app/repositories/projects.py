@@ -17,31 +17,31 @@ from models import Experiment, Project, ProjectMember, Run, User
 async def ensure_project(
     session: AsyncSession, name: str, owner: uuid.UUID | None = None
 ) -> uuid.UUID:
-    """The project of this name, made if there is none; safe when several make it at once.
+    """Id of the project with this name, created if missing; safe if called concurrently.
 
     Args:
-        session: Committed by the caller.
-        name: Of the project.
-        owner: User who owns the project if this makes it.
+        session: Database session; the caller commits.
+        name: Name of the project.
+        owner: User who becomes the owner if the project is created.
     """
     query = select(Project.id).where(Project.name == name)
     existing = (await session.execute(query)).scalar_one_or_none()
     if existing is not None:
         return existing
-    made = await session.execute(
+    created = await session.execute(
         insert(Project)
         .values(id=uuid.uuid4(), name=name)
         .on_conflict_do_nothing()
         .returning(Project.id)
     )
-    project_id = made.scalar_one_or_none()
+    project_id = created.scalar_one_or_none()
     if project_id is not None and owner is not None:
         await put_member(session, project_id, owner, "owner")
     return (await session.execute(query)).scalar_one()
 
 
 async def ensure_experiment(session: AsyncSession, project_id: uuid.UUID, name: str) -> uuid.UUID:
-    """The experiment of this name in the project, made if there is none."""
+    """Id of the experiment with this name in the project, created if missing."""
     query = select(Experiment.id).where(
         Experiment.project_id == project_id, Experiment.name == name
     )
@@ -68,7 +68,7 @@ async def list_projects(
     *,
     name: str | None = None,
 ) -> Sequence[Any]:
-    """Projects by name (or the one of a name), with their numbers of experiments and runs."""
+    """Projects by name, or the one with ``name``, with their counts of experiments and runs."""
     query = select(
         Project.id,
         Project.name,
@@ -92,7 +92,7 @@ async def list_experiments(
     after: tuple[str, str] | None,
     limit: int,
 ) -> Sequence[Any]:
-    """Experiments by project and name, with how many runs each holds."""
+    """Experiments by project and name, each with its number of runs."""
     query = select(
         Experiment.id,
         Project.name.label("project"),
@@ -118,7 +118,7 @@ async def by_name(session: AsyncSession, name: str, *, lock: bool = False) -> Pr
 
 
 async def name_of(session: AsyncSession, project_id: uuid.UUID | None) -> str | None:
-    """The name of a project; None of None."""
+    """The name of a project; None if ``project_id`` is None."""
     if project_id is None:
         return None
     return (
@@ -132,7 +132,7 @@ async def is_visible(session: AsyncSession, viewer: Viewer, project_id: uuid.UUI
 
 
 async def role_in(session: AsyncSession, project_id: uuid.UUID, user_id: uuid.UUID) -> str | None:
-    """A user's role in a project; None where they are not a member."""
+    """A user's role in a project; None if they are not a member."""
     query = select(ProjectMember.role).where(
         ProjectMember.project_id == project_id, ProjectMember.user_id == user_id
     )
@@ -158,7 +158,7 @@ async def members(session: AsyncSession, project_id: uuid.UUID) -> Sequence[Any]
 async def put_member(
     session: AsyncSession, project_id: uuid.UUID, user_id: uuid.UUID, role: str
 ) -> None:
-    """Makes a user a member with this role, whatever they were before."""
+    """Makes a user a member with this role; replaces any earlier role."""
     statement = insert(ProjectMember).values(project_id=project_id, user_id=user_id, role=role)
     await session.execute(
         statement.on_conflict_do_update(

@@ -32,7 +32,7 @@ async def set_score(
 
 
 async def newest_scores(session: AsyncSession, limit: int) -> Sequence[dict[str, Any]]:
-    """The scores that were given last."""
+    """The latest scores."""
     query = (
         select(Quote.score)
         .where(Quote.scored_at.is_not(None))
@@ -43,7 +43,7 @@ async def newest_scores(session: AsyncSession, limit: int) -> Sequence[dict[str,
 
 
 async def used_before(session: AsyncSession, run_id: UUID) -> tuple[float | None, float | None]:
-    """Duration (s) and IT energy (kWh) of the attempts that have ended, by the price tag."""
+    """Duration (s) and IT energy (kWh) of the ended attempts, from the price tag."""
     figures = (
         cast(PriceTag.content[name]["value"].astext, Float)
         for name in ("duration_s", "it_energy_kwh")
@@ -56,7 +56,7 @@ async def used_before(session: AsyncSession, run_id: UUID) -> tuple[float | None
 
 
 async def training_counts(session: AsyncSession, run_id: UUID) -> dict[str, dict[str, float]]:
-    """Steps and epochs that each stage has trained, by its last report: ``{key: {...}}``."""
+    """Trained steps and epochs of each stage, from its last report: ``{key: {...}}``."""
     query = (
         select(Metric.stage_key, Metric.name, Metric.value)
         .join(Attempt, Attempt.id == Metric.attempt_id)
@@ -71,6 +71,6 @@ async def training_counts(session: AsyncSession, run_id: UUID) -> dict[str, dict
 
 
 async def nodes_of_pool(session: AsyncSession, pool: str) -> Sequence[Node]:
-    """The pool's machines, the one that was seen last first."""
+    """The pool's nodes, most recently seen first."""
     query = select(Node).where(Node.pool == pool).order_by(Node.last_seen_at.desc()).limit(50)
     return (await session.execute(query)).scalars().all()

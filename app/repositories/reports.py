@@ -1,4 +1,4 @@
-"""SQL of reports, and of the price tags they are drawn from."""
+"""SQL of reports, and of the price tags they show."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from models import Experiment, PriceTag, Project, Report, ReportProject, Run
 
 
 async def add(session: AsyncSession, report: Report, run_ids: Sequence[uuid.UUID]) -> None:
-    """Keeps a report, and of which projects its runs are."""
+    """Stores a report, and the projects of its runs."""
     session.add(report)
     await session.flush()
     projects = (
@@ -40,7 +40,7 @@ async def get(session: AsyncSession, report_id: uuid.UUID) -> Report | None:
 async def list_reports(
     session: AsyncSession, viewer: Viewer, after: tuple[str, uuid.UUID] | None, limit: int
 ) -> Sequence[Any]:
-    """The newest reports, without what they are drawn from."""
+    """A page of reports, newest first, without their content."""
     query = (
         select(Report.id, Report.title, Report.profile, Report.created_at, Report.content_sha256)
         .where(sees_report(viewer, Report.id))
@@ -59,7 +59,7 @@ async def list_reports(
 async def newest_price_tags(
     session: AsyncSession, viewer: Viewer, run_ids: Sequence[uuid.UUID]
 ) -> dict[uuid.UUID, dict[str, Any]]:
-    """The newest price tag of each visible run that has one, with its cause, by run."""
+    """The latest price tag of each visible run that has one, with its cause, by run."""
     query = (
         select(PriceTag.run_id, PriceTag.content, PriceTag.cause)
         .join(Run, Run.id == PriceTag.run_id)
@@ -72,14 +72,14 @@ async def newest_price_tags(
 
 
 async def matching_runs(
-    session: AsyncSession, viewer: Viewer, chosen: RunFilter, limit: int
+    session: AsyncSession, viewer: Viewer, filters: RunFilter, limit: int
 ) -> Sequence[uuid.UUID]:
-    """Ids of the visible runs a filter selects, oldest first."""
+    """Ids of the visible runs that match the filters, oldest first."""
     query = (
         select(Run.id)
         .join(Project, Project.id == Run.project_id)
         .join(Experiment, Experiment.id == Run.experiment_id)
-        .where(*conditions(chosen), sees_project(viewer))
+        .where(*conditions(filters), sees_project(viewer))
         .order_by(Run.created_at, Run.id)
         .limit(limit)
     )

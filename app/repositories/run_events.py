@@ -18,7 +18,7 @@ from models import Run, RunEvent
 async def after(
     session: AsyncSession, run_id: uuid.UUID, last_id: int, limit: int
 ) -> Sequence[RunEvent]:
-    """Events of a run past an id, in order."""
+    """Events of a run after an id, in order."""
     query = (
         select(RunEvent)
         .where(RunEvent.run_id == run_id, RunEvent.id > last_id)
@@ -29,9 +29,9 @@ async def after(
 
 
 async def forget_passing(session: AsyncSession, finished_before: datetime) -> int:
-    """Deletes progress and power of runs that ended before; how many events.
+    """Deletes progress and power events of runs that ended before; returns their number.
 
-    Readings and metrics keep what was measured; status and stage events stay.
+    Readings and metrics still have the measured values; status and stage events stay.
     """
     over = select(Run.id).where(Run.finished_at < finished_before)
     deleted = await session.execute(
@@ -43,7 +43,7 @@ async def forget_passing(session: AsyncSession, finished_before: datetime) -> in
 
 
 async def notifications(url: str) -> AsyncGenerator[str | None]:
-    """Payloads of the channel, on a connection of its own; first None once it listens.
+    """Payloads of the channel, on a connection of its own; yields None once it listens.
 
     Raises:
         psycopg.OperationalError: When the database goes away.

@@ -48,7 +48,7 @@ class RunFilter:
 
 @dataclass(frozen=True)
 class RunRow:
-    """A run with the names and figures shown beside it in lists."""
+    """A run with the names and figures that lists show."""
 
     run: Run
     project: str
@@ -97,35 +97,36 @@ def _row(row: Any) -> RunRow:
     )
 
 
-def conditions(chosen: RunFilter) -> list[ColumnElement[bool]]:
-    """The filter as SQL; projects and experiments must be joined."""
-    found: list[ColumnElement[bool]] = []
-    if chosen.project is not None:
-        found.append(Project.name == chosen.project)
-    if chosen.experiment is not None:
-        found.append(Experiment.name == chosen.experiment)
-    if chosen.tags:
-        found.append(Run.tags.contains(list(chosen.tags)))
-    if chosen.statuses:
-        found.append(Run.status.in_(chosen.statuses))
-    if chosen.kind is not None:
+def conditions(filters: RunFilter) -> list[ColumnElement[bool]]:
+    """The filters as SQL; the query must join projects and experiments."""
+    clauses: list[ColumnElement[bool]] = []
+    if filters.project is not None:
+        clauses.append(Project.name == filters.project)
+    if filters.experiment is not None:
+        clauses.append(Experiment.name == filters.experiment)
+    if filters.tags:
+        clauses.append(Run.tags.contains(list(filters.tags)))
+    if filters.statuses:
+        clauses.append(Run.status.in_(filters.statuses))
+    if filters.kind is not None:
         stage_kinds = func.string_to_array(Run.kind, "+")
-        found.append(or_(Run.kind == chosen.kind, literal(chosen.kind) == func.any(stage_kinds)))
-    if chosen.created_after is not None:
-        found.append(Run.created_at > chosen.created_after)
-    if chosen.created_before is not None:
-        found.append(Run.created_at < chosen.created_before)
-    if chosen.user is not None:
-        author = select(User.id).where(User.name == chosen.user).scalar_subquery()
-        found.append(Run.created_by == author)
-    return found
+        is_stage = literal(filters.kind) == func.any(stage_kinds)
+        clauses.append(or_(Run.kind == filters.kind, is_stage))
+    if filters.created_after is not None:
+        clauses.append(Run.created_at > filters.created_after)
+    if filters.created_before is not None:
+        clauses.append(Run.created_at < filters.created_before)
+    if filters.user is not None:
+        author = select(User.id).where(User.name == filters.user).scalar_subquery()
+        clauses.append(Run.created_by == author)
+    return clauses
 
 
 def _sort_key(name: str) -> ColumnElement[Any]:
     if name == "name":
         return Run.name.expression
     if name == "finished_at":
-        # A run that is not finished sorts as the last to finish.
+        # Unfinished runs sort after all finished ones.
         return func.coalesce(Run.finished_at, cast(literal("infinity"), DateTime(timezone=True)))
     return Run.created_at.expression
 
@@ -133,7 +134,7 @@ def _sort_key(name: str) -> ColumnElement[Any]:
 async def list_runs(
     session: AsyncSession,
     viewer: Viewer,
-    chosen: RunFilter,
+    filters: RunFilter,
     *,
     sort: str,
     after: tuple[str, uuid.UUID] | None,
@@ -143,16 +144,16 @@ async def list_runs(
 
     Args:
         session: Database session.
-        viewer: Only runs that they may see.
-        chosen: Which runs.
+        viewer: Limits the page to runs that this viewer may see.
+        filters: Filters of the runs.
         sort: `created_at`, `finished_at` or `name`, with `-` before it for descending.
-        after: Sort value (as text) and id of the last run of the page before.
-        limit: Most runs to return.
+        after: Sort value (as text) and id of the previous page's last run.
+        limit: Maximum number of runs.
     """
     key = _sort_key(sort.removeprefix("-"))
     descending = sort.startswith("-")
     query = _select_rows().options(defer(Run.recipe))
-    query = query.where(*conditions(chosen), sees_project(viewer))
+    query = query.where(*conditions(filters), sees_project(viewer))
     if after is not None:
         here = tuple_(key, Run.id)
         there = tuple_(cast(literal(after[0]), key.type), literal(after[1], Run.id.type))
@@ -188,7 +189,7 @@ async def find_key(session: AsyncSession, user_id: uuid.UUID, key: str) -> Idemp
 
 
 async def claim_key(session: AsyncSession, entry: IdempotencyKey) -> bool:
-    """Whether this request is the first with the key; waits for one that is under way."""
+    """Whether this request is the first with the key; waits for a concurrent one."""
     statement = (
         insert(IdempotencyKey)
         .values(
@@ -204,7 +205,7 @@ async def claim_key(session: AsyncSession, entry: IdempotencyKey) -> bool:
 
 
 async def migration_revision(session: AsyncSession) -> str | None:
-    """The revision the database is at; None where it was never migrated."""
+    """The database's migration revision; None if it was never migrated."""
     exists = await session.execute(text("SELECT to_regclass('alembic_version') IS NOT NULL"))
     if not exists.scalar_one():
         return None

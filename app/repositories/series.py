@@ -26,20 +26,20 @@ async def lines(
     limit: int,
     **equal: str,
 ) -> list[tuple[int, Line]]:
-    """Lines of a run past a position, each with the number of its attempt.
+    """Lines of a run after a position, each with the number of its attempt.
 
     Args:
         session: Database session.
         table: `LogLine` or `Metric`.
         attempts: The attempts of the run, by number.
-        after: Where the page before ended.
-        limit: Most lines to return.
-        **equal: Columns that must equal a text.
+        after: End of the previous page.
+        limit: Maximum number of lines.
+        **equal: Required values of columns.
     """
     number, seq = after or (0, -1)
-    found: list[tuple[int, Line]] = []
+    numbered: list[tuple[int, Line]] = []
     for attempt in attempts:
-        if attempt.number < number or len(found) >= limit:
+        if attempt.number < number or len(numbered) >= limit:
             continue
         start = seq if attempt.number == number else -1
         query = (
@@ -47,17 +47,17 @@ async def lines(
             .where(table.attempt_id == attempt.id, table.seq > start)
             .filter_by(**equal)
             .order_by(table.seq)
-            .limit(limit - len(found))
+            .limit(limit - len(numbered))
         )
         rows = (await session.execute(query)).scalars().all()
-        found.extend((attempt.number, row) for row in rows)
-    return found
+        numbered.extend((attempt.number, row) for row in rows)
+    return numbered
 
 
 async def artifacts(
     session: AsyncSession, run_id: uuid.UUID, artifact_id: uuid.UUID | None = None
 ) -> list[tuple[Attempt, Artifact]]:
-    """Artifacts of a run with the attempt that wrote each; of one id only, if given."""
+    """Artifacts of a run, or the one with ``artifact_id``, each with its attempt."""
     query = (
         select(Attempt, Artifact)
         .join(Artifact, Artifact.attempt_id == Attempt.id)

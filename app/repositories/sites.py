@@ -34,7 +34,7 @@ async def all_sites(session: AsyncSession) -> Sequence[Site]:
 async def first_change_after(
     session: AsyncSession, name: str, at: datetime
 ) -> Mapping[str, Any] | None:
-    """What the first change after an instant has changed, as the audit log has it."""
+    """The first change of a site after an instant, from the audit log."""
     query = (
         select(AuditEntry.before)
         .where(
@@ -50,7 +50,7 @@ async def first_change_after(
 
 
 async def of_run(session: AsyncSession, run_id: UUID) -> str | None:
-    """The site of the run's last attempt that has ended."""
+    """The site of the run's last ended attempt."""
     query = (
         select(Attempt.site)
         .where(Attempt.run_id == run_id, Attempt.ended_at.is_not(None))

@@ -1,4 +1,4 @@
-"""SQL of what was spent, is being spent, and is promised."""
+"""SQL of past, current and reserved spend."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Amount = ColumnElement[Decimal | None]
 
 @dataclass(frozen=True)
 class SpentPart:
-    """What was spent on one kind of evidence; ``source`` None: what is not known."""
+    """Spend with one kind of evidence; ``source`` is None for unknown amounts."""
 
     source: str | None
     amount: Decimal | None
@@ -37,7 +37,7 @@ class SpentPart:
 
 
 async def replace(session: AsyncSession, run_id: uuid.UUID, rows: list[Row]) -> None:
-    """Writes anew what the attempts of a run have used."""
+    """Replaces the spend of a run's attempts."""
     await session.execute(delete(Spend).where(Spend.run_id == run_id))
     await add(session, rows)
 
@@ -48,7 +48,7 @@ async def add(session: AsyncSession, rows: list[Row]) -> None:
 
 
 def _amount(table: Any, budget: Budget) -> Amount:
-    """The budget's figure of a row; null where it is unknown or in another currency."""
+    """The row's amount in the budget's metric; null if unknown or in another currency."""
     column: Amount = getattr(table, budget.metric).expression
     if budget.currency is None:
         return column
@@ -56,7 +56,7 @@ def _amount(table: Any, budget: Budget) -> Amount:
 
 
 def _within(budget: Budget) -> ColumnElement[bool]:
-    """Whether a run falls under the budget."""
+    """Whether the budget applies to a run."""
     if budget.scope == "lab":
         return true()
     columns = {
@@ -81,13 +81,13 @@ def _spent_within(budget: Budget) -> ColumnElement[bool]:
 async def spent(
     session: AsyncSession, budget: Budget, span: Span, *, besides: Collection[uuid.UUID] = ()
 ) -> list[SpentPart]:
-    """What attempts that ended in a period have used, by the evidence it rests on.
+    """Spend of the attempts that ended in a period, by kind of evidence.
 
     Args:
         session: Database session.
-        budget: Whose runs, in whose unit.
+        budget: The budget, which sets the scope and the unit.
         span: The period.
-        besides: Attempts that do not count: :func:`running` just returned them.
+        besides: Attempts to skip, since :func:`running` just returned them.
     """
     amount = _amount(Spend, budget)
     source = case((amount.is_not(None), Spend.sources[budget.metric].astext), else_=None)
@@ -110,14 +110,13 @@ def _decimal(value: float | Decimal | None) -> Decimal | None:
 async def reserved_by_others(
     session: AsyncSession, budget: Budget, *, besides: Collection[uuid.UUID]
 ) -> Decimal:
-    """What the quotes of open runs expect beyond what their earlier attempts have used.
+    """Quoted amount of open runs that exceeds the spend of their earlier attempts.
 
     Args:
         session: Database session.
-        budget: Whose runs, in whose unit.
-        besides: Runs that do not count: the one that is being admitted, and those that
-            :func:`running` returned. A run that was claimed since then counts here: it is in one
-            of the two, never in none.
+        budget: The budget, which sets the scope and the unit.
+        besides: Runs to skip: the one being admitted, and those that :func:`running` returned.
+            A run that was claimed since then counts here, so that each run counts once.
     """
     promised = _amount(Quote, budget)
     is_open = Run.status.in_(("queued", "running"))
@@ -140,11 +139,11 @@ async def reserved_by_others(
 
 
 async def running(session: AsyncSession, budgets: Collection[Budget]) -> Sequence[Any]:
-    """The open attempts that fall under any of the budgets, each with its run's quote.
+    """The open attempts to which any of the budgets applies, each with its run's quote.
 
     Rows of attempt_id, run_id, project_id, experiment_id, user_id, node_name, site,
     components, devices, started_at, live, facility_energy_kwh, co2e_kg, cost, currency
-    (the last four of the quote, null without one).
+    (the last four from the quote, null without one).
     """
     if not budgets:
         return []
@@ -175,7 +174,7 @@ async def running(session: AsyncSession, budgets: Collection[Budget]) -> Sequenc
 
 
 async def spent_by_runs(session: AsyncSession, run_ids: Collection[uuid.UUID]) -> Sequence[Spend]:
-    """What the ended attempts of some runs have used."""
+    """Spend of the ended attempts of some runs."""
     if not run_ids:
         return []
     query = select(Spend).where(Spend.run_id.in_(run_ids))

@@ -16,7 +16,7 @@ from models import Project, Token, User
 
 @dataclass(frozen=True, slots=True)
 class TokenRow:
-    """A token with its user and the project that it is limited to."""
+    """A token with its user, and the project it is limited to."""
 
     token: Token
     user: User
@@ -36,13 +36,13 @@ def _active() -> Select[Token, User]:
 
 
 async def find_active(session: AsyncSession, secret_sha256: str) -> tuple[Token, User] | None:
-    """The token with this secret and its user, unless either may do nothing any more."""
+    """The token with this secret and its user, if both are active."""
     query = _active().where(Token.secret_sha256 == secret_sha256)
     return _pair((await session.execute(query)).one_or_none())
 
 
 async def get_active(session: AsyncSession, token_id: uuid.UUID) -> tuple[Token, User] | None:
-    """The same by id, freshly read."""
+    """The token with this id and its user, freshly read, if both are active."""
     query = _active().where(Token.id == token_id).execution_options(populate_existing=True)
     return _pair((await session.execute(query)).one_or_none())
 
@@ -73,7 +73,7 @@ def _row(row: Any) -> TokenRow:
 
 
 async def all_tokens(session: AsyncSession, user_id: uuid.UUID | None = None) -> Sequence[TokenRow]:
-    """Every token, or those of a user, oldest first."""
+    """All tokens, or those of a user, oldest first."""
     query = _rows().order_by(Token.created_at, Token.id)
     if user_id is not None:
         query = query.where(Token.user_id == user_id)
@@ -86,7 +86,7 @@ async def get(session: AsyncSession, token_id: uuid.UUID) -> TokenRow | None:
 
 
 async def administering(session: AsyncSession) -> Sequence[Row[uuid.UUID, uuid.UUID]]:
-    """``(token id, user id)`` of each token in force that may do everything."""
+    """``(token id, user id)`` of each active token with unlimited rights."""
     query = (
         select(Token.id, Token.user_id)
         .join(User, User.id == Token.user_id)

@@ -1,4 +1,4 @@
-"""SQL of chains of runs: which published models there are, and who takes them."""
+"""SQL of chains of runs: published models, and the runs that start from them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ async def add(session: AsyncSession, upstream: RunUpstream) -> None:
 
 
 async def of_run(session: AsyncSession, run_id: uuid.UUID) -> Sequence[RunUpstream]:
-    """The models that a run takes from earlier ones."""
+    """The models of earlier runs that a run starts from."""
     query = select(RunUpstream).where(RunUpstream.run_id == run_id)
     return (await session.execute(query.order_by(RunUpstream.stage))).scalars().all()
 
@@ -27,7 +27,7 @@ async def of_run(session: AsyncSession, run_id: uuid.UUID) -> Sequence[RunUpstre
 async def links(
     session: AsyncSession, run_ids: Sequence[uuid.UUID]
 ) -> list[tuple[uuid.UUID, uuid.UUID]]:
-    """Pairs of a run and one that it takes a model from, for the runs given."""
+    """Pairs of a run and an upstream run, for the given runs."""
     query = select(RunUpstream.run_id, RunUpstream.upstream_run_id).where(
         RunUpstream.run_id.in_(run_ids)
     )
@@ -35,7 +35,7 @@ async def links(
 
 
 async def shared_by(session: AsyncSession, run_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, int]:
-    """How many runs take a model from each of these, by run."""
+    """Number of runs that use a model of each of these runs, by run."""
     query = (
         select(RunUpstream.upstream_run_id, func.count(RunUpstream.run_id.distinct()))
         .where(RunUpstream.upstream_run_id.in_(run_ids))
@@ -57,7 +57,7 @@ async def named(session: AsyncSession, run_ids: Sequence[uuid.UUID]) -> Sequence
 async def newest_totals(
     session: AsyncSession, run_ids: Sequence[uuid.UUID]
 ) -> dict[uuid.UUID, Row[Any]]:
-    """Totals of the newest price tag of each run that has one, by run."""
+    """Totals of the latest price tag of each run that has one, by run."""
     query = (
         select(
             PriceTag.run_id,
@@ -75,7 +75,7 @@ async def newest_totals(
 
 
 async def published(session: AsyncSession, run_id: uuid.UUID) -> Sequence[Any]:
-    """The files of every model of a run: of which attempt and stage, path and hash."""
+    """The files of a run's models, with attempt, stage, path and hash."""
     query = (
         select(
             Attempt.number,

@@ -14,15 +14,15 @@ from models import Project, ProjectMember, User
 
 
 async def announce(session: AsyncSession) -> None:
-    """Says that this transaction writes its own audit entries.
+    """Declares that this transaction writes its own audit entries.
 
-    Writers that do not say so are noted by the database itself.
+    For other writers, the database adds the entries itself.
     """
     await session.execute(text("SELECT set_config('pricetag.audited', 'on', true)"))
 
 
 async def add(session: AsyncSession, user: User) -> bool:
-    """Adds a user; False where there is one of its name, or of its external identity."""
+    """Adds a user; returns False if the name or the external identity is in use."""
     values = {
         column.key: getattr(user, column.key)
         for column in User.__mapper__.columns
@@ -44,7 +44,7 @@ async def by_name(session: AsyncSession, name: str) -> User | None:
 
 
 async def save(session: AsyncSession) -> bool:
-    """Writes changes of users; False where a name or an external identity is another user's."""
+    """Writes changes of users; returns False if a name or an external identity is in use."""
     try:
         async with session.begin_nested():
             await session.flush()
@@ -54,7 +54,7 @@ async def save(session: AsyncSession) -> bool:
 
 
 async def page(session: AsyncSession, after: str | None, limit: int) -> Sequence[User]:
-    """Users by name, disabled ones too."""
+    """Users by name, including disabled ones."""
     query = select(User).order_by(User.name).limit(limit)
     if after is not None:
         query = query.where(User.name > after)
@@ -62,7 +62,7 @@ async def page(session: AsyncSession, after: str | None, limit: int) -> Sequence
 
 
 async def lock_admins(session: AsyncSession) -> None:
-    """Locks the administrators, so that two cannot both take away the last but one."""
+    """Locks the administrators, so that two requests cannot remove the last two of them."""
     query = select(User.id).where(User.role == "admin").order_by(User.id).with_for_update()
     await session.execute(query)
 
@@ -79,7 +79,7 @@ async def memberships(session: AsyncSession, user_id: uuid.UUID) -> Sequence[tup
 
 
 async def free_name(session: AsyncSession, name: str) -> str:
-    """The name, or the first of ``name (2)``, ``name (3)``, ... that nobody has."""
+    """The name, or the first of ``name (2)``, ``name (3)``, ... that is not in use."""
     names = set((await session.execute(select(User.name))).scalars())
     number, free = 1, name
     while free in names:

@@ -1,4 +1,4 @@
-"""Who sees what: private projects as conditions of SQL, so that pages stay whole."""
+"""Visibility of private projects as SQL conditions, so that pages keep their length."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from models import Project, ProjectMember, ReportProject, Run
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Through whose eyes a query looks.
+    """The user for whom a query runs.
 
     Attributes:
         user_id: The user.
         sees_all: Whether private projects of others are visible too (administrators).
-        project_id: The one project that the token is limited to; None without a limit.
+        project_id: Project that the token is limited to; None without a limit.
     """
 
     user_id: uuid.UUID
@@ -28,7 +28,7 @@ class Viewer:
 
 
 def sees_project(viewer: Viewer) -> ColumnElement[bool]:
-    """Whether the viewer sees a row of ``projects``, which the query selects from."""
+    """Whether the viewer sees a row of ``projects``, from which the query selects."""
     membership = exists().where(
         ProjectMember.project_id == Project.id, ProjectMember.user_id == viewer.user_id
     )
@@ -39,14 +39,14 @@ def sees_project(viewer: Viewer) -> ColumnElement[bool]:
 
 
 def sees_project_id(viewer: Viewer, project_id: Any) -> ColumnElement[bool]:
-    """Whether the viewer sees the project that a column or value names."""
+    """Whether the viewer sees the project with this id (a column or a value)."""
     if viewer.sees_all and viewer.project_id is None:
         return true()
     return select(Project.id).where(Project.id == project_id, sees_project(viewer)).exists()
 
 
 def sees_report(viewer: Viewer, report_id: Any) -> ColumnElement[bool]:
-    """Whether the viewer sees every project that a report has runs of."""
+    """Whether the viewer sees the projects of all runs in a report."""
     if viewer.sees_all and viewer.project_id is None:
         return true()
     hidden = (
@@ -57,7 +57,7 @@ def sees_report(viewer: Viewer, report_id: Any) -> ColumnElement[bool]:
     return ~hidden.exists()
 
 
-# The same condition for statements that are text: of `p`, a row of projects.
+# The same condition for statements in text form, for `p`, a row of projects.
 SEES_PROJECT_SQL = """
     (CAST(:viewer_project_id AS uuid) IS NULL OR p.id = :viewer_project_id)
     AND (:viewer_sees_all OR p.visibility = 'open' OR EXISTS (
@@ -75,7 +75,7 @@ def sql_values(viewer: Viewer) -> dict[str, Any]:
 
 
 async def visible_status(session: AsyncSession, viewer: Viewer, run_id: uuid.UUID) -> str | None:
-    """The status of a run that the viewer may see; None where there is no such run."""
+    """The status of a run; None if it does not exist or the viewer may not see it."""
     query = select(Run.status).where(Run.id == run_id, sees_project_id(viewer, Run.project_id))
     return (await session.execute(query)).scalar_one_or_none()
 
@@ -83,6 +83,6 @@ async def visible_status(session: AsyncSession, viewer: Viewer, run_id: uuid.UUI
 async def visible_runs(
     session: AsyncSession, viewer: Viewer, run_ids: list[uuid.UUID]
 ) -> set[uuid.UUID]:
-    """Those of the runs that exist and that the viewer may see."""
+    """The subset of the runs that exist and that the viewer may see."""
     query = select(Run.id).where(Run.id.in_(run_ids), sees_project_id(viewer, Run.project_id))
     return set((await session.execute(query)).scalars())

@@ -1,4 +1,4 @@
-"""One writer at a time where what may be entered depends on what others have entered."""
+"""Serializes writers of books whose valid entries depend on the existing ones."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ LOCKS = {"prices": 7_341_001, "sites": 7_341_002, "carbon series": 7_341_003}
 async def one_at_a_time(
     session: AsyncSession, book: Literal["prices", "sites", "carbon series"]
 ) -> None:
-    """Waits until no other transaction writes there; holds until this one ends."""
+    """Waits until no other transaction writes to the book, and locks it until this one ends."""
     await session.execute(select(func.pg_advisory_xact_lock(LOCKS[book])))
