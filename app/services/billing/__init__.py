@@ -1,1 +1,1 @@
-"""What attempts are charged: live while they run, as price tags once they have ended."""
+"""Charges of attempts: live while they run, as price tags once they have ended."""

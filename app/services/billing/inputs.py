@@ -1,4 +1,4 @@
-"""What a price tag is built from, read from what was stored."""
+"""Inputs of a price tag, read from the database."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from pricetag.accounting.readings.component import Component
 from pricetag.accounting.readings.window import WindowEnergy
 
 WHOLE_ATTEMPT = ""
-"""The stage key of the measurements over a whole attempt."""
+"""Stage key of the measurements over a whole attempt."""
 
 
 def year_of_use(attempt: AttemptInput) -> int:
-    """When its energy was used; a run may have waited over the turn of a year."""
+    """Year in which the attempt used energy; a run may have waited into the next year."""
     return datetime.fromisoformat(attempt.started_at).year
 
 
 def hours_of_use(attempts: Iterable[AttemptInput]) -> list[str]:
-    """The UTC hours in which energy was used; an attempt without any counts in its first."""
-    found: set[str] = set()
+    """The UTC hours in which energy was used; without energy, the hour of the attempt's start."""
+    used_hours: set[str] = set()
     for attempt in attempts:
         hours = {hour for part in attempt.measurements for hour in part.energy_by_hour_j}
-        found |= hours or {attempt.started_at}
-    return sorted(found)
+        used_hours |= hours or {attempt.started_at}
+    return sorted(used_hours)
 
 
 def metered_ids(attempts: Iterable[AttemptInput]) -> list[str]:
@@ -59,7 +59,7 @@ def accelerators_of(attempts: Iterable[AttemptInput]) -> list[str]:
 
 
 async def attempts_of(session: Session, run_id: UUID) -> tuple[AttemptInput, ...]:
-    """All attempts of a run that have ended, with what was measured and reported."""
+    """All ended attempts of a run, with their measurements and reports."""
     windows: dict[tuple[UUID, str], list[Measurement]] = defaultdict(list)
     for row in await measured.measurements_of_run(session, run_id):
         windows[row.attempt_id, row.stage_key].append(_measurement(row))
@@ -124,7 +124,7 @@ def _stage(
     quality: list[QualityInput],
     until_s: float | None,
 ) -> StageInput:
-    """A stage; one that was cut off ended with its attempt, as its energy does."""
+    """A stage; one without an end of its own ended with its attempt, like its energy."""
     return StageInput(
         key=stage.key,
         index=stage.index,

@@ -1,4 +1,4 @@
-"""Price tags: gathered from what was stored, built by the accounting, issued once."""
+"""Issues price tags: gathers the stored inputs and has the accounting build them."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ Cause = Literal["attempt-ended", "journal-came-late", "repriced"]
 
 
 async def get_price_tag(session: Session, run_id: UUID, version: int | None = None) -> PriceTag:
-    """A price tag of a run as it was issued, the newest by default.
+    """One version of a run's price tag as issued, by default the latest.
 
     Raises:
-        RunNotFoundError: If there is no such run.
-        PriceTagNotFoundError: If it has no price tag yet, or not in this version.
+        RunNotFoundError: If the run does not exist.
+        PriceTagNotFoundError: If it has no price tag yet, or not this version.
     """
     tag = await price_tags.get(session, run_id, version)
     if tag is not None:
@@ -51,7 +51,9 @@ async def get_price_tag(session: Session, run_id: UUID, version: int | None = No
     if run.status in ("queued", "running"):
         raise PriceTagNotFoundError("The price tag is issued when an attempt of the run ends.")
     if await executions.last_attempt_number(session, run_id) > 0:
-        raise PriceTagNotFoundError("The price tag could not be built; the run's log says why.")
+        raise PriceTagNotFoundError(
+            "The price tag could not be built; the run's log states the reason."
+        )
     raise PriceTagNotFoundError(f"The run {run.status} before any attempt: nothing was used.")
 
 
@@ -63,21 +65,22 @@ async def issue(
     cause: Cause = "attempt-ended",
     as_of: datetime | None = None,
 ) -> PriceTag:
-    """Issues the next version of a run's price tag from all attempts that have ended.
+    """Issues the next version of a run's price tag, from all ended attempts.
 
-    The caller holds the run's lock, so that versions are numbered without gaps. What budgets
-    and quotes know of the run follows the newest version, except for one with the factors of
-    another day: that answers a question, and changes no books.
+    The caller holds the run's lock, so that versions are numbered without gaps. Budgets and
+    quotes use the latest version, but none with the factors of another day, which only shows
+    what would have been charged.
 
     Args:
         session: Committed by the caller.
         run_id: The run.
-        settings: For what the site has not entered; those of this process by default.
-        cause: Why there is a new version.
-        as_of: Take the factors as they had been entered by then; None for all of them.
+        settings: Defaults for factors that the site has not entered; by default those of this
+            process.
+        cause: Why a new version is issued.
+        as_of: Use only factors entered by then; None for all.
 
     Raises:
-        RunNotFoundError: If there is no such run.
+        RunNotFoundError: If the run does not exist.
         PriceTagNotFoundError: If none of its attempts has ended.
     """
     run = await executions.get_run(session, run_id)
@@ -127,14 +130,14 @@ async def _factors(
 
 
 def _peaks(accelerators: Iterable[str]) -> dict[str, Factor]:
-    """The peaks of the accelerators that the catalog knows."""
-    found: dict[str, Factor] = {}
+    """Peak FLOP/s of the accelerators that are in the catalog."""
+    peaks: dict[str, Factor] = {}
     for name in accelerators:
         try:
             row = catalog.accelerator(name)
         except catalog.NotInCatalog:
-            continue  # its MFU is then unknown, and says so
-        found[name] = Factor(
+            continue  # its MFU is then unknown, with a reason
+        peaks[name] = Factor(
             value=row.peak_flops_per_s,
             unit="FLOP/s",
             relative_std_ratio=0.0,
@@ -145,18 +148,18 @@ def _peaks(accelerators: Iterable[str]) -> dict[str, Factor]:
             licence=row.licence,
             source_url=row.source_url,
         )
-    return found
+    return peaks
 
 
 def _accounting_version(newest: PriceTag | None, cause: Cause) -> str:
-    """A re-pricing changes the factors alone, never the rules of the arithmetic."""
+    """Version of the accounting: a re-pricing changes only factors, never the arithmetic."""
     if newest is None or cause != "repriced":
         return ACCOUNTING_VERSION
     return version_to_reissue(newest.accounting_version)
 
 
 async def _build(run: Run, inputs: PriceTagInputs) -> PriceTag:
-    # Thousands of stages take seconds, and the loop has others to look after.
+    # Thousands of stages take seconds, which must not block the event loop.
     content = await asyncio.to_thread(lambda: build_price_tag(inputs).as_dict())
     return PriceTag(
         run_id=run.id,

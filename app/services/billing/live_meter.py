@@ -1,4 +1,4 @@
-"""Keeps what a running attempt is charged so far on its row, reading by reading."""
+"""Updates a running attempt's charge so far with each reading, on the attempt's row."""
 
 from __future__ import annotations
 
@@ -16,68 +16,69 @@ from pricetag.accounting.readings.reading import Reading
 def advance(
     attempt: Attempt, readings: Sequence[Mapping[str, Any]]
 ) -> Mapping[str, Mapping[str, LiveHour]]:
-    """Charges further readings to an open attempt.
+    """Charges new readings to an open attempt.
 
     Args:
-        attempt: Locked by the caller.
-        readings: Its new readings of all components, in the order in which they were taken.
+        attempt: The attempt; locked by the caller.
+        readings: Its new readings of all components, in order of time.
 
     Returns:
-        By component the hours whose charge so far they changed.
+        The hours whose charge has changed, by component.
     """
     new: dict[str, list[Reading]] = defaultdict(list)
     for row in readings:
         new[row["component"]].append(Reading.from_record(row))
     if not new:
         return {}
-    known = dict(attempt.live or {})
-    # The attempt began when it was claimed; its meter opened a moment later.
+    charged = dict(attempt.live or {})
+    # An attempt begins with its claim; its meter opens a moment later.
     opened_at = attempt.meter_opened_at or attempt.started_at
     hours: dict[str, Mapping[str, LiveHour]] = {}
     for stored in attempt.components:
         id_ = stored["id"]
         if id_ in new:
-            before = _charge(known[id_]) if id_ in known else LiveCharge()
+            before = _charge(charged[id_]) if id_ in charged else LiveCharge()
             after = live.advance(before, new[id_], Component.from_dict(stored), opened_at)
-            known[id_] = _stored(after)
+            charged[id_] = _stored(after)
             hours[id_] = after.hours
-    attempt.live = known
+    attempt.live = charged
     return hours
 
 
 def charges(stored: Mapping[str, Any] | None) -> dict[str, LiveCharge]:
-    """What an attempt is charged so far, by component, as its row has it."""
-    return {id_: _charge(one) for id_, one in (stored or {}).items()}
+    """Charge of an attempt so far, by component, from its row."""
+    return {id_: _charge(fields) for id_, fields in (stored or {}).items()}
 
 
 def duration_s(charged: Mapping[str, LiveCharge]) -> float:
-    """For how long it has been metered."""
-    return max((one.last.t_s for one in charged.values() if one.last is not None), default=0.0)
+    """Metered duration, in s."""
+    times = (charge.last.t_s for charge in charged.values() if charge.last is not None)
+    return max(times, default=0.0)
 
 
 def _stored(charge: LiveCharge) -> dict[str, Any]:
     anchor, last = (
         None
-        if one is None
+        if reading is None
         else [
-            one.t_s,
-            one.counter_j,
-            one.integrated_j,
-            one.power_w,
-            list(one.flags),
-            one.own_busy_s,
-            one.all_busy_s,
+            reading.t_s,
+            reading.counter_j,
+            reading.integrated_j,
+            reading.power_w,
+            list(reading.flags),
+            reading.own_busy_s,
+            reading.all_busy_s,
         ]
-        for one in (charge.anchor, charge.last)
+        for reading in (charge.anchor, charge.last)
     )
-    hours = {hour: [one.settled_j, one.settled_s] for hour, one in charge.hours.items()}
-    found = {
+    hours = {hour: [part.settled_j, part.settled_s] for hour, part in charge.hours.items()}
+    fields = {
         "energy_j": charge.energy_j,
         "settled_j": charge.settled_j,
         "last": last,
         "hours": hours,
     }
-    return found if anchor == last else {**found, "anchor": anchor}
+    return fields if anchor == last else {**fields, "anchor": anchor}
 
 
 def _charge(stored: Mapping[str, Any]) -> LiveCharge:

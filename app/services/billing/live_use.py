@@ -1,4 +1,4 @@
-"""What running attempts have used so far, from their newest stored readings."""
+"""Usage of running attempts so far, from their latest stored readings."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from pricetag.accounting.bill.live import LiveCharge, hours_between, live_figure
 from pricetag.accounting.readings.component import Component
 
 RATES_HOLD_S = 5.0
-"""How long the factors of a site are remembered; they change when somebody enters new ones."""
+"""Time for which a site's factors are cached, in s; they change when new ones are entered."""
 
 
 @dataclass(frozen=True, slots=True)
 class LiveUse:
-    """What one attempt has used so far; None where that is unknown."""
+    """Usage of one attempt so far; None for unknown figures."""
 
     it_energy_kwh: float | None = None
     facility_energy_kwh: float | None = None
@@ -36,13 +36,13 @@ class LiveUse:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Attempts whose factors are the same.
+    """Attempts with the same factors.
 
     Attributes:
-        site: Where they run.
+        site: Site of the attempts.
         accelerators: Product names, each once.
-        devices: Ids of all of their components.
-        started_at: When the first of them began.
+        devices: Ids of all their components.
+        started_at: Start of the first attempt.
     """
 
     site: str | None
@@ -52,11 +52,11 @@ class Group:
 
 
 class Rates:
-    """The factors that running attempts are reckoned with, remembered for a little while.
+    """The factors of running attempts, cached for a short time.
 
     Args:
         clock: Monotonic seconds.
-        hold_s: How long they are remembered.
+        hold_s: Duration for which factors are cached, in s.
     """
 
     def __init__(
@@ -64,17 +64,17 @@ class Rates:
     ) -> None:
         self._clock = clock
         self._hold_s = hold_s
-        self._known: dict[tuple[Any, ...], tuple[float, Factors]] = {}
+        self._cached: dict[tuple[Any, ...], tuple[float, Factors]] = {}
 
     async def of(self, session: Session, group: Group, now: datetime) -> Factors:
-        """The factors of some attempts at one site on one kind of hardware."""
+        """The factors of attempts at one site on one kind of hardware."""
         hours = hours_between(group.started_at, now)
         key = (group.site, group.accelerators, group.devices, hours[0], hours[-1])
         now_s = self._clock()
-        known = self._known.get(key)
-        if known is not None and now_s - known[0] < self._hold_s:
-            return known[1]
-        found = await factors.resolve(
+        cached = self._cached.get(key)
+        if cached is not None and now_s - cached[0] < self._hold_s:
+            return cached[1]
+        resolved = await factors.resolve(
             session,
             site=group.site,
             settings=get_settings(),
@@ -83,9 +83,9 @@ class Rates:
             hours=hours,
             used_in_year=now.year,
         )
-        self._known = {k: v for k, v in self._known.items() if now_s - v[0] < self._hold_s}
-        self._known[key] = (now_s, found)
-        return found
+        self._cached = {k: v for k, v in self._cached.items() if now_s - v[0] < self._hold_s}
+        self._cached[key] = (now_s, resolved)
+        return resolved
 
 
 def _accelerators(attempt: AttemptInput) -> tuple[str, ...]:
@@ -96,38 +96,38 @@ def _accelerators(attempt: AttemptInput) -> tuple[str, ...]:
 async def of_running(
     session: Session, rows: Sequence[Any], now: datetime, rates: Rates
 ) -> Mapping[UUID, LiveUse]:
-    """What open attempts have used up to their newest readings.
+    """Usage of open attempts up to their latest readings.
 
     Args:
         session: Database session.
-        rows: As :func:`app.repositories.spend.running` gives them.
-        now: Current time; decides which hours' factors count.
-        rates: The factors.
+        rows: Rows from :func:`app.repositories.spend.running`.
+        now: Current time, which sets the hours of the factors.
+        rates: Cached factors.
 
     Returns:
-        One for every row; of an attempt without a reading nothing is known.
+        The usage of each row's attempt; unknown if it has no reading.
     """
-    found: dict[UUID, LiveUse] = {}
+    uses: dict[UUID, LiveUse] = {}
     alike: dict[tuple[str | None, tuple[str, ...]], list[_Metered]] = defaultdict(list)
     for row in rows:
         charges = live_meter.charges(row.live)
         if not charges:
-            found[row.attempt_id] = LiveUse()
+            uses[row.attempt_id] = LiveUse()
             continue
         metered = _metered(row, charges)
         alike[row.site, _accelerators(metered.attempt)].append(metered)
     for (site, accelerators), group in alike.items():
-        devices = sorted({id_ for one in group for id_ in one.energy_j})
-        started_at = min(datetime.fromisoformat(one.attempt.started_at) for one in group)
-        asked = Group(site, accelerators, tuple(devices), started_at)
-        held = await rates.of(session, asked, now)
-        found |= {one.attempt_id: _use(one, held, now) for one in group}
-    return found
+        devices = sorted({id_ for metered in group for id_ in metered.energy_j})
+        started_at = min(datetime.fromisoformat(metered.attempt.started_at) for metered in group)
+        key = Group(site, accelerators, tuple(devices), started_at)
+        factors_now = await rates.of(session, key, now)
+        uses |= {metered.attempt_id: _use(metered, factors_now, now) for metered in group}
+    return uses
 
 
 @dataclass(frozen=True, slots=True)
 class _Metered:
-    """An attempt and what it is charged so far of each component, J."""
+    """An attempt with its charge so far from each component, in J."""
 
     attempt_id: UUID
     attempt: AttemptInput
@@ -141,14 +141,14 @@ def _metered(row: Any, charges: Mapping[str, LiveCharge]) -> _Metered:
     return _Metered(row.attempt_id, attempt, energy_j)
 
 
-def _use(metered: _Metered, held: Factors, now: datetime) -> LiveUse:
-    found = live_figures(metered.attempt, metered.energy_j, held, now)
+def _use(metered: _Metered, factors_now: Factors, now: datetime) -> LiveUse:
+    figures = live_figures(metered.attempt, metered.energy_j, factors_now, now)
     return LiveUse(
-        it_energy_kwh=found.it_energy_kwh,
-        facility_energy_kwh=found.facility_energy_kwh,
-        co2e_kg=found.co2e_kg,
-        cost=None if found.cost is None else Decimal(str(found.cost)),
-        currency=found.currency,
+        it_energy_kwh=figures.it_energy_kwh,
+        facility_energy_kwh=figures.facility_energy_kwh,
+        co2e_kg=figures.co2e_kg,
+        cost=None if figures.cost is None else Decimal(str(figures.cost)),
+        currency=figures.currency,
     )
 
 

@@ -1,7 +1,7 @@
-"""What attempts have used, kept beside the price tags for budgets to add up.
+"""Spend of attempts, stored beside the price tags so that budgets can sum it.
 
-A row an attempt, by the newest price tag of its run; failed, cancelled and lost attempts
-have theirs like any other. What a price tag does not know is null here, never 0.
+There is one row per attempt, from the latest price tag of its run, for failed, cancelled and
+lost attempts too. Figures that are unknown in the price tag are null here, never 0.
 """
 
 from __future__ import annotations
@@ -18,37 +18,37 @@ from models import Attempt, PriceTag, Run
 
 FIGURES = ("it_energy_kwh", "facility_energy_kwh", "co2e_kg")
 NO_PRICE_TAG = 0
-"""The version that stands where no price tag could be built."""
+"""The version of rows for which no price tag could be built."""
 
 
 async def book(session: Session, run: Run, tag: PriceTag) -> None:
-    """Writes what the attempts of a price tag have used; the newest version counts.
+    """Writes the spend of the attempts of a price tag; the latest version counts.
 
     Args:
         session: Committed by the caller, who holds the run's lock.
-        run: Whose price tag it is.
-        tag: Just issued.
+        run: The run of the price tag.
+        tag: The price tag that was issued just now.
     """
     ended = await _ended(session, run.id)
-    told = {attempt["number"]: attempt for attempt in tag.content["attempts"]}
+    billed = {attempt["number"]: attempt for attempt in tag.content["attempts"]}
     rows = [
-        _row(run, attempt, tag.version, _figures(told.get(attempt.number, {}), tag.content))
+        _row(run, attempt, tag.version, _figures(billed.get(attempt.number, {}), tag.content))
         for attempt in ended
     ]
     await spend.replace(session, run.id, rows)
 
 
 async def book_unknown(session: Session, run: Run) -> None:
-    """Writes that nobody knows what the attempts used: their price tag could not be built."""
-    known = {row.attempt_id for row in await spend.spent_by_runs(session, [run.id])}
-    missing = [found for found in await _ended(session, run.id) if found.id not in known]
+    """Writes the spend of the attempts as unknown, since no price tag could be built."""
+    booked = {row.attempt_id for row in await spend.spent_by_runs(session, [run.id])}
+    missing = [attempt for attempt in await _ended(session, run.id) if attempt.id not in booked]
     rows = [_row(run, attempt, NO_PRICE_TAG, _figures({}, {})) for attempt in missing]
     await spend.add(session, rows)
 
 
 async def _ended(session: Session, run_id: UUID) -> list[Attempt]:
-    found = await attempt_rows.of_run(session, run_id)
-    return [attempt for attempt in found if attempt.ended_at is not None]
+    attempts = await attempt_rows.of_run(session, run_id)
+    return [attempt for attempt in attempts if attempt.ended_at is not None]
 
 
 def _row(run: Run, attempt: Attempt, version: int, figures: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,11 +65,11 @@ def _row(run: Run, attempt: Attempt, version: int, figures: Mapping[str, Any]) -
 
 
 def _figures(attempt: Mapping[str, Any], tag: Mapping[str, Any]) -> dict[str, Any]:
-    """The figures of one attempt and the evidence that each rests on."""
-    found = {name: attempt.get(name) or {} for name in FIGURES}
-    found["cost"] = _cost(attempt, tag) or {}
-    known = {name: figure for name, figure in found.items() if figure.get("value") is not None}
-    values: dict[str, Any] = {name: known.get(name, {}).get("value") for name in found}
+    """The figures of one attempt, with the evidence of each."""
+    figures = {name: attempt.get(name) or {} for name in FIGURES}
+    figures["cost"] = _cost(attempt, tag) or {}
+    known = {name: figure for name, figure in figures.items() if figure.get("value") is not None}
+    values: dict[str, Any] = {name: known.get(name, {}).get("value") for name in figures}
     cost = values["cost"]
     return values | {
         "cost": None if cost is None else Decimal(str(cost)),
@@ -79,9 +79,9 @@ def _figures(attempt: Mapping[str, Any], tag: Mapping[str, Any]) -> dict[str, An
 
 
 def _cost(attempt: Mapping[str, Any], tag: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The attempt's own cost; in price tags that have none, its part of the run's electricity.
+    """The attempt's own cost; in price tags without it, its part of the run's electricity.
 
-    Electricity is paid by the kWh, so the attempt's part is that of its facility energy.
+    Electricity is paid by the kWh, so the attempt's part is proportional to its facility energy.
     """
     own = (attempt.get("cost") or {}).get("total")
     if own is not None:

@@ -45,7 +45,7 @@ class BudgetClosedError(ConflictError):
     code = "budget-closed"
 
 
-async def create(session: Session, principal: Principal, wanted: BudgetCreate) -> BudgetRead:
+async def create(session: Session, principal: Principal, request: BudgetCreate) -> BudgetRead:
     """Creates a budget; it also applies to running and queued runs.
 
     A project or experiment that does not exist yet is created.
@@ -53,27 +53,27 @@ async def create(session: Session, principal: Principal, wanted: BudgetCreate) -
     Raises:
         RoleRequiredError: If the caller is not an admin.
         UnknownUserError: If there is no such user.
-        BudgetExistsError: If there is a budget of this name.
+        BudgetExistsError: If a budget with this name exists.
     """
-    principal.require("admin", "make budgets")
-    values = wanted.model_dump(exclude={"project", "experiment", "user"})
-    budget = Budget(id=uuid.uuid4(), **values, scope_id=await _scope_id(session, wanted))
+    principal.require("admin", "create budgets")
+    values = request.model_dump(exclude={"project", "experiment", "user"})
+    budget = Budget(id=uuid.uuid4(), **values, scope_id=await _scope_id(session, request))
     if not await budget_rows.add(session, budget):
-        raise _exists(wanted.name)
-    kept = await _get(session, budget.id)
-    await _record(session, principal, "created", kept, None)
-    return await _shown(session, kept)
+        raise _exists(request.name)
+    stored = await _get(session, budget.id)
+    await _record(session, principal, "created", stored, None)
+    return await _shown(session, stored)
 
 
-async def _scope_id(session: Session, wanted: BudgetCreate) -> uuid.UUID | None:
-    if wanted.scope == "lab":
+async def _scope_id(session: Session, request: BudgetCreate) -> uuid.UUID | None:
+    if request.scope == "lab":
         return None
-    if wanted.scope == "user":
-        return (await users.named(session, wanted.user or "")).id
-    project_id = await projects.ensure_project(session, wanted.project or "")
-    if wanted.scope == "project":
+    if request.scope == "user":
+        return (await users.named(session, request.user or "")).id
+    project_id = await projects.ensure_project(session, request.project or "")
+    if request.scope == "project":
         return project_id
-    return await projects.ensure_experiment(session, project_id, wanted.experiment or "")
+    return await projects.ensure_experiment(session, project_id, request.experiment or "")
 
 
 def _exists(name: str) -> BudgetExistsError:
@@ -113,7 +113,7 @@ def _values(budget: Budget) -> dict[str, Any]:
 
 
 async def change(
-    session: Session, principal: Principal, budget_id: uuid.UUID, wanted: BudgetChange
+    session: Session, principal: Principal, budget_id: uuid.UUID, request: BudgetChange
 ) -> BudgetRead:
     """Changes a budget; runs that await admission see it either before or after the change.
 
@@ -123,13 +123,13 @@ async def change(
         RoleRequiredError: If the caller is not an admin.
         BudgetNotFoundError: If there is no such budget.
         BudgetClosedError: If it is closed.
-        BudgetExistsError: If there is another of the new name.
+        BudgetExistsError: If another budget has the new name.
     """
     principal.require("admin", "change budgets")
     budget = await _get(session, budget_id, lock=True)
     if budget.closed_at is not None:
         raise BudgetClosedError(f"The budget '{budget.name}' is closed; create another one.")
-    before, changes = _values(budget), wanted.given()
+    before, changes = _values(budget), request.given()
     name = changes.get("name", budget.name)
     if name != budget.name and not await budget_rows.rename(session, budget, name):
         raise _exists(name)
@@ -167,8 +167,8 @@ async def read(session: Session, principal: Principal, budget_id: uuid.UUID) -> 
 
 
 async def _present(session: Session, budget_id: uuid.UUID) -> BudgetRead:
-    (found,) = await _reads(session, [await _get(session, budget_id)])
-    return found
+    (budget,) = await _reads(session, [await _get(session, budget_id)])
+    return budget
 
 
 async def list_page(
@@ -268,7 +268,7 @@ async def list_alerts(
     cursor: str | None,
     limit: int,
 ) -> BudgetAlertPage:
-    """A page of the thresholds that were crossed, newest first.
+    """A page of crossed thresholds, newest first.
 
     Raises:
         CursorError: If the cursor does not belong to this list.

@@ -100,12 +100,13 @@ async def admit(session: Session, run: Run, draft: Draft | None) -> list[str]:
 
 def _quoted(budget: Budget, draft: Draft | None) -> tuple[Decimal | None, str]:
     """The quoted amount in the budget's unit, else None and the reason."""
-    what = FIGURES[budget.metric]
+    metric = FIGURES[budget.metric]
     quantity: Any = getattr(draft, budget.metric, None)
     if quantity is None or quantity.value is None:
-        return None, f"its {what} cannot be estimated"
+        return None, f"its {metric} cannot be estimated"
     if budget.currency is not None and quantity.unit != budget.currency:
-        return None, f"its {what} is quoted in {quantity.unit}, the budget is in {budget.currency}"
+        units = f"quoted in {quantity.unit}, the budget is in {budget.currency}"
+        return None, f"its {metric} is {units}"
     return Decimal(str(quantity.value)), ""
 
 

@@ -133,8 +133,8 @@ async def states(
     budget_states = []
     for budget in budgets:
         own = [row for row in rows if budget.closed_at is None and concerns(budget, row)]
-        others = waiting.get(budget.id, ZERO)
-        state = _state(budget, now, spent[budget.id], others, own, uses, earlier)
+        reserved_by_others = waiting.get(budget.id, ZERO)
+        state = _state(budget, now, spent[budget.id], reserved_by_others, own, uses, earlier)
         budget_states.append(state if promised else _without_promises(state))
     return budget_states
 
@@ -153,14 +153,14 @@ def _state(
     budget: Budget,
     now: datetime,
     parts: Sequence[SpentPart],
-    others: Decimal,
+    reserved_by_others: Decimal,
     rows: Sequence[Any],
     uses: Mapping[UUID, LiveUse],
     earlier: Mapping[UUID, Sequence[Spend]],
 ) -> BudgetState:
     live = [amount_of(budget, uses[row.attempt_id]) for row in rows]
     running, unmetered = total(live)
-    reserved = others
+    reserved = reserved_by_others
     for row, use in zip(rows, live, strict=True):
         before, _ = total([amount_of(budget, ended) for ended in earlier.get(row.run_id, ())])
         reserved += unused(amount_of(budget, row), before + (use or ZERO))

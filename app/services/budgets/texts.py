@@ -30,7 +30,7 @@ def amount(budget: Budget) -> str:
 
 
 def until(state: BudgetState) -> str:
-    """The end of the budget's period in its own time zone; empty where there is no end."""
+    """The end of the budget's period in the budget's time zone; empty if it has no end."""
     end = state.span.end
     return "" if end is None else f", until {_local(end, state.budget.time_zone)}"
 
@@ -40,7 +40,7 @@ def _local(at: datetime, zone: str) -> str:
 
 
 def spent_text(state: BudgetState) -> str:
-    """Why runs under the budget are stopped and no more may start."""
+    """Reason why runs under the budget are stopped and no more may start."""
     used = figure(state.standing.used, unit_of(state.budget))
     return (
         f"budget '{state.budget.name}' is used up: {used} of {amount(state.budget)}{until(state)}"
@@ -49,20 +49,20 @@ def spent_text(state: BudgetState) -> str:
 
 def left_text(state: BudgetState) -> str:
     """``budget 'x' has 0.1 kg left of 5 kg this month, until ...``."""
-    left = figure(state.standing.left, unit_of(state.budget))
+    remaining = figure(state.standing.left, unit_of(state.budget))
     promised = state.standing.reserved
-    waiting = f", {figure(promised, unit_of(state.budget))} reserved for open runs"
+    reservation = f", {figure(promised, unit_of(state.budget))} reserved for open runs"
     return (
-        f"budget '{state.budget.name}' has {left} left of {amount(state.budget)}"
-        f"{waiting if promised else ''}{until(state)}"
+        f"budget '{state.budget.name}' has {remaining} left of {amount(state.budget)}"
+        f"{reservation if promised else ''}{until(state)}"
     )
 
 
 def refusal_text(state: BudgetState, quote: Decimal | None, method: str | None) -> str:
-    """Why a run is not admitted: the amount left, and its quote."""
-    what = FIGURES[state.budget.metric]
+    """Reason why a run is not admitted: the remaining amount, and the run's quote."""
+    metric = FIGURES[state.budget.metric]
     if quote is None:
-        return f"{left_text(state)}; this run's {what} cannot be estimated"
+        return f"{left_text(state)}; this run's {metric} cannot be estimated"
     needed = figure(quote, unit_of(state.budget))
     basis = f" (by {method})" if method else ""
     return f"{left_text(state)}; this run is expected to need {needed}{basis}"

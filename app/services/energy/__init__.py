@@ -1,1 +1,1 @@
-"""Where the lab's energy went, node by node and hour by hour, and what nodes draw idle."""
+"""The lab's energy by node and hour, and the idle power of nodes."""

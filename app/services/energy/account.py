@@ -29,10 +29,10 @@ LONGEST = timedelta(days=366)
 LONGEST_BY_HOUR = timedelta(days=31)
 
 PRIVATE_PROJECTS = "(private projects)"
-"""Stands for the projects that the caller may not see, all in one."""
+"""Label for the sum of the projects that the caller may not see."""
 
 OTHER_PROJECTS = "(other projects)"
-"""The same for a token that is limited to one project."""
+"""The same label for a token that is limited to one project."""
 
 NOT_A_PROJECTS = "energy not charged to a run belongs to the nodes, not to a project"
 
@@ -59,7 +59,7 @@ class Hours:
 
 async def energy_account(
     session: Session,
-    by_whom: Principal,
+    principal: Principal,
     *,
     start: datetime | None,
     stop: datetime | None,
@@ -71,11 +71,11 @@ async def energy_account(
 
     Args:
         session: Database session.
-        by_whom: Who asks: the projects that they may not see are one item without a name.
+        principal: The caller; projects hidden from them are summed in one item without a name.
         start: Beginning of the first hour; a week before ``stop`` by default.
-        stop: End of the last hour; the end of the present hour by default.
-        by: Grouping of the items. By project, the last item has the energy that belongs to
-            no project.
+        stop: End of the last hour; the end of the current hour by default.
+        by: Grouping of the items. Grouped by project, the last item is the energy that belongs
+            to no project.
         node: Only this node.
         now: Present time.
 
@@ -103,9 +103,9 @@ async def energy_account(
     everything = [_entry(row) for row in sums]
     if by == "project":
         charged = await rows.sums_by_project(
-            session, by_whom.viewer, start=begin, stop=end, node=node
+            session, principal.viewer, start=begin, stop=end, node=node
         )
-        hidden = PRIVATE_PROJECTS if by_whom.project_id is None else OTHER_PROJECTS
+        hidden = PRIVATE_PROJECTS if principal.project_id is None else OTHER_PROJECTS
         items = _by_project(charged, everything, hidden)
     else:
         items = _items(sums)
@@ -198,20 +198,20 @@ def _merged(entries: Iterable[Entry]) -> list[Entry]:
     return list(merged.values())
 
 
-def _added(one: Entry, other: Entry) -> Entry:
+def _added(first: Entry, second: Entry) -> Entry:
     return replace(
-        one,
-        total_j=one.total_j + other.total_j,
-        charged_j=one.charged_j + other.charged_j,
-        unallocated_j=one.unallocated_j + other.unallocated_j,
-        undecided_j=one.undecided_j + other.undecided_j,
-        overallocated_j=one.overallocated_j + other.overallocated_j,
-        hours=one.hours + other.hours,
-        unmetered_hours=one.unmetered_hours + other.unmetered_hours,
-        open_hours=one.open_hours + other.open_hours,
-        running_j=one.running_j + other.running_j,
-        undecided_hours=one.undecided_hours + other.undecided_hours,
-        awaited_hours=one.awaited_hours + other.awaited_hours,
+        first,
+        total_j=first.total_j + second.total_j,
+        charged_j=first.charged_j + second.charged_j,
+        unallocated_j=first.unallocated_j + second.unallocated_j,
+        undecided_j=first.undecided_j + second.undecided_j,
+        overallocated_j=first.overallocated_j + second.overallocated_j,
+        hours=first.hours + second.hours,
+        unmetered_hours=first.unmetered_hours + second.unmetered_hours,
+        open_hours=first.open_hours + second.open_hours,
+        running_j=first.running_j + second.running_j,
+        undecided_hours=first.undecided_hours + second.undecided_hours,
+        awaited_hours=first.awaited_hours + second.awaited_hours,
     )
 
 

@@ -34,18 +34,18 @@ async def run_power(
         AttemptNotFoundError: If the run has no such attempt.
     """
     selected = select_attempts(await attempt_rows.of_run(session, run_id), attempt)
-    rows = await power.series(session, [one.id for one in selected], points)
+    rows = await power.series(session, [item.id for item in selected], points)
     by_attempt = {key: list(group) for key, group in groupby(rows, lambda row: row.attempt_id)}
     return RunPower(
         run_id=run_id,
         attempts=[
             AttemptPower(
-                attempt=one.number,
-                status=one.status,
-                started_at=one.started_at,
-                series=_all_series(one, by_attempt.get(one.id, [])),
+                attempt=item.number,
+                status=item.status,
+                started_at=item.started_at,
+                series=_all_series(item, by_attempt.get(item.id, [])),
             )
-            for one in selected
+            for item in selected
         ],
     )
 
