@@ -1,4 +1,4 @@
-"""What a user may see: everything of open projects, private ones as a member."""
+"""Access rules: all users see open projects, only members see private ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from models import Project
 
 
 class ProjectNotFoundError(NotFoundError):
-    """There is no such project, or the caller may not see it."""
+    """The project does not exist, or the caller may not see it."""
 
     code = "project-not-found"
 
@@ -31,13 +31,13 @@ class NotAnOwnerError(ForbiddenError):
 
 
 class ReportNotFoundError(NotFoundError):
-    """There is no such report, or the caller may not see it."""
+    """The report does not exist, or the caller may not see it."""
 
     code = "report-not-found"
 
 
 class BudgetNotFoundError(NotFoundError):
-    """There is no such budget, or the caller may not see it."""
+    """The budget does not exist, or the caller may not see it."""
 
     code = "budget-not-found"
 
@@ -51,7 +51,7 @@ async def require_run(session: Session, principal: Principal, run_id: UUID) -> s
     """The status of a run that the principal may see.
 
     Raises:
-        RunNotFoundError: If there is no such run, or it is in a private project of others.
+        RunNotFoundError: If the run does not exist, or is in a private project of others.
     """
     status = await visibility.visible_status(session, principal.viewer, run_id)
     if status is None:
@@ -62,17 +62,17 @@ async def require_run(session: Session, principal: Principal, run_id: UUID) -> s
 async def visible_runs(
     session: Session, principal: Principal, run_ids: Iterable[UUID]
 ) -> set[UUID]:
-    """Those of the runs that the principal may see."""
+    """The subset of the runs that the principal may see."""
     return await visibility.visible_runs(session, principal.viewer, list(run_ids))
 
 
 def project_not_found(name: str) -> ProjectNotFoundError:
-    """The error for a project that is not there, or hidden."""
+    """The error for a project that does not exist or is hidden."""
     return ProjectNotFoundError(f"There is no project '{name}'.", field="project")
 
 
 async def require_project(session: Session, principal: Principal, name: str) -> Project:
-    """A project that the principal may see.
+    """The project, which the principal must be allowed to see.
 
     Raises:
         ProjectNotFoundError: If there is no such project, or it is a private one of others.
@@ -84,7 +84,7 @@ async def require_project(session: Session, principal: Principal, name: str) -> 
 
 
 async def require_owner(session: Session, principal: Principal, name: str) -> None:
-    """Demands that the principal owns a project, or is an administrator.
+    """Requires that the principal owns a project or is an administrator.
 
     Raises:
         ProjectNotFoundError: If there is no such project, or it is a private one of others.
@@ -100,29 +100,29 @@ async def require_owner(session: Session, principal: Principal, name: str) -> No
 
 
 async def require_report(session: Session, principal: Principal, report_id: UUID) -> None:
-    """Demands that the principal may see every project that a report has runs of.
+    """Requires that the principal may see the projects of all runs in a report.
 
     Raises:
-        ReportNotFoundError: If there is no such report, or it has runs that are hidden.
+        ReportNotFoundError: If the report does not exist, or has hidden runs.
     """
     if not await reports.is_visible(session, principal.viewer, report_id):
         raise ReportNotFoundError(f"There is no report {report_id}.", field="report_id")
 
 
 async def require_budget(session: Session, principal: Principal, budget_id: UUID) -> None:
-    """Demands that a budget is not a private project's that the principal may not see.
+    """Requires that the principal may see a budget.
 
     Raises:
-        BudgetNotFoundError: If there is no such budget, or it is hidden.
+        BudgetNotFoundError: If the budget does not exist or is hidden.
     """
     if not await budgets.is_visible(session, principal.viewer, budget_id):
         raise BudgetNotFoundError(f"There is no budget {budget_id}.", field="budget_id")
 
 
 async def require_project_to_post(session: Session, principal: Principal, name: str) -> None:
-    """Demands that the principal may use a project, or make it.
+    """Requires that the principal may use a project, or create it.
 
-    Names are the lab's: the error reveals only that a private project uses the name.
+    Project names are shared by the lab: the error reveals only that the name is in use.
 
     Raises:
         NotAMemberError: If the project is private and the principal is not a member of it, or

@@ -18,13 +18,13 @@ from app.services.principals import Actor, DirectAccess, Principal
 from models import AuditEntry
 
 SERVICE = "service"
-"""The actor of what no token asked for."""
+"""Name of the actor for changes without a token."""
 
 _SECRET = re.compile(r"secret|password", re.I)
 
 
 class SecretInAuditLogError(ValueError):
-    """A secret was about to be written where nothing can ever be taken out again."""
+    """A secret was about to be written to the log, from which nothing can be removed."""
 
 
 async def record(
@@ -37,20 +37,20 @@ async def record(
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,
 ) -> None:
-    """Notes a change in the transaction that makes it.
+    """Records a change, in the transaction that makes it.
 
     Args:
-        session: Committed by the caller, with the change itself.
-        by: Who did it: a principal, a command with direct database access, or None for the
-            service itself.
+        session: Committed by the caller, together with the change.
+        by: Author of the change: a principal, a command with direct database access, or None
+            for the service itself.
         action: ``created``, ``changed``, ``closed``, ``imported``, ``revoked``, ...
         object_kind: ``budget``, ``token``, ``factor``, ``price``, ``site``, ``run``, ...
-        object_id: Which; written as text.
-        before: What it was; None where there was nothing. Never a secret.
-        after: What it is now.
+        object_id: Id of the object; stored as text.
+        before: Values before the change, without secrets; None for a new object.
+        after: Values after the change, without secrets.
 
     Raises:
-        SecretInAuditLogError: If a field of ``before`` or ``after`` is named as a secret.
+        SecretInAuditLogError: If a field of ``before`` or ``after`` has the name of a secret.
     """
     entry = AuditEntry(
         **_who(by),
@@ -77,10 +77,10 @@ def _who(by: Actor | None) -> dict[str, Any]:
 
 
 def plain(values: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """The values as JSON holds them: money and ids as text, times as ISO 8601.
+    """The values in JSON form: money and ids as text, times as ISO 8601.
 
     Raises:
-        SecretInAuditLogError: If a field is named as a secret.
+        SecretInAuditLogError: If a field has the name of a secret.
     """
     if values is None:
         return None
@@ -105,7 +105,7 @@ def _plain(value: Any) -> Any:
 async def list_page(
     session: Session,
     principal: Principal,
-    chosen: AuditFilter,
+    filters: AuditFilter,
     *,
     cursor: str | None,
     limit: int,
@@ -114,10 +114,10 @@ async def list_page(
 
     Raises:
         RoleRequiredError: If the caller is not an admin.
-        CursorError: If the cursor is not of this list.
+        CursorError: If the cursor does not belong to this list.
     """
     principal.require("admin", "read the audit log")
-    rows = await audit.page(session, chosen, before_id=_position(cursor), limit=limit + 1)
+    rows = await audit.page(session, filters, before_id=_position(cursor), limit=limit + 1)
     shown, following = cursors.page(rows, limit, lambda row: ("audit", str(row.id)))
     items = [AuditRead.model_validate(row) for row in shown]
     return AuditPage(items=items, next_cursor=following)
@@ -126,7 +126,7 @@ async def list_page(
 def _position(cursor: str | None) -> int | None:
     if cursor is None:
         return None
-    what, text = map(str, cursors.decode(cursor, str, str))
-    if what != "audit" or not (text.isascii() and text.isdigit() and len(text) <= 18):
+    list_name, text = map(str, cursors.decode(cursor, str, str))
+    if list_name != "audit" or not (text.isascii() and text.isdigit() and len(text) <= 18):
         raise cursors.invalid("cursor")
     return int(text)

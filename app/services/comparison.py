@@ -1,4 +1,4 @@
-"""Comparison of runs by their newest price tags."""
+"""Comparison of runs by their latest price tags."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST = 50
 
 
 class NothingToCompareError(InvalidError):
-    """The runs cannot be compared; the error names each obstacle."""
+    """The runs cannot be compared; the error lists every reason."""
 
     code = "nothing-to-compare"
 
@@ -29,10 +29,10 @@ class NothingToCompareError(InvalidError):
 
 
 def parse_runs(field: str, text: str) -> list[UUID]:
-    """Run ids, separated by commas.
+    """Parses run ids that are separated by commas.
 
     Raises:
-        NothingToCompareError: If one is not a run ID, or there are too many.
+        NothingToCompareError: If a part is not a run ID, or there are too many.
     """
     parts = [part.strip() for part in text.split(",")]
     if len(parts) > MOST:
@@ -62,13 +62,13 @@ async def compare_runs(
 
     Args:
         session: Database session, only read.
-        principal: Who compares; runs that they may not see are not there.
-        first: Repeats of one piece of work.
-        second: Repeats of the work to compare with.
+        principal: The caller; runs hidden from them count as unknown.
+        first: Repetitions of one piece of work.
+        second: Repetitions of the work to compare it with.
         metric: Figure to compare.
 
     Raises:
-        NothingToCompareError: If a run is unknown, has no price tag, or is named twice.
+        NothingToCompareError: If a run is unknown, has no price tag, or is listed twice.
     """
     _require_distinct(first, second)
     newest = await reports.newest_price_tags(session, principal.viewer, [*first, *second])
@@ -76,7 +76,7 @@ async def compare_runs(
         FieldProblem(
             field=f"{side}.{index}",
             message=f"there is no price tag of run {run_id}",
-            hint="the id of a run of which an attempt has ended",
+            hint="the ID of a run with at least one ended attempt",
         )
         for side, ids in (("a", first), ("b", second))
         for index, run_id in enumerate(ids)
@@ -84,18 +84,19 @@ async def compare_runs(
     ]
     if errors:
         raise NothingToCompareError(errors)
-    one, other = ([TagView.read(newest[i]) for i in side] for side in (first, second))
-    return compare(one, other, metric)
+    group_a, group_b = ([TagView.read(newest[i]) for i in side] for side in (first, second))
+    return compare(group_a, group_b, metric)
 
 
 def _require_distinct(first: Sequence[UUID], second: Sequence[UUID]) -> None:
-    seen: set[UUID] = set()
+    listed: set[UUID] = set()
     for side, ids in (("a", first), ("b", second)):
         for index, run_id in enumerate(ids):
-            if run_id in seen:
-                where = "is in both groups" if side == "b" and run_id in first else "is named twice"
-                message = f"Run {run_id} {where}; name each run once."
+            if run_id in listed:
+                in_both = side == "b" and run_id in first
+                problem = "is in both groups" if in_both else "is listed twice"
+                message = f"Run {run_id} {problem}; list each run once."
                 raise NothingToCompareError(
                     [FieldProblem(field=f"{side}.{index}", message=message)]
                 )
-            seen.add(run_id)
+            listed.add(run_id)

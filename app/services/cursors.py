@@ -17,35 +17,35 @@ Row = TypeVar("Row")
 
 
 class CursorError(InvalidError):
-    """The cursor is not from this server, or belongs to another order."""
+    """The cursor is not from this server, or belongs to another list or order."""
 
     code = "invalid-cursor"
 
 
 def encode(*parts: str | int) -> str:
-    """The parts as URL-safe text that clients return unchanged."""
+    """Encodes the parts as URL-safe text, which clients send back unchanged."""
     return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
 
 
 def page(
     rows: Sequence[Row], limit: int, place: Callable[[Row], Sequence[str | int]]
 ) -> tuple[Sequence[Row], str | None]:
-    """The rows of a page and the cursor of the next one; None where there is no more.
+    """The rows of a page, and the cursor of the next page or None.
 
     Args:
-        rows: In the order of the list, one more than the page has room for where there are more.
+        rows: Rows in the order of the list, with one extra row if there is a next page.
         limit: Maximum number of rows on the page.
-        place: The parts of the cursor that begins behind a row.
+        place: Parts of the cursor that continues after a row.
     """
     shown = rows[:limit]
     return shown, encode(*place(shown[-1])) if len(rows) > limit else None
 
 
 def decode(cursor: str, *kinds: type[str] | type[int], field: str = "cursor") -> list[str | int]:
-    """The parts of a cursor made by `encode`.
+    """Decodes the parts of a cursor from `encode`.
 
     Args:
-        cursor: What the client sent.
+        cursor: Cursor sent by the client.
         *kinds: Type of each part.
         field: Name of the query parameter, for the error.
 
@@ -74,7 +74,7 @@ def invalid(field: str) -> CursorError:
 
 
 def parse_id(text: str, field: str = "cursor") -> uuid.UUID:
-    """An id inside a cursor.
+    """Parses an id in a cursor.
 
     Raises:
         CursorError: If it is invalid.
@@ -86,7 +86,7 @@ def parse_id(text: str, field: str = "cursor") -> uuid.UUID:
 
 
 def check_time(text: str, field: str = "cursor") -> None:
-    """Rejects a cursor whose sort value is not a time.
+    """Requires that a cursor's sort value is a time.
 
     Raises:
         CursorError: If it is invalid.

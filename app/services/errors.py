@@ -9,8 +9,8 @@ class PricetagError(Exception):
     Attributes:
         code: Stable, kebab-case identifier; part of the public interface.
         status: HTTP status of the response.
-        message: What happened, for a human.
-        field: Dotted path of the input at fault, where there is one.
+        message: Description of the problem, for people.
+        field: Dotted path of the invalid input, if any.
     """
 
     code = "error"
@@ -37,14 +37,14 @@ class InvalidError(PricetagError):
 
 
 class ConflictError(PricetagError):
-    """The request contradicts the present state."""
+    """The request contradicts the current state."""
 
     code = "conflict"
     status = 409
 
 
 class UnauthenticatedError(PricetagError):
-    """No token, or not a valid one."""
+    """The token is missing or invalid."""
 
     code = "unauthenticated"
     status = 401
@@ -70,12 +70,12 @@ class RunNotFoundError(NotFoundError):
 
 
 class RunFinishedError(ConflictError):
-    """The run has reached its final state and cannot be changed any more."""
+    """The run has reached its final status and can no longer be changed."""
 
     code = "run-finished"
 
 
 class PriceTagNotFoundError(NotFoundError):
-    """The run has no price tag, or not in this version."""
+    """The run has no price tag, or not this version."""
 
     code = "price-tag-not-found"

@@ -1,7 +1,7 @@
 """The event stream of a run: one database listener for all its readers.
 
-A reader holds no connection while it waits: it is woken by the listener, or by the clock
-where the listener is down, and reads what is new in a short session of its own.
+A waiting reader uses no connection: the listener wakes it, or the clock if the listener is
+down, and it reads new events in a short session of its own.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from app.services.quoting import projection
 log = logging.getLogger("pricetag.server")
 
 POLL_S = 1.0
-"""How often a reader looks by itself while nobody listens."""
+"""Interval at which readers poll while the listener is down, in s."""
 
 LISTENING_POLL_S = 10.0
-"""And while somebody does: a connection can be dead without our knowing."""
+"""Interval at which readers poll while the listener is up, in s: its connection may be dead."""
 
 RECONNECT_S = 1.0
 KEEP_PASSING = timedelta(hours=1)
@@ -46,7 +46,7 @@ class EventHub:
 
     @contextmanager
     def subscribed(self, run_id: uuid.UUID) -> Iterator[asyncio.Event]:
-        """An event that is set whenever the run has news."""
+        """An event that is set whenever the run has new events."""
         woken = asyncio.Event()
         self._readers[run_id].add(woken)
         try:
@@ -77,7 +77,7 @@ class EventHub:
             async for payload in notifications:
                 if payload is None:
                     self.listening.set()
-                    self._wake_all()  # what came while nobody listened
+                    self._wake_all()  # for events that came before the listener was up
                     continue
                 try:
                     self.wake(uuid.UUID(payload))
@@ -92,16 +92,16 @@ class EventHub:
 async def stream(
     database: Database, hub: EventHub, principal: Principal, run_id: uuid.UUID, last_id: int
 ) -> AsyncIterator[EventRead]:
-    """Events of a run past an id, as they come; ends after those of a finished run.
+    """Events of a run after an id, as they arrive; ends after those of a finished run.
 
-    Ends early once the principal's token is not in force any more, or may not see the run.
+    Ends early once the principal's token is no longer active, or may no longer see the run.
 
     Args:
         database: Database to read.
         hub: Hub that wakes the reader.
-        principal: Who follows the run.
+        principal: The caller.
         run_id: An existing run.
-        last_id: ID of the last event the client has seen; 0 for all.
+        last_id: ID of the last event that the client received; 0 for all.
     """
     with hub.subscribed(run_id) as woken:
         while True:
@@ -129,7 +129,7 @@ async def _read(
         present = await tokens.still_active(session, principal)
         if present is None or not present.has("viewer"):
             return [], True
-        # The status first: what was written up to it is then surely read.
+        # The status is read first, so that all events before it are certainly read.
         status = await visibility.visible_status(session, present.viewer, run_id)
         if status is None:
             return [], True
@@ -141,7 +141,7 @@ async def _read(
 
 
 async def _project(session: Session, run_id: uuid.UUID, events: Sequence[EventRead]) -> None:
-    """Adds the present projection to the newest progress event."""
+    """Adds the current projection to the latest progress event."""
     newest = next((event for event in reversed(events) if event.kind == "progress"), None)
     if newest is None:
         return
@@ -164,7 +164,7 @@ async def _wait(woken: asyncio.Event, timeout_s: float) -> None:
 async def forget_passing(session: Session) -> int:
     """Deletes the progress and power events of runs that ended more than an hour ago.
 
-    A run of a day leaves some 86,000 of them; their content is also in readings and metrics.
+    A run of one day has about 86,000 of them; their content is also in readings and metrics.
 
     Returns:
         The number of deleted events.

@@ -1,6 +1,6 @@
-"""Execution of runs by workers: claimed, reported on, cancelled, given up.
+"""Execution of runs by workers: claims, cancellation, recovery and node registration.
 
-Nothing here commits: the edge that opened the session does, once.
+Nothing here commits: the caller that opened the session does, once.
 """
 
 from __future__ import annotations
@@ -60,12 +60,12 @@ class Claim:
     project: str
     experiment: str
     created_at: datetime
-    upstream: dict[str, Any] | None = None  # the published model that the recipe names
+    upstream: dict[str, Any] | None = None  # the published model that the recipe starts from
 
 
 @dataclass(frozen=True, slots=True)
 class OpenAttempt:
-    """An attempt that has no end yet."""
+    """An attempt that has not ended."""
 
     attempt_id: UUID
     run_id: UUID
@@ -109,25 +109,23 @@ async def claim(
     site: str | None = None,
     lease_s: float | None = None,
 ) -> Claim | None:
-    """Takes a queued run: it is running, in a new attempt, once the caller commits.
+    """Claims a queued run: it is running, in a new attempt, once the caller commits.
 
-    Of several workers that try, one gets it: the row lock decides, and a unique index
-    stands behind it.
+    If several workers try, one succeeds: the row lock decides, backed by a unique index.
 
     Args:
         session: Committed by the caller.
-        run_id: The run that a queue entry named.
+        run_id: The run of a queue entry.
         worker: Identity of the worker process.
-        node_name: Its node.
-        devices: The accelerators that it took for the run.
+        node_name: Name of the worker's node.
+        devices: The accelerators that the worker reserved for the run.
         site: Site of the node, whose factors apply to the attempt.
-        lease_s: How long the worker holds the run without renewal: before that it ends the job
-            itself, after that others may start it.
+        lease_s: Duration of the lease without renewal, in s: before it expires the worker ends
+            the job itself; afterwards, others may start the run.
 
     Returns:
-        The claim, or None when there is nothing to start: the run is unknown, cancelled,
-        running, finished, or not to begin yet; or nothing is left of a budget that it falls
-        under, and then it is cancelled now.
+        The claim, or None if there is nothing to start: the run is unknown, cancelled, running,
+        finished, or not due yet; or one of its budgets is used up, and it is cancelled now.
     """
     run = await executions.lock_run(session, run_id)
     if run is None or await executions.startable(session, run_id) is None:
@@ -175,11 +173,11 @@ async def request_cancel(session: Session, run_id: UUID) -> str:
     """Cancels a queued run at once, and asks the worker of a running one to stop it.
 
     Returns:
-        The run's status now: ``cancelled``, or ``running`` until its worker has stopped.
+        The run's new status: ``cancelled``, or ``running`` until its worker has stopped.
 
     Raises:
-        RunNotFoundError: If there is no such run.
-        RunFinishedError: If it has ended already otherwise than by being cancelled.
+        RunNotFoundError: If the run does not exist.
+        RunFinishedError: If it has succeeded or failed.
     """
     run = await executions.lock_run(session, run_id)
     if run is None:
@@ -199,7 +197,7 @@ async def request_cancel(session: Session, run_id: UUID) -> str:
 
 
 async def cancel_queued(session: Session, run_id: UUID) -> bool:
-    """Cancels a run that no worker has; returns whether it did."""
+    """Cancels a run if no worker has claimed it; returns whether it did."""
     run = await executions.lock_run(session, run_id)
     if run is None or run.status != "queued":
         return False
@@ -208,7 +206,7 @@ async def cancel_queued(session: Session, run_id: UUID) -> bool:
 
 
 async def _cancel_now(session: Session, run: Run, reason: dict[str, Any] | None = None) -> None:
-    """Cancels a queued run, by request if no other reason is given."""
+    """Cancels a queued run; without a reason, the reason is a request."""
     now = datetime.now(UTC)
     run.status = "cancelled"
     run.status_reason = reason or {"code": "cancelled", "message": "cancelled by request"}
@@ -222,7 +220,7 @@ async def _cancel_now(session: Session, run: Run, reason: dict[str, Any] | None 
 
 
 async def open_attempts(session: Session, node_name: str) -> list[OpenAttempt]:
-    """The attempts of a node that have no end yet, oldest first."""
+    """The open attempts of a node, oldest first."""
     return [
         OpenAttempt(
             attempt_id=attempt.id,
@@ -248,7 +246,7 @@ async def register_node(
     """Registers a worker's node, or updates its description.
 
     Returns:
-        The ``place`` (machine and data folder) from which the name was used last.
+        The ``place`` (machine and data folder) of the previous registration of this name.
     """
     before = await node_registry.place_of(session, name)
     await node_registry.upsert(
@@ -258,5 +256,5 @@ async def register_node(
 
 
 async def touch_node(session: Session, name: str) -> None:
-    """Records that the node is present."""
+    """Records that the node is alive."""
     await node_registry.touch(session, name)

@@ -1,4 +1,4 @@
-"""Chains of runs: a model of an earlier run is looked up, and what the chain has used is added."""
+"""Chains of runs: finds the model of an earlier run, and sums the usage of a chain."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from pricetag.recipes import REGISTRY, FromRun, Recipe, traits_of
 
 FIGURES = {"it_energy_kwh": "kWh", "facility_energy_kwh": "kWh", "co2e_kg": "kg", "cost": "money"}
 LISTED = 10
-"""Models that an error lists at most."""
+"""Maximum number of models that an error lists."""
 
 RUN_FIELD = "recipe.model.run"
 STAGE_FIELD = "recipe.model.stage"
 
 
 class InvalidUpstreamError(InvalidError):
-    """The earlier run, or its model, cannot be used."""
+    """The earlier run or its model cannot be used."""
 
     code = "invalid-upstream"
 
 
 class _Model(NamedTuple):
-    """A model that a run has published, in its newest attempt."""
+    """A model that a run published, from its latest attempt."""
 
     stage: str
     kind: str
@@ -44,11 +44,11 @@ class _Model(NamedTuple):
 
 
 async def resolve(session: Session, principal: Principal, recipe: Recipe) -> RunUpstream | None:
-    """The published model that a recipe names, to be stored with its run; None without one.
+    """The published model from which a recipe starts, to store with its run; None without one.
 
     Raises:
-        InvalidUpstreamError: The principal sees no such run, it has published no such model, or
-            it cannot be trained or compressed further.
+        InvalidUpstreamError: The run is unknown or hidden, it published no such model, or the
+            model cannot be trained or compressed further.
     """
     source = recipe.model
     if not isinstance(source, FromRun):
@@ -58,7 +58,7 @@ async def resolve(session: Session, principal: Principal, recipe: Recipe) -> Run
     except RunNotFoundError as error:
         raise InvalidUpstreamError(error.message, field=RUN_FIELD) from error
     models = _models(await upstreams.published(session, source.run))
-    model = _chosen(source, status, models)
+    model = _select(source, status, models)
     _check_final(recipe, model)
     return RunUpstream(
         upstream_run_id=source.run,
@@ -71,7 +71,7 @@ async def resolve(session: Session, principal: Principal, recipe: Recipe) -> Run
 
 
 def _models(rows: Sequence[Any]) -> dict[str, _Model]:
-    """Models by the name of the stage that made them; a later attempt's takes the place."""
+    """Models by the name of their stage; those of later attempts replace earlier ones."""
     folders: dict[tuple[int, str], list[Any]] = defaultdict(list)
     for row in rows:
         folders[row.number, str(PurePosixPath(row.path).parent)].append(row)
@@ -86,29 +86,29 @@ def _models(rows: Sequence[Any]) -> dict[str, _Model]:
     return models
 
 
-def _chosen(source: FromRun, status: str, models: Mapping[str, _Model]) -> _Model:
+def _select(source: FromRun, status: str, models: Mapping[str, _Model]) -> _Model:
     names = ", ".join(f"'{name}'" for name in list(models)[:LISTED])
     if not models:
         raise InvalidUpstreamError(
-            f"Run {source.run} has published no model (it is {status}).",
+            f"Run {source.run} has published no model (its status is {status}).",
             field=RUN_FIELD,
         )
     if source.stage is not None:
         if source.stage not in models:
             raise InvalidUpstreamError(
-                f"Run {source.run} has published no model of a stage "
-                f"'{source.stage}'; it has those of {names}.",
+                f"Run {source.run} has no published model of a stage '{source.stage}'; its "
+                f"stages with a published model: {names}.",
                 field=STAGE_FIELD,
             )
         return models[source.stage]
     if status != "succeeded":
         raise InvalidUpstreamError(
-            f"Run {source.run} is {status}; name the stage whose model to take: {names}.",
+            f"Run {source.run} is {status}; select the stage of the model: {names}.",
             field=RUN_FIELD,
         )
     if len(models) > 1:
         raise InvalidUpstreamError(
-            f"Run {source.run} has published several models; name the stage: {names}.",
+            f"Run {source.run} has published several models; select the stage: {names}.",
             field=STAGE_FIELD,
         )
     return next(iter(models.values()))
@@ -129,14 +129,14 @@ def _check_final(recipe: Recipe, model: _Model) -> None:
 
 
 async def keep(session: Session, run_id: uuid.UUID, upstream: RunUpstream | None) -> None:
-    """Stores what ``resolve`` returned for a run that is inserted already."""
+    """Stores the result of ``resolve`` for a run that is already inserted."""
     if upstream is not None:
         upstream.run_id = run_id
         await upstreams.add(session, upstream)
 
 
 async def model_of(session: Session, run_id: uuid.UUID) -> dict[str, Any] | None:
-    """The published model that a run's worker is to use: where it is, and its hashes."""
+    """Location and hashes of the published model that a run's worker must use."""
     rows = await upstreams.of_run(session, run_id)
     if not rows:
         return None
@@ -150,19 +150,19 @@ async def model_of(session: Session, run_id: uuid.UUID) -> dict[str, Any] | None
 
 
 async def of_run(session: Session, principal: Principal, run_id: uuid.UUID) -> LineageRead | None:
-    """Where a run's model comes from and what the whole chain has used; None without a chain.
+    """The origin of a run's model and the usage of the whole chain; None without a chain.
 
-    Of runs in private projects of others only the number is shown, and the sums are unknown.
+    Runs in private projects of others are only counted; the sums are then unknown.
     """
     models = await upstreams.of_run(session, run_id)
     if not models:
         return None
     chain = await _upstream_of(session, run_id)
     visible = await access.visible_runs(session, principal, chain)
-    order = [one for one in chain if one in visible]
+    order = [upstream_id for upstream_id in chain if upstream_id in visible]
     totals = await upstreams.newest_totals(session, [run_id, *order])
     about = {row.id: row for row in await upstreams.named(session, [run_id, *order])}
-    figures = {one: _figures(totals.get(one), about[one].status) for one in [run_id, *order]}
+    figures = {id_: _figures(totals.get(id_), about[id_].status) for id_ in [run_id, *order]}
     shared = await upstreams.shared_by(session, order)
     hidden = len(chain) - len(order)
     return LineageRead(
@@ -175,16 +175,16 @@ async def of_run(session: Session, principal: Principal, run_id: uuid.UUID) -> L
         upstream=[
             UpstreamRun.model_validate(
                 {
-                    "run_id": one,
-                    "name": about[one].name,
-                    "project": about[one].project,
-                    "status": about[one].status,
-                    "shared_by": shared[one],
-                    "price_tag_version": totals[one].version if one in totals else None,
-                    **{name: figure.as_dict() for name, figure in figures[one].items()},
+                    "run_id": id_,
+                    "name": about[id_].name,
+                    "project": about[id_].project,
+                    "status": about[id_].status,
+                    "shared_by": shared[id_],
+                    "price_tag_version": totals[id_].version if id_ in totals else None,
+                    **{name: figure.as_dict() for name, figure in figures[id_].items()},
                 }
             )
-            for one in order
+            for id_ in order
         ],
         upstream_hidden=hidden,
         cumulative=Cumulative.model_validate(
@@ -197,13 +197,13 @@ def _sum(figures: Mapping[uuid.UUID, Mapping[str, Quantity]], name: str, hidden:
     if hidden:
         reason = f"{hidden} of the runs upstream are in other users' private projects"
         return Quantity.unknown(FIGURES[name], reason)
-    return sum_together({f"run {one}": figures[one][name] for one in figures}, FIGURES[name])
+    return sum_together({f"run {id_}": figures[id_][name] for id_ in figures}, FIGURES[name])
 
 
 async def _upstream_of(session: Session, run_id: uuid.UUID) -> list[uuid.UUID]:
-    """Every run upstream, each once, nearest first.
+    """All upstream runs, each once, nearest first.
 
-    A run exists before another can name it, so there are no circles.
+    A run must exist before another can refer to it, so there are no cycles.
     """
     order: dict[uuid.UUID, None] = {}
     level = [run_id]

@@ -1,4 +1,4 @@
-"""Worker machines, as they last described themselves."""
+"""Worker machines, as last registered."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from app.services.principals import Principal
 
 
 async def list_nodes(session: Session, by: Principal) -> NodeList:
-    """Every node that ever reported, with what runs on it now.
+    """All nodes that ever registered, with the runs on them now.
 
-    Runs that the principal may not see are counted, not named.
+    Runs that the principal may not see are counted, but not listed.
     """
     running = await nodes.running_by_node(session)
     everything = [run_id for runs in running.values() for run_id in runs]

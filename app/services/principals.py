@@ -1,4 +1,4 @@
-"""Who makes a request, and what a role may do."""
+"""Principals, who make requests, and the order of roles."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class RoleRequiredError(ForbiddenError):
 
 @dataclass(frozen=True)
 class Principal:
-    """Who makes a request.
+    """The user and token of a request.
 
     Attributes:
         user_id: The user.
-        token_id: The token that the request came with.
+        token_id: The token of the request.
         name: The user's name.
-        role: What the token may do: at most the user's role.
-        project_id: The one project that the token is limited to; None without a limit.
-        expires_at: When the token ends; None without an end.
+        role: Role of the token, at most the user's role.
+        project_id: Project that the token is limited to; None without a limit.
+        expires_at: Expiry of the token; None without one.
     """
 
     user_id: uuid.UUID
@@ -43,7 +43,7 @@ class Principal:
 
     @property
     def viewer(self) -> Viewer:
-        """Whose eyes a query takes: administrators see private projects of others too."""
+        """Visibility for queries: administrators also see private projects of others."""
         return Viewer(self.user_id, sees_all=self.has("admin"), project_id=self.project_id)
 
     def has(self, role: Role) -> bool:
@@ -51,7 +51,7 @@ class Principal:
         return RANK[self.role] >= RANK[role]
 
     def require(self, role: Role, to: str) -> None:
-        """Demands at least a role.
+        """Requires at least a role.
 
         Raises:
             RoleRequiredError: If the token's role is lower.
@@ -65,7 +65,7 @@ class Principal:
 
 @dataclass(frozen=True)
 class DirectAccess:
-    """A command that writes to the database itself, without a token.
+    """A command that writes to the database directly, without a token.
 
     Attributes:
         os_user: Account of the operating system that runs the command.
@@ -75,7 +75,7 @@ class DirectAccess:
 
     @classmethod
     def of_this_process(cls) -> DirectAccess:
-        """By the account that this process runs as, whatever its environment says."""
+        """Access with the account of this process, whatever its environment says."""
         uid = os.getuid()
         try:
             return cls(pwd.getpwuid(uid).pw_name)
@@ -84,13 +84,13 @@ class DirectAccess:
 
 
 Actor = Principal | DirectAccess
-"""Who changes something. None stands for the service itself."""
+"""Author of a change; None stands for the service itself."""
 
 
 def lowest(*roles: Role | None) -> Role:
     """The lowest of some roles; None sets no limit.
 
     Raises:
-        ValueError: If there is no role at all.
+        ValueError: If all roles are None.
     """
     return min((role for role in roles if role is not None), key=RANK.__getitem__)

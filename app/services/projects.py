@@ -1,4 +1,4 @@
-"""Projects: made by the first run that names them; open to the lab, or their members' alone."""
+"""Projects: created by their first run; open to the lab, or private to their members."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ async def read(session: Session, name: str, by: Principal) -> ProjectRead:
     return ProjectRead.model_validate(rows[0])
 
 
-async def change(session: Session, name: str, wanted: ProjectChange, by: Principal) -> ProjectRead:
-    """Changes who sees a project, or its description. For its owners and administrators.
+async def change(session: Session, name: str, request: ProjectChange, by: Principal) -> ProjectRead:
+    """Changes a project's visibility or description; for its owners and administrators.
 
     Raises:
         ProjectNotFoundError: If there is no such project, or it is a private one of others.
@@ -78,9 +78,9 @@ async def change(session: Session, name: str, wanted: ProjectChange, by: Princip
     """
     project = await _owned(session, name, by)
     before = {"name": name, "visibility": project.visibility, "description": project.description}
-    project.visibility = wanted.visibility or project.visibility
-    if wanted.description is not None:
-        project.description = wanted.description
+    project.visibility = request.visibility or project.visibility
+    if request.description is not None:
+        project.description = request.description
     after = {"name": name, "visibility": project.visibility, "description": project.description}
     if after != before:
         await session.flush()
@@ -108,15 +108,15 @@ async def list_members(session: Session, name: str, by: Principal) -> MemberList
     """The members of a project, by name.
 
     Raises:
-        ProjectNotFoundError: If there is no such project, or it is a private one of others.
+        ProjectNotFoundError: If the project does not exist, or is a private one of others.
     """
     project = await access.require_project(session, by, name)
     rows = await projects.members(session, project.id)
     return MemberList(items=[MemberRead.model_validate(row) for row in rows])
 
 
-async def put_member(session: Session, name: str, wanted: MemberPut, by: Principal) -> MemberRead:
-    """Adds a user to a project, or changes their role in it. For owners and administrators.
+async def put_member(session: Session, name: str, request: MemberPut, by: Principal) -> MemberRead:
+    """Adds a user to a project, or changes their role in it; for owners and administrators.
 
     Raises:
         ProjectNotFoundError: If there is no such project, or it is a private one of others.
@@ -125,12 +125,12 @@ async def put_member(session: Session, name: str, wanted: MemberPut, by: Princip
         UserDisabledError: If the user is disabled.
     """
     project = await _owned(session, name, by)
-    user = await users.named(session, wanted.user)
+    user = await users.named(session, request.user)
     if user.disabled_at is not None:
         raise users.UserDisabledError(f"The user '{user.name}' is disabled.", field="user")
     former = await projects.role_in(session, project.id, user.id)
-    await projects.put_member(session, project.id, user.id, wanted.role)
-    if former != wanted.role:
+    await projects.put_member(session, project.id, user.id, request.role)
+    if former != request.role:
         await audit.record(
             session,
             by,
@@ -138,7 +138,7 @@ async def put_member(session: Session, name: str, wanted: MemberPut, by: Princip
             object_kind="member",
             object_id=f"{project.id}/{user.id}",
             before=None if former is None else _member(project, user.name, former),
-            after=_member(project, user.name, wanted.role),
+            after=_member(project, user.name, request.role),
         )
     rows = await projects.members(session, project.id)
     (row,) = [row for row in rows if row.user_id == user.id]
@@ -150,11 +150,11 @@ def _member(project: Project, user: str, role: str) -> dict[str, str]:
 
 
 async def remove_member(session: Session, name: str, user: str, by: Principal) -> MemberRead:
-    """Ends a membership. For owners and administrators; members may leave by themselves.
+    """Ends a membership; for owners and administrators, and for members who leave.
 
     Raises:
         ProjectNotFoundError: If there is no such project, or it is a private one of others.
-        NotAnOwnerError: If a member wants to remove somebody else.
+        NotAnOwnerError: If a member tries to remove somebody else.
         UnknownUserError: If there is no such user.
         MemberNotFoundError: If the user is not a member.
     """

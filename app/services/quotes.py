@@ -1,4 +1,4 @@
-"""Quotes on request: the arithmetic alone, a run that is not posted, the quote of one that was."""
+"""Quotes on request: simple arithmetic, quotes for unposted runs, stored quotes."""
 
 from __future__ import annotations
 
@@ -36,26 +36,26 @@ class InvalidQuoteError(InvalidError):
         self.errors = [FieldProblem(field=name, message=text) for name, text in faults.items()]
 
 
-def quote(wanted: QuoteCreate) -> QuoteRead:
-    """Energy, emissions and cost of devices that draw a power for some hours.
+def quote(request: QuoteCreate) -> QuoteRead:
+    """Energy, emissions and cost of devices that draw a given power for some hours.
 
     Raises:
-        InvalidQuoteError: If a figure is impossible, such as prices the wrong way round.
+        InvalidQuoteError: If a figure is impossible, for example a low price above the high one.
 
     Source:
         Strubell et al. 2019, section 2.
     """
     try:
         result = estimate(
-            wanted.devices,
-            wanted.device_power_w,
-            wanted.hours,
-            wanted.pue,
-            wanted.grid_g_per_kwh,
-            wanted.price_low,
-            wanted.price_high,
-            price_devices=wanted.price_devices,
-            currency=wanted.currency,
+            request.devices,
+            request.device_power_w,
+            request.hours,
+            request.pue,
+            request.grid_g_per_kwh,
+            request.price_low,
+            request.price_high,
+            price_devices=request.price_devices,
+            currency=request.currency,
         )
     except InvalidFigures as error:
         raise InvalidQuoteError({fault.field: str(fault) for fault in error.faults}) from error
@@ -65,12 +65,12 @@ def quote(wanted: QuoteCreate) -> QuoteRead:
 async def quote_run(
     session: Session, principal: Principal, body: Mapping[str, object]
 ) -> RunQuoteRead:
-    """The quote that a run would get if it were posted now; nothing is booked.
+    """The quote that a run would get if it were posted now; nothing is reserved.
 
     Args:
-        session: Only read.
-        principal: Who asks. The whole lab's history is evidence, but only runs that they may see
-            are named.
+        session: Database session, only read.
+        principal: The caller. The quote is based on the history of the whole lab, but lists only
+            runs that the caller may see.
         body: ``{run: ...}``, the run as plain data.
 
     Raises:
@@ -104,10 +104,10 @@ async def _naming_visible_runs(
 
 
 async def stored(session: Session, principal: Principal, run_id: uuid.UUID) -> StoredQuoteRead:
-    """A run's quote as it was made, where the run will end, and how near the quote came.
+    """A run's original quote, the projection of the run, and the accuracy of the quote.
 
     Raises:
-        RunNotFoundError: If there is no such run.
+        RunNotFoundError: If the run does not exist.
         QuoteNotFoundError: If it has no quote.
     """
     await access.require_run(session, principal, run_id)

@@ -13,7 +13,7 @@ from app.services.errors import PricetagError
 
 
 class NotMigratedError(PricetagError):
-    """The database's schema is not the one this server was written for."""
+    """The database's schema does not match this version of the server."""
 
     code = "not-migrated"
     status = 503
@@ -21,7 +21,7 @@ class NotMigratedError(PricetagError):
 
 @cache
 def head_revision() -> str:
-    """The newest migration that this server knows."""
+    """The latest migration of this version of the server."""
     head = ScriptDirectory.from_config(alembic_config()).get_current_head()
     if head is None:
         raise RuntimeError("the migrations folder has no migrations")
@@ -29,10 +29,10 @@ def head_revision() -> str:
 
 
 async def check(session: Session) -> str:
-    """The revision the database is at.
+    """The migration revision of the database.
 
     Raises:
-        NotMigratedError: If it is not the newest.
+        NotMigratedError: If it is not the latest.
     """
     revision = await migration_revision(session)
     if revision != head_revision():

@@ -1,4 +1,4 @@
-"""The stage kinds a run may be made of."""
+"""The stage kinds of recipes."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ from pricetag.accounting.document.canonical import content_sha256
 
 
 class NothingToReportError(InvalidError):
-    """Some of the selected runs cannot be reported on; the error names each."""
+    """Some of the selected runs have no price tag; the error lists them."""
 
     code = "nothing-to-report"
 
@@ -40,28 +40,28 @@ class NothingToReportError(InvalidError):
         self.errors = errors
 
 
-async def create(session: Session, principal: Principal, wanted: ReportCreate) -> ReportRead:
-    """Draws a report from the newest price tag of each chosen run, and keeps it.
+async def create(session: Session, principal: Principal, request: ReportCreate) -> ReportRead:
+    """Creates and stores a report from the latest price tag of each selected run.
 
     Raises:
         RoleRequiredError: If the token may only read.
         NothingToReportError: If a run is unknown or has no price tag yet, or none matches.
     """
-    principal.require("member", "make reports")
-    if wanted.runs is not None:
-        run_ids = list(dict.fromkeys(wanted.runs))
+    principal.require("member", "create reports")
+    if request.runs is not None:
+        run_ids = list(dict.fromkeys(request.runs))
     else:
-        run_ids = await _matching(session, principal, wanted.filter or ReportFilter())
+        run_ids = await _matching(session, principal, request.filter or ReportFilter())
     tags = await reports.newest_price_tags(session, principal.viewer, run_ids)
-    if wanted.runs is not None:
-        await _require_all(session, principal, wanted.runs, tags)
+    if request.runs is not None:
+        await _require_all(session, principal, request.runs, tags)
     elif not tags:
         raise _nothing("filter", "no matching run has a price tag yet")
     selected = [tags[run_id] for run_id in run_ids if run_id in tags]
     chains = await _chains(session, principal, tags)
     context = build_context(
-        wanted.title,
-        wanted.profile,
+        request.title,
+        request.profile,
         selected,
         generated_at=datetime.now(UTC),
         chains=[
@@ -71,13 +71,13 @@ async def create(session: Session, principal: Principal, wanted: ReportCreate) -
         ],
     )
     report = Report(
-        title=wanted.title,
-        profile=wanted.profile,
+        title=request.title,
+        profile=request.profile,
         context=context,
         content_sha256=content_sha256(context),
         created_by=principal.user_id,
     )
-    # Whoever reads the report must be allowed to see every run that it names.
+    # Readers of the report must be allowed to see all runs in it.
     named = {up.run_id for lineage_ in chains.values() for up in lineage_.upstream}
     await reports.add(session, report, [*tags, *named])
     read = _read(report)
@@ -88,9 +88,9 @@ async def create(session: Session, principal: Principal, wanted: ReportCreate) -
 async def _chains(
     session: Session, principal: Principal, run_ids: Iterable[uuid.UUID]
 ) -> dict[uuid.UUID, LineageRead]:
-    """The lineage of each run that takes the model of an earlier one."""
-    found = {one: await lineage.of_run(session, principal, one) for one in run_ids}
-    return {one: chain for one, chain in found.items() if chain is not None}
+    """The lineage of each run that starts from the model of an earlier run."""
+    lineages = {run_id: await lineage.of_run(session, principal, run_id) for run_id in run_ids}
+    return {run_id: chain for run_id, chain in lineages.items() if chain is not None}
 
 
 def _nothing(field: str, message: str) -> NothingToReportError:
@@ -98,16 +98,16 @@ def _nothing(field: str, message: str) -> NothingToReportError:
 
 
 async def _matching(
-    session: Session, principal: Principal, wanted: ReportFilter
+    session: Session, principal: Principal, request: ReportFilter
 ) -> list[uuid.UUID]:
     filters = RunFilter(
-        project=wanted.project,
-        experiment=wanted.experiment,
-        tags=wanted.tags,
-        statuses=wanted.status,
-        kind=wanted.kind,
-        created_after=wanted.created_after,
-        created_before=wanted.created_before,
+        project=request.project,
+        experiment=request.experiment,
+        tags=request.tags,
+        statuses=request.status,
+        kind=request.kind,
+        created_after=request.created_after,
+        created_before=request.created_before,
     )
     run_ids = list(await reports.matching_runs(session, principal.viewer, filters, MAX_RUNS + 1))
     if len(run_ids) > MAX_RUNS:
@@ -154,7 +154,7 @@ async def read(session: Session, principal: Principal, report_id: uuid.UUID) -> 
     """A report as data.
 
     Raises:
-        ReportNotFoundError: If there is none of this id, or it has runs that are hidden.
+        ReportNotFoundError: If the report does not exist, or has hidden runs.
     """
     await access.require_report(session, principal, report_id)
     report = await reports.get(session, report_id)
@@ -185,5 +185,5 @@ async def list_page(
 
 
 def render_report(report: ReportRead, fmt: ReportFormat) -> Rendered:
-    """The report in one format; takes processor time, so call it in a thread."""
+    """Renders the report in one format; call it in a thread, since it uses the CPU."""
     return render(report.context, fmt)

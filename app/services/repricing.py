@@ -46,8 +46,8 @@ async def reprice(
 
     Raises:
         RoleRequiredError: If the token may only read.
-        RunNotFoundError: If there is no such run.
-        NotYourRunError: If a member did not post it.
+        RunNotFoundError: If the run does not exist.
+        NotYourRunError: If the principal is a member and not the run's author.
         AsOfInTheFutureError: If the time is in the future.
         SiteMadeLaterError: If the run's site did not exist then.
         PriceTagNotFoundError: If no attempt of it has ended.
@@ -60,7 +60,7 @@ async def reprice(
     if run is None:
         raise not_found(run_id)
     if run.created_by != principal.user_id and not principal.has("admin"):
-        raise NotYourRunError("Only its author or an admin may re-price this run.")
+        raise NotYourRunError("Only the run's author or an admin can re-price it.")
     await require_made_by(session, await sites.of_run(session, run_id) or DEFAULT_SITE, as_of)
     before = await price_tags.last_version(session, run_id)
     try:

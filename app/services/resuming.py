@@ -1,4 +1,4 @@
-"""Resuming cancelled or failed runs where they stopped."""
+"""Resumes cancelled or failed runs at the point where they stopped."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from app.services.principals import Principal
 from models import Run
 
 FURTHER_ATTEMPTS = 3
-"""Further attempts of a resumed run, the default of a new run."""
+"""Number of additional attempts of a resumed run, as for a new run by default."""
 
 
 class RunOpenError(ConflictError):
@@ -37,8 +37,8 @@ class _Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class _Left:
-    """What the run's quote has left beyond what its attempts have used, for the budgets."""
+class _Remaining:
+    """The rest of the run's quote after the usage of its attempts, for the budgets."""
 
     method: str
     facility_energy_kwh: _Figure
@@ -47,16 +47,15 @@ class _Left:
 
 
 async def resume(session: Session, principal: Principal, run_id: uuid.UUID) -> RunAccepted:
-    """Queues a run that was cancelled or has failed again: same run, same bill, a new attempt.
+    """Queues a cancelled or failed run again: same run, same bill, new attempt.
 
-    Finished stages and checkpoints that are left on the node's disk are used, so that only what
-    was lost is done again. It has to be admitted by the budgets once more, with what its quote
-    has left.
+    Finished stages and checkpoints on the node's disk are reused, so that only lost work is
+    repeated. The budgets must admit the run again, with the rest of its quote.
 
     Raises:
         RoleRequiredError: If the token may only read.
         RunNotFoundError: If there is no such run.
-        NotYourRunError: If a member did not post it.
+        NotYourRunError: If the principal is a member and not the run's author.
         RunOpenError: If it is queued or running.
         RunFinishedError: If it has succeeded.
         BudgetExceededError: If a budget does not admit the rest of its quote.
@@ -66,7 +65,7 @@ async def resume(session: Session, principal: Principal, run_id: uuid.UUID) -> R
         raise RunOpenError(f"The run is {run.status}: there is nothing to resume.")
     if run.status == "succeeded":
         raise RunFinishedError("The run has succeeded already; post it again to repeat it.")
-    warnings = await budgets.admit(session, run, await _left(session, run))
+    warnings = await budgets.admit(session, run, await _remaining(session, run))
     ended_as = {"status": run.status, "reason": run.status_reason}
     await _queue(session, run, principal)
     await audit.record(
@@ -103,14 +102,14 @@ async def _queue(session: Session, run: Run, principal: Principal) -> None:
     )
 
 
-async def _left(session: Session, run: Run) -> _Left | None:
+async def _remaining(session: Session, run: Run) -> _Remaining | None:
     quote = await quote_rows.get(session, run.id)
     if quote is None:
         return None
     ended = await spend.spent_by_runs(session, [run.id])
     money = quote.currency or ""
     paid = [row.cost for row in ended if row.currency == quote.currency]
-    return _Left(
+    return _Remaining(
         method=quote.method,
         facility_energy_kwh=_beyond(
             quote.facility_energy_kwh, [row.facility_energy_kwh for row in ended], "kWh"

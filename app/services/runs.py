@@ -1,4 +1,4 @@
-"""Runs: posted once, listed, shown, cancelled."""
+"""Runs: posting, listing, reading and cancelling."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from app.schemas.runs import (
     StageRead,
 )
 from app.services import access, cursors, execution, lineage
-from app.services.attempts.intake import left_out
+from app.services.attempts.intake import dropped
 from app.services.budgets import admission as budgets
 from app.services.errors import (
     ConflictError,
@@ -48,7 +48,7 @@ LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 
 
 class NotYourRunError(ForbiddenError):
-    """A member may cancel only what it posted."""
+    """A member can change only runs that they posted."""
 
     code = "not-your-run"
 
@@ -60,7 +60,7 @@ class KeyReusedError(ConflictError):
 
 
 class InvalidRunError(InvalidError):
-    """The description of the run is invalid; the error names every invalid field."""
+    """The description of the run is invalid; the error lists every invalid field."""
 
     code = "invalid-recipe"
 
@@ -73,10 +73,10 @@ class InvalidRunError(InvalidError):
 
 
 def parse(body: object) -> RunSpec:
-    """Checks a posted description before anything is booked.
+    """Validates the description of a run.
 
     Raises:
-        InvalidRunError: With every invalid field.
+        InvalidRunError: If a field is invalid; lists every invalid field.
     """
     try:
         spec = parse_run_spec(body)
@@ -105,17 +105,17 @@ async def create(
 
     Args:
         session: Database session; the caller commits.
-        principal: Who posts.
+        principal: The caller.
         body: The description as plain data.
-        key: Idempotency key; the same key and body give the same run.
+        key: Idempotency key; the same key and body return the same run.
 
     Raises:
         RoleRequiredError: If the token may only read.
         InvalidRunError: If the description is invalid.
         KeyReusedError: If the key was used for another body.
         NotAMemberError: If its project is a private one of others.
-        InvalidUpstreamError: If the earlier run whose model it names cannot be used.
-        BudgetExceededError: If the run would break a budget.
+        InvalidUpstreamError: If the model of an earlier run cannot be used.
+        BudgetExceededError: If the run would exceed a budget.
     """
     principal.require("member", "post runs")
     spec = parse(body)
@@ -131,7 +131,7 @@ async def create(
             run, warnings = await _insert(session, principal, spec)
         except budgets.BudgetExceededError:
             await savepoint.rollback()
-            # The rest of the budget may have gone to this very run, sent twice.
+            # The same run, sent twice, may have used the rest of the budget.
             stored_key = await runs.find_key(session, principal.user_id, key)
             if stored_key is None:
                 raise
@@ -142,7 +142,7 @@ async def create(
             if await runs.claim_key(session, entry):
                 await savepoint.commit()
                 return accepted(run, spec.project, spec.experiment, warnings)
-            # A concurrent request with the same key was faster: return its run.
+            # A concurrent request with the same key came first: return its run.
             await savepoint.rollback()
             stored_key = await runs.find_key(session, principal.user_id, key)
     if stored_key is None or stored_key.body_sha256 != digest:
@@ -219,7 +219,7 @@ async def _row(session: Session, run_id: uuid.UUID) -> RunRow:
 
 
 def not_found(run_id: uuid.UUID) -> RunNotFoundError:
-    """The error for a run that is not there."""
+    """The error for a run that does not exist."""
     return RunNotFoundError(f"There is no run {run_id}.", field="run_id")
 
 
@@ -227,7 +227,7 @@ async def read(session: Session, principal: Principal, run_id: uuid.UUID) -> Run
     """A run with its recipe, attempts and stages.
 
     Raises:
-        RunNotFoundError: If there is no such run that the principal may see.
+        RunNotFoundError: If the run does not exist, or the principal may not see it.
     """
     await access.require_run(session, principal, run_id)
     row = await _row(session, run_id)
@@ -259,7 +259,7 @@ def _attempt(attempt: Attempt, stages: list[Stage]) -> AttemptRead:
             "started_at": attempt.started_at,
             "ended_at": attempt.ended_at,
             "duration_s": attempt.duration_s,
-            "left_out": left_out(attempt.intake),
+            "left_out": dropped(attempt.intake),
             "stages": [StageRead.model_validate(stage) for stage in stages],
         }
     )
@@ -292,21 +292,21 @@ def _summary(row: RunRow) -> dict[str, object]:
 async def list_page(
     session: Session,
     principal: Principal,
-    chosen: RunFilter,
+    filters: RunFilter,
     *,
     sort: RunSort,
     cursor: str | None,
     limit: int,
 ) -> RunPage:
-    """A page of runs; it begins after the last run of the previous page, whatever came since.
+    """A page of runs, which begins after the last run of the previous page.
 
     Raises:
-        CursorError: If the cursor is not of a list in this order.
+        CursorError: If the cursor does not belong to a list in this order.
     """
     rows = await runs.list_runs(
         session,
         principal.viewer,
-        chosen,
+        filters,
         sort=sort,
         after=_position(cursor, sort),
         limit=limit + 1,
@@ -335,7 +335,7 @@ def _position(cursor: str | None, sort: RunSort) -> tuple[str, uuid.UUID] | None
 
 
 async def lock_own(session: Session, principal: Principal, run_id: uuid.UUID, to: str) -> Run:
-    """The run, locked for its author or an admin to do something with it.
+    """The run, locked for a change by its author or an admin.
 
     Raises:
         RoleRequiredError: If the token may only read.
@@ -348,18 +348,18 @@ async def lock_own(session: Session, principal: Principal, run_id: uuid.UUID, to
     if run is None:
         raise not_found(run_id)
     if run.created_by != principal.user_id and not principal.has("admin"):
-        raise NotYourRunError(f"Only its author or an admin may {to} this run.")
+        raise NotYourRunError(f"Only the run's author or an admin can {to} it.")
     return run
 
 
 async def cancel(session: Session, principal: Principal, run_id: uuid.UUID) -> RunAccepted:
-    """Cancels a queued run at once, and asks for a running one to be stopped.
+    """Cancels a queued run at once, and requests that a running one stops.
 
     Raises:
         RoleRequiredError: If the token may only read.
         RunNotFoundError: If there is no such run.
         NotYourRunError: If a member did not post it.
-        RunFinishedError: If it is over; names its status.
+        RunFinishedError: If it has ended; states its status.
     """
     run = await lock_own(session, principal, run_id, "cancel")
     if run.status not in {"queued", "running"}:

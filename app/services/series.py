@@ -51,7 +51,7 @@ async def metrics(
     cursor: str | None,
     limit: int,
 ) -> MetricPage:
-    """A page of metrics in the order they were reported.
+    """A page of metrics, in the order in which they were reported.
 
     Raises:
         AttemptNotFoundError: If the run has no such attempt.
@@ -87,11 +87,11 @@ async def metrics(
 async def logs(
     session: Session, run_id: uuid.UUID, *, attempt: int | None, after: str | None, limit: int
 ) -> LogPage:
-    """Log lines past a position; the response has the position to continue from.
+    """Log lines after a position; the response contains the position to continue from.
 
     Raises:
         AttemptNotFoundError: If the run has no such attempt.
-        CursorError: If `after` is not of this list.
+        CursorError: If `after` does not belong to this list.
     """
     attempts = select_attempts(await attempt_rows.of_run(session, run_id), attempt)
     start = _position(after, "after")
@@ -131,7 +131,7 @@ async def artifact(session: Session, run_id: uuid.UUID, artifact_id: uuid.UUID) 
     """One artifact.
 
     Raises:
-        ArtifactNotFoundError: If the run has none of this id.
+        ArtifactNotFoundError: If the run has no artifact with this id.
     """
     rows = await series.artifacts(session, run_id, artifact_id)
     if not rows:
@@ -141,7 +141,7 @@ async def artifact(session: Session, run_id: uuid.UUID, artifact_id: uuid.UUID) 
     return _artifact(run_id, *rows[0])
 
 
-def artifact_file(root: Path, wanted: ArtifactRead) -> Path:
+def artifact_file(root: Path, described: ArtifactRead) -> Path:
     """The artifact's file on this machine; blocks on the file system.
 
     Raises:
@@ -149,10 +149,10 @@ def artifact_file(root: Path, wanted: ArtifactRead) -> Path:
             worker's artifact folder is not shared with the server.
     """
     base = root.resolve()
-    path = (base / wanted.path).resolve()
+    path = (base / described.path).resolve()
     if not path.is_relative_to(base) or not path.is_file():
         raise ArtifactNotHereError(
-            f"'{wanted.name}' was written on node '{wanted.node}', and its file is not under "
+            f"'{described.name}' was written on node '{described.node}', and its file is not in "
             "the server's artifact folder. Share PRICETAG_ARTIFACTS_DIR between the two.",
             field="artifact_id",
         )

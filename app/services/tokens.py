@@ -1,4 +1,4 @@
-"""Tokens: a user has several; each is shown once, may expire, and is revoked at once."""
+"""API tokens of users: each is shown once, may expire, and can be revoked at once."""
 
 from __future__ import annotations
 
@@ -30,30 +30,30 @@ FIRST_ADMIN = "first admin"
 
 
 class TokenNotFoundError(NotFoundError):
-    """There is no such token."""
+    """The token does not exist."""
 
     code = "token-not-found"
 
 
 class InvalidTokenError(InvalidError):
-    """A token that its user cannot have."""
+    """The user cannot have such a token."""
 
     code = "invalid-token"
 
 
 class BeyondOwnTokenError(ForbiddenError):
-    """Somebody asked for a token that may do more, or lasts longer, than their own."""
+    """The requested token would have more rights, or last longer, than the caller's own."""
 
     code = "beyond-own-token"
 
 
 def secret_sha256(secret: str) -> str:
-    """What is stored of a secret. It has 256 random bits, so no slow hash is needed."""
+    """Hash of a secret, for storage; with 256 random bits, no slow hash is needed."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 async def authenticate(session: Session, secret: str | None) -> Principal:
-    """Whoever holds this secret.
+    """The principal that holds this secret.
 
     Raises:
         UnauthenticatedError: If it is missing, unknown, revoked or expired, or its user is
@@ -74,7 +74,7 @@ async def authenticate(session: Session, secret: str | None) -> Principal:
 
 
 async def still_active(session: Session, principal: Principal) -> Principal | None:
-    """The principal as it is now; None once its token is not in force any more."""
+    """The principal's current state; None once its token is no longer active."""
     row = await tokens.get_active(session, principal.token_id)
     return None if row is None else _principal(*row)
 
@@ -91,116 +91,118 @@ def _principal(token: Token, user: User) -> Principal:
 
 
 def _role(token: Token, user: User) -> Role:
-    # What is limited to a project does not manage the lab.
+    # A token that is limited to a project cannot manage the lab.
     ceiling: Role | None = "member" if token.project_id is not None else None
-    # The database holds no other roles.
+    # The database allows no other roles.
     return lowest(cast(Role, user.role), cast(Role | None, token.role), ceiling)
 
 
-async def create(session: Session, wanted: TokenCreate, by: Actor | None = None) -> TokenCreated:
-    """Makes a token; the response alone holds its secret.
+async def create(session: Session, request: TokenCreate, by: Actor | None = None) -> TokenCreated:
+    """Creates a token; only the response contains its secret.
 
     Args:
         session: Committed by the caller.
-        wanted: The token. Without a user it is of the user who has its name; they are made with
-            its role if there is no such user.
-        by: Who makes it.
+        request: The token. Without a user, it belongs to the user with the token's name, who is
+            created with the token's role if needed.
+        by: The author.
 
     Raises:
         RoleRequiredError: If the principal is not an administrator.
-        UnknownUserError: If there is no such user.
+        UnknownUserError: If the user does not exist.
         UserDisabledError: If the user is disabled.
         InvalidTokenError: If the user cannot have such a token.
     """
     if isinstance(by, Principal):
         by.require("admin", "manage tokens")
-    if wanted.user is not None:
-        return await _make(session, await users.named(session, wanted.user), wanted, by)
-    role = _given(wanted)
-    user = await user_rows.by_name(session, wanted.name)
+    if request.user is not None:
+        return await _make(session, await users.named(session, request.user), request, by)
+    role = _required_role(request)
+    user = await user_rows.by_name(session, request.name)
     if user is not None:
-        return await _make(session, user, wanted, by)
-    made = await users.create(session, UserCreate(name=wanted.name, role=role), by)
-    user = await users.get(session, made.id)
-    return await _make(session, user, wanted.model_copy(update={"role": None}), by)
+        return await _make(session, user, request, by)
+    created = await users.create(session, UserCreate(name=request.name, role=role), by)
+    user = await users.get(session, created.id)
+    return await _make(session, user, request.model_copy(update={"role": None}), by)
 
 
-def _given(wanted: TokenCreate) -> Role:
-    if wanted.role is None:
+def _required_role(request: TokenCreate) -> Role:
+    if request.role is None:
         raise InvalidTokenError("role: is required without `user`.", field="role")
-    return wanted.role
+    return request.role
 
 
 async def create_for(
-    session: Session, user_id: uuid.UUID, wanted: UserTokenCreate, by: Principal
+    session: Session, user_id: uuid.UUID, request: UserTokenCreate, by: Principal
 ) -> TokenCreated:
-    """Makes a token of a user, for themselves or by an administrator.
+    """Creates a token of a user, at the request of that user or of an administrator.
 
-    Nobody gets a token that may do more than the one they ask with, or that lasts longer.
+    The token cannot have more rights, or last longer, than the one used for the request.
 
     Raises:
         UserNotFoundError: If there is no such user.
         UserDisabledError: If the user is disabled.
         InvalidTokenError: If the user cannot have such a token.
-        BeyondOwnTokenError: If it would go beyond the token that was used.
+        BeyondOwnTokenError: If it would exceed the token used for the request.
     """
     user = await users.get(session, user_id)
     if not by.has("admin"):
-        wanted = await _within_own(session, wanted, by)
-    return await _make(session, user, wanted, by)
+        request = await _within_own(session, request, by)
+    return await _make(session, user, request, by)
 
 
-async def _within_own(session: Session, wanted: UserTokenCreate, by: Principal) -> UserTokenCreate:
-    role = lowest(by.role, wanted.role)
-    if wanted.role is not None and role != wanted.role:
+async def _within_own(session: Session, request: UserTokenCreate, by: Principal) -> UserTokenCreate:
+    role = lowest(by.role, request.role)
+    if request.role is not None and role != request.role:
         raise BeyondOwnTokenError(
-            f"Your own token has the role {by.role}: it cannot make one of the role {wanted.role}.",
+            f"Your own token has the role {by.role}: it cannot create one with the role "
+            f"{request.role}.",
             field="role",
         )
     scope = await projects.name_of(session, by.project_id)
-    if scope is not None and wanted.project not in (None, scope):
+    if scope is not None and request.project not in (None, scope):
         raise BeyondOwnTokenError(
             f"Your own token is limited to the project '{scope}'.", field="project"
         )
-    expires_at = wanted.expires_at or by.expires_at
+    expires_at = request.expires_at or by.expires_at
     if by.expires_at is not None and expires_at is not None and expires_at > by.expires_at:
         raise BeyondOwnTokenError(
-            f"Your own token expires at {by.expires_at.isoformat()}: it cannot make one that"
+            f"Your own token expires at {by.expires_at.isoformat()}: it cannot create one that"
             " lasts longer.",
             field="expires_at",
         )
-    update = {"role": role, "project": wanted.project or scope, "expires_at": expires_at}
-    return wanted.model_copy(update=update)
+    update = {"role": role, "project": request.project or scope, "expires_at": expires_at}
+    return request.model_copy(update=update)
 
 
 async def _make(
-    session: Session, user: User, wanted: UserTokenCreate, by: Actor | None
+    session: Session, user: User, request: UserTokenCreate, by: Actor | None
 ) -> TokenCreated:
     if user.disabled_at is not None:
         raise UserDisabledError(
-            f"The user '{user.name}' is disabled; enable them before making a token.", field="user"
+            f"The user '{user.name}' is disabled; enable them before creating a token.",
+            field="user",
         )
-    if wanted.role is not None and RANK[wanted.role] > RANK[cast(Role, user.role)]:
+    if request.role is not None and RANK[request.role] > RANK[cast(Role, user.role)]:
         raise InvalidTokenError(
             f"role: '{user.name}' has the role {user.role}; a token cannot have the higher role"
-            f" {wanted.role}. Change the user's role first.",
+            f" {request.role}. Change the user's role first.",
             field="role",
         )
     now = datetime.now(UTC)
-    if wanted.expires_at is not None and wanted.expires_at <= now:
+    if request.expires_at is not None and request.expires_at <= now:
         raise InvalidTokenError("expires_at: must be in the future.", field="expires_at")
     secret = PREFIX + secrets.token_urlsafe(SECRET_BYTES)
     token = Token(
         user_id=user.id,
-        name=wanted.name,
-        role=wanted.role,
-        project_id=await _scope(session, user, wanted.project),
+        name=request.name,
+        role=request.role,
+        project_id=await _scope(session, user, request.project),
         secret_sha256=secret_sha256(secret),
-        expires_at=wanted.expires_at,
+        expires_at=request.expires_at,
     )
     await user_rows.announce(session)
     await tokens.add(session, token)
-    row = TokenRow(token, user, wanted.project)
+    row = TokenRow(token, user, request.project)
     await audit.record(
         session,
         by,
@@ -248,7 +250,7 @@ def _in_force(row: TokenRow) -> bool:
 
 
 async def list_all(session: Session, user_id: uuid.UUID | None = None) -> TokenList:
-    """Every token, or those of a user, revoked ones too.
+    """All tokens, or those of a user, including revoked ones.
 
     Raises:
         UserNotFoundError: If there is no such user.
@@ -269,13 +271,13 @@ async def revoke(
 
     Args:
         session: Committed by the caller.
-        token_id: Which.
-        by: Who revokes it.
-        of_user: Only a token of this user.
+        token_id: The token.
+        by: The author.
+        of_user: Revoke the token only if it belongs to this user.
 
     Raises:
-        TokenNotFoundError: If there is none of this id.
-        LastAdminError: If no token of an administrator would be left.
+        TokenNotFoundError: If the token does not exist.
+        LastAdminError: If it is the last active token of an administrator.
     """
     await user_rows.announce(session)
     await user_rows.lock_admins(session)
@@ -284,7 +286,7 @@ async def revoke(
         raise TokenNotFoundError(f"There is no token {token_id}.", field="token_id")
     if [admin.id for admin in await tokens.administering(session)] == [row.token.id]:
         raise LastAdminError(
-            "This is the last admin token in force; create another before revoking it."
+            "This is the last active admin token; create another before revoking it."
         )
     if row.token.revoked_at is None:
         before = {**_values(row), "revoked_at": None}
@@ -303,12 +305,12 @@ async def revoke(
 
 
 async def create_first_admin(session: Session) -> TokenCreated | None:
-    """A token of an administrator for a server that has none; None where there is one."""
+    """Creates an administrator's token, unless one exists; then returns None."""
     if await tokens.administering(session):
         return None
     user = await user_rows.by_name(session, FIRST_ADMIN)
     if user is None or user.role != "admin" or user.disabled_at is not None:
         name = await user_rows.free_name(session, FIRST_ADMIN)
-        made = await users.create(session, UserCreate(name=name, role="admin"), None)
-        user = await users.get(session, made.id)
+        created = await users.create(session, UserCreate(name=name, role="admin"), None)
+        user = await users.get(session, created.id)
     return await _make(session, user, UserTokenCreate(name=FIRST_ADMIN), None)

@@ -1,4 +1,4 @@
-"""Users: made by administrators, given roles, disabled; never deleted, since runs name them."""
+"""Users: managed by administrators, disabled but never deleted, since runs refer to them."""
 
 from __future__ import annotations
 
@@ -27,56 +27,56 @@ TO = "manage users"
 
 
 class UserNotFoundError(NotFoundError):
-    """There is no such user."""
+    """The user does not exist."""
 
     code = "user-not-found"
 
 
 class UserExistsError(ConflictError):
-    """The name or the external identity is another user's."""
+    """The name or the external identity is in use."""
 
     code = "user-exists"
 
 
 class UserDisabledError(ConflictError):
-    """A disabled user gets no new tokens."""
+    """A disabled user cannot get tokens."""
 
     code = "user-disabled"
 
 
 class UnknownUserError(InvalidError):
-    """A field names a user that is not there."""
+    """A field refers to a user that does not exist."""
 
     code = "unknown-user"
 
 
 class LastAdminError(ConflictError):
-    """Nobody could manage users and tokens any more."""
+    """Without this administrator, nobody could manage users and tokens."""
 
     code = "last-admin"
 
 
-async def create(session: Session, wanted: UserCreate, by: Actor | None) -> UserRead:
-    """Makes a user, who can do nothing before somebody makes a token for them.
+async def create(session: Session, request: UserCreate, by: Actor | None) -> UserRead:
+    """Creates a user, who needs a token before they can do anything.
 
     Raises:
-        RoleRequiredError: If the token is not an administrator's.
+        RoleRequiredError: If the caller is not an administrator.
         UserExistsError: If the name or the external identity is in use.
     """
     _require_admin(by)
-    identity = wanted.external_identity
+    identity = request.external_identity
     user = User(
         id=uuid.uuid4(),
-        name=wanted.name,
-        email=wanted.email,
-        role=wanted.role,
+        name=request.name,
+        email=request.email,
+        role=request.role,
         issuer=identity.issuer if identity else None,
         subject=identity.subject if identity else None,
         created_at=datetime.now(UTC),
     )
     await users.announce(session)
     if not await users.add(session, user):
-        raise _taken(wanted.name)
+        raise _name_in_use(request.name)
     await audit.record(
         session, by, action="created", object_kind="user", object_id=user.id, after=_values(user)
     )
@@ -88,9 +88,9 @@ def _require_admin(by: Actor | None) -> None:
         by.require("admin", TO)
 
 
-def _taken(name: str) -> UserExistsError:
+def _name_in_use(name: str) -> UserExistsError:
     return UserExistsError(
-        f"Another user has the name '{name}' or this external identity; choose another name.",
+        f"The name '{name}' or the external identity is in use; choose another name.",
         field="name",
     )
 
@@ -101,7 +101,7 @@ def _values(user: User) -> dict[str, Any]:
 
 
 def read_of(user: User) -> UserRead:
-    """A user as the API shows it."""
+    """A user in the form of the API."""
     identity = None
     if user.issuer is not None and user.subject is not None:
         identity = ExternalIdentity(issuer=user.issuer, subject=user.subject)
@@ -120,7 +120,7 @@ async def read(session: Session, user_id: uuid.UUID) -> UserRead:
 
 
 async def get(session: Session, user_id: uuid.UUID, *, lock: bool = False) -> User:
-    """The row of a user.
+    """The database row of a user.
 
     Raises:
         UserNotFoundError: If there is no such user.
@@ -132,7 +132,7 @@ async def get(session: Session, user_id: uuid.UUID, *, lock: bool = False) -> Us
 
 
 async def named(session: Session, name_or_id: str, field: str = "user") -> User:
-    """The user that a field names, by ID or by name.
+    """The user with an ID or a name.
 
     Raises:
         UnknownUserError: If there is no such user.
@@ -144,13 +144,13 @@ async def named(session: Session, name_or_id: str, field: str = "user") -> User:
     user = user or await users.by_name(session, name_or_id)
     if user is None:
         raise UnknownUserError(
-            f"There is no user '{name_or_id}'; give the name or ID of a user.", field=field
+            f"There is no user '{name_or_id}'; use the name or ID of a user.", field=field
         )
     return user
 
 
 async def list_page(session: Session, cursor: str | None, limit: int) -> UserPage:
-    """A page of users by name, disabled ones too.
+    """A page of users by name, including disabled ones.
 
     Raises:
         CursorError: If the cursor is not of this list.
@@ -162,35 +162,35 @@ async def list_page(session: Session, cursor: str | None, limit: int) -> UserPag
 
 
 async def change(
-    session: Session, user_id: uuid.UUID, wanted: UserChange, by: Actor | None
+    session: Session, user_id: uuid.UUID, request: UserChange, by: Actor | None
 ) -> UserRead:
-    """Changes a user. A disabled user's tokens stop working at once; their runs stay theirs.
+    """Changes a user. A disabled user keeps their runs, but their tokens stop working at once.
 
     Raises:
-        RoleRequiredError: If the token is not an administrator's.
-        UserNotFoundError: If there is no such user.
-        UserExistsError: If the name or the external identity is another user's.
-        LastAdminError: If no administrator would be left who can sign in.
+        RoleRequiredError: If the caller is not an administrator.
+        UserNotFoundError: If the user does not exist.
+        UserExistsError: If the name or the external identity is in use.
+        LastAdminError: If no other administrator can sign in.
     """
     _require_admin(by)
     await users.announce(session)
     await users.lock_admins(session)
     user = await get(session, user_id, lock=True)
-    loses_power = wanted.disabled is True or wanted.role not in (None, "admin")
+    loses_power = request.disabled is True or request.role not in (None, "admin")
     if loses_power and user.role == "admin":
         await _require_another_admin(session, user)
     before = _values(user)
-    given = wanted.given()
+    changes = request.given()
     for name in ("name", "email", "role"):
-        if name in given:
-            setattr(user, name, given[name])
-    if wanted.external_identity is not None:
-        user.issuer = wanted.external_identity.issuer
-        user.subject = wanted.external_identity.subject
-    if wanted.disabled is not None and wanted.disabled != (user.disabled_at is not None):
-        user.disabled_at = datetime.now(UTC) if wanted.disabled else None
+        if name in changes:
+            setattr(user, name, changes[name])
+    if request.external_identity is not None:
+        user.issuer = request.external_identity.issuer
+        user.subject = request.external_identity.subject
+    if request.disabled is not None and request.disabled != (user.disabled_at is not None):
+        user.disabled_at = datetime.now(UTC) if request.disabled else None
     if not await users.save(session):
-        raise _taken(wanted.name or before["name"])
+        raise _name_in_use(request.name or before["name"])
     if _values(user) != before:
         await audit.record(
             session,
@@ -207,13 +207,13 @@ async def change(
 async def _require_another_admin(session: Session, user: User) -> None:
     if {row.user_id for row in await tokens.administering(session)} == {user.id}:
         raise LastAdminError(
-            f"'{user.name}' is the last administrator with a token in force; make a token for"
+            f"'{user.name}' is the last administrator with an active token; create a token for"
             " another administrator first.",
         )
 
 
 async def me(session: Session, principal: Principal) -> Me:
-    """Who makes the request, with which token, and a member of what."""
+    """The caller, with their token and their memberships."""
     row = await tokens.get(session, principal.token_id)
     if row is None:
         raise UserNotFoundError("The token is gone.", field="token_id")

@@ -38,20 +38,20 @@ COMPARED = (
 
 
 async def verify(session: Session, run_id: UUID, version: int | None = None) -> VerificationRead:
-    """Checks a price tag in three independent steps.
+    """Verifies a price tag in three independent steps.
 
-    The content's hash is the one that was issued; the stored measurements follow from the
-    stored readings; the content follows from these measurements and from the factors that it
-    holds itself, to the last digit.
+    The hash of the content is the issued one; the stored measurements follow from the stored
+    readings; the content follows, to the last digit, from these measurements and from the
+    factors in the content.
 
     Args:
         session: Database session, only read.
         run_id: The run.
-        version: Of its price tag; the newest by default.
+        version: Version of the price tag; by default the latest.
 
     Raises:
         RunNotFoundError: If there is no such run.
-        PriceTagNotFoundError: If it has no price tag, or not in this version.
+        PriceTagNotFoundError: If it has no price tag, or not this version.
     """
     tag = await get_price_tag(session, run_id, version)
     numbers = {attempt["number"] for attempt in tag.content["attempts"]}
@@ -73,7 +73,7 @@ async def verify(session: Session, run_id: UUID, version: int | None = None) -> 
 
 
 def check_hash(tag: PriceTag) -> VerificationStep:
-    """Whether the content is the one that was issued."""
+    """Checks that the content is the issued one."""
     expected = known_sha256(tag.content, tag.accounting_version)
     if tag.content_sha256 in expected:
         return VerificationStep(
@@ -105,7 +105,7 @@ async def _check_measurements(
                 detail=f"attempt {attempt.number}: {difference} (stored and recomputed)",
             )
         checked += len(stored)
-    # Attempts follow one another, so that whatever ended before the last is in the bill too.
+    # Attempts run one after another, so all attempts before the last one are on the bill too.
     expected = set(range(1, max(numbers, default=0) + 1))
     if missing := expected - {attempt.number for attempt in attempts}:
         return _missing(missing)

@@ -30,7 +30,7 @@ async def test_two_groups_of_runs(api: Api) -> None:
     [
         ("x", "{0}", "a.0", "'x' is not a run ID"),
         ("{0}", "{1},", "b.1", "'' is not a run ID"),
-        ("{0}", "{0}", "b.0", "is in both groups; name each run once."),
+        ("{0}", "{0}", "b.0", "is in both groups; list each run once."),
         ("{0}," + str(UUID(int=7)), "{1}", "a.1", "no price tag"),
         (",".join(["{0}"] * 51), "{1}", "a", "at most 50"),
     ],

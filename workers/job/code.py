@@ -23,7 +23,7 @@ from workers.job.request import Job, JobError
 
 MAX_BYTES = 256 * 1024 * 1024
 MAX_FILES = 20_000
-LEFT_OUT = frozenset({".git", "__pycache__"})
+SKIPPED_FOLDERS = frozenset({".git", "__pycache__"})
 GIT_TIMEOUT_S = 120.0
 CHUNK_BYTES = 1 << 20
 
@@ -112,7 +112,7 @@ def _files(source: Path, field: str) -> Iterator[tuple[str, Path]]:
     """Names and files below a folder; links are followed as long as they stay in it."""
     inside = source.resolve()
     for folder, folders, names in os.walk(source):
-        folders[:] = sorted(set(folders) - LEFT_OUT)
+        folders[:] = sorted(set(folders) - SKIPPED_FOLDERS)
         for link in [name for name in folders if (Path(folder) / name).is_symlink()]:
             message = f"'{(Path(folder) / link).relative_to(source)}' is a link to a folder"
             raise JobError("bad-code", message, field)

@@ -1,1 +1,1 @@
-"""The records of an attempt: taken in, leased, settled at its end."""
+"""Attempts: ingestion of their records, leases, and settlement at their end."""

@@ -1,4 +1,4 @@
-"""What attempts are charged by the hour: the rows beside those of their node's own meter."""
+"""Hourly charges of attempts: rows beside those of the node's own meter."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from pricetag.accounting.bill.live import LiveHour
 async def book_running(
     session: Session, attempt: Attempt, hours: Mapping[str, Mapping[str, LiveHour]]
 ) -> None:
-    """Writes what an open attempt is charged so far; its end writes all of its hours anew.
+    """Writes an open attempt's charge so far; its end replaces all of its hours.
 
     Args:
         session: Committed by the caller, together with the readings.
-        attempt: Open; locked by the caller.
-        hours: By component, those whose charge has changed.
+        attempt: An open attempt; locked by the caller.
+        hours: Hours whose charge has changed, by component.
     """
     rows = [
-        hour_row(attempt, component, datetime.fromisoformat(hour), one.energy_j, one.covered_s)
+        hour_row(attempt, component, datetime.fromisoformat(hour), part.energy_j, part.covered_s)
         for component in attempt.components
-        for hour, one in hours.get(component["id"], {}).items()
+        for hour, part in hours.get(component["id"], {}).items()
     ]
     await energy_hours.put_attempt_hours(session, rows)
 
@@ -38,7 +38,7 @@ def hour_row(
     covered_s: float,
     flags: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """One component's hour of an attempt, as it is stored."""
+    """One component's hour of an attempt, as a row of the table."""
     return {
         "node_name": attempt.node_name,
         "component": component["id"],
@@ -51,6 +51,6 @@ def hour_row(
         "site": attempt.site,
         "energy_j": energy_j,
         "covered_s": covered_s,
-        # No hour's edge is a reading: that it lies between two says nothing.
+        # The start of an hour never coincides with a reading, so that flag means nothing here.
         "flags": [flag for flag in flags if flag != "edge_interpolated"],
     }

@@ -1,4 +1,4 @@
-"""The one door for what an attempt measured and reported: its journal, batch by batch."""
+"""Ingests an attempt's journal, batch by batch: the only way in for its records."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from models import Attempt, LogLine, Metric, Reading, RejectedRecord, Run, Stage
 logger = logging.getLogger(__name__)
 
 LATE_TAIL = 500
-"""A late batch shorter than this is the last one for now: it is worth a new price tag."""
+"""A late batch with fewer records ends the late journal for now: a new price tag is issued."""
 
 
 UNFIT_ERRORS: tuple[type[Exception], ...] = (
@@ -42,7 +42,7 @@ UNFIT_ERRORS: tuple[type[Exception], ...] = (
 
 
 class PoisonedRecordsError(Exception):
-    """Some record of a batch cannot be stored; sending the same batch again is of no use."""
+    """A record of the batch cannot be stored; sending the same batch again would fail too."""
 
 
 async def ingest(
@@ -54,32 +54,32 @@ async def ingest(
 ) -> int:
     """Applies the records of a journal that have not been applied yet.
 
-    Sending a record again changes nothing. A record that cannot be parsed is skipped,
-    and a line in the attempt's log says so; so are metrics and artifacts beyond the limits,
-    which are counted on the attempt. Records that arrive after the attempt was
-    closed are added to it; with the end or the tail of such a late journal its energy is
-    booked anew and a new price tag is issued.
+    Sending a record again changes nothing. A record that cannot be parsed is skipped, with a
+    line in the attempt's log. Metrics and artifacts beyond the limits are skipped too, and
+    counted on the attempt. Records that arrive after the attempt was closed are added to it;
+    with the end or the last records of such a late journal, its energy is booked again and a
+    new price tag is issued.
 
     Args:
-        session: Committed by the caller: all of the batch, or nothing.
-        attempt_id: The attempt whose journal it is.
-        records: As ``docs/explanation/architecture.md`` tables them, ``seq`` ascending.
-        limits: Of what is kept of an attempt; by default as this process is set.
+        session: Committed by the caller: the whole batch, or nothing.
+        attempt_id: The journal's attempt.
+        records: Records as listed in ``docs/explanation/architecture.md``, in order of ``seq``.
+        limits: Limits of an attempt's records; by default the settings of this process.
 
     Returns:
-        The sequence number of the last record applied (-1: none yet); the sender goes on
-        after it.
+        Sequence number of the last applied record (-1: none yet), after which the sender
+        continues.
 
     Raises:
-        AttemptNotFoundError: If there is no such attempt.
-        PoisonedRecordsError: If a record passed every check and could not be stored for all that.
-            The transaction is to be rolled back; the records before it can be sent by themselves.
+        AttemptNotFoundError: If the attempt does not exist.
+        PoisonedRecordsError: If a record passed every check but could not be stored. The caller
+            must roll back the transaction, and can send the records before it separately.
     """
     try:
         return await _ingest(session, attempt_id, records, limits or intake_limits())
     except UNFIT_ERRORS as error:
-        what = str(error).splitlines()[0] if str(error) else ""
-        raise PoisonedRecordsError(f"{type(error).__name__}: {what:.300}") from error
+        first_line = str(error).splitlines()[0] if str(error) else ""
+        raise PoisonedRecordsError(f"{type(error).__name__}: {first_line:.300}") from error
 
 
 async def _ingest(
@@ -133,8 +133,10 @@ async def _end(session: Session, attempt: Attempt, run: Run, batch: Batch) -> No
     if batch.late:
         if end is None and batch.size >= LATE_TAIL:
             return
-        told = None if end is None else {"status": end.status, "reason": reason, "t_s": end.t_s}
-        await settlement.amend_attempt(session, attempt, run, told, batch.last_at)
+        late_end = (
+            None if end is None else {"status": end.status, "reason": reason, "t_s": end.t_s}
+        )
+        await settlement.amend_attempt(session, attempt, run, late_end, batch.last_at)
     elif end is not None:
         await settlement.close_attempt(
             session,

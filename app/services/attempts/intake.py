@@ -1,4 +1,4 @@
-"""How much of what a job reports is kept: a loop that never stops must not fill the database."""
+"""Limits on a job's reports, so that an endless loop cannot fill the database."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Kind = Literal["metrics", "quality_metrics", "artifacts"]
 REJECTED = "rejected"
 
 MAX_REJECTED = 1000
-"""Rejected records of one attempt that are kept with their reason; the others are counted."""
+"""Maximum number of rejected records kept per attempt; the others are counted."""
 
 MAX_QUALITY_METRICS = 1000
-"""Metrics of quality are on the price tag. They are counted apart, so that no loop of others
-crowds out what was reached at the end."""
+"""Quality metrics are on the price tag. They have a limit of their own, so that other metrics
+cannot displace the final results."""
 
 NAMES: Mapping[Kind, str] = {
     "metrics": "metrics",
@@ -29,7 +29,7 @@ NAMES: Mapping[Kind, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The most of each kind that is kept of one attempt."""
+    """Maximum number of records of each kind that are kept per attempt."""
 
     metrics: int
     artifacts: int
@@ -37,7 +37,7 @@ class Limits:
 
 
 def limits() -> Limits:
-    """The limits that this process is set to."""
+    """The limits in the settings of this process."""
     settings = get_settings()
     return Limits(metrics=settings.max_metrics, artifacts=settings.max_artifacts)
 
@@ -46,9 +46,9 @@ class Intake:
     """Counts what one attempt reports.
 
     Args:
-        stored: The counts so far, as the attempt's row has them.
-        limits: The most that is kept.
-        artifact_paths: Of the artifacts that are there already.
+        stored: The counts so far, from the attempt's row.
+        limits: Maximum number of kept records.
+        artifact_paths: Paths of the existing artifacts.
     """
 
     def __init__(
@@ -57,36 +57,36 @@ class Intake:
         limits: Limits,
         artifact_paths: Collection[str] = (),
     ) -> None:
-        known = stored or {}
-        self._taken = Counter[str](known.get("taken", {}))
-        self._left_out = Counter[str](known.get("left_out", {}))
+        counts = stored or {}
+        self._taken = Counter[str](counts.get("taken", {}))
+        self._dropped = Counter[str](counts.get("left_out", {}))
         self._limits = limits
         self._paths = set(artifact_paths)
 
     def takes(self, kind: Kind) -> bool:
-        """Whether one more metric is kept; counts it."""
+        """Counts a metric; returns whether to keep it."""
         if self._taken[kind] >= self._most(kind):
-            self._left_out[kind] += 1
+            self._dropped[kind] += 1
             return False
         self._taken[kind] += 1
         return True
 
     def takes_artifact(self, path: str) -> bool:
-        """Whether an artifact is kept; one in the place of another always is."""
+        """Whether to keep an artifact; one that replaces another is always kept."""
         if path not in self._paths and len(self._paths) >= self._limits.artifacts:
-            self._left_out["artifacts"] += 1
+            self._dropped["artifacts"] += 1
             return False
         self._paths.add(path)
         return True
 
     def takes_rejected(self) -> bool:
-        """Whether one more rejected record is kept; counts it."""
+        """Counts a rejected record; returns whether to keep it."""
         self._taken[REJECTED] += 1
         return self._taken[REJECTED] <= MAX_REJECTED
 
-    def first_left_out(self, kind: Kind) -> str | None:
+    def first_dropped(self, kind: Kind) -> str | None:
         """The log line after the first dropped record of a kind."""
-        if self._left_out[kind] != 1:
+        if self._dropped[kind] != 1:
             return None
         return f"more than {self._most(kind)} {NAMES[kind]}: the rest is dropped"
 
@@ -96,11 +96,11 @@ class Intake:
 
     def as_stored(self) -> dict[str, Any] | None:
         """The counts as stored in the attempt's row."""
-        if not self._taken and not self._left_out:
+        if not self._taken and not self._dropped:
             return None
-        return {"taken": dict(self._taken), "left_out": dict(self._left_out)}
+        return {"taken": dict(self._taken), "left_out": dict(self._dropped)}
 
 
-def left_out(stored: Mapping[str, Any] | None) -> dict[str, int]:
-    """How much of each kind was reported and not kept."""
+def dropped(stored: Mapping[str, Any] | None) -> dict[str, int]:
+    """Number of dropped records of each kind."""
     return dict((stored or {}).get("left_out", {}))

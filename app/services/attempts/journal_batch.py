@@ -1,4 +1,4 @@
-"""A batch of journal records, turned into rows. No input or output here."""
+"""Turns a batch of journal records into rows, without any I/O."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ STAMP = {"seq", "type", "t_s", "at"}
 
 
 class Batch:
-    """Collects what a batch changes.
+    """Collects the changes of a batch.
 
     Args:
-        attempt: The attempt, locked; its own columns are set at once.
-        stages: Its stages by key, as far as they are known.
-        late: Whether the attempt was closed before the batch came.
-        intake: Decides what is kept of what the job reports.
+        attempt: The attempt, locked; its columns are set immediately.
+        stages: Its stages so far, by key.
+        late: Whether the attempt was closed before the batch arrived.
+        intake: Limits what is kept of the job's reports.
         before: The run's progress before the batch.
     """
 
@@ -83,26 +83,26 @@ class Batch:
         self._apply(record)
 
     def all_events(self) -> list[Event]:
-        """Events of the batch; the newest power of every component is one of them."""
+        """Events of the batch, including one with the latest power of every component."""
         if not self._power or self.late:
             return self._events
         newest = max(self._power.values(), key=lambda reading: reading.t_s)
         powers = {name: reading.power_w for name, reading in self._power.items()}
-        known = [power for power in powers.values() if power is not None]
+        measured = [power for power in powers.values() if power is not None]
         payload = {
             "attempt": self.attempt.number,
             "t_s": newest.t_s,
-            "power_w": sum(known) if known else None,
+            "power_w": sum(measured) if measured else None,
             "components": powers,
         }
         return [*self._events, Event("power", newest.at, payload)]
 
-    def _refuse(self, record: Record, why: str) -> None:
-        """A record that does not fit what came before it."""
+    def _reject_record(self, record: Record, why: str) -> None:
+        """Rejects a record that contradicts earlier ones."""
         self._reject(record.seq, why, shown(record.model_dump(mode="json")))
 
     def _reject(self, seq: int, why: str, raw: str) -> None:
-        """Keeps a record apart, with the reason; the log says so, the attempt goes on."""
+        """Stores a record separately, with the reason, and adds a line to the log."""
         logger.warning("attempt %s: journal record %d: %s", self.attempt.id, seq, why)
         self._log(seq, self.last_at, "pricetag", f"journal record {seq} was skipped: {why}")
         self._keep_rejected(seq, self.last_at, why, raw)
@@ -117,8 +117,8 @@ class Batch:
             {"attempt_id": self.attempt.id, "seq": seq, "at": at, "stream": stream, "text": text}
         )
 
-    def _leave_out(self, record: MetricRecord | ArtifactRecord, kind: Kind) -> None:
-        text = self.intake.first_left_out(kind)
+    def _drop(self, record: MetricRecord | ArtifactRecord, kind: Kind) -> None:
+        text = self.intake.first_dropped(kind)
         if text is not None:
             logger.warning("attempt %s: %s", self.attempt.id, text)
             self._log(record.seq, record.at, "pricetag", text)
@@ -133,11 +133,11 @@ class Batch:
     @_apply.register
     def _(self, record: Start) -> None:
         if record.attempt_id != self.attempt.id:
-            self._refuse(record, f"start: it is of attempt {record.attempt_id}")
+            self._reject_record(record, f"start: it is of attempt {record.attempt_id}")
             return
         ids = [component.id for component in record.components]
         if len(ids) != len(set(ids)):
-            self._refuse(record, f"start: a component is named twice in {ids}")
+            self._reject_record(record, f"start: a component is named twice in {ids}")
             return
         self.attempt.components = [component.model_dump() for component in record.components]
         self.attempt.devices = record.devices or self.attempt.devices
@@ -153,7 +153,7 @@ class Batch:
     @_apply.register
     def _(self, record: StageStart) -> None:
         if record.key in self._stages:
-            self._refuse(record, f"stage_start: stage {record.key} has begun before")
+            self._reject_record(record, f"stage_start: stage {record.key} has begun before")
             return
         stage = Stage(
             attempt_id=self.attempt.id,
@@ -170,7 +170,7 @@ class Batch:
     def _(self, record: StageEnd) -> None:
         stage = self._stages.get(record.key)
         if stage is None or stage.end_s is not None:
-            self._refuse(record, f"stage_end: stage {record.key} is not open")
+            self._reject_record(record, f"stage_end: stage {record.key} is not open")
             return
         stage.end_s = max(record.t_s, stage.start_s)
         stage.status = record.status
@@ -191,22 +191,22 @@ class Batch:
 
     @_apply.register
     def _(self, record: Progress) -> None:
-        told = record.model_dump(exclude=STAMP)
+        reported = record.model_dump(exclude=STAMP)
         newest = {
             "attempt": self.attempt.number,
             "t_s": record.t_s,
             "at": record.at.isoformat(),
             "stage": record.key,
-            **told,
+            **reported,
         }
         self.progress = self._before = marked(self._before, newest)
-        self._event("progress", record.at, t_s=record.t_s, **told)
+        self._event("progress", record.at, t_s=record.t_s, **reported)
 
     @_apply.register
     def _(self, record: MetricRecord) -> None:
         kind: Kind = "quality_metrics" if record.quality else "metrics"
         if not self.intake.takes(kind):
-            self._leave_out(record, kind)
+            self._drop(record, kind)
             return
         row = record.model_dump(exclude={"type", "t_s", "key"})
         self.metrics.append({"attempt_id": self.attempt.id, "stage_key": record.key, **row})
@@ -215,7 +215,7 @@ class Batch:
     def _(self, record: Flops) -> None:
         stage = self._stages.get(record.key)
         if stage is None:
-            self._refuse(record, f"flops: there is no stage {record.key}")
+            self._reject_record(record, f"flops: there is no stage {record.key}")
             return
         stage.flops = record.model_dump(exclude=STAMP | {"key"})
 
@@ -226,7 +226,7 @@ class Batch:
     @_apply.register
     def _(self, record: ArtifactRecord) -> None:
         if not self.intake.takes_artifact(record.path):
-            self._leave_out(record, "artifacts")
+            self._drop(record, "artifacts")
             return
         row = record.model_dump(include={"name", "path", "size_bytes", "sha256", "card"})
         where = {"attempt_id": self.attempt.id, "stage_key": record.key}
@@ -237,9 +237,9 @@ class Batch:
         # The supervisor reports on the node, the job on itself.
         merged = dict(self.attempt.environment or {})
         for name, value in record.model_dump(exclude=STAMP, exclude_none=True).items():
-            known = merged.get(name)
-            if isinstance(known, dict) and isinstance(value, dict):
-                value = {**known, **value}
+            earlier = merged.get(name)
+            if isinstance(earlier, dict) and isinstance(value, dict):
+                value = {**earlier, **value}
             merged[name] = value
         self.attempt.environment = merged
 
@@ -256,6 +256,6 @@ class Batch:
     @_apply.register
     def _(self, record: End) -> None:
         if self.end is not None:
-            self._refuse(record, "end: the attempt has ended before")
+            self._reject_record(record, "end: the attempt has ended before")
             return
         self.end = record

@@ -1,4 +1,4 @@
-"""The records of an attempt's journal, as ``docs/explanation/architecture.md`` tables them."""
+"""The records of an attempt's journal, as listed in ``docs/explanation/architecture.md``."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ Seconds = Annotated[float, Field(ge=0, le=1e10)]  # three centuries: dates reach
 Json = dict[str, Any]
 
 MAX_PATH_BYTES = 2000
-"""Maximum length of an artifact's path: the index holds at most 2.7 kB."""
+"""Maximum length of an artifact's path: the database's index accepts up to 2.7 kB."""
 
 MAX_DEPTH = 100
-"""How deep a record may be nested."""
+"""Maximum nesting depth of a record."""
 
 MAX_SHOWN = 500
-"""Characters of a rejected record that are kept."""
+"""Number of characters of a rejected record that are kept."""
 
 
 def _short_path(path: str) -> str:
@@ -54,7 +54,7 @@ class _Record(BaseModel):
 
 
 class Component(BaseModel):
-    """One metered component; further fields are kept."""
+    """One metered component; unknown fields are kept."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -73,7 +73,7 @@ class Component(BaseModel):
 
 
 class Start(_Record):
-    """The meter is open."""
+    """The meter was opened."""
 
     type: Literal["start"]
     attempt_id: UUID
@@ -108,7 +108,7 @@ class StageStart(_Record):
 
 
 class StageEnd(_Record):
-    """A stage has ended."""
+    """A stage ends."""
 
     type: Literal["stage_end"]
     key: Key
@@ -117,7 +117,7 @@ class StageEnd(_Record):
 
 
 class Progress(_Record):
-    """How far the attempt is."""
+    """Progress of the attempt."""
 
     type: Literal["progress"]
     key: Key | None = None
@@ -148,7 +148,7 @@ class MetricRecord(_Record):
 
 
 class Flops(_Record):
-    """Operations of one stage."""
+    """FLOPs of one stage."""
 
     type: Literal["flops"]
     key: Key
@@ -168,7 +168,7 @@ class Log(_Record):
 
 
 class ArtifactRecord(_Record):
-    """A file that the job leaves."""
+    """A file produced by the job."""
 
     type: Literal["artifact"]
     key: Key | None = None
@@ -180,7 +180,7 @@ class ArtifactRecord(_Record):
 
 
 class EnvironmentRecord(_Record):
-    """What the attempt runs in."""
+    """The attempt's software environment."""
 
     type: Literal["environment"]
     packages: dict[str, str] | None = None
@@ -193,7 +193,7 @@ class EnvironmentRecord(_Record):
 
 
 class SecondOpinionRecord(_Record):
-    """Another tool's figures."""
+    """Figures of another tool."""
 
     type: Literal["second_opinion"]
     tool: str
@@ -207,7 +207,7 @@ class SecondOpinionRecord(_Record):
 
 
 class RejectedEvent(_Record):
-    """What the job reported and the supervisor did not admit."""
+    """An event of the job that the supervisor rejected."""
 
     type: Literal["rejected"]
     reason: str
@@ -215,7 +215,7 @@ class RejectedEvent(_Record):
 
 
 class Reason(BaseModel):
-    """Why an attempt did not succeed."""
+    """Reason why an attempt did not succeed."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -261,11 +261,11 @@ class Rejected:
 
 
 def parse(raw: object, *, seq_if_missing: int) -> Record | Rejected:
-    """Reads one record.
+    """Parses one record.
 
     Args:
-        raw: The record as it came.
-        seq_if_missing: The sequence number of a record that has none.
+        raw: The record as received.
+        seq_if_missing: Sequence number for a record without one.
     """
     seq = seq_of(raw)
     place = seq_if_missing if seq is None else seq
@@ -281,51 +281,52 @@ def parse(raw: object, *, seq_if_missing: int) -> Record | Rejected:
 
 
 def shown(raw: object) -> str:
-    """The beginning of a record, as a text that can be stored."""
+    """The beginning of a record, as text that can be stored."""
     return storable_text(f"{raw!r:.{MAX_SHOWN}}")
 
 
 def seq_of(raw: object) -> int | None:
-    """The sequence number of a record, None if it has no usable one."""
+    """The sequence number of a record; None if missing or invalid."""
     seq = raw.get("seq") if isinstance(raw, Mapping) else None
     usable = isinstance(seq, int) and not isinstance(seq, bool) and 0 <= seq <= INT32_MAX
     return seq if usable else None
 
 
 def _explain(error: ValidationError) -> str:
-    found = error.errors(include_url=False, include_input=False, include_context=False)
+    problems = error.errors(include_url=False, include_input=False, include_context=False)
     return "; ".join(
-        f"{'.'.join(str(part) for part in one['loc'][1:]) or 'type'}: {one['msg']}" for one in found
+        f"{'.'.join(str(part) for part in problem['loc'][1:]) or 'type'}: {problem['msg']}"
+        for problem in problems
     )
 
 
 def in_order(
     raws: Iterable[object], *, after_seq: int
 ) -> tuple[list[Record | Rejected], list[Rejected]]:
-    """The records of a batch that are new, each once, by sequence number.
+    """The new records of a batch, each once, by sequence number.
 
     Args:
-        raws: The batch, possibly overlapping what was applied before.
-        after_seq: The last sequence number applied.
+        raws: The batch, which may contain records that were applied before.
+        after_seq: Sequence number of the last applied record.
 
     Returns:
-        The new records, and a note for each hole in their numbering (its ``seq`` is the
-        first that is missing): what is missing will never come.
+        The new records, and a note for each gap in their numbering, with the first missing
+        ``seq``: the missing records will never arrive.
     """
-    found: dict[int, Record | Rejected] = {}
+    new_records: dict[int, Record | Rejected] = {}
     last = after_seq
     for raw in raws:
         seq = seq_of(raw)
         last = last + 1 if seq is None else seq
-        if last > after_seq and last not in found:
-            found[last] = parse(raw, seq_if_missing=last)
-    ordered = [found[seq] for seq in sorted(found)]
-    holes: list[Rejected] = []
+        if last > after_seq and last not in new_records:
+            new_records[last] = parse(raw, seq_if_missing=last)
+    ordered = [new_records[seq] for seq in sorted(new_records)]
+    gaps: list[Rejected] = []
     expected = after_seq + 1
     for record in ordered:
         if record.seq > expected:
-            holes.append(
+            gaps.append(
                 Rejected(expected, f"records {expected} to {record.seq - 1} never arrived")
             )
         expected = record.seq + 1
-    return ordered, holes
+    return ordered, gaps

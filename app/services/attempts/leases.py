@@ -1,4 +1,4 @@
-"""Leases of running attempts: renewed by workers, watched by one observer."""
+"""Leases of running attempts: renewed by workers, watched by an observer."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ REAPER_LOCK = 0x70726963_72656170
 
 @dataclass(frozen=True, slots=True)
 class LeaseState:
-    """What a worker must know of an attempt it runs.
+    """State of an attempt that its worker must react to.
 
     Attributes:
-        cancel_requested: Somebody asked to cancel the run: stop, ending as cancelled.
-        closed: The attempt was ended by somebody else: stop at once.
-        stop: A budget is used up: stop, ending as cancelled.
+        cancel_requested: The run is to be cancelled: stop, and end as cancelled.
+        closed: The attempt was ended elsewhere: stop at once.
+        stop: A budget is used up: stop, and end as cancelled.
     """
 
     cancel_requested: bool
@@ -36,7 +36,7 @@ async def renew_leases(session: Session, attempt_ids: Collection[UUID]) -> dict[
     """Renews the leases of open attempts and returns the state of each.
 
     Returns:
-        One state for every id asked for; an attempt that does not exist is closed.
+        One state per requested id; an attempt that does not exist is closed.
     """
     if not attempt_ids:
         return {}
@@ -56,8 +56,8 @@ class Lease:
     """A worker's right to an attempt.
 
     Attributes:
-        renewed_at: When it was renewed last, by the database's clock.
-        lease_s: For how long it holds after that, by the worker's own setting.
+        renewed_at: Time of the last renewal, by the database's clock.
+        lease_s: Duration of the lease after a renewal, by the worker's setting.
     """
 
     renewed_at: datetime
@@ -65,11 +65,11 @@ class Lease:
 
 
 class LeaseObserver:
-    """Watches leases with a clock of its own, for as long as it can see them.
+    """Watches leases with its own clock.
 
-    A lease has run out when the same renewal was seen for as long as it holds without a break
-    in the observation. While the database was away nobody could renew, so that time does not
-    count: after a break, or a restart of the database, the watch begins anew.
+    A lease has expired once the same renewal was observed, without a break, for the duration of
+    the lease. While the database was away nobody could renew, so that time does not count:
+    after a break, or a restart of the database, the observation starts again.
 
     Args:
         clock: Monotonic seconds.
@@ -81,17 +81,17 @@ class LeaseObserver:
         self._last_look_s = -math.inf
         self._epoch: datetime | None = None
         self.shortest_s = math.inf
-        """The shortest of the leases that were open at the last look."""
+        """The shortest of the leases that were open at the last observation."""
 
     def observe(self, leases: Mapping[UUID, Lease], *, epoch: datetime) -> list[UUID]:
-        """Takes note of all open leases and names those that have run out.
+        """Observes all open leases; returns those that have expired.
 
-        Look at least four times while a lease holds: for one of which half went by without a
-        look, the watch begins anew.
+        Observe at least four times per lease: if half of a lease passes without an observation,
+        that lease's observation starts again.
 
         Args:
-            leases: Of each open attempt.
-            epoch: When the database server started.
+            leases: The lease of each open attempt.
+            epoch: Start time of the database server.
         """
         now_s = self._clock()
         pause_s = now_s - self._last_look_s if epoch == self._epoch else math.inf
@@ -110,19 +110,19 @@ class LeaseObserver:
 
 
 async def reap(session: Session, *, observer: LeaseObserver, lease_s: float) -> list[UUID]:
-    """Closes the attempts whose worker has not renewed its lease for too long.
+    """Closes the attempts whose leases have expired.
 
-    Each lease holds for as long as its worker said when it took the run. Call this at least
-    four times while the shortest one holds (`observer.shortest_s`), with the same observer. Any
-    number of processes may do so: while one reaps, the others only watch.
+    The worker set the duration of the lease when it claimed the run. Call this at least four
+    times per shortest lease (`observer.shortest_s`), with the same observer. Several processes
+    may do so: while one closes attempts, the others only observe.
 
     Args:
         session: Committed by the caller.
         observer: This process's observer.
-        lease_s: Duration of a lease whose worker stated none.
+        lease_s: Duration of a lease for which the worker set none.
 
     Returns:
-        The runs whose attempt was closed.
+        The runs of the closed attempts.
     """
     leases = {
         id_: Lease(renewed_at, lease_s if own_s is None else own_s)
@@ -151,16 +151,16 @@ async def close_lost(
     message: str = "its worker died",
     unless_renewed_since: datetime | None = None,
 ) -> UUID | None:
-    """Ends an attempt as lost, from the readings that are stored.
+    """Ends an attempt as lost, and settles it from the stored readings.
 
     Args:
         session: Committed by the caller.
         attempt_id: The attempt.
-        message: Why it is given up.
-        unless_renewed_since: Leaves it alone when its lease was renewed after that time.
+        message: Reason for closing it.
+        unless_renewed_since: Keep the attempt if its lease was renewed after this time.
 
     Returns:
-        Its run, or None when it was not to be closed: unknown, ended, or renewed.
+        Its run, or None if it was not closed, because it is unknown, ended or renewed.
     """
     attempt = await attempts.lock(session, attempt_id)
     if attempt is None or attempt.ended_at is not None:

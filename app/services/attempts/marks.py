@@ -1,4 +1,4 @@
-"""Where a run's present step, and its counting, began: kept beside its progress."""
+"""Marks in a run's progress: where its current step, and the step's counting, began."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ Progress = dict[str, Any]
 
 
 def marked(before: Mapping[str, Any] | None, fresh: Progress) -> Progress:
-    """The newest progress with two marks, taken over from the progress before while they hold.
+    """The latest progress with two marks, copied from the earlier progress while they hold.
 
-    ``step`` is the top-level stage with the time and energy at which it began, as far as the
-    earlier progress shows. ``counted`` is the innermost stage's first progress report:
+    ``step`` is the top-level stage with the time and energy at its start, as far as earlier
+    progress shows it. ``counted`` is the first progress report of the innermost stage, since
     a resumed training does not begin at 0.
 
     Args:
-        before: The progress before, with its marks; of whatever attempt.
+        before: The earlier progress, with its marks; of any attempt.
         fresh: ``{attempt, stage, t_s, energy_kwh, done, total, unit, ...}``.
     """
     same = before is not None and before.get("attempt") == fresh["attempt"]
@@ -25,7 +25,7 @@ def marked(before: Mapping[str, Any] | None, fresh: Progress) -> Progress:
 
 
 def step_number(key: str | None) -> int | None:
-    """The number of the top-level stage that a stage's key lies in: 2 for ``2.0``."""
+    """Number of the top-level stage that contains a stage: 2 for the key ``2.0``."""
     head = (key or "").partition(".")[0]
     return int(head) if head.isdecimal() else None
 
@@ -37,7 +37,7 @@ def _step(earlier: Mapping[str, Any], fresh: Progress) -> Progress | None:
     step = earlier.get("step")
     if step is not None and step["number"] == number:
         return dict(step)
-    # Without an earlier report, the step began with the attempt or its start is unknown.
+    # Without an earlier report, the step began with the attempt, or its start is unknown.
     return {
         "number": number,
         "t_s": earlier.get("t_s", 0.0),
@@ -49,16 +49,16 @@ def _counted(earlier: Mapping[str, Any], fresh: Progress) -> Progress | None:
     done, total = fresh["done"], fresh["total"]
     if done is None or total is None:
         return None
-    known = earlier.get("counted")
-    what = {"key": fresh["stage"], "total": total, "unit": fresh["unit"]}
+    mark = earlier.get("counted")
+    identity = {"key": fresh["stage"], "total": total, "unit": fresh["unit"]}
     if (
-        known is not None
-        and all(known[name] == value for name, value in what.items())
-        and done >= known["done"]
+        mark is not None
+        and all(mark[name] == value for name, value in identity.items())
+        and done >= mark["done"]
     ):
-        return {**known, "done": done}
+        return {**mark, "done": done}
     return {
-        **what,
+        **identity,
         "done": done,
         "first": done,
         "t_s": fresh["t_s"],

@@ -1,4 +1,4 @@
-"""What the end of an attempt means for its run: one pure decision."""
+"""Decides a run's next status at the end of an attempt."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EXHAUSTED = "attempts-exhausted"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The run's next status and why."""
+    """The run's next status, and the reason."""
 
     status: RunStatus
     reason: dict[str, Any] | None
@@ -28,17 +28,17 @@ def outcome(
     max_attempts: int,
     cancel_requested: bool,
 ) -> Outcome:
-    """Decides what becomes of a run whose attempt has ended.
+    """Decides the next status of a run whose attempt has ended.
 
-    A job's own error is final. What was done to it from outside (lost, interrupted) is
-    repeated while attempts are left, unless somebody has asked to cancel the run.
+    A job's own error is final. An attempt that was ended from outside (lost, interrupted) is
+    repeated while attempts remain, unless the run is to be cancelled.
 
     Args:
         end: How the attempt ended.
         reason: ``{code, message, field?}`` of the attempt.
         number: The attempt's number, from 1.
-        max_attempts: How many the run may have.
-        cancel_requested: Whether cancelling was asked for before the end.
+        max_attempts: Maximum number of attempts of the run.
+        cancel_requested: Whether cancellation was requested before the end.
     """
     stated = dict(reason) if reason is not None else None
     if end == "succeeded":
@@ -49,7 +49,7 @@ def outcome(
     if cancel_requested:
         return Outcome("cancelled", by_request)
     if end == "cancelled":
-        return Outcome("cancelled", stated or by_request)  # a used-up budget states itself
+        return Outcome("cancelled", stated or by_request)  # a used-up budget states its reason
     cause = stated["message"] if stated else f"attempt {number} was {end}"
     if number < max_attempts:
         message = f"attempt {number} of {max_attempts} was {end} ({cause}); it will be repeated"

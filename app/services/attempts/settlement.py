@@ -1,4 +1,4 @@
-"""The end of an attempt: energy is booked, the run moves on, the price tag is issued."""
+"""Settles an attempt at its end: books energy, updates the run, issues the price tag."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ async def close_attempt(
     end_s: float,
     at: datetime,
 ) -> None:
-    """Ends an attempt and moves its run on. The caller holds the locks of both.
+    """Ends an attempt and updates its run. The caller holds the locks of both.
 
     Args:
         session: Committed by the caller.
-        attempt: Open until now.
+        attempt: An open attempt.
         run: Its run.
         status: How the attempt ended.
         reason: ``{code, message, field?}``, or None.
-        end_s: When, on the meter's clock.
-        at: When, in UTC.
+        end_s: Time of the end on the meter's clock, in s.
+        at: Time of the end, UTC.
     """
     attempt.status = status
     attempt.reason = dict(reason) if reason is not None else None
@@ -62,14 +62,14 @@ async def close_attempt(
 async def amend_attempt(
     session: Session, attempt: Attempt, run: Run, end: Mapping[str, Any] | None, at: datetime
 ) -> None:
-    """Books what arrived after an attempt was closed, and issues a new price tag.
+    """Books records that arrived after an attempt was closed, and issues a new price tag.
 
     Args:
         session: Committed by the caller.
-        attempt: Closed already; locked by the caller, like its run.
+        attempt: A closed attempt; locked by the caller, like its run.
         run: Its run.
         end: ``{status, reason, t_s}`` of the journal's own end, if it has arrived.
-        at: When, in UTC.
+        at: Time of the last record, UTC.
     """
     last_s = await measured.last_reading_s(session, attempt.id)
     known_s = [attempt.duration_s, last_s, end["t_s"] if end else None]
@@ -84,7 +84,7 @@ async def amend_attempt(
 
 
 async def _still_counts(session: Session, attempt: Attempt, run: Run) -> bool:
-    """Whether the true end of a lost attempt may still decide its run."""
+    """Whether the true end of a lost attempt can still change the status of its run."""
     exhausted = run.status == "failed" and (run.status_reason or {}).get("code") == EXHAUSTED
     if run.status != "queued" and not exhausted:
         return False
@@ -92,12 +92,12 @@ async def _still_counts(session: Session, attempt: Attempt, run: Run) -> bool:
 
 
 async def book(session: Session, attempt: Attempt) -> None:
-    """Writes the attempt's measurements and its energy by the hour anew from its readings.
+    """Replaces the attempt's measurements and hourly energy, computed from its readings.
 
-    One measurement per component and stage, and one per component over the whole attempt.
+    There is one measurement per component and stage, and one per component over the attempt.
     """
     for stage in (await measured.stages(session, attempt.id)).values():
-        if stage.end_s is None:  # cut off: it ended as the attempt did
+        if stage.end_s is None:  # a stage without an end of its own ended like the attempt
             stage.status = attempt.status
     rows, hours = await measure(session, attempt)
     await measured.replace_measurements(session, attempt.id, rows)
@@ -107,12 +107,12 @@ async def book(session: Session, attempt: Attempt) -> None:
 async def measure(
     session: Session, attempt: Attempt
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """An attempt's measurements and its energy by the hour, as its readings have them.
+    """An attempt's measurements and hourly energy, computed from its readings.
 
     Nothing is written; the same readings give the same rows to the last digit.
     """
     end_s = attempt.duration_s or 0.0
-    # The attempt began when it was claimed; its meter opened a moment later.
+    # An attempt begins with its claim; its meter opens a moment later.
     opened_at = attempt.meter_opened_at or attempt.started_at
     stages = await asyncio.to_thread(
         stage_windows.plan,
@@ -125,9 +125,9 @@ async def measure(
     hours: list[dict[str, Any]] = []
     for component in attempt.components:
         readings = await measured.readings(session, attempt.id, component["id"])
-        # Days of readings take seconds: the worker's loop has other jobs to look after.
+        # Days of readings take seconds, which must not block the worker's event loop.
         settled = await asyncio.to_thread(_settle, readings, component, stages, end_s, opened_at)
-        rows += [_row(attempt.id, component["id"], one) for one in settled.windows]
+        rows += [_row(attempt.id, component["id"], energy) for energy in settled.windows]
         hours += [
             hour_row(attempt, component, hour, energy_j, window.covered_s, window.flags)
             for hour, energy_j, window in settled.hours
@@ -137,7 +137,7 @@ async def measure(
 
 @dataclass(frozen=True, slots=True)
 class _Settled:
-    """All of one component: its windows, and the hours of the whole attempt."""
+    """One component's energy: its windows, and the hours of the whole attempt."""
 
     windows: list[StageEnergy]
     hours: list[tuple[datetime, float, WindowEnergy]]
@@ -161,15 +161,15 @@ def _settle(
         (span.hour, ledger.window(span.start_s, span.end_s))
         for span in metered_hours(ledger, opened_at, whole.start_s, whole.end_s)
     ]
-    charged = [(hour, one.energy_j, one) for hour, one in hours if one.energy_j]
+    charged = [(hour, window.energy_j, window) for hour, window in hours if window.energy_j]
     return _Settled(measurements, charged)
 
 
-def _row(attempt_id: UUID, component: str, one: StageEnergy) -> dict[str, Any]:
-    window = one.window
+def _row(attempt_id: UUID, component: str, energy: StageEnergy) -> dict[str, Any]:
+    window = energy.window
     return {
         "attempt_id": attempt_id,
-        "stage_key": one.stage_key,
+        "stage_key": energy.stage_key,
         "component": component,
         "start_s": window.start_s,
         "end_s": window.end_s,
@@ -180,7 +180,7 @@ def _row(attempt_id: UUID, component: str, one: StageEnergy) -> dict[str, Any]:
         "reason": window.reason,
         "device_energy_j": window.device_energy_j,
         "baseline_j": window.baseline_j,
-        "energy_by_hour_j": None if window.energy_j is None else one.by_hour_j,
+        "energy_by_hour_j": None if window.energy_j is None else energy.by_hour_j,
     }
 
 
@@ -220,12 +220,12 @@ async def _issue(
     at: datetime,
     cause: issuing.Cause = "attempt-ended",
 ) -> None:
-    """Issues the price tag; the end of an attempt is booked even where that fails."""
+    """Issues the price tag; the attempt's end is booked even if this fails."""
     await session.flush()
     try:
         async with session.begin_nested():
             await issuing.issue(session, run.id, cause=cause)
-    except Exception as error:  # a fault in the arithmetic must not leave a run running for ever
+    except Exception as error:  # an error in the arithmetic must not keep the run running for ever
         logger.exception("run %s: its price tag could not be built", run.id)
         await spending.book_unknown(session, run)
         text = f"the price tag could not be built ({type(error).__name__}: {error})"
@@ -239,11 +239,11 @@ async def _issue(
                 "text": text,
             },
         )
-    await _tell_budgets(session, run)
+    await _alert_budgets(session, run)
 
 
-async def _tell_budgets(session: Session, run: Run) -> None:
-    """Announces crossed thresholds; the end of an attempt is booked even if that fails."""
+async def _alert_budgets(session: Session, run: Run) -> None:
+    """Announces crossed thresholds; the attempt's end is booked even if this fails."""
     try:
         async with session.begin_nested():
             await budget_alerts.announce_booked(session, run)

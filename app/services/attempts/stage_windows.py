@@ -1,4 +1,4 @@
-"""The stages of an attempt as windows on its readings, those that overlap included."""
+"""The stages of an attempt as windows on its readings, including overlapping stages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pricetag.accounting.readings.overlaps import (
 
 @dataclass(frozen=True, slots=True)
 class StageEnergy:
-    """The energy of one stage in one component, and of each hour of it."""
+    """The energy of one stage in one component, in total and by hour."""
 
     stage_key: str
     window: WindowEnergy
@@ -30,15 +30,14 @@ class StageEnergy:
 
 @dataclass(frozen=True, slots=True)
 class StagePlan:
-    """The stages of one attempt, with what does not depend on a component.
+    """The stages of one attempt, independent of components.
 
     Attributes:
-        spans: When each stage ran.
-        flags: What was remarkable about a stage itself.
-        timeline: Stretches of time in which no stage begins or ends; empty where no stages
-            overlap.
+        spans: Start and end of each stage.
+        flags: Flags of the stages.
+        timeline: Intervals in which no stage begins or ends; empty if no stages overlap.
         shared: Keys of the stages that share energy with others.
-        undivided: Why the energy of no stage is known.
+        undivided: Reason why the energy of the stages is unknown.
     """
 
     spans: tuple[StageSpan, ...]
@@ -51,14 +50,14 @@ class StagePlan:
 def plan(
     stages: Iterable[Stage], *, end_s: float, opened_at: datetime, shares_overlaps: bool
 ) -> StagePlan:
-    """When each stage ran, and which share energy.
+    """Start and end of each stage, and which stages share energy.
 
     Args:
-        stages: Of the attempt.
-        end_s: When the attempt ended; a stage without an end ended then.
+        stages: Stages of the attempt.
+        end_s: End of the attempt, also for stages without an end.
         opened_at: Zero of the meter's clock.
-        shares_overlaps: Whether the attempt was recorded by the rule of shared energy; the
-            price tags of earlier ones stay as they were issued.
+        shares_overlaps: Whether overlapping stages of this attempt share energy; price tags of
+            attempts from before this rule stay as they were issued.
     """
     spans: list[StageSpan] = []
     flags: dict[str, tuple[str, ...]] = {}
@@ -86,7 +85,7 @@ def stage_energies(
     Args:
         ledger: The component's readings.
         stages: The attempt's stages.
-        opened_at: When their clock began; has its zone.
+        opened_at: Zero of their clock, with time zone.
     """
     shared = share_overlaps(ledger, stages.timeline, stages.shared)
     hours = {

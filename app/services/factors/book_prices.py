@@ -68,9 +68,9 @@ def holds_until(row: Price, rows: Iterable[Price]) -> datetime | None:
     if row.valid_to is not None:
         return row.valid_to
     later = (
-        other.valid_from
-        for other in rows
-        if other.price_id == row.price_id and other.valid_from > row.valid_from
+        later_row.valid_from
+        for later_row in rows
+        if later_row.price_id == row.price_id and later_row.valid_from > row.valid_from
     )
     return min(later, default=None)
 

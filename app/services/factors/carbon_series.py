@@ -49,7 +49,7 @@ class SeriesExistsError(ConflictError):
     code = "series-exists"
 
 
-async def import_file(session: Session, wanted: CarbonImport, by: Principal) -> CarbonImported:
+async def import_file(session: Session, request: CarbonImport, by: Principal) -> CarbonImported:
     """Imports all hours of a file, or none.
 
     Raises:
@@ -60,26 +60,26 @@ async def import_file(session: Session, wanted: CarbonImport, by: Principal) -> 
         SeriesExistsError: If the same hours of the zone are already stored.
     """
     by.require("admin", TO)
-    if _OTHER_BASIS.search(wanted.basis):
+    if _OTHER_BASIS.search(request.basis):
         raise InvalidSeriesError(
             "basis: hourly series must be location-based averages; enter a contract's intensity as "
             "a factor of kind carbon_market. Marginal and forecast intensities are not supported.",
             field="basis",
         )
-    zone = grid_zone(wanted.zone)
+    zone = grid_zone(request.zone)
     fetched = Fetched(
         # Parsing years of hours takes a while and must not block the event loop.
-        g_per_kwh=await asyncio.to_thread(read_hours, wanted.content, datetime.now(UTC)),
-        basis=wanted.basis,
-        source=wanted.source,
-        source_url=wanted.source_url,
-        licence=wanted.licence,
-        relative_std_ratio=wanted.relative_std_ratio,
+        g_per_kwh=await asyncio.to_thread(read_hours, request.content, datetime.now(UTC)),
+        basis=request.basis,
+        source=request.source,
+        source_url=request.source_url,
+        licence=request.licence,
+        relative_std_ratio=request.relative_std_ratio,
     )
     return await store(session, zone, fetched, by, action="imported")
 
 
-async def ask(wanted: CarbonFetch, settings: Settings, by: Principal) -> Fetched:
+async def ask(request: CarbonFetch, settings: Settings, by: Principal) -> Fetched:
     """Fetches a zone's hours from a provider; no transaction is open meanwhile.
 
     Raises:
@@ -91,11 +91,11 @@ async def ask(wanted: CarbonFetch, settings: Settings, by: Principal) -> Fetched
         ProviderFailedError: If the provider sends no usable response.
     """
     by.require("admin", TO)
-    zone = grid_zone(wanted.zone)
-    start, end = _span(wanted, datetime.now(UTC))
+    zone = grid_zone(request.zone)
+    start, end = _span(request, datetime.now(UTC))
     async with httpx.AsyncClient(timeout=TIMEOUT_S) as client:
-        source = provider(wanted.provider, settings, client)
-        return await source.fetch(wanted.provider_zone or _two_letters(zone), start, end)
+        source = provider(request.provider, settings, client)
+        return await source.fetch(request.provider_zone or _two_letters(zone), start, end)
 
 
 async def store(
@@ -190,10 +190,10 @@ def content_sha256(g_per_kwh: Mapping[datetime, float]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _span(wanted: CarbonFetch, now: datetime) -> tuple[datetime, datetime]:
+def _span(request: CarbonFetch, now: datetime) -> tuple[datetime, datetime]:
     """Full UTC hours; hours that are not over yet are dropped."""
-    start = _hour_at_or_after(wanted.start)
-    end = min(_hour_at_or_after(wanted.end), now.replace(minute=0, second=0, microsecond=0))
+    start = _hour_at_or_after(request.start)
+    end = min(_hour_at_or_after(request.end), now.replace(minute=0, second=0, microsecond=0))
     if start >= end:
         raise InvalidSeriesError(
             "end: must be after start, which must be in the past.", field="end"

@@ -20,14 +20,14 @@ MOST_NEAR = 3
 
 
 async def enter(
-    session: Session, site: str | None, wanted: FactorCreate, by: Principal
+    session: Session, site: str | None, request: FactorCreate, by: Principal
 ) -> FactorEntered:
     """Enters a factor; it takes precedence over factors entered earlier.
 
     Args:
         session: Committed by the caller.
         site: Site of the factor; None for a factor of the lab, which every site uses.
-        wanted: The factor to enter.
+        request: The factor to enter.
         by: Who enters it.
 
     Raises:
@@ -38,24 +38,24 @@ async def enter(
     by.require("admin", sites.TO)
     place = await sites.require(session, site) if site is not None else None
     now = datetime.now(UTC)
-    fit = checked(wanted, now, currency=place.currency if place else None, site=site)
+    fit = checked(request, now, currency=place.currency if place else None, site=site)
     row = Factor(
         site_id=place.id if place else None,
-        kind=wanted.kind,
+        kind=request.kind,
         subject=fit.subject,
         value=fit.value,
         unit=fit.unit,
         relative_std_ratio=fit.relative_std_ratio,
         multiplicative=fit.multiplicative,
-        evidence=wanted.evidence,
-        source=wanted.source,
-        source_url=wanted.source_url,
-        year=wanted.year,
-        basis=wanted.basis,
-        licence=wanted.licence,
+        evidence=request.evidence,
+        source=request.source,
+        source_url=request.source_url,
+        year=request.year,
+        basis=request.basis,
+        licence=request.licence,
         details=fit.details,
-        valid_from=wanted.valid_from or now,
-        valid_to=wanted.valid_to,
+        valid_from=request.valid_from or now,
+        valid_to=request.valid_to,
         entered_by=by.user_id,
         created_at=now,
     )
@@ -109,7 +109,7 @@ async def list_page(
     return FactorPage(items=[_read(row, name, now) for row, name in shown], next_cursor=following)
 
 
-def position(cursor: str | None, what: str) -> tuple[datetime, uuid.UUID] | None:
+def position(cursor: str | None, expected_list: str) -> tuple[datetime, uuid.UUID] | None:
     """Start of a page ordered by time of entry.
 
     Raises:
@@ -118,7 +118,7 @@ def position(cursor: str | None, what: str) -> tuple[datetime, uuid.UUID] | None
     if cursor is None:
         return None
     list_name, moment, row_id = map(str, cursors.decode(cursor, str, str, str))
-    if list_name != what or moment == "infinity":
+    if list_name != expected_list or moment == "infinity":
         raise cursors.invalid("cursor")
     cursors.check_time(moment)
     return datetime.fromisoformat(moment), cursors.parse_id(row_id)
@@ -136,9 +136,9 @@ class Entered(Protocol):
         """When it was entered."""
 
 
-def place(what: str, row: Entered) -> tuple[str, str, str]:
+def place(list_name: str, row: Entered) -> tuple[str, str, str]:
     """The parts of a cursor of a list by time of entry."""
-    return what, row.created_at.isoformat(), str(row.id)
+    return list_name, row.created_at.isoformat(), str(row.id)
 
 
 def _read(row: Factor, site: str | None, now: datetime) -> FactorRead:

@@ -69,10 +69,10 @@ def gaps(hours: Iterable[datetime]) -> list[Gap]:
     """Gaps between the first and the last hour."""
     missing_hours: list[Gap] = []
     ordered = sorted(hours)
-    for one, other in itertools.pairwise(ordered):
-        missing = round((other - one) / HOUR) - 1
+    for earlier, later in itertools.pairwise(ordered):
+        missing = round((later - earlier) / HOUR) - 1
         if missing:
-            missing_hours.append(Gap(one + HOUR, missing))
+            missing_hours.append(Gap(earlier + HOUR, missing))
     return missing_hours
 
 

@@ -41,7 +41,7 @@ def periods_of(row: FactorRow) -> object | None:
 def tariff_hours(
     book: FactorBook, hours: Sequence[datetime], zone: tzinfo, unit: str
 ) -> tuple[HourlyFactor | None, SourcedFactor | None, bool]:
-    """Price of a kWh hour by hour, by the tariffs in force.
+    """Price of a kWh in each hour, by the tariffs valid then.
 
     Args:
         book: The site's factors.
@@ -83,7 +83,7 @@ def carbon_hours(
     measured: Mapping[datetime, tuple[float, CarbonSeries]],
     rows: Mapping[datetime, FactorRow | None],
 ) -> HourlyFactor | None:
-    """Carbon intensities hour by hour; None where one annual value applies to all hours.
+    """Carbon intensity of each hour; None if one annual value applies to all hours.
 
     Args:
         measured: Imported intensities, each with its series.
@@ -98,8 +98,8 @@ def carbon_hours(
     values = {hour: float(row.value) for hour, row in annual.items()}
     values |= {hour: value for hour, (value, _) in measured.items()}
     factors = [_of_series(series, hour) for hour, (_, series) in _by_series(measured)]
-    left = [row for hour, row in annual.items() if hour not in measured]
-    factors += [as_factor(row) for row in _distinct(left)]
+    annual_rows = [row for hour, row in annual.items() if hour not in measured]
+    factors += [as_factor(row) for row in _distinct(annual_rows)]
     by_hour = {hour_key(hour): values[hour] for hour in sorted(values)}
     return HourlyFactor(merged(factors, by_hour), by_hour)
 

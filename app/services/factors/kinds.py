@@ -100,12 +100,12 @@ class Checked:
 
 
 def checked(
-    wanted: FactorCreate, now: datetime, *, currency: str | None, site: str | None
+    request: FactorCreate, now: datetime, *, currency: str | None, site: str | None
 ) -> Checked:
     """Checks a factor and adds the defaults of its kind.
 
     Args:
-        wanted: The factor as sent.
+        request: The factor as sent.
         now: Present time; later years are rejected, and so is a start more than a day ahead
             except for kinds that can be planned.
         currency: Currency of the site.
@@ -114,60 +114,62 @@ def checked(
     Raises:
         InvalidFactorEntryError: With every invalid field.
     """
-    kind = KINDS[wanted.kind]
-    faults = [*_dates(wanted, kind, now), *_fixed(wanted, kind, currency, site)]
-    subject = wanted.subject.strip()
-    details = wanted.details
+    kind = KINDS[request.kind]
+    faults = [*_dates(request, kind, now), *_fixed(request, kind, currency, site)]
+    subject = request.subject.strip()
+    details = request.details
     value = Decimal(0)
     try:
         subject = _subject(subject, kind, site)
-        value, details = _value(wanted, kind)
+        value, details = _value(request, kind)
     except InvalidFactor as error:
         faults.append(fault(error.field, f"is {error.value!r}", f"give {error.what_would_do}"))
     if faults:
         raise InvalidFactorEntryError(faults)
-    std_ratio = kind.std_ratio if wanted.relative_std_ratio is None else wanted.relative_std_ratio
-    multiplicative = kind.multiplicative if wanted.multiplicative is None else wanted.multiplicative
+    std_ratio = kind.std_ratio if request.relative_std_ratio is None else request.relative_std_ratio
+    multiplicative = request.multiplicative
+    if multiplicative is None:
+        multiplicative = kind.multiplicative
     unit = kind.unit or f"{currency}/kWh"
     return Checked(value, unit, float(std_ratio or 0.0), multiplicative, subject, details)
 
 
-def _dates(wanted: FactorCreate, kind: Kind, now: datetime) -> Iterable[FieldProblem]:
-    if wanted.year > now.year:
-        yield fault("year", f"{wanted.year} is in the future", f"{now.year} or earlier")
-    begins = wanted.valid_from or now
-    for name, moment in (("valid_from", begins), ("valid_to", wanted.valid_to)):
+def _dates(request: FactorCreate, kind: Kind, now: datetime) -> Iterable[FieldProblem]:
+    if request.year > now.year:
+        yield fault("year", f"{request.year} is in the future", f"{now.year} or earlier")
+    begins = request.valid_from or now
+    for name, moment in (("valid_from", begins), ("valid_to", request.valid_to)):
         if moment is not None and not EARLIEST_YEAR <= moment.year <= LATEST_YEAR:
             span = f"a time from {EARLIEST_YEAR} to {LATEST_YEAR}"
             yield fault(name, f"is in the year {moment.year}", span)
     if not kind.planned and now + AHEAD < begins and begins.year <= LATEST_YEAR:
         yield fault(
             "valid_from",
-            f"{begins.isoformat()} is in the future, but {wanted.kind} describes the present",
+            f"{begins.isoformat()} is in the future, but {request.kind} describes the present",
             "a time at most a day ahead; only tariffs and prices can be planned",
         )
-    if wanted.valid_to is not None and wanted.valid_to <= begins:
+    if request.valid_to is not None and request.valid_to <= begins:
         yield fault("valid_to", "is not after valid_from", "a later time, or omit it")
 
 
 def _fixed(
-    wanted: FactorCreate, kind: Kind, currency: str | None, site: str | None
+    request: FactorCreate, kind: Kind, currency: str | None, site: str | None
 ) -> Iterable[FieldProblem]:
     if kind.of_site and site is None:
-        yield fault("kind", f"{wanted.kind} belongs to a site", "post it to /v1/sites/{name}")
+        yield fault("kind", f"{request.kind} belongs to a site", "post it to /v1/sites/{name}")
     unit = kind.unit or f"{currency}/kWh"
-    if wanted.unit is not None and wanted.unit != unit:
-        yield fault("unit", f"{wanted.unit!r} is not the unit of {wanted.kind}", unit)
-    if kind.std_ratio is None and not wanted.relative_std_ratio:
+    if request.unit is not None and request.unit != unit:
+        yield fault("unit", f"{request.unit!r} is not the unit of {request.kind}", unit)
+    if kind.std_ratio is None and not request.relative_std_ratio:
         yield fault(
             "relative_std_ratio",
-            f"is required for {wanted.kind}",
+            f"is required for {request.kind}",
             "the meter's relative error, one sigma, e.g. 0.01",
         )
-    unknown = sorted(set(wanted.details or {}) - kind.details)
+    unknown = sorted(set(request.details or {}) - kind.details)
     for name in unknown:
         detail_names = ", ".join(sorted(kind.details)) or "no details"
-        yield fault(f"details.{name}", f"is not a detail of {wanted.kind}", detail_names)
+        yield fault(f"details.{name}", f"is not a detail of {request.kind}", detail_names)
 
 
 def _subject(subject: str, kind: Kind, site: str | None) -> str:
@@ -193,11 +195,11 @@ def _subject(subject: str, kind: Kind, site: str | None) -> str:
     return ""
 
 
-def _value(wanted: FactorCreate, kind: Kind) -> tuple[Decimal, dict[str, Any] | None]:
-    details = dict(wanted.details or {}) or None
+def _value(request: FactorCreate, kind: Kind) -> tuple[Decimal, dict[str, Any] | None]:
+    details = dict(request.details or {}) or None
     if details and "periods" in details:
-        if wanted.value is not None:
-            raise InvalidFactor("value", str(wanted.value), "value or details.periods, not both")
+        if request.value is not None:
+            raise InvalidFactor("value", str(request.value), "value or details.periods, not both")
         week = week_of_prices(parse_periods(details["periods"]))
         # Prices are stored as text: a float would add its binary digits.
         periods = [{**period, "price": str(period["price"])} for period in details["periods"]]
@@ -205,13 +207,13 @@ def _value(wanted: FactorCreate, kind: Kind) -> tuple[Decimal, dict[str, Any] | 
     for name in ("lifetime_h", "utilisation_ratio", "accelerators_per_server"):
         if details and name in details:
             _detail(f"details.{name}", details[name], 1.0 if name == "utilisation_ratio" else 1e7)
-    if wanted.value is None:
+    if request.value is None:
         raise InvalidFactor("value", None, f"a number from {kind.least:g} to {kind.most:g}")
-    if not kind.least <= wanted.value <= kind.most:
+    if not kind.least <= request.value <= kind.most:
         raise InvalidFactor(
-            "value", str(wanted.value), f"a number from {kind.least:g} to {kind.most:g}"
+            "value", str(request.value), f"a number from {kind.least:g} to {kind.most:g}"
         )
-    return wanted.value, details
+    return request.value, details
 
 
 def _detail(field: str, value: object, at_most: float) -> None:

@@ -53,7 +53,7 @@ class OverlappingPriceError(ConflictError):
     code = "overlapping-price"
 
 
-async def add(session: Session, wanted: PriceCreate, by: Principal) -> PriceEntered:
+async def add(session: Session, price: PriceCreate, by: Principal) -> PriceEntered:
     """Enters one price.
 
     Raises:
@@ -62,7 +62,7 @@ async def add(session: Session, wanted: PriceCreate, by: Principal) -> PriceEnte
         OverlappingPriceError: If another price with its id applies at the same time.
     """
     by.require("admin", TO)
-    (read,) = await _enter(session, [("", wanted)], by, action="created")
+    (read,) = await _enter(session, [("", price)], by, action="created")
     return read
 
 
@@ -106,7 +106,7 @@ async def _enter(
 ) -> list[PriceEntered]:
     await one_at_a_time(session, "prices")  # two concurrent entries could overlap
     now = datetime.now(UTC)
-    new_rows = [(where, _row(where, wanted, by, now)) for where, wanted in rows]
+    new_rows = [(where, _row(where, price, by, now)) for where, price in rows]
     by_price_id: dict[str, list[Price]] = defaultdict(list)
     for row in await prices.of_price_ids(session, {row.price_id for _, row in new_rows}):
         by_price_id[row.price_id].append(row)
@@ -140,54 +140,54 @@ def _warnings(read: PriceRead, names: Collection[str]) -> list[str]:
     ]
 
 
-def _row(where: str, wanted: PriceCreate, by: Principal, now: datetime) -> Price:
-    for name, moment in (("valid_from", wanted.valid_from), ("valid_to", wanted.valid_to)):
+def _row(where: str, price: PriceCreate, by: Principal, now: datetime) -> Price:
+    for name, moment in (("valid_from", price.valid_from), ("valid_to", price.valid_to)):
         if moment is not None and not EARLIEST_YEAR <= moment.year <= LATEST_YEAR:
             span = f"a time from {EARLIEST_YEAR} to {LATEST_YEAR}"
             raise InvalidPriceError(where, name, f"is in the year {moment.year}", span)
-    if wanted.valid_to is not None and wanted.valid_to <= wanted.valid_from:
+    if price.valid_to is not None and price.valid_to <= price.valid_from:
         raise InvalidPriceError(where, "valid_to", "is not after valid_from", "a later time")
     details: dict[str, str] = {}
-    if wanted.replaces is not None:
-        details[REPLACES] = str(wanted.replaces)
-    if wanted.ownership is not None:
-        ownership = wanted.ownership.model_dump()
+    if price.replaces is not None:
+        details[REPLACES] = str(price.replaces)
+    if price.ownership is not None:
+        ownership = price.ownership.model_dump()
         details |= {name: format(value, "f") for name, value in ownership.items()}
     return Price(
         id=uuid.uuid4(),
         created_at=now,
-        price_id=wanted.price_id,
-        provider=wanted.provider,
-        region=wanted.region,
-        accelerator=wanted.accelerator,
-        unit=wanted.unit,
-        amount=_amount(where, wanted),
-        currency=wanted.currency,
-        kind=wanted.kind,
-        source=wanted.source,
-        source_url=wanted.source_url,
-        licence=wanted.licence,
+        price_id=price.price_id,
+        provider=price.provider,
+        region=price.region,
+        accelerator=price.accelerator,
+        unit=price.unit,
+        amount=_amount(where, price),
+        currency=price.currency,
+        kind=price.kind,
+        source=price.source,
+        source_url=price.source_url,
+        licence=price.licence,
         details=details or None,
-        valid_from=wanted.valid_from,
-        valid_to=wanted.valid_to,
+        valid_from=price.valid_from,
+        valid_to=price.valid_to,
         entered_by=by.user_id,
     )
 
 
-def _amount(where: str, wanted: PriceCreate) -> Decimal:
+def _amount(where: str, price: PriceCreate) -> Decimal:
     """The stated amount, or capex / (lifetime x utilization) to a millionth."""
-    if wanted.ownership is None:
-        if wanted.amount is None:
+    if price.ownership is None:
+        if price.amount is None:
             hint = "an amount, or ownership for a price of kind internal"
             raise InvalidPriceError(where, "amount", "is missing", hint)
-        return wanted.amount
-    if wanted.kind != INTERNAL:
-        raise InvalidPriceError(where, "ownership", f"is not supported for {wanted.kind} prices")
-    if wanted.amount is not None:
+        return price.amount
+    if price.kind != INTERNAL:
+        raise InvalidPriceError(where, "ownership", f"is not supported for {price.kind} prices")
+    if price.amount is not None:
         raise InvalidPriceError(
             where, "amount", "follows from the ownership", "use only one of them"
         )
-    owned = wanted.ownership
+    owned = price.ownership
     amount = (owned.capex / (owned.lifetime_h * owned.utilisation_ratio)).quantize(CENT_OF_CENT)
     if amount > 10**9:
         raise InvalidPriceError(where, "ownership", f"yields {amount} per hour", "at most 1e9")
@@ -209,34 +209,34 @@ def _check_place(
     replaced = replaced_ids(rows)
     replaces = (row.details or {}).get(REPLACES)
     if replaces is not None:
-        if replaces not in {str(other.id) for other in rows}:
+        if replaces not in {str(existing.id) for existing in rows}:
             raise InvalidPriceError(where, "replaces", f"is not a price of {row.price_id!r}")
         if uuid.UUID(replaces) in replaced:
             raise InvalidPriceError(
                 where, "replaces", "was already replaced", "the row that replaced it"
             )
-    for other in rows:
-        if other.id in replaced or str(other.id) == replaces or not overlap(row, other):
+    for existing in rows:
+        if existing.id in replaced or str(existing.id) == replaces or not overlap(row, existing):
             continue
         place = f"{where}: " if where else ""
-        line = places.get(other.id)
-        reference = f"{line} of the file" if line else f"id {other.id}"
+        line = places.get(existing.id)
+        reference = f"{line} of the file" if line else f"id {existing.id}"
         raise OverlappingPriceError(
             f"{place}{row.price_id!r} from {row.valid_from.isoformat()} overlaps the price of "
-            f"{format(other.amount, 'f')} {other.currency} from {other.valid_from.isoformat()} "
-            f"({reference}); begin later, end earlier, or "
+            f"{format(existing.amount, 'f')} {existing.currency} from "
+            f"{existing.valid_from.isoformat()} ({reference}); begin later, end earlier, or "
             f"{'drop one of the two' if line else 'replace that price'}.",
             field=f"{where}, valid_from" if where else "valid_from",
         )
 
 
-def overlap(one: Price, other: Price) -> bool:
+def overlap(first_price: Price, second_price: Price) -> bool:
     """Whether two prices with the same id would apply at the same time.
 
     A price without an end applies until the next one begins, so it only overlaps with a price
     that begins at the same time.
     """
-    first, second = sorted((one, other), key=lambda row: row.valid_from)
+    first, second = sorted((first_price, second_price), key=lambda row: row.valid_from)
     if first.valid_from == second.valid_from:
         return True
     return first.valid_to is not None and second.valid_from < first.valid_to

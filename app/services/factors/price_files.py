@@ -44,8 +44,8 @@ class MalformedFileError(InvalidError):
         parts = [f"{first.field}: {first.message}"]
         if alike := len(kinds[_kind(first)]) - 1:
             parts.append(f"(and {alike} similar problems)")
-        if others := len(problems) - alike - 1:
-            parts.append(f"(and {others} other{'s' if others > 1 else ''})")
+        if remaining := len(problems) - alike - 1:
+            parts.append(f"(and {remaining} other{'s' if remaining > 1 else ''})")
         super().__init__(" ".join(parts), field=first.field)
 
 
@@ -102,13 +102,13 @@ def _check_head(head: Sequence[str]) -> None:
     unknown = [name or "(empty)" for name in head if name not in COLUMNS]
     twice = sorted({name for name in head if head.count(name) > 1})
     hint = f"columns: {','.join(COLUMNS)}"
-    for what, names in (
+    for problem, names in (
         ("is missing", missing),
         ("has unknown columns", unknown),
         ("repeats", twice),
     ):
         if names:
-            message = f"the header line {what} {', '.join(names)}"
+            message = f"the header line {problem} {', '.join(names)}"
             raise MalformedFileError([FieldProblem(field="line 1", message=message, hint=hint)])
 
 

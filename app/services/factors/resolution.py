@@ -31,7 +31,7 @@ GPU = "gpu:"
 
 @dataclass(frozen=True, slots=True)
 class FactorQuery:
-    """What factors are needed for.
+    """The energy for which factors are needed.
 
     Attributes:
         accelerators: Product names, each once.
@@ -73,8 +73,8 @@ async def resolve(
 ) -> Factors:
     """The factors that apply to energy used at a site.
 
-    PUE, water, embodied factors, contracts and prices apply to the whole period as they are in
-    its last hour; tariffs and carbon intensities are applied hour by hour where they change.
+    The PUE, water, embodied factors, contracts and prices of the period's last hour apply to the
+    whole period; tariffs and carbon intensities apply hour by hour if they change.
 
     Args:
         session: Database session, only read.
@@ -83,7 +83,7 @@ async def resolve(
         settings: Settings of this process, used where neither site nor lab has a factor.
         accelerators: Product names of the accelerators that were used, each once.
         devices: Ids of the components that were metered (``gpu:<uuid>``).
-        hours: UTC hours in which energy was used (ISO 8601); the present hour if empty.
+        hours: UTC hours in which energy was used (ISO 8601); the current hour if empty.
         used_in_year: Year of use: a factor of another year is less certain.
         as_of: Use only factors entered by then; None for all.
 
@@ -141,8 +141,8 @@ async def sheet(
     calibrations = _calibrations(book, query, sources)
 
     def value(kind: str) -> Factor | None:
-        held = sources.get((kind, ""))
-        return held.factor if held else None
+        source = sources.get((kind, ""))
+        return source.factor if source else None
 
     factors = Factors(
         pue=sources["pue", ""].factor,
@@ -237,11 +237,11 @@ def _tariff(
     default = defaults.tariff(settings)
     if default is not None and default.factor.unit == unit:
         return hours, default, ""
-    others = {row.unit for row in book.rows if row.kind == "tariff"} - {unit}
+    other_units = {row.unit for row in book.rows if row.kind == "tariff"} - {unit}
     if default is not None:
-        others.add(default.factor.unit)
-    if others:
-        currencies = ", ".join(sorted(others))
+        other_units.add(default.factor.unit)
+    if other_units:
+        currencies = ", ".join(sorted(other_units))
         return hours, None, f"the tariff is in {currencies}, and the site's currency is {currency}"
     return hours, None, "no electricity tariff is configured"
 
@@ -298,7 +298,7 @@ def _calibrations(
 
 
 def _keep(
-    sources: dict[tuple[str, str], SourcedFactor], kind: str, held: SourcedFactor | None
+    sources: dict[tuple[str, str], SourcedFactor], kind: str, source: SourcedFactor | None
 ) -> None:
-    if held is not None:
-        sources[kind, ""] = held
+    if source is not None:
+        sources[kind, ""] = source

@@ -13,7 +13,7 @@ from pricetag.accounting.bill.inputs import Factor
 from pricetag.accounting.quantity.quantity import SOURCES, Source
 
 Origin = Literal["site", "lab", "settings", "catalog"]
-"""Where a factor is from: the site's rows, the lab's rows, the settings or the catalog."""
+"""Origin of a factor: the site's rows, the lab's rows, the settings or the catalog."""
 
 ANY = ("",)
 HOUR = timedelta(hours=1)

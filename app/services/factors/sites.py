@@ -1,4 +1,4 @@
-"""Sites: where nodes are, and whose factors apply to their energy."""
+"""Sites: the locations of nodes, with the factors for their energy."""
 
 from __future__ import annotations
 
@@ -88,14 +88,14 @@ async def require(session: Session, name: str, *, lock: bool = False) -> Site:
     """
     site = await sites.by_name(session, name, lock=lock)
     if site is None:
-        existing = ", ".join(other.name for other in await sites.all_sites(session)) or "none"
+        existing = ", ".join(row.name for row in await sites.all_sites(session)) or "none"
         raise SiteNotFoundError(
             f"Site {name!r} not found; existing sites: {existing}.", field="site"
         )
     return site
 
 
-async def create(session: Session, wanted: SiteCreate, by: Principal) -> SiteRead:
+async def create(session: Session, request: SiteCreate, by: Principal) -> SiteRead:
     """Creates a site.
 
     Raises:
@@ -106,14 +106,14 @@ async def create(session: Session, wanted: SiteCreate, by: Principal) -> SiteRea
     """
     by.require("admin", TO)
     await one_at_a_time(session, "sites")
-    if await sites.by_name(session, wanted.name) is not None:
-        raise SiteExistsError(f"Site {wanted.name!r} already exists.", field="name")
+    if await sites.by_name(session, request.name) is not None:
+        raise SiteExistsError(f"Site {request.name!r} already exists.", field="name")
     site = Site(
-        name=wanted.name,
-        description=wanted.description,
-        grid_zone=known_zone(wanted.grid_zone),
-        time_zone=known_time_zone(wanted.time_zone),
-        currency=wanted.currency,
+        name=request.name,
+        description=request.description,
+        grid_zone=known_zone(request.grid_zone),
+        time_zone=known_time_zone(request.time_zone),
+        currency=request.currency,
     )
     await sites.add(session, site)
     await audit.record(
@@ -122,7 +122,7 @@ async def create(session: Session, wanted: SiteCreate, by: Principal) -> SiteRea
     return SiteRead.model_validate(site)
 
 
-async def change(session: Session, name: str, wanted: SiteUpdate, by: Principal) -> SiteRead:
+async def change(session: Session, name: str, request: SiteUpdate, by: Principal) -> SiteRead:
     """Changes the supplied fields of a site; the audit log keeps the former values.
 
     Raises:
@@ -134,7 +134,7 @@ async def change(session: Session, name: str, wanted: SiteUpdate, by: Principal)
     by.require("admin", TO)
     site = await require(session, name, lock=True)
     before = _values(site)
-    changes = wanted.model_dump(exclude_unset=True)
+    changes = request.model_dump(exclude_unset=True)
     if "grid_zone" in changes:
         changes["grid_zone"] = known_zone(changes["grid_zone"])
     if "time_zone" in changes:

@@ -1,1 +1,1 @@
-"""Predictions of what a run will use, from its FLOPs and similar runs, and their accuracy."""
+"""Predicted usage of runs, from their FLOPs and similar runs, and its accuracy."""

@@ -1,4 +1,4 @@
-"""Quotes: what a run will use, predicted before it begins, with the basis."""
+"""Quotes: predicts a run's usage before it begins, with the basis."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ UNITS = {"duration_s": "s", "cost": "money", "co2e_kg": "kg"}
 
 
 async def quote_for(session: Session, spec: RunSpec) -> QuoteDraft:
-    """Predicts what a run will use, emit and cost.
+    """Predicts a run's energy, emissions and cost.
 
     An error in the estimator never rejects a run: its quote is then unknown, with a reason.
 
@@ -134,9 +134,9 @@ def _by_operations(
 ) -> QuoteDraft:
     operations = prediction.operations
     notes = [f"operations: {operations.flops.value:.3g} FLOP, {operations.how}"]
-    if operations.left_out:
+    if operations.skipped:
         notes.append(
-            f"excluding stages without counted operations: {', '.join(operations.left_out)}"
+            f"excluding stages without counted operations: {', '.join(operations.skipped)}"
         )
     return QuoteDraft(
         method="flops",
@@ -169,14 +169,14 @@ def _step(
         "kind": step.kind,
         "recipe_index": step.recipe_index,
         "automatic": step.automatic,
-        "told_whole": step.told_whole,
+        "told_whole": step.reports_whole,
         "duration_s": pair(duration_s),
         "it_energy_kwh": pair(it_energy_kwh),
     }
 
 
 async def _factors(session: Session, pool: str, gpus: int, accelerators: Sequence[str]) -> Factors:
-    """Present factors of the site where the pool's runs have run so far."""
+    """Current factors of the site of the pool's latest run."""
     return await site_factors.resolve(
         session,
         site=await outcomes.site_of_pool(session, pool, gpus),

@@ -1,4 +1,4 @@
-"""What the lab's own similar runs predict for a new run, by level of similarity."""
+"""Predictions for a new run from the lab's own similar runs, by level of similarity."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ COMMAND_LEVELS = (
 
 @dataclass(frozen=True, slots=True)
 class SimilarRuns:
-    """Similar runs, and what they predict."""
+    """Similar runs and their prediction."""
 
     level: Level
     expected: Expected

@@ -21,7 +21,7 @@ NAMES = frozenset({"name"})
 FIRST_DATA_OPTIONS = frozenset(
     {*("hub", "config", "revision", "train", "validation", "test", "text", "text_pair", "label")}
 )
-"""Options of data that were there when the first fingerprints were stored."""
+"""Options of data that existed when the first fingerprints were stored."""
 
 SCRIPTS = (".py", ".sh", ".r", ".jl", ".pl", ".rb", ".js", ".lua", ".ipynb")
 
@@ -36,7 +36,7 @@ class Step:
     recipe_index: int
     automatic: bool
     work: Work
-    told_whole: bool  # whether its progress covers the whole stage
+    reports_whole: bool  # whether its progress covers the whole stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def likeness(recipe: Recipe) -> Likeness:
 
 
 def _data(data: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Options that later versions have added count as not there while they are at their default."""
+    """The data without options of later versions that have their default value."""
     if data is None:
         return None
     defaults = {name: field.get_default() for name, field in Data.model_fields.items()}
@@ -90,26 +90,26 @@ def _data(data: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _incidental(stage: Mapping[str, Any]) -> frozenset[str]:
-    """Options that change nothing but what the stage is called, and chance."""
+    """Options that change only the name of the stage, and chance."""
     return NAMES | REGISTRY[stage["kind"]].traits.seeds
 
 
 def _scaled(stage: Mapping[str, Any]) -> frozenset[str]:
-    """Options without which two stages are alike, except for how much they do."""
+    """Options that change only the amount of work of a stage."""
     traits = REGISTRY[stage["kind"]].traits
     return _incidental(stage) | traits.amount | traits.tuning
 
 
 def _without(stage: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
-    """Unset options are dropped: a later version may have more options."""
+    """The stage without these and without unset options: later versions may have more options."""
     set_options = {name: value for name, value in stage.items() if value not in (None, {}, [])}
     return {name: value for name, value in set_options.items() if name not in names}
 
 
 def _script(stage: Mapping[str, Any]) -> list[str] | None:
-    """A program and the script it runs, without arguments; None where there is no script.
+    """A program and its script, without arguments; None if there is no script.
 
-    Scripts of one name in two folders are two scripts; commits of one repository are one.
+    Scripts with one name in two folders differ; a script is the same in all commits.
     """
     argv = stage["argv"]
     code = stage.get("code")
@@ -135,19 +135,19 @@ def steps(recipe: Recipe, gpus: int) -> list[Step]:
             recipe_index=step.index,
             automatic=step.automatic,
             work=traits_of(step.params).work(step.params, max(gpus, 1)),
-            told_whole=traits_of(step.params).counts_whole(step.params),
+            reports_whole=traits_of(step.params).counts_whole(step.params),
         )
         for step in plan_of_stored(recipe)
     ]
 
 
 def trains(kind: str) -> bool:
-    """Whether stages of a kind train; of a kind that this version does not have, nobody knows."""
+    """Whether stages of a kind train; False for kinds that this version does not have."""
     entry = REGISTRY.get(kind)
     return entry is not None and entry.traits.trains
 
 
 def examples_per_step(stage: Mapping[str, Any], devices: int) -> float | None:
-    """Examples that one optimizer step takes, over all devices; None where there is none."""
+    """Examples per optimizer step, over all devices; None if the stage has no such steps."""
     params = REGISTRY[stage["kind"]].read(stage)
     return float(of_options(params, devices)) if isinstance(params, Optimisation) else None

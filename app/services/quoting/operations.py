@@ -53,17 +53,17 @@ class Operations:
     Attributes:
         flops: Dense floating-point operations.
         how: How they were counted.
-        left_out: Kinds of steps that are not included.
+        skipped: Kinds of steps that are not included.
     """
 
     flops: Forecast
     how: str
-    left_out: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class FromOperations:
-    """Time and energy from operations; each may be the reason why it is unknown."""
+    """Time and energy from operations, or the reasons why they are unknown."""
 
     operations: Operations
     duration_s: Forecast | str
@@ -71,7 +71,7 @@ class FromOperations:
     how: str
 
 
-class NoOperations(ValueError):  # noqa: N818 - it says why there is no such quote
+class NoOperations(ValueError):  # noqa: N818 - it states why there is no such quote
     """Operations, or their cost, are unknown; the message says which."""
 
 
@@ -113,10 +113,10 @@ def _nominal(operations: Operations, gpus: int, pool: str, hardware: Hardware) -
     if not gpus:
         raise NoOperations(f"no run with counted operations has ended in pool {pool!r} yet")
     if hardware.peak_flops_per_s is None:
-        seen = ", ".join(hardware.names) or "it has no known node"
+        hardware_names = ", ".join(hardware.names) or "it has no known node"
         raise NoOperations(
             f"no run with counted operations has ended in pool {pool!r} yet, and the peak of "
-            f"its accelerators is not in the catalog ({seen})"
+            f"its accelerators is not in the catalog ({hardware_names})"
         )
     duration_s = nominal_duration_s(
         operations.flops, peak_flops_per_s=hardware.peak_flops_per_s, devices=gpus
@@ -152,7 +152,7 @@ async def _of_training(
     """Operations of the training steps alone, by examples."""
     flops: Forecast | None = None
     how = ""
-    left_out = dict.fromkeys(step.kind for step in steps if not trains(step.kind))
+    skipped = dict.fromkeys(step.kind for step in steps if not trains(step.kind))
     per_epoch = await _examples_per_epoch(session, likeness)
     rates = await _flops_per_example(session, likeness)
     for step in steps:
@@ -165,27 +165,27 @@ async def _of_training(
             continue
         if examples is None:
             raise NoOperations("no run has reported the number of examples in this data yet")
-        one, how = _training_step(recipe, step, examples, rates)
+        step_flops, how = _training_step(recipe, step, examples, rates)
         flops = (
-            one
+            step_flops
             if flops is None
-            else Forecast(flops.value + one.value, max(flops.log_half, one.log_half))
+            else Forecast(flops.value + step_flops.value, max(flops.log_half, step_flops.log_half))
         )
     if flops is None:
         raise NoOperations(
             "the recipe has no training stage, and no similar run has counted its operations"
         )
-    return Operations(flops, how, tuple(left_out))
+    return Operations(flops, how, tuple(skipped))
 
 
 def _training_step(
     recipe: Mapping[str, Any], step: Step, examples: float, rates: Mapping[str, list[float]]
 ) -> tuple[Forecast, str]:
-    if seen := rates.get(step.kind):
-        rate = predict(seen, MODEL_SPREAD)
+    if measured_rates := rates.get(step.kind):
+        rate = predict(measured_rates, MODEL_SPREAD)
         return rate.times(
             examples
-        ), f"operations per example in {counted(len(seen), 'run')} of this model"
+        ), f"operations per example in {counted(len(measured_rates), 'run')} of this model"
     config = recipe["model"].get("config") if isinstance(recipe["model"], Mapping) else None
     if config is None or not REGISTRY[step.kind].traits.starts_from_scratch:
         raise NoOperations(f"no run has counted the operations of '{step.kind}' on this model yet")

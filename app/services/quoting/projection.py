@@ -87,7 +87,7 @@ def projected(
     quoted_steps = list(content["steps"]) if content else []
     planned = steps(recipe, gpus)
     kinds = [step.kind for step in planned]
-    whole = [step.told_whole for step in planned]
+    whole = [step.reports_whole for step in planned]
     duration_s, _ = _ended(TIME, progress, quoted_steps, kinds, whole, before[0])
     energy, ratio = _ended(ENERGY, progress, quoted_steps, kinds, whole, before[1])
     return _read(progress, ratio, duration_s, energy, content)

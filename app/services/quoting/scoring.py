@@ -29,14 +29,14 @@ REPRICED = "repriced"
 
 
 async def record(session: Session, run: Run, tag: PriceTag) -> None:
-    """Stores what a finished run used, for later quotes, and scores its own quote.
+    """Stores a finished run's usage for later quotes, and scores its own quote.
 
-    Called with every price tag. An error here is only logged: the price tag does not need it.
+    Called with every price tag; an error is only logged, since it must not lose the price tag.
 
     Args:
         session: Committed by the caller.
-        run: The run in its present state.
-        tag: Its newest price tag.
+        run: The run in its current state.
+        tag: Its latest price tag.
     """
     if run.status not in FINAL:
         return
@@ -57,7 +57,7 @@ async def _keep(session: Session, run: Run, tag: PriceTag) -> None:
     alike = likeness(run.recipe)
     planned = steps(run.recipe, run.gpus)
     trained = await quote_rows.training_counts(session, run.id)
-    # A script's own FLOP counts are on its price tag, but say nothing about other runs.
+    # A script's own FLOP counts are on its price tag, but do not predict other runs.
     is_script = runs_program(run.recipe)
     await outcomes.put(
         session,
@@ -88,7 +88,7 @@ def _steps(
     content: Mapping[str, Any],
     trained: Mapping[str, Mapping[str, float]],
 ) -> Iterable[dict[str, Any]]:
-    """What each step used over all attempts, and how much work it did."""
+    """Usage and amount of work of each step, over all attempts."""
     parts: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for stage in content["stages"]:
         parts[stage["key"]].append(stage)
@@ -133,7 +133,7 @@ async def _score(session: Session, run: Run, tag: PriceTag) -> None:
         "method": quote.method,
         "level": quote.content["level"],
         "pool": run.pool,
-        "quantities": {name: None if one is None else one.as_dict() for name, one in hits.items()},
+        "quantities": {name: result.as_dict() if result else None for name, result in hits.items()},
     }
     await quote_rows.set_score(session, run.id, score, now())
 
@@ -155,10 +155,10 @@ async def scores(session: Session) -> ScoreRead:
     used = [score for score in newest if score["status"] == "succeeded"]
     for score in used:
         for name in NAMES:
-            one = score["quantities"].get(name)
-            if one is not None:
+            quantity = score["quantities"].get(name)
+            if quantity is not None:
                 key = (score["method"], score["level"], score["pool"], name)
-                groups[key].append((one["log_error"], one["inside"]))
+                groups[key].append((quantity["log_error"], quantity["inside"]))
     rows = []
     for (method, level, pool, name), hits in sorted(groups.items(), key=_order):
         group = summary(hits)

@@ -53,9 +53,9 @@ def test_work_is_what_the_options_ask_for() -> None:
     by_steps = steps(changed(0, epochs=None, max_steps=10), 4)[0]
     assert by_steps.work.examples == 10 * 8 * 2 * 4
     # Rounds and splits count each of themselves; only a whole tells how far the step is.
-    assert [step.told_whole for step in steps(RECIPE, 1)] == [True, True, False, False]
+    assert [step.reports_whole for step in steps(RECIPE, 1)] == [True, True, False, False]
     both = {**RECIPE, "data": {**RECIPE["data"], "test": "c.tsv"}}
-    assert not steps(both, 1)[1].told_whole
+    assert not steps(both, 1)[1].reports_whole
 
 
 def test_names_and_seeds_make_no_other_recipe() -> None:
