@@ -133,9 +133,7 @@ async def _end(session: Session, attempt: Attempt, run: Run, batch: Batch) -> No
     if batch.late:
         if end is None and batch.size >= LATE_TAIL:
             return
-        late_end = (
-            None if end is None else {"status": end.status, "reason": reason, "t_s": end.t_s}
-        )
+        late_end = None if end is None else {"status": end.status, "reason": reason, "t_s": end.t_s}
         await settlement.amend_attempt(session, attempt, run, late_end, batch.last_at)
     elif end is not None:
         await settlement.close_attempt(

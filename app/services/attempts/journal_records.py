@@ -325,8 +325,6 @@ def in_order(
     expected = after_seq + 1
     for record in ordered:
         if record.seq > expected:
-            gaps.append(
-                Rejected(expected, f"records {expected} to {record.seq - 1} never arrived")
-            )
+            gaps.append(Rejected(expected, f"records {expected} to {record.seq - 1} never arrived"))
         expected = record.seq + 1
     return ordered, gaps
