@@ -217,7 +217,7 @@ def test_the_administrator_s_commands(data_dir: Path) -> None:
     ]
     last = administer(data_dir, "token", "revoke", token["id"])
     assert last.returncode == 1
-    assert "last admin" in last.stderr
+    assert "last active admin" in last.stderr
     assert embedded_postgres.server_pid(data_dir) is None
 
 

@@ -25,7 +25,7 @@ def test_a_node_without_cpu_slots_takes_no_cpu_jobs() -> None:
 
 
 def test_a_device_named_twice_is_refused() -> None:
-    with pytest.raises(ValueError, match="named twice"):
+    with pytest.raises(ValueError, match="listed twice"):
         DevicePool(["a", "a"], cpu_slots=0)
 
 
