@@ -1,4 +1,4 @@
-"""The energy figures of a stage, an attempt or a run, from what is charged to it."""
+"""The energy figures of a stage, an attempt or a run, from its charges."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ MOSTLY_MODELLED_RATIO = 0.5
 IDLE_POWER_UNKNOWN = "idle_power_unknown"
 
 NOTHING_RESERVED = "nothing_reserved"
-"""It ran beside a job that had reserved all of the machine, on whose bill the idle energy is."""
+"""Flag: the job ran beside one that had reserved the whole machine and pays for idle energy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of time on one attempt and what is charged for it.
+    """An interval of one attempt, with its charges.
 
-    ``duration_s`` is None when the stretch never ended.
+    ``duration_s`` is None if the interval never ended.
     """
 
     duration_s: float | None
@@ -50,8 +50,8 @@ class Biller:
 
     Args:
         factors: PUE, carbon intensity and prices.
-        seed: Of the Monte Carlo intervals.
-        keeps_errors: Whether to state what the error of each component is made of.
+        seed: Seed of the Monte Carlo intervals.
+        keeps_errors: Whether to include the error terms of each component.
     """
 
     def __init__(self, factors: Factors, seed: int, *, keeps_errors: bool = True) -> None:
@@ -61,7 +61,7 @@ class Biller:
         self._pue = Rate("pue", factors.pue)
 
     def energy(self, spans: Sequence[Span]) -> EnergyTag:
-        """The figures of some spans that follow one another (one, or all attempts)."""
+        """The figures of consecutive spans (one attempt, or all attempts)."""
         charges = [charge for span in spans for charge in span.charges]
         it_kwh = self.it_kwh(charges)
         coverage = coverage_ratio(spans)
@@ -79,7 +79,7 @@ class Biller:
         )
 
     def it_kwh(self, charges: Sequence[Charge]) -> Quantity:
-        """IT energy: what the components used."""
+        """IT energy: the energy of the components."""
         return total(charges, seed=self.seed)
 
     def facility_kwh(self, charges: Sequence[Charge]) -> Quantity:
@@ -91,7 +91,7 @@ class Biller:
         return total(charges, [self._pue, rate], unit=unit, seed=self.seed)
 
     def products(self, charges: Sequence[Charge], *rates: Rate) -> Product | None:
-        """Facility energy times rates, with what its error is made of; None when unknown."""
+        """Facility energy times rates, with its error terms; None if unknown."""
         try:
             return product(charges, [self._pue, *rates])
         except RateMissing:
@@ -99,7 +99,7 @@ class Biller:
 
     @property
     def carbon(self) -> Rate | None:
-        """Carbon intensity, hour by hour where that is known; None where none is."""
+        """Carbon intensity, hourly where known; None if there is none."""
         factors = self.factors
         if factors.carbon_intensity is None and factors.carbon_hours is None:
             return None
@@ -112,7 +112,7 @@ class Biller:
         return scaled(self.times(charges, self.carbon, "g"), 1 / G_PER_KG, "kg")
 
     def carbon_intensity(self, charges: Sequence[Charge]) -> tuple[Quantity, Quantity]:
-        """Carbon intensity as it was applied (g/kWh), and the part that was hour by hour."""
+        """The applied carbon intensity (g/kWh), and the share of energy with hourly values."""
         rate, flat = self.carbon, self.factors.carbon_intensity
         no_hours = Quantity.unknown("1", "no hourly carbon intensity is known for the site")
         if rate is None:
@@ -178,7 +178,7 @@ def _applied_intensity(emissions: Product) -> tuple[Quantity, Quantity]:
 
 
 def duration(spans: Sequence[Span]) -> Quantity:
-    """Wall-clock time of spans that follow one another."""
+    """Wall-clock time of consecutive spans."""
     durations_s = [span.duration_s for span in spans if span.duration_s is not None]
     if not durations_s:
         return Quantity.unknown("s", "it never ended" if spans else "there was no attempt")
@@ -188,9 +188,9 @@ def duration(spans: Sequence[Span]) -> Quantity:
 
 
 def coverage_ratio(spans: Sequence[Span]) -> Quantity:
-    """Part of the components' run time that was metered.
+    """Share of the components' run time that was metered.
 
-    A span on which no component was declared counts in full as not metered.
+    A span without any component counts as entirely unmetered.
     """
     covered_s = expected_s = 0.0
     for span in spans:
@@ -202,7 +202,7 @@ def coverage_ratio(spans: Sequence[Span]) -> Quantity:
 
 
 def share(part: Quantity, total: Quantity) -> Quantity:
-    """Part over total. The errors that both have in common cancel; the rest is not carried."""
+    """Part over total. Common errors cancel; the other errors are not propagated."""
     if part.value is None:
         return Quantity.unknown("1", part.reason or "the part is unknown")
     if not total.value or part.source is None:
@@ -213,8 +213,8 @@ def share(part: Quantity, total: Quantity) -> Quantity:
 def mean_power(spans: Sequence[Span], energy: Quantity) -> Quantity:
     """Mean IT power in W while metered.
 
-    Each component's mean is over its own metered time, so that a component with a gap does
-    not pull the sum down; spans are weighted by their metered time.
+    Each component's mean covers its own metered time, so that a gap of one component does not
+    lower the sum; spans are weighted by their metered time.
     """
     if energy.value is None:
         return Quantity.unknown("W", energy.reason or "the energy is unknown")
@@ -236,10 +236,10 @@ def mean_power(spans: Sequence[Span], energy: Quantity) -> Quantity:
 
 
 def window_flags(charges: Iterable[Charge]) -> tuple[str, ...]:
-    """What was remarkable in any of the windows, sorted."""
+    """The flags of all windows, sorted."""
     charges = list(charges)
     flags = {flag for c in charges if c.window is not None for flag in c.window.flags}
-    flags.discard(EDGE_ALIGNED)  # it narrows the interval, and is nothing to be wary of
+    flags.discard(EDGE_ALIGNED)  # it narrows the interval, and is not a warning
     if any(charge.is_short for charge in charges):
         flags.add("short_window")
     if any(_above_limit(charge) for charge in charges):
@@ -255,7 +255,7 @@ def _above_limit(charge: Charge) -> bool:
     limit_w = charge.component.power_limit_w
     if limit_w is None or charge.energy_j is None or charge.covered_s < 1.0:
         return False
-    # Boards overshoot their limit a little, and the gain itself is some percent off.
+    # Boards slightly exceed their limit, and the gain has an error of a few percent.
     return charge.energy_j / charge.covered_s > 1.2 * limit_w
 
 

@@ -1,4 +1,4 @@
-"""Calibration of single meters: what a lab found by holding a reference meter beside a card."""
+"""Calibration of single meters: a lab's own comparison of a card with a reference meter."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from pricetag.accounting.readings.window import WindowEnergy
 def calibrated(
     attempts: Sequence[AttemptInput], calibrations: Mapping[str, Factor]
 ) -> tuple[AttemptInput, ...]:
-    """The attempts with every measurement of a calibrated component multiplied.
+    """The attempts, with every measurement of a calibrated component corrected.
 
     Args:
-        attempts: As they were metered.
-        calibrations: By component id, reference over meter.
+        attempts: The attempts as metered.
+        calibrations: Ratio of reference to meter, by component id.
 
     Source:
-        Yang, Adámek, Armour 2024 (SC24): the error of a card's sensor is a gain of
-        its own, steady over time, so that a factor measured once corrects it.
+        Yang, Adámek, Armour 2024 (SC24): each card's sensor has a gain error of its own that
+        is stable over time, so that a factor measured once corrects it.
     """
     if not calibrations:
         return tuple(attempts)

@@ -1,4 +1,4 @@
-"""Carbon: of the energy used (operational) and of the hardware (embodied)."""
+"""Facility energy and operational carbon emissions."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def facility_energy_kwh(it_energy_kwh: float, pue: float) -> float:
 def operational_co2e_kg(facility_kwh: float, carbon_intensity_g_per_kwh: float) -> float:
     """Emissions in kg CO2e of the facility's energy (kWh) at an intensity (g CO2e/kWh).
 
-    The basis (location or market) is that of the intensity handed in; a market-based
-    figure is reported beside the location-based one and never replaces it.
+    The basis (location or market) is that of the intensity; a market-based figure is reported
+    beside the location-based one and never replaces it.
 
     Raises:
         InvalidFactor: If either is negative or not finite.

@@ -1,4 +1,4 @@
-"""What is charged: windows of components, summed with their errors and their evidence."""
+"""Charges: windows of components, summed with their errors and their evidence."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ from pricetag.accounting.readings.window import WindowEnergy
 from pricetag.accounting.units import joules_to_kwh
 
 SHORT_WINDOW_S = 1.0
-"""Below this a GPU's counter has ticked too seldom: the figure is an estimate with bounds."""
+"""Duration below which a GPU's counter has too few updates, so that its figure is an estimate
+with bounds."""
 
 ALIGNED_RATIO = 0.25
-"""What is left of an update's error at an aligned edge: root mean square over the loads of
+"""Remaining share of an update's error at an aligned edge: root mean square over the loads of
 ``benchmarks.meter`` (0.2 to 0.26 over all of them, 0.44 for bursts near the counter's period)."""
 
 MODEL_GAIN_STD_RATIO: Mapping[str, float] = {"cpu": 0.45, "host": 0.45, "ram": 1.0, "gpu": 0.0}
-"""Error of the model that replaces a host's failed counter, by kind of component."""
+"""Error of the model that replaces a failed host counter, by kind of component."""
 
 NO_TICK = (
     "the counter was not updated in so short a window, and the device's power limit, "
@@ -44,12 +45,12 @@ class Charge:
     """One component over one window.
 
     Attributes:
-        component: Which.
-        window: Its energy, calibrated; None when nothing was measured for it at all.
-        expected_s: For how long it ought to have been metered.
-        node: Where.
-        by_hour_j: The same energy by UTC hour; empty where that was not kept.
-        calibration: What its meter's figure was multiplied with.
+        component: The component.
+        window: Its energy, calibrated; None if it was not measured at all.
+        expected_s: Time for which it should have been metered.
+        node: Name of the node.
+        by_hour_j: The same energy by UTC hour; empty if not stored.
+        calibration: Factor by which its meter's figure was multiplied.
     """
 
     component: Component
@@ -61,17 +62,17 @@ class Charge:
 
     @property
     def energy_j(self) -> float | None:
-        """What was metered, None when nothing was."""
+        """Metered energy, None if nothing was metered."""
         return None if self.window is None or self.is_blind else self.window.energy_j
 
     @property
     def covered_s(self) -> float:
-        """For how long it was metered."""
+        """Metered time."""
         return 0.0 if self.window is None else self.window.covered_s
 
     @property
     def is_short(self) -> bool:
-        """Whether the window is too short for the counter that metered it."""
+        """Whether the window is too short for its counter."""
         return (
             self.component.kind == "gpu"
             and self.window is not None
@@ -81,7 +82,7 @@ class Charge:
 
     @property
     def is_blind(self) -> bool:
-        """Whether the window is so short that nothing can be said of it, not even a bound."""
+        """Whether the window is so short that its energy has not even a bound."""
         return (
             self.is_short
             and self.window is not None
@@ -91,7 +92,7 @@ class Charge:
 
     @property
     def source(self) -> Source | None:
-        """The weakest evidence in it; None when it is unknown."""
+        """The weakest evidence in it; None if its energy is unknown."""
         if self.window is None or self.energy_j is None:
             return None
         if self.is_short:
@@ -100,7 +101,7 @@ class Charge:
 
     @property
     def division_j(self) -> float:
-        """How far off its energy may be to either side, as the device's idle power is unknown."""
+        """Possible error of the energy in either direction due to unknown idle power."""
         window, energy_j = self.window, self.energy_j
         if window is None or energy_j is None or window.device_energy_j is None:
             return 0.0
@@ -110,7 +111,7 @@ class Charge:
 
     @property
     def reason(self) -> str | None:
-        """Why its energy is unknown."""
+        """Reason why the energy is unknown."""
         if self.window is None:
             return "not measured"
         if self.is_blind:
@@ -119,25 +120,25 @@ class Charge:
 
     @property
     def gain_group(self) -> str:
-        """Who shares its gain error: one model of card, one model of a host's power."""
+        """Group that shares its gain error: one card model, or one model of host power."""
         about = self.component
         calibrated = None if self.calibration is None else about.id
         return gain_group(about.kind, about.name, about.method, calibrated=calibrated)
 
     @property
     def is_modelled(self) -> bool:
-        """Whether its gain is that of a model, which is off by a factor."""
+        """Whether its gain is that of a model, whose error is a factor."""
         return self.component.method == "modelled" and self.calibration is None
 
     @property
     def gain_std_ratio(self) -> float:
-        """The gain error of its meter; that of its calibration, where it has one."""
+        """The gain error of its calibration, or else of its meter."""
         if self.calibration is not None:
             return self.calibration.relative_std_ratio
         gain, energy_j = self.component.gain_std_ratio, self.energy_j
         if self.component.method == "modelled" or self.window is None or not energy_j:
             return gain
-        # Where a model replaced a failed counter, that part is only as good as the model.
+        # If a model replaced a failed counter, that part is only as accurate as the model.
         model_ratio = self.window.energy_by_source_j.get("modelled", 0.0) / energy_j
         if model_ratio == 0:
             return gain
@@ -146,15 +147,15 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """A sum of charges times rates, before it becomes a figure.
+    """A sum of charges times rates, before it becomes a quantity.
 
     Attributes:
-        value: In the unit of the product.
-        terms: Its parts, each with its error.
+        value: The value, in the unit of the product.
+        terms: The summands, each with its error.
         bounds: Hard bounds of the parts that are too short for their counter.
-        division: How far off it may be to either side, as shared devices' idle power is unknown.
-        rates: What the energies were multiplied with.
-        sources: All evidence that entered.
+        division: Possible error in either direction due to unknown idle power of shared devices.
+        rates: The applied rates.
+        sources: All evidence in the product.
     """
 
     value: float
@@ -165,13 +166,13 @@ class Product:
     sources: tuple[Source, ...]
 
     def quantity(self, unit: str, seed: int) -> Quantity:
-        """The figure with its interval."""
+        """The quantity with its interval."""
         interval = self._interval(seed)
         low, high = min(interval.low, self.value), max(interval.high, self.value)
         return Quantity(self.value, low, high, unit, weakest(*self.sources))
 
     def error_terms(self) -> list[ErrorTerm]:
-        """What its error is made of, absolute, one sigma each."""
+        """The error terms, absolute, one sigma each."""
         multipliers = [rate.multiplier for rate in self.rates]
         return error_terms(self.terms, self.bounds, multipliers, division=self.division)
 
@@ -180,23 +181,23 @@ class Product:
         sums = combine(self.terms, multipliers, seed=seed)
         if not self.bounds and not self.division:
             return sums
-        # Hard bounds are added end to end: from idle to full power of short windows, from
-        # nothing idle to all of it of shared devices.
+        # Hard bounds are added linearly: for short windows from idle to full power, for shared
+        # devices from no idle energy to only idle energy.
         relative = combine([Term(1.0, "unit", 0.0)], multipliers, seed=seed)
         least = sum(bound.low for bound in self.bounds) - self.division
         most = sum(bound.high for bound in self.bounds) + self.division
-        # What is taken off is the least that it may be worth, so that the bound stays one.
+        # The smallest possible value is subtracted, so that the bound remains valid.
         low = least * (relative.low if least > 0 else relative.high)
         return Interval(max(sums.low + low, 0.0), sums.high + most * relative.high)
 
 
 def product(charges: Sequence[Charge], rates: Sequence[Rate] = ()) -> Product | None:
-    """The energy of some charges in kWh, times rates; None when none of it is known.
+    """The energy of charges in kWh, times rates; None if all of it is unknown.
 
-    What was not metered is not included; coverage and flags show that it is missing.
+    Unmetered energy is not included; coverage and flags show that it is missing.
 
     Raises:
-        RateMissing: If a rate has no figure for a part of the energy.
+        RateMissing: If a rate has no value for a part of the energy.
     """
     known_charges = [charge for charge in charges if charge.energy_j is not None]
     if not known_charges:
@@ -227,13 +228,13 @@ def product(charges: Sequence[Charge], rates: Sequence[Rate] = ()) -> Product | 
 def total(
     charges: Sequence[Charge], rates: Sequence[Rate] = (), *, unit: str = "kWh", seed: int = 0
 ) -> Quantity:
-    """The energy of some charges in kWh, times rates, with interval and weakest source.
+    """The energy of charges in kWh, times rates, with its interval and weakest evidence.
 
     Args:
-        charges: What to sum.
-        rates: What to multiply with.
-        unit: Of the product.
-        seed: Of the Monte Carlo.
+        charges: The charges to sum.
+        rates: The rates to multiply by.
+        unit: Unit of the product.
+        seed: Seed of the Monte Carlo simulation.
     """
     try:
         sum_product = product(charges, rates)
@@ -245,7 +246,7 @@ def total(
 
 
 def why_unknown(charges: Sequence[Charge]) -> str:
-    """Why none of the charges has an energy."""
+    """Reasons why the energy of all charges is unknown."""
     reasons = dict.fromkeys(
         f"{charge.component.id}: {charge.reason or 'not measured'}"
         for charge in charges
@@ -255,7 +256,7 @@ def why_unknown(charges: Sequence[Charge]) -> str:
 
 
 def factor_quantity(factor: Factor, *, at_least: float = 0.0) -> Quantity:
-    """A factor with its 95% interval, cut off at the least that it can be."""
+    """A factor with its 95% interval, cut off at its smallest possible value."""
     term = Term(
         factor.value, "factor", factor.relative_std_ratio, multiplicative=factor.multiplicative
     )
@@ -265,7 +266,7 @@ def factor_quantity(factor: Factor, *, at_least: float = 0.0) -> Quantity:
 
 
 def scaled(quantity: Quantity, ratio: float, unit: str) -> Quantity:
-    """A known quantity times an exact number, in another unit; an unknown one stays so."""
+    """A quantity times an exact number, in another unit; an unknown quantity stays unknown."""
     value, low, high = quantity.value, quantity.low, quantity.high
     if value is None or low is None or high is None:
         return Quantity.unknown(unit, quantity.reason or "it is unknown")
@@ -273,7 +274,7 @@ def scaled(quantity: Quantity, ratio: float, unit: str) -> Quantity:
 
 
 def _bounds_kwh(charge: Charge) -> Interval | None:
-    """From its idle power to its power limit, held for the whole of a short window."""
+    """Bounds of a short window: idle power and power limit for its whole duration."""
     limit_w, window = charge.component.power_limit_w, charge.window
     if not charge.is_short or limit_w is None or window is None:
         return None
@@ -302,7 +303,7 @@ def _term(charge: Charge, times: float) -> Term:
 
 
 def edge_s(charge: Charge) -> float:
-    """How far off an edge of the window may be: a tick of the counter, less if aligned."""
+    """Error of a window's edge: one update period of the counter, less if aligned."""
     update_s = charge.component.update_s or NVML_UPDATE_S
     aligned = charge.window is not None and EDGE_ALIGNED in charge.window.flags
     return update_s * ALIGNED_RATIO if aligned else update_s

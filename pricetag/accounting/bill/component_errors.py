@@ -1,4 +1,4 @@
-"""What the error of a component's energy is made of."""
+"""The error terms of a component's energy."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pricetag.accounting.bill.figures import ComponentError
 
 
 def component_error(charges: Sequence[Charge]) -> ComponentError | None:
-    """The error terms of one component over some windows; None where its energy is unknown.
+    """The error terms of one component over several windows; None if its energy is unknown.
 
-    Errors of the gain add linearly over the windows, those of their edges in quadrature.
+    Gain errors add linearly over the windows, edge errors in quadrature.
 
     Args:
-        charges: Windows of one component, all by the same meter.
+        charges: Windows of one component, all from the same meter.
 
     Source:
         JCGM 100:2008 (GUM), 5.1.2 and 5.2.2.

@@ -1,4 +1,4 @@
-"""What a run costs: rented or owned device-hours, and its energy at the site's tariff."""
+"""Cost of a run: rented or owned device-hours, and its energy at the site's tariff."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ NO_DEVICE = "no accelerator was reserved, and prices are per accelerator"
 
 
 def cost_of(biller: Biller, attempts: Sequence[AttemptInput], charges: Sequence[Charge]) -> CostTag:
-    """What some attempts cost in the cloud (low to high), in hardware and in electricity.
+    """Cost of attempts in the cloud (low to high), for owned hardware and for electricity.
 
-    The total is the owned hardware with its electricity where the site has a price of its own
-    for it, else the cloud's price, else the electricity alone.
+    The total is owned hardware with electricity if the site has a price of its own, otherwise
+    the cloud price, otherwise the electricity alone.
 
     Raises:
-        InvalidFactor: If a price or tariff is given without a currency.
+        InvalidFactor: If a price or tariff has no currency.
     """
     unit = _currency(biller.factors)
     cloud = _cloud(biller.factors, attempts, unit)
@@ -42,10 +42,10 @@ def cost_of(biller: Biller, attempts: Sequence[AttemptInput], charges: Sequence[
 
 
 def cost_error_terms(biller: Biller, cost: CostTag, charges: Sequence[Charge]) -> list[ErrorTerm]:
-    """What the error of the total is made of, one sigma each, in money."""
+    """The error terms of the total, one sigma each, in its currency."""
     if cost.basis == CLOUD:
         low, high = cost.cloud.low or 0.0, cost.cloud.high or 0.0
-        # Any price in the range is as likely as another: a uniform distribution.
+        # All prices in the range are equally likely: a uniform distribution.
         return [ErrorTerm("range of the cloud's prices", (high - low) / math.sqrt(12))]
     terms: list[ErrorTerm] = []
     tariff = _tariff(biller.factors)
@@ -133,7 +133,7 @@ def _remarked(quantity: Quantity, reason: str) -> Quantity:
 def sum_of_two(one: Quantity, other: Quantity) -> Quantity:
     """The sum of two known quantities whose errors are independent.
 
-    Each side of the interval is that of both in quadrature, to first order.
+    The sides of the two intervals are added in quadrature, to first order.
 
     Source:
         JCGM 100:2008 (GUM), 5.1.2, applied to either side of an asymmetric interval.

@@ -1,4 +1,4 @@
-"""Emissions of making the hardware: the part that a reservation stands for."""
+"""Embodied emissions of hardware: the share of a reservation."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ SERVER = "server"
 def embodied_kg(
     factors: Sequence[EmbodiedFactor], attempts: Sequence[AttemptInput], *, seed: int = 0
 ) -> Quantity:
-    """Embodied emissions of the hardware that some attempts had reserved, in kg CO2e.
+    """Embodied emissions of the hardware that attempts reserved, in kg CO2e.
 
     A reserved hour is charged 1 / (lifetime x utilization) of a device, so unreserved hours are
     charged to reserved ones. A run without accelerators is charged a share of the server by the
     number of its cores.
 
     Args:
-        factors: Of every product name, and of the server around them (subject ``server``).
-        attempts: What was reserved, and for how long.
-        seed: Of the Monte Carlo.
+        factors: Factors of product names, and of their server (subject ``server``).
+        attempts: The attempts, with their reserved devices and durations.
+        seed: Seed of the Monte Carlo simulation.
 
     Returns:
         The emissions; unknown, with the reason, if an accelerator has no figure.
@@ -51,7 +51,7 @@ def embodied_kg(
 
 
 def _reserved_h(attempts: Sequence[AttemptInput], *, with_server: bool) -> Mapping[str, float]:
-    """Hours by subject; the server's are those of the accelerators, else of its cores."""
+    """Reserved hours by subject; those of a server follow its accelerators, or else its cores."""
     hours: dict[str, float] = {}
     alone = not has_devices(attempts)
     for attempt in attempts:

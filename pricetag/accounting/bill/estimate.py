@@ -1,4 +1,4 @@
-"""The price of work that was not metered: power x hours x factors."""
+"""Estimated price of unmetered work: power x hours x factors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pricetag.accounting.units import kg_to_lb, power_to_kwh
 
 __all__ = ["Estimate", "InvalidFactor", "InvalidFigures", "estimate"]
 
-# Far beyond anything built, near enough that no product of them overflows.
+# Far above any real installation, and small enough that no product overflows.
 MOST_DEVICES = 10**9
 MOST_POWER_W = 1e12
 MOST_HOURS = 1e9
@@ -29,16 +29,16 @@ MOST_G_PER_KWH = 1e6
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What the work would use, emit and cost.
+    """Estimated energy, emissions and cost of work.
 
     Attributes:
         it_energy_kwh: Energy of the devices.
-        facility_energy_kwh: The same x PUE.
-        co2e_kg: Emissions of the facility's energy.
-        co2e_lb: The same in pounds.
+        facility_energy_kwh: IT energy x PUE.
+        co2e_kg: Emissions of the facility energy.
+        co2e_lb: The same emissions in pounds.
         cost_low: Device-hours at the low price; None without prices.
         cost_high: Device-hours at the high price; None without prices.
-        currency: Of the costs; None without prices.
+        currency: Currency of the costs; None without prices.
     """
 
     it_energy_kwh: float
@@ -62,23 +62,23 @@ def estimate(
     price_devices: int | None = None,
     currency: str = "USD",
 ) -> Estimate:
-    """Estimate energy, emissions and cost of devices that draw a power for some hours.
+    """Estimate energy, emissions and cost of devices that draw a given power for some hours.
 
     Args:
         devices: Number of devices.
-        device_power_w: Mean power of one. Where a published power already sums all devices
-            (Strubell et al.), give it with ``devices=1`` and ``price_devices``.
-        hours: For how long.
+        device_power_w: Mean power of one device. If a published power is already the sum over
+            all devices (Strubell et al.), use it with ``devices=1`` and ``price_devices``.
+        hours: Duration in hours.
         pue: Power usage effectiveness.
         grid_g_per_kwh: Carbon intensity of the grid, g CO2e/kWh.
-        price_low: Low price of a device-hour; alone it is the high one too.
-        price_high: High price of a device-hour; alone it is the low one too.
-        price_devices: Number of devices that are paid for, ``devices`` if not given.
-        currency: Of the prices.
+        price_low: Low price of a device-hour; by default the high price.
+        price_high: High price of a device-hour; by default the low price.
+        price_devices: Number of paid devices; by default ``devices``.
+        currency: Currency of the prices.
 
     Raises:
-        InvalidFigures: If figures are negative, not finite, or a PUE below 1; it names each
-            by its field.
+        InvalidFigures: If figures are negative or not finite, or the PUE is below 1; lists the
+            field of each.
 
     Source:
         Strubell et al. 2019, section 2: kWh = PUE · t · p / 1000.
@@ -123,10 +123,10 @@ def _require_currency(currency: str) -> None:
 
 
 def _prices(low: Number | None, high: Number | None) -> tuple[Decimal, Decimal] | None:
-    """Low and high price; a single price is both; None without any.
+    """Low and high price; a single price is both; None without prices.
 
     Raises:
-        InvalidFigures: If one is not an amount, or the low one is above the high one.
+        InvalidFigures: If a price is not an amount, or the low price is above the high one.
     """
     faults = Faults()
     checked_prices = [
@@ -139,8 +139,8 @@ def _prices(low: Number | None, high: Number | None) -> tuple[Decimal, Decimal] 
     if not prices:
         return None
     if prices[0] > prices[-1]:
-        wanted = f"a price that is not above the high price, {prices[-1]}"
-        raise InvalidFactor("price_low", low, wanted)
+        expected = f"a price that is not above the high price, {prices[-1]}"
+        raise InvalidFactor("price_low", low, expected)
     return prices[0], prices[-1]
 
 

@@ -1,4 +1,4 @@
-"""Rejecting factors that are out of their range, by name."""
+"""Rejects factors that are out of range."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pricetag.accounting.quantity.checks import require_number, require_positive
 
 
 def require_factors(factors: Factors) -> None:
-    """Rejects factors that are out of their range.
+    """Rejects factors that are out of range.
 
     Raises:
-        InvalidFactor: If one is negative or not finite, or a PUE below 1; it names the factor.
+        InvalidFactor: If a factor is negative or not finite, or the PUE is below 1.
     """
     require_pue("pue", factors.pue.value)
     for name, factor in _named(factors):

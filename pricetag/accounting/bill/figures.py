@@ -1,4 +1,4 @@
-"""The figures of a stage, an attempt or a run: energy, its split, carbon, water, money."""
+"""The figures of a stage, an attempt or a run: energy, its split, carbon, water, cost."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pricetag.accounting.quantity.record import OMIT_NONE, Record, Since
 
 @dataclass(frozen=True, slots=True)
 class CostTag(Record):
-    """What a run, or an attempt of it, costs."""
+    """Cost of a run or of an attempt."""
 
     cloud: Annotated[Quantity, "Device-hours at cloud prices, from the low price to the high."]
     electricity: Annotated[Quantity, "Facility energy at the site's tariff."]
     owned_hardware: Annotated[Quantity, "Device-hours at the site's own price.", Since(2)]
-    total: Annotated[Quantity, "The figure to go by; `basis` says what is in it.", Since(2)]
+    total: Annotated[Quantity, "The figure to use; `basis` states what it includes.", Since(2)]
     basis: Annotated[
         str | None,
-        "What is in the total: `owned hardware and electricity`, `owned hardware without "
-        "electricity`, `cloud` or `electricity alone`; null where nothing is known.",
+        "Content of the total: `owned hardware and electricity`, `owned hardware without "
+        "electricity`, `cloud` or `electricity alone`; null if nothing is known.",
         Since(2),
     ]
     currency: Annotated[str | None, "ISO 4217 code of all amounts."]
@@ -28,17 +28,17 @@ class CostTag(Record):
 
 @dataclass(frozen=True, slots=True)
 class SplitTag(Record):
-    """What the devices used in all, and which part of the charge is idle draw."""
+    """Total energy of the devices, and the idle part of the charge."""
 
-    gross_kwh: Annotated[Quantity, "Energy of the whole devices, other jobs and idling included."]
-    charged_ratio: Annotated[Quantity, "Part of it that is charged."]
-    baseline_kwh: Annotated[Quantity, "Part of the charge that idle devices use as well."]
+    gross_kwh: Annotated[Quantity, "Energy of the whole devices, including other jobs and idling."]
+    charged_ratio: Annotated[Quantity, "Charged share of the gross energy."]
+    baseline_kwh: Annotated[Quantity, "Part of the charge that idle devices would use as well."]
     dynamic_kwh: Annotated[Quantity, "The rest of the charge."]
 
 
 @dataclass(frozen=True, slots=True)
 class FootprintTag(Record):
-    """Figures beside energy and location-based carbon of an attempt or a run."""
+    """Further figures of an attempt or a run: market-based and embodied carbon, water."""
 
     co2e_market_kg: Annotated[Quantity, "Emissions by the site's contracts.", Since(2)]
     water_l: Annotated[Quantity, "Water, on site and for the electricity.", Since(2)]
@@ -48,18 +48,16 @@ class FootprintTag(Record):
 
 @dataclass(frozen=True, slots=True)
 class ComponentError(Record):
-    """What the error of a component's energy is made of, one sigma each, relative to it."""
+    """Error terms of a component's energy, one sigma each, relative to it."""
 
-    gain_group: Annotated[str, "Components of one group share the error of their gain."]
+    gain_group: Annotated[str, "Components in one group share the error of their gain."]
     gain_std_ratio: Annotated[float, "Error of the gain."]
     edge_std_ratio: Annotated[float, "Error of the edges of its windows."]
-    multiplicative: Annotated[bool, "Whether the gain is off by a factor of 1 + ratio."]
+    multiplicative: Annotated[bool, "Whether the gain error is a factor of 1 + ratio."]
     bounds_kwh: Annotated[
         float | None, "Width of the hard bounds of windows that are too short for the counter."
     ]
-    division_kwh: Annotated[
-        float, "How far off it may be to either side where idle power is unknown."
-    ]
+    division_kwh: Annotated[float, "Possible error in either direction due to unknown idle power."]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,23 +76,19 @@ class ComponentTag(Record):
     split: Annotated[SplitTag, Since(2)]
     reserved_ratio: Annotated[
         float | None,
-        "Part of it that was reserved for the run, by which idle energy is charged.",
+        "Share of the component that was reserved for the run, by which idle energy is charged.",
         Since(3),
     ]
-    calibration: Annotated[Quantity | None, "What its meter's figure was multiplied by.", Since(2)]
-    edge_s: Annotated[
-        float | None, "How far off an edge of its last window may be, in seconds.", Since(2)
-    ]
+    calibration: Annotated[Quantity | None, "Factor applied to its meter's figure.", Since(2)]
+    edge_s: Annotated[float | None, "Error of an edge of its last window, in seconds.", Since(2)]
     flags: tuple[str, ...]
     notes: str | None
-    error: Annotated[ComponentError | None, "What its error is made of.", Since(4), OMIT_NONE] = (
-        None
-    )
+    error: Annotated[ComponentError | None, "Its error terms.", Since(4), OMIT_NONE] = None
 
 
 @dataclass(frozen=True, slots=True)
 class EnergyTag(Record):
-    """The figures that a stage, an attempt and a run have in common."""
+    """The figures common to stages, attempts and runs."""
 
     duration_s: Quantity
     it_energy_kwh: Quantity

@@ -20,13 +20,13 @@ from pricetag.accounting.units import G_PER_KG
 def footprint(
     biller: Biller, attempts: Sequence[AttemptInput], charges: Sequence[Charge], co2e: Quantity
 ) -> FootprintTag:
-    """Market-based carbon, water, embodied carbon, and operational with embodied carbon.
+    """Market-based carbon, water, embodied carbon, and total (operational + embodied) carbon.
 
     Args:
-        biller: With the factors.
-        attempts: What was reserved.
-        charges: What was used meanwhile.
-        co2e: Its operational emissions (location-based), in kg.
+        biller: Biller with the factors.
+        attempts: The attempts, with their reserved devices.
+        charges: Their charges.
+        co2e: Their operational emissions (location-based), in kg.
     """
     embodied = embodied_kg(biller.factors.embodied, attempts, seed=biller.seed)
     return FootprintTag(
@@ -61,7 +61,7 @@ def _water_l(biller: Biller, charges: Sequence[Charge]) -> Quantity:
 
 
 def water_per_kwh(factors: Factors) -> Factor | None:
-    """Litres per kWh of IT energy, with the error of its three factors to first order.
+    """Liters of water per kWh of IT energy, with the error of three factors to first order.
 
     Source:
         Li et al. 2023, "Making AI Less Thirsty": WUE + PUE x EWIF.

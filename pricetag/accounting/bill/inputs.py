@@ -1,4 +1,4 @@
-"""What a price tag is built from: plain frozen records, filled by the service from the database."""
+"""The inputs of a price tag: plain frozen records, filled by the service from the database."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Measurement:
     """The energy of one component over one window (a stage, or a whole attempt).
 
     Attributes:
-        component_id: Which.
+        component_id: Id of the component.
         window: Its energy.
-        energy_by_hour_j: What is charged, by UTC hour (ISO 8601, ``2026-11-21T04:00:00+00:00``);
-            empty where it was not kept, and then no hourly factor can be applied.
+        energy_by_hour_j: Charged energy by UTC hour (ISO 8601, ``2026-11-21T04:00:00+00:00``);
+            empty if not stored, so that no hourly factor can be applied.
     """
 
     component_id: str
@@ -42,9 +42,9 @@ class FlopsCount:
     Attributes:
         dense: Operations of the dense network; None when not countable.
         effective: Dense operations times the density of the weights.
-        low_bit: Operations done in integers of 8 bits or fewer, counted apart.
+        low_bit: Operations on integers of 8 bits or fewer, counted separately.
         method: How they were counted (``closed_form``, ``FlopCounterMode ...``).
-        uncounted: Names of operators or modules that are not counted.
+        uncounted: Names of operators or modules that were not counted.
     """
 
     dense: float | None
@@ -56,15 +56,15 @@ class FlopsCount:
 
 @dataclass(frozen=True, slots=True)
 class QualityInput:
-    """One quality metric that belongs on the price tag.
+    """One quality metric of the price tag.
 
     Attributes:
-        metric: Its name.
-        value: None where it is not defined.
-        split: Of the data.
-        unit: None for a plain number.
-        of_class: The class that an F1 or the like is of, or how it averages over classes.
-        reason: Why there is no value.
+        metric: Name of the metric.
+        value: Its value; None if undefined.
+        split: Data split.
+        unit: Its unit; None for a plain number.
+        of_class: Class that a metric such as F1 refers to, or how it averages over classes.
+        reason: Reason why the value is missing.
     """
 
     metric: str
@@ -77,9 +77,9 @@ class QualityInput:
 
 @dataclass(frozen=True, slots=True)
 class StageInput:
-    """One stage of one attempt; ``start_s`` and ``end_s`` count from the opening of the meter.
+    """One stage of one attempt; ``start_s`` and ``end_s`` are relative to the meter's opening.
 
-    ``end_s`` is None when the stage never ended (its worker was lost).
+    ``end_s`` is None if the stage never ended because its worker was lost.
     """
 
     key: str
@@ -97,9 +97,9 @@ class StageInput:
 
 @dataclass(frozen=True, slots=True)
 class SecondOpinion:
-    """What another tool says about the IT energy of the same attempt (PUE 1), in kWh.
+    """Another tool's IT energy for the same attempt (PUE 1), in kWh.
 
-    ``reason`` is why a figure is missing; ``duration_s`` how long the tool measured.
+    ``reason`` explains a missing figure; ``duration_s`` is the tool's measured time.
     """
 
     tool: str
@@ -114,12 +114,12 @@ class SecondOpinion:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What the attempt ran in.
+    """Software environment of the attempt.
 
     Attributes:
-        variables: The environment variables that the job saw, secrets masked; empty where they
-            were not recorded.
-        code: The code that each command ran, by stage: path, commit and SHA-256.
+        variables: Environment variables of the job, with secrets masked; empty if they were not
+            recorded.
+        code: Code of each command, by stage: path, commit and SHA-256.
     """
 
     packages: Mapping[str, str] = field(default_factory=dict)
@@ -140,15 +140,15 @@ class AttemptInput:
         status: succeeded, failed, cancelled, interrupted or lost.
         reason: ``{code, message, field?}`` of an attempt that did not succeed.
         started_at: UTC, ISO 8601.
-        duration_s: Wall-clock time; None when it is unknown.
-        components: What the meter watched.
-        measurements: Per component over the whole attempt.
+        duration_s: Wall-clock time; None if unknown.
+        components: The metered components.
+        measurements: One measurement per component over the whole attempt.
         stages: Its stages, nested ones included.
         second_opinion: Another tool's figure, if any.
-        devices: Accelerators reserved; when empty, the metered GPUs stand for them.
+        devices: Reserved accelerators; if empty, the metered GPUs are used instead.
         node_name: The worker node.
-        environment: Software it ran in, if reported.
-        site: Where the node stands.
+        environment: Its software environment, if reported.
+        site: Site of the node.
     """
 
     number: int
@@ -168,20 +168,20 @@ class AttemptInput:
 
 @dataclass(frozen=True, slots=True)
 class Factor:
-    """A number from outside that the price tag multiplies with, and where it is from.
+    """An external number that the price tag multiplies by, with its source.
 
     Attributes:
         value: The factor.
         unit: Its unit, for example ``g/kWh``.
         relative_std_ratio: Relative error, one sigma; 0 for a figure exact by definition.
-        source: ``assumed`` when it was guessed or is a default, ``estimated`` when it is a
-            published average, ``counter`` when the site metered it.
-        citation: Who published it, where.
-        year: The year it describes.
-        basis: For example ``lifecycle, production, location-based, annual``.
-        zone: The place it is valid for.
-        licence: Under which it may be shown.
-        source_url: Where it can be read.
+        source: ``assumed`` for a guess or a default, ``estimated`` for a published average,
+            ``counter`` for a value metered by the site.
+        citation: Publication of the factor.
+        year: Year to which it refers.
+        basis: Basis, for example ``lifecycle, production, location-based, annual``.
+        zone: Place for which it is valid.
+        licence: License under which it may be shown.
+        source_url: Address of the publication.
         multiplicative: Whether the error is a factor (times or divided by 1 + ratio).
     """
 
@@ -203,7 +203,7 @@ class HourlyFactor:
     """A factor that changes from hour to hour.
 
     Attributes:
-        factor: Where it is from and its error; its value is the mean of the hours given.
+        factor: Source and error of the factor; its value is the mean of the hourly values.
         by_hour: The value of each UTC hour (ISO 8601, ``2026-11-21T04:00:00+00:00``).
     """
 
@@ -213,14 +213,14 @@ class HourlyFactor:
 
 @dataclass(frozen=True, slots=True)
 class EmbodiedFactor:
-    """Emissions of making one piece of hardware that a run has reserved.
+    """Emissions of manufacturing one piece of reserved hardware.
 
     Attributes:
         subject: Product name of the accelerator, or ``server``.
-        factor: In kg CO2e a piece; its error is a factor.
+        factor: Emissions in kg CO2e per piece; the error is a factor.
         lifetime_h: Hours from purchase to disposal.
-        utilisation_ratio: Part of its lifetime in which it is reserved by somebody.
-        pieces: How many of it stand for one accelerator (a server of eight: 1/8).
+        utilisation_ratio: Share of the lifetime in which it is reserved.
+        pieces: Number of pieces per accelerator (for a server of eight accelerators, 1/8).
     """
 
     subject: str
@@ -236,30 +236,30 @@ class Factors:
 
     Attributes:
         pue: Power usage effectiveness of the site.
-        carbon_intensity: In g CO2e/kWh; None when the site's zone is unknown.
-        cloud_price_low: Money per accelerator-hour (preemptible), optional.
-        cloud_price_high: Money per accelerator-hour (on demand), optional.
-        electricity_tariff: Money per kWh at the site's meter, optional.
-        currency: ISO 4217 code of all three; required when one of them is given.
-        carbon_intensity_reason: Why the carbon intensity is missing.
-        cloud_price_reason: Why the two prices are missing.
-        electricity_reason: Why the tariff is missing.
-        internal_price_reason: Why the price of the site's own hardware is missing.
-        carbon_hours: Carbon intensity by the hour (location-based, g CO2e/kWh); an hour that it
-            has none for takes ``carbon_intensity``, and is flagged.
+        carbon_intensity: Carbon intensity in g CO2e/kWh; None if the site's zone is unknown.
+        cloud_price_low: Price per accelerator-hour (preemptible), optional.
+        cloud_price_high: Price per accelerator-hour (on demand), optional.
+        electricity_tariff: Price per kWh at the site's meter, optional.
+        currency: ISO 4217 code of all three prices; required with any of them.
+        carbon_intensity_reason: Reason why the carbon intensity is missing.
+        cloud_price_reason: Reason why the two prices are missing.
+        electricity_reason: Reason why the tariff is missing.
+        internal_price_reason: Reason why the price of the site's own hardware is missing.
+        carbon_hours: Hourly carbon intensity (location-based, g CO2e/kWh); for a missing hour,
+            ``carbon_intensity`` is used and a flag is set.
         carbon_market: Market-based carbon intensity (g CO2e/kWh) of the site's contracts,
-            shown beside the other, never instead of it.
-        tariff_hours: Money per kWh by the hour, where the tariff depends on the time of use.
-        internal_price: Money per accelerator-hour of the site's own hardware, without
+            shown beside the location-based one, never instead of it.
+        tariff_hours: Hourly price per kWh, if the tariff depends on the time of use.
+        internal_price: Price per accelerator-hour of the site's own hardware, without
             electricity.
-        wue: Water usage effectiveness of the site, litres per kWh of IT energy.
-        water_intensity: Water of electricity generation, litres per kWh.
-        embodied: Of the accelerators (and servers) that the run has reserved.
-        calibrations: By component id, what the meter's figure is to be multiplied with; its
-            error takes the place of the meter's gain error.
-        peaks: By product name of an accelerator, the most FLOP/s that it can do.
+        wue: Water usage effectiveness of the site, liters per kWh of IT energy.
+        water_intensity: Water intensity of electricity generation, liters per kWh.
+        embodied: Embodied factors of the reserved accelerators and servers.
+        calibrations: Factors for the meters' figures, by component id; the error of a
+            calibration replaces the meter's gain error.
+        peaks: Peak FLOP/s of accelerators, by product name.
         site: Name of the site.
-        as_of: The factors are as the book stood then (ISO 8601); None: when it was issued.
+        as_of: Time of the factors in the price book (ISO 8601); None: the time of issue.
     """
 
     pue: Factor
@@ -287,14 +287,14 @@ class Factors:
 
 @dataclass(frozen=True, slots=True)
 class PriceTagInputs:
-    """Everything a price tag is built from.
+    """All inputs of a price tag.
 
     Attributes:
         run_id: The run's id.
         name: The run's name.
         version: 1 for the first price tag of the run.
         attempts: All attempts, in order.
-        factors: What the site's energy is multiplied with.
+        factors: Factors of the site.
         accounting_version: Version of the arithmetic.
         seed: Seed of the Monte Carlo intervals.
     """
@@ -309,6 +309,6 @@ class PriceTagInputs:
 
 
 def roots(stages: Sequence[StageInput]) -> list[StageInput]:
-    """Stages that lie in no other stage."""
+    """The top-level stages."""
     keys = {stage.key for stage in stages}
     return [stage for stage in stages if stage.parent_key not in keys]

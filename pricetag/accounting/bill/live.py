@@ -1,9 +1,9 @@
-"""What a running attempt has used so far: the figures of its price tag to come, without intervals.
+"""Figures of a running attempt so far: those of its later price tag, without intervals.
 
-Readings are charged as they come, by the same rules as the bill's, so that what was charged so
-far is known at once however long a job runs. It differs from the bill where that looks at all
-readings together: by a part of a counter's update at the edges of stages, and by the weights of
-factors that change from hour to hour (here each hour since the start counts alike).
+Readings are charged as they arrive, by the rules of the bill, so that the charge so far is known
+at once however long a job runs. It differs from the bill where the bill uses all readings
+together: by a part of a counter's update at the edges of stages, and by the weights of factors
+that change from hour to hour (here, all hours since the start have equal weight).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pricetag.accounting.units import G_PER_KG, joules_to_kwh
 
 @dataclass(frozen=True, slots=True)
 class LiveFigures:
-    """What an attempt has used so far; None where that is unknown."""
+    """Usage of an attempt so far; None for unknown figures."""
 
     it_energy_kwh: float | None
     facility_energy_kwh: float | None = None
@@ -36,13 +36,13 @@ class LiveFigures:
 
 @dataclass(frozen=True, slots=True)
 class LiveHour:
-    """What an attempt is charged of one component in one hour, up to its last reading.
+    """Charge of an attempt for one component in one hour, up to the last reading.
 
     Attributes:
-        energy_j: Charged so far, J.
-        covered_s: For how much of the hour it was metered, s.
-        settled_j: The part of the energy that nothing to come changes.
-        settled_s: The part of the time, likewise.
+        energy_j: Energy charged so far, J.
+        covered_s: Metered part of the hour, s.
+        settled_j: Part of the energy that later readings cannot change, J.
+        settled_s: Part of the time that later readings cannot change, s.
     """
 
     energy_j: float = 0.0
@@ -51,7 +51,7 @@ class LiveHour:
     settled_s: float = 0.0
 
     def plus(self, energy_j: float, covered_s: float, *, settled: bool) -> LiveHour:
-        """The hour after more of it was metered."""
+        """The hour after another part of it was metered."""
         more = replace(
             self, energy_j=self.energy_j + energy_j, covered_s=self.covered_s + covered_s
         )
@@ -60,15 +60,15 @@ class LiveHour:
 
 @dataclass(frozen=True, slots=True)
 class LiveCharge:
-    """What an attempt is charged of one component, up to its last reading.
+    """Charge of an attempt for one component, up to the last reading.
 
     Attributes:
-        energy_j: Charged so far, J; None while nothing is known.
-        settled_j: The part of it up to ``anchor``, which nothing to come changes.
-        anchor: The last reading at which the counter moved: while it stands still, what comes
-            next decides whether it was frozen, and what that time is booked with.
+        energy_j: Energy charged so far, J; None while unknown.
+        settled_j: Part of it up to ``anchor``, which later readings cannot change.
+        anchor: The last reading at which the counter moved. While the counter does not move,
+            the next readings decide whether it was frozen, and how that time is booked.
         last: The last reading.
-        hours: The hours (ISO 8601, UTC) that the last readings changed; those before them stand.
+        hours: The hours (ISO 8601, UTC) that the last readings changed; earlier hours are final.
     """
 
     energy_j: float | None = None
@@ -84,13 +84,13 @@ def advance(
     component: Component,
     opened_at: datetime,
 ) -> LiveCharge:
-    """The charge after further readings, in the order in which they were taken.
+    """The charge after further readings, in order of time.
 
     Args:
-        charge: Before them.
-        readings: The new ones.
-        component: That they are of.
-        opened_at: When their clock began; with a time zone.
+        charge: The charge before these readings.
+        readings: The new readings.
+        component: Their component.
+        opened_at: Zero of their clock, with a time zone.
 
     Raises:
         ValueError: If the component's reserved part or its baseline is impossible, or
@@ -106,7 +106,7 @@ def advance(
     ledger = EnergyLedger.of(
         component,
         trace,
-        # Between the anchor of a counter that stands still and the last reading were others.
+        # There were other readings between the anchor of a counter at rest and the last one.
         max_gap_s=math.inf if len(carried_readings) > 1 else MAX_GAP_S,
     )
     anchor = _anchor(trace, component)
@@ -126,7 +126,7 @@ def advance(
 def _still_open(
     hours: Mapping[str, LiveHour], opened_at: datetime, from_s: float
 ) -> dict[str, LiveHour]:
-    """What is settled of the hours that readings after ``from_s`` may change."""
+    """The settled part of the hours that readings after ``from_s`` may change."""
     first = (opened_at.astimezone(UTC) + timedelta(seconds=from_s)).replace(
         minute=0, second=0, microsecond=0
     )
@@ -138,7 +138,7 @@ def _still_open(
 
 
 def _unaligned(reading: Reading) -> Reading:
-    """Without the marks of the counter's updates: those need the readings on both sides."""
+    """The reading without marks of counter updates, which need the readings on both sides."""
     if TICK not in reading.flags and LATE_TICK not in reading.flags:
         return reading
     flags = tuple(flag for flag in reading.flags if flag not in (TICK, LATE_TICK))
@@ -171,10 +171,10 @@ def live_figures(
     """Energy, emissions and cost of an attempt so far.
 
     Args:
-        attempt: With its length so far; its measurements are not looked at.
-        energy_j: What it is charged of each component, J; None where that is unknown.
-        factors: What its energy is multiplied with.
-        now: The last hour whose factors count.
+        attempt: The attempt with its duration so far; its measurements are ignored.
+        energy_j: Its charge for each component, J; None if unknown.
+        factors: Factors to apply.
+        now: The last hour of the factors.
     """
     it_kwh = _it_kwh(energy_j, factors.calibrations)
     started_at = datetime.fromisoformat(attempt.started_at)
@@ -204,7 +204,7 @@ def _it_kwh(
 
 
 def hours_between(start: datetime, end: datetime) -> tuple[str, ...]:
-    """The UTC hours (ISO 8601) from one time to another, those of both included."""
+    """The UTC hours (ISO 8601) from one time to another, inclusive."""
     hour = start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     hours = [hour.isoformat()]
     while (hour := hour + timedelta(hours=1)) <= end:
@@ -215,7 +215,7 @@ def hours_between(start: datetime, end: datetime) -> tuple[str, ...]:
 def _mean(
     by_hour: HourlyFactor | None, flat: Factor | None, hours: tuple[str, ...]
 ) -> float | None:
-    """The mean of the hours' factors; hours without one take the flat one."""
+    """The mean of the hourly factors; hours without one use the flat factor."""
     fallback = None if flat is None else flat.value
     if by_hour is None:
         return fallback
@@ -227,7 +227,7 @@ def _mean(
 def _cost(
     attempt: AttemptInput, facility_kwh: float | None, factors: Factors, hours: tuple[str, ...]
 ) -> float | None:
-    """As a price tag's total: owned hardware with electricity, else the cloud, else electricity."""
+    """Total like on a price tag: owned hardware with electricity, or cloud, or electricity."""
     tariff = _mean(factors.tariff_hours, factors.electricity_tariff, hours)
     paid = None if facility_kwh is None or tariff is None else facility_kwh * tariff
     if not has_devices([attempt]):

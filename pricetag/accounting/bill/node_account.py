@@ -1,13 +1,13 @@
-"""A node's account: what its components used, what runs were charged of it, what is left.
+"""A node's account: total energy of its components, energy charged to runs, and the rest.
 
-    unallocated = what the node's own meter read - what runs are charged
+    unallocated = energy read by the node's own meter - energy charged to runs
 
-per component and hour, so that the sum over all of them is the lab's total. Where the node's own
-meter did not run, or saw less of the hour than a run's did, the total is at least what runs were
-charged, and what else was used is unknown. Of the present hour it is unknown until the node's
-total has come. What runs are charged that are still going is apart, for it and the rest are
-provisional until they end. Of an hour for which such a run has not reported yet the rest is
-undecided, either the run's or the node's.
+per component and hour, so that the sum over all of them is the lab's total. If the node's own
+meter did not run, or covered less of the hour than a run's meter, the total is at least the
+energy charged to runs, and the rest is unknown. In the current hour it is unknown until the
+node's total has arrived. Energy charged to open runs is separate, because it and the rest are
+provisional until they end. In an hour that an open run has not reported yet, the rest is
+undecided: it belongs either to the run or to the node.
 
     total = charged + running + unallocated + undecided          always, and to the last joule
 """
@@ -26,12 +26,12 @@ from pricetag.accounting.readings.sharing import OVERALLOCATED
 from pricetag.accounting.units import joules_to_kwh
 
 READ_EVERY_S = 2.0
-"""A run's meter and the node's are read each second, at moments of their own: over one hour
-they may differ by one reading at either edge."""
+"""Interval between readings, in s. The meters of a run and of its node are read at different
+times, so that over one hour they may differ by one reading at either edge."""
 
 REPORTED_EVERY_S = 60.0
-"""Runs report each second, nodes their totals twice a minute: up to this much of the current hour
-may be missing from a node's total."""
+"""Maximum delay of a node's total behind a run's reports, in s: runs report every second, nodes
+twice a minute."""
 
 SOURCES: dict[Method, Source] = {
     "counter": "counter",
@@ -45,21 +45,21 @@ class Entry:
     """The hours of all components of one product, summed.
 
     Attributes:
-        kind: Of the components.
-        name: Product name; its pieces share their meter's gain error.
+        kind: Kind of the components.
+        name: Product name; components of one product share their meter's gain error.
         method: How their energy is measured.
-        gain_std_ratio: Relative error of the gain, one sigma; of a model, a factor.
-        total_j: What they used.
-        charged_j: What runs that have ended were charged of it.
-        unallocated_j: What is the node's; 0 for hours in which that is unknown.
-        undecided_j: What is still to be booked to runs or to the node.
-        overallocated_j: By how much charges exceed totals beyond the meters' edges.
+        gain_std_ratio: Relative error of the gain, one sigma; for a model, a factor.
+        total_j: Total energy.
+        charged_j: Energy charged to ended runs.
+        unallocated_j: Energy that belongs to the node; 0 for hours in which it is unknown.
+        undecided_j: Energy that belongs either to open runs or to the node.
+        overallocated_j: Excess of charges over totals beyond the meters' edges.
         hours: Number of component-hours.
-        unmetered_hours: Those without a usable total of the node's own, and none to come.
-        open_hours: Those with runs that are still going.
-        running_j: What such runs are charged so far.
-        undecided_hours: Those for which such a run has not reported yet.
-        awaited_hours: Those whose total the node has not reported yet, within the time it may take.
+        unmetered_hours: Component-hours that have, and will have, no usable total of the node.
+        open_hours: Component-hours with open runs.
+        running_j: Energy charged to open runs so far.
+        undecided_hours: Component-hours that an open run has not reported yet.
+        awaited_hours: Component-hours whose total the node may still report in time.
     """
 
     kind: ComponentKind
@@ -81,15 +81,15 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The figures of some entries, in kWh.
+    """The figures of several entries, in kWh.
 
     Attributes:
-        total_kwh: What was used, as far as it is known.
-        charged_kwh: What runs that have ended were charged.
-        running_kwh: What runs are charged so far that are going; provisional.
-        unallocated_kwh: What is the node's; unknown where no hour is settled.
-        undecided_kwh: What is either: open runs have not reported it yet.
-        overallocated_kwh: By how much charges exceed totals; 0 where all is well.
+        total_kwh: Total energy, as far as known.
+        charged_kwh: Energy charged to ended runs.
+        running_kwh: Energy charged to open runs so far; provisional.
+        unallocated_kwh: Energy that belongs to the node; unknown if no hour is settled.
+        undecided_kwh: Energy that open runs have not reported yet: theirs or the node's.
+        overallocated_kwh: Excess of charges over totals; normally 0.
         flags: ``overallocated``, ``node_not_metered``, ``node_total_awaited``, ``runs_open``;
             sorted.
     """
@@ -104,14 +104,14 @@ class Account:
 
 
 def account(entries: Sequence[Entry], *, seed: int = 0) -> Account:
-    """Sum some entries, with 95% intervals.
+    """Sum entries, with 95% intervals.
 
-    Components of one product share their meter's gain error, which adds linearly; others are
-    independent. A remainder has the error of the meter that it was read with.
+    Components of one product share their meter's gain error, which adds linearly; other errors
+    are independent. A remainder has the error of the meter that read it.
 
     Args:
-        entries: Of any nodes, components and hours.
-        seed: Of the Monte Carlo.
+        entries: Entries of any nodes, components and hours.
+        seed: Seed of the Monte Carlo simulation.
     """
     unmetered = sum(entry.unmetered_hours for entry in entries)
     awaited = sum(entry.awaited_hours for entry in entries)
@@ -168,7 +168,7 @@ def _sum(
         return Quantity.unknown("kWh", "nothing was metered in this time")
     parts = [(entry, joules_to_kwh(energy_j(entry))) for entry in entries]
     value = sum(part for _, part in parts)
-    # A remainder may be negative; its interval is that of its size, turned round.
+    # A remainder may be negative; its interval is that of its absolute value, mirrored.
     sign = -1.0 if value < 0 else 1.0
     ends = combine([_term(entry, sign * part) for entry, part in parts], seed=seed)
     interval = ends if sign > 0 else Interval(-ends.high, -ends.low)

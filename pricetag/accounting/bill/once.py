@@ -1,11 +1,11 @@
-"""Devices are counted once by host, device and time, however many meters have watched them.
+"""Counts each device once by host, device and time, however many meters have read it.
 
-Several ranks of one job may each have brought a meter, and an attempt that was given up may
-have gone on beside its successor. Their windows of one device then hold the same energy. Of two
-meters the one that was covered better counts, and of two alike the one named first; the other
-keeps what it has metered outside that time, in proportion to time. Where the device is shared
-and each is charged a part, both stay as far as the parts together are no more than the device.
-A device is known by its host and its id: two hosts that name a device alike have two.
+Several ranks of one job may each have had a meter, and an attempt that was given up may have
+continued beside its successor. Their windows of one device then contain the same energy. Of two
+meters, the one with the better coverage counts, or else the first one; the other keeps the
+energy that it metered outside that time, in proportion to time. If the device is shared and
+each is charged a part, both parts count as long as they do not exceed the whole device. A device
+is identified by its host and its id: the same id on two hosts means two devices.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from pricetag.accounting.readings.window import WindowEnergy
 METERED_TWICE = "metered_twice"
 
 CLOCK_TOLERANCE_S = 2.0
-"""An attempt's start is written when it is claimed, its meter opens a moment later."""
+"""Tolerance in s between the start of an attempt, its claim, and the opening of its meter."""
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """Part of a device that is accounted for over some time, s since the epoch."""
+class ChargedPart:
+    """Part of a device that is already charged during an interval, in s since the epoch."""
 
     start_s: float
     end_s: float
@@ -39,7 +39,7 @@ class Metered:
     """What one meter reports for one device.
 
     Attributes:
-        host: The machine; None where it is unknown; then it matches no other meter.
+        host: The machine; None if unknown, so that it matches no other meter.
         component_id: The device on it, such as ``gpu:<uuid>``.
         opened_at_s: Zero of the window's clock, s since the epoch.
         window: Its energy.
@@ -51,9 +51,9 @@ class Metered:
     window: WindowEnergy
 
     @property
-    def taken(self) -> Taken:
-        """What it is charged, as a part of the device over the window's time."""
-        return Taken(
+    def charged_part(self) -> ChargedPart:
+        """Its charge, as a part of the device during the window."""
+        return ChargedPart(
             self.opened_at_s + self.window.start_s,
             self.opened_at_s + self.window.end_s,
             _charged_ratio(self.window),
@@ -65,11 +65,13 @@ def counted_once(attempts: Sequence[AttemptInput]) -> tuple[AttemptInput, ...]:
     if len(attempts) < 2:
         return tuple(attempts)
     places = [
-        (index, metered) for index, one in enumerate(attempts) for metered in one.measurements
+        (index, metered)
+        for index, attempt in enumerate(attempts)
+        for metered in attempt.measurements
     ]
     meters = [_metered(attempts[index], measurement) for index, measurement in places]
     counted = _counted_elsewhere(meters, CLOCK_TOLERANCE_S)
-    lost: dict[int, dict[str, list[Taken]]] = defaultdict(dict)
+    lost: dict[int, dict[str, list[ChargedPart]]] = defaultdict(dict)
     for (index, measurement), spans in zip(places, counted, strict=True):
         if spans:
             lost[index][measurement.component_id] = spans
@@ -79,15 +81,15 @@ def counted_once(attempts: Sequence[AttemptInput]) -> tuple[AttemptInput, ...]:
     )
 
 
-def _counted_elsewhere(meters: Sequence[Metered], tolerance_s: float) -> list[list[Taken]]:
-    """For each meter what others account for of its device while it was watched."""
-    counted: dict[tuple[str, str], list[Taken]] = defaultdict(list)
-    elsewhere: list[list[Taken]] = [[] for _ in meters]
+def _counted_elsewhere(meters: Sequence[Metered], tolerance_s: float) -> list[list[ChargedPart]]:
+    """For each meter, the parts of its device that other meters charge during its window."""
+    counted: dict[tuple[str, str], list[ChargedPart]] = defaultdict(list)
+    elsewhere: list[list[ChargedPart]] = [[] for _ in meters]
     for index in sorted(range(len(meters)), key=lambda index: _rank(meters[index].window, index)):
         meter = meters[index]
         if meter.host is None or meter.window.energy_j is None:
             continue
-        own = meter.taken
+        own = meter.charged_part
         others = counted[meter.host, meter.component_id]
         elsewhere[index] = [one for one in others if _overlap_s(one, own) > tolerance_s]
         others.append(own)
@@ -100,18 +102,18 @@ def _rank(window: WindowEnergy, index: int) -> tuple[float, int]:
 
 
 def _charged_ratio(window: WindowEnergy) -> float:
-    """The part of the device's energy that is charged; all of it where that was not kept."""
+    """The charged share of the device's energy; 1 if it was not stored."""
     if not window.device_energy_j or window.energy_j is None:
         return 1.0
     return min(window.energy_j / window.device_energy_j, 1.0)
 
 
-def _overlap_s(one: Taken, other: Taken) -> float:
-    return min(one.end_s, other.end_s) - max(one.start_s, other.start_s)
+def _overlap_s(first: ChargedPart, second: ChargedPart) -> float:
+    return min(first.end_s, second.end_s) - max(first.start_s, second.start_s)
 
 
-def _excess_ratio(own: Taken, others: Sequence[Taken]) -> float:
-    """Which part of a charge exceeds what the others have left of the device."""
+def _excess_ratio(own: ChargedPart, others: Sequence[ChargedPart]) -> float:
+    """The share of a charge that exceeds the part of the device not charged by others."""
     overlapping = [one for one in others if _overlap_s(one, own) > 0]
     if not overlapping or own.ratio <= 0:
         return 0.0
@@ -120,24 +122,24 @@ def _excess_ratio(own: Taken, others: Sequence[Taken]) -> float:
     excess_s = 0.0
     for start_s, end_s in pairwise(edges):
         middle_s = (start_s + end_s) / 2
-        held = sum(one.ratio for one in overlapping if one.start_s <= middle_s < one.end_s)
-        left = max(1.0 - min(held, 1.0), 0.0)
-        excess_s += (end_s - start_s) * max(own.ratio - left, 0.0) / own.ratio
+        charged_ratio = sum(one.ratio for one in overlapping if one.start_s <= middle_s < one.end_s)
+        free_ratio = max(1.0 - min(charged_ratio, 1.0), 0.0)
+        excess_s += (end_s - start_s) * max(own.ratio - free_ratio, 0.0) / own.ratio
     return min(excess_s / (own.end_s - own.start_s), 1.0)
 
 
 def _less(window: WindowEnergy, part: float) -> WindowEnergy:
-    """A window without a part of its energy; what it has metered stays metered."""
+    """A window without a part of its energy; its metered time stays the same."""
     if part == 0 or window.energy_j is None:
         return window
-    left = 1 - part
-    by_source_j = {name: value * left for name, value in window.energy_by_source_j.items()}
+    kept_ratio = 1 - part
+    by_source_j = {name: value * kept_ratio for name, value in window.energy_by_source_j.items()}
     return replace(
         window,
         energy_j=sum(by_source_j.values()),
         energy_by_source_j=by_source_j,
-        device_energy_j=_times(window.device_energy_j, left),
-        baseline_j=_times(window.baseline_j, left),
+        device_energy_j=_times(window.device_energy_j, kept_ratio),
+        baseline_j=_times(window.baseline_j, kept_ratio),
         flags=tuple(sorted({*window.flags, METERED_TWICE})),
     )
 
@@ -156,7 +158,7 @@ def _metered(attempt: AttemptInput, measurement: Measurement) -> Metered:
     )
 
 
-def _reduced(attempt: AttemptInput, lost: Mapping[str, list[Taken]]) -> AttemptInput:
+def _reduced(attempt: AttemptInput, lost: Mapping[str, list[ChargedPart]]) -> AttemptInput:
     stages = tuple(
         replace(stage, measurements=_all_reduced(attempt, stage.measurements, lost))
         for stage in attempt.stages
@@ -166,12 +168,14 @@ def _reduced(attempt: AttemptInput, lost: Mapping[str, list[Taken]]) -> AttemptI
 
 
 def _all_reduced(
-    attempt: AttemptInput, measurements: Iterable[Measurement], lost: Mapping[str, list[Taken]]
+    attempt: AttemptInput,
+    measurements: Iterable[Measurement],
+    lost: Mapping[str, list[ChargedPart]],
 ) -> tuple[Measurement, ...]:
     reduced = []
     for measurement in measurements:
         spans = lost.get(measurement.component_id, [])
-        part = _excess_ratio(_metered(attempt, measurement).taken, spans)
+        part = _excess_ratio(_metered(attempt, measurement).charged_part, spans)
         by_hour_j = {key: j * (1 - part) for key, j in measurement.energy_by_hour_j.items()}
         window = _less(measurement.window, part)
         reduced.append(replace(measurement, window=window, energy_by_hour_j=by_hour_j))

@@ -1,4 +1,4 @@
-"""Energy that an attempt used outside its stages: start-up, saving, waiting."""
+"""Energy of an attempt outside its stages: start-up, saving, waiting."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from pricetag.accounting.quantity.quantity import Quantity, Source
 from pricetag.accounting.readings.window import WindowEnergy
 
 TOLERANCE_RATIO = 1e-6
-"""Rounding that a difference of large sums may leave."""
+"""Rounding error of a difference of large sums."""
 
 
 def outside_stages(biller: Biller, attempts: Sequence[tuple[AttemptInput, Span]]) -> Quantity:
-    """IT energy of attempts less that of their stages, so that the parts add up to the whole.
+    """IT energy of attempts minus that of their stages, so that the parts add up to the whole.
 
     Returns:
-        The energy in kWh; unknown, with a reason, when stages overlap and take more than
-        their attempt had.
+        The energy in kWh; unknown, with a reason, if overlapping stages exceed their attempt.
     """
     rests: list[Charge] = []
     for attempt, span in attempts:
@@ -35,7 +34,7 @@ def outside_stages(biller: Biller, attempts: Sequence[tuple[AttemptInput, Span]]
 
 
 def _rest(charge: Charge, stages: Sequence[StageInput]) -> Charge | None:
-    """The part of a charge that no stage has; None when the stages have more than it all."""
+    """The part of a charge outside all stages; None if the stages exceed the charge."""
     window = charge.window
     if window is None or window.energy_j is None:
         return charge

@@ -1,4 +1,4 @@
-"""What energy is multiplied with: one factor, or one that changes from hour to hour."""
+"""Rates by which energy is multiplied: a constant factor, or hourly factors."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from pricetag.accounting.quantity.quantity import Source
 from pricetag.accounting.quantity.uncertainty import Multiplier
 
 ROUNDING_RATIO = 1e-9
-"""Energy that the hours of a window leave over by the rounding of their sum."""
+"""Rounding error of the sum of a window's hours, in J."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A factor of a product; at least one of the two must be known.
+    """A factor of a product; ``flat``, ``hours`` or both must be known.
 
     Attributes:
-        name: What it is, for the error budget; equal names share their error.
-        flat: Holds at any time, and wherever ``hours`` has no figure.
-        hours: Holds hour by hour.
+        name: Name in the error budget; rates with equal names share their error.
+        flat: Constant factor, used for all hours that ``hours`` does not contain.
+        hours: Hourly factors.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """Energy that a rate is applied to: so much, and so much of it in each UTC hour."""
+    """Energy to which a rate is applied: in total, and by UTC hour."""
 
     energy_j: float
     by_hour_j: Mapping[str, float]
@@ -38,14 +38,14 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """A rate applied to some energies.
+    """A rate applied to energies.
 
     Attributes:
-        values: What each of them is multiplied with.
-        mean: The energy-weighted mean of these.
-        hourly_share_ratio: Part of the energy that an hour's own figure was known for.
+        values: Applied value for each energy.
+        mean: Energy-weighted mean of the values.
+        hourly_share_ratio: Share of the energy with hourly values.
         multiplier: The error of the product.
-        sources: Evidence of the figures that were used.
+        sources: Evidence of the applied values.
     """
 
     values: tuple[float, ...]
@@ -55,18 +55,18 @@ class Applied:
     sources: tuple[Source, ...]
 
 
-class RateMissing(ValueError):  # noqa: N818 - it names what is missing
-    """A rate has no figure for a part of the energy."""
+class RateMissing(ValueError):  # noqa: N818 - the name states the problem
+    """A rate has no value for a part of the energy."""
 
 
 def apply(rate: Rate, uses: Sequence[Use]) -> Applied:
-    """What each energy is multiplied with: the mean of its hours, weighted by their energy.
+    """Applies a rate: each energy is multiplied by the energy-weighted mean of its hours.
 
-    Energy of an hour without a figure takes the flat one. The errors of both add linearly,
-    each by its part of the product, since figures of one grid err together.
+    Hours without a value use the flat one. The errors of both add linearly, weighted by their
+    parts of the product, since the values of one grid have a common error.
 
     Raises:
-        RateMissing: If energy is left that neither holds for.
+        RateMissing: If neither applies to a part of the energy.
     """
     if rate.hours is None:
         return _flat(rate, uses)

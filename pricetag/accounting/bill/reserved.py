@@ -1,4 +1,4 @@
-"""Accelerators that were reserved, and for how long: what hardware is paid for by."""
+"""Reserved accelerators and their hours, by which hardware is charged."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from pricetag.accounting.units import S_PER_H
 
 
 def device_count(attempt: AttemptInput) -> int:
-    """Accelerators reserved for an attempt; when none are named, those that were metered."""
+    """Number of accelerators reserved for an attempt, or else of metered ones."""
     metered = sum(1 for component in attempt.components if component.kind == "gpu")
     return len(attempt.devices) or metered
 
 
 def has_devices(attempts: Sequence[AttemptInput]) -> bool:
-    """Whether any attempt had an accelerator."""
+    """Whether an attempt had an accelerator."""
     return any(device_count(attempt) for attempt in attempts)
 
 
 def whole_devices(attempt: AttemptInput) -> Mapping[str, Decimal]:
-    """By product name, how many whole accelerators were reserved.
+    """Number of reserved whole accelerators by product name.
 
-    A slice, or a device shared with other jobs, counts by its reserved part.
+    A slice, or a device shared with other jobs, counts by its reserved share.
     """
     shared = [c for c in attempt.components if c.kind == "gpu" and c.reserved_ratio < 1]
     counts: dict[str, Decimal] = {}
@@ -39,7 +39,7 @@ def whole_devices(attempt: AttemptInput) -> Mapping[str, Decimal]:
 
 
 def device_hours(attempts: Sequence[AttemptInput]) -> Decimal:
-    """Reserved accelerator-hours of the attempts whose length is known."""
+    """Reserved accelerator-hours of the attempts with a known duration."""
     hours = (
         sum(whole_devices(attempt).values(), Decimal(0)) * duration_h(attempt)
         for attempt in attempts
@@ -48,11 +48,11 @@ def device_hours(attempts: Sequence[AttemptInput]) -> Decimal:
 
 
 def duration_h(attempt: AttemptInput) -> Decimal:
-    """Length of an attempt in hours; 0 where it is unknown."""
+    """Duration of an attempt in hours; 0 if unknown."""
     return Decimal(str(attempt.duration_s or 0.0)) / Decimal(S_PER_H)
 
 
 def server_share(attempt: AttemptInput) -> Decimal:
-    """The part of its machine that an attempt reserved, by the cores it was given."""
+    """The share of its machine that an attempt reserved, by its cores."""
     hosts = [c.reserved_ratio for c in attempt.components if c.kind in ("cpu", "ram", "host")]
     return Decimal(str(max(hosts, default=1.0)))

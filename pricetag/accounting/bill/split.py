@@ -1,4 +1,4 @@
-"""Gross, baseline and dynamic energy: what the devices used, and what of it is charged why."""
+"""Gross, baseline and dynamic energy: the devices' total, and the parts of the charge."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from pricetag.accounting.units import joules_to_kwh
 
 
 def split(charges: Sequence[Charge], charged: Quantity, seed: int) -> SplitTag:
-    """The devices' whole energy beside the charged one, and the idle part of the latter.
+    """The gross energy of the devices, and the idle and dynamic parts of the charged energy.
 
     Args:
         charges: All components over some windows.
-        charged: Their energy.
-        seed: Of the Monte Carlo.
+        charged: Their charged energy.
+        seed: Seed of the Monte Carlo simulation.
 
     Returns:
-        ``gross_kwh`` is what the components used, other jobs and idling included;
-        ``charged_ratio`` the part of it that is charged; ``baseline_kwh`` what of the charge
-        an idle device would have used as well, ``dynamic_kwh`` the rest.
+        ``gross_kwh`` is the energy of the components, including other jobs and idling;
+        ``charged_ratio`` its charged share; ``baseline_kwh`` the part of the charge that an
+        idle device would have used as well; ``dynamic_kwh`` the rest of the charge.
     """
     known_charges = [charge for charge in charges if charge.energy_j is not None]
     if not known_charges:
@@ -63,7 +63,7 @@ def _part(
     missing: str,
     seed: int,
 ) -> Quantity:
-    """The sum of one figure of the windows; unknown if a window has none."""
+    """The sum of one figure over the windows; unknown if it is missing in a window."""
     parts: list[Charge] = []
     for charge in charges:
         assert charge.window is not None  # only known charges come here
@@ -77,7 +77,7 @@ def _part(
 
 
 def _like(window: WindowEnergy, energy_j: float) -> WindowEnergy:
-    """The same evidence for another amount."""
+    """A window with the same evidence and another energy."""
     whole_j = sum(window.energy_by_source_j.values())
     first = next(iter(window.energy_by_source_j))
     by_source_j: dict[Source, float] = {first: energy_j}
@@ -86,12 +86,12 @@ def _like(window: WindowEnergy, energy_j: float) -> WindowEnergy:
             source: energy_j * part_j / whole_j
             for source, part_j in window.energy_by_source_j.items()
         }
-    # This is not a charge: sharing the device makes it no less certain.
+    # This is not a charge: sharing the device does not add uncertainty.
     return replace(window, energy_j=energy_j, energy_by_source_j=by_source_j, device_energy_j=None)
 
 
 def _ratio(charged: Quantity, gross: Quantity, division_kwh: float) -> Quantity:
-    """Charged over gross; both are read from one meter, whose error cancels."""
+    """Charged over gross energy; both come from one meter, whose error cancels."""
     if charged.value is None or charged.source is None or gross.value is None:
         reason = (charged if charged.value is None else gross).reason
         return Quantity.unknown("1", reason or "one of the two is unknown")

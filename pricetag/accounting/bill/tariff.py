@@ -1,8 +1,8 @@
-"""Electricity tariffs by the time of use: a week of local clock time, and what an hour costs.
+"""Time-of-use electricity tariffs: a week of local clock time, and the price of an hour.
 
-A tariff is in local time, energy in UTC hours. Where a UTC hour spans a
-change of price (zones off by half an hour, periods that begin at 07:30), its price is the mean
-over its minutes.
+A tariff uses local time, energy UTC hours. If the price changes within a UTC hour (zones with
+half-hour offsets, periods that begin at 07:30), the price of the hour is the mean over its
+minutes.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _KEYS = {"days", "from", "to", "price"}
 
 @dataclass(frozen=True, slots=True)
 class TariffPeriod:
-    """A price that holds on some days from one clock time to another.
+    """A price that applies on some days from one clock time to another.
 
     Attributes:
-        days: On which it begins, 0 for Monday.
+        days: Days on which the period begins, 0 for Monday.
         from_min: Minute of the day at which it begins.
-        to_min: Minute of the day at which it ends; at or before ``from_min`` it ends on the
+        to_min: Minute of the day at which it ends; if at or before ``from_min``, it ends on the
             next day.
-        price: Money per kWh.
+        price: Price per kWh.
     """
 
     days: tuple[int, ...]
@@ -44,36 +44,36 @@ class TariffPeriod:
     price: Decimal
 
     def minutes_of_week(self) -> list[int]:
-        """Every minute of the week that it covers, 0 for Monday 00:00."""
+        """The minutes of the week that it covers, 0 for Monday 00:00."""
         length = (self.to_min - self.from_min) % MIN_PER_DAY or MIN_PER_DAY
         starts = [day * MIN_PER_DAY + self.from_min for day in self.days]
         return [(start + step) % MIN_PER_WEEK for start in starts for step in range(length)]
 
 
 def parse_periods(periods: object, field: str = "details.periods") -> tuple[TariffPeriod, ...]:
-    """The periods of a tariff: ``[{days: [mon, ...], from: '07:00', to: '22:00', price: '0.31'}]``.
+    """Parse periods: ``[{days: [mon, ...], from: '07:00', to: '22:00', price: '0.31'}]``.
 
-    ``days`` also takes ranges (``mon-fri``); ``to`` may be ``24:00``, or earlier than ``from``
+    ``days`` may contain ranges (``mon-fri``); ``to`` may be ``24:00``, or earlier than ``from``
     for a period that ends on the next day.
 
     Raises:
-        InvalidFactor: If one of them cannot be read; it names which.
+        InvalidFactor: If a period is invalid; its ``field`` states which.
     """
-    wanted = f"a list of 1 to {MOST_PERIODS} periods, each with days, from, to and price"
+    expected = f"a list of 1 to {MOST_PERIODS} periods, each with days, from, to and price"
     if not isinstance(periods, Sequence) or isinstance(periods, str):
-        raise InvalidFactor(field, periods, wanted)
+        raise InvalidFactor(field, periods, expected)
     if not 1 <= len(periods) <= MOST_PERIODS:
-        raise InvalidFactor(field, f"{len(periods)} periods", wanted)
+        raise InvalidFactor(field, f"{len(periods)} periods", expected)
     return tuple(_period(period, f"{field}.{n}") for n, period in enumerate(periods))
 
 
 def week_of_prices(
     periods: Sequence[TariffPeriod], field: str = "details.periods"
 ) -> tuple[Decimal, ...]:
-    """The price of every minute of the week, from Monday 00:00 by the clocks of the place.
+    """The price of every minute of the week, from Monday 00:00 local time.
 
     Raises:
-        InvalidFactor: If two periods hold at once, or none holds at some time of the week.
+        InvalidFactor: If periods overlap, or do not cover the whole week.
     """
     week: list[Decimal | None] = [None] * MIN_PER_WEEK
     for number, period in enumerate(periods):
@@ -92,17 +92,17 @@ def week_of_prices(
 
 
 def mean_price(week: Sequence[Decimal]) -> Decimal:
-    """The mean over the minutes of a week, money per kWh."""
+    """The mean price per kWh over the minutes of a week."""
     return sum(week, Decimal(0)) / len(week)
 
 
 def price_of_hour(week: Sequence[Decimal], hour: datetime, zone: tzinfo) -> Decimal:
-    """What a kWh costs in the hour that begins at an instant: the mean of its minutes.
+    """The price of a kWh in an hour: the mean over its minutes.
 
     Args:
-        week: The price of every minute of the week by the clocks of the place.
-        hour: Its beginning, with its zone.
-        zone: Of the place; its clocks may change within the hour.
+        week: The price of every minute of the week in local time.
+        hour: Beginning of the hour, with time zone.
+        zone: Local time zone; its clocks may change within the hour.
     """
     first, last = (
         (hour.astimezone(UTC) + timedelta(minutes=step)).astimezone(zone)
@@ -139,8 +139,8 @@ def _period(period: object, field: str) -> TariffPeriod:
         raise InvalidFactor(f"{field}.from", "24:00", "00:00 of the next day")
     ends = _minute_of_day(period["to"], f"{field}.to")
     if begins == ends:
-        wanted = "another time than from; 00:00 to 24:00 is the whole day"
-        raise InvalidFactor(f"{field}.to", period["to"], wanted)
+        expected = "another time than from; 00:00 to 24:00 is the whole day"
+        raise InvalidFactor(f"{field}.to", period["to"], expected)
     return TariffPeriod(
         days=_days(period["days"], f"{field}.days"),
         from_min=begins,
@@ -158,17 +158,17 @@ def _minute_of_day(text: object, field: str) -> int:
 
 
 def _days(days: object, field: str) -> tuple[int, ...]:
-    wanted = f"a list of days ({', '.join(DAYS)}) or ranges such as mon-fri, each day once"
+    expected = f"a list of days ({', '.join(DAYS)}) or ranges such as mon-fri, each day once"
     if not isinstance(days, Sequence) or isinstance(days, str) or not days:
-        raise InvalidFactor(field, days, wanted)
+        raise InvalidFactor(field, days, expected)
     weekdays: list[int] = []
     for part in days:
         first, _, last = str(part).strip().lower().partition("-")
         last = last or first
         if first not in DAYS or last not in DAYS:
-            raise InvalidFactor(field, part, wanted)
+            raise InvalidFactor(field, part, expected)
         span = (DAYS.index(last) - DAYS.index(first)) % len(DAYS)
         weekdays += [(DAYS.index(first) + step) % len(DAYS) for step in range(span + 1)]
     if len(set(weekdays)) != len(weekdays):
-        raise InvalidFactor(field, days, wanted)
+        raise InvalidFactor(field, days, expected)
     return tuple(weekdays)

@@ -1,4 +1,4 @@
-"""Water, on site for cooling and off site for making the electricity."""
+"""Water usage: on site for cooling, and off site for generating electricity."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pricetag.accounting.quantity.checks import require_number, require_pue
 
 
 def water_l_per_kwh(wue_l_per_kwh: float, pue: float, ewif_l_per_kwh: float) -> tuple[float, float]:
-    """Litres for a kWh of IT energy: on the site, and where the electricity is made.
+    """Liters per kWh of IT energy: on site, and for generating the electricity.
 
     Raises:
         InvalidFactor: If a figure is negative, or the PUE below 1.

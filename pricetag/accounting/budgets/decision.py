@@ -1,7 +1,7 @@
-"""What a budget decides: whom it admits, when it warns, when it stops.
+"""Decisions by a budget: which runs it admits, when it warns, when it stops runs.
 
-All amounts of one budget are in one unit (kWh, kg or one currency). What is unknown is in
-none of them; it is counted beside.
+All amounts of a budget have one unit (kWh, kg or a currency). Unknown amounts are not included
+in any of them; they are counted separately.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ class Standing:
     """The state of a budget in one period.
 
     Attributes:
-        limit: What may be used.
-        spent: By attempts that have ended, however they ended.
-        running: By running attempts, up to their last readings.
-        reserved: What the quotes of open runs expect beyond what those have used.
+        limit: The budgeted amount.
+        spent: Amount used by ended attempts, however they ended.
+        running: Amount used by running attempts, up to their last readings.
+        reserved: Quoted amount of open runs that exceeds what they have used.
     """
 
     limit: Decimal
@@ -36,34 +36,34 @@ class Standing:
 
     @property
     def used(self) -> Decimal:
-        """Spent and running."""
+        """Spent and running amounts together."""
         return self.spent + self.running
 
     @property
     def left(self) -> Decimal:
-        """What can still be promised; never below 0."""
+        """The amount that can still be reserved; never below 0."""
         return max(self.limit - self.used - self.reserved, ZERO)
 
     @property
     def used_ratio(self) -> float | None:
-        """Used over the limit; None where the limit is 0."""
+        """Used amount over the limit; None if the limit is 0."""
         return float(self.used / self.limit) if self.limit else None
 
     @property
     def is_spent(self) -> bool:
-        """Whether all of it has been used, so that running work is over it."""
+        """Whether the limit is used up, so that running work exceeds it."""
         return self.used >= self.limit
 
 
 def decide(standing: Standing, quote: Decimal | None) -> Admission:
-    """Whether a new run may begin.
+    """Decides whether a new run may start.
 
-    A run of which nobody can say what it will use is admitted while anything is left, and
-    reserves nothing.
+    A run whose usage cannot be estimated is admitted while anything is left, and reserves
+    nothing.
 
     Args:
-        standing: Of the budget, without the new run.
-        quote: What the run is expected to use; None where that is unknown.
+        standing: State of the budget without the new run.
+        quote: Expected usage of the run; None if unknown.
     """
     if standing.left <= 0:
         return "exhausted"
@@ -73,12 +73,12 @@ def decide(standing: Standing, quote: Decimal | None) -> Admission:
 
 
 def unused(quote: Decimal | None, used: Decimal) -> Decimal:
-    """What a quote still reserves once its run has used some of it."""
+    """The rest of a quote that is still reserved once its run has used some of it."""
     return ZERO if quote is None else max(quote - used, ZERO)
 
 
 def crossed(thresholds: Iterable[float], standing: Standing) -> list[float]:
-    """The thresholds (ratios of the limit) that what was used has reached, ascending."""
+    """The thresholds (ratios of the limit) that the used amount has reached, ascending."""
     if standing.used <= 0:
         return []
     return sorted(
@@ -87,6 +87,6 @@ def crossed(thresholds: Iterable[float], standing: Standing) -> list[float]:
 
 
 def total(amounts: Sequence[Decimal | None]) -> tuple[Decimal, int]:
-    """The sum of what is known, and how many are not."""
+    """The sum of the known amounts, and the number of unknown ones."""
     known_amounts = [amount for amount in amounts if amount is not None]
     return sum(known_amounts, start=ZERO), len(amounts) - len(known_amounts)

@@ -1,9 +1,9 @@
-"""The periods of a budget: weeks, months, quarters and years of a place's own calendar.
+"""The periods of a budget: weeks, months, quarters and years of a local calendar.
 
-An edge is the first instant at which the clocks of the place show midnight of the period's
-first day. Where clocks go forward over that midnight, it is the instant that midnight would
-have been by the clocks before. Edges are instants, so periods follow one another without gap
-or overlap, and last an hour more or less where clocks change in them.
+A period begins at the first instant at which local clocks show midnight of its first day. If
+clocks are set forward over that midnight, it begins at the instant that would have been midnight
+without the change. Since edges are instants, periods adjoin without gaps or overlaps, and last
+an hour more or less if clocks change during them.
 """
 
 from __future__ import annotations
@@ -21,33 +21,33 @@ EARLIEST_YEAR, LATEST_YEAR = 1900, 9000
 
 
 NO_PLACE = frozenset({"localtime", "posixrules", "Factory"})
-"""Entries beside the zones on a machine: its local clock, and what was set at installation."""
+"""Entries in the zone folder that are not zones: the machine's local clock and defaults."""
 NO_PLACES = ("posix/", "right/")
-"""Second sets of the same zones, with and without leap seconds."""
+"""Folders that repeat all zones, with and without leap seconds."""
 
 
-class UnknownTimeZone(ValueError):  # noqa: N818 - it names what is unknown
-    """There is no time zone of this name."""
+class UnknownTimeZone(ValueError):  # noqa: N818 - the name states the problem
+    """No time zone has this name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A period as UTC instants, ``start`` within it and ``end`` not; None where it has no edge."""
+    """A period of UTC instants from ``start`` to ``end`` (exclusive); None without an edge."""
 
     start: datetime | None
     end: datetime | None
 
     def holds(self, at: datetime) -> bool:
-        """Whether an instant lies in it."""
+        """Whether it contains an instant."""
         after = self.start is None or self.start <= at
         return after and (self.end is None or at < self.end)
 
 
 def zone_of(name: str) -> ZoneInfo:
-    """The time zone of an IANA name, such as ``Europe/Berlin``.
+    """The time zone with an IANA name, such as ``Europe/Berlin``.
 
     Raises:
-        UnknownTimeZone: If there is none of this name.
+        UnknownTimeZone: If no time zone has this name.
     """
     try:
         return ZoneInfo(name)
@@ -56,10 +56,10 @@ def zone_of(name: str) -> ZoneInfo:
 
 
 def place_zone(name: str) -> ZoneInfo:
-    """The same of a name that is to be kept: one that means the same clocks on every machine.
+    """Same as ``zone_of``, for a name to store: it must mean the same zone on every machine.
 
     Raises:
-        UnknownTimeZone: If there is none of this name, or it is not a place's.
+        UnknownTimeZone: If no time zone has this name, or it depends on the machine.
     """
     if name in NO_PLACE or name.startswith(NO_PLACES):
         raise _unknown(name)
@@ -73,24 +73,24 @@ def _unknown(name: str) -> UnknownTimeZone:
 
 
 def period_at(period: Period, zone: ZoneInfo, at: datetime) -> Span:
-    """The period that an instant lies in.
+    """The period that contains an instant.
 
     Weeks begin on Monday (ISO 8601), quarters in January, April, July and October.
 
     Args:
-        period: Its length; ``total`` has neither start nor end.
-        zone: Whose midnights are its edges.
-        at: Any instant, with its zone, between the years 1900 and 9000.
+        period: Kind of period; ``total`` has neither start nor end.
+        zone: Time zone whose midnights are its edges.
+        at: Instant with a time zone, between the years 1900 and 9000.
 
     Raises:
-        ValueError: If ``at`` has no zone, or lies outside of those years.
+        ValueError: If ``at`` has no time zone, or is outside these years.
     """
     if period == "total":
         return Span(None, None)
     if at.tzinfo is None or not EARLIEST_YEAR <= at.year <= LATEST_YEAR:
         raise ValueError(f"{at} must have a time zone and lie in {EARLIEST_YEAR} to {LATEST_YEAR}")
     first = _first_day(period, at.astimezone(zone).date())
-    # Clocks that go back over midnight show the day before again: instants decide.
+    # If clocks are set back over midnight, they show the previous day again: instants decide.
     if at < _midnight(first, zone):
         first = _first_day(period, first - timedelta(days=1))
     following = _next_first_day(period, first)

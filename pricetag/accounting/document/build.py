@@ -1,7 +1,7 @@
-"""Build the price tag of a run from what was metered and the factors of its site.
+"""Build the price tag of a run from its measurements and the factors of its site.
 
-Totals are over all attempts, however they ended. What was not metered is missing, with a
-reason, and never 0; coverage and flags say how much that is.
+Totals include all attempts, however they ended. Unmetered energy is missing, with a reason, and
+never 0; coverage and flags show how much is missing.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ from pricetag.accounting.work.operations import Effort, run_flops, stage_flops
 FULL_SHARE_RATIO = 1 - 1e-6
 
 
-class UnknownComponent(ValueError):  # noqa: N818 - it names what is unknown
-    """A measurement is of a component that its attempt does not declare."""
+class UnknownComponent(ValueError):  # noqa: N818 - the name states the problem
+    """A measurement belongs to a component that its attempt does not declare."""
 
 
 def build_price_tag(inputs: PriceTagInputs) -> PriceTag:
@@ -61,11 +61,11 @@ def build_price_tag(inputs: PriceTagInputs) -> PriceTag:
         inputs: All attempts with their measurements, and the factors.
 
     Returns:
-        The price tag; the same inputs give the same one, intervals included.
+        The price tag; the same inputs give the same price tag, including its intervals.
 
     Raises:
-        InvalidFactor: If a factor is out of its range or a price has no currency.
-        UnknownComponent: If a measurement is of an undeclared component.
+        InvalidFactor: If a factor is out of range, or a price has no currency.
+        UnknownComponent: If a measurement belongs to an undeclared component.
     """
     require_factors(inputs.factors)
     attempts = calibrated(counted_once(inputs.attempts), inputs.factors.calibrations)
@@ -175,7 +175,7 @@ def _stage(attempt: AttemptInput, stage: StageInput, biller: Biller, total: Quan
 
 
 def _quality(attempt: AttemptInput, stage: StageInput) -> tuple[QualityTag, ...]:
-    """Each metric as the stage reported it last: a script may do so at every step."""
+    """The last value of each metric of a stage; a script may report one at every step."""
     latest = {
         (q.metric, q.split): QualityTag(
             q.metric,
@@ -220,7 +220,7 @@ def _attempt(attempt: AttemptInput, span: Span, biller: Biller, total: Quantity)
 
 
 def _last_quality(stages: Sequence[StageTag]) -> tuple[QualityTag, ...]:
-    """Each metric as the latest attempt reported it; a later attempt repeats or resumes."""
+    """The value of each metric from the latest attempt, which repeats or resumes earlier ones."""
     latest: dict[tuple[str, str, str | None], QualityTag] = {}
     for stage in stages:
         for quality in stage.quality:
@@ -254,7 +254,7 @@ def _flags(
 
 
 def _lacks_hours(rate: Rate | None, charges: Sequence[Charge]) -> bool:
-    """Whether some of the energy fell into hours without a figure of their own."""
+    """Whether a part of the energy was used in hours without an hourly value."""
     if rate is None or rate.hours is None:
         return False
     try:

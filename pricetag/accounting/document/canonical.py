@@ -1,4 +1,4 @@
-"""The SHA-256 of a document, in the form of each version of the accounting; where two differ."""
+"""The SHA-256 of a document in each version of the accounting, and document comparison."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from typing import Any
 from pricetag.accounting.document.jcs import canonical_json
 
 EXACT_UP_TO = 2**53
-"""Beyond this, whole numbers are not exact in JSON."""
+"""Largest whole number that is exact in JSON."""
 
 
 def content_sha256(content: Mapping[str, Any]) -> str:
     """SHA-256 of the canonical text of a document, in UTF-8.
 
-    A number is written the same whether it came as 1, 1.0 or 1e0, since databases and JSON
-    libraries do not keep these apart; a whole number above 2^53 as the double next to it.
+    The text of a number does not depend on its form (1, 1.0 or 1e0), since databases and JSON
+    libraries do not distinguish these; a whole number above 2^53 is written as the nearest
+    double.
 
     Raises:
         ValueError: If a number is not finite.
@@ -30,22 +31,23 @@ def content_sha256(content: Mapping[str, Any]) -> str:
 
 
 def content_sha256_v2(content: Mapping[str, Any]) -> str:
-    """The same as accounting version 2 wrote it.
+    """The hash of accounting version 2.
 
-    Keys in the order of their code points, numbers as Python's repr, whole ones as integers.
+    Keys are ordered by code points; numbers are Python's repr, whole numbers as integers.
     """
     return _sha256(_python_json(_whole_as_integers(content)))
 
 
 def content_sha256_v1(content: Mapping[str, Any]) -> str:
-    """The same as accounting version 1 wrote it, with numbers as Python has them."""
+    """The hash of accounting version 1, with numbers as in Python."""
     return _sha256(_python_json(content))
 
 
 def known_sha256(content: Mapping[str, Any], accounting_version: object) -> tuple[str, ...]:
-    """The hashes that a price tag of an accounting version may have, its own form first.
+    """The possible hashes of a price tag of an accounting version, its own form first.
 
-    Some of version 1 have the form of version 2, which changed before the number did.
+    Some price tags of version 1 have the form of version 2, since the form changed before the
+    version number.
     """
     if accounting_version == "1":
         return content_sha256_v1(content), content_sha256_v2(content)
@@ -82,10 +84,10 @@ def _whole_as_integers(value: Any) -> Any:
 def first_difference(
     one: Any, other: Any, path: str = "", sides: tuple[str, str] | None = None
 ) -> str | None:
-    """The path at which two JSON documents first differ, with both values; None if nowhere.
+    """Path of the first difference of two JSON documents, with both values; None if equal.
 
-    Numbers are compared to the last digit of a double. ``sides`` are what the two are called,
-    such as ``("the file", "the server")``.
+    Numbers are compared to the last digit of a double. ``sides`` are the names of the two, such
+    as ``("the file", "the server")``.
     """
     first, second = sides or ("the first", "the second")
     if isinstance(one, Mapping) and isinstance(other, Mapping):

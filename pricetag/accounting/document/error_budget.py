@@ -1,4 +1,4 @@
-"""The error budget of a price tag: which cause of error dominates each of its totals."""
+"""The error budget of a price tag: the causes of error of each of its totals."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def uncertainty(
     biller: Biller, charges: Sequence[Charge], total: EnergyTag, cost: CostTag
 ) -> ErrorBudget:
     """The causes of error of IT energy, facility energy, carbon and cost, largest first."""
-    it = product(charges)
+    it_energy = product(charges)
     facility = biller.products(charges)
     carbon = None if biller.carbon is None else biller.products(charges, biller.carbon)
     co2e_g = None if total.co2e_kg.value is None else total.co2e_kg.value * G_PER_KG
     return ErrorBudget(
-        it_energy=_shares(total.it_energy_kwh.value, _terms(it)),
+        it_energy=_shares(total.it_energy_kwh.value, _terms(it_energy)),
         facility_energy=_shares(total.facility_energy_kwh.value, _terms(facility)),
         co2e=_shares(co2e_g, _terms(carbon)),
         cost=_shares(cost.total.value, cost_error_terms(biller, cost, charges)),

@@ -1,4 +1,4 @@
-"""Why another tool's figure differs from ours, component by component."""
+"""Explains why another tool's figure differs from ours, component by component."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pricetag.accounting.document.records import Explanation
 from pricetag.accounting.quantity.quantity import Quantity
 
 ALIKE_RATIO = 0.01
-"""Closer than this, two figures are not worth an explanation."""
+"""Relative difference below which two figures need no explanation."""
 
 ROUNDING_RATIO = 1e-9
-"""Rounding of a sum of causes."""
+"""Rounding error of a sum of causes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +21,10 @@ class Part:
 
     Attributes:
         kind: gpu, cpu or ram; None for all together.
-        theirs: What the other tool said.
-        ours: What was charged for the same attempts.
-        gross: What the whole devices used, other jobs and idling included.
-        methods: How Pricetag measured it.
+        theirs: Figure of the other tool.
+        ours: Energy charged for the same attempts.
+        gross: Energy of the whole devices, including other jobs and idling.
+        methods: Pricetag's measurement methods.
     """
 
     kind: str | None
@@ -36,14 +36,14 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """For how long either side looked, in s; None where that is not known."""
+    """Measured time of either side, in s; None if unknown."""
 
     theirs_s: float | None
     ours_s: float | None
 
     @property
     def ratio(self) -> float:
-        """Theirs over ours; 1 where they are alike or not known."""
+        """Their time over ours; 1 if similar or unknown."""
         if self.theirs_s is None or not self.ours_s or _alike(self.ours_s, self.theirs_s):
             return 1.0
         return self.theirs_s / self.ours_s
@@ -52,22 +52,22 @@ class Looked:
 def explain(
     parts: Sequence[Part], total: Part, looked: Looked, *, pue: float, reason: str | None
 ) -> list[Explanation]:
-    """What the differences come from, as far as that is known; together they make the whole one.
+    """The known causes of the difference; their contributions add up to all of it.
 
-    The other tool sees whole machines. So what we charge is first made up to the gross energy of
-    the devices, then to the time for which it looked, then to the PUE that it seems to have
-    multiplied with; each component is held against what that comes to.
+    The other tool measures whole machines. Therefore our charge is first extended to the gross
+    energy of the devices, then to the measured time of the other tool, then multiplied by the
+    PUE that it seems to have applied; each component is compared with the result.
 
     Args:
-        parts: By kind of component, all of ours among them; attempts on which the other tool had
-            no figure for a kind are a part of their own.
-        total: All of them together.
-        looked: For how long.
-        pue: Of the price tag; the comparison is of IT energy, without it.
-        reason: Why the other tool has no figure for some components.
+        parts: Both figures by kind of component, including all of ours; attempts without a figure
+            of the other tool for a kind are a part of their own.
+        total: Sum of the parts.
+        looked: Measured times.
+        pue: PUE of the price tag; the comparison is of IT energy, without it.
+        reason: Reason why the other tool has no figure for some components.
 
     Returns:
-        The causes, each with what it comes to in kWh (theirs less ours).
+        The causes, each with its contribution in kWh (theirs minus ours).
     """
     is_whole = total.gross.value is not None
     both = [(part, whole) for part in parts if (whole := _both(part, is_whole)) is not None]
@@ -86,7 +86,7 @@ def explain(
 
 
 def _whole(part: Part, is_whole: bool) -> float | None:
-    """What of ours theirs is to be held against: of the whole devices, where that is known."""
+    """Our figure to compare with theirs: of the whole devices, if known."""
     return part.gross.value if is_whole else part.ours.value
 
 
@@ -116,7 +116,7 @@ def _of_part(part: Part, times: float, is_whole: bool, reason: str | None) -> It
 
 
 def _remainder(total: Part, causes: Sequence[Explanation]) -> Iterator[Explanation]:
-    """What the causes leave over, so that they add up; nothing where all is alike."""
+    """The unexplained rest of the difference, so that the causes add up; nothing if negligible."""
     ours, theirs = total.ours.value, total.theirs.value
     if ours is None or theirs is None or (not causes and _alike(ours, theirs)):
         return

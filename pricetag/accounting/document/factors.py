@@ -1,4 +1,4 @@
-"""The factors of a price tag as its provenance holds them: it can be rebuilt from its own."""
+"""The factors in a price tag's provenance, from which it can be rebuilt."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ REASONS = {
     "electricity_reason": ("electricity_tariff", "tariff_hours"),
     "internal_price_reason": ("internal_price",),
 }
-"""Why something is not known, and the factors of which none is there then."""
+"""Reasons for unknown figures, each with the factors that are then missing."""
 
 
 def applied_factors(factors: Factors, hours: Collection[str]) -> AppliedFactors:
-    """Every factor with value, error, citation and license.
+    """All factors with value, error, citation and license.
 
     Args:
-        factors: Of the price tag.
-        hours: UTC hours in which energy was used; figures of other hours are dropped.
+        factors: Factors of the price tag.
+        hours: UTC hours in which energy was used; values of other hours are dropped.
     """
     fields: dict[str, Any] = {
         member.name: getattr(factors, member.name) for member in members(AppliedFactors)
@@ -35,16 +35,16 @@ def applied_factors(factors: Factors, hours: Collection[str]) -> AppliedFactors:
         fields[name] = {key: fields[name][key] for key in sorted(fields[name])}
     for reason, there in REASONS.items():
         if any(fields[name] is not None for name in there):
-            fields[reason] = None  # nothing is missing that would need one
+            fields[reason] = None  # no factor is missing
     return AppliedFactors(**fields)
 
 
 def read_factors(provenance: Mapping[str, Any]) -> Factors:
-    """The factors that the JSON of a price tag's provenance holds.
+    """The factors in the JSON of a price tag's provenance.
 
     Raises:
-        InvalidDocument: If one is missing, as in price tags of accounting version 1, or has
-            another form.
+        InvalidDocument: If a factor is missing, as in price tags of accounting version 1, or is
+            invalid.
     """
     applied = Provenance.from_dict(provenance, "provenance").factors
     if applied.absent or applied.pue is None:

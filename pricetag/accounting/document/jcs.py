@@ -1,4 +1,4 @@
-"""One text for one JSON document: the JSON Canonicalization Scheme.
+"""Canonical text of a JSON document: the JSON Canonicalization Scheme.
 
 Source:
     RFC 8785; its numbers are ECMAScript's Number::toString (ECMA-262, 6.1.6.1.20).
@@ -12,21 +12,21 @@ from collections.abc import Mapping
 from typing import Any
 
 PLAIN_UP_TO = 21
-"""From 1e21 on a number has an exponent."""
+"""Numbers from 1e21 on are written with an exponent."""
 PLAIN_DOWN_TO = -6
-"""And below 1e-6."""
+"""Numbers below 1e-6 are written with an exponent."""
 
 
 def canonical_json(value: Any) -> str:
     """The canonical text of a JSON document, to be encoded as UTF-8.
 
-    Keys in the order of their UTF-16 code units, no spaces, characters as they are but for
-    those that JSON must escape, every number as the double that it is or that lies next to it.
+    Keys are ordered by UTF-16 code units; there are no spaces; only characters that JSON must
+    escape are escaped; every number is written as the nearest double.
 
     Raises:
         ValueError: If a number is not finite.
-        OverflowError: If a whole number lies beyond all doubles.
-        TypeError: If something is not JSON.
+        OverflowError: If a whole number exceeds all doubles.
+        TypeError: If a value is not JSON.
     """
     if value is None or isinstance(value, bool | str):
         return json.dumps(value, ensure_ascii=False)
@@ -45,9 +45,9 @@ def canonical_json(value: Any) -> str:
 
 
 def number_text(number: float) -> str:
-    """A double as ECMAScript writes it.
+    """A double in the notation of ECMAScript.
 
-    Python finds the same shortest digits; only where point and exponent stand differs.
+    Python produces the same shortest digits; only the decimal point and exponent differ.
 
     Raises:
         ValueError: If it is not finite.
@@ -69,7 +69,7 @@ def number_text(number: float) -> str:
 
 
 def _digits(text: str) -> tuple[str, int]:
-    """The significant digits, and how many of them stand before the point."""
+    """The significant digits, and the number of digits before the decimal point."""
     mantissa, _, exponent = text.partition("e")
     whole, _, fraction = mantissa.partition(".")
     digits = (whole + fraction).lstrip("0")

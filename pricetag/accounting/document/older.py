@@ -1,4 +1,4 @@
-"""Price tags of versions 1 to 3: their error terms, read back from their intervals."""
+"""Error terms of price tags of versions 1 to 3, derived from their intervals."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pricetag.accounting.quantity.uncertainty import NVML_UPDATE_S, Z_95, counte
 
 
 def recovered_error(component: ComponentTag, value_kwh: float, duration_s: float) -> ComponentError:
-    """What the error of a component is made of, as far as its interval shows it.
+    """The error terms of a component, as far as its interval shows them.
 
-    Later versions keep it in the document (``ComponentTag.error``).
+    Later versions store them in the document (``ComponentTag.error``).
 
     Args:
-        component: Of a price tag of version 1 to 3, with a known energy.
-        value_kwh: Its energy; above 0 where its interval is not 0.
-        duration_s: How long its window was.
+        component: Component of a price tag of version 1 to 3, with a known energy.
+        value_kwh: Its energy; above 0 if its interval is not 0.
+        duration_s: Duration of its window, in s.
     """
     energy = component.it_energy_kwh
     low = value_kwh if energy.low is None else energy.low
@@ -35,11 +35,11 @@ def recovered_error(component: ComponentTag, value_kwh: float, duration_s: float
 
 
 def _own_std_ratio(component: ComponentTag, duration_s: float, total: float) -> float:
-    """The part of a meter's error that no other window shares; the rest is its gain."""
+    """The part of a meter's error that other windows do not share; the rest is its gain error."""
     source = component.it_energy_kwh.source
     if source == "estimated":
-        return total  # a window too short for its counter: bounds, and no gain worth the name
+        return total  # a window too short for its counter: bounds, without a known gain error
     if component.kind == "gpu" and source == "counter" and duration_s > 0:
-        # Price tags of the first accounting do not say how far off an edge may be.
+        # Price tags of accounting version 1 do not contain the error of an edge.
         return counter_edge_std_ratio(duration_s, component.edge_s or NVML_UPDATE_S)
     return 0.0

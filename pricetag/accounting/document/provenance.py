@@ -1,4 +1,4 @@
-"""Where a price tag's figures come from: software, hardware, factors."""
+"""Provenance of a price tag: software, hardware, factors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pricetag.accounting.quantity.quantity import Quantity
 
 
 def provenance(inputs: PriceTagInputs, outside_stages: Quantity) -> Provenance:
-    """Version of the arithmetic, last environment that was reported, nodes, factors."""
+    """Version of the accounting, last reported environment, nodes, factors."""
     environment = _environments(inputs.attempts)[-1:] or [Environment()]
     last = environment[0]
     return Provenance(
@@ -27,7 +27,7 @@ def provenance(inputs: PriceTagInputs, outside_stages: Quantity) -> Provenance:
         seeds=dict(last.seeds),
         python=last.python,
         platform=last.platform,
-        # Attempts before they were recorded have none, and keep their documents.
+        # Older attempts have none recorded, and their documents must not change.
         variables=dict(last.variables) or None,
         code=dict(last.code) or None,
         nodes=nodes(inputs.attempts),
@@ -53,16 +53,16 @@ def hours_used(attempts: Sequence[AttemptInput]) -> set[str]:
 
 def environment_changed(attempts: Sequence[AttemptInput]) -> bool:
     """Whether the attempts ran in different software."""
-    first, *others = _environments(attempts) or [Environment()]
+    first, *later = _environments(attempts) or [Environment()]
     return any(
-        (other.git_commit, other.packages, other.python)
+        (environment.git_commit, environment.packages, environment.python)
         != (first.git_commit, first.packages, first.python)
-        for other in others
+        for environment in later
     )
 
 
 def hardware(attempts: Sequence[AttemptInput]) -> Hardware:
-    """Devices by kind and name, with the most that one attempt had of each."""
+    """Devices by kind and name, with the maximum number in one attempt."""
     most: dict[tuple[str, str], int] = {}
     for attempt in attempts:
         here: dict[tuple[str, str], int] = {}
@@ -75,7 +75,7 @@ def hardware(attempts: Sequence[AttemptInput]) -> Hardware:
 
 
 def most_devices(attempts: Sequence[AttemptInput]) -> int:
-    """The most accelerators that one attempt had reserved."""
+    """Maximum number of accelerators that one attempt reserved."""
     return max((device_count(attempt) for attempt in attempts), default=0)
 
 

@@ -1,7 +1,7 @@
 """The price tag as a typed document, schema ``pricetag/1``: the one description of its JSON.
 
-API, hash, client and storage follow these classes; ``PriceTag.from_dict`` reads the documents of
-all versions of the accounting, ``as_dict`` writes them.
+API, hash, client and storage use these classes; ``PriceTag.from_dict`` reads documents of all
+versions of the accounting, and ``as_dict`` writes them.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class QualityTag(Record):
     attempt: int
     of_class: Annotated[
         str | None,
-        "Class that an F1 is of, or how it averages over classes.",
+        "Class that a metric such as F1 refers to, or how it averages over classes.",
         Since(4),
         OMIT_NONE,
     ] = None
-    reason: Annotated[str | None, "Why there is no value.", Since(4), OMIT_NONE] = None
+    reason: Annotated[str | None, "Reason why the value is missing.", Since(4), OMIT_NONE] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class StageTag(Record):
 
     key: str
     index: int
-    parent: Annotated[str | None, "Key of the stage that it lies in."]
+    parent: Annotated[str | None, "Key of the parent stage."]
     kind: str
     name: str
     status: str
@@ -57,7 +57,7 @@ class StageTag(Record):
 
 @dataclass(frozen=True, slots=True)
 class OutsideStages(Record):
-    """What was used before, between and after the stages."""
+    """Energy used before, between and after the stages."""
 
     it_energy_kwh: Quantity
 
@@ -88,12 +88,12 @@ class DeviceCount(Record):
 
     kind: str
     name: str
-    count: Annotated[int, "The most that one attempt had of them."]
+    count: Annotated[int, "Maximum number in one attempt."]
 
 
 @dataclass(frozen=True, slots=True)
 class Hardware(Record):
-    """What the run was on."""
+    """Hardware of the run."""
 
     devices: tuple[DeviceCount, ...]
     nodes: tuple[str, ...]
@@ -104,15 +104,17 @@ class Opinion(Record):
     """Another tool's figure beside ours; differences are (theirs - ours) / ours."""
 
     theirs_kwh: Quantity
-    ours_kwh: Annotated[Quantity, "What is charged for the same attempts."]
-    ours_gross_kwh: Annotated[Quantity, "What the whole devices used.", Since(2)]
+    ours_kwh: Annotated[Quantity, "Energy charged for the same attempts."]
+    ours_gross_kwh: Annotated[Quantity, "Energy of the whole devices.", Since(2)]
     difference_ratio: Quantity
-    gross_difference_ratio: Annotated[Quantity, "Against the whole devices.", Since(3)]
+    gross_difference_ratio: Annotated[
+        Quantity, "Difference relative to the whole devices.", Since(3)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
 class ComponentOpinion(Record):
-    """The same for one kind of component."""
+    """Another tool's figure beside ours for one kind of component."""
 
     kind: str
     opinion: Annotated[Opinion, INLINE]
@@ -120,7 +122,7 @@ class ComponentOpinion(Record):
 
 @dataclass(frozen=True, slots=True)
 class OpinionDurations(Record):
-    """How long either side measured, in seconds."""
+    """Measured time of either side, in seconds."""
 
     theirs_s: float | None
     ours_s: float | None
@@ -128,17 +130,17 @@ class OpinionDurations(Record):
 
 @dataclass(frozen=True, slots=True)
 class Explanation(Record):
-    """One cause of the difference to the other tool."""
+    """One cause of the difference from the other tool."""
 
     component: Annotated[str | None, "Kind of component; null for all of them."]
-    difference_kwh: Annotated[float | None, "Theirs less ours."]
+    difference_kwh: Annotated[float | None, "Theirs minus ours."]
     cause: str
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class SecondOpinionTag(Record):
-    """What another tool says about the IT energy, and why it differs."""
+    """Another tool's IT energy, and why it differs."""
 
     tool: str
     version: str | None
@@ -147,7 +149,7 @@ class SecondOpinionTag(Record):
     components: tuple[ComponentOpinion, ...]
     total: Opinion
     explanation: Annotated[tuple[Explanation, ...], Since(2)]
-    reason: Annotated[str | None, "Why a figure of the other tool is missing."]
+    reason: Annotated[str | None, "Reason why a figure of the other tool is missing."]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +163,7 @@ class ErrorShare(Record):
 
 @dataclass(frozen=True, slots=True)
 class ErrorBudget(Record):
-    """The causes of error of each total, largest first; empty where it is unknown or exact."""
+    """The causes of error of each total, largest first; empty if it is unknown or exact."""
 
     it_energy: tuple[ErrorShare, ...]
     facility_energy: tuple[ErrorShare, ...]
@@ -171,9 +173,9 @@ class ErrorBudget(Record):
 
 @dataclass(frozen=True, slots=True)
 class AppliedFactors(Record):
-    """Every factor of a price tag with value, error, citation and license.
+    """All factors of a price tag with value, error, citation and license.
 
-    A reason is null where the factor is there.
+    A reason is null if its factor is known.
     """
 
     pue: Factor | None
@@ -203,7 +205,7 @@ class AppliedFactors(Record):
 
 @dataclass(frozen=True, slots=True)
 class Provenance(Record):
-    """Where the figures come from: version of the arithmetic, software, nodes, factors."""
+    """Origin of the figures: version of the accounting, software, nodes, factors."""
 
     accounting_version: str
     git_commit: str | None
@@ -213,13 +215,13 @@ class Provenance(Record):
     platform: str | None
     variables: Annotated[
         Mapping[str, str] | None,
-        "Environment variables that the job saw, secrets masked.",
+        "Environment variables of the job, with secrets masked.",
         Since(4),
         OMIT_NONE,
     ]
     code: Annotated[
         Mapping[str, Any] | None,
-        "Code that each command ran, by stage: path, commit and SHA-256.",
+        "Code of each command, by stage: path, commit and SHA-256.",
         Since(4),
         OMIT_NONE,
     ]
@@ -233,20 +235,20 @@ class Provenance(Record):
 
 @dataclass(frozen=True, slots=True)
 class PriceTag(Record):
-    """What a run used, emitted, cost and achieved, over all its attempts. Never edited."""
+    """Energy, emissions, cost and quality of a run over all its attempts; never edited."""
 
     schema: str
     run_id: str
     name: str
     version: int
     hardware: Hardware
-    device_count: Annotated[int, "The most accelerators that one attempt had reserved."]
+    device_count: Annotated[int, "Maximum number of accelerators that one attempt reserved."]
     energy: Annotated[EnergyTag, INLINE]
     footprint: Annotated[FootprintTag, INLINE]
     pue: Quantity
-    carbon_intensity_g_per_kwh: Annotated[Quantity, "As it was applied."]
+    carbon_intensity_g_per_kwh: Annotated[Quantity, "The applied carbon intensity."]
     carbon_hours_share_ratio: Annotated[
-        Quantity, "Part of the energy whose hour has a carbon intensity of its own.", Since(2)
+        Quantity, "Share of the energy with hourly carbon intensities.", Since(2)
     ]
     flops: FlopsTag
     cost: CostTag
@@ -259,5 +261,5 @@ class PriceTag(Record):
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """What a reader should know, of the metering and of the factors."""
+        """Flags of the metering and of the factors."""
         return self.energy.flags

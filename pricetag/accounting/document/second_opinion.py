@@ -1,4 +1,4 @@
-"""Another tool's figure beside ours, how far apart they are, and why."""
+"""Another tool's figure beside ours, with the difference and its causes."""
 
 from __future__ import annotations
 
@@ -38,17 +38,18 @@ def compare(
 ) -> SecondOpinionTag | None:
     """The second opinion on IT energy, by component kind and in total.
 
-    Only attempts on which the other tool spoke are compared; ``attempts`` names them.
+    Only attempts with a figure of the other tool are compared; ``attempts`` lists them.
 
     Args:
-        biller: Of our figures.
+        biller: Biller of our figures.
         attempts: All attempts.
-        spans: What is charged for each of them, in the same order.
-        without_opinion: Whether a figure of ours is given where the other tool failed on all
-            attempts: then it is that of all of them.
+        spans: Charges of each attempt, in the same order.
+        without_opinion: Whether our figure, for all attempts, is stated even if the other tool
+            failed on all of them.
 
     Returns:
-        Theirs and ours, the differences and their causes; None when no attempt has one.
+        Their figure and ours, the differences and their causes; None if no attempt has a second
+        opinion.
     """
     pairs = [
         (attempt, attempt.second_opinion, span)
@@ -90,7 +91,7 @@ def compare(
 
 
 def _durations(heard: Heard) -> tuple[float | None, float | None]:
-    """How long they looked, and how long those attempts were; None where one is unknown."""
+    """Their measured time and the duration of those attempts; None if unknown."""
     theirs = [opinion.duration_s for opinion, _ in heard if opinion.duration_s is not None]
     ours = [span.duration_s for _, span in heard if span.duration_s is not None]
     if not heard:
@@ -109,21 +110,21 @@ def _part(
     reason: str | None,
     without_opinion: bool,
 ) -> Part:
-    said = [value for opinion, _ in heard if (value := figure(opinion)) is not None]
-    if said:
-        theirs = Quantity.exact(sum(said), "kWh", "modelled")
+    figures = [value for opinion, _ in heard if (value := figure(opinion)) is not None]
+    if figures:
+        theirs = Quantity.exact(sum(figures), "kWh", "modelled")
     else:
         theirs = Quantity.unknown("kWh", reason or SILENT)
-    spoken = [(opinion, span) for opinion, span in heard if figure(opinion) is not None]
-    if not spoken and without_opinion:
-        spoken = list(heard)
-    return _ours(biller, spoken, kind, theirs)
+    answered = [(opinion, span) for opinion, span in heard if figure(opinion) is not None]
+    if not answered and without_opinion:
+        answered = list(heard)
+    return _ours(biller, answered, kind, theirs)
 
 
 def _all_parts(biller: Biller, heard: Heard, reported_parts: Sequence[Part]) -> list[Part]:
-    """The parts, those of which the other tool was silent on some of the attempts, and its others.
+    """The compared parts, plus those without a figure of the other tool.
 
-    Together they are all that we charge for the attempts on which it spoke.
+    Together they are our whole charge for the attempts with a second opinion.
     """
     all_parts = [part for part in reported_parts if part.theirs.value is not None]
     for kind, figure in PARTS:
@@ -131,8 +132,8 @@ def _all_parts(biller: Biller, heard: Heard, reported_parts: Sequence[Part]) -> 
         if silent:
             all_parts.append(_ours(biller, silent, kind, NO_FIGURE))
     compared_kinds = {kind for kind, _ in PARTS}
-    others = {c.component.kind for _, span in heard for c in span.charges} - compared_kinds
-    return all_parts + [_ours(biller, heard, kind, NO_FIGURE) for kind in sorted(others)]
+    other_kinds = {c.component.kind for _, span in heard for c in span.charges} - compared_kinds
+    return all_parts + [_ours(biller, heard, kind, NO_FIGURE) for kind in sorted(other_kinds)]
 
 
 def _ours(biller: Biller, heard: Heard, kind: str | None, theirs: Quantity) -> Part:

@@ -1,7 +1,7 @@
-"""A forecast of a figure from similar figures: a median and a 95% interval.
+"""Forecast of a figure from similar figures: a median and a 95% interval.
 
-Energies and durations are positive, and errors of estimates are factors ("half as much, or
-twice"), so everything here is log-normal.
+Energies and durations are positive, and errors of estimates are factors ("half or twice as
+much"), so everything here is log-normal.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from pricetag.accounting.quantity.checks import require_count, require_number, r
 from pricetag.accounting.quantity.uncertainty import Z_95, log_sigma
 
 PRIOR_DF = 3
-"""How many runs the spread that is assumed beforehand weighs as much as."""
+"""Weight of the prior spread, as a number of runs."""
 
 MOST_DF = 1_000
-"""From here on Student's t is the normal distribution to four digits."""
+"""Degrees of freedom from which Student's t equals the normal distribution to four digits."""
 
 MOST_LOG_HALF = 50.0
-"""An interval this wide says nothing; wider ones would overflow when written down."""
+"""Maximum width of an interval, which is already meaningless; wider ones would overflow."""
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """A figure that is not known yet.
+    """Forecast of a figure.
 
     Attributes:
         value: The median.
@@ -55,7 +55,7 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """How much figures differ, as it is assumed before any has been seen.
+    """Prior spread of figures, before any have been observed.
 
     Attributes:
         std_ratio: One sigma: times or divided by 1 + ratio.
@@ -66,29 +66,29 @@ class Spread:
     df: int = PRIOR_DF
 
 
-def predict(seen: Sequence[float], prior: Spread, *, extra_std_ratio: float = 0.0) -> Forecast:
-    """The next figure of a kind of which some have been seen.
+def predict(observed: Sequence[float], prior: Spread, *, extra_std_ratio: float = 0.0) -> Forecast:
+    """Forecast of the next figure from observed ones.
 
     With y the logarithms, n of them, mean m and variance s² (n - 1), the next one lies in
     m ± t · sqrt(v · (1 + 1/n)), where v = (d · u² + (n - 1) · s²) / (d + n - 1) mixes the
-    assumed spread u, worth d runs, with the one that was seen; t is Student's 97.5% quantile
+    prior spread u, with a weight of d runs, with the observed one; t is Student's 97.5% quantile
     with d + n - 1 degrees of freedom.
 
     Args:
-        seen: Positive figures, one at least.
-        prior: The spread assumed beforehand.
+        observed: Positive figures, at least one.
+        prior: Prior spread.
         extra_std_ratio: A further independent error, such as that of scaling to other work.
 
     Raises:
-        InvalidFactor: If nothing was seen, or a figure is not positive.
+        InvalidFactor: If there are no figures, or one is not positive.
 
     Source:
         Gelman et al. 2013, Bayesian Data Analysis, 3rd ed., sections 3.2 and 3.3: the
         posterior predictive of a normal with a flat prior of the mean and a scaled inverse
         chi-square prior of the variance.
     """
-    count = require_count("seen", len(seen))
-    logs = [math.log(require_positive("seen", figure)) for figure in seen]
+    count = require_count("seen", len(observed))
+    logs = [math.log(require_positive("seen", figure)) for figure in observed]
     sigma = log_sigma(require_number("std_ratio", prior.std_ratio))
     df = require_count("df", prior.df) + count - 1
     squares = (count - 1) * variance(logs) if count > 1 else 0.0
@@ -99,7 +99,7 @@ def predict(seen: Sequence[float], prior: Spread, *, extra_std_ratio: float = 0.
 
 
 def between(low: float, high: float) -> Forecast:
-    """A figure of which only a 95% range is assumed; the median is the geometric middle.
+    """Forecast with an assumed 95% range; the median is its geometric mean.
 
     Raises:
         InvalidFactor: If an end is not positive.
@@ -114,7 +114,7 @@ def student_t_975(df: int) -> float:
     """The 97.5% quantile of Student's t with a whole number of degrees of freedom.
 
     Raises:
-        InvalidFactor: If there is not one degree of freedom at least.
+        InvalidFactor: If there is less than one degree of freedom.
 
     Source:
         Abramowitz and Stegun 1964, 26.7.3 and 26.7.4: the distribution as a finite sum.

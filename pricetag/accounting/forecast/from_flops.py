@@ -1,4 +1,4 @@
-"""Time and energy of a run from its operations and what an operation has cost, or may cost."""
+"""Time and energy of a run from its FLOPs, and the measured or assumed cost per operation."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ from pricetag.accounting.units import joules_to_kwh
 from pricetag.accounting.work.flops import TRAINING_PER_FORWARD, EncoderShape, encoder_flops
 
 EFFICIENCY_PRIOR = Spread(0.5)
-"""How much cost per operation differs between runs of like size on the same hardware."""
+"""Spread of the cost per operation between runs of similar size on the same hardware."""
 
 SIZE_STD_RATIO = 0.15
-"""Error of taking that cost over to e times as many (or as few) operations."""
+"""Error of applying that cost to e times more (or fewer) operations."""
 
 MOST_NEIGHBOURS = 20
 
 MFU_RANGE = (0.02, 0.6)
-"""Share of their peak that devices reach in training.
+"""Share of the peak that devices reach in training.
 
 Large language models reach 21% to 46% (Chowdhery et al. 2022, PaLM, table 3); small encoders
-in small batches far less. The range is the project's own, deliberately wide.
+with small batches reach far less. The range is the project's own and deliberately wide.
 """
 
 POWER_RANGE = (0.3, 1.0)
-"""Mean power of a training device as a share of its limit: the project's own, likewise."""
+"""Mean power of a training device as a share of its limit: also the project's own range."""
 
 LENGTH_RANGE = (0.15, 1.0)
-"""Mean padded length of a batch as a share of the longest text that is kept."""
+"""Mean padded length of a batch as a share of the maximum length."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A run whose operations were counted, with what it took."""
+    """A run with counted FLOPs, and its usage."""
 
     flops: float
     figure: float
 
 
-def by_efficiency(flops: Forecast, seen: Sequence[Seen]) -> Forecast | None:
-    """A figure (time, energy) of some operations, from its ratio to operations in other runs.
+def by_efficiency(flops: Forecast, runs: Sequence[Seen]) -> Forecast | None:
+    """Forecast of time or energy from FLOPs, by their ratio in other runs.
 
-    The runs nearest in size count, since small runs are mostly overhead.
+    Only runs of the most similar size count, since small runs are mostly overhead.
     """
-    usable = [run for run in seen if run.flops > 0 and run.figure > 0]
+    usable = [run for run in runs if run.flops > 0 and run.figure > 0]
     if not usable or flops.value <= 0:
         return None
 
@@ -62,10 +62,10 @@ def by_efficiency(flops: Forecast, seen: Sequence[Seen]) -> Forecast | None:
 
 
 def nominal_duration_s(flops: Forecast, *, peak_flops_per_s: float, devices: int) -> Forecast:
-    """Time of some operations on devices of a known peak, of which a share is reached.
+    """Duration of FLOPs on devices that reach a share of their known peak.
 
     Raises:
-        InvalidFactor: If the peak is not positive or there is no device.
+        InvalidFactor: If the peak is not positive, or there is no device.
 
     Source:
         MFU as in Chowdhery et al. 2022, PaLM, appendix B; ``MFU_RANGE``.
@@ -78,10 +78,10 @@ def nominal_duration_s(flops: Forecast, *, peak_flops_per_s: float, devices: int
 
 
 def nominal_energy_kwh(duration_s: Forecast, *, power_limit_w: float, devices: int) -> Forecast:
-    """Energy of devices, without their host, that draw a share of their power limit.
+    """Energy of devices (without the host) that draw a share of their power limit.
 
     Raises:
-        InvalidFactor: If the limit is not positive or there is no device.
+        InvalidFactor: If the limit is not positive, or there is no device.
     """
     most_w = require_positive("power_limit_w", power_limit_w) * require_count("devices", devices)
     share = between(*POWER_RANGE)
@@ -91,9 +91,9 @@ def nominal_energy_kwh(duration_s: Forecast, *, power_limit_w: float, devices: i
 def training_flops_closed_form(
     shape: EncoderShape, *, examples: float, max_length: int
 ) -> Forecast:
-    """Operations of a training of an encoder with a head of two classes.
+    """FLOPs of training an encoder with a two-class head.
 
-    How long the texts are is known to the worker alone, so a range stands for it.
+    Only the worker knows the lengths of the texts, so a range is assumed.
 
     Raises:
         InvalidFactor: If a count is not positive.
@@ -101,10 +101,10 @@ def training_flops_closed_form(
     Source:
         ``encoder_layer_flops``; three forward passes for each example.
     """
-    seen = require_positive("examples", examples)
+    example_count = require_positive("examples", examples)
     shortest, longest = (
         TRAINING_PER_FORWARD
-        * seen
+        * example_count
         * encoder_flops(shape, max(round(share * max_length), 1), classes=2)
         for share in LENGTH_RANGE
     )

@@ -10,17 +10,17 @@ from statistics import fmean
 from pricetag.accounting.forecast.estimates import Forecast, Spread, predict
 
 SCALING_STD_RATIO = 0.10
-"""Error of scaling to e times (or a part of) the work: overheads do not grow with it."""
+"""Error of scaling to e times the work (or 1/e): overheads do not grow with it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """How much a step has to do, in whichever of these counts is known.
+    """Amount of work of a step, in the counts that are known.
 
     Attributes:
         epochs: Passes over the training data.
-        examples: Examples that pass forward and backward, over all devices.
-        seconds: For how long it goes on, where it is asked to go on for a time.
+        examples: Examples in forward and backward passes, over all devices.
+        seconds: Duration, if the step runs for a fixed time.
     """
 
     epochs: float | None = None
@@ -28,9 +28,9 @@ class Work:
     seconds: float | None = None
 
     def ratio(self, to: Work) -> float | None:
-        """This work as a multiple of another's; None where they cannot be compared.
+        """This work as a multiple of other work; None if they cannot be compared.
 
-        Work without any count is the same whenever its step is.
+        Work without any count is the same if the step is the same.
         """
         counts = ("epochs", "examples", "seconds")
         pairs = [(getattr(self, name), getattr(to, name)) for name in counts]
@@ -47,7 +47,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class StepUse:
-    """What one step of a run has used, over all attempts; None where it is not known."""
+    """Usage of one step of a run over all attempts; None if unknown."""
 
     kind: str
     work: Work
@@ -58,7 +58,7 @@ class StepUse:
 
 @dataclass(frozen=True, slots=True)
 class LikeRun:
-    """What a whole run has used, and its steps; the rest lay before, between and after them."""
+    """Usage of a whole run and of its steps; the rest was used outside the steps."""
 
     run_id: str
     duration_s: float | None
@@ -69,7 +69,7 @@ class LikeRun:
 
 @dataclass(frozen=True, slots=True)
 class StepForecast:
-    """Forecasts of one step; None where nothing is known."""
+    """Forecasts of one step; None if unknown."""
 
     duration_s: Forecast | None
     it_energy_kwh: Forecast | None
@@ -77,15 +77,15 @@ class StepForecast:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """Forecasts of a run and of each of its steps; None where nothing is known.
+    """Forecasts of a run and of each of its steps; None if unknown.
 
     Attributes:
-        duration_s: Of the run.
-        it_energy_kwh: Of the run.
-        flops: Of the run.
-        steps: Of each step, in order.
-        runs: Ids of the runs they rest on.
-        work_ratio: The new run's energy (or time) by scaling, as a multiple of theirs.
+        duration_s: Duration of the run.
+        it_energy_kwh: IT energy of the run.
+        flops: FLOPs of the run.
+        steps: Forecasts of each step, in order.
+        runs: Ids of the underlying runs.
+        work_ratio: Scaled energy (or time) of the new run as a multiple of theirs.
     """
 
     duration_s: Forecast | None
@@ -97,9 +97,9 @@ class Expected:
 
 
 def scaled(run: LikeRun, planned: Sequence[Work]) -> LikeRun | None:
-    """What a run would have used with other work; None if unknown.
+    """Usage of a run scaled to other work; None if unknown.
 
-    Each step's figures grow with its work. What lay outside the steps stays as it was.
+    Each step's figures are proportional to its work; usage outside the steps is constant.
     """
     if len(planned) != len(run.steps):
         return None
@@ -150,12 +150,12 @@ def _whole(
 def expect(
     runs: Sequence[LikeRun], planned: Sequence[Work] | None, prior: Spread
 ) -> Expected | None:
-    """Forecasts of a new run from like ones; None where none of them can be used.
+    """Forecasts of a new run from similar runs; None if none of them can be used.
 
     Args:
         runs: Similar runs.
-        planned: The work of the new run's steps; None where it is the same as theirs.
-        prior: How much such runs differ, as assumed beforehand.
+        planned: Work of the new run's steps; None if it is the same as theirs.
+        prior: Prior spread of such runs.
     """
     pairs = [(run, run if planned is None else scaled(run, planned)) for run in runs]
     used = [(run, new) for run, new in pairs if new and (new.duration_s or new.it_energy_kwh)]
@@ -188,7 +188,7 @@ def expect(
 
 
 def _growth(pairs: Sequence[tuple[LikeRun, LikeRun]]) -> float:
-    """How many times more the scaled runs use, as a geometric mean; 1 if nothing is known."""
+    """Geometric mean of the ratios of scaled to original usage; 1 if unknown."""
     logs = []
     for before, after in pairs:
         for name in ("it_energy_kwh", "duration_s"):

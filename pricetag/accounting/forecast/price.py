@@ -1,4 +1,4 @@
-"""From the expected energy and time of a run to its facility energy, CO2e and cost."""
+"""Facility energy, CO2e and cost of a run from its expected energy and time."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ ELECTRICITY = "electricity alone"
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """What an expected figure is multiplied with: 95% within ``e**log_half`` of it."""
+    """Factor of an expected figure; its 95% interval is ``e**log_half`` either way."""
 
     value: float
     log_half: float
 
     def of(self, figure: Range) -> Range:
-        """The product; the errors are independent, and errors are factors."""
+        """The product; the errors are independent factors."""
         value = figure.value * self.value
         if value <= 0:
             return Range(max(value, 0.0), 0.0, figure.high * self.value)
@@ -41,15 +41,15 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """The factors of a quote, so far as they are known when it is made.
+    """The factors of a quote, as far as they are known when it is made.
 
     Attributes:
         pue: Facility energy over IT energy.
         carbon: kg CO2e per kWh of facility energy; None with ``carbon_reason``.
-        per_kwh: Money per kWh of facility energy, where the cost has such a part.
-        per_s: Money per second of the run's devices, where the cost has such a part.
-        basis: What the cost consists of; None with ``cost_reason``.
-        currency: Of the cost.
+        per_kwh: Cost per kWh of facility energy, if the cost has such a part.
+        per_s: Cost per second of the run's devices, if the cost has such a part.
+        basis: Parts of the cost; None with ``cost_reason``.
+        currency: Currency of the cost.
     """
 
     pue: Rate
@@ -62,7 +62,7 @@ class Rates:
     currency: str | None
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-able; ``from_dict`` reads it."""
+        """The rates as JSON data, which ``from_dict`` reads."""
         wire: dict[str, Any] = {
             name: None if rate is None else [rate.value, rate.log_half]
             for name, rate in (
@@ -77,7 +77,7 @@ class Rates:
 
     @classmethod
     def from_dict(cls, wire: dict[str, Any]) -> Rates:
-        """What ``as_dict`` wrote."""
+        """The rates from the result of ``as_dict``."""
 
         def rate(name: str) -> Rate | None:
             return None if wire[name] is None else Rate(*wire[name])
@@ -95,10 +95,10 @@ class Rates:
 
 
 def rates_of(factors: Factors, devices: int) -> Rates:
-    """The rates of a run on N accelerators, in the order of a price tag's cost.
+    """The rates of a run on N accelerators, with the priorities of a price tag's cost.
 
-    Owned hardware with its electricity, where the site has a price of its own for it; else the
-    cloud's price; else the electricity alone.
+    Owned hardware with electricity if the site has a price of its own for it; otherwise the cloud
+    price; otherwise the electricity alone.
     """
     carbon = _flat(factors.carbon_intensity, factors.carbon_hours)
     tariff = _flat(factors.electricity_tariff, factors.tariff_hours)
@@ -126,7 +126,7 @@ def rates_of(factors: Factors, devices: int) -> Rates:
 
 
 def _flat(flat: Factor | None, hourly: HourlyFactor | None) -> Factor | None:
-    """A run to come has no hours yet: the factor that holds at any time, else their mean."""
+    """The constant factor, or else the mean of the hours, since a future run has no hours yet."""
     if flat is not None:
         return flat
     return None if hourly is None else hourly.factor
@@ -141,7 +141,7 @@ def _per_s(per_device_hour: Rate, devices: int) -> Rate:
 
 
 def _cloud(factors: Factors) -> Rate | None:
-    """Half-way between the low and the high price, as on a price tag."""
+    """The middle between the low and the high price, like on a price tag."""
     low = factors.cloud_price_low or factors.cloud_price_high
     high = factors.cloud_price_high or factors.cloud_price_low
     if low is None or high is None:
@@ -159,9 +159,9 @@ def quantities(
     """The five quantities of a quote or a projection.
 
     Args:
-        duration_s: Of the run, or why it is unknown.
-        it_energy_kwh: Of the run, or why it is unknown.
-        rates: What they are multiplied with.
+        duration_s: Duration of the run, or the reason why it is unknown.
+        it_energy_kwh: IT energy of the run, or the reason why it is unknown.
+        rates: The factors.
     """
     quantity_by_name = {
         "duration_s": _quantity(duration_s, "s"),

@@ -1,6 +1,6 @@
-"""Where a running job will end: what it has used, the pace of its present step, and history.
+"""Projected totals of a running job, from its usage, the pace of its step, and history.
 
-One resource (energy, time) at a time, in its own unit.
+Each resource (energy, time) is projected separately, in its own unit.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from pricetag.accounting.forecast.estimates import Forecast
 from pricetag.accounting.quantity.uncertainty import Z_95, log_sigma
 
 LEAST_PROGRESS_RATIO = 0.05
-"""Before this much is done, the pace says too little."""
+"""Share of a step below which its pace is not yet meaningful."""
 
 PACE_STD_RATIO = 0.15
-"""How much the pace of what is left differs from the pace so far, one sigma."""
+"""Spread of the future pace relative to the pace so far, one sigma."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What the present step says of itself.
+    """Reported progress of the current step.
 
     Attributes:
-        done: How far it is, in steps, examples, ...
-        total: How far it goes.
-        first: Its first reported progress: a resumed training does not begin at 0.
-        since_first: What it has used since then.
+        done: Completed amount, in steps, examples, ...
+        total: Total amount.
+        first: First reported progress; a resumed training does not begin at 0.
+        since_first: Usage since the first report.
     """
 
     done: float
@@ -37,7 +37,7 @@ class Counted:
 
     @property
     def ratio(self) -> float:
-        """Share of the step that is done, 0 to 1."""
+        """Completed share of the step, 0 to 1."""
         return min(max(self.done / self.total, 0.0), 1.0) if self.total > 0 else 0.0
 
     @property
@@ -49,15 +49,15 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a running job stands.
+    """State of a running job.
 
     Attributes:
-        used: By all its attempts so far.
-        step: The present step, from 0; None before the first.
+        used: Usage of all its attempts so far.
+        step: Index of the current step; None before the first.
         kinds: The kinds of all its steps.
-        in_step: Used in the present step so far.
+        in_step: Usage in the current step so far.
         counted: Progress of the current step, if it reports any.
-        expected: What each step will use, from history; None where there is none.
+        expected: Expected usage of each step, from history; None without history.
     """
 
     used: float
@@ -82,16 +82,16 @@ class Range:
         return cls(forecast.value, forecast.low, forecast.high)
 
     def plus(self, other: Range) -> Range:
-        """The sum; what rests on one history errs together, so the ends add."""
+        """The sum; forecasts from one history have a common error, so the ends add."""
         return Range(self.value + other.value, self.low + other.low, self.high + other.high)
 
 
-class NoProjection(ValueError):  # noqa: N818 - it says why a projection cannot be made
-    """There is no projection; the message says why."""
+class NoProjection(ValueError):  # noqa: N818 - the message states why there is no projection
+    """There is no projection; the message states the reason."""
 
 
 def progress_ratio(standing: Standing) -> float | None:
-    """Share of the job's total use that is done, with steps weighted by history; None if unknown.
+    """Completed share of the job's total usage, with steps weighted by history; None if unknown.
 
     A job of one step that reports its progress needs no history.
     """
@@ -111,14 +111,14 @@ def progress_ratio(standing: Standing) -> float | None:
 
 
 def project(standing: Standing) -> Range:
-    """What the job will have used when it ends.
+    """Total usage of the job at its end.
 
-    Used so far + what is left of the present step + the steps to come. What is left is
-    extrapolated from the pace since the step's first progress report; before that, and for the
-    steps to come, history is used.
+    Usage so far + rest of the current step + remaining steps. The rest of the step is
+    extrapolated from the pace since its first progress report; before that, and for the
+    remaining steps, history is used.
 
     Raises:
-        NoProjection: If too little is done, or a step to come has no history.
+        NoProjection: If too little is done, or a remaining step has no history.
 
     Source:
         Energy left = E · (total - done) / (done - first): a constant pace, within
@@ -144,8 +144,8 @@ def _rest_of_step(standing: Standing) -> Range:
     assert standing.step is not None
     counted = standing.counted
     if counted is not None and counted.paced:
-        left = counted.since_first * max(counted.total - counted.done, 0.0)
-        value = left / (counted.done - counted.first)
+        remaining_use = counted.since_first * max(counted.total - counted.done, 0.0)
+        value = remaining_use / (counted.done - counted.first)
         factor = math.exp(Z_95 * log_sigma(PACE_STD_RATIO))
         return Range(value, value / factor, value * factor)
     forecast = _expected(standing, standing.step)

@@ -1,4 +1,4 @@
-"""How near quotes came: each against what the run used, and many together."""
+"""Accuracy of quotes: of each one compared with the actual usage, and of many together."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ NAMES = ("duration_s", "it_energy_kwh", "facility_energy_kwh", "co2e_kg", "cost"
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One quoted quantity against the actual one.
+    """One quoted quantity compared with the actual one.
 
     Attributes:
         quoted: The median of the quote.
-        actual: What the price tag says.
-        log_error: ln(actual / quoted): above 0 where the quote was too low.
-        inside: Whether the actual figure lies in the quote's 95% interval.
+        actual: Value on the price tag.
+        log_error: ln(actual / quoted): above 0 if the quote was too low.
+        inside: Whether the actual figure is in the quote's 95% interval.
     """
 
     quoted: float
@@ -29,7 +29,7 @@ class Hit:
     inside: bool
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-able; ``factor`` is actual / quoted."""
+        """The hit as JSON data; ``factor`` is actual / quoted."""
         return {
             "quoted": self.quoted,
             "actual": self.actual,
@@ -41,13 +41,14 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How good many quotes of a quantity were.
+    """Accuracy of many quotes of a quantity.
 
     Attributes:
-        count: How many.
-        median_factor: Half of the actuals were within this factor of the quote (1 is perfect).
-        bias_factor: Median of actual / quoted: above 1 where quotes are too low.
-        inside_ratio: Share of actuals inside the 95% interval (0.95 is right).
+        count: Number of quotes.
+        median_factor: Half of the actual figures were within this factor of the quote (1 is
+            perfect).
+        bias_factor: Median of actual / quoted: above 1 if quotes are too low.
+        inside_ratio: Share of actual figures inside the 95% interval (0.95 is ideal).
     """
 
     count: int
@@ -57,7 +58,7 @@ class Score:
 
 
 def hit(quoted: Mapping[str, Any], actual: Mapping[str, Any]) -> Hit | None:
-    """Compares two stored quantities; None where either is unknown or not positive."""
+    """Compares two stored quantities; None if either is unknown or not positive."""
     median_quoted, actual_value = quoted.get("value"), actual.get("value")
     if not median_quoted or not actual_value or median_quoted < 0 or actual_value < 0:
         return None
@@ -66,7 +67,7 @@ def hit(quoted: Mapping[str, Any], actual: Mapping[str, Any]) -> Hit | None:
 
 
 def summary(hits: Iterable[tuple[float, bool]]) -> Score | None:
-    """The score of many ``(log_error, inside)``; None of none.
+    """The score of many ``(log_error, inside)``; None without any.
 
     Source:
         The median absolute log error is the symmetric accuracy of Morley, Brito, Welling

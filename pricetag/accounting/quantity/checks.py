@@ -10,13 +10,13 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class InvalidFactor(ValueError):  # noqa: N818 - it names what is invalid, and callers show it
-    """A figure that was handed in cannot be used.
+class InvalidFactor(ValueError):  # noqa: N818 - callers show it with the invalid field
+    """An invalid figure.
 
     Attributes:
         field: Name of the parameter or field.
-        value: What was given.
-        what_would_do: What would be accepted.
+        value: The invalid value.
+        what_would_do: Description of valid values.
     """
 
     def __init__(self, field: str, value: object, what_would_do: str) -> None:
@@ -27,10 +27,10 @@ class InvalidFactor(ValueError):  # noqa: N818 - it names what is invalid, and c
 
 
 class InvalidFigures(InvalidFactor):
-    """Figures that cannot be used, all of them: ``field`` and its like are the first's.
+    """All invalid figures; ``field``, ``value`` and ``what_would_do`` are those of the first.
 
     Attributes:
-        faults: Each.
+        faults: The invalid figures.
     """
 
     def __init__(self, faults: Sequence[InvalidFactor]) -> None:
@@ -41,13 +41,13 @@ class InvalidFigures(InvalidFactor):
 
 
 class Faults:
-    """Collects what is wrong, to report everything at once."""
+    """Collects invalid figures, to report all of them at once."""
 
     def __init__(self) -> None:
         self._found: list[InvalidFactor] = []
 
     def within(self, check: Callable[[], T], instead: T) -> T:
-        """The result of a check; a rejection is kept, and ``instead`` returned."""
+        """The result of a check; if it rejects, keeps the fault and returns ``instead``."""
         try:
             return check()
         except InvalidFigures as several:
@@ -57,7 +57,7 @@ class Faults:
         return instead
 
     def raise_any(self) -> None:
-        """Reject if any check did.
+        """Reject if any check has rejected.
 
         Raises:
             InvalidFigures: With every fault.
@@ -74,18 +74,18 @@ def require_number(
     at_most: float = math.inf,
     what: str | None = None,
 ) -> float:
-    """The value as a float, if it is a finite number that is large enough and not too large.
+    """The value as a float, if it is a finite number in range.
 
     Raises:
-        InvalidFactor: If it is not a number, not finite, or out of its range.
+        InvalidFactor: If it is not a number, not finite, or out of range.
     """
     limit = "" if math.isinf(at_most) else f" and at most {at_most:g}"
-    wanted = what or f"a finite number of at least {at_least:g}{limit}"
+    expected = what or f"a finite number of at least {at_least:g}{limit}"
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise InvalidFactor(field, value, wanted)
-    # An int may be too large to become a float at all; comparing it never fails.
+        raise InvalidFactor(field, value, expected)
+    # An int may be too large for a float; comparing it never fails.
     if not -sys.float_info.max <= value <= sys.float_info.max or not at_least <= value <= at_most:
-        raise InvalidFactor(field, value, wanted)
+        raise InvalidFactor(field, value, expected)
     return float(value)
 
 
@@ -102,7 +102,7 @@ def require_positive(field: str, value: object) -> float:
 
 
 def require_count(field: str, value: object, *, at_least: int = 1, at_most: int = 10**15) -> int:
-    """The value, if it is a whole number that is large enough and not too large.
+    """The value, if it is a whole number in range.
 
     Raises:
         InvalidFactor: If it is not.
@@ -113,7 +113,7 @@ def require_count(field: str, value: object, *, at_least: int = 1, at_most: int 
 
 
 def require_pue(field: str, value: object) -> float:
-    """The value as a float, if it can be a power usage effectiveness.
+    """The value as a float, if it is a valid power usage effectiveness.
 
     Raises:
         InvalidFactor: If it is not a number from 1 to 1000.

@@ -1,4 +1,4 @@
-"""What the error of a figure is made of, and which part of it dominates."""
+"""Error terms of a figure, and its error budget."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ def error_terms(
     *,
     division: float = 0.0,
 ) -> list[ErrorTerm]:
-    """The causes of error of a product, to first order.
+    """The error terms of a product, to first order.
 
     Errors of a group add linearly, those of single windows in quadrature; a factor "times or
-    divided by (1 + r)" counts as ln(1 + r). Hard bounds are taken as a uniform distribution,
-    its standard deviation being the width over √12.
+    divided by (1 + r)" counts as ln(1 + r). Hard bounds count as a uniform distribution, with a
+    standard deviation of their width over √12.
 
     Args:
-        terms: The parts, each with its error.
-        bounds: Parts of which only hard bounds are known.
-        multipliers: Factors, whose values are in the parts already.
-        division: How far off the sum may be to either side, as idle power is unknown.
+        terms: The summands, each with its error.
+        bounds: Summands with only hard bounds.
+        multipliers: Factors, whose values the summands already include.
+        division: Possible error of the sum in either direction due to unknown idle power.
 
     Source:
         JCGM 100:2008 (GUM), 4.3.7 for the uniform distribution, 5.1.2 and 5.2.2 for the sums.
@@ -68,18 +68,18 @@ def error_terms(
 
 
 def error_budget(value: float | None, terms: Iterable[ErrorTerm]) -> list[dict[str, Any]]:
-    """The causes of error by weight: the first dominates.
+    """The causes of error by weight, largest first.
 
     Args:
-        value: The figure; None when it is unknown, and then nothing can be said.
-        terms: Its causes of error, independent of one another.
+        value: The figure; None if unknown, which yields an empty budget.
+        terms: Its causes of error, independent of each other.
 
     Returns:
         ``[{term, relative_std_ratio, share_of_variance}]``, largest first.
     """
     if not value:
         return []
-    # A price that is one price, not a range, has no error at all.
+    # A single price, unlike a range, has no error at all.
     erring = [term for term in terms if term.std > 0]
     ordered = sorted(erring, key=lambda term: (-term.std, term.term))
     whole = math.hypot(*(term.std for term in ordered))

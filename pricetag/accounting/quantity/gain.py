@@ -1,4 +1,4 @@
-"""Which meters share the error of their gain."""
+"""Groups of meters that share their gain error."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ _CALIBRATION = "calibration"
 
 
 def gain_group(kind: str, name: str, method: str, *, calibrated: str | None = None) -> str:
-    """The name of those components whose gain error is one and the same draw.
+    """Name of the group of components that share one gain error.
 
-    Components of one product share it, models of one kind of component too; a calibrated meter
-    has its own.
+    Components of one product share it, and so do models of one kind of component; a calibrated
+    meter has its own.
 
     Args:
         kind: gpu, cpu, ram or host.
         name: Product name.
         method: How its energy was obtained.
-        calibrated: Id of the component, where its meter was calibrated.
+        calibrated: Id of the component, if its meter was calibrated.
     """
     if calibrated is not None:
         return f"{_CALIBRATION}:{calibrated}"
@@ -24,7 +24,7 @@ def gain_group(kind: str, name: str, method: str, *, calibrated: str | None = No
 
 
 def gain_name(group: str) -> str:
-    """A group of :func:`gain_group` as a cause of error."""
+    """Name of a group of :func:`gain_group` as a cause of error."""
     kind, _, name = group.partition(":")
     if kind == _CALIBRATION:
         return f"calibration of {name}"

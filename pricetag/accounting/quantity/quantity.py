@@ -1,4 +1,4 @@
-"""A number with its unit, its interval and where it came from."""
+"""A number with its unit, interval and evidence."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal
 Source = Literal["counter", "integrated", "modelled", "estimated", "assumed"]
 
 SOURCES: tuple[Source, ...] = ("counter", "integrated", "modelled", "estimated", "assumed")
-"""From the strongest evidence to the weakest."""
+"""Kinds of evidence, strongest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,16 +16,16 @@ class Quantity:
     """One figure of a price tag.
 
     Attributes:
-        value: The figure, or None when it is unknown.
-        low: Lower end of the 95% interval (None when unknown).
-        high: Upper end of the 95% interval (None when unknown).
+        value: The figure, or None if unknown.
+        low: Lower end of the 95% interval (None if unknown).
+        high: Upper end of the 95% interval (None if unknown).
         unit: Unit of all three, for example ``kWh``.
-        source: Weakest evidence that entered the figure; None when it is unknown.
-        reason: Why the figure is unknown, or a remark on a known one.
+        source: Weakest evidence of the figure; None if unknown.
+        reason: Reason why the figure is unknown, or a remark on a known one.
 
     Raises:
-        ValueError: If an unknown value has no reason, a known one no source, or if
-            the interval does not hold the value.
+        ValueError: If an unknown value has no reason, a known value has no source, or the
+            interval does not contain the value.
     """
 
     value: float | None
@@ -51,16 +51,16 @@ class Quantity:
 
     @classmethod
     def unknown(cls, unit: str, reason: str) -> Quantity:
-        """A figure that could not be obtained, with the reason."""
+        """An unknown figure, with the reason."""
         return cls(None, None, None, unit, None, reason)
 
     @classmethod
     def exact(cls, value: float, unit: str, source: Source) -> Quantity:
-        """A figure without spread, such as a count."""
+        """A figure without error, such as a count."""
         return cls(value, value, value, unit, source)
 
     def as_dict(self) -> dict[str, Any]:
-        """``{value, low, high, unit, source}``, and ``reason`` when there is one."""
+        """``{value, low, high, unit, source}``, and ``reason`` if any."""
         wire: dict[str, Any] = {
             "value": self.value,
             "low": self.low,
@@ -74,5 +74,5 @@ class Quantity:
 
 
 def weakest(*sources: Source) -> Source:
-    """The weakest evidence among several: what a product of them rests on."""
+    """The weakest of several kinds of evidence: the evidence of their product."""
     return max(sources, key=SOURCES.index)

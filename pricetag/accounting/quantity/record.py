@@ -1,8 +1,8 @@
 """Records of a document, typed both ways: frozen dataclasses to JSON and back.
 
-A record's fields are the members of a JSON object, in their order. What a field means, since
-which version of the accounting it is there, and whether it is inlined into the object around it
-are in its annotation, so that a schema can be derived from the same class.
+A record's fields are the members of a JSON object, in order. The annotation of a field states
+its meaning, the first version of the accounting that has it, and whether it is inlined into the
+enclosing object, so that a schema can be derived from the same class.
 """
 
 from __future__ import annotations
@@ -16,42 +16,42 @@ from typing import get_type_hints as type_hints
 from pricetag.accounting.quantity.quantity import Quantity
 
 NOT_RECORDED = "not recorded"
-"""The reason of a figure that a document of an older version of the accounting does not have."""
+"""Reason of a figure that documents of older versions of the accounting do not have."""
 
 
-class InvalidDocument(ValueError):  # noqa: N818 - it names what is invalid
-    """JSON that does not have the form of a record; the message begins with the path."""
+class InvalidDocument(ValueError):  # noqa: N818 - the name states the problem
+    """JSON that does not match a record; the message begins with the path."""
 
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """Marks a field that documents of older versions of the accounting do not have."""
+    """First version of the accounting whose documents have a field."""
 
     version: int
 
 
 class Marker(NamedTuple):
-    """Changes how a field is written."""
+    """Marker of a field that changes how it is written."""
 
     name: str
 
 
 INLINE = Marker("inline")
-"""The members of the field's record are members of the object around it."""
+"""The members of the field's record are members of the enclosing object."""
 OMIT_NONE = Marker("omit-none")
-"""The field is omitted where it is None."""
+"""The field is omitted if it is None."""
 
 
 class Member(NamedTuple):
     """A field of a record.
 
     Attributes:
-        name: Of the field and of the JSON member.
+        name: Name of the field and of the JSON member.
         hint: Its type, without annotation.
-        description: What it means.
-        since: The first version of the accounting that has it.
-        inline: Whether its members are those of the object around it.
-        omit_none: Whether it is omitted where it is None.
+        description: Its meaning.
+        since: First version of the accounting that has it.
+        inline: Whether its members are members of the enclosing object.
+        omit_none: Whether it is omitted if it is None.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Record:
     """A part of a document.
 
     Attributes:
-        absent: Fields that the JSON it was read from did not have; they are not written either.
+        absent: Fields missing in the JSON from which it was read; they are not written either.
     """
 
     absent: frozenset[str] = field(
@@ -75,7 +75,7 @@ class Record:
     )
 
     def as_dict(self) -> dict[str, Any]:
-        """The record as JSON-able data."""
+        """The record as JSON data."""
         written: dict[str, Any] = {}
         for member in members(type(self)):
             value = getattr(self, member.name)
@@ -87,17 +87,17 @@ class Record:
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any], path: str = "") -> Self:
-        """The record that a JSON object holds.
+        """The record in a JSON object.
 
-        A member that the object does not have is unknown, None or empty, whatever its type has;
-        members that the record does not have are ignored.
+        A member missing in the object is unknown, None or empty, depending on its type; members
+        that the record does not have are ignored.
 
         Args:
-            document: The object, as JSON libraries give it. Numbers are kept as they are.
-            path: Where it is, for error messages.
+            document: The decoded object. Numbers are kept unchanged.
+            path: Path of the object, for error messages.
 
         Raises:
-            InvalidDocument: If a member has another type than the record's field.
+            InvalidDocument: If the type of a member differs from that of the record's field.
         """
         if not isinstance(document, Mapping):
             raise InvalidDocument(f"{path or 'document'}: must be an object (got {document!r})")
@@ -112,9 +112,9 @@ class Record:
             else:
                 values[member.name] = _nothing(member.hint, where)
                 missing.add(member.name)
-        made = cls(**values)
-        object.__setattr__(made, "absent", frozenset(missing))
-        return made
+        record = cls(**values)
+        object.__setattr__(record, "absent", frozenset(missing))
+        return record
 
 
 _MEMBERS: dict[type[Any], tuple[Member, ...]] = {}
@@ -150,7 +150,7 @@ def _member(name: str, hint: Any) -> Member:
 
 
 def to_json(value: Any) -> Any:
-    """A value of a record's field as JSON-able data."""
+    """A value of a record's field as JSON data."""
     if isinstance(value, Record | Quantity):
         return value.as_dict()
     if is_dataclass(value) and not isinstance(value, type):
@@ -163,10 +163,10 @@ def to_json(value: Any) -> Any:
 
 
 def from_json(hint: Any, value: Any, path: str) -> Any:
-    """The value that JSON holds for a field of a type.
+    """The value of a field, read from JSON.
 
     Raises:
-        InvalidDocument: If it does not fit the type.
+        InvalidDocument: If it does not match the type.
     """
     origin, arguments = get_origin(hint), get_args(hint)
     if hint is Any:
@@ -203,7 +203,7 @@ def _is_plain(hint: type, value: Any) -> bool:
         return hint is bool
     if hint is float:
         return isinstance(value, int | float)
-    if hint is int:  # a database may give a whole number back as a double
+    if hint is int:  # a database may return a whole number as a double
         return isinstance(value, int) or (isinstance(value, float) and value.is_integer())
     return isinstance(value, hint)
 
@@ -235,14 +235,14 @@ def _dataclass(hint: Any, value: Any, path: str) -> Any:
         raise InvalidDocument(f"{path}: {error}") from error
 
 
-def _checked(holds: bool, value: Any, path: str, wanted: str) -> Any:
+def _checked(holds: bool, value: Any, path: str, expected: str) -> Any:
     if not holds:
-        raise InvalidDocument(f"{path}: must be {wanted} (got {value!r})")
+        raise InvalidDocument(f"{path}: must be {expected} (got {value!r})")
     return value
 
 
 def _nothing(hint: Any, path: str) -> Any:
-    """What stands for a member that a document does not have."""
+    """The value of a member that a document does not have."""
     origin, arguments = get_origin(hint), get_args(hint)
     if hint is Quantity:
         return Quantity.unknown("", NOT_RECORDED)

@@ -1,7 +1,7 @@
-"""Two groups of repeated runs as a ratio, with the spread of the repeats as its only error.
+"""The ratio of two groups of repeated runs, with the spread of the repeats as its only error.
 
-On the same card at the same site the meter's gain, the PUE and the carbon intensity are the
-same numbers in numerator and denominator and cancel; what is left is how far repeats scatter.
+On the same card at the same site, the meter's gain, the PUE and the carbon intensity are the
+same in numerator and denominator and cancel; only the spread of the repeats remains.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from pricetag.accounting.quantity.checks import require_positive
 from pricetag.accounting.quantity.student import t_quantile
 
 FEWEST = 2
-"""Repeats that each side needs for a spread."""
+"""Minimum number of repeats on each side for a spread."""
 
 
 @dataclass(frozen=True, slots=True)
 class RepeatRatio:
-    """The mean of one group over that of another.
+    """The mean of one group over the mean of another.
 
     Attributes:
         value: Mean of the first over mean of the second.
         low: Lower end of the 95% interval; None if there are too few repeats.
-        high: Its upper end.
-        degrees_of_freedom: Of the t distribution behind the interval.
-        reason: Why there is no interval.
+        high: Upper end of the interval.
+        degrees_of_freedom: Degrees of freedom of the interval's t distribution.
+        reason: Reason why there is no interval.
     """
 
     value: float
@@ -38,15 +38,15 @@ class RepeatRatio:
 
 
 def repeat_ratio(first: Sequence[float], second: Sequence[float]) -> RepeatRatio:
-    """The ratio of two means of positive figures, with a 95% interval from their spread.
+    """Ratio of two means of positive figures, with a 95% interval from their spread.
 
     The logarithm of the ratio has, to first order, the variance s₁²/(n₁·m₁²) + s₂²/(n₂·m₂²);
     its t interval is transformed back, so that the interval stays above 0 and that of the
     inverse ratio is its mirror image.
 
     Args:
-        first: One figure a repeat.
-        second: The same of the group to compare with.
+        first: Figures of the repeats in one group.
+        second: Figures of the repeats in the group to compare with.
 
     Raises:
         InvalidFactor: If a figure is not above 0, or a group is empty.

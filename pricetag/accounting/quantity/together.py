@@ -1,4 +1,4 @@
-"""Sums of figures whose errors may be the same: of runs that share devices, site and factors."""
+"""Sums of figures with possibly common errors: of runs that share devices, site and factors."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pricetag.accounting.quantity.quantity import Quantity, weakest
 
 
 def sum_together(parts: Mapping[str, Quantity], unit: str) -> Quantity:
-    """The sum of figures, with an interval that holds however their errors go together.
+    """The sum of figures, with an interval that is valid for any correlation of their errors.
 
-    The ends are added: sum of lows to sum of highs. That is exact for errors that are all the
-    same (one meter, one grid factor) and too wide for independent ones, never too narrow.
-    One unknown part makes the sum unknown; so do different units.
+    The interval is the sum of the low ends to the sum of the high ends. That is exact for common
+    errors (one meter, one grid factor) and too wide for independent ones, never too narrow. An
+    unknown part makes the sum unknown; so do different units.
 
     Args:
-        parts: Figures by what they belong to, as a reason names it.
-        unit: Of the sum where there is nothing to add.
+        parts: Figures by name, for the reason.
+        unit: Unit of the sum if there are no parts.
     """
     for name, part in parts.items():
         if part.value is None:

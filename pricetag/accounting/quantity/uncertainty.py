@@ -1,9 +1,9 @@
-"""From the errors of the parts to the 95% interval of a sum or a product.
+"""The 95% interval of a sum or a product from the errors of its parts.
 
-Two kinds of error, both relative and one sigma. An additive one widens a figure by a part of
-itself (a meter's gain). A multiplicative one is a factor: times or divided by (1 + ratio),
-log-normal (a model of a CPU's power). Errors that parts have in common (the gain of one model
-of GPU, a model's bias) add linearly; errors of their own add in quadrature.
+There are two kinds of error, both relative and one sigma. An additive error widens a figure by a
+share of itself (a meter's gain). A multiplicative error is a factor: times or divided by
+(1 + ratio), log-normal (a model of a CPU's power). Common errors of the parts (the gain of one
+GPU model, a model's bias) add linearly; independent errors add in quadrature.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ Z_95 = 1.959963984540054
 """Half-width of a 95% interval in standard deviations of a normal distribution."""
 
 NVML_UPDATE_S = 0.1
-"""How often an NVML energy counter ticks."""
+"""Update period of an NVML energy counter, in s."""
 
 SAMPLES = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One part of a sum.
+    """One summand.
 
     Attributes:
-        value: The part, not negative.
-        group: Parts of one group share their common error.
+        value: The summand, not negative.
+        group: Summands of one group share their common error.
         common_std_ratio: Relative error shared within the group, one sigma.
-        own_std_ratio: Relative error of this part alone, one sigma.
+        own_std_ratio: Relative error of this summand alone, one sigma.
         multiplicative: Whether the common error is a factor.
     """
 
@@ -47,7 +47,7 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Multiplier:
-    """A factor of a product: its value is already in, only its error counts here."""
+    """Error of a factor, whose value the terms already include."""
 
     name: str
     std_ratio: float
@@ -63,10 +63,10 @@ class Interval:
 
 
 def counter_edge_std_ratio(window_s: float, update_s: float = NVML_UPDATE_S) -> float:
-    """Relative error of a window by a counter that ticks: each edge is up to a tick off.
+    """Relative error of a window due to a counter's updates: up to one period at each edge.
 
-    The error of one edge is uniform over a tick, that of a difference of two edges has the
-    standard deviation u/√6.
+    The error of one edge is uniform over one period; that of the difference of two edges has
+    the standard deviation u/√6.
 
     Raises:
         InvalidFactor: If the window is not positive.
@@ -86,13 +86,14 @@ def log_sigma(std_ratio: float) -> float:
 def combine(
     terms: Sequence[Term], multipliers: Sequence[Multiplier] = (), *, seed: int = 0
 ) -> Interval:
-    """The interval of the sum of terms, times multipliers whose values are in the terms.
+    """The interval of the sum of terms, times multipliers whose values the terms include.
 
-    With additive errors alone it is value x (1 ± 1.96 sd), sd by propagation, not below 0. With
-    a multiplicative one it is the 2.5% and 97.5% quantile of a seeded Monte Carlo.
+    With only additive errors it is value x (1 ± 1.96 sd), with sd by propagation, and not below
+    0. With a multiplicative error it consists of the 2.5% and 97.5% quantiles of a seeded Monte
+    Carlo simulation.
 
-    The interval always holds the value: many independent log-normal parts have a sum above
-    the sum of their medians, and the interval is then stretched down to the value.
+    The interval always contains the value: the sum of many independent log-normal parts exceeds
+    the sum of their medians, and the interval is then extended down to the value.
     """
     value = sum(term.value for term in terms)
     if value == 0:
@@ -108,7 +109,7 @@ def combine(
 
 
 def _only_factor(terms: Sequence[Term], multipliers: Sequence[Multiplier]) -> float | None:
-    """The log-sigma, if one multiplicative error is all there is: its interval is exact."""
+    """The log-sigma if there is only one multiplicative error, whose interval is exact."""
     if any(term.own_std_ratio or not term.multiplicative for term in terms):
         return None
     errors = {(term.group, term.common_std_ratio) for term in terms}
@@ -128,14 +129,14 @@ def _relative_variance(terms: Iterable[Term], total: float) -> float:
 
 
 def samples(terms: Sequence[Term], *, seed: int = 0, own: str = "own") -> list[float]:
-    """``SAMPLES`` draws of the sum of terms, in an order that the seed decides.
+    """``SAMPLES`` draws of the sum of terms, in an order given by the seed.
 
     Args:
-        terms: What to sum.
-        seed: With one seed a group's common error is the same draw in every sum, so that it
-            cancels in their ratio as far as the sums have the same mix of groups.
-        own: Names the draws of the errors that the terms do not share; sums whose own errors
-            are independent need different names.
+        terms: The terms to sum.
+        seed: Seed; with one seed, a group's common error has the same draws in every sum, so
+            that it cancels in the ratio of sums with the same mix of groups.
+        own: Name of the draws of the terms' own errors; sums with independent own errors need
+            different names.
     """
     totals = [0.0] * SAMPLES
     for (group, std_ratio, multiplicative), part in _parts(terms).items():
@@ -149,7 +150,7 @@ def samples(terms: Sequence[Term], *, seed: int = 0, own: str = "own") -> list[f
 
 
 def central_95(draws: Iterable[float]) -> Interval:
-    """The 2.5% and 97.5% quantile of ``SAMPLES`` draws."""
+    """The 2.5% and 97.5% quantiles of ``SAMPLES`` draws."""
     ordered = sorted(draws)
     tail = round(0.025 * SAMPLES)
     return Interval(ordered[tail], ordered[SAMPLES - 1 - tail])
@@ -189,7 +190,7 @@ def _one_plus(deviation: float) -> float:
 
 @lru_cache(maxsize=256)
 def _normals(seed: str) -> tuple[float, ...]:
-    """Stratified standard normal numbers in an order that the seed decides."""
+    """Stratified standard normal numbers, in an order given by the seed."""
     quantile = NormalDist().inv_cdf
     normals = [quantile((index + 0.5) / SAMPLES) for index in range(SAMPLES)]
     random.Random(seed).shuffle(normals)

@@ -1,17 +1,17 @@
-"""Where between two updates of its counter an edge fell.
+"""Aligns counters with edges that fall between two of their updates.
 
-An energy counter that is updated every ``u`` seconds shows at any moment what had been used up
-to its last update. After an edge the meter watches for the next two updates and leaves a reading
-flagged ``tick`` at each. The energy ``D`` between the edge's last and next update is then known.
-The part before the edge follows from the counter alone: with the mean powers ``p0``
-before and ``p1`` after these two updates, ``D = p0 s + p1 (u - s)`` says when, at ``s``, one step
-of power would have come, and the powers on either side of it are taken to be ``p0`` and ``p1``.
-Where no step explains ``D`` (it is not between ``p0 u`` and ``p1 u``), time decides in
-proportion. Power sensors are not used: those that see 25 of every 100 ms (A100, H100)
-misplace bursts by more than a whole update.
+An energy counter with an update period of ``u`` seconds always shows the energy used up to its
+last update. After an edge the meter waits for the next two updates and emits a reading flagged
+``tick`` at each. The energy ``D`` between the last update before the edge and the next one is then
+known. The part before the edge follows from the counter alone: with the mean powers ``p0``
+before and ``p1`` after these two updates, ``D = p0 s + p1 (u - s)`` gives the time ``s`` of a
+single step in power, with the powers ``p0`` and ``p1`` on either side of it. If no step explains
+``D`` (it is not between ``p0 u`` and ``p1 u``), ``D`` is divided in proportion to time. Power
+sensors are not used: those that see 25 of every 100 ms (A100, H100) misplace bursts by more than
+a whole update.
 
-The pass moves energy between adjoining windows and changes no sum of them; at a trace's first
-and last reading it takes away, or adds, the part of an update that was not theirs, or was.
+This moves energy between adjoining windows without changing their sum; at the first and last
+reading of a trace it subtracts or adds the part of an update before or after the trace.
 
 Source: the counter's updates and the sensors' windows, Yang et al. 2024, SC24,
 arXiv:2312.02741; a step within a cell found from the cell's neighbors is Harten's subcell
@@ -28,34 +28,34 @@ from statistics import median
 from pricetag.accounting.readings.reading import Reading
 
 TICK = "tick"
-"""Flag of a reading taken at the moment at which the counter was updated."""
+"""Flag of a reading taken at the time of an update of the counter."""
 
 LATE_TICK = "late_tick"
-"""Flag of a reading taken some time after the counter was updated: that it was is all it says."""
+"""Flag of a reading taken some time after an update of the counter, at an unknown time."""
 
 EDGE_ALIGNED = "edge_aligned"
-"""Flag of a reading whose counter was brought from its last update to the reading's own time."""
+"""Flag of a reading whose counter was moved from its last update to the reading's time."""
 
 MAX_TICKS = 3
-"""An update further away than this many update periods says nothing of an edge."""
+"""Maximum distance of an update from an edge, in update periods."""
 
 TOLERANCE_RATIO = 0.5
-"""How far, in periods, an update may be from where the period puts it."""
+"""Maximum deviation of an update from its expected time, in update periods."""
 
 NEIGHBOUR_S = 2.0
-"""The power before an edge's update is a mean over this long at most."""
+"""Maximum duration of the mean for the power before an edge's update, in s."""
 
 
 def align(readings: Sequence[Reading]) -> list[Reading]:
-    """Bring the counters of readings that a ``tick`` follows up to the readings' own time.
+    """Align the counters of readings that precede a ``tick`` with the readings' times.
 
     Args:
-        readings: Of one component, in the order in which they were taken.
+        readings: Readings of one component, in order of time.
 
     Returns:
-        The readings without those of ticks (except a last one, which ends the trace), counters
-        aligned and flagged ``edge_aligned`` where that could be done. Counters that did not
-        decrease before do not decrease afterwards.
+        The readings without those of ticks (except a last one, which ends the trace). Aligned
+        readings are flagged ``edge_aligned``. Counters that did not decrease before do not
+        decrease afterwards.
     """
     update_s = update_period_s(readings)
     if update_s is None:
@@ -70,7 +70,7 @@ def align(readings: Sequence[Reading]) -> list[Reading]:
         if reading.counter_j is None or _is_tick(reading):
             continue
         if reading.counter_j > ceiling_j:
-            ceiling_j = math.inf  # a reset lies between
+            ceiling_j = math.inf  # there is a reset in between
         before = lower[index]
         since_s = readings[0 if before is None else before + 1].t_s
         counter_j = ahead.counter_at(
@@ -85,14 +85,14 @@ def align(readings: Sequence[Reading]) -> list[Reading]:
 
 @dataclass(slots=True)
 class _Ahead:
-    """The next tick, on the way back through the readings, and the counter's steps up to it.
+    """The next tick, during a backward pass over the readings, and the counter's steps up to it.
 
     Attributes:
-        tick_s: When it came; None while there is none.
-        after_w: Mean power from it to the tick after it, None where that was not seen.
-        counter_j: The counter at the reading passed last.
-        above_j: The next higher counter ahead of that.
-        steps: How often the counter rises from there up to the tick.
+        tick_s: Time of the tick; None if there is none.
+        after_w: Mean power from the tick to the following one; None if that was not observed.
+        counter_j: Counter of the last visited reading.
+        above_j: The next higher counter after that.
+        steps: Number of increases of the counter from there to the tick.
     """
 
     update_s: float
@@ -103,7 +103,7 @@ class _Ahead:
     steps: int = 0
 
     def pass_by(self, reading: Reading) -> None:
-        """Go back past a reading; a counter that cannot be read, or falls, breaks the way."""
+        """Visit a reading; a counter that is unreadable or decreases ends the sequence."""
         if reading.counter_j is None or reading.counter_j > self.counter_j:
             self.tick_s, self.counter_j = None, math.inf
         if reading.counter_j is None:
@@ -120,7 +120,7 @@ class _Ahead:
         if self.tick_s is None:
             return None
         elapsed_s = self.tick_s - tick_s
-        # Readings between the two showed what this one does: one step, seen early.
+        # Readings in between showed the same counter: it is one step, observed early.
         is_next = self.steps == 0 or (self.steps == 1 and self.counter_j == counter_j)
         if not is_next or not 0 < elapsed_s <= (1.0 + TOLERANCE_RATIO) * self.update_s:
             return None
@@ -128,11 +128,11 @@ class _Ahead:
         return (next_j - counter_j) / elapsed_s
 
     def counter_at(self, t_s: float, since_s: float, before: Reading | None) -> float | None:
-        """The counter at the time of the reading passed last, in J; None if no tick shows it.
+        """The counter at the time of the last visited reading, in J; None if no tick shows it.
 
         Args:
-            t_s: The reading's time.
-            since_s: When its counter was first read.
+            t_s: Time of the reading.
+            since_s: Time at which its counter was first read.
             before: The last reading with a lower counter.
         """
         if self.tick_s is None or not 0 < self.steps <= MAX_TICKS:
@@ -143,7 +143,7 @@ class _Ahead:
         if not -slack_s <= age_s <= self.update_s + slack_s:
             return None
         if since_s < last_update_s - slack_s:
-            return None  # it has stood still for longer than its period: that is not a tick
+            return None  # unchanged for longer than its period: that is not a tick
         before_w = self._power_before(last_update_s, before)
         after_w = self.after_w if self.steps == 1 else None
         part_j = _part_j(
@@ -159,7 +159,7 @@ class _Ahead:
         if before is None or before.counter_j is None or self.tick_s is None:
             return None
         updated_s = before.t_s
-        if TICK not in before.flags:  # what it showed was as old as the period's beat says
+        if TICK not in before.flags:  # the age of its counter follows from the period
             beats = math.ceil((self.tick_s - before.t_s) / self.update_s)
             updated_s = self.tick_s - beats * self.update_s
         elapsed_s = last_update_s - updated_s
@@ -171,7 +171,7 @@ class _Ahead:
 def _part_j(
     tick_j: float, update_s: float, age_s: float, before_w: float | None, after_w: float | None
 ) -> float:
-    """How much of a tick's energy was used in the first ``age_s`` of its period, in J."""
+    """Energy of a tick that was used in the first ``age_s`` of its period, in J."""
     linear_j = tick_j * age_s / update_s
     if before_w is None or after_w is None:
         return linear_j
@@ -187,9 +187,9 @@ def _is_tick(reading: Reading) -> bool:
 
 
 def update_period_s(readings: Sequence[Reading]) -> float | None:
-    """How often the counter is updated, in s: the median of consecutive updates that were seen.
+    """The counter's update period in s: the median over consecutive observed updates.
 
-    None where no two consecutive ones were.
+    None if no two consecutive updates were observed.
     """
     spacings_s: list[float] = []
     last: Reading | None = None
@@ -199,7 +199,7 @@ def update_period_s(readings: Sequence[Reading]) -> float | None:
                 spacings_s.append(reading.t_s - last.t_s)
             last = reading
         elif last is not None and reading.counter_j != last.counter_j:
-            last = None  # an update that was not seen as it came
+            last = None  # an update at an unknown time
     return median(spacings_s) if spacings_s else None
 
 
@@ -210,7 +210,7 @@ def _increased(before: Reading, after: Reading) -> bool:
 
 
 def _last_lower(readings: Sequence[Reading]) -> list[int | None]:
-    """For each reading the last before it that showed another counter, if there is one."""
+    """For each reading, the index of the last earlier reading with another counter, or None."""
     lower_indices: list[int | None] = []
     for index, reading in enumerate(readings):
         is_same = index > 0 and readings[index - 1].counter_j == reading.counter_j

@@ -1,4 +1,4 @@
-"""What is metered: one type from the meter over journal and database to the price tag."""
+"""The metered component: one type for meter, journal, database and price tag."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ class Component:
 
     Attributes:
         id: ``gpu:<uuid>``, ``cpu``, ``ram`` or ``rapl:<zone>``.
-        kind: What it is.
-        name: Its product name; two of one name share their meter's gain error.
-        method: How its energy is obtained.
-        gain_std_ratio: Relative error of the meter's gain, one sigma. Of a modelled component
-            it is read as a factor: 1.0 means "times or divided by two".
-        power_limit_w: The most it can draw, in W, where known.
-        notes: What a reader of the price tag should know about it.
-        reserved_ratio: The part of it that is reserved for the job: 1 when it is the job's
-            alone, 3/7 for a MIG slice of three sevenths, cores reserved over all cores.
-        baseline_w: Its power with no job on it, where that was measured or a model says so.
-        baseline_note: When and in which state, or why there is none.
-        update_s: How often its counter is updated, where it has one.
-        has_model: Whether the integral beside its counter is that of a model.
+        kind: Kind of component.
+        name: Product name; components with one name share their meter's gain error.
+        method: How its energy is measured.
+        gain_std_ratio: Relative error of the meter's gain, one sigma. For a modelled component
+            it is a factor: 1.0 means "times or divided by two".
+        power_limit_w: Maximum power in W, if known.
+        notes: Remarks for readers of the price tag.
+        reserved_ratio: Share reserved for the job: 1 for a whole device, 3/7 for a MIG slice of
+            three sevenths, reserved cores over all cores for a host.
+        baseline_w: Idle power, measured or modelled, if known.
+        baseline_note: Time and state of the baseline, or the reason why there is none.
+        update_s: Update period of its counter, if it has one.
+        has_model: Whether the integral beside its counter comes from a model.
     """
 
     id: str
@@ -46,12 +46,12 @@ class Component:
     has_model: bool = False
 
     def as_dict(self) -> dict[str, Any]:
-        """The component as the journal's ``start`` record and the attempt's row hold it."""
+        """The component in the form of the journal's ``start`` record and the attempt's row."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Component:
-        """A component as it was stored; what an earlier version did not know has its default."""
+        """A stored component; fields that an earlier version did not have get their defaults."""
         return cls(**{name: stored[name] for name in _NAMES if name in stored})
 
 

@@ -1,4 +1,4 @@
-"""Booked steps as cumulative curves, so that any window is a difference of two points."""
+"""Booked steps as cumulative curves, so that any window is the difference of two points."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ KINDS: tuple[Evidence, ...] = ("counter", "integral")
 
 @dataclass(frozen=True, slots=True)
 class Curves:
-    """Cumulative figures at the readings' times; entry ``i`` is at reading ``i``.
+    """Cumulative figures at the times of the readings; entry ``i`` belongs to reading ``i``.
 
     Attributes:
-        charged_j: What is charged to the job, by evidence.
-        gross_j: What the whole component used, by evidence; the same arrays as ``charged_j``
-            where it is the job's alone.
-        baseline_j: The idle part of what is charged; None when no baseline is known.
-        covered_s: For how long the component was metered, by evidence.
-        both_counter_j: The counter's energy where the integral can be compared with it.
-        both_integral_j: The integral's energy there.
-        both_s: For how long that was so.
+        charged_j: Energy charged to the job, by evidence.
+        gross_j: Energy of the whole component, by evidence; the same arrays as ``charged_j`` if
+            the job has the component to itself.
+        baseline_j: Idle part of the charged energy; None if no baseline is known.
+        covered_s: Metered time of the component, by evidence.
+        both_counter_j: The counter's energy in steps in which the integral is comparable.
+        both_integral_j: The integral's energy in these steps.
+        both_s: Duration of these steps.
     """
 
     charged_j: dict[Evidence, array[float]]
@@ -44,12 +44,12 @@ class Curves:
 
 
 def curves(booking: Booking, shares: Shares, max_gap_s: float) -> Curves:
-    """Add up what was booked and what of it is charged, in linear time.
+    """Sum the booked and the charged energy of the steps, in linear time.
 
     Args:
         booking: The component's steps.
-        shares: What is charged of each.
-        max_gap_s: Longest step, in s, that an integral is trusted over.
+        shares: The charged energy of each step.
+        max_gap_s: Maximum duration of a step for which an integral is trusted, in s.
     """
     charged_j = _by_evidence(booking, shares.charged_j)
     alone = shares.charged_j == booking.energy_j
@@ -80,7 +80,7 @@ def _cumulative(amounts: Iterable[float]) -> array[float]:
 def _comparable(
     booking: Booking, max_gap_s: float
 ) -> tuple[array[float], array[float], array[float]]:
-    """Duration, counter and integral of each step in which both can be held against each other."""
+    """Duration, counter and integral of each step in which both can be compared."""
     steps = len(booking.evidence)
     both_s, counter_j, integral_j = (array("d", bytes(8 * steps)) for _ in range(3))
     unfit = {*booking.flags.get(COUNTER_FROZEN, ()), *booking.flags.get(GAP, ())}

@@ -1,4 +1,4 @@
-"""Windows of a meter's clock, cut at the full hours of UTC."""
+"""Windows on a meter's clock, cut at full UTC hours."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ HOUR = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class HourSpan:
-    """The part of a window that falls into one hour.
+    """The part of a window within one hour.
 
     Attributes:
         hour: Beginning of the UTC hour.
         start_s: Beginning of the part, on the meter's clock.
-        end_s: Its end.
+        end_s: End of the part.
     """
 
     hour: datetime
@@ -27,17 +27,17 @@ class HourSpan:
 
     @property
     def key(self) -> str:
-        """The hour as measurements name it: ``2026-11-21T04:00:00+00:00``."""
+        """The hour's key in measurements: ``2026-11-21T04:00:00+00:00``."""
         return self.hour.isoformat()
 
 
 def hour_spans(opened_at: datetime, start_s: float, end_s: float) -> Iterator[HourSpan]:
-    """Cut a window at the full hours of UTC; the parts adjoin and none is empty.
+    """Cut a window at full UTC hours; the parts adjoin, and none is empty.
 
     Args:
-        opened_at: When the meter opened, the zero of its clock; with a time zone.
-        start_s: Beginning of the window, s since then.
-        end_s: Its end.
+        opened_at: Opening of the meter, the zero of its clock; with a time zone.
+        start_s: Beginning of the window, in s since then.
+        end_s: End of the window.
 
     Raises:
         ValueError: If ``opened_at`` has no time zone.
@@ -58,7 +58,7 @@ def hour_spans(opened_at: datetime, start_s: float, end_s: float) -> Iterator[Ho
 def metered_hours(
     ledger: EnergyLedger, opened_at: datetime, start_s: float, end_s: float
 ) -> Iterator[HourSpan]:
-    """The hours of a window, as far as the component was read in it."""
+    """The hours of a window in which the component was read."""
     read_s = ledger.read_s
     if read_s is not None:
         yield from hour_spans(opened_at, max(start_s, read_s[0]), min(end_s, read_s[1]))
@@ -67,16 +67,17 @@ def metered_hours(
 def energy_by_hour_j(
     ledger: EnergyLedger, opened_at: datetime, start_s: float, end_s: float
 ) -> dict[str, float]:
-    """What is charged in a window, J, by UTC hour; hours without energy are omitted.
+    """Energy charged in a window by UTC hour, in J; hours without energy are omitted.
 
     Args:
         ledger: The component's readings.
-        opened_at: When their clock began; with a time zone.
+        opened_at: Zero of their clock, with a time zone.
         start_s: Beginning of the window, on that clock.
-        end_s: Its end.
+        end_s: End of the window.
 
     Returns:
-        Energies that add up to the window's, by the ISO 8601 beginning of their hour.
+        Energies that add up to the energy of the window, by the beginning of their hour (ISO
+        8601).
 
     Raises:
         ValueError: If ``opened_at`` has no time zone.

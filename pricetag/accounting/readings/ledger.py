@@ -1,9 +1,9 @@
-"""From readings to energy: the counter first, the integral where the counter fails.
+"""Energy from readings: from the counter, or from the integral if the counter fails.
 
-:mod:`pricetag.accounting.readings.step_energy` decides the energy between two readings, and
-:mod:`pricetag.accounting.readings.sharing` the part of it that is charged to the job.
-Here the steps become cumulative curves, so that the energy of any window is a difference of
-two points on them: windows that adjoin add up, and none is negative.
+:mod:`pricetag.accounting.readings.step_energy` determines the energy between two readings, and
+:mod:`pricetag.accounting.readings.sharing` the part that is charged to the job. Here the steps
+become cumulative curves, so that the energy of any window is the difference of two points on
+them: adjoining windows add up, and none is negative.
 """
 
 from __future__ import annotations
@@ -25,36 +25,36 @@ from pricetag.accounting.readings.window import FULL_COVERAGE_RATIO, WindowEnerg
 __all__ = ["EnergyLedger", "Method", "Reading", "WindowEnergy", "window_energy"]
 
 DIVERGENCE_MIN_S = 10.0
-"""Shorter windows are dominated by the edges of the counter's ticks."""
+"""Duration in s below which the update period of the counter dominates a window's error."""
 
 DIVERGENCE_RATIO = 0.1
-"""Counter and integral further apart than this are reported."""
+"""Relative difference of counter and integral above which a flag is set."""
 
 MODEL_FACTOR = 5.0
-"""A host's counter and its model further apart than this factor are reported."""
+"""Ratio of a host's counter to its model above which a flag is set."""
 
 FAR_FROM_MODEL = "counter_far_from_model"
 
 EDGE_TOLERANCE_S = 1e-3
-"""A window's edge nearer than this to a reading counts as having been read."""
+"""Maximum distance of a window's edge from a reading that counts as a reading at the edge."""
 
 MAX_GAP_S = 5.0
-"""Longest step between two readings over which power is taken to have been steady."""
+"""Maximum duration of a step between two readings over which power is assumed constant."""
 
 
 class EnergyLedger:
-    """The readings of one component, settled once; any window then costs O(log n).
+    """The readings of one component, settled once; each window then takes O(log n).
 
     Args:
-        readings: In the order in which they were taken.
-        method: Which evidence the component offers.
-        reserved_ratio: The part of the component that is reserved for the job, 0 to 1.
-        baseline_w: The component's power with no job on it, W, where that is known.
-        max_gap_s: Longest step, in s, that an integral is trusted over.
-        has_model: Whether the integral beside a counter is that of a model, as for a host's.
+        readings: Readings in order of time.
+        method: How the component is measured.
+        reserved_ratio: Share of the component that is reserved for the job, 0 to 1.
+        baseline_w: Idle power of the component in W, if known.
+        max_gap_s: Maximum duration of a step for which an integral is trusted, in s.
+        has_model: Whether the integral beside a counter comes from a model, as for a host.
 
     Raises:
-        ValueError: If the part is not within 0 and 1, or the baseline is negative.
+        ValueError: If the share is not from 0 to 1, or the baseline is negative.
     """
 
     def __init__(
@@ -82,12 +82,12 @@ class EnergyLedger:
     def of(
         cls, component: Component, readings: Sequence[Reading], *, max_gap_s: float = MAX_GAP_S
     ) -> EnergyLedger:
-        """The ledger of a component, with what is reserved of it for the job.
+        """The ledger of a component, with the share reserved for the job.
 
         Args:
-            component: Which.
-            readings: Its readings, in the order in which they were taken.
-            max_gap_s: Longest step, in s, that an integral is trusted over.
+            component: The component.
+            readings: Its readings in order of time.
+            max_gap_s: Maximum duration of a step for which an integral is trusted, in s.
         """
         return cls(
             readings,
@@ -124,11 +124,11 @@ class EnergyLedger:
 
     @property
     def read_s(self) -> tuple[float, float] | None:
-        """Times of the first and the last reading with a figure; None without any."""
+        """Times of the first and the last reading with a figure; None if there are none."""
         return (self._times[0], self._times[-1]) if self._times else None
 
     def charged_j(self, start_s: float, end_s: float) -> float:
-        """What is charged in a window, J; 0 where nothing was metered (ask :meth:`window`)."""
+        """Energy charged in a window, in J; 0 if nothing was metered (see :meth:`window`)."""
         return sum(
             self._between(curve, start_s, end_s) for curve in self._curves.charged_j.values()
         )
@@ -160,7 +160,7 @@ class EnergyLedger:
         return max(self._at(curve, end_s) - self._at(curve, start_s), 0.0)
 
     def _at(self, curve: array[float], t_s: float) -> float:
-        """A cumulative curve at any time: flat outside the readings, straight between them."""
+        """A cumulative curve at any time: constant outside the readings, linear between them."""
         after = bisect_right(self._times, t_s)
         if after == 0:
             return 0.0
@@ -171,7 +171,7 @@ class EnergyLedger:
         return curve[after - 1] + (curve[after] - curve[after - 1]) * share
 
     def _steps_in(self, start_s: float, end_s: float) -> tuple[int, int]:
-        """Half-open range of the steps that share time with a window."""
+        """Half-open range of the steps that overlap a window."""
         first = max(bisect_right(self._times, start_s) - 1, 0)
         last = min(bisect_left(self._times, end_s), len(self._evidence))
         return first, max(first, last)
@@ -201,7 +201,7 @@ class EnergyLedger:
         return nearest_s > EDGE_TOLERANCE_S
 
     def _is_aligned(self, t_s: float) -> bool:
-        """Whether a counter that ticks was brought to this very moment."""
+        """Whether the counter was aligned with this time."""
         after = bisect_left(self._aligned, t_s - EDGE_TOLERANCE_S)
         return after < len(self._aligned) and self._aligned[after] <= t_s + EDGE_TOLERANCE_S
 
@@ -240,14 +240,14 @@ def window_energy(
     """The energy of one component over one window, in time linear in the readings.
 
     Args:
-        readings: Of one component, in the order in which they were taken.
+        readings: Readings of one component, in order of time.
         start_s: Start of the window, on the readings' clock.
         end_s: End of the window.
-        method: Which evidence the component offers.
-        max_gap_s: Longest step, in s, that an integral is trusted over.
+        method: How the component is measured.
+        max_gap_s: Maximum duration of a step for which an integral is trusted, in s.
 
     Returns:
-        What was metered; for many windows over the same readings use :class:`EnergyLedger`.
+        The metered energy. For many windows over the same readings, use :class:`EnergyLedger`.
 
     Raises:
         ValueError: If the window ends before it starts.

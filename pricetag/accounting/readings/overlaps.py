@@ -1,10 +1,10 @@
-"""Stages that run side by side, in threads or tasks, share the energy of that time.
+"""Concurrent stages, in threads or tasks, share the energy of their common time.
 
-In each stretch of time in which k stages of one parent are open, each of them has 1/k of what
-their parent has in that stretch; stages without a parent share what the attempt has. Energies
-of stages then add up to no more than their parent's. Where stages only nest or follow one
-another, k is 1 and nothing changes. A stage that outlives its parent counts, from there on, as
-a stage of the nearest one around it that is open.
+In each interval in which k stages of one parent are open, each of them gets 1/k of their
+parent's energy in that interval; stages without a parent share the energy of the attempt. The
+energies of stages then never exceed that of their parent. If stages only nest or follow each
+other, k is 1 and nothing changes. A stage that outlives its parent counts, from then on, as a
+child of its nearest open ancestor.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from pricetag.accounting.readings.ledger import EnergyLedger
 from pricetag.accounting.readings.window import WindowEnergy
 
 OVERLAPPING = "overlapping_stages"
-"""The flag of a stage that shares its energy with stages beside it, or outlived its parent."""
+"""Flag of a stage that shares its energy with concurrent stages, or outlived its parent."""
 
 MAX_PARTS = 2_000_000
-"""Stages times stretches of time that are looked at: some seconds for each component."""
+"""Maximum number of stages times intervals; this many take some seconds per component."""
 
 
 @dataclass(frozen=True, slots=True)
 class StageSpan:
-    """When a stage ran, on the clock of its attempt's meter.
+    """Start and end of a stage, on the clock of its attempt's meter.
 
     Attributes:
-        key: Its own.
-        parent_key: Of the stage in which it was opened.
-        start_s: When it began.
-        end_s: When it ended.
+        key: Key of the stage.
+        parent_key: Key of the stage in which it was opened.
+        start_s: Start of the stage.
+        end_s: End of the stage.
     """
 
     key: str
@@ -44,11 +44,11 @@ class StageSpan:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one stage has of a stretch of time.
+    """Share of one stage in an interval.
 
     Attributes:
-        around: Key of the open stage around it.
-        ratio: Its part of the attempt's energy.
+        around: Key of its open parent.
+        ratio: Its share of the attempt's energy.
     """
 
     around: str | None
@@ -57,12 +57,12 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A stretch of time in which no stage begins or ends.
+    """An interval in which no stage begins or ends.
 
     Attributes:
-        start_s: Its beginning.
-        end_s: Its end.
-        parts: What each open stage has of it, by key.
+        start_s: Beginning of the interval.
+        end_s: End of the interval.
+        parts: Share of each open stage, by key.
     """
 
     start_s: float
@@ -75,14 +75,14 @@ class TooManyOverlapsError(ValueError):
 
 
 def stretches(spans: Sequence[StageSpan], cuts: Iterable[float] = ()) -> list[Stretch]:
-    """Cuts the time of an attempt at every edge of a stage.
+    """Cuts an attempt at every edge of a stage.
 
     Args:
-        spans: Its stages.
-        cuts: Further times to cut at.
+        spans: Stages of the attempt.
+        cuts: Additional times at which to cut.
 
     Raises:
-        TooManyOverlapsError: If too many stages overlap: it would take minutes.
+        TooManyOverlapsError: If too many stages overlap, which would take minutes.
     """
     parents = {span.key: span.parent_key for span in spans}
     begins: dict[float, list[str]] = {}
@@ -107,10 +107,10 @@ def stretches(spans: Sequence[StageSpan], cuts: Iterable[float] = ()) -> list[St
 
 
 def overlapping(spans: Sequence[StageSpan]) -> frozenset[str]:
-    """Keys of the stages that share energy with others beside them, or outlive their parent.
+    """Keys of the stages that share energy with concurrent stages, or outlive their parent.
 
     Raises:
-        TooManyOverlapsError: If too many stages overlap: it would take minutes.
+        TooManyOverlapsError: If too many stages overlap, which would take minutes.
     """
     parents = {span.key: span.parent_key for span in spans}
     keys: set[str] = set()
@@ -123,11 +123,11 @@ def overlapping(spans: Sequence[StageSpan]) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class SharedEnergy:
-    """What a stage that runs beside others has of one component.
+    """Energy of one component for a stage that runs concurrently with others.
 
     Attributes:
-        window: Over its whole time.
-        parts: Beginning and charged energy (J) of each stretch.
+        window: Energy over the whole stage.
+        parts: Beginning and charged energy (J) of each interval.
     """
 
     window: WindowEnergy
@@ -137,12 +137,12 @@ class SharedEnergy:
 def share_overlaps(
     ledger: EnergyLedger, timeline: Sequence[Stretch], keys: Collection[str]
 ) -> dict[str, SharedEnergy]:
-    """The energy of stages that run side by side, in one component.
+    """The energy of concurrent stages in one component.
 
     Args:
         ledger: The component's readings.
-        timeline: The stretches of all stages of the attempt.
-        keys: The stages to settle.
+        timeline: The intervals of all stages of the attempt.
+        keys: Keys of the stages to settle.
     """
     parts: dict[str, list[tuple[float, WindowEnergy]]] = {key: [] for key in keys}
     for stretch in timeline:
@@ -174,7 +174,7 @@ def _stretch(
 
     def ratio(key: str | None) -> float:
         if key not in ratios:
-            assert key is not None  # None is there from the beginning
+            assert key is not None  # None is in the mapping from the beginning
             ratios[key] = ratio(around[key]) / beside[around[key]]
         return ratios[key]
 
@@ -183,7 +183,7 @@ def _stretch(
 
 
 def _sum(whole: WindowEnergy, parts: Sequence[tuple[float, WindowEnergy]]) -> WindowEnergy:
-    """A stage's parts together; what is not energy is that of the whole time."""
+    """The sum of a stage's parts, with all other fields of the whole window."""
     flags = tuple(sorted({*whole.flags, OVERLAPPING}))
     if whole.energy_j is None:
         return replace(whole, flags=flags)

@@ -1,4 +1,4 @@
-"""What a meter said about one component at one moment."""
+"""A meter's reading of one component at one time."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ class Reading:
 
     Attributes:
         t_s: Monotonic seconds since the meter opened.
-        counter_j: Cumulative energy by the hardware counter, None when it could not be read.
-        integrated_j: Cumulative energy by integration of power (or of the model's power).
-        power_w: Power at that moment.
-        flags: What was remarkable; ``lost`` means that the component could not be read,
-            ``tick`` that the counter was updated at this very moment: at any other it is up to
-            one of its update periods old (``late_tick``: a moment ago, it is not known when).
-        own_busy_s: Cumulative activity of this job on the component (CPU seconds, or seconds
-            of full use of an accelerator); None where the component is the job's alone or
+        counter_j: Cumulative energy from the hardware counter, None if unreadable.
+        integrated_j: Cumulative energy from integrated power (or the model's power).
+        power_w: Power at that time.
+        flags: Flags of the reading. ``lost``: the component could not be read. ``tick``: the
+            counter was updated at this time; otherwise its value is up to one update period old
+            (``late_tick``: it was updated recently, at an unknown time).
+        own_busy_s: Cumulative activity of this job on the component (CPU seconds, or seconds of
+            full use of an accelerator); None if the job has the component to itself, or if
             activity cannot be separated.
-        all_busy_s: Cumulative activity of everybody on it, this job included.
+        all_busy_s: Cumulative activity of all processes on it, including this job.
     """
 
     t_s: float
@@ -38,7 +38,7 @@ class Reading:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Reading:
-        """A reading from the fields of the meter's, the journal's or the database's record."""
+        """A reading from the record of a meter, the journal or the database."""
         return cls(
             t_s=record["t_s"],
             counter_j=record["counter_j"],

@@ -1,24 +1,24 @@
-"""Which part of a device's energy is charged to a job that shares it, and what is left over.
+"""The part of a shared device's energy that is charged to a job, and the rest.
 
-Of every step between two readings, for GPUs, slices and hosts alike:
+For every step between two readings, on GPUs, slices and hosts alike:
 
-    idle    = min(gross, baseline_w x dt)          gross / 2 where no baseline is known
+    idle    = min(gross, baseline_w x dt)          gross / 2 if no baseline is known
     dynamic = gross - idle
-    charged = idle x reserved_ratio + dynamic x (own activity / everybody's activity)
+    charged = idle x reserved_ratio + dynamic x (own activity / total activity)
 
-A device that is the job's alone has ``reserved_ratio`` 1 and no reported activity: it is charged
-in full. Where activity is unknown, or nobody was active, the dynamic part goes by
-``reserved_ratio`` too. What no job is charged is the node's, unallocated.
+A device that a job has to itself has ``reserved_ratio`` 1 and no reported activity: it is charged
+in full. If activity is unknown, or nobody was active, the dynamic part is divided by
+``reserved_ratio`` too. Energy that is charged to no job belongs to the node: it is unallocated.
 
-Idle energy that nobody knows is somewhere between nothing and all of the gross; the middle is
-taken, and :func:`division_j` says how far the charge may be off on that account.
+Unknown idle energy is between zero and all of the gross energy; the middle is used, and
+:func:`division_j` returns the resulting error of the charge.
 
-Activity is cumulative, so readings without it are bridged: the ratio between two readings
-with activity holds for every step between them. The rules:
+Activity is cumulative, so readings without it are bridged: the ratio between two readings with
+activity applies to every step between them. The rules:
 
-* one of the two figures went back: activity of that span is unknown, ``activity_inconsistent``;
-* own activity exceeds everybody's: all of the dynamic part is the job's, and beyond the
-  rounding of clocks it is flagged ``activity_inconsistent``;
+* one of the two figures decreased: activity of that span is unknown, ``activity_inconsistent``;
+* own activity exceeds total activity: the whole dynamic part is charged to the job, and if the
+  difference exceeds the rounding of clocks, it is flagged ``activity_inconsistent``;
 * before the first and after the last reading with activity: unknown,
   ``activity_missing``.
 
@@ -42,25 +42,25 @@ ACTIVITY_MISSING = "activity_missing"
 OVERALLOCATED = "overallocated"
 
 UNKNOWN_IDLE_RATIO = 0.5
-"""The idle part of the gross where no baseline is known: the middle of what it can be."""
+"""Idle share of the gross energy if no baseline is known: the middle of its range."""
 
 CLOCK_TOLERANCE_S = 0.05
-"""Own and all activity are read one after the other, each in ticks of 10 ms."""
+"""Tolerance in s, since own and total activity are read in turn, each in ticks of 10 ms."""
 
 CLOCK_TOLERANCE_RATIO = 0.02
-"""The same for machines on which many cores are busy while the two are read."""
+"""Relative tolerance, for machines with many busy cores while the two are read."""
 
 ROUNDING_RATIO = 1e-12
-"""Charges beyond the gross by no more than this are sums of rounded numbers."""
+"""Relative excess of charges over the gross energy that may be due to rounding."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """A job that holds a part of a device over one step.
+    """A job that holds a share of a device during one step.
 
     Attributes:
-        reserved_ratio: The part that is reserved for it.
-        own_busy_s: Its activity in the step; None if unknown.
+        reserved_ratio: Share reserved for the job.
+        own_busy_s: Activity of the job in the step; None if unknown.
     """
 
     reserved_ratio: float
@@ -69,14 +69,14 @@ class Tenant:
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """Where the energy of a device went over one step; the parts add up to its gross.
+    """Division of a device's energy in one step; the parts add up to its gross energy.
 
     Attributes:
-        charged_j: Of each tenant, in order.
-        unallocated_j: The node's.
-        claimed_j: What the tenants' own readings charge them with, before it was cut down to
-            what there is.
-        flags: ``overallocated`` where they claim more than the device has used.
+        charged_j: Charge of each tenant, in order.
+        unallocated_j: Energy of the node.
+        claimed_j: Charges by the tenants' own readings, before any reduction to the gross
+            energy.
+        flags: ``overallocated`` if the claims exceed the energy of the device.
     """
 
     charged_j: tuple[float, ...]
@@ -87,13 +87,13 @@ class Allocation:
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """What is charged of each booked step, and the idle part of that.
+    """The charged energy of each booked step, and its idle part.
 
     Attributes:
         charged_j: Charged energy of each step.
-        baseline_j: The part of it that the device would have used idle; None when no baseline
-            is known.
-        flags: For each flag the indices of its steps, ascending.
+        baseline_j: The part of it that an idle device would have used; None if no baseline is
+            known.
+        flags: For each flag, the indices of its steps, ascending.
     """
 
     charged_j: array[float]
@@ -102,12 +102,12 @@ class Shares:
 
 
 def idle_j(gross_j: float, duration_s: float, baseline_w: float | None) -> float:
-    """The part of a step's energy that the device would have used with no job on it.
+    """The part of a step's energy that the idle device would have used.
 
     Args:
-        gross_j: What it used, J.
-        duration_s: Length of the step, s.
-        baseline_w: Its idle power, W; None when it is unknown, and then half counts as idle.
+        gross_j: Energy of the device, J.
+        duration_s: Duration of the step, s.
+        baseline_w: Idle power, W; if None, half of the energy counts as idle.
     """
     if baseline_w is None:
         return gross_j * UNKNOWN_IDLE_RATIO
@@ -115,18 +115,18 @@ def idle_j(gross_j: float, duration_s: float, baseline_w: float | None) -> float
 
 
 def division_j(charged_j: float, gross_j: float, reserved_ratio: float) -> float:
-    """How far off a charge may be, to either side, where the idle power is not known.
+    """Possible error of a charge in either direction if the idle power is unknown.
 
-    With all of the gross idle the charge is its reserved part, with nothing idle its part by
-    activity; the charge is the middle of the two.
+    If all of the gross energy were idle, the charge would be the reserved share; if none were,
+    the share by activity. The charge is the middle of the two.
 
     Args:
-        charged_j: What the job is charged over some time, J.
-        gross_j: What the device used in that time, J.
-        reserved_ratio: The part of the device that is reserved for the job.
+        charged_j: Energy charged to the job in an interval, J.
+        gross_j: Energy of the device in this interval, J.
+        reserved_ratio: Share of the device that is reserved for the job.
 
     Returns:
-        Half of the distance, J; 0 where idle power makes no difference.
+        Half of the difference, J; 0 if the idle power makes no difference.
     """
     apart_j = abs(gross_j * reserved_ratio - charged_j)
     return apart_j if apart_j > ROUNDING_RATIO * gross_j else 0.0
@@ -135,30 +135,30 @@ def division_j(charged_j: float, gross_j: float, reserved_ratio: float) -> float
 def charge_j(
     gross_j: float, idle_part_j: float, reserved_ratio: float, activity_ratio: float | None
 ) -> float:
-    """What a job is charged of one step.
+    """Energy of one step charged to a job.
 
     Args:
-        gross_j: What the device used, J.
-        idle_part_j: The idle part of it, J.
-        reserved_ratio: The part of the device that is reserved for the job.
-        activity_ratio: Its part of everybody's activity; None when that is unknown.
+        gross_j: Energy of the device, J.
+        idle_part_j: Idle part of it, J.
+        reserved_ratio: Share of the device that is reserved for the job.
+        activity_ratio: The job's share of the total activity; None if unknown.
     """
     active = reserved_ratio if activity_ratio is None else activity_ratio
-    # Equal to idle x reserved + dynamic x active, and exactly the gross where both are 1.
+    # Equal to idle x reserved + dynamic x active, and exactly the gross energy if both are 1.
     charged_j = gross_j * active + idle_part_j * (reserved_ratio - active)
     return min(max(charged_j, 0.0), gross_j)
 
 
 def activity_ratio(own_s: float, all_s: float) -> tuple[float | None, bool]:
-    """A job's part of everybody's activity over one span, and whether the two make sense.
+    """A job's share of the total activity in an interval, and whether the two are inconsistent.
 
     Args:
-        own_s: The job's activity.
-        all_s: Everybody's, the job's included.
+        own_s: Activity of the job.
+        all_s: Total activity, including the job.
 
     Returns:
-        The part from 0 to 1, None where it is unknown or nobody was active; and whether the
-        figures contradict each other.
+        The share from 0 to 1, None if unknown or nobody was active; and whether the figures
+        contradict each other.
     """
     if not (own_s >= 0 and all_s >= 0 and math.isfinite(own_s + all_s)):
         return None, False
@@ -169,15 +169,15 @@ def activity_ratio(own_s: float, all_s: float) -> tuple[float | None, bool]:
 
 
 def share(booking: Booking, *, reserved_ratio: float, baseline_w: float | None) -> Shares:
-    """What a job is charged of each booked step, in linear time.
+    """The energy of each booked step charged to a job, in linear time.
 
     Args:
-        booking: The device's gross energy, step by step.
-        reserved_ratio: The part of the device that is reserved for the job, 0 to 1.
-        baseline_w: Its power with no job on it, W; None when that is unknown.
+        booking: The device's gross energy by step.
+        reserved_ratio: Share of the device that is reserved for the job, 0 to 1.
+        baseline_w: Idle power, W; None if unknown.
 
     Raises:
-        ValueError: If the part is not within 0 and 1, or the power negative or not finite.
+        ValueError: If the share is not from 0 to 1, or the power is negative or not finite.
     """
     _require(reserved_ratio, baseline_w)
     ratios, flags = _activity(booking.readings)
@@ -203,18 +203,18 @@ def allocate(
     """Divide one step of a device among its tenants and the node.
 
     Args:
-        gross_j: What the device used, J.
-        tenants: The jobs that hold a part of it.
-        duration_s: Length of the step, s.
-        baseline_w: Its idle power, W, where that is known.
-        all_busy_s: Everybody's activity in the step, tenants or not, if reported.
+        gross_j: Energy of the device, J.
+        tenants: The jobs that hold a share of it.
+        duration_s: Duration of the step, s.
+        baseline_w: Idle power, W, if known.
+        all_busy_s: Total activity in the step, of tenants and others, if reported.
 
     Returns:
-        Charges and remainder, which add up to ``gross_j``. Tenants that claim more than that
-        are each cut down in proportion, and the flag says so.
+        Charges and remainder, which add up to ``gross_j``. If the tenants claim more than that,
+        their charges are reduced in proportion, and a flag is set.
 
     Raises:
-        ValueError: If a tenant's part is not within 0 and 1, or the baseline is negative.
+        ValueError: If a tenant's share is not from 0 to 1, or the baseline is negative.
     """
     idle = idle_j(gross_j, duration_s, baseline_w)
     claims_j = []

@@ -1,32 +1,33 @@
-"""Which energy is booked between one reading and the next, and on what evidence.
+"""The energy booked between consecutive readings, with its evidence.
 
-Counters that tick are first brought to the readings' own times
-(:mod:`pricetag.accounting.readings.alignment`). The rules, for a component with a counter:
+Counters are first aligned with the times of the readings
+(:mod:`pricetag.accounting.readings.alignment`). The rules for a component with a counter:
 
-* both counters read and not decreased: the counter's delta, whatever time lies between;
-* the counter decreased (the driver was loaded anew): the integral, flag ``counter_reset``;
-* the counter stood still while the integral says otherwise: the integral, flag
-  ``counter_frozen``, also for the steps in which it stopped and went on, where it shows less -
-  unless it later catches up, in which case its jump pays for the whole standstill and the
-  integral only says when the energy was used (``counter_caught_up``);
-* no counter: the integral, if the readings are close enough together; where the meter itself
-  had stalled and its integral skips the gap (flag ``gap`` on the later reading), what it
-  has is booked, and the step does not count as covered;
-* anything else is not covered: flag ``lost`` or ``gap``, and nothing is extrapolated.
+* both counters are readable and did not decrease: the counter's difference, however long the
+  step;
+* the counter decreased (the driver was reloaded): the integral, flag ``counter_reset``;
+* the counter did not move although the integral did: the integral, flag ``counter_frozen``; also
+  for the steps in which it stopped and continued, if the counter shows less. If the counter later
+  catches up, its jump is the energy of the whole standstill, and the integral only determines
+  when the energy was used (``counter_caught_up``);
+* no counter: the integral, if the readings are close enough together. If the meter itself stalled
+  and its integral skips the gap (flag ``gap`` on the later reading), the integral is booked, and
+  the step does not count as covered;
+* otherwise the step is not covered: flag ``lost`` or ``gap``, and nothing is extrapolated.
 
-A step that the meter flagged ``implausible_power`` is booked by the integral: its counter rose
-by more than the component can draw.
+A step that the meter flagged ``implausible_power`` is booked by the integral, because its counter
+rose by more than the component can draw.
 
-Counters of a host have no sensor of power beside them; their integral is that of a model. There
+Host counters have no power sensor beside them; their integral comes from a model. For them:
 
 * a step that the meter flagged ``reset`` or ``implausible_power`` is booked by the model;
-* a counter that has not moved for 2 s, or at all, has stopped, however little the model has:
-  no processor and no memory draws nothing. Its standstill is booked by the model, and is not
-  covered where there is none. It has caught up if its jump is nearer to what it would have
-  counted meanwhile at its power of before (else the model's) than to what the jump's own step
-  would have.
+* a counter that has not moved for 2 s, or never, has stopped, however little energy the model
+  shows, since no processor or memory draws zero power. Its standstill is booked by the model, and
+  is not covered without one. The counter has caught up if its jump is closer to the energy of the
+  whole standstill, at its earlier power (or else the model's), than to that of the jump's own
+  step.
 
-What a silent reading remarked belongs to the step that spans it.
+The flags of a reading without figures belong to the step that spans it.
 """
 
 from __future__ import annotations
@@ -42,16 +43,16 @@ from pricetag.accounting.readings.alignment import EDGE_ALIGNED, align
 from pricetag.accounting.readings.reading import Method, Reading
 
 FROZEN_AFTER_S = 2.0
-"""NVML counters tick about every 0.1 s: two seconds without a tick are not a coincidence."""
+"""Time in s after which an unchanged counter counts as frozen; NVML updates it every 0.1 s."""
 
 FROZEN_ABOVE_W = 5.0
-"""Below this a counter of coarse resolution may honestly stand still."""
+"""Power in W below which a counter with a coarse resolution may rightly not move."""
 
 CATCH_UP_TOLERANCE_RATIO = 0.2
-"""How near a jump must be to the integral over the standstill to be its catching up."""
+"""Maximum relative difference between a jump and the integral of a standstill to catch up."""
 
 BEFORE_S = 10.0
-"""A host counter's power before a standstill is that of so long."""
+"""Duration in s over which a host counter's power before a standstill is averaged."""
 
 LOST = "lost"
 RESET = "reset"
@@ -66,14 +67,14 @@ Evidence = Literal["counter", "integral", "none"]
 
 @dataclass(slots=True)
 class Booking:
-    """What was booked on each step; step ``i`` leads from reading ``i`` to reading ``i + 1``.
+    """The booked energy of each step; step ``i`` leads from reading ``i`` to reading ``i + 1``.
 
     Attributes:
         readings: The readings with a figure, in time order.
-        energy_j: Energy of each step, 0 where nothing was covered.
-        evidence: What each step rests on.
-        flags: For each flag the indices of its steps, ascending.
-        has_model: Whether the integral is that of a model.
+        energy_j: Energy of each step, 0 if not covered.
+        evidence: Evidence of each step.
+        flags: For each flag, the indices of its steps, ascending.
+        has_model: Whether the integral comes from a model.
     """
 
     readings: list[Reading]
@@ -87,7 +88,7 @@ class Booking:
         self.flags.setdefault(name, []).append(step)
 
     def covered_s(self) -> array[float]:
-        """For how long each step was metered: in full, or not at all.
+        """Metered time of each step: all of it, or none.
 
         An integral with a gap misses an unknown amount of energy.
         """
@@ -112,10 +113,10 @@ def book(
     """Book the energy of every step between consecutive readings, in linear time.
 
     Args:
-        readings: Of one component, in the order in which they were taken.
-        method: Which evidence the component offers.
-        max_gap_s: Longest step, in s, that an integral is trusted over.
-        has_model: Whether the integral of a counter is that of a model.
+        readings: Readings of one component, in order of time.
+        method: How the component is measured.
+        max_gap_s: Maximum duration of a step for which an integral is trusted, in s.
+        has_model: Whether the integral beside a counter comes from a model.
 
     Returns:
         The booking; a reading that goes back in time is dropped and flagged
@@ -136,22 +137,22 @@ def book(
 
 
 def _informative(readings: Sequence[Reading]) -> tuple[list[Reading], list[int]]:
-    """Readings that say something, in time order, and where a clock had gone back."""
+    """Readings with figures, in time order, and the indices at which a clock went back."""
     kept: list[Reading] = []
     went_back: list[int] = []
-    unsaid: set[str] = set()
+    pending_flags: set[str] = set()
     for reading in readings:
         silent = reading.counter_j is None and reading.integrated_j is None
         if silent and LOST not in reading.flags:
-            unsaid.update(reading.flags)
+            pending_flags.update(reading.flags)
             continue
         if kept and reading.t_s < kept[-1].t_s:
             went_back.append(len(kept))
             continue
-        if unsaid:
-            flags = (*reading.flags, *sorted(unsaid.difference(reading.flags)))
+        if pending_flags:
+            flags = (*reading.flags, *sorted(pending_flags.difference(reading.flags)))
             reading = replace(reading, flags=flags)
-            unsaid.clear()
+            pending_flags.clear()
         kept.append(reading)
     return kept, went_back
 
@@ -159,7 +160,7 @@ def _informative(readings: Sequence[Reading]) -> tuple[list[Reading], list[int]]
 def _book_step(booking: Booking, step: int, method: Method, max_gap_s: float) -> None:
     before, after = booking.readings[step], booking.readings[step + 1]
     for name in after.flags:
-        if name != EDGE_ALIGNED:  # of a moment, not of the step that leads to it
+        if name != EDGE_ALIGNED:  # it belongs to a time, not to the step that leads to it
             booking.flag(name, step)
     if LOST in before.flags or LOST in after.flags:
         booking.flag(LOST, step)
@@ -188,7 +189,7 @@ def _book_integral(booking: Booking, step: int, max_gap_s: float) -> None:
 
 
 def integral_delta(before: Reading, after: Reading) -> float | None:
-    """Integrated energy in J between two readings; None when there is none to trust."""
+    """Integrated energy in J between two readings; None if it cannot be trusted."""
     if before.integrated_j is None or after.integrated_j is None:
         return None
     delta_j = after.integrated_j - before.integrated_j
@@ -196,7 +197,7 @@ def integral_delta(before: Reading, after: Reading) -> float | None:
 
 
 def _standstills(readings: Sequence[Reading], has_model: bool) -> list[tuple[int, int]]:
-    """First and last reading of each stretch in which the counter stood still too long."""
+    """First and last reading of each interval in which the counter did not move for too long."""
     stretches: list[tuple[int, int]] = []
     first = 0
     for index in range(1, len(readings) + 1):
@@ -238,7 +239,7 @@ def _book_standstill(booking: Booking, first: int, last: int, max_gap_s: float) 
 
 
 def _complete_cut_step(booking: Booking, step: int, max_gap_s: float) -> None:
-    """A counter stops and goes on between readings: its delta beside a standstill is incomplete."""
+    """Complete a step beside a standstill, in which the counter stopped or continued midway."""
     if not 0 <= step < len(booking.evidence) or booking.evidence[step] != "counter":
         return
     before, after = booking.readings[step], booking.readings[step + 1]
@@ -252,7 +253,7 @@ def _complete_cut_step(booking: Booking, step: int, max_gap_s: float) -> None:
 
 
 def _caught_up(booking: Booking, first: int, last: int) -> bool:
-    """Whether the step after a standstill brings all that the counter had missed."""
+    """Whether the step after a standstill contains all the energy that the counter missed."""
     if last >= len(booking.evidence) or booking.evidence[last] != "counter":
         return False
     if booking.has_model:
@@ -267,7 +268,7 @@ def _caught_up(booking: Booking, first: int, last: int) -> bool:
 
 
 def _has_jumped(booking: Booking, first: int, last: int) -> bool:
-    """Whether a host counter's step after a standstill is nearer to all of that than to itself."""
+    """Whether a host counter's jump is closer to the whole standstill than to its own step."""
     before, after = booking.readings[first], booking.readings[last + 1]
     modelled_j = integral_delta(before, after)
     power_w = _power_before_w(booking, first)
@@ -276,12 +277,12 @@ def _has_jumped(booking: Booking, first: int, last: int) -> bool:
         power_w = modelled_j / whole_s
     if power_w is None or not modelled_j or own_s <= 0:
         return False
-    # Nearer by ratio: above the geometric mean of the two.
+    # Closer by ratio: above the geometric mean of the two.
     return booking.energy_j[last] > power_w * math.sqrt(own_s * whole_s)
 
 
 def _power_before_w(booking: Booking, first: int) -> float | None:
-    """Mean power by the counter before a standstill; None where it had not counted before."""
+    """Mean power by the counter before a standstill; None if it had not counted before."""
     end_s, energy_j, counted_s = booking.readings[first].t_s, 0.0, 0.0
     for step in range(first - 1, -1, -1):
         if booking.evidence[step] != "counter" or end_s - booking.readings[step].t_s > BEFORE_S:
@@ -292,16 +293,16 @@ def _power_before_w(booking: Booking, first: int) -> float | None:
 
 
 def _spread_jump(booking: Booking, first: int, last: int) -> None:
-    """Pay the standstill and the jump's own step from the jump, in the integral's shape."""
+    """Divide a jump over the standstill and its own step, in proportion to the integral."""
     jump_j = booking.energy_j[last]
     start_j = booking.readings[first].integrated_j
     end_j = booking.readings[last + 1].integrated_j
-    assert start_j is not None  # _caught_up has seen both
+    assert start_j is not None  # _caught_up has checked both
     assert end_j is not None
     paid_j, reached_j = 0.0, start_j
     for step in range(first, last + 1):
         here_j = booking.readings[step + 1].integrated_j
-        # An integral that is silent or falls back in between moves nothing: the next one does.
+        # A missing or decreasing integral moves nothing; the next one does.
         reached_j = max(reached_j, min(here_j, end_j)) if here_j is not None else reached_j
         due_j = jump_j * (reached_j - start_j) / (end_j - start_j)
         booking.energy_j[step] = due_j - paid_j

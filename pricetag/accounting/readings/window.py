@@ -1,4 +1,4 @@
-"""The energy of one component over one stretch of time."""
+"""The energy of one component in one interval."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pricetag.accounting.quantity.quantity import Source
 
 FULL_COVERAGE_RATIO = 0.999
-"""Less of the time metered than this is flagged."""
+"""Coverage below which a flag is set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,19 +18,19 @@ class WindowEnergy:
     Attributes:
         start_s: Start of the window.
         end_s: End of the window.
-        energy_j: What is charged to the job: its share of what was metered; None when nothing
-            was.
-        energy_by_source_j: The same, by evidence.
-        covered_s: For how long it was metered.
-        flags: What was remarkable, sorted.
-        reason: Why the energy is unknown.
-        device_energy_j: What the whole component used, other jobs and idling included; None
-            when nothing was metered.
-        baseline_j: The part of ``energy_j`` that the component would have used idle; None when
-            no baseline is known. The rest of ``energy_j`` is dynamic.
+        energy_j: Energy charged to the job, its share of the metered energy; None if nothing was
+            metered.
+        energy_by_source_j: The same energy, by evidence.
+        covered_s: Metered time.
+        flags: Flags of the window, sorted.
+        reason: Reason why the energy is unknown.
+        device_energy_j: Energy of the whole component, including other jobs and idling; None if
+            nothing was metered.
+        baseline_j: The part of ``energy_j`` that the idle component would have used; None if no
+            baseline is known. The rest of ``energy_j`` is dynamic.
 
     Raises:
-        ValueError: If an unknown energy has no reason, or a known one no evidence.
+        ValueError: If an unknown energy has no reason, or a known energy has no evidence.
     """
 
     start_s: float
@@ -51,5 +51,5 @@ class WindowEnergy:
 
     @property
     def duration_s(self) -> float:
-        """Length of the window."""
+        """Duration of the window."""
         return self.end_s - self.start_s

@@ -1,4 +1,4 @@
-"""After how many inferences a compression has paid back the energy it took."""
+"""Break-even: number of inferences after which a compression has saved its own energy."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from pricetag.accounting.quantity.uncertainty import Interval, Term, central_95,
 
 UNIT = "inferences"
 NEVER = "an inference has not become cheaper"
-"""Why there is no break-even where the figures say that there is none."""
+"""Reason if the figures show that there is no break-even."""
 
 
 def break_even_inferences(
     compression_kwh: float, inference_before_kwh: float, inference_after_kwh: float
 ) -> float | None:
-    """E_compression / (E_before - E_after), the inferences from which the energy is saved.
+    """E_compression / (E_before - E_after): the number of inferences to save the energy.
 
     Args:
-        compression_kwh: Energy of the compression, its teacher's included.
-        inference_before_kwh: Energy of one inference before.
-        inference_after_kwh: Energy of one inference after.
+        compression_kwh: Energy of the compression, including its teacher's.
+        inference_before_kwh: Energy of one inference before the compression.
+        inference_after_kwh: Energy of one inference after the compression.
 
     Returns:
-        The number of inferences; None when an inference has not become cheaper: it never
-        pays back.
+        The number of inferences; None if an inference has not become cheaper, so that there is
+        no break-even.
 
     Raises:
         InvalidFactor: If a figure is negative or not finite.
@@ -38,11 +38,12 @@ def break_even_inferences(
 
 
 def break_even(compression: Quantity, before: Quantity, after: Quantity) -> Quantity:
-    """The same of quantities in kWh, with the interval of the least and the most favorable ends.
+    """Break-even of quantities in kWh, with an interval from their most unfavorable to their
+    most favorable ends.
 
-    The interval takes the two inferences as independent, so it is wide; it is open (and the
-    figure unknown) when at the unfavorable end nothing is saved. Where all three were metered
-    alike, ``break_even_metered_alike`` knows better.
+    The interval is wide, because it treats the two inferences as independent; it is open, and
+    the figure unknown, if nothing is saved at the unfavorable end. If the same meters measured
+    all three, use ``break_even_metered_alike``.
     """
     for name, energy in (("compression", compression), ("before", before), ("after", after)):
         if energy.value is None:
@@ -66,22 +67,22 @@ def break_even_metered_alike(
     *,
     seed: int = 0,
 ) -> Quantity:
-    """The break-even of three energies that the same meters took.
+    """Break-even of three energies measured by the same meters.
 
-    A gain that all three share cancels in the ratio; what is left is the errors that each has
-    of its own (counter edges), and the part of the gains that a different mix of components
-    lets through. Each term is one component over one window.
+    A gain error shared by all three cancels in the ratio. The remaining errors are those of each
+    window (counter edges), and the part of the gain errors that does not cancel because the
+    windows have different mixes of components. Each term is one component over one window.
 
     Args:
         compression: Energy of the compression, in kWh.
         before: Energy of one inference before, in kWh.
         after: Energy of one inference after, in kWh.
         source: The weakest evidence among them.
-        seed: Of the Monte Carlo.
+        seed: Seed of the Monte Carlo simulation.
 
     Returns:
-        The number of inferences with its 95% interval; unknown when none is saved, or when
-        the saving is within its error.
+        The number of inferences with its 95% interval; unknown if no energy is saved, or if the
+        saving is within its error.
 
     Raises:
         InvalidFactor: If a sum is negative or not finite.
@@ -109,7 +110,7 @@ def break_even_metered_alike(
 
 def _around(value: float, ends: Interval) -> Interval:
     if math.isclose(ends.low, ends.high, rel_tol=1e-9):
-        return Interval(value, value)  # one meter's gain alone: nothing is left but rounding
+        return Interval(value, value)  # only one meter's gain error, which cancels
     return Interval(min(ends.low, value), max(ends.high, value))
 
 

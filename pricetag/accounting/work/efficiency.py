@@ -1,4 +1,4 @@
-"""How well the hardware was used: model FLOPs utilization, operations per joule."""
+"""Efficiency of the hardware: model FLOPs utilization, FLOPs per joule."""
 
 from __future__ import annotations
 
@@ -18,15 +18,14 @@ def mfu_ratio(
     attempts: Sequence[tuple[AttemptInput, float | None]],
     peaks: Mapping[str, Factor],
 ) -> Quantity:
-    """Dense operations over what the reserved accelerators could have done in that time.
+    """Model FLOPs utilization: dense FLOPs over the peak of the reserved accelerators.
 
-    The peak is that of dense 16-bit arithmetic; work in another precision is held against it
-    all the same.
+    The peak is that of dense 16-bit arithmetic, also for work in another precision.
 
     Args:
-        dense: Operations that were done.
-        attempts: Where, and for how many seconds each.
-        peaks: By product name, FLOP/s.
+        dense: Dense FLOPs.
+        attempts: The attempts, each with its duration in seconds.
+        peaks: Peak FLOP/s by product name.
 
     Source:
         Chowdhery et al. 2022, PaLM, appendix B.
@@ -51,13 +50,13 @@ def mfu_ratio(
 
 
 def flops_per_joule(dense: Quantity, energy: Quantity) -> Quantity:
-    """Dense operations per joule of IT energy; the interval is that of the energy."""
+    """Dense FLOPs per joule of IT energy; the interval is that of the energy."""
     for part in (dense, energy):
         if part.value is None:
             return Quantity.unknown(PER_JOULE, part.reason or "one of the two is unknown")
     if not energy.low or not energy.high or not energy.value:
         return Quantity.unknown(PER_JOULE, "the energy may be zero")
-    assert dense.value is not None  # asked above
+    assert dense.value is not None  # checked above
     assert dense.source is not None
     assert energy.source is not None
     figure = dense.value / kwh_to_joules(energy.value)

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pricetag.accounting.quantity.checks import InvalidFactor, require_count, require_number
 
 MIN_TRIALS = 5
-"""With fewer trials list their scores: a curve would pretend to more than is known."""
+"""Minimum number of trials: with fewer, list their scores instead of a curve."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExpectedBest:
-    """The best score of k trials: what to expect, and its standard deviation."""
+    """Expected best score of k trials, and its standard deviation."""
 
     k: int
     expected: float
@@ -24,16 +24,16 @@ class ExpectedBest:
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
-    """A budget (k trials x mean cost, in any unit of cost) and the best score to expect."""
+    """A budget (k trials x mean cost, in any unit of cost) and the expected best score."""
 
     budget: float
     expected: float
 
 
 def weights_with_replacement(n: int, k: int) -> list[float]:
-    """Chance that the i-th smallest of n scores is the best of k draws with replacement.
+    """Probability that the i-th smallest of n scores is the best of k draws with replacement.
 
-    Biased low as an estimate of a fresh search.
+    As an estimate of a new search it is biased downwards.
 
     Source:
         Dodge et al. 2019, "Show Your Work": (i/n)^k - ((i-1)/n)^k.
@@ -42,7 +42,7 @@ def weights_with_replacement(n: int, k: int) -> list[float]:
 
 
 def weights_without_replacement(n: int, k: int) -> list[float]:
-    """Chance that the i-th smallest of n scores is the best of k drawn without replacement.
+    """Probability that the i-th smallest of n scores is the best of k drawn without replacement.
 
     Unbiased: the share C(i-1, k-1) / C(n, k), by the recursion w_n = k/n,
     w_i = w_(i+1) (i-k+1) / i, which never leaves [0, 1].
@@ -60,16 +60,16 @@ def weights_without_replacement(n: int, k: int) -> list[float]:
 def expected_best(
     scores: Sequence[float], k: int, *, with_replacement: bool = False
 ) -> ExpectedBest:
-    """The best score to expect of k independent trials of a random search.
+    """Expected best score of k independent trials of a random search.
 
     Args:
-        scores: Of the trials made (higher is better), independent and alike distributed.
-        k: Number of trials, at most as many as were made: nothing is extrapolated.
-        with_replacement: Which estimator; the default is the unbiased one.
+        scores: Scores of the trials (higher is better), independent and identically distributed.
+        k: Number of trials, at most that of the scores, since nothing is extrapolated.
+        with_replacement: Whether to use the estimator with replacement; the default is unbiased.
 
     Raises:
-        InvalidFactor: If there are fewer than five scores, one is not finite, or k is out of
-            range.
+        InvalidFactor: If there are fewer than five scores, a score is not finite, or k is out
+            of range.
     """
     n = len(scores)
     if n < MIN_TRIALS:
@@ -87,10 +87,10 @@ def expected_best(
 def budget_curve(
     scores: Sequence[float], mean_cost: float, *, with_replacement: bool = False
 ) -> list[CurvePoint]:
-    """Best score to expect against budget, for k = 1 .. n trials at their mean cost.
+    """Expected best score by budget, for k = 1 .. n trials at their mean cost.
 
     Raises:
-        InvalidFactor: As :func:`expected_best`, or if the cost is negative.
+        InvalidFactor: Like :func:`expected_best`, or if the cost is negative.
     """
     cost = require_number("mean_cost", mean_cost)
     best = [
@@ -101,20 +101,20 @@ def budget_curve(
 
 
 def crossings(first: Sequence[CurvePoint], second: Sequence[CurvePoint]) -> list[float]:
-    """Budgets at which two curves cross, where both are known; straight between points."""
+    """Budgets at which two curves cross, in their common range; linear between points."""
     low = max(first[0].budget, second[0].budget)
     high = min(first[-1].budget, second[-1].budget)
     budgets = sorted({p.budget for p in (*first, *second) if low <= p.budget <= high})
-    one, other = _linear(first), _linear(second)
+    first_at, second_at = _linear(first), _linear(second)
     budgets_of_crossings: list[float] = []
     ahead = 0.0
     for index, budget in enumerate(budgets):
-        difference = one(budget) - other(budget)
+        difference = first_at(budget) - second_at(budget)
         if difference == 0:
             continue
         if ahead and (difference > 0) != (ahead > 0):
             before = budgets[index - 1]
-            start = one(before) - other(before)
+            start = first_at(before) - second_at(before)
             budgets_of_crossings.append(before + (budget - before) * start / (start - difference))
         ahead = difference
     return budgets_of_crossings

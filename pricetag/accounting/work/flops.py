@@ -1,4 +1,4 @@
-"""Floating-point operations in closed form: counts, two for a multiply-add."""
+"""Floating-point operations in closed form (a multiply-add counts as two)."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ TRAINING_PER_FORWARD = 3
 
 @dataclass(frozen=True, slots=True)
 class EncoderShape:
-    """The sizes of a Transformer encoder that its operations depend on.
+    """The dimensions of a Transformer encoder that determine its FLOPs.
 
     Attributes:
         layers: Number of layers.
         hidden: H, width of the hidden states.
         intermediate: I, width of the feed-forward network.
-        attention: A, width of all heads together (heads x head_dim); H unless heads are pruned.
+        attention: A, total width of all heads (heads x head_dim); H unless heads are pruned.
     """
 
     layers: int
@@ -34,16 +34,16 @@ class EncoderShape:
 
 
 def linear_flops(rows: int, inputs: int, outputs: int) -> int:
-    """A dense product of ``[rows, inputs]`` with ``[inputs, outputs]``: 2 x all three."""
+    """FLOPs of a dense product of ``[rows, inputs]`` and ``[inputs, outputs]``: 2 x all three."""
     return 2 * rows * inputs * outputs
 
 
 def encoder_layer_flops(shape: EncoderShape, length: int) -> int:
-    """One layer on one sequence: 2L(4H·A + 2H·I) + 4L²A.
+    """FLOPs of one layer on one sequence: 2L(4H·A + 2H·I) + 4L²A.
 
     Args:
-        shape: Of the encoder.
-        length: L, tokens in the sequence, padding included.
+        shape: Shape of the encoder.
+        length: L, tokens in the sequence, including padding.
 
     Source:
         Query, key, value and output projections; the two feed-forward matrices; scores and
@@ -59,7 +59,7 @@ def encoder_layer_flops(shape: EncoderShape, length: int) -> int:
 def encoder_flops(
     shape: EncoderShape, length: int, *, pooler: bool = True, classes: int = 0
 ) -> int:
-    """A forward pass on one sequence, with the pooler and a classifier of some classes."""
+    """FLOPs of a forward pass on one sequence, with pooler and classifier."""
     flops = shape.layers * encoder_layer_flops(shape, length)
     if pooler:
         flops += linear_flops(1, shape.hidden, shape.hidden)

@@ -1,4 +1,4 @@
-"""The FLOPs of a run: what its stages counted, and what they did not."""
+"""The FLOPs of a run, from the counts of its stages."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ UNIT = "FLOP"
 KINDS = ("dense", "effective", "low_bit")
 SCRIPT = "command"
 LOWER_BOUND = "a lower bound"
-"""How the remark on a count begins that leaves operators or stages out."""
+"""Beginning of the remark on a count that does not include all operators or stages."""
 
-# Part of issued price tags, so that its words stay.
+# Part of issued price tags, so that its wording must not change.
 SCRIPTS_OWN = (
     "nobody counts a script's operations; "  # wording: ignore
     "it can tell them with pricetag.flops(dense)"
@@ -24,7 +24,7 @@ SCRIPTS_OWN = (
 
 
 class Effort(NamedTuple):
-    """What operations are held against: for how long, on what, with how much energy."""
+    """Time, hardware and energy with which operations are compared."""
 
     attempts: Sequence[tuple[AttemptInput, float | None]]
     energy: Quantity
@@ -32,7 +32,7 @@ class Effort(NamedTuple):
 
 
 def stage_flops(stage: StageInput, stages: Sequence[StageInput], effort: Effort) -> FlopsTag:
-    """The operations of a stage: its own count, or else the sum of its children's."""
+    """FLOPs of a stage: its own count, or else the sum over its children."""
     counted = _counted(stage, stages)
     reporting = [s for s in counted if s.flops is not None]
     silent = [s for s in counted if s.flops is None]
@@ -41,9 +41,9 @@ def stage_flops(stage: StageInput, stages: Sequence[StageInput], effort: Effort)
 
 
 def run_flops(attempts: Sequence[AttemptInput], effort: Effort) -> FlopsTag:
-    """The operations of all attempts.
+    """FLOPs of all attempts.
 
-    Failed attempts count. A reused stage does not: its operations were counted where it ran.
+    Failed attempts count. A reused stage does not, since its FLOPs were counted when it ran.
     """
     counts: list[FlopsCount] = []
     silent: list[StageInput] = []
@@ -70,7 +70,7 @@ def _names(stages: Iterable[StageInput]) -> list[str]:
 
 
 def _silence(stages: Sequence[StageInput]) -> str | None:
-    """Why nothing was counted, where that is more than that it was not."""
+    """Specific reason why nothing was counted, if there is one."""
     return SCRIPTS_OWN if any(stage.kind == SCRIPT for stage in stages) else None
 
 
@@ -95,7 +95,7 @@ def _sum(
 def _sum_kind(
     counts: Sequence[FlopsCount], kind: str, missing: Sequence[str], silence: str | None
 ) -> Quantity:
-    left_out = f"not counted: {', '.join(missing)}" if missing else None
+    uncounted = f"not counted: {', '.join(missing)}" if missing else None
     values: list[float] = []
     sources: list[Source] = []
     for count in counts:
@@ -104,13 +104,13 @@ def _sum_kind(
             values.append(value)
             sources.append(_source(count))
     if not values:
-        return Quantity.unknown(UNIT, silence or left_out or "no stage counted them")
+        return Quantity.unknown(UNIT, silence or uncounted or "no stage counted them")
     total = sum(values)
-    remark = None if left_out is None else f"{LOWER_BOUND}, {left_out}"
+    remark = None if uncounted is None else f"{LOWER_BOUND}, {uncounted}"
     return Quantity(total, total, total, UNIT, weakest(*sources), remark)
 
 
 def _source(count: FlopsCount) -> Source:
-    """A counter that watched the operators is evidence; a formula is a model of them."""
+    """Evidence of a count: a counter of operators, or a formula as their model."""
     spelled = "".join(filter(str.isalnum, (count.method or "").lower()))
     return "counter" if spelled.startswith("flopcounter") else "modelled"
