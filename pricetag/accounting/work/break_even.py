@@ -38,11 +38,10 @@ def break_even_inferences(
 
 
 def break_even(compression: Quantity, before: Quantity, after: Quantity) -> Quantity:
-    """Break-even of quantities in kWh, with an interval from their most unfavorable to their
-    most favorable ends.
+    """Break-even of quantities in kWh, with an interval from their worst to their best ends.
 
     The interval is wide, because it treats the two inferences as independent; it is open, and
-    the figure unknown, if nothing is saved at the unfavorable end. If the same meters measured
+    the figure unknown, if nothing is saved at the worst end. If the same meters measured
     all three, use ``break_even_metered_alike``.
     """
     for name, energy in (("compression", compression), ("before", before), ("after", after)):

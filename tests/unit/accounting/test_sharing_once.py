@@ -32,7 +32,7 @@ def count_once(meters: list[Metered]) -> list[WindowEnergy]:
     """The meters' windows with each device's time counted once, clocks taken as exact."""
     elsewhere = once._counted_elsewhere(meters, 0.0)
     return [
-        once._less(meter.window, once._excess_ratio(meter.taken, spans))
+        once._less(meter.window, once._excess_ratio(meter.charged_part, spans))
         for meter, spans in zip(meters, elsewhere, strict=True)
     ]
 
