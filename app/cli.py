@@ -1,4 +1,4 @@
-"""Commands of the service's administrator: serve, migrate, token."""
+"""Commands of the service's administrator: serve, migrate, token, balances."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from app.embedded_postgres import EmbeddedPostgresError, release
 from app.repositories.outage import OUTAGES
 from app.schemas.tokens import TokenCreate, TokenRead
 from app.services import tokens
+from app.services.budgets import upkeep
+from app.services.budgets.upkeep import Part
 from app.services.errors import PricetagError
 from app.services.principals import DirectAccess
 from app.settings import Settings, SettingsError, get_settings
@@ -35,6 +37,10 @@ START_FAULTS: tuple[type[Exception], ...] = (OSError, *DATABASE_FAULTS)
 commands = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 token = typer.Typer(no_args_is_help=True, help="Create, list and revoke API tokens.")
 commands.add_typer(token, name="token")
+balances = typer.Typer(
+    no_args_is_help=True, help="Check and rebuild the running balances of budgets."
+)
+commands.add_typer(balances, name="balances")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON only.")]
 Level = Literal["debug", "info", "warning", "error"]
@@ -106,6 +112,7 @@ def migrate(json: Json = False) -> None:
     from app.services.readiness import head_revision
 
     settings = read_settings()
+    set_up_logging("info")
     try:
         migrations.upgrade(resolve_database_url(settings))
     except DATABASE_FAULTS as error:
@@ -201,6 +208,56 @@ def revoke_token(
     show(json, gone.model_dump(mode="json"), f"'{gone.name}' is revoked.")
 
 
+@balances.command("check")
+def check_balances(json: Json = False) -> None:
+    """Compare the balances of budgets with the sums over all attempts and open runs.
+
+    Exit code 1 if any differs.
+    """
+
+    async def wrong(database: Database, part: Part) -> int:
+        async with database.session_scope() as session:
+            return await upkeep.wrong_sums(session, part)
+
+    if _over_balances(wrong, json=json, mended=False):
+        raise typer.Exit(1)
+
+
+@balances.command("rebuild")
+def rebuild_balances(json: Json = False) -> None:
+    """Make the balances of budgets equal to the sums over all attempts and open runs.
+
+    The service may run meanwhile. If interrupted, run it again.
+    """
+    _over_balances(upkeep.mend, json=json, mended=True)
+
+
+def _over_balances(
+    use: Callable[[Database, Part], Awaitable[int]], *, json: bool, mended: bool
+) -> int:
+    """Does something to each part of the balances, with progress; the number of wrong sums."""
+
+    async def over(database: Database) -> dict[str, int]:
+        async with database.session_scope() as session:
+            parts = await upkeep.parts(session)
+        wrong: dict[str, int] = {}
+        for number, part in enumerate(parts, 1):
+            wrong[part.name] = count = await use(database, part)
+            state = f"{count} wrong sums{' mended' if mended else ''}" if count else "right"
+            if not json:
+                typer.echo(f"{number}/{len(parts)}  {part.name}: {state}")
+        return wrong
+
+    wrong = with_database(over)
+    count = sum(wrong.values())
+    text = "All balances equal what they sum up."
+    if count:
+        remedy = "are mended" if mended else f"are wrong: {upkeep.REMEDY}"
+        text = f"{count} sums {remedy}."
+    show(json, {"wrong": wrong}, text)
+    return count
+
+
 def show(json: bool, data: Any, text: str) -> None:
     """Prints the data as JSON, or the text."""
     typer.echo(json_module.dumps(data, indent=2) if json else text)
@@ -208,9 +265,19 @@ def show(json: bool, data: Any, text: str) -> None:
 
 def with_session(use: Callable[[Session], Awaitable[Result]]) -> Result:
     """Runs a function in one database transaction."""
+
+    async def in_session(database: Database) -> Result:
+        async with database.session_scope() as session:
+            return await use(session)
+
+    return with_database(in_session)
+
+
+def with_database(use: Callable[[Database], Awaitable[Result]]) -> Result:
+    """Runs a function on the database."""
     settings = read_settings()
     try:
-        return asyncio.run(_in_session(resolve_database_url(settings), use))
+        return asyncio.run(_on_database(resolve_database_url(settings), use))
     except PricetagError as error:
         raise fail(error.message) from error
     except DATABASE_FAULTS as error:
@@ -219,10 +286,9 @@ def with_session(use: Callable[[Session], Awaitable[Result]]) -> Result:
         release(settings.data_dir)
 
 
-async def _in_session(url: str, use: Callable[[Session], Awaitable[Result]]) -> Result:
+async def _on_database(url: str, use: Callable[[Database], Awaitable[Result]]) -> Result:
     database = Database(url, application_name="pricetag command", pool_size=1)
     try:
-        async with database.session_scope() as session:
-            return await use(session)
+        return await use(database)
     finally:
         await database.dispose()

@@ -35,6 +35,7 @@ SERVER_OPTIONS = {
     "lock_timeout": "10s",
     "idle_in_transaction_session_timeout": "120s",
     "timezone": "UTC",
+    "extra_float_digits": "1",
 }
 
 
@@ -123,6 +124,14 @@ class Database:
         """One unit of work: commits once at its end, rolls back on any exception."""
         async with self.sessions() as session, session.begin():
             yield session
+
+    @asynccontextmanager
+    async def snapshot_scope(self) -> AsyncIterator[Session]:
+        """One unit of work that sees the database as it is at its first statement."""
+        async with self.sessions() as session:
+            await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+            yield session
+            await session.commit()
 
     async def ping(self) -> None:
         """Raises when the database does not answer."""

@@ -1,4 +1,4 @@
-"""Housekeeping of the server: ends lost attempts, repairs the queue."""
+"""Housekeeping of the server: ends lost attempts, repairs the queue, checks the balances."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from app.cancellation import heed_cancellation
 from app.db import Database
 from app.repositories.outage import OUTAGES
 from app.services import events, execution
+from app.services.alarms import Alarms
+from app.services.budgets.upkeep import BalanceUpkeep
 from app.services.execution import LeaseObserver
 from app.settings import Settings
 
@@ -23,14 +25,22 @@ LOOKS_PER_LEASE = 8
 """Minimum number of checks during the shortest lease."""
 
 
-async def keep_house(settings: Settings, database: Database) -> None:
-    """Cleans up until cancelled, through database outages and failures of single rounds."""
+async def keep_house(settings: Settings, database: Database, alarms: Alarms | None = None) -> None:
+    """Cleans up until cancelled, through database outages and failures of single rounds.
+
+    Args:
+        settings: Configuration.
+        database: Engine and sessions of this process.
+        alarms: Where lasting problems are reported.
+    """
     observer = LeaseObserver()
+    upkeep = BalanceUpkeep(alarms or Alarms())
     pause_s = settings.sweep_s
     tidied_s = -math.inf
     while True:
         try:
             await one_round(settings, database, observer)
+            await upkeep.one_round(database)
             if time.monotonic() - tidied_s > TIDY_EVERY_S:
                 tidied_s = time.monotonic()
                 await tidy(database)

@@ -69,10 +69,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         url = await asyncio.to_thread(resolve_database_url, config)
         database = Database(url, application_name="pricetag server")
         hub = EventHub(database)
-        app.state.resources = Resources(config, database, hub)
+        resources = Resources(config, database, hub)
+        app.state.resources = resources
         async with _running(
             ("events", hub.listen),
-            ("housekeeping", lambda: keep_house(config, database)),
+            ("housekeeping", lambda: keep_house(config, database, resources.alarms)),
             ("database", lambda: keep_database_up(config)),
         ):
             yield

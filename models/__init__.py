@@ -1,6 +1,7 @@
 """The database tables, one file per noun."""
 
 from models.attempt import Artifact, Attempt, RejectedRecord, Stage
+from models.balance import Reserve, ReserveBalance, SpendBalance, SpendRepeat
 from models.base import Base
 from models.budget import AuditEntry, Budget, BudgetAlert, Quote, Spend
 from models.energy import Baseline, EnergyHour
@@ -43,11 +44,15 @@ __all__ = [
     "RejectedRecord",
     "Report",
     "ReportProject",
+    "Reserve",
+    "ReserveBalance",
     "Run",
     "RunEvent",
     "RunUpstream",
     "Site",
     "Spend",
+    "SpendBalance",
+    "SpendRepeat",
     "Stage",
     "Token",
     "User",

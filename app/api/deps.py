@@ -17,6 +17,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from app.api.body import read_body
 from app.db import Database, Session
 from app.services import tokens
+from app.services.alarms import Alarms
 from app.services.events import EventHub
 from app.services.principals import Principal
 from app.settings import Settings
@@ -36,6 +37,7 @@ class Resources:
     database: Database
     hub: EventHub
     artifact_root: Path = field(init=False)
+    alarms: Alarms = field(default_factory=Alarms)
 
     def __post_init__(self) -> None:
         self.artifact_root = self.settings.artifacts_root

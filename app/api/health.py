@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 import pricetag
 from app.api.access import OPEN
-from app.api.deps import CurrentSession
+from app.api.deps import CurrentSession, Held
 from app.api.v1.responses import open_problems
 from app.schemas.health import Health, Readiness
 from app.services import readiness
@@ -33,6 +33,10 @@ async def healthz() -> Health:
     summary="Readiness check",
     responses=open_problems(503),
 )
-async def readyz(session: CurrentSession) -> Readiness:
-    """Checks that the database responds and has the newest schema."""
-    return Readiness(status="ready", revision=await readiness.check(session))
+async def readyz(session: CurrentSession, held: Held) -> Readiness:
+    """Checks that the database responds and has the newest schema, and shows alarms."""
+    return Readiness(
+        status="ready",
+        revision=await readiness.check(session),
+        alarms=list(held.alarms.messages),
+    )

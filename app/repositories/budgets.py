@@ -107,6 +107,12 @@ async def open_for(
     return (await session.execute(query)).scalars().all()
 
 
+async def all_open(session: AsyncSession) -> Sequence[Budget]:
+    """Every budget that is not closed, by id."""
+    query = select(Budget).where(Budget.closed_at.is_(None)).order_by(Budget.id)
+    return (await session.execute(query)).scalars().all()
+
+
 async def of_attempts(
     session: AsyncSession, attempt_ids: Collection[uuid.UUID]
 ) -> Sequence[Budget]:

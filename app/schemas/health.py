@@ -15,3 +15,8 @@ class Health(Wire):
 class Readiness(Wire):
     status: Literal["ready"]
     revision: str = Field(description="Revision of the database schema, which is the newest.")
+    alarms: list[str] = Field(
+        default=[],
+        description="What is wrong with the stored figures and needs an administrator, in words; "
+        "the server works nevertheless.",
+    )

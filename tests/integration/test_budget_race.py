@@ -7,10 +7,10 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select, update
 
 from app.db import Database
-from app.repositories import spend
+from app.repositories import balance_upkeep, spend
 from app.services import execution
 from app.services.budgets import admission as budgets
 from app.services.budgets.admission import BudgetExceededError
@@ -52,6 +52,56 @@ async def test_of_many_at_once_only_those_are_admitted_that_fit(
     stands = (await committed_api.viewer.get(f"/v1/budgets/{made['id']}")).json()
     assert stands["reserved"] == pytest.approx(fit * quote)
     assert stands["left"] == pytest.approx(1.0 - fit * quote)
+
+
+async def test_two_servers_admit_one_run_to_the_last_of_a_budget(
+    committed_api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two servers with pools of their own; workers claim what was admitted, balances are folded."""
+    servers = [committed_api.database, Database(committed_api.database.url, pool_size=4)]
+    made = [
+        await make_budget(committed_api, name=f"b{n}", amount=1.0, period=period)
+        for n, period in enumerate(("total", "week", "month", "year"))
+    ]
+    look = spend.running
+
+    async def slow(*args: Any) -> Any:
+        rows = await look(*args)
+        await asyncio.sleep(0.02)  # between the two looks of an admission
+        return rows
+
+    monkeypatch.setattr(spend, "running", slow)
+    for _ in range(3):  # each round: the last 0.6 kWh of 1 kWh, for 8 runs on two servers
+        run_ids = [await run_in(servers[0]) for _ in range(8)]
+
+        async def claim_all(run_ids: list[UUID] = run_ids) -> None:
+            for _ in range(10):
+                for run_id in run_ids:
+                    async with servers[1].session_scope() as session:
+                        await execution.claim(
+                            session, run_id, worker="w", node_name="n", devices=[]
+                        )
+                async with servers[0].session_scope() as session:
+                    await balance_upkeep.fold(session)
+                await asyncio.sleep(0.01)
+
+        admissions = [
+            admitted(servers[n % 2], run_id, 0.6, 0.01) for n, run_id in enumerate(run_ids)
+        ]
+        results = await asyncio.gather(*admissions, claim_all())
+        assert sum(map(bool, results)) == 1
+        for budget in made:
+            state = (await committed_api.viewer.get(f"/v1/budgets/{budget['id']}")).json()
+            assert state["reserved"] == 0.6
+        async with servers[0].session_scope() as session:
+            for run_id in run_ids:
+                await session.execute(
+                    update(Attempt).where(Attempt.run_id == run_id).values(ended_at=func.now())
+                )
+                await session.execute(
+                    update(Run).where(Run.id == run_id).values(status="cancelled")
+                )
+    await servers[1].dispose()
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])

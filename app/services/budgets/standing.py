@@ -11,7 +11,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from app.db import Session
-from app.repositories import spend
+from app.repositories import balances, spend
 from app.repositories.spend import SpentPart
 from app.services.billing.live_use import LiveUse, Rates
 from app.services.billing.live_use import of_running as live_uses
@@ -81,16 +81,6 @@ def amount_of(budget: Budget, figures: Any) -> Decimal | None:
     return value if isinstance(value, Decimal) else Decimal(str(value))
 
 
-async def spent_parts(
-    session: Session, budgets: Collection[Budget], now: datetime, besides: Collection[UUID]
-) -> SpentParts:
-    """Amounts spent under each budget in its present period, except by these attempts."""
-    return {
-        budget.id: await spend.spent(session, budget, span_of(budget, now), besides=besides)
-        for budget in budgets
-    }
-
-
 async def states(
     session: Session,
     budgets: Collection[Budget],
@@ -116,25 +106,31 @@ async def states(
         return []
     opened = [budget for budget in budgets if budget.closed_at is None]
     # Each statement sees its own snapshot, and runs change state in between: in this order no
-    # run is missed. A run that ends meanwhile counts only as running.
+    # run is missed. A run that is claimed meanwhile counts as reserved; an attempt that ends
+    # meanwhile counts only as running.
     rows = await spend.running(session, opened)
-    besides = [row.run_id for row in rows] + ([] if without is None else [without])
-    waiting = {
-        budget.id: await spend.reserved_by_others(session, budget, besides=besides)
-        for budget in (opened if promised else [])
-    }
     attempts = [row.attempt_id for row in rows]
-    spent = await spent_parts(session, budgets, now, attempts) if spent is None else spent
+    if spent is None or promised:
+        amounts = await balances.amounts(
+            session,
+            [(budget, span_of(budget, now)) for budget in budgets],
+            attempts=attempts,
+            runs=[row.run_id for row in rows] + ([] if without is None else [without]),
+            promised=promised,
+        )
+    else:
+        amounts = [balances.Amounts() for _ in budgets]
     uses = await live_uses(session, rows, now, rates or Rates())
     earlier: dict[UUID, list[Spend]] = defaultdict(list)
     for row in await spend.spent_by_runs(session, [row.run_id for row in rows if promised]):
         if row.attempt_id not in attempts:
             earlier[row.run_id].append(row)
     budget_states = []
-    for budget in budgets:
+    for budget, amount in zip(budgets, amounts, strict=True):
         own = [row for row in rows if budget.closed_at is None and concerns(budget, row)]
-        reserved_by_others = waiting.get(budget.id, ZERO)
-        state = _state(budget, now, spent[budget.id], reserved_by_others, own, uses, earlier)
+        reserved_by_others = amount.reserved if budget.closed_at is None else ZERO
+        parts = amount.spent if spent is None else spent[budget.id]
+        state = _state(budget, now, parts, reserved_by_others, own, uses, earlier)
         budget_states.append(state if promised else _without_promises(state))
     return budget_states
 

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from app.db import Session
+from app.repositories import balances
 from app.repositories import budgets as budget_rows
-from app.repositories import spend
 from app.repositories.spend import SpentPart
 from app.services.billing.live_use import Rates
 from app.services.budgets import alerts as budget_alerts
@@ -82,12 +82,18 @@ class BudgetWatch:
             for key, (at_s, parts) in self._spent.items()
             if now_s - at_s < SPENT_HOLDS_S
         }
-        for budget in budgets:
-            key = (budget.id, span_of(budget, now).start)
-            if key not in fresh:
-                fresh[key] = (now_s, await spend.spent(session, budget, span_of(budget, now)))
+        stale = [budget for budget in budgets if _period(budget, now) not in fresh]
+        amounts = await balances.amounts(
+            session, [(budget, span_of(budget, now)) for budget in stale], promised=False
+        )
+        for budget, amount in zip(stale, amounts, strict=True):
+            fresh[_period(budget, now)] = (now_s, amount.spent)
         self._spent = fresh
-        return {budget.id: fresh[budget.id, span_of(budget, now).start][1] for budget in budgets}
+        return {budget.id: fresh[_period(budget, now)][1] for budget in budgets}
+
+
+def _period(budget: Budget, now: datetime) -> tuple[UUID, object]:
+    return budget.id, span_of(budget, now).start
 
 
 def _orders(budget_states: Collection[BudgetState], own: set[UUID]) -> dict[UUID, StopOrder]:

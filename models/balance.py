@@ -1,0 +1,148 @@
+"""Running balances of budgets: sums of ``spend`` and of what open runs reserve.
+
+The database itself adds a line with every change of the rows that they sum up; housekeeping
+folds the lines of one key into one row. Sums are decimal, so that they are exact.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import date
+from decimal import Decimal
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, Numeric, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import Base
+
+LAB = uuid.UUID(int=0)
+"""The ``scope_id`` of the lab."""
+
+_SCOPES = "scope in ('lab', 'project', 'experiment', 'user')"
+
+
+class SpendBalance(Base):
+    """What attempts used that ended on one UTC day or in one UTC month, by evidence."""
+
+    __tablename__ = "spend_balances"
+    __table_args__ = (
+        CheckConstraint(_SCOPES, name="scope"),
+        CheckConstraint("grain in ('day', 'month')", name="grain"),
+        Index(
+            "uq_spend_balances_folded",
+            *("scope", "scope_id", "grain", "day", "currency"),
+            *("energy_source", "co2e_source", "cost_source"),
+            unique=True,
+            postgresql_nulls_not_distinct=True,
+            postgresql_where=text("folded"),
+        ),
+        Index("ix_spend_balances_day", "day"),
+        Index(
+            "ix_spend_balances_fresh",
+            *("scope", "scope_id", "grain", "day"),
+            postgresql_where=text("NOT folded"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    scope: Mapped[str]
+    scope_id: Mapped[uuid.UUID]
+    grain: Mapped[str]
+    day: Mapped[date]  # the first one of a month
+    currency: Mapped[str | None]
+    energy_source: Mapped[str | None]  # weakest evidence of the known figures
+    co2e_source: Mapped[str | None]
+    cost_source: Mapped[str | None]
+    attempts: Mapped[int]
+    energies: Mapped[int]  # number of attempts whose energy is known
+    co2es: Mapped[int]
+    costs: Mapped[int]
+    facility_energy_kwh: Mapped[Decimal] = mapped_column(Numeric)
+    co2e_kg: Mapped[Decimal] = mapped_column(Numeric)
+    cost: Mapped[Decimal] = mapped_column(Numeric)
+    folded: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+
+
+class SpendRepeat(Base):
+    """Number of times that a run has a further attempt with the same figure unknown.
+
+    A budget counts runs with unknown use, each once: the attempts less these pairs of
+    consecutive attempts. For ``cost`` without a currency the pairs are of any two attempts; with
+    a currency, a correction to that for budgets in this currency.
+    """
+
+    __tablename__ = "spend_repeats"
+    __table_args__ = (
+        CheckConstraint(_SCOPES, name="scope"),
+        Index(
+            "uq_spend_repeats_folded",
+            *("scope", "scope_id", "metric", "currency", "day", "earlier_day"),
+            unique=True,
+            postgresql_nulls_not_distinct=True,
+            postgresql_where=text("folded"),
+        ),
+        Index("ix_spend_repeats_day", "day"),
+        Index(
+            "ix_spend_repeats_fresh",
+            *("scope", "scope_id", "metric", "day"),
+            postgresql_where=text("NOT folded"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    scope: Mapped[str]
+    scope_id: Mapped[uuid.UUID]
+    metric: Mapped[str]
+    currency: Mapped[str | None]
+    day: Mapped[date]  # of the later attempt
+    earlier_day: Mapped[date]
+    pairs: Mapped[int]
+    folded: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+
+
+class Reserve(Base):
+    """What the quote of one open run expects beyond what its ended attempts have used."""
+
+    __tablename__ = "reserves"
+
+    run_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True
+    )
+    project_id: Mapped[uuid.UUID]
+    experiment_id: Mapped[uuid.UUID]
+    user_id: Mapped[uuid.UUID | None]
+    facility_energy_kwh: Mapped[Decimal] = mapped_column(Numeric)  # 0: unknown, or used
+    co2e_kg: Mapped[Decimal] = mapped_column(Numeric)
+    cost: Mapped[Decimal] = mapped_column(Numeric)
+    currency: Mapped[str | None]
+
+
+class ReserveBalance(Base):
+    """What all open runs of a scope reserve."""
+
+    __tablename__ = "reserve_balances"
+    __table_args__ = (
+        CheckConstraint(_SCOPES, name="scope"),
+        Index(
+            "uq_reserve_balances_folded",
+            *("scope", "scope_id", "currency"),
+            unique=True,
+            postgresql_nulls_not_distinct=True,
+            postgresql_where=text("folded"),
+        ),
+        Index(
+            "ix_reserve_balances_fresh",
+            *("scope", "scope_id"),
+            postgresql_where=text("NOT folded"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    scope: Mapped[str]
+    scope_id: Mapped[uuid.UUID]
+    currency: Mapped[str | None]
+    runs: Mapped[int]
+    facility_energy_kwh: Mapped[Decimal] = mapped_column(Numeric)
+    co2e_kg: Mapped[Decimal] = mapped_column(Numeric)
+    cost: Mapped[Decimal] = mapped_column(Numeric)
+    folded: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
