@@ -52,6 +52,13 @@ ENTRIES = (
         "Create, list and revoke API tokens, with direct database access.",
         True,
     ),
+    Entry(
+        "balances",
+        "app.cli",
+        "commands",
+        "Check and rebuild the running balances of budgets.",
+        True,
+    ),
 )
 # Everything after the command is the service's to read, --help too.
 _AS_TYPED = {

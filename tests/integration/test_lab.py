@@ -17,6 +17,7 @@ from sqlalchemy import make_url
 from app import embedded_postgres, migrate
 from app.db import Database
 from app.services import verification
+from app.services.budgets import upkeep
 from benchmarks.lab.fill import OtherLabError, fill
 from benchmarks.lab.scale import Scale, present_hour
 
@@ -118,6 +119,19 @@ async def test_every_price_tag_verifies_to_the_last_digit(lab_url: str, rows: Ro
                 assert report.outcome == "verified", report
     finally:
         await database.dispose()
+
+
+async def test_balances_of_budgets_equal_what_they_sum_up(lab_url: str, rows: Rows) -> None:
+    database = Database(lab_url, pool_size=1)
+    try:
+        async with database.session_scope() as session:
+            parts = await upkeep.parts(session)
+            assert [await upkeep.wrong_sums(session, part) for part in parts] == [0] * len(parts)
+    finally:
+        await database.dispose()
+    lab = "SELECT sum(attempts) FROM spend_balances WHERE scope = 'lab' AND grain = 'month'"
+    assert one(rows, lab) == one(rows, "SELECT count(*) FROM spend") != 0
+    assert one(rows, "SELECT count(*) FROM reserve_balances") != 0
 
 
 def test_another_lab_is_rejected(lab_url: str) -> None:
