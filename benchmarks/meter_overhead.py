@@ -48,7 +48,7 @@ class PricetagMetering:
     """The meter with its readings in a journal."""
 
     def __init__(self, folder: Path, hz: float, host: bool) -> None:
-        from pricetag.metering import open_sources
+        from pricetag.metering import Reading, open_sources
         from pricetag.metering.journal import Journal
         from pricetag.metering.meter import Meter
         from pricetag.metering.nvml import list_devices
@@ -57,9 +57,9 @@ class PricetagMetering:
         environ = {"PRICETAG_METER_HOST": "model" if host else "none"}
         uuids = [device.uuid for device in list_devices()]
 
-        def emit(records: list[dict[str, Any]]) -> None:
-            for record in records:
-                spool.append({"type": "reading", **record})
+        def emit(readings: list[Reading]) -> None:
+            for reading in readings:
+                spool.append({"type": "reading", **reading.as_record()})
 
         self._spool = spool
         self._meter = Meter(open_sources(uuids, environ=environ), emit, power_hz=hz)

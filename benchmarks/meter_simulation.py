@@ -12,7 +12,7 @@ from typing import Any
 
 import pynvml
 
-from pricetag.accounting.readings.ledger import EnergyLedger
+from pricetag.accounting.readings.ledger import EnergyLedger, Reading
 from pricetag.metering import codecarbon_parts
 from pricetag.metering.meter import Meter
 from pricetag.metering.nvml import NvmlSource
@@ -187,8 +187,8 @@ class _Pricetag:
     def __init__(self, uuid: str, clock: Clock, dice: random.Random) -> None:
         self._component = f"gpu:{uuid}"
         self._clock, self._dice = clock, dice
-        self._records: list[dict[str, Any]] = []
-        self._meter = Meter([NvmlSource([uuid])], emit=self._records.extend, clock=clock)
+        self._readings: list[Reading] = []
+        self._meter = Meter([NvmlSource([uuid])], emit=self._readings.extend, clock=clock)
         self._meter.open(thread=False)
         self._poll_s = SAMPLE_PERIOD_S
         self._look_s = math.inf
@@ -217,7 +217,7 @@ class _Pricetag:
 
     def close(self) -> EnergyLedger:
         self._meter.close()
-        return EnergyLedger(booked(self._records, self._component))
+        return EnergyLedger(booked(self._readings, self._component))
 
     def _wait_to_look(self) -> None:
         pause_s = self._meter.look_pause_s()

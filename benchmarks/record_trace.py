@@ -101,8 +101,8 @@ class Bench:
     def __init__(self, device: Device) -> None:
         self._device = device
         self._component = f"gpu:{device.uuid}"
-        self._records: list[dict[str, Any]] = []
-        self._meter = Meter([NvmlSource([device.uuid])], self._records.extend)
+        self._readings: list[Reading] = []
+        self._meter = Meter([NvmlSource([device.uuid])], self._readings.extend)
         self._gpu = codecarbon_parts.load("codecarbon.external.hardware").GPU
         self.windows: list[dict[str, Any]] = []
 
@@ -123,10 +123,10 @@ class Bench:
         self.windows.append(
             {
                 "name": name,
-                "start_s": start["t_s"],
-                "end_s": end["t_s"],
-                "counter_j": _difference(start["counter_j"], end["counter_j"]),
-                "integral_j": _difference(start["integrated_j"], end["integrated_j"]),
+                "start_s": start.t_s,
+                "end_s": end.t_s,
+                "counter_j": _difference(start.counter_j, end.counter_j),
+                "integral_j": _difference(start.integrated_j, end.integrated_j),
                 "codecarbon_j": energy.kWh * 3.6e6,
             }
         )
@@ -134,7 +134,7 @@ class Bench:
     def close(self) -> dict[str, Any]:
         """The summary."""
         self._meter.close()
-        readings = [Reading.from_record(record) for record in self._records]
+        readings = self._readings
         ledger = EnergyLedger(readings)
         for window in self.windows:
             found = ledger.window(window["start_s"], window["end_s"])

@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pricetag.accounting.readings.ledger import EnergyLedger
 from pricetag.accounting.readings.reading import Reading
@@ -158,13 +158,13 @@ class _OwnMeter:
         from pricetag.metering.meter import Meter
 
         visible = visible_accelerators(os.environ, list_accelerators())
-        self._records: list[dict[str, Any]] = []
-        self._meter = Meter(open_sources(visible, include_host), self._records.extend)
+        self._readings: list[Reading] = []
+        self._meter = Meter(open_sources(visible, include_host), self._readings.extend)
         self._components = self._meter.open()
 
     def edge_s(self) -> float:
-        records = self._meter.edge()
-        return float(records[0]["t_s"]) if records else self._meter.now_s()
+        readings = self._meter.edge()
+        return readings[0].t_s if readings else self._meter.now_s()
 
     def close(self) -> None:
         self._meter.close()
@@ -186,11 +186,5 @@ class _OwnMeter:
         )
 
     def _window(self, component: Component, start_s: float, end_s: float) -> WindowEnergy:
-        readings = [
-            Reading.from_record(record)
-            for record in self._records
-            if record["component"] == component.id
-        ]
-        return EnergyLedger(readings, component.method, has_model=component.has_model).window(
-            start_s, end_s
-        )
+        readings = [reading for reading in self._readings if reading.component == component.id]
+        return EnergyLedger.of(component, readings).window(start_s, end_s)

@@ -79,7 +79,8 @@ class RunSummary(Wire):
     status: RunStatus
     status_reason: Reason | None = Field(description="Reason for the status.")
     progress: dict[str, Any] | None = Field(
-        description="Progress of the running stage: done, total, unit, power_w, energy_kwh, eta_s."
+        description="Progress of the running stage: done, total, unit, power_w, power_unknown "
+        "(reason by component), energy_kwh, eta_s."
     )
     cancel_requested_at: datetime | None
     created_at: datetime

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
+from pricetag.accounting.readings.reading import Reading
 from pricetag.metering.activity import Activity
 
 
@@ -36,20 +36,20 @@ class ActivityNotes:
         for component, activity in self._activities.items():
             self._before[component] = _Activity(t_s, *activity.busy(t_s))
 
-    def note(self, records: Sequence[dict[str, Any]]) -> None:
-        """Complete a batch in place; a batch that is already complete stays unchanged."""
-        now_s = max((record["t_s"] for record in records), default=0.0)
+    def note(self, readings: list[Reading]) -> None:
+        """Complete a batch in place; readings that are already complete stay unchanged."""
+        now_s = max((reading.t_s for reading in readings), default=0.0)
         activity_now: dict[str, _Activity] = {}
-        for record in records:
-            activity = self._activities.get(record["component"])
-            if activity is None or "own_busy_s" in record:
+        for index, reading in enumerate(readings):
+            component = reading.component
+            activity = self._activities.get(component)
+            if activity is None or reading.all_busy_s is not None:
                 continue
-            now = activity_now.get(record["component"])
+            now = activity_now.get(component)
             if now is None:
-                now = _Activity(now_s, *activity.busy(now_s))
-                activity_now[record["component"]] = now
-            interpolated = _between(self._before.get(record["component"]), now, record["t_s"])
-            record["own_busy_s"], record["all_busy_s"] = interpolated.own_s, interpolated.all_s
+                now = activity_now[component] = _Activity(now_s, *activity.busy(now_s))
+            then = _between(self._before.get(component), now, reading.t_s)
+            readings[index] = replace(reading, own_busy_s=then.own_s, all_busy_s=then.all_s)
         self._before.update(activity_now)
 
     def close(self) -> None:

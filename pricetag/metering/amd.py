@@ -54,7 +54,7 @@ class _AmdGpu:
         self.power_w: float | None = None
         self.flags: set[str] = set()
 
-    def take_flags(self) -> list[str]:
+    def take_flags(self) -> tuple[str, ...]:
         """Persistent flags of this device, and flags of events since the last reading."""
         flags, self.flags = self.flags, set()
         if self.state is not None:
@@ -64,7 +64,7 @@ class _AmdGpu:
             flags.update([] if self.has_power else [NO_POWER])
         if self.denied:
             flags.add(NO_PERMISSION)
-        return sorted(flags)
+        return tuple(sorted(flags))
 
 
 class AmdSource:
@@ -115,11 +115,12 @@ class AmdSource:
         """See :class:`~pricetag.metering.source.PowerSource`."""
         return [
             Reading(
-                component=gpu.component_id,
+                t_s=now_s,
                 counter_j=self._counter_j(gpu, now_s),
                 integrated_j=None,
                 power_w=gpu.power_w,
                 flags=gpu.take_flags(),
+                component=gpu.component_id,
             )
             for gpu in self._gpus
         ]

@@ -84,7 +84,7 @@ class HostCheck:
             logger.warning("the model that checks the host's counters failed: %s", error)
             self._model = None
             return {}
-        return {reading["component"]: reading["integrated_j"] for reading in readings}
+        return {reading.component: reading.integrated_j for reading in readings}
 
 
 def max_zone_power_w(

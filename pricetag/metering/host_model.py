@@ -19,7 +19,6 @@ from pricetag.metering.source import (
     PowerSource,
     Reading,
     UnavailableSource,
-    silent,
 )
 
 CPU_GAIN_STD_RATIO = 0.45
@@ -111,19 +110,19 @@ class _Modelled:
 
     def read(self, now_s: float) -> Reading:
         if self._model is None:
-            return silent(self.component.id, UNAVAILABLE)
+            return Reading.silent(self.component.id, now_s, UNAVAILABLE)
         if self._last_s is None:
             self._model.restart()
             self._asked_s = now_s
         elif not self._advance(self._model, now_s, self._last_s):
-            return self._fail(now_s - self._asked_s)
+            return self._fail(now_s)
         self._last_s = now_s
         return Reading(
-            component=self.component.id,
+            t_s=now_s,
             counter_j=None,
             integrated_j=self._energy_j,
             power_w=self._power_w,
-            flags=[],
+            component=self.component.id,
         )
 
     def _advance(self, model: PowerModel, now_s: float, last_s: float) -> bool:
@@ -143,11 +142,11 @@ class _Modelled:
         self._asked_s, self._asked_j = now_s, self._energy_j
         return True
 
-    def _fail(self, elapsed_s: float) -> Reading:
+    def _fail(self, now_s: float) -> Reading:
         """A silent reading; permanently silent if the interval spanned a kernel tick."""
-        if elapsed_s >= MIN_INTERVAL_S:
+        if now_s - self._asked_s >= MIN_INTERVAL_S:
             self._model = None
-        return silent(self.component.id, UNAVAILABLE)
+        return Reading.silent(self.component.id, now_s, UNAVAILABLE)
 
 
 class HostModelSource:

@@ -6,17 +6,18 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import replace
 
+from pricetag.accounting.readings.component import BOOKING_RULES
 from pricetag.metering.metered import MeteredSource
-from pricetag.metering.source import Component, PowerSource
+from pricetag.metering.source import Component, PowerSource, Reading
 from pricetag.metering.ticks import TickWatch
 
 logger = logging.getLogger(__name__)
 
 JOIN_TIMEOUT_S = 10.0
 
-Emit = Callable[[list[dict[str, Any]]], None]
+Emit = Callable[[list[Reading]], None]
 
 
 class Meter:
@@ -31,8 +32,8 @@ class Meter:
 
     Args:
         sources: What to read.
-        emit: Takes readings (dicts of the journal's ``reading`` fields and ``t_s``), in time
-            order. If it raises, the readings are kept and emitted again.
+        emit: Takes readings in time order. If it raises, the readings are kept and emitted
+            again, with what it has replaced in the list.
         clock: Monotonic seconds.
         power_hz: Power samples per second.
         reading_hz: Readings per second.
@@ -59,7 +60,7 @@ class Meter:
         self._watch = TickWatch()
         self._thread: threading.Thread | None = None
         self._metered: list[MeteredSource] = []
-        self._pending: list[dict[str, Any]] = []
+        self._pending: list[Reading] = []
         self._opened_s: float | None = None
         self._next_reading_s = 0.0
         self._closed = False
@@ -107,7 +108,7 @@ class Meter:
             self._pending += self._take_reading(now_s)
             self._flush()
 
-    def edge(self) -> list[dict[str, Any]]:
+    def edge(self) -> list[Reading]:
         """Read everything now; thread-safe.
 
         The readings are emitted before this returns, in order with those of the thread, and
@@ -116,11 +117,11 @@ class Meter:
         with self._lock:
             if self._closed:
                 raise RuntimeError("the meter is closed")
-            records = self._take_edge(self.now_s())
-            self._pending += records
+            readings = self._take_edge(self.now_s())
+            self._pending += readings
             self._flush()
         self._wake.set()
-        return records
+        return readings
 
     def look_pause_s(self) -> float | None:
         """Pause before the next :meth:`look`; None while no counter's update is awaited."""
@@ -163,7 +164,11 @@ class Meter:
             self._metered.append(metered)
             for ticker in metered.tickers(place):
                 self._watch.add(ticker)
-        components = [component for metered in self._metered for component in metered.components]
+        components = [
+            replace(component, booking_rules=BOOKING_RULES)
+            for metered in self._metered
+            for component in metered.components
+        ]
         ids = [component.id for component in components]
         if len(set(ids)) != len(ids):
             raise ValueError(f"components metered twice: {', '.join(sorted(ids))}")
@@ -188,24 +193,24 @@ class Meter:
         for metered in self._metered:
             metered.sample(now_s)
 
-    def _take_edge(self, now_s: float) -> list[dict[str, Any]]:
+    def _take_edge(self, now_s: float) -> list[Reading]:
         """Read everything, then watch counters for their next update."""
-        records = self._take_reading(now_s)
-        by_id = {record["component"]: record["counter_j"] for record in records}
+        readings = self._take_reading(now_s)
+        by_id = {reading.component: reading.counter_j for reading in readings}
         self._watch.begin(now_s, lambda place: by_id[self._metered[place[0]].ids[place[1]]])
-        return records
+        return readings
 
-    def _take_ticks(self, now_s: float) -> list[dict[str, Any]]:
+    def _take_ticks(self, now_s: float) -> list[Reading]:
         return [
             self._metered[ticker.place[0]].read_tick(ticker.place[1], ticker.counter_j, flag, now_s)
             for ticker, flag in self._watch.look(now_s)
         ]
 
-    def _take_reading(self, now_s: float) -> list[dict[str, Any]]:
+    def _take_reading(self, now_s: float) -> list[Reading]:
         self._sample(now_s)
         # An edge replaces the periodic reading: one reading per period is enough.
         self._next_reading_s = now_s + self._reading_period_s - 0.5 * self._sample_period_s
-        return [record for metered in self._metered for record in metered.read(now_s)]
+        return [reading for metered in self._metered for reading in metered.read(now_s)]
 
     def _flush(self) -> None:
         if not self._pending:

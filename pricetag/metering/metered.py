@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from pricetag.accounting.readings.step_energy import IMPLAUSIBLE_POWER
 from pricetag.metering.integral import Divergence, PowerBound, Trapezoid
@@ -16,7 +16,6 @@ from pricetag.metering.source import (
     Component,
     PowerSource,
     Reading,
-    silent,
 )
 from pricetag.metering.ticks import Ticker, TickingSource
 
@@ -67,23 +66,19 @@ class MeteredSource:
         for index, power_w in enumerate(powers_w):
             self._trapezoids[index].add(now_s, power_w)
 
-    def read(self, now_s: float) -> list[dict[str, Any]]:
+    def read(self, now_s: float) -> list[Reading]:
         """A reading of every component."""
         try:
             readings = self._source.read(now_s)
         except Exception as error:  # one broken source must not stop the others
             self._report(error)
-            readings = [silent(component_id, SOURCE_ERROR) for component_id in self.ids]
+            readings = [Reading.silent(name, now_s, SOURCE_ERROR) for name in self.ids]
         if self._failed:
-            for reading in readings:
-                if SOURCE_ERROR not in reading["flags"]:
-                    reading["flags"].append(SOURCE_ERROR)
+            readings = [reading.flagged(SOURCE_ERROR) for reading in readings]
             self._failed = False
         return [self._completed(index, reading, now_s) for index, reading in enumerate(readings)]
 
-    def read_tick(
-        self, index: int, counter_j: float | None, flag: str, now_s: float
-    ) -> dict[str, Any]:
+    def read_tick(self, index: int, counter_j: float | None, flag: str, now_s: float) -> Reading:
         """One component's reading at an update of its counter."""
         assert isinstance(self._source, TickingSource)  # only such a source is watched
         power_w = self._guarded(partial(self._source.power_now_w, index))
@@ -92,14 +87,14 @@ class MeteredSource:
         if self._bounds[index].is_exceeded(now_s, counter_j):
             self._jumped.add(index)  # the next reading's step includes the jump too
             counter_j = None
-        reading = Reading(
-            component=self.ids[index],
+        return Reading(
+            t_s=now_s,
             counter_j=counter_j,
             integrated_j=trapezoid.energy_j if trapezoid.valid else None,
             power_w=power_w,
-            flags=[flag],
+            flags=(flag,),
+            component=self.ids[index],
         )
-        return {"t_s": now_s, **reading}
 
     def close(self) -> None:
         """Close the source."""
@@ -108,33 +103,28 @@ class MeteredSource:
         except Exception as error:  # the other sources must still be closed
             self._report(error)
 
-    def _completed(self, index: int, reading: Reading, now_s: float) -> dict[str, Any]:
+    def _completed(self, index: int, reading: Reading, now_s: float) -> Reading:
         """A source's reading with the integral and the meter's flags."""
         trapezoid = self._trapezoids[index]
-        flags = reading["flags"]
-        if LOST in flags:
+        if LOST in reading.flags:
             trapezoid.interrupt()
-        elif trapezoid.take_gap() and GAP not in flags:
-            flags.append(GAP)
-        integrated_j = reading["integrated_j"]
-        if integrated_j is None and trapezoid.valid:
-            integrated_j = trapezoid.energy_j
-        counter_j = reading["counter_j"]
-        if self._bounds[index].is_exceeded(now_s, counter_j) or index in self._jumped:
-            flags.append(IMPLAUSIBLE_POWER)
+        elif trapezoid.take_gap():
+            reading = reading.flagged(GAP)
+        if reading.integrated_j is None and trapezoid.valid:
+            reading = replace(reading, integrated_j=trapezoid.energy_j)
+        if self._bounds[index].is_exceeded(now_s, reading.counter_j) or index in self._jumped:
+            reading = reading.flagged(IMPLAUSIBLE_POWER)
             self._jumped.discard(index)
-        self._follow(index, counter_j, integrated_j, now_s)
-        return {"t_s": now_s, **reading, "integrated_j": integrated_j}
+        self._follow(index, reading)
+        return reading
 
-    def _follow(
-        self, index: int, counter_j: float | None, integrated_j: float | None, now_s: float
-    ) -> None:
+    def _follow(self, index: int, reading: Reading) -> None:
         """Warn once where counter and integral diverge; a model cannot show that."""
         if self.components[index].has_model:
             return
         divergence = self._divergence[index]
         was_told = divergence.ratio is not None
-        divergence.add(now_s, counter_j, integrated_j)
+        divergence.add(reading.t_s, reading.counter_j, reading.integrated_j)
         if divergence.ratio is not None and not was_told:
             text = "%s: its counter is %+.0f%% off its integrated power; the counter is used"
             logger.warning(text, self.ids[index], 100.0 * divergence.ratio)

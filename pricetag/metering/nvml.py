@@ -95,7 +95,7 @@ class _Gpu:
             return pynvml.NVML_SUCCESS, None
         return code, None
 
-    def standing_flags(self) -> list[str]:
+    def standing_flags(self) -> tuple[str, ...]:
         """Persistent flags of this device, and flags of events since the last reading."""
         flags, self.flags = self.flags, set()
         if self.state is not None:
@@ -108,7 +108,7 @@ class _Gpu:
                 flags.add(NO_POWER)
         if self.denied:
             flags.add(NO_PERMISSION)
-        return sorted(flags)
+        return tuple(sorted(flags))
 
     def _is_final(self, code: int) -> bool:
         """Whether this method will never work on this device; also remembers a denial."""
@@ -193,11 +193,12 @@ class NvmlSource:
             if code != pynvml.NVML_SUCCESS:
                 self._react(gpu, code, now_s)
         return Reading(
-            component=gpu.component_id,
+            t_s=now_s,
             counter_j=counter_j,
             integrated_j=None,
             power_w=gpu.power_w,
             flags=gpu.standing_flags(),
+            component=gpu.component_id,
         )
 
     def _initialize(self) -> bool:

@@ -6,7 +6,12 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from pricetag.accounting.readings.step_energy import IMPLAUSIBLE_POWER, RESET
+from pricetag.accounting.readings.step_energy import (
+    COUNTER_FROZEN,
+    FROZEN_AFTER_S,
+    IMPLAUSIBLE_POWER,
+    RESET,
+)
 from pricetag.metering.host_check import MAX_ZONE_POWER_W, HostCheck, max_zone_power_w
 from pricetag.metering.rapl_zones import RaplScan, Zone, powercap_root, scan
 from pricetag.metering.source import Component, ComponentKind, PowerSource, Reading
@@ -52,7 +57,7 @@ class _Unwrapped:
         try:
             raw_uj = self._zone.read_uj()
         except (OSError, ValueError):
-            return self._reading(None, None, modelled_j, [UNREADABLE])
+            return self._reading(now_s, None, None, modelled_j, [UNREADABLE])
         flags: list[str] = []
         step_uj: int | None = None
         if self._raw_uj is not None:
@@ -61,11 +66,14 @@ class _Unwrapped:
             self._begin(raw_uj, now_s, flags)
         else:
             self._total_uj += step_uj
-        self._update_power(now_s)
         if raw_uj != self._raw_uj:
+            self._update_power(now_s)
             self._moved_s = now_s
+        elif now_s - self._moved_s >= FROZEN_AFTER_S:
+            self._power_w = None  # no processor and no memory draws nothing
+            flags.append(COUNTER_FROZEN)
         self._raw_uj, self._last_s = raw_uj, now_s
-        return self._reading(self._total_uj / 1e6, self._power_w, modelled_j, flags)
+        return self._reading(now_s, self._total_uj / 1e6, self._power_w, modelled_j, flags)
 
     def _begin(self, raw_uj: int, now_s: float, flags: list[str]) -> None:
         """Continue counting from here: at the first reading, and after an implausible step."""
@@ -75,20 +83,23 @@ class _Unwrapped:
 
     def _reading(
         self,
+        now_s: float,
         counter_j: float | None,
         power_w: float | None,
         modelled_j: float | None,
         flags: list[str],
     ) -> Reading:
         return Reading(
-            component=self.component_id,
+            t_s=now_s,
             counter_j=counter_j,
             integrated_j=modelled_j,
             power_w=power_w,
-            flags=flags,
+            flags=tuple(flags),
+            component=self.component_id,
         )
 
     def _update_power(self, now_s: float) -> None:
+        """Mean power since it was last computed; called when the counter has moved."""
         elapsed_s = now_s - self._power_since_s
         if elapsed_s >= MIN_POWER_INTERVAL_S:
             self._power_w = (self._total_uj - self._power_uj) / 1e6 / elapsed_s

@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NotRequired, Protocol, TypedDict
+from typing import Protocol
 
 from pricetag.accounting.readings.component import Component, ComponentKind
+from pricetag.accounting.readings.reading import Reading
 
-__all__ = ["Component", "ComponentKind", "PowerSource", "Reading", "UnavailableSource", "silent"]
+__all__ = ["Component", "ComponentKind", "PowerSource", "Reading", "UnavailableSource"]
 
 LOST = "lost"
 GAP = "gap"
 UNAVAILABLE = "unavailable"
 NO_PERMISSION = "no_permission"
 SOURCE_ERROR = "source_error"
-
-
-class Reading(TypedDict):
-    """One component at one moment; the fields of the journal's ``reading`` record.
-
-    ``counter_j`` and ``integrated_j`` are cumulative, in J; ``power_w`` is in W. What could
-    not be read is None, and a flag says why. ``own_busy_s`` and ``all_busy_s``, cumulative too,
-    give a job's share of a component that it shares.
-    """
-
-    component: str
-    counter_j: float | None
-    integrated_j: float | None
-    power_w: float | None
-    flags: list[str]
-    own_busy_s: NotRequired[float | None]
-    all_busy_s: NotRequired[float | None]
 
 
 class PowerSource(Protocol):
@@ -52,27 +36,16 @@ class PowerSource(Protocol):
         ...
 
     def read(self, now_s: float) -> list[Reading]:
-        """Cumulative energy of each component.
+        """Cumulative energy of each component at ``now_s``.
 
-        A source that integrates by itself fills ``integrated_j``; where it is None the meter
-        puts its own integral of the samples.
+        What could not be read is None, and a flag says why. A source that integrates by itself
+        fills ``integrated_j``; where it is None the meter puts its own integral of the samples.
         """
         ...
 
     def close(self) -> None:
         """Release everything that was opened."""
         ...
-
-
-def silent(component_id: str, *flags: str, power_w: float | None = None) -> Reading:
-    """A reading without energy, with flags that say why."""
-    return Reading(
-        component=component_id,
-        counter_j=None,
-        integrated_j=None,
-        power_w=power_w,
-        flags=list(flags),
-    )
 
 
 class UnavailableSource:
@@ -96,7 +69,7 @@ class UnavailableSource:
 
     def read(self, now_s: float) -> list[Reading]:
         """One silent reading per component."""
-        return [silent(component.id, UNAVAILABLE) for component in self._components]
+        return [Reading.silent(one.id, now_s, UNAVAILABLE) for one in self._components]
 
     def close(self) -> None:
         """Nothing to close."""

@@ -25,7 +25,7 @@ def test_a_session_on_the_first_device(tmp_path: Path) -> None:
     training = summary["windows"][-1]
     assert training["pricetag_j"] == pytest.approx(training["codecarbon_j"], rel=0.03)
     assert training["pricetag_j"] == pytest.approx(training["integral_j"], rel=0.15)
-    assert "edge_aligned" in training["flags"]
+    assert "edge_aligned" in training.flags
     assert 0.0 < summary["idle_w"] <= (device.power_limit_w or 1500.0)
     spread = summary["short_windows"]["0.5"]
     assert spread["pricetag"] <= spread["codecarbon"] + 0.05

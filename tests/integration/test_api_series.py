@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -88,6 +89,52 @@ async def test_a_counter_that_was_reset_leaves_the_integral(api: Api) -> None:
         )
     found = await power(api, run_id)
     assert found[GPU]["energy_kwh"] == pytest.approx(found["cpu"]["energy_kwh"])
+
+
+ZONE = "rapl:intel-rapl:0"
+
+
+async def counted(api: Api, readings: Sequence[tuple[float, float | None, list[str]]]) -> UUID:
+    """A run with a host's counter, read once a second: counter, model, flags."""
+    async with api.database.session_scope() as session:
+        run = await make_run(session)
+        claim = await claimed(session, run.id)
+        journal = JournalMaker(claim.attempt_id)
+        journal.start()
+        for second, (counter_j, integrated_j, flags) in enumerate(readings):
+            told = {"counter_j": counter_j, "integrated_j": integrated_j, "power_w": None}
+            journal.add("reading", float(second), component=ZONE, flags=flags, **told)
+        await execution.ingest(session, claim.attempt_id, journal.records)
+    return run.id
+
+
+@pytest.mark.parametrize("model_w", [50.0, None])
+async def test_a_counter_that_stands_still_is_replaced_or_unknown(
+    api: Api, model_w: float | None
+) -> None:
+    told = [(65.0 * min(second, 5), second) for second in range(12)]
+    run_id = await counted(
+        api, [(counter, None if model_w is None else model_w * t, []) for counter, t in told]
+    )
+    series = (await power(api, run_id))[ZONE]
+    assert series["mean_w"] == [pytest.approx(65.0)] * 5 + [model_w and pytest.approx(model_w)] * 6
+
+
+@pytest.mark.parametrize(("resumes_j", "total_j"), [(16 * 65.0, 16 * 65.0), (390.0, 890.0)])
+async def test_what_a_counter_catches_up_is_counted_once(
+    api: Api, resumes_j: float, total_j: float
+) -> None:
+    told = [(65.0 * min(second, 5), 50.0 * second, list[str]()) for second in range(16)]
+    run_id = await counted(api, [*told, (resumes_j, 50.0 * 16, [])])
+    series = (await power(api, run_id))[ZONE]
+    assert series["energy_kwh"] == pytest.approx(total_j / J_PER_KWH)
+
+
+@pytest.mark.parametrize("flag", ["implausible_power", "reset"])
+async def test_a_jump_is_not_power(api: Api, flag: str) -> None:
+    told = [(0.0, 0.0, []), (65.0, 50.0, []), (150_000.0, 100.0, [flag]), (150_065.0, 150.0, [])]
+    series = (await power(api, await counted(api, told)))[ZONE]
+    assert series["mean_w"] == [pytest.approx(power_w) for power_w in (65.0, 50.0, 65.0)]
 
 
 async def test_what_was_not_metered_is_null(api: Api) -> None:

@@ -9,9 +9,8 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
-from pricetag.metering import open_sources, prepare
+from pricetag.metering import Reading, open_sources, prepare
 from pricetag.metering.journal import Journal
 from pricetag.metering.meter import Meter
 from pricetag.metering.second_opinion import SecondOpinion
@@ -21,9 +20,9 @@ def main(journal_dir: str, attempt_id: str, seconds: str, *uuids: str) -> None:
     prepare()
     journal = Journal.create(Path(journal_dir), attempt_id)
 
-    def emit(records: list[dict[str, Any]]) -> None:
-        for record in records:
-            journal.append({"type": "reading", **record})
+    def emit(readings: list[Reading]) -> None:
+        for reading in readings:
+            journal.append({"type": "reading", **reading.as_record()})
 
     opinion = SecondOpinion(uuids)
     began_s = time.perf_counter()

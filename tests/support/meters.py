@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from pricetag.accounting.readings.ledger import Reading as Booked
 from pricetag.metering.meter import Meter
 from pricetag.metering.source import Component, Reading
 
@@ -42,11 +40,12 @@ class ScriptedSource:
             raise self.error
         return [
             Reading(
-                component=self.id,
+                t_s=now_s,
                 counter_j=self.counter_j,
                 integrated_j=None,
                 power_w=self.power_w,
-                flags=list(self.flags),
+                flags=tuple(self.flags),
+                component=self.id,
             )
         ]
 
@@ -61,16 +60,6 @@ def advance(meter: Meter, clock: Clock, seconds: float, step_s: float = 0.1) -> 
         meter.poll()
 
 
-def booked(records: Sequence[dict[str, Any]], component: str) -> list[Booked]:
-    """One component's readings as accounting takes them."""
-    return [
-        Booked(
-            t_s=record["t_s"],
-            counter_j=record["counter_j"],
-            integrated_j=record["integrated_j"],
-            power_w=record["power_w"],
-            flags=tuple(record["flags"]),
-        )
-        for record in records
-        if record["component"] == component
-    ]
+def booked(readings: Sequence[Reading], component: str) -> list[Reading]:
+    """The readings of one component."""
+    return [reading for reading in readings if reading.component == component]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pricetag.metering.nvml import GAIN_STD_RATIO
-from pricetag.metering.source import LOST, Component, Reading, silent
+from pricetag.metering.source import LOST, Component, Reading
 
 NEEDED_COLUMNS = ("time_s", "uuid", "power_w", "energy_mj")
 TRACE_END = "trace_end"
@@ -121,7 +121,7 @@ class ReplaySource:
 
     def read(self, now_s: float) -> list[Reading]:
         """See :class:`~pricetag.metering.source.PowerSource`."""
-        return [_reading(uuid, self._at(uuid, now_s)) for uuid in self._trace]
+        return [_reading(uuid, now_s, self._at(uuid, now_s)) for uuid in self._trace]
 
     def close(self) -> None:
         """Nothing stays open."""
@@ -134,15 +134,15 @@ class ReplaySource:
         return None if index < 0 or time_s > times_s[-1] else self._trace[uuid][index]
 
 
-def _reading(uuid: str, row: TraceRow | None) -> Reading:
+def _reading(uuid: str, now_s: float, row: TraceRow | None) -> Reading:
     if row is None:
-        return silent(f"gpu:{uuid}", TRACE_END)
+        return Reading.silent(f"gpu:{uuid}", now_s, TRACE_END)
     if row.power_w is None and row.energy_mj is None:
-        return silent(f"gpu:{uuid}", LOST)
+        return Reading.silent(f"gpu:{uuid}", now_s, LOST)
     return Reading(
-        component=f"gpu:{uuid}",
+        t_s=now_s,
         counter_j=row.energy_mj / 1000.0 if row.energy_mj is not None else None,
         integrated_j=None,
         power_w=row.power_w,
-        flags=[],
+        component=f"gpu:{uuid}",
     )

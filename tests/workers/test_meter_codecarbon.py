@@ -12,7 +12,7 @@ from codecarbon import OfflineEmissionsTracker
 from codecarbon.core.hardware_cache import clear_cache
 from codecarbon.external.hardware import GPU
 
-from pricetag.metering import codecarbon_parts, open_sources, prepare
+from pricetag.metering import Reading, codecarbon_parts, open_sources, prepare
 from pricetag.metering.codecarbon_parts import CpuModel
 from pricetag.metering.codecarbon_tracker import CodeCarbonTracker
 from pricetag.metering.host_model import CpuLoadModel
@@ -51,7 +51,7 @@ def test_the_load_model_follows_the_curve(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_opening_the_host_model_does_not_hold_a_job_up() -> None:
     prepare()
-    records: list[dict[str, object]] = []
+    records: list[Reading] = []
     meter = Meter(open_sources([], environ={"PRICETAG_METER_HOST": "model"}), records.extend)
     began_s = time.perf_counter()
     components = meter.open()
@@ -60,9 +60,9 @@ def test_opening_the_host_model_does_not_hold_a_job_up() -> None:
     meter.close()
     assert opened_s < 0.25
     assert [component.id for component in components] == ["cpu", "ram"]
-    last = {record["component"]: record for record in records}
+    last = {record.component: record for record in records}
     for component in components:
-        integrated_j = last[component.id]["integrated_j"]
+        integrated_j = last[component.id].integrated_j
         assert isinstance(integrated_j, float)
         assert integrated_j > 0.0
 

@@ -15,6 +15,7 @@ import pytest
 
 from pricetag.accounting.readings.ledger import WindowEnergy, window_energy
 from pricetag.metering.journal import Journal, find_orphans
+from pricetag.metering.source import Reading
 from tests.support.fake_nvml import (
     FakeDevice,
     FakeTrace,
@@ -66,7 +67,8 @@ def records_of(folder: Path) -> list[dict[str, Any]]:
 
 
 def booked_window(records: list[dict[str, Any]], component: str) -> WindowEnergy:
-    readings = booked([record for record in records if record["type"] == "reading"], component)
+    readings = [Reading.from_record(record) for record in records if record["type"] == "reading"]
+    readings = booked(readings, component)
     return window_energy(readings, start_s=0.0, end_s=readings[-1].t_s)
 
 

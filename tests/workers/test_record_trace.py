@@ -14,6 +14,7 @@ import pytest
 from pricetag.accounting.readings.ledger import EnergyLedger
 from pricetag.metering.meter import Meter
 from pricetag.metering.nvml import NvmlSource
+from pricetag.metering.source import Reading
 from tests.support.fake_nvml import FakeDevice, FakeTrace, build_fake_nvml, gpu_uuid
 from tests.support.meters import Clock, booked
 from tests.support.nvml_replay import NvmlReplay, replayed
@@ -62,7 +63,7 @@ def test_its_trace_is_replayed_through_nvml(recorded: tuple[Path, dict[str, Any]
     rows = load_trace(folder / "trace.csv")[gpu_uuid(1)]
     assert len(rows) > 50  # a row an update
     device = RecordedDevice(folder / "trace.csv")
-    clock, records = Clock(0.0), list[dict[str, Any]]()
+    clock, records = Clock(0.0), list[Reading]()
     with replayed(NvmlReplay(One(device), clock)):
         meter = Meter([NvmlSource([device.uuid])], records.extend, clock)
         meter.open(thread=False)

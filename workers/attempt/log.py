@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from pricetag.metering import Reading
 from pricetag.metering.journal import Journal, JournalError
 
 logger = logging.getLogger(__name__)
@@ -47,10 +48,10 @@ class AttemptLog:
                 logger.error("this record and those that follow are skipped: %s", error)
             self._skipped += 1
 
-    def readings(self, readings: list[dict[str, Any]]) -> None:
+    def readings(self, readings: Sequence[Reading]) -> None:
         """Appends the meter's readings, which have their own ``t_s``: all of them, or none."""
         self._journal.append_all(
-            self._stamped("reading", reading["t_s"], reading) for reading in readings
+            self._stamped("reading", reading.t_s, reading.as_record()) for reading in readings
         )
 
     def _stamped(self, type_: str, t_s: float | None, fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pynvml
 
-from pricetag.metering import Component, open_sources
+from pricetag.metering import Component, Reading, open_sources
 from pricetag.metering.activity import Activity, HostActivity, ProcessTree
 from pricetag.metering.activity_gpu import ProcessUse, SliceUse, has_slice_use, is_host_namespace
 from pricetag.metering.activity_share import ActivityNotes
@@ -112,7 +112,7 @@ class JobMeters:
         self._notes.begin(t_s)
         return shared
 
-    def note(self, readings: Sequence[dict[str, Any]]) -> None:
+    def note(self, readings: list[Reading]) -> None:
         """Adds to readings the activity of their time."""
         self._notes.note(readings)
 

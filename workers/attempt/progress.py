@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 from pricetag.accounting.units import joules_to_kwh
+from workers.attempt.charged import Figures
 from workers.attempt.stages import MAX_STAGES, OpenStage
 
 
@@ -26,12 +26,11 @@ class ProgressBoard:
         now_s: float,
         stage: OpenStage | None,
         started_s: float | None,
-        live: Mapping[str, float | None],
+        live: Figures,
     ) -> dict[str, Any]:
-        """The ``progress`` record; ``live`` contains the charged ``power_w`` and ``energy_j``."""
+        """The ``progress`` record; ``live`` is what is charged so far."""
         reported = self._latest.get(stage.key if stage else None, {})
         done, total = reported.get("done"), reported.get("total")
-        energy_j = live["energy_j"]
         return {
             "key": stage.key if stage else None,
             "kind": stage.kind if stage else None,
@@ -40,8 +39,9 @@ class ProgressBoard:
             "total": total,
             "unit": reported.get("unit"),
             "message": reported.get("message"),
-            "power_w": live["power_w"],
-            "energy_kwh": None if energy_j is None else joules_to_kwh(energy_j),
+            "power_w": live.power_w,
+            "power_unknown": live.unknown or None,
+            "energy_kwh": None if live.energy_j is None else joules_to_kwh(live.energy_j),
             "eta_s": eta_s(done, total, None if started_s is None else now_s - started_s),
         }
 

@@ -16,7 +16,7 @@ import time
 from typing import Any
 
 from pricetag.events import Message
-from pricetag.metering import Component
+from pricetag.metering import Component, Reading
 from pricetag.metering.journal import Journal, JournalError
 from pricetag.metering.meter import Meter
 from pricetag.metering.second_opinion import SecondOpinion
@@ -228,9 +228,9 @@ class Supervisor:
 
     async def _edge(self) -> float:
         readings = await asyncio.to_thread(self._meter.edge)
-        return float(readings[0]["t_s"]) if readings else self._now_s()
+        return readings[0].t_s if readings else self._now_s()
 
-    def _on_readings(self, readings: list[dict[str, Any]]) -> None:
+    def _on_readings(self, readings: list[Reading]) -> None:
         self._meters.note(readings)
         self._charged.add(readings)
         self._log.readings(readings)

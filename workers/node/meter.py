@@ -16,11 +16,10 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from app.cancellation import heed_cancellation
 from pricetag.atomic_files import write_whole
-from pricetag.metering import Component, PowerSource, open_sources
+from pricetag.metering import Component, PowerSource, Reading, open_sources
 from pricetag.metering.activity import machine_busy_s
 from pricetag.metering.amd_library import AmdUnavailableError
 from pricetag.metering.devices import list_accelerators
@@ -219,10 +218,10 @@ class NodeMeter:
             self._readings[component.id] = ComponentReadings(component)
             self._hours.meet(component)
 
-    def _on_readings(self, records: list[dict[str, Any]]) -> None:
+    def _on_readings(self, readings: list[Reading]) -> None:
         with self._mutex:
-            for record in records:
-                self._readings[record["component"]].add(record)
+            for reading in readings:
+                self._readings[reading.component].add(reading)
 
     def _wall_s(self, t_s: float) -> float:
         """Seconds since 1970 of a reading."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import statistics
 from collections import deque
-from collections.abc import Mapping
-from typing import Any
 
 from pricetag.accounting.readings.ledger import EnergyLedger, Reading, WindowEnergy
 from pricetag.metering.source import Component
@@ -29,9 +27,8 @@ class ComponentReadings:
         self._readings: deque[Reading] = deque()
         self._booked_s: float | None = None
 
-    def add(self, record: Mapping[str, Any]) -> None:
+    def add(self, reading: Reading) -> None:
         """Add one reading as emitted by the meter."""
-        reading = Reading.from_record(record)
         self._readings.append(reading)
         if self._booked_s is None:
             self._booked_s = reading.t_s
@@ -67,10 +64,7 @@ class ComponentReadings:
 
     def window(self, start_s: float, end_s: float) -> WindowEnergy:
         """Energy of an interval covered by the readings."""
-        ledger = EnergyLedger(
-            list(self._readings), self.component.method, has_model=self.component.has_model
-        )
-        return ledger.window(start_s, end_s)
+        return EnergyLedger.of(self.component, list(self._readings)).window(start_s, end_s)
 
     def power_std_w(self, start_s: float, end_s: float) -> float | None:
         """Standard deviation of the power samples, in W; None if there are too few."""

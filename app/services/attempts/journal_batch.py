@@ -94,6 +94,11 @@ class Batch:
             "t_s": newest.t_s,
             "power_w": sum(measured) if measured else None,
             "components": powers,
+            "unknown": {
+                name: ", ".join(reading.flags) or "not read"
+                for name, reading in self._power.items()
+                if reading.power_w is None
+            },
         }
         return [*self._events, Event("power", newest.at, payload)]
 

@@ -70,6 +70,7 @@ class Component(BaseModel):
     baseline_note: str | None = None
     update_s: Annotated[float, Field(gt=0)] | None = None
     has_model: bool = False
+    booking_rules: int = 1
 
 
 class Start(_Record):
@@ -128,6 +129,7 @@ class Progress(_Record):
     unit: str | None = None
     message: str | None = None
     power_w: float | None = None
+    power_unknown: dict[str, str] | None = None
     energy_kwh: float | None = None
     eta_s: float | None = None
 

@@ -10,6 +10,9 @@ from pricetag.accounting.readings.reading import Method
 
 ComponentKind = Literal["gpu", "cpu", "ram", "host"]
 
+BOOKING_RULES = 2
+"""Version of the rules by which new readings are booked: those recorded before keep theirs."""
+
 
 @dataclass(frozen=True, slots=True)
 class Component:
@@ -30,6 +33,8 @@ class Component:
         baseline_note: Time and state of the baseline, or the reason why there is none.
         update_s: Update period of its counter, if it has one.
         has_model: Whether the integral beside its counter comes from a model.
+        booking_rules: Version of the rules by which its readings are booked
+            (:mod:`~pricetag.accounting.readings.step_energy`).
     """
 
     id: str
@@ -44,6 +49,7 @@ class Component:
     baseline_note: str | None = None
     update_s: float | None = None
     has_model: bool = False
+    booking_rules: int = 1
 
     def as_dict(self) -> dict[str, Any]:
         """The component in the form of the journal's ``start`` record and the attempt's row."""

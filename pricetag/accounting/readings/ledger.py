@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 
 from pricetag.accounting.quantity.quantity import Source
 from pricetag.accounting.readings.alignment import EDGE_ALIGNED
-from pricetag.accounting.readings.component import Component
+from pricetag.accounting.readings.component import BOOKING_RULES, Component
 from pricetag.accounting.readings.curves import curves
 from pricetag.accounting.readings.reading import Method, Reading
 from pricetag.accounting.readings.sharing import share
@@ -52,6 +52,7 @@ class EnergyLedger:
         baseline_w: Idle power of the component in W, if known.
         max_gap_s: Maximum duration of a step for which an integral is trusted, in s.
         has_model: Whether the integral beside a counter comes from a model, as for a host.
+        rules: Version of the booking rules.
 
     Raises:
         ValueError: If the share is not from 0 to 1, or the baseline is negative.
@@ -66,8 +67,11 @@ class EnergyLedger:
         baseline_w: float | None = None,
         max_gap_s: float = MAX_GAP_S,
         has_model: bool = False,
+        rules: int = BOOKING_RULES,
     ) -> None:
-        booking = book(readings, method=method, max_gap_s=max_gap_s, has_model=has_model)
+        booking = book(
+            readings, method=method, max_gap_s=max_gap_s, has_model=has_model, rules=rules
+        )
         self._has_model = has_model
         self._method: Method = method
         self._times = array("d", (reading.t_s for reading in booking.readings))
@@ -96,6 +100,7 @@ class EnergyLedger:
             baseline_w=component.baseline_w,
             max_gap_s=max_gap_s,
             has_model=component.has_model,
+            rules=component.booking_rules,
         )
 
     def window(self, start_s: float, end_s: float) -> WindowEnergy:

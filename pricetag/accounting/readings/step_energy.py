@@ -9,7 +9,9 @@ Counters are first aligned with the times of the readings
 * the counter did not move although the integral did: the integral, flag ``counter_frozen``; also
   for the steps in which it stopped and continued, if the counter shows less. If the counter later
   catches up, its jump is the energy of the whole standstill, and the integral only determines
-  when the energy was used (``counter_caught_up``);
+  when the energy was used (``counter_caught_up``). It has caught up if its jump is closer, by
+  ratio, to the integral over the standstill than to the integral over the jump's own step (rules
+  of version 1: if it is within 20% of the former);
 * no counter: the integral, if the readings are close enough together. If the meter itself stalled
   and its integral skips the gap (flag ``gap`` on the later reading), the integral is booked, and
   the step does not count as covered;
@@ -40,6 +42,7 @@ from typing import Literal
 
 from pricetag.accounting.quantity.quantity import Source
 from pricetag.accounting.readings.alignment import EDGE_ALIGNED, align
+from pricetag.accounting.readings.component import BOOKING_RULES
 from pricetag.accounting.readings.reading import Method, Reading
 
 FROZEN_AFTER_S = 2.0
@@ -75,6 +78,7 @@ class Booking:
         evidence: Evidence of each step.
         flags: For each flag, the indices of its steps, ascending.
         has_model: Whether the integral comes from a model.
+        rules: Version of the booking rules.
     """
 
     readings: list[Reading]
@@ -82,6 +86,7 @@ class Booking:
     evidence: list[Evidence]
     flags: dict[str, list[int]] = field(default_factory=dict)
     has_model: bool = False
+    rules: int = BOOKING_RULES
 
     def flag(self, name: str, step: int) -> None:
         """Mark a step."""
@@ -108,7 +113,12 @@ def source_of(evidence: Evidence, method: Method, *, has_model: bool = False) ->
 
 
 def book(
-    readings: Sequence[Reading], *, method: Method, max_gap_s: float, has_model: bool = False
+    readings: Sequence[Reading],
+    *,
+    method: Method,
+    max_gap_s: float,
+    has_model: bool = False,
+    rules: int = BOOKING_RULES,
 ) -> Booking:
     """Book the energy of every step between consecutive readings, in linear time.
 
@@ -117,6 +127,7 @@ def book(
         method: How the component is measured.
         max_gap_s: Maximum duration of a step for which an integral is trusted, in s.
         has_model: Whether the integral beside a counter comes from a model.
+        rules: Version of the booking rules.
 
     Returns:
         The booking; a reading that goes back in time is dropped and flagged
@@ -124,7 +135,8 @@ def book(
     """
     kept, went_back = _informative(align(readings) if method == "counter" else readings)
     steps = max(len(kept) - 1, 0)
-    booking = Booking(kept, array("d", bytes(8 * steps)), ["none"] * steps, has_model=has_model)
+    none: list[Evidence] = ["none"] * steps
+    booking = Booking(kept, array("d", bytes(8 * steps)), none, has_model=has_model, rules=rules)
     for step in range(steps):
         _book_step(booking, step, method, max_gap_s)
     if method == "counter":
@@ -263,6 +275,8 @@ def _caught_up(booking: Booking, first: int, last: int) -> bool:
     if missed_j is None or own_j is None:
         return False
     jump_j = booking.energy_j[last]
+    if booking.rules > 1:  # nearer by ratio: the jump pays for a part of the step before, too
+        return jump_j > math.sqrt(missed_j * own_j)
     distance_j = abs(jump_j - missed_j)
     return distance_j <= CATCH_UP_TOLERANCE_RATIO * missed_j and distance_j <= abs(jump_j - own_j)
 

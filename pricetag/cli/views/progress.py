@@ -87,6 +87,7 @@ class RunProgress:
         self.status = "queued"
         self.reason: str | None = None
         self.power_w: float | None = None
+        self.power_unknown: Mapping[str, Any] = {}
         self.energy_kwh: float | None = None
         self.projection: Mapping[str, Any] | None = None
         self._kinds = list(stage_kinds)
@@ -131,7 +132,7 @@ class RunProgress:
         elif kind == "progress":
             self.projection = payload.get("projection") or self.projection
             self._take_progress(payload)
-            self.power_w = _latest(payload.get("power_w"), self.power_w)
+            self._take_power(payload)
             self.energy_kwh = _latest(payload.get("energy_kwh"), self.energy_kwh)
 
     def _take_status(self, payload: Mapping[str, Any]) -> None:
@@ -167,6 +168,12 @@ class RunProgress:
         stage.unit, stage.message = _text(payload.get("unit")), _text(payload.get("message"))
         stage.eta_s = _number(payload.get("eta_s"))
 
+    def _take_power(self, payload: Mapping[str, Any]) -> None:
+        """A power that is no longer known is not shown as it was."""
+        self.power_w = _number(payload.get("power_w"))
+        unknown = payload.get("power_unknown")
+        self.power_unknown = unknown if isinstance(unknown, Mapping) else {}
+
     def _stage(self, payload: Mapping[str, Any]) -> StageProgress:
         key = str(payload.get("key") or payload.get("stage") or "")
         stage = self._stages.get(key)
@@ -190,9 +197,17 @@ class RunProgress:
         return " | ".join(parts)
 
     def _meters(self) -> list[str]:
-        power = [] if self.power_w is None or self.finished else [with_unit(self.power_w, "W")]
         energy = [] if self.energy_kwh is None else [f"{with_unit(self.energy_kwh, 'kWh')} so far"]
-        return power + energy
+        return ([] if self.finished else self._power()) + energy
+
+    def _power(self) -> list[str]:
+        """The power now, and what is missing from it."""
+        missing = ", ".join(self.power_unknown)
+        if self.power_w is not None:
+            without = f" without {missing}" if missing else ""
+            return [one_line(with_unit(self.power_w, "W") + without, MAX_SHOWN)]
+        reasons = "; ".join(f"{id_}: {why}" for id_, why in self.power_unknown.items())
+        return [one_line(f"power unknown ({reasons})", MAX_SHOWN)] if reasons else []
 
     def _ahead(self) -> list[str]:
         """The projected final energy and time, if known."""

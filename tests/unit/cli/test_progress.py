@@ -115,6 +115,20 @@ def test_a_line_says_it_all() -> None:
     )
 
 
+def test_a_power_that_is_no_longer_known_is_not_shown_as_it_was() -> None:
+    progress = running(Clock())
+    told = {"key": "0-train", "energy_kwh": 0.00051}
+    unknown = {"rapl:intel-rapl:0": "its counter stands still"}
+    progress.update("progress", {**told, "power_w": 20.0, "power_unknown": unknown})
+    assert "| 20.0 W without rapl:intel-rapl:0 | 510 mWh so far" in progress.line()
+    progress.update("progress", {**told, "power_w": None, "power_unknown": unknown})
+    expected = "power unknown (rapl:intel-rapl:0: its counter stands still)"
+    assert f"| {expected} | 510 mWh so far" in progress.line()
+    assert expected in drawn(progress)
+    progress.update("progress", {**told, "power_w": None})
+    assert " W" not in progress.line().removesuffix("510 mWh so far")
+
+
 def test_nothing_is_wider_than_the_terminal() -> None:
     progress = RunProgress("n" * 200, ["k" * 100], Clock())
     progress.update("stage", {"key": "0", "kind": "s" * 100, "status": "running"})
@@ -159,6 +173,7 @@ ODD = st.one_of(
             [
                 *("key", "kind", "name", "status", "reason", "t_s", "done", "total", "unit"),
                 *("message", "eta_s", "power_w", "energy_kwh", "projection", "parent_key"),
+                "power_unknown",
             ]
         ),
         ODD,

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from pricetag.metering.activity_share import ActivityNotes
+from pricetag.metering.source import Reading
 
 
 class Counting:
@@ -22,12 +21,12 @@ class Counting:
         self.is_closed = True
 
 
-def record(component: str, t_s: float) -> dict[str, Any]:
-    return {"component": component, "t_s": t_s}
+def record(component: str, t_s: float) -> Reading:
+    return Reading(t_s, None, None, None, component=component)
 
 
-def busy(item: dict[str, Any]) -> tuple[float | None, float | None]:
-    return item["own_busy_s"], item["all_busy_s"]
+def busy(reading: Reading) -> tuple[float | None, float | None]:
+    return reading.own_busy_s, reading.all_busy_s
 
 
 def test_each_shared_component_is_asked_once_a_batch() -> None:
@@ -37,7 +36,7 @@ def test_each_shared_component_is_asked_once_a_batch() -> None:
     batch = [record("gpu:a", 2.0), record("gpu:b", 2.0), record("cpu", 2.0)]
     notes.note(batch)
     assert busy(batch[0]) == busy(batch[2]) == (1.0, 2.0)
-    assert "own_busy_s" not in batch[1]  # the job's alone
+    assert busy(batch[1]) == (None, None)  # the job's alone
     assert first.asked == second.asked == [0.0, 2.0]
     notes.close()
     assert first.is_closed

@@ -64,13 +64,13 @@ def test_it_tells_counter_power_and_cap(is_old: bool) -> None:
         assert (component.power_limit_w, component.gain_std_ratio) == (750.0, 0.10)
         assert component.update_s is None
         reading = at(source, c, 2.0)
-        assert reading["counter_j"] == pytest.approx(7900.0, abs=0.001)
-        assert (reading["power_w"], reading["flags"]) == (450.0, [])
+        assert reading.counter_j == pytest.approx(7900.0, abs=0.001)
+        assert (reading.power_w, reading.flags) == (450.0, ())
 
 
 def test_a_run_is_booked_as_its_counter_says() -> None:
     own = device(power=((0.0, 90.0), (3.3, 700.0), (8.1, 240.0)))
-    clock, records = Clock(0.0), list[dict[str, Any]]()
+    clock, records = Clock(0.0), list[Reading]()
     with amd_replayed(AmdReplay([own], clock)):
         meter = Meter(open_sources([f"AMD-{MI300}"], include_host=False), records.extend, clock)
         meter.open(thread=False)
@@ -82,7 +82,7 @@ def test_a_run_is_booked_as_its_counter_says() -> None:
 
 
 def test_devices_of_both_makers_are_metered_side_by_side() -> None:
-    clock, records = Clock(0.0), list[dict[str, Any]]()
+    clock, records = Clock(0.0), list[Reading]()
     nvidia, amd = FakeDevice(gpu_uuid(1), base_w=200.0), device(base_w=500.0)
     library = NvmlReplay(FakeTrace([nvidia], epoch_s=0.0), clock)
     with replayed(library), amd_replayed(AmdReplay([amd], clock)):
@@ -102,7 +102,7 @@ def test_a_device_without_accumulator_is_integrated() -> None:
     with metered(device(codes={"counter": 2})) as (source, module, clock):
         assert source.components()[0].method == "integrated"
         reading = at(source, clock, 1.0)
-        assert (reading["counter_j"], reading["flags"]) == (None, ["no_counter"])
+        assert (reading.counter_j, reading.flags) == (None, ("no_counter",))
         assert module.calls["amdsmi_get_energy_count"] == 1
 
 
@@ -118,50 +118,50 @@ def test_the_second_die_of_a_card_is_null_and_says_why() -> None:
         source.close()
     assert told[0].notes is None
     assert "dual-die" in (told[1].notes or "")
-    assert readings[0]["flags"] == []
-    assert (readings[1]["counter_j"], readings[1]["power_w"]) == (None, None)
-    assert readings[1]["flags"] == ["no_counter", "no_power"]
+    assert readings[0].flags == ()
+    assert (readings[1].counter_j, readings[1].power_w) == (None, None)
+    assert readings[1].flags == ("no_counter", "no_power")
 
 
 def test_permission_that_is_dropped_in_mid_run_degrades_and_is_flagged() -> None:
     with metered(device()) as (source, module, clock):
         source.components()
-        assert at(source, clock, 1.0)["flags"] == []
+        assert at(source, clock, 1.0).flags == ()
         module.refuses["amdsmi_get_energy_count"] = NO_PERM
         reading = at(source, clock, 2.0)
-        assert (reading["counter_j"], reading["power_w"]) == (None, 100.0)
-        assert at(source, clock, 3.0)["flags"] == ["no_counter", "no_permission"]
+        assert (reading.counter_j, reading.power_w) == (None, 100.0)
+        assert at(source, clock, 3.0).flags == ("no_counter", "no_permission")
         assert module.calls["amdsmi_get_energy_count"] == 3
 
 
 def test_a_lost_device_is_silent_and_opened_again_with_backoff() -> None:
     with metered(device(losses=((2.0, 7.5),))) as (source, _, clock):
         source.components()
-        assert at(source, clock, 1.0)["flags"] == []
+        assert at(source, clock, 1.0).flags == ()
         for now_s in (2.0, 3.1, 5.2):
             reading = at(source, clock, now_s)
-            assert (reading["counter_j"], reading["power_w"]) == (None, None)
-            assert reading["flags"] == ["lost"]
+            assert (reading.counter_j, reading.power_w) == (None, None)
+            assert reading.flags == ("lost",)
         back = at(source, clock, 12.0)
-        assert back["flags"] == ["reopened"]
-        assert back["counter_j"] == pytest.approx(6200.0, abs=0.001)
+        assert back.flags == ("reopened",)
+        assert back.counter_j == pytest.approx(6200.0, abs=0.001)
 
 
 def test_library_that_was_shut_down_is_initialized_again() -> None:
     with metered(device()) as (source, module, clock):
         source.components()
         module.users = 0
-        assert at(source, clock, 1.0)["flags"] == ["amdsmi_uninitialised"]
-        assert at(source, clock, 1.1)["counter_j"] == pytest.approx(5110.0, abs=0.001)
+        assert at(source, clock, 1.0).flags == ("amdsmi_uninitialised",)
+        assert at(source, clock, 1.1).counter_j == pytest.approx(5110.0, abs=0.001)
 
 
 def test_an_error_of_the_moment_is_flagged_once() -> None:
     with metered(device()) as (source, module, clock):
         source.components()
         module.refuses["amdsmi_get_energy_count"] = 30
-        assert at(source, clock, 1.0)["flags"] == ["amdsmi_error_30"]
+        assert at(source, clock, 1.0).flags == ("amdsmi_error_30",)
         module.refuses.clear()
-        assert at(source, clock, 2.0)["flags"] == []
+        assert at(source, clock, 2.0).flags == ()
 
 
 def test_two_meters_share_the_library_and_the_last_one_shuts_it_down() -> None:
@@ -171,7 +171,7 @@ def test_two_meters_share_the_library_and_the_last_one_shuts_it_down() -> None:
         first.components(), second.components()
         assert module.users == 1
         first.close()
-        assert at(second, clock, 1.0)["flags"] == []
+        assert at(second, clock, 1.0).flags == ()
         second.close()
         assert module.users == 0
 
@@ -181,12 +181,12 @@ def test_without_a_driver_every_device_is_null_and_says_why() -> None:
         module.refuses["amdsmi_init"] = DRIVER_NOT_LOADED
         (component,) = source.components()
         assert component.notes == "could not be opened: the amdgpu driver is not loaded"
-        assert at(source, clock, 0.5)["flags"] == ["unavailable"]
+        assert at(source, clock, 0.5).flags == ("unavailable",)
         assert probe_amd()[1] is not None
         with pytest.raises(AmdUnavailableError, match="modprobe amdgpu"):
             list_amd_devices()
         module.refuses.clear()
-        assert at(source, clock, 1.5)["counter_j"] == pytest.approx(5150.0, abs=0.001)
+        assert at(source, clock, 1.5).counter_j == pytest.approx(5150.0, abs=0.001)
 
 
 def test_without_amdsmi_there_are_no_amd_devices() -> None:

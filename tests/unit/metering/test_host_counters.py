@@ -48,10 +48,10 @@ def metered(
     for place, (name, counter) in enumerate(zones.items()):
         folders[name] = zone(root, f"intel-rapl:{place}", name, int(counter(0.0)) % RANGE_UJ)
     found = scan(root)
-    records: list[dict[str, Any]] = []
+    readings: list[Reading] = []
     now_s = [0.0]
     source = RaplSource(found.packages, found.dram, root / "cpuinfo", beside)
-    meter = Meter([source], records.extend, clock=lambda: now_s[0])
+    meter = Meter([source], readings.extend, clock=lambda: now_s[0])
     components = meter.open(thread=False)
     step_s = min(last_s, 1.0)
     for step in range(1, int(last_s / step_s) + 1):
@@ -62,13 +62,7 @@ def metered(
     meter.close()
     return {
         component.id.removeprefix("rapl:"): EnergyLedger(
-            [
-                Reading(
-                    r["t_s"], r["counter_j"], r["integrated_j"], r["power_w"], tuple(r["flags"])
-                )
-                for r in records
-                if r["component"] == component.id
-            ],
+            [reading for reading in readings if reading.component == component.id],
             component.method,
             has_model=component.has_model,
         )
@@ -225,8 +219,8 @@ def test_an_unreadable_counter_is_modelled_meanwhile(tmp_path: Path) -> None:
     source.read(0.0)
     (source_zone / "energy_uj").unlink()
     (reading,) = source.read(1.0)
-    assert (reading["counter_j"], reading["flags"]) == (None, ["unreadable"])
-    assert reading["integrated_j"] == pytest.approx(MODEL_W)
+    assert (reading.counter_j, reading.flags) == (None, ("unreadable",))
+    assert reading.integrated_j == pytest.approx(MODEL_W)
 
 
 def test_a_broken_model_does_not_stop_the_counter(tmp_path: Path) -> None:
@@ -266,17 +260,9 @@ class FakeGpu:
     def sample(self, now_s: float) -> list[float]:
         return [100.0]
 
-    def read(self, now_s: float) -> list[Any]:
+    def read(self, now_s: float) -> list[Reading]:
         counter_j = 1e6 + 100.0 * now_s + (self._jump_j if now_s >= 20 else 0.0)
-        return [
-            {
-                "component": "gpu:1",
-                "counter_j": counter_j,
-                "integrated_j": None,
-                "power_w": 100.0,
-                "flags": [],
-            }
-        ]
+        return [Reading(now_s, counter_j, None, 100.0, component="gpu:1")]
 
     def close(self) -> None:
         pass
@@ -284,18 +270,14 @@ class FakeGpu:
 
 @pytest.mark.parametrize(("jump_j", "is_energy"), [(500.0, True), (1000.0, False), (1e9, False)])
 def test_a_device_is_not_charged_more_than_it_can_draw(jump_j: float, is_energy: bool) -> None:
-    records: list[dict[str, Any]] = []
+    readings: list[Reading] = []
     now_s = [0.0]
-    meter = Meter([FakeGpu(jump_j)], records.extend, clock=lambda: now_s[0])
+    meter = Meter([FakeGpu(jump_j)], readings.extend, clock=lambda: now_s[0])
     meter.open(thread=False)
     for step in range(1, LAST_S + 1):
         now_s[0] = float(step)
         meter.edge()
     meter.close()
-    readings = [
-        Reading(r["t_s"], r["counter_j"], r["integrated_j"], r["power_w"], tuple(r["flags"]))
-        for r in records
-    ]
     window = EnergyLedger(readings, "counter").window(0.0, LAST_S)
     expected_j = 100.0 * LAST_S + (jump_j if is_energy else 0.0)
     assert window.energy_j == pytest.approx(expected_j)
@@ -315,8 +297,8 @@ class TickingGpu(FakeGpu):
 def test_a_jump_that_a_tick_sees_first_is_no_energy_either() -> None:
     metered_gpu = MeteredSource(TickingGpu(jump_j=1e9))
     (before,) = metered_gpu.read(19.0)
-    tick = metered_gpu.read_tick(0, before["counter_j"] + 1e9, "tick", 19.1)
-    assert tick["counter_j"] is None
+    tick = metered_gpu.read_tick(0, (before.counter_j or 0.0) + 1e9, "tick", 19.1)
+    assert tick.counter_j is None
     (after,) = metered_gpu.read(20.0)
     (later,) = metered_gpu.read(21.0)
-    assert (after["flags"], later["flags"]) == (["implausible_power"], [])
+    assert (after.flags, later.flags) == (("implausible_power",), ())

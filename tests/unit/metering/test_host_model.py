@@ -48,14 +48,12 @@ def read(source: HostModelSource, now_s: float) -> Reading:
 def test_each_interval_is_booked_at_its_own_power() -> None:
     load = Load(10.0)
     cpu = source(load)
-    assert read(cpu, 0.0) == Reading(
-        component="cpu", counter_j=None, integrated_j=0.0, power_w=None, flags=[]
-    )
-    assert read(cpu, 1.0)["integrated_j"] == pytest.approx(10.0)
+    assert read(cpu, 0.0) == Reading(0.0, None, 0.0, None, component="cpu")
+    assert read(cpu, 1.0).integrated_j == pytest.approx(10.0)
     load.next_w = 90.0
     third = read(cpu, 3.0)
-    assert third["integrated_j"] == pytest.approx(10.0 + 180.0)
-    assert third["power_w"] == 90.0
+    assert third.integrated_j == pytest.approx(10.0 + 180.0)
+    assert third.power_w == 90.0
 
 
 def test_an_interval_too_short_for_the_kernel_s_ticks_takes_the_power_before() -> None:
@@ -64,7 +62,7 @@ def test_an_interval_too_short_for_the_kernel_s_ticks_takes_the_power_before() -
     read(cpu, 0.0)
     read(cpu, 1.0)
     load.next_w = 0.0
-    assert read(cpu, 1.1)["integrated_j"] == pytest.approx(44.0)
+    assert read(cpu, 1.1).integrated_j == pytest.approx(44.0)
 
 
 def test_edges_however_dense_overlook_no_load() -> None:
@@ -73,7 +71,7 @@ def test_edges_however_dense_overlook_no_load() -> None:
     read(cpu, 0.0)
     read(cpu, 1.0)
     load.next_w = 100.0
-    energies_j = [read(cpu, 1.0 + 0.1 * step)["integrated_j"] for step in range(1, 101)]
+    energies_j = [read(cpu, 1.0 + 0.1 * step).integrated_j for step in range(1, 101)]
     known_j = [energy_j for energy_j in energies_j if energy_j is not None]
     assert known_j == sorted(known_j)
     assert known_j[-1] == pytest.approx(10.0 + 100.0 * 10.0, rel=0.02)
@@ -82,35 +80,35 @@ def test_edges_however_dense_overlook_no_load() -> None:
 def test_a_job_shorter_than_that_is_still_booked() -> None:
     cpu = source(Load(40.0))
     read(cpu, 0.0)
-    assert read(cpu, 0.1)["integrated_j"] == pytest.approx(4.0)
+    assert read(cpu, 0.1).integrated_j == pytest.approx(4.0)
 
 
 def test_no_tick_in_a_moment_is_no_failure() -> None:
     load = Load(None)
     cpu = source(load)
     read(cpu, 0.0)
-    assert read(cpu, 0.01)["integrated_j"] is None
+    assert read(cpu, 0.01).integrated_j is None
     load.next_w = 10.0
-    assert read(cpu, 1.0)["integrated_j"] == pytest.approx(10.0)
+    assert read(cpu, 1.0).integrated_j == pytest.approx(10.0)
 
 
 def test_a_machine_that_counts_no_cpu_time_is_unknown_and_not_idle() -> None:
     load = Load(None)
     cpu = source(load)
     read(cpu, 0.0)
-    assert read(cpu, 1.0)["flags"] == ["unavailable"]
+    assert read(cpu, 1.0).flags == ("unavailable",)
     load.next_w = 10.0
-    assert read(cpu, 2.0)["integrated_j"] is None
+    assert read(cpu, 2.0).integrated_j is None
 
 
 def test_a_component_without_a_model_is_null() -> None:
-    assert read(source(None), 1.0)["flags"] == ["unavailable"]
+    assert read(source(None), 1.0).flags == ("unavailable",)
 
 
 def test_memory_is_constant() -> None:
     ram = source(ConstantModel(20.0))
     read(ram, 0.0)
-    assert read(ram, 30.0)["integrated_j"] == pytest.approx(600.0)
+    assert read(ram, 30.0).integrated_j == pytest.approx(600.0)
 
 
 def test_the_cpu_says_how_well_it_is_known() -> None:
@@ -125,7 +123,7 @@ def test_without_codecarbon_the_host_is_null_and_says_why(monkeypatch: pytest.Mo
     missing = host_model(cpu=True, ram=True)
     assert [component.id for component in missing.components()] == ["cpu", "ram"]
     assert all("not installed" in (component.notes or "") for component in missing.components())
-    assert all(reading["flags"] == ["unavailable"] for reading in missing.read(1.0))
+    assert all(reading.flags == ("unavailable",) for reading in missing.read(1.0))
     assert missing.sample(1.0) == (None, None)
 
 
@@ -141,7 +139,7 @@ def test_idle_power_is_what_codecarbon_s_model_gives_at_no_load(
     source = host_model(cpu=False, ram=True)
     [ram] = source.components()
     source.read(0.0)
-    assert source.read(10.0)[0]["integrated_j"] == pytest.approx(10.0 * (ram.baseline_w or 0.0))
+    assert source.read(10.0)[0].integrated_j == pytest.approx(10.0 * (ram.baseline_w or 0.0))
 
 
 MACHINE = """

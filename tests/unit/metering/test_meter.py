@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from pricetag.metering.meter import Meter
+from pricetag.metering.source import Reading
 from tests.support.meters import Clock, ScriptedSource, advance
 
-Records = list[dict[str, Any]]
+Records = list[Reading]
 
 
 def opened(*sources: ScriptedSource, **options: Any) -> tuple[Meter, Clock, Records]:
@@ -23,8 +24,8 @@ def test_constant_power_integrates_to_power_times_time() -> None:
     meter, clock, records = opened(ScriptedSource(power_w=250.0))
     advance(meter, clock, 10.0)
     meter.close()
-    assert records[-1]["t_s"] == pytest.approx(10.0)
-    assert records[-1]["integrated_j"] == pytest.approx(2500.0)
+    assert records[-1].t_s == pytest.approx(10.0)
+    assert records[-1].integrated_j == pytest.approx(2500.0)
 
 
 def test_a_ramp_is_integrated_by_trapezoids() -> None:
@@ -35,15 +36,15 @@ def test_a_ramp_is_integrated_by_trapezoids() -> None:
         source.power_w = 10.0 * step * 0.1
         meter.poll()
     meter.close()
-    assert records[-1]["integrated_j"] == pytest.approx(10.0 * 10.0**2 / 2)
+    assert records[-1].integrated_j == pytest.approx(10.0 * 10.0**2 / 2)
 
 
 def test_readings_come_once_a_second_with_the_journal_s_fields() -> None:
     meter, clock, records = opened(ScriptedSource())
     advance(meter, clock, 3.0)
-    assert [round(record["t_s"], 6) for record in records] == [0.0, 1.0, 2.0, 3.0]
+    assert [round(record.t_s, 6) for record in records] == [0.0, 1.0, 2.0, 3.0]
     fields = {"t_s", "component", "counter_j", "integrated_j", "power_w", "flags"}
-    assert all(set(record) == fields for record in records)
+    assert all(set(reading.as_record()) == fields for reading in records)
 
 
 def test_nothing_is_emitted_before_the_start_record_can_be_written() -> None:
@@ -51,7 +52,7 @@ def test_nothing_is_emitted_before_the_start_record_can_be_written() -> None:
     advance(meter, clock, 0.8)
     assert records == []
     meter.edge()
-    assert [round(record["t_s"], 6) for record in records] == [0.0, 0.8]
+    assert [round(record.t_s, 6) for record in records] == [0.0, 0.8]
 
 
 def test_an_edge_reads_now_and_is_emitted_in_order() -> None:
@@ -60,10 +61,10 @@ def test_an_edge_reads_now_and_is_emitted_in_order() -> None:
     clock.now_s += 0.37
     (edge,) = meter.edge()
     advance(meter, clock, 2.0)
-    assert edge["t_s"] == pytest.approx(1.37)
-    assert edge["integrated_j"] == pytest.approx(137.0)
+    assert edge.t_s == pytest.approx(1.37)
+    assert edge.integrated_j == pytest.approx(137.0)
     assert records.count(edge) == 1
-    times_s = [record["t_s"] for record in records]
+    times_s = [record.t_s for record in records]
     assert times_s == sorted(times_s)
 
 
@@ -74,9 +75,9 @@ def test_a_long_stall_is_flagged_and_not_integrated() -> None:
     meter.poll()
     advance(meter, clock, 1.0)
     meter.close()
-    flagged = [record for record in records if "gap" in record["flags"]]
-    assert [round(record["t_s"], 6) for record in flagged] == [31.0]
-    assert records[-1]["integrated_j"] == pytest.approx(200.0)
+    flagged = [record for record in records if "gap" in record.flags]
+    assert [round(record.t_s, 6) for record in flagged] == [31.0]
+    assert records[-1].integrated_j == pytest.approx(200.0)
 
 
 def test_a_short_stall_is_bridged() -> None:
@@ -84,8 +85,8 @@ def test_a_short_stall_is_bridged() -> None:
     clock.now_s += 1.9
     meter.poll()
     meter.close()
-    assert records[-1]["integrated_j"] == pytest.approx(190.0)
-    assert all(record["flags"] == [] for record in records)
+    assert records[-1].integrated_j == pytest.approx(190.0)
+    assert all(record.flags == () for record in records)
 
 
 def test_the_integral_is_null_while_power_is_unreadable() -> None:
@@ -96,7 +97,7 @@ def test_the_integral_is_null_while_power_is_unreadable() -> None:
     advance(meter, clock, 1.0)
     source.power_w = 100.0
     advance(meter, clock, 1.0)
-    assert [record["integrated_j"] for record in records] == [
+    assert [record.integrated_j for record in records] == [
         0.0,
         pytest.approx(100.0),
         None,
@@ -112,10 +113,10 @@ def test_nothing_is_bridged_over_a_lost_device() -> None:
     advance(meter, clock, 0.5)
     source.power_w, source.flags = 100.0, []
     advance(meter, clock, 1.6)
-    assert [record["integrated_j"] for record in records[:2]] == [0.0, None]
-    assert records[2]["flags"] == ["gap"]
+    assert [record.integrated_j for record in records[:2]] == [0.0, None]
+    assert records[2].flags == ("gap",)
     # 0.9 s before, and from the first sample after on (1.5 s to 2.0 s).
-    assert records[2]["integrated_j"] == pytest.approx(90.0 + 50.0)
+    assert records[2].integrated_j == pytest.approx(90.0 + 50.0)
 
 
 def test_one_broken_source_does_not_stop_the_others() -> None:
@@ -123,10 +124,10 @@ def test_one_broken_source_does_not_stop_the_others() -> None:
     meter, clock, records = opened(broken, healthy)
     broken.error = OSError("gone")
     advance(meter, clock, 2.0)
-    last = {record["component"]: record for record in records}
-    assert last["gpu:broken"]["flags"] == ["source_error"]
-    assert last["gpu:broken"]["integrated_j"] is None
-    assert last["gpu:healthy"]["integrated_j"] == pytest.approx(100.0)
+    last = {record.component: record for record in records}
+    assert last["gpu:broken"].flags == ("source_error",)
+    assert last["gpu:broken"].integrated_j is None
+    assert last["gpu:healthy"].integrated_j == pytest.approx(100.0)
 
 
 def test_readings_that_cannot_be_handed_over_are_kept_and_offered_again() -> None:
@@ -146,7 +147,7 @@ def test_readings_that_cannot_be_handed_over_are_kept_and_offered_again() -> Non
     assert isinstance(meter.failure, OSError)
     is_full[0] = False
     advance(meter, clock, 1.0)
-    assert [round(record["t_s"], 6) for record in taken] == [0.0, 1.0, 2.0, 3.0, 4.0]
+    assert [round(record.t_s, 6) for record in taken] == [0.0, 1.0, 2.0, 3.0, 4.0]
     assert meter.failure is None
 
 
@@ -197,7 +198,7 @@ def test_close_takes_a_last_reading_and_may_be_repeated() -> None:
     clock.now_s += 0.25
     meter.close()
     meter.close()
-    assert [round(record["t_s"], 6) for record in records] == [0.0, 0.25]
+    assert [round(record.t_s, 6) for record in records] == [0.0, 0.25]
     assert source.is_closed
     with pytest.raises(RuntimeError, match="closed"):
         meter.edge()
@@ -220,7 +221,7 @@ def test_its_thread_reads_while_others_ask_for_edges() -> None:
         caller.join()
     time.sleep(0.2)
     meter.close()
-    times_s = [record["t_s"] for record in records]
+    times_s = [record.t_s for record in records]
     assert len(times_s) > 205  # 200 edges, the first, the last, and the thread's own
     assert times_s == sorted(times_s)
-    assert records[-1]["integrated_j"] == pytest.approx(100.0 * times_s[-1], rel=1e-6)
+    assert records[-1].integrated_j == pytest.approx(100.0 * times_s[-1], rel=1e-6)

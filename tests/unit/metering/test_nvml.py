@@ -53,13 +53,7 @@ def test_it_tells_counter_power_and_limit() -> None:
         assert component.power_limit_w == 400.0
         assert component.gain_std_ratio == 0.05
         reading = at(source, clock, 2.0)
-        assert reading == Reading(
-            component=f"gpu:{UUID}",
-            counter_j=507.0,
-            integrated_j=None,
-            power_w=250.0,
-            flags=[],
-        )
+        assert reading == Reading(2.0, 507.0, None, 250.0, component=f"gpu:{UUID}")
 
 
 @pytest.mark.parametrize("code", [pynvml.NVML_ERROR_NOT_SUPPORTED, 13, 25])
@@ -67,8 +61,8 @@ def test_power_falls_to_the_next_way_and_remembers(code: int) -> None:
     with metered(FakeDevice(UUID, base_w=120.0, codes={"field": code})) as (source, library, clock):
         source.components()
         asked = library.calls["nvmlDeviceGetFieldValues"]
-        assert at(source, clock, 1.0)["power_w"] == 120.0
-        assert at(source, clock, 2.0)["flags"] == []
+        assert at(source, clock, 1.0).power_w == 120.0
+        assert at(source, clock, 2.0).flags == ()
         assert library.calls["nvmlDeviceGetFieldValues"] == asked == 2  # 186, then 185, once each
 
 
@@ -83,7 +77,7 @@ def test_a_missing_function_is_as_good_as_an_unsupported_one() -> None:
     with replayed(Old(FakeTrace([FakeDevice(UUID, base_w=90.0)], epoch_s=0.0), clock)):
         source = NvmlSource([UUID])
         source.components()
-        assert at(source, clock, 1.0)["power_w"] == 90.0
+        assert at(source, clock, 1.0).power_w == 90.0
         source.close()
 
 
@@ -91,9 +85,9 @@ def test_a_device_without_counter_is_integrated() -> None:
     with metered(FakeDevice(UUID, codes={"counter": 3})) as (source, library, clock):
         assert source.components()[0].method == "integrated"
         reading = at(source, clock, 1.0)
-        assert reading["counter_j"] is None
-        assert reading["power_w"] == 100.0
-        assert reading["flags"] == ["no_counter"]
+        assert reading.counter_j is None
+        assert reading.power_w == 100.0
+        assert reading.flags == ("no_counter",)
         assert library.calls["nvmlDeviceGetTotalEnergyConsumption"] == 1
 
 
@@ -101,36 +95,36 @@ def test_denial_degrades_and_is_flagged() -> None:
     with metered(FakeDevice(UUID, codes={"counter": 4})) as (source, _, clock):
         source.components()
         reading = at(source, clock, 1.0)
-        assert reading["counter_j"] is None
-        assert reading["power_w"] == 100.0
-        assert reading["flags"] == ["no_counter", "no_permission"]
+        assert reading.counter_j is None
+        assert reading.power_w == 100.0
+        assert reading.flags == ("no_counter", "no_permission")
 
 
 def test_a_device_that_tells_no_power_keeps_its_counter() -> None:
     with metered(FakeDevice(UUID, codes={"field": 3, "usage": 3})) as (source, _, clock):
         source.components()
         reading = at(source, clock, 1.0)
-        assert reading["counter_j"] == pytest.approx(5100.0)
-        assert reading["power_w"] is None
-        assert reading["flags"] == ["no_power"]
+        assert reading.counter_j == pytest.approx(5100.0)
+        assert reading.power_w is None
+        assert reading.flags == ("no_power",)
 
 
 def test_a_lost_device_is_silent_and_opened_again_with_backoff() -> None:
     device = FakeDevice(UUID, losses=((2.0, 7.5),))
     with metered(device) as (source, library, clock):
         source.components()
-        assert at(source, clock, 1.0)["flags"] == []
+        assert at(source, clock, 1.0).flags == ()
         lost = at(source, clock, 2.0)
-        assert (lost["counter_j"], lost["power_w"], lost["flags"]) == (None, None, ["lost"])
+        assert (lost.counter_j, lost.power_w, lost.flags) == (None, None, ("lost",))
         opened = library.calls["nvmlDeviceGetHandleByUUID"]
         for tenth in range(21, 75):
-            assert at(source, clock, tenth / 10)["flags"] == ["lost"]
+            assert at(source, clock, tenth / 10).flags == ("lost",)
         assert library.calls["nvmlDeviceGetHandleByUUID"] == opened + 2  # after 1 s and 2 s more
-        assert at(source, clock, 8.9)["flags"] == ["lost"]  # back already, and not asked yet
+        assert at(source, clock, 8.9).flags == ("lost",)  # back already, and not asked yet
         back = at(source, clock, 9.1)
-        assert back["flags"] == ["reopened"]
-        assert back["counter_j"] == pytest.approx(5910.0)
-        assert at(source, clock, 9.2)["flags"] == []
+        assert back.flags == ("reopened",)
+        assert back.counter_j == pytest.approx(5910.0)
+        assert at(source, clock, 9.2).flags == ()
 
 
 def test_a_device_lost_between_two_readings_is_still_reported() -> None:
@@ -140,7 +134,7 @@ def test_a_device_lost_between_two_readings_is_still_reported() -> None:
         for now_s in (1.1, 2.2):
             clock.now_s = now_s
             source.sample(now_s)
-        assert source.read(2.2)[0]["flags"] == ["lost", "reopened"]
+        assert source.read(2.2)[0].flags == ("lost", "reopened")
 
 
 def test_a_lost_device_does_not_disturb_its_neighbour() -> None:
@@ -157,9 +151,9 @@ def test_library_that_lost_its_initialization_is_initialized_again() -> None:
     with metered(FakeDevice(UUID)) as (source, library, clock):
         source.components()
         library.users = 0
-        assert at(source, clock, 1.0)["flags"] == ["nvml_uninitialised"]
+        assert at(source, clock, 1.0).flags == ("nvml_uninitialised",)
         again = at(source, clock, 1.1)
-        assert again["counter_j"] == pytest.approx(5110.0)
+        assert again.counter_j == pytest.approx(5110.0)
         assert library.users == 1
 
 
@@ -167,9 +161,9 @@ def test_an_error_of_the_moment_is_flagged_once() -> None:
     with metered(FakeDevice(UUID)) as (source, library, clock):
         source.components()
         library.refuses["nvmlDeviceGetTotalEnergyConsumption"] = pynvml.NVML_ERROR_TIMEOUT
-        assert at(source, clock, 1.0)["flags"] == ["nvml_error_10"]
+        assert at(source, clock, 1.0).flags == ("nvml_error_10",)
         library.refuses.clear()
-        assert at(source, clock, 2.0)["flags"] == []
+        assert at(source, clock, 2.0).flags == ()
 
 
 def test_an_unknown_device_is_listed_and_null() -> None:
@@ -177,14 +171,14 @@ def test_an_unknown_device_is_listed_and_null() -> None:
         (component,) = source.components()
         assert component.id == f"gpu:{gpu_uuid(9)}"
         assert component.notes == "could not be opened: state: lost"
-        assert at(source, clock, 0.5)["counter_j"] is None
+        assert at(source, clock, 0.5).counter_j is None
 
 
 def test_a_mig_slice_is_listed_and_null() -> None:
     with metered(FakeDevice(UUID), uuids=["MIG-1"]) as (source, _, clock):
         assert "no counter" in (source.components()[0].notes or "")
         reading = at(source, clock, 1.0)
-        assert (reading["counter_j"], reading["flags"]) == (None, ["mig"])
+        assert (reading.counter_j, reading.flags) == (None, ("mig",))
 
 
 @pytest.mark.parametrize(
@@ -199,16 +193,16 @@ def test_without_nvml_every_device_is_null_and_says_why(code: int, why: str) -> 
         library.refuses["nvmlInitWithFlags"] = code
         (component,) = source.components()
         assert why in (component.notes or "")
-        assert at(source, clock, 0.5)["flags"] == ["unavailable"]
+        assert at(source, clock, 0.5).flags == ("unavailable",)
         library.refuses.clear()
-        assert at(source, clock, 1.5)["counter_j"] == pytest.approx(5150.0)
+        assert at(source, clock, 1.5).counter_j == pytest.approx(5150.0)
 
 
 def test_grace_hopper_is_read_at_gpu_scope_and_says_so() -> None:
     device = FakeDevice(UUID, base_w=420.0, name="NVIDIA GH200 480GB", module_w=180.0)
     with metered(device) as (source, library, clock):
         assert "GPU scope" in (source.components()[0].notes or "")
-        assert at(source, clock, 1.0)["power_w"] == 420.0
+        assert at(source, clock, 1.0).power_w == 420.0
         assert {scope for _, scope in library.fields_asked} == {pynvml.NVML_POWER_SCOPE_GPU}
 
 
@@ -238,7 +232,7 @@ def test_the_architecture_says_which_power_leaves_nothing_out(sensors: Sensors, 
         source = NvmlSource([device.uuid])
         source.components()
         assert library.fields_asked[0][0] == first
-        power_w = at(source, clock, 5.0)["power_w"]
+        power_w = at(source, clock, 5.0).power_w
         source.close()
     assert power_w is not None
     if sensors is H100:
@@ -250,11 +244,11 @@ def test_the_architecture_says_which_power_leaves_nothing_out(sensors: Sensors, 
 def test_permission_that_is_dropped_in_mid_run_degrades_and_is_flagged() -> None:
     with metered(FakeDevice(UUID, base_w=90.0)) as (source, library, clock):
         source.components()
-        assert at(source, clock, 1.0)["flags"] == []
+        assert at(source, clock, 1.0).flags == ()
         library.refuses["nvmlDeviceGetTotalEnergyConsumption"] = pynvml.NVML_ERROR_NO_PERMISSION
         reading = at(source, clock, 2.0)
-        assert (reading["counter_j"], reading["power_w"]) == (None, 90.0)
-        assert reading["flags"] == ["no_counter", "no_permission"]
+        assert (reading.counter_j, reading.power_w) == (None, 90.0)
+        assert reading.flags == ("no_counter", "no_permission")
         asked = library.calls["nvmlDeviceGetTotalEnergyConsumption"]
         at(source, clock, 3.0)
         assert library.calls["nvmlDeviceGetTotalEnergyConsumption"] == asked

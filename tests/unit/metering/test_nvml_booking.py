@@ -12,6 +12,7 @@ import pytest
 from pricetag.accounting.readings.ledger import WindowEnergy, window_energy
 from pricetag.metering.meter import Meter
 from pricetag.metering.nvml import NvmlSource, list_devices, resolve_visible
+from pricetag.metering.source import Reading
 from tests.support.fake_nvml import FakeDevice, FakeTrace, gpu_uuid
 from tests.support.fake_nvml.trace import NVML_ERROR_NO_PERMISSION
 from tests.support.meters import Clock, advance, booked
@@ -37,7 +38,7 @@ def run(
 ) -> dict[str, WindowEnergy]:
     """Meter the visible devices; what was booked from the first reading to the last."""
     clock = Clock(0.0)
-    records: list[dict[str, Any]] = []
+    records: list[Reading] = []
     with replayed(NvmlReplay(FakeTrace(devices, epoch_s=0.0), clock)):
         uuids = resolve_visible(visible, list_devices())
         meter = Meter([NvmlSource(uuids)], emit=records.extend, clock=clock)
@@ -151,7 +152,7 @@ def test_a_suspended_meter_still_books_the_counter() -> None:
 )
 def test_permission_that_is_dropped_in_mid_run(what: str, flags: tuple[str, ...]) -> None:
     own = device(1)
-    clock, records = Clock(0.0), list[dict[str, Any]]()
+    clock, records = Clock(0.0), list[Reading]()
     library = NvmlReplay(FakeTrace([own], epoch_s=0.0), clock)
     with replayed(library):
         meter = Meter([NvmlSource([own.uuid])], emit=records.extend, clock=clock)
@@ -172,14 +173,14 @@ def test_permission_that_is_dropped_in_mid_run(what: str, flags: tuple[str, ...]
 def test_stages_add_up_to_the_run() -> None:
     own = device(1)
     clock = Clock(0.0)
-    records: list[dict[str, Any]] = []
+    records: list[Reading] = []
     edges_s = [0.0]
     with replayed(NvmlReplay(FakeTrace([own], epoch_s=0.0), clock)):
         meter = Meter([NvmlSource([own.uuid])], emit=records.extend, clock=clock)
         meter.open(thread=False)
         for length_s in (3.3, 0.4, 11.7):
             advance(meter, clock, length_s)
-            edges_s.append(meter.edge()[0]["t_s"])
+            edges_s.append(meter.edge()[0].t_s)
         meter.close()
     readings = booked(records, f"gpu:{own.uuid}")
     for start_s, end_s in pairwise(edges_s):

@@ -157,26 +157,26 @@ def test_the_counter_is_unwrapped(tmp_path: Path) -> None:
     second = reading(rapl, 1.0)
     put(path, 250_000_000)
     third = reading(rapl, 2.0)
-    assert first["counter_j"] is not None
-    assert second["counter_j"] == pytest.approx(first["counter_j"] + 100.0)
-    assert third["counter_j"] == pytest.approx(first["counter_j"] + 300.0)
-    assert second["power_w"] == pytest.approx(100.0)
-    assert third["power_w"] == pytest.approx(200.0)
-    assert second["flags"] == third["flags"] == []
-    assert second["integrated_j"] is None
+    assert first.counter_j is not None
+    assert second.counter_j == pytest.approx(first.counter_j + 100.0)
+    assert third.counter_j == pytest.approx(first.counter_j + 300.0)
+    assert second.power_w == pytest.approx(100.0)
+    assert third.power_w == pytest.approx(200.0)
+    assert second.flags == third.flags == ()
+    assert second.integrated_j is None
 
 
 def test_two_readings_close_together_make_no_power_of_noise(tmp_path: Path) -> None:
     path = zone(tmp_path, "intel-rapl:0", "package-0", 1_000_000)
     rapl = source(tmp_path)
-    assert reading(rapl, 0.0)["power_w"] is None
+    assert reading(rapl, 0.0).power_w is None
     put(path, 101_000_000)
-    assert reading(rapl, 1.0)["power_w"] == pytest.approx(100.0)
+    assert reading(rapl, 1.0).power_w == pytest.approx(100.0)
     put(path, 102_000_000)
     close = reading(rapl, 1.002)
-    assert (close["counter_j"], close["power_w"]) == (102.0, 100.0)
+    assert (close.counter_j, close.power_w) == (102.0, 100.0)
     put(path, 202_000_000)
-    assert reading(rapl, 2.0)["power_w"] == pytest.approx(101.0)
+    assert reading(rapl, 2.0).power_w == pytest.approx(101.0)
 
 
 def test_many_wraps_add_up(tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_many_wraps_add_up(tmp_path: Path) -> None:
         true_uj += 60 * 280 * 1_000_000
         put(path, true_uj % 65_532_610_987)
         last = reading(rapl, 60.0 * minute)
-    assert last["counter_j"] == pytest.approx(280.0 * 3600.0)
+    assert last.counter_j == pytest.approx(280.0 * 3600.0)
 
 
 def test_a_fall_that_no_wrap_explains_is_a_reset(tmp_path: Path) -> None:
@@ -197,10 +197,10 @@ def test_a_fall_that_no_wrap_explains_is_a_reset(tmp_path: Path) -> None:
     reading(rapl, 0.0)
     put(path, 5_000_000)
     after = reading(rapl, 1.0)
-    assert after["flags"] == ["reset"]
-    assert after["counter_j"] == pytest.approx(5.0)
+    assert after.flags == ("reset",)
+    assert after.counter_j == pytest.approx(5.0)
     put(path, 105_000_000)
-    assert reading(rapl, 2.0)["counter_j"] == pytest.approx(105.0)
+    assert reading(rapl, 2.0).counter_j == pytest.approx(105.0)
 
 
 def test_a_stall_longer_than_a_wrap_may_take_is_flagged(tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def test_a_stall_longer_than_a_wrap_may_take_is_flagged(tmp_path: Path) -> None:
     rapl = source(tmp_path)
     reading(rapl, 0.0)
     put(path, 1_000_000)
-    assert reading(rapl, 3600.0)["flags"] == ["wrap_ambiguous"]
+    assert reading(rapl, 3600.0).flags == ("wrap_ambiguous",)
 
 
 def test_a_zone_that_vanishes_is_silent(tmp_path: Path) -> None:
@@ -217,9 +217,9 @@ def test_a_zone_that_vanishes_is_silent(tmp_path: Path) -> None:
     reading(rapl, 0.0)
     (path / "energy_uj").unlink()
     gone = reading(rapl, 1.0)
-    assert (gone["counter_j"], gone["flags"]) == (None, ["unreadable"])
+    assert (gone.counter_j, gone.flags) == (None, ("unreadable",))
     put(path, 3_000_000)
-    assert reading(rapl, 2.0)["counter_j"] == pytest.approx(3.0)
+    assert reading(rapl, 2.0).counter_j == pytest.approx(3.0)
 
 
 def test_a_variable_moves_the_root() -> None:

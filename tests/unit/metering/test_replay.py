@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pricetag.accounting.readings.ledger import window_energy
 from pricetag.metering.meter import Meter
+from pricetag.metering.source import Reading
 from tests.support.meters import Clock, advance, booked
 from tests.support.replay import ReplaySource, TraceError, load_trace
 
@@ -29,7 +29,7 @@ def two_devices(tmp_path: Path) -> Path:
 
 
 def test_a_replayed_trace_is_booked_as_its_counter_says(tmp_path: Path) -> None:
-    clock, records = Clock(), list[dict[str, Any]]()
+    clock, records = Clock(), list[Reading]()
     meter = Meter([ReplaySource(load_trace(two_devices(tmp_path)))], records.extend, clock)
     components = meter.open(thread=False)
     assert [component.id for component in components] == ["gpu:GPU-a", "gpu:GPU-b"]
@@ -43,21 +43,21 @@ def test_a_replayed_trace_is_booked_as_its_counter_says(tmp_path: Path) -> None:
 def test_it_can_be_played_faster(tmp_path: Path) -> None:
     source = ReplaySource(load_trace(two_devices(tmp_path)), speed=10.0)
     first, later = source.read(0.0)[0], source.read(0.5)[0]
-    assert first["counter_j"] == 7.0
-    assert later["counter_j"] == pytest.approx(507.0)
+    assert first.counter_j == 7.0
+    assert later.counter_j == pytest.approx(507.0)
     assert source.sample(0.5) == [100.0, 350.0]
 
 
 def test_after_its_end_it_is_silent(tmp_path: Path) -> None:
     source = ReplaySource(load_trace(two_devices(tmp_path)))
     assert source.sample(12.5) == [None, None]
-    assert [reading["flags"] for reading in source.read(12.5)] == [["trace_end"], ["trace_end"]]
+    assert [reading.flags for reading in source.read(12.5)] == [("trace_end",), ("trace_end",)]
 
 
 def test_an_empty_row_is_a_lost_device(tmp_path: Path) -> None:
     path = trace(tmp_path, "0,GPU-a,100,5000,1", "1,GPU-a,,,1", "2,GPU-a,100,5200,1")
     source = ReplaySource(load_trace(path))
-    assert [source.read(t)[0]["flags"] for t in (0.5, 1.5, 2.0)] == [[], ["lost"], []]
+    assert [source.read(t)[0].flags for t in (0.5, 1.5, 2.0)] == [(), ("lost",), ()]
 
 
 def test_a_trace_without_counter_is_integrated(tmp_path: Path) -> None:

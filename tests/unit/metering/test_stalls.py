@@ -9,14 +9,15 @@ import pytest
 
 from pricetag.accounting.readings.ledger import WindowEnergy, window_energy
 from pricetag.metering.meter import Meter
+from pricetag.metering.source import Reading
 from tests.support.meters import Clock, ScriptedSource, advance, booked
 
 
 def metered(
     source: ScriptedSource, *, silent_after_stall: bool = False
-) -> tuple[WindowEnergy, Sequence[dict[str, Any]]]:
+) -> tuple[WindowEnergy, Sequence[Reading]]:
     """100 W for 10 s, the meter held up from the 5th to the 8th."""
-    records: list[dict[str, Any]] = []
+    records: list[Reading] = []
     clock = Clock()
     meter = Meter([source], records.extend, clock=clock)
     meter.open(thread=False)
@@ -42,13 +43,13 @@ def test_without_a_counter_a_stall_is_booked_and_not_covered() -> None:
     assert window.energy_j == pytest.approx(700.0)
     assert window.covered_s == pytest.approx(7.0)
     assert window.flags == ("gap", "partly_covered")
-    assert [round(r["t_s"], 6) for r in records if "gap" in r["flags"]] == [8.0]
+    assert [round(r.t_s, 6) for r in records if "gap" in r.flags] == [8.0]
 
 
 def test_a_stall_that_ends_in_a_silent_reading_is_not_covered_either() -> None:
     window, records = metered(ScriptedSource(power_w=100.0), silent_after_stall=True)
-    (told,) = [record for record in records if "gap" in record["flags"]]
-    assert (told["counter_j"], told["integrated_j"]) == (None, None)
+    (told,) = [record for record in records if "gap" in record.flags]
+    assert (told.counter_j, told.integrated_j) == (None, None)
     assert window.covered_s < 7.0
     assert {"gap", "partly_covered"} <= set(window.flags)
 

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
@@ -17,14 +16,14 @@ from pricetag.accounting.readings.alignment import align
 from pricetag.accounting.readings.ledger import EnergyLedger
 from pricetag.metering.meter import Meter
 from pricetag.metering.nvml import NvmlSource
-from pricetag.metering.source import Component
+from pricetag.metering.source import Component, Reading
 from pricetag.metering.ticks import Ticker
 from tests.support.fake_nvml import FakeDevice, FakeTrace, gpu_uuid
 from tests.support.meters import Clock, ScriptedSource, advance, booked
 from tests.support.nvml_replay import NvmlReplay, replayed
 from tests.support.sensors import A100, H100, VOLTA, PowerTrace, Sensors, SimulatedDevice
 
-Records = list[dict[str, Any]]
+Records = list[Reading]
 
 
 @dataclass(frozen=True)
@@ -53,9 +52,9 @@ def watch(meter: Meter, clock: Clock) -> float:
     return clock.now_s - began_s
 
 
-def ticks(records: Records, meter: Meter) -> list[dict[str, Any]]:
+def ticks(records: Records, meter: Meter) -> list[Reading]:
     meter.edge()  # hands over what waits
-    return [record for record in records if "tick" in record["flags"]]
+    return [record for record in records if "tick" in record.flags]
 
 
 def device(sensors: Sensors = A100, watts: float = 300.0, seed: int = 0) -> SimulatedDevice:
@@ -92,14 +91,14 @@ def test_two_updates_are_awaited_and_each_is_read_as_it_comes(sensors: Sensors) 
         meter.edge()
         took_s = watch(meter, clock)
         assert sensors.counter_s < took_s < 2.1 * sensors.counter_s
-        last = [record for record in ticks(records, meter) if record["t_s"] > 1.234]
+        last = [record for record in ticks(records, meter) if record.t_s > 1.234]
     assert len(last) == 2
     for record in last:
-        updated_s = own.last_tick_s(record["t_s"])
-        assert 0.0 <= record["t_s"] - updated_s <= min(0.0041, 0.101 * sensors.counter_s)
-        assert record["counter_j"] == own.counter_at_mj(record["t_s"]) / 1000.0
-        assert record["integrated_j"] == pytest.approx(300.0 * record["t_s"])
-        assert record["power_w"] == pytest.approx(300.0)
+        updated_s = own.last_tick_s(record.t_s)
+        assert 0.0 <= record.t_s - updated_s <= min(0.0041, 0.101 * sensors.counter_s)
+        assert record.counter_j == own.counter_at_mj(record.t_s) / 1000.0
+        assert record.integrated_j == pytest.approx(300.0 * record.t_s)
+        assert record.power_w == pytest.approx(300.0)
 
 
 def test_each_device_is_read_at_its_own_update() -> None:
@@ -108,7 +107,7 @@ def test_each_device_is_read_at_its_own_update() -> None:
         watch(meter, clock)
         found = ticks(records, meter)
     by_device = {
-        own.uuid: [r["t_s"] for r in found if r["component"] == f"gpu:{own.uuid}"]
+        own.uuid: [r.t_s for r in found if r.component == f"gpu:{own.uuid}"]
         for own in (first, second)
     }
     assert {len(times_s) for times_s in by_device.values()} == {2}
@@ -120,7 +119,7 @@ def test_an_edge_waits_for_no_update() -> None:
         watch(meter, clock)
         clock.now_s = 2.0
         (edge,) = meter.edge()
-        assert (edge["t_s"], edge["flags"]) == (2.0, [])
+        assert (edge.t_s, edge.flags) == (2.0, ())
         assert records[-1] == edge
 
 
@@ -150,8 +149,8 @@ def test_an_update_that_was_seen_late_does_not_say_when_it_came() -> None:
         meter.look()
         watch(meter, clock)
         meter.edge()
-    flags = [record["flags"] for record in records if record["t_s"] > 1.2]
-    assert flags[0] == ["late_tick"]
+    flags = [record.flags for record in records if record.t_s > 1.2]
+    assert flags[0] == ("late_tick",)
     assert sum("tick" in names for names in flags) == 1
     readings = booked(records, f"gpu:{gpu_uuid(1)}")
     assert all("tick" not in " ".join(reading.flags) for reading in align(readings)[:-1])
@@ -170,7 +169,7 @@ def test_a_device_lost_while_it_is_watched_is_left_to_the_next_reading() -> None
         assert clock.now_s < 1.06
         meter.edge()
         meter.close()
-    assert records[-1]["flags"] == ["lost"]
+    assert records[-1].flags == ("lost",)
 
 
 def test_looking_is_cheap_while_nothing_is_awaited() -> None:
@@ -208,8 +207,8 @@ def test_its_thread_finds_the_updates_after_an_edge_and_before_it_closes() -> No
     (edge,) = meter.edge()
     assert time.perf_counter() - began_s < 0.03
     meter.close()
-    after = [record for record in records if record["t_s"] > edge["t_s"]]
-    assert [flag for record in after for flag in record["flags"]] in (
+    after = [record for record in records if record.t_s > edge.t_s]
+    assert [flag for record in after for flag in record.flags] in (
         ["tick", "tick"],
         ["late_tick", "tick"],  # a machine that is busy
         ["tick", "late_tick"],
@@ -229,7 +228,7 @@ def test_a_counter_that_does_not_move_is_given_up() -> None:
     meter.open(thread=False)
     assert watch(meter, clock) == pytest.approx(2.1 * 0.05, abs=0.005)
     meter.close()
-    assert all(record["flags"] == [] for record in records)
+    assert all(record.flags == () for record in records)
 
 
 def test_a_source_that_breaks_while_it_is_watched_breaks_nothing_else(

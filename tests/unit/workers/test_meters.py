@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from pricetag.metering import Component
+from pricetag.metering import Component, Reading
 from pricetag.metering.meter import Meter
 from pricetag.metering.mig import slices_of
 from pricetag.metering.nvml_devices import Device, Slice
@@ -46,12 +45,12 @@ def library(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> SharedNvml:
 
 def metered(
     devices: Devices, clock: Clock, seconds: float = 10.0
-) -> tuple[list[Component], list[dict[str, Any]]]:
+) -> tuple[list[Component], list[Reading]]:
     """Components and readings of an attempt of some seconds."""
-    records: list[dict[str, Any]] = []
+    records: list[Reading] = []
     meters = JobMeters(devices)
 
-    def emit(readings: list[dict[str, Any]]) -> None:
+    def emit(readings: list[Reading]) -> None:
         meters.note(readings)
         records.extend(readings)
 
@@ -77,10 +76,10 @@ def test_a_slice_is_its_parent_in_part(library: SharedNvml, clock: Clock) -> Non
     assert component.reserved_ratio == pytest.approx(3 / 7)
     assert component.method == "counter"
     first, last = records[0], records[-1]
-    assert last["counter_j"] - first["counter_j"] == pytest.approx(2800.0)  # the whole card's
-    assert (first["own_busy_s"], first["all_busy_s"]) == (0.0, 0.0)
-    assert last["own_busy_s"] == pytest.approx(10 * 0.5 * 3 / 7)
-    assert last["all_busy_s"] == pytest.approx(10 * (0.5 * 3 / 7 + 2 / 7))
+    assert (last.counter_j or 0.0) - (first.counter_j or 0.0) == pytest.approx(2800.0)  # the card's
+    assert (first.own_busy_s, first.all_busy_s) == (0.0, 0.0)
+    assert last.own_busy_s == pytest.approx(10 * 0.5 * 3 / 7)
+    assert last.all_busy_s == pytest.approx(10 * (0.5 * 3 / 7 + 2 / 7))
     assert (library.users, library.samples) == (0, 0)
 
 
@@ -101,7 +100,7 @@ def test_without_gpm_slices_tell_no_activity(library: SharedNvml, clock: Clock) 
     assert component.reserved_ratio == pytest.approx(2 / 7)
     assert component.notes is not None
     assert "does not report the use of its slices" in component.notes
-    assert all("own_busy_s" not in record for record in records)
+    assert all(record.all_busy_s is None for record in records)
 
 
 def test_a_part_of_an_instance_tells_no_activity(library: SharedNvml, clock: Clock) -> None:
@@ -111,14 +110,14 @@ def test_a_part_of_an_instance_tells_no_activity(library: SharedNvml, clock: Clo
     with replayed(library):
         [component], records = metered(Devices(("MIG-a",), slices=slices("MIG-a")), clock)
     assert component.reserved_ratio == pytest.approx(1 / 7)
-    assert all("own_busy_s" not in record for record in records)
+    assert all(record.all_busy_s is None for record in records)
 
 
 def test_a_whole_device_is_the_jobs_alone(library: SharedNvml, clock: Clock) -> None:
     with replayed(library):
         [component], records = metered(Devices((WHOLE,)), clock)
     assert component.reserved_ratio == 1.0
-    assert all("own_busy_s" not in record for record in records)
+    assert all(record.all_busy_s is None for record in records)
 
 
 def test_a_device_of_several_jobs_is_told_by_process(
@@ -130,8 +129,8 @@ def test_a_device_of_several_jobs_is_told_by_process(
     with replayed(library):
         [component], records = metered(Devices((WHOLE,), jobs_per_device=4), clock)
     assert component.reserved_ratio == 0.25
-    assert records[-1]["own_busy_s"] == pytest.approx(2.0)
-    assert records[-1]["all_busy_s"] == pytest.approx(8.0)
+    assert records[-1].own_busy_s == pytest.approx(2.0)
+    assert records[-1].all_busy_s == pytest.approx(8.0)
     assert library.users == 0
 
 
@@ -145,7 +144,7 @@ def test_in_a_container_processes_have_other_names(
     assert component.reserved_ratio == 0.5
     assert component.notes is not None
     assert "not as this container" in component.notes
-    assert all("own_busy_s" not in record for record in records)
+    assert all(record.all_busy_s is None for record in records)
 
 
 def test_the_host_is_shared_by_cpu_time(
@@ -165,21 +164,21 @@ def test_the_host_is_shared_by_cpu_time(
         "rapl:package-0-dram",
     }
     assert all(component.reserved_ratio == 0.125 for component in components)
-    assert all(record["own_busy_s"] == 0.0 for record in records)  # no process was adopted
-    assert records[-1]["all_busy_s"] > 0.0
+    assert all(record.own_busy_s == 0.0 for record in records)  # no process was adopted
+    assert (records[-1].all_busy_s or 0.0) > 0.0
 
     # All of it reserved, and its idling unknown: it is a device of the job's own.
     components, records = metered(Devices((), host_ratio=1.0), clock, 2.0)
     assert all(component.reserved_ratio == 1.0 for component in components)
-    assert all("own_busy_s" not in record for record in records)
+    assert all(record.all_busy_s is None for record in records)
     beside = Devices((), host_ratio=0.0, is_host_taken=True)  # the other is charged all of it
     components, records = metered(beside, clock, 2.0)
     assert all(component.reserved_ratio == 0.0 for component in components)
-    assert all("own_busy_s" not in record for record in records)
+    assert all(record.all_busy_s is None for record in records)
     at = datetime(2026, 3, 1, tzinfo=UTC)
     idle = Baseline("rapl:package-0", host_state().settings, "", 80.0, None, 60.0, "counter", at)
     components, records = metered(Devices((), baselines=(idle,)), clock, 2.0)
-    assert {r["component"] for r in records if "own_busy_s" in r} == {"rapl:package-0"}
+    assert {r.component for r in records if r.own_busy_s is not None} == {"rapl:package-0"}
     assert {c.id: c.baseline_w for c in components} == {
         "rapl:package-0": 80.0,
         "rapl:package-0-dram": None,

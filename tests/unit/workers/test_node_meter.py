@@ -52,14 +52,8 @@ class Fleet:
     def read(self, now_s: float) -> list[Reading]:
         gpu, cpu = self.counter_j["gpu:a"], self.counter_j["cpu"]
         return [
-            Reading(
-                component="gpu:a",
-                counter_j=gpu,
-                integrated_j=None,
-                power_w=self.power_w["gpu:a"],
-                flags=[],
-            ),
-            Reading(component="cpu", counter_j=None, integrated_j=cpu, power_w=20.0, flags=[]),
+            Reading(now_s, gpu, None, self.power_w["gpu:a"], component="gpu:a"),
+            Reading(now_s, None, cpu, 20.0, component="cpu"),
         ]
 
     def close(self) -> None:

@@ -1,5 +1,6 @@
 import pytest
 
+from workers.attempt.charged import Figures
 from workers.attempt.progress import ProgressBoard, eta_s
 from workers.attempt.stages import StageBook
 
@@ -24,15 +25,17 @@ def test_progress_bears_what_the_meter_sees() -> None:
     stage = book.open(parent_key=None, recipe_index=0, kind="train", name="train", t_s=10.0)
     board = ProgressBoard()
     board.update("0", {"done": 25, "total": 100, "unit": "step", "message": None})
-    record = board.record(20.0, stage, book.started_s(), {"power_w": 150.0, "energy_j": 7.2e6})
+    record = board.record(20.0, stage, book.started_s(), Figures(150.0, 7.2e6, {}))
     assert record["eta_s"] == pytest.approx(30.0)
     assert record["energy_kwh"] == pytest.approx(2.0)
     assert (record["key"], record["kind"], record["power_w"]) == ("0", "train", 150.0)
 
 
 def test_unknown_energy_stays_unknown() -> None:
-    record = ProgressBoard().record(1.0, None, None, {"power_w": None, "energy_j": None})
+    figures = Figures(None, None, {"cpu": "it cannot be read"})
+    record = ProgressBoard().record(1.0, None, None, figures)
     assert (record["energy_kwh"], record["power_w"], record["eta_s"]) == (None, None, None)
+    assert record["power_unknown"] == {"cpu": "it cannot be read"}
 
 
 @pytest.mark.parametrize(
