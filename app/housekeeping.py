@@ -11,7 +11,7 @@ from app import queue
 from app.cancellation import heed_cancellation
 from app.db import Database
 from app.repositories.outage import OUTAGES
-from app.services import events, execution
+from app.services import events, execution, waiting
 from app.services.alarms import Alarms
 from app.services.budgets.upkeep import BalanceUpkeep
 from app.services.execution import LeaseObserver
@@ -70,4 +70,5 @@ async def tidy(database: Database) -> None:
     """Deletes data that nobody will read again."""
     async with database.session_scope() as session:
         dropped = await events.forget_passing(session)
+        await waiting.forget_the_dead(session)
     log.debug("deleted %d progress and power events of finished runs", dropped)

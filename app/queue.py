@@ -21,10 +21,12 @@ import psycopg
 from procrastinate import exceptions, jobs, manager, retry, worker
 
 from app.db import Session, connect_args, driver_connection, libpq_url
+from pricetag.recipes import runs_program
 
 logger = logging.getLogger(__name__)
 
 TASK = "execute_run"
+PROGRAMS = "+commands"
 HEARTBEAT_S = 5.0
 STALLED_S = 30.0
 POLL_S = 0.5
@@ -52,17 +54,20 @@ class Postponed(Exception):  # noqa: N818 - not an error: "not now"
         self.delay_s = delay_s
 
 
-def queue_name(pool: str, gpus: int) -> str:
+def queue_name(pool: str, gpus: int, *, programs: bool = False) -> str:
     """The queue of the runs of a pool that want this many accelerators.
+
+    Runs that execute programs have a queue of their own, from which only workers that allow
+    commands take. No pool's name has a plus sign.
 
     PostgreSQL cuts the names of notification channels, which hold the queue's, at 63 bytes. The
     queue of a pool with a long name is therefore named after its beginning and a digest.
     """
-    name = f"{pool}/{gpus}gpu"
-    if len(name) <= MAX_QUEUE_CHARS:
-        return name
+    tail = f"{PROGRAMS if programs else ''}/{gpus}gpu"
+    if len(pool + tail) <= MAX_QUEUE_CHARS:
+        return pool + tail
     digest = hashlib.sha256(pool.encode()).hexdigest()[:16]
-    return f"{pool[:12]}~{digest}/{gpus}gpu"
+    return f"{pool[:6] if programs else pool[:12]}~{digest}{tail}"
 
 
 @cache
@@ -77,13 +82,14 @@ async def enqueue(
     *,
     pool: str,
     gpus: int,
+    kind: str,
     priority: int = 0,
     not_before: datetime | None = None,
 ) -> int:
     """Adds an entry on the session's own connection: it commits with the run, or not at all."""
     deferrer = _deferrer().configure_task(
         TASK,
-        queue=queue_name(pool, gpus),
+        queue=queue_name(pool, gpus, programs=runs_program(kind)),
         priority=priority,
         schedule_at=not_before,
         connection=await driver_connection(session),
@@ -113,7 +119,7 @@ WHERE job.status = 'doing'
 """
 
 RUNS_WITHOUT_ENTRY = """
-SELECT run.id, run.pool, run.gpus, run.priority, run.not_before
+SELECT run.id, run.pool, run.gpus, run.kind, run.priority, run.not_before
 FROM runs AS run
 WHERE run.status = 'queued'
   AND run.cancel_requested_at IS NULL
@@ -144,10 +150,16 @@ async def sweep(session: Session, *, stalled_s: float = STALLED_S) -> list[UUID]
     if finished.rowcount > 0:
         logger.warning("removed %d queue entries of dead workers", finished.rowcount)
     orphans = await (await connection.execute(RUNS_WITHOUT_ENTRY)).fetchall()
-    for run_id, pool, gpus, priority, not_before in orphans:
+    for run_id, pool, gpus, kind, priority, not_before in orphans:
         logger.warning("run %s had no queue entry; added a new one", run_id)
         await enqueue(
-            session, run_id, pool=pool, gpus=gpus, priority=priority, not_before=not_before
+            session,
+            run_id,
+            pool=pool,
+            gpus=gpus,
+            kind=kind,
+            priority=priority,
+            not_before=not_before,
         )
     return [row[0] for row in orphans]
 

@@ -7,7 +7,7 @@ from models.budget import AuditEntry, Budget, BudgetAlert, Quote, Spend
 from models.energy import Baseline, EnergyHour
 from models.factor import CarbonHour, CarbonSeries, Factor, Price, Site
 from models.issued import PriceTag, Report, ReportProject
-from models.node import Node
+from models.node import Node, WorkerProcess
 from models.outcome import Outcome
 from models.project import Experiment, Project, ProjectMember
 from models.run import Run, RunEvent
@@ -56,4 +56,5 @@ __all__ = [
     "Stage",
     "Token",
     "User",
+    "WorkerProcess",
 ]

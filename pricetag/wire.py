@@ -8,6 +8,15 @@ from typing import Any, Literal, NotRequired, TypedDict
 ReportFormat = Literal["html", "pdf", "tex", "md", "csv", "json"]
 
 
+class Waiting(TypedDict):
+    """Why no live worker can take a queued run."""
+
+    code: str
+    message: str
+    hint: str
+    pools_served: list[str]
+
+
 class RunAccepted(TypedDict):
     """Response to posting or cancelling a run."""
 
@@ -20,11 +29,12 @@ class RunAccepted(TypedDict):
     created_at: str
     cancel_requested_at: str | None
     url: str
+    waiting: NotRequired[Waiting | None]
     warnings: list[str]
 
 
 class Run(TypedDict):
-    """A run; a list omits `recipe`, `attempts`, `max_attempts`, `created_by` and `lineage`."""
+    """A run; a list omits `recipe` and what follows it."""
 
     id: str
     project: str
@@ -46,13 +56,14 @@ class Run(TypedDict):
     price_tag: dict[str, Any] | None
     recipe: NotRequired[dict[str, Any]]
     max_attempts: NotRequired[int]
+    waiting: NotRequired[Waiting | None]
     created_by: NotRequired[str | None]
     lineage: NotRequired[dict[str, Any] | None]
     attempts: NotRequired[list[dict[str, Any]]]
 
 
 class Event(TypedDict):
-    """One event of a run's stream; kind is status, stage, progress or power."""
+    """One event of a run's stream; kind is status, stage, progress, power, budget or waiting."""
 
     id: int
     run_id: str

@@ -10,9 +10,10 @@ from typing import Any
 from uuid import UUID
 
 from app.db import Database
-from app.services import execution
+from app.services import execution, waiting
 from app.services.energy import baselines
 from app.services.energy import node_hours as energy
+from app.services.waiting import Offer
 from workers.node.baselines import Baseline
 from workers.node.hours import Row
 from workers.node.identity import NodeConfig, node_place
@@ -37,10 +38,15 @@ class Store:
         self._budgets = execution.BudgetWatch()
         self._place: str | None = None  # as registered; None before that
 
-    async def demand(self, run_id: UUID) -> int | None:
-        """Number of devices a queued run needs; None when it must not start now."""
+    async def demand(self, run_id: UUID) -> execution.Demand | None:
+        """What a queued run needs of its worker; None when it must not start now."""
         async with self._database.session_scope() as session:
             return await execution.demand(session, run_id)
+
+    async def requeue(self, run_id: UUID) -> bool:
+        """Puts a run into the queue that is right for it; returns whether it is still queued."""
+        async with self._database.session_scope() as session:
+            return await execution.requeue(session, run_id)
 
     async def claim(
         self, run_id: UUID, devices: Sequence[dict[str, Any]]
@@ -78,17 +84,26 @@ class Store:
             return {}
 
     async def register(
-        self, devices: Sequence[dict[str, Any]], capabilities: dict[str, Any]
+        self,
+        devices: Sequence[dict[str, Any]],
+        capabilities: dict[str, Any],
+        offer: Offer | None = None,
     ) -> bool:
         """Register this node; returns whether its name was used elsewhere since the last call.
 
         "Elsewhere" is another machine or data folder: two nodes would be booked as one.
+
+        Args:
+            devices: Of this worker.
+            capabilities: What the node can meter.
+            offer: What this worker can take; None if it takes nothing more.
         """
         config, place = self._config, node_place(self._config.data_dir)
         async with self._database.session_scope() as session:
             before = await execution.register_node(
                 session, config.name, config.pool, list(devices), capabilities, place
             )
+            await waiting.announce(session, config.worker, config.name, offer)
         is_doubled = self._place is not None and before != place
         self._place = place
         return is_doubled

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from app.cancellation import end_tasks, heed_cancellation
 from app.queue import Postponed, QueueWorker, make_worker, queue_name
+from app.services.waiting import Offer
 from pricetag.metering.journal import Journal, JournalError, purge_shipped
 from pricetag.metering.nvml_devices import Device
 from workers.attempt.meters import Devices, describe
@@ -35,6 +36,7 @@ FIT_RETRY_S = 0.5
 MAX_BACKOFF_S = 10.0
 HOUSEKEEPING_S = 10.0
 SHIP_FIRST_S = 30.0
+WITHDRAW_S = 2.0
 KEEP_SHIPPED_S = 7 * 24 * 3600.0
 
 
@@ -68,6 +70,7 @@ class Worker:
         self._pool = DevicePool(
             [device.uuid for device in devices], cpu_slots=cpu_slots, share=config.gpu_share
         )
+        self._offer = Offer(config.pool, len(devices), cpu_slots, config.allow_commands)
         self._machine = Machine(
             config.data_dir, self._pool.capacity, cores_per_job=config.host_cores_per_job
         )
@@ -111,6 +114,7 @@ class Worker:
         finally:
             for supervisor in list(self._running.values()):
                 supervisor.request_stop("worker-stopping")
+            await self._withdraw()
             if self._queue_worker is not None:
                 await self._queue_worker.drain()
             if self._shipping:
@@ -171,7 +175,9 @@ class Worker:
         return full is None
 
     def _queues(self, sizes: list[int]) -> list[str]:
-        return [queue_name(self._config.pool, size) for size in sizes]
+        kinds = (False, True) if self._config.allow_commands else (False,)
+        pool = self._config.pool
+        return [queue_name(pool, size, programs=kind) for kind in kinds for size in sizes]
 
     async def _begin(self) -> None:
         """Registers this node and finishes the attempts of its dead workers."""
@@ -180,13 +186,24 @@ class Worker:
 
     async def _register(self) -> None:
         devices = [asdict(device) for device in self._devices.values()]
-        if await self._store.register(devices, self._capabilities) and not self._is_doubled:
+        offer = None if self._stopping.is_set() else self._offer
+        doubled = await self._store.register(devices, self._capabilities, offer)
+        if doubled and not self._is_doubled:
             self._is_doubled = True
             logger.warning(
                 "another machine, or a worker with another data folder, has the name %r too: "
                 "their energy is booked as one node; give each its own --name",
                 self._config.name,
             )
+
+    async def _withdraw(self) -> None:
+        """Makes known that this worker takes nothing more; without it, its silence does."""
+        self._stopping.set()
+        try:
+            async with asyncio.timeout(WITHDRAW_S):
+                await self._register()
+        except Exception as error:  # the database may be away; jobs must end all the same
+            logger.warning("this worker's end was not announced (%s)", error)
 
     async def _keep_house(self) -> None:
         """Periodically registers this node, and finishes the attempts of its dead workers."""
@@ -226,11 +243,15 @@ class Worker:
 
     async def _execute(self, run_id: UUID) -> None:
         """Supervises one run from claim to end; called by the queue."""
-        count = await self._store.demand(run_id)
-        if count is None:
+        demand = await self._store.demand(run_id)
+        if demand is None:
+            return
+        if demand.runs_program and not self._config.allow_commands:
+            # The entry is from before programs had queues of their own.
+            await self._store.requeue(run_id)
             return
         may_begin = not self._stopping.is_set() and self._has_room()
-        device_set = self._pool.take(count) if may_begin else None
+        device_set = self._pool.take(demand.gpus) if may_begin else None
         if device_set is None:
             raise Postponed(FIT_RETRY_S)
         try:

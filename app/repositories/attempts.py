@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Row, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from models import Attempt, Run
+from models import Attempt, RejectedRecord, Run
 
 
 async def add(session: AsyncSession, attempt: Attempt) -> None:
@@ -37,6 +37,18 @@ async def lock(session: AsyncSession, attempt_id: UUID) -> Attempt | None:
 async def of_run(session: AsyncSession, run_id: UUID) -> Sequence[Attempt]:
     query = select(Attempt).where(Attempt.run_id == run_id).order_by(Attempt.number)
     return (await session.execute(query)).scalars().all()
+
+
+async def rejected_reasons(session: AsyncSession, run_id: UUID) -> Sequence[Row[UUID, str, int]]:
+    """``(attempt id, reason, count)`` of the rejected records that are kept, in their order."""
+    query = (
+        select(RejectedRecord.attempt_id, RejectedRecord.reason, func.count())
+        .join(Attempt, Attempt.id == RejectedRecord.attempt_id)
+        .where(Attempt.run_id == run_id)
+        .group_by(RejectedRecord.attempt_id, RejectedRecord.reason)
+        .order_by(func.min(RejectedRecord.seq))
+    )
+    return (await session.execute(query)).all()
 
 
 async def open_on_node(session: AsyncSession, node_name: str) -> Sequence[Attempt]:

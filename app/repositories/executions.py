@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, insert, or_, select, text
+from sqlalchemy import Row, func, insert, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from models import Attempt, Experiment, Project, Run, RunEvent
@@ -54,15 +54,15 @@ async def names_of(session: AsyncSession, run: Run) -> tuple[str, str]:
     return project, experiment
 
 
-async def startable(session: AsyncSession, run_id: UUID) -> int | None:
-    """Number of devices of a run that may start now, by the database's clock; None if not."""
-    query = select(Run.gpus).where(
+async def startable(session: AsyncSession, run_id: UUID) -> Row[int, str] | None:
+    """`gpus` and `kind` of a run that may start now, by the database's clock; None if not."""
+    query = select(Run.gpus, Run.kind).where(
         Run.id == run_id,
         Run.status == "queued",
         Run.cancel_requested_at.is_(None),
         or_(Run.not_before.is_(None), Run.not_before <= func.now()),
     )
-    return (await session.execute(query)).scalar_one_or_none()
+    return (await session.execute(query)).one_or_none()
 
 
 async def last_attempt_number(session: AsyncSession, run_id: UUID) -> int:

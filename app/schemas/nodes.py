@@ -21,6 +21,16 @@ class IdlePowerRead(Wire):
     measured_at: datetime
 
 
+class WorkerRead(Wire):
+    """A live worker of the node, and which runs it takes."""
+
+    pool: str
+    gpus: int = Field(description="The most accelerators that one run can get.")
+    cpu_slots: int = Field(description="Number of CPU-only runs at the same time.")
+    allows_commands: bool
+    last_seen_at: datetime
+
+
 class NodeRead(Wire):
     id: uuid.UUID
     name: str
@@ -29,6 +39,7 @@ class NodeRead(Wire):
     capabilities: dict[str, Any] = Field(description="What the node can meter and run.")
     created_at: datetime
     last_seen_at: datetime
+    workers: list[WorkerRead] = Field(description="Workers that take runs now.")
     running: list[uuid.UUID] = Field(description="Runs with an open attempt on this node.")
     running_hidden: int = Field(description="Number of further runs, which you may not see.")
     baselines: list[IdlePowerRead] = Field(description="The newest of each component and state.")

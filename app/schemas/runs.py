@@ -104,6 +104,20 @@ class StageRead(Wire):
     flops: dict[str, Any] | None
 
 
+class RejectedReason(Wire):
+    reason: str
+    count: int = Field(description="Number of kept records with this reason.")
+
+
+class RejectedRead(Wire):
+    """What the job reported that could not be taken: it is in no figure."""
+
+    count: int = Field(description="Number of rejected reports.")
+    reasons: list[RejectedReason] = Field(
+        description="Up to 20 reasons, first ones first; of many reports not all are kept."
+    )
+
+
 class AttemptRead(Wire):
     """One execution of a run by one worker."""
 
@@ -120,7 +134,19 @@ class AttemptRead(Wire):
         "limits and not kept; empty where all were.",
         examples=[{"metrics": 250}],
     )
+    rejected: RejectedRead | None = Field(
+        description="Reports that could not be taken, with the reasons; null where all could."
+    )
     stages: list[StageRead]
+
+
+class WaitingRead(Wire):
+    """Why no live worker can take a queued run. It starts once one can."""
+
+    code: Literal["no-worker-in-pool", "no-worker-large-enough", "no-worker-allows-commands"]
+    message: str = Field(examples=["no worker serves pool lab"])
+    hint: str = Field(examples=["pools with a live worker: default, gpu"])
+    pools_served: list[str] = Field(description="Pools with a live worker.")
 
 
 class RunRead(RunSummary):
@@ -128,6 +154,9 @@ class RunRead(RunSummary):
 
     recipe: dict[str, Any]
     max_attempts: int
+    waiting: WaitingRead | None = Field(
+        description="Why no live worker can take the queued run; null where one can."
+    )
     created_by: uuid.UUID | None = Field(description="ID of the user who posted it.")
     projection: ProjectionRead | None = Field(
         description="Projected totals while the run is running."
@@ -150,8 +179,14 @@ class RunAccepted(Wire):
     created_at: datetime
     cancel_requested_at: datetime | None = None
     url: str = Field(examples=["/v1/runs/6f0c0d0e-0000-4000-8000-000000000000"])
+    waiting: WaitingRead | None = Field(
+        default=None,
+        description="Why no live worker can take the queued run; null where one can.",
+    )
     warnings: list[str] = Field(
-        default=[], description="Budgets past a threshold, or that could not be reserved from."
+        default=[],
+        description="Budgets past a threshold, or that could not be reserved from; and why the "
+        "run has to wait for a worker yet to come.",
     )
 
 

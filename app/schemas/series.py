@@ -105,5 +105,5 @@ class EventRead(Wire):
     id: int
     run_id: uuid.UUID
     at: datetime
-    kind: str = Field(examples=["status", "stage", "progress", "power"])
+    kind: str = Field(examples=["status", "stage", "progress", "power", "waiting"])
     payload: dict[str, Any]

@@ -17,8 +17,9 @@ from datetime import UTC, datetime, timedelta
 from app.db import Database, Session
 from app.repositories import executions, run_events, visibility
 from app.repositories.outage import OUTAGES
+from app.schemas.runs import WaitingRead
 from app.schemas.series import EventRead
-from app.services import tokens
+from app.services import tokens, waiting
 from app.services.principals import Principal
 from app.services.quoting import projection
 
@@ -94,6 +95,9 @@ async def stream(
 ) -> AsyncIterator[EventRead]:
     """Events of a run after an id, as they arrive; ends after those of a finished run.
 
+    While the run is queued and no live worker can take it, an event ``waiting`` gives the reason,
+    again whenever that changes. It is not stored, and has the id of the event before it.
+
     Ends early once the principal's token is no longer active, or may no longer see the run.
 
     Args:
@@ -103,11 +107,12 @@ async def stream(
         run_id: An existing run.
         last_id: ID of the last event that the client received; 0 for all.
     """
+    reason: WaitingRead | None = None
     with hub.subscribed(run_id) as woken:
         while True:
             woken.clear()
             try:
-                events, finished = await _read(database, principal, run_id, last_id)
+                events, finished, present = await _read(database, principal, run_id, last_id)
             except OUTAGES as error:
                 log.info("event stream of run %s waits for the database: %s", run_id, error)
                 await asyncio.sleep(POLL_S)
@@ -119,25 +124,38 @@ async def stream(
                 continue
             if finished:
                 return
+            if present != reason:
+                reason = present
+                yield _waiting(run_id, last_id, reason)
             await _wait(woken, LISTENING_POLL_S if hub.listening.is_set() else POLL_S)
+
+
+def _waiting(run_id: uuid.UUID, last_id: int, reason: WaitingRead | None) -> EventRead:
+    payload = {"waiting": None if reason is None else reason.model_dump(mode="json")}
+    return EventRead(
+        id=last_id, run_id=run_id, at=datetime.now(UTC), kind="waiting", payload=payload
+    )
 
 
 async def _read(
     database: Database, principal: Principal, run_id: uuid.UUID, last_id: int
-) -> tuple[list[EventRead], bool]:
+) -> tuple[list[EventRead], bool, WaitingRead | None]:
+    """The events, whether the run is over, and why no live worker can take it."""
     async with database.session_scope() as session:
         present = await tokens.still_active(session, principal)
         if present is None or not present.has("viewer"):
-            return [], True
+            return [], True, None
         # The status is read first, so that all events before it are certainly read.
         status = await visibility.visible_status(session, present.viewer, run_id)
         if status is None:
-            return [], True
+            return [], True, None
         rows = await run_events.after(session, run_id, last_id, BATCH)
         events = [EventRead.model_validate(event) for event in rows]
         if status == "running":
             await _project(session, run_id, events)
-        return events, status in FINAL
+        run = await executions.get_run(session, run_id) if status == "queued" else None
+        reason = None if run is None else await waiting.of_run(session, run)
+        return events, status in FINAL, reason
 
 
 async def _project(session: Session, run_id: uuid.UUID, events: Sequence[EventRead]) -> None:

@@ -21,10 +21,12 @@ from app.services.budgets import admission as budgets
 from app.services.budgets.watch import BudgetWatch, StopOrder
 from app.services.errors import RunFinishedError, RunNotFoundError
 from models import Attempt, Run
+from pricetag.recipes import runs_program
 
 __all__ = [
     "BudgetWatch",
     "Claim",
+    "Demand",
     "LeaseObserver",
     "LeaseState",
     "OpenAttempt",
@@ -64,6 +66,14 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Demand:
+    """What a run needs of the worker that takes it."""
+
+    gpus: int
+    runs_program: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class OpenAttempt:
     """An attempt that has not ended."""
 
@@ -76,9 +86,10 @@ class OpenAttempt:
     started_at: datetime
 
 
-async def demand(session: Session, run_id: UUID) -> int | None:
-    """Number of accelerators that a run needs; None if it must not start now."""
-    return await executions.startable(session, run_id)
+async def demand(session: Session, run_id: UUID) -> Demand | None:
+    """What a run needs of its worker; None if it must not start now."""
+    needs = await executions.startable(session, run_id)
+    return None if needs is None else Demand(needs.gpus, runs_program(needs.kind))
 
 
 async def requeue(session: Session, run_id: UUID, *, delay_s: float = 0.0) -> bool:
@@ -93,6 +104,7 @@ async def requeue(session: Session, run_id: UUID, *, delay_s: float = 0.0) -> bo
         run.id,
         pool=run.pool,
         gpus=run.gpus,
+        kind=run.kind,
         priority=run.priority,
         not_before=not_before if delay_s > 0 or run.not_before is not None else None,
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from app.db import Session
 from app.repositories import nodes
-from app.schemas.nodes import IdlePowerRead, NodeList, NodeRead
-from app.services import access
+from app.schemas.nodes import IdlePowerRead, NodeList, NodeRead, WorkerRead
+from app.services import access, waiting
 from app.services.energy import baselines
 from app.services.principals import Principal
 
@@ -19,6 +19,7 @@ async def list_nodes(session: Session, by: Principal) -> NodeList:
     everything = [run_id for runs in running.values() for run_id in runs]
     visible = await access.visible_runs(session, by, everything)
     idle = await baselines.newest(session)
+    live = await waiting.live(session)
     return NodeList(
         items=[
             NodeRead(
@@ -29,6 +30,7 @@ async def list_nodes(session: Session, by: Principal) -> NodeList:
                 capabilities=node.capabilities,
                 created_at=node.created_at,
                 last_seen_at=node.last_seen_at,
+                workers=[WorkerRead.model_validate(w) for w in live if w.node_name == node.name],
                 running=[run_id for run_id in running.get(node.name, []) if run_id in visible],
                 running_hidden=sum(run_id not in visible for run_id in running.get(node.name, [])),
                 baselines=[

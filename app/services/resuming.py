@@ -78,7 +78,7 @@ async def resume(session: Session, principal: Principal, run_id: uuid.UUID) -> R
         after={"status": run.status},
     )
     project, experiment = await executions.names_of(session, run)
-    return runs.accepted(run, project, experiment, warnings)
+    return await runs.accepted(session, run, project, experiment, warnings)
 
 
 async def _queue(session: Session, run: Run, principal: Principal) -> None:
@@ -97,6 +97,7 @@ async def _queue(session: Session, run: Run, principal: Principal) -> None:
         run.id,
         pool=run.pool,
         gpus=run.gpus,
+        kind=run.kind,
         priority=run.priority,
         not_before=run.not_before,
     )

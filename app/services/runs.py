@@ -19,6 +19,7 @@ from app.schemas.common import FieldProblem
 from app.schemas.runs import (
     AttemptRead,
     Headline,
+    RejectedReason,
     RunAccepted,
     RunPage,
     RunRead,
@@ -27,8 +28,8 @@ from app.schemas.runs import (
     RunSummary,
     StageRead,
 )
-from app.services import access, cursors, execution, lineage
-from app.services.attempts.intake import dropped
+from app.services import access, cursors, execution, lineage, waiting
+from app.services.attempts.intake import dropped, rejected
 from app.services.budgets import admission as budgets
 from app.services.errors import (
     ConflictError,
@@ -45,6 +46,7 @@ from pricetag.recipes import RecipeError, RunSpec, derive_kind, parse_run_spec
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+MAX_REASONS = 20
 
 
 class NotYourRunError(ForbiddenError):
@@ -122,7 +124,7 @@ async def create(
     await access.require_project_to_post(session, principal, spec.project)
     if key is None:
         run, warnings = await _insert(session, principal, spec)
-        return accepted(run, spec.project, spec.experiment, warnings)
+        return await accepted(session, run, spec.project, spec.experiment, warnings)
     digest = body_sha256(body)
     stored_key = await runs.find_key(session, principal.user_id, key)
     if stored_key is None:
@@ -141,7 +143,7 @@ async def create(
             )
             if await runs.claim_key(session, entry):
                 await savepoint.commit()
-                return accepted(run, spec.project, spec.experiment, warnings)
+                return await accepted(session, run, spec.project, spec.experiment, warnings)
             # A concurrent request with the same key came first: return its run.
             await savepoint.rollback()
             stored_key = await runs.find_key(session, principal.user_id, key)
@@ -151,7 +153,7 @@ async def create(
             field="Idempotency-Key",
         )
     row = await _row(session, stored_key.run_id)
-    return accepted(row.run, row.project, row.experiment)
+    return await accepted(session, row.run, row.project, row.experiment)
 
 
 async def _insert(session: Session, principal: Principal, spec: RunSpec) -> tuple[Run, list[str]]:
@@ -187,14 +189,19 @@ async def _insert(session: Session, principal: Principal, spec: RunSpec) -> tupl
         run.id,
         pool=run.pool,
         gpus=run.gpus,
+        kind=run.kind,
         priority=run.priority,
         not_before=run.not_before,
     )
     return run, warnings
 
 
-def accepted(run: Run, project: str, experiment: str, warnings: Sequence[str] = ()) -> RunAccepted:
+async def accepted(
+    session: Session, run: Run, project: str, experiment: str, warnings: Sequence[str] = ()
+) -> RunAccepted:
     """The response to posting, cancelling or resuming a run."""
+    wait = await waiting.of_run(session, run)
+    waits = [] if wait is None else [f"the run waits: {wait.message} ({wait.hint})"]
     return RunAccepted.model_validate(
         {
             "id": run.id,
@@ -206,7 +213,8 @@ def accepted(run: Run, project: str, experiment: str, warnings: Sequence[str] = 
             "created_at": run.created_at,
             "cancel_requested_at": run.cancel_requested_at,
             "url": f"/v1/runs/{run.id}",
-            "warnings": list(warnings),
+            "waiting": wait,
+            "warnings": [*warnings, *waits],
         }
     )
 
@@ -235,20 +243,40 @@ async def read(session: Session, principal: Principal, run_id: uuid.UUID) -> Run
     for stage in await runs.stages(session, run_id):
         stages[stage.attempt_id].append(stage)
     attempts = await attempt_rows.of_run(session, run_id)
+    reasons = await _reasons(session, attempts)
     return RunRead.model_validate(
         {
             **_summary(row),
             "recipe": row.run.recipe,
             "max_attempts": row.run.max_attempts,
+            "waiting": await waiting.of_run(session, row.run),
             "created_by": row.run.created_by,
             "projection": await projection.of_run(session, row.run),
             "lineage": await lineage.of_run(session, principal, run_id),
-            "attempts": [_attempt(attempt, stages[attempt.id]) for attempt in attempts],
+            "attempts": [
+                _attempt(attempt, stages[attempt.id], reasons[attempt.id]) for attempt in attempts
+            ],
         }
     )
 
 
-def _attempt(attempt: Attempt, stages: list[Stage]) -> AttemptRead:
+async def _reasons(
+    session: Session, attempts: Sequence[Attempt]
+) -> dict[uuid.UUID, list[RejectedReason]]:
+    """Why reports were rejected, of the attempts that had any."""
+    reasons: dict[uuid.UUID, list[RejectedReason]] = defaultdict(list)
+    if any(rejected(attempt.intake) for attempt in attempts):
+        for attempt_id, reason, count in await attempt_rows.rejected_reasons(
+            session, attempts[0].run_id
+        ):
+            reasons[attempt_id].append(RejectedReason(reason=reason, count=count))
+    return reasons
+
+
+def _attempt(
+    attempt: Attempt, stages: list[Stage], reasons: Sequence[RejectedReason]
+) -> AttemptRead:
+    count = rejected(attempt.intake)
     return AttemptRead.model_validate(
         {
             "number": attempt.number,
@@ -260,6 +288,7 @@ def _attempt(attempt: Attempt, stages: list[Stage]) -> AttemptRead:
             "ended_at": attempt.ended_at,
             "duration_s": attempt.duration_s,
             "left_out": dropped(attempt.intake),
+            "rejected": {"count": count, "reasons": reasons[:MAX_REASONS]} if count else None,
             "stages": [StageRead.model_validate(stage) for stage in stages],
         }
     )
@@ -368,4 +397,4 @@ async def cancel(session: Session, principal: Principal, run_id: uuid.UUID) -> R
         raise RunFinishedError(f"The run has already {run.status} and can't be canceled.")
     await execution.request_cancel(session, run_id)
     row = await _row(session, run_id)
-    return accepted(row.run, row.project, row.experiment)
+    return await accepted(session, row.run, row.project, row.experiment)

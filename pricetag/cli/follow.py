@@ -19,7 +19,7 @@ from pricetag.cli.console import (
     harmless,
     say,
 )
-from pricetag.cli.views.progress import RunProgress
+from pricetag.cli.views.progress import RunProgress, waiting_text
 
 if TYPE_CHECKING:
     from pricetag.client import Client
@@ -111,6 +111,7 @@ def _watch(client: Client, run_id: str, *, logs: bool, quiet: bool) -> Run:
             (sys.stderr if quiet else sys.stdout).write(f"{harmless(line['text'])}\n")
     elif not quiet:
         progress = RunProgress(run["name"], stage_kinds(run))
+        progress.waiting = waiting_text(run)
         with _shown(progress) as changed:
             for event in client.events(run_id):
                 progress.update(event["kind"], event["payload"])
@@ -155,7 +156,7 @@ class PlainLines:
     def __call__(self) -> None:
         """Writes a line if it is time for one."""
         progress = self._progress
-        state = (progress.status, *(stage.key for stage in progress.stages))
+        state = (progress.status, progress.waiting, *(stage.key for stage in progress.stages))
         now_s = self._clock()
         if state != self._state or now_s - self._written_s >= LINE_EVERY_S:
             self._state, self._written_s = state, now_s

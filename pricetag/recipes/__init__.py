@@ -9,7 +9,7 @@ from pricetag.recipes.errors import FieldError, RecipeError
 from pricetag.recipes.kinds import Paper, RecipeEntry, Traits
 from pricetag.recipes.parse import load_run_file, parse_recipe, parse_run_spec
 from pricetag.recipes.registry import REGISTRY, describe, traits_of
-from pricetag.recipes.run_spec import Recipe, Resources, RunSpec, derive_kind
+from pricetag.recipes.run_spec import Recipe, Resources, RunSpec, derive_kind, runs_program
 from pricetag.recipes.upstream import FromRun
 
 __all__ = [
@@ -31,5 +31,6 @@ __all__ = [
     "load_run_file",
     "parse_recipe",
     "parse_run_spec",
+    "runs_program",
     "traits_of",
 ]

@@ -198,6 +198,12 @@ class RunSpec(Params):
     recipe: Recipe
 
 
+def runs_program(kind: str) -> bool:
+    """Whether a run of this kind, as ``derive_kind`` gives it, runs programs of its author."""
+    entries = (REGISTRY.get(part) for part in kind.split("+"))
+    return any(entry is not None and entry.traits.runs_program for entry in entries)
+
+
 def derive_kind(recipe: Recipe) -> str:
     """The run's kind: its stage kinds, each once: ``train+quantize+measure``."""
     return "+".join(dict.fromkeys(stage.kind for stage in recipe.stages))

@@ -12,9 +12,12 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+import psycopg
 import pytest
 
-from tests.support.service import Service
+from app import embedded_postgres
+from app.db import libpq_url
+from tests.support.service import Service, wait_until
 from workers.training.data import synthetic
 
 pytestmark = pytest.mark.slow
@@ -238,13 +241,42 @@ def test_a_run_that_cannot_work_says_what_to_mend(
     assert lab.price_tag(UUID(run["id"]))["it_energy_kwh"]["value"] > 0  # refused, not free
 
 
-def test_a_command_where_none_is_allowed(lab: Service, tmp_path: Path) -> None:
+def test_a_command_waits_for_a_worker_that_allows_it(lab: Service, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     stages = [{"kind": "command", "argv": ["touch", str(mark)]}]
     run_id = lab.submit(recipe={"stages": stages}, resources={"pool": "closed"})
-    reason = lab.wait_for_end(run_id)["status_reason"]
-    assert (reason["code"], reason["field"]) == ("command-not-allowed", "recipe.stages.0.kind")
-    assert not mark.exists()
+
+    def reason(code: str) -> bool:
+        wait = lab.run(run_id)["waiting"]
+        return wait is not None and wait["code"] == code
+
+    wait_until(lambda: reason("no-worker-allows-commands"), "the reason, once the worker is live")
+    assert lab.run(run_id)["status"] == "queued"
+    # Queue entries of the version before are with those of all other runs.
+    url = embedded_postgres.Cluster(lab.data_dir).url()
+    as_before = (
+        "UPDATE procrastinate_jobs SET queue_name = 'closed/0gpu' WHERE args->>'run_id' = %s"
+    )
+    with psycopg.connect(libpq_url(url), autocommit=True) as connection:
+        connection.execute(as_before, [str(run_id)])
+
+        def queue() -> str:
+            query = "SELECT queue_name FROM procrastinate_jobs WHERE args->>'run_id' = %s"
+            return str(connection.execute(query, [str(run_id)]).fetchone())
+
+        wait_until(lambda: "closed+commands/0gpu" in queue(), "the run's entry is put right")
+    assert lab.run(run_id)["attempts"] == []
+    worker = lab.start_worker(
+        *("--gpus", "none", "--pool", "closed", "--name", "open", "--allow-commands"),
+        log="worker-open",
+    )
+    assert lab.wait_for_end(run_id)["status"] == "succeeded"
+    assert mark.exists()
+    worker.terminate()
+    worker.wait(30)
+    later = lab.submit(recipe={"stages": stages}, resources={"pool": "closed"})
+    assert lab.run(later)["waiting"]["code"] == "no-worker-allows-commands"
+    assert lab.http.post(f"/v1/runs/{later}/cancel").json()["status"] == "cancelled"
 
 
 def test_a_command_that_is_not_there(lab: Service) -> None:

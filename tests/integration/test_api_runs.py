@@ -48,7 +48,7 @@ async def test_a_posted_run_is_queued_and_shown(api: Api, body: dict[str, Any]) 
 async def test_the_queue_entry_is_of_the_run_s_pool_and_priority(api: Api) -> None:
     run_id = await api.post_run(resources={"gpus": 2, "pool": "lab"}, priority=7)
     async with api.database.session_scope() as session:
-        assert await entries(session, run_id) == [("lab/2gpu", 7)]
+        assert await entries(session, run_id) == [("lab+commands/2gpu", 7)]
 
 
 async def test_yaml_and_json_are_the_same_run(api: Api) -> None:

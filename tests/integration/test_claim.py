@@ -47,7 +47,7 @@ async def test_nothing_starts_before_its_time(session: Session) -> None:
     assert await claim(session, run.id) is None
     run.not_before = datetime.now(UTC) - timedelta(seconds=1)
     await session.flush()
-    assert await execution.demand(session, run.id) == 2
+    assert await execution.demand(session, run.id) == execution.Demand(gpus=2)
     assert await claim(session, run.id) is not None
 
 

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import func, select
 
 from app.db import Session
+from app.repositories import price_tags
 from app.services import execution
 from app.services.attempts.intake import Limits
 from app.services.attempts.intake import limits as limits_of_this_process
@@ -92,3 +93,53 @@ def test_the_limits_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         assert limits_of_this_process() == Limits(metrics=7, artifacts=0)
     finally:
         get_settings.cache_clear()
+
+
+async def test_rejected_reports_are_counted_with_their_reasons(session: Session) -> None:
+    run = await make_run(session)
+    attempt_id = (await claimed(session, run.id)).attempt_id
+    journal = JournalMaker(attempt_id)
+    journal.start()
+    journal.read(0.0)
+    for _ in range(3):
+        journal.add("rejected", 1.0, reason="metric: value is not a number", event="{...}")
+    journal.add("rejected", 1.0, reason="no JSON", event="x")
+    journal.add("rejected", 1.0, reason="the rest", event="", further=50)
+    journal.add("flops", 1.0, key="9", dense=1.0, method="by hand")  # of a stage that never began
+    journal.read(2.0)
+    journal.add("end", 2.0, status="succeeded", reason=None)
+    for _ in range(2):  # the answer to the first was lost
+        await execution.ingest(session, attempt_id, journal.records)
+    [shown] = (await read(session, await a_principal(session), run.id)).attempts
+    assert shown.rejected is not None
+    assert shown.rejected.count == 55
+    assert [(item.reason, item.count) for item in shown.rejected.reasons] == [
+        ("metric: value is not a number", 3),
+        ("no JSON", 1),
+        ("flops: there is no stage 9", 1),
+    ]
+    tag = await price_tags.get(session, run.id)
+    assert tag is not None
+    assert "rejected" not in str(tag.content)  # hashes of price tags stay as they are
+
+
+async def test_of_many_reasons_the_first_are_shown(session: Session) -> None:
+    run = await make_run(session)
+    attempt_id = (await claimed(session, run.id)).attempt_id
+    journal = JournalMaker(attempt_id)
+    journal.start()
+    for index in range(30):
+        journal.add("rejected", 1.0, reason=f"reason {index}", event="x")
+    await execution.ingest(session, attempt_id, journal.records)
+    [shown] = (await read(session, await a_principal(session), run.id)).attempts
+    assert shown.rejected is not None
+    assert shown.rejected.count == 30
+    assert [item.reason for item in shown.rejected.reasons] == [f"reason {i}" for i in range(20)]
+
+
+async def test_an_attempt_without_rejected_reports_has_none(session: Session) -> None:
+    run = await make_run(session)
+    attempt_id = (await claimed(session, run.id)).attempt_id
+    await execution.ingest(session, attempt_id, flood(attempt_id))
+    [shown] = (await read(session, await a_principal(session), run.id)).attempts
+    assert shown.rejected is None

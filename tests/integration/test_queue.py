@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ import pytest
 
 from app import queue
 from app.db import Database, Session, driver_connection, libpq_url
+from app.services import execution
 from tests.support.executions import claim, make_run
 
 
@@ -209,7 +211,7 @@ async def test_a_run_is_not_taken_before_its_time(committed_db: Database) -> Non
     soon = datetime.now(UTC) + timedelta(seconds=1.0)
     async with committed_db.session_scope() as session:
         run = await make_run(session, not_before=soon)
-        await queue.enqueue(session, run.id, pool="default", gpus=0, not_before=soon)
+        await queue.enqueue(session, run.id, pool="default", gpus=0, kind="train", not_before=soon)
     taken: list[datetime] = []
 
     async def execute(run_id: UUID) -> None:
@@ -300,6 +302,12 @@ def test_queue_names() -> None:
     assert queue.queue_name("lab", 0) == "lab/0gpu"
     assert queue.queue_name("lab", 8) == "lab/8gpu"
     assert queue.queue_name("p" * 35, 0) == "p" * 35 + "/0gpu"
+    assert queue.queue_name("lab", 2, programs=True) == "lab+commands/2gpu"
+
+
+def test_the_names_of_landed_versions_stay() -> None:
+    digest = hashlib.sha256(b"p" * 63).hexdigest()[:16]
+    assert queue.queue_name("p" * 63, 1024) == f"{'p' * 12}~{digest}/1024gpu"
 
 
 @pytest.mark.parametrize("gpus", [0, 8, 16, 1024])
@@ -308,10 +316,47 @@ async def test_every_pool_name_that_the_schema_accepts_can_be_queued(
     session: Session, length: int, gpus: int
 ) -> None:
     pool = "p" * length
-    await queue.enqueue(session, uuid4(), pool=pool, gpus=gpus)
-    ((name, *_),) = await entries(session)
-    assert name == queue.queue_name(pool, gpus)
-    assert name != queue.queue_name(pool[:-1] + "q", gpus)
+    await queue.enqueue(session, uuid4(), pool=pool, gpus=gpus, kind="train")
+    await queue.enqueue(session, uuid4(), pool=pool, gpus=gpus, kind="command")
+    names = [name for name, *_ in await entries(session)]
+    assert names == [queue.queue_name(pool, gpus, programs=programs) for programs in (False, True)]
+    others = [queue.queue_name(pool[:-1] + "q", gpus, programs=p) for p in (False, True)]
+    assert len({*names, *others}) == 4
+    assert max(map(len, names)) <= queue.MAX_QUEUE_CHARS
+
+
+async def test_programs_wait_for_a_worker_that_allows_them_and_hold_nobody_up(
+    committed_db: Database,
+) -> None:
+    programs = await post(committed_db, 3, kind="command", priority=10)
+    trainings = await post(committed_db, 3)
+    taken: dict[str, list[UUID]] = {"closed": [], "open": []}
+
+    def taker(name: str) -> queue.Execute:
+        async def execute(run_id: UUID) -> None:
+            taken[name].append(run_id)
+
+        return execute
+
+    async with working(committed_db, taker("closed"), name="closed"):
+        await until(lambda: len(taken["closed"]) == 3)
+        assert taken["closed"] == trainings
+        (later,) = await post(committed_db)
+        queues = ["default/0gpu", "default+commands/0gpu"]
+        async with working(committed_db, taker("open"), name="open", queues=queues):
+            await until(lambda: sum(map(len, taken.values())) == 7)
+    assert [run_id for run_id in taken["open"] if run_id in programs] == programs
+    assert later in [*taken["closed"], *taken["open"]]
+    assert not set(taken["closed"]) & set(programs)
+
+
+async def test_the_sweep_and_a_retry_put_a_program_into_its_own_queue(session: Session) -> None:
+    await make_run(session, kind="command", pool="lab", gpus=1)
+    await queue.sweep(session)
+    again = await make_run(session, kind="command", pool="lab")
+    assert await execution.requeue(session, again.id)
+    names = [name for name, *_ in await entries(session)]
+    assert names == ["lab+commands/1gpu", "lab+commands/0gpu"]
 
 
 async def test_a_worker_without_a_database_raises() -> None:

@@ -48,7 +48,14 @@ async def make_run(session: Session, *, enqueue: bool = False, **values: Any) ->
     session.add(run)
     await session.flush()
     if enqueue:
-        await queue.enqueue(session, run.id, pool=run.pool, gpus=run.gpus, priority=run.priority)
+        await queue.enqueue(
+            session,
+            run.id,
+            pool=run.pool,
+            gpus=run.gpus,
+            kind=run.kind,
+            priority=run.priority,
+        )
     return run
 
 

@@ -147,8 +147,9 @@ async def test_rejected_events_are_kept_with_their_reason_and_counted(
     await desk.server.start()
     await desk.say([b'{"type":"metric","name":"m","value":"high"}'] * 10 + [b"x" * 600_000])
     desk.desk.finish()
-    rejected = [record for record in desk.records() if record["type"] == "rejected"]
+    *rejected, rest = [record for record in desk.records() if record["type"] == "rejected"]
     assert len(rejected) == 3
+    assert rest["further"] == 8
     assert "value" in rejected[0]["reason"]
     assert '"high"' in rejected[0]["event"]
     (text,) = [record["text"] for record in desk.records() if record["type"] == "log"]

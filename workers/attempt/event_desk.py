@@ -24,6 +24,8 @@ ENDED_BY_ORDER = "ended_by_order"
 KEPT_TEXT = 500
 """Number of characters of a rejected event that are kept."""
 
+UNKEPT = "rejected after those that are kept"
+
 Figure = schema.Metric | schema.Flops | schema.Artifact
 
 
@@ -123,9 +125,11 @@ class EventDesk:
             self._log.offer("rejected", reason=why[:KEPT_TEXT], event=text[:KEPT_TEXT])
 
     def finish(self) -> None:
-        """Writes to the log how many events were dropped; called after the last one."""
+        """Writes to log and journal how many events were dropped or rejected, after the last one."""
         for line in self._flow.summary():
             self._log.text(line, "pricetag")
+        if further := self._flow.rejected_unkept:
+            self._log.offer("rejected", reason=UNKEPT, event="", further=further)
 
     def _on_figure(self, connection: Connection, event: Figure, message: Message) -> None:
         key = self._key_of(connection, event)

@@ -70,10 +70,15 @@ class EventFlow:
         self.rejected += 1
         return self.rejected <= MAX_REJECTED
 
+    @property
+    def rejected_unkept(self) -> int:
+        """How many rejected events were counted only."""
+        return max(self.rejected - MAX_REJECTED, 0)
+
     def summary(self) -> list[str]:
         """Lines for the end of the log."""
         lines = [f"{count} {excess} were dropped" for excess, count in self._dropped.items()]
-        if self.rejected > MAX_REJECTED:
+        if self.rejected_unkept:
             lines.append(f"{self.rejected} events were rejected; {MAX_REJECTED} of them are kept")
         return lines
 

@@ -38,8 +38,9 @@ LastEventId = Annotated[
     responses={
         **problems(404),
         200: {
-            "description": "Events `status`, `stage`, `progress`, `power` and `budget`; the data "
-            "of each is JSON with id, run_id, at, kind and payload. Ends after the final status.",
+            "description": "Events `status`, `stage`, `progress`, `power`, `budget` and `waiting` "
+            "(why no live worker can take a queued run); the data of each is JSON with id, run_id, "
+            "at, kind and payload. Ends after the final status.",
             "content": {"text/event-stream": {"schema": {"type": "string"}}},
         },
     },

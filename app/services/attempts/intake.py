@@ -81,8 +81,12 @@ class Intake:
 
     def takes_rejected(self) -> bool:
         """Counts a rejected record; returns whether to keep it."""
-        self._taken[REJECTED] += 1
+        self.count_rejected(1)
         return self._taken[REJECTED] <= MAX_REJECTED
+
+    def count_rejected(self, number: int) -> None:
+        """Counts records that were rejected."""
+        self._taken[REJECTED] += number
 
     def first_dropped(self, kind: Kind) -> str | None:
         """The log line after the first dropped record of a kind."""
@@ -104,3 +108,8 @@ class Intake:
 def dropped(stored: Mapping[str, Any] | None) -> dict[str, int]:
     """Number of dropped records of each kind."""
     return dict((stored or {}).get("left_out", {}))
+
+
+def rejected(stored: Mapping[str, Any] | None) -> int:
+    """How many records and events were rejected."""
+    return int((stored or {}).get("taken", {}).get(REJECTED, 0))

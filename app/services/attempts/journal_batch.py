@@ -254,6 +254,9 @@ class Batch:
 
     @_apply.register
     def _(self, record: RejectedEvent) -> None:
+        if record.further:
+            self.intake.count_rejected(record.further)
+            return
         text = f"an event of the job was rejected: {record.reason}"
         self._log(record.seq, record.at, "pricetag", text)
         self._keep_rejected(record.seq, record.at, record.reason, record.event)

@@ -209,11 +209,15 @@ class SecondOpinionRecord(_Record):
 
 
 class RejectedEvent(_Record):
-    """An event of the job that the supervisor rejected."""
+    """An event of the job that the supervisor rejected.
+
+    The last one of a flood has in ``further`` how many followed and were counted only.
+    """
 
     type: Literal["rejected"]
     reason: str
     event: str
+    further: Annotated[int, Field(ge=0, le=INT32_MAX)] = 0
 
 
 class Reason(BaseModel):

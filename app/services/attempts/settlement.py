@@ -200,7 +200,14 @@ async def _move_on(
         run.progress = None
         run.finished_at = None
         await session.flush()
-        await queue.enqueue(session, run.id, pool=run.pool, gpus=run.gpus, priority=run.priority)
+        await queue.enqueue(
+            session,
+            run.id,
+            pool=run.pool,
+            gpus=run.gpus,
+            kind=run.kind,
+            priority=run.priority,
+        )
     else:
         run.finished_at = attempt.ended_at
     payload = {

@@ -86,6 +86,7 @@ class RunProgress:
         self.name = name
         self.status = "queued"
         self.reason: str | None = None
+        self.waiting: str | None = None
         self.power_w: float | None = None
         self.power_unknown: Mapping[str, Any] = {}
         self.energy_kwh: float | None = None
@@ -118,8 +119,8 @@ class RunProgress:
         """Takes one event of the run.
 
         Args:
-            kind: ``status``, ``stage`` or ``progress``; others change nothing (``power`` is
-                that of whole devices, of which the run may have a part).
+            kind: ``status``, ``stage``, ``progress`` or ``waiting``; others change nothing
+                (``power`` is that of whole devices, of which the run may have a part).
             payload: What the event says.
         """
         t_s = _number(payload.get("t_s"))
@@ -127,6 +128,8 @@ class RunProgress:
             self._last_t_s, self._heard_s = t_s, self._clock()
         if kind == "status":
             self._take_status(payload)
+        elif kind == "waiting":
+            self.waiting = waiting_text(payload)
         elif kind == "stage":
             self._take_stage(payload)
         elif kind == "progress":
@@ -145,6 +148,8 @@ class RunProgress:
         if status in FINAL_STATUSES and not self.finished:
             self._last_t_s = self.elapsed_s
         self.status = status
+        if status != "queued":
+            self.waiting = None
         reason = payload.get("reason") or payload.get("status_reason")
         message = reason.get("message") if isinstance(reason, Mapping) else None
         self.reason = None if message is None else str(message)
@@ -191,10 +196,12 @@ class RunProgress:
         current = next((s for s in reversed(self.stages) if s.status == "running"), None)
         if current and not self.finished:
             parts.append(" ".join(filter(None, [current.name, _share(current), _eta(current)])))
-        parts += [*self._meters(), *self._ahead()]
-        if self.reason:
-            parts.append(self.reason)
+        parts += [*self._meters(), *self._ahead(), *self._reasons()]
         return " | ".join(parts)
+
+    def _reasons(self) -> list[str]:
+        """Why the run waits or has ended."""
+        return [text for text in (self.reason, self.waiting) if text]
 
     def _meters(self) -> list[str]:
         energy = [] if self.energy_kwh is None else [f"{with_unit(self.energy_kwh, 'kWh')} so far"]
@@ -241,8 +248,7 @@ class RunProgress:
         parts: list[RenderableType] = [head, self._rows(), foot]
         if ahead := self._ahead():
             parts.append(Text("  " + "   ".join(ahead), style="dim"))
-        if self.reason:
-            parts.append(Text("  " + self.reason, style="yellow"))
+        parts += [Text("  " + text, style="yellow") for text in self._reasons()]
         return Group(*parts)
 
     def _rows(self) -> RenderableType:
@@ -288,6 +294,14 @@ class RunProgress:
         if stage.started_s is None or stage.ended_s is None:
             return ""
         return duration_text(stage.ended_s - stage.started_s)
+
+
+def waiting_text(holder: Mapping[str, Any]) -> str | None:
+    """Why no live worker can take a run: of the run itself, or of its event ``waiting``."""
+    reason = holder.get("waiting")
+    if not isinstance(reason, Mapping):
+        return None
+    return f"waiting: {reason.get('message')} ({reason.get('hint')})"
 
 
 def _latest(new: Any, old: float | None) -> float | None:

@@ -2,38 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pricetag.cli.views.progress import STYLES
-from pricetag.tag.figures import with_unit
+from pricetag.cli.views.progress import STYLES, waiting_text
+from pricetag.cli.views.tables import ListTable
+from pricetag.one_line import one_line
+from pricetag.tag.figures import counted, with_unit
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
-def runs_view(runs: Sequence[Mapping[str, Any]]) -> RenderableType:
-    """Runs, one a row; the id is short, as commands take it."""
-    from rich.box import SIMPLE
-    from rich.table import Table
-    from rich.text import Text
+MOST_REASONS = 5
+MAX_REASON = 200
 
-    table = Table(box=SIMPLE, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
-    for head in ("Run", "Status", "Name", "Posted (UTC)"):
-        table.add_column(Text(head), no_wrap=head != "Name", overflow="fold")
-    for head in ("Energy", "CO2e"):
-        table.add_column(Text(head), no_wrap=True, justify="right")
+
+def runs_view(runs: Sequence[Mapping[str, Any]]) -> ListTable:
+    """Runs, one a row; the id is short, as commands take it."""
+    heads = ("Run", "Status", "~Name", "Posted (UTC)", ">Energy", ">CO2e")
+    rows = []
     for run in runs:
         tag = run.get("price_tag") or {}
-        table.add_row(
-            Text(run["id"][:8]),
-            Text(run["status"], style=STYLES.get(run["status"], "")),
-            Text(run["name"]),
-            Text(str(run["created_at"])[:16].replace("T", " ")),
-            Text(_figure(tag.get("it_energy_kwh"), "kWh")),
-            Text(_figure(tag.get("co2e_kg"), "kg")),
+        rows.append(
+            (
+                run["id"][:8],
+                run["status"],
+                run["name"],
+                str(run["created_at"])[:16].replace("T", " "),
+                _figure(tag.get("it_energy_kwh"), "kWh"),
+                _figure(tag.get("co2e_kg"), "kg"),
+            )
         )
-    return table
+    return ListTable(heads, rows, STYLES)
 
 
 def run_view(run: Mapping[str, Any]) -> RenderableType:
@@ -50,7 +51,28 @@ def run_view(run: Mapping[str, Any]) -> RenderableType:
     if reason:
         where = f"{reason['field']}: " if reason.get("field") else ""
         lines.append(Text(f"{where}{reason.get('message')}", style="yellow"))
+    if (wait := waiting_text(run)) is not None:
+        lines.append(Text(wait, style="yellow"))
+    lines += [Text(line, style="yellow") for line in _dropped(run.get("attempts") or ())]
     return Group(*lines, Text(""))
+
+
+def _dropped(attempts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What the jobs reported and the figures do not have, attempt by attempt."""
+    for attempt in attempts:
+        where = f"Attempt {attempt['number']}: " if len(attempts) > 1 else ""
+        for kind, count in (attempt.get("left_out") or {}).items():
+            noun = str(kind).replace("_", " ")
+            yield f"{where}{count:,} {noun} were dropped, beyond the limits of an attempt"
+        rejected = attempt.get("rejected")
+        if rejected:
+            yield f"{where}{counted(rejected['count'], 'report')} of the job rejected:"
+            reasons = rejected["reasons"]
+            for item in reasons[:MOST_REASONS]:
+                times = f" ({item['count']:,} times)" if item["count"] > 1 else ""
+                yield f"  {one_line(item['reason'], MAX_REASON)}{times}"
+            if len(reasons) > MOST_REASONS:
+                yield f"  and {len(reasons) - MOST_REASONS} more reasons: --json has them"
 
 
 def _figure(value: float | None, unit: str) -> str:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from pricetag.one_line import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
     from rich.table import Table
+
+LEAST_NAME = 8
+"""Characters that a name keeps however narrow the terminal is."""
 
 GAPS = (2, 1)  # between columns; the narrower one where names would wrap with the other
 
@@ -84,6 +89,72 @@ def packed(columns: Sequence[Figures], room: int, gap: int) -> list[list[Figures
         groups[-1].append(column)
         left -= needed
     return groups
+
+
+@dataclass(frozen=True)
+class ListTable:
+    """A list, one line a row, under heads that name what they show.
+
+    Names that are too long end in an ellipsis. Columns without any text are dropped. On a
+    terminal that is too narrow for the rest, each row is a sentence of its own, with nothing cut.
+
+    Attributes:
+        heads: Heads of figures begin with ``>``, those of columns that may be cut with ``~``.
+        rows: The cells of each row.
+        styles: Styles of cells by their text.
+    """
+
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    styles: Mapping[str, str] = field(default_factory=dict)
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
+        """Draws the list, as rich asks for it."""
+        from rich.text import Text
+
+        rows = [[one_line(cell) for cell in row] for row in self.rows]
+        filled = [i for i in range(len(self.heads)) if i == 0 or any(row[i] for row in rows)]
+        heads = [self.heads[i] for i in filled]
+        rows = [[row[i] for i in filled] for row in rows]
+        if self._least(heads, rows) <= options.max_width:
+            yield self._table(heads, rows)
+            return
+        for row in rows:
+            named = zip((head.lstrip("~>") for head in heads), row, strict=True)
+            yield Text(", ".join(f"{head} {cell}" for head, cell in named if cell))
+
+    def _least(self, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+        """Width with every name cut as far as it may be."""
+        from rich.cells import cell_len
+
+        widths = []
+        for index, head in enumerate(heads):
+            width = max(map(cell_len, [head.lstrip("~>"), *(row[index] for row in rows)]))
+            widths.append(min(width, LEAST_NAME) if head.startswith("~") else width)
+        return sum(widths) + 2 * (len(widths) - 1)
+
+    def _table(self, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+        from rich.box import SIMPLE
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=SIMPLE, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+        for head in heads:
+            is_cut = head.startswith("~")
+            table.add_column(
+                Text(head.lstrip("~>"), no_wrap=True),
+                justify="right" if head.startswith(">") else "left",
+                no_wrap=not is_cut,  # those that are cut give way to the others
+                min_width=LEAST_NAME if is_cut else None,
+            )
+        for row in rows:
+            table.add_row(
+                *(
+                    Text(cell, self.styles.get(cell, ""), no_wrap=True, overflow="ellipsis")
+                    for cell in row
+                )
+            )
+        return table
 
 
 def new_table(*heads: str, gap: int = 2) -> Table:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 from uuid import UUID, uuid4
 
+from app.services.execution import Demand
+from app.services.waiting import Offer
 from tests.unit.workers.test_launch import Claimed, config
 from workers.store import Store
 from workers.worker import Worker
@@ -19,9 +21,20 @@ class FakeStore:
 
     claimed: Claimed = field(default_factory=Claimed)
     closed: list[tuple[UUID, str]] = field(default_factory=list)
+    demanded: Demand = field(default_factory=lambda: Demand(0))
+    requeued: list[UUID] = field(default_factory=list)
+    offers: list[Offer | None] = field(default_factory=list)
 
-    async def demand(self, run_id: UUID) -> int:
-        return 0
+    async def demand(self, run_id: UUID) -> Demand:
+        return self.demanded
+
+    async def requeue(self, run_id: UUID) -> bool:
+        self.requeued.append(run_id)
+        return True
+
+    async def register(self, devices: Any, capabilities: Any, offer: Offer | None) -> bool:
+        self.offers.append(offer)
+        return False
 
     async def claim(self, run_id: UUID, devices: list[dict[str, Any]]) -> Claimed:
         return self.claimed
@@ -36,19 +49,49 @@ class FakeStore:
         self.closed.append((attempt_id, message))
 
 
-async def test_an_attempt_without_a_journal_is_given_back(tmp_path: Path) -> None:
-    (tmp_path / "journal").write_text("a file, where the folder should be")
-    store = FakeStore()
-    worker = Worker(
-        config(tmp_path),
+def a_worker(folder: Path, store: FakeStore, **changes: Any) -> Worker:
+    return Worker(
+        replace(config(folder), **changes),
         cast(Store, store),
         [],
         cpu_slots=1,
         database_url=lambda: "",
         examine=dict,
     )
+
+
+async def test_an_attempt_without_a_journal_is_given_back(tmp_path: Path) -> None:
+    (tmp_path / "journal").write_text("a file, where the folder should be")
+    store = FakeStore()
+    worker = a_worker(tmp_path, store)
     await worker._execute(uuid4())
     [(attempt_id, message)] = store.closed
     assert attempt_id == store.claimed.attempt_id
     assert "could not create a journal" in message
     assert worker._pool.fitting() == [0]
+
+
+async def test_a_program_is_not_claimed_where_commands_are_not_allowed(tmp_path: Path) -> None:
+    store = FakeStore(demanded=Demand(0, runs_program=True))
+    run_id = uuid4()
+    await a_worker(tmp_path, store, allow_commands=False)._execute(run_id)
+    assert (store.requeued, store.closed) == ([run_id], [])
+    (tmp_path / "journal").write_text("a file: the claim is seen by its end")
+    await a_worker(tmp_path, store, allow_commands=True)._execute(run_id)
+    assert (store.requeued, len(store.closed)) == ([run_id], 1)
+
+
+def test_a_worker_listens_for_programs_only_where_it_allows_them(tmp_path: Path) -> None:
+    closed = a_worker(tmp_path, FakeStore(), pool="lab", allow_commands=False)
+    assert closed._queues([0, 1]) == ["lab/0gpu", "lab/1gpu"]
+    allowing = a_worker(tmp_path, FakeStore(), pool="lab", allow_commands=True)
+    assert allowing._queues([0]) == ["lab/0gpu", "lab+commands/0gpu"]
+
+
+async def test_a_worker_announces_what_it_takes_until_it_stops(tmp_path: Path) -> None:
+    store = FakeStore()
+    worker = a_worker(tmp_path, store, pool="lab", allow_commands=True)
+    await worker._register()
+    await worker._withdraw()
+    await worker._register()  # housekeeping may come after it
+    assert store.offers == [Offer("lab", 0, 1, allows_commands=True), None, None]
