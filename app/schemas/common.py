@@ -25,6 +25,17 @@ NAME_PATTERN = r"^[^\x00-\x1f\x7f]+$"
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=NAME_PATTERN)]
 """A human-readable name: one line, no control characters."""
 
+ENCODED_SLASH = "\x1f"
+"""Stands for a slash within a segment of a path; no name may have this character."""
+
+
+def _with_slashes(segment: object) -> object:
+    return segment.replace(ENCODED_SLASH, "/") if isinstance(segment, str) else segment
+
+
+PathName = Annotated[Name, BeforeValidator(_with_slashes)]
+"""A name in a path; an encoded slash (`%2F`) belongs to it."""
+
 _ISO_8601 = re.compile(r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}")
 # In a query, a plus sign that is not encoded as %2B arrives as a space.
 _LOST_PLUS = re.compile(r"^((?::\d{2}(?:\.\d+)?)?) (\d{2}:?\d{2})$")

@@ -23,7 +23,8 @@ def _address(text: str) -> str:
 
 Email = Annotated[Name, AfterValidator(_address)]
 ROLES = (
-    "ingest only posts measurements; viewer reads; member also posts runs and cancels its own; "
+    "ingest only posts measurements (none can be posted yet: today it can call `GET /v1/me` and "
+    "nothing else); viewer reads; member also posts runs and cancels its own; "
     "admin does everything."
 )
 

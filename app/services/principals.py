@@ -15,6 +15,12 @@ from app.services.errors import ForbiddenError
 RANK: dict[Role, int] = {"ingest": 0, "viewer": 1, "member": 2, "admin": 3}
 
 
+INGEST = (
+    "The role ingest is for clients that only post measurements. No operation takes those yet: "
+    "today such a token can call GET /v1/me and nothing else."
+)
+
+
 class RoleRequiredError(ForbiddenError):
     """The token's role does not allow this."""
 
@@ -57,9 +63,10 @@ class Principal:
             RoleRequiredError: If the token's role is lower.
         """
         if not self.has(role):
+            hint = f" {INGEST}" if self.role == "ingest" else ""
             raise RoleRequiredError(
                 f"This needs the role {role} (to {to}); this token of '{self.name}' has the role"
-                f" {self.role}."
+                f" {self.role}.{hint}"
             )
 
 

@@ -43,23 +43,30 @@ class PeopleCalls(Connection):
 
     def project(self, name: str) -> dict[str, Any]:
         """A project with its visibility."""
-        return self._get(f"/v1/projects/{quote(name, safe='')}")
+        return self._get(f"/v1/projects/{path_segment(name)}")
 
     def change_project(self, name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
         """Changes the visibility (``open`` or ``private``) or the description of a project."""
-        return self._json("PATCH", f"/v1/projects/{quote(name, safe='')}", changes)
+        return self._json("PATCH", f"/v1/projects/{path_segment(name)}", changes)
 
     def members(self, name: str) -> list[dict[str, Any]]:
         """The members of a project, by name."""
-        path = f"/v1/projects/{quote(name, safe='')}/members"
+        path = f"/v1/projects/{path_segment(name)}/members"
         return cast(list[dict[str, Any]], self._get(path)["items"])
 
     def put_member(self, name: str, user: str, role: str = "member") -> dict[str, Any]:
         """Adds a user to a project, or changes their role in it."""
-        path = f"/v1/projects/{quote(name, safe='')}/members"
+        path = f"/v1/projects/{path_segment(name)}/members"
         return self._json("POST", path, {"user": user, "role": role})
 
     def remove_member(self, name: str, user: str) -> dict[str, Any]:
         """Removes a member from a project."""
-        path = f"/v1/projects/{quote(name, safe='')}/members/{quote(user, safe='')}"
+        path = f"/v1/projects/{path_segment(name)}/members/{path_segment(user)}"
         return cast(dict[str, Any], self._send("DELETE", path).json())
+
+
+def path_segment(name: str) -> str:
+    """A name as one segment of a path, whatever is in it."""
+    encoded = quote(name, safe="")
+    # As they are, these would be resolved like folders.
+    return encoded.replace(".", "%2E") if name in (".", "..") else encoded

@@ -16,6 +16,7 @@ from app.schemas.users import UserChange, UserCreate
 from app.services import events, tokens, users
 from app.services.principals import DirectAccess
 from models import Token, User
+from pricetag.client.people import path_segment
 from tests.support.api import Api, a_principal, fields, problem, run_body, running_run
 
 
@@ -421,3 +422,43 @@ async def test_runs_are_filtered_by_the_user_who_posted_them(api: Api) -> None:
     assert await names(ada, user="ada", sort="name", limit=1) == ["a1"]
     assert await names(ada, user="me", status="cancelled") == []
     assert await names(ada, user="nobody of that name") == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("lab/vision", "/", "a//b", "/a", "a/", "a/members", "members", "a/members/ada"),
+        *("..", ".", "a/..", "a%2Fb", "100 %", "what?", "a#b", "a+b", "Größe/λ", "a\\b", "a b"),
+    ],
+)
+async def test_every_project_route_takes_every_name(api: Api, name: str) -> None:
+    """By the paths that the client builds, for users with such names too."""
+    user = await made(api, "/v1/users", name=name)
+    await api.post_run(project=name)
+    await api.post_run(project="another")
+
+    async def call(method: str, path: str, **more: Any) -> dict[str, Any]:
+        response = await api.admin.request(method, path, **more)
+        assert response.is_success, response.text
+        return dict(response.json())
+
+    project = f"/v1/projects/{path_segment(name)}"
+    assert (await call("GET", project))["name"] == name
+    changed = await call("PATCH", project, json={"visibility": "private"})
+    assert (changed["name"], changed["visibility"]) == (name, "private")
+    put = await call("POST", f"{project}/members", json={"user": name, "role": "owner"})
+    assert put["user_id"] == user["id"]
+    names = [row["user"] for row in (await call("GET", f"{project}/members"))["items"]]
+    assert sorted(names) == sorted([name, "a member"])
+    gone = await call("DELETE", f"{project}/members/{path_segment(name)}")
+    assert gone["user"] == name
+    assert (await call("GET", "/v1/projects/another"))["visibility"] == "open"
+    assert (await call("GET", "/v1/runs", params={"project": name}))["items"] != []
+
+
+async def test_a_slash_that_is_not_encoded_separates_segments(api: Api) -> None:
+    await api.post_run(project="lab/vision")
+    problem(await api.admin.get("/v1/projects/lab/vision"), 404, "not-found")
+    problem(await api.admin.get("/v1/projects/lab"), 404, "project-not-found")
+    upper, lower = [await api.admin.get(f"/v1/projects/lab{c}vision") for c in ("%2F", "%2f")]
+    assert upper.json()["name"] == lower.json()["name"] == "lab/vision"

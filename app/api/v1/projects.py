@@ -12,14 +12,16 @@ from app.api.deps import Body, Caller, CurrentSession
 from app.api.openapi import request_body
 from app.api.v1.examples import MEMBER, PROJECT_CHANGE
 from app.api.v1.responses import BODY, problems
-from app.schemas.common import Name
+from app.schemas.common import PathName
 from app.schemas.projects import ProjectChange, ProjectRead
 from app.schemas.users import MemberList, MemberPut, MemberRead
 from app.services import projects
 
 router = APIRouter(prefix="/projects/{project}", tags=["projects"])
 
-ProjectName = Annotated[Name, Path(description="Name of the project.")]
+ProjectName = Annotated[
+    PathName, Path(description="Name of the project; a slash in it is written `%2F`.")
+]
 
 
 @router.get(
@@ -92,7 +94,7 @@ async def remove_member(
     session: CurrentSession,
     caller: Caller,
     project: ProjectName,
-    user: Annotated[Name, Path(description="Name or ID of the user.")],
+    user: Annotated[PathName, Path(description="Name or ID of the user.")],
 ) -> MemberRead:
     """For owners and administrators; members may leave by themselves."""
     return await projects.remove_member(session, project, user, caller)
