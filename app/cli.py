@@ -19,14 +19,17 @@ from app import serving
 from app.db import Database, Session, resolve_database_url
 from app.embedded_postgres import EmbeddedPostgresError, release
 from app.repositories.outage import OUTAGES
-from app.schemas.tokens import TokenCreate, TokenRead
+from app.schemas.tokens import TokenCreate
 from app.services import tokens
 from app.services.budgets import upkeep
 from app.services.budgets.upkeep import Part
 from app.services.errors import PricetagError
 from app.services.principals import DirectAccess
 from app.settings import Settings, SettingsError, get_settings
+from pricetag.cli.console import console
 from pricetag.cli.lifetimes import InvalidLifetimeError, end_of
+from pricetag.cli.people import INGEST
+from pricetag.cli.views.people import tokens_view
 from pricetag.field_messages import message_of
 
 Result = TypeVar("Result")
@@ -132,7 +135,7 @@ def create_token(
         Literal["ingest", "viewer", "member", "admin"] | None,
         typer.Option(
             help="Highest role of the token. Without --user: role of the new user [default: "
-            "member]."
+            f"member]. {INGEST}"
         ),
     ] = None,
     user: Annotated[
@@ -176,23 +179,11 @@ def create_token(
 @token.command("list")
 def list_tokens(json: Json = False) -> None:
     """List tokens, revoked ones too."""
-    items = with_session(tokens.list_all).items
-    lines = [
-        f"{item.id}  {item.role:<6}  {_state(item):<8}  {item.user}"
-        f"{'' if item.name == item.user else f'  {item.name}'}"
-        f"{'' if item.project is None else f'  project {item.project}'}"
-        for item in items
-    ]
-    show(json, [item.model_dump(mode="json") for item in items], "\n".join(lines))
-
-
-def _state(item: TokenRead) -> str:
-    if item.in_force:
-        return "in force"
-    if item.revoked_at is not None:
-        return "revoked"
-    is_over = item.expires_at is not None and item.expires_at <= datetime.now(UTC)
-    return "expired" if is_over else "disabled"
+    items = [item.model_dump(mode="json") for item in with_session(tokens.list_all).items]
+    if json or not items:
+        show(json, items, "No tokens.")
+    else:
+        console().print(tokens_view(items))
 
 
 @token.command("revoke")

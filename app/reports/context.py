@@ -91,18 +91,24 @@ def build_context(
         "line_columns": lines.columns(bare),
         "lines": bare,
         "quality": quality.figures(tags),
-        "runs": [_run(row) for row in rows],
+        "runs": [_run(row, tag) for row, tag in zip(rows, tags, strict=True)],
         "totals": sums.as_dict(),
         "factors": provenance.factor_lines(factors),
     }
     return cast(dict[str, Any], clean_all(context))
 
 
-def _run(row: StrubellRow) -> dict[str, Any]:
+def _run(row: StrubellRow, tag: TagView) -> dict[str, Any]:
+    """The figures of a run, and the version of its price tag that they are of."""
     values = {item.name: getattr(row, item.name) for item in fields(row)}
-    return {
+    figures = {
         name: value.as_dict() if isinstance(value, Figure) else value
         for name, value in values.items()
+    }
+    return figures | {
+        "version": tag.document.version,
+        "newest_version": tag.newest,
+        "as_of": tag.document.provenance.as_of,
     }
 
 

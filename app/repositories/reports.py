@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import DateTime, cast, insert, literal, select, tuple_
@@ -68,7 +68,29 @@ async def newest_price_tags(
         .order_by(PriceTag.run_id, PriceTag.version.desc())
     )
     rows = (await session.execute(query)).all()
+    return {
+        run_id: {**content, "cause": cause, "newest_version": content["version"]}
+        for run_id, content, cause in rows
+    }
+
+
+async def price_tags_of(
+    session: AsyncSession, versions: Mapping[uuid.UUID, int]
+) -> dict[uuid.UUID, dict[str, Any]]:
+    """These versions of price tags, with their causes, by run; without those that are not there."""
+    query = select(PriceTag.run_id, PriceTag.content, PriceTag.cause).where(
+        tuple_(PriceTag.run_id, PriceTag.version).in_(list(versions.items()))
+    )
+    rows = (await session.execute(query)).all()
     return {run_id: {**content, "cause": cause} for run_id, content, cause in rows}
+
+
+async def recipes_of(
+    session: AsyncSession, run_ids: Sequence[uuid.UUID]
+) -> dict[uuid.UUID, dict[str, Any]]:
+    """The recipes of runs, by run."""
+    query = select(Run.id, Run.recipe).where(Run.id.in_(run_ids))
+    return {run_id: recipe for run_id, recipe in (await session.execute(query)).all()}
 
 
 async def matching_runs(

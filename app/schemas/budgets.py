@@ -202,6 +202,7 @@ class BudgetAlertRead(AlertRead):
     metric: Metric
     unit: str
     period: Period
+    time_zone: str
     period_start: datetime | None
 
 

@@ -106,4 +106,9 @@ class ComparisonRead(Wire):
         description="Whether errors cancel: the runs share devices, site and factors."
     )
     reasons: list[str] = Field(description="Why they do not cancel.")
+    differences: list[str] = Field(
+        description="Options of the recipes in which the runs did different work; empty for "
+        "repeats of the same work.",
+        examples=[["stages.0.epochs: 1 (a), 3 (b)"]],
+    )
     notes: list[str]

@@ -39,6 +39,14 @@ class ReportCreate(Request):
     runs: Annotated[list[uuid.UUID], Field(min_length=1, max_length=MAX_RUNS)] | None = Field(
         default=None, description="IDs of the runs, in this order; each must have a price tag."
     )
+    versions: Annotated[
+        dict[uuid.UUID, Annotated[int, Field(ge=1, le=2**31 - 1)]], Field(max_length=MAX_RUNS)
+    ] = Field(
+        default_factory=dict,
+        description="Version of a run's price tag to use, by the run's ID; the newest of all "
+        "other runs. A re-pricing issues a version too.",
+        examples=[{"6f0c0d0e-0000-4000-8000-000000000000": 1}],
+    )
     filter: ReportFilter | None = Field(
         default=None, description="Alternative to `runs`: all matching runs with a price tag."
     )

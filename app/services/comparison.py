@@ -11,6 +11,7 @@ from app.repositories import reports
 from app.schemas.common import FieldProblem
 from app.services.errors import InvalidError
 from app.services.principals import Principal
+from pricetag.recipes.differences import differences
 from pricetag.tag.ratios import Metric, compare
 from pricetag.tag.view import TagView
 
@@ -85,7 +86,9 @@ async def compare_runs(
     if errors:
         raise NothingToCompareError(errors)
     group_a, group_b = ([TagView.read(newest[i]) for i in side] for side in (first, second))
-    return compare(group_a, group_b, metric)
+    recipes = await reports.recipes_of(session, [*first, *second])
+    work = differences([recipes[i] for i in first], [recipes[i] for i in second])
+    return compare(group_a, group_b, metric) | {"differences": work}
 
 
 def _require_distinct(first: Sequence[UUID], second: Sequence[UUID]) -> None:

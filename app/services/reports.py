@@ -41,11 +41,12 @@ class NothingToReportError(InvalidError):
 
 
 async def create(session: Session, principal: Principal, request: ReportCreate) -> ReportRead:
-    """Creates and stores a report from the latest price tag of each selected run.
+    """Creates and stores a report from a price tag of each selected run, the newest by default.
 
     Raises:
         RoleRequiredError: If the token may only read.
-        NothingToReportError: If a run is unknown or has no price tag yet, or none matches.
+        NothingToReportError: If a run is unknown, has no price tag yet or not the version that
+            is named, or none matches.
     """
     principal.require("member", "create reports")
     if request.runs is not None:
@@ -57,6 +58,7 @@ async def create(session: Session, principal: Principal, request: ReportCreate) 
         await _require_all(session, principal, request.runs, tags)
     elif not tags:
         raise _nothing("filter", "no matching run has a price tag yet")
+    tags |= await _versions(session, request.versions, tags)
     selected = [tags[run_id] for run_id in run_ids if run_id in tags]
     chains = await _chains(session, principal, tags)
     context = build_context(
@@ -83,6 +85,34 @@ async def create(session: Session, principal: Principal, request: ReportCreate) 
     read = _read(report)
     read.runs_left_out = [run_id for run_id in run_ids if run_id not in tags]
     return read
+
+
+async def _versions(
+    session: Session,
+    versions: dict[uuid.UUID, int],
+    newest: dict[uuid.UUID, dict[str, Any]],
+) -> dict[uuid.UUID, dict[str, Any]]:
+    """The price tags of the versions that are named, each with the number of the newest."""
+    named = await reports.price_tags_of(
+        session, {run_id: version for run_id, version in versions.items() if run_id in newest}
+    )
+    errors = []
+    for run_id, version in versions.items():
+        if run_id not in newest:
+            message = f"run {run_id} is not among the runs of the report"
+        elif run_id not in named:
+            last = newest[run_id]["newest_version"]
+            has = "version 1 only" if last == 1 else f"versions 1 to {last}"
+            message = f"run {run_id} has no version {version} of its price tag; it has {has}"
+        else:
+            continue
+        errors.append(FieldProblem(field=f"versions.{run_id}", message=message))
+    if errors:
+        raise NothingToReportError(f"{errors[0].field}: {errors[0].message}", errors)
+    return {
+        run_id: {**tag, "newest_version": newest[run_id]["newest_version"]}
+        for run_id, tag in named.items()
+    }
 
 
 async def _chains(

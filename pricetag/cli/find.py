@@ -6,13 +6,25 @@ import uuid
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from pricetag.cli.console import CliError
+from pricetag.cli.console import EXIT_USAGE, CliError
 
 if TYPE_CHECKING:
     from pricetag.client import Client
 
 SEARCHED = 1000
 SHORTEST = 4
+
+
+def run_version(client: Client, text: str) -> tuple[str, int | None]:
+    """The run, and the version of its price tag, that ``RUN`` or ``RUN@VERSION`` names.
+
+    Raises:
+        CliError: If no run, or more than one, is meant, or the version is not a number.
+    """
+    name, at, version = text.rpartition("@") if "@" in text else (text, "", "")
+    if at and not (version.isascii() and version.isdigit() and int(version) >= 1):
+        raise CliError(f"{text}: a version is a whole number from 1", EXIT_USAGE)
+    return run_id(client, name), int(version) if at else None
 
 
 def run_id(client: Client, text: str) -> str:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from pricetag.cli.answering import answer, each
+from pricetag.cli.answering import answer
 from pricetag.cli.console import EXIT_USAGE, CliError
 from pricetag.cli.lifetimes import InvalidLifetimeError, end_of
 from pricetag.cli.options import Json, open_client
+from pricetag.cli.views.people import members_view, projects_view, user_tokens_view, users_view
 from pricetag.tag.figures import counted
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 PANEL = "People"
 Role = Literal["ingest", "viewer", "member", "admin"]
+INGEST = "'ingest' can do nothing yet: it is for clients that will only post measurements."
 UserArgument = Annotated[str, typer.Argument(metavar="USER", help="User name or ID.")]
 ProjectArgument = Annotated[str, typer.Argument(metavar="PROJECT", help="Project name.")]
 
@@ -57,7 +59,7 @@ def _me_lines(me: Mapping[str, Any]) -> Iterable[str]:
 def create_user(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the new user.")],
-    role: Annotated[Role, typer.Option(help="Role of the user.")] = "member",
+    role: Annotated[Role, typer.Option(help=f"Role of the user. {INGEST}")] = "member",
     email: Annotated[str | None, typer.Option(help="E-mail address of the user.")] = None,
     json: Json = False,
 ) -> None:
@@ -70,8 +72,8 @@ def create_user(
 
 def _user_line(found: Mapping[str, Any]) -> str:
     state = "disabled" if found["disabled_at"] else "active"
-    email = f"  {found['email']}" if found["email"] else ""
-    return f"{found['id']}  {found['role']:<6}  {state:<8}  {found['name']}{email}"
+    email = f", {found['email']}" if found["email"] else ""
+    return f"{found['name']}: {found['role']}, {state}{email}, ID {found['id']}"
 
 
 @user.command("list")
@@ -79,7 +81,7 @@ def list_users(ctx: typer.Context, json: Json = False) -> None:
     """List users, disabled ones too."""
     with open_client(ctx) as client:
         found = list(client.users())
-    answer(ctx, json, found, each(_user_line), nothing="No users.")
+    answer(ctx, json, found, users_view, nothing="No users.")
 
 
 @user.command("disable")
@@ -98,7 +100,7 @@ def enable(ctx: typer.Context, named: UserArgument, json: Json = False) -> None:
 def change_role(
     ctx: typer.Context,
     named: UserArgument,
-    role: Annotated[Role, typer.Argument(metavar="ROLE", help="New role of the user.")],
+    role: Annotated[Role, typer.Argument(metavar="ROLE", help=f"New role of the user. {INGEST}")],
     json: Json = False,
 ) -> None:
     """Change the role of a user, and what all of their tokens may do."""
@@ -140,14 +142,7 @@ def list_tokens(ctx: typer.Context, named: UserArgument, json: Json = False) -> 
     """List the tokens of a user, revoked ones too."""
     with open_client(ctx) as client:
         found = client.user_tokens(_user_id(client, named))
-    answer(ctx, json, found, each(_token_line), nothing="No tokens.")
-
-
-def _token_line(token: Mapping[str, Any]) -> str:
-    project = f"  only project {token['project']}" if token["project"] else ""
-    end = f"  expires {token['expires_at']}" if token["expires_at"] else ""
-    state = "" if token["in_force"] else "  revoked" if token["revoked_at"] else "  not in force"
-    return f"{token['id']}  {token['role']:<6}  {token['name']}{project}{end}{state}"
+    answer(ctx, json, found, user_tokens_view, nothing="No tokens.")
 
 
 @user.command("add-token", epilog="Example: pricetag user add-token ada --expires 90d")
@@ -166,7 +161,8 @@ def add_token(
         typer.Option("--project", help="The only project that the token may see and use."),
     ] = None,
     role: Annotated[
-        Role | None, typer.Option(help="Highest role of the token [default: the user's role].")
+        Role | None,
+        typer.Option(help=f"Highest role of the token [default: the user's role]. {INGEST}"),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -205,12 +201,12 @@ def list_projects(ctx: typer.Context, json: Json = False) -> None:
     """List the projects that you may see."""
     with open_client(ctx) as client:
         found = list(client.projects())
-    answer(ctx, json, found, each(_project_line), nothing="No projects.")
+    answer(ctx, json, found, projects_view, nothing="No projects.")
 
 
 def _project_line(found: Mapping[str, Any]) -> str:
     counts = f"{counted(found['experiments'], 'experiment')}, {counted(found['runs'], 'run')}"
-    return f"{found['visibility']:<7}  {found['name']}  ({counts})"
+    return f"{found['name']}: {found['visibility']}, {counts}"
 
 
 @project.command("show")
@@ -244,11 +240,11 @@ def list_members(ctx: typer.Context, named: ProjectArgument, json: Json = False)
     """List the members of a project."""
     with open_client(ctx) as client:
         found = client.members(named)
-    answer(ctx, json, found, each(_member_line), nothing="No members.")
+    answer(ctx, json, found, members_view, nothing="No members.")
 
 
 def _member_line(member: Mapping[str, Any]) -> str:
-    return f"{member['role']:<6}  {member['user']}"
+    return f"{member['user']}: {member['role']}"
 
 
 @project.command("add-member")

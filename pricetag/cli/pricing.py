@@ -11,7 +11,7 @@ import typer
 from pricetag.cli.answering import answer
 from pricetag.cli.console import EXIT_FAILURE, EXIT_NOT_CHECKED, EXIT_USAGE, CliError
 from pricetag.cli.options import Json, open_client
-from pricetag.cli.views.pricing import comparison_view, verification_lines, version_text
+from pricetag.cli.views.pricing import comparison_view, verification_lines, version_lines
 
 if TYPE_CHECKING:
     from pricetag.client import Client
@@ -35,13 +35,17 @@ def reprice(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Issue a new version of a price tag with current or earlier factors; old versions stay."""
+    """Issue a new version of a price tag with current or earlier factors; old versions stay.
+
+    `show`, `report`, `compare` and `verify` use the newest version, whatever its factors, unless
+    another one is named. Budgets skip versions with earlier factors.
+    """
     from pricetag.cli.find import run_id
 
     moment = None if as_of is None else moment_of(as_of, datetime.now(UTC))
     with open_client(ctx) as client:
         version = client.reprice(run_id(client, run), as_of=moment)
-    answer(ctx, json, version, version_text)
+    answer(ctx, json, version, version_lines)
 
 
 def moment_of(text: str, now: datetime) -> str:
@@ -97,12 +101,9 @@ def verify(
 
 
 def _fetched(client: Client, text: str) -> dict[str, object]:
-    from pricetag.cli.find import run_id
+    from pricetag.cli.find import run_version
 
-    name, at, version = text.rpartition("@") if "@" in text else (text, "", "")
-    if at and not (version.isascii() and version.isdigit() and int(version) >= 1):
-        raise CliError(f"{text}: a version is a whole number from 1", EXIT_USAGE)
-    return client.price_tag(run_id(client, name), int(version) if at else None)
+    return client.price_tag(*run_version(client, text))
 
 
 def compare(

@@ -11,6 +11,7 @@ import typer
 from pricetag.cli.answering import answer
 from pricetag.cli.console import EXIT_USAGE, CliError
 from pricetag.cli.options import Json, open_client
+from pricetag.tag.view import as_of_text
 
 if TYPE_CHECKING:
     from pricetag.client import Client
@@ -28,12 +29,25 @@ def register(app: typer.Typer) -> None:
 def report(
     ctx: typer.Context,
     runs: Annotated[
-        list[str] | None, typer.Argument(metavar="[RUN]...", help="Run IDs, or 'last'.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[RUN]...",
+            help="Run IDs, or 'last'; RUN@VERSION for another version of the price tag than the "
+            "newest.",
+        ),
     ] = None,
     title: Annotated[str | None, typer.Option(help="Title of the report.")] = None,
     profile: Annotated[
         Profile, typer.Option(help="Source of PUE and carbon intensity: the paper's or the site's.")
     ] = "strubell2019",
+    version: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=2**31 - 1,
+            help="Version of the price tag of a single RUN. Default: the newest.",
+        ),
+    ] = None,
     formats: Annotated[
         str,
         typer.Option("--format", help="Comma-separated formats: html,pdf,tex,md,csv,json, or all."),
@@ -51,7 +65,10 @@ def report(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Create a report on one or more runs, in up to six formats."""
+    """Create a report on one or more runs, in up to six formats.
+
+    It uses the newest version of each run's price tag, and says so.
+    """
     wanted = _formats(formats)
     filters: dict[str, Any] = {"project": project, "experiment": experiment, "tags": tag}
     filters = {name: value for name, value in filters.items() if value}
@@ -63,20 +80,51 @@ def report(
             "name the runs, or choose them by --project, --experiment and --tag, or give --id",
             EXIT_USAGE,
         )
+    if version is not None:
+        if runs is None or len(runs) != 1 or "@" in runs[0]:
+            raise CliError("--version is for a single RUN; name others as RUN@VERSION", EXIT_USAGE)
+        runs = [f"{runs[0]}@{version}"]
     with open_client(ctx) as client:
         if report_id is None:
             made = _make(client, runs, filters, title, profile)
         else:
             made = client.get_report(report_id)
         files = download(client, made["id"], wanted, output)
-    written = {"id": made["id"], "title": made["title"], "files": files}
+    written = {
+        "id": made["id"],
+        "title": made["title"],
+        "price_tags": _price_tags(made["context"]),
+        "files": files,
+    }
     answer(ctx, json, written, _written_lines)
+
+
+def _price_tags(context: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Which version of each run's price tag a report is drawn from."""
+    names = {"run_id": "run_id", "name": "model", "version": "version"}
+    names |= {"newest_version": "newest_version", "as_of": "as_of"}
+    return [
+        {name: run.get(key) for name, key in names.items()} for run in context.get("runs") or ()
+    ]
 
 
 def _written_lines(written: Mapping[str, Any]) -> Iterator[str]:
     yield f"report {written['id']}: {written['title']}"
+    yield from _version_lines(written["price_tags"])
     for path in written["files"].values():
         yield f"  {path}"
+
+
+def _version_lines(price_tags: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Price tags that are not the only version of their run; reports of old servers have none."""
+    for tag in price_tags:
+        version, newest = tag["version"], tag["newest_version"]
+        if version is None or (version == newest == 1):
+            continue
+        which = "the newest" if version == newest else f"of {newest}"
+        entered = tag["as_of"]
+        as_of = f", with the factors known on {as_of_text(entered)}" if entered else ""
+        yield f"  {tag['name']}: version {version} of its price tag, {which}{as_of}"
 
 
 def _formats(text: str) -> list[ReportFormat]:
@@ -96,10 +144,15 @@ def _make(
     title: str | None,
     profile: Profile,
 ) -> dict[str, Any]:
-    from pricetag.cli.find import run_id
+    from pricetag.cli.find import run_version
     from pricetag.client import ApiError
 
-    ids = [run_id(client, text) for text in runs or ()]
+    named = [run_version(client, text) for text in runs or ()]
+    ids = [run_id for run_id, _ in named]
+    versions = {run_id: version for run_id, version in named if version is not None}
+    if len(set(named)) > len(set(ids)):
+        message = "a run is named with several versions: a report has one price tag of each run"
+        raise CliError(message, EXIT_USAGE)
     if title is None:
         subject = (
             ", ".join(map(str, filters.values())) if filters else client.get_run(ids[0])["name"]
@@ -107,7 +160,7 @@ def _make(
         title = f"Price of {subject}" + (f" and {len(ids) - 1} more" if len(ids) > 1 else "")
     try:
         return client.create_report(
-            title, runs=ids or None, filter=filters or None, profile=profile
+            title, runs=ids or None, filter=filters or None, profile=profile, versions=versions
         )
     except ApiError as error:
         messages = "; ".join(_unpriced(client, fault, runs or (), ids) for fault in error.errors)

@@ -68,9 +68,15 @@ class PriceCalls(Connection):
         runs: Sequence[str] | None = None,
         filter: Mapping[str, Any] | None = None,
         profile: str = "strubell2019",
+        versions: Mapping[str, int] | None = None,
     ) -> dict[str, Any]:
-        """Creates a report of these runs, or of those that a filter selects."""
+        """Creates a report of these runs, or of those that a filter selects.
+
+        ``versions`` names versions of price tags by run; of all other runs it is the newest.
+        """
         body: dict[str, Any] = {"title": title, "profile": profile}
+        if versions:
+            body["versions"] = dict(versions)
         if runs is not None:
             body["runs"] = list(runs)
         if filter is not None:

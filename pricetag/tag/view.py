@@ -22,23 +22,29 @@ class TagView:
     Attributes:
         document: The price tag.
         cause: Why this version was issued, where that is known.
+        newest: The highest of the run's versions, where that is known.
     """
 
     document: PriceTag
     cause: str | None = None
+    newest: int | None = None
 
     @classmethod
     def read(cls, document: Mapping[str, Any], cause: str | None = None) -> TagView:
         """The view of a price tag in JSON form.
 
         Args:
-            document: The JSON, which may hold its ``cause`` as well.
+            document: The JSON, which may hold its ``cause`` and ``newest_version`` as well.
             cause: Why this version was issued, where the JSON does not say it.
 
         Raises:
             InvalidDocument: If it does not have the form of a price tag.
         """
-        return cls(PriceTag.from_dict(document), cause or document.get("cause"))
+        return cls(
+            PriceTag.from_dict(document),
+            cause or document.get("cause"),
+            document.get("newest_version"),
+        )
 
     @property
     def name(self) -> str:
@@ -75,12 +81,7 @@ class TagView:
         None where the tag has the factors as they were when it was issued.
         """
         entered = self.document.provenance.as_of
-        if not entered:
-            return None
-        moment = datetime.fromisoformat(entered).astimezone(UTC)
-        if moment.time().replace(microsecond=0) == time(23, 59, 59):
-            return moment.date().isoformat()
-        return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+        return as_of_text(entered) if entered else None
 
     @property
     def repriced(self) -> str | None:
@@ -95,9 +96,10 @@ class TagView:
         """The version, and why it is not the one issued at the end of the run.
 
         Args:
-            newest: The highest of the run's versions, where that is known.
+            newest: The highest of the run's versions, by default as the view knows it.
         """
         number = self.document.version
+        newest = self.newest if newest is None else newest
         of = f" of {newest}" if newest is not None and newest != number else ""
         late = "with measurements that arrived late" if self.cause == LATE else None
         why = self.repriced or late
@@ -127,6 +129,14 @@ class TagView:
             seen.append(parent)
             parent = self._parents.get((stage.attempt, parent))
         return len(seen)
+
+
+def as_of_text(entered: str) -> str:
+    """The time of an as-of price tag: a day where it is the end of one, or a time in UTC."""
+    moment = datetime.fromisoformat(entered).astimezone(UTC)
+    if moment.time().replace(microsecond=0) == time(23, 59, 59):
+        return moment.date().isoformat()
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _counted(device: DeviceCount) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -120,3 +121,54 @@ async def test_an_unknown_report_or_format(api: Api) -> None:
     problem(await api.viewer.get(f"/v1/reports/{uuid4()}.pdf"), 404, "report-not-found")
     refused = await api.viewer.get(f"/v1/reports/{uuid4()}.docx")
     assert fields(problem(refused, 422, "invalid-request")) == ["fmt"]
+
+
+async def test_a_report_uses_the_newest_version_or_the_one_that_is_named(api: Api) -> None:
+    run_id, other = str(await tagged(api, name="MiniLM")), str(await tagged(api, name="another"))
+    as_of = datetime.now(UTC).isoformat()
+    path = f"/v1/runs/{run_id}/price-tag/reprice"
+    assert (await api.admin.post(path, json={"as_of": as_of})).status_code == 201
+
+    def bill(report: dict[str, Any]) -> str:
+        section = next(s for s in report["context"]["sections"] if s["id"] == "bill")
+        return str(section["paragraphs"][-1])
+
+    def versions(report: dict[str, Any]) -> list[tuple[Any, ...]]:
+        runs = report["context"]["runs"]
+        return [(run["version"], run["newest_version"], run["as_of"]) for run in runs]
+
+    newest = await make(api, runs=[run_id, other])
+    assert bill(newest) == "The figures are those of the newest version of each run's price tag."
+    [(version, last, stated), second] = versions(newest)
+    assert (version, last) == (2, 2)
+    assert datetime.fromisoformat(stated) == datetime.fromisoformat(as_of)
+    assert second == (1, 1, None)
+    named = await make(api, runs=[run_id, other], versions={run_id: 1})
+    assert bill(named) == (
+        "The figures are those of version 1 of 2 of the price tag of MiniLM, and of the newest "
+        "version of every other run's."
+    )
+    assert versions(named) == [(1, 2, None), (1, 1, None)]
+    provenance = next(s for s in named["context"]["sections"] if s["id"] == "provenance")
+    assert provenance["tables"][0]["rows"][0]["cells"][1].startswith("version 1 of 2, accounting")
+    alone = await make(api, runs=[run_id], versions={run_id: 1})
+    assert bill(alone) == "The figures are those of version 1 of 2 of the price tag of MiniLM."
+    for fmt in ("html", "tex", "md"):
+        text = (await api.viewer.get(alone["formats"][fmt])).text
+        assert "version 1 of 2 of the price tag of MiniLM" in text
+    chosen = await make(api, filter={"project": None}, versions={run_id: 1})
+    assert (1, 2, None) in versions(chosen)
+
+
+async def test_a_version_that_is_not_there_is_named(api: Api) -> None:
+    run_id, other = str(await tagged(api)), str(await tagged(api))
+    for versions, field, message in (
+        ({run_id: 2}, f"versions.{run_id}", "has no version 2 of its price tag; it has version 1"),
+        ({other: 1}, f"versions.{other}", "is not among the runs of the report"),
+    ):
+        body = {"title": "x", "runs": [run_id], "versions": versions}
+        refused = problem(await api.member.post("/v1/reports", json=body), 422, "nothing-to-report")
+        assert refused["errors"][0]["field"] == field
+        assert message in refused["errors"][0]["message"]
+    bad = {"title": "x", "runs": [run_id], "versions": {run_id: 0}}
+    problem(await api.member.post("/v1/reports", json=bad), 422, "invalid-request")

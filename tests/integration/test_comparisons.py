@@ -52,3 +52,23 @@ async def test_an_unknown_figure_is_rejected(api: Api) -> None:
     query = {"a": first, "b": second, "metric": "joy"}
     refused = problem(await api.viewer.get("/v1/comparisons", params=query), 422, "invalid-request")
     assert refused["errors"][0]["field"] == "metric"
+
+
+async def test_different_work_is_announced(api: Api) -> None:
+    async with api.database.session_scope() as session:
+        first, seed, longer = [
+            str(await finished_run(session, recipe={"stages": [{"kind": "train", **options}]}))
+            for options in (
+                {"epochs": 1, "seed": 0},
+                {"epochs": 1, "seed": 1},
+                {"epochs": 3, "seed": 0},
+            )
+        ]
+    for a, b, expected in (
+        (first, seed, []),
+        (first, longer, ["stages.0.epochs: 1 (a), 3 (b)"]),
+        (f"{first},{longer}", seed, ["stages.0.epochs: 1 and 3 (a), 1 (b)"]),
+    ):
+        response = await api.viewer.get("/v1/comparisons", params={"a": a, "b": b})
+        assert response.status_code == 200, response.text
+        assert response.json()["differences"] == expected

@@ -48,8 +48,8 @@ HTML_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; fra
 async def create_report(
     session: CurrentSession, caller: Caller, body: Body, response: Response
 ) -> ReportRead:
-    """Creates an immutable report from the newest price tag of each selected run. Requires the
-    role member.
+    """Creates an immutable report from a price tag of each selected run: the newest version, or
+    the one that `versions` names. The report states which. Requires the role member.
     """
     report = await reports.create(session, caller, validated(ReportCreate, body))
     response.headers["Location"] = f"/v1/reports/{report.id}"

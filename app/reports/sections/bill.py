@@ -11,6 +11,9 @@ from pricetag.tag.figures import counted, interval_text, not_available, percent,
 from pricetag.tag.totals import NOTHING, Totals
 from pricetag.tag.view import TagView
 
+MOST_NAMED = 5
+"""How many runs are named one by one."""
+
 
 def lead(sums: Totals) -> str:
     """The whole report in two sentences."""
@@ -61,7 +64,8 @@ def section(sums: Totals, tags: Sequence[TagView]) -> Section:
         "paragraphs": [
             f"Totals over {counted(sums.runs, 'run')} ({sums.statuses}) and "
             f"{counted(sums.attempts, 'attempt')}. Failed, cancelled and repeated attempts "
-            "are included."
+            "are included.",
+            _versions(tags),
         ],
         "tables": [
             table(
@@ -85,8 +89,29 @@ def section(sums: Totals, tags: Sequence[TagView]) -> Section:
     }
 
 
+def _versions(tags: Sequence[TagView]) -> str:
+    """Which versions of the price tags the figures are from."""
+    older = [tag for tag in tags if _is_older(tag)]
+    if not older:
+        which = "the newest version of the run's price tag"
+        if len(tags) > 1:
+            which = "the newest version of each run's price tag"
+        return f"The figures are those of {which}."
+    rest = "" if len(older) == len(tags) else ", and of the newest version of every other run's"
+    named = "; ".join(
+        f"version {tag.document.version} of {tag.newest} of the price tag of {tag.document.name}"
+        for tag in older[:MOST_NAMED]
+    )
+    more = f" and {len(older) - MOST_NAMED} more (see Provenance)" * (len(older) > MOST_NAMED)
+    return f"The figures are those of {named}{more}{rest}."
+
+
+def _is_older(tag: TagView) -> bool:
+    return tag.newest is not None and tag.newest != tag.document.version
+
+
 def _repriced(tags: Sequence[TagView]) -> list[str]:
-    """The runs whose newest price tag has other factors than it was first issued with."""
+    """The runs whose price tag has other factors than it was first issued with."""
     return [
         f"{tag.document.name}: version {tag.document.version} of its price tag, {tag.repriced}."
         for tag in tags

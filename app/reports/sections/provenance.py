@@ -101,10 +101,15 @@ def _row(tag: TagView) -> Row:
     seeds = ", ".join(f"{name}: {seed}" for name, seed in about.seeds.items())
     return row(
         f"{document.name} ({document.run_id})",
-        f"version {document.version}, accounting {about.accounting_version}"
+        f"version {document.version}{_of(tag)}, accounting {about.accounting_version}"
         + (f"; {tag.repriced}" if tag.repriced else ""),
         ", ".join(about.nodes) or not_available(None),
         (about.git_commit or "")[:12] or not_available(None),
         seeds or not_available(None),
         ", ".join(software) or not_available(None),
     )
+
+
+def _of(tag: TagView) -> str:
+    """`` of 3`` where a newer version exists."""
+    return f" of {tag.newest}" if tag.newest not in (None, tag.document.version) else ""

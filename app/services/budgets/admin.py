@@ -295,6 +295,7 @@ def _alert_of(alert: BudgetAlert, budget: Budget) -> BudgetAlertRead:
             "metric": budget.metric,
             "unit": unit_of(budget),
             "period": budget.period,
+            "time_zone": budget.time_zone,
             "period_start": None if start == BEGINNING else start,
         }
     )

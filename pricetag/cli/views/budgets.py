@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
+from pricetag.cli.views.tables import ListTable
 
 PARTS = ("limit", "spent", "running", "reserved", "left")
 METRICS = {"facility_energy_kwh": "energy", "co2e_kg": "emissions", "cost": "cost"}
@@ -36,21 +37,28 @@ def share(ratio: float | None) -> str:
 
 
 def period_of(budget: Mapping[str, Any]) -> str:
-    """When its period began and ends, in UTC."""
+    """When its period began and ends, by the clock of its time zone."""
     if budget["period_end"] is None:
         return "total"
-    start, end = (_minute(budget[f"period_{edge}"]) for edge in ("start", "end"))
-    return f"{budget['period']} {start} to {end} UTC ({budget['time_zone']})"
+    start, end = (_minute(budget[f"period_{edge}"], budget) for edge in ("start", "end"))
+    return f"{budget['period']} {start.rpartition(' ')[0]} to {end}"
 
 
-def _minute(moment: str) -> str:
-    return str(moment)[:16].replace("T", " ")
+def _minute(moment: str, budget: Mapping[str, Any] | None = None) -> str:
+    """A time with its zone: a budget's own, or UTC."""
+    at = datetime.fromisoformat(str(moment).replace("Z", "+00:00"))
+    zone = str((budget or {}).get("time_zone", "UTC"))
+    try:
+        local = at.astimezone(ZoneInfo(zone))
+    except (ZoneInfoNotFoundError, ValueError):  # a zone that this machine does not know
+        local, zone = at.astimezone(UTC), "UTC"
+    return f"{local:%Y-%m-%d %H:%M} {zone}"
 
 
 def budget_lines(budget: Mapping[str, Any]) -> Iterator[str]:
     """A budget and its state, line by line."""
     unit = budget["unit"]
-    closed = f", closed {_minute(budget['closed_at'])} UTC" if budget["closed_at"] else ""
+    closed = f", closed {_minute(budget['closed_at'], budget)}" if budget["closed_at"] else ""
     yield f"{budget['name']}  {budget['id']}"
     yield f"{METRICS[budget['metric']]} of {scope_of(budget)}, {period_of(budget)}{closed}"
     for part in PARTS:
@@ -63,7 +71,7 @@ def budget_lines(budget: Mapping[str, Any]) -> Iterator[str]:
     if budget["unknown_runs"]:
         yield f"  {budget['unknown_runs']} run(s) of unknown use, not included in these figures"
     for alert in budget["alerts"]:
-        yield f"  warned at {share(alert['threshold_ratio'])} on {_minute(alert['at'])} UTC"
+        yield f"  warned at {share(alert['threshold_ratio'])} on {_minute(alert['at'], budget)}"
     does = [word for word, is_so in _manners(budget) if is_so]
     yield f"  {' and '.join(does) if does else 'only warns'}"
 
@@ -73,34 +81,34 @@ def _manners(budget: Mapping[str, Any]) -> list[tuple[str, bool]]:
     return [refuses, ("stops running jobs when it is used up", bool(budget["stops"]))]
 
 
-def budgets_view(budgets: Sequence[Mapping[str, Any]]) -> RenderableType:
+def budgets_view(budgets: Sequence[Mapping[str, Any]]) -> ListTable:
     """Budgets, one a row."""
-    from rich.box import SIMPLE
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=SIMPLE, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
-    for head in ("Budget", "Of", "Period"):
-        table.add_column(Text(head), overflow="fold")
-    for head in ("Limit", "Left", "Used"):
-        table.add_column(Text(head), no_wrap=True, justify="right")
-    for budget in budgets:
-        table.add_row(
-            Text(budget["name"]),
-            Text(scope_of(budget)),
-            Text("closed" if budget["closed_at"] else budget["period"]),
-            Text(amount(budget["limit"], budget["unit"])),
-            Text(amount(budget["left"], budget["unit"])),
-            Text(share(budget["used_ratio"])),
+    heads = ("~Budget", "~Of", "Period", ">Limit", ">Left", ">Used")
+    rows = [
+        (
+            budget["name"],
+            f"{METRICS[budget['metric']]} of {scope_of(budget)}",
+            "closed" if budget["closed_at"] else _repeats(budget),
+            amount(budget["limit"], budget["unit"]),
+            amount(budget["left"], budget["unit"]),
+            share(budget["used_ratio"]),
         )
-    return table
+        for budget in budgets
+    ]
+    return ListTable(heads, rows)
+
+
+def _repeats(budget: Mapping[str, Any]) -> str:
+    """``month, Europe/Berlin``: periods begin at midnight there."""
+    period = str(budget["period"])
+    return period if period == "total" else f"{period}, {budget['time_zone']}"
 
 
 def alert_line(alert: Mapping[str, Any]) -> str:
     """A threshold that was crossed, in one line."""
     used = amount(alert["used"], alert["unit"])
     at = share(alert["threshold_ratio"])
-    return f"{_minute(alert['at'])}  {alert['budget']}  {at} crossed with {used}"
+    return f"{_minute(alert['at'], alert)}  {alert['budget']}  {at} crossed with {used}"
 
 
 def _actor(entry: Mapping[str, Any]) -> str:

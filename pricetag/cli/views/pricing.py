@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pricetag.cli.views.tables import new_table
 from pricetag.tag.figures import not_available, number, quantity_text, with_unit
+from pricetag.tag.view import as_of_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -27,11 +28,16 @@ METRICS = {
 }
 
 
-def version_text(version: Mapping[str, Any]) -> str:
-    """One version of a price tag in words."""
-    when = f"as of {version['as_of']}" if version.get("as_of") else "with today's factors"
+def version_lines(version: Mapping[str, Any]) -> Iterator[str]:
+    """A version of a price tag that was issued just now, and where it is used."""
+    as_of = version.get("as_of")
+    when = f"as of {as_of_text(as_of)}" if as_of else "with today's factors"
     co2e, energy = quantity_text(version["co2e_kg"]), quantity_text(version["facility_energy_kwh"])
-    return f"version {version['version']}, {when}: facility energy {energy}, CO2e {co2e}"
+    yield f"version {version['version']}, {when}: facility energy {energy}, CO2e {co2e}"
+    yield (
+        "It is the newest version now: show, report and compare use it. Earlier ones: "
+        "pricetag show RUN --version N, pricetag report RUN@N"
+    )
 
 
 def verification_lines(report: Mapping[str, Any]) -> Iterator[str]:
@@ -70,6 +76,8 @@ def comparison_view(comparison: Mapping[str, Any]) -> RenderableType:
         average = "n/a" if group["mean"] is None else with_unit(group["mean"], unit)
         table.add_row(side, Text(f"{len(group['runs'])}: {names}"), Text(average))
     lines = [_ratio_text(comparison)]
+    if work := comparison.get("differences"):
+        lines.append(f"These runs did different work: {'; '.join(work)}")
     lines += [f"Errors do not cancel: {reason}" for reason in comparison["reasons"]]
     lines += [f"Note: {note}" for note in comparison["notes"]]
     return Group(table, Text(""), *(Text(line) for line in lines))

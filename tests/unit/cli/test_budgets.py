@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from pricetag.cli.app import run as pricetag
+from pricetag.cli.views.budgets import period_of
 from tests.support.fake_api import RUN_ID, Answer, Asked, FakeApi, problem
 
 Captured = pytest.CaptureFixture[str]
@@ -123,14 +124,14 @@ def test_show_tells_everything_in_one_unit(api: FakeApi, capsys: Captured) -> No
     assert "name=text" in api.asked[0].query
     out = capsys.readouterr().out
     for words in (
-        "emissions of project text, month 2026-10-31 23:00 to 2026-11-30 23:00 UTC",
+        "emissions of project text, month 2026-11-01 00:00 to 2026-12-01 00:00 Europe/Berlin\n",
         "spent             12.5 kg  by attempts that have ended",
         "running           1.25 kg",
         "left              9.25 kg",
         "used                55.0%",
         "12.5 kg is assumed",
         "2 run(s) of unknown use, not included in these figures",
-        "warned at 50.0% on 2026-11-20 10:11 UTC",
+        "warned at 50.0% on 2026-11-20 11:11 Europe/Berlin\n",
         "rejects runs that would exceed it\n",
     ):
         assert words in out, out
@@ -151,7 +152,7 @@ def test_show_of_a_closed_one_of_the_lab_and_json(api: FakeApi, capsys: Captured
     api.answers[f"GET /v1/budgets/{ID}"] = Answer(closed)
     assert pricetag(["budget", "show", ID]) == 0
     out = capsys.readouterr().out
-    assert "emissions of lab, total, closed 2026-11-20 00:00 UTC" in out
+    assert "emissions of lab, total, closed 2026-11-20 01:00 Europe/Berlin" in out
     assert "used " not in out
     assert "only warns" in out
     assert pricetag(["--json", "budget", "show", ID]) == 0
@@ -178,12 +179,28 @@ def test_close_and_list(api: FakeApi, capsys: Captured) -> None:
     api.answers["GET /v1/budgets"] = page(budget(), budget(name="other", closed_at="2026-01-01"))
     assert pricetag(["budget", "list", "--closed"]) == 0
     assert "closed=true" in api.asked[-1].query
-    out = capsys.readouterr().out
-    assert "9.25 kg" in out
-    assert "closed" in out
+    head, _, first, second = capsys.readouterr().out.splitlines()
+    assert head.split() == ["Budget", "Of", "Period", "Limit", "Left", "Used"]
+    assert first.split("  ")[0].endswith("…") or first.startswith("text, monthly")
+    assert "month, Europe/Berlin" in first
+    assert "9.25 kg" in first
+    assert "closed" in second
     api.answers["GET /v1/budgets"] = page()
     assert pricetag(["budget", "list"]) == 0
     assert capsys.readouterr().out == "No budgets.\n"
+
+
+@pytest.mark.parametrize(
+    ("zone", "text"),
+    [
+        ("UTC", "month 2026-10-31 23:00 to 2026-11-30 23:00 UTC"),
+        ("Asia/Kolkata", "month 2026-11-01 04:30 to 2026-12-01 04:30 Asia/Kolkata"),
+        ("Mars/Olympus", "month 2026-10-31 23:00 to 2026-11-30 23:00 UTC"),
+    ],
+)
+def test_times_are_those_of_the_budget_s_zone(zone: str, text: str) -> None:
+    """A zone that this machine does not know gives way to UTC, by name."""
+    assert period_of(budget(time_zone=zone)) == text
 
 
 def test_alerts(api: FakeApi, capsys: Captured) -> None:
@@ -196,11 +213,12 @@ def test_alerts(api: FakeApi, capsys: Captured) -> None:
         "metric": "co2e_kg",
         "unit": "kg",
         "period": "month",
+        "time_zone": "Europe/Berlin",
         "period_start": None,
     }
     api.answers["GET /v1/budget-alerts"] = page(alert)
     assert pricetag(["budget", "alerts", ID]) == 0
-    line = "2026-11-20 10:11  text, monthly  80.0% crossed with 20.1 kg\n"
+    line = "2026-11-20 11:11 Europe/Berlin  text, monthly  80.0% crossed with 20.1 kg\n"
     assert capsys.readouterr().out == line
     assert ID in api.asked[-1].query
     assert pricetag(["budget", "alerts", "--json"]) == 0
@@ -222,7 +240,7 @@ def test_audit_tells_what_was_and_what_is(api: FakeApi, capsys: Captured) -> Non
     api.answers["GET /v1/audit"] = page(entry, entry | {"before": None})
     assert pricetag(["audit", "--kind", "budget", "--actor", "ada", "--limit", "2"]) == 0
     first, second = capsys.readouterr().out.splitlines()
-    assert first == f"2026-11-20 10:11  ada  changed budget {ID}  amount: 10 -> 12"
+    assert first == f"2026-11-20 10:11 UTC  ada  changed budget {ID}  amount: 10 -> 12"
     assert second.endswith("name: b, amount: 12")
     assert "object_kind=budget&actor=ada" in api.asked[-1].query
 

@@ -20,6 +20,7 @@ ESTIMATE = ["estimate", "--devices", "1", "--device-power-w", "1415.78", "--hour
 FACTORS = ["--pue", "1.58", "--grid-g-per-kwh", "432.73"]
 
 Captured = pytest.CaptureFixture[str]
+OTHER_ID = "6f0c0d0e-0000-4000-8000-000000000002"
 
 
 def issued(api: FakeApi, *causes: str, as_of: str | None = None) -> None:
@@ -394,7 +395,7 @@ def test_logs_are_plain_lines_or_objects(api: FakeApi, capsys: Captured) -> None
 
 def test_a_report_is_made_and_written(api: FakeApi, capsys: Captured, tmp_path: Path) -> None:
     report_id = "aaaaaaaa-0000-4000-8000-000000000001"
-    made = {"id": report_id, "title": "Price of MiniLM [int8]"}
+    made = {"id": report_id, "title": "Price of MiniLM [int8]", "context": {"runs": []}}
     api.answers |= {
         f"GET /v1/runs/{RUN_ID}": Answer(run()),
         "POST /v1/reports": Answer(made, 201),
@@ -413,6 +414,59 @@ def test_a_report_is_made_and_written(api: FakeApi, capsys: Captured, tmp_path: 
         "profile": "site",
         "runs": [RUN_ID],
     }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "versions"),
+    [
+        ([RUN_ID], None),
+        ([f"{RUN_ID}@2"], {RUN_ID: 2}),
+        ([RUN_ID, "--version", "1"], {RUN_ID: 1}),
+        ([f"{RUN_ID}@2", OTHER_ID], {RUN_ID: 2}),
+    ],
+)
+def test_a_report_is_of_the_version_that_is_named(
+    api: FakeApi, capsys: Captured, arguments: list[str], versions: dict[str, int] | None
+) -> None:
+    report_id = "aaaaaaaa-0000-4000-8000-000000000001"
+    shown = {"run_id": RUN_ID, "model": "MiniLM", "version": 2, "newest_version": 3}
+    shown["as_of"] = "2026-01-31T23:59:59.999999+00:00"
+    only = {**shown, "version": 1, "newest_version": 1, "as_of": None}
+    newest = {**shown, "version": 3, "as_of": None}
+    made = {"id": report_id, "title": "T", "context": {"runs": [shown, only, newest]}}
+    api.answers |= {
+        f"GET /v1/runs/{RUN_ID}": Answer(run()),
+        "POST /v1/reports": Answer(made, 201),
+        f"GET /v1/reports/{report_id}.md": Answer("# x", kind="text/markdown"),
+    }
+    assert pricetag(["report", *arguments, "--format", "md"]) == 0
+    posted = next(request for request in api.asked if request.method == "POST")
+    assert json.loads(posted.body).get("versions") == versions
+    assert capsys.readouterr().out.splitlines()[1:3] == [
+        "  MiniLM: version 2 of its price tag, of 3, with the factors known on 2026-01-31",
+        "  MiniLM: version 3 of its price tag, the newest",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([RUN_ID, OTHER_ID, "--version", "1"], "--version is for a single RUN"),
+        ([f"{RUN_ID}@1", "--version", "1"], "--version is for a single RUN"),
+        (["--project", "p", "--version", "1"], "--version is for a single RUN"),
+        ([f"{RUN_ID}@x"], "a version is a whole number from 1"),
+        ([f"{RUN_ID}@0"], "a version is a whole number from 1"),
+        ([f"{RUN_ID}@1", f"{RUN_ID}@2"], "named with several versions"),
+        ([f"{RUN_ID}@1", RUN_ID], "named with several versions"),
+    ],
+)
+def test_versions_that_make_no_sense_are_rejected(
+    api: FakeApi, capsys: Captured, arguments: list[str], message: str
+) -> None:
+    api.answers[f"GET /v1/runs/{RUN_ID}"] = Answer(run())
+    assert pricetag(["report", *arguments]) == 2
+    assert message in complaint(capsys)
+    assert all(request.method == "GET" for request in api.asked)
 
 
 def test_a_run_without_a_price_tag_is_named_as_it_was_asked_for(

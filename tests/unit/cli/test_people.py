@@ -62,11 +62,13 @@ def test_users_are_created_and_listed(users: FakeApi, capsys: Captured) -> None:
     command = ["user", "create", "ada", "--role", "member", "--email", "a@b.org"]
     assert pricetag(command) == 0
     assert sent(users) == {"name": "ada", "role": "member", "email": "a@b.org"}
-    assert capsys.readouterr().out == f"{ADA}  member  active    ada  a@b.org\n"
+    assert capsys.readouterr().out == f"ada: member, active, a@b.org, ID {ADA}\n"
     assert pricetag(["user", "list"]) == 0
-    assert capsys.readouterr().out.splitlines() == [
-        f"{ADA}  member  active    ada",
-        f"{EVE}  member  disabled  eve  eve@example.org",
+    head, _, *rows = capsys.readouterr().out.splitlines()
+    assert head.split() == ["User", "Role", "State", "E-mail", "ID"]
+    assert [row.split() for row in rows] == [
+        ["ada", "member", "active", ADA],
+        ["eve", "member", "disabled", "eve@example.o…", EVE],
     ]
 
 
@@ -119,8 +121,14 @@ def test_tokens_of_a_user(users: FakeApi, capsys: Captured) -> None:
     }
     users.answers[f"GET {path}"] = Answer({"items": [token]})
     assert pricetag(["user", "tokens", "ada"]) == 0
-    shown = f"{EVE}  ingest  ada  only project text  expires 2027-01-01T00:00:00Z\n"
-    assert capsys.readouterr().out == shown
+    assert " ".join(capsys.readouterr().out.split()) == (
+        f"Token ada, Role ingest, State in force, Expires 2027-01-01, Only project text, ID {EVE}"
+    )
+    users.answers[f"GET {path}"] = Answer({"items": [{**token, "project": None}]})
+    assert pricetag(["user", "tokens", "ada"]) == 0
+    head, _, row = capsys.readouterr().out.splitlines()
+    assert head.split() == ["Token", "Role", "State", "Expires", "ID"]
+    assert row.split() == ["ada", "ingest", "in", "force", "2027-01-01", EVE]
     users.answers[f"DELETE {path}/{EVE}"] = Answer(token)
     assert pricetag(["user", "revoke-token", "ada", EVE]) == 0
     assert capsys.readouterr().out == "'ada' is revoked\n"
@@ -137,7 +145,7 @@ def test_projects_and_their_members(api: FakeApi, capsys: Captured) -> None:
     api.answers["GET /v1/projects/a%2Fb/members"] = Answer({"items": [member]})
     api.answers["POST /v1/projects/a%2Fb/members"] = Answer(member, 201)
     api.answers["DELETE /v1/projects/a%2Fb/members/eve"] = Answer(member)
-    line = "private  a/b  (1 experiment, 2 runs)\n"
+    line = "a/b: private, 1 experiment, 2 runs\n"
     assert pricetag(["project", "show", "a/b"]) == 0
     assert capsys.readouterr().out == line
     for visibility in ("private", "open"):
@@ -145,9 +153,11 @@ def test_projects_and_their_members(api: FakeApi, capsys: Captured) -> None:
         assert sent(api) == {"visibility": visibility}
     capsys.readouterr()
     assert pricetag(["project", "members", "a/b"]) == 0
+    head, _, row = capsys.readouterr().out.splitlines()
+    assert (head.split(), row.split()) == (["User", "Role"], ["eve", "owner"])
     assert pricetag(["project", "add-member", "a/b", "eve", "--role", "owner"]) == 0
     assert sent(api) == {"user": "eve", "role": "owner"}
-    assert capsys.readouterr().out == "owner   eve\n" * 2
+    assert capsys.readouterr().out == "eve: owner\n"
     assert pricetag(["project", "remove-member", "a/b", "eve"]) == 0
     assert capsys.readouterr().out == "'eve' is not a member of 'a/b' any more\n"
 

@@ -70,7 +70,7 @@ def test_reprice_tells_the_new_version(api: FakeApi, capsys: Captured) -> None:
     api.answers[f"POST /v1/runs/{RUN_ID}/price-tag/reprice"] = Answer(told, 201)
     assert pricetag(["reprice", RUN_ID, "--as-of", "2026-02-28"]) == 0
     assert json.loads(api.asked[-1].body) == {"as_of": "2026-02-28T23:59:59.999999+00:00"}
-    assert capsys.readouterr().out.startswith("version 3, as of 2026-02-28T23")
+    assert capsys.readouterr().out.startswith("version 3, as of 2026-02-28: facility")
     assert pricetag(["reprice", RUN_ID, "--json"]) == 0
     assert json.loads(api.asked[-1].body) == {"as_of": None}
     assert json.loads(capsys.readouterr().out) == told
@@ -336,13 +336,20 @@ def test_a_comparison_is_a_ratio(api: FakeApi, capsys: Captured) -> None:
 def test_why_errors_do_not_cancel(api: FakeApi, capsys: Captured) -> None:
     ratio = {"value": 2.0, "low": None, "high": None, "reason": "too few repeats"}
     api.answers["GET /v1/comparisons"] = Answer(
-        compared(ratio=ratio, reasons=["the cards differ: x; y"], notes=["slow: two attempts"])
+        compared(
+            ratio=ratio,
+            reasons=["the cards differ: x; y"],
+            notes=["slow: two attempts"],
+            differences=["stages.0.epochs: 1 (a), 3 (b)", "task: 1 (a), 2 (b)"],
+        )
     )
     assert pricetag(["compare", RUN_ID, RUN_ID]) == 0
     out = capsys.readouterr().out
     assert "a / b: 2.00 (no interval: too few repeats)" in out
     assert "Errors do not cancel: the cards differ: x; y" in out
     assert "Note: slow: two attempts" in out
+    work = "These runs did different work: stages.0.epochs: 1 (a), 3 (b); task: 1 (a), 2 (b)"
+    assert work in " ".join(out.split())
 
 
 def test_an_unknown_ratio_has_its_reason(api: FakeApi, capsys: Captured) -> None:

@@ -1,0 +1,72 @@
+"""In what the work of two groups of runs differs, by their recipes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pricetag.recipes.registry import REGISTRY
+
+MAX_VALUE = 60
+"""Characters of a value that are shown."""
+
+MAX_SHOWN = 8
+"""Options that are named one by one."""
+
+ABSENT = "nothing"
+
+
+def differences(
+    first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """The options in which runs did different work; empty for repeats of one piece of work.
+
+    Seeds and names make no difference. Where the stages are others, their options are not
+    compared.
+
+    Args:
+        first: Recipes of the runs of group a, as they are stored.
+        second: Those of group b.
+
+    Returns:
+        For example ``stages.0.epochs: 1 (a), 3 (b)``.
+    """
+    sides = [[dict(_options(recipe)) for recipe in side] for side in (first, second)]
+    paths = dict.fromkeys(path for side in sides for options in side for path in options)
+    if len({options["stages"] for side in sides for options in side}) > 1:
+        paths = {path: None for path in paths if not path.startswith("stages.")}
+    lines = []
+    for path in paths:
+        values = [list(dict.fromkeys(o.get(path, ABSENT) for o in side)) for side in sides]
+        if len({value for side in values for value in side}) > 1:
+            told = (
+                f"{' and '.join(side)} ({name})" for side, name in zip(values, "ab", strict=True)
+            )
+            lines.append(f"{path}: {', '.join(told)}")
+    if len(lines) > MAX_SHOWN:
+        lines[MAX_SHOWN:] = [f"and {len(lines) - MAX_SHOWN} more options"]
+    return lines
+
+
+def _options(recipe: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The options of a recipe that make a difference, by path, and its stage kinds."""
+    stages = recipe.get("stages") or []
+    yield "stages", ", ".join(str(stage.get("kind")) for stage in stages)
+    for name in ("task", "data", "model"):
+        yield from _flat(name, recipe.get(name))
+    for index, stage in enumerate(stages):
+        entry = REGISTRY.get(str(stage.get("kind")))
+        skipped = {"kind", "name"} | (set() if entry is None else entry.traits.seeds)
+        for option, value in stage.items():
+            if option not in skipped:
+                yield from _flat(f"stages.{index}.{option}", value)
+
+
+def _flat(path: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _flat(f"{path}.{name}", inner)
+    elif value is not None:
+        text = json.dumps(value, ensure_ascii=False)
+        yield path, text if len(text) <= MAX_VALUE else f"{text[: MAX_VALUE - 1]}…"
