@@ -125,7 +125,7 @@ class EventDesk:
             self._log.offer("rejected", reason=why[:KEPT_TEXT], event=text[:KEPT_TEXT])
 
     def finish(self) -> None:
-        """Writes to log and journal how many events were dropped or rejected, after the last one."""
+        """Writes how many events were dropped or rejected; called after the last one."""
         for line in self._flow.summary():
             self._log.text(line, "pricetag")
         if further := self._flow.rejected_unkept:
