@@ -6,7 +6,13 @@ import argparse
 import sys
 from pathlib import Path
 
+import psycopg
+
+from app import embedded_postgres
+from app.db import libpq_url
 from benchmarks.lab import fill as filling
+from benchmarks.lab import sizes, tables
+from benchmarks.lab.measure import CALLERS, Limits, Timed, measure, write_json
 from benchmarks.lab.scale import Scale, nodes_for, present_hour, variants_for
 
 
@@ -19,7 +25,16 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.lab", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    fill = commands.add_parser("fill", help="fill a database with a lab's history")
+    _add_fill(commands.add_parser("fill", help="fill a database with a lab's history"))
+    _add_measure(commands.add_parser("measure", help="measure every request against its goal"))
+    size = commands.add_parser("sizes", help="bytes by table and index, and for each run")
+    _place(size)
+    size.add_argument("--indexes", action="store_true", help="list indexes too")
+    size.set_defaults(run=_sizes)
+    return parser
+
+
+def _add_fill(fill: argparse.ArgumentParser) -> None:
     _place(fill)
     fill.add_argument("--runs", type=int, required=True, help="number of finished runs")
     fill.add_argument(
@@ -43,7 +58,22 @@ def _parser() -> argparse.ArgumentParser:
     fill.add_argument("--seed", type=int, default=1)
     fill.add_argument("--jobs", type=int, default=2, help="processes that write")
     fill.set_defaults(run=_fill)
-    return parser
+
+
+def _add_measure(parser: argparse.ArgumentParser) -> None:
+    _place(parser)
+    parser.add_argument("--repeats", type=int, default=20, help="requests of a row")
+    parser.add_argument(
+        "--row-seconds", type=float, default=10.0, help="after these, few repeats are enough"
+    )
+    parser.add_argument(
+        "--callers", nargs="+", choices=CALLERS, default=list(CALLERS), help="who asks"
+    )
+    parser.add_argument("--only", default="", help="part of the titles to measure")
+    parser.add_argument("--json", type=Path, help="file for the figures")
+    parser.add_argument("--markdown", type=Path, help="file for the tables")
+    parser.add_argument("--no-fail", action="store_true", help="exit with 0 above a goal, too")
+    parser.set_defaults(run=_measure)
 
 
 def _place(command: argparse.ArgumentParser) -> None:
@@ -73,6 +103,37 @@ def _fill(given: argparse.Namespace) -> int:
     except filling.OtherLabError as error:
         print(f"lab: {error}", file=sys.stderr)
         return 1
+    return 0
+
+
+def _measure(given: argparse.Namespace) -> int:
+    rows: list[Timed] = []
+    for row in measure(
+        data_dir=given.data,
+        database_url=given.database_url,
+        limits=Limits(given.repeats, given.row_seconds),
+        callers=given.callers,
+        only=given.only,
+    ):
+        rows.append(row)
+        print(tables.line(row), flush=True)
+        if given.json is not None:
+            write_json(given.json, rows)
+    print(tables.summary(rows))
+    if given.markdown is not None:
+        given.markdown.write_text(tables.markdown(rows))
+    fine = all(row.verdict == "ok" for row in rows)
+    return 0 if fine or given.no_fail else 1
+
+
+def _sizes(given: argparse.Namespace) -> int:
+    url = given.database_url or embedded_postgres.ensure(given.data)
+    try:
+        with psycopg.connect(libpq_url(url)) as connection:
+            print(sizes.report(connection, indexes=given.indexes))
+    finally:
+        if given.data is not None:
+            embedded_postgres.release(given.data)
     return 0
 
 
