@@ -20,15 +20,18 @@ def include_name(name: str | None, type_: str, parent_names: Any) -> bool:
 
 
 def run_with(connection: Connection) -> None:
+    """Runs the migrations, each in a transaction of its own."""
+    connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
+    connection.commit()
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,
         include_name=include_name,
         compare_type=True,
         compare_server_default=True,
+        transaction_per_migration=True,
     )
     with context.begin_transaction():
-        connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
         context.run_migrations()
 
 

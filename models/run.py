@@ -4,14 +4,54 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, Text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ColumnElement,
+    ForeignKey,
+    Identity,
+    Index,
+    Text,
+    func,
+    literal_column,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Base, HasCreatedAt, HasId
+from models.base import Base, HasId, now
+
+# Searches see what was written at once: what is not in the index proper yet stays small.
+SMALL_PENDING_LIST = {"gin_pending_list_limit": "128"}
+
+NEVER: ColumnElement[Any] = literal_column("'infinity'::timestamptz")
 
 
-class Run(HasId, HasCreatedAt, Base):
+def finished_or_never(finished_at: Any) -> ColumnElement[Any]:
+    """When a run finished; `infinity` while it has not."""
+    return func.coalesce(finished_at, NEVER)
+
+
+def stage_kinds(kind: Any) -> ColumnElement[Any]:
+    """The stage kinds of a run."""
+    return func.string_to_array(kind, literal_column("'+'"), type_=ARRAY(Text))
+
+
+def search_text(name: Any, tags: Any) -> ColumnElement[str]:
+    """What a search looks through: name and tags, in lower case."""
+    return func.lower(func.array_to_string(func.array_append(tags, name), literal_column("E'\\n'")))
+
+
+def search_grams(name: Any, tags: Any) -> ColumnElement[Any]:
+    """Every three characters in a row of what a search looks through, and its ends."""
+    return func.pricetag_search_grams(name, tags)
+
+
+def gram_query(word: str) -> ColumnElement[Any]:
+    """What the grams of a text that contains the word match."""
+    return func.pricetag_gram_query(word)
+
+
+class Run(HasId, Base):
     """One job of a researcher: a recipe with its place in the queue and its status.
 
     queued -> running -> succeeded | failed | cancelled; after a lost or interrupted attempt
@@ -23,13 +63,33 @@ class Run(HasId, HasCreatedAt, Base):
         CheckConstraint(
             "status in ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="status"
         ),
+        # Every order of a list, and every filter that is the beginning of one.
         Index("ix_runs_created_at_id", "created_at", "id"),
-        Index("ix_runs_status_created_at", "status", "created_at"),
+        Index("ix_runs_name_id", "name", "id"),
+        Index("ix_runs_finished_at_id", finished_or_never(literal_column("finished_at")), "id"),
+        Index("ix_runs_project_id_created_at_id", "project_id", "created_at", "id"),
+        Index("ix_runs_experiment_id_created_at_id", "experiment_id", "created_at", "id"),
+        Index("ix_runs_created_by_created_at_id", "created_by", "created_at", "id"),
+        Index("ix_runs_status_created_at_id", "status", "created_at", "id"),
+        # Filters that select few runs.
         Index("ix_runs_tags", "tags", postgresql_using="gin"),
+        Index(
+            "ix_runs_kinds",
+            stage_kinds(literal_column("kind")),
+            postgresql_using="gin",
+            postgresql_with=SMALL_PENDING_LIST,
+        ),
+        Index(
+            "ix_runs_search",
+            search_grams(literal_column("name"), literal_column("tags")),
+            postgresql_using="gin",
+            postgresql_with=SMALL_PENDING_LIST,
+        ),
     )
 
-    project_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("projects.id"), index=True)
-    experiment_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("experiments.id"), index=True)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    project_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("projects.id"))
+    experiment_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("experiments.id"))
     name: Mapped[str]
     tags: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)
     kind: Mapped[str]  # 'command' or the stage kinds joined by '+': 'train+quantize+measure'

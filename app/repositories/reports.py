@@ -10,9 +10,8 @@ from sqlalchemy import DateTime, cast, insert, literal, select, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.repositories.runs import RunFilter, conditions
-from app.repositories.visibility import Viewer, sees_project, sees_project_id, sees_report
-from models import Experiment, PriceTag, Project, Report, ReportProject, Run
+from app.repositories.visibility import Viewer, sees_project_id, sees_report
+from models import PriceTag, Report, ReportProject, Run
 
 
 async def add(session: AsyncSession, report: Report, run_ids: Sequence[uuid.UUID]) -> None:
@@ -91,18 +90,3 @@ async def recipes_of(
     """The recipes of runs, by run."""
     query = select(Run.id, Run.recipe).where(Run.id.in_(run_ids))
     return {run_id: recipe for run_id, recipe in (await session.execute(query)).all()}
-
-
-async def matching_runs(
-    session: AsyncSession, viewer: Viewer, filters: RunFilter, limit: int
-) -> Sequence[uuid.UUID]:
-    """Ids of the visible runs that match the filters, oldest first."""
-    query = (
-        select(Run.id)
-        .join(Project, Project.id == Run.project_id)
-        .join(Experiment, Experiment.id == Run.experiment_id)
-        .where(*conditions(filters), sees_project(viewer))
-        .order_by(Run.created_at, Run.id)
-        .limit(limit)
-    )
-    return (await session.execute(query)).scalars().all()

@@ -4,46 +4,19 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    DateTime,
-    Float,
-    Select,
-    cast,
-    func,
-    literal,
-    or_,
-    select,
-    text,
-    true,
-    tuple_,
-)
+from sqlalchemy import Float, Select, Subquery, cast, select, text, true
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
-from app.repositories.visibility import Viewer, sees_project
+from app.repositories.run_pages import Order, Position, first
+from app.repositories.run_selection import Selection
 from models import Attempt, Experiment, IdempotencyKey, PriceTag, Project, Run, Stage, User
 
 HEADLINE_QUANTITIES = ("it_energy_kwh", "facility_energy_kwh", "co2e_kg", "duration_s")
-
-
-@dataclass(frozen=True)
-class RunFilter:
-    """Filter of runs; all conditions must hold."""
-
-    project: str | None = None
-    experiment: str | None = None
-    tags: Sequence[str] = field(default_factory=tuple)
-    statuses: Sequence[str] = field(default_factory=tuple)
-    kind: str | None = None
-    created_after: datetime | None = None
-    created_before: datetime | None = None
-    user: str | None = None
 
 
 @dataclass(frozen=True)
@@ -97,70 +70,42 @@ def _row(row: Any) -> RunRow:
     )
 
 
-def conditions(filters: RunFilter) -> list[ColumnElement[bool]]:
-    """The filters as SQL; the query must join projects and experiments."""
-    clauses: list[ColumnElement[bool]] = []
-    if filters.project is not None:
-        clauses.append(Project.name == filters.project)
-    if filters.experiment is not None:
-        clauses.append(Experiment.name == filters.experiment)
-    if filters.tags:
-        clauses.append(Run.tags.contains(list(filters.tags)))
-    if filters.statuses:
-        clauses.append(Run.status.in_(filters.statuses))
-    if filters.kind is not None:
-        stage_kinds = func.string_to_array(Run.kind, "+")
-        is_stage = literal(filters.kind) == func.any(stage_kinds)
-        clauses.append(or_(Run.kind == filters.kind, is_stage))
-    if filters.created_after is not None:
-        clauses.append(Run.created_at > filters.created_after)
-    if filters.created_before is not None:
-        clauses.append(Run.created_at < filters.created_before)
-    if filters.user is not None:
-        author = select(User.id).where(User.name == filters.user).scalar_subquery()
-        clauses.append(Run.created_by == author)
-    return clauses
-
-
-def _sort_key(name: str) -> ColumnElement[Any]:
-    if name == "name":
-        return Run.name.expression
-    if name == "finished_at":
-        # Unfinished runs sort after all finished ones.
-        return func.coalesce(Run.finished_at, cast(literal("infinity"), DateTime(timezone=True)))
-    return Run.created_at.expression
-
-
 async def list_runs(
     session: AsyncSession,
-    viewer: Viewer,
-    filters: RunFilter,
+    selection: Selection,
     *,
     sort: str,
-    after: tuple[str, uuid.UUID] | None,
+    after: Position | None,
     limit: int,
 ) -> list[RunRow]:
-    """A page of runs in one query.
+    """A page of runs; the figures of their price tags are read for these runs alone.
 
     Args:
         session: Database session.
-        viewer: Limits the page to runs that this viewer may see.
-        filters: Filters of the runs.
+        selection: Which runs.
         sort: `created_at`, `finished_at` or `name`, with `-` before it for descending.
         after: Sort value (as text) and id of the previous page's last run.
         limit: Maximum number of runs.
     """
-    key = _sort_key(sort.removeprefix("-"))
-    descending = sort.startswith("-")
-    query = _select_rows().options(defer(Run.recipe))
-    query = query.where(*conditions(filters), sees_project(viewer))
-    if after is not None:
-        here = tuple_(key, Run.id)
-        there = tuple_(cast(literal(after[0]), key.type), literal(after[1], Run.id.type))
-        query = query.where(here < there if descending else here > there)
-    order = (key.desc(), Run.id.desc()) if descending else (key, Run.id)
-    rows = (await session.execute(query.order_by(*order).limit(limit))).all()
+    order = Order.parse(sort)
+
+    def details(page: Subquery) -> Select[Any]:
+        query = _select_rows().options(defer(Run.recipe)).join(page, page.c.id == Run.id)
+        return query.order_by(*order.by(page.c.key, page.c.id))
+
+    rows = await first(session, selection, order, after=after, limit=limit, statement=details)
     return [_row(row) for row in rows]
+
+
+async def oldest_ids(session: AsyncSession, selection: Selection, limit: int) -> list[uuid.UUID]:
+    """Ids of the selected runs, oldest first."""
+    order = Order.parse("created_at")
+
+    def ids(page: Subquery) -> Select[Any]:
+        return select(page.c.id).order_by(page.c.key, page.c.id)
+
+    rows = await first(session, selection, order, after=None, limit=limit, statement=ids)
+    return [row.id for row in rows]
 
 
 async def get_row(session: AsyncSession, run_id: uuid.UUID) -> RunRow | None:

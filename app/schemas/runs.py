@@ -44,6 +44,18 @@ RunKind = Annotated[
 """One stage kind, or all stage kinds of a run in order."""
 
 
+SearchText = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=200,
+        pattern=r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$",
+        examples=["resnet lr-0.1"],
+    ),
+]
+"""Words to search for: one line, not blank."""
+
+
 class RunCreate(RunSpec):
     """The body of a posted run, checked by `pricetag.recipes`."""
 
@@ -190,6 +202,14 @@ class RunAccepted(Wire):
     )
 
 
+class RunCount(Wire):
+    """Number of runs of all pages."""
+
+    runs: int = Field(ge=0)
+    at_least: bool = Field(description="Whether there are more: counting stops at 10,000.")
+
+
 class RunPage(Wire):
     items: list[RunSummary]
     next_cursor: str | None = Field(description="Pass as `cursor` for the next page.")
+    count: RunCount | None = Field(default=None, description="With `count=true`.")

@@ -9,8 +9,8 @@ from typing import Any
 
 from app.db import Session
 from app.reports import FORMATS, Rendered, build_context, render
-from app.repositories import reports
-from app.repositories.runs import RunFilter
+from app.repositories import reports, runs
+from app.repositories.run_selection import RunFilter, resolve
 from app.schemas.common import FieldProblem
 from app.schemas.lineage import LineageRead
 from app.schemas.reports import (
@@ -139,7 +139,8 @@ async def _matching(
         created_after=request.created_after,
         created_before=request.created_before,
     )
-    run_ids = list(await reports.matching_runs(session, principal.viewer, filters, MAX_RUNS + 1))
+    selection = await resolve(session, principal.viewer, filters)
+    run_ids = await runs.oldest_ids(session, selection, MAX_RUNS + 1)
     if len(run_ids) > MAX_RUNS:
         raise _nothing("filter", f"matches more than {MAX_RUNS} runs; narrow it")
     return run_ids

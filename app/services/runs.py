@@ -12,15 +12,17 @@ from datetime import UTC, datetime
 from app import queue
 from app.db import Session
 from app.repositories import attempts as attempt_rows
-from app.repositories import executions, projects, runs
+from app.repositories import executions, projects, run_pages, runs
 from app.repositories.executions import Event
-from app.repositories.runs import RunFilter, RunRow
+from app.repositories.run_selection import RunFilter, resolve
+from app.repositories.runs import RunRow
 from app.schemas.common import FieldProblem
 from app.schemas.runs import (
     AttemptRead,
     Headline,
     RejectedReason,
     RunAccepted,
+    RunCount,
     RunPage,
     RunRead,
     RunResources,
@@ -47,6 +49,9 @@ from pricetag.recipes import RecipeError, RunSpec, derive_kind, parse_run_spec
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 MAX_REASONS = 20
+
+MOST_COUNTED = 10_000
+"""Maximum number of runs that a list counts."""
 
 
 class NotYourRunError(ForbiddenError):
@@ -326,23 +331,33 @@ async def list_page(
     sort: RunSort,
     cursor: str | None,
     limit: int,
+    count: bool = False,
 ) -> RunPage:
     """A page of runs, which begins after the last run of the previous page.
+
+    Args:
+        session: Database session, only read.
+        principal: Who asks.
+        filters: Filters of the runs.
+        sort: Their order.
+        cursor: Where the previous page ended.
+        limit: Maximum number of runs on the page.
+        count: Whether to count the runs of all pages, up to `MOST_COUNTED`.
 
     Raises:
         CursorError: If the cursor does not belong to a list in this order.
     """
-    rows = await runs.list_runs(
-        session,
-        principal.viewer,
-        filters,
-        sort=sort,
-        after=_position(cursor, sort),
-        limit=limit + 1,
-    )
+    after = _position(cursor, sort)
+    selection = await resolve(session, principal.viewer, filters)
+    rows = await runs.list_runs(session, selection, sort=sort, after=after, limit=limit + 1)
     shown, following = cursors.page(rows, limit, lambda row: _place(row.run, sort))
     items = [RunSummary.model_validate(_summary(row)) for row in shown]
-    return RunPage(items=items, next_cursor=following)
+    counted = await run_pages.count(session, selection, MOST_COUNTED) if count else None
+    return RunPage(
+        items=items,
+        next_cursor=following,
+        count=None if counted is None else RunCount.model_validate(counted),
+    )
 
 
 def _place(run: Run, sort: RunSort) -> tuple[str, str, str]:

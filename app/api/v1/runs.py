@@ -11,9 +11,17 @@ from app.api.deps import Body, Caller, CurrentSession, Cursor, Limit, RunId
 from app.api.openapi import request_body
 from app.api.v1.examples import COMMAND_RUN, PIPELINE_RUN
 from app.api.v1.responses import BODY, problems
-from app.repositories.runs import RunFilter
+from app.repositories.run_selection import RunFilter
 from app.schemas.common import Moment, Name, RunStatus
-from app.schemas.runs import RunAccepted, RunCreate, RunKind, RunPage, RunRead, RunSort
+from app.schemas.runs import (
+    RunAccepted,
+    RunCreate,
+    RunKind,
+    RunPage,
+    RunRead,
+    RunSort,
+    SearchText,
+)
 from app.services import resuming, runs
 
 router = APIRouter(prefix="/runs", tags=["runs"])
@@ -75,12 +83,26 @@ async def list_runs(
         RunKind | None,
         Query(description="A stage kind, or the full list of stages, e.g. `train+measure`."),
     ] = None,
+    q: Annotated[
+        SearchText | None,
+        Query(
+            description="Words to search for in names and tags, in any case: each must be part "
+            "of the run's name or of one of its tags."
+        ),
+    ] = None,
     created_after: Annotated[Moment | None, Query(description="ISO 8601 time.")] = None,
     created_before: Annotated[Moment | None, Query(description="ISO 8601 time.")] = None,
+    finished_after: Annotated[
+        Moment | None, Query(description="ISO 8601 time; only finished runs.")
+    ] = None,
+    finished_before: Annotated[
+        Moment | None, Query(description="ISO 8601 time; only finished runs.")
+    ] = None,
     sort: Annotated[
         RunSort,
         Query(description="Sort order; `-` is descending. Unfinished runs sort as last to finish."),
     ] = "-created_at",
+    count: Annotated[bool, Query(description="Count the runs of all pages, up to 10,000.")] = False,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> RunPage:
@@ -91,11 +113,16 @@ async def list_runs(
         tags=tag or (),
         statuses=status or (),
         kind=kind,
+        search=q,
         created_after=created_after,
         created_before=created_before,
         user=caller.name if user == "me" else user,
+        finished_after=finished_after,
+        finished_before=finished_before,
     )
-    return await runs.list_page(session, caller, filters, sort=sort, cursor=cursor, limit=limit)
+    return await runs.list_page(
+        session, caller, filters, sort=sort, cursor=cursor, limit=limit, count=count
+    )
 
 
 @router.get(

@@ -1,0 +1,284 @@
+"""Pages of runs in any order under any filter, each found in bounded time.
+
+A page is first looked for along the index of its order, a bounded number of runs ahead. If the
+filter leaves too few of these, the selected runs are few, or lie together far from where the
+page begins: then the indexes of the filter find them all, and they are sorted. Which of the two
+holds is tried and not estimated: a planner that takes a rare combination for a frequent one
+reads the whole table along the order.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    DateTime,
+    Select,
+    Subquery,
+    cast,
+    func,
+    literal,
+    literal_column,
+    select,
+    text,
+    tuple_,
+)
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.repositories.run_selection import Selection
+from models import Run
+from models.run import finished_or_never
+
+LOOK_AHEAD = 2_000
+"""Runs that are read along the order before the indexes of the filter are used."""
+
+COUNT_AHEAD = 20_000
+"""The same where runs are counted."""
+
+Position = tuple[str, uuid.UUID]
+"""A place in an order: the sort key of a run, as text, and its id."""
+
+Statement = Callable[[Subquery], Select[Any]]
+"""Makes the query for the rows of a page from its ``id`` and ``key``."""
+
+FILTERED = (
+    Run.id,
+    Run.project_id,
+    Run.experiment_id,
+    Run.created_by,
+    Run.status,
+    Run.kind,
+    Run.name,
+    Run.tags,
+    Run.created_at,
+    Run.finished_at,
+)
+"""What conditions of a selection look at."""
+
+FIRST_ID = uuid.UUID(int=0)
+LAST_ID = uuid.UUID(int=2**128 - 1)
+
+
+@dataclass(frozen=True)
+class Order:
+    """An order of runs: by a key, then by id."""
+
+    column: str
+    descending: bool
+
+    @classmethod
+    def parse(cls, sort: str) -> Order:
+        """Reads `created_at`, `finished_at` or `name`, with `-` before it for descending."""
+        return cls(sort.removeprefix("-"), sort.startswith("-"))
+
+    def key(self, runs: Any) -> ColumnElement[Any]:
+        """What is sorted by; a run that is not finished sorts as the last to finish."""
+        if self.column == "finished_at":
+            return finished_or_never(runs.finished_at)
+        column: ColumnElement[Any] = getattr(runs, self.column)
+        return column
+
+    def by(self, *columns: ColumnElement[Any]) -> list[ColumnElement[Any]]:
+        return [column.desc() if self.descending else column.asc() for column in columns]
+
+    def literal(self, key: str) -> ColumnElement[Any]:
+        """A value of the key."""
+        if self.column == "name":
+            return literal(key)
+        return cast(literal(key), DateTime(timezone=True))
+
+    def comparable(self, position: Position) -> tuple[Any, uuid.UUID]:
+        key, run_id = position
+        if self.column == "name":
+            return key, run_id
+        infinite = key == "infinity"
+        return (datetime.max.replace(tzinfo=UTC) if infinite else _moment(key)), run_id
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+@dataclass(frozen=True)
+class Span:
+    """Which part of an order is looked through; both ends are excluded, None is open."""
+
+    low: Position | None
+    high: Position | None
+
+    @classmethod
+    def of(cls, selection: Selection, order: Order, after: Position | None) -> Span:
+        """The part of an order that the selection's times and the page before leave."""
+        low, high = None, None
+        if order.column != "name":
+            start, end = selection.bounds(order.column)
+            # No finished run lies at infinity, and every one lies before it.
+            if start is not None or end is not None:
+                low = None if start is None else (start.isoformat(), LAST_ID)
+                high = ("infinity", FIRST_ID) if end is None else (end.isoformat(), FIRST_ID)
+        return cls(low, high).past(order, after)
+
+    def past(self, order: Order, position: Position | None) -> Span:
+        """What follows a position in the order."""
+        if position is None:
+            return self
+        if order.descending:
+            ends = [end for end in (self.high, position) if end is not None]
+            return Span(self.low, min(ends, key=order.comparable))
+        ends = [end for end in (self.low, position) if end is not None]
+        return Span(max(ends, key=order.comparable), self.high)
+
+
+async def first(
+    session: AsyncSession,
+    selection: Selection,
+    order: Order,
+    *,
+    after: Position | None,
+    limit: int,
+    statement: Statement,
+) -> Sequence[Any]:
+    """The first selected runs of an order.
+
+    Args:
+        session: Only read.
+        selection: Which runs.
+        order: Their order.
+        after: Where the page before ended.
+        limit: Maximum number of runs.
+        statement: Makes the query for the rows from the page's ids. It keeps the order.
+    """
+    if selection.is_empty:
+        return []
+    span = Span.of(selection, order, after)
+    leading = selection.leading() if order.column == "created_at" else None
+    covered = {order.column} | ({leading[0]} if leading is not None else set())
+    if not selection.conditions(Run, without=covered):
+        return await _execute(session, statement, _along(order, span, leading, limit))
+    ahead = _along(order, span, leading, LOOK_AHEAD).subquery("ahead").c
+    page = select(ahead.id, ahead.key).where(*selection.conditions(ahead, without=covered))
+    page = page.order_by(*order.by(ahead.key, ahead.id)).limit(limit)
+    rows = await _execute(session, statement, page)
+    if len(rows) == limit:
+        return rows
+    matching = select(Run.id, order.key(Run).label("key")).where(
+        *selection.conditions(Run), *_within(order, span)
+    )
+    page = matching.order_by(*order.by(order.key(Run), Run.id.expression)).limit(limit)
+    if not selection.has_index:
+        return await _execute(session, statement, page)
+    async with _bitmap_scans(session):
+        return await _execute(session, statement, page)
+
+
+@dataclass(frozen=True)
+class Count:
+    """A number of runs: exact, or what there is at least."""
+
+    runs: int
+    at_least: bool
+
+
+async def count(session: AsyncSession, selection: Selection, most: int) -> Count:
+    """How many runs a selection has; counts to a maximum, in bounded time."""
+    if selection.is_empty:
+        return Count(0, at_least=False)
+    order = Order("created_at", descending=True)
+    span, leading = Span.of(selection, order, None), selection.leading()
+    covered = {order.column} | ({leading[0]} if leading is not None else set())
+    if not selection.conditions(Run, without=covered):
+        return await _counted(session, _along(order, span, leading, most + 1, [Run.id]), most)
+    ahead = _along(order, span, leading, COUNT_AHEAD).subquery("ahead").c
+    newest = select(ahead.id).where(*selection.conditions(ahead, without=covered)).limit(most + 1)
+    counted = await _counted(session, newest, most)
+    if counted.at_least:
+        return counted
+    matching = select(Run.id).where(*selection.conditions(Run)).limit(most + 1)
+    if not selection.has_index:
+        return await _counted(session, matching, most)
+    async with _bitmap_scans(session):
+        return await _counted(session, matching, most)
+
+
+async def _counted(session: AsyncSession, runs: Select[Any], most: int) -> Count:
+    query = select(func.count()).select_from(runs.subquery())
+    number: int = (await session.execute(query)).scalar_one()
+    return Count(min(number, most), at_least=number > most)
+
+
+async def _execute(session: AsyncSession, statement: Statement, page: Select[Any]) -> Sequence[Any]:
+    return (await session.execute(statement(page.subquery("page")))).all()
+
+
+def _along(
+    order: Order,
+    span: Span,
+    leading: tuple[str, Any] | None,
+    limit: int,
+    columns: Sequence[Any] = FILTERED,
+) -> Select[Any]:
+    """The first runs of a part of an order, along the index of that order.
+
+    The leading column is bounded on both sides and sorted by, in the place of an equality: no
+    other index than the one that begins with it has that order.
+    """
+    key, run_id = order.key(Run), Run.id.expression
+    query = select(*columns, key.label("key")).limit(literal_column(str(limit)))
+    if leading is None:
+        return query.where(*_within(order, span)).order_by(*order.by(key, run_id))
+    column = getattr(Run, leading[0])
+    value = literal(leading[1], column.type)
+    low = span.low or ("-infinity", FIRST_ID)
+    high = span.high or ("infinity", LAST_ID)
+    place = tuple_(column, key, run_id)
+    return query.where(
+        place > tuple_(value, *_literals(order, low)),
+        place < tuple_(value, *_literals(order, high)),
+    ).order_by(*order.by(column, key, run_id))
+
+
+def _within(order: Order, span: Span) -> list[ColumnElement[bool]]:
+    place = tuple_(order.key(Run), Run.id)
+    conditions = []
+    if span.low is not None:
+        conditions.append(place > tuple_(*_literals(order, span.low)))
+    if span.high is not None:
+        conditions.append(place < tuple_(*_literals(order, span.high)))
+    return conditions
+
+
+def _literals(order: Order, position: Position) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    return order.literal(position[0]), literal(position[1], Run.id.type)
+
+
+@asynccontextmanager
+async def _bitmap_scans(session: AsyncSession) -> AsyncIterator[None]:
+    """Within it, queries find their rows by all indexes that apply, and read no others."""
+    row = (await session.execute(_SET)).one()
+    yield
+    await session.execute(_RESTORE, {name: getattr(row, name) for name in BITMAP_SCANS})
+
+
+BITMAP_SCANS = {
+    "enable_seqscan": "off",
+    "enable_indexscan": "off",
+    "enable_indexonlyscan": "off",
+    # The plan depends on how many runs a tag or a word has.
+    "plan_cache_mode": "force_custom_plan",
+    # Room for every row of a million; without it whole pages are matched once more.
+    "work_mem": "32MB",
+}
+_SET = text(
+    "SELECT "
+    + ", ".join(f"current_setting('{name}') AS {name}" for name in BITMAP_SCANS)
+    + "".join(f", set_config('{name}', '{value}', true)" for name, value in BITMAP_SCANS.items())
+)
+_RESTORE = text(
+    "SELECT " + ", ".join(f"set_config('{name}', :{name}, true)" for name in BITMAP_SCANS)
+)

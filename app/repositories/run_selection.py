@@ -1,0 +1,188 @@
+"""Which runs a list selects: names resolved to ids, conditions that an index can answer."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Text, cast, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.repositories.visibility import Viewer, sees_project
+from models import Experiment, Project, User
+from models.run import NEVER, finished_or_never, gram_query, search_grams, search_text, stage_kinds
+
+LEADING = ("experiment_id", "created_by", "project_id", "status")
+"""Columns whose runs an index has by time of posting; those of the fewest runs first."""
+
+
+@dataclass(frozen=True)
+class RunFilter:
+    """Filter of runs; all conditions must hold.
+
+    Attributes:
+        kind: A stage kind, or all stage kinds of a run joined by ``+``.
+        search: Words; the run's name or one of its tags contains each, in any case.
+    """
+
+    project: str | None = None
+    experiment: str | None = None
+    user: str | None = None
+    tags: Sequence[str] = field(default_factory=tuple)
+    statuses: Sequence[str] = field(default_factory=tuple)
+    kind: str | None = None
+    search: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    finished_after: datetime | None = None
+    finished_before: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A filter with ids in the place of names.
+
+    Attributes:
+        wanted: The filter.
+        values: The values that a column may have, by column.
+        hidden: Projects whose runs the viewer does not see; empty where `values` says which
+            they see.
+    """
+
+    wanted: RunFilter
+    values: Mapping[str, Collection[Any]]
+    hidden: Collection[uuid.UUID] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether a name is of nothing, or of nothing that the viewer may see."""
+        return not all(self.values.values())
+
+    @property
+    def has_index(self) -> bool:
+        """Whether an index finds the selected runs; none finds what is only not hidden."""
+        unused = RunFilter()
+        named = ("project", "experiment", "user")
+        conditions = [f.name for f in fields(RunFilter) if f.name not in named]
+        return bool(self.values) or any(
+            getattr(self.wanted, name) != getattr(unused, name) for name in conditions
+        )
+
+    def leading(self) -> tuple[str, Any] | None:
+        """A column with one value, and that value, whose runs an index has by time of posting."""
+        for name in LEADING:
+            if len(self.values.get(name, ())) == 1:
+                return name, next(iter(self.values[name]))
+        return None
+
+    def conditions(self, runs: Any, *, without: Collection[str] = ()) -> list[ColumnElement[bool]]:
+        """The selection as SQL.
+
+        Args:
+            runs: The table of runs, or a subquery with its columns.
+            without: Columns whose conditions are known to hold.
+        """
+        made = [
+            getattr(runs, name).in_(list(values))
+            for name, values in self.values.items()
+            if name not in without
+        ]
+        if self.hidden:
+            made.append(runs.project_id.not_in(list(self.hidden)))
+        if self.wanted.tags:
+            made.append(runs.tags.contains(list(self.wanted.tags)))
+        if self.wanted.kind is not None:
+            made += _of_kind(runs, self.wanted.kind)
+        if self.wanted.search is not None:
+            made += _with_words(runs, self.wanted.search.split())
+        if "created_at" not in without:
+            made += _between(runs.created_at, *self.bounds("created_at"))
+        if "finished_at" not in without:
+            made += self._finished_between(runs)
+        return made
+
+    def _finished_between(self, runs: Any) -> list[ColumnElement[bool]]:
+        after, before = self.bounds("finished_at")
+        finished_at = finished_or_never(runs.finished_at)
+        # Of a bound, runs that are not finished are never within.
+        until = before or (NEVER if after is not None else None)
+        return _between(finished_at, after, until)
+
+    def bounds(self, column: str) -> tuple[datetime | None, datetime | None]:
+        """The times between which `created_at` or `finished_at` lies."""
+        wanted = self.wanted
+        if column == "created_at":
+            return wanted.created_after, wanted.created_before
+        return wanted.finished_after, wanted.finished_before
+
+
+def _of_kind(runs: Any, kind: str) -> list[ColumnElement[bool]]:
+    parts = kind.split("+")
+    has_stages = stage_kinds(runs.kind).contains(cast(list(dict.fromkeys(parts)), ARRAY(Text)))
+    return [has_stages] if len(parts) == 1 else [has_stages, runs.kind == kind]
+
+
+def _with_words(runs: Any, words: Sequence[str]) -> list[ColumnElement[bool]]:
+    text = search_text(runs.name, runs.tags)
+    contained = [func.strpos(text, func.lower(word)) > 0 for word in words]
+    # A single character selects too much to look it up, unless there is nothing else.
+    looked_up = [word for word in words if len(word) > 1] or words
+    grams = search_grams(runs.name, runs.tags)
+    return [*(grams.bool_op("@@")(gram_query(word)) for word in looked_up), *contained]
+
+
+def _between(
+    column: ColumnElement[Any], after: datetime | None, before: Any
+) -> list[ColumnElement[bool]]:
+    made = []
+    if after is not None:
+        made.append(column > after)
+    if before is not None:
+        made.append(column < before)
+    return made
+
+
+async def resolve(session: AsyncSession, viewer: Viewer, wanted: RunFilter) -> Selection:
+    """The filter with the ids of its names, and of the projects that the viewer may see."""
+    values: dict[str, Collection[Any]] = {}
+    hidden: Collection[uuid.UUID] = ()
+    if wanted.experiment is not None:
+        values["experiment_id"] = await _experiments(session, viewer, wanted)
+    elif wanted.project is not None:
+        query = select(Project.id).where(Project.name == wanted.project, sees_project(viewer))
+        values["project_id"] = (await session.execute(query)).scalars().all()
+    elif not viewer.sees_all or viewer.project_id is not None:
+        visible, hidden = await _projects(session, viewer)
+        if hidden and len(visible) <= len(hidden):
+            values["project_id"], hidden = visible, ()
+    if wanted.user is not None:
+        query = select(User.id).where(User.name == wanted.user)
+        values["created_by"] = (await session.execute(query)).scalars().all()
+    if wanted.statuses:
+        values["status"] = list(dict.fromkeys(wanted.statuses))
+    return Selection(wanted, values, hidden)
+
+
+async def _experiments(
+    session: AsyncSession, viewer: Viewer, wanted: RunFilter
+) -> Sequence[uuid.UUID]:
+    query = (
+        select(Experiment.id)
+        .join(Project, Project.id == Experiment.project_id)
+        .where(Experiment.name == wanted.experiment, sees_project(viewer))
+    )
+    if wanted.project is not None:
+        query = query.where(Project.name == wanted.project)
+    return (await session.execute(query)).scalars().all()
+
+
+async def _projects(
+    session: AsyncSession, viewer: Viewer
+) -> tuple[list[uuid.UUID], list[uuid.UUID]]:
+    """The projects that the viewer sees, and those that they do not see."""
+    rows = (await session.execute(select(Project.id, sees_project(viewer)))).all()
+    return [one for one, sees in rows if sees], [one for one, sees in rows if not sees]

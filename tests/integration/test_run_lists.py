@@ -1,0 +1,397 @@
+"""Lists of runs: every filter and order beside a list made by hand, and the plans behind them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import insert, text
+
+from app.db import Database, Session
+from app.repositories import run_pages, runs
+from app.repositories.run_selection import RunFilter, resolve
+from app.repositories.visibility import Viewer
+from models import Experiment, Project, ProjectMember, Run, User
+from tests.support.api import Api, fields, problem
+from tests.support.plans import planned
+
+BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
+SOON = BEGIN + timedelta(minutes=2)
+STATUSES = ("queued", "running", "succeeded", "failed", "cancelled")
+KINDS = ("command", "train", "train+measure", "train+quantize+measure", "distill+train")
+TAGS = ("paper", "lr-0.1", "Grün", "a'b", r"back\slash", "100%", "old")
+WORDS = ("resnet", "bert", "x", "ü", "it's", r"a\b", "50%")
+SORTS = ("created_at", "-created_at", "finished_at", "-finished_at", "name", "-name")
+
+
+class Lab:
+    """A few hundred runs, as rows and as plain values."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.users = {name: uuid.uuid4() for name in ("ada", "bob", "root")}
+        self.projects = {
+            name: uuid.uuid4() for name in ("open", "other", "hers", "private", "none")
+        }
+        self.experiments = {
+            (project, name): uuid.uuid4() for project in self.projects for name in ("e1", "e2")
+        }
+        self.runs: list[dict[str, Any]] = []
+
+    async def fill(self, number: int, seed: int = 1) -> None:
+        await self.session.execute(
+            insert(User), [{"id": i, "name": n, "role": "member"} for n, i in self.users.items()]
+        )
+        private = ("hers", "private")
+        await self.session.execute(
+            insert(Project),
+            [
+                {"id": i, "name": n, "visibility": "private" if n in private else "open"}
+                for n, i in self.projects.items()
+            ],
+        )
+        await self.session.execute(
+            insert(ProjectMember),
+            [{"project_id": self.projects["hers"], "user_id": self.users["ada"], "role": "owner"}],
+        )
+        await self.session.execute(
+            insert(Experiment),
+            [
+                {"id": i, "project_id": self.projects[project], "name": name}
+                for (project, name), i in self.experiments.items()
+            ],
+        )
+        await self.add(number, Random(seed))
+
+    async def add(self, number: int, random: Random, **values: Any) -> None:
+        made = [self._run(random) | values for _ in range(number)]
+        self.runs += made
+        names = {column.key for column in Run.__table__.columns}
+        await self.session.execute(
+            insert(Run), [{k: v for k, v in run.items() if k in names} for run in made]
+        )
+
+    def _run(self, random: Random) -> dict[str, Any]:
+        project, experiment = random.choice([key for key in self.experiments if key[0] != "none"])
+        user = random.choice(["ada", "bob", None])
+        # Few different times, so that many runs share one.
+        created_at = BEGIN + timedelta(minutes=random.randrange(60))
+        status = random.choices(STATUSES, weights=(1, 1, 20, 4, 1))[0]
+        over = status not in ("queued", "running")
+        return {
+            "id": uuid.UUID(int=random.getrandbits(128)),
+            "project": project,
+            "experiment": experiment,
+            "user": user,
+            "project_id": self.projects[project],
+            "experiment_id": self.experiments[project, experiment],
+            "created_by": self.users.get(user or ""),
+            "name": f"{random.choice(WORDS)}-{random.choice(WORDS)} {random.randrange(5)}",
+            "tags": random.sample(TAGS[:-1], random.randrange(3))
+            + (["old"] if created_at < BEGIN + timedelta(minutes=3) else []),
+            "kind": random.choices(KINDS, weights=(5, 20, 20, 2, 1))[0],
+            "recipe": {"stages": []},
+            "status": status,
+            "created_at": created_at,
+            "finished_at": created_at + timedelta(minutes=random.randrange(30)) if over else None,
+        }
+
+
+def admin(lab: Lab) -> Viewer:
+    return Viewer(lab.users["root"], sees_all=True)
+
+
+def sees(viewer: Viewer, lab: Lab, run: dict[str, Any]) -> bool:
+    if viewer.project_id not in (None, run["project_id"]):
+        return False
+    if viewer.sees_all or run["project"] in ("open", "other"):
+        return True
+    return run["project"] == "hers" and viewer.user_id == lab.users["ada"]
+
+
+def matches(wanted: RunFilter, run: dict[str, Any]) -> bool:
+    """What the documentation says about each filter."""
+    searched = [run["name"].lower(), *(tag.lower() for tag in run["tags"])]
+    finished_at = run["finished_at"]
+    return all(
+        (
+            wanted.project in (None, run["project"]),
+            wanted.experiment in (None, run["experiment"]),
+            wanted.user in (None, run["user"]),
+            set(wanted.tags) <= set(run["tags"]),
+            not wanted.statuses or run["status"] in wanted.statuses,
+            wanted.kind is None
+            or wanted.kind == run["kind"]
+            or wanted.kind in run["kind"].split("+"),
+            all(
+                any(word in one for one in searched)
+                for word in (wanted.search or "").lower().split()
+            ),
+            wanted.created_after is None or run["created_at"] > wanted.created_after,
+            wanted.created_before is None or run["created_at"] < wanted.created_before,
+            wanted.finished_after is None
+            or (finished_at is not None and finished_at > wanted.finished_after),
+            wanted.finished_before is None
+            or (finished_at is not None and finished_at < wanted.finished_before),
+        )
+    )
+
+
+def by_hand(lab: Lab, viewer: Viewer, wanted: RunFilter, sort: str) -> list[uuid.UUID]:
+    """Ids of the runs that a list has, in its order."""
+    column = sort.removeprefix("-")
+    chosen = [run for run in lab.runs if sees(viewer, lab, run) and matches(wanted, run)]
+
+    def key(run: dict[str, Any]) -> tuple[Any, int]:
+        value = run[column] or datetime.max.replace(tzinfo=UTC)
+        return value, run["id"].int
+
+    return [run["id"] for run in sorted(chosen, key=key, reverse=sort.startswith("-"))]
+
+
+async def listed(
+    session: Session, viewer: Viewer, wanted: RunFilter, sort: str, limit: int
+) -> list[uuid.UUID]:
+    """Ids of the runs of all pages."""
+    selection = await resolve(session, viewer, wanted)
+    ids: list[uuid.UUID] = []
+    after: run_pages.Position | None = None
+    while True:
+        rows = await runs.list_runs(session, selection, sort=sort, after=after, limit=limit)
+        ids += [row.run.id for row in rows]
+        if len(rows) < limit:
+            return ids
+        key = getattr(rows[-1].run, sort.removeprefix("-"))
+        shown = "infinity" if key is None else key if isinstance(key, str) else key.isoformat()
+        after = (shown, rows[-1].run.id)
+
+
+@pytest_asyncio.fixture
+async def lab(session: Session) -> AsyncIterator[Lab]:
+    made = Lab(session)
+    await made.fill(300)
+    yield made
+
+
+def maybe(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.none() | values
+
+
+TIMES = st.integers(-1, 95).map(lambda minutes: BEGIN + timedelta(minutes=minutes))
+FILTERS = st.builds(
+    RunFilter,
+    project=maybe(st.sampled_from(("open", "hers", "private", "none", "nobody's"))),
+    experiment=maybe(st.sampled_from(("e1", "e2", "e3"))),
+    user=maybe(st.sampled_from(("ada", "bob", "root", "nobody"))),
+    tags=st.lists(st.sampled_from((*TAGS, "unused")), max_size=2),
+    statuses=st.lists(st.sampled_from(STATUSES), max_size=3),
+    kind=maybe(st.sampled_from((*KINDS, "measure", "prune"))),
+    search=maybe(
+        st.lists(
+            st.sampled_from(
+                (*WORDS, *TAGS, "RESNET", "net-", "-b", "0", "\\", "'", "%", "zz", "GR")
+            ),
+            min_size=1,
+            max_size=2,
+        ).map(" ".join)
+    ),
+    created_after=maybe(TIMES),
+    created_before=maybe(TIMES),
+    finished_after=maybe(TIMES),
+    finished_before=maybe(TIMES),
+)
+# Of eleven filters few at a time, or nothing would ever match.
+FEW = st.sets(st.sampled_from(sorted(RunFilter.__dataclass_fields__)), max_size=3)
+
+
+def only(wanted: RunFilter, names: set[str]) -> RunFilter:
+    return RunFilter(**{name: getattr(wanted, name) for name in names})
+
+
+@settings(max_examples=300)
+@given(
+    wanted=FILTERS,
+    names=FEW,
+    sort=st.sampled_from(SORTS),
+    who=st.sampled_from(("ada", "bob", "root", "token")),
+    limit=st.sampled_from((1, 7, 50, 400)),
+    look_ahead=st.sampled_from((1, 20, 2_000)),
+)
+async def test_pages_are_those_of_a_list_made_by_hand(
+    lab: Lab,
+    wanted: RunFilter,
+    names: set[str],
+    sort: str,
+    who: str,
+    limit: int,
+    look_ahead: int,
+) -> None:
+    chosen = only(wanted, names)
+    viewer = Viewer(lab.users.get(who, lab.users["ada"]), sees_all=who == "root")
+    if who == "token":
+        viewer = replace(viewer, project_id=lab.projects["hers"])
+    expected = by_hand(lab, viewer, chosen, sort)
+    limit = max(limit, len(expected) // 5)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_pages, "LOOK_AHEAD", look_ahead)
+        patch.setattr(run_pages, "COUNT_AHEAD", look_ahead)
+        assert await listed(lab.session, viewer, chosen, sort, limit) == expected
+        selection = await resolve(lab.session, viewer, chosen)
+        for most in (5, 1_000):
+            counted = await run_pages.count(lab.session, selection, most)
+            assert (counted.runs, counted.at_least) == (
+                min(len(expected), most),
+                len(expected) > most,
+            )
+
+
+@pytest.mark.parametrize("sort", SORTS)
+async def test_pages_have_every_run_once_whatever_is_posted_meanwhile(lab: Lab, sort: str) -> None:
+    before = [run["id"] for run in lab.runs]
+    selection = await resolve(lab.session, admin(lab), RunFilter())
+    seen: list[uuid.UUID] = []
+    after: run_pages.Position | None = None
+    random = Random(7)
+    for _ in range(30):
+        rows = await runs.list_runs(lab.session, selection, sort=sort, after=after, limit=40)
+        if not rows:
+            break
+        seen += [row.run.id for row in rows]
+        key = getattr(rows[-1].run, sort.removeprefix("-"))
+        shown = "infinity" if key is None else key if isinstance(key, str) else key.isoformat()
+        after = (shown, rows[-1].run.id)
+        await lab.add(15, random)
+    assert len(seen) == len(set(seen))
+    assert set(before) <= set(seen)
+
+
+@pytest_asyncio.fixture
+async def large(db: Database, session: Session) -> AsyncIterator[Lab]:
+    """Enough runs for the planner to read none of them in vain, with statistics."""
+    made = Lab(session)
+    await made.fill(6_000)
+    await session.execute(text("ANALYZE runs"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_pages, "LOOK_AHEAD", 200)
+        patch.setattr(run_pages, "COUNT_AHEAD", 500)
+        yield made
+
+
+ONE_BY_ONE: dict[str, RunFilter] = {
+    "everything": RunFilter(),
+    "a project": RunFilter(project="open"),
+    "an empty project": RunFilter(project="none"),
+    "an experiment of a project": RunFilter(project="open", experiment="e1"),
+    "an experiment of several projects": RunFilter(experiment="e1"),
+    "a user": RunFilter(user="ada"),
+    "a user without runs": RunFilter(user="root"),
+    "a tag": RunFilter(tags=["paper"]),
+    "an old tag": RunFilter(tags=["old"]),
+    "a tag nobody has": RunFilter(tags=["unused"]),
+    "a status": RunFilter(statuses=["succeeded"]),
+    "a rare status": RunFilter(statuses=["queued"]),
+    "two statuses": RunFilter(statuses=["queued", "running"]),
+    "a kind": RunFilter(kind="train"),
+    "a rare kind": RunFilter(kind="distill+train"),
+    "a kind nobody has": RunFilter(kind="prune"),
+    "words": RunFilter(search="resnet 4"),
+    "words nobody has": RunFilter(search="zzz"),
+    "one character": RunFilter(search="~"),
+    "a time of posting": RunFilter(
+        created_after=BEGIN, created_before=BEGIN + timedelta(minutes=2)
+    ),
+    "a time of finishing": RunFilter(finished_before=SOON),
+    "project, status and tag": RunFilter(project="open", statuses=["cancelled"], tags=["old"]),
+    "project and word": RunFilter(project="hers", search="bert"),
+}
+
+
+@pytest.mark.parametrize("sort", SORTS)
+async def test_no_list_reads_the_whole_table(db: Database, large: Lab, sort: str) -> None:
+    for what, wanted in ONE_BY_ONE.items():
+        with planned(db) as plans:
+            selection = await resolve(large.session, admin(large), wanted)
+            await runs.list_runs(large.session, selection, sort=sort, after=None, limit=51)
+            await run_pages.count(large.session, selection, 1_000)
+        assert plans, what
+        for plan in plans:
+            assert "runs" not in plan.read_whole(), (what, plan.statement)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "index"),
+    [
+        (RunFilter(), "ix_runs_created_at_id"),
+        (RunFilter(project="open"), "ix_runs_project_id_created_at_id"),
+        (RunFilter(project="open", experiment="e2"), "ix_runs_experiment_id_created_at_id"),
+        (RunFilter(user="bob"), "ix_runs_created_by_created_at_id"),
+        (RunFilter(statuses=["succeeded"]), "ix_runs_status_created_at_id"),
+        (RunFilter(project="open", tags=["paper"]), "ix_runs_project_id_created_at_id"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_runs_are_walked_along_the_index_of_the_filter_and_the_order(
+    db: Database, large: Lab, wanted: RunFilter, index: str
+) -> None:
+    selection = await resolve(large.session, admin(large), wanted)
+    with planned(db) as plans:
+        await runs.list_runs(large.session, selection, sort="-created_at", after=None, limit=11)
+    assert f"Index Scan using {index}" in plans[0].scans("runs")
+
+
+async def test_a_page_reads_the_price_tags_of_its_own_runs_alone(db: Database, large: Lab) -> None:
+    selection = await resolve(large.session, admin(large), RunFilter(tags=["old"]))
+    with planned(db) as plans:
+        await runs.list_runs(large.session, selection, sort="name", after=None, limit=11)
+    for plan in plans:
+        limits = [node for node in plan.nodes if node["Node Type"] == "Limit"]
+        assert max(node["Plan Rows"] for node in limits) <= 201
+
+
+async def test_a_search_is_of_words_in_names_and_tags(api: Api) -> None:
+    async with api.database.session_scope() as session:
+        lab = Lab(session)
+        await lab.fill(0)
+        for name, tags in (("ResNet-50", ["Größe-L"]), ("bert", ["resnet"]), ("50%", [])):
+            await session.execute(
+                insert(Run),
+                [lab._run(Random(name)) | {"name": name, "tags": tags} | {"user": None}],
+            )
+
+    async def found(q: str) -> list[str]:
+        page = (await api.admin.get("/v1/runs", params={"q": q, "sort": "name"})).json()
+        return [item["name"] for item in page["items"]]
+
+    assert await found("resnet") == ["ResNet-50", "bert"]
+    assert await found("RESNET 50") == ["ResNet-50"]
+    assert await found("50") == ["50%", "ResNet-50"]
+    assert await found("0%") == ["50%"]
+    assert await found("größe") == ["ResNet-50"]
+    assert await found("%") == ["50%"]
+    assert await found("resnet bert") == ["bert"]
+    assert await found("resnet~") == []
+
+
+@pytest.mark.parametrize("q", ["", " ", "\t", "a\nb"])
+async def test_a_blank_search_is_rejected(api: Api, q: str) -> None:
+    refused = await api.viewer.get("/v1/runs", params={"q": q})
+    assert fields(problem(refused, 422, "invalid-request")) == ["q"]
+
+
+async def test_runs_are_counted_when_asked_for(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "abc":
+        await api.post_run(name=name)
+    monkeypatch.setattr("app.services.runs.MOST_COUNTED", 2)
+    page = (await api.viewer.get("/v1/runs", params={"limit": 1, "count": True})).json()
+    assert (len(page["items"]), page["count"]) == (1, {"runs": 2, "at_least": True})
+    exact = (await api.viewer.get("/v1/runs", params={"count": True, "q": "b"})).json()
+    assert exact["count"] == {"runs": 1, "at_least": False}
+    assert (await api.viewer.get("/v1/runs")).json()["count"] is None
