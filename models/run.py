@@ -70,6 +70,7 @@ class Run(HasId, Base):
         Index("ix_runs_project_id_created_at_id", "project_id", "created_at", "id"),
         Index("ix_runs_experiment_id_created_at_id", "experiment_id", "created_at", "id"),
         Index("ix_runs_created_by_created_at_id", "created_by", "created_at", "id"),
+        Index("ix_runs_kind_created_at_id", "kind", "created_at", "id"),
         Index("ix_runs_status_created_at_id", "status", "created_at", "id"),
         # Filters that select few runs.
         Index("ix_runs_tags", "tags", postgresql_using="gin"),

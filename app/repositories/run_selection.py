@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text, cast, func, select
+from sqlalchemy import ColumnElement, Text, cast, func, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -16,7 +16,7 @@ from app.repositories.visibility import Viewer, sees_project
 from models import Experiment, Project, User
 from models.run import NEVER, finished_or_never, gram_query, search_grams, search_text, stage_kinds
 
-LEADING = ("experiment_id", "created_by", "project_id", "status")
+LEADING = ("experiment_id", "created_by", "project_id", "kind", "status")
 """Columns whose runs an index has by time of posting; those of the fewest runs first."""
 
 
@@ -95,8 +95,8 @@ class Selection:
             made.append(runs.project_id.not_in(list(self.hidden)))
         if self.wanted.tags:
             made.append(runs.tags.contains(list(self.wanted.tags)))
-        if self.wanted.kind is not None:
-            made += _of_kind(runs, self.wanted.kind)
+        if self.wanted.kind is not None and "kind" not in self.values:
+            made.append(stage_kinds(runs.kind).contains(cast([self.wanted.kind], ARRAY(Text))))
         if self.wanted.search is not None:
             made += _with_words(runs, self.wanted.search.split())
         if "created_at" not in without:
@@ -120,15 +120,10 @@ class Selection:
         return wanted.finished_after, wanted.finished_before
 
 
-def _of_kind(runs: Any, kind: str) -> list[ColumnElement[bool]]:
-    parts = kind.split("+")
-    has_stages = stage_kinds(runs.kind).contains(cast(list(dict.fromkeys(parts)), ARRAY(Text)))
-    return [has_stages] if len(parts) == 1 else [has_stages, runs.kind == kind]
-
-
 def _with_words(runs: Any, words: Sequence[str]) -> list[ColumnElement[bool]]:
-    text = search_text(runs.name, runs.tags)
-    contained = [func.strpos(text, func.lower(word)) > 0 for word in words]
+    # The name alone is looked at first: it is the shorter and the likelier.
+    texts = (func.lower(runs.name), search_text(runs.name, runs.tags))
+    contained = [or_(*(func.strpos(text, func.lower(w)) > 0 for text in texts)) for w in words]
     # A single character selects too much to look it up, unless there is nothing else.
     looked_up = [word for word in words if len(word) > 1] or words
     grams = search_grams(runs.name, runs.tags)
@@ -162,6 +157,8 @@ async def resolve(session: AsyncSession, viewer: Viewer, wanted: RunFilter) -> S
     if wanted.user is not None:
         query = select(User.id).where(User.name == wanted.user)
         values["created_by"] = (await session.execute(query)).scalars().all()
+    if wanted.kind is not None and "+" in wanted.kind:
+        values["kind"] = [wanted.kind]
     if wanted.statuses:
         values["status"] = list(dict.fromkeys(wanted.statuses))
     return Selection(wanted, values, hidden)

@@ -45,6 +45,7 @@ INDEXES = {
     "ix_runs_project_id_created_at_id": "runs (project_id, created_at, id)",
     "ix_runs_experiment_id_created_at_id": "runs (experiment_id, created_at, id)",
     "ix_runs_created_by_created_at_id": "runs (created_by, created_at, id)",
+    "ix_runs_kind_created_at_id": "runs (kind, created_at, id)",
     "ix_runs_status_created_at_id": "runs (status, created_at, id)",
     "ix_runs_kinds": "runs USING gin (string_to_array(kind, '+'))"
     " WITH (gin_pending_list_limit = 128)",

@@ -155,6 +155,10 @@ def runs(
     kind: Annotated[
         str | None, typer.Option(help="Show only runs with a stage of this kind.")
     ] = None,
+    search: Annotated[
+        str | None,
+        typer.Option(help="Show only runs with these words in their names and tags."),
+    ] = None,
     sort: Annotated[
         str, typer.Option(help="Sort key, e.g. name; a leading minus sorts descending.")
     ] = "-created_at",
@@ -169,6 +173,7 @@ def runs(
         "tag": tag or None,
         "status": status or None,
         "kind": kind,
+        "q": search,
         "sort": sort,
     }
     with open_client(ctx) as client:

@@ -20,16 +20,6 @@ class Plan:
     statement: str
     nodes: list[dict[str, Any]]
 
-    def scans(self, table: str) -> list[str]:
-        """How the table is read: ``Seq Scan``, ``Index Scan using ix_...``, ..."""
-        return [
-            f"{node['Node Type']} using {node['Index Name']}"
-            if "Index Name" in node
-            else str(node["Node Type"])
-            for node in self.nodes
-            if node.get("Relation Name") == table or "Index Name" in node
-        ]
-
     def read_whole(self) -> list[str]:
         """Tables that are read from one end to the other."""
         return [node["Relation Name"] for node in self.nodes if node["Node Type"] == "Seq Scan"]

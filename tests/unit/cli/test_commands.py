@@ -171,13 +171,15 @@ def test_runs_of_one_user_are_listed(api: FakeApi, capsys: Captured) -> None:
 
 def test_runs_are_listed_with_the_filters_given(api: FakeApi, capsys: Captured) -> None:
     api.answers["GET /v1/runs"] = Answer({"items": [run()], "next_cursor": None})
-    assert pricetag(["runs", "--tag", "a", "--tag", "b", "--status", "failed"]) == 0
+    filters = ["--tag", "a", "--tag", "b", "--status", "failed", "--search", "mini lm"]
+    assert pricetag(["runs", *filters]) == 0
     text = capsys.readouterr().out
     assert "6f0c0d0e" in text
     assert "MiniLM [int8]" in text
     assert "14.4 Wh" in text
     assert api.asked[0].headers["authorization"] == "Bearer pt_secret"
     assert "tag=a&tag=b&status=failed" in api.asked[0].query
+    assert parse_qs(api.asked[0].query)["q"] == ["mini lm"]
     assert pricetag(["--json", "runs"]) == 0
     assert said(capsys)[0]["id"] == RUN_ID
 
