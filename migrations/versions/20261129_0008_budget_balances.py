@@ -309,7 +309,6 @@ CREATE OR REPLACE TRIGGER balance_{event} AFTER {operation} ON {table} REFERENCI
 def upgrade() -> None:
     with op.get_context().autocommit_block():
         connection = op.get_bind()
-        connection.exec_driver_sql("SET lock_timeout = '10s'")
         for script in (TABLES, RESERVE, *_triggers()):
             connection.exec_driver_sql(script)
         months = _months(connection)
@@ -317,8 +316,6 @@ def upgrade() -> None:
             log.info("budgets: balances of %s (%d of %d)", month, number, len(months))
             _fill(connection, month)
         _reserve(connection)
-        connection.exec_driver_sql("RESET lock_timeout")
-    op.execute("SET LOCAL lock_timeout = '10s'")  # of the migrations that follow
 
 
 def _triggers() -> list[str]:
