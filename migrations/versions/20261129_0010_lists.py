@@ -6,8 +6,8 @@ from alembic import op
 
 from app.migration_steps import committed_at_once, create_index, drop_index
 
-revision = "0009"
-down_revision = "0008"
+revision = "0010"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 
