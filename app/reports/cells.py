@@ -8,6 +8,7 @@ from pricetag.accounting.quantity.record import NOT_RECORDED
 from pricetag.tag import figures
 from pricetag.tag.figure import Shown
 from pricetag.tag.figures import difference, money, number, percent
+from pricetag.tag.footnotes import letter
 
 EVIDENCE = {
     "counter": "hardware counter",
@@ -26,7 +27,7 @@ class Notes:
 
     def mark(self, reason: str) -> str:
         """The letter of a reason, in brackets."""
-        return f"({self._letters.setdefault(reason, _letter(len(self._letters)))})"
+        return f"({self._letters.setdefault(reason, letter(len(self._letters)))})"
 
     def lines(self) -> list[str]:
         """The notes, in order."""
@@ -82,12 +83,3 @@ def evidence(figure: Shown) -> str:
     if figure.source == "counter" and figure.unit == "FLOP":
         return "operators counted"
     return EVIDENCE.get(figure.source, figure.source) if figure.source else "n/a"
-
-
-def _letter(index: int) -> str:
-    letters = ""
-    index += 1
-    while index:
-        index, rest = divmod(index - 1, 26)
-        letters = chr(ord("a") + rest) + letters
-    return letters

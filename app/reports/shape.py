@@ -6,7 +6,12 @@ drawn from it again, unchanged, at any time.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal, TypedDict
+
+from pricetag.tag.footnotes import letter, marked, shared_reasons
+
+_NOTE = re.compile(r"\(([a-z]+)\) (.+)", re.DOTALL)
 
 Profile = Literal["strubell2019", "site"]
 Format = Literal["html", "pdf", "tex", "md", "csv", "json"]
@@ -91,7 +96,7 @@ def row(*cells: str, total: bool = False) -> Row:
 def table(
     id_: str, caption: str, columns: list[Column], rows: list[Row], notes: list[str] | None = None
 ) -> Table:
-    """A table.
+    """A table. A reason that several unknown figures share becomes a note.
 
     Raises:
         ValueError: If a row has not one cell for each column.
@@ -101,4 +106,16 @@ def table(
             raise ValueError(
                 f"table {id_}, row {index}: {len(item['cells'])} cells, {len(columns)} columns"
             )
-    return {"id": id_, "caption": caption, "columns": columns, "rows": rows, "notes": notes or []}
+    rows, notes = _with_notes(rows, notes or [])
+    return {"id": id_, "caption": caption, "columns": columns, "rows": rows, "notes": notes}
+
+
+def _with_notes(rows: list[Row], notes: list[str]) -> tuple[list[Row], list[str]]:
+    """Rows and notes in which no reason is repeated; letters go on after those in use."""
+    lettered = (match for note in notes if (match := _NOTE.fullmatch(note)) is not None)
+    marks = {match[2]: f"({match[1]})" for match in lettered}
+    cells = [cell for item in rows for cell in item["cells"]]
+    added = [reason for reason in shared_reasons(cells, marks) if reason not in marks]
+    marks |= {reason: f"({letter(len(marks) + i)})" for i, reason in enumerate(added)}
+    shown = [row(*(marked(cell, marks) for cell in r["cells"]), total=r["total"]) for r in rows]
+    return shown, [*notes, *(f"{marks[reason]} {reason}" for reason in added)]

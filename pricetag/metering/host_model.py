@@ -242,7 +242,9 @@ def _ram_parts() -> list[Part]:
         power_limit_w=None,
         baseline_w=power_w,
         baseline_note="the model's power is the same at any load",
-        notes=f"{power_w:g} W by CodeCarbon's count of memory modules",
+        notes=f"{power_w:g} W at any load, {power_w / size_gb:.2g} W per GB, by CodeCarbon "
+        f"{codecarbon_parts.installed_version()}: 5 W a memory module (1.5 W on ARM; less from "
+        "the fifth on), their number guessed from the size",
     )
     return [(component, ConstantModel(power_w))]
 

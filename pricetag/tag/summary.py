@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pricetag.accounting.document.records import SecondOpinionTag
 from pricetag.tag.figure import Figure, Shown, share_of
@@ -15,7 +15,8 @@ from pricetag.tag.figures import (
     percent,
     with_unit,
 )
-from pricetag.tag.trust import compared_attempts, error_causes, noteworthy_flags
+from pricetag.tag.footnotes import footnoted
+from pricetag.tag.trust import compared_attempts, error_causes, models, noteworthy_flags
 from pricetag.tag.view import TagView
 
 WHOLE_RATIO = 0.9995
@@ -41,7 +42,17 @@ class Line:
 
 
 def summary(tag: TagView) -> list[Line]:
-    """Hardware, time, energy, carbon, water, money, operations; each with unit and interval."""
+    """Hardware, time, energy, carbon, water, money, operations; each with unit and interval.
+
+    A reason that several figures share is in a line of its own at the end.
+    """
+    lines = _lines(tag)
+    texts, notes = footnoted([line.text for line in lines])
+    figures = [replace(line, text=text) for line, text in zip(lines, texts, strict=True)]
+    return figures + [Line(mark, reason) for mark, _, reason in (n.partition(" ") for n in notes)]
+
+
+def _lines(tag: TagView) -> list[Line]:
     document = tag.document
     energy = document.energy
     duration = Figure.of(energy.duration_s)
@@ -139,7 +150,7 @@ def remarks(tag: TagView) -> list[str]:
     """Remarks about the figures, one a line."""
     coverage = tag.document.energy.coverage_ratio.value
     metered = "n/a" if coverage is None else short_percent(coverage)
-    lines = [f"Metered: {metered} of the run time", *_second_opinion(tag)]
+    lines = [f"Metered: {metered} of the run time", *models(tag, ("ram",)), *_second_opinion(tag)]
     causes = [
         f"{one.label if one.label != 'Cost' else 'cost'}: {one.shares[0].term} "
         f"({percent(one.shares[0].share_of_variance)})"

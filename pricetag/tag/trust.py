@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 from pricetag.accounting.document.records import ErrorShare, Opinion
@@ -90,6 +90,21 @@ def error_causes(tag: TagView) -> Iterator[Causes]:
     ):
         if shares:
             yield Causes(label, shares)
+
+
+def models(tag: TagView, kinds: Container[str] = ("cpu", "ram", "host")) -> list[str]:
+    """How the power of each modelled component was obtained, with the source; each once.
+
+    Args:
+        tag: The price tag.
+        kinds: Of which components.
+    """
+    lines = dict.fromkeys(
+        f"{component.name} is modelled: {component.notes}"
+        for component in tag.document.energy.components
+        if component.method == "modelled" and component.kind in kinds and component.notes
+    )
+    return list(lines)
 
 
 def second_tool(tag: TagView) -> str | None:

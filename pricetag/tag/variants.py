@@ -28,6 +28,12 @@ LATENCY_P50: Names = ("latency_p50_batch_1_s", "latency_p50*")
 LATENCY_P95: Names = ("latency_p95_batch_1_s", "latency_p95*")
 THROUGHPUT: Names = ("throughput_per_s",)
 PEAK_MEMORY: Names = ("peak_memory_bytes",)
+LATENCY_CALLS: Names = ("latency_calls_batch_1",)
+LATENCY_TOKENS: Names = ("latency_tokens",)
+LATENCY_THREADS: Names = ("latency_threads",)
+ON_ACCELERATOR: Names = ("latency_on_accelerator",)
+CONDITIONS = (LATENCY_CALLS, LATENCY_TOKENS, LATENCY_THREADS, ON_ACCELERATOR)
+"""How the latency was measured: in the notes of the tables, not in their columns."""
 FIGURES = (
     PARAMETERS,
     NON_ZERO,
@@ -82,8 +88,8 @@ class Variant:
         return None
 
     def shown(self) -> set[str]:
-        """Names of the metrics that ``FIGURES`` and ``SCORES`` show."""
-        picked = (self.metric(names) for names in FIGURES)
+        """Names of the metrics that tables and notes of the variants show."""
+        picked = (self.metric(names) for names in (*FIGURES, *CONDITIONS))
         return {m.metric for m in picked if m is not None} | {n for _, n in self.scores}
 
 

@@ -15,13 +15,14 @@ from pricetag.cli.views import price_tag_view, variants_view
 from pricetag.tag.parts import parts_by_attempt, stages_with_outside
 from pricetag.tag.payback import Window, break_even
 from pricetag.tag.quality import score_rows
-from pricetag.tag.summary import summary
+from pricetag.tag.summary import remarks, summary
 from pricetag.tag.totals import total
 from pricetag.tag.trust import compared_attempts, error_causes
 from pricetag.tag.variants import break_even_inferences, variants
 from pricetag.tag.view import TagView
 from tests.support.golden import NAMES, content
 from tests.support.price_tags import compressed_run, nested_run, owned_run
+from tests.support.price_tags import tag as tag_of
 
 AT = datetime(2026, 3, 2, tzinfo=UTC)
 
@@ -32,7 +33,8 @@ def test_every_issued_price_tag_is_shown_and_reported(name: str) -> None:
     tag = TagView.read(document)
     energy = tag.document.energy.it_energy_kwh
     shown = {line.label: line.text for line in summary(tag)}
-    assert shown["IT energy"].startswith("n/a (") == (energy.value is None)
+    assert shown["IT energy"].startswith("n/a ") == (energy.value is None)
+    assert all(shown[text[4:]] for text in shown.values() if text.startswith("n/a ["))
     assert price_tag_view(document) is not None
     assert (variants_view(document) is None) == (variants(tag.document) == [])
     for profile in ("site", "strubell2019"):
@@ -147,3 +149,20 @@ def test_sums_of_different_units_are_unknown() -> None:
 def _cost(unit: str) -> Quantity:
     quantity = build_price_tag(compressed_run()).cost.total
     return replace(quantity, unit=unit)
+
+
+def test_how_the_memory_is_modelled_is_said_with_its_source() -> None:
+    made = tag_of(compressed_run())
+    note = "20 W at any load, 0.83 W per GB, by CodeCarbon 3.3.2"
+    for part in made["components"]:
+        part["notes"] = {"ram": note, "cpu": "TDP"}.get(part["kind"])
+    view = TagView.read(made)
+    assert [line for line in remarks(view) if "is modelled" in line] == [
+        f"128 GB is modelled: {note}"
+    ]
+    report = build_context("x", "site", [made, made], generated_at=AT)
+    stages = next(section for section in report["sections"] if section["id"] == "stages")
+    assert stages["tables"][-1]["notes"][-2:] == [
+        "AMD EPYC 9554 is modelled: TDP.",
+        f"128 GB is modelled: {note}.",
+    ]

@@ -102,6 +102,8 @@ def _speed(
         timed = benchmark.latency(call)
         found[f"latency_p50_batch_{batch_size}_s"] = (timed.p50_s, "s")
         found[f"latency_p95_batch_{batch_size}_s"] = (timed.p95_s, "s")
+        if batch_size == 1:
+            found |= _conditions(timed.calls, length, device)
         context.stop_if_asked()
     call = benchmark.inference_call(loaded, params.batch_size, length, device)
     with context.reporter.stage("inference", "Repeated inference", context.index):
@@ -110,6 +112,18 @@ def _speed(
         _inference_flops(context, model, length, inferences)
     found["throughput_per_s"] = (inferences / seconds, "1/s")
     return {**_report(context, found), "inferences": inferences}
+
+
+def _conditions(
+    calls: int, length: int, device: torch.device
+) -> dict[str, tuple[float, str | None]]:
+    """What the latency at batch size 1 is of; shown below the tables of the variants."""
+    return {
+        "latency_calls_batch_1": (calls, None),
+        "latency_tokens": (length, None),
+        "latency_threads": (torch.get_num_threads(), None),
+        "latency_on_accelerator": (float(device.type != "cpu"), None),
+    }
 
 
 def _inference_flops(

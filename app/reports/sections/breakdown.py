@@ -10,6 +10,7 @@ from pricetag.accounting.bill.figures import EnergyTag
 from pricetag.tag.figures import with_unit
 from pricetag.tag.parts import Part, attempt_part, parts_by_attempt
 from pricetag.tag.strubell import Profile, emissions
+from pricetag.tag.trust import models
 from pricetag.tag.view import TagView
 
 NESTED = "of which: "
@@ -124,4 +125,5 @@ def _components(tags: Sequence[TagView]) -> list[Table]:
         column("Evidence", weight=1.2),
     ]
     caption = "Components, over all attempts of a run"
-    return [table("components", caption, columns, rows, notes.lines())]
+    modelled = dict.fromkeys(f"{line}." for tag in tags for line in models(tag))
+    return [table("components", caption, columns, rows, [*notes.lines(), *modelled])]

@@ -87,11 +87,8 @@ def _causes(causes: Causes) -> str:
 
 def _opinions(tags: Sequence[TagView]) -> list[Table]:
     lines = [(tag, kind, opinion) for tag in tags for kind, opinion in opinions(tag)]
-    silent = [
-        f"{tag.document.name}: n/a (no other tool ran alongside the meter)"
-        for tag in tags
-        if tag.document.second_opinion is None
-    ]
+    alone = [tag.document.name for tag in tags if tag.document.second_opinion is None]
+    silent = [f"No other tool ran alongside the meter of {'; '.join(alone)}."] if alone else []
     notes = Notes()
     energies = [
         energy

@@ -11,6 +11,7 @@ from app.reports.shape import Column, Section, Table, column, row, table
 from pricetag.accounting.document.records import QualityTag
 from pricetag.tag import variants as measured
 from pricetag.tag.figures import column_unit, not_available, number, ratio_text, with_unit
+from pricetag.tag.latency import conditions
 from pricetag.tag.quality import score_text
 from pricetag.tag.variants import Names, Variant, metric_unit
 from pricetag.tag.view import TagView
@@ -56,10 +57,25 @@ def section(tags: Sequence[TagView]) -> Section | None:
         ],
         "tables": [
             *_sizes_and_scores(lines),
-            *_figures("variants-use", "Speed of every variant", lines, SPEEDS),
+            *_speeds(lines),
             *_energy(lines),
         ],
     }
+
+
+def _speeds(lines: Sequence[Line]) -> list[Table]:
+    """The speeds, and below them what the latencies are of."""
+    notes: dict[str, list[str]] = {}
+    for tag in {id(line.tag): line.tag for line in lines}.values():
+        for note in conditions(tag, [line.variant for line in lines if line.tag is tag]):
+            notes.setdefault(note, []).append(tag.name)
+    runs = {line.tag.name for line in lines}
+    shown = [
+        note if len(names) == len(runs) else f"{'; '.join(names)}: {note}"
+        for note, names in notes.items()
+    ]
+    tables = _figures("variants-use", "Speed of every variant", lines, SPEEDS)
+    return [{**made, "notes": [*made["notes"], *shown]} for made in tables]
 
 
 def _lines(tags: Sequence[TagView]) -> list[Line]:

@@ -15,6 +15,7 @@ from pricetag.tag.figures import (
     quantity_text,
     with_unit,
 )
+from pricetag.tag.footnotes import footnoted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -57,8 +58,11 @@ def _figures(quantities: Mapping[str, Any]) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    for name, label in LABELS.items():
-        table.add_row(Text(label, style="dim"), Text(_text(name, quantities[name]), style="bold"))
+    texts, notes = footnoted([_text(name, quantities[name]) for name in LABELS])
+    for label, text in zip(LABELS.values(), texts, strict=True):
+        table.add_row(Text(label, style="dim"), Text(text, style="bold"))
+    for note in notes:
+        table.add_row(*(Text(part, style="dim") for part in note.split(" ", 1)))
     return table
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pricetag.cli.views.tables import Figures, FittedTable, new_table
 from pricetag.tag.figure import Shown
-from pricetag.tag.figures import column_unit, number, with_unit
+from pricetag.tag.figures import column_unit, not_available, number, with_unit
+from pricetag.tag.footnotes import footnoted
 from pricetag.tag.parts import Part, stages_with_outside
 from pricetag.tag.quality import score_heads, score_rows, score_text
 from pricetag.tag.summary import remarks, short_percent, summary
@@ -39,9 +40,9 @@ def price_tag_view(
     parts: list[RenderableType] = [title, Text(tag.version_text(newest)), _totals(tag), Text("")]
     if tag.document.stages:
         parts += [_stages(tag), Text("")]
-    for table in (_components(tag), _quality(tag)):
+    for table, notes in (_components(tag), _quality(tag)):
         if table.row_count:
-            parts += [table, Text("")]
+            parts += [table, *(Text(note, style="dim") for note in notes), Text("")]
     return Group(*parts, *map(Text, remarks(tag)))
 
 
@@ -87,11 +88,15 @@ def _label(part: Part, several: bool) -> str:
     return f"{part.attempt}: {label}" if several else label
 
 
-def _components(tag: TagView) -> Table:
+def _components(tag: TagView) -> tuple[Table, list[str]]:
+    """Energy by component, and the footnotes."""
     from rich.text import Text
 
     table = new_table("Component", ">Power", ">IT energy", ">Share", ">Metered", "Evidence")
-    for component in tag.document.energy.components:
+    components = tag.document.energy.components
+    energies = [component.it_energy_kwh for component in components]
+    evidence, notes = footnoted([e.source or not_available(e.reason) for e in energies])
+    for component, source in zip(components, evidence, strict=True):
         energy = component.it_energy_kwh
         table.add_row(
             Text(f"{component.name} ({component.kind})"),
@@ -99,22 +104,23 @@ def _components(tag: TagView) -> Table:
             Text(_short(energy)),
             Text(_percent(component.share_ratio)),
             Text(_percent(component.coverage_ratio)),
-            Text(str(energy.source or energy.reason)),
+            Text(source),
         )
-    return table
+    return table, notes
 
 
-def _quality(tag: TagView) -> Table:
-    """Scores that the stages reported, one row per stage and split."""
+def _quality(tag: TagView) -> tuple[Table, list[str]]:
+    """Scores that the stages reported, one row per stage and split, and the footnotes."""
     from rich.text import Text
 
     rows = score_rows(tag)
     heads = score_heads(rows)
     table = new_table("Quality", "Split", *(f">{name}" for name in heads))
-    for row in rows:
-        scores = (score_text(row.scores.get(name)) for name in heads)
+    cells, notes = footnoted([score_text(row.scores.get(name)) for row in rows for name in heads])
+    for index, row in enumerate(rows):
+        scores = cells[index * len(heads) : (index + 1) * len(heads)]
         table.add_row(*map(Text, (row.stage, row.split, *scores)))
-    return table
+    return table, notes
 
 
 def _short(figure: Shown | None) -> str:

@@ -9,6 +9,7 @@ from pricetag.cli.views.tables import Figures, FittedTable
 from pricetag.tag import variants as measured
 from pricetag.tag.figure import Shown
 from pricetag.tag.figures import column_unit, not_available, number, short_count
+from pricetag.tag.latency import conditions
 from pricetag.tag.variants import Names, Variant, metric_unit
 from pricetag.tag.view import TagView
 
@@ -29,7 +30,8 @@ def variants_view(document: Mapping[str, Any]) -> RenderableType | None:
     from rich.console import Group
     from rich.text import Text
 
-    tag = TagView.read(document).document
+    view = TagView.read(document)
+    tag = view.document
     measured_variants = measured.variants(tag)
     if not measured_variants:
         return None
@@ -50,9 +52,8 @@ def variants_view(document: Mapping[str, Any]) -> RenderableType | None:
     )
     shown = [column for column in columns if set(column.cells) - {NOT_AVAILABLE}]
     table = FittedTable("Variant", [variant.label for variant in measured_variants], shown)
-    return Group(
-        table, *(Text(line, style="dim") for line in _remarks(measured_variants, paid, score))
-    )
+    remarks = [*_remarks(measured_variants, paid, score), *conditions(view, measured_variants)]
+    return Group(table, *(Text(line, style="dim") for line in remarks))
 
 
 def _counts(head: str, measured_variants: Sequence[Variant], names: Names) -> Figures:
@@ -108,10 +109,11 @@ def _remarks(
             "Break-even: inferences after which a variant has saved the energy spent on making it "
             "from the first."
         )
+    unknown: dict[str, list[str]] = {}
     for variant, payback in zip(measured_variants[1:], paid[1:], strict=True):
         if payback.value is None and not measured.is_never(payback):
-            reason = not_available(payback.reason)
-            lines.append(f"Break-even {variant.label}: {reason}")
+            unknown.setdefault(not_available(payback.reason), []).append(variant.label)
+    lines += [f"Break-even {', '.join(labels)}: {reason}" for reason, labels in unknown.items()]
     if score and score[0]:
         lines.append(f"{score[1]}: on the {score[0]} split")
     return lines

@@ -196,8 +196,14 @@ def test_a_tag_of_the_first_accounting_is_shown_as_it_was(tags: list[dict[str, A
 
 def test_unknown_figures_bear_their_reason(tags: list[dict[str, Any]]) -> None:
     text = drawn(price_tag_view(tags[2]))
-    assert "IT energy         n/a (no component was metered)" in text
-    assert "CO2e              n/a (no grid zone is configured)" in text
+    lines = {line.split("  ")[0]: line.split()[-2:] for line in text.splitlines() if line}
+    assert lines["IT energy"] == lines["Mean power"] == ["n/a", "[1]"]
+    assert lines["CO2e"] == lines["x grid"] == ["n/a", "[2]"]
+    assert "[1]               no component was metered" in text
+    assert "[2]               no grid zone is configured" in text
+    assert text.count("no component was metered") == text.count("no grid zone is configured") == 1
+    # A reason that only one figure has stays beside it.
+    assert "Electricity cost  n/a (no electricity tariff is configured)" in text
     assert " 0 " not in text.replace("0.0%", "")
 
 

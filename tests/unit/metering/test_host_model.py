@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from importlib.metadata import version
 
+import psutil
 import pytest
 
 from pricetag.metering import codecarbon_parts
@@ -13,6 +16,7 @@ from pricetag.metering.host_model import (
     CpuLoadModel,
     HostModelSource,
     PowerModel,
+    _ram_parts,
     cpu_component,
     host_model,
 )
@@ -109,6 +113,20 @@ def test_memory_is_constant() -> None:
     ram = source(ConstantModel(20.0))
     read(ram, 0.0)
     assert read(ram, 30.0).integrated_j == pytest.approx(600.0)
+
+
+def test_the_memory_says_its_power_per_gb_and_whose_model_it_is() -> None:
+    [(component, model)] = _ram_parts()
+    assert model is not None
+    model.restart()
+    power_w = model.power_w()
+    assert power_w is not None
+    assert component.notes is not None
+    size_gb = psutil.virtual_memory().total / 1024**3
+    said_w, per_gb_w = re.findall(r"([\d.]+) W", component.notes)[:2]
+    assert float(said_w) == power_w
+    assert float(per_gb_w) == pytest.approx(power_w / size_gb, rel=0.06)
+    assert f"by CodeCarbon {version('codecarbon')}" in component.notes
 
 
 def test_the_cpu_says_how_well_it_is_known() -> None:

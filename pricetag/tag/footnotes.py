@@ -1,0 +1,52 @@
+"""Reasons of unknown figures that several cells share: written once, below them."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+_UNKNOWN = re.compile(r"n/a \((.+)\)", re.DOTALL)
+_MARK = re.compile(r"[a-z]{1,2}")
+
+
+def reason_of(cell: str) -> str | None:
+    """The reason in a cell of an unknown figure, ``n/a (reason)``; None in any other cell."""
+    match = _UNKNOWN.fullmatch(cell)
+    return None if match is None or _MARK.fullmatch(match[1]) else match[1]
+
+
+def shared_reasons(cells: Iterable[str], known: Iterable[str] = ()) -> list[str]:
+    """The reasons that more than one cell has, or that have a footnote already, in order."""
+    counts = Counter(reason for cell in cells if (reason := reason_of(cell)) is not None)
+    noted = set(known)
+    return [reason for reason, count in counts.items() if count > 1 or reason in noted]
+
+
+def marked(cell: str, marks: Mapping[str, str]) -> str:
+    """The cell, with the mark of its reason in the place of the reason if it has one."""
+    reason = reason_of(cell)
+    return cell if reason is None or reason not in marks else f"n/a {marks[reason]}"
+
+
+def footnoted(
+    cells: Sequence[str], mark: Callable[[int], str] = lambda index: f"[{index + 1}]"
+) -> tuple[list[str], list[str]]:
+    """Cells in which a reason that several have is a mark, and the footnotes.
+
+    Args:
+        cells: Texts of figures.
+        mark: The mark of the footnote with an index, from 0.
+    """
+    marks = {reason: mark(index) for index, reason in enumerate(shared_reasons(cells))}
+    return [marked(cell, marks) for cell in cells], [f"{m} {reason}" for reason, m in marks.items()]
+
+
+def letter(index: int) -> str:
+    """``a`` to ``z``, then ``aa``, ``ab``, ..."""
+    letters = ""
+    index += 1
+    while index:
+        index, rest = divmod(index - 1, 26)
+        letters = chr(ord("a") + rest) + letters
+    return letters
