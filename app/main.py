@@ -13,7 +13,7 @@ from fastapi import Depends, FastAPI
 import pricetag
 from app import errors
 from app.api import access, docs_page, health, openapi
-from app.api.deps import Resources, refuse_unknown_query
+from app.api.deps import Resources, reject_unknown_query
 from app.api.v1.router import router as v1
 from app.cancellation import end_tasks
 from app.db import Database, keep_database_up, resolve_database_url
@@ -86,7 +86,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         version=pricetag.__version__,
         openapi_tags=TAGS,
         lifespan=lifespan,
-        dependencies=[Depends(refuse_unknown_query)],
+        dependencies=[Depends(reject_unknown_query)],
+        generate_unique_id_function=openapi.operation_id,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,  # a redirect would trust the Host that the client sent

@@ -1,8 +1,8 @@
-"""Who may call an operation: declared beside it, enforced before anything else is looked at.
+"""Access rules: who may call an operation, declared beside it and enforced before all else.
 
-A server with an operation that declares no rule does not start. What depends on the target of a
-request (whether its project is open to the caller, who posted a run) is decided by the services;
-the rule says that it is.
+A server does not start if an operation has no rule. Whatever depends on the target of a request
+(whether its project is open to the caller, who posted a run) is decided by the services; the rule
+only declares it.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from app.schemas.common import Role
 from app.services.principals import RoleRequiredError
 
 OPEN_FILES = frozenset({"/docs/assets"})
-"""Folders of files that everybody may read: the server's own, and nothing that anybody stored."""
+"""Folders of the server's own files, which everybody may read; they contain no user data."""
 
 About = Literal["lab", "run", "report", "budget", "project", "posted-project", "user"]
 Need = Literal["author", "owner", "self"]
 
 
 class UndeclaredAccessError(RuntimeError):
-    """An operation does not say who may call it."""
+    """An operation has no access rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +36,13 @@ class Access:
     """Who may call an operation.
 
     Attributes:
-        role: Least role of the token; None where no token is needed.
-        to: What for, in the words of the error message.
-        about: What the operation concerns. A run, report, budget or project is not there (404)
-            for whoever may not see its project; posting to such a project is forbidden (403).
-            Lists skip what the caller may not see.
-        need: Beside the role, administrators apart: to have posted the run, to own the project,
-            or to be the user.
+        role: Lowest role of the token; None if no token is needed.
+        to: Purpose of the operation, for the error message.
+        about: Object of the operation. A run, report, budget or project does not exist (404)
+            for callers who may not see its project; posting to such a project is forbidden
+            (403). Lists skip hidden objects.
+        need: Requirement in addition to the role, except for administrators: to have posted the
+            run, to own the project, or to be the user.
     """
 
     role: Role | None
@@ -51,14 +51,14 @@ class Access:
     need: Need | None = None
 
     def as_dict(self) -> dict[str, str | None]:
-        """As the OpenAPI document shows it."""
+        """The rule in the form of the OpenAPI document."""
         return {"role": self.role, "about": self.about, "need": self.need}
 
 
 def rule(
     role: Role | None, to: str = "read", about: About = "lab", need: Need | None = None
 ) -> Any:
-    """The rule of an operation, for ``dependencies=[...]`` of its route."""
+    """The access rule of an operation, for ``dependencies=[...]`` of its route."""
     declared = Access(role, to, about, need)
 
     async def enforce(request: Request, caller: Caller) -> None:
@@ -67,9 +67,9 @@ def rule(
             try:
                 is_self = UUID(request.path_params["user_id"]) == caller.user_id
             except ValueError:
-                return  # not an ID: rejected by its own validation
+                return  # not an ID; rejected by the parameter's own validation
             if not is_self:
-                raise RoleRequiredError(f"Only the user or an administrator may {to}.")
+                raise RoleRequiredError(f"Only the user or an administrator can {to}.")
 
     async def enforce_nothing() -> None:
         return
@@ -87,7 +87,7 @@ SEE_REPORT = rule("viewer", about="report")
 SEE_BUDGET = rule("viewer", about="budget")
 SEE_PROJECT = rule("viewer", about="project")
 POST_RUN = rule("member", "post runs", "posted-project")
-MAKE_REPORT = rule("member", "make reports")
+CREATE_REPORT = rule("member", "create reports")
 OWNER = rule("member", "manage the project", "project", "owner")
 TOKENS = rule("admin", "manage tokens")
 USERS = rule("admin", "manage users")
@@ -96,13 +96,13 @@ BUDGETS = rule("admin", "change budgets")
 
 
 def author(to: str) -> Any:
-    """The rule that only the author of a run or an administrator may do something with it."""
+    """The rule that only the author of a run or an administrator may change it."""
     return rule("member", to, "run", "author")
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A route of an application, with the rules that it declares."""
+    """A route of an application, with its rules; ``operation_id`` is None outside the API."""
 
     path: str
     methods: frozenset[str]
@@ -111,7 +111,7 @@ class Operation:
 
 
 def operations(app: FastAPI) -> Iterator[Operation]:
-    """Every route of an application beside its OpenAPI document and ``OPEN_FILES``."""
+    """All routes of an application except its OpenAPI document and ``OPEN_FILES``."""
     own = {app.openapi_url, app.docs_url, app.redoc_url, app.swagger_ui_oauth2_redirect_url}
     for route in iter_route_contexts(app.routes):
         path = str(getattr(route, "path", "") or "")
@@ -124,19 +124,20 @@ def operations(app: FastAPI) -> Iterator[Operation]:
             for dependency in getattr(route, "dependencies", None) or ()
             if isinstance(access := getattr(dependency.dependency, "access", None), Access)
         ]
+        is_described = getattr(route, "include_in_schema", False)
         yield Operation(
             path,
             frozenset(getattr(route, "methods", None) or ()),
-            getattr(route, "operation_id", None),
+            getattr(route, "unique_id", None) if is_described else None,
             tuple(declared),
         )
 
 
 def require_everywhere(app: FastAPI) -> None:
-    """Demands a rule of every operation.
+    """Requires exactly one rule for every operation.
 
     Raises:
-        UndeclaredAccessError: If one has none, or several; names all of these.
+        UndeclaredAccessError: If operations have no rule, or several; lists them.
     """
     missing = [
         operation.path or "a mounted application"
@@ -145,6 +146,6 @@ def require_everywhere(app: FastAPI) -> None:
     ]
     if missing:
         raise UndeclaredAccessError(
-            f"not one access rule is declared for {', '.join(sorted(missing))}: give the route"
-            " dependencies=[...] with a rule of app.api.access"
+            f"exactly one access rule is required for {', '.join(sorted(missing))}: add"
+            " dependencies=[...] to the route, with a rule of app.api.access"
         )

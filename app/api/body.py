@@ -1,7 +1,7 @@
 """Request bodies: size-limited, JSON or YAML, with only values the database can store.
 
-FastAPI would read the whole body before it looks at the token, and would pass on NUL
-bytes, lone surrogates and numbers that overflow to infinity. So bodies are read here.
+FastAPI would read the whole body before it checks the token, and would accept NUL bytes, lone
+surrogates and numbers that overflow to infinity. Therefore bodies are read here.
 """
 
 from __future__ import annotations
@@ -75,10 +75,10 @@ async def read_bytes(request: Request, max_bytes: int) -> bytes:
 
 
 def parse_json(text: str) -> object:
-    """Parses JSON strictly: no NaN, no duplicate keys.
+    """Parses JSON strictly, without NaN or duplicate keys.
 
     Raises:
-        BodyError: If it is not JSON, with line and column.
+        BodyError: If it is not JSON; states line and column.
     """
     try:
         return strict_json.parse_json(text)
@@ -90,7 +90,7 @@ def parse_json(text: str) -> object:
 
 def _too_deep(path: Path) -> BodyError:
     return BodyError(
-        422, "body-too-deep", f"The body nests deeper than {MAX_DEPTH} levels.", _dotted(path)
+        422, "body-too-deep", f"The body is nested deeper than {MAX_DEPTH} levels.", _dotted(path)
     )
 
 
@@ -99,17 +99,18 @@ def _dotted(path: Path) -> str | None:
 
 
 def check_storable(value: object) -> None:
-    """Rejects values that PostgreSQL or JSON cannot hold; the error names the path.
+    """Rejects values that PostgreSQL or JSON cannot store; the error states the path.
 
     Raises:
-        BodyError: On NUL bytes, lone surrogates, numbers that are not finite or need
-            more than 64 bits, keys that are not text, too many values or too deep nesting.
+        BodyError: For NUL bytes, lone surrogates, numbers that are not finite or need more than
+            64 bits, keys that are not text, too many values, or too deep nesting.
     """
     for fault in storable.faults(value, max_depth=MAX_DEPTH, max_values=MAX_VALUES):
         if fault.problem == "depth":
             raise _too_deep(fault.path)
         if fault.problem == "values":
-            raise BodyError(422, "body-too-large", f"The body holds more than {MAX_VALUES} values.")
+            message = f"The body contains more than {MAX_VALUES} values."
+            raise BodyError(422, "body-too-large", message)
         raise BodyError(422, "invalid-request", _complaint(fault), _dotted(fault.path))
 
 
@@ -125,7 +126,7 @@ async def read_body(request: Request, max_bytes: int) -> object:
     """The request's body as plain data.
 
     Raises:
-        BodyError: If it is too large (413), of another type (415) or unreadable (422).
+        BodyError: If it is too large (413), has another media type (415) or is invalid (422).
     """
     kind = media_type(request.headers.get("content-type"))
     if kind not in JSON_TYPES + YAML_TYPES:
@@ -155,10 +156,10 @@ async def read_body(request: Request, max_bytes: int) -> object:
 
 
 def validated(model: type[Model], value: object) -> Model:
-    """The body as a request model.
+    """Validates the body as a request model.
 
     Raises:
-        RequestValidationError: With every invalid field.
+        RequestValidationError: If fields are invalid; lists all of them.
     """
     try:
         return model.model_validate(value)

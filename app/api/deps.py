@@ -48,12 +48,12 @@ def get_resources(request: Request) -> Resources:
     return resources
 
 
-Held = Annotated[Resources, Depends(get_resources)]
+ServerResources = Annotated[Resources, Depends(get_resources)]
 
 
-async def get_session(held: Held) -> AsyncIterator[Session]:
+async def get_session(resources: ServerResources) -> AsyncIterator[Session]:
     """One transaction per request; it commits before the response is sent, or not at all."""
-    async with held.database.session_scope() as session:
+    async with resources.database.session_scope() as session:
         yield session
 
 
@@ -62,18 +62,18 @@ CurrentSession = Annotated[Session, Depends(get_session, scope="function")]
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 
 
-async def get_caller(held: Held, credentials: Credentials) -> Principal:
-    """The caller. No session stays open, so streams do not hold one."""
-    async with held.database.session_scope() as session:
+async def get_caller(resources: ServerResources, credentials: Credentials) -> Principal:
+    """The caller. Its database session is closed at once, so that streams do not keep one."""
+    async with resources.database.session_scope() as session:
         return await tokens.authenticate(session, credentials.credentials if credentials else None)
 
 
 Caller = Annotated[Principal, Depends(get_caller)]
 
 
-async def get_body(request: Request, caller: Caller, held: Held) -> object:
+async def get_body(request: Request, caller: Caller, resources: ServerResources) -> object:
     """The body, read only after the caller is authenticated."""
-    return await read_body(request, held.settings.max_body_bytes)
+    return await read_body(request, resources.settings.max_body_bytes)
 
 
 Body = Annotated[object, Depends(get_body)]
@@ -86,15 +86,17 @@ def _query_names(dependant: Any) -> set[str]:
     return names
 
 
-def refuse_unknown_query(request: Request) -> None:
+def reject_unknown_query(request: Request) -> None:
     """Rejects unknown query parameters: a misspelled filter must not select everything."""
     route = request.scope.get("route")
     if not isinstance(route, APIRoute):
         return
-    known = _query_names(route.dependant)
-    unknown = sorted(set(request.query_params) - known)
+    known_names = _query_names(route.dependant)
+    unknown = sorted(set(request.query_params) - known_names)
     if unknown:
-        accepted = f"known: {', '.join(sorted(known))}" if known else "this operation has none"
+        accepted = (
+            f"known: {', '.join(sorted(known_names))}" if known_names else "this operation has none"
+        )
         raise RequestValidationError(
             [
                 {

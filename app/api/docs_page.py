@@ -1,4 +1,4 @@
-"""``GET /docs``: every operation, from files of this server. It needs no internet."""
+"""``GET /docs``: all operations, from files of this server, without internet access."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ POLICY = (
 
 
 def install(app: FastAPI) -> None:
-    """Adds the page, with Swagger UI as the package fastapi-offline ships it."""
+    """Adds the page, with the Swagger UI from the package fastapi-offline."""
     app.mount(f"/{ASSETS}", StaticFiles(packages=[("fastapi_offline", "static")]))
 
     @app.get("/docs", include_in_schema=False, dependencies=[OPEN])
@@ -29,7 +29,7 @@ def install(app: FastAPI) -> None:
             swagger_js_url=f"{ASSETS}/swagger-ui-bundle.js",
             swagger_css_url=f"{ASSETS}/swagger-ui.css",
             swagger_favicon_url=f"{ASSETS}/favicon.png",
-            # Without this, Swagger UI sends the document's address to a validator elsewhere.
+            # Without this, Swagger UI sends the document's address to an external validator.
             swagger_ui_parameters={"validatorUrl": None},
         )
         page.headers["Content-Security-Policy"] = POLICY

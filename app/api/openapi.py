@@ -1,4 +1,4 @@
-"""The OpenAPI document: FastAPI's, plus the request bodies that the server parses itself."""
+"""The OpenAPI document: FastAPI's, plus the request bodies that the server itself parses."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
@@ -52,7 +53,7 @@ TEMPLATE = "#/components/schemas/{model}"
 def request_body(
     model: type[BaseModel], examples: dict[str, Any], description: str
 ) -> dict[str, Any]:
-    """The `openapi_extra` of an operation whose body `app.api.body` reads."""
+    """The `openapi_extra` of an operation with a body read by `app.api.body`."""
     schema = {"$ref": TEMPLATE.format(model=model.__name__)}
     named = {name: {"value": value} for name, value in examples.items()}
     content = {"schema": schema, "examples": named}
@@ -63,6 +64,12 @@ def request_body(
             "content": {JSON_TYPES[0]: content, YAML_TYPES[0]: content},
         }
     }
+
+
+def operation_id(route: APIRoute) -> str:
+    """The ID of an operation from the name of its function: ``createRun`` for ``create_run``."""
+    first, *others = route.name.split("_")
+    return first + "".join(word.title() for word in others)
 
 
 def install(app: FastAPI) -> None:

@@ -20,7 +20,6 @@ router = APIRouter(prefix="/audit", tags=["audit"])
 
 @router.get(
     "",
-    operation_id="listAudit",
     dependencies=[AUDIT],
     summary="List the audit log",
     responses=problems(403),

@@ -1,4 +1,4 @@
-"""Budgets: set by admins, visible to everybody."""
+"""Budgets: set by administrators, visible to everybody."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ BudgetId = Annotated[uuid.UUID, Path(description="ID of the budget.")]
 @router.post(
     "/budgets",
     status_code=201,
-    operation_id="createBudget",
     dependencies=[BUDGETS],
     summary="Create a budget",
     responses=problems(403, 409, *BODY),
@@ -40,7 +39,6 @@ async def create_budget(session: CurrentSession, caller: Caller, body: Body) -> 
 
 @router.get(
     "/budgets",
-    operation_id="listBudgets",
     dependencies=[READ],
     summary="List budgets",
     responses=problems(),
@@ -53,7 +51,7 @@ async def list_budgets(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> BudgetPage:
-    """Lists budgets by name, each with its state in the present period."""
+    """Lists budgets by name, each with its state in the current period."""
     return await budget_admin.list_page(
         session, caller, name=name, closed=closed, cursor=cursor, limit=limit
     )
@@ -61,7 +59,6 @@ async def list_budgets(
 
 @router.get(
     "/budgets/{budget_id}",
-    operation_id="getBudget",
     dependencies=[SEE_BUDGET],
     summary="Show a budget",
     responses=problems(404),
@@ -73,7 +70,6 @@ async def get_budget(session: CurrentSession, caller: Caller, budget_id: BudgetI
 
 @router.patch(
     "/budgets/{budget_id}",
-    operation_id="changeBudget",
     dependencies=[BUDGETS],
     summary="Change a budget",
     responses=problems(403, 404, 409, *BODY),
@@ -88,7 +84,6 @@ async def change_budget(
 
 @router.post(
     "/budgets/{budget_id}/close",
-    operation_id="closeBudget",
     dependencies=[BUDGETS],
     summary="Close a budget",
     responses=problems(403, 404),
@@ -100,12 +95,11 @@ async def close_budget(session: CurrentSession, caller: Caller, budget_id: Budge
 
 @router.get(
     "/budget-alerts",
-    operation_id="listBudgetAlerts",
     dependencies=[READ],
     summary="List crossed thresholds",
     responses=problems(),
 )
-async def list_alerts(
+async def list_budget_alerts(
     session: CurrentSession,
     caller: Caller,
     budget_id: Annotated[uuid.UUID | None, Query(description="Only alerts of this budget.")] = None,

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 
 from app.api.access import READ, rule
 from app.api.body import validated
-from app.api.deps import Body, Caller, CurrentSession, Cursor, Held, Limit
+from app.api.deps import Body, Caller, CurrentSession, Cursor, Limit, ServerResources
 from app.api.openapi import request_body
 from app.api.v1.examples import CARBON_FETCH, CARBON_FILE
 from app.api.v1.responses import BODY, problems
@@ -24,7 +24,6 @@ router = APIRouter(prefix="/carbon", tags=["factors"])
 @router.post(
     "/import",
     status_code=201,
-    operation_id="importCarbon",
     dependencies=[KEEPERS],
     summary="Import hourly carbon intensities",
     responses=problems(403, 409, *BODY),
@@ -42,26 +41,23 @@ async def import_carbon(session: CurrentSession, caller: Caller, body: Body) -> 
 @router.post(
     "/fetch",
     status_code=201,
-    operation_id="fetchCarbon",
     dependencies=[KEEPERS],
     summary="Fetch hourly carbon intensities",
     responses=problems(403, 409, 502, *BODY),
     openapi_extra=request_body(CarbonFetch, {"a day": CARBON_FETCH}, "Provider, zone and period."),
 )
-async def fetch_carbon(held: Held, caller: Caller, body: Body) -> CarbonImported:
+async def fetch_carbon(resources: ServerResources, caller: Caller, body: Body) -> CarbonImported:
     """Fetches hours from a provider for which the server has a token, and stores them. Requires
     the role admin.
     """
-    wanted = validated(CarbonFetch, body)
-    fetched = await carbon_series.ask(wanted, held.settings, caller)
-    zone = carbon_series.grid_zone(wanted.zone)
-    async with held.database.session_scope() as session:
+    request = validated(CarbonFetch, body)
+    fetched = await carbon_series.ask(request, resources.settings, caller)
+    zone = carbon_series.grid_zone(request.zone)
+    async with resources.database.session_scope() as session:
         return await carbon_series.store(session, zone, fetched, caller, action="fetched")
 
 
-@router.get(
-    "", operation_id="listCarbon", dependencies=[READ], summary="Series", responses=problems()
-)
+@router.get("", dependencies=[READ], summary="Series", responses=problems())
 async def list_carbon(
     session: CurrentSession,
     caller: Caller,

@@ -21,7 +21,6 @@ router = APIRouter()
 @router.get(
     "/recipes",
     tags=["recipes"],
-    operation_id="listRecipes",
     dependencies=[READ],
     summary="List stage kinds",
     responses=problems(),
@@ -34,7 +33,6 @@ async def list_recipes(caller: Caller) -> RecipeList:
 @router.get(
     "/projects",
     tags=["projects"],
-    operation_id="listProjects",
     dependencies=[READ],
     summary="Projects",
     responses=problems(),
@@ -49,7 +47,6 @@ async def list_projects(
 @router.get(
     "/experiments",
     tags=["projects"],
-    operation_id="listExperiments",
     dependencies=[READ],
     summary="Experiments",
     responses=problems(),
@@ -68,7 +65,6 @@ async def list_experiments(
 @router.get(
     "/nodes",
     tags=["nodes"],
-    operation_id="listNodes",
     dependencies=[READ],
     summary="Nodes",
     responses=problems(),

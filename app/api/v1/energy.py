@@ -18,7 +18,6 @@ router = APIRouter(prefix="/energy", tags=["measurements"])
 
 @router.get(
     "",
-    operation_id="getEnergy",
     dependencies=[READ],
     summary="Show the energy account by node, component, project or hour",
     responses=problems(404),
@@ -34,7 +33,7 @@ async def get_energy(
         Moment | None,
         Query(
             alias="to",
-            description="End, exclusive (UTC hour); by default that of the present hour.",
+            description="End, exclusive (UTC hour); by default the end of the current hour.",
         ),
     ] = None,
     by: Annotated[EnergyBy, Query(description="Grouping of the items.")] = "node",

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from app.api.access import SEE_RUN
-from app.api.deps import Caller, Held, Resources, RunId
+from app.api.deps import Caller, Resources, RunId, ServerResources
 from app.api.v1.responses import problems
 from app.services import access, events
 from app.services.principals import Principal
@@ -31,7 +31,6 @@ LastEventId = Annotated[
 
 @router.get(
     "/events",
-    operation_id="streamRunEvents",
     dependencies=[SEE_RUN],
     summary="Follow a run",
     response_class=EventSourceResponse,
@@ -45,25 +44,25 @@ LastEventId = Annotated[
         },
     },
 )
-async def stream_events(
-    held: Held, caller: Caller, run_id: RunId, last_event_id: LastEventId = None
+async def stream_run_events(
+    resources: ServerResources, caller: Caller, run_id: RunId, last_event_id: LastEventId = None
 ) -> EventSourceResponse:
     """Streams past events, then new ones. A comment every 15 seconds keeps the connection open.
     Ends early, within that time, when the token is no longer valid or its user may no longer
     see the project.
     """
-    async with held.database.session_scope() as session:
+    async with resources.database.session_scope() as session:
         await access.require_run(session, caller, run_id)
     last_id = int(last_event_id) if last_event_id else 0
     return EventSourceResponse(
-        _messages(held, caller, run_id, last_id), ping=HEARTBEAT_S, send_timeout=SEND_TIMEOUT_S
+        _messages(resources, caller, run_id, last_id), ping=HEARTBEAT_S, send_timeout=SEND_TIMEOUT_S
     )
 
 
 async def _messages(
-    held: Resources, caller: Principal, run_id: RunId, last_id: int
+    resources: Resources, caller: Principal, run_id: RunId, last_id: int
 ) -> AsyncIterator[ServerSentEvent]:
-    async for event in events.stream(held.database, held.hub, caller, run_id, last_id):
+    async for event in events.stream(resources.database, resources.hub, caller, run_id, last_id):
         yield ServerSentEvent(
             data=event.model_dump_json(), event=event.kind, id=str(event.id), sep="\n"
         )

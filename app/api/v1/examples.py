@@ -1,4 +1,4 @@
-"""Bodies shown in the OpenAPI document; each is accepted as it stands."""
+"""Example bodies of the OpenAPI document; the server accepts each of them unchanged."""
 
 from __future__ import annotations
 

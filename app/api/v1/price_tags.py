@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 
 from app.api.access import READ, SEE_RUN, author
 from app.api.body import validated
-from app.api.deps import Body, Caller, CurrentSession, Held, RunId
+from app.api.deps import Body, Caller, CurrentSession, RunId, ServerResources
 from app.api.openapi import request_body
 from app.api.v1.responses import BODY, problems
 from app.schemas.price_tags import (
@@ -28,7 +28,7 @@ router = APIRouter(tags=["price tags"])
 
 Version = Annotated[
     int | None,
-    Query(ge=1, le=2**31 - 1, description="Version of the price tag; the newest by default."),
+    Query(ge=1, le=2**31 - 1, description="Version of the price tag; by default the latest."),
 ]
 RunIds = Annotated[
     str, Query(min_length=1, max_length=2000, description="Run IDs, separated by commas.")
@@ -37,13 +37,12 @@ RunIds = Annotated[
 
 @router.get(
     "/runs/{run_id}/price-tag",
-    operation_id="getRunPriceTag",
     dependencies=[SEE_RUN],
     summary="Show the price tag of a run",
     responses=problems(404),
     response_model=PriceTagRead,
 )
-async def get_price_tag(
+async def get_run_price_tag(
     session: CurrentSession, caller: Caller, run_id: RunId, version: Version = None
 ) -> JSONResponse:
     """Energy, emissions, cost and quality of a run over all its attempts. It is issued when
@@ -52,19 +51,18 @@ async def get_price_tag(
     """
     await access.require_run(session, caller, run_id)
     tag = await issuing.get_price_tag(session, run_id, version)
-    # As it was issued: a model in between could only change it.
+    # Sent exactly as issued, without a model that could change it.
     content = {**tag.content, "content_sha256": tag.content_sha256}
     return JSONResponse(content, headers={"ETag": f'"{tag.content_sha256}"'})
 
 
 @router.get(
     "/runs/{run_id}/price-tags",
-    operation_id="listRunPriceTags",
     dependencies=[SEE_RUN],
     summary="List all versions of a price tag",
     responses=problems(404),
 )
-async def list_price_tags(
+async def list_run_price_tags(
     session: CurrentSession, caller: Caller, run_id: RunId
 ) -> PriceTagVersions:
     """Lists every version with its cause and totals, newest first."""
@@ -75,30 +73,28 @@ async def list_price_tags(
 @router.post(
     "/runs/{run_id}/price-tag/reprice",
     status_code=201,
-    operation_id="repriceRun",
     dependencies=[author("re-price runs")],
     summary="Re-price a run",
     responses=problems(403, 404, 409, *BODY),
-    openapi_extra=request_body(RepriceRequest, {}, "The time as of which factors are used."),
+    openapi_extra=request_body(RepriceRequest, {}, "Time of the factors to use."),
 )
 async def reprice_run(
-    session: CurrentSession, caller: Caller, held: Held, run_id: RunId, body: Body
+    session: CurrentSession, caller: Caller, resources: ServerResources, run_id: RunId, body: Body
 ) -> PriceTagVersion:
     """Issues a new version with the factors entered by a given time; issued versions stay. For
     the run's author and admins. Budgets use the new version if `as_of` is omitted.
     """
     as_of = validated(RepriceRequest, body).as_of
-    return await repricing.reprice(session, caller, run_id, as_of, settings=held.settings)
+    return await repricing.reprice(session, caller, run_id, as_of, settings=resources.settings)
 
 
 @router.get(
     "/runs/{run_id}/price-tag/verification",
-    operation_id="verifyRunPriceTag",
     dependencies=[SEE_RUN],
     summary="Verify a price tag",
     responses=problems(404),
 )
-async def verify_price_tag(
+async def verify_run_price_tag(
     session: CurrentSession, caller: Caller, run_id: RunId, version: Version = None
 ) -> VerificationRead:
     """Checks the hash, recomputes the measurements from the stored readings, and recomputes the
@@ -110,7 +106,6 @@ async def verify_price_tag(
 
 @router.get(
     "/comparisons",
-    operation_id="compareRuns",
     dependencies=[READ],
     summary="Compare runs",
     responses=problems(),

@@ -24,7 +24,6 @@ router = APIRouter(prefix="/prices", tags=["prices"])
 @router.post(
     "",
     status_code=201,
-    operation_id="enterPrice",
     dependencies=[KEEPERS],
     summary="Enter a price",
     responses=problems(403, 409, *BODY),
@@ -33,8 +32,9 @@ router = APIRouter(prefix="/prices", tags=["prices"])
     ),
 )
 async def enter_price(session: CurrentSession, caller: Caller, body: Body) -> PriceEntered:
-    """Rows never change: a later row follows in time, or replaces a row. Rows with the same id
-    must not apply at the same time. Requires the role admin.
+    """Adds a row to the price book. Rows never change: a later row continues an earlier one in
+    time, or replaces it. Rows with the same ID must not apply at the same time. Requires the role
+    admin.
     """
     return await price_book.add(session, validated(PriceCreate, body), caller)
 
@@ -42,7 +42,6 @@ async def enter_price(session: CurrentSession, caller: Caller, body: Body) -> Pr
 @router.post(
     "/import",
     status_code=201,
-    operation_id="importPrices",
     dependencies=[KEEPERS],
     summary="Import a file of prices",
     responses=problems(403, 409, *BODY),
@@ -55,7 +54,6 @@ async def import_prices(session: CurrentSession, caller: Caller, body: Body) -> 
 
 @router.get(
     "",
-    operation_id="listPrices",
     dependencies=[READ],
     summary="List the price book",
     responses=problems(),

@@ -28,7 +28,6 @@ router = APIRouter(tags=["quotes"])
 
 @router.post(
     "/quotes",
-    operation_id="createQuote",
     dependencies=[READ],
     summary="Estimate the price of work",
     responses=problems(*BODY),
@@ -42,7 +41,7 @@ async def create_quote(
     session: CurrentSession, caller: Caller, body: Body
 ) -> QuoteRead | RunQuoteRead:
     """Estimates the price from your own figures, like `pricetag estimate`, or quotes a run from
-    similar runs of the lab. Nothing is booked.
+    similar runs of the lab. Nothing is reserved.
     """
     if isinstance(body, Mapping) and "run" in body:
         return await quotes.quote_run(session, caller, body)
@@ -51,13 +50,12 @@ async def create_quote(
 
 @router.get(
     "/quotes/score",
-    operation_id="getQuoteScore",
     dependencies=[READ],
     summary="Show the accuracy of quotes",
     responses=problems(),
 )
 async def get_quote_score(session: CurrentSession, caller: Caller) -> ScoreRead:
-    """Compares quotes with price tags over the newest 10,000 scored runs, by method, similarity,
+    """Compares quotes with price tags over the latest 10,000 scored runs, by method, similarity,
     pool and quantity: median error factor, bias, and share of actual values in the 95% interval.
     """
     return await scoring.scores(session)
@@ -65,7 +63,6 @@ async def get_quote_score(session: CurrentSession, caller: Caller) -> ScoreRead:
 
 @router.get(
     "/runs/{run_id}/quote",
-    operation_id="getRunQuote",
     dependencies=[SEE_RUN],
     summary="Show the quote of a run",
     responses=problems(404),

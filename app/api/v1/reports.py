@@ -8,9 +8,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 
-from app.api.access import MAKE_REPORT, READ, SEE_REPORT
+from app.api.access import CREATE_REPORT, READ, SEE_REPORT
 from app.api.body import validated
-from app.api.deps import Body, Caller, CurrentSession, Cursor, Held, Limit
+from app.api.deps import Body, Caller, CurrentSession, Cursor, Limit, ServerResources
 from app.api.openapi import request_body
 from app.api.v1.examples import REPORT
 from app.api.v1.responses import BODY, problems
@@ -37,8 +37,7 @@ HTML_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; fra
 @router.post(
     "",
     status_code=201,
-    operation_id="createReport",
-    dependencies=[MAKE_REPORT],
+    dependencies=[CREATE_REPORT],
     summary="Create a report",
     responses=problems(403, *BODY),
     openapi_extra=request_body(
@@ -48,8 +47,8 @@ HTML_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; fra
 async def create_report(
     session: CurrentSession, caller: Caller, body: Body, response: Response
 ) -> ReportRead:
-    """Creates an immutable report from a price tag of each selected run: the newest version, or
-    the one that `versions` names. The report states which. Requires the role member.
+    """Creates an immutable report from a price tag of each selected run: the latest version, or
+    the one in `versions`. The report states the version. Requires the role member.
     """
     report = await reports.create(session, caller, validated(ReportCreate, body))
     response.headers["Location"] = f"/v1/reports/{report.id}"
@@ -58,7 +57,6 @@ async def create_report(
 
 @router.get(
     "",
-    operation_id="listReports",
     dependencies=[READ],
     summary="List reports",
     responses=problems(),
@@ -72,7 +70,6 @@ async def list_reports(
 
 @router.get(
     "/{report_id}.{fmt}",
-    operation_id="renderReport",
     dependencies=[SEE_REPORT],
     summary="Download a report",
     response_class=Response,
@@ -88,7 +85,7 @@ async def list_reports(
     },
 )
 async def render_report(
-    held: Held,
+    resources: ServerResources,
     caller: Caller,
     report_id: ReportId,
     fmt: Annotated[
@@ -96,7 +93,7 @@ async def render_report(
     ],
 ) -> Response:
     """HTML and PDF for reading, LaTeX and Markdown for papers, CSV and JSON for analysis."""
-    async with held.database.session_scope() as session:
+    async with resources.database.session_scope() as session:
         report = await reports.read(session, caller, report_id)
     rendered = await asyncio.to_thread(reports.render_report, report, fmt)
     headers = {
@@ -111,7 +108,6 @@ async def render_report(
 
 @router.get(
     "/{report_id}",
-    operation_id="getReport",
     dependencies=[SEE_REPORT],
     summary="Show a report",
     responses=problems(404),

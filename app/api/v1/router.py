@@ -1,4 +1,4 @@
-"""Version 1 of the API, assembled."""
+"""The router of version 1 of the API."""
 
 from __future__ import annotations
 

@@ -42,7 +42,6 @@ IdempotencyKey = Annotated[
 @router.post(
     "",
     status_code=202,
-    operation_id="createRun",
     dependencies=[POST_RUN],
     summary="Post a run",
     response_description="The run is queued; run and queue entry were committed together.",
@@ -56,13 +55,11 @@ IdempotencyKey = Annotated[
 async def create_run(
     session: CurrentSession, caller: Caller, body: Body, key: IdempotencyKey = None
 ) -> RunAccepted:
-    """Checks the description, then queues the run. Requires the role member."""
+    """Validates the description, then queues the run. Requires the role member."""
     return await runs.create(session, caller, body, key)
 
 
-@router.get(
-    "", operation_id="listRuns", dependencies=[READ], summary="List runs", responses=problems()
-)
+@router.get("", dependencies=[READ], summary="List runs", responses=problems())
 async def list_runs(
     session: CurrentSession,
     caller: Caller,
@@ -100,7 +97,7 @@ async def list_runs(
     ] = None,
     sort: Annotated[
         RunSort,
-        Query(description="Sort order; `-` is descending. Unfinished runs sort as last to finish."),
+        Query(description="Sort order; `-` is descending. Unfinished runs sort after all others."),
     ] = "-created_at",
     count: Annotated[bool, Query(description="Count the runs of all pages, up to 10,000.")] = False,
     cursor: Cursor = None,
@@ -127,7 +124,6 @@ async def list_runs(
 
 @router.get(
     "/{run_id}",
-    operation_id="getRun",
     dependencies=[SEE_RUN],
     summary="Show a run",
     responses=problems(404),
@@ -139,7 +135,6 @@ async def get_run(session: CurrentSession, caller: Caller, run_id: RunId) -> Run
 
 @router.post(
     "/{run_id}/cancel",
-    operation_id="cancelRun",
     dependencies=[author("cancel runs")],
     summary="Cancel a run",
     status_code=202,
@@ -147,14 +142,13 @@ async def get_run(session: CurrentSession, caller: Caller, run_id: RunId) -> Run
 )
 async def cancel_run(session: CurrentSession, caller: Caller, run_id: RunId) -> RunAccepted:
     """Cancels a queued run at once; a running one is asked to stop, and its energy stays on the
-    bill. Members may cancel the runs they posted, admins any run.
+    bill. Members can cancel the runs they posted, administrators any run.
     """
     return await runs.cancel(session, caller, run_id)
 
 
 @router.post(
     "/{run_id}/resume",
-    operation_id="resumeRun",
     dependencies=[author("resume runs")],
     summary="Resume a cancelled or failed run",
     status_code=202,
@@ -162,7 +156,7 @@ async def cancel_run(session: CurrentSession, caller: Caller, run_id: RunId) -> 
 )
 async def resume_run(session: CurrentSession, caller: Caller, run_id: RunId) -> RunAccepted:
     """Queues the run again; it continues from the stages and checkpoints of earlier attempts, and
-    all attempts stay on one bill. Budgets must admit the rest of its quote. Members may resume
-    the runs they posted, admins any run.
+    all attempts stay on one bill. Budgets must admit the rest of its quote. Members can resume
+    the runs they posted, administrators any run.
     """
     return await resuming.resume(session, caller, run_id)

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Query
 from fastapi.responses import FileResponse
 
 from app.api.access import SEE_RUN
-from app.api.deps import AttemptNumber, Caller, CurrentSession, Cursor, Held, RunId
+from app.api.deps import AttemptNumber, Caller, CurrentSession, Cursor, RunId, ServerResources
 from app.api.v1.responses import problems
 from app.schemas.common import Name
 from app.schemas.series import ArtifactList, LogPage, MetricPage, RunPower
@@ -25,12 +25,11 @@ Lines = Annotated[int, Query(ge=1, le=5000, description="Maximum number of lines
 @router.get(
     "/power",
     tags=["measurements"],
-    operation_id="getRunPower",
     dependencies=[SEE_RUN],
     summary="Show power over time",
     responses=problems(404),
 )
-async def get_power(
+async def get_run_power(
     session: CurrentSession,
     caller: Caller,
     run_id: RunId,
@@ -45,7 +44,7 @@ async def get_power(
         ),
     ] = power.DEFAULT_POINTS,
 ) -> RunPower:
-    """A series per component and attempt, downsampled to `points`."""
+    """Returns a series per component and attempt, downsampled to `points`."""
     await access.require_run(session, caller, run_id)
     return await power.run_power(session, run_id, attempt, points)
 
@@ -53,12 +52,11 @@ async def get_power(
 @router.get(
     "/metrics",
     tags=["measurements"],
-    operation_id="listRunMetrics",
     dependencies=[SEE_RUN],
     summary="Metrics",
     responses=problems(404),
 )
-async def get_metrics(
+async def list_run_metrics(
     session: CurrentSession,
     caller: Caller,
     run_id: RunId,
@@ -80,12 +78,11 @@ async def get_metrics(
 @router.get(
     "/logs",
     tags=["measurements"],
-    operation_id="listRunLogs",
     dependencies=[SEE_RUN],
     summary="List log lines",
     responses=problems(404),
 )
-async def get_logs(
+async def list_run_logs(
     session: CurrentSession,
     caller: Caller,
     run_id: RunId,
@@ -103,12 +100,13 @@ async def get_logs(
 @router.get(
     "/artifacts",
     tags=["artifacts"],
-    operation_id="listRunArtifacts",
     dependencies=[SEE_RUN],
     summary="Artifacts",
     responses=problems(404),
 )
-async def get_artifacts(session: CurrentSession, caller: Caller, run_id: RunId) -> ArtifactList:
+async def list_run_artifacts(
+    session: CurrentSession, caller: Caller, run_id: RunId
+) -> ArtifactList:
     """Lists the artifacts of all attempts of the run."""
     await access.require_run(session, caller, run_id)
     return await series.artifacts(session, run_id)
@@ -117,7 +115,6 @@ async def get_artifacts(session: CurrentSession, caller: Caller, run_id: RunId) 
 @router.get(
     "/artifacts/{artifact_id}/content",
     tags=["artifacts"],
-    operation_id="downloadRunArtifact",
     dependencies=[SEE_RUN],
     summary="Download an artifact",
     response_class=FileResponse,
@@ -129,20 +126,20 @@ async def get_artifacts(session: CurrentSession, caller: Caller, run_id: RunId) 
         },
     },
 )
-async def download_artifact(
-    held: Held,
+async def download_run_artifact(
+    resources: ServerResources,
     caller: Caller,
     run_id: RunId,
     artifact_id: Annotated[uuid.UUID, Path(description="ID of the artifact.")],
 ) -> FileResponse:
-    """The file itself. It must be in the artifact folder of the server's machine."""
-    async with held.database.session_scope() as session:
+    """Returns the file. It must be in the artifact folder of the server's machine."""
+    async with resources.database.session_scope() as session:
         await access.require_run(session, caller, run_id)
-        wanted = await series.artifact(session, run_id, artifact_id)
-    path = await asyncio.to_thread(series.artifact_file, held.artifact_root, wanted)
+        artifact = await series.artifact(session, run_id, artifact_id)
+    path = await asyncio.to_thread(series.artifact_file, resources.artifact_root, artifact)
     return FileResponse(
         path,
         media_type="application/octet-stream",
         filename=path.name,
-        headers={"ETag": f'"{wanted.sha256}"'},
+        headers={"ETag": f'"{artifact.sha256}"'},
     )

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query
 
 from app.api.access import READ, rule
 from app.api.body import validated
-from app.api.deps import Body, Caller, CurrentSession, Cursor, Held, Limit
+from app.api.deps import Body, Caller, CurrentSession, Cursor, Limit, ServerResources
 from app.api.openapi import request_body
 from app.api.v1.examples import FACTOR, SITE, SITE_CHANGE, TARIFF
 from app.api.v1.responses import BODY, problems
@@ -31,7 +31,6 @@ AsOf = Annotated[
 @router.post(
     "/sites",
     status_code=201,
-    operation_id="createSite",
     dependencies=[KEEPERS],
     summary="Create a site",
     responses=problems(403, 409, *BODY),
@@ -40,13 +39,11 @@ AsOf = Annotated[
     ),
 )
 async def create_site(session: CurrentSession, caller: Caller, body: Body) -> SiteRead:
-    """Creates a site. Its workers name it in `PRICETAG_SITE`. Requires the role admin."""
+    """Creates a site; set `PRICETAG_SITE` on its workers. Requires the role admin."""
     return await sites.create(session, validated(SiteCreate, body), caller)
 
 
-@router.get(
-    "/sites", operation_id="listSites", dependencies=[READ], summary="Sites", responses=problems()
-)
+@router.get("/sites", dependencies=[READ], summary="Sites", responses=problems())
 async def list_sites(session: CurrentSession, caller: Caller) -> SiteList:
     """Lists all sites by name."""
     return await sites.list_all(session)
@@ -54,24 +51,26 @@ async def list_sites(session: CurrentSession, caller: Caller) -> SiteList:
 
 @router.get(
     "/sites/{name}",
-    operation_id="getSite",
     dependencies=[READ],
     summary="Show a site with its factors",
     responses=problems(404, 409),
 )
 async def get_site(
-    session: CurrentSession, held: Held, caller: Caller, name: SiteName, as_of: AsOf = None
+    session: CurrentSession,
+    resources: ServerResources,
+    caller: Caller,
+    name: SiteName,
+    as_of: AsOf = None,
 ) -> SiteFactors:
-    """The factors of the present hour, each with its citation and origin: the site, the lab, the
+    """The factors of the current hour, each with its citation and origin: the site, the lab, the
     server's settings or the catalog. With `as_of`, only factors entered by that time; a time in
     the future, or before the site was created, is rejected.
     """
-    return await site_factors.show(session, name, held.settings, as_of)
+    return await site_factors.show(session, name, resources.settings, as_of)
 
 
 @router.patch(
     "/sites/{name}",
-    operation_id="changeSite",
     dependencies=[KEEPERS],
     summary="Change a site",
     responses=problems(403, 404, *BODY),
@@ -89,7 +88,6 @@ async def change_site(
 @router.post(
     "/sites/{name}/factors",
     status_code=201,
-    operation_id="enterSiteFactor",
     dependencies=[KEEPERS],
     summary="Enter a factor of a site",
     responses=problems(403, 404, *BODY),
@@ -109,7 +107,6 @@ async def enter_site_factor(
 @router.post(
     "/factors",
     status_code=201,
-    operation_id="enterFactor",
     dependencies=[KEEPERS],
     summary="Enter a factor of the lab",
     responses=problems(403, *BODY),
@@ -122,7 +119,6 @@ async def enter_factor(session: CurrentSession, caller: Caller, body: Body) -> F
 
 @router.get(
     "/factors",
-    operation_id="listFactors",
     dependencies=[READ],
     summary="List factors as entered",
     responses=problems(404),

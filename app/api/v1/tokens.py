@@ -1,4 +1,4 @@
-"""Tokens: an admin makes them, lists them and ends them."""
+"""Tokens of all users, managed by administrators."""
 
 from __future__ import annotations
 
@@ -22,32 +22,29 @@ router = APIRouter(prefix="/tokens", tags=["tokens"])
 @router.post(
     "",
     status_code=201,
-    operation_id="createToken",
     dependencies=[TOKENS],
-    summary="Make a token",
+    summary="Create a token",
     responses=problems(403, *BODY),
     openapi_extra=request_body(TokenCreate, {"member": TOKEN}, "Name and role."),
 )
 async def create_token(session: CurrentSession, caller: Caller, body: Body) -> TokenCreated:
-    """The answer alone holds the secret. Needs the role admin."""
+    """Creates a token; only this response contains its secret. Requires the role admin."""
     return await tokens.create(session, validated(TokenCreate, body), caller)
 
 
 @router.get(
     "",
-    operation_id="listTokens",
     dependencies=[TOKENS],
     summary="List tokens",
     responses=problems(403),
 )
 async def list_tokens(session: CurrentSession, caller: Caller) -> TokenList:
-    """Every token, without its secret, revoked ones too. Needs the role admin."""
+    """Lists all tokens without their secrets, including revoked ones. Requires the role admin."""
     return await tokens.list_all(session)
 
 
 @router.delete(
     "/{token_id}",
-    operation_id="revokeToken",
     dependencies=[TOKENS],
     summary="Revoke a token",
     responses=problems(403, 404, 409),
@@ -55,7 +52,9 @@ async def list_tokens(session: CurrentSession, caller: Caller) -> TokenList:
 async def revoke_token(
     session: CurrentSession,
     caller: Caller,
-    token_id: Annotated[uuid.UUID, Path(description="Id of the token.")],
+    token_id: Annotated[uuid.UUID, Path(description="ID of the token.")],
 ) -> TokenRead:
-    """It ends at once. The last admin token cannot be revoked. Needs the role admin."""
+    """The token stops working at once. The last active admin token cannot be revoked. Requires
+    the role admin.
+    """
     return await tokens.revoke(session, token_id, caller)
