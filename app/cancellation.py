@@ -1,8 +1,8 @@
-"""Ending background tasks for certain, also where a library loses their cancellation.
+"""Ends background tasks reliably, even if a library loses their cancellation.
 
-Before Python 3.12 ``asyncio.wait_for`` returns normally, in place of raising, when it is
-cancelled in the very step in which what it waits for is done (CPython issue 86296). The task
-then goes on for ever. Use ``asyncio.timeout`` instead; libraries may still do otherwise.
+Before Python 3.12, ``asyncio.wait_for`` returns normally instead of raising if it is cancelled in
+the same step in which its awaitable completes (CPython issue 86296). The task then never ends.
+Use ``asyncio.timeout`` instead; libraries may still use ``wait_for``.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 AGAIN_S = 10.0
-"""Longer than what a task does in its last moments, which a second cancellation cuts short."""
+"""Longer than the clean-up of a task, which a second cancellation would interrupt."""
 
 PATIENCE_S = 25.0
 
 
 def heed_cancellation() -> None:
-    """Call in a loop that runs until it is cancelled: a cancellation that was lost is raised now.
+    """Raises a lost cancellation; call it in every loop that runs until it is cancelled.
 
     Raises:
-        asyncio.CancelledError: If the current task was asked to end.
+        asyncio.CancelledError: If the current task was cancelled.
     """
     task = asyncio.current_task()
     if task is not None and task.cancelling():
@@ -35,12 +35,12 @@ def heed_cancellation() -> None:
 async def end_tasks(
     tasks: Iterable[asyncio.Task[Any]], *, again_s: float = AGAIN_S, patience_s: float = PATIENCE_S
 ) -> None:
-    """Cancels tasks and waits for their end; never raises what they end with.
+    """Cancels tasks and waits for them to end; does not raise their exceptions.
 
     Args:
-        tasks: Those that have ended already are passed over.
-        again_s: Seconds after which a task that goes on is cancelled again.
-        patience_s: Seconds after which tasks that still go on are abandoned, with a log line.
+        tasks: The tasks; those that have already ended are skipped.
+        again_s: Seconds after which a task that is still running is cancelled again.
+        patience_s: Seconds after which running tasks are abandoned, with a log line.
     """
     deadline_s = time.monotonic() + patience_s
     pending = {task for task in tasks if not task.done()}

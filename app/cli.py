@@ -141,22 +141,20 @@ def create_token(
     user: Annotated[
         str | None,
         typer.Option(
-            help="User of the token, by name or ID. Without it the user who has the token's "
-            "name, created if there is none."
+            help="User of the token, by name or ID. Default: the user with the token's name, "
+            "created if missing."
         ),
     ] = None,
     expires: Annotated[
         str | None,
         typer.Option(help="Lifetime of the token, e.g. 12h, 90d or 8w, or the date it ends."),
     ] = None,
-    project: Annotated[
-        str | None, typer.Option(help="The only project that the token may see and use.")
-    ] = None,
+    project: Annotated[str | None, typer.Option(help="Limit the token to this project.")] = None,
     json: Json = False,
 ) -> None:
-    """Create a token. Its secret is printed this once."""
+    """Create a token. Its secret is printed only once."""
     if name is None and user is None:
-        raise fail("give --user, the user of the token, or --name")
+        raise fail("use --user to select the user of the token, or --name")
     try:
         end = None if expires is None else end_of(expires, datetime.now(UTC))
         wanted = TokenCreate(
@@ -178,7 +176,7 @@ def create_token(
 
 @token.command("list")
 def list_tokens(json: Json = False) -> None:
-    """List tokens, revoked ones too."""
+    """List tokens, including revoked ones."""
     items = [item.model_dump(mode="json") for item in with_session(tokens.list_all).items]
     if json or not items:
         show(json, items, "No tokens.")

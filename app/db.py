@@ -28,7 +28,7 @@ Session = AsyncSession
 """The session that services receive; they never commit it."""
 
 INVALID_DATA_ERRORS: tuple[type[Exception], ...] = (DataError, IntegrityError, ProgrammingError)
-"""Errors for rejected values, which would be rejected again."""
+"""Errors for values that the database rejects, and would reject again."""
 
 SERVER_OPTIONS = {
     "statement_timeout": "60s",
@@ -46,7 +46,7 @@ def sqlalchemy_url(url: str) -> str:
 
 
 def libpq_url(url: str) -> str:
-    """The same URL for psycopg itself: no driver in the scheme."""
+    """The URL for psycopg itself, without a driver in the scheme."""
     return (
         make_url(sqlalchemy_url(url))
         .set(drivername="postgresql")
@@ -55,10 +55,10 @@ def libpq_url(url: str) -> str:
 
 
 def resolve_database_url(settings: Settings) -> str:
-    """The configured database, else the embedded one, started where it is not running.
+    """URL of the configured database, or else of the embedded one, which is started if needed.
 
-    Blocks for as long as PostgreSQL takes to start (under a second; several on the first
-    start). Call it in a thread from running coroutines.
+    Blocks until PostgreSQL has started (under a second; several seconds on the first start).
+    Call it in a thread from coroutines.
     """
     if settings.database_url is not None:
         return sqlalchemy_url(settings.database_url)
@@ -66,9 +66,9 @@ def resolve_database_url(settings: Settings) -> str:
 
 
 async def keep_database_up(settings: Settings, *, interval_s: float = 1.0) -> None:
-    """Starts the embedded PostgreSQL again whenever it is gone; runs until cancelled.
+    """Restarts the embedded PostgreSQL whenever it is down; runs until cancelled.
 
-    Returns at once where a database is configured, which somebody else operates.
+    Returns at once if a database is configured, which is not ours to operate.
     """
     if settings.database_url is not None:
         return
@@ -83,7 +83,7 @@ async def keep_database_up(settings: Settings, *, interval_s: float = 1.0) -> No
 
 
 def connect_args(application_name: str) -> dict[str, Any]:
-    """Arguments of every connection: dead peers are noticed, statements end."""
+    """Arguments of every connection, which detect dead peers and limit statements."""
     options = " ".join(f"-c {name}={value}" for name, value in SERVER_OPTIONS.items())
     return {
         "application_name": application_name,
@@ -134,7 +134,7 @@ class Database:
             await session.commit()
 
     async def ping(self) -> None:
-        """Raises when the database does not answer."""
+        """Raises if the database does not respond."""
         async with self.engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
 

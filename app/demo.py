@@ -1,7 +1,7 @@
-"""``pricetag demo``: the whole way once, on this machine, and nothing is left running.
+"""``pricetag demo``: trains, compresses, measures and reports once, on this machine.
 
-A client like any other: it starts the service's own commands as processes and speaks to
-them over REST alone.
+The demo is a normal client: it starts the service's commands as processes and uses only REST.
+No process is left running.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def _run_and_report(client: Client, folder: Path) -> int:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """This process's environment with the demo's settings in the place of the user's."""
+    """This process's environment, with the demo's settings instead of the user's."""
     kept = {name: value for name, value in os.environ.items() if _is_kept(name)}
     return kept | {
         "PRICETAG_DATA_DIR": str(folder / "data"),
@@ -163,13 +163,13 @@ def _is_kept(name: str) -> bool:
 
 @contextmanager
 def _service(folder: Path, environment: Mapping[str, str]) -> Iterator[str]:
-    """Server and worker on a free port; ended with the block, whatever happens in it."""
+    """Server and worker on a free port, which end with the block in any case."""
     address = folder / "data" / "server.json"
     address.unlink(missing_ok=True)
     log = folder / "service.log"
     command = [sys.executable, "-m", "pricetag", "serve", "--port", "0", "--with-worker", "1"]
     with log.open("wb") as out:
-        # Its own session: Ctrl-C reaches us alone, and we end it in order.
+        # A session of its own: only this process gets Ctrl-C, and ends the service in order.
         process = subprocess.Popen(
             [*command, "--gpus", "none"],
             cwd=folder,

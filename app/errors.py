@@ -88,7 +88,7 @@ def field_problems(errors: Iterable[Mapping[str, Any]]) -> list[FieldProblem]:
 
 
 def summary(problems: Sequence[FieldProblem]) -> str:
-    """The first field's error as a sentence, and the number of further ones."""
+    """The first field's error as a sentence, and the number of other errors."""
     if not problems:
         return "The request is invalid."
     first = problems[0]
@@ -154,7 +154,7 @@ async def outage(request: Request, error: Exception) -> ProblemResponse:
 
 
 async def unexpected(request: Request, error: Exception) -> ProblemResponse:
-    # The queue engine wraps what the database driver raised.
+    # The queue engine wraps the exceptions of the database driver.
     if any(isinstance(cause, OUTAGES) for cause in causes(error)):
         return await outage(request, error)
     return problem(
@@ -163,7 +163,7 @@ async def unexpected(request: Request, error: Exception) -> ProblemResponse:
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """The exception and those it was raised from."""
+    """The exception and its causes."""
     cause: BaseException | None = error
     while cause is not None:
         yield cause

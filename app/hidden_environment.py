@@ -1,9 +1,9 @@
-"""Keeps what a service was given in its environment out of the reach of the jobs beside it.
+"""Hides a service's environment from the jobs that run beside it.
 
-``/proc/PID/environ`` shows the environment that a process was started with, whatever it changes
-later. The service therefore starts itself again with the harmless part of it and hands itself
-the rest through memory that has no name; then it closes ``/proc/PID/{environ,mem,fd}`` to other
-processes of its user. Root, and a program that may trace any process, can still read its memory.
+``/proc/PID/environ`` shows the environment with which a process was started, regardless of later
+changes. The service therefore restarts itself with the harmless part, and passes the rest to
+itself through anonymous memory; then it closes ``/proc/PID/{environ,mem,fd}`` to other processes
+of its user. Root, and programs that may trace any process, can still read its memory.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ _VISIBLE_PREFIXES = ("LC_", "PYTHON")
 
 
 def hide_environment(*commands: str) -> None:
-    """Call first thing in a service; returns in a process that shows nothing but names of paths.
+    """Restarts a service with a hidden environment; call it before all else.
 
-    ``os.environ`` is then what it was at the start.
+    In the process in which it returns, ``os.environ`` is unchanged, but other processes see
+    only harmless variables.
 
     Args:
-        commands: What this process's command line may name the service; where it names none
-            of them, another program calls it and nothing is done.
+        commands: Names of the service in this process's command line; without any of them,
+            another program is the caller and nothing is done.
     """
     if not set(commands) & set(sys.orig_argv):
         return
@@ -44,13 +45,13 @@ def hide_environment(*commands: str) -> None:
 
 
 def visible_part(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables that a process which jobs can look at may have."""
+    """The variables that jobs may see."""
     hidden = hidden_part(environ)
     return {name: value for name, value in environ.items() if name not in hidden}
 
 
 def hidden_part(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables that nobody else is to see."""
+    """The variables that no other process may see."""
     return {
         name: value
         for name, value in environ.items()

@@ -47,7 +47,7 @@ async def keep_house(settings: Settings, database: Database, alarms: Alarms | No
         except OUTAGES as error:
             log.warning("housekeeping waits for the database: %s", error)
         except Exception:
-            # The next round may succeed, and without it lost runs would stay running.
+            # The next round may succeed; without it, lost runs would stay running.
             log.exception("housekeeping failed; trying again in %g s", pause_s)
         heed_cancellation()
         pause_s = min(settings.sweep_s, observer.shortest_s / LOOKS_PER_LEASE)
@@ -55,19 +55,17 @@ async def keep_house(settings: Settings, database: Database, alarms: Alarms | No
 
 
 async def one_round(settings: Settings, database: Database, observer: LeaseObserver) -> None:
-    """Ends attempts whose worker is gone, then restores missing queue entries."""
+    """Ends attempts of dead workers, then restores missing queue entries."""
     async with database.session_scope() as session:
         reaped = await execution.reap(session, observer=observer, lease_s=settings.lease_s)
     for run_id in reaped:
-        log.warning(
-            "run %s: its worker sent no sign of life during the lease; attempt ended", run_id
-        )
+        log.warning("run %s: its worker did not renew the lease; the attempt was ended", run_id)
     async with database.session_scope() as session:
         await queue.sweep(session)
 
 
 async def tidy(database: Database) -> None:
-    """Deletes data that nobody will read again."""
+    """Deletes data that is no longer needed."""
     async with database.session_scope() as session:
         dropped = await events.forget_passing(session)
         await waiting.forget_the_dead(session)

@@ -1,8 +1,8 @@
-"""The queue: entries that say "somebody look at this run". The only room that knows Procrastinate.
+"""The queue, with one entry per queued run; the only module that uses Procrastinate.
 
-An entry is a delivery, not the truth: whether a run may start is decided by
-``services.execution.claim``. So an entry too many is harmless, an entry that is missing
-is put back by :func:`sweep`, and finished entries are deleted at once.
+An entry is a delivery, not the truth: ``services.execution.claim`` decides whether a run may
+start. Therefore a superfluous entry is harmless, :func:`sweep` restores missing entries, and
+finished entries are deleted at once.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ class QueueAwayError(Exception):
 
 
 class Postponed(Exception):  # noqa: N818 - not an error: "not now"
-    """Raised by an executor that cannot take the run now: the entry goes back to the queue.
+    """Raised by an executor that cannot run now: the entry returns to the queue.
 
     Args:
-        delay_s: How long the entry stays there at least.
+        delay_s: Minimum delay before the next delivery, in s.
     """
 
     def __init__(self, delay_s: float = 1.0) -> None:
@@ -55,13 +55,14 @@ class Postponed(Exception):  # noqa: N818 - not an error: "not now"
 
 
 def queue_name(pool: str, gpus: int, *, programs: bool = False) -> str:
-    """The queue of the runs of a pool that want this many accelerators.
+    """The queue of a pool's runs with this number of accelerators.
 
     Runs that execute programs have a queue of their own, from which only workers that allow
     commands take. No pool's name has a plus sign.
 
-    PostgreSQL cuts the names of notification channels, which hold the queue's, at 63 bytes. The
-    queue of a pool with a long name is therefore named after its beginning and a digest.
+    PostgreSQL truncates the names of notification channels, which contain the queue's name, at
+    63 bytes. For a pool with a long name, the queue's name is therefore the beginning of the
+    pool's name and a digest.
     """
     tail = f"{PROGRAMS if programs else ''}/{gpus}gpu"
     if len(pool + tail) <= MAX_QUEUE_CHARS:
@@ -72,7 +73,7 @@ def queue_name(pool: str, gpus: int, *, programs: bool = False) -> str:
 
 @cache
 def _deferrer() -> procrastinate.App:
-    # Never opened: every deferral brings the session's own connection.
+    # Never opened: every deferral uses the session's own connection.
     return procrastinate.App(connector=procrastinate.PsycopgConnector())
 
 
@@ -86,7 +87,7 @@ async def enqueue(
     priority: int = 0,
     not_before: datetime | None = None,
 ) -> int:
-    """Adds an entry on the session's own connection: it commits with the run, or not at all."""
+    """Adds an entry on the session's own connection, so that it commits together with the run."""
     deferrer = _deferrer().configure_task(
         TASK,
         queue=queue_name(pool, gpus, programs=runs_program(kind)),
@@ -131,13 +132,13 @@ WHERE run.status = 'queued'
 
 
 async def sweep(session: Session, *, stalled_s: float = STALLED_S) -> list[UUID]:
-    """Finishes entries of dead workers and enqueues queued runs that have no entry left.
+    """Removes entries of dead workers, and enqueues queued runs without an entry.
 
-    Any process may call it at any time; while one sweeps, the others do nothing.
+    Any process may call it at any time; concurrent calls do nothing.
 
     Args:
         session: Committed by the caller.
-        stalled_s: A worker silent for longer is dead.
+        stalled_s: Seconds without a heartbeat after which a worker counts as dead.
 
     Returns:
         The runs that were enqueued again.
@@ -173,17 +174,17 @@ def make_worker(
     name: str,
     fits: Fits | None = None,
 ) -> QueueWorker:
-    """A worker on some queues.
+    """A worker for several queues.
 
     Args:
         url: The database.
-        queues: All queues it may ever take from, in no order: priority decides, then age.
-        concurrency: How many runs it executes side by side.
-        execute: Takes a run; may raise :class:`Postponed`. What ``fits`` counts it takes
-            before it first waits for anything.
-        name: For the logs.
-        fits: Asked before each fetch which of the queues fit at the moment (free
-            accelerators); None: all of them.
+        queues: All its queues; entries are fetched by priority, then by age.
+        concurrency: Maximum number of runs it executes at the same time.
+        execute: Executes a run; may raise :class:`Postponed`. It must reserve what ``fits``
+            counts before it first awaits anything.
+        name: Name for the logs.
+        fits: Returns the queues whose runs could start now (free accelerators), called before
+            each fetch; None for all queues.
     """
     return QueueWorker(
         url, queues=queues, concurrency=concurrency, execute=execute, name=name, fits=fits
@@ -191,10 +192,10 @@ def make_worker(
 
 
 class QueueWorker:
-    """Takes entries and hands their runs to ``execute``.
+    """Fetches entries and passes their runs to ``execute``.
 
-    ``run`` ends or raises when the database goes away; call it again later. Runs that are
-    executing go on meanwhile, and count against the concurrency of the next ``run``.
+    ``run`` ends or raises if the database goes away; call it again later. Executing runs continue
+    meanwhile, and count towards the concurrency of the next ``run``.
     """
 
     def __init__(
@@ -219,11 +220,11 @@ class QueueWorker:
 
     @property
     def executing(self) -> tuple[UUID, ...]:
-        """The runs in the hands of ``execute``."""
+        """The runs that are being executed."""
         return tuple(self._executing.values())
 
     async def run(self) -> None:
-        """Works until stopped; also returns when the connection is lost while nothing is due.
+        """Works until stopped; also returns if the connection is lost while it is idle.
 
         Raises:
             QueueAwayError: If the database is away.
@@ -268,7 +269,7 @@ class QueueWorker:
             name=self._name,
             concurrency=self._concurrency,
             fetch_job_polling_interval=POLL_S,
-            abort_job_polling_interval=3600.0,  # cancelling is the lease's business
+            abort_job_polling_interval=3600.0,  # cancellation uses the lease
             shutdown_graceful_timeout=0.0,
             delete_jobs="always",
             install_signal_handlers=False,
@@ -281,13 +282,13 @@ class QueueWorker:
             self._worker = None
 
     def stop(self) -> None:
-        """Takes nothing more; ``run`` ends soon, and what is executing goes on."""
+        """Fetches no more entries; ``run`` ends soon, and executing runs continue."""
         self._stopped = True
         if self._worker is not None:
             self._worker.stop()  # type: ignore[no-untyped-call]
 
     def wake(self) -> None:
-        """Looks at the queues now: something that was taken has become free."""
+        """Checks the queues now, because an accelerator or slot has become free."""
         if self._worker is not None:
             self._worker.wake()
 
@@ -305,7 +306,7 @@ class QueueWorker:
         task = asyncio.create_task(self._call(UUID(run_id)), name=f"run {run_id}")
         self._executing[task] = UUID(run_id)
         task.add_done_callback(self._done)
-        # Procrastinate cancels what still runs when it stops: that ends the entry alone.
+        # Procrastinate cancels running tasks when it stops: that ends only the entry.
         await asyncio.shield(task)
 
     async def _call(self, run_id: UUID) -> None:
@@ -325,13 +326,13 @@ class _Worker(worker.Worker):
         self._new_job_event.set()
 
     async def _periodic_deferrer(self) -> None:
-        # Ours has no periodic tasks. The original would return at once, and with it the
-        # watch over the other side tasks: a dead listener would go unnoticed.
+        # There are no periodic tasks. The original would return at once, and so end the watch
+        # over the other side tasks: a dead listener would go unnoticed.
         await asyncio.Event().wait()
 
 
 class _Manager(manager.JobManager):
-    """Fetches only what fits, and survives the loss of an entry that it wanted to finish."""
+    """Fetches only runs that fit, and tolerates that an entry to finish is gone."""
 
     def __init__(self, connector: procrastinate.BaseConnector, fitting: Fits) -> None:
         super().__init__(connector)

@@ -29,31 +29,31 @@ from pricetag.atomic_files import write_whole
 log = logging.getLogger("pricetag.server")
 
 DRAIN_S = 5
-"""Time for open requests at shutdown."""
+"""Time for open requests at shutdown, in s."""
 
 WORKER_STOP_MARGIN_S = 15.0
-"""On top of the grace that a worker itself gives its jobs."""
+"""Time for a worker to stop, in s, in addition to the grace of its jobs."""
 
 
 def address_file(settings: Settings) -> Path:
-    """File with the server's address, for the command line of this machine."""
+    """File with the server's address, for the command line on this machine."""
     return settings.data_dir / "server.json"
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A bound socket; port 0 takes a free one.
+    """A bound socket; port 0 picks a free one.
 
     Raises:
-        OSError: If the address is taken or not ours; names it.
+        OSError: If the address is in use or unavailable; states it.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio turns Nagle's algorithm off on sockets of this protocol alone; with it, every
-    # answer on a kept-alive connection waits 40 ms.
+    # asyncio turns off Nagle's algorithm only on sockets of this protocol; with the algorithm,
+    # every response on a kept-alive connection waits 40 ms.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
-        # Listening already, the address in server.json never refuses a connection.
+        # Listening from the start, so that the address in server.json never refuses a connection.
         listener.listen(2048)
     except OSError as error:
         listener.close()
@@ -72,7 +72,7 @@ def _unusable(host: str, port: int, error: OSError) -> str:
 
 
 def url_of(listener: socket.socket, host: str) -> str:
-    """The address to call; a wildcard is called by loopback."""
+    """The URL of the server; a wildcard address becomes loopback."""
     port = listener.getsockname()[1]
     name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
     return f"http://{name}:{port}"
@@ -80,9 +80,9 @@ def url_of(listener: socket.socket, host: str) -> str:
 
 @contextmanager
 def address_left(settings: Settings, url: str) -> Iterator[None]:
-    """Publishes the server's address for the command line of this machine while it runs.
+    """Publishes the server's address for the command line on this machine while it runs.
 
-    The address of another server that runs on this data folder stays.
+    The address of another running server with the same data folder is kept.
     """
     path = address_file(settings)
     mine = {"url": url, "pid": os.getpid()}
@@ -102,7 +102,7 @@ def address_left(settings: Settings, url: str) -> Iterator[None]:
         yield
     finally:
         with suppress(FileNotFoundError, ValueError):
-            # A server started since then keeps its own.
+            # A server that was started later keeps its address.
             if json.loads(path.read_text(encoding="utf-8")) == mine:
                 path.unlink()
 
@@ -114,8 +114,8 @@ def _living_server(path: Path, mine: Mapping[str, object]) -> str | None:
         url, pid = str(noted["url"]), int(noted["pid"])
         address = urlsplit(url)
         if url == mine["url"] or pid == mine["pid"] or pid <= 0:
-            return None  # of an earlier server: we have its address or its process ID now
-        with suppress(PermissionError):  # another user's process lives too
+            return None  # an earlier server, whose address or process ID is ours now
+        with suppress(PermissionError):  # a live process of another user
             os.kill(pid, 0)
         with socket.create_connection((address.hostname or "", address.port or 80), timeout=1.0):
             return url
@@ -176,9 +176,9 @@ def serve(
 
 
 def run_server(server: uvicorn.Server, listener: socket.socket) -> None:
-    """Runs uvicorn on a socket of ours, ending by a signal without raising it again."""
-    # uvicorn raises the signal that stopped it once more after its shutdown; with handlers
-    # of our own underneath, that ends here instead of killing what still has to be ended.
+    """Runs uvicorn on our socket; a signal ends it without being raised again."""
+    # After its shutdown, uvicorn raises the signal that stopped it again; our handlers below
+    # catch it, so that it does not kill this process before everything has ended.
     before = {number: signal.signal(number, _ended) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         server.run(sockets=[listener])
@@ -192,9 +192,9 @@ def _ended(number: int, frame: object) -> None:
 
 
 def announce(url: str, secret: str | None) -> None:
-    """Prints the address, and the first token where one was made."""
+    """Prints the address, and the first token if one was created."""
     lines = [f"Pricetag serves {url} (API: {url}/docs)"]
     if secret is not None:
-        lines += [f"First administrator's token, shown this once: {secret}"]
+        lines += [f"First administrator's token, shown only once: {secret}"]
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()

@@ -25,7 +25,7 @@ POSTGRES_SCHEMES = ("postgresql://", "postgres://", "postgresql+psycopg://")
 
 
 def config_file() -> Path:
-    """The file that ``PRICETAG_CONFIG`` names, else ``pricetag.toml`` here."""
+    """The file in ``PRICETAG_CONFIG``, or else ``pricetag.toml`` in the current folder."""
     named = os.environ.get("PRICETAG_CONFIG")
     if not named:
         return Path("pricetag.toml")
@@ -41,10 +41,10 @@ def default_data_dir() -> Path:
 
 
 class Settings(BaseSettings):
-    """Every setting, with its unit in its name.
+    """All settings, with units in their names.
 
-    A key of the file that no setting has is an error, so that a misspelled one is noticed;
-    the table ``[client]`` is the command line's own.
+    An unknown key in the file is an error, so that a misspelled one is noticed; the table
+    ``[client]`` belongs to the command line.
     """
 
     model_config = SettingsConfigDict(
@@ -242,7 +242,7 @@ class Settings(BaseSettings):
     @classmethod
     def _currency_in_use(cls, value: str) -> str:
         if value not in currency_codes():
-            raise ValueError("must be the ISO 4217 code of money in use, such as EUR")
+            raise ValueError("must be the ISO 4217 code of a currency in use, such as EUR")
         return value
 
     @field_validator("grid_zone")
@@ -282,7 +282,7 @@ class Settings(BaseSettings):
 
     @property
     def artifacts_root(self) -> Path:
-        """Where artifacts lie, in ``<run_id>/<attempt>/...``."""
+        """Folder of the artifacts, in ``<run_id>/<attempt>/...``."""
         return self.artifacts_dir or self.data_dir / "artifacts"
 
     @classmethod
@@ -298,15 +298,15 @@ class Settings(BaseSettings):
 
 
 class SettingsError(ValueError):
-    """Settings that cannot be used; one line that names each."""
+    """Invalid settings, listed in one line."""
 
 
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
-    """The settings of this process, read once; ``get_settings.cache_clear()`` reads anew.
+    """The settings of this process, read once; ``get_settings.cache_clear()`` rereads them.
 
     Raises:
-        SettingsError: If one is wrong, or the file cannot be read.
+        SettingsError: If a setting is invalid, or the file cannot be read.
     """
     try:
         return Settings()
@@ -320,6 +320,6 @@ def get_settings() -> Settings:
 
 
 def _fault(fault: ErrorDetails) -> str:
-    # A validator's own words, without what pydantic puts before them.
+    # The message of the validator, without pydantic's prefix.
     message = fault.get("ctx", {}).get("error") or fault["msg"]
     return f"{'.'.join(map(str, fault['loc'])) or 'settings'}: {message}"

@@ -18,11 +18,11 @@ LOOK_S = 0.5
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
 SETTLED_S = 60.0
-"""A worker that lived this long starts again after the first pause."""
+"""Lifetime in s after which a worker is restarted with the shortest delay again."""
 
 
 class _Worker:
-    """One worker process, whichever it is at the moment."""
+    """The current process of one worker."""
 
     def __init__(self, command: Sequence[str]) -> None:
         self._command = command
@@ -31,13 +31,13 @@ class _Worker:
         self.start()
 
     def start(self) -> None:
-        # A group of its own: Ctrl-C reaches the server alone, which then stops it in order.
+        # A group of its own: only the server gets Ctrl-C, and stops the worker in order.
         self.process = subprocess.Popen(self._command, cwd=ROOT, start_new_session=True)
         self._started_s = time.monotonic()
         self._restart_at_s = None
 
     def look(self) -> None:
-        """Starts it again if it has died, later each time."""
+        """Restarts the process if it has died, with increasing delays."""
         if self.process.poll() is None:
             return
         now_s = time.monotonic()
@@ -71,12 +71,12 @@ class _Worker:
 
 @contextmanager
 def workers(command: Sequence[str], count: int, *, patience_s: float) -> Iterator[None]:
-    """Runs `count` processes of a command; they end with the block.
+    """Runs `count` processes of a command, which end with the block.
 
     Args:
         command: Program and arguments.
-        count: How many.
-        patience_s: How long all of them together may take to stop, before they are killed.
+        count: Number of processes.
+        patience_s: Time for all of them to stop, in s, before they are killed.
     """
     if count == 0:
         yield

@@ -1,4 +1,4 @@
-"""A bound on the size of request bodies and on the time they take to arrive."""
+"""Limits on the size of request bodies and on their time of arrival."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ BODY_TIMEOUT_S = 60.0
 
 
 class BodyLimit:
-    """ASGI middleware that rejects a body that is too large (413) or arrives too slowly (408).
+    """ASGI middleware that rejects bodies that are too large (413) or arrive too slowly (408).
 
-    Endpoints read their body after they know the caller. This bounds every other one, also
-    bodies that nobody reads.
+    Endpoints read their body after they have authenticated the caller. This limits all other
+    bodies, including those that nobody reads.
 
     Args:
         app: The application.
-        max_bytes: Largest body.
-        timeout_s: Longest time between the request's head and the end of its body.
+        max_bytes: Maximum size of a body.
+        timeout_s: Maximum time between the request's head and the end of its body.
     """
 
     def __init__(self, app: ASGIApp, max_bytes: int, timeout_s: float = BODY_TIMEOUT_S) -> None:
@@ -38,13 +38,13 @@ class BodyLimit:
 
 
 def declared_bytes(scope: Scope) -> int:
-    """The size of the body that the request declares, bytes; 0 if it declares none."""
+    """The declared size of the request's body in bytes; 0 if none is declared."""
     text = dict(scope["headers"]).get(b"content-length", b"").decode("latin-1")
     return int(text) if text.isdecimal() and len(text) < 20 else 0
 
 
 def too_large(max_bytes: int) -> HTTPException:
-    """The error of a body of more than `max_bytes`."""
+    """The error for a body of more than `max_bytes`."""
     return HTTPException(413, f"The body is larger than the {max_bytes} bytes allowed.")
 
 
@@ -82,5 +82,5 @@ class _Bounded:
 
 
 def install(app: FastAPI, max_bytes: int) -> None:
-    """Bounds the bodies of an application."""
+    """Limits the bodies of an application."""
     app.add_middleware(BodyLimit, max_bytes=max_bytes)

@@ -1,8 +1,8 @@
-"""A bound on connections that have not sent a request yet.
+"""A limit on connections that have not sent a request yet.
 
-uvicorn waits for the head of a request for ever, so that a client which opens connections and
-sends a byte now and then uses up the server's descriptors. Here a head has a deadline, and of
-too many connections without one the oldest goes.
+uvicorn waits for the head of a request for ever, so that a client that opens connections and
+occasionally sends a byte uses up the server's descriptors. Here a head has a deadline, and if too
+many connections wait for one, the oldest is closed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 HEAD_TIMEOUT_S = 10.0
 MAX_DESCRIPTORS = 65_536
 MAX_WAITING = 256
-"""Connections, of all clients together, that may wait without a complete request head."""
+"""Maximum number of connections, over all clients, without a complete request head."""
 
 
 class BoundedProtocol(H11Protocol):
@@ -30,7 +30,7 @@ class BoundedProtocol(H11Protocol):
         self._wait_for_head()
 
     def data_received(self, data: bytes) -> None:
-        """Starts or ends the deadline, as the data begin a request or complete its head."""
+        """Starts the deadline with the data of a request, and ends it once its head is complete."""
         if self._is_between_requests():
             self._wait_for_head()
         super().data_received(data)
@@ -43,7 +43,7 @@ class BoundedProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def on_response_complete(self) -> None:
-        """A kept-alive connection waits by uvicorn's own rule until data arrive."""
+        """Leaves a kept-alive connection to uvicorn's own timeout until data arrive."""
         self._stop_waiting()
         super().on_response_complete()
 
@@ -68,10 +68,10 @@ class BoundedProtocol(H11Protocol):
 
 
 def raise_descriptor_limit() -> int:
-    """Lets this process open as many files as it may, up to ``MAX_DESCRIPTORS``.
+    """Raises this process's limit of open files, up to ``MAX_DESCRIPTORS``.
 
     Returns:
-        The limit that is in force now.
+        The new limit.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     allowed = MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MAX_DESCRIPTORS)
@@ -82,10 +82,10 @@ def raise_descriptor_limit() -> int:
 
 
 def options(descriptors: int) -> dict[str, Any]:
-    """What to hand to ``uvicorn.Config``.
+    """Arguments of ``uvicorn.Config``.
 
     Args:
-        descriptors: How many files the process may open.
+        descriptors: Maximum number of open files of the process.
     """
-    # Database connections, listeners, files and pipes need the rest.
+    # The rest is for database connections, listeners, files and pipes.
     return {"http": BoundedProtocol, "limit_concurrency": max(descriptors - 200, 100)}

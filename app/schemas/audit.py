@@ -10,28 +10,32 @@ from app.schemas.common import Wire
 
 
 class AuditRead(Wire):
-    """One change that somebody made."""
+    """One change, with its author."""
 
     id: int
     at: datetime
-    user_id: uuid.UUID | None = Field(description="null where no user did it.")
-    token_id: uuid.UUID | None = Field(description="null where the service itself did it.")
+    user_id: uuid.UUID | None = Field(description="ID of the user; null without a user.")
+    token_id: uuid.UUID | None = Field(
+        description="ID of the token; null for changes by the service itself."
+    )
     actor: str = Field(
-        description="The user's name at the time; `service`; or `database`, for changes that "
-        "were made to the database without the service.",
+        description="Name of the user at that time; `service`; or `database`, for changes made "
+        "directly in the database.",
         examples=["ada's laptop"],
     )
     access: str = Field(
-        description="How: `token`, `direct-database` (a command beside the database, or SQL) or "
-        "`service`."
+        description="Kind of access: `token`, `direct-database` (a command with access to the "
+        "database, or SQL) or `service`."
     )
     os_user: str | None = Field(
-        description="With direct database access: account of the machine that ran the command."
+        description="Operating system account of the command, for direct database access."
     )
     action: str = Field(examples=["created", "changed", "closed", "revoked"])
     object_kind: str = Field(examples=["budget", "token", "price"])
     object_id: str
-    before: dict[str, Any] | None = Field(description="null where there was nothing before.")
+    before: dict[str, Any] | None = Field(
+        description="Values before the change; null for a new object."
+    )
     after: dict[str, Any] | None
 
 

@@ -1,4 +1,4 @@
-"""Budgets on the wire: their settings and their present state."""
+"""Budgets on the wire: their settings and their current state."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ class AlertRead(Wire):
 
 
 class BudgetRead(Wire):
-    """A budget with its state in the present period, in ``unit``."""
+    """A budget with its state in the current period, in ``unit``."""
 
     id: uuid.UUID
     name: str
@@ -155,7 +155,7 @@ class BudgetRead(Wire):
     unit: str = Field(examples=["kWh", "kg", "EUR"])
     limit: float
     spent: float = Field(
-        description="Amount used by attempts that ended in the period, failed ones included."
+        description="Amount used by attempts that ended in the period, including failed ones."
     )
     running: float = Field(
         description="Amount used by running attempts, up to their latest readings."

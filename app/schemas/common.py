@@ -78,7 +78,7 @@ PLAIN_NUMBER = BeforeValidator(_plain_number)
 
 
 def hint_of(error: Mapping[str, Any]) -> str | None:
-    """What would have been accepted, if the error shows it.
+    """A hint about valid values, if the error provides one.
 
     Args:
         error: An error of pydantic.
@@ -137,11 +137,11 @@ class FieldProblem(Wire):
 
     field: str | None = Field(description="Path of the field, e.g. `recipe.stages.0.kind`.")
     message: str
-    hint: str | None = Field(default=None, description="What would have been accepted.")
+    hint: str | None = Field(default=None, description="Hint about valid values.")
 
 
 class Problem(Wire):
-    """An error, as RFC 9457 describes it (`application/problem+json`)."""
+    """An error according to RFC 9457 (`application/problem+json`)."""
 
     type: str = Field(examples=["urn:pricetag:problem:run-not-found"])
     title: str = Field(examples=["Run not found"])
@@ -166,7 +166,7 @@ class Quantity(Wire):
 
     model_config = ConfigDict(extra="allow", from_attributes=True)
 
-    value: float | None = Field(description="null when unknown; `reason` says why.")
+    value: float | None = Field(description="The value; null if unknown, with a `reason`.")
     low: float | None
     high: float | None
     unit: str

@@ -14,7 +14,7 @@ class Health(Wire):
 
 class Readiness(Wire):
     status: Literal["ready"]
-    revision: str = Field(description="Revision of the database schema, which is the newest.")
+    revision: str = Field(description="Current revision of the database schema.")
     alarms: list[str] = Field(
         default=[],
         description="What is wrong with the stored figures and needs an administrator, in words; "

@@ -1,4 +1,4 @@
-"""Chains of runs on the wire: where a run's model comes from, and what all of it has used."""
+"""Chains of runs on the wire: the origin of a run's model, and the usage of the chain."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from app.schemas.common import Quantity, RunStatus, Wire
 
 
 class UpstreamModel(Wire):
-    """A published model that the run takes."""
+    """A published model from which the run starts."""
 
     run_id: uuid.UUID
-    stage: str = Field(description="Name of the stage that made it.")
+    stage: str = Field(description="Name of the stage that produced it.")
     kind: str = Field(description="Kind of that stage.")
     sha256: str = Field(description="SHA-256 of its weights, checked by the worker before use.")
 
 
 class UpstreamRun(Wire):
-    """One run upstream, with the totals of its newest price tag."""
+    """One upstream run, with the totals of its latest price tag."""
 
     run_id: uuid.UUID
     name: str
     project: str
     status: RunStatus
-    shared_by: int = Field(description="Number of runs that take a model from it directly.")
+    shared_by: int = Field(description="Number of runs that start directly from its models.")
     price_tag_version: int | None
     it_energy_kwh: Quantity
     facility_energy_kwh: Quantity
@@ -34,9 +34,9 @@ class UpstreamRun(Wire):
 
 
 class Cumulative(Wire):
-    """The run and every run upstream, each once, over all their attempts and stages.
+    """Totals of the run and all upstream runs, each once, over all their attempts and stages.
 
-    The ends of the intervals are sums too: right if all errors are the same, else too wide.
+    The ends of the intervals are sums too: exact for common errors, otherwise too wide.
     """
 
     it_energy_kwh: Quantity
@@ -46,13 +46,13 @@ class Cumulative(Wire):
 
 
 class LineageRead(Wire):
-    """Where a run's model comes from."""
+    """The origin of a run's model."""
 
     models: list[UpstreamModel]
     upstream: list[UpstreamRun] = Field(
-        description="Every run upstream that the caller may see, nearest first."
+        description="All upstream runs that the caller may see, nearest first."
     )
     upstream_hidden: int = Field(
-        description="Number of runs upstream in private projects that the caller may not see."
+        description="Number of upstream runs in private projects that the caller may not see."
     )
     cumulative: Cumulative

@@ -10,10 +10,10 @@ from app.schemas.common import Wire
 
 
 class IdlePowerRead(Wire):
-    """Mean power of a component with no job on it, in one of its states."""
+    """Mean idle power of a component in one of its states."""
 
     component: str
-    state: str = Field(description="What idle power depends on: driver, P-state, governor.")
+    state: str = Field(description="State of the component: driver, P-state, governor.")
     power_w: float
     power_std_w: float | None
     duration_s: float
@@ -41,8 +41,10 @@ class NodeRead(Wire):
     last_seen_at: datetime
     workers: list[WorkerRead] = Field(description="Workers that take runs now.")
     running: list[uuid.UUID] = Field(description="Runs with an open attempt on this node.")
-    running_hidden: int = Field(description="Number of further runs, which you may not see.")
-    baselines: list[IdlePowerRead] = Field(description="The newest of each component and state.")
+    running_hidden: int = Field(description="Number of other runs, which you may not see.")
+    baselines: list[IdlePowerRead] = Field(
+        description="Latest idle power of each component and state."
+    )
 
 
 class NodeList(Wire):

@@ -1,6 +1,4 @@
-"""Price tags on the wire: the document as `pricetag.accounting` describes it, and what is said
-about its versions.
-"""
+"""Price tags on the wire: the document defined by `pricetag.accounting`, and its versions."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ from pricetag.tag.ratios import Metric
 
 
 class PriceTagRead(wire_type(PriceTag)):  # type: ignore[misc]  # a class made from another
-    """What a run used, emitted, cost and achieved, over all its attempts. Never edited."""
+    """Energy, emissions, cost and quality of a run over all its attempts. Never edited."""
 
     content_sha256: str = Field(
         description="SHA-256 of the price tag without this field, as `pricetag verify` computes it."
@@ -29,7 +27,7 @@ class RepriceRequest(Request):
 
     as_of: Moment | None = Field(
         default=None,
-        description="Use the factors that had been entered by this time; without it, all factors.",
+        description="Use only factors entered by this time; by default all factors.",
         examples=["2026-03-01T00:00:00Z"],
     )
 
@@ -62,7 +60,7 @@ class VerificationStep(Wire):
 
     step: Literal["content-hash", "measurements", "arithmetic"]
     status: Literal["ok", "differs", "not-checked"]
-    detail: str = Field(description="What was compared, or the path of the first difference.")
+    detail: str = Field(description="The compared content, or the path of the first difference.")
 
 
 class VerificationRead(Wire):
@@ -84,7 +82,7 @@ class ComparedRun(Wire):
 
 
 class ComparedSide(Wire):
-    """Repeats of the same work."""
+    """Repetitions of the same work."""
 
     runs: list[ComparedRun]
     mean: float | None
@@ -98,14 +96,14 @@ class ComparisonRead(Wire):
     a: ComparedSide
     b: ComparedSide
     ratio: Quantity = Field(
-        description="Mean of a divided by mean of b; low and high are null without repeats."
+        description="Mean of a divided by mean of b; low and high are null without repetitions."
     )
     method: str | None = Field(description="How the interval was computed.")
     degrees_of_freedom: float | None
     cancels: bool = Field(
         description="Whether errors cancel: the runs share devices, site and factors."
     )
-    reasons: list[str] = Field(description="Why they do not cancel.")
+    reasons: list[str] = Field(description="Reasons why errors do not cancel.")
     differences: list[str] = Field(
         description="Options of the recipes in which the runs did different work; empty for "
         "repeats of the same work.",

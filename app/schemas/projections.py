@@ -1,4 +1,4 @@
-"""Predicted use of a run: the quantities of quotes and projections."""
+"""Predicted usage of a run: the quantities of quotes and projections."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from app.schemas.common import Quantity, Wire
 
 
 class QuoteQuantities(Wire):
-    """Predicted use of a run; unknown values have a reason."""
+    """Predicted usage of a run; unknown values have a reason."""
 
     duration_s: Quantity
     it_energy_kwh: Quantity
     facility_energy_kwh: Quantity
     co2e_kg: Quantity
     cost: Quantity = Field(
-        description="Cost; its `unit` is the currency, `reason` says what it includes."
+        description="Cost; `unit` is the currency, `reason` states what it includes."
     )
 
 
@@ -25,5 +25,5 @@ class ProjectionRead(Wire):
     """Projected totals of a running job over all attempts; unknown values have a reason."""
 
     at: datetime | None = Field(description="Time of the job's latest progress report.")
-    progress_ratio: float | None = Field(description="Share of its expected use that is done.")
+    progress_ratio: float | None = Field(description="Completed share of the expected usage.")
     quantities: QuoteQuantities

@@ -13,8 +13,8 @@ class ProjectRead(Wire):
     name: str
     description: str
     visibility: Visibility = Field(
-        description="open: everybody with a token sees it; private: its members and "
-        "administrators alone."
+        description="open: visible to everybody with a token; private: visible to its members "
+        "and administrators."
     )
     created_at: datetime
     experiments: int

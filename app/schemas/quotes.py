@@ -48,7 +48,7 @@ class QuoteRead(Wire):
 
 
 class RunQuoteCreate(Request):
-    """The description of a run to quote; nothing is booked."""
+    """The description of a run to quote; nothing is reserved."""
 
     run: RunCreate
 
@@ -67,7 +67,7 @@ class RunQuoteRead(Wire):
     gpus: int
     level: str | None = Field(description="Level of similarity of the runs behind the quote.")
     runs: list[uuid.UUID] = Field(
-        description="The newest of these runs that you may see, up to 20."
+        description="Up to 20 of these runs that you may see, latest first."
     )
     run_count: int
     work_ratio: float | None = Field(description="The run's work as a multiple of theirs.")
@@ -93,7 +93,9 @@ class RunScoreRead(Wire):
 
     status: RunStatus
     price_tag_version: int
-    quantities: dict[str, HitRead | None] = Field(description="null where either is unknown.")
+    quantities: dict[str, HitRead | None] = Field(
+        description="Accuracy by quantity; null if the quoted or the actual value is unknown."
+    )
 
 
 class StoredQuoteRead(RunQuoteRead):
@@ -123,7 +125,7 @@ class ScoreGroup(Wire):
 
 
 class ScoreRead(Wire):
-    """Accuracy of the quotes of the newest successful runs."""
+    """Accuracy of the quotes of the latest successful runs."""
 
     runs: int
     unquoted: int = Field(

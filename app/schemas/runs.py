@@ -66,7 +66,7 @@ class RunResources(Wire):
 
 
 class Headline(Wire):
-    """Totals of the newest price tag, shown in lists."""
+    """Totals of the latest price tag, shown in lists."""
 
     version: int
     it_energy_kwh: float | None
@@ -99,7 +99,7 @@ class RunSummary(Wire):
     started_at: datetime | None
     finished_at: datetime | None
     price_tag: Headline | None = Field(
-        description="Totals of the newest price tag; null until one is issued."
+        description="Totals of the latest price tag; null until one is issued."
     )
 
 
@@ -142,8 +142,8 @@ class AttemptRead(Wire):
     ended_at: datetime | None
     duration_s: float | None
     left_out: dict[str, int] = Field(
-        description="How many metrics, quality_metrics and artifacts were reported beyond the "
-        "limits and not kept; empty where all were.",
+        description="Number of metrics, quality_metrics and artifacts that exceeded the limits "
+        "and were dropped; empty if there are none.",
         examples=[{"metrics": 250}],
     )
     rejected: RejectedRead | None = Field(
@@ -174,7 +174,7 @@ class RunRead(RunSummary):
         description="Projected totals while the run is running."
     )
     lineage: LineageRead | None = Field(
-        description="Earlier runs behind its model, with cumulative use; null without any."
+        description="Upstream runs of its model, with cumulative usage; null without any."
     )
     attempts: list[AttemptRead]
 

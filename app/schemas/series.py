@@ -12,11 +12,11 @@ from app.schemas.common import Wire
 
 
 class PowerSeries(Wire):
-    """Power of one component over one attempt, as parallel arrays.
+    """Power of one component in one attempt, as parallel arrays.
 
-    Each point covers `[t_s, t_s + duration_s]` and has the energy metered in it, so the
-    points of a series add up to the same energy at any resolution. `mean_w` is that
-    energy over the metered time; `min_w` and `max_w` keep the extremes.
+    Each point covers `[t_s, t_s + duration_s]` and has the energy metered in it, so that the
+    points of a series add up to the same energy at any resolution. `mean_w` is that energy over
+    the metered time; `min_w` and `max_w` are the extremes.
     """
 
     component: str = Field(examples=["gpu:GPU-6f0c"])
@@ -58,7 +58,7 @@ class MetricRead(Wire):
     of_class: str | None = Field(
         default=None, description="Class of an F1 score, or its averaging over classes."
     )
-    reason: str | None = Field(default=None, description="Why there is no value.")
+    reason: str | None = Field(default=None, description="Reason why the value is missing.")
 
 
 class MetricPage(Wire):

@@ -68,7 +68,7 @@ class FactorNow(Wire):
     relative_std_ratio: float
     multiplicative: bool
     evidence: str = Field(
-        description="Kind of evidence; `assumed` where nobody entered the factor."
+        description="Kind of evidence; `assumed` for defaults that nobody entered."
     )
     source: str
     source_url: str | None
@@ -80,7 +80,7 @@ class FactorNow(Wire):
     valid_from: datetime | None
     valid_to: datetime | None
     entered_at: datetime | None
-    by_the_hour: bool = Field(description="Whether this hour has its own value.")
+    by_the_hour: bool = Field(description="Whether this hour has an hourly value.")
 
 
 class SiteFactors(SiteRead):

@@ -10,12 +10,12 @@ from app.schemas.users import ROLES, UserTokenCreate
 
 
 class TokenCreate(UserTokenCreate):
-    """A token, of a user that is there or of a new one."""
+    """A token of an existing or of a new user."""
 
     user: Name | None = Field(
         default=None,
-        description="Name or ID of the user. Without it the token is of the user who has the "
-        "token's name, who is made with this role if there is none.",
+        description="Name or ID of the user. Default: the user with the token's name, who is "
+        "created with this role if missing.",
     )
     role: Role | None = Field(default=None, description=f"Required without `user`. {ROLES}")
 
@@ -25,19 +25,19 @@ class TokenRead(Wire):
     name: str
     user_id: uuid.UUID
     user: str
-    role: Role = Field(description="What it may do: at most the user's role.")
-    project: str | None = Field(description="The one project that it is limited to.")
+    role: Role = Field(description="Role of the token, at most the user's role.")
+    project: str | None = Field(description="Project that the token is limited to.")
     created_at: datetime
     expires_at: datetime | None
     last_used_at: datetime | None
     revoked_at: datetime | None
     in_force: bool = Field(
-        description="Whether it works: not revoked, not expired, and its user is not disabled."
+        description="Whether it is neither revoked nor expired, and its user is not disabled."
     )
 
 
 class TokenCreated(TokenRead):
-    secret: str = Field(description="Shown this once: only its SHA-256 is kept.")
+    secret: str = Field(description="The token itself, shown only once: its SHA-256 is stored.")
 
 
 class TokenList(Wire):

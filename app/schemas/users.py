@@ -30,7 +30,7 @@ ROLES = (
 
 
 class ExternalIdentity(Request):
-    """Who the user is to an identity provider (OpenID Connect)."""
+    """The user's identity at an identity provider (OpenID Connect)."""
 
     issuer: Name = Field(examples=["https://login.example.org"])
     subject: Name = Field(examples=["248289761001"])
@@ -51,7 +51,8 @@ class UserChange(Request):
     role: Role | None = None
     external_identity: ExternalIdentity | None = None
     disabled: StrictBool | None = Field(
-        default=None, description="true ends every token of the user at once."
+        default=None,
+        description="Whether the user is disabled; this ends all their tokens at once.",
     )
 
     def given(self) -> dict[str, Any]:
@@ -80,19 +81,19 @@ class MembershipRead(Wire):
 
 
 class MeToken(Wire):
-    """The token that the request came with."""
+    """The token of the request."""
 
     id: uuid.UUID
     name: str
-    project: str | None = Field(description="The one project that it is limited to.")
+    project: str | None = Field(description="Project that the token is limited to.")
     expires_at: datetime | None
 
 
 class Me(Wire):
-    """Who makes the request."""
+    """The caller."""
 
     user: UserRead
-    role: Role = Field(description="What the token may do: at most the user's role.")
+    role: Role = Field(description="Role of the token, at most the user's role.")
     token: MeToken
     projects: list[MembershipRead]
 
@@ -116,16 +117,18 @@ class MemberList(Wire):
 
 
 class UserTokenCreate(Request):
-    """A token of a user that is named in the path."""
+    """A token of the user in the path."""
 
-    name: Name = Field(examples=["laptop"], description="What the token is for.")
+    name: Name = Field(examples=["laptop"], description="Purpose of the token.")
     role: Role | None = Field(
-        default=None, description="At most this role; null: whatever the user's role is."
+        default=None, description="Maximum role of the token; null: the user's role."
     )
     project: Name | None = Field(
-        default=None, validate_default=True, description="The one project to limit the token to."
+        default=None, validate_default=True, description="Project to limit the token to."
     )
-    expires_at: Moment | None = Field(default=None, description="ISO 8601, with its zone.")
+    expires_at: Moment | None = Field(
+        default=None, description="Expiry, ISO 8601 with time zone; by default none."
+    )
 
     @field_validator("project")
     @classmethod

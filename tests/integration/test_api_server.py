@@ -106,7 +106,7 @@ def test_a_server_from_its_start_to_its_end(data_dir: Path) -> None:
         assert address == {"url": url, "pid": first.process.pid}
         shown = Path(f"/proc/{first.process.pid}/environ").read_bytes()
         assert b"PRICETAG_" not in shown.replace(HANDED_OVER.encode(), b"")
-        secret = re.search(r"shown this once: (pt_\S+)", first.output)
+        secret = re.search(r"shown only once: (pt_\S+)", first.output)
         assert secret is not None
         events: list[Any] = []
         with Client(url, secret[1]) as client:
@@ -205,7 +205,7 @@ def test_the_administrator_s_commands(data_dir: Path) -> None:
         (["--user", "nobody"], "no user 'nobody'"),
         (["--user", "me", "--project", "nowhere"], "project: 'me' is not a member"),
         (["--user", "me", "--expires", "soon"], "--expires: 'soon' is neither"),
-        ([], "give --user"),
+        ([], "use --user"),
     ):
         refused = administer(data_dir, "token", "create", *wrong)
         assert (refused.returncode, named in refused.stderr) == (1, True), refused.stderr

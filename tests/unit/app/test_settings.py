@@ -68,7 +68,7 @@ def test_a_file_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         ("LEASE_S", "4", "lease_s"),
         ("DATABASE_URL", "mysql://x", "must be a postgresql"),
         ("CURRENCY", "euro", "currency"),
-        ("CURRENCY", "XQZ", "ISO 4217 code of money in use"),
+        ("CURRENCY", "XQZ", "ISO 4217 code of a currency in use"),
         ("GRID_G_PER_KWH", "-1", "grid_g_per_kwh"),
         ("GRID_YEAR", "2024", "set that too"),
         ("ELECTRICITY_PER_KWH", "cheap", "electricity_per_kwh"),
