@@ -1,4 +1,4 @@
-"""Files that are either there entirely or not at all."""
+"""Atomic writes: a file has either its old or its new content, never a part."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def replaced(path: Path) -> Iterator[Path]:
     Readers see the old content or the new one, never a part, also after a power failure.
 
     Args:
-        path: What to write; folders above it are made.
+        path: The file; missing parent folders are created.
 
     Raises:
         OSError: If it cannot be written; what was there stays.

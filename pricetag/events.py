@@ -33,7 +33,7 @@ def stopped_status(reason: str) -> Literal["cancelled", "interrupted"]:
 
 
 class EventPipeError(ConnectionError):
-    """The supervisor is gone, or did not answer in time."""
+    """The supervisor is gone, or did not respond in time."""
 
 
 def encode(message: Message) -> bytes:
@@ -63,10 +63,10 @@ class EventChannel:
         ack_timeout_s: How long an edge may wait for its acknowledgement.
 
     Attributes:
-        heard_s: When the supervisor was last heard, on this process's monotonic clock; a job
-            hears of every renewal of its lease.
+        heard_s: Time of the supervisor's last message, on this process's monotonic clock; the
+            supervisor announces every renewal of the lease.
         lost: Whether the supervisor is gone.
-        stop_reason: Why it asked to stop, once it has.
+        stop_reason: Reason of its request to stop; None before that.
 
     Raises:
         EventPipeError: If nobody listens at ``path``.

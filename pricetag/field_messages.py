@@ -1,4 +1,4 @@
-"""What pydantic says of a field, in the words of this project."""
+"""Pydantic's messages about fields, in the words of this project."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _OF_OPTIONS = (
 
 
 def message_of(error: Mapping[str, Any]) -> str:
-    """What is wrong with a field.
+    """The message about an invalid field.
 
     Args:
         error: An error of pydantic, with ``type``, ``msg`` and ``loc``.
@@ -46,14 +46,14 @@ def message_of(error: Mapping[str, Any]) -> str:
 
 
 def option_message(text: str) -> str:
-    """The error of an option or argument, without the words of pydantic in it."""
+    """The error of an option or argument, without pydantic's wording."""
     for pattern, message in _OF_OPTIONS:
         text = pattern.sub(message, text)
     return text
 
 
 def quotes_hint(error: Mapping[str, Any]) -> str | None:
-    """What to do about a number in quotes, or about a text that lacks them."""
+    """Hint for a number in quotes, or for a text without quotes."""
     kind, value = error.get("type"), error.get("input")
     if kind in ("int_type", "float_type") and isinstance(value, str) and _NUMBER.fullmatch(value):
         return "remove the quotes"

@@ -1,7 +1,7 @@
-"""What a script passes to ``pricetag.log`` and its kin, made fit for JSON and for the database.
+"""Converts arguments of ``pricetag.log`` and similar functions for JSON and the database.
 
-Scripts pass NumPy scalars, tensors, enums, paths and splits. What has an obvious value gets it;
-for anything else the functions here return None, and the caller warns.
+Scripts pass NumPy scalars, tensors, enums, paths and splits. Arguments with an obvious value are
+converted; for others the functions here return None, and the caller warns.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from pathlib import PurePath
 from typing import SupportsFloat, SupportsIndex
 
 MAX_NAME = 200
-"""Longest name of a stage, a metric, a split or a unit, in characters."""
+"""Maximum length of the name of a stage, a metric, a split or a unit, in characters."""
 
 MAX_STEP = 2**63 - 1
-"""Largest step that the database can hold, in either direction."""
+"""Maximum absolute step that the database can store."""
 
 
 def number(value: object) -> float | None:
-    """``value`` as a float (also of NumPy or torch); None if it is not one number.
+    """``value`` as a float (also from NumPy or torch); None if it is not a single number.
 
-    An integer beyond the range of a float is infinite.
+    An integer beyond the range of a float becomes infinity.
     """
     if isinstance(value, bool) or not isinstance(value, SupportsFloat | SupportsIndex):
         return None
@@ -58,7 +58,7 @@ def whole_number(value: object) -> int | None:
 
 
 def truth(value: object) -> bool | None:
-    """Whether ``value`` is true; None where it does not say, as an array of several does not."""
+    """Whether ``value`` is true; None if that is undefined, as for an array of several values."""
     try:
         return bool(value)
     except Exception:  # whatever its __bool__ raises
@@ -66,10 +66,10 @@ def truth(value: object) -> bool | None:
 
 
 def text(value: object) -> str | None:
-    """``value`` as a short text: of an enum its value, of bytes their UTF-8, of a path itself.
+    """``value`` as a short text; also enums (their value), bytes (as UTF-8) and paths.
 
     Returns:
-        At most :data:`MAX_NAME` characters; None where there is no obvious text.
+        At most :data:`MAX_NAME` characters; None if there is no obvious text.
     """
     try:
         shown = _text(value)
@@ -79,7 +79,7 @@ def text(value: object) -> str | None:
 
 
 def cut(name: str, most: int = MAX_NAME) -> str:
-    """At most ``most`` characters, with an ellipsis in the place of the rest."""
+    """At most ``most`` characters, with an ellipsis instead of the rest."""
     return name if len(name) <= most else name[: most - 1] + "…"
 
 

@@ -1,9 +1,8 @@
-"""Which stage a piece of code is in: one answer for each thread, task and forked process.
+"""The current stage of a piece of code, for each thread, task and forked process.
 
-A stage that is opened remembers the stage around it. Tasks of asyncio inherit the stage in
-which they were created. A thread starts outside of every stage of its own: as long as it has
-opened none, it is in the stage that the main thread is in. A stage that has ended is skipped,
-in whatever order stages end.
+A stage remembers the stage in which it was opened. Tasks of asyncio inherit the stage in which
+they were created. A thread starts without a stage: until it opens one, it is in the stage of the
+main thread. Ended stages are skipped, in whatever order stages end.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ from dataclasses import dataclass, field
 
 @dataclass(eq=False, slots=True)
 class OpenedStage:
-    """A stage that this process, or the one it was forked from, has opened.
+    """A stage opened by this process or by the process from which it was forked.
 
     Attributes:
-        key: As the supervisor named it.
+        key: Key assigned by the supervisor.
         around: The stage in which it was opened.
-        pid: The process that opened it, and that alone may end it.
+        pid: The process that opened it; only this process may end it.
         is_open: Whether it has not ended.
     """
 
@@ -44,7 +43,7 @@ def current() -> OpenedStage | None:
 
 
 def enter(key: str) -> OpenedStage:
-    """Notes that the caller has opened a stage."""
+    """Records that the caller has opened a stage."""
     stage = OpenedStage(key, current())
     _innermost.set(stage)
     if _in_main_thread():
@@ -53,7 +52,7 @@ def enter(key: str) -> OpenedStage:
 
 
 def leave(stage: OpenedStage) -> None:
-    """Notes that a stage has ended, in whichever thread or task that happens."""
+    """Records that a stage has ended, in any thread or task."""
     stage.is_open = False
     while _of_main_thread and not _of_main_thread[-1].is_open:
         _of_main_thread.pop()
@@ -61,7 +60,7 @@ def leave(stage: OpenedStage) -> None:
 
 
 def _nearest_open(stage: OpenedStage | None) -> OpenedStage | None:
-    """The stage itself, or the nearest one around it, that is still open."""
+    """The stage itself if it is open, or else its nearest open ancestor."""
     while stage is not None and not stage.is_open:
         stage = stage.around
     return stage

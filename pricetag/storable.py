@@ -1,4 +1,4 @@
-"""What PostgreSQL text and JSON can hold, and what they cannot."""
+"""Values that PostgreSQL text and JSON can store, and those that they cannot."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Fault:
     """A value that cannot be stored.
 
     Attributes:
-        path: Keys and indices that lead to it; for a key, to its object.
+        path: Keys and indices of the value; for a key, of its object.
         problem: Why it cannot be stored.
         value: The value, or the key.
-        in_key: The problem is a key's.
+        in_key: Whether the problem is in a key.
     """
 
     path: Path
@@ -34,7 +34,7 @@ class Fault:
 
 
 def problem_of(value: object) -> Problem | None:
-    """Why a value cannot be stored, leaving aside what it contains; None if it can."""
+    """Reason why a value, apart from its content, cannot be stored; None if it can."""
     if isinstance(value, str):
         if "\x00" in value:
             return "nul"
@@ -49,24 +49,24 @@ def problem_of(value: object) -> Problem | None:
 
 
 def is_unicode(text: str) -> bool:
-    """Whether UTF-8 can hold a text: JSON can escape half of a surrogate pair."""
+    """Whether a text can be encoded as UTF-8; JSON escapes may contain half a surrogate pair."""
     return text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def faults(value: object, *, max_depth: int, max_values: int) -> Iterator[Fault]:
-    """Everything in decoded JSON or YAML that cannot be stored; ends at the first limit passed.
+    """All values in decoded JSON or YAML that cannot be stored; ends at the first exceeded limit.
 
     Args:
-        value: Any; tuples count as lists and are a fault of their own.
-        max_depth: Levels of nesting that are allowed.
-        max_values: Values that are allowed, objects and lists included.
+        value: Any value; tuples count as lists, and are themselves a fault.
+        max_depth: Maximum nesting depth.
+        max_values: Maximum number of values, including objects and lists.
     """
     pending: list[tuple[Path, object]] = [((), value)]
-    seen = 0
+    value_count = 0
     while pending:
         path, item = pending.pop()
-        seen += 1
-        if len(path) > max_depth or seen > max_values:
+        value_count += 1
+        if len(path) > max_depth or value_count > max_values:
             yield Fault(path, "depth" if len(path) > max_depth else "values", item)
             return
         problem = problem_of(item)
@@ -86,11 +86,11 @@ def faults(value: object, *, max_depth: int, max_values: int) -> Iterator[Fault]
 def storable(value: Any, *, max_depth: int) -> Any:
     """The value in a form that can be stored.
 
-    In text each NUL and each half of a surrogate pair becomes a replacement character; a number
-    that is not finite becomes null, an integer beyond 64 bits a text with its length.
+    In text, each NUL and each half of a surrogate pair becomes a replacement character; a number
+    that is not finite becomes null; an integer beyond 64 bits becomes a text with its length.
 
     Raises:
-        RecursionError: If it is nested more deeply than `max_depth` levels.
+        RecursionError: If it is nested deeper than `max_depth` levels.
     """
     if max_depth < 0:
         raise RecursionError("nested too deeply")

@@ -1,7 +1,7 @@
-"""JSON as it is meant to be read: one value per key, finite numbers, bounded depth and digits.
+"""Strict JSON parser: unique keys, finite numbers, limited depth and digits.
 
-Python's reader takes the last of two equal keys and the words NaN and Infinity, fails with its
-own error on integers of more than 4,300 digits, and runs out of stack on deep nesting.
+Python's parser accepts duplicate keys and the words NaN and Infinity, fails with its own error on
+integers of more than 4,300 digits, and runs out of stack on deep nesting.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ MAX_DIGITS = 1_000
 
 
 class StrictJsonError(ValueError):
-    """The text is not JSON that everyone would read alike; says what is wrong, and where."""
+    """The text is invalid or ambiguous JSON; the message states the problem and its place."""
 
 
 class TooDeepError(StrictJsonError):
-    """The text nests more deeply than can be read."""
+    """The text is nested too deeply."""
 
 
 def parse_json(text: str) -> object:
-    """The value that a JSON text holds.
+    """Parses a JSON text.
 
     Args:
-        text: The text; its size is for the caller to bound. Takes time linear in it.
+        text: The text. The caller must limit its size; parsing takes linear time.
 
     Returns:
-        Plain data: dict, list, str, int, float, bool, None. Surrogate halves are passed on.
+        Plain data: dict, list, str, int, float, bool, None. Halves of surrogate pairs are kept.
 
     Raises:
-        StrictJsonError: If the text is malformed (with line and column), has a key twice in one
-            object, a word such as NaN, or a number of too many digits.
-        TooDeepError: If it nests too deeply.
+        StrictJsonError: If the text is malformed (with line and column), or contains a duplicate
+            key, a word such as NaN, or a number with too many digits.
+        TooDeepError: If it is nested too deeply.
     """
     try:
         return json.loads(
@@ -63,9 +63,9 @@ def _integer(digits: str) -> int:
 def _distinct_keys(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        seen: set[str] = set()
+        keys: set[str] = set()
         for key, _ in pairs:
-            if key in seen:
+            if key in keys:
                 raise StrictJsonError(f"the key {key[:100]!a} appears twice in one object")
-            seen.add(key)
+            keys.add(key)
     return result

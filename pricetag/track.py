@@ -1,18 +1,18 @@
-"""Reporting from inside a script that Pricetag runs: stages and figures.
+"""Reports stages and figures from inside a script that Pricetag runs.
 
-In a ``command`` run the worker sets ``PRICETAG_EVENTS``; ``stage`` and ``log`` then reach
-the supervisor, which meters every stage by itself. Outside a metered run both do nothing
-but say so once, so that the same script runs anywhere. Hours of work must not end because of
-their meter: nothing here raises. A figure that cannot be kept is dropped, with one warning for
-each name, and where the supervisor is gone nothing is reported any more.
+In a ``command`` run the worker sets ``PRICETAG_EVENTS``; ``stage`` and ``log`` then reach the
+supervisor, which meters every stage separately. Outside a metered run both do nothing except for
+one message, so that the same script runs anywhere. Since hours of work must not end because of
+their meter, nothing here raises. A figure that cannot be stored is dropped, with one warning per
+name, and once the supervisor is gone nothing more is reported.
 
-Of several processes of one script (torchrun, Slurm, MPI) the first one reports: there is one
-meter for the run, which counts each device once by host, UUID and time, so that a stage that
-every rank announced would be counted once a rank. The others' calls do nothing.
+If a script has several processes (torchrun, Slurm, MPI), only the first one reports: the run has
+one meter, which counts each device once by host, UUID and time, so that a stage reported by every
+rank would be counted once per rank. Calls in the other processes do nothing.
 
-A process that was forked (``os.fork``, ``multiprocessing``, workers of a data loader) reports
-over a connection of its own, which it opens at its first call. Its stages lie in the stage in
-which it was forked.
+A forked process (``os.fork``, ``multiprocessing``, workers of a data loader) reports over a
+connection of its own, opened at its first call. The parent of its stages is the stage in which it
+was forked.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _warned: set[str] = set()
 
 
 def is_first_rank(environ: Mapping[str, str]) -> bool:
-    """Whether this is the one process of its job that reports.
+    """Whether this is the process of its job that reports.
 
     Args:
         environ: The process's environment.
@@ -54,7 +54,7 @@ def is_first_rank(environ: Mapping[str, str]) -> bool:
 
 
 def _after_fork() -> None:
-    """In a forked child: the connection is the parent's, and a lock may be held forever."""
+    """Resets a forked child: the connection is the parent's, and a lock may be held for ever."""
     global _lock, _channel
     _lock = threading.Lock()
     if _channel is not None:
@@ -130,15 +130,15 @@ def log(
 ) -> None:
     """Reports figures of the running job: ``pricetag.log(loss=0.31, step=200)``.
 
-    NaN and infinity are kept as null; a value that is not a number is dropped. A figure is kept
-    without its step or split where those cannot be stored (a step must be a whole number within
-    ± 2^63). The first time that this happens to a name, a line in the log says so.
+    NaN and infinity are stored as null; a value that is not a number is dropped. A figure is
+    stored without its step or split if those cannot be stored (a step must be a whole number
+    within ± 2^63). The first time that this happens to a name, a line is written to the log.
 
     Args:
-        step: Training step or epoch the figures belong to.
-        split: Data split they were computed on, for example ``validation``.
+        step: Training step or epoch of the figures.
+        split: Data split of the figures, for example ``validation``.
         quality: Whether they belong on the price tag (accuracy, F1, ...).
-        **metrics: The figures by name: numbers, or what ``float`` converts to one.
+        **metrics: The figures by name: numbers, or values that ``float`` accepts.
     """
     if _current() is None:
         return
@@ -161,17 +161,17 @@ def flops(
     low_bit: float | None = None,
     method: str = "told by the script",  # wording: ignore - part of price tags
 ) -> None:
-    """Reports the operations of the stage it is called in: ``pricetag.flops(6 * n * tokens)``.
+    """Reports the FLOPs of the current stage: ``pricetag.flops(6 * n * tokens)``.
 
-    Two for a multiply-add, of all processes of the script together. The last call in a stage
-    counts, for everything in it; a figure that is not a finite number from 0 on is dropped, and
-    a line in the log says so.
+    A multiply-add counts as two; the figure includes all processes of the script. The last call
+    in a stage counts, for the whole stage; a figure that is not a finite number of at least 0 is
+    dropped, with a line in the log.
 
     Args:
-        dense: On all weights.
-        effective: On those that are not zero.
-        low_bit: On 8-bit numbers.
-        method: How they were obtained, in words; it is shown on the price tag.
+        dense: FLOPs on all weights.
+        effective: FLOPs on nonzero weights.
+        low_bit: Operations on 8-bit numbers.
+        method: How they were counted; shown on the price tag.
     """
     if _current() is None:
         return
@@ -183,7 +183,7 @@ def flops(
 
 
 def progress(done: float, total: float | None = None, unit: str = "step") -> None:
-    """Reports how far the running stage is: ``pricetag.progress(3, 10, "epoch")``."""
+    """Reports the progress of the current stage: ``pricetag.progress(3, 10, "epoch")``."""
     if _current() is None:
         return
     reached = reported.number(done)
@@ -199,13 +199,12 @@ def progress(done: float, total: float | None = None, unit: str = "step") -> Non
 def stage(name: str, kind: str = "stage") -> Iterator[None]:
     """Meters the block as a stage of its own: ``with pricetag.stage("epoch 1"): ...``.
 
-    Synchronize your device before the block ends: work still queued on a GPU would be
-    charged to what follows.
+    Synchronize your device before the block ends: work that is still queued on a GPU would be
+    charged to the next stage.
 
-    Stages nest by thread and by asyncio task. A thread that has no stage of its own is in the
-    stage that the main thread is in. Stages of several threads or tasks may overlap: the energy
-    of a moment is then divided equally among the stages that run side by side, and the price tag
-    flags them ``overlapping_stages``.
+    Stages nest by thread and by asyncio task. A thread without a stage of its own is in the stage
+    of the main thread. Stages of several threads or tasks may overlap: energy is then divided
+    equally among concurrent stages, and the price tag flags them ``overlapping_stages``.
 
     Args:
         name: Name of the stage on the price tag.
@@ -230,7 +229,7 @@ def stage(name: str, kind: str = "stage") -> Iterator[None]:
     status = "succeeded"
     try:
         yield
-    except GeneratorExit:  # the generator around the block was closed early, which is not a failure
+    except GeneratorExit:  # the generator around the block was closed early: not a failure
         raise
     except BaseException:
         stop = channel.stop_reason
@@ -270,17 +269,17 @@ def _is_true(quality: object) -> bool:
     return bool(is_true)
 
 
-def _text(what: str, value: object) -> str | None:
+def _text(argument: str, value: object) -> str | None:
     if value is None:
         return None
     text = reported.text(value)
     if text is None:
-        _warn(what, f"{what}={_shown(value)} is not a text: dropped")
+        _warn(argument, f"{argument}={_shown(value)} is not a text: dropped")
     return text
 
 
 def _name(name: object) -> str:
-    """A name is never dropped: without an obvious text it is its ``repr``."""
+    """The name as text; without an obvious text its ``repr``, since a name is never dropped."""
     return reported.text(name) or reported.cut(_shown(name))
 
 

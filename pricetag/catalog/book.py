@@ -109,9 +109,9 @@ def grid_factor(zone: str) -> GridFactor:
         NotInCatalog: If the zone is unknown; the error lists similar names and codes. A
             country is never used for an unknown subdivision.
     """
-    wanted = zone.strip().upper()
+    code = zone.strip().upper()
     for factor in (*grid_factors(), *grid_regions()):
-        if wanted and wanted in (factor.zone, factor.alpha2):
+        if code and code in (factor.zone, factor.alpha2):
             return factor
     place = _country(zone.strip())
     remark = _WITHOUT_FIGURE.format(place.name) if place else ""
@@ -304,9 +304,9 @@ def site_carbon_intensity(
     )
 
 
-def _country(asked: str) -> Country | None:
+def _country(code_or_name: str) -> Country | None:
     """The country of a code or a name; None if there is none, or the name is of a region too."""
-    code, name = asked.upper(), asked.casefold()
+    code, name = code_or_name.upper(), code_or_name.casefold()
     for row in countries():
         if code in (row.alpha2, row.zone) or name == row.name.casefold():
             has_figure = any(factor.zone == row.zone for factor in grid_factors())
@@ -315,35 +315,35 @@ def _country(asked: str) -> Country | None:
 
 
 def _near_zones(zone: str) -> list[str]:
-    asked = zone.casefold()
+    folded = zone.casefold()
     factors = (*grid_factors(), *grid_regions())
     if zone.upper() in OTHER_CODES:
         meant = OTHER_CODES[zone.upper()]
         return [f"{row.zone} ({row.name})" for row in factors if row.zone == meant]
     names = {row.name.casefold(): row for row in factors}
     codes = {row.zone.casefold(): row for row in factors}
-    within = [row for name, row in names.items() if len(asked) > 3 and asked in name]
-    close = [names[name] for name in difflib.get_close_matches(asked, names, n=3)]
-    alike = [codes[code] for code in difflib.get_close_matches(asked, codes, n=3)]
-    country = [row for row in grid_factors() if _is_part_of(asked, row)]
+    within = [row for name, row in names.items() if len(folded) > 3 and folded in name]
+    close = [names[name] for name in difflib.get_close_matches(folded, names, n=3)]
+    alike = [codes[code] for code in difflib.get_close_matches(folded, codes, n=3)]
+    country = [row for row in grid_factors() if _is_part_of(folded, row)]
     near = (*within, *close, *alike, *country)
     return list(dict.fromkeys(f"{row.zone} ({row.name})" for row in near))
 
 
-def _is_part_of(asked: str, country: GridFactor) -> bool:
-    head, dash, _ = asked.upper().partition("-")
+def _is_part_of(zone: str, country: GridFactor) -> bool:
+    head, dash, _ = zone.upper().partition("-")
     return bool(dash) and head in (country.alpha2, country.zone)
 
 
-def _by_id(field: str, wanted: str, known: dict[str, Found]) -> Found:
-    if wanted in known:
-        return known[wanted]
-    raise NotInCatalog(field, wanted, _near(wanted, known))
+def _by_id(field: str, id_: str, rows: dict[str, Found]) -> Found:
+    if id_ in rows:
+        return rows[id_]
+    raise NotInCatalog(field, id_, _near(id_, rows))
 
 
-def _near(wanted: str, known: Iterable[str]) -> list[str]:
+def _near(name: str, known: Iterable[str]) -> list[str]:
     names = list(known)
-    return difflib.get_close_matches(wanted, names, cutoff=0.3) or names
+    return difflib.get_close_matches(name, names, cutoff=0.3) or names
 
 
 def is_word_of(word: str, text: str) -> bool:

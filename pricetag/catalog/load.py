@@ -48,8 +48,12 @@ def parse(text: str, row_type: type[Row], file_name: str) -> list[Row]:
     ]
 
 
-def _cell(file_name: str, name: str, cell: str, wanted: Any) -> Any:
-    options = typing.get_args(wanted) if isinstance(wanted, types.UnionType) else (wanted,)
+def _cell(file_name: str, name: str, cell: str, expected_type: Any) -> Any:
+    options = (
+        typing.get_args(expected_type)
+        if isinstance(expected_type, types.UnionType)
+        else (expected_type,)
+    )
     if types.NoneType in options and cell == "":
         return None
     convert: Callable[[str], Any] = options[0]
@@ -60,7 +64,7 @@ def _cell(file_name: str, name: str, cell: str, wanted: Any) -> Any:
     try:
         return convert(cell)
     except (ValueError, ArithmeticError):
-        raise CatalogError(f"{file_name}: {name} is {cell!r}, not {wanted}") from None
+        raise CatalogError(f"{file_name}: {name} is {cell!r}, not {expected_type}") from None
 
 
 def _source(cell: str) -> str:

@@ -21,26 +21,26 @@ Shown = Union[str, "RenderableType", Iterable["Shown"]]
 def answer(
     ctx: typer.Context,
     json: bool,
-    found: Found,
+    result: Found,
     view: Callable[[Found], Shown],
     *,
     nothing: str | None = None,
 ) -> None:
-    """Prints what a command found.
+    """Prints the result of a command.
 
     Args:
         ctx: Of the command.
         json: Whether ``--json`` stood after it.
-        found: What JSON shows as it is.
+        result: What JSON shows as it is.
         view: Makes of it what people read: a line, something for the console, or many of them.
         nothing: What to say instead of an empty `found`.
     """
     if wants_json(ctx, json):
-        emit_json(found)
-    elif nothing is not None and not found:
+        emit_json(result)
+    elif nothing is not None and not result:
         say(nothing)
     else:
-        _show(view(found))
+        _show(view(result))
 
 
 def each(line: Callable[[Item], Shown]) -> Callable[[Iterable[Item]], Shown]:

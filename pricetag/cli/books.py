@@ -125,9 +125,9 @@ def add_price(
         valid_to=moment(end),
     )
     with open_client(ctx) as client:
-        made = client.enter_price(body)
-    answer(ctx, json, made, price_line)
-    warn(ctx, json, made)
+        entered = client.enter_price(body)
+    answer(ctx, json, entered, price_line)
+    warn(ctx, json, entered)
 
 
 @price.command("import", epilog="Example: pricetag price import prices.csv")
@@ -143,9 +143,9 @@ def import_prices(
     if fmt is None:
         raise CliError(f"{path}: the name must end in {', '.join(FORMATS)}", EXIT_USAGE)
     with open_client(ctx) as client:
-        made = client.import_prices(file_text(path), fmt)
-    answer(ctx, json, made, entered_line)
-    warn(ctx, json, {"warnings": [text for price in made for text in price.get("warnings", ())]})
+        entered = client.import_prices(file_text(path), fmt)
+    answer(ctx, json, entered, entered_line)
+    warn(ctx, json, {"warnings": [text for price in entered for text in price.get("warnings", ())]})
 
 
 @price.command("list", epilog="Example: pricetag price list --accelerator H100")
@@ -194,8 +194,8 @@ def import_carbon(
         content=file_text(path),
     )
     with open_client(ctx) as client:
-        made = client.import_carbon(body)
-    answer(ctx, json, made, series_lines)
+        series = client.import_carbon(body)
+    answer(ctx, json, series, series_lines)
 
 
 @carbon.command(
@@ -227,8 +227,8 @@ def fetch_carbon(
         end=moment(end),
     )
     with open_client(ctx) as client:
-        made = client.fetch_carbon(body)
-    answer(ctx, json, made, series_lines)
+        series = client.fetch_carbon(body)
+    answer(ctx, json, series, series_lines)
 
 
 @carbon.command("list", epilog="Example: pricetag carbon list --zone DE")

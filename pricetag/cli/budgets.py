@@ -87,10 +87,10 @@ def create(
     if warn_at is not None:
         body["thresholds"] = warn_at
     with open_client(ctx) as client:
-        made = client.create_budget(
+        created = client.create_budget(
             {key: value for key, value in body.items() if value is not None}
         )
-    answer(ctx, json, made, budget_lines)
+    answer(ctx, json, created, budget_lines)
 
 
 def _scope(project: str | None, experiment: str | None, user: str | None) -> str:

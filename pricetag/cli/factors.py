@@ -137,8 +137,8 @@ def create_site(
         description=description,
     )
     with open_client(ctx) as client:
-        made = client.create_site(body)
-    answer(ctx, json, made, site_line)
+        created = client.create_site(body)
+    answer(ctx, json, created, site_line)
 
 
 @site.command("list")
@@ -269,9 +269,9 @@ def add_factor(
         valid_to=moment(end),
     )
     with open_client(ctx) as client:
-        made = client.enter_factor(body, site=at)
-    answer(ctx, json, made, factor_line)
-    warn(ctx, json, made)
+        entered = client.enter_factor(body, site=at)
+    answer(ctx, json, entered, factor_line)
+    warn(ctx, json, entered)
 
 
 @factor.command("list", epilog="Example: pricetag factor list --site berlin --kind pue")

@@ -66,22 +66,22 @@ def create_user(
     """Create a user. Make a token for them next: `pricetag user add-token`."""
     body = {"name": name, "role": role} | ({} if email is None else {"email": email})
     with open_client(ctx) as client:
-        made = client.create_user(body)
-    answer(ctx, json, made, _user_line)
+        created = client.create_user(body)
+    answer(ctx, json, created, _user_line)
 
 
-def _user_line(found: Mapping[str, Any]) -> str:
-    state = "disabled" if found["disabled_at"] else "active"
-    email = f", {found['email']}" if found["email"] else ""
-    return f"{found['name']}: {found['role']}, {state}{email}, ID {found['id']}"
+def _user_line(user: Mapping[str, Any]) -> str:
+    state = "disabled" if user["disabled_at"] else "active"
+    email = f", {user['email']}" if user["email"] else ""
+    return f"{user['name']}: {user['role']}, {state}{email}, ID {user['id']}"
 
 
 @user.command("list")
 def list_users(ctx: typer.Context, json: Json = False) -> None:
     """List users, disabled ones too."""
     with open_client(ctx) as client:
-        found = list(client.users())
-    answer(ctx, json, found, users_view, nothing="No users.")
+        users = list(client.users())
+    answer(ctx, json, users, users_view, nothing="No users.")
 
 
 @user.command("disable")
@@ -127,9 +127,9 @@ def _user_id(client: Client, named: str) -> str:
     if me["user"]["name"] == named or me["role"] != "admin":
         # Others are the administrators' business: the server says so.
         return str(me["user"]["id"]) if me["user"]["name"] == named else _refused(named)
-    for found in client.users():
-        if found["name"] == named:
-            return str(found["id"])
+    for user in client.users():
+        if user["name"] == named:
+            return str(user["id"])
     raise CliError(f"there is no user {named!r}; `pricetag user list` has them all")
 
 
@@ -141,8 +141,8 @@ def _refused(named: str) -> str:
 def list_tokens(ctx: typer.Context, named: UserArgument, json: Json = False) -> None:
     """List the tokens of a user, revoked ones too."""
     with open_client(ctx) as client:
-        found = client.user_tokens(_user_id(client, named))
-    answer(ctx, json, found, user_tokens_view, nothing="No tokens.")
+        tokens = client.user_tokens(_user_id(client, named))
+    answer(ctx, json, tokens, user_tokens_view, nothing="No tokens.")
 
 
 @user.command("add-token", epilog="Example: pricetag user add-token ada --expires 90d")
@@ -176,8 +176,8 @@ def add_token(
         key: value for key, value in optional.items() if value is not None
     }
     with open_client(ctx) as client:
-        made = client.create_user_token(_user_id(client, named), body)
-    answer(ctx, json, made, lambda token: str(token["secret"]))
+        created = client.create_user_token(_user_id(client, named), body)
+    answer(ctx, json, created, lambda token: str(token["secret"]))
 
 
 @user.command("revoke-token")
@@ -200,13 +200,13 @@ def revoke_token(
 def list_projects(ctx: typer.Context, json: Json = False) -> None:
     """List the projects that you may see."""
     with open_client(ctx) as client:
-        found = list(client.projects())
-    answer(ctx, json, found, projects_view, nothing="No projects.")
+        projects = list(client.projects())
+    answer(ctx, json, projects, projects_view, nothing="No projects.")
 
 
-def _project_line(found: Mapping[str, Any]) -> str:
-    counts = f"{counted(found['experiments'], 'experiment')}, {counted(found['runs'], 'run')}"
-    return f"{found['name']}: {found['visibility']}, {counts}"
+def _project_line(project: Mapping[str, Any]) -> str:
+    counts = f"{counted(project['experiments'], 'experiment')}, {counted(project['runs'], 'run')}"
+    return f"{project['name']}: {project['visibility']}, {counts}"
 
 
 @project.command("show")
@@ -239,8 +239,8 @@ def _set_visibility(ctx: typer.Context, named: str, visibility: str, json: bool)
 def list_members(ctx: typer.Context, named: ProjectArgument, json: Json = False) -> None:
     """List the members of a project."""
     with open_client(ctx) as client:
-        found = client.members(named)
-    answer(ctx, json, found, members_view, nothing="No members.")
+        members = client.members(named)
+    answer(ctx, json, members, members_view, nothing="No members.")
 
 
 def _member_line(member: Mapping[str, Any]) -> str:

@@ -86,7 +86,7 @@ def report(
         runs = [f"{runs[0]}@{version}"]
     with open_client(ctx) as client:
         if report_id is None:
-            made = _make(client, runs, filters, title, profile)
+            created = _make(client, runs, filters, title, profile)
         else:
             made = client.get_report(report_id)
         files = download(client, made["id"], wanted, output)

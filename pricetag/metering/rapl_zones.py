@@ -136,10 +136,10 @@ def _prefer_msr(zones: Sequence[Zone]) -> list[Zone]:
     return sorted(by_id.values(), key=lambda zone: zone.id)
 
 
-def _readable(zones: Sequence[Zone], what: str) -> tuple[tuple[Zone, ...], str | None]:
+def _readable(zones: Sequence[Zone], zone_kind: str) -> tuple[tuple[Zone, ...], str | None]:
     """The zones without mirrors, or none and the reason: part of a machine is not its energy."""
     if not zones:
-        return (), f"this machine has no {what} zone"
+        return (), f"this machine has no {zone_kind} zone"
     values_uj: dict[str, int] = {}
     for zone in zones:
         try:

@@ -160,28 +160,28 @@ def _record(figures: Figures | None, reason: str | None) -> OpinionRecord:
     nothing = Figures(
         duration_s=0.0, cpu_kwh=None, gpu_kwh=None, ram_kwh=None, energy_kwh=None, reason=reason
     )
-    kept = nothing if figures is None else _plausible(figures)
+    fields = nothing if figures is None else _plausible(figures)
     return OpinionRecord(
         tool=TOOL,
         version=_version(),
-        duration_s=kept["duration_s"] if figures else None,
-        cpu_kwh=kept["cpu_kwh"],
-        gpu_kwh=kept["gpu_kwh"],
-        ram_kwh=kept["ram_kwh"],
-        energy_kwh=kept["energy_kwh"],
-        reason=kept["reason"] or (None if figures else NO_REASON),
+        duration_s=fields["duration_s"] if figures else None,
+        cpu_kwh=fields["cpu_kwh"],
+        gpu_kwh=fields["gpu_kwh"],
+        ram_kwh=fields["ram_kwh"],
+        energy_kwh=fields["energy_kwh"],
+        reason=fields["reason"] or (None if figures else NO_REASON),
     )
 
 
 def _plausible(figures: Figures) -> Figures:
     """The figures, without implausible energies."""
-    kept = figures.copy()
-    odd = [name for name in ENERGIES if not _is_energy(kept[name])]
+    plausible = figures.copy()
+    odd = [name for name in ENERGIES if not _is_energy(plausible[name])]
     for name in odd:
-        kept[name] = None
+        plausible[name] = None
     if odd:
-        kept["reason"] = f"implausible energies from CodeCarbon: {', '.join(odd)}"
-    return kept
+        plausible["reason"] = f"implausible energies from CodeCarbon: {', '.join(odd)}"
+    return plausible
 
 
 def _is_energy(kwh: float | None) -> bool:

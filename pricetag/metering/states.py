@@ -68,10 +68,12 @@ def _gpu_state(handle: pynvml.c_nvmlDevice_t) -> State:
         *([] if divided is None else [f"MIG {'on' if divided[0] else 'off'}"]),
     ]
     # Versioned names: the unversioned one raises other errors on older drivers.
-    others = _query(pynvml.nvmlDeviceGetComputeRunningProcesses_v3, handle)
-    if others is None:
-        others = _query(pynvml.nvmlDeviceGetComputeRunningProcesses_v2, handle)
-    return State(", ".join(settings), "" if level is None else f"P{level}", len(others or ()))
+    processes = _query(pynvml.nvmlDeviceGetComputeRunningProcesses_v3, handle)
+    if processes is None:
+        processes = _query(pynvml.nvmlDeviceGetComputeRunningProcesses_v2, handle)
+    return State(
+        ", ".join(settings), "" if level is None else f"P{level}", len(processes or ())
+    )
 
 
 def _query(ask: Callable[[Any], Any], handle: pynvml.c_nvmlDevice_t) -> Any:

@@ -1,7 +1,7 @@
-"""Parameters of every job kind, and the registry of stage kinds. Torch-free.
+"""Parameters of all stage kinds, and their registry, without torch.
 
-The server checks a job with this package before a device is booked; the worker reads the
-same classes.
+The server validates a job with this package before a device is reserved; the worker uses the same
+classes.
 """
 
 from pricetag.recipes.data import Data, EncoderConfig, FromScratch

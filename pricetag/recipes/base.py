@@ -1,4 +1,4 @@
-"""What every parameter class shares: strictness, and the kinds of text and numbers allowed."""
+"""Base of all parameter classes: strict types, and the allowed forms of text and numbers."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ MAX_PATH_CHARS = 1024
 class Params(BaseModel):
     """A parameter class: unknown fields, wrong types and non-finite numbers are rejected.
 
-    Types are strict (``"3"`` is not 3, ``true`` is not 1), because a run that was meant
-    otherwise costs energy before anybody notices.
+    Types are strict (``"3"`` is not 3, ``true`` is not 1), because a misunderstood run costs
+    energy before anybody notices.
     """
 
     model_config = ConfigDict(
@@ -45,7 +45,7 @@ Split = Literal["train", "validation", "test"]
 
 
 class StageParams(Params):
-    """One step of a run, with a price of its own."""
+    """One stage of a run, with its own price."""
 
     kind: str
-    name: Name | None = Field(None, description="Shown beside the stage's price.")
+    name: Name | None = Field(None, description="Name of the stage, shown beside its price.")

@@ -1,4 +1,4 @@
-"""Where the code of a command comes from, and commands that cannot find theirs."""
+"""Origin of a command's code, and detection of commands that cannot find their script."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _INTERPRETER = re.compile(
 )
 _SCRIPT = re.compile(r"\.(py|pyz|sh|bash|pl|rb|js|mjs|jl|lua|R|r)$")
 _WITHOUT_SCRIPT = ("-c", "-m", "-e", "-E")
-"""Options that take a program's text, or a module, in the place of a script."""
+"""Options with a program text or a module instead of a script."""
 
 
 class GitCode(Params):
@@ -33,9 +33,9 @@ Code = Folder | GitCode
 
 
 def script_place(argv: Sequence[str]) -> int | None:
-    """Where in ``argv`` a script is named by a path relative to the working folder, if one is.
+    """Index in ``argv`` of a script with a relative path; None if there is none.
 
-    ``[python, train.py]`` has it at 1, ``[./run.sh]`` at 0, ``[python, -m, mine]`` nowhere.
+    It is 1 in ``[python, train.py]``, 0 in ``[./run.sh]``, None in ``[python, -m, mine]``.
     """
     program = argv[0]
     if "/" in program and not program.startswith("/"):

@@ -1,4 +1,4 @@
-"""Where a run's data and its model come from."""
+"""The data and the model of a run."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Folder = Annotated[Location, AfterValidator(_inside)]
 
 
 def _as_class(value: object) -> object:
-    """``0`` and ``true`` in a job file name the same class as such a cell in the data."""
+    """``0`` and ``true`` in a job file mean the same class as such a cell in the data."""
     return value if isinstance(value, str) else (class_name(value) or value)
 
 
@@ -67,7 +67,7 @@ class Data(TableOptions):
     test: Location | None = Field(None, description="Test file, or split.")
     text: ColumnName = Field("sentence", description="Column of the (first) sentence.")
     text_pair: ColumnName | None = Field(None, description="Column of the second sentence.")
-    label: ColumnName = Field("label", description="Column of the class or of the score.")
+    label: ColumnName = Field("label", description="Column of the class or the score.")
 
     labels: Annotated[list[ClassName], Field(min_length=2, max_length=100_000)] | None = Field(
         None,
@@ -75,16 +75,16 @@ class Data(TableOptions):
         "then mean these names.",
     )
     positive_label: ClassName | None = Field(
-        None, description="Class that F1 is computed for, if there are two. Default: the second."
+        None, description="Positive class of F1, if there are two. Default: the second class."
     )
 
     question: ColumnName = Field("question", description="Column of the question.")
-    context: ColumnName = Field("context", description="Column of the text it is asked about.")
+    context: ColumnName = Field("context", description="Column of the text that has the answer.")
     answer: ColumnName = Field(
-        "answer", description="Column of the answer, a part of the context; empty: none."
+        "answer", description="Column of the answer, a part of the context; empty for no answer."
     )
     answer_start: ColumnName = Field(
-        "answer_start", description="Column of the answer's first letter, counted from 0."
+        "answer_start", description="Column of the position of the answer's first letter, from 0."
     )
     doc_stride: int = Field(
         32,
@@ -96,8 +96,8 @@ class Data(TableOptions):
         None,
         ge=4,
         le=8192,
-        description="Language models: pack the texts into blocks of this many tokens; default: "
-        "each text by itself.",
+        description="Language models: pack the texts into blocks of this number of tokens. "
+        "Default: each text separately.",
     )
 
     @model_validator(mode="after")
@@ -154,7 +154,7 @@ class Data(TableOptions):
             )
 
     def splits(self) -> dict[str, str]:
-        """The given splits and where each is: ``{"train": "data/train.tsv", ...}``."""
+        """The splits and the file of each: ``{"train": "data/train.tsv", ...}``."""
         named = {"train": self.train, "validation": self.validation, "test": self.test}
         return {split: place for split, place in named.items() if place is not None}
 

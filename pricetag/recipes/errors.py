@@ -1,4 +1,4 @@
-"""What is wrong with a run description, worded so that its author can correct it."""
+"""Errors in run descriptions, worded so that the author can correct them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class FieldError:
-    """One fault: where (``recipe.stages.1.scheme``), what, and what to use instead."""
+    """One invalid field (``recipe.stages.1.scheme``), with the problem and a hint."""
 
     field: str
     message: str
@@ -24,9 +24,9 @@ class FieldError:
 
 
 class RecipeError(ValueError):
-    """A run description cannot be run as it stands.
+    """A run description is invalid.
 
-    ``field``, ``message`` and ``hint`` are those of the first fault; ``errors`` holds all.
+    ``field``, ``message`` and ``hint`` are those of the first fault; ``errors`` has all faults.
     """
 
     code = "invalid-recipe"

@@ -1,4 +1,4 @@
-"""What the rest of the system must know about a stage kind: its entry and its traits."""
+"""Entries and traits of stage kinds: all that the rest of the system must know about them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ P = TypeVar("P", bound=StageParams)
 
 Group = Literal["training", "evaluation", "compression", "measurement", "program"]
 GROUPS: tuple[Group, ...] = ("training", "evaluation", "compression", "measurement", "program")
-"""What a kind is for; lists of kinds are in this order, then by name."""
+"""Groups of stage kinds; lists are sorted in this order, then by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class SplitNeed:
-    """A split that a stage reads; ``option: false`` spares it, where there is such an option."""
+    """A split that a stage reads, unless its ``option`` (if any) is false."""
 
     split: Split
     option: str | None = None
@@ -48,26 +48,26 @@ def _same_shape(params: Any, shape: Shape) -> Shape:
 
 @dataclass(frozen=True, kw_only=True)
 class Traits(Generic[P]):
-    """How stages of a kind behave. The defaults are those of a stage that only reads.
+    """Behavior of the stages of a kind; the defaults describe a stage that only reads.
 
     Attributes:
-        group: What the kind is for.
-        trains: Its weights change by optimizer steps, with checkpoints to resume from.
-        all_ranks: Every process of a job on several devices takes part; else rank 0 alone.
-        evaluates_after: An evaluation follows by itself unless ``evaluate: false``.
-        makes_model: It leaves a model that the next stage takes and that is published.
-        final: Why the model it leaves can be neither trained nor compressed further.
-        starts_from_scratch: It may be the first stage of a model with random weights.
-        runs_program: It runs a program of its author's own, in a run without task and model.
-        measures_model: It reports size, speed and quality of the current model.
-        tasks: The tasks that it works on.
-        splits: The splits that it reads.
-        work: How much it has to do, on a number of devices, as far as its options say so.
+        group: Group of the kind.
+        trains: Whether optimizer steps change its weights, with checkpoints to resume from.
+        all_ranks: Whether all processes of a job on several devices take part, not only rank 0.
+        evaluates_after: Whether an evaluation follows automatically unless ``evaluate: false``.
+        makes_model: Whether it produces a model, which is published and passed to the next stage.
+        final: Reason why its model can be neither trained nor compressed further.
+        starts_from_scratch: Whether it may be the first stage of a model with random weights.
+        runs_program: Whether it runs the author's own program, without task and model.
+        measures_model: Whether it reports size, speed and quality of the current model.
+        tasks: Tasks that it supports.
+        splits: Splits that it reads.
+        work: Amount of work on a number of devices, as far as its options determine it.
         counts_whole: Whether ``done`` of ``total`` counts the whole stage, not a part of it.
-        reshape: The shape of the model after the stage; raises ``MisfitError``.
-        check_first: Why a run cannot begin with the stage, by its options alone.
-        amount: Options that say how much is done: the figures of earlier runs are scaled by them.
-        tuning: Options that change what is learned and hardly what it takes.
+        reshape: Shape of the model after the stage; raises ``MisfitError``.
+        check_first: Reason why a run cannot begin with the stage, from its options alone.
+        amount: Options for the amount of work, by which figures of earlier runs are scaled.
+        tuning: Options that change the learned model, but hardly the usage.
         seeds: Options that seed its random numbers.
     """
 
@@ -93,7 +93,7 @@ class Traits(Generic[P]):
 
 @dataclass(frozen=True)
 class Paper:
-    """The publication a technique follows."""
+    """The publication of a technique."""
 
     citation: str
     url: str
@@ -101,11 +101,11 @@ class Paper:
 
 @dataclass(frozen=True)
 class RecipeEntry(Generic[P]):
-    """One stage kind, described once.
+    """The description of one stage kind.
 
     Raises:
-        ValueError: The traits name a task that does not exist, or an option that the parameters
-            do not have.
+        ValueError: If the traits contain an unknown task, or an option that the parameters do
+            not have.
     """
 
     params: type[P]
@@ -128,16 +128,16 @@ class RecipeEntry(Generic[P]):
 
     @property
     def kind(self) -> str:
-        """The kind's name in a recipe; its files are called the same."""
+        """Name of the kind in recipes, and of its files."""
         return str(self.params.model_fields["kind"].default)
 
     @property
     def module(self) -> str:
-        """Where its code is, imported in a job's own process alone."""
+        """Module of its code, imported only in a job's own process."""
         return f"workers.recipes.{self.kind}"
 
     def read(self, stored: Any) -> P:
-        """The parameters of a stored stage; options that this version does not have are dropped."""
+        """The parameters of a stored stage, without options that this version does not have."""
         fields = self.params.model_fields
         return self.params.model_validate({k: v for k, v in stored.items() if k in fields})
 

@@ -1,4 +1,4 @@
-"""Names of classes: how a cell of a table or a job's option becomes one, and their order."""
+"""Class names: from cells of a table or options of a job, and their order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PUBLISHED_PAIRS = (
     ("negative", "positive"),
     ("entailment", "not_entailment"),
 )
-"""Two-class tasks as GLUE numbers them: class 0, class 1.
+"""Two-class tasks in the numbering of GLUE: class 0, class 1.
 
 Source: Wang et al. 2018, GLUE, doi:10.18653/v1/W18-5446; class numbers of the published sets.
 """
@@ -24,7 +24,7 @@ _GENERIC = re.compile(r"LABEL_(\d+)", re.IGNORECASE)
 
 
 def class_name(value: object) -> str | None:
-    """The class that a value names: ``1``, ``"1"`` and ``1.0`` are one class; None for no class."""
+    """Class name of a value: ``1``, ``"1"`` and ``1.0`` are one class; None for an empty value."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if not isinstance(value, str | int):
@@ -33,10 +33,10 @@ def class_name(value: object) -> str | None:
 
 
 def class_order(names: Collection[str]) -> list[str]:
-    """Different class names in the order in which they are numbered from 0.
+    """Class names in the order of their numbers from 0.
 
-    Integers go by number and names by the alphabet. Of two names the positive class comes last:
-    as GLUE numbers them, else the name that the other negates (``not_x``, ``non-x``, ``un...``).
+    Integers are sorted by number and names alphabetically. Of two names, the positive class is the
+    last one: as in GLUE, or else the one negated by the other (``not_x``, ``non-x``, ``un...``).
     """
     ordered = sorted(set(names), key=_by_number_or_name)
     if len(ordered) == 2 and _is_reversed(*ordered):
@@ -51,9 +51,9 @@ def generic_names(names: Sequence[str]) -> bool:
 
 
 def find_class(name: str, names: Sequence[str]) -> int | None:
-    """The number of a class among ``names``: spelled alike, else alike but for case.
+    """Index of a class in ``names``: an exact match, or else one that ignores case.
 
-    None if it is not there, or if case alone would leave two candidates.
+    None if there is no match, or several that differ only in case.
     """
     if name in names:
         return names.index(name)
@@ -63,20 +63,20 @@ def find_class(name: str, names: Sequence[str]) -> int | None:
 
 
 def same_classes(one: Sequence[str], other: Sequence[str]) -> bool:
-    """Whether two lists name the same classes, in whatever order and case."""
+    """Whether two lists contain the same classes, in any order and case."""
     numbers = {find_class(name, other) for name in one}
     return len(one) == len(other) == len(numbers) and None not in numbers
 
 
 def _by_number_or_name(name: str) -> tuple[int, int, str]:
-    # ``int`` alone would read ``1_000`` and refuse numbers of more than 4,300 digits.
+    # ``int`` alone would accept ``1_000`` and reject numbers of more than 4,300 digits.
     if re.fullmatch(r"[+-]?[0-9]{1,300}", name):
         return (0, int(name), name)
     return (1, 0, name)
 
 
 def _is_reversed(first: str, second: str) -> bool:
-    """Whether the positive class of two is the first."""
+    """Whether the first of two classes is the positive one."""
     one, other = _plain(first), _plain(second)
     for negative, positive in PUBLISHED_PAIRS:
         if {one, other} == {negative, positive}:

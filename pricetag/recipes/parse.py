@@ -1,4 +1,4 @@
-"""From plain data or a file to a ``RunSpec``, with errors that name the field."""
+"""Parses plain data or a file into a ``RunSpec``; errors state the invalid field."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ MAX_FILE_BYTES = 1_000_000
 
 
 def parse_run_spec(obj: object) -> RunSpec:
-    """Check a run described as plain data (decoded JSON or YAML).
+    """Parse a run description from plain data (decoded JSON or YAML).
 
     Raises:
-        RecipeError: with every fault found, the first as ``field``, ``message``, ``hint``.
+        RecipeError: with all faults, the first one as ``field``, ``message``, ``hint``.
     """
     if not isinstance(obj, Mapping):
         raise RecipeError("", f"a run is an object of fields, not {_type_name(obj)}")
@@ -44,21 +44,21 @@ def parse_run_spec(obj: object) -> RunSpec:
 
 
 def parse_recipe(obj: object) -> Recipe:
-    """Check a recipe alone, as a stored run holds it. Paths begin at ``recipe``.
+    """Parse only a recipe, as in a stored run; paths begin with ``recipe``.
 
     Raises:
-        RecipeError: with every fault found.
+        RecipeError: with all faults.
     """
     wrapped = {"project": "-", "experiment": "-", "name": "-", "recipe": obj}
     return parse_run_spec(wrapped).recipe
 
 
 def load_run_file(path: str | Path) -> RunSpec:
-    """Read and check a run description in JSON (``.json``) or YAML.
+    """Read and parse a run description in JSON (``.json``) or YAML.
 
     Raises:
-        RecipeError: the file cannot be read, is malformed (the error names line and column), or
-            describes no valid run.
+        RecipeError: the file cannot be read, is malformed (with line and column), or does not
+            describe a valid run.
     """
     file = Path(path)
     try:
@@ -89,7 +89,7 @@ def _parse_json(text: str) -> object:
 
 
 def _unstorable(obj: object) -> Iterator[FieldError]:
-    """Values that no database or JSON document can hold, or too many of them."""
+    """Values that a database or JSON cannot store, or too many values."""
     for fault in storable.faults(obj, max_depth=MAX_DEPTH, max_values=MAX_VALUES):
         field = ".".join(map(str, fault.path))
         match fault.problem:
@@ -108,7 +108,7 @@ def _unstorable(obj: object) -> Iterator[FieldError]:
             case "key":
                 yield FieldError(field, f"field names are text, not {fault.value!r}")
             case "integer" | "type":
-                pass  # the field's own type says it better
+                pass  # the field's own type gives a better message
 
 
 def _field_error(detail: ErrorDetails, obj: Mapping[str, Any]) -> FieldError:
@@ -122,8 +122,8 @@ def _field_error(detail: ErrorDetails, obj: Mapping[str, Any]) -> FieldError:
     if kind == "missing":
         return FieldError(field, "is missing")
     if kind == "extra_forbidden":
-        known = _known_fields(loc[:-1], obj)
-        return FieldError(field, "is not a known field", _near(loc[-1], known))
+        known_fields = _known_fields(loc[:-1], obj)
+        return FieldError(field, "is not a known field", _near(loc[-1], known_fields))
     message, hint = message_of(detail), quotes_hint(detail)
     if kind == "literal_error":
         expected = str(context.get("expected", "")).replace("'", "").replace(" or ", ", ")
@@ -133,7 +133,7 @@ def _field_error(detail: ErrorDetails, obj: Mapping[str, Any]) -> FieldError:
 
 
 def _author_path(loc: tuple[int | str, ...], obj: object, *, missing: bool) -> Iterator[str]:
-    """The author's own fields in a pydantic path, without the tags of unions in it."""
+    """The fields of a pydantic path, without the tags of unions."""
     here: object = obj
     for number, part in enumerate(loc):
         if isinstance(here, Mapping) and isinstance(part, str):
@@ -170,13 +170,13 @@ _CLASSES: dict[tuple[str, ...], type[BaseModel]] = {
 
 def _known_fields(path: list[str], obj: Mapping[str, Any]) -> list[str]:
     """The fields allowed in the object at ``path``."""
-    known = _CLASSES.get(tuple(path))
-    if known is FromScratch and "run" in obj["recipe"]["model"]:
-        known = FromRun
-    if known is None and path[:2] == ["recipe", "stages"]:
+    model = _CLASSES.get(tuple(path))
+    if model is FromScratch and "run" in obj["recipe"]["model"]:
+        model = FromRun
+    if model is None and path[:2] == ["recipe", "stages"]:
         stage = obj["recipe"]["stages"][int(path[2])]
-        known = _class_within(REGISTRY[stage["kind"]].params, path[3:])
-    return list(known.model_fields) if known else []
+        model = _class_within(REGISTRY[stage["kind"]].params, path[3:])
+    return list(model.model_fields) if model else []
 
 
 def _class_within(model: type[BaseModel], path: list[str]) -> type[BaseModel] | None:

@@ -1,4 +1,4 @@
-"""A recipe as the steps that are carried out, metered and quoted."""
+"""A recipe as a list of steps, which are run, metered and quoted."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pricetag.recipes.shapes import MisfitError, Shape
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One step: a stage of the recipe, or the evaluation that follows it by itself.
+    """One step: a stage of the recipe, or the automatic evaluation after it.
 
     Attributes:
-        index: Among the recipe's stages.
-        params: Of the step.
-        automatic: Whether it is such an evaluation.
-        evaluated: Whether such an evaluation follows it.
+        index: Index in the recipe's stages.
+        params: Parameters of the step.
+        automatic: Whether it is an automatic evaluation.
+        evaluated: Whether an automatic evaluation follows it.
     """
 
     index: int
@@ -33,8 +33,8 @@ def plan(stages: Sequence[StageParams], splits: Iterable[str]) -> list[Planned]:
     """The steps of a recipe, in order.
 
     Args:
-        stages: Of the recipe.
-        splits: Of its data.
+        stages: Stages of the recipe.
+        splits: Splits of its data.
     """
     named = frozenset(splits)
     steps: list[Planned] = []
@@ -48,7 +48,7 @@ def plan(stages: Sequence[StageParams], splits: Iterable[str]) -> list[Planned]:
 
 
 def plan_of_stored(recipe: Mapping[str, Any]) -> list[Planned]:
-    """The steps of a stored recipe, which an earlier version may have checked."""
+    """The steps of a stored recipe, which may come from an earlier version."""
     stages = [REGISTRY[str(stage["kind"])].read(stage) for stage in recipe["stages"]]
     data = recipe.get("data") or {}
     return plan(stages, [name for name, place in data.items() if place is not None])
@@ -56,18 +56,18 @@ def plan_of_stored(recipe: Mapping[str, Any]) -> list[Planned]:
 
 @dataclass(frozen=True, slots=True)
 class Misfit:
-    """A model that a stage of the recipe cannot make."""
+    """A stage of the recipe that does not fit its model."""
 
-    field: str  # from the recipe on
+    field: str  # path within the recipe
     message: str
 
 
 def misfit(shape: Shape, stages: Sequence[StageParams]) -> Misfit | None:
-    """The first stage that the model before it, or its own numbers, make impossible.
+    """The first stage that is impossible with its input model or its own parameters.
 
     Args:
-        shape: Of the model that the run begins with.
-        stages: The run's.
+        shape: Shape of the run's initial model.
+        stages: Stages of the run.
     """
     for index, stage in enumerate(stages):
         try:
@@ -80,11 +80,11 @@ def misfit(shape: Shape, stages: Sequence[StageParams]) -> Misfit | None:
 def seeds(stages: Sequence[StageParams]) -> dict[str, int]:
     """The seeds of a run, for its provenance: ``{"stages.0": 7}``.
 
-    A stage with several names each: ``stages.0.data_seed``.
+    If a stage has several, the key includes the option: ``stages.0.data_seed``.
     """
-    found: dict[str, int] = {}
+    seed_by_place: dict[str, int] = {}
     for index, stage in enumerate(stages):
         for option in sorted(traits_of(stage).seeds):
             place = f"stages.{index}" if option == "seed" else f"stages.{index}.{option}"
-            found[place] = getattr(stage, option)
-    return found
+            seed_by_place[place] = getattr(stage, option)
+    return seed_by_place

@@ -1,4 +1,4 @@
-"""Every stage kind, found in ``pricetag.recipes.methods``: a file with an ``ENTRY`` is a kind."""
+"""The registry of stage kinds: each file in ``pricetag.recipes.methods`` with an ``ENTRY``."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from pricetag.recipes.kinds import GROUPS, RecipeEntry, Traits
 
 
 def _entries() -> Iterator[RecipeEntry[Any]]:
-    for found in pkgutil.iter_modules(methods.__path__):
-        entry = importlib.import_module(f"{methods.__name__}.{found.name}").ENTRY
-        if entry.kind != found.name:
+    for module in pkgutil.iter_modules(methods.__path__):
+        entry = importlib.import_module(f"{methods.__name__}.{module.name}").ENTRY
+        if entry.kind != module.name:
             raise ValueError(f"kind '{entry.kind}' belongs in methods/{entry.kind}.py")
         yield entry
 
@@ -41,7 +41,7 @@ else:
 
 
 def traits_of(stage: StageParams) -> Traits[Any]:
-    """How stages of this one's kind behave."""
+    """The traits of a stage's kind."""
     return REGISTRY[stage.kind].traits
 
 

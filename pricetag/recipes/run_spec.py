@@ -25,14 +25,14 @@ def _fault(field: str, message: str, **values: object) -> PydanticCustomError:
 
 
 class Recipe(Params):
-    """What a run does: stages in order, each on the artifact of the one before."""
+    """Stages of a run in order, each on the model of the previous one."""
 
     task: TaskName | None = None
     data: Data | None = None
     model: ModelSource | None = Field(
         None,
         description="Folder, hub name, {config: {...}} to train from scratch, or "
-        "{run: ID, stage: NAME} for a model that an earlier run has published.",
+        "{run: ID, stage: NAME} for a published model of an earlier run.",
     )
     stages: Annotated[list[Stage], Field(min_length=1, max_length=MAX_STAGES)]
 
@@ -42,7 +42,7 @@ class Recipe(Params):
         return traits_of(self.stages[0]).runs_program
 
     def splits(self) -> dict[str, str]:
-        """The splits of its data and where each is; none without data."""
+        """The splits of its data and the file of each; empty without data."""
         return {} if self.data is None else self.data.splits()
 
     @model_validator(mode="after")
@@ -100,7 +100,7 @@ class Recipe(Params):
             )
 
     def _check_task(self) -> None:
-        """Stages, data and a new model must be for the run's task."""
+        """Stages, data and a new model must match the run's task."""
         assert self.data is not None
         assert self.task is not None
         task = TASKS[self.task]
@@ -118,8 +118,8 @@ class Recipe(Params):
             owners = tasks_with(option)
             changed = getattr(self.data, option) != field.default
             if changed and owners and option not in task.options:
-                whose = " and ".join(owners)
-                raise _fault(f"data.{option}", "belongs to {whose}; remove it", whose=whose)
+                owner_names = " and ".join(owners)
+                raise _fault(f"data.{option}", "belongs to {whose}; remove it", whose=owner_names)
         block = self.data.block_size
         for index, stage in enumerate(self.stages):
             longest = getattr(stage, "max_length", None)
@@ -131,14 +131,14 @@ class Recipe(Params):
                     block=block,
                 )
         if isinstance(self.model, FromScratch):
-            made = self.model.config.model_type
-            if made not in task.architectures:
+            model_type = self.model.config.model_type
+            if model_type not in task.architectures:
                 raise _fault(
                     "model.config.model_type",
                     "a model for {task} from scratch is {right}, not {made}",
                     task=task.name,
                     right=" or ".join(task.architectures),
-                    made=made,
+                    made=model_type,
                 )
 
     def _check_order(self) -> None:
@@ -157,10 +157,10 @@ class Recipe(Params):
                 last = stage
 
     def _check_splits(self) -> None:
-        known = self.splits()
+        splits = self.splits()
         for index, stage in enumerate(self.stages):
             for need in traits_of(stage).splits(stage):
-                if need.split not in known:
+                if need.split not in splits:
                     raise _fault(
                         f"data.{need.split}",
                         "is missing, but stage {index} ({kind}) needs it{unless}",
@@ -176,7 +176,7 @@ class Recipe(Params):
 
 
 class Resources(Params):
-    """What a run needs of a worker."""
+    """Requirements of a run on its worker."""
 
     gpus: int = Field(0, ge=0, le=1024)
     pool: Pool = "default"
@@ -205,5 +205,5 @@ def runs_program(kind: str) -> bool:
 
 
 def derive_kind(recipe: Recipe) -> str:
-    """The run's kind: its stage kinds, each once: ``train+quantize+measure``."""
+    """Kind of the run: its stage kinds, each once, as in ``train+quantize+measure``."""
     return "+".join(dict.fromkeys(stage.kind for stage in recipe.stages))

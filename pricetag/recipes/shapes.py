@@ -1,4 +1,4 @@
-"""The shape of a model between two stages, as far as it is known without a worker."""
+"""The shape of a model between two stages, as far as the server can know it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pricetag.recipes.data import FromScratch
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What is known of the model that a stage starts from; None where it is not."""
+    """Dimensions of a stage's input model; None if unknown."""
 
     layers: int | None = None
     hidden_size: int | None = None
@@ -17,7 +17,7 @@ class Shape:
 
 
 class MisfitError(ValueError):
-    """What a stage cannot do with what it starts from; ``option`` is the one to change."""
+    """A stage does not fit its input model; ``option`` is the one to change."""
 
     def __init__(self, option: str, message: str) -> None:
         super().__init__(message)
@@ -25,7 +25,7 @@ class MisfitError(ValueError):
 
 
 def described_shape(model: object) -> Shape:
-    """The shape of a run's model, known where it is trained from scratch."""
+    """The shape of a run's model, known if it is trained from scratch."""
     if not isinstance(model, FromScratch):
         return Shape()
     config = model.config

@@ -1,4 +1,4 @@
-"""How the files of a data set are written: header, encoding, separators, quotes."""
+"""File format of a data set: header, encoding, separators, quotes."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _OF_CELLS = ("header", "columns", "separator", "quote")
 
 
 def table_suffix(path: str) -> str:
-    """The suffix that says how a file is written: ``.csv`` for ``a.CSV`` and for ``a.csv.gz``."""
+    """Suffix that determines a file's format: ``.csv`` for ``a.CSV`` and for ``a.csv.gz``."""
     name = path.lower().removesuffix(".gz")
     return "." + name.rpartition(".")[2]
 
 
 class TableOptions(Params):
-    """How files are written. The defaults are those of csv with a header line in UTF-8."""
+    """Format of the files; the defaults are csv with a header line, in UTF-8."""
 
     header: Literal["none"] | None = Field(
         None,
@@ -48,22 +48,22 @@ class TableOptions(Params):
         "utf-8", description="Text encoding of csv, tsv, txt and json files."
     )
     separator: Literal["\t", ",", ";", "|"] | None = Field(
-        None, description="Between cells; default: a comma in .csv, else a tab."
+        None, description="Separator of cells. Default: a comma in .csv files, otherwise a tab."
     )
     quote: Literal["none"] | None = Field(
         None,
-        description="none: a quotation mark in csv is an ordinary character. In tsv and txt it "
-        "always is.",
+        description="none: a quotation mark in csv is an ordinary character, as it always is in "
+        "tsv and txt.",
     )
     label_separator: (
         Annotated[str, Field(min_length=1, max_length=10, pattern=r"^[^\r\n]+$")] | None
     ) = Field(
         None,
-        description="Lines without columns that begin with the label: what ends it. With ':' the "
-        "rest of the first word is a sub-label and is dropped (LABEL:sub text).",
+        description="End of the label in lines without columns that begin with the label. With "
+        "':' the rest of the first word is a sub-label and is dropped (LABEL:sub text).",
     )
     records: ColumnName | None = Field(
-        None, description="Key of a JSON object that holds the list of rows, e.g. data."
+        None, description="Key of the list of rows in a JSON object, e.g. data."
     )
 
     def set_table_options(self) -> list[str]:
@@ -76,8 +76,8 @@ class TableOptions(Params):
 
         Args:
             files: Paths of all splits.
-            hub: Whether they are splits of a hub data set instead.
-            pairs: Whether the rows have two texts.
+            hub: Whether the data set is on the hub.
+            pairs: Whether each row has two texts.
 
         Raises:
             PydanticCustomError: With the option as ``field``.

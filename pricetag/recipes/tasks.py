@@ -1,4 +1,4 @@
-"""Tasks of a run, each described once: what the data may state, what a new model may be."""
+"""Tasks of runs, with the options of their data and the architectures of new models."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ TaskName = Literal["classification", "regression", "masked_lm", "causal_lm", "qu
 
 @dataclass(frozen=True, slots=True)
 class TaskEntry:
-    """What must be known of a task without a worker.
+    """Description of a task for the server.
 
     Attributes:
-        name: In a recipe; the worker's module ``workers.training.tasks`` has a file of that name.
-        metrics: Of an evaluation; the first decides where one must.
-        options: Options of ``data`` that belong to this task and not to every task.
-        architectures: What a model from random weights may be.
+        name: Name in recipes; ``workers.training.tasks`` has a file with this name.
+        metrics: Metrics of an evaluation; the first is the default for decisions.
+        options: Options of ``data`` that only some tasks, including this one, have.
+        architectures: Architectures of models with random weights.
     """
 
     name: TaskName
@@ -51,9 +51,9 @@ _TASKS = (
 TASKS: Mapping[str, TaskEntry] = {task.name: task for task in _TASKS}
 
 LABELED = frozenset[TaskName]({"classification", "regression"})
-"""Tasks with one label for each text or pair of texts."""
+"""Tasks with one label per text or pair of texts."""
 
 
 def tasks_with(option: str) -> list[str]:
-    """Names of the tasks that an option of ``data`` belongs to; none for one of every task."""
+    """Names of the tasks with an option of ``data``; empty if all tasks have it."""
     return [task.name for task in TASKS.values() if option in task.options]

@@ -13,31 +13,35 @@ from pricetag.recipes.kinds import SplitNeed, Traits
 
 
 class Optimisation(StageParams):
-    """How weights are trained: shared by every stage that trains."""
+    """Options of the optimization, shared by all stages that train."""
 
     batch_size: int = Field(32, ge=1, le=65_536, description="Examples per step and device.")
     learning_rate: float = Field(5e-5, gt=0, le=10)
     weight_decay: float = Field(0.0, ge=0, le=1)
     warmup_ratio: float = Field(0.0, ge=0, le=1, description="Share of the steps for warm-up.")
-    warmup_steps: int | None = Field(None, ge=0, le=10**9, description="Instead of the ratio.")
+    warmup_steps: int | None = Field(
+        None, ge=0, le=10**9, description="Number of warm-up steps, instead of warmup_ratio."
+    )
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     gradient_accumulation: int = Field(1, ge=1, le=65_536)
     max_grad_norm: float = Field(1.0, ge=0, le=1e6, description="0 leaves gradients unclipped.")
     seed: Seed = 0
-    max_length: int = Field(128, ge=4, le=8192, description="Tokens; longer texts are cut.")
+    max_length: int = Field(
+        128, ge=4, le=8192, description="Maximum number of tokens; longer texts are cut."
+    )
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     group_by_length: bool = Field(True, description="Batch texts of similar length together.")
-    evaluate: bool = Field(True, description="Evaluate afterwards, as a stage of its own.")
+    evaluate: bool = Field(True, description="Evaluate afterwards, in a separate stage.")
     checkpoint_every_s: float = Field(
         60.0, ge=0, le=86_400, description="Seconds between checkpoints; 0 writes one each step."
     )
     checkpoint_after_s: float = Field(
-        30.0, ge=0, le=86_400, description="No checkpoint before this many seconds of training."
+        30.0, ge=0, le=86_400, description="Seconds of training before the first checkpoint."
     )
 
 
 class MidEvaluation(Params):
-    """Evaluation in the middle of training, within the training stage's own price."""
+    """Evaluation during training, included in the training stage's price."""
 
     every_steps: int | None = Field(None, ge=1, le=10**9, description="Steps between evaluations.")
     every_epochs: int | None = Field(
@@ -45,10 +49,10 @@ class MidEvaluation(Params):
     )
     keep_best: bool = Field(True, description="End with the best weights instead of the last.")
     patience: int | None = Field(
-        None, ge=1, le=10_000, description="End after this many evaluations without a better one."
+        None, ge=1, le=10_000, description="End after N evaluations without improvement."
     )
     metric: str | None = Field(
-        None, max_length=50, description="Metric that decides; default the task's first."
+        None, max_length=50, description="Metric to compare. Default: the task's first metric."
     )
     split: Split = "validation"
     batch_size: int = Field(64, ge=1, le=65_536)
@@ -69,15 +73,17 @@ class FullTraining(Optimisation):
 
     keep_sparsity: bool | None = Field(
         None,
-        description="Keep pruned weights at zero while training. Default: yes if the model was "
-        "pruned; false fills them.",
+        description="Keep pruned weights at zero during training. Default: true for a pruned "
+        "model; false lets them grow back.",
     )
     mid_evaluation: MidEvaluation | None = Field(
-        None, description="Evaluate while training; default: afterwards only."
+        None, description="Evaluate during training. Default: only afterwards."
     )
 
-    epochs: float | None = Field(None, gt=0, le=10_000, description="Default 1.")
-    max_steps: int | None = Field(None, ge=1, le=10**9, description="Optimizer steps instead.")
+    epochs: float | None = Field(None, gt=0, le=10_000, description="Number of epochs. Default: 1.")
+    max_steps: int | None = Field(
+        None, ge=1, le=10**9, description="Number of optimizer steps, instead of epochs."
+    )
 
     @model_validator(mode="after")
     def _one_length(self) -> Self:
@@ -91,29 +97,29 @@ class FullTraining(Optimisation):
 
     @property
     def effective_epochs(self) -> float:
-        """Epochs to train for when ``max_steps`` does not bound them."""
+        """Number of epochs if ``max_steps`` does not limit them."""
         return 1.0 if self.epochs is None else self.epochs
 
 
 def examples_per_step(params: Optimisation, devices: int) -> int:
-    """Examples that one optimizer step takes, over all devices."""
+    """Examples per optimizer step, over all devices."""
     return params.batch_size * params.gradient_accumulation * max(devices, 1)
 
 
 def training_work(params: FullTraining, devices: int) -> Work:
-    """The epochs or the steps that the options ask for."""
+    """The requested epochs or steps."""
     if params.max_steps is not None:
         return Work(examples=float(params.max_steps * examples_per_step(params, devices)))
     return Work(epochs=params.effective_epochs)
 
 
 def evaluation_splits(params: Optimisation) -> tuple[SplitNeed, ...]:
-    """The validation split, unless the evaluation afterwards is declined."""
+    """The validation split, unless ``evaluate`` is false."""
     return (SplitNeed("validation", "evaluate"),) if params.evaluate else ()
 
 
 def training_splits(params: FullTraining) -> tuple[SplitNeed, ...]:
-    """What is trained on, what is evaluated on while training, and afterwards."""
+    """The splits for training, and for evaluation during training and afterwards."""
     during = params.mid_evaluation
     middle = () if during is None else (SplitNeed(during.split),)
     return (SplitNeed("train"), *middle, *evaluation_splits(params))

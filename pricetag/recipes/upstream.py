@@ -1,4 +1,4 @@
-"""A model that an earlier run has published."""
+"""A published model of an earlier run."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pricetag.recipes.base import Name, Params
 
 
 class FromRun(Params):
-    """The model that a stage of an earlier run has left, by its artifact's SHA-256.
+    """The published model of a stage of an earlier run, identified by its SHA-256.
 
-    The server looks it up when the run is posted; the worker checks the files before use.
+    The server selects it when the run is posted; the worker verifies the files before use.
     """
 
     run: Annotated[UUID, Field(strict=False)] = Field(description="ID of the earlier run.")
     stage: Name | None = Field(
         None,
-        description="Name of the stage that made the model, as the run shows it. "
-        "Without it the run must have published exactly one model.",
+        description="Name of the stage that produced the model, as shown by the run. "
+        "Default: the only published model of the run.",
     )

@@ -1,4 +1,4 @@
-"""YAML as people mean it: safe, bounded, and without YAML 1.1's surprises."""
+"""Safe YAML parser with limits, without the surprises of YAML 1.1."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_EVENTS = 50_000
 
 
 class YamlError(ValueError):
-    """The text is not YAML; says where, counted from line 1 and column 1."""
+    """The text is not valid YAML; the message states line and column, from 1."""
 
 
 class _Loader(_BASE):  # type: ignore[misc]
@@ -91,8 +91,8 @@ def parse_yaml(text: str) -> object:
 
 
 def _bound(text: str) -> None:
-    # libyaml composes nodes recursively in C: without this, a body of brackets
-    # overruns the stack and takes the server with it. Events come one by one.
+    # libyaml composes nodes recursively in C: without this check, a body of brackets would
+    # overflow the stack and crash the server. Events are produced one by one.
     depth = 0
     for count, event in enumerate(yaml.parse(text, Loader=_Loader)):
         if isinstance(event, yaml.CollectionStartEvent):

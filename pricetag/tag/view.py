@@ -123,12 +123,12 @@ class TagView:
 
     def stage_depth(self, stage: StageTag) -> int:
         """Nesting depth of a stage in its attempt; 0 at the top."""
-        seen: list[str] = []
+        visited_keys: list[str] = []
         parent = stage.parent
-        while parent is not None and parent not in seen:
-            seen.append(parent)
+        while parent is not None and parent not in visited_keys:
+            visited_keys.append(parent)
             parent = self._parents.get((stage.attempt, parent))
-        return len(seen)
+        return len(visited_keys)
 
 
 def as_of_text(entered: str) -> str:

@@ -86,8 +86,8 @@ def lines(tags: Sequence[TagView], profile: Profile) -> list[dict[str, Any]]:
 
 def columns(report_lines: Sequence[Mapping[str, Any]]) -> list[str]:
     """The heads of lines, in order: the same for all reports, then those of reported figures."""
-    seen = dict.fromkeys(key for line in report_lines for key in line)
-    return [*COLUMNS, *(key for key in seen if key not in COLUMNS)]
+    used_heads = dict.fromkeys(key for line in report_lines for key in line)
+    return [*COLUMNS, *(key for key in used_heads if key not in COLUMNS)]
 
 
 def _run(tag: TagView, profile: Profile) -> dict[str, Any]:

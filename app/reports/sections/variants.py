@@ -195,9 +195,9 @@ def _energy(lines: Sequence[Line]) -> list[Table]:
     notes = Notes()
     used = [measured.inference_kwh(line.variant) for line in lines]
     first = [measured.inference_kwh(line.first) for line in lines]
-    made = [measured.making_kwh(line.tag.document, line.variant) for line in lines]
+    making_energy = [measured.making_kwh(line.tag.document, line.variant) for line in lines]
     unit, size = in_cells.column_unit(used, "kWh")
-    made_unit, made_size = in_cells.column_unit(made, "kWh")
+    made_unit, made_size = in_cells.column_unit(making_energy, "kWh")
     rows = [
         row(
             line.label,
@@ -207,7 +207,7 @@ def _energy(lines: Sequence[Line]) -> list[Table]:
             "" if line.variant is line.first else notes.figure(making, made_size),
             *_break_even(line, notes),
         )
-        for line, one, base, making in zip(lines, used, first, made, strict=True)
+        for line, one, base, making in zip(lines, used, first, making_energy, strict=True)
     ]
     columns = [
         column("Variant", weight=1.8),

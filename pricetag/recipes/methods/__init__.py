@@ -1,1 +1,1 @@
-"""Stage kinds, one a file: parameters, and an ``ENTRY`` that says how its stages behave."""
+"""Stage kinds, one per file: parameters, and an ``ENTRY`` with the traits of the kind."""

@@ -21,7 +21,7 @@ def _free_variable(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
         raise PydanticCustomError("variable", "is not a valid name of an environment variable")
     if name.upper().startswith("PRICETAG_"):
-        # These are the supervisor's word to the child, not the job's.
+        # These variables belong to the supervisor and the child, not to the job.
         raise PydanticCustomError("variable", "is reserved: PRICETAG_* is set by the worker")
     return name
 
@@ -32,12 +32,12 @@ VariableName = Annotated[
 
 
 class Command(StageParams):
-    """Run a program of one's own and meter it.
+    """Run your own program and meter it.
 
     The worker's administrator must allow commands for its pool.
 
-    Source: Henderson et al. 2020, JMLR 21(248): the cost of any job is reported
-    the same way, whatever the code.
+    Source: Henderson et al. 2020, JMLR 21(248): the cost of every job is reported in the same
+    way, regardless of its code.
     """
 
     kind: Literal["command"] = "command"
@@ -56,7 +56,7 @@ class Command(StageParams):
 
 
 def script_is_found(params: Command) -> MisfitError | None:
-    """Why a run cannot begin with the command; later ones may run what the first one wrote."""
+    """Reason why a run cannot begin with the command; later ones may use files of the first."""
     place = script_place(params.argv)
     if params.code is not None or place is None:
         return None

@@ -35,11 +35,11 @@ Layers = Annotated[
 
 
 class Student(Params):
-    """A student made from its teacher.
+    """A student derived from its teacher.
 
-    ``layers`` lists the teacher's layers to keep (from 0), or their number (spread evenly),
-    or names a rule. A width below starts the student's encoder from random weights, since
-    the teacher's no longer fit.
+    ``layers`` is a list of the teacher's layers to keep (from 0), their number (spread evenly),
+    or a rule. With a different width, the student's encoder starts from random weights, since
+    the teacher's weights do not fit.
     """
 
     layers: Layers = "every_second"
@@ -49,8 +49,8 @@ class Student(Params):
 
     @model_validator(mode="after")
     def _layers_rise(self) -> Self:
-        chosen = self.layers
-        if isinstance(chosen, list) and chosen != sorted(set(chosen)):
+        layers = self.layers
+        if isinstance(layers, list) and layers != sorted(set(layers)):
             raise PydanticCustomError(
                 "layers",
                 "must rise and name each layer once",
@@ -59,26 +59,28 @@ class Student(Params):
         return self
 
     def kept_layers(self, teacher_layers: int) -> list[int]:
-        """The teacher's layers that the student starts from, counted from 0.
+        """The teacher's layers from which the student starts, counted from 0.
 
-        A number spreads them evenly from the first layer on; ``first`` is the lower half.
+        A number spreads them evenly from the first layer; ``first`` is the lower half.
 
         Raises:
-            ValueError: a layer that the teacher does not have.
+            ValueError: the teacher does not have such a layer.
         """
-        wanted = self.layers
-        if wanted == "every_second":
+        selection = self.layers
+        if selection == "every_second":
             return list(range(0, teacher_layers, 2))
-        if wanted == "first":
+        if selection == "first":
             return list(range((teacher_layers + 1) // 2))
-        if isinstance(wanted, int):
-            if wanted > teacher_layers:
-                raise ValueError(f"the teacher has {teacher_layers} layers, not {wanted}")
-            return [number * teacher_layers // wanted for number in range(wanted)]
-        assert isinstance(wanted, list)
-        if wanted[-1] >= teacher_layers:
-            raise ValueError(f"the teacher has layers 0 to {teacher_layers - 1}, not {wanted[-1]}")
-        return list(wanted)
+        if isinstance(selection, int):
+            if selection > teacher_layers:
+                raise ValueError(f"the teacher has {teacher_layers} layers, not {selection}")
+            return [number * teacher_layers // selection for number in range(selection)]
+        assert isinstance(selection, list)
+        if selection[-1] >= teacher_layers:
+            raise ValueError(
+                f"the teacher has layers 0 to {teacher_layers - 1}, not {selection[-1]}"
+            )
+        return list(selection)
 
 
 class Distill(FullTraining):
@@ -98,10 +100,10 @@ class Distill(FullTraining):
 
 
 def student_shape(params: Distill, teacher: Shape) -> Shape:
-    """The student's shape, as far as it is known.
+    """The student's shape, as far as known.
 
     Raises:
-        MisfitError: Its teacher, or its own numbers, make it impossible.
+        MisfitError: The shape is impossible with this teacher or by itself.
     """
     student = params.student
     try:

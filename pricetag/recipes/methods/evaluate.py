@@ -26,18 +26,20 @@ class Evaluate(StageParams):
         default_factory=_validation_only
     )
     batch_size: int = Field(64, ge=1, le=65_536)
-    max_length: int = Field(128, ge=4, le=8192, description="Tokens; longer texts are cut.")
+    max_length: int = Field(
+        128, ge=4, le=8192, description="Maximum number of tokens; longer texts are cut."
+    )
 
 
 def evaluation_after(stage: Any, splits: Collection[str]) -> Evaluate:
-    """The evaluation that follows a training stage: on validation, and test where there is one.
+    """The evaluation after a training stage, on validation and, if present, test.
 
     Args:
-        stage: With ``max_length``.
-        splits: Of the run's data.
+        stage: Training stage, with ``max_length``.
+        splits: Splits of the run's data.
     """
-    chosen: list[Split] = ["validation", "test"] if "test" in splits else ["validation"]
-    return Evaluate(splits=chosen, max_length=stage.max_length)
+    splits_to_read: list[Split] = ["validation", "test"] if "test" in splits else ["validation"]
+    return Evaluate(splits=splits_to_read, max_length=stage.max_length)
 
 
 ENTRY = RecipeEntry(

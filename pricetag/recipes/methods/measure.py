@@ -12,7 +12,7 @@ from pricetag.recipes.kinds import Paper, RecipeEntry, SplitNeed, Traits
 
 
 class Measure(StageParams):
-    """Measure what the current model costs to keep and to use, and how good it is.
+    """Measure size, speed, energy and quality of the current model.
 
     Parameters, non-zeros, bytes, FLOPs, latency at batch 1 and at ``batch_size``,
     throughput, peak memory, energy of inference, and quality on ``split``.
@@ -27,11 +27,13 @@ class Measure(StageParams):
         64, ge=4, le=8192, description="Tokens per example for FLOPs, latency and energy."
     )
     min_seconds: float = Field(
-        5.0, gt=0, le=3600, description="Shortest metered inference; meters tick slowly."
+        5.0, gt=0, le=3600, description="Minimum duration of metered inference, s."
     )
     split: Split = "validation"
     accuracy: bool = Field(True, description="Measure the quality on the split as well.")
-    max_length: int = Field(128, ge=4, le=8192, description="Tokens kept of a text.")
+    max_length: int = Field(
+        128, ge=4, le=8192, description="Maximum number of tokens; longer texts are cut."
+    )
 
 
 def _splits(params: Measure) -> tuple[SplitNeed, ...]:

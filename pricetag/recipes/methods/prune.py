@@ -13,7 +13,7 @@ from pricetag.recipes.training import AMOUNT, TUNING, Optimisation, evaluation_s
 
 
 class Prune(Optimisation):
-    """Set the smallest weights of the encoder's matrices to zero, and recover by training.
+    """Set the smallest weights of the encoder's matrices to zero, with recovery training.
 
     Prunable are query, key, value, attention.output.dense, intermediate.dense and
     output.dense of each layer; embeddings, LayerNorm, biases, pooler and head stay.
@@ -27,9 +27,9 @@ class Prune(Optimisation):
     sparsity: float = Field(gt=0, lt=1, description="Share of the prunable weights set to zero.")
     scope: Literal["global", "per_matrix"] = "global"
     mode: Literal["one_shot", "iterative"] = "one_shot"
-    rounds: int = Field(1, ge=1, le=100, description="Iterative only: prune-recover rounds.")
+    rounds: int = Field(1, ge=1, le=100, description="Number of rounds in iterative mode.")
     recovery_epochs: float = Field(
-        0.0, ge=0, le=10_000, description="Epochs of recovery after each pruning; 0: none."
+        0.0, ge=0, le=10_000, description="Epochs of recovery after each pruning; 0 for none."
     )
 
     @model_validator(mode="after")

@@ -13,7 +13,7 @@ from pricetag.recipes.kinds import Paper, RecipeEntry, Traits
 class Quantize(StageParams):
     """Store weights as 8-bit integers: every Linear, and each row of the embeddings.
 
-    Activations are quantized as they come (dynamic). Symmetric, so zeros stay zeros.
+    Activations are quantized at run time (dynamic). It is symmetric, so that zeros stay zeros.
 
     Source: Zafrir et al. 2019, Q8BERT, section 2, arXiv:1910.06188; Jacob et al. 2018,
     equation 1, doi:10.1109/CVPR.2018.00286.
@@ -21,7 +21,7 @@ class Quantize(StageParams):
 
     kind: Literal["quantize"] = "quantize"
     scheme: Literal["int8_dynamic"] = "int8_dynamic"
-    embeddings: bool = Field(True, description="Embeddings too, one scale a row.")
+    embeddings: bool = Field(True, description="Quantize embeddings too, with a scale per row.")
 
 
 ENTRY = RecipeEntry(
