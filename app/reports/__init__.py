@@ -1,4 +1,4 @@
-"""Reports: one context from price tags, drawn in six formats."""
+"""Reports: one context from price tags, rendered in six formats."""
 
 from app.reports.context import build_context
 from app.reports.render import FORMATS, render

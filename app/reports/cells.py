@@ -1,4 +1,4 @@
-"""Cells of report tables: figures in one unit a column, reasons as lettered notes."""
+"""Cells of report tables: one unit per column, reasons as lettered notes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EVIDENCE = {
 
 
 class Notes:
-    """Lettered notes of one table: each reason once, below the table."""
+    """Lettered notes below one table, each reason once."""
 
     def __init__(self) -> None:
         self._letters: dict[str, str] = {}
@@ -34,11 +34,11 @@ class Notes:
         return [f"({letter}) {reason}" for reason, letter in self._letters.items()]
 
     def figure(self, figure: Shown, size: float = 1.0) -> str:
-        """A figure without its unit, in units of ``size``; an unknown one has its reason."""
+        """A figure without its unit, in multiples of ``size``; for an unknown one, its reason."""
         return self._known(figure, lambda value: number(value if size == 1.0 else value / size))
 
     def interval(self, figure: Shown, size: float = 1.0) -> str:
-        """The interval without its unit; empty where the figure is unknown."""
+        """The interval without its unit; empty if the figure is unknown."""
         if figure.value is None:
             return ""
         if figure.low is None or figure.high is None:
@@ -56,7 +56,7 @@ class Notes:
         return self._known(figure, difference)
 
     def cost(self, figure: Shown) -> str:
-        """Money from low to high, with its currency."""
+        """A cost from low to high, with its currency."""
 
         def text(value: float) -> str:
             ends = [value if end is None else end for end in (figure.low, figure.high)]
@@ -72,12 +72,12 @@ class Notes:
 
 
 def column_unit(column: Iterable[Shown], unit: str) -> tuple[str, float]:
-    """The unit in which the figures of a column read well, and its size."""
+    """A readable unit for the figures of a column, and its size."""
     return figures.column_unit((figure.value for figure in column), unit)
 
 
 def evidence(figure: Shown) -> str:
-    """In a word, what a figure rests on."""
+    """The evidence of a figure, in a few words."""
     if figure.source == "counter" and figure.unit in ("s", "h"):
         return "clock"
     if figure.source == "counter" and figure.unit == "FLOP":

@@ -1,4 +1,4 @@
-"""What a report says, worked out once from price tags; pure, and stored with the report."""
+"""The content of a report, computed once from price tags and stored with the report."""
 
 from __future__ import annotations
 
@@ -44,19 +44,18 @@ def build_context(
     generated_at: datetime,
     chains: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """Everything that the six formats show.
+    """The content of all six formats.
 
     Args:
-        title: Of the report; any text.
-        profile: Whose factors to apply to the measured energy.
-        documents: Price tags as they are stored, each with its `cause` where that is known, in the
-            order to show them.
-        generated_at: When, with its time zone.
-        chains: Of each run that takes the model of an earlier one its ``name`` and ``lineage``.
+        title: Title of the report; any text.
+        profile: Selects the factors for the measured energy.
+        documents: Stored price tags, each with its `cause` if known, in order.
+        generated_at: Time of creation, with time zone.
+        chains: ``name`` and ``lineage`` of each run that starts from the model of another run.
 
     Raises:
-        ValueError: If the profile is unknown, or the time has no zone.
-        InvalidDocument: If one does not have the form of a price tag.
+        ValueError: If the profile is unknown, or the time has no time zone.
+        InvalidDocument: If a document is not a price tag.
     """
     if profile not in PROFILES:
         raise ValueError(f"profile is {profile!r}: give one of {', '.join(PROFILES)}")

@@ -1,4 +1,4 @@
-"""CSV: one line per run and stage, bare figures, units in the head."""
+"""CSV: one line per run and stage, plain figures, units in the header line."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from app.reports.text import clean
 
 MEDIA_TYPE = "text/csv; charset=utf-8"
 
-# A spreadsheet takes a text that starts so for a formula, full-width forms included.
+# A spreadsheet interprets a text with such a beginning as a formula, also in full-width form.
 _FORMULA_STARTS = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
 
 
 def cell(value: Any) -> str:
-    """One field: numbers as they are, an unknown one empty, texts never a formula."""
+    """One field: numbers unchanged, unknown figures empty, texts never as a formula."""
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""Which characters of a report no font of this machine can show."""
+"""Finds characters of a report that no font on this machine can show."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import typst
 
 FONTS = ("Libertinus Serif", "DejaVu Sans Mono")
-"""Bundled with the typst package; other characters come from the machine's fonts."""
+"""Fonts in the typst package; other characters come from the machine's fonts."""
 
 LAST_LATIN = "\u024f"
 _SOURCE = b"""
@@ -23,11 +23,11 @@ _ESCAPE = re.compile(r"\\u\{([0-9a-f]+)\}")
 
 
 def warning(context: Any, fonts: str) -> str | None:
-    """A warning for readers of a PDF with missing characters; None if none is missing.
+    """A warning for readers of a PDF with missing characters; None if there are none.
 
     Args:
         context: Texts, at any depth.
-        fonts: Names of the fonts in front of the machine's own, as a JSON list.
+        fonts: Names of the fonts with priority over the machine's own, as a JSON list.
     """
     characters = sorted({char for text in _texts(context) for char in text if char > LAST_LATIN})
     missing = first_missing(" ".join(characters), fonts) if characters else None
@@ -41,14 +41,14 @@ def warning(context: Any, fonts: str) -> str | None:
 
 
 def first_missing(text: str, fonts: str) -> str | None:
-    """The first character, with what belongs to it, that no font has.
+    """The first character (with its combining marks) that no font has.
 
     Raises:
-        typst.TypstError: If the compiler has another complaint.
+        typst.TypstError: If the compiler reports another error.
     """
     inputs = {"text": text, "fonts": fonts}
     try:
-        # This standard for archives forbids characters without a glyph: the compiler names one.
+        # This archive standard forbids characters without a glyph, so the compiler reports one.
         typst.compile(_SOURCE, format="pdf", pdf_standards="a-2b", sys_inputs=inputs, timestamp=0)
     except typst.TypstError as error:
         match = _MISSING.search(str(error))

@@ -1,4 +1,4 @@
-"""HTML: one file that carries its own style and loads nothing."""
+"""HTML: one file with its own style, which loads nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(context: Context) -> bytes:
-    """The report as an HTML page; every text in it is escaped by the template engine."""
+    """The report as an HTML page; the template engine escapes all texts."""
     style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
     page = _template().render(report=clean_all(context), style=style)
     return page.encode()

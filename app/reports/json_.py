@@ -1,4 +1,4 @@
-"""JSON: the context itself, for other programs."""
+"""JSON: the report's context, for other programs."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ MEDIA_TYPE = "application/json"
 
 
 def render(context: Context) -> bytes:
-    """The whole context; unknown figures are null with their reason beside them."""
+    """The whole context; unknown figures are null, with a reason."""
     return (json.dumps(context, indent=2, sort_keys=True, allow_nan=False) + "\n").encode("ascii")

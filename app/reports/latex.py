@@ -1,4 +1,4 @@
-"""LaTeX: one document that needs booktabs and nothing else, for pdflatex as it comes."""
+"""LaTeX: one document for a standard pdflatex that needs only booktabs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ MEDIA_TYPE = "application/x-tex"
 TEXT_WIDTH_CM = 17.0
 GAP_CM = 0.29  # 4 pt on both sides of a column
 SPARE_CM = 0.02  # widths are printed in hundredths
-ROWS_PER_TABLE = 28  # no package for tables over several pages: they are cut instead
+ROWS_PER_TABLE = 28  # longer tables are split, without a package for multi-page tables
 
 
 def render(context: Context) -> bytes:
@@ -85,9 +85,9 @@ def _column_types(widths_cm: list[float]) -> str:
 
 
 def _widths_cm(table: Table) -> list[float]:
-    """Widths by the columns' weights, and no less than their widest words where possible.
+    """Widths by the columns' weights, but if possible not less than their widest words.
 
-    Where whole words have no room, it is tried with the parts between which they may break.
+    If whole words do not fit, the parts between which they may break are used.
     """
     columns = table["columns"]
     room_cm = TEXT_WIDTH_CM - len(columns) * GAP_CM
@@ -103,9 +103,9 @@ def _widths_cm(table: Table) -> list[float]:
     return wanted_cm
 
 
-def _fitted_cm(wanted_cm: list[float], least_cm: list[float], room_cm: float) -> list[float]:
-    """Each column as wide as it must be; those with more than that give up the difference."""
-    taken_cm = list(map(max, wanted_cm, least_cm))
+def _fitted_cm(weighted_cm: list[float], least_cm: list[float], room_cm: float) -> list[float]:
+    """Widths of at least the minimum, taken from columns that are wider than their minimum."""
+    taken_cm = list(map(max, weighted_cm, least_cm))
     spare_cm = [width - least for width, least in zip(taken_cm, least_cm, strict=True)]
     excess_cm = sum(taken_cm) - room_cm
     if excess_cm <= 0:
@@ -115,7 +115,7 @@ def _fitted_cm(wanted_cm: list[float], least_cm: list[float], room_cm: float) ->
 
 
 def _row(cells: list[str], columns: list[Column], widths_cm: list[float]) -> str:
-    # In these cells the usual row end would belong to \raggedright.
+    # In these cells the usual row end would be part of \raggedright.
     set_ = {"left": r"\raggedright", "right": r"\raggedleft"}
     body = " & ".join(
         f"{set_[column['align']]} {breakable(cell, width_cm)}"

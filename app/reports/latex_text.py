@@ -1,4 +1,4 @@
-"""Any text as LaTeX that prints it, for pdflatex as it comes."""
+"""Any text as LaTeX source that prints it, for a standard pdflatex."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import unicodedata
 
 from app.reports.text import clean
 
-LONG_WORD = 20  # letters; a shorter word is broken only where no column has the room for it
-# Widths in footnotesize, a little more than Computer Modern has.
+LONG_WORD = 20  # letters; a shorter word is broken only if it does not fit into the column
+# Widths in footnotesize, slightly more than in Computer Modern.
 WIDTH_CM = 0.165
 WIDE_CM = 0.28
 CAPITAL_CM = 0.22
@@ -18,7 +18,7 @@ LONG_CM = LONG_WORD * WIDTH_CM
 _BREAK = r"\allowbreak{}"
 _PARTS = re.compile(r"[^_/.,:)-]*[_/.,:)-]|[^_/.,:)-]+")
 
-# `[` and `*` are braced because either would be read as an argument of the row end before it.
+# `[` and `*` are braced, since both could be parsed as arguments of the preceding row end.
 _SPECIAL = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -75,7 +75,7 @@ _SPECIAL = {
     "¡": r"!`{}",
     "¿": r"?`{}",
 }
-# Two of these in a row would be set as one other sign.
+# Two of these in a row would be typeset as another character.
 _JOINING = frozenset("-'`,!?")
 _ACCENTS = {
     "\u0300": "`",
@@ -124,15 +124,15 @@ _SMALL_GREEK = {
 
 
 def escape(text: str) -> str:
-    """Any text as LaTeX that prints it; what has no form there is printed as its code point."""
+    """Any text as LaTeX source; characters without a LaTeX form appear as their code point."""
     line = clean(text)
     return "".join(map(_escaped, line, [*line[1:], ""]))
 
 
 def breakable(text: str, room_cm: float | None = None) -> str:
-    """The same, with words that may break where they are long, between their parts if that does.
+    """Escaped text in which long words may break, preferably between their parts.
 
-    With a column's width those are the words that would run into the next column.
+    With a column's width, words that would overflow the column may break.
     """
     return " ".join(_word(word, room_cm) for word in clean(text).split(" "))
 
@@ -148,11 +148,11 @@ def _word(word: str, room_cm: float | None) -> str:
 
 
 def widest_cm(text: str, *, of_parts: bool) -> float:
-    """The width of a text's widest word that is not so long that it may break anywhere.
+    """Width of a text's widest word, except for words that may break anywhere.
 
     Args:
-        text: Any.
-        of_parts: Words may break between their parts, after a slash or a hyphen.
+        text: Any text.
+        of_parts: Whether words may break between their parts, after a slash or a hyphen.
     """
     words = clean(text).split(" ")
     pieces = [part for word in words for part in _PARTS.findall(word)] if of_parts else words

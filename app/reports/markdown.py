@@ -1,4 +1,4 @@
-"""Markdown (GitHub's tables), with the snippet a Hugging Face model card takes."""
+"""Markdown with GitHub's tables, and metadata for a Hugging Face model card."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from app.reports.text import clean
 MEDIA_TYPE = "text/markdown; charset=utf-8"
 
 _INLINE = re.compile(r"[\\`*_{}\[\]|~#!$@]|:(?=//)|(?<=www)\.")
-# What would open a list, a rule or a heading where a line begins.
+# Characters that would begin a list, a rule or a heading at the beginning of a line.
 _OPENING = re.compile(r"^(\d*)([-+=.)])")
 
 
 def escape(text: str) -> str:
-    """Any text as Markdown that prints it, at the beginning of a line too."""
+    """Any text as Markdown source, also at the beginning of a line."""
     return _OPENING.sub(r"\1\\\2", escape_inside(text))
 
 
 def escape_inside(text: str) -> str:
-    """The same where no line begins, as in a table cell: figures stay as they are."""
-    # Entities first: Markdown lets HTML through.
+    """Any text as Markdown source within a line, such as a table cell; figures are unchanged."""
+    # Entities first, since Markdown allows HTML.
     plain = clean(text).strip().replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _INLINE.sub(r"\\\g<0>", plain)
 
@@ -78,7 +78,7 @@ def _card(card: ModelCard) -> str:
         "geographical_location": card["geographical_location"],
         "hardware_used": card["hardware_used"],
     }
-    # A JSON text is a YAML text in one line, whatever is in it.
+    # A JSON string is always a YAML string in one line.
     lines = [
         f"  {name}: {json.dumps(value)}" for name, value in fields.items() if value is not None
     ]

@@ -1,4 +1,4 @@
-"""PDF, set by typst from the stored context alone: the same context gives the same bytes."""
+"""PDF, typeset by typst from the stored context: equal contexts yield equal bytes."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ MEDIA_TYPE = "application/pdf"
 TEMPLATE = Path(__file__).parent / "templates" / "report.typ"
 
 SHOWN = ("title", "profile_label", "generated_label", "lead", "sections")
-"""What of a context is on the pages."""
+"""Parts of a context on the pages."""
 
 
 def render(context: Context) -> bytes:
     """The report as PDF.
 
-    The context goes in as data, so that nothing in it can be taken for typst markup.
+    The context is passed as data, so that nothing in it can be interpreted as typst markup.
     """
     pages = compile_pages(context, "pdf")
     return pages if isinstance(pages, bytes) else b"".join(pages)
 
 
 def compile_pages(context: Context, fmt: Any, ppi: float | None = None) -> bytes | list[bytes]:
-    """The report in a format of typst's: one document, or a picture for each page.
+    """The report in a format of typst: one document, or a picture per page.
 
     Args:
-        context: What to set.
+        context: Content of the report.
         fmt: ``pdf`` or ``png``.
         ppi: Resolution of pictures, pixels per inch.
     """
@@ -47,7 +47,7 @@ def compile_pages(context: Context, fmt: Any, ppi: float | None = None) -> bytes
         TEMPLATE.read_bytes(),
         format=fmt,
         ppi=ppi,
-        timestamp=0,  # the compiler's clock would make every copy differ
+        timestamp=0,  # with the compiler's clock, every copy would differ
         sys_inputs=inputs,
     )
     return pages

@@ -1,4 +1,4 @@
-"""From a report's context to any of its six formats."""
+"""Renders a report's context in one of six formats."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def render(context: Mapping[str, Any], fmt: str) -> Rendered:
     """A report in one format.
 
     Args:
-        context: What ``build_context`` made, fresh or from the database.
+        context: Result of ``build_context``, also from the database.
         fmt: One of ``FORMATS``.
 
     Raises:
-        ValueError: If there is no such format.
+        ValueError: If the format is unknown.
     """
     writer = _WRITERS.get(fmt)
     if writer is None:

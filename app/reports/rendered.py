@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A report's bytes with the media type and file name they go out under."""
+    """A report's bytes, with media type and file name."""
 
     content: bytes
     media_type: str

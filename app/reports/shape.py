@@ -1,7 +1,7 @@
-"""The shape of a report's context: sections of paragraphs and tables, plus bare figures.
+"""The types of a report's context: sections of paragraphs and tables, plus plain figures.
 
-Everything in it is JSON, so that it is stored with the report and the six formats can be
-drawn from it again, unchanged, at any time.
+A context is JSON, so that it is stored with the report, and the six formats can be rendered again
+from it, unchanged, at any time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Align = Literal["left", "right"]
 
 
 class Column(TypedDict):
-    """A table column; ``weight`` is its share of the width where text has to wrap."""
+    """A table column; ``weight`` is its share of the width if text has to wrap."""
 
     label: str
     align: Align
@@ -27,14 +27,14 @@ class Column(TypedDict):
 
 
 class Row(TypedDict):
-    """A table row; ``total`` rows are set apart from the rest."""
+    """A table row; ``total`` rows are separated from the others."""
 
     cells: list[str]
     total: bool
 
 
 class Table(TypedDict):
-    """A table with words above (caption) and below (notes)."""
+    """A table with a caption above and notes below."""
 
     id: str
     caption: str
@@ -44,7 +44,7 @@ class Table(TypedDict):
 
 
 class Section(TypedDict):
-    """A headed part of the report."""
+    """A section of the report with a heading."""
 
     id: str
     heading: str
@@ -53,7 +53,7 @@ class Section(TypedDict):
 
 
 class ModelCard(TypedDict):
-    """What Hugging Face's model cards ask for under ``co2_eq_emissions``; grams there."""
+    """The fields of ``co2_eq_emissions`` in Hugging Face's model cards; emissions in grams."""
 
     emissions_g: float | None
     reason: str | None
@@ -64,7 +64,7 @@ class ModelCard(TypedDict):
 
 
 class Context(TypedDict):
-    """Everything a report says."""
+    """The content of a report."""
 
     schema: str
     title: str
@@ -75,10 +75,10 @@ class Context(TypedDict):
     lead: str
     sections: list[Section]
     model_card: ModelCard
-    line_columns: list[str]  # the order of the figures below, which a database may not keep
-    lines: list[dict[str, Any]]  # one per run and stage, bare figures, units in the keys
-    quality: list[dict[str, Any]]  # every figure that a stage reported, unrounded
-    runs: list[dict[str, Any]]  # the Strubell figures of every run, unrounded
+    line_columns: list[str]  # the order of the figures below, which a database may lose
+    lines: list[dict[str, Any]]  # one per run and stage, plain figures, units in the keys
+    quality: list[dict[str, Any]]  # all metrics of the stages, unrounded
+    runs: list[dict[str, Any]]  # the Strubell figures of all runs, unrounded
     totals: dict[str, Any]
     factors: list[dict[str, Any]]
 
@@ -99,7 +99,7 @@ def table(
     """A table. A reason that several unknown figures share becomes a note.
 
     Raises:
-        ValueError: If a row has not one cell for each column.
+        ValueError: If the number of cells in a row differs from the number of columns.
     """
     for index, item in enumerate(rows):
         if len(item["cells"]) != len(columns):

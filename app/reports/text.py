@@ -1,4 +1,4 @@
-"""Text of strangers made safe to print: what no format has a use for is made visible."""
+"""Makes any text safe to print, with control characters made visible."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 _SPACES = re.compile("[\t\n\v\f\r\x1c-\x1f\x85\u2028\u2029]+")
-# Characters that reorder what follows could make a report read otherwise than it is stored.
+# Characters that reorder text could make a report look different from its stored content.
 _REORDERING = {*map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A)), "\u061c"}
 
 
@@ -34,7 +34,7 @@ def _visible(char: str) -> str:
 
 
 def clean_all(value: Any) -> Any:
-    """The same structure with every text in it, keys too, made printable."""
+    """The same structure with all texts, including keys, made printable."""
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, Mapping):
@@ -45,6 +45,6 @@ def clean_all(value: Any) -> Any:
 
 
 def slug(text: str, limit: int = 60) -> str:
-    """A file name part of plain letters, digits and hyphens; ``report`` if nothing is left."""
+    """Part of a file name with plain letters, digits and hyphens; ``report`` if empty."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     return re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:limit].strip("-") or "report"

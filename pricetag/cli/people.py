@@ -213,8 +213,8 @@ def _project_line(project: Mapping[str, Any]) -> str:
 def show_project(ctx: typer.Context, named: ProjectArgument, json: Json = False) -> None:
     """Show a project: who may see it, and how many runs it has."""
     with open_client(ctx) as client:
-        found = client.project(named)
-    answer(ctx, json, found, _project_line)
+        details = client.project(named)
+    answer(ctx, json, details, _project_line)
 
 
 @project.command("private")

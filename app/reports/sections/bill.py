@@ -1,4 +1,4 @@
-"""The bill: totals over every run and attempt, the failed ones too."""
+"""The bill: totals over all runs and attempts, including failed ones."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def lead(sums: Totals) -> str:
 
 
 def least(figure: Figure) -> str:
-    """What goes before a sum that does not have all of its parts."""
+    """Prefix of a sum without some of its parts."""
     return "at least " if figure.reason else ""
 
 
@@ -127,6 +127,6 @@ def _line(label: str, figure: Figure, notes: Notes) -> Row:
     value = with_unit(figure.value, figure.unit)
     if figure.reason:
         value += f" {notes.mark(figure.reason)}"
-    # A sum without a part of it has no upper end, however well the rest is known.
+    # An incomplete sum has no upper end, however well its parts are known.
     no_interval = "at least" if figure.reason else "exact"
     return row(label, value, interval_text(figure) or no_interval, evidence(figure))

@@ -1,4 +1,4 @@
-"""Where the energy went: stages, attempts and components of every run."""
+"""Breakdown of energy: stages, attempts and components of every run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NESTED = "of which: "
 
 
 def section(tags: Sequence[TagView], profile: Profile) -> Section:
-    """For each run a table of attempts and stages, then all components."""
+    """A table of attempts and stages for each run, then all components."""
     tables = [_stages(index, tag, profile) for index, tag in enumerate(tags)]
     return {
         "id": "stages",
@@ -61,7 +61,7 @@ def _whole(tag: TagView) -> Part:
 
 
 def _lines(tag: TagView) -> list[tuple[str, Part, bool]]:
-    """The rows of the attempts, each with its label and whether it is a sum."""
+    """The rows of the attempts, each with its label, and whether it is a sum."""
     several = tag.has_several_attempts
     lines: list[tuple[str, Part, bool]] = []
     for attempt, parts in parts_by_attempt(tag):

@@ -1,4 +1,4 @@
-"""How far the figures can be trusted: coverage, flags, another tool's opinion."""
+"""Reliability of the figures: coverage, flags, second opinions."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ MEASURED = "IT energy"
 
 
 def _errors(tags: Sequence[TagView], profile: Profile) -> list[Table]:
-    """The largest causes of error of each total; no table where no tag has any.
+    """The largest causes of error of each total; no table if no price tag has any.
 
-    A profile that brings factors of its own, as exact numbers, leaves the meters' errors alone.
+    A profile with its own, exact factors leaves only the meters' errors.
     """
     rows = [
         row(tag.document.name, causes.label, percent(causes.std_ratio), _causes(causes))
@@ -126,7 +126,7 @@ def _opinions(tags: Sequence[TagView]) -> list[Table]:
 
 
 def _partly(tags: Sequence[TagView]) -> list[str]:
-    """The runs of which not all attempts are compared."""
+    """The runs with attempts that are not compared."""
     return [
         f"{tag.document.name}: of {part} alone; the other tool reported nothing for the rest."
         for tag in tags
@@ -135,7 +135,7 @@ def _partly(tags: Sequence[TagView]) -> list[str]:
 
 
 def _explained(tags: Sequence[TagView]) -> list[str]:
-    """What the differences come from, a line for each run."""
+    """The causes of the differences, a line for each run."""
     lines = []
     for tag in tags:
         opinion = tag.document.second_opinion

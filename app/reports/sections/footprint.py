@@ -15,7 +15,7 @@ from pricetag.tag.view import TagView
 
 
 class Column(NamedTuple):
-    """A column: its head, its unit, and where the figure is."""
+    """A column with its heading, its unit, and access to its figure."""
 
     label: str
     unit: str
@@ -44,9 +44,9 @@ COSTS: dict[str, Callable[[CostTag], Quantity]] = {
 
 
 def section(tags: Sequence[TagView], profile: Profile) -> Section | None:
-    """The tables of which a figure is known; None where no run has any.
+    """The tables with known figures; None if no run has any.
 
-    With a profile's own carbon intensity, sums with the price tag's are dropped.
+    If the profile has its own carbon intensity, sums with that of the price tag are dropped.
     """
     beside = [one for one in BESIDE if profile == "site" or one is not IN_ALL]
     tables = [
@@ -78,15 +78,15 @@ def _known(tags: Sequence[TagView], figure: Callable[[PriceTag], Quantity]) -> b
 def _figures(
     id_: str, caption: str, tags: Sequence[TagView], figures: Sequence[Column]
 ) -> list[Table]:
-    """A row a run; columns that no run knows are dropped, and so is an empty table."""
+    """One row per run; columns without known figures are dropped, and so is an empty table."""
     shown = [column_ for column_ in figures if _known(tags, column_.figure)]
     return [_of_runs(id_, caption, tags, shown)] if shown else []
 
 
 def _split(tags: Sequence[TagView]) -> list[Table]:
-    """All columns, unknown ones with their reason: that nothing idled would be another thing.
+    """All columns; unknown figures have a reason, since they do not mean zero idle energy.
 
-    Price tags of the first accounting were not split; of them alone there is no table.
+    Price tags of accounting version 1 have no split; with only such price tags there is no table.
     """
     were_split = any("split" not in tag.document.energy.absent for tag in tags)
     if not were_split or not _known(tags, lambda tag: tag.energy.it_energy_kwh):

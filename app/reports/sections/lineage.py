@@ -1,4 +1,4 @@
-"""Chains of runs: what a run has used together with the runs whose models it rests on."""
+"""Chains of runs: usage of a run together with its upstream runs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ FIGURES = (("IT energy", "it_energy_kwh"), ("CO2e", "co2e_kg"), ("Cost", "cost")
 
 
 def section(chains: Sequence[Mapping[str, Any]]) -> Section | None:
-    """The chains of the reported runs, or None where no run takes the model of another.
+    """The chains of the reported runs; None if no run starts from the model of another.
 
     Args:
-        chains: Of each such run its ``name`` and its ``lineage`` as the API shows it.
+        chains: ``name`` and ``lineage`` of each such run, in the form of the API.
     """
     if not chains:
         return None

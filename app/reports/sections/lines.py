@@ -1,4 +1,4 @@
-"""One line per run and stage for spreadsheets: bare figures, units in the heads."""
+"""One line per run and stage for spreadsheets: plain figures, units in the headings."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ COLUMNS = [
 
 
 def lines(tags: Sequence[TagView], profile: Profile) -> list[dict[str, Any]]:
-    """For each run a line for the whole of it (no stage), then one for each stage."""
+    """A line for each whole run (without a stage), then one for each of its stages."""
     rows = []
     for tag in tags:
         rows.append(_run(tag, profile))
@@ -85,7 +85,7 @@ def lines(tags: Sequence[TagView], profile: Profile) -> list[dict[str, Any]]:
 
 
 def columns(report_lines: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The heads of lines, in order: the same for all reports, then those of reported figures."""
+    """The headings in order: those of all reports, then those of reported metrics."""
     used_heads = dict.fromkeys(key for line in report_lines for key in line)
     return [*COLUMNS, *(key for key in used_heads if key not in COLUMNS)]
 

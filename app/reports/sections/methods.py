@@ -1,4 +1,4 @@
-"""The methods statement: a paragraph that can go into a paper as it is."""
+"""The methods statement: a paragraph for a paper."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _METHODS = {
     "modelled": "by a model, not a meter",
 }
 WHOLE_RATIO = 0.9995
-"""Above this a charge is the whole of what the devices used."""
+"""Charged share from which a charge counts as the whole energy of the devices."""
 
 _KINDS = {"gpu": "accelerator", "cpu": "processor", "ram": "memory", "host": "host"}
 
 
 def section(tags: Sequence[TagView], sums: Totals, profile: Profile) -> Section:
-    """How the figures were measured, and what they come to."""
+    """The measurement method, and the result."""
     sentences = [
         *_measured(tags),
         *_shared(tags),

@@ -1,4 +1,4 @@
-"""Where every figure comes from: factors with their citations, software, seeds."""
+"""Origin of all figures: factors with citations, software, seeds."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _citation(factor: Factor) -> str:
 
 
 def section(tags: Sequence[TagView]) -> Section:
-    """What each run ran in and which version of the arithmetic priced it."""
+    """The software environment of each run, and the version of the accounting."""
     rows = [_row(tag) for tag in tags]
     columns = [
         column("Run", weight=1.5),

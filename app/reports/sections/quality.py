@@ -1,4 +1,4 @@
-"""Quality: what the stages reported, by stage and split."""
+"""Quality: reported metrics by stage and split."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pricetag.tag.view import TagView
 
 
 def section(tags: Sequence[TagView]) -> Section | None:
-    """Scores as a table of metrics, anything else as a list; None where there is neither."""
+    """Scores as a table of metrics, other metrics as a list; None if there are none."""
     tables = [shown for shown in (_scores(tags), _others(tags)) if shown is not None]
     if not tables:
         return None
@@ -19,7 +19,7 @@ def section(tags: Sequence[TagView]) -> Section | None:
 
 
 def figures(tags: Sequence[TagView]) -> list[dict[str, Any]]:
-    """Every figure that every stage of every attempt reported, unrounded, for programs."""
+    """All metrics of all stages and attempts, unrounded, for programs."""
     return [
         {
             "run_id": tag.document.run_id,

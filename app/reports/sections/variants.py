@@ -1,4 +1,4 @@
-"""Compression: every variant that a ``measure`` stage looked at, side by side."""
+"""Compression: a comparison of all variants measured by ``measure`` stages."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Line(NamedTuple):
 
 
 def section(tags: Sequence[TagView]) -> Section | None:
-    """The tables, or None where nothing was measured."""
+    """The tables, or None if nothing was measured."""
     lines = _lines(tags)
     if not lines:
         return None
@@ -89,7 +89,7 @@ def _lines(tags: Sequence[TagView]) -> list[Line]:
 
 
 def _sizes_and_scores(lines: Sequence[Line]) -> list[Table]:
-    """Scores are beside the sizes if they are few and of one split, else in tables of their own."""
+    """Scores beside the sizes if they are few and of one split; otherwise separate tables."""
     splits = {split for line in lines for split, _ in line.variant.scores}
     names = {name for line in lines for _, name in line.variant.scores}
     if len(splits) <= 1 and len(names) <= MOST_SCORES_BESIDE_SIZES:
@@ -132,7 +132,7 @@ def _figures(
     more: Sequence[Column] = (),
     more_cells: Sequence[Sequence[str]] = (),
 ) -> list[Table]:
-    """A table of those figures that any variant has; none if it would have no column."""
+    """A table of the figures that variants have; none if it would have no columns."""
     filled = [(h, names) for h, names in heads if any(ln.variant.metric(names) for ln in lines)]
     units = _units(lines, [names for _, names in filled])
     shown = [_column(head, lines, names, units) for head, names in filled]
@@ -149,7 +149,7 @@ Units = Mapping[str, tuple[str, float]]
 
 
 def _units(lines: Sequence[Line], columns: Sequence[Names]) -> Units:
-    """For each stored unit the one to show; columns of one kind (p50, p95) have it in common."""
+    """Displayed unit for each stored unit; columns of one kind (p50, p95) share it."""
     values: dict[str, list[float | None]] = {}
     for metric in (line.variant.metric(names) for names in columns for line in lines):
         if metric is not None:
@@ -160,10 +160,10 @@ def _units(lines: Sequence[Line], columns: Sequence[Names]) -> Units:
 def _column(
     head: str, lines: Sequence[Line], names: Names, units: Units
 ) -> tuple[Column, list[str]]:
-    """A column in one unit, which its head names."""
+    """A column in one unit, which is in its heading."""
     metrics = [line.variant.metric(names) for line in lines]
     stored = {metric_unit(metric) for metric in metrics if metric is not None}
-    # A job of one's own may report a figure in another unit each time.
+    # A user's own job may report a metric in different units.
     unit, size = units[stored.pop()] if len(stored) == 1 else ("", None)
     shown = f" ({unit.replace('1/', 'per ')})" if unit not in ("", "1") else ""
     cells = [_cell(line, names, metric, size) for line, metric in zip(lines, metrics, strict=True)]
@@ -189,7 +189,7 @@ def _against(line: Line, value: float, first: float | None) -> str:
 
 
 def _energy(lines: Sequence[Line]) -> list[Table]:
-    """What inferences use, and after how many the making of a variant is paid back."""
+    """Energy of inferences, and the break-even of each variant."""
     if all(line.variant.metered is None for line in lines):
         return []
     notes = Notes()
