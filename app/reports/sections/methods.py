@@ -57,7 +57,7 @@ def _measured(tags: Sequence[TagView]) -> list[str]:
 
 
 def _shared(tags: Sequence[TagView]) -> list[str]:
-    """That and how much of shared machines is charged; nothing where all of them is."""
+    """The charged share of shared machines; nothing if all of their energy is charged."""
     shares = [tag.document.energy.split.charged_ratio.value for tag in tags]
     parts = [share for share in shares if share is not None and share < WHOLE_RATIO]
     if not parts:
