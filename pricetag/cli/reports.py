@@ -88,12 +88,12 @@ def report(
         if report_id is None:
             created = _make(client, runs, filters, title, profile)
         else:
-            made = client.get_report(report_id)
-        files = download(client, made["id"], wanted, output)
+            created = client.get_report(report_id)
+        files = download(client, created["id"], wanted, output)
     written = {
-        "id": made["id"],
-        "title": made["title"],
-        "price_tags": _price_tags(made["context"]),
+        "id": created["id"],
+        "title": created["title"],
+        "price_tags": _price_tags(created["context"]),
         "files": files,
     }
     answer(ctx, json, written, _written_lines)

@@ -71,9 +71,7 @@ def _gpu_state(handle: pynvml.c_nvmlDevice_t) -> State:
     processes = _query(pynvml.nvmlDeviceGetComputeRunningProcesses_v3, handle)
     if processes is None:
         processes = _query(pynvml.nvmlDeviceGetComputeRunningProcesses_v2, handle)
-    return State(
-        ", ".join(settings), "" if level is None else f"P{level}", len(processes or ())
-    )
+    return State(", ".join(settings), "" if level is None else f"P{level}", len(processes or ()))
 
 
 def _query(ask: Callable[[Any], Any], handle: pynvml.c_nvmlDevice_t) -> Any:
