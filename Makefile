@@ -35,7 +35,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m tests.architecture.wording
+	$(BIN)/python -m tests.architecture.wording --all
 
 unit: $(READY)
 	$(BIN)/pytest tests/unit

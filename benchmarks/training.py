@@ -36,8 +36,9 @@ from transformers import (  # noqa: E402
 
 from pricetag.recipes import parse_recipe  # noqa: E402
 from pricetag.recipes.methods.train import Train  # noqa: E402
+from tests.support.recording import RecordingReporter  # noqa: E402
 from workers.job.context import ModelRef, StageContext  # noqa: E402
-from workers.job.reporter import Job, RecordingReporter  # noqa: E402
+from workers.job.reporter import Job  # noqa: E402
 from workers.training.data.tables import read_table  # noqa: E402
 from workers.training.evaluate import evaluate  # noqa: E402
 from workers.training.finetune import training_data, training_labels  # noqa: E402

@@ -23,10 +23,11 @@ from typing import Any
 
 from app.services.quoting.likeness import steps as quoted_steps
 from pricetag.recipes import REGISTRY, RecipeEntry, parse_recipe
+from tests.support.recording import RecordingReporter
 from tests.support.training import CONFIG, TRAIN, counted_once, data_set, job, recipe
 from workers.job.nursery_process import TRAINING_MODULES
 from workers.job.pipeline import run
-from workers.job.reporter import RecordingReporter, SilentReporter, StageHandle
+from workers.job.reporter import SilentReporter, StageHandle
 
 DATA_ROOT: list[Path] = []
 

@@ -11,9 +11,9 @@ from torch import nn
 from torch.nn import functional
 
 from pricetag.recipes.methods.train import Train
+from tests.support.recording import RecordingReporter
 from tests.support.training import CONFIG, TRAIN, context, data_set, recipe
 from workers.job.context import StageContext
-from workers.job.reporter import RecordingReporter
 from workers.training.cost.flops import FlopProfile
 from workers.training.finetune import training_data, training_labels
 from workers.training.fit import Horizon, Outcome, fit

@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from pricetag.recipes import FromScratch, parse_recipe
+from tests.support.recording import RecordingReporter
 from workers.job.context import ModelRef, StageContext
 from workers.job.pipeline import run
-from workers.job.reporter import Job, RecordingReporter
+from workers.job.reporter import Job
 from workers.training import quiet
 from workers.training.data import synthetic
 

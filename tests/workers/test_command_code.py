@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from pricetag.recipes import RecipeError, parse_recipe
+from tests.support.recording import RecordingReporter
 from workers.job import code as module
 from workers.job.pipeline import run
-from workers.job.reporter import Job, JobError, RecordingReporter
+from workers.job.reporter import Job, JobError
 
 SCRIPT = """
 import os, sys

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from tests.support.processes import gone
+from tests.support.recording import RecordingReporter
 from workers.job.pipeline import run
-from workers.job.reporter import Interrupted, Job, JobError, RecordingReporter
+from workers.job.reporter import Interrupted, Job, JobError
 
 
 def command(root: Path, *argv: str, stop_after: int | None = None, **stage: Any) -> Any:

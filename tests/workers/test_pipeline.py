@@ -10,10 +10,11 @@ import torch
 from safetensors.torch import save_file
 
 from pricetag.recipes import parse_recipe
+from tests.support.recording import RecordingReporter
 from tests.support.training import CONFIG, TRAIN, carry_out, data_set, job, recipe
 from workers.job import steps
 from workers.job.pipeline import run
-from workers.job.reporter import Interrupted, Job, JobError, RecordingReporter
+from workers.job.reporter import Interrupted, Job, JobError
 
 MEASURE = {"kind": "measure", "batch_size": 4, "sequence_length": 16, "min_seconds": 0.05}
 ALL = recipe(

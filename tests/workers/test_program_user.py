@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.recording import RecordingReporter
 from workers.job import program_user
 from workers.job.pipeline import run
-from workers.job.reporter import Job, RecordingReporter
+from workers.job.reporter import Job
 
 IS_ROOT = os.geteuid() == 0
 

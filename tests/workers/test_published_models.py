@@ -8,9 +8,10 @@ from uuid import uuid4
 
 import pytest
 
+from tests.support.recording import RecordingReporter
 from tests.support.training import TRAIN, carry_out, data_set, job, recipe
 from workers.job.pipeline import run
-from workers.job.reporter import JobError, RecordingReporter
+from workers.job.reporter import JobError
 from workers.job.socket_reporter import sha256_of
 
 RUN_ID = "99999999-2222-3333-4444-555555555555"

@@ -10,9 +10,10 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification
 
 from pricetag.recipes.methods.distill import Student
+from tests.support.recording import RecordingReporter
 from tests.support.training import CONFIG, TRAIN, carry_out, data_set, job, recipe
 from workers.job.pipeline import run
-from workers.job.reporter import JobError, RecordingReporter
+from workers.job.reporter import JobError
 from workers.methods.logits import SoftLabels, soft_loss
 from workers.training.cost.flops import FlopProfile
 from workers.training.forward_pass import ForwardPass

@@ -11,8 +11,9 @@ import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from tests.support import families, tiny_models
+from tests.support.recording import RecordingReporter
 from tests.support.training import carry_out, recipe
-from workers.job.reporter import JobError, RecordingReporter
+from workers.job.reporter import JobError
 from workers.training import finetune
 from workers.training.cost.flops import profile, unknown
 from workers.training.formats import registry

@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from tests.support import tiny_models
+from tests.support.recording import RecordingReporter
 from tests.support.training import carry_out, context, recipe
-from workers.job.reporter import JobError, RecordingReporter
+from workers.job.reporter import JobError
 from workers.training.data.labels import encode_labels, label_names, positive_class
 from workers.training.data.texts import load_split
 

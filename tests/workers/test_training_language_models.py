@@ -13,10 +13,11 @@ from transformers import BertConfig
 
 from pricetag.recipes import RecipeError, parse_recipe
 from tests.support import tiny_models
+from tests.support.recording import RecordingReporter
 from tests.support.texts import text_files, text_recipe
 from tests.support.training import carry_out, context, job
 from workers.job.pipeline import run
-from workers.job.reporter import Interrupted, JobError, RecordingReporter
+from workers.job.reporter import Interrupted, JobError
 from workers.training.cost.flops import closed_form, profile
 from workers.training.data.plain_text import packed, read_lines
 from workers.training.data.texts import load_split

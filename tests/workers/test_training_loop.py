@@ -10,10 +10,11 @@ from safetensors.torch import load_file
 from torch import nn
 
 from pricetag.recipes.methods.train import Train
+from tests.support.recording import RecordingReporter
 from tests.support.training import CONFIG, TRAIN, carry_out, context, data_set, job, recipe
 from workers.job.context import StageContext
 from workers.job.pipeline import run
-from workers.job.reporter import Interrupted, JobError, RecordingReporter
+from workers.job.reporter import Interrupted, JobError
 from workers.training import checkpoints
 from workers.training.callbacks import LossWatch
 from workers.training.cost import tally

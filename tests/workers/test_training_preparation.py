@@ -11,10 +11,11 @@ import pytest
 from pricetag.cli.app import run as pricetag
 from pricetag.recipes import parse_recipe
 from tests.support import families, tiny_models
+from tests.support.recording import RecordingReporter
 from tests.support.training import CONFIG, carry_out, job, recipe
 from workers.job import steps
 from workers.job.pipeline import run
-from workers.job.reporter import JobError, RecordingReporter
+from workers.job.reporter import JobError
 from workers.training.preparation import check_files, reported
 
 HEAD = "sentence\tlabel\n"

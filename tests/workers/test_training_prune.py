@@ -8,9 +8,10 @@ from safetensors.torch import load_file
 from torch import nn
 
 from pricetag.recipes.methods.prune import Prune
+from tests.support.recording import RecordingReporter
 from tests.support.training import TRAIN, carry_out, data_set, job, recipe
 from workers.job.pipeline import run
-from workers.job.reporter import Interrupted, RecordingReporter
+from workers.job.reporter import Interrupted
 from workers.methods.magnitude import Scope, magnitude_prune, round_sparsities
 from workers.training.plugin import Step
 from workers.training.sparsity import KeepZeros

@@ -12,10 +12,11 @@ from transformers import BertConfig
 
 from pricetag.recipes import RecipeError, parse_recipe
 from tests.support import tiny_models
+from tests.support.recording import RecordingReporter
 from tests.support.texts import SHALLOW
 from tests.support.training import carry_out, context, job
 from workers.job.pipeline import run
-from workers.job.reporter import Interrupted, JobError, RecordingReporter
+from workers.job.reporter import Interrupted, JobError
 from workers.training.answers import Span, best_span, exact_match, f1, normalized
 from workers.training.cost.flops import profile
 from workers.training.data.questions import Answer, Questions

@@ -17,7 +17,8 @@ from tests.support.training import job
 from workers.job import ranks
 from workers.job.child import leave
 from workers.job.pipeline import run
-from workers.job.reporter import Interrupted, RecordingReporter, SilentReporter
+from tests.support.recording import RecordingReporter
+from workers.job.reporter import Interrupted, SilentReporter
 
 root, stop = Path(sys.argv[1]), int(sys.argv[2])
 one = job(root, json.loads((root / "recipe.json").read_text()))

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.support.recording import RecordingReporter
 from tests.support.sockets import (
     Momentum,
     Projection,
@@ -19,7 +20,7 @@ from tests.support.sockets import (
     teacher,
     weights,
 )
-from workers.job.reporter import Interrupted, JobError, RecordingReporter
+from workers.job.reporter import Interrupted, JobError
 from workers.methods.logits import SoftLabels
 from workers.training.forward_pass import ForwardPass
 from workers.training.losses import TaskLoss

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.recording import RecordingReporter
 from tests.support.training import TRAIN, carry_out, data_set, recipe
 from tests.workers.test_training_prune import sparsities
-from workers.job.reporter import RecordingReporter
 
 SHORT = {**TRAIN, "evaluate": False, "max_steps": 3}
 PRUNE = {"kind": "prune", "sparsity": 0.9, "evaluate": False, "batch_size": 8}

@@ -18,6 +18,7 @@ from pricetag.metering import journal as journal_module
 from pricetag.metering.journal import Journal, JournalError, find_orphans
 from pricetag.metering.meter import Meter
 from tests.support.meters import Clock
+from tests.support.recording import RecordingReporter
 from tests.unit.workers.test_launch import config
 from tests.unit.workers.test_node_meter import Bench, Fleet
 from tests.unit.workers.test_worker import FakeStore
@@ -25,7 +26,7 @@ from workers.attempt.log import AttemptLog
 from workers.attempt.outcome import Observed, decide
 from workers.job import disk
 from workers.job.pipeline import run
-from workers.job.reporter import Job, JobError, RecordingReporter
+from workers.job.reporter import Job, JobError
 from workers.node import meter as node_meter_module
 from workers.node.machine import Machine
 from workers.store import Store
