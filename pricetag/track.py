@@ -22,8 +22,9 @@ import math
 import os
 import sys
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import ContextDecorator
+from types import TracebackType
 from typing import Any
 
 from pricetag import reported, stage_context
@@ -195,8 +196,97 @@ def progress(done: float, total: float | None = None, unit: str = "step") -> Non
     _send("progress", done=reached, total=end, unit=_text("unit", unit), message=None)
 
 
-@contextmanager
-def stage(name: str, kind: str = "stage") -> Iterator[None]:
+class Stage(ContextDecorator):
+    """A block of a script that is metered as a stage: made by ``stage``, for ``with``."""
+
+    def __init__(self, name: str, kind: str) -> None:
+        self._given = (name, kind)
+        self._is_used = False
+        self._entered: list[tuple[EventChannel, stage_context.OpenedStage] | None] = []
+
+    def _recreate_cm(self) -> Stage:
+        """As a decorator: each call of the function is a stage of its own."""
+        self._is_used = True
+        return Stage(*self._given)
+
+    def __enter__(self) -> None:
+        """Begins the stage."""
+        self._is_used = True
+        self._entered.append(self._begin())
+        _open_stages[id(self)] = (self, os.getpid())
+
+    def _begin(self) -> tuple[EventChannel, stage_context.OpenedStage] | None:
+        channel = _current()
+        if channel is None:
+            return None
+        name, kind = self._given
+        around = stage_context.current()
+        key = _edge(
+            channel,
+            "stage_start",
+            kind=_text("kind", kind) or "stage",
+            name=_name(name),
+            parent=None if around is None else around.key,
+        )
+        return None if key is None else (channel, stage_context.enter(key))
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Ends the stage: it failed if an exception leaves the block, or was cut off."""
+        if not self._entered:
+            _warn("stage end", f"stage {_shown(self._given[0])} was left without being entered")
+            return
+        begun = self._entered.pop()
+        if not self._entered:
+            _open_stages.pop(id(self), None)
+        if begun is None:
+            return
+        channel, entered = begun
+        status = "succeeded"
+        # A generator around the block that is closed early is not a failure.
+        if kind is not None and not issubclass(kind, GeneratorExit):
+            stop = channel.stop_reason
+            status = "failed" if stop is None else stopped_status(stop)
+        if entered.pid != os.getpid():  # a forked child that leaves the block does not end it
+            return
+        stage_context.leave(entered)
+        if _current() is channel:
+            _edge(channel, "stage_end", key=entered.key, status=status)
+
+    def __del__(self) -> None:
+        """Reports a stage that was made and never entered."""
+        if not self._is_used and sys.stderr is not None and not sys.is_finalizing():
+            name = _shown(self._given[0])
+            _warn(
+                f"stage {name}",
+                f"stage({name}) was called and never entered, so nothing is metered: write "
+                f"`with pricetag.stage({name}):`",
+            )
+
+
+_open_stages: dict[int, tuple[Stage, int]] = {}
+"""The stages that were entered and not left yet, each with the process that entered it."""
+
+
+def _report_open_stages() -> None:
+    """At the end of the program: a stage without an end is charged for all that followed."""
+    for opened, pid in list(_open_stages.values()):
+        if pid == os.getpid():
+            name = _shown(opened._given[0])
+            sys.stderr.write(
+                f"pricetag: stage {name} was entered and never left: what followed is charged to "
+                f"it; write `with pricetag.stage({name}):`\n"
+            )
+
+
+atexit.register(_report_open_stages)
+
+
+def stage(name: str, kind: str = "stage") -> Stage:
     """Meters the block as a stage of its own: ``with pricetag.stage("epoch 1"): ...``.
 
     Synchronize your device before the block ends: work that is still queued on a GPU would be
@@ -206,42 +296,14 @@ def stage(name: str, kind: str = "stage") -> Iterator[None]:
     of the main thread. Stages of several threads or tasks may overlap: energy is then divided
     equally among concurrent stages, and the price tag flags them ``overlapping_stages``.
 
+    A stage that is made without ``with``, or entered and never left, is reported on standard
+    error. ``@pricetag.stage("load")`` makes a stage of each call of a function.
+
     Args:
         name: Name of the stage on the price tag.
         kind: Type of work.
     """
-    channel = _current()
-    if channel is None:
-        yield
-        return
-    around = stage_context.current()
-    key = _edge(
-        channel,
-        "stage_start",
-        kind=_text("kind", kind) or "stage",
-        name=_name(name),
-        parent=None if around is None else around.key,
-    )
-    if key is None:
-        yield
-        return
-    entered = stage_context.enter(key)
-    status = "succeeded"
-    try:
-        yield
-    except GeneratorExit:  # the generator around the block was closed early: not a failure
-        raise
-    except BaseException:
-        stop = channel.stop_reason
-        status = "failed" if stop is None else stopped_status(stop)
-        raise
-    finally:
-        if (
-            entered.pid == os.getpid()
-        ):  # a forked child that leaves the block does not end the stage
-            stage_context.leave(entered)
-            if _current() is channel:
-                _edge(channel, "stage_end", key=key, status=status)
+    return Stage(name, kind)
 
 
 def _count(name: str, value: object) -> float | None:

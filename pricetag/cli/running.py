@@ -128,10 +128,13 @@ def _check(ctx: typer.Context, file: Path, json: bool, data_roots: list[Path]) -
         if not root.is_dir():
             raise CliError(f"--data-root {root} is not a folder", EXIT_USAGE)
     if data_roots:
-        skipped = load("workers.training.preparation", "reported")(spec.recipe, data_roots)
-        if isinstance(skipped, str):
-            raise CliError(skipped, EXIT_USAGE)
-        lines += [f"Not checked: {what}" for what in skipped] or ["Data, labels and model fit."]
+        result = load("workers.training.preparation", "reported")(spec.recipe, data_roots)
+        if isinstance(result, str):
+            raise CliError(result, EXIT_USAGE)
+        lines += [f"Checked: {what}" for what in result.checked]
+        lines += [f"Not checked: {what}" for what in result.skipped]
+    else:
+        lines.append("Checked: the job file alone; --data-root FOLDER also checks its files.")
     answer(ctx, json, spec.model_dump(mode="json"), lambda _: "\n".join(lines))
 
 

@@ -252,3 +252,99 @@ def test_a_stage_in_a_generator_that_is_closed_early_has_not_failed(
     with pytest.raises(ZeroDivisionError):
         failing.throw(ZeroDivisionError())
     assert ends == ["succeeded", "failed"]
+
+
+UNUSED = (
+    "pricetag: stage('load') was called and never entered, so nothing is metered: write "
+    "`with pricetag.stage('load'):` (reported once per name)"
+)
+LEFT_OPEN = (
+    "pricetag: stage 'load' was entered and never left: what followed is charged to it; write "
+    "`with pricetag.stage('load'):`"
+)
+
+
+@pytest.mark.parametrize(
+    ("script", "said", "edges"),
+    [
+        ("pricetag.stage('load')", [UNUSED], []),
+        ("for _ in range(3):\n    pricetag.stage('load')", [UNUSED], []),
+        ("kept = pricetag.stage('load')\ndel kept", [UNUSED], []),
+        ("kept = pricetag.stage('load')\nkept.__enter__()", [LEFT_OPEN], ["stage_start"]),
+        ("pricetag.stage('load').__enter__()", [LEFT_OPEN], ["stage_start"]),
+        (
+            "from contextlib import ExitStack\nstack = ExitStack()\n"
+            "stack.enter_context(pricetag.stage('load'))",
+            [LEFT_OPEN],
+            ["stage_start"],
+        ),
+        (
+            "pricetag.stage('load').__exit__(None, None, None)",
+            [
+                "pricetag: stage 'load' was left without being entered (reported once per name)",
+                UNUSED,
+            ],
+            [],
+        ),
+        ("with pricetag.stage('load'):\n    pass", [], ["stage_start", "stage_end"]),
+        (
+            "load = pricetag.stage('load')\nfor _ in range(2):\n    with load:\n        pass",
+            [],
+            ["stage_start", "stage_end"] * 2,
+        ),
+        (
+            "@pricetag.stage('load')\ndef load(depth):\n    return depth and load(depth - 1)\n"
+            "load(1)",
+            [],
+            ["stage_start", "stage_start", "stage_end", "stage_end"],
+        ),
+    ],
+)
+async def test_a_stage_without_its_with_is_reported(
+    script: str, said: list[str], edges: list[str]
+) -> None:
+    events, lines = await stages_of_script(script)
+    assert lines == said
+    assert events == edges
+
+
+async def stages_of_script(script: str) -> tuple[list[str], list[str]]:
+    """The stage edges that a script sends, each with a key, and the lines that it writes."""
+    types: list[str] = []
+
+    async def handle(_: Connection, message: dict[str, Any]) -> dict[str, Any]:
+        types.append(message["type"])
+        return {"key": str(len(types))}
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "events.sock"
+        server = EventServer(path, handle)
+        await server.start()
+        ended = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-c", "import pricetag\n" + script],
+            env={**os.environ, ENV_VAR: str(path)},
+            cwd=Path(__file__).parents[2],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        await server.drain(5)
+        await server.close()
+    assert ended.returncode == 0, ended.stderr
+    return types, ended.stderr.splitlines()
+
+
+def test_outside_of_a_run_a_stage_without_its_with_is_reported_too() -> None:
+    script = "import pricetag\npricetag.stage('load')\npricetag.stage('load').__enter__()"
+    environment = {name: value for name, value in os.environ.items() if name != ENV_VAR}
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        env=environment,
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = ended.stderr.splitlines()
+    assert (lines[0], lines[-1]) == (UNUSED, LEFT_OPEN)

@@ -208,7 +208,12 @@ def test_the_command_line_checks_the_files_at_hand(
     command = ["submit", str(file), "--check", "--data-root", str(tmp_path)]
     file.write_text(json.dumps({**names, "recipe": described(tmp_path)}))
     assert pricetag(command) == 0
-    assert "Data, labels and model fit." in capsys.readouterr().out
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "Checked: data (train, validation): columns, encoding and labels"
+    ]
+    assert pricetag(command[:3]) == 0
+    alone = "Checked: the job file alone; --data-root FOLDER also checks its files."
+    assert capsys.readouterr().out.splitlines()[1:] == [alone]
     file.write_text(json.dumps({**names, "recipe": described(tmp_path, validation="a\t1\n")}))
     assert pricetag(command) == 2
     complaint = capsys.readouterr().err

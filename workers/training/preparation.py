@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from pricetag.recipes import Recipe, traits_of
-from workers.job import roots, steps
+from pricetag.recipes import FromRun, Recipe, traits_of
+from workers.job import programs, roots, steps
 from workers.job.context import ModelRef, StageContext
 from workers.job.reporter import Reporter, SilentReporter
 from workers.job.request import Job, JobError
@@ -74,6 +75,8 @@ def check_files(described: Recipe, data_roots: Sequence[Path]) -> list[str]:
     if data is not None and data.hub is not None:
         skipped.insert(0, f"data: '{data.hub}' is read from the hub by the worker")
         elsewhere = set(splits)
+    if isinstance(named, FromRun):
+        skipped.append(f"model: of run {named.run}; the server checks it when the run is submitted")
     job = Job("check", 1, {}, list(data_roots), Path(), Path())
     model = None
     if isinstance(named, str) and "model" not in missing:
@@ -106,17 +109,37 @@ def _similar(place: str, data_roots: Sequence[Path]) -> str:
     return f" (did you mean {meant}?)" if meant else ""
 
 
-def reported(described: Recipe, data_roots: Sequence[Path]) -> list[str] | str:
-    """As ``check_files``; faults as a text that names their fields, missing files among them."""
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What was looked at before a run is submitted, and what was not."""
+
+    checked: list[str]
+    skipped: list[str]
+
+
+def reported(described: Recipe, data_roots: Sequence[Path]) -> Checked | str:
+    """What was checked; faults as a text that names their fields, missing files among them."""
     try:
         if described.runs_program:
-            return []
+            return Checked(*programs.check(described, data_roots))
         skipped = check_files(described, data_roots)
         missing = _missing(described, data_roots)
     except JobError as error:
         return f"{error.field or 'recipe'}: {error.message} ({error.code})"
     faults = [f"recipe.{field}: {message}" for field, message in missing.items()]
-    return f"{'; '.join(faults)} (missing-file)" if faults else skipped
+    return f"{'; '.join(faults)} (missing-file)" if faults else Checked(_read(described), skipped)
+
+
+def _read(described: Recipe) -> list[str]:
+    """The files that ``check_files`` has read, and what it compared."""
+    checked = []
+    if described.data is not None and described.data.hub is None:
+        splits = ", ".join(_splits_read(steps.plan(described), ()))
+        if splits:
+            checked.append(f"data ({splits}): columns, encoding and labels")
+    if isinstance(described.model, str):
+        checked.append("model: its files, its tokenizer, and whether it fits task and labels")
+    return checked
 
 
 def _check_head(context: StageContext, elsewhere: Collection[str]) -> None:
