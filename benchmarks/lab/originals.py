@@ -45,6 +45,7 @@ PROJECT = "project of the originals"
 AWAY = 60
 """Weeks between the originals and the present: no time of one is taken for one of the other."""
 OPEN_VARIANTS = 6
+"""Most runs under way, and waiting, that are different."""
 LEASE_S = 1e9
 """No server gives up the attempts that are running in the lab."""
 CLAIMED = timedelta(seconds=2)
@@ -87,10 +88,11 @@ async def _make(url: str, scale: Scale) -> Originals:
         async with database.sessions() as session:
             await session.execute(text("SET LOCAL statement_timeout = 0"))
             workshop = await Workshop.open(session, scale)
+            open_variants = min(OPEN_VARIANTS, max(1, scale.variants // 10))
             finished = [await workshop.run(*planned) for planned in _planned(scale)]
             traced = [await workshop.run(TRACED)] if scale.traces else []
-            queued = [await workshop.run(QUEUED) for _ in range(OPEN_VARIANTS)]
-            running = [await workshop.run(RUNNING) for _ in range(OPEN_VARIANTS)]
+            queued = [await workshop.run(QUEUED) for _ in range(open_variants)]
+            running = [await workshop.run(RUNNING) for _ in range(open_variants)]
             cut, tables = await cut_stencils(session, [*finished, *running, *queued, *traced])
             await session.rollback()
     finally:

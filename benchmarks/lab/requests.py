@@ -29,6 +29,16 @@ UNKNOWN = "nowhere"
 NEVER = "prune+prune"
 """A kind that nobody has."""
 
+COUNTED = (
+    "all",
+    "active project",
+    "inactive project",
+    "old tag",
+    "kind nobody has",
+    "a common word",
+)
+"""Filters of the list of runs whose matches are counted, too."""
+
 Query = Mapping[str, Any]
 RECIPE: dict[str, Any] = {
     "stages": [{"kind": "command", "argv": ["python", "x.py"], "code": "/data"}]
@@ -142,6 +152,7 @@ def run_filters(facts: Facts) -> dict[str, Query]:
     """Filters of the list of runs, alone and together."""
     ago = facts.until - timedelta(days=200)
     some_days = {"created_after": _iso(ago), "created_before": _iso(ago + timedelta(days=5))}
+    ended_then = {"finished_after": _iso(ago), "finished_before": _iso(ago + timedelta(days=5))}
     sweep = f"sweep-{facts.week // 2:03d}-07"
     active, inactive = {"project": facts.active}, {"project": facts.inactive}
     return {
@@ -170,6 +181,12 @@ def run_filters(facts: Facts) -> dict[str, Query]:
         "unknown tag": {"tag": UNKNOWN},
         "two tags": {"tag": ["baseline", sweep]},
         "some days": some_days,
+        "finished on some days": ended_then,
+        "a common word": {"q": "minilm"},
+        "two common words": {"q": "bert sst2"},
+        "a rare word": {"q": "rare"},
+        "a word nobody has": {"q": "nowhere"},
+        "two letters": {"q": "al"},
         "before a year": {"created_before": _iso(facts.until - timedelta(days=365))},
         "project + old experiment": {**active, "experiment": facts.old_experiment},
         "project + status": {**active, "status": "cancelled"},
@@ -180,6 +197,10 @@ def run_filters(facts: Facts) -> dict[str, Query]:
         "inactive project + status + tag": {**inactive, "status": "failed", "tag": "final"},
         "project + user": {**active, "user": "user 07"},
         "inactive project + user": {**inactive, "user": "user 07"},
+        "project + finished on some days": {**active, **ended_then},
+        "project + a common word": {**active, "q": "minilm"},
+        "inactive project + a common word": {**inactive, "q": "minilm"},
+        "project + status + a rare word": {**active, "status": "failed", "q": "rare"},
         "project + old tag": {**active, "tag": "first-year"},
         "inactive project + new tag": {**inactive, "tag": f"sweep-{facts.week:03d}-07"},
         "project + some days": {**active, **some_days},
@@ -210,6 +231,9 @@ def runs(facts: Facts) -> Iterator[Ask]:
         deep_of_project = {**deep, "project": facts.active}
         title = f"runs, project, a deep page, by {sort}"
         yield Ask("listRuns", title, "/v1/runs", queries=[deep_of_project])
+    for name in COUNTED:
+        query = {**run_filters(facts)[name], "count": True}
+        yield Ask("listRuns", f"runs, {name}, counted", "/v1/runs", queries=[query])
     yield Ask("listRuns", "runs, 200 a page", "/v1/runs", queries=[{"limit": 200}])
 
 

@@ -18,7 +18,12 @@ class Plan:
     """A statement, and how it is executed."""
 
     statement: str
-    nodes: list[dict[str, Any]]
+    tree: dict[str, Any]
+
+    @property
+    def nodes(self) -> list[dict[str, Any]]:
+        """Every step of the plan."""
+        return list(_nodes(self.tree))
 
     def read_whole(self) -> list[str]:
         """Tables that are read from one end to the other."""
@@ -35,7 +40,7 @@ def planned(database: Database) -> Iterator[list[Plan]]:
             explained = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters)
             document = explained.scalar_one()
             tree = json.loads(document) if isinstance(document, str) else document
-            plans.append(Plan(statement, list(_nodes(tree[0]["Plan"]))))
+            plans.append(Plan(statement, tree[0]["Plan"]))
 
     engine = database.engine.sync_engine
     event.listen(engine, "before_cursor_execute", explain)

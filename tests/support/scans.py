@@ -1,17 +1,14 @@
-"""How PostgreSQL would carry out what the server sends, if the tables had a million runs."""
+"""Plans that read a large table from beginning to end, if it had the rows of a million runs."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from sqlalchemy import event
 
-from app.db import Database
+from tests.support.plans import Plan
 
 FULL_SIZE = 1_000_000
 CONSTANT = frozenset({"carbon_hours", "users", "tokens", "experiments", "project_members"})
@@ -29,30 +26,24 @@ SELECT pg_restore_relation_stats('schemaname', 'public', 'relname', %(name)s::te
     'relpages', greatest(1, pg_relation_size(%(name)s::regclass) / 8192)::integer,
     'reltuples', %(tuples)s::real)
 """
+# In a small sample every id is a common value; without them the planner takes each for rare.
+IDS = """
+SELECT a.attname, s.null_frac, s.n_distinct
+FROM pg_attribute AS a
+JOIN pg_stats AS s ON s.schemaname = 'public' AND s.tablename = %(name)s AND s.attname = a.attname
+WHERE a.attrelid = %(name)s::regclass AND a.attname IN ('id', 'run_id', 'attempt_id')
+    AND a.atttypid = 'uuid'::regtype
+"""
+RARE = """
+SELECT pg_clear_attribute_stats('public', %(name)s, %(column)s, false),
+    pg_restore_attribute_stats('schemaname', 'public', 'relname', %(name)s::text,
+        'attname', %(column)s::text, 'inherited', false, 'null_frac', %(nulls)s::real,
+        'avg_width', 16, 'n_distinct', %(distinct)s::real)
+"""
 INDEXES = """
 SELECT x.relname, x.reltuples FROM pg_index AS i JOIN pg_class AS x ON x.oid = i.indexrelid
 WHERE i.indrelid = %s
 """
-
-Statement = tuple[str, Any]
-
-
-@contextmanager
-def recorded(database: Database) -> Iterator[list[Statement]]:
-    """The statements that the database gets within the block."""
-    statements: list[Statement] = []
-
-    def note(
-        connection: object, cursor: object, statement: str, parameters: Any, *more: object
-    ) -> None:
-        statements.append((statement, parameters))
-
-    engine = database.engine.sync_engine
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        yield statements
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
 
 
 def enlarge(connection: psycopg.Connection[Any], runs: int) -> dict[str, str]:
@@ -79,7 +70,15 @@ def enlarge(connection: psycopg.Connection[Any], runs: int) -> dict[str, str]:
         for relation, present in resize:
             values = {"name": relation, "tuples": max(present, 0.0) * factor}
             connection.execute(RESTORE, values)
+        _make_ids_rare(connection, name, tuples)
     return large
+
+
+def _make_ids_rare(connection: psycopg.Connection[Any], table: str, tuples: float) -> None:
+    for column, nulls, distinct in connection.execute(IDS, {"name": table}).fetchall():
+        ratio = distinct if distinct < 0 else -min(1.0, distinct / max(tuples, 1.0))
+        values = {"name": table, "column": column, "nulls": nulls, "distinct": ratio}
+        connection.execute(RARE, values)
 
 
 @dataclass(frozen=True)
@@ -94,22 +93,13 @@ class WholeRead:
         return f"{self.node} of {self.table}: {' '.join(self.statement.split())[:400]}"
 
 
-def whole_reads(
-    connection: psycopg.Connection[Any], statements: Sequence[Statement], large: Mapping[str, str]
-) -> list[WholeRead]:
-    """What the statements would read of large tables without an index, or all of one by it."""
-    found = []
-    cursor = psycopg.ClientCursor(connection)
-    for statement, parameters in statements:
-        if not statement.lstrip().upper().startswith(("SELECT", "WITH")):
-            continue
-        cursor.execute(f"EXPLAIN (FORMAT JSON) {statement}".encode(), parameters)
-        row = cursor.fetchone()
-        assert row is not None
-        plan = row[0] if isinstance(row[0], list) else json.loads(row[0])
-        for table, node in _scans(plan[0]["Plan"], large, limited=False):
-            found.append(WholeRead(large[table], node, statement))
-    return found
+def whole_reads(plans: Sequence[Plan], large: Mapping[str, str]) -> list[WholeRead]:
+    """What the plans read of large tables without an index, or all of one by it."""
+    return [
+        WholeRead(large[table], node, plan.statement)
+        for plan in plans
+        for table, node in _scans(plan.tree, large, limited=False)
+    ]
 
 
 def _scans(
