@@ -44,7 +44,8 @@ from workers.training.evaluate import evaluate  # noqa: E402
 from workers.training.finetune import training_data, training_labels  # noqa: E402
 from workers.training.fit import Horizon, fit  # noqa: E402
 from workers.training.formats import int8, registry  # noqa: E402
-from workers.training.model.models import Loaded, describe_size, for_training, save  # noqa: E402
+from workers.training.model.loaded import Loaded  # noqa: E402
+from workers.training.model.models import describe_size, for_training, save  # noqa: E402
 
 
 def main() -> None:

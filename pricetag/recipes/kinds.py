@@ -9,7 +9,7 @@ from typing import Any, Generic, Literal, TypeVar
 from pricetag.accounting.forecast.from_history import Work
 from pricetag.recipes.base import Split, StageParams
 from pricetag.recipes.shapes import MisfitError, Shape
-from pricetag.recipes.tasks import TASKS
+from pricetag.recipes.tasks import TASKS, TaskEntry
 
 P = TypeVar("P", bound=StageParams)
 
@@ -42,6 +42,10 @@ def _no_fault(params: Any) -> MisfitError | None:
     return None
 
 
+def _no_fault_with_task(params: Any, task: TaskEntry) -> MisfitError | None:
+    return None
+
+
 def _same_shape(params: Any, shape: Shape) -> Shape:
     return shape
 
@@ -66,6 +70,7 @@ class Traits(Generic[P]):
         counts_whole: Whether ``done`` of ``total`` counts the whole stage, not a part of it.
         reshape: Shape of the model after the stage; raises ``MisfitError``.
         check_first: Reason why a run cannot begin with the stage, from its options alone.
+        check_task: Reason why the stage's options do not fit the run's task.
         amount: Options for the amount of work, by which figures of earlier runs are scaled.
         tuning: Options that change the learned model, but hardly the usage.
         seeds: Options that seed its random numbers.
@@ -86,6 +91,7 @@ class Traits(Generic[P]):
     counts_whole: Callable[[P], bool] = _never
     reshape: Callable[[P, Shape], Shape] = _same_shape
     check_first: Callable[[P], MisfitError | None] = _no_fault
+    check_task: Callable[[P, TaskEntry], MisfitError | None] = _no_fault_with_task
     amount: frozenset[str] = frozenset()
     tuning: frozenset[str] = frozenset()
     seeds: frozenset[str] = frozenset()

@@ -114,6 +114,8 @@ class Recipe(Params):
                     task=task.name,
                     tasks=" and ".join(name for name in TASKS if name in works_on),
                 )
+            if (wrong := traits_of(stage).check_task(stage, task)) is not None:
+                raise _fault(f"stages.{index}.{wrong.option}", "{what}", what=str(wrong))
         for option, field in Data.model_fields.items():
             owners = tasks_with(option)
             changed = getattr(self.data, option) != field.default

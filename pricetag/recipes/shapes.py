@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pricetag.recipes.data import FromScratch
@@ -30,3 +31,26 @@ def described_shape(model: object) -> Shape:
         return Shape()
     config = model.config
     return Shape(config.num_hidden_layers, config.hidden_size, config.num_attention_heads)
+
+
+SIZE_NAMES: Mapping[str, tuple[str, ...]] = {
+    "num_hidden_layers": ("num_hidden_layers", "n_layers", "n_layer", "num_layers"),
+    "hidden_size": ("hidden_size", "d_model", "dim", "n_embd"),
+    "num_attention_heads": ("num_attention_heads", "n_heads", "n_head"),
+    "intermediate_size": (
+        *("intermediate_size", "n_inner", "hidden_dim"),
+        *("encoder_ffn_dim", "ffn_dim", "d_ff", "d_inner"),
+    ),
+}
+"""Names that architectures have for a size; the first one that a configuration has is its own."""
+
+
+def stored_shape(config: object) -> Shape:
+    """The shape that a model's ``config.json`` states, whatever it calls its sizes."""
+
+    def size(option: str) -> int | None:
+        stated = config if isinstance(config, Mapping) else {}
+        value = next((stated[name] for name in SIZE_NAMES[option] if name in stated), None)
+        return value if type(value) is int and value > 0 else None
+
+    return Shape(size("num_hidden_layers"), size("hidden_size"), size("num_attention_heads"))

@@ -50,8 +50,8 @@ _TASKS = (
 
 TASKS: Mapping[str, TaskEntry] = {task.name: task for task in _TASKS}
 
-LABELED = frozenset[TaskName]({"classification", "regression"})
-"""Tasks with one label per text or pair of texts."""
+LANGUAGE_MODELS = frozenset[TaskName]({"masked_lm", "causal_lm"})
+"""Tasks that predict tokens of a vocabulary."""
 
 
 def tasks_with(option: str) -> list[str]:

@@ -10,6 +10,8 @@ from pydantic_core import PydanticCustomError
 from pricetag.accounting.forecast.from_history import Work
 from pricetag.recipes.base import Params, Seed, Split, StageParams
 from pricetag.recipes.kinds import SplitNeed, Traits
+from pricetag.recipes.shapes import MisfitError
+from pricetag.recipes.tasks import TaskEntry
 
 
 class Optimisation(StageParams):
@@ -125,6 +127,17 @@ def training_splits(params: FullTraining) -> tuple[SplitNeed, ...]:
     return (SplitNeed("train"), *middle, *evaluation_splits(params))
 
 
+def metric_is_reported(params: FullTraining, task: TaskEntry) -> MisfitError | None:
+    """Why an evaluation in mid-training cannot be judged by the metric that the stage names."""
+    during = params.mid_evaluation
+    if during is None or during.metric is None or during.metric in task.metrics:
+        return None
+    return MisfitError(
+        "mid_evaluation.metric",
+        f"'{during.metric}' is not a metric of {task.name}; use {' or '.join(task.metrics)}",
+    )
+
+
 AMOUNT = frozenset({"batch_size", "gradient_accumulation"})
 TUNING = frozenset(
     {
@@ -142,6 +155,7 @@ TRAINING: Traits[Any] = Traits(
     splits=training_splits,
     work=training_work,
     counts_whole=lambda params: True,
+    check_task=metric_is_reported,
     amount=AMOUNT | {"epochs", "max_steps"},
     tuning=TUNING,
     seeds=frozenset({"seed"}),

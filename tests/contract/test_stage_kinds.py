@@ -1,5 +1,7 @@
 """Every stage kind lives through what a lab does to it, and so does one that is only added.
 
+So does every task beside classification, on two ranks.
+
 The kind ``clip`` is three files in ``planted/``, as CONTRIBUTING describes; nothing else is
 changed for it. All kinds walk in a copy of the checkout that has these three.
 """
@@ -18,6 +20,8 @@ from typing import Any
 import pytest
 
 from pricetag.recipes import REGISTRY, RecipeEntry
+from pricetag.recipes.tasks import TASKS
+from tests.support.tasks import TASKS as WALKED
 
 ROOT = Path(__file__).parents[2]
 PLANTED = Path(__file__).parent / "planted"
@@ -169,3 +173,51 @@ def test_what_trains_counts_its_operations(lives: Path, kind: str) -> None:
     counts = of(life_of(lives, kind)["whole"], "flops")
     assert counts or not entry_of(kind).traits.trains
     assert all(count["dense"] > 0 for count in counts)
+
+
+# ---- tasks ----
+
+
+def task_life(lives: Path, task: str) -> Life:
+    life: Life = json.loads((lives / f"task-{task}.json").read_text())
+    return life
+
+
+by_task = pytest.mark.parametrize("task", WALKED)
+
+
+def test_every_task_is_walked_through() -> None:
+    # The kinds walk on classification; regression differs from it in loss and metrics alone.
+    assert set(WALKED) | {"classification", "regression"} == set(TASKS)
+
+
+@by_task
+def test_a_task_is_trained_and_published_on_two_ranks(lives: Path, task: str) -> None:
+    whole = task_life(lives, task)["whole"]
+    assert whole["codes"] == [0, 0]
+    assert ends(whole) == expected("train", "succeeded")
+    (card,) = [event["card"] for event in of(whole, "artifact") if event["card"] is not None]
+    assert set(card["quality"]["validation"]) == set(TASKS[task].metrics)
+    assert all(count["dense"] > 0 for count in of(whole, "flops"))
+
+
+@by_task
+def test_a_task_is_killed_and_resumed_to_the_same_model(lives: Path, task: str) -> None:
+    life = task_life(lives, task)
+    assert life["killed"]["codes"] == [-9, -9]
+    assert life["resumed"]["codes"] == [0, 0]
+    assert ends(life["resumed"]) == expected("train", "succeeded")
+    logs = [e["text"] for e in of(life["resumed"], "log")]
+    assert sum(text.startswith("resuming") for text in logs) == 1
+    assert life["same_weights"]
+
+
+@by_task
+def test_a_published_model_of_a_task_is_evaluated_and_measured(lives: Path, task: str) -> None:
+    life = task_life(lives, task)
+    assert life["reloaded"]["codes"] == [0]
+    assert ends(life["reloaded"]) == [("evaluate", "succeeded"), ("measure", "succeeded")]
+    figures = {event["name"]: event["value"] for event in of(life["reloaded"], "metric")}
+    (card,) = [event["card"] for event in of(life["whole"], "artifact") if event["card"]]
+    for name, value in card["quality"]["validation"].items():
+        assert figures[name] == value, name

@@ -1,4 +1,4 @@
-"""Takes every registered stage kind through its life and writes down what happened.
+"""Takes every registered stage kind, and every task, through its life and records what happened.
 
 One process imports what training needs and forks each job, as a worker's nursery does; two
 ranks are two forks. Run as ``python -m tests.support.kind_walk FOLDER``.
@@ -16,18 +16,23 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from app.services.quoting.likeness import steps as quoted_steps
 from pricetag.recipes import REGISTRY, RecipeEntry, parse_recipe
 from tests.support.recording import RecordingReporter
+from tests.support.tasks import TASKS, task_files, task_recipe
 from tests.support.training import CONFIG, TRAIN, counted_once, data_set, job, recipe
 from workers.job.nursery_process import TRAINING_MODULES
 from workers.job.pipeline import run
 from workers.job.reporter import SilentReporter, StageHandle
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 DATA_ROOT: list[Path] = []
 
@@ -37,7 +42,11 @@ PATIENCE_S = 90.0
 LAST_QUESTION = 6
 """One question whether to stop comes before the stage, then one a step: five steps are done."""
 
-MODELS = ("transformers.models.bert.modeling_bert", "transformers.models.bert.tokenization_bert")
+MODELS = (
+    "transformers.models.bert.modeling_bert",
+    "transformers.models.bert.tokenization_bert",
+    "transformers.models.gpt2.modeling_gpt2",
+)
 
 SHALLOW = {**CONFIG, "num_hidden_layers": 2}
 
@@ -182,7 +191,7 @@ def walk(entry: RecipeEntry[Any], root: Path, ranks: int) -> dict[str, Any]:
         life["resumed"] = carry_out(folder / "halves", described, 2, ranks)
         life["same_weights"] = _same_weights(folder / "whole", folder / "halves")
     if entry.traits.makes_model and ranks == 1:
-        life["reloaded"] = _reload(folder, whole["events"], root)
+        life["reloaded"] = _reload(folder, whole["events"], root, recipe)
     if ranks == 1:
         life["repeated"] = carry_out(folder / "halves", described, 3)
         stored = parse_recipe(described).model_dump(mode="json")
@@ -193,6 +202,36 @@ def walk(entry: RecipeEntry[Any], root: Path, ranks: int) -> dict[str, Any]:
     return life
 
 
+def walk_task(task: str, root: Path) -> dict[str, Any]:
+    """The life of a training on two ranks for one task: as that of a kind."""
+    described = partial(task_recipe, task)
+    trained = described(small(REGISTRY["train"]), model=base_name(task))
+    folder = root / f"task-{task}"
+    life = {"whole": carry_out(folder / "whole", trained, 1, 2)}
+    life["killed"] = carry_out(folder / "halves", trained, 1, 2, "step")
+    life["resumed"] = carry_out(folder / "halves", trained, 2, 2)
+    return {
+        **life,
+        "same_weights": _same_weights(folder / "whole", folder / "halves"),
+        "reloaded": _reload(folder, life["whole"]["events"], root, described),
+    }
+
+
+def base_name(task: str) -> str:
+    """Name of the folder with the model that a task's runs start from."""
+    return f"base-{task}"
+
+
+def make_base(root: Path, described: dict[str, Any], name: str) -> PreTrainedConfig:
+    """Train a model to start from; returns its configuration."""
+    from transformers import AutoConfig
+
+    start = carry_out(root / f"start-{name}", described, 1)
+    assert start["codes"] == [0], start
+    (root / f"start-{name}" / "work" / "stage-00" / "model").rename(root / name)
+    return cast("PreTrainedConfig", AutoConfig.from_pretrained(root / name))
+
+
 def _same_weights(one: Path, other: Path) -> bool:
     files = [root / "work" / "stage-00" / "model" / "model.safetensors" for root in (one, other)]
     if not any(file.exists() for file in files):
@@ -200,7 +239,12 @@ def _same_weights(one: Path, other: Path) -> bool:
     return all(file.exists() for file in files) and len({f.read_bytes() for f in files}) == 1
 
 
-def _reload(folder: Path, events: list[dict[str, Any]], root: Path) -> dict[str, Any] | None:
+def _reload(
+    folder: Path,
+    events: list[dict[str, Any]],
+    root: Path,
+    described: Callable[..., dict[str, Any]],
+) -> dict[str, Any] | None:
     """A new run that evaluates and measures what was published."""
     places = [Path(event["path"]) for event in events if event["type"] == "artifact"]
     if not places:
@@ -208,7 +252,7 @@ def _reload(folder: Path, events: list[dict[str, Any]], root: Path) -> dict[str,
     name = f"published-{folder.name}"
     shutil.copytree(places[0].parent, root / name)
     stages = ({"kind": "evaluate"}, {"kind": "measure", "min_seconds": 0.05, "batch_size": 2})
-    return carry_out(folder / "reloaded", recipe(*stages, model=name), 1)
+    return carry_out(folder / "reloaded", described(*stages, model=name), 1)
 
 
 def _import_once() -> None:
@@ -221,24 +265,25 @@ def _import_once() -> None:
 
 def main(root: Path) -> None:
     _import_once()
-    from transformers import AutoConfig
-
     from workers.training.model.heads import CLASSIFIER
+    from workers.training.tasks.registry import task_named
 
     DATA_ROOT.append(data_set(root, train=96, dev=24, test=16))
+    begin = {**TRAIN, "evaluate": False}
     with counted_once() as count:
-        base = carry_out(
-            root / "start", recipe({**TRAIN, "evaluate": False}, model={"config": SHALLOW}), 1
-        )
-        assert base["codes"] == [0]
-        (root / "start" / "work" / "stage-00" / "model").rename(root / "base")
-        count(AutoConfig.from_pretrained(root / "base"), CLASSIFIER)
+        count(make_base(root, recipe(begin, model={"config": SHALLOW}), "base"), CLASSIFIER)
         for entry in REGISTRY.values():
             for ranks in (1, 2):
                 if ranks == 2 and entry.traits.runs_program:
                     continue
                 life = walk(entry, root, ranks)
                 (root / f"{entry.kind}-{ranks}.json").write_text(json.dumps(life))
+        for task in TASKS:
+            task_files(root, task)
+            described = task_recipe(task, {**begin, "max_steps": 1})
+            config = make_base(root, described, base_name(task))
+            count(config, task_named(task).head)
+            (root / f"task-{task}.json").write_text(json.dumps(walk_task(task, root)))
 
 
 if __name__ == "__main__":

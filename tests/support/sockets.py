@@ -18,7 +18,8 @@ from workers.training.cost.flops import FlopProfile
 from workers.training.finetune import training_data, training_labels
 from workers.training.fit import Horizon, Outcome, fit
 from workers.training.forward_pass import ForwardPass
-from workers.training.model.models import Loaded, for_training
+from workers.training.model.loaded import Loaded
+from workers.training.model.models import for_training
 from workers.training.model.recording import Needs
 from workers.training.plugin import (
     BatchPlace,

@@ -20,7 +20,7 @@ from tests.support.sockets import (
 from workers.job.reporter import Interrupted
 from workers.methods.logits import SoftLabels
 from workers.training.losses import TaskLoss
-from workers.training.model.models import Loaded
+from workers.training.model.loaded import Loaded
 from workers.training.plugin import BatchPlace, Plugin
 
 WIDTH = 16  # of the tests' encoder

@@ -315,7 +315,6 @@ def test_blocks_are_trained_and_evaluated(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("task", "changes", "field", "words"),
     [
-        ("masked_lm", {"stages": [TRAIN, {"kind": "distill"}]}, "recipe.stages.1.kind", "works on"),
         ("masked_lm", {"data": {"train": "a.txt", "text_pair": "b"}}, "recipe.data.text_pair", ""),
         ("causal_lm", {"data": {"train": "a.txt", "labels": ["a", "b"]}}, "recipe.data.labels", ""),
         (

@@ -14,7 +14,7 @@ from workers.methods.magnitude import magnitude_prune
 from workers.training.finetune import full_profile, model_profile
 from workers.training.formats.profile import ModelProfile, profile
 from workers.training.formats.sparse import prunable
-from workers.training.model.models import Loaded
+from workers.training.model.loaded import Loaded
 
 LENGTH = 20
 HIDDEN, FEED_FORWARD, LAYERS = 16, 24, 2

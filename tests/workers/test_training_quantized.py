@@ -7,9 +7,9 @@ import torch
 from torch import nn
 from transformers import BertConfig, BertForSequenceClassification
 
-from workers.training.cost import benchmark
 from workers.training.formats import int8, registry
-from workers.training.formats.sparse import encoder_density, prunable
+from workers.training.formats.sparse import prunable
+from workers.training.formats.weights import count_weights
 from workers.training.model.models import describe_size
 
 CONFIG = BertConfig(
@@ -88,19 +88,19 @@ def test_pruned_weights_stay_zero() -> None:
     model = network()
     for module in prunable(model).values():
         nn.init.zeros_(module.weight[::2])
-    assert encoder_density(model) == 0.5
+    assert count_weights(model).density == 0.5
     int8.convert(model, embeddings=False)
-    assert encoder_density(model) <= 0.5
-    assert encoder_density(model) == pytest.approx(0.5, abs=0.02)
+    assert count_weights(model).density <= 0.5
+    assert count_weights(model).density == pytest.approx(0.5, abs=0.02)
 
 
 def test_weights_are_counted_alike_in_both_forms() -> None:
     model = network()
-    full = benchmark.count_weights(model)
+    full = count_weights(model)
     assert full.parameters == sum(p.numel() for p in model.parameters())
     assert full.dense_bytes == 4 * full.parameters
     int8.convert(model, embeddings=True)
-    small = benchmark.count_weights(model)
+    small = count_weights(model)
     assert small.parameters == full.parameters
     assert small.dense_bytes < 0.3 * full.dense_bytes
 
@@ -109,7 +109,7 @@ def test_packed_bytes_are_a_bitmask_and_the_values() -> None:
     layer = nn.Linear(16, 8, bias=False)
     with torch.no_grad():
         layer.weight.fill_(1.0)[2:] = 0.0
-    weights = benchmark.count_weights(layer)
+    weights = count_weights(layer)
     assert (weights.parameters, weights.non_zero) == (128, 32)
     assert weights.packed_bytes == 128 // 8 + 32 * 4
 

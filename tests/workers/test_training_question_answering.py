@@ -13,6 +13,7 @@ from transformers import BertConfig
 from pricetag.recipes import RecipeError, parse_recipe
 from tests.support import tiny_models
 from tests.support.recording import RecordingReporter
+from tests.support.questions import question_files, squad
 from tests.support.texts import SHALLOW
 from tests.support.training import carry_out, context, job
 from workers.job.pipeline import run
@@ -33,32 +34,6 @@ TRAIN = {
     "precision": "fp32",
     "max_length": 32,
 }
-NAMES = ("Ada", "Bela", "Cara", "Dora", "Eli", "Finn")
-PLACES = ("Rome", "Oslo", "Bonn", "Cork", "Lima", "Kyiv")
-
-
-def squad(count: int, *, unanswerable: bool = False) -> dict[str, Any]:
-    """Who lives where, as SQuAD writes it."""
-    paragraphs = []
-    for n in range(count):
-        name, place = NAMES[n % 6], PLACES[(n * 5 + n // 6) % 6]
-        text = f"In the year {n} , {name} moved to {place} and stayed there."
-        asked: dict[str, Any] = {
-            "id": str(n),
-            "question": f"Where did {name} move ?",
-            "answers": [{"text": place, "answer_start": text.index(place)}],
-        }
-        if unanswerable and n % 3 == 0:
-            asked |= {"question": "Why ?", "answers": [], "is_impossible": True}
-        paragraphs.append({"context": text, "qas": [asked]})
-    return {"version": "1.1", "data": [{"title": "people", "paragraphs": paragraphs}]}
-
-
-def files(root: Path, **options: Any) -> Path:
-    (root / "data").mkdir(parents=True, exist_ok=True)
-    for name, count in (("train", 36), ("dev", 12)):
-        (root / "data" / f"{name}.json").write_text(json.dumps(squad(count, **options)))
-    return root
 
 
 def described(*stages: dict[str, Any], **changes: Any) -> dict[str, Any]:
@@ -80,7 +55,7 @@ def values(reporter: RecordingReporter, name: str) -> list[float]:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RecordingReporter]:
     """A run of every kind of stage that works on the task."""
-    root = files(tmp_path_factory.mktemp("qa"), unanswerable=True)
+    root = question_files(tmp_path_factory.mktemp("qa"), unanswerable=True)
     stages = (
         {**TRAIN, "mid_evaluation": {"every_steps": 3}},
         {"kind": "prune", "sparsity": 0.5, "recovery_epochs": 0.2, "batch_size": 8},
@@ -119,7 +94,7 @@ def test_a_published_model_answers_the_same_when_loaded_again(
 
 
 def test_answers_are_learned(tmp_path: Path) -> None:
-    root = files(tmp_path)
+    root = question_files(tmp_path)
     longer = {**TRAIN, "max_steps": 150, "learning_rate": 5e-3, "warmup_steps": 10}
     reporter = carry_out(root, described(longer))
     assert values(reporter, "f1")[-1] > 0.5
@@ -127,7 +102,7 @@ def test_answers_are_learned(tmp_path: Path) -> None:
 
 def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     only_train = described({**TRAIN, "evaluate": False})
-    whole, halves = files(tmp_path / "whole"), files(tmp_path / "halves")
+    whole, halves = question_files(tmp_path / "whole"), question_files(tmp_path / "halves")
     carry_out(whole, only_train)
     with pytest.raises(Interrupted):
         run(job(halves, only_train), RecordingReporter(stop_after=4))
@@ -149,7 +124,7 @@ def load(root: Path, **data: Any) -> Questions:
 
 
 def test_squad_and_a_flat_table_give_the_same_questions(tmp_path: Path) -> None:
-    root = files(tmp_path)
+    root = question_files(tmp_path)
     from_squad = load(root)
     rows = [
         {
@@ -215,7 +190,7 @@ def broken(change: str) -> dict[str, Any]:
 def test_broken_questions_are_rejected_before_the_first_stage(
     tmp_path: Path, change: str, code: str, words: str
 ) -> None:
-    root = files(tmp_path)
+    root = question_files(tmp_path)
     (root / "data" / "dev.json").write_text(json.dumps(broken(change)))
     reporter = RecordingReporter()
     with pytest.raises(JobError) as caught:

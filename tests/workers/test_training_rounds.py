@@ -13,7 +13,7 @@ from tests.support.sockets import equal, fitted, prepared, weights
 from workers.job.context import StageContext
 from workers.job.reporter import Interrupted
 from workers.training.finetune import training_data
-from workers.training.model.models import Loaded
+from workers.training.model.loaded import Loaded
 from workers.training.rounds import Result, Round, Snapshot, halving, rewind, run_rounds, run_rungs
 
 

@@ -395,16 +395,6 @@ def test_the_best_weights_are_kept_and_patience_ends_training(
     assert equal(weights(loaded), kept[1])
 
 
-def test_an_unknown_metric_is_named(tmp_path: Path) -> None:
-    stage, loaded = prepared(tmp_path)
-    plan = {"mid_evaluation": {"every_steps": 1, "metric": "bleu"}}
-    with pytest.raises(JobError) as caught:
-        fitted(stage, loaded, options=plan)
-    assert caught.value.code == "unknown-metric"
-    assert "accuracy" in caught.value.message
-    assert isinstance(stage.reporter, RecordingReporter)
-
-
 @pytest.mark.parametrize("at", [3, 5])
 def test_mid_evaluation_resumes_to_the_same_best(tmp_path: Path, at: int) -> None:
     plan = {"options": {"mid_evaluation": {"every_steps": 2, "patience": 9}}}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pricetag.recipes import FromRun, FromScratch, Recipe
 from pricetag.recipes.plan import misfit
-from pricetag.recipes.shapes import Shape
+from pricetag.recipes.shapes import stored_shape
 from workers.job import hub, published, roots
 from workers.job.context import ModelRef
 from workers.job.request import Job, JobError
@@ -64,10 +64,7 @@ def check_shapes(model: ModelRef | None, recipe: Recipe) -> None:
         config = json.loads((model.folder / "config.json").read_text(encoding="utf-8"))
     except ValueError:
         return  # loading the model reports the error
-    names = ("num_hidden_layers", "hidden_size", "num_attention_heads")
-    sizes = [config.get(name) if isinstance(config, dict) else None for name in names]
-    valid_sizes = [size if isinstance(size, int) and size > 0 else None for size in sizes]
-    problem = misfit(Shape(*valid_sizes), recipe.stages)
+    problem = misfit(stored_shape(config), recipe.stages)
     if problem is not None:
         raise JobError("bad-student", problem.message, f"recipe.{problem.field}")
 

@@ -5,41 +5,28 @@ from __future__ import annotations
 from pricetag.recipes.base import StageParams
 from pricetag.recipes.methods.quantize import Quantize
 from workers.job.context import StageContext, StageResult
-from workers.job.request import JobError
 from workers.methods.int8 import apply_int8
-from workers.training.formats.sparse import encoder_density
-from workers.training.model.models import describe_size, for_use, is_final, save
+from workers.training.finetune import count_model
+from workers.training.model.models import for_use
+from workers.training.quantization import require_unquantized, save_quantized
+
+
+def prepare(params: StageParams, context: StageContext) -> None:
+    """Count the model's operations before the stage opens."""
+    count_model(context)
 
 
 def run(params: StageParams, context: StageContext) -> StageResult:
     """Quantize the current model and save it.
 
     Raises:
-        JobError: the model is untrained, or 8-bit already.
+        JobError: The model is untrained, or 8-bit already.
 
     Source: Zafrir et al. 2019, Q8BERT, section 2, arXiv:1910.06188.
     """
     assert isinstance(params, Quantize)
     loaded = for_use(context)
-    if is_final(loaded):
-        raise JobError("already-quantized", "the model has 8-bit weights already", context.field)
-    density = encoder_density(loaded.model)
+    before = require_unquantized(context, loaded)
     names = apply_int8(loaded.model, embeddings=params.embeddings)
-    if context.job.device == "cuda":
-        context.reporter.log("int8_dynamic has no CUDA kernel: the model runs on the CPU")
-    folder = context.model_folder
-    save(loaded, folder)
-    size = describe_size(folder)
-    context.reporter.metric("model_bytes", size, "bytes")
-    return StageResult(
-        model_folder=folder,
-        facts={
-            "scheme": params.scheme,
-            "modules": len(names),
-            "embeddings": params.embeddings,
-            "runs_on": "cpu",
-            "model_bytes": size,
-            "encoder_sparsity_before": 1 - density,
-            "encoder_sparsity": 1 - encoder_density(loaded.model),
-        },
-    )
+    facts = {"scheme": params.scheme, "modules": len(names), "embeddings": params.embeddings}
+    return save_quantized(context, loaded, before, facts)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pricetag.recipes.base import MAX_NAME_CHARS
 from workers.job.context import StageContext
 from workers.training.data.texts import load_split
+from workers.training.formats.profile import ModelProfile
 from workers.training.metrics import Metrics
-from workers.training.model.models import Loaded
+from workers.training.model.loaded import Loaded
 from workers.training.prediction import Predictions
 from workers.training.tasks.registry import task_of
 
@@ -14,15 +17,48 @@ from workers.training.tasks.registry import task_of
 def evaluate(
     context: StageContext, loaded: Loaded, split: str, *, batch_size: int, max_length: int
 ) -> tuple[Metrics, Predictions]:
-    """Quality by name, as the run's task measures it, and what was computed for it.
+    """Quality by name, as the run's task measures it, and the batches computed for it.
 
     Raises:
-        JobError: the split cannot be read, or does not fit the model.
+        JobError: The split cannot be read, or does not fit the model.
     """
     task = task_of(context)
     examples = load_split(context, split)
     data = task.tokens(context, examples, loaded, loaded.token_limit(max_length))
     return task.score(context, loaded, examples, data, batch_size)
+
+
+def evaluate_splits(
+    context: StageContext,
+    loaded: Loaded,
+    profile: ModelProfile,
+    splits: Iterable[str],
+    *,
+    batch_size: int,
+    max_length: int,
+) -> dict[str, dict[str, float]]:
+    """Report the quality on each split, and the operations of all of them.
+
+    Returns:
+        By split, the metrics that have a value.
+
+    Raises:
+        JobError: A split cannot be read, or does not fit the model.
+    """
+    quality: dict[str, dict[str, float]] = {}
+    dense = effective = low_bit = 0.0
+    for split in dict.fromkeys(splits):
+        metrics, predictions = evaluate(
+            context, loaded, split, batch_size=batch_size, max_length=max_length
+        )
+        quality[split] = report_quality(context, split, metrics)
+        dense += predictions.forward_flops(profile.flops)
+        effective += predictions.forward_flops(profile.flops, profile.density)
+        if profile.low_bit:
+            low_bit += predictions.low_bit_flops(profile.flops)
+    method, uncounted = profile.flops.method, list(profile.flops.uncounted)
+    context.reporter.flops(dense, effective, low_bit, method, uncounted)
+    return quality
 
 
 def report_quality(context: StageContext, split: str, metrics: Metrics) -> dict[str, float]:

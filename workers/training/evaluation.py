@@ -15,14 +15,13 @@ from pricetag.recipes.training import MidEvaluation, Optimisation
 from workers.job import ranks
 from workers.job.context import StageContext
 from workers.job.reporter import SilentReporter
-from workers.job.request import JobError
 from workers.training.checkpoints import save_tensors, trainable_state
 from workers.training.cost.tally import Tally
 from workers.training.evaluate import evaluate
 from workers.training.finetune import model_profile
-from workers.training.formats.sparse import encoder_density
+from workers.training.formats.profile import profile
 from workers.training.metrics import Metrics
-from workers.training.model.models import Loaded
+from workers.training.model.loaded import Loaded
 from workers.training.plugin import Step
 
 BEST = "best.safetensors"
@@ -85,7 +84,7 @@ class Evaluation:
         if self.best.ended or not self._due(step):
             return None
         metrics = self._on_rank_0(step)
-        name = self._metric(metrics)
+        name = self.plan.metric or next(iter(metrics))
         if self.best.take(metrics[name].value, step.done, lower=name in LOWER_IS_BETTER):
             self._keep()
         if self.plan.patience is not None and self.best.since >= self.plan.patience:
@@ -131,17 +130,6 @@ class Evaluation:
             metrics = box[0]
         return metrics
 
-    def _metric(self, metrics: Metrics) -> str:
-        if self.plan.metric is None:
-            return next(iter(metrics))
-        if self.plan.metric not in metrics:
-            raise JobError(
-                "unknown-metric",
-                f"mid_evaluation.metric: '{self.plan.metric}' is not a metric of this task; "
-                f"choose one of {', '.join(metrics)}",
-            )
-        return self.plan.metric
-
     def _keep(self) -> None:
         if not self.plan.keep_best:
             return
@@ -160,14 +148,14 @@ def planned(
         return None
     # A stop in the middle of an evaluation waits for the next step, where a checkpoint is written.
     silent = replace(context, reporter=SilentReporter())
-    profile = model_profile(context, loaded)
+    flops = model_profile(context, loaded)
 
     def measure() -> Metrics:
         metrics, predictions = evaluate(
             silent, loaded, plan.split, batch_size=plan.batch_size, max_length=options.max_length
         )
-        density = encoder_density(loaded.model)
-        tally.add(predictions.forward_flops(profile), predictions.forward_flops(profile, density))
+        density = profile(loaded.model, flops).density
+        tally.add(predictions.forward_flops(flops), predictions.forward_flops(flops, density))
         return metrics
 
     def report(metrics: Metrics, step: int) -> None:

@@ -18,7 +18,7 @@ from workers.training.formats.profile import ModelProfile, count_structure
 from workers.training.formats.profile import profile as profile_model
 from workers.training.model import models
 from workers.training.model.heads import head_of
-from workers.training.model.models import Loaded
+from workers.training.model.loaded import Loaded
 from workers.training.tasks.registry import task_of
 
 
@@ -58,8 +58,20 @@ def model_profile(context: StageContext, loaded: Loaded) -> FlopProfile:
 
 
 def full_profile(context: StageContext, loaded: Loaded) -> ModelProfile:
-    """Parameters, bytes, density and operations of the model, whatever its format."""
+    """Parameters, bytes, density and operations of a model of any format, as it is now."""
     return profile_model(loaded.model, model_profile(context, loaded))
+
+
+def loaded_profile(context: StageContext, loaded: Loaded) -> ModelProfile:
+    """The profile of the stage's model before it is changed, counted once in a run.
+
+    Counting the weights of BERT-base takes 0.06 s of a processor, 0.25 s with 8-bit weights: all
+    stages that use a model share one count.
+    """
+    ref = models.needed(context)
+    key = ("profile", ref.folder, ref.hub)
+    counted: ModelProfile = context.cached(key, lambda: full_profile(context, loaded))
+    return counted
 
 
 def count_model(context: StageContext) -> FlopProfile:

@@ -20,7 +20,7 @@ from workers.training.cost.tally import Tally
 from workers.training.data.tokens import EpochSampler, TokenData
 from workers.training.finetune import model_profile, new_tally
 from workers.training.model import precision
-from workers.training.model.models import Loaded
+from workers.training.model.loaded import Loaded
 from workers.training.model.recording import NOTHING, Needs, Recorder, prepared
 from workers.training.plugin import LossTerm, Plugin
 from workers.training.tasks.registry import task_of

@@ -9,16 +9,14 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import nn
 
 from workers.training.forward_pass import ForwardPass
 from workers.training.model.recording import NOTHING, Needs
-
-if TYPE_CHECKING:
-    from workers.training.teacher import Teacher
+from workers.training.teacher import Teacher
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,9 +14,7 @@ from workers.job.request import JobError
 from workers.training.cost.flops import FlopProfile
 from workers.training.data.tokens import Batch, TokenData
 from workers.training.forward_pass import MODEL_INPUTS
-
-if TYPE_CHECKING:
-    from workers.training.model.models import Loaded
+from workers.training.model.loaded import Loaded
 
 PROGRESS_EVERY = 20  # batches
 

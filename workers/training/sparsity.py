@@ -1,4 +1,4 @@
-"""Zeros of a pruned model in later training: kept by default, never filled without a word."""
+"""Zeros of a pruned model in later training: kept by default, never filled without a log line."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ import torch
 from torch import nn
 
 from workers.job.context import StageContext
-from workers.training.formats.sparse import encoder_density, is_sparse, prunable
+from workers.training.finetune import full_profile
+from workers.training.formats.sparse import prunable
+from workers.training.model.loaded import Loaded
 from workers.training.plugin import Plugin, Step
 
 
 class KeepZeros(Plugin):
-    """Keeps at zero what is zero when training starts: after every step, the mask again."""
+    """Keeps the weights at zero that are zero when training starts: masks them after each step."""
 
     def __init__(self) -> None:
         self._masks: list[tuple[torch.Tensor, torch.Tensor]] = []
@@ -26,10 +28,12 @@ class KeepZeros(Plugin):
         self._masks = [
             (module.weight, (module.weight != 0).detach()) for module in prunable(model).values()
         ]
-        self._density = encoder_density(model)
+        places = sum(mask.numel() for _, mask in self._masks)
+        kept = sum(int(torch.count_nonzero(mask)) for _, mask in self._masks)
+        self._density = kept / places if places else 1.0
 
     def density(self) -> float:
-        """The share of weights that are not zero; it stays what it was at the start."""
+        """Share of the encoder's weights that are not zero; it stays the same in training."""
         return self._density
 
     def state(self) -> dict[str, torch.Tensor]:
@@ -44,7 +48,7 @@ class KeepZeros(Plugin):
         ]
 
     def after_step(self, step: Step) -> None:
-        """Zero what the optimizer has moved."""
+        """Set to zero again what the optimizer has moved."""
         with torch.no_grad():
             for weight, mask in self._masks:
                 weight.mul_(mask)
@@ -52,31 +56,32 @@ class KeepZeros(Plugin):
 
 @dataclass(frozen=True)
 class Sparsity:
-    """What a training stage does about the zeros of the model it starts from."""
+    """How a training stage treats the zeros of the model that it starts from."""
 
     plugins: tuple[Plugin, ...]
     before: float | None  # None: the model is dense
 
-    def report(self, context: StageContext, model: nn.Module) -> Mapping[str, Any]:
+    def report(self, context: StageContext, loaded: Loaded) -> Mapping[str, Any]:
         """Report the sparsity after training; returns it as facts of the stage's result."""
         if self.before is None:
             return {}
-        after = 1 - encoder_density(model)
+        after = full_profile(context, loaded).sparsity
         context.reporter.metric("encoder_sparsity", after)
         return {
+            "sparsity_kept": bool(self.plugins),
             "encoder_sparsity_before": self.before,
             "encoder_sparsity": after,
-            "sparsity_kept": bool(self.plugins),
         }
 
 
-def decide(context: StageContext, model: nn.Module, keep: bool | None) -> Sparsity:
+def decide(context: StageContext, loaded: Loaded, keep: bool | None) -> Sparsity:
     """Keep a pruned model's zeros through training unless the stage says ``keep: false``."""
-    if not is_sparse(model):
+    profile = full_profile(context, loaded)
+    if not profile.is_sparse:
         if keep:
             context.reporter.log("keep_sparsity: the model has no pruned weights to keep")
         return Sparsity((), None)
-    sparsity = 1 - encoder_density(model)
+    sparsity = profile.sparsity
     if keep is False:
         context.reporter.log(
             f"keep_sparsity is false: training fills the pruned weights; encoder sparsity was "

@@ -1,21 +1,21 @@
-"""The teacher of a distillation: one forward pass a batch, whatever number of terms asks."""
+"""The teacher of a distillation: one forward pass a batch, for any number of loss terms."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel
+from transformers.modeling_outputs import SequenceClassifierOutput
 
-from workers.job.context import StageContext
 from workers.training.cost.flops import FlopProfile
-from workers.training.finetune import model_profile
 from workers.training.forward_pass import ForwardPass
 from workers.training.model import precision
-from workers.training.model.models import Loaded
+from workers.training.model.heads import head_of
 from workers.training.model.recording import NOTHING, LayerAttention, Needs, Recorder, prepared
 
 CACHE_BYTES = 64 * 2**20
@@ -23,28 +23,35 @@ CACHE_BYTES = 64 * 2**20
 
 @dataclass(frozen=True)
 class TeacherOutputs:
-    """The teacher's part of a batch; states and attention if a term needs them.
+    """The teacher's outputs on a batch; states and attention if a term needs them.
 
-    ``logits`` are fp32, ``[batch, ..., classes]``.
+    ``outputs`` are the model's own, or its logits alone where they were cached.
     """
 
-    logits: torch.Tensor
+    outputs: Any
     hidden_states: Sequence[torch.Tensor] = ()
     attention: Sequence[LayerAttention] = ()
+
+    @cached_property
+    def logits(self) -> torch.Tensor:
+        """The teacher's logits in fp32, ``[batch, ..., classes]``."""
+        logits: torch.Tensor = self.outputs.logits.float()
+        return logits
 
 
 class Teacher:
     """A frozen model in evaluation mode (no dropout), shared by all terms of a loss.
 
-    Where the terms need its logits alone, an example's are computed once and kept for later
-    epochs. The cache is exact: an example's logits never change once they are known. It has a
-    bound; examples beyond it are computed at each visit.
+    Where the terms need a classifier's logits alone, an example's logits are computed once and
+    kept for later epochs. The cache is exact: an example's logits never change once they are
+    known. It is bounded; the logits of further examples, and those of every token of a text, are
+    computed in each epoch.
 
     Args:
-        model: Frozen here.
+        model: The model; frozen here.
         precision_: Number format of its arithmetic.
         profile: Its operations.
-        cache_bytes: Bound of the cache.
+        cache_bytes: Largest size of the cache.
     """
 
     def __init__(
@@ -57,6 +64,7 @@ class Teacher:
     ) -> None:
         self.model = model.requires_grad_(False)
         self.model.train(False)
+        self.model.config.use_cache = False  # it generates nothing: keys and values need no copy
         self._precision = precision_
         self._profile = profile
         self._cache_bytes = cache_bytes
@@ -95,7 +103,8 @@ class Teacher:
 
     def _for(self, forward: ForwardPass) -> TeacherOutputs:
         device = forward.inputs["input_ids"].device
-        if self._needs.records or not forward.as_in_data:
+        cacheable = forward.as_in_data and not head_of(self.model).per_token
+        if self._needs.records or not cacheable:
             return self._computed(forward, device)
         rows = forward.index.cpu()
         held = self._held(rows)
@@ -104,9 +113,9 @@ class Teacher:
             self._remember(rows, held, fresh)
             held = self._held(rows)
             if not bool(held.all()):
-                return TeacherOutputs(self._with_cached(fresh, rows, held))
+                return _only_logits(self._with_cached(fresh, rows, held))
         assert self._logits is not None
-        return TeacherOutputs(self._logits[rows].to(device))
+        return _only_logits(self._logits[rows].to(device))
 
     def _held(self, rows: torch.Tensor) -> torch.Tensor:
         """Which examples' logits are known, ``[batch]``."""
@@ -128,15 +137,13 @@ class Teacher:
             precision.autocast(self._precision, device.type),
             self._recorder.recording(),
         ):
-            logits = self.model(**forward.inputs).logits
+            outputs = self.model(**forward.inputs)
         self._rows_computed = len(forward.inputs["input_ids"])
         recorder = self._recorder
-        return TeacherOutputs(logits.float(), recorder.hidden_states, recorder.attention)
+        return TeacherOutputs(outputs, recorder.hidden_states, recorder.attention)
 
     def _remember(self, rows: torch.Tensor, held: torch.Tensor, fresh: torch.Tensor) -> None:
         """Keep the logits of examples that have a place and are not known yet."""
-        if fresh.dim() != 2:
-            return  # logits of each token: too many to keep
         if self._logits is None:
             places = min(self._examples, self._cache_bytes // (4 * fresh.shape[1]))
             self._logits = torch.zeros((places, fresh.shape[1]))
@@ -157,12 +164,5 @@ class Teacher:
             self._logits, self._cached = state["logits"], state["cached"]
 
 
-def teacher_of(
-    context: StageContext, loaded: Loaded, wanted: Literal["auto", "fp32", "bf16"]
-) -> Teacher:
-    """A stage's model as a teacher."""
-    return Teacher(
-        loaded.model,
-        precision_=precision.choose(wanted, context.job.device),
-        profile=model_profile(context, loaded),
-    )
+def _only_logits(logits: torch.Tensor) -> TeacherOutputs:
+    return TeacherOutputs(SequenceClassifierOutput(logits=logits))

@@ -11,8 +11,8 @@ from pydantic_core import PydanticCustomError
 from pricetag.recipes.base import Params
 from pricetag.recipes.kinds import Paper, RecipeEntry
 from pricetag.recipes.shapes import MisfitError, Shape
-from pricetag.recipes.tasks import LABELED
-from pricetag.recipes.training import TRAINING, FullTraining
+from pricetag.recipes.tasks import LANGUAGE_MODELS, TaskEntry
+from pricetag.recipes.training import TRAINING, FullTraining, metric_is_reported
 
 LayerIndex = Annotated[int, Field(ge=0, le=1023)]
 LayerList = Annotated[list[LayerIndex], Field(min_length=1, max_length=96)]
@@ -87,7 +87,8 @@ class Distill(FullTraining):
     """Train a smaller student on the logits of the current model, the teacher.
 
     Loss: alpha * CE + (1 - alpha) * T^2 * KL(teacher_T || student_T), mean over the batch;
-    regression: alpha * MSE(label) + (1 - alpha) * MSE(teacher).
+    regression: alpha * MSE(label) + (1 - alpha) * MSE(teacher); language models: mean over the
+    batch's tokens; question answering: mean over the answer's first and last token.
 
     Source: Hinton, Vinyals, Dean 2015, section 2, arXiv:1503.02531; layer selection:
     Sanh et al. 2019, DistilBERT, section 3, arXiv:1910.01108.
@@ -96,7 +97,21 @@ class Distill(FullTraining):
     kind: Literal["distill"] = "distill"
     alpha: float = Field(0.5, ge=0, le=1, description="Weight of the hard labels.")
     temperature: float = Field(2.0, gt=0, le=100)
+    tokens: Literal["predicted", "all"] = Field(
+        "predicted",
+        description="Language models: tokens on which the student learns from its teacher, "
+        "the predicted ones or all that are not padding.",
+    )
     student: Student = Student()
+
+
+def options_fit(params: Distill, task: TaskEntry) -> MisfitError | None:
+    """Why the options do not fit the run's task: some belong to language models alone."""
+    if params.tokens != "predicted" and task.name not in LANGUAGE_MODELS:
+        return MisfitError(
+            "tokens", f"belongs to {' and '.join(sorted(LANGUAGE_MODELS))}; remove it"
+        )
+    return metric_is_reported(params, task)
 
 
 def student_shape(params: Distill, teacher: Shape) -> Shape:
@@ -153,7 +168,7 @@ ENTRY = RecipeEntry(
     traits=replace(
         TRAINING,
         group="compression",
-        tasks=LABELED,
+        check_task=options_fit,
         reshape=student_shape,
         tuning=TRAINING.tuning | {"alpha", "temperature"},
     ),

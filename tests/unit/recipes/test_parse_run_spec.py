@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from pricetag.recipes import RecipeError, derive_kind, parse_recipe, parse_run_spec
 from pricetag.recipes.methods.train import Train
+from pricetag.recipes.registry import REGISTRY
 
 Run = dict[str, Any]
 
@@ -322,3 +324,15 @@ def test_a_student_that_cannot_be_made_is_refused(run: Run, field: str, says: st
 )
 def test_a_student_that_may_fit_is_accepted(run: Run) -> None:
     assert parse_run_spec(run).recipe.stages[1].kind == "distill"
+
+
+def test_a_kind_that_does_not_work_on_the_task_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = REGISTRY["distill"]
+    limited = replace(entry.traits, tasks=frozenset({"classification", "regression"}))
+    monkeypatch.setitem(REGISTRY, "distill", replace(entry, traits=limited))
+    stages = [{"kind": "train"}, {"kind": "distill"}]
+    run = changed(lambda run: run["recipe"].update(stages=stages))
+    assert parse_run_spec(run).recipe.stages[1].kind == "distill"
+    error = fault(changed(lambda run: run["recipe"].update(task="masked_lm"), run))
+    assert error.field == "recipe.stages.1.kind"
+    assert "does not work on masked_lm; it works on classification and regression" in error.message

@@ -1,4 +1,4 @@
-"""What a model costs to keep and to use."""
+"""Time and memory that a model takes in use."""
 
 from __future__ import annotations
 
@@ -12,25 +12,11 @@ from torch import nn
 
 from pricetag.repetition import repeat_for
 from workers.job.context import StageContext
-from workers.training.formats.int8 import int8_modules
-from workers.training.model.models import Loaded
+from workers.training.model.loaded import Loaded
 
 WARM_UP_CALLS = 5
 LATENCY_CALLS = 30
 LATENCY_SECONDS = 2.0
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Parameters and their bytes.
-
-    ``packed_bytes`` keeps only what is not zero: a bit for each place and the values.
-    """
-
-    parameters: int
-    non_zero: int
-    dense_bytes: int
-    packed_bytes: int
 
 
 @dataclass(frozen=True)
@@ -40,36 +26,6 @@ class Latency:
     p50_s: float
     p95_s: float
     calls: int
-
-
-def count_weights(model: nn.Module) -> Weights:
-    """Count weights; scales of 8-bit weights add bytes but are no parameters."""
-    parameters = non_zero = dense = packed = 0
-    for tensor, is_weight in _tensors(model):
-        zeros = tensor.numel() - int(torch.count_nonzero(tensor))
-        if is_weight:
-            parameters += tensor.numel()
-            non_zero += tensor.numel() - zeros
-        size = tensor.element_size()
-        dense += tensor.numel() * size
-        bitmask = (tensor.numel() + 7) // 8
-        packed += min(tensor.numel() * size, bitmask + (tensor.numel() - zeros) * size)
-    return Weights(parameters, non_zero, dense, packed)
-
-
-def _tensors(model: nn.Module) -> list[tuple[torch.Tensor, bool]]:
-    modules = int8_modules(model)
-    found = [
-        (tensor, key != "scale")
-        for module in modules.values()
-        for key, tensor in module.tensors().items()
-    ]
-    found += [
-        (parameter.detach(), True)
-        for name, parameter in model.named_parameters()
-        if name.rpartition(".")[0] not in modules
-    ]
-    return found
 
 
 def latency(call: Callable[[], object]) -> Latency:

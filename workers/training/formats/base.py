@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
+from torch import nn
 from transformers import PreTrainedModel
 
 Note = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A tensor of a model as it is stored.
+
+    Attributes:
+        tensor: Its values.
+        is_weight: Whether they are parameters; scales of 8-bit weights are not.
+        is_matrix: Whether it is the matrix of a linear layer.
+    """
+
+    tensor: torch.Tensor
+    is_weight: bool = True
+    is_matrix: bool = False
 
 
 class Format(ABC):
@@ -41,11 +60,18 @@ class Format(ABC):
 
     @abstractmethod
     def rebuild(self, model: PreTrainedModel, note: Note) -> None:
-        """Give a model fresh from its configuration the noted modules, weights to come.
+        """Give a model fresh from its configuration the noted modules, without their weights.
 
         Raises:
-            ValueError: the note is of another version, or does not fit the model.
+            ValueError: The note has another version, or does not fit the model.
         """
+
+    def stored_tensors(self, module: nn.Module) -> Sequence[StoredTensor]:
+        """The tensors of a module that stores its weights in a way of the format's own.
+
+        None for other modules, whose tensors are their parameters.
+        """
+        return ()
 
 
 def require_format(note: Note, version: int, file: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -10,7 +11,7 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from workers.training.formats.base import Format, Note, require_format
+from workers.training.formats.base import Format, Note, StoredTensor, require_format
 
 
 def quantize_rows(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -124,15 +125,6 @@ def convert(model: nn.Module, *, embeddings: bool) -> list[str]:
     return names
 
 
-def int8_modules(model: nn.Module) -> dict[str, Int8Module]:
-    """The 8-bit modules of a model by name."""
-    return {
-        name: module
-        for name, module in model.named_modules()
-        if isinstance(module, Int8Linear | Int8Embedding)
-    }
-
-
 class Int8(Format):
     """Linear layers (and embeddings) with 8-bit weights."""
 
@@ -146,7 +138,11 @@ class Int8(Format):
 
     def describe(self, model: PreTrainedModel) -> Note | None:
         """See ``Format.describe``: the modules that are 8-bit."""
-        modules = int8_modules(model)
+        modules = {
+            name: module
+            for name, module in model.named_modules()
+            if isinstance(module, Int8Linear | Int8Embedding)
+        }
         if not modules:
             return None
         return {
@@ -178,6 +174,16 @@ class Int8(Format):
             else:
                 new = Int8Embedding(weight, scale)
             model.set_submodule(name, new)
+
+    def stored_tensors(self, module: nn.Module) -> Sequence[StoredTensor]:
+        """See ``Format.stored_tensors``: 8-bit weights, scales, biases."""
+        if not isinstance(module, Int8Linear | Int8Embedding):
+            return ()
+        is_linear = isinstance(module, Int8Linear)
+        return [
+            StoredTensor(tensor, key != "scale", is_matrix=is_linear and key == "weight")
+            for key, tensor in module.tensors().items()
+        ]
 
 
 FORMAT = Int8()

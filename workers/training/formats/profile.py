@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from workers.training.cost import flops as flops_module
-from workers.training.cost.benchmark import Weights, count_weights
 from workers.training.cost.flops import (
     FlopProfile,
     UncountedOperators,
@@ -19,10 +18,12 @@ from workers.training.cost.flops import (
 )
 from workers.training.formats import registry
 from workers.training.formats.exits import exits_of
-from workers.training.formats.sparse import encoder_density, is_sparse
+from workers.training.formats.sparse import is_sparse
+from workers.training.formats.weights import Weights, count_weights
 from workers.training.model.heads import head_of
 from workers.training.model.positions import position_limit
 
+SPARSE = "sparse"
 LENGTHS = (16, 32, 64)
 SHORT_LENGTHS = (2, 3, 4)
 
@@ -33,10 +34,9 @@ class ModelProfile:
 
     Attributes:
         formats: Names of its formats; ``plain`` if there are none.
-        weights: Parameters (shared ones once), those that are not zero, bytes.
-        density: Share of the encoder's weights that are not zero.
-        flops: Operations of one example; layers that share weights count each time, and all
-            exits' heads count.
+        weights: Parameters (shared ones once), parameters that are not zero, bytes.
+        flops: Operations of one example; layers that share weights count each time, and so do
+            the heads of all exits.
         exits: Operations up to each early exit.
         trainable: Whether the model can be trained further.
         only_on_cpu: Whether it computes on the CPU even if the job has a GPU.
@@ -45,7 +45,6 @@ class ModelProfile:
 
     formats: tuple[str, ...]
     weights: Weights
-    density: float
     flops: FlopProfile
     exits: tuple[FlopProfile, ...] = ()
     trainable: bool = True
@@ -53,12 +52,22 @@ class ModelProfile:
     low_bit: bool = False
 
     @property
+    def density(self) -> float:
+        """Share of the encoder's weights that are not zero."""
+        return self.weights.density
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether the model was pruned: more of its weights are zero than by chance."""
+        return SPARSE in self.formats
+
+    @property
     def sparsity(self) -> float:
         """Share of the encoder's weights that are zero."""
         return 1 - self.density
 
     def effective_flops_per_sequence(self, length: int) -> float:
-        """Operations of one example of ``length`` tokens, multiplications by zero left out."""
+        """Operations of one example of ``length`` tokens, without multiplications by zero."""
         return self.flops.forward(length, self.density)
 
     def low_bit_ops_per_sequence(self, length: int) -> float:
@@ -66,7 +75,7 @@ class ModelProfile:
         return self.flops.low_bit(length) if self.low_bit else 0.0
 
     def speed_note(self) -> str | None:
-        """That zeros save no time, for a model that has some: its kernels multiply them too."""
+        """A note that zeros save no time, for a model with zeros: its kernels multiply them too."""
         if self.density >= 1:
             return None
         kind = "8-bit" if self.low_bit else "dense"
@@ -84,26 +93,27 @@ class ModelProfile:
 
 
 def profile(model: PreTrainedModel, flops: FlopProfile | None = None) -> ModelProfile:
-    """Count a model of any format; its weights are looked at, and nothing is computed with them.
+    """Count a model of any format, without a forward pass on its weights.
 
     Args:
-        model: Any.
-        flops: Its operations, where they were counted before; ``exits`` are then left out.
+        model: A model of any format.
+        flops: Its operations, where they were counted before; ``exits`` are then empty.
     """
     notes = registry.describe(model)
-    names = [*notes, *(["sparse"] if is_sparse(model) else [])]
+    weights = count_weights(model)
+    low_bit = registry.low_bit(notes)
+    names = [*notes, *([SPARSE] if is_sparse(weights.density, low_bit=low_bit) else [])]
     exits: tuple[FlopProfile, ...] = ()
     if flops is None:
         flops, exits = _count_operations(model, notes)
     return ModelProfile(
         tuple(names) or ("plain",),
-        count_weights(model),
-        encoder_density(model),
+        weights,
         flops,
         exits,
         trainable=not registry.is_final(notes),
         only_on_cpu=registry.only_on_cpu(notes),
-        low_bit=registry.low_bit(notes),
+        low_bit=low_bit,
     )
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib
 import json
 import pkgutil
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
+from torch import nn
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
@@ -20,7 +22,7 @@ from transformers import (
 
 from workers.training import formats
 from workers.training.checkpoints import trainable_state
-from workers.training.formats.base import Format, Note
+from workers.training.formats.base import Format, Note, StoredTensor
 
 WEIGHTS = "model.safetensors"
 
@@ -75,6 +77,11 @@ def low_bit(notes: Notes) -> bool:
 def same_operations(notes: Notes) -> bool:
     """Whether the operations are those of the configuration."""
     return all(each.same_operations for each in all_formats() if each.name in notes)
+
+
+def stored_tensors(module: nn.Module) -> Sequence[StoredTensor]:
+    """A module's tensors as its format stores them; none for a module of plain parameters."""
+    return next((stored for each in all_formats() if (stored := each.stored_tensors(module))), ())
 
 
 def save(model: PreTrainedModel, folder: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,37 +22,12 @@ from workers.job.context import ModelRef, StageContext
 from workers.job.request import JobError
 from workers.training.data.vocabulary import train_wordpiece
 from workers.training.formats import registry
-from workers.training.formats.sparse import prunable
 from workers.training.model.fitting import adopt_tokenizer, require_answer, require_fit
+from workers.training.model.loaded import Loaded
 from workers.training.model.loading import loading
-from workers.training.model.positions import position_limit
 from workers.training.tasks.registry import task_of
 
 FIELD = "recipe.model"
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A model with its tokenizer; ``labels`` are its classes, None for a task without."""
-
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
-    labels: list[str] | None
-
-    @property
-    def outputs(self) -> int:
-        """Outputs of a classifier: one for each class, or one score."""
-        return 1 if self.labels is None else len(self.labels)
-
-    def device(self, wanted: str) -> torch.device:
-        """Where the model computes: as asked for, but 8-bit weights only on the CPU."""
-        only_on_cpu = registry.only_on_cpu(registry.describe(self.model))
-        return torch.device("cpu" if only_on_cpu else wanted)
-
-    def token_limit(self, wanted: int) -> int:
-        """``wanted`` tokens, or as many as the model and its tokenizer can take."""
-        limit = position_limit(self.model)
-        return min(wanted, wanted if limit is None else limit, self.tokenizer.model_max_length)
 
 
 def for_training(context: StageContext, labels: Sequence[str] | None, seed: int) -> Loaded:
@@ -186,27 +160,6 @@ def _fitted(
 
 def _has_pairs(context: StageContext) -> bool:
     return context.recipe.data is not None and task_of(context).pairs(context.recipe.data)
-
-
-def is_final(loaded: Loaded) -> bool:
-    """Whether a model's weights cannot be trained any more: they are integers."""
-    return registry.is_final(registry.describe(loaded.model))
-
-
-def require_prunable(loaded: Loaded, field: str) -> None:
-    """Reject a model that has no encoder weights to set to zero.
-
-    Raises:
-        JobError: ``already-quantized`` or ``nothing-to-prune``.
-    """
-    if is_final(loaded):
-        raise JobError("already-quantized", "prune before quantize, not after", field)
-    if not prunable(loaded.model):
-        raise JobError(
-            "nothing-to-prune",
-            f"no encoder layers are known in a {loaded.model.config.model_type} model",
-            field,
-        )
 
 
 def save(loaded: Loaded, folder: Path) -> None:

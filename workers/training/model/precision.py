@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from workers.job.context import StageContext
 from workers.job.request import JobError
 from workers.training.model.fitting import require_answer
-from workers.training.model.models import Loaded
+from workers.training.model.loaded import Loaded
 
 Precision = Literal["fp32", "bf16"]
 

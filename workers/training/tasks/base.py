@@ -5,8 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import Any, ClassVar
 
+import torch
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from pricetag.recipes import Data
@@ -15,13 +16,12 @@ from workers.training.data.cells import Cells
 from workers.training.data.examples import Examples
 from workers.training.data.tables import Reading, Table, read_table
 from workers.training.data.tokens import TokenData
+from workers.training.forward_pass import ForwardPass
 from workers.training.metrics import Metrics
 from workers.training.model.heads import Head
+from workers.training.model.loaded import Loaded
 from workers.training.plugin import LossTerm
 from workers.training.prediction import Collate, Predictions
-
-if TYPE_CHECKING:
-    from workers.training.model.models import Loaded
 
 
 class Task(ABC):
@@ -139,6 +139,25 @@ class Task(ABC):
     @abstractmethod
     def loss(self, weight: float = 1.0) -> LossTerm:
         """The task's own loss, as a term of a training's."""
+
+    @abstractmethod
+    def choices(
+        self, outputs: Any, forward: ForwardPass, *, every_token: bool = False
+    ) -> list[torch.Tensor]:
+        """Logits of what a model chooses on a batch: classes, tokens, places in the text.
+
+        A student learns from those of its teacher.
+
+        Args:
+            outputs: Outputs of the model, or of a teacher on the same batch.
+            forward: The batch.
+            every_token: For a language model: every token that is not padding instead of the
+                predicted ones.
+
+        Returns:
+            For each kind of choice ``[choices, options]`` in fp32; -inf for an option that cannot
+            be chosen.
+        """
 
     @abstractmethod
     def score(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
@@ -15,6 +14,7 @@ from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 from workers.training.data.tokens import Batch, padded
 from workers.training.forward_pass import ForwardPass
 from workers.training.model.heads import CAUSAL_LM
+from workers.training.model.loaded import Loaded
 from workers.training.plugin import LossTerm
 from workers.training.tasks.language import (
     IGNORED,
@@ -23,9 +23,6 @@ from workers.training.tasks.language import (
     token_loss,
     vocabulary_config,
 )
-
-if TYPE_CHECKING:
-    from workers.training.model.models import Loaded
 
 
 @dataclass(frozen=True)

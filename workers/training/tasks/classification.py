@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
@@ -24,11 +23,9 @@ from workers.training.data.texts import load_split
 from workers.training.data.tokens import TokenData
 from workers.training.metrics import Metrics, agreement
 from workers.training.model.classes import class_names, kept_classes, listed, set_classes
+from workers.training.model.loaded import Loaded
 from workers.training.prediction import Predictions
 from workers.training.tasks.labeled import Labeled
-
-if TYPE_CHECKING:
-    from workers.training.model.models import Loaded
 
 
 class Classification(Labeled):

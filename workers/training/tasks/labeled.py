@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 
@@ -12,13 +12,12 @@ from workers.job.context import StageContext
 from workers.training.data.examples import Examples
 from workers.training.data.labels import encode_labels
 from workers.training.data.tokens import Collator, TokenData, encode
+from workers.training.forward_pass import ForwardPass
 from workers.training.losses import TaskLoss
 from workers.training.model.heads import CLASSIFIER
+from workers.training.model.loaded import Loaded
 from workers.training.prediction import Collate, Predictions, predict, require_finite
 from workers.training.tasks.base import Task
-
-if TYPE_CHECKING:
-    from workers.training.model.models import Loaded
 
 
 class Labeled(Task):
@@ -52,6 +51,12 @@ class Labeled(Task):
     def loss(self, weight: float = 1.0) -> TaskLoss:
         """See ``Task.loss``."""
         return TaskLoss(weight)
+
+    def choices(
+        self, outputs: Any, forward: ForwardPass, *, every_token: bool = False
+    ) -> list[torch.Tensor]:
+        """See ``Task.choices``: a class, or a score, for each example."""
+        return [outputs.logits.float()]
 
     def logits(
         self, context: StageContext, loaded: Loaded, data: TokenData, batch_size: int

@@ -6,7 +6,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch.nn import functional
@@ -20,12 +20,11 @@ from workers.training.data.examples import Examples
 from workers.training.data.plain_text import packed, read_lines
 from workers.training.data.tables import Table
 from workers.training.data.tokens import Batch, Encoded, TokenData, encode
+from workers.training.forward_pass import ForwardPass
 from workers.training.metrics import Metrics, Score
+from workers.training.model.loaded import Loaded
 from workers.training.prediction import Collate, Predictions, predict, require_finite
 from workers.training.tasks.base import Task
-
-if TYPE_CHECKING:
-    from workers.training.model.models import Loaded
 
 IGNORED = -100
 """The label of a token that is not predicted."""
@@ -101,6 +100,13 @@ class LanguageModel(Task):
     @abstractmethod
     def selected(self, logits: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits ``[predicted, vocabulary]`` and targets ``[predicted]`` of a batch."""
+
+    def choices(
+        self, outputs: Any, forward: ForwardPass, *, every_token: bool = False
+    ) -> list[torch.Tensor]:
+        """See ``Task.choices``: one of the vocabulary for each token that is predicted."""
+        mask = forward.inputs["attention_mask"] == 1 if every_token else forward.labels != IGNORED
+        return [outputs.logits[mask].float()]
 
     def score(
         self,

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import torch
 from transformers import PreTrainedTokenizerBase
@@ -17,11 +16,9 @@ from workers.job.request import JobError
 from workers.training.data.tokens import Batch, padded
 from workers.training.forward_pass import ForwardPass
 from workers.training.model.heads import MASKED_LM
+from workers.training.model.loaded import Loaded
 from workers.training.plugin import LossTerm
 from workers.training.tasks.language import IGNORED, Items, LanguageModel, token_loss
-
-if TYPE_CHECKING:
-    from workers.training.model.models import Loaded
 
 CHOSEN = 0.15  # share of the tokens that are predicted
 MASKED, REPLACED = 0.8, 0.1  # of those; the rest stay as they are

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch.nn import functional
@@ -33,12 +33,10 @@ from workers.training.data.windows import WindowData, cut
 from workers.training.forward_pass import ForwardPass
 from workers.training.metrics import Metrics, Score
 from workers.training.model.heads import QUESTION_ANSWERING
+from workers.training.model.loaded import Loaded
 from workers.training.plugin import LossTerm
 from workers.training.prediction import Predictions, predict, require_finite
 from workers.training.tasks.base import Task
-
-if TYPE_CHECKING:
-    from workers.training.model.models import Loaded
 
 
 @dataclass(frozen=True)
@@ -63,13 +61,19 @@ class SpanLoss(LossTerm):
 
     def value(self, forward: ForwardPass) -> torch.Tensor:
         """See ``LossTerm.value``."""
-        mask = forward.inputs["attention_mask"] == 0
-        first = forward.outputs.start_logits.float().masked_fill(mask, -torch.inf)
-        last = forward.outputs.end_logits.float().masked_fill(mask, -torch.inf)
-        labels = forward.labels
-        begin = functional.cross_entropy(first, labels[:, 0])
-        end = functional.cross_entropy(last, labels[:, 1])
+        first, last = _within_text(forward.outputs, forward)
+        begin = functional.cross_entropy(first, forward.labels[:, 0])
+        end = functional.cross_entropy(last, forward.labels[:, 1])
         return (begin + end) / 2
+
+
+def _within_text(outputs: Any, forward: ForwardPass) -> list[torch.Tensor]:
+    """Logits of the answer's first and last token, ``[batch, seq]``; -inf at padding."""
+    padding = forward.inputs["attention_mask"] == 0
+    return [
+        logits.float().masked_fill(padding, -torch.inf)
+        for logits in (outputs.start_logits, outputs.end_logits)
+    ]
 
 
 class QuestionAnswering(Task):
@@ -135,6 +139,12 @@ class QuestionAnswering(Task):
     def loss(self, weight: float = 1.0) -> SpanLoss:
         """See ``Task.loss``."""
         return SpanLoss(weight)
+
+    def choices(
+        self, outputs: Any, forward: ForwardPass, *, every_token: bool = False
+    ) -> list[torch.Tensor]:
+        """See ``Task.choices``: a place for the answer's first token, and one for its last."""
+        return _within_text(outputs, forward)
 
     def score(
         self,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
@@ -15,11 +14,9 @@ from workers.training.data.labels import encode_labels
 from workers.training.data.tokens import TokenData
 from workers.training.metrics import Metrics, correlations
 from workers.training.model.classes import class_names, set_classes
+from workers.training.model.loaded import Loaded
 from workers.training.prediction import Predictions
 from workers.training.tasks.labeled import Labeled
-
-if TYPE_CHECKING:
-    from workers.training.model.models import Loaded
 
 
 class Regression(Labeled):

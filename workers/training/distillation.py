@@ -1,0 +1,83 @@
+"""A teacher and the student that is made from it, before and at the start of a distillation."""
+
+from __future__ import annotations
+
+from transformers import PreTrainedConfig
+
+from pricetag.recipes.methods.distill import Student
+from pricetag.recipes.training import Optimisation
+from workers.job.context import StageContext
+from workers.job.request import JobError
+from workers.training.finetune import count_model, count_operations, model_profile
+from workers.training.formats import registry
+from workers.training.model import precision
+from workers.training.model.loaded import Loaded
+from workers.training.model.models import for_use, needed, read_config
+from workers.training.model.students import checked_student_config, student_of
+from workers.training.teacher import Teacher
+
+
+def count_teacher_and_student(context: StageContext, student: Student) -> None:
+    """Count both models' operations before the stage opens, and check that they fit together.
+
+    Raises:
+        JobError: ``bad-student``.
+    """
+    count_model(context)
+    teacher = read_config(needed(context))
+    field = f"{context.field}.student"
+    config = checked_student_config(student, teacher, field)
+    require_same_vocabulary(teacher, config, field)
+    count_operations(context, config)
+
+
+def require_same_vocabulary(
+    teacher: PreTrainedConfig, student: PreTrainedConfig, field: str
+) -> None:
+    """Reject a student whose tokens or classes are not its teacher's: their logits differ.
+
+    Raises:
+        JobError: ``bad-student``.
+    """
+    for size, items in (("vocab_size", "tokens"), ("num_labels", "classes")):
+        own, theirs = getattr(student, size, None), getattr(teacher, size, None)
+        if own != theirs:
+            raise JobError(
+                "bad-student",
+                f"the student has {own} {items} and its teacher {theirs}: their logits cannot be "
+                "compared; use models with the same vocabulary and classes",
+                field,
+            )
+
+
+def teacher_and_student(
+    context: StageContext, student: Student, options: Optimisation
+) -> tuple[Teacher, Loaded]:
+    """The stage's model as the teacher of its training, and a student made from it.
+
+    Args:
+        context: The stage's context.
+        student: How the student differs from its teacher.
+        options: How the student is trained.
+
+    Raises:
+        JobError: ``bad-teacher`` if the model is final, such as 8-bit; ``bad-student``.
+    """
+    loaded = for_use(context)
+    if registry.is_final(registry.describe(loaded.model)):
+        raise JobError("bad-teacher", "an 8-bit model cannot be distilled", context.field)
+    made = student_of(loaded.model, student, options.seed, f"{context.field}.student")
+    teacher = Teacher(
+        loaded.model,
+        precision_=precision.choose(options.precision, context.job.device),
+        profile=model_profile(context, loaded),
+    )
+    return teacher, Loaded(made, loaded.tokenizer, loaded.labels)
+
+
+def layers(teacher: Teacher, student: Loaded) -> dict[str, int]:
+    """Numbers of layers, for the card of the student."""
+    return {
+        "teacher_layers": teacher.model.config.num_hidden_layers,
+        "student_layers": student.model.config.num_hidden_layers,
+    }

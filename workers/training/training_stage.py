@@ -1,0 +1,61 @@
+"""A stage that trains its model and saves it, as train, distill and methods like them do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pricetag.recipes.training import FullTraining
+from workers.job.context import StageContext, StageResult
+from workers.training import sparsity
+from workers.training.finetune import save, training_data
+from workers.training.fit import Horizon, fit, forget_checkpoints, report_training
+from workers.training.model.loaded import Loaded
+from workers.training.plugin import LossTerm, Plugin
+
+
+def train_and_save(
+    context: StageContext,
+    loaded: Loaded,
+    params: FullTraining,
+    *,
+    losses: Sequence[LossTerm] = (),
+    plugins: Sequence[Plugin] = (),
+    facts: Mapping[str, Any] | None = None,
+) -> StageResult:
+    """Train a model for the stage's epochs or steps; report the training and save the model.
+
+    Args:
+        context: The stage's context.
+        loaded: The model, trained in place.
+        params: The stage's options.
+        losses: Terms of the loss; only the task's own if there are none.
+        plugins: Techniques that take part; the zeros of a pruned model are kept after them.
+        facts: Further facts for the card of the model.
+
+    Raises:
+        JobError: The data cannot be used, or the loss is not a finite number.
+        Interrupted: A stop was requested; the next attempt resumes from the checkpoint.
+    """
+    data = training_data(context, loaded, params.max_length)
+    zeros = sparsity.decide(context, loaded, params.keep_sparsity)
+    outcome = fit(
+        context,
+        loaded,
+        data,
+        params,
+        horizon=Horizon(params.effective_epochs, params.max_steps),
+        losses=losses,
+        plugins=[*plugins, *zeros.plugins],
+    )
+    report_training(context, [outcome])
+    return finish(
+        context, loaded, {**outcome.facts(), **(facts or {}), **zeros.report(context, loaded)}
+    )
+
+
+def finish(context: StageContext, loaded: Loaded, facts: Mapping[str, Any]) -> StageResult:
+    """Save the stage's model and remove its checkpoints."""
+    folder = save(context, loaded)
+    forget_checkpoints(context)
+    return StageResult(model_folder=folder, facts=facts)
