@@ -160,7 +160,7 @@ def test_a_note_of_another_version_or_tensors_that_do_not_fit_are_rejected(
     file = next(each.note_file for each in registry.all_formats() if each.name == name)
     note = json.loads((tmp_path / file).read_text())
     (tmp_path / file).write_text(json.dumps({**note, "format": 2}))
-    with pytest.raises(ValueError, match=f"{file} is of an unknown format"):
+    with pytest.raises(ValueError, match=f"{file} has an unknown format"):
         registry.load(tmp_path)
     (tmp_path / file).unlink()
     other = tmp_path / ("exits.json" if name != "exits" else "shared_layers.json")

@@ -134,7 +134,7 @@ def test_a_loss_that_is_no_number_ends_the_job(tmp_path: Path) -> None:
     watch = LossWatch()
     watch.add(torch.tensor(math.nan))
     with pytest.raises(JobError) as caught:
-        watch.look()
+        watch.means()
     assert caught.value.code == "loss-not-finite"
     stage, loaded = prepared(tmp_path)
     with pytest.raises(JobError) as caught:

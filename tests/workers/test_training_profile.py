@@ -9,11 +9,14 @@ import torch
 from torch import nn
 
 from tests.support.sockets import SHALLOW, prepared
+from tests.support.training import TRAIN, carry_out, data_set, recipe
 from workers.methods.int8 import apply_int8
 from workers.methods.magnitude import magnitude_prune
 from workers.training.finetune import full_profile, model_profile
+from workers.training.formats import profile as formats_profile
 from workers.training.formats.profile import ModelProfile, profile
 from workers.training.formats.sparse import prunable
+from workers.training.formats.weights import Weights, count_weights
 from workers.training.model.loaded import Loaded
 
 LENGTH = 20
@@ -102,3 +105,23 @@ def test_an_8_bit_model_runs_on_the_cpu_and_counts_its_8_bit_operations(
     assert note.endswith("on 8-bit kernels")
     assert (counted.trainable, counted.only_on_cpu) == (False, True)
     assert loaded.device("cuda") == torch.device("cpu")
+
+
+def test_the_weights_of_a_model_are_counted_once_for_all_stages_that_use_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[nn.Module] = []
+
+    def counting(model: nn.Module) -> Weights:
+        counted.append(model)
+        return count_weights(model)
+
+    monkeypatch.setattr(formats_profile, "count_weights", counting)
+    measure = {"kind": "measure", "min_seconds": 0.02, "batch_size": 2}
+    data_set(tmp_path, train=48, dev=16, test=8)
+    stages = (TRAIN, {"kind": "evaluate", "splits": ["train"]}, measure)
+    reporter = carry_out(tmp_path, recipe(*stages, model={"config": SHALLOW}))
+    # Training looks for zeros to keep; two evaluations and the measurement share one count.
+    assert len(counted) == 2
+    parameters = reporter.of("metric", name="parameters")[0]["value"]
+    assert parameters == sum(parameter.numel() for parameter in counted[0].parameters())

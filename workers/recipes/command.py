@@ -5,7 +5,7 @@ from __future__ import annotations
 from pricetag.recipes.base import StageParams
 from pricetag.recipes.methods.command import Command
 from workers.job.context import StageContext, StageResult
-from workers.job.program import bring_code, run_program
+from workers.job.program_run import bring_code, run_program
 
 
 def prepare(params: StageParams, context: StageContext) -> None:

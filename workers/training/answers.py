@@ -1,4 +1,4 @@
-"""Answers found in contexts: the best span of the model's logits, exact match and F1.
+"""Answers in contexts: the best span by the model's logits, exact match and F1.
 
 Source: Rajpurkar et al. 2016, SQuAD, section 6.1, doi:10.18653/v1/D16-1264; 2018, Know What You
 Don't Know, doi:10.18653/v1/P18-2124; normalization as in the official evaluation.
@@ -17,7 +17,7 @@ import torch
 from workers.training.data.windows import Offsets
 
 N_BEST = 20
-"""First and last tokens that are tried, of each the likeliest."""
+"""Number of likeliest first tokens, and of likeliest last tokens, that are combined."""
 
 MAX_ANSWER_TOKENS = 30
 
@@ -27,7 +27,7 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 @dataclass(frozen=True)
 class Span:
-    """A part of a context, letters ``start`` to ``end``, and the sum of its two logits."""
+    """A part of a context, characters ``start`` to ``end``, and the sum of its two logits."""
 
     score: float
     start: int
@@ -43,14 +43,14 @@ def best_span(first: torch.Tensor, last: torch.Tensor, offsets: Offsets) -> Span
     Args:
         first: Logits of the answer's first token, ``[seq]``.
         last: Logits of its last token, ``[seq]``.
-        offsets: Of the window's tokens.
+        offsets: Places of the window's tokens in the context.
     """
-    places = torch.tensor([n for n, offset in enumerate(offsets) if offset is not None])
-    if not len(places):
+    in_context = torch.tensor([n for n, offset in enumerate(offsets) if offset is not None])
+    if not len(in_context):
         return None
-    count = min(N_BEST, len(places))
-    firsts = places[first[places].topk(count).indices]
-    lasts = places[last[places].topk(count).indices]
+    count = min(N_BEST, len(in_context))
+    firsts = in_context[first[in_context].topk(count).indices]
+    lasts = in_context[last[in_context].topk(count).indices]
     length = lasts[None, :] - firsts[:, None] + 1
     scores = first[firsts][:, None] + last[lasts][None, :]
     scores = scores.masked_fill((length < 1) | (length > MAX_ANSWER_TOKENS), -torch.inf)
@@ -65,20 +65,20 @@ def best_span(first: torch.Tensor, last: torch.Tensor, offsets: Offsets) -> Span
 
 
 def normalized(text: str) -> str:
-    """Lower case, without punctuation and articles, single spaces."""
+    """A text in lower case, without punctuation and articles, with single spaces."""
     return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
 
 
 def exact_match(predicted: str, answers: Sequence[str]) -> float:
-    """1 if the prediction is one of the answers once all are normalized, else 0.
+    """1 if the normalized prediction equals one of the normalized answers, else 0.
 
-    A question without answers is answered right by an empty text alone.
+    For a question without answers only an empty prediction is right.
     """
     return float(any(normalized(predicted) == normalized(answer) for answer in answers or [""]))
 
 
 def f1(predicted: str, answers: Sequence[str]) -> float:
-    """The highest F1 of the prediction's words and an answer's, each as often as it occurs."""
+    """The highest F1 of the prediction's words against an answer's, repeated words included."""
     return max(_f1(normalized(predicted).split(), normalized(a).split()) for a in answers or [""])
 
 

@@ -1,4 +1,4 @@
-"""What happens between the steps: progress, checkpoints by the clock, stops, a broken loss."""
+"""Callbacks between the steps: progress, checkpoints by the clock, stops, a broken loss."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ CURVE_POINTS = 100
 
 
 class EpochOrder(TrainerCallback):
-    """Gives each epoch its own order of examples and masks, the same after a resumption.
+    """Sets each epoch's own order of examples and masks, the same after a resumption.
 
     Args:
-        parts: Those that are told the epoch's number, if they have a method ``set_epoch``.
+        parts: Sampler and collator; their method ``set_epoch``, if any, gets the epoch's number.
     """
 
     def __init__(self, *parts: object) -> None:
@@ -95,12 +95,12 @@ class PluginSteps(TrainerCallback):
 
 
 def step_of(state: TrainerState, optimizer: Any, over: int = 0) -> Step:
-    """Where training is, ``over`` steps after the Trainer's own count."""
+    """The position in training, ``over`` steps after the Trainer's own count."""
     return Step(state.global_step + over, state.max_steps, state.epoch or 0.0, optimizer)
 
 
 class MidEvaluation(TrainerCallback):
-    """Evaluates when it is time, and shows the metrics to the plug-ins."""
+    """Evaluates when an evaluation is due, and passes the metrics to the plug-ins."""
 
     def __init__(self, evaluation: Evaluation, steps: PluginSteps) -> None:
         self.evaluation = evaluation
@@ -122,10 +122,10 @@ class MidEvaluation(TrainerCallback):
 
 
 class LossWatch:
-    """The mean loss since the last look, without waiting for the device at each step.
+    """The mean loss since the last report, without waiting for the device at each step.
 
     Args:
-        names: Of the terms. With two or more, their unweighted means are kept as well.
+        names: Names of the terms. With two or more, their unweighted means are kept as well.
     """
 
     def __init__(self, names: Sequence[str] = ()) -> None:
@@ -135,7 +135,7 @@ class LossWatch:
         self._count = 0
 
     def add(self, loss: torch.Tensor, terms: Sequence[torch.Tensor] = ()) -> None:
-        """Take in the loss of one batch, and its terms."""
+        """Add the loss of one batch, and its terms."""
         loss = loss.detach().float()
         self._sum = loss if self._sum is None else self._sum + loss
         if len(terms) > 1:
@@ -143,8 +143,8 @@ class LossWatch:
             self._terms = values if self._terms is None else self._terms + values
         self._count += 1
 
-    def look(self) -> tuple[float, dict[str, float]] | None:
-        """The means since the last look, of the loss and its terms; None if nothing came in.
+    def means(self) -> tuple[float, dict[str, float]] | None:
+        """The means of the loss and its terms since the last report; None without a batch.
 
         Raises:
             JobError: ``loss-not-finite``.
@@ -166,14 +166,14 @@ class LossWatch:
 
 
 class Watch(TrainerCallback):
-    """Reports progress, checkpoints when it is time, and stops when it is asked for.
+    """Reports progress, writes checkpoints when they are due, and stops on request.
 
     Args:
-        reporter: Of the stage.
-        losses: Of the training.
+        reporter: The stage's reporter.
+        losses: The loss of the training.
         checkpoint_after_s: Seconds before the first checkpoint.
         every_s: Seconds between checkpoints.
-        stop_at: The step to end at with a checkpoint, before the horizon.
+        stop_at: Step before the horizon at which training ends with a checkpoint.
     """
 
     def __init__(
@@ -229,7 +229,7 @@ class Watch(TrainerCallback):
         self._next_checkpoint = time.monotonic() + self._every_s
 
     def _report(self, done: int, total: int, last: bool) -> None:
-        means = self.losses.look()
+        means = self.losses.means()
         text = None if means is None else f"loss {means[0]:.4f}"
         self.reporter.progress(done, total, "steps", text)
         if last or done - self._curve_step >= max(1, total // CURVE_POINTS):
@@ -241,7 +241,7 @@ class Watch(TrainerCallback):
 
 
 def _agreed(stop: bool, save: bool, args: TrainingArguments) -> tuple[bool, bool]:
-    """Rank 0's decision, on every rank: all must leave, or save, at the same step."""
+    """Rank 0's decision, on every rank: all must stop, or save, at the same step."""
     if args.world_size <= 1:
         return stop, save
     flags = torch.tensor([stop, save], dtype=torch.int32, device=args.device)

@@ -1,4 +1,4 @@
-"""Checkpoints of an interrupted training: tensors without pickles, and which can be trusted."""
+"""Checkpoints of an interrupted training: tensors without pickles, and which ones are complete."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from torch import nn
 
 from pricetag.atomic_files import replaced
 
-STATE = "trainer_state.json"  # written last, so its presence says that the rest is there
+STATE = "trainer_state.json"  # written last: where it exists, the checkpoint is complete
 
 
 def newest(folder: Path) -> Path | None:
-    """The checkpoint with the most steps that was written to its end."""
+    """The complete checkpoint with the most steps."""
     complete = [path for path in folder.glob("checkpoint-*") if _complete(path)]
     return max(complete, key=step_of, default=None)
 
@@ -29,21 +29,21 @@ def step_of(checkpoint: Path) -> int:
 def trainable_state(model: nn.Module) -> dict[str, torch.Tensor]:
     """A model's tensors by name; one that several layers share appears once."""
     everything: dict[str, torch.Tensor] = {}
-    for prefix, module in model.named_modules():  # a module that is there twice, once
+    for prefix, module in model.named_modules():  # each module once
         module._save_to_state_dict(everything, f"{prefix}." if prefix else "", keep_vars=False)
     tensors: dict[str, torch.Tensor] = {}
-    seen: set[tuple[int, int]] = set()
+    stored: set[tuple[int, int]] = set()
     for name, tensor in everything.items():
         place = (tensor.data_ptr(), tensor.numel())
-        if tensor.numel() and place in seen:
+        if tensor.numel() and place in stored:
             continue
-        seen.add(place)
+        stored.add(place)
         tensors[name] = tensor.contiguous()
     return tensors
 
 
 def save_tensors(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
-    """Write tensors so that the file is either there entirely or not at all."""
+    """Write tensors atomically: the file is complete or does not exist."""
     ready = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
     with replaced(path) as draft:
         save_file(ready, draft, metadata={"format": "pt"})

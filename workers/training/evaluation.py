@@ -1,4 +1,4 @@
-"""Evaluation in the middle of training: the curve, the best weights, and an early end."""
+"""Evaluation in mid-training: the curve, the best weights, and an early end."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class Best:
     since: int = 0
     ended: bool = False
 
-    def take(self, value: float | None, step: int, *, lower: bool) -> bool:
-        """Judge a value; True if it is the best so far. An unknown value never is."""
+    def update(self, value: float | None, step: int, *, lower: bool) -> bool:
+        """Compare a value; True if it is the best so far, which an unknown value never is."""
         better = value is not None and (
             math.isnan(self.value) or (value < self.value if lower else value > self.value)
         )
@@ -51,16 +51,16 @@ class Best:
 
 
 class Evaluation:
-    """Evaluates every so many steps or epochs; part of each checkpoint.
+    """Evaluates every N steps or epochs; its state is part of each checkpoint.
 
-    Rank 0 evaluates and the others take its metrics over, so that all decide the same.
+    Rank 0 evaluates and sends its metrics to the others, so that all make the same decisions.
 
     Args:
-        plan: What the stage asks for.
+        plan: The stage's options of mid-evaluation.
         measure: Evaluates the model.
         report: Puts the metrics on the run's curve.
         loaded: The model in training.
-        folder: For the best weights.
+        folder: Folder of the best weights.
     """
 
     def __init__(
@@ -80,12 +80,12 @@ class Evaluation:
         self._epochs_done = 0
 
     def evaluate_if_due(self, step: Step) -> dict[str, float | None] | None:
-        """Evaluate after a step if it is time; asks training to end when patience runs out."""
+        """Evaluate after a step if due; ends training when patience runs out."""
         if self.best.ended or not self._due(step):
             return None
         metrics = self._on_rank_0(step)
         name = self.plan.metric or next(iter(metrics))
-        if self.best.take(metrics[name].value, step.done, lower=name in LOWER_IS_BETTER):
+        if self.best.update(metrics[name].value, step.done, lower=name in LOWER_IS_BETTER):
             self._keep()
         if self.plan.patience is not None and self.best.since >= self.plan.patience:
             self.best.ended = True
@@ -93,18 +93,18 @@ class Evaluation:
         return {name: score.value for name, score in metrics.items()}
 
     def finish(self) -> None:
-        """After training: take the best weights back if they are to be kept."""
+        """After training: load the best weights if the stage keeps them."""
         if self.plan.keep_best and self._file.exists():
             self._loaded.model.load_state_dict(load_file(self._file), strict=False)
 
     def state(self) -> dict[str, torch.Tensor]:
-        """For a checkpoint."""
+        """The state for a checkpoint."""
         best = self.best
         values = [best.value, best.step, best.since, best.ended, self._epochs_done]
         return {"best": torch.tensor(values, dtype=torch.float64)}
 
     def restore(self, state: dict[str, torch.Tensor]) -> None:
-        """Take back what ``state`` returned."""
+        """Restore what ``state`` returned."""
         value, step, since, ended, epochs = state["best"].tolist()
         self.best = Best(value, int(step), int(since), bool(ended))
         self._epochs_done = int(epochs)
@@ -142,7 +142,7 @@ class Evaluation:
 def planned(
     context: StageContext, loaded: Loaded, options: Optimisation, tally: Tally, folder: Path
 ) -> Evaluation | None:
-    """The stage's evaluation in mid-training; None if it asks for none."""
+    """The stage's evaluation in mid-training; None if it has none."""
     plan: MidEvaluation | None = getattr(options, "mid_evaluation", None)
     if plan is None:
         return None

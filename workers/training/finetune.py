@@ -1,4 +1,4 @@
-"""What a training stage does before and after ``fit``: data, operations, the saved model."""
+"""Before and after ``fit``: a stage's data, its operations, its saved model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from workers.training.tasks.registry import task_of
 
 
 def training_labels(context: StageContext) -> list[str] | None:
-    """The classes of the run, from its training data; None for a task without."""
+    """The classes of the run, from its training data; None for a task without classes."""
     return task_of(context).classes(context)
 
 
@@ -31,7 +31,7 @@ def training_data(context: StageContext, loaded: Loaded, max_length: int) -> Tok
     """The training split as the model's tokens.
 
     Raises:
-        JobError: the split cannot be read, or does not fit the model.
+        JobError: The split cannot be read, or does not fit the model.
     """
     examples = load_split(context, "train")
     limit = loaded.token_limit(max_length)
@@ -41,12 +41,12 @@ def training_data(context: StageContext, loaded: Loaded, max_length: int) -> Tok
 
 
 def new_tally(context: StageContext, loaded: Loaded) -> Tally:
-    """An account of the stage's operations."""
+    """A tally of the stage's operations."""
     return Tally(context.reporter, model_profile(context, loaded))
 
 
 def model_profile(context: StageContext, loaded: Loaded) -> FlopProfile:
-    """The operations of the model; counted already where the stage was prepared."""
+    """The operations of the model, which a prepared stage has counted already."""
     config = loaded.model.config
     notes = registry.describe(loaded.model)
     if not registry.same_operations(notes):
@@ -87,7 +87,7 @@ def count_model(context: StageContext) -> FlopProfile:
 def _count_structure(
     context: StageContext, config: PreTrainedConfig, notes: registry.Notes
 ) -> FlopProfile:
-    """Count a model whose modules are not those of its configuration, once in this process."""
+    """Count a model whose modules differ from its configuration, once in this process."""
     key = ("flops", architecture_key(config), config.num_labels, json.dumps(notes, sort_keys=True))
     counted: FlopProfile = context.cached(key, lambda: count_structure(config, notes)[0])
     return counted

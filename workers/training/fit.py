@@ -38,22 +38,22 @@ class Horizon:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a training did. ``loss`` is None where an earlier attempt had done all of it."""
+    """The result of a training. ``loss`` is None where an earlier attempt had finished it."""
 
     steps: int
     epochs: float
     loss: float | None
     precision: precision.Precision
     resumed_from_step: int
-    stopped: str | None = None  # why a plug-in ended it before the horizon
-    best_step: int | None = None  # of the weights that were kept, if not the last
+    stopped: str | None = None  # why it ended before the horizon
+    best_step: int | None = None  # step of the kept weights, with keep_best
 
     def as_json(self) -> dict[str, Any]:
-        """The outcome as plain data, from which ``Outcome(**data)`` makes it again."""
+        """The outcome as plain data: ``Outcome(**data)`` restores it."""
         return asdict(self)
 
     def facts(self) -> dict[str, Any]:
-        """What the card of the model shows of its training."""
+        """Facts of the training for the card of the model."""
         facts: dict[str, Any] = {
             "steps": self.steps,
             "train_loss": self.loss,
@@ -82,34 +82,43 @@ def fit(
     """Train ``loaded.model`` in place; resumes from the newest checkpoint in ``folder``.
 
     Args:
-        context: Of the stage.
+        context: The stage's context.
         loaded: The model.
         data: Training data as tokens.
-        options: How to train.
-        horizon: Length of the schedule, whether or not training goes that far.
-        losses: Terms of the loss; the task's own alone if there are none.
+        options: Options of the training.
+        horizon: Length of the schedule, even if training ends before.
+        losses: Terms of the loss; only the task's own if there are none.
         plugins: Techniques that take part, called in this order after the losses.
-        stop_at: Step to end at before the horizon, with a checkpoint to go on from.
-        folder: Of the checkpoints.
-        tally: The stage's operations, where it trains several times.
+        stop_at: Step before the horizon at which training ends with a checkpoint.
+        folder: Folder of the checkpoints.
+        tally: Tally of the stage's operations, where it trains several times.
 
     Raises:
-        JobError: ``loss-not-finite``, or the model cannot show what a plug-in needs.
-        Interrupted: a stop was asked for; a checkpoint was written.
+        JobError: ``loss-not-finite``, or the model cannot record what a plug-in needs.
+        Interrupted: A stop was requested; a checkpoint was written.
     """
     folder = folder or context.folder / "checkpoints"
     tally = tally or new_tally(context, loaded)
     parts = Participants(list(losses) or [task_of(context).loss()], list(plugins))
-    chosen = precision.choose(options.precision, context.job.device)
+    number_format = precision.choose(options.precision, context.job.device)
     mid_evaluation = evaluation.planned(context, loaded, options, tally, folder)
     loaded.model.to(context.job.device)  # type: ignore[arg-type]
-    chosen = precision.usable(chosen, options.precision, loaded, context)
+    number_format = precision.usable(number_format, options.precision, loaded, context)
     with ExitStack() as stack:
         recorder = _attach(stack, parts, loaded, len(data))
         watch, steps, trainer = _assemble(
-            context, loaded, data, options, horizon, parts, chosen, folder, stop_at, mid_evaluation
+            context,
+            loaded,
+            data,
+            options,
+            horizon,
+            parts,
+            number_format,
+            folder,
+            stop_at,
+            mid_evaluation,
         )
-        tally.profile = model_profile(context, loaded)  # as it is with its plug-ins
+        tally.profile = model_profile(context, loaded)  # with its plug-ins attached
         operations = Operations(tally, parts)
         trainer.equip(parts, recorder, watch.losses, operations, mid_evaluation)
         start = checkpoints.newest(folder)
@@ -125,8 +134,8 @@ def fit(
                 result = trainer.train(resume_from_checkpoint=None if start is None else str(start))
                 loss = result.training_loss
             finally:
-                tally.tell()
-            watch.losses.look()
+                tally.report()
+            watch.losses.means()
             if watch.stop_reason is not None:
                 raise Interrupted(watch.stop_reason)
         for plugin in parts.all:
@@ -139,7 +148,7 @@ def fit(
         steps=max(before, trainer.state.global_step),
         epochs=trainer.state.epoch or 0.0,
         loss=loss,
-        precision=chosen,
+        precision=number_format,
         resumed_from_step=before,
         stopped=steps.stop_reason or _ended_early(mid_evaluation),
         best_step=best_step,
@@ -147,13 +156,13 @@ def fit(
 
 
 def forget_checkpoints(context: StageContext) -> None:
-    """Remove a finished stage's checkpoints: the model itself is kept."""
+    """Remove a finished stage's checkpoints; its model is kept."""
     if ranks.rank() == 0:
         shutil.rmtree(context.folder / "checkpoints", ignore_errors=True)
 
 
 def _attach(stack: ExitStack, parts: Participants, loaded: Loaded, examples: int) -> Recorder:
-    """Attach the plug-ins, and have models and teachers show what is needed."""
+    """Attach the plug-ins, and make the model and the teachers record what is needed."""
     for plugin in parts.all:
         plugin.attach(loaded.model)
     needs = NOTHING
@@ -162,11 +171,11 @@ def _attach(stack: ExitStack, parts: Participants, loaded: Loaded, examples: int
     teachers: dict[int, tuple[Teacher, Needs]] = {}
     for term in parts.losses:
         if term.teacher is not None:
-            asked = teachers.get(id(term.teacher), (term.teacher, NOTHING))[1]
-            teachers[id(term.teacher)] = (term.teacher, asked | term.needs)
+            _, earlier = teachers.get(id(term.teacher), (term.teacher, NOTHING))
+            teachers[id(term.teacher)] = (term.teacher, earlier | term.needs)
     try:
-        for teacher, asked in teachers.values():
-            teacher.begin(asked, examples)
+        for teacher, of_teacher in teachers.values():
+            teacher.begin(of_teacher, examples)
             stack.enter_context(teacher.serving())
         return stack.enter_context(prepared(loaded.model, needs))
     except ValueError as error:
@@ -188,12 +197,12 @@ def _assemble(
     options: Optimisation,
     horizon: Horizon,
     parts: Participants,
-    chosen: precision.Precision,
+    number_format: precision.Precision,
     folder: Path,
     stop_at: int | None,
     mid: evaluation.Evaluation | None,
 ) -> tuple[callbacks.Watch, callbacks.PluginSteps, PluginTrainer]:
-    """The Trainer with its callbacks in the order that their work needs."""
+    """The Trainer with its callbacks, which depend on their order."""
     sampler = EpochSampler(
         data.lengths,
         options.batch_size * options.gradient_accumulation * ranks.world_size(),
@@ -213,12 +222,12 @@ def _assemble(
     evaluating = [] if mid is None else [callbacks.MidEvaluation(mid, steps)]
     trainer = PluginTrainer(
         model=loaded.model,
-        args=_arguments(context, options, horizon, chosen, folder, parts),
+        args=_arguments(context, options, horizon, number_format, folder, parts),
         train_dataset=data,
         data_collator=collator,
         callbacks=[callbacks.EpochOrder(sampler, collator), steps, *evaluating, watch],
     )
-    precision.require(chosen, trainer.accelerator)
+    precision.require(number_format, trainer.accelerator)
     trainer.remove_callback(PrinterCallback)
     trainer.sampler = sampler
     return watch, steps, trainer
@@ -228,7 +237,7 @@ def _arguments(
     context: StageContext,
     options: Optimisation,
     horizon: Horizon,
-    chosen: precision.Precision,
+    number_format: precision.Precision,
     folder: Path,
     parts: Participants,
 ) -> TrainingArguments:
@@ -245,14 +254,14 @@ def _arguments(
         gradient_accumulation_steps=options.gradient_accumulation,
         learning_rate=options.learning_rate,
         weight_decay=options.weight_decay,
-        # Below 1 it is a share of the steps, from 1 on a number of them.
+        # A value below 1 is a share of the steps, from 1 on a number of steps.
         warmup_steps=options.warmup_ratio if warmup is None else warmup,
         lr_scheduler_type=schedule_name,
         max_grad_norm=options.max_grad_norm,
         num_train_epochs=horizon.epochs,
         max_steps=-1 if horizon.max_steps is None else horizon.max_steps,
         seed=options.seed,
-        bf16=chosen == "bf16",
+        bf16=number_format == "bf16",
         use_cpu=not cuda,
         ddp_backend=None if cuda else ("gloo" if ranks.world_size() > 1 else None),
         ddp_find_unused_parameters=any(plugin.unused_parameters for plugin in parts.all),
@@ -272,7 +281,7 @@ def _arguments(
 
 
 def report_training(context: StageContext, trained: Sequence[Outcome]) -> None:
-    """Report how a stage's trainings went."""
+    """Report the outcomes of a stage's trainings."""
     last = trained[-1]
     steps = sum(outcome.steps for outcome in trained)
     context.reporter.metric("steps", steps)

@@ -1,4 +1,4 @@
-"""One batch through the model that is trained, as loss terms and teachers read it."""
+"""One batch through the model in training, as loss terms and teachers read it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ MODEL_INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids", "posi
 
 @dataclass(frozen=True)
 class ForwardPass:
-    """One batch through the model that is trained: what a loss term may read.
+    """One batch through the model in training: what a loss term may read.
 
-    ``hidden_states`` and ``attention`` are there if a plug-in needs them. ``targets`` is what
-    the batch holds beside the model's inputs.
+    ``hidden_states`` and ``attention`` are recorded if a plug-in needs them. ``targets`` are the
+    batch's tensors that are not inputs of the model.
     """
 
     model: nn.Module
@@ -29,7 +29,7 @@ class ForwardPass:
     targets: Mapping[str, torch.Tensor]
     hidden_states: Sequence[torch.Tensor] = ()  # embeddings, then each layer: [batch, seq, hidden]
     attention: Sequence[LayerAttention] = ()
-    as_in_data: bool = True  # no plug-in may have changed the batch: rows of one index are alike
+    as_in_data: bool = True  # no plug-in changes batches: rows of one index are equal
 
     @cached_property
     def logits(self) -> torch.Tensor:

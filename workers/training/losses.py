@@ -1,4 +1,4 @@
-"""The task's own loss."""
+"""The loss of classification and regression."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def task_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 
 class TaskLoss(LossTerm):
-    """The loss against the data's labels."""
+    """The loss against the labels of the data."""
 
     name = "task"
 

@@ -12,8 +12,8 @@ class Score:
     """One figure of quality.
 
     Attributes:
-        value: None where it is not defined; ``reason`` says why.
-        of_class: The class it is of, or how it averages over classes; None for neither.
+        value: The figure; None where it is not defined.
+        of_class: Its class, or its average over classes; None for a figure without classes.
         reason: Why there is no value.
     """
 
@@ -33,14 +33,14 @@ def agreement(
 ) -> Metrics:
     """Accuracy, F1 and MCC of predicted classes.
 
-    F1 is 2 TP / (2 TP + FP + FN) of the positive class of two, else its mean over the classes
-    that occur among labels or predictions.
+    With two classes F1 is 2 TP / (2 TP + FP + FN) of the positive one, else its mean over the
+    classes that occur among labels or predictions.
 
     Args:
-        predicted: Class numbers.
-        labels: The true ones.
-        names: Of all classes.
-        positive: Number of the class that F1 is of, where there are two; default 1.
+        predicted: Predicted class numbers.
+        labels: True class numbers.
+        names: Names of all classes.
+        positive: Number of the positive class, with two classes; default 1.
     """
     right = sum(p == t for p, t in zip(predicted, labels, strict=True))
     if len(names) == 2:
@@ -71,7 +71,7 @@ def _mean_f1(predicted: Sequence[int], labels: Sequence[int]) -> Score:
 
 
 def _mcc(predicted: Sequence[int], labels: Sequence[int]) -> Score:
-    """Matthews' correlation; not defined (0/0) where either side is all of one class."""
+    """Matthews' correlation; not defined (0/0) where labels or predictions have one class."""
     if _constant(labels):
         return Score(None, reason="all labels are of one class")
     if _constant(predicted):
@@ -82,7 +82,7 @@ def _mcc(predicted: Sequence[int], labels: Sequence[int]) -> Score:
 
 
 def correlations(predicted: Sequence[float], labels: Sequence[float]) -> Metrics:
-    """Pearson and Spearman; None where one side is constant and there is none."""
+    """Pearson's and Spearman's correlation; None where scores or labels are constant."""
     reason = None
     if len(labels) < 2:
         reason = "one example has no correlation"

@@ -1,6 +1,6 @@
-"""How a technique takes part in training: what it needs, and the hooks that ``fit`` calls.
+"""Plug-ins of the training loop: what a technique needs, and the hooks that ``fit`` calls.
 
-A method is a set of these, so a new one is a class and no change to the loop.
+A method is a set of plug-ins, so a new one needs a class but no change of the loop.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from workers.training.teacher import Teacher
 
 @dataclass
 class Step:
-    """Where training is. ``done`` of ``total`` steps of the horizon are over."""
+    """A position in training: ``done`` of ``total`` steps of the horizon are finished."""
 
     done: int
     total: int
@@ -37,19 +37,19 @@ class Step:
         return float(self.optimizer.param_groups[0]["lr"])
 
     def stop(self, reason: str) -> None:
-        """End training after this step; every rank must ask at the same step."""
+        """End training after this step; every rank must call this at the same step."""
         self.stop_reason = reason
 
 
 @dataclass(frozen=True)
 class BatchPlace:
-    """Where in training a batch is: the same again after a resumption, on each rank its own.
+    """The position of a batch in training: the same after a resumption, different on each rank.
 
     Attributes:
-        step: Optimizer steps that are over.
+        step: Number of finished optimizer steps.
         part: Number of the batch within its step, from 0; above 0 with gradient accumulation.
-        rank: The process that computes it.
-        seed: Of the stage.
+        rank: Number of the process that computes it.
+        seed: Seed of the stage.
     """
 
     step: int
@@ -58,10 +58,10 @@ class BatchPlace:
     seed: int
 
     def generator(self, purpose: str) -> torch.Generator:
-        """Random numbers for this batch alone, on the CPU.
+        """A generator of random numbers for this batch alone, on the CPU.
 
-        They depend on nothing but the place and ``purpose`` (the method's name), so that drawing
-        from them needs no state and changes nobody else's random numbers.
+        It depends only on the position and ``purpose`` (the method's name), so that it needs no
+        state and changes no other random numbers.
         """
         place = f"{purpose}/{self.seed}/{self.step}/{self.part}/{self.rank}"
         number = int.from_bytes(hashlib.sha256(place.encode()).digest()[:8], "big") >> 1
@@ -70,11 +70,11 @@ class BatchPlace:
 
 @dataclass(frozen=True)
 class ParameterGroup:
-    """Parameters with a learning rate or weight decay of their own.
+    """Parameters with their own learning rate or weight decay.
 
-    They may belong to the model or to the plug-in; gradients of the plug-in's own are averaged
+    They belong to the model or to the plug-in; gradients of a plug-in's parameters are averaged
     over the ranks and clipped with the model's. ``schedule`` maps (steps done, total) to the
-    factor of the learning rate, instead of the stage's schedule.
+    factor of the learning rate and replaces the stage's schedule.
     """
 
     parameters: Sequence[nn.Parameter]
@@ -84,81 +84,81 @@ class ParameterGroup:
 
 
 class Plugin:
-    """A technique's part in training. Every hook does nothing unless it is overridden.
+    """A technique's part in training. A hook that is not overridden does nothing.
 
     Attributes:
-        needs: What the model must record in its forward pass, and how it computes attention.
+        needs: Recordings of the model's forward pass, and its kind of attention.
         unused_parameters: Whether some parameters of the model get no gradient in some steps
-            (skipped layers, grafted modules); training on several ranks must know.
+            (skipped layers, grafted modules), which matters for training on several ranks.
     """
 
     needs: Needs = NOTHING
     unused_parameters: ClassVar[bool] = False
 
     def attach(self, model: nn.Module) -> None:
-        """Before the optimizer is made: add modules, hooks or parameters, freeze others."""
+        """Change the model before the optimizer is made: add modules, freeze parameters."""
 
     def parameter_groups(self, model: nn.Module) -> Sequence[ParameterGroup]:
-        """Parameters that are trained in a way of their own, or are the plug-in's."""
+        """Parameters with their own settings, and parameters of the plug-in."""
         return ()
 
     def before_step(self, step: Step) -> None:
-        """Before the forward pass of an optimizer step."""
+        """Called before the forward pass of an optimizer step."""
 
     def change_batch(
         self, batch: Mapping[str, torch.Tensor], place: BatchPlace
     ) -> Mapping[str, torch.Tensor]:
-        """The batch to compute instead of this one; called for each, before its forward pass.
+        """The batch to compute instead; called for each batch before its forward pass.
 
-        The batch has the model's inputs, ``labels`` and ``index``, on the device; each plug-in
-        gets what the one before returned, and losses and teachers see the last. Rows and tokens
-        may become more or fewer, and tensors for the plug-in's own loss term may be added. A
-        teacher's cache is not used with such a plug-in. Evaluation in mid-training sees the
-        data as they are.
+        The batch has the model's inputs, ``labels`` and ``index``, on the device. Each plug-in
+        gets the batch that the previous one returned; losses and teachers get the last one. The
+        numbers of rows and tokens may change, and tensors for the plug-in's own loss term may be
+        added. A teacher's cache is not used with such a plug-in. Evaluation in mid-training uses
+        the unchanged data.
         """
         return batch
 
     def after_backward(self, step: Step) -> None:
-        """Gradients of the whole step are there, averaged over the ranks and not yet clipped."""
+        """Called with the gradients of a step, averaged over the ranks and not yet clipped."""
 
     def after_step(self, step: Step) -> None:
-        """The optimizer has changed the weights; ``step.done`` counts this step."""
+        """Called after the optimizer has changed the weights; ``step.done`` includes this step."""
 
     def on_epoch(self, step: Step) -> None:
-        """An epoch begins."""
+        """Called at the beginning of an epoch."""
 
     def on_evaluate(self, step: Step, metrics: Mapping[str, float | None]) -> None:
-        """The model was evaluated in the middle of training."""
+        """Called after an evaluation in mid-training."""
 
     def detach(self, model: nn.Module) -> None:
-        """After training: leave a model that one of the formats can save."""
+        """Finish after training, with a model that one of the formats can save."""
 
     def density(self) -> float | None:
-        """Share of the encoder's weights that are not zero now; None if it is not its concern."""
+        """Share of the encoder's weights that are not zero; None if the plug-in leaves it alone."""
         return None
 
     def extra_flops(self, rows: int, width: int) -> float:
         """Operations of the last batch ``[rows, width]`` beyond forward and backward of the model.
 
-        Negative where the batch saved some, as with skipped layers. A teacher counts itself.
+        Negative where the batch saved operations, as with skipped layers. A teacher counts its own.
         """
         return 0.0
 
     def state(self) -> dict[str, torch.Tensor]:
-        """What a checkpoint must keep beside the model's weights; the same on every rank."""
+        """Tensors for the checkpoint beside the model's weights; the same on every rank."""
         return {}
 
     def restore(self, state: dict[str, torch.Tensor]) -> None:
-        """Take back what ``state`` returned; called after ``attach``."""
+        """Restore what ``state`` returned; called after ``attach``."""
 
 
 class LossTerm(Plugin, ABC):
-    """A term of the loss: weight x value. It is a plug-in too.
+    """A term of the loss: weight x value. It is also a plug-in.
 
     Attributes:
-        name: In the metric ``loss_NAME``; one word.
+        name: Name in the metric ``loss_NAME``; one word.
         weight: Factor of the term.
-        teacher: Asked by this term, if any; it records what the term needs as well.
+        teacher: Teacher that the term uses, if any; it records what the term needs as well.
     """
 
     name: str = "term"

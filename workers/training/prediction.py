@@ -1,4 +1,4 @@
-"""A model's forward passes over a split, and the operations that they were."""
+"""A model's forward passes over a split, and their operations."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Collate = Callable[[Sequence[dict[str, Any]]], Batch]
 
 @dataclass(frozen=True)
 class Predictions:
-    """The padded batches that were computed: rows and tokens of each."""
+    """The padded batches that were computed, as rows and tokens of each."""
 
     batches: list[tuple[int, int]] = field(default_factory=list)
 
@@ -32,7 +32,7 @@ class Predictions:
         return sum(rows * profile.forward(width, density) for rows, width in self.batches)
 
     def low_bit_flops(self, profile: FlopProfile) -> float:
-        """The part of the operations that an 8-bit model does on 8-bit numbers."""
+        """The part of the operations that an 8-bit model computes with 8-bit numbers."""
         return sum(rows * profile.low_bit(width) for rows, width in self.batches)
 
 
@@ -47,18 +47,18 @@ def predict(
     """Run the model over the data in fp32, batched by length.
 
     Args:
-        context: Of the stage.
+        context: The stage's context.
         loaded: The model.
         data: The split as tokens.
         collate: Makes batches.
-        batch_size: Examples of a batch.
-        predictions: Takes note of every batch.
+        batch_size: Number of examples in a batch.
+        predictions: Records every batch.
 
     Yields:
         Numbers of the batch's examples, the batch, and the model's outputs on its device.
 
     Raises:
-        Interrupted: a stop was asked for.
+        Interrupted: A stop was requested.
     """
     device = loaded.device(context.job.device)
     model: nn.Module = loaded.model
@@ -78,10 +78,10 @@ def predict(
 
 
 def require_finite(values: torch.Tensor) -> None:
-    """Reject outputs that are not numbers.
+    """Reject outputs that are not finite.
 
     Raises:
         JobError: ``answer-not-finite``.
     """
     if not torch.isfinite(values).all():
-        raise JobError("answer-not-finite", "the model's answers are not finite numbers")
+        raise JobError("answer-not-finite", "the model's outputs are not finite numbers")

@@ -1,4 +1,4 @@
-"""What can be known before a device works: whether data, labels, model and task fit together."""
+"""Checks before a device works: whether data, labels, model and task fit together."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ def check(
 ) -> None:
     """Read every split that a stage reads, and compare labels, model and tokenizer.
 
-    What was read stays in ``cache`` for the stages.
+    The data are cached for the stages.
 
     Args:
-        job: Of the run.
-        recipe: Its stages.
-        reporter: Where log lines go.
-        model: That the run starts from.
-        cache: Of the run.
+        job: The run's job.
+        recipe: The run's recipe.
+        reporter: Reporter for log lines.
+        model: The model that the run starts from.
+        cache: Cache of the run.
         elsewhere: Splits whose files are not on this machine.
 
     Raises:
-        JobError: as the stage that meets the fault would raise it, hours earlier.
+        JobError: The error that a stage would raise hours later.
     """
     context = StageContext(job, recipe, reporter, 0, job.work_dir, model, cache)
     _check_splits(context, elsewhere)
@@ -55,19 +55,19 @@ def check(
 def check_files(described: Recipe, data_roots: Sequence[Path]) -> list[str]:
     """Check a recipe against the files under some data roots; nothing is written.
 
-    Files that are not there are not faults here: a worker may have them.
+    Missing files are not faults here: a worker may have them.
 
     Args:
         described: The recipe.
         data_roots: Folders to look under.
 
     Returns:
-        What was not checked, and why.
+        The parts that were not checked, with the reasons.
 
     Raises:
-        JobError: a file, its labels or the model cannot be used.
+        JobError: A file, its labels or the model cannot be used.
     """
-    data, named = described.data, described.model
+    data, model_source = described.data, described.model
     missing = _missing(described, data_roots)
     skipped = [f"{field}: {message}" for field, message in missing.items()]
     splits = () if data is None else data.splits()
@@ -75,11 +75,11 @@ def check_files(described: Recipe, data_roots: Sequence[Path]) -> list[str]:
     if data is not None and data.hub is not None:
         skipped.insert(0, f"data: '{data.hub}' is read from the hub by the worker")
         elsewhere = set(splits)
-    if isinstance(named, FromRun):
-        skipped.append(f"model: of run {named.run}; the server checks it when the run is submitted")
+    if isinstance(model_source, FromRun):
+        skipped.append(f"model: of run {model_source.run}; the server checks it when the run is submitted")
     job = Job("check", 1, {}, list(data_roots), Path(), Path())
     model = None
-    if isinstance(named, str) and "model" not in missing:
+    if isinstance(model_source, str) and "model" not in missing:
         model = resolve_model(job, described)
         check_shapes(model, described)
     check(job, described, SilentReporter(), model, {}, elsewhere)
@@ -101,7 +101,7 @@ def _missing(described: Recipe, data_roots: Sequence[Path]) -> dict[str, str]:
 
 
 def _similar(place: str, data_roots: Sequence[Path]) -> str:
-    """What a missing file may have been meant to be, by the names in its folder."""
+    """A hint at similar names in the folder of a missing file."""
     folders = [folder for root in data_roots if (folder := (root / place).parent).is_dir()]
     names = sorted({file.name for folder in folders for file in folder.iterdir()})
     close = difflib.get_close_matches(Path(place).name, names, n=3)
@@ -111,14 +111,14 @@ def _similar(place: str, data_roots: Sequence[Path]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What was looked at before a run is submitted, and what was not."""
+    """The parts of a recipe that were checked before it is submitted, and the others."""
 
     checked: list[str]
     skipped: list[str]
 
 
 def reported(described: Recipe, data_roots: Sequence[Path]) -> Checked | str:
-    """What was checked; faults as a text that names their fields, missing files among them."""
+    """The checked parts, or the faults with their fields and the missing files as a text."""
     try:
         if described.runs_program:
             return Checked(*programs.check(described, data_roots))
@@ -143,7 +143,7 @@ def _read(described: Recipe) -> list[str]:
 
 
 def _check_head(context: StageContext, elsewhere: Collection[str]) -> None:
-    """The head of a model that is not trained first, and the labels it will meet until it is."""
+    """Check the head of a model that is used before it is trained, against the labels by then."""
     from workers.training.model.models import trained_classes
 
     plan = steps.plan(context.recipe)
@@ -161,7 +161,7 @@ def _splits_read(plan: Iterable[Step], elsewhere: Collection[str]) -> list[str]:
 
 
 def _check_splits(context: StageContext, elsewhere: Collection[str]) -> None:
-    """Every split that is read, and whether they fit together."""
+    """Check that the splits which the run reads fit together."""
     recipe = context.recipe
     read = _splits_read(steps.plan(recipe), elsewhere)
     examples = {split: load_split(context, split) for split in read}

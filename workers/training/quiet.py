@@ -1,4 +1,4 @@
-"""Settings that must stand before torch is loaded: no bars, no network, no busy waiting."""
+"""Settings before torch is loaded: no progress bars, no network, no busy waiting."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import os
 
 
 def settle(allow_hub: bool) -> None:
-    """Call before the first import of torch; without the hub nothing goes out."""
-    # Threads that wait must sleep: spinning ones burn energy for nothing, and on a machine
-    # that others use they took the processor from the very thread they waited for (a step
-    # of a 6 x 384 encoder took ten times as long). Read when torch is loaded, so before it.
+    """Apply the settings; to be called before the first import of torch."""
+    # Waiting threads must sleep: spinning ones waste energy, and on a shared machine they took
+    # the processor from the thread that they waited for (a step of a 6 x 384 encoder took ten
+    # times as long). torch reads this when it is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")

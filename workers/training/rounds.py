@@ -1,4 +1,4 @@
-"""Rounds and rungs that survive a kill: what is finished is kept, what was open goes on.
+"""Rounds and rungs that survive a kill: finished ones are kept, an unfinished one resumes.
 
 A round is one piece of a stage's work on the stage's model, such as a pruning with its recovery
 or a lottery ticket's training. A rung is one budget of a successive halving.
@@ -43,17 +43,17 @@ def run_rounds(
     *,
     enough: Callable[[Sequence[Result]], bool] = lambda results: False,
 ) -> list[Result]:
-    """Carry out rounds on a model in place; those of an earlier attempt are taken over.
+    """Carry out rounds on a model in place, but not those that an earlier attempt finished.
 
-    A finished round is its result (JSON) and the model's weights; a round in which an attempt
-    was killed is entered again, and its training goes on from its own checkpoint.
+    A finished round leaves its result (JSON) and the model's weights; a round in which an attempt
+    was killed is repeated, and its training resumes from its own checkpoint.
 
     Args:
-        context: Of the stage.
-        model: Changed in place; after a round it has the same modules as before.
-        count: Rounds at most.
-        carry_out: Does one round; returns what is worth keeping of it, as JSON.
-        enough: Whether the results so far make further rounds needless.
+        context: The stage's context.
+        model: The model, changed in place; a round does not change its modules.
+        count: Maximum number of rounds.
+        carry_out: Does one round; returns its result as JSON.
+        enough: Whether no further round is needed after these results.
 
     Returns:
         The results in order.
@@ -65,7 +65,7 @@ def run_rounds(
         one = Round(number, context.folder / "checkpoints" / f"round-{number:02d}")
         result = _finished(one.folder)
         if result is None:
-            # The weights that a round starts from are those that the one before ended with.
+            # A round starts from the weights of the previous one.
             result = carry_out(one)
             if number + 1 < count:  # after the last one the stage saves its model
                 _keep(model, one.folder, result)
@@ -94,13 +94,13 @@ def _keep(model: nn.Module, folder: Path, result: Result) -> None:
 
 
 class Snapshot(Plugin):
-    """Keeps the weights after a step of training, to rewind to.
+    """Saves the weights after a step of training, for a later rewind.
 
     Source: Frankle et al. 2020, Linear Mode Connectivity and the Lottery Ticket Hypothesis,
     section 4, arXiv:1912.05671.
 
     Args:
-        path: Of the file.
+        path: File of the snapshot.
         at: Share of the horizon, from 0 (before the first step) up to 1.
     """
 
@@ -114,7 +114,7 @@ class Snapshot(Plugin):
         self._model = model
 
     def before_step(self, step: Step) -> None:
-        """Keep the weights when the step comes."""
+        """Save the weights at the step."""
         if step.done == math.floor(self.at * step.total) and not self.path.exists():
             assert self._model is not None
             if ranks.rank() == 0:
@@ -124,15 +124,15 @@ class Snapshot(Plugin):
 
 
 def rewind(model: nn.Module, snapshot: Path, names: Callable[[str], bool]) -> list[str]:
-    """Give a model's tensors the values they had in a snapshot, in place.
+    """Restore tensors of a model from a snapshot, in place.
 
     Args:
-        model: Changed in place.
+        model: The model, changed in place.
         snapshot: File that ``Snapshot`` wrote.
-        names: Whether a tensor of this name goes back.
+        names: Whether a tensor of this name is restored.
 
     Returns:
-        The names of those that went back.
+        The names of the restored tensors.
     """
     earlier = {name: tensor for name, tensor in load_file(snapshot).items() if names(name)}
     model.load_state_dict(earlier, strict=False)
@@ -145,7 +145,7 @@ def halving(trials: int, budget: int, factor: int) -> list[tuple[int, int]]:
     n_i = floor(n * factor^-i), r_i = r * factor^i.
 
     Raises:
-        ValueError: a number is too small.
+        ValueError: A number is too small.
 
     Source: Jamieson and Talwalkar 2016, algorithm 1, arXiv:1502.07943; Li et al. 2018,
     Hyperband, algorithm 1, arXiv:1603.06560.
@@ -168,16 +168,16 @@ def run_rungs(
     rungs: Sequence[tuple[int, int]],
     carry_out: Callable[[int, int, Path], float],
 ) -> list[dict[int, float]]:
-    """Carry out rungs: all trials of a rung, then the best of them in the next.
+    """Carry out rungs: all trials of a rung, then the best ones in the next.
 
     Args:
-        context: Of the stage.
-        rungs: Trials and steps of each rung, as ``halving`` gives them.
-        carry_out: Trains a trial up to a step (``fit`` with ``stop_at``) in its folder, which
-            it keeps from rung to rung; returns the score, higher is better.
+        context: The stage's context.
+        rungs: Trials and steps of each rung, from ``halving``.
+        carry_out: Trains a trial up to a step (``fit`` with ``stop_at``) in its folder, which is
+            the same in all rungs; returns the score, higher is better.
 
     Returns:
-        For each rung the scores by trial. Ties go to the trial with the lower number.
+        For each rung the scores by trial. In ties the trial with the lower number is better.
     """
     scores: list[dict[int, float]] = []
     trials = list(range(rungs[0][0])) if rungs else []

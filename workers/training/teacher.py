@@ -78,12 +78,12 @@ class Teacher:
         self._rows_computed = 0
 
     def begin(self, needs: Needs, examples: int) -> None:
-        """Before training: what the terms need, and the number of examples."""
+        """Prepare for training: recordings that the terms need, and the number of examples."""
         self._needs, self._examples = needs, examples
         self._recorder = Recorder(self.model, needs)
 
     def serving(self) -> AbstractContextManager[Recorder]:
-        """Computes attention as the terms need it while training lasts."""
+        """A context with the kind of attention that the terms need, for the time of training."""
         return prepared(self.model, self._needs)
 
     def outputs(self, forward: ForwardPass) -> TeacherOutputs:
@@ -93,11 +93,11 @@ class Teacher:
         return self._outputs
 
     def flops(self, width: int) -> float:
-        """Operations of the last batch, padded to ``width``: none where all was cached."""
+        """Operations of the last batch, padded to ``width``; 0 if its logits were cached."""
         return self._rows_computed * self._profile.forward(width)
 
     def forget_batch(self) -> None:
-        """Let the last batch's tensors go."""
+        """Free the last batch's tensors."""
         self._batch = self._outputs = None
         self._rows_computed = 0
 
@@ -107,27 +107,27 @@ class Teacher:
         if self._needs.records or not cacheable:
             return self._computed(forward, device)
         rows = forward.index.cpu()
-        held = self._held(rows)
-        if not bool(held.all()):
+        cached = self._is_cached(rows)
+        if not bool(cached.all()):
             fresh = self._computed(forward, device).logits
-            self._remember(rows, held, fresh)
-            held = self._held(rows)
-            if not bool(held.all()):
-                return _only_logits(self._with_cached(fresh, rows, held))
+            self._remember(rows, cached, fresh)
+            cached = self._is_cached(rows)
+            if not bool(cached.all()):
+                return _only_logits(self._with_cached(fresh, rows, cached))
         assert self._logits is not None
         return _only_logits(self._logits[rows].to(device))
 
-    def _held(self, rows: torch.Tensor) -> torch.Tensor:
-        """Which examples' logits are known, ``[batch]``."""
-        held = rows < len(self._cached)
-        held[held.clone()] = self._cached[rows[held]]
-        return held
+    def _is_cached(self, rows: torch.Tensor) -> torch.Tensor:
+        """Whether each example's logits are cached, ``[batch]``."""
+        cached = rows < len(self._cached)
+        cached[cached.clone()] = self._cached[rows[cached]]
+        return cached
 
     def _with_cached(
-        self, fresh: torch.Tensor, rows: torch.Tensor, held: torch.Tensor
+        self, fresh: torch.Tensor, rows: torch.Tensor, cached: torch.Tensor
     ) -> torch.Tensor:
-        if self._logits is not None and bool(held.any()):
-            fresh[held.to(fresh.device)] = self._logits[rows[held]].to(fresh.device)
+        if self._logits is not None and bool(cached.any()):
+            fresh[cached.to(fresh.device)] = self._logits[rows[cached]].to(fresh.device)
         return fresh
 
     def _computed(self, forward: ForwardPass, device: torch.device) -> TeacherOutputs:
@@ -142,13 +142,13 @@ class Teacher:
         recorder = self._recorder
         return TeacherOutputs(outputs, recorder.hidden_states, recorder.attention)
 
-    def _remember(self, rows: torch.Tensor, held: torch.Tensor, fresh: torch.Tensor) -> None:
-        """Keep the logits of examples that have a place and are not known yet."""
+    def _remember(self, rows: torch.Tensor, cached: torch.Tensor, fresh: torch.Tensor) -> None:
+        """Cache the logits of examples that have a place in the cache and are not cached yet."""
         if self._logits is None:
             places = min(self._examples, self._cache_bytes // (4 * fresh.shape[1]))
             self._logits = torch.zeros((places, fresh.shape[1]))
             self._cached = torch.zeros(places, dtype=torch.bool)
-        new = ~held & (rows < len(self._cached))
+        new = ~cached & (rows < len(self._cached))
         self._logits[rows[new]] = fresh.cpu()[new]
         self._cached[rows[new]] = True
 
@@ -159,7 +159,7 @@ class Teacher:
         return {"logits": self._logits, "cached": self._cached}
 
     def restore(self, state: dict[str, torch.Tensor]) -> None:
-        """Take back a checkpoint's logits."""
+        """Restore a checkpoint's logits."""
         if state:
             self._logits, self._cached = state["logits"], state["cached"]
 

@@ -32,19 +32,19 @@ PLUGIN_STATE = "plugins.safetensors"
 
 
 class Participants:
-    """Who takes part in a training: the terms of the loss, the plug-ins, the teachers."""
+    """The participants of a training: terms of the loss, plug-ins, teachers."""
 
     def __init__(self, losses: list[LossTerm], plugins: list[Plugin]) -> None:
         self.losses = losses
         self.plugins = plugins
         self.all: list[Plugin] = [*losses, *plugins]
-        asked = [term.teacher for term in losses if term.teacher is not None]
-        self.teachers: list[Teacher] = list(dict.fromkeys(asked))
+        teachers = [term.teacher for term in losses if term.teacher is not None]
+        self.teachers: list[Teacher] = list(dict.fromkeys(teachers))
         usual = Plugin.change_batch
         self.batch_changers = [each for each in self.all if type(each).change_batch is not usual]
 
     def density(self) -> float:
-        """Share of the encoder's weights that are not zero, by the plug-in that knows."""
+        """Share of the encoder's weights that are not zero, from the plug-in that changes it."""
         densities = [plugin.density() for plugin in self.all]
         return min((density for density in densities if density is not None), default=1.0)
 
@@ -55,23 +55,23 @@ class Participants:
         )
 
     def owners(self) -> dict[str, Plugin | Teacher]:
-        """Those that have a state, by a name that is the same at the next attempt."""
-        named: dict[str, Plugin | Teacher] = {
+        """Participants with a state, by a name that is the same in the next attempt."""
+        owners: dict[str, Plugin | Teacher] = {
             f"plugin-{number}": plugin for number, plugin in enumerate(self.all)
         }
-        named.update((f"teacher-{number}", each) for number, each in enumerate(self.teachers))
-        return named
+        owners.update((f"teacher-{number}", each) for number, each in enumerate(self.teachers))
+        return owners
 
 
 @dataclass(frozen=True)
 class Operations:
-    """Counts the operations of this process's batches for all of them."""
+    """Counts the operations of this process's batches, times the number of processes."""
 
     tally: Tally
     parts: Participants
 
     def add(self, rows: int, width: int) -> None:
-        """A batch ``[rows, width]`` forward and backward, and what it needed besides."""
+        """Count a batch ``[rows, width]``, forward and backward, and its further operations."""
         others = self.parts.extra_flops(rows, width)
         profile = self.tally.profile
         dense = rows * profile.training(width)
@@ -93,14 +93,14 @@ class PluginTrainer(Trainer):
         operations: Operations,
         evaluation: Evaluation | None,
     ) -> None:
-        """Hand over what the Trainer's own constructor has no place for."""
+        """Set the parts that the Trainer's own constructor does not take."""
         self.parts = parts
         self.recorder = recorder
         self.losses = losses
         self.operations = operations
         self.evaluation = evaluation
         self._last_place = BatchPlace(-1, 0, 0, 0)
-        self.own_parameters: list[nn.Parameter] = []  # of plug-ins, outside of the model
+        self.own_parameters: list[nn.Parameter] = []  # parameters of plug-ins, outside of the model
         self.model_accepts_loss_kwargs = False  # our loss is a mean over the batch
 
     def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
@@ -138,7 +138,7 @@ class PluginTrainer(Trainer):
         return (loss, outputs) if return_outputs else loss
 
     def _changed(self, batch: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
-        """The batch as the plug-ins want it."""
+        """The batch after the plug-ins have changed it."""
         if not self.parts.batch_changers:
             return batch
         done = self.state.global_step
@@ -151,10 +151,10 @@ class PluginTrainer(Trainer):
         return batch
 
     def floating_point_ops(self, inputs: Any) -> int:
-        # The Trainer's estimate walks over all parameters at each step; ours is exact.
+        # The Trainer's estimate visits all parameters at each step; ours is exact.
         return 0
 
-    # ---- parameters with a treatment of their own ----
+    # ---- parameters with their own settings ----
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         assert isinstance(self.model, PreTrainedModel)
@@ -186,7 +186,7 @@ class PluginTrainer(Trainer):
         return self.optimizer
 
     def _zero_own_gradients(self, *of_the_hook: Any) -> None:
-        # The Trainer zeroes the model's gradients alone.
+        # The Trainer zeroes only the model's gradients.
         for parameter in self.own_parameters:
             parameter.grad = None
 
@@ -227,7 +227,7 @@ class PluginTrainer(Trainer):
         return super()._get_grad_norm(model, grad_norm=grad_norm)  # type: ignore[no-untyped-call]
 
     def _finish_backward(self) -> None:
-        """The gradients of one step are complete: average the plug-ins' own, show them all."""
+        """With the gradients of a step complete: average the plug-ins' own, then call the hooks."""
         if ranks.world_size() > 1:
             for parameter in self.own_parameters:
                 if parameter.grad is not None:
@@ -240,7 +240,7 @@ class PluginTrainer(Trainer):
     # ---- checkpoints ----
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        """Tensors alone: the Trainer would pickle its arguments beside them."""
+        """Save only tensors: the Trainer would pickle its arguments as well."""
         assert isinstance(self.model, PreTrainedModel)
         folder = Path(output_dir or str(self.args.output_dir))
         folder.mkdir(parents=True, exist_ok=True)
@@ -253,7 +253,7 @@ class PluginTrainer(Trainer):
         checkpoints.save_states(states, folder / PLUGIN_STATE)
 
     def restore_states(self, checkpoint: Path) -> None:
-        """Give plug-ins, teachers and evaluation back what the checkpoint kept for them."""
+        """Restore the states of plug-ins, teachers and evaluation from a checkpoint."""
         states = checkpoints.load_states(checkpoint / PLUGIN_STATE)
         for name, owner in self.parts.owners().items():
             owner.restore(states.get(name, {}))
@@ -261,16 +261,16 @@ class PluginTrainer(Trainer):
             self.evaluation.restore(states["evaluation"])
 
     def load_weights(self, checkpoint: Path) -> None:
-        """Take a checkpoint's weights and place in training, without training any further."""
+        """Load a checkpoint's weights and position, without training any further."""
         self._load_from_checkpoint(str(checkpoint))
         self.state = type(self.state).load_from_json(str(checkpoint / checkpoints.STATE))
 
 
 def _require_batch(batch: Mapping[str, torch.Tensor], plugin: Plugin) -> None:
-    """Check what a plug-in has made of a batch.
+    """Check a batch that a plug-in has changed.
 
     Raises:
-        ValueError: it has no ``input_ids``, or its tensors differ in rows.
+        ValueError: It has no ``input_ids``, or its tensors differ in rows.
     """
     who = f"{type(plugin).__name__}.change_batch"
     if "input_ids" not in batch:

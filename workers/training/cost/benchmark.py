@@ -29,7 +29,7 @@ class Latency:
 
 
 def latency(call: Callable[[], object]) -> Latency:
-    """Time calls after a warm-up: 30 of them, or as many as fit into two seconds (10 at least)."""
+    """Time calls after a warm-up: 30, or as many as fit into two seconds, but at least 10."""
     for _ in range(WARM_UP_CALLS):
         call()
     times: list[float] = []
@@ -47,7 +47,7 @@ def latency(call: Callable[[], object]) -> Latency:
 def inference_call(
     loaded: Loaded, batch_size: int, length: int, device: torch.device
 ) -> Callable[[], object]:
-    """A forward pass on seeded token numbers, ending when the device has ended."""
+    """A forward pass on seeded token numbers that returns when the device has finished."""
     generator = torch.Generator().manual_seed(0)
     vocabulary = int(getattr(loaded.model.config, "vocab_size", len(loaded.tokenizer)))
     ids = torch.randint(0, vocabulary, (batch_size, length), generator=generator)
@@ -69,7 +69,7 @@ def inference_call(
 
 
 def _end_once(ids: torch.Tensor, end: int | None) -> None:
-    """Give every row of random tokens one end of text, in the last place."""
+    """Put one end of text into every row of random tokens, in the last place."""
     if end is not None:
         ids[ids == end] = end - 1 if end else 1
         ids[:, -1] = end
@@ -80,17 +80,17 @@ def repeat(
 ) -> tuple[int, float]:
     """Call for at least ``min_seconds``; returns inferences (examples) and seconds."""
 
-    def tell(calls: int, elapsed_s: float) -> None:
+    def report(calls: int, elapsed_s: float) -> None:
         text = f"{calls * batch_size} inferences"
         context.reporter.progress(elapsed_s, min_seconds, "s", text)
         context.stop_if_asked()
 
-    calls, seconds = repeat_for(call, min_seconds, tell)
+    calls, seconds = repeat_for(call, min_seconds, report)
     return calls * batch_size, seconds
 
 
 def peak_memory_bytes(device: torch.device) -> int:
-    """The device's peak of allocated memory; on the CPU that of the whole process."""
+    """The peak of the device's allocated memory, in bytes; on the CPU that of the process."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

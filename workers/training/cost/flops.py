@@ -1,4 +1,4 @@
-"""Operations of a model: counted once per architecture, on meta tensors where possible."""
+"""Operations of a model, counted once per architecture, on meta tensors where possible."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ _NOT_ARCHITECTURE = {
 class FlopProfile:
     """Operations on L tokens, forward: ``square`` L^2 + (``linear`` + ``head``) L + ``fixed``.
 
-    The linear part is multiplication by weights, the square one is attention's mixing. ``head``
-    is what a head does for every token, such as the logits of a language model.
+    The linear part is the multiplication by weights, the square part the mixing in attention.
+    ``head`` are the operations of a head for every token, such as a language model's logits.
     """
 
     square: float
@@ -56,7 +56,7 @@ class FlopProfile:
         return self.square * length**2 + per_token * length + self.fixed
 
     def with_classes(self, classes: int, hidden: int) -> FlopProfile:
-        """The same encoder with a head of other size, its last layer ``[hidden, classes]``."""
+        """The same encoder with another head, whose last layer is ``[hidden, classes]``."""
         return replace(self, fixed=self.fixed + 2 * hidden * (classes - CLASSES))
 
     def training(self, length: int, density: float = 1.0) -> float:
@@ -72,11 +72,11 @@ def profile(config: PreTrainedConfig, head: Head = CLASSIFIER) -> FlopProfile:
     """Count an architecture's forward pass at three lengths; a classifier has two classes.
 
     A BERT-shaped encoder is checked against the closed form. The count is done on meta tensors;
-    a model whose forward pass depends on values is counted on the CPU with random weights. One
-    that cannot be counted there either is unknown, with its reason: training goes on.
+    a model whose forward pass depends on values is counted on the CPU with random weights. If
+    that fails too, the operations are unknown, with the reason: training continues.
 
     Raises:
-        ValueError: count and closed form differ, so neither can be trusted.
+        ValueError: Count and closed form differ, so neither can be trusted.
     """
     plain = copy.deepcopy(config)
     plain.num_labels = CLASSES
@@ -89,7 +89,7 @@ def profile(config: PreTrainedConfig, head: Head = CLASSIFIER) -> FlopProfile:
             return _counted(shape, device, head)
         except (MemoryError, CountMismatchError):
             raise
-        except Exception as error:  # whatever a model's own code raises without its usual inputs
+        except Exception as error:  # a model's own code may raise anything
             failures.append(f"on {device} tensors: {type(error).__name__}: {str(error)[:200]}")
     reasons = "; ".join(dict.fromkeys(failures))
     return unknown(f"the forward pass of {config.model_type} ({reasons})")
@@ -102,10 +102,10 @@ class CountMismatchError(ValueError):
 def unknown(what: str) -> FlopProfile:
     """The profile of a model whose operations cannot be counted.
 
-    Its figures are NaN, which every sum of them stays; reporters report those as unknown.
+    Its figures are NaN, and so is every sum of them; reporters report NaN as unknown.
 
     Args:
-        what: What is not counted, and why.
+        what: The uncounted part, and the reason.
     """
     return FlopProfile(math.nan, math.nan, math.nan, "not counted", (what,))
 
@@ -114,14 +114,14 @@ def _counted(plain: PreTrainedConfig, device: str, head: Head) -> FlopProfile:
     with torch.random.fork_rng(), torch.device(device):
         model = head.build(plain)
     model.train(False)
-    most = position_limit(model)
-    lengths = _LENGTHS if most is None or most - 2 >= _LENGTHS[-1] else (2, 3, 4)
+    limit = position_limit(model)
+    lengths = _LENGTHS if limit is None or limit - 2 >= _LENGTHS[-1] else (2, 3, 4)
     watch = UncountedOperators()
     with torch.random.fork_rng(), watch:
         counts = [count_forward(model, length) for length in lengths]
         between = (lengths[0] + lengths[-1]) // 2
         check = count_forward(model, between) if between not in lengths else None
-    square, linear, fixed = _parabola(lengths, counts)
+    square, linear, fixed = parabola(lengths, counts)
     method = f"FlopCounterMode on {device} tensors, 2 per multiply-add"
     closed = head.closed_form(plain, lengths[-1])
     if closed is not None:
@@ -142,13 +142,13 @@ def _counted(plain: PreTrainedConfig, device: str, head: Head) -> FlopProfile:
 
 
 def hidden_size(config: PreTrainedConfig) -> int:
-    """Width of the last layer, under whichever name the architecture has for it."""
+    """Width of the last layer, whatever the architecture calls it."""
     names = ("hidden_size", "d_model", "dim", "n_embd", "emb_dim", "d_latents")
     return next((int(size) for n in names if (size := getattr(config, n, None)) is not None), 0)
 
 
 def architecture_key(config: PreTrainedConfig) -> str:
-    """Names the architecture: its configuration without vocabulary, classes and origin."""
+    """A key of the architecture: its configuration without vocabulary, classes and origin."""
     kept = {k: v for k, v in config.to_dict().items() if k not in _NOT_ARCHITECTURE}
     return json.dumps(kept, sort_keys=True, default=str)
 
@@ -159,17 +159,17 @@ def closed_form(config: PreTrainedConfig, length: int) -> int | None:
 
 
 def head_flops_per_token(model: PreTrainedModel, lengths: tuple[int, ...], linear: float) -> float:
-    """The part of the operations per token that a model's head does; 0 for one a text.
+    """Operations per token of a model's head; 0 for a head that computes once for a text.
 
     Args:
-        model: With its head.
-        lengths: Three of them.
+        model: The model with its head.
+        lengths: Three sequence lengths.
         linear: Operations per token of the whole model.
     """
     if not head_of(model).per_token:
         return 0.0
     base = [count_forward(model.base_model, length) for length in lengths]
-    return linear - _parabola(lengths, base)[1]
+    return linear - parabola(lengths, base)[1]
 
 
 def count_forward(model: nn.Module, length: int) -> int:
@@ -178,7 +178,7 @@ def count_forward(model: nn.Module, length: int) -> int:
     ids = torch.full((1, length), _plain_token(model), dtype=torch.long, device=device)
     config = getattr(model, "config", None)
     if getattr(config, "is_encoder_decoder", False):
-        ids[:, -1] = config.eos_token_id  # type: ignore[union-attr]  # their answer is read there
+        ids[:, -1] = config.eos_token_id  # type: ignore[union-attr]  # their class is computed from that token
     counter = FlopCounterMode(display=False, custom_mapping=_OURS)
     with torch.no_grad(), counter:
         model(input_ids=ids)
@@ -193,9 +193,9 @@ def _plain_token(model: nn.Module) -> int:
 
 
 class UncountedOperators(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Names the operators of a forward pass that compute something and that nobody counts.
+    """Names the operators of a forward pass that compute something but are not counted.
 
-    Operators that only look at memory otherwise, move or fill it are not among them.
+    Operators that only view, move or fill memory are not among them.
     """
 
     def __init__(self) -> None:
@@ -220,7 +220,7 @@ def _attention_flops(
     return int(sdpa_flop_count(query, key, value))  # type: ignore[no-untyped-call]
 
 
-def _parabola(lengths: tuple[int, ...], counts: list[int]) -> tuple[float, float, float]:
+def parabola(lengths: tuple[int, ...], counts: list[int]) -> tuple[float, float, float]:
     """The parabola through three points (Newton's divided differences)."""
     (x0, x1, x2), (y0, y1, y2) = lengths, counts
     first = (y1 - y0) / (x1 - x0)

@@ -13,13 +13,18 @@ from workers.training.data.tables import Table
 
 @dataclass(frozen=True)
 class Cells:
-    """A table's cells, checked column by column."""
+    """The cells of a table, checked as texts, classes or scores.
+
+    Attributes:
+        table: The table.
+        field: The option that names its file.
+    """
 
     table: Table
     field: str
 
     def texts(self, column: str) -> list[str]:
-        """Texts that UTF-8 can hold."""
+        """The cells of a column as texts that UTF-8 can encode."""
         cells = self.table.columns[column]
         for index, cell in enumerate(cells):
             if not isinstance(cell, str):
@@ -32,7 +37,7 @@ class Cells:
         return list(cells)
 
     def classes(self, column: str) -> list[str]:
-        """Class names: ``1``, ``"1"`` and ``1.0`` are one class."""
+        """The cells of a column as class names: ``1``, ``"1"`` and ``1.0`` are one class."""
         names = []
         shared: dict[str, str] = {}  # one string a class, not one a row
         for index, cell in enumerate(self.table.columns[column]):
@@ -43,7 +48,7 @@ class Cells:
         return names
 
     def scores(self, column: str) -> list[float]:
-        """Finite numbers."""
+        """The cells of a column as finite numbers."""
         scores = []
         for index, cell in enumerate(self.table.columns[column]):
             try:

@@ -1,4 +1,4 @@
-"""Rows of csv and tab-separated text, and of lines that begin with their label."""
+"""Rows of csv and tab-separated text, and lines that begin with their label."""
 
 from __future__ import annotations
 
@@ -25,8 +25,7 @@ def read_delimited(path: Path, names: Sequence[str], field: str, reading: Readin
     """The named columns of a csv, tsv or txt file.
 
     Raises:
-        JobError: ``unreadable-data`` with the line; ``missing-column`` with the options that
-            would help.
+        JobError: ``unreadable-data`` with the line; ``missing-column`` with options to try.
     """
     quoted = table_suffix(path.name) == ".csv" and reading.quotes
     separator = reading.separator or ("," if table_suffix(path.name) == ".csv" else "\t")
@@ -94,8 +93,8 @@ def _split_lines(handle: Iterable[str], separator: str) -> Iterator[NumberedRow]
 def _csv_rows(
     handle: Iterable[str], separator: str, path: Path, field: str
 ) -> Iterator[NumberedRow]:
-    """Rows of quoted csv; a quoted cell may go on over several lines."""
-    lines: list[str] = []  # of the row that is being read
+    """Rows of quoted csv; a quoted cell may span several lines."""
+    lines: list[str] = []  # lines of the current row
 
     def remembered() -> Iterator[str]:
         for text in handle:
@@ -120,8 +119,8 @@ def _csv_rows(
 def read_labeled_lines(path: Path, names: Sequence[str], field: str, reading: Reading) -> Table:
     """Lines that begin with their label: ``3 a fine film``, ``DESC:manner How did it start ?``.
 
-    After a colon the rest of the first word is a sub-label, which would give the label away: it
-    is not part of the text.
+    After a colon the rest of the first word is a sub-label. It is not part of the text, since it
+    would reveal the label.
 
     Raises:
         JobError: ``unreadable-data`` with the line.
@@ -137,8 +136,8 @@ def read_labeled_lines(path: Path, names: Sequence[str], field: str, reading: Re
         for line, whole in enumerate(handle, start=1):
             if not whole.strip():
                 continue
-            label, found, text = whole.strip().partition(separator)
-            if separator == ":" and found:
+            label, mark, text = whole.strip().partition(separator)
+            if separator == ":" and mark:
                 sub, _, text = text.partition(" ")
                 sub_labels.add(sub)
                 if not _SUB_LABEL.fullmatch(sub) or len(sub_labels) > MAX_SUB_LABELS:
@@ -147,8 +146,8 @@ def read_labeled_lines(path: Path, names: Sequence[str], field: str, reading: Re
                         "sub-label; put a space after the colon where the text begins there"
                     )
                     raise unreadable(path, what, field)
-            if not found or not label.strip() or not text.strip():
-                missing = "text after its label" if found and label.strip() else "label"
+            if not mark or not label.strip() or not text.strip():
+                missing = "text after its label" if mark and label.strip() else "label"
                 what = f"has no {missing} in line {line}: label_separator is {separator!r}"
                 raise unreadable(path, what, field)
             labels.append(label.strip())

@@ -13,10 +13,10 @@ class Examples:
     Attributes:
         split: ``train``, ``validation`` or ``test``.
         texts: The (first) text of each row.
-        pairs: The second text of each row, if there is one.
+        pairs: The second text of each row, if it has one.
         labels: Class names (classification) or scores (regression).
-        class_names: The classes in order, where the job or the hub data set gives it.
-        labels_given: Whether the job gives it.
+        class_names: The classes in order, where the job or the hub data set states them.
+        labels_given: Whether the job states them.
         unit: What ``places`` counts: ``line`` or ``row``.
         places: Where each row is in its file; None where rows are counted without a gap.
     """

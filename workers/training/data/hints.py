@@ -1,4 +1,4 @@
-"""What a message about a table suggests: the option of ``data`` that would read the file."""
+"""Suggestions in messages about tables: the option of ``data`` that reads the file."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _PLAIN_NAME = re.compile(r"[A-Za-z_]\w*")
 
 @dataclass(frozen=True)
 class Roles:
-    """The columns that the job reads: those of texts, and that of the label."""
+    """The columns that the job reads: texts, and the label."""
 
     texts: Sequence[str]
     label: str
 
     @property
     def names(self) -> list[str]:
-        """All of them."""
+        """The names of all columns."""
         return [*self.texts, self.label]
 
 
@@ -49,8 +49,8 @@ def missing_column(
         path: The file.
         names: The columns that the job reads.
         header: The cells of the first line.
-        separator: Between cells as the file was read.
-        reading: How it was read.
+        separator: Separator of the cells as the file was read.
+        reading: Options that the file was read with.
         field: The option that names the file.
     """
     missing = next(name for name in names if name not in header)
@@ -67,13 +67,13 @@ def missing_column(
 
 
 def quote_fault(lines: Sequence[str], first: int, separator: str, reason: str) -> str:
-    """What is wrong with the quotes of a csv row, and where its last quoted cell began.
+    """The fault in the quotes of a csv row, and the place where its last quoted cell began.
 
     Args:
-        lines: Of the row, as far as it was read.
-        first: Number of the first of them.
-        separator: Between cells.
-        reason: What the reader says.
+        lines: Lines of the row, as far as it was read.
+        first: Number of the first line.
+        separator: Separator of the cells.
+        reason: Message of the reader.
     """
     line, column = _last_quote(lines, separator)
     unclosed = "field larger" in reason or "unexpected end" in reason
@@ -113,7 +113,7 @@ def _case_hint(missing: str, header: Sequence[str]) -> str:
 
 
 def _separator_hint(lines: Sequence[str], roles: Roles, separator: str) -> str:
-    """For cells that are separated by another character than the one that was used."""
+    """A hint for cells with another separator than the one that was used."""
     others = [other for other in _SEPARATORS if other != separator]
     for other in others:
         cells = [cell.strip('"') for cell in lines[0].split(other)] if lines else []

@@ -1,4 +1,4 @@
-"""Rows of JSON: one object a line, a list of objects, or an object that holds the list."""
+"""Rows of JSON: one object a line, a list of objects, or an object that contains the list."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def nested(row: Any, name: str) -> Any:
 
 
 def is_absent(value: object) -> bool:
-    """Whether ``nested`` came upon no such key."""
+    """Whether ``nested`` found no such key."""
     return value is _ABSENT
 
 
@@ -81,7 +81,7 @@ def _names(row: dict[str, Any], before: str = "", depth: int = 0) -> list[str]:
 
 
 def _records_hint(row: dict[str, Any]) -> str:
-    """The options by which an object's lists would be read as rows."""
+    """The options that read an object's lists as rows."""
     keys = [name for name in _names(row) if _is_rows(nested(row, name))]
     options = " or ".join(f"records: {key}" for key in keys[:5])
     return f"; if that object holds the rows, add {options}" if keys else ""
@@ -96,7 +96,7 @@ def _of_json(
 ) -> tuple[str, Iterable[tuple[int, Any]]]:
     """The rows of a .json file, which may also have one object a line."""
     if records is not None:
-        return "row", enumerate(_held_rows(_parsed(text, path, field), records, path, field), 1)
+        return "row", enumerate(_rows_under(_parsed(text, path, field), records, path, field), 1)
     if text.lstrip().startswith("["):
         return "row", enumerate(_parsed(text, path, field), start=1)
     if not _is_json(text.strip().partition("\n")[0]) and _is_json(text):
@@ -108,7 +108,7 @@ def _of_json(
     return "line", _line_rows(text.split("\n"), path, field)
 
 
-def _held_rows(whole: Any, records: str, path: Path, field: str) -> list[Any]:
+def _rows_under(whole: Any, records: str, path: Path, field: str) -> list[Any]:
     value = nested(whole, records)
     if isinstance(value, list):
         return value
@@ -135,10 +135,10 @@ def _parsed(text: str, path: Path, field: str) -> Any:
 
 
 def _line_rows(lines: Iterable[str], path: Path, field: str) -> Iterator[tuple[int, Any]]:
-    for line, one in enumerate(lines, start=1):
-        if one.strip():
+    for line, text in enumerate(lines, start=1):
+        if text.strip():
             try:
-                yield line, json.loads(one)
+                yield line, json.loads(text)
             except json.JSONDecodeError as error:
                 what = f"is not valid JSON in line {line}, column {error.colno}: {error.msg}"
                 raise unreadable(path, what, field) from error

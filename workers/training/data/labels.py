@@ -1,4 +1,4 @@
-"""Classes of a run: their order, their numbers under a model, and the one that F1 is of."""
+"""Classes of a run: their order, their numbers in a model, and the positive class of F1."""
 
 from __future__ import annotations
 
@@ -90,15 +90,15 @@ def unknown_label(examples: Examples, row: int, names: Sequence[str]) -> JobErro
 def positive_class(
     data: Data | None, names: Sequence[str], class_names: Sequence[str] | None
 ) -> str:
-    """The class, of a model's two, that F1 is of.
+    """The positive class of F1, of a model's two classes.
 
     The job's ``positive_label``, else the second in the order of its ``labels`` or of the hub
-    data set, else the second by ``class_order``: the order of a checkpoint's head plays no part.
+    data set, else the second by ``class_order``; the order of a checkpoint's head is irrelevant.
 
     Args:
-        data: Of the run.
+        data: Options of the run's data.
         names: The model's two classes.
-        class_names: The order that the job or the data set gives, if any.
+        class_names: The order that the job or the data set states, if any.
 
     Raises:
         JobError: ``unknown-label`` for a ``positive_label`` that the model does not have.

@@ -16,13 +16,13 @@ def read_lines(path: Path, column: str, encoding: str, field: str) -> Table:
     """The lines of a file as the texts of one column; blank lines are skipped.
 
     Args:
-        path: Of the file.
+        path: The file.
         column: Name of the column.
-        encoding: Of the text.
-        field: Of the recipe, for messages.
+        encoding: Encoding of the text.
+        field: The option that names the file, for messages.
 
     Raises:
-        JobError: ``unreadable-data`` if it cannot be read or is of another encoding.
+        JobError: ``unreadable-data`` if the file cannot be read or has another encoding.
     """
     try:
         content = path.read_bytes()
@@ -56,8 +56,8 @@ def packed(
     special tokens around a text, each block has them too.
 
     Args:
-        texts: Token numbers of each, without special tokens.
-        tokenizer: Of the model.
+        texts: Token numbers of each text, without special tokens.
+        tokenizer: The model's tokenizer.
         block_size: Tokens of a block, special tokens included.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Questions on texts: read from SQuAD's JSON or a flat table, with the answers checked."""
+"""Questions on contexts, read from SQuAD's JSON or a flat table, with checked answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHAPE = "data -> paragraphs -> context and qas -> question and answers"
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer as a part of its text: the letters from ``start`` on."""
+    """An answer as a part of its context, and the number of its first character."""
 
     text: str
     start: int
@@ -28,7 +28,7 @@ class Questions(Examples):
     """Questions (``texts``) on contexts (``pairs``).
 
     Attributes:
-        answers: Of each question; none where its context has no answer.
+        answers: Answers to each question; empty where its context has no answer.
     """
 
     answers: tuple[tuple[Answer, ...], ...] = ()
@@ -49,7 +49,7 @@ class QuestionColumns:
     start: str
 
     def all(self) -> list[str]:
-        """The four names."""
+        """The names of the four columns."""
         return [self.question, self.context, self.answer, self.start]
 
 
@@ -62,32 +62,32 @@ def read_squad(path: Path, names: QuestionColumns, field: str) -> Table | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError):
-        return None  # reading it as a table says what is wrong
+        return None  # reading it as a table reports the fault
     if not isinstance(content, dict):
         return None
     columns: dict[str, list[Any]] = {name: [] for name in names.all()}
     try:
         for article in content["data"]:
             for paragraph in article["paragraphs"]:
-                for asked in paragraph["qas"]:
-                    answers = _answers(asked, len(columns[names.question]) + 1, field)
-                    columns[names.question].append(asked["question"])
+                for question in paragraph["qas"]:
+                    answers = _answers(question, len(columns[names.question]) + 1, field)
+                    columns[names.question].append(question["question"])
                     columns[names.context].append(paragraph["context"])
                     columns[names.answer].append([answer["text"] for answer in answers])
                     columns[names.start].append([answer["answer_start"] for answer in answers])
     except (KeyError, TypeError) as error:
-        message = f"{path.name} has not the shape of SQuAD ({SHAPE}): {error!r:.100}"
+        message = f"{path.name} does not have the shape of SQuAD ({SHAPE}): {error!r:.100}"
         raise JobError("unreadable-data", message, field) from error
     return Table(columns, "question")
 
 
-def _answers(asked: dict[str, Any], number: int, field: str) -> list[dict[str, Any]]:
-    if asked.get("is_impossible", False):
+def _answers(question: dict[str, Any], number: int, field: str) -> list[dict[str, Any]]:
+    if question.get("is_impossible", False):
         return []
-    answers: list[dict[str, Any]] = asked.get("answers") or []
+    answers: list[dict[str, Any]] = question.get("answers") or []
     if not answers:
         message = (
-            f"question {number}: {asked['question']!r:.100} has no answers; mark it "
+            f"question {number}: {question['question']!r:.100} has no answers; mark it "
             "is_impossible: true if its context has none, or use a split with answers"
         )
         raise JobError("missing-answers", message, field)
@@ -139,7 +139,7 @@ def _answers_of_row(
 
 
 def _listed(cell: Any) -> list[Any]:
-    """One answer or several, in one cell; an empty one holds none."""
+    """The answers in one cell: one, several, or none in an empty cell."""
     if isinstance(cell, list):
         return cell
     return [] if cell is None or cell == "" else [cell]

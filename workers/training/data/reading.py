@@ -1,4 +1,4 @@
-"""What is read of a table and how it is written; the errors that all formats share."""
+"""A table as it is read, how its file is written, and the errors that all formats share."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Columns = dict[str, list[Any]]
 
 @dataclass(frozen=True)
 class Table:
-    """Columns of equal length, and where each of their rows stands.
+    """Columns of equal length, and the place of each row in its file.
 
     Attributes:
-        unit: What ``places`` counts: ``line`` of a text file, else ``row`` from 1.
-        places: By row; None where rows are counted without a gap.
+        unit: Unit of ``places``: ``line`` of a text file, else ``row`` from 1.
+        places: Place of each row; None where rows are counted without a gap.
         classes: Names of the label column's classes in order, where the data set has them.
     """
 
@@ -38,13 +38,13 @@ class Reading:
 
     Attributes:
         columns: Names of all columns where there is no header line.
-        encoding: Of the text.
-        separator: Between cells; None: a comma in .csv, else a tab.
+        encoding: Encoding of the text.
+        separator: Separator of the cells; None: a comma in .csv, else a tab.
         header: Whether the first line names the columns.
-        quotes: Whether csv is quoted.
-        label_separator: Ends the label at the start of lines that have no columns.
-        records: Key of a JSON object that holds the rows.
-        label: The column that is the label, for lines without columns.
+        quotes: Whether cells of csv may be quoted.
+        label_separator: Character after the label, for lines that begin with it.
+        records: Key of a JSON object under which the rows are.
+        label: Name of the label's column, for lines that begin with their label.
     """
 
     columns: Sequence[str] | None = None
@@ -65,21 +65,21 @@ def unreadable(path: Path, what: str, field: str) -> JobError:
     return JobError("unreadable-data", f"{path.name} {what}", field)
 
 
-def require_columns(names: Sequence[str], there: Iterable[str], source: str, field: str) -> None:
-    """Reject a table that has no such column, or has it more than once.
+def require_columns(names: Sequence[str], present: Iterable[str], source: str, field: str) -> None:
+    """Reject a table without one of the columns, or with two of the same name.
 
     Raises:
-        JobError: ``missing-column`` with the columns that there are; ``unreadable-data``.
+        JobError: ``missing-column`` with the columns of the table; ``unreadable-data``.
     """
-    present = list(there)
+    columns = list(present)
     for name in names:
-        if name not in present:
+        if name not in columns:
             raise JobError(
                 "missing-column",
-                f"{source} has no column '{name}'; it has: {listed(present)}",
+                f"{source} has no column '{name}'; it has: {listed(columns)}",
                 field,
             )
-        if present.count(name) > 1:
+        if columns.count(name) > 1:
             message = f"{source} has more than one column '{name}': rename all but one"
             raise JobError("unreadable-data", message, field)
 

@@ -1,9 +1,9 @@
 """A synthetic sentiment data set: generated, seeded, no real text in it.
 
-Short reviews of made-up things, labelled 1 (liked) or 0 (not). Easy sentences say it
-plainly. Hard ones turn it round: a negation ("was not dull") flips a clause, a contrast
-("dull , but moving", "although dull , moving") lets one clause outweigh the other. A bag of
-words solves the easy half alone, so differences between models show.
+Short reviews of invented works, labeled 1 (positive) or 0 (negative). Easy sentences are
+plain statements. In hard ones a negation ("was not dull") flips a clause, or a contrast ("dull ,
+but moving", "although dull , moving") lets one clause outweigh the other. A bag of words solves
+only the easy half, so models of different capacity differ in accuracy.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ COLUMNS = ("sentence", "label", "difficulty")
 
 @dataclass(frozen=True)
 class Instance:
-    """One labelled sentence."""
+    """One labeled sentence."""
 
     sentence: str
     label: int
@@ -57,20 +57,20 @@ def generate(count: int, seed: int, hard_share: float = 0.5) -> list[Instance]:
     """Different sentences, both labels equally often, ``hard_share`` of them hard.
 
     Raises:
-        ValueError: the count is negative, or the share no share.
+        ValueError: The count is negative, or the share is not between 0 and 1.
     """
     if count < 0 or not 0 <= hard_share <= 1:
         raise ValueError(f"cannot make {count} sentences with a hard share of {hard_share}")
     rng = random.Random(seed)
-    seen: set[str] = set()
-    made: list[Instance] = []
+    used: set[str] = set()
+    instances: list[Instance] = []
     hard_count = round(count * hard_share)
     for number in range(count):
         label = number % 2
         difficulty: Difficulty = "hard" if number < hard_count else "easy"
-        made.append(_unseen(rng, label, difficulty, seen))
-    rng.shuffle(made)
-    return made
+        instances.append(_unused(rng, label, difficulty, used))
+    rng.shuffle(instances)
+    return instances
 
 
 def write(
@@ -91,18 +91,18 @@ def write(
         files[split] = folder / f"{split}.tsv"
         lines = ["\t".join(COLUMNS)]
         for _ in range(size):
-            one = next(rest)
-            lines.append(f"{one.sentence}\t{one.label}\t{one.difficulty}")
+            instance = next(rest)
+            lines.append(f"{instance.sentence}\t{instance.label}\t{instance.difficulty}")
         files[split].write_text("\n".join(lines) + "\n", encoding="utf-8")
     return files
 
 
-def _unseen(rng: random.Random, label: int, difficulty: Difficulty, seen: set[str]) -> Instance:
+def _unused(rng: random.Random, label: int, difficulty: Difficulty, used: set[str]) -> Instance:
     while True:
         make = _hard if difficulty == "hard" else _easy
         sentence = make(rng, label) + rng.choice(TAILS)
-        if sentence not in seen:
-            seen.add(sentence)
+        if sentence not in used:
+            used.add(sentence)
             return Instance(sentence, label, difficulty)
 
 
@@ -145,8 +145,8 @@ def main() -> None:
     parser.add_argument("--dev", type=int, default=500)
     parser.add_argument("--test", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
-    write(given.folder, train=given.train, dev=given.dev, test=given.test, seed=given.seed)
+    args = parser.parse_args()
+    write(args.folder, train=args.train, dev=args.dev, test=args.test, seed=args.seed)
 
 
 if __name__ == "__main__":

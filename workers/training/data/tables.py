@@ -65,6 +65,6 @@ def _read_parquet(path: Path, names: Sequence[str], field: str) -> Table:
 
 
 def _top_column(name: str, present: Sequence[str]) -> str:
-    """The column that holds ``meta.label``: itself, or ``meta``."""
+    """The column of the file for ``meta.label``: the same, or ``meta``."""
     top = name.partition(".")[0]
     return top if name not in present and top in present else name

@@ -1,4 +1,4 @@
-"""Text files as they are published: packed or not, in the encoding that the job states."""
+"""Text files as they are published: compressed or not, in the encoding that the job states."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def open_text(
 
     Args:
         path: The file.
-        encoding: Of its text.
-        newline: As of ``io.TextIOWrapper``.
+        encoding: Encoding of its text.
+        newline: Line ends, as for ``io.TextIOWrapper``.
         field: The option that names the file.
 
     Raises:
-        JobError: ``unreadable-data`` with the line and byte where the text is not of that
-            encoding, and the encoding that it may be of.
+        JobError: ``unreadable-data`` with the line and byte where the text does not have that
+            encoding, and the encoding to try.
     """
     try:
         with _open_bytes(path) as raw:
@@ -66,7 +66,7 @@ def open_text(
 
 
 def line_end(path: Path, encoding: str, field: str) -> str:
-    r"""What ends the lines of a file: ``\r`` where no ``\n`` is in it, else ``\n``."""
+    r"""The line end of a file: ``\r`` if it has no ``\n``, else ``\n``."""
     returns = False
     with open_text(path, encoding, "", field) as text:
         while block := text.read(BLOCK_BYTES):
@@ -83,7 +83,7 @@ def _open_bytes(path: Path) -> BinaryIO:
 
 
 def _check_head(path: Path, head: bytes, encoding: str, field: str) -> None:
-    """Reject what would decode without an error and still be of another encoding."""
+    """Reject a file that can be decoded without an error but has another encoding."""
     for start, what in _PACKED:
         if head.startswith(start):
             raise unreadable(path, what, field)
@@ -118,20 +118,20 @@ def _wide_encoding(head: bytes) -> str | None:
 
 
 def _undecodable(path: Path, encoding: str, reason: str) -> str:
-    """Where text stops being of an encoding, and what it may be instead."""
+    """The first place that cannot be decoded, and the encoding to try."""
     decoder = codecs.getincrementaldecoder(encoding)()
     ends = returns = offset = 0
     with _open_bytes(path) as raw:
         while True:
             block = raw.read(BLOCK_BYTES)
-            held = len(decoder.getstate()[0])
+            pending = len(decoder.getstate()[0])
             try:
                 text = decoder.decode(block, final=not block)
             except UnicodeDecodeError as error:
                 before = error.object[: error.start].decode(encoding, "replace")
                 line = (ends + before.count("\n") or returns + before.count("\r")) + 1
                 file = "unpacked file" if path.suffix.lower() == ".gz" else "file"
-                where = f"line {line}, byte {offset - held + error.start} of the {file}"
+                where = f"line {line}, byte {offset - pending + error.start} of the {file}"
                 what = f"is not {encoding.upper()} text in {where} ({error.reason}); "
                 return what + _other_encoding(encoding, error.object[error.start :])
             if not block:
@@ -141,7 +141,7 @@ def _undecodable(path: Path, encoding: str, reason: str) -> str:
 
 
 def _other_encoding(encoding: str, rest: bytes) -> str:
-    """The encoding that a message suggests for bytes that are not of the stated one."""
+    """The encoding that a message suggests for bytes that cannot be decoded."""
     if encoding != "utf-8":
         return "check data.encoding"
     if not any(0x80 <= byte <= 0x9F for byte in rest):

@@ -1,4 +1,4 @@
-"""Text of a run: its splits read and checked, as the run's task needs them."""
+"""The splits of a run's data, read and checked as its task needs them."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from workers.training.tasks.registry import task_of
 
 
 def load_split(context: StageContext, split: str) -> Examples:
-    """A split of the run's data, kept for the stages that follow.
+    """A split of the run's data, cached for the following stages.
 
     Raises:
-        JobError: the split is missing, unreadable, empty, or has a bad cell.
+        JobError: The split is missing, unreadable, empty, or has a bad cell.
     """
     loaded: Examples = context.cached(("examples", split), lambda: _load(context, split))
     return loaded
@@ -47,7 +47,7 @@ def _load(context: StageContext, split: str) -> Examples:
 def _hub_table(
     context: StageContext, data: Data, split: str, names: Sequence[str], field: str
 ) -> Table:
-    """A split of a hub data set; class numbers become the data set's own names."""
+    """A split of a hub data set, with its own class names instead of numbers."""
     if not context.job.allow_hub:
         raise JobError(
             "hub-not-allowed",
@@ -86,14 +86,14 @@ def _hub_table(
 
 
 def _require_hub_files(data: Data, builder: Any) -> None:
-    """A data set may name any file or address as its own: only the hub's are read."""
+    """Reject a data set that names files outside the hub: only the hub's are read."""
     for files in (builder.config.data_files or {}).values():
         for file in files:
-            # Of ``zip://inner::outer`` the last is what is opened.
+            # Of ``zip://inner::outer`` the last part is opened.
             if not str(file).rpartition("::")[2].startswith("hf://datasets/"):
                 raise _not_of_the_hub(str(data.hub))
 
 
 def _not_of_the_hub(name: str) -> JobError:
-    message = f"'{name}' would read files that are not the hub's; local data are named by path"
+    message = f"'{name}' names files outside the hub; name local data by their path"
     return JobError("path-outside-roots", message, "recipe.data.hub")

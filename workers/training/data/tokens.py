@@ -1,4 +1,4 @@
-"""Text as token numbers: the data set, its batches, and the order they come in."""
+"""Text as token numbers: the data set, its batches, and their order."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from transformers import BatchEncoding, PreTrainedTokenizerBase
 from workers.job.context import StageContext
 from workers.training.data.examples import Examples
 
-# Batches among which sentences are sorted by length: long enough to leave little padding,
-# short enough that every epoch mixes anew.
+# Number of batches among which sentences are sorted by length: large enough for little padding,
+# small enough that every epoch has another order.
 MEGA_BATCHES = 50
 
 _CALL = ("truncation", "padding")
@@ -34,12 +34,12 @@ class Encoded:
 
     @property
     def lengths(self) -> list[int]:
-        """Tokens of each example."""
+        """Number of tokens of each example."""
         return [len(ids) for ids in self.input_ids]
 
 
 class TokenData(Dataset[dict[str, Any]]):
-    """Token numbers with labels; ``index`` lets a loss find what it keeps per example."""
+    """Token numbers with labels; by ``index`` a loss finds what it stores for an example."""
 
     def __init__(self, encoded: Encoded, labels: Sequence[Any]) -> None:
         self.encoded = encoded
@@ -63,7 +63,7 @@ class TokenData(Dataset[dict[str, Any]]):
 def encode(
     context: StageContext, examples: Examples, tokenizer: PreTrainedTokenizerBase, max_length: int
 ) -> Encoded:
-    """Token numbers of a split, kept for the stages that use the same tokenizer."""
+    """Token numbers of a split, cached for the stages that use the same tokenizer."""
     key = ("encoded", examples.split, max_length, tokenizer_key(tokenizer))
     encoded: Encoded = context.cached(
         key, lambda: _encode(context, examples, tokenizer, max_length)
@@ -72,21 +72,21 @@ def encode(
 
 
 def tokenizer_key(tokenizer: PreTrainedTokenizerBase) -> str:
-    """Names what a tokenizer does."""
+    """A key that is equal for tokenizers that do the same."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
-        what: object = sorted(tokenizer.get_vocab().items())
+        description: object = sorted(tokenizer.get_vocab().items())
     else:
-        # The backend also remembers how it was last called, which says nothing of what it is.
+        # The backend also remembers how it was last called, which is irrelevant here.
         parts = json.loads(backend.to_str())
-        what = {name: part for name, part in parts.items() if name not in _CALL}
-    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+        description = {name: part for name, part in parts.items() if name not in _CALL}
+    return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
 
 
 def _encode(
     context: StageContext, examples: Examples, tokenizer: PreTrainedTokenizerBase, max_length: int
 ) -> Encoded:
-    # A single sentence is all of kind 0, which models take for granted.
+    # The tokens of a single sentence are all of kind 0, the models' default.
     with_kinds = examples.pairs is not None and "token_type_ids" in tokenizer.model_input_names
     tokens = tokenizer(
         examples.texts,
@@ -102,10 +102,10 @@ def _encode(
 
 
 def _cut_texts(examples: Examples, encoded: Encoded, tokens: BatchEncoding, max_length: int) -> str:
-    """How many examples of a split were too long and lost their end.
+    """A log line: how many examples of a split were too long and are cut.
 
-    A tokenizer written in Python does not say what it cut: examples of the greatest length may
-    just fit.
+    A tokenizer written in Python does not report what it cut: examples of the greatest length
+    may just fit.
     """
     full = [row for row, ids in enumerate(encoded.input_ids) if len(ids) >= max_length]
     bound = "" if tokens.encodings is not None else "at most "
@@ -140,9 +140,9 @@ def padded(items: Sequence[dict[str, Any]], pad_token_id: int, multiple: int = 1
     """The inputs of a batch, ``[batch, seq]``, and the numbers of its examples, ``[batch]``.
 
     Args:
-        items: Of a ``TokenData``.
-        pad_token_id: Fills short examples.
-        multiple: The width is a multiple of it.
+        items: Items of a ``TokenData``.
+        pad_token_id: Token that fills short examples.
+        multiple: Divisor of the width.
     """
     longest = max(len(item["input_ids"]) for item in items)
     width = math.ceil(longest / multiple) * multiple
@@ -168,8 +168,8 @@ def padded(items: Sequence[dict[str, Any]], pad_token_id: int, multiple: int = 1
 class EpochSampler(Sampler[int]):
     """A fresh order each epoch, fixed by seed and epoch, so that it can be resumed.
 
-    With ``by_length``, batches hold sentences of like length and themselves come in random
-    order. ``unit`` is what goes into one optimizer step: batch x accumulation x ranks.
+    With ``by_length``, batches have sentences of similar length, and their order is random.
+    ``unit`` is the number of examples in one optimizer step: batch x accumulation x ranks.
     """
 
     def __init__(
@@ -185,7 +185,7 @@ class EpochSampler(Sampler[int]):
         return len(self.lengths)
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order comes next."""
+        """Set the epoch that determines the next order."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[int]:
@@ -198,7 +198,7 @@ class EpochSampler(Sampler[int]):
         for start in range(0, len(order), mega):
             part = sorted(order[start : start + mega], key=self.lengths.__getitem__)
             units += [part[i : i + self.unit] for i in range(0, len(part), self.unit)]
-        # A short unit stays last: the loader cuts batches by count.
+        # A short unit must be last: the loader cuts batches by count.
         whole = [unit for unit in units if len(unit) == self.unit]
         short = [unit for unit in units if len(unit) < self.unit]
         mixed = [whole[i] for i in torch.randperm(len(whole), generator=generator).tolist()]

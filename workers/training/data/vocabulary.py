@@ -1,4 +1,4 @@
-"""A WordPiece vocabulary learnt from the training text, for models from scratch."""
+"""A WordPiece vocabulary learned from the training text, for models from scratch."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ SPECIAL = {
 def train_wordpiece(
     context: StageContext, vocab_size: int, max_tokens: int
 ) -> PreTrainedTokenizerBase:
-    """The tokenizer the recipe names, else one of at most ``vocab_size`` word pieces.
+    """The tokenizer that the recipe names, else a new one with up to ``vocab_size`` word pieces.
 
     Source: Schuster and Nakajima 2012, doi:10.1109/ICASSP.2012.6289079; Devlin et al. 2019.
     """
     assert context.model is not None
     assert context.model.scratch is not None
-    named = context.model.scratch.tokenizer
-    if named is not None:
-        folder = roots.find(named, context.job.data_roots, TOKENIZER_FIELD)
+    place = context.model.scratch.tokenizer
+    if place is not None:
+        folder = roots.find(place, context.job.data_roots, TOKENIZER_FIELD)
         roots.check_links(folder, context.job.data_roots, TOKENIZER_FIELD)
         with loading(f"the tokenizer '{folder.name}'", TOKENIZER_FIELD):
             return cast(
@@ -61,10 +61,10 @@ def train_wordpiece(
 
 
 def learn_pieces(texts: list[str], vocab_size: int) -> dict[str, int]:
-    """Word pieces and their numbers; the same texts always give the same.
+    """Word pieces and their numbers, the same at every call with the same texts.
 
-    The trainer numbers the letters inside words in the order of a hash table, which changes
-    from one call to the next, and breaks ties by these numbers. So it is given them.
+    The trainer would number the letters inside words in the order of a hash table, which changes
+    from call to call, and break ties by these numbers; so it gets fixed ones.
     """
     draft = _empty({})
     counts = Counter(
@@ -74,7 +74,7 @@ def learn_pieces(texts: list[str], vocab_size: int) -> dict[str, int]:
         for letter in word
     )
     ranked = sorted(counts, key=lambda letter: (-counts[letter], letter))
-    letters = sorted(ranked[: vocab_size // 4])  # rare ones must leave room for pieces
+    letters = sorted(ranked[: vocab_size // 4])  # rare letters must not take the room of pieces
     first = [*SPECIAL.values(), *letters, *(f"##{letter}" for letter in letters)]
     trainer = trainers.WordPieceTrainer(
         vocab_size=vocab_size, special_tokens=first, show_progress=False

@@ -17,7 +17,7 @@ from workers.training.data.questions import Answer, Questions
 from workers.training.data.tokens import Encoded, TokenData
 
 Offsets = list[tuple[int, int] | None]
-"""By token: its letters in the context, from and to; None for tokens that are not of it."""
+"""By token, where its text begins and ends in the context; None for other tokens."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Window:
         input_ids: Tokens.
         token_type_ids: Kinds of the tokens, where the model has them.
         offsets: Places of the tokens in the context.
-        cls: Place of the token that stands for "no answer here".
+        cls: Index of the token that means "no answer here".
     """
 
     question: int
@@ -39,7 +39,7 @@ class Window:
     cls: int
 
     def target(self, answers: Sequence[Answer]) -> tuple[int, int]:
-        """First and last token of the first answer; ``cls`` twice if it is not in the window."""
+        """First and last token of the first answer; twice ``cls`` if it is not in the window."""
         if not answers:
             return self.cls, self.cls
         first, end = answers[0].start, answers[0].start + len(answers[0].text)
@@ -68,13 +68,13 @@ def cut(
     """All windows of a split, in the order of its questions.
 
     A question takes at most half of a window. Neighboring windows share ``stride`` tokens of
-    the context, or half of what a window holds of it if that is less.
+    the context, or half of a window's context tokens if that is less.
 
     Args:
-        questions: Of the split.
-        tokenizer: Of the model.
-        limit: Tokens of a window at most.
-        stride: Tokens that two windows share.
+        questions: Questions of the split.
+        tokenizer: The model's tokenizer.
+        limit: Maximum number of tokens in a window.
+        stride: Number of tokens that two windows share.
 
     Raises:
         JobError: ``bad-model`` if the tokenizer does not report where its tokens are in the text.
@@ -83,7 +83,7 @@ def cut(
         message = "the tokenizer does not report where tokens are; use a fast tokenizer"
         raise JobError("bad-model", message, "recipe.model")
     room = limit - tokenizer.num_special_tokens_to_add(pair=True)
-    asked = tokenizer(
+    question_tokens = tokenizer(
         questions.texts,
         add_special_tokens=False,
         return_offsets_mapping=True,
@@ -91,7 +91,7 @@ def cut(
     )["offset_mapping"]
     texts = []
     groups: dict[int, list[int]] = defaultdict(list)
-    for number, offsets in enumerate(asked):
+    for number, offsets in enumerate(question_tokens):
         kept = offsets[: room // 2]
         whole = len(kept) == len(offsets)
         text = questions.texts[number]

@@ -1,4 +1,4 @@
-"""What every kind of model has in common: how it is recognized, described and rebuilt."""
+"""Formats of models: how each is recognized, described and rebuilt."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ class StoredTensor:
 
 
 class Format(ABC):
-    """One way in which a model's modules differ from what its configuration says.
+    """One way in which a model's modules differ from its configuration.
 
-    A model may be of several formats at once, such as sliced and 8-bit. Each writes a note
+    A model may have several formats at once, such as sliced and 8-bit. Each writes a note
     beside the weights; from configuration and notes the modules are rebuilt, in ``order``, and
-    the tensors then find their places by name.
+    the tensors are then loaded by name.
 
     Attributes:
-        name: In messages and on the card.
-        note_file: Of the note; its presence on disk is how the format is recognized.
-        order: Of rebuilding, from shared layers to integer weights.
+        name: Name in messages and on the card.
+        note_file: File of the note; where it exists, a saved model has the format.
+        order: Order of rebuilding, from shared layers to integer weights.
         trainable: Whether such a model can be trained further.
         same_operations: Whether it computes as many operations as the model it was made from.
         only_on_cpu: Whether it computes on the CPU even if the job has a GPU.
@@ -56,7 +56,7 @@ class Format(ABC):
 
     @abstractmethod
     def describe(self, model: PreTrainedModel) -> Note | None:
-        """The note from which the modules can be rebuilt; None if the model is not of this form."""
+        """The note from which the modules can be rebuilt; None for a model without the format."""
 
     @abstractmethod
     def rebuild(self, model: PreTrainedModel, note: Note) -> None:
@@ -78,7 +78,7 @@ def require_format(note: Note, version: int, file: str) -> None:
     """Check a note's version.
 
     Raises:
-        ValueError: it is another.
+        ValueError: It is another version.
     """
     if note.get("format") != version:
-        raise ValueError(f"{file} is of an unknown format")
+        raise ValueError(f"{file} has an unknown format")

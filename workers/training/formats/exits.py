@@ -1,4 +1,4 @@
-"""Early exits: heads after layers in the middle, and a forward pass that ends at one of them."""
+"""Early exits: heads after inner layers, and a forward pass that ends at one of them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ from workers.training.model.recording import encoder_layers
 
 
 class _EverybodyLeftError(Exception):
-    """No example of the batch needs the layers that come."""
+    """No example of the batch needs the remaining layers."""
 
 
 class ExitHead(nn.Module):
-    """A classifier on the pooled first tokens so far.
+    """A classifier on the pooled first tokens of this exit and the earlier ones.
 
-    ``pooled`` are those of this exit and the ones before, each ``[batch, hidden]``; they are
-    added with learned weights of unit L2 norm.
+    ``pooled`` are ``[batch, hidden]`` each; they are added with learned weights of unit L2 norm.
 
     Source: Schwartz et al. 2020, The Right Tool for the Job, section 3, arXiv:2004.07453.
     """
@@ -37,7 +36,7 @@ class ExitHead(nn.Module):
         self.register_buffer("temperature", torch.ones(()))
 
     def forward(self, first_token: torch.Tensor, pooled: list[torch.Tensor]) -> torch.Tensor:
-        """Logits ``[batch, classes]``; appends the own pooled first token to ``pooled``."""
+        """Logits ``[batch, classes]``; appends this exit's pooled first token to ``pooled``."""
         pooled.append(torch.tanh(self.pooler(first_token)))
         weights = self.mix / self.mix.norm()
         mixed = sum(weight * each for weight, each in zip(weights, pooled, strict=True))
@@ -48,17 +47,17 @@ class ExitHead(nn.Module):
 class Exits(nn.Module):
     """Heads after some layers; the model's own head is the last exit.
 
-    In training all heads compute, and ``logits`` has theirs for the loss. In use an example
-    leaves at the first exit whose largest probability, softmax(z / T), reaches ``threshold``;
-    layers that no example of the batch needs are not computed.
+    In training all heads compute, and ``logits`` holds their logits for the loss. In use an
+    example leaves at the first exit whose largest probability, softmax(z / T), reaches
+    ``threshold``; layers that no example of the batch needs are not computed.
 
     Attributes:
-        depths: Layers, from 0, that a head follows.
-        threshold: None: nobody leaves early.
-        stop_at: Everybody leaves at this exit, whatever the confidence: to count operations.
-        logits: Of each head in the last forward pass.
-        left_at: The exit of each example in the last forward pass in use; the own head's number
-            is ``len(depths)``.
+        depths: Layers, from 0, after which there is a head.
+        threshold: Confidence at which an example leaves; None: no example leaves early.
+        stop_at: Exit at which all examples leave whatever their confidence, to count operations.
+        logits: Logits of each head in the last forward pass.
+        left_at: The exit of each example in the last forward pass in use; ``len(depths)`` is the
+            model's own head.
     """
 
     def __init__(self, depths: Sequence[int], hidden: int, classes: int) -> None:
@@ -73,15 +72,15 @@ class Exits(nn.Module):
         self.begin()
 
     def begin(self) -> None:
-        """Before a forward pass."""
+        """Reset the state before a forward pass."""
         self.logits: list[torch.Tensor] = []
         self.left_at: torch.Tensor | None = None
         self._pooled: list[torch.Tensor] = []
         self._calls = 0
-        self._chosen: torch.Tensor | None = None
+        self._leavers_logits: torch.Tensor | None = None
 
     def after_layer(self, hidden: torch.Tensor) -> None:
-        """A layer has computed ``[batch, seq, hidden]``."""
+        """Compute the head after a layer, if it has one, from ``[batch, seq, hidden]``."""
         depth, self._calls = self._calls, self._calls + 1
         active = self.training or self.compute_all or self.threshold is not None
         if depth not in self.depths or not (active or self.stop_at is not None):
@@ -90,35 +89,35 @@ class Exits(nn.Module):
         logits = self.heads[number](hidden[:, 0], self._pooled)
         self.logits.append(logits)
         if self.stop_at == number:
-            self._chosen = logits
+            self._leavers_logits = logits
             raise _EverybodyLeftError
         if not self.training and self.threshold is not None:
-            self._let_go(number, logits)
+            self._let_leave(number, logits)
             if bool((self._left() >= 0).all()):
                 raise _EverybodyLeftError
 
-    def answer(self, own: torch.Tensor | None) -> torch.Tensor:
-        """The logits of each example, after the pass; ``own`` are the own head's."""
-        if self._chosen is None:
+    def final_logits(self, own: torch.Tensor | None) -> torch.Tensor:
+        """The logits of each example after the pass; ``own`` are those of the model's own head."""
+        if self._leavers_logits is None:
             assert own is not None
             return own
         if own is None:
-            return self._chosen
+            return self._leavers_logits
         stayed = self._left() < 0
         self._left()[stayed] = len(self.depths)
-        return torch.where(stayed.unsqueeze(-1), own, self._chosen)
+        return torch.where(stayed.unsqueeze(-1), own, self._leavers_logits)
 
-    def _let_go(self, number: int, logits: torch.Tensor) -> None:
-        if self.left_at is None or self._chosen is None:
+    def _let_leave(self, number: int, logits: torch.Tensor) -> None:
+        if self.left_at is None or self._leavers_logits is None:
             self.left_at = torch.full((len(logits),), -1, device=logits.device)
-            self._chosen = torch.zeros_like(logits)
+            self._leavers_logits = torch.zeros_like(logits)
         head = self.heads[number]
         assert isinstance(head, ExitHead)
         assert self.threshold is not None
         confidence = torch.softmax(logits / head.temperature, dim=-1).amax(dim=-1)
         leaves = (self.left_at < 0) & (confidence >= self.threshold)
         self.left_at = torch.where(leaves, number, self.left_at)
-        self._chosen = torch.where(leaves.unsqueeze(-1), logits, self._chosen)
+        self._leavers_logits = torch.where(leaves.unsqueeze(-1), logits, self._leavers_logits)
 
     def _left(self) -> torch.Tensor:
         assert self.left_at is not None
@@ -129,7 +128,7 @@ def add_exits(model: PreTrainedModel, depths: Sequence[int]) -> Exits:
     """Give a classifier exits after some layers, in place.
 
     Raises:
-        ValueError: depths that do not rise, or not below the last layer.
+        ValueError: The depths do not rise, or are not below the last layer.
     """
     layers = encoder_layers(model)
     last = len(layers) - 1
@@ -142,7 +141,7 @@ def add_exits(model: PreTrainedModel, depths: Sequence[int]) -> Exits:
     def after(module: nn.Module, args: Any, output: Any) -> None:
         exits.after_layer(output[0] if isinstance(output, tuple) else output)
 
-    for layer in dict.fromkeys(layers):  # a layer that is shared calls its hook each time
+    for layer in dict.fromkeys(layers):  # a shared layer calls its hook each time
         layer.register_forward_hook(after)
     whole = model.forward
 
@@ -151,8 +150,8 @@ def add_exits(model: PreTrainedModel, depths: Sequence[int]) -> Exits:
         try:
             outputs = whole(*args, **inputs)
         except _EverybodyLeftError:
-            return SequenceClassifierOutput(logits=exits.answer(None))
-        outputs.logits = exits.answer(outputs.logits)
+            return SequenceClassifierOutput(logits=exits.final_logits(None))
+        outputs.logits = exits.final_logits(outputs.logits)
         return outputs
 
     model.forward = forward
@@ -160,7 +159,7 @@ def add_exits(model: PreTrainedModel, depths: Sequence[int]) -> Exits:
 
 
 def exits_of(model: nn.Module) -> Exits | None:
-    """A model's exits, if it has any."""
+    """A model's exits; None for a model without exits."""
     exits = getattr(model, "exits", None)
     return exits if isinstance(exits, Exits) else None
 

@@ -1,4 +1,4 @@
-"""8-bit weights: modules that compute with them, and their form on disk (no pickle)."""
+"""8-bit weights: modules that compute with them, and their format on disk (no pickle)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from workers.training.formats.base import Format, Note, StoredTensor, require_fo
 
 
 def quantize_rows(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Symmetric 8-bit rows: S = max|r| / 127, Z = 0, so zero stays exactly zero.
+    """Symmetric 8-bit rows: S = max|r| / 127, Z = 0, so zero is represented exactly.
 
     Args:
         weight: ``[rows, columns]``, fp32.
@@ -32,7 +32,7 @@ def quantize_rows(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 class Int8Linear(nn.Module):
-    """A linear layer with int8 weights; activations are quantized as they come.
+    """A linear layer with int8 weights that quantizes activations dynamically.
 
     x ``[..., in]`` -> ``[..., out]``. Runs on the CPU. Weights are held packed for its kernel.
     """
@@ -44,13 +44,13 @@ class Int8Linear(nn.Module):
         self.out_features, self.in_features = weight.shape
         zero_points = torch.zeros(len(scale), dtype=torch.int64)
         with warnings.catch_warnings():
-            # torch is pinned; the kernel has no successor on the CPU that is as fast.
+            # torch is pinned; no later kernel is as fast on the CPU.
             warnings.filterwarnings("ignore", message=r"torch\.quantize_per_tensor")
             quantized = torch._make_per_channel_quantized_tensor(
                 weight, scale.double(), zero_points, 0
             )
             self._packed = torch.ops.quantized.linear_prepack(quantized, bias)
-        # Without VNNI the kernel's 16-bit sums overflow unless activations keep to 7 bits.
+        # Without VNNI the kernel's 16-bit sums overflow unless activations have 7 bits.
         self._reduce_range = not torch.cpu._is_vnni_supported()
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
@@ -67,13 +67,13 @@ class Int8Linear(nn.Module):
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """See the class."""
-        answer = torch.ops.quantized.linear_dynamic(
+        outputs = torch.ops.quantized.linear_dynamic(
             inputs.contiguous(), self._packed, self._reduce_range
         )
-        return cast(torch.Tensor, answer)
+        return cast(torch.Tensor, outputs)
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """Weight (int8), scale and bias, as they go to disk."""
+        """Weight (int8), scale and bias, as they are saved."""
         quantized, bias = torch.ops.quantized.linear_unpack(self._packed)
         tensors = {
             "weight": quantized.int_repr().contiguous(),
@@ -98,7 +98,7 @@ class Int8Embedding(nn.Module):
         return self.weight[numbers].float() * self.scale[numbers].unsqueeze(-1)
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """Weight (int8) and scale, as they go to disk."""
+        """Weight (int8) and scale, as they are saved."""
         return {"weight": self.weight.contiguous(), "scale": self.scale.contiguous()}
 
 
@@ -106,12 +106,12 @@ Int8Module = Int8Linear | Int8Embedding
 
 
 def convert(model: nn.Module, *, embeddings: bool) -> list[str]:
-    """Replace every Linear (and Embedding) by its 8-bit form, in place; returns their names."""
+    """Replace every Linear (and Embedding) by an 8-bit module, in place; returns their names."""
     names = []
     for name, module in list(model.named_modules()):
         new: Int8Module
         if isinstance(module, nn.Linear | Conv1D):
-            # Its own copy: a bias that two modules share would be saved once.
+            # A copy, since a bias that two modules share would be saved once.
             bias = None if module.bias is None else module.bias.detach().float().clone()
             weight = module.weight.detach()
             rows = weight.t().contiguous() if isinstance(module, Conv1D) else weight
@@ -137,7 +137,7 @@ class Int8(Format):
     low_bit = True
 
     def describe(self, model: PreTrainedModel) -> Note | None:
-        """See ``Format.describe``: the modules that are 8-bit."""
+        """See ``Format.describe``: the names of the 8-bit modules."""
         modules = {
             name: module
             for name, module in model.named_modules()
@@ -159,11 +159,11 @@ class Int8(Format):
         """See ``Format.rebuild``."""
         require_format(note, 1, self.note_file)
         if note.get("scheme") != "int8_dynamic":
-            raise ValueError(f"{self.note_file} is of an unknown format")
+            raise ValueError(f"{self.note_file} has an unknown format")
         for name in note["modules"]:
             plain: Any = model.get_submodule(name)
             rows, columns = plain.weight.shape
-            if isinstance(plain, Conv1D):  # GPT-2 holds its matrices the other way round
+            if isinstance(plain, Conv1D):  # GPT-2 stores its matrices transposed
                 rows, columns = columns, rows
             weight = torch.zeros((rows, columns), dtype=torch.int8)
             scale = torch.ones(rows)

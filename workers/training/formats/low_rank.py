@@ -1,4 +1,4 @@
-"""Matrices in two factors: x A B instead of x W."""
+"""Matrices as two factors: x A B instead of x W."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class LowRankLinear(nn.Module):
 
 
 def factorize(model: nn.Module, name: str, first: torch.Tensor, second: torch.Tensor) -> None:
-    """Put two factors in the place of a linear layer, in place; its bias stays.
+    """Replace the matrix of a linear layer by two factors, in place; its bias is kept.
 
     Args:
-        model: Changed.
-        name: Of the layer.
+        model: The model, changed in place.
+        name: Name of the layer.
         first: ``[rank, in]``.
         second: ``[out, rank]``.
     """
@@ -51,7 +51,7 @@ def factorize(model: nn.Module, name: str, first: torch.Tensor, second: torch.Te
 
 
 class LowRank(Format):
-    """Some matrices are in two factors."""
+    """A model with some matrices as two factors."""
 
     name = "low_rank"
     note_file = "low_rank.json"

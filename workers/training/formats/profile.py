@@ -1,4 +1,4 @@
-"""What a model of any format is: parameters, bytes, and operations per token and sequence."""
+"""Profile of a model of any format: parameters, bytes, operations per token and sequence."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from workers.training.cost import flops as flops_module
 from workers.training.cost.flops import (
     FlopProfile,
     UncountedOperators,
-    _parabola,
     count_forward,
     head_flops_per_token,
     hidden_size,
+    parabola,
 )
 from workers.training.formats import registry
 from workers.training.formats.exits import exits_of
@@ -30,7 +30,7 @@ SHORT_LENGTHS = (2, 3, 4)
 
 @dataclass(frozen=True)
 class ModelProfile:
-    """What a model costs by its shape alone.
+    """Costs of a model that follow from its shape and weights.
 
     Attributes:
         formats: Names of its formats; ``plain`` if there are none.
@@ -71,7 +71,7 @@ class ModelProfile:
         return self.flops.forward(length, self.density)
 
     def low_bit_ops_per_sequence(self, length: int) -> float:
-        """The part of one example's operations that is done on 8-bit numbers."""
+        """The part of one example's operations that works on 8-bit numbers."""
         return self.flops.low_bit(length) if self.low_bit else 0.0
 
     def speed_note(self) -> str | None:
@@ -151,19 +151,19 @@ def count_structure(
 
 
 def _counted(model: PreTrainedModel) -> FlopProfile:
-    """The count, or an unknown profile with the reason: training goes on either way."""
+    """The count, or an unknown profile with the reason: training continues either way."""
     configs = [getattr(part, "config", None) for part in model.modules()]
     failures = []
     for keeps_padding in (True, False):
-        if not keeps_padding:  # some look for padding by value, which meta tensors do not have
+        if not keeps_padding:  # some compare values with it, which meta tensors do not have
             for config in configs:
                 if isinstance(config, PreTrainedConfig):
                     config.pad_token_id = None
         try:
-            return _counted_as_it_is(model)
+            return _counted_unchanged(model)
         except MemoryError:
             raise
-        except Exception as error:  # whatever a model's own code raises without its usual inputs
+        except Exception as error:  # a model's own code may raise anything
             failures.append(f"{type(error).__name__}: {str(error)[:200]}")
     reasons = "; ".join(dict.fromkeys(failures))
     return flops_module.unknown(
@@ -171,13 +171,13 @@ def _counted(model: PreTrainedModel) -> FlopProfile:
     )
 
 
-def _counted_as_it_is(model: PreTrainedModel) -> FlopProfile:
-    most = position_limit(model)
-    lengths = LENGTHS if most is None or most - 2 >= LENGTHS[-1] else SHORT_LENGTHS
+def _counted_unchanged(model: PreTrainedModel) -> FlopProfile:
+    limit = position_limit(model)
+    lengths = LENGTHS if limit is None or limit - 2 >= LENGTHS[-1] else SHORT_LENGTHS
     watch = UncountedOperators()
     with watch:
         counts = [count_forward(model, length) for length in lengths]
-    square, linear, fixed = _parabola(lengths, counts)
+    square, linear, fixed = parabola(lengths, counts)
     method = "FlopCounterMode on meta tensors of the model's own modules, 2 per multiply-add"
     in_head = head_flops_per_token(model, lengths, linear)
     return FlopProfile(square, linear - in_head, fixed, method, watch.names(), in_head)

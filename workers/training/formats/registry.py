@@ -1,4 +1,4 @@
-"""All formats, and saving and loading through them: evaluate, measure and publish ask here."""
+"""All formats, and saving and loading models through them."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def all_formats() -> tuple[Format, ...]:
 
 
 def describe(model: PreTrainedModel) -> Notes:
-    """The notes of the formats that a model is of; none for a plain one."""
+    """The notes of a model's formats; empty for a plain model."""
     notes = {each.name: each.describe(model) for each in all_formats()}
     return {name: note for name, note in notes.items() if note is not None}
 
 
 def read_notes(folder: Path) -> Notes:
-    """The notes beside a saved model; none for a plain one."""
+    """The notes beside a saved model; empty for a plain model."""
     return {
         each.name: json.loads((folder / each.note_file).read_text(encoding="utf-8"))
         for each in all_formats()
@@ -60,7 +60,7 @@ def read_notes(folder: Path) -> Notes:
 
 
 def is_final(notes: Notes) -> bool:
-    """Whether the weights cannot be trained any more."""
+    """Whether the weights cannot be trained any further."""
     return any(not each.trainable for each in all_formats() if each.name in notes)
 
 
@@ -75,7 +75,7 @@ def low_bit(notes: Notes) -> bool:
 
 
 def same_operations(notes: Notes) -> bool:
-    """Whether the operations are those of the configuration."""
+    """Whether the operations follow from the configuration."""
     return all(each.same_operations for each in all_formats() if each.name in notes)
 
 
@@ -104,7 +104,7 @@ def load(folder: Path) -> PreTrainedModel:
     """Rebuild a model that ``save`` wrote with notes.
 
     Raises:
-        ValueError: a note is of an unknown format, or the tensors do not fit.
+        ValueError: A note has an unknown format, or the tensors do not fit.
     """
     config = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     model = skeleton(config, read_notes(folder))
@@ -113,13 +113,13 @@ def load(folder: Path) -> PreTrainedModel:
     wrong = sorted(names ^ tensors.keys())
     if wrong:
         raise ValueError(f"{WEIGHTS} does not fit its config: {wrong[:5]}")
-    model.load_state_dict(tensors, strict=False)  # names of a shared tensor count once
+    model.load_state_dict(tensors, strict=False)  # a shared tensor has one of its names
     model.train(False)
     return model
 
 
 def skeleton(config: PreTrainedConfig, notes: Notes) -> PreTrainedModel:
-    """The modules of a model; the weights are still to come."""
+    """The modules of a model, without its weights."""
     name = (config.architectures or [""])[0]
     kind = getattr(transformers, name, None)
     model: PreTrainedModel
@@ -134,7 +134,7 @@ def skeleton(config: PreTrainedConfig, notes: Notes) -> PreTrainedModel:
 
 
 def meta_skeleton(config: PreTrainedConfig, notes: Notes) -> PreTrainedModel:
-    """The modules without memory, for counting operations; kernels' own forms stay out."""
+    """The modules without memory, for counting operations; without formats of the same count."""
     counted = {
         each.name: notes[each.name]
         for each in all_formats()
@@ -147,5 +147,5 @@ def meta_skeleton(config: PreTrainedConfig, notes: Notes) -> PreTrainedModel:
 
 
 def note_files() -> list[str]:
-    """Files that notes are written to."""
+    """File names of the notes."""
     return [each.note_file for each in all_formats()]

@@ -1,4 +1,4 @@
-"""Layers that share their weights: counted once as parameters, each time as operations."""
+"""Layers that share their weights: their parameters count once, their operations each time."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from workers.training.model.recording import encoder_layers
 
 
 def share_layers(model: PreTrainedModel, groups: Sequence[int]) -> None:
-    """Let layers of the same group be one module, the group's first layer, in place.
+    """Replace the layers of a group by the group's first layer, in place.
 
     Args:
-        model: Changed.
-        groups: The group of each layer.
+        model: The model, changed in place.
+        groups: Group of each layer.
 
     Raises:
-        ValueError: not a group for each layer.
+        ValueError: The number of groups is not that of the layers.
 
     Source: Lan et al. 2020, ALBERT, section 3.1, arXiv:1909.11942.
     """
@@ -31,14 +31,14 @@ def share_layers(model: PreTrainedModel, groups: Sequence[int]) -> None:
 
 
 class Shared(Format):
-    """Some layers of the encoder are one module."""
+    """A model in which some layers of the encoder are one module."""
 
     name = "shared"
     note_file = "shared_layers.json"
     order = 10
 
     def describe(self, model: PreTrainedModel) -> Note | None:
-        """See ``Format.describe``: for each layer the number of the first it is the same as."""
+        """See ``Format.describe``: for each layer the number of the first layer of its group."""
         try:
             layers = list(encoder_layers(model))
         except ValueError:

@@ -1,4 +1,4 @@
-"""Sliced encoders: attention heads and feed-forward neurons removed, layers of uneven sizes."""
+"""Sliced encoders: with attention heads and feed-forward neurons removed from their layers."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ def slice_layer(
     the first feed-forward matrix (and columns of the second) to neurons.
 
     Args:
-        model: BERT-shaped.
-        layer: Its number.
-        heads: Numbers of the heads to keep, among those that are there; one at least.
-        neurons: Numbers of the neurons to keep, likewise.
+        model: A BERT-shaped model, changed in place.
+        layer: Number of the layer.
+        heads: Numbers of the heads to keep, among the layer's heads; at least one.
+        neurons: Numbers of the neurons to keep; at least one.
 
     Raises:
-        ValueError: nothing would be left, or the layer is not BERT-shaped.
+        ValueError: No head or no neuron would remain, or the layer is not BERT-shaped.
 
     Source: Michel, Levy, Neubig 2019, arXiv:1905.10650; McCarley et al. 2019, arXiv:1910.06360.
     """
     if not heads or not neurons:
-        raise ValueError(f"layer {layer}: one head and one neuron at least must stay")
+        raise ValueError(f"layer {layer}: keep at least one head and one neuron")
     module: Any = encoder_layers(model)[layer]
     parts = _parts(module)
     if parts is None:
@@ -55,7 +55,7 @@ def slice_layer(
     _keep(parts["attention.output.dense"], rows, dim=1)
     _keep(parts["intermediate.dense"], kept, dim=0)
     _keep(parts["output.dense"], kept, dim=1)
-    module.is_sliced = True  # widths alone do not tell: some architectures have others by design
+    module.is_sliced = True  # some architectures have other widths by design
 
 
 def head_size(model: PreTrainedModel) -> int:
@@ -64,7 +64,7 @@ def head_size(model: PreTrainedModel) -> int:
 
 
 class Sliced(Format):
-    """Layers with fewer heads or neurons than the configuration says."""
+    """A model with fewer heads or neurons in some layers than its configuration states."""
 
     name = "sliced"
     note_file = "slices.json"
@@ -99,7 +99,7 @@ class Sliced(Format):
                 raise ValueError(f"{self.note_file}: layer {number} cannot be sliced")
             heads = _width(parts["attention.self.query"], 0) // head_size(model)
             neurons = _width(parts["intermediate.dense"], 0)
-            # A layer that is shared was sliced with the first of its group.
+            # A shared layer was sliced with the first layer of its group.
             if (heads, neurons) != (sizes["heads"], sizes["neurons"]):
                 slice_layer(model, number, range(sizes["heads"]), range(sizes["neurons"]))
 

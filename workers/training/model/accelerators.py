@@ -1,4 +1,4 @@
-"""Whether the devices that a job was given can compute."""
+"""Checks that torch can use the devices of a job."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from workers.job.request import JobError
 
 
 def require(gpus: int) -> None:
-    """Refuse a job whose devices torch cannot use: it must not train on the CPU unnoticed.
+    """Reject a job whose devices torch cannot use: it must not train on the CPU unnoticed.
 
     Raises:
         JobError: ``no-accelerator``.
@@ -16,14 +16,14 @@ def require(gpus: int) -> None:
     usable = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if usable >= gpus:
         return
-    why = (
+    reason = (
         "it was built without CUDA"
         if torch.version.cuda is None
         else f"it was built for CUDA {torch.version.cuda}; see the worker's driver"
     )
     raise JobError(
         "no-accelerator",
-        f"the run was given {gpus} GPU(s), but torch {torch.__version__} on this worker can use "
-        f"{usable}: {why}",
+        f"the run has {gpus} GPU(s), but torch {torch.__version__} on this worker can use "
+        f"{usable}: {reason}",
         "resources.gpus",
     )

@@ -1,4 +1,4 @@
-"""Classes of a model's head: which are kept for a run, and how a new head is named."""
+"""Classes of a model's head: which ones a run keeps, and the names in a new head."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def class_names(config: PreTrainedConfig) -> list[str] | None:
 def kept_classes(
     own: Sequence[str] | None, wanted: Sequence[str], *, order_stated: bool
 ) -> list[str] | None:
-    """The classes of a head that is kept for ``wanted``, in its order; None for a new head.
+    """The classes of a head that the run keeps, in the head's order; None for a new head.
 
     Args:
-        own: The head's classes; None if there is no head.
-        wanted: Those of the run.
+        own: The head's classes; None without a head.
+        wanted: The run's classes.
         order_stated: Whether the job or the data set states the order of the classes.
     """
     if own is None or len(own) != len(wanted):
@@ -35,7 +35,7 @@ def kept_classes(
 
 
 def set_classes(config: PreTrainedConfig, names: Sequence[str] | None) -> None:
-    """Give a configuration a head for these classes, or for a score."""
+    """Set the head in a configuration: for these classes, or for a score."""
     outputs = list(names) if names is not None else ["score"]
     config.id2label = dict(enumerate(outputs))
     config.label2id = {name: number for number, name in enumerate(outputs)}
@@ -43,5 +43,5 @@ def set_classes(config: PreTrainedConfig, names: Sequence[str] | None) -> None:
 
 
 def listed(names: Sequence[str] | None) -> str:
-    """Classes as a message names them."""
+    """Classes as a message shows them."""
     return "a score" if names is None else ", ".join(names[:10]) + (", ..." * (len(names) > 10))

@@ -12,14 +12,14 @@ from workers.job.request import JobError
 from workers.training.model.heads import Head
 
 FIELD = "recipe.model"
-MOST_CHARS = 300
+MAX_MESSAGE_CHARS = 300
 
 
 def adopt_tokenizer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, head: Head) -> None:
-    """Make the two agree on what is handed over: inputs that the model takes, and its padding.
+    """Make the tokenizer produce the inputs that the model takes, with the same padding.
 
-    Where the head says so, a tokenizer without padding pads with its end of a text: padding is
-    masked, and no target.
+    If the head allows it, a tokenizer without padding pads with its end of a text: padding is
+    masked, and is not a target.
     """
     if head.pads_with_end and tokenizer.pad_token_id is None and tokenizer.eos_token_id is not None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -33,8 +33,8 @@ def require_fit(model: nn.Module, tokenizer: PreTrainedTokenizerBase, *, pairs: 
     """Reject a tokenizer that the model cannot work with.
 
     Args:
-        model: With its weights, or on the meta device.
-        tokenizer: Its own.
+        model: The model, with its weights or on the meta device.
+        tokenizer: Its tokenizer.
         pairs: Whether the run's examples are pairs of texts.
 
     Raises:
@@ -42,7 +42,7 @@ def require_fit(model: nn.Module, tokenizer: PreTrainedTokenizerBase, *, pairs: 
     """
     if tokenizer.pad_token_id is None:
         raise _bad(
-            "the tokenizer has no padding token, so texts of different lengths make no batch; "
+            "the tokenizer has no padding token, so texts of different lengths cannot be batched; "
             "name one as pad_token in tokenizer_config.json"
         )
     rows = _embedding_rows(model)
@@ -61,18 +61,18 @@ def require_fit(model: nn.Module, tokenizer: PreTrainedTokenizerBase, *, pairs: 
         )
 
 
-def require_answer(
+def require_working(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, training: bool = False
 ) -> None:
-    """Have the model work on two short texts of different lengths, before anything is trained.
+    """Run the model on two short texts of different lengths, before anything is trained.
 
     Args:
-        model: The model, left as it was.
-        tokenizer: Its own.
+        model: The model, not changed.
+        tokenizer: Its tokenizer.
         training: Whether it must work in training mode as well.
 
     Raises:
-        JobError: ``bad-model``, with what the model's code says.
+        JobError: ``bad-model``, with the message of the model's code.
     """
     ids = tokenizer(["a", "a a a"], padding=True, return_attention_mask=True)
     device = next(model.parameters()).device
@@ -85,12 +85,12 @@ def require_answer(
             for mode in (False, True) if training else (False,):
                 model.train(mode)
                 model(**inputs)
-    except Exception as error:  # whatever a model's own code raises without its usual inputs
+    except Exception as error:  # a model's own code may raise anything
         if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
             raise
-        what = str(error)[:MOST_CHARS] or type(error).__name__
+        message = str(error)[:MAX_MESSAGE_CHARS] or type(error).__name__
         raise _bad(
-            f"a {model.config.model_type} model of this shape cannot work on texts alone: {what}"
+            f"a {model.config.model_type} model of this shape cannot work on texts alone: {message}"
         ) from error
     finally:
         model.train(was_training)

@@ -1,4 +1,4 @@
-"""Heads of models: which class of transformers has one, and what it costs beside its encoder."""
+"""Heads of models: their classes in transformers, and their operations beside the encoder's."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from transformers.models.auto import modeling_auto as families
 from pricetag.accounting.work.flops import EncoderShape, encoder_flops, linear_flops
 from workers.job.request import JobError
 
-CLASSES = 2  # of the classifier whose operations are counted
+CLASSES = 2  # number of classes of the classifier whose operations are counted
 
 ClosedForm = Callable[[PreTrainedConfig, EncoderShape, int], int]
 
 
 @dataclass(frozen=True)
 class Head:
-    """What a model ends in.
+    """The last part of a model, for one purpose.
 
     Attributes:
-        name: In keys of what was counted.
-        purpose: In messages: a model has a head for this.
-        auto: The class of transformers that loads and makes such models.
-        models: Name of the model's class by type of model.
-        also: Endings of names of classes whose weights have such a head as well.
-        per_token: Whether it computes something for every token, not once for the text.
+        name: Name in keys of counts.
+        purpose: Purpose in messages.
+        auto: Class of transformers that loads and makes such models.
+        models: Names of the models' classes, by type of model.
+        also: Endings of the names of other classes whose weights include such a head.
+        per_token: Whether it computes for every token, not once for the text.
         formula: Its operations, beside those of the encoder's layers.
         bert_flops: Operations of a BERT model with the head on one text, in closed form.
-        pads_with_end: Whether the end of a text may stand for missing padding.
+        pads_with_end: Whether the end of a text may replace missing padding.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Head:
         return any(self.is_of(name) for name in config.architectures or [])
 
     def is_of(self, class_name: str) -> bool:
-        """Whether models of a class have such a head."""
+        """Whether the models of a class have such a head."""
         return class_name.endswith(self.also) or class_name in self.models.values()
 
     def require(self, config: PreTrainedConfig) -> None:
@@ -71,7 +71,7 @@ class Head:
         return cast(PreTrainedModel, self.auto.from_config(config))
 
     def load(self, place: str, config: PreTrainedConfig | None, **options: Any) -> PreTrainedModel:
-        """A saved model; with ``config`` a classifier of other size is replaced by a new one."""
+        """A saved model; with ``config`` a classifier of another size is replaced by a new one."""
         if config is not None:
             options |= {"config": config, "ignore_mismatched_sizes": not self.per_token}
         return cast(PreTrainedModel, self.auto.from_pretrained(place, **options))
@@ -146,6 +146,6 @@ HEADS = (CLASSIFIER, MASKED_LM, CAUSAL_LM, QUESTION_ANSWERING)
 
 
 def head_of(model: PreTrainedModel) -> Head:
-    """The head that a model has; a classifier's where its class is none of transformers'."""
+    """A model's head; a classifier for a class that transformers does not have."""
     name = type(model).__name__
     return next((head for head in HEADS if head.is_of(name)), CLASSIFIER)

@@ -1,4 +1,4 @@
-"""What a broken folder of a model or a tokenizer raises, told as the job's own error."""
+"""Errors of broken model and tokenizer folders, raised as the job's own error."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from contextlib import contextmanager
 
 from workers.job.request import JobError
 
-MOST_CHARS = 500
+MAX_MESSAGE_CHARS = 500
 
 
 @contextmanager
-def loading(what: str, field: str) -> Iterator[None]:
-    """Turns whatever the libraries raise into ``bad-model``; memory that is full stays itself.
+def loading(name: str, field: str) -> Iterator[None]:
+    """Turn all errors of the libraries into ``bad-model``, except those of full memory.
 
     Raises:
         JobError: ``bad-model``.
@@ -21,11 +21,11 @@ def loading(what: str, field: str) -> Iterator[None]:
         yield
     except (JobError, MemoryError):
         raise
-    except Exception as error:  # a damaged file ends as KeyError, TypeError, their own classes...
+    except Exception as error:  # a damaged file raises KeyError, TypeError, their own classes...
         if _is_out_of_memory(error):
             raise
-        text = str(error)[:MOST_CHARS] or type(error).__name__
-        raise JobError("bad-model", f"{what} cannot be loaded: {text}", field) from error
+        text = str(error)[:MAX_MESSAGE_CHARS] or type(error).__name__
+        raise JobError("bad-model", f"{name} cannot be loaded: {text}", field) from error
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -1,4 +1,4 @@
-"""Models and tokenizers: found, made, loaded, saved. Nothing is unpickled, no remote code."""
+"""Models and tokenizers, made, loaded and saved without pickles and remote code."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from workers.job.context import ModelRef, StageContext
 from workers.job.request import JobError
 from workers.training.data.vocabulary import train_wordpiece
 from workers.training.formats import registry
-from workers.training.model.fitting import adopt_tokenizer, require_answer, require_fit
+from workers.training.model.fitting import adopt_tokenizer, require_fit, require_working
 from workers.training.model.loaded import Loaded
 from workers.training.model.loading import loading
 from workers.training.tasks.registry import task_of
@@ -34,12 +34,12 @@ def for_training(context: StageContext, labels: Sequence[str] | None, seed: int)
     """The stage's model with a head for the run's task; a new head is seeded.
 
     Args:
-        context: Of the stage.
-        labels: Classes of the run; None for a task without.
-        seed: Of weights that start at random.
+        context: The stage's context.
+        labels: Classes of the run; None for a task without classes.
+        seed: Seed of random weights.
 
     Raises:
-        JobError: the folder holds no model that can be loaded.
+        JobError: The folder has no model that can be loaded.
     """
     ref = needed(context)
     set_seed(seed)  # a new head, or a new model, starts from this
@@ -60,7 +60,7 @@ def for_training(context: StageContext, labels: Sequence[str] | None, seed: int)
 
 
 def _require_plain(ref: ModelRef, field: str) -> None:
-    """A new head fits a plain model alone."""
+    """Reject a new head for a model that is not plain."""
     notes = {} if ref.folder is None else registry.read_notes(ref.folder)
     if notes:
         raise JobError(
@@ -71,7 +71,7 @@ def _require_plain(ref: ModelRef, field: str) -> None:
 
 
 def _load_noted(ref: ModelRef, field: str) -> PreTrainedModel | None:
-    """A model of another format than plain, to be trained; None for a plain one."""
+    """A model of another format than plain, to be trained; None for a plain model."""
     notes = {} if ref.folder is None else registry.read_notes(ref.folder)
     if registry.is_final(notes):
         raise JobError("already-quantized", "8-bit weights cannot be trained", field)
@@ -79,7 +79,7 @@ def _load_noted(ref: ModelRef, field: str) -> PreTrainedModel | None:
 
 
 def for_use(context: StageContext) -> Loaded:
-    """The stage's model as it is: for evaluation, compression, measuring.
+    """The stage's model as it is, for evaluation, compression and measurement.
 
     Raises:
         JobError: ``untrained-model`` if it has no head for the run's task.
@@ -100,7 +100,7 @@ def for_use(context: StageContext) -> Loaded:
 
 
 def trained_classes(context: StageContext) -> list[str] | None:
-    """Classes of the head that the stage's model must have; None for a task without.
+    """Classes of the head that the stage's model must have; None for a task without classes.
 
     Raises:
         JobError: ``untrained-model`` if it has no head for the run's task.
@@ -137,7 +137,7 @@ def check_fit(context: StageContext) -> None:
     try:
         with torch.random.fork_rng(), torch.device("meta"):
             model = head.build(config)
-    except Exception:  # its code needs values; loading the weights tells whether it works
+    except Exception:  # its code needs values: it is checked with its weights
         return
     adopt_tokenizer(model, tokenizer, task_of(context).head)
     require_fit(model, tokenizer, pairs=_has_pairs(context))
@@ -151,10 +151,10 @@ def _fitted(
     *,
     training: bool = False,
 ) -> Loaded:
-    """Model and tokenizer once they are seen to work together."""
+    """Model and tokenizer, after a check that they work together."""
     adopt_tokenizer(model, tokenizer, task_of(context).head)
     require_fit(model, tokenizer, pairs=_has_pairs(context))
-    require_answer(model, tokenizer, training=training)
+    require_working(model, tokenizer, training=training)
     return Loaded(model, tokenizer, list(labels) if labels is not None else None)
 
 
@@ -163,7 +163,7 @@ def _has_pairs(context: StageContext) -> bool:
 
 
 def save(loaded: Loaded, folder: Path) -> None:
-    """Write model and tokenizer; what was there before goes."""
+    """Write model and tokenizer into an emptied folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.iterdir():
         old.unlink()
@@ -172,10 +172,10 @@ def save(loaded: Loaded, folder: Path) -> None:
 
 
 def needed(context: StageContext) -> ModelRef:
-    """The model the stage starts from.
+    """The model that the stage starts from.
 
     Raises:
-        JobError: there is none.
+        JobError: ``missing-model``.
     """
     if context.model is None:
         raise JobError("missing-model", "the run names no model", FIELD)
@@ -196,12 +196,12 @@ def _from_scratch(context: StageContext, ref: ModelRef, labels: Sequence[str] | 
 
 
 def scratch_config(scratch: FromScratch) -> PreTrainedConfig:
-    """The shape of a model that starts from random weights; its vocabulary at its largest."""
+    """The shape of a model from random weights, with the largest possible vocabulary."""
     shape = scratch.config.model_dump()
     names = _OTHER_NAMES.get(scratch.config.model_type, {})
     renamed = {own: value for name, value in shape.items() for own in names.get(name, (name,))}
     if names:
-        renamed |= {"bos_token_id": None, "eos_token_id": None}  # those of the tokenizer to come
+        renamed |= {"bos_token_id": None, "eos_token_id": None}  # the tokenizer's, later
     return AutoConfig.for_model(renamed.pop("model_type"), **renamed)
 
 
@@ -213,14 +213,14 @@ _OTHER_NAMES: dict[str, dict[str, tuple[str, ...]]] = {
         "hidden_act": ("activation_function",),
     },
 }
-"""What other architectures call the options of a BERT model."""
+"""Names of a BERT model's options in other architectures."""
 
 
 def read_config(ref: ModelRef) -> PreTrainedConfig:
-    """The shape of the model a stage starts from.
+    """The configuration of the model that a stage starts from.
 
     Raises:
-        JobError: it cannot be read.
+        JobError: ``bad-model`` if it cannot be read.
     """
     if ref.scratch is not None:
         return scratch_config(ref.scratch)
@@ -253,7 +253,7 @@ def _loading(ref: ModelRef) -> AbstractContextManager[None]:
 
 
 def describe_size(folder: Path) -> int:
-    """Bytes of a saved model's weights and of what rebuilding it takes."""
+    """Bytes of a saved model's weights, configuration and notes."""
     notes = [folder / name for name in registry.note_files()]
     files = [*folder.glob("*.safetensors"), folder / "config.json", *notes]
     return sum(file.stat().st_size for file in files if file.exists())

@@ -1,4 +1,4 @@
-"""How many tokens a model has positions for, read from its position tables."""
+"""Number of tokens that a model has positions for, read from its position tables."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _ROTARY = ("rope_theta", "rope_parameters", "rope_scaling", "rotary_pct", "rotar
 
 
 def position_limit(model: nn.Module) -> int | None:
-    """The most tokens that a model can take; None where positions are relative.
+    """Maximum number of tokens for a model; None where positions are relative.
 
-    Every table of absolute positions has a row for each position, after those that it does not
-    use: RoBERTa and its kin number positions from the row after the padding's, BART and OPT from
-    an offset. Others have rows to spare; they end at the configuration's own number, and so do
-    rotary positions, which have no table.
+    A table of absolute positions has a row for each position, after some unused rows: RoBERTa
+    and similar models start after the row of the padding, BART and OPT at an offset. Other tables
+    have more rows than positions; they end at the number in the configuration, and so do rotary
+    positions, which have no table.
     """
     limits = [
         limit
@@ -27,14 +27,14 @@ def position_limit(model: nn.Module) -> int | None:
     ]
     config = getattr(model, "config", None)
     if limits or any(getattr(config, name, None) is not None for name in _ROTARY):
-        stated = getattr(config, "max_position_embeddings", None)
-        limits += [int(stated)] if stated else []
+        configured = getattr(config, "max_position_embeddings", None)
+        limits += [int(configured)] if configured else []
     return min(limits, default=None)
 
 
 def _limit_of(name: str, module: nn.Module) -> int | None:
-    """Positions of one module, if it is or holds a table of absolute ones."""
-    fixed = getattr(module, "pos_encoding", None)  # of CTRL: sines, not an embedding
+    """Number of positions of a module that is or has a table of absolute ones, else None."""
+    fixed = getattr(module, "pos_encoding", None)  # CTRL has sines, not an embedding
     if isinstance(fixed, torch.Tensor):
         return int(fixed.shape[0])
     leaf = name.rpartition(".")[2]

@@ -1,4 +1,4 @@
-"""The number format of the arithmetic in training. Weights are kept in fp32 throughout."""
+"""The number format of the arithmetic in training. Weights are always fp32."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from accelerate import Accelerator
 
 from workers.job.context import StageContext
 from workers.job.request import JobError
-from workers.training.model.fitting import require_answer
+from workers.training.model.fitting import require_working
 from workers.training.model.loaded import Loaded
 
 Precision = Literal["fp32", "bf16"]
@@ -19,8 +19,8 @@ Precision = Literal["fp32", "bf16"]
 def choose(wanted: Literal["auto", "fp32", "bf16"], device: str) -> Precision:
     """``auto``: bf16 where the device multiplies it faster than fp32, else fp32.
 
-    On CUDA that is Ampere and later; on a CPU one with AVX512-BF16 or AMX (a step of a
-    6 x 384 encoder took half the time). Without them bf16 is emulated and slower.
+    Those are GPUs from Ampere on, and CPUs with AVX512-BF16 or AMX (a step of a 6 x 384 encoder
+    took half the time). Other CPUs emulate bf16, which is slower.
     """
     if wanted != "auto":
         return wanted
@@ -30,57 +30,58 @@ def choose(wanted: Literal["auto", "fp32", "bf16"], device: str) -> Precision:
     return "bf16" if fast else "fp32"
 
 
-def require(chosen: Precision, accelerator: Accelerator) -> None:
-    """Make sure that training computes in the format that is logged.
+def require(number_format: Precision, accelerator: Accelerator) -> None:
+    """Check that training computes in the format that is logged.
 
     Accelerate takes its format from the environment too, and cuBLAS may use TF32 for fp32.
 
     Raises:
         JobError: ``precision-mismatch``.
     """
-    wanted = "no" if chosen == "fp32" else chosen
+    expected = "no" if number_format == "fp32" else number_format
     active = str(accelerator.mixed_precision)
-    if active == wanted and accelerator.device.type == "cuda" and chosen == "fp32":
+    if active == expected and accelerator.device.type == "cuda" and number_format == "fp32":
         active = "tf32" if torch.backends.cuda.matmul.allow_tf32 else active
-    if active != wanted:
+    if active != expected:
         raise JobError(
             "precision-mismatch",
             f"training would compute in {active if active != 'no' else 'fp32'} instead of "
-            f"{chosen}; look for ACCELERATE_*, FSDP_* or TF32 settings in the job's environment",
+            f"{number_format}; look for ACCELERATE_*, FSDP_* or TF32 settings in the job's "
+            "environment",
         )
 
 
 def autocast(precision: Precision, device: str) -> AbstractContextManager[object]:
-    """Run what is inside in the given format."""
+    """A context in which operations use the format."""
     if precision == "fp32":
         return nullcontext()
     return torch.autocast(device_type=device, dtype=torch.bfloat16)
 
 
 def usable(
-    chosen: Precision,
+    number_format: Precision,
     wanted: Literal["auto", "fp32", "bf16"],
     loaded: Loaded,
     context: StageContext,
 ) -> Precision:
-    """The chosen format if the model's code can compute in it, else fp32 where that is free.
+    """The format if the model's code can compute in it, else fp32 with ``auto``.
 
     Raises:
-        JobError: ``precision-not-possible`` where the job asks for the format by name.
+        JobError: ``precision-not-possible`` where the job names the format.
     """
-    if chosen == "fp32":
-        return chosen
+    if number_format == "fp32":
+        return number_format
     device = context.job.device
     try:
-        with autocast(chosen, device):
-            require_answer(loaded.model, loaded.tokenizer, training=True)
+        with autocast(number_format, device):
+            require_working(loaded.model, loaded.tokenizer, training=True)
     except JobError as error:
         if wanted != "auto":
             raise JobError(
                 "precision-not-possible",
-                f"in {chosen}, {error.message}; use precision: fp32",
+                f"in {number_format}, {error.message}; use precision: fp32",
                 f"{context.field}.precision",
             ) from error
-        context.reporter.log(f"the model's code cannot compute in {chosen}: fp32 instead")
+        context.reporter.log(f"the model's code cannot compute in {number_format}: fp32 instead")
         return "fp32"
-    return chosen
+    return number_format

@@ -1,4 +1,4 @@
-"""What a forward pass records on request: hidden states and attention, without a second pass."""
+"""Hidden states and attention, recorded in the forward pass without a second one."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ SCORES, STATES = "pricetag_scores", "pricetag_states"
 
 @dataclass(frozen=True)
 class Needs:
-    """What must be recorded in each forward pass, and how attention is computed.
+    """Recordings that a method needs of each forward pass, and its kind of attention.
 
     Attributes:
-        hidden_states: The embeddings' output and every layer's.
+        hidden_states: The outputs of the embeddings and of every layer.
         attention_scores: Scores before the softmax, probabilities, queries, keys and values;
             attention is computed step by step, as in eager attention.
-        attention_states: Queries, keys and values; attention stays fused.
+        attention_states: Queries, keys and values, with fused attention.
         eager_attention: The model's own step-by-step attention, nothing recorded.
     """
 
@@ -49,13 +49,13 @@ class Needs:
         if self.attention_scores:
             return SCORES
         if self.eager_attention:
-            # Recording queries, keys and values must not bring the fused kernel back.
+            # Recording queries, keys and values must not restore the fused kernel.
             return SCORES if self.attention_states else "eager"
         return STATES if self.attention_states else None
 
     @property
     def records(self) -> bool:
-        """Whether a forward pass has anything to record."""
+        """Whether something is recorded in a forward pass."""
         return self.hidden_states or self.attention_scores or self.attention_states
 
 
@@ -92,7 +92,7 @@ class Recorder:
         """Record the forward pass inside.
 
         Raises:
-            ValueError: the pass did not show what is needed.
+            ValueError: The pass did not record what is needed.
         """
         global _active
         self.hidden_states, self.attention = [], []
@@ -112,14 +112,14 @@ class Recorder:
 
     def _watch(self, layers: nn.ModuleList) -> list[Any]:
         def before(module: nn.Module, args: Any, kwargs: Any) -> None:
-            if not self.hidden_states:  # not at the later calls of a layer that is shared
+            if not self.hidden_states:  # only at the first call of a shared layer
                 self.hidden_states.append(args[0] if args else kwargs["hidden_states"])
 
         def after(module: nn.Module, args: Any, output: Any) -> None:
             self.hidden_states.append(output[0] if isinstance(output, tuple) else output)
 
         hooks: list[Any] = [layers[0].register_forward_pre_hook(before, with_kwargs=True)]
-        # A module that several layers share has one hook, and is recorded at each of its calls.
+        # A module that several layers share has one hook, which records each of its calls.
         return hooks + [layer.register_forward_hook(after) for layer in dict.fromkeys(layers)]
 
     def _check(self, layers: int) -> None:
@@ -133,10 +133,10 @@ class Recorder:
 
 @contextmanager
 def prepared(model: PreTrainedModel, needs: Needs) -> Iterator[Recorder]:
-    """A model whose attention is computed so that the needs can be met; restored afterwards.
+    """Set the attention of a model that its needs require; restored afterwards.
 
     Raises:
-        ValueError: the model's attention cannot be exchanged.
+        ValueError: The model's attention cannot be replaced.
     """
     own = model.config._attn_implementation
     wanted = needs.implementation
@@ -150,10 +150,10 @@ def prepared(model: PreTrainedModel, needs: Needs) -> Iterator[Recorder]:
 
 
 def encoder_layers(model: nn.Module) -> nn.ModuleList:
-    """The encoder's layers in order: the list as long as the configuration says.
+    """The encoder's layers in order: the list with the configuration's number of layers.
 
     Raises:
-        ValueError: there is no such list, or the configuration names no number of layers.
+        ValueError: There is no such list, or the configuration has no number of layers.
     """
     config: Any = model.config
     count = getattr(config, "num_hidden_layers", None)
@@ -171,7 +171,7 @@ def encoder_layers(model: nn.Module) -> nn.ModuleList:
 def _set_attention(model: PreTrainedModel, implementation: str) -> None:
     model.set_attn_implementation(implementation)
     if model.config._attn_implementation != implementation:
-        raise ValueError(f"the attention of a {model.config.model_type} model cannot be exchanged")
+        raise ValueError(f"the attention of a {model.config.model_type} model cannot be replaced")
 
 
 _active: Recorder | None = None
@@ -211,7 +211,7 @@ def _states_attention(
     attention_mask: torch.Tensor | None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
-    """The fused attention, after its inputs were recorded."""
+    """Record the inputs of the attention, then compute it fused."""
     if _active is not None:
         _active.attention.append(LayerAttention(query, key, value))
     return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)

@@ -1,4 +1,4 @@
-"""What a task is: rows to examples, examples to tokens and batches, a head, a loss, metrics."""
+"""A task: rows to examples, examples to tokens and batches, a head, a loss, metrics."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from workers.training.prediction import Collate, Predictions
 
 
 class Task(ABC):
-    """A task. ``fit``, evaluation and measuring ask it alone and know no task by name.
+    """A task. ``fit``, evaluation and measurement use this interface and no task's name.
 
     Attributes:
-        name: In a recipe.
-        head: What a model needs for it.
+        name: Name in a recipe.
+        head: Head that a model needs for it.
     """
 
     name: ClassVar[str]
@@ -49,7 +49,7 @@ class Task(ABC):
         """The rows of a local file.
 
         Raises:
-            JobError: the file cannot be read, or has not the columns.
+            JobError: The file cannot be read, or does not have the columns.
         """
         return read_table(path, self.columns(data), field, _reading(data))
 
@@ -58,14 +58,14 @@ class Task(ABC):
         """The rows of a table as examples.
 
         Raises:
-            JobError: a cell is not what the task needs.
+            JobError: A cell is not valid for the task.
         """
 
     def check(self, splits: Mapping[str, Examples], *, trains: bool) -> None:  # noqa: B027
         """Compare the splits of a run with one another, before any stage.
 
         Raises:
-            JobError: they do not fit together.
+            JobError: The splits do not fit together.
         """
 
     def check_head(  # noqa: B027
@@ -84,20 +84,20 @@ class Task(ABC):
         """Examples as the model's tokens, at most ``limit`` each, with their targets.
 
         Raises:
-            JobError: the examples do not fit the model.
+            JobError: The examples do not fit the model.
         """
 
     @abstractmethod
     def collator(self, loaded: Loaded, *, seed: int, multiple: int = 1) -> Collate:
         """Makes batches for training, padded to a multiple of ``multiple`` tokens.
 
-        One with a method ``set_epoch`` is told each epoch's number.
+        A method ``set_epoch``, if it has one, gets each epoch's number.
         """
 
     # ---- model ----
 
     def classes(self, context: StageContext) -> list[str] | None:
-        """The classes of the run, from its training data; None for a task without."""
+        """The classes of the run, from its training data; None for a task without classes."""
         return None
 
     def accepts(self, config: PreTrainedConfig) -> bool:
@@ -105,18 +105,18 @@ class Task(ABC):
         return self.head.is_in(config)
 
     def head_classes(self, config: PreTrainedConfig) -> list[str] | None:
-        """The classes of a model's head; None for a task without."""
+        """The classes of a model's head; None for a task without classes."""
         return None
 
     def settle_head(
         self, context: StageContext, config: PreTrainedConfig, classes: Sequence[str] | None
     ) -> tuple[list[str] | None, bool]:
-        """Make a model's configuration that of one with a head for the run.
+        """Change a model's configuration to one with a head for the run.
 
         Args:
-            context: Of the stage.
-            config: Of the model; changed in place.
-            classes: Of the run.
+            context: The stage's context.
+            config: The model's configuration, changed in place.
+            classes: The run's classes.
 
         Returns:
             The head's classes, and whether the head is a new one.
@@ -138,7 +138,7 @@ class Task(ABC):
 
     @abstractmethod
     def loss(self, weight: float = 1.0) -> LossTerm:
-        """The task's own loss, as a term of a training's."""
+        """The task's own loss, as a term of the training loss."""
 
     @abstractmethod
     def choices(
@@ -172,12 +172,12 @@ class Task(ABC):
 
         Raises:
             JobError: ``answer-not-finite``.
-            Interrupted: a stop was asked for.
+            Interrupted: A stop was requested.
         """
 
 
 def _reading(data: Data) -> Reading:
-    """How the files of the data set are written, as the job states it."""
+    """How the files of the data set are written, from the job's options."""
     return Reading(
         columns=data.columns,
         encoding=data.encoding,

@@ -29,7 +29,7 @@ from workers.training.tasks.language import (
 class NextTokenCollator:
     """Pads texts; ``labels[:, i]`` is the token after ``input_ids[:, i]``.
 
-    Nothing is predicted at a text's last token and at padding.
+    At a text's last token and at padding nothing is predicted.
     """
 
     pad_token_id: int

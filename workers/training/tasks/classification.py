@@ -44,10 +44,10 @@ class Classification(Labeled):
             unit=cells.table.unit,
             places=cells.table.places,
         )
-        return _with_given_names(examples, data.labels) if data.labels else examples
+        return _with_stated_names(examples, data.labels) if data.labels else examples
 
     def check(self, splits: Mapping[str, Examples], *, trains: bool) -> None:
-        """See ``Task.check``: every label is one that training knows."""
+        """See ``Task.check``: every label occurs in the training data."""
         if not trains or "train" not in splits:
             return
         names = label_names(splits["train"])
@@ -71,21 +71,21 @@ class Classification(Labeled):
     ) -> tuple[list[str] | None, bool]:
         """See ``Task.settle_head``.
 
-        A head of the same classes is kept, with its own order and spelling of them; so is one
-        without names (``LABEL_0``, ...) where the order of the classes is stated or they are
-        numbers. Any other is replaced.
+        A head of the same classes is kept, with its own order and spelling. A head without names
+        (``LABEL_0``, ...) is kept where the order of the classes is stated or they are numbers.
+        Any other head is replaced.
         """
         assert classes is not None
-        own = class_names(config) if self.head.is_in(config) else None
+        head_names = class_names(config) if self.head.is_in(config) else None
         order_stated = load_split(context, "train").class_names is not None
-        names = kept_classes(own, classes, order_stated=order_stated)
+        names = kept_classes(head_names, classes, order_stated=order_stated)
         if names is None and self.head.is_in(config):
             context.reporter.log(
-                f"the model's head is for other classes ({listed(own)}): "
+                f"the model's head is for other classes ({listed(head_names)}): "
                 f"a new one for {listed(classes)}"
             )
         names = list(classes) if names is None else names
-        if own == names:
+        if head_names == names:
             return names, False
         set_classes(config, names)
         return names, True
@@ -113,26 +113,26 @@ class Classification(Labeled):
         names = names_in_data(loaded.labels, examples)
         positive = None
         if len(names) == 2:
-            stated = examples.class_names
-            positive = names.index(positive_class(context.recipe.data, names, stated))
+            order = examples.class_names
+            positive = names.index(positive_class(context.recipe.data, names, order))
         predicted = logits.argmax(-1).tolist()
         return agreement(predicted, [int(n) for n in data.labels], names, positive), predictions
 
 
-def _with_given_names(examples: Examples, labels: Sequence[str]) -> Examples:
-    """The labels as the job's ``labels`` spell them; numbers count from 0 in that list."""
+def _with_stated_names(examples: Examples, labels: Sequence[str]) -> Examples:
+    """The labels in the spelling of the job's ``labels``; numbers are indices of that list."""
     numbers = {str(number): name for number, name in enumerate(labels)}
     spelled: dict[str, str] = {}
-    named = replace(examples, class_names=tuple(labels), labels_given=True)
+    renamed = replace(examples, class_names=tuple(labels), labels_given=True)
     for row, label in enumerate(examples.labels):
         name = str(label)
         if name not in spelled:
             number = find_class(name, labels)
             spelling = numbers.get(name) if number is None else labels[number]
             if spelling is None:
-                raise unknown_label(named, row, labels)
+                raise unknown_label(renamed, row, labels)
             spelled[name] = spelling
-    return replace(named, labels=[spelled[str(label)] for label in examples.labels])
+    return replace(renamed, labels=[spelled[str(label)] for label in examples.labels])
 
 
 TASK = Classification()

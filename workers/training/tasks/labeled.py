@@ -21,7 +21,7 @@ from workers.training.tasks.base import Task
 
 
 class Labeled(Task):
-    """What classification and regression have in common."""
+    """Common parts of classification and regression."""
 
     head = CLASSIFIER
 
@@ -65,7 +65,7 @@ class Labeled(Task):
 
         Raises:
             JobError: ``answer-not-finite``.
-            Interrupted: a stop was asked for.
+            Interrupted: A stop was requested.
         """
         predictions = Predictions()
         logits = torch.empty((len(data), loaded.outputs))

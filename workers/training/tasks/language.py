@@ -1,4 +1,4 @@
-"""What the two kinds of language models have in common: texts, blocks, perplexity."""
+"""Common parts of the two kinds of language models: texts, blocks, perplexity."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class LanguageModel(Task):
     def choices(
         self, outputs: Any, forward: ForwardPass, *, every_token: bool = False
     ) -> list[torch.Tensor]:
-        """See ``Task.choices``: one of the vocabulary for each token that is predicted."""
+        """See ``Task.choices``: a token of the vocabulary for each token that is predicted."""
         mask = forward.inputs["attention_mask"] == 1 if every_token else forward.labels != IGNORED
         return [outputs.logits[mask].float()]
 
@@ -136,7 +136,7 @@ class LanguageModel(Task):
 
 
 def perplexity(total_loss: float, tokens: int) -> Score:
-    """exp of the mean loss over the predicted tokens; none where it exceeds every float.
+    """exp of the mean loss over the predicted tokens; no value where it exceeds every float.
 
     Args:
         total_loss: Sum of the tokens' cross-entropies, in nats.
@@ -150,7 +150,7 @@ def perplexity(total_loss: float, tokens: int) -> Score:
 
 
 def vocabulary_config(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Name the tokenizer's own beginning and end of a text in a new model's configuration."""
+    """Set the tokenizer's beginning and end of a text in a new model's configuration."""
     first, last = tokenizer.bos_token_id, tokenizer.eos_token_id
     config.bos_token_id = tokenizer.cls_token_id if first is None else first
     config.eos_token_id = tokenizer.sep_token_id if last is None else last

@@ -20,8 +20,8 @@ from workers.training.model.loaded import Loaded
 from workers.training.plugin import LossTerm
 from workers.training.tasks.language import IGNORED, Items, LanguageModel, token_loss
 
-CHOSEN = 0.15  # share of the tokens that are predicted
-MASKED, REPLACED = 0.8, 0.1  # of those; the rest stay as they are
+PREDICTED = 0.15  # share of the tokens that are predicted
+MASKED, REPLACED = 0.8, 0.1  # shares of the predicted ones; the others are not changed
 EVALUATION_SEED = 0
 EVALUATION_EPOCH = -1
 
@@ -30,17 +30,17 @@ EVALUATION_EPOCH = -1
 class MaskingCollator:
     """Hides 15% of each text's tokens, at least one: 80% masked, 10% random, 10% unchanged.
 
-    The choice depends on seed, epoch and number of the text alone: it is the same after a
+    The choice depends only on seed, epoch and number of the text: it is the same after a
     resumption, on every rank and in batches of any size.
 
     Attributes:
-        pad_token_id: Fills short texts.
-        mask_token_id: Hides a token.
-        special: Tokens that are never chosen.
-        vocabulary: Size; a random token is one of its numbers that is not special.
-        seed: Of the choice.
-        multiple: The width of a batch is a multiple of it.
-        epoch: Changes the choice.
+        pad_token_id: Token that fills short texts.
+        mask_token_id: Token that hides another.
+        special: Tokens that are never hidden.
+        vocabulary: Size of the vocabulary; random tokens are those that are not special.
+        seed: Seed of the choice.
+        multiple: Divisor of a batch's width.
+        epoch: Number of the epoch, which changes the choice.
     """
 
     pad_token_id: int
@@ -57,7 +57,7 @@ class MaskingCollator:
         self._ordinary = torch.tensor(ordinary)
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose masks come next."""
+        """Set the epoch that determines the next masks."""
         self.epoch = epoch
 
     def __call__(self, items: Items) -> Batch:
@@ -74,14 +74,14 @@ class MaskingCollator:
         if not len(places):
             return
         generator = self._generator(index)
-        count = max(1, round(CHOSEN * len(places)))
-        chosen = places[torch.randperm(len(places), generator=generator)[:count]]
+        count = max(1, round(PREDICTED * len(places)))
+        hidden = places[torch.randperm(len(places), generator=generator)[:count]]
         fate = torch.rand(count, generator=generator)
         drawn = torch.randint(len(self._ordinary), (count,), generator=generator)
-        labels[chosen] = ids[chosen]
-        ids[chosen[fate < MASKED]] = self.mask_token_id
+        labels[hidden] = ids[hidden]
+        ids[hidden[fate < MASKED]] = self.mask_token_id
         replaced = (fate >= MASKED) & (fate < MASKED + REPLACED)
-        ids[chosen[replaced]] = self._ordinary[drawn[replaced]]
+        ids[hidden[replaced]] = self._ordinary[drawn[replaced]]
 
     def _generator(self, index: int) -> torch.Generator:
         name = f"{self.seed}/{self.epoch}/{index}".encode()

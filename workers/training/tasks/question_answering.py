@@ -1,4 +1,4 @@
-"""Extractive question answering: the answer is a part of a context, or there is none.
+"""Extractive question answering: the answer is a part of a context, or does not exist.
 
 Source: Rajpurkar et al. 2016, SQuAD, doi:10.18653/v1/D16-1264; Devlin et al. 2019, BERT,
 sections 4.2 and 4.3, doi:10.18653/v1/N19-1423.
@@ -156,12 +156,12 @@ class QuestionAnswering(Task):
     ) -> tuple[Metrics, Predictions]:
         """See ``Task.score``.
 
-        Where some questions of the split have no answer, a model may give none: it does where
-        the logits of "no answer" exceed those of the best span.
+        Where some questions of the split have no answer, a prediction is empty if the logits of
+        "no answer" exceed those of the best span.
         """
         assert isinstance(examples, Questions)
         assert isinstance(data, WindowData)
-        predicted, predictions = self.answer(context, loaded, examples, data, batch_size)
+        predicted, predictions = self.predicted_answers(context, loaded, examples, data, batch_size)
         gold = [[answer.text for answer in each] for each in examples.answers]
         pairs = list(zip(predicted, gold, strict=True))
         metrics = {
@@ -170,7 +170,7 @@ class QuestionAnswering(Task):
         }
         return metrics, predictions
 
-    def answer(
+    def predicted_answers(
         self,
         context: StageContext,
         loaded: Loaded,
@@ -178,11 +178,11 @@ class QuestionAnswering(Task):
         data: WindowData,
         batch_size: int,
     ) -> tuple[list[str], Predictions]:
-        """The model's answer to each question; an empty text for none."""
+        """The model's answer to each question; an empty text for no answer."""
         assert questions.pairs is not None
         predictions = Predictions()
         best: dict[int, answers.Span] = {}
-        none = [math.inf] * len(questions)  # the least over the windows
+        no_answer = [math.inf] * len(questions)  # lowest sum of logits over the windows
         collate = self.collator(loaded)
         for rows, _, outputs in predict(context, loaded, data, collate, batch_size, predictions):
             firsts, lasts = outputs.start_logits.float().cpu(), outputs.end_logits.float().cpu()
@@ -194,12 +194,15 @@ class QuestionAnswering(Task):
                 span = answers.best_span(first, last, window.offsets)
                 if span is not None and (number not in best or span.score > best[number].score):
                     best[number] = span
-                none[number] = min(none[number], float(first[window.cls] + last[window.cls]))
+                no_answer[number] = min(
+                    no_answer[number], float(first[window.cls] + last[window.cls])
+                )
         texts = []
         for number, text in enumerate(questions.pairs):
-            found = best.get(number)
-            declined = questions.may_have_none and found is not None and none[number] > found.score
-            texts.append("" if found is None or declined else text[found.start : found.end])
+            span = best.get(number)
+            if span is not None and questions.may_have_none and no_answer[number] > span.score:
+                span = None
+            texts.append("" if span is None else text[span.start : span.end])
         return texts, predictions
 
 

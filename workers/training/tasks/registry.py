@@ -1,4 +1,4 @@
-"""The task of a run, found by its name: each has a module of that name in this package."""
+"""The task of a run by its name, which is that of a module in this package."""
 
 from __future__ import annotations
 
