@@ -83,10 +83,10 @@ def test_each_attempt_tells_the_operations_that_it_did(tmp_path: Path) -> None:
     assert sum(part["effective"] for part in done) == together["effective"]
 
 
-def test_operations_are_told_while_they_are_done(
+def test_operations_are_reported_during_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tally, "TELL_EVERY_S", 0.0)
+    monkeypatch.setattr(tally, "REPORT_EVERY_S", 0.0)
     data_set(tmp_path)
     told = [event["dense"] for event in carry_out(tmp_path, recipe(ONLY_TRAIN)).of("flops")]
     assert len(told) == 6 + 1  # after each step, and at the end
