@@ -16,10 +16,11 @@ from transformers import AutoConfig
 from pricetag.recipes import RecipeError, parse_recipe
 from pricetag.recipes.methods.distill import Student
 from tests.support import tiny_models
+from tests.support.recording import RecordingReporter
 from tests.support.tasks import TASKS, task_files, task_recipe
 from tests.support.training import carry_out, job
 from workers.job.pipeline import run
-from workers.job.reporter import Interrupted, JobError, RecordingReporter
+from workers.job.reporter import Interrupted, JobError
 from workers.methods.logits import SoftLabels, soft_loss
 from workers.training.cost.flops import FlopProfile
 from workers.training.distillation import require_same_vocabulary

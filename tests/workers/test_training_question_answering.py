@@ -12,8 +12,8 @@ from transformers import BertConfig
 
 from pricetag.recipes import RecipeError, parse_recipe
 from tests.support import tiny_models
-from tests.support.recording import RecordingReporter
 from tests.support.questions import question_files, squad
+from tests.support.recording import RecordingReporter
 from tests.support.texts import SHALLOW
 from tests.support.training import carry_out, context, job
 from workers.job.pipeline import run

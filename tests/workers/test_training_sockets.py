@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import nn
 
-from tests.support.recording import RecordingReporter
 from tests.support.sockets import (
     Momentum,
     Projection,

@@ -76,7 +76,9 @@ def check_files(described: Recipe, data_roots: Sequence[Path]) -> list[str]:
         skipped.insert(0, f"data: '{data.hub}' is read from the hub by the worker")
         elsewhere = set(splits)
     if isinstance(model_source, FromRun):
-        skipped.append(f"model: of run {model_source.run}; the server checks it when the run is submitted")
+        skipped.append(
+            f"model: of run {model_source.run}; the server checks it when the run is submitted"
+        )
     job = Job("check", 1, {}, list(data_roots), Path(), Path())
     model = None
     if isinstance(model_source, str) and "model" not in missing:
