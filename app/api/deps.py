@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
+from weakref import WeakKeyDictionary
 
 from fastapi import Depends, Query, Request
 from fastapi import Path as PathParameter
@@ -43,7 +44,8 @@ class Resources:
         self.artifact_root = self.settings.artifacts_root
 
 
-def get_resources(request: Request) -> Resources:
+# Coroutines even where nothing is awaited: FastAPI sends plain functions to threads.
+async def get_resources(request: Request) -> Resources:
     resources: Resources = request.app.state.resources
     return resources
 
@@ -52,9 +54,10 @@ ServerResources = Annotated[Resources, Depends(get_resources)]
 
 
 async def get_session(resources: ServerResources) -> AsyncIterator[Session]:
-    """One transaction per request; it commits before the response is sent, or not at all."""
-    async with resources.database.session_scope() as session:
+    """One session per request; it commits before the response is sent, or not at all."""
+    async with resources.database.sessions() as session:
         yield session
+        await session.commit()
 
 
 CurrentSession = Annotated[Session, Depends(get_session, scope="function")]
@@ -62,10 +65,22 @@ CurrentSession = Annotated[Session, Depends(get_session, scope="function")]
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 
 
-async def get_caller(resources: ServerResources, credentials: Credentials) -> Principal:
-    """The caller. Its database session is closed at once, so that streams do not keep one."""
-    async with resources.database.session_scope() as session:
-        return await tokens.authenticate(session, credentials.credentials if credentials else None)
+async def get_caller(
+    request: Request, resources: ServerResources, session: CurrentSession, credentials: Credentials
+) -> Principal:
+    """The caller, checked in the transaction of the request.
+
+    Where a body has to arrive first, or a stream follows, that transaction ends here: nothing
+    is held meanwhile.
+    """
+    secret = credentials.credentials if credentials else None
+    authenticated = await tokens.identify(session, secret)
+    if authenticated.is_use_due or not _goes_on(request.scope.get("route")):
+        await session.commit()
+    if authenticated.is_use_due:
+        async with resources.database.session_scope() as own:
+            await tokens.note_use(own, authenticated.principal.token_id)
+    return authenticated.principal
 
 
 Caller = Annotated[Principal, Depends(get_caller)]
@@ -86,7 +101,28 @@ def _query_names(dependant: Any) -> set[str]:
     return names
 
 
-def reject_unknown_query(request: Request) -> None:
+_GOES_ON: WeakKeyDictionary[Callable[..., Any], bool] = WeakKeyDictionary()
+
+
+def _goes_on(route: object) -> bool:
+    """Whether an operation uses the session right after its caller is known."""
+    if not isinstance(route, APIRoute):
+        return False
+    if route.endpoint not in _GOES_ON:
+        calls = set(_calls(route.dependant))
+        _GOES_ON[route.endpoint] = get_session in calls and get_body not in calls
+    return _GOES_ON[route.endpoint]
+
+
+def _calls(dependant: Any) -> Iterator[Any]:
+    """The dependencies of an operation, those of the caller apart."""
+    for dependency in dependant.dependencies:
+        if dependency.call is not get_caller:
+            yield dependency.call
+            yield from _calls(dependency)
+
+
+async def reject_unknown_query(request: Request) -> None:
     """Rejects unknown query parameters: a misspelled filter must not select everything."""
     route = request.scope.get("route")
     if not isinstance(route, APIRoute):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -31,28 +31,45 @@ def _in_force() -> ColumnElement[bool]:
     )
 
 
-def _active() -> Select[Token, User]:
-    return select(Token, User).join(User, User.id == Token.user_id).where(_in_force())
+def _active() -> Select[*tuple[Any, ...]]:
+    return (
+        select(
+            Token.id.label("token_id"),
+            Token.role.label("token_role"),
+            Token.project_id,
+            Token.expires_at,
+            Token.last_used_at,
+            User.id.label("user_id"),
+            User.name.label("user_name"),
+            User.role.label("user_role"),
+        )
+        .join(User, User.id == Token.user_id)
+        .where(_in_force())
+    )
 
 
-async def find_active(session: AsyncSession, secret_sha256: str) -> tuple[Token, User] | None:
-    """The token with this secret and its user, if both are active."""
+async def find_active(session: AsyncSession, secret_sha256: str) -> Any | None:
+    """The token with this secret and its user, if both are active.
+
+    A row of token_id, token_role, project_id, expires_at, last_used_at, user_id, user_name,
+    user_role.
+    """
     query = _active().where(Token.secret_sha256 == secret_sha256)
-    return _pair((await session.execute(query)).one_or_none())
+    return (await session.execute(query)).one_or_none()
 
 
-async def get_active(session: AsyncSession, token_id: uuid.UUID) -> tuple[Token, User] | None:
-    """The token with this id and its user, freshly read, if both are active."""
-    query = _active().where(Token.id == token_id).execution_options(populate_existing=True)
-    return _pair((await session.execute(query)).one_or_none())
+async def active(session: AsyncSession, token_ids: Collection[uuid.UUID]) -> Sequence[Any]:
+    """Those of some tokens that are active, as :func:`find_active` returns one."""
+    return (await session.execute(_active().where(Token.id.in_(token_ids)))).all()
 
 
-def _pair(row: Any) -> tuple[Token, User] | None:
-    return None if row is None else (row[0], row[1])
-
-
-async def mark_used(session: AsyncSession, token_id: uuid.UUID, at: datetime) -> None:
-    await session.execute(update(Token).where(Token.id == token_id).values(last_used_at=at))
+async def mark_used(
+    session: AsyncSession, token_id: uuid.UUID, at: datetime, *, unless_since: datetime
+) -> None:
+    """Notes that a token was used, unless that was noted already since some time."""
+    unnoted = or_(Token.last_used_at.is_(None), Token.last_used_at <= unless_since)
+    statement = update(Token).where(Token.id == token_id, unnoted).values(last_used_at=at)
+    await session.execute(statement.execution_options(synchronize_session=False))
 
 
 async def add(session: AsyncSession, token: Token) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import uuid
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -52,8 +53,21 @@ def secret_sha256(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-async def authenticate(session: Session, secret: str | None) -> Principal:
-    """The principal that holds this secret.
+@dataclass(frozen=True, slots=True)
+class Authenticated:
+    """Who holds a secret.
+
+    Attributes:
+        principal: The principal.
+        is_use_due: Whether it is time to note that the token is in use.
+    """
+
+    principal: Principal
+    is_use_due: bool
+
+
+async def identify(session: Session, secret: str | None) -> Authenticated:
+    """The principal that holds this secret, in one statement that writes nothing.
 
     Raises:
         UnauthenticatedError: If it is missing, unknown, revoked or expired, or its user is
@@ -66,35 +80,61 @@ async def authenticate(session: Session, secret: str | None) -> Principal:
         raise UnauthenticatedError(
             "This token is unknown, revoked or expired, or its user is disabled."
         )
-    token, user = row
+    used_at = row.last_used_at
+    is_due = used_at is None or datetime.now(UTC) - used_at > USED_RESOLUTION
+    return Authenticated(_principal(row), is_due)
+
+
+async def note_use(session: Session, token_id: uuid.UUID) -> None:
+    """Notes that a token is in use, once a minute.
+
+    Args:
+        session: Committed by the caller at once: other requests with the token wait for it.
+        token_id: The token.
+    """
     now = datetime.now(UTC)
-    if token.last_used_at is None or now - token.last_used_at > USED_RESOLUTION:
-        await tokens.mark_used(session, token.id, now)
-    return _principal(token, user)
+    await tokens.mark_used(session, token_id, now, unless_since=now - USED_RESOLUTION)
+
+
+async def authenticate(session: Session, secret: str | None) -> Principal:
+    """The principal that holds this secret; notes that its token is in use.
+
+    Raises:
+        UnauthenticatedError: If it is missing, unknown, revoked or expired, or its user is
+            disabled.
+    """
+    authenticated = await identify(session, secret)
+    if authenticated.is_use_due:
+        await note_use(session, authenticated.principal.token_id)
+    return authenticated.principal
 
 
 async def still_active(session: Session, principal: Principal) -> Principal | None:
     """The principal's current state; None once its token is no longer active."""
-    row = await tokens.get_active(session, principal.token_id)
-    return None if row is None else _principal(*row)
+    rows = await tokens.active(session, [principal.token_id])
+    return _principal(rows[0]) if rows else None
 
 
-def _principal(token: Token, user: User) -> Principal:
+def _principal(row: Any) -> Principal:
     return Principal(
-        user_id=user.id,
-        token_id=token.id,
-        name=user.name,
-        role=_role(token, user),
-        project_id=token.project_id,
-        expires_at=token.expires_at,
+        user_id=row.user_id,
+        token_id=row.token_id,
+        name=row.user_name,
+        role=_lowest_role(row.user_role, row.token_role, row.project_id),
+        project_id=row.project_id,
+        expires_at=row.expires_at,
     )
 
 
 def _role(token: Token, user: User) -> Role:
+    return _lowest_role(user.role, token.role, token.project_id)
+
+
+def _lowest_role(user: str, token: str | None, project_id: uuid.UUID | None) -> Role:
     # A token that is limited to a project cannot manage the lab.
-    ceiling: Role | None = "member" if token.project_id is not None else None
+    ceiling: Role | None = "member" if project_id is not None else None
     # The database allows no other roles.
-    return lowest(cast(Role, user.role), cast(Role | None, token.role), ceiling)
+    return lowest(cast(Role, user), cast(Role | None, token), ceiling)
 
 
 async def create(session: Session, request: TokenCreate, by: Actor | None = None) -> TokenCreated:
