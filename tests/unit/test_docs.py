@@ -232,7 +232,7 @@ def test_every_code_of_the_server_is_in_the_api_page() -> None:
 
 
 def test_every_code_of_the_worker_is_in_the_api_page() -> None:
-    paragraph = API.partition("What goes wrong on the worker")[2].partition("\n\n")[0]
+    paragraph = API.partition("Errors on the worker")[2].partition("\n\n")[0]
     named = set(re.findall(r"`([a-z]+(?:-[a-z]+)+|hung)`", paragraph))
     stops = {"worker-stopping", "lease-lost", "attempts-exhausted"}
     spoken = spoken_codes("workers", {"JobError"}) - {"cancelled"}
