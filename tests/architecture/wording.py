@@ -20,8 +20,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("app", "models", "pricetag", "workers")
 PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs")
-# Rooms whose docstrings and comments are still to be rewritten.
-STILL_TO_REWRITE = ("workers/training/", "workers/recipes/")
 # Docstrings in these folders are shown to users: as help texts and API descriptions.
 SHOWN_DOCSTRINGS = ("app/api/", "app/schemas/", "pricetag/cli/", "pricetag/recipes/")
 
@@ -136,11 +134,6 @@ def all_texts(root: Path = ROOT) -> Iterator[Text]:
         yield page_text(page.relative_to(root).as_posix(), page.read_text("utf-8"))
 
 
-def _is_exempt(text: Text) -> bool:
-    """Whether a text is a docstring or a comment in a room that is still to be rewritten."""
-    return text.kind in ("docstring", "comment") and text.file.startswith(STILL_TO_REWRITE)
-
-
 def page_text(name: str, source: str) -> Text:
     """The prose of a Markdown page: code blocks keep their lines, but no words."""
     blank = _FENCE.sub(lambda match: "\n" * match.group().count("\n"), source)
@@ -188,8 +181,6 @@ def main(arguments: list[str]) -> int:
     """Prints the findings; returns exit code 1 if there are any."""
     texts = all_texts() if "--all" in arguments else shown_texts()
     prefixes = tuple(argument for argument in arguments if not argument.startswith("-"))
-    if not prefixes:
-        texts = (text for text in texts if not _is_exempt(text))
     places = [f for f in findings(texts) if not prefixes or f.file.startswith(prefixes)]
     for finding in places:
         sys.stdout.write(f"{finding}\n")
