@@ -20,10 +20,10 @@ from app.services import tokens, verification
 from app.services.principals import Principal
 from benchmarks.lab import books, indexes, node_hours, people
 from benchmarks.lab.history import UPSTREAMS, History, Writer, loading, write_weeks
-from benchmarks.lab.originals import Originals, make_originals
+from benchmarks.lab.originals import AWAY, Originals, make_originals
 from benchmarks.lab.progress import Progress, mark_done
-from benchmarks.lab.rebuilds import REBUILDS
-from benchmarks.lab.scale import Scale
+from benchmarks.lab.rebuilds import PREPARATIONS, REBUILDS
+from benchmarks.lab.scale import WEEK, Scale
 
 FAST = {
     "fsync": "off",
@@ -129,6 +129,10 @@ class Fill:
 
     def all(self) -> None:
         self._once("people", self._enter_people)
+        first = min(self._scale.start, self._scale.until - (AWAY + 1) * WEEK)
+        for preparation in PREPARATIONS:
+            prepare = partial(preparation.run, self._url, first, self._scale.until + WEEK)
+            self._once(f"prepare {preparation.name}", prepare)
         missing = self._missing_weeks()
         if missing or self._progress.note("open") is None:
             originals = self._originals()

@@ -9,9 +9,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 from app.db import Database
 from app.services.budgets import upkeep
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What must be there before rows of a time can be written, such as partitions by month.
+
+    Attributes:
+        name: For the progress of a fill.
+        run: Gets the URL of the database, and the first and last time of the history.
+    """
+
+    name: str
+    run: Callable[[str, datetime, datetime], None]
+
+
+PREPARATIONS: list[Preparation] = []
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,11 @@ from app.db import Database
 from app.services import verification
 from app.services.budgets import upkeep
 from app.settings import Settings
+from benchmarks.lab import fill as filling
 from benchmarks.lab.facts import read_facts
 from benchmarks.lab.fill import OtherLabError, fill
+from benchmarks.lab.history import History, Writer
+from benchmarks.lab.rebuilds import Preparation
 from benchmarks.lab.requests import SORTS, Ask, all_asks
 from benchmarks.lab.scale import Scale, present_hour
 from tests.support.api import serving
@@ -68,6 +72,33 @@ LAB = Scale(
 )
 
 
+class InterruptedFillError(Exception):
+    """Stands for a power cut."""
+
+
+async def _interrupted(url: str) -> None:
+    """A fill that ends in its third week; the next one goes on there."""
+    write_week = History.write_week
+
+    def cut(history: History, week: int, writer: Writer) -> int:
+        if week == 2:
+            raise InterruptedFillError
+        return write_week(history, week, writer)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(History, "write_week", cut)
+        prepared: list[datetime] = []
+        noting = Preparation("note", lambda url, start, stop: prepared.append(start))
+        patch.setattr(filling, "PREPARATIONS", [noting])
+        with pytest.raises(InterruptedFillError):
+            await asyncio.to_thread(fill, url, LAB, 1)
+    assert prepared
+    assert prepared[0] < LAB.start
+    with psycopg.connect(url) as connection:
+        written = connection.execute("SELECT count(*) FROM runs").fetchone()
+    assert written == (sum(LAB.runs_by_week()[:2]),)
+
+
 @pytest_asyncio.fixture(scope="module")
 async def lab_url(cluster_dir: Path) -> AsyncIterator[str]:
     base = embedded_postgres.ensure(cluster_dir)
@@ -75,6 +106,7 @@ async def lab_url(cluster_dir: Path) -> AsyncIterator[str]:
     with psycopg.connect(base, autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE {name}".encode())
     url = make_url(base).set(database=name).render_as_string(hide_password=False)
+    await _interrupted(url)
     await asyncio.to_thread(fill, url, LAB, 1)
     yield url
     with psycopg.connect(base, autocommit=True) as admin:
