@@ -121,10 +121,10 @@ def _version_lines(price_tags: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         version, newest = tag["version"], tag["newest_version"]
         if version is None or (version == newest == 1):
             continue
-        which = "the newest" if version == newest else f"of {newest}"
+        which = "the newest" if version == newest else f"the newest is {newest}"
         entered = tag["as_of"]
         as_of = f", with the factors known on {as_of_text(entered)}" if entered else ""
-        yield f"  {tag['name']}: version {version} of its price tag, {which}{as_of}"
+        yield f"  {tag['name']}: version {version} of its price tag ({which}){as_of}"
 
 
 def _formats(text: str) -> list[ReportFormat]:

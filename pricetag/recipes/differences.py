@@ -22,8 +22,8 @@ def differences(
 ) -> list[str]:
     """The options in which runs did different work; empty for repeats of one piece of work.
 
-    Seeds and names make no difference. Where the stages are others, their options are not
-    compared.
+    Seeds and names make no difference. Where the stages are others, only what all of the recipes
+    state besides is compared.
 
     Args:
         first: Recipes of the runs of group a, as they are stored.
@@ -34,8 +34,10 @@ def differences(
     """
     sides = [[dict(_options(recipe)) for recipe in side] for side in (first, second)]
     paths = dict.fromkeys(path for side in sides for options in side for path in options)
-    if len({options["stages"] for side in sides for options in side}) > 1:
-        paths = {path: None for path in paths if not path.startswith("stages.")}
+    every = [options for side in sides for options in side]
+    if len({options["stages"] for options in every}) > 1:
+        shared = (path for path in paths if all(path in options for options in every))
+        paths = {path: None for path in shared if not path.startswith("stages.")}
     lines = []
     for path in paths:
         values = [list(dict.fromkeys(o.get(path, ABSENT) for o in side)) for side in sides]

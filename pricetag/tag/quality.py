@@ -37,7 +37,7 @@ def score_heads(rows: list[ScoreRow]) -> list[str]:
 
 
 def score_text(item: QualityTag | None) -> str:
-    """A score with the class it is of: ``0.8571 (equivalent)``; the reason where it has no value.
+    """A score with its class: ``0.8571 (class equivalent)``; the reason where it has no value.
 
     Args:
         item: None where none was reported.
@@ -46,7 +46,7 @@ def score_text(item: QualityTag | None) -> str:
         return ""
     if item.value is None:
         return f"n/a ({item.reason or 'not defined'})"
-    return f"{item.value:.4f}" + (f" ({item.of_class})" if item.of_class else "")
+    return f"{item.value:.4f}" + (f" (class {item.of_class})" if item.of_class else "")
 
 
 def other_figures(tag: TagView) -> Iterator[QualityTag]:

@@ -69,7 +69,7 @@ def _citation(factor: Factor) -> str:
     parts: list[Any] = [factor.citation or NOT_RECORDED]
     parts += [factor.zone, factor.year, factor.basis, factor.source_url]
     if factor.licence:
-        parts.append(f"licence {factor.licence}")
+        parts.append(f"license: {factor.licence}")
     return "; ".join(str(part) for part in parts if part)
 
 

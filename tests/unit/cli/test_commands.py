@@ -445,8 +445,9 @@ def test_a_report_is_of_the_version_that_is_named(
     posted = next(request for request in api.asked if request.method == "POST")
     assert json.loads(posted.body).get("versions") == versions
     assert capsys.readouterr().out.splitlines()[1:3] == [
-        "  MiniLM: version 2 of its price tag, of 3, with the factors known on 2026-01-31",
-        "  MiniLM: version 3 of its price tag, the newest",
+        "  MiniLM: version 2 of its price tag (the newest is 3), with the factors known on "
+        "2026-01-31",
+        "  MiniLM: version 3 of its price tag (the newest)",
     ]
 
 

@@ -257,7 +257,7 @@ def test_a_score_names_its_class_and_why_it_has_no_value() -> None:
         {**like, "metric": "mcc", "value": None, "reason": "one class alone"},
     ]
     text = " ".join(drawn(price_tag_view(made), width=160).split())
-    assert "0.8000 (equivalent)" in text
+    assert "0.8000 (class equivalent)" in text
     assert "n/a (one class alone)" in text
 
 

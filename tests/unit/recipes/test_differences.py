@@ -53,6 +53,16 @@ def test_different_work_is_named(other: dict[str, Any], line: str) -> None:
     assert differences([recipe(), recipe()], [other])[0] == line
 
 
+def test_of_other_stages_only_what_all_state_is_compared() -> None:
+    command = {"stages": [{"kind": "command", "argv": ["true"]}], "task": None, "data": None}
+    assert differences([recipe()], [command]) == ["stages: train (a), command (b)"]
+    measured = recipe(TRAIN, {"kind": "measure"}, model="gpt2")
+    assert differences([recipe()], [measured]) == [
+        "stages: train (a), train, measure (b)",
+        'model: "bert" (a), "gpt2" (b)',
+    ]
+
+
 def test_runs_of_one_side_may_differ_too() -> None:
     lines = differences([recipe(), recipe({**TRAIN, "epochs": 3})], [recipe()])
     assert lines == ["stages.0.epochs: 1 and 3 (a), 1 (b)"]

@@ -222,7 +222,7 @@ def test_scores_name_their_class_and_why_they_have_no_value() -> None:
     context = build_context("x", "site", [made], generated_at=AT)
     for name in ("compression", "quality"):
         shown = str(section(context, name)["tables"])
-        assert "0.8000 (equivalent)" in shown
+        assert "0.8000 (class equivalent)" in shown
         assert shown.count("one class alone") == 1
     (table,) = section(context, "compression")["tables"][1:2]
     assert [row["cells"][2] for row in table["rows"]] == ["n/a (a)"] * len(table["rows"])
@@ -349,7 +349,7 @@ def test_factors_bear_their_citation(site: dict[str, Any]) -> None:
             "381 g/kWh",
             "estimated",
             "Ember, Yearly electricity data; DE; 2024; lifecycle, production, location-based, "
-            "annual; licence CC BY 4.0",
+            "annual; license: CC BY 4.0",
             "1",
         ]
     ]
