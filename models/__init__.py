@@ -5,6 +5,13 @@ from models.balance import Reserve, ReserveBalance, SpendBalance, SpendRepeat
 from models.base import Base
 from models.budget import AuditEntry, Budget, BudgetAlert, Quote, Spend
 from models.energy import Baseline, EnergyHour
+from models.energy_rollup import (
+    EnergyPending,
+    EnergyRollupDay,
+    EnergyRollupHour,
+    EnergyRollupMonth,
+    EnergySeries,
+)
 from models.factor import CarbonHour, CarbonSeries, Factor, Price, Site
 from models.issued import PriceTag, Report, ReportProject
 from models.node import Node, WorkerProcess
@@ -27,6 +34,11 @@ __all__ = [
     "CarbonHour",
     "CarbonSeries",
     "EnergyHour",
+    "EnergyPending",
+    "EnergyRollupDay",
+    "EnergyRollupHour",
+    "EnergyRollupMonth",
+    "EnergySeries",
     "Experiment",
     "Factor",
     "IdempotencyKey",

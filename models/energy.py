@@ -30,7 +30,7 @@ class EnergyHour(HasId, Base):
             unique=True,
             postgresql_nulls_not_distinct=True,
         ),
-        Index("ix_energy_hours_hour", "hour"),
+        Index("ix_energy_hours_hour_node_name", "hour", "node_name"),
         Index("ix_energy_hours_attempt_id", "attempt_id"),
     )
 

@@ -1,167 +1,200 @@
-"""SQL of the energy account: settles every component's hour, then sums by group."""
+"""SQL of the energy account: sums of the roll-ups, and of pending hours judged on the spot.
+
+    account = sum of the roll-ups - what they have of pending hours + pending hours, judged now
+
+in one statement, so that all of it is of one moment. As the roll-ups are exact sums of hours
+judged by the same rules, this is the sum over all hours, to the last digit.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import exists, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.repositories.energy_judging import CHARGED, JUDGED, MEASURES, PRODUCT
+from app.repositories.energy_rollups import (
+    By,
+    Range,
+    bucket,
+    negative,
+    of,
+    rolled,
+    rolled_charges,
+    superseded,
+)
 from app.repositories.visibility import SEES_PROJECT_SQL, Viewer, sql_values
 from models import EnergyHour, Node
 
-By = Literal["node", "component", "hour"]
+Owner = Literal["project", "user"]
 
-# The columns that identify a row; the others are null.
-_KEYS: dict[By, str] = {
-    "node": "node_name, NULL::text AS component, NULL::timestamptz AS hour",
-    "component": "node_name, component, NULL::timestamptz AS hour",
-    "hour": "NULL::text AS node_name, NULL::text AS component, hour",
+_KEYS = {"node_name": "text", "component": "text", "site": "text", "start": "timestamptz"}
+
+# What a row is about; everything else it is not about is null.
+_ABOUT: dict[By, tuple[str, ...]] = {
+    "node": ("node_name",),
+    "component": ("node_name", "component"),
+    "site": ("site",),
+    "hour": ("start",),
+    "day": ("start",),
+    "month": ("start",),
 }
 
-_CHOSEN = """
-    h.hour >= :start AND h.hour < :stop
-      AND (CAST(:node AS text) IS NULL OR h.node_name = :node)
-"""
-
-# One slot is one component in one hour: the node's row and those of attempts, which are final
-# once the attempt has ended. If the node's meter covered less of an hour than a run's meter, the
-# hour counts as unmetered; next to a running run, the node's total may just be late. Hours that a
-# running run has not reported yet cannot be divided, nor can the current hour while the node's
-# late total has not caught up with a run that ended.
-_SETTLED = f"""
-    WITH reported AS (
-      SELECT h.*, h.attempt_id IS NULL AS own, a.ended_at IS NOT NULL AS final,
-        h.attempt_id IS NOT NULL AND a.ended_at IS NULL AS going
-      FROM energy_hours AS h LEFT JOIN attempts AS a ON a.id = h.attempt_id
-      WHERE {_CHOSEN}
-    ), slots AS (
-      SELECT
-        node_name, component, hour, min(kind) AS kind,
-        coalesce(min(name) FILTER (WHERE own), min(name)) AS name,
-        CASE max(array_position(ARRAY['counter', 'integrated', 'modelled'], method::text))
-          WHEN 1 THEN 'counter' WHEN 2 THEN 'integrated' ELSE 'modelled' END AS method,
-        max(gain_std_ratio) AS gain_std_ratio,
-        max(energy_j) FILTER (WHERE own) AS metered_j,
-        max(covered_s) FILTER (WHERE own) AS metered_s,
-        coalesce(sum(energy_j) FILTER (WHERE final), 0) AS charged_j,
-        coalesce(sum(energy_j) FILTER (WHERE going), 0) AS running_j,
-        coalesce(sum(energy_j) FILTER (WHERE NOT own), 0) AS claimed_j,
-        max(covered_s) FILTER (WHERE NOT own) AS claimed_s,
-        array_agg(attempt_id) FILTER (WHERE going) AS going
-      FROM reported
-      GROUP BY node_name, component, hour
-    ), judged AS (
-      SELECT slots.*,
-        metered_j IS NULL OR (metered_j < claimed_j AND claimed_s
-          > metered_s + CASE WHEN going IS NULL THEN :edge_s ELSE :late_s END) AS unmetered,
-        EXISTS (
-          SELECT FROM attempts AS a
-          WHERE a.ended_at IS NULL AND a.node_name = slots.node_name
-            AND slots.hour >= date_trunc('hour', a.started_at)
-            AND (a.components = '[]'::jsonb
-                 OR a.components @> jsonb_build_array(jsonb_build_object('id', slots.component)))
-            AND (slots.going IS NULL OR a.id <> ALL(slots.going))
-        ) AS silent
-      FROM slots
-    ), summed AS (
-      SELECT judged.*,
-        going IS NOT NULL OR silent AS open,
-        unmetered AND extract(epoch FROM CAST(:now AS timestamptz) - hour)
-          < coalesce(metered_s, 0) + :late_s AS awaited,
-        CASE WHEN unmetered THEN claimed_j
-             WHEN going IS NOT NULL THEN greatest(metered_j, claimed_j)
-             ELSE metered_j END AS total_j
-      FROM judged
-    ), settled AS (
-      SELECT summed.*,
-        CASE WHEN unmetered OR silent THEN 0 ELSE total_j - claimed_j END AS unallocated_j,
-        CASE WHEN silent AND NOT unmetered THEN total_j - claimed_j ELSE 0 END AS undecided_j,
-        CASE WHEN unmetered THEN 0
-             WHEN charged_j - metered_j > :edge_s * metered_j / nullif(metered_s, 0)
-               OR (charged_j > metered_j AND metered_s = 0)
-             THEN charged_j - metered_j ELSE 0 END AS overallocated_j
-      FROM summed
+_PENDING = """
+    chosen_hours AS MATERIALIZED (
+      SELECT DISTINCT node_name, hour FROM energy_pending
+      WHERE hour >= :start AND hour < :stop
+        AND (CAST(:node AS text) IS NULL OR node_name = :node)
     )
 """
+_EVERY_HOUR = _PENDING.replace("energy_pending", "energy_hours")
 
-_SUMS = """
-    kind, name, method, gain_std_ratio,
-    sum(total_j) AS total_j, sum(charged_j) AS charged_j, sum(running_j) AS running_j,
-    sum(unallocated_j) AS unallocated_j, sum(undecided_j) AS undecided_j,
-    sum(overallocated_j) AS overallocated_j, count(*) AS hours,
-    count(*) FILTER (WHERE unmetered AND NOT awaited) AS unmetered_hours,
-    count(*) FILTER (WHERE awaited) AS awaited_hours,
-    count(*) FILTER (WHERE open AND NOT unmetered) AS open_hours,
-    count(*) FILTER (WHERE silent AND NOT unmetered) AS undecided_hours
-"""
+_LIST = ", ".join(MEASURES)
+_PRODUCT = ", ".join(PRODUCT)
 
-_BY_PROJECT = f"""
-    SELECT CASE WHEN {SEES_PROJECT_SQL} THEN p.name END AS project,
-      h.kind, h.name, h.method, h.gain_std_ratio,
-      coalesce(sum(h.energy_j) FILTER (WHERE a.ended_at IS NOT NULL), 0) AS charged_j,
-      coalesce(sum(h.energy_j) FILTER (WHERE a.ended_at IS NULL), 0) AS running_j,
-      count(*) AS hours, count(*) FILTER (WHERE a.ended_at IS NULL) AS open_hours
-    FROM energy_hours AS h
-    JOIN attempts AS a ON a.id = h.attempt_id
-    JOIN runs AS r ON r.id = a.run_id
-    JOIN projects AS p ON p.id = r.project_id
-    WHERE {_CHOSEN}
-    GROUP BY 1, h.kind, h.name, h.method, h.gain_std_ratio
-    ORDER BY 1 NULLS LAST, h.kind, h.name
+_TOTALS = """
+    CAST(sum(charged_j + running_j + unallocated_j + undecided_j) AS float8) AS total_j,
+    CAST(sum(charged_j) AS float8) AS charged_j,
+    CAST(sum(running_j) AS float8) AS running_j,
+    CAST(sum(unallocated_j) AS float8) AS unallocated_j,
+    CAST(sum(undecided_j) AS float8) AS undecided_j,
+    CAST(sum(unallocated_j + undecided_j) AS float8) AS rest_j,
+    CAST(sum(overallocated_j) AS float8) AS overallocated_j,
+    CAST(sum(hours) AS bigint) AS hours,
+    CAST(sum(unmetered_hours) AS bigint) AS unmetered_hours,
+    CAST(sum(open_hours) AS bigint) AS open_hours,
+    CAST(sum(undecided_hours) AS bigint) AS undecided_hours,
+    CAST(sum(awaited_hours) AS bigint) AS awaited_hours
 """
 
 
 async def sums(
-    session: AsyncSession,
-    by: By,
-    *,
-    start: datetime,
-    stop: datetime,
-    node: str | None,
-    edge_s: float,
-    late_s: float,
-    now: datetime,
+    session: AsyncSession, by: By, hours: Range, *, every_hour: bool = False
 ) -> Sequence[Any]:
-    """The account in ``[start, stop)``, summed by product and by ``by``.
+    """The account of some hours, by product and by what is asked, and by product alone.
 
     Args:
         session: Database session.
-        by: What the rows stand for.
-        start: Beginning of the first hour.
-        stop: End of the last hour.
-        node: Only this node.
-        edge_s: Maximum difference between two meters in one hour, s.
-        late_s: Maximum delay of the node's meter after a run's, s.
-        now: Current time.
+        by: What the rows are about.
+        hours: Which hours.
+        every_hour: Judge every hour now, without the roll-ups: slow; for tests and checks.
 
     Returns:
-        Rows of node_name, component, hour and the fields of an account's entry.
+        Rows of node_name, component, site, start and the fields of an account's entry; those
+        of the total, last, have ``is_total``.
     """
-    statement = text(
-        f"{_SETTLED} SELECT {_KEYS[by]}, {_SUMS} FROM settled"
-        " GROUP BY 1, 2, 3, kind, name, method, gain_std_ratio ORDER BY 1, 2, 3, kind, name"
+    parts, values = _parts(by, hours, every_hour)
+    about = _ABOUT[by]
+    keys = ", ".join(
+        name if name in about else f"CAST(NULL AS {kind}) AS {name}"
+        for name, kind in _KEYS.items()
     )
-    values: dict[str, Any] = {"start": start, "stop": stop, "node": node}
-    values |= {"edge_s": edge_s, "late_s": late_s, "now": now}
-    return (await session.execute(statement, values)).all()
-
-
-async def sums_by_project(
-    session: AsyncSession, viewer: Viewer, *, start: datetime, stop: datetime, node: str | None
-) -> Sequence[Any]:
-    """Energy charged to the runs of each project, by product.
-
-    Projects that the viewer may not see are summed in one row without a name, the last one.
+    each = ", ".join((*about, *PRODUCT))
+    statement = f"""
+        WITH {parts}
+        SELECT grouping({about[0]}) = 1 AS is_total, {keys}, {_PRODUCT}, {_TOTALS}
+        FROM parts
+        GROUP BY GROUPING SETS (({each}), ({_PRODUCT})) HAVING sum(hours) > 0
+        ORDER BY is_total, {each}
     """
-    values = {"start": start, "stop": stop, "node": node} | sql_values(viewer)
-    return (await session.execute(text(_BY_PROJECT), values)).all()
+    return (await session.execute(text(statement), values)).all()
+
+
+async def sums_by_owner(
+    session: AsyncSession,
+    owner: Owner,
+    viewer: Viewer,
+    hours: Range,
+    *,
+    every_hour: bool = False,
+) -> Sequence[Any]:
+    """What the runs of each project or user are charged, by product, and everything by product.
+
+    Args:
+        session: Database session.
+        owner: Whose charges a row has.
+        viewer: Who asks: charges of projects that they may not see are not ``visible``, and
+            are one without a name, after the others.
+        hours: Which hours.
+        every_hour: Judge every hour now, without the roll-ups: slow; for tests and checks.
+
+    Returns:
+        Rows of owner, visible and the fields of an account's entry; those of the total, last,
+        have ``is_total``.
+    """
+    parts, values = _parts(None, hours, every_hour)
+    charges, more_values = _charge_parts(hours, every_hour)
+    name = "p.name" if owner == "project" else "u.name"
+    statement = f"""
+        WITH {parts}, {charges}, owned AS (
+          SELECT ({SEES_PROJECT_SQL}) AS visible, {name} AS owner, c.*, 0 AS awaited_hours
+          FROM charge_parts AS c
+          JOIN projects AS p ON p.id = c.project_id
+          LEFT JOIN users AS u ON u.id = c.user_id
+        )
+        SELECT false AS is_total, visible, CASE WHEN visible THEN owner END AS owner,
+          {_PRODUCT}, {_TOTALS}
+        FROM owned GROUP BY 2, 3, {_PRODUCT} HAVING sum(hours) > 0
+        UNION ALL
+        SELECT true, true, NULL, {_PRODUCT}, {_TOTALS}
+        FROM parts GROUP BY {_PRODUCT} HAVING sum(hours) > 0
+        ORDER BY is_total, visible DESC, owner NULLS LAST, {_PRODUCT}
+    """
+    values = values | more_values | sql_values(viewer)
+    return (await session.execute(text(statement), values)).all()
+
+
+def _parts(by: By | None, hours: Range, every_hour: bool) -> tuple[str, dict[str, Any]]:
+    """CTEs up to ``parts``: rolled-up sums, without those of pending hours, and these judged."""
+    judged = f"""
+        SELECT node_name, component, site, {bucket(by, "hour")} AS start, {_PRODUCT},
+          {_LIST}, awaited_hours FROM judged
+    """
+    if every_hour:
+        return f"{_EVERY_HOUR}, {JUDGED}, parts AS ({judged})", hours.values
+    sums, values = rolled(hours, by)
+    about = f"s.node_name, s.component, s.site, r.start, {of('s', PRODUCT)}"
+    statement = f"""
+        {_PENDING}, {JUDGED}, rolled AS ({sums}),
+        superseded AS ({superseded("component", bucket(by, "r.start"))}),
+        parts AS (
+          SELECT {about}, {of("r", MEASURES)}, 0 AS awaited_hours
+          FROM rolled AS r JOIN energy_series AS s ON s.id = r.series_id
+          UNION ALL
+          SELECT {about}, {negative("r", MEASURES)}, 0
+          FROM superseded AS r JOIN energy_series AS s ON s.id = r.series_id
+          UNION ALL {judged}
+        )
+    """
+    return statement, hours.values | values
+
+
+def _charge_parts(hours: Range, every_hour: bool) -> tuple[str, dict[str, Any]]:
+    """CTEs up to ``charge_parts``, likewise."""
+    charged = f"SELECT project_id, user_id, {_PRODUCT}, {_LIST} FROM charged"
+    if every_hour:
+        return f"{CHARGED}, charge_parts AS ({charged})", {}
+    sums, values = rolled_charges(hours)
+    about = f"s.project_id, s.user_id, {of('s', PRODUCT)}"
+    statement = f"""
+        {CHARGED}, rolled_charges AS ({sums}),
+        superseded_charges AS ({superseded("charge", "r.start")}),
+        charge_parts AS (
+          SELECT {about}, {of("r", MEASURES)}
+          FROM rolled_charges AS r JOIN energy_series AS s ON s.id = r.series_id
+          UNION ALL
+          SELECT {about}, {negative("r", MEASURES)}
+          FROM superseded_charges AS r JOIN energy_series AS s ON s.id = r.series_id
+          UNION ALL {charged}
+        )
+    """
+    return statement, values
 
 
 async def knows_node(session: AsyncSession, name: str) -> bool:
-    """Whether a node with this name ever registered or used energy."""
+    """Whether a node of this name ever made itself known or used energy."""
     query = select(
         or_(
             exists().where(Node.name == name),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 
 from pydantic import ConfigDict, Field
 
 from app.schemas.common import Quantity, Wire
 
-EnergyBy = Literal["node", "component", "project", "hour"]
+EnergyBy = Literal["node", "component", "site", "project", "user", "hour", "day", "month"]
 
 
 class EnergyFigures(Wire):
@@ -34,17 +34,28 @@ class EnergyFigures(Wire):
 
 
 class EnergyItem(EnergyFigures):
-    """One node, component, project or hour."""
+    """One node, component, site, project, user, hour, day or month."""
 
-    node: str | None
-    component: str | None = Field(examples=["gpu:GPU-6f0c"])
-    kind: str | None = Field(examples=["gpu"])
-    name: str | None = Field(description="Product name.")
-    project: str | None = Field(
-        description="Name of the project; null for energy of no project; `(private projects)` for "
-        "all projects that you may not see."
+    node: str | None = None
+    component: str | None = Field(default=None, examples=["gpu:GPU-6f0c"])
+    kind: str | None = Field(default=None, examples=["gpu"])
+    name: str | None = Field(default=None, description="Product name.")
+    site: str | None = Field(
+        default=None, description="Name of the site; null for nodes without a site."
     )
-    hour: datetime | None
+    project: str | None = Field(
+        default=None,
+        description="Name of the project; null for energy of no project; `(private projects)` for "
+        "all projects that you may not see.",
+    )
+    user: str | None = Field(
+        default=None,
+        description="Name of the user who posted the runs; null for energy of no run; "
+        "`(private projects)` for runs of projects that you may not see.",
+    )
+    hour: datetime | None = Field(default=None, description="Beginning of the hour.")
+    day: date | None = Field(default=None, description="Day (UTC).")
+    month: str | None = Field(default=None, description="Month (UTC).", examples=["2026-03"])
 
 
 class EnergyAccount(Wire):

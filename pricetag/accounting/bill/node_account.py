@@ -14,12 +14,13 @@ undecided: it belongs either to the run or to the node.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pricetag.accounting.quantity.gain import gain_group
 from pricetag.accounting.quantity.quantity import Quantity, Source, weakest
-from pricetag.accounting.quantity.uncertainty import Interval, Term, combine
+from pricetag.accounting.quantity.uncertainty import Error, Interval, Intervals, combine_each
 from pricetag.accounting.readings.component import ComponentKind
 from pricetag.accounting.readings.reading import Method
 from pricetag.accounting.readings.sharing import OVERALLOCATED
@@ -113,33 +114,61 @@ def account(entries: Sequence[Entry], *, seed: int = 0) -> Account:
         entries: Entries of any nodes, components and hours.
         seed: Seed of the Monte Carlo simulation.
     """
-    unmetered = sum(entry.unmetered_hours for entry in entries)
-    awaited = sum(entry.awaited_hours for entry in entries)
-    still_open = sum(entry.open_hours for entry in entries)
-    over_j = sum(entry.overallocated_j for entry in entries)
+    return accounts([entries], seed=seed)[0]
+
+
+def accounts(
+    groups: Sequence[Sequence[Entry]], *, seed: int = 0, intervals: Intervals = combine_each
+) -> list[Account]:
+    """Sum several groups of entries, each like :func:`account`.
+
+    Args:
+        groups: Groups of entries.
+        seed: Seed of the Monte Carlo simulation.
+        intervals: Computes the intervals of all sums at once, equal to those of ``combine``.
+    """
+    figures = [figure for entries in groups for figure in _figures(entries)]
+    sums = [one for one in figures if isinstance(one, _Sum)]
+    ends = iter(intervals([(one.errors, one.sizes) for one in sums], seed))
+    known = iter([one.quantity(next(ends)) if isinstance(one, _Sum) else one for one in figures])
+    return [_account(entries, [next(known) for _ in range(5)]) for entries in groups]
+
+
+def _figures(entries: Sequence[Entry]) -> list[_Sum | Quantity]:
+    if not entries:
+        return [Quantity.unknown("kWh", "nothing was metered in this time")] * 5
+    errors = tuple([_error(one.kind, one.name, one.method, one.gain_std_ratio) for one in entries])
+    reason, remark = _reason_and_remark(entries)
+    return [
+        _sum(entries, errors, [one.total_j for one in entries]),
+        _sum(entries, errors, [one.charged_j for one in entries]),
+        _sum(entries, errors, [one.running_j for one in entries]),
+        _sum(entries, errors, [one.unallocated_j for one in entries], remark)
+        if reason is None
+        else Quantity.unknown("kWh", reason),
+        _sum(entries, errors, [one.undecided_j for one in entries]),
+    ]
+
+
+def _account(entries: Sequence[Entry], figures: Sequence[Quantity]) -> Account:
+    over_j = sum([one.overallocated_j for one in entries])
     remarks = {
         OVERALLOCATED: over_j > 0,
-        "node_not_metered": unmetered > 0,
-        "node_total_awaited": awaited > 0,
-        "runs_open": still_open > 0,
+        "node_not_metered": any([one.unmetered_hours for one in entries]),
+        "node_total_awaited": any([one.awaited_hours for one in entries]),
+        "runs_open": any([one.open_hours for one in entries]),
     }
-    return Account(
-        total_kwh=_sum(entries, lambda entry: entry.total_j, seed),
-        charged_kwh=_sum(entries, lambda entry: entry.charged_j, seed),
-        running_kwh=_sum(entries, lambda entry: entry.running_j, seed),
-        unallocated_kwh=_unallocated(entries, seed),
-        undecided_kwh=_sum(entries, lambda entry: entry.undecided_j, seed),
-        overallocated_kwh=joules_to_kwh(over_j),
-        flags=tuple(sorted(name for name, holds in remarks.items() if holds)),
-    )
+    flags = tuple(sorted([name for name, holds in remarks.items() if holds]))
+    return Account(*figures, overallocated_kwh=joules_to_kwh(over_j), flags=flags)
 
 
-def _unallocated(entries: Sequence[Entry], seed: int) -> Quantity:
-    hours = sum(entry.hours for entry in entries)
-    unmetered = sum(entry.unmetered_hours for entry in entries)
-    awaited = sum(entry.awaited_hours for entry in entries)
-    undecided = sum(entry.undecided_hours for entry in entries)
-    going = sum(entry.open_hours for entry in entries) - undecided
+def _reason_and_remark(entries: Sequence[Entry]) -> tuple[str | None, str | None]:
+    """The reason why unallocated energy is unknown, or a remark on a known one."""
+    hours = sum([one.hours for one in entries])
+    unmetered = sum([one.unmetered_hours for one in entries])
+    awaited = sum([one.awaited_hours for one in entries])
+    undecided = sum([one.undecided_hours for one in entries])
+    going = sum([one.open_hours for one in entries]) - undecided
     missing = []
     if unmetered:
         missing.append(f"{unmetered} in which the node's own meter did not run throughout")
@@ -149,36 +178,61 @@ def _unallocated(entries: Sequence[Entry], seed: int) -> Quantity:
     if undecided:
         missing.append(f"{undecided} for which open runs have not reported yet")
     if hours and unmetered + awaited + undecided == hours:
-        return Quantity.unknown("kWh", f"of {hours} component-hours {' and '.join(missing)}")
+        return f"of {hours} component-hours {' and '.join(missing)}", None
     remarks = []
     if missing:
         remarks.append(f"without component-hours of {hours}: {' and '.join(missing)}")
     if going:
         remarks.append(f"provisional in {going} component-hours of {hours}: runs are still going")
-    return _sum(entries, lambda entry: entry.unallocated_j, seed, "; ".join(remarks) or None)
+    return None, "; ".join(remarks) or None
+
+
+@dataclass(frozen=True, slots=True)
+class _Sum:
+    """A known sum, without its interval.
+
+    A remainder may be negative; its interval is that of its absolute value, mirrored.
+
+    Attributes:
+        value: The sum, kWh.
+        errors: Errors of its parts.
+        sizes: Its parts, kWh; their signs are changed if the sum is negative.
+        source: Weakest evidence of its parts.
+        remark: A remark on the sum.
+    """
+
+    value: float
+    errors: tuple[Error, ...]
+    sizes: list[float]
+    source: Source
+    remark: str | None
+
+    def quantity(self, ends: Interval) -> Quantity:
+        """The sum with an interval, given that of its absolute value."""
+        low, high = (-ends.high, -ends.low) if self.value < 0 else (ends.low, ends.high)
+        low, high = min(low, self.value), max(high, self.value)
+        return Quantity(self.value, low, high, "kWh", self.source, self.remark)
 
 
 def _sum(
     entries: Sequence[Entry],
-    energy_j: Callable[[Entry], float],
-    seed: int,
+    errors: tuple[Error, ...],
+    energies_j: Sequence[float],
     remark: str | None = None,
-) -> Quantity:
-    if not entries:
-        return Quantity.unknown("kWh", "nothing was metered in this time")
-    parts = [(entry, joules_to_kwh(energy_j(entry))) for entry in entries]
-    value = sum(part for _, part in parts)
-    # A remainder may be negative; its interval is that of its absolute value, mirrored.
-    sign = -1.0 if value < 0 else 1.0
-    ends = combine([_term(entry, sign * part) for entry, part in parts], seed=seed)
-    interval = ends if sign > 0 else Interval(-ends.high, -ends.low)
-    used = [SOURCES[entry.method] for entry, part in parts if part != 0]
-    source = weakest(*(used or [SOURCES[entry.method] for entry in entries]))
-    low, high = min(interval.low, value), max(interval.high, value)
-    return Quantity(value, low, high, "kWh", source, remark)
+) -> _Sum | Quantity:
+    if not any(energies_j):
+        return Quantity(0.0, 0.0, 0.0, "kWh", _weakest(entries), remark)
+    parts_kwh = [joules_to_kwh(energy_j) for energy_j in energies_j]
+    value = sum(parts_kwh)
+    sizes = [-part for part in parts_kwh] if value < 0 else parts_kwh
+    used = [one for one, part in zip(entries, parts_kwh, strict=True) if part != 0]
+    return _Sum(value, errors, sizes, _weakest(used), remark)
 
 
-def _term(entry: Entry, value_kwh: float) -> Term:
-    modelled = entry.method == "modelled"
-    group = gain_group(entry.kind, entry.name, entry.method)
-    return Term(value_kwh, group, entry.gain_std_ratio, multiplicative=modelled)
+def _weakest(entries: Sequence[Entry]) -> Source:
+    return weakest(*{SOURCES[one.method] for one in entries})
+
+
+@lru_cache(maxsize=1024)
+def _error(kind: str, name: str, method: Method, gain_std_ratio: float) -> Error:
+    return gain_group(kind, name, method), gain_std_ratio, method == "modelled"

@@ -62,6 +62,13 @@ class Interval:
     high: float
 
 
+Error = tuple[str, float, bool]
+"""A common error: group, relative size (one sigma), and whether it is multiplicative."""
+
+Intervals = Callable[[Sequence[tuple[tuple[Error, ...], Sequence[float]]], int], Sequence[Interval]]
+"""Computes the intervals of several sums, each given as the errors and values of its parts."""
+
+
 def counter_edge_std_ratio(window_s: float, update_s: float = NVML_UPDATE_S) -> float:
     """Relative error of a window due to a counter's updates: up to one period at each edge.
 
@@ -108,6 +115,21 @@ def combine(
     return Interval(max(value * (1 - half), 0.0), value * (1 + half))
 
 
+def combine_each(
+    sums: Sequence[tuple[tuple[Error, ...], Sequence[float]]], seed: int = 0
+) -> list[Interval]:
+    """The interval of each sum, given as the errors and values of its parts."""
+    return [combine(terms_of(errors, values), seed=seed) for errors, values in sums]
+
+
+def terms_of(errors: Sequence[Error], values: Sequence[float]) -> list[Term]:
+    """Terms with a common error each, and without errors of their own."""
+    return [
+        Term(value, group, std_ratio, multiplicative=multiplicative)
+        for (group, std_ratio, multiplicative), value in zip(errors, values, strict=True)
+    ]
+
+
 def _only_factor(terms: Sequence[Term], multipliers: Sequence[Multiplier]) -> float | None:
     """The log-sigma if there is only one multiplicative error, whose interval is exact."""
     if any(term.own_std_ratio or not term.multiplicative for term in terms):
@@ -139,8 +161,8 @@ def samples(terms: Sequence[Term], *, seed: int = 0, own: str = "own") -> list[f
             different names.
     """
     totals = [0.0] * SAMPLES
-    for (group, std_ratio, multiplicative), part in _parts(terms).items():
-        factors = _factors(f"term:{group}", std_ratio, multiplicative, seed)
+    for error, part in _parts(terms).items():
+        factors = draws_of(error, seed)
         totals = [total + part * factor for total, factor in zip(totals, factors, strict=True)]
     own_std = math.hypot(*(term.value * term.own_std_ratio for term in terms))
     if own_std:
@@ -149,11 +171,14 @@ def samples(terms: Sequence[Term], *, seed: int = 0, own: str = "own") -> list[f
     return totals
 
 
+TAIL = round(0.025 * SAMPLES)
+"""Number of the ``SAMPLES`` draws below a 95% interval, and number above it."""
+
+
 def central_95(draws: Iterable[float]) -> Interval:
     """The 2.5% and 97.5% quantiles of ``SAMPLES`` draws."""
     ordered = sorted(draws)
-    tail = round(0.025 * SAMPLES)
-    return Interval(ordered[tail], ordered[SAMPLES - 1 - tail])
+    return Interval(ordered[TAIL], ordered[SAMPLES - 1 - TAIL])
 
 
 def _by_monte_carlo(
@@ -169,12 +194,19 @@ def _by_monte_carlo(
     return Interval(max(min(ends.low, value), 0.0), max(ends.high, value))
 
 
-def _parts(terms: Iterable[Term]) -> Mapping[tuple[str, float, bool], float]:
-    parts: dict[tuple[str, float, bool], float] = {}
+def _parts(terms: Iterable[Term]) -> Mapping[Error, float]:
+    """The terms that share an error, added up."""
+    parts: dict[Error, float] = {}
     for term in terms:
         key = (term.group, term.common_std_ratio, term.multiplicative)
         parts[key] = parts.get(key, 0.0) + term.value
     return parts
+
+
+def draws_of(error: Error, seed: int = 0) -> tuple[float, ...]:
+    """``SAMPLES`` draws of the factor by which a common error multiplies its terms."""
+    group, std_ratio, multiplicative = error
+    return _factors(f"term:{group}", std_ratio, multiplicative, seed)
 
 
 @lru_cache(maxsize=256)

@@ -1,0 +1,87 @@
+"""Which hours, days and months of UTC make up a range: as few rows as possible."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+Level = Literal["month", "day", "hour"]
+
+LEVELS: tuple[Level, ...] = ("month", "day", "hour")
+"""From the coarsest to the finest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Rows of one level to add, or to subtract again.
+
+    Attributes:
+        level: Whose rows.
+        start: The first row's.
+        stop: End, exclusive.
+        sign: 1 or -1.
+    """
+
+    level: Level
+    start: datetime
+    stop: datetime
+    sign: int = 1
+
+
+def floor(moment: datetime, level: Level) -> datetime:
+    """Beginning of the UTC month, day or hour."""
+    hour = moment.replace(minute=0, second=0, microsecond=0)
+    if level == "hour":
+        return hour
+    return hour.replace(hour=0) if level == "day" else hour.replace(hour=0, day=1)
+
+
+def after(moment: datetime, level: Level) -> datetime:
+    """Beginning of the UTC month, day or hour after the one of ``moment``."""
+    if level == "month":
+        return floor(floor(moment, "month") + timedelta(days=31), "month")
+    return floor(moment, level) + (timedelta(days=1) if level == "day" else timedelta(hours=1))
+
+
+def cover(
+    start: datetime, stop: datetime, levels: tuple[Level, ...] = LEVELS, sign: int = 1
+) -> list[Segment]:
+    """The rows whose sum is that of the hours in ``[start, stop)``.
+
+    Where more than half of a month or day at either end is wanted, all of it is added and the
+    rest subtracted; sums are exact, so that this is the same.
+
+    Args:
+        start: A full hour of UTC.
+        stop: Likewise.
+        levels: Those to use, from the coarsest; the last is ``hour``.
+        sign: Of the sum.
+    """
+    if start >= stop:
+        return []
+    level, finer = levels[0], levels[1:]
+    if not finer:
+        return [Segment(level, start, stop, sign)]
+    first = floor(start, level)
+    first = first if first == start else after(start, level)
+    last = floor(stop, level)
+    if first > last:
+        return cover(start, stop, finer, sign)
+    edges: list[Segment] = []
+    if start < first:
+        whole = floor(start, level)
+        if first - start > start - whole:
+            edges += cover(whole, start, finer, -sign)
+            first = whole
+        else:
+            edges += cover(start, first, finer, sign)
+    if last < stop:
+        end = after(last, level)
+        if stop - last > end - stop:
+            edges += cover(stop, end, finer, -sign)
+            last = end
+        else:
+            edges += cover(last, stop, finer, sign)
+    inner = [Segment(level, first, last, sign)] if first < last else []
+    return inner + edges

@@ -1,0 +1,231 @@
+"""SQL that folds pending hours into the roll-ups, and that compares both.
+
+Only one transaction folds at a time. It locks marks that no open transaction holds, judges their
+hours in a statement of its own (which therefore sees everything that whoever held them
+committed), adds the differences to every level and deletes the marks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.repositories.energy_judging import CHARGED, JUDGED, MEASURES, PRODUCT, VALUES
+from app.repositories.energy_rollups import negative, of, superseded
+from pricetag.accounting.bill.node_account import REPORTED_EVERY_S
+
+LOCK = 0x70726963_666F6C64
+
+SETTLED_AFTER_S = 3600.0 + REPORTED_EVERY_S + 240.0
+"""After its begin an hour's total is awaited no longer, whatever four minutes of clocks say."""
+
+_LIST = ", ".join(MEASURES)
+_PRODUCT = ", ".join(PRODUCT)
+_SUMMED = ", ".join(f"sum({name}) AS {name}" for name in MEASURES)
+_ANY = " OR ".join(f"sum({name}) <> 0" for name in MEASURES)
+
+_OWN_KEY = ("node_name", "component", "site", "project_id", "user_id")
+KEY = ("scope", *_OWN_KEY, *PRODUCT)
+"""Columns that name a series."""
+
+
+def _same(own: str, other: str) -> str:
+    """Whether two rows are of one series, as a condition that can be hashed."""
+    product = " AND ".join(f"{own}.{name} = {other}.{name}" for name in ("scope", *PRODUCT))
+    hashed = " AND ".join(
+        f"coalesce({own}.{name}::text, '') = coalesce({other}.{name}::text, '')"
+        for name in _OWN_KEY
+    )
+    exact = f"({of(own, _OWN_KEY)}) IS NOT DISTINCT FROM ({of(other, _OWN_KEY)})"
+    return f"{product} AND {hashed} AND {exact}"
+
+
+_FRESH_TABLE = """
+    CREATE TEMPORARY TABLE IF NOT EXISTS energy_fresh (
+      scope text, node_name text, component text, site text, project_id uuid, user_id uuid,
+      kind text, name text, method text, gain_std_ratio float8, start timestamptz,
+      hours int, unmetered_hours int, open_hours int, undecided_hours int,
+      charged_j numeric, running_j numeric, unallocated_j numeric, undecided_j numeric,
+      overallocated_j numeric
+    ) ON COMMIT DELETE ROWS
+"""
+
+_SETTLED = """
+    hour <= coalesce(CAST(:now AS timestamptz), now())
+      - make_interval(secs => CAST(:after_s AS float8))
+"""
+
+# The newest month first; within it in order, so that its rows are beside each other.
+_TAKEN = f"""
+    SELECT id, node_name, hour FROM energy_pending
+    WHERE {_SETTLED} AND hour >= coalesce(CAST(:start AS timestamptz), (
+        SELECT date_trunc('month', max(hour), 'UTC') FROM energy_pending WHERE {_SETTLED}))
+      AND hour < coalesce(CAST(:stop AS timestamptz), 'infinity')
+    ORDER BY hour LIMIT :limit FOR UPDATE SKIP LOCKED
+"""
+
+_CHOSEN = """
+    chosen_hours AS MATERIALIZED (
+      SELECT DISTINCT node_name, hour
+      FROM unnest(CAST(:nodes AS text[]), CAST(:hours AS timestamptz[])) AS t (node_name, hour)
+    )
+"""
+
+CONTRIBUTIONS = f"""
+    SELECT 'component' AS scope, node_name, component, site,
+      CAST(NULL AS uuid) AS project_id, CAST(NULL AS uuid) AS user_id,
+      {_PRODUCT}, hour AS start, {_LIST}
+    FROM judged
+    UNION ALL
+    SELECT 'charge', node_name, NULL, NULL, project_id, user_id, {_PRODUCT}, hour, {_LIST}
+    FROM charged
+"""
+"""What the hours judged add to each series, hour by hour."""
+
+_FRESH = f"""
+    WITH {_CHOSEN}, {JUDGED}, {CHARGED}
+    INSERT INTO energy_fresh ({", ".join(KEY)}, start, {_LIST})
+    {CONTRIBUTIONS}
+"""
+
+_PARENT = "CASE f.scope WHEN 'component' THEN 'lab' ELSE 'lab-charge' END"
+
+_NEW_PARENTS = f"""
+    WITH f AS (
+      SELECT DISTINCT {_PARENT} AS scope, CAST(NULL AS text) AS node_name,
+        CAST(NULL AS text) AS component, CAST(NULL AS text) AS site, project_id, user_id, {_PRODUCT}
+      FROM energy_fresh AS f
+    )
+    INSERT INTO energy_series ({", ".join(KEY)})
+    SELECT {of("f", KEY)} FROM f
+    WHERE NOT EXISTS (SELECT FROM energy_series AS s WHERE {_same("s", "f")})
+"""
+
+_NEW_SERIES = f"""
+    WITH f AS (SELECT DISTINCT {", ".join(KEY)} FROM energy_fresh), fresh AS (
+      SELECT f.*, {_PARENT} AS parent_scope FROM f
+      WHERE NOT EXISTS (SELECT FROM energy_series AS s WHERE {_same("s", "f")})
+    ), parent AS (
+      SELECT * FROM energy_series WHERE scope IN ('lab', 'lab-charge')
+    )
+    INSERT INTO energy_series (parent_id, {", ".join(KEY)})
+    SELECT parent.id, {of("fresh", KEY)}
+    FROM fresh JOIN parent ON parent.scope = fresh.parent_scope
+      AND {" AND ".join(f"parent.{name} = fresh.{name}" for name in PRODUCT)}
+      AND (parent.project_id, parent.user_id)
+        IS NOT DISTINCT FROM (fresh.project_id, fresh.user_id)
+"""
+
+
+def _carried(level: str) -> str:
+    """The differences of a level's rows, those of both scopes' parents with them."""
+    start = "start" if level == "hour" else f"date_trunc('{level}', start, 'UTC')"
+    # Charges of all nodes together are kept by day and month only.
+    parents = "WHERE scope = 'component'" if level == "hour" else ""
+    return f"""
+        SELECT series_id, {start} AS start, {_SUMMED} FROM differences GROUP BY 1, 2
+        UNION ALL
+        SELECT parent_id, {start}, {_SUMMED} FROM differences {parents} GROUP BY 1, 2
+    """
+
+
+def _put(level: str) -> str:
+    added = ", ".join(f"{name} = r.{name} + excluded.{name}" for name in MEASURES)
+    return f"""
+        INSERT INTO energy_rollup_{level}s AS r (series_id, start, {_LIST})
+        {_carried(level)}
+        ON CONFLICT (series_id, start) DO UPDATE SET {added}
+    """
+
+
+_FOLD = f"""
+    WITH {_CHOSEN}, before AS (
+      {superseded("component", "r.start")}
+      UNION ALL
+      {superseded("charge", "r.start")}
+    ), differences AS MATERIALIZED (
+      SELECT series_id, parent_id, scope, start, {_SUMMED}
+      FROM (
+        SELECT s.id AS series_id, s.parent_id, s.scope, f.start, {of("f", MEASURES)}
+        FROM energy_fresh AS f JOIN energy_series AS s ON {_same("s", "f")}
+        UNION ALL
+        SELECT s.id, s.parent_id, s.scope, b.start, {negative("b", MEASURES)}
+        FROM before AS b JOIN energy_series AS s ON s.id = b.series_id
+      ) AS signed
+      GROUP BY 1, 2, 3, 4 HAVING {_ANY}
+    ), put_hours AS ({_put("hour")}), put_days AS ({_put("day")}), put_months AS ({_put("month")})
+    SELECT count(*) FROM differences
+"""
+
+
+async def try_lock(session: AsyncSession) -> bool:
+    """Whether this transaction is the only one that folds."""
+    query = text("SELECT pg_try_advisory_xact_lock(:key)")
+    return bool((await session.execute(query, {"key": LOCK})).scalar_one())
+
+
+async def lock(session: AsyncSession) -> None:
+    """Waits until this transaction is the only one that folds."""
+    await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
+
+
+async def take_pending(
+    session: AsyncSession,
+    limit: int,
+    *,
+    start: datetime | None = None,
+    stop: datetime | None = None,
+    now: datetime | None = None,
+) -> Sequence[Any]:
+    """Marks (id, node_name, hour) of settled hours that no open transaction holds.
+
+    They are locked: whoever changes one of their hours from now on adds a mark of their own.
+
+    Args:
+        session: Database session.
+        limit: Maximum number of marks.
+        start: Of the first hour; by default of the newest month that has any.
+        stop: End of the hours, exclusive.
+        now: The present; None for the database's clock.
+    """
+    values = {"limit": limit, "start": start, "stop": stop, "now": now}
+    return (await session.execute(text(_TAKEN), values | {"after_s": SETTLED_AFTER_S})).all()
+
+
+async def fold(session: AsyncSession, marks: Sequence[Any], now: datetime | None = None) -> int:
+    """Brings the roll-ups up to date with the hours of some marks, and deletes the marks.
+
+    Args:
+        session: Holds the lock of ``try_lock`` and those of the marks, from statements before.
+        marks: Of ``take_pending``.
+        now: The present; None for the database's clock.
+
+    Returns:
+        How many sums of an hour changed.
+    """
+    if not marks:
+        return 0
+    hours = {"nodes": [mark.node_name for mark in marks], "hours": [mark.hour for mark in marks]}
+    await session.execute(text("SET LOCAL work_mem = '64MB'"))
+    await session.execute(text(_FRESH_TABLE))
+    await session.execute(text(_FRESH), hours | VALUES | {"now": now})
+    await session.execute(text("ANALYZE energy_fresh"))
+    await session.execute(text(_NEW_PARENTS))
+    await session.execute(text(_NEW_SERIES))
+    changed: int = (await session.execute(text(_FOLD), hours)).scalar_one()
+    await session.execute(text("DELETE FROM energy_fresh"))
+    delete = text("DELETE FROM energy_pending WHERE id = ANY(CAST(:ids AS bigint[]))")
+    await session.execute(delete, {"ids": [mark.id for mark in marks]})
+    return changed
+
+
+async def count_pending(session: AsyncSession, now: datetime | None = None) -> int:
+    """Number of marks of settled hours."""
+    query = text(f"SELECT count(*) FROM energy_pending WHERE {_SETTLED}")
+    values = {"now": now, "after_s": SETTLED_AFTER_S}
+    count: int = (await session.execute(query, values)).scalar_one()
+    return count

@@ -1,0 +1,79 @@
+"""The hours that an energy account is asked for: full hours of UTC, not too many."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from app.schemas.energy import EnergyBy
+from app.services.errors import InvalidError
+
+HOUR = timedelta(hours=1)
+DEFAULT_SPAN = timedelta(days=7)
+LONGEST = timedelta(days=3660)
+"""Ten years."""
+
+LONGEST_BY_HOUR = timedelta(days=31)
+
+
+class InvalidEnergyRangeError(InvalidError):
+    """The requested range of hours is invalid."""
+
+    code = "invalid-energy-range"
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """Full UTC hours, end exclusive."""
+
+    start: datetime
+    stop: datetime
+
+
+def hours_of(start: datetime | None, stop: datetime | None, by: EnergyBy, now: datetime) -> Hours:
+    """The requested hours.
+
+    Raises:
+        InvalidEnergyRangeError: If the range is invalid.
+    """
+    end = _whole_hour(stop, "to") if stop is not None else _floor(now) + HOUR
+    try:
+        begin = _whole_hour(start, "from") if start is not None else end - DEFAULT_SPAN
+    except OverflowError as error:
+        raise InvalidEnergyRangeError("'to' is too early.", field="to") from error
+    if begin >= end:
+        raise InvalidEnergyRangeError(
+            f"'from' ({begin.isoformat()}) must be before 'to' ({end.isoformat()}).", field="from"
+        )
+    if begin > now:
+        raise InvalidEnergyRangeError(
+            f"'from' ({begin.isoformat()}) is in the future.", field="from"
+        )
+    longest = LONGEST_BY_HOUR if by == "hour" else LONGEST
+    if end - begin > longest:
+        raise InvalidEnergyRangeError(
+            f"{begin.isoformat()} to {end.isoformat()} spans {(end - begin).days} days;"
+            f" by {by}, at most {longest.days} days can be requested at once.",
+            field="from",
+        )
+    return Hours(begin, end)
+
+
+def _whole_hour(moment: datetime, field: str) -> datetime:
+    try:
+        utc = moment.astimezone(UTC)
+    except OverflowError as error:
+        raise InvalidEnergyRangeError(
+            f"{field!r} cannot be converted to UTC.", field=field
+        ) from error
+    if utc != _floor(utc):
+        raise InvalidEnergyRangeError(
+            f"Energy is stored by UTC hour: {field!r} must be a full hour, e.g."
+            f" {_floor(utc).isoformat()}, not {utc.isoformat()}.",
+            field=field,
+        )
+    return utc
+
+
+def _floor(moment: datetime) -> datetime:
+    return moment.replace(minute=0, second=0, microsecond=0)

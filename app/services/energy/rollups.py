@@ -1,0 +1,138 @@
+"""Keeps the roll-ups of the energy account current, checks them, and rebuilds them."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from app.db import Database, Session
+from app.repositories import energy_checking, energy_folding
+from app.repositories.energy_calendar import after, floor
+from app.repositories.energy_judging import MEASURES
+
+BATCH = 1000
+"""Hours of nodes in one transaction: about a second of work."""
+
+DAY = timedelta(days=1)
+OCCUPIED_S = 0.2
+"""Pause while another process folds."""
+
+FAR_PAST = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """A UTC month of the account."""
+
+    start: datetime
+
+    @property
+    def stop(self) -> datetime:
+        """Its end, exclusive."""
+        return after(self.start, "month")
+
+    @property
+    def name(self) -> str:
+        """For example ``2026-03``."""
+        return f"{self.start:%Y-%m}"
+
+    @property
+    def days(self) -> list[datetime]:
+        """The beginnings of its days."""
+        return [self.start + day * DAY for day in range((self.stop - self.start).days)]
+
+
+async def fold_pending(
+    session: Session,
+    *,
+    limit: int = BATCH,
+    within: Month | None = None,
+    now: datetime | None = None,
+) -> int | None:
+    """Folds settled pending hours into the roll-ups; no figure of the account changes.
+
+    Args:
+        session: Committed by the caller.
+        limit: Of hours of nodes.
+        within: Only those of this month.
+        now: Present time; the database's clock by default.
+
+    Returns:
+        Number of marks that it folded, 0 if none is left that nobody else holds; None if
+        another process folds.
+    """
+    if not await energy_folding.try_lock(session):
+        return None
+    if within is not None:
+        marks = await energy_folding.take_pending(
+            session, limit, start=within.start, stop=within.stop, now=now
+        )
+    else:
+        # Marks of the newest month may all be held: then those of any other.
+        marks = await energy_folding.take_pending(
+            session, limit, now=now
+        ) or await energy_folding.take_pending(session, limit, start=FAR_PAST, now=now)
+    await energy_folding.fold(session, marks, now)
+    return len(marks)
+
+
+async def pending(session: Session) -> int:
+    """Number of settled hours of nodes that the roll-ups do not have yet."""
+    return await energy_folding.count_pending(session)
+
+
+async def months(session: Session) -> list[Month]:
+    """The months of the account, newest first."""
+    span = await energy_checking.span(session)
+    if span is None:
+        return []
+    first, last = (floor(moment.astimezone(UTC), "month") for moment in span)
+    found = [Month(first)]
+    while found[-1].start < last:
+        found.append(Month(found[-1].stop))
+    return found[::-1]
+
+
+async def wrong_sums(database: Database, month: Month) -> list[str]:
+    """What differs between the roll-ups of a month and its hours, one line a sum.
+
+    Pending hours are not compared: the account judges them itself.
+    """
+    rows: list[Any] = []
+    for day in month.days:
+        async with database.session_scope() as session:
+            rows += await energy_checking.wrong_hours(session, day, day + DAY)
+    for level in energy_checking.LEVELS:
+        async with database.session_scope() as session:
+            rows += await energy_checking.wrong_sums(session, level, month.start, month.stop)
+    return [_line(row) for row in rows]
+
+
+async def rebuild(database: Database, month: Month) -> None:
+    """Makes the roll-ups of a month anew from its hours, while the service runs."""
+    async with database.session_scope() as session:
+        await energy_checking.mark(session, month.start, month.stop)
+    while True:
+        async with database.session_scope() as session:
+            folded = await fold_pending(session, within=month)
+        if folded == 0:
+            break
+        if folded is None:
+            await asyncio.sleep(OCCUPIED_S)
+    async with database.session_scope() as session:
+        await energy_folding.lock(session)
+        await energy_checking.make_anew(session, month.start, month.stop)
+
+
+def _line(row: Any) -> str:
+    about = [
+        str(value)
+        for name in (*energy_folding.KEY,)
+        if (value := getattr(row, name)) is not None
+    ]
+    differences = [
+        f"{name} {value:+}" for name in MEASURES if (value := getattr(row, name)) != 0
+    ]
+    return f"{row.level} {row.start:%Y-%m-%dT%H}: {' '.join(about)}: {', '.join(differences)}"

@@ -1,0 +1,116 @@
+"""Roll-ups of the energy account: exact sums by hour, day and month, and what is not in them yet."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import BigInteger, ForeignKey, Identity, Index, Numeric
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import Base
+
+
+class EnergyPending(Base):
+    """An hour of a node that changed since it was rolled up, or never was.
+
+    Triggers add it in the transaction that changes the hour. The account judges such hours
+    itself and leaves out what the roll-ups have of them. Duplicates do no harm.
+    """
+
+    __tablename__ = "energy_pending"
+    __table_args__ = (Index("ix_energy_pending_hour_node_name", "hour", "node_name"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    node_name: Mapped[str]
+    hour: Mapped[datetime]
+
+
+class EnergySeries(Base):
+    """What a row of the roll-ups is about.
+
+    ``component``: one component of a node, as one product. ``lab``: all components of a product.
+    ``charge``: the runs of one project and user on a node, on one product. ``lab-charge``: the
+    same on all nodes. Rows of the first and the third are added up in those of the second and
+    the fourth, their parents.
+    """
+
+    __tablename__ = "energy_series"
+    __table_args__ = (
+        Index(
+            "uq_energy_series_key",
+            "scope",
+            "node_name",
+            "component",
+            "site",
+            "project_id",
+            "user_id",
+            "kind",
+            "name",
+            "method",
+            "gain_std_ratio",
+            unique=True,
+            postgresql_nulls_not_distinct=True,
+        ),
+        Index("ix_energy_series_node_name", "node_name"),
+    )
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    parent_id: Mapped[int | None] = mapped_column(ForeignKey("energy_series.id"))
+    scope: Mapped[str]  # component | lab | charge | lab-charge
+    node_name: Mapped[str | None]
+    component: Mapped[str | None]
+    site: Mapped[str | None]
+    # Without foreign keys: what is derived from the hours must not hold up what they are of.
+    project_id: Mapped[uuid.UUID | None]
+    user_id: Mapped[uuid.UUID | None]
+    kind: Mapped[str]
+    name: Mapped[str]
+    method: Mapped[str]
+    gain_std_ratio: Mapped[float]
+
+
+class _Sums:
+    """The parts of the account's identity, exactly, and component-hours by state.
+
+    total = charged + running + unallocated + undecided
+    """
+
+    charged_j: Mapped[Decimal] = mapped_column(Numeric)
+    running_j: Mapped[Decimal] = mapped_column(Numeric)
+    unallocated_j: Mapped[Decimal] = mapped_column(Numeric)
+    undecided_j: Mapped[Decimal] = mapped_column(Numeric)
+    overallocated_j: Mapped[Decimal] = mapped_column(Numeric)
+    hours: Mapped[int]
+    unmetered_hours: Mapped[int]
+    open_hours: Mapped[int]
+    undecided_hours: Mapped[int]
+
+
+class EnergyRollupHour(_Sums, Base):
+    """The sums of a UTC hour; of components and charges, what the levels above are made of."""
+
+    __tablename__ = "energy_rollup_hours"
+
+    # Hours are written and read side by side.
+    start: Mapped[datetime] = mapped_column(primary_key=True)
+    series_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+
+
+class EnergyRollupDay(_Sums, Base):
+    """The sums of a UTC day."""
+
+    __tablename__ = "energy_rollup_days"
+
+    series_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    start: Mapped[datetime] = mapped_column(primary_key=True)
+
+
+class EnergyRollupMonth(_Sums, Base):
+    """The sums of a UTC month."""
+
+    __tablename__ = "energy_rollup_months"
+
+    series_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    start: Mapped[datetime] = mapped_column(primary_key=True)
