@@ -1,4 +1,4 @@
-"""Commands of the service's administrator: serve, migrate, token, balances."""
+"""Commands of the service's administrator: serve, migrate, token, balances, rollups."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from app.schemas.tokens import TokenCreate
 from app.services import tokens
 from app.services.budgets import upkeep
 from app.services.budgets.upkeep import Part
+from app.services.energy import rollups as energy_rollups
 from app.services.errors import PricetagError
 from app.services.principals import DirectAccess
 from app.settings import Settings, SettingsError, get_settings
@@ -44,6 +45,12 @@ balances = typer.Typer(
     no_args_is_help=True, help="Check and rebuild the running balances of budgets."
 )
 commands.add_typer(balances, name="balances")
+rollups = typer.Typer(
+    no_args_is_help=True, help="Check and rebuild the roll-ups of the energy account."
+)
+commands.add_typer(rollups, name="rollups")
+
+SHOWN_DIFFERENCES = 5
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON only.")]
 Level = Literal["debug", "info", "warning", "error"]
@@ -245,6 +252,57 @@ def _over_balances(
         text = f"{count} sums {remedy}."
     show(json, {"wrong": wrong}, text)
     return count
+
+
+@rollups.command("check")
+def check_rollups(json: Json = False) -> None:
+    """Compare the roll-ups of the energy account with its hours.
+
+    Exit code 1 if any differs.
+    """
+    wrong = _over_rollups(json=json, rebuilt=False)
+    remedy = f"differ from their hours: {energy_rollups.REMEDY}"
+    _show_wrong(json, wrong, f"{{}} sums {remedy}.")
+    if any(wrong.values()):
+        raise typer.Exit(1)
+
+
+@rollups.command("rebuild")
+def rebuild_rollups(json: Json = False) -> None:
+    """Rebuild the roll-ups of the energy account from its hours.
+
+    The service may run meanwhile. If interrupted, run it again.
+    """
+    wrong = _over_rollups(json=json, rebuilt=True)
+    _show_wrong(json, wrong, "Rebuilt. {} sums differed from their hours.")
+
+
+def _over_rollups(*, json: bool, rebuilt: bool) -> dict[str, int]:
+    """Compares or rebuilds each month, with progress; the number of wrong sums by month."""
+
+    async def over(database: Database) -> dict[str, int]:
+        async with database.session_scope() as session:
+            months = await energy_rollups.months(session)
+        wrong: dict[str, int] = {}
+        for number, month in enumerate(months, 1):
+            differing = await energy_rollups.wrong_sums(database, month)
+            wrong[month.name] = len(differing)
+            if rebuilt:
+                await energy_rollups.rebuild(database, month)
+            if not json:
+                state = f"{len(differing)} sums differ" if differing else "right"
+                typer.echo(f"{number}/{len(months)}  {month.name}: {state}")
+                for line in differing[:SHOWN_DIFFERENCES]:
+                    typer.echo(f"    {line}")
+        return wrong
+
+    return with_database(over)
+
+
+def _show_wrong(json: bool, wrong: dict[str, int], text: str) -> None:
+    count = sum(wrong.values())
+    right = "All roll-ups equal the sums of their hours."
+    show(json, {"wrong": wrong}, text.format(count) if count else right)
 
 
 def show(json: bool, data: Any, text: str) -> None:

@@ -43,6 +43,7 @@ SERVER_OPTIONS = {
     "idle_in_transaction_session_timeout": "120s",
     "timezone": "UTC",
     "extra_float_digits": "1",
+    "jit": "off",  # compiling a statement takes longer than any of ours
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import random
 import time
 
 from app import queue
@@ -14,12 +15,18 @@ from app.repositories.outage import OUTAGES
 from app.services import events, execution, waiting
 from app.services.alarms import Alarms
 from app.services.budgets.upkeep import BalanceUpkeep
+from app.services.energy import rollups
 from app.services.execution import LeaseObserver
 from app.settings import Settings
 
 log = logging.getLogger("pricetag.server")
 
 TIDY_EVERY_S = 3600.0
+
+FOLD_EVERY_S = 5.0
+"""Pause after all pending hours of the energy account are in its roll-ups."""
+
+CHECK_ROLLUPS_EVERY_S = 3600.0
 
 LOOKS_PER_LEASE = 8
 """Minimum number of checks during the shortest lease."""
@@ -70,3 +77,45 @@ async def tidy(database: Database) -> None:
         dropped = await events.forget_passing(session)
         await waiting.forget_the_dead(session)
     log.debug("deleted %d progress and power events of finished runs", dropped)
+
+
+async def keep_rolled_up(database: Database, alarms: Alarms) -> None:
+    """Folds pending hours into the roll-ups of the energy account, and checks them, for ever.
+
+    Args:
+        database: Engine and sessions of this process.
+        alarms: Where differences are reported.
+    """
+    checked_s = time.monotonic()
+    while True:
+        folded: int | None = None
+        try:
+            async with database.session_scope() as session:
+                folded = await rollups.fold_pending(session)
+            if time.monotonic() - checked_s > CHECK_ROLLUPS_EVERY_S:
+                checked_s = time.monotonic()
+                await check_rollups(database, alarms)
+        except OUTAGES as error:
+            log.warning("the roll-ups of the energy account wait for the database: %s", error)
+        except Exception:
+            log.exception("folding into the roll-ups failed; trying again in %g s", FOLD_EVERY_S)
+        heed_cancellation()
+        await asyncio.sleep(0.1 if folded else FOLD_EVERY_S)
+
+
+async def check_rollups(database: Database, alarms: Alarms) -> None:
+    """Compares the roll-ups of a month, drawn at random, with its hours."""
+    async with database.session_scope() as session:
+        months = await rollups.months(session)
+    if not months:
+        return
+    month = random.choice(months)
+    wrong = await rollups.wrong_sums(database, month)
+    message = None
+    if wrong:
+        message = (
+            f"energy account: {len(wrong)} sums of {month.name} differ from their hours:"
+            f" {rollups.REMEDY}"
+        )
+        log.error("%s (%s)", message, wrong[0])
+    alarms.put(f"roll-ups of {month.name}", message)

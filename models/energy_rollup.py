@@ -1,4 +1,4 @@
-"""Roll-ups of the energy account: exact sums by hour, day and month, and what is not in them yet."""
+"""Roll-ups of the energy account: exact sums by hour, day and month, and pending hours."""
 
 from __future__ import annotations
 

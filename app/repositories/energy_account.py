@@ -88,8 +88,7 @@ async def sums(
     parts, values = _parts(by, hours, every_hour)
     about = _ABOUT[by]
     keys = ", ".join(
-        name if name in about else f"CAST(NULL AS {kind}) AS {name}"
-        for name, kind in _KEYS.items()
+        name if name in about else f"CAST(NULL AS {kind}) AS {name}" for name, kind in _KEYS.items()
     )
     each = ", ".join((*about, *PRODUCT))
     statement = f"""

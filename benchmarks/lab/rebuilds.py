@@ -13,6 +13,7 @@ from datetime import datetime
 
 from app.db import Database
 from app.services.budgets import upkeep
+from app.services.energy import rollups
 
 
 @dataclass(frozen=True)
@@ -60,4 +61,23 @@ def budget_balances(url: str) -> None:
     asyncio.run(rebuild())
 
 
-REBUILDS: list[Rebuild] = [Rebuild("budget balances", budget_balances)]
+def energy_rollups(url: str) -> None:
+    """Makes the roll-ups of the energy account."""
+
+    async def rebuild() -> None:
+        database = Database(url, application_name="pricetag lab", pool_size=1)
+        try:
+            async with database.session_scope() as session:
+                months = await rollups.months(session)
+            for month in months:
+                await rollups.rebuild(database, month)
+        finally:
+            await database.dispose()
+
+    asyncio.run(rebuild())
+
+
+REBUILDS: list[Rebuild] = [
+    Rebuild("budget balances", budget_balances),
+    Rebuild("energy roll-ups", energy_rollups),
+]

@@ -11,7 +11,7 @@ from pricetag.cli.answering import answer
 from pricetag.cli.options import Json, open_client
 from pricetag.cli.views.energy import energy_view
 
-By = Literal["node", "component", "project", "hour"]
+By = Literal["node", "component", "site", "project", "user", "hour", "day", "month"]
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 

@@ -59,6 +59,13 @@ ENTRIES = (
         "Check and rebuild the running balances of budgets.",
         True,
     ),
+    Entry(
+        "rollups",
+        "app.cli",
+        "commands",
+        "Check and rebuild the roll-ups of the energy account.",
+        True,
+    ),
 )
 # Everything after the command is the service's to read, --help too.
 _AS_TYPED = {

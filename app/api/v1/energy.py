@@ -19,7 +19,7 @@ router = APIRouter(prefix="/energy", tags=["measurements"])
 @router.get(
     "",
     dependencies=[READ],
-    summary="Show the energy account by node, component, project or hour",
+    summary="Show the energy account by node, site, project, user, hour, day or month",
     responses=problems(404),
 )
 async def get_energy(
@@ -41,6 +41,7 @@ async def get_energy(
 ) -> EnergyAccount:
     """Energy metered on the nodes, charged to finished runs, used by running ones so far, and
     unallocated (idle, other users), in full UTC hours. The lab's total is charged + running +
-    unallocated + undecided. Covers at most 366 days, or 31 days by hour.
+    unallocated + undecided. Days and months are in UTC.
+    Covers at most 3660 days, or 31 days by hour.
     """
     return await energy_account(session, caller, start=start, stop=stop, by=by, node=node)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import groupby
@@ -73,9 +73,7 @@ async def energy_account(
         raise NodeNotFoundError(f"There is no node {node!r}.", field="node")
     hours = Range(span.start, span.stop, node, now)
     if by == "project" or by == "user":
-        sums = await rows.sums_by_owner(
-            session, by, principal.viewer, hours, every_hour=every_hour
-        )
+        sums = await rows.sums_by_owner(session, by, principal.viewer, hours, every_hour=every_hour)
         hidden = PRIVATE_PROJECTS if principal.project_id is None else OTHER_PROJECTS
         abouts, groups = _by_owner(by, sums, hidden)
     else:
@@ -143,7 +141,8 @@ def _bucket(by: EnergyBy, start: datetime) -> Any:
 
 
 def _by_owner(by: EnergyBy, sums: Iterable[Any], hidden: str) -> _Groups:
-    abouts, groups = [], []
+    abouts: list[dict[str, Any]] = []
+    groups = []
     charges = (row for row in sums if not row.is_total)
     for (is_visible, owner), group in groupby(charges, key=lambda row: (row.visible, row.owner)):
         abouts.append({by: (owner or NO_USER) if is_visible else hidden})

@@ -1,4 +1,4 @@
-"""Intervals of many sums at once: those of ``combine``, digit for digit, in a fraction of the time."""
+"""The intervals of many sums at once, digit for digit those of ``combine``, but faster."""
 
 from __future__ import annotations
 
@@ -60,9 +60,7 @@ def _is_sampled(errors: tuple[Error, ...]) -> bool:
     return any(is_factor) and (len(set(errors)) > 1 or not all(is_factor))
 
 
-def _sampled(
-    errors: tuple[Error, ...], values: Floats, seed: int
-) -> list[tuple[float, float]]:
+def _sampled(errors: tuple[Error, ...], values: Floats, seed: int) -> list[tuple[float, float]]:
     """2.5% and 97.5% quantiles of sums of ``values`` [sums, errors]."""
     if not len(values):
         return []

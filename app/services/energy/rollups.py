@@ -19,6 +19,8 @@ DAY = timedelta(days=1)
 OCCUPIED_S = 0.2
 """Pause while another process folds."""
 
+REMEDY = "run `pricetag rollups rebuild`"
+
 FAR_PAST = datetime.min.replace(tzinfo=UTC)
 
 
@@ -111,14 +113,14 @@ async def wrong_sums(database: Database, month: Month) -> list[str]:
 
 
 async def rebuild(database: Database, month: Month) -> None:
-    """Makes the roll-ups of a month anew from its hours, while the service runs."""
+    """Rebuilds the roll-ups of a month from its hours, while the service runs.
+
+    It works in transactions of its own: interrupted, it leaves the account right, and can be
+    run again.
+    """
     async with database.session_scope() as session:
         await energy_checking.mark(session, month.start, month.stop)
-    while True:
-        async with database.session_scope() as session:
-            folded = await fold_pending(session, within=month)
-        if folded == 0:
-            break
+    while (folded := await _fold(database, month)) != 0:
         if folded is None:
             await asyncio.sleep(OCCUPIED_S)
     async with database.session_scope() as session:
@@ -126,13 +128,14 @@ async def rebuild(database: Database, month: Month) -> None:
         await energy_checking.make_anew(session, month.start, month.stop)
 
 
+async def _fold(database: Database, month: Month) -> int | None:
+    async with database.session_scope() as session:
+        return await fold_pending(session, within=month)
+
+
 def _line(row: Any) -> str:
     about = [
-        str(value)
-        for name in (*energy_folding.KEY,)
-        if (value := getattr(row, name)) is not None
+        str(value) for name in (*energy_folding.KEY,) if (value := getattr(row, name)) is not None
     ]
-    differences = [
-        f"{name} {value:+}" for name in MEASURES if (value := getattr(row, name)) != 0
-    ]
+    differences = [f"{name} {value:+}" for name in MEASURES if (value := getattr(row, name)) != 0]
     return f"{row.level} {row.start:%Y-%m-%dT%H}: {' '.join(about)}: {', '.join(differences)}"

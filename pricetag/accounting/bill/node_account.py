@@ -159,7 +159,16 @@ def _account(entries: Sequence[Entry], figures: Sequence[Quantity]) -> Account:
         "runs_open": any([one.open_hours for one in entries]),
     }
     flags = tuple(sorted([name for name, holds in remarks.items() if holds]))
-    return Account(*figures, overallocated_kwh=joules_to_kwh(over_j), flags=flags)
+    total, charged, running, unallocated, undecided = figures
+    return Account(
+        total_kwh=total,
+        charged_kwh=charged,
+        running_kwh=running,
+        unallocated_kwh=unallocated,
+        undecided_kwh=undecided,
+        overallocated_kwh=joules_to_kwh(over_j),
+        flags=flags,
+    )
 
 
 def _reason_and_remark(entries: Sequence[Entry]) -> tuple[str | None, str | None]:

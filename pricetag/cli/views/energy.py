@@ -21,7 +21,17 @@ COLUMNS = {
 PASSING = ("running_kwh", "undecided_kwh")
 """Columns shown only if some of their figures are not zero."""
 
-HEADS = {"node": "Node", "component": "Component", "project": "Project", "hour": "Hour (UTC)"}
+HEADS = {
+    "node": "Node",
+    "component": "Component",
+    "site": "Site",
+    "project": "Project",
+    "user": "User",
+    "hour": "Hour (UTC)",
+    "day": "Day (UTC)",
+    "month": "Month (UTC)",
+}
+NOBODY = {"project": "(no project)", "user": "(no run)", "site": "(no site)"}
 REMARKS = {
     "node_not_metered": "In some hours a node's own meter did not run throughout: its use outside "
     "of runs is unknown.",
@@ -80,7 +90,7 @@ def _name(by: str, item: Mapping[str, Any]) -> str:
     if by == "hour":
         return _hour(item["hour"])
     name = item[by]
-    return "(no project)" if name is None else str(name)
+    return NOBODY[by] if name is None else str(name)
 
 
 def _hour(text: str) -> str:

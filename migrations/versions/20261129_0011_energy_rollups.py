@@ -1,9 +1,7 @@
 """Roll-ups of the energy account: exact sums by hour, day and month, kept current by triggers.
 
-The hours that are there already are marked as pending; the account judges pending hours itself,
-so that its figures are right before the roll-ups are filled. `pricetag migrate` fills them
-afterwards, and so does the server where that was interrupted. Interrupted anywhere, this
-migration can be run again.
+The existing hours are marked as pending. The account judges pending hours itself, so its figures
+are right before the roll-ups are filled; the server fills them afterwards, in batches.
 """
 
 from __future__ import annotations
@@ -11,8 +9,10 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0008"
-down_revision = "0007"
+from app.migration_steps import committed_at_once, create_index, drop_index
+
+revision = "0011"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 
@@ -22,9 +22,9 @@ FUNCTIONS = """
 CREATE OR REPLACE FUNCTION pricetag_energy_pending(nodes text[], hours timestamptz[])
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    -- A mark that is about to be deleted covers what was committed before, not this change: it is
-    -- passed over, and a new one added. A mark that is kept here stays at least until the end of
-    -- this transaction. Nobody ever waits, so nobody can wait for each other.
+    -- A mark that is being deleted covers earlier changes, not this one: it is skipped, and a new
+    -- one is added. A mark that is locked here stays at least until this transaction ends. Nobody
+    -- waits, so there are no deadlocks.
     WITH changed AS (
         SELECT DISTINCT c.node_name, c.hour FROM unnest(nodes, hours) AS c (node_name, hour)
     ), kept AS MATERIALIZED (
@@ -61,7 +61,7 @@ RETURNS void LANGUAGE sql AS $$
     FROM generate_series(date_trunc('hour', since, 'UTC'), until, interval '1 hour') AS hour
 $$;
 
--- An open attempt decides about every hour since it began, of which it may be the user.
+-- An open attempt affects every hour since it began, reported or not.
 CREATE OR REPLACE FUNCTION pricetag_energy_attempt_changed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP <> 'INSERT' AND OLD.ended_at IS NULL THEN
@@ -131,14 +131,10 @@ def upgrade() -> None:
     _tables()
     op.execute(FUNCTIONS)
     op.execute(TRIGGERS)
-    # From here on every change is marked. What follows takes its time, and blocks nobody.
-    with op.get_context().autocommit_block():
-        op.execute("DROP INDEX CONCURRENTLY IF EXISTS ix_energy_hours_hour_node_name")
-        op.execute(
-            "CREATE INDEX CONCURRENTLY ix_energy_hours_hour_node_name"
-            " ON energy_hours (hour, node_name)"
-        )
-        op.execute("DROP INDEX CONCURRENTLY IF EXISTS ix_energy_hours_hour")
+    # From here on every change is marked. The rest takes long, and blocks nobody.
+    with committed_at_once():
+        create_index("ix_energy_hours_hour_node_name", "energy_hours (hour, node_name)")
+        drop_index("ix_energy_hours_hour")
         op.execute(MARK_EVERY_HOUR)
         op.execute("ANALYZE energy_pending")
 
@@ -192,7 +188,7 @@ def _tables() -> None:
     )
     for level in LEVELS:
         name = f"energy_rollup_{level}"
-        # Hours are written and read side by side; a series' days and months one after another.
+        # Hours of all series are written and read together; days and months by series.
         order = ["start", "series_id"] if level == "hours" else ["series_id", "start"]
         op.create_table(
             name,
