@@ -462,3 +462,18 @@ async def test_a_slash_that_is_not_encoded_separates_segments(api: Api) -> None:
     problem(await api.admin.get("/v1/projects/lab"), 404, "project-not-found")
     upper, lower = [await api.admin.get(f"/v1/projects/lab{c}vision") for c in ("%2F", "%2f")]
     assert upper.json()["name"] == lower.json()["name"] == "lab/vision"
+
+
+async def test_the_role_ingest_says_that_it_can_only_ask_who_it_is(api: Api) -> None:
+    robot = await a_user(api, "robot", "ingest")
+    assert (await as_user(api, robot, "GET", "/v1/me")).json()["role"] == "ingest"
+    for method, path in (("GET", "/v1/runs"), ("POST", "/v1/runs"), ("GET", "/v1/users")):
+        refused = problem(
+            await as_user(api, robot, method, path, json=run_body()), 403, "role-required"
+        )
+        assert "today such a token can call GET /v1/me and nothing else" in refused["detail"]
+    viewer = problem(await api.viewer.post("/v1/runs", json=run_body()), 403, "role-required")
+    assert "ingest" not in viewer["detail"]
+    document = (await api.nobody.get("/openapi.json")).json()
+    role = document["components"]["schemas"]["UserCreate"]["properties"]["role"]
+    assert "`GET /v1/me` and nothing else" in role["description"]

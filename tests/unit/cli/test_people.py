@@ -188,3 +188,13 @@ def test_ends(text: str, end: str) -> None:
 def test_no_ends(text: str) -> None:
     with pytest.raises(InvalidLifetimeError):
         end_of(text, NOW)
+
+
+@pytest.mark.parametrize(
+    "command", [["user", "create"], ["user", "add-token"], ["user", "role"], ["token", "create"]]
+)
+def test_help_says_that_ingest_can_do_nothing_yet(command: list[str], capsys: Captured) -> None:
+    pricetag([*command, "--help"])
+    assert "'ingest' can do nothing yet" in " ".join(
+        capsys.readouterr().out.replace("│", " ").split()
+    )
