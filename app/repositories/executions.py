@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -39,6 +39,20 @@ async def lock_run(session: AsyncSession, run_id: UUID) -> Run | None:
 
 async def get_run(session: AsyncSession, run_id: UUID) -> Run | None:
     return await session.get(Run, run_id)
+
+
+async def runs(session: AsyncSession, run_ids: Collection[UUID]) -> Sequence[Run]:
+    """Those of some runs that exist, freshly read."""
+    if not run_ids:
+        return []
+    query = select(Run).where(Run.id.in_(run_ids)).execution_options(populate_existing=True)
+    return (await session.execute(query)).scalars().all()
+
+
+async def statuses(session: AsyncSession, run_ids: Collection[UUID]) -> dict[UUID, str]:
+    """Status of each of some runs that exists."""
+    query = select(Run.id, Run.status).where(Run.id.in_(run_ids))
+    return {row.id: row.status for row in await session.execute(query)}
 
 
 async def names_of(session: AsyncSession, run: Run) -> tuple[str, str]:

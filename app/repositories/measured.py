@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, insert, select, text
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -20,6 +21,31 @@ Row = dict[str, Any]
 async def add_rows(session: AsyncSession, table: type[Base], rows: list[Row]) -> None:
     if rows:
         await session.execute(insert(table), rows)
+
+
+_READINGS = """
+INSERT INTO readings (attempt_id, component, seq, t_s, counter_j, integrated_j, power_w,
+    own_busy_s, all_busy_s, flags)
+SELECT :attempt_id, component, seq, t_s, counter_j, integrated_j, power_w, own_busy_s, all_busy_s,
+    CAST(flags AS jsonb)
+FROM unnest(CAST(:component AS text[]), CAST(:seq AS int[]), CAST(:t_s AS float8[]),
+    CAST(:counter_j AS float8[]), CAST(:integrated_j AS float8[]), CAST(:power_w AS float8[]),
+    CAST(:own_busy_s AS float8[]), CAST(:all_busy_s AS float8[]), CAST(:flags AS text[]))
+AS reading (component, seq, t_s, counter_j, integrated_j, power_w, own_busy_s, all_busy_s, flags)
+"""
+_READING_COLUMNS = (
+    *("component", "seq", "t_s", "counter_j", "integrated_j", "power_w"),
+    *("own_busy_s", "all_busy_s"),
+)
+
+
+async def add_readings(session: AsyncSession, attempt_id: UUID, rows: Sequence[Row]) -> None:
+    """Adds readings of an attempt, however many, in one statement."""
+    if not rows:
+        return
+    values: Row = {name: [row.get(name) for row in rows] for name in _READING_COLUMNS}
+    values["flags"] = [json.dumps(row["flags"]) for row in rows]
+    await session.execute(text(_READINGS), {"attempt_id": attempt_id, **values})
 
 
 async def put_artifacts(session: AsyncSession, rows: list[Row]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -21,6 +21,11 @@ async def add(session: AsyncSession, quote: Quote) -> None:
 async def get(session: AsyncSession, run_id: UUID) -> Quote | None:
     query = select(Quote).where(Quote.run_id == run_id)
     return (await session.execute(query)).scalar_one_or_none()
+
+
+async def of_runs(session: AsyncSession, run_ids: Collection[UUID]) -> Sequence[Quote]:
+    query = select(Quote).where(Quote.run_id.in_(run_ids))
+    return (await session.execute(query)).scalars().all()
 
 
 async def set_score(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
+from typing import Any
 
 import psycopg
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import libpq_url
@@ -26,6 +27,35 @@ async def after(
         .limit(limit)
     )
     return (await session.execute(query)).scalars().all()
+
+
+_AFTER_EACH = """
+SELECT asked.n, event.id, event.run_id, event.at, event.kind, event.payload
+FROM unnest(CAST(:run_ids AS uuid[]), CAST(:last_ids AS bigint[])) WITH ORDINALITY
+    AS asked (run_id, last_id, n)
+CROSS JOIN LATERAL (
+    SELECT * FROM run_events
+    WHERE run_id = asked.run_id AND id > asked.last_id ORDER BY id LIMIT :most
+) AS event
+ORDER BY asked.n, event.id
+"""
+
+
+async def after_each(
+    session: AsyncSession, asked: Sequence[tuple[uuid.UUID, int]], limit: int
+) -> list[tuple[tuple[uuid.UUID, int], Any]]:
+    """Events of several runs, each past an id, in order, in one query.
+
+    Returns:
+        What was asked for, ``(run id, last id)``, with one event of it.
+    """
+    values = {
+        "run_ids": [run_id for run_id, _ in asked],
+        "last_ids": [last_id for _, last_id in asked],
+        "most": limit,
+    }
+    rows = await session.execute(text(_AFTER_EACH), values)
+    return [(asked[row.n - 1], row) for row in rows]
 
 
 async def forget_passing(session: AsyncSession, finished_before: datetime) -> int:

@@ -1,27 +1,28 @@
 """The event stream of a run: one database listener for all its readers.
 
 A waiting reader uses no connection: the listener wakes it, or the clock if the listener is
-down, and it reads new events in a short session of its own.
+down. Readers that are woken together read together (:mod:`app.services.event_news`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import time
 import uuid
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, contextmanager
 from datetime import UTC, datetime, timedelta
 
 from app.db import Database, Session
-from app.repositories import executions, run_events, visibility
+from app.repositories import run_events
 from app.repositories.outage import OUTAGES
 from app.schemas.runs import WaitingRead
 from app.schemas.series import EventRead
-from app.services import tokens, waiting
+from app.services.event_news import BATCH, Gathered, read_access, read_news
 from app.services.principals import Principal
-from app.services.quoting import projection
 
 log = logging.getLogger("pricetag.server")
 
@@ -33,7 +34,6 @@ LISTENING_POLL_S = 10.0
 
 RECONNECT_S = 1.0
 KEEP_PASSING = timedelta(hours=1)
-BATCH = 200
 FINAL = frozenset({"succeeded", "failed", "cancelled"})
 
 
@@ -44,6 +44,8 @@ class EventHub:
         self._database = database
         self._readers: dict[uuid.UUID, set[asyncio.Event]] = defaultdict(set)
         self.listening = asyncio.Event()
+        self.news = Gathered(database, read_news)
+        self.access = Gathered(database, read_access)
 
     @contextmanager
     def subscribed(self, run_id: uuid.UUID) -> Iterator[asyncio.Event]:
@@ -108,26 +110,32 @@ async def stream(
         last_id: ID of the last event that the client received; 0 for all.
     """
     reason: WaitingRead | None = None
+    may_follow_until_s = -math.inf
     with hub.subscribed(run_id) as woken:
         while True:
             woken.clear()
             try:
-                events, finished, present = await _read(database, principal, run_id, last_id)
+                if time.monotonic() >= may_follow_until_s:
+                    if not await hub.access.ask((principal, run_id)):
+                        return
+                    may_follow_until_s = time.monotonic() + LISTENING_POLL_S
+                news = await hub.news.ask((run_id, last_id))
             except OUTAGES as error:
                 log.info("event stream of run %s waits for the database: %s", run_id, error)
                 await asyncio.sleep(POLL_S)
                 continue
-            for event in events:
+            for event in news.events:
                 last_id = event.id
                 yield event
-            if len(events) == BATCH:
+            if len(news.events) == BATCH:
                 continue
-            if finished:
+            if news.status is None or news.status in FINAL:
                 return
-            if present != reason:
-                reason = present
+            if news.reason != reason:
+                reason = news.reason
                 yield _waiting(run_id, last_id, reason)
-            await _wait(woken, LISTENING_POLL_S if hub.listening.is_set() else POLL_S)
+            if not await _wait(woken, LISTENING_POLL_S if hub.listening.is_set() else POLL_S):
+                may_follow_until_s = -math.inf  # nothing else to do: look at it again
 
 
 def _waiting(run_id: uuid.UUID, last_id: int, reason: WaitingRead | None) -> EventRead:
@@ -137,46 +145,14 @@ def _waiting(run_id: uuid.UUID, last_id: int, reason: WaitingRead | None) -> Eve
     )
 
 
-async def _read(
-    database: Database, principal: Principal, run_id: uuid.UUID, last_id: int
-) -> tuple[list[EventRead], bool, WaitingRead | None]:
-    """The events, whether the run is over, and why no live worker can take it."""
-    async with database.session_scope() as session:
-        present = await tokens.still_active(session, principal)
-        if present is None or not present.has("viewer"):
-            return [], True, None
-        # The status is read first, so that all events before it are certainly read.
-        status = await visibility.visible_status(session, present.viewer, run_id)
-        if status is None:
-            return [], True, None
-        rows = await run_events.after(session, run_id, last_id, BATCH)
-        events = [EventRead.model_validate(event) for event in rows]
-        if status == "running":
-            await _project(session, run_id, events)
-        run = await executions.get_run(session, run_id) if status == "queued" else None
-        reason = None if run is None else await waiting.of_run(session, run)
-        return events, status in FINAL, reason
-
-
-async def _project(session: Session, run_id: uuid.UUID, events: Sequence[EventRead]) -> None:
-    """Adds the current projection to the latest progress event."""
-    newest = next((event for event in reversed(events) if event.kind == "progress"), None)
-    if newest is None:
-        return
-    run = await executions.get_run(session, run_id)
-    if run is None or run.progress is None:
-        return
-    projected = await projection.of_run(session, run)
-    if projected is not None:
-        newest.payload["projection"] = projected.model_dump(mode="json")
-
-
-async def _wait(woken: asyncio.Event, timeout_s: float) -> None:
+async def _wait(woken: asyncio.Event, timeout_s: float) -> bool:
+    """Waits to be woken; False when nobody did in time."""
     try:
         async with asyncio.timeout(timeout_s):
             await woken.wait()
     except TimeoutError:
-        return
+        return False
+    return True
 
 
 async def forget_passing(session: Session) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import uuid
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -109,10 +110,12 @@ async def authenticate(session: Session, secret: str | None) -> Principal:
     return authenticated.principal
 
 
-async def still_active(session: Session, principal: Principal) -> Principal | None:
-    """The principal's current state; None once its token is no longer active."""
-    rows = await tokens.active(session, [principal.token_id])
-    return _principal(rows[0]) if rows else None
+async def present(
+    session: Session, principals: Collection[Principal]
+) -> Mapping[uuid.UUID, Principal]:
+    """The current state of principals whose token is still active, by token."""
+    rows = await tokens.active(session, {principal.token_id for principal in principals})
+    return {row.token_id: _principal(row) for row in rows}
 
 
 def _principal(row: Any) -> Principal:

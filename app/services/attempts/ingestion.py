@@ -24,7 +24,7 @@ from app.services.attempts.journal_records import (
 )
 from app.services.billing import live_meter
 from app.services.errors import AttemptNotFoundError
-from models import Attempt, LogLine, Metric, Reading, RejectedRecord, Run, Stage
+from models import Attempt, LogLine, Metric, RejectedRecord, Run, Stage
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ async def _store(session: Session, run: Run, batch: Batch) -> None:
     if batch.progress is not None and not batch.late:
         run.progress = batch.progress
     await session.flush()
-    await measured.add_rows(session, Reading, batch.readings)
+    await measured.add_readings(session, batch.attempt.id, batch.readings)
     await measured.add_rows(session, Metric, batch.metrics)
     await measured.add_rows(session, LogLine, batch.log_lines)
     await measured.add_rows(session, RejectedRecord, batch.rejected)

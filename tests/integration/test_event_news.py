@@ -1,0 +1,101 @@
+"""Readers of event streams that are woken together read together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping
+from uuid import UUID
+
+import pytest
+
+from app.db import Session
+from app.services import event_news, events
+from app.services.event_news import Gathered
+from app.services.principals import Principal
+from tests.integration.test_api_events import Reader, progress
+from tests.integration.test_request_cost import counted, touching
+from tests.support.api import Api, a_principal, running_run
+
+
+async def followers(
+    api: Api, hub: events.EventHub, runs: int, each: int
+) -> tuple[list[UUID], list[Reader]]:
+    async with api.database.session_scope() as session:
+        run_ids = [await running_run(session, 2) for _ in range(runs)]
+        principal: Principal = await a_principal(session)
+    readers = [
+        Reader(events.stream(api.database, hub, principal, run_id, 0))
+        for run_id in run_ids
+        for _ in range(each)
+    ]
+    await asyncio.gather(*(reader.until(2) for reader in readers))
+    return run_ids, readers
+
+
+async def test_a_change_is_read_once_for_all_streams(committed_api: Api) -> None:
+    """Of one run, and of several runs that change at the same time."""
+    api = committed_api
+    hub = events.EventHub(api.database)
+    listener = asyncio.create_task(hub.listen())
+    run_ids, readers = await followers(api, hub, runs=4, each=10)
+    try:
+        async with asyncio.timeout(10):
+            await hub.listening.wait()
+        await asyncio.sleep(0.5)
+        begun = [len(reader.read) for reader in readers]
+        with counted(api.database) as counts:
+            await asyncio.gather(*(progress(api, run_id, 1) for run_id in run_ids))
+            await asyncio.gather(
+                *(reader.until(count + 1) for reader, count in zip(readers, begun, strict=True))
+            )
+        assert 1 <= len(touching(counts, "run_events")) - len(run_ids) <= len(run_ids)
+        assert not touching(counts, "tokens")  # who may follow is asked now and then
+        assert all(reader.read[-1].payload["done"] == 1 for reader in readers)
+    finally:
+        for task in [*(reader.task for reader in readers), listener]:
+            task.cancel()
+
+
+async def test_who_asks_during_a_read_is_served_by_the_next(
+    committed_api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_news, "GATHER_S", 0.0)
+    state, reads = {"value": 0}, []
+    reading = asyncio.Event()
+
+    async def read(session: Session, asked: Collection[str]) -> Mapping[str, int]:
+        value = state["value"]
+        reads.append(sorted(asked))
+        reading.set()
+        await asyncio.sleep(0.05)
+        return dict.fromkeys(asked, value)
+
+    gathered = Gathered(committed_api.database, read)
+    first = asyncio.gather(*(gathered.ask(name) for name in ("a", "b", "a")))
+    await reading.wait()
+    state["value"] = 1
+    later = await asyncio.gather(gathered.ask("a"), gathered.ask("c"))
+    assert await first == [0, 0, 0]
+    assert later == [1, 1]
+    assert reads == [["a", "b"], ["a", "c"]]
+
+
+async def test_an_error_reaches_all_that_ask_and_the_next_read_works(committed_api: Api) -> None:
+    fails = [True]
+
+    async def read(session: Session, asked: Collection[int]) -> Mapping[int, int]:
+        if fails[0]:
+            raise ConnectionResetError("gone")
+        return {number: 2 * number for number in asked}
+
+    gathered = Gathered(committed_api.database, read)
+    results = await asyncio.gather(
+        *(gathered.ask(number) for number in (1, 2)), return_exceptions=True
+    )
+    assert [type(result) for result in results] == [ConnectionResetError] * 2
+    fails[0] = False
+    left = asyncio.create_task(gathered.ask(3))
+    other = asyncio.create_task(gathered.ask(3))
+    await asyncio.sleep(0)
+    left.cancel()  # one reader leaves; the other gets its news
+    assert await other == 6
