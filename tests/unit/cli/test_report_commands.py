@@ -1,0 +1,120 @@
+"""`pricetag report`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pricetag.cli.app import run as pricetag
+from tests.support.commands import OTHER_ID, Captured, complaint, said
+from tests.support.fake_api import RUN_ID, Answer, FakeApi, problem, run
+
+
+def test_report_is_created_and_written(api: FakeApi, capsys: Captured, tmp_path: Path) -> None:
+    report_id = "aaaaaaaa-0000-4000-8000-000000000001"
+    made = {"id": report_id, "title": "Price of MiniLM [int8]", "context": {"runs": []}}
+    api.answers |= {
+        f"GET /v1/runs/{RUN_ID}": Answer(run()),
+        "POST /v1/reports": Answer(made, 201),
+        f"GET /v1/reports/{report_id}.pdf": Answer(b"%PDF-", kind="application/pdf"),
+        f"GET /v1/reports/{report_id}.md": Answer("# x", kind="text/markdown"),
+    }
+    folder = tmp_path / "out" / "deep"
+    wanted = ["--format", "md,pdf", "-o", str(folder), "--profile", "site", "--json"]
+    assert pricetag(["report", RUN_ID, *wanted]) == 0
+    files = said(capsys)["files"]
+    assert files == {fmt: str(folder / f"report-aaaaaaaa.{fmt}") for fmt in ("pdf", "md")}
+    assert Path(files["pdf"]).read_bytes() == b"%PDF-"
+    posted = next(asked for asked in api.asked if asked.method == "POST")
+    assert json.loads(posted.body) == {
+        "title": "Price of MiniLM [int8]",
+        "profile": "site",
+        "runs": [RUN_ID],
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "versions"),
+    [
+        ([RUN_ID], None),
+        ([f"{RUN_ID}@2"], {RUN_ID: 2}),
+        ([RUN_ID, "--version", "1"], {RUN_ID: 1}),
+        ([f"{RUN_ID}@2", OTHER_ID], {RUN_ID: 2}),
+    ],
+)
+def test_report_uses_the_selected_version(
+    api: FakeApi, capsys: Captured, arguments: list[str], versions: dict[str, int] | None
+) -> None:
+    report_id = "aaaaaaaa-0000-4000-8000-000000000001"
+    shown = {"run_id": RUN_ID, "model": "MiniLM", "version": 2, "newest_version": 3}
+    shown["as_of"] = "2026-01-31T23:59:59.999999+00:00"
+    only = {**shown, "version": 1, "newest_version": 1, "as_of": None}
+    newest = {**shown, "version": 3, "as_of": None}
+    made = {"id": report_id, "title": "T", "context": {"runs": [shown, only, newest]}}
+    api.answers |= {
+        f"GET /v1/runs/{RUN_ID}": Answer(run()),
+        "POST /v1/reports": Answer(made, 201),
+        f"GET /v1/reports/{report_id}.md": Answer("# x", kind="text/markdown"),
+    }
+    assert pricetag(["report", *arguments, "--format", "md"]) == 0
+    posted = next(request for request in api.asked if request.method == "POST")
+    assert json.loads(posted.body).get("versions") == versions
+    assert capsys.readouterr().out.splitlines()[1:3] == [
+        "  MiniLM: version 2 of its price tag (the newest is 3), with the factors known on "
+        "2026-01-31",
+        "  MiniLM: version 3 of its price tag (the newest)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([RUN_ID, OTHER_ID, "--version", "1"], "--version is for a single RUN"),
+        ([f"{RUN_ID}@1", "--version", "1"], "--version is for a single RUN"),
+        (["--project", "p", "--version", "1"], "--version is for a single RUN"),
+        ([f"{RUN_ID}@x"], "a version is a whole number from 1"),
+        ([f"{RUN_ID}@0"], "a version is a whole number from 1"),
+        ([f"{RUN_ID}@1", f"{RUN_ID}@2"], "named with several versions"),
+        ([f"{RUN_ID}@1", RUN_ID], "named with several versions"),
+    ],
+)
+def test_invalid_versions_are_rejected(
+    api: FakeApi, capsys: Captured, arguments: list[str], message: str
+) -> None:
+    api.answers[f"GET /v1/runs/{RUN_ID}"] = Answer(run())
+    assert pricetag(["report", *arguments]) == 2
+    assert message in complaint(capsys)
+    assert all(request.method == "GET" for request in api.asked)
+
+
+def test_run_without_a_price_tag_is_shown_as_typed(api: FakeApi, capsys: Captured) -> None:
+    api.answers |= {
+        "GET /v1/runs": Answer({"items": [run("running")], "next_cursor": None}),
+        f"GET /v1/runs/{RUN_ID}": Answer(run("running")),
+        "POST /v1/reports": problem(
+            422,
+            "nothing-to-report",
+            "runs.0: ...",
+            {"field": "runs.0", "message": f"run {RUN_ID} has no price tag yet"},
+        ),
+    }
+    assert pricetag(["report", "last"]) == 2
+    assert complaint(capsys) == (f"pricetag: 'last' ({RUN_ID[:8]}, running) has no price tag yet\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "name the runs"),
+        ([RUN_ID, "--project", "p"], "(--project, --experiment, --tag), not both"),
+        ([RUN_ID, "--format", "docx"], "--format docx: give some of html"),
+    ],
+)
+def test_report_requires_runs_and_known_formats(
+    arguments: list[str], message: str, api: FakeApi, capsys: Captured
+) -> None:
+    assert pricetag(["report", *arguments]) == 2
+    assert message in complaint(capsys)
+    assert api.asked == []

@@ -1,0 +1,249 @@
+"""Commands about runs: list, submit, show, resume, wait, logs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+
+from pricetag.cli.app import run as pricetag
+from tests.support.commands import Captured, complaint, issued, said
+from tests.support.fake_api import RUN_ID, Answer, Asked, FakeApi, events, problem, run
+from tests.support.price_tags import compressed_run, tag
+
+
+def test_empty_list_of_runs_prints_a_sentence(api: FakeApi, capsys: Captured) -> None:
+    api.answers["GET /v1/runs"] = Answer({"items": [], "next_cursor": None})
+    assert pricetag(["runs"]) == 0
+    assert capsys.readouterr().out == "No matching runs.\n"
+
+
+def test_runs_of_one_user_are_listed(api: FakeApi, capsys: Captured) -> None:
+    api.answers["GET /v1/runs"] = Answer({"items": [run()], "next_cursor": None})
+    assert pricetag(["runs", "--user", "me"]) == 0
+    assert pricetag(["runs", "--user", "Ada L."]) == 0
+    queries = [parse_qs(request.query).get("user") for request in api.asked]
+    assert queries == [["me"], ["Ada L."]]
+
+
+def test_filters_are_sent_to_the_server(api: FakeApi, capsys: Captured) -> None:
+    api.answers["GET /v1/runs"] = Answer({"items": [run()], "next_cursor": None})
+    filters = ["--tag", "a", "--tag", "b", "--status", "failed", "--search", "mini lm"]
+    assert pricetag(["runs", *filters]) == 0
+    text = capsys.readouterr().out
+    assert "6f0c0d0e" in text
+    assert "MiniLM [int8]" in text
+    assert "14.4 Wh" in text
+    assert api.asked[0].headers["authorization"] == "Bearer pt_secret"
+    assert "tag=a&tag=b&status=failed" in api.asked[0].query
+    assert parse_qs(api.asked[0].query)["q"] == ["mini lm"]
+    assert pricetag(["--json", "runs"]) == 0
+    assert said(capsys)[0]["id"] == RUN_ID
+
+
+def test_run_is_selected_by_the_beginning_of_its_id(api: FakeApi, capsys: Captured) -> None:
+    other = run(id="6f0c0000-0000-4000-8000-000000000002")
+    api.answers["GET /v1/runs"] = Answer({"items": [run(), other], "next_cursor": None})
+    api.answers[f"POST /v1/runs/{RUN_ID}/cancel"] = Answer(run("cancelled"), 202)
+    assert pricetag(["cancel", "6f0c0d0e"]) == 0
+    assert pricetag(["cancel", "last"]) == 0
+    assert capsys.readouterr().out == f"{RUN_ID} cancelled\n" * 2
+    assert pricetag(["cancel", "6f0c"]) == 1
+    assert "matches 2 run IDs" in complaint(capsys)
+    assert pricetag(["cancel", "abcd"]) == 1
+    assert "has an ID that begins with 'abcd'" in complaint(capsys)
+
+
+def test_a_run_is_resumed(api: FakeApi, capsys: Captured) -> None:
+    accepted = run("queued") | {"warnings": ["the budget lab will be used up"]}
+    api.answers[f"POST /v1/runs/{RUN_ID}/resume"] = Answer(accepted, 202)
+    assert pricetag(["resume", RUN_ID]) == 0
+    told = capsys.readouterr()
+    assert told.out.startswith(f"{RUN_ID} queued\n")
+    assert "warning: the budget lab will be used up" in told.err
+    api.answers[f"GET /v1/runs/{RUN_ID}"] = Answer(run("cancelled"))
+    issued(api)
+    api.answers[f"GET /v1/runs/{RUN_ID}/events"] = events(("status", {"status": "cancelled"}))
+    assert pricetag(["resume", RUN_ID, "--wait"]) == 4
+
+
+def test_rejection_lists_every_invalid_field(
+    api: FakeApi, capsys: Captured, tmp_path: Path
+) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text("project: x\n")
+    api.answers["POST /v1/runs"] = problem(
+        422,
+        "invalid-recipe",
+        "The run cannot be run as it stands.",
+        {"field": "recipe.stages.0.kind", "message": "'tarin' is unknown", "hint": "train"},
+        {"field": "name", "message": "is missing", "hint": None},
+    )
+    assert pricetag(["submit", str(file)]) == 2
+    line = complaint(capsys)
+    assert "recipe.stages.0.kind: 'tarin' is unknown (train)" in line
+    assert "name: is missing" in line
+
+
+def test_job_file_is_sent_unchanged(api: FakeApi, capsys: Captured, tmp_path: Path) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text("project: text  # a remark\n")
+    api.answers["POST /v1/runs"] = Answer(run("queued"), 202)
+    assert pricetag(["submit", str(file), "--key", "k1", "--json"]) == 0
+    assert said(capsys)["status"] == "queued"
+    assert api.asked[0].body == "project: text  # a remark\n"
+    assert api.asked[0].headers["idempotency-key"] == "k1"
+    assert pricetag(["submit", "missing.yaml"]) == 2
+    assert "cannot read missing.yaml: No such file" in complaint(capsys)
+
+
+def test_a_file_can_be_checked_without_a_server(capsys: Captured, tmp_path: Path) -> None:
+    file = tmp_path / "job.yaml"
+    described = {
+        "project": "p",
+        "experiment": "e",
+        "name": "n",
+        "recipe": {"stages": [{"kind": "command", "argv": ["true"]}]},
+    }
+    file.write_text(json.dumps(described))
+    assert pricetag(["submit", str(file), "--check"]) == 0
+    assert "describes a run: n (command)" in capsys.readouterr().out
+    file.write_text(json.dumps(described | {"name": ""}))
+    assert pricetag(["submit", str(file), "--check"]) == 2
+    assert "name" in complaint(capsys)
+
+
+@pytest.mark.parametrize(("status", "code"), [("succeeded", 0), ("failed", 3), ("cancelled", 4)])
+def test_exit_code_of_waiting_depends_on_the_run_status(
+    status: str, code: int, api: FakeApi, capsys: Captured, tmp_path: Path
+) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text("project: text\n")
+    api.answers |= {
+        "POST /v1/runs": Answer(run("queued"), 202),
+        f"GET /v1/runs/{RUN_ID}": Answer(run(status)),
+        f"GET /v1/runs/{RUN_ID}/events": events(
+            ("status", {"status": "running"}),
+            ("stage", {"key": "0-train", "kind": "train", "name": "train", "status": "running"}),
+            ("progress", {"key": "0-train", "done": 1, "total": 4, "power_w": 61.0}),
+            ("status", {"status": status, "reason": None}),
+        ),
+    }
+    issued(api)
+    assert pricetag(["submit", str(file), "--wait"]) == code
+    out, err = capsys.readouterr()
+    assert err.startswith("pricetag: the run failed: ") == (status == "failed")
+    assert len(err.splitlines()) == (status == "failed")
+    assert f"MiniLM [int8] | {status}" in out
+    assert "14.4 Wh (12.8 to 17.4 Wh; modelled)" in out
+    assert "0.954 lb CO2e/kWh" in out
+    assert pricetag(["show", RUN_ID, "--wait", "--json"]) == code
+    out, again = capsys.readouterr()
+    assert again == err
+    found = json.loads(out)
+    assert found["run"]["status"] == status
+    assert found["price_tag"]["schema"] == "pricetag/1"
+
+
+def test_show_prints_the_version_and_the_re_pricing(api: FakeApi, capsys: Captured) -> None:
+    api.answers[f"GET /v1/runs/{RUN_ID}"] = Answer(run())
+    issued(api)
+    assert pricetag(["show", RUN_ID]) == 0
+    assert "Version 1" in [line.strip() for line in capsys.readouterr().out.splitlines()]
+    issued(api, "attempt-ended", "repriced", as_of="2026-03-01T23:59:59.999999+00:00")
+    assert pricetag(["show", RUN_ID]) == 0
+    assert "Version 2: re-priced with the factors known on 2026-03-01" in capsys.readouterr().out
+    assert pricetag(["show", RUN_ID, "--json"]) == 0
+    found = said(capsys)
+    assert (found["price_tag_version"]["version"], found["price_tag_version"]["cause"]) == (
+        2,
+        "repriced",
+    )
+    issued(api, "attempt-ended", "repriced", as_of="2026-03-01T12:00:00+01:00")
+    assert pricetag(["show", RUN_ID]) == 0
+    assert "the factors known on 2026-03-01 11:00:00 UTC" in capsys.readouterr().out
+    issued(api, "attempt-ended", "repriced")
+    assert pricetag(["show", RUN_ID]) == 0
+    assert "Version 2: re-priced with the factors known when it was issued" in (
+        capsys.readouterr().out
+    )
+    issued(api, "attempt-ended", "journal-came-late")
+    assert pricetag(["show", RUN_ID]) == 0
+    assert "Version 2: with measurements that arrived late" in capsys.readouterr().out
+
+
+def test_show_of_an_older_version(api: FakeApi, capsys: Captured) -> None:
+    api.answers[f"GET /v1/runs/{RUN_ID}"] = Answer(run())
+    issued(api, "attempt-ended", "repriced")
+    api.answers[f"GET /v1/runs/{RUN_ID}/price-tag"] = Answer(tag(compressed_run()))
+    assert pricetag(["show", RUN_ID, "--version", "1"]) == 0
+    assert "Version 1 of 2" in capsys.readouterr().out
+    [asked] = [a for a in api.asked if a.path.endswith("/price-tag")]
+    assert asked.query == "version=1"
+    missing = problem(404, "price-tag-not-found", "The price tag has no version 9.")
+    api.answers[f"GET /v1/runs/{RUN_ID}/price-tag"] = missing
+    assert pricetag(["show", RUN_ID, "--version", "9"]) == 1
+    assert "has no version 9" in complaint(capsys)
+    assert pricetag(["show", RUN_ID, "--version", "1", "--wait"]) == 2
+    assert "omit --wait" in complaint(capsys)
+    assert pricetag(["show", RUN_ID, "--version", "0"]) == 2
+    assert "--version" in complaint(capsys)
+
+
+def test_broken_event_stream_resumes_after_the_last_event(
+    api: FakeApi, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pricetag.client.runs.RECONNECT_S", 0.01)
+    states = iter(["running", "running", "succeeded"])
+    last = run("succeeded")
+
+    def shown(_: Asked) -> Answer:
+        return Answer(run(next(states, "succeeded")))
+
+    def stream(asked: Asked) -> Answer:
+        if asked.headers.get("last-event-id") == "1":
+            return events(("power", {}), ("status", {"status": last["status"]}))
+        return events(("status", {"status": "running"}))
+
+    api.answers |= {
+        f"GET /v1/runs/{RUN_ID}": shown,
+        f"GET /v1/runs/{RUN_ID}/events": stream,
+        f"GET /v1/runs/{RUN_ID}/price-tag": problem(404, "price-tag-not-found", "None yet."),
+    }
+    assert pricetag(["show", RUN_ID, "--wait"]) == 0
+    out = capsys.readouterr().out
+    assert "| running" in out
+    assert "| succeeded" in out
+    assert "No price tag yet" in out
+
+
+def test_interrupted_wait_prints_how_to_continue(
+    api: FakeApi, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    api.answers[f"GET /v1/runs/{RUN_ID}"] = Answer(run("running"))
+    monkeypatch.setattr("pricetag.client.Client.events", interrupted)
+    assert pricetag(["show", RUN_ID, "--wait"]) == 130
+    assert f"pricetag show {RUN_ID} --wait" in complaint(capsys)
+    assert not [asked for asked in api.asked if asked.method == "POST"]
+
+
+def test_logs_are_plain_lines_or_objects(api: FakeApi, capsys: Captured) -> None:
+    items = [{"text": "epoch 1 [x]", "stream": "stdout"}, {"text": "done", "stream": "stderr"}]
+
+    def page(asked: Asked) -> Answer:
+        first = "after" not in asked.query
+        return Answer({"items": items if first else [], "next_after": "1"})
+
+    api.answers[f"GET /v1/runs/{RUN_ID}/logs"] = page
+    api.answers[f"GET /v1/runs/{RUN_ID}"] = Answer(run("succeeded"))
+    assert pricetag(["logs", RUN_ID]) == 0
+    assert capsys.readouterr().out == "epoch 1 [x]\ndone\n"
+    assert pricetag(["logs", RUN_ID, "-f", "--json"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [json.loads(line) for line in lines] == items

@@ -1,0 +1,90 @@
+"""Usage errors, version, help and missing connections."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from app.settings import get_settings
+from pricetag.cli.app import run as pricetag
+from tests.support.commands import Captured, complaint, said
+from tests.support.fake_api import RUN_ID, FakeApi, problem
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["bogus"], ["estimate"], ["runs", "--limit", "many"], ["show"], ["recipes", "a", "b"]],
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(arguments: list[str], capsys: Captured) -> None:
+    assert pricetag(arguments) == 2
+    assert "Input should" not in complaint(capsys)
+
+
+@pytest.mark.parametrize("group", [[], ["user"], ["project"]])
+def test_group_without_a_command_shows_its_help(group: list[str], capsys: Captured) -> None:
+    assert pricetag(group) == 2
+    shown = capsys.readouterr()
+    assert "Usage: pricetag" in shown.out + shown.err
+    assert "pricetag: \n" not in shown.err
+
+
+def test_version_is_that_of_the_package(capsys: Captured) -> None:
+    assert pricetag(["--version"]) == 0
+    assert capsys.readouterr().out == "pricetag 0.1.0\n"
+
+
+def test_doctor_and_recipes_need_no_server(capsys: Captured) -> None:
+    assert pricetag(["recipes", "--json"]) == 0
+    assert {entry["kind"] for entry in said(capsys)} >= {"train", "quantize", "measure"}
+    assert pricetag(["recipes", "train", "--json"]) == 0
+    assert said(capsys)["schema"]["properties"]["epochs"]
+    assert pricetag(["recipes", "tarin"]) == 1
+    assert "there is no stage kind 'tarin'; there are train," in complaint(capsys)
+    assert pricetag(["doctor", "--json"]) == 0
+    assert {meter["name"] for meter in said(capsys)["meters"]} >= {"nvml", "rapl-package"}
+
+
+def test_doctor_reports_the_invalid_setting(
+    monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    assert pricetag(["doctor", "--json"]) == 0
+    assert said(capsys)["settings_fault"] is None
+    get_settings.cache_clear()
+    monkeypatch.setenv("PRICETAG_PUE", "0.5")
+    assert pricetag(["doctor", "--json"]) == 1
+    assert said(capsys)["settings_fault"].startswith("the configuration is wrong: pue: ")
+    assert pricetag(["doctor"]) == 1
+    assert "No server or worker starts here" in capsys.readouterr().out
+    monkeypatch.setenv("PRICETAG_METER_HOST", "both")
+    assert pricetag(["doctor"]) == 2
+    assert "use auto, rapl, model or none" in complaint(capsys)
+
+
+def test_error_without_a_server_has_a_hint(capsys: Captured) -> None:
+    assert pricetag(["runs"]) == 2
+    told = complaint(capsys)
+    assert "PRICETAG_URL" in told
+    assert "in the data folder /" in told
+    assert pricetag(["--url", "http://127.0.0.1:9", "cancel", RUN_ID]) == 1
+    told = complaint(capsys)
+    assert "no response from http://127.0.0.1:9" in told
+    assert "(is the server running?)" in told
+
+
+def test_error_for_a_missing_token_has_a_hint(api: FakeApi, capsys: Captured) -> None:
+    api.answers["GET /v1/runs"] = problem(401, "unauthenticated", "No token.")
+    assert pricetag(["runs"]) == 1
+    assert "PRICETAG_TOKEN" in complaint(capsys)
+
+
+def test_help_loads_neither_client_nor_service() -> None:
+    program = (
+        "import sys; from pricetag.cli.app import run; run(['--help']);"
+        "print(sorted({'httpx', 'pydantic', 'rich.live', 'app', 'fastapi'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
