@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ForeignKey, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from models.base import Base, HasCreatedAt, HasId
+from models.documents.column import Document
+
+TOTALS = ("duration_s", "it_energy_kwh", "facility_energy_kwh", "co2e_kg")
+"""Totals of a price tag that have a column, besides its cost."""
+
+
+def totals_of(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns that repeat totals of a price tag's content, for lists and sums."""
+    cost = content.get("cost") or {}
+    figures = {name: content.get(name) for name in TOTALS} | {"cost": cost.get("total")}
+    values = {name: (figure or {}).get("value") for name, figure in figures.items()}
+    columns = {name: None if value is None else float(value) for name, value in values.items()}
+    return {**columns, "currency": cost.get("currency")}
 
 
 class PriceTag(HasId, HasCreatedAt, Base):
+    """A version of a run's price tag. Its totals stand in columns too, those of its content."""
+
     __tablename__ = "price_tags"
     __table_args__ = (UniqueConstraint("run_id", "version"),)
 
@@ -21,8 +37,20 @@ class PriceTag(HasId, HasCreatedAt, Base):
     accounting_version: Mapped[str]
     cause: Mapped[str] = mapped_column(default="attempt-ended")  # | journal-came-late | repriced
     as_of: Mapped[datetime | None]  # uses the entries known then; null: the time of issue
-    content: Mapped[dict[str, Any]]
+    duration_s: Mapped[float | None]
+    it_energy_kwh: Mapped[float | None]
+    facility_energy_kwh: Mapped[float | None]
+    co2e_kg: Mapped[float | None]
+    cost: Mapped[float | None]
+    currency: Mapped[str | None]
+    content: Mapped[dict[str, Any]] = mapped_column(Document)
     content_sha256: Mapped[str]
+
+    @validates("content")
+    def _repeat_totals(self, _name: str, content: dict[str, Any]) -> dict[str, Any]:
+        for name, value in totals_of(content).items():
+            setattr(self, name, value)
+        return content
 
 
 class Report(HasId, HasCreatedAt, Base):
@@ -30,7 +58,8 @@ class Report(HasId, HasCreatedAt, Base):
 
     title: Mapped[str]
     profile: Mapped[str]
-    context: Mapped[dict[str, Any]]  # content from which all six formats are rendered
+    # Content from which all six formats are rendered.
+    context: Mapped[dict[str, Any]] = mapped_column(Document)
     content_sha256: Mapped[str]
     created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id"))
 

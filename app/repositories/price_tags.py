@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import LargeBinary, func, select, type_coerce
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from models import PriceTag
+from models.documents.codec import decode
+
+STORED = type_coerce(PriceTag.content, LargeBinary).label("stored")
+"""The content of a price tag as it is stored, for `decoded`."""
 
 
 async def last_version(session: AsyncSession, run_id: UUID) -> int:
@@ -32,7 +37,7 @@ async def get(session: AsyncSession, run_id: UUID, version: int | None = None) -
     return (await session.execute(newest)).scalar_one_or_none()
 
 
-async def versions(session: AsyncSession, run_id: UUID) -> Sequence[Row[Any]]:
+async def versions(session: AsyncSession, run_id: UUID) -> list[dict[str, Any]]:
     """Identity and totals of each version of a run's price tag, newest first."""
     query = (
         select(
@@ -42,15 +47,30 @@ async def versions(session: AsyncSession, run_id: UUID) -> Sequence[Row[Any]]:
             PriceTag.as_of,
             PriceTag.created_at,
             PriceTag.content_sha256,
-            PriceTag.content["it_energy_kwh"].label("it_energy_kwh"),
-            PriceTag.content["facility_energy_kwh"].label("facility_energy_kwh"),
-            PriceTag.content["co2e_kg"].label("co2e_kg"),
-            PriceTag.content["cost"]["total"].label("cost"),
+            STORED,
         )
         .where(PriceTag.run_id == run_id)
         .order_by(PriceTag.version.desc())
     )
-    return (await session.execute(query)).all()
+    rows = (await session.execute(query)).all()
+    contents = await decoded([row.stored for row in rows])
+    return [
+        {**row._mapping, **total_quantities(content)}
+        for row, content in zip(rows, contents, strict=True)
+    ]
+
+
+def total_quantities(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The totals of a price tag with their intervals; None where its version has no such figure."""
+    names = ("it_energy_kwh", "facility_energy_kwh", "co2e_kg")
+    return {name: content.get(name) for name in names} | {
+        "cost": (content.get("cost") or {}).get("total")
+    }
+
+
+async def decoded(stored: Sequence[bytes]) -> list[dict[str, Any]]:
+    """Stored documents, in order; decoded in a thread, since each takes milliseconds."""
+    return await asyncio.to_thread(lambda: [decode(one) for one in stored])
 
 
 async def later_causes(session: AsyncSession, run_id: UUID, version: int) -> dict[int, str]:

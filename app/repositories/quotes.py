@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Float, cast, select, update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from models import Attempt, Metric, Node, PriceTag, Quote
@@ -49,12 +49,11 @@ async def newest_scores(session: AsyncSession, limit: int) -> Sequence[dict[str,
 
 async def used_before(session: AsyncSession, run_id: UUID) -> tuple[float | None, float | None]:
     """Duration (s) and IT energy (kWh) of the ended attempts, from the price tag."""
-    figures = (
-        cast(PriceTag.content[name]["value"].astext, Float)
-        for name in ("duration_s", "it_energy_kwh")
-    )
     query = (
-        select(*figures).where(PriceTag.run_id == run_id).order_by(PriceTag.version.desc()).limit(1)
+        select(PriceTag.duration_s, PriceTag.it_energy_kwh)
+        .where(PriceTag.run_id == run_id)
+        .order_by(PriceTag.version.desc())
+        .limit(1)
     )
     row = (await session.execute(query)).one_or_none()
     return (None, None) if row is None else (row[0], row[1])

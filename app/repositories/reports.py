@@ -6,10 +6,11 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import DateTime, cast, insert, literal, select, tuple_
+from sqlalchemy import DateTime, Select, cast, insert, literal, select, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.repositories.price_tags import STORED, decoded
 from app.repositories.visibility import Viewer, sees_project_id, sees_report
 from models import PriceTag, Report, ReportProject, Run
 
@@ -60,16 +61,16 @@ async def newest_price_tags(
 ) -> dict[uuid.UUID, dict[str, Any]]:
     """The latest price tag of each visible run that has one, with its cause, by run."""
     query = (
-        select(PriceTag.run_id, PriceTag.content, PriceTag.cause)
+        select(PriceTag.run_id, STORED, PriceTag.cause)
         .join(Run, Run.id == PriceTag.run_id)
         .where(PriceTag.run_id.in_(run_ids), sees_project_id(viewer, Run.project_id))
         .ext(distinct_on(PriceTag.run_id))
         .order_by(PriceTag.run_id, PriceTag.version.desc())
     )
-    rows = (await session.execute(query)).all()
+    tags = await _by_run(session, query)
     return {
-        run_id: {**content, "cause": cause, "newest_version": content["version"]}
-        for run_id, content, cause in rows
+        run_id: {**content, "newest_version": content["version"]}
+        for run_id, content in tags.items()
     }
 
 
@@ -77,11 +78,22 @@ async def price_tags_of(
     session: AsyncSession, versions: Mapping[uuid.UUID, int]
 ) -> dict[uuid.UUID, dict[str, Any]]:
     """These versions of price tags, with their causes, by run; without those that are not there."""
-    query = select(PriceTag.run_id, PriceTag.content, PriceTag.cause).where(
+    query = select(PriceTag.run_id, STORED, PriceTag.cause).where(
         tuple_(PriceTag.run_id, PriceTag.version).in_(list(versions.items()))
     )
+    return await _by_run(session, query)
+
+
+async def _by_run(
+    session: AsyncSession, query: Select[uuid.UUID, bytes, str]
+) -> dict[uuid.UUID, dict[str, Any]]:
+    """Contents of price tags with their causes, by run, from rows of run, stored and cause."""
     rows = (await session.execute(query)).all()
-    return {run_id: {**content, "cause": cause} for run_id, content, cause in rows}
+    contents = await decoded([row.stored for row in rows])
+    return {
+        row.run_id: {**content, "cause": row.cause}
+        for row, content in zip(rows, contents, strict=True)
+    }
 
 
 async def recipes_of(

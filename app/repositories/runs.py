@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Float, Select, Subquery, cast, select, text, true
+from sqlalchemy import Select, Subquery, select, text, true
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
@@ -15,8 +15,7 @@ from sqlalchemy.orm import defer
 from app.repositories.run_pages import Order, Position, first
 from app.repositories.run_selection import Selection
 from models import Attempt, Experiment, IdempotencyKey, PriceTag, Project, Run, Stage, User
-
-HEADLINE_QUANTITIES = ("it_energy_kwh", "facility_energy_kwh", "co2e_kg", "duration_s")
+from models.issued import TOTALS
 
 
 @dataclass(frozen=True)
@@ -34,10 +33,7 @@ def _select_rows() -> Select[Any]:
     newest = (
         select(
             PriceTag.version.label("version"),
-            *(
-                cast(PriceTag.content[name]["value"].astext, Float).label(name)
-                for name in HEADLINE_QUANTITIES
-            ),
+            *(getattr(PriceTag, name).label(name) for name in TOTALS),
         )
         .where(PriceTag.run_id == Run.id)
         .order_by(PriceTag.version.desc())
@@ -50,7 +46,7 @@ def _select_rows() -> Select[Any]:
             Project.name.label("project"),
             Experiment.name.label("experiment"),
             User.name.label("user"),
-            *(newest.c[name] for name in ("version", *HEADLINE_QUANTITIES)),
+            *(newest.c[name] for name in ("version", *TOTALS)),
         )
         .join(Project, Project.id == Run.project_id)
         .join(Experiment, Experiment.id == Run.experiment_id)
@@ -60,7 +56,7 @@ def _select_rows() -> Select[Any]:
 
 
 def _row(row: Any) -> RunRow:
-    headline = {name: getattr(row, name) for name in ("version", *HEADLINE_QUANTITIES)}
+    headline = {name: getattr(row, name) for name in ("version", *TOTALS)}
     return RunRow(
         run=row.Run,
         project=row.project,

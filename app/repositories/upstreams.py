@@ -6,10 +6,11 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.repositories.price_tags import STORED, decoded, total_quantities
 from models import Artifact, Attempt, PriceTag, Project, Run, RunUpstream, Stage
 
 
@@ -56,22 +57,20 @@ async def named(session: AsyncSession, run_ids: Sequence[uuid.UUID]) -> Sequence
 
 async def newest_totals(
     session: AsyncSession, run_ids: Sequence[uuid.UUID]
-) -> dict[uuid.UUID, Row[Any]]:
-    """Totals of the latest price tag of each run that has one, by run."""
+) -> dict[uuid.UUID, dict[str, Any]]:
+    """Version and totals of each run's latest price tag, by run; without runs that have none."""
     query = (
-        select(
-            PriceTag.run_id,
-            PriceTag.version,
-            PriceTag.content["it_energy_kwh"].label("it_energy_kwh"),
-            PriceTag.content["facility_energy_kwh"].label("facility_energy_kwh"),
-            PriceTag.content["co2e_kg"].label("co2e_kg"),
-            PriceTag.content["cost"]["total"].label("cost"),
-        )
+        select(PriceTag.run_id, PriceTag.version, STORED)
         .where(PriceTag.run_id.in_(run_ids))
         .ext(distinct_on(PriceTag.run_id))
         .order_by(PriceTag.run_id, PriceTag.version.desc())
     )
-    return {row.run_id: row for row in (await session.execute(query)).all()}
+    rows = (await session.execute(query)).all()
+    contents = await decoded([row.stored for row in rows])
+    return {
+        row.run_id: {"version": row.version, **total_quantities(content)}
+        for row, content in zip(rows, contents, strict=True)
+    }
 
 
 async def published(session: AsyncSession, run_id: uuid.UUID) -> Sequence[Any]:

@@ -180,7 +180,7 @@ async def of_run(session: Session, principal: Principal, run_id: uuid.UUID) -> L
                     "project": about[id_].project,
                     "status": about[id_].status,
                     "shared_by": shared[id_],
-                    "price_tag_version": totals[id_].version if id_ in totals else None,
+                    "price_tag_version": totals[id_]["version"] if id_ in totals else None,
                     **{name: figure.as_dict() for name, figure in figures[id_].items()},
                 }
             )
@@ -214,11 +214,11 @@ async def _upstream_of(session: Session, run_id: uuid.UUID) -> list[uuid.UUID]:
     return list(order)
 
 
-def _figures(totals: Any, status: str) -> dict[str, Quantity]:
+def _figures(totals: Mapping[str, Any] | None, status: str) -> dict[str, Quantity]:
     if totals is None:
         reason = f"there is no price tag yet (the run is {status})"
         return {name: Quantity.unknown(unit, reason) for name, unit in FIGURES.items()}
-    return {name: _figure(getattr(totals, name), unit) for name, unit in FIGURES.items()}
+    return {name: _figure(totals[name], unit) for name, unit in FIGURES.items()}
 
 
 def _figure(stored: Mapping[str, Any] | None, unit: str) -> Quantity:

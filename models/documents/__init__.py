@@ -1,0 +1,1 @@
+"""How large JSON documents are stored."""
