@@ -33,13 +33,14 @@ from benchmarks.lab.stencil import (
     RUN_NAME,
     TAG,
     Cutter,
+    Issued,
     Key,
     Original,
     Stencil,
     device_name,
+    document_name,
 )
 from models import Attempt, PriceTag, Run
-from pricetag.accounting.document.jcs import canonical_json
 
 PROJECT = "project of the originals"
 AWAY = 60
@@ -314,13 +315,17 @@ async def cut_stencils(
         created = f"{original.created_at:%Y-%m-%d %H:%M:%S.%f}".rstrip("0").rstrip(".") + "+00"
         known[created] = ("created", 0)
         mine = documents.get(original.run_id, [])
-        known |= {sha256: ("sha", n) for n, (sha256, _) in enumerate(mine)}
+        known |= {one.sha256: ("sha", n) for n, one in enumerate(mine)}
+        known |= {document_name(n): ("document", n) for n in range(len(mine))}
         cutter = Cutter(original, known)
         for table in used:
-            if lines := rows[table.name][original.run_id]:
+            lines = rows[table.name][original.run_id]
+            if table.name == "price_tags":
+                lines = [_without_document(table, line, mine) for line in lines]
+            if lines:
                 cutter.rows(table.name, "".join(f"{line}\n" for line in lines))
-        for _, canonical in mine:
-            cutter.document(canonical)
+        for one in mine:
+            cutter.document(one)
         stencils.append(cutter.stencil)
     return stencils, used
 
@@ -339,13 +344,19 @@ async def _common(session: Session, ids: Iterable[uuid.UUID]) -> dict[str, Key]:
     return known | {RUN_NAME: ("name", 0), TAG: ("tag", 0), NODE: ("node", 0)}
 
 
-async def _documents(
-    session: Session, ids: Sequence[uuid.UUID]
-) -> dict[uuid.UUID, list[tuple[str, str]]]:
-    """Hash and canonical text of every price tag, by run and version."""
+async def _documents(session: Session, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[Issued]]:
+    """Every price tag, by run and version."""
     query = select(PriceTag).where(PriceTag.run_id.in_(ids))
-    found: dict[uuid.UUID, list[tuple[str, str]]] = {}
+    found: dict[uuid.UUID, list[Issued]] = {}
     for tag in (await session.execute(query.order_by(PriceTag.version))).scalars():
-        texts = found.setdefault(tag.run_id, [])
-        texts.append((tag.content_sha256, canonical_json(tag.content)))
+        found.setdefault(tag.run_id, []).append(Issued.of(tag.content, tag.content_sha256))
     return found
+
+
+def _without_document(table: Repeated, line: str, documents: Sequence[Issued]) -> str:
+    """A row of a price tag with a name in the place of its stored document."""
+    cells = line.split("\t")
+    sha256 = cells[table.columns.index("content_sha256")]
+    number = next(n for n, one in enumerate(documents) if one.sha256 == sha256)
+    cells[table.columns.index("content")] = document_name(number)
+    return "\t".join(cells)

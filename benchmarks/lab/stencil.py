@@ -17,10 +17,13 @@ from operator import itemgetter
 from typing import Any
 
 from benchmarks.lab.scale import HOUR
+from models.documents.codec import join, to_text, without_numbers
+from pricetag.accounting.document.jcs import canonical_json
 
 RUN_NAME = "name of the original"
 TAG = "tag-of-the-original"
 NODE = "node-of-the-original"
+DOCUMENT = "document-of-the-original"
 LATEST_S = 7200.0
 """Seconds around the present in which a time is that of the making, not of the history."""
 
@@ -29,11 +32,38 @@ TOKEN = re.compile(
     r"|\b[0-9a-f]{64}\b"
     r"|20\d\d-\d\d-\d\d [0-9:.]+\+00"
     r"|20\d\d-\d\d-\d\d[ T]\d\d(?=:)"
-    rf"|{RUN_NAME}|{TAG}|{NODE}|GPU-original-\d\d"
+    rf"|{RUN_NAME}|{TAG}|{NODE}|{DOCUMENT}-\d\d|GPU-original-\d\d"
 )
 
 Key = tuple[str, int]
 """What a hole is filled with, and the number of it: ``("attempt", 0)``."""
+
+
+def document_name(number: int) -> str:
+    """What stands in the place of a stored document while an original is cut."""
+    return f"{DOCUMENT}-{number:02d}"
+
+
+@dataclass(frozen=True)
+class Issued:
+    """A price tag of an original.
+
+    Attributes:
+        sha256: Its hash.
+        canonical: The text that is hashed.
+        marked: The text that is stored, without its numbers.
+        numbers: These numbers, which are the same in every repetition.
+    """
+
+    sha256: str
+    canonical: str
+    marked: str
+    numbers: list[float]
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any], sha256: str) -> Issued:
+        marked, numbers = without_numbers(to_text(content))
+        return cls(sha256, canonical_json(content), marked, numbers)
 
 
 def device_name(place: int) -> str:
@@ -85,12 +115,14 @@ class Stencil:
         holes: Position of each hole's value.
         texts: For each table the rows, and the values they take in order.
         documents: Canonical texts of its price tags, whose hashes are among the values.
+        stored: Texts and numbers of the same price tags as the database has them.
     """
 
     original: Original
     holes: dict[Key, int] = field(default_factory=dict)
     texts: dict[str, tuple[str, tuple[int, ...]]] = field(default_factory=dict)
     documents: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
+    stored: list[tuple[tuple[str, tuple[int, ...]], list[float]]] = field(default_factory=list)
 
     def of_kind(self, kind: str) -> list[tuple[int, int]]:
         """Positions and numbers of the holes of a kind."""
@@ -113,9 +145,10 @@ class Cutter:
         """Adds the rows of a table, in COPY's text form."""
         self.stencil.texts[table] = self._cut(text)
 
-    def document(self, canonical: str) -> None:
-        """Adds the canonical text of a price tag, in the order of their hashes."""
-        self.stencil.documents.append(self._cut(canonical))
+    def document(self, issued: Issued) -> None:
+        """Adds a price tag, in the order of their hashes."""
+        self.stencil.documents.append(self._cut(issued.canonical))
+        self.stencil.stored.append((self._cut(issued.marked), issued.numbers))
 
     def _cut(self, text: str) -> tuple[str, tuple[int, ...]]:
         parts: list[str] = []
@@ -175,11 +208,12 @@ class Repeater:
         self._count = len(stencil.holes)
         self._of_kind = {
             kind: stencil.of_kind(kind)
-            for kind in ("attempt", "device", "hour", "iso hour", "id", "recent", "sha")
+            for kind in ("attempt", "device", "hour", "iso hour", "id", "recent", "sha", "document")
         }
         self._single = {kind: at for (kind, number), at in stencil.holes.items() if kind in SINGLE}
         self._texts = {table: _filling(*cut) for table, cut in stencil.texts.items()}
         self._documents = [_filling(*cut) for cut in stencil.documents]
+        self._stored = [(_filling(*cut), numbers) for cut, numbers in stencil.stored]
 
     def repeat(
         self, occasion: Occasion, rng: random.Random, recent: Sequence[str]
@@ -225,6 +259,9 @@ class Repeater:
         for at, number in self._of_kind["sha"]:
             document = self._documents[number](values)
             values[at] = hashlib.sha256(document.encode()).hexdigest()
+        for at, number in self._of_kind["document"]:
+            fill_in, numbers = self._stored[number]
+            values[at] = rf"\\x{join(fill_in(values), numbers).hex()}"
         rows = {table: fill(values) for table, fill in self._texts.items()}
         return run_id, attempts, rows
 
