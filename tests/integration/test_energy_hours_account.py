@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
@@ -11,9 +11,10 @@ from uuid import UUID
 import pytest
 
 from app.db import Session
+from app.schemas.common import Role
 from app.services.energy import account as energy_account
 from app.services.energy.node_hours import NodeHour, book_node_hours
-from models import Attempt, EnergyHour, Project
+from models import Attempt, EnergyHour, Project, Run, User
 from pricetag.accounting.units import joules_to_kwh
 from tests.support.api import Api, a_principal, fields, problem
 from tests.support.executions import claimed, make_run
@@ -75,10 +76,12 @@ def charge(
     )
 
 
-async def account(session: Session, by: str = "node", **more: Any) -> dict[str, Any]:
+async def account(
+    session: Session, by: str = "node", *, role: Role = "admin", **more: Any
+) -> dict[str, Any]:
     asked = {"start": NOON, "stop": NOON + 24 * HOUR, "node": None, "now": NOW} | more
     found = await energy_account.energy_account(
-        session, await a_principal(session), by=cast(Any, by), **asked
+        session, await a_principal(session, role), by=cast(Any, by), **asked
     )
     return found.model_dump(mode="json", by_alias=True)
 
@@ -448,3 +451,54 @@ async def test_a_node_that_nobody_knows_is_rejected(api: Api) -> None:
         await api.viewer.get("/v1/energy", params={"node": "nobody"}), 404, "node-not-found"
     )
     assert "There is no node 'nobody'." in document["detail"]
+
+
+async def test_days_and_months_are_those_of_utc_and_add_up(session: Session) -> None:
+    begin = datetime(2026, 1, 30, 22, tzinfo=UTC)
+    for count in range(52):
+        row = node_hour(GPU, begin + count * HOUR, 1000.0 + count, 3600.0)
+        await book_node_hours(session, "node", [row])
+    span: dict[str, Any] = {"start": begin, "stop": begin + 50 * HOUR}
+    days = (await account(session, "day", **span))["items"]
+    assert [item["day"] for item in days] == ["2026-01-30", "2026-01-31", "2026-02-01"]
+    assert [joules(item, "total") for item in days] == pytest.approx(
+        [2001, 24 * 1013.5, 24 * 1037.5]
+    )
+    months = (await account(session, "month", **span))["items"]
+    assert [item["month"] for item in months] == ["2026-01", "2026-02"]
+    assert [joules(item, "total") for item in months] == pytest.approx(
+        [2001 + 24 * 1013.5, 24 * 1037.5]
+    )
+    assert months[0]["day"] is months[0]["hour"] is months[0]["node"] is None
+
+
+async def test_sites_are_those_of_the_hours(session: Session) -> None:
+    for node, site, energy_j in (("a", "hall", 1000.0), ("b", "hall", 200.0), ("c", None, 30.0)):
+        row = replace(node_hour("cpu", NOON, energy_j, 3600.0), site=site)
+        await book_node_hours(session, node, [row])
+    items = (await account(session, "site"))["items"]
+    assert [item["site"] for item in items] == ["hall", None]
+    assert [joules(item, "total") for item in items] == pytest.approx([1200.0, 30.0])
+
+
+async def test_by_user_private_projects_are_one_item(session: Session) -> None:
+    ada = User(name="ada", role="member")
+    session.add(ada)
+    await session.flush()
+    charges = (("open", ada.id, 1000.0), ("open", None, 200.0), ("private", ada.id, 30.0))
+    for visibility, user_id, energy_j in charges:
+        attempt_id = await ended_attempt(session)
+        attempt = await session.get_one(Attempt, attempt_id)
+        run = await session.get_one(Run, attempt.run_id)
+        run.created_by = user_id
+        (await session.get_one(Project, run.project_id)).visibility = visibility
+        charge(session, attempt_id, GPU, NOON, energy_j, 900.0)
+    await book_node_hours(session, "node", [node_hour(GPU, NOON, 5000.0, 3600.0)])
+    await session.flush()
+    items = (await account(session, "user", role="viewer"))["items"]
+    users = ["ada", "(no user)", "(private projects)", None]
+    assert [item["user"] for item in items] == users
+    energies_j = [joules(item, "total") for item in items]
+    assert energies_j == pytest.approx([1000.0, 200.0, 30.0, 3770.0])
+    assert items[0]["unallocated_kwh"]["reason"].endswith("not to a user")
+    assert joules(items[-1], "unallocated") == pytest.approx(3770.0)

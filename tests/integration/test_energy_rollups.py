@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from dataclasses import replace
 from datetime import timedelta
 
+import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
+from typer.testing import CliRunner
 
-from app.db import Database, Session
-from app.repositories import energy_folding
+from app.cli import commands
+from app.db import Database, Session, libpq_url
+from app.housekeeping import check_rollups
+from app.repositories import energy_account, energy_folding
 from app.repositories.energy_calendar import after, floor
 from app.repositories.energy_rollups import Range
+from app.services.alarms import Alarms
 from app.services.energy import rollups
-from tests.support.energy import BEGIN, HOUR, Lab, assert_equal
+from app.services.energy.node_hours import NodeHour, book_node_hours
+from app.settings import get_settings
+from tests.support.energy import BEGIN, COMPONENTS, HOUR, Lab, assert_equal
 
 MONTHS = (floor(BEGIN, "month"), after(BEGIN, "month"))
 
@@ -137,3 +145,144 @@ async def test_at_every_moment_beside_writers_the_sums_are_those_of_the_hours(
         await assert_equal(session, ALL, ONE)
     for start in MONTHS:
         assert await rollups.wrong_sums(committed_db, rollups.Month(start)) == []
+
+
+async def book(session: Session, energy_j: float, hour: int = 0) -> None:
+    kind, name, method, gain = COMPONENTS["cpu"]
+    begin = BEGIN + hour * HOUR
+    row = NodeHour("cpu", name, kind, method, gain, begin, energy_j, 3600.0)
+    await book_node_hours(session, "a", [row])
+
+
+async def total_j(database: Database) -> float:
+    async with database.session_scope() as session:
+        await assert_equal(session, ALL)
+        *_, total = await energy_account.sums(session, "node", ALL)
+        return float(total.total_j)
+
+
+async def pending(database: Database) -> int:
+    async with database.session_scope() as session:
+        return await energy_folding.count_pending(session, NOW)
+
+
+async def fold_all(database: Database) -> None:
+    async with database.session_scope() as session:
+        await rollups.fold_pending(session, now=NOW)
+
+
+async def test_a_change_that_commits_while_its_hour_is_folded_stays_pending(
+    committed_db: Database,
+) -> None:
+    async with committed_db.session_scope() as session:
+        await book(session, 1.0)
+    async with committed_db.sessions() as folding, committed_db.sessions() as writing:
+        assert await energy_folding.try_lock(folding)
+        marks = await energy_folding.take_pending(folding, 10, now=NOW)
+        assert len(marks) == 1
+        await book(writing, 2.0)  # the mark is being folded: this adds another
+        await energy_folding.fold(folding, marks, NOW)  # judges without the change
+        await writing.commit()
+        await folding.commit()
+    assert (await pending(committed_db), await total_j(committed_db)) == (1, 2.0)
+    await fold_all(committed_db)
+    assert (await pending(committed_db), await total_j(committed_db)) == (0, 2.0)
+
+
+async def test_a_change_under_way_holds_its_mark(committed_db: Database) -> None:
+    async with committed_db.session_scope() as session:
+        await book(session, 1.0)
+        await book(session, 1.0, hour=1)
+    async with committed_db.sessions() as writing:
+        await book(writing, 2.0)
+        await fold_all(committed_db)  # the other hour alone
+        assert (await pending(committed_db), await total_j(committed_db)) == (1, 2.0)
+        await writing.commit()
+    assert await total_j(committed_db) == 3.0
+    await fold_all(committed_db)
+    assert (await pending(committed_db), await total_j(committed_db)) == (0, 3.0)
+
+
+async def test_folding_that_is_cut_off_changes_nothing(committed_db: Database) -> None:
+    async with committed_db.session_scope() as session:
+        await book(session, 1.0)
+    async with committed_db.sessions() as folding:
+        marks = await energy_folding.take_pending(folding, 10, now=NOW)
+        await energy_folding.fold(folding, marks, NOW)
+        await folding.rollback()
+    assert (await pending(committed_db), await total_j(committed_db)) == (1, 1.0)
+    await fold_all(committed_db)
+    assert (await pending(committed_db), await total_j(committed_db)) == (0, 1.0)
+
+
+async def test_one_process_folds_and_nobody_waits(committed_db: Database) -> None:
+    async with committed_db.session_scope() as session:
+        await book(session, 1.0)
+    async with committed_db.sessions() as folding, committed_db.session_scope() as other:
+        assert await rollups.fold_pending(folding, now=NOW) == 1
+        assert await rollups.fold_pending(other, now=NOW) is None
+        await book(other, 2.0)
+    assert await total_j(committed_db) == 2.0
+
+
+WRONG = {
+    "hour": "UPDATE energy_rollup_hours SET charged_j = charged_j + 1 WHERE series_id IN"
+    " (SELECT id FROM energy_series WHERE scope = 'component')",
+    "lab": "DELETE FROM energy_rollup_hours WHERE series_id IN"
+    " (SELECT id FROM energy_series WHERE scope = 'lab')",
+    "day": "UPDATE energy_rollup_days SET hours = hours + 1",
+    "month": "DELETE FROM energy_rollup_months",
+    "unmarked": "DELETE FROM energy_rollup_hours; DELETE FROM energy_rollup_days",
+}
+
+
+@pytest.mark.parametrize("damage", WRONG.values(), ids=WRONG)
+async def test_what_differs_is_found_and_rebuilt(committed_db: Database, damage: str) -> None:
+    async with committed_db.session_scope() as session:
+        await book(session, 1.5)
+        await book(session, 0.1, hour=30)
+    await fold_all(committed_db)
+    months = [rollups.Month(start) for start in MONTHS]
+    assert [await rollups.wrong_sums(committed_db, month) for month in months] == [[], []]
+    async with committed_db.session_scope() as session:
+        for statement in damage.split(";"):
+            await session.execute(text(statement))
+    wrong = [line for month in months for line in await rollups.wrong_sums(committed_db, month)]
+    assert wrong
+    alarms = Alarms()
+    for _ in range(20):  # of a month drawn at random
+        await check_rollups(committed_db, alarms)
+    assert "pricetag rollups rebuild" in alarms.messages[0]
+    for month in months:
+        await rollups.rebuild(committed_db, month)
+    assert [await rollups.wrong_sums(committed_db, month) for month in months] == [[], []]
+    assert await total_j(committed_db) == 1.6
+
+
+def test_the_commands_check_and_rebuild(
+    committed_db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRICETAG_DATABASE_URL", committed_db.url)
+    get_settings.cache_clear()
+    runner = CliRunner()
+    with psycopg.connect(libpq_url(committed_db.url)) as direct:
+        direct.execute(
+            "INSERT INTO energy_hours (id, node_name, component, name, kind, method,"
+            " gain_std_ratio, hour, energy_j, covered_s, flags) VALUES (gen_random_uuid(), 'a',"
+            " 'cpu', 'AMD EPYC', 'cpu', 'modelled', 0.45, %s, 1.5, 3600, '[]')",
+            [BEGIN],
+        )
+    rebuilt = runner.invoke(commands, ["rollups", "rebuild"])
+    assert rebuilt.exit_code == 0, rebuilt.output
+    assert rebuilt.output.startswith(f"1/1  {BEGIN:%Y-%m}: right\n")
+    with psycopg.connect(libpq_url(committed_db.url)) as direct:
+        direct.execute("UPDATE energy_rollup_days SET hours = hours + 1")
+    checked = runner.invoke(commands, ["rollups", "check", "--json"])
+    assert (checked.exit_code, json.loads(checked.output)) == (1, {"wrong": {f"{BEGIN:%Y-%m}": 2}})
+    checked = runner.invoke(commands, ["rollups", "check"])
+    assert checked.exit_code == 1
+    assert "2 sums differ from their hours: run `pricetag rollups rebuild`." in checked.output
+    rebuilt = runner.invoke(commands, ["rollups", "rebuild"])
+    assert "Rebuilt. 2 sums differed from their hours." in rebuilt.output
+    checked = runner.invoke(commands, ["rollups", "check"])
+    assert checked.output.endswith("All roll-ups equal the sums of their hours.\n")
