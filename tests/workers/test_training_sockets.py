@@ -25,7 +25,7 @@ from workers.training.forward_pass import ForwardPass
 from workers.training.losses import TaskLoss
 from workers.training.model.recording import Needs, Recorder
 from workers.training.model.recording import prepared as showing
-from workers.training.plugin import LossTerm, ParameterGroup, Plugin, Step
+from workers.training.plugin import LossTerm, ParameterGroup, Plugin, Step, overriding
 
 IDS = torch.randint(5, 60, (3, 9), generator=torch.Generator().manual_seed(0))
 MASK = (torch.arange(9) < torch.tensor([[9], [6], [4]])).long()
@@ -404,3 +404,26 @@ def test_mid_evaluation_resumes_to_the_same_best(tmp_path: Path, at: int) -> Non
     resumed = fitted(stage, halves, steps=9, **plan)
     assert through.best_step == resumed.best_step
     assert equal(weights(whole), weights(halves))
+
+
+class Stops(Plugin):
+    def after_step(self, step: Step) -> None:
+        if step.done == 3:
+            step.stop("enough")
+
+
+def test_only_the_hooks_that_a_plug_in_overrides_are_called(tmp_path: Path) -> None:
+    parts: list[Plugin] = [TaskLoss(), Stops(), Momentum()]
+    assert overriding(parts, "after_step") == parts[1:]
+    assert overriding(parts, "after_backward") == overriding(parts, "on_epoch") == []
+    stage, loaded = prepared(tmp_path)
+    outcome = fitted(stage, loaded, steps=9, plugins=parts[1:])
+    assert (outcome.steps, outcome.stopped) == (3, "enough")
+
+
+def test_a_single_term_of_weight_1_trains_as_its_weighted_sum(tmp_path: Path) -> None:
+    stage, alone = prepared(tmp_path / "alone")
+    fitted(stage, alone, losses=[TaskLoss()])
+    stage, halves = prepared(tmp_path / "halves")
+    fitted(stage, halves, losses=[TaskLoss(0.5), TaskLoss(0.5)])
+    assert equal(weights(alone), weights(halves))  # halves of a float are exact

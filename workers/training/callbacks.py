@@ -13,7 +13,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from workers.job.reporter import Reporter
 from workers.job.request import JobError
 from workers.training.evaluation import Evaluation
-from workers.training.plugin import Plugin, Step
+from workers.training.plugin import Plugin, Step, overriding
 
 REPORT_EVERY_S = 0.5
 CURVE_POINTS = 100
@@ -46,6 +46,8 @@ class PluginSteps(TrainerCallback):
     def __init__(self, plugins: Sequence[Plugin]) -> None:
         self.plugins = plugins
         self.stop_reason: str | None = None
+        hooks = ("on_epoch", "before_step", "after_step")
+        self._overriding = {hook: overriding(plugins, hook) for hook in hooks}
 
     def on_epoch_begin(
         self,
@@ -82,10 +84,12 @@ class PluginSteps(TrainerCallback):
         kwargs: dict[str, Any],
         over: int = 0,
     ) -> None:
-        step = step_of(state, kwargs.get("optimizer"), over)
-        for plugin in self.plugins:
-            getattr(plugin, hook)(step)
-        self.end_if_asked(step, control)
+        plugins = self._overriding[hook]
+        if plugins:
+            step = step_of(state, kwargs.get("optimizer"), over)
+            for plugin in plugins:
+                getattr(plugin, hook)(step)
+            self.end_if_asked(step, control)
 
     def end_if_asked(self, step: Step, control: TrainerControl) -> None:
         """End training if a plug-in wants it to end."""

@@ -152,6 +152,12 @@ class Plugin:
         """Restore what ``state`` returned; called after ``attach``."""
 
 
+def overriding(plugins: Sequence[Plugin], hook: str) -> list[Plugin]:
+    """The plug-ins that override a hook: the others need not be called in every step."""
+    default = getattr(Plugin, hook)
+    return [plugin for plugin in plugins if getattr(type(plugin), hook) is not default]
+
+
 class LossTerm(Plugin, ABC):
     """A term of the loss: weight x value. It is also a plug-in.
 

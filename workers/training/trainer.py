@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,7 @@ from workers.training.data.tokens import Batch, EpochSampler
 from workers.training.evaluation import Evaluation
 from workers.training.forward_pass import MODEL_INPUTS, ForwardPass
 from workers.training.model.recording import Recorder
-from workers.training.plugin import (
-    BatchPlace,
-    LossTerm,
-    ParameterGroup,
-    Plugin,
-)
+from workers.training.plugin import BatchPlace, LossTerm, ParameterGroup, Plugin, overriding
 from workers.training.teacher import Teacher
 
 Schedule = Callable[[int, int], float]
@@ -40,8 +35,8 @@ class Participants:
         self.all: list[Plugin] = [*losses, *plugins]
         teachers = [term.teacher for term in losses if term.teacher is not None]
         self.teachers: list[Teacher] = list(dict.fromkeys(teachers))
-        usual = Plugin.change_batch
-        self.batch_changers = [each for each in self.all if type(each).change_batch is not usual]
+        self.batch_changers = overriding(self.all, "change_batch")
+        self.gradient_readers = overriding(self.all, "after_backward")
 
     def density(self) -> float:
         """Share of the encoder's weights that are not zero, from the plug-in that changes it."""
@@ -127,10 +122,7 @@ class PluginTrainer(Trainer):
             as_in_data=not self.parts.batch_changers,
         )
         values = [term.value(forward) for term in self.parts.losses]
-        weighted = [
-            term.weight * value for term, value in zip(self.parts.losses, values, strict=True)
-        ]
-        loss = torch.stack(weighted).sum()
+        loss = _weighted_sum(self.parts.losses, values)
         self.losses.add(loss, values)
         self.operations.add(*own["input_ids"].shape)
         for teacher in self.parts.teachers:
@@ -233,9 +225,10 @@ class PluginTrainer(Trainer):
                 if parameter.grad is not None:
                     torch.distributed.all_reduce(parameter.grad)
                     parameter.grad /= ranks.world_size()
-        step = callbacks.step_of(self.state, self.optimizer)
-        for plugin in self.parts.all:
-            plugin.after_backward(step)
+        if self.parts.gradient_readers:
+            step = callbacks.step_of(self.state, self.optimizer)
+            for plugin in self.parts.gradient_readers:
+                plugin.after_backward(step)
 
     # ---- checkpoints ----
 
@@ -264,6 +257,14 @@ class PluginTrainer(Trainer):
         """Load a checkpoint's weights and position, without training any further."""
         self._load_from_checkpoint(str(checkpoint))
         self.state = type(self.state).load_from_json(str(checkpoint / checkpoints.STATE))
+
+
+def _weighted_sum(terms: Sequence[LossTerm], values: Sequence[torch.Tensor]) -> torch.Tensor:
+    """The loss: weight x value of all terms; a single term of weight 1 is its value."""
+    if len(terms) == 1 and terms[0].weight == 1:
+        return values[0]
+    weighted = [term.weight * value for term, value in zip(terms, values, strict=True)]
+    return torch.stack(weighted).sum()
 
 
 def _require_batch(batch: Mapping[str, torch.Tensor], plugin: Plugin) -> None:
