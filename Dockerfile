@@ -1,5 +1,5 @@
-# One image for server and worker. WORKDIR is fixed: app, models and workers are plain
-# top-level packages that are found from here.
+# One image for the server and the worker. Keep WORKDIR: app, models and workers are plain
+# top-level packages that Python finds from this directory.
 FROM python:3.11-slim-bookworm AS base
 
 ARG PRICETAG_GIT_COMMIT=""
@@ -32,10 +32,10 @@ CMD ["pricetag", "serve", "--host", "0.0.0.0", "--port", "8000", "--no-migrate"]
 
 FROM base AS worker
 COPY workers workers
-# git describes nothing inside the image: the commit comes in by the build argument.
+# The image has no git repository: the commit is passed as a build argument.
 RUN pip install -c constraints.txt -e '.[server,worker]'
 USER pricetag
-# What `pricetag worker --check` looks at, without starting Python beside a job that is metered.
+# The same check as `pricetag worker --check`, without starting Python beside a metered job.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=4 \
     CMD ["sh", "-c", "find /data/workers -name '*.alive' -mmin -0.5 | grep -q ."]
 CMD ["pricetag", "worker", "--pool", "default", "--gpus", "none"]

@@ -8,13 +8,13 @@ READY := $(VENV)/.ready
 .PHONY: help install demo serve test lint unit bench docs clean
 
 help:
-	@echo "make demo    set up, then run the whole way once: train, distil, prune, quantize, price tag, report"
+	@echo "make demo    set up, then run one pipeline from end to end: train, distill, prune, quantize, price tag, report"
 	@echo "make test    set up, then format, lint, types, import contracts, migrations and all tests"
 	@echo "make serve   set up, then server + worker on this machine until Ctrl-C; data is kept"
-	@echo "make unit    the tests that take seconds"
+	@echo "make unit    the fast tests (tests/unit)"
 	@echo "make bench   training speed and meter overhead, measured side by side"
-	@echo "make docs    writes the reference pages that come from the code"
-	@echo "make clean   removes the environment and the demo's data"
+	@echo "make docs    write the reference pages that are generated from the code"
+	@echo "make clean   remove the environment and the demo's data"
 
 install: $(READY)
 
