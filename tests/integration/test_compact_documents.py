@@ -149,7 +149,7 @@ def test_an_interrupted_upgrade_goes_on(old: str, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(KeyboardInterrupt):
         migrate.upgrade(old)
     # What is there is in use: the old table has everything, and takes what is issued now.
-    assert rows(old, "SELECT version_num FROM alembic_version") == [("0010",)]
+    assert rows(old, "SELECT version_num FROM alembic_version") == [("0011",)]
     assert rows(old, "SELECT count(*) FROM price_tags_new") == [(8,)]
     with psycopg.connect(libpq_url(old)) as connection:
         add_price_tag(connection, NAMES[0], 1000)
@@ -194,7 +194,7 @@ def test_the_way_back_has_the_same_documents(old: str) -> None:
     before = rows(old, KEPT.format("content"))
     reports = rows(old, "SELECT id, context FROM reports ORDER BY id")
     migrate.upgrade(old)
-    to_revision(old, "0010", down=True)
+    to_revision(old, "0011", down=True)
     assert rows(old, KEPT.format("content")) == before
     assert rows(old, "SELECT id, context FROM reports ORDER BY id") == reports
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from app.document_migration import Rewrite, change_places, fill, write_json_again
 from app.migration_steps import committed_at_once
 
-revision = "0011"
-down_revision = "0010"
+revision = "0012"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 
