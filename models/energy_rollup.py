@@ -16,7 +16,7 @@ class EnergyPending(Base):
     """An hour of a node that changed since it was rolled up, or never was.
 
     Triggers add it in the transaction that changes the hour. The account judges such hours
-    itself and leaves out what the roll-ups have of them. Duplicates do no harm.
+    itself and omits what the roll-ups hold for them. Duplicates do no harm.
     """
 
     __tablename__ = "energy_pending"

@@ -27,7 +27,7 @@ def totals_of(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class PriceTag(HasId, HasCreatedAt, Base):
-    """A version of a run's price tag. Its totals stand in columns too, those of its content."""
+    """A version of a run's price tag. The totals in its content are also kept in columns."""
 
     __tablename__ = "price_tags"
     __table_args__ = (UniqueConstraint("run_id", "version"),)
