@@ -48,6 +48,7 @@ class Attempt(HasId, Base):
     duration_s: Mapped[float | None]
     ingested_seq: Mapped[int] = mapped_column(default=-1)  # last journal record applied
     live: Mapped[dict[str, Any] | None]  # energy charged so far per component, while it runs
+    unread_j: Mapped[dict[str, Any] | None]  # most that is charged after the last reading
     intake: Mapped[dict[str, Any] | None]  # counts of stored and dropped metrics
     shares_overlaps: Mapped[bool] = mapped_column(default=False)  # overlapping stages share energy
 

@@ -83,7 +83,9 @@ class Worker:
         self._is_node_metered = node_meter
         self._database_url = database_url
         self._examine = examine
-        self._nursery = Nursery(allow_hub=config.allow_hub, job_env=config.job_env)
+        self._nursery = Nursery(
+            allow_hub=config.allow_hub, job_env=config.job_env, journal_dir=config.journal_dir
+        )
         self._capabilities: dict[str, Any] = {}
         self._running: dict[UUID, Supervisor] = {}
         self._shipping: set[asyncio.Task[None]] = set()

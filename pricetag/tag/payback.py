@@ -121,8 +121,13 @@ def _term(component: ComponentTag, part_ratio: float, duration_s: float) -> Term
         # Hard bounds are the whole interval: what a normal error of that width would be.
         low = value if energy.low is None else energy.low
         own = max(high - value, value - low) / value / Z_95
-    elif error.division_kwh and value > 0:
-        own = math.hypot(own, error.division_kwh / math.sqrt(3) / value)
+    elif (error.division_kwh or error.unread_kwh) and value > 0:
+        unread_kwh = error.unread_kwh or 0.0
+        own = math.hypot(
+            own,
+            error.division_kwh / math.sqrt(3) / value,
+            unread_kwh / math.sqrt(12) / value,
+        )
     return Term(
         value * part_ratio,
         error.gain_group,

@@ -22,6 +22,7 @@ FLAGS = {
     "counter_integral_divergence": "counter and integrated power differ by more than 10%",
     "counter_reset": "an energy counter was reset; integrated power filled the gap",
     "edge_interpolated": "an edge fell between two readings",
+    "end_unread": "the last moment of a lost attempt was not read; the interval includes it",
     "environment_changed": "the attempts ran with different software",
     "gap": "some readings are missing",
     "idle_power_unknown": "a shared device's idle power is unknown: half of its use counts as idle",

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from app.db import Session, driver_connection
-from app.services import execution
+from app.services import execution, verification
 from app.services.attempts import ingestion
 from app.services.billing import issuing
 from app.services.errors import PriceTagNotFoundError, RunFinishedError
@@ -81,6 +81,21 @@ async def test_every_attempt_stays_on_the_bill(session: Session) -> None:
     one_kwh = first.content["it_energy_kwh"]["value"]
     assert one_kwh == pytest.approx(2400 / 3.6e6)
     assert second.content["it_energy_kwh"]["value"] == pytest.approx(2 * one_kwh)
+
+
+async def test_the_unread_end_of_a_lost_attempt_is_in_the_interval(session: Session) -> None:
+    run = await make_run(session)
+    taken = await claimed(session, run.id)
+    journal = JournalMaker(taken.attempt_id)
+    journal.whole("lost", LOST)
+    journal.records[-1]["unread_j"] = {GPU: 110.0, "cpu": 55.0}
+    await execution.ingest(session, taken.attempt_id, journal.records)
+    content = (await issuing.get_price_tag(session, run.id)).content
+    energy = content["it_energy_kwh"]
+    assert energy["value"] == pytest.approx(2400 / 3.6e6)
+    assert energy["high"] * 3.6e6 > 2400 + 165
+    assert "end_unread" in content["flags"]
+    assert (await verification.verify(session, run.id)).outcome == "verified"
 
 
 async def test_cancelling_a_queued_run(session: Session) -> None:

@@ -12,8 +12,10 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from pricetag.metering.rapl_zones import powercap_root
 from workers.attempt.job_variables import HUB_SECRETS
 from workers.attempt.launch import Launch, base_environment
 from workers.attempt.processes import ROOT, ChildProcess, Exit, FreshInterpreter, Job, pipe_reader
@@ -41,10 +43,14 @@ class Nursery:
     Args:
         allow_hub: Whether jobs may load by hub name; fixed before the first import.
         job_env: Additional variables of the worker that its jobs see.
+        journal_dir: Folder of the journals that the nursery ends if the worker dies.
     """
 
-    def __init__(self, *, allow_hub: bool, job_env: Sequence[str] = ()) -> None:
+    def __init__(
+        self, *, allow_hub: bool, job_env: Sequence[str] = (), journal_dir: Path | None = None
+    ) -> None:
         self._allow_hub = allow_hub
+        self._journal_dir = journal_dir
         self._job_env = job_env
         self._fresh = FreshInterpreter()
         self._process: subprocess.Popen[bytes] | None = None
@@ -119,7 +125,11 @@ class Nursery:
         variables = {name: v for name, v in variables.items() if name not in HUB_SECRETS}
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "workers.job.nursery_process", str(theirs.fileno()), hub],
+                [
+                    *(sys.executable, "-m", "workers.job.nursery_process"),
+                    *(str(theirs.fileno()), hub, str(powercap_root())),
+                    *([] if self._journal_dir is None else [str(self._journal_dir)]),
+                ],
                 cwd=ROOT,
                 env=variables,
                 stdin=subprocess.DEVNULL,

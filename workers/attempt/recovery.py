@@ -15,68 +15,102 @@ from typing import Any
 from uuid import UUID
 
 from pricetag.metering.journal import Journal, JournalError, JournalLockedError, find_orphans
+from pricetag.metering.rapl_zones import powercap_root
 from workers.attempt import leftovers
+from workers.attempt.last_moment import PROMPT_S, Trace, last_moment
 from workers.node.identity import process_start_ticks
 
 logger = logging.getLogger(__name__)
 
-SILENT_S = 5.0
-"""Gap in s after which a meter, which reads every second, counts as stopped."""
 
-
-def adopt_orphans(journal_dir: Path) -> Iterator[tuple[UUID, Journal]]:
+def adopt_orphans(journal_dir: Path, root: Path | None = None) -> Iterator[tuple[UUID, Journal]]:
     """Journals of dead workers, now locked by this process and ended.
 
     The child of the dead worker is killed first, since its run may start again as soon as the
     end of its attempt is recorded.
+
+    Args:
+        journal_dir: Folder of the journals.
+        root: Folder of the RAPL zones; this machine's by default.
     """
-    for path in find_orphans(journal_dir):
+    for attempt_id, journal in _orphans(journal_dir):
         try:
-            attempt_id = UUID(path.name.partition(".")[0])
-            journal = Journal.open_existing(path)
-        except (JournalLockedError, FileNotFoundError):
-            continue  # another worker of this node was faster
-        except (OSError, ValueError) as error:
-            logger.error("the journal %s cannot be taken over: %s", path, error)
-            continue
-        try:
-            kill_child(journal_dir / f"{attempt_id}.child.json")
-            end_if_open(journal)
+            was_alive = kill_child(journal_dir / f"{attempt_id}.child.json")
+            end_if_open(journal, root or powercap_root(), saw_end=was_alive)
         except (OSError, JournalError) as error:
             # Released for a retry in the next round: the disk may be full now.
             logger.error("the attempt %s cannot be ended yet: %s", attempt_id, error)
-            with contextlib.suppress(JournalError):
-                journal.close()
+            _let_go(journal)
             continue
         yield attempt_id, journal
 
 
-def end_if_open(journal: Journal) -> None:
-    """Appends the end that the dead worker could not write, at the time of its last reading.
+def end_at_once(journal_dir: Path, root: Path) -> None:
+    """End the attempts of a worker that has just died with the present values of their counters.
 
-    If the meter had stopped long before the worker died, the end is at the last record of any
-    type: that time was not metered, and the attempt must show it.
+    Called where its death is noticed at once, after its jobs were killed. Journals that were left
+    earlier are not touched, nor are those that cannot be ended now: the next worker ends them.
     """
-    read_s, last_s, ended = 0.0, 0.0, False
-    for record in every_record(journal):
-        last_s = max(last_s, float(record["t_s"]))
-        read_s = last_s if record["type"] == "reading" else read_s
-        ended = ended or record["type"] == "end"
-    if ended:
+    for attempt_id, journal in _orphans(journal_dir):
+        try:
+            trace = Trace.of(every_record(journal))
+            now_s = trace.now_s()
+            if now_s is not None and now_s - trace.last_s <= PROMPT_S:
+                kill_child(journal_dir / f"{attempt_id}.child.json")
+                end_if_open(journal, root, saw_end=True)
+        except (OSError, JournalError) as error:
+            logger.error("the attempt %s cannot be ended yet: %s", attempt_id, error)
+        finally:
+            _let_go(journal)
+
+
+def _orphans(journal_dir: Path) -> Iterator[tuple[UUID, Journal]]:
+    """Journals without a writer, locked by this process."""
+    for path in find_orphans(journal_dir):
+        try:
+            yield UUID(path.name.partition(".")[0]), Journal.open_existing(path)
+        except (JournalLockedError, FileNotFoundError):
+            continue  # another worker of this node was faster
+        except (OSError, ValueError) as error:
+            logger.error("the journal %s cannot be taken over: %s", path, error)
+
+
+def _let_go(journal: Journal) -> None:
+    with contextlib.suppress(JournalError):
+        journal.close()
+
+
+def end_if_open(journal: Journal, root: Path, *, saw_end: bool) -> None:
+    """Appends the end that the dead worker could not write.
+
+    It is at the present time if the job ended just now, with a last reading of every counter.
+    Otherwise it is at the last reading, with a bound of what may have been used after it. If the
+    meter had stopped long before the worker died, the end is at the last record of any type: that
+    time was not metered, and the attempt must show it.
+
+    Args:
+        journal: Locked by this process.
+        root: Folder of the RAPL zones.
+        saw_end: Whether the job ended just now.
+    """
+    trace = Trace.of(every_record(journal))
+    if trace.is_ended:
         return
-    end_s = last_s if last_s - read_s > SILENT_S else read_s
-    journal.append(
-        {
-            "type": "end",
-            "t_s": end_s,
-            "at": datetime.now(UTC).isoformat(),
-            "status": "lost",
-            "reason": {
-                "code": "worker-lost",
-                "message": "the worker process died; what was metered until then is booked",
-            },
-        }
-    )
+    last = last_moment(trace, root, saw_end=saw_end)
+    at = datetime.now(UTC).isoformat()
+    readings = [{"type": "reading", "at": at, **one.as_record()} for one in last.readings]
+    end = {
+        "type": "end",
+        "t_s": last.end_s,
+        "at": at,
+        "status": "lost",
+        "reason": {
+            "code": "worker-lost",
+            "message": "the worker process died; what was metered until then is booked",
+        },
+        "unread_j": last.unread_j or None,
+    }
+    journal.append_all([*readings, end])
 
 
 def every_record(journal: Journal, batch: int = 1000) -> Iterator[dict[str, Any]]:
@@ -87,16 +121,20 @@ def every_record(journal: Journal, batch: int = 1000) -> Iterator[dict[str, Any]
         seq = records[-1]["seq"] + 1
 
 
-def kill_child(note: Path) -> None:
+def kill_child(note: Path) -> bool:
     """Kills the process group in the note, if it is still the same process.
 
     Processes that the job started in other groups are killed too.
+
+    Returns:
+        Whether the job was still alive.
     """
     try:
         child = json.loads(note.read_text())
     except (OSError, ValueError):
-        return
-    if process_start_ticks(child["pid"]) == child["start_ticks"]:
+        return False
+    was_alive: bool = process_start_ticks(child["pid"]) == child["start_ticks"]
+    if was_alive:
         logger.warning("killing process group %s, left by a dead worker", child["pid"])
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child["pid"], signal.SIGKILL)
@@ -104,6 +142,7 @@ def kill_child(note: Path) -> None:
     if "events" in child and (killed := leftovers.kill(Path(child["events"]))):
         logger.warning("killed %d process(es) that a dead worker's job had left", killed)
     note.unlink(missing_ok=True)
+    return was_alive
 
 
 def _wait_until_gone(pid: int, start_ticks: int, timeout_s: float = 10.0) -> None:

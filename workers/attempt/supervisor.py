@@ -24,6 +24,7 @@ from workers.attempt import leftovers
 from workers.attempt.charged import ChargedSoFar
 from workers.attempt.event_desk import EventDesk
 from workers.attempt.event_server import Connection, EventServer
+from workers.attempt.last_moment import clock_of_meter
 from workers.attempt.launch import (
     ClaimedRun,
     child_note,
@@ -159,6 +160,7 @@ class Supervisor:
             devices=list(self._devices.described),
             components=components,
             shares_overlaps=True,
+            clock=clock_of_meter(self._now_s()),
         )
 
     async def _run_child(self) -> None:

@@ -17,6 +17,7 @@ import signal
 import socket
 import sys
 import traceback
+from pathlib import Path
 from typing import Any, NoReturn
 
 from pricetag.recipes import REGISTRY
@@ -33,7 +34,7 @@ TRAINING_MODULES = (
 )
 
 
-def main(control_fd: int, *, allow_hub: bool) -> None:
+def main(control_fd: int, *, allow_hub: bool, root: Path, journal_dir: Path | None = None) -> None:
     """Serves the worker until it hangs up."""
     descendants.take_in_orphans()
     control = socket.socket(fileno=control_fd)
@@ -50,7 +51,16 @@ def main(control_fd: int, *, allow_hub: bool) -> None:
             _report_exits(control, jobs)
         if control_fd in ready and not _serve_one(control, allow_hub, jobs):
             descendants.kill_descendants()
+            if journal_dir is not None:
+                _end_attempts(journal_dir, root)
             return
+
+
+def _end_attempts(journal_dir: Path, root: Path) -> None:
+    """After the worker has died with jobs running: reads their counters for the last time."""
+    from workers.attempt.recovery import end_at_once  # meters, which no fork needs
+
+    end_at_once(journal_dir, root)
 
 
 def _serve_one(control: socket.socket, allow_hub: bool, jobs: set[int]) -> bool:
@@ -151,4 +161,9 @@ def _become_job(request: dict[str, Any], nursery: int, stdout: int, stderr: int)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), allow_hub=sys.argv[2] == "hub")
+    main(
+        int(sys.argv[1]),
+        allow_hub=sys.argv[2] == "hub",
+        root=Path(sys.argv[3]),
+        journal_dir=Path(sys.argv[4]) if len(sys.argv) > 4 else None,
+    )

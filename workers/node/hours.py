@@ -8,12 +8,10 @@ from datetime import UTC, datetime
 from typing import Any, get_args
 
 from pricetag.accounting.readings.reading import Method
+from pricetag.metering.counters import continued_j
 from pricetag.metering.source import Component, ComponentKind
 
 HOUR_S = 3600.0
-MAX_ZONE_POWER_W = 2000.0
-"""Maximum power of a zone with a counter that wraps, in W."""
-
 BRIDGED = "bridged"
 """The counter continued while no worker read it: its difference is spread evenly."""
 
@@ -117,12 +115,8 @@ class NodeHours:
         mark = self._marks.pop(component, None)
         if mark is None or at_s <= mark.at_s:
             return None
-        energy_j = counter_j - mark.counter_j
-        if wraps_at_j is not None:
-            most_j = (at_s - mark.at_s) * MAX_ZONE_POWER_W
-            energy_j = energy_j % wraps_at_j if most_j < wraps_at_j else -1.0
-            energy_j = energy_j if energy_j <= most_j else -1.0
-        if energy_j < 0:
+        energy_j = continued_j(mark.counter_j, counter_j, at_s - mark.at_s, wraps_at_j=wraps_at_j)
+        if energy_j is None:
             for edge_s in (mark.at_s, at_s):  # there are no rows for the hours in between
                 key = component, int(edge_s // HOUR_S)
                 self._hours.setdefault(key, Total()).flags.add(GAP)

@@ -266,4 +266,5 @@ class Batch:
         if self.end is not None:
             self._reject_record(record, "end: the attempt has ended before")
             return
+        self.attempt.unread_j = record.unread_j
         self.end = record

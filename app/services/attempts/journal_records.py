@@ -236,6 +236,7 @@ class End(_Record):
     type: Literal["end"]
     status: Literal["succeeded", "failed", "cancelled", "interrupted", "lost"]
     reason: Reason | None = None
+    unread_j: dict[Key, Annotated[float, Field(ge=0, allow_inf_nan=False)]] | None = None
 
 
 Record = (

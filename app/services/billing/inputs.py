@@ -100,6 +100,7 @@ def _attempt(
         node_name=attempt.node_name,
         environment=_environment(attempt.environment),
         site=attempt.site,
+        unread_j=attempt.unread_j or {},
     )
 
 

@@ -23,6 +23,7 @@ from pricetag.accounting.bill.split import split
 from pricetag.accounting.quantity.quantity import Quantity, weakest
 from pricetag.accounting.quantity.uncertainty import Term, combine
 from pricetag.accounting.readings.alignment import EDGE_ALIGNED
+from pricetag.accounting.readings.unread import END_UNREAD
 from pricetag.accounting.readings.window import FULL_COVERAGE_RATIO
 from pricetag.accounting.units import G_PER_KG, kwh_to_joules
 
@@ -244,6 +245,8 @@ def window_flags(charges: Iterable[Charge]) -> tuple[str, ...]:
         flags.add("short_window")
     if any(_above_limit(charge) for charge in charges):
         flags.add("above_power_limit")
+    if any(charge.unread_j for charge in charges):
+        flags.add(END_UNREAD)
     if any(charge.division_j for charge in charges):
         flags.add(IDLE_POWER_UNKNOWN)
     if any(c.component.reserved_ratio == 0 and c.energy_j is not None for c in charges):

@@ -51,6 +51,8 @@ class Charge:
         node: Name of the node.
         by_hour_j: The same energy by UTC hour; empty if not stored.
         calibration: Factor by which its meter's figure was multiplied.
+        after_last_j: The most that is charged after the last reading of a lost attempt, if the
+            window reaches to its end; not calibrated.
     """
 
     component: Component
@@ -59,6 +61,7 @@ class Charge:
     node: str | None
     by_hour_j: Mapping[str, float] = field(default_factory=dict)
     calibration: Factor | None = None
+    after_last_j: float = 0.0
 
     @property
     def energy_j(self) -> float | None:
@@ -98,6 +101,15 @@ class Charge:
         if self.is_short:
             return "estimated"
         return weakest(*self.window.energy_by_source_j)
+
+    @property
+    def unread_j(self) -> float:
+        """How much more its energy may be because the end of the window was not read, in J."""
+        if self.energy_j is None or not self.after_last_j:
+            return 0.0
+        times = 1.0 if self.calibration is None else self.calibration.value
+        gain = Term(1.0, "gain", self.gain_std_ratio, multiplicative=self.is_modelled)
+        return self.after_last_j * times * combine([gain]).high
 
     @property
     def division_j(self) -> float:
@@ -154,6 +166,7 @@ class Product:
         terms: The summands, each with its error.
         bounds: Hard bounds of the parts that are too short for their counter.
         division: Possible error in either direction due to unknown idle power of shared devices.
+        unread: Possible additional amount after the last reading of lost attempts.
         rates: The applied rates.
         sources: All evidence in the product.
     """
@@ -162,6 +175,7 @@ class Product:
     terms: tuple[Term, ...]
     bounds: tuple[Interval, ...]
     division: float
+    unread: float
     rates: tuple[Applied, ...]
     sources: tuple[Source, ...]
 
@@ -174,18 +188,20 @@ class Product:
     def error_terms(self) -> list[ErrorTerm]:
         """The error terms, absolute, one sigma each."""
         multipliers = [rate.multiplier for rate in self.rates]
-        return error_terms(self.terms, self.bounds, multipliers, division=self.division)
+        return error_terms(
+            self.terms, self.bounds, multipliers, division=self.division, unread=self.unread
+        )
 
     def _interval(self, seed: int) -> Interval:
         multipliers = [rate.multiplier for rate in self.rates]
         sums = combine(self.terms, multipliers, seed=seed)
-        if not self.bounds and not self.division:
+        if not (self.bounds or self.division or self.unread):
             return sums
         # Hard bounds are added linearly: for short windows from idle to full power, for shared
         # devices from no idle energy to only idle energy.
         relative = combine([Term(1.0, "unit", 0.0)], multipliers, seed=seed)
         least = sum(bound.low for bound in self.bounds) - self.division
-        most = sum(bound.high for bound in self.bounds) + self.division
+        most = sum(bound.high for bound in self.bounds) + self.division + self.unread
         # The smallest possible value is subtracted, so that the bound remains valid.
         low = least * (relative.low if least > 0 else relative.high)
         return Interval(max(sums.low + low, 0.0), sums.high + most * relative.high)
@@ -207,7 +223,7 @@ def product(charges: Sequence[Charge], rates: Sequence[Rate] = ()) -> Product | 
     value = 0.0
     terms: list[Term] = []
     bounds: list[Interval] = []
-    division = 0.0
+    division = unread = 0.0
     sources: list[Source] = [source for rate in applied for source in rate.sources]
     for index, charge in enumerate(known_charges):
         times = 1.0
@@ -220,9 +236,10 @@ def product(charges: Sequence[Charge], rates: Sequence[Rate] = ()) -> Product | 
         else:
             bounds.append(Interval(bound.low * times, bound.high * times))
         division += joules_to_kwh(charge.division_j) * times
+        unread += joules_to_kwh(charge.unread_j) * times
         if charge.source is not None:
             sources.append(charge.source)
-    return Product(value, tuple(terms), tuple(bounds), division, applied, tuple(sources))
+    return Product(value, tuple(terms), tuple(bounds), division, unread, applied, tuple(sources))
 
 
 def total(

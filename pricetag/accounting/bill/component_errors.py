@@ -35,4 +35,5 @@ def component_error(charges: Sequence[Charge]) -> ComponentError | None:
         multiplicative=last.is_modelled,
         bounds_kwh=sum(widths_kwh) if widths_kwh else None,
         division_kwh=energy.division,
+        unread_kwh=energy.unread or None,
     )

@@ -58,6 +58,11 @@ class ComponentError(Record):
         float | None, "Width of the hard bounds of windows that are too short for the counter."
     ]
     division_kwh: Annotated[float, "Possible error in either direction due to unknown idle power."]
+    unread_kwh: Annotated[
+        float | None,
+        "Possible additional energy after the last reading of lost attempts.",
+        OMIT_NONE,
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,6 +149,8 @@ class AttemptInput:
         node_name: The worker node.
         environment: Its software environment, if reported.
         site: Site of the node.
+        unread_j: The most that is charged after the last reading of a lost attempt, in J, by
+            component.
     """
 
     number: int
@@ -164,6 +166,7 @@ class AttemptInput:
     node_name: str | None = None
     environment: Environment | None = None
     site: str | None = None
+    unread_j: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ def outside_stages(biller: Biller, attempts: Sequence[tuple[AttemptInput, Span]]
         stages = roots(attempt.stages)
         for charge in span.charges:
             rest = _rest(charge, stages)
+            if rest is not None and attempt.duration_s in [stage.end_s for stage in stages]:
+                rest = replace(rest, after_last_j=0.0)  # its stage's
             if rest is None:
                 where = f"attempt {attempt.number}, {charge.component.id}"
                 return Quantity.unknown("kWh", f"{where}: the stages exceed the attempt")

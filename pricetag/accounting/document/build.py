@@ -45,6 +45,7 @@ from pricetag.accounting.document.records import (
 from pricetag.accounting.document.second_opinion import compare
 from pricetag.accounting.document.versions import compares_without_opinion, keeps_errors
 from pricetag.accounting.quantity.quantity import Quantity
+from pricetag.accounting.readings.ledger import EDGE_TOLERANCE_S
 from pricetag.accounting.work.operations import Effort, run_flops, stage_flops
 
 FULL_SHARE_RATIO = 1 - 1e-6
@@ -141,9 +142,19 @@ def _span(
                 attempt.node_name,
                 {} if measured is None else measured.energy_by_hour_j,
                 calibrations.get(component.id),
+                _after_last_j(attempt, measured),
             )
         )
     return Span(duration_s, tuple(charges))
+
+
+def _after_last_j(attempt: AttemptInput, measured: Measurement | None) -> float:
+    """The most that is charged after the last reading of an attempt, for windows up to its end."""
+    if measured is None or attempt.duration_s is None:
+        return 0.0
+    if measured.window.end_s < attempt.duration_s - EDGE_TOLERANCE_S:
+        return 0.0
+    return attempt.unread_j.get(measured.component_id, 0.0)
 
 
 def _stages(

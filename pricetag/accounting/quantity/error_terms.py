@@ -12,6 +12,7 @@ from pricetag.accounting.quantity.uncertainty import Interval, Multiplier, Term,
 OWN = "edges of the counters"
 SHORT = "windows too short for their counter"
 DIVISION = "division of shared devices, their idle power being unknown"
+UNREAD = "last moment of lost attempts, which was not read"
 
 NAMES = {
     "pue": "PUE",
@@ -33,6 +34,7 @@ def error_terms(
     multipliers: Sequence[Multiplier],
     *,
     division: float = 0.0,
+    unread: float = 0.0,
 ) -> list[ErrorTerm]:
     """The error terms of a product, to first order.
 
@@ -45,6 +47,7 @@ def error_terms(
         bounds: Summands with only hard bounds.
         multipliers: Factors, whose values the summands already include.
         division: Possible error of the sum in either direction due to unknown idle power.
+        unread: Possible additional amount after the last reading of lost attempts.
 
     Source:
         JCGM 100:2008 (GUM), 4.3.7 for the uniform distribution, 5.1.2 and 5.2.2 for the sums.
@@ -61,6 +64,7 @@ def error_terms(
     causes = [ErrorTerm(name, std) for name, std in common.items()]
     causes += [ErrorTerm(OWN, own), ErrorTerm(SHORT, width / math.sqrt(12))]
     causes.append(ErrorTerm(DIVISION, 2 * division / math.sqrt(12)))
+    causes.append(ErrorTerm(UNREAD, unread / math.sqrt(12)))
     for item in multipliers:
         ratio = log_sigma(item.std_ratio) if item.multiplicative else item.std_ratio
         causes.append(ErrorTerm(NAMES.get(item.name, item.name), value * ratio))

@@ -1,0 +1,165 @@
+"""The last moment of an attempt whose worker died: read from the counters, or bounded."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pricetag.accounting.readings.component import Component
+from pricetag.accounting.readings.reading import Reading
+from pricetag.accounting.readings.step_energy import IMPLAUSIBLE_POWER, RESET
+from pricetag.accounting.readings.unread import unread_bound_j
+from pricetag.metering.counters import read_on
+from pricetag.metering.journal import FSYNC_INTERVAL_S
+from workers.node.identity import UNKNOWN, boot_id
+
+SILENT_S = 5.0
+"""Gap in s after which a meter, which reads every second, counts as stopped."""
+
+UNREAD_S = 1.5
+"""Maximum time from the last reading to the end of a job, in s.
+
+Readings are at most 1.1 s apart, and a job ends as soon as its worker does.
+"""
+
+RECENT_S = 60.0
+"""Duration in s whose highest power bounds the power of the last moment."""
+
+PROMPT_S = 2.5
+"""Maximum age of the last record, in s, for a job to have ended just now."""
+
+
+def clock_of_meter(now_s: float) -> dict[str, Any]:
+    """How to continue the meter's clock in another process, for the ``start`` record."""
+    return {"boot": boot_id(), "opened_s": time.monotonic() - now_s}
+
+
+@dataclass
+class Trace:
+    """What a journal contains about the end of its attempt.
+
+    Attributes:
+        components: The components with the job's share, by ID.
+        recent: Recent readings of each component.
+        jumped: Components whose readings no longer follow their counter's value.
+        read_s: Time of the last reading.
+        last_s: Time of the last record.
+        is_ended: Whether the end is recorded.
+        clock: The clock of the meter, if recorded.
+    """
+
+    components: dict[str, Component] = field(default_factory=dict)
+    recent: dict[str, deque[Reading]] = field(default_factory=dict)
+    jumped: set[str] = field(default_factory=set)
+    read_s: float = 0.0
+    last_s: float = 0.0
+    is_ended: bool = False
+    clock: Mapping[str, Any] | None = None
+
+    @classmethod
+    def of(cls, records: Iterable[Mapping[str, Any]]) -> Trace:
+        """Read the records of a journal."""
+        trace = cls()
+        for record in records:
+            trace.last_s = max(trace.last_s, float(record["t_s"]))
+            if record["type"] == "start":
+                trace.clock = record.get("clock")
+                found = (Component.from_dict(one) for one in record.get("components", ()))
+                trace.components = {component.id: component for component in found}
+            elif record["type"] == "reading":
+                trace._add(record)
+            trace.is_ended = trace.is_ended or record["type"] == "end"
+        return trace
+
+    def _add(self, record: Mapping[str, Any]) -> None:
+        self.read_s = self.last_s
+        reading = Reading.from_record({**NO_FIGURES, **record})
+        recent = self.recent.setdefault(reading.component, deque())
+        recent.append(reading)
+        while recent[0].t_s < reading.t_s - RECENT_S:
+            recent.popleft()
+        if IMPLAUSIBLE_POWER in reading.flags:
+            self.jumped.add(reading.component)
+        elif RESET in reading.flags:
+            self.jumped.discard(reading.component)
+
+    def now_s(self) -> float | None:
+        """The present time on the meter's clock; None if it was lost with a reboot."""
+        boot = boot_id()
+        if self.clock is None or boot == UNKNOWN or self.clock.get("boot") != boot:
+            return None
+        return time.monotonic() - float(self.clock["opened_s"])
+
+    def counted(self) -> dict[str, Reading]:
+        """The last reading of each component that has a counter."""
+        last: dict[str, Reading] = {}
+        for id_, readings in self.recent.items():
+            counted = [reading for reading in readings if reading.counter_j is not None]
+            if counted and id_ in self.components:
+                last[id_] = counted[-1]
+        return last
+
+
+NO_FIGURES: Mapping[str, Any] = {
+    "counter_j": None,
+    "integrated_j": None,
+    "power_w": None,
+    "flags": (),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LastMoment:
+    """How an attempt ends.
+
+    Attributes:
+        end_s: Time of its end, on the meter's clock.
+        readings: Readings at that time.
+        unread_j: By component, the most that is charged after its last reading, in J.
+    """
+
+    end_s: float
+    readings: tuple[Reading, ...]
+    unread_j: dict[str, float]
+
+
+def last_moment(trace: Trace, root: Path, *, saw_end: bool) -> LastMoment:
+    """The end of an attempt from its journal, and from the counters if they still continue it.
+
+    Args:
+        trace: What the journal contains.
+        root: Folder of the RAPL zones.
+        saw_end: Whether the job ended just now. If it did not, the time of its end is only known
+            to follow the last reading: counters then show an upper bound.
+    """
+    now_s = trace.now_s()
+    shown = {} if now_s is None else read_on(trace.counted(), now_s, root, unaligned=trace.jumped)
+    if saw_end and now_s is not None and now_s > trace.read_s:
+        return LastMoment(now_s, tuple(shown.values()), _bounds(trace, now_s, {}, shown.keys()))
+    is_silent = trace.last_s - trace.read_s > SILENT_S
+    until_s = trace.last_s + UNREAD_S if is_silent else max(trace.read_s + UNREAD_S, trace.last_s)
+    if now_s is None:
+        until_s += FSYNC_INTERVAL_S  # a crash of the machine may have taken the last records
+    else:
+        until_s = min(until_s, now_s)
+    end_s = trace.last_s if is_silent else trace.read_s
+    return LastMoment(end_s, (), _bounds(trace, until_s, shown, ()))
+
+
+def _bounds(
+    trace: Trace, until_s: float, shown: Mapping[str, Reading], known: Iterable[str]
+) -> dict[str, float]:
+    bounds_j: dict[str, float] = {}
+    for id_ in trace.components.keys() - set(known):
+        later = shown.get(id_)
+        counter_j = None if later is None else later.counter_j
+        bound_j = unread_bound_j(
+            trace.components[id_], list(trace.recent.get(id_, ())), until_s, counter_j
+        )
+        if bound_j:
+            bounds_j[id_] = bound_j
+    return bounds_j
