@@ -71,9 +71,9 @@ def stored_again(json_text: str) -> bytes:
     Raises:
         ValueError: If it would not.
     """
-    document = json.loads(json_text)
-    stored = encode(document)
-    if to_text(decode(stored)) != to_text(document):
+    text = to_text(json.loads(json_text))
+    stored = encode_text(text)
+    if decode_text(stored) != text:
         raise ValueError("a document does not come back as it was stored")
     return stored
 
