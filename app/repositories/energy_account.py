@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from sqlalchemy import exists, or_, select, text
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.repositories.energy_judging import CHARGED, JUDGED, MEASURES, PRODUCT
@@ -194,10 +194,11 @@ def _charge_parts(hours: Range, every_hour: bool) -> tuple[str, dict[str, Any]]:
 
 async def knows_node(session: AsyncSession, name: str) -> bool:
     """Whether a node of this name ever made itself known or used energy."""
-    query = select(
-        or_(
-            exists().where(Node.name == name),
-            exists().where(EnergyHour.node_name == name),
-        )
-    )
-    return bool((await session.execute(query)).scalar_one())
+    # Two statements, the second in the order of its index: without it an unknown name is looked
+    # for in all hours.
+    registered = select(Node.name).where(Node.name == name).limit(1)
+    if (await session.execute(registered)).first() is not None:
+        return True
+    key = (EnergyHour.node_name, EnergyHour.component, EnergyHour.hour)
+    metered = select(EnergyHour.node_name).where(EnergyHour.node_name == name)
+    return (await session.execute(metered.order_by(*key).limit(1))).first() is not None

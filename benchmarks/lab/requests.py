@@ -57,6 +57,7 @@ class Ask:
         body: Of a POST.
         in_table: Whether it is a row of the table of goals.
         callers: Who asks; all by default.
+        is_missing: Whether 404 is the right answer.
     """
 
     operation: str
@@ -67,6 +68,7 @@ class Ask:
     body: Mapping[str, Any] | None = None
     in_table: bool = False
     callers: frozenset[str] = frozenset({"admin", "member", "outsider"})
+    is_missing: bool = False
 
 
 ADMIN = frozenset({"admin"})
@@ -83,6 +85,7 @@ def all_asks(facts: Facts) -> list[Ask]:
         *reports(facts),
         *runs(facts),
         *energy(facts),
+        *unknown_node(facts),
     ]
 
 
@@ -102,6 +105,14 @@ def energy(facts: Facts) -> Iterator[Ask]:
                 ]
                 title = f"energy, a {length} by {by}{of_node}"
                 yield Ask("getEnergy", title, "/v1/energy", queries=queries, in_table=True)
+
+
+def unknown_node(facts: Facts) -> Iterator[Ask]:
+    """A node that no one has seen: all hours would have to be looked through for it."""
+    query = {"node": UNKNOWN}
+    yield Ask(
+        "getEnergy", "energy of an unknown node", "/v1/energy", queries=[query], is_missing=True
+    )
 
 
 def _stops(facts: Facts, days: int) -> list[datetime]:
