@@ -54,7 +54,7 @@ def _made(source: type[Any]) -> type[Issued]:
 def _field(member: Member) -> dict[str, Any]:
     hint = _hint(member.hint)
     settings: dict[str, Any] = {"description": member.description}
-    if member.since > FIRST:
+    if member.since > FIRST or member.omit_none:
         settings["default"] = None
     if member.name == "schema":  # pydantic has a method of that name
         return {"schema_name": (hint, Field(alias="schema", **settings))}

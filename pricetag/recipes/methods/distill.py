@@ -97,17 +97,17 @@ class Distill(FullTraining):
     kind: Literal["distill"] = "distill"
     alpha: float = Field(0.5, ge=0, le=1, description="Weight of the hard labels.")
     temperature: float = Field(2.0, gt=0, le=100)
-    tokens: Literal["predicted", "all"] = Field(
-        "predicted",
+    tokens: Literal["predicted", "all"] | None = Field(
+        None,
         description="Language models: tokens on which the student learns from its teacher, "
-        "the predicted ones or all that are not padding.",
+        "the predicted ones (the default) or all that are not padding.",
     )
     student: Student = Student()
 
 
 def options_fit(params: Distill, task: TaskEntry) -> MisfitError | None:
     """Why the options do not fit the run's task: some belong to language models alone."""
-    if params.tokens != "predicted" and task.name not in LANGUAGE_MODELS:
+    if params.tokens is not None and task.name not in LANGUAGE_MODELS:
         return MisfitError(
             "tokens", f"belongs to {' and '.join(sorted(LANGUAGE_MODELS))}; remove it"
         )
