@@ -22,7 +22,7 @@ CONFIG = {
     "vocab_size": 400,
     "max_position_embeddings": 48,
 }
-SHORT, LONG = 400, 1600
+SHORT, LONG = 400, 3200
 
 
 def body(steps: int, seed: int = 0) -> dict[str, Any]:
