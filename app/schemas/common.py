@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -52,7 +52,16 @@ def _iso_8601(value: object) -> object:
     )
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_iso_8601)]
+def _within_years(value: datetime) -> datetime:
+    # 9999-12-31T23:59-14:00 is in the year 10000 of UTC, which Python cannot read back.
+    try:
+        value.astimezone(UTC)
+    except OverflowError:
+        raise PydanticCustomError("year", "must be in the years 1 to 9999 in UTC") from None
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_iso_8601), AfterValidator(_within_years)]
 """A time with its time zone, as text."""
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
