@@ -21,6 +21,7 @@ import psycopg
 from procrastinate import exceptions, jobs, manager, retry, worker
 
 from app.db import Session, connect_args, driver_connection, libpq_url
+from models import Run
 from pricetag.recipes import runs_program
 
 logger = logging.getLogger(__name__)
@@ -96,6 +97,19 @@ async def enqueue(
         connection=await driver_connection(session),
     )
     return await deferrer.defer_async(run_id=str(run_id))
+
+
+async def enqueue_run(session: Session, run: Run, *, not_before: datetime | None = None) -> int:
+    """Adds an entry for a run, in the queue of its pool, devices and kind."""
+    return await enqueue(
+        session,
+        run.id,
+        pool=run.pool,
+        gpus=run.gpus,
+        kind=run.kind,
+        priority=run.priority,
+        not_before=not_before,
+    )
 
 
 async def cancel(session: Session, run_id: UUID) -> int:

@@ -99,14 +99,8 @@ async def requeue(session: Session, run_id: UUID, *, delay_s: float = 0.0) -> bo
         return False
     earliest = datetime.now(UTC) + timedelta(seconds=delay_s)
     not_before = max(earliest, run.not_before) if run.not_before is not None else earliest
-    await queue.enqueue(
-        session,
-        run.id,
-        pool=run.pool,
-        gpus=run.gpus,
-        kind=run.kind,
-        priority=run.priority,
-        not_before=not_before if delay_s > 0 or run.not_before is not None else None,
+    await queue.enqueue_run(
+        session, run, not_before=not_before if delay_s > 0 or run.not_before is not None else None
     )
     return True
 

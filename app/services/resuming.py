@@ -92,15 +92,7 @@ async def _queue(session: Session, run: Run, principal: Principal) -> None:
     now = datetime.now(UTC)
     payload = {"status": "queued", "reason": run.status_reason}
     await executions.add_events(session, run.id, [Event("status", now, payload)])
-    await queue.enqueue(
-        session,
-        run.id,
-        pool=run.pool,
-        gpus=run.gpus,
-        kind=run.kind,
-        priority=run.priority,
-        not_before=run.not_before,
-    )
+    await queue.enqueue_run(session, run, not_before=run.not_before)
 
 
 async def _remaining(session: Session, run: Run) -> _Remaining | None:

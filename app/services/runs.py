@@ -189,15 +189,7 @@ async def _insert(session: Session, principal: Principal, spec: RunSpec) -> tupl
     await executions.add_events(
         session, run.id, [Event("status", run.created_at, {"status": "queued"})]
     )
-    await queue.enqueue(
-        session,
-        run.id,
-        pool=run.pool,
-        gpus=run.gpus,
-        kind=run.kind,
-        priority=run.priority,
-        not_before=run.not_before,
-    )
+    await queue.enqueue_run(session, run, not_before=run.not_before)
     return run, warnings
 
 

@@ -195,6 +195,8 @@ def _notes(tags: Sequence[TagView], metric: Metric) -> list[str]:
     """Notes on single runs for readers of the ratio."""
     notes = []
     for tag in tags:
+        if tag.status != "succeeded":
+            notes.append(f"{tag.name}: {tag.status}; its work may not be complete")
         coverage = tag.document.energy.coverage_ratio.value
         if metric != "duration_s" and coverage is not None and coverage < FULL_COVERAGE_RATIO:
             notes.append(f"{tag.name}: metered for {percent(coverage)} of its run time")

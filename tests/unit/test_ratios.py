@@ -142,3 +142,10 @@ def test_what_should_be_known_of_a_run_is_noted() -> None:
     twice = TagView(build_price_tag(b.inputs(first, b.attempt(2, 100.0, components=[b.GPU]))))
     found = compare(SLOW, [twice, twice], "it_energy_kwh")
     assert found["notes"][0] == "a run: includes all 2 attempts"
+
+
+def test_a_run_that_did_not_succeed_is_noted() -> None:
+    attempt = b.attempt(1, 100.0, components=[b.GPU], status="failed")
+    failed = TagView(build_price_tag(b.inputs(attempt)))
+    notes = compare(SLOW, [failed, failed], "it_energy_kwh")["notes"]
+    assert notes == ["a run: failed; its work may not be complete"] * 2

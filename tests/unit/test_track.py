@@ -18,13 +18,13 @@ from pricetag.events import ENV_VAR
 from workers.attempt.event_server import Connection, EventServer
 
 
-async def told_by(script: str) -> tuple[list[dict[str, Any]], str]:
+async def told_by(script: str, *, with_keys: bool = False) -> tuple[list[dict[str, Any]], str]:
     """The events that a metered script sends, and what it writes to its standard error."""
     heard: list[dict[str, Any]] = []
 
     async def handle(_: Connection, message: dict[str, Any]) -> dict[str, Any]:
         heard.append(message)
-        return {}
+        return {"key": str(len(heard))} if with_keys else {}
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "events.sock"
@@ -310,29 +310,8 @@ async def test_a_stage_without_its_with_is_reported(
 
 async def stages_of_script(script: str) -> tuple[list[str], list[str]]:
     """The stage edges that a script sends, each with a key, and the lines that it writes."""
-    types: list[str] = []
-
-    async def handle(_: Connection, message: dict[str, Any]) -> dict[str, Any]:
-        types.append(message["type"])
-        return {"key": str(len(types))}
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "events.sock"
-        server = EventServer(path, handle)
-        await server.start()
-        ended = await asyncio.to_thread(
-            subprocess.run,
-            [sys.executable, "-c", "import pricetag\n" + script],
-            env={**os.environ, ENV_VAR: str(path)},
-            cwd=Path(__file__).parents[2],
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        await server.drain(5)
-        await server.close()
-    assert ended.returncode == 0, ended.stderr
-    return types, ended.stderr.splitlines()
+    events, output = await told_by(script, with_keys=True)
+    return [event["type"] for event in events], output.splitlines()
 
 
 def test_outside_of_a_run_a_stage_without_its_with_is_reported_too() -> None:

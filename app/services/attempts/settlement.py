@@ -200,14 +200,7 @@ async def _move_on(
         run.progress = None
         run.finished_at = None
         await session.flush()
-        await queue.enqueue(
-            session,
-            run.id,
-            pool=run.pool,
-            gpus=run.gpus,
-            kind=run.kind,
-            priority=run.priority,
-        )
+        await queue.enqueue_run(session, run)
     else:
         run.finished_at = attempt.ended_at
     payload = {
