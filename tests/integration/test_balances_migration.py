@@ -10,12 +10,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from alembic import command
-from sqlalchemy import create_engine, pool
 
 from app import migrate
-from app.db import Database, libpq_url, sqlalchemy_url
+from app.db import Database, libpq_url
 from app.services.budgets import upkeep
+from tests.support.revisions import downgrade
 
 BEFORE = "0007"
 MONTHS = 6
@@ -111,16 +110,6 @@ def wrong_sums(url: str) -> int:
         return sum(wrong)
 
     return asyncio.run(count())
-
-
-def downgrade(url: str, revision: str) -> None:
-    engine = create_engine(sqlalchemy_url(url), poolclass=pool.NullPool)
-    with engine.connect() as connection:
-        config = migrate.alembic_config()
-        config.attributes["connection"] = connection
-        command.downgrade(config, revision)
-        connection.commit()
-    engine.dispose()
 
 
 def test_an_interrupted_upgrade_goes_on_with_the_months_that_are_left(

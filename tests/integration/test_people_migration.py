@@ -7,11 +7,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
-from alembic import command
-from sqlalchemy import create_engine, pool
 
 from app import migrate
-from app.db import libpq_url, sqlalchemy_url
+from app.db import libpq_url
+from tests.support.revisions import downgrade
 
 ADMIN, MEMBER, GONE, TWIN, OLD_TWIN = (UUID(int=number) for number in range(1, 6))
 TOKENS = (
@@ -22,16 +21,6 @@ TOKENS = (
     (TWIN, "ada", "viewer", "2026-01-03", None),
     (GONE, "ada (2)", "member", "2026-01-04", "2026-02-01"),
 )
-
-
-def _downgrade(url: str, revision: str) -> None:
-    engine = create_engine(sqlalchemy_url(url), poolclass=pool.NullPool)
-    with engine.connect() as connection:
-        config = migrate.alembic_config()
-        config.attributes["connection"] = connection
-        command.downgrade(config, revision)
-        connection.commit()
-    engine.dispose()
 
 
 def _fill(url: str) -> dict[str, UUID]:
@@ -155,7 +144,7 @@ def test_every_reference_is_kept_there_and_back(fresh_database_url: str) -> None
     ]
     assert _rows(url, "SELECT visibility FROM projects") == [("open",)]
 
-    _downgrade(url, "0003")
+    downgrade(url, "0003")
     assert _named(url) == before
     tokens = _rows(url, "SELECT id, name, role, secret_sha256, revoked_at FROM tokens")
     assert sorted(tokens, key=str) == sorted(tokens_before, key=str)
@@ -205,7 +194,7 @@ def test_a_downgrade_gives_no_token_more_than_it_had(fresh_database_url: str) ->
             b" thresholds, refuses, stops, created_at) SELECT gen_random_uuid(), 'b', 'user', id,"
             b" 'co2e_kg', 5, 'total', 'UTC', '[]', true, true, now() FROM users WHERE name = 'ada'"
         )
-    _downgrade(url, "0003")
+    downgrade(url, "0003")
     assert _rows(url, "SELECT name, role, revoked_at IS NULL FROM tokens ORDER BY name") == [
         ("disabled", "admin", False),
         ("expired", "admin", False),
