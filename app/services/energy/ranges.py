@@ -60,12 +60,7 @@ def hours_of(start: datetime | None, stop: datetime | None, by: EnergyBy, now: d
 
 
 def _whole_hour(moment: datetime, field: str) -> datetime:
-    try:
-        utc = moment.astimezone(UTC)
-    except OverflowError as error:
-        raise InvalidEnergyRangeError(
-            f"{field!r} cannot be converted to UTC.", field=field
-        ) from error
+    utc = moment.astimezone(UTC)
     if utc != _floor(utc):
         raise InvalidEnergyRangeError(
             f"Energy is stored by UTC hour: {field!r} must be a full hour, e.g."
