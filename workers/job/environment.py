@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ def report(recipe: Recipe, reporter: Reporter, code: Mapping[str, Any] | None = 
     """Report the versions of the recipe's packages, the checkout's commit, and the seeds."""
     names = ("pricetag",) if recipe.runs_program else ("pricetag", *_TRAINING_PACKAGES)
     reporter.environment(
-        packages={name: version for name in names if (version := _version(name)) is not None},
+        packages={name: installed for name in names if (installed := version(name)) is not None},
         python=platform.python_version(),
         platform=platform.platform(),
         git_commit=git_commit(Path(__file__).parent),
@@ -38,7 +39,9 @@ def report(recipe: Recipe, reporter: Reporter, code: Mapping[str, Any] | None = 
     )
 
 
-def _version(package: str) -> str | None:
+@cache
+def version(package: str) -> str | None:
+    """Installed version of a package; None if it is not installed."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

@@ -12,6 +12,7 @@ import gc
 import importlib
 import json
 import os
+import platform
 import select
 import signal
 import socket
@@ -20,13 +21,14 @@ import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pricetag.recipes import REGISTRY
-from workers.job import child, descendants
+from pricetag.recipes import REGISTRY, parse_recipe
+from workers.job import child, descendants, environment
 
 PR_SET_PDEATHSIG = 1
 WORKERS_BUSINESS = (signal.SIGINT, signal.SIGTERM)
 """Signals handled by the worker: it lets the jobs save their state, then hangs up."""
 MAX_MESSAGE_BYTES = 1 << 20
+PROGRAM_MODULES = tuple(entry.module for entry in REGISTRY.values() if entry.traits.runs_program)
 TRAINING_MODULES = (
     *(entry.module for entry in REGISTRY.values() if not entry.traits.runs_program),
     "sklearn.metrics",
@@ -44,6 +46,7 @@ def main(control_fd: int, *, allow_hub: bool, root: Path, journal_dir: Path | No
     signal.set_wakeup_fd(wake_write)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.pthread_sigmask(signal.SIG_BLOCK, WORKERS_BUSINESS)
+    warm_up()
     while True:
         ready, _, _ = select.select([control_fd, wake_read], [], [])
         if wake_read in ready:
@@ -54,6 +57,15 @@ def main(control_fd: int, *, allow_hub: bool, root: Path, journal_dir: Path | No
             if journal_dir is not None:
                 _end_attempts(journal_dir, root)
             return
+
+
+def warm_up() -> None:
+    """Does once what every fork would do again: imports, compiled schemas, `uname -p`, versions."""
+    for name in PROGRAM_MODULES:
+        importlib.import_module(name)
+    parse_recipe({"stages": [{"kind": "command", "argv": ["true"]}]})
+    platform.platform()
+    environment.version("pricetag")
 
 
 def _end_attempts(journal_dir: Path, root: Path) -> None:

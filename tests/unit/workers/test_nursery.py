@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -169,3 +170,27 @@ async def test_jobs_one_after_another_do_not_mix(bench: Bench) -> None:
     assert [text for text in logged(bench) if text.startswith("job ")] == [
         f"job {number}" for number in range(8)
     ]
+
+
+A_COMMAND = """
+import os, sys
+from pathlib import Path
+from workers.job import child, nursery_process, pipeline
+from workers.job.reporter import SilentReporter
+from workers.job.request import Job
+
+nursery_process.warm_up()
+before = set(sys.modules)
+folder = Path(sys.argv[1])
+recipe = {"stages": [{"kind": "command", "argv": ["true"]}]}
+job = Job("r", 1, recipe, [], folder / "work", folder / "artifacts", allow_commands=True)
+pipeline.run(job, SilentReporter())
+print(sorted(set(sys.modules) - before))
+"""
+
+
+def test_a_forked_command_imports_nothing_more(tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", A_COMMAND, str(tmp_path)], capture_output=True, text=True, timeout=60
+    )
+    assert (ran.stdout.strip(), ran.returncode) == ("[]", 0), ran.stderr
