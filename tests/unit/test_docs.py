@@ -31,6 +31,7 @@ from pricetag import catalog
 from pricetag.cli.app import app as commands
 from pricetag.cli.app import run as run_command
 from pricetag.cli.views.sheet import OUTSIDE
+from pricetag.metering import amd, nvml
 from pricetag.recipes import REGISTRY, RecipeEntry, parse_run_spec
 from pricetag.recipes.methods.distill import Student
 from pricetag.recipes.training import Optimisation
@@ -353,6 +354,13 @@ def test_references_of_the_methodology_exist_and_are_used() -> None:
     used = {number for group in re.findall(r"\[([\d, ]+)\]", text) for number in group.split(", ")}
     assert used <= set(listed)
     assert {"14", "15", "16", "17"} <= used
+
+
+def test_gain_errors_of_gpus_are_those_of_their_meters() -> None:
+    summary = TEXTS["docs/explanation/methodology-summary.md"]
+    assert f"NVIDIA {nvml.GAIN_STD_RATIO:.0%}, AMD {amd.GAIN_STD_RATIO:.0%}" in summary
+    (row,) = re.findall(r"^\| `gpu:<uuid>` \| .*$", METHODOLOGY, re.M)
+    assert row.endswith(f"| {nvml.GAIN_STD_RATIO:.0%}; AMD {amd.GAIN_STD_RATIO:.0%} |")
 
 
 def test_how_far_countries_lie_from_the_worlds_mean() -> None:
