@@ -25,6 +25,12 @@ async def of_run(session: AsyncSession, run_id: uuid.UUID) -> Sequence[RunUpstre
     return (await session.execute(query.order_by(RunUpstream.stage))).scalars().all()
 
 
+async def weights(session: AsyncSession, run_ids: Sequence[uuid.UUID]) -> Sequence[Any]:
+    """Runs, and the hashes of the weights of earlier runs that they start from."""
+    query = select(RunUpstream.run_id, RunUpstream.sha256).where(RunUpstream.run_id.in_(run_ids))
+    return (await session.execute(query)).all()
+
+
 async def links(
     session: AsyncSession, run_ids: Sequence[uuid.UUID]
 ) -> list[tuple[uuid.UUID, uuid.UUID]]:

@@ -105,8 +105,9 @@ class ComparisonRead(Wire):
     )
     reasons: list[str] = Field(description="Reasons why errors do not cancel.")
     differences: list[str] = Field(
-        description="Options of the recipes in which the runs did different work; empty for "
-        "repeats of the same work.",
-        examples=[["stages.0.epochs: 1 (a), 3 (b)"]],
+        description="Options of the recipes, hashes of code and upstream models, hardware, "
+        "software and environment variables in which the runs differ; empty for repeats of the "
+        "same work.",
+        examples=[["stages.0.epochs: 1 (a), 3 (b)", "packages.torch: 2.12.0 (a), 2.13.0 (b)"]],
     )
     notes: list[str]

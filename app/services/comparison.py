@@ -7,11 +7,12 @@ from typing import Any
 from uuid import UUID
 
 from app.db import Session
-from app.repositories import reports
+from app.repositories import reports, upstreams
 from app.schemas.common import FieldProblem
 from app.services.errors import InvalidError
 from app.services.principals import Principal
-from pricetag.recipes.differences import differences
+from pricetag.recipes.differences import differences, differing
+from pricetag.tag.origins import HASH_CHARACTERS, origin_differences
 from pricetag.tag.ratios import Metric, compare
 from pricetag.tag.view import TagView
 
@@ -88,7 +89,20 @@ async def compare_runs(
     group_a, group_b = ([TagView.read(newest[i]) for i in side] for side in (first, second))
     recipes = await reports.recipes_of(session, [*first, *second])
     work = differences([recipes[i] for i in first], [recipes[i] for i in second])
+    work += await _upstream_differences(session, first, second)
+    work += origin_differences(group_a, group_b)
     return compare(group_a, group_b, metric) | {"differences": work}
+
+
+async def _upstream_differences(
+    session: Session, first: Sequence[UUID], second: Sequence[UUID]
+) -> list[str]:
+    """Models of earlier runs that have other weights: a resumed run publishes again."""
+    weights: dict[UUID, dict[str, str]] = {run_id: {} for run_id in (*first, *second)}
+    for row in await upstreams.weights(session, list(weights)):
+        weights[row.run_id]["model.sha256"] = row.sha256[:HASH_CHARACTERS]
+    sides = [[weights[run_id] for run_id in side] for side in (first, second)]
+    return differing(["model.sha256"], sides)
 
 
 def _require_distinct(first: Sequence[UUID], second: Sequence[UUID]) -> None:

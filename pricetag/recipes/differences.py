@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pricetag.recipes.registry import REGISTRY
@@ -38,17 +38,51 @@ def differences(
     if len({options["stages"] for options in every}) > 1:
         shared = (path for path in paths if all(path in options for options in every))
         paths = {path: None for path in shared if not path.startswith("stages.")}
+    return shortened(differing(paths, sides), "options")
+
+
+def differing(
+    paths: Iterable[str],
+    sides: Sequence[Sequence[Mapping[str, str]]],
+    absent: str = ABSENT,
+) -> list[str]:
+    """A line for each path at which not all runs have the same value.
+
+    Args:
+        paths: What to compare.
+        sides: Values of the runs of group a, by path, and of those of group b.
+        absent: Shown for a run without a value.
+    """
     lines = []
     for path in paths:
-        values = [list(dict.fromkeys(o.get(path, ABSENT) for o in side)) for side in sides]
-        if len({value for side in values for value in side}) > 1:
-            told = (
-                f"{' and '.join(side)} ({name})" for side, name in zip(values, "ab", strict=True)
+        values = [list(dict.fromkeys(run.get(path, absent) for run in side)) for side in sides]
+        distinct = dict.fromkeys(value for side in values for value in side)
+        if len(distinct) > 1:
+            shown = dict(zip(distinct, _cut(list(distinct)), strict=True))
+            groups = (
+                f"{' and '.join(shown[value] for value in side)} ({name})"
+                for side, name in zip(values, "ab", strict=True)
             )
-            lines.append(f"{path}: {', '.join(told)}")
-    if len(lines) > MAX_SHOWN:
-        lines[MAX_SHOWN:] = [f"and {len(lines) - MAX_SHOWN} more options"]
+            lines.append(f"{path}: {', '.join(groups)}")
     return lines
+
+
+def shortened(lines: list[str], noun: str) -> list[str]:
+    """At most ``MAX_SHOWN`` lines, and one that counts the others."""
+    if len(lines) <= MAX_SHOWN:
+        return lines
+    return [*lines[:MAX_SHOWN], f"and {len(lines) - MAX_SHOWN} more {noun}"]
+
+
+def _cut(values: Sequence[str]) -> list[str]:
+    """Values with at most ``MAX_VALUE`` characters, which show where they differ."""
+    places = enumerate(zip(*values, strict=False))
+    first_difference = next((place for place, signs in places if len(set(signs)) > 1), 0)
+    begin = max(0, first_difference - MAX_VALUE // 2)
+    if len({value[: MAX_VALUE - 1] for value in values}) == len(values):
+        begin = 0
+    parts = [f"{'…' if begin else ''}{value[begin:]}" for value in values]
+    return [part if len(part) <= MAX_VALUE else f"{part[: MAX_VALUE - 1]}…" for part in parts]
 
 
 def _options(recipe: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -70,5 +104,4 @@ def _flat(path: str, value: Any) -> Iterator[tuple[str, str]]:
         for name, inner in value.items():
             yield from _flat(f"{path}.{name}", inner)
     elif value is not None:
-        text = json.dumps(value, ensure_ascii=False)
-        yield path, text if len(text) <= MAX_VALUE else f"{text[: MAX_VALUE - 1]}…"
+        yield path, json.dumps(value, ensure_ascii=False)

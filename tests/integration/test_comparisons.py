@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 import pytest
 
+from app.db import Session
+from app.services import execution
+from models import RunUpstream
 from tests.support.api import Api, finished_run, problem
+from tests.support.executions import JournalMaker, claimed, make_run
 
 
 async def runs(api: Api, count: int) -> list[str]:
@@ -72,3 +77,43 @@ async def test_different_work_is_announced(api: Api) -> None:
         response = await api.viewer.get("/v1/comparisons", params={"a": a, "b": b})
         assert response.status_code == 200, response.text
         assert response.json()["differences"] == expected
+
+
+async def code_run(session: Session, sha256: str, **environment: Any) -> str:
+    """A finished command whose code has a hash."""
+    run = await make_run(session, recipe={"stages": [{"kind": "command", "argv": ["./run"]}]})
+    claim = await claimed(session, run.id)
+    journal = JournalMaker(claim.attempt_id)
+    journal.whole()
+    record = next(record for record in journal.records if record["type"] == "environment")
+    record |= {"code": {"stages.0": {"path": "src", "commit": None, "sha256": sha256}}}
+    record |= environment
+    await execution.ingest(session, claim.attempt_id, journal.records)
+    return str(run.id)
+
+
+async def test_other_code_and_libraries_of_the_same_recipe_are_announced(api: Api) -> None:
+    async with api.database.session_scope() as session:
+        first, same, edited = [await code_run(session, c * 64) for c in "aab"]
+        newer = await code_run(session, "a" * 64, packages={"torch": "2.14.0"})
+    for b, expected in (
+        (same, []),
+        (edited, [f"stages.0.code: sha256 {'a' * 12} (a), sha256 {'b' * 12} (b)"]),
+        (newer, ["packages.torch: 2.13.0 (a), 2.14.0 (b)"]),
+    ):
+        response = await api.viewer.get("/v1/comparisons", params={"a": first, "b": b})
+        assert response.json()["differences"] == expected
+
+
+async def test_other_weights_of_the_same_upstream_stage_are_announced(api: Api) -> None:
+    first, second = await runs(api, 2)
+    async with api.database.session_scope() as session:
+        for run, sha256 in ((first, "a" * 64), (second, "b" * 64)):
+            upstream = RunUpstream(
+                run_id=UUID(run), upstream_run_id=UUID(first), stage="train", kind="train",
+                folder="x", sha256=sha256, files={},
+            )  # fmt: skip
+            session.add(upstream)
+    response = await api.viewer.get("/v1/comparisons", params={"a": first, "b": second})
+    expected = [f"model.sha256: {'a' * 12} (a), {'b' * 12} (b)"]
+    assert response.json()["differences"] == expected

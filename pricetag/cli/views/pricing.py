@@ -19,6 +19,7 @@ OUTCOMES = {
     "differs": "NOT verified, first difference",
 }
 OFFLINE = "no difference found, but readings and arithmetic were not checked: that needs the server"
+NO_DIFFERENCE = "Recipes, code, hardware, software and environment variables are the same."
 METRICS = {
     "it_energy_kwh": "IT energy",
     "facility_energy_kwh": "Facility energy",
@@ -76,8 +77,10 @@ def comparison_view(comparison: Mapping[str, Any]) -> RenderableType:
         average = "n/a" if group["mean"] is None else with_unit(group["mean"], unit)
         table.add_row(side, Text(f"{len(group['runs'])}: {names}"), Text(average))
     lines = [_ratio_text(comparison)]
-    if work := comparison.get("differences"):
-        lines.append(f"These runs did different work: {'; '.join(work)}")
+    differences = comparison.get("differences")
+    lines += [f"Difference: {line}" for line in differences or ()]
+    if differences == []:
+        lines.append(NO_DIFFERENCE)
     lines += [f"Errors do not cancel: {reason}" for reason in comparison["reasons"]]
     lines += [f"Note: {note}" for note in comparison["notes"]]
     return Group(table, Text(""), *(Text(line) for line in lines))

@@ -348,8 +348,14 @@ def test_why_errors_do_not_cancel(api: FakeApi, capsys: Captured) -> None:
     assert "a / b: 2.00 (no interval: too few repeats)" in out
     assert "Errors do not cancel: the cards differ: x; y" in out
     assert "Note: slow: two attempts" in out
-    work = "These runs did different work: stages.0.epochs: 1 (a), 3 (b); task: 1 (a), 2 (b)"
-    assert work in " ".join(out.split())
+    assert "Difference: stages.0.epochs: 1 (a), 3 (b)\nDifference: task: 1 (a), 2 (b)" in out
+
+
+def test_repeats_are_confirmed(api: FakeApi, capsys: Captured) -> None:
+    ratio = {"value": 2.0, "low": None, "high": None, "reason": "too few repeats"}
+    api.answers["GET /v1/comparisons"] = Answer(compared(ratio=ratio, differences=[]))
+    assert pricetag(["compare", RUN_ID, RUN_ID]) == 0
+    assert "environment variables are the same" in " ".join(capsys.readouterr().out.split())
 
 
 def test_an_unknown_ratio_has_its_reason(api: FakeApi, capsys: Captured) -> None:

@@ -75,3 +75,12 @@ def test_many_and_long_differences_are_cut() -> None:
     assert lines[-1] == "and 12 more options"
     (line,) = differences([recipe(model="m" * 500)], [recipe()])
     assert len(line) < 160
+
+
+def test_long_values_that_differ_only_at_their_end_are_different() -> None:
+    argv = ["python", "train.py", *(f"--option-{index}=1" for index in range(20))]
+    sides = [recipe({"kind": "command", "argv": [*argv, last]}) for last in ("--lr=1", "--lr=2")]
+    (line,) = differences(sides[:1], sides[1:])
+    assert "--lr=1" in line
+    assert "--lr=2" in line
+    assert len(line) < 160
