@@ -23,6 +23,7 @@ from app.repositories.energy_rollups import (
     of,
     rolled,
     rolled_charges,
+    series_of,
     superseded,
 )
 from app.repositories.visibility import SEES_PROJECT_SQL, Viewer, sql_values
@@ -160,10 +161,10 @@ def _parts(by: By | None, hours: Range, every_hour: bool) -> tuple[str, dict[str
         superseded AS ({superseded("component", bucket(by, "r.start"))}),
         parts AS (
           SELECT {about}, {of("r", MEASURES)}, 0 AS awaited_hours
-          FROM rolled AS r JOIN energy_series AS s ON s.id = r.series_id
+          FROM rolled AS r {series_of("r")}
           UNION ALL
           SELECT {about}, {negative("r", MEASURES)}, 0
-          FROM superseded AS r JOIN energy_series AS s ON s.id = r.series_id
+          FROM superseded AS r {series_of("r")}
           UNION ALL {judged}
         )
     """
@@ -182,10 +183,10 @@ def _charge_parts(hours: Range, every_hour: bool) -> tuple[str, dict[str, Any]]:
         superseded_charges AS ({superseded("charge", "r.start")}),
         charge_parts AS (
           SELECT {about}, {of("r", MEASURES)}
-          FROM rolled_charges AS r JOIN energy_series AS s ON s.id = r.series_id
+          FROM rolled_charges AS r {series_of("r")}
           UNION ALL
           SELECT {about}, {negative("r", MEASURES)}
-          FROM superseded_charges AS r JOIN energy_series AS s ON s.id = r.series_id
+          FROM superseded_charges AS r {series_of("r")}
           UNION ALL {charged}
         )
     """

@@ -107,18 +107,26 @@ JUDGED = f"""
 """CTEs from ``chosen_hours`` (node_name, hour) to ``judged``: one row a component and hour."""
 
 CHARGED = f"""
-    charged AS (
-      SELECT h.node_name, r.project_id, r.created_by AS user_id, h.hour,
-        h.kind, h.name, h.method, h.gain_std_ratio,
-        count(*) AS hours, 0 AS unmetered_hours,
-        count(*) FILTER (WHERE a.ended_at IS NULL) AS open_hours, 0 AS undecided_hours,
-        coalesce(sum({EXACT_J}) FILTER (WHERE a.ended_at IS NOT NULL), 0) AS charged_j,
-        coalesce(sum({EXACT_J}) FILTER (WHERE a.ended_at IS NULL), 0) AS running_j,
-        0 AS unallocated_j, 0 AS undecided_j, 0 AS overallocated_j
+    attempt_hours AS (
+      SELECT h.node_name, h.attempt_id, h.hour, h.kind, h.name, h.method, h.gain_std_ratio,
+        count(*) AS hours, sum({EXACT_J}) AS energy_j
       FROM chosen_hours AS c
       JOIN energy_hours AS h ON h.hour = c.hour AND h.node_name = c.node_name
-      JOIN attempts AS a ON a.id = h.attempt_id
-      JOIN runs AS r ON r.id = a.run_id
+      WHERE h.attempt_id IS NOT NULL
+      GROUP BY 1, 2, 3, 4, 5, 6, 7
+    ), charged AS (
+      SELECT h.node_name, o.project_id, o.user_id, h.hour,
+        h.kind, h.name, h.method, h.gain_std_ratio,
+        CAST(sum(h.hours) AS int) AS hours, 0 AS unmetered_hours,
+        CAST(coalesce(sum(h.hours) FILTER (WHERE o.going), 0) AS int) AS open_hours,
+        0 AS undecided_hours,
+        coalesce(sum(h.energy_j) FILTER (WHERE NOT o.going), 0) AS charged_j,
+        coalesce(sum(h.energy_j) FILTER (WHERE o.going), 0) AS running_j,
+        0 AS unallocated_j, 0 AS undecided_j, 0 AS overallocated_j
+      FROM attempt_hours AS h CROSS JOIN LATERAL (
+        SELECT r.project_id, r.created_by AS user_id, a.ended_at IS NULL AS going
+        FROM attempts AS a JOIN runs AS r ON r.id = a.run_id
+        WHERE a.id = h.attempt_id OFFSET 0) AS o
       GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
     )
 """

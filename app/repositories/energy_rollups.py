@@ -78,6 +78,14 @@ def superseded(scope: Scope, start: str) -> str:
     """
 
 
+def series_of(rows: str) -> str:
+    """A join, as ``s``, of the series of each row: one look-up a row, of however many series."""
+    return f"""
+        CROSS JOIN LATERAL (
+          SELECT * FROM energy_series AS one WHERE one.id = {rows}.series_id OFFSET 0) AS s
+    """
+
+
 def of(table: str, columns: Iterable[str]) -> str:
     """Columns of a table, as a list to select."""
     return ", ".join(f"{table}.{name}" for name in columns)
@@ -130,8 +138,9 @@ def _hours(names: Sequence[str], few: bool) -> str:
     numbers = f"generate_series(0, CAST(:{last} AS int)) AS t (number)"
     if few:  # of each hour's series
         return f"""
-            FROM {numbers} CROSS JOIN energy_series AS s
-            JOIN energy_rollup_hours AS r ON r.start = {hour} AND r.series_id = s.id
+            FROM {numbers} CROSS JOIN energy_series AS s CROSS JOIN LATERAL (
+              SELECT * FROM energy_rollup_hours AS one
+              WHERE one.start = {hour} AND one.series_id = s.id OFFSET 0) AS r
         """
     return f"""
         FROM {numbers} CROSS JOIN LATERAL (
