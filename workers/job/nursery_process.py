@@ -60,7 +60,7 @@ def main(control_fd: int, *, allow_hub: bool, root: Path, journal_dir: Path | No
 
 
 def warm_up() -> None:
-    """Does once what every fork would do again: imports, compiled schemas, `uname -p`, versions."""
+    """Do once what every fork would otherwise repeat: imports, schemas, `uname -p`, versions."""
     for name in PROGRAM_MODULES:
         importlib.import_module(name)
     parse_recipe({"stages": [{"kind": "command", "argv": ["true"]}]})
