@@ -11,11 +11,12 @@ from app.schemas.price_tags import PriceTagVersion, PriceTagVersions
 from app.services import access, audit
 from app.services.billing import issuing
 from app.services.errors import ConflictError
-from app.services.factors.as_of import require_made_by, require_past
+from app.services.factors.as_of import require_made, require_past, require_started
 from app.services.factors.resolution import DEFAULT_SITE
 from app.services.principals import Principal
 from app.services.runs import NotYourRunError, not_found
 from app.settings import Settings
+from models import Run
 from pricetag.accounting.quantity.checks import InvalidFactor
 from pricetag.catalog import NotInCatalog
 
@@ -50,6 +51,7 @@ async def reprice(
         NotYourRunError: If the principal is a member and not the run's author.
         AsOfInTheFutureError: If the time is in the future.
         SiteMadeLaterError: If the run's site did not exist then.
+        RunStartedLaterError: If the run had not started then.
         PriceTagNotFoundError: If no attempt of it has ended.
         NotPriceableError: If a factor of that time is out of its range.
     """
@@ -61,7 +63,7 @@ async def reprice(
         raise not_found(run_id)
     if run.created_by != principal.user_id and not principal.has("admin"):
         raise NotYourRunError("Only the run's author or an admin can re-price it.")
-    await require_made_by(session, await sites.of_run(session, run_id) or DEFAULT_SITE, as_of)
+    await _require_possible(session, run, as_of)
     before = await price_tags.last_version(session, run_id)
     try:
         tag = await issuing.issue(session, run_id, settings=settings, cause="repriced", as_of=as_of)
@@ -77,6 +79,14 @@ async def reprice(
         after={"price_tag_version": tag.version, "as_of": as_of},
     )
     return (await versions(session, run_id)).items[0]
+
+
+async def _require_possible(session: Session, run: Run, as_of: datetime | None) -> None:
+    """Rejects a time before the run's site or the run itself; the later of them is named."""
+    site = await sites.by_name(session, await sites.of_run(session, run.id) or DEFAULT_SITE)
+    if site is None or run.started_at is None or site.created_at > run.started_at:
+        require_made(site, as_of)
+    require_started(run.started_at, as_of)
 
 
 async def versions(session: Session, run_id: UUID) -> PriceTagVersions:

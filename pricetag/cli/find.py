@@ -1,4 +1,4 @@
-"""Resolves a run from an ID, a prefix of an ID, or ``last``."""
+"""Resolves a run from an ID, a prefix of an ID, or ``last``: the caller's newest run."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 SEARCHED = 1000
 SHORTEST = 4
+NO_OWN_RUN = (
+    "'last' is your newest run, and you have not posted any; `pricetag runs` lists the runs of "
+    "everybody"
+)
 
 
 def run_version(client: Client, text: str) -> tuple[str, int | None]:
@@ -32,7 +36,8 @@ def run_id(client: Client, text: str) -> str:
 
     Args:
         client: Of the server that has the run.
-        text: A whole id, at least four characters of its beginning, or ``last``.
+        text: A whole id, at least four characters of its beginning, or ``last`` for the newest
+            run of the token's user, whoever else has posted runs since.
 
     Raises:
         CliError: If no run, or more than one, is meant.
@@ -41,14 +46,14 @@ def run_id(client: Client, text: str) -> str:
         return str(uuid.UUID(text))
     except ValueError:
         pass
-    newest = islice(client.iter_runs(sort="-created_at"), 1 if text == "last" else SEARCHED)
     if text == "last":
-        matches = [run["id"] for run in newest]
-        if not matches:
-            raise CliError("there are no runs yet")
-        return matches[0]
+        own = next(client.iter_runs(sort="-created_at", user="me"), None)
+        if own is None:
+            raise CliError(NO_OWN_RUN)
+        return own["id"]
     if len(text) < SHORTEST:
         raise CliError(f"{text!r} is too short: give at least {SHORTEST} characters of a run ID")
+    newest = islice(client.iter_runs(sort="-created_at"), SEARCHED)
     matches = [run["id"] for run in newest if run["id"].startswith(text.lower())]
     if len(matches) == 1:
         return matches[0]

@@ -28,7 +28,9 @@ def register(app: typer.Typer) -> None:
 
 def reprice(
     ctx: typer.Context,
-    run: Annotated[str, typer.Argument(help="Run ID or its prefix, or 'last'.")],
+    run: Annotated[
+        str, typer.Argument(help="Run ID or its prefix, or 'last' for your newest run.")
+    ],
     as_of: Annotated[
         str | None,
         typer.Option(help="Use the factors known at the end of DATE (2026-03-01) or at a time."),

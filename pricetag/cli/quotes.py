@@ -26,7 +26,8 @@ def quote(
         Path | None, typer.Argument(metavar="FILE", help="Job file, YAML or JSON.")
     ] = None,
     run: Annotated[
-        str | None, typer.Option(help="Show the stored quote of this run (ID or 'last').")
+        str | None,
+        typer.Option(help="Show the stored quote of this run (ID, or 'last' for your newest run)."),
     ] = None,
     score: Annotated[
         bool, typer.Option("--score", help="Show how accurate past quotes were.")

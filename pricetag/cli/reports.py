@@ -32,8 +32,8 @@ def report(
         list[str] | None,
         typer.Argument(
             metavar="[RUN]...",
-            help="Run IDs, or 'last'; RUN@VERSION for another version of the price tag than the "
-            "newest.",
+            help="Run IDs, or 'last' for your newest run; RUN@VERSION for another version of the "
+            "price tag than the newest.",
         ),
     ] = None,
     title: Annotated[str | None, typer.Option(help="Title of the report.")] = None,

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from pricetag.client import Client
 
 PANEL = "Runs"
-RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Run ID or its prefix, or 'last'.")]
+RunArgument = Annotated[
+    str, typer.Argument(metavar="RUN", help="Run ID or its prefix, or 'last' for your newest run.")
+]
 
 
 def register(app: typer.Typer) -> None:

@@ -14,6 +14,7 @@ from tests.support.entries import enter, factor, make_site, posted, price
 
 NEXT_MONTH = (datetime.now(UTC) + timedelta(days=30)).replace(microsecond=0)
 SOON = NEXT_MONTH.isoformat()
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -86,9 +87,12 @@ async def test_a_site_is_not_shown_as_of_a_time_before_it_was_made(api: Api) -> 
     problem(await api.viewer.get("/v1/sites/bonn", params=before), 404, "site-not-found")
 
 
-async def test_a_run_is_not_priced_as_of_a_time_before_its_site_was_made(api: Api) -> None:
+@pytest.mark.parametrize("started_at", [LONG_AGO, datetime(2026, 2, 1, tzinfo=UTC)])
+async def test_a_run_is_not_priced_as_of_a_time_before_its_site_was_made(
+    api: Api, started_at: datetime
+) -> None:
     made = await make_site(api, "berlin", grid_zone="DE")
-    run_id = await run_at(api, "berlin")
+    run_id = await run_at(api, "berlin", started_at=started_at)
     path = f"/v1/runs/{run_id}/price-tag/reprice"
     told = problem(
         await api.admin.post(path, json={"as_of": "2026-01-01T00:00:00Z"}), 409, "site-made-later"
@@ -100,7 +104,7 @@ async def test_a_run_is_not_priced_as_of_a_time_before_its_site_was_made(api: Ap
 
 
 async def test_a_run_at_a_site_that_nobody_entered_has_the_lab_s_factors_of_then(api: Api) -> None:
-    run_id = await run_at(api, "nowhere")
+    run_id = await run_at(api, "nowhere", started_at=LONG_AGO)
     path = f"/v1/runs/{run_id}/price-tag/reprice"
     answer = await api.admin.post(path, json={"as_of": "2026-01-01T00:00:00Z"})
     assert (answer.status_code, answer.json()["version"]) == (201, 2)

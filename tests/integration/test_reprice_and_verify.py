@@ -46,7 +46,7 @@ def factor(kind: str, value: str, **more: Any) -> Factor:
 
 async def a_run(api: Api, **values: Any) -> UUID:
     async with api.database.session_scope() as session:
-        return await finished_run(session, **values)
+        return await finished_run(session, **{"started_at": LONG_AGO, **values})
 
 
 async def enter(api: Api, *factors: Factor) -> None:
@@ -131,6 +131,23 @@ async def test_a_report_tells_that_its_price_tag_was_priced_again(
     assert "version 2 of its price tag" in report
 
 
+async def test_a_run_is_not_priced_as_of_a_time_before_it_started(api: Api) -> None:
+    """Neither a day, a month nor an instant before; from its start on, it is."""
+    start = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    run_id = await a_run(api, started_at=start)
+    path = f"/v1/runs/{run_id}/price-tag/reprice"
+    for earlier in (timedelta(days=1), timedelta(days=40), timedelta(microseconds=1)):
+        as_of = (start - earlier).isoformat()
+        rejected = problem(
+            await api.admin.post(path, json={"as_of": as_of}), 409, "run-started-later"
+        )
+        assert "The run started on 2026-03-01T12:00:00Z" in rejected["detail"]
+        assert "2026-03-01 is the first possible day" in rejected["detail"]
+    assert (await price_tag(api, run_id))["version"] == 1
+    for later in ("2026-03-01T13:00:00+01:00", "2026-03-01T23:59:59.999999Z"):
+        assert (await api.admin.post(path, json={"as_of": later})).status_code == 201
+
+
 async def test_all_versions_are_listed_with_their_totals(api: Api) -> None:
     run_id = await a_run(api)
     await api.admin.post(
@@ -174,6 +191,7 @@ async def test_what_cannot_be_priced_again_is_rejected_by_name(api: Api) -> None
     ahead = (datetime.now(UTC) + timedelta(days=1)).isoformat()
     refused = problem(await api.admin.post(path, json={"as_of": ahead}), 422, "as-of-in-the-future")
     assert refused["errors"][0]["field"] == "as_of"
+    assert "is in the future" in refused["errors"][0]["message"]
     wrong = await api.admin.post(path, json={"as_of": "yesterday"})
     assert "as_of" in problem(wrong, 422, "invalid-request")["errors"][0]["field"]
     waiting = await api.post_run()

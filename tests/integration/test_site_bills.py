@@ -17,10 +17,10 @@ from tests.support.executions import JournalMaker, make_run
 KWH = 2400 / 3.6e6
 
 
-async def run_at(api: Api, site: str) -> str:
+async def run_at(api: Api, site: str, **values: Any) -> str:
     """A run of 2400 J that ended there."""
     async with api.database.session_scope() as session:
-        run = await make_run(session)
+        run = await make_run(session, **values)
         claim = await execution.claim(
             session,
             run.id,

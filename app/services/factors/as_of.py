@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from app.db import Session
-from app.repositories import sites
 from app.services.errors import ConflictError, InvalidError
 from models import Site
 
@@ -20,6 +18,12 @@ class SiteMadeLaterError(ConflictError):
     """The site did not exist at the requested time."""
 
     code = "site-made-later"
+
+
+class RunStartedLaterError(ConflictError):
+    """The run had not started at the requested time."""
+
+    code = "run-started-later"
 
 
 def require_past(as_of: datetime | None, now: datetime) -> None:
@@ -49,14 +53,19 @@ def require_made(site: Site | None, as_of: datetime | None) -> None:
         )
 
 
-async def require_made_by(session: Session, name: str, as_of: datetime | None) -> None:
-    """Same as ``require_made``, for a site by name; an unknown site uses the lab's factors.
+def require_started(started_at: datetime | None, as_of: datetime | None) -> None:
+    """Rejects a time before the first attempt of a run began.
 
     Raises:
-        SiteMadeLaterError: If the site was created later; the message says when.
+        RunStartedLaterError: If it began later; the message says when.
     """
-    if as_of is not None:
-        require_made(await sites.by_name(session, name), as_of)
+    if started_at is not None and as_of is not None and as_of < started_at:
+        raise RunStartedLaterError(
+            f"The run started on {_utc(started_at)}: factors as of {_utc(as_of)} are older than "
+            f"its measurements. Use that time or a later one; {started_at.astimezone(UTC).date()} "
+            "is the first possible day.",
+            field="as_of",
+        )
 
 
 def _utc(moment: datetime) -> str:

@@ -57,6 +57,38 @@ def test_run_is_selected_by_the_beginning_of_its_id(api: FakeApi, capsys: Captur
     assert "has an ID that begins with 'abcd'" in complaint(capsys)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["show", "last"],
+        ["cancel", "last"],
+        ["resume", "last"],
+        ["logs", "last"],
+        ["reprice", "last"],
+        ["verify", "last"],
+        ["verify", "last@1"],
+        ["report", "last"],
+        ["compare", "last", RUN_ID],
+        ["quote", "--run", "last"],
+    ],
+)
+def test_last_is_the_newest_run_of_the_caller_for_every_command(
+    command: list[str], api: FakeApi, capsys: Captured
+) -> None:
+    asked_for: list[dict[str, list[str]]] = []
+
+    def nothing(request: Asked) -> Answer:
+        asked_for.append(parse_qs(request.query))
+        return Answer({"items": [], "next_cursor": None})
+
+    api.answers["GET /v1/runs"] = nothing
+    assert pricetag(command) == 1
+    assert asked_for[0]["user"] == ["me"]
+    assert asked_for[0]["sort"] == ["-created_at"]
+    assert "'last' is your newest run, and you have not posted any" in complaint(capsys)
+    assert [request.method for request in api.asked] == ["GET"]
+
+
 def test_a_run_is_resumed(api: FakeApi, capsys: Captured) -> None:
     accepted = run("queued") | {"warnings": ["the budget lab will be used up"]}
     api.answers[f"POST /v1/runs/{RUN_ID}/resume"] = Answer(accepted, 202)
