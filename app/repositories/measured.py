@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, select, text
+from sqlalchemy import delete, insert, select
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from models import Artifact, Attempt, LogLine, Measurement, Metric, Reading, Stage
+from models import Artifact, Attempt, LogLine, Measurement, Metric, Stage
 from models.base import Base
-from pricetag.accounting.readings import reading as accounting
 
 Row = dict[str, Any]
 
@@ -21,31 +19,6 @@ Row = dict[str, Any]
 async def add_rows(session: AsyncSession, table: type[Base], rows: list[Row]) -> None:
     if rows:
         await session.execute(insert(table), rows)
-
-
-_READINGS = """
-INSERT INTO readings (attempt_id, component, seq, t_s, counter_j, integrated_j, power_w,
-    own_busy_s, all_busy_s, flags)
-SELECT :attempt_id, component, seq, t_s, counter_j, integrated_j, power_w, own_busy_s, all_busy_s,
-    CAST(flags AS jsonb)
-FROM unnest(CAST(:component AS text[]), CAST(:seq AS int[]), CAST(:t_s AS float8[]),
-    CAST(:counter_j AS float8[]), CAST(:integrated_j AS float8[]), CAST(:power_w AS float8[]),
-    CAST(:own_busy_s AS float8[]), CAST(:all_busy_s AS float8[]), CAST(:flags AS text[]))
-AS reading (component, seq, t_s, counter_j, integrated_j, power_w, own_busy_s, all_busy_s, flags)
-"""
-_READING_COLUMNS = (
-    *("component", "seq", "t_s", "counter_j", "integrated_j", "power_w"),
-    *("own_busy_s", "all_busy_s"),
-)
-
-
-async def add_readings(session: AsyncSession, attempt_id: UUID, rows: Sequence[Row]) -> None:
-    """Adds readings of an attempt, however many, in one statement."""
-    if not rows:
-        return
-    values: Row = {name: [row.get(name) for row in rows] for name in _READING_COLUMNS}
-    values["flags"] = [json.dumps(row["flags"]) for row in rows]
-    await session.execute(text(_READINGS), {"attempt_id": attempt_id, **values})
 
 
 async def put_artifacts(session: AsyncSession, rows: list[Row]) -> None:
@@ -73,38 +46,6 @@ async def stages(session: AsyncSession, attempt_id: UUID) -> dict[str, Stage]:
     """The attempt's stages by key, in order."""
     query = select(Stage).where(Stage.attempt_id == attempt_id).order_by(Stage.index)
     return {stage.key: stage for stage in (await session.execute(query)).scalars()}
-
-
-async def readings(
-    session: AsyncSession, attempt_id: UUID, component: str
-) -> list[accounting.Reading]:
-    """All readings of one component of an attempt, in order of time."""
-    query = (
-        select(
-            Reading.t_s,
-            Reading.counter_j,
-            Reading.integrated_j,
-            Reading.power_w,
-            Reading.flags,
-            Reading.own_busy_s,
-            Reading.all_busy_s,
-        )
-        .where(Reading.attempt_id == attempt_id, Reading.component == component)
-        .order_by(Reading.seq)
-        .execution_options(yield_per=5000)
-    )
-    return [
-        accounting.Reading(t_s, counter_j, integrated_j, power_w, tuple(flags), *busy_s)
-        async for t_s, counter_j, integrated_j, power_w, flags, *busy_s in (
-            await session.stream(query)
-        )
-    ]
-
-
-async def last_reading_s(session: AsyncSession, attempt_id: UUID) -> float | None:
-    """Time of the attempt's last reading, in s on its meter's clock."""
-    query = select(func.max(Reading.t_s)).where(Reading.attempt_id == attempt_id)
-    return (await session.execute(query)).scalar_one()
 
 
 async def replace_measurements(session: AsyncSession, attempt_id: UUID, rows: list[Row]) -> None:

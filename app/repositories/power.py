@@ -1,119 +1,161 @@
-"""SQL of power series: whole attempts, downsampled in the database."""
+"""SQL of power series: segments from the levels of packed readings, and the rows behind them."""
 
 from __future__ import annotations
 
+import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from pricetag.accounting.readings.step_energy import (
-    COUNTER_RESET,
-    FROZEN_ABOVE_W,
-    FROZEN_AFTER_S,
-    IMPLAUSIBLE_POWER,
-    RESET,
+from app.repositories.readings import opened
+from models.packed import levels
+from models.packed.columns import Columns
+from models.packed.columns import joined as joined_columns
+from models.packed.levels import FACTORS
+from models.packed.rows import FLAGS_SQL, ROWS_SQL, columns_of
+from models.packed.steps import Segments, joined, steps_of
+
+Key = tuple[uuid.UUID, str]
+"""Attempt and component."""
+
+EXACT_STEPS = 8192
+"""Packed steps of a component up to which a chart is made from its readings."""
+
+ROWS, READINGS = 0, 1
+"""What a part of a series is made of, if not of a level: rows, or a block's readings."""
+
+_STEPS = text(
+    """
+    SELECT attempt_id, component, sum(steps) AS steps
+    FROM reading_blocks
+    WHERE attempt_id = ANY(:attempt_ids)
+    GROUP BY attempt_id, component
+    """
 )
 
-# Two consecutive readings form one step. ntile() divides the steps of a component into equal
-# groups without gaps, so that no energy is lost between two points; if there are no more steps
-# than points, each step is a point. The energy of a step is that of the counter, or of the
-# integral if the counter is missing, was reset, jumped or stands still. A stand is a sequence of
-# readings with one counter value; energy that its counter catches up is not counted twice.
-_SERIES = text(
-    """
-    WITH marked AS (
-      SELECT
-        attempt_id, component, seq, t_s, counter_j, integrated_j, power_w, flags,
-        counter_j IS DISTINCT FROM lag(counter_j) OVER w AS moved
-      FROM readings
+_LEVEL = " ".join(
+    f"WHEN wanted >= {factor} AND level_{factor} IS NOT NULL THEN {factor}"
+    for factor in reversed(FACTORS)
+)
+_DATA = " ".join(f"WHEN {factor} THEN level_{factor}" for factor in FACTORS)
+
+# One statement, and thus one snapshot: readings move from the rows to the blocks meanwhile.
+# Rows continue the last block, whose own steps they may change: then its readings are needed.
+_PARTS = text(
+    f"""
+    WITH chosen AS (
+      SELECT * FROM unnest(
+        CAST(:attempts AS uuid[]), CAST(:components AS text[]), CAST(:factors AS int[])
+      ) AS chosen (attempt_id, component, factor)
+    ), blocks AS (
+      SELECT *, lead(first_seq) OVER (
+        PARTITION BY attempt_id, component ORDER BY first_seq
+      ) IS NULL AS is_last
+      FROM reading_blocks
       WHERE attempt_id = ANY(:attempt_ids)
-      WINDOW w AS (PARTITION BY attempt_id, component ORDER BY t_s, seq)
-    ), numbered AS (
-      SELECT *, count(*) FILTER (WHERE moved) OVER w AS stand
-      FROM marked
-      WINDOW w AS (PARTITION BY attempt_id, component ORDER BY t_s, seq)
-    ), stands AS (
-      SELECT
-        attempt_id, component, stand,
-        max(t_s) - min(t_s) AS stood_s,
-        max(integrated_j) - min(integrated_j) AS replaced_j
-      FROM numbered
-      WHERE counter_j IS NOT NULL
-      GROUP BY attempt_id, component, stand
-      HAVING max(t_s) - min(t_s) >= :frozen_after_s
-    ), steps AS (
-      SELECT
-        attempt_id, component, seq, t_s,
-        lead(t_s) OVER w - t_s AS duration_s,
-        CASE
-          WHEN lead(counter_j) OVER w = counter_j AND is_frozen
-          THEN lead(integrated_j) OVER w - integrated_j
-          WHEN lead(counter_j) OVER w >= counter_j
-            AND NOT jsonb_exists_any(lead(flags) OVER w, :untrusted)
-          THEN lead(counter_j) OVER w - counter_j
-            - CASE
-                WHEN is_frozen AND lead(counter_j) OVER w - counter_j >= replaced_j
-                THEN replaced_j
-                ELSE 0
-              END
-          WHEN lead(integrated_j) OVER w >= integrated_j
-          THEN lead(integrated_j) OVER w - integrated_j
-        END AS energy_j,
-        least(power_w, lead(power_w) OVER w) AS min_w,
-        greatest(power_w, lead(power_w) OVER w) AS max_w
-      FROM numbered
-      LEFT JOIN stands USING (attempt_id, component, stand)
-      CROSS JOIN LATERAL (
-        SELECT coalesce(
-          component LIKE 'rapl:%' AND stood_s IS NOT NULL
-            OR replaced_j > :frozen_above_w * stood_s,
-          false
-        ) AS is_frozen
-      ) AS judged
-      WINDOW w AS (PARTITION BY attempt_id, component ORDER BY t_s, seq)
-    ), points AS (
-      SELECT *, ntile(:points) OVER (PARTITION BY attempt_id, component ORDER BY t_s, seq) AS point
-      FROM steps
-      WHERE duration_s IS NOT NULL
     )
     SELECT
-      attempt_id, component,
-      count(*) AS steps,
-      min(t_s) AS t_s,
-      sum(duration_s) AS duration_s,
-      sum(energy_j) AS energy_j,
-      sum(energy_j) / nullif(sum(duration_s) FILTER (WHERE energy_j IS NOT NULL), 0) AS mean_w,
-      min(min_w) AS min_w,
-      max(max_w) AS max_w
-    FROM points
-    GROUP BY attempt_id, component, point
-    ORDER BY attempt_id, component, point
-    """
+      attempt_id, component, first_seq, last_seq, sha256, factor,
+      CASE factor {_DATA} ELSE content END AS data, NULL AS flags
+    FROM (
+      SELECT *,
+        CASE
+          WHEN is_last AND EXISTS (
+            SELECT FROM readings
+            WHERE readings.attempt_id = blocks.attempt_id
+              AND readings.component = blocks.component
+          ) THEN {READINGS}
+          {_LEVEL}
+          ELSE {READINGS}
+        END AS factor
+      FROM (
+        SELECT blocks.*, coalesce(chosen.factor, {READINGS}) AS wanted
+        FROM blocks LEFT JOIN chosen USING (attempt_id, component)
+      ) AS blocks
+    ) AS block
+    UNION ALL
+    SELECT attempt_id, component, NULL, NULL, NULL, {ROWS}, {ROWS_SQL}, {FLAGS_SQL}
+    FROM readings
+    WHERE attempt_id = ANY(:attempt_ids)
+    GROUP BY attempt_id, component
+    ORDER BY attempt_id, component, first_seq NULLS LAST
+    """.replace("::", r"\:\:")
 )
 
 
 async def series(
     session: AsyncSession, attempt_ids: Sequence[uuid.UUID], points: int
-) -> Sequence[Any]:
-    """Up to `points` points for each component of each attempt, in order of time.
+) -> dict[Key, Segments]:
+    """Up to `points` segments for each component of each attempt, in order of time.
 
     Args:
         session: Database session.
         attempt_ids: The attempts.
-        points: Maximum number of points per attempt and component.
+        points: Maximum number of segments per attempt and component.
 
     Returns:
-        Rows of attempt_id, component, steps, t_s, duration_s, energy_j, mean_w, min_w,
-        max_w. Their energies add up to the energy of the whole series, for any `points`.
+        The segments of every component with at least one step, by attempt and component. Their
+        energies add up to the energy of the whole series, for any `points`.
+
+    Raises:
+        DamagedReadingsError: If packed readings or their levels cannot be read.
     """
-    parameters = {
-        "attempt_ids": list(attempt_ids),
-        "points": points,
-        "frozen_after_s": FROZEN_AFTER_S,
-        "frozen_above_w": FROZEN_ABOVE_W,
-        "untrusted": [RESET, COUNTER_RESET, IMPLAUSIBLE_POWER],
+    ids = list(attempt_ids)
+    packed = (await session.execute(_STEPS, {"attempt_ids": ids})).all()
+    factors: dict[Key, int] = {
+        (row.attempt_id, row.component): factor_for(int(row.steps), points) for row in packed
     }
-    return (await session.execute(_SERIES, parameters)).all()
+    parameters = {
+        "attempt_ids": ids,
+        "attempts": [attempt_id for attempt_id, _ in factors],
+        "components": [component for _, component in factors],
+        "factors": list(factors.values()),
+    }
+    parts = (await session.execute(_PARTS, parameters)).all()
+    return await asyncio.to_thread(_all_series, parts, factors, points)
+
+
+def factor_for(steps: int, points: int) -> int:
+    """Steps in a segment that give at least half as many segments as points, or 1."""
+    if steps <= EXACT_STEPS:
+        return 1
+    return next((factor for factor in FACTORS[::-1] if 2 * steps >= factor * points), 1)
+
+
+def _all_series(
+    parts: Iterable[Any], factors: Mapping[Key, int], points: int
+) -> dict[Key, Segments]:
+    by_key = groupby(parts, lambda part: (part.attempt_id, part.component))
+    series = {key: _series(key[1], list(own), factors.get(key, 1)) for key, own in by_key}
+    return {key: segments.at_most(points) for key, segments in series.items() if len(segments)}
+
+
+def _series(component: str, parts: Sequence[Any], factor: int) -> Segments:
+    rows = parts[-1] if parts[-1].factor == ROWS else None
+    last_block = parts[-2:-1] if rows is not None else []
+    blocks = parts[: len(parts) - len(last_block) - (rows is not None)]
+    segments: list[Segments] = []
+    for level, own in groupby(blocks, lambda part: int(part.factor)):
+        if level == factor and level != READINGS:
+            segments.append(levels.decoded(level, [part.data for part in own]))
+        else:
+            segments += [_block(component, part).every(factor // level) for part in own]
+    if rows is not None:
+        newest = [_opened(component, block) for block in last_block]
+        columns = joined_columns([*newest, columns_of(rows.data, rows.flags)])
+        segments.append(steps_of(component, columns).every(factor))
+    return joined(segments)
+
+
+def _block(component: str, part: Any) -> Segments:
+    if part.factor != READINGS:
+        return levels.decoded(part.factor, [part.data])
+    return steps_of(component, _opened(component, part))
+
+
+def _opened(component: str, part: Any) -> Columns:
+    return opened(component, part.data, part)

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from app.db import INVALID_DATA_ERRORS, Session
-from app.repositories import attempts, executions, measured
+from app.repositories import attempts, executions, measured, readings
 from app.services.attempts import settlement
 from app.services.attempts.hours import book_running
 from app.services.attempts.intake import Intake, Limits
@@ -119,7 +119,7 @@ async def _store(session: Session, run: Run, batch: Batch) -> None:
     if batch.progress is not None and not batch.late:
         run.progress = batch.progress
     await session.flush()
-    await measured.add_readings(session, batch.attempt.id, batch.readings)
+    await readings.add_readings(session, batch.attempt.id, batch.readings)
     await measured.add_rows(session, Metric, batch.metrics)
     await measured.add_rows(session, LogLine, batch.log_lines)
     await measured.add_rows(session, RejectedRecord, batch.rejected)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from app.db import Session
-from app.repositories import attempts, executions, measured
+from app.repositories import attempts, executions, readings
 from app.services.attempts import settlement
 from app.services.budgets.watch import StopOrder
 
@@ -176,7 +176,7 @@ async def close_lost(
         run,
         status="lost",
         reason={"code": "worker-lost", "message": message},
-        end_s=await measured.last_reading_s(session, attempt_id) or 0.0,
+        end_s=await readings.last_reading_s(session, attempt_id) or 0.0,
         at=datetime.now(UTC),
     )
     return run.id

@@ -13,6 +13,7 @@ from uuid import UUID
 from app import queue
 from app.db import Session
 from app.repositories import energy_hours, executions, measured
+from app.repositories import readings as reading_rows
 from app.repositories.executions import Event
 from app.services.attempts import stage_windows
 from app.services.attempts.hours import hour_row
@@ -71,7 +72,7 @@ async def amend_attempt(
         end: ``{status, reason, t_s}`` of the journal's own end, if it has arrived.
         at: Time of the last record, UTC.
     """
-    last_s = await measured.last_reading_s(session, attempt.id)
+    last_s = await reading_rows.last_reading_s(session, attempt.id)
     known_s = [attempt.duration_s, last_s, end["t_s"] if end else None]
     attempt.duration_s = max(value for value in known_s if value is not None)
     if end is not None and attempt.status == "lost" and await _still_counts(session, attempt, run):
@@ -124,7 +125,7 @@ async def measure(
     rows: list[dict[str, Any]] = []
     hours: list[dict[str, Any]] = []
     for component in attempt.components:
-        readings = await measured.readings(session, attempt.id, component["id"])
+        readings = await reading_rows.readings(session, attempt.id, component["id"])
         # Days of readings take seconds, which must not block the worker's event loop.
         settled = await asyncio.to_thread(_settle, readings, component, stages, end_s, opened_at)
         rows += [_row(attempt.id, component["id"], energy) for energy in settled.windows]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
-from itertools import groupby
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from app.db import Session
 from app.repositories import attempts as attempt_rows
@@ -13,6 +14,8 @@ from app.repositories import power
 from app.schemas.series import AttemptPower, PowerSeries, RunPower
 from app.services.errors import AttemptNotFoundError
 from models import Attempt
+from models.packed.columns import Floats
+from models.packed.steps import Segments
 from pricetag.accounting import units
 
 DEFAULT_POINTS = 2000
@@ -34,8 +37,7 @@ async def run_power(
         AttemptNotFoundError: If the run has no such attempt.
     """
     selected = select_attempts(await attempt_rows.of_run(session, run_id), attempt)
-    rows = await power.series(session, [item.id for item in selected], points)
-    by_attempt = {key: list(group) for key, group in groupby(rows, lambda row: row.attempt_id)}
+    series = await power.series(session, [item.id for item in selected], points)
     return RunPower(
         run_id=run_id,
         attempts=[
@@ -43,7 +45,7 @@ async def run_power(
                 attempt=item.number,
                 status=item.status,
                 started_at=item.started_at,
-                series=_all_series(item, by_attempt.get(item.id, [])),
+                series=_all_series(item, series),
             )
             for item in selected
         ],
@@ -64,27 +66,41 @@ def select_attempts(attempts: Sequence[Attempt], number: int | None) -> list[Att
     return matching
 
 
-def _all_series(attempt: Attempt, rows: Sequence[Any]) -> list[PowerSeries]:
+def _all_series(attempt: Attempt, series: Mapping[power.Key, Segments]) -> list[PowerSeries]:
     described = {entry["id"]: entry for entry in attempt.components}
     return [
-        _series(component, described.get(component, {}), list(points))
-        for component, points in groupby(rows, lambda row: row.component)
+        _series(component, described.get(component, {}), segments)
+        for (attempt_id, component), segments in series.items()
+        if attempt_id == attempt.id
     ]
 
 
-def _series(component: str, described: dict[str, Any], rows: Sequence[Any]) -> PowerSeries:
-    energies = [units.joules_to_kwh(r.energy_j) if r.energy_j is not None else None for r in rows]
-    metered = [energy for energy in energies if energy is not None]
+def _series(component: str, described: dict[str, Any], segments: Segments) -> PowerSeries:
+    energies_kwh = [
+        None if energy_j is None else units.joules_to_kwh(energy_j)
+        for energy_j in _or_none(segments.energy_j)
+    ]
+    metered_kwh = [energy for energy in energies_kwh if energy is not None]
+    has_mean = ~np.isnan(segments.energy_j) & (segments.covered_s > 0)
+    covered_s = np.where(has_mean, segments.covered_s, np.nan)
     return PowerSeries(
         component=component,
         kind=described.get("kind"),
         name=described.get("name"),
-        downsampled=any(row.steps > 1 for row in rows),
-        energy_kwh=sum(metered) if metered else None,
-        t_s=[row.t_s for row in rows],
-        duration_s=[row.duration_s for row in rows],
-        mean_w=[row.mean_w for row in rows],
-        min_w=[row.min_w for row in rows],
-        max_w=[row.max_w for row in rows],
-        energy_kwh_points=energies,
+        downsampled=bool((segments.steps > 1).any()),
+        energy_kwh=sum(metered_kwh) if metered_kwh else None,
+        t_s=segments.t_s.tolist(),
+        duration_s=segments.duration_s.tolist(),
+        mean_w=_or_none(segments.energy_j / covered_s),
+        min_w=_or_none(segments.min_w),
+        max_w=_or_none(segments.max_w),
+        energy_kwh_points=energies_kwh,
     )
+
+
+def _or_none(values: Floats) -> list[float | None]:
+    """Python values, with None for NaN."""
+    listed: list[float | None] = values.tolist()
+    for index in np.flatnonzero(np.isnan(values)):
+        listed[index] = None
+    return listed

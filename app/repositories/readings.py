@@ -1,0 +1,110 @@
+"""SQL of readings: added as rows, read from the packed blocks and the rows behind them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from models import Reading, ReadingBlock
+from models.packed import codec
+from models.packed.codec import DamagedReadingsError
+from models.packed.columns import Columns, joined
+from models.packed.rows import FLAGS_SQL, ROWS_SQL, columns_of
+from pricetag.accounting.readings import reading as accounting
+
+Row = dict[str, Any]
+
+_ADD = """
+INSERT INTO readings (attempt_id, component, seq, t_s, counter_j, integrated_j, power_w,
+    own_busy_s, all_busy_s, flags)
+SELECT :attempt_id, component, seq, t_s, counter_j, integrated_j, power_w, own_busy_s, all_busy_s,
+    CAST(flags AS jsonb)
+FROM unnest(CAST(:component AS text[]), CAST(:seq AS int[]), CAST(:t_s AS float8[]),
+    CAST(:counter_j AS float8[]), CAST(:integrated_j AS float8[]), CAST(:power_w AS float8[]),
+    CAST(:own_busy_s AS float8[]), CAST(:all_busy_s AS float8[]), CAST(:flags AS text[]))
+AS reading (component, seq, t_s, counter_j, integrated_j, power_w, own_busy_s, all_busy_s, flags)
+"""
+_ADDED_COLUMNS = (
+    *("component", "seq", "t_s", "counter_j", "integrated_j", "power_w"),
+    *("own_busy_s", "all_busy_s"),
+)
+
+# One statement, and thus one snapshot: readings move from the rows to the blocks meanwhile.
+_READ = text(
+    rf"""
+    SELECT first_seq, last_seq, content, sha256, NULL::jsonb AS flags
+    FROM reading_blocks
+    WHERE attempt_id = :attempt_id AND component = :component
+    UNION ALL
+    SELECT NULL, NULL, {ROWS_SQL}, NULL, {FLAGS_SQL}
+    FROM readings
+    WHERE attempt_id = :attempt_id AND component = :component
+    ORDER BY first_seq NULLS LAST
+    """.replace("::", r"\:\:")
+)
+
+
+async def add_readings(session: AsyncSession, attempt_id: UUID, rows: Sequence[Row]) -> None:
+    """Adds readings of an attempt, however many, in one statement."""
+    if not rows:
+        return
+    values: Row = {name: [row.get(name) for row in rows] for name in _ADDED_COLUMNS}
+    values["flags"] = [json.dumps(row["flags"]) for row in rows]
+    await session.execute(text(_ADD), {"attempt_id": attempt_id, **values})
+
+
+async def columns(session: AsyncSession, attempt_id: UUID, component: str) -> Columns:
+    """All readings of one component of an attempt, in order of their journal.
+
+    Raises:
+        DamagedReadingsError: If packed readings are not those that were packed.
+    """
+    parameters = {"attempt_id": attempt_id, "component": component}
+    *blocks, rows = (await session.execute(_READ, parameters)).all()
+    return await asyncio.to_thread(_all_columns, component, blocks, rows)
+
+
+def _all_columns(component: str, blocks: Sequence[Any], rows: Any) -> Columns:
+    parts = [opened(component, block.content, block) for block in blocks]
+    return joined([*parts, columns_of(rows.content, rows.flags)])
+
+
+async def readings(
+    session: AsyncSession, attempt_id: UUID, component: str
+) -> list[accounting.Reading]:
+    """All readings of one component of an attempt, in order of time.
+
+    Raises:
+        DamagedReadingsError: If packed readings are not those that were packed.
+    """
+    packed = await columns(session, attempt_id, component)
+    return await asyncio.to_thread(packed.readings)
+
+
+def opened(component: str, content: bytes, block: Any) -> Columns:
+    """The readings in the content of a block with `sha256`, `first_seq` and `last_seq`.
+
+    Raises:
+        DamagedReadingsError: If they are not those that were packed.
+    """
+    try:
+        return codec.decode(content, block.sha256)
+    except DamagedReadingsError as error:
+        raise DamagedReadingsError(
+            f"readings {block.first_seq} to {block.last_seq} of {component} are damaged: {error}"
+        ) from error
+
+
+async def last_reading_s(session: AsyncSession, attempt_id: UUID) -> float | None:
+    """Time of the attempt's last reading, in s on its meter's clock."""
+    of_rows = select(func.max(Reading.t_s)).where(Reading.attempt_id == attempt_id)
+    of_blocks = select(func.max(ReadingBlock.last_t_s)).where(ReadingBlock.attempt_id == attempt_id)
+    query = select(func.greatest(of_rows.scalar_subquery(), of_blocks.scalar_subquery()))
+    last_s: float | None = (await session.execute(query)).scalar_one()
+    return last_s
