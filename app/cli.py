@@ -14,8 +14,6 @@ from typing import Annotated, Any, Literal, TypeVar
 import typer
 from pydantic import ValidationError
 
-from app import migrate as migrations
-from app import serving
 from app.db import Database, Session, resolve_database_url
 from app.embedded_postgres import EmbeddedPostgresError, release
 from app.repositories.outage import OUTAGES
@@ -88,6 +86,8 @@ def serve(
     log_level: Annotated[Level, typer.Option(help="Log level of the server.")] = "info",
 ) -> None:
     """Run the server until interrupted."""
+    from app import serving  # uvicorn and all routes: seconds that the other commands save
+
     settings = read_settings()
     set_up_logging(log_level)
     try:
@@ -119,6 +119,7 @@ def set_up_logging(level: str) -> None:
 @commands.command()
 def migrate(json: Json = False) -> None:
     """Upgrade the database schema to this version."""
+    from app import migrate as migrations
     from app.services.readiness import head_revision
 
     settings = read_settings()
