@@ -78,7 +78,7 @@ def test_the_contracts_hold(copy: Path) -> None:
 
 
 @pytest.mark.parametrize("what", VIOLATIONS)
-def test_a_planted_violation_is_found(copy: Path, what: str) -> None:
+def test_a_planted_violation_is_detected(copy: Path, what: str) -> None:
     name, statement = VIOLATIONS[what]
     file = copy / name
     original = file.read_text()
@@ -92,7 +92,7 @@ def test_a_planted_violation_is_found(copy: Path, what: str) -> None:
 
 
 @pytest.mark.parametrize("room", ["app", "pricetag", "pricetag/accounting", "workers"])
-def test_a_module_without_a_place_is_found(copy: Path, room: str) -> None:
+def test_a_module_without_a_layer_is_detected(copy: Path, room: str) -> None:
     stray = copy / room / "stray.py"
     stray.write_text('"""It has no place."""\n')
     try:

@@ -56,7 +56,7 @@ def test_no_module_imports_itself_through_others() -> None:
         "def later():\n    from app.a import X\n",
     ],
 )
-def test_a_planted_cycle_is_found(tmp_path: Path, back: str) -> None:
+def test_a_planted_cycle_is_detected(tmp_path: Path, back: str) -> None:
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / "__init__.py").touch()
     (tmp_path / "app" / "a.py").write_text("from app.b import Y\n")

@@ -95,12 +95,12 @@ def named_places() -> list[str]:
     return places(ROOT, frozenset(REGISTRY))
 
 
-def test_no_place_outside_the_registry_knows_kinds_by_name(named_places: list[str]) -> None:
+def test_no_code_outside_the_registry_compares_kinds_by_name(named_places: list[str]) -> None:
     unjustified = [place for place in named_places if place.rpartition(":")[0] not in JUSTIFIED]
     assert unjustified == []
 
 
-def test_what_is_justified_is_still_there(named_places: list[str]) -> None:
+def test_every_justified_exception_still_exists(named_places: list[str]) -> None:
     files = {place.rpartition(":")[0] for place in named_places}
     assert files == set(JUSTIFIED)
 
@@ -119,7 +119,7 @@ def test_what_is_justified_is_still_there(named_places: list[str]) -> None:
         "isinstance(stage, Distill)",
     ],
 )
-def test_a_planted_place_is_found(tmp_path: Path, line: str) -> None:
+def test_a_planted_place_is_detected(tmp_path: Path, line: str) -> None:
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / "planted.py").write_text(f"x = 1\n{line}\n")
     assert places(tmp_path, frozenset(REGISTRY)) == ["app/planted.py:2"]

@@ -42,5 +42,5 @@ def test_every_recipe_is_a_composition_on_one_screen() -> None:
         ("class Loop: ...\n", ["Loop"]),
     ],
 )
-def test_a_recipe_with_machinery_would_be_found(code: str, found: list[str]) -> None:
+def test_a_recipe_with_machinery_is_detected(code: str, found: list[str]) -> None:
     assert faults(code) == found

@@ -51,7 +51,7 @@ def test_no_task_is_compared_by_name_outside_its_own_file() -> None:
         'loss = {"classification": 1}',
     ],
 )
-def test_a_comparison_would_be_found(code: str) -> None:
+def test_a_comparison_is_detected(code: str) -> None:
     assert compared_tasks(code) == [1]
 
 

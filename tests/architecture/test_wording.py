@@ -45,7 +45,7 @@ def words(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("sentence", HABITS)
-def test_a_habit_is_found(sentence: str) -> None:
+def test_a_habit_is_detected(sentence: str) -> None:
     assert len(words(sentence)) == 1
 
 

@@ -133,7 +133,9 @@ def _fuzz(served: Served, folder: Path, ids: dict[str, str], *options: str) -> i
 
 
 @pytest.mark.slow
-def test_no_request_about_what_is_there_breaks_the_contract(served: Served, tmp_path: Path) -> None:
+def test_no_request_about_existing_objects_breaks_the_contract(
+    served: Served, tmp_path: Path
+) -> None:
     # Every bound of a run's schema, tried one by one, takes minutes: it is fuzzed below.
     options = ("--phases", "examples,coverage", "--exclude-operation-id", "createRun")
     assert _fuzz(served, tmp_path, served.ids, *options) == operations_of(served.url) - 2

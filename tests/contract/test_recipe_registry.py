@@ -29,7 +29,7 @@ def test_every_recipe_file_is_registered() -> None:
 
 
 @by_kind
-def test_the_entry_point_is_there_and_takes_params_and_context(entry: RecipeEntry[Any]) -> None:
+def test_the_entry_point_exists_and_takes_params_and_context(entry: RecipeEntry[Any]) -> None:
     run = importlib.import_module(entry.module).run
     assert list(inspect.signature(run).parameters) == ["params", "context"]
     assert "Source:" in (run.__doc__ or "")

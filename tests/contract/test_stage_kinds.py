@@ -106,7 +106,7 @@ CALLED = [f"{kind}-{ranks}" for kind, ranks in CASES]
 
 
 @pytest.mark.parametrize(("kind", "ranks"), CASES, ids=CALLED)
-def test_it_runs_to_its_end_and_is_evaluated(lives: Path, kind: str, ranks: int) -> None:
+def test_a_stage_runs_to_completion_and_is_evaluated(lives: Path, kind: str, ranks: int) -> None:
     whole = life_of(lives, kind, ranks)["whole"]
     assert whole["codes"] == [0] * ranks  # None would be a rank that waits for ever
     assert ends(whole) == expected(kind, "succeeded")
@@ -127,7 +127,7 @@ def test_a_model_is_published_with_its_card(lives: Path, kind: str, ranks: int) 
     ("kind", "ranks"),
     [(k, r) for k, r in CASES if r == 1 or entry_of(k).traits.all_ranks],
 )
-def test_it_is_killed_and_resumed_to_the_same_model(lives: Path, kind: str, ranks: int) -> None:
+def test_a_killed_stage_resumes_to_the_same_model(lives: Path, kind: str, ranks: int) -> None:
     life = life_of(lives, kind, ranks)
     assert life["killed"]["codes"] == [-9] * ranks
     assert life["resumed"]["codes"] == [0] * ranks
@@ -140,7 +140,7 @@ def test_it_is_killed_and_resumed_to_the_same_model(lives: Path, kind: str, rank
 
 
 @pytest.mark.parametrize("kind", [k for k in KINDS if entry_of(k).traits.makes_model])
-def test_what_it_published_is_loaded_evaluated_and_measured(lives: Path, kind: str) -> None:
+def test_the_published_model_is_loaded_evaluated_and_measured(lives: Path, kind: str) -> None:
     life = life_of(lives, kind)
     reloaded = life["reloaded"]
     assert reloaded is not None
@@ -154,14 +154,14 @@ def test_what_it_published_is_loaded_evaluated_and_measured(lives: Path, kind: s
 
 
 @by_kind
-def test_its_seeds_are_in_the_provenance(lives: Path, kind: str) -> None:
+def test_seeds_are_in_the_provenance(lives: Path, kind: str) -> None:
     (environment,) = of(life_of(lives, kind)["whole"], "environment")
     seeded = bool(entry_of(kind).traits.seeds)
     assert environment["seeds"] == ({"stages.0": 3} if seeded else {})
 
 
 @by_kind
-def test_a_quote_sees_its_work(lives: Path, kind: str) -> None:
+def test_a_quote_includes_the_work_of_the_stage(lives: Path, kind: str) -> None:
     first, *automatic = life_of(lives, kind)["work"]
     traits = entry_of(kind).traits
     assert (first != [None, None, None]) == (traits.trains or traits.measures_model)
@@ -169,7 +169,7 @@ def test_a_quote_sees_its_work(lives: Path, kind: str) -> None:
 
 
 @by_kind
-def test_what_trains_counts_its_operations(lives: Path, kind: str) -> None:
+def test_training_stages_count_their_operations(lives: Path, kind: str) -> None:
     counts = of(life_of(lives, kind)["whole"], "flops")
     assert counts or not entry_of(kind).traits.trains
     assert all(count["dense"] > 0 for count in counts)
@@ -186,7 +186,7 @@ def task_life(lives: Path, task: str) -> Life:
 by_task = pytest.mark.parametrize("task", WALKED)
 
 
-def test_every_task_is_walked_through() -> None:
+def test_every_task_is_tested() -> None:
     # The kinds walk on classification; regression differs from it in loss and metrics alone.
     assert set(WALKED) | {"classification", "regression"} == set(TASKS)
 

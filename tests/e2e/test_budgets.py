@@ -206,7 +206,7 @@ def trained_steps(lab: Service, run_id: UUID) -> float:
     return float((lab.run(run_id)["progress"] or {}).get("done") or 0.0)
 
 
-def test_a_budget_stops_a_repeated_run_before_it_begins(lab: Service) -> None:
+def test_a_budget_stops_a_retried_run_before_it_starts(lab: Service) -> None:
     """Its first attempt was killed; meanwhile the budget was lowered to nothing."""
     worker = lab.start_worker("--gpus", "none")
     budget = make_budget(lab, 3600.0)

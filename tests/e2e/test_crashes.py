@@ -58,7 +58,9 @@ def wait_for_steps(lab: Service, run_id: UUID, count: int) -> None:
     wait_until(lambda: len(executed_steps(lab, run_id)) >= count, f"{count} steps")
 
 
-def test_worker_killed(lab: Service, powercap: FakePowercap, tmp_path: Path) -> None:
+def test_a_run_survives_a_killed_worker(
+    lab: Service, powercap: FakePowercap, tmp_path: Path
+) -> None:
     worker = lab.start_worker()
     run_id = lab.submit(recipe=counting(tmp_path, steps=24, pause_s=0.4))
     wait_for_steps(lab, run_id, 8)
@@ -86,7 +88,7 @@ def test_worker_killed(lab: Service, powercap: FakePowercap, tmp_path: Path) -> 
     assert "end_unread" not in first["flags"]
 
 
-def test_child_killed(lab: Service, powercap: FakePowercap, tmp_path: Path) -> None:
+def test_a_killed_child_is_retried(lab: Service, powercap: FakePowercap, tmp_path: Path) -> None:
     lab.start_worker()
     run_id = lab.submit(recipe=counting(tmp_path, steps=16, pause_s=0.3))
     wait_for_steps(lab, run_id, 5)
@@ -103,7 +105,9 @@ def test_child_killed(lab: Service, powercap: FakePowercap, tmp_path: Path) -> N
     assert sorted(set(executed_steps(lab, run_id))) == list(range(16))
 
 
-def test_child_hangs(lab: Service, powercap: FakePowercap, tmp_path: Path) -> None:
+def test_a_hanging_child_is_killed_and_billed(
+    lab: Service, powercap: FakePowercap, tmp_path: Path
+) -> None:
     lab.environment["PRICETAG_HEARTBEAT_TIMEOUT_S"] = "8"
     lab.start_worker()
     run_id = lab.submit(recipe=counting(tmp_path, steps=12, pause_s=0.3), max_attempts=1)
@@ -118,7 +122,9 @@ def test_child_hangs(lab: Service, powercap: FakePowercap, tmp_path: Path) -> No
     assert tag["attempts"][0]["reason"]["code"] == "hung"
 
 
-def test_database_killed(lab: Service, powercap: FakePowercap, tmp_path: Path) -> None:
+def test_a_run_survives_a_killed_database(
+    lab: Service, powercap: FakePowercap, tmp_path: Path
+) -> None:
     lab.start_worker()
     run_id = lab.submit(recipe=counting(tmp_path, steps=24, pause_s=0.4))
     wait_for_steps(lab, run_id, 6)
@@ -135,7 +141,9 @@ def test_database_killed(lab: Service, powercap: FakePowercap, tmp_path: Path) -
     assert tag["coverage_ratio"]["value"] == pytest.approx(1.0, abs=1e-3)
 
 
-def test_server_restarted(lab: Service, powercap: FakePowercap, tmp_path: Path) -> None:
+def test_a_run_survives_a_server_restart(
+    lab: Service, powercap: FakePowercap, tmp_path: Path
+) -> None:
     lab.start_worker()
     run_id = lab.submit(recipe=counting(tmp_path, steps=16, pause_s=0.3))
     wait_for_steps(lab, run_id, 4)
@@ -149,7 +157,7 @@ def test_server_restarted(lab: Service, powercap: FakePowercap, tmp_path: Path) 
     assert executed_steps(lab, run_id) == list(range(16))
 
 
-def test_cancelled_while_running(lab: Service, powercap: FakePowercap, tmp_path: Path) -> None:
+def test_a_running_run_is_cancelled(lab: Service, powercap: FakePowercap, tmp_path: Path) -> None:
     lab.start_worker()
     run_id = lab.submit(recipe=counting(tmp_path, steps=1000, pause_s=0.3))
     wait_for_steps(lab, run_id, 3)
@@ -163,7 +171,9 @@ def test_cancelled_while_running(lab: Service, powercap: FakePowercap, tmp_path:
     assert lab.http.post(f"/v1/runs/{run_id}/cancel").status_code == 409
 
 
-def test_worker_stopped_politely(lab: Service, powercap: FakePowercap, tmp_path: Path) -> None:
+def test_a_stopped_worker_returns_its_run(
+    lab: Service, powercap: FakePowercap, tmp_path: Path
+) -> None:
     worker = lab.start_worker()
     run_id = lab.submit(recipe=counting(tmp_path, steps=16, pause_s=0.3))
     wait_for_steps(lab, run_id, 4)

@@ -102,7 +102,9 @@ def nothing_new(lab: Service) -> Callable[[], bool]:
 
 
 @pytest.mark.parametrize("case", FIELDS)
-def test_a_wrong_field_is_named(lab: Service, nothing_new: Callable[[], bool], case: str) -> None:
+def test_an_invalid_field_is_named(
+    lab: Service, nothing_new: Callable[[], bool], case: str
+) -> None:
     field, value = FIELDS[case]
     refused(lab.http.post("/v1/runs", json=changed(field, value)), 422, "invalid-recipe", field)
     assert nothing_new()
@@ -113,14 +115,16 @@ def test_a_misspelt_kind_gets_a_hint(lab: Service) -> None:
     assert "did you mean 'train'" in answer.json()["errors"][0]["hint"]
 
 
-def test_every_wrong_field_is_named_at_once(lab: Service) -> None:
+def test_every_invalid_field_is_named_at_once(lab: Service) -> None:
     body = changed("recipe.stages.0.max_steps", "many") | {"priority": "high", "tags": 3}
     problem = refused(lab.http.post("/v1/runs", json=body), 422, "invalid-recipe")
     fields = {error["field"] for error in problem["errors"]}
     assert fields == {"recipe.stages.0.max_steps", "priority", "tags"}
 
 
-def test_bodies_that_cannot_be_read(lab: Service, nothing_new: Callable[[], bool]) -> None:
+def test_bodies_that_cannot_be_read_are_rejected(
+    lab: Service, nothing_new: Callable[[], bool]
+) -> None:
     def post(content: bytes, kind: str) -> httpx.Response:
         return lab.http.post("/v1/runs", content=content, headers={"Content-Type": kind})
 
@@ -138,7 +142,9 @@ def test_bodies_that_cannot_be_read(lab: Service, nothing_new: Callable[[], bool
     assert nothing_new()
 
 
-def test_tokens(lab: Service, nothing_new: Callable[[], bool]) -> None:
+def test_invalid_and_insufficient_tokens_are_rejected(
+    lab: Service, nothing_new: Callable[[], bool]
+) -> None:
     base = str(lab.http.base_url)
     for headers in ({}, {"Authorization": "Bearer pt_wrong"}, {"Authorization": "Basic eDp5"}):
         answer = httpx.post(f"{base}/v1/runs", json=BODY, headers=headers)
@@ -156,7 +162,7 @@ def test_tokens(lab: Service, nothing_new: Callable[[], bool]) -> None:
     assert nothing_new()
 
 
-def test_cancelling_what_is_over_or_never_was(lab: Service) -> None:
+def test_cancelling_a_finished_or_unknown_run_is_an_error(lab: Service) -> None:
     argv = {"kind": "command", "argv": ["true"]}
     run_id = lab.submit(project="over", recipe={"stages": [argv]})
     assert lab.wait_for_end(run_id)["status"] == "succeeded"
@@ -227,7 +233,7 @@ def failed(lab: Service) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("case", AT_THE_WORKER)
-def test_a_run_that_cannot_work_says_what_to_mend(
+def test_a_run_that_cannot_work_states_what_to_correct(
     lab: Service, failed: dict[str, dict[str, Any]], case: str
 ) -> None:
     field, _, code = AT_THE_WORKER[case]
@@ -279,7 +285,7 @@ def test_a_command_waits_for_a_worker_that_allows_it(lab: Service, tmp_path: Pat
     assert lab.http.post(f"/v1/runs/{later}/cancel").json()["status"] == "cancelled"
 
 
-def test_a_command_that_is_not_there(lab: Service) -> None:
+def test_a_missing_command_is_an_error(lab: Service) -> None:
     stages = [{"kind": "command", "argv": ["no-such-program"]}]
     reason = lab.wait_for_end(lab.submit(recipe={"stages": stages}))["status_reason"]
     assert (reason["code"], reason["field"]) == ("command-not-found", "recipe.stages.0.argv.0")
@@ -307,14 +313,14 @@ def one_line(stderr: str) -> str:
 @pytest.mark.parametrize(
     "case", ["unknown kind", "text for a number", "climbs out of the roots", "unknown field"]
 )
-def test_submit_names_a_wrong_field(lab: Service, tmp_path: Path, case: str) -> None:
+def test_submit_names_an_invalid_field(lab: Service, tmp_path: Path, case: str) -> None:
     field, value = FIELDS[case]
     code, out, err = submit(lab, tmp_path, json.dumps(changed(field, value)))
     assert (code, out) == (2, "")
     assert field in one_line(err)
 
 
-def test_submit_refuses_what_it_cannot_send(lab: Service, tmp_path: Path) -> None:
+def test_submit_rejects_files_that_it_cannot_send(lab: Service, tmp_path: Path) -> None:
     code, out, err = submit(lab, tmp_path, "project: a\nrecipe: [unclosed\n")
     assert (code, out) == (2, "")
     assert "line 3" in one_line(err)
@@ -329,14 +335,14 @@ def test_submit_refuses_what_it_cannot_send(lab: Service, tmp_path: Path) -> Non
     assert "none.yaml" in one_line(missing.stderr)
 
 
-def test_submit_with_a_token_that_does_not_suffice(lab: Service, tmp_path: Path) -> None:
+def test_submit_with_an_insufficient_token_is_an_error(lab: Service, tmp_path: Path) -> None:
     for token, what in (("pt_wrong", "unknown"), (lab.new_token("viewer"), "member")):
         code, out, err = submit(lab, tmp_path, json.dumps(BODY), token=token)
         assert (code, out) == (1, "")
         assert what in one_line(err)
 
 
-def test_submit_and_wait_for_a_run_that_fails(lab: Service, tmp_path: Path) -> None:
+def test_waiting_for_a_failing_run_exits_with_an_error(lab: Service, tmp_path: Path) -> None:
     body = changed("recipe.data.train", "good/none.tsv")
     code, out, err = submit(lab, tmp_path, json.dumps(body), "--wait")
     assert code == 3
@@ -349,7 +355,7 @@ def test_submit_and_wait_for_a_run_that_fails(lab: Service, tmp_path: Path) -> N
     assert "recipe.data.train" in one_line(err)
 
 
-def test_cancel_of_a_finished_run(lab: Service) -> None:
+def test_cancelling_a_finished_run_is_an_error(lab: Service) -> None:
     argv = {"kind": "command", "argv": ["true"]}
     run_id = lab.submit(project="over", recipe={"stages": [argv]})
     lab.wait_for_end(run_id)

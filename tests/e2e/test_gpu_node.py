@@ -60,7 +60,7 @@ def devices_of(run: dict[str, Any]) -> list[str]:
     return [device["uuid"] for device in run["attempts"][-1]["devices"]]
 
 
-def test_runs_go_side_by_side_on_devices_of_their_own(node: GpuNode) -> None:
+def test_runs_execute_side_by_side_on_their_own_devices(node: GpuNode) -> None:
     """Three and two devices are out: a run of four waits for the three, one of one does not."""
     sizes = {"three": (3, 4.0), "two": (2, 7.0), "four": (4, 1.5), "one": (1, 1.5)}
     ids = {}
@@ -120,7 +120,7 @@ def check_second_opinion(node: GpuNode, run_id: UUID, *uuids: str) -> None:
     assert opinion["total"]["difference_ratio"]["value"] == pytest.approx(ratio - 1.0)
 
 
-def test_a_killed_worker_s_run_of_two_devices(node: GpuNode) -> None:
+def test_a_run_on_two_devices_survives_a_killed_worker(node: GpuNode) -> None:
     pool = "killed"
     worker = node.start_worker("--gpus", "2,3", "--cpu-slots", "0", pool=pool)
     run_id = node.submit("killed", gpus=2, seconds=5.0, pool=pool)
@@ -135,7 +135,7 @@ def test_a_killed_worker_s_run_of_two_devices(node: GpuNode) -> None:
     assert all(attempt["duration_s"]["value"] > 2.0 for attempt in tag["attempts"])
 
 
-def test_faults_of_devices_in_mid_run(shared_lab: Service, tmp_path: Path) -> None:
+def test_faults_of_devices_during_a_run_are_flagged(shared_lab: Service, tmp_path: Path) -> None:
     """A counter reset, a lost device and a frozen counter beside five healthy ones."""
     healthy = [FakeDevice(uuid, base_w=100.0 + 30 * k) for k, uuid in enumerate(UUIDS[:5])]
     reset = FakeDevice(UUIDS[5], base_w=300.0, resets=(FAULT_S,))
@@ -182,7 +182,7 @@ def test_faults_of_devices_in_mid_run(shared_lab: Service, tmp_path: Path) -> No
         ("by-uuid", ("--gpus", "all"), f"{UUIDS[6]},{UUIDS[4]}", [UUIDS[6], UUIDS[4]]),
     ],
 )
-def test_a_worker_takes_only_the_devices_it_is_given(
+def test_a_worker_takes_only_the_configured_devices(
     node: GpuNode, pool: str, options: tuple[str, ...], visible: str | None, expected: list[str]
 ) -> None:
     node.start_worker(*options, "--cpu-slots", "0", pool=pool, visible=visible)

@@ -112,7 +112,7 @@ def test_the_host_is_shared_by_cpu_time(
     assert total_j == pytest.approx(powercap.power_w * covered_s, rel=0.01)
 
 
-def test_a_killed_workers_node_is_metered_without_a_hole(
+def test_the_node_of_a_killed_worker_is_metered_without_a_gap(
     lab: Service, powercap: FakePowercap, tmp_path: Path
 ) -> None:
     worker = lab.start_worker()

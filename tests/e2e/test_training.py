@@ -126,7 +126,7 @@ def check_resumed(lab: Service, run_id: UUID, killed_s: float, *, cut_off: str) 
     assert set(trained) == {2}
 
 
-def test_a_killed_worker_s_training_goes_on_from_its_checkpoint(
+def test_the_training_of_a_killed_worker_continues_from_its_checkpoint(
     shared_lab: Service, workers: Workers, powercap: FakePowercap
 ) -> None:
     worker = workers.running()
@@ -145,7 +145,7 @@ def test_a_killed_worker_s_training_goes_on_from_its_checkpoint(
     assert [a["status"] for a in tag["attempts"]] == ["lost", "succeeded"]
 
 
-def test_a_killed_training_goes_on_from_its_checkpoint(
+def test_a_killed_training_continues_from_its_checkpoint(
     shared_lab: Service, workers: Workers, powercap: FakePowercap
 ) -> None:
     workers.running()
@@ -186,7 +186,7 @@ def test_a_stopped_worker_lets_its_training_save(
     ]
 
 
-def test_a_cancelled_training_leaves_in_time(
+def test_a_cancelled_training_exits_in_time(
     shared_lab: Service, workers: Workers, powercap: FakePowercap
 ) -> None:
     workers.running()
@@ -234,7 +234,7 @@ def pipeline(shared_lab: Service, workers: Workers) -> UUID:
     return run_id
 
 
-def test_the_artifacts_of_a_pipeline(shared_lab: Service, pipeline: UUID) -> None:
+def test_the_artifacts_of_a_pipeline_are_published(shared_lab: Service, pipeline: UUID) -> None:
     listed = shared_lab.http.get(f"/v1/runs/{pipeline}/artifacts").json()["items"]
     names = {item["name"] for item in listed}
     for index, kind in enumerate(KINDS):
@@ -269,7 +269,7 @@ def check_card(card: dict[str, Any], run_id: UUID) -> None:
         assert 0.0 <= card["quality"]["validation"]["accuracy"] <= 1.0
 
 
-def test_the_price_tag_of_a_pipeline(
+def test_the_price_tag_of_a_pipeline_is_complete(
     shared_lab: Service, pipeline: UUID, powercap: FakePowercap
 ) -> None:
     tag = check_bill(shared_lab, pipeline, powercap)
@@ -386,7 +386,7 @@ HEADS = {
 
 
 @pytest.mark.parametrize("profile", ["strubell2019", "site"])
-def test_a_report_of_a_pipeline_in_six_formats(
+def test_a_report_of_a_pipeline_has_six_formats(
     shared_lab: Service, pipeline: UUID, profile: str
 ) -> None:
     made = shared_lab.http.post(

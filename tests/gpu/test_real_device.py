@@ -15,7 +15,7 @@ from tests.support.replay import load_trace
 pytestmark = [pytest.mark.gpu, pytest.mark.slow]
 
 
-def test_a_session_on_the_first_device(tmp_path: Path) -> None:
+def test_a_session_is_recorded_on_the_first_device(tmp_path: Path) -> None:
     device = list_devices()[0]
     work, train = cuda_work() if torch.cuda.is_available() else (time.sleep, time.sleep)
     summary = record(device, tmp_path, work, train, idle_s=10.0, train_s=15.0, each=4)

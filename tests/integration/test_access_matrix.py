@@ -385,7 +385,7 @@ async def test_every_operation_answers_every_caller_as_its_rule_says(
 
 
 @pytest.mark.asyncio(loop_scope="session")
-async def test_nothing_that_an_outsider_may_read_names_what_is_private(lab: Lab) -> None:
+async def test_nothing_that_an_outsider_may_read_names_private_projects(lab: Lab) -> None:
     """Every readable operation, with each way to group or filter it, has no private name or ID."""
     hidden = lab.things["private"]
     secrets = {value: name for name, value in hidden.ids.items() if name not in ("member", "token")}

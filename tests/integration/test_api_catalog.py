@@ -22,7 +22,7 @@ async def test_every_stage_kind_is_described(api: Api) -> None:
     assert "recipe" in found["run_schema"]["required"]
 
 
-async def test_a_quote_is_what_the_estimate_says(api: Api) -> None:
+async def test_a_quote_equals_the_estimate(api: Api) -> None:
     quoted = (await api.viewer.post("/v1/quotes", json=QUOTE)).json()
     figures = dict(QUOTE)
     low, high = figures.pop("price_low"), figures.pop("price_high")
@@ -48,7 +48,7 @@ async def test_a_quote_is_what_the_estimate_says(api: Api) -> None:
         ({"grid": 1}, "grid"),
     ],
 )
-async def test_an_impossible_quote_is_refused(
+async def test_an_impossible_quote_is_rejected(
     api: Api, changes: dict[str, Any], field: str
 ) -> None:
     answer = await api.viewer.post("/v1/quotes", json=QUOTE | changes)
@@ -73,7 +73,7 @@ async def test_projects_and_experiments_come_in_pages(api: Api) -> None:
     assert [e["name"] for e in only] == ["y"]
 
 
-async def test_nodes_tell_what_runs_on_them(api: Api) -> None:
+async def test_nodes_show_what_runs_on_them(api: Api) -> None:
     async with api.database.session_scope() as session:
         run_id = await running_run(session, 1)
         await execution.register_node(session, "node", "lab", [{"uuid": "GPU-1"}], {"nvml": True})

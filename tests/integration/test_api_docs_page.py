@@ -8,7 +8,7 @@ from urllib.parse import urljoin
 from tests.support.api import Api
 
 
-async def test_the_page_and_all_that_it_loads_come_from_this_server(api: Api) -> None:
+async def test_the_page_and_everything_it_loads_come_from_this_server(api: Api) -> None:
     page = await api.nobody.get("/docs")
     assert page.status_code == 200
     assert not re.findall(r"https?://", page.text)

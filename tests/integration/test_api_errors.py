@@ -51,7 +51,7 @@ def written(**changes: object) -> str:
         (written(tags="x"), "invalid-recipe", "tags"),
     ],
 )
-async def test_a_bad_body_is_rejected_by_name(
+async def test_an_invalid_body_is_rejected_with_its_field(
     api: Api, content: str, code: str, field: str | None
 ) -> None:
     refused = problem(await api.member.post("/v1/runs", content=content, headers=JSON), 422, code)
@@ -72,13 +72,15 @@ async def test_a_bad_body_is_rejected_by_name(
         ("a: \x00", "character 3"),
     ],
 )
-async def test_malformed_yaml_is_told_with_its_place(api: Api, content: str, told: str) -> None:
+async def test_malformed_yaml_is_reported_with_its_position(
+    api: Api, content: str, told: str
+) -> None:
     answer = await api.member.post("/v1/runs", content=content, headers=YAML)
     assert answer.status_code == 422
     assert told in answer.json()["detail"]
 
 
-async def test_a_yaml_of_laughs_is_rejected_in_time(api: Api) -> None:
+async def test_a_yaml_with_nested_aliases_is_rejected_in_time(api: Api) -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
     answer = await api.member.post("/v1/runs", content="\n".join(lines), headers=YAML)
@@ -91,14 +93,14 @@ async def test_a_body_that_is_not_utf_8_is_rejected(api: Api) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "deflate, gzip"])
-async def test_a_compressed_body_is_rejected_by_its_encoding(api: Api, encoding: str) -> None:
+async def test_a_compressed_body_is_rejected(api: Api, encoding: str) -> None:
     response = await api.member.post(
         "/v1/runs", content=b"\x1f\x8b\x08", headers={**JSON, "Content-Encoding": encoding}
     )
     assert encoding in problem(response, 415, "unsupported-media-type")["detail"]
 
 
-async def test_another_type_of_body_is_rejected(api: Api) -> None:
+async def test_a_body_of_another_media_type_is_rejected(api: Api) -> None:
     answer = await api.member.post(
         "/v1/runs", content=written(), headers={"Content-Type": "text/plain"}
     )
@@ -166,7 +168,9 @@ async def test_a_body_is_not_read_before_the_token(api: Api) -> None:
         ("created_after=2026-03-01T12:00:00", "created_after"),
     ],
 )
-async def test_a_bad_query_is_rejected_by_name(api: Api, query: str, field: str) -> None:
+async def test_an_invalid_query_is_rejected_with_its_parameter(
+    api: Api, query: str, field: str
+) -> None:
     refused = problem(await api.viewer.get(f"/v1/runs?{query}"), 422, "invalid-request")
     assert fields(refused) == [field]
 
@@ -183,13 +187,13 @@ async def test_a_bad_idempotency_key_is_rejected(api: Api, key: str) -> None:
     assert fields(problem(answer, 422, "invalid-request")) == ["Idempotency-Key"]
 
 
-async def test_an_id_that_is_none_is_rejected(api: Api) -> None:
+async def test_an_invalid_id_is_rejected(api: Api) -> None:
     assert fields(problem(await api.viewer.get("/v1/runs/12"), 422, "invalid-request")) == [
         "run_id"
     ]
 
 
-async def test_unknown_paths_and_methods(api: Api) -> None:
+async def test_unknown_paths_and_methods_are_errors(api: Api) -> None:
     problem(await api.viewer.get("/v1/rums"), 404, "not-found")
     refused = await api.viewer.delete("/v1/runs")
     problem(refused, 405, "method-not-allowed")
@@ -203,7 +207,9 @@ async def test_a_bad_token_is_rejected(api: Api, secret: str) -> None:
     problem(answer, 401, "unauthenticated")
 
 
-async def test_a_fault_of_ours_is_told_as_one(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_internal_error_is_reported_as_such(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail() -> None:
         raise RuntimeError("secret detail")
 
@@ -228,7 +234,9 @@ async def bare(url: str, data_dir: Path) -> AsyncIterator[httpx.AsyncClient]:
     await database.dispose()
 
 
-async def test_an_absent_database_is_told_and_health_goes_on(tmp_path: Path) -> None:
+async def test_an_unreachable_database_is_reported_and_health_still_responds(
+    tmp_path: Path,
+) -> None:
     async with bare(f"postgresql://nobody@/nothing?host={tmp_path}", tmp_path) as client:
         for path in ("/v1/runs", "/readyz", "/v1/recipes", f"/v1/runs/{uuid4()}/events"):
             refused = await client.get(path)

@@ -45,7 +45,7 @@ async def test_the_stream_goes_on_after_the_last_event_seen(api: Api) -> None:
 
 
 @pytest.mark.parametrize("last", ["x", "-1", "9" * 30, "1.5"])
-async def test_a_made_up_event_id_is_refused(api: Api, last: str) -> None:
+async def test_a_made_up_event_id_is_rejected(api: Api, last: str) -> None:
     run_id = await api.post_run()
     refused = await api.viewer.get(f"/v1/runs/{run_id}/events", headers={"Last-Event-ID": last})
     problem(refused, 422, "invalid-request")

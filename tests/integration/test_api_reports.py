@@ -69,7 +69,7 @@ async def test_runs_are_chosen_by_filter(api: Api) -> None:
     assert report["runs_left_out"] == [waiting]
 
 
-async def test_runs_keep_the_order_they_are_given_in(api: Api) -> None:
+async def test_runs_keep_the_order_of_the_request(api: Api) -> None:
     ids = [str(await tagged(api)) for _ in range(3)][::-1]
     report = await make(api, runs=[*ids, ids[0]])
     assert [run["run_id"] for run in report["context"]["runs"]] == ids
@@ -96,14 +96,14 @@ async def test_runs_that_cannot_be_reported_are_named(api: Api) -> None:
         ({"title": "x", "filter": {}, "profile": "mine"}, "profile"),
     ],
 )
-async def test_a_bad_report_is_rejected_by_name(
+async def test_an_invalid_report_is_rejected_with_its_field(
     api: Api, body: dict[str, Any], field: str | None
 ) -> None:
     refused = problem(await api.member.post("/v1/reports", json=body), 422, "invalid-request")
     assert field in fields(refused)
 
 
-async def test_nothing_matching_is_an_error(api: Api) -> None:
+async def test_a_report_that_matches_no_run_is_an_error(api: Api) -> None:
     body = {"title": "x", "filter": {"project": "nothing"}}
     problem(await api.member.post("/v1/reports", json=body), 422, "nothing-to-report")
 
@@ -116,14 +116,14 @@ async def test_reports_are_listed_newest_first(api: Api) -> None:
     assert [item["id"] for item in first["items"] + second["items"]] == made[::-1]
 
 
-async def test_an_unknown_report_or_format(api: Api) -> None:
+async def test_an_unknown_report_or_format_is_not_found(api: Api) -> None:
     problem(await api.viewer.get(f"/v1/reports/{uuid4()}"), 404, "report-not-found")
     problem(await api.viewer.get(f"/v1/reports/{uuid4()}.pdf"), 404, "report-not-found")
     refused = await api.viewer.get(f"/v1/reports/{uuid4()}.docx")
     assert fields(problem(refused, 422, "invalid-request")) == ["fmt"]
 
 
-async def test_a_report_uses_the_newest_version_or_the_one_that_is_named(api: Api) -> None:
+async def test_a_report_uses_the_newest_or_the_selected_version(api: Api) -> None:
     run_id, other = str(await tagged(api, name="MiniLM")), str(await tagged(api, name="another"))
     as_of = datetime.now(UTC).isoformat()
     path = f"/v1/runs/{run_id}/price-tag/reprice"
@@ -160,7 +160,7 @@ async def test_a_report_uses_the_newest_version_or_the_one_that_is_named(api: Ap
     assert (1, 2, None) in versions(chosen)
 
 
-async def test_a_version_that_is_not_there_is_named(api: Api) -> None:
+async def test_the_error_for_a_missing_version_names_it(api: Api) -> None:
     run_id, other = str(await tagged(api)), str(await tagged(api))
     for versions, field, message in (
         ({run_id: 2}, f"versions.{run_id}", "has no version 2 of its price tag; it has version 1"),

@@ -61,7 +61,7 @@ async def test_yaml_and_json_are_the_same_run(api: Api) -> None:
     assert await count(api.database, Run) == 1
 
 
-async def test_an_idempotency_key_is_of_one_body_and_one_token(api: Api) -> None:
+async def test_an_idempotency_key_belongs_to_one_body_and_one_token(api: Api) -> None:
     key = {"Idempotency-Key": "k"}
     first = await api.member.post("/v1/runs", json=run_body(), headers=key)
     other = await api.member.post("/v1/runs", json=run_body(name="another"), headers=key)
@@ -97,7 +97,7 @@ async def test_runs_of_a_new_project_at_the_same_time_share_it(committed_api: Ap
     ]
 
 
-async def test_a_refused_run_leaves_nothing(api: Api) -> None:
+async def test_a_rejected_run_leaves_nothing(api: Api) -> None:
     wrong = run_body(project="never", recipe={"stages": [{"kind": "trian"}]})
     refused = problem(await api.member.post("/v1/runs", json=wrong), 422, "invalid-recipe")
     assert fields(refused) == ["recipe.stages.0.kind"]
@@ -113,13 +113,13 @@ async def test_a_start_beyond_reason_is_rejected(api: Api, year: int) -> None:
     assert fields(refused) == ["not_before"]
 
 
-async def test_viewers_post_and_cancel_nothing(api: Api) -> None:
+async def test_viewers_can_neither_post_nor_cancel(api: Api) -> None:
     run_id = await api.post_run()
     for path in ("/v1/runs", f"/v1/runs/{run_id}/cancel", "/v1/reports"):
         problem(await api.viewer.post(path, json=run_body(title="x")), 403, "role-required")
 
 
-async def test_without_a_token_there_is_nothing(api: Api) -> None:
+async def test_every_request_without_a_token_is_rejected(api: Api) -> None:
     run_id = await api.post_run()
     for path in ("/v1/runs", f"/v1/runs/{run_id}", f"/v1/runs/{run_id}/events", "/v1/recipes"):
         refused = await api.nobody.get(path)
@@ -262,7 +262,7 @@ async def test_a_made_up_cursor_is_rejected(api: Api, cursor: str) -> None:
     assert fields(problem(refused, 422, "invalid-cursor")) == ["cursor"]
 
 
-async def test_a_cursor_is_of_one_order(api: Api) -> None:
+async def test_a_cursor_belongs_to_one_order(api: Api) -> None:
     for name in "ab":
         await api.post_run(name=name)
     cursor = (await api.viewer.get("/v1/runs", params={"limit": 1})).json()["next_cursor"]

@@ -109,9 +109,7 @@ async def counted(api: Api, readings: Sequence[tuple[float, float | None, list[s
 
 
 @pytest.mark.parametrize("model_w", [50.0, None])
-async def test_a_counter_that_stands_still_is_replaced_or_unknown(
-    api: Api, model_w: float | None
-) -> None:
+async def test_a_frozen_counter_is_replaced_or_unknown(api: Api, model_w: float | None) -> None:
     told = [(65.0 * min(second, 5), second) for second in range(12)]
     run_id = await counted(
         api, [(counter, None if model_w is None else model_w * t, []) for counter, t in told]
@@ -121,7 +119,7 @@ async def test_a_counter_that_stands_still_is_replaced_or_unknown(
 
 
 @pytest.mark.parametrize(("resumes_j", "total_j"), [(16 * 65.0, 16 * 65.0), (390.0, 890.0)])
-async def test_what_a_counter_catches_up_is_counted_once(
+async def test_a_catch_up_of_a_counter_is_counted_once(
     api: Api, resumes_j: float, total_j: float
 ) -> None:
     told = [(65.0 * min(second, 5), 50.0 * second, list[str]()) for second in range(16)]
@@ -137,7 +135,7 @@ async def test_a_jump_is_not_power(api: Api, flag: str) -> None:
     assert series["mean_w"] == [pytest.approx(power_w) for power_w in (65.0, 50.0, 65.0)]
 
 
-async def test_what_was_not_metered_is_null(api: Api) -> None:
+async def test_unmetered_time_is_null(api: Api) -> None:
     run_id = await ramp(api, 4)
     async with api.database.session_scope() as session:
         await session.execute(
@@ -201,7 +199,7 @@ async def test_logs_are_read_on_across_attempts(api: Api) -> None:
     assert [(line["stream"], line["text"]) for line in only["items"]] == [("stderr", "again")]
 
 
-async def test_metrics_come_in_pages_and_by_name(api: Api) -> None:
+async def test_metrics_are_listed_in_pages_and_by_name(api: Api) -> None:
     run_id = await chatty_run(api, 5)
     url = f"/v1/runs/{run_id}/metrics"
     first = (await api.viewer.get(url, params={"limit": 3})).json()
@@ -214,7 +212,7 @@ async def test_metrics_come_in_pages_and_by_name(api: Api) -> None:
     assert fields(problem(refused, 422, "invalid-cursor")) == ["after"]
 
 
-async def test_metrics_tell_split_and_quality(api: Api) -> None:
+async def test_metrics_have_split_and_quality(api: Api) -> None:
     async with api.database.session_scope() as session:
         run_id = await finished_run(session)
     page = await api.viewer.get(f"/v1/runs/{run_id}/metrics", params={"split": "validation"})
@@ -291,7 +289,7 @@ async def test_nothing_outside_the_artifact_root_is_sent(
     problem(await api.viewer.get(url), 404, "artifact-not-here")
 
 
-async def test_an_artifact_is_of_its_run(api: Api) -> None:
+async def test_an_artifact_belongs_to_its_run(api: Api) -> None:
     _, artifact = await artifact_of(api, b"weights")
     async with api.database.session_scope() as session:
         other = await finished_run(session)

@@ -99,7 +99,7 @@ def data_dir(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.slow
-def test_a_server_from_its_start_to_its_end(data_dir: Path) -> None:
+def test_a_server_starts_serves_and_stops(data_dir: Path) -> None:
     with server(data_dir) as first:
         url = first.ready()
         address = json.loads((data_dir / "server.json").read_text())
@@ -131,7 +131,7 @@ def test_a_server_from_its_start_to_its_end(data_dir: Path) -> None:
     assert "Traceback" not in first.output + second.output
 
 
-def test_an_address_that_is_taken_is_told(data_dir: Path) -> None:
+def test_an_address_in_use_is_reported(data_dir: Path) -> None:
     failed = subprocess.run(
         [*COMMAND, "serve", "--host", "192.0.2.1"],
         cwd=ROOT,
@@ -146,7 +146,7 @@ def test_an_address_that_is_taken_is_told(data_dir: Path) -> None:
     assert not (data_dir / "server.json").exists()
 
 
-def test_a_wrong_setting_is_named(data_dir: Path) -> None:
+def test_an_invalid_setting_is_named(data_dir: Path) -> None:
     failed = subprocess.run(
         [*COMMAND, "token", "list"],
         cwd=ROOT,

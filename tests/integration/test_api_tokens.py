@@ -14,7 +14,7 @@ from models import Token
 from tests.support.api import Api, fields, problem
 
 
-async def test_a_token_works_from_its_making_to_its_end(api: Api) -> None:
+async def test_a_token_works_from_creation_to_revocation(api: Api) -> None:
     made = (await api.admin.post("/v1/tokens", json={"name": "ci", "role": "viewer"})).json()
     bearer = {"Authorization": f"Bearer {made['secret']}"}
     assert made["secret"].startswith("pt_")
@@ -39,7 +39,7 @@ async def test_only_a_hash_of_the_secret_is_kept_and_it_is_shown_once(api: Api) 
     assert len(secret.removeprefix("pt_")) == 43
 
 
-async def test_use_is_noted(api: Api) -> None:
+async def test_use_of_a_token_is_recorded(api: Api) -> None:
     await api.viewer.get("/v1/recipes")
     listed = (await api.admin.get("/v1/tokens")).json()["items"]
     used = {item["name"]: item["last_used_at"] is not None for item in listed}
@@ -90,7 +90,9 @@ async def test_two_admins_cannot_revoke_each_other_at_once(committed_api: Api) -
         ({"name": "x", "role": "viewer", "secret": "pt_mine"}, "secret"),
     ],
 )
-async def test_a_bad_token_request_is_refused(api: Api, body: dict[str, Any], field: str) -> None:
+async def test_an_invalid_token_request_is_rejected(
+    api: Api, body: dict[str, Any], field: str
+) -> None:
     refused = problem(await api.admin.post("/v1/tokens", json=body), 422, "invalid-request")
     assert field in fields(refused)
 

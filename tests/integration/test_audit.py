@@ -23,7 +23,7 @@ async def entries(api: Api, **params: Any) -> list[dict[str, Any]]:
     return list(answer.json()["items"])
 
 
-async def test_a_token_s_making_and_end_are_recorded_without_its_secret(api: Api) -> None:
+async def test_creating_and_revoking_a_token_is_recorded_without_its_secret(api: Api) -> None:
     made = (await api.admin.post("/v1/tokens", json={"name": "ci", "role": "viewer"})).json()
     for _ in range(2):  # revoking it again changes nothing, and is not recorded
         await api.admin.delete(f"/v1/tokens/{made['id']}")
@@ -48,7 +48,7 @@ async def test_a_token_s_making_and_end_are_recorded_without_its_secret(api: Api
     assert {revoked["object_kind"], created["object_kind"]} == {"token"}
 
 
-async def test_what_the_server_s_own_machine_does_is_the_service_s(api: Api) -> None:
+async def test_actions_on_the_server_s_own_machine_are_those_of_the_service(api: Api) -> None:
     # The fixture made its tokens without a caller, as the command on the server does.
     found = await entries(api, actor="service", object_kind="token")
     assert {entry["after"]["name"] for entry in found} == {"a admin", "a member", "a viewer"}
@@ -56,12 +56,12 @@ async def test_what_the_server_s_own_machine_does_is_the_service_s(api: Api) -> 
 
 
 @pytest.mark.parametrize("role", ["viewer", "member"])
-async def test_only_admins_read_it(api: Api, role: str) -> None:
+async def test_only_admins_read_the_audit_log(api: Api, role: str) -> None:
     problem(await getattr(api, role).get("/v1/audit"), 403, "role-required")
 
 
 @pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
-async def test_there_is_no_way_to_write_it(api: Api, method: str) -> None:
+async def test_no_operation_writes_the_audit_log(api: Api, method: str) -> None:
     problem(await getattr(api.admin, method)("/v1/audit"), 405, "method-not-allowed")
 
 
@@ -94,7 +94,7 @@ async def test_filters_and_pages(api: Api) -> None:
 
 
 @pytest.mark.parametrize("cursor", ["x", "WyJhdWRpdCIsIngiXQ", "WyJydW5zIiwiMSJd"])
-async def test_a_cursor_of_another_list_is_refused(api: Api, cursor: str) -> None:
+async def test_a_cursor_of_another_list_is_rejected(api: Api, cursor: str) -> None:
     answer = await api.admin.get("/v1/audit", params={"cursor": cursor})
     problem(answer, 422, "invalid-cursor")
 
@@ -108,13 +108,15 @@ async def test_a_cursor_of_another_list_is_refused(api: Api, cursor: str) -> Non
         "TRUNCATE tokens CASCADE",
     ],
 )
-async def test_the_database_itself_refuses_to_change_it(session: Session, statement: str) -> None:
+async def test_the_database_itself_rejects_changes_to_the_audit_log(
+    session: Session, statement: str
+) -> None:
     await audit.record(session, None, action="created", object_kind="site", object_id="a")
     with pytest.raises(DBAPIError, match="audit_log is append-only"):
         await session.execute(text(statement))
 
 
-async def test_values_are_kept_exactly_and_secrets_refused(session: Session) -> None:
+async def test_values_are_kept_exactly_and_secrets_rejected(session: Session) -> None:
     token_id, at = uuid4(), datetime(2026, 3, 1, tzinfo=UTC)
     values = {"amount": Decimal("0.10"), "id": token_id, "at": at, "ratios": [0.5], "none": None}
     assert audit.plain({"inner": values}) == {

@@ -56,7 +56,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("change", WRONG.values(), ids=WRONG)
-async def test_a_difference_is_reported_and_stays_until_somebody_mends_it(
+async def test_a_difference_is_reported_until_it_is_corrected(
     committed_api: Api, caplog: pytest.LogCaptureFixture, change: str
 ) -> None:
     database = committed_api.database

@@ -123,7 +123,7 @@ async def test_folding_keeps_every_sum_and_one_row_a_key(session: Session) -> No
         assert fresh.scalar_one() == 0
 
 
-async def test_what_is_wrong_is_found_and_mended(session: Session) -> None:
+async def test_differences_are_reported_and_corrected(session: Session) -> None:
     history = History(3)
     await history.begin(session, 100)
     await balance_upkeep.fold(session)
@@ -146,7 +146,7 @@ async def test_what_is_wrong_is_found_and_mended(session: Session) -> None:
     assert await differences(session) == []
 
 
-async def test_months_span_everything_that_has_ended(session: Session) -> None:
+async def test_months_include_everything_that_has_ended(session: Session) -> None:
     assert await balance_upkeep.months(session) == []
     history = History(4)
     await history.begin(session, 50)

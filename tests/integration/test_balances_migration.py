@@ -112,7 +112,7 @@ def wrong_sums(url: str) -> int:
     return asyncio.run(count())
 
 
-def test_an_interrupted_upgrade_goes_on_with_the_months_that_are_left(
+def test_an_interrupted_upgrade_continues_with_the_remaining_months(
     fresh_database_url: str,
 ) -> None:
     url = fresh_database_url

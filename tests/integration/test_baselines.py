@@ -17,7 +17,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 IDLE = IdlePower("gpu:GPU-1", "driver 560, P8", 61.5, 0.4, 60.0, "counter", NOW)
 
 
-async def test_the_newest_of_each_state_is_told_again_without_effect(db: Database) -> None:
+async def test_sending_the_newest_baseline_of_each_state_again_has_no_effect(db: Database) -> None:
     older = replace(IDLE, power_w=59.0, measured_at=NOW - timedelta(hours=2))
     other_state = replace(IDLE, state="driver 560, P0", power_w=80.0)
     async with db.session_scope() as session:
@@ -30,12 +30,12 @@ async def test_the_newest_of_each_state_is_told_again_without_effect(db: Databas
 
 
 @pytest.mark.parametrize("power_w", [-1.0, float("nan")])
-def test_an_impossible_power_is_refused(power_w: float) -> None:
+def test_an_impossible_power_is_rejected(power_w: float) -> None:
     with pytest.raises(ValueError, match="power_w must be 0 or more"):
         replace(IDLE, power_w=power_w)
 
 
-async def test_nodes_tell_their_idle_power(api: Api) -> None:
+async def test_nodes_show_their_idle_power(api: Api) -> None:
     async with api.database.session_scope() as session:
         await execution.register_node(session, "a", "default", [], {})
         await baselines.record(session, "a", [IDLE])

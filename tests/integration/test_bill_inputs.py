@@ -51,7 +51,7 @@ async def test_a_stall_of_the_meter_is_not_covered_on_the_price_tag(session: Ses
     assert tag.content["coverage_ratio"]["value"] == pytest.approx(31 / 32)
 
 
-async def test_what_a_component_notes_is_on_the_price_tag(session: Session) -> None:
+async def test_notes_of_a_component_are_on_the_price_tag(session: Session) -> None:
     tag, _ = await issued(session, COMPONENTS)
     notes = {part["id"]: part["notes"] for part in tag.content["components"]}
     assert notes == {GPU: None, "cpu": "no RAPL"}
@@ -61,7 +61,7 @@ async def test_what_a_component_notes_is_on_the_price_tag(session: Session) -> N
     ("name", "low", "high"),
     [("Tesla V100-SXM2-16GB", 0.74, 2.48), ("NVIDIA H200", None, None)],
 )
-async def test_the_example_price_only_of_the_hardware_that_was_used(
+async def test_the_example_price_applies_only_to_the_hardware_that_was_used(
     session: Session, name: str, low: float | None, high: float | None
 ) -> None:
     components = deepcopy(COMPONENTS)

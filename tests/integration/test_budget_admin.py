@@ -28,7 +28,7 @@ async def log_of(api: Api, budget_id: str) -> list[dict[str, Any]]:
     return list(answer.json()["items"])
 
 
-async def test_from_its_making_to_its_end(api: Api) -> None:
+async def test_a_budget_from_creation_to_closing(api: Api) -> None:
     made = await make(api, amount="0.10", metric="cost", currency="EUR", thresholds=[1, 0.5, 1])
     assert (made["limit"], made["unit"], made["thresholds"]) == (0.1, "EUR", [0.5, 1.0])
     assert (made["refuses"], made["stops"], made["closed_at"]) == (True, True, None)
@@ -111,7 +111,7 @@ async def test_only_admins_change_them_and_all_read_them(api: Api, role: str) ->
         ({"limit": 5}, "limit", "not permitted"),
     ],
 )
-async def test_bad_input_is_rejected_by_name(
+async def test_invalid_input_is_rejected_with_its_field(
     api: Api, changes: dict[str, Any], field: str, words: str
 ) -> None:
     answer = await api.admin.post("/v1/budgets", json=BODY | changes)
@@ -134,14 +134,14 @@ async def test_names_are_unique(api: Api) -> None:
     assert same.status_code == 200
 
 
-async def test_what_is_not_there(api: Api) -> None:
+async def test_an_unknown_budget_is_not_found(api: Api) -> None:
     where = f"/v1/budgets/{uuid4()}"
     problem(await api.viewer.get(where), 404, "budget-not-found")
     problem(await api.admin.patch(where, json={}), 404, "budget-not-found")
     problem(await api.admin.post(f"{where}/close"), 404, "budget-not-found")
 
 
-async def test_a_user_is_named_or_given_by_id(api: Api) -> None:
+async def test_a_user_is_identified_by_name_or_id(api: Api) -> None:
     ada = (await api.admin.post("/v1/users", json={"name": "ada", "role": "member"})).json()["id"]
     for number, user in enumerate(("ada", ada)):
         made = await make(api, name=f"b{number}", scope="user", user=user)
@@ -152,7 +152,7 @@ async def test_a_user_is_named_or_given_by_id(api: Api) -> None:
         assert fields(problem(answer, 422, "unknown-user")) == ["user"]
 
 
-async def test_scopes_that_do_not_exist_yet_are_made(api: Api) -> None:
+async def test_scopes_that_do_not_exist_yet_are_created(api: Api) -> None:
     made = await make(api, scope="experiment", project="p", experiment="e")
     assert (made["scope"], made["project"], made["experiment"]) == ("experiment", "p", "e")
     (project,) = (await api.viewer.get("/v1/projects")).json()["items"]
@@ -172,7 +172,7 @@ async def test_pages_and_names(api: Api) -> None:
     assert found["name"] == "b"
 
 
-async def test_a_budget_made_too_late_warns_at_once_and_a_raised_one_again(api: Api) -> None:
+async def test_a_budget_created_too_late_warns_at_once_and_a_raised_one_again(api: Api) -> None:
     async with api.database.session_scope() as session:
         await finished_run(session)
     made = await make(api, amount="0.0005", thresholds=[0.5, 1])  # 2400 J, and the PUE's part

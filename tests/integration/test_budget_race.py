@@ -41,7 +41,7 @@ async def admitted(database: Database, run_id: UUID, kwh: float, pause_s: float 
 
 
 @pytest.mark.parametrize(("quote", "fit"), [(0.6, 1), (0.5, 2), (0.34, 2), (0.3, 3)])
-async def test_of_many_at_once_only_those_are_admitted_that_fit(
+async def test_only_those_of_many_simultaneous_runs_that_fit_are_admitted(
     committed_api: Api, quote: float, fit: int
 ) -> None:
     database = committed_api.database
@@ -133,7 +133,7 @@ async def test_a_run_that_a_worker_claims_meanwhile_keeps_its_reservation(
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-async def test_an_attempt_that_ends_between_two_looks_is_counted_once(
+async def test_an_attempt_that_ends_between_two_checks_is_counted_once(
     committed_api: Api, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     """Its 100 W of 10 s are spent or running, and never both."""
@@ -168,7 +168,7 @@ async def test_an_attempt_that_ends_between_two_looks_is_counted_once(
     assert stands["left"] == pytest.approx(before["left"], rel=1e-9)
 
 
-async def test_several_budgets_at_once_stop_nobody_for_ever(committed_api: Api) -> None:
+async def test_several_budgets_at_once_cause_no_deadlock(committed_api: Api) -> None:
     """Runs that fall under several budgets, with changes to these in between: no deadlock."""
     database = committed_api.database
     made = [await make_budget(committed_api, name=f"b{n}", amount=2.0) for n in range(5)]
@@ -213,7 +213,7 @@ def quoted_as(monkeypatch: pytest.MonkeyPatch, kwh: float) -> None:
 
 
 @pytest.mark.usefixtures("_quoted")
-async def test_of_requests_at_the_same_time_one_gets_the_last_of_a_budget(
+async def test_one_of_two_simultaneous_requests_gets_the_rest_of_a_budget(
     committed_api: Api,
 ) -> None:
     await make_budget(committed_api, amount=1.0)
@@ -232,7 +232,7 @@ async def test_of_requests_at_the_same_time_one_gets_the_last_of_a_budget(
 
 
 @pytest.mark.usefixtures("_quoted")
-async def test_a_key_that_was_admitted_is_not_refused_when_it_comes_again(
+async def test_an_admitted_key_is_not_rejected_when_it_is_repeated(
     committed_api: Api,
 ) -> None:
     """At the same time and later: one run, and its reservation, whatever is left."""

@@ -96,7 +96,7 @@ async def test_a_new_price_tag_takes_the_place_of_the_old_one(session: Session) 
     assert after.price_tag_version == 2
 
 
-async def test_what_no_price_tag_could_be_built_of_is_unknown_and_not_zero(
+async def test_an_attempt_without_a_price_tag_is_unknown_and_not_zero(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fails(*_: Any, **__: Any) -> None:
@@ -125,7 +125,7 @@ async def standing(api: Api, budget_id: str) -> dict[str, Any]:
     return dict(answer.json())
 
 
-async def test_a_budget_tells_what_is_spent_running_promised_and_left(api: Api) -> None:
+async def test_a_budget_shows_spent_running_reserved_and_left(api: Api) -> None:
     made = await budget_over_rest(api, amount=1)
     async with api.database.session_scope() as session:
         await finished_run(session)
@@ -145,7 +145,7 @@ async def test_a_budget_tells_what_is_spent_running_promised_and_left(api: Api) 
     assert stands["unknown_runs"] == 0
 
 
-async def test_what_runs_is_reckoned_as_its_price_tag_will_be(api: Api) -> None:
+async def test_a_running_attempt_is_computed_like_its_price_tag(api: Api) -> None:
     """The same readings, first while the run runs and then on its bill."""
     metrics: dict[str, dict[str, Any]] = {
         "facility_energy_kwh": {},
@@ -169,7 +169,7 @@ async def test_what_runs_is_reckoned_as_its_price_tag_will_be(api: Api) -> None:
         assert before["running"] == pytest.approx(after["spent"], rel=1e-9)
 
 
-async def test_a_quote_is_promised_until_it_is_used(api: Api) -> None:
+async def test_a_quote_is_reserved_until_it_is_used(api: Api) -> None:
     made = await budget_over_rest(api)
     async with api.database.session_scope() as session:
         run = await make_run(session)
@@ -201,7 +201,7 @@ async def test_other_money_is_unknown_and_never_converted(api: Api) -> None:
     assert (stands["spent"], stands["unknown_runs"]) == (float(row.cost or 0), 0)
 
 
-async def test_scopes(api: Api) -> None:
+async def test_budgets_apply_to_their_scope(api: Api) -> None:
     """Two runs in one project, of two experiments and authors, and one elsewhere."""
     async with api.database.session_scope() as session:
         author = (await session.execute(select(User).where(User.role == "member"))).scalar_one()
@@ -230,7 +230,7 @@ async def test_scopes(api: Api) -> None:
     assert (await api.viewer.get("/v1/projects")).json()["items"][0]["name"] == "new"
 
 
-async def test_a_period_holds_what_ended_in_it(api: Api) -> None:
+async def test_a_period_contains_the_attempts_that_ended_in_it(api: Api) -> None:
     made = await budget_over_rest(api, period="month", time_zone="Asia/Tokyo")
     start, stop = (datetime.fromisoformat(made[f"period_{edge}"]) for edge in ("start", "end"))
     assert start <= datetime.now(UTC) < stop
@@ -294,7 +294,7 @@ async def test_an_unknown_quote_is_admitted_while_anything_is_left(session: Sess
         await budgets.admit(session, run, draft(5.0, "cost", "USD"))
 
 
-async def test_every_budget_that_refuses_is_named(session: Session) -> None:
+async def test_every_rejecting_budget_is_named(session: Session) -> None:
     run = await make_run(session)
     await add_budget(session, 0.1, name="one")
     await add_budget(session, 0.1, name="two", scope="project", scope_id=run.project_id)
@@ -308,7 +308,7 @@ async def test_every_budget_that_refuses_is_named(session: Session) -> None:
     assert "(and 1 more)" in str(refused.value)
 
 
-async def test_a_budget_of_nothing_admits_nothing(session: Session) -> None:
+async def test_a_budget_of_zero_admits_nothing(session: Session) -> None:
     await add_budget(session, 0)
     with pytest.raises(BudgetExceededError):
         await budgets.admit(session, await make_run(session), draft(None))
@@ -318,7 +318,7 @@ async def test_a_budget_of_nothing_admits_nothing(session: Session) -> None:
 
 
 @pytest.mark.parametrize("flag", ["refuses", "stops"])
-async def test_nothing_begins_on_a_budget_that_is_used_up(session: Session, flag: str) -> None:
+async def test_no_run_starts_under_a_used_up_budget(session: Session, flag: str) -> None:
     await finished_run(session)
     run = await make_run(session, enqueue=True)
     other = {"refuses": "stops", "stops": "refuses"}[flag]
@@ -332,7 +332,7 @@ async def test_nothing_begins_on_a_budget_that_is_used_up(session: Session, flag
     assert (run.cancel_requested_at, run.finished_at is not None) == (None, True)
 
 
-async def test_what_was_admitted_begins_though_all_the_rest_is_promised(session: Session) -> None:
+async def test_an_admitted_run_starts_although_the_rest_is_reserved(session: Session) -> None:
     await add_budget(session, 1.0)
     run, other = await make_run(session), await make_run(session)
     await promise(session, run, 0.5)
@@ -340,14 +340,14 @@ async def test_what_was_admitted_begins_though_all_the_rest_is_promised(session:
     assert await claim(session, run.id) is not None
 
 
-async def test_a_budget_that_only_warns_lets_runs_begin(session: Session) -> None:
+async def test_a_budget_that_only_warns_lets_runs_start(session: Session) -> None:
     await finished_run(session)
     await add_budget(session, 0.0001, refuses=False, stops=False)
     run = await make_run(session)
     assert await claim(session, run.id) is not None
 
 
-async def test_a_repeated_run_is_not_admitted_anew(session: Session) -> None:
+async def test_a_retried_run_is_not_admitted_again(session: Session) -> None:
     """It was lost, and the rest is promised to others: it goes on until all is used."""
     await add_budget(session, 1.0)
     run, other = await make_run(session), await make_run(session)
@@ -362,7 +362,7 @@ async def test_a_repeated_run_is_not_admitted_anew(session: Session) -> None:
 # Stopping
 
 
-async def test_all_that_runs_under_a_budget_is_stopped_when_it_is_used_up(
+async def test_all_running_attempts_are_stopped_when_their_budget_is_used_up(
     session: Session,
 ) -> None:
     runs = [await make_run(session) for _ in range(3)]
@@ -388,7 +388,7 @@ async def test_all_that_runs_under_a_budget_is_stopped_when_it_is_used_up(
     assert await watch.look(session, attempts) == {}
 
 
-async def test_what_ended_counts_for_what_still_runs(session: Session) -> None:
+async def test_use_of_ended_attempts_counts_for_running_ones(session: Session) -> None:
     await finished_run(session)  # 0.0008 kWh
     run = await make_run(session)
     attempt_id = await at_work(session, run.id, watts=360.0, seconds=10)  # 0.0012 kWh
@@ -396,7 +396,7 @@ async def test_what_ended_counts_for_what_still_runs(session: Session) -> None:
     assert set(await BudgetWatch().look(session, [attempt_id])) == {attempt_id}
 
 
-async def test_what_ended_is_summed_again_after_a_little_while(session: Session) -> None:
+async def test_use_of_ended_attempts_is_summed_again_after_a_short_time(session: Session) -> None:
     now_s = 0.0
     watch = BudgetWatch(lambda: now_s)
     run = await make_run(session)
@@ -409,7 +409,7 @@ async def test_what_ended_is_summed_again_after_a_little_while(session: Session)
     assert set(await watch.look(session, [attempt_id])) == {attempt_id}
 
 
-async def test_a_run_that_a_budget_stopped_ends_cancelled_and_says_so(session: Session) -> None:
+async def test_a_run_stopped_by_a_budget_ends_cancelled_with_that_reason(session: Session) -> None:
     run = await make_run(session)
     reason = {"code": "budget-exceeded", "message": "budget 'a' is used up"}
     await end(session, run, "cancelled", reason)
@@ -427,7 +427,7 @@ async def budget_events(session: Session, run_id: UUID) -> list[dict[str, Any]]:
     return [event.payload for event in events if event.kind == "budget"]
 
 
-async def test_thresholds_are_told_once_a_period_on_the_run_that_crossed_them(api: Api) -> None:
+async def test_thresholds_are_reported_once_a_period_on_the_run_that_crossed_them(api: Api) -> None:
     made = await budget_over_rest(api, amount=0.002, thresholds=[0.3, 0.75, 1.0], **WARNS)
     async with api.database.session_scope() as session:
         first = await finished_run(session)  # 0.0008 kWh: 40%
@@ -456,7 +456,7 @@ async def test_thresholds_are_told_once_a_period_on_the_run_that_crossed_them(ap
     }
 
 
-async def test_thresholds_are_told_again_in_another_period(api: Api) -> None:
+async def test_thresholds_are_reported_again_in_another_period(api: Api) -> None:
     made = await budget_over_rest(api, amount=0.001, thresholds=[0.5], period="week")
     async with api.database.session_scope() as session:
         await finished_run(session)

@@ -30,7 +30,7 @@ async def listed(api: Api, **params: Any) -> list[dict[str, Any]]:
     return list(found["items"])
 
 
-async def test_a_file_enters_whole_and_its_gaps_are_told(api: Api) -> None:
+async def test_a_file_is_imported_as_a_whole_and_its_gaps_are_reported(api: Api) -> None:
     content = hours_csv(
         ("2026-03-01T00:00Z", 300), ("2026-03-01T02:00+01:00", 310), ("2026-03-01T05:00Z", 305.5)
     )
@@ -47,7 +47,7 @@ async def test_a_file_enters_whole_and_its_gaps_are_told(api: Api) -> None:
     assert (entry["action"], entry["object_id"]) == ("imported", made["id"])
 
 
-async def test_of_a_file_with_a_wrong_line_nothing_enters(api: Api) -> None:
+async def test_a_file_with_an_invalid_line_is_not_imported(api: Api) -> None:
     rows = [(f"2026-03-01T{hour:02}:00Z", 300.0) for hour in range(24)]
     content = hours_csv(*rows) + "2026-03-02T00:00,300\n2026-03-02T01:00Z,much\n"
     refused = await api.admin.post("/v1/carbon/import", json=series("DE", content))
@@ -57,7 +57,7 @@ async def test_of_a_file_with_a_wrong_line_nothing_enters(api: Api) -> None:
     assert await listed(api) == []
 
 
-async def test_the_same_hours_are_not_entered_twice(api: Api) -> None:
+async def test_the_same_hours_are_not_imported_twice(api: Api) -> None:
     one = hours_csv(("2026-03-01T00:00Z", 300), ("2026-03-01T01:00Z", 310))
     other = hours_csv(("2026-03-01T02:00+01:00", 310.0), ("2026-03-01T01:00+01:00", 3e2))
     await posted(api, "/v1/carbon/import", series("DE", one))
@@ -152,7 +152,7 @@ def span(hours: float, zone: str = "DE", **more: Any) -> dict[str, Any]:
     return {"zone": zone, "start": BEGIN.isoformat(), "end": end.isoformat(), **more}
 
 
-async def test_a_provider_is_off_without_its_token(api: Api) -> None:
+async def test_a_provider_is_disabled_without_its_token(api: Api) -> None:
     told = problem(await api.admin.post("/v1/carbon/fetch", json=span(2)), 409, "provider-off")
     assert "PRICETAG_ELECTRICITY_MAPS_TOKEN" in told["detail"]
 
@@ -204,7 +204,7 @@ async def test_a_provider_that_fails_leaves_nothing(
     assert await listed(fetching) == []
 
 
-async def test_a_provider_that_is_away_is_told(db: Database, tmp_path: Path) -> None:
+async def test_an_unreachable_provider_is_reported(db: Database, tmp_path: Path) -> None:
     settings = Settings(
         database_url=db.url,
         data_dir=tmp_path,

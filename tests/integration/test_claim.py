@@ -28,7 +28,7 @@ async def test_a_claim_starts_an_attempt(session: Session) -> None:
     assert [event.payload["status"] for event in events] == ["running"]
 
 
-async def test_a_second_delivery_finds_nothing(session: Session) -> None:
+async def test_a_second_delivery_has_nothing_to_claim(session: Session) -> None:
     run = await make_run(session)
     await claimed(session, run.id)
     assert await claim(session, run.id, "w2") is None
@@ -55,7 +55,7 @@ async def test_an_unknown_run_is_not_claimed(session: Session) -> None:
     assert await claim(session, uuid4()) is None
 
 
-async def test_of_many_claimants_one_wins(committed_db: Database) -> None:
+async def test_one_of_many_claimants_wins(committed_db: Database) -> None:
     async with committed_db.session_scope() as session:
         run_ids = [(await make_run(session)).id for _ in range(5)]
 
@@ -70,7 +70,7 @@ async def test_of_many_claimants_one_wins(committed_db: Database) -> None:
         assert await session.scalar(select(func.count()).select_from(Attempt)) == len(run_ids)
 
 
-async def test_the_database_refuses_two_open_attempts(session: Session) -> None:
+async def test_the_database_rejects_a_second_open_attempt(session: Session) -> None:
     run = await make_run(session)
     await claimed(session, run.id)
     await session.execute(update(Run).where(Run.id == run.id).values(status="queued"))

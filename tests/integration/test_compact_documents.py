@@ -190,7 +190,7 @@ def test_several_processes_encode_a_large_table(old: str, monkeypatch: pytest.Mo
     assert [codec.decode(row[-1]) for row in after] == [row[-1] for row in before]
 
 
-def test_the_way_back_has_the_same_documents(old: str) -> None:
+def test_a_downgrade_restores_the_same_documents(old: str) -> None:
     before = rows(old, KEPT.format("content"))
     reports = rows(old, "SELECT id, context FROM reports ORDER BY id")
     migrate.upgrade(old)

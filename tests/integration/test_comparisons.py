@@ -40,7 +40,7 @@ async def test_two_groups_of_runs(api: Api) -> None:
         (",".join(["{0}"] * 51), "{1}", "a", "at most 50"),
     ],
 )
-async def test_what_cannot_be_compared_is_named(
+async def test_runs_that_cannot_be_compared_are_named(
     api: Api, a: str, b: str, field: str, message: str
 ) -> None:
     ids = await runs(api, 2)

@@ -10,7 +10,7 @@ from tests.unit.workers.test_launch import config
 from workers.store import Store
 
 
-async def test_a_name_that_is_used_from_two_places_is_noticed(db: Database, tmp_path: Path) -> None:
+async def test_a_node_name_used_from_two_places_is_logged(db: Database, tmp_path: Path) -> None:
     folders = [tmp_path / "a", tmp_path / "b"]
     for folder in folders:
         folder.mkdir()

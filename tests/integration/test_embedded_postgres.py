@@ -61,7 +61,7 @@ def version(url: str) -> str:
     return str(row[0])
 
 
-def test_it_starts_once_and_stops_with_its_last_user(folder: Path) -> None:
+def test_the_database_starts_once_and_stops_with_its_last_user(folder: Path) -> None:
     url = embedded_postgres.ensure(folder)
     pid = embedded_postgres.server_pid(folder)
     assert pid is not None
@@ -75,7 +75,7 @@ def test_it_starts_once_and_stops_with_its_last_user(folder: Path) -> None:
     assert embedded_postgres.server_pid(folder) is None
 
 
-def test_a_user_that_crashes_leaves_it_to_the_others(folder: Path) -> None:
+def test_a_crash_of_one_user_leaves_the_database_to_the_others(folder: Path) -> None:
     crashing, staying = start_user(folder), start_user(folder)
     pid = embedded_postgres.server_pid(folder)
     crashing.send_signal(signal.SIGKILL)
@@ -98,7 +98,7 @@ def test_data_survives_a_kill_and_the_url_stays(folder: Path) -> None:
         assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
 
 
-def test_a_stale_pid_file_that_names_another_process(folder: Path) -> None:
+def test_a_stale_pid_file_that_names_another_process_is_ignored(folder: Path) -> None:
     embedded_postgres.ensure(folder)
     pid_file = folder / "postgres" / "postmaster.pid"
     lines = pid_file.read_text().splitlines()
@@ -127,7 +127,7 @@ def test_a_long_or_odd_path_gets_its_socket_elsewhere(folder: Path, name: str) -
     embedded_postgres.release(deep)
 
 
-def test_a_cluster_of_another_version_is_refused(folder: Path) -> None:
+def test_a_cluster_of_another_version_is_rejected(folder: Path) -> None:
     embedded_postgres.ensure(folder)
     embedded_postgres.stop(folder)
     (folder / "postgres" / "PG_VERSION").write_text("16\n")
@@ -135,7 +135,7 @@ def test_a_cluster_of_another_version_is_refused(folder: Path) -> None:
         embedded_postgres.ensure(folder)
 
 
-async def test_its_keeper_starts_it_again(folder: Path) -> None:
+async def test_the_keeper_restarts_the_database(folder: Path) -> None:
     settings = Settings(data_dir=folder)
     await asyncio.to_thread(embedded_postgres.ensure, folder)
     keeper = asyncio.create_task(keep_database_up(settings, interval_s=0.1))

@@ -262,7 +262,7 @@ async def test_a_fault_in_the_arithmetic_does_not_keep_a_run_from_ending(
     assert (await issuing.issue(session, run.id)).version == 1
 
 
-async def test_a_requeue_waits_and_refuses_what_is_not_queued(session: Session) -> None:
+async def test_a_requeue_waits_and_rejects_runs_that_are_not_queued(session: Session) -> None:
     run = await make_run(session)
     assert await execution.requeue(session, run.id, delay_s=60.0)
     connection = await driver_connection(session)

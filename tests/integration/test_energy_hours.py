@@ -33,7 +33,7 @@ async def totals(session: Session) -> list[EnergyHour]:
     return list((await session.execute(query)).scalars())
 
 
-async def test_a_total_is_kept_once_however_often_it_is_told(db: Database) -> None:
+async def test_a_total_is_stored_once_however_often_it_is_sent(db: Database) -> None:
     async with db.session_scope() as session:
         for energy_j, covered_s in ((1_000.0, 10.0), (1_000.0, 10.0), (2_500.0, 25.0), (7.0, 1.0)):
             told = replace(GPU_HOUR, energy_j=energy_j, covered_s=covered_s)
@@ -42,7 +42,7 @@ async def test_a_total_is_kept_once_however_often_it_is_told(db: Database) -> No
         assert (row.energy_j, row.covered_s, row.site) == (2_500.0, 25.0, "hall")
 
 
-async def test_flags_of_an_hour_gather(db: Database) -> None:
+async def test_flags_of_an_hour_accumulate(db: Database) -> None:
     async with db.session_scope() as session:
         await book_node_hours(session, "node", [GPU_HOUR])
         await book_node_hours(session, "node", [replace(GPU_HOUR, flags=("gap", "lost"))])
@@ -72,7 +72,7 @@ async def test_an_hour_of_another_zone_is_the_same_hour(db: Database) -> None:
         assert [row.hour for row in await totals(session)] == [NOON]
 
 
-async def test_totals_bear_the_gain_error_of_their_meter(db: Database) -> None:
+async def test_totals_have_the_gain_error_of_their_meter(db: Database) -> None:
     calibrated = replace(GPU_HOUR, gain_std_ratio=0.01)
     async with db.session_scope() as session:
         await book_node_hours(session, "node", [calibrated])

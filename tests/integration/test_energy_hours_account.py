@@ -91,7 +91,7 @@ def joules(figures: dict[str, Any], name: str) -> float | None:
     return None if value is None else value * 3.6e6
 
 
-async def test_what_no_run_was_charged_is_the_nodes(session: Session) -> None:
+async def test_energy_charged_to_no_run_belongs_to_the_node(session: Session) -> None:
     one, other = await ended_attempt(session), await ended_attempt(session)
     await book_node_hours(session, "node", [node_hour(GPU, NOON, 1_000_000.0, 3600.0)])
     charge(session, one, GPU, NOON, 300_000.0, 1800.0)
@@ -135,7 +135,7 @@ async def test_without_the_nodes_own_meter_the_rest_is_unknown(session: Session)
         (59, 29.0, []),
     ],
 )
-async def test_a_node_has_a_minute_to_tell_what_it_used(
+async def test_a_node_has_a_minute_to_report_its_energy(
     since: int, told_s: float | None, flags: list[str], session: Session
 ) -> None:
     attempt = await ended_attempt(session)
@@ -161,7 +161,7 @@ async def test_a_node_has_a_minute_to_tell_what_it_used(
     assert told["flags"] == []
 
 
-async def test_a_node_meter_that_saw_less_than_a_run_says_nothing_of_the_rest(
+async def test_a_node_meter_that_saw_less_than_a_run_leaves_the_rest_unknown(
     session: Session,
 ) -> None:
     attempt = await ended_attempt(session)
@@ -173,7 +173,7 @@ async def test_a_node_meter_that_saw_less_than_a_run_says_nothing_of_the_rest(
     assert total["flags"] == ["node_not_metered"]
 
 
-async def test_hours_that_are_settled_count_beside_those_that_are_not(session: Session) -> None:
+async def test_settled_hours_count_beside_unsettled_ones(session: Session) -> None:
     attempt = await ended_attempt(session)
     for hour in (NOON, NOON + HOUR):
         charge(session, attempt, GPU, hour, 300_000.0, 1800.0)
@@ -204,7 +204,7 @@ async def test_charges_beyond_the_device_are_shown_and_flagged(session: Session)
     assert over["low"] <= over["value"] <= over["high"] < 0
 
 
-async def test_the_edges_of_two_meters_are_no_overallocation(session: Session) -> None:
+async def test_edges_of_two_meters_are_not_flagged_as_overallocated(session: Session) -> None:
     attempt = await ended_attempt(session)
     charge(session, attempt, GPU, NOON, 1_000_300.0, 3600.0)
     await book_node_hours(session, "node", [node_hour(GPU, NOON, 1_000_000.0, 3600.0)])
@@ -224,7 +224,7 @@ async def open_attempt(session: Session, started_at: datetime, node: str = "node
     return attempt
 
 
-async def test_what_a_run_that_is_going_has_told_nothing_of_is_undecided(session: Session) -> None:
+async def test_an_hour_that_a_running_run_has_not_reported_is_undecided(session: Session) -> None:
     await open_attempt(session, NOON + timedelta(hours=1, minutes=20))
     rows = [node_hour(GPU, NOON + count * HOUR, 100_000.0, 3600.0) for count in range(3)]
     rows.append(node_hour("cpu", NOON + HOUR, 7_000.0, 3600.0))
@@ -237,7 +237,7 @@ async def test_what_a_run_that_is_going_has_told_nothing_of_is_undecided(session
     assert "2 for which open runs have not reported yet" in total["unallocated_kwh"]["reason"]
 
 
-async def test_what_a_run_is_charged_so_far_decides_its_hours_provisionally(
+async def test_the_charge_of_a_running_run_decides_its_hours_provisionally(
     session: Session,
 ) -> None:
     going = await open_attempt(session, NOON)
@@ -276,7 +276,7 @@ async def test_the_nodes_totals_may_come_later_than_a_runs(session: Session) -> 
     assert total["flags"] == ["runs_open"]
 
 
-async def test_a_node_meter_that_began_long_after_a_run_says_nothing_of_the_rest(
+async def test_a_node_meter_that_began_long_after_a_run_leaves_the_rest_unknown(
     session: Session,
 ) -> None:
     going = await open_attempt(session, NOON)
@@ -314,7 +314,7 @@ class Slot:
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-async def test_however_it_is_asked_the_sums_are_those_of_the_slots(
+async def test_sums_are_those_of_the_slots_for_every_filter_and_grouping(
     session: Session, seed: int
 ) -> None:
     draw = random.Random(seed)
@@ -373,7 +373,7 @@ async def test_however_it_is_asked_the_sums_are_those_of_the_slots(
     assert joules(one, "total") == pytest.approx(by_node["a"], rel=1e-9)
 
 
-async def test_nothing_is_unknown_and_not_zero(session: Session) -> None:
+async def test_an_empty_sum_is_unknown_and_not_zero(session: Session) -> None:
     found = await account(session)
     assert found["items"] == []
     assert found["total"]["total_kwh"]["value"] is None
@@ -400,7 +400,7 @@ async def test_a_viewer_reads_the_account(api: Api) -> None:
     assert (await api.nobody.get("/v1/energy")).status_code == 401
 
 
-async def test_by_default_it_is_the_last_week(api: Api) -> None:
+async def test_the_default_range_is_the_last_week(api: Api) -> None:
     found = (await api.viewer.get("/v1/energy")).json()
     start, stop = (datetime.fromisoformat(found[name]) for name in ("from", "to"))
     assert stop - start == timedelta(days=7)
@@ -435,7 +435,7 @@ async def test_by_default_it_is_the_last_week(api: Api) -> None:
         ({"to": "0001-01-01T00:00:00Z"}, "to", "too early"),
     ],
 )
-async def test_an_invalid_range_is_rejected_by_name(
+async def test_an_invalid_range_is_rejected_with_its_field(
     api: Api, params: dict[str, str], field: str, said: str
 ) -> None:
     document = problem(
@@ -451,7 +451,7 @@ async def test_a_time_beyond_the_calendar_is_rejected(api: Api) -> None:
     assert fields(document) == ["from"]
 
 
-async def test_a_node_that_nobody_knows_is_rejected(api: Api) -> None:
+async def test_an_unknown_node_is_rejected(api: Api) -> None:
     document = problem(
         await api.viewer.get("/v1/energy", params={"node": "nobody"}), 404, "node-not-found"
     )

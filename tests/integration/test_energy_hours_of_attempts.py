@@ -117,7 +117,7 @@ async def test_hours_are_those_of_the_meters_clock(session: Session) -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 4, 1000])
-async def test_what_it_is_charged_so_far_is_there_before_its_end(
+async def test_the_charge_of_a_running_attempt_is_available_before_its_end(
     session: Session, batch: int
 ) -> None:
     run = await make_run(session)
@@ -169,7 +169,7 @@ async def test_an_attempt_whose_meter_never_opened_has_no_hours(session: Session
     assert await hours_of(session, taken.attempt_id) == []
 
 
-async def test_without_an_energy_there_are_no_hours_to_apply_factors_to(session: Session) -> None:
+async def test_an_attempt_without_energy_has_no_hours_to_apply_factors_to(session: Session) -> None:
     run = await make_run(session)
     taken = await claimed(session, run.id)
     journal = JournalMaker(taken.attempt_id)

@@ -237,7 +237,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("damage", WRONG.values(), ids=WRONG)
-async def test_what_differs_is_found_and_rebuilt(committed_db: Database, damage: str) -> None:
+async def test_differences_are_reported_and_rebuilt(committed_db: Database, damage: str) -> None:
     async with committed_db.session_scope() as session:
         await book(session, 1.5)
         await book(session, 0.1, hour=30)

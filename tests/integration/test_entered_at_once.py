@@ -20,7 +20,7 @@ SERIES = series("DE", hours_csv(("2026-03-02T11:00Z", 200), ("2026-03-02T12:00Z"
         ("/v1/carbon/import", SERIES, "series-exists"),
     ],
 )
-async def test_of_many_at_once_one_is_taken(
+async def test_one_of_many_simultaneous_creations_succeeds(
     committed_api: Api, path: str, body: dict[str, Any], code: str
 ) -> None:
     posted = (committed_api.admin.post(path, json=body) for _ in range(6))

@@ -56,7 +56,7 @@ async def test_a_change_is_read_once_for_all_streams(committed_api: Api) -> None
             task.cancel()
 
 
-async def test_who_asks_during_a_read_is_served_by_the_next(
+async def test_a_request_during_a_read_is_served_by_the_next_read(
     committed_api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(event_news, "GATHER_S", 0.0)
@@ -80,7 +80,7 @@ async def test_who_asks_during_a_read_is_served_by_the_next(
     assert reads == [["a", "b"], ["a", "c"]]
 
 
-async def test_an_error_reaches_all_that_ask_and_the_next_read_works(committed_api: Api) -> None:
+async def test_an_error_reaches_all_callers_and_the_next_read_works(committed_api: Api) -> None:
     fails = [True]
 
     async def read(session: Session, asked: Collection[int]) -> Mapping[int, int]:

@@ -29,7 +29,7 @@ LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
         ("calibration", "0.98", {"subject": "GPU-1", "relative_std_ratio": 0.01}),
     ],
 )
-async def test_what_is_measured_cannot_be_entered_for_later(
+async def test_measured_factors_cannot_start_in_the_future(
     api: Api, kind: str, value: str, more: dict[str, Any]
 ) -> None:
     await make_site(api, "berlin")
@@ -42,14 +42,14 @@ async def test_what_is_measured_cannot_be_entered_for_later(
     assert (await api.viewer.get("/v1/factors")).json()["items"] == []
 
 
-async def test_a_day_ahead_is_within_what_clocks_and_zones_differ(api: Api) -> None:
+async def test_a_start_one_day_ahead_is_accepted_because_of_clocks_and_time_zones(api: Api) -> None:
     await make_site(api, "berlin")
     tomorrow = (datetime.now(UTC) + timedelta(hours=23)).isoformat()
     assert (await enter(api, "berlin", "pue", "1.2", valid_from=tomorrow))["planned"] is True
     assert (await enter(api, "berlin", "pue", "1.2"))["planned"] is False
 
 
-async def test_a_tariff_and_a_price_may_be_planned_and_say_so(api: Api) -> None:
+async def test_tariffs_and_prices_can_be_planned_and_are_marked_so(api: Api) -> None:
     await make_site(api, "berlin", currency="EUR")
     await enter(api, "berlin", "tariff", "0.29")
     planned = await enter(api, "berlin", "tariff", "0.35", valid_from=SOON)
@@ -69,13 +69,13 @@ async def test_a_tariff_and_a_price_may_be_planned_and_say_so(api: Api) -> None:
     assert all("planned" not in (entry["after"] or {}) for entry in log)
 
 
-async def test_a_site_is_not_shown_as_of_a_time_that_has_not_come(api: Api) -> None:
+async def test_a_site_is_not_shown_as_of_a_future_time(api: Api) -> None:
     await make_site(api, "berlin")
     refused = await api.viewer.get("/v1/sites/berlin", params={"as_of": SOON})
     assert fields(problem(refused, 422, "as-of-in-the-future")) == ["as_of"]
 
 
-async def test_a_site_is_not_shown_as_of_a_time_before_it_was_made(api: Api) -> None:
+async def test_a_site_is_not_shown_as_of_a_time_before_it_was_created(api: Api) -> None:
     made = await make_site(api, "berlin", grid_zone="DE")
     before = {"as_of": "2026-01-01T00:00:00Z"}
     told = problem(await api.viewer.get("/v1/sites/berlin", params=before), 409, "site-made-later")
@@ -88,7 +88,7 @@ async def test_a_site_is_not_shown_as_of_a_time_before_it_was_made(api: Api) -> 
 
 
 @pytest.mark.parametrize("started_at", [LONG_AGO, datetime(2026, 2, 1, tzinfo=UTC)])
-async def test_a_run_is_not_priced_as_of_a_time_before_its_site_was_made(
+async def test_a_run_is_not_priced_as_of_a_time_before_its_site_was_created(
     api: Api, started_at: datetime
 ) -> None:
     made = await make_site(api, "berlin", grid_zone="DE")
@@ -113,7 +113,7 @@ async def test_a_run_at_a_site_that_nobody_entered_has_the_lab_s_factors_of_then
 CARD = {"relative_std_ratio": 0.01}
 
 
-async def test_a_calibration_of_a_device_that_was_never_seen_is_warned_of(api: Api) -> None:
+async def test_calibrating_an_unknown_device_gives_a_warning(api: Api) -> None:
     async with api.database.session_scope() as session:
         devices = [{"uuid": "GPU-6f0c1e2d", "name": "NVIDIA H200"}]
         session.add(Node(name="n", pool="gpus", devices=devices, capabilities={}))
@@ -126,7 +126,7 @@ async def test_a_calibration_of_a_device_that_was_never_seen_is_warned_of(api: A
     assert (await enter(api, None, "pue", "1.2"))["warnings"] == []
 
 
-async def test_a_device_that_was_once_metered_is_known(api: Api) -> None:
+async def test_calibrating_a_device_that_was_once_metered_gives_no_warning(api: Api) -> None:
     now = datetime.now(UTC)
     hour = now.replace(minute=0, second=0, microsecond=0)
     seen = {"node_name": "gone", "component": "gpu:GPU-old"}
@@ -141,7 +141,7 @@ async def test_a_device_that_was_once_metered_is_known(api: Api) -> None:
 
 
 @pytest.mark.parametrize("told", ["NaN", "Infinity"])
-async def test_an_error_that_is_no_number_is_rejected_as_such(api: Api, told: str) -> None:
+async def test_an_error_that_is_not_a_number_is_rejected(api: Api, told: str) -> None:
     body = factor("pue", "1.2", relative_std_ratio=told)
     refused = problem(await api.admin.post("/v1/factors", json=body), 422, "invalid-request")
     assert fields(refused) == ["relative_std_ratio"]

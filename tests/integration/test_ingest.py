@@ -96,7 +96,7 @@ async def test_progress_and_events(session: Session) -> None:
 
 @settings(max_examples=12)
 @given(steps=st.lists(st.tuples(st.integers(0, 30), st.integers(1, 40)), max_size=8))
-async def test_any_split_any_overlap_any_repeat_gives_the_same(
+async def test_any_split_overlap_or_repeat_gives_the_same_rows(
     db: Database, steps: list[tuple[int, int]]
 ) -> None:
     async with db.sessions() as session, session.begin():
@@ -156,7 +156,7 @@ async def test_an_unknown_attempt_is_named(session: Session) -> None:
         ({"type": "start", "attempt_id": str(uuid4()), "components": []}, "it is of attempt"),
     ],
 )
-async def test_a_malformed_record_is_left_out_and_said_so(
+async def test_a_malformed_record_is_skipped_and_logged(
     session: Session, broken: dict[str, Any], told: str
 ) -> None:
     run, journal = await begun(session)
@@ -177,7 +177,7 @@ async def test_a_malformed_record_is_left_out_and_said_so(
     assert run.status == "running"
 
 
-async def test_records_that_are_no_records_do_not_stop_the_journal(session: Session) -> None:
+async def test_invalid_records_do_not_stop_the_journal(session: Session) -> None:
     _, journal = await begun(session)
     journal.start()
     records: list[Any] = [*journal.records, "torn", {"no": "seq"}]
@@ -187,7 +187,7 @@ async def test_records_that_are_no_records_do_not_stop_the_journal(session: Sess
     assert await session.scalar(select(func.count()).select_from(LogLine)) == 3
 
 
-async def test_a_hole_in_the_journal_is_told(session: Session) -> None:
+async def test_a_gap_in_the_journal_is_logged(session: Session) -> None:
     _, journal = await begun(session)
     journal.start()
     journal.read(0.0)
@@ -199,7 +199,7 @@ async def test_a_hole_in_the_journal_is_told(session: Session) -> None:
     assert lines[1].text == "x"
 
 
-async def test_text_that_postgresql_cannot_hold(session: Session) -> None:
+async def test_text_that_postgresql_cannot_store_is_replaced(session: Session) -> None:
     _, journal = await begun(session)
     journal.add("log", 1.0, stream="stdout", text="a\0b\ud800c \U0001f600")
     journal.add("metric", 1.0, name="loss\0", value=float("inf"))

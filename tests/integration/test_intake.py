@@ -42,7 +42,7 @@ async def count(session: Session, table: type[Any]) -> int:
 
 @pytest.mark.parametrize("batch", [1, 3, 7, 100])
 @pytest.mark.parametrize("overlap", [0, 5])
-async def test_what_is_too_many_is_left_out_told_once_and_counted(
+async def test_excess_records_are_dropped_reported_once_and_counted(
     session: Session, batch: int, overlap: int
 ) -> None:
     run = await make_run(session)
@@ -74,7 +74,7 @@ async def test_what_is_too_many_is_left_out_told_once_and_counted(
     assert shown.left_out == {"metrics": 15, "quality_metrics": 2, "artifacts": 1}
 
 
-async def test_what_fits_is_all_kept(session: Session) -> None:
+async def test_records_within_the_limits_are_all_kept(session: Session) -> None:
     run = await make_run(session)
     attempt_id = (await claimed(session, run.id)).attempt_id
     await execution.ingest(session, attempt_id, flood(attempt_id))
@@ -123,7 +123,7 @@ async def test_rejected_reports_are_counted_with_their_reasons(session: Session)
     assert "rejected" not in str(tag.content)  # hashes of price tags stay as they are
 
 
-async def test_of_many_reasons_the_first_are_shown(session: Session) -> None:
+async def test_only_the_first_of_many_reasons_are_shown(session: Session) -> None:
     run = await make_run(session)
     attempt_id = (await claimed(session, run.id)).attempt_id
     journal = JournalMaker(attempt_id)

@@ -244,7 +244,7 @@ def test_no_request_reads_a_large_table_from_beginning_to_end(plans: Plans) -> N
     assert not reading, "\n".join(f"{title}: {found}" for title, found in reading.items())
 
 
-async def test_a_statement_without_an_index_is_noticed(plans: Plans, lab_url: str) -> None:
+async def test_a_statement_without_an_index_is_detected(plans: Plans, lab_url: str) -> None:
     large = {name: name for name in plans.large}
     database = Database(lab_url, pool_size=1)
     try:

@@ -172,9 +172,7 @@ def body(recipe: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("status", ["failed", "cancelled"])
-async def test_of_a_run_that_failed_a_model_can_be_taken_by_its_stage(
-    api: Api, status: str
-) -> None:
+async def test_a_model_of_a_failed_run_can_be_selected_by_its_stage(api: Api, status: str) -> None:
     reason = {"code": "out-of-memory", "message": "later"}
     source = await publishes(api, status, ("train", "teacher"), reason=reason)
     answer = await api.member.post("/v1/runs", json=body(from_run(source)))
@@ -225,7 +223,7 @@ async def test_a_stage_that_published_nothing_is_named_with_those_that_did(api: 
         ({"run": str(uuid4()), "config": {}}, "recipe.model.config"),
     ],
 )
-async def test_a_bad_field_is_named(api: Api, source: dict[str, Any], field: str) -> None:
+async def test_an_invalid_field_is_named(api: Api, source: dict[str, Any], field: str) -> None:
     recipe = from_run(uuid4()) | {"model": source}
     document = problem(await api.member.post("/v1/runs", json=body(recipe)), 422, "invalid-recipe")
     assert [error["field"] for error in document["errors"]] == [field]
@@ -251,7 +249,7 @@ async def make_private(api: Api, run_id: UUID) -> None:
         project.visibility = "private"
 
 
-async def test_a_run_in_a_private_project_is_as_if_it_were_not_there(api: Api) -> None:
+async def test_a_run_in_a_hidden_project_is_reported_as_missing(api: Api) -> None:
     source = await upstream(api)
     await make_private(api, source)
     hidden = await api.member.post("/v1/runs", json=body(from_run(source)))

@@ -79,7 +79,7 @@ OLD_TAG = {
 }
 
 
-def test_what_was_used_before_there_were_budgets_counts(fresh_database_url: str) -> None:
+def test_use_before_there_were_budgets_counts(fresh_database_url: str) -> None:
     engine = create_engine(sqlalchemy_url(fresh_database_url), poolclass=pool.NullPool)
     with engine.connect() as connection:
         config = migrate.alembic_config()

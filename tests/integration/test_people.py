@@ -38,7 +38,7 @@ async def as_user(api: Api, user: dict[str, Any], method: str, path: str, **more
     return await api.nobody.request(method, path, headers=user["bearer"], **more)
 
 
-async def test_a_disabled_user_s_tokens_stop_at_once_and_the_runs_stay_theirs(api: Api) -> None:
+async def test_tokens_of_a_disabled_user_stop_at_once_and_runs_stay_the_user_s(api: Api) -> None:
     ada = await a_user(api, "ada")
     second = await made(api, f"/v1/users/{ada['id']}/tokens", name="second")
     run = (await as_user(api, ada, "POST", "/v1/runs", json=run_body())).json()
@@ -142,7 +142,7 @@ async def test_two_administrators_cannot_disable_each_other_at_once(committed_ap
     assert sorted(await asyncio.gather(*map(disable, admins))) == ["disabled", "refused"]
 
 
-async def test_the_server_makes_a_first_administrator_whenever_none_can_act(api: Api) -> None:
+async def test_the_server_creates_a_first_administrator_whenever_none_can_act(api: Api) -> None:
     async with api.database.session_scope() as session:
         assert await tokens.create_first_admin(session) is None
         await session.execute(update(Token).values(expires_at=datetime.now(UTC)))
@@ -167,13 +167,15 @@ async def test_the_server_makes_a_first_administrator_whenever_none_can_act(api:
         ({"name": "ada", "disabled": True}, "disabled"),
     ],
 )
-async def test_a_bad_user_is_refused_by_field(api: Api, body: dict[str, Any], field: str) -> None:
+async def test_an_invalid_user_is_rejected_with_its_field(
+    api: Api, body: dict[str, Any], field: str
+) -> None:
     assert field in fields(
         problem(await api.admin.post("/v1/users", json=body), 422, "invalid-request")
     )
 
 
-async def test_names_and_external_identities_are_one_user_s(api: Api) -> None:
+async def test_names_and_external_identities_are_unique(api: Api) -> None:
     identity = {"issuer": "https://login.example.org", "subject": "1"}
     ada = await made(api, "/v1/users", name="ada", external_identity=identity)
     assert ada["external_identity"] == identity
@@ -191,7 +193,7 @@ async def test_names_and_external_identities_are_one_user_s(api: Api) -> None:
     assert fields(problem(number, 422, "invalid-request")) == ["disabled"]
 
 
-async def test_a_token_does_at_most_what_its_user_may(api: Api) -> None:
+async def test_a_token_can_do_at_most_what_its_user_may(api: Api) -> None:
     ada = await a_user(api, "ada", role="viewer")
     assert (await as_user(api, ada, "GET", "/v1/me")).json()["role"] == "viewer"
     problem(await as_user(api, ada, "POST", "/v1/runs", json=run_body()), 403, "role-required")
@@ -207,7 +209,7 @@ async def test_a_token_does_at_most_what_its_user_may(api: Api) -> None:
     assert (await api.nobody.get("/v1/me", headers=bearer)).json()["role"] == "ingest"
 
 
-async def test_nobody_makes_a_token_that_goes_beyond_their_own(api: Api) -> None:
+async def test_nobody_can_create_a_token_with_more_rights_than_their_own(api: Api) -> None:
     await api.post_run(project="p")
     end = (datetime.now(UTC) + timedelta(days=1)).isoformat()
     later = (datetime.now(UTC) + timedelta(days=2)).isoformat()
@@ -232,7 +234,7 @@ async def test_nobody_makes_a_token_that_goes_beyond_their_own(api: Api) -> None
     problem(await as_user(api, ada, "DELETE", f"{path}/{foreign}"), 404, "token-not-found")
 
 
-async def test_a_token_ends_by_itself(api: Api) -> None:
+async def test_a_token_expires(api: Api) -> None:
     ada = await made(api, "/v1/users", name="ada")
     path = f"/v1/users/{ada['id']}/tokens"
     past = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
@@ -277,7 +279,7 @@ async def test_a_token_of_one_project_sees_and_posts_nothing_else(api: Api) -> N
             assert message in problem(report, 422, "nothing-to-report")["detail"]
 
 
-async def test_owners_keep_their_project(api: Api) -> None:
+async def test_only_owners_manage_a_project(api: Api) -> None:
     run_id = await api.post_run(project="p")  # the member owns what they made
     ada, eve = await a_user(api, "ada"), await a_user(api, "eve")
     members = (await api.viewer.get("/v1/projects/p/members")).json()["items"]
@@ -373,7 +375,7 @@ async def test_sql_that_changes_users_or_tokens_is_in_the_audit_log_too(
     assert log[0]["after"]["database_session"]["application"] == "pricetag tests"
 
 
-async def test_a_token_without_a_user_is_of_the_user_of_its_name(api: Api) -> None:
+async def test_a_token_without_a_user_belongs_to_the_user_of_its_name(api: Api) -> None:
     first = await made(api, "/v1/tokens", name="ci", role="member")
     second = await made(api, "/v1/tokens", name="ci", role="viewer")
     assert (first["user"], second["user_id"]) == ("ci", first["user_id"])
@@ -389,7 +391,7 @@ async def test_a_token_without_a_user_is_of_the_user_of_its_name(api: Api) -> No
     assert fields(problem(unknown, 422, "unknown-user")) == ["user"]
 
 
-async def test_me(api: Api) -> None:
+async def test_a_user_can_read_their_own_account(api: Api) -> None:
     me: httpx.Response = await api.member.get("/v1/me")
     document = me.json()
     assert (document["user"]["name"], document["role"]) == ("a member", "member")

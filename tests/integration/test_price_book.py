@@ -60,7 +60,9 @@ async def test_two_prices_valid_at_once_are_rejected(
 
 
 @pytest.mark.parametrize(("begins", "ends"), [(2026, None), (2022, 2024)])
-async def test_one_that_ends_makes_room(api: Api, begins: int, ends: int | None) -> None:
+async def test_a_price_that_ends_makes_room_for_another(
+    api: Api, begins: int, ends: int | None
+) -> None:
     span = {"valid_from": at(2024), "valid_to": at(2026)}
     await posted(api, "/v1/prices", price("a", "3", **span))
     more = {"valid_from": at(begins), "valid_to": at(ends) if ends else None}
@@ -150,7 +152,7 @@ async def test_owned_hardware_has_one_amount(api: Api) -> None:
     assert fields(refused) == ["amount"]
 
 
-async def test_a_file_enters_whole(api: Api) -> None:
+async def test_a_file_of_prices_is_entered_as_a_whole(api: Api) -> None:
     content = (
         HEAD
         + row("a", "3", "2024-01-01")
@@ -173,7 +175,7 @@ async def test_a_file_enters_whole(api: Api) -> None:
         (row("old", "1", "2024-01-01"), 409, "overlapping-price", "line 3, valid_from"),
     ],
 )
-async def test_of_a_file_with_a_wrong_row_nothing_enters(
+async def test_a_file_with_an_invalid_row_is_not_entered(
     api: Api, last: str, status: int, code: str, field: str
 ) -> None:
     await posted(api, "/v1/prices", price("old", "9", valid_from=at(2024)))
@@ -202,7 +204,7 @@ async def test_an_overlap_within_a_file_names_its_line(api: Api) -> None:
 OWNED = {"capex": "28000", "lifetime_h": "35040", "utilisation_ratio": "0.7"}
 
 
-async def test_owned_hardware_that_no_node_has_is_warned_of(api: Api) -> None:
+async def test_owned_hardware_that_no_node_has_gives_a_warning(api: Api) -> None:
     owned = {"kind": "internal", "ownership": OWNED}
     before = await posted(api, "/v1/prices", price("early", None, **owned))
     assert "no node has reported one yet" in before["warnings"][0]
@@ -237,7 +239,7 @@ async def test_two_overlapping_prices_at_once_leave_one(committed_api: Api) -> N
     assert len(await book(committed_api)) == 1
 
 
-async def test_pages(api: Api) -> None:
+async def test_prices_are_listed_in_pages(api: Api) -> None:
     for number in range(5):
         await posted(api, "/v1/prices", price(f"p{number}", "1"))
     page = (await api.viewer.get("/v1/prices", params={"limit": 2})).json()

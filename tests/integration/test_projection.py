@@ -77,7 +77,7 @@ async def test_without_history_the_last_step_alone_is_projected(api: Api) -> Non
     assert energy(found)["value"] == pytest.approx(150.0 * 45.0 / 3.6e6)
 
 
-async def test_the_attempts_before_are_in_it(api: Api) -> None:
+async def test_earlier_attempts_are_in_the_projection(api: Api) -> None:
     await trained(api)
     run_id, journal = await running(api)
     journal.add("end", 30.0, status="lost", reason=None)
@@ -115,14 +115,14 @@ async def test_the_newest_progress_event_has_the_projection(api: Api) -> None:
     assert told[-1].payload["projection"] == await shown(api, run_id)
 
 
-async def test_a_run_that_does_not_run_has_no_projection(api: Api) -> None:
+async def test_a_run_that_is_not_running_has_no_projection(api: Api) -> None:
     queued = await api.post_run(recipe=training())
     ended = await trained(api)
     for run_id in (queued, ended):
         assert (await api.viewer.get(f"/v1/runs/{run_id}")).json()["projection"] is None
 
 
-async def test_progress_that_cannot_be_makes_no_page_fail(api: Api) -> None:
+async def test_impossible_progress_does_not_break_any_page(api: Api) -> None:
     run_id, journal = await running(api)
     journal.tell(1.0, "0", 5, 0)
     journal.tell(2.0, "0", -5, -3)

@@ -89,7 +89,7 @@ async def test_a_worker_takes_by_priority_then_age(committed_db: Database) -> No
         assert [row[0] for row in await entries(session)] == ["another/0gpu"]
 
 
-async def test_an_idle_worker_is_told_at_once(committed_db: Database) -> None:
+async def test_an_idle_worker_is_notified_at_once(committed_db: Database) -> None:
     arrived: dict[UUID, float] = {}
 
     async def execute(run_id: UUID) -> None:
@@ -109,7 +109,7 @@ async def test_an_idle_worker_is_told_at_once(committed_db: Database) -> None:
     assert sorted(delays_s)[2] < queue.POLL_S / 2
 
 
-async def test_concurrency_and_what_fits(committed_db: Database) -> None:
+async def test_concurrency_is_limited_to_runs_that_fit(committed_db: Database) -> None:
     await post(committed_db, 3)
     await post(committed_db, 1, gpus=1)
     free = asyncio.Event()
@@ -230,7 +230,7 @@ async def test_cancel_deletes_only_waiting_entries_of_the_run(session: Session) 
     assert len(await entries(session)) == 1
 
 
-async def test_the_sweep_puts_back_what_has_no_entry(session: Session) -> None:
+async def test_the_sweep_requeues_runs_without_an_entry(session: Session) -> None:
     lost = await make_run(session, pool="lab", gpus=1, priority=3)
     await make_run(session, enqueue=True)
     await make_run(session, status="running")
@@ -262,7 +262,7 @@ async def test_an_entry_fetched_by_a_worker_that_died_is_replaced(session: Sessi
     assert [row[1] for row in await entries(session)] == ["todo"]
 
 
-async def test_the_entry_of_a_run_that_was_claimed_is_only_finished(session: Session) -> None:
+async def test_the_entry_of_a_claimed_run_is_only_finished(session: Session) -> None:
     run = await make_run(session, enqueue=True)
     await take_as(session, heartbeat_age_s=31)
     assert await claim(session, run.id) is not None

@@ -136,7 +136,7 @@ async def test_new_accelerators_are_quoted_by_their_peak_with_a_wide_interval(ap
     assert "it has no known node" in unknown["text"]
 
 
-async def test_the_closed_form_stands_in_for_a_model_that_nobody_has_run(api: Api) -> None:
+async def test_the_closed_form_is_used_for_a_model_without_runs(api: Api) -> None:
     other = training(max_steps=10, epochs=None)
     await trained(api, other, flops=1e12, steps=10, epochs=0.1)
     wanted = training(max_steps=20, epochs=None, max_length=64)
@@ -191,7 +191,7 @@ async def test_a_quote_is_scored_when_the_run_has_ended(api: Api) -> None:
     assert time["bias_factor"] > 1
 
 
-async def test_a_run_that_failed_is_no_history_and_no_score(api: Api) -> None:
+async def test_a_failed_run_is_neither_history_nor_scored(api: Api) -> None:
     async with api.database.session_scope() as session:
         await finished_run(session)  # recipes without a posted quote
     run_id = await api.post_run(recipe=training())
@@ -203,7 +203,7 @@ async def test_a_run_that_failed_is_no_history_and_no_score(api: Api) -> None:
     assert (await ask(api, recipe=training()))["method"] == "unknown"
 
 
-async def test_a_fault_of_the_estimator_refuses_no_run_and_loses_no_price_tag(
+async def test_an_error_in_the_estimator_rejects_no_run_and_loses_no_price_tag(
     api: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*_: object, **__: object) -> None:
@@ -240,7 +240,7 @@ async def test_a_quote_books_nothing(api: Api) -> None:
     assert (await api.viewer.get("/v1/projects")).json()["items"] == []
 
 
-async def test_both_forms_of_a_request_name_what_is_wrong(api: Api) -> None:
+async def test_both_forms_of_a_request_name_the_invalid_field(api: Api) -> None:
     plain = await api.viewer.post("/v1/quotes", json=QUOTE)
     assert plain.json()["it_energy_kwh"] == pytest.approx(201.6)
     wrong = run_body(recipe={"stages": [{"kind": "trian"}]})
@@ -254,7 +254,7 @@ async def test_both_forms_of_a_request_name_what_is_wrong(api: Api) -> None:
     assert problem(empty, 422, "invalid-recipe")["errors"][0]["field"] == "run"
 
 
-async def test_a_run_of_before_there_were_quotes_has_none(api: Api) -> None:
+async def test_a_run_from_before_quotes_has_no_quote(api: Api) -> None:
     async with api.database.session_scope() as session:
         run_id = await finished_run(session)
     problem(await api.viewer.get(f"/v1/runs/{run_id}/quote"), 404, "quote-not-found")
@@ -262,7 +262,7 @@ async def test_a_run_of_before_there_were_quotes_has_none(api: Api) -> None:
     problem(await api.viewer.get(missing), 404, "run-not-found")
 
 
-async def test_what_a_script_says_of_its_operations_is_no_measure_for_others(api: Api) -> None:
+async def test_operations_reported_by_a_script_are_not_used_for_other_runs(api: Api) -> None:
     async with api.database.session_scope() as session:
         script = await finished_run(session, recipe=COMMAND, kind="command")
         kept = await session.get_one(Outcome, script)
@@ -271,7 +271,7 @@ async def test_what_a_script_says_of_its_operations_is_no_measure_for_others(api
     assert kept.flops is None
 
 
-async def test_a_run_that_had_nothing_reserved_is_no_measure_for_others(api: Api) -> None:
+async def test_a_run_with_nothing_reserved_is_not_used_for_other_quotes(api: Api) -> None:
     """Its idle energy is on the bill of the job beside it."""
     run_id = UUID(await trained(api, training()))
     async with api.database.session_scope() as session:

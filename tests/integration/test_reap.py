@@ -79,7 +79,7 @@ def test_time_without_observation_does_not_count() -> None:
     assert look(20, epoch + timedelta(seconds=1))
 
 
-async def test_a_lease_holds_for_as_long_as_its_worker_said(session: Session) -> None:
+async def test_a_lease_holds_for_the_duration_that_its_worker_states(session: Session) -> None:
     """Whatever the server's own setting is: the worker ends its jobs by its own."""
     runs = {lease_s: await make_run(session) for lease_s in (20.0, 60.0, 200.0)}
     for lease_s, run in runs.items():
@@ -101,7 +101,7 @@ async def test_a_lease_holds_for_as_long_as_its_worker_said(session: Session) ->
     assert (attempt.reason or {})["message"] == "its worker was not heard of for 200 s"
 
 
-def test_a_pause_is_a_break_for_short_leases_alone() -> None:
+def test_a_pause_of_the_observer_interrupts_only_short_leases() -> None:
     clock = Clock()
     observer = execution.LeaseObserver(clock)
     short, long, at = uuid4(), uuid4(), datetime.now(UTC)
@@ -127,7 +127,7 @@ async def test_one_reaper_at_a_time(committed_db: Database) -> None:
         assert await watch(session, observer, clock, 10) == [run.id]
 
 
-async def test_a_renewal_that_comes_between_saves_the_attempt(session: Session) -> None:
+async def test_a_renewal_during_the_sweep_saves_the_attempt(session: Session) -> None:
     run = await make_run(session)
     taken = await claimed(session, run.id)
     [(_, seen, _)] = await attempt_rows.open_leases(session)
@@ -147,14 +147,14 @@ async def test_leases_of_unknown_attempts_are_closed(session: Session) -> None:
     assert await execution.renew_leases(session, []) == {}
 
 
-async def test_a_node_tells_from_where_its_name_was_used_last(session: Session) -> None:
+async def test_a_node_shows_where_its_name_was_last_used(session: Session) -> None:
     register = partial(execution.register_node, session, "n1", "default", [], {})
     assert await register("here") is None
     assert await register("there") == "here"
     assert await register("there") == "there"
 
 
-async def test_nodes_make_themselves_known(session: Session) -> None:
+async def test_nodes_register_themselves(session: Session) -> None:
     await execution.register_node(session, "n1", "default", [], {"rapl": False})
     await execution.register_node(session, "n1", "lab", [{"uuid": "GPU-1"}], {})
     node = (await session.scalars(select(Node))).one()

@@ -97,7 +97,7 @@ async def test_a_new_factor_makes_a_new_version_and_leaves_the_old_one(api: Api)
         assert steps(await verified(api, run_id, version)) == OK
 
 
-async def test_as_of_takes_what_had_been_entered_by_then(api: Api) -> None:
+async def test_as_of_uses_the_factors_entered_by_then(api: Api) -> None:
     await enter(api, factor("pue", "1.25", created_at=datetime(2026, 2, 1, tzinfo=UTC)))
     run_id = await a_run(api)
     await enter(api, factor("pue", "1.10"))
@@ -119,7 +119,7 @@ async def test_as_of_takes_what_had_been_entered_by_then(api: Api) -> None:
     ("as_of", "told"),
     [(None, "when it was issued"), ("2026-02-02T23:59:59.5Z", "on 2026-02-02")],
 )
-async def test_a_report_tells_that_its_price_tag_was_priced_again(
+async def test_a_report_states_that_its_price_tag_was_re_priced(
     api: Api, as_of: str | None, told: str
 ) -> None:
     run_id = await a_run(api)
@@ -165,7 +165,7 @@ async def test_all_versions_are_listed_with_their_totals(api: Api) -> None:
     problem(await api.viewer.get(f"/v1/runs/{UUID(int=7)}/price-tags"), 404, "run-not-found")
 
 
-async def test_who_may_price_again(api: Api) -> None:
+async def test_only_permitted_users_can_re_price(api: Api) -> None:
     stranger = await a_run(api)
     path = f"/v1/runs/{stranger}/price-tag/reprice"
     problem(await api.viewer.post(path, json={}), 403, "role-required")
@@ -185,7 +185,7 @@ async def test_who_may_price_again(api: Api) -> None:
     assert entry.after == {"price_tag_version": 2, "as_of": None}
 
 
-async def test_what_cannot_be_priced_again_is_rejected_by_name(api: Api) -> None:
+async def test_runs_that_cannot_be_re_priced_are_rejected_with_a_reason(api: Api) -> None:
     run_id = await a_run(api)
     path = f"/v1/runs/{run_id}/price-tag/reprice"
     ahead = (datetime.now(UTC) + timedelta(days=1)).isoformat()
@@ -207,7 +207,7 @@ async def test_what_cannot_be_priced_again_is_rejected_by_name(api: Api) -> None
     )
 
 
-async def test_budgets_follow_todays_book_and_no_other(api: Api) -> None:
+async def test_budgets_follow_only_re_pricings_with_todays_factors(api: Api) -> None:
     run_id = await a_run(api)
 
     async def spent() -> tuple[int, float | None]:
@@ -249,7 +249,7 @@ async def change(api: Api, statement: Any) -> None:
         await session.execute(statement)
 
 
-async def test_a_changed_content_is_found(api: Api) -> None:
+async def test_changed_content_is_detected(api: Api) -> None:
     run_id = await a_run(api)
     async with api.database.session_scope() as session:
         tag = (await session.execute(select(PriceTag))).scalar_one()
@@ -264,7 +264,7 @@ async def test_a_changed_content_is_found(api: Api) -> None:
     assert steps(await verified(api, run_id)) == {**OK, "arithmetic": "differs"}
 
 
-async def test_a_changed_measurement_is_found(api: Api) -> None:
+async def test_a_changed_measurement_is_detected(api: Api) -> None:
     run_id = await a_run(api)
     await change(
         api,
@@ -280,7 +280,7 @@ async def test_a_changed_measurement_is_found(api: Api) -> None:
     assert steps(found)["arithmetic"] == "differs"
 
 
-async def test_a_changed_reading_is_found(api: Api) -> None:
+async def test_a_changed_reading_is_detected(api: Api) -> None:
     run_id = await a_run(api)
     await change(
         api,
@@ -292,13 +292,13 @@ async def test_a_changed_reading_is_found(api: Api) -> None:
     assert steps(found) == {**OK, "measurements": "differs"}
 
 
-async def test_another_name_of_the_run_is_found(api: Api) -> None:
+async def test_a_changed_name_of_the_run_is_detected(api: Api) -> None:
     run_id = await a_run(api)
     await change(api, update(Run).where(Run.id == run_id).values(name="another"))
     assert "name: 'run' and 'another'" in (await verified(api, run_id))["steps"][2]["detail"]
 
 
-async def test_an_older_accounting_is_said_and_its_hash_still_checked(api: Api) -> None:
+async def test_an_older_accounting_version_is_reported_and_its_hash_is_checked(api: Api) -> None:
     run_id = await a_run(api)
     async with api.database.session_scope() as session:
         content = (await session.execute(select(PriceTag.content))).scalar_one()
@@ -320,7 +320,7 @@ def accounting_version(tag: dict[str, Any]) -> str:
     return str(tag["provenance"]["accounting_version"])
 
 
-async def test_a_price_tag_of_version_3_is_worked_out_under_its_own_rules(
+async def test_a_price_tag_of_version_3_is_recomputed_under_its_own_rules(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_id = await a_run_of_version_3(api, monkeypatch)
@@ -353,7 +353,7 @@ async def test_new_price_tags_are_of_the_newest_version(api: Api) -> None:
     assert all(component["error"]["gain_group"] for component in issued["components"])
 
 
-async def test_readings_that_came_late_are_said(committed_api: Api) -> None:
+async def test_late_readings_are_reported(committed_api: Api) -> None:
     """Version 1 rests on what was there when the worker was given up."""
     from app.services import execution
     from tests.support.executions import claimed, make_run

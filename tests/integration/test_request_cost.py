@@ -77,7 +77,9 @@ async def test_the_use_of_a_token_is_noted_once_a_minute(committed_api: Api) -> 
     assert len([s for s in counts.statements if s.startswith("UPDATE tokens")]) == 1
 
 
-async def test_many_first_requests_at_once_need_one_connection_each(committed_api: Api) -> None:
+async def test_many_simultaneous_first_requests_need_one_connection_each(
+    committed_api: Api,
+) -> None:
     """More than the pool has: none holds a connection while it waits for another."""
     requests = [committed_api.viewer.get("/v1/me") for _ in range(40)]
     async with asyncio.timeout(9):  # the pool gives up after 10 s

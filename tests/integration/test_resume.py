@@ -46,7 +46,7 @@ async def price_tag(api: Api, run_id: str) -> dict[str, Any]:
         ("failed", {"code": "disk-full", "message": "no space left"}),
     ],
 )
-async def test_a_run_that_ended_early_goes_on_in_a_new_attempt_on_the_same_bill(
+async def test_a_resumed_run_continues_in_a_new_attempt_on_the_same_bill(
     api: Api, status: str, reason: dict[str, Any]
 ) -> None:
     run_id = await ended(api, status, reason)
@@ -88,7 +88,7 @@ async def test_a_run_cancelled_before_it_began_can_be_resumed(api: Api) -> None:
         assert (await claimed(session, UUID(run_id))).number == 1
 
 
-async def test_what_cannot_be_resumed(api: Api) -> None:
+async def test_runs_that_cannot_be_resumed_are_rejected(api: Api) -> None:
     queued = await api.post_run()
     problem(await api.member.post(f"/v1/runs/{queued}/resume"), 409, "run-open")
     async with api.database.session_scope() as session:
@@ -100,7 +100,7 @@ async def test_what_cannot_be_resumed(api: Api) -> None:
     problem(await api.member.post(f"/v1/runs/{missing}/resume"), 404, "run-not-found")
 
 
-async def test_a_resumed_run_must_fit_its_budgets_with_what_its_quote_has_left(api: Api) -> None:
+async def test_a_resumed_run_must_fit_its_budgets_with_the_rest_of_its_quote(api: Api) -> None:
     run_id = await ended(api, "cancelled", BUDGET_SPENT)
     spent_kwh = (await price_tag(api, run_id))["facility_energy_kwh"]["value"]
     async with api.database.session_scope() as session:

@@ -381,7 +381,7 @@ async def test_runs_are_read_along_their_index_and_only_those_of_the_page_with_p
         assert [node["Index Name"] for node in looked_up] == ["uq_price_tags_run_id_version"]
 
 
-async def test_a_search_is_of_words_in_names_and_tags(api: Api) -> None:
+async def test_a_search_looks_for_words_in_names_and_tags(api: Api) -> None:
     async with api.database.session_scope() as session:
         lab = Lab(session)
         await lab.fill(0)

@@ -65,7 +65,7 @@ async def test_each_run_is_billed_with_the_factors_of_its_site(api: Api) -> None
     assert "in EUR, and the site's currency is CAD" in cloud["reason"]
 
 
-async def test_what_was_issued_stays_when_its_factors_change(api: Api) -> None:
+async def test_issued_price_tags_stay_when_their_factors_change(api: Api) -> None:
     await make_site(api, "lab", grid_zone="DE")
     run_id = await run_at(api, "lab")
     before = await tag_of(api, run_id)

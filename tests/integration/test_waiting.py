@@ -93,7 +93,7 @@ async def test_a_worker_that_fell_silent_does_not_count(api: Api) -> None:
     assert await shown(api, accepted["id"]) is None
 
 
-async def test_only_queued_runs_wait_and_a_resumed_one_is_warned_of(api: Api) -> None:
+async def test_only_queued_runs_wait_and_resuming_one_gives_a_warning(api: Api) -> None:
     accepted = await post(api)
     async with api.database.session_scope() as session:
         await claimed(session, UUID(accepted["id"]))

@@ -16,7 +16,7 @@ def test_a_file_is_written_with_the_folders_above_it(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_the_old_content(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     write_whole(path, "old")
 

@@ -89,7 +89,7 @@ def accept(arguments: list[str]) -> None:
     found.make_context(name, arguments[2:])
 
 
-def test_the_services_and_what_they_wait_for() -> None:
+def test_services_wait_for_their_dependencies() -> None:
     assert set(SERVICES) == {"postgres", "migrate", "api", *WORKERS}
     waits = {name: service.get("depends_on", {}) for name, service in SERVICES.items()}
     migrated = {"migrate": {"condition": "service_completed_successfully"}}
@@ -151,7 +151,7 @@ def test_no_password_is_in_the_file() -> None:
 
 
 @pytest.mark.parametrize("name", ["migrate", "api", *WORKERS])
-def test_variables_that_are_not_set_break_no_setting(
+def test_unset_variables_break_no_setting(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     given = environment(name)
@@ -188,7 +188,7 @@ def test_commands_of_the_image_are_commands_of_ours(stage: str) -> None:
     accept(json.loads(last(stage, "CMD")))
 
 
-def test_an_option_that_is_not_there_would_be_noticed() -> None:
+def test_a_missing_option_is_noticed() -> None:
     with pytest.raises(typer.exceptions.TyperException, match="no-such"):
         accept(["pricetag", "serve", "--no-such"])
 
@@ -208,7 +208,7 @@ def test_the_image_runs_as_a_user_who_owns_the_data(stage: str) -> None:
 
 
 @pytest.mark.parametrize("stage", ["api", "worker"])
-def test_what_is_copied_is_there(stage: str) -> None:
+def test_everything_that_is_copied_exists(stage: str) -> None:
     copied = [
         source for word, rest in STAGES[stage] if word == "COPY" for source in rest.split()[:-1]
     ]
@@ -228,7 +228,7 @@ def test_versions_are_pinned(stage: str, extras: str) -> None:
     assert [line for line in pinned if line.startswith("torch==")] == ["torch==2.13.0"]
 
 
-def test_the_commit_comes_in_by_a_build_argument() -> None:
+def test_the_commit_is_passed_as_a_build_argument() -> None:
     for stage in ("api", "worker"):
         assert any(rest.startswith(GIT_COMMIT) for w, rest in STAGES[stage] if w == "ARG")
     for name in ("migrate", "api", *WORKERS):

@@ -134,7 +134,7 @@ def test_every_setting_has_a_description() -> None:
 
 
 @by_page
-def test_variables_that_are_named_exist(page: str) -> None:
+def test_documented_variables_exist(page: str) -> None:
     named = set(re.findall(r"PRICETAG_[A-Z_]*[A-Z]", TEXTS[page]))
     assert named <= SETTINGS | OTHER_VARIABLES
 
@@ -143,7 +143,7 @@ RUNS = [block for text in TEXTS.values() for block in fenced(text, "yaml") if "\
 
 
 @pytest.mark.parametrize("block", RUNS)
-def test_runs_that_are_shown_are_accepted(block: str) -> None:
+def test_documented_runs_are_accepted(block: str) -> None:
     assert parse_run_spec(yaml.safe_load(block)).recipe.stages
 
 
@@ -190,7 +190,7 @@ def test_options_and_defaults_are_those_of_the_parameter_class(entry: RecipeEntr
     assert entry.params.model_validate(yaml.safe_load(example))
 
 
-def test_shared_options_are_told_once() -> None:
+def test_shared_options_are_documented_once() -> None:
     section = sections()["Options of every stage that trains"]
     names = set(Optimisation.model_fields) - {"kind", "name"}
     assert options(section) == {name: default(Optimisation, name) for name in names}
@@ -249,7 +249,7 @@ def api() -> FastAPI:
     ("path", "model"),
     [("/v1/prices/import", PriceImport), ("/v1/carbon/import", CarbonImport)],
 )
-def test_the_files_that_are_shown_to_be_imported_have_the_fields_of_their_body(
+def test_documented_import_files_have_the_fields_of_their_body(
     path: str, model: type[BaseModel]
 ) -> None:
     (shown,) = re.findall(
@@ -270,9 +270,7 @@ def test_the_files_that_are_shown_to_be_imported_have_the_fields_of_their_body(
         ("POST /v1/carbon/fetch", CarbonFetch),
     ],
 )
-def test_the_fields_of_what_is_entered_are_those_of_the_body(
-    operation: str, model: type[BaseModel]
-) -> None:
+def test_documented_fields_are_those_of_the_body(operation: str, model: type[BaseModel]) -> None:
     rows = [row.split("|") for row in FACTORS.splitlines() if row.startswith("| `P")]
     (row,) = [row for row in rows if f"`{operation}`" in row[1]]
     required, optional = (set(re.findall(r"`(\w+)`", cell)) for cell in row[2:4])
@@ -281,7 +279,7 @@ def test_the_fields_of_what_is_entered_are_those_of_the_body(
     assert optional == set(model.model_fields) - needed
 
 
-def test_the_fields_within_what_is_entered_are_told() -> None:
+def test_documented_nested_fields_are_those_of_the_body() -> None:
     (text,) = [line for line in FACTORS.splitlines() if line.startswith("`details` of a tariff")]
     details, _, owned = text.partition("`ownership` has")
     known = {name for kind in KINDS.values() for name in kind.details}
@@ -299,7 +297,7 @@ def test_the_fields_within_what_is_entered_are_told() -> None:
         "docs/reference/reports.md",
     ],
 )
-def test_operations_that_are_named_exist(page: str, api: FastAPI) -> None:
+def test_documented_operations_exist(page: str, api: FastAPI) -> None:
     paths = api.openapi()["paths"]
     known = {
         (method.upper(), re.sub(r"\{\w+\}", "*", path))
@@ -312,7 +310,9 @@ def test_operations_that_are_named_exist(page: str, api: FastAPI) -> None:
             assert (method, generic) in known, f"{method} {path}"
 
 
-def test_the_estimate_that_is_shown_is_what_comes_out(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_documented_estimate_equals_the_computed_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     (line,) = re.findall(r"^pricetag (estimate .*)$", README, re.M)
     assert run_command(line.split()) == 0
     printed = [" ".join(row.split()) for row in capsys.readouterr().out.splitlines() if row.strip()]
@@ -325,7 +325,7 @@ def test_the_readme_is_short_and_finished() -> None:
     assert not [page for page, text in TEXTS.items() if re.search(r"@@|TODO|TBD", text)]
 
 
-def test_the_demo_that_is_shown_is_the_one_there_is() -> None:
+def test_the_documented_demo_is_the_actual_one() -> None:
     shown = fenced(README, "text")[0]
     assert str(demo.RUN["name"]) in shown
     named = {stage.get("name") for stage in demo.RUN["recipe"]["stages"]}
@@ -363,7 +363,7 @@ def test_gain_errors_of_gpus_are_those_of_their_meters() -> None:
     assert row.endswith(f"| {nvml.GAIN_STD_RATIO:.0%}; AMD {amd.GAIN_STD_RATIO:.0%} |")
 
 
-def test_how_far_countries_lie_from_the_worlds_mean() -> None:
+def test_the_spread_of_countries_around_the_world_mean_is_as_documented() -> None:
     world = catalog.grid_factor("WLD").g_per_kwh
     apart = [math.log(f.g_per_kwh / world) for f in catalog.grid_factors() if f.zone != "WLD"]
     away = math.exp(math.sqrt(fmean(value**2 for value in apart)))

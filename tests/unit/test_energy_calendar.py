@@ -54,6 +54,6 @@ def test_at_most_half_a_month_of_days_and_half_a_day_of_hours_is_read_at_an_end(
     assert rows["day"] <= 32
 
 
-def test_a_year_that_is_one_is_twelve_months() -> None:
+def test_a_calendar_year_is_read_as_twelve_months() -> None:
     start, stop = datetime(2024, 1, 1, tzinfo=UTC), datetime(2025, 1, 1, tzinfo=UTC)
     assert cover(start, stop) == [Segment("month", start, stop)]

@@ -8,7 +8,7 @@ from app.reports.shape import column, row, table
 from pricetag.tag.footnotes import footnoted, letter
 
 
-def test_only_what_is_repeated_becomes_a_footnote() -> None:
+def test_only_repeated_reasons_become_footnotes() -> None:
     cells = ["1.0", "n/a (no meter)", "n/a (no zone)", "n/a (no meter)", "", "n/a"]
     shown, notes = footnoted(cells)
     assert shown == ["1.0", "n/a [1]", "n/a (no zone)", "n/a [1]", "", "n/a"]
@@ -21,7 +21,7 @@ def test_any_reason_is_kept_as_it_is(reason: str) -> None:
     assert footnoted([f"n/a ({reason})"]) == ([f"n/a ({reason})"], [])
 
 
-def test_a_table_goes_on_after_the_letters_in_use() -> None:
+def test_a_table_continues_after_the_letters_in_use() -> None:
     rows = [
         row("one", "n/a (a)", "n/a (no zone)"),
         row("two", "n/a (no meter)", "n/a (no zone)"),
@@ -38,5 +38,5 @@ def test_a_table_goes_on_after_the_letters_in_use() -> None:
     assert made["notes"] == [*notes, "(c) no zone"]
 
 
-def test_letters_go_on_after_z() -> None:
+def test_letters_continue_after_z() -> None:
     assert [letter(index) for index in (0, 25, 26, 27, 52)] == ["a", "z", "aa", "ab", "ba"]

@@ -74,7 +74,7 @@ def test_batch_tokens_calls_threads_and_device_are_named(
     assert rate == "Examples per second: at batch size 32."
 
 
-def test_what_older_price_tags_do_not_state_is_said() -> None:
+def test_fields_missing_in_older_price_tags_are_noted() -> None:
     latency, rate = notes(document({}, {}))
     assert latency == (
         f"Latency: of one forward pass of one example (batch size 1); {PERCENTILES}. The number of "
@@ -92,7 +92,7 @@ def test_figures_of_scripts_have_no_note() -> None:
     assert notes(made) == []
 
 
-def test_terminal_and_report_show_it_and_no_column_of_it() -> None:
+def test_terminal_and_report_show_the_note_outside_the_columns() -> None:
     made = document(taken(), taken(accelerator=1))
     view = variants_view(made)
     assert view is not None

@@ -83,7 +83,7 @@ def test_carbon_intensity_does_not_matter_to_energy() -> None:
     assert compare(SLOW, [tag(100.0, factors=factors)] * 2, "it_energy_kwh")["cancels"] is True
 
 
-def test_processors_are_told_apart_by_their_node() -> None:
+def test_processors_are_distinguished_by_their_node() -> None:
     def on(node: str) -> TagView:
         attempt = replace(b.attempt(1, 100.0, components=[b.CPU]), node_name=node)
         return TagView(build_price_tag(b.inputs(attempt)))
@@ -137,7 +137,7 @@ def test_an_unknown_figure_has_no_ratio() -> None:
     assert ratio["reason"] == "a run: no grid zone is configured"
 
 
-def test_what_should_be_known_of_a_run_is_noted() -> None:
+def test_comparisons_note_what_a_reader_should_know_about_a_run() -> None:
     first = b.attempt(1, 50.0, components=[b.GPU], status="lost")
     twice = TagView(build_price_tag(b.inputs(first, b.attempt(2, 100.0, components=[b.GPU]))))
     found = compare(SLOW, [twice, twice], "it_energy_kwh")

@@ -20,7 +20,7 @@ json_values = st.recursive(
 
 
 @given(json_values)
-def test_storable_is_strict_json_without_nul_and_idempotent(value: Any) -> None:
+def test_storable_is_strict_json_without_nul_and_is_idempotent(value: Any) -> None:
     stored = storable.storable(value, max_depth=100)
     text = json.dumps(stored, allow_nan=False, ensure_ascii=False)
     text.encode("utf-8")

@@ -141,7 +141,7 @@ def test_the_dictionary_of_stored_documents_never_changes() -> None:
 DICTIONARY_1 = "b30089f17dec822079e1cae98806fd5e5dd6f5a3887d21a3922abb33da4c51e1"
 
 
-def test_a_document_of_an_unknown_dictionary_says_so() -> None:
+def test_a_document_with_an_unknown_dictionary_is_an_error() -> None:
     stored = codec.encode({"a": 1})
     with pytest.raises(codec.DamagedDocumentError, match="dictionary 200"):
         codec.decode(bytes([200]) + stored[1:])
@@ -170,7 +170,7 @@ def test_marks_without_their_numbers_are_noticed() -> None:
         codec.decode(struct.pack("<BI", 1, 4) + b"none" + zlib.compress(b"{}"))
 
 
-def test_what_is_not_json_in_the_end_is_noticed() -> None:
+def test_a_decoded_text_that_is_not_json_is_noticed() -> None:
     with pytest.raises(codec.DamagedDocumentError):
         codec.decode(codec.encode_text('{"a":'))
 

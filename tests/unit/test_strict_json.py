@@ -40,7 +40,7 @@ def test_every_json_value_is_read_as_it_was_written(value: object) -> None:
         ("", "line 1, column 1"),
     ],
 )
-def test_anything_else_is_an_error_that_says_what(text: str, message: str) -> None:
+def test_invalid_json_is_an_error_that_names_the_problem(text: str, message: str) -> None:
     with pytest.raises(StrictJsonError, match=message):
         parse_json(text)
 

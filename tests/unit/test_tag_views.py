@@ -58,7 +58,7 @@ def test_parts_of_attempts_add_up_to_the_run(name: str) -> None:
         assert sum(known) == pytest.approx(whole, rel=1e-9)
 
 
-def test_error_terms_that_were_kept_give_the_break_even_that_was_read_back() -> None:
+def test_stored_error_terms_give_the_same_break_even_as_recovered_ones() -> None:
     """All gains cancel either way; of the edges the document now states what was guessed."""
     old, new = (
         build_price_tag(replace(compressed_run(), accounting_version=version))
@@ -72,7 +72,7 @@ def test_error_terms_that_were_kept_give_the_break_even_that_was_read_back() -> 
     assert after.high == pytest.approx(before.high, rel=1e-6)
 
 
-def test_what_shared_devices_leave_open_does_not_cancel_in_a_break_even() -> None:
+def test_unknown_division_of_shared_devices_does_not_cancel_in_a_break_even() -> None:
     tag = build_price_tag(replace(compressed_run(), accounting_version=ACCOUNTING_VERSION))
     first, last = variants(tag)[0], variants(tag)[-1]
     assert first.metered is not None
@@ -94,7 +94,7 @@ def test_what_shared_devices_leave_open_does_not_cancel_in_a_break_even() -> Non
     assert wide.high - wide.low > 1.2 * (plain.high - plain.low)
 
 
-def test_nested_stages_know_their_depth() -> None:
+def test_nested_stages_have_a_depth() -> None:
     tag = TagView(build_price_tag(nested_run()))
     parts = stages_with_outside(tag)
     assert [(part.name, part.depth) for part in parts] == [
@@ -114,7 +114,7 @@ def test_two_stages_of_one_name_keep_their_scores_apart() -> None:
     ]
 
 
-def test_versions_say_why_they_were_issued() -> None:
+def test_versions_state_why_they_were_issued() -> None:
     tag = build_price_tag(replace(compressed_run(), version=2))
     assert TagView(tag).version_text(3) == "Version 2 of 3"
     assert TagView(tag, "journal-came-late").version_text(2) == (
@@ -151,7 +151,7 @@ def _cost(unit: str) -> Quantity:
     return replace(quantity, unit=unit)
 
 
-def test_how_the_memory_is_modelled_is_said_with_its_source() -> None:
+def test_the_memory_model_is_stated_with_its_source() -> None:
     made = tag_of(compressed_run())
     note = "20 W at any load, 0.83 W per GB, by CodeCarbon 3.3.2"
     for part in made["components"]:

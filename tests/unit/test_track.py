@@ -45,7 +45,7 @@ async def told_by(script: str, *, with_keys: bool = False) -> tuple[list[dict[st
     return heard, ended.stderr
 
 
-async def test_a_loss_that_diverges_is_kept_as_null_and_told_once() -> None:
+async def test_a_diverging_loss_is_stored_as_null_and_logged_once() -> None:
     heard, said = await told_by(
         "for step, loss in enumerate((0.5, float('nan'), float('inf'), 10**400)):\n"
         "    pricetag.log(loss=loss, step=step)\n"
@@ -60,7 +60,7 @@ async def test_a_loss_that_diverges_is_kept_as_null_and_told_once() -> None:
     ]
 
 
-async def test_what_is_no_number_is_left_out_and_the_others_are_kept() -> None:
+async def test_values_that_are_not_numbers_are_dropped_and_the_others_are_kept() -> None:
     heard, said = await told_by(
         "import numpy\n"
         "for _ in range(2):\n"
@@ -85,7 +85,7 @@ async def test_what_is_no_number_is_left_out_and_the_others_are_kept() -> None:
     assert "model='best' is not a number: dropped" in lines[0]
 
 
-async def test_progress_to_an_unknown_end_goes_on() -> None:
+async def test_progress_without_a_known_total_is_accepted() -> None:
     heard, said = await told_by(
         "pricetag.progress(1, float('inf'))\npricetag.progress(float('nan'), 3)\n"
     )
@@ -93,7 +93,7 @@ async def test_progress_to_an_unknown_end_goes_on() -> None:
     assert said.count("progress of nan is not a finite number") == 1
 
 
-async def test_operations_are_told_as_they_are_and_what_is_none_is_left_out() -> None:
+async def test_operations_are_sent_unchanged_and_invalid_ones_are_dropped() -> None:
     heard, said = await told_by(
         "import numpy\n"
         "pricetag.flops(numpy.float32(2e12), effective=1e12, method='6ND')\n"
@@ -150,7 +150,7 @@ pricetag.log(last=1)
 """
 
 
-async def test_no_argument_whatever_ends_a_script() -> None:
+async def test_no_argument_ends_a_script() -> None:
     heard, _ = await told_by(ODD_ARGUMENTS)
     accuracies = [event for event in heard if event.get("name") == "accuracy"]
     splits = [event["split"] for event in accuracies if event["split"]]
@@ -187,12 +187,12 @@ async def test_a_figure_is_kept_with_any_step_that_can_be_stored(step: str, kept
     ("quality", "taken"),
     [("numpy.float32(1) > 0.5", True), ("1", True), ("0", False), ("numpy.ones(2)", False)],
 )
-async def test_quality_is_what_python_takes_for_true(quality: str, taken: bool) -> None:
+async def test_quality_follows_the_truth_value(quality: str, taken: bool) -> None:
     heard, _ = await told_by(f"import numpy\npricetag.log(acc=0.9, quality={quality})\n")
     assert [event["quality"] for event in heard] == [taken]
 
 
-async def test_where_nobody_listens_a_script_goes_on() -> None:
+async def test_a_script_continues_when_nobody_listens() -> None:
     with tempfile.TemporaryDirectory() as folder:
         script = (
             "import pricetag\n"
@@ -300,7 +300,7 @@ LEFT_OPEN = (
         ),
     ],
 )
-async def test_a_stage_without_its_with_is_reported(
+async def test_a_stage_without_with_is_reported(
     script: str, said: list[str], edges: list[str]
 ) -> None:
     events, lines = await stages_of_script(script)
@@ -314,7 +314,7 @@ async def stages_of_script(script: str) -> tuple[list[str], list[str]]:
     return [event["type"] for event in events], output.splitlines()
 
 
-def test_outside_of_a_run_a_stage_without_its_with_is_reported_too() -> None:
+def test_a_stage_without_with_is_also_reported_outside_a_run() -> None:
     script = "import pricetag\npricetag.stage('load')\npricetag.stage('load').__enter__()"
     environment = {name: value for name, value in os.environ.items() if name != ENV_VAR}
     ended = subprocess.run(

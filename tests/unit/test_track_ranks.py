@@ -40,7 +40,9 @@ print(json.dumps("said"))
         ({"LOCAL_RANK": ""}, True),
     ],
 )
-def test_the_first_process_is_told_from_the_others(environ: dict[str, str], expected: bool) -> None:
+def test_the_first_process_is_distinguished_from_the_others(
+    environ: dict[str, str], expected: bool
+) -> None:
     assert is_first_rank(environ) is expected
 
 

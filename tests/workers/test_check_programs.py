@@ -42,7 +42,7 @@ def head(root: Path) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def test_what_was_checked_is_said(root: Path, capsys: Captured) -> None:
+def test_the_checks_are_listed(root: Path, capsys: Captured) -> None:
     commit = head(root)
     in_git = {"code": {"git": "repository", "commit": commit}, "argv": ["./run.sh"]}
     assert checked(root, {"code": "mine", "argv": ["python", "train.py"]}, in_git) == 0
@@ -88,7 +88,7 @@ def test_code_and_scripts_that_are_missing_are_named(
     assert words in complaint
 
 
-def test_a_script_that_the_commit_does_not_have(root: Path, capsys: Captured) -> None:
+def test_a_script_missing_in_the_commit_is_named(root: Path, capsys: Captured) -> None:
     code = {"git": "repository", "commit": head(root)}
     (root / "repository" / "later.sh").write_text("true")  # not committed
     assert checked(root, {"code": code, "argv": ["./later.sh"]}) == 2

@@ -76,7 +76,7 @@ def test_the_readme_s_command_finds_its_script_and_what_it_imports(tmp_path: Pat
     assert not (source / "written.txt").exists()
 
 
-def test_the_hash_tells_names_and_contents(tmp_path: Path) -> None:
+def test_the_hash_includes_names_and_contents(tmp_path: Path) -> None:
     hashes = set()
     for index, change in enumerate(("nothing", "content", "name")):
         root = tmp_path / str(index)
@@ -100,7 +100,7 @@ def test_a_retry_uses_the_code_of_the_first_attempt_and_finds_what_it_wrote(tmp_
     assert "before True" in lines(second)
 
 
-def test_a_copy_that_was_changed_is_made_anew(tmp_path: Path) -> None:
+def test_a_changed_copy_is_replaced(tmp_path: Path) -> None:
     project(tmp_path / "mine")
     first = carry_out(tmp_path, "mine")
     (tmp_path / "work" / "stage-00" / "done.json").unlink()
@@ -120,7 +120,7 @@ def git(folder: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def test_the_files_of_a_commit(tmp_path: Path) -> None:
+def test_the_files_of_a_commit_are_copied(tmp_path: Path) -> None:
     source = project(tmp_path / "repository")
     git(source, "init", "-q")
     git(source, "add", "train.py", "helper.py", "package")
@@ -137,7 +137,7 @@ def test_the_files_of_a_commit(tmp_path: Path) -> None:
     assert caught.value.code == "path-outside-roots"
 
 
-def test_a_commit_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_commit_is_an_error(tmp_path: Path) -> None:
     source = project(tmp_path / "repository")
     git(source, "init", "-q")
     with pytest.raises(JobError) as caught:
@@ -162,7 +162,7 @@ def pipe(source: Path) -> None:
     ("spoil", "code"),
     [(outward_link, "path-outside-roots"), (folder_link, "bad-code"), (pipe, "bad-code")],
 )
-def test_what_is_not_a_file_of_the_folder_is_rejected(
+def test_entries_that_are_not_files_of_the_folder_are_rejected(
     tmp_path: Path, spoil: Any, code: str
 ) -> None:
     spoil(project(tmp_path / "mine"))
@@ -182,7 +182,7 @@ def test_a_link_within_the_folder_is_copied_as_a_file(tmp_path: Path) -> None:
     ("place", "code"),
     [("none", "missing-file"), ("mine/train.py", "bad-code"), ("/etc", "path-outside-roots")],
 )
-def test_code_that_is_not_a_folder_under_the_data_roots(
+def test_code_that_is_not_a_folder_under_the_data_roots_is_rejected(
     tmp_path: Path, place: str, code: str
 ) -> None:
     project(tmp_path / "mine")
@@ -192,7 +192,7 @@ def test_code_that_is_not_a_folder_under_the_data_roots(
 
 
 @pytest.mark.parametrize(("limit", "value"), [("MAX_BYTES", 100), ("MAX_FILES", 2)])
-def test_code_that_is_too_large(
+def test_code_that_is_too_large_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
 ) -> None:
     monkeypatch.setattr(module, limit, value)
@@ -213,7 +213,7 @@ def test_code_that_is_too_large(
         (["bin/run"], 0),
     ],
 )
-def test_a_script_that_cannot_be_there_is_named_when_the_run_is_submitted(
+def test_a_script_that_cannot_exist_is_named_when_the_run_is_submitted(
     argv: list[str], place: int
 ) -> None:
     stage = {"kind": "command", "argv": argv}
@@ -239,7 +239,7 @@ def test_a_script_that_cannot_be_there_is_named_when_the_run_is_submitted(
         ["python"],
     ],
 )
-def test_programs_that_need_no_code(argv: list[str]) -> None:
+def test_programs_that_need_no_code_are_accepted(argv: list[str]) -> None:
     parse_recipe({"stages": [{"kind": "command", "argv": argv}]})
 
 
@@ -253,6 +253,6 @@ def test_programs_that_need_no_code(argv: list[str]) -> None:
         "",
     ],
 )
-def test_code_that_cannot_be_meant(code: Any) -> None:
+def test_impossible_code_options_are_rejected(code: Any) -> None:
     with pytest.raises(RecipeError):
         parse_recipe({"stages": [{"kind": "command", "argv": ["x"], "code": code}]})

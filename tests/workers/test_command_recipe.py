@@ -37,19 +37,19 @@ def test_lines_of_both_streams_reach_the_log(tmp_path: Path) -> None:
     assert reporter.of("stage_end")[0]["status"] == "succeeded"
 
 
-def test_output_that_is_no_text_does_no_harm(tmp_path: Path) -> None:
+def test_output_that_is_not_text_is_accepted(tmp_path: Path) -> None:
     reporter = command(tmp_path, "printf", "a\\0b\\377\\n")
     assert reporter.of("log")[0]["text"] == "a\ufffdb\ufffd"
 
 
-def test_an_endless_line_comes_in_pieces(tmp_path: Path) -> None:
+def test_an_endless_line_is_split(tmp_path: Path) -> None:
     reporter = command(tmp_path, "head", "-c", "20000", "/dev/zero")
     sizes = [len(event["text"]) for event in reporter.of("log")]
     assert sum(sizes) == 20_000
     assert max(sizes) == 8192
 
 
-def test_environment_folder_and_interpreter(tmp_path: Path) -> None:
+def test_a_command_has_its_environment_folder_and_interpreter(tmp_path: Path) -> None:
     script = "import os, sys; print(os.environ['WORD'], os.getcwd(), sys.executable)"
     reporter = command(tmp_path, "python", "-c", script, env={"WORD": "hello"})
     word, folder, python = reporter.of("log")[0]["text"].split()
@@ -66,7 +66,7 @@ def test_environment_folder_and_interpreter(tmp_path: Path) -> None:
         (["/"], "command-not-found", "cannot start"),
     ],
 )
-def test_failures_tell_how(tmp_path: Path, argv: list[str], code: str, says: str) -> None:
+def test_failures_state_their_cause(tmp_path: Path, argv: list[str], code: str, says: str) -> None:
     error = failure(tmp_path, *argv)
     assert error.code == code
     assert says in error.message
@@ -74,7 +74,7 @@ def test_failures_tell_how(tmp_path: Path, argv: list[str], code: str, says: str
     assert error.field.startswith("recipe.stages.0.argv")
 
 
-def test_the_last_lines_are_told(tmp_path: Path) -> None:
+def test_the_last_lines_are_in_the_error(tmp_path: Path) -> None:
     error = failure(tmp_path, "sh", "-c", "seq 1 50; exit 1")
     assert error.message.splitlines()[1:] == [str(number) for number in range(31, 51)]
 
@@ -96,7 +96,7 @@ def test_a_stop_ends_the_command(tmp_path: Path) -> None:
     assert gone(int(pid_file.read_text()))
 
 
-def test_what_a_command_leaves_running_does_not_hold_it(tmp_path: Path) -> None:
+def test_a_command_does_not_wait_for_processes_that_it_leaves(tmp_path: Path) -> None:
     start = time.monotonic()
     reporter = command(tmp_path, "sh", "-c", "sleep 6 & echo done")
     assert time.monotonic() - start < 5

@@ -135,7 +135,7 @@ async def spoken(lines: list[bytes]) -> None:
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(lines=LINES)
-def test_whatever_a_job_sends_its_journal_can_be_taken_in(lines: list[bytes]) -> None:
+def test_the_journal_can_be_ingested_whatever_a_job_sends(lines: list[bytes]) -> None:
     asyncio.run(spoken(lines))
 
 
@@ -160,7 +160,7 @@ async def test_rejected_events_are_kept_with_their_reason_and_counted(
     desk.journal.close()
 
 
-async def test_a_flood_is_cut_and_holds_nobody_up(
+async def test_a_flood_is_limited_and_delays_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(event_flow, "BURST", 100)

@@ -72,7 +72,7 @@ def refusal(root: Path, model: str, *, allow_hub: bool = True) -> JobError:
     return caught.value
 
 
-def test_a_model_of_the_hub_is_found(reachable: list[str], tmp_path: Path) -> None:
+def test_a_model_on_the_hub_is_accepted(reachable: list[str], tmp_path: Path) -> None:
     described = recipe(model="lab/model")
     given = replace(job(tmp_path, described), allow_hub=True)
     found = resolve_model(given, parse_recipe(described))
@@ -81,19 +81,21 @@ def test_a_model_of_the_hub_is_found(reachable: list[str], tmp_path: Path) -> No
     assert reachable == ["lab/model"]
 
 
-def test_a_mistyped_folder_is_told_with_both_places(reachable: list[str], tmp_path: Path) -> None:
+def test_a_mistyped_folder_is_reported_with_both_places(
+    reachable: list[str], tmp_path: Path
+) -> None:
     assert "the hub has no model of that name" in refusal(tmp_path, "models/minilmm").message
     assert reachable == ["models/minilmm"]
     assert "must grant it" in refusal(tmp_path, "lab/gated").message
 
 
-def test_a_closed_hub_is_not_asked(reachable: list[str], tmp_path: Path) -> None:
+def test_a_disabled_hub_is_not_queried(reachable: list[str], tmp_path: Path) -> None:
     error = refusal(tmp_path, "models/minilmm", allow_hub=False)
     assert "this worker does not use the hub" in error.message
     assert reachable == []
 
 
-def test_a_path_is_no_name_of_the_hub(reachable: list[str], tmp_path: Path) -> None:
+def test_a_path_is_not_a_hub_name(reachable: list[str], tmp_path: Path) -> None:
     assert "it is not a valid hub name" in refusal(tmp_path, "models/text/minilm").message
     assert reachable == []
 
@@ -108,7 +110,9 @@ def test_a_hub_that_is_slow_is_not_waited_for(
     assert time.monotonic() - start_s < 2.5
 
 
-def test_an_unreachable_hub_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_hub_is_queried_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # bound, not listening: connections are refused
         point_at(f"http://127.0.0.1:{closed.getsockname()[1]}", monkeypatch, tmp_path)
@@ -117,7 +121,7 @@ def test_an_unreachable_hub_is_asked_once(tmp_path: Path, monkeypatch: pytest.Mo
     assert time.monotonic() - start_s < 3
 
 
-def test_what_the_cache_holds_is_not_asked_for(reachable: list[str], tmp_path: Path) -> None:
+def test_cached_models_are_not_looked_up(reachable: list[str], tmp_path: Path) -> None:
     kept = tmp_path / "cache" / "models--lab--kept"
     (kept / "snapshots" / "abc").mkdir(parents=True)
     (kept / "snapshots" / "abc" / "config.json").write_text("{}")

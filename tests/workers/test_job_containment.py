@@ -118,7 +118,7 @@ async def test_nothing_of_a_job_outlives_it(
         nursery.close()
 
 
-async def test_a_fresh_interpreter_s_job_leaves_nothing_either(
+async def test_a_job_of_a_fresh_interpreter_leaves_no_process_either(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PRICETAG_METER_HOST", "none")
@@ -131,7 +131,7 @@ async def test_a_fresh_interpreter_s_job_leaves_nothing_either(
     assert any("outlived it" in record["text"] for record in of(records, "log"))
 
 
-async def test_what_was_left_ends_with_a_nursery_whose_worker_is_gone(tmp_path: Path) -> None:
+async def test_leftover_processes_end_with_a_nursery_whose_worker_is_gone(tmp_path: Path) -> None:
     tag = f"5000.{os.getpid()}"
     script = textwrap.dedent(
         f"""
@@ -174,7 +174,7 @@ time.sleep(60)
 """
 
 
-def test_a_service_shows_none_of_its_secrets(tmp_path: Path) -> None:
+def test_the_environment_of_a_service_shows_no_secrets(tmp_path: Path) -> None:
     script = tmp_path / "service.py"
     script.write_text(SERVICE)
     secret = "postgresql://u:hush@db/p"

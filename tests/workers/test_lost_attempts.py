@@ -149,7 +149,7 @@ def test_a_killed_workers_attempt_is_read_to_its_end(
 
 
 @pytest.mark.parametrize("is_rebooted", [False, True])
-def test_what_nobody_has_read_lies_within_the_bound(
+def test_unread_energy_lies_within_the_bound(
     doomed: Doomed,
     powercap: FakePowercap,
     monkeypatch: pytest.MonkeyPatch,
@@ -182,7 +182,7 @@ def test_what_nobody_has_read_lies_within_the_bound(
         assert end["unread_j"][name] < power_w * limit_s * 1.5
 
 
-def test_another_boot_is_not_this_ones_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_clock_of_another_boot_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     trace = Trace(clock=clock_of_meter(5.0))
     assert trace.now_s() == pytest.approx(5.0, abs=0.5)
     monkeypatch.setattr("workers.attempt.last_moment.boot_id", lambda: "another")

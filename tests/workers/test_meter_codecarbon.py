@@ -20,7 +20,7 @@ from pricetag.metering.meter import Meter
 from pricetag.metering.second_opinion import SecondOpinion
 
 
-def test_it_is_the_version_that_was_looked_at() -> None:
+def test_the_installed_version_is_the_reviewed_one() -> None:
     assert codecarbon_parts.installed_version() == "3.3.2"
 
 
@@ -67,7 +67,7 @@ def test_opening_the_host_model_does_not_hold_a_job_up() -> None:
         assert integrated_j > 0.0
 
 
-def test_no_devices_stays_no_devices_when_codecarbon_remembers(
+def test_an_empty_device_list_stays_empty_despite_codecarbon_s_cache(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its cache makes "every device" of "no device" from the second tracker on."""
@@ -84,7 +84,7 @@ def test_no_devices_stays_no_devices_when_codecarbon_remembers(
         clear_cache()
 
 
-def test_a_failure_is_let_through(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(self: object) -> None:
         raise OSError("no hardware today")
 

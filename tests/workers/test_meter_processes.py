@@ -76,7 +76,7 @@ def joules(kwh: float) -> float:
     return kwh * 3.6e6
 
 
-def test_the_journal_comes_to_what_the_devices_used(tmp_path: Path, trace: FakeTrace) -> None:
+def test_the_journal_adds_up_to_the_energy_of_the_devices(tmp_path: Path, trace: FakeTrace) -> None:
     told = finish(start(tmp_path, trace, 4.0, FIRST))
     records = records_of(tmp_path)
     assert records[0]["type"] == "start"
@@ -115,7 +115,7 @@ def test_a_job_without_devices_is_charged_for_none(tmp_path: Path, trace: FakeTr
     assert components == {None, "cpu", "ram"}
 
 
-def test_a_killed_meter_leaves_what_it_had_read(tmp_path: Path, trace: FakeTrace) -> None:
+def test_a_killed_meter_leaves_its_readings(tmp_path: Path, trace: FakeTrace) -> None:
     process = start(tmp_path, trace, 60.0, FIRST)
     assert process.stdout is not None
     assert process.stdout.readline() == "open\n"
@@ -199,7 +199,7 @@ def test_a_laboratory_s_codecarbon_settings_change_nothing(
     assert not (REPOSITORY / "emissions.csv").exists()
 
 
-def test_without_nvidia_smi_codecarbon_s_blindness_is_null(
+def test_without_nvidia_smi_codecarbon_s_gpu_figure_is_null(
     tmp_path: Path, trace: FakeTrace
 ) -> None:
     build_fake_nvml(tmp_path, trace)

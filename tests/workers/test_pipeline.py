@@ -56,7 +56,7 @@ def test_stages_run_in_order_each_on_the_artifact_before(tmp_path: Path) -> None
     assert count["value"] % 4 == 0
 
 
-def test_each_model_comes_with_a_card_that_tells_its_line(tmp_path: Path) -> None:
+def test_each_model_has_a_card_that_states_its_lineage(tmp_path: Path) -> None:
     data_set(tmp_path)
     reporter = carry_out(tmp_path, ALL)
     cards = {event["name"]: event for event in reporter.of("artifact") if event["card"] is not None}
@@ -76,7 +76,7 @@ def test_each_model_comes_with_a_card_that_tells_its_line(tmp_path: Path) -> Non
     assert files == {".json", ".safetensors"}
 
 
-def test_a_second_attempt_repeats_nothing_that_was_finished(tmp_path: Path) -> None:
+def test_a_second_attempt_repeats_no_finished_stage(tmp_path: Path) -> None:
     data_set(tmp_path)
     reporter = RecordingReporter(stop_after=9)
     with pytest.raises(Interrupted):
@@ -91,7 +91,7 @@ def test_a_second_attempt_repeats_nothing_that_was_finished(tmp_path: Path) -> N
     assert third.of("metric") == []
 
 
-def test_a_changed_stage_or_changed_data_is_done_anew(tmp_path: Path) -> None:
+def test_a_stage_is_repeated_if_it_or_its_data_changed(tmp_path: Path) -> None:
     data_set(tmp_path)
     carry_out(tmp_path, recipe(TRAIN))
     changed = carry_out(tmp_path, recipe({**TRAIN, "seed": 5}), attempt=2)
@@ -104,14 +104,14 @@ def test_a_changed_stage_or_changed_data_is_done_anew(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["{", "[]", '{"key": "other"}'])
-def test_a_damaged_note_counts_for_nothing(tmp_path: Path, damage: str) -> None:
+def test_a_damaged_note_is_ignored(tmp_path: Path, damage: str) -> None:
     data_set(tmp_path)
     carry_out(tmp_path, recipe(TRAIN))
     (tmp_path / "work" / "stage-00" / "done.json").write_text(damage)
     assert ends(carry_out(tmp_path, recipe(TRAIN), attempt=2))[0] == ("train", "succeeded")
 
 
-def test_plan_evaluates_what_was_trained_on_all_that_is_there() -> None:
+def test_trained_models_are_evaluated_on_all_available_splits() -> None:
     data = {"train": "a.tsv", "validation": "b.tsv", "test": "c.tsv"}
     stages: list[dict[str, Any]] = [TRAIN, {**TRAIN, "evaluate": False}, {"kind": "quantize"}]
     planned = steps.plan(parse_recipe(recipe(*stages, data=data)))
@@ -143,7 +143,7 @@ def test_a_stop_before_the_first_stage_is_an_interruption(tmp_path: Path) -> Non
         ({"task": "poetry"}, "invalid-recipe", "recipe.task"),
     ],
 )
-def test_what_cannot_be_used_is_named(
+def test_unusable_models_are_named(
     tmp_path: Path, changes: dict[str, Any], code: str, field: str
 ) -> None:
     data_set(tmp_path)
@@ -172,7 +172,7 @@ def test_pickled_weights_are_never_loaded(tmp_path: Path) -> None:
     assert "never loaded" in error.message
 
 
-def test_a_broken_model_folder_is_told_as_such(tmp_path: Path) -> None:
+def test_a_broken_model_folder_is_reported_as_such(tmp_path: Path) -> None:
     data_set(tmp_path)
     folder = tmp_path / "model"
     folder.mkdir()
@@ -199,7 +199,7 @@ def test_weights_that_were_cut_off_are_found_before_anything_runs(
     assert "'model/model.safetensors' is damaged or incomplete" in error.message
 
 
-def test_a_broken_tokenizer_is_told_as_such(tmp_path: Path) -> None:
+def test_a_broken_tokenizer_is_reported_as_such(tmp_path: Path) -> None:
     data_set(tmp_path)
     (tmp_path / "words").mkdir()
     (tmp_path / "words" / "config.json").write_text(json.dumps({"model_type": "bert", **CONFIG}))
@@ -210,7 +210,7 @@ def test_a_broken_tokenizer_is_told_as_such(tmp_path: Path) -> None:
     assert "the tokenizer 'words' cannot be loaded" in error.message
 
 
-def test_a_model_whose_files_link_outside_is_refused(tmp_path: Path) -> None:
+def test_a_model_whose_files_link_outside_is_rejected(tmp_path: Path) -> None:
     root = data_set(tmp_path / "root")
     (tmp_path / "secret.safetensors").write_bytes(b"x")
     folder = root / "model"

@@ -75,6 +75,6 @@ def test_without_a_user_programs_run_as_the_worker(root: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["no-such-user-here", "root"])
-def test_a_user_that_cannot_be_meant_is_rejected(name: str) -> None:
+def test_an_impossible_job_user_is_rejected(name: str) -> None:
     with pytest.raises(ValueError, match=r"no user|root"):
         program_user.check(name)

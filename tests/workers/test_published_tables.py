@@ -125,7 +125,9 @@ def fault(folder: Path, name: str, **options: Any) -> JobError:
 
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("case", PUBLISHED)
-def test_a_published_layout_is_read_by_its_options(tmp_path: Path, case: str, packed: bool) -> None:
+def test_a_published_layout_is_read_with_its_options(
+    tmp_path: Path, case: str, packed: bool
+) -> None:
     name, content, options, texts, labels = PUBLISHED[case]
     raw = content.encode()
     if packed:
@@ -137,7 +139,7 @@ def test_a_published_layout_is_read_by_its_options(tmp_path: Path, case: str, pa
 
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-16", "utf-16-le", "utf-16-be"])
 @pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.txt.gz", "t.jsonl", "t.json"])
-def test_text_in_another_encoding(tmp_path: Path, encoding: str, name: str) -> None:
+def test_text_in_another_encoding_is_read(tmp_path: Path, encoding: str, name: str) -> None:
     rows = [("caf\u00e9 \u00fcber", "1"), ("na\u00efve", "0")]
     separator = "," if name == "t.csv" else "\t"
     text = "".join(f"{sentence}{separator}{label}\n" for sentence, label in rows)
@@ -157,7 +159,7 @@ def test_a_byte_order_mark_is_not_part_of_the_first_column(tmp_path: Path) -> No
         assert load(tmp_path, "t.tsv", encoding=encoding).texts == GERMAN
 
 
-def test_a_nested_column_of_parquet(tmp_path: Path) -> None:
+def test_a_nested_column_of_parquet_is_read(tmp_path: Path) -> None:
     parquet.write_table(pa.Table.from_pylist(SQUAD_LIKE["data"]), tmp_path / "t.parquet")
     examples = load(tmp_path, "t.parquet", text="text", label="meta.label")
     assert (examples.texts, examples.labels) == (["a b"] * 2, ["1", "1"])
@@ -262,7 +264,7 @@ def test_carriage_returns_in_a_file_with_line_feeds_are_text(tmp_path: Path) -> 
     assert load(tmp_path, "t.tsv").texts == ["a\rb", "c"]
 
 
-def test_the_line_of_a_bad_byte_far_into_a_file(tmp_path: Path) -> None:
+def test_the_line_of_an_invalid_byte_far_into_a_file_is_reported(tmp_path: Path) -> None:
     head = "sentence\tlabel\n" + "caf\u00e9 au lait\t1\n" * 100_000
     for name, place in (("t.tsv", "file"), ("t.tsv.gz", "unpacked file")):
         raw = head.encode() + b"caf\xe9\t0\n"

@@ -45,7 +45,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     return folder / "out", json.loads((folder / "out" / "summary.json").read_text())
 
 
-def test_a_session_is_summed_up(recorded: tuple[Path, dict[str, Any]]) -> None:
+def test_a_session_is_summarized(recorded: tuple[Path, dict[str, Any]]) -> None:
     _, summary = recorded
     assert summary["counter_update_s"] == pytest.approx(0.1, abs=0.02)
     assert summary["idle_w"] == pytest.approx(WATTS, rel=0.1)
@@ -58,7 +58,7 @@ def test_a_session_is_summed_up(recorded: tuple[Path, dict[str, Any]]) -> None:
         assert longest[meter] == pytest.approx(true_j, rel=0.03)
 
 
-def test_its_trace_is_replayed_through_nvml(recorded: tuple[Path, dict[str, Any]]) -> None:
+def test_a_recorded_trace_is_replayed_through_nvml(recorded: tuple[Path, dict[str, Any]]) -> None:
     folder, summary = recorded
     rows = load_trace(folder / "trace.csv")[gpu_uuid(1)]
     assert len(rows) > 50  # a row an update

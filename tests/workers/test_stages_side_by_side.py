@@ -131,7 +131,7 @@ async def test_a_generators_stage_may_end_inside_another(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-async def test_stages_of_processes_lie_in_the_one_that_started_them(
+async def test_stages_of_processes_are_in_the_stage_that_started_them(
     bench: Bench, method: str
 ) -> None:
     stages = await stages_of(
@@ -154,7 +154,7 @@ async def test_stages_of_processes_lie_in_the_one_that_started_them(
 
 @pytest.mark.parametrize("leave", ["sys.exit(0)", "os._exit(0)", "raise SystemExit", "return_"])
 @pytest.mark.parametrize("says", ["", 'pricetag.log(child=1); work("child", 0)'])
-async def test_a_forked_child_ends_nothing_of_its_parents(
+async def test_a_forked_child_ends_no_stage_of_its_parent(
     bench: Bench, leave: str, says: str
 ) -> None:
     leave = "pass" if leave == "return_" else leave
@@ -203,7 +203,7 @@ async def test_a_client_that_ends_stages_without_a_key_ends_the_last_and_is_flag
     assert (stages["second"]["flags"], stages["first"]["flags"]) == (["ended_by_order"], [])
 
 
-async def test_every_edge_is_answered_whatever_it_says(bench: Bench) -> None:
+async def test_every_edge_is_answered_whatever_its_content(bench: Bench) -> None:
     stages = await stages_of(
         bench,
         """

@@ -92,7 +92,7 @@ SLEEPS = """
 """
 
 
-async def test_what_a_job_leaves_behind_in_a_session_of_its_own_ends_with_it(bench: Bench) -> None:
+async def test_processes_that_a_job_leaves_in_their_own_session_end_with_it(bench: Bench) -> None:
     note = bench.folder / "pid"
     supervisor = bench.supervisor(DAEMON.format(note=str(note)))
     began_s = time.monotonic()
@@ -103,7 +103,7 @@ async def test_what_a_job_leaves_behind_in_a_session_of_its_own_ends_with_it(ben
     assert any("outlived" in record["text"] for record in bench.records("log"))
 
 
-async def test_a_job_outlives_no_lease_that_its_supervisor_does_not_tell_it_of(
+async def test_a_job_ends_without_news_of_its_lease(
     bench: Bench,
 ) -> None:
     note = bench.folder / "pid"
@@ -121,7 +121,7 @@ async def test_a_job_outlives_no_lease_that_its_supervisor_does_not_tell_it_of(
     assert gone(int(note.read_text()))
 
 
-async def test_an_end_without_a_beginning_costs_no_job(bench: Bench) -> None:
+async def test_a_stage_end_without_a_start_ends_no_job(bench: Bench) -> None:
     supervisor = bench.supervisor("""
         import pricetag.track as track
         channel = track._current()
@@ -158,7 +158,9 @@ async def test_stages_without_end_are_priced_up_to_a_limit(
     assert sum("are charged to their parent stage" in r["text"] for r in bench.records("log")) == 1
 
 
-async def test_a_scripts_operations_are_those_of_the_stage_it_tells_them_in(bench: Bench) -> None:
+async def test_a_script_s_operations_belong_to_the_stage_in_which_they_are_reported(
+    bench: Bench,
+) -> None:
     supervisor = bench.supervisor("""
         import pricetag
         with pricetag.stage("outer"):
@@ -197,7 +199,7 @@ IN_A_STAGE = """
         ("worker-stopping", "interrupted"),
     ],
 )
-async def test_stages_that_a_stop_cut_off_did_not_fail(
+async def test_stages_cut_off_by_a_stop_are_not_failed(
     bench: Bench, reason: str, status: str, orderly: bool
 ) -> None:
     supervisor = bench.supervisor(IN_A_STAGE.format(orderly=orderly), stop_grace_s=10.0)
@@ -210,7 +212,7 @@ async def test_stages_that_a_stop_cut_off_did_not_fail(
     assert ends == {"0": status, "0.0": status}
 
 
-async def test_stages_of_a_job_that_was_killed_did_not_fail(bench: Bench) -> None:
+async def test_stages_of_a_killed_job_are_not_failed(bench: Bench) -> None:
     supervisor = bench.supervisor("""
         import os, signal
         import pricetag
@@ -222,7 +224,7 @@ async def test_stages_of_a_job_that_was_killed_did_not_fail(bench: Bench) -> Non
     assert (bench.end()[0], ends) == ("interrupted", ["interrupted"] * 2)
 
 
-async def test_a_stage_that_fails_has_failed(bench: Bench) -> None:
+async def test_a_failing_stage_is_failed(bench: Bench) -> None:
     supervisor = bench.supervisor("""
         import pricetag
         with pricetag.stage("epoch"):
@@ -273,7 +275,7 @@ async def first_line(bench: Bench) -> None:
         await asyncio.sleep(0.02)
 
 
-async def test_a_disk_that_is_full_for_a_moment_costs_some_lines_and_no_job(
+async def test_a_briefly_full_disk_drops_some_lines_and_ends_no_job(
     bench: Bench, disk: Disk
 ) -> None:
     running = asyncio.create_task(bench.supervisor(CHATTY).run())
@@ -286,7 +288,7 @@ async def test_a_disk_that_is_full_for_a_moment_costs_some_lines_and_no_job(
     assert any("are missing: the disk was full" in text for text in told)
 
 
-async def test_an_attempt_whose_figures_find_no_room_waits_to_tell_its_end(
+async def test_an_attempt_with_unwritten_figures_waits_to_record_its_end(
     bench: Bench, disk: Disk
 ) -> None:
     running = asyncio.create_task(bench.supervisor(CHATTY).run())
@@ -296,7 +298,7 @@ async def test_an_attempt_whose_figures_find_no_room_waits_to_tell_its_end(
     assert bench.end() == ("interrupted", "journal-unwritable")
 
 
-async def test_where_there_is_never_room_recovery_ends_the_attempt(
+async def test_recovery_ends_the_attempt_if_space_never_returns(
     bench: Bench, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "END_PATIENCE_S", 0.5)

@@ -47,7 +47,7 @@ def test_tab_separated_text_is_taken_literally(tmp_path: Path, end: str, mark: b
     assert examples.labels == LABELS
 
 
-def test_csv_quotes_and_line_breaks_in_cells(tmp_path: Path) -> None:
+def test_csv_cells_may_have_quotes_and_line_breaks(tmp_path: Path) -> None:
     text = 'label,sentence\r\n1,"said ""no"", twice"\r\n0,"two\nlines"\r\n'
     (tmp_path / "t.csv").write_bytes(text.encode())
     examples = load(tmp_path, "t.csv")
@@ -66,7 +66,7 @@ def test_json_lines_json_and_parquet_give_the_same(tmp_path: Path) -> None:
         assert (examples.texts, examples.labels) == (TEXTS, LABELS)
 
 
-def test_pairs_and_scores(tmp_path: Path) -> None:
+def test_pairs_and_scores_are_read(tmp_path: Path) -> None:
     (tmp_path / "t.tsv").write_text("a\tb\ts\nx\ty\t0.5\nu\tv\t-2\n")
     columns = {"text": "a", "text_pair": "b", "label": "s"}
     examples = load(tmp_path, "t.tsv", data=columns, task="regression")
@@ -90,14 +90,14 @@ def test_pairs_and_scores(tmp_path: Path) -> None:
         ("sentence\tsentence\tlabel\nx\ty\t1\n", "unreadable-data", "one column 'sentence'"),
     ],
 )
-def test_unusable_tables(tmp_path: Path, content: str, code: str, says: str) -> None:
+def test_unusable_tables_are_rejected(tmp_path: Path, content: str, code: str, says: str) -> None:
     (tmp_path / "t.tsv").write_text(content)
     error = code_of(tmp_path, "t.tsv")
     assert (error.code, error.field) == (code, "recipe.data.train")
     assert says in error.message
 
 
-def test_files_of_the_wrong_kind(tmp_path: Path) -> None:
+def test_files_of_the_wrong_kind_are_rejected(tmp_path: Path) -> None:
     (tmp_path / "t.tsv").write_bytes(b"sentence\tlabel\n\xff\xfe\t1\n")
     (tmp_path / "t.jsonl").write_text('{"sentence": "x", "label": 1}\n{"sentence":\n')
     (tmp_path / "t.parquet").write_bytes(b"no parquet at all")
@@ -108,7 +108,7 @@ def test_files_of_the_wrong_kind(tmp_path: Path) -> None:
     assert "csv" in code_of(tmp_path, "t.csv").message
 
 
-def test_missing_files_and_paths_outside_the_roots(tmp_path: Path) -> None:
+def test_missing_files_and_paths_outside_the_roots_are_rejected(tmp_path: Path) -> None:
     root, secret = tmp_path / "root", tmp_path / "secret.tsv"
     root.mkdir()
     secret.write_text(tsv(ROWS))
@@ -125,7 +125,7 @@ def test_scores_must_be_finite_numbers(tmp_path: Path) -> None:
     assert "line 3, column 'label'" in error.message
 
 
-def test_a_row_is_named_by_the_line_it_begins_on(tmp_path: Path) -> None:
+def test_rows_are_reported_with_the_line_on_which_they_begin(tmp_path: Path) -> None:
     head = 'sentence,label\n"two\nlines",1\n\n'
     (tmp_path / "cell.csv").write_text(head + "x,\n")
     (tmp_path / "ragged.csv").write_text(head + "x\n")
@@ -161,14 +161,14 @@ def test_classes_are_ordered_by_number_then_by_name(tmp_path: Path) -> None:
     assert label_names(load(tmp_path, "t.tsv")) == ["-1", "2", "10", "x"]
 
 
-def test_one_class_is_nothing_to_learn(tmp_path: Path) -> None:
+def test_a_data_set_of_one_class_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "t.tsv").write_text(tsv([("a", "1"), ("b", "1")]))
     with pytest.raises(JobError) as caught:
         label_names(load(tmp_path, "t.tsv"))
     assert caught.value.code == "single-class"
 
 
-def test_a_label_the_model_does_not_know(tmp_path: Path) -> None:
+def test_a_label_unknown_to_the_model_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "t.tsv").write_text(tsv([("a", "1"), ("b", "7")]))
     with pytest.raises(JobError) as caught:
         encode_labels(load(tmp_path, "t.tsv"), ["0", "1"])
@@ -255,7 +255,7 @@ FINE = '{"sentence": "a", "label": 1}\n'
         ('{"sentence": "a", "label": 1, "x": ' + "[" * 100_000 + "]" * 100_000 + "}", "line 2"),
     ],
 )
-def test_json_that_no_table_can_hold_is_named_by_its_line(
+def test_json_that_no_table_can_hold_is_reported_with_its_line(
     tmp_path: Path, line: str, where: str
 ) -> None:
     (tmp_path / "t.jsonl").write_text(FINE + line + "\n")
@@ -264,14 +264,14 @@ def test_json_that_no_table_can_hold_is_named_by_its_line(
     assert where in error.message
 
 
-def test_a_byte_that_is_not_utf8_is_named_by_line_and_place(tmp_path: Path) -> None:
+def test_a_byte_that_is_not_utf8_is_reported_with_line_and_position(tmp_path: Path) -> None:
     (tmp_path / "t.tsv").write_bytes(b"sentence\tlabel\na\t1\ncaf\xe9\t0\n")
     error = code_of(tmp_path, "t.tsv")
     assert error.code == "unreadable-data"
     assert "line 3, byte 22 of the file" in error.message
 
 
-def test_a_file_without_a_header_line_in_another_encoding(tmp_path: Path) -> None:
+def test_a_file_without_a_header_in_another_encoding_is_read(tmp_path: Path) -> None:
     rows = "gj04\t1\t\tCaf\u00e9 is open.\ngj04\t0\t*\tThey drank the pub.\n"
     columns = {"columns": ["source", "label", "mark", "sentence"]}
     for encoding in ("utf-8", "latin-1", "cp1252", "utf-16", "utf-16-le", "utf-16-be"):
@@ -283,7 +283,7 @@ def test_a_file_without_a_header_line_in_another_encoding(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("separator", [";", "|", "\t", ","])
 @pytest.mark.parametrize("name", ["t.csv", "t.tsv"])
-def test_another_separator(tmp_path: Path, separator: str, name: str) -> None:
+def test_another_separator_is_used_if_configured(tmp_path: Path, separator: str, name: str) -> None:
     (tmp_path / name).write_text(f"sentence{separator}label\na b{separator}1\n")
     assert load(tmp_path, name, data={"separator": separator}).texts == ["a b"]
 

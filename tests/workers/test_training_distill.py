@@ -26,7 +26,7 @@ DISTILL = {**TRAIN, "kind": "distill"}
 PROFILE = FlopProfile(square=0, linear=10, fixed=0, method="test")
 
 
-def test_soft_loss_is_the_sum_written_out() -> None:
+def test_soft_loss_equals_the_written_out_sum() -> None:
     student, teacher = torch.tensor([[1.0, -1.0], [0.5, 0.0]]), torch.tensor([[2.0, 0.0], [0.0, 1]])
     temperature, total = 2.0, 0.0
     for s, t in zip(student.tolist(), teacher.tolist(), strict=True):
@@ -70,7 +70,9 @@ def test_task_loss_follows_the_labels_kind() -> None:
         ([1, 3], 4, [1, 3]),
     ],
 )
-def test_layers_that_a_student_takes_over(layers: Any, teacher: int, chosen: list[int]) -> None:
+def test_a_student_takes_over_the_selected_layers(
+    layers: Any, teacher: int, chosen: list[int]
+) -> None:
     assert Student(layers=layers).kept_layers(teacher) == chosen
 
 
@@ -110,13 +112,13 @@ def test_a_narrower_student_starts_at_random() -> None:
 @pytest.mark.parametrize(
     "student", [Student(layers=5), Student(layers=[4]), Student(hidden_size=15)]
 )
-def test_a_student_that_does_not_fit_is_refused(student: Student) -> None:
+def test_a_student_that_does_not_fit_is_rejected(student: Student) -> None:
     with pytest.raises(JobError) as caught:
         student_of(teacher_network(), student, 0, "recipe.stages.1.student")
     assert (caught.value.code, caught.value.field) == ("bad-student", "recipe.stages.1.student")
 
 
-def test_a_student_that_cannot_be_made_is_refused_before_its_teacher_is_trained(
+def test_an_impossible_student_is_rejected_before_its_teacher_is_trained(
     tmp_path: Path,
 ) -> None:
     data_set(tmp_path)
@@ -132,7 +134,7 @@ def test_a_student_that_cannot_be_made_is_refused_before_its_teacher_is_trained(
     assert reporter.of("stage_start") == []
 
 
-def test_the_teacher_is_asked_once_for_each_example() -> None:
+def test_the_teacher_is_run_once_for_each_example() -> None:
     model = teacher_network()
     teacher = Teacher(model, precision_="fp32", profile=PROFILE)
     teacher.begin(NOTHING, 4)
@@ -171,7 +173,7 @@ def test_a_student_learns_from_its_teacher(tmp_path: Path) -> None:
     assert cost[2] / cost[0] == pytest.approx((1 + 2 * 3 / 2) / (6 * 3), rel=0.15)
 
 
-def test_an_untrained_teacher_is_refused(tmp_path: Path) -> None:
+def test_an_untrained_teacher_is_rejected(tmp_path: Path) -> None:
     data_set(tmp_path)
     folder = tmp_path / "encoder"
     teacher_network().bert.save_pretrained(folder)

@@ -288,7 +288,7 @@ def test_a_student_has_the_layers_that_were_asked_for(head: heads.Head, family: 
 
 
 @pytest.mark.parametrize("family", ["gpt2", "distilbert", "bert"])
-def test_a_students_feed_forward_width_is_set_whatever_it_is_called(family: str) -> None:
+def test_a_student_s_feed_forward_width_is_set_whatever_its_name(family: str) -> None:
     head = heads.CLASSIFIER
     teacher = head.build(tiny_models.config(family))
     student = student_of(teacher, Student(layers=1, intermediate_size=24), 0, "f")
@@ -335,7 +335,7 @@ def test_a_student_of_a_decoder_is_checked_before_its_teacher_is_trained(tmp_pat
 
 
 @pytest.mark.parametrize("task", ["classification", "regression", "question_answering"])
-def test_tokens_are_an_option_of_language_models_alone(task: str) -> None:
+def test_tokens_is_an_option_only_for_language_models(task: str) -> None:
     data = {"train": "a.csv", "validation": "b.csv"}
     stage = {**DISTILL, "tokens": "all"}
     described = {"task": task, "data": data, "model": "base", "stages": [TRAIN, stage]}

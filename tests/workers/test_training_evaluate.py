@@ -7,7 +7,7 @@ from workers.training.metrics import Score, agreement, correlations
 PAIR = ["not_equivalent", "equivalent"]
 
 
-def test_two_classes_written_out() -> None:
+def test_metrics_of_two_classes_equal_the_written_out_formulas() -> None:
     labels, predicted = [1, 1, 1, 0, 0, 0, 0, 0], [1, 1, 0, 1, 0, 0, 0, 0]
     scores = agreement(predicted, labels, PAIR)
     # Two true positives, one false positive, one false negative, four true negatives.
@@ -55,7 +55,7 @@ def test_mcc_of_one_class_alone_is_not_defined(
     assert score == Score(None, None, f"all {side} are of one class")
 
 
-def test_scores_written_out() -> None:
+def test_metrics_of_scores_equal_the_written_out_formulas() -> None:
     scores = correlations([1.0, 2.0, 4.0], [10.0, 20.0, 30.0])
     assert scores["pearson"].value == pytest.approx(0.9819805)
     assert scores["spearman"].value == pytest.approx(1.0)

@@ -93,7 +93,7 @@ def test_a_family_trains_on_texts_longer_than_it_has_positions_for(
 
 
 @pytest.mark.parametrize("family", NOT_COUNTED)
-def test_what_cannot_be_counted_is_unknown_by_name_and_training_goes_on(
+def test_uncountable_operations_are_named_as_unknown_and_training_continues(
     tmp_path: Path, family: str
 ) -> None:
     (flops,) = trained(tmp_path, families.config(family)).of("flops")[-1:]
@@ -103,7 +103,7 @@ def test_what_cannot_be_counted_is_unknown_by_name_and_training_goes_on(
 
 
 @pytest.mark.parametrize("family", REJECTED)
-def test_a_family_that_needs_more_than_texts_is_rejected_by_name(
+def test_a_family_that_needs_more_than_texts_is_rejected_with_its_name(
     tmp_path: Path, family: str
 ) -> None:
     with pytest.raises(JobError) as caught:
@@ -113,7 +113,7 @@ def test_a_family_that_needs_more_than_texts_is_rejected_by_name(
 
 
 @pytest.mark.parametrize("family", [*COUNTED, *NOT_COUNTED, *REJECTED])
-def test_no_family_is_taken_for_a_format_of_ours(family: str) -> None:
+def test_no_family_is_mistaken_for_one_of_our_formats(family: str) -> None:
     """Neither at a tiny size nor with the widths, such as MobileBERT's, of its own defaults."""
     usual = AutoConfig.for_model(family, **({"vocab_size": 33} if family == "esm" else {}))
     for name in ("num_hidden_layers", "encoder_layers", "decoder_layers"):
@@ -182,7 +182,7 @@ def test_relative_positions_have_no_limit(family: str, changes: dict[str, Any]) 
 
 
 @pytest.mark.parametrize("family", ["deberta", "gpt2", "megatron-bert", "big_bird"])
-def test_the_count_of_an_encoder_of_berts_shape_is_berts(family: str) -> None:
+def test_an_encoder_of_berts_shape_has_berts_count(family: str) -> None:
     """Whether on meta tensors or on the CPU: the same matrices give the same count."""
     counted, bert = profile(families.config(family)), profile(families.config("bert"))
     assert counted.square == bert.square
@@ -219,7 +219,7 @@ def test_an_unknown_count_stays_unknown_in_every_sum() -> None:
         ({"type_vocab_size": 1}, {}, True, "two kinds of tokens"),
     ],
 )
-def test_a_tokenizer_that_does_not_fit_its_model(
+def test_a_tokenizer_that_does_not_fit_its_model_is_rejected(
     tmp_path: Path, changes: dict[str, Any], tokens: dict[str, Any], pair: bool, what: str
 ) -> None:
     with pytest.raises(JobError) as caught:
@@ -228,7 +228,7 @@ def test_a_tokenizer_that_does_not_fit_its_model(
     assert what in caught.value.message
 
 
-def test_pairs_without_kinds_of_tokens_where_the_model_takes_none(tmp_path: Path) -> None:
+def test_pairs_train_on_a_model_without_token_types(tmp_path: Path) -> None:
     assert trained(tmp_path, families.config("distilbert"), pair=True).of("flops")
 
 

@@ -377,7 +377,7 @@ def test_stages_train_evaluate_and_measure_every_format(tmp_path: Path, name: st
 
 
 @pytest.mark.parametrize("padding", [0, None])
-def test_a_structure_that_cannot_be_counted_is_unknown_by_name(padding: int | None) -> None:
+def test_an_uncountable_structure_is_named_as_unknown(padding: int | None) -> None:
     """Slices, factors and shared layers of any family, such as those that read values."""
 
     def reads_values(module: nn.Module, **inputs: Any) -> None:

@@ -200,7 +200,7 @@ def test_hidden_labels_of_the_hub_are_not_classes(
     assert "row 1: the label -1" in caught.value.message
 
 
-def test_a_label_outside_the_jobs_labels_is_found_with_its_line(tmp_path: Path) -> None:
+def test_a_label_outside_the_job_s_labels_is_reported_with_its_line(tmp_path: Path) -> None:
     write(tmp_path, ["0", "1"] * 11 + ["2", "1"])
     made = context(tmp_path, asked(tmp_path, ONE_STEP, labels=["bad", "good"]))
     with pytest.raises(JobError) as caught:

@@ -161,7 +161,7 @@ def items(count: int, length: int) -> list[dict[str, Any]]:
     ]
 
 
-def test_of_every_text_15_percent_is_hidden_80_10_10() -> None:
+def test_masking_hides_15_percent_of_every_text_80_10_10() -> None:
     texts = items(400, 100)
     batch = masking()(texts)
     hidden = batch["labels"] != -100
@@ -289,7 +289,7 @@ def test_a_text_file_without_text_is_rejected(tmp_path: Path, content: bytes, co
         assert "line 2, byte 3" in caught.value.message
 
 
-def test_other_encodings_are_read_by_option(tmp_path: Path) -> None:
+def test_other_encodings_are_read_with_an_option(tmp_path: Path) -> None:
     (tmp_path / "t.txt").write_bytes("naïve\n".encode("utf-16"))
     assert read_lines(tmp_path / "t.txt", "x", "utf-16", "f").columns == {"x": ["naïve"]}
 
@@ -338,7 +338,7 @@ def test_blocks_are_trained_and_evaluated(tmp_path: Path) -> None:
         ("masked_words", {}, "recipe.task", "must be one of"),
     ],
 )
-def test_what_does_not_fit_the_task_is_rejected_when_submitted(
+def test_options_that_do_not_fit_the_task_are_rejected_when_submitted(
     task: str, changes: dict[str, Any], field: str, words: str
 ) -> None:
     data = {"train": "a.txt", "validation": "b.txt"}

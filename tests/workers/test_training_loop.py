@@ -71,7 +71,7 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(
     assert equal(weights(whole), weights(halves))
 
 
-def test_each_attempt_tells_the_operations_that_it_did(tmp_path: Path) -> None:
+def test_each_attempt_reports_the_operations_that_it_did(tmp_path: Path) -> None:
     whole, halves = data_set(tmp_path / "whole"), data_set(tmp_path / "halves")
     described = recipe({**ONLY_TRAIN, "max_steps": 9})
     together = carry_out(whole, described).of("flops")[-1]
@@ -112,7 +112,7 @@ def test_a_half_written_checkpoint_is_passed_over(tmp_path: Path) -> None:
     assert checkpoints.newest(tmp_path / "none") is None
 
 
-def test_checkpoints_come_by_the_clock_and_only_the_last_is_kept(tmp_path: Path) -> None:
+def test_checkpoints_are_written_by_time_and_only_the_last_is_kept(tmp_path: Path) -> None:
     data_set(tmp_path)
     often = {**ONLY_TRAIN, "checkpoint_after_s": 0, "checkpoint_every_s": 0, "max_steps": 9}
     interrupted_at(tmp_path, recipe(often), 5)
@@ -128,7 +128,7 @@ def test_no_checkpoint_outlives_its_stage(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("checkpoint-*"))
 
 
-def test_a_loss_that_is_no_number_ends_the_job(tmp_path: Path) -> None:
+def test_a_loss_that_is_not_a_number_ends_the_job(tmp_path: Path) -> None:
     data_set(tmp_path)
     wild = {**ONLY_TRAIN, "learning_rate": 10.0, "max_grad_norm": 0, "max_steps": 400}
     watch = LossWatch()
@@ -233,7 +233,7 @@ def test_progress_ends_at_the_last_step(tmp_path: Path) -> None:
     assert (events[-1]["done"], events[-1]["total"], events[-1]["unit"]) == (6, 6, "steps")
 
 
-def test_it_learns(tmp_path: Path) -> None:
+def test_training_learns_the_task(tmp_path: Path) -> None:
     data_set(tmp_path, train=400, dev=100, hard_share=0.0)
     stage = {**TRAIN, "max_steps": None, "epochs": 6, "learning_rate": 2e-3, "batch_size": 16}
     wide = {**CONFIG, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}

@@ -43,7 +43,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("splits", "code", "where"), FAULTS)
-def test_a_fault_of_any_split_is_found_before_training(
+def test_an_error_in_any_split_is_reported_before_training(
     tmp_path: Path, splits: dict[str, str], code: str, where: str
 ) -> None:
     asked = described(tmp_path, **splits)
@@ -63,7 +63,7 @@ def test_a_split_that_no_stage_reads_is_not_opened(tmp_path: Path) -> None:
     assert carry_out(tmp_path, asked).of("stage_start", kind="train")
 
 
-def test_a_mended_evaluation_file_does_not_repeat_the_training(tmp_path: Path) -> None:
+def test_a_corrected_evaluation_file_does_not_repeat_the_training(tmp_path: Path) -> None:
     quantize, measure = {"kind": "quantize"}, {"kind": "measure", "min_seconds": 0.01}
     asked = described(tmp_path, STEP, quantize, measure)
     first = carry_out(tmp_path, asked)
@@ -96,7 +96,7 @@ def test_another_positive_label_repeats_the_evaluation_alone(tmp_path: Path) -> 
     assert again.of("metric", name="f1")[0]["of_class"] == "0"
 
 
-def test_a_model_that_does_not_fit_is_found_before_a_stage_opens(tmp_path: Path) -> None:
+def test_a_model_that_does_not_fit_is_reported_before_a_stage_starts(tmp_path: Path) -> None:
     tiny_models.save(tmp_path / "m", families.config("bert", vocab_size=10))
     asked = {**described(tmp_path), "model": "m"}
     reporter = RecordingReporter()
@@ -108,7 +108,7 @@ def test_a_model_that_does_not_fit_is_found_before_a_stage_opens(tmp_path: Path)
     assert message == f"recipe.model: {caught.value.message} (bad-model)"
 
 
-def test_files_that_are_elsewhere_are_named_and_are_not_faults(tmp_path: Path) -> None:
+def test_files_that_are_elsewhere_are_named_and_are_not_errors(tmp_path: Path) -> None:
     asked = described(tmp_path)
     assert check_files(parse_recipe(asked), [tmp_path]) == []
     (tmp_path / "validation.tsv").unlink()
@@ -136,7 +136,7 @@ HEADLESS = [
 
 
 @pytest.mark.parametrize("stages", HEADLESS)
-def test_a_missing_head_is_found_before_a_stage_opens(
+def test_a_missing_head_is_reported_before_a_stage_starts(
     tmp_path: Path, stages: tuple[dict[str, Any], ...]
 ) -> None:
     tiny_models.save(tmp_path / "m", tiny_models.config())
@@ -151,7 +151,7 @@ def test_a_missing_head_is_found_before_a_stage_opens(
     assert reporter.of("stage_start") == []
 
 
-def test_labels_that_the_head_does_not_know_are_found_before_a_stage_opens(
+def test_labels_unknown_to_the_head_are_reported_before_a_stage_starts(
     tmp_path: Path,
 ) -> None:
     tiny_models.save(tmp_path / "m", tiny_models.config(labels=["0", "1"]))

@@ -59,7 +59,7 @@ def test_an_8_bit_linear_computes_what_its_integers_say() -> None:
     assert (small(inputs) - wanted).abs().max() < 0.05 * wanted.abs().max()
 
 
-def test_saved_and_loaded_it_answers_the_same(tmp_path: Path) -> None:
+def test_a_saved_model_gives_the_same_outputs_when_loaded(tmp_path: Path) -> None:
     model = network()
     before = answers(model)
     names = int8.convert(model, embeddings=True)
@@ -94,7 +94,7 @@ def test_pruned_weights_stay_zero() -> None:
     assert count_weights(model).density == pytest.approx(0.5, abs=0.02)
 
 
-def test_weights_are_counted_alike_in_both_forms() -> None:
+def test_weights_are_counted_the_same_in_both_forms() -> None:
     model = network()
     full = count_weights(model)
     assert full.parameters == sum(p.numel() for p in model.parameters())
@@ -114,7 +114,7 @@ def test_packed_bytes_are_a_bitmask_and_the_values() -> None:
     assert weights.packed_bytes == 128 // 8 + 32 * 4
 
 
-def test_another_format_is_refused(tmp_path: Path) -> None:
+def test_another_format_is_rejected(tmp_path: Path) -> None:
     model = network()
     int8.convert(model, embeddings=True)
     registry.save(model, tmp_path)

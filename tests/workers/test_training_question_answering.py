@@ -93,7 +93,7 @@ def test_a_published_model_answers_the_same_when_loaded_again(
         assert values(reporter_again, "f1") == [before]
 
 
-def test_answers_are_learned(tmp_path: Path) -> None:
+def test_a_model_learns_to_answer(tmp_path: Path) -> None:
     root = question_files(tmp_path)
     longer = {**TRAIN, "max_steps": 150, "learning_rate": 5e-3, "warmup_steps": 10}
     reporter = carry_out(root, described(longer))
@@ -147,7 +147,7 @@ def test_squad_and_a_flat_table_give_the_same_questions(tmp_path: Path) -> None:
     assert not from_squad.may_have_none
 
 
-def test_an_empty_answer_of_a_table_means_that_there_is_none(tmp_path: Path) -> None:
+def test_an_empty_answer_in_a_table_means_no_answer(tmp_path: Path) -> None:
     text = "question,context,answer,answer_start\nwho?,Ada is.,,\nwho?,Ada is.,Ada,0\n"
     (tmp_path / "t.csv").write_text(text)
     questions = load(tmp_path, train="t.csv")

@@ -97,7 +97,9 @@ def test_a_kill_at_any_write_loses_and_repeats_no_round_wrongly(
 
 
 @pytest.mark.parametrize("questions", [1, 6, 11])
-def test_a_stop_within_a_round_goes_on_from_its_checkpoint(tmp_path: Path, questions: int) -> None:
+def test_a_round_that_was_stopped_continues_from_its_checkpoint(
+    tmp_path: Path, questions: int
+) -> None:
     whole, results, _ = rounds(tmp_path / "whole")
     with pytest.raises(Interrupted):
         rounds(tmp_path / "stopped", stop_after=questions)
@@ -160,7 +162,7 @@ def rungs(root: Path, stage: StageContext, kill_at: int | None = None) -> Any:
     return run_rungs(stage, [(4, 2), (2, 4), (1, 6)], one), calls
 
 
-def test_rungs_keep_the_best_and_go_on_from_where_they_stopped(tmp_path: Path) -> None:
+def test_rungs_keep_the_best_and_continue_where_they_stopped(tmp_path: Path) -> None:
     stage, _ = prepared(tmp_path / "whole")
     scores, calls = rungs(tmp_path / "whole", stage)
     assert [len(rung) for rung in scores] == [4, 2, 1]

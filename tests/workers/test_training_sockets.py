@@ -48,7 +48,7 @@ class Reads(LossTerm):
     [Needs(attention_scores=True), Needs(attention_states=True), Needs(eager_attention=True)],
     ids=["scores", "states", "eager"],
 )
-def test_attention_that_shows_itself_computes_the_same(tmp_path: Path, needs: Needs) -> None:
+def test_recorded_attention_computes_the_same_result(tmp_path: Path, needs: Needs) -> None:
     _, loaded = prepared(tmp_path)
     model = loaded.model.train(False)
     with torch.no_grad():
@@ -120,7 +120,7 @@ def test_scores_and_states_cost_no_second_forward_pass(tmp_path: Path) -> None:
     assert all(state.requires_grad for state in last.hidden_states)
 
 
-def test_a_model_without_exchangeable_attention_is_rejected_by_name(
+def test_a_model_without_exchangeable_attention_is_rejected_with_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage, loaded = prepared(tmp_path)
@@ -149,7 +149,7 @@ class Own(Plugin):
         assert step.learning_rate == self.rates[-1][0]
 
 
-def test_parameter_groups_have_rate_decay_and_schedule_of_their_own(tmp_path: Path) -> None:
+def test_parameter_groups_have_their_own_rate_decay_and_schedule(tmp_path: Path) -> None:
     stage, loaded = prepared(tmp_path)
     own = Own()
     fitted(stage, loaded, plugins=[own], options={"weight_decay": 0.2})
@@ -322,7 +322,7 @@ def test_a_plugin_ends_training(tmp_path: Path) -> None:
     assert (outcome.steps, outcome.stopped) == (2, "enough")
 
 
-def test_stopping_before_the_horizon_and_going_on_is_as_training_through(tmp_path: Path) -> None:
+def test_stopping_before_the_horizon_and_continuing_equals_training_through(tmp_path: Path) -> None:
     stage, whole = prepared(tmp_path / "whole")
     fitted(stage, whole, steps=9)
     stage, parts = prepared(tmp_path / "parts")

@@ -43,7 +43,7 @@ def test_training_after_pruning_keeps_the_zeros(
 
 
 @pytest.mark.parametrize("after", [SHORT, STUDENT], ids=["train", "distill"])
-def test_filling_the_zeros_is_said_and_flagged(tmp_path: Path, after: dict[str, Any]) -> None:
+def test_filling_the_zeros_is_logged_and_flagged(tmp_path: Path, after: dict[str, Any]) -> None:
     data_set(tmp_path)
     prune = {**PRUNE, "scope": "per_matrix"}
     described = recipe(SHORT, prune, {**after, "keep_sparsity": False})

@@ -7,7 +7,7 @@ import pytest
 from workers.training.data.synthetic import NEGATIVE, POSITIVE, generate, write
 
 
-def test_it_is_fixed_by_its_seed() -> None:
+def test_generated_data_are_fixed_by_their_seed() -> None:
     assert generate(200, seed=1) == generate(200, seed=1)
     assert generate(200, seed=1) != generate(200, seed=2)
 
@@ -55,6 +55,6 @@ def test_written_splits_share_no_sentence(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("count", "share"), [(-1, 0.5), (10, 1.5)])
-def test_impossible_wishes(count: int, share: float) -> None:
+def test_impossible_sizes_are_rejected(count: int, share: float) -> None:
     with pytest.raises(ValueError, match="cannot make"):
         generate(count, 0, share)

@@ -67,7 +67,7 @@ def test_a_batch_is_padded_to_its_longest() -> None:
     assert wide["labels"].dtype == torch.float
 
 
-def test_a_vocabulary_is_learnt_once_and_marks_pairs(tmp_path: Path) -> None:
+def test_a_vocabulary_is_learned_once_and_marks_pairs(tmp_path: Path) -> None:
     data_set(tmp_path)
     stage = context(tmp_path, recipe())
     tokenizer = train_wordpiece(stage, 200, 48)

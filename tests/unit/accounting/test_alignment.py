@@ -82,14 +82,14 @@ def test_energy_within_a_tick_goes_by_time() -> None:
     assert aligned[2].counter_j == 199.0
 
 
-def test_edges_of_one_tick_are_told_apart() -> None:
+def test_edges_within_one_tick_are_distinguished() -> None:
     readings = [*watched([0.0]), read(0.54), read(0.56), read(0.58), *ticks_after(0.58)]
     ledger = EnergyLedger(readings)
     for start_s, end_s in ((0.54, 0.56), (0.56, 0.58)):
         assert ledger.window(start_s, end_s).energy_j == pytest.approx(POWER_W * 0.02)
 
 
-def test_a_tick_that_was_missed_is_counted_by_what_came_late() -> None:
+def test_a_missed_tick_is_inferred_from_the_late_one() -> None:
     """The edge's own tick was seen late; the next one came in time."""
     late = Reading(0.66, counter_j(0.66, 0.03), None, None, ("late_tick",))
     readings = [*watched([0.0]), read(0.61), late, read(0.73, 0.03, "tick"), read(2.0)]
@@ -131,12 +131,12 @@ def test_nothing_is_aligned_over_a_loss_or_a_reset(between: Reading) -> None:
     assert edge == read(0.61)
 
 
-def test_a_tick_far_away_says_nothing() -> None:
+def test_a_distant_tick_is_not_used() -> None:
     readings = [*watched([0.0]), read(0.61), read(2.03, 0.03, "tick")]
     assert align(readings)[1] == read(0.61)
 
 
-def test_the_period_is_the_median_of_what_was_seen() -> None:
+def test_the_period_is_the_median_of_the_observed_ones() -> None:
     readings = [*watched([0.0, 1.0, 2.0]), *watched([3.0])]
     assert update_period_s(readings) == pytest.approx(UPDATE_S)
     assert update_period_s([read(0.0), read(1.0)]) is None

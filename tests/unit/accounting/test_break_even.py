@@ -20,7 +20,7 @@ def kwh(value: float, spread: float = 0.0) -> Quantity:
     return Quantity(value, value * (1 - spread), value * (1 + spread), "kWh", "counter")
 
 
-def test_inferences_until_paid_back() -> None:
+def test_break_even_is_the_number_of_inferences_until_paid_back() -> None:
     assert break_even_inferences(2.0, 5e-6, 3e-6) == pytest.approx(1e6)
     assert break_even_inferences(2.0, 3e-6, 3e-6) is None
     assert break_even_inferences(2.0, 3e-6, 5e-6) is None
@@ -85,7 +85,7 @@ def test_another_mix_of_components_lets_a_part_of_the_gains_through() -> None:
     assert found.high == pytest.approx(drawn[39_000], rel=0.02)
 
 
-def test_what_is_saved_may_be_nothing_or_within_the_error() -> None:
+def test_a_saving_may_be_zero_or_within_its_error() -> None:
     never = break_even_metered_alike([gpu(2.0)], [gpu(3e-6)], [gpu(5e-6)], "counter")
     assert (never.value, never.reason) == (None, NEVER)
     same = break_even_metered_alike([gpu(2.0)], [gpu(3e-6)], [gpu(3e-6)], "counter")

@@ -76,7 +76,7 @@ def test_a_threshold_is_crossed_when_it_is_reached(used: str, expected: list[flo
     assert crossed([0.8, 0.5, 1.0, 0.5], standing) == expected
 
 
-def test_figures_of_a_standing() -> None:
+def test_figures_of_a_budget_follow_from_its_amounts() -> None:
     standing = Standing(Decimal("10"), Decimal("3"), Decimal("1.5"), Decimal("2.5"))
     assert standing.used == Decimal("4.5")
     assert standing.left == Decimal("3.0")
@@ -90,6 +90,6 @@ def test_figures_of_a_standing() -> None:
     assert crossed([0.5], nothing) == []
 
 
-def test_what_is_unknown_is_counted_and_not_added() -> None:
+def test_unknown_use_is_counted_and_not_added() -> None:
     assert total([Decimal("1.1"), None, Decimal("2.2"), None]) == (Decimal("3.3"), 2)
     assert total([]) == (Decimal(0), 0)

@@ -35,7 +35,7 @@ def test_a_calibration_multiplies_its_card_alone() -> None:
     assert second["calibration"] is None
 
 
-def test_its_error_takes_the_place_of_the_gain_and_is_its_own() -> None:
+def test_the_error_of_a_calibration_replaces_the_gain_error_and_is_independent() -> None:
     """A calibrated card shares no error with its twins."""
     both = {b.GPU.id: CALIBRATED, b.TWIN.id: replace(CALIBRATED, value=1.0)}
     tag = tag_of(
@@ -49,7 +49,7 @@ def test_its_error_takes_the_place_of_the_gain_and_is_its_own() -> None:
     assert names[:2] == ["calibration of gpu:GPU-1", "calibration of gpu:GPU-2"]
 
 
-def test_a_calibration_of_nothing_is_refused() -> None:
+def test_a_calibration_of_zero_is_rejected() -> None:
     none = {b.GPU.id: replace(CALIBRATED, value=0.0)}
     with pytest.raises(ValueError, match=r"calibrations\.gpu:GPU-1"):
         tag_of(b.attempt(), factors=replace(b.FACTORS, calibrations=none))
@@ -64,7 +64,7 @@ def test_a_calibration_of_nothing_is_refused() -> None:
         (0.02, ("edge_aligned",), 0.005),
     ],
 )
-def test_the_error_of_the_edges(
+def test_the_error_of_the_edges_follows_from_the_update_period(
     update_s: float | None, flags: tuple[str, ...], edge_s: float
 ) -> None:
     card = replace(b.GPU, gain_std_ratio=0.0, update_s=update_s)
@@ -99,7 +99,7 @@ def test_a_counter_below_idle_power_widens_its_bounds() -> None:
     assert energy["low"] == energy["value"] == pytest.approx(10 / J_PER_KWH)
 
 
-def test_no_tick_and_no_limit_is_unknown_and_never_nothing() -> None:
+def test_a_window_without_tick_or_limit_is_unknown_and_never_zero() -> None:
     stage = short(0.0, replace(b.GPU, power_limit_w=None))
     assert stage["it_energy_kwh"]["value"] is None
     assert "not updated" in stage["it_energy_kwh"]["reason"]
@@ -111,7 +111,7 @@ def shared(component: Any, energy_j: float, gross_j: float, baseline_j: float | 
     return Measurement(component.id, window)
 
 
-def test_gross_baseline_and_dynamic() -> None:
+def test_gross_is_the_sum_of_baseline_and_dynamic() -> None:
     attempt = replace(
         b.attempt(components=[b.GPU, b.TWIN]),
         measurements=(
@@ -181,7 +181,7 @@ def test_an_unknown_idle_power_widens_what_a_shared_device_is_charged() -> None:
 
 
 @pytest.mark.parametrize(("charged_j", "baseline_j"), [(300.0, 100.0), (500.0, None)])
-def test_where_idle_power_is_known_or_makes_no_difference_nothing_is_said(
+def test_there_is_no_flag_if_idle_power_is_known_or_makes_no_difference(
     charged_j: float, baseline_j: float | None
 ) -> None:
     tag = beside_others(charged_j, baseline_j)
@@ -190,7 +190,7 @@ def test_where_idle_power_is_known_or_makes_no_difference_nothing_is_said(
     assert "idle_power_unknown" not in tag["flags"]
 
 
-def test_a_job_beside_one_that_has_it_all_says_so() -> None:
+def test_a_job_beside_one_that_reserved_everything_is_flagged() -> None:
     none = replace(HOST, reserved_ratio=0.0)
     measured = shared(none, 0.0, 1_000.0, 0.0)
     attempt = replace(b.attempt(components=[]), components=(none,), measurements=(measured,))
@@ -200,7 +200,7 @@ def test_a_job_beside_one_that_has_it_all_says_so() -> None:
     assert "nothing_reserved" in tag["components"][0]["flags"]
 
 
-def test_attempts_with_other_reserved_parts_have_rows_of_their_own() -> None:
+def test_attempts_with_different_reserved_parts_have_separate_rows() -> None:
     whole = replace(HOST, reserved_ratio=1.0)
     attempts = [
         replace(

@@ -46,7 +46,7 @@ def test_the_hash_outlives_a_database(document: dict[str, Any]) -> None:
     assert first_difference(spelled_out(document), document) is None
 
 
-def test_numbers_that_are_the_same_are_written_the_same() -> None:
+def test_equal_numbers_are_written_the_same() -> None:
     spellings = ["6e16", "60000000000000000", "60000000000000000.0"]
     assert len({content_sha256({"x": json.loads(text)}) for text in spellings}) == 1
     assert content_sha256({"x": 1}) == content_sha256({"x": 1.0})
@@ -61,7 +61,7 @@ def test_the_canonical_form_is_fixed() -> None:
     assert content_sha256(document) == hashlib.sha256(text.encode()).hexdigest()
 
 
-def test_older_forms_stay() -> None:
+def test_older_canonical_forms_do_not_change() -> None:
     document = {"b": "é", "a": [1.0, 5.68e-05, 2e21]}
     second = '{"a":[1,5.68e-05,2000000000000000000000],"b":"é"}'
     first = '{"a":[1.0,5.68e-05,2e+21],"b":"é"}'
@@ -74,7 +74,7 @@ def test_older_forms_stay() -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_what_is_no_number_has_no_hash(value: float) -> None:
+def test_a_value_that_is_not_a_number_has_no_hash(value: float) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         content_sha256({"value": value})
 

@@ -24,7 +24,7 @@ def test_bloom_adds_up() -> None:
 
 
 @pytest.mark.parametrize("pue", [0.9, math.nan, math.inf])
-def test_an_impossible_pue_is_refused(pue: float) -> None:
+def test_an_impossible_pue_is_rejected(pue: float) -> None:
     with pytest.raises(InvalidFactor, match="pue"):
         carbon.facility_energy_kwh(1.0, pue)
 
@@ -39,6 +39,6 @@ def test_money_is_decimal() -> None:
 
 
 @pytest.mark.parametrize("amount", [-1, math.nan, math.inf, "a lot", True])
-def test_an_impossible_amount_is_refused(amount: float | str) -> None:
+def test_an_impossible_amount_is_rejected(amount: float | str) -> None:
     with pytest.raises(InvalidFactor, match="device_hours"):
         amounts.device_hours_cost(amount, 1, 2)

@@ -129,7 +129,7 @@ def test_a_calibrated_meter_has_the_error_of_its_calibration() -> None:
         (("name",), None, "name: must be a text"),
     ],
 )
-def test_json_of_another_form_is_rejected_by_its_path(
+def test_json_of_another_form_is_rejected_with_its_path(
     path: tuple[Any, ...], value: object, message: str
 ) -> None:
     document = content("v3-compressed")
@@ -149,7 +149,7 @@ def test_a_missing_identity_is_rejected() -> None:
         PriceTag.from_dict(document)
 
 
-def test_what_an_older_version_does_not_have_is_unknown_with_a_reason() -> None:
+def test_fields_missing_in_an_older_version_are_unknown_with_a_reason() -> None:
     tag = PriceTag.from_dict(content("v1-first-compressed"))
     assert (tag.cost.total.value, tag.cost.total.reason) == (None, "not recorded")
     assert tag.energy.split.gross_kwh.value is None

@@ -25,7 +25,7 @@ def trained(count: FlopsCount | None = COUNTED) -> AttemptInput:
     return b.attempt(components=[b.GPU], stages=stages)
 
 
-def test_of_a_stage_and_of_the_run() -> None:
+def test_efficiency_is_computed_for_stages_and_the_run() -> None:
     tag = tag_of(trained())
     stage, run = tag["stages"][0]["flops"], tag["flops"]
     assert stage["mfu_ratio"]["value"] == pytest.approx(3e15 / (50 * 312e12))
@@ -37,17 +37,17 @@ def test_of_a_stage_and_of_the_run() -> None:
     assert run["mfu_ratio"]["source"] == "estimated"
 
 
-def test_several_cards_can_do_more() -> None:
+def test_several_cards_have_a_higher_peak() -> None:
     two = replace(trained(), devices=(Device("NVIDIA A100"),) * 2)
     assert tag_of(two)["flops"]["mfu_ratio"]["value"] == pytest.approx(3e15 / (2 * 100 * 312e12))
 
 
-def test_failed_attempts_took_their_time_too() -> None:
+def test_time_of_failed_attempts_counts() -> None:
     tag = tag_of(b.attempt(1, 100.0, components=[b.GPU], status="lost"), trained())
     assert tag["flops"]["mfu_ratio"]["value"] == pytest.approx(3e15 / (200 * 312e12))
 
 
-def test_a_card_of_unknown_peak() -> None:
+def test_a_card_of_unknown_peak_has_no_mfu() -> None:
     mfu = tag_of(trained(), factors=b.FACTORS)["flops"]["mfu_ratio"]
     assert mfu["value"] is None
     assert mfu["reason"] == "the peak of NVIDIA A100 is not in the catalog"
@@ -62,13 +62,13 @@ def test_a_processor_has_no_peak_and_has_operations_per_joule() -> None:
     assert flops["flops_per_joule"]["source"] == "modelled"
 
 
-def test_what_was_not_counted_is_unknown_everywhere() -> None:
+def test_uncounted_operations_are_unknown_everywhere() -> None:
     flops = tag_of(trained(None))["flops"]
     assert flops["mfu_ratio"]["value"] is flops["flops_per_joule"]["value"] is None
     assert flops["uncounted"] == ["stage 0 (train)"]
 
 
-def test_a_count_says_how_it_was_had_and_what_it_leaves_out() -> None:
+def test_a_count_states_its_method_and_omissions() -> None:
     count = replace(COUNTED, uncounted=("aten::_softmax",))
     flops = tag_of(trained(count))["flops"]
     assert flops["methods"] == [COUNTED.method]

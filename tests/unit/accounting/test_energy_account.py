@@ -45,7 +45,7 @@ def test_a_model_is_the_weakest_evidence_and_its_error_a_factor() -> None:
     assert account([GPU, ram]).charged_kwh.source == "counter"  # nothing of it is the model's
 
 
-def test_a_negative_remainder_has_its_interval_turned_round() -> None:
+def test_a_negative_remainder_has_its_interval_reversed() -> None:
     over = replace(GPU, unallocated_j=-KWH, overallocated_j=KWH)
     found = account([over])
     assert found.unallocated_kwh.low == pytest.approx(-1 - Z * 0.05)
@@ -86,7 +86,7 @@ def test_an_hour_whose_total_is_not_in_yet_is_not_called_unmetered() -> None:
     assert both.flags == ("node_total_awaited",)
 
 
-def test_what_runs_that_are_going_are_charged_is_apart_and_the_rest_provisional() -> None:
+def test_charges_of_running_runs_are_separate_and_the_rest_is_provisional() -> None:
     going = replace(GPU, charged_j=KWH, running_j=KWH, open_hours=2)
     found = account([going])
     assert (found.charged_kwh.value, found.running_kwh.value) == (1.0, 1.0)
@@ -100,7 +100,7 @@ def test_what_runs_that_are_going_are_charged_is_apart_and_the_rest_provisional(
     assert account([GPU]).unallocated_kwh.reason is None
 
 
-def test_nothing_at_all_is_unknown() -> None:
+def test_an_account_without_any_figure_is_unknown() -> None:
     found = account([])
     assert found.total_kwh.value is None
     assert found.total_kwh.reason == "nothing was metered in this time"

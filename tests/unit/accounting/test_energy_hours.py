@@ -35,7 +35,7 @@ def test_hours_are_those_of_utc() -> None:
     assert list(hour_spans(nepal, 0, 90)) == list(hour_spans(OPENED, 0, 90))
 
 
-def test_hours_without_energy_are_left_out_however_long_a_window_is() -> None:
+def test_hours_without_energy_are_omitted_however_long_a_window_is() -> None:
     found = energy_by_hour_j(steady(10), OPENED, 0, 1e9)
     assert found == {"2026-11-21T03:00:00+00:00": pytest.approx(1_000.0)}
     assert energy_by_hour_j(EnergyLedger([]), OPENED, 0, 1e9) == {}
@@ -48,7 +48,7 @@ def test_a_window_that_ends_with_the_hour_does_not_touch_the_next() -> None:
     assert list(hour_spans(OPENED, 30, 30)) == []
 
 
-def test_a_time_without_its_zone_is_refused() -> None:
+def test_a_time_without_a_zone_is_rejected() -> None:
     with pytest.raises(ValueError, match="no time zone"):
         list(hour_spans(OPENED.replace(tzinfo=None), 0, 1))
 

@@ -78,7 +78,7 @@ def test_an_unknown_figure_has_no_budget() -> None:
     assert budget_of(b.attempt(), factors=Factors(b.PUE, None))["co2e"] == []
 
 
-def test_a_cause_without_error_is_no_cause() -> None:
+def test_a_cause_without_error_is_not_listed() -> None:
     """One price instead of a range: the cost is exact, and nothing is divided by nothing."""
     assert error_budget(2.0, [ErrorTerm("range of the cloud's prices", 0.0)]) == []
     (only,) = error_budget(2.0, [ErrorTerm("x", 0.0), ErrorTerm("y", 1e-200)])

@@ -34,7 +34,7 @@ def worked_out(row: Published) -> Estimate:
     )
 
 
-def test_the_rows_of_both_papers_are_there() -> None:
+def test_the_rows_of_both_papers_are_included() -> None:
     assert sum(row_id.startswith("strubell2019") for row_id in IDS) == 5
     assert sum(row_id.startswith("patterson2021") for row_id in IDS) == 3
 
@@ -138,7 +138,7 @@ GOOD: dict[str, Any] = {
         ("price_devices", 0),
     ],
 )
-def test_an_impossible_figure_is_refused_by_name(field: str, value: object) -> None:
+def test_an_impossible_figure_is_rejected_with_its_name(field: str, value: object) -> None:
     with pytest.raises(InvalidFactor) as refused:
         estimate(**{**GOOD, field: value})
     assert refused.value.field == field
@@ -146,7 +146,7 @@ def test_an_impossible_figure_is_refused_by_name(field: str, value: object) -> N
     assert refused.value.what_would_do in str(refused.value)
 
 
-def test_all_impossible_figures_are_told_at_once() -> None:
+def test_all_impossible_figures_are_reported_at_once() -> None:
     wrong = {"devices": 0, "hours": -1, "pue": 0.5, "price_low": -1, "price_high": "dear"}
     with pytest.raises(InvalidFigures) as refused:
         estimate(**{**GOOD, **wrong, "currency": "euro"})

@@ -41,7 +41,7 @@ def test_the_weights_are_the_binomials_and_sum_to_one(n: int, data: st.DataObjec
     assert sum(ev.weights_with_replacement(n, k)) == pytest.approx(1.0)
 
 
-def test_few_or_impossible_trials_are_refused() -> None:
+def test_few_or_impossible_trials_are_rejected() -> None:
     with pytest.raises(InvalidFactor, match="5 or more"):
         ev.expected_best([0.1, 0.2, 0.3, 0.4], 2)
     with pytest.raises(InvalidFactor, match="at most the 7 trials"):

@@ -44,7 +44,7 @@ def test_agreement_needs_no_explanation() -> None:
     assert found["duration"] == {"theirs_s": 100.0, "ours_s": 100.0}
 
 
-def test_a_gpu_without_a_figure_there() -> None:
+def test_a_gpu_without_a_figure_from_codecarbon_is_explained() -> None:
     attempt = replace(b.attempt(), second_opinion=told(gpu_kwh=None, reason="no nvidia-smi"))
     item = causes(attempt)["missing-there"]
     assert item["component"] == "gpu"
@@ -52,21 +52,21 @@ def test_a_gpu_without_a_figure_there() -> None:
     assert "no nvidia-smi" in item["text"]
 
 
-def test_a_component_that_we_lack() -> None:
+def test_a_component_missing_on_our_side_is_explained() -> None:
     attempt = replace(b.attempt(components=[b.GPU, b.CPU]), second_opinion=told())
     item = causes(attempt)["missing-here"]
     assert (item["component"], item["difference_kwh"]) == ("ram", pytest.approx(RAM_KWH))
     assert "no component was metered" in item["text"]
 
 
-def test_models_of_memory_and_of_load() -> None:
+def test_models_of_memory_and_load_are_explained() -> None:
     attempt = replace(b.attempt(), second_opinion=told(ram_kwh=2 * RAM_KWH, cpu_kwh=0.9 * CPU_KWH))
     found = causes(attempt)
     assert found["ram-model"]["difference_kwh"] == pytest.approx(RAM_KWH)
     assert found["same-model"]["difference_kwh"] == pytest.approx(-0.1 * CPU_KWH)
 
 
-def test_a_counter_against_a_model() -> None:
+def test_a_counter_against_a_model_is_explained() -> None:
     dram = Component("rapl:dram", "ram", "DRAM", "counter", 0.15)
     attempt = replace(
         b.attempt(components=[]),
@@ -79,7 +79,7 @@ def test_a_counter_against_a_model() -> None:
     assert causes(shifted)["meter-against-theirs"]["component"] == "gpu"
 
 
-def test_another_stretch_of_time() -> None:
+def test_another_duration_is_explained() -> None:
     ratio = 0.9
     opinion = told(
         cpu_kwh=ratio * CPU_KWH, gpu_kwh=ratio * GPU_KWH, ram_kwh=ratio * RAM_KWH, duration_s=90.0
@@ -90,7 +90,7 @@ def test_another_stretch_of_time() -> None:
     assert item["text"] == "it looked for 90.0 s, the attempts took 100.0 s"
 
 
-def test_a_share_of_the_machine_is_held_against_the_whole() -> None:
+def test_a_share_of_the_machine_is_compared_with_the_whole() -> None:
     half = Measurement(
         b.CPU.id, replace(b.window(1_500.0, 0, 100, "modelled"), device_energy_j=6_000.0)
     )
@@ -108,7 +108,7 @@ def test_a_share_of_the_machine_is_held_against_the_whole() -> None:
     assert "+0.0% against that" in item["text"]
 
 
-def test_a_pue_that_was_multiplied_in() -> None:
+def test_a_multiplied_in_pue_is_explained() -> None:
     opinion = told(cpu_kwh=1.5 * CPU_KWH, gpu_kwh=1.5 * GPU_KWH, ram_kwh=1.5 * RAM_KWH)
     item = causes(replace(b.attempt(), second_opinion=opinion))["pue-applied"]
     assert item["difference_kwh"] == pytest.approx(0.5 * (GPU_KWH + CPU_KWH + RAM_KWH))
@@ -144,7 +144,7 @@ def difference_of(found: dict[str, Any]) -> float:
     return float(total["theirs_kwh"]["value"] - total["ours_kwh"]["value"])
 
 
-def test_components_are_held_against_the_whole_machine_where_a_share_is_charged() -> None:
+def test_components_are_compared_with_the_whole_machine_if_a_share_is_charged() -> None:
     found = opinion_of(replace(shared(0.4), second_opinion=told(cpu_kwh=1.1 * CPU_KWH)))
     assert [(i["cause"], i["component"]) for i in found["explanation"]] == [
         ("share-of-the-machine", None),
@@ -180,7 +180,7 @@ def test_the_causes_add_up_to_the_difference(ratio: float, figures: dict[str, An
     assert summed(found) == pytest.approx(difference_of(found), rel=1e-9)
 
 
-def test_what_small_differences_leave_over_is_told() -> None:
+def test_the_remainder_of_small_differences_is_shown() -> None:
     opinion = told(cpu_kwh=1.009 * CPU_KWH, ram_kwh=2 * RAM_KWH)
     found = causes(replace(b.attempt(), second_opinion=opinion))
     assert found["ram-model"]["difference_kwh"] == pytest.approx(RAM_KWH)
@@ -188,7 +188,7 @@ def test_what_small_differences_leave_over_is_told() -> None:
     assert found["remainder"]["component"] is None
 
 
-def test_attempts_on_which_the_other_tool_was_silent_of_a_part_are_told_apart() -> None:
+def test_attempts_with_partial_second_opinions_are_kept_apart() -> None:
     first = replace(b.attempt(1), second_opinion=told(gpu_kwh=None, reason="no nvidia-smi"))
     second = replace(b.attempt(2), second_opinion=told(gpu_kwh=1.5 * GPU_KWH))
     tag = build_price_tag(b.inputs(first, second)).as_dict()
@@ -201,7 +201,7 @@ def test_attempts_on_which_the_other_tool_was_silent_of_a_part_are_told_apart() 
     assert summed(found) == pytest.approx(difference_of(found))
 
 
-def test_a_meter_of_the_whole_host_is_a_part_that_the_other_tool_lacks() -> None:
+def test_a_whole_host_meter_is_missing_in_the_second_opinion() -> None:
     host = Component("rapl:psys", "host", "platform", "counter", 0.15)
     attempt = replace(
         b.attempt(components=[]),
@@ -219,7 +219,7 @@ def test_a_meter_of_the_whole_host_is_a_part_that_the_other_tool_lacks() -> None
     assert summed(found) == pytest.approx(difference_of(found))
 
 
-def test_where_the_other_tool_failed_ours_is_still_given() -> None:
+def test_our_figure_is_shown_if_the_second_opinion_failed() -> None:
     failed = SecondOpinion(
         "codecarbon", "3.3.2", None, None, None, None, "CodeCarbon failed: no ini file"
     )

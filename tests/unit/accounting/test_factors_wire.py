@@ -51,7 +51,7 @@ FULL = Factors(
 
 
 @pytest.mark.parametrize("factors", [FULL, b.FACTORS, Factors(b.PUE, None)])
-def test_the_same_tag_comes_out_of_its_own_factors(factors: Factors) -> None:
+def test_a_tag_is_rebuilt_from_its_own_factors(factors: Factors) -> None:
     measured = Measurement(b.GPU.id, b.window(30_000.0, 0, 100), {HOUR: 30_000.0})
     attempt = replace(b.attempt(components=[b.GPU]), measurements=(measured,))
     inputs = b.inputs(attempt, factors=factors)
@@ -74,13 +74,13 @@ def test_the_same_tag_comes_out_of_its_own_factors(factors: Factors) -> None:
         ),
     ],
 )
-def test_only_what_is_missing_has_a_reason(factors: Factors, missing: set[str]) -> None:
+def test_only_missing_figures_have_a_reason(factors: Factors, missing: set[str]) -> None:
     wire = applied_factors(factors, [HOUR]).as_dict()
     reasons = {name: wire[name] for name in wire if name.endswith("_reason")}
     assert {name.removesuffix("_reason") for name, why in reasons.items() if why} == missing
     assert len(reasons) == 4
 
 
-def test_a_tag_of_the_first_version_lacks_factors() -> None:
+def test_a_tag_of_the_first_version_has_fewer_factors() -> None:
     with pytest.raises(InvalidDocument):
         read_factors({"factors": {"pue": None}, "accounting_version": "1"})

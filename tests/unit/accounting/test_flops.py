@@ -13,7 +13,7 @@ def test_bert_base_at_128_tokens() -> None:
     assert flops.encoder_flops(BERT_BASE, 128) == 22_348_431_360
 
 
-def test_a_layer_product_by_product() -> None:
+def test_a_layer_is_the_sum_of_its_products() -> None:
     shape = flops.EncoderShape(layers=1, hidden=6, intermediate=10, attention=4)
     length = 3
     by_hand = 0
@@ -33,6 +33,6 @@ def test_pruned_heads_cost_less() -> None:
 
 
 @pytest.mark.parametrize("layers", [0, -1, 1.5])
-def test_an_impossible_shape_is_refused(layers: int) -> None:
+def test_an_impossible_shape_is_rejected(layers: int) -> None:
     with pytest.raises(InvalidFactor, match="layers"):
         flops.EncoderShape(layers=layers, hidden=1, intermediate=1, attention=1)

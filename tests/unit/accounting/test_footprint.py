@@ -29,7 +29,7 @@ def tag_of(*attempts: AttemptInput, factors: Factors) -> dict[str, Any]:
     return build_price_tag(b.inputs(*attempts, factors=factors)).as_dict()
 
 
-def test_market_based_stands_beside_location_based() -> None:
+def test_market_based_emissions_are_reported_beside_location_based_ones() -> None:
     market = replace(b.GRID, value=12.0, basis="market-based", relative_std_ratio=0.02)
     tag = tag_of(b.attempt(), factors=replace(b.FACTORS, carbon_market=market))
     kwh = 380 * 100 / J_PER_KWH
@@ -41,7 +41,7 @@ def test_market_based_stands_beside_location_based() -> None:
     assert "market-based" in without["reason"]
 
 
-def test_water_is_on_site_and_off_site() -> None:
+def test_water_is_the_sum_of_on_site_and_off_site_use() -> None:
     factors = replace(b.FACTORS, wue=WUE, water_intensity=EWIF)
     exact = replace(b.GPU, gain_std_ratio=0.0)
     water = tag_of(b.attempt(1, 1e6, components=[exact]), factors=factors)["water_l"]
@@ -84,7 +84,7 @@ def test_embodied_is_the_part_of_the_lifetime_in_use() -> None:
     assert "without their server" in alone["reason"]
 
 
-def test_all_attempts_bear_their_hours_of_card_and_server() -> None:
+def test_all_attempts_are_charged_their_hours_of_card_and_server() -> None:
     first = replace(b.attempt(1, 4 * HOUR, status="lost"), devices=(Device("NVIDIA A100"),))
     second = replace(b.attempt(2, 6 * HOUR), devices=(Device("NVIDIA A100"),) * 3)
     tag = tag_of(first, second, factors=replace(b.FACTORS, embodied=(CARD, SERVER)))
@@ -94,7 +94,7 @@ def test_all_attempts_bear_their_hours_of_card_and_server() -> None:
     assert sum(parts) == pytest.approx(tag["embodied_co2e_kg"]["value"])
 
 
-def test_a_slice_bears_its_part_of_the_card() -> None:
+def test_a_slice_is_charged_its_part_of_the_card() -> None:
     slice_ = replace(b.GPU, reserved_ratio=3 / 7)
     attempt = replace(
         b.attempt(1, 10 * HOUR, components=[slice_]), devices=(Device("NVIDIA A100", "MIG-1"),)
@@ -103,7 +103,7 @@ def test_a_slice_bears_its_part_of_the_card() -> None:
     assert tag["embodied_co2e_kg"]["value"] == pytest.approx(164 * 3 / 7 * 10 / (35_040 * 0.5))
 
 
-def test_a_run_without_accelerators_bears_its_cores_part_of_the_server() -> None:
+def test_a_run_without_accelerators_is_charged_its_cores_part_of_the_server() -> None:
     half = replace(b.CPU, reserved_ratio=0.5)
     tag = tag_of(
         b.attempt(1, 10 * HOUR, components=[half]),
@@ -123,7 +123,7 @@ def test_unknown_hardware_has_unknown_embodied_emissions() -> None:
     ("field", "value"),
     [("lifetime_h", 0.0), ("utilisation_ratio", 0.0), ("utilisation_ratio", 2.0)],
 )
-def test_an_impossible_lifetime_is_refused(field: str, value: float) -> None:
+def test_an_impossible_lifetime_is_rejected(field: str, value: float) -> None:
     changed: Any = {field: value}
     wrong = replace(CARD, **changed)
     with pytest.raises(InvalidFactor, match=field):
@@ -183,7 +183,7 @@ def test_every_attempt_has_a_cost_and_they_add_up() -> None:
         (b.FACTORS, None, None),
     ],
 )
-def test_the_total_says_what_is_in_it(
+def test_the_total_states_what_it_includes(
     factors: Factors, basis: str | None, value: float | None
 ) -> None:
     cost = tag_of(b.attempt(1, HOUR, components=[b.GPU]), factors=factors)["cost"]
@@ -195,6 +195,6 @@ def test_the_total_says_what_is_in_it(
         assert cost["total"]["value"] == pytest.approx(value)
 
 
-def test_an_internal_price_without_a_currency_is_refused() -> None:
+def test_an_internal_price_without_a_currency_is_rejected() -> None:
     with pytest.raises(InvalidFactor, match="currency"):
         tag_of(b.attempt(), factors=replace(OWNED, currency=None))

@@ -61,7 +61,7 @@ def test_the_interval_holds_the_median_and_the_median_lies_among_the_figures(
 
 
 @given(FIGURES, PRIORS, st.floats(1e-3, 1e3))
-def test_a_prediction_scales_with_what_was_seen(
+def test_a_prediction_scales_with_its_figures(
     figures: list[float], prior: Spread, scale: float
 ) -> None:
     plain = predict(figures, prior)
@@ -71,7 +71,7 @@ def test_a_prediction_scales_with_what_was_seen(
 
 
 @given(FIGURES, PRIORS, st.integers(2, 5))
-def test_the_same_figures_seen_more_often_never_widen_what_they_say(
+def test_more_repeats_of_the_same_figures_never_widen_the_interval(
     figures: list[float], prior: Spread, times: int
 ) -> None:
     logs = [math.log(figure) for figure in figures]
@@ -85,7 +85,7 @@ def test_the_same_figures_seen_more_often_never_widen_what_they_say(
 
 
 @given(FIGURES, PRIORS, st.floats(0.01, 2), st.floats(0.01, 2))
-def test_a_further_error_widens(
+def test_a_further_error_widens_the_interval(
     figures: list[float], prior: Spread, one: float, other: float
 ) -> None:
     less, more = sorted((one, other))
@@ -107,7 +107,7 @@ def test_coverage_is_that_of_a_95_percent_interval() -> None:
 
 
 @pytest.mark.parametrize("figures", [[], [0.0], [-1.0, 2.0], [math.nan], [math.inf]])
-def test_figures_that_cannot_be_are_refused(figures: list[float]) -> None:
+def test_impossible_figures_are_rejected(figures: list[float]) -> None:
     with pytest.raises(InvalidFactor, match="seen"):
         predict(figures, Spread(0.1))
 

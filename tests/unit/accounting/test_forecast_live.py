@@ -62,7 +62,7 @@ def test_a_projection_is_not_below_what_was_used_and_narrows_to_it(
     assert project(standing(100.0, used=used)) == Range(used, used, used)
 
 
-def test_before_five_percent_there_is_none() -> None:
+def test_there_is_no_projection_before_five_percent() -> None:
     with pytest.raises(NoProjection, match=r"4.9% is done; a projection is made from 5% on"):
         project(standing(4.9, used=1.0))
     assert project(standing(5.0, used=1.0)).value == pytest.approx(20.0)
@@ -94,7 +94,7 @@ def test_steps_to_come_are_those_of_history() -> None:
     assert last.value == pytest.approx(10.0)
 
 
-def test_a_step_that_does_not_tell_is_as_long_as_history_says() -> None:
+def test_a_step_without_progress_takes_as_long_as_in_history() -> None:
     expected = (between(8.0, 12.5),)
     found = project(standing(None, used=7.0, in_step=4.0, expected=expected))
     assert found.value == pytest.approx(7 + 10 - 4)
@@ -106,7 +106,7 @@ def test_a_step_that_does_not_tell_is_as_long_as_history_says() -> None:
         project(standing(None, used=7.0))
 
 
-def test_until_a_step_has_a_pace_history_stands_in() -> None:
+def test_history_is_used_until_a_step_has_a_pace() -> None:
     expected = (between(9.0, 9.0), between(10.0, 10.0))
     early = standing(2.0, used=9.5, kinds=TWO, step=1, since=0.1, expected=expected)
     assert project(early).value == pytest.approx(9.5 + 0.98 * 10)
@@ -156,7 +156,7 @@ def test_quantities_follow_the_price_tag_s_formulas() -> None:
         ({"cloud_price_high": factor(3.6)}, 0, 0.9, "electricity alone"),
     ],
 )
-def test_the_cost_is_made_up_as_on_a_price_tag(
+def test_the_cost_is_composed_as_on_a_price_tag(
     more: dict[str, Factor], devices: int, cost: float, basis: str
 ) -> None:
     book = Factors(factor(1.5), GRID, electricity_tariff=TARIFF, currency="USD", **more)  # type: ignore[arg-type]
@@ -165,7 +165,7 @@ def test_the_cost_is_made_up_as_on_a_price_tag(
     assert found["cost"].reason == basis
 
 
-def test_what_is_unknown_stays_unknown_with_its_reason() -> None:
+def test_unknown_figures_stay_unknown_with_their_reason() -> None:
     book = Factors(factor(1.5), None, carbon_intensity_reason="no zone")
     rates = rates_of(book, 1)
     found = quantities("no history", Range(2.0, 1.0, 4.0), rates)

@@ -47,7 +47,7 @@ EVALUATE = StepUse("evaluate", Work(), 20.0, 0.2, 1e11)
         (Work(epochs=1.0), Work(), None),
     ],
 )
-def test_work_is_compared_in_whatever_count_both_tell(
+def test_work_is_compared_by_a_count_that_both_report(
     planned: Work, known: Work, ratio: float | None
 ) -> None:
     assert planned.ratio(known) == ratio
@@ -123,7 +123,7 @@ def test_an_efficiency_forecast_holds_its_median(flops: float, seen: list[Seen])
     assert found.low <= found.value <= found.high
 
 
-def test_nominal_figures_span_what_devices_reach() -> None:
+def test_nominal_figures_span_the_range_that_devices_reach() -> None:
     time = nominal_duration_s(between(1e18, 1e18), peak_flops_per_s=1e15, devices=2)
     assert time.low == pytest.approx(500 / 0.6)
     assert time.high == pytest.approx(500 / 0.02)

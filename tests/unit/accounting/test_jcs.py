@@ -48,12 +48,12 @@ def double(bits: str) -> float:
 
 
 @pytest.mark.parametrize(("bits", "text"), APPENDIX_B.items())
-def test_numbers_of_appendix_b(bits: str, text: str) -> None:
+def test_numbers_of_appendix_b_are_written_as_specified(bits: str, text: str) -> None:
     assert canonical_json(double(bits)) == text
 
 
 @pytest.mark.parametrize("bits", REFUSED)
-def test_what_is_no_number_of_json(bits: str) -> None:
+def test_values_that_are_not_json_numbers_are_rejected(bits: str) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         canonical_json({"value": double(bits)})
 
@@ -74,11 +74,13 @@ def test_what_is_no_number_of_json(bits: str) -> None:
         (10**21, "1e+21"),
     ],
 )
-def test_numbers_at_the_edges_of_notations(number: float, text: str) -> None:
+def test_numbers_at_the_edges_of_notations_are_written_as_specified(
+    number: float, text: str
+) -> None:
     assert canonical_json(number) == text
 
 
-def test_the_example_of_section_3_2_2() -> None:
+def test_the_example_of_section_3_2_2_is_reproduced() -> None:
     source = (
         '{"numbers": [333333333.33333329, 1E30, 4.50, 2e-3, 0.000000000000000000000000001],'
         r'"string": "\u20ac$\u000F\u000aA' + r"'\u0042\u0022\u005c\\\"\/" + '",'
@@ -91,7 +93,7 @@ def test_the_example_of_section_3_2_2() -> None:
     )
 
 
-def test_the_order_of_keys_of_section_3_2_3() -> None:
+def test_keys_are_ordered_as_in_section_3_2_3() -> None:
     keys = ["\u20ac", "\r", "\ufb33", "1", "\U0001f600", "\u0080", "\u00f6"]
     ordered = ["\r", "1", "\u0080", "\u00f6", "\u20ac", "\U0001f600", "\ufb33"]
     assert list(json.loads(canonical_json(dict.fromkeys(keys, 0)))) == ordered
@@ -106,6 +108,6 @@ def test_a_number_is_read_back_to_the_last_bit(number: float) -> None:
 
 
 @pytest.mark.parametrize("value", [{1, 2}, b"bytes", math])
-def test_what_is_not_json_is_refused(value: Any) -> None:
+def test_values_that_are_not_json_are_rejected(value: Any) -> None:
     with pytest.raises(TypeError, match="is not JSON"):
         canonical_json({"value": value})

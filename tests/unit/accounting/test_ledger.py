@@ -41,7 +41,7 @@ def settle(
 SECONDS = [float(t) for t in range(11)]
 
 
-def test_counter_comes_first() -> None:
+def test_the_counter_is_used_first() -> None:
     window = settle(trace(SECONDS, lambda t: 5_000 + 100 * t, lambda t: 97 * t), 0, 10)
     assert window.energy_j == 1_000.0
     assert window.energy_by_source_j == {"counter": 1_000.0}
@@ -50,7 +50,7 @@ def test_counter_comes_first() -> None:
     assert window.reason is None
 
 
-def test_integral_where_the_component_has_no_counter() -> None:
+def test_the_integral_is_used_if_the_component_has_no_counter() -> None:
     window = settle(trace(SECONDS, nothing, at_100_w), 2, 5)
     assert window.energy_by_source_j == {"integrated": pytest.approx(300.0)}
 
@@ -79,7 +79,7 @@ def test_frozen_counter_is_filled_with_the_integral() -> None:
     assert window.flags == ("counter_frozen",)
 
 
-def test_frozen_counter_that_goes_on_from_where_it_stopped() -> None:
+def test_a_frozen_counter_that_continues_where_it_stopped_is_filled() -> None:
     # Still from 3 to 6 s, then 100 W again: what it missed stays missed.
     readings = trace(SECONDS, lambda t: 100 * (t if t < 3 else max(t - 3, 3)), at_100_w)
     window = settle(readings, 0, 10)
@@ -111,7 +111,7 @@ def test_catching_up_has_the_shape_of_the_integral() -> None:
 
 
 @pytest.mark.parametrize(("stops_s", "goes_on_s"), [(2.3, 7.8), (0.4, 9.9), (2.0, 7.0)])
-def test_a_counter_that_stops_and_goes_on_between_two_readings(
+def test_a_counter_that_stops_and_continues_between_two_readings_is_booked(
     stops_s: float, goes_on_s: float
 ) -> None:
     def counted(t: float) -> float:
@@ -199,7 +199,7 @@ STALLED = [0.0, 1.0, 2.0, 3.0, 4.0, 8.0, 9.0, 10.0]
 
 
 @pytest.mark.parametrize("method", ["integrated", "modelled", "counter"])
-def test_an_integral_with_a_hole_is_booked_but_does_not_cover_its_step(method: Method) -> None:
+def test_an_integral_with_a_gap_is_booked_but_does_not_cover_its_step(method: Method) -> None:
     readings = trace(STALLED, nothing, drawn_but_for_a_stall, {8.0: ("gap",)})
     window = settle(readings, 0, 10, method)
     assert window.energy_j == pytest.approx(700.0)  # 100 J of them in the step with the hole
@@ -212,14 +212,14 @@ def test_an_integral_with_a_hole_is_booked_but_does_not_cover_its_step(method: M
     assert settle(readings, 8, 10, method).flags == ()
 
 
-def test_a_hole_that_holds_nothing_is_unknown() -> None:
+def test_a_gap_without_energy_is_unknown() -> None:
     readings = trace([0, 1, 5, 6], nothing, lambda t: 100 * min(t, 1.0), {5.0: ("gap",)})
     window = settle(readings, 1, 5)
     assert window.energy_j is None
     assert window.reason == "the readings are too far apart to integrate"
 
 
-def test_a_counter_covers_what_the_integral_leaves_out() -> None:
+def test_a_counter_covers_gaps_of_the_integral() -> None:
     readings = trace(STALLED, at_100_w, drawn_but_for_a_stall, {8.0: ("gap",)})
     window = settle(readings, 0, 10)
     assert window.energy_by_source_j == {"counter": 1_000.0}
@@ -233,7 +233,7 @@ def test_a_stall_is_no_divergence_of_counter_and_integral() -> None:
     assert settle(readings, 0, 15).flags == ("gap",)  # 300 of 1,500 J are not in the integral
 
 
-def test_a_frozen_counter_does_not_cover_a_hole_in_its_integral() -> None:
+def test_a_frozen_counter_does_not_cover_a_gap_in_its_integral() -> None:
     readings = trace(STALLED, lambda t: 100 * min(t, 2.0), drawn_but_for_a_stall, {8.0: ("gap",)})
     window = settle(readings, 0, 10)
     assert window.energy_by_source_j == {"counter": 200.0, "integrated": 500.0}
@@ -241,7 +241,7 @@ def test_a_frozen_counter_does_not_cover_a_hole_in_its_integral() -> None:
     assert window.flags == ("counter_frozen", "gap", "partly_covered")
 
 
-def test_what_a_silent_reading_remarked_is_told_of_the_step_that_spans_it() -> None:
+def test_flags_of_a_silent_reading_apply_to_the_step_that_spans_it() -> None:
     # The stall ended, and then the power could not be read just when a reading was due.
     stalled = [*STALLED[:5], 7.5, 8.0, 9.0, 10.0]
     readings = trace(
@@ -282,21 +282,21 @@ def test_time_outside_the_readings_is_not_covered() -> None:
     assert before.reason == "no reading falls into the window"
 
 
-def test_a_blink_at_the_edges_is_not_worth_a_flag() -> None:
+def test_a_short_uncovered_time_at_the_edges_is_not_flagged() -> None:
     readings = trace(SECONDS, at_100_w, at_100_w)
     assert settle(readings, 0, 10.009).flags == ()
     assert settle(readings, 0, 10.02).flags == ("partly_covered",)
 
 
 @pytest.mark.parametrize("readings", [[], [Reading(3.0, 1.0, 1.0, None)]])
-def test_too_few_readings(readings: list[Reading]) -> None:
+def test_too_few_readings_give_no_energy(readings: list[Reading]) -> None:
     window = settle(readings, 0, 10)
     assert window.energy_j is None
     assert window.reason
     assert window.covered_s == 0.0
 
 
-def test_divergence_of_counter_and_integral_is_told() -> None:
+def test_divergence_of_counter_and_integral_is_flagged() -> None:
     readings = trace([float(t) for t in range(31)], at_100_w, lambda t: 85 * t)
     assert settle(readings, 0, 10).flags == ("counter_integral_divergence",)
     assert settle(readings, 0, 9).flags == ()  # too short to tell
@@ -304,7 +304,7 @@ def test_divergence_of_counter_and_integral_is_told() -> None:
     assert settle(close, 0, 10).flags == ()
 
 
-def test_a_clock_that_goes_back_is_told_and_its_reading_left_out() -> None:
+def test_a_reading_with_an_earlier_time_is_flagged_and_skipped() -> None:
     readings = trace([0, 1, 2, 3], at_100_w, at_100_w)
     readings.insert(3, Reading(0.5, 55.0, 55.0, None))
     window = settle(readings, 0, 3)
@@ -318,7 +318,7 @@ def test_flags_of_readings_reach_the_windows_that_hold_them() -> None:
     assert settle(readings, 6, 8).flags == ()
 
 
-def test_two_readings_at_one_moment() -> None:
+def test_two_readings_at_one_moment_make_no_step() -> None:
     readings = trace([0, 1, 1, 2], at_100_w, at_100_w)
     ledger = EnergyLedger(readings)
     assert ledger.window(0, 1).energy_j == 100.0
@@ -327,12 +327,12 @@ def test_two_readings_at_one_moment() -> None:
 
 
 @pytest.mark.parametrize(("start", "end"), [(2.0, 1.0), (float("nan"), 1.0), (0.0, float("inf"))])
-def test_impossible_windows_are_refused(start: float, end: float) -> None:
+def test_impossible_windows_are_rejected(start: float, end: float) -> None:
     with pytest.raises(ValueError, match="a window must end after it starts"):
         settle(trace(SECONDS, at_100_w, at_100_w), start, end)
 
 
-def test_many_windows_at_once_are_the_windows_one_by_one() -> None:
+def test_many_windows_at_once_equal_the_windows_one_by_one() -> None:
     readings = trace(SECONDS, at_100_w, lambda t: 99 * t)
     edges = [(0.0, 3.0), (3.0, 4.5), (4.5, 10.0)]
     assert EnergyLedger(readings).windows(edges) == [settle(readings, *edge) for edge in edges]

@@ -114,7 +114,7 @@ def test_the_hours_of_the_charge_add_up_to_it(
     )
 
 
-def test_hours_that_are_over_are_left_behind() -> None:
+def test_hours_that_are_over_are_removed() -> None:
     readings = [Reading(1800.0 * n, 1000.0 * n, None, 100.0) for n in range(6)]
     charge = LiveCharge()
     for reading in readings:
@@ -124,7 +124,7 @@ def test_hours_that_are_over_are_left_behind() -> None:
 
 
 @given(st.integers(1, 5), st.booleans())
-def test_a_counter_that_stands_still_is_booked_as_on_the_bill(size: int, caught_up: bool) -> None:
+def test_a_frozen_counter_is_booked_as_on_the_bill(size: int, caught_up: bool) -> None:
     """30 s frozen at 200 W, then on: by a jump that brings all, or as if nothing had been."""
     readings, counter_j = [], 0.0
     for second in range(61):
@@ -229,7 +229,7 @@ def test_hours_since_the_start_count_alike_and_missing_ones_by_the_flat_factor()
     assert found.co2e_kg == pytest.approx(1.2 * (100 + 200 + 400 + 500) / 4 / 1000)
 
 
-def test_what_was_not_metered_or_has_no_factor_is_unknown() -> None:
+def test_unmetered_energy_and_missing_factors_are_unknown() -> None:
     attempt = AttemptInput(1, "running", None, START, 3600.0, (), (), devices=(Device("A100"),))
     now = datetime(2026, 3, 1, 13, 0, tzinfo=UTC)
     factors = Factors(pue=PUE, carbon_intensity=None, **PRICES["owned and electricity"])

@@ -38,7 +38,7 @@ def energies_j(spans: list[StageSpan]) -> dict[str, float]:
     return result
 
 
-def test_two_threads_that_overlap_share_what_they_have_in_common() -> None:
+def test_overlapping_stages_of_two_threads_share_their_common_time() -> None:
     spans = [StageSpan("0.0", "0", 0, 4), StageSpan("0.1", "0", 2, 8), StageSpan("0", None, 0, 9)]
     assert overlapping(spans) == {"0.0", "0.1"}
     assert energies_j(spans) == {
@@ -48,7 +48,7 @@ def test_two_threads_that_overlap_share_what_they_have_in_common() -> None:
     }
 
 
-def test_stages_inside_one_that_shares_have_their_part_of_it() -> None:
+def test_stages_inside_a_sharing_stage_get_a_part_of_its_share() -> None:
     spans = [
         StageSpan("0", None, 0, 4),
         StageSpan("1", None, 0, 4),
@@ -87,7 +87,7 @@ def test_stages_that_nest_or_follow_are_left_alone() -> None:
     assert overlapping(spans) == frozenset()
 
 
-def test_what_would_take_for_ever_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_overlapping_stages_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(overlaps, "MAX_PARTS", 100)
     spans = [StageSpan(str(n), None, n, 100 + n) for n in range(50)]
     with pytest.raises(TooManyOverlapsError, match="more than 100 parts"):
@@ -148,7 +148,7 @@ def test_every_stage_has_what_counting_second_by_second_gives_it(spans: list[Sta
 
 @settings(max_examples=200, deadline=None)
 @given(spans=families())
-def test_stages_that_lie_in_nothing_have_no_more_than_the_attempt(spans: list[StageSpan]) -> None:
+def test_top_level_stages_have_no_more_than_the_attempt(spans: list[StageSpan]) -> None:
     energy_j = energies_j(spans)
     roots = sum(energy_j[span.key] for span in spans if span.parent_key is None)
     assert roots <= POWER_W * LAST_S * (1 + 1e-9)

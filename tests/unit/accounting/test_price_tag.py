@@ -61,7 +61,7 @@ def test_the_wire_form_has_exactly_the_fields_of_the_schema() -> None:
     assert json.loads(json.dumps(tag, allow_nan=False)) == tag
 
 
-def test_every_quantity_holds_its_value_or_tells_why_not() -> None:
+def test_every_quantity_contains_its_value_or_has_a_reason() -> None:
     tag = tag_of(b.attempt(stages=[b.stage("0", 10, 90, (b.GPU, b.CPU, b.RAM))]))
     found = quantities(tag)
     assert len(found) > 40
@@ -84,7 +84,7 @@ def test_totals_are_sums_and_products() -> None:
     assert tag["coverage_ratio"]["value"] == 1.0
 
 
-def test_a_product_bears_the_weakest_evidence() -> None:
+def test_a_product_has_the_weakest_evidence() -> None:
     metered = tag_of(b.attempt(components=[b.GPU]))
     assert metered["it_energy_kwh"]["source"] == "counter"
     assert metered["facility_energy_kwh"]["source"] == "assumed"
@@ -111,7 +111,7 @@ def test_intervals_by_propagation() -> None:
     )
 
 
-def test_modelled_ram_stands_apart_with_its_wide_interval() -> None:
+def test_modelled_ram_is_separate_with_its_wide_interval() -> None:
     tag = tag_of(b.attempt())
     ram = next(c for c in tag["components"] if c["kind"] == "ram")
     assert ram["method"] == ram["it_energy_kwh"]["source"] == "modelled"
@@ -159,7 +159,7 @@ def test_stages_and_what_is_outside_them_add_up() -> None:
     )
 
 
-def test_overlapping_stages_leave_nothing_to_tell() -> None:
+def test_overlapping_stages_leave_nothing_outside() -> None:
     stages = [b.stage("0", 0, 90, (b.GPU,)), b.stage("1", 10, 100, (b.GPU,))]
     tag = tag_of(b.attempt(components=[b.GPU], stages=stages))
     outside = tag["provenance"]["outside_stages"]["it_energy_kwh"]
@@ -206,7 +206,7 @@ def test_power_is_the_mean_while_metered() -> None:
     assert tag["coverage_ratio"]["value"] == 0.75
 
 
-def test_a_run_without_any_meter() -> None:
+def test_a_run_without_any_meter_has_unknown_energy() -> None:
     tag = tag_of(b.attempt(components=[]))
     assert tag["it_energy_kwh"] == {
         "value": None,
@@ -221,7 +221,7 @@ def test_a_run_without_any_meter() -> None:
     assert tag["duration_s"]["value"] == 100.0
 
 
-def test_a_run_without_attempts() -> None:
+def test_a_run_without_attempts_has_unknown_figures() -> None:
     tag = tag_of()
     assert tag["duration_s"]["value"] is None
     assert tag["it_energy_kwh"]["value"] is None
@@ -237,7 +237,7 @@ def test_a_stage_of_a_lost_worker_never_ended() -> None:
     assert stage["coverage_ratio"]["value"] == 1.0
 
 
-def test_a_window_shorter_than_the_counter_can_tell_has_bounds() -> None:
+def test_a_window_shorter_than_the_counter_s_resolution_has_bounds() -> None:
     short = Measurement(b.GPU.id, b.window(150.0, 5.0, 5.5))
     stage = replace(b.stage("0", 5, 6, ()), end_s=5.5, measurements=(short,))
     tag = tag_of(b.attempt(components=[b.GPU], stages=[stage]))
@@ -250,7 +250,7 @@ def test_a_window_shorter_than_the_counter_can_tell_has_bounds() -> None:
     assert facility["high"] == pytest.approx(1.5 * (1 + Z_95 * 0.1) * 200 / J_PER_KWH)
 
 
-def test_a_counter_that_has_not_ticked_in_a_short_window_is_no_proof_of_nothing() -> None:
+def test_a_counter_without_a_tick_in_a_short_window_does_not_prove_zero() -> None:
     still = Measurement(b.GPU.id, b.window(0.0, 5.0, 5.05))
     stage = replace(b.stage("0", 5, 6, ()), end_s=5.05, measurements=(still,))
     tag = tag_of(b.attempt(components=[b.GPU], stages=[stage]))
@@ -263,7 +263,7 @@ def test_a_counter_that_has_not_ticked_in_a_short_window_is_no_proof_of_nothing(
     assert "short_window" in tag["stages"][0]["flags"]
 
 
-def test_more_power_than_the_board_can_draw_is_told() -> None:
+def test_more_power_than_the_board_can_draw_is_flagged() -> None:
     wild = Measurement(b.GPU.id, b.window(60_000, 0, 100))
     tag = tag_of(replace(b.attempt(components=[b.GPU]), measurements=(wild,)))
     assert "above_power_limit" in tag["flags"]
@@ -285,24 +285,24 @@ def test_the_pue_interval_stops_at_one() -> None:
 
 
 @pytest.mark.parametrize("value", [0.9, math.nan, math.inf])
-def test_an_impossible_pue_is_refused(value: float) -> None:
+def test_an_impossible_pue_is_rejected(value: float) -> None:
     with pytest.raises(InvalidFactor, match="pue"):
         tag_of(b.attempt(), factors=Factors(replace(b.PUE, value=value), b.GRID))
 
 
-def test_a_negative_intensity_is_refused() -> None:
+def test_a_negative_intensity_is_rejected() -> None:
     with pytest.raises(InvalidFactor, match="carbon_intensity"):
         tag_of(b.attempt(), factors=Factors(b.PUE, replace(b.GRID, value=-1.0)))
 
 
-def test_a_measurement_of_a_stranger_is_refused() -> None:
+def test_a_measurement_of_an_undeclared_component_is_rejected() -> None:
     with pytest.raises(UnknownComponent, match="gpu:GPU-2; it has: gpu:GPU-1"):
         tag_of(
             replace(b.attempt(components=[b.GPU]), measurements=(b.steady(b.TWIN, 280.0, 0, 100),))
         )
 
 
-def test_quality_is_what_a_stage_reported_last() -> None:
+def test_quality_is_the_last_report_of_a_stage() -> None:
     told = [QualityInput("accuracy", 0.01 * step, "validation") for step in range(90)]
     told.append(QualityInput("accuracy", 0.5, "test"))
     one = b.stage("1", 10, 20, (b.GPU,), kind="command", quality=told)
@@ -346,7 +346,7 @@ def test_quality_is_that_of_the_latest_attempt() -> None:
     assert tag["stages"][0]["quality"][0]["value"] == 0.7
 
 
-def test_hardware_and_provenance() -> None:
+def test_hardware_and_provenance_are_on_the_price_tag() -> None:
     environment = Environment({"torch": "2.13.0"}, {"train": 0}, "3.11.9", "Linux", "abc123")
     devices = (Device("NVIDIA A100", "GPU-1"), Device("NVIDIA A100", "GPU-2"))
     first = replace(b.attempt(1), environment=environment, devices=devices)

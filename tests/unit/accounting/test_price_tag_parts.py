@@ -69,7 +69,7 @@ def test_uncounted_stages_are_named() -> None:
     assert flops["reason"] == "not counted: stage 0 (quantize)"
 
 
-def test_of_a_script_it_is_told_what_would_make_its_operations_known() -> None:
+def test_unknown_operations_of_a_script_state_how_to_make_them_known() -> None:
     stages = [
         b.stage("0", 0, 50, (b.GPU,), kind="command"),
         b.stage("0.0", 0, 20, (b.GPU,), parent="0"),
@@ -126,12 +126,12 @@ def test_unknown_costs_have_their_reason() -> None:
     assert "no accelerator" in on_cpu["reason"]
 
 
-def test_a_price_without_a_currency_is_refused() -> None:
+def test_a_price_without_a_currency_is_rejected() -> None:
     with pytest.raises(InvalidFactor, match="currency"):
         tag_of(b.attempt(), factors=replace(PRICED, currency=None))
 
 
-def test_prices_the_wrong_way_round_are_refused() -> None:
+def test_a_price_range_in_reverse_order_is_rejected() -> None:
     wrong = replace(PRICED, cloud_price_low=price(3.0))
     with pytest.raises(InvalidFactor, match="price_low"):
         tag_of(b.attempt(), factors=wrong)
@@ -156,7 +156,7 @@ def test_the_second_opinion_is_compared_part_by_part() -> None:
     assert parts["gpu"]["difference_ratio"]["value"] is None
 
 
-def test_a_second_opinion_that_failed_tells_why() -> None:
+def test_a_failed_second_opinion_has_a_reason() -> None:
     opinion = SecondOpinion("codecarbon", "3.3.2", None, None, None, None, "it could not start")
     found = tag_of(replace(b.attempt(1), second_opinion=opinion))["second_opinion"]
     assert found["attempts"] == []

@@ -7,7 +7,7 @@ import pytest
 from pricetag.accounting.quantity.quantity import Quantity, weakest
 
 
-def test_wire_form() -> None:
+def test_quantities_have_their_wire_form() -> None:
     known = Quantity(2.0, 1.5, 2.5, "kWh", "counter")
     assert known.as_dict() == {
         "value": 2.0,
@@ -31,10 +31,10 @@ def test_wire_form() -> None:
         (1.0, None, 3.0, "kWh", "counter", None),
     ],
 )
-def test_inconsistent_quantities_are_refused(wrong: tuple[object, ...]) -> None:
+def test_inconsistent_quantities_are_rejected(wrong: tuple[object, ...]) -> None:
     with pytest.raises(ValueError, match="kWh"):
         Quantity(*wrong)  # type: ignore[arg-type]
 
 
-def test_a_product_rests_on_its_weakest_part() -> None:
+def test_a_product_has_its_weakest_evidence() -> None:
     assert weakest("counter", "assumed", "modelled") == "assumed"

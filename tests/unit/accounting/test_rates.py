@@ -46,7 +46,7 @@ def test_each_hour_has_its_own_intensity() -> None:
     assert budget["carbon intensity"] == pytest.approx(0.05)
 
 
-def test_an_hour_without_a_figure_takes_the_annual_one_and_is_flagged() -> None:
+def test_an_hour_without_a_figure_uses_the_annual_one_and_is_flagged() -> None:
     tag = tag_of(hourly_attempt({H4: 10_000.0, H6: 20_000.0}), HOURLY)
     grams = 1.5 * (10_000 * 100 + 20_000 * 56) / J_PER_KWH
     assert tag["co2e_kg"]["value"] == pytest.approx(grams / 1000)
@@ -57,7 +57,7 @@ def test_an_hour_without_a_figure_takes_the_annual_one_and_is_flagged() -> None:
     assert budget["carbon intensity"] == pytest.approx(share * 0.05 + (1 - share) * 0.07)
 
 
-def test_energy_that_was_not_kept_by_the_hour_takes_the_annual_figure() -> None:
+def test_energy_not_kept_by_hour_uses_the_annual_figure() -> None:
     tag = tag_of(hourly_attempt({}), HOURLY)
     annual = tag_of(hourly_attempt({}), b.FACTORS)
     assert tag["co2e_kg"]["value"] == annual["co2e_kg"]["value"]
@@ -97,7 +97,7 @@ def test_a_tariff_by_the_time_of_use() -> None:
     assert "tariff_hours_incomplete" in part["flags"]
 
 
-def test_a_rate_without_any_figure_is_refused() -> None:
+def test_a_rate_without_any_figure_is_rejected() -> None:
     with pytest.raises(RateMissing, match="no tariff"):
         apply(Rate("tariff", None), [Use(1.0, {})])
 

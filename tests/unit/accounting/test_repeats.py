@@ -28,7 +28,9 @@ def test_with_many_degrees_it_is_the_normal_one() -> None:
 
 
 @pytest.mark.parametrize(("probability", "freedom"), [(0.4, 3.0), (1.0, 3.0), (0.9, 0.5), (0.9, 0)])
-def test_what_has_no_quantile_is_refused(probability: float, freedom: float) -> None:
+def test_an_invalid_probability_or_degree_of_freedom_is_rejected(
+    probability: float, freedom: float
+) -> None:
     with pytest.raises(InvalidFactor):
         t_quantile(probability, freedom)
 
@@ -77,19 +79,21 @@ def test_one_repeat_has_no_spread(first: list[float], second: list[float]) -> No
     assert "at least 2 repeats" in str(found.reason)
 
 
-def test_repeats_that_are_all_alike_say_so() -> None:
+def test_identical_repeats_are_noted() -> None:
     found = repeat_ratio([2.0, 2.0], [1.0, 1.0])
     assert (found.low, found.high) == (2.0, 2.0)
     assert "same figure" in str(found.reason)
 
 
 @pytest.mark.parametrize(("first", "second"), [([], [1.0]), ([0.0], [1.0]), ([1.0], [-1.0])])
-def test_what_has_no_ratio_is_refused(first: list[float], second: list[float]) -> None:
+def test_figures_without_a_ratio_are_rejected(first: list[float], second: list[float]) -> None:
     with pytest.raises(InvalidFactor):
         repeat_ratio(first, second)
 
 
-def test_the_interval_holds_the_truth_as_often_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_interval_contains_the_true_ratio_as_often_as_stated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """4,000 pairs of groups of four with 5% and 10% scatter: 95% of intervals hold 1.5."""
     # SciPy's quantile is the same one, as tested above, and a hundred times as fast.
     monkeypatch.setattr(repeats, "t_quantile", lambda p, freedom: special.stdtrit(freedom, p))

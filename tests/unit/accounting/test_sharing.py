@@ -33,14 +33,14 @@ def at_300_w(
     ]
 
 
-def test_a_device_of_its_own_is_charged_in_full_with_the_split_beside_it() -> None:
+def test_an_exclusive_device_is_charged_in_full_with_the_split_beside_it() -> None:
     alone = [replace(reading, own_busy_s=None, all_busy_s=None) for reading in at_300_w()]
     window = EnergyLedger(alone, baseline_w=100.0).window(0, 3)
     assert (window.energy_j, window.device_energy_j, window.baseline_j) == (900.0, 900.0, 300.0)
     assert EnergyLedger(alone).window(0, 3).baseline_j is None
 
 
-def test_idle_goes_by_reservation_and_the_rest_by_activity() -> None:
+def test_idle_energy_is_charged_by_reservation_and_the_rest_by_activity() -> None:
     window = EnergyLedger(at_300_w(), reserved_ratio=0.5, baseline_w=100.0).window(0, 3)
     assert window.energy_j == pytest.approx(300 * 0.5 + 600 * 0.25)
     assert window.device_energy_j == 900.0
@@ -70,7 +70,7 @@ def test_whatever_the_idle_power_is_the_charge_is_within_its_division(
     assert abs(charged_j - unknown.energy_j) <= half_j + 1e-6
 
 
-def test_where_no_activity_is_told_everything_goes_by_reservation() -> None:
+def test_without_activity_figures_everything_is_charged_by_reservation() -> None:
     silent = [replace(reading, own_busy_s=None, all_busy_s=None) for reading in at_300_w()]
     window = EnergyLedger(silent, reserved_ratio=3 / 7, baseline_w=100.0).window(0, 3)
     assert window.energy_j == pytest.approx(900 * 3 / 7)
@@ -78,7 +78,7 @@ def test_where_no_activity_is_told_everything_goes_by_reservation() -> None:
     assert window.flags == ()  # it is the component's way, not an accident
 
 
-def test_where_nobody_was_active_everything_goes_by_reservation() -> None:
+def test_if_nobody_was_active_everything_is_charged_by_reservation() -> None:
     still = at_300_w(own=(2.0,) * 4, everybody=(7.0,) * 4)
     window = EnergyLedger(still, reserved_ratio=0.25, baseline_w=100.0).window(0, 3)
     assert window.energy_j == pytest.approx(225.0)
@@ -98,7 +98,7 @@ def test_readings_without_activity_are_bridged() -> None:
         assert bridged.window(*edges) == whole.window(*edges)
 
 
-def test_before_and_after_the_activity_that_is_told_the_reservation_counts() -> None:
+def test_before_and_after_known_activity_the_reservation_counts() -> None:
     readings = at_300_w(own=(None, 1.0, 2.0, None))
     ledger = EnergyLedger(readings, reserved_ratio=0.5, baseline_w=100.0)
     assert ledger.window(0, 1).energy_j == pytest.approx(150.0)
@@ -116,7 +116,7 @@ def test_before_and_after_the_activity_that_is_told_the_reservation_counts() -> 
         ((0.0, 1.0, float("nan"), 3.0), ALL),
     ],
 )
-def test_activity_that_goes_back_is_unknown_where_it_does(
+def test_activity_that_decreases_is_unknown_over_that_span(
     own: tuple[float, ...], everybody: tuple[float, ...]
 ) -> None:
     ledger = EnergyLedger(at_300_w(own, everybody), reserved_ratio=0.5, baseline_w=100.0)
@@ -161,7 +161,7 @@ def test_a_job_that_did_nothing_is_charged_nothing_and_that_is_known() -> None:
     assert window.reason is None
 
 
-def test_what_was_not_metered_has_no_gross_and_no_baseline() -> None:
+def test_unmetered_time_has_no_gross_and_no_baseline() -> None:
     window = EnergyLedger([], reserved_ratio=0.5, baseline_w=100.0).window(0, 3)
     assert (window.energy_j, window.device_energy_j, window.baseline_j) == (None, None, None)
 
@@ -170,7 +170,7 @@ def test_what_was_not_metered_has_no_gross_and_no_baseline() -> None:
     ("reserved_ratio", "baseline_w", "said"),
     [(1.1, None, "reserved_ratio"), (-0.1, None, "reserved_ratio"), (0.5, -1.0, "baseline_w")],
 )
-def test_what_cannot_be_is_refused(
+def test_impossible_shares_are_rejected(
     reserved_ratio: float, baseline_w: float | None, said: str
 ) -> None:
     with pytest.raises(ValueError, match=said):
@@ -191,14 +191,14 @@ def test_a_device_without_tenants_is_the_nodes() -> None:
     assert (found.charged_j, found.unallocated_j, found.flags) == ((), 300.0, ())
 
 
-def test_tenants_that_claim_too_much_are_cut_down_and_it_is_told() -> None:
+def test_excessive_claims_of_tenants_are_reduced_and_flagged() -> None:
     found = allocate(300.0, [Tenant(1.0), Tenant(0.5)], duration_s=1.0)
     assert found.claimed_j == 450.0
     assert found.charged_j == pytest.approx((200.0, 100.0))
     assert (found.unallocated_j, found.flags) == (0.0, ("overallocated",))
 
 
-def test_the_parts_of_the_rule() -> None:
+def test_idle_dynamic_and_charged_follow_the_rule() -> None:
     assert idle_j(50.0, 1.0, 100.0) == 50.0
     assert idle_j(50.0, 1.0, None) == 25.0
     assert division_j(25.0, 100.0, 0.5) == 25.0

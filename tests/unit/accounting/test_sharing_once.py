@@ -41,7 +41,7 @@ def energies(meters: list[Metered]) -> list[float | None]:
     return [found.energy_j for found in count_once(meters)]
 
 
-def test_of_ranks_that_each_have_a_meter_one_counts() -> None:
+def test_only_one_of_several_ranks_with_a_meter_counts() -> None:
     ranks = [Metered("a", GPU, 1_000.0, window(0, 10)) for _ in range(4)]
     assert energies(ranks) == [1_000.0, 0.0, 0.0, 0.0]
     found = count_once(ranks)
@@ -62,14 +62,14 @@ def test_several_devices_of_one_host_are_several() -> None:
     assert energies(meters) == [1_000.0] * 3
 
 
-def test_only_the_time_that_both_have_is_counted_once() -> None:
+def test_only_the_common_time_of_two_meters_is_counted_once() -> None:
     early, late = Metered("a", GPU, 0.0, window(0, 10)), Metered("a", GPU, 6.0, window(0, 10))
     assert energies([early, late]) == [1_000.0, pytest.approx(600.0)]
     assert energies([late, early]) == [1_000.0, pytest.approx(600.0)]
     assert energies([early, Metered("a", GPU, 10.0, window(0, 10))]) == [1_000.0, 1_000.0]
 
 
-def test_the_meter_that_was_covered_better_counts() -> None:
+def test_the_meter_with_the_better_coverage_counts() -> None:
     poor = WindowEnergy(0, 10, 200.0, {"counter": 200.0}, 2.0)
     assert energies([Metered("a", GPU, 0.0, poor), Metered("a", GPU, 0.0, window(0, 10))]) == [
         0.0,
@@ -125,7 +125,7 @@ def attempt(number: int, second: int, *, node: str = "a") -> AttemptInput:
     )
 
 
-def test_an_attempt_that_went_on_beside_its_successor_is_counted_once() -> None:
+def test_an_attempt_that_continued_beside_its_successor_is_counted_once() -> None:
     first, second = counted_once([attempt(1, 0), attempt(2, 4)])
     assert first == attempt(1, 0)
     [whole] = second.measurements

@@ -294,7 +294,7 @@ def between(before: Reading, after: Reading, part: float, *, told: bool) -> Read
 
 @settings(max_examples=200, deadline=None)
 @given(schedules(), st.data())
-def test_more_readings_that_say_nothing_new_change_no_charge(
+def test_readings_without_new_information_change_no_charge(
     schedule: Schedule, data: st.DataObject
 ) -> None:
     for job in schedule.jobs:

@@ -91,7 +91,7 @@ def test_a_period_over_midnight_on_sunday_ends_on_monday() -> None:
         ([period(ALL, "00:00", "23:59", 1)], "details.periods"),
     ],
 )
-def test_what_does_not_cover_the_week_once_is_refused_by_its_field(
+def test_periods_that_do_not_cover_the_week_once_are_rejected_with_their_field(
     periods: Any, field: str
 ) -> None:
     with pytest.raises(InvalidFactor) as refused:
@@ -99,7 +99,7 @@ def test_what_does_not_cover_the_week_once_is_refused_by_its_field(
     assert refused.value.field == field
 
 
-def test_a_hole_and_an_overlap_are_told_by_their_time() -> None:
+def test_a_gap_and_an_overlap_are_reported_with_their_time() -> None:
     with pytest.raises(InvalidFactor, match="silent at tue 12:00"):
         week(
             [
@@ -127,12 +127,12 @@ def test_a_hole_and_an_overlap_are_told_by_their_time() -> None:
         ("2026-10-25T06:00Z", "0.31"),
     ],
 )
-def test_hours_go_by_the_clocks_of_the_place(hour: str, price: str) -> None:
+def test_hours_follow_local_time(hour: str, price: str) -> None:
     found = price_of_hour(week(DAY_AND_NIGHT), datetime.fromisoformat(hour), BERLIN)
     assert found == Decimal(price)
 
 
-def test_the_hour_that_is_twice_is_priced_twice_and_the_missing_one_never() -> None:
+def test_a_repeated_local_hour_is_priced_twice_and_a_skipped_one_never() -> None:
     prices = week(
         [
             period(ALL, "02:00", "03:00", "5"),

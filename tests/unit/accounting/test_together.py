@@ -14,7 +14,7 @@ def kwh(value: float, spread: float, source: Source = "counter") -> Quantity:
     return Quantity(value, value - spread, value + spread, "kWh", source)
 
 
-def test_ends_are_added() -> None:
+def test_ends_of_intervals_are_added() -> None:
     total = sum_together({"a": kwh(1.0, 0.1), "b": kwh(2.0, 0.3, "modelled")}, "kWh")
     assert (total.value, total.low, total.high) == pytest.approx((3.0, 2.6, 3.4))
     assert (total.unit, total.source) == ("kWh", "modelled")
@@ -46,5 +46,5 @@ def test_money_in_two_currencies_is_not_added() -> None:
     assert (total.value, total.reason) == (None, "the parts are in EUR and USD")
 
 
-def test_nothing_is_not_zero() -> None:
+def test_an_empty_sum_is_not_zero() -> None:
     assert sum_together({}, "kWh").value is None

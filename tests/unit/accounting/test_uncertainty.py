@@ -37,7 +37,7 @@ def test_gains_of_one_model_add_linearly() -> None:
     assert interval.low == pytest.approx(400 * (1 - Z_95 * 0.05))
 
 
-def test_others_add_in_quadrature() -> None:
+def test_other_errors_add_in_quadrature() -> None:
     different = [Term(100.0, f"gpu:{n}", 0.05) for n in range(4)]
     assert combine(different).high == pytest.approx(400 * (1 + Z_95 * 0.05 / 2))
     edges = [Term(100.0, "gpu:A100", 0.0, own_std_ratio=0.05) for _ in range(4)]
@@ -81,7 +81,7 @@ def test_monte_carlo_of_mixed_errors_against_a_plain_simulation() -> None:
     assert interval.high == pytest.approx(totals[39_000], rel=0.05)
 
 
-def test_the_seed_decides() -> None:
+def test_the_seed_determines_the_interval() -> None:
     terms = [Term(5.0, "cpu:model", 0.45, multiplicative=True), Term(9.0, "gpu:A100", 0.05)]
     assert combine(terms, seed=1) == combine(terms, seed=1)
     assert combine(terms, seed=1) != combine(terms, seed=2)

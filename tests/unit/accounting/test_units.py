@@ -16,6 +16,6 @@ def test_exact_constants() -> None:
 
 
 @given(st.floats(0, 1e12))
-def test_conversions_return(value: float) -> None:
+def test_conversions_round_trip(value: float) -> None:
     assert units.joules_to_kwh(units.kwh_to_joules(value)) == pytest.approx(value)
     assert units.grams_to_kg(units.kg_to_grams(value)) == pytest.approx(value)

@@ -68,7 +68,7 @@ def test_the_interval_extends_by_the_bound_and_the_energy_does_not() -> None:
     assert "last moment of lost attempts, which was not read" in causes
 
 
-def test_without_an_unread_end_nothing_is_different() -> None:
+def test_without_an_unread_end_nothing_changes() -> None:
     inputs = replace(owned_run(), accounting_version=ACCOUNTING_VERSION)
     [attempt] = inputs.attempts
     same = replace(inputs, attempts=(replace(attempt, unread_j={}),))
@@ -76,7 +76,7 @@ def test_without_an_unread_end_nothing_is_different() -> None:
     assert "unread_kwh" not in str(build_price_tag(inputs).as_dict())
 
 
-def test_stages_that_ended_before_are_not_concerned() -> None:
+def test_stages_that_ended_before_are_not_affected() -> None:
     inputs = replace(owned_run(), accounting_version=ACCOUNTING_VERSION)
     [attempt] = inputs.attempts
     unread = dict.fromkeys([component.id for component in attempt.components], 1000.0)

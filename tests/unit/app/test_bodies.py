@@ -46,12 +46,12 @@ def test_json_and_yaml_read_the_same_data(value: Any) -> None:
 
 
 @given(DATA)
-def test_what_pyyaml_writes_is_read_back(value: Any) -> None:
+def test_text_written_by_pyyaml_is_read_back(value: Any) -> None:
     assert parse_yaml(yaml.safe_dump(value, allow_unicode=True)) == value
 
 
 @given(st.text(max_size=200))
-def test_any_text_is_read_or_refused(text: str) -> None:
+def test_any_text_is_read_or_rejected(text: str) -> None:
     with contextlib.suppress(YamlError):
         parse_yaml(text)
     with contextlib.suppress(BodyError):
@@ -119,7 +119,7 @@ def test_a_time_without_an_offset_is_still_rejected() -> None:
         ("9" * 5000, "4300 digits"),
     ],
 )
-def test_bad_yaml_is_told(text: str, told: str) -> None:
+def test_malformed_yaml_is_reported(text: str, told: str) -> None:
     with pytest.raises(YamlError, match=told):
         parse_yaml(text)
 
@@ -173,5 +173,5 @@ def test_values_that_cannot_be_stored_are_rejected(
         ("garbage", "text/plain"),
     ],
 )
-def test_media_types(header: str | None, kind: str) -> None:
+def test_media_types_are_recognized(header: str | None, kind: str) -> None:
     assert media_type(header) == kind

@@ -76,7 +76,7 @@ async def careless(answered: asyncio.Event, folder: Path) -> None:
 
 @pytest.mark.parametrize("steps", STEPS)
 @pytest.mark.parametrize("begin", [lease_keeper, shipper, idle_shipper, careless])
-async def test_a_cancellation_in_the_step_of_an_answer_is_heeded(
+async def test_a_cancellation_in_the_same_step_as_a_result_takes_effect(
     begin: Begin, steps: int, tmp_path: Path
 ) -> None:
     answered = asyncio.Event()
@@ -153,7 +153,7 @@ async def test_a_task_that_never_ends_is_abandoned(caplog: pytest.LogCaptureFixt
     await task
 
 
-def test_nothing_of_ours_waits_in_a_way_that_loses_cancellations() -> None:
+def test_no_module_waits_in_a_way_that_loses_cancellations() -> None:
     """``asyncio.wait_for`` does until Python 3.12."""
     users = []
     for room in ("app", "workers", "pricetag"):

@@ -53,7 +53,7 @@ def test_the_token_goes_with_every_request() -> None:
     assert seen[0].headers["authorization"] == "Bearer pt_x"
 
 
-def test_a_refusal_is_raised_with_its_fields() -> None:
+def test_a_rejection_is_raised_with_its_fields() -> None:
     errors = [{"field": "name", "message": "is missing", "hint": None}]
     refusing = speaking(problem(422, "invalid-recipe", errors=errors))
     with refusing as client, pytest.raises(ApiError) as caught:
@@ -63,7 +63,7 @@ def test_a_refusal_is_raised_with_its_fields() -> None:
 
 
 @pytest.mark.parametrize("content", [b"<html>", b"[1]", b'"x"', b"{}", b""])
-def test_the_answer_of_another_program_is_an_error_too(content: bytes) -> None:
+def test_a_response_of_another_program_is_an_error_too(content: bytes) -> None:
     other = speaking(httpx.Response(404, content=content))
     with other as client, pytest.raises(ApiError, match="404 Not Found"):
         client.get_run("r")
@@ -99,7 +99,7 @@ def test_yaml_is_sent_as_it_is() -> None:
         lambda c: c.resume_run("r"),
     ],
 )
-def test_what_must_not_happen_twice_is_sent_once(call: Callable[[Client], Any]) -> None:
+def test_requests_that_must_not_be_repeated_are_sent_once(call: Callable[[Client], Any]) -> None:
     seen: list[httpx.Request] = []
     breaking = speaking(httpx.ReadError("broke"), seen=seen)
     with breaking as client, pytest.raises(ServerUnreachable, match="from http://server: broke"):
@@ -107,7 +107,7 @@ def test_what_must_not_happen_twice_is_sent_once(call: Callable[[Client], Any]) 
     assert len(seen) == 1
 
 
-def test_patience_ends() -> None:
+def test_retries_end_after_a_number_of_attempts() -> None:
     seen: list[httpx.Request] = []
     refusals = [httpx.ConnectError("refused")] * ATTEMPTS
     with speaking(*refusals, seen=seen) as client, pytest.raises(ServerUnreachable):
@@ -133,7 +133,7 @@ def events(*ids: int, kind: str = "progress") -> httpx.Response:
     return httpx.Response(200, text=text, headers={"content-type": "text/event-stream"})
 
 
-def test_events_go_on_through_breaks(slept: list[float]) -> None:
+def test_an_event_stream_continues_after_interruptions(slept: list[float]) -> None:
     seen: list[httpx.Request] = []
     answers: tuple[Answer, ...] = (
         events(1, 2),
@@ -156,7 +156,7 @@ def test_events_of_an_unknown_run_are_rejected() -> None:
         next(client.events("r"))
 
 
-def test_waiting_tells_of_events_and_gives_the_run() -> None:
+def test_waiting_reports_events_and_returns_the_run() -> None:
     told: list[int] = []
     answers = (events(1, 2), ok(status="failed"), ok(status="failed", id="r"))
     with speaking(*answers) as client:
@@ -179,7 +179,7 @@ def test_logs_are_followed_to_the_end() -> None:
         assert [line["text"] for line in client.iter_logs("r", follow=True)] == ["a", "b"]
 
 
-def test_a_download_is_whole_or_not_there(tmp_path: Path) -> None:
+def test_a_download_is_complete_or_absent(tmp_path: Path) -> None:
     target = tmp_path / "model"
     with speaking(httpx.Response(200, content=b"x" * 1000)) as client:
         assert client.download_artifact("r", "a", target).read_bytes() == b"x" * 1000
@@ -197,7 +197,7 @@ def test_a_price_tag_is_read_as_the_typed_document() -> None:
     assert tag.as_dict() == issued
 
 
-def test_an_answer_that_is_not_a_price_tag_is_an_error_that_names_the_member() -> None:
+def test_a_response_that_is_not_a_price_tag_is_an_error_that_names_the_member() -> None:
     broken = speaking(httpx.Response(200, json={"schema": "pricetag/1"}))
     with broken as client, pytest.raises(InvalidDocument, match="run_id: is missing"):
         client.price_tag_document("r")
@@ -274,6 +274,6 @@ def test_a_proxy_or_certificate_that_cannot_be_used_is_an_error_in_one_line(
 
 
 @pytest.mark.parametrize("url", ["http://[::1", "http://server:port", "http://a b"])
-def test_an_address_that_is_none_is_an_error(url: str) -> None:
+def test_an_invalid_address_is_an_error(url: str) -> None:
     with pytest.raises(ClientError):
         Client(url, "pt_x").get_run("r")

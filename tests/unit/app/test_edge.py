@@ -107,7 +107,7 @@ def test_the_second_head_on_a_connection_has_a_deadline_too(address: tuple[str, 
         assert is_closed(connection)
 
 
-def test_of_too_many_waiting_connections_the_oldest_goes_and_requests_are_served(
+def test_the_oldest_of_too_many_waiting_connections_is_closed(
     address: tuple[str, int],
 ) -> None:
     idle = [opened(address) for _ in range(9)]

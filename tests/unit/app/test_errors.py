@@ -30,13 +30,13 @@ def test_fields_are_named_as_their_author_knows_them() -> None:
     assert errors.field_path(("body", "\ud800")) == "\\ud800"
 
 
-def test_what_was_sent_is_not_sent_back() -> None:
+def test_rejected_values_are_not_echoed() -> None:
     fault = {"loc": ("body", "name"), "msg": "too long", "input": "secret", "type": "x"}
     (problem,) = errors.field_problems([fault])
     assert "secret" not in problem.model_dump_json()
 
 
-def test_the_summary_counts_what_it_leaves_out() -> None:
+def test_the_summary_counts_omitted_problems() -> None:
     problems = [FieldProblem(field="a", message="is wrong"), FieldProblem(field=None, message="b")]
     assert errors.summary(problems) == "a: is wrong (and 1 more)"
     assert errors.summary(problems[1:]) == "b"
@@ -96,5 +96,5 @@ def test_every_operation_is_described_and_its_errors_are_problems() -> None:
         ("/v1/nothing", []),
     ],
 )
-def test_methods_of_a_path(path: str, methods: list[str]) -> None:
+def test_methods_of_a_path_are_listed(path: str, methods: list[str]) -> None:
     assert errors.methods_of(create_app(), path) == methods

@@ -91,7 +91,7 @@ def test_a_tariff_by_the_time_of_use_has_the_week_s_mean_and_prices_as_text() ->
         ("pue", 1.2, {"valid_to": "9999-01-01T00:00:00Z"}, ["valid_to"]),
     ],
 )
-def test_invalid_figures_are_rejected_by_its_field(
+def test_invalid_figures_are_rejected_with_their_field(
     kind: str, value: Any, more: dict[str, Any], fields: list[str]
 ) -> None:
     assert refused(kind, value, **more) == fields
@@ -99,7 +99,7 @@ def test_invalid_figures_are_rejected_by_its_field(
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-1", "1e12", float("nan"), True, "many"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_no_amount_is_rejected_before_its_kind(kind: str, value: Any) -> None:
+def test_an_invalid_amount_is_rejected_before_its_kind(kind: str, value: Any) -> None:
     with pytest.raises(ValidationError, match="value"):
         FactorCreate.model_validate({"kind": kind, "value": value, **CITED})
 

@@ -20,7 +20,7 @@ V100 = "Tesla V100-SXM2-16GB"
 SITE = uuid4()
 
 
-def test_a_site_that_tells_nothing_gets_means_that_are_marked_as_assumed() -> None:
+def test_a_site_without_factors_gets_means_marked_as_assumed() -> None:
     pue = defaults.pue(Settings())
     assert (pue.factor.value, pue.factor.source, pue.origin) == (1.54, "assumed", "catalog")
     carbon = defaults.carbon(Settings(), None).factor
@@ -38,7 +38,7 @@ def test_the_settings_own_figures() -> None:
     assert (carbon.factor.citation, carbon.origin) == ("contract", "settings")
 
 
-def test_a_zone_is_surer_in_its_own_year() -> None:
+def test_the_intensity_of_a_zone_has_a_smaller_error_in_its_own_year() -> None:
     row = catalog.grid_factor("DEU")
     told = Settings(grid_zone="DE")
     same, other = (defaults.carbon(told, row.year + n).factor for n in (0, 1))

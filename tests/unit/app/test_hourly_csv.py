@@ -65,19 +65,19 @@ def test_hours_in_any_offset_are_utc_hours() -> None:
         ('2026-03-01T01:00Z,"1', "line 3", "is not CSV"),
     ],
 )
-def test_a_wrong_cell_is_named_by_line_and_column(row: str, place: str, told: str) -> None:
+def test_an_invalid_cell_is_reported_with_line_and_column(row: str, place: str, told: str) -> None:
     ((field, message),) = faults(f"{HEAD}2026-03-01T00:00Z,250\n{row}\n")
     assert field == place
     assert told in message
 
 
 @pytest.mark.parametrize("head", ["", "time,g\n", "g_per_kwh,hour\n", "hour;g_per_kwh\n"])
-def test_a_wrong_head_is_told(head: str) -> None:
+def test_an_invalid_header_is_reported(head: str) -> None:
     ((field, message),) = faults(head + "2026-03-01T00:00Z,250\n")
     assert (field, "header line must be hour,g_per_kwh" in message) == ("line 1", True)
 
 
-def test_of_many_wrong_cells_the_first_of_each_kind_are_told_and_counted() -> None:
+def test_the_first_invalid_cells_of_each_kind_are_reported_with_a_count() -> None:
     rows = "".join(f"2026-03-01T{hour:02}:10Z,x{hour}\n" for hour in range(24))
     with pytest.raises(MalformedFileError) as refused:
         read_hours(HEAD + rows + "2026-03-01T00:00,5\n", NOW)
@@ -92,16 +92,16 @@ def test_of_many_wrong_cells_the_first_of_each_kind_are_told_and_counted() -> No
     )
 
 
-def test_an_empty_file_is_told() -> None:
+def test_an_empty_file_is_reported() -> None:
     assert faults(HEAD) == [("content", "contains no hours")]
 
 
-def test_a_wrong_value_does_not_hide_that_its_hour_is_twice() -> None:
+def test_an_invalid_value_does_not_hide_a_duplicate_hour() -> None:
     text = HEAD + "2026-03-01T00:00Z,x\n2026-03-01T00:00Z,1\n"
     assert [field for field, _ in faults(text)] == ["line 2, g_per_kwh", "line 3, hour"]
 
 
-def test_gaps() -> None:
+def test_missing_hours_are_reported() -> None:
     begin = datetime(2026, 3, 1, tzinfo=UTC)
     hours = [begin + timedelta(hours=n) for n in (5, 0, 1, 9)]
     assert gaps(hours) == [Gap(begin + timedelta(hours=2), 3), Gap(begin + timedelta(hours=6), 3)]
@@ -114,7 +114,7 @@ def test_gaps() -> None:
     ),
     st.integers(-14, 14),
 )
-def test_what_was_written_is_what_is_read(values: dict[int, float], offset_h: int) -> None:
+def test_written_values_are_read_back(values: dict[int, float], offset_h: int) -> None:
     begin = datetime(2025, 1, 1, tzinfo=UTC)
     sign = "-" if offset_h < 0 else "+"
     lines = [

@@ -19,7 +19,7 @@ def line(seq: int) -> dict[str, Any]:
     return {"seq": seq, **LINE}
 
 
-def test_fields_that_are_new_to_us_are_no_fault() -> None:
+def test_unknown_fields_are_accepted() -> None:
     found = parse({**line(3), "colour": "red"}, seq_if_missing=0)
     assert isinstance(found, Log)
     assert (found.seq, found.text) == (3, "hello")
@@ -38,7 +38,9 @@ def test_fields_that_are_new_to_us_are_no_fault() -> None:
         ({**line(3), "seq": True}, None, None),
     ],
 )
-def test_parse(raw: object, seq: int | None, told: str | None) -> None:
+def test_a_record_is_parsed_or_rejected_with_its_reason(
+    raw: object, seq: int | None, told: str | None
+) -> None:
     found = parse(raw, seq_if_missing=7)
     if told is None:
         assert isinstance(found, Log)
@@ -66,7 +68,7 @@ def test_order_overlap_repeats_and_holes() -> None:
     assert [(hole.seq, hole.why) for hole in holes] == [(6, "records 6 to 7 never arrived")]
 
 
-def test_a_record_without_a_number_takes_the_place_it_stands_in() -> None:
+def test_a_record_without_a_number_is_numbered_by_its_position() -> None:
     ordered, holes = in_order([line(4), {**LINE}, line(6)], after_seq=3)
     assert [record.seq for record in ordered] == [4, 5, 6]
     assert holes == []

@@ -45,7 +45,7 @@ def test_steps_are_those_of_the_worker() -> None:
         ]
 
 
-def test_work_is_what_the_options_ask_for() -> None:
+def test_work_follows_the_options() -> None:
     train, evaluate, prune, measure = steps(RECIPE, 1)
     assert (train.work.epochs, train.work.examples) == (3.0, None)
     assert (prune.work.epochs, measure.work.seconds) == (2.0, 5.0)
@@ -58,7 +58,7 @@ def test_work_is_what_the_options_ask_for() -> None:
     assert not steps(both, 1)[1].reports_whole
 
 
-def test_names_and_seeds_make_no_other_recipe() -> None:
+def test_names_and_seeds_do_not_change_the_recipe_fingerprint() -> None:
     same = likeness(changed(0, name="first", seed=7))
     assert same == likeness(RECIPE)
     more = likeness(changed(0, epochs=5.0, learning_rate=0.1))
@@ -75,7 +75,7 @@ def test_names_and_seeds_make_no_other_recipe() -> None:
     assert likeness(changed(0, an_option_to_come=None)) == same
 
 
-def test_a_command_is_known_by_its_script() -> None:
+def test_a_command_is_identified_by_its_script() -> None:
     def of(*argv: str) -> tuple[str, str]:
         found = likeness({"stages": [{"kind": "command", "argv": list(argv), "env": {}}]})
         assert found.data_sha256 is found.model_sha256 is None

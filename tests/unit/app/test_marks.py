@@ -28,7 +28,7 @@ def follow(*records: dict[str, Any]) -> dict[str, Any]:
     return progress
 
 
-def test_a_step_begins_where_the_one_before_was_last_heard_of() -> None:
+def test_a_step_begins_at_the_last_report_of_the_previous_step() -> None:
     found = follow(told(1, None), told(2, "0", 1), told(3, "0", 50), told(9, "1"), told(10, "1.0"))
     assert found["step"] == {"number": 1, "t_s": 3, "energy_kwh": 0.3}
     assert found["counted"] is None
@@ -37,7 +37,7 @@ def test_a_step_begins_where_the_one_before_was_last_heard_of() -> None:
     assert follow(told(2, "0"))["step"] == {"number": 0, "t_s": 0.0, "energy_kwh": 0.0}
 
 
-def test_counting_begins_with_what_was_told_first() -> None:
+def test_the_pace_is_counted_from_the_first_report() -> None:
     found = follow(told(2, "0", 40), told(3, "0", 50), told(4, "0", 60))
     assert found["counted"] == {
         **{"key": "0", "total": 100.0, "unit": "steps"},
@@ -45,7 +45,7 @@ def test_counting_begins_with_what_was_told_first() -> None:
     }
 
 
-def test_counting_begins_anew_with_another_count() -> None:
+def test_the_pace_restarts_when_the_total_changes() -> None:
     began = (told(2, "0", 40), told(3, "0", 90))
     assert follow(*began, told(4, "0", 5))["counted"]["first"] == 5  # a further round
     assert follow(*began, told(4, "0", 95, total=50.0))["counted"]["first"] == 95

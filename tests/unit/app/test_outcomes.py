@@ -17,7 +17,7 @@ def test_success_needs_no_reason() -> None:
 
 
 @pytest.mark.parametrize("end", ["lost", "interrupted"])
-def test_what_was_done_from_outside_is_repeated(end: AttemptEnd) -> None:
+def test_attempts_ended_from_outside_are_retried(end: AttemptEnd) -> None:
     decided = outcome(end, REASON, number=2, max_attempts=3, cancel_requested=False)
     assert decided.status == "queued"
     assert decided.reason == {
@@ -53,7 +53,9 @@ def test_a_budget_cancels_and_says_so_unless_somebody_had_asked() -> None:
     max_attempts=st.integers(1, 9),
     cancel=st.booleans(),
 )
-def test_invariants(end: AttemptEnd, number: int, max_attempts: int, cancel: bool) -> None:
+def test_outcomes_keep_their_invariants(
+    end: AttemptEnd, number: int, max_attempts: int, cancel: bool
+) -> None:
     decided = outcome(end, None, number=number, max_attempts=max_attempts, cancel_requested=cancel)
     if decided.status == "queued":
         assert number < max_attempts

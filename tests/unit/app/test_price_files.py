@@ -74,14 +74,14 @@ def test_yaml_as_a_list_or_under_prices() -> None:
         (ROW.replace("H100", '"H100'), "line 2"),
     ],
 )
-def test_a_wrong_cell_is_named_by_line_and_column(row: str, place: str) -> None:
+def test_an_invalid_cell_is_reported_with_line_and_column(row: str, place: str) -> None:
     assert faults(HEAD + row) == [place]
 
 
 @pytest.mark.parametrize(
     "text", ["", HEAD.replace("licence", "license") + ROW, HEAD.replace("kind", "amount") + ROW]
 )
-def test_a_wrong_head_is_told(text: str) -> None:
+def test_an_invalid_header_is_reported(text: str) -> None:
     assert faults(text) == ["line 1"]
 
 
@@ -95,15 +95,15 @@ def test_a_wrong_head_is_told(text: str) -> None:
         ("[]", "content"),
     ],
 )
-def test_wrong_yaml_is_told(text: str, place: str) -> None:
+def test_invalid_yaml_is_reported(text: str, place: str) -> None:
     assert faults(text, "yaml")[0] == place
 
 
-def test_a_file_without_prices_is_told() -> None:
+def test_a_file_without_prices_is_reported() -> None:
     assert faults(HEAD) == ["content"]
 
 
-def test_problems_that_are_alike_are_counted_and_say_what_would_do() -> None:
+def test_similar_problems_are_counted_and_suggest_valid_values() -> None:
     rows = ROW.replace("EUR", "XYZ") * 30
     with pytest.raises(MalformedFileError) as refused:
         read(HEAD + rows)

@@ -16,7 +16,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PRICETAG_DATA_DIR")
 
 
-def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_have_their_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/ada")
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
     settings = Settings()
@@ -42,7 +42,7 @@ def test_the_environment_wins_over_the_file(
     assert settings.electricity_per_kwh == Decimal("0.30")
 
 
-def test_lists_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lists_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PRICETAG_DATA_ROOTS", "/a:/b")
     monkeypatch.setenv("PRICETAG_ALLOW_COMMANDS_POOLS", "lab, demo")
     settings = Settings()
@@ -50,7 +50,7 @@ def test_lists_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.allow_commands_pools == ["lab", "demo"]
 
 
-def test_a_file_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_settings_file_can_be_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "other.toml").write_text("port = 9000\n")
     monkeypatch.setenv("PRICETAG_CONFIG", str(tmp_path / "other.toml"))
     assert get_settings().port == 9000
@@ -75,7 +75,7 @@ def test_a_file_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         ("GRID_ZONE", "Atlantis", "zone 'Atlantis' is not in the catalog"),
     ],
 )
-def test_a_wrong_value_is_named(
+def test_an_invalid_value_is_named(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
 ) -> None:
     monkeypatch.setenv(f"PRICETAG_{name}", value)
@@ -90,7 +90,7 @@ def test_zone_and_figure_exclude_one_another(monkeypatch: pytest.MonkeyPatch) ->
         Settings()
 
 
-def test_a_zone_is_known_by_either_code(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_zone_is_accepted_by_either_code(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PRICETAG_GRID_ZONE", "fr")
     assert Settings().grid_zone == "FRA"
 
@@ -109,13 +109,13 @@ def test_a_misspelled_key_of_the_file_is_rejected(tmp_path: Path) -> None:
         "postgresql+psycopg://u:p%40ss@h:5433/d?sslmode=require",
     ],
 )
-def test_every_spelling_of_a_url(url: str) -> None:
+def test_every_spelling_of_a_database_url_is_accepted(url: str) -> None:
     rest = "://u:p%40ss@h:5433/d?sslmode=require"
     assert sqlalchemy_url(url) == f"postgresql+psycopg{rest}"
     assert libpq_url(url) == f"postgresql{rest}"
 
 
-def test_wrong_settings_are_told_in_one_line_in_our_own_words(
+def test_invalid_settings_are_reported_in_one_line_in_plain_words(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PRICETAG_GRID_ZONE", "XX")

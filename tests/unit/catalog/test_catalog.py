@@ -34,7 +34,7 @@ TABLES: dict[str, Sequence[Cited]] = {
 }
 
 
-def test_every_file_of_the_catalog_is_walked() -> None:
+def test_every_file_of_the_catalog_is_checked() -> None:
     assert {path.stem for path in DATA.iterdir()} == set(TABLES)
 
 
@@ -52,7 +52,7 @@ def test_every_row_is_cited(table: str) -> None:
 @pytest.mark.parametrize(
     ("zone", "g_per_kwh"), [("FRA", 56.0), ("USA", 369.5), ("SWE", 40.7), ("WLD", 475.0)]
 )
-def test_zones_that_are_known_from_elsewhere(zone: str, g_per_kwh: float) -> None:
+def test_intensities_of_zones_equal_published_figures(zone: str, g_per_kwh: float) -> None:
     assert round(catalog.grid_factor(zone).g_per_kwh, 1) == g_per_kwh
 
 
@@ -74,7 +74,7 @@ def test_zones_are_found_by_either_code_and_are_unique() -> None:
         *[("Californa", "US-CA"), ("US-ZZ", "USA"), ("CA-QQ", "CAN"), ("Quebek", "CA-QC")],
     ],
 )
-def test_an_unknown_zone_is_refused_with_what_looks_like_it(zone: str, near: str) -> None:
+def test_an_unknown_zone_is_rejected_with_similar_names(zone: str, near: str) -> None:
     with pytest.raises(catalog.NotInCatalog) as refused:
         catalog.grid_factor(zone)
     assert refused.value.field == "zone"
@@ -180,7 +180,7 @@ def test_money_is_what_is_in_use() -> None:
     assert {price.currency for price in catalog.prices()} <= codes
 
 
-def test_example_prices() -> None:
+def test_example_prices_are_those_of_the_published_table() -> None:
     assert {price.label for price in catalog.prices()} == {"example"}
     found = catalog.price_range("Tesla P100-PCIE-16GB")
     assert found is not None
@@ -193,7 +193,7 @@ def test_example_prices() -> None:
     assert catalog.price_range("TPUv3", prefix="lab-") is None
 
 
-def test_the_profile_of_strubell() -> None:
+def test_the_strubell_profile_has_the_published_factors() -> None:
     profile = catalog.profile("strubell2019")
     assert profile.pue.value == 1.58
     assert profile.carbon_intensity.value == pytest.approx(954 * KG_PER_LB)
@@ -202,13 +202,13 @@ def test_the_profile_of_strubell() -> None:
         catalog.profile("strubell")
 
 
-def test_emissions_in_well_known_units() -> None:
+def test_emissions_are_converted_to_well_known_units() -> None:
     times = {c.equivalent.id: c.times for c in catalog.compare_emissions(126_000 * KG_PER_LB)}
     assert times["car-lifetime"] == pytest.approx(1.0)
     assert times["flight-ny-sf"] == pytest.approx(126_000 / 1_984)
 
 
-def test_factors_of_the_site() -> None:
+def test_factors_of_a_site_have_their_source_and_error() -> None:
     own = catalog.site_pue(1.12, citation="meter of hall 2")
     assert (own.value, own.relative_std_ratio, own.source) == (1.12, 0.03, "estimated")
     grid = catalog.site_carbon_intensity(21.0, citation="supplier", basis="market-based", year=2025)
@@ -218,7 +218,7 @@ def test_factors_of_the_site() -> None:
 HEAD = "id,name,co2e_lb,basis,year,source,source_url,licence\n"
 
 
-def test_a_broken_table_says_what_is_wrong() -> None:
+def test_an_invalid_table_is_reported_with_its_error() -> None:
     with pytest.raises(CatalogError, match=r"t\.csv: co2e_lb is 'much'"):
         parse(HEAD + "a,b,much,c,2020,d,,e\n", Equivalent, "t.csv")
     with pytest.raises(CatalogError, match="licence"):
@@ -264,7 +264,7 @@ def test_provinces_are_their_mix_times_the_intensity_of_each_source() -> None:
     assert "not stated" in quebec.basis
 
 
-def test_regions_are_unique_and_no_country() -> None:
+def test_regions_are_unique_and_are_not_countries() -> None:
     zones = [row.zone for row in catalog.grid_regions()]
     assert len(set(zones)) == len(zones) == 103
     alphas = {row.alpha2 for row in catalog.grid_factors()}
@@ -319,7 +319,7 @@ def test_embodied_emissions_by_product_name(name: str, row_id: str) -> None:
     assert catalog.embodied_of(name).id == row_id
 
 
-def test_yes_and_no_are_all_that_a_flag_can_be() -> None:
+def test_a_flag_is_either_yes_or_no() -> None:
     with pytest.raises(CatalogError, match=r"w\.csv: multiplicative is 'maybe'"):
         parse(
             "id,kind,zone,l_per_kwh,evidence,relative_std_ratio,multiplicative,"

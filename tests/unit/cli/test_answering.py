@@ -22,7 +22,7 @@ def _loud(word: str) -> str:
 
 
 @pytest.mark.parametrize(("before", "after"), [(True, False), (False, True)])
-def test_json_before_or_after_the_command_is_all_there_is(
+def test_with_json_nothing_else_is_printed(
     before: bool, after: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answer(_context(json_before=before), after, ["a"], each(_loud), nothing="none")
@@ -44,7 +44,7 @@ def test_lines_and_tables_may_follow_one_another(capsys: pytest.CaptureFixture[s
     assert "words" in out
 
 
-def test_nothing_is_said_to_be_nothing_but_json_stays_data(
+def test_an_empty_list_prints_a_sentence_but_json_stays_data(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     none: list[str] = []

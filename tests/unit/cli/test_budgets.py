@@ -51,7 +51,7 @@ def page(*items: Any) -> Answer:
     return Answer({"items": list(items), "next_cursor": None})
 
 
-def test_create_sends_what_was_given_and_nothing_else(api: FakeApi, capsys: Captured) -> None:
+def test_create_sends_only_the_supplied_options(api: FakeApi, capsys: Captured) -> None:
     api.answers["POST /v1/budgets"] = Answer(budget(), 201)
     arguments = ["--amount", "0.10", "--metric", "cost", "--currency", "EUR", "--period", "month"]
     where = ["--project", "text", "--time-zone", "Europe/Berlin"]
@@ -82,7 +82,7 @@ def test_create_sends_what_was_given_and_nothing_else(api: FakeApi, capsys: Capt
         (["--user", "ada"], "user"),
     ],
 )
-def test_the_scope_is_what_is_named(
+def test_the_scope_follows_the_options(
     api: FakeApi, capsys: Captured, options: list[str], scope: str
 ) -> None:
     api.answers["POST /v1/budgets"] = Answer(budget(), 201)
@@ -100,7 +100,7 @@ def test_the_scope_is_what_is_named(
         (["set", "b"], "name what to change"),
     ],
 )
-def test_wrong_usage_is_one_line_and_asks_nobody(
+def test_wrong_usage_is_one_line_and_sends_no_request(
     api: FakeApi, capsys: Captured, arguments: list[str], words: str
 ) -> None:
     assert pricetag(["budget", *arguments]) == 2
@@ -110,14 +110,14 @@ def test_wrong_usage_is_one_line_and_asks_nobody(
     assert api.asked == []
 
 
-def test_a_refused_field_is_named(api: FakeApi, capsys: Captured) -> None:
+def test_a_rejected_field_is_named(api: FakeApi, capsys: Captured) -> None:
     fault = {"field": "time_zone", "message": "there is no time zone 'Berlin'", "hint": None}
     api.answers["POST /v1/budgets"] = problem(422, "invalid-request", "time_zone: no", fault)
     assert pricetag(["budget", "create", "b", "--amount", "1", "--time-zone", "Berlin"]) == 2
     assert "time_zone: there is no time zone 'Berlin'" in capsys.readouterr().err
 
 
-def test_show_tells_everything_in_one_unit(api: FakeApi, capsys: Captured) -> None:
+def test_show_prints_everything_in_one_unit(api: FakeApi, capsys: Captured) -> None:
     api.answers["GET /v1/budgets"] = page(budget())
     api.answers[f"GET /v1/budgets/{ID}"] = Answer(budget())
     assert pricetag(["budget", "show", "text, monthly"]) == 0
@@ -138,7 +138,7 @@ def test_show_tells_everything_in_one_unit(api: FakeApi, capsys: Captured) -> No
     assert "stops running jobs" not in out
 
 
-def test_show_of_a_closed_one_of_the_lab_and_json(api: FakeApi, capsys: Captured) -> None:
+def test_show_prints_closed_lab_budgets_and_json(api: FakeApi, capsys: Captured) -> None:
     closed = budget(
         scope="lab",
         project=None,
@@ -165,14 +165,14 @@ def test_an_unknown_budget_is_named(api: FakeApi, capsys: Captured) -> None:
     assert "there is no budget 'nope'" in capsys.readouterr().err
 
 
-def test_set_changes_only_what_is_named(api: FakeApi, capsys: Captured) -> None:
+def test_set_changes_only_the_supplied_options(api: FakeApi, capsys: Captured) -> None:
     api.answers[f"PATCH /v1/budgets/{ID}"] = Answer(budget(limit=40.0))
     assert pricetag(["budget", "set", ID, "--amount", "40", "--no-refuse"]) == 0
     assert json.loads(api.asked[-1].body) == {"amount": "40", "refuses": False}
     assert "40 kg" in capsys.readouterr().out
 
 
-def test_close_and_list(api: FakeApi, capsys: Captured) -> None:
+def test_budgets_are_closed_and_listed(api: FakeApi, capsys: Captured) -> None:
     api.answers[f"POST /v1/budgets/{ID}/close"] = Answer(budget(closed_at="2026-11-20T00:00:00Z"))
     assert pricetag(["budget", "close", ID]) == 0
     assert capsys.readouterr().out == "'text, monthly' is closed\n"
@@ -203,7 +203,7 @@ def test_times_are_those_of_the_budget_s_zone(zone: str, text: str) -> None:
     assert period_of(budget(time_zone=zone)) == text
 
 
-def test_alerts(api: FakeApi, capsys: Captured) -> None:
+def test_alerts_are_listed(api: FakeApi, capsys: Captured) -> None:
     alert = {
         "threshold_ratio": 0.8,
         "used": 20.1,
@@ -225,7 +225,7 @@ def test_alerts(api: FakeApi, capsys: Captured) -> None:
     assert json.loads(capsys.readouterr().out) == [alert]
 
 
-def test_audit_tells_what_was_and_what_is(api: FakeApi, capsys: Captured) -> None:
+def test_audit_prints_old_and_new_values(api: FakeApi, capsys: Captured) -> None:
     entry = {
         "id": 7,
         "at": "2026-11-20T10:11:12Z",

@@ -13,7 +13,7 @@ def write(path: Path, text: str) -> None:
     path.write_text(text)
 
 
-def test_options_go_before_variables_before_the_file_before_this_machine(tmp_path: Path) -> None:
+def test_options_take_precedence_over_variables_the_file_and_defaults(tmp_path: Path) -> None:
     write(tmp_path / "data/server.json", '{"url": "http://here:1"}')
     here = {"PRICETAG_DATA_DIR": str(tmp_path / "data")}
     assert resolve(None, None, here).url == "http://here:1"
@@ -53,7 +53,7 @@ def test_a_token_is_never_printed() -> None:
         ({"d/server.json": "{}"}, {"PRICETAG_DATA_DIR": "d"}, "names no server"),
     ],
 )
-def test_what_is_wrong_is_said(
+def test_invalid_settings_are_reported(
     files: dict[str, str], environ: dict[str, str], message: str, tmp_path: Path
 ) -> None:
     for name, text in files.items():

@@ -64,7 +64,7 @@ def shown(api: FakeApi, capsys: Captured, answer: Answer, *arguments: str) -> st
     return out
 
 
-def test_each_node_with_its_parts(api: FakeApi, capsys: Captured) -> None:
+def test_each_node_is_listed_with_its_parts(api: FakeApi, capsys: Captured) -> None:
     items = [
         {"node": "alpha", **figures(8.0, 5.0)},
         {"node": "beta", **figures(4.0, 4.0, "node_not_metered")},
@@ -90,15 +90,13 @@ def test_each_node_with_its_parts(api: FakeApi, capsys: Captured) -> None:
         ("runs_open", "Some runs are in progress"),
     ],
 )
-def test_what_is_odd_is_told(flag: str, said: str, api: FakeApi, capsys: Captured) -> None:
+def test_flags_are_printed(flag: str, said: str, api: FakeApi, capsys: Captured) -> None:
     out = shown(api, capsys, account("node", figures(12.0, 9.0, flag, undecided=1.0)))
     assert said in " ".join(out.split())
     assert "Undecided" in out
 
 
-def test_what_runs_that_are_going_are_charged_has_its_own_column(
-    api: FakeApi, capsys: Captured
-) -> None:
+def test_charges_of_running_runs_have_their_own_column(api: FakeApi, capsys: Captured) -> None:
     total = figures(12.0, 6.0, "runs_open", running=2.0)
     out = shown(api, capsys, account("node", total, {"node": "alpha", **total}))
     alpha = next(line.split() for line in out.splitlines() if line.lstrip().startswith("alpha"))
@@ -116,7 +114,7 @@ def test_what_runs_that_are_going_are_charged_has_its_own_column(
         ("hour", {"hour": "2026-03-01T13:00:00Z"}, "2026-03-01 13:00"),
     ],
 )
-def test_lines_bear_the_names_of_what_they_are_about(
+def test_lines_have_the_names_of_their_subjects(
     by: str, item: dict[str, Any], name: str, api: FakeApi, capsys: Captured
 ) -> None:
     answer = account(by, figures(1.0, 0.5), {**item, **figures(1.0, 0.5)})
@@ -135,7 +133,7 @@ def test_dates_are_their_first_hour_and_json_is_as_it_came(api: FakeApi, capsys:
     }
 
 
-def test_what_the_server_refuses_is_one_line(api: FakeApi, capsys: Captured) -> None:
+def test_a_rejection_by_the_server_is_one_line(api: FakeApi, capsys: Captured) -> None:
     api.answers["GET /v1/energy"] = problem(422, "invalid-energy-range", "'from' must be whole.")
     assert pricetag(["energy", "--from", "2026-03-01T00:30:00Z"]) == 2
     out, err = capsys.readouterr()

@@ -68,7 +68,9 @@ def sent(api: FakeApi) -> dict[str, Any]:
     return found
 
 
-def test_a_site_is_made_and_changed_with_what_was_told(api: FakeApi, capsys: Captured) -> None:
+def test_a_site_is_created_and_changed_with_the_supplied_fields(
+    api: FakeApi, capsys: Captured
+) -> None:
     api.answers["POST /v1/sites"] = Answer(SITE, 201)
     api.answers["PATCH /v1/sites/berlin"] = Answer(SITE)
     told = ["--zone", "DE", "--time-zone", "Europe/Berlin", "--currency", "EUR"]
@@ -119,7 +121,7 @@ def test_a_site_is_shown_with_its_factors_and_their_origin(api: FakeApi, capsys:
     assert "tariff: none is configured" in out
 
 
-def test_lists_that_are_empty_say_so(api: FakeApi, capsys: Captured) -> None:
+def test_empty_lists_print_a_sentence(api: FakeApi, capsys: Captured) -> None:
     empty = Answer({"items": [], "next_cursor": None})
     for path, command in (
         ("/v1/sites", "site"),
@@ -137,7 +139,7 @@ def test_lists_that_are_empty_say_so(api: FakeApi, capsys: Captured) -> None:
 CITED = ["--source", "energy report", "--basis", "annual mean"]
 
 
-def test_a_factor_of_a_site_and_of_the_lab(api: FakeApi, capsys: Captured) -> None:
+def test_a_factor_can_be_added_to_a_site_or_the_lab(api: FakeApi, capsys: Captured) -> None:
     api.answers["POST /v1/sites/berlin/factors"] = Answer(FACTOR, 201)
     api.answers["POST /v1/factors"] = Answer({**FACTOR, "site": None}, 201)
     where = ["--site", "berlin", "--year", "2025", "--from", "2025-01-01"]
@@ -172,7 +174,7 @@ def test_factors_are_listed_with_their_error_and_their_end(api: FakeApi, capsys:
     assert second.startswith("pue 1.21, times or divided by 1.5  berlin, from 2025-01-01 00:00  ")
 
 
-def test_what_holds_only_later_says_so(api: FakeApi, capsys: Captured) -> None:
+def test_factors_that_start_later_are_marked_as_planned(api: FakeApi, capsys: Captured) -> None:
     planned = {"planned": True, "valid_from": "2027-01-01T00:00:00Z"}
     api.answers["POST /v1/factors"] = Answer({**FACTOR, **planned}, 201)
     assert pricetag(["factor", "add", "pue", "1.21", *CITED]) == 0
@@ -226,14 +228,14 @@ def test_an_invalid_tariff_file_is_rejected(
     assert api.asked == []
 
 
-def test_embodied_hardware_and_its_lifetime(api: FakeApi) -> None:
+def test_embodied_emissions_are_added_with_a_lifetime(api: FakeApi) -> None:
     api.answers["POST /v1/factors"] = Answer({**FACTOR, "site": None}, 201)
     life = ["--lifetime-h", "35040", "--utilisation", "0.7", "--subject", "H100"]
     assert pricetag(["factor", "add", "embodied", "140", *CITED, *life]) == 0
     assert sent(api)["details"] == {"lifetime_h": 35040.0, "utilisation_ratio": 0.7}
 
 
-def test_a_refusal_is_one_line_with_every_field(api: FakeApi, capsys: Captured) -> None:
+def test_a_rejection_is_one_line_with_every_field(api: FakeApi, capsys: Captured) -> None:
     faults = [{"field": "value", "message": "is '0.9'", "hint": "give a number from 1 to 10"}]
     refusal = problem(422, "invalid-factor", "value: is '0.9'", *faults)
     api.answers["POST /v1/factors"] = refusal
@@ -242,9 +244,7 @@ def test_a_refusal_is_one_line_with_every_field(api: FakeApi, capsys: Captured) 
     assert err == "pricetag: value: is '0.9' (give a number from 1 to 10)\n"
 
 
-def test_faults_that_are_alike_have_one_hint(
-    api: FakeApi, capsys: Captured, tmp_path: Path
-) -> None:
+def test_similar_errors_have_one_hint(api: FakeApi, capsys: Captured, tmp_path: Path) -> None:
     message, hint = "has no time zone", "add the offset from UTC"
     faults = [{"field": f"line {n}, hour", "message": message, "hint": hint} for n in (2, 3, 4)]
     told = f"line 2, hour: {message} (and 741 similar problems)"
@@ -259,7 +259,9 @@ def test_faults_that_are_alike_have_one_hint(
 
 
 @pytest.mark.parametrize("option", ["--std", "--lifetime-h", "--utilisation"])
-def test_what_json_cannot_hold_is_rejected_by_name(option: str, capsys: Captured) -> None:
+def test_values_that_json_cannot_hold_are_rejected_with_their_option(
+    option: str, capsys: Captured
+) -> None:
     assert pricetag(["factor", "add", "pue", "1.2", *CITED, option, "nan"]) == 2
     assert f"'{option}': nan is not a finite number" in capsys.readouterr().err
 
@@ -268,7 +270,7 @@ PRICED = ["--accelerator", "H100", "--provider", "a cloud", "--currency", "EUR"]
 SOLD = [*PRICED, "--kind", "spot", "--source", "list", "--from", "2026-01-01"]
 
 
-def test_a_price_and_owned_hardware(api: FakeApi, capsys: Captured) -> None:
+def test_prices_and_owned_hardware_are_added(api: FakeApi, capsys: Captured) -> None:
     api.answers["POST /v1/prices"] = Answer(PRICE, 201)
     assert pricetag(["price", "add", "cloud", "2.10", *SOLD]) == 0
     body = sent(api)
@@ -302,7 +304,7 @@ def test_prices_are_entered_with_their_warnings(
         assert told == f"pricetag: warning: {warning}\n"
 
 
-def test_a_file_of_prices_goes_as_it_is(api: FakeApi, tmp_path: Path, capsys: Captured) -> None:
+def test_a_file_of_prices_is_sent_unchanged(api: FakeApi, tmp_path: Path, capsys: Captured) -> None:
     api.answers["POST /v1/prices/import"] = Answer({"items": [PRICE, PRICE]}, 201)
     path = tmp_path / "prices.csv"
     path.write_text("price_id,amount\né,1\n", encoding="utf-8")
@@ -344,7 +346,7 @@ def test_the_price_book_keeps_its_figures_whole_on_a_narrow_screen(
         assert any(figure in line for line in lines), figure
 
 
-def test_hours_are_imported_and_gaps_are_told(
+def test_hours_are_imported_and_gaps_are_printed(
     api: FakeApi, tmp_path: Path, capsys: Captured
 ) -> None:
     api.answers["POST /v1/carbon/import"] = Answer(SERIES, 201)

@@ -62,7 +62,7 @@ def test_numbers_keep_three_digits_and_all_before_the_point(value: float, text: 
         (0.0, "kWh", "0 kWh"),
     ],
 )
-def test_a_lone_figure_picks_its_unit_and_shows_it(value: float, unit: str, text: str) -> None:
+def test_a_single_figure_chooses_its_unit_and_shows_it(value: float, unit: str, text: str) -> None:
     assert with_unit(value, unit) == text
 
 
@@ -77,7 +77,7 @@ def test_an_exact_figure_has_no_interval() -> None:
     assert quantity_text(quantity) == "2.00 kWh (counter)"
 
 
-def test_unknown_is_said_with_its_reason() -> None:
+def test_unknown_figures_are_shown_with_their_reason() -> None:
     quantity = {"value": None, "low": None, "high": None, "unit": "kWh", "reason": "no meter"}
     assert quantity_text(quantity) == "n/a (no meter)"
     assert quantity_text(None) == "n/a (not recorded)"
@@ -100,7 +100,7 @@ def test_the_shown_unit_keeps_the_amount(value: float, unit: str) -> None:
     ("seconds", "text"),
     [(0.4, "0 s"), (42, "42 s"), (187, "3:07"), (3765, "1:02:45"), (None, "n/a")],
 )
-def test_durations(seconds: float | None, text: str) -> None:
+def test_durations_are_formatted(seconds: float | None, text: str) -> None:
     assert duration_text(seconds) == text
 
 
@@ -117,14 +117,14 @@ def test_durations(seconds: float | None, text: str) -> None:
         (0.0002, "under 0.1%"),
     ],
 )
-def test_ratios_above_twice_are_times(ratio: float, text: str) -> None:
+def test_ratios_above_two_are_shown_as_multiples(ratio: float, text: str) -> None:
     assert ratio_text(ratio) == text
 
 
 @pytest.mark.parametrize(
     ("ratio", "text"), [(0.737, "+73.7%"), (-0.5, "-50.0%"), (63.286, "+63x"), (0.0, "+0.0%")]
 )
-def test_differences(ratio: float, text: str) -> None:
+def test_differences_are_formatted(ratio: float, text: str) -> None:
     assert difference(ratio) == text
 
 
@@ -139,7 +139,7 @@ def test_differences(ratio: float, text: str) -> None:
         (0, "0"),
     ],
 )
-def test_short_counts(count: float, text: str) -> None:
+def test_counts_are_abbreviated(count: float, text: str) -> None:
     assert short_count(count) == text
 
 
@@ -154,7 +154,7 @@ def test_short_counts(count: float, text: str) -> None:
         ([], "kWh"),
     ],
 )
-def test_a_column_takes_the_unit_of_its_middle(values: list[float | None], unit: str) -> None:
+def test_a_column_uses_the_unit_of_its_median(values: list[float | None], unit: str) -> None:
     shown, size = column_unit(values, "kWh")
     assert shown == unit
     assert size == {"kWh": 1.0, "Wh": 1e-3, "mWh": 1e-6}[unit]

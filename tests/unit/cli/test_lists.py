@@ -82,7 +82,7 @@ def test_only_names_are_cut(width: int) -> None:
             assert "".join(text.split()) in shown, what
 
 
-def test_heads_name_what_they_show() -> None:
+def test_column_headings_name_their_figures() -> None:
     heads = {what: drawn(view, 140)[0].split("  ") for what, view in views("ada").items()}
     named = {what: [head.strip() for head in line if head] for what, line in heads.items()}
     assert named == {

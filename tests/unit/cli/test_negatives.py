@@ -17,7 +17,7 @@ TOO_LOW = {"message": "input should be greater than or equal to 0", "hint": "a n
 
 
 @pytest.mark.parametrize("figure", ["-1", "-0.2", "-.5", "-1e-3", "-inf", "-1h"])
-def test_a_factor_below_zero_is_rejected_by_its_field(
+def test_a_negative_factor_is_rejected_with_its_field(
     figure: str, api: FakeApi, capsys: Captured
 ) -> None:
     fault = {"field": "value", **TOO_LOW}
@@ -29,7 +29,7 @@ def test_a_factor_below_zero_is_rejected_by_its_field(
     assert (err.count("\n"), "(a number from 0)" in err) == (1, True)
 
 
-def test_a_price_and_a_budget_below_zero_are_rejected_by_their_field(
+def test_negative_prices_and_budgets_are_rejected_with_their_field(
     api: FakeApi, capsys: Captured
 ) -> None:
     refusal = problem(422, "invalid-request", "amount: too low", {"field": "amount", **TOO_LOW})
@@ -43,7 +43,7 @@ def test_a_price_and_a_budget_below_zero_are_rejected_by_their_field(
         assert capsys.readouterr().err.startswith("pricetag: amount: ")
 
 
-def test_options_that_are_none_are_still_named(api: FakeApi, capsys: Captured) -> None:
+def test_unknown_options_are_still_named(api: FakeApi, capsys: Captured) -> None:
     for wrong in ("--vlaue", "-x"):
         assert pricetag(["factor", "add", "wue", "0.4", *CITED, wrong]) == 2
         assert f"No such option: {wrong}" in capsys.readouterr().err
@@ -64,5 +64,7 @@ def test_options_that_are_none_are_still_named(api: FakeApi, capsys: Captured) -
         (["wue", "--std"], ["wue", "--std"]),
     ],
 )
-def test_figures_are_told_from_options_and_their_values(args: list[str], read: list[str]) -> None:
+def test_figures_are_distinguished_from_options_and_their_values(
+    args: list[str], read: list[str]
+) -> None:
     assert figures_last(args, {"--std"}) == read

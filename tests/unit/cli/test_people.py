@@ -43,7 +43,7 @@ def users(api: FakeApi) -> FakeApi:
     return api
 
 
-def test_whoami(api: FakeApi, capsys: Captured) -> None:
+def test_whoami_shows_user_token_and_projects(api: FakeApi, capsys: Captured) -> None:
     token = {"id": EVE, "name": "laptop", "project": "text", "expires_at": "2027-01-01T00:00:00Z"}
     projects = [{"project": "text", "role": "owner"}]
     api.answers["GET /v1/me"] = Answer(me(role="viewer", token=token, projects=projects))
@@ -97,7 +97,7 @@ def test_an_unknown_user_is_named_in_the_error(users: FakeApi, capsys: Captured)
     assert "only an administrator may look up the user 'eve'" in capsys.readouterr().err
 
 
-def test_tokens_of_a_user(users: FakeApi, capsys: Captured) -> None:
+def test_tokens_of_a_user_are_created_listed_and_revoked(users: FakeApi, capsys: Captured) -> None:
     users.answers["GET /v1/me"] = Answer(me(role="member"))  # one's own need no administrator
     token = {
         "id": EVE,
@@ -136,7 +136,7 @@ def test_tokens_of_a_user(users: FakeApi, capsys: Captured) -> None:
     assert "--expires: 'soon' is neither a lifetime such as 12h" in capsys.readouterr().err
 
 
-def test_projects_and_their_members(api: FakeApi, capsys: Captured) -> None:
+def test_members_of_projects_are_added_and_removed(api: FakeApi, capsys: Captured) -> None:
     project = {"name": "a/b", "visibility": "private", "experiments": 1, "runs": 2}
     member = {"user": "eve", "user_id": EVE, "role": "owner"}
     # A name with a slash is one part of the path.
@@ -162,7 +162,7 @@ def test_projects_and_their_members(api: FakeApi, capsys: Captured) -> None:
     assert capsys.readouterr().out == "'eve' is not a member of 'a/b' any more\n"
 
 
-def test_what_the_server_refuses_names_the_field(api: FakeApi, capsys: Captured) -> None:
+def test_a_rejection_by_the_server_names_the_field(api: FakeApi, capsys: Captured) -> None:
     api.answers["POST /v1/projects/p/members"] = refused(
         422, "unknown-user", "There is no user 'x'.", {"field": "user", "message": "unknown"}
     )
@@ -180,12 +180,12 @@ def test_what_the_server_refuses_names_the_field(api: FakeApi, capsys: Captured)
         ("2027-01-31T10:00:00+02:00", "2027-01-31T10:00:00+02:00"),
     ],
 )
-def test_ends(text: str, end: str) -> None:
+def test_ends_of_tokens_are_parsed(text: str, end: str) -> None:
     assert end_of(text, NOW).isoformat() == end
 
 
 @pytest.mark.parametrize("text", ["", "90", "d", "0d", "-1d", "1.5d", "90 d", "1y", "999999w", "x"])
-def test_no_ends(text: str) -> None:
+def test_invalid_ends_of_tokens_are_rejected(text: str) -> None:
     with pytest.raises(InvalidLifetimeError):
         end_of(text, NOW)
 

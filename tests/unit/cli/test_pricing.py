@@ -54,7 +54,7 @@ def serve(api: FakeApi, steps: list[dict[str, Any]] | None = None, **changes: An
         ("2026-02-28T10:00:00", "2026-02-28T10:00:00+00:00"),
     ],
 )
-def test_a_day_is_meant_to_its_end(text: str, moment: str) -> None:
+def test_a_day_means_its_last_moment(text: str, moment: str) -> None:
     assert moment_of(text, NOW) == moment
 
 
@@ -64,7 +64,7 @@ def test_an_invalid_time_is_rejected(text: str) -> None:
         moment_of(text, NOW)
 
 
-def test_reprice_tells_the_new_version(api: FakeApi, capsys: Captured) -> None:
+def test_reprice_prints_the_new_version(api: FakeApi, capsys: Captured) -> None:
     told = {"version": 3, "cause": "repriced", "as_of": "2026-02-28T23:59:59.999999Z"}
     told |= {name: TAG[name] for name in ("facility_energy_kwh", "co2e_kg")}
     api.answers[f"POST /v1/runs/{RUN_ID}/price-tag/reprice"] = Answer(told, 201)
@@ -76,7 +76,7 @@ def test_reprice_tells_the_new_version(api: FakeApi, capsys: Captured) -> None:
     assert json.loads(capsys.readouterr().out) == told
 
 
-def test_a_run_is_verified_here_and_there(api: FakeApi, capsys: Captured) -> None:
+def test_a_run_is_verified_by_client_and_server(api: FakeApi, capsys: Captured) -> None:
     serve(api)
     assert pricetag(["verify", f"{RUN_ID}@1"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -92,7 +92,7 @@ def test_a_run_is_verified_here_and_there(api: FakeApi, capsys: Captured) -> Non
 @pytest.mark.parametrize(
     ("status", "outcome"), [("differs", "differs"), ("not-checked", "not-fully-checked")]
 )
-def test_what_the_server_finds_decides(
+def test_the_result_of_the_server_decides(
     api: FakeApi, capsys: Captured, status: str, outcome: str
 ) -> None:
     serve(api, [*STEPS[:2], {**STEPS[2], "status": status}])
@@ -101,20 +101,20 @@ def test_what_the_server_finds_decides(
     assert json.loads(capsys.readouterr().out)["outcome"] == outcome
 
 
-def test_a_content_that_does_not_fit_its_hash(api: FakeApi, capsys: Captured) -> None:
+def test_content_that_does_not_match_its_hash_is_reported(api: FakeApi, capsys: Captured) -> None:
     serve(api, name="another")
     assert pricetag(["verify", RUN_ID]) == 1
     assert "DIFFERS      content-hash  it states" in capsys.readouterr().out
 
 
-def test_a_server_whose_own_hash_differs(api: FakeApi, capsys: Captured) -> None:
+def test_a_server_whose_own_hash_differs_is_reported(api: FakeApi, capsys: Captured) -> None:
     serve(api, [{**STEPS[0], "status": "differs"}, *STEPS[1:]])
     assert pricetag(["verify", RUN_ID]) == 1
     assert capsys.readouterr().out.count("content-hash") == 2
 
 
 @pytest.mark.parametrize("wrapped", [False, True])
-def test_a_file_is_held_against_the_server(
+def test_a_file_is_compared_with_the_server(
     api: FakeApi, capsys: Captured, tmp_path: Path, wrapped: bool
 ) -> None:
     serve(api)
@@ -136,7 +136,7 @@ def test_a_file_is_held_against_the_server(
     assert "DIFFERS      as-issued     co2e_kg.value: 0.0 in the file" in capsys.readouterr().out
 
 
-def test_of_a_forged_file_only_its_own_steps_speak(
+def test_a_forged_file_is_judged_only_by_its_own_steps(
     api: FakeApi, capsys: Captured, tmp_path: Path
 ) -> None:
     serve(api)
@@ -158,7 +158,7 @@ def test_of_a_forged_file_only_its_own_steps_speak(
     )
 
 
-def test_of_a_true_file_the_servers_steps_speak_too(
+def test_a_true_file_is_also_judged_by_the_server_s_steps(
     api: FakeApi, capsys: Captured, tmp_path: Path
 ) -> None:
     serve(api)
@@ -185,7 +185,7 @@ def test_of_a_true_file_the_servers_steps_speak_too(
         ({"name": NESTED}, "contains values that no price tag can have"),
     ],
 )
-def test_a_file_that_cannot_be_asked_for_is_one_line(
+def test_a_file_that_cannot_be_looked_up_gives_a_one_line_error(
     api: FakeApi, capsys: Captured, tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
     serve(api)
@@ -206,7 +206,7 @@ def offline(file: Path, content: dict[str, Any], capsys: Captured) -> dict[str, 
     return report
 
 
-def test_of_a_file_by_itself_only_its_hash_is_checked(capsys: Captured, tmp_path: Path) -> None:
+def test_only_the_hash_of_an_offline_file_is_checked(capsys: Captured, tmp_path: Path) -> None:
     file = tmp_path / "tag.json"
     forged = {**TAG, "co2e_kg": {**TAG["co2e_kg"], "value": 0.0}}
     for content in (TAG, forged):
@@ -225,7 +225,9 @@ def test_of_a_file_by_itself_only_its_hash_is_checked(capsys: Captured, tmp_path
     )
 
 
-def test_a_file_that_does_not_fit_its_hash_by_itself(capsys: Captured, tmp_path: Path) -> None:
+def test_an_offline_file_that_does_not_match_its_hash_is_reported(
+    capsys: Captured, tmp_path: Path
+) -> None:
     file = tmp_path / "tag.json"
     assert offline(file, {**issued(), "name": "another"}, capsys)["outcome"] == "differs"
     told = offline(file, TAG, capsys)
@@ -296,7 +298,7 @@ def test_a_file_with_a_duplicate_key_is_rejected(
         (["reprice", RUN_ID, "--as-of", "soon"], "--as-of soon"),
     ],
 )
-def test_wrong_input_is_one_line(
+def test_wrong_input_gives_a_one_line_error(
     api: FakeApi, capsys: Captured, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
     (tmp_path / "broken.json").write_text("{")
@@ -323,7 +325,7 @@ def compared(**changes: Any) -> dict[str, Any]:
     return found | changes
 
 
-def test_a_comparison_is_a_ratio(api: FakeApi, capsys: Captured) -> None:
+def test_a_comparison_prints_ratios(api: FakeApi, capsys: Captured) -> None:
     api.answers["GET /v1/comparisons"] = Answer(compared())
     other = RUN_ID.replace("6f0c", "7f0c")
     assert pricetag(["compare", f"{RUN_ID},{other}", other, "--metric", "co2e_kg"]) == 0
@@ -333,7 +335,7 @@ def test_a_comparison_is_a_ratio(api: FakeApi, capsys: Captured) -> None:
     assert "2.00 Wh" in out
 
 
-def test_why_errors_do_not_cancel(api: FakeApi, capsys: Captured) -> None:
+def test_the_reason_why_errors_do_not_cancel_is_printed(api: FakeApi, capsys: Captured) -> None:
     ratio = {"value": 2.0, "low": None, "high": None, "reason": "too few repeats"}
     api.answers["GET /v1/comparisons"] = Answer(
         compared(

@@ -101,7 +101,7 @@ def test_being_asked_to_stop_is_no_new_attempt() -> None:
     assert [stage.key for stage in progress.stages] == ["0-train"]
 
 
-def test_an_unknown_share_is_not_invented() -> None:
+def test_an_unknown_share_is_not_shown() -> None:
     progress = RunProgress("x")
     progress.update("progress", {"key": "0-command", "kind": "command", "done": 3, "total": None})
     assert progress.stages[0].ratio is None
@@ -109,13 +109,13 @@ def test_an_unknown_share_is_not_invented() -> None:
     assert "0 W" not in progress.line()
 
 
-def test_a_line_says_it_all() -> None:
+def test_a_plain_line_has_all_figures() -> None:
     assert running(Clock()).line() == (
         "MiniLM [int8] | running | train 25% 1:30 left | 61.2 W | 510 mWh so far"
     )
 
 
-def test_a_power_that_is_no_longer_known_is_not_shown_as_it_was() -> None:
+def test_a_power_that_became_unknown_is_not_shown() -> None:
     progress = running(Clock())
     told = {"key": "0-train", "energy_kwh": 0.00051}
     unknown = {"rapl:intel-rapl:0": "its counter stands still"}
@@ -179,7 +179,7 @@ ODD = st.one_of(
         ODD,
     ),
 )
-def test_no_event_whatever_ends_the_view(kind: str, payload: dict[str, Any]) -> None:
+def test_no_event_ends_the_view(kind: str, payload: dict[str, Any]) -> None:
     progress = running(Clock())
     progress.update(kind, payload)
     drawn(progress)

@@ -99,7 +99,7 @@ def test_a_quote_as_json_is_the_server_s_own(job: Path, api: FakeApi, capsys: Ca
     assert json.loads(capsys.readouterr().out) == QUOTE
 
 
-def test_the_quote_of_a_run_tells_how_near_it_came(api: FakeApi, capsys: Captured) -> None:
+def test_the_quote_of_a_run_shows_how_close_it_was(api: FakeApi, capsys: Captured) -> None:
     stored = {
         **QUOTE,
         "run_id": RUN_ID,
@@ -117,7 +117,7 @@ def test_the_quote_of_a_run_tells_how_near_it_came(api: FakeApi, capsys: Capture
     assert row.split() == ["Time", "2.00", "min", "2.50", "min", "1.25", "yes"]
 
 
-def test_the_score_says_how_far_quotes_are_off(api: FakeApi, capsys: Captured) -> None:
+def test_the_score_shows_the_error_of_quotes(api: FakeApi, capsys: Captured) -> None:
     api.answers["GET /v1/quotes/score"] = Answer(SCORE)
     assert pricetag(["quote", "--score"]) == 0
     out = capsys.readouterr().out
@@ -132,19 +132,21 @@ def test_the_score_says_how_far_quotes_are_off(api: FakeApi, capsys: Captured) -
 
 
 @pytest.mark.parametrize("arguments", [[], ["--score", "--run", "last"], ["x.yaml", "--score"]])
-def test_one_thing_at_a_time(arguments: list[str], capsys: Captured) -> None:
+def test_a_quote_takes_exactly_one_of_file_run_and_score(
+    arguments: list[str], capsys: Captured
+) -> None:
     assert pricetag(["quote", *arguments]) == 2
     assert capsys.readouterr().err == "pricetag: give one of FILE, --run and --score\n"
 
 
-def test_a_wrong_file_is_rejected_here(tmp_path: Path, capsys: Captured) -> None:
+def test_an_invalid_file_is_rejected_by_the_client(tmp_path: Path, capsys: Captured) -> None:
     wrong = tmp_path / "job.yaml"
     wrong.write_text(JOB.replace("command", "comand"))
     assert pricetag(["quote", str(wrong)]) == 2
     assert "recipe.stages.0.kind" in capsys.readouterr().err
 
 
-def test_a_followed_run_tells_where_it_will_end() -> None:
+def test_a_followed_run_shows_its_projection() -> None:
     progress = RunProgress("a run", clock=lambda: 0.0)
     progress.update("status", {"status": "running"})
     told = {"key": "0", "done": 1, "total": 4, "t_s": 1.0, "power_w": 100.0}

@@ -21,7 +21,7 @@ def attempt(number: int, **more: Any) -> dict[str, Any]:
     return {"number": number, "left_out": {}, "rejected": None, **more}
 
 
-def test_nothing_is_said_where_all_was_taken() -> None:
+def test_nothing_is_printed_if_no_report_was_rejected() -> None:
     assert drawn(attempt(1), attempt(2)) == []
 
 
@@ -43,7 +43,7 @@ def test_reports_that_were_rejected_or_dropped_are_counted() -> None:
     assert lines == ["Attempt 2: 1 report of the job rejected:"]
 
 
-def test_of_many_reasons_the_first_are_shown() -> None:
+def test_only_the_first_of_many_reasons_are_shown() -> None:
     reasons = [{"reason": f"reason {i}", "count": 1} for i in range(8)]
     lines = drawn(attempt(1, rejected={"count": 8, "reasons": reasons}))
     assert lines[1:] == [

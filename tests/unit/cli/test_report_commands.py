@@ -89,7 +89,7 @@ def test_invalid_versions_are_rejected(
     assert all(request.method == "GET" for request in api.asked)
 
 
-def test_run_without_a_price_tag_is_shown_as_typed(api: FakeApi, capsys: Captured) -> None:
+def test_a_run_without_a_price_tag_is_named_as_typed(api: FakeApi, capsys: Captured) -> None:
     api.answers |= {
         "GET /v1/runs": Answer({"items": [run("running")], "next_cursor": None}),
         f"GET /v1/runs/{RUN_ID}": Answer(run("running")),

@@ -48,7 +48,7 @@ def made() -> PriceTag:
     return build_price_tag(compressed_run())
 
 
-def test_variants_know_what_made_them(made: PriceTag) -> None:
+def test_variants_state_which_stages_made_them(made: PriceTag) -> None:
     first, second = variants(made)
     assert (first.label, first.stage, first.made_by) == ("after train stage", "1-measure", ())
     assert (second.label, second.made_by) == ("after quantize stage", ("3-quantize",))
@@ -65,14 +65,14 @@ def test_variants_know_what_made_them(made: PriceTag) -> None:
     }
 
 
-def test_break_even_is_making_over_saving(made: PriceTag) -> None:
+def test_break_even_is_the_energy_of_making_over_the_saving(made: PriceTag) -> None:
     found = paid_back(made)
     assert found.value == pytest.approx(370 / SAVED_J)
     assert found.unit == "inferences"
     assert found.source == "modelled"
 
 
-def test_only_what_does_not_cancel_is_in_the_interval(made: PriceTag) -> None:
+def test_only_errors_that_do_not_cancel_are_in_the_interval(made: PriceTag) -> None:
     """300 W of 370 by a counter with edges; all gains are the same before, after and between."""
     found = paid_back(made)
     rng = random.Random(5)
@@ -133,7 +133,7 @@ def test_an_inference_that_uses_more_never_pays_back() -> None:
     assert found.value is None
 
 
-def test_what_was_not_metered_alike_is_not_compared() -> None:
+def test_variants_metered_differently_are_not_compared() -> None:
     inputs = compressed_run()
     *stages, last = inputs.attempts[1].stages
     host_alone = replace(last, measurements=last.measurements[1:])
@@ -157,7 +157,7 @@ def test_another_machine_s_meters_are_not_compared(made: PriceTag) -> None:
     assert reason == "the stages were not metered by the same components"
 
 
-def test_no_inference_no_break_even(made: PriceTag) -> None:
+def test_there_is_no_break_even_without_inferences(made: PriceTag) -> None:
     first, second = variants(made)
     bare = replace(second, inferences=None, metered=None)
     assert break_even_inferences(made, first, bare).reason == "no inference was metered"
@@ -182,7 +182,7 @@ def test_a_run_without_measure_stages_has_no_variant() -> None:
     assert variants(build_price_tag(failed_run())) == []
 
 
-def test_a_figure_takes_the_best_metric_there_is() -> None:
+def test_a_figure_uses_the_best_available_metric() -> None:
     names = ("latency_p50_batch_8_s", "dense_bytes", "bytes")
     metrics = {name: QualityTag(name, 1.0, None, "1", None, 1) for name in names}
     variant = Variant("x", "1", 1, (), metrics, {})

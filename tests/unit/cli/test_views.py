@@ -36,7 +36,7 @@ def tags() -> list[dict[str, Any]]:
     return [tag(run) for run in runs]
 
 
-def test_a_price_tag_fits_and_says_everything(tags: list[dict[str, Any]]) -> None:
+def test_a_price_tag_fits_the_terminal_and_shows_everything(tags: list[dict[str, Any]]) -> None:
     text = drawn(price_tag_view(tags[0]))
     assert max(map(len, text.splitlines())) <= 80
     for figure in (
@@ -55,7 +55,7 @@ def test_a_price_tag_fits_and_says_everything(tags: list[dict[str, Any]]) -> Non
         assert figure in text, figure
 
 
-def test_a_second_opinion_of_some_attempts_says_of_which() -> None:
+def test_a_second_opinion_of_some_attempts_names_them() -> None:
     made = compressed_run()
     silent = replace(made.attempts[0], second_opinion=None)
     text = " ".join(
@@ -98,7 +98,7 @@ def test_stages_are_indented_by_their_depth() -> None:
     ]
 
 
-def test_variants_stand_side_by_side(tags: list[dict[str, Any]]) -> None:
+def test_variants_are_shown_side_by_side(tags: list[dict[str, Any]]) -> None:
     lines = [" ".join(line.split()) for line in variants_text(tags[0]).splitlines()]
     assert "after train stage 22.7M 90.9 3.10 2,581 25.7 first 0.8610" in lines
     # 370 J to make it, 0.0555 J saved with each inference.
@@ -138,11 +138,11 @@ def test_scores_of_regression_are_shown() -> None:
     assert "split" not in text
 
 
-def test_no_variant_no_table(tags: list[dict[str, Any]]) -> None:
+def test_there_is_no_table_without_variants(tags: list[dict[str, Any]]) -> None:
     assert variants_view(tags[1]) is None
 
 
-def test_columns_that_do_not_fit_follow_below() -> None:
+def test_columns_that_do_not_fit_are_printed_below() -> None:
     columns = [Figures("aaaa", ["1"]), Figures("b\nbbb", ["22"]), Figures("c", ["333333"])]
     assert packed(columns, 15, 1) == [columns[:2], columns[2:]]
     assert packed(columns, 3, 2) == [[column] for column in columns]
@@ -151,7 +151,7 @@ def test_columns_that_do_not_fit_follow_below() -> None:
     assert "x [b]y[/b]" in text
 
 
-def test_what_is_known_beside_energy_is_shown() -> None:
+def test_figures_beside_energy_are_shown() -> None:
     text = drawn(price_tag_view(tag(owned_run())))
     assert max(map(len, text.splitlines())) <= 80
     for figure in (
@@ -184,7 +184,7 @@ def test_the_printed_shares_add_up(tags: list[dict[str, Any]]) -> None:
     assert any(line.startswith("(outside the stages)") for line in lines)
 
 
-def test_a_tag_of_the_first_accounting_is_shown_as_it_was(tags: list[dict[str, Any]]) -> None:
+def test_a_tag_of_accounting_version_1_is_shown_unchanged(tags: list[dict[str, Any]]) -> None:
     added = {"split", "uncertainty", "co2e_market_kg", "water_l", "embodied_co2e_kg"}
     old = {name: item for name, item in tags[0].items() if name not in added}
     old["cost"] = {name: old["cost"][name] for name in ("cloud", "electricity", "currency")}
@@ -194,7 +194,7 @@ def test_a_tag_of_the_first_accounting_is_shown_as_it_was(tags: list[dict[str, A
     assert "Largest error" not in text
 
 
-def test_unknown_figures_bear_their_reason(tags: list[dict[str, Any]]) -> None:
+def test_unknown_figures_have_their_reason(tags: list[dict[str, Any]]) -> None:
     text = drawn(price_tag_view(tags[2]))
     lines = {line.split("  ")[0]: line.split()[-2:] for line in text.splitlines() if line}
     assert lines["IT energy"] == lines["Mean power"] == ["n/a", "[1]"]
@@ -215,7 +215,7 @@ def test_the_strubell_table_fits(tags: list[dict[str, Any]], width: int) -> None
         assert figure in text
 
 
-def test_the_strubell_table_takes_the_site_s_factors_on_request(tags: list[dict[str, Any]]) -> None:
+def test_the_strubell_table_uses_the_site_s_factors_on_request(tags: list[dict[str, Any]]) -> None:
     text = drawn(strubell_table(tags, "site"))
     assert "0.0173" in text
     assert "0.00658" in text

@@ -45,14 +45,14 @@ def test_submit_warns_and_accepts(queued: Path, capsys: Captured) -> None:
     assert (json.loads(out)["waiting"], err) == (REASON, "")
 
 
-def test_show_gives_the_reason(queued: Path, capsys: Captured) -> None:
+def test_show_prints_why_a_run_waits(queued: Path, capsys: Captured) -> None:
     assert pricetag(["show", RUN_ID]) == 0
     assert SENTENCE in capsys.readouterr().out.splitlines()
     assert pricetag(["show", RUN_ID, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["run"]["waiting"] == REASON
 
 
-def test_who_waits_for_the_run_sees_the_reason_come_and_go(
+def test_waiting_shows_the_reason_until_it_is_gone(
     queued: Path, api: FakeApi, capsys: Captured
 ) -> None:
     calls = iter([run("queued", waiting=REASON)])

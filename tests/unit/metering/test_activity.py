@@ -88,7 +88,7 @@ def test_the_fields_are_found_behind_a_name_with_brackets() -> None:
     assert stat.total_s == pytest.approx(127 / TICKS_PER_S)
 
 
-def test_a_live_process_is_told_by_its_own_clock_not_in_ticks(proc: FakeProc) -> None:
+def test_a_live_process_is_read_by_its_own_clock_and_not_in_ticks(proc: FakeProc) -> None:
     proc.put(100, parent=50, busy_s=0.0, waited_s=0.02)
     tree = ProcessTree(proc=proc.root, cpu_s={100: 0.0034}.get)
     tree.adopt(100)
@@ -105,7 +105,9 @@ def test_before_its_root_is_known_a_tree_is_empty(proc: FakeProc) -> None:
     assert tree.pids() == set()
 
 
-def test_children_and_theirs_are_counted_and_strangers_are_not(proc: FakeProc) -> None:
+def test_children_and_their_descendants_are_counted_and_other_processes_are_not(
+    proc: FakeProc,
+) -> None:
     proc.put(100, parent=50, busy_s=1.0)
     proc.put(102, parent=101, busy_s=4.0)
     proc.put(101, parent=100, busy_s=2.0)
@@ -126,7 +128,7 @@ def test_a_child_that_was_waited_for_is_counted_once(proc: FakeProc) -> None:
     assert tree.busy_s() == pytest.approx(4.9)
 
 
-def test_a_child_that_nobody_waited_for_is_not_forgotten(proc: FakeProc) -> None:
+def test_a_child_that_nobody_waited_for_is_counted(proc: FakeProc) -> None:
     """Its parent ignores the ends of its children: the kernel drops their account."""
     proc.put(100, parent=50, busy_s=1.0)
     proc.put(101, parent=100, busy_s=3.0)
@@ -138,7 +140,7 @@ def test_a_child_that_nobody_waited_for_is_not_forgotten(proc: FakeProc) -> None
     assert tree.busy_s() == pytest.approx(5.0)
 
 
-def test_a_whole_branch_that_ends_between_two_looks(proc: FakeProc) -> None:
+def test_a_whole_branch_that_ends_between_two_readings_is_counted(proc: FakeProc) -> None:
     proc.put(100, parent=50, busy_s=1.0)
     proc.put(101, parent=100, busy_s=2.0)
     proc.put(102, parent=101, busy_s=4.0)
@@ -162,7 +164,7 @@ def test_an_orphan_stays_by_its_group_and_its_end_is_kept(proc: FakeProc) -> Non
     assert tree.busy_s() == pytest.approx(7.0)
 
 
-def test_a_daemon_that_was_never_seen_beside_its_parent_is_known_by_its_environment(
+def test_a_daemon_never_seen_beside_its_parent_is_identified_by_its_environment(
     proc: FakeProc,
 ) -> None:
     proc.put(100, parent=50, busy_s=1.0)
@@ -203,7 +205,7 @@ def test_after_the_roots_end_the_figure_stays(proc: FakeProc) -> None:
     assert tree.pids() == set()
 
 
-def test_whoever_waited_for_the_root_tells_what_was_not_seen(proc: FakeProc) -> None:
+def test_the_process_that_waited_for_the_root_reports_unseen_use(proc: FakeProc) -> None:
     proc.put(100, parent=50, busy_s=2.0, waited_s=1.0)
     proc.put(101, parent=100, busy_s=4.0)
     tree = proc.tree(100)
@@ -215,7 +217,7 @@ def test_whoever_waited_for_the_root_tells_what_was_not_seen(proc: FakeProc) -> 
     assert tree.busy_s() == pytest.approx(7.25)
 
 
-def test_it_may_tell_after_the_end_was_seen(proc: FakeProc) -> None:
+def test_unseen_use_can_be_reported_after_the_end(proc: FakeProc) -> None:
     proc.put(100, parent=50, busy_s=2.0)
     proc.put(101, parent=100, busy_s=4.0, group=100)
     tree = proc.tree(100)
@@ -227,7 +229,7 @@ def test_it_may_tell_after_the_end_was_seen(proc: FakeProc) -> None:
     assert tree.busy_s() == pytest.approx(7.0)
 
 
-def test_a_job_that_ends_before_it_is_seen_is_not_free(proc: FakeProc) -> None:
+def test_a_job_that_ends_before_its_first_reading_is_charged(proc: FakeProc) -> None:
     tree = proc.tree(100)
     assert tree.busy_s() == 0.0
     tree.ended(100, 0.03)
@@ -249,7 +251,7 @@ def test_new_processes_are_looked_for_at_little_cost(proc: FakeProc) -> None:
     assert slow.busy_s() == pytest.approx(10.0)  # 5 s after the last look at the latest
 
 
-def test_the_machines_time_leaves_out_idleness_and_what_others_took(tmp_path: Path) -> None:
+def test_the_machine_s_time_excludes_idle_and_stolen_time(tmp_path: Path) -> None:
     #                                user nice sys idle iowait irq softirq steal guest
     (tmp_path / "stat").write_text("cpu  100 20 30 9000 500 4 6 700 50 0\ncpu0 1 1 1\n")
     assert machine_busy_s(tmp_path) == pytest.approx(160 / TICKS_PER_S)
@@ -269,7 +271,7 @@ def test_a_machine_without_proc_is_unknown(tmp_path: Path) -> None:
     assert machine_busy_s(tmp_path / "missing") is None
 
 
-def test_components_that_are_read_together_share_one_look(proc: FakeProc) -> None:
+def test_components_read_together_share_one_scan(proc: FakeProc) -> None:
     proc.put(100, parent=50, busy_s=1.0)
     looks = iter([10.0, 20.0])
     activity = HostActivity(proc.tree(100), lambda: next(looks))
@@ -292,7 +294,7 @@ def started(code: str) -> Iterator[subprocess.Popen[bytes]]:
         process.stdout.close()
 
 
-def test_real_processes_that_were_waited_for_orphaned_and_alive() -> None:
+def test_awaited_orphaned_and_live_processes_are_counted() -> None:
     """One child was waited for, one lives in a session of its own, its parent gone."""
     burn = BURN.format(0.4)
     code = f"""

@@ -40,7 +40,7 @@ def library(clock: Clock) -> SharedNvml:
     return replay
 
 
-def test_a_divided_device_is_given_out_by_its_slices(library: SharedNvml) -> None:
+def test_a_divided_device_is_allocated_by_slices(library: SharedNvml) -> None:
     with replayed(library):
         whole, three, two, one = usable_devices(list_devices())
     assert (whole.uuid, whole.slice) == (WHOLE, None)
@@ -95,7 +95,7 @@ def test_activity_of_slices_is_weighed_by_their_size(library: SharedNvml, clock:
     assert (library.users, library.samples) == (0, 0)
 
 
-def test_a_card_without_gpm_tells_no_activity(library: SharedNvml) -> None:
+def test_a_card_without_gpm_reports_no_activity(library: SharedNvml) -> None:
     library.gpm = False
     with replayed(library):
         pieces = slices_of(DIVIDED)
@@ -105,7 +105,7 @@ def test_a_card_without_gpm_tells_no_activity(library: SharedNvml) -> None:
     assert (library.users, library.samples) == (0, 0)
 
 
-def test_processes_of_a_shared_device(library: SharedNvml, clock: Clock) -> None:
+def test_processes_of_a_shared_device_are_read_by_pid(library: SharedNvml, clock: Clock) -> None:
     library.sm_percent[WHOLE] = {101: 30, 102: 10, 900: 40}
     with replayed(library):
         activity = ProcessUse(WHOLE, lambda now_s: {101, 102})
@@ -119,7 +119,7 @@ def test_processes_of_a_shared_device(library: SharedNvml, clock: Clock) -> None
     assert library.users == 0
 
 
-def test_close_readings_take_the_use_before_and_never_fall(library: SharedNvml) -> None:
+def test_close_readings_repeat_the_previous_use_and_never_fall(library: SharedNvml) -> None:
     library.sm_percent[WHOLE] = {101: 100}
     with replayed(library):
         activity = ProcessUse(WHOLE, lambda now_s: {101})
@@ -145,7 +145,7 @@ def test_a_figure_that_was_never_filled_in_counts_for_nothing(library: SharedNvm
     ("code", "after"),
     [(pynvml.NVML_ERROR_NOT_SUPPORTED, (None, None)), (pynvml.NVML_ERROR_TIMEOUT, (1.0, 1.0))],
 )
-def test_what_cannot_be_told_is_unknown_what_fails_once_is_not(
+def test_unsupported_activity_is_unknown_and_a_single_failure_is_not(
     library: SharedNvml, code: int, after: tuple[float | None, float | None]
 ) -> None:
     library.sm_percent[WHOLE] = {101: 100}
@@ -159,7 +159,9 @@ def test_what_cannot_be_told_is_unknown_what_fails_once_is_not(
         assert activity.busy(3.0) == ((None, None) if after[0] is None else (3.0, 3.0))
 
 
-def test_states_name_what_idle_power_depends_on(library: SharedNvml, tmp_path: Path) -> None:
+def test_states_contain_everything_that_idle_power_depends_on(
+    library: SharedNvml, tmp_path: Path
+) -> None:
     library.p_state = 8
     library.processes[WHOLE] = 2
     with replayed(library):

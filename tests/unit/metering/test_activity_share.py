@@ -29,7 +29,7 @@ def busy(reading: Reading) -> tuple[float | None, float | None]:
     return reading.own_busy_s, reading.all_busy_s
 
 
-def test_each_shared_component_is_asked_once_a_batch() -> None:
+def test_each_shared_component_is_queried_once_per_batch() -> None:
     first, second = Counting(), Counting()
     notes = ActivityNotes({"cpu": first, "gpu:a": second})
     notes.begin(0.0)
@@ -43,7 +43,7 @@ def test_each_shared_component_is_asked_once_a_batch() -> None:
     assert second.is_closed
 
 
-def test_a_reading_that_is_handed_over_late_lies_between_its_neighbours() -> None:
+def test_a_late_reading_lies_between_its_neighbors() -> None:
     notes = ActivityNotes({"gpu:a": Counting()})
     notes.begin(1.0)
     batch = [record("gpu:a", 0.0), record("gpu:a", 1.25), record("gpu:a", 2.0)]
@@ -65,7 +65,7 @@ def test_readings_that_are_offered_again_stay_as_they_are() -> None:
     assert [busy(item) for item in waiting] == [(0.5, 1.0), (1.0, 2.0)]
 
 
-def test_what_is_unknown_on_one_side_is_unknown_in_between() -> None:
+def test_a_figure_unknown_on_one_side_is_unknown_in_between() -> None:
     activity = Counting()
     notes = ActivityNotes({"cpu": activity})
     notes.begin(0.0)

@@ -55,7 +55,7 @@ def at(source: AmdSource, clock: Clock, now_s: float) -> Reading:
 
 
 @pytest.mark.parametrize("is_old", [False, True])
-def test_it_tells_counter_power_and_cap(is_old: bool) -> None:
+def test_a_device_reports_counter_power_and_cap(is_old: bool) -> None:
     with metered(device(base_w=450.0, counter_mj=7_000_000, limit_w=750.0)) as (source, module, c):
         module.is_old = is_old
         (component,) = source.components()
@@ -68,7 +68,7 @@ def test_it_tells_counter_power_and_cap(is_old: bool) -> None:
         assert (reading.power_w, reading.flags) == (450.0, ())
 
 
-def test_a_run_is_booked_as_its_counter_says() -> None:
+def test_a_run_is_booked_as_counted() -> None:
     own = device(power=((0.0, 90.0), (3.3, 700.0), (8.1, 240.0)))
     clock, records = Clock(0.0), list[Reading]()
     with amd_replayed(AmdReplay([own], clock)):
@@ -123,7 +123,7 @@ def test_the_second_die_of_a_card_is_null_and_says_why() -> None:
     assert readings[1].flags == ("no_counter", "no_power")
 
 
-def test_permission_that_is_dropped_in_mid_run_degrades_and_is_flagged() -> None:
+def test_a_permission_lost_during_a_run_degrades_the_reading_and_is_flagged() -> None:
     with metered(device()) as (source, module, clock):
         source.components()
         assert at(source, clock, 1.0).flags == ()
@@ -196,7 +196,7 @@ def test_without_amdsmi_there_are_no_amd_devices() -> None:
     assert "not installed" in why.reason
 
 
-def test_a_device_whose_driver_tells_no_uuid_is_named_by_its_place() -> None:
+def test_a_device_without_a_uuid_is_named_by_its_position() -> None:
     with amd_replayed(AmdReplay([device("N/A"), device("00000000-0000")], Clock(0.0))):
         assert [own.uuid for own in list_amd_devices()] == ["AMD-0000:00:00.0", "AMD-0000:01:00.0"]
 
@@ -232,7 +232,9 @@ def test_a_job_is_shown_its_devices_and_no_others() -> None:
         ({"CUDA_VISIBLE_DEVICES": ""}, [f"AMD-{MI300}", f"AMD-{OTHER}"]),
     ],
 )
-def test_what_this_process_may_see_is_heeded(environ: dict[str, str], expected: list[str]) -> None:
+def test_only_devices_visible_to_this_process_are_used(
+    environ: dict[str, str], expected: list[str]
+) -> None:
     with amd_replayed(AmdReplay([device(), device(OTHER)], Clock(0.0))):
         assert visible_accelerators(environ, list_amd_devices()) == expected
 
@@ -246,7 +248,7 @@ def test_codecarbon_counts_each_maker_s_devices_from_0() -> None:
             _indices([f"AMD-{OTHER}"])
 
 
-def test_a_card_is_told_from_a_chipset(tmp_path: Path) -> None:
+def test_a_card_is_distinguished_from_a_chipset(tmp_path: Path) -> None:
     bus = tmp_path / "0000:00:00.0"
     bus.mkdir()
     (bus / "vendor").write_text("0x1002\n")

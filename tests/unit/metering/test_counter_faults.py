@@ -217,7 +217,7 @@ def test_without_a_model_the_steps_of_a_fault_are_unknown(tmp_path: Path, name: 
     assert ("partly_covered" in window.flags) is bool(fault.flags)
 
 
-def test_what_a_counter_shows_after_a_stall_is_bounded_by_the_time_it_took(tmp_path: Path) -> None:
+def test_the_energy_of_a_counter_after_a_stall_is_bounded_by_its_duration(tmp_path: Path) -> None:
     """Sixty seconds without a reading: a reset is a hole, not a wrap-around."""
     fault, clock = FAULTS["reset to zero"], Clock(0.0)
     readings: list[Reading] = []

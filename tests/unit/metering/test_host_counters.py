@@ -86,7 +86,7 @@ def test_a_counter_that_counts_is_the_evidence(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("begin_uj", [RANGE_UJ - 100e6, RANGE_UJ - 1])
-def test_a_wrap_is_no_fault(tmp_path: Path, begin_uj: float) -> None:
+def test_a_wrap_is_not_an_error(tmp_path: Path, begin_uj: float) -> None:
     window = whole(tmp_path, steady(65.0, begin_uj))
     assert window.energy_by_source_j == {"counter": pytest.approx(65.0 * LAST_S, rel=1e-6)}
     assert window.flags == ()
@@ -102,7 +102,9 @@ def test_a_counter_that_never_rises_is_replaced_by_the_model(
 
 
 @pytest.mark.parametrize("lasts_s", [1, 0.5])
-def test_a_short_run_is_no_exception(tmp_path: Path, lasts_s: float) -> None:
+def test_a_counter_that_never_rises_is_replaced_in_short_runs_too(
+    tmp_path: Path, lasts_s: float
+) -> None:
     ledger = metered(tmp_path, {"package-0": lambda _: BEGIN_UJ}, beside=model(), last_s=lasts_s)
     window = ledger["package-0"].window(0.0, lasts_s)
     assert window.energy_by_source_j == {"modelled": pytest.approx(MODEL_W * lasts_s)}
@@ -240,7 +242,7 @@ def test_a_broken_model_does_not_stop_the_counter(tmp_path: Path) -> None:
         (700.0, True, 2, 2000.0),
     ],
 )
-def test_the_most_a_package_draws_goes_by_its_design(
+def test_the_power_bound_of_a_package_follows_its_tdp(
     monkeypatch: pytest.MonkeyPatch, tdp_w: float, is_known: bool, zones: int, most_w: float
 ) -> None:
     monkeypatch.setattr(codecarbon_parts, "is_installed", lambda: True)

@@ -87,7 +87,7 @@ def test_a_job_shorter_than_that_is_still_booked() -> None:
     assert read(cpu, 0.1).integrated_j == pytest.approx(4.0)
 
 
-def test_no_tick_in_a_moment_is_no_failure() -> None:
+def test_a_moment_without_a_tick_is_not_a_failure() -> None:
     load = Load(None)
     cpu = source(load)
     read(cpu, 0.0)
@@ -115,7 +115,7 @@ def test_memory_is_constant() -> None:
     assert read(ram, 30.0).integrated_j == pytest.approx(600.0)
 
 
-def test_the_memory_says_its_power_per_gb_and_whose_model_it_is() -> None:
+def test_memory_notes_state_the_power_per_gb_and_the_model() -> None:
     [(component, model)] = _ram_parts()
     assert model is not None
     model.restart()
@@ -129,7 +129,7 @@ def test_the_memory_says_its_power_per_gb_and_whose_model_it_is() -> None:
     assert f"by CodeCarbon {version('codecarbon')}" in component.notes
 
 
-def test_the_cpu_says_how_well_it_is_known() -> None:
+def test_cpu_notes_state_how_well_the_model_is_known() -> None:
     unknown = cpu_component(CpuModel("Odd CPU", 8.0, False))
     assert (CPU.gain_std_ratio, CPU.power_limit_w, CPU.method) == (0.45, 100.0, "modelled")
     assert "4 W a thread" in (unknown.notes or "")
@@ -145,7 +145,7 @@ def test_without_codecarbon_the_host_is_null_and_says_why(monkeypatch: pytest.Mo
     assert missing.sample(1.0) == (None, None)
 
 
-def test_idle_power_is_what_codecarbon_s_model_gives_at_no_load(
+def test_idle_power_is_the_no_load_power_of_codecarbon_s_model(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model = CpuLoadModel(CpuModel("Test CPU", 80.0, True))

@@ -36,7 +36,7 @@ def test_records_are_numbered_and_read_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("seq", "limit"), [(0, 1), (3, 5), (255, 2), (256, 300), (990, 100)])
-def test_any_stretch_can_be_read(tmp_path: Path, seq: int, limit: int) -> None:
+def test_any_range_of_records_can_be_read(tmp_path: Path, seq: int, limit: int) -> None:
     journal = Journal.create(tmp_path, ATTEMPT)
     for number in range(1000):
         journal.append({"type": "log", "text": "x" * (number % 7)})
@@ -46,7 +46,7 @@ def test_any_stretch_can_be_read(tmp_path: Path, seq: int, limit: int) -> None:
     journal.close()
 
 
-def test_a_record_is_with_the_system_when_append_returns(tmp_path: Path) -> None:
+def test_append_hands_a_record_to_the_operating_system_before_it_returns(tmp_path: Path) -> None:
     journal = Journal.create(tmp_path, ATTEMPT)
     journal.append({"type": "log", "text": "here"})
     assert json.loads(journal.path.read_text())["text"] == "here"
@@ -74,7 +74,7 @@ def test_many_threads_write_whole_lines_in_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "record", [{"seq": 3, "type": "log"}, {"type": "metric", "value": float("nan")}]
 )
-def test_records_that_no_reader_could_take_are_refused(
+def test_records_that_no_reader_can_parse_are_rejected(
     tmp_path: Path, record: dict[str, object]
 ) -> None:
     journal = Journal.create(tmp_path, ATTEMPT)
@@ -106,7 +106,7 @@ def test_an_attempt_has_one_journal(tmp_path: Path) -> None:
         b'["seq",2]\n{"seq":3}\n',
     ],
 )
-def test_what_a_crash_tore_is_set_aside_and_told(tmp_path: Path, tail: bytes) -> None:
+def test_lines_torn_by_a_crash_are_set_aside_and_logged(tmp_path: Path, tail: bytes) -> None:
     journal = Journal.create(tmp_path, ATTEMPT)
     journal.append({"type": "start"})
     journal.append({"type": "log"})
@@ -136,7 +136,7 @@ time.sleep(60)
 """
 
 
-def test_a_killed_writer_leaves_an_orphan_with_all_it_wrote(tmp_path: Path) -> None:
+def test_a_killed_writer_leaves_an_orphan_with_everything_it_wrote(tmp_path: Path) -> None:
     mine = Journal.create(tmp_path, "mine")
     command = [sys.executable, "-c", WRITER, str(tmp_path), str(ATTEMPT)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
@@ -180,7 +180,7 @@ def test_no_folder_holds_no_orphans(tmp_path: Path) -> None:
     assert purge_shipped(tmp_path / "nowhere", older_than_s=0.0) == 0
 
 
-def test_a_full_disk_is_told_and_tears_nothing(
+def test_a_full_disk_is_reported_and_leaves_no_partial_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = Journal.create(tmp_path, ATTEMPT)
@@ -204,7 +204,7 @@ def test_a_full_disk_is_told_and_tears_nothing(
     journal.close()
 
 
-def test_the_disk_is_asked_at_most_once_a_second(
+def test_free_space_is_queried_at_most_once_a_second(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now_s = [100.0]
@@ -223,7 +223,7 @@ def test_the_disk_is_asked_at_most_once_a_second(
 
 
 @pytest.mark.parametrize(("seq", "limit"), [(-1, 5), (0, 0)])
-def test_senseless_stretches_are_refused(tmp_path: Path, seq: int, limit: int) -> None:
+def test_invalid_ranges_are_rejected(tmp_path: Path, seq: int, limit: int) -> None:
     journal = Journal.create(tmp_path, ATTEMPT)
     with pytest.raises(ValueError, match="must be 0 or more"):
         journal.read_from(seq, limit)

@@ -130,7 +130,7 @@ def test_one_broken_source_does_not_stop_the_others() -> None:
     assert last["gpu:healthy"].integrated_j == pytest.approx(100.0)
 
 
-def test_readings_that_cannot_be_handed_over_are_kept_and_offered_again() -> None:
+def test_undelivered_readings_are_kept_and_offered_again() -> None:
     taken: Records = []
     is_full = [True]
 
@@ -151,7 +151,7 @@ def test_readings_that_cannot_be_handed_over_are_kept_and_offered_again() -> Non
     assert meter.failure is None
 
 
-def test_closing_tells_what_was_not_handed_over() -> None:
+def test_closing_reports_undelivered_readings() -> None:
     def emit(records: Records) -> None:
         raise OSError("no room")
 
@@ -164,7 +164,7 @@ def test_closing_tells_what_was_not_handed_over() -> None:
 
 
 @pytest.mark.parametrize(("watts", "told"), [(150.0, 1), (108.0, 0)])
-def test_a_counter_that_parts_from_the_integral_is_named_once(
+def test_a_counter_that_diverges_from_the_integral_is_logged_once(
     watts: float, told: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     source = ScriptedSource(power_w=100.0)
@@ -178,7 +178,7 @@ def test_a_counter_that_parts_from_the_integral_is_named_once(
     assert warnings == [expected] * told
 
 
-def test_a_meter_without_sources_says_nothing() -> None:
+def test_a_meter_without_sources_emits_nothing() -> None:
     meter, clock, records = opened()
     advance(meter, clock, 2.0)
     assert meter.edge() == []

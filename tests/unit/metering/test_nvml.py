@@ -44,7 +44,7 @@ def at(source: NvmlSource, clock: Clock, now_s: float) -> Reading:
     return reading
 
 
-def test_it_tells_counter_power_and_limit() -> None:
+def test_a_device_reports_counter_power_and_limit() -> None:
     device = FakeDevice(UUID, base_w=250.0, counter_mj=7000, limit_w=400.0)
     with metered(device) as (source, _, clock):
         (component,) = source.components()
@@ -57,7 +57,7 @@ def test_it_tells_counter_power_and_limit() -> None:
 
 
 @pytest.mark.parametrize("code", [pynvml.NVML_ERROR_NOT_SUPPORTED, 13, 25])
-def test_power_falls_to_the_next_way_and_remembers(code: int) -> None:
+def test_power_falls_back_to_the_next_method_and_remembers_it(code: int) -> None:
     with metered(FakeDevice(UUID, base_w=120.0, codes={"field": code})) as (source, library, clock):
         source.components()
         asked = library.calls["nvmlDeviceGetFieldValues"]
@@ -100,7 +100,7 @@ def test_denial_degrades_and_is_flagged() -> None:
         assert reading.flags == ("no_counter", "no_permission")
 
 
-def test_a_device_that_tells_no_power_keeps_its_counter() -> None:
+def test_a_device_without_power_readings_keeps_its_counter() -> None:
     with metered(FakeDevice(UUID, codes={"field": 3, "usage": 3})) as (source, _, clock):
         source.components()
         reading = at(source, clock, 1.0)
@@ -198,7 +198,7 @@ def test_without_nvml_every_device_is_null_and_says_why(code: int, why: str) -> 
         assert at(source, clock, 1.5).counter_j == pytest.approx(5150.0)
 
 
-def test_grace_hopper_is_read_at_gpu_scope_and_says_so() -> None:
+def test_grace_hopper_is_read_at_gpu_scope_with_a_note() -> None:
     device = FakeDevice(UUID, base_w=420.0, name="NVIDIA GH200 480GB", module_w=180.0)
     with metered(device) as (source, library, clock):
         assert "GPU scope" in (source.components()[0].notes or "")
@@ -214,7 +214,9 @@ def test_grace_hopper_is_read_at_gpu_scope_and_says_so() -> None:
         (H100, pynvml.NVML_FI_DEV_POWER_AVERAGE),
     ],
 )
-def test_the_architecture_says_which_power_leaves_nothing_out(sensors: Sensors, first: int) -> None:
+def test_the_architecture_determines_which_power_covers_every_moment(
+    sensors: Sensors, first: int
+) -> None:
     """Bursts that an instant figure sees at their worst: 700 W whenever it looks."""
     device = SimulatedDevice(sensors, PowerTrace([(0.0, 100.0)]))
     bursts = [
@@ -241,7 +243,7 @@ def test_the_architecture_says_which_power_leaves_nothing_out(sensors: Sensors, 
         assert power_w > 600.0
 
 
-def test_permission_that_is_dropped_in_mid_run_degrades_and_is_flagged() -> None:
+def test_a_permission_lost_during_a_run_degrades_the_reading_and_is_flagged() -> None:
     with metered(FakeDevice(UUID, base_w=90.0)) as (source, library, clock):
         source.components()
         assert at(source, clock, 1.0).flags == ()

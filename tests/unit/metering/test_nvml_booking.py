@@ -55,7 +55,7 @@ def counted_j(device: FakeDevice, start_s: float = 0.0, end_s: float = RUN_S) ->
     return (device.counter_at_mj(end_s) - device.counter_at_mj(start_s)) / 1000.0
 
 
-def test_eight_devices_are_booked_as_their_counters_say() -> None:
+def test_eight_devices_are_booked_as_counted() -> None:
     devices = [device(number) for number in range(1, 9)]
     windows = run(*devices)
     assert len(windows) == 8
@@ -96,7 +96,7 @@ def test_a_lost_device_is_booked_for_what_was_read_and_nothing_is_extrapolated()
     assert windows[neighbour.uuid].flags == ()
 
 
-def test_a_device_lost_for_good_keeps_what_it_had_used() -> None:
+def test_a_device_lost_for_good_keeps_its_energy() -> None:
     own = device(1, losses=((20.3, 1e9),))
     window = run(own)[own.uuid]
     assert window.energy_j == pytest.approx(own.energy_j(0.0, 20.0), rel=1e-3)
@@ -104,7 +104,7 @@ def test_a_device_lost_for_good_keeps_what_it_had_used() -> None:
     assert "lost" in window.flags
 
 
-def test_a_frozen_counter_is_seen_through() -> None:
+def test_a_frozen_counter_is_recognized() -> None:
     own = device(1, freezes=((15.0, 1e9),))
     window = run(own)[own.uuid]
     assert counted_j(own) < 0.5 * own.energy_j(0.0, RUN_S)
@@ -150,7 +150,7 @@ def test_a_suspended_meter_still_books_the_counter() -> None:
         ("nvmlDeviceGetFieldValues", ("no_permission",)),
     ],
 )
-def test_permission_that_is_dropped_in_mid_run(what: str, flags: tuple[str, ...]) -> None:
+def test_a_permission_lost_during_a_run_is_flagged(what: str, flags: tuple[str, ...]) -> None:
     own = device(1)
     clock, records = Clock(0.0), list[Reading]()
     library = NvmlReplay(FakeTrace([own], epoch_s=0.0), clock)

@@ -43,7 +43,7 @@ def test_a_machine_without_the_driver_has_no_devices() -> None:
         assert list_devices() == []
 
 
-def test_a_driver_that_cannot_be_used_is_no_machine_without_devices() -> None:
+def test_an_unusable_driver_is_not_reported_as_a_machine_without_devices() -> None:
     replay = library()
     replay.refuses["nvmlInitWithFlags"] = pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH
     with replayed(replay), pytest.raises(NvmlUnavailableError, match="sudo reboot"):

@@ -57,7 +57,7 @@ def test_everything_is_counted_once(tmp_path: Path) -> None:
     assert (found.reason, found.dram_reason, found.command) == (None, None, None)
 
 
-def test_nested_zones_are_found_and_not_doubled(tmp_path: Path) -> None:
+def test_nested_zones_are_listed_once(tmp_path: Path) -> None:
     zone(tmp_path, "intel-rapl:0", "package-0", 1_000_000)
     zone(tmp_path / "intel-rapl:0", "intel-rapl:0:0", "dram", 2_000_000)
     zone(tmp_path, "intel-rapl:0:0", "dram", 2_000_000)
@@ -73,7 +73,7 @@ def test_a_mirrored_die_is_not_counted(tmp_path: Path) -> None:
     assert [z.id for z in scan(tmp_path).packages] == ["package-0-die-0", "package-1-die-0"]
 
 
-def test_mmio_stands_in_where_there_is_no_msr_zone(tmp_path: Path) -> None:
+def test_mmio_is_used_where_there_is_no_msr_zone(tmp_path: Path) -> None:
     zone(tmp_path, "intel-rapl-mmio:0", "package-0", 1_000_000)
     assert [z.folder.name for z in scan(tmp_path).packages] == ["intel-rapl-mmio:0"]
 
@@ -84,7 +84,7 @@ def test_psys_alone_is_the_host(tmp_path: Path) -> None:
     assert (component.id, component.kind) == ("rapl:psys", "host")
 
 
-def test_the_platform_of_each_socket_is_no_part_of_a_package(tmp_path: Path) -> None:
+def test_a_platform_zone_is_not_part_of_a_package(tmp_path: Path) -> None:
     zone(tmp_path, "intel-rapl:0", "psys", 5_000_000)
     zone(tmp_path, "intel-rapl:1", "psys-1", 9_000_000)
     assert [z.id for z in scan(tmp_path).packages] == ["psys", "psys-1"]
@@ -92,7 +92,7 @@ def test_the_platform_of_each_socket_is_no_part_of_a_package(tmp_path: Path) -> 
     assert [z.id for z in scan(tmp_path).packages] == ["package-0"]
 
 
-def test_a_counter_that_never_started_is_none(tmp_path: Path) -> None:
+def test_a_counter_that_never_started_is_not_used(tmp_path: Path) -> None:
     """Some virtual machines show the zones, and 0 for ever."""
     path = zone(tmp_path, "intel-rapl:0", "package-0", 0)
     found = scan(tmp_path)
@@ -138,7 +138,7 @@ def test_components_are_described(tmp_path: Path) -> None:
     assert (dram.kind, dram.gain_std_ratio) == ("ram", 0.15)
 
 
-def test_amd_is_trusted_less(tmp_path: Path) -> None:
+def test_amd_has_a_larger_error(tmp_path: Path) -> None:
     zone(tmp_path, "intel-rapl:0", "package-0", 1)
     (component,) = source(tmp_path, AMD).components()
     assert (component.name, component.gain_std_ratio) == ("AMD EPYC 9654", 0.10)
@@ -166,7 +166,7 @@ def test_the_counter_is_unwrapped(tmp_path: Path) -> None:
     assert second.integrated_j is None
 
 
-def test_two_readings_close_together_make_no_power_of_noise(tmp_path: Path) -> None:
+def test_close_readings_do_not_turn_noise_into_power(tmp_path: Path) -> None:
     path = zone(tmp_path, "intel-rapl:0", "package-0", 1_000_000)
     rapl = source(tmp_path)
     assert reading(rapl, 0.0).power_w is None

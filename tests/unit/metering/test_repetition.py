@@ -81,7 +81,7 @@ def test_work_that_fails_ends_the_meter() -> None:
         pricetag.repeat(work, warm_up=0, min_s=0.1, include_host=False)
 
 
-def test_it_tells_about_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_reported_about_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = [0.0]
     monkeypatch.setattr("pricetag.repetition.time.perf_counter", lambda: now_s[0])
     told: list[tuple[int, float]] = []
@@ -95,7 +95,7 @@ def test_it_tells_about_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("min_s", [0.0, -1.0, float("nan"), float("inf")])
-def test_a_time_must_be_one(min_s: float) -> None:
+def test_a_time_must_be_a_positive_number(min_s: float) -> None:
     with pytest.raises(ValueError, match="min_s must be above 0 s"):
         pricetag.repeat(lambda: None, min_s=min_s)
 

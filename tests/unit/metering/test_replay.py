@@ -28,7 +28,7 @@ def two_devices(tmp_path: Path) -> Path:
     return trace(tmp_path, *rows)
 
 
-def test_a_replayed_trace_is_booked_as_its_counter_says(tmp_path: Path) -> None:
+def test_a_replayed_trace_is_booked_as_counted(tmp_path: Path) -> None:
     clock, records = Clock(), list[Reading]()
     meter = Meter([ReplaySource(load_trace(two_devices(tmp_path)))], records.extend, clock)
     components = meter.open(thread=False)
@@ -40,7 +40,7 @@ def test_a_replayed_trace_is_booked_as_its_counter_says(tmp_path: Path) -> None:
         assert set(window.energy_by_source_j) == {"counter"}
 
 
-def test_it_can_be_played_faster(tmp_path: Path) -> None:
+def test_a_trace_can_be_replayed_faster(tmp_path: Path) -> None:
     source = ReplaySource(load_trace(two_devices(tmp_path)), speed=10.0)
     first, later = source.read(0.0)[0], source.read(0.5)[0]
     assert first.counter_j == 7.0
@@ -48,7 +48,7 @@ def test_it_can_be_played_faster(tmp_path: Path) -> None:
     assert source.sample(0.5) == [100.0, 350.0]
 
 
-def test_after_its_end_it_is_silent(tmp_path: Path) -> None:
+def test_a_trace_is_silent_after_its_end(tmp_path: Path) -> None:
     source = ReplaySource(load_trace(two_devices(tmp_path)))
     assert source.sample(12.5) == [None, None]
     assert [reading.flags for reading in source.read(12.5)] == [("trace_end",), ("trace_end",)]
@@ -75,7 +75,7 @@ def test_a_trace_without_counter_is_integrated(tmp_path: Path) -> None:
         (("2,GPU-a,5,5,1", "1,GPU-a,5,5,1"), HEADER, "time goes back at 1 s of GPU-a"),
     ],
 )
-def test_a_bad_trace_is_refused_by_name(
+def test_an_invalid_trace_is_rejected_with_its_error(
     tmp_path: Path, lines: tuple[str, ...], header: str, message: str
 ) -> None:
     with pytest.raises(TraceError, match=message):

@@ -38,7 +38,7 @@ class Tracker:
         return FIGURES
 
 
-def test_its_record_has_the_journal_s_fields() -> None:
+def test_the_record_has_the_journal_s_fields() -> None:
     tracker = Tracker()
     opinion = SecondOpinion(make_tracker=lambda indices: tracker)
     opinion.start()
@@ -79,11 +79,11 @@ def test_a_tracker_that_hangs_delays_nothing() -> None:
     assert record["reason"] == "CodeCarbon did not answer within 0.1 s"
 
 
-def test_one_that_was_never_started_says_so() -> None:
+def test_a_tracker_that_was_never_started_gives_that_reason() -> None:
     assert SecondOpinion().stop()["reason"] == "it was not started"
 
 
-def test_it_starts_once() -> None:
+def test_a_tracker_starts_once() -> None:
     opinion = SecondOpinion(make_tracker=Tracker)
     opinion.start()
     with pytest.raises(RuntimeError, match="once"):
@@ -91,7 +91,7 @@ def test_it_starts_once() -> None:
     opinion.stop()
 
 
-def test_without_codecarbon_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_codecarbon_the_reason_is_stated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(codecarbon_parts, "is_installed", lambda: False)
     opinion = SecondOpinion()
     opinion.start()
@@ -99,7 +99,7 @@ def test_without_codecarbon_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (record["version"], record["reason"]) == (None, "CodeCarbon is not installed")
 
 
-def test_devices_are_given_as_nvml_indices() -> None:
+def test_devices_are_passed_as_nvml_indices() -> None:
     trace = FakeTrace([FakeDevice(gpu_uuid(number)) for number in (1, 2, 3)], epoch_s=0.0)
     made: list[Tracker] = []
 
@@ -141,7 +141,7 @@ def test_whatever_ends_a_tracker_becomes_the_reason(error: BaseException) -> Non
 
 
 @pytest.mark.parametrize("odd", [float("nan"), float("inf"), -1.0])
-def test_figures_that_are_no_energy_are_null(odd: float) -> None:
+def test_figures_that_are_not_an_energy_are_null(odd: float) -> None:
     class Odd(Tracker):
         def stop(self) -> Figures:
             return {**FIGURES, "cpu_kwh": odd}
@@ -167,7 +167,7 @@ def test_a_system_without_room_for_a_thread_has_no_second_opinion(
     assert opinion.stop()["reason"] == "it could not be started: can't start new thread"
 
 
-def test_a_broken_installation_takes_nothing_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_installation_does_not_affect_our_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing() -> str:
         raise PackageNotFoundError("codecarbon")
 

@@ -74,7 +74,7 @@ def test_the_model_can_be_chosen_over_rapl(tmp_path: Path) -> None:
     assert kinds([], environ=environ(tmp_path, "model")) == [HostModelSource]
 
 
-def test_what_rapl_alone_cannot_tell_is_null_with_the_reason(tmp_path: Path) -> None:
+def test_components_that_rapl_alone_cannot_measure_are_null_with_the_reason(tmp_path: Path) -> None:
     zone(tmp_path, "intel-rapl:0", "package-0", 1_000_000)
     rapl, missing = open_sources([], environ=environ(tmp_path, "rapl"))
     assert isinstance(missing, UnavailableSource)
@@ -90,7 +90,7 @@ def test_without_host_there_are_only_the_devices(tmp_path: Path) -> None:
     assert kinds([], environ=environ(tmp_path, "none")) == []
 
 
-def test_an_unknown_choice_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_choice_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(MeterSettingError, match="PRICETAG_METER_HOST is 'guess'"):
         open_sources([], environ=environ(tmp_path, "guess"))
 
@@ -99,7 +99,7 @@ def statuses(report: DoctorReport) -> dict[str, MeterStatus]:
     return {meter.name: meter for meter in report.meters}
 
 
-def test_the_doctor_says_what_is_closed_and_what_opens_it(tmp_path: Path) -> None:
+def test_the_doctor_shows_closed_meters_and_the_commands_that_open_them(tmp_path: Path) -> None:
     replay = NvmlReplay(FakeTrace([], epoch_s=0.0), lambda: 0.0)
     replay.refuses["nvmlInitWithFlags"] = 9
     with replayed(replay):
@@ -124,7 +124,7 @@ def test_the_doctor_says_what_is_closed_and_what_opens_it(tmp_path: Path) -> Non
         ("CPU implementer\t: 0x41\n", "this CPU has none"),
     ],
 )
-def test_no_driver_is_loaded_where_there_is_nothing_for_it(
+def test_no_command_loads_a_driver_without_hardware_for_it(
     machine: Path, tmp_path: Path, cpuinfo: str, why: str
 ) -> None:
     (machine / "cpuinfo").write_text(cpuinfo)

@@ -62,7 +62,7 @@ def device(sensors: Sensors = A100, watts: float = 300.0, seed: int = 0) -> Simu
 
 
 @pytest.mark.parametrize(("sensors", "update_s"), [(VOLTA, 0.02), (A100, 0.1), (H100, 0.1)])
-def test_the_architecture_tells_how_often_the_counter_is_updated(
+def test_the_architecture_determines_how_often_the_counter_is_updated(
     sensors: Sensors, update_s: float
 ) -> None:
     own = device(sensors)
@@ -123,7 +123,7 @@ def test_an_edge_waits_for_no_update() -> None:
         assert records[-1] == edge
 
 
-def test_a_window_is_as_exact_as_a_look() -> None:
+def test_a_window_is_as_exact_as_the_polling_interval() -> None:
     """300 W, read at moments that have nothing to do with the counter's updates."""
     with metering(device()) as (meter, clock, records, _):
         for edge_s in (1.037, 2.311, 2.95):
@@ -140,7 +140,7 @@ def test_a_window_is_as_exact_as_a_look() -> None:
         assert set(window.energy_by_source_j) == {"counter"}
 
 
-def test_an_update_that_was_seen_late_does_not_say_when_it_came() -> None:
+def test_the_time_of_an_update_seen_late_is_unknown() -> None:
     with metering(device()) as (meter, clock, records, _):
         watch(meter, clock)
         clock.now_s = 1.2
@@ -156,7 +156,7 @@ def test_an_update_that_was_seen_late_does_not_say_when_it_came() -> None:
     assert all("tick" not in " ".join(reading.flags) for reading in align(readings)[:-1])
 
 
-def test_a_device_lost_while_it_is_watched_is_left_to_the_next_reading() -> None:
+def test_a_device_lost_while_watched_is_handled_by_the_next_reading() -> None:
     own = FakeDevice(gpu_uuid(1), losses=((1.05, 1e9),))
     clock, records = Clock(0.0), Records()
     with replayed(NvmlReplay(FakeTrace([own], epoch_s=0.0), clock)):
@@ -172,7 +172,7 @@ def test_a_device_lost_while_it_is_watched_is_left_to_the_next_reading() -> None
     assert records[-1].flags == ("lost",)
 
 
-def test_looking_is_cheap_while_nothing_is_awaited() -> None:
+def test_polling_is_cheap_while_no_update_is_awaited() -> None:
     with metering(device()) as (meter, clock, _, library):
         watch(meter, clock)
         asked = dict(library.calls)
@@ -198,7 +198,7 @@ class Ticking(ScriptedSource):
         return 100.0
 
 
-def test_its_thread_finds_the_updates_after_an_edge_and_before_it_closes() -> None:
+def test_the_thread_reads_the_updates_after_an_edge_before_it_closes() -> None:
     records = Records()
     meter = Meter([Ticking()], records.extend)
     meter.open()

@@ -53,7 +53,7 @@ def test_different_work_is_named(other: dict[str, Any], line: str) -> None:
     assert differences([recipe(), recipe()], [other])[0] == line
 
 
-def test_of_other_stages_only_what_all_state_is_compared() -> None:
+def test_recipes_with_other_stages_are_compared_only_by_common_fields() -> None:
     command = {"stages": [{"kind": "command", "argv": ["true"]}], "task": None, "data": None}
     assert differences([recipe()], [command]) == ["stages: train (a), command (b)"]
     measured = recipe(TRAIN, {"kind": "measure"}, model="gpt2")

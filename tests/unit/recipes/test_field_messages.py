@@ -48,7 +48,7 @@ class Body(BaseModel, strict=True):
         ("choice", "b", "is not a", None),
     ],
 )
-def test_a_fault_is_in_plain_words(field: str, value: Any, message: str, hint: str | None) -> None:
+def test_an_error_is_in_plain_words(field: str, value: Any, message: str, hint: str | None) -> None:
     with pytest.raises(ValidationError) as caught:
         Body.model_validate_json(json.dumps({field: value}))
     (problem,) = errors.field_problems(caught.value.errors())
@@ -64,7 +64,7 @@ def test_a_fault_is_in_plain_words(field: str, value: Any, message: str, hint: s
         ({"recipe": {"model": {"run": "abc"}}}, "recipe.model.run: is not a run ID; see `pricetag"),
     ],
 )
-def test_a_job_file_s_faults_are_in_plain_words(changes: dict[str, Any], message: str) -> None:
+def test_errors_in_a_job_file_are_in_plain_words(changes: dict[str, Any], message: str) -> None:
     spec = {"project": "p", "experiment": "e", "name": "n", "recipe": {"stages": []}}
     with pytest.raises(RecipeError) as caught:
         parse_run_spec({**spec, **changes})

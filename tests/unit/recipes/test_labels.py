@@ -90,7 +90,9 @@ def test_labels_in_a_job_are_named_as_in_a_table() -> None:
         ({"labels": ["a", 1.5]}, "data.labels.1", "must be text"),
     ],
 )
-def test_labels_that_do_not_fit(changes: dict[str, object], field: str, message: str) -> None:
+def test_labels_that_do_not_fit_are_rejected(
+    changes: dict[str, object], field: str, message: str
+) -> None:
     with pytest.raises(RecipeError) as caught:
         with_data(**changes)
     assert caught.value.field == f"recipe.{field}"

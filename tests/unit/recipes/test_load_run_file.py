@@ -46,7 +46,7 @@ def test_json_and_yaml_describe_the_same(tmp_path: Path) -> None:
     assert load_run_file(written(tmp_path, text, "job.json")) == spec
 
 
-def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_accepted(tmp_path: Path) -> None:
     assert load_run_file(written(tmp_path, "\ufeff" + YAML)).project == "text"
 
 
@@ -63,16 +63,16 @@ def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
         ("", "The job file is empty."),
     ],
 )
-def test_malformed_yaml_tells_the_place(tmp_path: Path, text: str, says: str) -> None:
+def test_malformed_yaml_is_reported_with_its_position(tmp_path: Path, text: str, says: str) -> None:
     assert says in message(written(tmp_path, text))
 
 
-def test_malformed_json_tells_the_place(tmp_path: Path) -> None:
+def test_malformed_json_is_reported_with_its_position(tmp_path: Path) -> None:
     path = written(tmp_path, '{"project": "a",\n "name": }', "job.json")
     assert "line 2, column 10" in message(path)
 
 
-def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+def test_files_that_cannot_be_read_are_errors(tmp_path: Path) -> None:
     assert "cannot read" in message(tmp_path / "none.yaml")
     binary = tmp_path / "b.yaml"
     binary.write_bytes(b"\xff\xfe\x00")

@@ -69,7 +69,7 @@ def test_the_documented_shape_is_read_with_its_values_and_defaults() -> None:
     assert (spec.priority, spec.max_attempts, spec.not_before) == (0, 3, None)
 
 
-def test_what_is_stored_reads_back_equal() -> None:
+def test_a_stored_recipe_is_read_back_equal() -> None:
     spec = parse_run_spec({**VALID, "not_before": "2031-01-02T03:04:05+00:00"})
     assert spec.not_before == datetime(2031, 1, 2, 3, 4, 5, tzinfo=UTC)
     assert parse_run_spec(spec.model_dump(mode="json")) == spec
@@ -146,7 +146,7 @@ def test_kind_of_a_command() -> None:
         (set_stage(2, split="dev"), "recipe.stages.2.split", "validation"),
     ],
 )
-def test_a_fault_names_its_field_and_what_would_do(
+def test_an_error_names_its_field_and_valid_values(
     change: Callable[[Run], object], field: str, says: str
 ) -> None:
     error = fault(changed(change))
@@ -163,7 +163,7 @@ def test_unknown_kind_names_the_nearest_and_all_known() -> None:
 
 
 @pytest.mark.parametrize("stage", [{}, {"kind": None}, {"kind": ["train"]}, {"kind": {}}])
-def test_a_kind_that_is_none_is_refused(stage: Run) -> None:
+def test_an_invalid_kind_is_rejected(stage: Run) -> None:
     error = fault(changed(lambda r: r["recipe"].update(stages=[stage])))
     assert error.field == "recipe.stages.0.kind"
 
@@ -175,7 +175,7 @@ def test_an_unknown_option_names_the_nearest() -> None:
     assert error.hint.startswith("did you mean 'epochs'?")
 
 
-def test_every_fault_is_told() -> None:
+def test_every_error_is_reported() -> None:
     error = fault(changed(lambda r: r.update(priority="high", max_attempts=0)))
     assert {one.field for one in error.errors} == {"priority", "max_attempts"}
     assert all(one.field in str(error) for one in error.errors)
@@ -201,7 +201,7 @@ def test_every_fault_is_told() -> None:
         ([3], "recipe.stages.0"),
     ],
 )
-def test_stages_that_do_not_fit_together(stages: list[Any], field: str) -> None:
+def test_stages_that_do_not_fit_together_are_rejected(stages: list[Any], field: str) -> None:
     assert fault(changed(lambda r: r["recipe"].update(stages=stages))).field == field
 
 
@@ -245,7 +245,7 @@ def test_commands_are_bounded(fields: Run, where: str) -> None:
         (lambda r: r.update({3: 1}), "", "text"),
     ],
 )
-def test_what_no_database_holds_is_refused(
+def test_text_that_no_database_can_store_is_rejected(
     change: Callable[[Run], object], field: str, says: str
 ) -> None:
     error = fault(changed(change))
@@ -253,7 +253,7 @@ def test_what_no_database_holds_is_refused(
     assert says in error.message
 
 
-def test_endless_descriptions_are_refused_without_walking_them() -> None:
+def test_endless_descriptions_are_rejected_without_traversing_them() -> None:
     deep: Any = "x"
     for _ in range(40):
         deep = [deep]
@@ -265,7 +265,7 @@ def test_endless_descriptions_are_refused_without_walking_them() -> None:
 
 
 @pytest.mark.parametrize("obj", [None, [], "run", 3])
-def test_a_run_is_an_object(obj: object) -> None:
+def test_a_run_must_be_an_object(obj: object) -> None:
     assert "object" in fault(obj).message
 
 
@@ -308,7 +308,7 @@ SMALL = {"config": {"num_hidden_layers": 4, "hidden_size": 96, "num_attention_he
         (distilled({"layers": [1, 3]}, {"layers": 3}), "2.student.layers", "has 2 layers, not 3"),
     ],
 )
-def test_a_student_that_cannot_be_made_is_refused(run: Run, field: str, says: str) -> None:
+def test_an_impossible_student_is_rejected(run: Run, field: str, says: str) -> None:
     error = fault(run)
     assert error.field == f"recipe.stages.{field}"
     assert says in error.message

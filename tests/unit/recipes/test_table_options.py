@@ -54,7 +54,7 @@ def test_options_are_accepted_where_one_split_uses_them() -> None:
     assert parse(train="t.TSV", header="none", quote="none").quote == "none"
 
 
-def test_the_suffix_says_how_a_file_is_written() -> None:
+def test_the_suffix_determines_the_format_of_a_file() -> None:
     assert {table_suffix(f"a.b{suffix.upper()}") for suffix in FILE_SUFFIXES} == {
         ".csv",
         ".tsv",

@@ -37,7 +37,7 @@ def test_totals_are_over_all_runs_and_attempts(site: dict[str, Any]) -> None:
     assert totals["device_hours"]["value"] == pytest.approx(140 / 3600)
 
 
-def test_a_price_tag_that_was_priced_again_is_said_to_be_so(tags: list[dict[str, Any]]) -> None:
+def test_a_re_priced_tag_is_marked_as_such(tags: list[dict[str, Any]]) -> None:
     first, failed, _ = tags
     old = first["provenance"] | {"as_of": "2026-01-31T23:59:59.999999+00:00"}
     shown = [
@@ -60,7 +60,7 @@ def test_a_price_tag_that_was_priced_again_is_said_to_be_so(tags: list[dict[str,
     ]
 
 
-def test_the_methods_tell_that_the_energy_is_a_share_of_the_machines(
+def test_the_methods_state_that_the_energy_is_a_share_of_the_machine_s(
     tags: list[dict[str, Any]],
 ) -> None:
     def statement(*shown: dict[str, Any]) -> str:
@@ -81,7 +81,7 @@ def test_the_methods_tell_that_the_energy_is_a_share_of_the_machines(
     assert "charged share" not in statement(*tags)
 
 
-def test_a_sum_that_lacks_a_run_is_a_lower_bound_and_says_so(site: dict[str, Any]) -> None:
+def test_a_sum_without_one_of_the_runs_is_marked_as_a_lower_bound(site: dict[str, Any]) -> None:
     assert (
         site["totals"]["it_energy_kwh"]["reason"] == "at least: 1 of 3 are unknown and not included"
     )
@@ -90,7 +90,7 @@ def test_a_sum_that_lacks_a_run_is_a_lower_bound_and_says_so(site: dict[str, Any
     assert ["IT energy", "14.6 Wh (a)", "12.9 to 17.8 Wh", "modelled"] in rows(site, "bill")
 
 
-def test_the_site_profile_takes_the_factors_of_the_tags(site: dict[str, Any]) -> None:
+def test_the_site_profile_uses_the_factors_of_the_tags(site: dict[str, Any]) -> None:
     whole = site["runs"][0]
     kwh = 140 * 370 / 3.6e6 * 1.2
     assert whole["facility_energy_kwh"]["value"] == pytest.approx(kwh)
@@ -123,7 +123,7 @@ def test_the_paper_s_profile_applies_its_own_factors(paper: dict[str, Any]) -> N
         (12041.51, 79.2, 1507, 1438),
     ],
 )
-def test_the_published_rows_come_out(power_w: float, hours: float, kwh: int, lb: int) -> None:
+def test_the_published_rows_are_reproduced(power_w: float, hours: float, kwh: int, lb: int) -> None:
     measured = tag(compressed_run())
     published = {
         "it_energy_kwh": power_w * hours / 1000,
@@ -167,7 +167,7 @@ def cells(table: dict[str, Any]) -> list[list[str]]:
     return [row["cells"] for row in table["rows"]]
 
 
-def test_variants_stand_side_by_side(site: dict[str, Any]) -> None:
+def test_variants_are_shown_side_by_side(site: dict[str, Any]) -> None:
     size, use, energy = section(site, "compression")["tables"]
     assert size["caption"] == "Size and quality of every variant, scores on the validation split"
     assert heads(size) == ["Variant", "Parameters", "Size (MB)", "accuracy"]
@@ -202,7 +202,7 @@ def rescored(scores: Sequence[tuple[str, str | None]]) -> list[dict[str, Any]]:
     return tables
 
 
-def test_correlations_stand_beside_the_sizes() -> None:
+def test_correlations_are_shown_beside_the_sizes() -> None:
     size = rescored([("pearson", "validation"), ("spearman", "validation")])[0]
     assert heads(size)[-2:] == ["spearman", "pearson"]
     assert size["caption"].endswith("scores on the validation split")
@@ -247,7 +247,7 @@ def test_every_split_has_a_table_of_its_own() -> None:
     assert max(len(table["columns"]) for table in tables) <= 7
 
 
-def test_many_scores_leave_the_sizes() -> None:
+def test_many_scores_are_shown_in_their_own_table() -> None:
     size, quality, *_ = rescored([(m, "test") for m in SCORES])
     assert heads(size) == ["Variant", "Parameters", "Size (MB)"]
     assert heads(quality) == ["Variant", *SCORES]
@@ -265,7 +265,7 @@ def test_figures_of_one_kind_have_one_unit() -> None:
     assert cells(use)[1][1:3] == ["0.00120 (38.7%)", "1.50"]
 
 
-def test_what_break_even_means_is_said_below_its_table(site: dict[str, Any]) -> None:
+def test_break_even_is_explained_below_its_table(site: dict[str, Any]) -> None:
     notes = " ".join(section(site, "compression")["tables"][2]["notes"])
     assert "energy per inference of the first - energy per inference of the variant" in notes
     assert "failed ones included" in notes
@@ -295,7 +295,7 @@ def test_scores_are_listed_by_stage_and_split(site: dict[str, Any]) -> None:
     ]
 
 
-def test_what_the_variants_show_is_not_repeated(site: dict[str, Any]) -> None:
+def test_figures_shown_with_variants_are_not_repeated(site: dict[str, Any]) -> None:
     assert rows(site, "quality", 1) == [
         ["MiniLM fine-tuned, then int8", "Repeated inference", "inferences", "40,000"],
         ["MiniLM fine-tuned, then int8", "Repeated inference", "inferences", "100,000"],
@@ -330,7 +330,7 @@ def test_stages_of_every_attempt_are_listed(site: dict[str, Any]) -> None:
     assert section(site, "stages")["tables"][0]["columns"][4]["label"] == "IT energy (Wh)"
 
 
-def test_the_methods_statement_says_how_and_how_much(
+def test_the_methods_statement_describes_methods_and_amounts(
     site: dict[str, Any], paper: dict[str, Any]
 ) -> None:
     text = section(site, "methods")["paragraphs"][0]
@@ -342,7 +342,7 @@ def test_the_methods_statement_says_how_and_how_much(
     assert "PUE 1.58, 0.954 lb CO2e/kWh" in section(paper, "methods")["paragraphs"][0]
 
 
-def test_factors_bear_their_citation(site: dict[str, Any]) -> None:
+def test_factors_have_their_citation(site: dict[str, Any]) -> None:
     assert [row for row in rows(site, "factors") if row[0] == "Carbon intensity"] == [
         [
             "Carbon intensity",
@@ -355,7 +355,7 @@ def test_factors_bear_their_citation(site: dict[str, Any]) -> None:
     ]
 
 
-def test_flags_and_second_opinions_are_told(site: dict[str, Any]) -> None:
+def test_flags_and_second_opinions_are_reported(site: dict[str, Any]) -> None:
     coverage = rows(site, "checks")
     assert coverage[0][1:] == ["100.0%", "the run was attempted more than once"]
     assert coverage[2][1] == "0.0%"
@@ -388,14 +388,14 @@ def test_a_database_that_reorders_keys_changes_no_format(fmt: str, site: dict[st
     assert rendered.media_type
 
 
-def test_a_report_of_no_run_still_stands() -> None:
+def test_a_report_without_runs_is_still_valid() -> None:
     context = build_context("Nothing", "site", [], generated_at=AT)
     assert context["totals"]["it_energy_kwh"]["value"] is None
     for fmt in FORMATS:
         assert render(context, fmt).content
 
 
-def test_wrong_arguments_are_refused_by_name() -> None:
+def test_invalid_arguments_are_rejected_with_their_name() -> None:
     with pytest.raises(ValueError, match="profile is 'home'"):
         build_context("x", "home", [], generated_at=AT)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="generated_at needs a time zone"):
@@ -414,7 +414,7 @@ def test_any_name_goes_through_all_text_formats(name: str) -> None:
         render(context, fmt).content.decode("utf-8")
 
 
-def test_stages_in_stages_are_told_by_their_depth() -> None:
+def test_nested_stages_are_shown_by_their_depth() -> None:
     context = build_context("x", "site", [tag(nested_run())], generated_at=AT)
     assert [row[0] for row in rows(context, "stages")] == [
         "train.py",

@@ -59,7 +59,7 @@ def test_figures_are_not_rounded(value: float) -> None:
         (True, "true"),
     ],
 )
-def test_cells(value: Any, text: str) -> None:
+def test_values_are_written_as_csv_cells(value: Any, text: str) -> None:
     assert csv_.cell(value) == text
 
 
@@ -108,7 +108,7 @@ def test_measured_variants_and_reported_figures_are_on_their_stage_s_line(site: 
     assert lines["2", "0-train"]["metric.inferences"] == ""
 
 
-def test_why_there_is_no_break_even_is_told() -> None:
+def test_the_reason_for_a_missing_break_even_is_given() -> None:
     made = tag(compressed_run())
     made["stages"][6]["quality"][0]["value"] = 30_000
     context = build_context("x", "site", [made], generated_at=datetime(2026, 3, 2, tzinfo=UTC))

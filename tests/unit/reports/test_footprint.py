@@ -26,7 +26,7 @@ def tables(context: dict[str, Any], id_: str) -> dict[str, list[list[str]]]:
     return {t["id"]: [row["cells"] for row in t["rows"]] for t in found}
 
 
-def test_what_stands_beside_energy_is_a_section(context: dict[str, Any]) -> None:
+def test_figures_beside_energy_have_a_section(context: dict[str, Any]) -> None:
     found = tables(context, "footprint")
     assert list(found) == ["footprint", "split", "costs", "efficiency"]
     first = found["footprint"][0]
@@ -39,14 +39,14 @@ def test_what_stands_beside_energy_is_a_section(context: dict[str, Any]) -> None
     assert found["footprint"][1][1].startswith("n/a")
 
 
-def test_columns_that_nobody_knows_are_left_out() -> None:
+def test_columns_without_any_figure_are_omitted() -> None:
     context = build_context("x", "site", [tag(compressed_run())], generated_at=AT)
     assert list(tables(context, "footprint")) == ["split", "costs", "efficiency"]
     bare = build_context("x", "site", [tag(unmetered_run())], generated_at=AT)
     assert "footprint" not in [s["id"] for s in bare["sections"]]
 
 
-def test_idle_draw_that_nobody_knows_is_shown_with_its_reason() -> None:
+def test_unknown_idle_power_is_shown_with_its_reason() -> None:
     context = build_context("x", "site", [tag(compressed_run())], generated_at=AT)
     split = next(t for t in section(context, "footprint")["tables"] if t["id"] == "split")
     heads = [column["label"].split(" (")[0] for column in split["columns"][1::2]]
@@ -59,19 +59,19 @@ def test_idle_draw_that_nobody_knows_is_shown_with_its_reason() -> None:
     ]
 
 
-def test_price_tags_of_the_first_accounting_have_no_split_to_show() -> None:
+def test_price_tags_of_accounting_version_1_have_no_split_to_show() -> None:
     old = {k: v for k, v in tag(compressed_run()).items() if k != "split"}
     context = build_context("x", "site", [old], generated_at=AT)
     assert "split" not in tables(context, "footprint")
 
 
-def test_shares_of_stages_and_of_what_is_outside_them_make_one(context: dict[str, Any]) -> None:
+def test_shares_of_stages_and_the_rest_add_up_to_one(context: dict[str, Any]) -> None:
     shares = {row[0]: row[7] for row in rows(context, "stages")}
     assert shares["train stage"] == "60.0%"
     assert shares["outside the stages"] == "40.0%"
 
 
-def test_the_causes_of_error_are_told(context: dict[str, Any]) -> None:
+def test_the_causes_of_error_are_listed(context: dict[str, Any]) -> None:
     errors = tables(context, "checks")["errors"]
     by_figure = {row[1]: row[2:] for row in errors if row[0] == "on our own card"}
     assert list(by_figure) == ["IT energy", "Facility energy", "CO2e", "Cost"]
@@ -96,7 +96,7 @@ def test_differences_to_the_second_opinion_are_explained(context: dict[str, Any]
     }
 
 
-def test_a_second_opinion_of_some_attempts_is_said_to_be_so() -> None:
+def test_a_second_opinion_of_some_attempts_is_marked_as_such() -> None:
     made = compressed_run()
     silent = replace(made.attempts[0], second_opinion=None)
     partly = tag(replace(made, attempts=(silent, made.attempts[1])))
@@ -123,7 +123,7 @@ def test_every_factor_is_listed(context: dict[str, Any]) -> None:
     } <= set(labels)
 
 
-def test_the_methods_statement_tells_of_hours(context: dict[str, Any]) -> None:
+def test_the_methods_statement_mentions_hourly_factors(context: dict[str, Any]) -> None:
     (text,) = section(context, "methods")["paragraphs"]
     assert (
         "Of 1 run, all of the energy was multiplied by the grid carbon intensity of its own "
@@ -179,12 +179,12 @@ def test_a_flat_intensity_that_was_not_applied_is_not_listed(context: dict[str, 
     ]
 
 
-def test_counted_operations_are_no_hardware_counter(context: dict[str, Any]) -> None:
+def test_counted_operations_are_not_called_a_hardware_counter(context: dict[str, Any]) -> None:
     bill = {row[0]: row[3] for row in rows(context, "bill")}
     assert bill["FLOPs, dense"] == "operators counted"
 
 
-def test_operations_that_leave_some_out_are_no_exact_figure() -> None:
+def test_incomplete_operation_counts_are_not_shown_as_exact() -> None:
     def dense(made: dict[str, Any]) -> tuple[list[str], str]:
         context = build_context("x", "site", [made], generated_at=AT)
         found = next(row for row in rows(context, "bill") if row[0] == "FLOPs, dense")
@@ -201,7 +201,7 @@ def test_operations_that_leave_some_out_are_no_exact_figure() -> None:
     assert "are not counted" not in text
 
 
-def test_lines_for_spreadsheets_have_the_new_figures(context: dict[str, Any]) -> None:
+def test_spreadsheet_rows_have_the_new_figures(context: dict[str, Any]) -> None:
     text = render(context, "csv").content.decode()
     run, stage = list(csv.DictReader(io.StringIO(text)))[:2]
     made = tag(owned_run())
@@ -214,14 +214,14 @@ def test_lines_for_spreadsheets_have_the_new_figures(context: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize("fmt", FORMATS)
-def test_every_format_shows_it(context: dict[str, Any], fmt: Any) -> None:
+def test_every_format_shows_the_cost_basis(context: dict[str, Any], fmt: Any) -> None:
     content = render(context, fmt).content
     if fmt != "pdf":
         assert b"owned hardware and electricity" in content
     assert len(content) > 2_000
 
 
-def test_the_methods_statement_holds_the_second_opinion_against_whole_machines(
+def test_the_methods_statement_compares_the_second_opinion_with_whole_machines(
     context: dict[str, Any],
 ) -> None:
     (text,) = section(context, "methods")["paragraphs"]
@@ -235,7 +235,7 @@ def test_the_methods_statement_holds_the_second_opinion_against_whole_machines(
     assert f"differs by {percent} in the IT energy of the machines" in text
 
 
-def test_a_profile_with_exact_factors_tells_the_errors_of_meters_alone() -> None:
+def test_a_profile_with_exact_factors_has_only_the_errors_of_meters() -> None:
     context = build_context("x", "strubell2019", [tag(owned_run())], generated_at=AT)
     assert [row[1] for row in tables(context, "checks")["errors"]] == ["IT energy"]
     columns = [c["label"] for t in section(context, "footprint")["tables"] for c in t["columns"]]

@@ -50,7 +50,7 @@ PLAIN = Reader(html.render(context_with("plain")).decode())
 
 @settings(max_examples=100)
 @given(names)
-def test_a_name_is_text_and_nothing_else(name: str) -> None:
+def test_a_name_is_rendered_only_as_text(name: str) -> None:
     page = Reader(html.render(context_with(name)).decode())
     assert page.tags == PLAIN.tags
     assert [a[:2] for a in page.attributes] == [a[:2] for a in PLAIN.attributes]
@@ -94,7 +94,7 @@ def test_every_link_leads_somewhere(site: Context) -> None:
     assert targets <= ids
 
 
-def test_it_follows_the_reader_s_light_and_prints() -> None:
+def test_the_page_follows_the_color_scheme_and_prints() -> None:
     source = html.render(context_with("x")).decode()
     style = re.search(r"<style>(.*?)</style>", source, re.S)
     assert style is not None

@@ -122,7 +122,7 @@ def test_any_name_leaves_the_document_whole(name: str) -> None:
     assert source.count(r"\toprule") == source.count(r"\bottomrule") == 1
 
 
-def test_a_long_table_is_cut_into_pieces_with_its_head_on_each() -> None:
+def test_a_long_table_is_split_with_its_heading_on_each_part() -> None:
     context = context_with("x")
     shown = context["sections"][0]["tables"][0]
     shown["rows"] = [{"cells": [f"run {n}", "1"], "total": False} for n in range(60)]
@@ -171,7 +171,7 @@ def test_the_whole_report_has_its_structure(site: Context, paper: Context) -> No
 
 
 @pytest.mark.parametrize("which", ["site", "paper", "special", "wide"])
-def test_it_compiles_where_latex_is_installed(
+def test_the_report_compiles_if_latex_is_installed(
     which: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     hard = "".join(chr(code) for code in range(1, 0x250)) + SPECIAL + " [x] \\ -- long" + "g" * 90

@@ -80,7 +80,7 @@ def height_of_heads(label: str) -> int:
     return below - above
 
 
-def test_heads_do_not_break_inside_words() -> None:
+def test_headings_do_not_break_inside_words() -> None:
     one_line = height_of_heads("of")
     assert height_of_heads("operational") <= one_line
     assert height_of_heads("operational operational") > one_line + 4
@@ -98,11 +98,11 @@ def test_a_long_word_stays_on_the_page() -> None:
 @pytest.mark.parametrize(
     "text", ["Ωμέγα", "Ёлка", "naïve → café • 5 µs", "\N{REPLACEMENT CHARACTER}"]
 )
-def test_what_the_shipped_fonts_have_is_shown(text: str) -> None:
+def test_characters_in_the_shipped_fonts_are_shown(text: str) -> None:
     assert glyphs.warning({"title": [text]}, json.dumps(glyphs.FONTS)) is None
 
 
-def test_a_reader_is_told_of_characters_that_no_font_has() -> None:
+def test_characters_that_no_font_has_are_mentioned() -> None:
     unassigned = "\u0378"  # Unicode has given it to nobody, so that no font has it
     told = glyphs.warning({"a": [{"title": f"Ω{unassigned}"}]}, json.dumps(glyphs.FONTS))
     assert told is not None

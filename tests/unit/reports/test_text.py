@@ -29,7 +29,7 @@ def test_cleaned_text_is_one_printable_line(name: str) -> None:
         ("MiniLM, 中文 😀", "MiniLM, 中文 😀"),
     ],
 )
-def test_what_cannot_be_printed_is_made_visible(name: str, text: str) -> None:
+def test_unprintable_characters_are_made_visible(name: str, text: str) -> None:
     assert clean(name) == text
 
 

@@ -26,7 +26,7 @@ def test_a_flood_of_lines_is_cut_however_short_they_are(
     journal.close()
 
 
-def test_a_long_line_is_cut_and_says_so(tmp_path: Path) -> None:
+def test_a_long_line_is_cut_and_marked(tmp_path: Path) -> None:
     journal = Journal.create(tmp_path, uuid4())
     AttemptLog(journal, lambda: 1.0).text("x" * 10_000, "stdout")
     (record,) = journal.read_from(0, 10)

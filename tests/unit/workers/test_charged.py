@@ -38,7 +38,7 @@ def begun(*components: Component) -> ChargedSoFar:
     return charged
 
 
-def test_a_device_of_its_own_is_charged_by_its_counter_over_a_reset() -> None:
+def test_an_exclusive_device_is_charged_by_its_counter_over_a_reset() -> None:
     charged = begun(CARD)
     assert charged.figures() == Figures(None, None, {"gpu:a": NOT_READ})
     charged.add([read("gpu:a", 0.0, 5000.0, 0.0)])
@@ -48,7 +48,7 @@ def test_a_device_of_its_own_is_charged_by_its_counter_over_a_reset() -> None:
     assert charged.figures() == Figures(100.0, 210.0, {})
 
 
-def test_a_shared_host_is_charged_as_the_bill_does() -> None:
+def test_a_shared_host_is_charged_as_on_the_bill() -> None:
     charged = begun(HOST)
     charged.add([read("cpu", 0.0, None, 0.0, (0.0, 0.0))])
     charged.add([read("cpu", 1.0, None, 100.0, (1.0, 4.0))])
@@ -66,7 +66,7 @@ def test_the_meter_s_first_readings_come_before_the_components_are_known() -> No
     assert charged.figures() == Figures(50.0, 50.0, {})
 
 
-def test_what_cannot_be_read_adds_nothing_and_has_no_power() -> None:
+def test_unreadable_components_add_no_energy_and_have_no_power() -> None:
     charged = begun(CARD, HOST)
     charged.add([read("gpu:a", 0.0, 0.0), read("cpu", 0.0, None)])
     charged.add([read("gpu:a", 1.0, 90.0), read("cpu", 1.0, None)])
@@ -86,7 +86,7 @@ def test_a_reading_that_failed_is_bridged_by_the_counter_and_a_lost_device_is_no
     assert charged.figures() == Figures(90.0, 270.0, {})
 
 
-def test_ticks_that_are_handed_over_late_change_nothing() -> None:
+def test_late_ticks_change_nothing() -> None:
     charged = begun(CARD)
     charged.add([read("gpu:a", 0.0, 0.0), read("gpu:a", 1.0, 100.0), read("gpu:a", 0.6, 60.0)])
     charged.add([read("gpu:a", 1.05, 110.0)])  # too near for a power
@@ -103,7 +103,7 @@ def seconds(component: Component, counters_j: Sequence[float], model_w: float | 
 
 
 @pytest.mark.parametrize("stands_s", [2, 3, 30])
-def test_a_counter_that_stands_still_without_a_model_has_no_power(stands_s: int) -> None:
+def test_a_frozen_counter_without_a_model_has_no_power(stands_s: int) -> None:
     counters_j = [65.0 * second for second in range(6)] + [325.0] * stands_s
     figures = seconds(ZONE, counters_j, None)
     assert figures == Figures(None, 325.0, {"rapl:0": STANDS_STILL})
@@ -115,7 +115,7 @@ def test_a_counter_that_never_moves_is_unknown_and_not_nothing() -> None:
 
 
 @pytest.mark.parametrize("component", [ZONE, CARD])
-def test_a_counter_that_stands_still_is_replaced_by_its_integral(component: Component) -> None:
+def test_a_frozen_counter_is_replaced_by_its_integral(component: Component) -> None:
     counters_j = [65.0 * second for second in range(6)] + [325.0] * 10
     figures = seconds(component, counters_j, 50.0)
     assert figures == Figures(50.0, 325.0 + 50.0 * 10, {})
@@ -126,18 +126,18 @@ def test_between_two_updates_the_power_stays_as_it_was() -> None:
     assert figures == Figures(65.0, 130.0, {})
 
 
-def test_a_device_that_is_next_to_off_may_stand_still() -> None:
+def test_the_counter_of_a_device_that_is_nearly_off_may_stand_still() -> None:
     figures = seconds(CARD, [0.0, 100.0, *[100.0] * 20], 1.0)
     assert figures == Figures(0.0, 100.0, {})
 
 
 @pytest.mark.parametrize("model_w", [20.0, 65.0, None])
-def test_what_a_counter_catches_up_is_not_counted_twice(model_w: float | None) -> None:
+def test_a_catch_up_of_a_counter_is_not_counted_twice(model_w: float | None) -> None:
     counters_j = [65.0 * second for second in range(6)] + [325.0] * 10 + [65.0 * 16]
     assert seconds(ZONE, counters_j, model_w).energy_j == pytest.approx(65.0 * 16)
 
 
-def test_a_counter_that_goes_on_where_it_stopped_is_counted_from_there() -> None:
+def test_a_counter_that_continues_where_it_stopped_is_counted_from_there() -> None:
     counters_j = [65.0 * second for second in range(6)] + [325.0] * 10 + [390.0]
     assert seconds(ZONE, counters_j, 50.0).energy_j == pytest.approx(325.0 + 500.0 + 65.0)
 

@@ -47,7 +47,7 @@ async def run_child(folder: Path, rank: int) -> tuple[int | None, list[dict[str,
 
 
 @pytest.mark.parametrize("rank", [0, 1])
-async def test_whoever_fails_tells_why(tmp_path: Path, rank: int) -> None:
+async def test_a_failing_rank_reports_the_reason(tmp_path: Path, rank: int) -> None:
     code, heard = await run_child(tmp_path, rank)
     assert code == 1
     errors = [message for message in heard if message["type"] == "error"]
@@ -57,7 +57,7 @@ async def test_whoever_fails_tells_why(tmp_path: Path, rank: int) -> None:
     assert ("hello" in {message["type"] for message in heard}) == (rank == 0)
 
 
-def test_a_device_that_cannot_compute_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_device_that_cannot_compute_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
     accelerators.require(1)

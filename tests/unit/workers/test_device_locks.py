@@ -63,14 +63,14 @@ def start(tmp_path: Path, *options: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def test_a_second_worker_takes_what_is_free(tmp_path: Path, served: list[list[Device]]) -> None:
+def test_a_second_worker_takes_the_free_devices(tmp_path: Path, served: list[list[Device]]) -> None:
     with hold(tmp_path / "workers", "node", DEVICES[:1]):
         assert start(tmp_path)[0] == 0
         assert start(tmp_path, "--gpus", "1")[0] == 0
     assert served == [DEVICES[1:], DEVICES[1:2]]
 
 
-def test_a_second_worker_on_the_same_device_is_refused(
+def test_a_second_worker_on_the_same_device_is_rejected(
     tmp_path: Path, served: list[list[Device]]
 ) -> None:
     with hold(tmp_path / "workers", "node", DEVICES):
@@ -91,7 +91,7 @@ def test_a_second_worker_on_the_same_device_is_refused(
         (["--check"], 1, "no worker of node 'node' was alive in the last 30 s"),
     ],
 )
-def test_what_is_wrong_is_one_line(
+def test_an_invalid_start_is_reported_in_one_line(
     tmp_path: Path,
     served: list[list[Device]],
     monkeypatch: pytest.MonkeyPatch,

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from workers.node.devices import DevicePool, DeviceSet
 
 
-def test_only_what_fits_is_handed_out() -> None:
+def test_only_jobs_that_fit_are_assigned() -> None:
     pool = DevicePool(["a", "b", "c"], cpu_slots=1)
     assert (pool.capacity, pool.sizes()) == (4, [0, 1, 2, 3])
     first = pool.take(2)
@@ -24,7 +24,7 @@ def test_a_node_without_cpu_slots_takes_no_cpu_jobs() -> None:
     assert pool.take(0) is None
 
 
-def test_a_device_named_twice_is_refused() -> None:
+def test_a_device_named_twice_is_rejected() -> None:
     with pytest.raises(ValueError, match="listed twice"):
         DevicePool(["a", "a"], cpu_slots=0)
 

@@ -89,7 +89,7 @@ async def test_a_vanished_supervisor_is_noticed(pipe: Pipe) -> None:
     channel.close()
 
 
-async def test_malformed_events_are_left_out_and_the_rest_goes_on(pipe: Pipe) -> None:
+async def test_malformed_events_are_skipped_and_the_rest_is_processed(pipe: Pipe) -> None:
     _reader, writer = await asyncio.open_unix_connection(str(pipe.path))
     writer.write(b"not json\n[1]\n{}\n" + b'{"type":"metric","n":3}\n')
     await writer.drain()
@@ -99,7 +99,7 @@ async def test_malformed_events_are_left_out_and_the_rest_goes_on(pipe: Pipe) ->
     assert pipe.heard == [{"type": "metric", "n": 3}]
 
 
-async def test_an_event_too_long_for_a_line_is_refused_where_it_is_made(pipe: Pipe) -> None:
+async def test_an_event_too_long_for_a_line_is_rejected_by_the_sender(pipe: Pipe) -> None:
     channel = await asyncio.to_thread(EventChannel, str(pipe.path))
     with pytest.raises(ValueError, match="is too long"):
         channel.send("log", text="x" * (MAX_LINE_BYTES + 1))
@@ -109,7 +109,7 @@ async def test_an_event_too_long_for_a_line_is_refused_where_it_is_made(pipe: Pi
     assert [message["type"] for message in pipe.heard] == ["metric"]
 
 
-def test_nobody_listening_is_a_clear_error(tmp_path: Path) -> None:
+def test_a_missing_listener_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(EventPipeError, match="no supervisor listens"):
         EventChannel(os.fspath(tmp_path / "absent.sock"))
 

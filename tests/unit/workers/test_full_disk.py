@@ -62,12 +62,14 @@ def raised_from(cause: BaseException) -> BaseException:
         (ValueError("no space"), False),
     ],
 )
-def test_a_full_disk_is_recognized_however_it_is_told(error: BaseException, is_full: bool) -> None:
+def test_a_full_disk_is_recognized_in_every_form_of_error(
+    error: BaseException, is_full: bool
+) -> None:
     assert disk.is_full_error(error) is is_full
 
 
 @pytest.mark.parametrize("code", ["disk-full", "supervisor-failed"])
-def test_what_the_worker_lacks_is_retried(code: str) -> None:
+def test_errors_due_to_the_worker_s_resources_are_retried(code: str) -> None:
     seen = Observed(exit_code=1, error={"code": code, "message": "m"})
     assert decide(seen) == ("interrupted", {"code": code, "message": "m"})
     seen.stop_reason = "cancelled"
@@ -80,7 +82,7 @@ def command(root: Path, script: str) -> None:
     run(job, RecordingReporter())
 
 
-def test_a_program_that_finds_no_room_says_so(tmp_path: Path) -> None:
+def test_a_program_that_reports_a_full_disk_is_recognized(tmp_path: Path) -> None:
     with pytest.raises(JobError) as caught:
         command(tmp_path, "echo step 1; cat /proc/version > /dev/full")
     assert caught.value.code == "disk-full"
@@ -90,7 +92,7 @@ def test_a_program_that_finds_no_room_says_so(tmp_path: Path) -> None:
     assert caught.value.code == "command-failed"
 
 
-def test_a_program_that_fails_on_a_full_disk_without_a_word(
+def test_a_program_that_fails_silently_on_a_full_disk_is_recognized(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(disk, "is_full", lambda folder: folder == tmp_path / "work")
@@ -99,7 +101,7 @@ def test_a_program_that_fails_on_a_full_disk_without_a_word(
     assert caught.value.code == "disk-full"
 
 
-def test_a_folder_of_the_job_that_cannot_be_made_for_want_of_room(
+def test_a_job_folder_that_cannot_be_created_on_a_full_disk_is_retried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("workers.job.steps.open_folder", refuse)
@@ -108,7 +110,7 @@ def test_a_folder_of_the_job_that_cannot_be_made_for_want_of_room(
     assert caught.value.code == "disk-full"
 
 
-async def test_no_run_is_begun_without_room(
+async def test_no_run_is_started_without_free_space(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker = Worker(
@@ -129,7 +131,7 @@ async def test_no_run_is_begun_without_room(
     assert worker._has_room() is True
 
 
-def test_how_much_room_there_must_be(tmp_path: Path) -> None:
+def test_the_required_free_space_is_checked(tmp_path: Path) -> None:
     assert disk.is_full(tmp_path) is False
     assert disk.is_full(tmp_path, least_bytes=1 << 60) is True
     assert disk.is_full(tmp_path / "not there yet") is False
@@ -153,7 +155,7 @@ class Disk:
 
 
 @pytest.mark.parametrize("room_bytes", [0, 1, 150, 300])
-def test_readings_that_found_no_room_are_written_once(
+def test_readings_delayed_by_a_full_disk_are_written_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room_bytes: int
 ) -> None:
     journal = Journal.create(tmp_path, uuid4())
@@ -191,7 +193,7 @@ def test_a_record_that_is_not_on_the_disk_yet_is_not_written_twice(
 
 
 @pytest.mark.parametrize("call", ["link", "fsync"])
-def test_a_journal_that_cannot_be_begun_leaves_nothing_behind(
+def test_a_journal_that_cannot_be_created_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     before = len(os.listdir("/proc/self/fd"))
@@ -206,7 +208,7 @@ def test_a_journal_that_cannot_be_begun_leaves_nothing_behind(
     Journal.create(tmp_path, attempt).close()
 
 
-async def test_the_node_s_meter_goes_on_in_memory_and_saves_when_there_is_room(
+async def test_the_node_s_meter_continues_in_memory_and_saves_when_there_is_space(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = Bench(tmp_path)
@@ -228,7 +230,7 @@ async def test_the_node_s_meter_goes_on_in_memory_and_saves_when_there_is_room(
     assert bench.total_j("gpu:a") == pytest.approx(180 * 60.0)
 
 
-async def test_the_node_s_meter_lives_on_where_not_even_its_lock_finds_room(
+async def test_the_node_s_meter_continues_without_space_for_its_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(node_meter_module, "TICK_S", 0.01)
@@ -262,7 +264,7 @@ def test_a_worker_s_entry_that_was_not_written_does_not_keep_it_from_closing(
     assert machine._file is None
 
 
-def test_output_without_room_is_not_a_failure() -> None:
+def test_output_that_cannot_be_written_is_not_a_failure() -> None:
     script = "from workers.command import _flush_output; print('said'); _flush_output()"
     with open("/dev/full", "w") as full:
         ended = subprocess.run(

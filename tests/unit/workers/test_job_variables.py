@@ -31,7 +31,7 @@ def test_a_variable_that_is_not_allowed_stays_with_the_worker(name: str, trains:
 
 @pytest.mark.parametrize("trains", [True, False])
 @pytest.mark.parametrize("name", KEPT)
-def test_what_every_program_needs_is_passed_on(name: str, trains: bool) -> None:
+def test_variables_that_every_program_needs_are_passed_on(name: str, trains: bool) -> None:
     assert passed_on({name: "x"}, (), trains=trains) == {name: "x"}
 
 
@@ -44,7 +44,7 @@ def test_the_hubs_token_goes_to_training_jobs_alone() -> None:
 @pytest.mark.parametrize(
     "name", ["PYTHONPATH", "ACCELERATE_MIXED_PRECISION", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE"]
 )
-def test_what_changes_a_training_is_added_for_commands_only(name: str) -> None:
+def test_variables_that_change_training_are_added_only_for_commands(name: str) -> None:
     environ = {name: "x", "MY_SETTING": "y"}
     added = check_names([name, "MY_SETTING"])
     assert passed_on(environ, added, trains=False) == environ

@@ -48,7 +48,7 @@ class FakeSupervisor:
         self.fenced += 1
 
 
-async def test_what_the_lease_says_reaches_the_job() -> None:
+async def test_orders_received_with_a_lease_renewal_reach_the_job() -> None:
     cancelled, closed, fine, spent, both = (uuid4() for _ in range(5))
     running = {attempt: FakeSupervisor() for attempt in (cancelled, closed, fine, spent, both)}
     order = Order("budget-exceeded", "budget 'a' is used up")
@@ -85,7 +85,7 @@ class Clock:
         return self.now_s
 
 
-async def test_jobs_go_on_through_an_outage_until_the_lease_nearly_ends(
+async def test_jobs_continue_through_an_outage_until_the_lease_nearly_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = Clock(monkeypatch)
@@ -103,7 +103,7 @@ async def test_jobs_go_on_through_an_outage_until_the_lease_nearly_ends(
     assert set(supervisor.stops) == {"lease-lost"}
 
 
-async def test_a_renewal_that_hangs_stops_no_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_hanging_renewal_does_not_stop_the_watch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "INTERVAL_S", 0.02)
     supervisor = FakeSupervisor()
 
@@ -119,7 +119,7 @@ async def test_a_renewal_that_hangs_stops_no_watch(monkeypatch: pytest.MonkeyPat
     assert supervisor.fenced > 0
 
 
-async def test_everything_is_shipped_in_order_whatever_the_database_does(
+async def test_everything_is_shipped_in_order_despite_database_failures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shipper_module, "BATCH", 7)

@@ -42,7 +42,7 @@ def test_places_share_the_host_and_several_devices_are_several_places(tmp_path: 
         assert second.reserve("b", units=4, components=[]) == pytest.approx(4 / 8)
 
 
-def test_beside_a_job_that_has_it_all_there_is_nothing_left_to_reserve(tmp_path: Path) -> None:
+def test_beside_a_job_that_reserved_everything_nothing_is_left_to_reserve(tmp_path: Path) -> None:
     with machine(tmp_path, 1) as first:
         assert first.reserve("a", units=1, components=[]) == 1.0
         with machine(tmp_path, 1) as late:
@@ -135,7 +135,7 @@ def test_parts_of_running_jobs_never_exceed_the_host(
             assert sum(part for _, part in held.values()) <= 1.0 + 1e-12
 
 
-def test_a_lock_that_only_one_holds(tmp_path: Path) -> None:
+def test_a_lock_is_held_by_one_process_at_a_time(tmp_path: Path) -> None:
     with only_one(tmp_path / "lock") as first, only_one(tmp_path / "lock") as second:
         assert (first, second) == (True, False)
     with only_one(tmp_path / "lock") as again:

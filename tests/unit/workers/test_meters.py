@@ -67,7 +67,7 @@ def slices(*uuids: str) -> tuple[Slice, ...]:
     return tuple(found[uuid] for uuid in uuids)
 
 
-def test_a_slice_is_its_parent_in_part(library: SharedNvml, clock: Clock) -> None:
+def test_a_slice_is_a_part_of_its_parent(library: SharedNvml, clock: Clock) -> None:
     with replayed(library):
         devices = Devices(("MIG-3",), slices=slices("MIG-3"))
         [component], records = metered(devices, clock)
@@ -93,7 +93,7 @@ def test_two_slices_of_one_parent_are_one_component(library: SharedNvml, clock: 
     assert held.component_ids() == [f"gpu:{DIVIDED}", f"gpu:{WHOLE}"]
 
 
-def test_without_gpm_slices_tell_no_activity(library: SharedNvml, clock: Clock) -> None:
+def test_slices_without_gpm_report_no_activity(library: SharedNvml, clock: Clock) -> None:
     library.gpm = False
     with replayed(library):
         [component], records = metered(Devices(("MIG-2",), slices=slices("MIG-2")), clock)
@@ -103,7 +103,7 @@ def test_without_gpm_slices_tell_no_activity(library: SharedNvml, clock: Clock) 
     assert all(record.all_busy_s is None for record in records)
 
 
-def test_a_part_of_an_instance_tells_no_activity(library: SharedNvml, clock: Clock) -> None:
+def test_a_part_of_an_instance_reports_no_activity(library: SharedNvml, clock: Clock) -> None:
     half = MigPart("MIG-a", "1c.3g.20gb", instance=2, slices=3, compute=1)
     rest = MigPart("MIG-b", "2c.3g.20gb", instance=2, slices=3, compute=2)
     library.divide(DIVIDED, [half, rest])
@@ -113,14 +113,14 @@ def test_a_part_of_an_instance_tells_no_activity(library: SharedNvml, clock: Clo
     assert all(record.all_busy_s is None for record in records)
 
 
-def test_a_whole_device_is_the_jobs_alone(library: SharedNvml, clock: Clock) -> None:
+def test_a_whole_device_belongs_to_one_job(library: SharedNvml, clock: Clock) -> None:
     with replayed(library):
         [component], records = metered(Devices((WHOLE,)), clock)
     assert component.reserved_ratio == 1.0
     assert all(record.all_busy_s is None for record in records)
 
 
-def test_a_device_of_several_jobs_is_told_by_process(
+def test_a_device_of_several_jobs_is_divided_by_process(
     library: SharedNvml, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "is_host_namespace", lambda: True)
@@ -185,7 +185,9 @@ def test_the_host_is_shared_by_cpu_time(
     }
 
 
-def test_the_idle_power_of_the_state_of_now_is_filled_in(library: SharedNvml, clock: Clock) -> None:
+def test_the_idle_power_of_the_current_state_is_filled_in(
+    library: SharedNvml, clock: Clock
+) -> None:
     library.p_state = 8
     at = datetime(2026, 3, 1, tzinfo=UTC)
     settings = "driver 560.35.03, persistence on, MIG off"

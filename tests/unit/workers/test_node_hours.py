@@ -61,7 +61,7 @@ def test_hours_add_up_however_the_time_is_cut(edges: list[float], power_w: float
     assert told == pytest.approx(spans)
 
 
-def test_a_counter_that_went_on_without_us_is_bridged() -> None:
+def test_a_counter_that_continued_while_no_worker_ran_is_bridged() -> None:
     hours = book()
     hours.mark("gpu:a", T0 + 1800, 5000.0)
     assert hours.bridge("gpu:a", T0 + 9000, 12200.0) == pytest.approx(7200.0)
@@ -89,7 +89,9 @@ def test_a_counter_that_fell_makes_a_gap_not_a_figure() -> None:
         (131.5, 900.0, None),  # may have wrapped twice
     ],
 )
-def test_a_counter_that_wraps(gap_s: float, counter_j: float, expected_j: float | None) -> None:
+def test_a_wrapping_counter_is_unrolled(
+    gap_s: float, counter_j: float, expected_j: float | None
+) -> None:
     hours = book()
     hours.mark("rapl:0", T0, 261_000.0 + 3 * 262_000.0)  # unwrapped three times before
     told_j = hours.bridge("rapl:0", T0 + gap_s, counter_j, wraps_at_j=262_000.0)
@@ -107,7 +109,7 @@ def test_state_outlives_the_process_but_marks_do_not_outlive_the_boot() -> None:
     assert other.bridge("gpu:a", T0 + 20, 5300.0) is None
 
 
-def test_rows_are_told_until_they_are_taken_and_forgotten_when_their_hour_is_over() -> None:
+def test_rows_are_sent_until_they_are_accepted_and_dropped_when_their_hour_is_over() -> None:
     hours = book()
     hours.add("gpu:a", T0, T0 + 10, energy_j=100.0, covered_s=10.0)
     rows = hours.changed()
@@ -123,6 +125,6 @@ def test_rows_are_told_until_they_are_taken_and_forgotten_when_their_hour_is_ove
 
 
 @pytest.mark.parametrize("told", [{}, {"names": {"a": {"kind": "x"}}}])
-def test_a_state_that_is_none_is_refused(told: dict[str, object]) -> None:
+def test_an_invalid_state_is_rejected(told: dict[str, object]) -> None:
     with pytest.raises((KeyError, TypeError, ValueError)):
         NodeHours.from_dict(told, "b")

@@ -125,7 +125,7 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
 
 
-async def test_everything_that_was_used_is_told_by_the_hour(bench: Bench) -> None:
+async def test_all_energy_is_reported_by_hour(bench: Bench) -> None:
     bench.clock.now_s = 1000.0 + 3500.0  # near the end of an hour
     meter = bench.start()
     bench.live(meter, 200)
@@ -139,7 +139,7 @@ async def test_everything_that_was_used_is_told_by_the_hour(bench: Bench) -> Non
     assert (first.flags, first.method) == ((), "counter")
 
 
-async def test_a_killed_worker_loses_nothing_that_a_counter_knows(bench: Bench) -> None:
+async def test_a_killed_worker_loses_no_counted_energy(bench: Bench) -> None:
     killed = bench.start()
     bench.live(killed, 95)  # the last tick was at 90 s; the meter is not closed
     bench.fleet.pass_time(305.0)
@@ -156,7 +156,7 @@ async def test_a_killed_worker_loses_nothing_that_a_counter_knows(bench: Bench) 
     assert covered_s == pytest.approx(190.0)
 
 
-async def test_nor_one_that_is_killed_before_anything_is_settled(bench: Bench) -> None:
+async def test_a_worker_killed_before_anything_is_settled_loses_nothing(bench: Bench) -> None:
     killed = bench.start()
     bench.live(killed, 12)
     bench.fleet.pass_time(8.0)
@@ -167,7 +167,7 @@ async def test_nor_one_that_is_killed_before_anything_is_settled(bench: Bench) -
     assert bench.total_j("gpu:a") == pytest.approx(30 * 60.0)
 
 
-async def test_a_counter_that_began_anew_is_not_bridged(bench: Bench) -> None:
+async def test_a_counter_that_restarted_is_not_bridged(bench: Bench) -> None:
     meter = bench.start()
     bench.live(meter, 100)
     meter.close()
@@ -181,7 +181,7 @@ async def test_a_counter_that_began_anew_is_not_bridged(bench: Bench) -> None:
     assert "gap" in bench.flags("gpu:a")
 
 
-async def test_totals_wait_while_the_database_is_away(bench: Bench) -> None:
+async def test_totals_wait_while_the_database_is_unreachable(bench: Bench) -> None:
     bench.is_away = True
     meter = bench.start()
     bench.live(meter, 50)
@@ -197,7 +197,7 @@ async def test_totals_wait_while_the_database_is_away(bench: Bench) -> None:
     meter.close()
 
 
-async def test_a_damaged_state_file_costs_no_metering(bench: Bench) -> None:
+async def test_a_damaged_state_file_does_not_stop_metering(bench: Bench) -> None:
     meter = bench.start()
     meter.close()
     [path] = (bench.folder / "workers").glob("*.node-meter.json")
@@ -241,7 +241,7 @@ async def test_idle_power_is_measured_after_a_minute_without_jobs(bench: Bench) 
     meter.close()
 
 
-async def test_a_model_says_itself_what_it_gives_at_no_load(bench: Bench) -> None:
+async def test_a_model_states_its_own_power_at_no_load(bench: Bench) -> None:
     meter = bench.start()
     bench.live(meter, 200)
     assert [item.component for item in meter.baselines.all()] == ["gpu:a"]

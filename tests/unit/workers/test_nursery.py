@@ -98,7 +98,7 @@ async def test_no_setting_of_the_service_reaches_a_job_by_its_parents(
     assert not any("secret" in text for text in logged(bench))
 
 
-async def test_a_failing_job_tells_its_code(bench: Bench) -> None:
+async def test_a_failing_job_reports_its_exit_code(bench: Bench) -> None:
     job = await bench.start("sh", "-c", "exit 3")
     assert (await asyncio.wait_for(job.wait(), 20)).code == 1
     await bench.server.drain(5)
@@ -106,7 +106,7 @@ async def test_a_failing_job_tells_its_code(bench: Bench) -> None:
     assert error["code"] == "command-failed"
 
 
-async def test_a_killed_job_tells_its_signal(bench: Bench) -> None:
+async def test_a_killed_job_reports_its_signal(bench: Bench) -> None:
     job = await bench.start("sleep", "60")
     os.killpg(job.pid, signal.SIGKILL)
     assert (await asyncio.wait_for(job.wait(), 20)).code == -signal.SIGKILL
@@ -137,7 +137,7 @@ async def test_jobs_die_with_the_nursery_and_the_next_gets_a_new_one(bench: Benc
     assert (await asyncio.wait_for(again.wait(), 20)).code == 0
 
 
-async def test_a_job_that_the_nursery_cannot_take_costs_no_other(bench: Bench) -> None:
+async def test_a_job_that_the_nursery_cannot_start_affects_no_other(bench: Bench) -> None:
     first = await bench.start("sh", "-c", "echo up; sleep 60")
     while "up" not in logged(bench):
         await asyncio.sleep(0.02)
@@ -149,7 +149,7 @@ async def test_a_job_that_the_nursery_cannot_take_costs_no_other(bench: Bench) -
     assert (await asyncio.wait_for(third.wait(), 20)).code == 0
 
 
-async def test_a_nursery_that_hangs_is_done_without(
+async def test_a_hanging_nursery_is_replaced_by_a_fresh_interpreter(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await (await bench.start("true")).wait()

@@ -49,7 +49,9 @@ ERROR = {"code": "missing-file", "message": "no such file", "field": "recipe.dat
         (Observed(exit_code=0), "failed", "child-exited"),
     ],
 )
-def test_the_end_tells_the_truth(seen: Observed, status: str, code: str | None) -> None:
+def test_the_end_record_states_the_actual_outcome(
+    seen: Observed, status: str, code: str | None
+) -> None:
     decided, reason = decide(seen)
     assert decided == status
     assert (reason or {}).get("code") == code

@@ -21,7 +21,7 @@ def lines_of(data: list[bytes]) -> list[str]:
     return asyncio.run(run())
 
 
-def test_progress_bars_and_broken_bytes() -> None:
+def test_progress_bars_and_invalid_bytes_are_logged() -> None:
     assert lines_of([b"10%\r20%\r\ndone\n\xff\xfe tail"]) == [
         "20%",
         "done",
@@ -66,7 +66,7 @@ def test_a_bar_without_an_end_is_a_line_now_and_then() -> None:
     assert len(set(lines)) == len(lines)
 
 
-def test_ends_of_lines_of_every_system() -> None:
+def test_line_ends_of_every_system_are_recognized() -> None:
     assert cut([b"a\r\nb\n\nc\r", b"\nd"]) == ["a", "b", "", "c", "d"]
     assert cut([b"a\r\r\n"]) == ["a"]
     assert cut([b"old", b"\rnew\r", b"\n"]) == ["new"]

@@ -23,7 +23,7 @@ def launch(code: str, events: Path) -> Launch:
     return Launch((sys.executable, "-c", code), environment, trains=False, forkable=False)
 
 
-async def test_an_exit_is_told_though_somebody_holds_the_output(tmp_path: Path) -> None:
+async def test_an_exit_is_reported_while_another_process_holds_the_output(tmp_path: Path) -> None:
     events = tmp_path / "events.sock"
     process = await FreshInterpreter().start(launch(FLEES, events))
     assert process.stdout is not None
@@ -39,7 +39,7 @@ async def test_an_exit_is_told_though_somebody_holds_the_output(tmp_path: Path) 
     assert await asyncio.wait_for(process.stdout.read(), 5) == b""
 
 
-async def test_a_signal_is_told_as_a_negative_code(tmp_path: Path) -> None:
+async def test_a_signal_is_reported_as_a_negative_code(tmp_path: Path) -> None:
     code = f"import os; os.kill(os.getpid(), {int(signal.SIGKILL)})"
     process = await FreshInterpreter().start(launch(code, tmp_path / "events.sock"))
     ended = await asyncio.wait_for(process.wait(), 20)

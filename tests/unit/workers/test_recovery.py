@@ -84,7 +84,7 @@ def test_the_child_of_a_dead_worker_is_killed_with_all_it_started(tmp_path: Path
             process.wait()
 
 
-def test_a_process_that_only_bears_the_same_pid_is_left_alone(tmp_path: Path) -> None:
+def test_a_process_that_merely_has_the_same_pid_is_left_alone(tmp_path: Path) -> None:
     attempt_id = uuid4()
     Journal.create(tmp_path, attempt_id).close()
     other = sleeper()
@@ -100,7 +100,7 @@ def test_a_process_that_only_bears_the_same_pid_is_left_alone(tmp_path: Path) ->
         other.wait()
 
 
-def test_a_worker_is_known_by_more_than_its_pid() -> None:
+def test_a_worker_is_identified_by_more_than_its_pid() -> None:
     mine = worker_identity("node:with:colons")
     name, machine, boot, pid, _ticks = mine.rsplit(":", 4)
     assert not worker_is_gone(mine)

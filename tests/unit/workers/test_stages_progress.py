@@ -20,7 +20,7 @@ def test_stages_are_numbered_in_order_and_inside_each_other() -> None:
     assert book.innermost() == second
 
 
-def test_progress_bears_what_the_meter_sees() -> None:
+def test_progress_has_the_figures_of_the_meter() -> None:
     book = StageBook()
     stage = book.open(parent_key=None, recipe_index=0, kind="train", name="train", t_s=10.0)
     board = ProgressBoard()
@@ -42,5 +42,7 @@ def test_unknown_energy_stays_unknown() -> None:
     ("done", "total", "elapsed", "expected"),
     [(0, 10, 5.0, None), (5, None, 5.0, None), (5, 10, 5.0, 5.0), (11, 10, 5.0, None)],
 )
-def test_eta(done: float, total: float | None, elapsed: float, expected: float | None) -> None:
+def test_the_remaining_time_is_estimated_from_the_pace(
+    done: float, total: float | None, elapsed: float, expected: float | None
+) -> None:
     assert eta_s(done, total, elapsed) == expected

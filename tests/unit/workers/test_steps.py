@@ -35,5 +35,5 @@ def test_the_authors_names_are_kept() -> None:
     ]
 
 
-def test_an_evaluation_that_was_declined_is_left_out() -> None:
+def test_a_declined_evaluation_is_omitted() -> None:
     assert names({"kind": "train", "evaluate": False}) == ["train"]

@@ -60,7 +60,7 @@ def a_worker(folder: Path, store: FakeStore, **changes: Any) -> Worker:
     )
 
 
-async def test_an_attempt_without_a_journal_is_given_back(tmp_path: Path) -> None:
+async def test_an_attempt_whose_journal_cannot_be_created_is_closed(tmp_path: Path) -> None:
     (tmp_path / "journal").write_text("a file, where the folder should be")
     store = FakeStore()
     worker = a_worker(tmp_path, store)
@@ -88,7 +88,7 @@ def test_a_worker_listens_for_programs_only_where_it_allows_them(tmp_path: Path)
     assert allowing._queues([0]) == ["lab/0gpu", "lab+commands/0gpu"]
 
 
-async def test_a_worker_announces_what_it_takes_until_it_stops(tmp_path: Path) -> None:
+async def test_a_worker_announces_the_jobs_it_accepts_until_it_stops(tmp_path: Path) -> None:
     store = FakeStore()
     worker = a_worker(tmp_path, store, pool="lab", allow_commands=True)
     await worker._register()
