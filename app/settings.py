@@ -125,7 +125,8 @@ class Settings(BaseSettings):
         str | None,
         Field(
             description="User that the programs of `command` stages run as; the worker must run "
-            "as root. Default: the worker's user."
+            "as root, and then needs a user to run them: `root` accepts that they can administer "
+            "the service. Default: the worker's user."
         ),
     ] = None
     job_env: Annotated[
@@ -299,6 +300,29 @@ class Settings(BaseSettings):
 
 class SettingsError(ValueError):
     """Invalid settings, listed in one line."""
+
+
+ROOT_WOULD_RUN_PROGRAMS = (
+    "a worker that runs as root and executes `command` stages would run their programs as root: "
+    "each could read the database credentials and make itself an administrator. Run the programs "
+    "as an unprivileged user with --job-user NAME (or PRICETAG_JOB_USER=NAME), or start the worker "
+    "as a user other than root. If all authors of such runs may administer the service, accept "
+    "this with --job-user root"
+)
+
+
+def require_job_user(job_user: str | None, *, allows_commands: bool) -> None:
+    """Rejects a worker that would run the programs of jobs as root although nobody asked for it.
+
+    Args:
+        job_user: User of the programs; ``root`` accepts that they run as root.
+        allows_commands: Whether the worker executes ``command`` stages.
+
+    Raises:
+        SettingsError: The message lists the options.
+    """
+    if allows_commands and job_user is None and os.geteuid() == 0:
+        raise SettingsError(ROOT_WOULD_RUN_PROGRAMS)
 
 
 @lru_cache(maxsize=1)

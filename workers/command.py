@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from app.db import Database, resolve_database_url
-from app.settings import Settings, SettingsError, get_settings
+from app.settings import Settings, SettingsError, get_settings, require_job_user
 from pricetag.field_messages import option_message
 from pricetag.metering import MeterSettingError, doctor, host_choice, prepare
 from pricetag.metering.amd_library import AmdUnavailableError
@@ -65,7 +65,8 @@ def worker(
         typer.Option(
             metavar="NAME",
             help="User that the programs of 'command' stages run as; the worker must run as root. "
-            "Default: PRICETAG_JOB_USER, or the worker's user.",
+            "'root' accepts that they can administer the service. Default: PRICETAG_JOB_USER, or "
+            "the worker's user unless that is root.",
         ),
     ] = None,
     job_env: Annotated[
@@ -108,7 +109,7 @@ def worker(
     config = replace(
         config,
         job_env=_job_env(settings, job_env or []),
-        job_user=_job_user(job_user or settings.job_user),
+        job_user=_job_user(job_user or settings.job_user, config.allow_commands),
     )
     with contextlib.suppress(KeyboardInterrupt), hold(alive.parent, node, selected) as locked:
         devices = _ours(gpus, locked)
@@ -172,9 +173,12 @@ def _job_env(settings: Settings, names: list[str]) -> tuple[str, ...]:
         raise typer.BadParameter(f"--job-env or PRICETAG_JOB_ENV: {error}") from error
 
 
-def _job_user(name: str | None) -> str | None:
+def _job_user(name: str | None, allows_commands: bool) -> str | None:
     try:
+        require_job_user(name, allows_commands=allows_commands)
         return program_user.check(name)
+    except SettingsError as error:
+        raise typer.BadParameter(f"--allow-commands: {error}") from error
     except ValueError as error:
         raise typer.BadParameter(f"--job-user or PRICETAG_JOB_USER: {error}") from error
 
@@ -246,6 +250,8 @@ async def _serve(
         cpu_slots,
         "allowed" if config.allow_commands else "not allowed",
     )
+    if config.allow_commands:
+        logger.info("isolation: %s", program_user.isolation(config.job_user))
     try:
         await served.run()
     finally:

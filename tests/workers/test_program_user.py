@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from app import cli as server_cli
+from app.settings import Settings, get_settings
 from tests.support.recording import RecordingReporter
+from workers import command
 from workers.job import program_user
 from workers.job.pipeline import run
 from workers.job.reporter import Job
+from workers.node.identity import NodeConfig
 
 IS_ROOT = os.geteuid() == 0
 
@@ -74,7 +80,110 @@ def test_without_a_user_programs_run_as_the_worker(root: Path) -> None:
     assert str(os.geteuid()) in lines(root, "id -u", None)
 
 
-@pytest.mark.parametrize("name", ["no-such-user-here", "root"])
-def test_an_impossible_job_user_is_rejected(name: str) -> None:
+def test_an_unknown_user_is_rejected() -> None:
     with pytest.raises(ValueError, match=r"no user|root"):
-        program_user.check(name)
+        program_user.check("no-such-user-here")
+
+
+def test_root_is_accepted_only_as_the_workers_own_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert program_user.check("root") is None
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(ValueError, match="only a worker that runs as root"):
+        program_user.check("root")
+
+
+@pytest.mark.parametrize(
+    ("uid", "user", "text"),
+    [
+        (0, "nobody", "programs run as 'nobody'; isolated: the worker's environment, memory"),
+        (0, None, "programs run as root (--job-user root); isolated: nothing but their"),
+        (1, None, "the worker's own user, since only root can change users; isolated: the"),
+        (54321, None, "programs run as '54321', the worker's own user"),
+    ],
+)
+def test_the_log_states_what_is_isolated(
+    uid: int, user: str | None, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+    line = program_user.isolation(user)
+    assert text in line
+    assert "not isolated: " in line
+    assert "\n" not in line
+
+
+@pytest.fixture
+def start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., str]]:
+    """Starts ``pricetag worker`` as a user; returns the complaint, or the configured user."""
+
+    async def serve(_: Any, config: NodeConfig, *__: Any) -> None:
+        raise SystemExit(f"serving with {config.job_user}")
+
+    monkeypatch.setenv("PRICETAG_DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("PRICETAG_JOB_USER", raising=False)
+    monkeypatch.setattr(command, "_serve", serve)
+
+    def started(uid: int, *options: str, **variables: str) -> str:
+        monkeypatch.setattr(os, "geteuid", lambda: uid)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        get_settings.cache_clear()
+        monkeypatch.setattr(sys, "argv", ["pricetag worker", "--gpus", "none", *options])
+        with pytest.raises(SystemExit) as ended:
+            command.main()
+        error = capsys.readouterr().err
+        if isinstance(ended.value.code, int):
+            assert ended.value.code == 2
+            return error
+        return str(ended.value.code)
+
+    yield started
+    get_settings.cache_clear()
+
+
+def test_a_root_worker_with_commands_and_without_a_user_does_not_start(
+    start: Callable[..., str],
+) -> None:
+    for options, variables in (
+        (["--allow-commands"], {}),
+        ([], {"PRICETAG_ALLOW_COMMANDS_POOLS": "default"}),
+    ):
+        error = start(0, *options, **variables)
+        assert "--job-user NAME (or PRICETAG_JOB_USER=NAME)" in error
+        assert "--job-user root" in error
+
+
+@pytest.mark.parametrize(
+    ("uid", "options", "variables", "user"),
+    [
+        (0, [], {}, None),
+        (0, ["--allow-commands", "--job-user", "root"], {}, None),
+        (0, ["--allow-commands", "--job-user", "nobody"], {}, "nobody"),
+        (0, ["--allow-commands"], {"PRICETAG_JOB_USER": "nobody"}, "nobody"),
+        (0, ["--allow-commands"], {"PRICETAG_JOB_USER": "root"}, None),
+        (1000, ["--allow-commands"], {}, None),
+    ],
+)
+def test_a_worker_starts_where_the_user_of_programs_is_decided(
+    uid: int,
+    options: list[str],
+    variables: dict[str, str],
+    user: str | None,
+    start: Callable[..., str],
+) -> None:
+    assert start(uid, *options, **variables) == f"serving with {user}"
+
+
+def test_a_server_does_not_start_such_workers(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings(allow_commands_pools=["lab"])
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(server_cli, "get_settings", lambda: settings)
+    monkeypatch.setattr(server_cli.serving, "serve", lambda *_, **__: None)
+    arguments = ["serve", "--with-worker", "1", "--worker-pool"]
+    assert server_cli.commands([*arguments, "lab"], standalone_mode=False) == 1
+    assert "--with-worker: a worker that runs as root" in capsys.readouterr().err
+    assert not server_cli.commands([*arguments, "default"], standalone_mode=False)

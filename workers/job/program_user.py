@@ -10,18 +10,45 @@ from typing import Any
 
 
 def check(name: str | None) -> str | None:
-    """Returns the name if a worker can run programs as that user.
+    """Returns the user that a worker can run programs as; None if that is the worker's own.
+
+    Args:
+        name: Name of the user; root, as the worker's own user, accepts that nothing is hidden.
 
     Raises:
-        ValueError: If there is no such user, it is root, or the worker does not run as root.
+        ValueError: If there is no such user, or the worker does not run as root.
     """
     if name is None:
         return None
     if os.geteuid() != 0:
         raise ValueError(f"only a worker that runs as root can run programs as {name!r}")
-    if _entry(name).pw_uid == 0:
-        raise ValueError(f"{name!r} is root, from whom no file can be hidden")
-    return name
+    return None if _entry(name).pw_uid == 0 else name
+
+
+def isolation(name: str | None) -> str:
+    """What separates the programs of commands from the worker, in one line for its log."""
+    if name is not None:
+        return (
+            f"programs run as {name!r}; isolated: the worker's environment, memory, processes, "
+            "private files and database; not isolated: devices, network, memory, disk space"
+        )
+    if os.geteuid() == 0:
+        return (
+            "programs run as root (--job-user root); isolated: nothing but their environment; "
+            "not isolated: the database credentials and everything else on this machine"
+        )
+    return (
+        f"programs run as {_own_name()!r}, the worker's own user, since only root can change "
+        "users; isolated: the worker's environment and memory; not isolated: its files, the "
+        "embedded database, its processes, devices, network, memory, disk space"
+    )
+
+
+def _own_name() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # a container may run as a number
+        return str(os.geteuid())
 
 
 def popen_options(name: str | None) -> dict[str, Any]:
