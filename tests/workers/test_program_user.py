@@ -182,7 +182,7 @@ def test_a_server_does_not_start_such_workers(
     settings = Settings(allow_commands_pools=["lab"])
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(server_cli, "get_settings", lambda: settings)
-    monkeypatch.setattr(server_cli.serving, "serve", lambda *_, **__: None)
+    monkeypatch.setattr("app.serving.serve", lambda *_, **__: None)
     arguments = ["serve", "--with-worker", "1", "--worker-pool"]
     assert server_cli.commands([*arguments, "lab"], standalone_mode=False) == 1
     assert "--with-worker: a worker that runs as root" in capsys.readouterr().err
