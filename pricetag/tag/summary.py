@@ -15,8 +15,9 @@ from pricetag.tag.figures import (
     percent,
     with_unit,
 )
+from pricetag.tag.flags import flag_name, flag_text, noteworthy_flags
 from pricetag.tag.footnotes import footnoted
-from pricetag.tag.trust import compared_attempts, error_causes, models, noteworthy_flags
+from pricetag.tag.trust import compared_attempts, error_causes, models
 from pricetag.tag.view import TagView
 
 WHOLE_RATIO = 0.9995
@@ -160,8 +161,7 @@ def remarks(tag: TagView) -> list[str]:
     if causes:
         lines.append("Largest error: " + "; ".join(causes))
     lines += _uncounted(tag)
-    if flags := noteworthy_flags(tag):
-        lines.append("Flags: " + ", ".join(flag.replace("_", " ") for flag in flags))
+    lines += [f"Flag: {flag_name(flag)}: {flag_text(flag)}" for flag in noteworthy_flags(tag)]
     for attempt in tag.document.attempts:
         if attempt.reason is not None:
             message = attempt.reason.get("message") or attempt.reason.get("code")

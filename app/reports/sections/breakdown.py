@@ -8,6 +8,7 @@ from app.reports.cells import Notes, column_unit, evidence
 from app.reports.shape import Section, Table, column, row, table
 from pricetag.accounting.bill.figures import EnergyTag
 from pricetag.tag.figures import with_unit
+from pricetag.tag.flags import stage_flags
 from pricetag.tag.parts import Part, attempt_part, parts_by_attempt
 from pricetag.tag.strubell import Profile, emissions
 from pricetag.tag.trust import models
@@ -52,7 +53,9 @@ def _stages(index: int, tag: TagView, profile: Profile) -> Table:
         column("Share", "right", 0.9),
         column("Weakest evidence", weight=1.2),
     ]
-    return table(f"stages-{index + 1}", f"Stages of {tag.name}", columns, rows, notes.lines())
+    flags = [f"Flag: {flag.text}." for flag in stage_flags(tag)]
+    below = [*notes.lines(), *flags]
+    return table(f"stages-{index + 1}", f"Stages of {tag.name}", columns, rows, below)
 
 
 def _whole(tag: TagView) -> Part:

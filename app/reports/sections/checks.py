@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from app.reports.cells import Notes, column_unit
 from app.reports.shape import Section, Table, column, row, table
 from pricetag.tag.figures import percent
+from pricetag.tag.flags import flag_text, noteworthy_flags
 from pricetag.tag.strubell import Profile
 from pricetag.tag.trust import (
     Causes,
     compared_attempts,
     error_causes,
-    flag_text,
-    noteworthy_flags,
     opinions,
     second_tool,
 )

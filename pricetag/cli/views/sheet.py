@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pricetag.cli.views.tables import Figures, FittedTable, new_table
 from pricetag.tag.figure import Shown
 from pricetag.tag.figures import column_unit, not_available, number, with_unit
+from pricetag.tag.flags import stage_flags
 from pricetag.tag.footnotes import footnoted
 from pricetag.tag.parts import Part, stages_with_outside
 from pricetag.tag.quality import score_heads, score_rows, score_text
@@ -39,7 +40,8 @@ def price_tag_view(
     title = Text.assemble((tag.name, "bold"), f"  ({tag.status})")
     parts: list[RenderableType] = [title, Text(tag.version_text(newest)), _totals(tag), Text("")]
     if tag.document.stages:
-        parts += [_stages(tag), Text("")]
+        flags = [Text(f"Flag: {flag.text}") for flag in stage_flags(tag)]
+        parts += [_stages(tag), *flags, Text("")]
     for table, notes in (_components(tag), _quality(tag)):
         if table.row_count:
             parts += [table, *(Text(note, style="dim") for note in notes), Text("")]
