@@ -24,7 +24,7 @@ from app.services.budgets.upkeep import Part
 from app.services.energy import rollups as energy_rollups
 from app.services.errors import PricetagError
 from app.services.principals import DirectAccess
-from app.settings import Settings, SettingsError, get_settings
+from app.settings import Settings, SettingsError, get_settings, require_job_user
 from pricetag.cli.console import console
 from pricetag.cli.lifetimes import InvalidLifetimeError, end_of
 from pricetag.cli.people import INGEST
@@ -90,6 +90,12 @@ def serve(
 
     settings = read_settings()
     set_up_logging(log_level)
+    if with_worker:
+        try:
+            allows_commands = worker_pool in settings.allow_commands_pools
+            require_job_user(settings.job_user, allows_commands=allows_commands)
+        except SettingsError as error:
+            raise fail(f"--with-worker: {error}") from error
     try:
         serving.serve(
             settings,

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from app.settings import get_settings
+from app import cli as server_cli
+from app.settings import Settings, get_settings
 from tests.support.recording import RecordingReporter
 from workers import command
 from workers.job import program_user
@@ -173,3 +174,16 @@ def test_a_worker_starts_where_the_user_of_programs_is_decided(
     start: Callable[..., str],
 ) -> None:
     assert start(uid, *options, **variables) == f"serving with {user}"
+
+
+def test_a_server_does_not_start_such_workers(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings(allow_commands_pools=["lab"])
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(server_cli, "get_settings", lambda: settings)
+    monkeypatch.setattr("app.serving.serve", lambda *_, **__: None)
+    arguments = ["serve", "--with-worker", "1", "--worker-pool"]
+    assert server_cli.commands([*arguments, "lab"], standalone_mode=False) == 1
+    assert "--with-worker: a worker that runs as root" in capsys.readouterr().err
+    assert not server_cli.commands([*arguments, "default"], standalone_mode=False)
