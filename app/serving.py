@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import json
 import logging
 import os
@@ -180,6 +181,10 @@ def run_server(server: uvicorn.Server, listener: socket.socket) -> None:
     # After its shutdown, uvicorn raises the signal that stopped it again; our handlers below
     # catch it, so that it does not kill this process before everything has ended.
     before = {number: signal.signal(number, _ended) for number in (signal.SIGINT, signal.SIGTERM)}
+    # What was loaded stays until the end: garbage collection during a large response would look
+    # through all of it, for a tenth of a second.
+    gc.collect()
+    gc.freeze()
     try:
         server.run(sockets=[listener])
     finally:

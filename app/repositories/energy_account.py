@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.repositories.energy_judging import CHARGED, JUDGED, MEASURES, PRODUCT
 from app.repositories.energy_rollups import (
+    SERIES,
     By,
     Range,
     bucket,
@@ -23,11 +24,11 @@ from app.repositories.energy_rollups import (
     of,
     rolled,
     rolled_charges,
-    series_of,
     superseded,
 )
 from app.repositories.visibility import SEES_PROJECT_SQL, Viewer, sql_values
 from models import EnergyHour, Node
+from pricetag.accounting.bill.node_account import Entry
 
 Owner = Literal["project", "user"]
 
@@ -55,20 +56,18 @@ _EVERY_HOUR = _PENDING.replace("energy_pending", "energy_hours")
 _LIST = ", ".join(MEASURES)
 _PRODUCT = ", ".join(PRODUCT)
 
-_TOTALS = """
-    CAST(sum(charged_j + running_j + unallocated_j + undecided_j) AS float8) AS total_j,
-    CAST(sum(charged_j) AS float8) AS charged_j,
-    CAST(sum(running_j) AS float8) AS running_j,
-    CAST(sum(unallocated_j) AS float8) AS unallocated_j,
-    CAST(sum(undecided_j) AS float8) AS undecided_j,
-    CAST(sum(unallocated_j + undecided_j) AS float8) AS rest_j,
-    CAST(sum(overallocated_j) AS float8) AS overallocated_j,
-    CAST(sum(hours) AS bigint) AS hours,
-    CAST(sum(unmetered_hours) AS bigint) AS unmetered_hours,
-    CAST(sum(open_hours) AS bigint) AS open_hours,
-    CAST(sum(undecided_hours) AS bigint) AS undecided_hours,
-    CAST(sum(awaited_hours) AS bigint) AS awaited_hours
-"""
+_EXACT: dict[str, str] = {
+    "total_j": "charged_j + running_j + unallocated_j + undecided_j",
+    "rest_j": "unallocated_j + undecided_j",
+}
+
+
+def _sum(name: str) -> str:
+    kind = "float8" if name.endswith("_j") else "bigint"
+    return f"CAST(sum({_EXACT.get(name, name)}) AS {kind}) AS {name}"
+
+
+_TOTALS = ", ".join(_sum(name) for name in (*Entry._fields[len(PRODUCT) :], "rest_j"))
 
 
 async def sums(
@@ -83,8 +82,8 @@ async def sums(
         every_hour: Judge every hour now, without the roll-ups: slow; for tests and checks.
 
     Returns:
-        Rows of node_name, component, site, start and the fields of an account's entry; those
-        of the total, last, have ``is_total``.
+        Rows of is_total, node_name, component, site, start, the fields of an entry in their
+        order, and rest_j; those of the total come last.
     """
     parts, values = _parts(by, hours, every_hour)
     about = _ABOUT[by]
@@ -121,8 +120,8 @@ async def sums_by_owner(
         every_hour: Judge every hour now, without the roll-ups: slow; for tests and checks.
 
     Returns:
-        Rows of owner, visible and the fields of an account's entry; those of the total, last,
-        have ``is_total``.
+        Rows of is_total, visible, owner, the fields of an entry in their order, and rest_j;
+        those of the total come last.
     """
     parts, values = _parts(None, hours, every_hour)
     charges, more_values = _charge_parts(hours, every_hour)
@@ -157,14 +156,13 @@ def _parts(by: By | None, hours: Range, every_hour: bool) -> tuple[str, dict[str
     sums, values = rolled(hours, by)
     about = f"s.node_name, s.component, s.site, r.start, {of('s', PRODUCT)}"
     statement = f"""
-        {_PENDING}, {JUDGED}, rolled AS ({sums}),
-        superseded AS ({superseded("component", bucket(by, "r.start"))}),
+        {_PENDING}, {JUDGED}, superseded AS ({superseded("component", bucket(by, "r.start"))}),
         parts AS (
           SELECT {about}, {of("r", MEASURES)}, 0 AS awaited_hours
-          FROM rolled AS r {series_of("r")}
+          {sums}
           UNION ALL
           SELECT {about}, {negative("r", MEASURES)}, 0
-          FROM superseded AS r {series_of("r")}
+          FROM superseded AS r {SERIES}
           UNION ALL {judged}
         )
     """
@@ -179,14 +177,13 @@ def _charge_parts(hours: Range, every_hour: bool) -> tuple[str, dict[str, Any]]:
     sums, values = rolled_charges(hours)
     about = f"s.project_id, s.user_id, {of('s', PRODUCT)}"
     statement = f"""
-        {CHARGED}, rolled_charges AS ({sums}),
-        superseded_charges AS ({superseded("charge", "r.start")}),
+        {CHARGED}, superseded_charges AS ({superseded("charge", "r.start")}),
         charge_parts AS (
           SELECT {about}, {of("r", MEASURES)}
-          FROM rolled_charges AS r {series_of("r")}
+          {sums}
           UNION ALL
           SELECT {about}, {negative("r", MEASURES)}
-          FROM superseded_charges AS r {series_of("r")}
+          FROM superseded_charges AS r {SERIES}
           UNION ALL {charged}
         )
     """

@@ -47,19 +47,36 @@ def bucket(by: By | None, hour: str) -> str:
 
 
 def rolled(hours: Range, by: By | None) -> tuple[str, dict[str, Any]]:
-    """Sums of component-hours by series and bucket, with the statement's parameters."""
+    """Sums of component-hours by series and bucket, with the statement's parameters.
+
+    Its rows are ``r``, their series ``s``.
+    """
     levels = LEVELS if by not in ("hour", "day") else LEVELS[LEVELS.index(by) :]
     is_lab = hours.node is None and by in (None, "hour", "day", "month")
     scopes: dict[Level, Scope] = dict.fromkeys(LEVELS, "lab" if is_lab else "component")
-    return _sums(hours, by, cover(hours.start, hours.stop, levels), scopes, "r")
+    sums, values = _sums(hours, by, cover(hours.start, hours.stop, levels), scopes, "r")
+    series = _few_series("s.scope = 'lab'") if is_lab else _own_series(hours)
+    return f"{sums} {series}", values
 
 
 def rolled_charges(hours: Range) -> tuple[str, dict[str, Any]]:
-    """Sums of what runs are charged, by series."""
+    """Sums of what runs are charged, by series, likewise."""
     lab: Scope = "lab-charge" if hours.node is None else "charge"
     # Hours of all nodes together are not kept.
     scopes: dict[Level, Scope] = {"month": lab, "day": lab, "hour": "charge"}
-    return _sums(hours, None, cover(hours.start, hours.stop), scopes, "q")
+    sums, values = _sums(hours, None, cover(hours.start, hours.stop), scopes, "q")
+    return f"{sums} {_own_series(hours)}", values
+
+
+def _own_series(hours: Range) -> str:
+    return SERIES if hours.node is None else _few_series("s.node_name = :node")
+
+
+def _few_series(whose: str) -> str:
+    """The same, where all of a few series are read at once."""
+    return f"""
+        JOIN (SELECT * FROM energy_series AS s WHERE {whose} OFFSET 0) AS s ON s.id = r.series_id
+    """
 
 
 # The subqueries are fences: what lies side by side is read together. At the ends of its
@@ -78,12 +95,11 @@ def superseded(scope: Scope, start: str) -> str:
     """
 
 
-def series_of(rows: str) -> str:
-    """A join, as ``s``, of the series of each row: one look-up a row, of however many series."""
-    return f"""
-        CROSS JOIN LATERAL (
-          SELECT * FROM energy_series AS one WHERE one.id = {rows}.series_id OFFSET 0) AS s
-    """
+SERIES = """
+    CROSS JOIN LATERAL (
+      SELECT * FROM energy_series AS one WHERE one.id = r.series_id OFFSET 0) AS s
+"""
+"""A join, as ``s``, of the series of each row ``r``: one look-up a row, of however many series."""
 
 
 def of(table: str, columns: Iterable[str]) -> str:
@@ -99,7 +115,7 @@ def negative(table: str, columns: Iterable[str]) -> str:
 def _sums(
     hours: Range,
     by: By | None,
-    segments: Iterable[Segment],
+    segments: Sequence[Segment],
     scopes: dict[Level, Scope],
     prefix: str,
 ) -> tuple[str, dict[str, Any]]:
@@ -110,40 +126,53 @@ def _sums(
         count = (segment.stop - segment.start) // HOUR
         values |= zip(names, (segment.start, segment.stop, count - 1), strict=True)
         scope = scopes[segment.level]
-        few = scope == "lab" or hours.node is not None
-        joined = _hours(names, few) if segment.level == "hour" else _series(segment.level, names)
+        whose = f"s.scope = '{scope}'" + ("" if hours.node is None else " AND s.node_name = :node")
+        if segment.level != "hour":
+            rows = _series(segment.level, names, whose)
+        elif scope == "lab" or hours.node is not None:
+            rows = _hours_of_few(names, whose)
+        else:
+            rows = _hours_of_all(names, whose)
         columns = of("r", MEASURES) if segment.sign > 0 else negative("r", MEASURES)
-        own = "" if hours.node is None else "AND s.node_name = :node"
-        selects.append(
-            f"SELECT r.series_id, {bucket(by, 'r.start')} AS start, {columns} {joined}"
-            f" WHERE s.scope = '{scope}' {own}"
-        )
+        selects.append(f"SELECT r.series_id, {bucket(by, 'r.start')} AS start, {columns} {rows}")
     total = ", ".join(f"sum({name}) AS {name}" for name in MEASURES)
     union = " UNION ALL ".join(selects)
-    return f"SELECT series_id, start, {total} FROM ({union}) AS rows GROUP BY 1, 2", values
+    if len(segments) > 1 or by != segments[0].level:  # else each row is a sum by itself
+        union = f"SELECT series_id, start, {total} FROM ({union}) AS rows GROUP BY 1, 2"
+    return f"FROM ({union}) AS r", values
 
 
-def _series(level: Level, names: Sequence[str]) -> str:
+def _series(level: Level, names: Sequence[str], whose: str) -> str:
     start, stop, _ = names
     return f"""
         FROM energy_series AS s CROSS JOIN LATERAL (
           SELECT * FROM energy_rollup_{level}s AS one WHERE one.series_id = s.id
             AND one.start >= :{start} AND one.start < :{stop} OFFSET 0) AS r
+        WHERE {whose}
     """
 
 
-def _hours(names: Sequence[str], few: bool) -> str:
-    start, _, last = names
-    hour = f"CAST(:{start} AS timestamptz) + t.number * interval '1 hour'"
-    numbers = f"generate_series(0, CAST(:{last} AS int)) AS t (number)"
-    if few:  # of each hour's series
-        return f"""
-            FROM {numbers} CROSS JOIN energy_series AS s CROSS JOIN LATERAL (
-              SELECT * FROM energy_rollup_hours AS one
-              WHERE one.start = {hour} AND one.series_id = s.id OFFSET 0) AS r
-        """
+def _hours_of_few(names: Sequence[str], whose: str) -> str:
+    """Of a few series: both arrays bound one scan of the index, which skips the other series."""
+    hours = f"SELECT {_hour(names)} FROM {_numbers(names)}"
+    series = f"SELECT s.id FROM energy_series AS s WHERE {whose}"
     return f"""
-        FROM {numbers} CROSS JOIN LATERAL (
-          SELECT * FROM energy_rollup_hours AS one WHERE one.start = {hour} OFFSET 0) AS r
-        JOIN energy_series AS s ON s.id = r.series_id
+        FROM energy_rollup_hours AS r
+        WHERE r.start = ANY (ARRAY({hours})) AND r.series_id = ANY (ARRAY({series}))
     """
+
+
+def _hours_of_all(names: Sequence[str], whose: str) -> str:
+    return f"""
+        FROM {_numbers(names)} CROSS JOIN LATERAL (
+          SELECT * FROM energy_rollup_hours AS one WHERE one.start = {_hour(names)} OFFSET 0) AS r
+        {SERIES} WHERE {whose}
+    """
+
+
+def _numbers(names: Sequence[str]) -> str:
+    return f"generate_series(0, CAST(:{names[2]} AS int)) AS t (number)"
+
+
+def _hour(names: Sequence[str]) -> str:
+    return f"CAST(:{names[0]} AS timestamptz) + t.number * interval '1 hour'"

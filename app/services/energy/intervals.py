@@ -20,8 +20,17 @@ from pricetag.accounting.quantity.uncertainty import (
 
 Floats = NDArray[np.float64]
 
-CHUNK = 64
+CHUNK = 128
 """Sums whose samples are drawn together: alike ones, so that few samples can be at their ends."""
+
+FEW = 4
+"""Sums that are drawn together, however different."""
+
+ALIKE = 0.05
+"""Greatest difference between the shares of an error in more sums than a few."""
+
+RANKS = (TAIL, SAMPLES - 1 - TAIL)
+"""Of the samples that are the ends of an interval, in order of size."""
 
 SLACK = 1e-9
 """Far above the rounding of a sum, far below a difference between samples that matters."""
@@ -69,10 +78,10 @@ def _sampled(errors: tuple[Error, ...], values: Floats, seed: int) -> list[tuple
     for column, error in enumerate(errors):
         parts[:, own.index(error)] += values[:, column]
     draws = np.array([draws_of(error, seed) for error in own])
+    shares = parts / np.abs(parts).sum(axis=1, keepdims=True)
     ends = np.zeros((len(values), 2))
-    for chunk in _chunks(parts / np.abs(parts).sum(axis=1, keepdims=True)):
-        for column, rank in enumerate((TAIL, SAMPLES - 1 - TAIL)):
-            ends[chunk, column] = _ordered(draws, parts[chunk], rank)
+    for chunk in _chunks(shares):
+        ends[chunk] = _ends(draws, parts[chunk], shares[chunk])
     return [(low, high) for low, high in ends.tolist()]
 
 
@@ -81,30 +90,38 @@ def _chunks(shares: Floats) -> Iterator[NDArray[np.intp]]:
     waiting = [np.arange(len(shares))]
     while waiting:
         rows = waiting.pop()
-        if len(rows) <= CHUNK:
+        spread = np.ptp(shares[rows], axis=0)
+        column = spread.argmax()
+        if len(rows) <= FEW or (len(rows) <= CHUNK and spread[column] <= ALIKE):
             yield rows
             continue
-        column = np.ptp(shares[rows], axis=0).argmax()
         ordered = rows[shares[rows, column].argsort(kind="stable")]
         waiting += np.array_split(ordered, 2)
 
 
-def _ordered(draws: Floats, parts: Floats, rank: int) -> Floats:
-    """The sample of a rank, of each sum of ``parts`` [sums, errors] x ``draws`` [errors, SAMPLES].
+def _ends(draws: Floats, parts: Floats, shares: Floats) -> Floats:
+    """The samples of the ``RANKS`` of each sum of ``parts`` x ``draws`` [errors, SAMPLES].
 
-    A sample that is below the smallest possible one of this rank for all sums need only be
-    counted, one above the largest possible one not even that.
+    A sample that is below the smallest possible one of a rank for all sums need only be counted,
+    one above the largest possible one not even that.
+
+    Args:
+        draws: The draws of each error.
+        parts: The parts of each sum [sums, errors].
+        shares: The parts as shares of their sums.
     """
-    shares = parts / np.abs(parts).sum(axis=1, keepdims=True)
     least = (shares.min(axis=0)[:, None] * draws).sum(axis=0)
     most = (shares.max(axis=0)[:, None] * draws).sum(axis=0)
-    below = most < np.partition(least, rank)[rank] - SLACK
-    above = least > np.partition(most, rank)[rank] + SLACK
-    near = draws[:, ~(below | above)]
-    totals = np.zeros((len(parts), near.shape[1]))
-    # One after another, as in a loop over floats: the sums must round alike.
-    for column, factors in enumerate(near):
-        totals += parts[:, column, None] * factors
-    place = rank - int(below.sum())
-    ordered: Floats = np.partition(totals, place, axis=1)[:, place]
-    return ordered
+    lowest, highest = (np.partition(bound, RANKS)[list(RANKS)] for bound in (least, most))
+    ends = np.zeros((len(parts), len(RANKS)))
+    for column, rank in enumerate(RANKS):
+        below = most < lowest[column] - SLACK
+        above = least > highest[column] + SLACK
+        near = draws[:, ~(below | above)]
+        totals = np.zeros((len(parts), near.shape[1]))
+        # One after another, as in a loop over floats: the sums must round alike.
+        for part, factors in zip(parts.T, near, strict=True):
+            totals += part[:, None] * factors
+        place = rank - int(below.sum())
+        ends[:, column] = np.partition(totals, place, axis=1)[:, place]
+    return ends

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, NamedTuple
 
 from pricetag.accounting.quantity.gain import gain_group
 from pricetag.accounting.quantity.quantity import Quantity, Source, weakest
@@ -41,8 +42,7 @@ SOURCES: dict[Method, Source] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """The hours of all components of one product, summed.
 
     Attributes:
@@ -127,36 +127,44 @@ def accounts(
         seed: Seed of the Monte Carlo simulation.
         intervals: Computes the intervals of all sums at once, equal to those of ``combine``.
     """
-    figures = [figure for entries in groups for figure in _figures(entries)]
+    columns = [_columns(entries) for entries in groups]
+    figures = [figure for of_group in columns for figure in _figures(of_group)]
     sums = [one for one in figures if isinstance(one, _Sum)]
     ends = iter(intervals([(one.errors, one.sizes) for one in sums], seed))
     known = iter([one.quantity(next(ends)) if isinstance(one, _Sum) else one for one in figures])
-    return [_account(entries, [next(known) for _ in range(5)]) for entries in groups]
+    return [_account(of_group, [next(known) for _ in range(5)]) for of_group in columns]
 
 
-def _figures(entries: Sequence[Entry]) -> list[_Sum | Quantity]:
-    if not entries:
+def _columns(entries: Sequence[Entry]) -> Any:
+    """An entry whose fields are those of all entries, as tuples."""
+    empty: list[tuple[Any, ...]] = [()] * len(Entry._fields)
+    return Entry._make(zip(*entries, strict=True) if entries else empty)
+
+
+def _figures(columns: Any) -> list[_Sum | Quantity]:
+    if not columns.hours:
         return [Quantity.unknown("kWh", "nothing was metered in this time")] * 5
-    errors = tuple([_error(one.kind, one.name, one.method, one.gain_std_ratio) for one in entries])
-    reason, remark = _reason_and_remark(entries)
+    methods = columns.method
+    errors = tuple(map(_error, columns.kind, columns.name, methods, columns.gain_std_ratio))
+    reason, remark = _reason_and_remark(columns)
     return [
-        _sum(entries, errors, [one.total_j for one in entries]),
-        _sum(entries, errors, [one.charged_j for one in entries]),
-        _sum(entries, errors, [one.running_j for one in entries]),
-        _sum(entries, errors, [one.unallocated_j for one in entries], remark)
+        _sum(methods, errors, columns.total_j),
+        _sum(methods, errors, columns.charged_j),
+        _sum(methods, errors, columns.running_j),
+        _sum(methods, errors, columns.unallocated_j, remark)
         if reason is None
         else Quantity.unknown("kWh", reason),
-        _sum(entries, errors, [one.undecided_j for one in entries]),
+        _sum(methods, errors, columns.undecided_j),
     ]
 
 
-def _account(entries: Sequence[Entry], figures: Sequence[Quantity]) -> Account:
-    over_j = sum([one.overallocated_j for one in entries])
+def _account(columns: Any, figures: Sequence[Quantity]) -> Account:
+    over_j = sum(columns.overallocated_j)
     remarks = {
         OVERALLOCATED: over_j > 0,
-        "node_not_metered": any([one.unmetered_hours for one in entries]),
-        "node_total_awaited": any([one.awaited_hours for one in entries]),
-        "runs_open": any([one.open_hours for one in entries]),
+        "node_not_metered": any(columns.unmetered_hours),
+        "node_total_awaited": any(columns.awaited_hours),
+        "runs_open": any(columns.open_hours),
     }
     flags = tuple(sorted([name for name, holds in remarks.items() if holds]))
     total, charged, running, unallocated, undecided = figures
@@ -171,13 +179,13 @@ def _account(entries: Sequence[Entry], figures: Sequence[Quantity]) -> Account:
     )
 
 
-def _reason_and_remark(entries: Sequence[Entry]) -> tuple[str | None, str | None]:
+def _reason_and_remark(columns: Any) -> tuple[str | None, str | None]:
     """The reason why unallocated energy is unknown, or a remark on a known one."""
-    hours = sum([one.hours for one in entries])
-    unmetered = sum([one.unmetered_hours for one in entries])
-    awaited = sum([one.awaited_hours for one in entries])
-    undecided = sum([one.undecided_hours for one in entries])
-    going = sum([one.open_hours for one in entries]) - undecided
+    hours = sum(columns.hours)
+    unmetered = sum(columns.unmetered_hours)
+    awaited = sum(columns.awaited_hours)
+    undecided = sum(columns.undecided_hours)
+    going = sum(columns.open_hours) - undecided
     missing = []
     if unmetered:
         missing.append(f"{unmetered} in which the node's own meter did not run throughout")
@@ -196,8 +204,7 @@ def _reason_and_remark(entries: Sequence[Entry]) -> tuple[str | None, str | None
     return None, "; ".join(remarks) or None
 
 
-@dataclass(frozen=True, slots=True)
-class _Sum:
+class _Sum(NamedTuple):
     """A known sum, without its interval.
 
     A remainder may be negative; its interval is that of its absolute value, mirrored.
@@ -224,22 +231,28 @@ class _Sum:
 
 
 def _sum(
-    entries: Sequence[Entry],
+    methods: tuple[Method, ...],
     errors: tuple[Error, ...],
     energies_j: Sequence[float],
     remark: str | None = None,
 ) -> _Sum | Quantity:
     if not any(energies_j):
-        return Quantity(0.0, 0.0, 0.0, "kWh", _weakest(entries), remark)
+        return _nothing(_weakest(methods), remark)
     parts_kwh = [joules_to_kwh(energy_j) for energy_j in energies_j]
     value = sum(parts_kwh)
     sizes = [-part for part in parts_kwh] if value < 0 else parts_kwh
-    used = [one for one, part in zip(entries, parts_kwh, strict=True) if part != 0]
+    used = tuple([one for one, part in zip(methods, parts_kwh, strict=True) if part != 0])
     return _Sum(value, errors, sizes, _weakest(used), remark)
 
 
-def _weakest(entries: Sequence[Entry]) -> Source:
-    return weakest(*{SOURCES[one.method] for one in entries})
+@lru_cache(maxsize=1024)
+def _nothing(source: Source, remark: str | None) -> Quantity:
+    return Quantity(0.0, 0.0, 0.0, "kWh", source, remark)
+
+
+@lru_cache(maxsize=1024)
+def _weakest(methods: tuple[Method, ...]) -> Source:
+    return weakest(*{SOURCES[method] for method in methods})
 
 
 @lru_cache(maxsize=1024)

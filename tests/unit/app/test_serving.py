@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -67,3 +70,17 @@ def test_an_address_in_use_is_named_with_what_to_do(first_url: str) -> None:
 def test_an_address_that_is_not_this_machine_s_is_named() -> None:
     with pytest.raises(OSError, match=r"^192\.0\.2\.1:80 cannot be listened on: Cannot assign"):
         serving.bind("192.0.2.1", 80)
+
+
+def test_objects_loaded_before_serving_are_not_collected_again() -> None:
+    scanned: list[int] = []
+
+    class Server:
+        def run(self, sockets: list[socket.socket]) -> None:
+            scanned.append(len(gc.get_objects()))
+
+    gc.unfreeze()
+    loaded = len(gc.get_objects())
+    with socket.socket() as listener:
+        serving.run_server(cast(Any, Server()), listener)
+    assert scanned[0] < loaded / 100
