@@ -1,0 +1,226 @@
+"""A lab with a private and an open project, and one caller of each kind.
+
+Each request is undone before the next one, so that all of them meet the same database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+from uuid import UUID
+
+import httpx
+from fastapi import FastAPI
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import async_sessionmaker
+
+from app.api.deps import Resources
+from app.db import Database, Session
+from app.main import create_app
+from app.repositories import projects as project_rows
+from app.schemas.budgets import BudgetCreate
+from app.schemas.common import ProjectRole, Role
+from app.schemas.reports import ReportCreate
+from app.schemas.sites import SiteCreate
+from app.schemas.tokens import TokenCreate
+from app.schemas.users import UserCreate, UserTokenCreate
+from app.services import reports, runs, series, tokens, users
+from app.services.budgets import admin as budget_admin
+from app.services.events import EventHub
+from app.services.factors import sites
+from app.services.principals import Principal
+from app.settings import Settings
+from models import Project, Run, Token, User
+from tests.support.api import finished_run, run_body, running_run
+
+Target = Literal["private", "open"]
+TARGETS: tuple[Target, ...] = ("private", "open")
+Caller = Literal[
+    "none", "garbage", "revoked", "expired", "disabled", "ingest", "viewer", "outsider", "scoped",
+    "member", "owner", "admin",
+]  # fmt: skip
+UNKNOWN = ("none", "garbage", "revoked", "expired", "disabled")
+USERS: dict[Caller, Role] = {
+    "ingest": "ingest",
+    "viewer": "viewer",
+    "outsider": "member",
+    "member": "member",
+    "owner": "member",
+    "admin": "admin",
+}
+ROLES: dict[Caller, Role] = {**USERS, "scoped": "member"}
+RANK = {"ingest": 0, "viewer": 1, "member": 2, "admin": 3}
+MEMBERSHIPS: dict[Caller, ProjectRole] = {"member": "member", "owner": "owner"}
+"""Of both projects. `scoped` is a token of `member` that is limited to a third project."""
+
+
+@dataclass
+class Things:
+    """What the requests are about, of one project."""
+
+    project: str
+    ids: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Lab:
+    """One seeded database behind the application, and who calls it."""
+
+    app: FastAPI
+    http: httpx.AsyncClient
+    secrets: dict[Caller, str | None]
+    things: dict[Target, Things]
+    undo: Callable[[], Any]
+
+    async def ask(self, caller: Caller, method: str, path: str, **request: Any) -> httpx.Response:
+        """One request, of which nothing stays."""
+        secret = self.secrets[caller]
+        headers = {"Authorization": f"Bearer {secret}"} if secret else {}
+        async with self.undo():
+            return await self.http.request(method, path, headers=headers, **request)
+
+
+class _OneConnection(Database):
+    """A database whose sessions share a connection, so that all they write can be undone."""
+
+    def __init__(self, database: Database, connection: Any) -> None:
+        self.url = database.url
+        self.engine = database.engine
+        self.sessions = async_sessionmaker(
+            bind=connection, expire_on_commit=False, join_transaction_mode="create_savepoint"
+        )
+
+
+async def _people(session: Session) -> dict[Caller, Principal]:
+    principals: dict[Caller, Principal] = {}
+    for name, role in USERS.items():
+        made = await tokens.create(session, TokenCreate(name=name, role=role))
+        principals[name] = Principal(made.user_id, made.id, name, role)
+    return principals
+
+
+async def _secrets(
+    session: Session, people: Mapping[Caller, Principal], elsewhere: str
+) -> dict[Caller, str | None]:
+    """One token of each caller; the useless ones are a member's and would see everything."""
+
+    async def secret(caller: Caller, **more: Any) -> tuple[UUID, str]:
+        wanted = TokenCreate(name="t", user=caller, **more)
+        made = await tokens.create(session, wanted)
+        return made.id, made.secret
+
+    secrets: dict[Caller, str | None] = {"none": None, "garbage": "pt_garbage"}
+    for caller in USERS:
+        _, secrets[caller] = await secret(caller)
+    _, secrets["scoped"] = await secret("member", project=elsewhere)
+    revoked, secrets["revoked"] = await secret("owner")
+    await tokens.revoke(session, revoked)
+    expired, secrets["expired"] = await secret("owner")
+    past = datetime.now(UTC) - timedelta(seconds=1)
+    await session.execute(update(Token).where(Token.id == expired).values(expires_at=past))
+    gone = await users.create(session, UserCreate(name="gone", role="admin"), None)
+    by_admin = people["admin"]
+    made = await tokens.create_for(session, gone.id, UserTokenCreate(name="t"), by_admin)
+    await session.execute(
+        update(User).where(User.id == gone.id).values(disabled_at=datetime.now(UTC))
+    )
+    secrets["disabled"] = made.secret
+    return secrets
+
+
+async def _things(session: Session, people: Mapping[Caller, Principal], target: Target) -> Things:
+    """A project with a run in every state, a report, and a budget; runs are the member's."""
+    admin, member = people["admin"], people["member"]
+    posted = await runs.create(session, member, run_body(project=target), None)
+    row = await session.get(Run, posted.id)
+    assert row is not None
+    project_id = row.project_id
+    for caller, role in MEMBERSHIPS.items():
+        await project_rows.put_member(session, project_id, people[caller].user_id, role)
+    finished = await finished_run(session, created_by=member.user_id)
+    twin = await finished_run(session, created_by=member.user_id)
+    running = await running_run(session, 2, created_by=member.user_id)
+    quoted = await runs.create(session, member, run_body(project=target), f"key {target}")
+    failed = await runs.create(session, member, run_body(project=target), None)
+    place = {"project_id": project_id, "experiment_id": row.experiment_id}
+    for run_id in (finished, twin, running):
+        await session.execute(update(Run).where(Run.id == run_id).values(**place))
+    await session.execute(update(Run).where(Run.id == failed.id).values(status="failed"))
+    wanted = ReportCreate(title=f"of {target}", profile="strubell2019", runs=[finished])
+    report = await reports.create(session, member, wanted)
+    budgets = {}
+    for scope in ("project", "experiment"):
+        experiment = "sst2" if scope == "experiment" else None
+        wanted_budget = BudgetCreate.model_validate(
+            {
+                "name": f"{scope} of {target}",
+                "scope": scope,
+                "project": target,
+                "experiment": experiment,
+                "metric": "co2e_kg",
+                "amount": 1000,
+            }
+        )
+        budgets[scope] = (await budget_admin.create(session, admin, wanted_budget)).id
+    artifacts = (await series.artifacts(session, finished)).items
+    visibility = "private" if target == "private" else "open"
+    await session.execute(
+        update(Project).where(Project.id == project_id).values(visibility=visibility)
+    )
+    ids = {
+        "finished": finished,
+        "twin": twin,
+        "running": running,
+        "queued": posted.id,
+        "quoted": quoted.id,
+        "failed": failed.id,
+        "report": report.id,
+        "budget": budgets["project"],
+        "experiment_budget": budgets["experiment"],
+        "artifact": artifacts[0].id,
+        "member": member.user_id,
+        "token": member.token_id,
+    }
+    return Things(target, {name: str(id_) for name, id_ in ids.items()})
+
+
+@asynccontextmanager
+async def access_lab(database: Database, data_dir: Path) -> AsyncIterator[Lab]:
+    """The lab on a database; everything written is rolled back in the end.
+
+    Args:
+        database: An empty, migrated database.
+        data_dir: Folder for artifacts.
+    """
+    artifact = data_dir / "artifacts/run/1/model.safetensors"
+    artifact.parent.mkdir(parents=True)
+    artifact.write_bytes(b"weights")
+    settings = Settings(database_url=database.url, data_dir=data_dir)
+    async with database.engine.connect() as connection:
+        outer = await connection.begin()
+        shared = _OneConnection(database, connection)
+        async with shared.session_scope() as session:
+            people = await _people(session)
+            await sites.create(session, SiteCreate(name="berlin"), people["admin"])
+            things = {target: await _things(session, people, target) for target in TARGETS}
+            await runs.create(session, people["member"], run_body(project="elsewhere"), None)
+            secrets = await _secrets(session, people, "elsewhere")
+
+        @asynccontextmanager
+        async def undo() -> AsyncIterator[None]:
+            savepoint = await connection.begin_nested()
+            try:
+                yield
+            finally:
+                await savepoint.rollback()
+
+        app = create_app(settings)
+        app.state.resources = Resources(settings, shared, EventHub(shared))
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://lab.test") as http:
+            yield Lab(app, http, secrets, things, undo)
+        await outer.rollback()
