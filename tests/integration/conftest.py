@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
 from app.db import Database
-from app.settings import Settings
+from app.settings import Settings, get_settings
 from tests.support.api import Api, serving
+from tests.support.budgets import FACTORS
 
 
 @pytest_asyncio.fixture
@@ -25,3 +27,13 @@ async def committed_api(committed_db: Database, tmp_path: Path) -> AsyncIterator
     settings = Settings(database_url=committed_db.url, data_dir=tmp_path)
     async with serving(committed_db, settings) as opened:
         yield opened
+
+
+@pytest.fixture
+def budget_factors(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Settings with factors that make a job's figures simple."""
+    for name, value in FACTORS.items():
+        monkeypatch.setenv(f"PRICETAG_{name.upper()}", str(value))
+    get_settings.cache_clear()
+    yield
+    get_settings.cache_clear()

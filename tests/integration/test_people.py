@@ -12,30 +12,11 @@ import pytest
 from sqlalchemy import text, update
 
 from app.schemas.tokens import TokenCreate
-from app.schemas.users import UserChange, UserCreate
+from app.schemas.users import UserChange
 from app.services import events, tokens, users
-from app.services.principals import DirectAccess
 from models import Token, User
-from pricetag.client.people import path_segment
 from tests.support.api import Api, a_principal, fields, problem, run_body, running_run
-
-
-async def made(api: Api, path: str, **body: Any) -> dict[str, Any]:
-    response = await api.admin.post(path, json=body)
-    assert response.status_code == 201, response.text
-    return dict(response.json())
-
-
-async def a_user(api: Api, name: str, user_role: str = "member", **token: Any) -> dict[str, Any]:
-    """A user with a token; `bearer` are the headers of a request with it."""
-    user = await made(api, "/v1/users", name=name, role=user_role)
-    secret = await made(api, f"/v1/users/{user['id']}/tokens", name="t", **token)
-    bearer = {"Authorization": f"Bearer {secret['secret']}"}
-    return {**user, "token": secret, "bearer": bearer}
-
-
-async def as_user(api: Api, user: dict[str, Any], method: str, path: str, **more: Any) -> Any:
-    return await api.nobody.request(method, path, headers=user["bearer"], **more)
+from tests.support.people import a_user, as_user, made
 
 
 async def test_tokens_of_a_disabled_user_stop_at_once_and_runs_stay_the_user_s(api: Api) -> None:
@@ -250,131 +231,6 @@ async def test_a_token_expires(api: Api) -> None:
     problem(await api.nobody.get("/v1/me", headers=bearer), 401, "unauthenticated")
 
 
-async def test_a_token_of_one_project_sees_and_posts_nothing_else(api: Api) -> None:
-    own = await api.post_run(project="p")
-    other = await api.post_run(project="q")
-    admin_scoped = {"name": "t", "role": "admin", "project": "p"}
-    me = (await api.admin.get("/v1/me")).json()["user"]["id"]
-    refused = await api.admin.post(f"/v1/users/{me}/tokens", json=admin_scoped)
-    assert fields(problem(refused, 422, "invalid-request")) == ["project"]
-    member = (await api.member.get("/v1/me")).json()["user"]["id"]
-    for user_id in (me, member):
-        made_token = await made(api, f"/v1/users/{user_id}/tokens", name="t", project="p")
-        scoped = {"bearer": {"Authorization": f"Bearer {made_token['secret']}"}}
-        assert (await as_user(api, scoped, "GET", "/v1/me")).json()["role"] == "member"
-        listed = (await as_user(api, scoped, "GET", "/v1/runs")).json()["items"]
-        assert [run["id"] for run in listed] == [own]
-        problem(await as_user(api, scoped, "GET", f"/v1/runs/{other}"), 404, "run-not-found")
-        projects = (await as_user(api, scoped, "GET", "/v1/projects")).json()["items"]
-        assert [project["name"] for project in projects] == ["p"]
-        for project in ("q", "new"):
-            posted = await as_user(api, scoped, "POST", "/v1/runs", json=run_body(project=project))
-            problem(posted, 403, "not-a-member")
-        problem(await as_user(api, scoped, "GET", "/v1/users"), 403, "role-required")
-        names = {"p": own, "q": other}
-        for target, visible in (("p", True), ("q", False)):
-            body = {"title": "t", "profile": "site", "runs": [names[target]]}
-            report = await as_user(api, scoped, "POST", "/v1/reports", json=body)
-            message = "has no price tag yet" if visible else "there is no run"
-            assert message in problem(report, 422, "nothing-to-report")["detail"]
-
-
-async def test_only_owners_manage_a_project(api: Api) -> None:
-    run_id = await api.post_run(project="p")  # the member owns what they made
-    ada, eve = await a_user(api, "ada"), await a_user(api, "eve")
-    members = (await api.viewer.get("/v1/projects/p/members")).json()["items"]
-    assert [(row["user"], row["role"]) for row in members] == [("a member", "owner")]
-    problem(
-        await as_user(api, ada, "PATCH", "/v1/projects/p", json={"visibility": "private"}),
-        403,
-        "not-an-owner",
-    )
-    private = await api.member.patch("/v1/projects/p", json={"visibility": "private"})
-    assert private.json()["visibility"] == "private"
-    problem(await as_user(api, ada, "GET", f"/v1/runs/{run_id}"), 404, "run-not-found")
-    assert (await api.member.post("/v1/projects/p/members", json={"user": "ada"})).is_success
-    assert (await as_user(api, ada, "GET", f"/v1/runs/{run_id}")).is_success
-    add_eve = {"user": eve["id"], "role": "owner"}
-    problem(
-        await as_user(api, ada, "POST", "/v1/projects/p/members", json=add_eve),
-        403,
-        "not-an-owner",
-    )
-    assert (await api.member.post("/v1/projects/p/members", json=add_eve)).is_success
-    removed = await as_user(api, eve, "DELETE", "/v1/projects/p/members/a member")
-    assert removed.json()["user"] == "a member"
-    # Whoever posted a run does not see it any more, nor can do anything with it.
-    problem(await api.member.get(f"/v1/runs/{run_id}"), 404, "run-not-found")
-    problem(await api.member.post(f"/v1/runs/{run_id}/cancel"), 404, "run-not-found")
-    problem(await api.member.post("/v1/runs", json=run_body(project="p")), 403, "not-a-member")
-    assert (await as_user(api, ada, "DELETE", "/v1/projects/p/members/ada")).is_success  # leaves
-    problem(await as_user(api, ada, "GET", "/v1/projects/p"), 404, "project-not-found")
-    unknown = await as_user(api, eve, "POST", "/v1/projects/p/members", json={"user": "nobody"})
-    assert fields(problem(unknown, 422, "unknown-user")) == ["user"]
-    log = (await api.admin.get("/v1/audit", params={"object_kind": "member"})).json()["items"]
-    assert [entry["action"] for entry in log] == ["deleted", "deleted", "created", "created"]
-
-
-async def test_an_idempotency_key_does_not_open_a_project(api: Api) -> None:
-    headers = {"Idempotency-Key": "k"}
-    first = await api.member.post("/v1/runs", json=run_body(project="p"), headers=headers)
-    await api.admin.patch("/v1/projects/p", json={"visibility": "private"})
-    again = await api.member.post("/v1/runs", json=run_body(project="p"), headers=headers)
-    assert again.json()["id"] == first.json()["id"]
-    await api.admin.delete("/v1/projects/p/members/a member")
-    gone = await api.member.post("/v1/runs", json=run_body(project="p"), headers=headers)
-    problem(gone, 403, "not-a-member")
-
-
-async def test_direct_database_access_is_in_the_audit_log(api: Api) -> None:
-    by = DirectAccess.of_this_process()
-    async with api.database.session_scope() as session:
-        token = await tokens.create(session, TokenCreate(name="ada", role="admin"), by)
-        await tokens.revoke(session, token.id, by)
-    log = (await api.admin.get("/v1/audit", params={"access": "direct-database"})).json()["items"]
-    assert [(entry["action"], entry["object_kind"]) for entry in log] == [
-        ("revoked", "token"),
-        ("created", "token"),
-        ("created", "user"),
-    ]
-    assert {(entry["actor"], entry["os_user"]) for entry in log} == {("service", by.os_user)}
-    assert {entry["user_id"] for entry in log} == {None}
-
-
-async def test_sql_that_changes_users_or_tokens_is_in_the_audit_log_too(
-    committed_api: Api,
-) -> None:
-    """As a job could do that found the address of the database."""
-    database = committed_api.database
-    async with database.session_scope() as session:
-        user = await users.create(session, UserCreate(name="eve"), None)
-    async with database.session_scope() as session:
-        await session.execute(
-            text("UPDATE users SET role = 'admin' WHERE id = :id"), {"id": user.id}
-        )
-        await session.execute(
-            text(
-                "INSERT INTO tokens (id, user_id, name, secret_sha256, created_at)"
-                " VALUES (gen_random_uuid(), :id, 't', 'stolen', now())"
-            ),
-            {"id": user.id},
-        )
-        # Its use is not a change.
-        await session.execute(text("UPDATE tokens SET last_used_at = now()"))
-        await session.execute(text("DELETE FROM tokens WHERE name = 't'"))
-    response = await committed_api.admin.get("/v1/audit", params={"actor": "database"})
-    assert "stolen" not in response.text
-    log = response.json()["items"]
-    assert [(entry["action"], entry["object_kind"]) for entry in log] == [
-        ("deleted", "token"),
-        ("created", "token"),
-        ("changed", "user"),
-    ]
-    assert {entry["access"] for entry in log} == {"direct-database"}
-    assert (log[2]["before"]["role"], log[2]["after"]["role"]) == ("member", "admin")
-    assert log[0]["after"]["database_session"]["application"] == "pricetag tests"
-
-
 async def test_a_token_without_a_user_belongs_to_the_user_of_its_name(api: Api) -> None:
     first = await made(api, "/v1/tokens", name="ci", role="member")
     second = await made(api, "/v1/tokens", name="ci", role="viewer")
@@ -424,46 +280,6 @@ async def test_runs_are_filtered_by_the_user_who_posted_them(api: Api) -> None:
     assert await names(ada, user="ada", sort="name", limit=1) == ["a1"]
     assert await names(ada, user="me", status="cancelled") == []
     assert await names(ada, user="nobody of that name") == []
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("lab/vision", "/", "a//b", "/a", "a/", "a/members", "members", "a/members/ada"),
-        *("..", ".", "a/..", "a%2Fb", "100 %", "what?", "a#b", "a+b", "Größe/λ", "a\\b", "a b"),
-    ],
-)
-async def test_every_project_route_takes_every_name(api: Api, name: str) -> None:
-    """By the paths that the client builds, for users with such names too."""
-    user = await made(api, "/v1/users", name=name)
-    await api.post_run(project=name)
-    await api.post_run(project="another")
-
-    async def call(method: str, path: str, **more: Any) -> dict[str, Any]:
-        response = await api.admin.request(method, path, **more)
-        assert response.is_success, response.text
-        return dict(response.json())
-
-    project = f"/v1/projects/{path_segment(name)}"
-    assert (await call("GET", project))["name"] == name
-    changed = await call("PATCH", project, json={"visibility": "private"})
-    assert (changed["name"], changed["visibility"]) == (name, "private")
-    put = await call("POST", f"{project}/members", json={"user": name, "role": "owner"})
-    assert put["user_id"] == user["id"]
-    names = [row["user"] for row in (await call("GET", f"{project}/members"))["items"]]
-    assert sorted(names) == sorted([name, "a member"])
-    gone = await call("DELETE", f"{project}/members/{path_segment(name)}")
-    assert gone["user"] == name
-    assert (await call("GET", "/v1/projects/another"))["visibility"] == "open"
-    assert (await call("GET", "/v1/runs", params={"project": name}))["items"] != []
-
-
-async def test_a_slash_that_is_not_encoded_separates_segments(api: Api) -> None:
-    await api.post_run(project="lab/vision")
-    problem(await api.admin.get("/v1/projects/lab/vision"), 404, "not-found")
-    problem(await api.admin.get("/v1/projects/lab"), 404, "project-not-found")
-    upper, lower = [await api.admin.get(f"/v1/projects/lab{c}vision") for c in ("%2F", "%2f")]
-    assert upper.json()["name"] == lower.json()["name"] == "lab/vision"
 
 
 async def test_the_role_ingest_says_that_it_can_only_ask_who_it_is(api: Api) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from app.db import Session
 from app.services import execution
-from models import Quote, Run
+from models import Budget, Quote, Run
 from pricetag.accounting.quantity.quantity import Quantity
 from tests.support.api import Api
 from tests.support.executions import JournalMaker, claimed
@@ -22,12 +22,12 @@ FACTORS: dict[str, Any] = {
     "electricity_per_kwh": Decimal(str(USD_PER_KWH)),
     "currency": "USD",
 }
-"""Settings under which a job's figures are easily told; set them as environment variables."""
+"""Settings with which a job's figures are simple; set them as environment variables."""
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A quote that is made up."""
+    """An invented quote."""
 
     facility_energy_kwh: Quantity | None = None
     co2e_kg: Quantity | None = None
@@ -36,7 +36,7 @@ class Draft:
 
 
 def draft(value: float | None, metric: str = "facility_energy_kwh", unit: str = "kWh") -> Draft:
-    """A quote of one figure; of none where it is None."""
+    """A quote with one figure, or an unknown one if the value is None."""
     figure = Quantity.unknown(unit, "nobody knows")
     if value is not None:
         figure = Quantity(value, 0.5 * value, 2 * value, unit, "estimated")
@@ -46,7 +46,7 @@ def draft(value: float | None, metric: str = "facility_energy_kwh", unit: str = 
 
 
 async def promise(session: Session, run: Run, kwh: float, **other: Any) -> None:
-    """Stores a quote, as the one who posts a run does once it is admitted."""
+    """Stores a quote, as posting a run does once it is admitted."""
     session.add(
         Quote(run_id=run.id, method="history", content={}, facility_energy_kwh=kwh, **other)
     )
@@ -54,7 +54,7 @@ async def promise(session: Session, run: Run, kwh: float, **other: Any) -> None:
 
 
 async def make_budget(api: Api, **changes: Any) -> dict[str, Any]:
-    """A budget of energy for the lab, in all; gives what the server answered."""
+    """Creates a budget over the API, by default of 10 kWh for the lab; returns the response."""
     body = {
         "name": "lab",
         "scope": "lab",
@@ -62,13 +62,13 @@ async def make_budget(api: Api, **changes: Any) -> dict[str, Any]:
         "amount": 10,
         **changes,
     }
-    answer = await api.admin.post("/v1/budgets", json=body)
-    assert answer.status_code == 201, answer.text
-    return cast("dict[str, Any]", answer.json())
+    response = await api.admin.post("/v1/budgets", json=body)
+    assert response.status_code == 201, response.text
+    return cast("dict[str, Any]", response.json())
 
 
 async def at_work(session: Session, run_id: UUID, *, watts: float, seconds: int) -> UUID:
-    """Claims a run and lets its GPU draw a steady power; gives the attempt."""
+    """Claims a run and lets its GPU draw a steady power; returns the attempt's ID."""
     taken = await claimed(session, run_id)
     journal = JournalMaker(taken.attempt_id)
     journal.start()
@@ -76,3 +76,27 @@ async def at_work(session: Session, run_id: UUID, *, watts: float, seconds: int)
         journal.read(float(second), gpu_w=watts, cpu_w=0.0)
     await execution.ingest(session, taken.attempt_id, journal.records)
     return taken.attempt_id
+
+
+async def add_budget(session: Session, amount: float, **values: Any) -> Budget:
+    """A budget of energy for the lab, by default; added without the API."""
+    columns = {"name": "a budget", "scope": "lab", "metric": "facility_energy_kwh", **values}
+    budget = Budget(amount=Decimal(str(amount)), **columns)
+    session.add(budget)
+    await session.flush()
+    return budget
+
+
+async def standing(api: Api, budget_id: str) -> dict[str, Any]:
+    """The figures of a budget over the API."""
+    response = await api.viewer.get(f"/v1/budgets/{budget_id}")
+    assert response.status_code == 200, response.text
+    return dict(response.json())
+
+
+async def end_run(session: Session, run: Run, status: str, reason: dict[str, Any] | None) -> None:
+    """Executes a run with a whole journal, which ends with the status."""
+    taken = await claimed(session, run.id)
+    journal = JournalMaker(taken.attempt_id)
+    journal.whole(status, reason)
+    await execution.ingest(session, taken.attempt_id, journal.records)
