@@ -25,9 +25,9 @@ from app.services.energy import rollups as energy_rollups
 from app.services.errors import PricetagError
 from app.services.principals import DirectAccess
 from app.settings import Settings, SettingsError, get_settings, require_job_user
-from pricetag.cli.console import console
+from pricetag.cli.console import HELP_OPTIONS, console
 from pricetag.cli.lifetimes import InvalidLifetimeError, end_of
-from pricetag.cli.people import INGEST
+from pricetag.cli.people import ROLES
 from pricetag.cli.views.people import tokens_view
 from pricetag.field_messages import message_of
 
@@ -36,15 +36,22 @@ Result = TypeVar("Result")
 DATABASE_FAULTS: tuple[type[Exception], ...] = (EmbeddedPostgresError, *OUTAGES)
 START_FAULTS: tuple[type[Exception], ...] = (OSError, *DATABASE_FAULTS)
 
-commands = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
-token = typer.Typer(no_args_is_help=True, help="Create, list and revoke API tokens.")
+commands = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": HELP_OPTIONS},
+)
+token = typer.Typer(
+    no_args_is_help=True,
+    help="Create, list and revoke API tokens on the database itself; needs no token.",
+)
 commands.add_typer(token, name="token")
 balances = typer.Typer(
-    no_args_is_help=True, help="Check and rebuild the running balances of budgets."
+    no_args_is_help=True, help="Check or rebuild the running balances that budgets are read from."
 )
 commands.add_typer(balances, name="balances")
 rollups = typer.Typer(
-    no_args_is_help=True, help="Check and rebuild the roll-ups of the energy account."
+    no_args_is_help=True, help="Check or rebuild the roll-ups that the energy account is read from."
 )
 commands.add_typer(rollups, name="rollups")
 
@@ -70,22 +77,41 @@ def read_settings() -> Settings:
 
 @commands.command()
 def serve(
-    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 picks a free port.")
+    host: Annotated[
+        str | None,
+        typer.Option(help="Address to listen on. Default: PRICETAG_HOST, else 127.0.0.1."),
     ] = None,
-    migrate: Annotated[bool, typer.Option(help="Upgrade the database schema first.")] = True,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            help="Port to listen on; 0 selects a free port. Default: PRICETAG_PORT, else 8000.",
+        ),
+    ] = None,
+    migrate: Annotated[
+        bool, typer.Option(help="Upgrade the database to this version's schema first.")
+    ] = True,
     with_worker: Annotated[
-        int, typer.Option(min=0, max=64, help="Number of workers to run beside the server.")
+        int,
+        typer.Option(
+            min=0, max=64, help="Number of workers to run on this machine, beside the server."
+        ),
     ] = 0,
-    worker_pool: Annotated[str, typer.Option(help="Pool of those workers.")] = "default",
+    worker_pool: Annotated[
+        str, typer.Option(help="Pool whose runs these workers execute.")
+    ] = "default",
     gpus: Annotated[
-        str, typer.Option(help="Accelerators of those workers: all, none, or indices such as 0,1.")
+        str, typer.Option(help="Accelerators of these workers: all, none, or indices such as 0,1.")
     ] = "all",
-    access_log: Annotated[bool, typer.Option(help="Log every request.")] = False,
-    log_level: Annotated[Level, typer.Option(help="Log level of the server.")] = "info",
+    access_log: Annotated[bool, typer.Option(help="Write every request to the log.")] = False,
+    log_level: Annotated[Level, typer.Option(help="Least severe messages to log.")] = "info",
 ) -> None:
-    """Run the server until interrupted."""
+    """Run the server (REST API, queue and database) until interrupted.
+
+    Without PRICETAG_DATABASE_URL it starts a PostgreSQL of its own in the data folder. At the
+    first start it prints an administrator's token.
+    """
     from app import serving  # uvicorn and all routes: seconds that the other commands save
 
     settings = read_settings()
@@ -124,7 +150,7 @@ def set_up_logging(level: str) -> None:
 
 @commands.command()
 def migrate(json: Json = False) -> None:
-    """Upgrade the database schema to this version."""
+    """Upgrade the database to this version's schema; `serve` does so at its start."""
     from app import migrate as migrations
     from app.services.readiness import head_revision
 
@@ -143,32 +169,37 @@ def migrate(json: Json = False) -> None:
 @token.command("create")
 def create_token(
     name: Annotated[
-        str | None, typer.Option(help="Name of the token; by default the user's name.")
+        str | None, typer.Option(help="Name of the token, e.g. laptop. Default: the user's name.")
     ] = None,
     role: Annotated[
         Literal["ingest", "viewer", "member", "admin"] | None,
         typer.Option(
-            help="Highest role of the token. Without --user: role of the new user [default: "
-            f"member]. {INGEST}"
+            help="Highest role of the token. Default: the user's role; member for a new user. "
+            f"{ROLES}"
         ),
     ] = None,
     user: Annotated[
         str | None,
         typer.Option(
-            help="User of the token, by name or ID. Default: the user with the token's name, "
+            help="User of the token, by name or ID. Default: the user whose name is --name, "
             "created if missing."
         ),
     ] = None,
     expires: Annotated[
         str | None,
-        typer.Option(help="Lifetime of the token, e.g. 12h, 90d or 8w, or the date it ends."),
+        typer.Option(
+            help="Lifetime of the token, e.g. 12h, 90d or 8w, or the date on which it expires. "
+            "Default: it doesn't expire."
+        ),
     ] = None,
-    project: Annotated[str | None, typer.Option(help="Limit the token to this project.")] = None,
+    project: Annotated[
+        str | None, typer.Option(help="Only project that the token may see and use. Default: all.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Create a token. Its secret is printed only once."""
+    """Create a token. The token is printed only once."""
     if name is None and user is None:
-        raise fail("use --user to select the user of the token, or --name")
+        raise fail("name the user of the token: --user for an existing one, --name for a new one")
     try:
         end = None if expires is None else end_of(expires, datetime.now(UTC))
         wanted = TokenCreate(
@@ -190,7 +221,7 @@ def create_token(
 
 @token.command("list")
 def list_tokens(json: Json = False) -> None:
-    """List tokens, including revoked ones."""
+    """List the tokens of all users, including revoked ones."""
     items = [item.model_dump(mode="json") for item in with_session(tokens.list_all).items]
     if json or not items:
         show(json, items, "No tokens.")
@@ -201,7 +232,8 @@ def list_tokens(json: Json = False) -> None:
 @token.command("revoke")
 def revoke_token(
     token_id: Annotated[
-        uuid.UUID, typer.Argument(help="ID of the token, from `pricetag token list`.")
+        uuid.UUID,
+        typer.Argument(metavar="TOKEN_ID", help="ID of the token, from `pricetag token list`."),
     ],
     json: Json = False,
 ) -> None:
@@ -213,9 +245,9 @@ def revoke_token(
 
 @balances.command("check")
 def check_balances(json: Json = False) -> None:
-    """Compare the balances of budgets with the sums over all attempts and open runs.
+    """Compare the running balances of budgets with the sums over all attempts and open runs.
 
-    Exit code 1 if any differs.
+    Exit code 1 means that a balance is wrong.
     """
 
     async def wrong(database: Database, part: Part) -> int:
@@ -228,9 +260,9 @@ def check_balances(json: Json = False) -> None:
 
 @balances.command("rebuild")
 def rebuild_balances(json: Json = False) -> None:
-    """Make the balances of budgets equal to the sums over all attempts and open runs.
+    """Rebuild the running balances of budgets from all attempts and open runs.
 
-    The service may run meanwhile. If interrupted, run it again.
+    The server may keep running. If the command is interrupted, run it again.
     """
     _over_balances(upkeep.mend, json=json, mended=True)
 
@@ -263,9 +295,9 @@ def _over_balances(
 
 @rollups.command("check")
 def check_rollups(json: Json = False) -> None:
-    """Compare the roll-ups of the energy account with its hours.
+    """Compare the roll-ups of the energy account with the sums of its hours.
 
-    Exit code 1 if any differs.
+    Exit code 1 means that a roll-up is wrong.
     """
     wrong = _over_rollups(json=json, rebuilt=False)
     remedy = f"differ from their hours: {energy_rollups.REMEDY}"
@@ -278,7 +310,7 @@ def check_rollups(json: Json = False) -> None:
 def rebuild_rollups(json: Json = False) -> None:
     """Rebuild the roll-ups of the energy account from its hours.
 
-    The service may run meanwhile. If interrupted, run it again.
+    The server may keep running. If the command is interrupted, run it again.
     """
     wrong = _over_rollups(json=json, rebuilt=True)
     _show_wrong(json, wrong, "Rebuilt. {} sums differed from their hours.")

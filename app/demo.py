@@ -22,6 +22,7 @@ from app import embedded_postgres
 from pricetag.cli.console import CliError, say
 from pricetag.cli.follow import follow
 from pricetag.cli.reports import FORMATS, download
+from pricetag.cli.single import run_single
 from pricetag.client import Client
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -94,14 +95,14 @@ RUN: dict[str, Any] = {
 
 def demo(
     folder: Annotated[
-        Path, typer.Option(help="Folder for data, database and reports; kept between runs.")
+        Path, typer.Option(help="Folder for data, database and reports; it is kept.")
     ] = ROOT / ".pricetag" / "demo",
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the data set.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the generated data.")] = 0,
 ) -> None:
-    """Train, compress and measure a small model; print its price tag.
+    """Run a complete example on this machine: train and compress a model, print its price tag.
 
-    Everything is generated and runs on this machine: an embedded PostgreSQL, the server and
-    one worker on free loopback ports. No process is left running.
+    The data are generated. An embedded PostgreSQL, the server and one worker run on free ports of
+    this machine, and end with the command.
     """
     folder = folder.expanduser().absolute()
     (folder / "data").mkdir(parents=True, exist_ok=True)
@@ -225,4 +226,4 @@ def _module(environment: Mapping[str, str], module: str, *arguments: str) -> str
 
 def main() -> None:
     """Entry of ``pricetag demo``."""
-    typer.run(demo)
+    run_single(demo)

@@ -121,7 +121,7 @@ def _commands() -> Iterator[str]:
     commands = own.commands | served.commands
     yield "## Options before the command\n"
     yield from _options(own)
-    for name in own.commands:
+    for name in own.list_commands(None):
         yield from _command(f"pricetag {name}", commands[name])
 
 
@@ -144,17 +144,19 @@ def _subcommand(path: str, command: Any) -> Iterator[str]:
 
 def _usage(path: str, command: Any) -> Iterator[str]:
     arguments = [param for param in command.params if param.param_type_name == "argument"]
-    words = [param.metavar or _optional(param) for param in arguments]
+    words = [_argument(param) for param in arguments]
     yield "```text\n" + " ".join([path, *words, "[OPTIONS]"]) + "\n```\n"
     yield from _options(command)
     epilog = getattr(command, "epilog", None)
     if epilog:
-        yield f"{epilog}\n"
+        heading, _, examples = epilog.partition(":")
+        commands = "\n".join(line.strip() for line in examples.split("\n\n") if line.strip())
+        yield f"{heading}:\n\n```bash\n{commands}\n```\n"
 
 
-def _optional(param: Any) -> str:
-    name = param.name.upper()
-    return name if param.required else f"[{name}]"
+def _argument(param: Any) -> str:
+    name = param.metavar or param.name.upper()
+    return (name if param.required else f"[{name}]") + ("" if param.nargs == 1 else "...")
 
 
 def _options(command: Any) -> Iterator[str]:
@@ -174,7 +176,7 @@ def _is_common(param: Any) -> bool:
 
 def _names(param: Any) -> str:
     if param.param_type_name == "argument":
-        return f"`{(param.metavar or param.name.upper()).removesuffix('...').strip('[]')}`"
+        return f"`{param.metavar or param.name.upper()}`"
     return ", ".join(f"`{name}`" for name in (*param.opts, *param.secondary_opts))
 
 

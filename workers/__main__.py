@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 
 from app.hidden_environment import hide_environment
+from pricetag.cli.console import HELP_OPTIONS
 
 
 def main() -> None:
     """Run the worker's command, in a process whose environment other processes can't read."""
-    if not {"--check", "--help"} & set(sys.argv):
+    if not {"--check", *HELP_OPTIONS} & set(sys.argv):
         hide_environment("worker", "workers")
     from workers.command import main as command  # takes a second, and only once if hidden first
 

@@ -10,13 +10,13 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from app.db import Database, resolve_database_url
 from app.settings import Settings, SettingsError, get_settings, require_job_user
-from pricetag.field_messages import option_message
+from pricetag.cli.single import run_single
 from pricetag.metering import MeterSettingError, doctor, host_choice, prepare
 from pricetag.metering.amd_library import AmdUnavailableError
 from pricetag.metering.devices import is_amd, list_accelerators, visible_accelerators
@@ -33,29 +33,36 @@ from workers.worker import Worker
 
 logger = logging.getLogger("pricetag.worker")
 
+Level = Literal["debug", "info", "warning", "error"]
+
 ALIVE_INTERVAL_S = 5.0
 ALIVE_LIMIT_S = 30.0
 
 
 def worker(
-    pool: Annotated[str, typer.Option(help="Pool of runs that this worker executes.")] = "default",
+    pool: Annotated[str, typer.Option(help="Pool whose runs this worker executes.")] = "default",
     gpus: Annotated[
         str,
         typer.Option(
-            help="Accelerators: 'all', 'none', or indices and UUIDs, e.g. 0,1,GPU-5f3c..."
+            help="Accelerators to use: all, none, or indices and UUIDs, e.g. 0,1,GPU-5f3c..."
         ),
     ] = "all",
     cpu_slots: Annotated[
-        int, typer.Option(min=0, help="Number of CPU-only runs to execute at the same time.")
+        int,
+        typer.Option(
+            min=0, help="Number of runs without accelerators to execute at the same time."
+        ),
     ] = 1,
     data_root: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Folder that jobs may read (repeatable), in addition to PRICETAG_DATA_ROOTS."
+            metavar="FOLDER",
+            help="Folder with data and models that jobs may read (repeatable), in addition to "
+            "PRICETAG_DATA_ROOTS.",
         ),
     ] = None,
     allow_commands: Annotated[
-        bool, typer.Option(help="Allow 'command' stages: any program.")
+        bool, typer.Option(help="Allow stages of the kind command, which run any program.")
     ] = False,
     allow_hub: Annotated[
         bool, typer.Option(help="Allow models and data sets from the Hugging Face hub.")
@@ -64,9 +71,9 @@ def worker(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="User that the programs of 'command' stages run as; the worker must run as root. "
-            "'root' accepts that they can administer the service. Default: PRICETAG_JOB_USER, or "
-            "the worker's user unless that is root.",
+            help="System user that programs of command stages run as; the worker must run as root. "
+            "'root' accepts that these programs can administer the service. Default: "
+            "PRICETAG_JOB_USER, or the worker's user unless that is root.",
         ),
     ] = None,
     job_env: Annotated[
@@ -77,18 +84,21 @@ def worker(
             "to PRICETAG_JOB_ENV.",
         ),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="Node name. Default: the host name.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="Name of this node. Default: PRICETAG_NODE_NAME, else the host name."),
+    ] = None,
     check: Annotated[
         bool,
-        typer.Option("--check", help="Check whether a worker of this node is alive, and exit."),
+        typer.Option(
+            "--check", help="Only check whether a worker of this node is alive; exit code 1: none."
+        ),
     ] = False,
-    log_level: Annotated[
-        str, typer.Option(help="Log level: debug, info, warning or error.")
-    ] = "info",
+    log_level: Annotated[Level, typer.Option(help="Least severe messages to log.")] = "info",
 ) -> None:
-    """Execute and meter the runs of a pool until interrupted.
+    """Run a worker, which executes the runs of a pool and meters them, until interrupted.
 
-    Ctrl-C lets running jobs save their state; they resume at the next start.
+    Ctrl-C lets running jobs save their state; they continue when a worker starts again.
     """
     settings = _settings()
     node = name or settings.node_name or node_name()
@@ -292,13 +302,4 @@ def _is_alive(alive: Path) -> bool:
 
 def main() -> None:
     """Parse the command line of ``pricetag worker`` and run it."""
-    command = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    command.command()(worker)
-    try:
-        code = command(standalone_mode=False)
-    except typer.exceptions.Abort:
-        sys.exit(1)
-    except typer.exceptions.TyperException as error:
-        typer.echo(f"pricetag: {option_message(error.format_message())}", err=True)
-        sys.exit(error.exit_code)
-    sys.exit(code if isinstance(code, int) else 0)
+    run_single(worker)

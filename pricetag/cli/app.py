@@ -22,15 +22,23 @@ from pricetag.cli import (
     running,
     service,
 )
-from pricetag.cli.console import EXIT_DETACHED, EXIT_FAILURE, CliError, complain
+from pricetag.cli.console import (
+    EXIT_DETACHED,
+    EXIT_FAILURE,
+    HELP_OPTIONS,
+    CliError,
+    complain,
+)
 from pricetag.cli.options import Given
+from pricetag.cli.panels import CommandsByPanel
 from pricetag.field_messages import option_message
 
 app = typer.Typer(
     name="pricetag",
+    cls=CommandsByPanel,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": HELP_OPTIONS},
 )
 
 
@@ -48,10 +56,12 @@ def options(
     url: Annotated[
         str | None,
         typer.Option(
-            help="Server address. Default: PRICETAG_URL, else the server running on this machine."
+            help="Address of the server. Default: PRICETAG_URL, else the server on this machine."
         ),
     ] = None,
-    token: Annotated[str | None, typer.Option(help="API token. Default: PRICETAG_TOKEN.")] = None,
+    token: Annotated[
+        str | None, typer.Option(help="API token, pt_... Default: PRICETAG_TOKEN.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
     version: Annotated[
         bool,
@@ -60,7 +70,15 @@ def options(
         ),
     ] = False,
 ) -> None:
-    """Put a price tag on machine-learning work: energy, carbon, FLOPs, money and accuracy."""
+    """Put a price tag on machine-learning work: energy, carbon, FLOPs, money and accuracy.
+
+    A job file is submitted as a run; a worker executes and meters it; its price tag states what it
+    used and what it cost, each figure with an interval and a source.
+
+    First steps: `pricetag demo` shows everything once and needs nothing else. With jobs of your
+    own: `pricetag serve --with-worker 1`, then `pricetag submit job.yaml --wait` and `pricetag
+    show last`.
+    """
     ctx.obj = Given(url=url, token=token, json=json)
 
 

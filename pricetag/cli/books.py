@@ -12,8 +12,6 @@ from pricetag.cli.answering import answer, each
 from pricetag.cli.console import EXIT_USAGE, CliError
 from pricetag.cli.factors import (
     OWN,
-    PANEL,
-    From,
     Licence,
     Limit,
     Source,
@@ -38,26 +36,31 @@ PriceKind = Literal["on_demand", "spot", "reserved", "internal"]
 FORMATS = {".csv": "csv", ".yaml": "yaml", ".yml": "yaml"}
 
 price = typer.Typer(
-    name="price", no_args_is_help=True, help="Manage the price book: prices per device-hour."
+    name="price",
+    no_args_is_help=True,
+    help="Manage the price book: what an hour of a device costs, in the cloud or in the lab.",
 )
 carbon = typer.Typer(
-    name="carbon", no_args_is_help=True, help="Manage hourly carbon intensities of grid zones."
+    name="carbon",
+    no_args_is_help=True,
+    help="Manage hourly carbon intensities of grid zones, from files or from a provider.",
 )
 
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    app.add_typer(price, rich_help_panel=PANEL)
-    app.add_typer(carbon, rich_help_panel=PANEL)
+    app.add_typer(price)
+    app.add_typer(carbon)
 
 
 @price.command(
     "add",
     cls=FigureCommand,
-    epilog="Examples: pricetag price add cloud-h100 2.10 --accelerator H100 --provider 'a cloud' "
-    "--currency EUR --kind spot --source 'list of 2026-01' --from 2026-01-01; pricetag price add "
-    "our-h100 --accelerator H100 --provider lab --currency EUR --kind internal --capex 28000 "
-    "--lifetime-h 35040 --utilisation 0.7 --source invoice --from 2025-06-01",
+    epilog="Examples:\n\n"
+    "pricetag price add cloud-h100 2.10 --accelerator H100 --provider 'a cloud' "
+    "--currency EUR --kind spot --source 'list of 2026-01' --from 2026-01-01\n\n"
+    "pricetag price add our-h100 --accelerator H100 --provider lab --currency EUR --kind internal "
+    "--capex 28000 --lifetime-h 35040 --utilisation 0.7 --source invoice --from 2025-06-01",
 )
 def add_price(
     ctx: typer.Context,
@@ -65,49 +68,63 @@ def add_price(
         str,
         typer.Argument(
             metavar="PRICE_ID",
-            help="Name of the price series, e.g. aws-p4d. A later row succeeds the earlier one.",
+            help="Name of the price, e.g. aws-p4d. A later row of this name follows the earlier "
+            "one in time.",
         ),
     ],
     accelerator: Annotated[
         str,
-        typer.Option(help="Word that identifies the accelerator in its product name, e.g. A100."),
+        typer.Option(
+            help="Word of the accelerator's product name by which devices get this price, e.g. "
+            "A100."
+        ),
     ],
-    provider: Annotated[str, typer.Option(help="Cloud provider or owner that charges this price.")],
+    provider: Annotated[str, typer.Option(help="Provider or owner of the accelerator.")],
     currency: Annotated[
         str, typer.Option(help="Currency as a three-letter ISO 4217 code, e.g. EUR.")
     ],
     kind: Annotated[
-        PriceKind, typer.Option(help="Price model; 'internal' is hardware owned by the lab.")
+        PriceKind, typer.Option(help="Kind of price; internal: hardware that the lab owns.")
     ],
     source: Source,
     begin: Annotated[
         str, typer.Option("--from", help="Start of validity: a date (UTC) or a time with zone.")
     ],
     amount: Annotated[
-        str | None, typer.Argument(metavar="AMOUNT", help="Price per device-hour.")
+        str | None,
+        typer.Argument(
+            metavar="AMOUNT",
+            help="Price per device-hour. Required, except for owned hardware: there it follows "
+            "from --capex, --lifetime-h and --utilisation.",
+        ),
     ] = None,
     region: Annotated[str | None, typer.Option(help="Provider's region, e.g. eu-west-1.")] = None,
     licence: Licence = OWN,
     source_url: SourceUrl = None,
     capex: Annotated[
-        str | None, typer.Option(help="Purchase price of one owned accelerator.")
+        str | None,
+        typer.Option(help="Purchase price per accelerator of owned hardware, instead of AMOUNT."),
     ] = None,
     lifetime_h: Annotated[
-        str | None, typer.Option(help="Service life of owned hardware, hours.")
+        str | None, typer.Option(help="Service life of the hardware (hours), with --capex.")
     ] = None,
     utilisation: Annotated[
-        str | None, typer.Option(help="Share of the service life in use, 0 to 1.")
+        str | None,
+        typer.Option(help="Share of the service life in use, above 0 and up to 1, with --capex."),
     ] = None,
     replaces: Annotated[
-        str | None, typer.Option(help="ID of the incorrect row that this price replaces.")
+        str | None, typer.Option(help="ID of an incorrect row of PRICE_ID that this one corrects.")
     ] = None,
     end: To = None,
     json: Json = False,
 ) -> None:
-    """Add a price. Prices are append-only: a later row succeeds or replaces an earlier one."""
+    """Add a price to the price book.
+
+    Rows are never changed: a later row of the same PRICE_ID follows or corrects an earlier one.
+    """
     owned = given(capex=capex, lifetime_h=lifetime_h, utilisation_ratio=utilisation)
     if owned and len(owned) < 3:
-        raise CliError("give --capex, --lifetime-h and --utilisation together", EXIT_USAGE)
+        raise CliError("use --capex, --lifetime-h and --utilisation together", EXIT_USAGE)
     body = given(
         price_id=price_id,
         amount=amount,
@@ -138,7 +155,7 @@ def import_prices(
     ],
     json: Json = False,
 ) -> None:
-    """Import a file of prices, all or none."""
+    """Import a file of prices: all of its rows, or none if one is invalid."""
     fmt = FORMATS.get(path.suffix.lower())
     if fmt is None:
         raise CliError(f"{path}: the name must end in {', '.join(FORMATS)}", EXIT_USAGE)
@@ -152,12 +169,12 @@ def import_prices(
 def list_prices(
     ctx: typer.Context,
     accelerator: Annotated[
-        str | None, typer.Option(help="Show only prices of this accelerator.")
+        str | None, typer.Option(help="Show only prices of this accelerator, e.g. H100.")
     ] = None,
     limit: Limit = 50,
     json: Json = False,
 ) -> None:
-    """List the price book, newest first."""
+    """List the prices of the price book, newest first."""
     with open_client(ctx) as client:
         items = list(islice(client.prices(accelerator=accelerator), limit))
     answer(ctx, json, items, prices_view, nothing="No prices have been entered.")
@@ -171,11 +188,11 @@ def list_prices(
 def import_carbon(
     ctx: typer.Context,
     path: Annotated[
-        Path, typer.Argument(metavar="FILE", help="CSV file with the header hour,g_per_kwh.")
+        Path, typer.Argument(metavar="FILE", help="CSV file with the header line hour,g_per_kwh.")
     ],
     zone: Annotated[str, typer.Option(help="Grid zone, e.g. DE or US-CA.")],
     basis: Annotated[
-        str, typer.Option(help="Accounting basis of the figures, e.g. lifecycle, consumption.")
+        str, typer.Option(help="What the figures include, e.g. 'lifecycle, consumption'.")
     ],
     source: Source,
     licence: Annotated[str, typer.Option(help="License of the figures.")],
@@ -183,7 +200,7 @@ def import_carbon(
     std: Std = None,
     json: Json = False,
 ) -> None:
-    """Import a file of hourly carbon intensities of a zone, all or none."""
+    """Import a file of hourly carbon intensities: all of its hours, or none if one is invalid."""
     body = given(
         zone=zone,
         basis=basis,
@@ -206,19 +223,32 @@ def import_carbon(
 def fetch_carbon(
     ctx: typer.Context,
     zone: Annotated[str, typer.Option(help="Grid zone, e.g. DE or US-CA.")],
-    begin: From = None,
-    end: To = None,
+    begin: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="TIME",
+            help="First hour to fetch: a date (UTC) or a time with zone.",
+        ),
+    ],
+    end: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            metavar="TIME",
+            help="End of the hours to fetch (exclusive): a date (UTC) or a time with zone.",
+        ),
+    ],
     provider: Annotated[
         str, typer.Option(help="Data provider for which the server has a token.")
-    ] = ("electricitymaps"),
+    ] = "electricitymaps",
     provider_zone: Annotated[
-        str | None, typer.Option(help="The provider's own name of the zone.")
+        str | None,
+        typer.Option(help="The provider's name of the zone. Default: the same as --zone."),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Fetch hourly carbon intensities of a zone from a provider, through the server."""
-    if begin is None or end is None:
-        raise CliError("give --from and --to", EXIT_USAGE)
+    """Let the server fetch hourly carbon intensities of a zone from a provider."""
     body = given(
         provider=provider,
         zone=zone,
@@ -238,7 +268,8 @@ def list_carbon(
     limit: Limit = 50,
     json: Json = False,
 ) -> None:
-    """List series of hourly carbon intensities, newest first."""
+    """List the imported and fetched series of hourly carbon intensities, newest first."""
     with open_client(ctx) as client:
         items = list(islice(client.carbon_series(zone=zone), limit))
-    answer(ctx, json, items, each(series_line), nothing="No hourly intensities have been entered.")
+    nothing = "No hourly carbon intensities have been entered."
+    answer(ctx, json, items, each(series_line), nothing=nothing)

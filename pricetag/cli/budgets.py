@@ -16,46 +16,58 @@ from pricetag.cli.views.budgets import alert_line, audit_line, budget_lines, bud
 if TYPE_CHECKING:
     from pricetag.client import Client
 
-PANEL = "Budgets"
 Metric = Literal["facility_energy_kwh", "co2e_kg", "cost"]
 Period = Literal["total", "week", "month", "quarter", "year"]
 BudgetArgument = Annotated[str, typer.Argument(metavar="BUDGET", help="Budget name or ID.")]
 WarnAt = Annotated[
     list[float] | None,
-    typer.Option(help="Warning threshold as a share of the amount, e.g. 0.8 (repeatable)."),
+    typer.Option(
+        metavar="SHARE",
+        help="Warn when this share of the amount is used, above 0 and up to 1, e.g. 0.8 "
+        "(repeatable).",
+    ),
 ]
 
 budget = typer.Typer(
-    name="budget", no_args_is_help=True, help="Manage budgets of energy, carbon or money."
+    name="budget",
+    no_args_is_help=True,
+    help="Manage budgets of energy, carbon or money, which warn, reject runs or stop them.",
 )
 
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    app.add_typer(budget, rich_help_panel=PANEL)
-    app.command("audit", rich_help_panel=PANEL)(audit)
+    app.add_typer(budget)
+    app.command("audit")(audit)
 
 
 @budget.command("create")
 def create(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the new budget.")],
-    amount: Annotated[str, typer.Option(help="Amount of the budget: kWh, kg CO2e or money.")],
+    amount: Annotated[
+        str,
+        typer.Option(
+            help="Amount of the budget, in the unit of --metric: kWh, kg CO2e, or --currency."
+        ),
+    ],
     metric: Annotated[
         Metric, typer.Option(help="Quantity that the budget limits.")
     ] = "facility_energy_kwh",
     currency: Annotated[
-        str | None, typer.Option(help="Currency of a cost budget, e.g. EUR.")
+        str | None, typer.Option(help="Currency of a budget of cost, e.g. EUR (ISO 4217).")
     ] = None,
     period: Annotated[
-        Period, typer.Option(help="Period after which the budget starts anew; 'total' never does.")
+        Period,
+        typer.Option(help="Period after which the full amount is available again; total: never."),
     ] = "total",
     time_zone: Annotated[
-        str, typer.Option(help="IANA time zone in which periods begin, e.g. Europe/Berlin.")
+        str,
+        typer.Option(help="IANA time zone whose midnight begins a period, e.g. Europe/Berlin."),
     ] = "UTC",
     project: Annotated[str | None, typer.Option(help="Limit the budget to this project.")] = None,
     experiment: Annotated[
-        str | None, typer.Option(help="Limit the budget to this experiment of the project.")
+        str | None, typer.Option(help="Limit the budget to this experiment of --project.")
     ] = None,
     user: Annotated[
         str | None, typer.Option(help="Limit the budget to this user (name or ID).")
@@ -69,7 +81,10 @@ def create(
     ] = True,
     json: Json = False,
 ) -> None:
-    """Create a budget for a project, an experiment, a user, or (without these) the lab."""
+    """Create a budget for a project, an experiment or a user.
+
+    Without --project, --experiment and --user, it is for the whole lab.
+    """
     body: dict[str, Any] = {
         "name": name,
         "scope": _scope(project, experiment, user),
@@ -95,9 +110,9 @@ def create(
 
 def _scope(project: str | None, experiment: str | None, user: str | None) -> str:
     if user is not None and project is not None:
-        raise CliError("give --user or --project, not both", EXIT_USAGE)
+        raise CliError("use --user or --project, not both", EXIT_USAGE)
     if experiment is not None and project is None:
-        raise CliError("--experiment needs the --project that it is of", EXIT_USAGE)
+        raise CliError("--experiment needs --project: name the experiment's project", EXIT_USAGE)
     if user is not None:
         return "user"
     if experiment is not None:
@@ -108,7 +123,7 @@ def _scope(project: str | None, experiment: str | None, user: str | None) -> str
 @budget.command("list")
 def list_budgets(
     ctx: typer.Context,
-    closed: Annotated[bool, typer.Option("--closed", help="Include closed budgets.")] = False,
+    closed: Annotated[bool, typer.Option("--closed", help="List closed budgets, too.")] = False,
     json: Json = False,
 ) -> None:
     """List budgets with the amount left in each."""
@@ -119,7 +134,7 @@ def list_budgets(
 
 @budget.command("show")
 def show(ctx: typer.Context, named: BudgetArgument, json: Json = False) -> None:
-    """Show a budget: spent, in use by running jobs, reserved and left."""
+    """Show a budget: how much is spent, in use by running jobs, reserved and left."""
     with open_client(ctx) as client:
         budget = client.get_budget(budget_id(client, named))
     answer(ctx, json, budget, budget_lines)
@@ -129,8 +144,10 @@ def show(ctx: typer.Context, named: BudgetArgument, json: Json = False) -> None:
 def change(
     ctx: typer.Context,
     named: BudgetArgument,
-    amount: Annotated[str | None, typer.Option(help="New amount.")] = None,
-    name: Annotated[str | None, typer.Option(help="New name.")] = None,
+    amount: Annotated[
+        str | None, typer.Option(help="New amount of the budget, in its unit.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="New name of the budget.")] = None,
     warn_at: WarnAt = None,
     refuse: Annotated[
         bool | None,
@@ -152,7 +169,7 @@ def change(
     }
     changes = {key: value for key, value in wanted.items() if value is not None}
     if not changes:
-        raise CliError("name what to change, such as --amount 20", EXIT_USAGE)
+        raise CliError("nothing to change; use an option, e.g. --amount 20", EXIT_USAGE)
     with open_client(ctx) as client:
         changed = client.change_budget(budget_id(client, named), changes)
     answer(ctx, json, changed, budget_lines)
@@ -160,7 +177,7 @@ def change(
 
 @budget.command("close")
 def close(ctx: typer.Context, named: BudgetArgument, json: Json = False) -> None:
-    """Close a budget: it no longer limits anything, but can still be read."""
+    """Close a budget: it no longer limits anything, but can still be shown."""
     with open_client(ctx) as client:
         closed = client.close_budget(budget_id(client, named))
     answer(ctx, json, closed, lambda ended: f"'{ended['name']}' is closed")
@@ -170,42 +187,58 @@ def close(ctx: typer.Context, named: BudgetArgument, json: Json = False) -> None
 def alerts(
     ctx: typer.Context,
     named: Annotated[
-        str | None, typer.Argument(metavar="[BUDGET]", help="Show only alerts of this budget.")
+        str | None,
+        typer.Argument(metavar="BUDGET", help="Budget to show, by name or ID. Default: all."),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of rows.")] = 20,
     json: Json = False,
 ) -> None:
-    """List crossed warning thresholds, newest first."""
+    """List the warnings of budgets (thresholds of --warn-at that were crossed), newest first."""
     with open_client(ctx) as client:
         only = None if named is None else budget_id(client, named)
         items = list(islice(client.budget_alerts(only), limit))
-    answer(ctx, json, items, each(alert_line), nothing="No threshold has been crossed.")
+    answer(ctx, json, items, each(alert_line), nothing="No warnings.")
 
 
 def audit(
     ctx: typer.Context,
     kind: Annotated[
         str | None,
-        typer.Option(help="Show only changes of this kind of object: budget, token, price, ..."),
+        typer.Option(
+            help="Show only changes of this kind of object: budget, carbon_series, factor, "
+            "member, price, project, run, site, token or user."
+        ),
     ] = None,
     object_id: Annotated[
-        str | None, typer.Option("--id", help="Show only changes of the object with this ID.")
+        str | None,
+        typer.Option("--id", metavar="ID", help="Show only changes of the object with this ID."),
     ] = None,
-    actor: Annotated[str | None, typer.Option(help="Show only changes made by this user.")] = None,
+    actor: Annotated[
+        str | None, typer.Option(help="Show only changes made by this user (name).")
+    ] = None,
     access: Annotated[
         Literal["token", "direct-database", "service"] | None,
-        typer.Option(help="Show only changes made in this way."),
+        typer.Option(
+            help="Show only changes made through the API with a token, on the database directly, "
+            "or by the service itself."
+        ),
     ] = None,
     since: Annotated[
-        str | None, typer.Option(help="Start of the time range, ISO 8601 with zone.")
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Show only changes from this time on; ISO 8601 with zone."
+        ),
     ] = None,
     until: Annotated[
-        str | None, typer.Option(help="End of the time range (exclusive), ISO 8601 with zone.")
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Show only changes before this time; ISO 8601 with zone."
+        ),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of rows.")] = 20,
     json: Json = False,
 ) -> None:
-    """List the audit log (who changed what), newest first. Administrators only."""
+    """Show the audit log: who changed what and when, newest first. Administrators only."""
     filters = {
         "object_kind": kind,
         "object_id": object_id,
@@ -231,4 +264,4 @@ def budget_id(client: Client, named: str) -> str:
         pass
     for match in client.budgets(name=named, closed=True):
         return str(match["id"])
-    raise CliError(f"there is no budget {named!r}; `pricetag budget list --closed` has them all")
+    raise CliError(f"budget {named!r} not found; `pricetag budget list --closed` lists all budgets")

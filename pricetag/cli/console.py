@@ -19,6 +19,9 @@ EXIT_RUN_CANCELLED = 4
 EXIT_NOT_CHECKED = 5
 EXIT_DETACHED = 130
 
+HELP_OPTIONS = ["-h", "--help"]
+"""Options that show the help of a command, also of those that belong to the service."""
+
 RAISING = ("strict", "surrogateescape")
 """Error handlers of streams that raise for a character; the second is that of the C locale."""
 

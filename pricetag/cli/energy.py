@@ -18,29 +18,38 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 def register(app: typer.Typer) -> None:
     """Adds the command."""
-    app.command("energy", rich_help_panel="Runs")(energy)
+    app.command("energy")(energy)
 
 
 def energy(
     ctx: typer.Context,
-    node: Annotated[str | None, typer.Option(help="Show only this node.")] = None,
+    node: Annotated[str | None, typer.Option(help="Show only the node with this name.")] = None,
     start: Annotated[
         str | None,
         typer.Option(
-            "--from", help="Start, a date or full hour (UTC). Default: 7 days before --to."
+            "--from",
+            metavar="TIME",
+            help="Start of the range: a date (UTC) or a full hour, e.g. 2026-03-01T06:00Z. "
+            "Default: 7 days before --to.",
         ),
     ] = None,
     stop: Annotated[
         str | None,
         typer.Option(
             "--to",
-            help="End (exclusive), a date or full hour (UTC). Default: the end of this hour.",
+            metavar="TIME",
+            help="End of the range (exclusive), in the same way. Default: the end of this hour.",
         ),
     ] = None,
-    by: Annotated[By, typer.Option(help="Grouping of the rows.")] = "node",
+    by: Annotated[
+        By, typer.Option(help="Quantity of each row: energy by node, component, ...")
+    ] = "node",
     json: Json = False,
 ) -> None:
-    """Show the lab's energy account: used by nodes, charged to runs, unallocated."""
+    """Show where the lab's energy went: used by nodes, charged to runs, and unallocated.
+
+    Unallocated energy is what nodes use outside of runs, mostly idle power.
+    """
     with open_client(ctx) as client:
         account = client.energy(start=_moment(start), stop=_moment(stop), by=by, node=node)
     answer(ctx, json, account, energy_view)

@@ -18,7 +18,6 @@ from pricetag.cli.options import Json, open_client, warn
 from pricetag.cli.pricing import moment_of
 from pricetag.cli.views.factors import factor_line, site_line, site_parts
 
-PANEL = "Sites and factors"
 OWN = "the lab's own figure"
 MOST_FILE_BYTES = 5_000_000
 
@@ -35,22 +34,33 @@ Kind = Literal[
 Evidence = Literal["counter", "integrated", "modelled", "estimated", "assumed"]
 SiteArgument = Annotated[str, typer.Argument(metavar="SITE", help="Site name.")]
 Zone = Annotated[
-    str | None, typer.Option(help="Grid zone: a country (DE) or a region of one (US-CA).")
+    str | None,
+    typer.Option(help="Grid zone of the site: a country (DE) or a region of one (US-CA)."),
 ]
 TimeZone = Annotated[
     str | None, typer.Option(help="IANA time zone of the site, e.g. Europe/Berlin.")
 ]
-Currency = Annotated[
-    str | None, typer.Option(help="Currency as a three-letter ISO 4217 code, e.g. EUR.")
-]
-Description = Annotated[str | None, typer.Option(help="Description of the site, for people.")]
-Source = Annotated[str, typer.Option(help="Source of the figure: publisher and document.")]
+Currency = Annotated[str | None, typer.Option(help="Currency of the site, e.g. EUR (ISO 4217).")]
+Description = Annotated[str | None, typer.Option(help="Description of the site.")]
+Source = Annotated[str, typer.Option(help="Source to cite: publisher and document.")]
 SourceUrl = Annotated[str | None, typer.Option(help="Web address of the source.")]
 Licence = Annotated[str, typer.Option(help="License of the figure.")]
 From = Annotated[
-    str | None, typer.Option("--from", help="Start of validity: a date (UTC) or a time with zone.")
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="TIME",
+        help="Start of validity: a date (UTC) or a time with zone. Default: now.",
+    ),
 ]
-To = Annotated[str | None, typer.Option("--to", help="End of validity (exclusive). Default: none.")]
+To = Annotated[
+    str | None,
+    typer.Option(
+        "--to",
+        metavar="TIME",
+        help="End of validity (exclusive): a date (UTC) or a time with zone. Default: none.",
+    ),
+]
 
 
 def _finite(ctx: typer.Context, option: typer.CallbackParam, value: float | None) -> float | None:
@@ -66,17 +76,23 @@ def _finite(ctx: typer.Context, option: typer.CallbackParam, value: float | None
 
 Std = Annotated[
     float | None,
-    typer.Option(help="Relative standard error (1 sigma), e.g. 0.05.", callback=_finite),
+    typer.Option(
+        help="Relative standard error (one sigma), e.g. 0.05 for 5%. Default: by kind.",
+        callback=_finite,
+    ),
 ]
 Limit = Annotated[int, typer.Option(min=1, help="Maximum number of rows.")]
 
 site = typer.Typer(
-    name="site", no_args_is_help=True, help="Manage sites: the place, grid and clock of nodes."
+    name="site",
+    no_args_is_help=True,
+    help="Manage sites: where nodes are, with their grid zone, time zone and factors.",
 )
 factor = typer.Typer(
     name="factor",
     no_args_is_help=True,
-    help="Manage factors: PUE, carbon intensity, tariff, water, embodied emissions, calibration.",
+    help="Manage factors that turn energy into carbon, water and cost: PUE, carbon intensity, "
+    "tariff, ...",
 )
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -84,8 +100,8 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    app.add_typer(site, rich_help_panel=PANEL)
-    app.add_typer(factor, rich_help_panel=PANEL)
+    app.add_typer(site)
+    app.add_typer(factor)
 
 
 def moment(text: str | None) -> str | None:
@@ -106,12 +122,14 @@ def file_text(path: Path) -> str:
     """
     try:
         if path.stat().st_size > MOST_FILE_BYTES:
-            raise CliError(f"{path} is larger than {MOST_FILE_BYTES} bytes: split it", EXIT_USAGE)
+            raise CliError(f"{path} is larger than {MOST_FILE_BYTES:,} bytes; split it", EXIT_USAGE)
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise CliError(f"{path}: {error.strerror}", EXIT_USAGE) from error
+        raise CliError(f"cannot read {path}: {error.strerror}", EXIT_USAGE) from error
     except UnicodeDecodeError as error:
-        raise CliError(f"{path} is not UTF-8: byte {error.start}", EXIT_USAGE) from error
+        raise CliError(
+            f"{path} is not UTF-8 text: invalid byte at position {error.start}", EXIT_USAGE
+        ) from error
 
 
 @site.command(
@@ -128,7 +146,7 @@ def create_site(
     description: Description = None,
     json: Json = False,
 ) -> None:
-    """Create a site. Its workers name it in PRICETAG_SITE."""
+    """Create a site. Set PRICETAG_SITE to its name where its workers run."""
     body = given(
         name=name,
         grid_zone=zone,
@@ -143,7 +161,7 @@ def create_site(
 
 @site.command("list")
 def list_sites(ctx: typer.Context, json: Json = False) -> None:
-    """List sites."""
+    """List all sites."""
     with open_client(ctx) as client:
         items = client.sites()
     answer(ctx, json, items, each(site_line), nothing="No sites.")
@@ -156,12 +174,14 @@ def show_site(
     as_of: Annotated[
         str | None,
         typer.Option(
-            help="Show the factors known at the end of this day (2026-03-01) or at this time."
+            metavar="TIME",
+            help="Show the factors known at the end of a day (2026-03-01, UTC) or at a time. "
+            "Default: those known now.",
         ),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Show a site with its current factors and their sources."""
+    """Show a site with the factors that apply there, and where each comes from."""
     then = None if as_of is None else moment_of(as_of, dates.datetime.now(dates.UTC))
     with open_client(ctx) as client:
         details = client.get_site(name, as_of=then)
@@ -178,10 +198,10 @@ def change_site(
     description: Description = None,
     json: Json = False,
 ) -> None:
-    """Change a site; omitted options keep their values, issued price tags keep their figures."""
+    """Change a site; issued price tags keep their figures."""
     changes = given(grid_zone=zone, time_zone=time_zone, currency=currency, description=description)
     if not changes:
-        raise CliError("name the fields to change, e.g. --zone DE", EXIT_USAGE)
+        raise CliError("nothing to change; use an option, e.g. --zone DE", EXIT_USAGE)
     with open_client(ctx) as client:
         changed = client.change_site(name, changes)
     answer(ctx, json, changed, site_line)
@@ -190,20 +210,25 @@ def change_site(
 @factor.command(
     "add",
     cls=FigureCommand,
-    epilog="Examples: pricetag factor add pue 1.21 --site berlin --year 2025 --basis 'annual mean' "
-    "--source 'energy report'; pricetag factor add tariff --site berlin --periods tariff.yaml "
-    "--year 2026 --basis contract --source 'contract of 2026'; pricetag factor add calibration "
+    epilog="Examples:\n\n"
+    "pricetag factor add pue 1.21 --site berlin --year 2025 --basis 'annual mean' "
+    "--source 'energy report'\n\n"
+    "pricetag factor add tariff --site berlin --periods tariff.yaml "
+    "--year 2026 --basis contract --source 'contract of 2026'\n\n"
+    "pricetag factor add calibration "
     "0.984 --subject GPU-6f0c --std 0.01 --year 2026 --basis 'wall meter' --source 'test of May'",
 )
 def add_factor(
     ctx: typer.Context,
-    kind: Annotated[Kind, typer.Argument(help="Kind of factor.")],
+    kind: Annotated[Kind, typer.Argument(metavar="KIND", help="Kind of factor.")],
     source: Source,
-    basis: Annotated[str, typer.Option(help="Accounting basis of the figure, e.g. annual mean.")],
+    basis: Annotated[str, typer.Option(help="What the figure includes, e.g. 'annual mean'.")],
     value: Annotated[
         str | None,
         typer.Argument(
-            metavar="VALUE", help="Value of the factor; omit it for a tariff with --periods."
+            metavar="VALUE",
+            help="Value of the factor, in the unit of its kind. Required, except for a tariff with "
+            "--periods.",
         ),
     ] = None,
     at: Annotated[
@@ -213,7 +238,8 @@ def add_factor(
     subject: Annotated[
         str | None,
         typer.Option(
-            help="Subject of the factor: device UUID, product name, 'server', or grid zone."
+            help="What the factor applies to: UUID of a device (calibration), product name or "
+            "'server' (embodied), grid zone (carbon_location or water_intensity of the lab)."
         ),
     ] = None,
     year: Annotated[
@@ -222,31 +248,36 @@ def add_factor(
     licence: Licence = OWN,
     source_url: SourceUrl = None,
     std: Std = None,
-    evidence: Annotated[
-        Evidence, typer.Option(help="Method by which the figure was obtained.")
-    ] = "estimated",
+    evidence: Annotated[Evidence, typer.Option(help="How the figure was obtained.")] = "estimated",
     periods: Annotated[
         Path | None,
-        typer.Option(help="YAML file with the tariff's periods: days, from, to, price."),
+        typer.Option(
+            metavar="FILE",
+            help="YAML file with the periods of a time-of-use tariff: days, from, to, price.",
+        ),
     ] = None,
     lifetime_h: Annotated[
         float | None,
-        typer.Option(help="Service life of the hardware, hours (kind embodied).", callback=_finite),
+        typer.Option(help="Service life of the hardware (hours), for embodied.", callback=_finite),
     ] = None,
     utilisation: Annotated[
         float | None,
         typer.Option(
-            help="Share of the service life in use, 0 to 1 (kind embodied).", callback=_finite
+            help="Share of the service life in use, above 0 and up to 1, for embodied.",
+            callback=_finite,
         ),
     ] = None,
     per_server: Annotated[
-        int | None, typer.Option(help="Number of accelerators per server (kind embodied).")
+        int | None, typer.Option(help="Number of accelerators per server, for embodied.")
     ] = None,
     begin: From = None,
     end: To = None,
     json: Json = False,
 ) -> None:
-    """Add a factor with its source. Factors are append-only: the latest entry applies."""
+    """Add a factor of a site or of the lab, with its source.
+
+    Entries are never changed: the latest one that is valid applies.
+    """
     details = given(
         periods=None if periods is None else _periods(periods),
         lifetime_h=lifetime_h,
@@ -284,7 +315,7 @@ def list_factors(
     limit: Limit = 50,
     json: Json = False,
 ) -> None:
-    """List factors as entered, newest first."""
+    """List the factors that were entered, newest first."""
     with open_client(ctx) as client:
         items = list(islice(client.factors(site=at, kind=kind), limit))
     answer(ctx, json, items, each(factor_line), nothing="No factors have been entered.")

@@ -22,38 +22,37 @@ if TYPE_CHECKING:
 
     from pricetag.accounting.quantity.checks import InvalidFactor
 
-PANEL = "On this machine"
-
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    app.command("estimate", rich_help_panel=PANEL)(estimate)
-    app.command("doctor", rich_help_panel=PANEL)(doctor)
-    app.command("recipes", rich_help_panel=PANEL)(recipes)
+    app.command("estimate")(estimate)
+    app.command("doctor")(doctor)
+    app.command("recipes")(recipes)
 
 
 def estimate(
     ctx: typer.Context,
     devices: Annotated[int, typer.Option(help="Number of devices.")],
     device_power_w: Annotated[float, typer.Option(help="Mean power of one device (W).")],
-    hours: Annotated[float, typer.Option(help="Duration (hours).")],
+    hours: Annotated[float, typer.Option(help="Duration of the job (hours).")],
     pue: Annotated[float, typer.Option(help="Power usage effectiveness of the site (1 or more).")],
     grid_g_per_kwh: Annotated[
         float, typer.Option(help="Carbon intensity of the electricity (g CO2e per kWh).")
     ],
     price_low: Annotated[
-        float | None, typer.Option(help="Preemptible price per device-hour.")
+        float | None, typer.Option(help="Price per device-hour if preemptible (spot): the low end.")
     ] = None,
     price_high: Annotated[
-        float | None, typer.Option(help="On-demand price per device-hour.")
+        float | None, typer.Option(help="Price per device-hour on demand: the high end.")
     ] = None,
     price_devices: Annotated[
-        int | None, typer.Option(help="Number of billed devices. Default: --devices.")
+        int | None,
+        typer.Option(help="Number of devices that the prices apply to. Default: --devices."),
     ] = None,
     currency: Annotated[str, typer.Option(help="Currency of the prices (ISO 4217).")] = "USD",
     json: Json = False,
 ) -> None:
-    """Estimate energy, emissions and cost from device power and hours; needs no server."""
+    """Estimate the energy, emissions and cost of a job from its devices' power and its hours."""
     from pricetag.accounting.bill.estimate import estimate as calculate
     from pricetag.accounting.quantity.checks import InvalidFigures
 
@@ -85,9 +84,9 @@ def _naming_the_option(error: InvalidFactor) -> str:
 
 
 def doctor(ctx: typer.Context, json: Json = False) -> None:
-    """Check what this machine can meter, how to enable the rest, and its settings.
+    """Show which energy meters this machine has, and how to enable the others.
 
-    Exit code 1 means that a setting is invalid.
+    It also checks the settings of a server or worker here; exit code 1 means that one is invalid.
     """
     from pricetag.metering import MeterSettingError
     from pricetag.metering.doctor import examine
@@ -118,10 +117,16 @@ def _settings_fault() -> str | None:
 
 def recipes(
     ctx: typer.Context,
-    kind: Annotated[str | None, typer.Argument(help="Stage kind to show in full.")] = None,
+    kind: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="KIND",
+            help="Stage kind whose parameters to show, e.g. distill. Default: list all kinds.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """List the stage kinds of a job, with their parameters and papers."""
+    """List the stage kinds that job files may use, or show the parameters of one."""
     from pricetag.recipes import describe
 
     entries = describe()
@@ -129,7 +134,7 @@ def recipes(
         kinds = ", ".join(entry["kind"] for entry in entries)
         entries = [entry for entry in entries if entry["kind"] == kind]
         if not entries:
-            raise CliError(f"there is no stage kind {kind!r}; there are {kinds}", EXIT_FAILURE)
+            raise CliError(f"unknown stage kind {kind!r}; the kinds are {kinds}", EXIT_FAILURE)
     if kind is None:
         answer(ctx, json, entries, _recipes_parts)
     else:
@@ -138,4 +143,4 @@ def recipes(
 
 def _recipes_parts(entries: Sequence[dict[str, Any]]) -> Iterator[str | RenderableType]:
     yield recipes_view(entries)
-    yield "`pricetag recipes KIND` shows the parameters of one."
+    yield "`pricetag recipes KIND` shows the parameters of a kind."

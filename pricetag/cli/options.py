@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON only.")]
 
+RUN_HELP = "a run ID, its first characters (at least 4), or 'last' for your own newest run"
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help=f"Run to use: {RUN_HELP}.")]
+
 
 @dataclass
 class Given:

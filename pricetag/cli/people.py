@@ -19,27 +19,31 @@ from pricetag.tag.figures import counted
 if TYPE_CHECKING:
     from pricetag.client import Client
 
-PANEL = "People"
 Role = Literal["ingest", "viewer", "member", "admin"]
-INGEST = "'ingest' can do nothing yet: it is for clients that will only post measurements."
+ROLES = (
+    "viewer: read; member: also submit runs; admin: everything; ingest: nothing yet (for clients "
+    "that will only post measurements)."
+)
 UserArgument = Annotated[str, typer.Argument(metavar="USER", help="User name or ID.")]
 ProjectArgument = Annotated[str, typer.Argument(metavar="PROJECT", help="Project name.")]
 
 user = typer.Typer(name="user", no_args_is_help=True, help="Manage users and their tokens.")
 project = typer.Typer(
-    name="project", no_args_is_help=True, help="Show projects and manage who may see them."
+    name="project",
+    no_args_is_help=True,
+    help="Show projects, make them private or open, and manage their members.",
 )
 
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    app.command("whoami", rich_help_panel=PANEL)(whoami)
-    app.add_typer(user, rich_help_panel=PANEL)
-    app.add_typer(project, rich_help_panel=PANEL)
+    app.command("whoami")(whoami)
+    app.add_typer(user)
+    app.add_typer(project)
 
 
 def whoami(ctx: typer.Context, json: Json = False) -> None:
-    """Show the user and the token that this command line uses."""
+    """Show which user, role and token this command line uses."""
     with open_client(ctx) as client:
         me = client.me()
     answer(ctx, json, me, _me_lines)
@@ -59,11 +63,11 @@ def _me_lines(me: Mapping[str, Any]) -> Iterable[str]:
 def create_user(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the new user.")],
-    role: Annotated[Role, typer.Option(help=f"Role of the user. {INGEST}")] = "member",
+    role: Annotated[Role, typer.Option(help=f"Role of the user. {ROLES}")] = "member",
     email: Annotated[str | None, typer.Option(help="E-mail address of the user.")] = None,
     json: Json = False,
 ) -> None:
-    """Create a user. Make a token for them next: `pricetag user add-token`."""
+    """Create a user. Next, create a token for them with `pricetag user add-token`."""
     body = {"name": name, "role": role} | ({} if email is None else {"email": email})
     with open_client(ctx) as client:
         created = client.create_user(body)
@@ -78,7 +82,7 @@ def _user_line(user: Mapping[str, Any]) -> str:
 
 @user.command("list")
 def list_users(ctx: typer.Context, json: Json = False) -> None:
-    """List users, disabled ones too."""
+    """List all users, including disabled ones."""
     with open_client(ctx) as client:
         users = list(client.users())
     answer(ctx, json, users, users_view, nothing="No users.")
@@ -86,7 +90,7 @@ def list_users(ctx: typer.Context, json: Json = False) -> None:
 
 @user.command("disable")
 def disable(ctx: typer.Context, named: UserArgument, json: Json = False) -> None:
-    """Disable a user: all of their tokens stop working at once, their runs stay theirs."""
+    """Disable a user: all of their tokens stop working at once; their runs stay."""
     _change_user(ctx, named, {"disabled": True}, json)
 
 
@@ -100,10 +104,10 @@ def enable(ctx: typer.Context, named: UserArgument, json: Json = False) -> None:
 def change_role(
     ctx: typer.Context,
     named: UserArgument,
-    role: Annotated[Role, typer.Argument(metavar="ROLE", help=f"New role of the user. {INGEST}")],
+    role: Annotated[Role, typer.Argument(metavar="ROLE", help=f"New role of the user. {ROLES}")],
     json: Json = False,
 ) -> None:
-    """Change the role of a user, and what all of their tokens may do."""
+    """Change the role of a user, which limits all of their tokens."""
     _change_user(ctx, named, {"role": role}, json)
 
 
@@ -130,7 +134,7 @@ def _user_id(client: Client, named: str) -> str:
     for user in client.users():
         if user["name"] == named:
             return str(user["id"])
-    raise CliError(f"there is no user {named!r}; `pricetag user list` has them all")
+    raise CliError(f"user {named!r} not found; `pricetag user list` lists all users")
 
 
 def _refused(named: str) -> str:
@@ -139,7 +143,7 @@ def _refused(named: str) -> str:
 
 @user.command("tokens")
 def list_tokens(ctx: typer.Context, named: UserArgument, json: Json = False) -> None:
-    """List the tokens of a user, revoked ones too."""
+    """List the tokens of a user, including revoked ones."""
     with open_client(ctx) as client:
         tokens = client.user_tokens(_user_id(client, named))
     answer(ctx, json, tokens, user_tokens_view, nothing="No tokens.")
@@ -150,23 +154,28 @@ def add_token(
     ctx: typer.Context,
     named: UserArgument,
     name: Annotated[
-        str | None, typer.Option(help="Name of the token; by default the user's name.")
+        str | None, typer.Option(help="Name of the token, e.g. laptop. Default: the user's name.")
     ] = None,
     expires: Annotated[
         str | None,
-        typer.Option(help="Lifetime of the token, e.g. 12h, 90d or 8w, or the date it ends."),
+        typer.Option(
+            help="Lifetime of the token, e.g. 12h, 90d or 8w, or the date on which it expires. "
+            "Default: it doesn't expire."
+        ),
     ] = None,
     scope: Annotated[
         str | None,
-        typer.Option("--project", help="The only project that the token may see and use."),
+        typer.Option(
+            "--project", help="Only project that the token may see and use. Default: all."
+        ),
     ] = None,
     role: Annotated[
         Role | None,
-        typer.Option(help=f"Highest role of the token [default: the user's role]. {INGEST}"),
+        typer.Option(help=f"Highest role of the token. Default: the user's role. {ROLES}"),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Create a token for a user, or for yourself. Its secret is printed this once."""
+    """Create a token for a user, or for yourself. The token is printed only once."""
     try:
         end = None if expires is None else end_of(expires, datetime.now(UTC)).isoformat()
     except InvalidLifetimeError as error:
@@ -186,7 +195,7 @@ def revoke_token(
     named: UserArgument,
     token_id: Annotated[
         uuid.UUID,
-        typer.Argument(metavar="TOKEN", help="Token ID, from `pricetag user tokens`."),
+        typer.Argument(metavar="TOKEN_ID", help="ID of the token, from `pricetag user tokens`."),
     ],
     json: Json = False,
 ) -> None:
@@ -211,7 +220,7 @@ def _project_line(project: Mapping[str, Any]) -> str:
 
 @project.command("show")
 def show_project(ctx: typer.Context, named: ProjectArgument, json: Json = False) -> None:
-    """Show a project: who may see it, and how many runs it has."""
+    """Show a project: whether it is private, and how many experiments and runs it has."""
     with open_client(ctx) as client:
         details = client.project(named)
     answer(ctx, json, details, _project_line)
@@ -219,13 +228,13 @@ def show_project(ctx: typer.Context, named: ProjectArgument, json: Json = False)
 
 @project.command("private")
 def make_private(ctx: typer.Context, named: ProjectArgument, json: Json = False) -> None:
-    """Make a project private: only its members and administrators see it from now on."""
+    """Make a project private: only its members and administrators see it."""
     _set_visibility(ctx, named, "private", json)
 
 
 @project.command("open")
 def make_open(ctx: typer.Context, named: ProjectArgument, json: Json = False) -> None:
-    """Open a project to everybody in the lab."""
+    """Make a project open: everybody in the lab sees it."""
     _set_visibility(ctx, named, "open", json)
 
 
@@ -237,7 +246,7 @@ def _set_visibility(ctx: typer.Context, named: str, visibility: str, json: bool)
 
 @project.command("members")
 def list_members(ctx: typer.Context, named: ProjectArgument, json: Json = False) -> None:
-    """List the members of a project."""
+    """List the members of a project with their roles."""
     with open_client(ctx) as client:
         members = client.members(named)
     answer(ctx, json, members, members_view, nothing="No members.")
@@ -254,11 +263,11 @@ def add_member(
     member: UserArgument,
     role: Annotated[
         Literal["member", "owner"],
-        typer.Option(help="Role in the project; an owner also manages members and visibility."),
+        typer.Option(help="Role in the project. owner: also manage members and visibility."),
     ] = "member",
     json: Json = False,
 ) -> None:
-    """Add a user to a project, or change their role in it."""
+    """Add a user to a project as a member or owner, or change their role there."""
     with open_client(ctx) as client:
         put = client.put_member(named, member, role)
     answer(ctx, json, put, _member_line)
@@ -271,4 +280,4 @@ def remove_member(
     """Remove a member from a project."""
     with open_client(ctx) as client:
         gone = client.remove_member(named, member)
-    answer(ctx, json, gone, lambda row: f"'{row['user']}' is not a member of '{named}' any more")
+    answer(ctx, json, gone, lambda row: f"'{row['user']}' is no longer a member of '{named}'")

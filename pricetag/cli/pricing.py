@@ -10,37 +10,38 @@ import typer
 
 from pricetag.cli.answering import answer
 from pricetag.cli.console import EXIT_FAILURE, EXIT_NOT_CHECKED, EXIT_USAGE, CliError
-from pricetag.cli.options import Json, open_client
+from pricetag.cli.options import RUN_HELP, Json, RunArgument, open_client
 from pricetag.cli.views.pricing import comparison_view, verification_lines, version_lines
 
 if TYPE_CHECKING:
     from pricetag.client import Client
 
-PANEL = "Price tags"
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
     for command in (reprice, verify, compare):
-        app.command(rich_help_panel=PANEL)(command)
+        app.command()(command)
 
 
 def reprice(
     ctx: typer.Context,
-    run: Annotated[
-        str, typer.Argument(help="Run ID or its prefix, or 'last' for your newest run.")
-    ],
+    run: RunArgument,
     as_of: Annotated[
         str | None,
-        typer.Option(help="Use the factors known at the end of DATE (2026-03-01) or at a time."),
+        typer.Option(
+            metavar="TIME",
+            help="Use the factors known at the end of a day (2026-03-01, UTC) or at a time "
+            "(2026-03-01T12:00:00+00:00). Default: those known now.",
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Issue a new version of a price tag with current or earlier factors; old versions stay.
+    """Issue a new version of a price tag, with the factors known now or at an earlier time.
 
-    `show`, `report`, `compare` and `verify` use the newest version, whatever its factors, unless
-    another one is named. Budgets skip versions with earlier factors.
+    Earlier versions stay. From then on, `show`, `report`, `compare` and `verify` use the new
+    version unless another one is named. Budgets ignore versions issued with --as-of.
     """
     from pricetag.cli.find import run_id
 
@@ -64,7 +65,7 @@ def moment_of(text: str, now: datetime) -> str:
         moment = datetime.fromisoformat(text)
     except (ValueError, OverflowError):
         raise CliError(
-            f"--as-of {text}: give a day such as 2026-03-01, or a time such as "
+            f"--as-of {text}: must be a day such as 2026-03-01 or a time such as "
             "2026-03-01T12:00:00+00:00",
             EXIT_USAGE,
         ) from None
@@ -74,24 +75,29 @@ def moment_of(text: str, now: datetime) -> str:
 def verify(
     ctx: typer.Context,
     price_tag: Annotated[
-        str, typer.Argument(help="JSON file with a price tag, RUN, or RUN@VERSION.")
+        str,
+        typer.Argument(
+            metavar="PRICE_TAG",
+            help="JSON file with a price tag; or RUN or RUN@VERSION for one on the server, where "
+            f"RUN is {RUN_HELP}.",
+        ),
     ],
     offline: Annotated[
-        bool, typer.Option("--offline", help="Check only the hash of a file, without a server.")
+        bool, typer.Option("--offline", help="Check only the hash of a file; needs no server.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Verify a price tag: hash, readings and arithmetic, to the last digit.
+    """Verify a price tag: recompute it from the stored readings, to the last digit.
 
-    Exit code 0 means verified, 1 that something differs, 5 that nothing differs but not every
-    step was checked.
+    Exit code 0: verified. 1: a difference was found. 5: no difference was found, but not every
+    step could be checked, for example with --offline.
     """
     from pricetag.cli import verifying
 
     from_file = verifying.from_file(price_tag) if verifying.is_file(price_tag) else None
     if offline:
         if from_file is None:
-            raise CliError(f"--offline: there is no file {price_tag}", EXIT_USAGE)
+            raise CliError(f"--offline: file {price_tag} not found", EXIT_USAGE)
         report = verifying.by_itself(from_file)
     else:
         with open_client(ctx) as client:
@@ -110,17 +116,27 @@ def _fetched(client: Client, text: str) -> dict[str, object]:
 
 def compare(
     ctx: typer.Context,
-    a: Annotated[str, typer.Argument(help="Comma-separated runs: repeats of the same work.")],
-    b: Annotated[str, typer.Argument(help="Comma-separated runs to compare with.")],
+    a: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUNS_A",
+            help="First group: runs of the same work, separated by commas, each " + RUN_HELP + ".",
+        ),
+    ],
+    b: Annotated[str, typer.Argument(metavar="RUNS_B", help="Second group, in the same way.")],
     metric: Annotated[
         str,
         typer.Option(
-            help="Quantity: it_energy_kwh, facility_energy_kwh, co2e_kg, cost or duration_s."
+            help="Quantity to compare: it_energy_kwh, facility_energy_kwh, co2e_kg, cost or "
+            "duration_s."
         ),
     ] = "it_energy_kwh",
     json: Json = False,
 ) -> None:
-    """Compare two groups of runs as a ratio, in which shared errors cancel."""
+    """Compare two runs, or two groups of repeated runs, as a ratio with its 95% interval.
+
+    Errors that both sides share, such as that of the carbon intensity, cancel in the ratio.
+    """
     from pricetag.cli.find import run_id
 
     with open_client(ctx) as client:

@@ -9,34 +9,38 @@ import typer
 
 from pricetag.cli.answering import answer
 from pricetag.cli.console import EXIT_USAGE, CliError
-from pricetag.cli.options import Json, open_client
+from pricetag.cli.options import RUN_HELP, Json, open_client
 from pricetag.cli.views.quote import quote_view, score_view
-
-PANEL = "Runs"
 
 
 def register(app: typer.Typer) -> None:
     """Adds the command."""
-    app.command("quote", rich_help_panel=PANEL)(quote)
+    app.command("quote")(quote)
 
 
 def quote(
     ctx: typer.Context,
     file: Annotated[
-        Path | None, typer.Argument(metavar="FILE", help="Job file, YAML or JSON.")
+        Path | None, typer.Argument(metavar="FILE", help="Job file to quote, YAML or JSON.")
     ] = None,
     run: Annotated[
         str | None,
-        typer.Option(help="Show the stored quote of this run (ID, or 'last' for your newest run)."),
+        typer.Option(
+            metavar="RUN", help=f"Show the quote stored with a submitted run: {RUN_HELP}."
+        ),
     ] = None,
     score: Annotated[
-        bool, typer.Option("--score", help="Show how accurate past quotes were.")
+        bool,
+        typer.Option("--score", help="Show how well past quotes matched the measured figures."),
     ] = False,
     json: Json = False,
 ) -> None:
-    """Estimate energy, emissions and cost of a job before it runs, from similar runs."""
+    """Estimate the energy, emissions and cost of a job before it runs, from similar runs.
+
+    Use one of FILE, --run and --score.
+    """
     if (file is not None) + (run is not None) + score != 1:
-        raise CliError("give one of FILE, --run and --score", EXIT_USAGE)
+        raise CliError("use one of FILE, --run RUN and --score", EXIT_USAGE)
     if file is not None:
         show_quote(ctx, file, json)
         return

@@ -10,7 +10,7 @@ import typer
 
 from pricetag.cli.answering import answer
 from pricetag.cli.console import EXIT_USAGE, CliError
-from pricetag.cli.options import Json, open_client
+from pricetag.cli.options import RUN_HELP, Json, open_client
 from pricetag.tag.view import as_of_text
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ FORMATS: tuple[ReportFormat, ...] = get_args(ReportFormat)
 
 def register(app: typer.Typer) -> None:
     """Adds the command."""
-    app.command("report", rich_help_panel="Runs")(report)
+    app.command("report")(report)
 
 
 def report(
@@ -31,58 +31,75 @@ def report(
     runs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[RUN]...",
-            help="Run IDs, or 'last' for your newest run; RUN@VERSION for another version of the "
-            "price tag than the newest.",
+            metavar="RUN",
+            help=f"Runs to report on, each {RUN_HELP}. RUN@VERSION selects a version of its price "
+            "tag; otherwise the newest is used. Omit RUN to select runs with --project, "
+            "--experiment or --tag, or a stored report with --id.",
         ),
     ] = None,
-    title: Annotated[str | None, typer.Option(help="Title of the report.")] = None,
+    title: Annotated[
+        str | None,
+        typer.Option(help="Title of the report. Default: made from the run's name or the filters."),
+    ] = None,
     profile: Annotated[
-        Profile, typer.Option(help="Source of PUE and carbon intensity: the paper's or the site's.")
+        Profile,
+        typer.Option(
+            help="PUE and carbon intensity to use: those of the paper (Strubell et al. 2019) or "
+            "those of the site."
+        ),
     ] = "strubell2019",
     version: Annotated[
         int | None,
         typer.Option(
             min=1,
             max=2**31 - 1,
-            help="Version of the price tag of a single RUN. Default: the newest.",
+            help="Version of the price tag, if there is one RUN. Default: the newest.",
         ),
     ] = None,
     formats: Annotated[
         str,
-        typer.Option("--format", help="Comma-separated formats: html,pdf,tex,md,csv,json, or all."),
+        typer.Option(
+            "--format", help="Formats, separated by commas: html, pdf, tex, md, csv, json; or all."
+        ),
     ] = "all",
-    output: Annotated[Path, typer.Option("--output", "-o", help="Output folder.")] = Path(),
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the report's files.")
+    ] = Path(),
     report_id: Annotated[
-        str | None, typer.Option("--id", help="Download this stored report again.")
+        str | None,
+        typer.Option("--id", metavar="ID", help="Download the stored report with this ID again."),
     ] = None,
-    project: Annotated[str | None, typer.Option(help="Include all runs of this project.")] = None,
+    project: Annotated[str | None, typer.Option(help="Report on all runs of this project.")] = None,
     experiment: Annotated[
-        str | None, typer.Option(help="Include all runs of this experiment.")
+        str | None, typer.Option(help="Report on all runs of this experiment.")
     ] = None,
     tag: Annotated[
-        list[str] | None, typer.Option(help="Include all runs with this tag (repeatable).")
+        list[str] | None,
+        typer.Option(help="Report on all runs with this tag (repeatable: with all of the tags)."),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Create a report on one or more runs, in up to six formats.
+    """Create a report on runs, with tables and a methods statement for a paper.
 
-    It uses the newest version of each run's price tag, and says so.
+    Name the runs, or select them with --project, --experiment and --tag. The report is stored on
+    the server, and its files are written here: report-ID.pdf and so on.
     """
     wanted = _formats(formats)
     filters: dict[str, Any] = {"project": project, "experiment": experiment, "tags": tag}
     filters = {name: value for name, value in filters.items() if value}
     if runs and filters:
-        message = "name runs or give a filter (--project, --experiment, --tag), not both"
+        message = "name the runs or select them with --project, --experiment and --tag, not both"
         raise CliError(message, EXIT_USAGE)
     if sum(map(bool, (runs, filters, report_id))) != 1:
         raise CliError(
-            "name the runs, or choose them by --project, --experiment and --tag, or give --id",
+            "name the runs, select them with --project, --experiment and --tag, or use --id",
             EXIT_USAGE,
         )
     if version is not None:
         if runs is None or len(runs) != 1 or "@" in runs[0]:
-            raise CliError("--version is for a single RUN; name others as RUN@VERSION", EXIT_USAGE)
+            raise CliError(
+                "--version needs a single RUN; for several runs use RUN@VERSION", EXIT_USAGE
+            )
         runs = [f"{runs[0]}@{version}"]
     with open_client(ctx) as client:
         if report_id is None:
@@ -133,7 +150,7 @@ def _formats(text: str) -> list[ReportFormat]:
     named = [part.strip() for part in text.split(",") if part.strip()]
     unknown = [name for name in named if name not in FORMATS]
     if unknown or not named:
-        raise CliError(f"--format {text}: give some of {', '.join(FORMATS)}, or all", EXIT_USAGE)
+        raise CliError(f"--format {text}: must be all, or some of {', '.join(FORMATS)}", EXIT_USAGE)
     return [fmt for fmt in FORMATS if fmt in named]
 
 
@@ -151,7 +168,7 @@ def _make(
     ids = [run_id for run_id, _ in named]
     versions = {run_id: version for run_id, version in named if version is not None}
     if len(set(named)) > len(set(ids)):
-        message = "a run is named with several versions: a report has one price tag of each run"
+        message = "a run is named with several versions; a report uses one price tag of each run"
         raise CliError(message, EXIT_USAGE)
     if title is None:
         subject = (

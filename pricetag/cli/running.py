@@ -18,38 +18,33 @@ from pricetag.cli.console import (
     harmless,
     say,
 )
-from pricetag.cli.options import Json, open_client, wants_json, warn
+from pricetag.cli.options import Json, RunArgument, open_client, wants_json, warn
 from pricetag.cli.views.runs import runs_view
 from pricetag.wire import RunAccepted
 
 if TYPE_CHECKING:
     from pricetag.client import Client
 
-PANEL = "Runs"
-RunArgument = Annotated[
-    str, typer.Argument(metavar="RUN", help="Run ID or its prefix, or 'last' for your newest run.")
-]
-
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    app.command("submit", rich_help_panel=PANEL)(submit)
-    app.command("runs", rich_help_panel=PANEL)(runs)
-    app.command("show", rich_help_panel=PANEL)(show)
-    app.command("cancel", rich_help_panel=PANEL)(cancel)
-    app.command("resume", rich_help_panel=PANEL)(resume)
-    app.command("logs", rich_help_panel=PANEL)(logs)
+    app.command("submit")(submit)
+    app.command("runs")(runs)
+    app.command("show")(show)
+    app.command("cancel")(cancel)
+    app.command("resume")(resume)
+    app.command("logs")(logs)
 
 
 def submit(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Job file, YAML or JSON.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Job file to run, YAML or JSON.")],
     wait: Annotated[bool, typer.Option("--wait", help="Show progress until the run ends.")] = False,
     follow: Annotated[
-        bool, typer.Option("--follow", help="Show the log until the run ends.")
+        bool, typer.Option("--follow", help="Show the log, as it is written, until the run ends.")
     ] = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Check the job file only; no server needed.")
+        bool, typer.Option("--check", help="Check the job file; submit nothing. Needs no server.")
     ] = False,
     data_root: Annotated[
         list[Path] | None,
@@ -59,7 +54,7 @@ def submit(
         ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the quote only; nothing is submitted.")
+        bool, typer.Option("--dry-run", help="Show the quote, as `quote` does; submit nothing.")
     ] = False,
     key: Annotated[
         str | None,
@@ -67,11 +62,10 @@ def submit(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Submit a run.
+    """Submit a job file as a run, which a worker executes and meters.
 
-    With --wait, exit code 3 means the run failed, 4 that it was cancelled.
-
-    Ctrl-C detaches; the run continues.
+    With --wait or --follow, the command ends when the run ends. Exit code 3 means that the run
+    failed, 4 that it was cancelled. Ctrl-C detaches; the run continues.
     """
     if check:
         _check(ctx, file, json, data_root or [])
@@ -151,21 +145,31 @@ def runs(
     ] = None,
     tag: Annotated[
         list[str] | None,
-        typer.Option(help="Show only runs with this tag (repeatable: all of them)."),
+        typer.Option(help="Show only runs with this tag (repeatable: with all of the tags)."),
     ] = None,
     status: Annotated[
         list[str] | None,
-        typer.Option(help="Show only runs in this state (repeatable: any of them)."),
+        typer.Option(
+            help="Show only runs with this status: queued, running, succeeded, failed or "
+            "cancelled (repeatable: with any of them)."
+        ),
     ] = None,
     kind: Annotated[
-        str | None, typer.Option(help="Show only runs with a stage of this kind.")
+        str | None,
+        typer.Option(
+            help="Show only runs with a stage of this kind, e.g. distill, or with exactly these "
+            "kinds, e.g. train+measure."
+        ),
     ] = None,
     search: Annotated[
         str | None,
-        typer.Option(help="Show only runs with these words in their names and tags."),
+        typer.Option(help="Show only runs with all of these words in their name and tags."),
     ] = None,
     sort: Annotated[
-        str, typer.Option(help="Sort key, e.g. name; a leading minus sorts descending.")
+        str,
+        typer.Option(
+            help="Sort key: created_at, finished_at or name; a leading minus sorts descending."
+        ),
     ] = "-created_at",
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of rows.")] = 20,
     json: Json = False,
@@ -196,7 +200,10 @@ def show(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Show a run with its price tag and its row of the Strubell table."""
+    """Show a run with its price tag: energy, emissions, cost and accuracy, by stage.
+
+    The last table has the columns of Strubell et al. 2019, ready for a paper.
+    """
     from pricetag.cli import follow
     from pricetag.cli.find import run_id
 
@@ -211,7 +218,7 @@ def show(
 
 
 def cancel(ctx: typer.Context, run: RunArgument, json: Json = False) -> None:
-    """Cancel a queued or running run. Energy already used stays on its bill."""
+    """Cancel a queued or running run. The energy already used stays on its price tag."""
     from pricetag.cli.find import run_id
 
     with open_client(ctx) as client:
@@ -229,9 +236,9 @@ def resume(
     wait: Annotated[bool, typer.Option("--wait", help="Show progress until the run ends.")] = False,
     json: Json = False,
 ) -> None:
-    """Resume a cancelled or failed run; all its attempts stay on one bill.
+    """Resume a cancelled or failed run; all its attempts stay on one price tag.
 
-    It continues from the stages and checkpoints kept on its node.
+    The run continues from the stages and checkpoints that are kept on its node.
     """
     from pricetag.cli.find import run_id
 
@@ -247,11 +254,11 @@ def logs(
     ctx: typer.Context,
     run: RunArgument,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Follow the log until the run ends.")
+        bool, typer.Option("--follow", "-f", help="Keep printing new lines until the run ends.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Print the log of a run; with --json, one object per line."""
+    """Print the log of a run; with --json, one JSON object per line."""
     from pricetag.cli.console import EXIT_DETACHED
     from pricetag.cli.find import run_id
 

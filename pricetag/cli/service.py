@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import typer
 
 from pricetag.cli.checkout import delegate, load
-from pricetag.cli.console import EXIT_USAGE, CliError
+from pricetag.cli.console import EXIT_USAGE, HELP_OPTIONS, CliError
 from pricetag.cli.options import given
 
 
@@ -17,6 +17,7 @@ class Entry:
 
     Attributes:
         has_json: Whether it takes ``--json`` itself.
+        is_group: Whether it has commands of its own.
         hides_environment: Whether it starts again without its secrets in ``/proc``, which must
             come before its modules are loaded, or they would be loaded twice.
     """
@@ -26,6 +27,7 @@ class Entry:
     name: str
     help: str
     has_json: bool = False
+    is_group: bool = False
     hides_environment: bool = False
 
 
@@ -34,36 +36,44 @@ ENTRIES = (
         "demo",
         "app.demo",
         "main",
-        "Train and compress a small model on this machine; print its price tag.",
+        "Run a complete example on this machine: train and compress a model, print its price tag.",
     ),
     Entry(
         "serve",
         "app.cli",
         "commands",
-        "Run the server: REST API, queue and database.",
+        "Run the server (REST API, queue, database); with --with-worker also workers.",
         hides_environment=True,
     ),
-    Entry("worker", "workers.__main__", "main", "Run a worker that executes jobs and meters them."),
-    Entry("migrate", "app.cli", "commands", "Upgrade the database schema to this version.", True),
+    Entry(
+        "worker",
+        "workers.__main__",
+        "main",
+        "Run a worker, which executes the runs of a pool and meters them.",
+    ),
+    Entry("migrate", "app.cli", "commands", "Upgrade the database to this version's schema.", True),
     Entry(
         "token",
         "app.cli",
         "commands",
-        "Create, list and revoke API tokens, with direct database access.",
+        "Create, list and revoke API tokens on the database itself, e.g. the first one.",
+        True,
         True,
     ),
     Entry(
         "balances",
         "app.cli",
         "commands",
-        "Check and rebuild the running balances of budgets.",
+        "Check or rebuild the sums that budgets are read from.",
+        True,
         True,
     ),
     Entry(
         "rollups",
         "app.cli",
         "commands",
-        "Check and rebuild the roll-ups of the energy account.",
+        "Check or rebuild the sums that `energy` is read from.",
+        True,
         True,
     ),
 )
@@ -88,11 +98,10 @@ def _add(app: typer.Typer, entry: Entry) -> None:
         help=entry.help,
         context_settings=_AS_TYPED,
         add_help_option=False,
-        rich_help_panel="Service",
     )
     def handed_over(ctx: typer.Context) -> None:
         arguments = _with_json(ctx, entry)
-        if entry.hides_environment and "--help" not in arguments:
+        if entry.hides_environment and not set(HELP_OPTIONS) & set(arguments):
             load("app.hidden_environment", "hide_environment")(entry.command)
         code = delegate(entry.module, entry.name, arguments, entry.command)
         raise typer.Exit(code)
@@ -105,5 +114,5 @@ def _with_json(ctx: typer.Context, entry: Entry) -> list[str]:
         return typed
     if not entry.has_json:
         raise CliError(f"{entry.command} has no --json", EXIT_USAGE)
-    is_group_alone = entry.command == "token" and not typed  # prints its help
+    is_group_alone = entry.is_group and not typed  # prints its help
     return typed if is_group_alone else [*typed, "--json"]

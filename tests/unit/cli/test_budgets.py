@@ -93,11 +93,11 @@ def test_the_scope_follows_the_options(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["create", "b", "--amount", "1", "--experiment", "e"], "needs the --project"),
+        (["create", "b", "--amount", "1", "--experiment", "e"], "--experiment needs --project"),
         (["create", "b", "--amount", "1", "--project", "p", "--user", "u"], "not both"),
         (["create", "b"], "--amount"),
         (["create", "b", "--amount", "1", "--period", "day"], "day"),
-        (["set", "b"], "name what to change"),
+        (["set", "b"], "nothing to change"),
     ],
 )
 def test_wrong_usage_is_one_line_and_sends_no_request(
@@ -162,7 +162,7 @@ def test_show_prints_closed_lab_budgets_and_json(api: FakeApi, capsys: Captured)
 def test_an_unknown_budget_is_named(api: FakeApi, capsys: Captured) -> None:
     api.answers["GET /v1/budgets"] = page()
     assert pricetag(["budget", "close", "nope"]) == 1
-    assert "there is no budget 'nope'" in capsys.readouterr().err
+    assert "budget 'nope' not found" in capsys.readouterr().err
 
 
 def test_set_changes_only_the_supplied_options(api: FakeApi, capsys: Captured) -> None:

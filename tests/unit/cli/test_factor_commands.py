@@ -86,7 +86,7 @@ def test_a_site_is_created_and_changed_with_the_supplied_fields(
     assert sent(api) == {"grid_zone": "FR"}
     assert json.loads(capsys.readouterr().out) == SITE
     assert pricetag(["site", "set", "berlin"]) == 2
-    assert "name the fields to change" in capsys.readouterr().err
+    assert "nothing to change" in capsys.readouterr().err
 
 
 def test_a_site_is_shown_with_its_factors_and_their_origin(api: FakeApi, capsys: Captured) -> None:

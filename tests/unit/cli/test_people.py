@@ -91,7 +91,7 @@ def test_a_user_is_changed_by_name_or_id(
 
 def test_an_unknown_user_is_named_in_the_error(users: FakeApi, capsys: Captured) -> None:
     assert pricetag(["user", "disable", "nobody"]) == 1
-    assert "there is no user 'nobody'" in capsys.readouterr().err
+    assert "user 'nobody' not found" in capsys.readouterr().err
     users.answers["GET /v1/me"] = Answer(me(role="member"))
     assert pricetag(["user", "tokens", "eve"]) == 1
     assert "only an administrator may look up the user 'eve'" in capsys.readouterr().err
@@ -159,7 +159,7 @@ def test_members_of_projects_are_added_and_removed(api: FakeApi, capsys: Capture
     assert sent(api) == {"user": "eve", "role": "owner"}
     assert capsys.readouterr().out == "eve: owner\n"
     assert pricetag(["project", "remove-member", "a/b", "eve"]) == 0
-    assert capsys.readouterr().out == "'eve' is not a member of 'a/b' any more\n"
+    assert capsys.readouterr().out == "'eve' is no longer a member of 'a/b'\n"
 
 
 def test_a_rejection_by_the_server_names_the_field(api: FakeApi, capsys: Captured) -> None:
@@ -195,6 +195,6 @@ def test_invalid_ends_of_tokens_are_rejected(text: str) -> None:
 )
 def test_help_says_that_ingest_can_do_nothing_yet(command: list[str], capsys: Captured) -> None:
     pricetag([*command, "--help"])
-    assert "'ingest' can do nothing yet" in " ".join(
+    assert "ingest: nothing yet (for clients that will only post measurements)" in " ".join(
         capsys.readouterr().out.replace("│", " ").split()
     )

@@ -60,7 +60,7 @@ def test_a_day_means_its_last_moment(text: str, moment: str) -> None:
 
 @pytest.mark.parametrize("text", ["yesterday", "2026-13-01", "9999-12-31", "5"])
 def test_an_invalid_time_is_rejected(text: str) -> None:
-    with pytest.raises(CliError, match=f"--as-of {text}: give a day"):
+    with pytest.raises(CliError, match=f"--as-of {text}: must be a day"):
         moment_of(text, NOW)
 
 
@@ -293,7 +293,7 @@ def test_a_file_with_a_duplicate_key_is_rejected(
         (["verify", "absent.json"], "cannot read absent.json"),
         (["verify", "broken.json"], "broken.json is not JSON"),
         (["verify", "other.json"], "other.json contains no price tag"),
-        (["verify", RUN_ID, "--offline"], "there is no file"),
+        (["verify", RUN_ID, "--offline"], f"file {RUN_ID} not found"),
         (["verify", f"{RUN_ID}@0"], "a version is a whole number from 1"),
         (["reprice", RUN_ID, "--as-of", "soon"], "--as-of soon"),
     ],

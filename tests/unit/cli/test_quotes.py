@@ -136,7 +136,7 @@ def test_a_quote_takes_exactly_one_of_file_run_and_score(
     arguments: list[str], capsys: Captured
 ) -> None:
     assert pricetag(["quote", *arguments]) == 2
-    assert capsys.readouterr().err == "pricetag: give one of FILE, --run and --score\n"
+    assert capsys.readouterr().err == "pricetag: use one of FILE, --run RUN and --score\n"
 
 
 def test_an_invalid_file_is_rejected_by_the_client(tmp_path: Path, capsys: Captured) -> None:

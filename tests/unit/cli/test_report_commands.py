@@ -71,9 +71,9 @@ def test_report_uses_the_selected_version(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([RUN_ID, OTHER_ID, "--version", "1"], "--version is for a single RUN"),
-        ([f"{RUN_ID}@1", "--version", "1"], "--version is for a single RUN"),
-        (["--project", "p", "--version", "1"], "--version is for a single RUN"),
+        ([RUN_ID, OTHER_ID, "--version", "1"], "--version needs a single RUN"),
+        ([f"{RUN_ID}@1", "--version", "1"], "--version needs a single RUN"),
+        (["--project", "p", "--version", "1"], "--version needs a single RUN"),
         ([f"{RUN_ID}@x"], "a version is a whole number from 1"),
         ([f"{RUN_ID}@0"], "a version is a whole number from 1"),
         ([f"{RUN_ID}@1", f"{RUN_ID}@2"], "named with several versions"),
@@ -108,8 +108,8 @@ def test_a_run_without_a_price_tag_is_named_as_typed(api: FakeApi, capsys: Captu
     ("arguments", "message"),
     [
         ([], "name the runs"),
-        ([RUN_ID, "--project", "p"], "(--project, --experiment, --tag), not both"),
-        ([RUN_ID, "--format", "docx"], "--format docx: give some of html"),
+        ([RUN_ID, "--project", "p"], "with --project, --experiment and --tag, not both"),
+        ([RUN_ID, "--format", "docx"], "--format docx: must be all, or some of html"),
     ],
 )
 def test_report_requires_runs_and_known_formats(

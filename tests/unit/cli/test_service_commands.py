@@ -38,6 +38,8 @@ def test_worker_reports_an_invalid_setting_in_one_line(
         (["token", "list"], ["list"]),
         (["--json", "migrate"], ["--json"]),
         (["--json", "token"], []),
+        (["--json", "balances"], []),
+        (["--json", "rollups", "check"], ["check", "--json"]),
     ],
 )
 def test_json_option_before_a_service_command_is_passed_on(

@@ -15,7 +15,18 @@ from tests.support.fake_api import RUN_ID, FakeApi, problem
 
 @pytest.mark.parametrize(
     "arguments",
-    [["bogus"], ["estimate"], ["runs", "--limit", "many"], ["show"], ["recipes", "a", "b"]],
+    [
+        ["bogus"],
+        ["estimate"],
+        ["runs", "--limit", "many"],
+        ["show"],
+        ["recipes", "a", "b"],
+        ["demo", "--seed", "many"],
+        ["worker", "--cpu-slots", "many"],
+        ["worker", "--log-level", "loud"],
+        ["serve", "--port", "many"],
+        ["token", "revoke", "x"],
+    ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(arguments: list[str], capsys: Captured) -> None:
     assert pricetag(arguments) == 2
@@ -41,7 +52,7 @@ def test_doctor_and_recipes_need_no_server(capsys: Captured) -> None:
     assert pricetag(["recipes", "train", "--json"]) == 0
     assert said(capsys)["schema"]["properties"]["epochs"]
     assert pricetag(["recipes", "tarin"]) == 1
-    assert "there is no stage kind 'tarin'; there are train," in complaint(capsys)
+    assert "unknown stage kind 'tarin'; the kinds are train," in complaint(capsys)
     assert pricetag(["doctor", "--json"]) == 0
     assert {meter["name"] for meter in said(capsys)["meters"]} >= {"nvml", "rapl-package"}
 

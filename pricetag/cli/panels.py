@@ -1,0 +1,35 @@
+"""The commands in the order of the help, by what they are for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from typer.core import TyperGroup
+
+PANELS = {
+    "Runs": ("submit", "quote", "runs", "show", "logs", "cancel", "resume"),
+    "Price tags": ("report", "verify", "compare", "reprice"),
+    "Energy and budgets": ("energy", "budget"),
+    "Sites and factors": ("site", "factor", "price", "carbon"),
+    "People": ("whoami", "user", "project", "audit"),
+    "Without a server": ("recipes", "estimate", "doctor"),
+    "Server and workers": ("demo", "serve", "worker", "migrate", "token", "balances", "rollups"),
+}
+"""Names of commands by the heading that they are listed under."""
+
+_HEADINGS = {name: panel for panel, names in PANELS.items() for name in names}
+
+
+class CommandsByPanel(TyperGroup):
+    """The commands, listed in the order of ``PANELS``."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names of the commands in the order of the help."""
+        return sorted(self.commands, key=list(_HEADINGS).index)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """A command under its heading; None if there is none of this name."""
+        command = super().get_command(ctx, cmd_name)
+        if command is not None:
+            setattr(command, "rich_help_panel", _HEADINGS[cmd_name])  # noqa: B010
+        return command

@@ -1,0 +1,98 @@
+"""Every help text of every command, as it is printed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer
+
+from app import cli, demo
+from pricetag.cli.app import app
+from pricetag.cli.app import run as pricetag
+from pricetag.cli.panels import PANELS
+from tests.support.commands import Captured
+from workers.command import worker
+
+METAVAR = re.compile(r"[A-Z][A-Z0-9_]*")
+
+
+def service_commands() -> Any:
+    service = typer.Typer()
+    service.command("worker")(worker)
+    service.command("demo")(demo.demo)
+    service.add_typer(cli.commands)
+    return typer.main.get_command(service)
+
+
+def walk(path: tuple[str, ...], command: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
+    yield path, command
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from walk((*path, name), inner)
+
+
+OWN: Any = typer.main.get_command(app)
+COMMANDS = {
+    path: command
+    for name, top in (OWN.commands | service_commands().commands).items()
+    for path, command in walk((name,), top)
+}
+every_command = pytest.mark.parametrize("path", list(COMMANDS), ids=" ".join)
+
+
+def squeezed(text: str) -> str:
+    return " ".join(re.sub(r"[│╭╮╰╯─]", " ", text).split())
+
+
+def parameters(command: Any) -> Iterator[Any]:
+    return (param for param in command.params if not param.hidden)
+
+
+def test_top_help_lists_every_command_once_under_its_heading(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    named = [name for names in PANELS.values() for name in names]
+    assert sorted(named) == sorted(OWN.commands)
+    assert pricetag(["--help"]) == 0
+    shown = capsys.readouterr().out
+    for heading, names in PANELS.items():
+        panel = shown.partition(f"╭─ {heading} ─")[2].partition("╰")[0]
+        assert [line.split()[1] for line in panel.splitlines()[1:] if line[2] != " "] == list(names)
+
+
+@every_command
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_both_help_options_print_the_whole_text(
+    path: tuple[str, ...], option: str, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Square brackets, for example, would be taken for markup and disappear."""
+    monkeypatch.setenv("COLUMNS", "400")
+    command = COMMANDS[path]
+    assert pricetag([*path, option]) == 0
+    shown = squeezed(capsys.readouterr().out)
+    assert shown.startswith(f"Usage: pricetag {' '.join(path)} ")
+    assert squeezed(command.help) in shown
+    for param in parameters(command):
+        assert squeezed(param.help) in shown
+
+
+@every_command
+def test_every_parameter_has_a_sentence_and_arguments_are_upper_case(path: tuple[str, ...]) -> None:
+    command = COMMANDS[path]
+    assert command.help.rstrip().endswith(".")
+    for param in parameters(command):
+        assert param.help is not None
+        assert re.search(r"\.(\.\.)?\)?$", param.help), param.name
+        if param.param_type_name == "argument":
+            assert METAVAR.fullmatch(param.metavar or ""), param.name
+
+
+@every_command
+def test_argument_that_names_a_run_says_how(path: tuple[str, ...]) -> None:
+    for param in parameters(COMMANDS[path]):
+        if re.fullmatch(r"RUNS?(_A)?|PRICE_TAG", param.metavar or ""):
+            assert "at least 4" in param.help
+            assert "'last' for your own newest run" in param.help
