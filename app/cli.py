@@ -1,4 +1,4 @@
-"""Commands of the service's administrator: serve, migrate, token, balances, rollups."""
+"""Commands of the service's administrator: serve, migrate, token, balances, rollups, readings."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import json as json_module
 import logging
 import sys
+import time
 import uuid
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from app.embedded_postgres import EmbeddedPostgresError, release
 from app.repositories.outage import OUTAGES
 from app.schemas.tokens import TokenCreate
 from app.services import tokens
+from app.services.attempts import block_checks, packing
 from app.services.budgets import upkeep
 from app.services.budgets.upkeep import Part
 from app.services.energy import rollups as energy_rollups
@@ -54,8 +56,13 @@ rollups = typer.Typer(
     no_args_is_help=True, help="Check or rebuild the roll-ups that the energy account is read from."
 )
 commands.add_typer(rollups, name="rollups")
+readings = typer.Typer(
+    no_args_is_help=True, help="Pack readings that no longer change, and check packed readings."
+)
+commands.add_typer(readings, name="readings")
 
 SHOWN_DIFFERENCES = 5
+SHOWN_EVERY_S = 2.0
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON only.")]
 Level = Literal["debug", "info", "warning", "error"]
@@ -342,6 +349,65 @@ def _show_wrong(json: bool, wrong: dict[str, int], text: str) -> None:
     count = sum(wrong.values())
     right = "All roll-ups equal the sums of their hours."
     show(json, {"wrong": wrong}, text.format(count) if count else right)
+
+
+@readings.command("pack")
+def pack_readings(json: Json = False) -> None:
+    """Pack the readings of all ended attempts, and full blocks of running ones.
+
+    The server does the same in the background. If interrupted, run it again.
+    """
+
+    async def over(database: Database) -> tuple[int, int]:
+        packed = busy = 0
+        after = packing.NOBODY
+        shown_s = time.monotonic()
+        while (step := await packing.pack_some(database, after)) is not None:
+            packed, busy, after = packed + step.readings, busy + step.busy, step.after
+            if not json and time.monotonic() - shown_s > SHOWN_EVERY_S:
+                shown_s = time.monotonic()
+                typer.echo(f"{step.share:4.0%}  {packed} readings packed")
+        return packed, busy
+
+    packed, busy = with_database(over)
+    text = f"{packed} readings packed."
+    if busy:
+        text += f" {busy} attempts were in use: run `pricetag readings pack` again."
+    show(json, {"packed": packed, "busy": busy}, text)
+
+
+@readings.command("check")
+def check_readings(json: Json = False) -> None:
+    """Recompute the hash and the levels of every block of packed readings.
+
+    Exit code 1 if any differs.
+    """
+
+    async def over(database: Database) -> tuple[int, list[str]]:
+        blocks, wrong = 0, list[str]()
+        start: block_checks.Start | None = block_checks.START
+        shown_s = time.monotonic()
+        while start is not None:
+            async with database.session_scope() as session:
+                checked = await block_checks.check_some(session, start)
+            blocks, start = blocks + checked.blocks, checked.next
+            wrong += checked.wrong
+            if not json and (checked.wrong or time.monotonic() - shown_s > SHOWN_EVERY_S):
+                shown_s = time.monotonic()
+                typer.echo(f"{blocks} blocks checked, {len(wrong)} wrong")
+                for line in checked.wrong[:SHOWN_DIFFERENCES]:
+                    typer.echo(f"    {line}")
+        return blocks, wrong
+
+    blocks, wrong = with_database(over)
+    text = (
+        f"{len(wrong)} of {blocks} blocks are damaged."
+        if wrong
+        else f"All {blocks} blocks are right."
+    )
+    show(json, {"blocks": blocks, "wrong": wrong}, text)
+    if wrong:
+        raise typer.Exit(1)
 
 
 def show(json: bool, data: Any, text: str) -> None:

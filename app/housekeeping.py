@@ -7,6 +7,7 @@ import logging
 import math
 import random
 import time
+import uuid
 
 from app import queue
 from app.cancellation import heed_cancellation
@@ -14,6 +15,7 @@ from app.db import Database
 from app.repositories.outage import OUTAGES
 from app.services import events, execution, waiting
 from app.services.alarms import Alarms
+from app.services.attempts import block_checks, packing
 from app.services.budgets.upkeep import BalanceUpkeep
 from app.services.energy import rollups
 from app.services.execution import LeaseObserver
@@ -27,6 +29,9 @@ FOLD_EVERY_S = 5.0
 """Pause after all pending hours of the energy account are in its roll-ups."""
 
 CHECK_ROLLUPS_EVERY_S = 3600.0
+
+PACK_EVERY_S = 600.0
+"""Pause after all readings that no longer change are packed."""
 
 LOOKS_PER_LEASE = 8
 """Minimum number of checks during the shortest lease."""
@@ -119,3 +124,39 @@ async def check_rollups(database: Database, alarms: Alarms) -> None:
         )
         log.error("%s (%s)", message, wrong[0])
     alarms.put(f"roll-ups of {month.name}", message)
+
+
+async def keep_packed(database: Database, alarms: Alarms) -> None:
+    """Packs readings that no longer change, and checks some blocks, for ever.
+
+    It rests as long as it works, so that a history from before takes half of a core at most.
+
+    Args:
+        database: Engine and sessions of this process.
+        alarms: Where damaged blocks are reported.
+    """
+    while True:
+        try:
+            after: uuid.UUID | None = packing.NOBODY
+            while after is not None:
+                began_s = time.monotonic()
+                step = await packing.pack_some(database, after)
+                after = None if step is None else step.after
+                heed_cancellation()
+                await asyncio.sleep(time.monotonic() - began_s)
+            await check_blocks(database, alarms)
+        except OUTAGES as error:
+            log.warning("packing readings waits for the database: %s", error)
+        except Exception:
+            log.exception("packing readings failed; trying again in %g s", PACK_EVERY_S)
+        heed_cancellation()
+        await asyncio.sleep(PACK_EVERY_S)
+
+
+async def check_blocks(database: Database, alarms: Alarms) -> None:
+    """Checks some blocks of packed readings, drawn at random; a damaged one stays an alarm."""
+    async with database.session_scope() as session:
+        checked = await block_checks.check_some(session, (uuid.uuid4(), "", 0))
+    for text in checked.wrong:
+        if alarms.put(f"packed readings: {text}", f"packed readings: {text}"):
+            log.error("packed readings: %s", text)

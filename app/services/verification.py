@@ -15,6 +15,7 @@ from app.services.attempts import settlement
 from app.services.billing.inputs import attempts_of
 from app.services.billing.issuing import get_price_tag
 from models import PriceTag
+from models.packed.codec import DamagedReadingsError
 from pricetag.accounting.bill.inputs import AttemptInput, PriceTagInputs
 from pricetag.accounting.document.build import build_price_tag
 from pricetag.accounting.document.canonical import first_difference, known_sha256
@@ -93,7 +94,14 @@ async def _check_measurements(
     checked = 0
     for attempt in attempts:
         stored = await measured.measurements(session, attempt.id)
-        rows, _ = await settlement.measure(session, attempt)
+        try:
+            rows, _ = await settlement.measure(session, attempt)
+        except DamagedReadingsError as error:
+            return VerificationStep(
+                step="measurements",
+                status="differs",
+                detail=f"attempt {attempt.number}: {error}",
+            )
         difference = _first_row_difference(
             {(row.stage_key, row.component): _stored(row) for row in stored},
             {(row["stage_key"], row["component"]): _computed(row) for row in rows},

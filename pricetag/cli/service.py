@@ -76,6 +76,13 @@ ENTRIES = (
         True,
         True,
     ),
+    Entry(
+        "readings",
+        "app.cli",
+        "commands",
+        "Pack readings that no longer change, and check packed readings.",
+        True,
+    ),
 )
 # Everything after the command is the service's to read, --help too.
 _AS_TYPED = {

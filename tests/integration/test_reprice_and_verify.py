@@ -22,6 +22,7 @@ from pricetag.accounting.document.canonical import (
 from pricetag.accounting.document.versions import ACCOUNTING_VERSION
 from tests.support.api import Api, finished_run, problem
 from tests.support.executions import GPU, JournalMaker
+from tests.support.packed import unpack
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -282,6 +283,9 @@ async def test_a_changed_measurement_is_detected(api: Api) -> None:
 
 async def test_a_changed_reading_is_detected(api: Api) -> None:
     run_id = await a_run(api)
+    async with api.database.session_scope() as session:
+        (attempt_id,) = (await session.execute(select(Attempt.id))).scalars()
+        await unpack(session, attempt_id)
     await change(
         api,
         update(Reading)

@@ -6,10 +6,19 @@ import json
 import random
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from hypothesis import strategies as st
+from sqlalchemy import delete, func, insert, select
 
+from app.db import Database, Session
+from app.repositories import readings
+from app.services.attempts import packing
+from models import Reading, ReadingBlock
 from models.packed.columns import FLOATS, Columns, FloatColumn
+from tests.support.executions import claimed, make_run
+
+GPU, ZONE = "gpu:1", "rapl:0"
 
 FLAGS: tuple[tuple[str, ...], ...] = (
     (),
@@ -97,3 +106,40 @@ def trace(seed: int, readings: int, *, first_seq: int = 1) -> list[dict[str, Any
         }
         rows.append(row)
     return rows
+
+
+async def traced(session: Session, seed: int, count: int) -> UUID:
+    """An open attempt with the readings of two components."""
+    run = await make_run(session)
+    attempt_id = (await claimed(session, run.id)).attempt_id
+    for place, component in enumerate((GPU, ZONE)):
+        rows = trace(seed + place, count, first_seq=1 + place)
+        await readings.add_readings(
+            session, attempt_id, [{"component": component, **row} for row in rows]
+        )
+    return attempt_id
+
+
+async def pack_all(database: Database) -> int:
+    """Packs whatever can be packed; the number of readings."""
+    packed, after = 0, packing.NOBODY
+    while (step := await packing.pack_some(database, after)) is not None:
+        packed, after = packed + step.readings, step.after
+    return packed
+
+
+async def row_count(session: Session) -> int:
+    """Number of readings that are rows."""
+    return (await session.execute(select(func.count()).select_from(Reading))).scalar_one()
+
+
+async def unpack(session: Session, attempt_id: UUID) -> None:
+    """Makes rows of all readings of an attempt again."""
+    components = select(ReadingBlock.component).where(ReadingBlock.attempt_id == attempt_id)
+    for component in set((await session.execute(components)).scalars()):
+        columns = await readings.columns(session, attempt_id, component)
+        is_own = (Reading.attempt_id == attempt_id) & (Reading.component == component)
+        await session.execute(delete(Reading).where(is_own))
+        key = {"attempt_id": attempt_id, "component": component}
+        await session.execute(insert(Reading), [{**key, **row} for row in rows_of(columns)])
+    await session.execute(delete(ReadingBlock).where(ReadingBlock.attempt_id == attempt_id))

@@ -15,7 +15,7 @@ from app.db import Session
 from app.repositories import energy_hours, executions, measured
 from app.repositories import readings as reading_rows
 from app.repositories.executions import Event
-from app.services.attempts import stage_windows
+from app.services.attempts import packing, stage_windows
 from app.services.attempts.hours import hour_row
 from app.services.attempts.outcomes import EXHAUSTED, AttemptEnd, outcome
 from app.services.attempts.stage_windows import StageEnergy, StagePlan, stage_energies
@@ -58,6 +58,7 @@ async def close_attempt(
     await book(session, attempt)
     await _move_on(session, attempt, run, status, at)
     await _issue(session, run, attempt, at)
+    await packing.pack_settled(session, attempt)
 
 
 async def amend_attempt(
@@ -82,6 +83,7 @@ async def amend_attempt(
         await _move_on(session, attempt, run, end["status"], at)
     await book(session, attempt)
     await _issue(session, run, attempt, at, cause="journal-came-late")
+    await packing.pack_settled(session, attempt)
 
 
 async def _still_counts(session: Session, attempt: Attempt, run: Run) -> bool:

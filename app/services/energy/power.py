@@ -12,14 +12,21 @@ from app.db import Session
 from app.repositories import attempts as attempt_rows
 from app.repositories import power
 from app.schemas.series import AttemptPower, PowerSeries, RunPower
-from app.services.errors import AttemptNotFoundError
+from app.services.errors import AttemptNotFoundError, PricetagError
 from models import Attempt
+from models.packed.codec import DamagedReadingsError
 from models.packed.columns import Floats
 from models.packed.steps import Segments
 from pricetag.accounting import units
 
 DEFAULT_POINTS = 2000
 MAX_POINTS = 5000
+
+
+class ReadingsDamagedError(PricetagError):
+    """Stored readings are not those that were packed."""
+
+    code = "readings-damaged"
 
 
 async def run_power(
@@ -35,9 +42,13 @@ async def run_power(
 
     Raises:
         AttemptNotFoundError: If the run has no such attempt.
+        ReadingsDamagedError: If its packed readings cannot be read.
     """
     selected = select_attempts(await attempt_rows.of_run(session, run_id), attempt)
-    series = await power.series(session, [item.id for item in selected], points)
+    try:
+        series = await power.series(session, [item.id for item in selected], points)
+    except DamagedReadingsError as error:
+        raise ReadingsDamagedError(f"{error}.") from error
     return RunPower(
         run_id=run_id,
         attempts=[
