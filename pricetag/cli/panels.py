@@ -13,7 +13,10 @@ PANELS = {
     "Sites and factors": ("site", "factor", "price", "carbon"),
     "People": ("whoami", "user", "project", "audit"),
     "Without a server": ("recipes", "estimate", "doctor"),
-    "Server and workers": ("demo", "serve", "worker", "migrate", "token", "balances", "rollups"),
+    "Server and workers": (
+        *("demo", "serve", "worker", "migrate", "token"),
+        *("balances", "rollups", "readings"),
+    ),
 }
 """Names of commands by the heading that they are listed under."""
 
