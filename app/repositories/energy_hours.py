@@ -2,17 +2,45 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, func, insert, literal_column
+from sqlalchemy import ColumnElement, delete, func, insert, literal_column, text
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from models import EnergyHour
 
 Row = dict[str, Any]
+
+_COLUMNS = {
+    "node_name": "text",
+    "component": "text",
+    "name": "text",
+    "kind": "text",
+    "method": "text",
+    "gain_std_ratio": "float8",
+    "hour": "timestamptz",
+    "attempt_id": "uuid",
+    "site": "text",
+    "energy_j": "float8",
+    "covered_s": "float8",
+    "flags": "text",
+}
+
+# Written every second by every attempt: the same text for any number of rows, so that it is
+# compiled and planned once.
+_PUT = text(f"""
+    INSERT INTO energy_hours AS h (id, {", ".join(_COLUMNS)})
+    SELECT gen_random_uuid(), {", ".join(name for name in _COLUMNS if name != "flags")},
+      CAST(flags AS jsonb)
+    FROM unnest({", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in _COLUMNS.items())})
+      AS row ({", ".join(_COLUMNS)})
+    ON CONFLICT (node_name, component, hour, attempt_id) DO UPDATE SET
+      energy_j = excluded.energy_j, covered_s = excluded.covered_s, flags = excluded.flags
+""")
 
 _DESCRIBED = ("name", "kind", "method", "gain_std_ratio", "site")
 
@@ -47,14 +75,9 @@ async def put_attempt_hours(session: AsyncSession, rows: Sequence[Row]) -> None:
     """Writes the charges of attempts in some hours; replaces those of the same hours."""
     if not rows:
         return
-    statement = pg_insert(EnergyHour).values([dict(row) for row in rows])
-    changing = ("energy_j", "covered_s", "flags")
-    await session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["node_name", "component", "hour", "attempt_id"],
-            set_={name: statement.excluded[name] for name in changing},
-        )
-    )
+    values: Row = {name: [row[name] for row in rows] for name in _COLUMNS}
+    values["flags"] = [json.dumps(row["flags"]) for row in rows]
+    await session.execute(_PUT, values)
 
 
 async def replace_attempt_hours(

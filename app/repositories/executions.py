@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, insert, or_, select, text
+from sqlalchemy import Row, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from models import Attempt, Experiment, Project, Run, RunEvent
+from models import Attempt, Experiment, Project, Run
 
 CHANNEL = "pricetag_run_events"
 """Channel that is notified with the run's id whenever the run has new events."""
+
+
+# One statement for any number of events: every batch of every running attempt has some.
+_ADD_EVENTS = text("""
+    WITH added AS (
+      INSERT INTO run_events (run_id, at, kind, payload)
+      SELECT :run_id, at, kind, CAST(payload AS jsonb)
+      FROM unnest(CAST(:at AS timestamptz[]), CAST(:kind AS text[]), CAST(:payload AS text[]))
+        WITH ORDINALITY AS event (at, kind, payload, number)
+      ORDER BY number
+    )
+    SELECT pg_notify(:channel, CAST(CAST(:run_id AS uuid) AS text))
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +106,11 @@ async def add_events(session: AsyncSession, run_id: UUID, events: list[Event]) -
     """
     if not events:
         return
-    await session.execute(
-        insert(RunEvent),
-        [
-            {"run_id": run_id, "at": event.at, "kind": event.kind, "payload": dict(event.payload)}
-            for event in events
-        ],
-    )
-    await session.execute(
-        text("SELECT pg_notify(:channel, :run_id)"), {"channel": CHANNEL, "run_id": str(run_id)}
-    )
+    values = {
+        "run_id": run_id,
+        "at": [event.at for event in events],
+        "kind": [event.kind for event in events],
+        "payload": [json.dumps(dict(event.payload)) for event in events],
+        "channel": CHANNEL,
+    }
+    await session.execute(_ADD_EVENTS, values)

@@ -11,7 +11,9 @@ import pytest
 from sqlalchemy import event, text
 
 from app.db import Database
+from app.services import execution
 from tests.support.api import Api, running_run
+from tests.support.executions import JournalMaker, claimed, make_run
 
 
 class Counts:
@@ -213,3 +215,27 @@ async def test_connections_that_died_while_idle_are_replaced(committed_db: Datab
         async with other.session_scope() as session:
             assert (await session.execute(text("SELECT 3"))).scalar_one() == 3
     await other.dispose()
+
+
+async def test_a_batch_of_readings_is_the_same_few_statements_however_long(
+    committed_db: Database,
+) -> None:
+    """A text that changes with the rows would be compiled, parsed and planned every second."""
+    async with committed_db.session_scope() as session:
+        run = await make_run(session)
+        journal = JournalMaker((await claimed(session, run.id)).attempt_id)
+        journal.start()
+        journal.read(0.0)
+        await execution.ingest(session, journal.attempt_id, journal.records)
+    texts = []
+    for seconds in ([1], [2, 3, 4, 5], [3599, 3601]):  # in the last one, an hour begins
+        begin = len(journal.records)
+        for second in seconds:
+            journal.read(float(second))
+            journal.add("progress", float(second), key=None, done=second, total=9e9, unit="s")
+        with counted(committed_db) as counts:
+            async with committed_db.session_scope() as session:
+                await execution.ingest(session, journal.attempt_id, journal.records[begin:])
+        texts.append(counts.statements)
+    assert texts[0] == texts[1] == texts[2]
+    assert len(texts[0]) <= 7
