@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import sys
 import time
 from dataclasses import replace
@@ -23,6 +24,8 @@ from pricetag.metering.devices import is_amd, list_accelerators, visible_acceler
 from pricetag.metering.mig import resolve_usable, usable_devices
 from pricetag.metering.nvml_devices import Device, resolve_visible
 from pricetag.metering.nvml_errors import NvmlUnavailableError
+from pricetag.one_line import hidden_in
+from pricetag.recipes.run_spec import POOL_PATTERN
 from workers.attempt.job_variables import check_names
 from workers.job import program_user
 from workers.node.device_locks import Held, hold
@@ -102,6 +105,7 @@ def worker(
     """
     settings = _settings()
     node = name or settings.node_name or node_name()
+    _check_names(node, pool)
     alive = settings.data_dir / "workers" / f"{node}.alive"
     if check:
         if _is_alive(alive):
@@ -140,6 +144,19 @@ def _settings() -> Settings:
     except (SettingsError, MeterSettingError) as error:
         typer.echo(f"pricetag: {error}", err=True)
         raise typer.Exit(1) from error
+
+
+def _check_names(node: str, pool: str) -> None:
+    if (hidden := hidden_in(node)) is not None:
+        raise typer.BadParameter(
+            f"--name or PRICETAG_NODE_NAME: {node!r} contains {hidden}, which is invisible or "
+            "changes how the name is shown; remove it"
+        )
+    if not re.fullmatch(POOL_PATTERN, pool):
+        raise typer.BadParameter(
+            f"--pool {pool!r}: no run can name this pool; use up to 63 letters, digits, dots, "
+            "hyphens and underscores"
+        )
 
 
 def _config(

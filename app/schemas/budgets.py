@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from app.schemas.common import PLAIN_NUMBER, Currency, Name, Request, Wire
+from app.schemas.common import PLAIN_NUMBER, Currency, Name, Request, StoredName, Wire
 from pricetag.accounting.budgets.decision import Metric, Scope
 from pricetag.accounting.budgets.periods import Period, UnknownTimeZone, place_zone
 
@@ -68,7 +68,7 @@ class BudgetCreate(Request):
         description="Name of the project; created if it does not exist.",
     )
     experiment: Name | None = Field(default=None, validate_default=True)
-    user: Name | None = Field(
+    user: StoredName | None = Field(
         default=None, validate_default=True, description="Name or ID of the user."
     )
     metric: Metric

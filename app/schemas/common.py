@@ -19,11 +19,34 @@ from pydantic_core import PydanticCustomError
 
 from pricetag.catalog import currency_codes
 from pricetag.field_messages import quotes_hint
+from pricetag.one_line import VISIBLE, hidden_in
 
-NAME_PATTERN = r"^[^\x00-\x1f\x7f]+$"
+STORED_PATTERN = r"^[^\x00-\x1f\x7f]+$"
 
-Name = Annotated[str, Field(min_length=1, max_length=200, pattern=NAME_PATTERN)]
-"""A human-readable name: one line, no control characters."""
+StoredName = Annotated[str, Field(min_length=1, max_length=200, pattern=STORED_PATTERN)]
+"""A name to look up: names stored by earlier versions may have invisible characters."""
+
+
+def visible(name: str) -> str:
+    """A name in which every character can be seen.
+
+    Raises:
+        PydanticCustomError: If one is invisible or reorders the text around it.
+    """
+    if (hidden := hidden_in(name)) is not None:
+        raise PydanticCustomError(
+            "hidden_character",
+            "contains {character}, which is invisible or changes how the name is shown",
+            {"character": hidden, "hint": "remove it"},
+        )
+    return name
+
+
+ONE_LINE = {"pattern": f"^{VISIBLE}+$"}
+VISIBLE_ONLY = AfterValidator(visible)
+
+Name = Annotated[str, Field(min_length=1, max_length=200, json_schema_extra=ONE_LINE), VISIBLE_ONLY]
+"""A human-readable name: one line, without invisible characters."""
 
 ENCODED_SLASH = "\x1f"
 """Stands for a slash within a segment of a path; no name may have this character."""
@@ -33,7 +56,7 @@ def _with_slashes(segment: object) -> object:
     return segment.replace(ENCODED_SLASH, "/") if isinstance(segment, str) else segment
 
 
-PathName = Annotated[Name, BeforeValidator(_with_slashes)]
+PathName = Annotated[StoredName, BeforeValidator(_with_slashes)]
 """A name in a path; an encoded slash (`%2F`) belongs to it."""
 
 _ISO_8601 = re.compile(r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}")

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from app.schemas.common import NAME_PATTERN, PLAIN_NUMBER, Moment, Request, Wire
+from app.schemas.common import ONE_LINE, PLAIN_NUMBER, VISIBLE_ONLY, Moment, Request, Wire
 
 FactorKind = Literal[
     "pue",
@@ -22,7 +22,9 @@ FactorKind = Literal[
 Evidence = Literal["counter", "integrated", "modelled", "estimated", "assumed"]
 Text = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=NAME_PATTERN),
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=500),
+    Field(json_schema_extra=ONE_LINE),
+    VISIBLE_ONLY,
 ]
 """One non-empty line: surrounding blanks are stripped, blank text is rejected."""
 Url = Annotated[str, Field(max_length=500, pattern=r"^(https?://[^\s]+)?$")]
@@ -43,7 +45,7 @@ class FactorCreate(Cited):
     """One factor; the table in docs/how-to/factors.md has the range and unit of each kind."""
 
     kind: FactorKind
-    subject: Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")] = Field(
+    subject: Annotated[str, Field(max_length=200), VISIBLE_ONLY] = Field(
         default="",
         description="UUID of the device (calibration), product name or `server` (embodied), "
         "zone (the lab's own carbon_location or water_intensity); empty otherwise.",

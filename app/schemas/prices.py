@@ -7,7 +7,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from app.schemas.common import NAME_PATTERN, PLAIN_NUMBER, Currency, Moment, Request, Wire
+from app.schemas.common import (
+    ONE_LINE,
+    PLAIN_NUMBER,
+    VISIBLE_ONLY,
+    Currency,
+    Moment,
+    Request,
+    Wire,
+)
 from app.schemas.factors import Cited
 
 PriceKind = Literal["on_demand", "spot", "reserved", "internal"]
@@ -18,7 +26,9 @@ Amount = Annotated[
 ]
 Word = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=NAME_PATTERN),
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=100),
+    Field(json_schema_extra=ONE_LINE),
+    VISIBLE_ONLY,
 ]
 
 
@@ -38,7 +48,7 @@ class PriceCreate(Cited):
         examples=["cloud-h100-spot"],
     )
     provider: Word
-    region: Annotated[str, Field(max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
+    region: Annotated[str, Field(max_length=100), VISIBLE_ONLY] = ""
     accelerator: Word = Field(description="A word of the device's product name.", examples=["H100"])
     unit: Literal["device_hour"] = "device_hour"
     amount: Amount | None = Field(

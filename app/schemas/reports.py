@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.schemas.common import Moment, Name, Request, RunStatus, Wire
+from app.schemas.common import Moment, Name, Request, RunStatus, StoredName, Wire
 from app.schemas.runs import RunKind
 
 MAX_RUNS = 1000
@@ -19,9 +19,9 @@ ReportFormat = Literal["html", "pdf", "tex", "md", "csv", "json"]
 class ReportFilter(Request):
     """Filter of runs; all conditions must hold."""
 
-    project: Name | None = None
-    experiment: Name | None = None
-    tags: Annotated[list[Name], Field(max_length=20)] = Field(default_factory=list)
+    project: StoredName | None = None
+    experiment: StoredName | None = None
+    tags: Annotated[list[StoredName], Field(max_length=20)] = Field(default_factory=list)
     status: Annotated[list[RunStatus], Field(max_length=5)] = Field(default_factory=list)
     kind: RunKind | None = None
     created_after: Moment | None = None

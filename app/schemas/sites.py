@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.schemas.common import Currency, Name, Request, Wire
+from app.schemas.common import Currency, Request, Wire
 
 Zone = Annotated[
     str,
@@ -61,7 +61,7 @@ class SiteList(Wire):
 class FactorNow(Wire):
     """A factor that applies now, with its origin."""
 
-    kind: Name = Field(examples=["pue"])
+    kind: str = Field(examples=["pue"])
     subject: str = Field(description="Device, hardware or zone of the factor; empty for none.")
     value: float
     unit: str

@@ -5,14 +5,14 @@ from datetime import datetime
 
 from pydantic import Field
 
-from app.schemas.common import Name, Role, Wire
+from app.schemas.common import Role, StoredName, Wire
 from app.schemas.users import ROLES, UserTokenCreate
 
 
 class TokenCreate(UserTokenCreate):
     """A token of an existing or of a new user."""
 
-    user: Name | None = Field(
+    user: StoredName | None = Field(
         default=None,
         description="Name or ID of the user. Default: the user with the token's name, who is "
         "created with this role if missing.",

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, StrictBool, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from app.schemas.common import Moment, Name, ProjectRole, Request, Role, Wire
+from app.schemas.common import Moment, Name, ProjectRole, Request, Role, StoredName, Wire
 
 
 def _address(text: str) -> str:
@@ -34,6 +34,13 @@ class ExternalIdentity(Request):
 
     issuer: Name = Field(examples=["https://login.example.org"])
     subject: Name = Field(examples=["248289761001"])
+
+
+class ExternalIdentityRead(Wire):
+    """The user's identity at an identity provider, as it was entered."""
+
+    issuer: str = Field(examples=["https://login.example.org"])
+    subject: str = Field(examples=["248289761001"])
 
 
 class UserCreate(Request):
@@ -65,7 +72,7 @@ class UserRead(Wire):
     name: str
     email: str | None
     role: Role
-    external_identity: ExternalIdentity | None
+    external_identity: ExternalIdentityRead | None
     created_at: datetime
     disabled_at: datetime | None
 
@@ -99,7 +106,7 @@ class Me(Wire):
 
 
 class MemberPut(Request):
-    user: Name = Field(description="Name or ID of the user.", examples=["ada"])
+    user: StoredName = Field(description="Name or ID of the user.", examples=["ada"])
     role: ProjectRole = Field(
         default="member", description="An owner also manages members and visibility."
     )
@@ -123,7 +130,7 @@ class UserTokenCreate(Request):
     role: Role | None = Field(
         default=None, description="Maximum role of the token; null: the user's role."
     )
-    project: Name | None = Field(
+    project: StoredName | None = Field(
         default=None, validate_default=True, description="Project to limit the token to."
     )
     expires_at: Moment | None = Field(

@@ -9,7 +9,7 @@ from typing import Any
 from app.db import Session
 from app.repositories import projects, tokens, users
 from app.schemas.users import (
-    ExternalIdentity,
+    ExternalIdentityRead,
     Me,
     MembershipRead,
     MeToken,
@@ -104,7 +104,7 @@ def read_of(user: User) -> UserRead:
     """A user in the form of the API."""
     identity = None
     if user.issuer is not None and user.subject is not None:
-        identity = ExternalIdentity(issuer=user.issuer, subject=user.subject)
+        identity = ExternalIdentityRead(issuer=user.issuer, subject=user.subject)
     fields = ("id", "name", "email", "role", "created_at", "disabled_at")
     values = {name: getattr(user, name) for name in fields}
     return UserRead.model_validate({**values, "external_identity": identity})

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+)
+from pydantic_core import PydanticCustomError
+
+from pricetag.one_line import hidden_in
 
 MAX_NAME_CHARS = 200
 MAX_PATH_CHARS = 1024
@@ -22,9 +32,33 @@ class Params(BaseModel):
     )
 
 
+AS_STORED = {"stored": True}
+"""Context of the validation of a recipe that the service has stored."""
+
+
+def _visible(text: str, info: ValidationInfo) -> str:
+    # A run that an earlier version accepted keeps its names.
+    if info.context is not AS_STORED and (hidden := hidden_in(text)) is not None:
+        raise PydanticCustomError(
+            "hidden_character",
+            "contains {character}, which is invisible or changes how the name is shown; remove it",
+            {"character": hidden},
+        )
+    return text
+
+
+VISIBLE_ONLY = AfterValidator(_visible)
+"""Rejects names that look like another name."""
+
 Name = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_NAME_CHARS),
+    VISIBLE_ONLY,
+]
+StoredName = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_NAME_CHARS)
 ]
+"""The name of something that exists, perhaps from a version that accepted all characters."""
 HubName = Annotated[
     str,
     StringConstraints(

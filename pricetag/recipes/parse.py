@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from pricetag import storable
 from pricetag.field_messages import message_of, quotes_hint
+from pricetag.recipes.base import AS_STORED
 from pricetag.recipes.data import Data, EncoderConfig, FromScratch
 from pricetag.recipes.errors import FieldError, RecipeError
 from pricetag.recipes.registry import REGISTRY
@@ -25,8 +26,13 @@ MAX_DEPTH = 32
 MAX_FILE_BYTES = 1_000_000
 
 
-def parse_run_spec(obj: object) -> RunSpec:
+def parse_run_spec(obj: object, *, is_stored: bool = False) -> RunSpec:
     """Parse a run description from plain data (decoded JSON or YAML).
+
+    Args:
+        obj: The description.
+        is_stored: Whether the service has accepted it before, under the rules of its time for
+            names.
 
     Raises:
         RecipeError: with all faults, the first one as ``field``, ``message``, ``hint``.
@@ -37,7 +43,7 @@ def parse_run_spec(obj: object) -> RunSpec:
     if faults:
         raise RecipeError(errors=faults)
     try:
-        return RunSpec.model_validate(obj)
+        return RunSpec.model_validate(obj, context=AS_STORED if is_stored else None)
     except ValidationError as error:
         details = error.errors(include_url=False)
     raise RecipeError(errors=_distinct(_field_error(detail, obj) for detail in details))
@@ -50,7 +56,7 @@ def parse_recipe(obj: object) -> Recipe:
         RecipeError: with all faults.
     """
     wrapped = {"project": "-", "experiment": "-", "name": "-", "recipe": obj}
-    return parse_run_spec(wrapped).recipe
+    return parse_run_spec(wrapped, is_stored=True).recipe
 
 
 def load_run_file(path: str | Path) -> RunSpec:

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from pricetag.recipes.base import Name, Params, StageParams
+from pricetag.recipes.base import VISIBLE_ONLY, Name, Params, StageParams
 from pricetag.recipes.data import Data, FromScratch, ModelSource
 from pricetag.recipes.plan import misfit
 from pricetag.recipes.registry import REGISTRY, Stage, traits_of
@@ -16,8 +16,11 @@ from pricetag.recipes.tasks import TASKS, TaskName, tasks_with
 
 MAX_STAGES = 64
 
-Tag = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
-Pool = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+Tag = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), VISIBLE_ONLY
+]
+POOL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
+Pool = Annotated[str, StringConstraints(pattern=POOL_PATTERN)]
 
 
 def _fault(field: str, message: str, **values: object) -> PydanticCustomError:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from pricetag.recipes.base import Name, Params
+from pricetag.recipes.base import Params, StoredName
 
 
 class FromRun(Params):
@@ -17,7 +17,7 @@ class FromRun(Params):
     """
 
     run: Annotated[UUID, Field(strict=False)] = Field(description="ID of the earlier run.")
-    stage: Name | None = Field(
+    stage: StoredName | None = Field(
         None,
         description="Name of the stage that produced the model, as shown by the run. "
         "Default: the only published model of the run.",

@@ -14,7 +14,7 @@ from app.api.openapi import request_body
 from app.api.v1.examples import BUDGET, BUDGET_CHANGE
 from app.api.v1.responses import BODY, problems
 from app.schemas.budgets import BudgetAlertPage, BudgetChange, BudgetCreate, BudgetPage, BudgetRead
-from app.schemas.common import Name
+from app.schemas.common import StoredName
 from app.services.budgets import admin as budget_admin
 
 router = APIRouter(tags=["budgets"])
@@ -46,7 +46,7 @@ async def create_budget(session: CurrentSession, caller: Caller, body: Body) -> 
 async def list_budgets(
     session: CurrentSession,
     caller: Caller,
-    name: Annotated[Name | None, Query(description="Only the budget with this name.")] = None,
+    name: Annotated[StoredName | None, Query(description="Only the budget with this name.")] = None,
     closed: Annotated[bool, Query(description="Include closed budgets.")] = False,
     cursor: Cursor = None,
     limit: Limit = 50,

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from app.api.access import READ
 from app.api.deps import Caller, CurrentSession, Cursor, Limit
 from app.api.v1.responses import problems
-from app.schemas.common import Name
+from app.schemas.common import StoredName
 from app.schemas.nodes import NodeList
 from app.schemas.projects import ExperimentPage, ProjectPage
 from app.schemas.recipes import RecipeList
@@ -54,7 +54,7 @@ async def list_projects(
 async def list_experiments(
     session: CurrentSession,
     caller: Caller,
-    project: Annotated[Name | None, Query(description="Name of the project.")] = None,
+    project: Annotated[StoredName | None, Query(description="Name of the project.")] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> ExperimentPage:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from app.api.access import READ
 from app.api.deps import Caller, CurrentSession
 from app.api.v1.responses import problems
-from app.schemas.common import Moment, Name
+from app.schemas.common import Moment, StoredName
 from app.schemas.energy import EnergyAccount, EnergyBy
 from app.services.energy.account import energy_account
 
@@ -37,7 +37,7 @@ async def get_energy(
         ),
     ] = None,
     by: Annotated[EnergyBy, Query(description="Grouping of the items.")] = "node",
-    node: Annotated[Name | None, Query(description="Only this node.")] = None,
+    node: Annotated[StoredName | None, Query(description="Only this node.")] = None,
 ) -> EnergyAccount:
     """Energy metered on the nodes, charged to finished runs, used by running ones so far, and
     unallocated (idle, other users), in full UTC hours. The lab's total is charged + running +

@@ -12,7 +12,7 @@ from app.api.deps import Body, Caller, CurrentSession, Cursor, Limit
 from app.api.openapi import request_body
 from app.api.v1.examples import OWNED_PRICE, PRICE, PRICE_FILE
 from app.api.v1.responses import BODY, problems
-from app.schemas.common import Name
+from app.schemas.common import StoredName
 from app.schemas.prices import PriceCreate, PriceEntered, PriceImport, PricePage, PricesImported
 from app.services.factors import price_book
 
@@ -62,7 +62,7 @@ async def list_prices(
     session: CurrentSession,
     caller: Caller,
     accelerator: Annotated[
-        Name | None, Query(description="Only prices of this accelerator.")
+        StoredName | None, Query(description="Only prices of this accelerator.")
     ] = None,
     cursor: Cursor = None,
     limit: Limit = 50,

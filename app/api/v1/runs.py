@@ -12,7 +12,7 @@ from app.api.openapi import request_body
 from app.api.v1.examples import COMMAND_RUN, PIPELINE_RUN
 from app.api.v1.responses import BODY, problems
 from app.repositories.run_selection import RunFilter
-from app.schemas.common import Moment, Name, RunStatus
+from app.schemas.common import Moment, RunStatus, StoredName
 from app.schemas.runs import (
     RunAccepted,
     RunCreate,
@@ -63,13 +63,13 @@ async def create_run(
 async def list_runs(
     session: CurrentSession,
     caller: Caller,
-    project: Annotated[Name | None, Query(description="Name of the project.")] = None,
-    experiment: Annotated[Name | None, Query(description="Name of the experiment.")] = None,
+    project: Annotated[StoredName | None, Query(description="Name of the project.")] = None,
+    experiment: Annotated[StoredName | None, Query(description="Name of the experiment.")] = None,
     user: Annotated[
-        Name | None, Query(description="Name of the user who posted it, or `me`.")
+        StoredName | None, Query(description="Name of the user who posted it, or `me`.")
     ] = None,
     tag: Annotated[
-        list[Name] | None,
+        list[StoredName] | None,
         Query(max_length=20, description="Tag; repeatable: a run must have all of them."),
     ] = None,
     status: Annotated[

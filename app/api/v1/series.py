@@ -12,7 +12,7 @@ from fastapi.responses import FileResponse
 from app.api.access import SEE_RUN
 from app.api.deps import AttemptNumber, Caller, CurrentSession, Cursor, RunId, ServerResources
 from app.api.v1.responses import problems
-from app.schemas.common import Name
+from app.schemas.common import StoredName
 from app.schemas.series import ArtifactList, LogPage, MetricPage, RunPower
 from app.services import access, series
 from app.services.energy import power
@@ -61,9 +61,11 @@ async def list_run_metrics(
     caller: Caller,
     run_id: RunId,
     attempt: AttemptNumber = None,
-    name: Annotated[Name | None, Query(description="Name of the metric, e.g. `accuracy`.")] = None,
+    name: Annotated[
+        StoredName | None, Query(description="Name of the metric, e.g. `accuracy`.")
+    ] = None,
     split: Annotated[
-        Name | None, Query(description="Data split: train, validation or test.")
+        StoredName | None, Query(description="Data split: train, validation or test.")
     ] = None,
     cursor: Cursor = None,
     limit: Lines = 500,

@@ -12,7 +12,7 @@ from app.api.deps import Body, Caller, CurrentSession, Cursor, Limit, ServerReso
 from app.api.openapi import request_body
 from app.api.v1.examples import FACTOR, SITE, SITE_CHANGE, TARIFF
 from app.api.v1.responses import BODY, problems
-from app.schemas.common import Moment, Name
+from app.schemas.common import Moment, StoredName
 from app.schemas.factors import FactorCreate, FactorEntered, FactorKind, FactorPage
 from app.schemas.sites import SiteCreate, SiteFactors, SiteList, SiteRead, SiteUpdate
 from app.services.factors import entry as factor_entry
@@ -22,7 +22,7 @@ KEEPERS = rule("admin", sites.TO)
 
 router = APIRouter(tags=["factors"])
 
-SiteName = Annotated[Name, Path(description="Name of the site.")]
+SiteName = Annotated[StoredName, Path(description="Name of the site.")]
 AsOf = Annotated[
     Moment | None, Query(description="Use factors entered by this time; all by default.")
 ]
@@ -126,7 +126,7 @@ async def enter_factor(session: CurrentSession, caller: Caller, body: Body) -> F
 async def list_factors(
     session: CurrentSession,
     caller: Caller,
-    site: Annotated[Name | None, Query(description="Only factors of this site.")] = None,
+    site: Annotated[StoredName | None, Query(description="Only factors of this site.")] = None,
     kind: Annotated[FactorKind | None, Query(description="Only factors of this kind.")] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
