@@ -179,16 +179,11 @@ async def sweep(session: Session, *, stalled_s: float = STALLED_S) -> list[UUID]
     return [row[0] for row in orphans]
 
 
-def make_worker(
-    url: str,
-    *,
-    queues: Sequence[str],
-    concurrency: int,
-    execute: Execute,
-    name: str,
-    fits: Fits | None = None,
-) -> QueueWorker:
-    """A worker for several queues.
+class QueueWorker:
+    """Fetches entries from several queues and passes their runs to ``execute``.
+
+    ``run`` ends or raises if the database goes away; call it again later. Executing runs continue
+    meanwhile, and count towards the concurrency of the next ``run``.
 
     Args:
         url: The database.
@@ -199,17 +194,6 @@ def make_worker(
         name: Name for the logs.
         fits: Returns the queues whose runs could start now (free accelerators), called before
             each fetch; None for all queues.
-    """
-    return QueueWorker(
-        url, queues=queues, concurrency=concurrency, execute=execute, name=name, fits=fits
-    )
-
-
-class QueueWorker:
-    """Fetches entries and passes their runs to ``execute``.
-
-    ``run`` ends or raises if the database goes away; call it again later. Executing runs continue
-    meanwhile, and count towards the concurrency of the next ``run``.
     """
 
     def __init__(

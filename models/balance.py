@@ -7,6 +7,7 @@ folds the lines of one key into one row. Sums are decimal, so that they are exac
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 
@@ -18,35 +19,60 @@ from models.base import Base
 LAB = uuid.UUID(int=0)
 """The ``scope_id`` of the lab."""
 
-_SCOPES = "scope in ('lab', 'project', 'experiment', 'user')"
 
+class Folded:
+    """Columns of a table of sums by scope.
 
-class SpendBalance(Base):
-    """What attempts used that ended on one UTC day or in one UTC month, by evidence."""
-
-    __tablename__ = "spend_balances"
-    __table_args__ = (
-        CheckConstraint(_SCOPES, name="scope"),
-        CheckConstraint("grain in ('day', 'month')", name="grain"),
-        Index(
-            "uq_spend_balances_folded",
-            *("scope", "scope_id", "grain", "day", "currency"),
-            *("energy_source", "co2e_source", "cost_source"),
-            unique=True,
-            postgresql_nulls_not_distinct=True,
-            postgresql_where=text("folded"),
-        ),
-        Index("ix_spend_balances_day", "day"),
-        Index(
-            "ix_spend_balances_fresh",
-            *("scope", "scope_id", "grain", "day"),
-            postgresql_where=text("NOT folded"),
-        ),
-    )
+    The lines of one key are added with ``folded`` false, and then folded into one row.
+    """
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     scope: Mapped[str]
     scope_id: Mapped[uuid.UUID]
+    folded: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+
+
+def _folded_by(
+    table: str, key: Sequence[str], *, fresh: Sequence[str]
+) -> tuple[CheckConstraint, Index, Index]:
+    """Constraints of a table of sums.
+
+    Args:
+        table: Its name.
+        key: Columns that identify a folded row within its scope.
+        fresh: Columns by which the lines that are not folded yet are looked up in a scope.
+    """
+    return (
+        CheckConstraint("scope in ('lab', 'project', 'experiment', 'user')", name="scope"),
+        Index(
+            f"uq_{table}_folded",
+            *("scope", "scope_id", *key),
+            unique=True,
+            postgresql_nulls_not_distinct=True,
+            postgresql_where=text("folded"),
+        ),
+        Index(
+            f"ix_{table}_fresh",
+            *("scope", "scope_id", *fresh),
+            postgresql_where=text("NOT folded"),
+        ),
+    )
+
+
+class SpendBalance(Folded, Base):
+    """What attempts used that ended on one UTC day or in one UTC month, by evidence."""
+
+    __tablename__ = "spend_balances"
+    __table_args__ = (
+        *_folded_by(
+            "spend_balances",
+            ("grain", "day", "currency", "energy_source", "co2e_source", "cost_source"),
+            fresh=("grain", "day"),
+        ),
+        CheckConstraint("grain in ('day', 'month')", name="grain"),
+        Index("ix_spend_balances_day", "day"),
+    )
+
     grain: Mapped[str]
     day: Mapped[date]  # the first one of a month
     currency: Mapped[str | None]
@@ -60,10 +86,9 @@ class SpendBalance(Base):
     facility_energy_kwh: Mapped[Decimal] = mapped_column(Numeric)
     co2e_kg: Mapped[Decimal] = mapped_column(Numeric)
     cost: Mapped[Decimal] = mapped_column(Numeric)
-    folded: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
 
 
-class SpendRepeat(Base):
+class SpendRepeat(Folded, Base):
     """Number of times that a run has a further attempt with the same figure unknown.
 
     A budget counts runs with unknown use, each once: the attempts less these pairs of
@@ -73,31 +98,19 @@ class SpendRepeat(Base):
 
     __tablename__ = "spend_repeats"
     __table_args__ = (
-        CheckConstraint(_SCOPES, name="scope"),
-        Index(
-            "uq_spend_repeats_folded",
-            *("scope", "scope_id", "metric", "currency", "day", "earlier_day"),
-            unique=True,
-            postgresql_nulls_not_distinct=True,
-            postgresql_where=text("folded"),
+        *_folded_by(
+            "spend_repeats",
+            ("metric", "currency", "day", "earlier_day"),
+            fresh=("metric", "day"),
         ),
         Index("ix_spend_repeats_day", "day"),
-        Index(
-            "ix_spend_repeats_fresh",
-            *("scope", "scope_id", "metric", "day"),
-            postgresql_where=text("NOT folded"),
-        ),
     )
 
-    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
-    scope: Mapped[str]
-    scope_id: Mapped[uuid.UUID]
     metric: Mapped[str]
     currency: Mapped[str | None]
     day: Mapped[date]  # of the later attempt
     earlier_day: Mapped[date]
     pairs: Mapped[int]
-    folded: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
 
 
 class Reserve(Base):
@@ -117,32 +130,14 @@ class Reserve(Base):
     currency: Mapped[str | None]
 
 
-class ReserveBalance(Base):
+class ReserveBalance(Folded, Base):
     """What all open runs of a scope reserve."""
 
     __tablename__ = "reserve_balances"
-    __table_args__ = (
-        CheckConstraint(_SCOPES, name="scope"),
-        Index(
-            "uq_reserve_balances_folded",
-            *("scope", "scope_id", "currency"),
-            unique=True,
-            postgresql_nulls_not_distinct=True,
-            postgresql_where=text("folded"),
-        ),
-        Index(
-            "ix_reserve_balances_fresh",
-            *("scope", "scope_id"),
-            postgresql_where=text("NOT folded"),
-        ),
-    )
+    __table_args__ = _folded_by("reserve_balances", ("currency",), fresh=())
 
-    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
-    scope: Mapped[str]
-    scope_id: Mapped[uuid.UUID]
     currency: Mapped[str | None]
     runs: Mapped[int]
     facility_energy_kwh: Mapped[Decimal] = mapped_column(Numeric)
     co2e_kg: Mapped[Decimal] = mapped_column(Numeric)
     cost: Mapped[Decimal] = mapped_column(Numeric)
-    folded: Mapped[bool] = mapped_column(default=False, server_default=text("false"))

@@ -19,11 +19,10 @@ from app.db import Database, resolve_database_url
 from app.settings import Settings, SettingsError, get_settings, require_job_user
 from pricetag.cli.single import run_single
 from pricetag.metering import MeterSettingError, doctor, host_choice, prepare
-from pricetag.metering.amd_library import AmdUnavailableError
 from pricetag.metering.devices import is_amd, list_accelerators, visible_accelerators
 from pricetag.metering.mig import resolve_usable, usable_devices
 from pricetag.metering.nvml_devices import Device, resolve_visible
-from pricetag.metering.nvml_errors import NvmlUnavailableError
+from pricetag.metering.nvml_errors import LibraryUnavailableError
 from pricetag.one_line import hidden_in
 from pricetag.recipes.run_spec import POOL_PATTERN
 from workers.attempt.job_variables import check_names
@@ -216,7 +215,7 @@ def _devices(gpus: str) -> list[Device]:
         return []
     try:
         present = list_accelerators()
-    except (NvmlUnavailableError, AmdUnavailableError) as error:
+    except LibraryUnavailableError as error:
         raise typer.BadParameter(f"devices cannot be used: {error}") from error
     selected = _select(gpus, present)
     if len({is_amd(device.uuid) for device in selected}) > 1:

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from app.cancellation import end_tasks, heed_cancellation
-from app.queue import Postponed, QueueWorker, make_worker, queue_name
+from app.queue import Postponed, QueueWorker, queue_name
 from app.services.waiting import Offer
 from pricetag.metering.journal import Journal, JournalError, purge_shipped
 from pricetag.metering.nvml_devices import Device
@@ -156,7 +156,7 @@ class Worker:
 
     def _queue(self, url: str) -> QueueWorker:
         if self._queue_worker is None:
-            self._queue_worker = make_worker(
+            self._queue_worker = QueueWorker(
                 url,
                 queues=self._queues(self._pool.sizes()),
                 concurrency=self._pool.capacity,

@@ -86,20 +86,13 @@ def _concerning(
     )
 
 
-async def open_for(
-    session: AsyncSession,
-    *,
-    project_id: uuid.UUID,
-    experiment_id: uuid.UUID,
-    user_id: uuid.UUID | None,
-    lock: bool = False,
-) -> Sequence[Budget]:
+async def open_for(session: AsyncSession, run: Run, *, lock: bool = False) -> Sequence[Budget]:
     """The open budgets that apply to a run, by id.
 
     With ``lock``, each is locked until the transaction ends. The order prevents deadlocks
     between transactions that lock several; alerts can still refer to a locked budget.
     """
-    concerning = _concerning(project_id, experiment_id, user_id)
+    concerning = _concerning(run.project_id, run.experiment_id, run.created_by)
     query = select(Budget).where(Budget.closed_at.is_(None), concerning).order_by(Budget.id)
     if lock:
         query = query.with_for_update(key_share=True)

@@ -71,17 +71,35 @@ def cover(
     edges: list[Segment] = []
     if start < first:
         whole = floor(start, level)
-        if first - start > start - whole:
-            edges += cover(whole, start, finer, -sign)
-            first = whole
-        else:
-            edges += cover(start, first, finer, sign)
+        segments, is_whole = _edge((start, first), (whole, start), finer, sign)
+        edges += segments
+        first = whole if is_whole else first
     if last < stop:
         end = after(last, level)
-        if stop - last > end - stop:
-            edges += cover(stop, end, finer, -sign)
-            last = end
-        else:
-            edges += cover(last, stop, finer, sign)
+        segments, is_whole = _edge((last, stop), (stop, end), finer, sign)
+        edges += segments
+        last = end if is_whole else last
     inner = [Segment(level, first, last, sign)] if first < last else []
     return inner + edges
+
+
+def _edge(
+    inside: tuple[datetime, datetime],
+    outside: tuple[datetime, datetime],
+    levels: tuple[Level, ...],
+    sign: int,
+) -> tuple[list[Segment], bool]:
+    """One row of which only a part is wanted, by rows of finer levels.
+
+    Args:
+        inside: The wanted part of the row.
+        outside: The rest of the row.
+        levels: The finer levels.
+        sign: Of the sum.
+
+    Returns:
+        The segments, and whether the whole row is to be added as well.
+    """
+    if inside[1] - inside[0] > outside[1] - outside[0]:
+        return cover(*outside, levels, -sign), True
+    return cover(*inside, levels, sign), False

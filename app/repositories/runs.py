@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,7 @@ from sqlalchemy.orm import defer
 
 from app.repositories.run_pages import Order, Position, first
 from app.repositories.run_selection import Selection
-from models import Attempt, Experiment, IdempotencyKey, PriceTag, Project, Run, Stage, User
+from models import Experiment, IdempotencyKey, PriceTag, Project, Run, User
 from models.issued import TOTALS
 
 
@@ -112,17 +111,6 @@ async def get_row(session: AsyncSession, run_id: uuid.UUID) -> RunRow | None:
 async def add(session: AsyncSession, run: Run) -> None:
     session.add(run)
     await session.flush()
-
-
-async def stages(session: AsyncSession, run_id: uuid.UUID) -> Sequence[Stage]:
-    """Stages of all attempts of the run, in order."""
-    query = (
-        select(Stage)
-        .join(Attempt, Attempt.id == Stage.attempt_id)
-        .where(Attempt.run_id == run_id)
-        .order_by(Attempt.number, Stage.index)
-    )
-    return (await session.execute(query)).scalars().all()
 
 
 async def find_key(session: AsyncSession, user_id: uuid.UUID, key: str) -> IdempotencyKey | None:

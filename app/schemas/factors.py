@@ -3,23 +3,14 @@ from __future__ import annotations
 import uuid
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
 from app.schemas.common import ONE_LINE, PLAIN_NUMBER, VISIBLE_ONLY, Moment, Request, Wire
+from pricetag.accounting.bill.factor_kinds import FactorKind
+from pricetag.accounting.quantity.quantity import Source
 
-FactorKind = Literal[
-    "pue",
-    "wue",
-    "water_intensity",
-    "carbon_location",
-    "carbon_market",
-    "tariff",
-    "embodied",
-    "calibration",
-]
-Evidence = Literal["counter", "integrated", "modelled", "estimated", "assumed"]
 Text = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=500),
@@ -64,7 +55,7 @@ class FactorCreate(Cited):
     multiplicative: bool | None = Field(
         default=None, description="Whether the error is a factor: times or divided by 1 + ratio."
     )
-    evidence: Evidence = "estimated"
+    evidence: Source = "estimated"
     year: Year = Field(description="Year that the figure describes; not in the future.")
     basis: Text = Field(
         description="What the figure includes.", examples=["annual mean, by the meter"]

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from app import queue
 from app.db import Session
 from app.repositories import attempts as attempt_rows
-from app.repositories import executions, projects, run_pages, runs
+from app.repositories import executions, measured, projects, run_pages, runs
 from app.repositories.executions import Event
 from app.repositories.run_selection import RunFilter, resolve
 from app.repositories.runs import RunRow
@@ -237,7 +237,7 @@ async def read(session: Session, principal: Principal, run_id: uuid.UUID) -> Run
     await access.require_run(session, principal, run_id)
     row = await _row(session, run_id)
     stages: dict[uuid.UUID, list[Stage]] = defaultdict(list)
-    for stage in await runs.stages(session, run_id):
+    for stage in await measured.stages_of_run(session, run_id):
         stages[stage.attempt_id].append(stage)
     attempts = await attempt_rows.of_run(session, run_id)
     reasons = await _reasons(session, attempts)

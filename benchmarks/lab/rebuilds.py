@@ -7,13 +7,16 @@ here; the benchmark computes none of them itself.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
-from app.db import Database
+from app.db import Database, Session
 from app.services.budgets import upkeep
 from app.services.energy import rollups
+
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True)
@@ -45,39 +48,26 @@ class Rebuild:
     run: Callable[[str], None]
 
 
-def budget_balances(url: str) -> None:
-    """Makes the running balances of budgets."""
+def _by_part(
+    list_parts: Callable[[Session], Awaitable[Iterable[Part]]],
+    rebuild: Callable[[Database, Part], Awaitable[object]],
+) -> Callable[[str], None]:
+    """Rebuilds each part that is listed, one after another."""
 
-    async def rebuild() -> None:
+    async def rebuild_all(url: str) -> None:
         database = Database(url, application_name="pricetag lab", pool_size=1)
         try:
             async with database.session_scope() as session:
-                parts = await upkeep.parts(session)
+                parts = await list_parts(session)
             for part in parts:
-                await upkeep.mend(database, part)
+                await rebuild(database, part)
         finally:
             await database.dispose()
 
-    asyncio.run(rebuild())
-
-
-def energy_rollups(url: str) -> None:
-    """Makes the roll-ups of the energy account."""
-
-    async def rebuild() -> None:
-        database = Database(url, application_name="pricetag lab", pool_size=1)
-        try:
-            async with database.session_scope() as session:
-                months = await rollups.months(session)
-            for month in months:
-                await rollups.rebuild(database, month)
-        finally:
-            await database.dispose()
-
-    asyncio.run(rebuild())
+    return lambda url: asyncio.run(rebuild_all(url))
 
 
 REBUILDS: list[Rebuild] = [
-    Rebuild("budget balances", budget_balances),
-    Rebuild("energy roll-ups", energy_rollups),
+    Rebuild("budget balances", _by_part(upkeep.parts, upkeep.mend)),
+    Rebuild("energy roll-ups", _by_part(rollups.months, rollups.rebuild)),
 ]

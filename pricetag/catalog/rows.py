@@ -27,6 +27,32 @@ class Cited:
     basis: str
     licence: str
 
+    def cited(
+        self,
+        value: float,
+        unit: str,
+        relative_std_ratio: float,
+        evidence: Source,
+        *,
+        citation: str | None = None,
+        zone: str | None = None,
+        multiplicative: bool = False,
+    ) -> Factor:
+        """A factor of a price tag with this row's citation."""
+        return Factor(
+            value=value,
+            unit=unit,
+            relative_std_ratio=relative_std_ratio,
+            source=evidence,
+            citation=self.source if citation is None else citation,
+            year=self.year,
+            basis=self.basis,
+            zone=zone,
+            licence=self.licence,
+            source_url=self.source_url,
+            multiplicative=multiplicative,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Country(Cited):
@@ -52,18 +78,8 @@ class GridFactor(Cited):
     def as_factor(self, used_in_year: int | None = None) -> Factor:
         """The factor for energy used in a year; its error is larger in another year."""
         same = used_in_year == self.year
-        return Factor(
-            value=self.g_per_kwh,
-            unit="g/kWh",
-            relative_std_ratio=self.same_year_std_ratio if same else self.other_year_std_ratio,
-            source=self.evidence,
-            citation=self.source,
-            year=self.year,
-            basis=self.basis,
-            zone=self.zone,
-            licence=self.licence,
-            source_url=self.source_url,
-        )
+        std_ratio = self.same_year_std_ratio if same else self.other_year_std_ratio
+        return self.cited(self.g_per_kwh, "g/kWh", std_ratio, self.evidence, zone=self.zone)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,17 +93,7 @@ class Pue(Cited):
 
     def as_factor(self) -> Factor:
         """The factor of a price tag."""
-        return Factor(
-            value=self.pue,
-            unit="1",
-            relative_std_ratio=self.relative_std_ratio,
-            source=self.evidence,
-            citation=self.source,
-            year=self.year,
-            basis=self.basis,
-            licence=self.licence,
-            source_url=self.source_url,
-        )
+        return self.cited(self.pue, "1", self.relative_std_ratio, self.evidence)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,16 +131,11 @@ class Embodied(Cited):
 
     def as_factor(self) -> Factor:
         """The factor, its error multiplicative."""
-        return Factor(
-            value=self.embodied_co2e_kg,
-            unit=f"kg/{self.per}",
-            relative_std_ratio=self.times_or_divided_by - 1,
-            source=self.evidence,
-            citation=self.source,
-            year=self.year,
-            basis=self.basis,
-            licence=self.licence,
-            source_url=self.source_url,
+        return self.cited(
+            self.embodied_co2e_kg,
+            f"kg/{self.per}",
+            self.times_or_divided_by - 1,
+            self.evidence,
             multiplicative=True,
         )
 
@@ -167,17 +168,12 @@ class Water(Cited):
 
     def as_factor(self) -> Factor:
         """The factor of a price tag."""
-        return Factor(
-            value=self.l_per_kwh,
-            unit="l/kWh",
-            relative_std_ratio=self.relative_std_ratio,
-            source=self.evidence,
-            citation=self.source,
-            year=self.year,
-            basis=self.basis,
+        return self.cited(
+            self.l_per_kwh,
+            "l/kWh",
+            self.relative_std_ratio,
+            self.evidence,
             zone=self.zone or None,
-            licence=self.licence,
-            source_url=self.source_url,
             multiplicative=self.multiplicative,
         )
 
@@ -203,17 +199,13 @@ class Price(Cited):
 
     def as_factor(self) -> Factor:
         """The factor of a price tag: an amount that is exact, for a use that is assumed."""
-        return Factor(
-            value=float(self.amount),
-            unit=f"{self.currency}/{self.unit}",
-            relative_std_ratio=0.0,
-            source="assumed",
+        return self.cited(
+            float(self.amount),
+            f"{self.currency}/{self.unit}",
+            0.0,
+            "assumed",
             citation=f"{self.source} ({self.provider}, {self.kind}, {self.label})",
-            year=self.year,
-            basis=self.basis,
             zone=self.region,
-            licence=self.licence,
-            source_url=self.source_url,
         )
 
 

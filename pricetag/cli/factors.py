@@ -7,10 +7,12 @@ import math
 import re
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
+from pricetag.accounting.bill.factor_kinds import FactorKind
+from pricetag.accounting.quantity.quantity import Source as Evidence
 from pricetag.cli.answering import answer, each
 from pricetag.cli.console import EXIT_USAGE, CliError
 from pricetag.cli.negatives import FigureCommand
@@ -21,17 +23,6 @@ from pricetag.cli.views.factors import factor_line, site_line, site_parts
 OWN = "the lab's own figure"
 MOST_FILE_BYTES = 5_000_000
 
-Kind = Literal[
-    "pue",
-    "wue",
-    "water_intensity",
-    "carbon_location",
-    "carbon_market",
-    "tariff",
-    "embodied",
-    "calibration",
-]
-Evidence = Literal["counter", "integrated", "modelled", "estimated", "assumed"]
 SiteArgument = Annotated[str, typer.Argument(metavar="SITE", help="Site name.")]
 Zone = Annotated[
     str | None,
@@ -220,7 +211,7 @@ def change_site(
 )
 def add_factor(
     ctx: typer.Context,
-    kind: Annotated[Kind, typer.Argument(metavar="KIND", help="Kind of factor.")],
+    kind: Annotated[FactorKind, typer.Argument(metavar="KIND", help="Kind of factor.")],
     source: Source,
     basis: Annotated[str, typer.Option(help="What the figure includes, e.g. 'annual mean'.")],
     value: Annotated[
@@ -311,7 +302,7 @@ def list_factors(
     at: Annotated[
         str | None, typer.Option("--site", help="Show only factors of this site.")
     ] = None,
-    kind: Annotated[Kind | None, typer.Option(help="Show only factors of this kind.")] = None,
+    kind: Annotated[FactorKind | None, typer.Option(help="Show only factors of this kind.")] = None,
     limit: Limit = 50,
     json: Json = False,
 ) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-from pricetag.metering.nvml_errors import Action, Unavailability
+from pricetag.metering.nvml_errors import Action, LibraryUnavailableError, Unavailability
 
 MODULE = "amdsmi"
 INSTALL_COMMAND = "pip install /opt/rocm/share/amd_smi"
@@ -42,16 +42,8 @@ _lock = threading.Lock()
 _users = 0
 
 
-class AmdUnavailableError(RuntimeError):
-    """AMD's library cannot be used.
-
-    Args:
-        unavailability: The reason, and the command that may fix it.
-    """
-
-    def __init__(self, unavailability: Unavailability) -> None:
-        super().__init__(f"{unavailability.reason}; try: {unavailability.command}")
-        self.unavailability = unavailability
+class AmdUnavailableError(LibraryUnavailableError):
+    """AMD's library cannot be used."""
 
 
 def is_installed() -> bool:

@@ -22,14 +22,14 @@ class Action(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Unavailability:
-    """Why NVML cannot be used at all, and the one command that may change that."""
+    """Why a vendor's library cannot be used at all, and the one command that may change that."""
 
     reason: str
     command: str
 
 
-class NvmlUnavailableError(RuntimeError):
-    """NVML is installed, or should be, but cannot be used.
+class LibraryUnavailableError(RuntimeError):
+    """A vendor's library is installed, or should be, but cannot be used.
 
     Args:
         unavailability: The reason, and the command that may fix it.
@@ -38,6 +38,10 @@ class NvmlUnavailableError(RuntimeError):
     def __init__(self, unavailability: Unavailability) -> None:
         super().__init__(f"{unavailability.reason}; try: {unavailability.command}")
         self.unavailability = unavailability
+
+
+class NvmlUnavailableError(LibraryUnavailableError):
+    """NVML is installed, or should be, but cannot be used."""
 
 
 ACTIONS: Mapping[int, Action] = {

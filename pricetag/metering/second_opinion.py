@@ -10,10 +10,9 @@ from typing import Any, Literal, Protocol, TypedDict
 
 from pricetag.metering import codecarbon_parts
 from pricetag.metering.amd_devices import list_amd_devices
-from pricetag.metering.amd_library import AmdUnavailableError
 from pricetag.metering.codecarbon_figures import Figures
 from pricetag.metering.nvml_devices import MIG_PREFIX, list_devices
-from pricetag.metering.nvml_errors import NvmlUnavailableError
+from pricetag.metering.nvml_errors import LibraryUnavailableError
 
 logger = logging.getLogger(__name__)
 
@@ -141,7 +140,7 @@ def _indices(uuids: Sequence[str]) -> list[int]:
         raise NvmlIndexError("CodeCarbon cannot report a MIG slice's share")
     try:
         nvidia, amd = list_devices(), list_amd_devices()
-    except (NvmlUnavailableError, AmdUnavailableError) as error:
+    except LibraryUnavailableError as error:
         raise NvmlIndexError(str(error)) from error
     if nvidia and amd:
         raise NvmlIndexError("CodeCarbon takes NVIDIA's and AMD's devices for one another")

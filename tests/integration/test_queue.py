@@ -36,7 +36,7 @@ async def working(
     database: Database, execute: queue.Execute, **options: Any
 ) -> AsyncIterator[queue.QueueWorker]:
     given = {"queues": ["default/0gpu"], "concurrency": 1, "name": "w", **options}
-    worker = queue.make_worker(database.url, execute=execute, **given)
+    worker = queue.QueueWorker(database.url, execute=execute, **given)
     running = asyncio.create_task(worker.run())
     try:
         yield worker
@@ -158,7 +158,7 @@ async def test_stopping_does_not_wait_for_what_is_executing(committed_db: Databa
         await finish.wait()
         ended.set()
 
-    worker = queue.make_worker(
+    worker = queue.QueueWorker(
         committed_db.url, queues=["default/0gpu"], concurrency=1, execute=execute, name="w"
     )
     running = asyncio.create_task(worker.run())
@@ -182,7 +182,7 @@ async def test_a_worker_outlives_its_connections(committed_db: Database) -> None
         begun.set()
         await finish.wait()
 
-    worker = queue.make_worker(
+    worker = queue.QueueWorker(
         committed_db.url, queues=["default/0gpu"], concurrency=2, execute=execute, name="w"
     )
 
@@ -363,7 +363,7 @@ async def test_a_worker_without_a_database_raises() -> None:
     async def execute(run_id: UUID) -> None:
         raise AssertionError("there is nothing to take")
 
-    worker = queue.make_worker(
+    worker = queue.QueueWorker(
         f"postgresql://nobody@/none?host=/nowhere/{uuid4()}",
         queues=["default/0gpu"],
         concurrency=1,

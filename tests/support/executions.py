@@ -43,19 +43,12 @@ async def make_run(session: Session, *, enqueue: bool = False, **values: Any) ->
     experiment = Experiment(project_id=project.id, name="experiment")
     session.add(experiment)
     await session.flush()
-    given = {"name": "run", "kind": "train", "recipe": {"stages": [{"kind": "train"}]}, **values}
-    run = Run(project_id=project.id, experiment_id=experiment.id, **given)
+    columns = {"name": "run", "kind": "train", "recipe": {"stages": [{"kind": "train"}]}, **values}
+    run = Run(project_id=project.id, experiment_id=experiment.id, **columns)
     session.add(run)
     await session.flush()
     if enqueue:
-        await queue.enqueue(
-            session,
-            run.id,
-            pool=run.pool,
-            gpus=run.gpus,
-            kind=run.kind,
-            priority=run.priority,
-        )
+        await queue.enqueue_run(session, run)
     return run
 
 

@@ -21,10 +21,9 @@ from app.cancellation import heed_cancellation
 from pricetag.atomic_files import write_whole
 from pricetag.metering import Component, PowerSource, Reading, open_sources
 from pricetag.metering.activity import machine_busy_s
-from pricetag.metering.amd_library import AmdUnavailableError
 from pricetag.metering.devices import list_accelerators
 from pricetag.metering.meter import Meter
-from pricetag.metering.nvml_errors import NvmlUnavailableError
+from pricetag.metering.nvml_errors import LibraryUnavailableError
 from pricetag.metering.rapl_zones import powercap_root, scan
 from pricetag.metering.states import State, component_state
 from workers.node.baselines import Baseline, BaselineBook
@@ -51,7 +50,7 @@ def all_sources() -> list[PowerSource]:
     """Meters of everything on this machine."""
     try:
         uuids = [device.uuid for device in list_accelerators()]
-    except (NvmlUnavailableError, AmdUnavailableError) as error:
+    except LibraryUnavailableError as error:
         logger.warning("the node's meter cannot list devices: %s", error)
         uuids = []
     return open_sources(uuids)

@@ -13,10 +13,11 @@ from app.api.openapi import request_body
 from app.api.v1.examples import FACTOR, SITE, SITE_CHANGE, TARIFF
 from app.api.v1.responses import BODY, problems
 from app.schemas.common import Moment, StoredName
-from app.schemas.factors import FactorCreate, FactorEntered, FactorKind, FactorPage
+from app.schemas.factors import FactorCreate, FactorEntered, FactorPage
 from app.schemas.sites import SiteCreate, SiteFactors, SiteList, SiteRead, SiteUpdate
 from app.services.factors import entry as factor_entry
 from app.services.factors import site_factors, sites
+from pricetag.accounting.bill.factor_kinds import FactorKind
 
 KEEPERS = rule("admin", sites.TO)
 

@@ -78,13 +78,7 @@ async def admit(session: Session, run: Run, draft: Draft | None) -> list[str]:
     Raises:
         BudgetExceededError: If a budget is used up, or has less left than the quote.
     """
-    concerned = await budget_rows.open_for(
-        session,
-        project_id=run.project_id,
-        experiment_id=run.experiment_id,
-        user_id=run.created_by,
-        lock=True,
-    )
+    concerned = await budget_rows.open_for(session, run, lock=True)
     budget_states = await states(session, concerned, datetime.now(UTC), without=run.id)
     method = draft.method if draft is not None else None
     quotes = {state.budget.id: _quoted(state.budget, draft) for state in budget_states}
@@ -126,12 +120,7 @@ async def why_not_start(session: Session, run: Run) -> dict[str, Any] | None:
     Reservations, its own or of others, do not count here: the run was already admitted. Budgets
     that only warn do not keep it from starting.
     """
-    concerned = await budget_rows.open_for(
-        session,
-        project_id=run.project_id,
-        experiment_id=run.experiment_id,
-        user_id=run.created_by,
-    )
+    concerned = await budget_rows.open_for(session, run)
     holding = [budget for budget in concerned if budget.refuses or budget.stops]
     for state in await states(session, holding, datetime.now(UTC), promised=False):
         if state.standing.is_spent:

@@ -40,12 +40,7 @@ async def announce(
 
 async def announce_booked(session: Session, run: Run) -> None:
     """Same as ``announce``, for a run with newly booked energy."""
-    concerned = await budget_rows.open_for(
-        session,
-        project_id=run.project_id,
-        experiment_id=run.experiment_id,
-        user_id=run.created_by,
-    )
+    concerned = await budget_rows.open_for(session, run)
     warning = [budget for budget in concerned if budget.thresholds]
     now = datetime.now(UTC)
     await announce(session, run, await states(session, warning, now, promised=False), now)
