@@ -11,9 +11,9 @@ import pytest
 
 from pricetag.accounting.readings.ledger import EnergyLedger, Reading
 from pricetag.client import Client
-from tests.e2e.test_training import CONFIG
 from tests.support.bills import J_PER_KWH
 from tests.support.service import Service, wait_until
+from tests.support.small_models import CONFIG
 from workers.node.identity import process_start_ticks
 from workers.training.data import synthetic
 

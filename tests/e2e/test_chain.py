@@ -8,18 +8,11 @@ from uuid import UUID
 import pytest
 
 from tests.support.service import Service
+from tests.support.small_models import CONFIG
 from workers.training.data import synthetic
 
 pytestmark = pytest.mark.slow
 
-CONFIG = {
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 64,
-    "vocab_size": 400,
-    "max_position_embeddings": 48,
-}
 TRAIN = {"kind": "train", "name": "teacher", "max_steps": 20, "batch_size": 8, "max_length": 48}
 
 

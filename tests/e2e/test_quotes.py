@@ -10,18 +10,11 @@ import pytest
 import yaml
 
 from tests.support.service import Service, wait_until
+from tests.support.small_models import CONFIG
 from workers.training.data import synthetic
 
 pytestmark = pytest.mark.slow
 
-CONFIG = {
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 64,
-    "vocab_size": 400,
-    "max_position_embeddings": 48,
-}
 SHORT, LONG = 400, 3200
 
 

@@ -21,19 +21,12 @@ from pricetag.metering.journal import SHIPPED_SUFFIX
 from tests.support.bills import check_bill
 from tests.support.fake_powercap import FakePowercap
 from tests.support.service import ROOT, Service, wait_until
+from tests.support.small_models import CONFIG
 from workers.node.identity import git_commit, process_start_ticks
 from workers.training.data import synthetic
 
 pytestmark = pytest.mark.slow
 
-CONFIG = {
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 64,
-    "vocab_size": 400,
-    "max_position_embeddings": 48,
-}
 SHORT = {"kind": "train", "max_steps": 40, "batch_size": 8, "learning_rate": 1e-3, "max_length": 48}
 STEPS = 1500
 LONG = {

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,7 +39,34 @@ CONFIG = {
     "vocab_size": 300,
     "max_position_embeddings": 48,
 }
+TRAIN_TOKENS = {
+    "kind": "train",
+    "max_steps": 6,
+    "batch_size": 8,
+    "learning_rate": 3e-3,
+    "precision": "fp32",
+    "max_length": 32,
+}
+"""A training of a language model or of question answering."""
+
 TRAIN = {"kind": "train", "max_steps": 6, "batch_size": 8, "learning_rate": 1e-3, "seed": 0}
+
+
+def launch_ranks(root: Path, script: str, *arguments: str) -> None:
+    """Runs a Python script as two ranks under torchrun, with the folder as its first argument."""
+    (root / "script.py").write_text(script)
+    repository = Path(__file__).parents[2]
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    completed = subprocess.run(
+        [sys.executable, *launcher, str(root / "script.py"), str(root), *arguments],
+        cwd=repository,
+        env={**os.environ, "PYTHONPATH": str(repository), "OMP_NUM_THREADS": "1"},
+        timeout=180,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert completed.returncode == 0, completed.stderr[-8000:]
 
 
 def data_set(folder: Path, hard_share: float = 0.5, **sizes: int) -> Path:

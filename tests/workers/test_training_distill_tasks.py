@@ -18,7 +18,7 @@ from pricetag.recipes.methods.distill import Student
 from tests.support import tiny_models
 from tests.support.recording import RecordingReporter
 from tests.support.tasks import TASKS, task_files, task_recipe
-from tests.support.training import carry_out, job
+from tests.support.training import TRAIN_TOKENS, carry_out, job
 from workers.job.pipeline import run
 from workers.job.reporter import Interrupted, JobError
 from workers.methods.logits import SoftLabels, soft_loss
@@ -32,15 +32,7 @@ from workers.training.model.students import student_config, student_of
 from workers.training.tasks.registry import task_named
 from workers.training.teacher import Teacher
 
-TRAIN = {
-    "kind": "train",
-    "max_steps": 6,
-    "batch_size": 8,
-    "learning_rate": 3e-3,
-    "precision": "fp32",
-    "max_length": 32,
-}
-DISTILL = {**TRAIN, "kind": "distill", "student": {"layers": [1]}}
+DISTILL = {**TRAIN_TOKENS, "kind": "distill", "student": {"layers": [1]}}
 
 
 # ---- the loss ----
@@ -180,7 +172,7 @@ def finished(
     """A teacher and its student for each task."""
     task = request.param
     root = task_files(tmp_path_factory.mktemp(task), task)
-    return task, root, carry_out(root, task_recipe(task, TRAIN, DISTILL))
+    return task, root, carry_out(root, task_recipe(task, TRAIN_TOKENS, DISTILL))
 
 
 def stage_model(root: Path, stage: str) -> dict[str, torch.Tensor]:
@@ -225,7 +217,7 @@ def test_a_distillation_that_is_interrupted_resumes_to_the_same_student(
     tmp_path: Path, task: str
 ) -> None:
     root = task_files(tmp_path, task)
-    carry_out(root, task_recipe(task, {**TRAIN, "evaluate": False}))
+    carry_out(root, task_recipe(task, {**TRAIN_TOKENS, "evaluate": False}))
     (root / "work" / "stage-00" / "model").rename(root / "teacher")
     described = task_recipe(task, {**DISTILL, "evaluate": False}, model="teacher")
     whole, halves = tmp_path / "whole", tmp_path / "halves"
@@ -246,7 +238,7 @@ def test_a_student_comes_close_to_its_teacher_without_labels(tmp_path: Path, tas
     root = task_files(tmp_path, task)
     steps = {"max_steps": 40, "learning_rate": 1e-2, "evaluate": False}
     student = {**DISTILL, **steps, "alpha": 0.0, "student": {"layers": 1, "hidden_size": 8}}
-    reporter = carry_out(root, task_recipe(task, {**TRAIN, **steps}, student))
+    reporter = carry_out(root, task_recipe(task, {**TRAIN_TOKENS, **steps}, student))
     curve = [event["value"] for event in reporter.of("metric", name="loss_logits")]
     assert curve[-1] < 0.5 * curve[0]
 
@@ -323,7 +315,7 @@ def test_a_student_of_a_decoder_is_checked_before_its_teacher_is_trained(tmp_pat
     root = task_files(tmp_path, "causal_lm")
     heads.CAUSAL_LM.build(tiny_models.config("gpt2")).save_pretrained(root / "base")
     tiny_models.tokenizer().save_pretrained(root / "base")
-    stages = (TRAIN, {**DISTILL, "student": {"layers": 5}})
+    stages = (TRAIN_TOKENS, {**DISTILL, "student": {"layers": 5}})
     reporter = RecordingReporter()
     with pytest.raises(JobError) as caught:
         run(job(root, task_recipe("causal_lm", *stages, model="base")), reporter)
@@ -338,7 +330,7 @@ def test_a_student_of_a_decoder_is_checked_before_its_teacher_is_trained(tmp_pat
 def test_tokens_is_an_option_only_for_language_models(task: str) -> None:
     data = {"train": "a.csv", "validation": "b.csv"}
     stage = {**DISTILL, "tokens": "all"}
-    described = {"task": task, "data": data, "model": "base", "stages": [TRAIN, stage]}
+    described = {"task": task, "data": data, "model": "base", "stages": [TRAIN_TOKENS, stage]}
     with pytest.raises(RecipeError) as caught:
         parse_recipe(described)
     assert caught.value.field == "recipe.stages.1.tokens"
@@ -347,7 +339,7 @@ def test_tokens_is_an_option_only_for_language_models(task: str) -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_distillation_is_accepted_for_every_task(task: str) -> None:
-    stages = [TRAIN, {**DISTILL, **({} if "question" in task else {"tokens": "all"})}]
+    stages = [TRAIN_TOKENS, {**DISTILL, **({} if "question" in task else {"tokens": "all"})}]
     assert parse_recipe(task_recipe(task, *stages)).stages[1].kind == "distill"
 
 

@@ -15,7 +15,7 @@ from pricetag.recipes import RecipeError, parse_recipe
 from tests.support import tiny_models
 from tests.support.recording import RecordingReporter
 from tests.support.texts import text_files, text_recipe
-from tests.support.training import carry_out, context, job
+from tests.support.training import TRAIN_TOKENS, carry_out, context, job
 from workers.job.pipeline import run
 from workers.job.reporter import Interrupted, JobError
 from workers.training.cost.flops import closed_form, profile
@@ -29,14 +29,6 @@ from workers.training.tasks.masked_lm import MaskingCollator
 from workers.training.tasks.registry import task_named
 
 TASKS = ("masked_lm", "causal_lm")
-TRAIN = {
-    "kind": "train",
-    "max_steps": 6,
-    "batch_size": 8,
-    "learning_rate": 3e-3,
-    "precision": "fp32",
-    "max_length": 32,
-}
 
 
 def quality(reporter: RecordingReporter, split: str = "validation") -> dict[str, Any]:
@@ -55,7 +47,7 @@ def finished(
     task = request.param
     root = text_files(tmp_path_factory.mktemp(task))
     stages = (
-        {**TRAIN, "mid_evaluation": {"every_steps": 3}},
+        {**TRAIN_TOKENS, "mid_evaluation": {"every_steps": 3}},
         {"kind": "prune", "sparsity": 0.5, "recovery_epochs": 0.2, "batch_size": 8},
         {"kind": "quantize"},
         {"kind": "evaluate", "splits": ["validation"]},
@@ -120,7 +112,7 @@ def test_quantizing_a_language_model_makes_all_of_its_matrices_8_bit(
 
 @pytest.mark.parametrize("task", TASKS)
 def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path: Path, task: str) -> None:
-    stage = {**TRAIN, "max_steps": 9, "evaluate": False}
+    stage = {**TRAIN_TOKENS, "max_steps": 9, "evaluate": False}
     described = text_recipe(task, stage)
     whole, halves = text_files(tmp_path / "whole"), text_files(tmp_path / "halves")
     carry_out(whole, described)
@@ -260,7 +252,7 @@ def test_operations_of_gpt2_include_the_logits_of_every_token() -> None:
 
 
 def load(root: Path, **data: Any) -> Any:
-    return load_split(context(root, text_recipe("masked_lm", TRAIN, data=data)), "train")
+    return load_split(context(root, text_recipe("masked_lm", TRAIN_TOKENS, data=data)), "train")
 
 
 def test_every_line_of_a_text_file_is_a_text_and_blank_lines_are_skipped(tmp_path: Path) -> None:
@@ -305,7 +297,7 @@ def test_packing_fills_blocks_and_loses_no_token() -> None:
 
 def test_blocks_are_trained_and_evaluated(tmp_path: Path) -> None:
     root = text_files(tmp_path)
-    blocks = carry_out(root, text_recipe("causal_lm", TRAIN, data={"block_size": 32}))
+    blocks = carry_out(root, text_recipe("causal_lm", TRAIN_TOKENS, data={"block_size": 32}))
     assert quality(blocks)["predicted_tokens"] > 100
 
 
@@ -342,7 +334,7 @@ def test_options_that_do_not_fit_the_task_are_rejected_when_submitted(
     task: str, changes: dict[str, Any], field: str, words: str
 ) -> None:
     data = {"train": "a.txt", "validation": "b.txt"}
-    described = {"task": task, "data": data, "model": "base", "stages": [TRAIN], **changes}
+    described = {"task": task, "data": data, "model": "base", "stages": [TRAIN_TOKENS], **changes}
     with pytest.raises(RecipeError) as caught:
         parse_recipe(described)
     assert caught.value.field == field
@@ -361,7 +353,7 @@ def test_a_tokenizer_without_a_mask_is_rejected(tmp_path: Path) -> None:
     root = text_files(tmp_path)
     tiny_models.save(root / "base", tiny_models.config(labels=["a", "b"]), mask_token=None)
     with pytest.raises(JobError, match="mask_token") as caught:
-        carry_out(root, text_recipe("masked_lm", TRAIN, model="base"))
+        carry_out(root, text_recipe("masked_lm", TRAIN_TOKENS, model="base"))
     assert caught.value.code == "bad-model"
 
 
@@ -370,7 +362,7 @@ def test_a_causal_model_without_padding_pads_with_its_end_of_text(tmp_path: Path
     made = tiny_models.config("gpt2", pad_token_id=None, bos_token_id=0, eos_token_id=2)
     heads.CAUSAL_LM.build(made).save_pretrained(root / "base")
     tiny_models.tokenizer(pad_token=None).save_pretrained(root / "base")
-    reporter = carry_out(root, text_recipe("causal_lm", TRAIN, model="base"))
+    reporter = carry_out(root, text_recipe("causal_lm", TRAIN_TOKENS, model="base"))
     assert quality(reporter)["perplexity"] > 1
 
 

@@ -15,7 +15,7 @@ from tests.support import tiny_models
 from tests.support.questions import question_files, squad
 from tests.support.recording import RecordingReporter
 from tests.support.texts import SHALLOW
-from tests.support.training import carry_out, context, job
+from tests.support.training import TRAIN_TOKENS, carry_out, context, job
 from workers.job.pipeline import run
 from workers.job.reporter import Interrupted, JobError
 from workers.training.answers import Span, best_span, exact_match, f1, normalized
@@ -26,15 +26,6 @@ from workers.training.data.windows import WindowData, cut
 from workers.training.model import heads
 from workers.training.tasks.question_answering import SpanLoss
 
-TRAIN = {
-    "kind": "train",
-    "max_steps": 6,
-    "batch_size": 8,
-    "learning_rate": 3e-3,
-    "precision": "fp32",
-    "max_length": 32,
-}
-
 
 def described(*stages: dict[str, Any], **changes: Any) -> dict[str, Any]:
     data = {"train": "data/train.json", "validation": "data/dev.json", **changes.pop("data", {})}
@@ -43,7 +34,7 @@ def described(*stages: dict[str, Any], **changes: Any) -> dict[str, Any]:
         "task": "question_answering",
         "data": data,
         "model": model,
-        "stages": list(stages or [TRAIN]),
+        "stages": list(stages or [TRAIN_TOKENS]),
         **changes,
     }
 
@@ -57,7 +48,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RecordingR
     """A run of every kind of stage that works on the task."""
     root = question_files(tmp_path_factory.mktemp("qa"), unanswerable=True)
     stages = (
-        {**TRAIN, "mid_evaluation": {"every_steps": 3}},
+        {**TRAIN_TOKENS, "mid_evaluation": {"every_steps": 3}},
         {"kind": "prune", "sparsity": 0.5, "recovery_epochs": 0.2, "batch_size": 8},
         {"kind": "quantize"},
         {"kind": "evaluate", "splits": ["validation"]},
@@ -95,13 +86,13 @@ def test_a_published_model_answers_the_same_when_loaded_again(
 
 def test_a_model_learns_to_answer(tmp_path: Path) -> None:
     root = question_files(tmp_path)
-    longer = {**TRAIN, "max_steps": 150, "learning_rate": 5e-3, "warmup_steps": 10}
+    longer = {**TRAIN_TOKENS, "max_steps": 150, "learning_rate": 5e-3, "warmup_steps": 10}
     reporter = carry_out(root, described(longer))
     assert values(reporter, "f1")[-1] > 0.5
 
 
 def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path: Path) -> None:
-    only_train = described({**TRAIN, "evaluate": False})
+    only_train = described({**TRAIN_TOKENS, "evaluate": False})
     whole, halves = question_files(tmp_path / "whole"), question_files(tmp_path / "halves")
     carry_out(whole, only_train)
     with pytest.raises(Interrupted):

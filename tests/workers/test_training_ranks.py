@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
-from tests.support.training import TRAIN, data_set, recipe
+from tests.support.training import TRAIN, data_set, launch_ranks, recipe
 
 SCRIPT = """
 import json, sys
@@ -36,19 +33,7 @@ leave(0)
 
 
 def launch(root: Path, stop: int = 0) -> list[dict[str, object]]:
-    (root / "script.py").write_text(SCRIPT)
-    repository = Path(__file__).parents[2]
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    done = subprocess.run(
-        [sys.executable, *launcher, str(root / "script.py"), str(root), str(stop)],
-        cwd=repository,
-        env={**os.environ, "PYTHONPATH": str(repository), "OMP_NUM_THREADS": "1"},
-        timeout=180,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-8000:]
+    launch_ranks(root, SCRIPT, str(stop))
     events: list[dict[str, object]] = json.loads((root / "events.json").read_text())
     return events
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from tests.support.sockets import prepared
+from tests.support.training import launch_ranks
 
 SCRIPT = """
 import hashlib, json, sys
@@ -90,19 +88,7 @@ def test_two_ranks_end_with_the_same_weights_rounds_rungs_and_changed_batches(
     tmp_path: Path,
 ) -> None:
     prepared(tmp_path)  # the data set is written once
-    (tmp_path / "script.py").write_text(SCRIPT)
-    repository = Path(__file__).parents[2]
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    done = subprocess.run(
-        [sys.executable, *launcher, str(tmp_path / "script.py"), str(tmp_path)],
-        cwd=repository,
-        env={**os.environ, "PYTHONPATH": str(repository), "OMP_NUM_THREADS": "1"},
-        timeout=180,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-8000:]
+    launch_ranks(tmp_path, SCRIPT)
     notes: list[dict[str, Any]] = [
         json.loads((tmp_path / f"rank-{rank}.json").read_text()) for rank in (0, 1)
     ]

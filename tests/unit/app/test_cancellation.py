@@ -7,19 +7,16 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from app.cancellation import end_tasks, heed_cancellation
 from pricetag.metering.journal import Journal
-from tests.unit.workers.test_launch import config
-from tests.unit.workers.test_worker import FakeStore
+from tests.unit.workers.test_worker import FakeStore, a_worker
 from workers.attempt.shipper import Shipper
 from workers.node.leases import LeaseKeeper
-from workers.store import Store
-from workers.worker import Worker
 
 ROOT = Path(__file__).resolve().parents[3]
 STEPS = range(7)
@@ -94,14 +91,7 @@ async def test_a_cancellation_in_the_same_step_as_a_result_takes_effect(
 async def test_a_pause_of_the_worker_is_left_when_it_is_cancelled(
     steps: int, tmp_path: Path
 ) -> None:
-    worker = Worker(
-        config(tmp_path),
-        cast(Store, FakeStore()),
-        [],
-        cpu_slots=1,
-        database_url=lambda: "",
-        examine=dict,
-    )
+    worker = a_worker(tmp_path, FakeStore())
 
     async def pause() -> None:
         await worker._pause(60)

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -19,9 +19,8 @@ from pricetag.metering.journal import Journal, JournalError, find_orphans
 from pricetag.metering.meter import Meter
 from tests.support.meters import Clock
 from tests.support.recording import RecordingReporter
-from tests.unit.workers.test_launch import config
 from tests.unit.workers.test_node_meter import Bench, Fleet
-from tests.unit.workers.test_worker import FakeStore
+from tests.unit.workers.test_worker import FakeStore, a_worker
 from workers.attempt.log import AttemptLog
 from workers.attempt.outcome import Observed, decide
 from workers.job import disk
@@ -29,8 +28,6 @@ from workers.job.pipeline import run
 from workers.job.reporter import Job, JobError
 from workers.node import meter as node_meter_module
 from workers.node.machine import Machine
-from workers.store import Store
-from workers.worker import Worker
 
 ROOT = Path(__file__).resolve().parents[3]
 NO_ROOM = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -113,14 +110,7 @@ def test_a_job_folder_that_cannot_be_created_on_a_full_disk_is_retried(
 async def test_no_run_is_started_without_free_space(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    worker = Worker(
-        config(tmp_path),
-        cast(Store, FakeStore()),
-        [],
-        cpu_slots=1,
-        database_url=lambda: "",
-        examine=dict,
-    )
+    worker = a_worker(tmp_path, FakeStore())
     is_full = True
     monkeypatch.setattr(disk, "is_full", lambda folder: is_full and folder == tmp_path)
     with pytest.raises(Postponed):
