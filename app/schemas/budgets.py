@@ -7,10 +7,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, StrictBool, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from app.schemas.common import PLAIN_NUMBER, Currency, Name, Request, StoredName, Wire
+from app.schemas.common import PLAIN_NUMBER, Currency, Name, Real, Request, StoredName, Wire
 from pricetag.accounting.budgets.decision import Metric, Scope
 from pricetag.accounting.budgets.periods import Period, UnknownTimeZone, place_zone
 
@@ -25,7 +25,7 @@ Amount = Annotated[
     ),
     PLAIN_NUMBER,
 ]
-Threshold = Annotated[float, Field(gt=0, le=1)]
+Threshold = Annotated[Real, Field(gt=0, le=1)]
 Thresholds = Annotated[
     list[Threshold],
     AfterValidator(lambda ratios: sorted(set(ratios))),
@@ -85,10 +85,10 @@ class BudgetCreate(Request):
         examples=["Europe/Berlin"],
     )
     thresholds: Thresholds = Field(default_factory=lambda: [0.8, 1.0])
-    refuses: bool = Field(
+    refuses: StrictBool = Field(
         default=True, description="Whether to reject runs whose quote exceeds the amount left."
     )
-    stops: bool = Field(
+    stops: StrictBool = Field(
         default=True, description="Whether to stop running jobs when the budget is used up."
     )
 
@@ -125,8 +125,8 @@ class BudgetChange(Request):
     name: Name | None = None
     amount: Amount | None = None
     thresholds: Thresholds | None = None
-    refuses: bool | None = None
-    stops: bool | None = None
+    refuses: StrictBool | None = None
+    stops: StrictBool | None = None
 
     def given(self) -> dict[str, Any]:
         """The fields to change."""

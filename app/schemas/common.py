@@ -14,6 +14,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    Strict,
 )
 from pydantic_core import PydanticCustomError
 
@@ -96,6 +97,8 @@ def is_plain_number(text: str) -> bool:
 
 
 def _plain_number(value: object) -> object:
+    if isinstance(value, bool):
+        raise PydanticCustomError("number", "must be a number")
     if isinstance(value, str) and not is_plain_number(value.strip()):
         raise PydanticCustomError(
             "number",
@@ -107,6 +110,13 @@ def _plain_number(value: object) -> object:
 
 PLAIN_NUMBER = BeforeValidator(_plain_number)
 """Validator of a number that may arrive as text."""
+
+
+Whole = Annotated[int, Strict()]
+"""A whole number of a JSON body: not ``true``, ``1.0`` or ``"1"``, which mean something else."""
+
+Real = Annotated[float, Strict()]
+"""A number of a JSON body: neither ``true`` nor ``"1"``."""
 
 
 def hint_of(error: Mapping[str, Any]) -> str | None:

@@ -5,9 +5,18 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StrictBool, StringConstraints
 
-from app.schemas.common import ONE_LINE, PLAIN_NUMBER, VISIBLE_ONLY, Moment, Request, Wire
+from app.schemas.common import (
+    ONE_LINE,
+    PLAIN_NUMBER,
+    VISIBLE_ONLY,
+    Moment,
+    Real,
+    Request,
+    Whole,
+    Wire,
+)
 from pricetag.accounting.bill.factor_kinds import FactorKind
 from pricetag.accounting.quantity.quantity import Source
 
@@ -19,7 +28,7 @@ Text = Annotated[
 ]
 """One non-empty line: surrounding blanks are stripped, blank text is rejected."""
 Url = Annotated[str, Field(max_length=500, pattern=r"^(https?://[^\s]+)?$")]
-Year = Annotated[int, Field(ge=1990, le=2100)]
+Year = Annotated[Whole, Field(ge=1990, le=2100)]
 
 
 class Cited(Request):
@@ -49,10 +58,10 @@ class FactorCreate(Cited):
         default=None,
         description="Unit of the kind, which is the default; other units are rejected.",
     )
-    relative_std_ratio: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] | None = Field(
+    relative_std_ratio: Annotated[Real, Field(ge=0, le=10, allow_inf_nan=False)] | None = Field(
         default=None, description="Relative error, one sigma; default of the kind if omitted."
     )
-    multiplicative: bool | None = Field(
+    multiplicative: StrictBool | None = Field(
         default=None, description="Whether the error is a factor: times or divided by 1 + ratio."
     )
     evidence: Source = "estimated"

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, RootModel
 
-from app.schemas.common import Request, RunStatus, Wire
+from app.schemas.common import Currency, Request, RunStatus, Wire
 from app.schemas.projections import ProjectionRead, QuoteQuantities
 from app.schemas.runs import RunCreate
 
@@ -34,7 +34,7 @@ class QuoteCreate(Request):
         le=10**9,
         description="Number of paid devices, if different from `devices`.",
     )
-    currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$")
+    currency: Currency = "USD"
 
 
 class QuoteRead(Wire):

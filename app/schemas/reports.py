@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.schemas.common import Moment, Name, Request, RunStatus, StoredName, Wire
+from app.schemas.common import Moment, Name, Request, RunStatus, StoredName, Whole, Wire
 from app.schemas.runs import RunKind
 
 MAX_RUNS = 1000
@@ -40,7 +40,7 @@ class ReportCreate(Request):
         default=None, description="IDs of the runs, in this order; each must have a price tag."
     )
     versions: Annotated[
-        dict[uuid.UUID, Annotated[int, Field(ge=1, le=2**31 - 1)]], Field(max_length=MAX_RUNS)
+        dict[uuid.UUID, Annotated[Whole, Field(ge=1, le=2**31 - 1)]], Field(max_length=MAX_RUNS)
     ] = Field(
         default_factory=dict,
         description="Version of a run's price tag to use, by the run's ID; the newest of all "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from decimal import Decimal
@@ -55,7 +56,13 @@ def estimate(
     """Estimate the energy, emissions and cost of a job from its devices' power and its hours."""
     from pricetag.accounting.bill.estimate import estimate as calculate
     from pricetag.accounting.quantity.checks import InvalidFigures
+    from pricetag.catalog import currency_codes
 
+    messages: list[str] = []
+    if re.fullmatch(r"[A-Z]{3}", currency) and currency not in currency_codes():
+        messages.append(
+            f"--currency is {currency!r}: give the ISO 4217 code of a currency in use, e.g. EUR"
+        )
     try:
         result = calculate(
             devices,
@@ -69,8 +76,9 @@ def estimate(
             currency=currency,
         )
     except InvalidFigures as error:
-        messages = "; ".join(_naming_the_option(fault) for fault in error.faults)
-        raise CliError(messages, EXIT_USAGE) from error
+        messages = [*map(_naming_the_option, error.faults), *messages]
+    if messages:
+        raise CliError("; ".join(messages), EXIT_USAGE)
     figures = {
         name: float(value) if isinstance(value, Decimal) else value
         for name, value in asdict(result).items()
