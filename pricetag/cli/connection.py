@@ -56,6 +56,18 @@ def data_dir(environ: Mapping[str, str], settings: Mapping[str, Any]) -> Path:
     return Path(base).expanduser() / "pricetag"
 
 
+def data_roots(environ: Mapping[str, str]) -> list[Path]:
+    """The folders that jobs of this machine's workers may read; empty if none is set.
+
+    Raises:
+        CliError: If the configuration file cannot be read.
+    """
+    named = environ.get("PRICETAG_DATA_ROOTS")
+    listed = named or _config(environ).get("data_roots")
+    paths = listed.split(os.pathsep) if isinstance(listed, str) else listed or []
+    return [Path(str(path)).expanduser().absolute() for path in paths if path]
+
+
 def _config(environ: Mapping[str, str]) -> dict[str, Any]:
     named = environ.get("PRICETAG_CONFIG")
     path = Path(named).expanduser() if named else Path("pricetag.toml")

@@ -75,9 +75,14 @@ def submit(
 
         show_quote(ctx, file, json)
         return
+    from pricetag.cli.programs import check_programs
+
     text = _read(file)
+    missing = check_programs(file, text)
     with open_client(ctx) as client:
         accepted = client.create_run(text, idempotency_key=key)
+        if missing:
+            accepted["warnings"] = [*accepted.get("warnings", ()), *missing]
         warn(ctx, json, accepted)
         if wait or follow:
             _wait(ctx, json, client, accepted, logs=follow)
