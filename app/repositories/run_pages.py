@@ -10,8 +10,7 @@ reads the whole table along the order.
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -21,17 +20,18 @@ from sqlalchemy import (
     DateTime,
     Select,
     Subquery,
+    and_,
     cast,
     func,
     literal,
     literal_column,
     select,
-    text,
     tuple_,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.repositories.run_selection import Selection
+from app.repositories.bitmap_scans import bitmap_scans
+from app.repositories.run_selection import Selection, contains
 from models import Run
 from models.run import finished_or_never
 
@@ -40,6 +40,9 @@ LOOK_AHEAD = 2_000
 
 COUNT_AHEAD = 20_000
 """The same where runs are counted."""
+
+FREQUENT_RATIO = 0.1
+"""Part of the runs nearby that have a word which is not looked up."""
 
 Position = tuple[str, uuid.UUID]
 """A place in an order: the sort key of a run, as text, and its id."""
@@ -167,14 +170,38 @@ async def first(
     rows = await _execute(session, statement, page)
     if len(rows) == limit:
         return rows
+    words = await _rare_words(session, selection, _along(order, span, leading, LOOK_AHEAD))
     matching = select(Run.id, order.key(Run).label("key")).where(
-        *selection.conditions(Run), *_within(order, span)
+        *selection.conditions(Run, looked_up=words), *_within(order, span)
     )
     page = matching.order_by(*order.by(order.key(Run), Run.id.expression)).limit(limit)
-    if not selection.has_index:
+    if not selection.has_index and not words:
         return await _execute(session, statement, page)
-    async with _bitmap_scans(session):
+    async with bitmap_scans(session):
         return await _execute(session, statement, page)
+
+
+async def _rare_words(
+    session: AsyncSession, selection: Selection, nearby: Select[Any]
+) -> Sequence[str]:
+    """The words of a search that are worth looking up.
+
+    The index lists every run for a word that nearly all have, which takes longer than to compare
+    the texts of the runs that the rest of the filter selects. How frequent a word is, is seen
+    from the runs nearby.
+    """
+    words = selection.words
+    if not words or not selection.has_index:
+        return words
+    ahead = nearby.subquery("ahead").c
+    having = [contains(ahead, word) for word in words]
+    counts = [func.count().filter(condition) for condition in (and_(*having), *having)]
+    total, together, *each = (await session.execute(select(func.count(ahead.id), *counts))).one()
+    frequent = FREQUENT_RATIO * total
+    if together >= frequent:
+        return []
+    rare = [word for word, count in zip(words, each, strict=True) if count < frequent]
+    return rare or words  # words that are rare only together
 
 
 @dataclass(frozen=True)
@@ -199,10 +226,12 @@ async def count(session: AsyncSession, selection: Selection, most: int) -> Count
     counted = await _counted(session, newest, most)
     if counted.at_least:
         return counted
-    matching = select(Run.id).where(*selection.conditions(Run)).limit(most + 1)
-    if not selection.has_index:
+    words = await _rare_words(session, selection, _along(order, span, leading, LOOK_AHEAD))
+    conditions = selection.conditions(Run, looked_up=words)
+    matching = select(Run.id).where(*conditions).limit(most + 1)
+    if not selection.has_index and not words:
         return await _counted(session, matching, most)
-    async with _bitmap_scans(session):
+    async with bitmap_scans(session):
         return await _counted(session, matching, most)
 
 
@@ -255,30 +284,3 @@ def _within(order: Order, span: Span) -> list[ColumnElement[bool]]:
 
 def _literals(order: Order, position: Position) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
     return order.literal(position[0]), literal(position[1], Run.id.type)
-
-
-@asynccontextmanager
-async def _bitmap_scans(session: AsyncSession) -> AsyncIterator[None]:
-    """Within it, queries find their rows by all indexes that apply, and read no others."""
-    row = (await session.execute(_SET)).one()
-    yield
-    await session.execute(_RESTORE, {name: getattr(row, name) for name in BITMAP_SCANS})
-
-
-BITMAP_SCANS = {
-    "enable_seqscan": "off",
-    "enable_indexscan": "off",
-    "enable_indexonlyscan": "off",
-    # The plan depends on how many runs a tag or a word has.
-    "plan_cache_mode": "force_custom_plan",
-    # Room for every row of a million; without it whole pages are matched once more.
-    "work_mem": "32MB",
-}
-_SET = text(
-    "SELECT "
-    + ", ".join(f"current_setting('{name}') AS {name}" for name in BITMAP_SCANS)
-    + "".join(f", set_config('{name}', '{value}', true)" for name, value in BITMAP_SCANS.items())
-)
-_RESTORE = text(
-    "SELECT " + ", ".join(f"set_config('{name}', :{name}, true)" for name in BITMAP_SCANS)
-)

@@ -11,7 +11,7 @@ from typing import Any
 
 from app.db import Session
 from app.repositories import audit
-from app.repositories.audit import AuditFilter
+from app.repositories.audit import AuditFilter, Position
 from app.schemas.audit import AuditPage, AuditRead
 from app.services import cursors
 from app.services.principals import Actor, DirectAccess, Principal
@@ -117,16 +117,20 @@ async def list_page(
         CursorError: If the cursor does not belong to this list.
     """
     principal.require("admin", "read the audit log")
-    rows = await audit.page(session, filters, before_id=_position(cursor), limit=limit + 1)
+    before = await _position(session, cursor)
+    rows = await audit.page(session, filters, before=before, limit=limit + 1)
     shown, following = cursors.page(rows, limit, lambda row: ("audit", str(row.id)))
     items = [AuditRead.model_validate(row) for row in shown]
     return AuditPage(items=items, next_cursor=following)
 
 
-def _position(cursor: str | None) -> int | None:
+async def _position(session: Session, cursor: str | None) -> Position | None:
     if cursor is None:
         return None
     list_name, text = map(str, cursors.decode(cursor, str, str))
     if list_name != "audit" or not (text.isascii() and text.isdigit() and len(text) <= 18):
         raise cursors.invalid("cursor")
-    return int(text)
+    position = await audit.position_of(session, int(text))
+    if position is None:
+        raise cursors.invalid("cursor")
+    return position

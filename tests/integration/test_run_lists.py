@@ -420,3 +420,76 @@ async def test_runs_are_counted_when_asked_for(api: Api, monkeypatch: pytest.Mon
     exact = (await api.viewer.get("/v1/runs", params={"count": True, "q": "b"})).json()
     assert exact["count"] == {"runs": 1, "at_least": False}
     assert (await api.viewer.get("/v1/runs")).json()["count"] is None
+
+
+WORD_SEARCHES = {
+    # Words, and whether their index is used beside a rare tag: `run` is in every name, `even` and
+    # `odd` each in half of them and never in one.
+    "run": False,
+    "RUN": False,
+    "run odd": False,
+    "run even odd": True,
+    "even odd": True,
+    "tenth": True,
+    "run tenth": True,
+    "nowhere": True,
+    "r": False,
+    "run nowhere": True,
+}
+
+
+@pytest_asyncio.fixture
+async def words(session: Session) -> Lab:
+    lab = Lab(session)
+    await lab.fill(0)
+    random = Random(3)
+    for number in range(600):
+        parity = "even" if number % 2 == 0 else "odd"
+        name = f"{number:03d} run {parity}{' tenth' if number % 20 == 7 else ''}"
+        tags = ["seldom"] if number % 50 == 47 else []
+        await lab.add(1, random, name=name, tags=tags)
+    await session.execute(text("ANALYZE runs"))
+    return lab
+
+
+@pytest.mark.parametrize("search", WORD_SEARCHES)
+async def test_a_frequent_word_is_compared_and_a_rare_one_looked_up(
+    db: Database, words: Lab, search: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_pages, "LOOK_AHEAD", 100)
+    monkeypatch.setattr(run_pages, "COUNT_AHEAD", 100)
+    wanted = RunFilter(search=search, tags=["seldom"])
+    viewer = admin(words)
+    selection = await resolve(words.session, viewer, wanted)
+    for sort in SORTS:
+        expected = by_hand(words, viewer, wanted, sort)
+        with planned(db) as plans:
+            assert await listed(words.session, viewer, wanted, sort, 7) == expected
+            counted = await run_pages.count(words.session, selection, 1_000)
+        assert counted == run_pages.Count(len(expected), at_least=False)
+        names = {node.get("Index Name") for plan in plans for node in plan.nodes}
+        assert names & {"ix_runs_tags", "ix_runs_search"}, (search, sort)
+        assert any("@@" in plan.statement for plan in plans) == WORD_SEARCHES[search]
+
+
+@pytest.mark.parametrize("search", WORD_SEARCHES)
+@pytest.mark.parametrize("wanted", [RunFilter(), RunFilter(project="open"), RunFilter(user="ada")])
+async def test_pages_of_frequent_and_rare_words_are_those_of_a_list_made_by_hand(
+    words: Lab, search: str, wanted: RunFilter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    viewer = admin(words)
+    searched = replace(wanted, search=search)
+    for sort in SORTS:
+        expected = by_hand(words, viewer, searched, sort)
+        for ahead in (20, 2_000):
+            monkeypatch.setattr(run_pages, "LOOK_AHEAD", ahead)
+            assert await listed(words.session, viewer, searched, sort, 150) == expected
+
+
+async def test_grams_are_not_made_of_the_runs_along_an_order(db: Database, words: Lab) -> None:
+    selection = await resolve(words.session, admin(words), RunFilter(search="run"))
+    with planned(db) as plans:
+        await runs.list_runs(words.session, selection, sort="-name", after=None, limit=51)
+        await run_pages.count(words.session, selection, 500)
+    assert plans
+    assert not any("grams" in plan.statement for plan in plans)
