@@ -17,6 +17,7 @@ from models.issued import PriceTag, Report, ReportProject
 from models.node import Node, WorkerProcess
 from models.outcome import Outcome
 from models.project import Experiment, Project, ProjectMember
+from models.quote_score import QuoteScore
 from models.reading_block import ReadingBlock
 from models.run import Run, RunEvent
 from models.series import LogLine, Measurement, Metric, Reading
@@ -53,6 +54,7 @@ __all__ = [
     "Project",
     "ProjectMember",
     "Quote",
+    "QuoteScore",
     "Reading",
     "ReadingBlock",
     "RejectedRecord",

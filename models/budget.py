@@ -20,6 +20,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, HasCreatedAt, HasId, now
 
+AUDIT_FILTERS = ("object_id", "token_id", "user_id", "actor", "action", "object_kind", "access")
+"""Columns of the audit log that entries are found by; those of the fewest entries first."""
+
 
 class Budget(HasId, HasCreatedAt, Base):
     """Limit on the energy, carbon or cost of a scope, per period or in total."""
@@ -93,10 +96,14 @@ class AuditEntry(Base):
     """One change of a token, site, factor, price or budget, and its author; never edited."""
 
     __tablename__ = "audit_log"
-    __table_args__ = (Index("ix_audit_log_object", "object_kind", "object_id"),)
+    __table_args__ = (
+        # Every filter, in order of time.
+        Index("ix_audit_log_at_id", "at", "id"),
+        *(Index(f"ix_audit_log_{name}_at_id", name, "at", "id") for name in AUDIT_FILTERS),
+    )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
-    at: Mapped[datetime] = mapped_column(default=now, index=True)
+    at: Mapped[datetime] = mapped_column(default=now)
     user_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id"))
     token_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("tokens.id"))
     actor: Mapped[str]  # name of the user at that time, 'service' or 'database'
@@ -123,4 +130,4 @@ class Quote(HasId, HasCreatedAt, Base):
     cost: Mapped[Decimal | None] = mapped_column(Numeric)
     currency: Mapped[str | None]
     score: Mapped[dict[str, Any] | None]  # quote against actual, once the run has ended
-    scored_at: Mapped[datetime | None] = mapped_column(index=True)
+    scored_at: Mapped[datetime | None]

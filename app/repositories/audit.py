@@ -17,12 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.repositories.bitmap_scans import bitmap_scans
 from models import AuditEntry
+from models.budget import AUDIT_FILTERS
 
 LOOK_AHEAD = 2_000
 """Entries that are read along one index before the indexes of all filters are used."""
-
-EQUALS = ("object_id", "token_id", "user_id", "actor", "action", "object_kind", "access")
-"""Columns with an index in order of time; those whose values have the fewest entries first."""
 
 Position = tuple[datetime, int]
 """Time and id of an entry."""
@@ -66,7 +64,9 @@ async def page(
     low = (filters.since or FIRST, 0)
     ends = [end for end in ((filters.until or LAST, 0), before) if end is not None]
     span = low, min(ends)
-    equals = {name: getattr(filters, name) for name in EQUALS if getattr(filters, name) is not None}
+    equals = {
+        name: getattr(filters, name) for name in AUDIT_FILTERS if getattr(filters, name) is not None
+    }
     leading = next(iter(equals), None)
     others = {name: value for name, value in equals.items() if name != leading}
     if not others:
@@ -96,13 +96,13 @@ def _along(
     The leading column is bounded on both sides and sorted by, in the place of an equality: no
     other index than the one that begins with it has that order.
     """
-    place = [AuditEntry.at.expression, AuditEntry.id.expression]
+    place: list[ColumnElement[Any]] = [AuditEntry.at.expression, AuditEntry.id.expression]
     low, high = (list(_literals(end)) for end in span)
     if leading is not None:
         column = getattr(AuditEntry, leading)
         value = literal(equals[leading], column.type)
         place, low, high = [column, *place], [value, *low], [value, *high]
-    columns = (AuditEntry.at, AuditEntry.id, *(getattr(AuditEntry, name) for name in EQUALS))
+    columns = (AuditEntry.at, AuditEntry.id, *(getattr(AuditEntry, name) for name in AUDIT_FILTERS))
     return (
         select(*columns)
         .where(tuple_(*place) > tuple_(*low), tuple_(*place) < tuple_(*high))

@@ -36,17 +36,6 @@ async def set_score(
     )
 
 
-async def newest_scores(session: AsyncSession, limit: int) -> Sequence[dict[str, Any]]:
-    """The latest scores."""
-    query = (
-        select(Quote.score)
-        .where(Quote.scored_at.is_not(None))
-        .order_by(Quote.scored_at.desc())
-        .limit(limit)
-    )
-    return [score for score in (await session.execute(query)).scalars() if score is not None]
-
-
 async def used_before(session: AsyncSession, run_id: UUID) -> tuple[float | None, float | None]:
     """Duration (s) and IT energy (kWh) of the ended attempts, from the price tag."""
     query = (

@@ -7,12 +7,15 @@ here; the benchmark computes none of them itself.
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from app.db import Database, Session
+import psycopg
+
+from app.db import Database, Session, libpq_url
 from app.services.budgets import upkeep
 from app.services.energy import rollups
 
@@ -67,7 +70,18 @@ def _by_part(
     return lambda url: asyncio.run(rebuild_all(url))
 
 
+def quote_scores(url: str) -> None:
+    """Makes the columns of the scores of quotes."""
+    some = "SELECT pricetag_fill_quote_scores(%s, 5000)"
+    with psycopg.connect(libpq_url(url), autocommit=True) as connection:
+        after: uuid.UUID | None = uuid.UUID(int=0)
+        while after is not None:
+            row = connection.execute(some, [after]).fetchone()
+            after = None if row is None else row[0]
+
+
 REBUILDS: list[Rebuild] = [
     Rebuild("budget balances", _by_part(upkeep.parts, upkeep.mend)),
     Rebuild("energy roll-ups", _by_part(rollups.months, rollups.rebuild)),
+    Rebuild("quote scores", quote_scores),
 ]

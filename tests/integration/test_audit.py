@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from random import Random
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import insert, select, text
 from sqlalchemy.exc import DBAPIError
 
-from app.db import Session
-from app.services import audit
+from app.db import Database, Session
+from app.repositories import audit as audit_rows
+from app.repositories.audit import AuditFilter
+from app.services import audit, cursors
 from app.services.audit import SecretInAuditLogError
+from models import AuditEntry, Token, User
+from models.budget import AUDIT_FILTERS
 from tests.support.api import Api, problem
+from tests.support.plans import planned
 
 
 async def entries(api: Api, **params: Any) -> list[dict[str, Any]]:
@@ -133,3 +139,115 @@ async def test_values_are_kept_exactly_and_secrets_rejected(session: Session) ->
             await audit.record(
                 session, None, action="created", object_kind="token", object_id=1, after=secret
             )
+
+
+START = datetime(2026, 5, 1, tzinfo=UTC)
+ACTIONS, KINDS, ACCESS = ("created", "changed", "closed"), ("site", "budget"), ("token", "service")
+
+
+def made_up(users: list[UUID], tokens: list[UUID]) -> list[dict[str, Any]]:
+    """Entries of few values, many at one time; later entries are not always of later times."""
+    random = Random(5)
+    return [
+        {
+            "at": START + timedelta(minutes=random.randrange(40)),
+            "user_id": random.choice([*users, None]),
+            "token_id": random.choice([*tokens, None]),
+            "actor": random.choice(["ada", "bob"]),
+            "access": random.choice(ACCESS),
+            "action": random.choice(ACTIONS),
+            "object_kind": random.choice(KINDS),
+            "object_id": f"o{random.randrange(9)}",
+        }
+        for _ in range(300)
+    ]
+
+
+def filters_of(rows: list[dict[str, Any]], random: Random) -> AuditFilter:
+    """One to four filters; values of an entry, or of nothing."""
+    row = random.choice(rows)
+    names = random.sample(sorted({*row} - {"at"}), random.randrange(1, 5))
+    values = {name: row[name] for name in names}
+    if random.random() < 0.2 and "actor" in values:
+        values["actor"] = "nobody"
+    if random.random() < 0.4:
+        values["since"] = START + timedelta(minutes=random.randrange(30))
+    if random.random() < 0.4:
+        values["until"] = START + timedelta(minutes=random.randrange(10, 40))
+    return AuditFilter(**values)
+
+
+def fits(row: dict[str, Any], filters: AuditFilter) -> bool:
+    """What the documentation says about each filter."""
+    wanted = {name: value for name, value in vars(filters).items() if value is not None}
+    since, until = wanted.pop("since", row["at"]), wanted.pop("until", None)
+    return (
+        all(row[name] == value for name, value in wanted.items())
+        and row["at"] >= since
+        and (until is None or row["at"] < until)
+    )
+
+
+@pytest.mark.parametrize("look_ahead", [3, 40, 2_000])
+async def test_filters_together_give_the_pages_of_a_list_made_by_hand(
+    session: Session, monkeypatch: pytest.MonkeyPatch, look_ahead: int
+) -> None:
+    monkeypatch.setattr(audit_rows, "LOOK_AHEAD", look_ahead)
+    users = [User(id=uuid4(), name=name, role="member") for name in ("u1", "u2")]
+    session.add_all(users)
+    await session.flush()
+    tokens = [Token(user_id=users[0].id, name="t", secret_sha256=str(n)) for n in range(2)]
+    session.add_all(tokens)
+    await session.flush()
+    rows = made_up([user.id for user in users], [token.id for token in tokens])
+    await session.execute(insert(AuditEntry), rows)
+    stored = (await session.execute(select(AuditEntry).order_by(AuditEntry.id))).scalars().all()
+    entries = [vars(entry) for entry in stored]
+    assert len(entries) >= len(rows)
+    random = Random(6)
+    for _ in range(60):
+        filters = filters_of(rows, random)
+        fitting = [(entry["at"], entry["id"]) for entry in entries if fits(entry, filters)]
+        expected = [entry_id for _, entry_id in sorted(fitting, reverse=True)]
+        listed: list[int] = []
+        before = None
+        while True:
+            page = await audit_rows.page(session, filters, before=before, limit=7)
+            listed += [entry.id for entry in page]
+            if len(page) < 7:
+                break
+            before = page[-1].at, page[-1].id
+        assert listed == expected, filters
+
+
+async def test_each_filter_reads_an_index_in_order_of_time(db: Database, session: Session) -> None:
+    await session.execute(
+        text(
+            "INSERT INTO audit_log (at, actor, access, action, object_kind, object_id)"
+            " SELECT now() - n * interval '1 min', 'actor ' || n % 5, 'token', 'a' || n % 3,"
+            " 'kind' || n % 4, 'o' || n FROM generate_series(1, 20000) AS n"
+        )
+    )
+    await session.execute(text("ANALYZE audit_log"))
+    for value in ("actor 1", "nobody"):
+        for name in AUDIT_FILTERS:
+            wanted = uuid4() if name in ("user_id", "token_id") else value
+            with planned(db) as plans:
+                values: dict[str, Any] = {name: wanted}
+                filters = AuditFilter(**values)
+                await audit_rows.page(session, filters, before=None, limit=51)
+            [plan] = plans
+            names = [node.get("Index Name") for node in plan.nodes]
+            assert f"ix_audit_log_{name}_at_id" in names, plan.tree
+            assert "Bitmap Heap Scan" not in {node["Node Type"] for node in plan.nodes}
+    together = AuditFilter(actor="actor 1", action="a1", object_kind="kind1", object_id="o999999")
+    with planned(db) as plans:
+        await audit_rows.page(session, together, before=None, limit=51)
+    assert plans
+    assert not any("audit_log" in plan.read_whole() for plan in plans)
+
+
+async def test_a_cursor_behind_the_log_is_rejected(api: Api) -> None:
+    cursor = cursors.encode("audit", "999999999999")
+    answer = await api.admin.get("/v1/audit", params={"cursor": cursor})
+    problem(answer, 422, "invalid-cursor")

@@ -8,15 +8,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from app.db import Session
-from app.repositories import outcomes, sites
+from app.repositories import outcomes, quote_scores, sites
 from app.repositories import quotes as quote_rows
 from app.repositories.outage import OUTAGES
+from app.repositories.quote_scores import ErrorSums
 from app.schemas.quotes import ScoreGroup, ScoreRead
 from app.services.quoting.likeness import Step, examples_per_step, likeness, steps
 from models import PriceTag, Run
 from models.base import now
 from pricetag.accounting.bill.bill import NOTHING_RESERVED
-from pricetag.accounting.forecast.score import NAMES, hit, summary
+from pricetag.accounting.forecast.score import NAMES, hit, score_of
 from pricetag.recipes.registry import runs_program
 
 logger = logging.getLogger(__name__)
@@ -150,38 +151,27 @@ async def scores(session: Session) -> ScoreRead:
 
     Failed and cancelled runs did not do the quoted work, so they do not count.
     """
-    newest = await quote_rows.newest_scores(session, NEWEST)
-    groups: dict[tuple[str, str | None, str, str], list[tuple[float, bool]]] = defaultdict(list)
-    used = [score for score in newest if score["status"] == "succeeded"]
-    for score in used:
-        for name in NAMES:
-            quantity = score["quantities"].get(name)
-            if quantity is not None:
-                key = (score["method"], score["level"], score["pool"], name)
-                groups[key].append((quantity["log_error"], quantity["inside"]))
-    rows = []
-    for (method, level, pool, name), hits in sorted(groups.items(), key=_order):
-        group = summary(hits)
-        if group is not None:
-            rows.append(
-                ScoreGroup(
-                    method=method,
-                    level=level,
-                    pool=pool,
-                    quantity=name,
-                    count=group.count,
-                    median_factor=group.median_factor,
-                    bias_factor=group.bias_factor,
-                    inside_ratio=group.inside_ratio,
-                )
-            )
+    summary = await quote_scores.summed(session, NEWEST)
     return ScoreRead(
-        runs=len(used),
-        unquoted=sum(score["method"] == "unknown" for score in used),
-        groups=rows,
+        runs=summary.runs,
+        unquoted=summary.unquoted,
+        groups=[_group(sums) for sums in sorted(summary.groups, key=_order)],
     )
 
 
-def _order(item: tuple[tuple[str, str | None, str, str], object]) -> tuple[str, str, str, int]:
-    method, level, pool, name = item[0]
-    return method, level or "", pool, NAMES.index(name)
+def _group(sums: ErrorSums) -> ScoreGroup:
+    score = score_of(sums.count, sums.inside, sums.median_error, sums.median_abs_error)
+    return ScoreGroup(
+        method=sums.method,
+        level=sums.level,
+        pool=sums.pool,
+        quantity=sums.quantity,
+        count=score.count,
+        median_factor=score.median_factor,
+        bias_factor=score.bias_factor,
+        inside_ratio=score.inside_ratio,
+    )
+
+
+def _order(sums: ErrorSums) -> tuple[str, str, str, int]:
+    return sums.method, sums.level or "", sums.pool, NAMES.index(sums.quantity)

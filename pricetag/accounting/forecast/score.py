@@ -67,18 +67,34 @@ def hit(quoted: Mapping[str, Any], actual: Mapping[str, Any]) -> Hit | None:
 
 
 def summary(hits: Iterable[tuple[float, bool]]) -> Score | None:
-    """The score of many ``(log_error, inside)``; None without any.
+    """The score of many ``(log_error, inside)``; None without any."""
+    scored = list(hits)
+    if not scored:
+        return None
+    return score_of(
+        count=len(scored),
+        inside=sum(inside for _, inside in scored),
+        median_error=median(error for error, _ in scored),
+        median_abs_error=median(abs(error) for error, _ in scored),
+    )
+
+
+def score_of(count: int, inside: int, median_error: float, median_abs_error: float) -> Score:
+    """The score of quotes whose log errors are summed up already.
+
+    Args:
+        count: Number of quotes, at least 1.
+        inside: Number of actual figures inside the quote's interval.
+        median_error: Median of the log errors.
+        median_abs_error: Median of their absolute values.
 
     Source:
         The median absolute log error is the symmetric accuracy of Morley, Brito, Welling
         2018, Space Weather 16, 69-88, doi:10.1002/2017SW001669.
     """
-    scored = list(hits)
-    if not scored:
-        return None
     return Score(
-        count=len(scored),
-        median_factor=math.exp(median(abs(error) for error, _ in scored)),
-        bias_factor=math.exp(median(error for error, _ in scored)),
-        inside_ratio=sum(inside for _, inside in scored) / len(scored),
+        count=count,
+        median_factor=math.exp(median_abs_error),
+        bias_factor=math.exp(median_error),
+        inside_ratio=inside / count,
     )
