@@ -51,6 +51,8 @@ _AMOUNT = """CASE a.metric
     WHEN 'co2e_kg' THEN CAST(CAST(s.co2e_kg AS text) AS numeric)
     WHEN 'cost' THEN CASE WHEN s.currency = a.currency THEN s.cost END END"""
 
+# Each is looked up by the index for every piece, whatever the planner expects of it: an offset
+# keeps a subquery from being joined in another way.
 _BALANCE = """
     SELECT a.n, b.attempts,
         CASE a.metric WHEN 'facility_energy_kwh' THEN b.energy_source
@@ -64,21 +66,30 @@ _BALANCE = """
             WHEN 'cost' THEN CASE WHEN b.currency = a.currency THEN b.costs ELSE 0 END END
             AS known
     FROM asked AS a JOIN piece AS p USING (n)
-    JOIN spend_balances AS b ON {folded} AND b.scope = a.scope AND b.scope_id = a.scope_id
-        AND b.grain = p.grain AND b.day >= p.first_day AND b.day < p.end_day"""
+    CROSS JOIN LATERAL (
+        SELECT * FROM spend_balances AS b
+        WHERE {folded} AND b.scope = a.scope AND b.scope_id = a.scope_id
+            AND b.grain = p.grain AND b.day >= p.first_day AND b.day < p.end_day OFFSET 0
+    ) AS b"""
 
 _REPEAT = """
     SELECT a.n, r.pairs FROM asked AS a
-    JOIN spend_repeats AS r ON {folded} AND r.scope = a.scope AND r.scope_id = a.scope_id
-        AND r.metric = a.metric AND (r.currency IS NULL OR r.currency = a.currency)
-        AND r.day >= a.first_day AND r.day < a.end_day AND r.earlier_day >= a.first_day"""
+    CROSS JOIN LATERAL (
+        SELECT * FROM spend_repeats AS r
+        WHERE {folded} AND r.scope = a.scope AND r.scope_id = a.scope_id AND r.metric = a.metric
+            AND (r.currency IS NULL OR r.currency = a.currency)
+            AND r.day >= a.first_day AND r.day < a.end_day AND r.earlier_day >= a.first_day
+            OFFSET 0
+    ) AS r"""
 
 _RESERVED = """
     SELECT a.n, {sign} CASE a.metric WHEN 'facility_energy_kwh' THEN s.facility_energy_kwh
         WHEN 'co2e_kg' THEN s.co2e_kg
         WHEN 'cost' THEN CASE WHEN s.currency = a.currency THEN s.cost END END AS amount
     FROM asked AS a JOIN {rows}"""
-_OF_SCOPE = "s.scope = a.scope AND s.scope_id = a.scope_id"
+_OF_SCOPE = """LATERAL (
+    SELECT * FROM reserve_balances AS r
+    WHERE {folded} AND r.scope = a.scope AND r.scope_id = a.scope_id OFFSET 0) AS s ON true"""
 
 _EDGE = """
     SELECT CAST(:edge_n_{number} AS int) AS n, s.run_id, s.attempt_id, s.facility_energy_kwh,
@@ -136,9 +147,9 @@ WITH asked AS MATERIALIZED (
         UNION ALL {_REPEAT.format(folded="NOT r.folded")}) AS repeated
     UNION ALL SELECT n, CAST(in_period AS int) - CAST(in_days AS int) FROM judged
 ), reserved AS (
-    {_RESERVED.format(sign="", rows=f"reserve_balances AS s ON s.folded AND {_OF_SCOPE}")}
+    {_RESERVED.format(sign="", rows=_OF_SCOPE.format(folded="r.folded"))}
     UNION ALL
-    {_RESERVED.format(sign="", rows=f"reserve_balances AS s ON NOT s.folded AND {_OF_SCOPE}")}
+    {_RESERVED.format(sign="", rows=_OF_SCOPE.format(folded="NOT r.folded"))}
     UNION ALL
     {_RESERVED.format(sign="-", rows=f"reserves AS s ON {_SCOPED}")}
     WHERE s.run_id = ANY (CAST(:runs AS uuid[]))

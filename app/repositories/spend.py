@@ -16,15 +16,19 @@ from sqlalchemy import (
     ColumnElement,
     Numeric,
     Text,
+    Uuid,
+    any_,
     case,
     cast,
     delete,
     func,
     insert,
+    literal,
     or_,
     select,
     true,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from models import Attempt, Budget, Quote, Run, Spend
@@ -151,7 +155,8 @@ async def running(session: AsyncSession, budgets: Collection[Budget]) -> Sequenc
 
     Rows of attempt_id, run_id, project_id, experiment_id, user_id, node_name, site,
     components, devices, started_at, live, facility_energy_kwh, co2e_kg, cost, currency
-    (the last four from the quote, null without one).
+    (the last four from the quote, null without one). ``components``, ``devices`` and ``live`` are
+    JSON text: of hundreds of attempts few have other hardware than at the request before.
     """
     if not budgets:
         return []
@@ -164,10 +169,10 @@ async def running(session: AsyncSession, budgets: Collection[Budget]) -> Sequenc
             Run.created_by.label("user_id"),
             Attempt.node_name,
             Attempt.site,
-            Attempt.components,
-            Attempt.devices,
+            cast(Attempt.components, Text).label("components"),
+            cast(Attempt.devices, Text).label("devices"),
             Attempt.started_at,
-            Attempt.live,
+            cast(Attempt.live, Text).label("live"),
             Quote.facility_energy_kwh,
             Quote.co2e_kg,
             Quote.cost,
@@ -185,6 +190,6 @@ async def spent_by_runs(session: AsyncSession, run_ids: Collection[uuid.UUID]) -
     """Spend of the ended attempts of some runs."""
     if not run_ids:
         return []
-    query = select(Spend).where(Spend.run_id.in_(run_ids))
+    query = select(Spend).where(Spend.run_id == any_(literal(list(run_ids), ARRAY(Uuid))))
     query = query.execution_options(populate_existing=True)
     return (await session.execute(query)).scalars().all()

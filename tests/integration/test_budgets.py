@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -11,14 +12,18 @@ from sqlalchemy import select, update
 
 from app.db import Session
 from app.repositories import executions
+from app.repositories import spend as spend_rows
 from app.services import execution
 from app.services.billing import issuing
-from models import Run, Spend, User
+from app.services.billing.live_use import Rates, of_running
+from app.services.budgets.standing import amount_of, states
+from models import Attempt, Run, Spend, User
 from tests.support.api import Api, finished_run, running_run
 from tests.support.budgets import (
     J_PER_KWH,
     KG_PER_KWH,
     PUE,
+    add_budget,
     at_work,
     end_run,
     make_budget,
@@ -26,6 +31,7 @@ from tests.support.budgets import (
     standing,
 )
 from tests.support.executions import make_run
+from tests.support.plans import planned
 
 pytestmark = pytest.mark.usefixtures("budget_factors")
 
@@ -208,3 +214,55 @@ async def test_a_period_contains_the_attempts_that_ended_in_it(api: Api) -> None
             stands = await standing(api, made["id"])
             assert stands["spent"] == pytest.approx(counts * PUE * 2400 / J_PER_KWH)
             await session.execute(own.values(at=start - timedelta(days=40)))
+
+
+async def test_running_amounts_of_many_budgets_are_those_of_each_attempt(api: Api) -> None:
+    """Every budget by all open attempts at once, beside one budget and one attempt at a time."""
+    async with api.database.session_scope() as session:
+        author = (await session.execute(select(User).where(User.role == "member"))).scalar_one()
+        run_ids = [
+            await running_run(session, 5 + number, created_by=author.id if number % 2 else None)
+            for number in range(6)
+        ]
+        query = select(Attempt).where(Attempt.run_id.in_(run_ids))
+        for attempt in (await session.execute(query)).scalars():
+            # Of other days, and some on other hardware.
+            number = run_ids.index(attempt.run_id)
+            attempt.started_at -= timedelta(hours=7 * number, minutes=number)
+            if number % 3 == 0:
+                attempt.devices = [*attempt.devices, {"name": "NVIDIA H200", "uuid": "GPU-x"}]
+            if number == 4:
+                attempt.live = None
+        await promise(session, await session.get_one(Run, run_ids[0]), 3.0)
+        of_user: dict[str, Any] = {"scope": "user", "scope_id": author.id}
+        dollars: dict[str, Any] = {"metric": "cost", "currency": "USD"}
+        euros = dollars | {"currency": "EUR"}
+        budgets = [
+            await add_budget(session, 9, name=f"b{number}", **values)
+            for number, values in enumerate(
+                [{}, {"metric": "co2e_kg"}, dollars, euros, of_user, of_user | dollars]
+            )
+        ]
+        await session.flush()
+        now = datetime.now(UTC)
+        with planned(api.database) as plans:
+            together = await states(session, budgets, now)
+        of_all = len(plans)
+        rows = await spend_rows.running(session, budgets)
+        assert len(rows) == 6
+        for state in together:
+            (alone,) = await states(session, [state.budget], now)
+            assert state == alone
+            own = [row for row in rows if state.budget.scope == "lab" or row.user_id == author.id]
+            each = [await of_running(session, [row], now, Rates()) for row in own]
+            uses = [use for by_attempt in each for use in by_attempt.values()]
+            amounts = [amount_of(state.budget, use) for use in uses]
+            known = [amount for amount in amounts if amount is not None]
+            assert state.standing.running == sum(known, start=Decimal(0))
+            assert state.unknown_runs == len(amounts) - len(known)
+            assert [one.attempt_id for one in state.running] == [row.attempt_id for row in own]
+        assert [state.unknown_runs for state in together[:4]] == [1, 1, 1, 6]
+        reserved = {state.budget.metric: state.standing.reserved for state in together[:2]}
+        assert 2 < reserved["facility_energy_kwh"] < 3
+        assert reserved["co2e_kg"] == 0
+        assert of_all < 25  # by kinds of hardware, and not by attempts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from models import Attempt
@@ -45,15 +46,26 @@ def advance(
     return hours
 
 
-def charges(stored: Mapping[str, Any] | None) -> dict[str, LiveCharge]:
-    """Charge of an attempt so far, by component, from its row."""
-    return {id_: _charge(fields) for id_, fields in (stored or {}).items()}
+@dataclass(frozen=True, slots=True)
+class ChargeSoFar:
+    """Charge of an attempt up to its last reading.
+
+    Attributes:
+        energy_j: Of each metered component, J; None while unknown.
+        duration_s: Metered duration, s.
+    """
+
+    energy_j: Mapping[str, float | None]
+    duration_s: float
 
 
-def duration_s(charged: Mapping[str, LiveCharge]) -> float:
-    """Metered duration, in s."""
-    times = (charge.last.t_s for charge in charged.values() if charge.last is not None)
-    return max(times, default=0.0)
+def so_far(stored: Mapping[str, Any]) -> ChargeSoFar:
+    """Charge of an attempt, from its row."""
+    last_s = [fields["last"][0] for fields in stored.values() if fields["last"] is not None]
+    return ChargeSoFar(
+        energy_j={id_: fields["energy_j"] for id_, fields in stored.items()},
+        duration_s=max(last_s, default=0.0),
+    )
 
 
 def _stored(charge: LiveCharge) -> dict[str, Any]:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 from app.db import Session
 from app.services.billing import live_meter
+from app.services.billing.live_meter import ChargeSoFar
 from app.services.factors import resolution as factors
 from app.settings import get_settings
 from pricetag.accounting.bill.inputs import AttemptInput, Device, Factors
-from pricetag.accounting.bill.live import LiveCharge, hours_between, live_figures
+from pricetag.accounting.bill.live import LiveRates, hours_between, live_figures, live_rates
 from pricetag.accounting.readings.component import Component
 
 RATES_HOLD_S = 5.0
@@ -88,9 +91,31 @@ class Rates:
         return resolved
 
 
-def _accelerators(attempt: AttemptInput) -> tuple[str, ...]:
-    metered = [component.name for component in attempt.components if component.kind == "gpu"]
-    return tuple(dict.fromkeys([device.name for device in attempt.devices] or metered))
+@dataclass(frozen=True, slots=True)
+class _Hardware:
+    """What an attempt runs on, which does not change while it runs."""
+
+    components: tuple[Component, ...]
+    devices: tuple[Device, ...]
+    accelerators: tuple[str, ...]
+
+
+@lru_cache(maxsize=4096)
+def _hardware(components: str, devices: str) -> _Hardware:
+    metered = tuple(Component.from_dict(stored) for stored in json.loads(components))
+    reserved = tuple(Device(stored["name"], stored.get("uuid")) for stored in json.loads(devices))
+    names = [device.name for device in reserved] or [c.name for c in metered if c.kind == "gpu"]
+    return _Hardware(metered, reserved, tuple(dict.fromkeys(names)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Metered:
+    """An attempt with its charge so far from each component."""
+
+    attempt_id: UUID
+    attempt: AttemptInput
+    started_at: datetime
+    charge: ChargeSoFar
 
 
 async def of_running(
@@ -110,57 +135,51 @@ async def of_running(
     uses: dict[UUID, LiveUse] = {}
     alike: dict[tuple[str | None, tuple[str, ...]], list[_Metered]] = defaultdict(list)
     for row in rows:
-        charges = live_meter.charges(row.live)
-        if not charges:
+        stored = json.loads(row.live) if row.live is not None else None
+        if not stored:
             uses[row.attempt_id] = LiveUse()
             continue
-        metered = _metered(row, charges)
-        alike[row.site, _accelerators(metered.attempt)].append(metered)
+        hardware = _hardware(row.components, row.devices)
+        metered = _metered(row, hardware, live_meter.so_far(stored))
+        alike[row.site, hardware.accelerators].append(metered)
     for (site, accelerators), group in alike.items():
-        devices = sorted({id_ for metered in group for id_ in metered.energy_j})
-        started_at = min(datetime.fromisoformat(metered.attempt.started_at) for metered in group)
+        devices = sorted({id_ for metered in group for id_ in metered.charge.energy_j})
+        started_at = min(metered.started_at for metered in group)
         key = Group(site, accelerators, tuple(devices), started_at)
-        factors_now = await rates.of(session, key, now)
-        uses |= {metered.attempt_id: _use(metered, factors_now, now) for metered in group}
+        uses |= _uses(group, await rates.of(session, key, now), now)
     return uses
 
 
-@dataclass(frozen=True, slots=True)
-class _Metered:
-    """An attempt with its charge so far from each component, in J."""
-
-    attempt_id: UUID
-    attempt: AttemptInput
-    energy_j: Mapping[str, float | None]
-
-
-def _metered(row: Any, charges: Mapping[str, LiveCharge]) -> _Metered:
-    components = tuple(Component.from_dict(stored) for stored in row.components)
-    attempt = _attempt(row, components, live_meter.duration_s(charges))
-    energy_j = {component: charge.energy_j for component, charge in charges.items()}
-    return _Metered(row.attempt_id, attempt, energy_j)
-
-
-def _use(metered: _Metered, factors_now: Factors, now: datetime) -> LiveUse:
-    figures = live_figures(metered.attempt, metered.energy_j, factors_now, now)
-    return LiveUse(
-        it_energy_kwh=figures.it_energy_kwh,
-        facility_energy_kwh=figures.facility_energy_kwh,
-        co2e_kg=figures.co2e_kg,
-        cost=None if figures.cost is None else Decimal(str(figures.cost)),
-        currency=figures.currency,
-    )
+def _uses(
+    group: Sequence[_Metered], factors_now: Factors, now: datetime
+) -> Iterator[tuple[UUID, LiveUse]]:
+    """Usage of attempts with the same factors."""
+    by_hour: dict[datetime, LiveRates] = {}
+    for metered in group:
+        hour = metered.started_at.replace(minute=0, second=0, microsecond=0)
+        if hour not in by_hour:
+            by_hour[hour] = live_rates(factors_now, hour, now)
+        figures = live_figures(metered.attempt, metered.charge.energy_j, factors_now, by_hour[hour])
+        use = LiveUse(
+            it_energy_kwh=figures.it_energy_kwh,
+            facility_energy_kwh=figures.facility_energy_kwh,
+            co2e_kg=figures.co2e_kg,
+            cost=None if figures.cost is None else Decimal(str(figures.cost)),
+            currency=figures.currency,
+        )
+        yield metered.attempt_id, use
 
 
-def _attempt(row: Any, components: tuple[Component, ...], duration_s: float) -> AttemptInput:
-    return AttemptInput(
+def _metered(row: Any, hardware: _Hardware, charge: ChargeSoFar) -> _Metered:
+    attempt = AttemptInput(
         number=0,
         status="running",
         reason=None,
         started_at=row.started_at.isoformat(),
-        duration_s=duration_s,
-        components=components,
+        duration_s=charge.duration_s,
+        components=hardware.components,
         measurements=(),
-        devices=tuple(Device(d["name"], d.get("uuid")) for d in row.devices),
+        devices=hardware.devices,
         node_name=row.node_name,
     )
+    return _Metered(row.attempt_id, attempt, row.started_at.astimezone(UTC), charge)

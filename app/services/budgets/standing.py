@@ -125,12 +125,26 @@ async def states(
     for row in await spend.spent_by_runs(session, [row.run_id for row in rows if promised]):
         if row.attempt_id not in attempts:
             earlier[row.run_id].append(row)
+    running = [Running(row.attempt_id, row.run_id) for row in rows]
+    # The amounts of hundreds of attempts are the same for all budgets of one unit.
+    by_unit: dict[tuple[str, str | None], list[_Use]] = {}
     budget_states = []
     for budget, amount in zip(budgets, amounts, strict=True):
-        own = [row for row in rows if budget.closed_at is None and concerns(budget, row)]
-        reserved_by_others = amount.reserved if budget.closed_at is None else ZERO
+        is_open, unit = budget.closed_at is None, (budget.metric, budget.currency)
+        if unit not in by_unit:
+            by_unit[unit] = [
+                _use(budget, row, uses[row.attempt_id], earlier.get(row.run_id, ())) for row in rows
+            ]
+        own = _concerned(budget, rows) if is_open else []
         parts = amount.spent if spent is None else spent[budget.id]
-        state = _state(budget, now, parts, reserved_by_others, own, uses, earlier)
+        state = _state(
+            budget,
+            now,
+            parts,
+            amount.reserved if is_open else ZERO,
+            [running[number] for number in own],
+            [by_unit[unit][number] for number in own],
+        )
         budget_states.append(state if promised else _without_promises(state))
     return budget_states
 
@@ -139,10 +153,26 @@ def _without_promises(state: BudgetState) -> BudgetState:
     return replace(state, standing=replace(state.standing, reserved=ZERO))
 
 
-def concerns(budget: Budget, row: Any) -> bool:
-    """Whether a run (with its project_id, experiment_id and user_id) falls under a budget."""
-    ids = {"project": row.project_id, "experiment": row.experiment_id, "user": row.user_id}
-    return budget.scope == "lab" or ids[budget.scope] == budget.scope_id
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """What an open attempt has used so far, and what its run still reserves, in one unit."""
+
+    used: Decimal | None
+    reserved: Decimal
+
+
+def _use(budget: Budget, row: Any, use: LiveUse, ended: Sequence[Spend]) -> _Use:
+    used = amount_of(budget, use)
+    before, _ = total([amount_of(budget, spend) for spend in ended])
+    return _Use(used, unused(amount_of(budget, row), before + (used or ZERO)))
+
+
+def _concerned(budget: Budget, rows: Sequence[Any]) -> Sequence[int]:
+    """The numbers of the rows whose runs fall under a budget."""
+    if budget.scope == "lab":
+        return range(len(rows))
+    column, scope_id = f"{budget.scope}_id", budget.scope_id
+    return [number for number, row in enumerate(rows) if getattr(row, column) == scope_id]
 
 
 def _state(
@@ -150,16 +180,10 @@ def _state(
     now: datetime,
     parts: Sequence[SpentPart],
     reserved_by_others: Decimal,
-    rows: Sequence[Any],
-    uses: Mapping[UUID, LiveUse],
-    earlier: Mapping[UUID, Sequence[Spend]],
+    running: Sequence[Running],
+    uses: Sequence[_Use],
 ) -> BudgetState:
-    live = [amount_of(budget, uses[row.attempt_id]) for row in rows]
-    running, unmetered = total(live)
-    reserved = reserved_by_others
-    for row, use in zip(rows, live, strict=True):
-        before, _ = total([amount_of(budget, ended) for ended in earlier.get(row.run_id, ())])
-        reserved += unused(amount_of(budget, row), before + (use or ZERO))
+    used, unmetered = total([use.used for use in uses])
     by_source = {part.source: part.amount for part in parts if part.source and part.amount}
     return BudgetState(
         budget=budget,
@@ -167,10 +191,10 @@ def _state(
         standing=Standing(
             limit=budget.amount,
             spent=sum((part.amount or ZERO for part in parts), start=ZERO),
-            running=running,
-            reserved=reserved,
+            running=used,
+            reserved=sum((use.reserved for use in uses), start=reserved_by_others),
         ),
         by_source=by_source,
         unknown_runs=unmetered + sum(part.unknown_runs for part in parts),
-        running=tuple(Running(row.attempt_id, row.run_id) for row in rows),
+        running=tuple(running),
     )

@@ -165,8 +165,39 @@ def _plus(
     return energy_j if more_j is None else (energy_j or 0.0) + more_j
 
 
+@dataclass(frozen=True, slots=True)
+class LiveRates:
+    """Factors of the hours since an attempt started, each hour with equal weight.
+
+    Attributes:
+        intensity: Carbon intensity, g/kWh; None if unknown.
+        tariff: Price of a kWh; None if unknown.
+    """
+
+    intensity: float | None
+    tariff: float | None
+
+
+def live_rates(factors: Factors, started_at: datetime, now: datetime) -> LiveRates:
+    """The rates of every attempt that started in the same hour.
+
+    Args:
+        factors: Factors to apply.
+        started_at: Start of an attempt.
+        now: The last hour of the factors.
+    """
+    hours = hours_between(started_at, now)
+    return LiveRates(
+        intensity=_mean(factors.carbon_hours, factors.carbon_intensity, hours),
+        tariff=_mean(factors.tariff_hours, factors.electricity_tariff, hours),
+    )
+
+
 def live_figures(
-    attempt: AttemptInput, energy_j: Mapping[str, float | None], factors: Factors, now: datetime
+    attempt: AttemptInput,
+    energy_j: Mapping[str, float | None],
+    factors: Factors,
+    rates: LiveRates,
 ) -> LiveFigures:
     """Energy, emissions and cost of an attempt so far.
 
@@ -174,19 +205,16 @@ def live_figures(
         attempt: The attempt with its duration so far; its measurements are ignored.
         energy_j: Its charge for each component, J; None if unknown.
         factors: Factors to apply.
-        now: The last hour of the factors.
+        rates: Those of its hours, from :func:`live_rates`.
     """
     it_kwh = _it_kwh(energy_j, factors.calibrations)
-    started_at = datetime.fromisoformat(attempt.started_at)
-    hours = hours_between(started_at, now)
     facility_kwh = None if it_kwh is None else it_kwh * factors.pue.value
-    intensity = _mean(factors.carbon_hours, factors.carbon_intensity, hours)
-    is_known = facility_kwh is not None and intensity is not None
-    cost = _cost(attempt, facility_kwh, factors, hours)
+    is_known = facility_kwh is not None and rates.intensity is not None
+    cost = _cost(attempt, facility_kwh, factors, rates.tariff)
     return LiveFigures(
         it_energy_kwh=it_kwh,
         facility_energy_kwh=facility_kwh,
-        co2e_kg=(facility_kwh or 0.0) * (intensity or 0.0) / G_PER_KG if is_known else None,
+        co2e_kg=(facility_kwh or 0.0) * (rates.intensity or 0.0) / G_PER_KG if is_known else None,
         cost=cost,
         currency=None if cost is None else factors.currency,
     )
@@ -225,10 +253,9 @@ def _mean(
 
 
 def _cost(
-    attempt: AttemptInput, facility_kwh: float | None, factors: Factors, hours: tuple[str, ...]
+    attempt: AttemptInput, facility_kwh: float | None, factors: Factors, tariff: float | None
 ) -> float | None:
     """Total like on a price tag: owned hardware with electricity, or cloud, or electricity."""
-    tariff = _mean(factors.tariff_hours, factors.electricity_tariff, hours)
     paid = None if facility_kwh is None or tariff is None else facility_kwh * tariff
     if not has_devices([attempt]):
         return paid
