@@ -88,13 +88,13 @@ class Marked:
 
 
 def _first_words_s(journals: Path) -> dict[str, float]:
-    """When each run's child told its environment, which it does first."""
-    found = {}
+    """When each run's child reported its environment, which it does first."""
+    times_s = {}
     for path in journals.glob("*.jsonl*"):
         records = [json.loads(line) for line in path.read_bytes().splitlines()]
-        told = next(record for record in records if record["type"] == "environment")
-        found[str(records[0]["run_id"])] = _seconds(told["at"])
-    return found
+        first_record = next(record for record in records if record["type"] == "environment")
+        times_s[str(records[0]["run_id"])] = _seconds(first_record["at"])
+    return times_s
 
 
 def _seconds(iso: str) -> float:
@@ -170,17 +170,17 @@ def main() -> None:
     parser.add_argument("--alone", type=int, default=30, help="runs one after another; 0: none")
     parser.add_argument("--runs", type=int, default=500, help="runs at once; 0: none")
     parser.add_argument("--workers", type=int, default=10)
-    given = parser.parse_args()
-    if given.alone:
-        print(f"{given.alone} runs one after another, one worker")
-        print("\n".join(table(alone(given.alone))))
-    if given.runs:
-        timed, posting_s = burst(given.runs, given.workers)
+    options = parser.parse_args()
+    if options.alone:
+        print(f"{options.alone} runs one after another, one worker")
+        print("\n".join(table(alone(options.alone))))
+    if options.runs:
+        timed, posting_s = burst(options.runs, options.workers)
         total_s = max(t.finished_s for t in timed) - min(t.posted_s for t in timed)
-        print(f"{given.runs} runs at once, {given.workers} workers: each executed exactly once")
+        print(f"{options.runs} runs at once, {options.workers} workers: each executed exactly once")
         print("\n".join(table(timed)))
-        print(f"  posted in {posting_s:.1f} s, {given.runs / posting_s:.0f} a second")
-        print(f"  all over after {total_s:.1f} s, {given.runs / total_s:.1f} runs a second")
+        print(f"  posted in {posting_s:.1f} s, {options.runs / posting_s:.0f} a second")
+        print(f"  all over after {total_s:.1f} s, {options.runs / total_s:.1f} runs a second")
 
 
 if __name__ == "__main__":

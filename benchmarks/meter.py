@@ -58,11 +58,13 @@ def outcomes(
     return {load: simulate(sensors, load, lengths_s, count, seed=seed) for load in LOADS}
 
 
-def row(name: str, found: Sequence[Outcome], update_s: float) -> Row:
-    ours = [abs(o.pricetag_j - o.true_j) / o.true_j for o in found]
-    theirs = [abs(o.codecarbon_j - o.true_j) / o.true_j for o in found]
-    limits = [update_s / (math.sqrt(6.0) * o.duration_s) for o in found]
-    return Row(name, len(found), _rms(ours), _p95(ours), _rms(theirs), _p95(theirs), _rms(limits))
+def row(name: str, outcomes: Sequence[Outcome], update_s: float) -> Row:
+    ours = [abs(o.pricetag_j - o.true_j) / o.true_j for o in outcomes]
+    theirs = [abs(o.codecarbon_j - o.true_j) / o.true_j for o in outcomes]
+    limits = [update_s / (math.sqrt(6.0) * o.duration_s) for o in outcomes]
+    return Row(
+        name, len(outcomes), _rms(ours), _p95(ours), _rms(theirs), _p95(theirs), _rms(limits)
+    )
 
 
 def _rms(values: Sequence[float]) -> float:
@@ -79,12 +81,12 @@ def bench(windows: int, seed: int) -> tuple[list[Row], list[Row]]:
     by_load: list[Row] = []
     for sensors in SENSORS:
         loads = outcomes(sensors, LENGTHS_S, windows, seed)
-        every = [outcome for found in loads.values() for outcome in found]
+        every = [outcome for of_load in loads.values() for outcome in of_load]
         for length_s in LENGTHS_S:
             own = [outcome for outcome in every if outcome.length_s == length_s]
             by_length.append(row(f"{sensors.name} | {length_s:g}", own, sensors.counter_s))
-        for load, found in loads.items():
-            own = [outcome for outcome in found if outcome.length_s == 1.0]
+        for load, of_load in loads.items():
+            own = [outcome for outcome in of_load if outcome.length_s == 1.0]
             by_load.append(row(f"{sensors.name} | {load}", own, sensors.counter_s))
     return by_length, by_load
 
@@ -93,15 +95,15 @@ def table(heading: str, rows: Iterable[Row]) -> str:
     """Markdown; errors in percent."""
     columns = ["Pricetag RMS", "p95", "CodeCarbon RMS", "p95", "edge limit"]
     lines = [f"| {heading} | {' | '.join(columns)} |", "| --- | --- |" + " ---: |" * len(columns)]
-    for found in rows:
+    for row in rows:
         figures = (
-            found.pricetag_rms,
-            found.pricetag_p95,
-            found.codecarbon_rms,
-            found.codecarbon_p95,
-            found.limit,
+            row.pricetag_rms,
+            row.pricetag_p95,
+            row.codecarbon_rms,
+            row.codecarbon_p95,
+            row.limit,
         )
-        lines.append(f"| {found.name} | " + " | ".join(_percent(f) for f in figures) + " |")
+        lines.append(f"| {row.name} | " + " | ".join(_percent(f) for f in figures) + " |")
     return "\n".join(lines)
 
 
@@ -141,9 +143,9 @@ def main(say: Callable[[str], None] = print) -> int:
     say(text)
     if options.write:
         options.write.write_text(written_between(options.write.read_text(), text))
-    missed = [found for found in [*by_length, *by_load] if not found.holds]
-    for found in missed:
-        say(f"NOT HELD: {found}")
+    missed = [row for row in [*by_length, *by_load] if not row.holds]
+    for row in missed:
+        say(f"NOT HELD: {row}")
     say(f"{time.perf_counter() - began_s:.1f} s, seed {options.seed}")
     return 1 if missed else 0
 

@@ -175,10 +175,10 @@ def slowdowns(make: Mapping[str, Callable[[], Metering]], repeats: int) -> dict[
                     metering.stop()
         assert job.stdin is not None
         job.stdin.close()
-    found = {
+    by_case = {
         name: [_ratio(spent["alone"], times, at) for at in (0, 1)] for name, times in spent.items()
     }
-    return {"slowdowns": found, "alone_s": median(wall_s for wall_s, _ in spent["alone"])}
+    return {"slowdowns": by_case, "alone_s": median(wall_s for wall_s, _ in spent["alone"])}
 
 
 def _ratio(
@@ -217,12 +217,13 @@ def in_process(case: str, options: argparse.Namespace, variables: dict[str, str]
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def table(found: Mapping[str, Sequence[dict[str, float]]], slowed: Mapping[str, Any]) -> str:
+def table(runs_by_case: Mapping[str, Sequence[dict[str, float]]], slowed: Mapping[str, Any]) -> str:
     """Markdown: medians with the least and the most of the runs, slowdowns with their error."""
 
     def told(name: str, scale: float, digits: int, unit: str) -> list[str]:
         return [
-            spread([scale * run[name] for run in runs], digits, unit) for runs in found.values()
+            spread([scale * run[name] for run in runs], digits, unit)
+            for runs in runs_by_case.values()
         ]
 
     rows: list[tuple[str, list[str], str]] = [
@@ -230,10 +231,13 @@ def table(found: Mapping[str, Sequence[dict[str, float]]], slowed: Mapping[str, 
         ("memory added", told("memory_mb", 1.0, 0, " MB"), ""),
         ("first start", told("first_start_s", 1e3, 0, " ms"), ""),
         ("a job's start", told("start_s", 1e3, 1, " ms"), "50 ms"),
-        ("slowdown, CPU time", [_with_error(*slowed[case][1]) for case in found], "0.1%"),
-        ("slowdown, wall time", [_with_error(*slowed[case][0]) for case in found], ""),
+        ("slowdown, CPU time", [_with_error(*slowed[case][1]) for case in runs_by_case], "0.1%"),
+        ("slowdown, wall time", [_with_error(*slowed[case][0]) for case in runs_by_case], ""),
     ]
-    lines = [f"| | {' | '.join(found)} | target |", "| --- |" + " ---: |" * (len(found) + 1)]
+    lines = [
+        f"| | {' | '.join(runs_by_case)} | target |",
+        "| --- |" + " ---: |" * (len(runs_by_case) + 1),
+    ]
     lines += [f"| {name} | {' | '.join(cells)} | {target} |" for name, cells, target in rows]
     return "\n".join(lines)
 
@@ -270,15 +274,15 @@ def main() -> None:
             print(json.dumps(run_case(options, folder)))
             return
         variables = {} if options.real else pretended(folder, options.gpus)
-        found: dict[str, list[dict[str, float]]] = {case: [] for case in CASES}
+        runs_by_case: dict[str, list[dict[str, float]]] = {case: [] for case in CASES}
         for _ in range(options.runs):  # in turns, so that other work on the machine hits all
             for case in CASES:
-                found[case].append(in_process(case, options, variables))
+                runs_by_case[case].append(in_process(case, options, variables))
         slowed = in_process("slowdown", options, variables)
         print(f"{options.gpus} devices at {options.hz:g} Hz, an edge every {EDGE_EVERY_S:g} s,")
         print(f"over {options.seconds:g} s, {options.runs} runs: median (least to most);")
         print(f"a job of {slowed['alone_s']:.1f} s, {options.repeats} turns: ± standard error\n")
-        print(table(found, slowed["slowdowns"]))
+        print(table(runs_by_case, slowed["slowdowns"]))
 
 
 def pretended(folder: Path, gpus: int) -> dict[str, str]:

@@ -44,30 +44,30 @@ def constant(duration_s: float, edges_s: Sequence[float], dice: random.Random) -
 
 def steps(duration_s: float, edges_s: Sequence[float], dice: random.Random) -> Steps:
     """Load that changes at random moments, every 2 s in the mean."""
-    found = [(0.0, 70.0)]
-    while found[-1][0] < duration_s:
-        found.append((found[-1][0] + dice.expovariate(0.5), dice.uniform(70.0, 700.0)))
-    return found
+    powers_w = [(0.0, 70.0)]
+    while powers_w[-1][0] < duration_s:
+        powers_w.append((powers_w[-1][0] + dice.expovariate(0.5), dice.uniform(70.0, 700.0)))
+    return powers_w
 
 
 def stages(duration_s: float, edges_s: Sequence[float], dice: random.Random) -> Steps:
     """Idle at 80 W but for the windows, each of which is a stage at a power of its own."""
-    found = [(0.0, 80.0)]
+    powers_w = [(0.0, 80.0)]
     for start_s, end_s in zip(edges_s[::2], edges_s[1::2], strict=True):
-        found += [(start_s, dice.uniform(200.0, 700.0)), (end_s, 80.0)]
-    return found
+        powers_w += [(start_s, dice.uniform(200.0, 700.0)), (end_s, 80.0)]
+    return powers_w
 
 
 def bursts(duration_s: float, edges_s: Sequence[float], dice: random.Random) -> Steps:
     """Half-and-half bursts of 100 and 600 W; every 5 s another period from 25 to 300 ms."""
-    found: Steps = []
+    powers_w: Steps = []
     now_s = 0.0
     while now_s < duration_s:
         period_s = 0.025 * 12.0 ** dice.random()
         for _ in range(math.ceil(5.0 / period_s)):
-            found += [(now_s, 600.0), (now_s + 0.5 * period_s, 100.0)]
+            powers_w += [(now_s, 600.0), (now_s + 0.5 * period_s, 100.0)]
             now_s += period_s
-    return found
+    return powers_w
 
 
 def ramp(duration_s: float, edges_s: Sequence[float], dice: random.Random) -> Steps:
@@ -148,25 +148,25 @@ def simulate(
 
 def _windows(lengths_s: Sequence[float], count: int, dice: random.Random) -> list[_Window]:
     """Lengths vary, by a tick at least: of a multiple of its period both edges err alike."""
-    found = []
+    windows = []
     for length_s in lengths_s:
         vary_s = max(0.05, 0.02 * length_s)
         for _ in range(count):
             start_s = WARM_UP_S + dice.uniform(0.0, SPREAD_S)
             end_s = start_s + length_s + dice.uniform(-vary_s, vary_s)
-            found.append(_Window(length_s, start_s, end_s))
-    return found
+            windows.append(_Window(length_s, start_s, end_s))
+    return windows
 
 
 def _in_a_row(lengths_s: Sequence[float], count: int, dice: random.Random) -> list[_Window]:
     """The same, one after the other, with pauses."""
-    found: list[_Window] = []
+    windows: list[_Window] = []
     start_s = WARM_UP_S
     for window in _windows(lengths_s, count, dice):
         end_s = start_s + window.end_s - window.start_s
-        found.append(_Window(window.length_s, start_s, end_s))
+        windows.append(_Window(window.length_s, start_s, end_s))
         start_s = end_s + dice.uniform(1.0, 3.0)
-    return found
+    return windows
 
 
 def _edges(windows: Sequence[_Window]) -> list[tuple[float, _Window, bool]]:

@@ -68,7 +68,7 @@ class Recorder:
             FieldPower(pynvml.NVML_FI_DEV_POWER_INSTANT),
             FieldPower(pynvml.NVML_FI_DEV_POWER_AVERAGE),
         )
-        told: list[str] | None = None
+        last_row: list[str] | None = None
         with self._path.open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(COLUMNS)
@@ -76,15 +76,17 @@ class Recorder:
                 now_s = time.monotonic() - self._began_s
                 powers = [_power(way.power_w(handle)) for way in ways]
                 row = [powers[0], _counter_mj(handle), *powers[1:]]
-                if row != told:
-                    told = row
+                if row != last_row:
+                    last_row = row
                     writer.writerow([f"{now_s:.4f}", self._uuid, *row])
                 self._stop.wait(RECORD_EVERY_S)
-            writer.writerow([f"{time.monotonic() - self._began_s:.4f}", self._uuid, *(told or [])])
+            writer.writerow(
+                [f"{time.monotonic() - self._began_s:.4f}", self._uuid, *(last_row or [])]
+            )
 
 
-def _power(told: tuple[int, float]) -> str:
-    code, power_w = told
+def _power(reading: tuple[int, float]) -> str:
+    code, power_w = reading
     return f"{power_w:.3f}" if code == pynvml.NVML_SUCCESS else ""
 
 
@@ -137,9 +139,9 @@ class Bench:
         readings = self._readings
         ledger = EnergyLedger(readings)
         for window in self.windows:
-            found = ledger.window(window["start_s"], window["end_s"])
-            window["pricetag_j"] = found.energy_j
-            window["flags"] = list(found.flags)
+            energy = ledger.window(window["start_s"], window["end_s"])
+            window["pricetag_j"] = energy.energy_j
+            window["flags"] = list(energy.flags)
         idle = next(w for w in self.windows if w["name"] == "idle")
         powers_w = [r.power_w for r in readings if idle["start_s"] <= r.t_s <= idle["end_s"]]
         known_w = [power for power in powers_w if power is not None]
@@ -170,7 +172,7 @@ def _architecture(uuid: str) -> int:
 
 def _short(windows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     """Spread of the mean power over windows of one length: the load is the same in each."""
-    found: dict[str, dict[str, float]] = {}
+    by_length: dict[str, dict[str, float]] = {}
     for length_s in LENGTHS_S:
         own = [window for window in windows if window["name"] == f"{length_s:g} s"]
         spreads = {}
@@ -178,8 +180,8 @@ def _short(windows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
             powers_w = [w[meter] / (w["end_s"] - w["start_s"]) for w in own if w[meter] is not None]
             if len(powers_w) > 1:
                 spreads[meter.removesuffix("_j")] = pstdev(powers_w) / max(median(powers_w), 1e-9)
-        found[f"{length_s:g}"] = spreads
-    return found
+        by_length[f"{length_s:g}"] = spreads
+    return by_length
 
 
 def cuda_work() -> tuple[Work, Callable[[float], None]]:

@@ -38,9 +38,9 @@ def run_with(connection: Connection) -> None:
 def run_migrations() -> None:
     if context.is_offline_mode():
         raise RuntimeError("migrations run against a database; offline SQL is not supported")
-    given = context.config.attributes.get("connection")
-    if given is not None:
-        run_with(given)
+    caller_connection = context.config.attributes.get("connection")
+    if caller_connection is not None:
+        run_with(caller_connection)
         return
     url = context.config.attributes.get("url") or resolve_database_url(get_settings())
     engine = create_engine(url, poolclass=pool.NullPool)

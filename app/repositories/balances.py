@@ -255,18 +255,18 @@ def _edges(
 
 def _collected(rows: Sequence[Any], count: int) -> list[Amounts]:
     collected = [Amounts() for _ in range(count)]
-    known: dict[int, dict[str | None, Decimal]] = defaultdict(dict)
+    by_source: dict[int, dict[str | None, Decimal]] = defaultdict(dict)
     unknown: dict[int, int] = {}
     for row in rows:
         if row.kind == "spent":
-            known[row.n][row.source] = row.amount
+            by_source[row.n][row.source] = row.amount
         elif row.kind == "unknown":
             unknown[row.n] = int(row.runs)
         else:
             collected[row.n].reserved = row.amount
     for n, amounts in enumerate(collected):
-        sources = sorted(source for source in known[n] if source is not None)
-        amounts.spent = [SpentPart(source, known[n][source], 0) for source in sources]
-        if None in known[n] or n in unknown:
-            amounts.spent.append(SpentPart(None, known[n].get(None), unknown.get(n, 0)))
+        sources = sorted(source for source in by_source[n] if source is not None)
+        amounts.spent = [SpentPart(source, by_source[n][source], 0) for source in sources]
+        if None in by_source[n] or n in unknown:
+            amounts.spent.append(SpentPart(None, by_source[n].get(None), unknown.get(n, 0)))
     return collected

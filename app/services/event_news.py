@@ -86,7 +86,7 @@ class Gathered(Generic[Asked, Told]):
             asked, self._asked = self._asked, {}
             try:
                 async with self._database.session_scope() as session:
-                    told = await self._read(session, list(asked))
+                    news = await self._read(session, list(asked))
             except BaseException as error:
                 for future in asked.values():
                     if not future.done():
@@ -96,7 +96,7 @@ class Gathered(Generic[Asked, Told]):
                 continue
             for key, future in asked.items():
                 if not future.done():
-                    future.set_result(told[key])
+                    future.set_result(news[key])
 
 
 def _seen(future: asyncio.Future[Told]) -> None:
@@ -133,13 +133,13 @@ async def read_news(
 
 def _latest_progress(news: Mapping[tuple[UUID, int], News]) -> dict[tuple[UUID, int], EventRead]:
     """The latest progress event of each running run, for each reader."""
-    found: dict[tuple[UUID, int], EventRead] = {}
+    progress_events: dict[tuple[UUID, int], EventRead] = {}
     for key, one in news.items():
         if one.status == "running":
             for event in one.events:
                 if event.kind == "progress":
-                    found[key] = event
-    return found
+                    progress_events[key] = event
+    return progress_events
 
 
 async def _project(

@@ -17,8 +17,8 @@ from benchmarks.lab.scale import Scale, nodes_for, present_hour, variants_for
 
 
 def main() -> int:
-    given = _parser().parse_args()
-    result: int = given.run(given)
+    options = _parser().parse_args()
+    result: int = options.run(options)
     return result
 
 
@@ -82,58 +82,58 @@ def _place(command: argparse.ArgumentParser) -> None:
     place.add_argument("--database-url", help="PostgreSQL database of a superuser")
 
 
-def _fill(given: argparse.Namespace) -> int:
+def _fill(options: argparse.Namespace) -> int:
     scale = Scale(
-        runs=given.runs,
-        nodes=given.nodes or nodes_for(given.runs),
-        devices=given.devices,
-        years=given.years,
-        variants=given.variants or variants_for(given.runs),
-        extra_readings=given.extra_readings,
-        traces=given.traces,
-        trace_hours=given.trace_hours,
-        seed=given.seed,
+        runs=options.runs,
+        nodes=options.nodes or nodes_for(options.runs),
+        devices=options.devices,
+        years=options.years,
+        variants=options.variants or variants_for(options.runs),
+        extra_readings=options.extra_readings,
+        traces=options.traces,
+        trace_hours=options.trace_hours,
+        seed=options.seed,
         until=present_hour(),
     )
     try:
-        if given.data is not None:
-            filling.fill_folder(given.data, scale, given.jobs)
+        if options.data is not None:
+            filling.fill_folder(options.data, scale, options.jobs)
         else:
-            filling.fill(given.database_url, scale, given.jobs)
+            filling.fill(options.database_url, scale, options.jobs)
     except filling.OtherLabError as error:
         print(f"lab: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def _measure(given: argparse.Namespace) -> int:
+def _measure(options: argparse.Namespace) -> int:
     rows: list[Timed] = []
     for row in measure(
-        data_dir=given.data,
-        database_url=given.database_url,
-        limits=Limits(given.repeats, given.row_seconds),
-        callers=given.callers,
-        only=given.only,
+        data_dir=options.data,
+        database_url=options.database_url,
+        limits=Limits(options.repeats, options.row_seconds),
+        callers=options.callers,
+        only=options.only,
     ):
         rows.append(row)
         print(tables.line(row), flush=True)
-        if given.json is not None:
-            write_json(given.json, rows)
+        if options.json is not None:
+            write_json(options.json, rows)
     print(tables.summary(rows))
-    if given.markdown is not None:
-        given.markdown.write_text(tables.markdown(rows))
+    if options.markdown is not None:
+        options.markdown.write_text(tables.markdown(rows))
     fine = all(row.verdict == "ok" for row in rows)
-    return 0 if fine or given.no_fail else 1
+    return 0 if fine or options.no_fail else 1
 
 
-def _sizes(given: argparse.Namespace) -> int:
-    url = given.database_url or embedded_postgres.ensure(given.data)
+def _sizes(options: argparse.Namespace) -> int:
+    url = options.database_url or embedded_postgres.ensure(options.data)
     try:
         with psycopg.connect(libpq_url(url)) as connection:
-            print(sizes.report(connection, indexes=given.indexes))
+            print(sizes.report(connection, indexes=options.indexes))
     finally:
-        if given.data is not None:
-            embedded_postgres.release(given.data)
+        if options.data is not None:
+            embedded_postgres.release(options.data)
     return 0
 
 

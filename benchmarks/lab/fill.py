@@ -189,8 +189,8 @@ class Fill:
 
     def _drop_indexes(self, originals: Originals) -> None:
         names = [*(table.name for table in originals.tables), UPSTREAMS.name]
-        found = indexes.droppable(self._connection, names)
-        self._progress.mark("indexes", [index.as_dict() for index in found])
+        dropped = indexes.droppable(self._connection, names)
+        self._progress.mark("indexes", [index.as_dict() for index in dropped])
         indexes.drop(self._connection, self._noted_indexes())
 
     def _noted_indexes(self) -> list[indexes.Index]:

@@ -52,15 +52,15 @@ def droppable(connection: psycopg.Connection[Any], tables: Sequence[str]) -> lis
 
     Those of partitioned tables stay: they belong to their partitions as well.
     """
-    found = []
+    listed = []
     for table, name, definition, constraint, body in connection.execute(LISTED, [list(tables)]):
         if constraint is None:
             make, drop = definition, f'DROP INDEX IF EXISTS "{name}"'
         else:
             make = f'ALTER TABLE {table} ADD CONSTRAINT "{constraint}" {body}'
             drop = f'ALTER TABLE {table} DROP CONSTRAINT IF EXISTS "{constraint}"'
-        found.append(Index(table, name, make, drop))
-    return found
+        listed.append(Index(table, name, make, drop))
+    return listed
 
 
 def drop(connection: psycopg.Connection[Any], indexes: Sequence[Index]) -> None:

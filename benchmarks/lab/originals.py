@@ -307,17 +307,17 @@ async def cut_stencils(
     documents = await _documents(session, ids)
     stencils = []
     for original in originals:
-        known: dict[str, Key] = {**common, str(original.run_id): ("run", 0)}
-        known |= {str(id_): ("attempt", n) for n, id_ in enumerate(original.attempt_ids)}
-        known |= {device_name(n): ("device", n) for n in range(original.gpus)}
+        keys: dict[str, Key] = {**common, str(original.run_id): ("run", 0)}
+        keys |= {str(id_): ("attempt", n) for n, id_ in enumerate(original.attempt_ids)}
+        keys |= {device_name(n): ("device", n) for n in range(original.gpus)}
         own = [id_ for table in used for id_ in own_ids(table, rows[table.name][original.run_id])]
-        known |= {id_: ("id", n) for n, id_ in enumerate(own) if id_ not in known}
+        keys |= {id_: ("id", n) for n, id_ in enumerate(own) if id_ not in keys}
         created = f"{original.created_at:%Y-%m-%d %H:%M:%S.%f}".rstrip("0").rstrip(".") + "+00"
-        known[created] = ("created", 0)
+        keys[created] = ("created", 0)
         mine = documents.get(original.run_id, [])
-        known |= {one.sha256: ("sha", n) for n, one in enumerate(mine)}
-        known |= {document_name(n): ("document", n) for n in range(len(mine))}
-        cutter = Cutter(original, known)
+        keys |= {one.sha256: ("sha", n) for n, one in enumerate(mine)}
+        keys |= {document_name(n): ("document", n) for n in range(len(mine))}
+        cutter = Cutter(original, keys)
         for table in used:
             lines = rows[table.name][original.run_id]
             if table.name == "price_tags":
@@ -332,7 +332,7 @@ async def cut_stencils(
 
 async def _common(session: Session, ids: Iterable[uuid.UUID]) -> dict[str, Key]:
     """What all originals share: names, and the ids of the project, the author and each other."""
-    known: dict[str, Key] = {str(id_): ("recent", n) for n, id_ in enumerate(ids)}
+    keys: dict[str, Key] = {str(id_): ("recent", n) for n, id_ in enumerate(ids)}
     run = (await session.execute(select(Run).where(Run.name == RUN_NAME).limit(1))).scalar_one()
     for kind, id_ in (
         ("project", run.project_id),
@@ -340,17 +340,17 @@ async def _common(session: Session, ids: Iterable[uuid.UUID]) -> dict[str, Key]:
         ("user", run.created_by),
         ("token", run.token_id),
     ):
-        known[str(id_)] = (kind, 0)
-    return known | {RUN_NAME: ("name", 0), TAG: ("tag", 0), NODE: ("node", 0)}
+        keys[str(id_)] = (kind, 0)
+    return keys | {RUN_NAME: ("name", 0), TAG: ("tag", 0), NODE: ("node", 0)}
 
 
 async def _documents(session: Session, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[Issued]]:
     """Every price tag, by run and version."""
     query = select(PriceTag).where(PriceTag.run_id.in_(ids))
-    found: dict[uuid.UUID, list[Issued]] = {}
+    documents: dict[uuid.UUID, list[Issued]] = {}
     for tag in (await session.execute(query.order_by(PriceTag.version))).scalars():
-        found.setdefault(tag.run_id, []).append(Issued.of(tag.content, tag.content_sha256))
-    return found
+        documents.setdefault(tag.run_id, []).append(Issued.of(tag.content, tag.content_sha256))
+    return documents
 
 
 def _without_document(table: Repeated, line: str, documents: Sequence[Issued]) -> str:

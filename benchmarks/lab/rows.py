@@ -88,7 +88,7 @@ def _run_of(key: str) -> tuple[sql.SQL, sql.SQL]:
 
 async def repeated_tables(connection: psycopg.AsyncConnection[Any]) -> list[Repeated]:
     """The tables that have rows of a run or an attempt."""
-    found = []
+    repeated = []
     for name, every, columns, order, uuids in await (await connection.execute(COLUMNS)).fetchall():
         key = _key_of(name, every)
         if key is None:
@@ -96,8 +96,8 @@ async def repeated_tables(connection: psycopg.AsyncConnection[Any]) -> list[Repe
         foreign = {"run_id", "attempt_id"} if name != RUNS else {"id"}
         own = (set(order or ()) & set(uuids or ())) - foreign
         places = tuple(place for place, column in enumerate(columns) if column in own)
-        found.append(Repeated(name, tuple(columns), key, tuple(order or columns[:1]), places))
-    return found
+        repeated.append(Repeated(name, tuple(columns), key, tuple(order or columns[:1]), places))
+    return repeated
 
 
 def _key_of(table: str, columns: Sequence[str]) -> str | None:

@@ -134,12 +134,12 @@ class Cutter:
 
     Args:
         original: The run.
-        known: Texts that change with every repetition.
+        keys: By text that changes with every repetition, what takes its place.
     """
 
-    def __init__(self, original: Original, known: Mapping[str, Key]) -> None:
+    def __init__(self, original: Original, keys: Mapping[str, Key]) -> None:
         self.stencil = Stencil(original)
-        self._known = known
+        self._keys = keys
 
     def rows(self, table: str, text: str) -> None:
         """Adds the rows of a table, in COPY's text form."""
@@ -165,8 +165,8 @@ class Cutter:
         return "".join(parts), tuple(values)
 
     def _key(self, token: str) -> tuple[Key | None, int]:
-        if token in self._known:
-            return self._known[token], len(token)
+        if token in self._keys:
+            return self._keys[token], len(token)
         if not token.startswith("20") or token[4:5] != "-":
             return None, len(token)
         moment = datetime.strptime(token[:13].replace("T", " "), "%Y-%m-%d %H")

@@ -341,8 +341,8 @@ def _by_id(field: str, id_: str, rows: dict[str, Found]) -> Found:
     raise NotInCatalog(field, id_, _near(id_, rows))
 
 
-def _near(name: str, known: Iterable[str]) -> list[str]:
-    names = list(known)
+def _near(name: str, catalog_names: Iterable[str]) -> list[str]:
+    names = list(catalog_names)
     return difflib.get_close_matches(name, names, cutoff=0.3) or names
 
 

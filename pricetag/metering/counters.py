@@ -92,9 +92,9 @@ def _gpu_counters_j(ids: Collection[str]) -> dict[str, float]:
 
 def _rapl_counters_j(root: Path) -> dict[str, tuple[float, float | None]]:
     """Counter and wrap-around of each zone, in J."""
-    found = scan(root)
+    zones = scan(root)
     shown: dict[str, tuple[float, float | None]] = {}
-    for zone in (*found.packages, *found.dram):
+    for zone in (*zones.packages, *zones.dram):
         try:
             counter_j = zone.read_uj() / 1e6
         except (OSError, ValueError):

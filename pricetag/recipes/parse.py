@@ -197,8 +197,8 @@ def _class_within(model: type[BaseModel], path: list[str]) -> type[BaseModel] | 
     return model
 
 
-def _near(word: str, known: Iterable[str], *, show_all: bool = True) -> str | None:
-    names = list(known)
+def _near(word: str, valid_words: Iterable[str], *, show_all: bool = True) -> str | None:
+    names = list(valid_words)
     close = difflib.get_close_matches(word, names, n=1)
     meant = f"did you mean '{close[0]}'?" if close else ""
     rest = f"known: {', '.join(names)}" if show_all and names else ""

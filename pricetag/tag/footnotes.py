@@ -16,10 +16,10 @@ def reason_of(cell: str) -> str | None:
     return None if match is None or _MARK.fullmatch(match[1]) else match[1]
 
 
-def shared_reasons(cells: Iterable[str], known: Iterable[str] = ()) -> list[str]:
+def shared_reasons(cells: Iterable[str], earlier: Iterable[str] = ()) -> list[str]:
     """The reasons that more than one cell has, or that have a footnote already, in order."""
     counts = Counter(reason for cell in cells if (reason := reason_of(cell)) is not None)
-    noted = set(known)
+    noted = set(earlier)
     return [reason for reason, count in counts.items() if count > 1 or reason in noted]
 
 

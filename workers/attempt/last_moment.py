@@ -68,8 +68,8 @@ class Trace:
             trace.last_s = max(trace.last_s, float(record["t_s"]))
             if record["type"] == "start":
                 trace.clock = record.get("clock")
-                found = (Component.from_dict(one) for one in record.get("components", ()))
-                trace.components = {component.id: component for component in found}
+                listed = (Component.from_dict(one) for one in record.get("components", ()))
+                trace.components = {component.id: component for component in listed}
             elif record["type"] == "reading":
                 trace._add(record)
             trace.is_ended = trace.is_ended or record["type"] == "end"
@@ -154,10 +154,10 @@ def last_moment(trace: Trace, root: Path, *, saw_end: bool) -> LastMoment:
 
 
 def _bounds(
-    trace: Trace, until_s: float, shown: Mapping[str, Reading], known: Iterable[str]
+    trace: Trace, until_s: float, shown: Mapping[str, Reading], read_ids: Iterable[str]
 ) -> dict[str, float]:
     bounds_j: dict[str, float] = {}
-    for id_ in trace.components.keys() - set(known):
+    for id_ in trace.components.keys() - set(read_ids):
         later = shown.get(id_)
         counter_j = None if later is None else later.counter_j
         bound_j = unread_bound_j(

@@ -68,13 +68,15 @@ def _figures(attempt: Mapping[str, Any], tag: Mapping[str, Any]) -> dict[str, An
     """The figures of one attempt, with the evidence of each."""
     figures = {name: attempt.get(name) or {} for name in FIGURES}
     figures["cost"] = _cost(attempt, tag) or {}
-    known = {name: figure for name, figure in figures.items() if figure.get("value") is not None}
-    values: dict[str, Any] = {name: known.get(name, {}).get("value") for name in figures}
+    known_figures = {
+        name: figure for name, figure in figures.items() if figure.get("value") is not None
+    }
+    values: dict[str, Any] = {name: known_figures.get(name, {}).get("value") for name in figures}
     cost = values["cost"]
     return values | {
         "cost": None if cost is None else Decimal(str(cost)),
         "currency": (tag.get("cost") or {}).get("currency") if cost is not None else None,
-        "sources": {name: figure["source"] for name, figure in known.items()},
+        "sources": {name: figure["source"] for name, figure in known_figures.items()},
     }
 
 

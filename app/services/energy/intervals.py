@@ -45,22 +45,22 @@ def intervals(
         sums: The errors of the parts of each, and their values.
         seed: Of the Monte Carlo.
     """
-    found = [Interval(0.0, 0.0)] * len(sums)
+    bounds = [Interval(0.0, 0.0)] * len(sums)
     alike: dict[tuple[Error, ...], list[int]] = defaultdict(list)
     for index, (errors, _) in enumerate(sums):
         alike[errors].append(index)
     for errors, indexes in alike.items():
         if not _is_sampled(errors):
             for index in indexes:
-                found[index] = combine(terms_of(errors, sums[index][1]), seed=seed)
+                bounds[index] = combine(terms_of(errors, sums[index][1]), seed=seed)
             continue
         totals = {index: sum(sums[index][1]) for index in indexes}
         drawn = [index for index in indexes if totals[index] != 0]
         ends = _sampled(errors, np.array([sums[index][1] for index in drawn]), seed)
         for index, (low, high) in zip(drawn, ends, strict=True):
             total = totals[index]
-            found[index] = Interval(max(min(low, total), 0.0), max(high, total))
-    return found
+            bounds[index] = Interval(max(min(low, total), 0.0), max(high, total))
+    return bounds
 
 
 def _is_sampled(errors: tuple[Error, ...]) -> bool:

@@ -91,10 +91,10 @@ async def months(session: Session) -> list[Month]:
     if span is None:
         return []
     first, last = (floor(moment.astimezone(UTC), "month") for moment in span)
-    found = [Month(first)]
-    while found[-1].start < last:
-        found.append(Month(found[-1].stop))
-    return found[::-1]
+    listed = [Month(first)]
+    while listed[-1].start < last:
+        listed.append(Month(listed[-1].stop))
+    return listed[::-1]
 
 
 async def wrong_sums(database: Database, month: Month) -> list[str]:

@@ -131,8 +131,10 @@ def accounts(
     figures = [figure for of_group in columns for figure in _figures(of_group)]
     sums = [one for one in figures if isinstance(one, _Sum)]
     ends = iter(intervals([(one.errors, one.sizes) for one in sums], seed))
-    known = iter([one.quantity(next(ends)) if isinstance(one, _Sum) else one for one in figures])
-    return [_account(of_group, [next(known) for _ in range(5)]) for of_group in columns]
+    quantities = iter(
+        [one.quantity(next(ends)) if isinstance(one, _Sum) else one for one in figures]
+    )
+    return [_account(of_group, [next(quantities) for _ in range(5)]) for of_group in columns]
 
 
 def _columns(entries: Sequence[Entry]) -> Any:
