@@ -1,7 +1,7 @@
 """The database tables, one file per noun."""
 
 from models.attempt import Artifact, Attempt, RejectedRecord, Stage
-from models.balance import Reserve, ReserveBalance, SpendBalance, SpendRepeat
+from models.balance import Reserve, ReserveBalance, RunCount, SpendBalance, SpendRepeat
 from models.base import Base
 from models.budget import AuditEntry, Budget, BudgetAlert, Quote, Spend
 from models.energy import Baseline, EnergyHour
@@ -63,6 +63,7 @@ __all__ = [
     "Reserve",
     "ReserveBalance",
     "Run",
+    "RunCount",
     "RunEvent",
     "RunUpstream",
     "Site",

@@ -141,3 +141,24 @@ class ReserveBalance(Folded, Base):
     facility_energy_kwh: Mapped[Decimal] = mapped_column(Numeric)
     co2e_kg: Mapped[Decimal] = mapped_column(Numeric)
     cost: Mapped[Decimal] = mapped_column(Numeric)
+
+
+class RunCount(Base):
+    """How many runs a project or an experiment has."""
+
+    __tablename__ = "run_counts"
+    __table_args__ = (
+        CheckConstraint("scope IN ('project', 'experiment')", name="scope"),
+        Index(
+            "uq_run_counts_folded",
+            *("scope", "scope_id"),
+            unique=True,
+            postgresql_where=text("folded"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    scope: Mapped[str]
+    scope_id: Mapped[uuid.UUID] = mapped_column(index=True)
+    runs: Mapped[int]
+    folded: Mapped[bool] = mapped_column(default=False, server_default=text("false"))

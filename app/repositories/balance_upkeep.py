@@ -1,4 +1,4 @@
-"""SQL that folds the running balances of budgets, checks them and makes them anew.
+"""SQL that folds the running balances and counts, checks them and makes them anew.
 
 The database's triggers only ever add lines to the balances, so that no two transactions wait for
 each other there. A difference between the balances and what they sum up is found in one
@@ -41,7 +41,10 @@ _TABLES = {
     "spend_balances": (_SPEND_KEY, _SPEND_SUMS),
     "spend_repeats": (_REPEAT_KEY, _REPEAT_SUMS),
     "reserve_balances": (_RESERVE_KEY, _RESERVE_SUMS),
+    "run_counts": (("scope", "scope_id"), ("runs",)),
 }
+WITHOUT_DAYS = ("reserve_balances", "run_counts")
+"""Tables that are about all time."""
 
 
 def _decimal(column: str) -> str:
@@ -116,6 +119,11 @@ FROM reserves AS c {_SCOPES} WHERE its.scope_id IS NOT NULL
 GROUP BY 1, 2, 3
 """
 
+_TRUE_RUN_COUNTS = """
+SELECT 'project' AS scope, project_id AS scope_id, count(*) AS runs FROM runs GROUP BY 2
+UNION ALL SELECT 'experiment', experiment_id, count(*) FROM runs GROUP BY 2
+"""
+
 _TRUE_RESERVES = """
 SELECT * FROM (
     SELECT run.id AS run_id, run.project_id, run.experiment_id, run.created_by AS user_id,
@@ -141,6 +149,7 @@ _TRUE = {
     "spend_balances": (_TRUE_SPEND, "WHERE day >= :first AND day < :end"),
     "spend_repeats": (_TRUE_REPEATS, "WHERE day >= :first AND day < :end"),
     "reserve_balances": (_TRUE_RESERVE_BALANCES, ""),
+    "run_counts": (_TRUE_RUN_COUNTS, ""),
 }
 
 
@@ -158,7 +167,7 @@ def _differences(table: str) -> str:
 
 
 def _days(table: str, first: date | None, end: date | None) -> dict[str, Any]:
-    return {} if table == "reserve_balances" else {"first": first, "end": end}
+    return {} if table in WITHOUT_DAYS else {"first": first, "end": end}
 
 
 async def differences(
@@ -168,8 +177,8 @@ async def differences(
 
     Args:
         session: Database session.
-        table: ``spend_balances``, ``spend_repeats`` or ``reserve_balances``.
-        first: First UTC day to compare, the first one of a month; not for ``reserve_balances``.
+        table: ``spend_balances``, ``spend_repeats`` or one of `WITHOUT_DAYS`.
+        first: First UTC day to compare, the first one of a month; not for `WITHOUT_DAYS`.
         end: Day after the last one, the first one of a month.
     """
     return (await session.execute(text(_differences(table)), _days(table, first, end))).all()

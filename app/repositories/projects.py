@@ -6,12 +6,12 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, select, tuple_
+from sqlalchemy import delete, func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.repositories.visibility import Viewer, sees_project
-from models import Experiment, Project, ProjectMember, Run, User
+from models import Experiment, Project, ProjectMember, RunCount, User
 
 
 async def ensure_project(
@@ -56,8 +56,11 @@ async def ensure_experiment(session: AsyncSession, project_id: uuid.UUID, name: 
     return (await session.execute(query)).scalar_one()
 
 
-def _count(of: Any, where: ColumnElement[bool]) -> Any:
-    return select(func.count()).select_from(of).where(where).scalar_subquery()
+def _runs(scope: str, scope_id: Any) -> Any:
+    """How many runs a project or an experiment has, from the counts that the database keeps."""
+    counted = func.coalesce(func.sum(RunCount.runs), 0)
+    own = (RunCount.scope == scope, RunCount.scope_id == scope_id)
+    return select(counted).where(*own).scalar_subquery().label("runs")
 
 
 async def list_projects(
@@ -69,14 +72,15 @@ async def list_projects(
     name: str | None = None,
 ) -> Sequence[Any]:
     """Projects by name, or the one with ``name``, with their counts of experiments and runs."""
+    experiments = select(func.count()).where(Experiment.project_id == Project.id)
     query = select(
         Project.id,
         Project.name,
         Project.description,
         Project.visibility,
         Project.created_at,
-        _count(Experiment, Experiment.project_id == Project.id).label("experiments"),
-        _count(Run, Run.project_id == Project.id).label("runs"),
+        experiments.scalar_subquery().label("experiments"),
+        _runs("project", Project.id),
     ).where(sees_project(viewer))
     if name is not None:
         query = query.where(Project.name == name)
@@ -99,7 +103,7 @@ async def list_experiments(
         Experiment.name,
         Experiment.description,
         Experiment.created_at,
-        _count(Run, Run.experiment_id == Experiment.id).label("runs"),
+        _runs("experiment", Experiment.id),
     ).join(Project, Project.id == Experiment.project_id)
     query = query.where(sees_project(viewer))
     if project is not None:

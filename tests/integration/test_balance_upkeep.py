@@ -51,6 +51,7 @@ WRONG = {
     "spent": "UPDATE spend_balances SET co2e_kg = co2e_kg + 1 WHERE scope = 'lab'",
     "repeats": "UPDATE spend_repeats SET pairs = pairs + 1 WHERE scope = 'lab'",
     "reserves": "UPDATE reserves SET co2e_kg = co2e_kg + 1",
+    "counts": "UPDATE run_counts SET runs = runs + 1 WHERE scope = 'experiment'",
     "reserved": "UPDATE reserve_balances SET co2e_kg = co2e_kg + 1 WHERE scope = 'lab'",
 }
 

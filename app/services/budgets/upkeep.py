@@ -38,7 +38,8 @@ class Part:
     """A part of the balances that is checked at once.
 
     Attributes:
-        month: First day of a month of attempts' ends; None for what open runs reserve.
+        month: First day of a month of attempts' ends; None for what has no month: what open runs
+            reserve, and how many runs projects and experiments have.
     """
 
     month: date | None
@@ -58,7 +59,8 @@ async def wrong_sums(session: Session, part: Part) -> int:
     """The number of sums of a part that do not equal the rows that they sum up."""
     if part.month is None:
         wrong = len(await balance_upkeep.wrong_reserves(session))
-        return wrong + len(await balance_upkeep.differences(session, "reserve_balances"))
+        tables = balance_upkeep.WITHOUT_DAYS
+        return wrong + sum([len(await balance_upkeep.differences(session, one)) for one in tables])
     end = month_after(part.month)
     return sum(
         [len(await balance_upkeep.differences(session, table, part.month, end)) for table in BY_DAY]
@@ -88,7 +90,8 @@ async def _mend_reserves(database: Database) -> int:
             some = wrong[start : start + MENDED_AT_ONCE]
             await balance_upkeep.mend_reserves(session, some)
     async with database.session_scope() as session:
-        return len(wrong) + await balance_upkeep.mend(session, "reserve_balances")
+        tables = balance_upkeep.WITHOUT_DAYS
+        return len(wrong) + sum([await balance_upkeep.mend(session, one) for one in tables])
 
 
 async def wrong_budget(session: Session, budget: Budget, now: datetime) -> str | None:
