@@ -286,7 +286,7 @@ def main() -> None:
 
 
 def pretended(folder: Path, gpus: int) -> dict[str, str]:
-    """The environment of a machine with so many devices."""
+    """The environment of a machine with a number of devices."""
     from tests.support.fake_nvml import FakeDevice, FakeTrace, build_fake_nvml, gpu_uuid
 
     devices = [FakeDevice(gpu_uuid(n), base_w=80.0 * n) for n in range(1, gpus + 1)]

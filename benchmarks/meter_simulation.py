@@ -33,7 +33,7 @@ MOST_LATE_S = 0.001
 
 CODECARBON_PERIOD_S = 15.0
 CODECARBON_STALE_S = 0.05
-"""How often CodeCarbon's tracker measures, and when it leaves out the measurement at its stop."""
+"""How often CodeCarbon's tracker measures, and when it skips the measurement at its stop."""
 
 Steps = list[tuple[float, float]]
 

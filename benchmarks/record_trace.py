@@ -1,6 +1,6 @@
 """Records a real GPU: idling, short windows, a training; what each meter makes of them.
 
-Writes ``trace.csv`` (what NVML told, every 5 ms, one row where something changed; the format of
+Writes ``trace.csv`` (what NVML reported, every 5 ms, one row where something changed; the format of
 ``tests.support.replay`` and ``tests.support.recorded``) and ``summary.json``: the idle
 baseline, how often the counter was updated, and for each window Pricetag's energy, the plain
 difference of the counter, the integral of power, and CodeCarbon's.
@@ -38,11 +38,11 @@ PAUSE_S = 1.0
 COLUMNS = ("time_s", "uuid", "power_w", "energy_mj", "instant_w", "average_w")
 
 Work = Callable[[float], None]
-"""Keeps the device busy for so many seconds, and returns when it has ended."""
+"""Keeps the device busy for a time in s, and returns when it has ended."""
 
 
 class Recorder:
-    """What NVML tells of one device, on the clock of the meter beside it."""
+    """What NVML reports for one device, on the clock of the meter beside it."""
 
     def __init__(self, uuid: str, path: Path) -> None:
         self._uuid = uuid
@@ -185,7 +185,7 @@ def _short(windows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
 
 
 def cuda_work() -> tuple[Work, Callable[[float], None]]:
-    """Products of matrices, and a training; both synchronised at their ends."""
+    """Products of matrices, and a training; both synchronized at their ends."""
     import torch
 
     if not torch.cuda.is_available():

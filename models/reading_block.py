@@ -11,10 +11,10 @@ from models.base import Base
 
 
 class ReadingBlock(Base):
-    """Consecutive readings of one component of an attempt, which are no rows any more.
+    """Consecutive readings of one component of an attempt that are no longer rows.
 
-    `content` begins with the last reading of the block before, so that a block has all that its
-    steps need. It and the levels are made by :mod:`models.packed`.
+    `content` begins with the last reading of the previous block, so that a block has everything
+    that its steps need. :mod:`models.packed` makes it and the levels.
     """
 
     __tablename__ = "reading_blocks"

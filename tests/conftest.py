@@ -171,6 +171,6 @@ def _empty(url: str) -> None:
             " WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
         ).fetchall()
         names = ", ".join(str(row[0]) for row in rows)
-        # The audit log refuses to be emptied: here, and only here, without its trigger.
+        # The audit log cannot be emptied: here, and only here, its trigger is switched off.
         admin.execute(b"SET session_replication_role = replica")
         admin.execute(f"TRUNCATE {names} RESTART IDENTITY CASCADE".encode())

@@ -153,7 +153,7 @@ def _series(level: Level, names: Sequence[str], whose: str) -> str:
 
 
 def _hours_of_few(names: Sequence[str], whose: str) -> str:
-    """Of a few series: both arrays bound one scan of the index, which skips the other series."""
+    """Hours of a few series: both arrays bound one index scan, which skips other series."""
     hours = f"SELECT {_hour(names)} FROM {_numbers(names)}"
     series = f"SELECT s.id FROM energy_series AS s WHERE {whose}"
     return f"""

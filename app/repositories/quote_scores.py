@@ -42,7 +42,7 @@ class Summary:
     Attributes:
         runs: Number of these runs.
         unquoted: Number of them without a quote.
-        groups: Their scores; a group without a score is left out.
+        groups: Their scores; groups without a score are omitted.
     """
 
     runs: int

@@ -40,7 +40,7 @@ Key = tuple[str, int]
 
 
 def document_name(number: int) -> str:
-    """What stands in the place of a stored document while an original is cut."""
+    """The placeholder of a stored document while an original is cut."""
     return f"{DOCUMENT}-{number:02d}"
 
 

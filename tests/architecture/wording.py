@@ -19,6 +19,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("app", "models", "pricetag", "workers")
+# Of these, docstrings and comments are checked: their strings are inputs and expected outputs.
+BENCHES = ("benchmarks", "tests")
 PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs")
 # Docstrings in these folders are shown to users: as help texts and API descriptions.
 SHOWN_DOCSTRINGS = ("app/api/", "app/schemas/", "pricetag/cli/", "pricetag/recipes/")
@@ -127,9 +129,13 @@ def shown_texts(root: Path = ROOT) -> Iterator[Text]:
 
 
 def all_texts(root: Path = ROOT) -> Iterator[Text]:
-    """The same, with all docstrings and comments."""
+    """The same, with all docstrings and comments, those of tests and benchmarks too."""
     for file in _sources(root):
         yield from python_texts(file.relative_to(root).as_posix(), file.read_text("utf-8"))
+    for file in _sources(root, BENCHES):
+        for text in python_texts(file.relative_to(root).as_posix(), file.read_text("utf-8")):
+            if text.kind != "string":
+                yield text
     for page in _pages(root):
         yield page_text(page.relative_to(root).as_posix(), page.read_text("utf-8"))
 
@@ -166,8 +172,8 @@ def _docstrings(tree: ast.Module) -> Iterator[ast.Constant]:
                 yield statement.value
 
 
-def _sources(root: Path) -> Iterator[Path]:
-    for room in ROOMS:
+def _sources(root: Path, rooms: tuple[str, ...] = ROOMS) -> Iterator[Path]:
+    for room in rooms:
         yield from sorted((root / room).rglob("*.py"))
 
 

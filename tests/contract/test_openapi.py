@@ -112,7 +112,7 @@ def _readable(output: str) -> str:
 
 
 def _fuzz(served: Served, folder: Path, ids: dict[str, str], *options: str) -> int:
-    """Runs schemathesis; tells how many operations it tested."""
+    """Runs schemathesis; returns the number of operations that it tested."""
     config = folder / "schemathesis.toml"
     config.write_text(_configuration(ids))
     command = [

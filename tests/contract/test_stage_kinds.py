@@ -83,7 +83,7 @@ def life_of(lives: Path, kind: str, ranks: int = 1) -> Life:
 
 
 def ends(attempt: dict[str, Any]) -> list[tuple[str, str]]:
-    """Top-level stages and how they ended; stages inside others are left out."""
+    """Top-level stages and how they ended, without nested stages."""
     inner = {e["kind"] for e in of(attempt, "stage_start") if e["parent"] is not None}
     return [(e["kind"], e["status"]) for e in of(attempt, "stage_end") if e["kind"] not in inner]
 

@@ -49,7 +49,7 @@ TRAINING: dict[str, Any] = {
 
 
 def make_budget(lab: Service, seconds: float, **changes: Any) -> dict[str, Any]:
-    """A budget that a job which keeps this host busy alone uses up in so many seconds."""
+    """A budget that a job which alone keeps this host busy uses up in the given seconds."""
     body = {
         "name": f"{seconds:g} s",
         "scope": "project",
@@ -202,7 +202,7 @@ def test_a_training_saves_its_state_before_a_budget_of_money_stops_it(lab: Servi
 
 
 def trained_steps(lab: Service, run_id: UUID) -> float:
-    """Of the training as the run's progress tells it; 0 where it tells none yet."""
+    """The training's step in the run's progress; 0 if there is none yet."""
     return float((lab.run(run_id)["progress"] or {}).get("done") or 0.0)
 
 

@@ -1,4 +1,4 @@
-"""Processes killed for real: nothing measured is lost, nothing runs twice, the truth is told."""
+"""Real processes are killed: nothing measured is lost, nothing runs twice, causes are stated."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def refused(
 
 @pytest.fixture
 def nothing_new(lab: Service) -> Callable[[], bool]:
-    """Tells whether the list of runs is as it was."""
+    """Whether the list of runs is unchanged."""
     before = len(lab.items("/v1/runs", project="doors"))
     return lambda: len(lab.items("/v1/runs", project="doors")) == before
 
@@ -244,7 +244,7 @@ def test_a_run_that_cannot_work_states_what_to_correct(
     assert reason["message"]
     assert "Traceback" not in lab.log_text(UUID(run["id"]))
     assert [attempt["status"] for attempt in run["attempts"]] == ["failed"]  # never repeated
-    assert lab.price_tag(UUID(run["id"]))["it_energy_kwh"]["value"] > 0  # refused, not free
+    assert lab.price_tag(UUID(run["id"]))["it_energy_kwh"]["value"] > 0  # rejected, not free
 
 
 def test_a_command_waits_for_a_worker_that_allows_it(lab: Service, tmp_path: Path) -> None:

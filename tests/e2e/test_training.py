@@ -37,7 +37,7 @@ LONG = {
     "checkpoint_every_s": 1,
 }
 CHECKPOINT_WITHIN_S = 4.0
-"""Of a kill: a checkpoint a second, and what a busy machine makes of that."""
+"""Time in s that a kill may cost: a checkpoint per second, delayed by a busy machine."""
 
 
 class Workers:
@@ -252,7 +252,7 @@ FILES = ("model.safetensors", "config.json", "card.json", "tokenizer.json")
 
 
 def check_card(card: dict[str, Any], run_id: UUID) -> None:
-    """It tells what the model is, from which run, of which ancestors, and how good."""
+    """The card states what the model is, its run, its ancestors and its quality."""
     assert card["run_id"] == str(run_id)
     assert card["task"] == "classification"
     assert card["base_model"]["config"]["hidden_size"] == CONFIG["hidden_size"]

@@ -1,4 +1,4 @@
-"""What the price tag is built from arrives from the journal as it was told."""
+"""The inputs of the price tag arrive unchanged from the journal."""
 
 from __future__ import annotations
 

@@ -228,7 +228,7 @@ async def test_one_of_two_simultaneous_requests_gets_the_rest_of_a_budget(
             assert "expected to need 0.6 kWh" in document["detail"]
             assert document["errors"][0]["hint"]
     listed = (await committed_api.viewer.get("/v1/runs")).json()["items"]
-    assert [run["status"] for run in listed] == ["queued"]  # who was refused left nothing behind
+    assert [run["status"] for run in listed] == ["queued"]  # the rejected run left nothing behind
 
 
 @pytest.mark.usefixtures("_quoted")

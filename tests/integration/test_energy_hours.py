@@ -1,4 +1,4 @@
-"""A node's own totals by the hour: told as often as one likes, booked once."""
+"""A node's own totals by the hour: sent any number of times, booked once."""
 
 from __future__ import annotations
 

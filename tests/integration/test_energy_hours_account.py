@@ -127,7 +127,7 @@ async def test_charges_beyond_the_device_are_shown_and_flagged(session: Session)
     await book_node_hours(session, "node", rows)
     total = (await account(session))["total"]
     assert joules(total, "unallocated") == pytest.approx(300_000)  # it nets out ...
-    assert total["overallocated_kwh"] == pytest.approx(joules_to_kwh(600_000))  # ... but is told
+    assert total["overallocated_kwh"] == pytest.approx(joules_to_kwh(600_000))  # ... but is stated
     assert total["flags"] == ["overallocated"]
     found = {item["component"]: item for item in (await account(session, "component"))["items"]}
     over = found[GPU]["unallocated_kwh"]
@@ -171,7 +171,7 @@ async def test_the_charge_of_a_running_run_decides_its_hours_provisionally(
     assert joules(total, "charged") == pytest.approx(300_000)
     assert joules(total, "running") == pytest.approx(200_000)
     assert joules(total, "unallocated") == pytest.approx(500_000)
-    assert joules(total, "undecided") == pytest.approx(50_000)  # it told nothing of that hour
+    assert joules(total, "undecided") == pytest.approx(50_000)  # it has not reported that hour
     assert "provisional in 1 component-hours of 2" in total["unallocated_kwh"]["reason"]
     *runs, rest = (await account(session, "project"))["items"]
     sums = [(joules(item, "charged"), joules(item, "running")) for item in runs]

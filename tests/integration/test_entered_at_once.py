@@ -1,4 +1,4 @@
-"""The same entered several times at the same time: once is enough, and the others are told."""
+"""The same entry several times at once: one succeeds, and the others get an error."""
 
 from __future__ import annotations
 

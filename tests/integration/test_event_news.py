@@ -33,7 +33,7 @@ async def followers(
 
 
 async def test_a_change_is_read_once_for_all_streams(committed_api: Api) -> None:
-    """Of one run, and of several runs that change at the same time."""
+    """Events of one run, and of several runs that change at the same time."""
     api = committed_api
     hub = events.EventHub(api.database)
     listener = asyncio.create_task(hub.listen())

@@ -1,4 +1,4 @@
-"""What a job reports beyond the limits is counted and left out, however often it is sent."""
+"""Reports of a job beyond the limits are dropped and counted, however often they are sent."""
 
 from __future__ import annotations
 

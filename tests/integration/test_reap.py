@@ -25,7 +25,7 @@ class Clock:
 async def watch(
     session: Session, observer: execution.LeaseObserver, clock: Clock, seconds: float
 ) -> list[object]:
-    """Looks once every 10 s; tells which runs were closed."""
+    """Looks once every 10 s; returns the runs that were closed."""
     closed: list[object] = []
     for _ in range(int(seconds / 10)):
         clock.now_s += 10.0

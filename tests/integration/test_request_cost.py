@@ -90,7 +90,7 @@ async def test_many_simultaneous_first_requests_need_one_connection_each(
 
 
 class Client:
-    """One request, with a body that comes when it is told to."""
+    """One request, with a body that arrives on a signal."""
 
     def __init__(self, api: Api, method: str, path: str, body: bytes = b"") -> None:
         self._api, self._body = api, body

@@ -58,7 +58,7 @@ async def test_a_resumed_run_continues_in_a_new_attempt_on_the_same_bill(
     queued = await show(api, run_id)
     assert queued["status_reason"]["code"] == "resumed"
     assert queued["finished_at"] is queued["progress"] is queued["cancel_requested_at"] is None
-    assert queued["price_tag"] == first["price_tag"]  # what was used stays told
+    assert queued["price_tag"] == first["price_tag"]  # what was used stays on the bill
     async with api.database.session_scope() as session:
         [before] = (await session.scalars(select(Attempt))).all()
         before.started_at = before.started_at - timedelta(hours=1)  # one device, two times

@@ -55,7 +55,7 @@ USERS: dict[Caller, Role] = {
 ROLES: dict[Caller, Role] = {**USERS, "scoped": "member"}
 RANK = {"ingest": 0, "viewer": 1, "member": 2, "admin": 3}
 MEMBERSHIPS: dict[Caller, ProjectRole] = {"member": "member", "owner": "owner"}
-"""Of both projects. `scoped` is a token of `member` that is limited to a third project."""
+"""Roles in both projects. `scoped` is a token of `member` that is limited to a third one."""
 
 
 @dataclass

@@ -29,11 +29,11 @@ class AmdReplay(ModuleType):
     """The module.
 
     Attributes:
-        users: How often it was initialised and not shut down.
+        users: How often it was initialized and not shut down.
         calls: How often each function was called.
         refuses: Status codes by function name, in the place of an answer.
         is_old: Whether it answers as releases before ROCm 6 did.
-        second_dies: UUIDs of dies that tell no energy of their own.
+        second_dies: UUIDs of dies that report no energy of their own.
     """
 
     def __init__(self, devices: Sequence[FakeDevice], now_s: Callable[[], float]) -> None:

@@ -11,7 +11,7 @@ SINCE = "2020-01-01T00:00:00Z"
 
 
 async def posted(api: Api, path: str, body: dict[str, Any]) -> dict[str, Any]:
-    """What the admin posted, as the answer tells it."""
+    """The response to what the admin posted."""
     answer = await api.admin.post(path, json=body)
     assert answer.status_code == 201, answer.text
     found: dict[str, Any] = answer.json()
@@ -19,7 +19,7 @@ async def posted(api: Api, path: str, body: dict[str, Any]) -> dict[str, Any]:
 
 
 async def changed(api: Api, site: str, **more: Any) -> dict[str, Any]:
-    """A site that the admin changed, as the answer tells it."""
+    """The response to changing a site as admin."""
     answer = await api.admin.patch(f"/v1/sites/{site}", json=more)
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()

@@ -53,7 +53,7 @@ class ReplayedTrace(Protocol):
 
 
 class NvmlReplay:
-    """The library. ``now_s`` tells the seconds since the trace began.
+    """The library. ``now_s`` returns the seconds since the trace began.
 
     Attributes:
         calls: How often each function was called.

@@ -19,7 +19,7 @@ def luminance(png: bytes) -> list[bytes]:
     """Rows of pixels, 0 for black and 255 for white (the green channel).
 
     Raises:
-        ValueError: If it is no 8-bit RGB or RGBA picture without interlacing.
+        ValueError: If it is not an 8-bit RGB or RGBA picture without interlacing.
     """
     if not png.startswith(b"\x89PNG\r\n\x1a\n"):
         raise ValueError("no PNG")

@@ -47,7 +47,7 @@ WHERE i.indrelid = %s
 
 
 def enlarge(connection: psycopg.Connection[Any], runs: int) -> dict[str, str]:
-    """Tells the planner that every table which grows with the runs is that of a million.
+    """Makes the planner assume a million runs in every table that grows with the runs.
 
     Args:
         connection: Commits each statement.

@@ -1,4 +1,4 @@
-"""GPUs as their sensors show them: what is really drawn, and what NVML tells of it.
+"""GPUs as their sensors show them: what is really drawn, and what NVML reports.
 
 Windows and update periods: Yang et al. 2024, SC24, arXiv:2312.02741. Gains are 1: what is
 simulated is where in time a sensor looks, not how well it is calibrated.
@@ -58,7 +58,7 @@ class View:
 
 @dataclass(frozen=True)
 class Sensors:
-    """What a kind of GPU tells.
+    """What a kind of GPU reports.
 
     Attributes:
         name: Product name.

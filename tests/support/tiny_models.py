@@ -53,7 +53,7 @@ SIZES = {
 def tokenizer(**options: Any) -> PreTrainedTokenizerFast:
     """Words to numbers, ``<s> ... </s>`` around them; no ``model_max_length``.
 
-    A special token can be left out with ``pad_token=None`` and the like.
+    ``pad_token=None`` and similar options omit a special token.
     """
     vocabulary = {word: number for number, word in enumerate([*SPECIAL, *WORDS])}
     made = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))

@@ -198,7 +198,7 @@ def test_shared_options_are_documented_once() -> None:
 
 
 def spoken_codes(folder: str, calls: set[str]) -> set[str]:
-    """Codes that a room's refusals bear: class attributes, reasons, and arguments of calls."""
+    """Error codes in a package: class attributes, reasons, and arguments of calls."""
     found: set[str] = set()
     for file in (ROOT / folder).rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
@@ -226,7 +226,7 @@ def table_codes() -> set[str]:
 
 def test_every_code_of_the_server_is_in_the_api_page() -> None:
     bases = {"error", "invalid", "conflict", "unauthorized", "forbidden", "http-error"}
-    never = {"unknown-grid-zone"}  # the settings refuse such a zone when the server starts
+    never = {"unknown-grid-zone"}  # the settings reject such a zone when the server starts
     runs_own = {"cancelled", "worker-lost", "failed", "attempts-exhausted", "resumed"}
     spoken = spoken_codes("app", {"BodyError", "problem"}) | set(HTTP_CODES.values())
     assert table_codes() == spoken - bases - never - runs_own

@@ -1,4 +1,4 @@
-"""What a script under ``command`` may tell: nothing of it may end the script."""
+"""Reports of a script under ``command``: none of them may end the script."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Of several processes of one script the first one reports."""
+"""Only the first of several processes of one script reports."""
 
 from __future__ import annotations
 

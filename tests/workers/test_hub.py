@@ -1,4 +1,4 @@
-"""A name that is no folder is asked of the hub: once, and briefly."""
+"""A name that is not a folder is looked up on the hub: once, and briefly."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_an_unreachable_hub_is_queried_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))  # bound, not listening: connections are refused
+        closed.bind(("127.0.0.1", 0))  # bound, not listening: it refuses connections
         point_at(f"http://127.0.0.1:{closed.getsockname()[1]}", monkeypatch, tmp_path)
         start_s = time.monotonic()
         assert "did not respond" in refusal(tmp_path, "models/minilmm").message

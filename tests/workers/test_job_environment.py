@@ -81,7 +81,7 @@ def of(records: list[dict[str, Any]], type_: str) -> list[dict[str, Any]]:
 
 
 def hostile_folder(folder: Path) -> Path:
-    """Modules that bear the names of libraries, as a project of a researcher has them."""
+    """Modules with the names of libraries, as in a researcher's project."""
     folder.mkdir()
     for name in ("tokenizers", "datasets", "safetensors", "evaluate", "sitecustomize", "random"):
         (folder / f"{name}.py").write_text("raise ImportError('the wrong module')\n")

@@ -245,7 +245,7 @@ CHATTY = """
 
 @dataclass
 class Disk:
-    """A disk that is full when told so."""
+    """A disk that the test can fill."""
 
     is_full: bool = False
 

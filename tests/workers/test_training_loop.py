@@ -78,7 +78,7 @@ def test_each_attempt_reports_the_operations_that_it_did(tmp_path: Path) -> None
     parts = [interrupted_at(halves, described, 5), carry_out(halves, described, attempt=2)]
     done = [reporter.of("flops")[-1] for reporter in parts]
     assert all(part["dense"] > 0 for part in done)
-    # The same steps in all: nothing is told twice, and nothing of the first attempt is left out.
+    # The same steps in total: none is reported twice, and none of the first attempt is missing.
     assert sum(part["dense"] for part in done) == together["dense"]
     assert sum(part["effective"] for part in done) == together["effective"]
 

@@ -30,7 +30,7 @@ ALIKE = 0.05
 """Greatest difference between the shares of an error in more sums than a few."""
 
 RANKS = (TAIL, SAMPLES - 1 - TAIL)
-"""Of the samples that are the ends of an interval, in order of size."""
+"""Ranks of the samples that are the ends of an interval, in order of size."""
 
 SLACK = 1e-9
 """Far above the rounding of a sum, far below a difference between samples that matters."""

@@ -34,7 +34,7 @@ class FakeDevice:
         losses: Stretches in which every call says that the GPU is lost.
         codes: Return code by what is asked: ``counter``, ``field`` or ``usage``.
         architecture: NVML's number of it; unknown unless said.
-        module_w: What the rest of a Grace-Hopper module draws; told at the module's scope only.
+        module_w: What the rest of a Grace-Hopper module draws; reported only at the module's scope.
     """
 
     uuid: str

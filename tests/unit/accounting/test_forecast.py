@@ -1,4 +1,4 @@
-"""Predictions from like figures: golden values of Student's t, and what holds for all samples."""
+"""Predictions from similar figures: golden values of Student's t, and properties of samples."""
 
 from __future__ import annotations
 

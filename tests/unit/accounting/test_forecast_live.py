@@ -68,7 +68,7 @@ def test_there_is_no_projection_before_five_percent() -> None:
     assert project(standing(5.0, used=1.0)).value == pytest.approx(20.0)
     with pytest.raises(NoProjection, match="no step of the job has begun"):
         project(standing(None, used=1.0, step=None))
-    # What has not told how far it is has not got further than history says.
+    # A step without progress has not got further than in history.
     with pytest.raises(NoProjection, match=r"4.0% is done"):
         project(standing(None, used=7.0, in_step=0.4, expected=(between(8.0, 12.5),)))
 

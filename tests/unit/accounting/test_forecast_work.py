@@ -1,4 +1,4 @@
-"""Like runs scaled to other work, efficiency by operations, and scores."""
+"""Similar runs scaled to other work, efficiency by operations, and scores."""
 
 from __future__ import annotations
 

@@ -299,7 +299,7 @@ def test_too_few_readings_give_no_energy(readings: list[Reading]) -> None:
 def test_divergence_of_counter_and_integral_is_flagged() -> None:
     readings = trace([float(t) for t in range(31)], at_100_w, lambda t: 85 * t)
     assert settle(readings, 0, 10).flags == ("counter_integral_divergence",)
-    assert settle(readings, 0, 9).flags == ()  # too short to tell
+    assert settle(readings, 0, 9).flags == ()  # too short to show it
     close = trace(SECONDS, at_100_w, lambda t: 91 * t)
     assert settle(close, 0, 10).flags == ()
 

@@ -143,7 +143,7 @@ def test_a_frozen_counter_is_booked_as_on_the_bill(size: int, caught_up: bool) -
     whole_j = ledger_of(readings, component())
     assert whole_j == pytest.approx(12_000.0, rel=0.02)
     assert charged(batches, component()) == pytest.approx(whole_j, rel=0.02)
-    # Already while it stands, what was used is charged: the integral tells it.
+    # Even during the standstill the energy is charged, by the integral.
     frozen = readings[:36]
     batches = [frozen[at : at + size] for at in range(0, 36, size)]
     assert charged(batches, component()) == pytest.approx(ledger_of(frozen, component()), rel=1e-9)

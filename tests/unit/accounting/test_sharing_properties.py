@@ -25,7 +25,7 @@ class Job:
     first: int
     last: int
     reserved_ratio: float
-    own_s: tuple[float, ...] | None  # activity in each step of the device; None: not told
+    own_s: tuple[float, ...] | None  # activity in each step of the device; None: unknown
 
     def holds(self, step: int) -> bool:
         return self.first <= step < self.last
@@ -225,7 +225,7 @@ def test_no_allocation_gives_more_or_less_than_there_is(
 
 @st.composite
 def told_traces(draw: st.DrawFn) -> list[Reading]:
-    """Activity that is told, kept silent, goes back or exceeds everybody's, at every step."""
+    """Activity that is known, missing, decreasing or above the total, at every step."""
     t_s, energy_j, own_s, all_s = 0.0, 0.0, 0.0, 0.0
     readings = [Reading(t_s, energy_j, energy_j, None, (), own_s, all_s)]
     for event in draw(st.lists(st.sampled_from("tttnbxlr"), min_size=1, max_size=25)):
@@ -274,7 +274,7 @@ def test_charges_add_up_over_windows_grow_and_stay_within_the_device(
 
 
 def between(before: Reading, after: Reading, part: float, *, told: bool) -> Reading:
-    """A reading that says nothing which its neighbours do not."""
+    """A reading without information beyond that of its neighbors."""
 
     def at(here: float | None, there: float | None) -> float | None:
         if here is None or there is None:

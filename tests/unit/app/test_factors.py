@@ -77,7 +77,7 @@ def test_example_prices_only_for_the_same_hardware_in_the_same_currency() -> Non
 
 
 def row(value: str, *, site: UUID | None, hours: int = 0, **more: Any) -> Factor:
-    """A PUE that holds from so many hours before noon on."""
+    """A PUE that is valid from the given number of hours before noon."""
     given = {"kind": "pue", "subject": "", "valid_to": None, **more}
     begin = NOON - timedelta(hours=hours)
     return Factor(value=Decimal(value), site_id=site, valid_from=begin, **given)

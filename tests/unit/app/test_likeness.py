@@ -52,7 +52,7 @@ def test_work_follows_the_options() -> None:
     assert evaluate.work.epochs is evaluate.work.examples is evaluate.work.seconds is None
     by_steps = steps(changed(0, epochs=None, max_steps=10), 4)[0]
     assert by_steps.work.examples == 10 * 8 * 2 * 4
-    # Rounds and splits count each of themselves; only a whole tells how far the step is.
+    # Rounds and splits each count their own progress; only whole reports show the step's.
     assert [step.reports_whole for step in steps(RECIPE, 1)] == [True, True, False, False]
     both = {**RECIPE, "data": {**RECIPE["data"], "test": "c.tsv"}}
     assert not steps(both, 1)[1].reports_whole
@@ -71,7 +71,7 @@ def test_names_and_seeds_do_not_change_the_recipe_fingerprint() -> None:
     assert other.family_sha256 != same.family_sha256
     assert other.data_sha256 == same.data_sha256
     assert other.model_sha256 != same.model_sha256
-    # An option that a later version adds, unset, is no difference.
+    # An option added by a later version makes no difference while it is unset.
     assert likeness(changed(0, an_option_to_come=None)) == same
 
 

@@ -24,7 +24,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def first_url() -> Iterator[str]:
-    """Of a server that listens while the test runs."""
+    """The address of a server that listens while the test runs."""
     with serving.bind("127.0.0.1", 0) as listener:
         yield serving.url_of(listener, "127.0.0.1")
 

@@ -291,7 +291,7 @@ def test_water_of_a_country_is_not_that_of_its_parts() -> None:
 
 
 def test_embodied_emissions_of_bloom_are_the_published_ones() -> None:
-    """Luccioni et al. 2022: 1,082,990 GPU-hours on servers of eight bear 11.2 t."""
+    """Luccioni et al. 2022: 1,082,990 GPU-hours on servers of eight cause 11.2 t."""
     gpu_hours = 1_082_990
     total_kg = 0.0
     for row_id, life_id in (("generic-card", "accelerator"), ("generic-server", "server")):

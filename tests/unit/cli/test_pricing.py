@@ -150,7 +150,7 @@ def test_a_forged_file_is_judged_only_by_its_own_steps(
         ["DIFFERS", "content-hash"],
         ["DIFFERS", "as-issued"],
     ]
-    # What is right there is told under the server's heading, and nowhere else.
+    # Steps that pass on the server are printed only under the server's heading.
     assert [line.split()[0] for line in lines[begin + 1 : -1]] == ["ok"] * 3
     assert lines[-1] == (
         f"the file, as version 1 of {RUN_ID}: NOT verified, first difference: co2e_kg.value: "
@@ -198,7 +198,7 @@ def test_a_file_that_cannot_be_looked_up_gives_a_one_line_error(
 
 
 def offline(file: Path, content: dict[str, Any], capsys: Captured) -> dict[str, Any]:
-    """What is told of a file alone; never that it is verified, so that the exit code is not 0."""
+    """The output for an offline file: never that it is verified, so the exit code is not 0."""
     file.write_text(json.dumps(content))
     code = pricetag(["verify", str(file), "--offline", "--json"])
     report: dict[str, Any] = json.loads(capsys.readouterr().out)

@@ -1,4 +1,4 @@
-"""A job's part of a GPU that it shares, told by a replayed NVML."""
+"""A job's part of a shared GPU, as reported by a replayed NVML."""
 
 from __future__ import annotations
 

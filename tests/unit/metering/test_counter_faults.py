@@ -33,7 +33,7 @@ FAULT_S = 20.05
 BEGIN_J = 50_000.0
 USED_W = 100.0
 BESIDE_W = 90.0
-"""What the model (RAPL) or the power sensor (NVML) states, to tell it from the counter."""
+"""What the model (RAPL) or the power sensor (NVML) states, to distinguish it from the counter."""
 
 RESET = frozenset({"counter_reset"})
 JUMP = frozenset({"implausible_power"})

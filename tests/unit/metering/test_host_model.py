@@ -26,7 +26,7 @@ CPU = cpu_component(CpuModel("Test CPU", 100.0, True))
 
 
 class Load:
-    """A CPU whose power is told by the test."""
+    """A CPU whose power is set by the test."""
 
     def __init__(self, power_w: float | None) -> None:
         self.next_w = power_w

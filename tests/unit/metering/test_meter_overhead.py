@@ -1,4 +1,4 @@
-"""What metering costs is told with the spread of its repeats."""
+"""The cost of metering is stated with the spread of its repeats."""
 
 from __future__ import annotations
 

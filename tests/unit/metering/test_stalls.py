@@ -24,7 +24,7 @@ def metered(
     advance(meter, clock, 5.0)
     clock.now_s += 3.0
     if silent_after_stall:
-        # The first sample after the stall is told, the one that the reading needs is not.
+        # The first sample after the stall is known; the one that the reading needs is not.
         meter._next_reading_s = 8.05
         meter.poll()
         source.power_w = None

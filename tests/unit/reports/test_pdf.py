@@ -107,7 +107,7 @@ def test_characters_that_no_font_has_are_mentioned() -> None:
     told = glyphs.warning({"a": [{"title": f"Ω{unassigned}"}]}, json.dumps(glyphs.FONTS))
     assert told is not None
     assert "the first is U+0378." in told
-    # It stands on the page: more ink than under a character that there is.
+    # It is on the page: more ink than under a character that the font has.
     dark = [
         sum(
             value < 200

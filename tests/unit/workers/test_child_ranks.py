@@ -17,7 +17,7 @@ from workers.training.model import accelerators
 
 
 async def run_child(folder: Path, rank: int) -> tuple[int | None, list[dict[str, Any]]]:
-    """A child that is refused its command; its exit code and what it said."""
+    """A child whose command is rejected; its exit code and messages."""
     heard: list[dict[str, Any]] = []
 
     async def hear(connection: Connection, message: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Energy by the hour: split, bridged, kept, told."""
+"""Energy by the hour: split, bridged, kept, sent."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_rows_are_sent_until_they_are_accepted_and_dropped_when_their_hour_is_ov
     hours = book()
     hours.add("gpu:a", T0, T0 + 10, energy_j=100.0, covered_s=10.0)
     rows = hours.changed()
-    hours.add("gpu:a", T0 + 10, T0 + 20, energy_j=100.0, covered_s=10.0)  # while it was told
+    hours.add("gpu:a", T0 + 10, T0 + 20, energy_j=100.0, covered_s=10.0)  # while it was being sent
     hours.mark_shipped(rows, T0 + 20)
     assert by_hour(hours.changed()) == {0: (200.0, 20.0)}
     hours.mark_shipped(hours.changed(), T0 + 20)

@@ -27,7 +27,7 @@ SETTLED = State("driver 1, persistence on", "P8")
 
 
 class Fleet:
-    """A GPU and a CPU, modelled unless told, whose power is what ``power_w`` says."""
+    """A GPU and a CPU, modelled by default, whose power is ``power_w``."""
 
     host_method: Method = "modelled"
 

@@ -24,7 +24,7 @@ ERROR = {"code": "missing-file", "message": "no such file", "field": "recipe.dat
         (Observed(exit_code=-9, out_of_memory=True), "failed", "out-of-memory"),
         (Observed(exit_code=-11), "failed", "child-crashed"),
         (Observed(exit_code=3), "failed", "child-exited"),
-        # It says it succeeded and then dies: that is no success.
+        # A job that reports success and then dies has not succeeded.
         (Observed(exit_code=-11, finished="succeeded"), "failed", "child-crashed"),
         # It was done before the stop reached it.
         (Observed(exit_code=0, finished="succeeded", stop_reason="cancelled"), "succeeded", None),
@@ -33,7 +33,7 @@ ERROR = {"code": "missing-file", "message": "no such file", "field": "recipe.dat
             "cancelled",
             "budget-exceeded",
         ),
-        # What it cried when it was told to stop is not why it ended.
+        # An error that it reported after being asked to stop is not why it ended.
         (
             Observed(exit_code=1, error=ERROR, stop_reason="budget-exceeded"),
             "cancelled",

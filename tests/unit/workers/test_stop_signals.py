@@ -1,4 +1,4 @@
-"""A worker that is told to stop ends, even if it is stuck."""
+"""A worker that is asked to stop ends, even if it is stuck."""
 
 from __future__ import annotations
 
