@@ -299,7 +299,7 @@ async def cut_stencils(
     rows = {}
     for table in tables:
         # Hundreds of thousands of readings are not kept as text: the database makes them anew.
-        skipped = table.name == traces.TABLE
+        skipped = table.name in traces.TABLES
         wanted = [one.run_id for one in originals if not (skipped and one.is_traced)]
         rows[table.name] = await read_rows(connection, table, wanted)
     used = [table for table in tables if rows[table.name]]

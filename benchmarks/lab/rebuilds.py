@@ -16,6 +16,7 @@ from typing import TypeVar
 import psycopg
 
 from app.db import Database, Session, libpq_url
+from app.services.attempts import packing
 from app.services.budgets import upkeep
 from app.services.energy import rollups
 
@@ -80,8 +81,24 @@ def quote_scores(url: str) -> None:
             after = None if row is None else row[0]
 
 
+def packed_readings(url: str) -> None:
+    """Packs the readings of traces; those of other runs are repeated in blocks."""
+
+    async def pack() -> None:
+        database = Database(url, application_name="pricetag lab", pool_size=1)
+        try:
+            after = packing.NOBODY
+            while (step := await packing.pack_some(database, after)) is not None:
+                after = step.after
+        finally:
+            await database.dispose()
+
+    asyncio.run(pack())
+
+
 REBUILDS: list[Rebuild] = [
     Rebuild("budget balances", _by_part(upkeep.parts, upkeep.mend)),
     Rebuild("energy roll-ups", _by_part(rollups.months, rollups.rebuild)),
     Rebuild("quote scores", quote_scores),
+    Rebuild("packed readings", packed_readings),
 ]

@@ -14,7 +14,8 @@ from benchmarks.lab.journals import HOST
 FIRST_SEQ = 1000
 """Journals of runs with a trace have fewer records besides its readings."""
 
-TABLE = "readings"
+TABLES = frozenset({"readings", "reading_blocks"})
+"""Tables whose rows of a trace are made anew for every repetition."""
 
 # Power is a constant and a wave; the energies are its integral.
 READINGS = """

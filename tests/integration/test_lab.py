@@ -19,6 +19,7 @@ from sqlalchemy import make_url, text
 from app import embedded_postgres, migrate
 from app.db import Database
 from app.services import verification
+from app.services.attempts import block_checks
 from app.services.budgets import upkeep
 from app.services.quoting import scoring
 from app.settings import Settings
@@ -239,8 +240,27 @@ async def plans(lab_url: str, tmp_path_factory: pytest.TempPathFactory) -> Plans
 
 
 def test_large_tables_are_found_by_their_rows(plans: Plans) -> None:
-    expected = {"runs", "attempts", "price_tags", "energy_hours", "readings", "quotes", "spend"}
-    assert expected <= plans.large
+    expected = {"runs", "attempts", "price_tags", "energy_hours", "quotes", "spend"}
+    assert expected | {"reading_blocks"} <= plans.large
+
+
+async def test_readings_of_the_lab_are_packed(lab_url: str) -> None:
+    with psycopg.connect(lab_url) as connection:
+        rows = connection.execute(
+            "SELECT count(*) FROM readings JOIN attempts ON attempts.id = attempt_id"
+            " WHERE ended_at IS NOT NULL"
+        ).fetchone()
+        (steps,) = connection.execute("SELECT max(steps) FROM reading_blocks").fetchone() or (0,)
+    assert rows == (0,)
+    assert steps >= 900  # of a trace: others have few readings
+    database = Database(lab_url, pool_size=1)
+    try:
+        async with database.session_scope() as session:
+            checked = await block_checks.check_some(session, limit=1000)
+    finally:
+        await database.dispose()
+    assert checked.blocks > 100
+    assert checked.wrong == ()
 
 
 def test_no_request_reads_a_large_table_from_beginning_to_end(plans: Plans) -> None:
