@@ -45,38 +45,45 @@ _DATA = " ".join(f"WHEN {factor} THEN level_{factor}" for factor in FACTORS)
 
 # One statement, and thus one snapshot: readings move from the rows to the blocks meanwhile.
 # Rows continue the last block, whose own steps they may change: then its readings are needed.
+# Levels that need no further treatment come in one piece for each component.
 _PARTS = text(
     f"""
     WITH chosen AS (
       SELECT * FROM unnest(
         CAST(:attempts AS uuid[]), CAST(:components AS text[]), CAST(:factors AS int[])
       ) AS chosen (attempt_id, component, factor)
-    ), blocks AS (
-      SELECT *, lead(first_seq) OVER (
-        PARTITION BY attempt_id, component ORDER BY first_seq
-      ) IS NULL AS is_last
+    ), newest AS (
+      SELECT attempt_id, component, max(first_seq) AS first_seq
       FROM reading_blocks
       WHERE attempt_id = ANY(:attempt_ids)
+      GROUP BY attempt_id, component
+    ), continued AS (
+      SELECT * FROM newest WHERE EXISTS (
+        SELECT FROM readings
+        WHERE readings.attempt_id = newest.attempt_id AND readings.component = newest.component
+      )
+    ), parts AS (
+      SELECT attempt_id, component, first_seq, last_seq, sha256, wanted, level.factor,
+        CASE level.factor {_DATA} ELSE content END AS data
+      FROM reading_blocks
+      LEFT JOIN chosen USING (attempt_id, component)
+      LEFT JOIN continued USING (attempt_id, component, first_seq)
+      CROSS JOIN LATERAL (SELECT coalesce(chosen.factor, {READINGS}) AS wanted) AS asked
+      CROSS JOIN LATERAL (
+        SELECT CASE WHEN continued IS NOT NULL THEN {READINGS} {_LEVEL} ELSE {READINGS} END
+      ) AS level (factor)
+      WHERE attempt_id = ANY(:attempt_ids)
     )
-    SELECT
-      attempt_id, component, first_seq, last_seq, sha256, factor,
-      CASE factor {_DATA} ELSE content END AS data, NULL AS flags
-    FROM (
-      SELECT *,
-        CASE
-          WHEN is_last AND EXISTS (
-            SELECT FROM readings
-            WHERE readings.attempt_id = blocks.attempt_id
-              AND readings.component = blocks.component
-          ) THEN {READINGS}
-          {_LEVEL}
-          ELSE {READINGS}
-        END AS factor
-      FROM (
-        SELECT blocks.*, coalesce(chosen.factor, {READINGS}) AS wanted
-        FROM blocks LEFT JOIN chosen USING (attempt_id, component)
-      ) AS blocks
-    ) AS block
+    SELECT attempt_id, component, min(first_seq) AS first_seq, max(last_seq) AS last_seq,
+      NULL::bytea AS sha256, factor, string_agg(data, '' ORDER BY first_seq) AS data,
+      NULL::jsonb AS flags
+    FROM parts
+    WHERE factor = wanted AND factor > {levels.DEFLATED}
+    GROUP BY attempt_id, component, factor
+    UNION ALL
+    SELECT attempt_id, component, first_seq, last_seq, sha256, factor, data, NULL
+    FROM parts
+    WHERE factor <> wanted OR factor <= {levels.DEFLATED}
     UNION ALL
     SELECT attempt_id, component, NULL, NULL, NULL, {ROWS}, {ROWS_SQL}, {FLAGS_SQL}
     FROM readings
@@ -138,12 +145,7 @@ def _series(component: str, parts: Sequence[Any], factor: int) -> Segments:
     rows = parts[-1] if parts[-1].factor == ROWS else None
     last_block = parts[-2:-1] if rows is not None else []
     blocks = parts[: len(parts) - len(last_block) - (rows is not None)]
-    segments: list[Segments] = []
-    for level, own in groupby(blocks, lambda part: int(part.factor)):
-        if level == factor and level != READINGS:
-            segments.append(levels.decoded(level, [part.data for part in own]))
-        else:
-            segments += [_block(component, part).every(factor // level) for part in own]
+    segments = [_block(component, part).every(factor // part.factor) for part in blocks]
     if rows is not None:
         newest = [_opened(component, block) for block in last_block]
         columns = joined_columns([*newest, columns_of(rows.data, rows.flags)])

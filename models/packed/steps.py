@@ -103,11 +103,15 @@ class Segments:
 
 
 COLUMNS = len(fields(Segments))
+START = [column.name for column in fields(Segments)].index("t_s")
 
 
 def joined(parts: list[Segments]) -> Segments:
-    """Consecutive segments as one series."""
-    return Segments.of_matrix(np.concatenate([part.matrix() for part in parts]))
+    """Parts of a series as one, in order of time."""
+    if len(parts) == 1:
+        return parts[0]
+    matrix = np.concatenate([part.matrix() for part in parts])
+    return Segments.of_matrix(matrix[np.argsort(matrix[:, START], kind="stable")])
 
 
 def steps_of(component: str, columns: Columns) -> Segments:
