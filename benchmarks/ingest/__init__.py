@@ -1,0 +1,1 @@
+"""What a lab's readings and event streams cost: batches by time, every process by its CPU."""
