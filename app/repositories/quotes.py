@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from models import Attempt, Metric, Node, PriceTag, Quote
@@ -36,16 +37,18 @@ async def set_score(
     )
 
 
-async def used_before(session: AsyncSession, run_id: UUID) -> tuple[float | None, float | None]:
-    """Duration (s) and IT energy (kWh) of the ended attempts, from the price tag."""
+async def used_before(
+    session: AsyncSession, run_ids: Collection[UUID]
+) -> dict[UUID, tuple[float | None, float | None]]:
+    """Duration (s) and IT energy (kWh) of the ended attempts of runs, from their price tags."""
     query = (
-        select(PriceTag.duration_s, PriceTag.it_energy_kwh)
-        .where(PriceTag.run_id == run_id)
-        .order_by(PriceTag.version.desc())
-        .limit(1)
+        select(PriceTag.run_id, PriceTag.duration_s, PriceTag.it_energy_kwh)
+        .ext(distinct_on(PriceTag.run_id))
+        .where(PriceTag.run_id.in_(run_ids))
+        .order_by(PriceTag.run_id, PriceTag.version.desc())
     )
-    row = (await session.execute(query)).one_or_none()
-    return (None, None) if row is None else (row[0], row[1])
+    rows = (await session.execute(query)).all()
+    return {row.run_id: (row.duration_s, row.it_energy_kwh) for row in rows}
 
 
 async def training_counts(session: AsyncSession, run_id: UUID) -> dict[str, dict[str, float]]:

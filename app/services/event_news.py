@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 from uuid import UUID
 
 from app.db import Database, Session
-from app.repositories import executions, quotes, run_events, visibility
+from app.repositories import executions, run_events, visibility
 from app.repositories.visibility import Viewer
 from app.schemas.runs import WaitingRead
 from app.schemas.series import EventRead
@@ -20,6 +20,12 @@ from app.services.quoting import projection
 
 GATHER_S = 0.05
 """How long requests of readers are gathered before they are read together, in s."""
+
+LONGEST_GATHER_S = 0.5
+
+PAUSE_RATIO = 20.0
+"""Shortest pause between two reads, in durations of the first: many changing runs, or a slow
+database, make the reads rarer instead of endless."""
 
 BATCH = 200
 """Maximum number of events of one run that are read at once."""
@@ -42,6 +48,13 @@ class News:
     status: str | None
     events: list[EventRead] = field(default_factory=list)
     reason: WaitingRead | None = None
+    _encoded: bytes | None = None
+
+    def encoded(self, encode: Callable[[Sequence[EventRead]], bytes]) -> bytes:
+        """The events as a text of bytes, made once for all readers who get them."""
+        if self._encoded is None:
+            self._encoded = encode(self.events)
+        return self._encoded
 
 
 class Gathered(Generic[Asked, Told]):
@@ -64,6 +77,7 @@ class Gathered(Generic[Asked, Told]):
         self._read = read
         self._asked: dict[Asked, asyncio.Future[Told]] = {}
         self._reading: asyncio.Task[None] | None = None
+        self._rest_until_s = 0.0
 
     async def ask(self, asked: Asked) -> Told:
         """What is asked for.
@@ -81,9 +95,11 @@ class Gathered(Generic[Asked, Told]):
         return await asyncio.shield(future)
 
     async def _read_all(self) -> None:
+        clock = asyncio.get_running_loop().time
         while self._asked:
-            await asyncio.sleep(GATHER_S)
+            await asyncio.sleep(max(GATHER_S, self._rest_until_s - clock()))
             asked, self._asked = self._asked, {}
+            began_s = clock()
             try:
                 async with self._database.session_scope() as session:
                     news = await self._read(session, list(asked))
@@ -94,6 +110,9 @@ class Gathered(Generic[Asked, Told]):
                 if not isinstance(error, Exception):
                     raise
                 continue
+            finally:
+                pause_s = PAUSE_RATIO * (clock() - began_s)
+                self._rest_until_s = clock() + min(pause_s, LONGEST_GATHER_S)
             for key, future in asked.items():
                 if not future.done():
                     future.set_result(news[key])
@@ -148,11 +167,9 @@ async def _project(
     """Adds the current projection to the latest progress events."""
     if not run_ids:
         return
-    quoted = {quote.run_id: quote for quote in await quotes.of_runs(session, run_ids)}
-    projected = {}
-    for run in await executions.runs(session, run_ids):
-        if run.progress is not None:
-            projected[run.id] = await projection.of_run(session, run, quoted.get(run.id))
+    runs = await executions.runs(session, run_ids)
+    reported = [run for run in runs if run.progress is not None]
+    projected = await projection.of_runs(session, reported)
     for event in latest:
         one = projected.get(event.run_id)
         if one is not None:

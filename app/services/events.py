@@ -21,7 +21,7 @@ from app.repositories import run_events
 from app.repositories.outage import OUTAGES
 from app.schemas.runs import WaitingRead
 from app.schemas.series import EventRead
-from app.services.event_news import BATCH, Gathered, read_access, read_news
+from app.services.event_news import BATCH, Gathered, News, read_access, read_news
 from app.services.principals import Principal
 
 log = logging.getLogger("pricetag.server")
@@ -94,8 +94,8 @@ class EventHub:
 
 async def stream(
     database: Database, hub: EventHub, principal: Principal, run_id: uuid.UUID, last_id: int
-) -> AsyncIterator[EventRead]:
-    """Events of a run after an id, as they arrive; ends after those of a finished run.
+) -> AsyncIterator[News]:
+    """News of a run after an id, as they arrive; ends after those of a finished run.
 
     While the run is queued and no live worker can take it, an event ``waiting`` gives the reason,
     again whenever that changes. It is not stored, and has the id of the event before it.
@@ -124,16 +124,16 @@ async def stream(
                 log.info("event stream of run %s waits for the database: %s", run_id, error)
                 await asyncio.sleep(POLL_S)
                 continue
-            for event in news.events:
-                last_id = event.id
-                yield event
+            if news.events:
+                last_id = news.events[-1].id
+                yield news
             if len(news.events) == BATCH:
                 continue
             if news.status is None or news.status in FINAL:
                 return
             if news.reason != reason:
                 reason = news.reason
-                yield _waiting(run_id, last_id, reason)
+                yield News(news.status, [_waiting(run_id, last_id, reason)])
             if not await _wait(woken, LISTENING_POLL_S if hub.listening.is_set() else POLL_S):
                 may_follow_until_s = -math.inf  # nothing else to do: look at it again
 

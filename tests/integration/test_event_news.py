@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from itertools import pairwise
 from uuid import UUID
 
 import pytest
+from sqlalchemy import update
 
 from app.db import Session
+from app.schemas.series import EventRead
 from app.services import event_news, events
-from app.services.event_news import Gathered
+from app.services.event_news import Gathered, News
 from app.services.principals import Principal
+from models import Run
 from tests.integration.test_api_events import Reader, progress
 from tests.integration.test_request_cost import counted, touching
 from tests.support.api import Api, a_principal, running_run
@@ -99,3 +103,65 @@ async def test_an_error_reaches_all_callers_and_the_next_read_works(committed_ap
     await asyncio.sleep(0)
     left.cancel()  # one reader leaves; the other gets its news
     assert await other == 6
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+async def test_news_of_many_runs_are_as_few_statements_as_of_one(
+    committed_api: Api, resumed: bool
+) -> None:
+    """With the projection of each, whether it has a quote and earlier attempts or not."""
+    api = committed_api
+    async with api.database.session_scope() as session:
+        run_ids = [await running_run(session, 2) for _ in range(5)]
+        await session.execute(
+            update(Run).values(progress={"attempt": 2 if resumed else 1, "t_s": 1.0, "done": 1.0})
+        )
+    for run_id in run_ids:
+        await progress(api, run_id, 1)
+    statements = []
+    for asked in (run_ids[:1], run_ids):
+        with counted(api.database) as counts:
+            async with api.database.session_scope() as session:
+                told = await event_news.read_news(session, [(run_id, 0) for run_id in asked])
+        assert all("projection" in news.events[-1].payload for news in told.values())
+        statements.append(len(counts.statements))
+    assert statements[0] == statements[1] <= 5
+
+
+async def test_slow_reads_are_followed_by_long_pauses(
+    committed_api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many ask: reading takes a twentieth of the time, and nobody waits for ever."""
+    monkeypatch.setattr(event_news, "GATHER_S", 0.0)
+    monkeypatch.setattr(event_news, "LONGEST_GATHER_S", 0.3)
+    clock = asyncio.get_running_loop().time
+    begun: list[float] = []
+    length_s = 0.01
+
+    async def read(session: Session, asked: Collection[int]) -> Mapping[int, int]:
+        begun.append(clock())
+        await asyncio.sleep(length_s)
+        return {number: number for number in asked}
+
+    gathered = Gathered(committed_api.database, read)
+    for number in range(4):
+        assert await gathered.ask(number) == number
+    pauses = [after - before for before, after in pairwise(begun)]
+    assert min(pauses) >= 0.2
+    length_s = 10.0
+    first = asyncio.create_task(gathered.ask(5))
+    await asyncio.sleep(0.35)
+    assert len(begun) == 5  # 20 times 10 ms are over
+    first.cancel()
+
+
+def test_news_are_encoded_once_for_all_their_readers() -> None:
+    calls: list[int] = []
+
+    def encode(read: Sequence[EventRead]) -> bytes:
+        calls.append(len(read))
+        return b"data"
+
+    news = News("running")
+    assert [news.encoded(encode) for _ in range(3)] == [b"data"] * 3
+    assert calls == [0]

@@ -106,9 +106,9 @@ async def test_the_newest_progress_event_has_the_projection(api: Api) -> None:
     async with api.database.session_scope() as session:
         principal = await a_principal(session)
     hub = events.EventHub(api.database)
-    async for event in events.stream(api.database, hub, principal, _id(run_id), 0):
-        found.append(event)
-        if event.payload.get("done") == 100:
+    async for news in events.stream(api.database, hub, principal, _id(run_id), 0):
+        found += news.events
+        if any(event.payload.get("done") == 100 for event in news.events):
             break
     told = [event for event in found if event.kind == "progress"]
     assert ["projection" in event.payload for event in told] == [False, False, True]

@@ -155,8 +155,8 @@ async def test_the_event_stream_gives_the_reason_and_takes_it_back(
     async def follow() -> None:
         hub = events.EventHub(api.database)
         stream = events.stream(api.database, hub, principal, UUID(accepted["id"]), 0)
-        async for event in stream:
-            received.append(event)
+        async for told in stream:
+            received.extend(told.events)
             news.set()
 
     async def until(count: int) -> None:

@@ -25,9 +25,9 @@ def test_cpu_is_that_of_a_group_s_processes_and_of_their_children() -> None:
         living = cpu.now(groups)
         child.communicate(b"\n")
     ended = cpu.now({"own": [os.getpid()]})
-    assert living.parts_s["child"] >= 0.3
-    assert living.parts_s["own"] - before.parts_s["own"] >= 0.3
-    assert ended.parts_s["own"] - before.parts_s["own"] >= 0.3
+    assert living.parts_s["child"] >= 0.25
+    assert living.parts_s["own"] - before.parts_s["own"] >= 0.25
+    assert ended.parts_s["own"] - before.parts_s["own"] >= 0.25
     used = ended.since(before)
     assert used["own"] == pytest.approx(
         (ended.parts_s["own"] - before.parts_s["own"]) / (ended.at_s - before.at_s)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Header
@@ -11,6 +11,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from app.api.access import SEE_RUN
 from app.api.deps import Caller, Resources, RunId, ServerResources
 from app.api.v1.responses import problems
+from app.schemas.series import EventRead
 from app.services import access, events
 from app.services.principals import Principal
 
@@ -23,7 +24,7 @@ LastEventId = Annotated[
     str | None,
     Header(
         alias="Last-Event-ID",
-        pattern=r"^[0-9]{1,9}$",
+        pattern=r"^[0-9]{1,18}$",
         description="ID of the last event received; the stream resumes after it.",
     ),
 ]
@@ -61,8 +62,15 @@ async def stream_run_events(
 
 async def _messages(
     resources: Resources, caller: Principal, run_id: RunId, last_id: int
-) -> AsyncIterator[ServerSentEvent]:
-    async for event in events.stream(resources.database, resources.hub, caller, run_id, last_id):
-        yield ServerSentEvent(
+) -> AsyncIterator[bytes]:
+    async for news in events.stream(resources.database, resources.hub, caller, run_id, last_id):
+        yield news.encoded(_encoded)
+
+
+def _encoded(read: Sequence[EventRead]) -> bytes:
+    return b"".join(
+        ServerSentEvent(
             data=event.model_dump_json(), event=event.kind, id=str(event.id), sep="\n"
-        )
+        ).encode()
+        for event in read
+    )

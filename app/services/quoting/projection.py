@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from app.db import Session
 from app.repositories import quotes as quote_rows
@@ -53,11 +54,43 @@ async def of_run(session: Session, run: Run, quote: Quote | None = None) -> Proj
     """
     if run.status != "running":
         return None
-    quote = quote or await quote_rows.get(session, run.id)
-    before: tuple[float | None, float | None] = (0.0, 0.0)
-    if run.progress is not None and run.progress.get("attempt", 1) > 1:
-        before = await quote_rows.used_before(session, run.id)
-    content = None if quote is None else quote.content
+    if quote is None:
+        return (await of_runs(session, [run]))[run.id]
+    before = await _used_before(session, [run])
+    return _of_one(run, quote.content, before[run.id])
+
+
+async def of_runs(session: Session, runs: Sequence[Run]) -> dict[UUID, ProjectionRead]:
+    """Projected totals of those of some runs that are running, in as many reads as of one.
+
+    Args:
+        session: Database session.
+        runs: The runs with their newest progress.
+    """
+    running = [run for run in runs if run.status == "running"]
+    if not running:
+        return {}
+    quoted = await quote_rows.of_runs(session, [run.id for run in running])
+    contents = {quote.run_id: quote.content for quote in quoted}
+    before = await _used_before(session, running)
+    return {run.id: _of_one(run, contents.get(run.id), before[run.id]) for run in running}
+
+
+_Used = tuple[float | None, float | None]
+"""Duration (s) and IT energy (kWh)."""
+
+
+async def _used_before(session: Session, runs: Sequence[Run]) -> dict[UUID, _Used]:
+    """What each run used in its earlier attempts."""
+    resumed = [
+        run.id for run in runs if run.progress is not None and run.progress.get("attempt", 1) > 1
+    ]
+    used = await quote_rows.used_before(session, resumed) if resumed else {}
+    unknown: _Used = (None, None)
+    return {run.id: used.get(run.id, unknown) if run.id in resumed else (0.0, 0.0) for run in runs}
+
+
+def _of_one(run: Run, content: Mapping[str, Any] | None, before: _Used) -> ProjectionRead:
     try:
         return projected(run.recipe, run.gpus, run.progress, content, before)
     except Exception as error:  # a failed projection must not keep a run from being shown
