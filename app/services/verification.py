@@ -12,9 +12,10 @@ from app.repositories import attempts as attempt_rows
 from app.repositories import executions, measured, price_tags
 from app.schemas.price_tags import VerificationRead, VerificationStep
 from app.services.attempts import settlement
+from app.services.attempts.processes import SharedProcesses
 from app.services.billing.inputs import attempts_of
 from app.services.billing.issuing import get_price_tag
-from models import PriceTag
+from models import Attempt, PriceTag
 from models.packed.codec import DamagedReadingsError
 from pricetag.accounting.bill.inputs import AttemptInput, PriceTagInputs
 from pricetag.accounting.document.build import build_price_tag
@@ -24,6 +25,10 @@ from pricetag.accounting.document.versions import ACCOUNTING_VERSION, REBUILT_VE
 from pricetag.tag.figures import counted
 
 CAME_LATE = "journal-came-late"
+LONG_TRACE_S = 100_000.0
+"""Metered seconds of all components beyond which other processes compute: about a second's work."""
+
+PROCESSES = SharedProcesses()
 COMPARED = (
     "start_s",
     "end_s",
@@ -95,7 +100,7 @@ async def _check_measurements(
     for attempt in attempts:
         stored = await measured.measurements(session, attempt.id)
         try:
-            rows, _ = await settlement.measure(session, attempt)
+            rows = await _measured(session, attempt)
         except DamagedReadingsError as error:
             return VerificationStep(
                 step="measurements",
@@ -123,6 +128,16 @@ async def _check_measurements(
         detail=f"{checked} measurements of {counted(len(attempts), 'attempt')} follow from their "
         "readings",
     )
+
+
+async def _measured(session: Session, attempt: Attempt) -> list[dict[str, Any]]:
+    """The attempt's measurements, computed from its readings."""
+    if (attempt.duration_s or 0.0) * len(attempt.components) <= LONG_TRACE_S:
+        rows, _ = await settlement.measure(session, attempt)
+        return rows
+    with PROCESSES.lent() as processes:
+        rows, _ = await settlement.measure(session, attempt, processes)
+        return rows
 
 
 def _missing(numbers: set[int]) -> VerificationStep:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from concurrent.futures import Executor
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -18,14 +18,11 @@ from app.repositories.executions import Event
 from app.services.attempts import packing, stage_windows
 from app.services.attempts.hours import hour_row
 from app.services.attempts.outcomes import EXHAUSTED, AttemptEnd, outcome
-from app.services.attempts.stage_windows import StageEnergy, StagePlan, stage_energies
+from app.services.attempts.settling import Settled, settle
+from app.services.attempts.stage_windows import StageEnergy
 from app.services.billing import issuing, spending
-from app.services.billing.inputs import WHOLE_ATTEMPT
 from app.services.budgets import alerts as budget_alerts
 from models import Attempt, Run
-from pricetag.accounting.readings.component import Component
-from pricetag.accounting.readings.hours import energy_by_hour_j, metered_hours
-from pricetag.accounting.readings.ledger import EnergyLedger, Reading, WindowEnergy
 
 logger = logging.getLogger(__name__)
 
@@ -108,11 +105,17 @@ async def book(session: Session, attempt: Attempt) -> None:
 
 
 async def measure(
-    session: Session, attempt: Attempt
+    session: Session, attempt: Attempt, executor: Executor | None = None
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """An attempt's measurements and hourly energy, computed from its readings.
 
     Nothing is written; the same readings give the same rows to the last digit.
+
+    Args:
+        session: Only read.
+        attempt: The attempt.
+        executor: What computes several components at once; by default a thread does so for one
+            component after another, of which only one is then in memory.
     """
     end_s = attempt.duration_s or 0.0
     # An attempt begins with its claim; its meter opens a moment later.
@@ -124,48 +127,24 @@ async def measure(
         opened_at=opened_at,
         shares_overlaps=attempt.shares_overlaps,
     )
+    loop = asyncio.get_running_loop()
+    computed: list[asyncio.Future[Settled]] = []
+    for component in attempt.components:
+        columns = await reading_rows.columns(session, attempt.id, component["id"])
+        # Days of readings take seconds, which must not block the event loop.
+        task = loop.run_in_executor(executor, settle, columns, component, stages, end_s, opened_at)
+        computed.append(task)
+        if executor is None:
+            await task
     rows: list[dict[str, Any]] = []
     hours: list[dict[str, Any]] = []
-    for component in attempt.components:
-        readings = await reading_rows.readings(session, attempt.id, component["id"])
-        # Days of readings take seconds, which must not block the worker's event loop.
-        settled = await asyncio.to_thread(_settle, readings, component, stages, end_s, opened_at)
+    for component, settled in zip(attempt.components, await asyncio.gather(*computed), strict=True):
         rows += [_row(attempt.id, component["id"], energy) for energy in settled.windows]
         hours += [
             hour_row(attempt, component, hour, energy_j, window.covered_s, window.flags)
             for hour, energy_j, window in settled.hours
         ]
     return rows, hours
-
-
-@dataclass(frozen=True, slots=True)
-class _Settled:
-    """One component's energy: its windows, and the hours of the whole attempt."""
-
-    windows: list[StageEnergy]
-    hours: list[tuple[datetime, float, WindowEnergy]]
-
-
-def _settle(
-    readings: list[Reading],
-    component: Mapping[str, Any],
-    stages: StagePlan,
-    end_s: float,
-    opened_at: datetime,
-) -> _Settled:
-    ledger = EnergyLedger.of(Component.from_dict(component), readings)
-    whole = ledger.window(0.0, end_s)
-    by_hour_j = energy_by_hour_j(ledger, opened_at, 0.0, end_s)
-    measurements = [
-        StageEnergy(WHOLE_ATTEMPT, whole, by_hour_j),
-        *stage_energies(ledger, stages, opened_at),
-    ]
-    hours = [
-        (span.hour, ledger.window(span.start_s, span.end_s))
-        for span in metered_hours(ledger, opened_at, whole.start_s, whole.end_s)
-    ]
-    charged = [(hour, window.energy_j, window) for hour, window in hours if window.energy_j]
-    return _Settled(measurements, charged)
 
 
 def _row(attempt_id: UUID, component: str, energy: StageEnergy) -> dict[str, Any]:

@@ -17,6 +17,9 @@ PLAIN_DOWN_TO = -6
 """Numbers below 1e-6 are written with an exponent."""
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
+
+
 def canonical_json(value: Any) -> str:
     """The canonical text of a JSON document, to be encoded as UTF-8.
 
@@ -29,13 +32,13 @@ def canonical_json(value: Any) -> str:
         TypeError: If a value is not JSON.
     """
     if value is None or isinstance(value, bool | str):
-        return json.dumps(value, ensure_ascii=False)
+        return _ENCODER.encode(value)
     if isinstance(value, int | float):
         return number_text(float(value))
     if isinstance(value, Mapping):
         members = {str(key): item for key, item in value.items()}
         pairs = (
-            f"{json.dumps(key, ensure_ascii=False)}:{canonical_json(members[key])}"
+            f"{_ENCODER.encode(key)}:{canonical_json(members[key])}"
             for key in sorted(members, key=_utf16)
         )
         return "{" + ",".join(pairs) + "}"
