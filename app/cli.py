@@ -63,6 +63,8 @@ commands.add_typer(readings, name="readings")
 
 SHOWN_DIFFERENCES = 5
 SHOWN_EVERY_S = 2.0
+OPTIONS = {"expires_at": "expires"}
+"""Fields of a token whose option has another name."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON only.")]
 Level = Literal["debug", "info", "warning", "error"]
@@ -220,7 +222,8 @@ def create_token(
         raise fail(f"--expires: {error}") from error
     except ValidationError as error:
         fault = error.errors()[0]
-        raise fail(f"--{fault['loc'][0]}: {message_of(fault)}") from error
+        option = OPTIONS.get(str(fault["loc"][0]), fault["loc"][0])
+        raise fail(f"--{option}: {message_of(fault)}") from error
     by = DirectAccess.of_this_process()
     made = with_session(lambda session: tokens.create(session, wanted, by))
     show(json, made.model_dump(mode="json"), made.secret)

@@ -58,7 +58,7 @@ def build_context(
         InvalidDocument: If a document is not a price tag.
     """
     if profile not in PROFILES:
-        raise ValueError(f"profile is {profile!r}: give one of {', '.join(PROFILES)}")
+        raise ValueError(f"profile is {profile!r}: use one of {', '.join(PROFILES)}")
     if generated_at.tzinfo is None:
         raise ValueError("generated_at needs a time zone")
     tags = [TagView.read(document) for document in documents]

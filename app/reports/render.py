@@ -27,6 +27,6 @@ def render(context: Mapping[str, Any], fmt: str) -> Rendered:
     """
     writer = _WRITERS.get(fmt)
     if writer is None:
-        raise ValueError(f"format is {fmt!r}: give one of {', '.join(FORMATS)}")
+        raise ValueError(f"format is {fmt!r}: use one of {', '.join(FORMATS)}")
     content = writer.render(cast(Context, context))
     return Rendered(content, writer.MEDIA_TYPE, f"{slug(str(context['title']))}.{fmt}")

@@ -12,7 +12,7 @@ import typer
 from pricetag.cli.console import EXIT_FAILURE, EXIT_USAGE, CliError, complain
 
 if TYPE_CHECKING:
-    from pricetag.client import ApiError, Client
+    from pricetag.client import Client
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON only.")]
 
@@ -43,6 +43,7 @@ def open_client(ctx: typer.Context) -> Iterator[Client]:
         CliError: For whatever the client raises while it is used.
     """
     from pricetag.cli.connection import resolve
+    from pricetag.cli.naming import refusal
     from pricetag.client import ApiError, Client, ClientError
 
     options = given(ctx)
@@ -52,30 +53,9 @@ def open_client(ctx: typer.Context) -> Iterator[Client]:
             yield client
     except ApiError as error:
         wrong_input = error.status in (400, 413, 415, 422)
-        raise CliError(_refusal(error), EXIT_USAGE if wrong_input else EXIT_FAILURE) from error
+        raise CliError(refusal(ctx, error), EXIT_USAGE if wrong_input else EXIT_FAILURE) from error
     except ClientError as error:
         raise CliError(str(error)) from error
-
-
-def _refusal(error: ApiError) -> str:
-    """The server's error message, with every invalid field."""
-    parts = [error.message]
-    by_hint: dict[str, list[str]] = {}  # by hint, each shown once
-    messages = [str(fault.get("message")) for fault in error.errors]
-    for fault, message in zip(error.errors, messages, strict=True):
-        unmentioned = by_hint.setdefault(str(fault.get("hint") or ""), [])
-        text = f"{fault['field']}: {message}" if fault.get("field") else message
-        fragment = text if messages.count(message) > 1 else message
-        if fragment not in error.message:
-            unmentioned.append(text)
-    for hint, others in by_hint.items():
-        if others:
-            parts.append("; ".join(others))
-        if hint and hint not in error.message:
-            parts.append(f"({hint})")
-    if error.status == 401:
-        parts.append("(give --token or set PRICETAG_TOKEN)")
-    return " ".join(parts)
 
 
 def warn(ctx: typer.Context, json: bool, answered: Mapping[str, Any]) -> None:

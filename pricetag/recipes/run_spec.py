@@ -84,12 +84,12 @@ class Recipe(Params):
                     "a {kind} cannot be mixed with training stages; submit it as its own run",
                     kind=stage.kind,
                 )
-        what_would_do = {
+        required = {
             "task": f"is missing: {' or '.join(TASKS)}",
             "data": "is missing: {{train: ..., validation: ..., text: ..., label: ...}}",
             "model": "is missing: a folder, a hub name, {{config: {{...}}}} or {{run: ID}}",
         }
-        for field, message in what_would_do.items():
+        for field, message in required.items():
             if getattr(self, field) is None:
                 raise _fault(field, message.replace("{{", "{").replace("}}", "}"))
         first = self.stages[0]

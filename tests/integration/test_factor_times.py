@@ -145,7 +145,7 @@ async def test_an_error_that_is_not_a_number_is_rejected(api: Api, told: str) ->
     body = factor("pue", "1.2", relative_std_ratio=told)
     refused = problem(await api.admin.post("/v1/factors", json=body), 422, "invalid-request")
     assert fields(refused) == ["relative_std_ratio"]
-    assert refused["errors"][0]["message"] == "Input should be a finite number"
+    assert refused["errors"][0]["message"] == "must be a finite number"
 
 
 async def test_an_unknown_currency_is_rejected(api: Api) -> None:

@@ -123,7 +123,8 @@ def checked(
         subject = _subject(subject, kind, site)
         value, details = _value(request, kind)
     except InvalidFactor as error:
-        faults.append(fault(error.field, f"is {error.value!r}", f"give {error.what_would_do}"))
+        state = "is missing" if error.value is None else f"is {error.value!r}"
+        faults.append(fault(error.field, state, f"use {error.valid_values}"))
     if faults:
         raise InvalidFactorEntryError(faults)
     std_ratio = kind.std_ratio if request.relative_std_ratio is None else request.relative_std_ratio

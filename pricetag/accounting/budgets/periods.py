@@ -68,7 +68,7 @@ def place_zone(name: str) -> ZoneInfo:
 
 def _unknown(name: str) -> UnknownTimeZone:
     return UnknownTimeZone(
-        f"there is no time zone {name!r}; give an IANA name such as Europe/Berlin or UTC"
+        f"unknown time zone {name!r}; use an IANA name such as Europe/Berlin or UTC"
     )
 
 

@@ -16,18 +16,18 @@ class InvalidFactor(ValueError):  # noqa: N818 - callers show it with the invali
     Attributes:
         field: Name of the parameter or field.
         value: The invalid value.
-        what_would_do: Description of valid values.
+        valid_values: Description of valid values.
     """
 
-    def __init__(self, field: str, value: object, what_would_do: str) -> None:
+    def __init__(self, field: str, value: object, valid_values: str) -> None:
         self.field = field
         self.value = value
-        self.what_would_do = what_would_do
-        super().__init__(f"{field} is {value!r}: give {what_would_do}")
+        self.valid_values = valid_values
+        super().__init__(f"{field} is {value!r}: use {valid_values}")
 
 
 class InvalidFigures(InvalidFactor):
-    """All invalid figures; ``field``, ``value`` and ``what_would_do`` are those of the first.
+    """All invalid figures; ``field``, ``value`` and ``valid_values`` are those of the first.
 
     Attributes:
         faults: The invalid figures.
@@ -35,7 +35,7 @@ class InvalidFigures(InvalidFactor):
 
     def __init__(self, faults: Sequence[InvalidFactor]) -> None:
         first = faults[0]
-        super().__init__(first.field, first.value, first.what_would_do)
+        super().__init__(first.field, first.value, first.valid_values)
         self.faults = tuple(faults)
         self.args = ("; ".join(str(fault) for fault in faults),)
 

@@ -114,7 +114,7 @@ def test_a_rejected_field_is_named(api: FakeApi, capsys: Captured) -> None:
     fault = {"field": "time_zone", "message": "there is no time zone 'Berlin'", "hint": None}
     api.answers["POST /v1/budgets"] = problem(422, "invalid-request", "time_zone: no", fault)
     assert pricetag(["budget", "create", "b", "--amount", "1", "--time-zone", "Berlin"]) == 2
-    assert "time_zone: there is no time zone 'Berlin'" in capsys.readouterr().err
+    assert "--time-zone: there is no time zone 'Berlin'" in capsys.readouterr().err
 
 
 def test_show_prints_everything_in_one_unit(api: FakeApi, capsys: Captured) -> None:

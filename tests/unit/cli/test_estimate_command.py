@@ -38,7 +38,7 @@ def test_error_of_an_invalid_figure_states_its_option(capsys: Captured) -> None:
 def test_an_unknown_currency_is_rejected(code: str, capsys: Captured) -> None:
     prices = ["--price-low", "1", "--price-high", "2"]
     assert pricetag([*ESTIMATE, *FACTORS, *prices, "--currency", code]) == 2
-    assert f"--currency is {code!r}: give" in complaint(capsys)
+    assert f"--currency is {code!r}: use" in complaint(capsys)
     assert pricetag([*ESTIMATE, "--pue", "0.5", "--grid-g-per-kwh", "1", "--currency", "XXX"]) == 2
     assert "--currency is 'XXX'" in complaint(capsys)
 

@@ -236,12 +236,12 @@ def test_embodied_emissions_are_added_with_a_lifetime(api: FakeApi) -> None:
 
 
 def test_a_rejection_is_one_line_with_every_field(api: FakeApi, capsys: Captured) -> None:
-    faults = [{"field": "value", "message": "is '0.9'", "hint": "give a number from 1 to 10"}]
+    faults = [{"field": "value", "message": "is '0.9'", "hint": "use a number from 1 to 10"}]
     refusal = problem(422, "invalid-factor", "value: is '0.9'", *faults)
     api.answers["POST /v1/factors"] = refusal
     assert pricetag(["factor", "add", "pue", "0.9", *CITED]) == 2
     err = capsys.readouterr().err
-    assert err == "pricetag: value: is '0.9' (give a number from 1 to 10)\n"
+    assert err == "pricetag: VALUE: is '0.9' (use a number from 1 to 10)\n"
 
 
 def test_similar_errors_have_one_hint(api: FakeApi, capsys: Captured, tmp_path: Path) -> None:

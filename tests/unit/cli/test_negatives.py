@@ -13,7 +13,7 @@ Captured = pytest.CaptureFixture[str]
 CITED = ["--source", "report", "--basis", "annual mean"]
 PRICED = ["--accelerator", "H100", "--provider", "a cloud", "--currency", "EUR", "--kind", "spot"]
 SOLD = [*PRICED, "--source", "list", "--from", "2026-01-01"]
-TOO_LOW = {"message": "input should be greater than or equal to 0", "hint": "a number from 0"}
+TOO_LOW = {"message": "must be at least 0 (got -1)", "hint": "a number from 0"}
 
 
 @pytest.mark.parametrize("figure", ["-1", "-0.2", "-.5", "-1e-3", "-inf", "-1h"])
@@ -25,7 +25,7 @@ def test_a_negative_factor_is_rejected_with_its_field(
     assert pricetag(["factor", "add", "wue", figure, *CITED]) == 2
     assert json.loads(api.asked[-1].body)["value"] == figure
     err = capsys.readouterr().err
-    assert err.startswith("pricetag: value: ")
+    assert err.startswith("pricetag: VALUE: ")
     assert (err.count("\n"), "(a number from 0)" in err) == (1, True)
 
 
@@ -34,13 +34,13 @@ def test_negative_prices_and_budgets_are_rejected_with_their_field(
 ) -> None:
     refusal = problem(422, "invalid-request", "amount: too low", {"field": "amount", **TOO_LOW})
     api.answers["POST /v1/prices"] = api.answers["POST /v1/budgets"] = refusal
-    for command in (
-        ["price", "add", "x", "-1", *SOLD],
-        ["budget", "create", "b", "--amount", "-1"],
+    for name, command in (
+        ("AMOUNT", ["price", "add", "x", "-1", *SOLD]),
+        ("--amount", ["budget", "create", "b", "--amount", "-1"]),
     ):
         assert pricetag(command) == 2
         assert json.loads(api.asked[-1].body)["amount"] == "-1"
-        assert capsys.readouterr().err.startswith("pricetag: amount: ")
+        assert capsys.readouterr().err.startswith(f"pricetag: {name}: ")
 
 
 def test_unknown_options_are_still_named(api: FakeApi, capsys: Captured) -> None:

@@ -167,7 +167,7 @@ def test_a_rejection_by_the_server_names_the_field(api: FakeApi, capsys: Capture
         422, "unknown-user", "There is no user 'x'.", {"field": "user", "message": "unknown"}
     )
     assert pricetag(["project", "add-member", "p", "x"]) == 2
-    assert "user: unknown" in capsys.readouterr().err
+    assert "USER: unknown" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

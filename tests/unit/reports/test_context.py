@@ -400,7 +400,7 @@ def test_invalid_arguments_are_rejected_with_their_name() -> None:
         build_context("x", "home", [], generated_at=AT)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="generated_at needs a time zone"):
         build_context("x", "site", [], generated_at=AT.replace(tzinfo=None))
-    with pytest.raises(ValueError, match="format is 'doc': give one of html"):
+    with pytest.raises(ValueError, match="format is 'doc': use one of html"):
         render({"title": "x"}, "doc")
 
 

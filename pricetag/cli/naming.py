@@ -1,0 +1,121 @@
+"""Names of the REST API's fields as the command line has them: options and arguments."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pricetag.client import ApiError
+
+RENAMED = {
+    "a": "RUNS_A",
+    "b": "RUNS_B",
+    "accelerators_per_server": "--per-server",
+    "content": "FILE",
+    "end": "--to",
+    "expires_at": "--expires",
+    "format": "FILE",
+    "grid_zone": "--zone",
+    "idempotency-key": "--key",
+    "object_id": "--id",
+    "object_kind": "--kind",
+    "q": "--search",
+    "refuses": "--refuse",
+    "relative_std_ratio": "--std",
+    "run_id": "RUN",
+    "runs": "RUN",
+    "start": "--from",
+    "stops": "--stop",
+    "tags": "--tag",
+    "thresholds": "--warn-at",
+    "utilisation_ratio": "--utilisation",
+    "valid_from": "--from",
+    "valid_to": "--to",
+}
+"""Fields whose option or argument has another name; of all others the name is the same."""
+
+SUBJECTS = {"name": ("SITE", "PROJECT"), "site": ("SITE",), "project": ("PROJECT",)}
+"""Fields that are the command's subject, where it has no option for them."""
+
+WRAPPERS = frozenset({"details", "filter", "ownership"})
+"""Objects in a request whose fields are options of their own."""
+
+_WORD = re.compile(r"(?<![\w.-])[a-z]+(?:_[a-z]+)+(?![\w.])")
+
+
+def refusal(ctx: Any, error: ApiError) -> str:
+    """The server's error message, with every invalid field by the name that the command has.
+
+    Args:
+        ctx: Of the command.
+        error: What the server responded.
+    """
+    faults = [_in_words_of(ctx, fault) for fault in error.errors]
+    main = error.message
+    if error.errors:
+        main = _renamed_start(main, error.errors[0].get("field"), faults[0])
+    main = _with_options(ctx, main)
+    parts = [main]
+    by_hint: dict[str, list[str]] = {}  # by hint, each shown once
+    messages = [message for _, message, _ in faults]
+    for name, message, hint in faults:
+        unmentioned = by_hint.setdefault(hint, [])
+        text = f"{name}: {message}" if name else message
+        fragment = text if messages.count(message) > 1 else message
+        if fragment not in main:
+            unmentioned.append(text)
+    for hint, others in by_hint.items():
+        if others:
+            parts.append("; ".join(others))
+        if hint and hint not in main:
+            parts.append(f"({hint})")
+    if error.status == 401:
+        parts.append("(use --token or set PRICETAG_TOKEN)")
+    return " ".join(parts)
+
+
+def _in_words_of(ctx: Any, fault: dict[str, Any]) -> tuple[str, str, str]:
+    """Name, message and hint of an invalid field."""
+    name = name_of(ctx, str(fault.get("field") or ""))
+    message, hint = (_with_options(ctx, str(fault.get(key) or "")) for key in ("message", "hint"))
+    return name, message, hint
+
+
+def _renamed_start(text: str, field: object, fault: tuple[str, str, str]) -> str:
+    """A message that names its field first, or should: a phrase without a subject."""
+    name, message, _ = fault
+    if field and text.startswith(f"{field}: "):
+        return name + text[len(str(field)) :]
+    return f"{name}: {text}" if name and text == message and text[:1].islower() else text
+
+
+def name_of(ctx: Any, field: str) -> str:
+    """An option or argument of the command for a field of its request.
+
+    ``thresholds.1`` is ``--warn-at``, ``details.periods.0.price`` is ``--periods, 0.price``. What
+    the command has no option for, such as a field of a job file, keeps its name.
+    """
+    parts = field.split(".")
+    if parts[0] in WRAPPERS and len(parts) > 1:
+        parts = parts[1:]
+    if parts[0] == "run" and len(parts) > 1:  # a quote's request wraps the job file
+        parts = parts[1:]
+    name = _parameter(ctx, parts[0])
+    if name is None:
+        return ".".join(parts)
+    inner = ".".join(parts[1:])
+    return name if not inner or inner.isdecimal() else f"{name}, {inner}"
+
+
+def _parameter(ctx: Any, field: str) -> str | None:
+    options = {name for param in ctx.command.params for name in param.opts}
+    arguments = {param.metavar for param in ctx.command.params if not param.opts[0].startswith("-")}
+    option = RENAMED.get(field.lower(), "--" + field.replace("_", "-"))
+    names = (option, field.upper(), *SUBJECTS.get(field, ()))
+    return next((name for name in names if name in options | arguments), None)
+
+
+def _with_options(ctx: Any, text: str) -> str:
+    """Fields that a text mentions, such as ``valid_from``, by their options."""
+    return _WORD.sub(lambda match: _parameter(ctx, match[0]) or match[0], text)
