@@ -59,9 +59,9 @@ def make_budget(lab: Service, seconds: float, **changes: Any) -> dict[str, Any]:
         "thresholds": [0.5, 1.0],
         **changes,
     }
-    answer = lab.http.post("/v1/budgets", json=body)
-    assert answer.status_code == 201, answer.text
-    return dict(answer.json())
+    response = lab.http.post("/v1/budgets", json=body)
+    assert response.status_code == 201, response.text
+    return dict(response.json())
 
 
 def standing(lab: Service, budget: dict[str, Any]) -> dict[str, Any]:
@@ -162,8 +162,8 @@ def test_a_budget_stops_a_running_job_within_five_seconds(lab: Service) -> None:
     assert [event["threshold_ratio"] for event in budget_events(lab, run_id)] == [0.5, 1.0]
     # Nothing is left for a new run, until the budget is raised.
     body = {"project": "e2e", "experiment": "e2e", "name": "late", "recipe": COMMAND}
-    answer = lab.http.post("/v1/runs", json=body)
-    assert (answer.status_code, answer.json()["code"]) == (409, "budget-exceeded")
+    response = lab.http.post("/v1/runs", json=body)
+    assert (response.status_code, response.json()["code"]) == (409, "budget-exceeded")
     amount = {"amount": 100 * budget["limit"]}
     assert lab.http.patch(f"/v1/budgets/{budget['id']}", json=amount).status_code == 200
     again = lab.http.post("/v1/runs", json=body)

@@ -111,8 +111,8 @@ def test_an_invalid_field_is_named(
 
 
 def test_a_misspelt_kind_gets_a_hint(lab: Service) -> None:
-    answer = lab.http.post("/v1/runs", json=changed("recipe.stages.0.kind", "trian"))
-    assert "did you mean 'train'" in answer.json()["errors"][0]["hint"]
+    response = lab.http.post("/v1/runs", json=changed("recipe.stages.0.kind", "trian"))
+    assert "did you mean 'train'" in response.json()["errors"][0]["hint"]
 
 
 def test_every_invalid_field_is_named_at_once(lab: Service) -> None:
@@ -147,9 +147,9 @@ def test_invalid_and_insufficient_tokens_are_rejected(
 ) -> None:
     base = str(lab.http.base_url)
     for headers in ({}, {"Authorization": "Bearer pt_wrong"}, {"Authorization": "Basic eDp5"}):
-        answer = httpx.post(f"{base}/v1/runs", json=BODY, headers=headers)
-        refused(answer, 401, "unauthenticated")
-        assert answer.headers["WWW-Authenticate"] == "Bearer"
+        response = httpx.post(f"{base}/v1/runs", json=BODY, headers=headers)
+        refused(response, 401, "unauthenticated")
+        assert response.headers["WWW-Authenticate"] == "Bearer"
     viewer = {"Authorization": f"Bearer {lab.new_token('viewer')}"}
     refused(httpx.post(f"{base}/v1/runs", json=BODY, headers=viewer), 403, "role-required")
     refused(httpx.get(f"{base}/v1/tokens", headers=viewer), 403, "role-required")

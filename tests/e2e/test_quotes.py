@@ -34,9 +34,9 @@ def body(steps: int, seed: int = 0) -> dict[str, Any]:
 
 
 def quote(lab: Service, run_id: UUID) -> dict[str, Any]:
-    answer = lab.http.get(f"/v1/runs/{run_id}/quote")
-    assert answer.status_code == 200, answer.text
-    return dict(answer.json())
+    response = lab.http.get(f"/v1/runs/{run_id}/quote")
+    assert response.status_code == 200, response.text
+    return dict(response.json())
 
 
 def value(of: dict[str, Any], name: str) -> float:

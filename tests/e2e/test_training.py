@@ -194,9 +194,9 @@ def test_a_cancelled_training_exits_in_time(
     child = shared_lab.child_pid()
     assert child is not None
     asked_s = time.monotonic()
-    answer = shared_lab.http.post(f"/v1/runs/{run_id}/cancel")
-    assert answer.status_code == 202
-    assert answer.json()["cancel_requested_at"] is not None
+    response = shared_lab.http.post(f"/v1/runs/{run_id}/cancel")
+    assert response.status_code == 202
+    assert response.json()["cancel_requested_at"] is not None
     run = shared_lab.wait_for_end(run_id)
     # It left by itself, after the step it was in: nobody had to wait for the grace time.
     assert time.monotonic() - asked_s < 10.0
@@ -235,13 +235,13 @@ def test_the_artifacts_of_a_pipeline_are_published(shared_lab: Service, pipeline
     assert not [name for name in names if name.endswith((".bin", ".pt", ".pkl", ".pth"))]
     sizes = {}
     for item in listed:
-        answer = shared_lab.http.get(item["download_url"])
-        assert answer.status_code == 200
-        assert len(answer.content) == item["size_bytes"]
-        assert hashlib.sha256(answer.content).hexdigest() == item["sha256"]
+        response = shared_lab.http.get(item["download_url"])
+        assert response.status_code == 200
+        assert len(response.content) == item["size_bytes"]
+        assert hashlib.sha256(response.content).hexdigest() == item["sha256"]
         sizes[item["name"]] = item["size_bytes"]
         if item["name"].endswith("card.json"):
-            check_card(json.loads(answer.content), pipeline)
+            check_card(json.loads(response.content), pipeline)
         if item["name"].endswith("model.safetensors"):
             check_card(item["card"], pipeline)
     assert sizes["stage-03-quantize/model.safetensors"] < sizes["stage-02-prune/model.safetensors"]
@@ -390,11 +390,11 @@ def test_a_report_of_a_pipeline_has_six_formats(
     assert set(report["formats"]) == {"html", "pdf", "tex", "md", "csv", "json"}
     content = {}
     for fmt in report["formats"]:
-        answer = shared_lab.http.get(f"/v1/reports/{report['id']}.{fmt}")
-        assert answer.status_code == 200, answer.text
-        content[fmt] = answer.content
+        response = shared_lab.http.get(f"/v1/reports/{report['id']}.{fmt}")
+        assert response.status_code == 200, response.text
+        content[fmt] = response.content
         again = shared_lab.http.get(f"/v1/reports/{report['id']}.{fmt}")
-        assert again.headers["ETag"] == answer.headers["ETag"]
+        assert again.headers["ETag"] == response.headers["ETag"]
     for fmt, head in HEADS.items():
         assert content[fmt].lower().startswith(head.lower()), content[fmt][:100]
     assert "pipeline &amp; co_" in content["html"].decode()

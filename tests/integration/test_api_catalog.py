@@ -51,9 +51,9 @@ async def test_a_quote_equals_the_estimate(api: Api) -> None:
 async def test_an_impossible_quote_is_rejected(
     api: Api, changes: dict[str, Any], field: str
 ) -> None:
-    answer = await api.viewer.post("/v1/quotes", json=QUOTE | changes)
-    assert answer.status_code == 422, answer.text
-    refused = problem(answer, 422, answer.json()["code"])
+    response = await api.viewer.post("/v1/quotes", json=QUOTE | changes)
+    assert response.status_code == 422, response.text
+    refused = problem(response, 422, response.json()["code"])
     assert fields(refused) == [field]
 
 

@@ -18,18 +18,18 @@ async def test_the_page_and_everything_it_loads_come_from_this_server(api: Api) 
     assert len(loaded) >= 4
     for path in loaded:
         assert not path.startswith("/"), "a prefix would be lost"
-        answer = await api.nobody.get(urljoin("http://server/docs", path))
-        assert answer.status_code == 200, path
+        response = await api.nobody.get(urljoin("http://server/docs", path))
+        assert response.status_code == 200, path
 
 
 async def test_a_path_with_a_slash_at_its_end_is_not_redirected(api: Api) -> None:
-    answer = await api.member.get("/v1/runs/", headers={"Host": "evil.example"})
-    assert answer.status_code == 404
-    assert "without the trailing slash" in answer.json()["detail"]
-    assert "location" not in answer.headers
+    response = await api.member.get("/v1/runs/", headers={"Host": "evil.example"})
+    assert response.status_code == 404
+    assert "without the trailing slash" in response.json()["detail"]
+    assert "location" not in response.headers
 
 
 async def test_the_root_path_points_to_the_page(api: Api) -> None:
-    answer = await api.nobody.get("/")
-    assert answer.status_code == 404
-    assert answer.json()["detail"] == "Not Found: GET / (see /docs for the API)"
+    response = await api.nobody.get("/")
+    assert response.status_code == 404
+    assert response.json()["detail"] == "Not Found: GET / (see /docs for the API)"

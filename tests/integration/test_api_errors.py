@@ -75,21 +75,21 @@ async def test_an_invalid_body_is_rejected_with_its_field(
 async def test_malformed_yaml_is_reported_with_its_position(
     api: Api, content: str, told: str
 ) -> None:
-    answer = await api.member.post("/v1/runs", content=content, headers=YAML)
-    assert answer.status_code == 422
-    assert told in answer.json()["detail"]
+    response = await api.member.post("/v1/runs", content=content, headers=YAML)
+    assert response.status_code == 422
+    assert told in response.json()["detail"]
 
 
 async def test_a_yaml_with_nested_aliases_is_rejected_in_time(api: Api) -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
-    answer = await api.member.post("/v1/runs", content="\n".join(lines), headers=YAML)
-    problem(answer, 422, "body-too-large")
+    response = await api.member.post("/v1/runs", content="\n".join(lines), headers=YAML)
+    problem(response, 422, "body-too-large")
 
 
 async def test_a_body_that_is_not_utf_8_is_rejected(api: Api) -> None:
-    answer = await api.member.post("/v1/runs", content=b'{"a": "\xff"}', headers=JSON)
-    problem(answer, 422, "malformed-body")
+    response = await api.member.post("/v1/runs", content=b'{"a": "\xff"}', headers=JSON)
+    problem(response, 422, "malformed-body")
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "deflate, gzip"])
@@ -101,10 +101,10 @@ async def test_a_compressed_body_is_rejected(api: Api, encoding: str) -> None:
 
 
 async def test_a_body_of_another_media_type_is_rejected(api: Api) -> None:
-    answer = await api.member.post(
+    response = await api.member.post(
         "/v1/runs", content=written(), headers={"Content-Type": "text/plain"}
     )
-    refused = problem(answer, 415, "unsupported-media-type")
+    refused = problem(response, 415, "unsupported-media-type")
     assert "application/yaml" in refused["detail"]
 
 
@@ -117,8 +117,8 @@ async def test_a_huge_body_is_rejected_while_it_arrives(api: Api) -> None:
             sent += 65_536
             yield b" " * 65_536
 
-    answer = await api.member.post("/v1/runs", content=endless(), headers=JSON)
-    problem(answer, 413, "body-too-large")
+    response = await api.member.post("/v1/runs", content=endless(), headers=JSON)
+    problem(response, 413, "body-too-large")
     assert sent < 2 * api.settings.max_body_bytes
 
 
@@ -142,14 +142,14 @@ async def test_a_slow_body_holds_no_connection(committed_api: Api) -> None:
             yield part.encode()
             held.append(pool.checkedout())  # type: ignore[attr-defined]
 
-    answer = await committed_api.member.post("/v1/runs", content=slow(), headers=JSON)
-    assert answer.status_code == 202
+    response = await committed_api.member.post("/v1/runs", content=slow(), headers=JSON)
+    assert response.status_code == 202
     assert held == [0, 0]
 
 
 async def test_a_body_is_not_read_before_the_token(api: Api) -> None:
-    answer = await api.nobody.post("/v1/runs", content=b"{" * 5_000_000, headers=JSON)
-    problem(answer, 401, "unauthenticated")
+    response = await api.nobody.post("/v1/runs", content=b"{" * 5_000_000, headers=JSON)
+    problem(response, 401, "unauthenticated")
 
 
 @pytest.mark.parametrize(
@@ -183,8 +183,8 @@ async def test_an_unknown_query_parameter_is_rejected_everywhere(api: Api) -> No
 
 @pytest.mark.parametrize("key", ["", "with space", "x" * 201, "\t"])
 async def test_a_bad_idempotency_key_is_rejected(api: Api, key: str) -> None:
-    answer = await api.member.post("/v1/runs", json=run_body(), headers={"Idempotency-Key": key})
-    assert fields(problem(answer, 422, "invalid-request")) == ["Idempotency-Key"]
+    response = await api.member.post("/v1/runs", json=run_body(), headers={"Idempotency-Key": key})
+    assert fields(problem(response, 422, "invalid-request")) == ["Idempotency-Key"]
 
 
 async def test_an_invalid_id_is_rejected(api: Api) -> None:
@@ -203,8 +203,8 @@ async def test_unknown_paths_and_methods_are_errors(api: Api) -> None:
 @pytest.mark.parametrize("secret", ["pt_wrong", "", "é", "pt_\ud800"])
 async def test_a_bad_token_is_rejected(api: Api, secret: str) -> None:
     header = (b"Authorization", b"Bearer " + secret.encode("utf-8", "surrogatepass"))
-    answer = await api.nobody.get("/v1/runs", headers=[header])
-    problem(answer, 401, "unauthenticated")
+    response = await api.nobody.get("/v1/runs", headers=[header])
+    problem(response, 401, "unauthenticated")
 
 
 async def test_an_internal_error_is_reported_as_such(

@@ -19,9 +19,9 @@ from tests.support.api import Api, a_principal, finished_run, problem, running_r
 
 async def told(api: Api, run_id: UUID | str, **headers: str) -> list[Any]:
     """The events of a stream that ends by itself."""
-    answer = await api.viewer.get(f"/v1/runs/{run_id}/events", headers=headers)
-    assert answer.headers["content-type"].startswith("text/event-stream"), answer.text
-    return list(EventSource(answer).iter_sse())
+    response = await api.viewer.get(f"/v1/runs/{run_id}/events", headers=headers)
+    assert response.headers["content-type"].startswith("text/event-stream"), response.text
+    return list(EventSource(response).iter_sse())
 
 
 async def test_the_stream_of_a_finished_run_ends(api: Api) -> None:

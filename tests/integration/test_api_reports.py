@@ -38,12 +38,12 @@ async def test_a_report_has_six_formats(api: Api, profile: str) -> None:
     report = await make(api, runs=[str(run_id)], profile=profile)
     assert set(report["formats"]) == set(FORMATS)
     for fmt, url in report["formats"].items():
-        answer = await api.viewer.get(url)
-        assert answer.status_code == 200, answer.text
-        assert answer.content.lower().startswith(STARTS[fmt])
-        assert answer.headers["x-content-type-options"] == "nosniff"
+        response = await api.viewer.get(url)
+        assert response.status_code == 200, response.text
+        assert response.content.lower().startswith(STARTS[fmt])
+        assert response.headers["x-content-type-options"] == "nosniff"
         if fmt != "pdf":
-            assert b"the model" in answer.content
+            assert b"the model" in response.content
     assert (await api.viewer.get(report["formats"]["json"])).json()["title"] == "Costs"
 
 

@@ -31,9 +31,9 @@ async def entries(session: AsyncSession, run_id: str) -> list[tuple[str, int]]:
 
 @pytest.mark.parametrize("body", [PIPELINE_RUN, COMMAND_RUN], ids=["pipeline", "command"])
 async def test_a_posted_run_is_queued_and_shown(api: Api, body: dict[str, Any]) -> None:
-    answer = await api.member.post("/v1/runs", json=body)
-    assert answer.status_code == 202
-    accepted = answer.json()
+    response = await api.member.post("/v1/runs", json=body)
+    assert response.status_code == 202
+    accepted = response.json()
     assert accepted["status"] == "queued"
     assert accepted["url"] == f"/v1/runs/{accepted['id']}"
     shown = (await api.viewer.get(accepted["url"])).json()
@@ -129,8 +129,8 @@ async def test_every_request_without_a_token_is_rejected(api: Api) -> None:
 
 async def test_a_queued_run_is_cancelled_at_once(api: Api) -> None:
     run_id = await api.post_run()
-    answer = await api.member.post(f"/v1/runs/{run_id}/cancel")
-    assert (answer.status_code, answer.json()["status"]) == (202, "cancelled")
+    response = await api.member.post(f"/v1/runs/{run_id}/cancel")
+    assert (response.status_code, response.json()["status"]) == (202, "cancelled")
     async with api.database.session_scope() as session:
         assert await entries(session, run_id) == []
     again = problem(await api.member.post(f"/v1/runs/{run_id}/cancel"), 409, "run-finished")
@@ -140,9 +140,9 @@ async def test_a_queued_run_is_cancelled_at_once(api: Api) -> None:
 async def test_a_running_run_is_asked_to_stop(api: Api) -> None:
     async with api.database.session_scope() as session:
         run_id = await running_run(session, 3)
-    answer = await api.admin.post(f"/v1/runs/{run_id}/cancel")
-    assert (answer.status_code, answer.json()["status"]) == (202, "running")
-    assert answer.json()["cancel_requested_at"] is not None
+    response = await api.admin.post(f"/v1/runs/{run_id}/cancel")
+    assert (response.status_code, response.json()["status"]) == (202, "running")
+    assert response.json()["cancel_requested_at"] is not None
 
 
 async def test_a_finished_run_is_not_cancelled(api: Api) -> None:
@@ -168,9 +168,9 @@ async def test_an_unknown_run_is_not_found(api: Api) -> None:
 
 
 async def names(api: Api, **query: Any) -> list[str]:
-    answer = await api.viewer.get("/v1/runs", params={"sort": "created_at", **query})
-    assert answer.status_code == 200, answer.text
-    return [item["name"] for item in answer.json()["items"]]
+    response = await api.viewer.get("/v1/runs", params={"sort": "created_at", **query})
+    assert response.status_code == 200, response.text
+    return [item["name"] for item in response.json()["items"]]
 
 
 async def test_filters_select_by_every_given_condition(api: Api) -> None:

@@ -18,9 +18,9 @@ J_PER_KWH = 3.6e6
 
 
 async def power(api: Api, run_id: UUID, **query: Any) -> dict[str, dict[str, Any]]:
-    answer = await api.viewer.get(f"/v1/runs/{run_id}/power", params=query)
-    assert answer.status_code == 200, answer.text
-    (attempt,) = answer.json()["attempts"]
+    response = await api.viewer.get(f"/v1/runs/{run_id}/power", params=query)
+    assert response.status_code == 200, response.text
+    (attempt,) = response.json()["attempts"]
     return {series["component"]: series for series in attempt["series"]}
 
 
@@ -71,12 +71,12 @@ async def test_thinning_keeps_energy_time_and_extremes(api: Api, points: int) ->
 async def test_components_are_named(api: Api) -> None:
     async with api.database.session_scope() as session:
         run_id = await finished_run(session)
-    found = await power(api, run_id)
-    assert {(s["component"], s["kind"], s["name"]) for s in found.values()} == {
+    series = await power(api, run_id)
+    assert {(s["component"], s["kind"], s["name"]) for s in series.values()} == {
         (GPU, "gpu", "NVIDIA H200"),
         ("cpu", "cpu", "AMD EPYC 9554"),
     }
-    assert found[GPU]["energy_kwh"] == pytest.approx(1600 / J_PER_KWH)
+    assert series[GPU]["energy_kwh"] == pytest.approx(1600 / J_PER_KWH)
 
 
 async def test_a_counter_that_was_reset_leaves_the_integral(api: Api) -> None:
@@ -87,8 +87,8 @@ async def test_a_counter_that_was_reset_leaves_the_integral(api: Api) -> None:
             .where(Reading.component == GPU, Reading.t_s >= 5)
             .values(counter_j=Reading.counter_j - 5e5)
         )
-    found = await power(api, run_id)
-    assert found[GPU]["energy_kwh"] == pytest.approx(found["cpu"]["energy_kwh"])
+    series = await power(api, run_id)
+    assert series[GPU]["energy_kwh"] == pytest.approx(series["cpu"]["energy_kwh"])
 
 
 ZONE = "rapl:intel-rapl:0"
@@ -257,11 +257,11 @@ async def test_an_artifact_is_downloaded_whole_and_in_part(api: Api) -> None:
     content = bytes(range(256)) * 1000
     _, artifact = await artifact_of(api, content)
     assert (artifact["name"], artifact["attempt"], artifact["node"]) == ("model", 1, "node")
-    answer = await api.viewer.get(artifact["download_url"])
-    assert answer.status_code == 200
-    assert hashlib.sha256(answer.content).digest() == hashlib.sha256(content).digest()
-    assert answer.headers["content-type"] == "application/octet-stream"
-    assert answer.headers["content-disposition"] == 'attachment; filename="model.safetensors"'
+    response = await api.viewer.get(artifact["download_url"])
+    assert response.status_code == 200
+    assert hashlib.sha256(response.content).digest() == hashlib.sha256(content).digest()
+    assert response.headers["content-type"] == "application/octet-stream"
+    assert response.headers["content-disposition"] == 'attachment; filename="model.safetensors"'
     part = await api.viewer.get(artifact["download_url"], headers={"Range": "bytes=256-259"})
     assert (part.status_code, part.content) == (206, bytes(range(4)))
 
@@ -300,13 +300,13 @@ async def test_an_artifact_belongs_to_its_run(api: Api) -> None:
 async def test_a_price_tag_is_sent_as_it_was_issued(api: Api) -> None:
     async with api.database.session_scope() as session:
         run_id = await finished_run(session)
-    answer = await api.viewer.get(f"/v1/runs/{run_id}/price-tag")
-    tag = answer.json()
-    assert answer.headers["etag"].strip('"')
+    response = await api.viewer.get(f"/v1/runs/{run_id}/price-tag")
+    tag = response.json()
+    assert response.headers["etag"].strip('"')
     assert tag["it_energy_kwh"]["value"] == pytest.approx(2400 / J_PER_KWH)
     assert [stage["kind"] for stage in tag["stages"]] == ["train", "evaluate"]
     first = await api.viewer.get(f"/v1/runs/{run_id}/price-tag", params={"version": 1})
-    assert first.content == answer.content
+    assert first.content == response.content
     refused = await api.viewer.get(f"/v1/runs/{run_id}/price-tag", params={"version": 2})
     assert "version 2" in problem(refused, 404, "price-tag-not-found")["detail"]
 

@@ -57,8 +57,8 @@ class Server:
     def ready(self) -> str:
         def url() -> str | None:
             assert self.process.poll() is None, self.output
-            found = re.search(r"serves (http://\S+)", self.output)
-            return found[1] if found else None
+            match = re.search(r"serves (http://\S+)", self.output)
+            return match[1] if match else None
 
         address = wait_until(url, "the address")
 

@@ -24,19 +24,19 @@ from tests.support.plans import planned
 
 
 async def entries(api: Api, **params: Any) -> list[dict[str, Any]]:
-    answer = await api.admin.get("/v1/audit", params=params)
-    assert answer.status_code == 200, answer.text
-    return list(answer.json()["items"])
+    response = await api.admin.get("/v1/audit", params=params)
+    assert response.status_code == 200, response.text
+    return list(response.json()["items"])
 
 
 async def test_creating_and_revoking_a_token_is_recorded_without_its_secret(api: Api) -> None:
     made = (await api.admin.post("/v1/tokens", json={"name": "ci", "role": "viewer"})).json()
     for _ in range(2):  # revoking it again changes nothing, and is not recorded
         await api.admin.delete(f"/v1/tokens/{made['id']}")
-    answer = await api.admin.get("/v1/audit", params={"object_id": made["id"]})
-    assert made["secret"] not in answer.text
-    assert "secret" not in answer.text
-    revoked, created = answer.json()["items"]
+    response = await api.admin.get("/v1/audit", params={"object_id": made["id"]})
+    assert made["secret"] not in response.text
+    assert "secret" not in response.text
+    revoked, created = response.json()["items"]
     assert (created["action"], created["actor"]) == ("created", "a admin")
     assert created["before"] is None
     assert created["after"] == {
@@ -56,9 +56,9 @@ async def test_creating_and_revoking_a_token_is_recorded_without_its_secret(api:
 
 async def test_actions_on_the_server_s_own_machine_are_those_of_the_service(api: Api) -> None:
     # The fixture made its tokens without a caller, as the command on the server does.
-    found = await entries(api, actor="service", object_kind="token")
-    assert {entry["after"]["name"] for entry in found} == {"a admin", "a member", "a viewer"}
-    assert {entry["token_id"] for entry in found} == {None}
+    logged = await entries(api, actor="service", object_kind="token")
+    assert {entry["after"]["name"] for entry in logged} == {"a admin", "a member", "a viewer"}
+    assert {entry["token_id"] for entry in logged} == {None}
 
 
 @pytest.mark.parametrize("role", ["viewer", "member"])
@@ -101,8 +101,8 @@ async def test_filters_and_pages(api: Api) -> None:
 
 @pytest.mark.parametrize("cursor", ["x", "WyJhdWRpdCIsIngiXQ", "WyJydW5zIiwiMSJd"])
 async def test_a_cursor_of_another_list_is_rejected(api: Api, cursor: str) -> None:
-    answer = await api.admin.get("/v1/audit", params={"cursor": cursor})
-    problem(answer, 422, "invalid-cursor")
+    response = await api.admin.get("/v1/audit", params={"cursor": cursor})
+    problem(response, 422, "invalid-cursor")
 
 
 @pytest.mark.parametrize(
@@ -249,5 +249,5 @@ async def test_each_filter_reads_an_index_in_order_of_time(db: Database, session
 
 async def test_a_cursor_behind_the_log_is_rejected(api: Api) -> None:
     cursor = cursors.encode("audit", "999999999999")
-    answer = await api.admin.get("/v1/audit", params={"cursor": cursor})
-    problem(answer, 422, "invalid-cursor")
+    response = await api.admin.get("/v1/audit", params={"cursor": cursor})
+    problem(response, 422, "invalid-cursor")

@@ -20,16 +20,16 @@ from tests.support.executions import COMPONENTS, GPU, JournalMaker, claimed, mak
 async def issued(session: Session, components: list[dict[str, Any]], **start: Any) -> Any:
     """The price tag of a run with these components, and its attempt's id."""
     run = await make_run(session)
-    taken = await claimed(session, run.id)
-    journal = JournalMaker(taken.attempt_id)
+    claimed_run = await claimed(session, run.id)
+    journal = JournalMaker(claimed_run.attempt_id)
     with patch.object(executions, "COMPONENTS", components):
         journal.whole()
     journal.records[0].update(start)
     for record in journal.records:
         if record["type"] == "reading" and record["component"] == GPU:
             _only_integrated_with_a_stall(record)
-    await execution.ingest(session, taken.attempt_id, journal.records)
-    return await issuing.get_price_tag(session, run.id), taken.attempt_id
+    await execution.ingest(session, claimed_run.attempt_id, journal.records)
+    return await issuing.get_price_tag(session, run.id), claimed_run.attempt_id
 
 
 def _only_integrated_with_a_stall(record: dict[str, Any]) -> None:

@@ -18,14 +18,14 @@ BODY: dict[str, Any] = {
 
 
 async def make(api: Api, **changes: Any) -> dict[str, Any]:
-    answer = await api.admin.post("/v1/budgets", json=BODY | changes)
-    assert answer.status_code == 201, answer.text
-    return dict(answer.json())
+    response = await api.admin.post("/v1/budgets", json=BODY | changes)
+    assert response.status_code == 201, response.text
+    return dict(response.json())
 
 
 async def log_of(api: Api, budget_id: str) -> list[dict[str, Any]]:
-    answer = await api.admin.get("/v1/audit", params={"object_id": budget_id})
-    return list(answer.json()["items"])
+    response = await api.admin.get("/v1/audit", params={"object_id": budget_id})
+    return list(response.json()["items"])
 
 
 async def test_a_budget_from_creation_to_closing(api: Api) -> None:
@@ -114,8 +114,8 @@ async def test_only_admins_change_them_and_all_read_them(api: Api, role: str) ->
 async def test_invalid_input_is_rejected_with_its_field(
     api: Api, changes: dict[str, Any], field: str, words: str
 ) -> None:
-    answer = await api.admin.post("/v1/budgets", json=BODY | changes)
-    document = problem(answer, 422, "invalid-request")
+    response = await api.admin.post("/v1/budgets", json=BODY | changes)
+    document = problem(response, 422, "invalid-request")
     assert fields(document) == [field]
     assert words in str(document["errors"][0]), document
     assert (await api.viewer.get("/v1/budgets")).json()["items"] == []
@@ -148,8 +148,8 @@ async def test_a_user_is_identified_by_name_or_id(api: Api) -> None:
         assert (made["user"], made["user_id"]) == ("ada", ada)
     wanted = BODY | {"scope": "user", "user": "ada"}
     for unknown in ("grace", str(uuid4())):
-        answer = await api.admin.post("/v1/budgets", json=wanted | {"name": "g", "user": unknown})
-        assert fields(problem(answer, 422, "unknown-user")) == ["user"]
+        response = await api.admin.post("/v1/budgets", json=wanted | {"name": "g", "user": unknown})
+        assert fields(problem(response, 422, "unknown-user")) == ["user"]
 
 
 async def test_scopes_that_do_not_exist_yet_are_created(api: Api) -> None:
@@ -188,5 +188,5 @@ async def test_a_budget_created_too_late_warns_at_once_and_a_raised_one_again(ap
 
 @pytest.mark.parametrize("cursor", ["x", "WyJhIl0", "WyJpbmZpbml0eSIsImEiLCIxIl0"])
 async def test_a_cursor_of_another_list_is_rejected(api: Api, cursor: str) -> None:
-    answer = await api.viewer.get("/v1/budget-alerts", params={"cursor": cursor})
-    problem(answer, 422, "invalid-cursor")
+    response = await api.viewer.get("/v1/budget-alerts", params={"cursor": cursor})
+    problem(response, 422, "invalid-cursor")

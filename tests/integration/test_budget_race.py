@@ -177,8 +177,8 @@ async def test_several_budgets_at_once_cause_no_deadlock(committed_api: Api) -> 
     async def raise_all() -> None:
         for budget in reversed(made):
             where = f"/v1/budgets/{budget['id']}"
-            answer = await committed_api.admin.patch(where, json={"amount": 3.0})
-            assert answer.status_code == 200, answer.text
+            response = await committed_api.admin.patch(where, json={"amount": 3.0})
+            assert response.status_code == 200, response.text
 
     jobs = [admitted(database, run_id, 0.5, 0.02) for run_id in run_ids]
     told = await asyncio.wait_for(asyncio.gather(*jobs, raise_all()), timeout=30)
@@ -240,8 +240,8 @@ async def test_an_admitted_key_is_not_rejected_when_it_is_repeated(
     headers = {"Idempotency-Key": "the-one"}
 
     async def post() -> tuple[int, str]:
-        answer = await committed_api.member.post("/v1/runs", json=run_body(), headers=headers)
-        return answer.status_code, answer.json().get("id", answer.text)
+        response = await committed_api.member.post("/v1/runs", json=run_body(), headers=headers)
+        return response.status_code, response.json().get("id", response.text)
 
     answers = await asyncio.gather(*(post() for _ in range(6)))
     answers.append(await post())
@@ -250,5 +250,5 @@ async def test_an_admitted_key_is_not_rejected_when_it_is_repeated(
     stands = (await committed_api.viewer.get(f"/v1/budgets/{made['id']}")).json()
     assert (stands["reserved"], stands["left"]) == (0.6, 0.0)
     other = {"Idempotency-Key": "another"}
-    answer = await committed_api.member.post("/v1/runs", json=run_body(), headers=other)
-    problem(answer, 409, "budget-exceeded")
+    response = await committed_api.member.post("/v1/runs", json=run_body(), headers=other)
+    problem(response, 409, "budget-exceeded")

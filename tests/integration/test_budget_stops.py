@@ -94,17 +94,17 @@ async def test_thresholds_are_reported_once_a_period_on_the_run_that_crossed_the
     made = await make_budget(api, amount=0.002, thresholds=[0.3, 0.75, 1.0], **WARNS)
     async with api.database.session_scope() as session:
         first = await finished_run(session)  # 0.0008 kWh: 40%
-        told = await budget_events(session, first)
-        assert [event["threshold_ratio"] for event in told] == [0.3]
-        assert told[0]["budget"] == "lab"
-        assert told[0]["used"] == pytest.approx(0.0008)
+        events = await budget_events(session, first)
+        assert [event["threshold_ratio"] for event in events] == [0.3]
+        assert events[0]["budget"] == "lab"
+        assert events[0]["used"] == pytest.approx(0.0008)
         run = await make_run(session)
         attempt_id = await at_work(session, run.id, watts=300.0, seconds=9)  # 0.0009 kWh: 85%
         watch = BudgetWatch()
         for _ in range(2):
             assert await watch.look(session, [attempt_id]) == {}
-        told = await budget_events(session, run.id)
-        assert [event["threshold_ratio"] for event in told] == [0.75]
+        events = await budget_events(session, run.id)
+        assert [event["threshold_ratio"] for event in events] == [0.75]
         last = await finished_run(session)
         assert [e["threshold_ratio"] for e in await budget_events(session, last)] == [1.0]
         assert await budget_events(session, await finished_run(session)) == []

@@ -51,9 +51,9 @@ async def test_a_file_with_an_invalid_line_is_not_imported(api: Api) -> None:
     rows = [(f"2026-03-01T{hour:02}:00Z", 300.0) for hour in range(24)]
     content = hours_csv(*rows) + "2026-03-02T00:00,300\n2026-03-02T01:00Z,much\n"
     refused = await api.admin.post("/v1/carbon/import", json=series("DE", content))
-    told = problem(refused, 422, "malformed-file")
-    assert fields(told) == ["line 26, hour", "line 27, g_per_kwh"]
-    assert "+01:00" in told["errors"][0]["hint"]
+    details = problem(refused, 422, "malformed-file")
+    assert fields(details) == ["line 26, hour", "line 27, g_per_kwh"]
+    assert "+01:00" in details["errors"][0]["hint"]
     assert await listed(api) == []
 
 
@@ -153,8 +153,8 @@ def span(hours: float, zone: str = "DE", **more: Any) -> dict[str, Any]:
 
 
 async def test_a_provider_is_disabled_without_its_token(api: Api) -> None:
-    told = problem(await api.admin.post("/v1/carbon/fetch", json=span(2)), 409, "provider-off")
-    assert "PRICETAG_ELECTRICITY_MAPS_TOKEN" in told["detail"]
+    details = problem(await api.admin.post("/v1/carbon/fetch", json=span(2)), 409, "provider-off")
+    assert "PRICETAG_ELECTRICITY_MAPS_TOKEN" in details["detail"]
 
 
 async def test_hours_are_fetched_with_their_licence(fetching: Api, grid: Grid) -> None:

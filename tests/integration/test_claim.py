@@ -16,13 +16,18 @@ from tests.support.executions import claim, claimed, make_run
 
 async def test_a_claim_starts_an_attempt(session: Session) -> None:
     run = await make_run(session, gpus=1, pool="lab")
-    taken = await claimed(session, run.id)
+    claimed_run = await claimed(session, run.id)
     await session.refresh(run)
-    assert (taken.number, taken.gpus, taken.pool, taken.experiment) == (1, 1, "lab", "experiment")
-    assert taken.recipe == {"stages": [{"kind": "train"}]}
+    assert (claimed_run.number, claimed_run.gpus, claimed_run.pool, claimed_run.experiment) == (
+        1,
+        1,
+        "lab",
+        "experiment",
+    )
+    assert claimed_run.recipe == {"stages": [{"kind": "train"}]}
     assert run.status == "running"
     assert run.started_at is not None
-    attempt = await session.get_one(Attempt, taken.attempt_id)
+    attempt = await session.get_one(Attempt, claimed_run.attempt_id)
     assert (attempt.status, attempt.worker, attempt.ingested_seq) == ("running", "w1", -1)
     events = (await session.scalars(select(RunEvent).where(RunEvent.run_id == run.id))).all()
     assert [event.payload["status"] for event in events] == ["running"]
@@ -80,7 +85,7 @@ async def test_the_database_rejects_a_second_open_attempt(session: Session) -> N
 
 async def test_open_attempts_of_a_node(session: Session) -> None:
     run = await make_run(session)
-    taken = await claimed(session, run.id)
+    claimed_run = await claimed(session, run.id)
     (open_attempt,) = await execution.open_attempts(session, "node")
-    assert (open_attempt.attempt_id, open_attempt.worker) == (taken.attempt_id, "w1")
+    assert (open_attempt.attempt_id, open_attempt.worker) == (claimed_run.attempt_id, "w1")
     assert await execution.open_attempts(session, "another") == []

@@ -22,12 +22,12 @@ async def runs(api: Api, count: int) -> list[str]:
 async def test_two_groups_of_runs(api: Api) -> None:
     first, second, third, fourth = await runs(api, 4)
     query = {"a": f"{first},{second}", "b": f"{third}, {fourth}", "metric": "co2e_kg"}
-    answer = await api.viewer.get("/v1/comparisons", params=query)
-    assert answer.status_code == 200, answer.text
-    found = answer.json()
-    assert found["cancels"] is True
-    assert (found["ratio"]["value"], found["unit"]) == (pytest.approx(1.0), "kg")
-    assert [run["run_id"] for run in found["b"]["runs"]] == [third, fourth]
+    response = await api.viewer.get("/v1/comparisons", params=query)
+    assert response.status_code == 200, response.text
+    body = response.json()
+    assert body["cancels"] is True
+    assert (body["ratio"]["value"], body["unit"]) == (pytest.approx(1.0), "kg")
+    assert [run["run_id"] for run in body["b"]["runs"]] == [third, fourth]
 
 
 @pytest.mark.parametrize(

@@ -29,12 +29,12 @@ async def entries(session: Session, run: Run) -> int:
 
 
 async def end(session: Session, run: Run, status: str, reason: Any = None) -> Attempt:
-    taken = await claimed(session, run.id)
-    journal = JournalMaker(taken.attempt_id)
+    claimed_run = await claimed(session, run.id)
+    journal = JournalMaker(claimed_run.attempt_id)
     journal.whole(status, reason)
-    await execution.ingest(session, taken.attempt_id, journal.records)
+    await execution.ingest(session, claimed_run.attempt_id, journal.records)
     await session.refresh(run)
-    return await session.get_one(Attempt, taken.attempt_id)
+    return await session.get_one(Attempt, claimed_run.attempt_id)
 
 
 async def versions(session: Session, run: Run) -> list[int]:
@@ -85,11 +85,11 @@ async def test_every_attempt_stays_on_the_bill(session: Session) -> None:
 
 async def test_the_unread_end_of_a_lost_attempt_is_in_the_interval(session: Session) -> None:
     run = await make_run(session)
-    taken = await claimed(session, run.id)
-    journal = JournalMaker(taken.attempt_id)
+    claimed_run = await claimed(session, run.id)
+    journal = JournalMaker(claimed_run.attempt_id)
     journal.whole("lost", LOST)
     journal.records[-1]["unread_j"] = {GPU: 110.0, "cpu": 55.0}
-    await execution.ingest(session, taken.attempt_id, journal.records)
+    await execution.ingest(session, claimed_run.attempt_id, journal.records)
     content = (await issuing.get_price_tag(session, run.id)).content
     energy = content["it_energy_kwh"]
     assert energy["value"] == pytest.approx(2400 / 3.6e6)
@@ -113,29 +113,31 @@ async def test_cancelling_a_queued_run(session: Session) -> None:
 @pytest.mark.parametrize("status", ["cancelled", "interrupted", "lost"])
 async def test_cancelling_a_running_run(session: Session, status: str) -> None:
     run = await make_run(session)
-    taken = await claimed(session, run.id)
-    states = await execution.renew_leases(session, [taken.attempt_id])
-    assert states[taken.attempt_id] == execution.LeaseState(False, False)
+    claimed_run = await claimed(session, run.id)
+    states = await execution.renew_leases(session, [claimed_run.attempt_id])
+    assert states[claimed_run.attempt_id] == execution.LeaseState(False, False)
     assert await execution.request_cancel(session, run.id) == "running"
-    states = await execution.renew_leases(session, [taken.attempt_id])
-    assert states[taken.attempt_id] == execution.LeaseState(cancel_requested=True, closed=False)
-    journal = JournalMaker(taken.attempt_id)
+    states = await execution.renew_leases(session, [claimed_run.attempt_id])
+    assert states[claimed_run.attempt_id] == execution.LeaseState(
+        cancel_requested=True, closed=False
+    )
+    journal = JournalMaker(claimed_run.attempt_id)
     journal.whole(status, {"code": status, "message": "stopped"})
-    await execution.ingest(session, taken.attempt_id, journal.records)
+    await execution.ingest(session, claimed_run.attempt_id, journal.records)
     await session.refresh(run)
     assert (run.status, await entries(session, run)) == ("cancelled", 0)
     assert await versions(session, run) == [1]
-    states = await execution.renew_leases(session, [taken.attempt_id])
-    assert states[taken.attempt_id].closed
+    states = await execution.renew_leases(session, [claimed_run.attempt_id])
+    assert states[claimed_run.attempt_id].closed
 
 
 async def test_a_run_that_was_faster_than_its_cancelling_has_succeeded(session: Session) -> None:
     run = await make_run(session)
-    taken = await claimed(session, run.id)
+    claimed_run = await claimed(session, run.id)
     await execution.request_cancel(session, run.id)
-    journal = JournalMaker(taken.attempt_id)
+    journal = JournalMaker(claimed_run.attempt_id)
     journal.whole()
-    await execution.ingest(session, taken.attempt_id, journal.records)
+    await execution.ingest(session, claimed_run.attempt_id, journal.records)
     await session.refresh(run)
     assert run.status == "succeeded"
     with pytest.raises(RunFinishedError, match="succeeded already"):
@@ -144,9 +146,9 @@ async def test_a_run_that_was_faster_than_its_cancelling_has_succeeded(session: 
 
 async def test_an_attempt_without_a_journal_is_closed_from_nothing(session: Session) -> None:
     run = await make_run(session, max_attempts=1)
-    taken = await claimed(session, run.id)
-    assert await execution.close_lost(session, taken.attempt_id) == run.id
-    assert await execution.close_lost(session, taken.attempt_id) is None
+    claimed_run = await claimed(session, run.id)
+    assert await execution.close_lost(session, claimed_run.attempt_id) == run.id
+    assert await execution.close_lost(session, claimed_run.attempt_id) is None
     await session.refresh(run)
     assert run.status == "failed"
     tag = await issuing.get_price_tag(session, run.id)
@@ -156,12 +158,12 @@ async def test_an_attempt_without_a_journal_is_closed_from_nothing(session: Sess
 
 async def lost_in_the_middle(session: Session, run: Run) -> tuple[JournalMaker, int]:
     """A run whose journal arrived up to 5 s into training; the rest comes later."""
-    taken = await claimed(session, run.id)
-    journal = JournalMaker(taken.attempt_id)
+    claimed_run = await claimed(session, run.id)
+    journal = JournalMaker(claimed_run.attempt_id)
     journal.whole()
     cut = next(i for i, r in enumerate(journal.records) if r["t_s"] > 5.0)
-    await execution.ingest(session, taken.attempt_id, journal.records[:cut])
-    await execution.close_lost(session, taken.attempt_id)
+    await execution.ingest(session, claimed_run.attempt_id, journal.records[:cut])
+    await execution.close_lost(session, claimed_run.attempt_id)
     return journal, cut
 
 

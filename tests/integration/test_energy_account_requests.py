@@ -90,8 +90,8 @@ async def test_sums_are_those_of_the_slots_for_every_filter_and_grouping(
     expected = [sum(part[which] for part in parts) for which in range(5)]
     assert expected[0] == pytest.approx(sum(expected[1:]), rel=1e-9)
     for by in ("node", "component", "hour"):
-        found = await account(session, by)
-        for rows in ([found["total"]], found["items"]):
+        document = await account(session, by)
+        for rows in ([document["total"]], document["items"]):
             sums = [
                 sum(joules(row, name) or 0.0 for row in rows)
                 for name in ("total", "charged", "running", "unallocated", "undecided")
@@ -112,26 +112,26 @@ async def test_sums_are_those_of_the_slots_for_every_filter_and_grouping(
 
 
 async def test_an_empty_sum_is_unknown_and_not_zero(session: Session) -> None:
-    found = await account(session)
-    assert found["items"] == []
-    assert found["total"]["total_kwh"]["value"] is None
-    assert found["total"]["total_kwh"]["reason"] == "nothing was metered in this time"
+    document = await account(session)
+    assert document["items"] == []
+    assert document["total"]["total_kwh"]["value"] is None
+    assert document["total"]["total_kwh"]["reason"] == "nothing was metered in this time"
 
 
 async def test_a_viewer_reads_the_account(api: Api) -> None:
     async with api.database.session_scope() as session:
         await book_node_hours(session, "node", [node_hour("cpu", NOON, 3.6e6, 3600.0)])
-    answer = await api.viewer.get(
+    response = await api.viewer.get(
         "/v1/energy",
         params={"from": NOON.isoformat(), "to": (NOON + HOUR).isoformat(), "by": "component"},
     )
-    assert answer.status_code == 200, answer.text
-    found = answer.json()
-    assert (found["from"], found["to"], found["by"]) == (
+    assert response.status_code == 200, response.text
+    body = response.json()
+    assert (body["from"], body["to"], body["by"]) == (
         *("2026-03-01T12:00:00Z", "2026-03-01T13:00:00Z"),
         "component",
     )
-    [item] = found["items"]
+    [item] = body["items"]
     assert (item["node"], item["component"], item["kind"]) == ("node", "cpu", "cpu")
     assert item["total_kwh"]["value"] == pytest.approx(1.0)
     assert item["total_kwh"]["source"] == "modelled"

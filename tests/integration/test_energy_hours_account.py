@@ -77,15 +77,15 @@ async def test_a_node_has_a_minute_to_report_its_energy(
         await book_node_hours(session, "node", [early])
     await session.flush()
     now = NOON + HOUR + timedelta(seconds=since)
-    found = await account(session, "hour", stop=NOON + 2 * HOUR, now=now)
-    before, present = found["items"]
+    document = await account(session, "hour", stop=NOON + 2 * HOUR, now=now)
+    before, present = document["items"]
     assert (before["flags"], present["flags"]) == ([], flags)
     assert joules(before, "unallocated") == pytest.approx(500_000)
     assert joules(present, "charged") == pytest.approx(9_000)
     assert (joules(present, "unallocated") is None) == bool(flags)
     late = "is not in yet" in (present["unallocated_kwh"]["reason"] or "")
     assert late == (flags == ["node_total_awaited"])
-    assert found["total"]["flags"] == flags
+    assert document["total"]["flags"] == flags
     await book_node_hours(session, "node", [node_hour(GPU, NOON + HOUR, 10_000.0, 40.0)])
     told = (await account(session, "hour", stop=NOON + 2 * HOUR, now=now))["items"][1]
     assert joules(told, "unallocated") == pytest.approx(1_000)

@@ -74,12 +74,12 @@ async def measured(session: Session, attempt_id: UUID, stage: str) -> Measuremen
 
 async def book_shared(session: Session, batch: int = 1000) -> Attempt:
     run = await make_run(session)
-    taken = await claimed(session, run.id)
-    attempt = await session.get_one(Attempt, taken.attempt_id)
+    claimed_run = await claimed(session, run.id)
+    attempt = await session.get_one(Attempt, claimed_run.attempt_id)
     attempt.site = "hall"
-    records = shared_journal(taken.attempt_id)
+    records = shared_journal(claimed_run.attempt_id)
     for start in range(0, len(records), batch):
-        await execution.ingest(session, taken.attempt_id, records[start : start + batch])
+        await execution.ingest(session, claimed_run.attempt_id, records[start : start + batch])
     return attempt
 
 
@@ -121,20 +121,22 @@ async def test_the_charge_of_a_running_attempt_is_available_before_its_end(
     session: Session, batch: int
 ) -> None:
     run = await make_run(session)
-    taken = await claimed(session, run.id)
-    records = shared_journal(taken.attempt_id)[:-1]
+    claimed_run = await claimed(session, run.id)
+    records = shared_journal(claimed_run.attempt_id)[:-1]
     for start in range(0, len(records), batch):
         sent = records[: start + batch][-2 * batch :]  # half of it was sent before
-        await execution.ingest(session, taken.attempt_id, sent)
-    rows = await hours_of(session, taken.attempt_id)
+        await execution.ingest(session, claimed_run.attempt_id, sent)
+    rows = await hours_of(session, claimed_run.attempt_id)
     assert [row.hour.isoformat() for row in rows] == [ELEVEN, NOON]
     assert [row.energy_j for row in rows] == pytest.approx([10 * CHARGED_W] * 2)
     assert [row.covered_s for row in rows] == pytest.approx([10.0] * 2)
-    await execution.ingest(session, taken.attempt_id, shared_journal(taken.attempt_id)[-1:])
+    await execution.ingest(
+        session, claimed_run.attempt_id, shared_journal(claimed_run.attempt_id)[-1:]
+    )
     session.expire_all()
-    whole = await measured(session, taken.attempt_id, "")
+    whole = await measured(session, claimed_run.attempt_id, "")
     assert whole.energy_by_hour_j is not None
-    ended = await hours_of(session, taken.attempt_id)
+    ended = await hours_of(session, claimed_run.attempt_id)
     assert [row.energy_j for row in ended] == list(whole.energy_by_hour_j.values())
 
 
@@ -162,20 +164,20 @@ async def test_how_a_journal_is_cut_into_batches_changes_no_figure(
 
 async def test_an_attempt_whose_meter_never_opened_has_no_hours(session: Session) -> None:
     run = await make_run(session)
-    taken = await claimed(session, run.id)
-    journal = JournalMaker(taken.attempt_id)
+    claimed_run = await claimed(session, run.id)
+    journal = JournalMaker(claimed_run.attempt_id)
     journal.add("end", 1.0, status="failed", reason=None)
-    await execution.ingest(session, taken.attempt_id, journal.records)
-    assert await hours_of(session, taken.attempt_id) == []
+    await execution.ingest(session, claimed_run.attempt_id, journal.records)
+    assert await hours_of(session, claimed_run.attempt_id) == []
 
 
 async def test_an_attempt_without_energy_has_no_hours_to_apply_factors_to(session: Session) -> None:
     run = await make_run(session)
-    taken = await claimed(session, run.id)
-    journal = JournalMaker(taken.attempt_id)
+    claimed_run = await claimed(session, run.id)
+    journal = JournalMaker(claimed_run.attempt_id)
     journal.start()
     journal.add("end", 5.0, status="failed", reason=None)
-    await execution.ingest(session, taken.attempt_id, journal.records)
-    whole = await measured(session, taken.attempt_id, "")
+    await execution.ingest(session, claimed_run.attempt_id, journal.records)
+    whole = await measured(session, claimed_run.attempt_id, "")
     assert (whole.energy_j, whole.energy_by_hour_j) == (None, None)
-    assert await hours_of(session, taken.attempt_id) == []
+    assert await hours_of(session, claimed_run.attempt_id) == []

@@ -158,8 +158,8 @@ async def test_names_of_sites_are_unique_and_known(api: Api) -> None:
     problem(again, 409, "site-exists")
     unknown = problem(await api.viewer.get("/v1/sites/bonn"), 404, "site-not-found")
     assert "existing sites: berlin" in unknown["detail"]
-    answer = await api.admin.post("/v1/sites/bonn/factors", json=factor("pue", "1.2"))
-    problem(answer, 404, "site-not-found")
+    response = await api.admin.post("/v1/sites/bonn/factors", json=factor("pue", "1.2"))
+    problem(response, 404, "site-not-found")
 
 
 @pytest.mark.parametrize("field", ["source", "basis", "licence"])
@@ -175,9 +175,9 @@ async def test_blank_source_of_a_factor_is_rejected(api: Api, field: str, blank:
 @pytest.mark.parametrize("value", ["1_2", "\u0661.\u0662", "1,2", "nan"])
 async def test_value_of_a_factor_must_be_plain_digits(api: Api, value: str) -> None:
     refused = await api.admin.post("/v1/factors", json=factor("pue", value))
-    told = problem(refused, 422, "invalid-request")
-    assert fields(told) == ["value"]
-    assert "digits 0 to 9" in told["detail"]
+    details = problem(refused, 422, "invalid-request")
+    assert fields(details) == ["value"]
+    assert "digits 0 to 9" in details["detail"]
 
 
 async def test_rejection_of_a_factor_lists_every_invalid_field(api: Api) -> None:

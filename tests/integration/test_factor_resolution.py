@@ -49,10 +49,10 @@ async def test_each_site_has_its_own_factors(api: Api) -> None:
 async def test_settings_and_then_the_catalog_are_the_defaults(api: Api) -> None:
     told = Settings(pue=1.15, grid_zone="FR", electricity_per_kwh=Decimal("0.2"))
     await make_site(api, "here")
-    found = await resolved(api, "here", settings=told)
-    assert (found.pue.value, found.electricity_reason) == (1.15, "")
-    assert found.carbon_intensity is not None
-    assert (found.carbon_intensity.zone, found.currency) == ("FRA", "USD")
+    factors = await resolved(api, "here", settings=told)
+    assert (factors.pue.value, factors.electricity_reason) == (1.15, "")
+    assert factors.carbon_intensity is not None
+    assert (factors.carbon_intensity.zone, factors.currency) == ("FRA", "USD")
     bare = await resolved(api, "nowhere")
     assert (bare.pue.source, bare.pue.value) == ("assumed", 1.54)
     assert bare.carbon_intensity is not None
@@ -114,13 +114,16 @@ async def test_hourly_series_has_priority_over_the_annual_mean(api: Api) -> None
     known = await moment(api)
     second = hours_csv(("2026-03-02T13:00Z", 210))
     await posted(api, "/v1/carbon/import", series("DEU", second, source="corrected"))
-    found = await resolved(api, "berlin", hours=hours(0, 1, 2))
-    assert found.carbon_hours is not None
-    assert list(found.carbon_hours.by_hour.items()) == [(hours(0)[0], 300.0), (hours(1)[0], 210.0)]
-    about = found.carbon_hours.factor
+    factors = await resolved(api, "berlin", hours=hours(0, 1, 2))
+    assert factors.carbon_hours is not None
+    assert list(factors.carbon_hours.by_hour.items()) == [
+        (hours(0)[0], 300.0),
+        (hours(1)[0], 210.0),
+    ]
+    about = factors.carbon_hours.factor
     assert (about.citation, about.zone) == (f"{CITED['source']}; corrected", "DEU")
-    assert found.carbon_intensity is not None
-    assert found.carbon_intensity.value == grid_factor("DEU").g_per_kwh
+    assert factors.carbon_intensity is not None
+    assert factors.carbon_intensity.value == grid_factor("DEU").g_per_kwh
     before = await resolved(api, "berlin", hours=hours(0, 1, 2), as_of=known)
     assert before.carbon_hours is not None
     assert list(before.carbon_hours.by_hour.values()) == [300.0, 310.0]
@@ -132,23 +135,23 @@ async def test_annual_mean_applies_to_hours_missing_in_the_series(api: Api) -> N
     await make_site(api, "berlin", grid_zone="DE")
     await enter(api, "berlin", "carbon_location", "100")
     await posted(api, "/v1/carbon/import", series("DE", hours_csv(("2026-03-02T12:00Z", 200))))
-    found = await resolved(api, "berlin", hours=hours(0, 1))
-    assert found.carbon_hours is not None
-    assert dict(found.carbon_hours.by_hour) == {hours(0)[0]: 200.0}
-    assert found.carbon_hours.factor.value == 200.0
-    assert found.carbon_intensity is not None
-    assert found.carbon_intensity.value == 100.0
+    factors = await resolved(api, "berlin", hours=hours(0, 1))
+    assert factors.carbon_hours is not None
+    assert dict(factors.carbon_hours.by_hour) == {hours(0)[0]: 200.0}
+    assert factors.carbon_hours.factor.value == 200.0
+    assert factors.carbon_intensity is not None
+    assert factors.carbon_intensity.value == 100.0
 
 
 async def test_annual_mean_that_changes_is_applied_by_the_hour(api: Api) -> None:
     await make_site(api, "lab", grid_zone="DE")
     await enter(api, "lab", "carbon_location", "100", valid_to="2026-03-02T13:00:00Z")
     await enter(api, "lab", "carbon_location", "90", valid_from="2026-03-02T13:00:00Z")
-    found = await resolved(api, "lab", hours=hours(0, 1))
-    assert found.carbon_hours is not None
-    assert list(found.carbon_hours.by_hour.values()) == [100.0, 90.0]
-    assert found.carbon_intensity is not None
-    assert found.carbon_intensity.value == 90.0
+    factors = await resolved(api, "lab", hours=hours(0, 1))
+    assert factors.carbon_hours is not None
+    assert list(factors.carbon_hours.by_hour.values()) == [100.0, 90.0]
+    assert factors.carbon_intensity is not None
+    assert factors.carbon_intensity.value == 90.0
 
 
 async def test_factor_of_the_lab_applies_to_all_sites_in_its_zone(api: Api) -> None:
@@ -158,10 +161,10 @@ async def test_factor_of_the_lab_applies_to_all_sites_in_its_zone(api: Api) -> N
     await enter(api, None, "carbon_location", "30", subject="FR")
     await enter(api, None, "water_intensity", "4.5", subject="FR")
     for site, wanted in (("paris", 30.0), ("lyon", 30.0), ("berlin", None)):
-        found = await resolved(api, site)
-        assert found.carbon_intensity is not None
-        assert found.carbon_intensity.value == (wanted or grid_factor("DEU").g_per_kwh)
-        assert (found.water_intensity and found.water_intensity.value) == (wanted and 4.5)
+        factors = await resolved(api, site)
+        assert factors.carbon_intensity is not None
+        assert factors.carbon_intensity.value == (wanted or grid_factor("DEU").g_per_kwh)
+        assert (factors.water_intensity and factors.water_intensity.value) == (wanted and 4.5)
 
 
 async def test_water_intensity_of_the_catalog_applies_only_to_its_zone(api: Api) -> None:

@@ -35,10 +35,10 @@ async def test_measured_factors_cannot_start_in_the_future(
     await make_site(api, "berlin")
     path = "/v1/sites/berlin/factors"
     refused = await api.admin.post(path, json=factor(kind, value, valid_from=SOON, **more))
-    told = problem(refused, 422, "invalid-factor")
-    assert fields(told) == ["valid_from"]
-    assert "is in the future" in told["errors"][0]["message"]
-    assert told["errors"][0]["hint"].startswith("a time at most a day ahead")
+    details = problem(refused, 422, "invalid-factor")
+    assert fields(details) == ["valid_from"]
+    assert "is in the future" in details["errors"][0]["message"]
+    assert details["errors"][0]["hint"].startswith("a time at most a day ahead")
     assert (await api.viewer.get("/v1/factors")).json()["items"] == []
 
 
@@ -78,10 +78,12 @@ async def test_a_site_is_not_shown_as_of_a_future_time(api: Api) -> None:
 async def test_a_site_is_not_shown_as_of_a_time_before_it_was_created(api: Api) -> None:
     made = await make_site(api, "berlin", grid_zone="DE")
     before = {"as_of": "2026-01-01T00:00:00Z"}
-    told = problem(await api.viewer.get("/v1/sites/berlin", params=before), 409, "site-made-later")
-    assert fields(told) == ["as_of"]
-    assert "did not exist on 2026-01-01T00:00:00Z" in told["detail"]
-    assert f"it was created on {made['created_at']}" in told["detail"]
+    details = problem(
+        await api.viewer.get("/v1/sites/berlin", params=before), 409, "site-made-later"
+    )
+    assert fields(details) == ["as_of"]
+    assert "did not exist on 2026-01-01T00:00:00Z" in details["detail"]
+    assert f"it was created on {made['created_at']}" in details["detail"]
     then = await api.viewer.get("/v1/sites/berlin", params={"as_of": made["created_at"]})
     assert then.json()["grid_zone"] == "DEU"
     problem(await api.viewer.get("/v1/sites/bonn", params=before), 404, "site-not-found")
@@ -94,20 +96,20 @@ async def test_a_run_is_not_priced_as_of_a_time_before_its_site_was_created(
     made = await make_site(api, "berlin", grid_zone="DE")
     run_id = await run_at(api, "berlin", started_at=started_at)
     path = f"/v1/runs/{run_id}/price-tag/reprice"
-    told = problem(
+    details = problem(
         await api.admin.post(path, json={"as_of": "2026-01-01T00:00:00Z"}), 409, "site-made-later"
     )
-    assert f"it was created on {made['created_at']}" in told["detail"]
+    assert f"it was created on {made['created_at']}" in details["detail"]
     assert (await tag_of(api, run_id))["version"] == 1
-    answer = await api.admin.post(path, json={"as_of": made["created_at"]})
-    assert (answer.status_code, answer.json()["version"]) == (201, 2)
+    response = await api.admin.post(path, json={"as_of": made["created_at"]})
+    assert (response.status_code, response.json()["version"]) == (201, 2)
 
 
 async def test_a_run_at_a_site_that_nobody_entered_has_the_lab_s_factors_of_then(api: Api) -> None:
     run_id = await run_at(api, "nowhere", started_at=LONG_AGO)
     path = f"/v1/runs/{run_id}/price-tag/reprice"
-    answer = await api.admin.post(path, json={"as_of": "2026-01-01T00:00:00Z"})
-    assert (answer.status_code, answer.json()["version"]) == (201, 2)
+    response = await api.admin.post(path, json={"as_of": "2026-01-01T00:00:00Z"})
+    assert (response.status_code, response.json()["version"]) == (201, 2)
 
 
 CARD = {"relative_std_ratio": 0.01}
@@ -155,7 +157,7 @@ async def test_an_unknown_currency_is_rejected(api: Api) -> None:
         await api.admin.patch("/v1/sites/berlin", json={"currency": "XTS"}),
         await api.admin.post("/v1/prices", json=price("a", "2", currency="XQZ")),
     ):
-        told = problem(answer, 422, "invalid-request")
-        assert fields(told) == ["currency"]
-        assert "is not the ISO 4217 code of a currency in use" in told["errors"][0]["message"]
-        assert told["errors"][0]["hint"] == "e.g. EUR or USD"
+        details = problem(answer, 422, "invalid-request")
+        assert fields(details) == ["currency"]
+        assert "is not the ISO 4217 code of a currency in use" in details["errors"][0]["message"]
+        assert details["errors"][0]["hint"] == "e.g. EUR or USD"

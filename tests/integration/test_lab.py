@@ -232,8 +232,8 @@ async def plans(lab_url: str, tmp_path_factory: pytest.TempPathFactory) -> Plans
         async with serving(database, Settings(database_url=lab_url, data_dir=folder)) as api:
             for ask in filter(is_planned, all_asks(facts)):
                 with planned(database) as statements:
-                    answer = await api.admin.get(ask.path, params=dict(ask.queries[0]))
-                assert answer.status_code in (200, 404), (ask.title, answer.text)
+                    response = await api.admin.get(ask.path, params=dict(ask.queries[0]))
+                assert response.status_code in (200, 404), (ask.title, response.text)
                 reads[ask.title] = whole_reads(statements, large)
     await database.dispose()
     return Plans(set(large.values()), reads)

@@ -64,9 +64,9 @@ async def publishes(
 
 
 async def shown(api: Api, run_id: object) -> dict[str, Any]:
-    answer = await api.viewer.get(f"/v1/runs/{run_id}")
-    assert answer.status_code == 200, answer.text
-    run: dict[str, Any] = answer.json()
+    response = await api.viewer.get(f"/v1/runs/{run_id}")
+    assert response.status_code == 200, response.text
+    run: dict[str, Any] = response.json()
     return run
 
 
@@ -151,16 +151,16 @@ async def test_a_repriced_upstream_counts_in_its_newest_version(api: Api) -> Non
     source = await upstream(api)
     run_id = await api.post_run(recipe=from_run(source))
     await end(api, run_id)
-    answer = await api.admin.post(f"/v1/runs/{source}/price-tag/reprice", json={})
-    assert answer.status_code == 201, answer.text
+    response = await api.admin.post(f"/v1/runs/{source}/price-tag/reprice", json={})
+    assert response.status_code == 201, response.text
     (run,) = (await shown(api, run_id))["lineage"]["upstream"]
     assert run["price_tag_version"] == 2
 
 
 async def test_without_a_stage_there_must_be_one_model(api: Api) -> None:
     several = await publishes(api, "succeeded", ("train", "teacher"), ("distill", "student"))
-    answer = await api.member.post("/v1/runs", json=body(from_run(several)))
-    document = problem(answer, 422, "invalid-upstream")
+    response = await api.member.post("/v1/runs", json=body(from_run(several)))
+    document = problem(response, 422, "invalid-upstream")
     assert document["errors"][0]["field"] == "recipe.model.stage"
     assert "'teacher', 'student'" in document["detail"]
     one = await publishes(api, "succeeded", ("train", "teacher"))
@@ -175,8 +175,8 @@ def body(recipe: dict[str, Any]) -> dict[str, Any]:
 async def test_a_model_of_a_failed_run_can_be_selected_by_its_stage(api: Api, status: str) -> None:
     reason = {"code": "out-of-memory", "message": "later"}
     source = await publishes(api, status, ("train", "teacher"), reason=reason)
-    answer = await api.member.post("/v1/runs", json=body(from_run(source)))
-    document = problem(answer, 422, "invalid-upstream")
+    response = await api.member.post("/v1/runs", json=body(from_run(source)))
+    document = problem(response, 422, "invalid-upstream")
     assert document["errors"][0]["field"] == "recipe.model.run"
     assert f"is {status}" in document["detail"]
     assert await api.post_run(recipe=from_run(source, stage="teacher"))
@@ -206,8 +206,8 @@ async def test_a_run_that_does_not_exist_is_named(
 
 async def test_a_stage_that_published_nothing_is_named_with_those_that_did(api: Api) -> None:
     source = await upstream(api)
-    answer = await api.member.post("/v1/runs", json=body(from_run(source, stage="evaluate")))
-    document = problem(answer, 422, "invalid-upstream")
+    response = await api.member.post("/v1/runs", json=body(from_run(source, stage="evaluate")))
+    document = problem(response, 422, "invalid-upstream")
     assert document["errors"][0]["field"] == "recipe.model.stage"
     assert "'train'" in document["detail"]
 
@@ -232,8 +232,8 @@ async def test_an_invalid_field_is_named(api: Api, source: dict[str, Any], field
 @pytest.mark.parametrize("kind", ["train", "quantize", "distill"])
 async def test_final_weights_stay_final_in_the_next_run(api: Api, kind: str) -> None:
     source = await publishes(api, "succeeded", ("quantize", "int8"))
-    answer = await api.member.post("/v1/runs", json=body(from_run(source, kind)))
-    document = problem(answer, 422, "invalid-upstream")
+    response = await api.member.post("/v1/runs", json=body(from_run(source, kind)))
+    document = problem(response, 422, "invalid-upstream")
     assert document["errors"][0]["field"] == "recipe.stages.0.kind"
     assert "8-bit weights are final" in document["detail"]
     assert await api.post_run(recipe=from_run(source, "evaluate", "measure"))
@@ -265,9 +265,9 @@ async def test_a_chain_shows_nothing_of_a_private_project_to_others(api: Api) ->
     run_id = await api.post_run(recipe=from_run(source))
     await end(api, run_id)
     await make_private(api, source)
-    answer = await api.viewer.get(f"/v1/runs/{run_id}")
-    assert "secret work" not in answer.text
-    lineage = answer.json()["lineage"]
+    response = await api.viewer.get(f"/v1/runs/{run_id}")
+    assert "secret work" not in response.text
+    lineage = response.json()["lineage"]
     assert (lineage["upstream"], lineage["upstream_hidden"]) == ([], 1)
     for name in FIGURES:
         assert lineage["cumulative"][name]["value"] is None
@@ -281,9 +281,9 @@ async def test_a_report_shows_the_chain_to_whoever_may_see_all_of_it(api: Api) -
     source = await upstream(api, name="the teacher")
     run_id = await api.post_run(recipe=from_run(source), name="the student")
     await end(api, run_id)
-    answer = await api.member.post("/v1/reports", json={"title": "Costs", "runs": [run_id]})
-    assert answer.status_code == 201, answer.text
-    report = answer.json()
+    response = await api.member.post("/v1/reports", json={"title": "Costs", "runs": [run_id]})
+    assert response.status_code == 201, response.text
+    report = response.json()
     (section,) = [one for one in report["context"]["sections"] if one["id"] == "lineage"]
     rows = [row["cells"] for row in section["tables"][0]["rows"]]
     assert [cells[0] for cells in rows] == ["the teacher", "the student with upstream runs"]
@@ -297,5 +297,5 @@ async def test_a_report_shows_the_chain_to_whoever_may_see_all_of_it(api: Api) -
 
 async def test_a_report_without_chains_is_as_before(api: Api) -> None:
     run_id = await upstream(api)
-    answer = await api.member.post("/v1/reports", json={"title": "Costs", "runs": [str(run_id)]})
-    assert "lineage" not in [one["id"] for one in answer.json()["context"]["sections"]]
+    response = await api.member.post("/v1/reports", json={"title": "Costs", "runs": [str(run_id)]})
+    assert "lineage" not in [one["id"] for one in response.json()["context"]["sections"]]

@@ -53,8 +53,8 @@ async def test_two_prices_valid_at_once_are_rejected(
     await posted(api, "/v1/prices", price("a", "3", **span))
     more = {"valid_from": at(begins), "valid_to": at(ends) if ends else None}
     refused = await api.admin.post("/v1/prices", json=price("a", "2", **more))
-    told = problem(refused, 409, "overlapping-price")
-    assert "3 USD from 2024-01-01" in told["detail"]
+    details = problem(refused, 409, "overlapping-price")
+    assert "3 USD from 2024-01-01" in details["detail"]
     assert len(await book(api)) == 1
     await posted(api, "/v1/prices", price("b", "2", **more))
 
@@ -98,8 +98,8 @@ async def test_a_wrong_row_is_replaced_and_kept(api: Api) -> None:
     right = await posted(api, "/v1/prices", price("a", "3.0", replaces=wrong["id"]))
     assert [(i["amount"], i["replaced"]) for i in await book(api)] == [("3.0", False), ("30", True)]
     again = await api.admin.post("/v1/prices", json=price("a", "4", replaces=wrong["id"]))
-    told = problem(again, 422, "invalid-price")
-    assert (fields(told), "was already replaced" in told["detail"]) == (["replaces"], True)
+    details = problem(again, 422, "invalid-price")
+    assert (fields(details), "was already replaced" in details["detail"]) == (["replaces"], True)
     other = await api.admin.post("/v1/prices", json=price("b", "4", replaces=right["id"]))
     problem(other, 422, "invalid-price")
     nobody = await api.admin.post("/v1/prices", json=price("a", "4", replaces=str(uuid4())))

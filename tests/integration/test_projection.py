@@ -51,15 +51,17 @@ async def test_a_running_job_is_projected_from_its_pace_and_history(api: Api) ->
     assert "a projection is made from 5% on" in energy(await shown(api, run_id))["reason"]
     journal.tell(21.0, "0", 50, 200)
     await ship(api, journal)
-    found = await shown(api, run_id)
+    projection = await shown(api, run_id)
     # 80 s of training, and 5 s of evaluation as before it was known.
     expected_kwh = 150.0 * (21.0 + 60.0 + 5.0) / 3.6e6
-    assert energy(found)["value"] == pytest.approx(expected_kwh, rel=1e-6)
-    assert energy(found)["low"] < expected_kwh < energy(found)["high"]
-    assert found["quantities"]["duration_s"]["value"] == pytest.approx(86.0, rel=1e-6)
-    assert found["quantities"]["facility_energy_kwh"]["value"] == pytest.approx(1.54 * expected_kwh)
-    assert found["quantities"]["co2e_kg"]["value"] > 0
-    assert found["progress_ratio"] == pytest.approx(0.25 * 40 / 45)
+    assert energy(projection)["value"] == pytest.approx(expected_kwh, rel=1e-6)
+    assert energy(projection)["low"] < expected_kwh < energy(projection)["high"]
+    assert projection["quantities"]["duration_s"]["value"] == pytest.approx(86.0, rel=1e-6)
+    assert projection["quantities"]["facility_energy_kwh"]["value"] == pytest.approx(
+        1.54 * expected_kwh
+    )
+    assert projection["quantities"]["co2e_kg"]["value"] > 0
+    assert projection["progress_ratio"] == pytest.approx(0.25 * 40 / 45)
 
 
 async def test_without_history_the_last_step_alone_is_projected(api: Api) -> None:
@@ -73,8 +75,8 @@ async def test_without_history_the_last_step_alone_is_projected(api: Api) -> Non
     journal.tell(41.0, "1", 0, 100)
     journal.tell(43.0, "1", 50, 100)
     await ship(api, journal)
-    found = await shown(api, run_id)
-    assert energy(found)["value"] == pytest.approx(150.0 * 45.0 / 3.6e6)
+    projection = await shown(api, run_id)
+    assert energy(projection)["value"] == pytest.approx(150.0 * 45.0 / 3.6e6)
 
 
 async def test_earlier_attempts_are_in_the_projection(api: Api) -> None:
@@ -91,9 +93,9 @@ async def test_earlier_attempts_are_in_the_projection(api: Api) -> None:
     second.tell(1.0, "0", 100, 200)  # from its checkpoint
     second.tell(11.0, "0", 150, 200)
     await ship(api, second)
-    found = await shown(api, run_id)
-    assert energy(found)["value"] == pytest.approx(before_kwh + 150.0 * (21.0 + 5.0) / 3.6e6)
-    assert found["quantities"]["duration_s"]["value"] == pytest.approx(30.0 + 26.0)
+    projection = await shown(api, run_id)
+    assert energy(projection)["value"] == pytest.approx(before_kwh + 150.0 * (21.0 + 5.0) / 3.6e6)
+    assert projection["quantities"]["duration_s"]["value"] == pytest.approx(30.0 + 26.0)
 
 
 async def test_the_newest_progress_event_has_the_projection(api: Api) -> None:

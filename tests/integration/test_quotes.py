@@ -20,15 +20,15 @@ WHOLE_KWH = 150.0 * WHOLE_S / 3.6e6
 
 
 async def quote_of(api: Api, run_id: str) -> dict[str, Any]:
-    answer = await api.viewer.get(f"/v1/runs/{run_id}/quote")
-    assert answer.status_code == 200, answer.text
-    return dict(answer.json())
+    response = await api.viewer.get(f"/v1/runs/{run_id}/quote")
+    assert response.status_code == 200, response.text
+    return dict(response.json())
 
 
 async def ask(api: Api, **changes: Any) -> dict[str, Any]:
-    answer = await api.viewer.post("/v1/quotes", json={"run": run_body(**changes)})
-    assert answer.status_code == 200, answer.text
-    return dict(answer.json())
+    response = await api.viewer.post("/v1/quotes", json={"run": run_body(**changes)})
+    assert response.status_code == 200, response.text
+    return dict(response.json())
 
 
 def figure(quote: dict[str, Any], name: str) -> dict[str, Any]:

@@ -35,27 +35,29 @@ async def watch(
 
 async def test_an_attempt_that_is_silent_for_its_lease_is_closed(session: Session) -> None:
     run = await make_run(session)
-    taken = await claimed(session, run.id)
+    claimed_run = await claimed(session, run.id)
     clock = Clock()
     observer = execution.LeaseObserver(clock)
     assert await watch(session, observer, clock, 60) == []
     assert await watch(session, observer, clock, 10) == [run.id]
     await session.refresh(run)
-    attempt = await session.get_one(Attempt, taken.attempt_id)
+    attempt = await session.get_one(Attempt, claimed_run.attempt_id)
     assert (run.status, attempt.status) == ("queued", "lost")
     assert await watch(session, observer, clock, 120) == []
 
 
 async def test_a_renewed_lease_holds(session: Session) -> None:
     run = await make_run(session)
-    taken = await claimed(session, run.id)
+    claimed_run = await claimed(session, run.id)
     clock = Clock()
     observer = execution.LeaseObserver(clock)
     for tick in range(1, 30):
         # now() stands still within a transaction: the renewals are set by hand.
         renewed = datetime.now(UTC) + timedelta(seconds=tick)
         await session.execute(
-            update(Attempt).where(Attempt.id == taken.attempt_id).values(lease_renewed_at=renewed)
+            update(Attempt)
+            .where(Attempt.id == claimed_run.attempt_id)
+            .values(lease_renewed_at=renewed)
         )
         assert await watch(session, observer, clock, 50) == []
 
@@ -83,10 +85,10 @@ async def test_a_lease_holds_for_the_duration_that_its_worker_states(session: Se
     """Whatever the server's own setting is: the worker ends its jobs by its own."""
     runs = {lease_s: await make_run(session) for lease_s in (20.0, 60.0, 200.0)}
     for lease_s, run in runs.items():
-        taken = await execution.claim(
+        claimed_run = await execution.claim(
             session, run.id, worker="w1", node_name="node", devices=[], lease_s=lease_s
         )
-        assert taken is not None
+        assert claimed_run is not None
     clock = Clock()
     observer = execution.LeaseObserver(clock)
     assert await watch(session, observer, clock, 20) == []
@@ -129,15 +131,15 @@ async def test_one_reaper_at_a_time(committed_db: Database) -> None:
 
 async def test_a_renewal_during_the_sweep_saves_the_attempt(session: Session) -> None:
     run = await make_run(session)
-    taken = await claimed(session, run.id)
+    claimed_run = await claimed(session, run.id)
     [(_, seen, _)] = await attempt_rows.open_leases(session)
     assert (
         await execution.close_lost(
-            session, taken.attempt_id, unless_renewed_since=seen - timedelta(seconds=1)
+            session, claimed_run.attempt_id, unless_renewed_since=seen - timedelta(seconds=1)
         )
         is None
     )
-    assert await execution.close_lost(session, taken.attempt_id, unless_renewed_since=seen)
+    assert await execution.close_lost(session, claimed_run.attempt_id, unless_renewed_since=seen)
 
 
 async def test_leases_of_unknown_attempts_are_closed(session: Session) -> None:

@@ -57,18 +57,18 @@ async def enter(api: Api, *factors: Factor) -> None:
 
 async def price_tag(api: Api, run_id: UUID, version: int | None = None) -> dict[str, Any]:
     query = {} if version is None else {"version": version}
-    answer = await api.viewer.get(f"/v1/runs/{run_id}/price-tag", params=query)
-    assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
+    response = await api.viewer.get(f"/v1/runs/{run_id}/price-tag", params=query)
+    assert response.status_code == 200, response.text
+    body: dict[str, Any] = response.json()
+    return body
 
 
 async def verified(api: Api, run_id: UUID, version: int | None = None) -> dict[str, Any]:
     query = {} if version is None else {"version": version}
-    answer = await api.viewer.get(f"/v1/runs/{run_id}/price-tag/verification", params=query)
-    assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
+    response = await api.viewer.get(f"/v1/runs/{run_id}/price-tag/verification", params=query)
+    assert response.status_code == 200, response.text
+    body: dict[str, Any] = response.json()
+    return body
 
 
 def steps(found: dict[str, Any]) -> dict[str, str]:
@@ -83,10 +83,10 @@ async def test_a_new_factor_makes_a_new_version_and_leaves_the_old_one(api: Api)
     issued = await price_tag(api, run_id)
     await enter(api, factor("pue", "1.25"))
     assert await price_tag(api, run_id) == issued
-    answer = await api.admin.post(f"/v1/runs/{run_id}/price-tag/reprice", json={})
-    assert answer.status_code == 201, answer.text
-    told = answer.json()
-    assert (told["version"], told["cause"], told["as_of"]) == (2, "repriced", None)
+    response = await api.admin.post(f"/v1/runs/{run_id}/price-tag/reprice", json={})
+    assert response.status_code == 201, response.text
+    body = response.json()
+    assert (body["version"], body["cause"], body["as_of"]) == (2, "repriced", None)
     second = await price_tag(api, run_id)
     assert second["pue"]["value"] == 1.25
     assert second["facility_energy_kwh"]["value"] == pytest.approx(
@@ -174,8 +174,8 @@ async def test_only_permitted_users_can_re_price(api: Api) -> None:
     me = (await api.member.get("/v1/me")).json()
     member, token = UUID(me["user"]["id"]), UUID(me["token"]["id"])
     own = await a_run(api, created_by=member)
-    answer = await api.member.post(f"/v1/runs/{own}/price-tag/reprice", json={})
-    assert answer.status_code == 201, answer.text
+    response = await api.member.post(f"/v1/runs/{own}/price-tag/reprice", json={})
+    assert response.status_code == 201, response.text
     async with api.database.session_scope() as session:
         entry = (
             await session.execute(select(AuditEntry).where(AuditEntry.action == "repriced"))
@@ -229,19 +229,19 @@ async def test_budgets_follow_only_re_pricings_with_todays_factors(api: Api) -> 
 
 async def test_the_response_has_its_hash(api: Api) -> None:
     run_id = await a_run(api)
-    answer = await api.viewer.get(f"/v1/runs/{run_id}/price-tag")
-    content = answer.json()
+    response = await api.viewer.get(f"/v1/runs/{run_id}/price-tag")
+    content = response.json()
     declared = content.pop("content_sha256")
-    assert answer.headers["ETag"] == f'"{declared}"'
+    assert response.headers["ETag"] == f'"{declared}"'
     assert content_sha256(content) == declared
 
 
 async def test_a_fresh_price_tag_is_verified_digit_for_digit(api: Api) -> None:
     run_id = await a_run(api)
-    found = await verified(api, run_id)
-    assert found["outcome"] == "verified"
-    assert steps(found) == OK
-    details = {step["step"]: step["detail"] for step in found["steps"]}
+    verification = await verified(api, run_id)
+    assert verification["outcome"] == "verified"
+    assert steps(verification) == OK
+    details = {step["step"]: step["detail"] for step in verification["steps"]}
     assert details["measurements"] == "6 measurements of 1 attempt follow from their readings"
 
 
@@ -255,10 +255,10 @@ async def test_changed_content_is_detected(api: Api) -> None:
     async with api.database.session_scope() as session:
         tag = (await session.execute(select(PriceTag))).scalar_one()
         tag.content = {**tag.content, "co2e_kg": {**tag.content["co2e_kg"], "value": 1e-9}}
-    found = await verified(api, run_id)
-    assert found["outcome"] == "differs"
-    assert steps(found) == {**OK, "content-hash": "differs", "arithmetic": "differs"}
-    assert found["steps"][2]["detail"].startswith("co2e_kg.value: 1e-09 and ")
+    verification = await verified(api, run_id)
+    assert verification["outcome"] == "differs"
+    assert steps(verification) == {**OK, "content-hash": "differs", "arithmetic": "differs"}
+    assert verification["steps"][2]["detail"].startswith("co2e_kg.value: 1e-09 and ")
     async with api.database.session_scope() as session:
         tag = (await session.execute(select(PriceTag))).scalar_one()
         tag.content_sha256 = content_sha256(tag.content)
@@ -273,12 +273,13 @@ async def test_a_changed_measurement_is_detected(api: Api) -> None:
         .where(Measurement.component == GPU, Measurement.stage_key == "")
         .values(energy_j=1601.0),
     )
-    found = await verified(api, run_id)
-    assert steps(found)["measurements"] == "differs"
+    verification = await verified(api, run_id)
+    assert steps(verification)["measurements"] == "differs"
     assert (
-        f"{GPU} over the whole attempt, energy_j: 1601.0 and 1600.0" in found["steps"][1]["detail"]
+        f"{GPU} over the whole attempt, energy_j: 1601.0 and 1600.0"
+        in verification["steps"][1]["detail"]
     )
-    assert steps(found)["arithmetic"] == "differs"
+    assert steps(verification)["arithmetic"] == "differs"
 
 
 async def test_a_changed_reading_is_detected(api: Api) -> None:
@@ -292,8 +293,8 @@ async def test_a_changed_reading_is_detected(api: Api) -> None:
         .where(Reading.component == GPU, Reading.t_s == 16.0)
         .values(counter_j=Reading.counter_j + 1),
     )
-    found = await verified(api, run_id)
-    assert steps(found) == {**OK, "measurements": "differs"}
+    verification = await verified(api, run_id)
+    assert steps(verification) == {**OK, "measurements": "differs"}
 
 
 async def test_a_changed_name_of_the_run_is_detected(api: Api) -> None:
@@ -308,10 +309,10 @@ async def test_an_older_accounting_version_is_reported_and_its_hash_is_checked(a
         content = (await session.execute(select(PriceTag.content))).scalar_one()
     old = content_sha256_v2(content)
     await change(api, update(PriceTag).values(accounting_version="2", content_sha256=old))
-    found = await verified(api, run_id)
-    assert found["outcome"] == "not-fully-checked"
-    assert steps(found) == {**OK, "arithmetic": "not-checked"}
-    assert "version 2 of the accounting" in found["steps"][2]["detail"]
+    verification = await verified(api, run_id)
+    assert verification["outcome"] == "not-fully-checked"
+    assert steps(verification) == {**OK, "arithmetic": "not-checked"}
+    assert "version 2 of the accounting" in verification["steps"][2]["detail"]
 
 
 async def a_run_of_version_3(api: Api, monkeypatch: pytest.MonkeyPatch) -> UUID:
@@ -331,9 +332,9 @@ async def test_a_price_tag_of_version_3_is_recomputed_under_its_own_rules(
     issued = await price_tag(api, run_id)
     assert accounting_version(issued) == "3"
     assert all("error" not in component for component in issued["components"])
-    found = await verified(api, run_id)
-    assert found["outcome"] == "verified"
-    assert steps(found) == OK
+    verification = await verified(api, run_id)
+    assert verification["outcome"] == "verified"
+    assert steps(verification) == OK
 
 
 async def test_a_re_pricing_keeps_the_rules_and_repeats_every_digit(
@@ -341,8 +342,8 @@ async def test_a_re_pricing_keeps_the_rules_and_repeats_every_digit(
 ) -> None:
     run_id = await a_run_of_version_3(api, monkeypatch)
     issued = await price_tag(api, run_id)
-    answer = await api.admin.post(f"/v1/runs/{run_id}/price-tag/reprice", json={})
-    assert answer.status_code == 201, answer.text
+    response = await api.admin.post(f"/v1/runs/{run_id}/price-tag/reprice", json={})
+    assert response.status_code == 201, response.text
     again = await price_tag(api, run_id)
     assert (again.pop("version"), issued.pop("version")) == (2, 1)
     assert again.pop("content_sha256") != issued.pop("content_sha256")

@@ -22,10 +22,10 @@ async def ended(api: Api, status: str, reason: dict[str, Any] | None = None, **b
     """A member's run whose first attempt has used energy and ended so."""
     run_id = await api.post_run(**body)
     async with api.database.session_scope() as session:
-        taken = await claimed(session, UUID(run_id))
-        journal = JournalMaker(taken.attempt_id)
+        claimed_run = await claimed(session, UUID(run_id))
+        journal = JournalMaker(claimed_run.attempt_id)
         journal.whole(status, reason)
-        await execution.ingest(session, taken.attempt_id, journal.records)
+        await execution.ingest(session, claimed_run.attempt_id, journal.records)
     return run_id
 
 
@@ -52,9 +52,9 @@ async def test_a_resumed_run_continues_in_a_new_attempt_on_the_same_bill(
     run_id = await ended(api, status, reason)
     first = await show(api, run_id)
     assert (first["status"], first["status_reason"]["code"]) == (status, reason["code"])
-    answer = await api.member.post(f"/v1/runs/{run_id}/resume")
-    assert answer.status_code == 202
-    assert answer.json()["status"] == "queued"
+    response = await api.member.post(f"/v1/runs/{run_id}/resume")
+    assert response.status_code == 202
+    assert response.json()["status"] == "queued"
     queued = await show(api, run_id)
     assert queued["status_reason"]["code"] == "resumed"
     assert queued["finished_at"] is queued["progress"] is queued["cancel_requested_at"] is None
@@ -64,11 +64,11 @@ async def test_a_resumed_run_continues_in_a_new_attempt_on_the_same_bill(
         before.started_at = before.started_at - timedelta(hours=1)  # one device, two times
         if before.meter_opened_at is not None:
             before.meter_opened_at -= timedelta(hours=1)
-        taken = await claimed(session, UUID(run_id))
-        assert (taken.number, taken.max_attempts) == (2, 4)
-        journal = JournalMaker(taken.attempt_id)
+        claimed_run = await claimed(session, UUID(run_id))
+        assert (claimed_run.number, claimed_run.max_attempts) == (2, 4)
+        journal = JournalMaker(claimed_run.attempt_id)
         journal.whole()
-        await execution.ingest(session, taken.attempt_id, journal.records)
+        await execution.ingest(session, claimed_run.attempt_id, journal.records)
     after = await show(api, run_id)
     assert after["status"] == "succeeded"
     tag = await price_tag(api, run_id)

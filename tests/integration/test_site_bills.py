@@ -37,10 +37,10 @@ async def run_at(api: Api, site: str, **values: Any) -> str:
 
 
 async def tag_of(api: Api, run_id: str | UUID, **params: Any) -> dict[str, Any]:
-    answer = await api.viewer.get(f"/v1/runs/{run_id}/price-tag", params=params)
-    assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
+    response = await api.viewer.get(f"/v1/runs/{run_id}/price-tag", params=params)
+    assert response.status_code == 200, response.text
+    body: dict[str, Any] = response.json()
+    return body
 
 
 async def test_each_run_is_billed_with_the_factors_of_its_site(api: Api) -> None:

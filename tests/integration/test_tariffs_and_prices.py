@@ -19,9 +19,11 @@ from tests.support.resolved import H200, PERIODS, hours, moment, resolved
 
 async def test_tariff_of_the_settings_in_another_currency_is_ignored(api: Api) -> None:
     await make_site(api, "berlin", currency="EUR")
-    found = await resolved(api, "berlin", settings=Settings(electricity_per_kwh=Decimal("0.2")))
-    assert found.electricity_tariff is None
-    assert found.electricity_reason == ("the tariff is in USD/kWh, and the site's currency is EUR")
+    factors = await resolved(api, "berlin", settings=Settings(electricity_per_kwh=Decimal("0.2")))
+    assert factors.electricity_tariff is None
+    assert factors.electricity_reason == (
+        "the tariff is in USD/kWh, and the site's currency is EUR"
+    )
 
 
 async def test_time_of_use_tariff_uses_local_time(api: Api) -> None:
@@ -45,9 +47,9 @@ async def test_tariff_that_changes_is_applied_by_the_hour(api: Api) -> None:
     await make_site(api, "berlin", currency="EUR")
     await enter(api, "berlin", "tariff", "0.30", valid_to="2026-03-02T13:00:00Z")
     await enter(api, "berlin", "tariff", "0.40", valid_from="2026-03-02T13:00:00Z")
-    found = await resolved(api, "berlin", hours=hours(0, 1, 2))
-    assert found.tariff_hours is not None
-    assert list(found.tariff_hours.by_hour.values()) == [0.30, 0.40, 0.40]
+    factors = await resolved(api, "berlin", hours=hours(0, 1, 2))
+    assert factors.tariff_hours is not None
+    assert list(factors.tariff_hours.by_hour.values()) == [0.30, 0.40, 0.40]
     flat = await resolved(api, "berlin", hours=hours(1, 2))
     assert (flat.tariff_hours, flat.electricity_tariff and flat.electricity_tariff.value) == (
         None,
@@ -58,11 +60,11 @@ async def test_tariff_that_changes_is_applied_by_the_hour(api: Api) -> None:
 async def test_hours_without_a_tariff_have_no_price(api: Api) -> None:
     await make_site(api, "berlin", currency="EUR")
     await enter(api, "berlin", "tariff", "0.40", valid_from="2026-03-02T13:00:00Z")
-    found = await resolved(api, "berlin", hours=hours(0, 1))
-    assert found.tariff_hours is not None
-    assert dict(found.tariff_hours.by_hour) == {hours(1)[0]: 0.40}
-    assert found.electricity_tariff is None
-    assert found.currency == "EUR"
+    factors = await resolved(api, "berlin", hours=hours(0, 1))
+    assert factors.tariff_hours is not None
+    assert dict(factors.tariff_hours.by_hour) == {hours(1)[0]: 0.40}
+    assert factors.electricity_tariff is None
+    assert factors.currency == "EUR"
 
 
 async def test_price_book_has_priority_over_the_catalog(api: Api) -> None:
@@ -73,11 +75,11 @@ async def test_price_book_has_priority_over_the_catalog(api: Api) -> None:
     for price_id, amount in (("a", "1.00"), ("b", "1.50"), ("c", "0.90")):
         await posted(api, "/v1/prices", price(price_id, amount, accelerator="V100"))
     first = await moment(api)
-    found = await resolved(api, "lab", accelerators=[v100])
-    assert found.cloud_price_low is not None
-    assert found.cloud_price_high is not None
-    assert (found.cloud_price_low.value, found.cloud_price_high.value) == (0.9, 1.5)
-    assert (found.cloud_price_low.source, found.currency) == ("estimated", "USD")
+    factors = await resolved(api, "lab", accelerators=[v100])
+    assert factors.cloud_price_low is not None
+    assert factors.cloud_price_high is not None
+    assert (factors.cloud_price_low.value, factors.cloud_price_high.value) == (0.9, 1.5)
+    assert (factors.cloud_price_low.source, factors.currency) == ("estimated", "USD")
     body = price("c", "1.10", accelerator="V100", valid_from="2026-01-01T00:00:00Z")
     await posted(api, "/v1/prices", body)
     now = await resolved(api, "lab", accelerators=[v100])
@@ -90,11 +92,16 @@ async def test_prices_in_another_currency_yield_no_cost_with_a_reason(api: Api) 
     await make_site(api, "berlin", currency="EUR")
     await posted(api, "/v1/prices", price("a", "2.10", currency="USD"))
     await posted(api, "/v1/prices", price("own", "1.10", currency="USD", kind="internal"))
-    found = await resolved(api, "berlin", accelerators=[H200])
-    money = (found.cloud_price_low, found.cloud_price_high, found.internal_price, found.currency)
+    factors = await resolved(api, "berlin", accelerators=[H200])
+    money = (
+        factors.cloud_price_low,
+        factors.cloud_price_high,
+        factors.internal_price,
+        factors.currency,
+    )
     assert money == (None,) * 4
     said = f"the price book has {H200} in USD, and the site's currency is EUR"
-    assert (found.cloud_price_reason, found.internal_price_reason) == (said, said)
+    assert (factors.cloud_price_reason, factors.internal_price_reason) == (said, said)
     v100 = await resolved(api, "berlin", accelerators=["Tesla V100"])
     assert v100.cloud_price_reason.startswith("the catalog has Tesla V100 in USD")
 
@@ -116,7 +123,7 @@ async def test_price_of_owned_hardware_is_capex_over_hours_in_use(api: Api) -> N
     made = await posted(api, "/v1/prices", price("own", None, kind="internal", ownership=owned))
     assert made["amount"] == "1.141553"
     assert made["details"] == owned
-    found = await resolved(api, "lab", accelerators=[H200])
-    assert found.internal_price is not None
-    assert found.internal_price.value == pytest.approx(28000 / (35040 * 0.7), rel=1e-6)
-    assert (found.cloud_price_low, found.currency) == (None, "USD")
+    factors = await resolved(api, "lab", accelerators=[H200])
+    assert factors.internal_price is not None
+    assert factors.internal_price.value == pytest.approx(28000 / (35040 * 0.7), rel=1e-6)
+    assert (factors.cloud_price_low, factors.currency) == (None, "USD")

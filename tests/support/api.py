@@ -77,9 +77,9 @@ class Api:
 
     async def post_run(self, **changes: Any) -> str:
         """Posts a run as the member; gives its id."""
-        answer = await self.member.post("/v1/runs", json=run_body(**changes))
-        assert answer.status_code == 202, answer.text
-        return str(answer.json()["id"])
+        response = await self.member.post("/v1/runs", json=run_body(**changes))
+        assert response.status_code == 202, response.text
+        return str(response.json()["id"])
 
 
 @asynccontextmanager

@@ -69,13 +69,13 @@ async def make_budget(api: Api, **changes: Any) -> dict[str, Any]:
 
 async def at_work(session: Session, run_id: UUID, *, watts: float, seconds: int) -> UUID:
     """Claims a run and lets its GPU draw a steady power; returns the attempt's ID."""
-    taken = await claimed(session, run_id)
-    journal = JournalMaker(taken.attempt_id)
+    claimed_run = await claimed(session, run_id)
+    journal = JournalMaker(claimed_run.attempt_id)
     journal.start()
     for second in range(seconds + 1):
         journal.read(float(second), gpu_w=watts, cpu_w=0.0)
-    await execution.ingest(session, taken.attempt_id, journal.records)
-    return taken.attempt_id
+    await execution.ingest(session, claimed_run.attempt_id, journal.records)
+    return claimed_run.attempt_id
 
 
 async def add_budget(session: Session, amount: float, **values: Any) -> Budget:
@@ -96,7 +96,7 @@ async def standing(api: Api, budget_id: str) -> dict[str, Any]:
 
 async def end_run(session: Session, run: Run, status: str, reason: dict[str, Any] | None) -> None:
     """Executes a run with a whole journal, which ends with the status."""
-    taken = await claimed(session, run.id)
-    journal = JournalMaker(taken.attempt_id)
+    claimed_run = await claimed(session, run.id)
+    journal = JournalMaker(claimed_run.attempt_id)
     journal.whole(status, reason)
-    await execution.ingest(session, taken.attempt_id, journal.records)
+    await execution.ingest(session, claimed_run.attempt_id, journal.records)

@@ -38,8 +38,8 @@ async def ended_attempt(session: Session, node: str = "node", project: str = "")
     if project:
         owner = await session.get_one(Project, run.project_id)
         owner.name = project
-    taken = await claimed(session, run.id)
-    attempt = await session.get_one(Attempt, taken.attempt_id)
+    claimed_run = await claimed(session, run.id)
+    attempt = await session.get_one(Attempt, claimed_run.attempt_id)
     attempt.node_name = node
     attempt.ended_at = datetime.now(UTC)
     attempt.status = "succeeded"
@@ -94,8 +94,8 @@ def joules(figures: dict[str, Any], name: str) -> float | None:
 async def open_attempt(session: Session, started_at: datetime, node: str = "node") -> Attempt:
     """A running attempt that holds the first GPU."""
     run = await make_run(session)
-    taken = await claimed(session, run.id)
-    attempt = await session.get_one(Attempt, taken.attempt_id)
+    claimed_run = await claimed(session, run.id)
+    attempt = await session.get_one(Attempt, claimed_run.attempt_id)
     attempt.started_at = started_at
     attempt.node_name = node
     attempt.components = [{"id": GPU}]

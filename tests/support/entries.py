@@ -12,18 +12,18 @@ SINCE = "2020-01-01T00:00:00Z"
 
 async def posted(api: Api, path: str, body: dict[str, Any]) -> dict[str, Any]:
     """The response to what the admin posted."""
-    answer = await api.admin.post(path, json=body)
-    assert answer.status_code == 201, answer.text
-    found: dict[str, Any] = answer.json()
+    response = await api.admin.post(path, json=body)
+    assert response.status_code == 201, response.text
+    found: dict[str, Any] = response.json()
     return found
 
 
 async def changed(api: Api, site: str, **more: Any) -> dict[str, Any]:
     """The response to changing a site as admin."""
-    answer = await api.admin.patch(f"/v1/sites/{site}", json=more)
-    assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
+    response = await api.admin.patch(f"/v1/sites/{site}", json=more)
+    assert response.status_code == 200, response.text
+    body: dict[str, Any] = response.json()
+    return body
 
 
 async def make_site(api: Api, name: str, **more: Any) -> dict[str, Any]:

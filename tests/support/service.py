@@ -96,9 +96,9 @@ class Service:
         self.http.headers["Authorization"] = f"Bearer {json.loads(made.stdout)['secret']}"
 
     def new_token(self, role: str) -> str:
-        answer = self.http.post("/v1/tokens", json={"name": f"test {role}", "role": role})
-        assert answer.status_code == 201, answer.text
-        return str(answer.json()["secret"])
+        response = self.http.post("/v1/tokens", json={"name": f"test {role}", "role": role})
+        assert response.status_code == 201, response.text
+        return str(response.json()["secret"])
 
     def cli(
         self, *arguments: str, environment: Mapping[str, str] | None = None, timeout_s: float = 60.0
@@ -127,14 +127,14 @@ class Service:
 
     def submit(self, **body: Any) -> UUID:
         body = {"project": "e2e", "experiment": "e2e", "name": "run", **body}
-        answer = self.http.post("/v1/runs", json=body)
-        assert answer.status_code == 202, answer.text
-        return UUID(answer.json()["id"])
+        response = self.http.post("/v1/runs", json=body)
+        assert response.status_code == 202, response.text
+        return UUID(response.json()["id"])
 
     def run(self, run_id: UUID) -> dict[str, Any]:
-        answer = self.http.get(f"/v1/runs/{run_id}")
-        assert answer.status_code == 200, answer.text
-        return dict(answer.json())
+        response = self.http.get(f"/v1/runs/{run_id}")
+        assert response.status_code == 200, response.text
+        return dict(response.json())
 
     def wait_for_status(
         self, run_id: UUID, *statuses: str, timeout_s: float = 120.0
@@ -151,26 +151,26 @@ class Service:
         return self.wait_for_status(run_id, *FINAL, timeout_s=timeout_s)
 
     def price_tag(self, run_id: UUID) -> dict[str, Any]:
-        answer = self.http.get(f"/v1/runs/{run_id}/price-tag")
-        assert answer.status_code == 200, answer.text
-        return dict(answer.json())
+        response = self.http.get(f"/v1/runs/{run_id}/price-tag")
+        assert response.status_code == 200, response.text
+        return dict(response.json())
 
     def items(self, path: str, **params: Any) -> list[dict[str, Any]]:
         """Everything that a list of the API holds, page after page."""
         found: list[dict[str, Any]] = []
         while True:
-            answer = self.http.get(path, params=params)
-            assert answer.status_code == 200, answer.text
-            page = answer.json()
+            response = self.http.get(path, params=params)
+            assert response.status_code == 200, response.text
+            page = response.json()
             found += page["items"]
             if page.get("next_cursor") is None:
                 return found
             params["cursor"] = page["next_cursor"]
 
     def log_text(self, run_id: UUID) -> str:
-        answer = self.http.get(f"/v1/runs/{run_id}/logs", params={"limit": 5000})
-        assert answer.status_code == 200, answer.text
-        return "\n".join(item["text"] for item in answer.json()["items"])
+        response = self.http.get(f"/v1/runs/{run_id}/logs", params={"limit": 5000})
+        assert response.status_code == 200, response.text
+        return "\n".join(item["text"] for item in response.json()["items"])
 
     def journals(self, run_id: UUID) -> list[list[dict[str, Any]]]:
         """The journals of a run's attempts that lie in the data folder, in order."""

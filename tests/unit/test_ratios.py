@@ -25,15 +25,15 @@ FAST = [tag(seconds) for seconds in (99.0, 100.0, 101.0)]
 
 def test_on_one_card_at_one_site_only_the_spread_is_left() -> None:
     for metric in ("it_energy_kwh", "facility_energy_kwh", "co2e_kg", "duration_s"):
-        found = compare(SLOW, FAST, metric)
-        assert found["cancels"] is True
-        assert found["method"] == REPEATS
-        assert found["ratio"]["value"] == pytest.approx(2.0, rel=1e-3)
+        comparison = compare(SLOW, FAST, metric)
+        assert comparison["cancels"] is True
+        assert comparison["method"] == REPEATS
+        assert comparison["ratio"]["value"] == pytest.approx(2.0, rel=1e-3)
         # 1% scatter of three repeats a side; the full errors of the figures are over 20%.
-        assert found["ratio"]["low"] == pytest.approx(2.0 * 0.977, rel=2e-3)
-        assert found["ratio"]["high"] == pytest.approx(2.0 * 1.023, rel=2e-3)
-    assert [run["value"] for run in found["a"]["runs"]] == [198.0, 200.0, 202.0]
-    assert (found["a"]["mean"], found["b"]["mean"]) == (200.0, 100.0)
+        assert comparison["ratio"]["low"] == pytest.approx(2.0 * 0.977, rel=2e-3)
+        assert comparison["ratio"]["high"] == pytest.approx(2.0 * 1.023, rel=2e-3)
+    assert [run["value"] for run in comparison["a"]["runs"]] == [198.0, 200.0, 202.0]
+    assert (comparison["a"]["mean"], comparison["b"]["mean"]) == (200.0, 100.0)
 
 
 def test_a_single_run_gives_a_ratio_without_interval() -> None:
@@ -46,12 +46,12 @@ def test_a_single_run_gives_a_ratio_without_interval() -> None:
 def test_another_card_has_another_gain() -> None:
     twin = b.attempt(1, 100.0, components=[b.TWIN])
     other = TagView(build_price_tag(b.inputs(twin)))
-    found = compare(SLOW, [other, other], "it_energy_kwh")
-    assert found["cancels"] is False
-    assert found["method"] == ENDS
-    assert found["reasons"][0].startswith("the cards differ: gpu:GPU-1 (counter); gpu:GPU-2")
+    comparison = compare(SLOW, [other, other], "it_energy_kwh")
+    assert comparison["cancels"] is False
+    assert comparison["method"] == ENDS
+    assert comparison["reasons"][0].startswith("the cards differ: gpu:GPU-1 (counter); gpu:GPU-2")
     gain = 1.96 * 0.05
-    assert found["ratio"]["high"] == pytest.approx(
+    assert comparison["ratio"]["high"] == pytest.approx(
         (1 + gain) / (1 - gain) * 2 * 300 / 280, rel=0.01
     )
 
@@ -74,8 +74,8 @@ def test_another_card_has_another_gain() -> None:
     ],
 )
 def test_other_factors_do_not_cancel(factors: Factors, metric: Any, reason: str) -> None:
-    found = compare(SLOW, [tag(100.0, factors=factors)] * 2, metric)
-    assert found["reasons"][0].startswith(reason)
+    comparison = compare(SLOW, [tag(100.0, factors=factors)] * 2, metric)
+    assert comparison["reasons"][0].startswith(reason)
 
 
 def test_carbon_intensity_does_not_matter_to_energy() -> None:
@@ -89,8 +89,8 @@ def test_processors_are_distinguished_by_their_node() -> None:
         return TagView(build_price_tag(b.inputs(attempt)))
 
     assert compare([on("a")] * 2, [on("a")] * 2, "it_energy_kwh")["cancels"] is True
-    found = compare([on("a")] * 2, [on("b")] * 2, "it_energy_kwh")
-    assert "cpu@a (modelled); cpu@b (modelled)" in found["reasons"][0]
+    comparison = compare([on("a")] * 2, [on("b")] * 2, "it_energy_kwh")
+    assert "cpu@a (modelled); cpu@b (modelled)" in comparison["reasons"][0]
     assert compare([on("a")] * 2, [on("b")] * 2, "duration_s")["cancels"] is True
 
 
@@ -109,9 +109,9 @@ def test_other_rules_of_the_charge_do_not_cancel() -> None:
     known, unknown = shared(60.0), shared(None)
     flags = [("idle_power_unknown" in made.document.flags) for made in (known, unknown)]
     assert flags == [False, True]
-    found = compare([known] * 2, [unknown] * 2, "it_energy_kwh")
-    assert (found["cancels"], found["method"]) == (False, ENDS)
-    (reason,) = found["reasons"]
+    comparison = compare([known] * 2, [unknown] * 2, "it_energy_kwh")
+    assert (comparison["cancels"], comparison["method"]) == (False, ENDS)
+    (reason,) = comparison["reasons"]
     assert reason.startswith("the charging rules differ: idle power known; idle power unknown")
     for both in (known, unknown):
         assert compare([both] * 2, [both] * 2, "it_energy_kwh")["reasons"] == []
@@ -125,9 +125,9 @@ def test_runs_with_other_reserved_parts_do_not_cancel() -> None:
         0.5,
         0.25,
     ]
-    found = compare([half] * 2, [quarter] * 2, "it_energy_kwh")
-    assert found["cancels"] is False
-    [reason] = found["reasons"]
+    comparison = compare([half] * 2, [quarter] * 2, "it_energy_kwh")
+    assert comparison["cancels"] is False
+    [reason] = comparison["reasons"]
     assert reason.startswith("the reserved shares differ: gpu 0.5; gpu 0.25")
 
 
@@ -140,8 +140,8 @@ def test_an_unknown_figure_has_no_ratio() -> None:
 def test_comparisons_note_what_a_reader_should_know_about_a_run() -> None:
     first = b.attempt(1, 50.0, components=[b.GPU], status="lost")
     twice = TagView(build_price_tag(b.inputs(first, b.attempt(2, 100.0, components=[b.GPU]))))
-    found = compare(SLOW, [twice, twice], "it_energy_kwh")
-    assert found["notes"][0] == "a run: includes all 2 attempts"
+    comparison = compare(SLOW, [twice, twice], "it_energy_kwh")
+    assert comparison["notes"][0] == "a run: includes all 2 attempts"
 
 
 def test_a_run_that_did_not_succeed_is_noted() -> None:

@@ -46,7 +46,7 @@ async def told_by(script: str, *, with_keys: bool = False) -> tuple[list[dict[st
 
 
 async def test_a_diverging_loss_is_stored_as_null_and_logged_once() -> None:
-    heard, said = await told_by(
+    heard, log = await told_by(
         "for step, loss in enumerate((0.5, float('nan'), float('inf'), 10**400)):\n"
         "    pricetag.log(loss=loss, step=step)\n"
         "pricetag.log(accuracy=float('nan'), split='validation', quality=True)\n"
@@ -54,14 +54,14 @@ async def test_a_diverging_loss_is_stored_as_null_and_logged_once() -> None:
     values = [(event["name"], event["value"], event["step"]) for event in heard]
     assert values[:4] == [("loss", 0.5, 0), *(("loss", None, step) for step in (1, 2, 3))]
     assert values[4] == ("accuracy", None, None)
-    assert said.splitlines() == [
+    assert log.splitlines() == [
         "pricetag: loss is nan at step 1: kept as null (reported once per name)",
         "pricetag: accuracy is nan: kept as null (reported once per name)",
     ]
 
 
 async def test_values_that_are_not_numbers_are_dropped_and_the_others_are_kept() -> None:
-    heard, said = await told_by(
+    heard, log = await told_by(
         "import numpy\n"
         "for _ in range(2):\n"
         "    pricetag.log(model='best', ok=True, scores=numpy.ones(2), "
@@ -75,7 +75,7 @@ async def test_values_that_are_not_numbers_are_dropped_and_the_others_are_kept()
         ("accuracy", 1.0, 7),
         ("accuracy", 1.0, None),
     ]
-    lines = said.splitlines()
+    lines = log.splitlines()
     assert [line.split()[1].partition("=")[0] for line in lines] == [
         "model",
         "ok",
@@ -86,15 +86,15 @@ async def test_values_that_are_not_numbers_are_dropped_and_the_others_are_kept()
 
 
 async def test_progress_without_a_known_total_is_accepted() -> None:
-    heard, said = await told_by(
+    heard, log = await told_by(
         "pricetag.progress(1, float('inf'))\npricetag.progress(float('nan'), 3)\n"
     )
     assert [(event["done"], event["total"]) for event in heard] == [(1.0, None)]
-    assert said.count("progress of nan is not a finite number") == 1
+    assert log.count("progress of nan is not a finite number") == 1
 
 
 async def test_operations_are_sent_unchanged_and_invalid_ones_are_dropped() -> None:
-    heard, said = await told_by(
+    heard, log = await told_by(
         "import numpy\n"
         "pricetag.flops(numpy.float32(2e12), effective=1e12, method='6ND')\n"
         "pricetag.flops(5, effective=float('nan'), low_bit=-1)\n"
@@ -111,7 +111,7 @@ async def test_operations_are_sent_unchanged_and_invalid_ones_are_dropped() -> N
     }
     assert (told[1]["dense"], told[1]["effective"], told[1]["low_bit"]) == (5.0, None, None)
     assert told[1]["method"] == "told by the script"
-    assert said.splitlines() == [
+    assert log.splitlines() == [
         "pricetag: flops: effective=nan is not a count: dropped (reported once per name)",
         "pricetag: flops: low_bit=-1 is not a count: dropped (reported once per name)",
         "pricetag: flops: dense='many' is not a count: dropped (reported once per name)",
@@ -178,9 +178,9 @@ async def test_no_argument_ends_a_script() -> None:
     ],
 )
 async def test_a_figure_is_kept_with_any_step_that_can_be_stored(step: str, kept: int) -> None:
-    heard, said = await told_by(f"import numpy\npricetag.log(acc=0.9, step={step})\n" * 2)
+    heard, log = await told_by(f"import numpy\npricetag.log(acc=0.9, step={step})\n" * 2)
     assert [(event["value"], event["step"]) for event in heard] == [(0.9, kept)] * 2
-    assert said.count("is not a whole number") == (kept is None)
+    assert log.count("is not a whole number") == (kept is None)
 
 
 @pytest.mark.parametrize(
@@ -213,13 +213,13 @@ async def test_a_script_continues_when_nobody_listens() -> None:
 
 
 async def test_an_array_of_one_element_is_its_element() -> None:
-    heard, said = await told_by(
+    heard, log = await told_by(
         "import numpy\n"
         "pricetag.log(a=numpy.array([0.5]), b=numpy.array([[3]]), c=numpy.ones(2),\n"
         "    step=numpy.array([7]))\n"
     )
     assert [(e["name"], e["value"], e["step"]) for e in heard] == [("a", 0.5, 7), ("b", 3.0, 7)]
-    assert said.count("is not a number: dropped") == 1
+    assert log.count("is not a number: dropped") == 1
 
 
 class OpenChannel:

@@ -70,9 +70,9 @@ def test_the_readme_s_command_finds_its_script_and_what_it_imports(tmp_path: Pat
     reporter = carry_out(tmp_path, "mine")
     assert lines(reporter)[0] == "ran helper part ['--x']"
     assert lines(reporter)[1] == "mode 0o444"
-    told = facts(reporter)
-    assert told["sha256"] == expected_hash(source, NAMES)
-    assert (told["path"], told["commit"], told["files"]) == ("mine", None, 3)
+    recorded = facts(reporter)
+    assert recorded["sha256"] == expected_hash(source, NAMES)
+    assert (recorded["path"], recorded["commit"], recorded["files"]) == ("mine", None, 3)
     assert not (source / "written.txt").exists()
 
 
@@ -130,8 +130,12 @@ def test_the_files_of_a_commit_are_copied(tmp_path: Path) -> None:
     (source / "helper.py").write_text("WORD = 'not committed'\n")
     reporter = carry_out(tmp_path, {"git": "repository", "commit": commit[:8]})
     assert lines(reporter)[0] == "ran helper part ['--x']"
-    told = facts(reporter)
-    assert (told["commit"], told["sha256"], told["path"]) == (commit, digest, "repository")
+    recorded = facts(reporter)
+    assert (recorded["commit"], recorded["sha256"], recorded["path"]) == (
+        commit,
+        digest,
+        "repository",
+    )
     with pytest.raises(JobError) as caught:
         carry_out(tmp_path / "other", {"git": str(source), "commit": "0" * 40})
     assert caught.value.code == "path-outside-roots"

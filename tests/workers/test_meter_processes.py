@@ -106,8 +106,8 @@ def test_the_second_opinion_agrees_and_delays_nothing(tmp_path: Path, trace: Fak
 
 
 def test_a_job_without_devices_is_charged_for_none(tmp_path: Path, trace: FakeTrace) -> None:
-    told = finish(start(tmp_path, trace, 2.0))
-    opinion = told["second_opinion"]
+    records = finish(start(tmp_path, trace, 2.0))
+    opinion = records["second_opinion"]
     assert opinion["gpu_kwh"] is None
     assert "the attempt held none" in opinion["reason"]
     assert opinion["energy_kwh"] == pytest.approx(opinion["cpu_kwh"] + opinion["ram_kwh"])

@@ -21,9 +21,9 @@ def test_a_hub_name_is_no_folder_beside_the_worker(
     monkeypatch.setattr(hub, "why_absent", lambda _: None)
     described = recipe(model="lab/model")
     given = replace(job(tmp_path, described), allow_hub=True)
-    found = resolve_model(given, parse_recipe(described))
-    assert found is not None
-    assert found.hub == "lab/model"
+    resolved_model = resolve_model(given, parse_recipe(described))
+    assert resolved_model is not None
+    assert resolved_model.hub == "lab/model"
     (tmp_path / "cwd" / "lab" / "model").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "cwd")
     with pytest.raises(JobError) as caught:

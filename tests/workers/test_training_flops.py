@@ -12,10 +12,10 @@ from workers.training.cost.flops import closed_form, count_forward, profile
 
 
 def test_bert_base_at_128_tokens_is_the_published_count() -> None:
-    found = profile(BertConfig())
+    counts = profile(BertConfig())
     # 22,348,431,360 without a head; two classes add 2 x 768 x 2.
-    assert found.forward(128) == 22_348_431_360 + 3_072
-    assert "closed form" in found.method
+    assert counts.forward(128) == 22_348_431_360 + 3_072
+    assert "closed form" in counts.method
 
 
 def test_operators_without_a_count_are_named() -> None:
@@ -35,9 +35,9 @@ def test_the_parabola_is_exact_between_and_beyond_its_points(kind: str, length: 
         kind, hidden_size=24, num_hidden_layers=2, num_attention_heads=2, vocab_size=50
     )
     model = AutoModelForSequenceClassification.from_config(config)  # type: ignore[no-untyped-call]
-    found = profile(config)
-    assert found.forward(length) == count_forward(model, length)
-    assert closed_form(config, length) == (found.forward(length) if kind == "bert" else None)
+    counts = profile(config)
+    assert counts.forward(length) == count_forward(model, length)
+    assert closed_form(config, length) == (counts.forward(length) if kind == "bert" else None)
 
 
 def test_a_count_on_real_tensors_agrees_with_the_one_on_meta() -> None:
@@ -56,9 +56,9 @@ def test_more_classes_widen_the_head_alone() -> None:
 
 
 def test_zeros_save_multiplications_by_weights_alone() -> None:
-    found = profile(BertConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=2))
-    full, empty = found.forward(10), found.forward(10, density=0.0)
-    assert full - empty == found.linear * 10
-    assert found.forward(10, density=0.5) == (full + empty) / 2
-    assert found.training(10) == 3 * full
-    assert found.low_bit(10) == full - found.square * 100
+    counts = profile(BertConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=2))
+    full, empty = counts.forward(10), counts.forward(10, density=0.0)
+    assert full - empty == counts.linear * 10
+    assert counts.forward(10, density=0.5) == (full + empty) / 2
+    assert counts.training(10) == 3 * full
+    assert counts.low_bit(10) == full - counts.square * 100

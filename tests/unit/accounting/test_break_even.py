@@ -51,16 +51,16 @@ def gpu(value: float, own: float = 0.0) -> Term:
 
 
 def test_the_gain_of_one_meter_cancels() -> None:
-    found = break_even_metered_alike([gpu(1.5), gpu(0.5)], [gpu(5e-6)], [gpu(3e-6)], "counter")
-    assert found.value == pytest.approx(1e6)
-    assert found.low == found.value == found.high
-    assert found.source == "counter"
+    break_even = break_even_metered_alike([gpu(1.5), gpu(0.5)], [gpu(5e-6)], [gpu(3e-6)], "counter")
+    assert break_even.value == pytest.approx(1e6)
+    assert break_even.low == break_even.value == break_even.high
+    assert break_even.source == "counter"
 
 
 def test_errors_of_a_window_alone_do_not_cancel() -> None:
-    found = break_even_metered_alike([gpu(2.0, 0.04)], [gpu(5e-6)], [gpu(3e-6)], "counter")
-    assert found.low == pytest.approx(1e6 * (1 - 1.96 * 0.04), rel=0.002)
-    assert found.high == pytest.approx(1e6 * (1 + 1.96 * 0.04), rel=0.002)
+    break_even = break_even_metered_alike([gpu(2.0, 0.04)], [gpu(5e-6)], [gpu(3e-6)], "counter")
+    assert break_even.low == pytest.approx(1e6 * (1 - 1.96 * 0.04), rel=0.002)
+    assert break_even.high == pytest.approx(1e6 * (1 + 1.96 * 0.04), rel=0.002)
 
 
 def test_another_mix_of_components_lets_a_part_of_the_gains_through() -> None:
@@ -72,7 +72,9 @@ def test_another_mix_of_components_lets_a_part_of_the_gains_through() -> None:
             Term(ram, "ram:model", 1.0, multiplicative=True),
         ]
 
-    found = break_even_metered_alike(host(3.0, 1.0), host(4e-6, 4e-6), host(1e-6, 3e-6), "modelled")
+    break_even = break_even_metered_alike(
+        host(3.0, 1.0), host(4e-6, 4e-6), host(1e-6, 3e-6), "modelled"
+    )
     rng = random.Random(7)
     drawn = []
     for _ in range(40_000):
@@ -80,9 +82,9 @@ def test_another_mix_of_components_lets_a_part_of_the_gains_through() -> None:
         ram = math.exp(rng.gauss(0, math.log(2.0)))
         drawn.append((3 * cpu + ram) / (3e-6 * cpu + 1e-6 * ram))
     drawn.sort()
-    assert found.value == pytest.approx(1e6)
-    assert found.low == pytest.approx(drawn[1_000], rel=0.02)
-    assert found.high == pytest.approx(drawn[39_000], rel=0.02)
+    assert break_even.value == pytest.approx(1e6)
+    assert break_even.low == pytest.approx(drawn[1_000], rel=0.02)
+    assert break_even.high == pytest.approx(drawn[39_000], rel=0.02)
 
 
 def test_a_saving_may_be_zero_or_within_its_error() -> None:

@@ -25,12 +25,12 @@ def test_pieces_of_one_product_share_their_error_and_others_do_not() -> None:
 
 
 def test_the_parts_have_the_error_of_the_meter_they_were_read_with() -> None:
-    found = account([GPU])
-    assert found.unallocated_kwh.value == 1.0
-    assert found.unallocated_kwh.low == pytest.approx(1 - Z * 0.05)
-    assert found.charged_kwh.source == "counter"
-    assert (found.undecided_kwh.value, found.undecided_kwh.high) == (0.0, 0.0)
-    assert (found.overallocated_kwh, found.flags) == (0.0, ())
+    document = account([GPU])
+    assert document.unallocated_kwh.value == 1.0
+    assert document.unallocated_kwh.low == pytest.approx(1 - Z * 0.05)
+    assert document.charged_kwh.source == "counter"
+    assert (document.undecided_kwh.value, document.undecided_kwh.high) == (0.0, 0.0)
+    assert (document.overallocated_kwh, document.flags) == (0.0, ())
 
 
 def test_a_model_is_the_weakest_evidence_and_its_error_a_factor() -> None:
@@ -45,23 +45,23 @@ def test_a_model_is_the_weakest_evidence_and_its_error_a_factor() -> None:
 
 def test_a_negative_remainder_has_its_interval_reversed() -> None:
     over = GPU._replace(unallocated_j=-KWH, overallocated_j=KWH)
-    found = account([over])
-    assert found.unallocated_kwh.low == pytest.approx(-1 - Z * 0.05)
-    assert found.unallocated_kwh.high == pytest.approx(-1 + Z * 0.05)
-    assert (found.overallocated_kwh, found.flags) == (1.0, ("overallocated",))
+    document = account([over])
+    assert document.unallocated_kwh.low == pytest.approx(-1 - Z * 0.05)
+    assert document.unallocated_kwh.high == pytest.approx(-1 + Z * 0.05)
+    assert (document.overallocated_kwh, document.flags) == (1.0, ("overallocated",))
 
 
 def test_hours_without_a_remainder_are_named() -> None:
     blind = GPU._replace(
         unallocated_j=0.0, hours=4, unmetered_hours=3, open_hours=1, undecided_hours=1
     )
-    found = account([blind])
-    assert found.unallocated_kwh.value is None
-    assert found.unallocated_kwh.reason == (
+    document = account([blind])
+    assert document.unallocated_kwh.value is None
+    assert document.unallocated_kwh.reason == (
         "of 4 component-hours 3 in which the node's own meter did not run throughout"
         " and 1 for which open runs have not reported yet"
     )
-    assert found.flags == ("node_not_metered", "runs_open")
+    assert document.flags == ("node_not_metered", "runs_open")
     both = account([GPU, blind]).unallocated_kwh
     assert both.value == 1.0
     assert (both.reason or "").startswith("without component-hours of 14: 3 in which")
@@ -69,13 +69,13 @@ def test_hours_without_a_remainder_are_named() -> None:
 
 def test_an_hour_whose_total_is_not_in_yet_is_not_called_unmetered() -> None:
     begun = GPU._replace(unallocated_j=0.0, hours=1, awaited_hours=1)
-    found = account([begun])
-    assert found.unallocated_kwh.value is None
-    assert found.unallocated_kwh.reason == (
+    document = account([begun])
+    assert document.unallocated_kwh.value is None
+    assert document.unallocated_kwh.reason == (
         "of 1 component-hours 1 of which the node's own total is not in yet"
         " (it comes up to 60 s late)"
     )
-    assert found.flags == ("node_total_awaited",)
+    assert document.flags == ("node_total_awaited",)
     both = account([GPU, begun])
     assert both.unallocated_kwh.value == 1.0
     assert (both.unallocated_kwh.reason or "").startswith(
@@ -86,19 +86,19 @@ def test_an_hour_whose_total_is_not_in_yet_is_not_called_unmetered() -> None:
 
 def test_charges_of_running_runs_are_separate_and_the_rest_is_provisional() -> None:
     going = GPU._replace(charged_j=KWH, running_j=KWH, open_hours=2)
-    found = account([going])
-    assert (found.charged_kwh.value, found.running_kwh.value) == (1.0, 1.0)
-    assert found.running_kwh.high == pytest.approx(1 + Z * 0.05)
-    assert found.unallocated_kwh.value == 1.0
-    assert found.unallocated_kwh.reason == (
+    document = account([going])
+    assert (document.charged_kwh.value, document.running_kwh.value) == (1.0, 1.0)
+    assert document.running_kwh.high == pytest.approx(1 + Z * 0.05)
+    assert document.unallocated_kwh.value == 1.0
+    assert document.unallocated_kwh.reason == (
         "provisional in 2 component-hours of 10: runs are still going"
     )
-    assert found.flags == ("runs_open",)
+    assert document.flags == ("runs_open",)
     assert account([GPU]).running_kwh.value == 0.0
     assert account([GPU]).unallocated_kwh.reason is None
 
 
 def test_an_account_without_any_figure_is_unknown() -> None:
-    found = account([])
-    assert found.total_kwh.value is None
-    assert found.total_kwh.reason == "nothing was metered in this time"
+    document = account([])
+    assert document.total_kwh.value is None
+    assert document.total_kwh.reason == "nothing was metered in this time"

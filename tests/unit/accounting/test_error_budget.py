@@ -50,20 +50,20 @@ def test_additive_errors_are_those_of_the_interval() -> None:
 
 def test_common_errors_add_linearly_and_own_ones_in_quadrature() -> None:
     terms = [Term(3.0, "gpu:A", 0.1, 0.02), Term(1.0, "gpu:A", 0.1, 0.06)]
-    found = dict(error_terms(terms, [], [Multiplier("pue", 0.05)]))
-    assert found["gain of A (gpu)"] == pytest.approx(0.4)
-    assert found["edges of the counters"] == pytest.approx(math.hypot(0.06, 0.06))
-    assert found["PUE"] == pytest.approx(0.2)
+    shares = dict(error_terms(terms, [], [Multiplier("pue", 0.05)]))
+    assert shares["gain of A (gpu)"] == pytest.approx(0.4)
+    assert shares["edges of the counters"] == pytest.approx(math.hypot(0.06, 0.06))
+    assert shares["PUE"] == pytest.approx(0.2)
 
 
 def test_a_model_counts_as_the_logarithm_of_its_factor() -> None:
-    found = dict(error_terms([Term(2.0, "ram:model", 1.0, multiplicative=True)], [], []))
-    assert found == {"power model of ram": pytest.approx(2 * math.log(2))}
+    shares = dict(error_terms([Term(2.0, "ram:model", 1.0, multiplicative=True)], [], []))
+    assert shares == {"power model of ram": pytest.approx(2 * math.log(2))}
 
 
 def test_hard_bounds_are_a_uniform_distribution() -> None:
-    found = dict(error_terms([], [Interval(1.0, 4.0)], []))
-    assert found == {"windows too short for their counter": pytest.approx(3 / math.sqrt(12))}
+    shares = dict(error_terms([], [Interval(1.0, 4.0)], []))
+    assert shares == {"windows too short for their counter": pytest.approx(3 / math.sqrt(12))}
 
 
 def test_a_short_window_is_its_own_cause() -> None:

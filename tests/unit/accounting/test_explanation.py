@@ -39,9 +39,9 @@ def causes(attempt: AttemptInput) -> dict[str, dict[str, Any]]:
 
 
 def test_agreement_needs_no_explanation() -> None:
-    found = opinion_of(replace(b.attempt(), second_opinion=told()))
-    assert found["explanation"] == []
-    assert found["duration"] == {"theirs_s": 100.0, "ours_s": 100.0}
+    opinion = opinion_of(replace(b.attempt(), second_opinion=told()))
+    assert opinion["explanation"] == []
+    assert opinion["duration"] == {"theirs_s": 100.0, "ours_s": 100.0}
 
 
 def test_a_gpu_without_a_figure_from_codecarbon_is_explained() -> None:
@@ -61,9 +61,9 @@ def test_a_component_missing_on_our_side_is_explained() -> None:
 
 def test_models_of_memory_and_load_are_explained() -> None:
     attempt = replace(b.attempt(), second_opinion=told(ram_kwh=2 * RAM_KWH, cpu_kwh=0.9 * CPU_KWH))
-    found = causes(attempt)
-    assert found["ram-model"]["difference_kwh"] == pytest.approx(RAM_KWH)
-    assert found["same-model"]["difference_kwh"] == pytest.approx(-0.1 * CPU_KWH)
+    listed_causes = causes(attempt)
+    assert listed_causes["ram-model"]["difference_kwh"] == pytest.approx(RAM_KWH)
+    assert listed_causes["same-model"]["difference_kwh"] == pytest.approx(-0.1 * CPU_KWH)
 
 
 def test_a_counter_against_a_model_is_explained() -> None:
@@ -99,10 +99,10 @@ def test_a_share_of_the_machine_is_compared_with_the_whole() -> None:
         measurements=(half,),
         second_opinion=told(gpu_kwh=None, ram_kwh=None),
     )
-    found = opinion_of(attempt)
-    assert found["total"]["difference_ratio"]["value"] == pytest.approx(3.0)
-    assert found["total"]["ours_gross_kwh"]["value"] == pytest.approx(CPU_KWH)
-    item = next(i for i in found["explanation"] if i["cause"] == "share-of-the-machine")
+    opinion = opinion_of(attempt)
+    assert opinion["total"]["difference_ratio"]["value"] == pytest.approx(3.0)
+    assert opinion["total"]["ours_gross_kwh"]["value"] == pytest.approx(CPU_KWH)
+    item = next(i for i in opinion["explanation"] if i["cause"] == "share-of-the-machine")
     assert item["difference_kwh"] == pytest.approx(0.75 * CPU_KWH)
     assert "25.0% of what the devices used" in item["text"]
     assert "+0.0% against that" in item["text"]
@@ -145,20 +145,20 @@ def difference_of(found: dict[str, Any]) -> float:
 
 
 def test_components_are_compared_with_the_whole_machine_if_a_share_is_charged() -> None:
-    found = opinion_of(replace(shared(0.4), second_opinion=told(cpu_kwh=1.1 * CPU_KWH)))
-    assert [(i["cause"], i["component"]) for i in found["explanation"]] == [
+    opinion = opinion_of(replace(shared(0.4), second_opinion=told(cpu_kwh=1.1 * CPU_KWH)))
+    assert [(i["cause"], i["component"]) for i in opinion["explanation"]] == [
         ("share-of-the-machine", None),
         ("same-model", "cpu"),
     ]
-    share, cpu = found["explanation"]
+    share, cpu = opinion["explanation"]
     assert share["difference_kwh"] == pytest.approx(0.6 * (GPU_KWH + CPU_KWH + RAM_KWH))
     assert cpu["difference_kwh"] == pytest.approx(0.1 * CPU_KWH)
     assert cpu["text"].endswith("(+10.0% against what the whole machine used)")
-    parts = {part["kind"]: part for part in found["components"]}
+    parts = {part["kind"]: part for part in opinion["components"]}
     assert parts["cpu"]["difference_ratio"]["value"] == pytest.approx(1.1 / 0.4 - 1)
     assert parts["cpu"]["gross_difference_ratio"]["value"] == pytest.approx(0.1)
     assert parts["ram"]["gross_difference_ratio"]["value"] == pytest.approx(0.0, abs=1e-12)
-    assert summed(found) == pytest.approx(difference_of(found))
+    assert summed(opinion) == pytest.approx(difference_of(opinion))
 
 
 @pytest.mark.parametrize("ratio", [1.0, 0.25])
@@ -175,17 +175,17 @@ def test_components_are_compared_with_the_whole_machine_if_a_share_is_charged() 
     ],
 )
 def test_the_causes_add_up_to_the_difference(ratio: float, figures: dict[str, Any]) -> None:
-    found = opinion_of(replace(shared(ratio), second_opinion=told(**figures)))
-    assert found["explanation"]
-    assert summed(found) == pytest.approx(difference_of(found), rel=1e-9)
+    opinion = opinion_of(replace(shared(ratio), second_opinion=told(**figures)))
+    assert opinion["explanation"]
+    assert summed(opinion) == pytest.approx(difference_of(opinion), rel=1e-9)
 
 
 def test_the_remainder_of_small_differences_is_shown() -> None:
     opinion = told(cpu_kwh=1.009 * CPU_KWH, ram_kwh=2 * RAM_KWH)
-    found = causes(replace(b.attempt(), second_opinion=opinion))
-    assert found["ram-model"]["difference_kwh"] == pytest.approx(RAM_KWH)
-    assert found["remainder"]["difference_kwh"] == pytest.approx(0.009 * CPU_KWH)
-    assert found["remainder"]["component"] is None
+    listed_causes = causes(replace(b.attempt(), second_opinion=opinion))
+    assert listed_causes["ram-model"]["difference_kwh"] == pytest.approx(RAM_KWH)
+    assert listed_causes["remainder"]["difference_kwh"] == pytest.approx(0.009 * CPU_KWH)
+    assert listed_causes["remainder"]["component"] is None
 
 
 def test_attempts_with_partial_second_opinions_are_kept_apart() -> None:
@@ -209,14 +209,14 @@ def test_a_whole_host_meter_is_missing_in_the_second_opinion() -> None:
         measurements=(Measurement(host.id, b.window(9_000.0, 0, 100)),),
         second_opinion=told(gpu_kwh=None),
     )
-    found = opinion_of(attempt)
-    by_part = {(i["component"], i["cause"]): i["difference_kwh"] for i in found["explanation"]}
+    opinion = opinion_of(attempt)
+    by_part = {(i["component"], i["cause"]): i["difference_kwh"] for i in opinion["explanation"]}
     assert by_part == {
         ("cpu", "missing-here"): pytest.approx(CPU_KWH),
         ("ram", "missing-here"): pytest.approx(RAM_KWH),
         ("host", "missing-there"): pytest.approx(-9_000.0 / J_PER_KWH),
     }
-    assert summed(found) == pytest.approx(difference_of(found))
+    assert summed(opinion) == pytest.approx(difference_of(opinion))
 
 
 def test_our_figure_is_shown_if_the_second_opinion_failed() -> None:

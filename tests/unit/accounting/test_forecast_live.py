@@ -44,21 +44,21 @@ def standing(
 
 
 def test_one_step_goes_on_at_its_pace() -> None:
-    found = project(standing(25.0, used=5.0))
-    assert found.value == pytest.approx(20.0)
+    projection = project(standing(25.0, used=5.0))
+    assert projection.value == pytest.approx(20.0)
     factor = math.exp(1.959964 * math.log1p(PACE_STD_RATIO))
-    assert found.low == pytest.approx(5 + 15 / factor)
-    assert found.high == pytest.approx(5 + 15 * factor)
+    assert projection.low == pytest.approx(5 + 15 / factor)
+    assert projection.high == pytest.approx(5 + 15 * factor)
 
 
 @given(st.floats(5, 100), st.floats(1e-6, 1e6))
 def test_a_projection_is_not_below_what_was_used_and_narrows_to_it(
     done: float, used: float
 ) -> None:
-    found = project(standing(done, used=used))
-    assert used <= found.low <= found.value <= found.high
+    projection = project(standing(done, used=used))
+    assert used <= projection.low <= projection.value <= projection.high
     later = project(standing(min(done * 1.1, 100.0), used=used))
-    assert later.high - later.low <= (found.high - found.low) * (1 + 1e-9)
+    assert later.high - later.low <= (projection.high - projection.low) * (1 + 1e-9)
     assert project(standing(100.0, used=used)) == Range(used, used, used)
 
 
@@ -75,16 +75,16 @@ def test_there_is_no_projection_before_five_percent() -> None:
 
 def test_a_resumed_training_is_paced_by_what_it_did_since() -> None:
     # At 60 of 100, 10 of them in this attempt, for 2 units; 40 to go.
-    found = project(standing(60.0, used=9.0, first=50.0, since=2.0))
-    assert found.value == pytest.approx(9 + 40 / 10 * 2)
+    projection = project(standing(60.0, used=9.0, first=50.0, since=2.0))
+    assert projection.value == pytest.approx(9 + 40 / 10 * 2)
 
 
 def test_steps_to_come_are_those_of_history() -> None:
     expected = (between(8.0, 12.0), between(1.0, 4.0))
-    found = project(standing(50.0, used=6.0, kinds=TWO, expected=expected))
-    assert found.value == pytest.approx(6 + 6 + 2)
+    projection = project(standing(50.0, used=6.0, kinds=TWO, expected=expected))
+    assert projection.value == pytest.approx(6 + 6 + 2)
     ahead = expected[1]
-    assert found.high - found.value > ahead.high - ahead.value
+    assert projection.high - projection.value > ahead.high - ahead.value
     with pytest.raises(NoProjection, match=r"step 2 \(evaluate\) is to come, and no similar run"):
         project(standing(50.0, used=6.0, kinds=TWO))
     with pytest.raises(NoProjection, match=r"step 2 \(evaluate\) is to come"):
@@ -96,9 +96,9 @@ def test_steps_to_come_are_those_of_history() -> None:
 
 def test_a_step_without_progress_takes_as_long_as_in_history() -> None:
     expected = (between(8.0, 12.5),)
-    found = project(standing(None, used=7.0, in_step=4.0, expected=expected))
-    assert found.value == pytest.approx(7 + 10 - 4)
-    assert found.low == pytest.approx(7 + 8 - 4)
+    projection = project(standing(None, used=7.0, in_step=4.0, expected=expected))
+    assert projection.value == pytest.approx(7 + 10 - 4)
+    assert projection.low == pytest.approx(7 + 8 - 4)
     late = project(standing(None, used=15.0, in_step=11.0, expected=expected))
     assert late.value == late.low == 15.0
     assert late.high == pytest.approx(15 + 1.5)
@@ -136,16 +136,16 @@ TARIFF = factor(0.3, unit="USD/kWh")
 
 def test_quantities_follow_the_price_tag_s_formulas() -> None:
     rates = rates_of(Factors(factor(1.5), GRID, electricity_tariff=TARIFF, currency="USD"), 0)
-    found = quantities(Range(100.0, 90.0, 120.0), Range(2.0, 1.0, 4.0), rates)
-    assert found["duration_s"].value == 100.0
-    assert found["facility_energy_kwh"].value == pytest.approx(3.0)
-    assert found["facility_energy_kwh"].high == pytest.approx(6.0)  # the PUE is exact here
-    assert found["co2e_kg"].value == pytest.approx(1.5)
+    figures = quantities(Range(100.0, 90.0, 120.0), Range(2.0, 1.0, 4.0), rates)
+    assert figures["duration_s"].value == 100.0
+    assert figures["facility_energy_kwh"].value == pytest.approx(3.0)
+    assert figures["facility_energy_kwh"].high == pytest.approx(6.0)  # the PUE is exact here
+    assert figures["co2e_kg"].value == pytest.approx(1.5)
     high = 1.5 * math.exp(math.hypot(math.log(2), 1.959964 * math.log(1.1)))
-    assert found["co2e_kg"].high == pytest.approx(high)
-    assert found["cost"].value == pytest.approx(0.9)
-    assert found["cost"].unit == "USD"
-    assert found["cost"].reason == "electricity alone"
+    assert figures["co2e_kg"].high == pytest.approx(high)
+    assert figures["cost"].value == pytest.approx(0.9)
+    assert figures["cost"].unit == "USD"
+    assert figures["cost"].reason == "electricity alone"
 
 
 @pytest.mark.parametrize(
@@ -160,19 +160,19 @@ def test_the_cost_is_composed_as_on_a_price_tag(
     more: dict[str, Factor], devices: int, cost: float, basis: str
 ) -> None:
     book = Factors(factor(1.5), GRID, electricity_tariff=TARIFF, currency="USD", **more)  # type: ignore[arg-type]
-    found = quantities(Range(100, 100, 100), Range(2.0, 2.0, 2.0), rates_of(book, devices))
-    assert found["cost"].value == pytest.approx(cost)
-    assert found["cost"].reason == basis
+    figures = quantities(Range(100, 100, 100), Range(2.0, 2.0, 2.0), rates_of(book, devices))
+    assert figures["cost"].value == pytest.approx(cost)
+    assert figures["cost"].reason == basis
 
 
 def test_unknown_figures_stay_unknown_with_their_reason() -> None:
     book = Factors(factor(1.5), None, carbon_intensity_reason="no zone")
     rates = rates_of(book, 1)
-    found = quantities("no history", Range(2.0, 1.0, 4.0), rates)
-    assert found["duration_s"].reason == "no history"
-    assert found["facility_energy_kwh"].value == pytest.approx(3.0)
-    assert found["co2e_kg"].reason == "no zone"
-    assert found["cost"].reason == "no tariff is known, and no price of these devices"
+    figures = quantities("no history", Range(2.0, 1.0, 4.0), rates)
+    assert figures["duration_s"].reason == "no history"
+    assert figures["facility_energy_kwh"].value == pytest.approx(3.0)
+    assert figures["co2e_kg"].reason == "no zone"
+    assert figures["cost"].reason == "no tariff is known, and no price of these devices"
     nothing = quantities("no history", "no meter", rates_of(Factors(factor(1.5), GRID), 1))
     assert {q.reason for name, q in nothing.items() if name != "cost"} == {"no history", "no meter"}
 

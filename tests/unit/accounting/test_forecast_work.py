@@ -107,20 +107,20 @@ def test_other_work_makes_a_forecast_less_certain() -> None:
 def test_efficiency_is_that_of_the_runs_nearest_in_size() -> None:
     small = [Seen(1e9, 10.0)] * 20  # mostly overhead
     large = [Seen(1e15, 1000.0)] * 20
-    found = by_efficiency(between(1e15, 1e15), [*small, *large])
-    assert found is not None
-    assert found.value == pytest.approx(1000.0)
+    forecast = by_efficiency(between(1e15, 1e15), [*small, *large])
+    assert forecast is not None
+    assert forecast.value == pytest.approx(1000.0)
     assert by_efficiency(between(1e15, 1e15), []) is None
     alone = by_efficiency(between(1e15, 1e15), small)
     assert alone is not None
-    assert alone.log_half > found.log_half  # carried over from far
+    assert alone.log_half > forecast.log_half  # carried over from far
 
 
 @given(POSITIVE, st.lists(st.builds(Seen, POSITIVE, POSITIVE), min_size=1, max_size=30))
 def test_an_efficiency_forecast_holds_its_median(flops: float, seen: list[Seen]) -> None:
-    found = by_efficiency(between(flops, flops), seen)
-    assert found is not None
-    assert found.low <= found.value <= found.high
+    forecast = by_efficiency(between(flops, flops), seen)
+    assert forecast is not None
+    assert forecast.low <= forecast.value <= forecast.high
 
 
 def test_nominal_figures_span_the_range_that_devices_reach() -> None:

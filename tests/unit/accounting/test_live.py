@@ -213,19 +213,19 @@ def test_the_figures_are_those_of_the_price_tag(
     factors = Factors(pue=PUE, carbon_intensity=CARBON, calibrations=calibrations, **prices)
     tag = build_price_tag(PriceTagInputs("r", "r", 1, (attempt,), factors, "2"))
     now = datetime(2026, 3, 1, 14, 0, tzinfo=UTC)
-    found = live_figures(
+    figures = live_figures(
         attempt,
         {of.id: window.energy_j},
         factors,
         live_rates(factors, datetime.fromisoformat(attempt.started_at), now),
     )
     (billed,) = tag.attempts
-    assert found.it_energy_kwh == pytest.approx(billed.energy.it_energy_kwh.value)
-    assert found.facility_energy_kwh == pytest.approx(billed.energy.facility_energy_kwh.value)
-    assert found.co2e_kg == pytest.approx(billed.energy.co2e_kg.value)
+    assert figures.it_energy_kwh == pytest.approx(billed.energy.it_energy_kwh.value)
+    assert figures.facility_energy_kwh == pytest.approx(billed.energy.facility_energy_kwh.value)
+    assert figures.co2e_kg == pytest.approx(billed.energy.co2e_kg.value)
     total = billed.as_dict()["cost"]["total"]["value"]
-    assert found.cost == (None if total is None else pytest.approx(total))
-    assert found.currency == (None if total is None else "USD")
+    assert figures.cost == (None if total is None else pytest.approx(total))
+    assert figures.currency == (None if total is None else "USD")
 
 
 def test_hours_since_the_start_count_alike_and_missing_ones_by_the_flat_factor() -> None:
@@ -235,32 +235,36 @@ def test_hours_since_the_start_count_alike_and_missing_ones_by_the_flat_factor()
     factors = Factors(pue=PUE, carbon_intensity=CARBON, carbon_hours=by_hour)
     attempt = AttemptInput(1, "running", None, START, 1.0, (), ())
     now = datetime(2026, 3, 1, 15, 0, tzinfo=UTC)
-    found = live_figures(
+    figures = live_figures(
         attempt,
         {"cpu": 3.6e6, "ram": None},
         factors,
         live_rates(factors, datetime.fromisoformat(attempt.started_at), now),
     )
-    assert found.facility_energy_kwh == pytest.approx(1.2)
-    assert found.co2e_kg == pytest.approx(1.2 * (100 + 200 + 400 + 500) / 4 / 1000)
+    assert figures.facility_energy_kwh == pytest.approx(1.2)
+    assert figures.co2e_kg == pytest.approx(1.2 * (100 + 200 + 400 + 500) / 4 / 1000)
 
 
 def test_unmetered_energy_and_missing_factors_are_unknown() -> None:
     attempt = AttemptInput(1, "running", None, START, 3600.0, (), (), devices=(Device("A100"),))
     now = datetime(2026, 3, 1, 13, 0, tzinfo=UTC)
     factors = Factors(pue=PUE, carbon_intensity=None, **PRICES["owned and electricity"])
-    found = live_figures(
+    figures = live_figures(
         attempt,
         {"cpu": None},
         factors,
         live_rates(factors, datetime.fromisoformat(attempt.started_at), now),
     )
-    assert (found.it_energy_kwh, found.facility_energy_kwh, found.co2e_kg) == (None, None, None)
-    assert found.cost == 0.8  # its hours are known
-    found = live_figures(
+    assert (figures.it_energy_kwh, figures.facility_energy_kwh, figures.co2e_kg) == (
+        None,
+        None,
+        None,
+    )
+    assert figures.cost == 0.8  # its hours are known
+    figures = live_figures(
         attempt,
         {"cpu": 3.6e6},
         factors,
         live_rates(factors, datetime.fromisoformat(attempt.started_at), now),
     )
-    assert (found.facility_energy_kwh, found.co2e_kg) == (1.2, None)
+    assert (figures.facility_energy_kwh, figures.co2e_kg) == (1.2, None)

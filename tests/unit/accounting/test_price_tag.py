@@ -63,9 +63,9 @@ def test_the_wire_form_has_exactly_the_fields_of_the_schema() -> None:
 
 def test_every_quantity_contains_its_value_or_has_a_reason() -> None:
     tag = tag_of(b.attempt(stages=[b.stage("0", 10, 90, (b.GPU, b.CPU, b.RAM))]))
-    found = quantities(tag)
-    assert len(found) > 40
-    for path, quantity in found:
+    figures = quantities(tag)
+    assert len(figures) > 40
+    for path, quantity in figures:
         if quantity["value"] is None:
             assert quantity["reason"], path
         else:

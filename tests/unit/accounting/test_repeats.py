@@ -37,13 +37,13 @@ def test_an_invalid_probability_or_degree_of_freedom_is_rejected(
 
 def test_a_ratio_by_hand() -> None:
     """Means 10 and 5, equal relative spread: s/m = 0.1, three repeats each."""
-    found = repeat_ratio([9.0, 10.0, 11.0], [4.5, 5.0, 5.5])
-    assert found.value == 2.0
-    assert found.degrees_of_freedom == pytest.approx(4.0)
+    ratio = repeat_ratio([9.0, 10.0, 11.0], [4.5, 5.0, 5.5])
+    assert ratio.value == 2.0
+    assert ratio.degrees_of_freedom == pytest.approx(4.0)
     half = 2.7764451 * math.sqrt(2 * 0.01 / 3)
-    assert found.low == pytest.approx(2 * math.exp(-half))
-    assert found.high == pytest.approx(2 * math.exp(half))
-    assert found.reason is None
+    assert ratio.low == pytest.approx(2 * math.exp(-half))
+    assert ratio.high == pytest.approx(2 * math.exp(half))
+    assert ratio.reason is None
 
 
 groups = st.lists(st.floats(0.5, 2.0), min_size=2, max_size=6)
@@ -73,16 +73,16 @@ def test_a_common_gain_cancels(first: list[float], second: list[float], gain: fl
 
 @pytest.mark.parametrize(("first", "second"), [([2.0], [1.0, 1.1]), ([2.0, 2.1], [1.0])])
 def test_one_repeat_has_no_spread(first: list[float], second: list[float]) -> None:
-    found = repeat_ratio(first, second)
-    assert found.value == pytest.approx(2.0, rel=0.1)
-    assert found.low is found.high is None
-    assert "at least 2 repeats" in str(found.reason)
+    ratio = repeat_ratio(first, second)
+    assert ratio.value == pytest.approx(2.0, rel=0.1)
+    assert ratio.low is ratio.high is None
+    assert "at least 2 repeats" in str(ratio.reason)
 
 
 def test_identical_repeats_are_noted() -> None:
-    found = repeat_ratio([2.0, 2.0], [1.0, 1.0])
-    assert (found.low, found.high) == (2.0, 2.0)
-    assert "same figure" in str(found.reason)
+    ratio = repeat_ratio([2.0, 2.0], [1.0, 1.0])
+    assert (ratio.low, ratio.high) == (2.0, 2.0)
+    assert "same figure" in str(ratio.reason)
 
 
 @pytest.mark.parametrize(("first", "second"), [([], [1.0]), ([0.0], [1.0]), ([1.0], [-1.0])])
@@ -100,8 +100,8 @@ def test_the_interval_contains_the_true_ratio_as_often_as_stated(
     draw = random.Random(0)
     hits = 0
     for _ in range(4_000):
-        found = repeat_ratio(
+        ratio = repeat_ratio(
             [draw.gauss(1.5, 0.075) for _ in range(4)], [draw.gauss(1.0, 0.1) for _ in range(4)]
         )
-        hits += (found.low or 0.0) <= 1.5 <= (found.high or 0.0)
+        hits += (ratio.low or 0.0) <= 1.5 <= (ratio.high or 0.0)
     assert hits / 4_000 == pytest.approx(0.95, abs=0.015)

@@ -180,22 +180,22 @@ def test_impossible_shares_are_rejected(
 def test_allocation_by_hand() -> None:
     # 100 J idle, 200 J dynamic; two slices of 2/7 and 3/7, and somebody outside.
     tenants = [Tenant(2 / 7, 1.0), Tenant(3 / 7, 2.0)]
-    found = allocate(300.0, tenants, duration_s=1.0, baseline_w=100.0, all_busy_s=4.0)
-    assert found.charged_j == pytest.approx((200 / 7 + 50, 300 / 7 + 100))
-    assert found.unallocated_j == pytest.approx(200 / 7 + 50)
-    assert found.flags == ()
+    allocation = allocate(300.0, tenants, duration_s=1.0, baseline_w=100.0, all_busy_s=4.0)
+    assert allocation.charged_j == pytest.approx((200 / 7 + 50, 300 / 7 + 100))
+    assert allocation.unallocated_j == pytest.approx(200 / 7 + 50)
+    assert allocation.flags == ()
 
 
 def test_a_device_without_tenants_is_the_nodes() -> None:
-    found = allocate(300.0, [], duration_s=1.0, baseline_w=100.0)
-    assert (found.charged_j, found.unallocated_j, found.flags) == ((), 300.0, ())
+    allocation = allocate(300.0, [], duration_s=1.0, baseline_w=100.0)
+    assert (allocation.charged_j, allocation.unallocated_j, allocation.flags) == ((), 300.0, ())
 
 
 def test_excessive_claims_of_tenants_are_reduced_and_flagged() -> None:
-    found = allocate(300.0, [Tenant(1.0), Tenant(0.5)], duration_s=1.0)
-    assert found.claimed_j == 450.0
-    assert found.charged_j == pytest.approx((200.0, 100.0))
-    assert (found.unallocated_j, found.flags) == (0.0, ("overallocated",))
+    allocation = allocate(300.0, [Tenant(1.0), Tenant(0.5)], duration_s=1.0)
+    assert allocation.claimed_j == 450.0
+    assert allocation.charged_j == pytest.approx((200.0, 100.0))
+    assert (allocation.unallocated_j, allocation.flags) == (0.0, ("overallocated",))
 
 
 def test_idle_dynamic_and_charged_follow_the_rule() -> None:

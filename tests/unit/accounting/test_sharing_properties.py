@@ -171,21 +171,21 @@ def test_allocation_agrees_with_what_the_jobs_own_meters_say(schedule: Schedule)
             for job in (schedule.jobs[index] for index in here)
         ]
         gross_j = schedule.gross_j(step)
-        found = allocate(
+        allocation = allocate(
             gross_j,
             tenants,
             duration_s=schedule.duration_s[step],
             baseline_w=schedule.baseline_w,
             all_busy_s=schedule.all_s(step),
         )
-        assert math.fsum((*found.charged_j, found.unallocated_j)) == pytest.approx(
+        assert math.fsum((*allocation.charged_j, allocation.unallocated_j)) == pytest.approx(
             gross_j, rel=EXACT, abs=0
         )
-        assert found.unallocated_j == pytest.approx(
+        assert allocation.unallocated_j == pytest.approx(
             unallocated_j(schedule, step), rel=EXACT, abs=EXACT * gross_j
         )
-        assert found.flags == ()
-        for index, energy_j in zip(here, found.charged_j, strict=True):
+        assert allocation.flags == ()
+        for index, energy_j in zip(here, allocation.charged_j, strict=True):
             charged_j[index] += energy_j
     for job, energy_j in zip(schedule.jobs, charged_j, strict=True):
         readings = job_readings(schedule, job)
@@ -214,13 +214,13 @@ def test_no_allocation_gives_more_or_less_than_there_is(
     baseline_w: float | None,
     all_busy_s: float | None,
 ) -> None:
-    found = allocate(
+    allocation = allocate(
         gross_j, tenants, duration_s=duration_s, baseline_w=baseline_w, all_busy_s=all_busy_s
     )
-    parts_j = (*found.charged_j, found.unallocated_j)
+    parts_j = (*allocation.charged_j, allocation.unallocated_j)
     assert math.fsum(parts_j) == pytest.approx(gross_j, rel=EXACT, abs=1e-12)
     assert all(part_j >= 0 for part_j in parts_j)
-    assert ("overallocated" in found.flags) == (found.claimed_j > gross_j * (1 + 1e-12))
+    assert ("overallocated" in allocation.flags) == (allocation.claimed_j > gross_j * (1 + 1e-12))
 
 
 @st.composite

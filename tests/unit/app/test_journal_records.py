@@ -20,9 +20,9 @@ def line(seq: int) -> dict[str, Any]:
 
 
 def test_unknown_fields_are_accepted() -> None:
-    found = parse({**line(3), "colour": "red"}, seq_if_missing=0)
-    assert isinstance(found, Log)
-    assert (found.seq, found.text) == (3, "hello")
+    record = parse({**line(3), "colour": "red"}, seq_if_missing=0)
+    assert isinstance(record, Log)
+    assert (record.seq, record.text) == (3, "hello")
 
 
 @pytest.mark.parametrize(
@@ -41,23 +41,23 @@ def test_unknown_fields_are_accepted() -> None:
 def test_a_record_is_parsed_or_rejected_with_its_reason(
     raw: object, seq: int | None, told: str | None
 ) -> None:
-    found = parse(raw, seq_if_missing=7)
+    record = parse(raw, seq_if_missing=7)
     if told is None:
-        assert isinstance(found, Log)
-        assert found.seq == 7
+        assert isinstance(record, Log)
+        assert record.seq == 7
         return
-    assert isinstance(found, Rejected)
-    assert found.seq == seq
-    assert told in found.why
+    assert isinstance(record, Rejected)
+    assert record.seq == seq
+    assert told in record.why
 
 
 def test_deep_nesting_is_rejected() -> None:
     card: dict[str, Any] = {}
     for _ in range(100_000):
         card = {"in": card}
-    found = parse({**line(1), "card": card}, seq_if_missing=0)
-    assert isinstance(found, Rejected)
-    assert "nested" in found.why
+    record = parse({**line(1), "card": card}, seq_if_missing=0)
+    assert isinstance(record, Rejected)
+    assert "nested" in record.why
     while card:  # taken apart by hand: freeing it is recursive as well
         card = card["in"]
 

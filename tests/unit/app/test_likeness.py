@@ -77,9 +77,9 @@ def test_names_and_seeds_do_not_change_the_recipe_fingerprint() -> None:
 
 def test_a_command_is_identified_by_its_script() -> None:
     def of(*argv: str) -> tuple[str, str]:
-        found = likeness({"stages": [{"kind": "command", "argv": list(argv), "env": {}}]})
-        assert found.data_sha256 is found.model_sha256 is None
-        return found.recipe_sha256, found.shape_sha256
+        fingerprints = likeness({"stages": [{"kind": "command", "argv": list(argv), "env": {}}]})
+        assert fingerprints.data_sha256 is fingerprints.model_sha256 is None
+        return fingerprints.recipe_sha256, fingerprints.shape_sha256
 
     one, two = of("python", "train.py", "--lr", "1"), of("python", "train.py", "--lr", "2")
     assert one[0] != two[0]
@@ -108,17 +108,17 @@ def test_fingerprints_of_stored_outcomes_do_not_change() -> None:
     ]
     data = {"train": "a.tsv", "validation": "b.tsv", "test": "c.tsv"}
     recipe = {"task": "classification", "data": data, "model": {"config": {}}, "stages": stages}
-    found = likeness(parse_recipe(recipe).model_dump(mode="json"))
-    assert found.shape_sha256.startswith("c6d2137fedcf1c3f")
-    assert found.recipe_sha256.startswith("50735eb35adaf009")
-    assert str(found.data_sha256).startswith("0716b0f8c0b42206")
-    assert found.family_sha256.startswith("eefff5272373b93c")
+    fingerprints = likeness(parse_recipe(recipe).model_dump(mode="json"))
+    assert fingerprints.shape_sha256.startswith("c6d2137fedcf1c3f")
+    assert fingerprints.recipe_sha256.startswith("50735eb35adaf009")
+    assert str(fingerprints.data_sha256).startswith("0716b0f8c0b42206")
+    assert fingerprints.family_sha256.startswith("eefff5272373b93c")
     script = ["python", "train.py", "--lr", "1"]
     # As it was stored before a script needed its code to be named.
     program = Command(argv=script, timeout_s=60).model_dump(mode="json")
-    found = likeness({"stages": [program]})
-    assert found.recipe_sha256.startswith("5f35f78a421ade75")
-    assert found.shape_sha256.startswith("9b893eff5c0f275e")
+    fingerprints = likeness({"stages": [program]})
+    assert fingerprints.recipe_sha256.startswith("5f35f78a421ade75")
+    assert fingerprints.shape_sha256.startswith("9b893eff5c0f275e")
 
 
 def test_scripts_of_one_name_in_two_folders_are_two_scripts() -> None:

@@ -29,17 +29,17 @@ def follow(*records: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_step_begins_at_the_last_report_of_the_previous_step() -> None:
-    found = follow(told(1, None), told(2, "0", 1), told(3, "0", 50), told(9, "1"), told(10, "1.0"))
-    assert found["step"] == {"number": 1, "t_s": 3, "energy_kwh": 0.3}
-    assert found["counted"] is None
+    marks = follow(told(1, None), told(2, "0", 1), told(3, "0", 50), told(9, "1"), told(10, "1.0"))
+    assert marks["step"] == {"number": 1, "t_s": 3, "energy_kwh": 0.3}
+    assert marks["counted"] is None
     first = follow(told(1, None), told(2, "0", 1), told(3, "0", 50))
     assert first["step"] == {"number": 0, "t_s": 1, "energy_kwh": 0.1}
     assert follow(told(2, "0"))["step"] == {"number": 0, "t_s": 0.0, "energy_kwh": 0.0}
 
 
 def test_the_pace_is_counted_from_the_first_report() -> None:
-    found = follow(told(2, "0", 40), told(3, "0", 50), told(4, "0", 60))
-    assert found["counted"] == {
+    marks = follow(told(2, "0", 40), told(3, "0", 50), told(4, "0", 60))
+    assert marks["counted"] == {
         **{"key": "0", "total": 100.0, "unit": "steps"},
         **{"done": 60, "first": 40, "t_s": 2, "energy_kwh": 0.2},
     }
@@ -54,9 +54,9 @@ def test_the_pace_restarts_when_the_total_changes() -> None:
 
 
 def test_another_attempt_has_marks_of_its_own() -> None:
-    found = follow(told(5, "0", 40), told(1, "0", 60, attempt=2))
-    assert found["counted"]["first"] == 60
-    assert found["step"] == {"number": 0, "t_s": 0.0, "energy_kwh": 0.0}
+    marks = follow(told(5, "0", 40), told(1, "0", 60, attempt=2))
+    assert marks["counted"]["first"] == 60
+    assert marks["step"] == {"number": 0, "t_s": 0.0, "energy_kwh": 0.0}
 
 
 def test_a_key_s_head_is_the_step() -> None:

@@ -231,8 +231,8 @@ def test_an_invalid_table_is_reported_with_its_error() -> None:
 def shipped(name: str) -> dict[str, dict[str, object]]:
     """A data file of CodeCarbon, which the regions are from."""
     folder = resources.files("codecarbon").joinpath("data", "private_infra")
-    found: dict[str, dict[str, object]] = json.loads(folder.joinpath(name).read_text("utf-8"))
-    return found
+    document: dict[str, dict[str, object]] = json.loads(folder.joinpath(name).read_text("utf-8"))
+    return document
 
 
 def test_states_are_those_of_egrid_to_the_last_digit_that_is_kept() -> None:

@@ -46,7 +46,7 @@ def test_an_unknown_currency_is_rejected(code: str, capsys: Captured) -> None:
 def test_all_invalid_figures_are_reported_at_once(capsys: Captured) -> None:
     wrong = ["--pue", "0.5", "--grid-g-per-kwh", "-1", "--price-low", "-2", "--currency", "euro"]
     assert pricetag([*ESTIMATE, *wrong]) == 2
-    told = complaint(capsys)
+    message = complaint(capsys)
     for option in ("--pue is 0.5", "--grid-g-per-kwh is -1", "--price-low is -2", "--currency is"):
-        assert option in told
-    assert "per_device_hour" not in told
+        assert option in message
+    assert "per_device_hour" not in message

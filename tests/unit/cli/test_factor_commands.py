@@ -64,8 +64,8 @@ SERIES = {
 
 def sent(api: FakeApi) -> dict[str, Any]:
     """The body of the last request."""
-    found: dict[str, Any] = json.loads(api.asked[-1].body)
-    return found
+    document: dict[str, Any] = json.loads(api.asked[-1].body)
+    return document
 
 
 def test_a_site_is_created_and_changed_with_the_supplied_fields(
@@ -191,12 +191,12 @@ def test_warnings_go_to_stderr_and_json_has_them_already(api: FakeApi, capsys: C
     warned = {**FACTOR, "warnings": ["subject: device 'GPU-1' has never been seen"]}
     api.answers["POST /v1/factors"] = Answer(warned, 201)
     assert pricetag(["factor", "add", "calibration", "0.98", *CITED]) == 0
-    told = capsys.readouterr()
-    assert told.err == "pricetag: warning: subject: device 'GPU-1' has never been seen\n"
-    assert "warning" not in told.out
+    output = capsys.readouterr()
+    assert output.err == "pricetag: warning: subject: device 'GPU-1' has never been seen\n"
+    assert "warning" not in output.out
     assert pricetag(["factor", "add", "calibration", "0.98", *CITED, "--json"]) == 0
-    told = capsys.readouterr()
-    assert (told.err, json.loads(told.out)["warnings"]) == ("", warned["warnings"])
+    output = capsys.readouterr()
+    assert (output.err, json.loads(output.out)["warnings"]) == ("", warned["warnings"])
 
 
 def test_a_tariff_s_periods_are_read_from_a_file(api: FakeApi, tmp_path: Path) -> None:

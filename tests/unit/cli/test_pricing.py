@@ -210,9 +210,9 @@ def test_only_the_hash_of_an_offline_file_is_checked(capsys: Captured, tmp_path:
     file = tmp_path / "tag.json"
     forged = {**TAG, "co2e_kg": {**TAG["co2e_kg"], "value": 0.0}}
     for content in (TAG, forged):
-        told = offline(file, {**content, "content_sha256": content_sha256(content)}, capsys)
-        assert told["outcome"] == "not-fully-checked"
-        assert {step["step"]: step["status"] for step in told["steps"]} == {
+        output = offline(file, {**content, "content_sha256": content_sha256(content)}, capsys)
+        assert output["outcome"] == "not-fully-checked"
+        assert {step["step"]: step["status"] for step in output["steps"]} == {
             "content-hash": "ok",
             "as-issued": "not-checked",
             "measurements": "not-checked",
@@ -230,9 +230,9 @@ def test_an_offline_file_that_does_not_match_its_hash_is_reported(
 ) -> None:
     file = tmp_path / "tag.json"
     assert offline(file, {**issued(), "name": "another"}, capsys)["outcome"] == "differs"
-    told = offline(file, TAG, capsys)
-    assert (told["outcome"], told["steps"][0]["status"]) == ("not-fully-checked", "not-checked")
-    assert "does not state its hash" in told["steps"][0]["detail"]
+    output = offline(file, TAG, capsys)
+    assert (output["outcome"], output["steps"][0]["status"]) == ("not-fully-checked", "not-checked")
+    assert "does not state its hash" in output["steps"][0]["detail"]
 
 
 @pytest.mark.parametrize(
@@ -255,8 +255,8 @@ def test_each_accounting_has_its_own_form(
 ) -> None:
     content = {**TAG, "provenance": {**TAG["provenance"], "accounting_version": version}}
     file = tmp_path / "tag.json"
-    told = offline(file, {**content, "content_sha256": digest(content)}, capsys)
-    assert told["steps"][0]["status"] == status
+    output = offline(file, {**content, "content_sha256": digest(content)}, capsys)
+    assert output["steps"][0]["status"] == status
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "9" * 5_000])

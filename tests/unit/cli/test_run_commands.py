@@ -93,9 +93,9 @@ def test_a_run_is_resumed(api: FakeApi, capsys: Captured) -> None:
     accepted = run("queued") | {"warnings": ["the budget lab will be used up"]}
     api.answers[f"POST /v1/runs/{RUN_ID}/resume"] = Answer(accepted, 202)
     assert pricetag(["resume", RUN_ID]) == 0
-    told = capsys.readouterr()
-    assert told.out.startswith(f"{RUN_ID} queued\n")
-    assert "warning: the budget lab will be used up" in told.err
+    output = capsys.readouterr()
+    assert output.out.startswith(f"{RUN_ID} queued\n")
+    assert "warning: the budget lab will be used up" in output.err
     api.answers[f"GET /v1/runs/{RUN_ID}"] = Answer(run("cancelled"))
     issued(api)
     api.answers[f"GET /v1/runs/{RUN_ID}/events"] = events(("status", {"status": "cancelled"}))
@@ -175,9 +175,9 @@ def test_exit_code_of_waiting_depends_on_the_run_status(
     assert pricetag(["show", RUN_ID, "--wait", "--json"]) == code
     out, again = capsys.readouterr()
     assert again == err
-    found = json.loads(out)
-    assert found["run"]["status"] == status
-    assert found["price_tag"]["schema"] == "pricetag/1"
+    document = json.loads(out)
+    assert document["run"]["status"] == status
+    assert document["price_tag"]["schema"] == "pricetag/1"
 
 
 def test_show_prints_the_version_and_the_re_pricing(api: FakeApi, capsys: Captured) -> None:

@@ -75,13 +75,13 @@ def test_doctor_reports_the_invalid_setting(
 
 def test_error_without_a_server_has_a_hint(capsys: Captured) -> None:
     assert pricetag(["runs"]) == 2
-    told = complaint(capsys)
-    assert "PRICETAG_URL" in told
-    assert "in the data folder /" in told
+    message = complaint(capsys)
+    assert "PRICETAG_URL" in message
+    assert "in the data folder /" in message
     assert pricetag(["--url", "http://127.0.0.1:9", "cancel", RUN_ID]) == 1
-    told = complaint(capsys)
-    assert "no response from http://127.0.0.1:9" in told
-    assert "(is the server running?)" in told
+    message = complaint(capsys)
+    assert "no response from http://127.0.0.1:9" in message
+    assert "(is the server running?)" in message
 
 
 def test_error_for_a_missing_token_has_a_hint(api: FakeApi, capsys: Captured) -> None:

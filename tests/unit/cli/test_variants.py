@@ -66,15 +66,15 @@ def test_variants_state_which_stages_made_them(made: PriceTag) -> None:
 
 
 def test_break_even_is_the_energy_of_making_over_the_saving(made: PriceTag) -> None:
-    found = paid_back(made)
-    assert found.value == pytest.approx(370 / SAVED_J)
-    assert found.unit == "inferences"
-    assert found.source == "modelled"
+    break_even = paid_back(made)
+    assert break_even.value == pytest.approx(370 / SAVED_J)
+    assert break_even.unit == "inferences"
+    assert break_even.source == "modelled"
 
 
 def test_only_errors_that_do_not_cancel_are_in_the_interval(made: PriceTag) -> None:
     """300 W of 370 by a counter with edges; all gains are the same before, after and between."""
-    found = paid_back(made)
+    break_even = paid_back(made)
     rng = random.Random(5)
 
     def metered_j(duration_s: float) -> float:
@@ -85,8 +85,8 @@ def test_only_errors_that_do_not_cancel_are_in_the_interval(made: PriceTag) -> N
         metered_j(1.0) / (metered_j(10.0) / 40_000 - metered_j(10.0) / 100_000)
         for _ in range(40_000)
     )
-    assert found.low == pytest.approx(drawn[1_000], rel=0.005)
-    assert found.high == pytest.approx(drawn[39_000], rel=0.005)
+    assert break_even.low == pytest.approx(drawn[1_000], rel=0.005)
+    assert break_even.high == pytest.approx(drawn[39_000], rel=0.005)
 
 
 def test_a_counter_that_did_not_tick_while_making_leaves_its_bound() -> None:
@@ -95,10 +95,10 @@ def test_a_counter_that_did_not_tick_while_making_leaves_its_bound() -> None:
     host = stage(3, "quantize", 80, 80.5).measurements[1:]
     still = Measurement(GPU.id, window(80, 80.5, 0.0))
     quick = stage(3, "quantize", 80, 80.5, measurements=(still, *host))
-    found = paid_back(with_stages(inputs, 2, (*stages[:3], quick, *stages[4:])))
+    break_even = paid_back(with_stages(inputs, 2, (*stages[:3], quick, *stages[4:])))
     # 70 W of the host for certain, and nothing to 700 W of the accelerator, for half a second.
-    assert found.value == pytest.approx(35 / SAVED_J, rel=1e-6)
-    assert found.high == pytest.approx((35 + 350) / SAVED_J, rel=0.02)
+    assert break_even.value == pytest.approx(35 / SAVED_J, rel=1e-6)
+    assert break_even.high == pytest.approx((35 + 350) / SAVED_J, rel=0.02)
 
 
 def test_a_failed_attempt_at_making_is_paid_back_too() -> None:
@@ -128,22 +128,24 @@ def test_an_inference_that_uses_more_never_pays_back() -> None:
     inputs = compressed_run()
     *stages, last = inputs.attempts[1].stages
     slower = replace(last, quality=(QualityInput("inferences", 30_000, None),))
-    found = paid_back(with_stages(inputs, 2, (*stages, slower)))
-    assert is_never(found)
-    assert found.value is None
+    break_even = paid_back(with_stages(inputs, 2, (*stages, slower)))
+    assert is_never(break_even)
+    assert break_even.value is None
 
 
 def test_variants_metered_differently_are_not_compared() -> None:
     inputs = compressed_run()
     *stages, last = inputs.attempts[1].stages
     host_alone = replace(last, measurements=last.measurements[1:])
-    found = paid_back(with_stages(inputs, 2, (*stages, host_alone)))
-    assert found.value is None
-    assert found.reason == "Repeated inference was metered for only part of its run time"
+    break_even = paid_back(with_stages(inputs, 2, (*stages, host_alone)))
+    assert break_even.value is None
+    assert break_even.reason == "Repeated inference was metered for only part of its run time"
     unmetered = replace(last, measurements=())
-    found = paid_back(with_stages(inputs, 2, (*stages, unmetered)))
-    assert str(found.reason).startswith("the energy of Repeated inference is unknown: gpu:GPU-1")
-    assert not is_never(found)
+    break_even = paid_back(with_stages(inputs, 2, (*stages, unmetered)))
+    assert str(break_even.reason).startswith(
+        "the energy of Repeated inference is unknown: gpu:GPU-1"
+    )
+    assert not is_never(break_even)
 
 
 def test_another_machine_s_meters_are_not_compared(made: PriceTag) -> None:

@@ -125,9 +125,9 @@ def rapl(
 
     package = zone(folder, "intel-rapl:0", "package-0", 0)
     show(0.0)
-    found = scan(folder)
+    zones = scan(folder)
     yield (
-        RaplSource(found.packages, found.dram, folder / "cpuinfo", model() if with_model else None),
+        RaplSource(zones.packages, zones.dram, folder / "cpuinfo", model() if with_model else None),
         show,
     )
 

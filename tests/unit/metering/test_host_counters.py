@@ -215,8 +215,8 @@ def test_memory_and_platform_have_their_own_model(tmp_path: Path) -> None:
 
 def test_an_unreadable_counter_is_modelled_meanwhile(tmp_path: Path) -> None:
     source_zone = zone(tmp_path, "intel-rapl:0", "package-0", BEGIN_UJ)
-    found = scan(tmp_path)
-    source = RaplSource(found.packages, found.dram, tmp_path / "cpuinfo", model())
+    zones = scan(tmp_path)
+    source = RaplSource(zones.packages, zones.dram, tmp_path / "cpuinfo", model())
     source.components()
     source.read(0.0)
     (source_zone / "energy_uj").unlink()

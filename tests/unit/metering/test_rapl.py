@@ -41,8 +41,8 @@ def server(root: Path) -> dict[str, Path]:
 def source(root: Path, cpuinfo_text: str = INTEL) -> RaplSource:
     cpuinfo = root / "cpuinfo"
     cpuinfo.write_text(cpuinfo_text)
-    found = scan(root)
-    return RaplSource(found.packages, found.dram, cpuinfo)
+    zones = scan(root)
+    return RaplSource(zones.packages, zones.dram, cpuinfo)
 
 
 def put(path: Path, energy_uj: int) -> None:
@@ -51,19 +51,19 @@ def put(path: Path, energy_uj: int) -> None:
 
 def test_everything_is_counted_once(tmp_path: Path) -> None:
     server(tmp_path)
-    found = scan(tmp_path)
-    assert [z.id for z in found.packages] == ["package-0", "package-1"]
-    assert [z.id for z in found.dram] == ["package-0-dram", "package-1-dram"]
-    assert (found.reason, found.dram_reason, found.command) == (None, None, None)
+    zones = scan(tmp_path)
+    assert [z.id for z in zones.packages] == ["package-0", "package-1"]
+    assert [z.id for z in zones.dram] == ["package-0-dram", "package-1-dram"]
+    assert (zones.reason, zones.dram_reason, zones.command) == (None, None, None)
 
 
 def test_nested_zones_are_listed_once(tmp_path: Path) -> None:
     zone(tmp_path, "intel-rapl:0", "package-0", 1_000_000)
     zone(tmp_path / "intel-rapl:0", "intel-rapl:0:0", "dram", 2_000_000)
     zone(tmp_path, "intel-rapl:0:0", "dram", 2_000_000)
-    found = scan(tmp_path)
-    assert [z.id for z in found.packages] == ["package-0"]
-    assert [z.id for z in found.dram] == ["package-0-dram"]
+    zones = scan(tmp_path)
+    assert [z.id for z in zones.packages] == ["package-0"]
+    assert [z.id for z in zones.dram] == ["package-0-dram"]
 
 
 def test_a_mirrored_die_is_not_counted(tmp_path: Path) -> None:
@@ -95,17 +95,17 @@ def test_a_platform_zone_is_not_part_of_a_package(tmp_path: Path) -> None:
 def test_a_counter_that_never_started_is_not_used(tmp_path: Path) -> None:
     """Some virtual machines show the zones, and 0 for ever."""
     path = zone(tmp_path, "intel-rapl:0", "package-0", 0)
-    found = scan(tmp_path)
-    assert found.packages == ()
-    assert found.reason == f"the counter {path / 'energy_uj'} is at 0: it does not count"
-    assert found.command is None
+    zones = scan(tmp_path)
+    assert zones.packages == ()
+    assert zones.reason == f"the counter {path / 'energy_uj'} is at 0: it does not count"
+    assert zones.command is None
 
 
 def test_a_machine_without_rapl_says_so(tmp_path: Path) -> None:
-    found = scan(tmp_path / "nowhere")
-    assert found.packages == ()
-    assert "no RAPL zones" in (found.reason or "")
-    assert found.command == "sudo modprobe intel_rapl_msr"
+    zones = scan(tmp_path / "nowhere")
+    assert zones.packages == ()
+    assert "no RAPL zones" in (zones.reason or "")
+    assert zones.command == "sudo modprobe intel_rapl_msr"
 
 
 def test_denied_zones_are_named_with_the_command_that_opens_them(

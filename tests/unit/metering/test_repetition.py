@@ -42,13 +42,13 @@ def test_a_call_of_milliseconds_has_an_energy() -> None:
         time.sleep(0.005)
 
     with card() as device:
-        found = pricetag.repeat(work, min_s=0.6, warm_up=2, include_host=False)
-    assert found.calls == len(called) - 2
-    assert 0.6 <= found.duration_s < 2.0
-    assert found.energy_j == pytest.approx(WATTS * found.duration_s, rel=0.05)
-    assert found.energy_per_call_j == pytest.approx(WATTS * found.seconds_per_call, rel=0.05)
-    assert list(found.components) == [f"gpu:{device.uuid}"]
-    assert found.missing == ()
+        repeated = pricetag.repeat(work, min_s=0.6, warm_up=2, include_host=False)
+    assert repeated.calls == len(called) - 2
+    assert 0.6 <= repeated.duration_s < 2.0
+    assert repeated.energy_j == pytest.approx(WATTS * repeated.duration_s, rel=0.05)
+    assert repeated.energy_per_call_j == pytest.approx(WATTS * repeated.seconds_per_call, rel=0.05)
+    assert list(repeated.components) == [f"gpu:{device.uuid}"]
+    assert repeated.missing == ()
 
 
 def test_work_that_stays_in_a_queue_is_waited_for() -> None:
@@ -68,9 +68,9 @@ def test_devices_that_this_process_may_not_see_are_not_its_own(
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     with card():
-        found = pricetag.repeat(lambda: None, min_s=0.01, include_host=False)
-    assert (found.energy_j, found.energy_per_call_j) == (None, None)
-    assert found.missing == ("there is no meter on this machine",)
+        repeated = pricetag.repeat(lambda: None, min_s=0.01, include_host=False)
+    assert (repeated.energy_j, repeated.energy_per_call_j) == (None, None)
+    assert repeated.missing == ("there is no meter on this machine",)
 
 
 def test_work_that_fails_ends_the_meter() -> None:

@@ -104,15 +104,15 @@ def test_the_doctor_shows_closed_meters_and_the_commands_that_open_them(tmp_path
     replay.refuses["nvmlInitWithFlags"] = 9
     with replayed(replay):
         report = examine(environ(tmp_path))
-    found = statuses(report)
+    meters = statuses(report)
     names = ["nvml", "amdsmi", "rapl-package", "rapl-dram", "host-model", "codecarbon"]
-    assert list(found) == names
-    assert found["nvml"] == MeterStatus(
+    assert list(meters) == names
+    assert meters["nvml"] == MeterStatus(
         "nvml", False, "the NVIDIA driver is not loaded", "sudo modprobe nvidia"
     )
-    assert found["rapl-package"].command == "sudo modprobe intel_rapl_msr"
-    assert found["host-model"].available
-    assert found["codecarbon"].detail == "version 3.3.2, as second opinion"
+    assert meters["rapl-package"].command == "sudo modprobe intel_rapl_msr"
+    assert meters["host-model"].available
+    assert meters["codecarbon"].detail == "version 3.3.2, as second opinion"
     assert (report.devices, report.host_meter) == ((), "auto")
     assert report.host.cores >= 1
 
@@ -128,10 +128,10 @@ def test_no_command_loads_a_driver_without_hardware_for_it(
     machine: Path, tmp_path: Path, cpuinfo: str, why: str
 ) -> None:
     (machine / "cpuinfo").write_text(cpuinfo)
-    found = statuses(examine(environ(tmp_path)))
+    meters = statuses(examine(environ(tmp_path)))
     for name in ("rapl-package", "rapl-dram"):
-        assert found[name].command is None
-        assert why in found[name].detail
+        assert meters[name].command is None
+        assert why in meters[name].detail
 
 
 def test_no_command_opens_a_card_that_is_not_there(machine: Path, tmp_path: Path) -> None:
@@ -148,10 +148,12 @@ def test_the_doctor_lists_devices_and_zones(tmp_path: Path) -> None:
     trace = FakeTrace([FakeDevice(gpu_uuid(1), name="One")], epoch_s=0.0)
     with replayed(NvmlReplay(trace, lambda: 0.0)):
         report = examine({**environ(tmp_path), "CUDA_VISIBLE_DEVICES": "0"})
-    found = statuses(report)
-    assert found["nvml"] == MeterStatus("nvml", True, "1 device(s): One")
-    assert found["rapl-package"] == MeterStatus("rapl-package", True, "zones: package-0, package-1")
-    assert found["rapl-dram"].detail == "zones: package-0-dram, package-1-dram"
+    meters = statuses(report)
+    assert meters["nvml"] == MeterStatus("nvml", True, "1 device(s): One")
+    assert meters["rapl-package"] == MeterStatus(
+        "rapl-package", True, "zones: package-0, package-1"
+    )
+    assert meters["rapl-dram"].detail == "zones: package-0-dram, package-1-dram"
     as_dict = report.as_dict()
     assert as_dict["devices"][0]["uuid"] == gpu_uuid(1)
     assert as_dict["visible_devices"] == "0"
@@ -160,9 +162,9 @@ def test_the_doctor_lists_devices_and_zones(tmp_path: Path) -> None:
 def test_no_command_opens_a_zone_that_the_machine_does_not_have(tmp_path: Path) -> None:
     zone(tmp_path, "intel-rapl:0", "package-0", 1_000_000)
     with replayed(NvmlReplay(FakeTrace([], epoch_s=0.0), lambda: 0.0)):
-        found = statuses(examine(environ(tmp_path)))
-    assert (found["rapl-dram"].available, found["rapl-dram"].command) == (False, None)
-    assert not found["nvml"].available
+        meters = statuses(examine(environ(tmp_path)))
+    assert (meters["rapl-dram"].available, meters["rapl-dram"].command) == (False, None)
+    assert not meters["nvml"].available
 
 
 def test_the_doctor_says_how_to_get_the_model(
@@ -170,10 +172,10 @@ def test_the_doctor_says_how_to_get_the_model(
 ) -> None:
     monkeypatch.setattr(codecarbon_parts, "is_installed", lambda: False)
     with replayed(NvmlReplay(FakeTrace([], epoch_s=0.0), lambda: 0.0)):
-        found = statuses(examine(environ(tmp_path)))
+        meters = statuses(examine(environ(tmp_path)))
     assert (
-        found["host-model"].command
-        == found["codecarbon"].command
+        meters["host-model"].command
+        == meters["codecarbon"].command
         == ("pip install 'pricetag[worker]'")
     )
 
