@@ -65,7 +65,7 @@ _PATTERNS = {
     r"^(https?://[^\s]+)?$": "must be a web address that begins with http:// or https://",
     r"^https?://": "must begin with http:// or https://",
     r"^[\x21-\x7e]+$": "must have only visible ASCII characters, without spaces",
-    r"^[0-9]{1,9}$": "must be a whole number of up to 9 digits",
+    r"^[0-9]{1,18}$": "must be a whole number of up to 18 digits",
     r"^[0-9a-f]{7,64}$": "must be a commit: 7 to 64 digits and letters a to f",
     r"^[0-9a-f]{64}$": "must be a SHA-256: 64 digits and letters a to f",
 }

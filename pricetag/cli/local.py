@@ -61,7 +61,7 @@ def estimate(
     messages: list[str] = []
     if re.fullmatch(r"[A-Z]{3}", currency) and currency not in currency_codes():
         messages.append(
-            f"--currency is {currency!r}: give the ISO 4217 code of a currency in use, e.g. EUR"
+            f"--currency is {currency!r}: use the ISO 4217 code of a currency in use, e.g. EUR"
         )
     try:
         result = calculate(

@@ -15,6 +15,7 @@ from app.errors import field_problems
 from app.main import create_app
 from app.settings import Settings
 from pricetag import field_messages
+from pricetag.one_line import VISIBLE
 from pricetag.recipes import REGISTRY, RunSpec
 
 PYDANTIC = re.compile(
@@ -43,7 +44,8 @@ def test_every_regular_expression_of_a_request_is_described_in_words() -> None:
     )
     used = {one for model in models for one in patterns(model.model_json_schema())}
     used |= set(patterns(create_app(Settings()).openapi()["paths"]))
-    documented_only = {one for one in used if "train|" in one}  # checked by a function of its own
+    # Some are only documented so, and are checked by functions with messages of their own.
+    documented_only = {one for one in used if "train|" in one or VISIBLE in one}
     assert len(used - documented_only) >= 10
     assert used - documented_only <= set(field_messages._PATTERNS)
 
