@@ -1,4 +1,4 @@
-"""What all tests share: one PostgreSQL a session, one database a process, rolled back."""
+"""Fixtures of all tests: one PostgreSQL per session, one database per process, rolled back."""
 
 from __future__ import annotations
 

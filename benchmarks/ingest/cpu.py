@@ -64,6 +64,6 @@ def _tree_s(pid: int) -> float:
 
 
 def _process_s(pid: int) -> float:
-    """Of a process, and of those of its children that have ended."""
+    """CPU time of a process and of its children that have ended, in s."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return sum(int(ticks) for ticks in fields[11:15]) / CLOCK_TICKS

@@ -1,4 +1,4 @@
-"""The import contracts hold, and would notice if they did not."""
+"""The import contracts hold, and violations are detected."""
 
 from __future__ import annotations
 

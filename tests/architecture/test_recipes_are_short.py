@@ -1,4 +1,4 @@
-"""A recipe of a worker puts parts together on one screen; what it puts together is elsewhere."""
+"""A worker's recipe composes parts on one screen; the parts themselves are elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A task is described in its own file; everything else asks it and compares no task's name."""
+"""A task is described in its own file; no other code compares tasks by name."""
 
 from __future__ import annotations
 

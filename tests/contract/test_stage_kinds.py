@@ -1,4 +1,4 @@
-"""Every stage kind lives through what a lab does to it, and so does one that is only added.
+"""Every stage kind, and an added one, is trained, killed, resumed, published and measured.
 
 So does every task beside classification, on two ranks.
 

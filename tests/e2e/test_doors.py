@@ -1,4 +1,4 @@
-"""Bad input at every door of a real service: a clear error that names the field, and no run."""
+"""Invalid input to every entry of a real service: an error that names the field, and no run."""
 
 from __future__ import annotations
 

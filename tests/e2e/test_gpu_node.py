@@ -1,4 +1,4 @@
-"""A worker on a node of eight pretended GPUs: devices are never shared, every joule is booked."""
+"""A worker on a node of eight simulated GPUs: devices are never shared, every joule is booked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two jobs on one machine: the host's energy by CPU time, the rest the node's own."""
+"""Two jobs on one machine share the host's energy by CPU time; the rest belongs to the node."""
 
 from __future__ import annotations
 

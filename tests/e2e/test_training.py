@@ -1,4 +1,4 @@
-"""Real training on the CPU, of a network of a few neurons: killed, cancelled, and to its end."""
+"""Real training of a tiny network on the CPU: killed, cancelled, and completed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`pricetag serve` as a process: its address, its token, its end."""
+"""`pricetag serve` as a process: its address, its token, and how it ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The audit log: what is recorded, who may read it, and that nothing is ever taken out."""
+"""The audit log: what is recorded, who may read it, and that nothing is ever removed."""
 
 from __future__ import annotations
 

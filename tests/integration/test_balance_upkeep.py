@@ -1,4 +1,4 @@
-"""The housekeeping of balances: checked, reported, never mended by itself; rebuilt by command."""
+"""Balances are checked by housekeeping, never corrected by it, and rebuilt by command."""
 
 from __future__ import annotations
 

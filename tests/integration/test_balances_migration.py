@@ -1,4 +1,4 @@
-"""Upgrading a database with budgets and runs: the figures stay, and it may be interrupted."""
+"""Upgrading a database with budgets and runs keeps the figures, and may be interrupted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Budgets as admins keep them."""
+"""Administrators create, change and close budgets."""
 
 from __future__ import annotations
 

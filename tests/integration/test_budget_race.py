@@ -1,4 +1,4 @@
-"""Several at once for the last of a budget, on a database that really commits."""
+"""Simultaneous requests for the rest of a budget, on a database that really commits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hourly carbon intensities: imported and fetched, whole or not at all."""
+"""Hourly carbon intensities are imported and fetched completely or not at all."""
 
 from __future__ import annotations
 

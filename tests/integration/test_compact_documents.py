@@ -1,4 +1,4 @@
-"""Price tags and reports in compact columns: the upgrade of a database that has them as JSON."""
+"""Upgrading a database with price tags and reports as JSON to compact columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two nodes of one name: each sees the other, whoever was first."""
+"""Two nodes with one name: each sees the other, whichever was first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lab's account: total = charged + running + unallocated + undecided, whatever happened."""
+"""The lab's account: total = charged + running + unallocated + undecided, in every case."""
 
 from __future__ import annotations
 

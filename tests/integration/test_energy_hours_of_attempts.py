@@ -1,4 +1,4 @@
-"""What an attempt is charged, hour by hour, as it is booked from its journal."""
+"""The charge of an attempt by hour, as booked from its journal."""
 
 from __future__ import annotations
 

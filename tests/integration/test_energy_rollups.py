@@ -1,4 +1,4 @@
-"""The account from roll-ups is the sum over the hours, whatever happened and in which order."""
+"""The account from roll-ups equals the sum over the hours, after any sequence of changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Upgrading a database with node hours: no hour changes, and the account is right at once."""
+"""Upgrading a database with node hours changes no hour, and the account is right at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Readers of event streams that are woken together read together."""
+"""Readers of event streams that wake up together share one read."""
 
 from __future__ import annotations
 

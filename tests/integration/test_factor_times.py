@@ -1,4 +1,4 @@
-"""Times of factors and prices: what may be planned, what was known, what cannot be asked."""
+"""Times of factors and prices: planned ones, known ones, and invalid ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small lab filled in by the benchmark: its rows are as the service would have left them."""
+"""A small lab filled by the benchmark: its rows are as the service would have left them."""
 
 from __future__ import annotations
 

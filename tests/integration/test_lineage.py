@@ -1,4 +1,4 @@
-"""Chains of runs: the model of an earlier run, the lineage, and what the whole chain has used."""
+"""Chains of runs: the model of an earlier run, the lineage, and the totals of the chain."""
 
 from __future__ import annotations
 

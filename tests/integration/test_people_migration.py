@@ -1,4 +1,4 @@
-"""What has landed keeps every reference: tokens become users of the same id, name and role."""
+"""Upgrading keeps every reference: tokens become users of the same ID, name and role."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a running job will end: shown with the run, its quote, and its events."""
+"""Projections of running jobs: shown with the run, its quote, and its events."""
 
 from __future__ import annotations
 

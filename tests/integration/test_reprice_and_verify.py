@@ -1,4 +1,4 @@
-"""Other factors make a new version; what was issued stays, and can be worked out again."""
+"""Other factors make a new version; issued versions stay and can be recomputed."""
 
 from __future__ import annotations
 

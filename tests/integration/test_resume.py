@@ -1,4 +1,4 @@
-"""Runs that ended early and are taken up again: same run, same bill."""
+"""Runs that ended early are resumed: same run, same bill."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counts of the runs of projects and experiments: always those of the runs, whoever writes."""
+"""Counts of runs by project and experiment equal the rows, whoever writes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists of runs: every filter and order beside a list made by hand, and the plans behind them."""
+"""Lists of runs: every filter and order compared with a plain list, and the query plans."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Price tags of runs at two sites of one lab: each with its own site's factors, for good."""
+"""Price tags of runs at two sites of one lab: each has its own site's factors."""
 
 from __future__ import annotations
 

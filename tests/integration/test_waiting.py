@@ -1,4 +1,4 @@
-"""Runs that no live worker can take are accepted, and say so until one comes."""
+"""Runs that no live worker can take are accepted, and state why until one comes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A module in the place of AMD's ``amdsmi``: the meters run on a trace, as on NVML's."""
+"""A replacement of AMD's ``amdsmi`` module: the meters run on a trace, as on NVML's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of price tags against what a pretended host is known to have used."""
+"""Checks of price tags against the known energy of a simulated host."""
 
 from __future__ import annotations
 

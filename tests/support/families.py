@@ -1,4 +1,4 @@
-"""Tiny configurations of many model families, by the options that they happen to have."""
+"""Tiny configurations of many model families, by the options that each of them has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Price tags that were issued: by each version of the accounting, and by real runs."""
+"""Issued price tags: of each accounting version, and of real runs."""
 
 from __future__ import annotations
 

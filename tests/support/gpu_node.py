@@ -1,4 +1,4 @@
-"""A worker process on a node with pretended GPUs, and the jobs that are sent to it."""
+"""A worker process on a node with simulated GPUs, and the jobs that are sent to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Takes every registered stage kind, and every task, through its life and records what happened.
+"""Takes every registered stage kind and every task through its life and records the results.
 
 One process imports what training needs and forks each job, as a worker's nursery does; two
 ranks are two forks. Run as ``python -m tests.support.kind_walk FOLDER``.

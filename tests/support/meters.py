@@ -1,4 +1,4 @@
-"""A clock that is turned by hand, and meters driven by it."""
+"""A clock set by the test, and meters driven by it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Python object in the place of the NVML library: the real nvidia-ml-py runs on a trace.
+"""A Python object that replaces the NVML library: the real nvidia-ml-py runs on a trace.
 
 Set as ``pynvml.nvmlLib`` it is called as the C library would be, with ctypes arguments; what
 is passed by reference is reached by ``argument._obj``.

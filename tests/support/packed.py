@@ -1,4 +1,4 @@
-"""Readings in columns, made up for tests of their storage."""
+"""Invented readings in columns, for tests of their storage."""
 
 from __future__ import annotations
 

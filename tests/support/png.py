@@ -1,4 +1,4 @@
-"""Pictures of pages as brightness, for looking at where there is ink; 8-bit RGB or RGBA."""
+"""Pictures of pages as brightness, to find where there is ink; 8-bit RGB or RGBA."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The power series by SQL over all readings as rows: slow, and what charts are compared with."""
+"""The power series by SQL over all readings as rows: slow, the reference for charts."""
 
 from __future__ import annotations
 

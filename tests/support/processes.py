@@ -1,4 +1,4 @@
-"""Whether a process is still there."""
+"""Whether a process still exists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs of a training recipe as a worker would have left them, at whatever pace."""
+"""Runs of a training recipe as a worker would have left them, at any pace."""
 
 from __future__ import annotations
 

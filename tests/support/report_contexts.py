@@ -1,4 +1,4 @@
-"""Small report contexts that hold any text in every place that shows text."""
+"""Small report contexts with any text in every place that shows text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The image and the compose file: held to the code, since no engine runs in the tests."""
+"""The image and the compose file agree with the code, since no engine runs in the tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What README and docs say is there, is there."""
+"""Everything that README and docs mention exists."""
 
 from __future__ import annotations
 

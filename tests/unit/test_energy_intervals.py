@@ -1,4 +1,4 @@
-"""Intervals of many sums at once are those of each by itself, to the last digit."""
+"""Intervals of many sums at once equal those of each by itself, to the last digit."""
 
 from __future__ import annotations
 

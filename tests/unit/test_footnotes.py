@@ -1,4 +1,4 @@
-"""A reason that several unknown figures have is written once, below them."""
+"""A reason shared by several unknown figures is printed once, below them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The benchmark of a lab asks for everything that the API offers, and judges by its goals."""
+"""The benchmark of a lab requests everything that the API offers, and judges by its goals."""
 
 from __future__ import annotations
 

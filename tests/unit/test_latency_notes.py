@@ -1,4 +1,4 @@
-"""What a latency is of is said below the tables that show it."""
+"""What a latency refers to is stated below the tables that show it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In what the origin of compared runs differs: code, hardware, software, variables."""
+"""How the origins of compared runs differ: code, hardware, software, variables."""
 
 from __future__ import annotations
 

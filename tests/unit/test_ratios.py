@@ -1,4 +1,4 @@
-"""Groups of runs against each other: what cancels, and why it does not."""
+"""Ratios of groups of runs: what cancels, and why something does not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Documents as they are stored: small, and back to the last byte."""
+"""Stored documents are small and restored to the last byte."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON that everyone reads alike, and nothing else."""
+"""JSON that every parser reads the same, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `submit --check` says of jobs that run programs."""
+"""What `submit --check` reports about jobs that run programs."""
 
 from __future__ import annotations
 

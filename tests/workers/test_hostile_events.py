@@ -1,4 +1,4 @@
-"""A job may send anything over its pipe: the attempt ends, and what it measured stays."""
+"""A job may send anything over its socket: the attempt ends, and its measurements stay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a command starts ends with it, wherever it flees to; and no other job's processes do."""
+"""Processes that a command starts end with it, however they detach; other jobs' are untouched."""
 
 from __future__ import annotations
 

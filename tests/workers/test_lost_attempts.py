@@ -1,4 +1,4 @@
-"""A worker that is killed: what its job used is booked to its end, or lies in the interval."""
+"""A killed worker: the energy of its job is booked to its end, or lies in the interval."""
 
 from __future__ import annotations
 

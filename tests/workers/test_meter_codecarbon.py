@@ -1,4 +1,4 @@
-"""The places where the host model and the second opinion lean on CodeCarbon's insides."""
+"""Where the host model and the second opinion depend on CodeCarbon's internals."""
 
 from __future__ import annotations
 

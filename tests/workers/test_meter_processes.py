@@ -1,4 +1,4 @@
-"""Whole processes that meter, on a pretended NVML that every process sees alike."""
+"""Whole processes that meter, on a simulated NVML that all of them share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Programs of commands as another user, who can read nothing of the worker's."""
+"""Programs of commands run as another user, who can read nothing of the worker's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run that takes the model of an earlier one finds it by its files' hashes."""
+"""A run finds the model of an earlier run by the hashes of its files."""
 
 from __future__ import annotations
 

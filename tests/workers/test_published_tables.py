@@ -1,4 +1,4 @@
-"""Tables in the layouts in which data sets are published, and what a message suggests for them."""
+"""Tables in the layouts of published data sets, and what error messages suggest for them."""
 
 from __future__ import annotations
 

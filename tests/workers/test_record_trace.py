@@ -1,4 +1,4 @@
-"""The recording of a real device, on the pretended library, and its replay."""
+"""The recording of a device, on the simulated library, and its replay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a model may come from: the data roots, or the hub; never what merely lies about."""
+"""Where a model may come from: the data roots or the hub, never the working folder."""
 
 from __future__ import annotations
 

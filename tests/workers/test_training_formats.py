@@ -1,4 +1,4 @@
-"""Formats of models: recognized on disk, saved, loaded, counted and run alike."""
+"""Formats of models are recognized on disk, saved, loaded, counted and run the same way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be known before training is found before training, and training is not repeated."""
+"""Problems that can be found before training are found then, and training is not repeated."""
 
 from __future__ import annotations
 

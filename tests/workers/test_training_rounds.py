@@ -1,4 +1,4 @@
-"""Rounds and rungs: killed anywhere, they go on where they were."""
+"""Rounds and rungs that are killed anywhere continue where they were."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Zeros of a pruned model in the stages that come after."""
+"""Zeros of a pruned model in later stages."""
 
 from __future__ import annotations
 

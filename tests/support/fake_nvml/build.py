@@ -1,4 +1,4 @@
-"""Compiles the pretended library and describes the environment that uses it."""
+"""Compiles the simulated library and describes the environment that uses it."""
 
 from __future__ import annotations
 

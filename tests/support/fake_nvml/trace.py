@@ -1,4 +1,4 @@
-"""What the pretended devices do; the C library computes the same from the text form."""
+"""What the simulated devices do; the C library computes the same from the text form."""
 
 from __future__ import annotations
 

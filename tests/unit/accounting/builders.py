@@ -1,4 +1,4 @@
-"""Small price tag inputs to change a part of."""
+"""Small inputs of price tags, for tests to vary."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counters that tick, brought to the moments at which they were read."""
+"""Readings of counters that tick are aligned to the times at which they were taken."""
 
 from __future__ import annotations
 

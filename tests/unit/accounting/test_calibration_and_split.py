@@ -1,4 +1,4 @@
-"""Calibrated cards, aligned edges, short windows, and what of a charge is idle draw."""
+"""Calibrated cards, aligned edges, short windows, and the idle part of a charge."""
 
 from __future__ import annotations
 

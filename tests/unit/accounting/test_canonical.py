@@ -1,4 +1,4 @@
-"""One document, one hash; and where two documents differ first."""
+"""One document has one hash; the first difference of two documents is named."""
 
 from __future__ import annotations
 

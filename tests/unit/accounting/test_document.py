@@ -1,4 +1,4 @@
-"""The price tag as a typed document: what was issued is read, written and built as it was."""
+"""The typed price tag: issued documents are read, written and rebuilt unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds for every trace: windows add up, grow and are never negative."""
+"""Properties of every trace: windows add up, grow and are never negative."""
 
 from __future__ import annotations
 

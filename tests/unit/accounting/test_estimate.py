@@ -1,4 +1,4 @@
-"""The published rows come out of the estimate, each by its own arithmetic."""
+"""The estimate reproduces the published rows, each by its own arithmetic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A price tag can be rebuilt from the factors that it holds."""
+"""A price tag can be rebuilt from the factors in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The canonical text of JSON, held to the examples that RFC 8785 itself gives."""
+"""The canonical text of JSON, compared with the examples of RFC 8785."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each rule of booking, on traces small enough to work out by hand."""
+"""Each rule of booking, on traces small enough to compute by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stages that run side by side share the energy of their time; by brute force and by property."""
+"""Stages that run side by side share the energy of their time: brute force and properties."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is charged of a shared device, on steps small enough to work out by hand."""
+"""The charge for a shared device, on steps small enough to compute by hand."""
 
 from __future__ import annotations
 

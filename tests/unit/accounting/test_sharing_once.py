@@ -1,4 +1,4 @@
-"""One device at one time is counted once, whoever has watched it."""
+"""One device at one time is counted once, whichever meters watched it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds for every schedule: jobs and the unallocated rest add up to the device's counter."""
+"""Properties of every schedule: jobs and the unallocated rest add up to the device's counter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A task that is asked to end does end, whatever it waits for at that moment."""
+"""A task that is asked to end does end, whatever it is waiting for."""
 
 from __future__ import annotations
 

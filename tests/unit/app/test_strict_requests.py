@@ -1,4 +1,4 @@
-"""Numbers and switches of JSON bodies are taken as they are: never from another type."""
+"""Numbers and booleans in JSON bodies are never converted from another type."""
 
 from __future__ import annotations
 

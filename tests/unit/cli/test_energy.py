@@ -1,4 +1,4 @@
-"""`pricetag energy`: what was used, what was charged, what is left."""
+"""`pricetag energy`: used, charged and unallocated energy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stage names that a script may choose: one short line where they are shown and stored."""
+"""Odd stage names chosen by a script: one short line where they are shown and stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`pricetag quote`, `submit --dry-run`, and where a followed run will end."""
+"""`pricetag quote`, `submit --dry-run`, and the projection of a followed run."""
 
 from __future__ import annotations
 

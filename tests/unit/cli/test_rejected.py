@@ -1,4 +1,4 @@
-"""What a job reported and could not be taken is shown with the run."""
+"""Rejected reports of a job are shown with the run."""
 
 from __future__ import annotations
 

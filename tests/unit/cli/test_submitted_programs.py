@@ -1,4 +1,4 @@
-"""Submitting a job looks for its code and script where this machine can."""
+"""Submitting a job checks its code and script where this machine has them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run that no live worker can take says so wherever it is shown."""
+"""A run that no live worker can take states this wherever it is shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose CPU time it was: trees of pretended processes, and of real ones."""
+"""CPU time of process trees: simulated processes and real ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AMD devices, on a module in the place of ``amdsmi``."""
+"""AMD devices, with a replacement of ``amdsmi``."""
 
 from __future__ import annotations
 

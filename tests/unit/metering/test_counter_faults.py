@@ -1,4 +1,4 @@
-"""What counters do beside counting, through the real meter: RAPL's and NVML's alike.
+"""Faults of RAPL's and NVML's counters, through the real meter.
 
 Each fault is shown by a replayed powercap tree and by a replayed NVML library. Whatever the
 counter does, no more is booked than was used, and the flags say what happened.

@@ -1,4 +1,4 @@
-"""Counters that are read once, in continuation of what an earlier process has read."""
+"""Counters that are read once, continuing the readings of an earlier process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Host counters that are wrong, replayed through a powercap tree: none is taken at its word."""
+"""Wrong host counters, replayed through a powercap tree: none is trusted blindly."""
 
 from __future__ import annotations
 

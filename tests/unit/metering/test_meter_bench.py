@@ -1,4 +1,4 @@
-"""A small, seeded slice of ``benchmarks.meter``: the whole way, against the true energy."""
+"""A small, seeded slice of ``benchmarks.meter``: end to end, against the true energy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a second opinion behaves, with a tracker that does what the test says."""
+"""How a second opinion behaves, with a tracker that the test controls."""
 
 from __future__ import annotations
 

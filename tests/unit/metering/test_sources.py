@@ -1,4 +1,4 @@
-"""Which meters an attempt gets, and what the doctor says of them."""
+"""Which meters an attempt gets, and what the doctor reports about them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A meter that is held up: what it says, and what is booked on it."""
+"""A stalled meter: its readings, and what is booked from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counters that tick: watched after an edge, and what is booked on it."""
+"""Counters that tick are watched after an edge, and what is booked from their updates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In what the work of runs differs: by what their recipes do, not by seeds and names."""
+"""How the work of runs differs: by what their recipes do, not by seeds and names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a field is said in words of this project, once."""
+"""Errors of a field are stated once, in the project's words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options that say how files are written: rejected where they cannot have an effect."""
+"""Options for file formats are rejected where they can have no effect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a running job is charged so far."""
+"""The charge of a running job so far."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A job of several processes: any of them may fail first, and then says why."""
+"""A job of several processes: any of them may fail first, and then reports the reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A device is one worker's: two on it would each charge all of it."""
+"""A device belongs to one worker: two would each charge all of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker whose disk is full: runs are retried, meters go on, a stop is a clean one."""
+"""A worker with a full disk: runs are retried, meters continue, and it stops cleanly."""
 
 from __future__ import annotations
 

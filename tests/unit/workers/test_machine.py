@@ -1,4 +1,4 @@
-"""Workers of one machine: parts of the host, and who is on what."""
+"""Workers of one machine: their parts of the host, and their devices."""
 
 from __future__ import annotations
 

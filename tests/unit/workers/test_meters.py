@@ -1,4 +1,4 @@
-"""What a job's meters say of devices that it shares, on a replayed NVML."""
+"""What a job's meters report for devices that it shares, on a replayed NVML."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The node's own meter on a clock that is turned by hand."""
+"""The node's own meter, on a clock set by the test."""
 
 from __future__ import annotations
 

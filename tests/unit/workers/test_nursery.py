@@ -1,4 +1,4 @@
-"""Jobs forked from the nursery are processes like any other."""
+"""Jobs forked from the nursery behave like any other process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker that cannot even begin a run says so at once, and does not keep it."""
+"""A worker that cannot even begin a run reports this at once, and does not keep the run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parameters of training with clipped weights: a kind that the tests add, as anybody may."""
+"""Parameters of training with clipped weights: a kind that the tests add."""
 
 from __future__ import annotations
 
