@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import or_, select, tuple_
+from sqlalchemy import or_, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from models import Factor, Site
@@ -48,3 +48,28 @@ async def page(
         query = query.where(tuple_(Factor.created_at, Factor.id) < tuple_(*before))
     query = query.order_by(Factor.created_at.desc(), Factor.id.desc()).limit(limit)
     return [(row[0], row[1]) for row in (await session.execute(query)).all()]
+
+
+_VERSION = text(
+    "SELECT concat_ws(' ', "
+    + ", ".join(
+        f"(SELECT count(*) || '/' || coalesce(bit_xor(hashtextextended({row}, 0)), 0)"
+        f" FROM {table} AS t)"
+        for table, row in (
+            ("factors", "CAST(t.id AS text)"),
+            ("prices", "CAST(t.id AS text)"),
+            ("carbon_series", "CAST(t.id AS text)"),
+            ("sites", "CAST(t AS text)"),
+        )
+    )
+    + ")"
+)
+
+
+async def version(session: AsyncSession) -> str:
+    """A text that changes whenever factors, prices, hourly series or sites are entered or changed.
+
+    All but sites are append-only.
+    """
+    entered: str = (await session.execute(_VERSION)).scalar_one()
+    return entered

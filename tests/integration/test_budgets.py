@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +18,8 @@ from app.services import execution
 from app.services.billing import issuing
 from app.services.billing.live_use import Rates, of_running
 from app.services.budgets.standing import amount_of, states
-from models import Attempt, Run, Spend, User
+from app.settings import get_settings
+from models import Attempt, Budget, Run, Spend, User
 from tests.support.api import Api, finished_run, running_run
 from tests.support.budgets import (
     J_PER_KWH,
@@ -29,6 +31,15 @@ from tests.support.budgets import (
     make_budget,
     promise,
     standing,
+)
+from tests.support.entries import (
+    changed,
+    enter,
+    hours_csv,
+    make_site,
+    posted,
+    price,
+    series,
 )
 from tests.support.executions import make_run
 from tests.support.plans import planned
@@ -266,3 +277,60 @@ async def test_running_amounts_of_many_budgets_are_those_of_each_attempt(api: Ap
         assert 2 < reserved["facility_energy_kwh"] < 3
         assert reserved["co2e_kg"] == 0
         assert of_all < 25  # by kinds of hardware, and not by attempts
+
+
+async def test_what_is_entered_or_changed_is_in_the_next_amounts(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cached factors of running attempts beside factors that were resolved anew."""
+    energy = await make_budget(api)
+    carbon = await make_budget(api, name="carbon", metric="co2e_kg")
+    cost = await make_budget(api, name="cost", metric="cost", currency="USD")
+    async with api.database.session_scope() as session:
+        await running_run(session, 10)
+        earlier = Attempt.started_at - timedelta(hours=2)
+        await session.execute(update(Attempt).values(started_at=earlier))
+
+    async def amounts() -> list[float]:
+        async with api.database.session_scope() as session:
+            budgets = [await session.get_one(Budget, UUID(one["id"])) for one in made]
+            fresh = await states(session, budgets, datetime.now(UTC), rates=Rates())
+        running = [(await standing(api, one["id"]))["running"] for one in made]
+        assert running == [float(state.standing.running) for state in fresh]
+        return running
+
+    made = [energy, carbon, cost]
+    seen = [await amounts()]
+    assert await amounts() == seen[0]
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    hours = [(f"{hour + timedelta(hours=n):%Y-%m-%dT%H:%MZ}", 900.0) for n in (-2, -1)]
+    await enter(api, None, "pue", 1.7)
+    seen.append(await amounts())
+    await make_site(api, "default", currency="USD")
+    await enter(api, "default", "pue", 1.9)
+    seen.append(await amounts())
+    await changed(api, "default", grid_zone="FR")
+    seen.append(await amounts())
+    await posted(api, "/v1/carbon/import", series("FR", hours_csv(*hours)))
+    seen.append(await amounts())
+    await posted(api, "/v1/prices", price("owned", "3.5", kind="internal"))
+    seen.append(await amounts())
+    monkeypatch.setenv("PRICETAG_ELECTRICITY_PER_KWH", "7.5")
+    get_settings.cache_clear()
+    seen.append(await amounts())
+    for before, after in pairwise(seen):
+        assert before != after
+
+
+async def test_factors_are_resolved_once_until_others_are_entered(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await make_budget(api)
+    async with api.database.session_scope() as session:
+        await running_run(session, 10)
+    await standing(api, made["id"])
+    with planned(api.database) as plans:
+        await standing(api, made["id"])
+    assert not any("FROM prices \n" in plan.statement for plan in plans)
+    looked = [plan for plan in plans if "bit_xor" in plan.statement]
+    assert len(looked) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,16 +15,20 @@ from typing import Any
 from uuid import UUID
 
 from app.db import Session
+from app.repositories import factors as factor_rows
 from app.services.billing import live_meter
 from app.services.billing.live_meter import ChargeSoFar
 from app.services.factors import resolution as factors
-from app.settings import get_settings
+from app.settings import Settings, get_settings
 from pricetag.accounting.bill.inputs import AttemptInput, Device, Factors
 from pricetag.accounting.bill.live import LiveRates, hours_between, live_figures, live_rates
 from pricetag.accounting.readings.component import Component
 
 RATES_HOLD_S = 5.0
 """Time for which a site's factors are cached, in s; they change when new ones are entered."""
+
+MOST_KNOWN = 500
+"""Cached factors after which the cache begins anew: attempts come and go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,10 @@ class Group:
     started_at: datetime
 
 
+Key = tuple[str | None, tuple[str, ...], tuple[str, ...], str, str]
+"""Site, accelerators, devices, first and last hour of attempts."""
+
+
 class Rates:
     """The factors of running attempts, cached for a short time.
 
@@ -67,17 +76,48 @@ class Rates:
     ) -> None:
         self._clock = clock
         self._hold_s = hold_s
-        self._cached: dict[tuple[Any, ...], tuple[float, Factors]] = {}
+        self._since_s = -math.inf
+        self._known: dict[Key, Factors] = {}
 
-    async def of(self, session: Session, group: Group, now: datetime) -> Factors:
-        """The factors of attempts at one site on one kind of hardware."""
-        hours = hours_between(group.started_at, now)
-        key = (group.site, group.accelerators, group.devices, hours[0], hours[-1])
+    async def known(self, session: Session) -> dict[Key, Factors]:
+        """The factors that are resolved already; others are to be added."""
         now_s = self._clock()
-        cached = self._cached.get(key)
-        if cached is not None and now_s - cached[0] < self._hold_s:
-            return cached[1]
-        resolved = await factors.resolve(
+        if now_s - self._since_s >= self._hold_s:
+            self._since_s, self._known = now_s, {}
+        return self._known
+
+
+class CurrentRates(Rates):
+    """The factors of running attempts, cached until others are entered.
+
+    What is entered is looked at by one statement, instead of eight for each site and kind of
+    hardware.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._version: tuple[str, Settings] | None = None
+
+    async def known(self, session: Session) -> dict[Key, Factors]:
+        """The factors that are resolved already from what is entered now."""
+        version = await factor_rows.version(session), get_settings()
+        if version != self._version or len(self._known) > MOST_KNOWN:
+            # Whoever resolves factors of before has the former dict.
+            self._version, self._known = version, {}
+        return self._known
+
+
+CURRENT_RATES = CurrentRates()
+
+
+async def _factors(
+    session: Session, known: dict[Key, Factors], group: Group, now: datetime
+) -> Factors:
+    """The factors of attempts at one site on one kind of hardware."""
+    hours = hours_between(group.started_at, now)
+    key = (group.site, group.accelerators, group.devices, hours[0], hours[-1])
+    if key not in known:
+        known[key] = await factors.resolve(
             session,
             site=group.site,
             settings=get_settings(),
@@ -86,9 +126,7 @@ class Rates:
             hours=hours,
             used_in_year=now.year,
         )
-        self._cached = {k: v for k, v in self._cached.items() if now_s - v[0] < self._hold_s}
-        self._cached[key] = (now_s, resolved)
-        return resolved
+    return known[key]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +180,12 @@ async def of_running(
         hardware = _hardware(row.components, row.devices)
         metered = _metered(row, hardware, live_meter.so_far(stored))
         alike[row.site, hardware.accelerators].append(metered)
+    known = await rates.known(session) if alike else {}
     for (site, accelerators), group in alike.items():
         devices = sorted({id_ for metered in group for id_ in metered.charge.energy_j})
         started_at = min(metered.started_at for metered in group)
         key = Group(site, accelerators, tuple(devices), started_at)
-        uses |= _uses(group, await rates.of(session, key, now), now)
+        uses |= _uses(group, await _factors(session, known, key, now), now)
     return uses
 
 

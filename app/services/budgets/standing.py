@@ -13,7 +13,7 @@ from uuid import UUID
 from app.db import Session
 from app.repositories import balances, spend
 from app.repositories.spend import SpentPart
-from app.services.billing.live_use import LiveUse, Rates
+from app.services.billing.live_use import CURRENT_RATES, LiveUse, Rates
 from app.services.billing.live_use import of_running as live_uses
 from models import Budget, Spend
 from pricetag.accounting.budgets.decision import ZERO, Standing, total, unused
@@ -97,7 +97,8 @@ async def states(
         session: Database session.
         budgets: The budgets.
         now: Present time: decides the periods, and the hour of factors for running attempts.
-        rates: Cached factors of running attempts, if any.
+        rates: Cached factors of running attempts; by default those of this process, which are
+            as entered now.
         spent: Amounts spent, if already read.
         without: A run whose quote does not count: the one that is being admitted.
         promised: Whether to include quotes; without them nothing is reserved.
@@ -120,7 +121,7 @@ async def states(
         )
     else:
         amounts = [balances.Amounts() for _ in budgets]
-    uses = await live_uses(session, rows, now, rates or Rates())
+    uses = await live_uses(session, rows, now, rates or CURRENT_RATES)
     earlier: dict[UUID, list[Spend]] = defaultdict(list)
     for row in await spend.spent_by_runs(session, [row.run_id for row in rows if promised]):
         if row.attempt_id not in attempts:
