@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from app.db import Database, Session, resolve_database_url
 from app.embedded_postgres import EmbeddedPostgresError, release
-from app.repositories.outage import OUTAGES
+from app.repositories.outage import OUTAGES, SCHEMA_FAULTS
 from app.schemas.tokens import TokenCreate
 from app.services import tokens
 from app.services.attempts import block_checks, packing
@@ -437,8 +437,25 @@ def with_database(use: Callable[[Database], Awaitable[Result]]) -> Result:
         raise fail(error.message) from error
     except DATABASE_FAULTS as error:
         raise fail(f"the database cannot be reached: {error}") from error
+    except SCHEMA_FAULTS as error:
+        url = resolve_database_url(settings)
+        if (fault := asyncio.run(_on_database(url, _migration_fault))) is not None:
+            raise fail(fault) from error
+        raise
     finally:
         release(settings.data_dir)
+
+
+async def _migration_fault(database: Database) -> str | None:
+    """How the database's schema differs from the one of this version."""
+    from app.services.readiness import NotMigratedError, check
+
+    try:
+        async with database.session_scope() as session:
+            await check(session)
+    except NotMigratedError as error:
+        return error.message
+    return None
 
 
 async def _on_database(url: str, use: Callable[[Database], Awaitable[Result]]) -> Result:

@@ -226,4 +226,4 @@ def _module(environment: Mapping[str, str], module: str, *arguments: str) -> str
 
 def main() -> None:
     """Entry of ``pricetag demo``."""
-    run_single(demo)
+    run_single(demo, "demo")

@@ -318,4 +318,4 @@ def _is_alive(alive: Path) -> bool:
 
 def main() -> None:
     """Parse the command line of ``pricetag worker`` and run it."""
-    run_single(worker)
+    run_single(worker, "worker")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import psycopg
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 OUTAGES: tuple[type[Exception], ...] = (
@@ -13,3 +13,6 @@ OUTAGES: tuple[type[Exception], ...] = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
 )
+
+SCHEMA_FAULTS: tuple[type[Exception], ...] = (ProgrammingError,)
+"""Raised for a table or column that is missing, before the database is migrated."""

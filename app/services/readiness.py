@@ -37,7 +37,7 @@ async def check(session: Session) -> str:
     revision = await migration_revision(session)
     if revision != head_revision():
         raise NotMigratedError(
-            f"The database is at migration {revision or 'none'}, this server needs "
+            f"The database is at migration {revision or 'none'}, this version needs "
             f"{head_revision()}: run `pricetag migrate`."
         )
     return revision

@@ -82,6 +82,7 @@ ENTRIES = (
         "commands",
         "Pack readings that no longer change, and check packed readings.",
         True,
+        True,
     ),
 )
 # Everything after the command is the service's to read, --help too.
@@ -117,9 +118,14 @@ def _add(app: typer.Typer, entry: Entry) -> None:
 def _with_json(ctx: typer.Context, entry: Entry) -> list[str]:
     """The arguments as typed, and ``--json`` where it stood before the command."""
     typed = list(ctx.args)
-    if not given(ctx).json or "--json" in typed:
+    if not given(ctx).json or {"--json", *HELP_OPTIONS} & set(typed):
         return typed
     if not entry.has_json:
-        raise CliError(f"{entry.command} has no --json", EXIT_USAGE)
+        raise CliError(
+            f"{entry.command} has no --json: it runs until it is stopped, and logs as text"
+            if entry.command != "demo"
+            else "demo has no --json: it prints a report for people",
+            EXIT_USAGE,
+        )
     is_group_alone = entry.is_group and not typed  # prints its help
     return typed if is_group_alone else [*typed, "--json"]

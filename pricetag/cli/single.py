@@ -12,7 +12,7 @@ from pricetag.cli.console import EXIT_FAILURE, HELP_OPTIONS, complain
 from pricetag.field_messages import option_message
 
 
-def run_single(command: Callable[..., Any]) -> NoReturn:
+def run_single(command: Callable[..., Any], name: str) -> NoReturn:
     """Parses ``sys.argv``, runs the command, and exits; wrong usage is one line on stderr."""
     program = typer.Typer(
         add_completion=False,
@@ -21,7 +21,8 @@ def run_single(command: Callable[..., Any]) -> NoReturn:
     )
     program.command()(command)
     try:
-        code = program(standalone_mode=False)
+        # By default, the name would be that of the module that Python was started with.
+        code = program(prog_name=f"pricetag {name}", standalone_mode=False)
     except typer.exceptions.Abort:
         sys.exit(EXIT_FAILURE)
     except typer.exceptions.TyperException as error:

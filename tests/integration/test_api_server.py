@@ -184,6 +184,12 @@ def administered_log(data_dir: Path) -> list[tuple[str, ...]]:
 
 
 def test_the_administrator_s_commands(data_dir: Path) -> None:
+    for early in (["balances", "check"], ["rollups", "check", "--json"], ["token", "list"]):
+        too_early = administer(data_dir, *early)
+        assert (too_early.returncode, too_early.stdout) == (1, ""), too_early.stdout
+        assert too_early.stderr.startswith("pricetag: The database is at migration none")
+        assert "run `pricetag migrate`" in too_early.stderr
+        assert too_early.stderr.count("\n") == 1
     migrated = administer(data_dir, "migrate", "--json")
     assert migrated.returncode == 0, migrated.stderr
     assert json.loads(migrated.stdout)["revision"]
@@ -205,7 +211,7 @@ def test_the_administrator_s_commands(data_dir: Path) -> None:
         (["--user", "nobody"], "no user 'nobody'"),
         (["--user", "me", "--project", "nowhere"], "project: 'me' is not a member"),
         (["--user", "me", "--expires", "soon"], "--expires: 'soon' is neither"),
-        ([], "use --user"),
+        ([], "--user for an existing one"),
     ):
         refused = administer(data_dir, "token", "create", *wrong)
         assert (refused.returncode, named in refused.stderr) == (1, True), refused.stderr

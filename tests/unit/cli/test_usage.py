@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import types
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+import typer
 
+from app.cli import commands as service
 from app.settings import get_settings
+from pricetag.cli.app import app
 from pricetag.cli.app import run as pricetag
 from tests.support.commands import Captured, complaint, said
 from tests.support.fake_api import RUN_ID, FakeApi, problem
@@ -31,6 +37,33 @@ from tests.support.fake_api import RUN_ID, FakeApi, problem
 def test_wrong_usage_is_one_line_and_exit_code_2(arguments: list[str], capsys: Captured) -> None:
     assert pricetag(arguments) == 2
     assert "Input should" not in complaint(capsys)
+
+
+def commands_of(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """A program's commands and groups, each with the groups that it is in."""
+    yield path
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from commands_of(inner, (*path, name))
+
+
+PATHS = dict.fromkeys(
+    path for program in (app, service) for path in commands_of(typer.main.get_command(program))
+)
+
+
+@pytest.mark.parametrize("path", PATHS, ids=[" ".join(path) or "pricetag" for path in PATHS])
+def test_help_and_errors_name_the_program_however_it_was_started(
+    path: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    module = types.ModuleType("__main__")
+    module.__package__ = "pricetag"  # as under python -m pricetag
+    monkeypatch.setitem(sys.modules, "__main__", module)
+    assert pricetag([*path, "--help"]) == 0
+    usage = " ".join(capsys.readouterr().out.split())
+    assert usage.startswith(f"Usage: {' '.join(('pricetag', *path))} ")
+    assert "python -m" not in usage
+    assert pricetag([*path, "--no-such-option"]) == 2
+    assert complaint(capsys).startswith("pricetag: No such option: --no-such-option")
 
 
 @pytest.mark.parametrize("group", [[], ["user"], ["project"]])

@@ -1,0 +1,144 @@
+"""Every command that shows data prints JSON alone with --json; the others say that they do not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from app.cli import commands as service_commands
+from app.settings import get_settings
+from pricetag.cli.app import app
+from pricetag.cli.app import run as pricetag
+from pricetag.cli.service import ENTRIES
+from tests.support.service import Service
+
+WITHOUT = {"serve", "worker", "demo"}
+"""Commands that run until they are stopped, or show an example to people."""
+
+JOB = {
+    "project": "p",
+    "experiment": "e",
+    "name": "n",
+    "recipe": {"stages": [{"kind": "command", "argv": ["true"]}]},
+}
+ESTIMATE = "--devices 1 --device-power-w 300 --hours 2 --pue 1.2 --grid-g-per-kwh 100"
+FACTOR = "pue 1.2 --source x --basis y --year 2025"
+PRICE = "card 2 --accelerator H100 --provider p --currency EUR --kind spot --source x"
+IMPORTED = "carbon import hours.csv --zone DE --basis lifecycle --source s --licence l"
+FETCHED = "carbon fetch --zone DE --from 2026-03-01 --to 2026-03-02"
+
+CALLS = (
+    *("whoami", "recipes", "recipes train", f"estimate {ESTIMATE}", "doctor"),
+    *("quote job.json", "submit job.json --check", "submit job.json", "cancel last", "resume last"),
+    *("runs", f"show {'{run}'}", f"logs {'{run}'}", f"reprice {'{run}'}", f"verify {'{run}'}"),
+    *(f"report {'{run}'} --format json", f"compare {'{run}'} {'{other}'}", "energy", "audit"),
+    *("budget create b --amount 10", "budget list", "budget show b", "budget set b --amount 20"),
+    *("budget alerts", "budget close b"),
+    *("site create berlin --zone DE", "site list", "site show berlin", "site set berlin --zone FR"),
+    *(f"factor add {FACTOR}", "factor list", f"price add {PRICE} --from 2026-01-01", "price list"),
+    *("price import prices.csv", IMPORTED, FETCHED, "carbon list"),
+    *("user create ada", "user list", "user tokens ada", "user add-token ada --expires 90d"),
+    *("user role ada viewer", "user disable ada", "user enable ada"),
+    *("user revoke-token ada {token}",),
+    *("project list", "project show p", "project private p", "project add-member p ada"),
+    *("project members p", "project remove-member p ada", "project open p"),
+    *("token list", "token create --name direct", "token revoke {direct}"),
+    *("migrate", "balances check", "balances rebuild", "rollups check", "rollups rebuild"),
+    *("readings pack", "readings check"),
+)
+REJECTED = {FETCHED: "provider-off"}
+"""Calls that this server cannot answer."""
+
+PRICES = (
+    "price_id,provider,region,accelerator,amount,currency,kind,source,licence,valid_from\n"
+    "other,p,,A100,1.5,EUR,spot,list,own,2026-01-01T00:00:00Z\n"
+)
+
+
+def leaves(command: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
+    """The commands of a program, with the names of their groups."""
+    if not hasattr(command, "commands"):
+        yield " ".join(path)
+        return
+    for name, inner in command.commands.items():
+        yield from leaves(inner, (*path, name))
+
+
+def all_commands() -> set[str]:
+    handed_over = {entry.command for entry in ENTRIES}
+    library = set(leaves(typer.main.get_command(app))) - handed_over
+    service = set(leaves(typer.main.get_command(service_commands)))
+    return library | service | {"worker", "demo"}
+
+
+def test_every_command_is_called_here() -> None:
+    called = {
+        name for name in all_commands() for call in CALLS if f"{call} ".startswith(f"{name} ")
+    }
+    assert all_commands() - called == WITHOUT
+
+
+@pytest.mark.parametrize("command", sorted(WITHOUT))
+def test_a_command_without_data_says_that_it_has_no_json(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert pricetag(["--json", command]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.startswith(f"pricetag: {command} has no --json: ")) == ("", True)
+    assert pricetag(["--json", command, "--help"]) == 0
+
+
+@pytest.mark.parametrize("group", [entry.command for entry in ENTRIES if entry.is_group])
+def test_a_group_alone_shows_its_help(group: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert pricetag(["--json", group]) == 2
+    shown = capsys.readouterr()
+    assert "Usage: pricetag" in shown.out + shown.err
+    assert "No such option" not in shown.err
+
+
+@pytest.fixture
+def here(lab: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with the files of the calls, connected to a server with a worker."""
+    for name, value in lab.environment.items():
+        if name.startswith("PRICETAG_"):
+            monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PRICETAG_URL", str(lab.http.base_url))
+    monkeypatch.setenv("PRICETAG_TOKEN", lab.http.headers["Authorization"].removeprefix("Bearer "))
+    monkeypatch.chdir(tmp_path)
+    Path("job.json").write_text(json.dumps({**JOB, "not_before": "2099-01-01T00:00:00Z"}))
+    Path("prices.csv").write_text(PRICES)
+    Path("hours.csv").write_text("hour,g_per_kwh\n2026-03-01T12:00Z,231.5\n")
+    lab.start_worker("--gpus", "none")
+    get_settings.cache_clear()
+    yield tmp_path
+    get_settings.cache_clear()
+
+
+def test_every_command_prints_json_alone(
+    lab: Service, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = [lab.submit(**JOB) for _ in range(2)]
+    for run_id in runs:
+        assert lab.wait_for_end(run_id)["status"] == "succeeded"
+    names = {"run": str(runs[0]), "other": str(runs[1])}
+    printed: dict[str, Any] = {}
+    for call in CALLS:
+        code = pricetag(["--json", *call.format(**names).split()])
+        out, err = capsys.readouterr()
+        if call in REJECTED:
+            assert (code, out) == (1, ""), call
+            continue
+        assert code in (0, 5), (call, out, err)  # 5: not everything of a price tag was checked
+        lines = out.splitlines() if call.startswith("logs") else [out]
+        printed[call] = [json.loads(line) for line in lines]
+        if call.startswith("user add-token"):
+            names["token"] = printed[call][0]["id"]
+        if call.startswith("token create"):
+            names["direct"] = printed[call][0]["id"]
+    assert printed["balances check"][0]["wrong"]["reserves"] == 0
+    assert set(printed["rollups check"][0]) == {"wrong"}
