@@ -61,20 +61,6 @@ async def check(session: Session, history: History, count: int) -> int:
     return compared + await compare(session, asked, [], [])
 
 
-async def test_balances_equal_the_full_sums_over_a_history_of_5000_runs(session: Session) -> None:
-    history = History(9)
-    await history.begin(session, 5000)
-    compared = await check(session, history, 30)
-    for number in range(200):
-        await history.go_on(session)
-        if number % 50 == 0:
-            await balance_upkeep.fold(session)
-            compared += await check(session, history, 5)
-    compared += await check(session, history, 60)
-    assert await differences(session) == []
-    assert compared > 120
-
-
 @pytest.mark.parametrize("seed", range(8))
 async def test_balances_follow_many_changes_of_few_runs(session: Session, seed: int) -> None:
     """Most runs have several attempts, many are re-priced, moved, opened again or deleted."""

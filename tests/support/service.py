@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -213,8 +214,34 @@ class Service:
 @contextmanager
 def service(data_dir: Path, **settings: str) -> Iterator[Service]:
     """A server on a free port, without workers; everything ends with the block."""
+    running = Service(data_dir, _environment(data_dir, settings))
+    try:
+        running.start_server()
+        running.authorize()
+        yield running
+    finally:
+        running.close()
+
+
+@contextmanager
+def servers(count: int, folder: Path, **settings: str) -> Iterator[list[Service]]:
+    """Servers on one database, each with a data folder and a free port of its own."""
+    places = [folder / f"server-{number}" for number in range(count)]
+    running = [Service(place, _environment(place, settings)) for place in places]
+    for place in places:
+        place.mkdir()
+    try:
+        with ThreadPoolExecutor(count) as pool:
+            list(pool.map(Service.start_server, running))
+        yield running
+    finally:
+        for one in running:
+            one.close()
+
+
+def _environment(data_dir: Path, settings: Mapping[str, str]) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith("PRICETAG_")}
-    environment = {
+    return {
         **kept,
         "PRICETAG_DATA_DIR": str(data_dir),
         "PRICETAG_HOST": "127.0.0.1",
@@ -223,10 +250,3 @@ def service(data_dir: Path, **settings: str) -> Iterator[Service]:
         **({"PRICETAG_JOB_USER": "root"} if os.geteuid() == 0 else {}),
         **{f"PRICETAG_{name.upper()}": value for name, value in settings.items()},
     }
-    running = Service(data_dir, environment)
-    try:
-        running.start_server()
-        running.authorize()
-        yield running
-    finally:
-        running.close()
