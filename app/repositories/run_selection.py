@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.repositories.visibility import Viewer, sees_project
 from models import Experiment, Project, User
 from models.run import NEVER, finished_or_never, gram_query, search_grams, search_text, stage_kinds
+from pricetag.recipes import kinds_within
 
 LEADING = ("experiment_id", "created_by", "project_id", "kind", "status")
 """Columns whose runs an index has by time of posting; those of the fewest runs first."""
@@ -25,7 +26,7 @@ class RunFilter:
     """Filter of runs; all conditions must hold.
 
     Attributes:
-        kind: A stage kind, or all stage kinds of a run joined by ``+``.
+        kind: A stage kind (with all its methods), or all stage kinds of a run joined by ``+``.
         search: Words; the run's name or one of its tags contains each, in any case.
     """
 
@@ -110,7 +111,8 @@ class Selection:
         if self.wanted.tags:
             made.append(runs.tags.contains(list(self.wanted.tags)))
         if self.wanted.kind is not None and "kind" not in self.values:
-            made.append(stage_kinds(runs.kind).contains(cast([self.wanted.kind], ARRAY(Text))))
+            kinds = cast(kinds_within(self.wanted.kind), ARRAY(Text))
+            made.append(stage_kinds(runs.kind).overlap(kinds))
         if self.wanted.search is not None:
             grams = search_grams(runs.name, runs.tags)
             made += [grams.bool_op("@@")(gram_query(word)) for word in looked_up]

@@ -18,6 +18,7 @@ class RecipeRead(Wire):
     model_config = ConfigDict(from_attributes=True, populate_by_name=True)
 
     kind: str
+    family: str = Field(description="`kind` in a recipe; several methods may share it.")
     title: str
     summary: str
     paper: PaperRead

@@ -123,7 +123,7 @@ def _check_final(recipe: Recipe, model: _Model) -> None:
         if traits.trains or traits.makes_model:
             field = f"recipe.stages.{index}.kind"
             raise InvalidUpstreamError(
-                f"'{stage.kind}' cannot follow {model.kind}: {entry.traits.final}.",
+                f"'{stage.stage_kind()}' cannot follow {model.kind}: {entry.traits.final}.",
                 field=field,
             )
 

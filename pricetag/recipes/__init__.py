@@ -8,7 +8,7 @@ from pricetag.recipes.data import Data, EncoderConfig, FromScratch
 from pricetag.recipes.errors import FieldError, RecipeError
 from pricetag.recipes.kinds import Paper, RecipeEntry, Traits
 from pricetag.recipes.parse import load_run_file, parse_recipe, parse_run_spec
-from pricetag.recipes.registry import REGISTRY, describe, traits_of
+from pricetag.recipes.registry import REGISTRY, describe, kind_of, kinds_within, traits_of
 from pricetag.recipes.run_spec import Recipe, Resources, RunSpec, derive_kind, runs_program
 from pricetag.recipes.upstream import FromRun
 
@@ -28,6 +28,8 @@ __all__ = [
     "Traits",
     "derive_kind",
     "describe",
+    "kind_of",
+    "kinds_within",
     "load_run_file",
     "parse_recipe",
     "parse_run_spec",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -83,3 +83,12 @@ class StageParams(Params):
 
     kind: str
     name: Name | None = Field(None, description="Name of the stage, shown beside its price.")
+
+    @classmethod
+    def stage_kind(cls) -> str:
+        """Kind of these stages: ``kind``, or ``kind-method`` where the method must be named."""
+        kind = str(cls.model_fields["kind"].default)
+        method = cls.model_fields.get("method")
+        if method is None or not method.is_required():
+            return kind
+        return f"{kind}-{get_args(method.annotation)[0]}"

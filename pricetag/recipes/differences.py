@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from pricetag.recipes.registry import REGISTRY
+from pricetag.recipes.registry import entry_of, kind_of
 
 MAX_VALUE = 60
 """Characters of a value that are shown."""
@@ -88,12 +88,12 @@ def _cut(values: Sequence[str]) -> list[str]:
 def _options(recipe: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """The options of a recipe that make a difference, by path, and its stage kinds."""
     stages = recipe.get("stages") or []
-    yield "stages", ", ".join(str(stage.get("kind")) for stage in stages)
+    yield "stages", ", ".join(map(kind_of, stages))
     for name in ("task", "data", "model"):
         yield from _flat(name, recipe.get(name))
     for index, stage in enumerate(stages):
-        entry = REGISTRY.get(str(stage.get("kind")))
-        skipped = {"kind", "name"} | (set() if entry is None else entry.traits.seeds)
+        entry = entry_of(stage)
+        skipped = {"kind", "method", "name"} | (set() if entry is None else entry.traits.seeds)
         for option, value in stage.items():
             if option not in skipped:
                 yield from _flat(f"stages.{index}.{option}", value)

@@ -42,6 +42,10 @@ def _no_fault(params: Any) -> MisfitError | None:
     return None
 
 
+def _no_fault_with_model(params: Any, model: object) -> MisfitError | None:
+    return None
+
+
 def _no_fault_with_task(params: Any, task: TaskEntry) -> MisfitError | None:
     return None
 
@@ -70,6 +74,7 @@ class Traits(Generic[P]):
         counts_whole: Whether ``done`` of ``total`` counts the whole stage, not a part of it.
         reshape: Shape of the model after the stage; raises ``MisfitError``.
         check_first: Reason why a run cannot begin with the stage, from its options alone.
+        check_model: Reason why the stage's options do not fit the run's model, as submitted.
         check_task: Reason why the stage's options do not fit the run's task.
         amount: Options for the amount of work, by which figures of earlier runs are scaled.
         tuning: Options that change the learned model, but hardly the usage.
@@ -91,6 +96,7 @@ class Traits(Generic[P]):
     counts_whole: Callable[[P], bool] = _never
     reshape: Callable[[P, Shape], Shape] = _same_shape
     check_first: Callable[[P], MisfitError | None] = _no_fault
+    check_model: Callable[[P, object], MisfitError | None] = _no_fault_with_model
     check_task: Callable[[P, TaskEntry], MisfitError | None] = _no_fault_with_task
     amount: frozenset[str] = frozenset()
     tuning: frozenset[str] = frozenset()
@@ -134,13 +140,23 @@ class RecipeEntry(Generic[P]):
 
     @property
     def kind(self) -> str:
-        """Name of the kind in recipes, and of its files."""
+        """Name of the kind: that in recipes, followed by the method where it must be named."""
+        return self.params.stage_kind()
+
+    @property
+    def family(self) -> str:
+        """The kind as recipes write it, which several methods may share."""
         return str(self.params.model_fields["kind"].default)
+
+    @property
+    def file_name(self) -> str:
+        """Name of the kind's files, without the ending."""
+        return self.kind.replace("-", "_")
 
     @property
     def module(self) -> str:
         """Module of its code, imported only in a job's own process."""
-        return f"workers.recipes.{self.kind}"
+        return f"workers.recipes.{self.file_name}"
 
     def read(self, stored: Any) -> P:
         """The parameters of a stored stage, without options that this version does not have."""
@@ -151,6 +167,7 @@ class RecipeEntry(Generic[P]):
         """The entry as plain data, with the JSON schema of its parameters."""
         return {
             "kind": self.kind,
+            "family": self.family,
             "title": self.title,
             "summary": self.summary,
             "paper": {"citation": self.paper.citation, "url": self.paper.url},

@@ -15,7 +15,7 @@ from pricetag.field_messages import message_of, quotes_hint
 from pricetag.recipes.base import AS_STORED
 from pricetag.recipes.data import Data, EncoderConfig, FromScratch
 from pricetag.recipes.errors import FieldError, RecipeError
-from pricetag.recipes.registry import REGISTRY
+from pricetag.recipes.registry import REGISTRY, entry_of, methods_of
 from pricetag.recipes.run_spec import Recipe, Resources, RunSpec
 from pricetag.recipes.upstream import FromRun
 from pricetag.recipes.yaml_text import YamlError, parse_yaml
@@ -133,9 +133,18 @@ def _field_error(detail: ErrorDetails, obj: Mapping[str, Any]) -> FieldError:
     message, hint = message_of(detail), quotes_hint(detail)
     if kind == "literal_error":
         expected = str(context.get("expected", "")).replace("'", "").replace(" or ", ", ")
+        if loc[-1] == "method" and (methods := _methods(loc, obj)):
+            expected = ", ".join(methods)
         message = f"must be one of: {expected}"
         hint = _near(str(detail["input"]), expected.split(", "), show_all=False)
     return FieldError(field, message[:1].lower() + message[1:], hint)
+
+
+def _methods(loc: list[str], obj: Mapping[str, Any]) -> list[str]:
+    """The methods of the stage at a path; none if the path is not that of a stage's option."""
+    if loc[:2] != ["recipe", "stages"] or len(loc) != 4:
+        return []
+    return methods_of(str(obj["recipe"]["stages"][int(loc[2])]["kind"]))
 
 
 def _author_path(loc: tuple[int | str, ...], obj: object, *, missing: bool) -> Iterator[str]:
@@ -157,11 +166,14 @@ def _unknown_kind(loc: list[str], value: object) -> FieldError:
     if not isinstance(value, Mapping):
         return FieldError(".".join(loc), f"a stage is an object of fields, not {_type_name(value)}")
     field = ".".join([*loc, "kind"])
+    families = dict.fromkeys(entry.family for entry in REGISTRY.values())
     if "kind" not in value:
-        return FieldError(field, "is missing", f"known kinds: {', '.join(REGISTRY)}")
-    return FieldError(
-        field, f"unknown stage kind {value['kind']!r:.100}", _near(str(value["kind"]), REGISTRY)
-    )
+        return FieldError(field, "is missing", f"known kinds: {', '.join(families)}")
+    kind, _, method = str(value["kind"]).partition("-")
+    hint = _near(str(value["kind"]), families)
+    if method in methods_of(kind):
+        hint = f"write kind: {kind} and method: {method}"
+    return FieldError(field, f"unknown stage kind {value['kind']!r:.100}", hint)
 
 
 _CLASSES: dict[tuple[str, ...], type[BaseModel]] = {
@@ -181,7 +193,8 @@ def _known_fields(path: list[str], obj: Mapping[str, Any]) -> list[str]:
         model = FromRun
     if model is None and path[:2] == ["recipe", "stages"]:
         stage = obj["recipe"]["stages"][int(path[2])]
-        model = _class_within(REGISTRY[stage["kind"]].params, path[3:])
+        entry = entry_of(stage)
+        model = None if entry is None else _class_within(entry.params, path[3:])
     return list(model.model_fields) if model else []
 
 

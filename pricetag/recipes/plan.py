@@ -8,7 +8,7 @@ from typing import Any
 
 from pricetag.recipes.base import StageParams
 from pricetag.recipes.methods.evaluate import evaluation_after
-from pricetag.recipes.registry import REGISTRY, traits_of
+from pricetag.recipes.registry import REGISTRY, kind_of, traits_of
 from pricetag.recipes.shapes import MisfitError, Shape
 
 
@@ -49,7 +49,7 @@ def plan(stages: Sequence[StageParams], splits: Iterable[str]) -> list[Planned]:
 
 def plan_of_stored(recipe: Mapping[str, Any]) -> list[Planned]:
     """The steps of a stored recipe, which may come from an earlier version."""
-    stages = [REGISTRY[str(stage["kind"])].read(stage) for stage in recipe["stages"]]
+    stages = [REGISTRY[kind_of(stage)].read(stage) for stage in recipe["stages"]]
     data = recipe.get("data") or {}
     return plan(stages, [name for name, place in data.items() if place is not None])
 

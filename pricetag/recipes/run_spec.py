@@ -63,13 +63,13 @@ class Recipe(Params):
         return self
 
     def _check_program(self) -> None:
-        first = self.stages[0].kind
+        first = self.stages[0].stage_kind()
         for index, stage in enumerate(self.stages):
             if not traits_of(stage).runs_program:
                 raise _fault(
                     f"stages.{index}.kind",
                     "'{kind}' cannot follow a {first}: a {first} run has {first} stages only",
-                    kind=stage.kind,
+                    kind=stage.stage_kind(),
                     first=first,
                 )
         for field in ("task", "data", "model"):
@@ -82,7 +82,7 @@ class Recipe(Params):
                 raise _fault(
                     f"stages.{index}.kind",
                     "a {kind} cannot be mixed with training stages; submit it as its own run",
-                    kind=stage.kind,
+                    kind=stage.stage_kind(),
                 )
         required = {
             "task": f"is missing: {' or '.join(TASKS)}",
@@ -98,9 +98,12 @@ class Recipe(Params):
             raise _fault(
                 "stages.0.kind",
                 "'{kind}' needs a trained model; a model from scratch starts with {starters}",
-                kind=first.kind,
+                kind=first.stage_kind(),
                 starters=" or ".join(starters),
             )
+        for index, stage in enumerate(self.stages):
+            if (wrong := traits_of(stage).check_model(stage, self.model)) is not None:
+                raise _fault(f"stages.{index}.{wrong.option}", "{what}", what=str(wrong))
 
     def _check_task(self) -> None:
         """Stages, data and a new model must match the run's task."""
@@ -113,7 +116,7 @@ class Recipe(Params):
                 raise _fault(
                     f"stages.{index}.kind",
                     "'{kind}' does not work on {task}; it works on {tasks}",
-                    kind=stage.kind,
+                    kind=stage.stage_kind(),
                     task=task.name,
                     tasks=" and ".join(name for name in TASKS if name in works_on),
                 )
@@ -154,8 +157,8 @@ class Recipe(Params):
                 raise _fault(
                     f"stages.{index}.kind",
                     "'{kind}' cannot follow {last}: {reason}; put it before",
-                    kind=stage.kind,
-                    last=last.kind,
+                    kind=stage.stage_kind(),
+                    last=last.stage_kind(),
                     reason=traits_of(last).final,
                 )
             if traits.final is not None:
@@ -170,7 +173,7 @@ class Recipe(Params):
                         f"data.{need.split}",
                         "is missing, but stage {index} ({kind}) needs it{unless}",
                         index=index,
-                        kind=stage.kind,
+                        kind=stage.stage_kind(),
                         unless=f" unless {need.option}: false" if need.option else "",
                     )
 
@@ -211,4 +214,4 @@ def runs_program(kind: str) -> bool:
 
 def derive_kind(recipe: Recipe) -> str:
     """Kind of the run: its stage kinds, each once, as in ``train+quantize+measure``."""
-    return "+".join(dict.fromkeys(stage.kind for stage in recipe.stages))
+    return "+".join(dict.fromkeys(stage.stage_kind() for stage in recipe.stages))

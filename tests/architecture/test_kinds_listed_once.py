@@ -40,7 +40,9 @@ def places(root: Path, kinds: frozenset[str]) -> list[str]:
 
 def _is_own_file(name: str, kinds: frozenset[str]) -> bool:
     folders = ("pricetag/recipes/methods", "pricetag/recipes/stages", "workers/recipes")
-    return any(name == f"{folder}/{kind}.py" for folder in folders for kind in kinds)
+    return any(
+        name == f"{folder}/{kind.replace('-', '_')}.py" for folder in folders for kind in kinds
+    )
 
 
 def _lines(tree: ast.Module, name: str, kinds: frozenset[str]) -> Iterator[int]:

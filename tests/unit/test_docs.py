@@ -33,8 +33,9 @@ from pricetag.cli.app import run as run_command
 from pricetag.cli.views.sheet import OUTSIDE
 from pricetag.metering import amd, nvml
 from pricetag.recipes import REGISTRY, RecipeEntry, parse_run_spec
-from pricetag.recipes.methods.distill import Student
-from pricetag.recipes.training import Optimisation
+from pricetag.recipes.base import StageParams
+from pricetag.recipes.students import Student
+from pricetag.recipes.training import FullTraining, Optimisation
 from tests.support.price_tags import tag, unmetered_run
 from workers.command import worker
 
@@ -162,7 +163,19 @@ def sections() -> dict[str, str]:
 
 def test_the_recipes_page_has_the_stage_kinds_of_the_registry() -> None:
     headings = re.findall(r"^## `(\w+)`$", RECIPES, re.M)
-    assert headings == list(REGISTRY)
+    assert headings == [kind for kind, entry in REGISTRY.items() if kind == entry.family]
+
+
+def test_every_method_that_must_be_named_has_a_page() -> None:
+    pages = {page.stem for page in (ROOT / "docs" / "methods").glob("*.md")}
+    assert pages == {kind for kind, entry in REGISTRY.items() if kind != entry.family}
+
+
+def described(entry: RecipeEntry[Any]) -> str:
+    """Where the docs describe a kind: a section for each, a page for a method."""
+    if entry.kind == entry.family:
+        return sections()[entry.kind]
+    return TEXTS[f"docs/methods/{entry.kind}.md"]
 
 
 def options(section: str) -> dict[str, str]:
@@ -181,9 +194,10 @@ def default(model: type[BaseModel], name: str) -> str:
 
 @pytest.mark.parametrize("entry", list(REGISTRY.values()), ids=list(REGISTRY))
 def test_options_and_defaults_are_those_of_the_parameter_class(entry: RecipeEntry[Any]) -> None:
-    shared = set(Optimisation.model_fields) if issubclass(entry.params, Optimisation) else set()
-    own = set(entry.params.model_fields) - shared - {"kind", "name"}
-    section = sections()[entry.kind]
+    bases = (Optimisation,) if entry.kind == entry.family else (FullTraining, Optimisation)
+    base = next((one for one in bases if issubclass(entry.params, one)), StageParams)
+    own = set(entry.params.model_fields) - set(base.model_fields) - {"kind", "name"}
+    section = described(entry)
     assert options(section) == {name: default(entry.params, name) for name in own}
     assert entry.paper.url in section
     (example,) = fenced(section, "yaml")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertForSequenceClassification
 
-from pricetag.recipes.methods.distill import Student
+from pricetag.recipes.students import Student
 from tests.support.recording import RecordingReporter
 from tests.support.training import CONFIG, TRAIN, carry_out, data_set, job, recipe
 from workers.job.pipeline import run

@@ -14,7 +14,7 @@ from torch.nn import functional
 from transformers import AutoConfig
 
 from pricetag.recipes import RecipeError, parse_recipe
-from pricetag.recipes.methods.distill import Student
+from pricetag.recipes.students import Student
 from tests.support import tiny_models
 from tests.support.recording import RecordingReporter
 from tests.support.tasks import TASKS, task_files, task_recipe

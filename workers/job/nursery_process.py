@@ -28,7 +28,7 @@ PR_SET_PDEATHSIG = 1
 WORKERS_BUSINESS = (signal.SIGINT, signal.SIGTERM)
 """Signals handled by the worker: it lets the jobs save their state, then hangs up."""
 MAX_MESSAGE_BYTES = 1 << 20
-PROGRAM_MODULES = tuple(entry.module for entry in REGISTRY.values() if entry.traits.runs_program)
+PROGRAMS = tuple(entry for entry in REGISTRY.values() if entry.traits.runs_program)
 TRAINING_MODULES = (
     *(entry.module for entry in REGISTRY.values() if not entry.traits.runs_program),
     "sklearn.metrics",
@@ -61,9 +61,9 @@ def main(control_fd: int, *, allow_hub: bool, root: Path, journal_dir: Path | No
 
 def warm_up() -> None:
     """Do once what every fork would otherwise repeat: imports, schemas, `uname -p`, versions."""
-    for name in PROGRAM_MODULES:
-        importlib.import_module(name)
-    parse_recipe({"stages": [{"kind": "command", "argv": ["true"]}]})
+    for entry in PROGRAMS:
+        importlib.import_module(entry.module)
+        parse_recipe({"stages": [entry.example]})
     platform.platform()
     environment.version("pricetag")
 

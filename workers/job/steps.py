@@ -35,7 +35,7 @@ class Step:
     @property
     def kind(self) -> str:
         """The stage's kind."""
-        return self.params.kind
+        return self.params.stage_kind()
 
     @property
     def folder_name(self) -> str:
@@ -49,7 +49,7 @@ def plan(recipe: Recipe) -> list[Step]:
     used_names: set[str] = set()
     before = ""
     for number, step in enumerate(recipe_plan.plan(recipe.stages, recipe.splits())):
-        label = step.params.name or step.params.kind
+        label = step.params.name or step.params.stage_kind()
         name = _unique_name(f"{label} {before}" if step.automatic else label, used_names)
         steps.append(Step(number, step.index, step.params, name, step.automatic, step.evaluated))
         before = name

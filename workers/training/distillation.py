@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from transformers import PreTrainedConfig
 
-from pricetag.recipes.methods.distill import Student
+from pricetag.recipes.students import Student
 from pricetag.recipes.training import Optimisation
 from workers.job.context import StageContext
 from workers.job.request import JobError
+from workers.job.sources import resolve_model
 from workers.training.finetune import count_model, count_operations, model_profile
 from workers.training.formats import registry
 from workers.training.model import precision
 from workers.training.model.loaded import Loaded
-from workers.training.model.models import for_use, needed, read_config
+from workers.training.model.models import for_training, for_use, needed, read_config
 from workers.training.model.students import checked_student_config, student_of
 from workers.training.teacher import Teacher
 
@@ -51,7 +54,7 @@ def require_same_vocabulary(
 
 
 def teacher_and_student(
-    context: StageContext, student: Student, options: Optimisation
+    context: StageContext, student: Student, options: Optimisation, *, pretrained: bool = False
 ) -> tuple[Teacher, Loaded]:
     """The stage's model as the teacher of its training, and a student made from it.
 
@@ -59,6 +62,8 @@ def teacher_and_student(
         context: The stage's context.
         student: How the student differs from its teacher.
         options: How the student is trained.
+        pretrained: Whether the student starts from the weights of the run's model, from which
+            the teacher was trained, with a new head.
 
     Raises:
         JobError: ``bad-teacher`` if the model is final, such as 8-bit; ``bad-student``.
@@ -66,7 +71,12 @@ def teacher_and_student(
     loaded = for_use(context)
     if registry.is_final(registry.describe(loaded.model)):
         raise JobError("bad-teacher", "an 8-bit model cannot be distilled", context.field)
-    made = student_of(loaded.model, student, options.seed, f"{context.field}.student")
+    source = loaded.model
+    if pretrained:
+        first = replace(context, model=resolve_model(context.job, context.recipe))
+        source = for_training(first, loaded.labels, options.seed).model
+        require_same_vocabulary(loaded.model.config, source.config, context.field)
+    made = student_of(source, student, options.seed, f"{context.field}.student")
     teacher = Teacher(
         loaded.model,
         precision_=precision.choose(options.precision, context.job.device),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pricetag.accounting.forecast.from_history import Work
-from pricetag.recipes import REGISTRY, Data, traits_of
+from pricetag.recipes import REGISTRY, Data, kind_of, traits_of
 from pricetag.recipes.plan import plan_of_stored
 from pricetag.recipes.registry import runs_program
 from pricetag.recipes.training import Optimisation
@@ -22,6 +22,9 @@ FIRST_DATA_OPTIONS = frozenset(
     {*("hub", "config", "revision", "train", "validation", "test", "text", "text_pair", "label")}
 )
 """Options of data that existed when the first fingerprints were stored."""
+
+FIRST_METHODS = {"distill": "logits"}
+"""Methods that were the only ones of their kind, without a name, in the first fingerprints."""
 
 SCRIPTS = (".py", ".sh", ".r", ".jl", ".pl", ".rb", ".js", ".lua", ".ipynb")
 
@@ -68,10 +71,11 @@ def likeness(recipe: Recipe) -> Likeness:
         script = [_script(stage) for stage in stages]
         loose = _sha256([head, script]) if all(script) else exact
         return Likeness(exact, loose, loose, None, None)
+    kinds = [step.params.stage_kind() for step in plan_of_stored(recipe)]
     return Likeness(
         recipe_sha256=exact,
         shape_sha256=_sha256([head, [_without(stage, _scaled(stage)) for stage in stages]]),
-        family_sha256=_sha256([head, [step.params.kind for step in plan_of_stored(recipe)]]),
+        family_sha256=_sha256([head, kinds]),
         data_sha256=_sha256([head["task"], head["data"]]),
         model_sha256=_sha256(head["model"]),
     )
@@ -91,18 +95,20 @@ def _data(data: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 def _incidental(stage: Mapping[str, Any]) -> frozenset[str]:
     """Options that change only the name of the stage, and chance."""
-    return NAMES | REGISTRY[stage["kind"]].traits.seeds
+    return NAMES | REGISTRY[kind_of(stage)].traits.seeds
 
 
 def _scaled(stage: Mapping[str, Any]) -> frozenset[str]:
     """Options that change only the amount of work of a stage."""
-    traits = REGISTRY[stage["kind"]].traits
+    traits = REGISTRY[kind_of(stage)].traits
     return _incidental(stage) | traits.amount | traits.tuning
 
 
 def _without(stage: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
     """The stage without these and without unset options: later versions may have more options."""
     set_options = {name: value for name, value in stage.items() if value not in (None, {}, [])}
+    if set_options.get("method") == FIRST_METHODS.get(stage["kind"]):
+        set_options.pop("method", None)
     return {name: value for name, value in set_options.items() if name not in names}
 
 
@@ -131,7 +137,7 @@ def steps(recipe: Recipe, gpus: int) -> list[Step]:
     """The steps of a recipe in the order of their keys: each stage, and its evaluation."""
     return [
         Step(
-            kind=step.params.kind,
+            kind=step.params.stage_kind(),
             recipe_index=step.index,
             automatic=step.automatic,
             work=traits_of(step.params).work(step.params, max(gpus, 1)),
@@ -149,5 +155,5 @@ def trains(kind: str) -> bool:
 
 def examples_per_step(stage: Mapping[str, Any], devices: int) -> float | None:
     """Examples per optimizer step, over all devices; None if the stage has no such steps."""
-    params = REGISTRY[stage["kind"]].read(stage)
+    params = REGISTRY[kind_of(stage)].read(stage)
     return float(of_options(params, devices)) if isinstance(params, Optimisation) else None

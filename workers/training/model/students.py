@@ -8,8 +8,8 @@ from typing import cast
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from pricetag.recipes.methods.distill import Student
 from pricetag.recipes.shapes import SIZE_NAMES
+from pricetag.recipes.students import Student
 from workers.job.request import JobError
 from workers.training.formats import registry
 from workers.training.model.recording import encoder_layers

@@ -1,0 +1,44 @@
+"""Methods of a kind: how recipes write them, and what everything else calls them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pricetag.recipes import derive_kind, kind_of, kinds_within, parse_recipe
+from pricetag.recipes.differences import differences
+from pricetag.recipes.registry import methods_of
+
+HEAD: dict[str, Any] = {
+    "task": "classification",
+    "data": {"train": "a.tsv", "validation": "b.tsv"},
+    "model": "base",
+}
+
+
+def recipe(**stage: Any) -> dict[str, Any]:
+    return {**HEAD, "stages": [{"kind": "train"}, {"kind": "distill", **stage}]}
+
+
+def test_a_method_that_need_not_be_named_has_the_kinds_own_name() -> None:
+    for stage in ({}, {"method": "logits"}):
+        assert derive_kind(parse_recipe(recipe(**stage))) == "train+distill"
+    assert derive_kind(parse_recipe(recipe(method="pkd"))) == "train+distill-pkd"
+    assert kind_of({"kind": "distill", "method": "none of these"}) == "distill"
+
+
+def test_the_methods_of_a_kind_begin_with_the_one_that_need_not_be_named() -> None:
+    assert methods_of("distill")[:2] == ["logits", "pkd"]
+    assert methods_of("train") == []
+
+
+def test_a_search_for_a_kind_finds_its_methods() -> None:
+    assert kinds_within("distill")[:2] == ["distill", "distill-pkd"]
+    assert kinds_within("distill-pkd") == ["distill-pkd"]
+    assert kinds_within("train") == ["train"]
+
+
+def test_a_named_default_is_no_difference_and_another_method_is_one() -> None:
+    assert differences([recipe()], [recipe(method="logits")]) == []
+    assert differences([recipe()], [recipe(method="pkd")]) == [
+        "stages: train, distill (a), train, distill-pkd (b)"
+    ]
