@@ -32,7 +32,8 @@ def run(params: StageParams, context: StageContext) -> StageResult:
         context, params.student, params, pretrained=params.start == "pretrained"
     )
     facts = distillation.layers(teacher, student)
-    layers = patient_layers(*facts.values(), params.teacher_layers)
+    depths = facts["teacher_layers"], facts["student_layers"]
+    layers = patient_layers(*depths, params.teacher_layers)
     labels = task_of(context).loss(params.alpha)
     soft = SoftLabels(teacher, 1 - params.alpha, params.temperature)
     patience = Patience(teacher, layers, params.beta, normalize=params.normalize)
