@@ -72,7 +72,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_contracts_hold(copy: Path) -> None:
+def test_the_import_contracts_are_kept(copy: Path) -> None:
     done = lint(copy)
     assert done.returncode == 0, done.stdout
 
@@ -108,6 +108,6 @@ def test_the_plain_packages_resolve_inside_the_repository() -> None:
         assert Path(str(room.__file__)).is_relative_to(ROOT)
 
 
-def test_the_wheel_holds_the_library_alone() -> None:
+def test_the_wheel_contains_only_the_library() -> None:
     setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
     assert setuptools["packages"]["find"]["include"] == ["pricetag*"]

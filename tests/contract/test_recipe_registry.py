@@ -17,7 +17,7 @@ ENTRIES = list(REGISTRY.values())
 by_kind = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.kind)
 
 
-def test_registry_and_union_hold_the_same_kinds() -> None:
+def test_registry_and_union_have_the_same_kinds() -> None:
     union = typing.get_args(typing.get_args(registry.Stage)[0])
     assert {typing.get_args(one)[0] for one in union} == {entry.params for entry in ENTRIES}
 

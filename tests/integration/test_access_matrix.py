@@ -165,9 +165,7 @@ def expected(operation_id: str, access: Access, caller: Caller, target: Target) 
 
 @pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize("target", TARGETS)
-async def test_every_operation_answers_every_caller_as_its_rule_says(
-    lab: Lab, target: Target
-) -> None:
+async def test_every_operation_treats_every_caller_by_its_rule(lab: Lab, target: Target) -> None:
     wrong: list[str] = []
     cells = 0
     names = {**lab.things[target].ids, "project": target}

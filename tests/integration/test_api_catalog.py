@@ -57,7 +57,7 @@ async def test_an_impossible_quote_is_rejected(
     assert fields(refused) == [field]
 
 
-async def test_projects_and_experiments_come_in_pages(api: Api) -> None:
+async def test_projects_and_experiments_are_listed_in_pages(api: Api) -> None:
     for project, experiment in (("b", "y"), ("a", "z"), ("a", "x"), ("a", "x")):
         await api.post_run(project=project, experiment=experiment)
     first = (await api.viewer.get("/v1/projects", params={"limit": 1})).json()

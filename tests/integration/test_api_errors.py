@@ -182,7 +182,7 @@ async def test_an_unknown_query_parameter_is_rejected_everywhere(api: Api) -> No
 
 
 @pytest.mark.parametrize("key", ["", "with space", "x" * 201, "\t"])
-async def test_a_bad_idempotency_key_is_rejected(api: Api, key: str) -> None:
+async def test_an_invalid_idempotency_key_is_rejected(api: Api, key: str) -> None:
     response = await api.member.post("/v1/runs", json=run_body(), headers={"Idempotency-Key": key})
     assert fields(problem(response, 422, "invalid-request")) == ["Idempotency-Key"]
 
@@ -201,7 +201,7 @@ async def test_unknown_paths_and_methods_are_errors(api: Api) -> None:
 
 
 @pytest.mark.parametrize("secret", ["pt_wrong", "", "é", "pt_\ud800"])
-async def test_a_bad_token_is_rejected(api: Api, secret: str) -> None:
+async def test_an_invalid_token_is_rejected(api: Api, secret: str) -> None:
     header = (b"Authorization", b"Bearer " + secret.encode("utf-8", "surrogatepass"))
     response = await api.nobody.get("/v1/runs", headers=[header])
     problem(response, 401, "unauthenticated")

@@ -36,7 +36,7 @@ async def test_the_stream_of_a_finished_run_ends(api: Api) -> None:
     assert all(m.json()["run_id"] == str(run_id) for m in messages)
 
 
-async def test_the_stream_goes_on_after_the_last_event_seen(api: Api) -> None:
+async def test_the_stream_continues_after_the_last_event_seen(api: Api) -> None:
     async with api.database.session_scope() as session:
         run_id = await finished_run(session)
     messages = await told(api, run_id)

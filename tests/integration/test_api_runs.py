@@ -244,7 +244,7 @@ async def test_pages_go_through_every_order(api: Api) -> None:
     assert await pages(api, limit=2) == [["a", "c"], ["a", "b"]]
 
 
-async def test_a_page_is_not_moved_by_what_is_posted_meanwhile(api: Api) -> None:
+async def test_a_page_is_not_shifted_by_runs_posted_in_the_meantime(api: Api) -> None:
     for name in "abc":
         await api.post_run(name=name)
     first = (await api.viewer.get("/v1/runs", params={"limit": 2})).json()

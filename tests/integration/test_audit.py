@@ -189,7 +189,7 @@ def fits(row: dict[str, Any], filters: AuditFilter) -> bool:
 
 
 @pytest.mark.parametrize("look_ahead", [3, 40, 2_000])
-async def test_filters_together_give_the_pages_of_a_list_made_by_hand(
+async def test_combined_filters_give_the_pages_of_a_plain_list(
     session: Session, monkeypatch: pytest.MonkeyPatch, look_ahead: int
 ) -> None:
     monkeypatch.setattr(audit_rows, "LOOK_AHEAD", look_ahead)

@@ -90,7 +90,7 @@ async def test_a_difference_is_reported_until_it_is_corrected(
     assert alarms.messages == []
 
 
-async def test_a_wrong_budget_is_named_in_the_log_alone(
+async def test_a_wrong_budget_is_named_only_in_the_log(
     committed_api: Api, caplog: pytest.LogCaptureFixture
 ) -> None:
     database = committed_api.database
@@ -118,7 +118,7 @@ async def test_one_part_is_checked_a_minute(committed_db: Database) -> None:
     assert counts == [0, 1, 2, 3]  # the reserves are right, then one month after another
 
 
-async def test_a_rebuild_beside_writers_leaves_everything_right(committed_db: Database) -> None:
+async def test_a_rebuild_during_writes_leaves_correct_balances(committed_db: Database) -> None:
     """Attempts end, runs are re-priced and closed while the balances are made anew."""
     histories = [await begun(committed_db, seed, 40) for seed in (11, 12, 13)]
     await execute(committed_db, "DELETE FROM spend_balances WHERE grain = 'day'")

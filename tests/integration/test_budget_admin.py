@@ -48,7 +48,7 @@ async def test_a_budget_from_creation_to_closing(api: Api) -> None:
     problem(await api.admin.patch(where, json={"amount": 1}), 409, "budget-closed")
 
 
-async def test_who_changed_what_is_in_the_audit_log(api: Api) -> None:
+async def test_changes_of_budgets_and_their_authors_are_in_the_audit_log(api: Api) -> None:
     made = await make(api)
     where = f"/v1/budgets/{made['id']}"
     await api.admin.patch(where, json={"amount": 12})

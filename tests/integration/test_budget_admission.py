@@ -39,7 +39,7 @@ async def test_a_run_is_admitted_while_its_quote_fits(session: Session) -> None:
     assert [error.hint for error in refused.value.errors] == [budgets.HINT]
 
 
-async def test_nobody_is_admitted_once_nothing_is_left(session: Session) -> None:
+async def test_no_run_is_admitted_once_nothing_is_left(session: Session) -> None:
     await add_budget(session, 1.0)
     run, other = await make_run(session), await make_run(session)
     await promise(session, other, 1.0)

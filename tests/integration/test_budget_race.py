@@ -105,7 +105,7 @@ async def test_two_servers_admit_one_run_to_the_last_of_a_budget(
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-async def test_a_run_that_a_worker_claims_meanwhile_keeps_its_reservation(
+async def test_a_run_claimed_in_the_meantime_keeps_its_reservation(
     committed_api: Api, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     """Claims take no lock of a budget: one may fall between two looks of an admission."""

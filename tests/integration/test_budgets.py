@@ -75,7 +75,7 @@ async def test_every_attempt_s_use_is_booked_however_it_ended(
     assert (row.project_id, row.experiment_id) == (run.project_id, run.experiment_id)
 
 
-async def test_a_new_price_tag_takes_the_place_of_the_old_one(session: Session) -> None:
+async def test_a_new_price_tag_replaces_the_old_one_in_budgets(session: Session) -> None:
     run_id = await finished_run(session)
     run = await executions.lock_run(session, run_id)
     assert run is not None

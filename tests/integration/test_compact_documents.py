@@ -133,7 +133,7 @@ def test_the_totals_become_columns(old: str) -> None:
         ]
 
 
-def test_an_interrupted_upgrade_goes_on(old: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_upgrade_continues(old: str, monkeypatch: pytest.MonkeyPatch) -> None:
     before = {row[0]: row[-1] for row in rows(old, KEPT.format("content"))}
     monkeypatch.setattr(document_migration, "ROWS_AT_ONCE", 4)
     write = document_migration._write
@@ -199,7 +199,7 @@ def test_a_downgrade_restores_the_same_documents(old: str) -> None:
     assert rows(old, "SELECT id, context FROM reports ORDER BY id") == reports
 
 
-def test_an_index_whose_build_was_interrupted_is_built_anew(old: str) -> None:
+def test_an_index_whose_build_was_interrupted_is_rebuilt(old: str) -> None:
     to_revision(old, "0009")
     with psycopg.connect(libpq_url(old), autocommit=True) as connection:
         connection.execute("CREATE INDEX ix_runs_name_id ON runs (name)")
@@ -212,7 +212,7 @@ def test_an_index_whose_build_was_interrupted_is_built_anew(old: str) -> None:
     assert definition.endswith("(name, id)")
 
 
-async def test_an_issued_price_tag_takes_few_bytes_and_has_its_totals_in_columns(
+async def test_an_issued_price_tag_is_small_and_has_its_totals_in_columns(
     db: Database, session: Session
 ) -> None:
     run_id = await finished_run(session)

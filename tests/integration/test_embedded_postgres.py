@@ -117,7 +117,7 @@ def test_restart_gives_a_new_server_at_the_same_url(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["/".join(["a-folder-with-a-long-name"] * 4), "it's, a \u00df"])
-def test_a_long_or_odd_path_gets_its_socket_elsewhere(folder: Path, name: str) -> None:
+def test_a_socket_with_a_long_or_odd_path_is_placed_elsewhere(folder: Path, name: str) -> None:
     deep = folder / name
     url = embedded_postgres.ensure(deep)
     assert name not in url

@@ -172,7 +172,7 @@ async def whole_energy_j(session: Session, journal: JournalMaker) -> float | Non
     return (await session.get_one(Measurement, key, populate_existing=True)).energy_j
 
 
-async def test_a_lost_attempt_is_billed_from_what_arrived(session: Session) -> None:
+async def test_a_lost_attempt_is_billed_from_the_received_records(session: Session) -> None:
     run = await make_run(session)
     journal, _ = await lost_in_the_middle(session, run)
     assert await whole_energy_j(session, journal) == pytest.approx(500.0)
@@ -204,7 +204,7 @@ async def test_a_late_journal_is_added_and_the_tag_gets_a_new_version(session: S
     assert not states[second.attempt_id].closed
 
 
-async def test_a_late_tail_without_an_end_is_booked_once(session: Session) -> None:
+async def test_late_records_without_an_end_are_booked_once(session: Session) -> None:
     run = await make_run(session)
     journal, cut = await lost_in_the_middle(session, run)
     long = [r for r in journal.records[cut:] if r["type"] != "end"]
@@ -219,7 +219,7 @@ async def test_a_late_tail_without_an_end_is_booked_once(session: Session) -> No
     assert await whole_energy_j(session, journal) == pytest.approx(1600.0)
 
 
-async def test_the_true_end_of_a_lost_attempt_counts_if_nobody_has_begun_again(
+async def test_the_true_end_of_a_lost_attempt_counts_if_no_other_attempt_has_begun(
     session: Session,
 ) -> None:
     run = await make_run(session)
@@ -248,7 +248,7 @@ async def test_a_price_tag_is_never_changed(session: Session) -> None:
         await issuing.get_price_tag(session, run.id, 9)
 
 
-async def test_a_fault_in_the_arithmetic_does_not_keep_a_run_from_ending(
+async def test_an_error_in_the_arithmetic_does_not_keep_a_run_from_ending(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(inputs: object) -> None:

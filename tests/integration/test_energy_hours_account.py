@@ -45,7 +45,7 @@ async def test_energy_charged_to_no_run_belongs_to_the_node(session: Session) ->
     }
 
 
-async def test_without_the_nodes_own_meter_the_rest_is_unknown(session: Session) -> None:
+async def test_the_rest_is_unknown_without_the_node_s_own_meter(session: Session) -> None:
     attempt = await ended_attempt(session)
     charge(session, attempt, GPU, NOON, 300_000.0, 1800.0)
     await session.flush()

@@ -52,7 +52,7 @@ async def count(session: Session, table: str) -> int:
 
 @settings(max_examples=6)
 @given(seed=st.integers(0, 2**32))
-async def test_whatever_happens_the_sums_are_those_of_the_hours(db: Database, seed: int) -> None:
+async def test_sums_equal_the_hours_after_any_history(db: Database, seed: int) -> None:
     lab = Lab(random.Random(seed))
     async with db.sessions() as session:
         await lab.open(session)
@@ -120,7 +120,7 @@ async def read(database: Database, written: asyncio.Event) -> int:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-async def test_at_every_moment_beside_writers_the_sums_are_those_of_the_hours(
+async def test_sums_equal_the_hours_at_every_moment_during_writes(
     committed_db: Database, seed: int
 ) -> None:
     first = Lab(random.Random(seed), now=BEGIN + 30 * HOUR, weights={"correct": 0, "move": 0})
@@ -189,7 +189,7 @@ async def test_a_change_that_commits_while_its_hour_is_folded_stays_pending(
     assert (await pending(committed_db), await total_j(committed_db)) == (0, 2.0)
 
 
-async def test_a_change_under_way_holds_its_mark(committed_db: Database) -> None:
+async def test_an_uncommitted_change_keeps_its_mark(committed_db: Database) -> None:
     async with committed_db.session_scope() as session:
         await book(session, 1.0)
         await book(session, 1.0, hour=1)

@@ -105,7 +105,7 @@ async def test_a_run_is_not_priced_as_of_a_time_before_its_site_was_created(
     assert (response.status_code, response.json()["version"]) == (201, 2)
 
 
-async def test_a_run_at_a_site_that_nobody_entered_has_the_lab_s_factors_of_then(api: Api) -> None:
+async def test_a_run_at_an_unknown_site_has_the_lab_s_factors_of_that_time(api: Api) -> None:
     run_id = await run_at(api, "nowhere", started_at=LONG_AGO)
     path = f"/v1/runs/{run_id}/price-tag/reprice"
     response = await api.admin.post(path, json={"as_of": "2026-01-01T00:00:00Z"})

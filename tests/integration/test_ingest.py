@@ -223,7 +223,7 @@ async def test_text_that_postgresql_cannot_store_is_replaced(session: Session) -
     assert artifact.card["\ufffdkey"][:2] == ["\ufffd", None]
 
 
-async def test_an_artifact_written_again_takes_the_place_of_the_first(session: Session) -> None:
+async def test_an_artifact_written_again_replaces_the_first(session: Session) -> None:
     _, journal = await begun(session)
     for size in (1, 2):
         journal.add("artifact", 1.0, key="0", name="a", path="p", size_bytes=size, sha256="0" * 64)
@@ -260,7 +260,7 @@ for _ in range(200):
         {"type": "rejected", "reason": "planted", "event": "\0"},
     ],
 )
-async def test_a_poisoned_record_is_kept_apart_and_the_attempt_is_priced(
+async def test_a_poisoned_record_is_quarantined_and_the_attempt_is_priced(
     session: Session, poison: dict[str, Any]
 ) -> None:
     run, journal = await begun(session)

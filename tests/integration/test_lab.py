@@ -123,7 +123,7 @@ def test_filled_schema_is_the_migrated_one(lab_url: str) -> None:
     migrate.check(lab_url)
 
 
-def test_the_number_of_finished_runs_is_the_one_asked_for(
+def test_the_number_of_finished_runs_is_the_requested_one(
     rows: Rows,
 ) -> None:
     finished = "SELECT count(*) FROM runs WHERE finished_at IS NOT NULL"
@@ -178,7 +178,7 @@ async def test_every_price_tag_verifies_to_the_last_digit(lab_url: str, rows: Ro
         await database.dispose()
 
 
-async def test_balances_of_budgets_equal_what_they_sum_up(lab_url: str, rows: Rows) -> None:
+async def test_balances_of_budgets_equal_the_sums_of_their_rows(lab_url: str, rows: Rows) -> None:
     database = Database(lab_url, pool_size=1)
     try:
         async with database.session_scope() as session:
@@ -239,7 +239,7 @@ async def plans(lab_url: str, tmp_path_factory: pytest.TempPathFactory) -> Plans
     return Plans(set(large.values()), reads)
 
 
-def test_large_tables_are_found_by_their_rows(plans: Plans) -> None:
+def test_large_tables_are_identified_by_their_rows(plans: Plans) -> None:
     expected = {"runs", "attempts", "price_tags", "energy_hours", "quotes", "spend"}
     assert expected | {"reading_blocks"} <= plans.large
 

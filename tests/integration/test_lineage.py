@@ -98,7 +98,7 @@ async def test_a_run_takes_the_model_of_an_earlier_one_by_its_hash(api: Api) -> 
     assert (await shown(api, first))["lineage"] is None
 
 
-async def test_the_chain_has_used_what_each_of_its_runs_has(api: Api) -> None:
+async def test_the_total_of_a_chain_is_the_sum_over_its_runs(api: Api) -> None:
     first = await upstream(api)
     second = await api.post_run(recipe=from_run(first))
     before = (await shown(api, second))["lineage"]["cumulative"]["it_energy_kwh"]
@@ -277,7 +277,7 @@ async def test_a_chain_shows_nothing_of_a_private_project_to_others(api: Api) ->
     assert known["cumulative"]["it_energy_kwh"]["value"] > 0
 
 
-async def test_a_report_shows_the_chain_to_whoever_may_see_all_of_it(api: Api) -> None:
+async def test_a_report_shows_the_chain_to_users_who_may_see_all_of_it(api: Api) -> None:
     source = await upstream(api, name="the teacher")
     run_id = await api.post_run(recipe=from_run(source), name="the student")
     await end(api, run_id)

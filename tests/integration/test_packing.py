@@ -63,7 +63,7 @@ async def wrong(database: Database, limit: int = 100) -> list[str]:
 
 
 @pytest.mark.parametrize("count", [1, 2, 9, 700, WIDEST_STEPS + 1, 9000])
-async def test_packed_readings_are_what_they_were(db: Database, count: int) -> None:
+async def test_packed_readings_are_unchanged(db: Database, count: int) -> None:
     attempt_id = await ended(db, 1, count)
     async with db.session_scope() as session:
         before = await all_readings(session, attempt_id)
@@ -159,7 +159,7 @@ async def test_a_late_journal_is_added_to_a_packed_attempt(session: Session) -> 
     assert attempt.status == "succeeded"
 
 
-async def test_packing_that_is_killed_loses_nothing_and_goes_on(
+async def test_killed_packing_loses_nothing_and_continues(
     committed_db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attempt_ids = [await ended(committed_db, seed, 60) for seed in range(6)]
@@ -263,7 +263,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-async def test_the_check_finds_what_is_damaged(db: Database, damage: str) -> None:
+async def test_the_check_reports_damaged_blocks(db: Database, damage: str) -> None:
     await ended(db, 1, 200)
     await pack_all(db)
     assert await wrong(db) == []
@@ -385,7 +385,7 @@ async def test_the_commands_pack_and_check(
     assert (checked.exit_code, len(json.loads(checked.output)["wrong"])) == (1, 2)
 
 
-async def test_the_way_back_makes_rows_of_all_readings(fresh_database_url: str) -> None:
+async def test_a_downgrade_restores_all_readings_as_rows(fresh_database_url: str) -> None:
     from app import migrate
 
     migrate.upgrade(fresh_database_url)

@@ -69,7 +69,7 @@ async def test_a_price_that_ends_makes_room_for_another(
     await posted(api, "/v1/prices", price("a", "2", **more))
 
 
-async def test_a_row_holds_until_its_successor_begins(api: Api) -> None:
+async def test_a_price_row_is_valid_until_its_successor_begins(api: Api) -> None:
     first = await posted(api, "/v1/prices", price("a", "3", valid_from=at(2024)))
     assert first["holds_until"] is None
     second = await posted(api, "/v1/prices", price("a", "2", valid_from=at(2026)))

@@ -72,7 +72,7 @@ async def test_run_and_entry_commit_together_or_not_at_all(committed_db: Databas
         assert await entries(session) == [("lab/2gpu", "todo", 5)]
 
 
-async def test_a_worker_takes_by_priority_then_age(committed_db: Database) -> None:
+async def test_a_worker_takes_runs_by_priority_then_age(committed_db: Database) -> None:
     low = await post(committed_db, 2)
     (high,) = await post(committed_db, priority=10)
     (elsewhere,) = await post(committed_db, pool="another")
@@ -135,7 +135,7 @@ async def test_concurrency_is_limited_to_runs_that_fit(committed_db: Database) -
         await until(lambda: len(taken) == 4)
 
 
-async def test_a_postponed_run_comes_again(committed_db: Database) -> None:
+async def test_a_postponed_run_is_delivered_again(committed_db: Database) -> None:
     (run_id,) = await post(committed_db)
     taken: list[UUID] = []
 
@@ -149,7 +149,7 @@ async def test_a_postponed_run_comes_again(committed_db: Database) -> None:
     assert taken == [run_id, run_id]
 
 
-async def test_stopping_does_not_wait_for_what_is_executing(committed_db: Database) -> None:
+async def test_stopping_does_not_wait_for_executing_runs(committed_db: Database) -> None:
     await post(committed_db)
     begun, finish, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
 

@@ -153,7 +153,7 @@ async def test_the_closed_form_is_used_for_a_model_without_runs(api: Api) -> Non
     assert "the number of examples" in unknown["text"]
 
 
-async def test_runs_of_a_script_are_alike_whatever_its_arguments(api: Api) -> None:
+async def test_runs_of_a_script_are_similar_whatever_its_arguments(api: Api) -> None:
     def command(*argv: str) -> dict[str, Any]:
         return {"stages": [{"kind": "command", "code": "mine", "argv": ["python", *argv]}]}
 

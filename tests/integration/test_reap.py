@@ -46,7 +46,7 @@ async def test_an_attempt_that_is_silent_for_its_lease_is_closed(session: Sessio
     assert await watch(session, observer, clock, 120) == []
 
 
-async def test_a_renewed_lease_holds(session: Session) -> None:
+async def test_a_renewed_lease_is_not_closed(session: Session) -> None:
     run = await make_run(session)
     claimed_run = await claimed(session, run.id)
     clock = Clock()

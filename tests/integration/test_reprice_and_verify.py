@@ -78,7 +78,7 @@ def steps(found: dict[str, Any]) -> dict[str, str]:
 OK = {"content-hash": "ok", "measurements": "ok", "arithmetic": "ok"}
 
 
-async def test_a_new_factor_makes_a_new_version_and_leaves_the_old_one(api: Api) -> None:
+async def test_a_new_factor_makes_a_new_version_and_keeps_the_old_one(api: Api) -> None:
     run_id = await a_run(api)
     issued = await price_tag(api, run_id)
     await enter(api, factor("pue", "1.25"))

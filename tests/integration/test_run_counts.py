@@ -104,7 +104,7 @@ async def test_lists_read_no_runs(db: Database, session: Session) -> None:
     assert "runs" not in tables
 
 
-async def test_counts_are_right_beside_writers_folding_and_a_rebuild(
+async def test_counts_are_correct_during_writes_folding_and_a_rebuild(
     committed_db: Database,
 ) -> None:
     async with committed_db.session_scope() as session:

@@ -225,7 +225,7 @@ def only(wanted: RunFilter, names: set[str]) -> RunFilter:
     limit=st.sampled_from((1, 7, 50, 400)),
     look_ahead=st.sampled_from((1, 20, 2_000)),
 )
-async def test_pages_are_those_of_a_list_made_by_hand(
+async def test_pages_equal_those_of_a_plain_list(
     lab: Lab,
     wanted: RunFilter,
     names: set[str],
@@ -254,7 +254,7 @@ async def test_pages_are_those_of_a_list_made_by_hand(
 
 
 @pytest.mark.parametrize("sort", SORTS)
-async def test_pages_have_every_run_once_whatever_is_posted_meanwhile(lab: Lab, sort: str) -> None:
+async def test_pages_have_every_run_once_despite_new_posts(lab: Lab, sort: str) -> None:
     before = [run["id"] for run in lab.runs]
     selection = await resolve(lab.session, admin(lab), RunFilter())
     seen: list[uuid.UUID] = []
@@ -411,7 +411,7 @@ async def test_a_blank_search_is_rejected(api: Api, q: str) -> None:
     assert fields(problem(refused, 422, "invalid-request")) == ["q"]
 
 
-async def test_runs_are_counted_when_asked_for(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_runs_are_counted_on_request(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in "abc":
         await api.post_run(name=name)
     monkeypatch.setattr("app.services.runs.MOST_COUNTED", 2)
@@ -474,7 +474,7 @@ async def test_a_frequent_word_is_compared_and_a_rare_one_looked_up(
 
 @pytest.mark.parametrize("search", WORD_SEARCHES)
 @pytest.mark.parametrize("wanted", [RunFilter(), RunFilter(project="open"), RunFilter(user="ada")])
-async def test_pages_of_frequent_and_rare_words_are_those_of_a_list_made_by_hand(
+async def test_pages_of_frequent_and_rare_words_equal_a_plain_list(
     words: Lab, search: str, wanted: RunFilter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     viewer = admin(words)

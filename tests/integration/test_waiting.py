@@ -46,7 +46,7 @@ async def shown(api: Api, run_id: str) -> dict[str, Any] | None:
     return wait
 
 
-async def test_a_run_for_a_pool_without_a_worker_says_so_until_one_comes(api: Api) -> None:
+async def test_a_run_for_a_pool_without_a_worker_states_it_until_one_starts(api: Api) -> None:
     await announce(api, "w1", ALLOWING)
     accepted = await post(api, resources={"gpus": 0, "pool": "labb"})
     assert accepted["status"] == "queued"
@@ -141,7 +141,7 @@ async def test_workers_that_died_without_notice_are_forgotten(db: Database) -> N
         assert list(await session.scalars(select(WorkerProcess.identity))) == ["new"]
 
 
-async def test_the_event_stream_gives_the_reason_and_takes_it_back(
+async def test_the_event_stream_gives_the_reason_and_withdraws_it(
     committed_api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api = committed_api

@@ -155,7 +155,7 @@ def test_every_name_in_a_request_is_checked(model: type[BaseModel], field: str, 
     assert faults[field] in ("hidden_character", "string_pattern_mismatch", "currency", "email")
 
 
-def test_fields_with_names_were_looked_at() -> None:
+def test_all_fields_with_names_are_checked() -> None:
     fields = {f"{model.__name__}.{name}" for model, name in text_fields()}
     assert {"UserCreate.name", "BudgetCreate.project", "ReportCreate.title"} <= fields
     assert len(fields) > 20

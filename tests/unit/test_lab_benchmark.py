@@ -105,7 +105,7 @@ def timed(
         (timed(1, status=422, caller="outsider"), "error"),
     ],
 )
-def test_a_row_is_judged_by_its_95th_percentile_and_its_answers(row: Timed, verdict: str) -> None:
+def test_a_row_is_judged_by_its_95th_percentile_and_its_responses(row: Timed, verdict: str) -> None:
     assert row.verdict == verdict
 
 
@@ -130,7 +130,7 @@ def test_a_slow_row_is_not_repeated_for_long() -> None:
     assert row.times_ms == (4000.0, 4000.0, 4000.0)
 
 
-def test_a_fast_row_has_all_its_repeats_and_takes_its_queries_in_turn() -> None:
+def test_a_fast_row_has_all_its_repeats_and_alternates_its_queries() -> None:
     seen: list[str] = []
 
     def answer(request: httpx.Request) -> httpx.Response:

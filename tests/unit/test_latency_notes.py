@@ -104,7 +104,7 @@ def test_terminal_and_report_show_the_note_outside_the_columns() -> None:
     assert not any("latency_" in str(t["columns"]) for t in section["tables"])
 
 
-def test_runs_that_were_measured_alike_share_a_note() -> None:
+def test_runs_measured_in_the_same_way_share_a_note() -> None:
     def shown(*made: dict[str, Any]) -> list[str]:
         section = report.section([TagView.read(one) for one in made])
         assert section is not None

@@ -114,7 +114,7 @@ def test_other_hardware_is_a_difference(devices: tuple[DeviceCount, ...]) -> Non
     assert line.startswith(f"hardware: 1x {b.GPU.name} (a), ")
 
 
-def test_the_numbers_of_devices_make_no_difference() -> None:
+def test_device_numbers_make_no_difference() -> None:
     for name in DEVICE_VARIABLES:
         one, two = (changed(SAME, variables={"A": "x", name: value}) for value in ("0", "1"))
         assert origin_differences([one], [two]) == []

@@ -39,7 +39,7 @@ def bits(columns: Columns) -> list[object]:
 
 
 @given(any_columns())
-def test_readings_come_back_bit_by_bit(columns: Columns) -> None:
+def test_readings_are_restored_bit_for_bit(columns: Columns) -> None:
     stored = decode(encode(columns), sha256(columns))
     assert bits(stored) == bits(columns)
     assert sha256(stored) == sha256(columns)
@@ -57,7 +57,7 @@ def test_readings_come_back_bit_by_bit(columns: Columns) -> None:
         [None, None],
     ],
 )
-def test_extreme_values_come_back(values: list[float | None]) -> None:
+def test_extreme_values_are_restored(values: list[float | None]) -> None:
     rows: list[dict[str, Any]] = [
         {"seq": seq, "t_s": float(seq), "counter_j": value, "flags": []}
         for seq, value in enumerate(values)
@@ -86,7 +86,7 @@ def test_a_block_of_a_steady_counter_is_small() -> None:
 
 
 @given(any_columns().filter(lambda columns: len(columns) > 0), st.data())
-def test_a_damaged_block_is_found(columns: Columns, data: st.DataObject) -> None:
+def test_a_damaged_block_is_detected(columns: Columns, data: st.DataObject) -> None:
     stored = bytearray(encode(columns))
     place = data.draw(st.integers(0, len(stored) - 1))
     stored[place] ^= 1 << data.draw(st.integers(0, 7))
@@ -108,7 +108,7 @@ def test_other_readings_have_another_hash(columns: Columns, bit: int) -> None:
 
 
 @pytest.mark.parametrize("kept", [0, 5, 13, 40])
-def test_a_block_that_was_cut_off_is_found(kept: int) -> None:
+def test_a_truncated_block_is_detected(kept: int) -> None:
     columns = columns_of(trace(1, 100))
     with pytest.raises(DamagedReadingsError):
         decode(encode(columns)[:kept], sha256(columns))
@@ -164,7 +164,7 @@ def test_short_blocks_have_no_levels() -> None:
 
 
 @pytest.mark.parametrize("factor", FACTORS)
-def test_a_damaged_level_is_found(factor: int) -> None:
+def test_a_damaged_level_is_detected(factor: int) -> None:
     stored = levels(steps_of(GPU, columns_of(trace(1, WIDEST_STEPS + 1))))[factor]
     assert stored is not None
     with pytest.raises(DamagedReadingsError, match=f"level of {factor} steps"):

@@ -23,7 +23,7 @@ SLOW = [tag(seconds) for seconds in (198.0, 200.0, 202.0)]
 FAST = [tag(seconds) for seconds in (99.0, 100.0, 101.0)]
 
 
-def test_on_one_card_at_one_site_only_the_spread_is_left() -> None:
+def test_on_one_card_at_one_site_only_the_spread_remains() -> None:
     for metric in ("it_energy_kwh", "facility_energy_kwh", "co2e_kg", "duration_s"):
         comparison = compare(SLOW, FAST, metric)
         assert comparison["cancels"] is True

@@ -48,7 +48,7 @@ def text_of(document: Any) -> str:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_issued_price_tag_comes_back_to_the_last_byte(name: str) -> None:
+def test_an_issued_price_tag_is_restored_to_the_last_byte(name: str) -> None:
     document = content(name)
     back = codec.decode(codec.encode(document))
     assert text_of(back) == text_of(document)
@@ -57,7 +57,7 @@ def test_an_issued_price_tag_comes_back_to_the_last_byte(name: str) -> None:
 
 
 @pytest.mark.parametrize("make", MADE)
-def test_a_price_tag_of_the_newest_version_comes_back_to_the_last_byte(
+def test_a_price_tag_of_the_newest_version_is_restored_to_the_last_byte(
     make: Callable[[], PriceTagInputs],
 ) -> None:
     document = made(make)
@@ -91,12 +91,12 @@ DOCUMENTS = st.dictionaries(
 
 
 @given(DOCUMENTS)
-def test_every_document_comes_back_with_the_kinds_of_its_numbers(document: dict[str, Any]) -> None:
+def test_every_document_is_restored_with_the_types_of_its_numbers(document: dict[str, Any]) -> None:
     assert text_of(codec.decode(codec.encode(document))) == text_of(document)
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters=codec.MARKS)))
-def test_every_text_comes_back(text: str) -> None:
+def test_every_text_is_restored(text: str) -> None:
     assert codec.decode_text(codec.encode_text(text)) == text
 
 
@@ -147,7 +147,7 @@ def test_a_document_with_an_unknown_dictionary_is_an_error() -> None:
         codec.decode(bytes([200]) + stored[1:])
 
 
-def test_damage_is_noticed() -> None:
+def test_damage_to_a_stored_document_is_detected() -> None:
     document = content("v3-failed")
     stored = codec.encode(document)
     for place in range(0, len(stored), 7):
@@ -160,7 +160,7 @@ def test_damage_is_noticed() -> None:
             codec.decode(stored[:end])
 
 
-def test_marks_without_their_numbers_are_noticed() -> None:
+def test_marks_without_their_numbers_are_detected() -> None:
     stored = codec.join('{"a":\x01}', [])
     with pytest.raises(codec.DamagedDocumentError):
         codec.decode(stored)
@@ -170,7 +170,7 @@ def test_marks_without_their_numbers_are_noticed() -> None:
         codec.decode(struct.pack("<BI", 1, 4) + b"none" + zlib.compress(b"{}"))
 
 
-def test_a_decoded_text_that_is_not_json_is_noticed() -> None:
+def test_a_decoded_text_that_is_not_json_is_detected() -> None:
     with pytest.raises(codec.DamagedDocumentError):
         codec.decode(codec.encode_text('{"a":'))
 

@@ -89,7 +89,7 @@ def test_the_hash_includes_names_and_contents(tmp_path: Path) -> None:
     assert len(hashes) == 3
 
 
-def test_a_retry_uses_the_code_of_the_first_attempt_and_finds_what_it_wrote(tmp_path: Path) -> None:
+def test_a_retry_uses_the_code_and_files_of_the_first_attempt(tmp_path: Path) -> None:
     source = project(tmp_path / "mine")
     first = carry_out(tmp_path, "mine")
     (tmp_path / "work" / "stage-00" / "done.json").unlink()  # as if it had been interrupted

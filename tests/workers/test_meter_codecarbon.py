@@ -49,7 +49,7 @@ def test_the_load_model_follows_the_curve(monkeypatch: pytest.MonkeyPatch) -> No
     assert model.power_w() is None  # no CPU time was counted at all
 
 
-def test_opening_the_host_model_does_not_hold_a_job_up() -> None:
+def test_opening_the_host_model_does_not_delay_a_job() -> None:
     prepare()
     records: list[Reading] = []
     meter = Meter(open_sources([], environ={"PRICETAG_METER_HOST": "model"}), records.extend)

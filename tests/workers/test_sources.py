@@ -15,7 +15,7 @@ from workers.job.sources import resolve_model
 from workers.training.data.vocabulary import train_wordpiece
 
 
-def test_a_hub_name_is_no_folder_beside_the_worker(
+def test_a_hub_name_does_not_select_a_folder_of_the_worker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hub, "why_absent", lambda _: None)

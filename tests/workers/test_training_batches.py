@@ -124,7 +124,7 @@ def test_a_teacher_sees_the_changed_batch_at_each_visit(tmp_path: Path) -> None:
     assert asked.state() == {}
 
 
-def test_a_wrong_batch_is_rejected_by_the_plugins_name(tmp_path: Path) -> None:
+def test_an_invalid_batch_is_rejected_with_the_plugin_s_name(tmp_path: Path) -> None:
     class Halves(Plugin):
         def change_batch(
             self, batch: Mapping[str, torch.Tensor], place: BatchPlace

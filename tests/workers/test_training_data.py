@@ -288,7 +288,7 @@ def test_another_separator_is_used_if_configured(tmp_path: Path, separator: str,
     assert load(tmp_path, name, data={"separator": separator}).texts == ["a b"]
 
 
-def test_a_wrong_encoding_names_the_option(tmp_path: Path) -> None:
+def test_a_wrong_encoding_gives_an_error_with_the_option(tmp_path: Path) -> None:
     (tmp_path / "t.tsv").write_bytes(b"sentence\tlabel\na\t1")
     error = code_of(tmp_path, "t.tsv", data={"encoding": "utf-16"})
     assert error.code == "unreadable-data"

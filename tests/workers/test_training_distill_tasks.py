@@ -142,7 +142,7 @@ def test_an_answers_first_and_last_token_are_learned_and_padding_is_not() -> Non
     assert bool((slope[0] != 0).all())
 
 
-def test_the_teachers_logits_of_tokens_are_computed_anew_for_other_masks() -> None:
+def test_the_teacher_s_logits_of_tokens_are_recomputed_for_other_masks() -> None:
     model = heads.MASKED_LM.build(tiny_models.config())
     teacher = Teacher(model, precision_="fp32", profile=FlopProfile(0, 10, 0, "test"))
     teacher.begin(NOTHING, 2)

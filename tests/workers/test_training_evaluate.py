@@ -17,7 +17,7 @@ def test_metrics_of_two_classes_equal_the_written_out_formulas() -> None:
     assert scores["mcc"].value == pytest.approx((2 * 4 - 1 * 1) / (3 * 3 * 5 * 5) ** 0.5)
 
 
-def test_f1_is_of_the_positive_class_whatever_its_number() -> None:
+def test_f1_refers_to_the_positive_class_whatever_its_number() -> None:
     labels, predicted = [1, 1, 1, 0, 0, 0, 0, 0], [1, 1, 0, 1, 0, 0, 0, 0]
     swapped = agreement([1 - p for p in predicted], [1 - t for t in labels], PAIR[::-1], positive=0)
     assert swapped == agreement(predicted, labels, PAIR, positive=1)

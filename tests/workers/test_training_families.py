@@ -189,7 +189,7 @@ def test_an_encoder_of_berts_shape_has_berts_count(family: str) -> None:
     assert counted.linear == pytest.approx(bert.linear, rel=0.02)
 
 
-def test_figures_and_method_of_a_training_come_from_one_count(
+def test_figures_and_method_of_a_training_are_from_one_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The Trainer turns a decoder's ``use_cache`` off, which makes no other architecture of it."""

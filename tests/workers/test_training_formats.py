@@ -119,7 +119,7 @@ def answers(model: nn.Module) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("names", COMBINED, ids="+".join)
-def test_every_format_reloads_to_the_same_answers_and_counts(
+def test_every_format_reloads_to_the_same_outputs_and_counts(
     tmp_path: Path, names: tuple[str, ...]
 ) -> None:
     model = made(names)
@@ -192,7 +192,7 @@ def test_a_plain_model_is_the_closed_form() -> None:
     assert counted.formats == ("plain",)
 
 
-def test_sliced_heads_and_neurons_count_as_what_is_left() -> None:
+def test_sliced_heads_and_neurons_are_counted_by_the_remaining_ones() -> None:
     model = network()
     whole = profile(model).weights.parameters
     sliced(model)
@@ -304,7 +304,7 @@ def test_examples_leave_at_the_first_exit_that_is_sure() -> None:
         assert torch.allclose(mixed[row], [*heads, own][left][row], atol=1e-6)
 
 
-def test_layers_that_nobody_needs_are_not_computed() -> None:
+def test_unneeded_layers_are_not_computed() -> None:
     model = network()
     with_exits(model)
     exits = exits_of(model)

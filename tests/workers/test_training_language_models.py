@@ -111,7 +111,7 @@ def test_quantizing_a_language_model_makes_all_of_its_matrices_8_bit(
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path: Path, task: str) -> None:
+def test_an_interrupted_training_resumes_to_the_same_weights(tmp_path: Path, task: str) -> None:
     stage = {**TRAIN_TOKENS, "max_steps": 9, "evaluate": False}
     described = text_recipe(task, stage)
     whole, halves = text_files(tmp_path / "whole"), text_files(tmp_path / "halves")

@@ -48,7 +48,7 @@ def interrupted_at(root: Path, described: dict[str, Any], questions: int) -> Rec
     ids=["in the first epoch", "in the second epoch", "at the end of an epoch"],
 )
 @pytest.mark.parametrize("accumulation", [1, 2])
-def test_an_interrupted_training_goes_on_to_the_same_weights(
+def test_an_interrupted_training_resumes_to_the_same_weights(
     tmp_path: Path, length: dict[str, Any], questions: int, accumulation: int
 ) -> None:
     batch = 8 // accumulation
@@ -94,7 +94,7 @@ def test_operations_are_reported_during_training(
     assert told[-1] == told[-2]
 
 
-def test_training_twice_gives_the_same_and_another_seed_another(tmp_path: Path) -> None:
+def test_training_is_repeatable_and_depends_on_the_seed(tmp_path: Path) -> None:
     roots = [data_set(tmp_path / name) for name in "abc"]
     for root, seed in zip(roots, (1, 1, 2), strict=True):
         carry_out(root, recipe({**ONLY_TRAIN, "seed": seed}))

@@ -32,7 +32,7 @@ def zeros(module: nn.Linear) -> int:
     return module.weight.numel() - int(torch.count_nonzero(module.weight))
 
 
-def test_a_global_threshold_takes_the_smallest_of_all() -> None:
+def test_a_global_threshold_prunes_the_smallest_weights_of_all() -> None:
     made = matrices()
     before = torch.cat([m.weight.detach().abs().flatten() for m in made.values()])
     magnitude_prune(made, 0.25, "global")
@@ -44,14 +44,14 @@ def test_a_global_threshold_takes_the_smallest_of_all() -> None:
     assert zeros(made["small"]) == 80  # the small matrix goes first, and entirely
 
 
-def test_a_threshold_for_each_matrix_takes_the_same_share_of_each() -> None:
+def test_a_threshold_per_matrix_prunes_the_same_share_of_each() -> None:
     made = matrices()
     magnitude_prune(made, 0.25, "per_matrix")
     assert (zeros(made["small"]), zeros(made["large"])) == (20, 150)
 
 
 @pytest.mark.parametrize("scope", ["global", "per_matrix"])
-def test_pruning_further_counts_what_is_gone_already(scope: Scope) -> None:
+def test_pruning_further_counts_weights_already_pruned(scope: Scope) -> None:
     once, twice = matrices(), matrices()
     magnitude_prune(once, 0.6, scope)
     magnitude_prune(twice, 0.3, scope)
@@ -67,7 +67,7 @@ def test_pruned_matrices_are_plain_parameters_again() -> None:
     assert not list(made["large"].named_buffers())
 
 
-def test_rounds_end_at_the_sparsity_asked_for() -> None:
+def test_rounds_end_at_the_requested_sparsity() -> None:
     assert round_sparsities(0.6, 3) == pytest.approx([0.2, 0.4, 0.6])
     assert round_sparsities(0.5, 1) == [0.5]
 
@@ -81,7 +81,7 @@ def sparsities(root: Path, stage: str) -> dict[str, float]:
     }
 
 
-def test_recovery_keeps_the_zeros_and_spares_what_is_not_prunable(tmp_path: Path) -> None:
+def test_recovery_keeps_the_zeros_and_changes_no_unprunable_weights(tmp_path: Path) -> None:
     data_set(tmp_path)
     stage = {**PRUNE, "scope": "per_matrix", "recovery_epochs": 1, "weight_decay": 0.1}
     reporter = carry_out(tmp_path, recipe(ONLY_TRAIN, stage))
@@ -127,7 +127,7 @@ def test_interrupted_rounds_end_at_the_same_weights(tmp_path: Path, questions: i
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_a_masker_takes_its_masks_from_the_start() -> None:
+def test_a_masker_keeps_the_zeros_it_starts_with() -> None:
     layer = nn.Module()
     layer.add_module("layer", nn.ModuleList([nn.Module()]))
     inner = nn.Linear(2, 1, bias=False)

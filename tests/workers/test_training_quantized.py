@@ -50,7 +50,7 @@ def test_rounding_is_off_by_half_a_step_at_most() -> None:
     assert bool((error <= scale[:, None] / 2 + 1e-7).all())
 
 
-def test_an_8_bit_linear_computes_what_its_integers_say() -> None:
+def test_an_8_bit_linear_layer_equals_its_integer_arithmetic() -> None:
     layer = nn.Linear(64, 16)
     small = int8.Int8Linear(*int8.quantize_rows(layer.weight.detach()), layer.bias)
     inputs = torch.randn((5, 7, 64), generator=torch.Generator().manual_seed(2))

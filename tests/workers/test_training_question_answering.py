@@ -70,7 +70,7 @@ def test_every_kind_of_stage_works_on_question_answering(
     assert all(event["status"] == "succeeded" for event in reporter.of("stage_end"))
 
 
-def test_a_published_model_answers_the_same_when_loaded_again(
+def test_a_published_model_gives_the_same_answers_when_reloaded(
     finished: tuple[Path, RecordingReporter],
 ) -> None:
     root, reporter = finished
@@ -91,7 +91,7 @@ def test_a_model_learns_to_answer(tmp_path: Path) -> None:
     assert values(reporter, "f1")[-1] > 0.5
 
 
-def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+def test_an_interrupted_training_resumes_to_the_same_weights(tmp_path: Path) -> None:
     only_train = described({**TRAIN_TOKENS, "evaluate": False})
     whole, halves = question_files(tmp_path / "whole"), question_files(tmp_path / "halves")
     carry_out(whole, only_train)
@@ -220,7 +220,7 @@ def test_a_long_context_is_cut_into_windows_that_overlap() -> None:
     assert [data[n]["index"] for n in range(3)] == [0, 1, 2]
 
 
-def test_an_answer_that_a_window_holds_in_part_is_not_in_it() -> None:
+def test_an_answer_that_is_partly_in_a_window_is_not_in_it() -> None:
     text = "c d e f 1 2 3"
     asked = questions(text, Answer("f 1 2", text.index("f")))
     # c d e f 1, then f 1 2 3
@@ -281,7 +281,7 @@ def test_exact_match_and_f1_as_in_the_official_evaluation(
     assert f1(predicted, gold) == pytest.approx(overlap)
 
 
-def test_articles_go_as_words_and_not_as_parts_of_words() -> None:
+def test_articles_are_removed_as_words_and_not_as_parts_of_words() -> None:
     assert normalized(" The  theater, an a-ha  moment. ") == "theater aha moment"
 
 

@@ -45,7 +45,7 @@ def test_batches_by_length_leave_little_padding() -> None:
     assert shuffled > 1.5 * sum(LENGTHS)
 
 
-def test_batches_by_length_come_in_random_order() -> None:
+def test_batches_by_length_are_in_random_order() -> None:
     order = list(EpochSampler(LENGTHS, 8, seed=0))
     longest = [max(LENGTHS[i] for i in order[k : k + 8]) for k in range(0, 400, 8)]
     assert longest != sorted(longest)

@@ -109,7 +109,7 @@ def test_an_edge_at_an_update_stays_within_its_tick() -> None:
     assert "edge_aligned" in edge.flags
 
 
-def test_a_counter_that_stood_still_for_longer_than_its_period_is_left_alone() -> None:
+def test_a_counter_that_stood_still_for_longer_than_its_period_is_not_aligned() -> None:
     still = [Reading(t / 10, 500.0, 40.0 * t, POWER_W) for t in range(10, 16)]
     jump = Reading(1.53, 560.0, 40.0 * 15.3, POWER_W, ("tick",))
     readings = [*watched([0.0]), *still, jump, read(3.0)]

@@ -38,7 +38,7 @@ def test_a_smaller_quote_fares_no_worse(standing: Standing, one: Decimal, other:
 
 
 @given(standings)
-def test_nothing_left_admits_nothing(standing: Standing) -> None:
+def test_no_run_is_admitted_with_nothing_left(standing: Standing) -> None:
     exhausted = standing.spent + standing.running + standing.reserved >= standing.limit
     for quote in (None, Decimal(0), Decimal(1)):
         assert (decide(standing, quote) == "exhausted") == exhausted

@@ -160,7 +160,7 @@ def beside_others(charged_j: float, baseline_j: float | None) -> dict[str, Any]:
     return tag_of(replace(attempt, components=(HOST,), measurements=(measured,)))
 
 
-def test_an_unknown_idle_power_widens_what_a_shared_device_is_charged() -> None:
+def test_an_unknown_idle_power_widens_the_charge_of_a_shared_device() -> None:
     """By activity 10%, by reservation 50%: the middle, and the interval holds both ends."""
     tag = beside_others(300.0, None)
     energy = tag["it_energy_kwh"]

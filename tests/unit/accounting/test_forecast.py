@@ -52,7 +52,7 @@ def test_many_figures_have_their_own_spread() -> None:
 
 
 @given(FIGURES, PRIORS, st.floats(0, 2))
-def test_the_interval_holds_the_median_and_the_median_lies_among_the_figures(
+def test_the_interval_contains_the_median_which_lies_among_the_figures(
     figures: list[float], prior: Spread, extra: float
 ) -> None:
     forecast = predict(figures, prior, extra_std_ratio=extra)

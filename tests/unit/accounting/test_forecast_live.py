@@ -73,13 +73,13 @@ def test_there_is_no_projection_before_five_percent() -> None:
         project(standing(None, used=7.0, in_step=0.4, expected=(between(8.0, 12.5),)))
 
 
-def test_a_resumed_training_is_paced_by_what_it_did_since() -> None:
+def test_a_resumed_training_is_projected_by_its_pace_since_the_resumption() -> None:
     # At 60 of 100, 10 of them in this attempt, for 2 units; 40 to go.
     projection = project(standing(60.0, used=9.0, first=50.0, since=2.0))
     assert projection.value == pytest.approx(9 + 40 / 10 * 2)
 
 
-def test_steps_to_come_are_those_of_history() -> None:
+def test_steps_to_come_use_the_figures_of_history() -> None:
     expected = (between(8.0, 12.0), between(1.0, 4.0))
     projection = project(standing(50.0, used=6.0, kinds=TWO, expected=expected))
     assert projection.value == pytest.approx(6 + 6 + 2)
@@ -177,7 +177,7 @@ def test_unknown_figures_stay_unknown_with_their_reason() -> None:
     assert {q.reason for name, q in nothing.items() if name != "cost"} == {"no history", "no meter"}
 
 
-def test_hours_that_nobody_has_seen_yet_take_their_mean() -> None:
+def test_future_hours_use_the_mean() -> None:
     hourly = HourlyFactor(factor(250.0, 0.1, "g/kWh"), {})
     rates = rates_of(Factors(factor(1.0), None, carbon_hours=hourly), 0)
     assert rates.carbon is not None
@@ -192,7 +192,7 @@ def test_rates_are_read_as_they_were_written() -> None:
 
 
 @given(st.floats(0, 1e6), st.floats(0, 1), st.floats(1, 10), st.floats(0, 1e3), st.floats(0, 5))
-def test_a_product_s_interval_holds_its_value(
+def test_a_product_s_interval_contains_its_value(
     value: float, down: float, up: float, rate: float, log_half: float
 ) -> None:
     found = Rate(rate, log_half).of(Range(value, value * down, value * up))

@@ -53,7 +53,7 @@ def test_work_is_compared_by_a_count_that_both_report(
     assert planned.ratio(known) == ratio
 
 
-def test_only_what_grows_with_the_work_is_scaled() -> None:
+def test_only_steps_that_grow_with_the_work_are_scaled() -> None:
     found = scaled(run(TRAIN, EVALUATE), [Work(epochs=6.0), Work()])
     assert found is not None
     assert found.duration_s == pytest.approx(100 + 2 * 60)
@@ -117,7 +117,7 @@ def test_efficiency_is_that_of_the_runs_nearest_in_size() -> None:
 
 
 @given(POSITIVE, st.lists(st.builds(Seen, POSITIVE, POSITIVE), min_size=1, max_size=30))
-def test_an_efficiency_forecast_holds_its_median(flops: float, seen: list[Seen]) -> None:
+def test_an_efficiency_forecast_contains_its_median(flops: float, seen: list[Seen]) -> None:
     forecast = by_efficiency(between(flops, flops), seen)
     assert forecast is not None
     assert forecast.low <= forecast.value <= forecast.high

@@ -122,7 +122,7 @@ def test_a_counter_that_stops_and_continues_between_two_readings_is_booked(
     assert window.flags == ("counter_frozen",)
 
 
-def test_a_counter_at_rest_is_not_frozen() -> None:
+def test_a_counter_of_an_idle_device_is_not_frozen() -> None:
     window = settle(trace(SECONDS, lambda _: 42.0, lambda t: 4.9 * t), 0, 10)
     assert window.energy_by_source_j == {"counter": 0.0}
     assert "counter_frozen" not in window.flags
@@ -156,7 +156,7 @@ def test_lost_component_is_never_extrapolated() -> None:
     assert "not_covered" in dark.flags
 
 
-def test_lost_counts_even_when_figures_came_with_it() -> None:
+def test_a_lost_device_is_not_booked_even_if_figures_arrived() -> None:
     window = settle(trace(SECONDS, at_100_w, at_100_w, {5.0: ("lost",)}), 0, 10)
     assert window.energy_j == pytest.approx(800.0)
 
@@ -312,7 +312,7 @@ def test_a_reading_with_an_earlier_time_is_flagged_and_skipped() -> None:
     assert window.flags == ("clock_went_back",)
 
 
-def test_flags_of_readings_reach_the_windows_that_hold_them() -> None:
+def test_flags_of_readings_reach_the_windows_that_contain_them() -> None:
     readings = trace(SECONDS, at_100_w, at_100_w, {5.0: ("throttled",)})
     assert settle(readings, 3, 6).flags == ("throttled",)
     assert settle(readings, 6, 8).flags == ()

@@ -228,7 +228,7 @@ def test_the_figures_are_those_of_the_price_tag(
     assert figures.currency == (None if total is None else "USD")
 
 
-def test_hours_since_the_start_count_alike_and_missing_ones_by_the_flat_factor() -> None:
+def test_hours_since_the_start_count_equally_and_missing_ones_by_the_flat_factor() -> None:
     hours = hours_between(datetime.fromisoformat(START), datetime(2026, 3, 1, 15, 0, tzinfo=UTC))
     assert hours == tuple(f"2026-03-01T{hour}:00:00+00:00" for hour in (12, 13, 14, 15))
     by_hour = HourlyFactor(CARBON, {hours[0]: 100.0, hours[1]: 200.0, hours[3]: 500.0})

@@ -60,7 +60,7 @@ def test_stages_inside_a_sharing_stage_get_a_part_of_its_share() -> None:
     assert energy_j["0.0"] == energy_j["0.1"] == pytest.approx(5 + 2.5)
 
 
-def test_a_stage_that_outlives_its_parent_is_beside_what_follows() -> None:
+def test_a_stage_that_outlives_its_parent_overlaps_its_successors() -> None:
     spans = [
         StageSpan("0", None, 0, 10),
         StageSpan("0.0", "0", 0, 4),
@@ -74,7 +74,7 @@ def test_a_stage_that_outlives_its_parent_is_beside_what_follows() -> None:
     assert energy_j["0.1"] == pytest.approx(5 + 10)
 
 
-def test_stages_that_nest_or_follow_are_left_alone() -> None:
+def test_stages_that_nest_or_follow_do_not_share() -> None:
     spans = [
         StageSpan("0", None, 0, 9),
         StageSpan("0.0", "0", 1, 4),
@@ -94,7 +94,7 @@ def test_too_many_overlapping_stages_are_an_error(monkeypatch: pytest.MonkeyPatc
         overlapping(spans)
 
 
-def test_the_idle_part_is_shared_like_the_rest() -> None:
+def test_the_idle_part_is_shared_in_the_same_way() -> None:
     spans = [StageSpan("0", None, 0, 4), StageSpan("1", None, 0, 4)]
     energy = share_overlaps(ledger(), stretches(spans), overlapping(spans))["0"]
     assert energy.window.baseline_j == pytest.approx(4)
@@ -142,7 +142,7 @@ def brute_force_j(spans: list[StageSpan]) -> dict[str, float]:
 
 @settings(max_examples=200, deadline=None)
 @given(spans=families())
-def test_every_stage_has_what_counting_second_by_second_gives_it(spans: list[StageSpan]) -> None:
+def test_every_stage_has_the_energy_of_a_second_by_second_count(spans: list[StageSpan]) -> None:
     assert energies_j(spans) == pytest.approx(brute_force_j(spans))
 
 

@@ -138,7 +138,7 @@ def test_all_attempts_stay_on_the_bill() -> None:
     assert len(tag["components"]) == 3
 
 
-def test_stages_and_what_is_outside_them_add_up() -> None:
+def test_stages_and_the_rest_add_up() -> None:
     every = (b.GPU, b.CPU, b.RAM)
     stages = [
         b.stage("0", 10.25, 60, every),

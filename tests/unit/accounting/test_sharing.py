@@ -57,7 +57,7 @@ def test_without_a_baseline_half_is_taken_for_idle() -> None:
 
 
 @given(st.floats(0.01, 1), st.floats(0, 500))
-def test_whatever_the_idle_power_is_the_charge_is_within_its_division(
+def test_the_charge_is_within_its_division_for_any_idle_power(
     reserved_ratio: float, baseline_w: float
 ) -> None:
     unknown = EnergyLedger(at_300_w(), reserved_ratio=reserved_ratio).window(0, 3)

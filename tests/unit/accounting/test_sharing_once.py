@@ -51,13 +51,13 @@ def test_only_one_of_several_ranks_with_a_meter_counts() -> None:
     assert found[1].covered_s == 10.0
 
 
-def test_devices_of_several_hosts_are_several_even_if_named_alike() -> None:
+def test_devices_of_several_hosts_are_different_even_with_the_same_name() -> None:
     meters = [Metered(host, GPU, 1_000.0, window(0, 10)) for host in ("a", "b")]
     assert energies(meters) == [1_000.0, 1_000.0]
     assert energies([Metered(None, GPU, 0.0, window(0, 10))] * 2) == [1_000.0, 1_000.0]
 
 
-def test_several_devices_of_one_host_are_several() -> None:
+def test_several_devices_of_one_host_are_counted_separately() -> None:
     meters = [Metered("a", name, 0.0, window(0, 10)) for name in (GPU, "gpu:GPU-2", "cpu")]
     assert energies(meters) == [1_000.0] * 3
 
@@ -77,7 +77,7 @@ def test_the_meter_with_the_better_coverage_counts() -> None:
     ]
 
 
-def test_a_meter_that_saw_nothing_takes_nothing_from_another() -> None:
+def test_a_meter_without_energy_takes_nothing_from_another() -> None:
     blind = WindowEnergy(0, 10, None, {}, 0.0, reason="the component was lost")
     meters = [Metered("a", GPU, 0.0, blind), Metered("a", GPU, 0.0, window(0, 10))]
     assert energies(meters) == [None, 1_000.0]

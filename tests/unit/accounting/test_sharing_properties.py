@@ -143,7 +143,7 @@ def counter_j(schedule: Schedule) -> float:
 
 @settings(max_examples=300, deadline=None)
 @given(schedules())
-def test_jobs_and_the_unallocated_rest_are_the_counter(schedule: Schedule) -> None:
+def test_jobs_and_the_unallocated_rest_add_up_to_the_counter(schedule: Schedule) -> None:
     charged_j = 0.0
     for job in schedule.jobs:
         readings = job_readings(schedule, job)
@@ -162,7 +162,7 @@ def test_jobs_and_the_unallocated_rest_are_the_counter(schedule: Schedule) -> No
 
 @settings(max_examples=200, deadline=None)
 @given(schedules())
-def test_allocation_agrees_with_what_the_jobs_own_meters_say(schedule: Schedule) -> None:
+def test_allocation_agrees_with_the_jobs_own_meters(schedule: Schedule) -> None:
     charged_j = [0.0] * len(schedule.jobs)
     for step in range(len(schedule.power_w)):
         here = [index for index, job in enumerate(schedule.jobs) if job.holds(step)]
@@ -207,7 +207,7 @@ TENANTS = st.lists(
     st.one_of(st.none(), st.floats(0, 500)),
     st.one_of(st.none(), st.floats(0, 30)),
 )
-def test_no_allocation_gives_more_or_less_than_there_is(
+def test_no_allocation_exceeds_or_loses_energy(
     gross_j: float,
     tenants: list[Tenant],
     duration_s: float,

@@ -101,7 +101,7 @@ TERMS = st.lists(
 
 
 @given(TERMS, st.lists(st.builds(Multiplier, st.just("pue"), st.floats(0, 0.5)), max_size=1))
-def test_the_interval_holds_the_value(terms: list[Term], factors: list[Multiplier]) -> None:
+def test_the_interval_contains_the_value(terms: list[Term], factors: list[Multiplier]) -> None:
     value = sum(term.value for term in terms)
     interval = combine(terms, factors)
     assert 0 <= interval.low <= value * (1 + 1e-12)

@@ -80,7 +80,7 @@ def test_any_text_is_read_or_rejected(text: str) -> None:
         ("", None),
     ],
 )
-def test_yaml_means_what_people_mean(text: str, value: Any) -> None:
+def test_yaml_is_read_as_people_mean_it(text: str, value: Any) -> None:
     found = parse_yaml(text)
     assert found == value
     assert type(found) is type(value)
@@ -96,7 +96,7 @@ def test_yaml_means_what_people_mean(text: str, value: Any) -> None:
         ("2026-03-29T01:00:00-01:00", "2026-03-29T01:00:00-01:00"),
     ],
 )
-def test_a_plus_sign_that_a_query_made_a_space_is_still_an_offset(sent: str, meant: str) -> None:
+def test_a_plus_sign_decoded_as_a_space_is_still_an_offset(sent: str, meant: str) -> None:
     assert TypeAdapter(Moment).validate_python(sent).isoformat() == meant
 
 

@@ -88,9 +88,7 @@ async def test_a_cancellation_in_the_same_step_as_a_result_takes_effect(
 
 
 @pytest.mark.parametrize("steps", STEPS)
-async def test_a_pause_of_the_worker_is_left_when_it_is_cancelled(
-    steps: int, tmp_path: Path
-) -> None:
+async def test_a_pause_of_the_worker_ends_when_it_is_cancelled(steps: int, tmp_path: Path) -> None:
     worker = a_worker(tmp_path, FakeStore())
 
     async def pause() -> None:

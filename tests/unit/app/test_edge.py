@@ -94,7 +94,7 @@ def test_a_connection_without_a_request_is_closed(address: tuple[str, int]) -> N
         assert is_closed(connection)
 
 
-def test_a_head_that_comes_byte_by_byte_is_closed(address: tuple[str, int]) -> None:
+def test_a_connection_that_sends_its_head_byte_by_byte_is_closed(address: tuple[str, int]) -> None:
     with opened(address) as connection, pytest.raises((ConnectionResetError, BrokenPipeError)):
         trickle(connection, 5)
 
@@ -160,6 +160,6 @@ def test_a_body_that_arrives_too_slowly_is_rejected(address: tuple[str, int]) ->
         assert status(connection) == 408
 
 
-def test_answers_are_not_delayed_by_nagles_algorithm() -> None:
+def test_responses_are_not_delayed_by_nagle_s_algorithm() -> None:
     with serving.bind("127.0.0.1", 0) as listener:
         assert listener.proto == socket.IPPROTO_TCP  # which asyncio asks before TCP_NODELAY

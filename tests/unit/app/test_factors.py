@@ -83,7 +83,7 @@ def row(value: str, *, site: UUID | None, hours: int = 0, **more: Any) -> Factor
     return Factor(value=Decimal(value), site_id=site, valid_from=begin, **given)
 
 
-def test_the_site_s_rows_go_before_the_lab_s_and_the_newest_before_the_rest() -> None:
+def test_the_site_s_rows_take_precedence_over_the_lab_s_and_newer_over_older() -> None:
     rows = [row("1.4", site=None), row("1.3", site=SITE), row("1.2", site=SITE, hours=9)]
     book = FactorBook(rows, SITE)
     assert getattr(book.row("pue", NOON), "value", None) == Decimal("1.3")
@@ -105,7 +105,7 @@ def price(amount: int, begin: int, end: int | None = None, price_id: str = "a") 
     )
 
 
-def test_a_price_without_an_end_holds_until_the_next_begins() -> None:
+def test_a_price_without_an_end_is_valid_until_the_next_begins() -> None:
     rows = [price(1, 0), price(2, 5, 8), price(3, 20), price(9, 3, price_id="b")]
     amounts = {
         hour: sorted(int(p.amount) for p in in_force(rows, NOON + timedelta(hours=hour)))

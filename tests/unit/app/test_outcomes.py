@@ -39,7 +39,7 @@ def test_a_failure_keeps_its_reason_even_when_cancelled() -> None:
     assert (decided.status, decided.reason) == ("failed", REASON)
 
 
-def test_a_budget_cancels_and_says_so_unless_somebody_had_asked() -> None:
+def test_a_budget_is_the_reason_unless_a_user_had_cancelled_the_run() -> None:
     spent = {"code": "budget-exceeded", "message": "budget 'a' is used up"}
     decided = outcome("cancelled", spent, number=1, max_attempts=3, cancel_requested=False)
     assert (decided.status, decided.reason) == ("cancelled", spent)

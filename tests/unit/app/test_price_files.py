@@ -24,7 +24,7 @@ def faults(content: str, fmt: Literal["csv", "yaml"] = "csv") -> list[str | None
     return [fault.field for fault in refused.value.errors]
 
 
-def test_rows_with_where_they_stand() -> None:
+def test_price_rows_are_read_with_their_line() -> None:
     text = HEAD + ROW + "\n" + ROW.replace("a-h100", "b")
     assert read("\ufeff" + text) == ["line 2: a-h100 2.10 EUR", "line 4: b 2.10 EUR"]
 

@@ -56,7 +56,7 @@ def test_intensities_of_zones_equal_published_figures(zone: str, g_per_kwh: floa
     assert round(catalog.grid_factor(zone).g_per_kwh, 1) == g_per_kwh
 
 
-def test_zones_are_found_by_either_code_and_are_unique() -> None:
+def test_zones_are_accepted_by_either_code_and_are_unique() -> None:
     assert catalog.grid_factor("fr") is catalog.grid_factor(" FRA ")
     factors = catalog.grid_factors()
     assert len({row.zone for row in factors}) == len(factors)
@@ -171,7 +171,7 @@ def test_embodied_emissions_are_known_times_or_divided_by() -> None:
     assert catalog.embodied("generic-server").as_factor().relative_std_ratio == 2.0
 
 
-def test_money_is_what_is_in_use() -> None:
+def test_currencies_are_those_in_use() -> None:
     codes = catalog.currency_codes()
     assert {"EUR", "USD", "CHF", "JPY", "XOF", "XCG"} <= codes
     # Never issued, for tests, no currency, gold; withdrawn for the euro, and for XCG.

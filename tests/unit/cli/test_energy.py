@@ -121,7 +121,7 @@ def test_lines_have_the_names_of_their_subjects(
     assert name in shown(api, capsys, answer, "--by", by)
 
 
-def test_dates_are_their_first_hour_and_json_is_as_it_came(api: FakeApi, capsys: Captured) -> None:
+def test_dates_mean_their_first_hour_and_json_is_unchanged(api: FakeApi, capsys: Captured) -> None:
     answer = account("node", figures(1.0, 0.5))
     options = ["--from", "2026-03-01", "--to", "2026-03-01T05:00:00Z", "--node", "a", "--json"]
     assert json.loads(shown(api, capsys, answer, *options)) == answer.body

@@ -25,7 +25,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize("name", list(NAMES))
-def test_a_name_takes_one_row_of_a_price_tag(name: str) -> None:
+def test_a_name_fits_one_row_of_a_price_tag(name: str) -> None:
     run = nested_run("run")
     (attempt, *others) = run.attempts
     plain = drawn(price_tag_view(tag(run)), width=120)
@@ -40,7 +40,7 @@ def test_a_name_takes_one_row_of_a_price_tag(name: str) -> None:
 
 
 @given(st.text(st.characters()) | st.sampled_from(list(NAMES.values())), st.integers(1, 300))
-def test_one_line_is_one_line_whatever_the_name(name: str, most: int) -> None:
+def test_a_line_stays_one_line_for_any_name(name: str, most: int) -> None:
     line = one_line(name, most)
     assert len(line) <= most
     assert len(line.splitlines()) <= 1

@@ -298,7 +298,7 @@ def test_a_file_with_a_duplicate_key_is_rejected(
         (["reprice", RUN_ID, "--as-of", "soon"], "--as-of soon"),
     ],
 )
-def test_wrong_input_gives_a_one_line_error(
+def test_invalid_input_gives_a_one_line_error(
     api: FakeApi, capsys: Captured, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
     (tmp_path / "broken.json").write_text("{")

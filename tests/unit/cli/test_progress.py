@@ -86,7 +86,7 @@ def test_a_run_joined_late_shows_its_own_time() -> None:
     assert "running  1:01:00" in drawn(progress)
 
 
-def test_a_new_attempt_begins_anew() -> None:
+def test_a_new_attempt_starts_with_an_empty_view() -> None:
     progress = running(Clock())
     progress.update("status", {"status": "queued", "reason": {"message": "the worker vanished"}})
     assert progress.reason == "the worker vanished"
@@ -95,7 +95,7 @@ def test_a_new_attempt_begins_anew() -> None:
     assert progress.reason is None
 
 
-def test_being_asked_to_stop_is_no_new_attempt() -> None:
+def test_a_request_to_stop_is_not_a_new_attempt() -> None:
     progress = running(Clock())
     progress.update("status", {"status": "running", "cancel_requested": True})
     assert [stage.key for stage in progress.stages] == ["0-train"]
@@ -136,7 +136,7 @@ def test_nothing_is_wider_than_the_terminal() -> None:
         assert max(map(len, drawn(progress, width).splitlines())) <= width
 
 
-def test_plain_lines_come_when_something_changed_or_every_ten_seconds() -> None:
+def test_plain_lines_are_printed_on_changes_or_every_ten_seconds() -> None:
     clock = Clock()
     progress = running(clock)
     written: list[str] = []

@@ -44,7 +44,7 @@ def submitted(api: FakeApi) -> bool:
     return any(request.method == "POST" for request in api.asked)
 
 
-def test_code_that_is_found_is_submitted_silently(
+def test_existing_code_is_submitted_without_a_message(
     folder: Path, api: FakeApi, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert pricetag(["submit", job(folder, "mine")]) == 0
@@ -84,7 +84,7 @@ def test_data_roots_come_from_the_configuration_file_too(
         ("{git: yours, commit: abcdef1}", "train.py", "code: 'yours' is not on this machine"),
     ],
 )
-def test_what_only_the_worker_can_know_is_a_warning(
+def test_checks_that_only_the_worker_can_do_are_warnings(
     code: str, script: str, text: str, folder: Path, api: FakeApi, capsys: Captured
 ) -> None:
     file = job(folder, code, script)

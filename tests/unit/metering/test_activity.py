@@ -236,7 +236,7 @@ def test_a_job_that_ends_before_its_first_reading_is_charged(proc: FakeProc) -> 
     assert tree.busy_s() == pytest.approx(0.03)
 
 
-def test_new_processes_are_looked_for_at_little_cost(proc: FakeProc) -> None:
+def test_new_processes_are_discovered_at_little_cost(proc: FakeProc) -> None:
     proc.put(100, parent=50)
     tree = ProcessTree(proc=proc.root, cpu_s=no_clock, clock=lambda: proc.now_s)
     tree.adopt(100)

@@ -152,7 +152,7 @@ def metered(source: NvmlSource | RaplSource, show: Show, clock: Clock) -> Window
 
 @pytest.mark.parametrize("name", FAULTS)
 @pytest.mark.parametrize("kind", [nvml, rapl])
-def test_a_fault_costs_no_more_than_its_own_steps(
+def test_a_fault_affects_only_its_own_steps(
     tmp_path: Path, kind: Callable[..., Any], name: str
 ) -> None:
     fault, clock = FAULTS[name], Clock(0.0)
@@ -205,7 +205,7 @@ def test_a_wrap_is_not_a_fault(tmp_path: Path, begin_j: float) -> None:
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_without_a_model_the_steps_of_a_fault_are_unknown(tmp_path: Path, name: str) -> None:
+def test_the_steps_of_a_fault_are_unknown_without_a_model(tmp_path: Path, name: str) -> None:
     fault, clock = FAULTS[name], Clock(0.0)
     with rapl(fault, tmp_path, clock, with_model=False) as (source, show):
         window = metered(source, show, clock)

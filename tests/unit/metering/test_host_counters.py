@@ -136,7 +136,7 @@ def test_a_counter_that_catches_up_pays_for_its_standstill(tmp_path: Path, power
 
 
 @pytest.mark.parametrize("power_w", [15.0, 60.0, 240.0])
-def test_a_counter_that_goes_on_where_it_stopped_has_the_model_in_between(
+def test_a_frozen_counter_that_continues_where_it_stopped_is_filled_by_the_model(
     tmp_path: Path, power_w: float
 ) -> None:
     window = whole(
@@ -174,7 +174,7 @@ def test_two_packages_that_exchange_their_values_are_not_charged_the_difference(
 
 
 @pytest.mark.parametrize("scale", [1e3, 1e6])
-def test_a_counter_in_the_wrong_unit_is_never_energy(tmp_path: Path, scale: float) -> None:
+def test_a_counter_in_the_wrong_unit_is_never_booked(tmp_path: Path, scale: float) -> None:
     window = whole(tmp_path, steady(65.0 * scale, 0.0 + 1e6))
     assert window.energy_j == pytest.approx(MODEL_W * LAST_S)
     assert window.energy_by_source_j == {"modelled": pytest.approx(MODEL_W * LAST_S)}
@@ -213,7 +213,7 @@ def test_memory_and_platform_have_their_own_model(tmp_path: Path) -> None:
     assert platform["psys"].window(0, LAST_S).energy_j == pytest.approx(56.0 * LAST_S)
 
 
-def test_an_unreadable_counter_is_modelled_meanwhile(tmp_path: Path) -> None:
+def test_an_unreadable_counter_is_modelled_in_the_meantime(tmp_path: Path) -> None:
     source_zone = zone(tmp_path, "intel-rapl:0", "package-0", BEGIN_UJ)
     zones = scan(tmp_path)
     source = RaplSource(zones.packages, zones.dram, tmp_path / "cpuinfo", model())

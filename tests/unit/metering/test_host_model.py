@@ -60,7 +60,7 @@ def test_each_interval_is_booked_at_its_own_power() -> None:
     assert third.power_w == 90.0
 
 
-def test_an_interval_too_short_for_the_kernel_s_ticks_takes_the_power_before() -> None:
+def test_an_interval_too_short_for_the_kernel_s_ticks_uses_the_previous_power() -> None:
     load = Load(40.0)
     cpu = source(load)
     read(cpu, 0.0)

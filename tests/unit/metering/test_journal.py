@@ -169,13 +169,13 @@ def test_a_shipped_journal_is_kept_until_it_is_purged(tmp_path: Path) -> None:
     assert not shipped.exists()
 
 
-def test_a_journal_that_somebody_else_shipped_is_gone(tmp_path: Path) -> None:
+def test_a_shipped_journal_cannot_be_opened_again(tmp_path: Path) -> None:
     Journal.create(tmp_path, ATTEMPT).mark_shipped()
     with pytest.raises(FileNotFoundError):
         Journal.open_existing(tmp_path / f"{ATTEMPT}.jsonl")
 
 
-def test_no_folder_holds_no_orphans(tmp_path: Path) -> None:
+def test_a_missing_folder_has_no_orphans(tmp_path: Path) -> None:
     assert find_orphans(tmp_path / "nowhere") == []
     assert purge_shipped(tmp_path / "nowhere", older_than_s=0.0) == 0
 

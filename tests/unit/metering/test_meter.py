@@ -119,7 +119,7 @@ def test_nothing_is_bridged_over_a_lost_device() -> None:
     assert records[2].integrated_j == pytest.approx(90.0 + 50.0)
 
 
-def test_one_broken_source_does_not_stop_the_others() -> None:
+def test_one_failing_source_does_not_stop_the_others() -> None:
     broken, healthy = ScriptedSource("gpu:broken"), ScriptedSource("gpu:healthy", power_w=50.0)
     meter, clock, records = opened(broken, healthy)
     broken.error = OSError("gone")

@@ -31,7 +31,7 @@ def test_no_load_is_metered_worse_than_its_edges_allow(load: str) -> None:
     assert cell.pricetag_rms < 0.7 * cell.limit
 
 
-def test_the_true_energy_is_what_codecarbon_sees_but_for_its_edges() -> None:
+def test_codecarbon_s_energy_is_the_true_energy_except_for_its_edges() -> None:
     """The bench itself: with long windows both tend to the same, true figure."""
     for found in simulate(A100, "constant", (60.0,), 5, seed=1):
         assert found.pricetag_j == pytest.approx(found.true_j, rel=1e-3)
@@ -49,7 +49,7 @@ def test_the_table_goes_between_the_marks() -> None:
         written_between("no marks", "table")
 
 
-def test_the_documentation_holds_the_table() -> None:
+def test_the_documentation_contains_the_table() -> None:
     text = Path("docs/explanation/methodology.md").read_text()
     table_text = text.partition(BEGIN)[2].partition(END)[0]
     rows = [line for line in table_text.splitlines() if line.startswith("| H100")]

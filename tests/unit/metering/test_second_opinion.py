@@ -129,7 +129,7 @@ def test_devices_are_passed_as_nvml_indices() -> None:
         RecursionError("x" * 10_000),
     ],
 )
-def test_whatever_ends_a_tracker_becomes_the_reason(error: BaseException) -> None:
+def test_any_error_of_a_tracker_becomes_the_reason(error: BaseException) -> None:
     tracker = Tracker()
     tracker.error = error
     opinion = SecondOpinion(make_tracker=lambda indices: tracker)
@@ -155,7 +155,7 @@ def test_figures_that_are_not_an_energy_are_null(odd: float) -> None:
     assert record["reason"] == "implausible energies from CodeCarbon: cpu_kwh"
 
 
-def test_a_system_without_room_for_a_thread_has_no_second_opinion(
+def test_a_system_that_cannot_start_a_thread_has_no_second_opinion(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def start(_: threading.Thread) -> None:

@@ -42,7 +42,7 @@ def kinds(*arguments: object, **options: object) -> list[type]:
     return [type(source) for source in open_sources(*arguments, **options)]  # type: ignore[arg-type]
 
 
-def test_rapl_is_enough_where_it_holds_the_memory_too(tmp_path: Path) -> None:
+def test_rapl_is_sufficient_if_it_includes_the_memory(tmp_path: Path) -> None:
     server(tmp_path)
     assert kinds([], environ=environ(tmp_path)) == [RaplSource]
 

@@ -83,7 +83,7 @@ def test_without_a_counter_there_is_nothing_to_watch() -> None:
 
 
 @pytest.mark.parametrize("sensors", [VOLTA, A100])
-def test_two_updates_are_awaited_and_each_is_read_as_it_comes(sensors: Sensors) -> None:
+def test_two_updates_are_awaited_and_each_is_read_on_arrival(sensors: Sensors) -> None:
     own = device(sensors)
     with metering(own) as (meter, clock, records, _):
         watch(meter, clock)
@@ -218,7 +218,7 @@ def test_the_thread_reads_the_updates_after_an_edge_before_it_closes() -> None:
     )
 
 
-def test_a_counter_that_does_not_move_is_given_up() -> None:
+def test_a_counter_that_does_not_move_is_no_longer_watched() -> None:
     class Frozen(Ticking):
         def counter_now_j(self, index: int) -> float | None:
             return 500.0

@@ -69,7 +69,7 @@ def test_the_model_card_is_yaml_in_grams(name: str) -> None:
     assert "training_type" not in card
 
 
-def test_an_unknown_emission_gives_no_card() -> None:
+def test_an_unknown_emission_produces_no_card() -> None:
     card: ModelCard = {
         "emissions_g": None,
         "reason": "no grid zone",

@@ -29,7 +29,7 @@ def test_a_device_is_held_by_one_worker_at_a_time(tmp_path: Path) -> None:
         assert third.ours == DEVICES
 
 
-def test_a_worker_that_was_killed_holds_nothing(tmp_path: Path) -> None:
+def test_a_killed_worker_holds_no_device(tmp_path: Path) -> None:
     pid = os.fork()
     if pid == 0:
         with hold(tmp_path, "node", DEVICES):

@@ -62,7 +62,7 @@ def test_shared_devices_go_to_the_fewest_jobs_first() -> None:
     assert pool.take(1) == DeviceSet(("b",))
 
 
-def test_a_device_cannot_be_shared_by_nobody() -> None:
+def test_a_device_has_at_least_one_place_for_jobs() -> None:
     with pytest.raises(ValueError, match="share must be 1 or more"):
         DevicePool(["a"], cpu_slots=0, share=0)
 

@@ -73,7 +73,7 @@ async def test_a_stop_reaches_the_job(pipe: Pipe) -> None:
     await asyncio.to_thread(channel.close)
 
 
-async def test_a_vanished_supervisor_is_noticed(pipe: Pipe) -> None:
+async def test_a_vanished_supervisor_is_detected(pipe: Pipe) -> None:
     lost: list[bool] = []
     channel = await asyncio.to_thread(
         lambda: EventChannel(str(pipe.path), on_lost=lambda: lost.append(True))

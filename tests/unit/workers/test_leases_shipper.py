@@ -150,7 +150,7 @@ async def test_everything_is_shipped_in_order_despite_database_failures(
 
 
 @pytest.mark.parametrize("poison", [0, 7, 19])
-async def test_a_record_that_cannot_be_stored_is_set_aside_and_the_rest_goes_in(
+async def test_a_record_that_cannot_be_stored_is_set_aside_and_the_rest_is_stored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, poison: int
 ) -> None:
     monkeypatch.setattr(shipper_module, "INTERVAL_S", 0.005)

@@ -71,7 +71,7 @@ def test_a_counter_that_continued_while_no_worker_ran_is_bridged() -> None:
     assert hours.bridge("gpu:a", T0 + 9000, 12200.0) is None  # once
 
 
-def test_a_counter_that_fell_makes_a_gap_not_a_figure() -> None:
+def test_a_counter_that_decreased_leaves_a_gap() -> None:
     hours = book()
     hours.mark("gpu:a", T0 + 1800, 5000.0)
     assert hours.bridge("gpu:a", T0 + 9000, 4000.0) is None

@@ -249,7 +249,7 @@ async def test_a_model_states_its_own_power_at_no_load(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("what", ["a job", "a short job", "another process", "its state"])
-async def test_a_component_that_is_not_left_alone_is_not_measured(bench: Bench, what: str) -> None:
+async def test_a_component_in_use_is_not_measured(bench: Bench, what: str) -> None:
     bench.fleet.host_method = "integrated"
     meter = bench.start()
     for round_ in range(6):
