@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import logging
 
@@ -12,11 +13,12 @@ from typer.testing import CliRunner
 
 from app.cli import commands
 from app.db import Database
-from app.repositories import spend
+from app.repositories import balance_upkeep, spend
 from app.services.alarms import Alarms
 from app.services.budgets import upkeep
 from app.services.budgets.upkeep import CHECK_EVERY_S, BalanceUpkeep
 from app.settings import get_settings
+from tests.integration.test_balances import differences
 from tests.support.api import Api
 from tests.support.budgets import make_budget
 from tests.support.spending import History
@@ -141,6 +143,49 @@ async def test_a_rebuild_during_writes_leaves_correct_balances(committed_db: Dat
             await keeper.one_round(committed_db)
 
     await asyncio.gather(rebuild(), *(write(history) for history in histories))
+    assert await wrong_sums(committed_db) == 0
+
+
+async def test_at_every_moment_beside_writers_the_balances_are_the_full_sums(
+    committed_db: Database,
+) -> None:
+    """Each look sees one moment, in which changes and folding are whole or not there."""
+    histories = [await begun(committed_db, seed, 40) for seed in (15, 16, 17)]
+    done = asyncio.Event()
+
+    async def write(history: History) -> None:
+        for _ in range(40):
+            before = copy.deepcopy(history.runs)
+            async with committed_db.sessions() as session:
+                await history.go_on(session)
+                await asyncio.sleep(history.random.choice((0, 0, 0.01)))
+                if history.random.random() < 0.15:
+                    await session.rollback()
+                    history.runs = before
+                else:
+                    await session.commit()
+
+    async def fold() -> None:
+        while not done.is_set():
+            async with committed_db.session_scope() as session:
+                await balance_upkeep.fold(session)
+            await asyncio.sleep(0.02)
+
+    async def look() -> int:
+        looks = 0
+        while not done.is_set():
+            async with committed_db.snapshot_scope() as session:
+                assert await differences(session) == []
+            looks += 1
+        return looks
+
+    others = asyncio.gather(fold(), look())
+    try:
+        await asyncio.gather(*(write(history) for history in histories))
+    finally:
+        done.set()
+        _, looks = await others
+    assert looks > 3
     assert await wrong_sums(committed_db) == 0
 
 
