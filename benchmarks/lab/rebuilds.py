@@ -94,6 +94,8 @@ def packed_readings(url: str) -> None:
             await database.dispose()
 
     asyncio.run(pack())
+    with psycopg.connect(libpq_url(url), autocommit=True) as connection:
+        connection.execute("VACUUM FULL readings")  # the file system has the space of the rows
 
 
 REBUILDS: list[Rebuild] = [
