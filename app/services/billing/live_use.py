@@ -17,7 +17,6 @@ from uuid import UUID
 from app.db import Session
 from app.repositories import factors as factor_rows
 from app.services.billing import live_meter
-from app.services.billing.live_meter import ChargeSoFar
 from app.services.factors import resolution as factors
 from app.settings import Settings, get_settings
 from pricetag.accounting.bill.inputs import AttemptInput, Device, Factors
@@ -30,14 +29,17 @@ RATES_HOLD_S = 5.0
 MOST_KNOWN = 500
 """Cached factors after which the cache begins anew: attempts come and go."""
 
+MOST_KEPT = 10_000
+"""Cached usages of attempts, likewise."""
+
 
 @dataclass(frozen=True, slots=True)
 class LiveUse:
     """Usage of one attempt so far; None for unknown figures."""
 
-    it_energy_kwh: float | None = None
-    facility_energy_kwh: float | None = None
-    co2e_kg: float | None = None
+    it_energy_kwh: Decimal | None = None
+    facility_energy_kwh: Decimal | None = None
+    co2e_kg: Decimal | None = None
     cost: Decimal | None = None
     currency: str | None = None
 
@@ -63,12 +65,29 @@ Key = tuple[str | None, tuple[str, ...], tuple[str, ...], str, str]
 """Site, accelerators, devices, first and last hour of attempts."""
 
 
+@dataclass(frozen=True, slots=True)
+class KeptUse:
+    """Usage of an attempt, and what it was computed from.
+
+    Attributes:
+        factors: Those of its hours until now.
+        metered: Its charge so far, its hardware and its start, as stored.
+    """
+
+    factors: Factors
+    metered: tuple[str, str, str, datetime]
+    use: LiveUse
+
+
 class Rates:
     """The factors of running attempts, cached for a short time.
 
     Args:
         clock: Monotonic seconds.
         hold_s: Duration for which factors are cached, in s.
+
+    Attributes:
+        uses: Usage of attempts, by their IDs.
     """
 
     def __init__(
@@ -78,6 +97,7 @@ class Rates:
         self._hold_s = hold_s
         self._since_s = -math.inf
         self._known: dict[Key, Factors] = {}
+        self.uses: dict[UUID, KeptUse] = {}
 
     async def known(self, session: Session) -> dict[Key, Factors]:
         """The factors that are resolved already; others are to be added."""
@@ -137,6 +157,11 @@ class _Hardware:
     devices: tuple[Device, ...]
     accelerators: tuple[str, ...]
 
+    @property
+    def ids(self) -> list[str]:
+        """IDs of the components."""
+        return [component.id for component in self.components]
+
 
 @lru_cache(maxsize=4096)
 def _hardware(components: str, devices: str) -> _Hardware:
@@ -144,16 +169,6 @@ def _hardware(components: str, devices: str) -> _Hardware:
     reserved = tuple(Device(stored["name"], stored.get("uuid")) for stored in json.loads(devices))
     names = [device.name for device in reserved] or [c.name for c in metered if c.kind == "gpu"]
     return _Hardware(metered, reserved, tuple(dict.fromkeys(names)))
-
-
-@dataclass(frozen=True, slots=True)
-class _Metered:
-    """An attempt with its charge so far from each component."""
-
-    attempt_id: UUID
-    attempt: AttemptInput
-    started_at: datetime
-    charge: ChargeSoFar
 
 
 async def of_running(
@@ -165,51 +180,50 @@ async def of_running(
         session: Database session.
         rows: Rows from :func:`app.repositories.spend.running`.
         now: Current time, which sets the hours of the factors.
-        rates: Cached factors.
+        rates: Cached factors and usages.
 
     Returns:
         The usage of each row's attempt; unknown if it has no reading.
     """
     uses: dict[UUID, LiveUse] = {}
-    alike: dict[tuple[str | None, tuple[str, ...]], list[_Metered]] = defaultdict(list)
+    alike: dict[tuple[str | None, tuple[str, ...]], list[Any]] = defaultdict(list)
     for row in rows:
-        stored = json.loads(row.live) if row.live is not None else None
-        if not stored:
+        if row.live is None or row.live == "{}":
             uses[row.attempt_id] = LiveUse()
-            continue
-        hardware = _hardware(row.components, row.devices)
-        metered = _metered(row, hardware, live_meter.so_far(stored))
-        alike[row.site, hardware.accelerators].append(metered)
+        else:
+            alike[row.site, _hardware(row.components, row.devices).accelerators].append(row)
     known = await rates.known(session) if alike else {}
     for (site, accelerators), group in alike.items():
-        devices = sorted({id_ for metered in group for id_ in metered.charge.energy_j})
-        started_at = min(metered.started_at for metered in group)
+        stored = {(row.components, row.devices) for row in group}
+        devices = sorted({id_ for texts in stored for id_ in _hardware(*texts).ids})
+        started_at = min(row.started_at for row in group)
         key = Group(site, accelerators, tuple(devices), started_at)
-        uses |= _uses(group, await _factors(session, known, key, now), now)
+        uses |= _uses(group, await _factors(session, known, key, now), now, rates.uses)
     return uses
 
 
 def _uses(
-    group: Sequence[_Metered], factors_now: Factors, now: datetime
+    group: Sequence[Any], factors_now: Factors, now: datetime, kept: dict[UUID, KeptUse]
 ) -> Iterator[tuple[UUID, LiveUse]]:
-    """Usage of attempts with the same factors."""
+    """Usage of attempts with the same factors; of those with new readings it is computed."""
     by_hour: dict[datetime, LiveRates] = {}
-    for metered in group:
-        hour = metered.started_at.replace(minute=0, second=0, microsecond=0)
-        if hour not in by_hour:
-            by_hour[hour] = live_rates(factors_now, hour, now)
-        figures = live_figures(metered.attempt, metered.charge.energy_j, factors_now, by_hour[hour])
-        use = LiveUse(
-            it_energy_kwh=figures.it_energy_kwh,
-            facility_energy_kwh=figures.facility_energy_kwh,
-            co2e_kg=figures.co2e_kg,
-            cost=None if figures.cost is None else Decimal(str(figures.cost)),
-            currency=figures.currency,
-        )
-        yield metered.attempt_id, use
+    for row in group:
+        before = kept.get(row.attempt_id)
+        metered = (row.live, row.components, row.devices, row.started_at)
+        if before is None or before.factors is not factors_now or before.metered != metered:
+            hour = row.started_at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+            if hour not in by_hour:
+                by_hour[hour] = live_rates(factors_now, hour, now)
+            before = KeptUse(factors_now, metered, _use(row, factors_now, by_hour[hour]))
+            if len(kept) > MOST_KEPT:
+                kept.clear()
+            kept[row.attempt_id] = before
+        yield row.attempt_id, before.use
 
 
-def _metered(row: Any, hardware: _Hardware, charge: ChargeSoFar) -> _Metered:
+def _use(row: Any, factors_now: Factors, rates: LiveRates) -> LiveUse:
+    hardware = _hardware(row.components, row.devices)
+    charge = live_meter.so_far(json.loads(row.live))
     attempt = AttemptInput(
         number=0,
         status="running",
@@ -221,4 +235,15 @@ def _metered(row: Any, hardware: _Hardware, charge: ChargeSoFar) -> _Metered:
         devices=hardware.devices,
         node_name=row.node_name,
     )
-    return _Metered(row.attempt_id, attempt, row.started_at.astimezone(UTC), charge)
+    figures = live_figures(attempt, charge.energy_j, factors_now, rates)
+    return LiveUse(
+        it_energy_kwh=_decimal(figures.it_energy_kwh),
+        facility_energy_kwh=_decimal(figures.facility_energy_kwh),
+        co2e_kg=_decimal(figures.co2e_kg),
+        cost=_decimal(figures.cost),
+        currency=figures.currency,
+    )
+
+
+def _decimal(value: float | None) -> Decimal | None:
+    return None if value is None else Decimal(str(value))

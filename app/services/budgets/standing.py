@@ -163,9 +163,11 @@ class _Use:
 
 
 def _use(budget: Budget, row: Any, use: LiveUse, ended: Sequence[Spend]) -> _Use:
-    used = amount_of(budget, use)
+    used, quoted = amount_of(budget, use), amount_of(budget, row)
+    if quoted is None:
+        return _Use(used, ZERO)
     before, _ = total([amount_of(budget, spend) for spend in ended])
-    return _Use(used, unused(amount_of(budget, row), before + (used or ZERO)))
+    return _Use(used, unused(quoted, before + (used or ZERO)))
 
 
 def _concerned(budget: Budget, rows: Sequence[Any]) -> Sequence[int]:
