@@ -32,11 +32,20 @@ class AuditRead(Wire):
     )
     action: str = Field(examples=["created", "changed", "closed", "revoked"])
     object_kind: str = Field(examples=["budget", "token", "price"])
-    object_id: str
+    object_id: str = Field(
+        description="ID of the object, or its name if it has none; `PROJECT/USER` of a member."
+    )
     before: dict[str, Any] | None = Field(
         description="Values before the change; null for a new object."
     )
-    after: dict[str, Any] | None
+    after: dict[str, Any] | None = Field(
+        description="Values after the change; null if the object is gone."
+    )
+    names: dict[str, str] = Field(
+        default_factory=dict,
+        description="Current names of the users, tokens, projects, experiments, budgets and runs "
+        "whose IDs are in `object_id`, `before` or `after`, by ID.",
+    )
 
 
 class AuditPage(Wire):

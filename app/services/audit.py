@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from app.db import Session
 from app.repositories import audit
 from app.repositories.audit import AuditFilter, Position
+from app.repositories.names import names_of
 from app.schemas.audit import AuditPage, AuditRead
 from app.services import cursors
 from app.services.principals import Actor, DirectAccess, Principal
@@ -21,6 +22,7 @@ SERVICE = "service"
 """Name of the actor for changes without a token."""
 
 _SECRET = re.compile(r"secret|password", re.I)
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class SecretInAuditLogError(ValueError):
@@ -121,7 +123,19 @@ async def list_page(
     rows = await audit.page(session, filters, before=before, limit=limit + 1)
     shown, following = cursors.page(rows, limit, lambda row: ("audit", str(row.id)))
     items = [AuditRead.model_validate(row) for row in shown]
+    mentioned = {item.id: set(_ids_in(item)) for item in items}
+    names = await names_of(session, set().union(*mentioned.values()))
+    for item in items:
+        item.names = {str(id_): names[id_] for id_ in mentioned[item.id] if id_ in names}
     return AuditPage(items=items, next_cursor=following)
+
+
+def _ids_in(entry: AuditRead) -> Iterator[uuid.UUID]:
+    """IDs of the object and of others that its values name."""
+    values = [*(entry.before or {}).values(), *(entry.after or {}).values()]
+    for text in (*entry.object_id.split("/"), *values):
+        if isinstance(text, str) and _ID.fullmatch(text):
+            yield uuid.UUID(text)
 
 
 async def _position(session: Session, cursor: str | None) -> Position | None:

@@ -5,22 +5,29 @@ from __future__ import annotations
 from typing import Any
 
 PIPELINE_RUN: dict[str, Any] = {
-    "project": "text",
-    "experiment": "sst2",
-    "name": "MiniLM fine-tuned, then int8",
-    "tags": ["sst2", "minilm"],
+    "project": "reviews",
+    "experiment": "two layers",
+    "name": "small BERT, then int8",
+    "tags": ["example"],
     "resources": {"gpus": 0, "pool": "default"},
     "recipe": {
         "task": "classification",
         "data": {
-            "train": "data/sst2/train.tsv",
-            "validation": "data/sst2/dev.tsv",
+            "train": "reviews/train.tsv",
+            "validation": "reviews/dev.tsv",
             "text": "sentence",
             "label": "label",
         },
-        "model": "models/minilm",
+        "model": {
+            "config": {
+                "num_hidden_layers": 2,
+                "hidden_size": 64,
+                "num_attention_heads": 2,
+                "intermediate_size": 128,
+            }
+        },
         "stages": [
-            {"kind": "train", "epochs": 1, "batch_size": 32, "learning_rate": 1e-4, "seed": 0},
+            {"kind": "train", "epochs": 3, "batch_size": 32, "learning_rate": 1e-3, "seed": 0},
             {"kind": "quantize", "scheme": "int8_dynamic", "embeddings": True},
             {"kind": "measure", "batch_size": 1},
         ],

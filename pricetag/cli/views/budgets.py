@@ -8,13 +8,14 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pricetag.cli.views.tables import ListTable
+from pricetag.tag.figures import counted
 
 PARTS = ("limit", "spent", "running", "reserved", "left")
 METRICS = {"facility_energy_kwh": "energy", "co2e_kg": "emissions", "cost": "cost"}
 NOTES = {
     "spent": "by attempts that have ended",
     "running": "by running attempts so far",
-    "reserved": "promised to open runs",
+    "reserved": "for queued and running runs",
 }
 
 
@@ -69,7 +70,8 @@ def budget_lines(budget: Mapping[str, Any]) -> Iterator[str]:
     for source, used in budget["by_source"].items():
         yield f"  of the amount spent, {amount(used, unit)} is {source}"
     if budget["unknown_runs"]:
-        yield f"  {budget['unknown_runs']} run(s) of unknown use, not included in these figures"
+        unknown = counted(budget["unknown_runs"], "run")
+        yield f"  {unknown} of unknown use, not included in these figures"
     for alert in budget["alerts"]:
         yield f"  warned at {share(alert['threshold_ratio'])} on {_minute(alert['at'], budget)}"
     does = [word for word, is_so in _manners(budget) if is_so]
@@ -119,12 +121,20 @@ def _actor(entry: Mapping[str, Any]) -> str:
 
 
 def audit_line(entry: Mapping[str, Any]) -> str:
-    """A change in one line: old and new values."""
+    """A change in one line: old and new values, with names instead of IDs where they are known."""
+    names = entry.get("names") or {}
     head = f"{_minute(entry['at'])}  {_actor(entry)}  {entry['action']} {entry['object_kind']}"
     before, after = entry["before"] or {}, entry["after"] or {}
+
+    def named(value: object) -> object:
+        return names.get(value, value) if isinstance(value, str) else value
+
     changes = [
-        f"{name}: {before[name]} -> {value}" if name in before else f"{name}: {value}"
+        f"{name}: {named(before[name])} -> {named(value)}"
+        if name in before
+        else f"{name}: {named(value)}"
         for name, value in after.items()
         if before.get(name) != value
     ]
-    return f"{head} {entry['object_id']}  {', '.join(changes)}".rstrip()
+    subject = "/".join(str(named(part)) for part in str(entry["object_id"]).split("/"))
+    return f"{head} {subject}  {', '.join(changes)}".rstrip()

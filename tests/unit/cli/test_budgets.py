@@ -130,7 +130,7 @@ def test_show_prints_everything_in_one_unit(api: FakeApi, capsys: Captured) -> N
         "left              9.25 kg",
         "used                55.0%",
         "12.5 kg is assumed",
-        "2 run(s) of unknown use, not included in these figures",
+        "2 runs of unknown use, not included in these figures",
         "warned at 50.0% on 2026-11-20 11:11 Europe/Berlin\n",
         "rejects runs that would exceed it\n",
     ):
@@ -243,6 +243,27 @@ def test_audit_prints_old_and_new_values(api: FakeApi, capsys: Captured) -> None
     assert first == f"2026-11-20 10:11 UTC  ada  changed budget {ID}  amount: 10 -> 12"
     assert second.endswith("name: b, amount: 12")
     assert "object_kind=budget&actor=ada" in api.asked[-1].query
+
+
+def test_audit_prints_names_where_json_has_ids(api: FakeApi, capsys: Captured) -> None:
+    entry = {
+        "at": "2026-11-20T10:11:12Z",
+        "actor": "ada",
+        "action": "created",
+        "object_kind": "member",
+        "object_id": f"{ID}/{RUN_ID}",
+        "before": {"user_id": RUN_ID},
+        "after": {"user_id": ID, "n": 1, "other": "x"},
+        "names": {ID: "vision", RUN_ID: "eve"},
+    }
+    api.answers["GET /v1/audit"] = page(entry)
+    assert pricetag(["audit"]) == 0
+    assert capsys.readouterr().out == (
+        "2026-11-20 10:11 UTC  ada  created member vision/eve  user_id: eve -> vision, n: 1, "
+        "other: x\n"
+    )
+    assert pricetag(["audit", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == [entry]
 
 
 def test_submit_passes_warnings_on(api: FakeApi, capsys: Captured, tmp_path: Any) -> None:
