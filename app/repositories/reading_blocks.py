@@ -104,7 +104,12 @@ _CHECKED = text(
         SELECT FROM readings
         WHERE readings.attempt_id = blocks.attempt_id
           AND readings.component = blocks.component AND readings.seq <= blocks.last_seq
-      ) AS has_rows
+      ) AS has_rows,
+      NOT EXISTS (
+        SELECT FROM reading_blocks AS earlier
+        WHERE earlier.attempt_id = blocks.attempt_id
+          AND earlier.component = blocks.component AND earlier.first_seq < blocks.first_seq
+      ) AS is_first
     FROM reading_blocks AS blocks
     WHERE (attempt_id, component, first_seq) >= (CAST(:attempt_id AS uuid), :component, :first_seq)
     ORDER BY attempt_id, component, first_seq
@@ -252,7 +257,10 @@ def _slots(packed: Sequence[Packed], seqs: Iterable[int | None]) -> dict[str, li
 async def blocks_from(
     session: AsyncSession, start: tuple[UUID, str, int], limit: int
 ) -> Sequence[Any]:
-    """Blocks in order from a key on, and whether rows of them are left (`has_rows`)."""
+    """Blocks in order from a key on.
+
+    `has_rows`: whether rows of it are left. `is_first`: whether it is its component's first one.
+    """
     attempt_id, component, first_seq = start
     parameters = {"attempt_id": attempt_id, "component": component, "first_seq": first_seq}
     return (await session.execute(_CHECKED, {**parameters, "limit": limit})).all()

@@ -33,5 +33,8 @@ def columns_of(rows: bytes | None, flags: Mapping[str, Any] | None) -> Columns:
         for bit, name in enumerate(FLOATS)
     ]
     seq = table["seq"].astype(np.int32)
-    texts = {int(key): json.dumps(value) for key, value in (flags or {}).items()}
-    return Columns.of(seq.tolist(), floats, [texts.get(key, NO_FLAGS) for key in seq.tolist()])
+    places = {NO_FLAGS: 0}
+    index = np.zeros(len(seq), dtype=np.uint32)
+    for key, value in (flags or {}).items():
+        index[np.searchsorted(seq, int(key))] = places.setdefault(json.dumps(value), len(places))
+    return Columns(seq, tuple(floats), tuple(places), index).compact()

@@ -288,6 +288,17 @@ async def test_the_check_finds_missing_and_doubled_readings(db: Database) -> Non
     assert any(ZONE in line and "are rows, too" in line for line in lines)
 
 
+async def test_the_check_finds_a_missing_beginning(db: Database) -> None:
+    await ended(db, 1, 2 * WIDEST_STEPS)
+    await pack_all(db)
+    async with db.session_scope() as session:
+        first = next(block for block in await blocks(session) if block.component == GPU)
+        await session.delete(first)
+    (line,) = await wrong(db)
+    assert GPU in line
+    assert "readings before it are missing" in line
+
+
 async def test_the_server_reports_a_damaged_block(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

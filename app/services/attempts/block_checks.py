@@ -97,4 +97,6 @@ def difference(block: Any, columns: Columns) -> str | None:
             return f"{name}: {column} does not follow from its readings"
     if block.first_seq not in columns.seq[:2]:
         return f"{name}: its first reading is missing"
+    if block.is_first and block.first_seq != columns.seq[0]:
+        return f"{name}: readings before it are missing"
     return None
