@@ -16,7 +16,6 @@ from models.packed import codec
 from models.packed.codec import DamagedReadingsError
 from models.packed.columns import Columns, joined
 from models.packed.rows import FLAGS_SQL, ROWS_SQL, columns_of
-from pricetag.accounting.readings import reading as accounting
 
 Row = dict[str, Any]
 
@@ -73,18 +72,6 @@ async def columns(session: AsyncSession, attempt_id: UUID, component: str) -> Co
 def _all_columns(component: str, blocks: Sequence[Any], rows: Any) -> Columns:
     parts = [opened(component, block.content, block) for block in blocks]
     return joined([*parts, columns_of(rows.content, rows.flags)])
-
-
-async def readings(
-    session: AsyncSession, attempt_id: UUID, component: str
-) -> list[accounting.Reading]:
-    """All readings of one component of an attempt, in order of time.
-
-    Raises:
-        DamagedReadingsError: If packed readings are not those that were packed.
-    """
-    packed = await columns(session, attempt_id, component)
-    return await asyncio.to_thread(packed.readings)
 
 
 def opened(component: str, content: bytes, block: Any) -> Columns:

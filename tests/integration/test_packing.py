@@ -40,7 +40,7 @@ async def ended(database: Database, seed: int, count: int) -> UUID:
 
 
 async def all_readings(session: Session, attempt_id: UUID) -> list[list[Reading]]:
-    return [await readings.readings(session, attempt_id, name) for name in (GPU, ZONE)]
+    return [(await readings.columns(session, attempt_id, name)).readings() for name in (GPU, ZONE)]
 
 
 async def blocks(session: Session, attempt_id: UUID | None = None) -> Sequence[ReadingBlock]:
@@ -150,7 +150,7 @@ async def test_a_late_journal_is_added_to_a_packed_attempt(session: Session) -> 
     assert await row_count(session) == 0
     await execution.ingest(session, attempt_id, journal.records[250:])
     assert await row_count(session) == 0
-    got = await readings.readings(session, attempt_id, "gpu:GPU-1")
+    got = (await readings.columns(session, attempt_id, "gpu:GPU-1")).readings()
     assert got == [Reading.from_record({**row, "component": ""}) for row in rows]
     written = await blocks(session)
     assert sum(block.steps for block in written) == len(rows) - 1
