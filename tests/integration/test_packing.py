@@ -213,6 +213,46 @@ async def test_two_servers_pack_every_reading_once(
     assert await wrong(committed_db) == []
 
 
+async def test_a_journal_that_arrives_while_it_is_packed_is_whole(
+    committed_db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batches of a running attempt, its end and late records, beside two servers that pack."""
+    monkeypatch.setattr(packing, "WIDEST_STEPS", 50)
+    monkeypatch.setattr("models.packed.steps.WIDEST_STEPS", 50)
+    async with committed_db.session_scope() as session:
+        run = await make_run(session, max_attempts=1)
+        attempt_id = (await claimed(session, run.id)).attempt_id
+    journal = JournalMaker(attempt_id)
+    journal.start()
+    rows = trace(7, 600)
+    for row in rows:
+        journal.add("reading", component="gpu:GPU-1", **{**row, "seq": len(journal.records)})
+    done = asyncio.Event()
+
+    async def pack() -> int:
+        packed = 0
+        while not done.is_set():
+            packed += await pack_all(committed_db)
+        return packed
+
+    async def ingest() -> None:
+        for first in range(0, len(journal.records), 30):
+            async with committed_db.session_scope() as session:
+                await execution.ingest(session, attempt_id, journal.records[first : first + 30])
+            if first == 300:
+                async with committed_db.session_scope() as session:
+                    await execution.close_lost(session, attempt_id)
+        done.set()
+
+    first, second, _ = await asyncio.gather(pack(), pack(), ingest())
+    assert first + second > 100
+    async with committed_db.session_scope() as session:
+        got = (await readings.columns(session, attempt_id, "gpu:GPU-1")).readings()
+        assert got == [Reading.from_record({**row, "component": ""}) for row in rows]
+        assert await row_count(session) == 0
+    assert await wrong(committed_db) == []
+
+
 async def test_readers_see_each_reading_once_while_it_is_packed(committed_db: Database) -> None:
     attempt_id = await ended(committed_db, 2, 500)
     async with committed_db.session_scope() as session:
