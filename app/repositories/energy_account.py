@@ -130,7 +130,7 @@ async def sums_by_owner(
         WITH {parts}, {charges}, owned AS (
           SELECT ({SEES_PROJECT_SQL}) AS visible, {name} AS owner, c.*, 0 AS awaited_hours
           FROM charge_parts AS c
-          JOIN projects AS p ON p.id = c.project_id
+          CROSS JOIN LATERAL (SELECT * FROM projects WHERE id = c.project_id OFFSET 0) AS p
           LEFT JOIN users AS u ON u.id = c.user_id
         )
         SELECT false AS is_total, visible, CASE WHEN visible THEN owner END AS owner,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
 from app.db import Session
 from app.schemas.common import Role
+from app.schemas.energy import EnergyAccount
 from app.services.energy import account as energy_account
 from app.services.energy.node_hours import NodeHour
 from models import Attempt, EnergyHour, Project
@@ -77,12 +79,14 @@ def charge(
 async def account(
     session: Session, by: str = "node", *, role: Role = "admin", **more: Any
 ) -> dict[str, Any]:
-    """The energy account of one day, as JSON."""
+    """The energy account of one day, as JSON, which is that of its model."""
     query = {"start": NOON, "stop": NOON + 24 * HOUR, "node": None, "now": NOW} | more
-    document = await energy_account.energy_account(
+    written = await energy_account.energy_account(
         session, await a_principal(session, role), by=cast(Any, by), **query
     )
-    return document.model_dump(mode="json", by_alias=True)
+    model = EnergyAccount.model_validate_json(written)
+    assert model.model_dump_json(by_alias=True).encode() == written
+    return dict(json.loads(written))
 
 
 def joules(figures: dict[str, Any], name: str) -> float | None:

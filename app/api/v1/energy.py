@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from fastapi.responses import Response
 
 from app.api.access import READ
 from app.api.deps import Caller, CurrentSession
@@ -20,6 +21,7 @@ router = APIRouter(prefix="/energy", tags=["measurements"])
     "",
     dependencies=[READ],
     summary="Show the energy account by node, site, project, user, hour, day or month",
+    response_model=EnergyAccount,
     responses=problems(404),
 )
 async def get_energy(
@@ -38,10 +40,11 @@ async def get_energy(
     ] = None,
     by: Annotated[EnergyBy, Query(description="Grouping of the items.")] = "node",
     node: Annotated[StoredName | None, Query(description="Only this node.")] = None,
-) -> EnergyAccount:
+) -> Response:
     """Energy metered on the nodes, charged to finished runs, used by running ones so far, and
     unallocated (idle, other users), in full UTC hours. The lab's total is charged + running +
     unallocated + undecided. Days and months are in UTC.
     Covers at most 3660 days, or 31 days by hour.
     """
-    return await energy_account(session, caller, start=start, stop=stop, by=by, node=node)
+    account = await energy_account(session, caller, start=start, stop=stop, by=by, node=node)
+    return Response(account, media_type="application/json")
