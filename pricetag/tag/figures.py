@@ -23,13 +23,19 @@ from pricetag.accounting.quantity.record import NOT_RECORDED
 from pricetag.tag.figure import Shown, figure_of
 
 SIGNIFICANT_DIGITS = 3
+LEAST_SHOWN = 0.0001
+"""Smallest figure that a column shows in digits."""
+
+Unit = tuple[str, float]
+"""A unit to show, and the number of stored units in one of it."""
+
 _LONG = 1e6  # from here on a figure has too many digits for a column
 
 # unit -> ladder of (display unit, size in that unit's base), from large to small
 _LADDERS: dict[str, tuple[tuple[str, float], ...]] = {
-    "kWh": (("GWh", 1e6), ("MWh", 1e3), ("kWh", 1.0), ("Wh", 1e-3), ("mWh", 1e-6)),
+    "kWh": (("GWh", 1e6), ("MWh", 1e3), ("kWh", 1.0), ("Wh", 1e-3), ("mWh", 1e-6), ("µWh", 1e-9)),
     "Wh": (("MWh", 1e6), ("kWh", 1e3), ("Wh", 1.0), ("mWh", 1e-3), ("µWh", 1e-6)),
-    "kg": (("t", 1e3), ("kg", 1.0), ("g", 1e-3), ("mg", 1e-6)),
+    "kg": (("t", 1e3), ("kg", 1.0), ("g", 1e-3), ("mg", 1e-6), ("µg", 1e-9)),
     "W": (("MW", 1e6), ("kW", 1e3), ("W", 1.0), ("mW", 1e-3)),
     "s": (("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)),
     "ms": (("s", 1e3), ("ms", 1.0), ("µs", 1e-3)),
@@ -124,13 +130,34 @@ def column_unit(values: Iterable[float | None], unit: str) -> tuple[str, float]:
     return display_unit(min(middle, largest), unit)
 
 
-def with_unit(value: float, unit: str) -> str:
-    """A single figure with a readable unit, for example ``1.23 Wh``."""
-    shown, size = display_unit(value, unit)
+def column_number(value: float) -> str:
+    """A number in a column whose unit suits another figure: never in powers of ten.
+
+    Returns:
+        As ``number``; below 0.0001 ``<0.0001``, beyond 15 digits all of them.
+    """
+    if not math.isfinite(value) or value == 0:
+        return number(value)
+    if abs(value) < LEAST_SHOWN:
+        return f"<{LEAST_SHOWN}" if value > 0 else f">-{LEAST_SHOWN}"
+    return number(value) if abs(value) < 1e15 else f"{value:,.0f}"
+
+
+def with_unit(value: float, unit: str, shown: Unit | None = None) -> str:
+    """A single figure with a readable unit, for example ``1.23 Wh``.
+
+    Args:
+        value: The figure, in ``unit``.
+        unit: Its stored unit.
+        shown: Unit to show, as ``column_unit`` gives it; by default the figure's own.
+    """
+    if shown is not None:
+        return f"{column_number(value / shown[1])} {shown[0]}".removesuffix(" 1").rstrip()
+    name, size = display_unit(value, unit)
     figure = number(value if size == 1.0 else value / size)
-    if shown.startswith("1/"):
-        return figure + shown[1:]
-    return f"{figure} {shown}" if shown and shown != "1" else figure
+    if name.startswith("1/"):
+        return figure + name[1:]
+    return f"{figure} {name}" if name and name != "1" else figure
 
 
 def not_available(reason: str | None) -> str:
@@ -138,31 +165,36 @@ def not_available(reason: str | None) -> str:
     return f"n/a ({reason or NOT_RECORDED})"
 
 
-def figure_text(figure: Shown) -> str:
+def figure_text(figure: Shown, shown: Unit | None = None) -> str:
     """A figure in words: value, unit, interval and evidence.
+
+    Args:
+        figure: The figure.
+        shown: Unit to show, as ``column_unit`` gives it; by default the figure's own.
 
     Returns:
         For example ``12.3 Wh (11.1 to 13.6 Wh; counter)`` or ``n/a (no meter)``.
     """
     if figure.value is None:
         return not_available(figure.reason)
-    tail = "; ".join(note for note in (interval_text(figure), figure.source) if note)
-    return with_unit(figure.value, figure.unit) + (f" ({tail})" if tail else "")
+    tail = "; ".join(note for note in (interval_text(figure, shown), figure.source) if note)
+    return with_unit(figure.value, figure.unit, shown) + (f" ({tail})" if tail else "")
 
 
-def quantity_text(quantity: Mapping[str, Any] | None) -> str:
+def quantity_text(quantity: Mapping[str, Any] | None, shown: Unit | None = None) -> str:
     """The same for a figure in an API response: ``{value, low, high, unit, source, reason}``."""
-    return figure_text(figure_of(quantity))
+    return figure_text(figure_of(quantity), shown)
 
 
-def interval_text(figure: Shown) -> str:
+def interval_text(figure: Shown, shown: Unit | None = None) -> str:
     """The interval alone in the unit of the value, or an empty text where there is none."""
     value, low, high = figure.value, figure.low, figure.high
     if value is None or low is None or high is None or low == high:
         return ""
-    shown, size = display_unit(value, figure.unit)
-    spread = f"{number(low / size)} to {number(high / size)}"
-    return f"{spread} {shown}" if shown and shown != "1" else spread
+    name, size = shown or display_unit(value, figure.unit)
+    write = number if shown is None else column_number
+    spread = f"{write(low / size)} to {write(high / size)}"
+    return f"{spread} {name}" if name and name != "1" else spread
 
 
 def money(amount: float) -> str:

@@ -8,10 +8,11 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pricetag.cli.views.tables import ListTable
-from pricetag.tag.figures import counted
+from pricetag.tag.figures import Unit, column_number, counted, display_unit, money, ratio_text
 
 PARTS = ("limit", "spent", "running", "reserved", "left")
 METRICS = {"facility_energy_kwh": "energy", "co2e_kg": "emissions", "cost": "cost"}
+CENT = 0.01
 NOTES = {
     "spent": "by attempts that have ended",
     "running": "by running attempts so far",
@@ -19,9 +20,18 @@ NOTES = {
 }
 
 
-def amount(value: float, unit: str) -> str:
-    """All of a budget's figures in its own unit, so that they can be compared."""
-    return f"{value:,.4g} {unit}"
+def unit_of(budget: Mapping[str, Any]) -> Unit:
+    """The one unit for all of a budget's figures, so that they can be compared."""
+    largest = max((budget[part] for part in PARTS), key=abs)
+    return display_unit(budget["limit"] or largest, budget["unit"])
+
+
+def amount(value: float, unit: Unit) -> str:
+    """A figure of a budget in its unit."""
+    name, size = unit
+    is_currency = name.isupper()  # an ISO 4217 code; kWh, t and the like are not in capitals
+    write = money if is_currency and not 0 < abs(value) < CENT else column_number
+    return f"{write(value / size)} {name}"
 
 
 def scope_of(budget: Mapping[str, Any]) -> str:
@@ -33,8 +43,8 @@ def scope_of(budget: Mapping[str, Any]) -> str:
 
 
 def share(ratio: float | None) -> str:
-    """Used over the limit."""
-    return "" if ratio is None else f"{ratio:.1%}"
+    """Used over the limit: in percent, or how many times the limit."""
+    return "" if ratio is None else ratio_text(ratio)
 
 
 def period_of(budget: Mapping[str, Any]) -> str:
@@ -58,7 +68,7 @@ def _minute(moment: str, budget: Mapping[str, Any] | None = None) -> str:
 
 def budget_lines(budget: Mapping[str, Any]) -> Iterator[str]:
     """A budget and its state, line by line."""
-    unit = budget["unit"]
+    unit = unit_of(budget)
     closed = f", closed {_minute(budget['closed_at'], budget)}" if budget["closed_at"] else ""
     yield f"{budget['name']}  {budget['id']}"
     yield f"{METRICS[budget['metric']]} of {scope_of(budget)}, {period_of(budget)}{closed}"
@@ -91,8 +101,8 @@ def budgets_view(budgets: Sequence[Mapping[str, Any]]) -> ListTable:
             budget["name"],
             f"{METRICS[budget['metric']]} of {scope_of(budget)}",
             "closed" if budget["closed_at"] else _repeats(budget),
-            amount(budget["limit"], budget["unit"]),
-            amount(budget["left"], budget["unit"]),
+            amount(budget["limit"], unit_of(budget)),
+            amount(budget["left"], unit_of(budget)),
             share(budget["used_ratio"]),
         )
         for budget in budgets
@@ -108,7 +118,7 @@ def _repeats(budget: Mapping[str, Any]) -> str:
 
 def alert_line(alert: Mapping[str, Any]) -> str:
     """A threshold that was crossed, in one line."""
-    used = amount(alert["used"], alert["unit"])
+    used = amount(alert["used"], display_unit(alert["used"], alert["unit"]))
     at = share(alert["threshold_ratio"])
     return f"{_minute(alert['at'], alert)}  {alert['budget']}  {at} crossed with {used}"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pricetag.cli.views.tables import Figures, FittedTable
-from pricetag.tag.figures import column_unit, number, quantity_text, with_unit
+from pricetag.tag.figures import column_number, column_unit, quantity_text, with_unit
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -66,20 +66,23 @@ def _totals(total: Mapping[str, Any]) -> RenderableType:
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
+    shown = column_unit((total[name]["value"] for name in COLUMNS), "kWh")
     for name, label in COLUMNS.items():
         if name not in PASSING or total[name]["value"]:
-            table.add_row(Text(label, style="dim"), Text(quantity_text(total[name])))
+            table.add_row(Text(label, style="dim"), Text(quantity_text(total[name], shown)))
     return table
 
 
 def _table(by: str, items: Sequence[Mapping[str, Any]]) -> FittedTable:
     columns = []
+    # One unit for the whole table, so that the parts of a row can be added up.
+    every = (item[name]["value"] for item in items for name in COLUMNS)
+    unit, size = column_unit(every, "kWh")
     for name, label in COLUMNS.items():
         values = [item[name]["value"] for item in items]
         if name in PASSING and not any(values):
             continue
-        unit, size = column_unit(values, "kWh")
-        cells = ["n/a" if value is None else number(value / size) for value in values]
+        cells = ["n/a" if value is None else column_number(value / size) for value in values]
         columns.append(Figures(f"{label}\n{unit}", cells))
     return FittedTable(HEADS[by], [_name(by, item) for item in items], columns)
 

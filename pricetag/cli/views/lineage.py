@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from pricetag.cli.views.tables import Figures, FittedTable
 from pricetag.tag.figure import figure_of
-from pricetag.tag.figures import counted, interval_text, with_unit
+from pricetag.tag.figures import Unit, column_unit, counted, interval_text, with_unit
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-FIGURES = (("Energy", "it_energy_kwh"), ("CO2e", "co2e_kg"), ("Cost", "cost"))
+FIGURES = (("IT energy", "it_energy_kwh"), ("CO2e", "co2e_kg"), ("Cost", "cost"))
 
 
 def lineage_view(lineage: Mapping[str, Any]) -> RenderableType:
@@ -25,7 +25,10 @@ def lineage_view(lineage: Mapping[str, Any]) -> RenderableType:
     shared = [counted(run["shared_by"], "run") for run in upstream]
     columns = [Figures("Model used by", [*shared, ""])]
     for head, name in FIGURES:
-        columns.append(Figures(head, [_text(run[name]) for run in [*upstream, total]]))
+        quantities = [run[name] for run in [*upstream, total]]
+        stored = quantities[-1]["unit"]
+        shown = column_unit((quantity["value"] for quantity in quantities), stored)
+        columns.append(Figures(head, [_text(quantity, shown) for quantity in quantities]))
     table = FittedTable("Runs upstream", [*names, "with this run"], columns)
     models = (
         f"Model of stage '{model['stage']}' of run {model['run_id'][:8]}, "
@@ -35,10 +38,10 @@ def lineage_view(lineage: Mapping[str, Any]) -> RenderableType:
     return Group(*map(Text, models), table, *map(Text, _remarks(lineage)))
 
 
-def _text(quantity: Mapping[str, Any]) -> str:
+def _text(quantity: Mapping[str, Any], shown: Unit) -> str:
     if quantity["value"] is None:
         return "n/a"
-    return with_unit(quantity["value"], quantity["unit"])
+    return with_unit(quantity["value"], quantity["unit"], shown)
 
 
 def _remarks(lineage: Mapping[str, Any]) -> Iterator[str]:

@@ -6,7 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pricetag.cli.views.tables import new_table
-from pricetag.tag.figures import not_available, number, quantity_text, with_unit
+from pricetag.tag.figures import (
+    column_unit,
+    not_available,
+    number,
+    quantity_text,
+    with_unit,
+)
 from pricetag.tag.view import as_of_text
 
 if TYPE_CHECKING:
@@ -70,11 +76,13 @@ def comparison_view(comparison: Mapping[str, Any]) -> RenderableType:
     from rich.text import Text
 
     unit = str(comparison["unit"])
+    means = [comparison[side]["mean"] for side in ("a", "b")]
+    shown = column_unit(means, unit)
     table = new_table("", "Runs", f">{METRICS.get(comparison['metric'], comparison['metric'])}")
     for side in ("a", "b"):
         group = comparison[side]
         names = ", ".join(dict.fromkeys(str(run["name"]) for run in group["runs"]))
-        average = "n/a" if group["mean"] is None else with_unit(group["mean"], unit)
+        average = "n/a" if group["mean"] is None else with_unit(group["mean"], unit, shown)
         table.add_row(side, Text(f"{len(group['runs'])}: {names}"), Text(average))
     lines = [_ratio_text(comparison)]
     differences = comparison.get("differences")

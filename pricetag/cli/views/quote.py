@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pricetag.cli.views.tables import new_table
 from pricetag.tag.figures import (
+    column_unit,
     counted,
     money,
     not_available,
@@ -99,10 +100,11 @@ def _score_lines(score: Mapping[str, Any]) -> Iterator[RenderableType]:
         hit = score["quantities"].get(name)
         if hit is not None:
             unit = {"duration_s": "s", "co2e_kg": "kg", "cost": ""}.get(name, "kWh")
+            shown = column_unit((hit["quoted"], hit["actual"]), unit)
             table.add_row(
                 Text(label),
-                Text(with_unit(hit["quoted"], unit)),
-                Text(with_unit(hit["actual"], unit)),
+                Text(with_unit(hit["quoted"], unit, shown)),
+                Text(with_unit(hit["actual"], unit, shown)),
                 Text(number(float(hit["factor"]))),
                 Text("yes" if hit["inside"] else "no"),
             )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pricetag.cli.views.progress import STYLES, waiting_text
 from pricetag.cli.views.tables import ListTable
 from pricetag.one_line import one_line
-from pricetag.tag.figures import counted, with_unit
+from pricetag.tag.figures import Unit, column_number, column_unit, counted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -20,18 +20,22 @@ MAX_REASON = 200
 
 def runs_view(runs: Sequence[Mapping[str, Any]]) -> ListTable:
     """Runs, one a row; the id is short, as commands take it."""
-    heads = ("Run", "Status", "~Name", "Posted (UTC)", ">Energy", ">CO2e")
+    tags = [run.get("price_tag") or {} for run in runs]
+    energy, co2e = (
+        column_unit((tag.get(name) for tag in tags), unit)
+        for name, unit in (("it_energy_kwh", "kWh"), ("co2e_kg", "kg"))
+    )
+    heads = ("Run", "Status", "~Name", "Posted (UTC)", ">IT energy", ">CO2e")
     rows = []
-    for run in runs:
-        tag = run.get("price_tag") or {}
+    for run, tag in zip(runs, tags, strict=True):
         rows.append(
             (
                 run["id"][:8],
                 run["status"],
                 run["name"],
                 str(run["created_at"])[:16].replace("T", " "),
-                _figure(tag.get("it_energy_kwh"), "kWh"),
-                _figure(tag.get("co2e_kg"), "kg"),
+                _figure(tag.get("it_energy_kwh"), energy),
+                _figure(tag.get("co2e_kg"), co2e),
             )
         )
     return ListTable(heads, rows, STYLES)
@@ -75,5 +79,5 @@ def _dropped(attempts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
                 yield f"  and {len(reasons) - MOST_REASONS} more reasons: --json has them"
 
 
-def _figure(value: float | None, unit: str) -> str:
-    return "" if value is None else with_unit(value, unit)
+def _figure(value: float | None, shown: Unit) -> str:
+    return "" if value is None else f"{column_number(value / shown[1])} {shown[0]}"

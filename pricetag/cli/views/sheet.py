@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pricetag.cli.views.tables import Figures, FittedTable, new_table
 from pricetag.tag.figure import Shown
-from pricetag.tag.figures import column_unit, not_available, number, with_unit
+from pricetag.tag.figures import column_number, column_unit, not_available, with_unit
 from pricetag.tag.flags import stage_flags
 from pricetag.tag.footnotes import footnoted
 from pricetag.tag.parts import Part, stages_with_outside
@@ -94,16 +94,19 @@ def _components(tag: TagView) -> tuple[Table, list[str]]:
     """Energy by component, and the footnotes."""
     from rich.text import Text
 
-    table = new_table("Component", ">Power", ">IT energy", ">Share", ">Metered", "Evidence")
     components = tag.document.energy.components
+    power_unit, power_size = column_unit((c.power_w.value for c in components), "W")
+    unit, size = column_unit((c.it_energy_kwh.value for c in components), "kWh")
+    figures = (f">Power\n({power_unit})", f">IT energy\n({unit})")
+    table = new_table("Component", *figures, ">Share", ">Metered", "Evidence")
     energies = [component.it_energy_kwh for component in components]
     evidence, notes = footnoted([e.source or not_available(e.reason) for e in energies])
     for component, source in zip(components, evidence, strict=True):
         energy = component.it_energy_kwh
         table.add_row(
             Text(f"{component.name} ({component.kind})"),
-            Text(_short(component.power_w)),
-            Text(_short(energy)),
+            Text(_in(component.power_w, power_size)),
+            Text(_in(energy, size)),
             Text(_percent(component.share_ratio)),
             Text(_percent(component.coverage_ratio)),
             Text(source),
@@ -135,14 +138,14 @@ def _short(figure: Shown | None) -> str:
 def _in(figure: Shown | None, size: float) -> str:
     if figure is None:
         return ""
-    return "n/a" if figure.value is None else number(float(figure.value) / size)
+    return "n/a" if figure.value is None else column_number(float(figure.value) / size)
 
 
 def _interval(figure: Shown, size: float) -> str:
     low, high = figure.low, figure.high
     if low is None or high is None or low == high:
         return ""
-    return f"{number(low / size)} to {number(high / size)}"
+    return f"{column_number(low / size)} to {column_number(high / size)}"
 
 
 def _percent(figure: Shown | None) -> str:

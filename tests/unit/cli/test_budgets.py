@@ -169,7 +169,7 @@ def test_set_changes_only_the_supplied_options(api: FakeApi, capsys: Captured) -
     api.answers[f"PATCH /v1/budgets/{ID}"] = Answer(budget(limit=40.0))
     assert pricetag(["budget", "set", ID, "--amount", "40", "--no-refuse"]) == 0
     assert json.loads(api.asked[-1].body) == {"amount": "40", "refuses": False}
-    assert "40 kg" in capsys.readouterr().out
+    assert "40.0 kg" in capsys.readouterr().out
 
 
 def test_budgets_are_closed_and_listed(api: FakeApi, capsys: Captured) -> None:
