@@ -152,8 +152,8 @@ def _named(url: str, database: str) -> str:
 
 def _ensure_template(base: str) -> None:
     with psycopg.connect(base, autocommit=True) as admin:
-        known = admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [TEMPLATE])
-        if known.fetchone() is None:
+        existing = admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [TEMPLATE])
+        if existing.fetchone() is None:
             admin.execute(f"CREATE DATABASE {TEMPLATE}".encode())
             migrate.upgrade(_named(base, TEMPLATE))
 

@@ -28,14 +28,14 @@ JUSTIFIED = {
 
 def places(root: Path, kinds: frozenset[str]) -> list[str]:
     """``file:line`` of all places that know kinds by name, outside their own files."""
-    found: list[str] = []
+    listed: list[str] = []
     for room in ROOMS:
         for file in sorted((root / room).rglob("*.py")):
             name = file.relative_to(root).as_posix()
             if not _is_own_file(name, kinds):
                 lines = {line for line in _lines(ast.parse(file.read_text()), name, kinds)}
-                found += [f"{name}:{line}" for line in sorted(lines)]
-    return found
+                listed += [f"{name}:{line}" for line in sorted(lines)]
+    return listed
 
 
 def _is_own_file(name: str, kinds: frozenset[str]) -> bool:

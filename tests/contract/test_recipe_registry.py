@@ -52,8 +52,8 @@ def test_the_paper_is_cited(entry: RecipeEntry[Any]) -> None:
 
 
 def test_descriptions_are_json_with_a_schema_for_every_option() -> None:
-    told = json.loads(json.dumps(describe()))
-    assert [one["kind"] for one in told] == list(REGISTRY)
-    for one, entry in zip(told, ENTRIES, strict=True):
+    descriptions = json.loads(json.dumps(describe()))
+    assert [one["kind"] for one in descriptions] == list(REGISTRY)
+    for one, entry in zip(descriptions, ENTRIES, strict=True):
         assert set(one["schema"]["properties"]) == set(entry.params.model_fields)
         assert one["schema"]["additionalProperties"] is False

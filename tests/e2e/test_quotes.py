@@ -40,9 +40,9 @@ def quote(lab: Service, run_id: UUID) -> dict[str, Any]:
 
 
 def value(of: dict[str, Any], name: str) -> float:
-    found = of["quantities"][name]["value"]
-    assert found is not None, of["quantities"][name]
-    return float(found)
+    figure = of["quantities"][name]["value"]
+    assert figure is not None, of["quantities"][name]
+    return float(figure)
 
 
 def test_the_second_run_is_quoted_from_the_first(lab: Service) -> None:

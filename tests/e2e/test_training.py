@@ -108,8 +108,8 @@ def check_resumed(lab: Service, run_id: UUID, killed_s: float, *, cut_off: str) 
     resumed = min(metric["step"] for metric in steps_of_long(lab, run_id, 2))
     assert resumed > max(saved, default=1)
     assert max(metric["step"] for metric in steps_of_long(lab, run_id, 2)) == STEPS
-    told = next(text for text in lab.log_text(run_id).splitlines() if "resuming from" in text)
-    assert 0 < int(told.rpartition("-")[2]) < resumed
+    line = next(text for text in lab.log_text(run_id).splitlines() if "resuming from" in text)
+    assert 0 < int(line.rpartition("-")[2]) < resumed
     # What was trained before the kill stays on the bill of the attempt that trained it.
     trained = {
         metric["attempt"]: metric["value"]
@@ -170,8 +170,10 @@ def test_a_stopped_worker_lets_its_training_save(
     workers.running()
     assert shared_lab.wait_for_end(run_id)["status"] == "succeeded"
     reached = max(metric["step"] for metric in steps_of_long(shared_lab, run_id, 1))
-    told = next(line for line in shared_lab.log_text(run_id).splitlines() if "resuming" in line)
-    assert int(told.rpartition("-")[2]) >= reached
+    resumed_line = next(
+        line for line in shared_lab.log_text(run_id).splitlines() if "resuming" in line
+    )
+    assert int(resumed_line.rpartition("-")[2]) >= reached
     tag = check_bill(shared_lab, run_id, powercap)
     assert [(a["status"], (a["reason"] or {}).get("code")) for a in tag["attempts"]] == [
         ("interrupted", "worker-stopping"),

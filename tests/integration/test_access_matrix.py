@@ -246,15 +246,15 @@ async def test_pages_stay_whole_where_rows_are_hidden(lab: Lab) -> None:
     """Keyset paging skips what is hidden: no short page, no row twice, none lost."""
 
     async def all_pages(caller: Caller, path: str) -> list[str]:
-        found: list[str] = []
+        ids: list[str] = []
         cursor: str | None = None
         while True:
             params = {"limit": "2"} | ({"cursor": cursor} if cursor else {})
             document = (await lab.ask(caller, "GET", path, params=params)).json()
-            found += [item["id"] for item in document["items"]]
+            ids += [item["id"] for item in document["items"]]
             cursor = document["next_cursor"]
             if cursor is None:
-                return found
+                return ids
             assert len(document["items"]) == 2
 
     hidden = set(lab.things["private"].ids.values())

@@ -13,13 +13,13 @@ from tests.support.api import Api, fields, problem, running_run
 
 
 async def test_every_stage_kind_is_described(api: Api) -> None:
-    found = (await api.viewer.get("/v1/recipes")).json()
-    assert [item["kind"] for item in found["items"]] == list(REGISTRY)
-    for item in found["items"]:
+    described = (await api.viewer.get("/v1/recipes")).json()
+    assert [item["kind"] for item in described["items"]] == list(REGISTRY)
+    for item in described["items"]:
         assert item["paper"]["url"].startswith("https://")
         assert item["schema"]["properties"]["kind"]["const"] == item["kind"]
         assert item["example"]["kind"] == item["kind"]
-    assert "recipe" in found["run_schema"]["required"]
+    assert "recipe" in described["run_schema"]["required"]
 
 
 async def test_a_quote_equals_the_estimate(api: Api) -> None:

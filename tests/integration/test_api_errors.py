@@ -61,7 +61,7 @@ async def test_an_invalid_body_is_rejected_with_its_field(
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("project: [a\nx: }", "line 2"),
         ("a: 1\nb: 2\na: 3\n", "line 3"),
@@ -73,11 +73,11 @@ async def test_an_invalid_body_is_rejected_with_its_field(
     ],
 )
 async def test_malformed_yaml_is_reported_with_its_position(
-    api: Api, content: str, told: str
+    api: Api, content: str, message: str
 ) -> None:
     response = await api.member.post("/v1/runs", content=content, headers=YAML)
     assert response.status_code == 422
-    assert told in response.json()["detail"]
+    assert message in response.json()["detail"]
 
 
 async def test_a_yaml_with_nested_aliases_is_rejected_in_time(api: Api) -> None:

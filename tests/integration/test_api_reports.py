@@ -26,10 +26,10 @@ async def tagged(api: Api, **values: Any) -> UUID:
 
 
 async def make(api: Api, **body: Any) -> dict[str, Any]:
-    answer = await api.member.post("/v1/reports", json={"title": "Costs", **body})
-    assert answer.status_code == 201, answer.text
-    assert answer.headers["location"] == f"/v1/reports/{answer.json()['id']}"
-    return dict(answer.json())
+    response = await api.member.post("/v1/reports", json={"title": "Costs", **body})
+    assert response.status_code == 201, response.text
+    assert response.headers["location"] == f"/v1/reports/{response.json()['id']}"
+    return dict(response.json())
 
 
 @pytest.mark.parametrize("profile", ["strubell2019", "site"])

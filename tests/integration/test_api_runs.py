@@ -194,7 +194,7 @@ async def test_filters_select_by_every_given_condition(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "field", "told"),
+    ("query", "field", "message"),
     [
         ("kind=bogus", "kind", "has no stage kind 'bogus'; known, joined by '+'"),
         ("kind=train%2Bmesure", "kind", "train, evaluate,"),
@@ -203,11 +203,11 @@ async def test_filters_select_by_every_given_condition(api: Api) -> None:
     ],
 )
 async def test_a_filter_that_matches_no_run_ever_is_rejected(
-    api: Api, query: str, field: str, told: str
+    api: Api, query: str, field: str, message: str
 ) -> None:
     refused = problem(await api.viewer.get(f"/v1/runs?{query}"), 422, "invalid-request")
     assert fields(refused) == [field]
-    assert told in refused["detail"]
+    assert message in refused["detail"]
 
 
 async def test_times_bound_the_list(api: Api) -> None:
@@ -220,15 +220,15 @@ async def test_times_bound_the_list(api: Api) -> None:
 
 
 async def pages(api: Api, **query: Any) -> list[list[str]]:
-    found: list[list[str]] = []
+    ids_by_page: list[list[str]] = []
     cursor: str | None = None
     while True:
         params = query | ({"cursor": cursor} if cursor else {})
         page = (await api.viewer.get("/v1/runs", params=params)).json()
-        found.append([item["name"] for item in page["items"]])
+        ids_by_page.append([item["name"] for item in page["items"]])
         cursor = page["next_cursor"]
         if cursor is None:
-            return found
+            return ids_by_page
 
 
 async def test_pages_go_through_every_order(api: Api) -> None:

@@ -102,17 +102,17 @@ async def counted(api: Api, readings: Sequence[tuple[float, float | None, list[s
         journal = JournalMaker(claim.attempt_id)
         journal.start()
         for second, (counter_j, integrated_j, flags) in enumerate(readings):
-            told = {"counter_j": counter_j, "integrated_j": integrated_j, "power_w": None}
-            journal.add("reading", float(second), component=ZONE, flags=flags, **told)
+            figures = {"counter_j": counter_j, "integrated_j": integrated_j, "power_w": None}
+            journal.add("reading", float(second), component=ZONE, flags=flags, **figures)
         await execution.ingest(session, claim.attempt_id, journal.records)
     return run.id
 
 
 @pytest.mark.parametrize("model_w", [50.0, None])
 async def test_a_frozen_counter_is_replaced_or_unknown(api: Api, model_w: float | None) -> None:
-    told = [(65.0 * min(second, 5), second) for second in range(12)]
+    trace = [(65.0 * min(second, 5), second) for second in range(12)]
     run_id = await counted(
-        api, [(counter, None if model_w is None else model_w * t, []) for counter, t in told]
+        api, [(counter, None if model_w is None else model_w * t, []) for counter, t in trace]
     )
     series = (await power(api, run_id))[ZONE]
     assert series["mean_w"] == [pytest.approx(65.0)] * 5 + [model_w and pytest.approx(model_w)] * 6
@@ -122,16 +122,16 @@ async def test_a_frozen_counter_is_replaced_or_unknown(api: Api, model_w: float 
 async def test_a_catch_up_of_a_counter_is_counted_once(
     api: Api, resumes_j: float, total_j: float
 ) -> None:
-    told = [(65.0 * min(second, 5), 50.0 * second, list[str]()) for second in range(16)]
-    run_id = await counted(api, [*told, (resumes_j, 50.0 * 16, [])])
+    trace = [(65.0 * min(second, 5), 50.0 * second, list[str]()) for second in range(16)]
+    run_id = await counted(api, [*trace, (resumes_j, 50.0 * 16, [])])
     series = (await power(api, run_id))[ZONE]
     assert series["energy_kwh"] == pytest.approx(total_j / J_PER_KWH)
 
 
 @pytest.mark.parametrize("flag", ["implausible_power", "reset"])
 async def test_a_jump_is_not_power(api: Api, flag: str) -> None:
-    told = [(0.0, 0.0, []), (65.0, 50.0, []), (150_000.0, 100.0, [flag]), (150_065.0, 150.0, [])]
-    series = (await power(api, await counted(api, told)))[ZONE]
+    trace = [(0.0, 0.0, []), (65.0, 50.0, []), (150_000.0, 100.0, [flag]), (150_065.0, 150.0, [])]
+    series = (await power(api, await counted(api, trace)))[ZONE]
     assert series["mean_w"] == [pytest.approx(power_w) for power_w in (65.0, 50.0, 65.0)]
 
 

@@ -97,13 +97,13 @@ async def test_filters_and_pages(api: Api) -> None:
                 after={"number": number},
             )
     chosen: dict[str, Any] = {"object_kind": "site", "limit": 2}
-    found, cursor = [], None
+    ids, cursor = [], None
     for _ in range(3):
         params = chosen | ({"cursor": cursor} if cursor else {})
         page = (await api.admin.get("/v1/audit", params=params)).json()
-        found += [entry["object_id"] for entry in page["items"]]
+        ids += [entry["object_id"] for entry in page["items"]]
         cursor = page["next_cursor"]
-    assert found == ["s4", "s3", "s2", "s1", "s0"]
+    assert ids == ["s4", "s3", "s2", "s1", "s0"]
     assert cursor is None
     assert len(await entries(api, object_kind="site", action="created")) == 3
     until = (start - timedelta(hours=1)).isoformat()

@@ -25,8 +25,8 @@ async def test_sending_the_newest_baseline_of_each_state_again_has_no_effect(db:
         await baselines.record(session, "a", [IDLE, other_state])
         await baselines.record(session, "b", [older])
         await baselines.record(session, "b", [])
-        found = await baselines.newest(session)
-    assert found == {"a": [other_state, IDLE], "b": [older]}
+        newest = await baselines.newest(session)
+    assert newest == {"a": [other_state, IDLE], "b": [older]}
 
 
 @pytest.mark.parametrize("power_w", [-1.0, float("nan")])
@@ -40,7 +40,11 @@ async def test_nodes_show_their_idle_power(api: Api) -> None:
         await execution.register_node(session, "a", "default", [], {})
         await baselines.record(session, "a", [IDLE])
     [node] = (await api.viewer.get("/v1/nodes")).json()["items"]
-    [told] = node["baselines"]
-    assert told["component"] == "gpu:GPU-1"
-    assert (told["power_w"], told["power_std_w"], told["source"]) == (61.5, 0.4, "counter")
-    assert datetime.fromisoformat(told["measured_at"]) == NOW
+    [baseline] = node["baselines"]
+    assert baseline["component"] == "gpu:GPU-1"
+    assert (baseline["power_w"], baseline["power_std_w"], baseline["source"]) == (
+        61.5,
+        0.4,
+        "counter",
+    )
+    assert datetime.fromisoformat(baseline["measured_at"]) == NOW

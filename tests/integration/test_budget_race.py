@@ -47,8 +47,8 @@ async def test_only_those_of_many_simultaneous_runs_that_fit_are_admitted(
     database = committed_api.database
     made = await make_budget(committed_api, amount=1.0)
     run_ids = [await run_in(database) for _ in range(8)]
-    told = await asyncio.gather(*(admitted(database, run, quote, 0.05) for run in run_ids))
-    assert sum(told) == fit
+    results = await asyncio.gather(*(admitted(database, run, quote, 0.05) for run in run_ids))
+    assert sum(results) == fit
     stands = (await committed_api.viewer.get(f"/v1/budgets/{made['id']}")).json()
     assert stands["reserved"] == pytest.approx(fit * quote)
     assert stands["left"] == pytest.approx(1.0 - fit * quote)

@@ -268,9 +268,9 @@ async def test_running_amounts_of_many_budgets_are_those_of_each_attempt(api: Ap
             each = [await of_running(session, [row], now, Rates()) for row in own]
             uses = [use for by_attempt in each for use in by_attempt.values()]
             amounts = [amount_of(state.budget, use) for use in uses]
-            known = [amount for amount in amounts if amount is not None]
-            assert state.standing.running == sum(known, start=Decimal(0))
-            assert state.unknown_runs == len(amounts) - len(known)
+            known_amounts = [amount for amount in amounts if amount is not None]
+            assert state.standing.running == sum(known_amounts, start=Decimal(0))
+            assert state.unknown_runs == len(amounts) - len(known_amounts)
             assert [one.attempt_id for one in state.running] == [row.attempt_id for row in own]
         assert [state.unknown_runs for state in together[:4]] == [1, 1, 1, 6]
         reserved = {state.budget.metric: state.standing.reserved for state in together[:2]}

@@ -26,8 +26,8 @@ BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 async def listed(api: Api, **params: Any) -> list[dict[str, Any]]:
-    found = (await api.viewer.get("/v1/carbon", params=params)).json()
-    return list(found["items"])
+    document = (await api.viewer.get("/v1/carbon", params=params)).json()
+    return list(document["items"])
 
 
 async def test_a_file_is_imported_as_a_whole_and_its_gaps_are_reported(api: Api) -> None:
@@ -130,9 +130,9 @@ class Grid:
 @pytest_asyncio.fixture
 async def grid() -> AsyncIterator[Grid]:
     with fake_api.serving() as fake:
-        found = Grid(fake)
-        fake.answers[PATH] = found.answer
-        yield found
+        served_grid = Grid(fake)
+        fake.answers[PATH] = served_grid.answer
+        yield served_grid
 
 
 @pytest_asyncio.fixture

@@ -39,8 +39,8 @@ class Slot:
         charged_j = sum(energy_j for energy_j, _ in self.charges)
         running_j = 0.0 if self.running is None else self.running[0]
         claimed_j = charged_j + running_j
-        known = [*self.charges, *([] if self.running is None else [self.running])]
-        longest_s = max((covered_s for _, covered_s in known), default=0.0)
+        charges = [*self.charges, *([] if self.running is None else [self.running])]
+        longest_s = max((covered_s for _, covered_s in charges), default=0.0)
         slack_s = 2 if self.running is None else 60
         metered_j, metered_s = self.metered or (0.0, -100.0)
         if metered_j < claimed_j and metered_s + slack_s < longest_s:
@@ -139,14 +139,14 @@ async def test_a_viewer_reads_the_account(api: Api) -> None:
 
 
 async def test_the_default_range_is_the_last_week(api: Api) -> None:
-    found = (await api.viewer.get("/v1/energy")).json()
-    start, stop = (datetime.fromisoformat(found[name]) for name in ("from", "to"))
+    document = (await api.viewer.get("/v1/energy")).json()
+    start, stop = (datetime.fromisoformat(document[name]) for name in ("from", "to"))
     assert stop - start == timedelta(days=7)
     assert timedelta(0) < stop - datetime.now(UTC) <= HOUR
 
 
 @pytest.mark.parametrize(
-    ("params", "field", "said"),
+    ("params", "field", "message"),
     [
         ({"from": "2026-03-01T12:30:00Z"}, "from", "e.g. 2026-03-01T12:00:00+00:00"),
         ({"to": "2026-03-01T12:00:00+05:30"}, "to", "must be a full hour"),
@@ -174,13 +174,13 @@ async def test_the_default_range_is_the_last_week(api: Api) -> None:
     ],
 )
 async def test_an_invalid_range_is_rejected_with_its_field(
-    api: Api, params: dict[str, str], field: str, said: str
+    api: Api, params: dict[str, str], field: str, message: str
 ) -> None:
     document = problem(
         await api.viewer.get("/v1/energy", params=params), 422, "invalid-energy-range"
     )
     assert fields(document) == [field]
-    assert said in document["detail"]
+    assert message in document["detail"]
 
 
 async def test_a_time_beyond_the_calendar_is_rejected(api: Api) -> None:

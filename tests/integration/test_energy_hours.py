@@ -36,8 +36,8 @@ async def totals(session: Session) -> list[EnergyHour]:
 async def test_a_total_is_stored_once_however_often_it_is_sent(db: Database) -> None:
     async with db.session_scope() as session:
         for energy_j, covered_s in ((1_000.0, 10.0), (1_000.0, 10.0), (2_500.0, 25.0), (7.0, 1.0)):
-            told = replace(GPU_HOUR, energy_j=energy_j, covered_s=covered_s)
-            await book_node_hours(session, "node", [told])
+            sent = replace(GPU_HOUR, energy_j=energy_j, covered_s=covered_s)
+            await book_node_hours(session, "node", [sent])
         [row] = await totals(session)
         assert (row.energy_j, row.covered_s, row.site) == (2_500.0, 25.0, "hall")
 
@@ -80,7 +80,7 @@ async def test_totals_have_the_gain_error_of_their_meter(db: Database) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"hour": NOON + timedelta(minutes=1)}, "not a full UTC hour"),
         ({"hour": NOON.replace(tzinfo=None)}, "not a full UTC hour"),
@@ -90,8 +90,8 @@ async def test_totals_have_the_gain_error_of_their_meter(db: Database) -> None:
         ({"covered_s": float("inf")}, "covered_s"),
     ],
 )
-def test_invalid_figures_are_rejected(changes: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_invalid_figures_are_rejected(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         replace(GPU_HOUR, **changes)
 
 

@@ -87,9 +87,9 @@ async def test_a_node_has_a_minute_to_report_its_energy(
     assert late == (flags == ["node_total_awaited"])
     assert document["total"]["flags"] == flags
     await book_node_hours(session, "node", [node_hour(GPU, NOON + HOUR, 10_000.0, 40.0)])
-    told = (await account(session, "hour", stop=NOON + 2 * HOUR, now=now))["items"][1]
-    assert joules(told, "unallocated") == pytest.approx(1_000)
-    assert told["flags"] == []
+    item = (await account(session, "hour", stop=NOON + 2 * HOUR, now=now))["items"][1]
+    assert joules(item, "unallocated") == pytest.approx(1_000)
+    assert item["flags"] == []
 
 
 async def test_a_node_meter_that_saw_less_than_a_run_leaves_the_rest_unknown(

@@ -46,8 +46,8 @@ def ranges(lab: Lab) -> list[Range]:
 
 
 async def count(session: Session, table: str) -> int:
-    found: int = (await session.execute(text(f"SELECT count(*) FROM {table}"))).scalar_one()
-    return found
+    rows: int = (await session.execute(text(f"SELECT count(*) FROM {table}"))).scalar_one()
+    return rows
 
 
 @settings(max_examples=6)

@@ -90,8 +90,8 @@ async def test_every_entry_is_in_the_audit_log(api: Api) -> None:
     await enter(api, "berlin", "pue", "1.3")
     log = (await api.admin.get("/v1/audit")).json()["items"]
     people = ("token", "user")  # of the fixture
-    told = [(e["action"], e["object_kind"]) for e in log if e["object_kind"] not in people]
-    assert told == [("created", "factor"), ("changed", "site"), ("created", "site")]
+    entries = [(e["action"], e["object_kind"]) for e in log if e["object_kind"] not in people]
+    assert entries == [("created", "factor"), ("changed", "site"), ("created", "site")]
     made, change = log[0], log[1]
     assert (made["after"]["value"], made["after"]["site"]) == ("1.3", "berlin")
     assert (change["before"]["grid_zone"], change["after"]["grid_zone"]) == ("DEU", "FRA")

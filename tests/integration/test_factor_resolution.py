@@ -47,9 +47,9 @@ async def test_each_site_has_its_own_factors(api: Api) -> None:
 
 
 async def test_settings_and_then_the_catalog_are_the_defaults(api: Api) -> None:
-    told = Settings(pue=1.15, grid_zone="FR", electricity_per_kwh=Decimal("0.2"))
+    configured = Settings(pue=1.15, grid_zone="FR", electricity_per_kwh=Decimal("0.2"))
     await make_site(api, "here")
-    factors = await resolved(api, "here", settings=told)
+    factors = await resolved(api, "here", settings=configured)
     assert (factors.pue.value, factors.electricity_reason) == (1.15, "")
     assert factors.carbon_intensity is not None
     assert (factors.carbon_intensity.zone, factors.currency) == ("FRA", "USD")
@@ -85,8 +85,8 @@ async def test_factor_applies_to_whole_hours_within_its_validity(api: Api) -> No
         valid_from="2026-03-02T12:40:00Z",
         valid_to="2026-03-02T14:00:00Z",
     )
-    found = [(await resolved(api, "berlin", hours=hours(n))).pue.value for n in (-1, 0, 1, 2)]
-    assert found == [1.54, 1.2, 1.2, 1.54]
+    values = [(await resolved(api, "berlin", hours=hours(n))).pue.value for n in (-1, 0, 1, 2)]
+    assert values == [1.54, 1.2, 1.2, 1.54]
 
 
 async def test_earlier_zone_of_a_site_applies_as_of_an_earlier_time(api: Api) -> None:
@@ -111,7 +111,7 @@ async def test_hourly_series_has_priority_over_the_annual_mean(api: Api) -> None
     await make_site(api, "berlin", grid_zone="DE")
     first = hours_csv(("2026-03-02T12:00Z", 300), ("2026-03-02T13:00Z", 310))
     await posted(api, "/v1/carbon/import", series("DE", first))
-    known = await moment(api)
+    before_import = await moment(api)
     second = hours_csv(("2026-03-02T13:00Z", 210))
     await posted(api, "/v1/carbon/import", series("DEU", second, source="corrected"))
     factors = await resolved(api, "berlin", hours=hours(0, 1, 2))
@@ -124,7 +124,7 @@ async def test_hourly_series_has_priority_over_the_annual_mean(api: Api) -> None
     assert (about.citation, about.zone) == (f"{CITED['source']}; corrected", "DEU")
     assert factors.carbon_intensity is not None
     assert factors.carbon_intensity.value == grid_factor("DEU").g_per_kwh
-    before = await resolved(api, "berlin", hours=hours(0, 1, 2), as_of=known)
+    before = await resolved(api, "berlin", hours=hours(0, 1, 2), as_of=before_import)
     assert before.carbon_hours is not None
     assert list(before.carbon_hours.by_hour.values()) == [300.0, 310.0]
     elsewhere = await resolved(api, "nowhere", hours=hours(0, 1))
@@ -201,11 +201,11 @@ async def test_embodied_emissions_of_accelerators_and_their_server(api: Api) -> 
 
 async def test_calibration_belongs_to_a_device_uuid_and_has_versions(api: Api) -> None:
     await make_site(api, "lab")
-    told = {"relative_std_ratio": 0.01, "evidence": "counter"}
-    told["source"] = "entered by the lab from a wall meter"
-    await enter(api, "lab", "calibration", "0.98", subject="GPU-6F0C", **told)
+    error = {"relative_std_ratio": 0.01, "evidence": "counter"}
+    error["source"] = "entered by the lab from a wall meter"
+    await enter(api, "lab", "calibration", "0.98", subject="GPU-6F0C", **error)
     first = await moment(api)
-    await enter(api, "lab", "calibration", "0.985", subject="gpu:GPU-6f0c", **told)
+    await enter(api, "lab", "calibration", "0.985", subject="gpu:GPU-6f0c", **error)
     devices = ["gpu:GPU-6f0c", "gpu:GPU-other", "cpu"]
     now = (await resolved(api, "lab", devices=devices)).calibrations
     assert {device: f.value for device, f in now.items()} == {"gpu:GPU-6f0c": 0.985}

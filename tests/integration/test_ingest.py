@@ -39,11 +39,11 @@ async def energies(session: Session, attempt_id: Any) -> dict[tuple[str, str], f
 
 
 async def counts(session: Session) -> dict[str, int]:
-    found = {}
+    numbers = {}
     for table in TABLES:
         count = await session.scalar(select(func.count()).select_from(table))
-        found[table.__tablename__] = count or 0
-    return found
+        numbers[table.__tablename__] = count or 0
+    return numbers
 
 
 async def test_a_whole_journal_becomes_rows_measurements_and_an_end(session: Session) -> None:
@@ -141,7 +141,7 @@ async def test_an_unknown_attempt_is_named(session: Session) -> None:
 
 
 @pytest.mark.parametrize(
-    ("broken", "told"),
+    ("broken", "message"),
     [
         ({"type": "reading", "component": 3}, "component"),
         ({"type": "nonsense"}, "nonsense"),
@@ -157,7 +157,7 @@ async def test_an_unknown_attempt_is_named(session: Session) -> None:
     ],
 )
 async def test_a_malformed_record_is_skipped_and_logged(
-    session: Session, broken: dict[str, Any], told: str
+    session: Session, broken: dict[str, Any], message: str
 ) -> None:
     run, journal = await begun(session)
     journal.start()
@@ -167,9 +167,9 @@ async def test_a_malformed_record_is_skipped_and_logged(
     assert await execution.ingest(session, journal.attempt_id, journal.records) == 2
     lines = (await session.scalars(select(LogLine).order_by(LogLine.seq))).all()
     assert [(line.seq, line.stream) for line in lines] == [(1, "pricetag"), (2, "stdout")]
-    assert told in lines[0].text
+    assert message in lines[0].text
     rejected = (await session.scalars(select(RejectedRecord))).one()
-    assert (rejected.seq, told in rejected.reason) == (1, True)
+    assert (rejected.seq, message in rejected.reason) == (1, True)
     assert str(broken["type"]) in rejected.record
     attempt = await session.get_one(Attempt, journal.attempt_id)
     assert attempt.intake == {"taken": {"rejected": 1}, "left_out": {}}

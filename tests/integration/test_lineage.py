@@ -272,9 +272,9 @@ async def test_a_chain_shows_nothing_of_a_private_project_to_others(api: Api) ->
     for name in FIGURES:
         assert lineage["cumulative"][name]["value"] is None
         assert "private projects" in lineage["cumulative"][name]["reason"]
-    known = (await api.admin.get(f"/v1/runs/{run_id}")).json()["lineage"]
-    assert [run["name"] for run in known["upstream"]] == ["secret work"]
-    assert known["cumulative"]["it_energy_kwh"]["value"] > 0
+    full_lineage = (await api.admin.get(f"/v1/runs/{run_id}")).json()["lineage"]
+    assert [run["name"] for run in full_lineage["upstream"]] == ["secret work"]
+    assert full_lineage["cumulative"]["it_energy_kwh"]["value"] > 0
 
 
 async def test_a_report_shows_the_chain_to_users_who_may_see_all_of_it(api: Api) -> None:

@@ -24,8 +24,8 @@ def at(year: int) -> str:
 
 
 async def book(api: Api, **params: Any) -> list[dict[str, Any]]:
-    found = (await api.viewer.get("/v1/prices", params=params)).json()
-    return list(found["items"])
+    document = (await api.viewer.get("/v1/prices", params=params)).json()
+    return list(document["items"])
 
 
 async def test_amounts_are_decimal_to_the_digit(api: Api) -> None:
@@ -76,8 +76,8 @@ async def test_a_price_row_is_valid_until_its_successor_begins(api: Api) -> None
     wrong = await posted(api, "/v1/prices", price("a", "9", valid_from=at(2025)))
     await posted(api, "/v1/prices", price("a", "1", valid_from=at(2025), replaces=wrong["id"]))
     await posted(api, "/v1/prices", price("b", "5", valid_from=at(2024), valid_to=at(2027)))
-    found = {item["amount"]: (item["holds_until"], item["valid_to"]) for item in await book(api)}
-    assert found == {
+    ends = {item["amount"]: (item["holds_until"], item["valid_to"]) for item in await book(api)}
+    assert ends == {
         "5": (at(2027), at(2027)),
         "1": (at(2026), None),
         "9": (None, None),

@@ -112,9 +112,9 @@ async def test_the_newest_progress_event_has_the_projection(api: Api) -> None:
         found += news.events
         if any(event.payload.get("done") == 100 for event in news.events):
             break
-    told = [event for event in found if event.kind == "progress"]
-    assert ["projection" in event.payload for event in told] == [False, False, True]
-    assert told[-1].payload["projection"] == await shown(api, run_id)
+    progress_events = [event for event in found if event.kind == "progress"]
+    assert ["projection" in event.payload for event in progress_events] == [False, False, True]
+    assert progress_events[-1].payload["projection"] == await shown(api, run_id)
 
 
 async def test_a_run_that_is_not_running_has_no_projection(api: Api) -> None:

@@ -35,8 +35,8 @@ async def until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
 async def working(
     database: Database, execute: queue.Execute, **options: Any
 ) -> AsyncIterator[queue.QueueWorker]:
-    given = {"queues": ["default/0gpu"], "concurrency": 1, "name": "w", **options}
-    worker = queue.QueueWorker(database.url, execute=execute, **given)
+    settings = {"queues": ["default/0gpu"], "concurrency": 1, "name": "w", **options}
+    worker = queue.QueueWorker(database.url, execute=execute, **settings)
     running = asyncio.create_task(worker.run())
     try:
         yield worker
@@ -76,15 +76,15 @@ async def test_a_worker_takes_runs_by_priority_then_age(committed_db: Database) 
     low = await post(committed_db, 2)
     (high,) = await post(committed_db, priority=10)
     (elsewhere,) = await post(committed_db, pool="another")
-    taken: list[UUID] = []
+    executed: list[UUID] = []
 
     async def execute(run_id: UUID) -> None:
-        taken.append(run_id)
+        executed.append(run_id)
 
     async with working(committed_db, execute):
-        await until(lambda: len(taken) == 3)
-    assert taken == [high, *low]
-    assert elsewhere not in taken
+        await until(lambda: len(executed) == 3)
+    assert executed == [high, *low]
+    assert elsewhere not in executed
     async with committed_db.session_scope() as session:
         assert [row[0] for row in await entries(session)] == ["another/0gpu"]
 
@@ -114,39 +114,39 @@ async def test_concurrency_is_limited_to_runs_that_fit(committed_db: Database) -
     await post(committed_db, 1, gpus=1)
     free = asyncio.Event()
     fitting: list[str] = ["default/0gpu"]
-    taken: list[UUID] = []
+    executed: list[UUID] = []
 
     async def execute(run_id: UUID) -> None:
-        taken.append(run_id)
+        executed.append(run_id)
         await free.wait()
 
     queues = ["default/0gpu", "default/1gpu"]
     async with working(
         committed_db, execute, queues=queues, concurrency=2, fits=lambda: fitting
     ) as worker:
-        await until(lambda: len(taken) == 2)
+        await until(lambda: len(executed) == 2)
         await asyncio.sleep(0.2)
         assert len(worker.executing) == 2
         free.set()
-        await until(lambda: len(taken) == 3)
+        await until(lambda: len(executed) == 3)
         await until(lambda: not worker.executing)
         fitting.append("default/1gpu")
         worker.wake()
-        await until(lambda: len(taken) == 4)
+        await until(lambda: len(executed) == 4)
 
 
 async def test_a_postponed_run_is_delivered_again(committed_db: Database) -> None:
     (run_id,) = await post(committed_db)
-    taken: list[UUID] = []
+    executed: list[UUID] = []
 
     async def execute(run_id: UUID) -> None:
-        taken.append(run_id)
-        if len(taken) == 1:
+        executed.append(run_id)
+        if len(executed) == 1:
             raise queue.Postponed(0.1)
 
     async with working(committed_db, execute):
-        await until(lambda: len(taken) == 2)
-    assert taken == [run_id, run_id]
+        await until(lambda: len(executed) == 2)
+    assert executed == [run_id, run_id]
 
 
 async def test_stopping_does_not_wait_for_executing_runs(committed_db: Database) -> None:
@@ -175,10 +175,10 @@ async def test_stopping_does_not_wait_for_executing_runs(committed_db: Database)
 async def test_a_worker_outlives_its_connections(committed_db: Database) -> None:
     await post(committed_db)
     begun, finish = asyncio.Event(), asyncio.Event()
-    taken: list[UUID] = []
+    executed: list[UUID] = []
 
     async def execute(run_id: UUID) -> None:
-        taken.append(run_id)
+        executed.append(run_id)
         begun.set()
         await finish.wait()
 
@@ -200,8 +200,8 @@ async def test_a_worker_outlives_its_connections(committed_db: Database) -> None
             " WHERE application_name LIKE 'pricetag queue%'"
         )
     (second,) = await post(committed_db)
-    await until(lambda: second in taken, 20)
-    assert len(taken) == 2  # the first went on and was not delivered again
+    await until(lambda: second in executed, 20)
+    assert len(executed) == 2  # the first went on and was not delivered again
     finish.set()
     worker.stop()
     await asyncio.wait_for(serving, 10)
@@ -212,14 +212,14 @@ async def test_a_run_is_not_taken_before_its_time(committed_db: Database) -> Non
     async with committed_db.session_scope() as session:
         run = await make_run(session, not_before=soon)
         await queue.enqueue(session, run.id, pool="default", gpus=0, kind="train", not_before=soon)
-    taken: list[datetime] = []
+    times: list[datetime] = []
 
     async def execute(run_id: UUID) -> None:
-        taken.append(datetime.now(UTC))
+        times.append(datetime.now(UTC))
 
     async with working(committed_db, execute):
-        await until(lambda: len(taken) == 1)
-    assert taken[0] >= soon
+        await until(lambda: len(times) == 1)
+    assert times[0] >= soon
 
 
 async def test_cancel_deletes_only_waiting_entries_of_the_run(session: Session) -> None:
@@ -330,24 +330,24 @@ async def test_programs_wait_for_a_worker_that_allows_them_and_hold_nobody_up(
 ) -> None:
     programs = await post(committed_db, 3, kind="command", priority=10)
     trainings = await post(committed_db, 3)
-    taken: dict[str, list[UUID]] = {"closed": [], "open": []}
+    executed: dict[str, list[UUID]] = {"closed": [], "open": []}
 
     def taker(name: str) -> queue.Execute:
         async def execute(run_id: UUID) -> None:
-            taken[name].append(run_id)
+            executed[name].append(run_id)
 
         return execute
 
     async with working(committed_db, taker("closed"), name="closed"):
-        await until(lambda: len(taken["closed"]) == 3)
-        assert taken["closed"] == trainings
+        await until(lambda: len(executed["closed"]) == 3)
+        assert executed["closed"] == trainings
         (later,) = await post(committed_db)
         queues = ["default/0gpu", "default+commands/0gpu"]
         async with working(committed_db, taker("open"), name="open", queues=queues):
-            await until(lambda: sum(map(len, taken.values())) == 7)
-    assert [run_id for run_id in taken["open"] if run_id in programs] == programs
-    assert later in [*taken["closed"], *taken["open"]]
-    assert not set(taken["closed"]) & set(programs)
+            await until(lambda: sum(map(len, executed.values())) == 7)
+    assert [run_id for run_id in executed["open"] if run_id in programs] == programs
+    assert later in [*executed["closed"], *executed["open"]]
+    assert not set(executed["closed"]) & set(programs)
 
 
 async def test_the_sweep_and_a_retry_put_a_program_into_its_own_queue(session: Session) -> None:

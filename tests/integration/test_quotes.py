@@ -215,8 +215,8 @@ async def test_an_error_in_the_estimator_rejects_no_run_and_loses_no_price_tag(
     quote = await quote_of(api, run_id)
     assert (quote["method"], quote["text"]) == ("unknown", "the estimator failed (KeyError)")
     assert (await api.viewer.get(f"/v1/runs/{run_id}/price-tag")).status_code == 200
-    told = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
-    assert ["the estimator failed" in text or "could not be scored" in text for text in told] == [
+    errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert ["the estimator failed" in text or "could not be scored" in text for text in errors] == [
         True,
         True,
     ]

@@ -109,11 +109,11 @@ def test_a_pause_of_the_observer_interrupts_only_short_leases() -> None:
     short, long, at = uuid4(), uuid4(), datetime.now(UTC)
     leases = {short: Lease(at, 8.0), long: Lease(at, 40.0)}
     epoch = datetime.now(UTC)
-    found = []
+    expired = []
     for _ in range(5):
         clock.now_s += 10.0
-        found += observer.observe(leases, epoch=epoch)
-    assert found == [long]
+        expired += observer.observe(leases, epoch=epoch)
+    assert expired == [long]
 
 
 async def test_one_reaper_at_a_time(committed_db: Database) -> None:

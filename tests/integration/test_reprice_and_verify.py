@@ -29,7 +29,7 @@ LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 def factor(kind: str, value: str, **more: Any) -> Factor:
     """A factor of the lab, entered now."""
-    given = {
+    columns = {
         "kind": kind,
         "value": Decimal(value),
         "unit": "1" if kind == "pue" else "g/kWh",
@@ -42,7 +42,7 @@ def factor(kind: str, value: str, **more: Any) -> Factor:
         "valid_from": LONG_AGO,
         **more,
     }
-    return Factor(**given)
+    return Factor(**columns)
 
 
 async def a_run(api: Api, **values: Any) -> UUID:
@@ -71,8 +71,8 @@ async def verified(api: Api, run_id: UUID, version: int | None = None) -> dict[s
     return body
 
 
-def steps(found: dict[str, Any]) -> dict[str, str]:
-    return {step["step"]: step["status"] for step in found["steps"]}
+def steps(verification: dict[str, Any]) -> dict[str, str]:
+    return {step["step"]: step["status"] for step in verification["steps"]}
 
 
 OK = {"content-hash": "ok", "measurements": "ok", "arithmetic": "ok"}
@@ -117,18 +117,18 @@ async def test_as_of_uses_the_factors_entered_by_then(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("as_of", "told"),
+    ("as_of", "message"),
     [(None, "when it was issued"), ("2026-02-02T23:59:59.5Z", "on 2026-02-02")],
 )
 async def test_a_report_states_that_its_price_tag_was_re_priced(
-    api: Api, as_of: str | None, told: str
+    api: Api, as_of: str | None, message: str
 ) -> None:
     run_id = await a_run(api)
     path = f"/v1/runs/{run_id}/price-tag/reprice"
     assert (await api.admin.post(path, json={"as_of": as_of})).status_code == 201
     made = await api.member.post("/v1/reports", json={"title": "t", "runs": [str(run_id)]})
     report = (await api.viewer.get(f"/v1/reports/{made.json()['id']}.md")).text
-    assert report.count(f"re-priced with the factors known {told}") == 2
+    assert report.count(f"re-priced with the factors known {message}") == 2
     assert "version 2 of its price tag" in report
 
 

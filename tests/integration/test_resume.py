@@ -30,13 +30,13 @@ async def ended(api: Api, status: str, reason: dict[str, Any] | None = None, **b
 
 
 async def show(api: Api, run_id: str) -> dict[str, Any]:
-    found: dict[str, Any] = (await api.member.get(f"/v1/runs/{run_id}")).json()
-    return found
+    shown_run: dict[str, Any] = (await api.member.get(f"/v1/runs/{run_id}")).json()
+    return shown_run
 
 
 async def price_tag(api: Api, run_id: str) -> dict[str, Any]:
-    found: dict[str, Any] = (await api.member.get(f"/v1/runs/{run_id}/price-tag")).json()
-    return found
+    document: dict[str, Any] = (await api.member.get(f"/v1/runs/{run_id}/price-tag")).json()
+    return document
 
 
 @pytest.mark.parametrize(

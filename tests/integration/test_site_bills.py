@@ -99,8 +99,8 @@ async def test_the_extremes_that_may_be_entered_can_all_be_billed(api: Api) -> N
         for subject in ("NVIDIA H200", "server"):
             await enter(api, name, "embodied", kg, subject=subject, **since)
         gain = "0.5" if name == "least" else "2"
-        told = {"subject": "GPU-1", "relative_std_ratio": 0.01, **since}
-        await enter(api, name, "calibration", gain, **told)
+        calibrated = {"subject": "GPU-1", "relative_std_ratio": 0.01, **since}
+        await enter(api, name, "calibration", gain, **calibrated)
     await posted(api, "/v1/prices", price("free", "0"))
     await posted(api, "/v1/prices", price("own", "0", kind="internal"))
     least = await tag_of(api, await run_at(api, "least"))

@@ -100,8 +100,8 @@ async def test_prices_in_another_currency_yield_no_cost_with_a_reason(api: Api) 
         factors.currency,
     )
     assert money == (None,) * 4
-    said = f"the price book has {H200} in USD, and the site's currency is EUR"
-    assert (factors.cloud_price_reason, factors.internal_price_reason) == (said, said)
+    reason = f"the price book has {H200} in USD, and the site's currency is EUR"
+    assert (factors.cloud_price_reason, factors.internal_price_reason) == (reason, reason)
     v100 = await resolved(api, "berlin", accelerators=["Tesla V100"])
     assert v100.cloud_price_reason.startswith("the catalog has Tesla V100 in USD")
 

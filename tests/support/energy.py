@@ -36,17 +36,17 @@ EVERYBODY = Viewer(uuid4(), sees_all=True)
 
 async def accounts(session: Session, hours: Range, *, every_hour: bool) -> dict[str, list[Any]]:
     """The account of some hours in every grouping, figure by figure."""
-    found: dict[str, list[Any]] = {}
+    by_grouping: dict[str, list[Any]] = {}
     for by in BYS:
-        found[by] = list(
+        by_grouping[by] = list(
             map(tuple, await energy_account.sums(session, by, hours, every_hour=every_hour))
         )
     for owner in OWNERS:
         rows = await energy_account.sums_by_owner(
             session, owner, EVERYBODY, hours, every_hour=every_hour
         )
-        found[owner] = list(map(tuple, rows))
-    return found
+        by_grouping[owner] = list(map(tuple, rows))
+    return by_grouping
 
 
 async def assert_equal(session: Session, *ranges: Range) -> None:

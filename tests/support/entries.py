@@ -14,8 +14,8 @@ async def posted(api: Api, path: str, body: dict[str, Any]) -> dict[str, Any]:
     """The response to what the admin posted."""
     response = await api.admin.post(path, json=body)
     assert response.status_code == 201, response.text
-    found: dict[str, Any] = response.json()
-    return found
+    document: dict[str, Any] = response.json()
+    return document
 
 
 async def changed(api: Api, site: str, **more: Any) -> dict[str, Any]:

@@ -63,9 +63,9 @@ async def claim(session: Session, run_id: UUID, worker: str = "w1") -> execution
 
 
 async def claimed(session: Session, run_id: UUID, worker: str = "w1") -> execution.Claim:
-    taken = await claim(session, run_id, worker)
-    assert taken is not None
-    return taken
+    claimed_run = await claim(session, run_id, worker)
+    assert claimed_run is not None
+    return claimed_run
 
 
 class JournalMaker:

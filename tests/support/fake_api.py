@@ -45,10 +45,10 @@ class FakeApi:
     def answer(self, request: Asked) -> Answer:
         """Remembers the request and finds the answer."""
         self.asked.append(request)
-        found = self.answers.get(f"{request.method} {request.path}")
-        if found is None:
+        prepared = self.answers.get(f"{request.method} {request.path}")
+        if prepared is None:
             return problem(404, "not-found", f"There is no {request.path}.")
-        return found(request) if callable(found) else found
+        return prepared(request) if callable(prepared) else prepared
 
 
 def problem(status: int, code: str, detail: str, *errors: dict[str, Any]) -> Answer:

@@ -37,12 +37,12 @@ def main(journal_dir: str, attempt_id: str, seconds: str, *uuids: str) -> None:
     meter.close()
     closed_at_s = time.time()
     began_s = time.perf_counter()
-    told = opinion.stop()
+    figures = opinion.stop()
     stopped_s = time.perf_counter() - began_s
     journal.close()
     times = {"opened_at_s": opened_at_s, "closed_at_s": closed_at_s}
     delays = {"ready_s": ready_s, "stopped_s": stopped_s}
-    say(json.dumps({**times, **delays, "second_opinion": told}))
+    say(json.dumps({**times, **delays, "second_opinion": figures}))
 
 
 def say(line: str) -> None:

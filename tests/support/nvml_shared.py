@@ -104,19 +104,19 @@ class SharedNvml(NvmlReplay):
     def _nvmlDeviceGetProcessUtilization(  # noqa: N802
         self, handle: Any, samples: Any, count: Any, seen_us: Any
     ) -> int:
-        told = self.sm_percent.get(self._device(handle).uuid)
-        if told is None:
+        percents = self.sm_percent.get(self._device(handle).uuid)
+        if percents is None:
             return int(pynvml.NVML_ERROR_NOT_SUPPORTED)
-        if not told:
+        if not percents:
             return int(pynvml.NVML_ERROR_NOT_FOUND)
         if samples is None:
-            count._obj.value = len(told)
+            count._obj.value = len(percents)
             return int(pynvml.NVML_ERROR_INSUFFICIENT_SIZE)
-        for index, (pid, percent) in enumerate(told.items()):
+        for index, (pid, percent) in enumerate(percents.items()):
             samples[index].pid = pid
             samples[index].smUtil = percent
             samples[index].timeStamp = int(self.now_s() * 1e6)
-        count._obj.value = len(told)
+        count._obj.value = len(percents)
         return SUCCESS
 
     def _nvmlGpmQueryDeviceSupport(self, handle: Any, support: Any) -> int:  # noqa: N802

@@ -74,7 +74,7 @@ def stage(
     index: int, kind: str, start_s: float, end_s: float, *, gpu: bool = True, **more: Any
 ) -> StageInput:
     """A stage that succeeded."""
-    given = {
+    fields = {
         "name": f"{kind} stage",
         "status": "succeeded",
         "measurements": measured(start_s, end_s, gpu),
@@ -87,7 +87,7 @@ def stage(
         kind=kind,
         start_s=start_s,
         end_s=end_s,
-        **given,
+        **fields,
     )
 
 

@@ -49,8 +49,8 @@ class TrainingJournal(JournalMaker):
         """A progress record with the energy that the meter has seen by then."""
         self.read(t_s)
         energy_kwh = 150.0 * t_s / 3.6e6
-        told = {"done": done, "total": total, "unit": "steps", "energy_kwh": energy_kwh}
-        self.add("progress", t_s, key=key, kind="train", name="train", power_w=150.0, **told)
+        payload = {"done": done, "total": total, "unit": "steps", "energy_kwh": energy_kwh}
+        self.add("progress", t_s, key=key, kind="train", name="train", power_w=150.0, **payload)
 
     def whole_training(
         self, *, train_s: float, evaluate_s: float, steps: int, epochs: float, flops: float

@@ -44,8 +44,8 @@ class RecordedDevice:
         return float(self._at(t_s)["power_w"] or 0.0)
 
     def field_w(self, field_id: int, t_s: float) -> tuple[int, float]:
-        told = self._at(t_s)[COLUMN_OF[field_id]]
-        return (0, float(told)) if told else (NVML_ERROR_NOT_SUPPORTED, 0.0)
+        power_w = self._at(t_s)[COLUMN_OF[field_id]]
+        return (0, float(power_w)) if power_w else (NVML_ERROR_NOT_SUPPORTED, 0.0)
 
     def counter_at_mj(self, t_s: float) -> int:
         return int(self._at(t_s)["energy_mj"] or 0)

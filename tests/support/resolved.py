@@ -24,10 +24,10 @@ def hours(*numbers: int, begin: datetime = NOON) -> list[str]:
 
 
 async def resolved(api: Api, site: str | None, **more: Any) -> Factors:
-    given: dict[str, Any] = {"hours": hours(0), "used_in_year": 2026, **more}
-    settings = given.pop("settings", Settings())
+    query: dict[str, Any] = {"hours": hours(0), "used_in_year": 2026, **more}
+    settings = query.pop("settings", Settings())
     async with api.database.session_scope() as session:
-        return await factors.resolve(session, site=site, settings=settings, **given)
+        return await factors.resolve(session, site=site, settings=settings, **query)
 
 
 async def moment(api: Api) -> datetime:

@@ -30,16 +30,16 @@ VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
 def stages() -> dict[str, list[tuple[str, str]]]:
     """The Dockerfile's instructions by build stage, those of the stage it is built on first."""
     text = re.sub(r"^\s*#.*\n", "", (ROOT / "Dockerfile").read_text(), flags=re.M)
-    found: dict[str, list[tuple[str, str]]] = {}
+    copies: dict[str, list[tuple[str, str]]] = {}
     name = ""
     for line in text.replace("\\\n", " ").splitlines():
         word, _, rest = line.strip().partition(" ")
         if word == "FROM":
             base, _, name = rest.partition(" AS ")
-            found[name] = [*found.get(base, [])]
+            copies[name] = [*copies.get(base, [])]
         elif word:
-            found[name].append((word, rest.strip()))
-    return found
+            copies[name].append((word, rest.strip()))
+    return copies
 
 
 STAGES = stages()
@@ -64,8 +64,8 @@ def interpolated(text: str, values: Mapping[str, str]) -> str:
 
 
 def environment(service: str, **values: str) -> dict[str, str]:
-    given = {"POSTGRES_PASSWORD": "secret", **values}
-    return {k: interpolated(v, given) for k, v in SERVICES[service]["environment"].items()}
+    variables = {"POSTGRES_PASSWORD": "secret", **values}
+    return {k: interpolated(v, variables) for k, v in SERVICES[service]["environment"].items()}
 
 
 def settings_under(monkeypatch: pytest.MonkeyPatch, folder: Path, **variables: str) -> Settings:
@@ -154,9 +154,9 @@ def test_no_password_is_in_the_file() -> None:
 def test_unset_variables_break_no_setting(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    given = environment(name)
-    assert given["PRICETAG_GRID_ZONE"] == given["PRICETAG_PUE"] == ""
-    settings = settings_under(monkeypatch, tmp_path, **given)
+    variables = environment(name)
+    assert variables["PRICETAG_GRID_ZONE"] == variables["PRICETAG_PUE"] == ""
+    settings = settings_under(monkeypatch, tmp_path, **variables)
     assert settings.database_url == "postgresql://pricetag:secret@postgres/pricetag"
     assert (settings.pue, settings.grid_zone, settings.currency) == (None, None, "USD")
     assert str(settings.artifacts_root) == "/data/artifacts"
@@ -165,7 +165,7 @@ def test_unset_variables_break_no_setting(
 def test_the_sites_factors_reach_server_and_workers(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    told = {
+    passed_on = {
         "PRICETAG_PUE": "1.2",
         "PRICETAG_GRID_G_PER_KWH": "21",
         "PRICETAG_GRID_YEAR": "2025",
@@ -174,7 +174,7 @@ def test_the_sites_factors_reach_server_and_workers(
         "PRICETAG_CURRENCY": "EUR",
     }
     for name in ("api", *WORKERS):
-        settings = settings_under(monkeypatch, tmp_path, **environment(name, **told))
+        settings = settings_under(monkeypatch, tmp_path, **environment(name, **passed_on))
         assert (settings.pue, settings.grid_g_per_kwh, settings.currency) == (1.2, 21.0, "EUR")
 
 

@@ -93,23 +93,23 @@ def options_of() -> dict[str, set[str]]:
     service.command("worker")(worker)
     service.command("demo")(demo.demo)
     service.add_typer(cli.commands)
-    found: dict[str, set[str]] = {}
+    by_command: dict[str, set[str]] = {}
     for source in (commands, service):  # the second knows the options of what is handed over
         group: Any = typer.main.get_command(source)
         for name, command in group.commands.items():
             parts = [command, *getattr(command, "commands", {}).values()]
             params = [param for part in parts for param in part.params]
-            found[name] = {o for p in params for o in (*p.opts, *p.secondary_opts)}
-    return found
+            by_command[name] = {o for p in params for o in (*p.opts, *p.secondary_opts)}
+    return by_command
 
 
 @by_page
 def test_commands_and_their_options_exist(page: str) -> None:
-    known = options_of()
+    existing = options_of()
     for name, arguments in COMMAND.findall(code(TEXTS[page])):
-        assert name in known, f"pricetag {name}"
+        assert name in existing, f"pricetag {name}"
         for option in re.findall(r"(?<=\s)(--?[a-z][a-z-]*)", arguments):
-            assert option in known[name], f"pricetag {name} {option}"
+            assert option in existing[name], f"pricetag {name} {option}"
 
 
 def test_every_command_is_named_somewhere() -> None:
@@ -213,20 +213,20 @@ def test_shared_options_are_documented_once() -> None:
 
 def spoken_codes(folder: str, calls: set[str]) -> set[str]:
     """Error codes in a package: class attributes, reasons, and arguments of calls."""
-    found: set[str] = set()
+    error_codes: set[str] = set()
     for file in (ROOT / folder).rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "code":
-                found |= texts([node.value])
+                error_codes |= texts([node.value])
             if isinstance(node, ast.Dict):
                 pairs = zip(node.keys, node.values, strict=True)
-                found |= texts([v for k, v in pairs if texts([k]) == {"code"}])
+                error_codes |= texts([v for k, v in pairs if texts([k]) == {"code"}])
             if isinstance(node, ast.Call) and ast.unparse(node.func) in calls:
                 first = [text for text in node.args[:2] if texts([text])][:1]
-                found |= texts(first)
+                error_codes |= texts(first)
             if isinstance(node, ast.keyword) and node.arg == "code":
-                found |= texts([node.value])
-    return {code for code in found if re.fullmatch(r"[a-z]+(-[a-z]+)*", code)}
+                error_codes |= texts([node.value])
+    return {code for code in error_codes if re.fullmatch(r"[a-z]+(-[a-z]+)*", code)}
 
 
 def texts(nodes: list[Any]) -> set[str]:
@@ -269,8 +269,8 @@ def test_documented_import_files_have_the_fields_of_their_body(
     (shown,) = re.findall(
         r"jq -Rs '\{([^}]*)\}' \S+ \|\n *curl -sX POST \$PRICETAG_URL" + path, API
     )
-    told = {name: text or "a,b\n" for name, text in re.findall(r'(\w+): (?:"([^"]*)"|\.)', shown)}
-    assert model.model_validate(told).model_fields_set == set(told)
+    fields = {name: text or "a,b\n" for name, text in re.findall(r'(\w+): (?:"([^"]*)"|\.)', shown)}
+    assert model.model_validate(fields).model_fields_set == set(fields)
 
 
 @pytest.mark.parametrize(
@@ -296,8 +296,8 @@ def test_documented_fields_are_those_of_the_body(operation: str, model: type[Bas
 def test_documented_nested_fields_are_those_of_the_body() -> None:
     (text,) = [line for line in FACTORS.splitlines() if line.startswith("`details` of a tariff")]
     details, _, owned = text.partition("`ownership` has")
-    known = {name for kind in KINDS.values() for name in kind.details}
-    assert set(re.findall(r"`(\w+)`", details)) == {"details", *known}
+    kind_details = {name for kind in KINDS.values() for name in kind.details}
+    assert set(re.findall(r"`(\w+)`", details)) == {"details", *kind_details}
     assert set(Ownership.model_fields) <= set(re.findall(r"`(\w+)`", owned))
 
 
@@ -313,7 +313,7 @@ def test_documented_nested_fields_are_those_of_the_body() -> None:
 )
 def test_documented_operations_exist(page: str, api: FastAPI) -> None:
     paths = api.openapi()["paths"]
-    known = {
+    existing = {
         (method.upper(), re.sub(r"\{\w+\}", "*", path))
         for path, methods in paths.items()
         for method in methods
@@ -321,7 +321,7 @@ def test_documented_operations_exist(page: str, api: FastAPI) -> None:
     for method, path in re.findall(r"`(GET|POST|PATCH|DELETE) (/[^`\s]*)`", TEXTS[page]):
         generic = re.sub(r"\.(html|pdf|tex|md|csv|json)$", ".*", re.sub(r"\{\w+\}", "*", path))
         if path != "/docs" and path != "/openapi.json":
-            assert (method, generic) in known, f"{method} {path}"
+            assert (method, generic) in existing, f"{method} {path}"
 
 
 def test_the_documented_estimate_equals_the_computed_one(
@@ -344,10 +344,10 @@ def test_the_documented_demo_is_the_actual_one() -> None:
     assert str(demo.RUN["name"]) in shown
     named = {stage.get("name") for stage in demo.RUN["recipe"]["stages"]}
     table = shown.partition("\nStage ")[2].partition("\n\n")[0]
-    told = [re.split(r" {2,}", row)[0] for row in table.splitlines()[1:]]
-    assert told[-1] == OUTSIDE
-    assert set(told[:-1]) <= named
-    assert len(told) >= 5
+    shown_stages = [re.split(r" {2,}", row)[0] for row in table.splitlines()[1:]]
+    assert shown_stages[-1] == OUTSIDE
+    assert set(shown_stages[:-1]) <= named
+    assert len(shown_stages) >= 5
 
 
 METHODOLOGY = TEXTS["docs/explanation/methodology.md"]

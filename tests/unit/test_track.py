@@ -100,17 +100,17 @@ async def test_operations_are_sent_unchanged_and_invalid_ones_are_dropped() -> N
         "pricetag.flops(5, effective=float('nan'), low_bit=-1)\n"
         "pricetag.flops('many')\n"
     )
-    told = [{k: v for k, v in event.items() if k not in ("n", "type", "key")} for event in heard]
+    sent = [{k: v for k, v in event.items() if k not in ("n", "type", "key")} for event in heard]
     assert [event["type"] for event in heard] == ["flops", "flops"]
-    assert told[0] == {
+    assert sent[0] == {
         "dense": pytest.approx(2e12),
         "effective": 1e12,
         "low_bit": None,
         "method": "6ND",
         "uncounted": [],
     }
-    assert (told[1]["dense"], told[1]["effective"], told[1]["low_bit"]) == (5.0, None, None)
-    assert told[1]["method"] == "told by the script"
+    assert (sent[1]["dense"], sent[1]["effective"], sent[1]["low_bit"]) == (5.0, None, None)
+    assert sent[1]["method"] == "told by the script"
     assert log.splitlines() == [
         "pricetag: flops: effective=nan is not a count: dropped (reported once per name)",
         "pricetag: flops: low_bit=-1 is not a count: dropped (reported once per name)",
@@ -184,12 +184,12 @@ async def test_a_figure_is_kept_with_any_step_that_can_be_stored(step: str, kept
 
 
 @pytest.mark.parametrize(
-    ("quality", "taken"),
+    ("quality", "expected"),
     [("numpy.float32(1) > 0.5", True), ("1", True), ("0", False), ("numpy.ones(2)", False)],
 )
-async def test_quality_follows_the_truth_value(quality: str, taken: bool) -> None:
+async def test_quality_follows_the_truth_value(quality: str, expected: bool) -> None:
     heard, _ = await told_by(f"import numpy\npricetag.log(acc=0.9, quality={quality})\n")
-    assert [event["quality"] for event in heard] == [taken]
+    assert [event["quality"] for event in heard] == [expected]
 
 
 async def test_a_script_continues_when_nobody_listens() -> None:

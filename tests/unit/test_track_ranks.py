@@ -78,6 +78,6 @@ async def test_a_stage_is_opened_once_however_many_processes_announce_it(
 
 def test_a_workers_own_place_among_tasks_is_not_its_jobs(tmp_path: Path) -> None:
     environ = {"SLURM_PROCID": "3", "SLURM_LOCALID": "3", "PMI_RANK": "3", "HOME": "/root"}
-    given = child_environment(environ, config(tmp_path), [], tmp_path / "events.sock")
-    assert is_first_rank(given)
-    assert given["HOME"] == "/root"
+    variables = child_environment(environ, config(tmp_path), [], tmp_path / "events.sock")
+    assert is_first_rank(variables)
+    assert variables["HOME"] == "/root"

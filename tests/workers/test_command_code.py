@@ -56,10 +56,10 @@ def lines(reporter: RecordingReporter) -> list[str]:
 
 
 def expected_hash(folder: Path, names: list[str]) -> str:
-    told = b""
+    content = b""
     for name in sorted(names):
-        told += f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n".encode()
-    return hashlib.sha256(told).hexdigest()
+        content += f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n".encode()
+    return hashlib.sha256(content).hexdigest()
 
 
 NAMES = ["helper.py", "package/part.py", "train.py"]

@@ -140,11 +140,11 @@ def test_a_command_loads_nothing_heavy() -> None:
         "import sys, workers.job.pipeline, workers.recipes.command\n"
         "print([m for m in ('torch', 'numpy', 'transformers', 'sqlalchemy') if m in sys.modules])"
     )
-    answer = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", script],
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert answer.stdout.strip() == "[]"
+    assert completed.stdout.strip() == "[]"

@@ -74,8 +74,8 @@ def refusal(root: Path, model: str, *, allow_hub: bool = True) -> JobError:
 
 def test_a_model_on_the_hub_is_accepted(reachable: list[str], tmp_path: Path) -> None:
     described = recipe(model="lab/model")
-    given = replace(job(tmp_path, described), allow_hub=True)
-    resolved_model = resolve_model(given, parse_recipe(described))
+    hub_job = replace(job(tmp_path, described), allow_hub=True)
+    resolved_model = resolve_model(hub_job, parse_recipe(described))
     assert resolved_model is not None
     assert resolved_model.hub == "lab/model"
     assert reachable == ["lab/model"]

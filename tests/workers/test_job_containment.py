@@ -54,7 +54,7 @@ def flight(how: str, end: str, tag: str) -> str:
 
 
 def sleepers(tag: str) -> list[int]:
-    found = []
+    pids = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             try:
@@ -62,8 +62,8 @@ def sleepers(tag: str) -> list[int]:
             except OSError:
                 continue
             if line == f"/bin/sleep\0{tag}\0".encode():
-                found.append(int(folder.name))
-    return found
+                pids.append(int(folder.name))
+    return pids
 
 
 @pytest.fixture
@@ -191,9 +191,9 @@ def test_the_environment_of_a_service_shows_no_secrets(tmp_path: Path) -> None:
     )
     try:
         assert service.stdout is not None
-        said = service.stdout.readline().decode(errors="surrogateescape").split()
-        assert said[0] == secret  # the service itself has it
-        assert int(said[2]) == service.pid  # and is still the process that was started
+        words = service.stdout.readline().decode(errors="surrogateescape").split()
+        assert words[0] == secret  # the service itself has it
+        assert int(words[2]) == service.pid  # and is still the process that was started
         for _ in range(100):
             shown = Path(f"/proc/{service.pid}/environ")
             try:

@@ -55,8 +55,8 @@ def start(
 def finish(process: subprocess.Popen[str]) -> dict[str, Any]:
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 0
-    told: dict[str, Any] = json.loads(output.splitlines()[-1])
-    return told
+    summary: dict[str, Any] = json.loads(output.splitlines()[-1])
+    return summary
 
 
 def records_of(folder: Path) -> list[dict[str, Any]]:
@@ -77,12 +77,12 @@ def joules(kwh: float) -> float:
 
 
 def test_the_journal_adds_up_to_the_energy_of_the_devices(tmp_path: Path, trace: FakeTrace) -> None:
-    told = finish(start(tmp_path, trace, 4.0, FIRST))
+    summary = finish(start(tmp_path, trace, 4.0, FIRST))
     records = records_of(tmp_path)
     assert records[0]["type"] == "start"
     ids = [component["id"] for component in records[0]["components"]]
     assert ids == [f"gpu:{FIRST}", "cpu", "ram"]
-    true_j = true_energy_j(trace, FIRST, told["opened_at_s"], told["closed_at_s"])
+    true_j = true_energy_j(trace, FIRST, summary["opened_at_s"], summary["closed_at_s"])
     window = booked_window(records, f"gpu:{FIRST}")
     assert window.energy_j == pytest.approx(true_j, rel=0.01)
     assert set(window.energy_by_source_j) == {"counter"}
@@ -90,12 +90,12 @@ def test_the_journal_adds_up_to_the_energy_of_the_devices(tmp_path: Path, trace:
 
 
 def test_the_second_opinion_agrees_and_delays_nothing(tmp_path: Path, trace: FakeTrace) -> None:
-    told = finish(start(tmp_path, trace, 6.0, FIRST, CUDA_VISIBLE_DEVICES=FIRST))
-    opinion = told["second_opinion"]
+    summary = finish(start(tmp_path, trace, 6.0, FIRST, CUDA_VISIBLE_DEVICES=FIRST))
+    opinion = summary["second_opinion"]
     assert opinion["reason"] is None
-    assert told["ready_s"] < 1.0
-    assert told["stopped_s"] < 1.0
-    end_s = told["closed_at_s"]
+    assert summary["ready_s"] < 1.0
+    assert summary["stopped_s"] < 1.0
+    end_s = summary["closed_at_s"]
     true_j = true_energy_j(trace, FIRST, end_s - opinion["duration_s"], end_s)
     assert joules(opinion["gpu_kwh"]) == pytest.approx(true_j, rel=0.05)
     records = records_of(tmp_path)
@@ -182,15 +182,15 @@ def test_a_laboratory_s_codecarbon_settings_change_nothing(
     home = tmp_path / "home"
     home.mkdir()
     (home / ".codecarbon.config").write_text(HOSTILE_FILE)
-    told = finish(start(tmp_path, trace, 3.0, FIRST, HOME=str(home), **HOSTILE))
-    opinion = told["second_opinion"]
+    summary = finish(start(tmp_path, trace, 3.0, FIRST, HOME=str(home), **HOSTILE))
+    opinion = summary["second_opinion"]
     assert opinion["reason"] is None
     records = records_of(tmp_path)
     ram = booked_window(records, "ram")
     assert ram.energy_j is not None
     ram_w = ram.energy_j / (ram.end_s - ram.start_s)
     assert joules(opinion["ram_kwh"]) / opinion["duration_s"] == pytest.approx(ram_w, rel=0.05)
-    end_s = told["closed_at_s"]
+    end_s = summary["closed_at_s"]
     true_j = true_energy_j(trace, FIRST, end_s - opinion["duration_s"], end_s)
     assert joules(opinion["gpu_kwh"]) == pytest.approx(true_j, rel=0.05)
     cpu_limit_w = {c["id"]: c for c in records[0]["components"]}["cpu"]["power_limit_w"]

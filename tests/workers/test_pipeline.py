@@ -43,12 +43,12 @@ def test_stages_run_in_order_each_on_the_artifact_before(tmp_path: Path) -> None
         *("train", "evaluate", "distill", "evaluate", "prune", "quantize", "inference", "measure"),
     ]
     assert {status for _, status in ends(reporter)} == {"succeeded"}
-    found = {event["name"]: event["value"] for event in reporter.of("metric", key="s6")}
-    assert found["encoder_sparsity"] == pytest.approx(0.5, abs=0.05)
-    assert found["low_bit_ops_per_example"] > 0
-    assert found["model_bytes"] < 2 * found["dense_bytes"]
-    assert found["latency_p50_batch_1_s"] <= found["latency_p95_batch_1_s"]
-    assert 0 <= found["accuracy"] <= 1
+    metrics = {event["name"]: event["value"] for event in reporter.of("metric", key="s6")}
+    assert metrics["encoder_sparsity"] == pytest.approx(0.5, abs=0.05)
+    assert metrics["low_bit_ops_per_example"] > 0
+    assert metrics["model_bytes"] < 2 * metrics["dense_bytes"]
+    assert metrics["latency_p50_batch_1_s"] <= metrics["latency_p95_batch_1_s"]
+    assert 0 <= metrics["accuracy"] <= 1
     inner = reporter.of("stage_start", kind="inference")[0]
     assert inner["parent"] == "s6"
     count = reporter.of("metric", name="inferences")[0]

@@ -20,14 +20,14 @@ def test_a_hub_name_does_not_select_a_folder_of_the_worker(
 ) -> None:
     monkeypatch.setattr(hub, "why_absent", lambda _: None)
     described = recipe(model="lab/model")
-    given = replace(job(tmp_path, described), allow_hub=True)
-    resolved_model = resolve_model(given, parse_recipe(described))
+    hub_job = replace(job(tmp_path, described), allow_hub=True)
+    resolved_model = resolve_model(hub_job, parse_recipe(described))
     assert resolved_model is not None
     assert resolved_model.hub == "lab/model"
     (tmp_path / "cwd" / "lab" / "model").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "cwd")
     with pytest.raises(JobError) as caught:
-        resolve_model(given, parse_recipe(described))
+        resolve_model(hub_job, parse_recipe(described))
     assert caught.value.code == "missing-model"
 
 

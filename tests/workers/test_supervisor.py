@@ -49,7 +49,7 @@ class Bench:
         path.write_text(textwrap.dedent(script))
         claim = Claimed(path)
         self.journal = Journal.create(self.folder / "journal", claim.attempt_id)
-        given = {"stop_grace_s": 1.0, "heartbeat_timeout_s": 60.0, "lease_s": 900.0, **settings}
+        options = {"stop_grace_s": 1.0, "heartbeat_timeout_s": 60.0, "lease_s": 900.0, **settings}
         config = NodeConfig(
             name="node",
             worker="node:m:b:1:2",
@@ -60,7 +60,7 @@ class Bench:
             allow_commands=True,
             allow_hub=False,
             git_commit=None,
-            **given,
+            **options,
         )
         return Supervisor(claim, config, Devices(()), self.journal, FreshInterpreter())
 
@@ -171,8 +171,8 @@ async def test_a_script_s_operations_belong_to_the_stage_in_which_they_are_repor
     """)
     await asyncio.wait_for(supervisor.run(), 30)
     assert bench.end() == ("succeeded", None)
-    told = [(r["key"], r["dense"], r["effective"], r["method"]) for r in bench.records("flops")]
-    assert told == [
+    reported = [(r["key"], r["dense"], r["effective"], r["method"]) for r in bench.records("flops")]
+    assert reported == [
         ("0.0.0", 2e9, 1e9, "by hand"),
         ("0.0", 3e9, None, "told by the script"),
         ("0", 4e9, None, "told by the script"),
@@ -283,9 +283,9 @@ async def test_a_briefly_full_disk_drops_some_lines_and_ends_no_job(
     await disk.fill(0.2, 0.8)
     await asyncio.wait_for(running, 30)
     assert bench.end() == ("succeeded", None)
-    told = [record["text"] for record in bench.records("log")]
-    assert "line 29" in told
-    assert any("are missing: the disk was full" in text for text in told)
+    lines = [record["text"] for record in bench.records("log")]
+    assert "line 29" in lines
+    assert any("are missing: the disk was full" in text for text in lines)
 
 
 async def test_an_attempt_with_unwritten_figures_waits_to_record_its_end(

@@ -184,8 +184,10 @@ def test_the_hub_is_closed_unless_allowed(tmp_path: Path) -> None:
 def load_from_hub(folder: Path, name: str) -> Any:
     stage = {"kind": "train", "evaluate": False}
     asked = recipe(stage, data={"train": "train", "hub": name, "label": "label"})
-    given = context(folder, asked)
-    return load_split(replace(given, job=replace(given.job, allow_hub=True)), "train")
+    stage_context = context(folder, asked)
+    return load_split(
+        replace(stage_context, job=replace(stage_context.job, allow_hub=True)), "train"
+    )
 
 
 @pytest.fixture

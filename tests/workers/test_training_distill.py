@@ -105,8 +105,8 @@ def test_a_narrower_student_starts_at_random() -> None:
     student = student_of(teacher, Student(layers=2, hidden_size=8), 0, "f")
     assert student.config.hidden_size == 8
     with torch.inference_mode():
-        answer = student(input_ids=torch.ones((1, 4), dtype=torch.long)).logits
-    assert answer.shape == (1, 2)
+        logits = student(input_ids=torch.ones((1, 4), dtype=torch.long)).logits
+    assert logits.shape == (1, 2)
 
 
 @pytest.mark.parametrize(

@@ -88,10 +88,10 @@ def test_operations_are_reported_during_training(
 ) -> None:
     monkeypatch.setattr(tally, "REPORT_EVERY_S", 0.0)
     data_set(tmp_path)
-    told = [event["dense"] for event in carry_out(tmp_path, recipe(ONLY_TRAIN)).of("flops")]
-    assert len(told) == 6 + 1  # after each step, and at the end
-    assert told == sorted(told)
-    assert told[-1] == told[-2]
+    counts = [event["dense"] for event in carry_out(tmp_path, recipe(ONLY_TRAIN)).of("flops")]
+    assert len(counts) == 6 + 1  # after each step, and at the end
+    assert counts == sorted(counts)
+    assert counts[-1] == counts[-2]
 
 
 def test_training_is_repeatable_and_depends_on_the_seed(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_plugins_are_called_at_each_step_and_keep_their_state(tmp_path: Path) ->
 def test_operations_are_those_of_the_padded_batches(tmp_path: Path) -> None:
     data_set(tmp_path, train=16)
     stage = {**ONLY_TRAIN, "max_steps": None, "epochs": 2, "batch_size": 16}
-    told = carry_out(tmp_path, recipe(stage)).of("flops")[-1]
+    reported = carry_out(tmp_path, recipe(stage)).of("flops")[-1]
     from workers.training.cost.flops import profile
     from workers.training.data.texts import load_split
     from workers.training.data.tokens import encode
@@ -223,8 +223,8 @@ def test_operations_are_those_of_the_padded_batches(tmp_path: Path) -> None:
     loaded = for_use(used)
     lengths = encode(used, load_split(used, "train"), loaded.tokenizer, 48).lengths
     once = 16 * profile(loaded.model.config).forward(max(lengths))
-    assert told["dense"] == told["effective"] == 2 * 3 * once
-    assert told["low_bit"] == 0
+    assert reported["dense"] == reported["effective"] == 2 * 3 * once
+    assert reported["low_bit"] == 0
 
 
 def test_progress_ends_at_the_last_step(tmp_path: Path) -> None:
@@ -255,8 +255,8 @@ def test_regression_and_pairs_train_and_are_correlated(tmp_path: Path) -> None:
     shallow = {"config": {**CONFIG, "num_hidden_layers": 1, "hidden_dropout_prob": 0.0}}
     described = recipe(stage, data=data, task="regression", model=shallow)
     reporter = carry_out(tmp_path, described)
-    found = {event["name"]: event["value"] for event in reporter.of("metric", quality=True)}
-    assert set(found) == {"pearson", "spearman"}
-    assert found["pearson"] > 0.8
+    metrics = {event["name"]: event["value"] for event in reporter.of("metric", quality=True)}
+    assert set(metrics) == {"pearson", "spearman"}
+    assert metrics["pearson"] > 0.8
     config = (tmp_path / "work" / "stage-00" / "model" / "config.json").read_text()
     assert '"problem_type": "regression"' in config

@@ -85,14 +85,14 @@ def test_recovery_keeps_the_zeros_and_changes_no_unprunable_weights(tmp_path: Pa
     data_set(tmp_path)
     stage = {**PRUNE, "scope": "per_matrix", "recovery_epochs": 1, "weight_decay": 0.1}
     reporter = carry_out(tmp_path, recipe(ONLY_TRAIN, stage))
-    found = sparsities(tmp_path, "stage-01")
-    pruned = {name: share for name, share in found.items() if ".layer." in name}
+    by_matrix = sparsities(tmp_path, "stage-01")
+    pruned = {name: share for name, share in by_matrix.items() if ".layer." in name}
     assert len(pruned) == 4 * 6
     assert all(share == pytest.approx(0.6, abs=1e-3) for share in pruned.values())
-    others = [share for name, share in found.items() if ".layer." not in name]
+    others = [share for name, share in by_matrix.items() if ".layer." not in name]
     assert max(others) < 0.05
-    told = reporter.of("metric", name="encoder_sparsity")[0]["value"]
-    assert told == pytest.approx(0.6, abs=1e-3)
+    reported = reporter.of("metric", name="encoder_sparsity")[0]["value"]
+    assert reported == pytest.approx(0.6, abs=1e-3)
     flops = reporter.of("flops")[-1]
     assert flops["effective"] < 0.5 * flops["dense"]
 

@@ -45,8 +45,8 @@ def test_two_ranks_train_one_model_and_resume_together(tmp_path: Path) -> None:
     first = launch(tmp_path, stop=4)
     assert first[-1]["text"] == "interrupted"
     second = launch(tmp_path)
-    told = [event.get("text") for event in second if event["type"] == "log"]
-    assert "resuming from checkpoint-4" in told
+    lines = [event.get("text") for event in second if event["type"] == "log"]
+    assert "resuming from checkpoint-4" in lines
     ends = [(event["kind"], event["status"]) for event in second if event["type"] == "stage_end"]
     assert ends == [
         ("train", "succeeded"),

@@ -167,13 +167,13 @@ def test_unmetered_time_has_no_gross_and_no_baseline() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reserved_ratio", "baseline_w", "said"),
+    ("reserved_ratio", "baseline_w", "message"),
     [(1.1, None, "reserved_ratio"), (-0.1, None, "reserved_ratio"), (0.5, -1.0, "baseline_w")],
 )
 def test_impossible_shares_are_rejected(
-    reserved_ratio: float, baseline_w: float | None, said: str
+    reserved_ratio: float, baseline_w: float | None, message: str
 ) -> None:
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         EnergyLedger(at_300_w(), reserved_ratio=reserved_ratio, baseline_w=baseline_w)
 
 

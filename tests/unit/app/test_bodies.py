@@ -106,7 +106,7 @@ def test_a_time_without_an_offset_is_still_rejected() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("a: 1\na: 2", "'a' appears twice at line 2, column 1"),
         ("a: [1", "line 2, column 1"),
@@ -119,8 +119,8 @@ def test_a_time_without_an_offset_is_still_rejected() -> None:
         ("9" * 5000, "4300 digits"),
     ],
 )
-def test_malformed_yaml_is_reported(text: str, told: str) -> None:
-    with pytest.raises(YamlError, match=told):
+def test_malformed_yaml_is_reported(text: str, message: str) -> None:
+    with pytest.raises(YamlError, match=message):
         parse_yaml(text)
 
 

@@ -36,7 +36,7 @@ def test_hours_in_any_offset_are_utc_hours() -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "place", "told"),
+    ("row", "place", "text"),
     [
         ("2026-03-29T02:00,300", "line 3, hour", "has no time zone"),
         ("2026-03-01T01:30Z,300", "line 3, hour", "does not begin on the hour"),
@@ -65,10 +65,10 @@ def test_hours_in_any_offset_are_utc_hours() -> None:
         ('2026-03-01T01:00Z,"1', "line 3", "is not CSV"),
     ],
 )
-def test_an_invalid_cell_is_reported_with_line_and_column(row: str, place: str, told: str) -> None:
+def test_an_invalid_cell_is_reported_with_line_and_column(row: str, place: str, text: str) -> None:
     ((field, message),) = faults(f"{HEAD}2026-03-01T00:00Z,250\n{row}\n")
     assert field == place
-    assert told in message
+    assert text in message
 
 
 @pytest.mark.parametrize("head", ["", "time,g\n", "g_per_kwh,hour\n", "hour;g_per_kwh\n"])

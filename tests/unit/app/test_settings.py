@@ -60,7 +60,7 @@ def test_a_settings_file_can_be_elsewhere(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "message"),
     [
         ("PUE", "0.9", "pue"),
         ("PUE", "low", "pue"),
@@ -76,10 +76,10 @@ def test_a_settings_file_can_be_elsewhere(tmp_path: Path, monkeypatch: pytest.Mo
     ],
 )
 def test_an_invalid_value_is_named(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
 ) -> None:
     monkeypatch.setenv(f"PRICETAG_{name}", value)
-    with pytest.raises(ValidationError, match=told):
+    with pytest.raises(ValidationError, match=message):
         Settings()
 
 

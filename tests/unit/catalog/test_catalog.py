@@ -182,9 +182,9 @@ def test_currencies_are_those_in_use() -> None:
 
 def test_example_prices_are_those_of_the_published_table() -> None:
     assert {price.label for price in catalog.prices()} == {"example"}
-    found = catalog.price_range("Tesla P100-PCIE-16GB")
-    assert found is not None
-    low, high = found
+    price_range = catalog.price_range("Tesla P100-PCIE-16GB")
+    assert price_range is not None
+    low, high = price_range
     assert (low.amount, low.kind) == (Decimal("0.43"), "spot")
     assert (high.amount, high.kind) == (Decimal("1.46"), "on_demand")
     factor = high.as_factor()

@@ -23,8 +23,8 @@ def test_options_take_precedence_over_variables_the_file_and_defaults(tmp_path: 
     variables = here | {"PRICETAG_URL": "https://env", "PRICETAG_TOKEN": "from-env"}
     from_env = resolve(None, None, variables)
     assert (from_env.url, from_env.token) == ("https://env", "from-env")
-    given = resolve("http://option", "from-option", variables)
-    assert (given.url, given.token) == ("http://option", "from-option")
+    connection = resolve("http://option", "from-option", variables)
+    assert (connection.url, connection.token) == ("http://option", "from-option")
 
 
 def test_the_data_folder_is_the_server_s(tmp_path: Path) -> None:

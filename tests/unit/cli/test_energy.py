@@ -82,7 +82,7 @@ def test_each_node_is_listed_with_its_parts(api: FakeApi, capsys: Captured) -> N
 
 
 @pytest.mark.parametrize(
-    ("flag", "said"),
+    ("flag", "message"),
     [
         ("overallocated", "Runs were charged 250 Wh more"),
         ("node_not_metered", "own meter did not run throughout"),
@@ -90,9 +90,9 @@ def test_each_node_is_listed_with_its_parts(api: FakeApi, capsys: Captured) -> N
         ("runs_open", "Some runs are in progress"),
     ],
 )
-def test_flags_are_printed(flag: str, said: str, api: FakeApi, capsys: Captured) -> None:
+def test_flags_are_printed(flag: str, message: str, api: FakeApi, capsys: Captured) -> None:
     out = shown(api, capsys, account("node", figures(12.0, 9.0, flag, undecided=1.0)))
-    assert said in " ".join(out.split())
+    assert message in " ".join(out.split())
     assert "Undecided" in out
 
 

@@ -73,8 +73,8 @@ def test_a_site_is_created_and_changed_with_the_supplied_fields(
 ) -> None:
     api.answers["POST /v1/sites"] = Answer(SITE, 201)
     api.answers["PATCH /v1/sites/berlin"] = Answer(SITE)
-    told = ["--zone", "DE", "--time-zone", "Europe/Berlin", "--currency", "EUR"]
-    assert pricetag(["site", "create", "berlin", *told]) == 0
+    options = ["--zone", "DE", "--time-zone", "Europe/Berlin", "--currency", "EUR"]
+    assert pricetag(["site", "create", "berlin", *options]) == 0
     assert sent(api) == {
         "name": "berlin",
         "grid_zone": "DE",
@@ -203,15 +203,15 @@ def test_a_tariff_s_periods_are_read_from_a_file(api: FakeApi, tmp_path: Path) -
     api.answers["POST /v1/sites/berlin/factors"] = Answer(FACTOR, 201)
     path = tmp_path / "tariff.yaml"
     path.write_text("periods:\n- {days: [mon-sun], from: '00:00', to: '24:00', price: '0.3'}\n")
-    told = ["tariff", "--site", "berlin", "--periods", str(path)]
-    assert pricetag(["factor", "add", *told, *CITED]) == 0
+    options = ["tariff", "--site", "berlin", "--periods", str(path)]
+    assert pricetag(["factor", "add", *options, *CITED]) == 0
     period = {"days": ["mon-sun"], "from": "00:00", "to": "24:00", "price": "0.3"}
     assert sent(api)["details"] == {"periods": [period]}
     assert "value" not in sent(api)
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"periods: 3", "is not a list of periods"),
         (b"a: [", "is not YAML"),
@@ -219,12 +219,12 @@ def test_a_tariff_s_periods_are_read_from_a_file(api: FakeApi, tmp_path: Path) -
     ],
 )
 def test_an_invalid_tariff_file_is_rejected(
-    content: bytes, told: str, tmp_path: Path, capsys: Captured, api: FakeApi
+    content: bytes, message: str, tmp_path: Path, capsys: Captured, api: FakeApi
 ) -> None:
     path = tmp_path / "tariff.yaml"
     path.write_bytes(content)
     assert pricetag(["factor", "add", "tariff", "--periods", str(path), *CITED]) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert api.asked == []
 
 
@@ -247,14 +247,14 @@ def test_a_rejection_is_one_line_with_every_field(api: FakeApi, capsys: Captured
 def test_similar_errors_have_one_hint(api: FakeApi, capsys: Captured, tmp_path: Path) -> None:
     message, hint = "has no time zone", "add the offset from UTC"
     faults = [{"field": f"line {n}, hour", "message": message, "hint": hint} for n in (2, 3, 4)]
-    told = f"line 2, hour: {message} (and 741 similar problems)"
-    api.answers["POST /v1/carbon/import"] = problem(422, "malformed-file", told, *faults)
+    error = f"line 2, hour: {message} (and 741 similar problems)"
+    api.answers["POST /v1/carbon/import"] = problem(422, "malformed-file", error, *faults)
     path = tmp_path / "de.csv"
     path.write_text("hour,g_per_kwh\n")
     cited = ["--basis", "lifecycle", "--source", "operator", "--licence", "CC0"]
     assert pricetag(["carbon", "import", str(path), "--zone", "DE", *cited]) == 2
     assert capsys.readouterr().err == (
-        f"pricetag: {told} line 3, hour: {message}; line 4, hour: {message} ({hint})\n"
+        f"pricetag: {error} line 3, hour: {message}; line 4, hour: {message} ({hint})\n"
     )
 
 
@@ -300,8 +300,8 @@ def test_prices_are_entered_with_their_warnings(
     path.write_text("price_id,amount\n")
     for arguments in (["price", "add", "own", "2.10", *SOLD], ["price", "import", str(path)]):
         assert pricetag(arguments) == 0
-        told = capsys.readouterr().err
-        assert told == f"pricetag: warning: {warning}\n"
+        output = capsys.readouterr().err
+        assert output == f"pricetag: warning: {warning}\n"
 
 
 def test_a_file_of_prices_is_sent_unchanged(api: FakeApi, tmp_path: Path, capsys: Captured) -> None:
@@ -317,9 +317,9 @@ def test_a_file_of_prices_is_sent_unchanged(api: FakeApi, tmp_path: Path, capsys
     assert capsys.readouterr().out == (
         "2 prices entered, 1 of them planned: the first is valid from 2027-01-01 00:00\n"
     )
-    for wrong, told in (("prices.xlsx", "must end in"), ("none.csv", "No such file")):
+    for wrong, message in (("prices.xlsx", "must end in"), ("none.csv", "No such file")):
         assert pricetag(["price", "import", str(tmp_path / wrong)]) == 2
-        assert told in capsys.readouterr().err
+        assert message in capsys.readouterr().err
 
 
 def test_the_price_book_is_listed(api: FakeApi, capsys: Captured) -> None:
@@ -352,8 +352,8 @@ def test_hours_are_imported_and_gaps_are_printed(
     api.answers["POST /v1/carbon/import"] = Answer(SERIES, 201)
     path = tmp_path / "de.csv"
     path.write_text("hour,g_per_kwh\n2026-03-01T00:00Z,300\n")
-    told = ["--zone", "DE", "--basis", "lifecycle", "--source", "operator", "--licence", "CC0"]
-    assert pricetag(["carbon", "import", str(path), *told, "--std", "0.05"]) == 0
+    options = ["--zone", "DE", "--basis", "lifecycle", "--source", "operator", "--licence", "CC0"]
+    assert pricetag(["carbon", "import", str(path), *options, "--std", "0.05"]) == 0
     body = sent(api)
     assert (body["content"], body["relative_std_ratio"]) == (path.read_text(), 0.05)
     assert "3 hours missing from 2026-03-01 04:00 UTC" in capsys.readouterr().out

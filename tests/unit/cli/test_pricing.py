@@ -41,8 +41,8 @@ def issued() -> dict[str, Any]:
 
 def serve(api: FakeApi, steps: list[dict[str, Any]] | None = None, **changes: Any) -> None:
     api.answers[f"GET /v1/runs/{RUN_ID}/price-tag"] = Answer({**issued(), **changes})
-    found = {"steps": steps or STEPS, "version": 1, "run_id": RUN_ID, "outcome": "verified"}
-    api.answers[f"GET /v1/runs/{RUN_ID}/price-tag/verification"] = Answer(found)
+    document = {"steps": steps or STEPS, "version": 1, "run_id": RUN_ID, "outcome": "verified"}
+    api.answers[f"GET /v1/runs/{RUN_ID}/price-tag/verification"] = Answer(document)
 
 
 @pytest.mark.parametrize(
@@ -65,15 +65,15 @@ def test_an_invalid_time_is_rejected(text: str) -> None:
 
 
 def test_reprice_prints_the_new_version(api: FakeApi, capsys: Captured) -> None:
-    told = {"version": 3, "cause": "repriced", "as_of": "2026-02-28T23:59:59.999999Z"}
-    told |= {name: TAG[name] for name in ("facility_energy_kwh", "co2e_kg")}
-    api.answers[f"POST /v1/runs/{RUN_ID}/price-tag/reprice"] = Answer(told, 201)
+    issued_version = {"version": 3, "cause": "repriced", "as_of": "2026-02-28T23:59:59.999999Z"}
+    issued_version |= {name: TAG[name] for name in ("facility_energy_kwh", "co2e_kg")}
+    api.answers[f"POST /v1/runs/{RUN_ID}/price-tag/reprice"] = Answer(issued_version, 201)
     assert pricetag(["reprice", RUN_ID, "--as-of", "2026-02-28"]) == 0
     assert json.loads(api.asked[-1].body) == {"as_of": "2026-02-28T23:59:59.999999+00:00"}
     assert capsys.readouterr().out.startswith("version 3, as of 2026-02-28: facility")
     assert pricetag(["reprice", RUN_ID, "--json"]) == 0
     assert json.loads(api.asked[-1].body) == {"as_of": None}
-    assert json.loads(capsys.readouterr().out) == told
+    assert json.loads(capsys.readouterr().out) == issued_version
 
 
 def test_a_run_is_verified_by_client_and_server(api: FakeApi, capsys: Captured) -> None:
@@ -311,7 +311,7 @@ def test_invalid_input_gives_a_one_line_error(
 
 def compared(**changes: Any) -> dict[str, Any]:
     side = {"runs": [{"name": "slow"}, {"name": "slow"}], "mean": 0.002}
-    found: dict[str, Any] = {
+    document: dict[str, Any] = {
         "metric": "it_energy_kwh",
         "unit": "kWh",
         "a": side,
@@ -322,7 +322,7 @@ def compared(**changes: Any) -> dict[str, Any]:
         "reasons": [],
         "notes": [],
     }
-    return found | changes
+    return document | changes
 
 
 def test_a_comparison_prints_ratios(api: FakeApi, capsys: Captured) -> None:

@@ -117,15 +117,15 @@ def test_a_plain_line_has_all_figures() -> None:
 
 def test_a_power_that_became_unknown_is_not_shown() -> None:
     progress = running(Clock())
-    told = {"key": "0-train", "energy_kwh": 0.00051}
+    payload = {"key": "0-train", "energy_kwh": 0.00051}
     unknown = {"rapl:intel-rapl:0": "its counter stands still"}
-    progress.update("progress", {**told, "power_w": 20.0, "power_unknown": unknown})
+    progress.update("progress", {**payload, "power_w": 20.0, "power_unknown": unknown})
     assert "| 20.0 W without rapl:intel-rapl:0 | 510 mWh so far" in progress.line()
-    progress.update("progress", {**told, "power_w": None, "power_unknown": unknown})
+    progress.update("progress", {**payload, "power_w": None, "power_unknown": unknown})
     expected = "power unknown (rapl:intel-rapl:0: its counter stands still)"
     assert f"| {expected} | 510 mWh so far" in progress.line()
     assert expected in drawn(progress)
-    progress.update("progress", {**told, "power_w": None})
+    progress.update("progress", {**payload, "power_w": None})
     assert " W" not in progress.line().removesuffix("510 mWh so far")
 
 

@@ -149,13 +149,13 @@ def test_an_invalid_file_is_rejected_by_the_client(tmp_path: Path, capsys: Captu
 def test_a_followed_run_shows_its_projection() -> None:
     progress = RunProgress("a run", clock=lambda: 0.0)
     progress.update("status", {"status": "running"})
-    told = {"key": "0", "done": 1, "total": 4, "t_s": 1.0, "power_w": 100.0}
-    progress.update("progress", told)
+    payload = {"key": "0", "done": 1, "total": 4, "t_s": 1.0, "power_w": 100.0}
+    progress.update("progress", payload)
     assert "in the end" not in progress.line()
-    progress.update("progress", {**told, "projection": {"quantities": QUANTITIES}})
+    progress.update("progress", {**payload, "projection": {"quantities": QUANTITIES}})
     assert "12.0 Wh at the end (6.00 to 24.0 Wh) | 2:00 in total" in progress.line()
     unknown = {**QUANTITIES, "it_energy_kwh": quantity(None, "kWh", "too early")}
-    progress.update("progress", {**told, "projection": {"quantities": unknown}})
+    progress.update("progress", {**payload, "projection": {"quantities": unknown}})
     assert "in the end" not in progress.line()
     progress.update("status", {"status": "succeeded"})
     progress.projection = {"quantities": QUANTITIES}

@@ -189,8 +189,8 @@ def test_show_prints_the_version_and_the_re_pricing(api: FakeApi, capsys: Captur
     assert pricetag(["show", RUN_ID]) == 0
     assert "Version 2: re-priced with the factors known on 2026-03-01" in capsys.readouterr().out
     assert pricetag(["show", RUN_ID, "--json"]) == 0
-    found = said(capsys)
-    assert (found["price_tag_version"]["version"], found["price_tag_version"]["cause"]) == (
+    output = said(capsys)
+    assert (output["price_tag_version"]["version"], output["price_tag_version"]["cause"]) == (
         2,
         "repriced",
     )

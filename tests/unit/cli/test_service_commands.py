@@ -15,7 +15,7 @@ from tests.support.commands import Captured, complaint
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "message"),
     [
         ("GRID_ZONE", "XX", "the configuration is wrong: grid_zone: zone 'XX' is not in"),
         ("PUE", "abc", "the configuration is wrong: pue: "),
@@ -23,11 +23,11 @@ from tests.support.commands import Captured, complaint
     ],
 )
 def test_worker_reports_an_invalid_setting_in_one_line(
-    name: str, value: str, told: str, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+    name: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
     monkeypatch.setenv(f"PRICETAG_{name}", value)
     assert pricetag(["worker"]) == 1
-    assert told in complaint(capsys)
+    assert message in complaint(capsys)
 
 
 @pytest.mark.parametrize(

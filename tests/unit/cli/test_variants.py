@@ -176,8 +176,8 @@ def test_a_later_attempt_that_reuses_a_measurement_keeps_it() -> None:
     again = attempt(
         3, "succeeded", tuple(stage(i, "measure", i, i, status="reused") for i in (1, 4)), 10.0
     )
-    found = variants(build_price_tag(replace(inputs, attempts=(*inputs.attempts, again))))
-    assert [(v.stage, v.attempt) for v in found] == [("1-measure", 2), ("4-measure", 2)]
+    measured = variants(build_price_tag(replace(inputs, attempts=(*inputs.attempts, again))))
+    assert [(v.stage, v.attempt) for v in measured] == [("1-measure", 2), ("4-measure", 2)]
 
 
 def test_a_run_without_measure_stages_has_no_variant() -> None:

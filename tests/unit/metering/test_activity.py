@@ -312,20 +312,20 @@ time.sleep(60)
         tree = ProcessTree()
         assert tree.busy_s() == 0.0
         tree.adopt(process.pid)
-        told = [tree.busy_s()]
+        busy_s = [tree.busy_s()]
         assert process.stdout is not None
         os.set_blocking(process.stdout.fileno(), False)
         deadline_s = time.monotonic() + 30
         while process.stdout.read() is None:
             assert time.monotonic() < deadline_s
             time.sleep(0.05)
-            told.append(tree.busy_s())
-        while told[-1] < 0.8:  # the daemon may have begun just now
-            assert time.monotonic() < deadline_s, told
+            busy_s.append(tree.busy_s())
+        while busy_s[-1] < 0.8:  # the daemon may have begun just now
+            assert time.monotonic() < deadline_s, busy_s
             time.sleep(0.05)
-            told.append(tree.busy_s())
-        assert told == sorted(told)
+            busy_s.append(tree.busy_s())
+        assert busy_s == sorted(busy_s)
         interpreters_s = 1.5  # five starts, each some hundredths of a second
-        assert 0.8 <= told[-1] <= 0.8 + interpreters_s
+        assert 0.8 <= busy_s[-1] <= 0.8 + interpreters_s
         for pid in tree.pids() - {process.pid}:
             os.kill(pid, 9)

@@ -86,9 +86,12 @@ def test_devices_of_both_makers_are_metered_side_by_side() -> None:
     nvidia, amd = FakeDevice(gpu_uuid(1), base_w=200.0), device(base_w=500.0)
     library = NvmlReplay(FakeTrace([nvidia], epoch_s=0.0), clock)
     with replayed(library), amd_replayed(AmdReplay([amd], clock)):
-        found = list_accelerators()
-        assert [(own.uuid, own.index) for own in found] == [(gpu_uuid(1), 0), (f"AMD-{MI300}", 1)]
-        uuids = [own.uuid for own in found]
+        accelerators = list_accelerators()
+        assert [(own.uuid, own.index) for own in accelerators] == [
+            (gpu_uuid(1), 0),
+            (f"AMD-{MI300}", 1),
+        ]
+        uuids = [own.uuid for own in accelerators]
         meter = Meter(open_sources(uuids, include_host=False), records.extend, clock)
         meter.open(thread=False)
         advance(meter, clock, 5.0)
@@ -112,12 +115,12 @@ def test_the_second_die_of_a_card_is_null_and_says_why() -> None:
     with amd_replayed(AmdReplay([first, second], clock)) as module:
         module.second_dies = {OTHER}
         source = AmdSource([f"AMD-{MI300}", f"AMD-{OTHER}"])
-        told = source.components()
+        components = source.components()
         source.sample(1.0)
         readings = source.read(1.0)
         source.close()
-    assert told[0].notes is None
-    assert "dual-die" in (told[1].notes or "")
+    assert components[0].notes is None
+    assert "dual-die" in (components[1].notes or "")
     assert readings[0].flags == ()
     assert (readings[1].counter_j, readings[1].power_w) == (None, None)
     assert readings[1].flags == ("no_counter", "no_power")

@@ -131,23 +131,23 @@ def test_one_failing_source_does_not_stop_the_others() -> None:
 
 
 def test_undelivered_readings_are_kept_and_offered_again() -> None:
-    taken: Records = []
+    delivered: Records = []
     is_full = [True]
 
     def emit(records: Records) -> None:
         if is_full[0]:
             raise OSError("no room")
-        taken.extend(records)
+        delivered.extend(records)
 
     clock = Clock()
     meter = Meter([ScriptedSource()], emit=emit, clock=clock)
     meter.open(thread=False)
     advance(meter, clock, 3.0)
-    assert taken == []
+    assert delivered == []
     assert isinstance(meter.failure, OSError)
     is_full[0] = False
     advance(meter, clock, 1.0)
-    assert [round(record.t_s, 6) for record in taken] == [0.0, 1.0, 2.0, 3.0, 4.0]
+    assert [round(record.t_s, 6) for record in delivered] == [0.0, 1.0, 2.0, 3.0, 4.0]
     assert meter.failure is None
 
 

@@ -15,9 +15,9 @@ from tests.support.sensors import A100, H100, VOLTA, Sensors
 def test_windows_are_within_half_the_edge_limit_and_better_than_codecarbon_s(
     sensors: Sensors,
 ) -> None:
-    found = outcomes(sensors, (0.5, 2.0, 10.0), windows=36, seed=7)
+    simulated = outcomes(sensors, (0.5, 2.0, 10.0), windows=36, seed=7)
     for length_s in (0.5, 2.0, 10.0):
-        own = [o for every in found.values() for o in every if o.length_s == length_s]
+        own = [o for every in simulated.values() for o in every if o.length_s == length_s]
         assert len(own) == 36
         cell = row("", own, sensors.counter_s)
         assert cell.pricetag_rms < 0.5 * cell.limit
@@ -33,9 +33,9 @@ def test_no_load_is_metered_worse_than_its_edges_allow(load: str) -> None:
 
 def test_codecarbon_s_energy_is_the_true_energy_except_for_its_edges() -> None:
     """The bench itself: with long windows both tend to the same, true figure."""
-    for found in simulate(A100, "constant", (60.0,), 5, seed=1):
-        assert found.pricetag_j == pytest.approx(found.true_j, rel=1e-3)
-        assert found.codecarbon_j == pytest.approx(found.true_j, rel=3e-3)
+    for outcome in simulate(A100, "constant", (60.0,), 5, seed=1):
+        assert outcome.pricetag_j == pytest.approx(outcome.true_j, rel=1e-3)
+        assert outcome.codecarbon_j == pytest.approx(outcome.true_j, rel=3e-3)
 
 
 def test_the_table_goes_between_the_marks() -> None:

@@ -27,8 +27,10 @@ def test_several_runs_are_a_median_with_its_ends(values: list[float], text: str)
 
 def test_every_figure_of_the_table_has_its_spread() -> None:
     run = {"share": 0.003, "memory_mb": 9.0, "first_start_s": 0.07, "start_s": 0.002}
-    found = {case: [run, {**run, "share": 0.004, "start_s": 0.003}] for case in CASES}
-    rows = {line.split(" | ")[0].strip("| "): line for line in table(found, ERROR).splitlines()}
+    runs_by_case = {case: [run, {**run, "share": 0.004, "start_s": 0.003}] for case in CASES}
+    rows = {
+        line.split(" | ")[0].strip("| "): line for line in table(runs_by_case, ERROR).splitlines()
+    }
     assert rows["share of one core"].count("0.35% (0.30 to 0.40)") == len(CASES)
     assert rows["a job's start"].count("2.5 ms (2.0 to 3.0)") == len(CASES)
     assert rows["slowdown, CPU time"].count("+1.0% ± 0.5%") == len(CASES)

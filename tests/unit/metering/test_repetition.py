@@ -84,14 +84,14 @@ def test_work_that_fails_ends_the_meter() -> None:
 def test_progress_is_reported_about_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = [0.0]
     monkeypatch.setattr("pricetag.repetition.time.perf_counter", lambda: now_s[0])
-    told: list[tuple[int, float]] = []
+    reports: list[tuple[int, float]] = []
 
     def work() -> None:
         now_s[0] += 0.25
 
-    calls, duration_s = repeat_for(work, 2.6, lambda calls, s: told.append((calls, s)))
+    calls, duration_s = repeat_for(work, 2.6, lambda calls, s: reports.append((calls, s)))
     assert (calls, duration_s) == (11, 2.75)
-    assert told == [(4, 1.0), (8, 2.0)]
+    assert reports == [(4, 1.0), (8, 2.0)]
 
 
 @pytest.mark.parametrize("min_s", [0.0, -1.0, float("nan"), float("inf")])

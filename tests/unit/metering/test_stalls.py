@@ -48,8 +48,8 @@ def test_without_a_counter_a_stall_is_booked_and_not_covered() -> None:
 
 def test_a_stall_that_ends_in_a_silent_reading_is_not_covered_either() -> None:
     window, records = metered(ScriptedSource(power_w=100.0), silent_after_stall=True)
-    (told,) = [record for record in records if "gap" in record.flags]
-    assert (told.counter_j, told.integrated_j) == (None, None)
+    (flagged,) = [record for record in records if "gap" in record.flags]
+    assert (flagged.counter_j, flagged.integrated_j) == (None, None)
     assert window.covered_s < 7.0
     assert {"gap", "partly_covered"} <= set(window.flags)
 

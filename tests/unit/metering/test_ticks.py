@@ -105,9 +105,9 @@ def test_each_device_is_read_at_its_own_update() -> None:
     first, second = device(seed=1), device(seed=2, watts=100.0)
     with metering(first, second) as (meter, clock, records, _):
         watch(meter, clock)
-        found = ticks(records, meter)
+        tick_readings = ticks(records, meter)
     by_device = {
-        own.uuid: [r.t_s for r in found if r.component == f"gpu:{own.uuid}"]
+        own.uuid: [r.t_s for r in tick_readings if r.component == f"gpu:{own.uuid}"]
         for own in (first, second)
     }
     assert {len(times_s) for times_s in by_device.values()} == {2}
@@ -254,8 +254,8 @@ def test_a_source_that_breaks_while_it_is_watched_breaks_nothing_else(
 
 
 def test_a_counter_that_falls_is_watched_no_longer() -> None:
-    told = iter([7.0, 3.0])
-    ticker = Ticker((0, 0), 0.1, lambda: next(told))
+    counters_j = iter([7.0, 3.0])
+    ticker = Ticker((0, 0), 0.1, lambda: next(counters_j))
     ticker.begin(1.0, 7.0)
     assert ticker.tick(1.004) is None
     assert ticker.wanted == 2

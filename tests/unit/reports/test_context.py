@@ -18,8 +18,8 @@ IT_KWH = (140 * 370 + 10 * 70) / 3.6e6
 
 
 def section(context: dict[str, Any], id_: str) -> dict[str, Any]:
-    found: dict[str, Any] = next(s for s in context["sections"] if s["id"] == id_)
-    return found
+    wanted_section: dict[str, Any] = next(s for s in context["sections"] if s["id"] == id_)
+    return wanted_section
 
 
 def rows(context: dict[str, Any], id_: str, table: int = 0) -> list[list[str]]:

@@ -22,8 +22,8 @@ def context() -> dict[str, Any]:
 
 
 def tables(context: dict[str, Any], id_: str) -> dict[str, list[list[str]]]:
-    found = section(context, id_)["tables"]
-    return {t["id"]: [row["cells"] for row in t["rows"]] for t in found}
+    by_title = section(context, id_)["tables"]
+    return {t["id"]: [row["cells"] for row in t["rows"]] for t in by_title}
 
 
 def test_figures_beside_energy_have_a_section(context: dict[str, Any]) -> None:
@@ -81,9 +81,9 @@ def test_the_causes_of_error_are_listed(context: dict[str, Any]) -> None:
 
 def test_differences_to_the_second_opinion_are_explained(context: dict[str, Any]) -> None:
     opinions = next(t for t in section(context, "checks")["tables"] if t["id"] == "second-opinion")
-    told = next(note for note in opinions["notes"] if note.startswith("on our own card"))
-    assert "all: ours is this run's share, 50.0% of what the devices used" in told
-    assert "gpu: ours is metered" in told
+    explanation = next(note for note in opinions["notes"] if note.startswith("on our own card"))
+    assert "all: ours is this run's share, 50.0% of what the devices used" in explanation
+    assert "gpu: ours is metered" in explanation
     # 100 s at 1.02 x 300 + 70 W of twice as much, against 12.5 Wh.
     heads = [column["label"] for column in opinions["columns"]]
     whole = next(row["cells"] for row in opinions["rows"] if row["cells"][2] == "all")
@@ -155,10 +155,10 @@ REST = "Electricity tariff, in hours without an hourly value"
 
 
 def test_a_tariff_by_the_hour_is_listed_as_it_was_applied() -> None:
-    found = by_hour({FIRST: 0.20, SECOND: 0.40})
-    assert list(found) == [TARIFF]
-    assert found[TARIFF][1] == "0.250 USD/kWh"
-    assert "Contract by the hour" in found[TARIFF][3]
+    listed = by_hour({FIRST: 0.20, SECOND: 0.40})
+    assert list(listed) == [TARIFF]
+    assert listed[TARIFF][1] == "0.250 USD/kWh"
+    assert "Contract by the hour" in listed[TARIFF][3]
     partly = by_hour({FIRST: 0.20})
     assert {label: row[1] for label, row in partly.items()} == {
         REST: "0.300 USD/kWh",
@@ -168,9 +168,9 @@ def test_a_tariff_by_the_hour_is_listed_as_it_was_applied() -> None:
 
 
 def test_a_flat_intensity_that_was_not_applied_is_not_listed(context: dict[str, Any]) -> None:
-    found = {row[0]: row[1] for row in rows(context, "factors")}
-    assert found["Hourly carbon intensity, mean as applied"] == "300 g/kWh"
-    assert "Carbon intensity" not in found
+    listed = {row[0]: row[1] for row in rows(context, "factors")}
+    assert listed["Hourly carbon intensity, mean as applied"] == "300 g/kWh"
+    assert "Carbon intensity" not in listed
     paper = build_context("x", "strubell2019", [tag(owned_run())], generated_at=AT)
     labels = [row[0] for row in rows(paper, "factors")]
     assert [label for label in labels if label.startswith("Carbon intensity")] == [
@@ -187,8 +187,8 @@ def test_counted_operations_are_not_called_a_hardware_counter(context: dict[str,
 def test_incomplete_operation_counts_are_not_shown_as_exact() -> None:
     def dense(made: dict[str, Any]) -> tuple[list[str], str]:
         context = build_context("x", "site", [made], generated_at=AT)
-        found = next(row for row in rows(context, "bill") if row[0] == "FLOPs, dense")
-        return found, str(section(context, "bill"))
+        flops_row = next(row for row in rows(context, "bill") if row[0] == "FLOPs, dense")
+        return flops_row, str(section(context, "bill"))
 
     row, text = dense(tag(owned_run()))
     assert row[2] == "at least"

@@ -104,9 +104,9 @@ def test_characters_in_the_shipped_fonts_are_shown(text: str) -> None:
 
 def test_characters_that_no_font_has_are_mentioned() -> None:
     unassigned = "\u0378"  # Unicode has given it to nobody, so that no font has it
-    told = glyphs.warning({"a": [{"title": f"Ω{unassigned}"}]}, json.dumps(glyphs.FONTS))
-    assert told is not None
-    assert "the first is U+0378." in told
+    warning = glyphs.warning({"a": [{"title": f"Ω{unassigned}"}]}, json.dumps(glyphs.FONTS))
+    assert warning is not None
+    assert "the first is U+0378." in warning
     # It is on the page: more ink than under a character that the font has.
     dark = [
         sum(

@@ -39,8 +39,10 @@ async def pipe() -> AsyncIterator[Pipe]:
 
 async def test_an_edge_waits_for_its_acknowledgement(pipe: Pipe) -> None:
     channel = await asyncio.to_thread(EventChannel, str(pipe.path))
-    answer = await asyncio.to_thread(lambda: channel.edge("stage_start", kind="k", name="n"))
-    assert answer["key"] == "7"
+    acknowledgement = await asyncio.to_thread(
+        lambda: channel.edge("stage_start", kind="k", name="n")
+    )
+    assert acknowledgement["key"] == "7"
     channel.send("metric", name="loss", value=0.5)
     await asyncio.to_thread(channel.close)
     await pipe.server.drain(2)

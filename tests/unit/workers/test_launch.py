@@ -65,15 +65,15 @@ def test_the_child_reads_what_the_launch_wrote(tmp_path: Path) -> None:
 
 
 def test_a_job_sees_its_devices_and_none_of_the_services_secrets(tmp_path: Path) -> None:
-    given = {"PATH": "/bin", "PRICETAG_DATABASE_URL": "postgresql://secret", "HF_HOME": "/hf"}
-    seen = child_environment(given, config(tmp_path), ["GPU-1", "GPU-2"], tmp_path / "s")
+    variables = {"PATH": "/bin", "PRICETAG_DATABASE_URL": "postgresql://secret", "HF_HOME": "/hf"}
+    seen = child_environment(variables, config(tmp_path), ["GPU-1", "GPU-2"], tmp_path / "s")
     assert seen["CUDA_VISIBLE_DEVICES"] == "GPU-1,GPU-2"
     assert seen["PRICETAG_EVENTS"] == str(tmp_path / "s")
     assert (seen["PATH"], seen["HF_HOME"]) == ("/bin", "/hf")
     assert "PRICETAG_DATABASE_URL" not in seen
     grouped = child_environment({"RANK": "1", "WORLD_SIZE": "2"}, config(tmp_path), [], tmp_path)
     assert not {"RANK", "WORLD_SIZE"} & grouped.keys()
-    nothing = child_environment(given, config(tmp_path), [], tmp_path / "s")
+    nothing = child_environment(variables, config(tmp_path), [], tmp_path / "s")
     assert nothing["CUDA_VISIBLE_DEVICES"] == ""  # none, not all
 
 

@@ -123,11 +123,11 @@ def test_parts_of_running_jobs_never_exceed_the_host(
             if index not in workers:
                 workers[index] = stack.enter_context(machine(folder, capacities[index]))
             mine = [key for key in held if key[0] == index]
-            taken = sum(held[key][0] for key in mine)
+            reserved = sum(held[key][0] for key in mine)
             if release and mine:
                 held.pop(mine[0])
                 workers[index].release(str(mine[0]))
-            elif taken + units <= capacities[index]:
+            elif reserved + units <= capacities[index]:
                 key = (index, number)
                 part = workers[index].reserve(str(key), units=units, components=[])
                 held[key] = (units, part)

@@ -63,8 +63,8 @@ def metered(
 
 
 def slices(*uuids: str) -> tuple[Slice, ...]:
-    found = {piece.uuid: piece for piece in slices_of(DIVIDED)}
-    return tuple(found[uuid] for uuid in uuids)
+    by_uuid = {piece.uuid: piece for piece in slices_of(DIVIDED)}
+    return tuple(by_uuid[uuid] for uuid in uuids)
 
 
 def test_a_slice_is_a_part_of_its_parent(library: SharedNvml, clock: Clock) -> None:
@@ -191,9 +191,9 @@ def test_the_idle_power_of_the_current_state_is_filled_in(
     library.p_state = 8
     at = datetime(2026, 3, 1, tzinfo=UTC)
     settings = "driver 560.35.03, persistence on, MIG off"
-    known = Baseline(f"gpu:{WHOLE}", settings, "P8", 62.0, 0.3, 60.0, "counter", at)
+    baseline = Baseline(f"gpu:{WHOLE}", settings, "P8", 62.0, 0.3, 60.0, "counter", at)
     with replayed(library):
-        [component], _ = metered(Devices((WHOLE,), baselines=(known,)), clock)
+        [component], _ = metered(Devices((WHOLE,), baselines=(baseline,)), clock)
         [other], _ = metered(Devices((WHOLE,)), clock)
     assert component.baseline_w == 62.0
     assert component.baseline_note == (

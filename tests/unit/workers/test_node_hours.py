@@ -102,8 +102,8 @@ def test_state_outlives_the_process_but_marks_do_not_outlive_the_boot() -> None:
     hours = book()
     hours.add("gpu:a", T0, T0 + 10, energy_j=100.0, covered_s=10.0, flags=["lost"])
     hours.mark("gpu:a", T0 + 10, 5000.0)
-    told = hours.as_dict("boot-1")
-    same, other = NodeHours.from_dict(told, "boot-1"), NodeHours.from_dict(told, "boot-2")
+    state = hours.as_dict("boot-1")
+    same, other = NodeHours.from_dict(state, "boot-1"), NodeHours.from_dict(state, "boot-2")
     assert same.changed() == other.changed() == hours.changed()
     assert same.bridge("gpu:a", T0 + 20, 5300.0) == pytest.approx(300.0)
     assert other.bridge("gpu:a", T0 + 20, 5300.0) is None

@@ -304,17 +304,21 @@ def test_the_newest_baseline_of_the_same_state_is_chosen() -> None:
         at = datetime(2026, 3, 1, hour, tzinfo=UTC)
         return Baseline("gpu:a", settings, level, power_w, None, 60.0, "counter", at)
 
-    known = [measured(50, "d1", "P8", 1), measured(52, "d1", "P8", 3), measured(70, "d1", "P0", 4)]
-    assert choose(known, "gpu:a", State("d1", "P8")) == (
+    baselines = [
+        measured(50, "d1", "P8", 1),
+        measured(52, "d1", "P8", 3),
+        measured(70, "d1", "P0", 4),
+    ]
+    assert choose(baselines, "gpu:a", State("d1", "P8")) == (
         52,
         "measured 2026-03-01 03:00 UTC over 60 s (counter), d1, P8",
     )
-    power_w, note = choose(known, "gpu:a", State("d1", "P2"))
+    power_w, note = choose(baselines, "gpu:a", State("d1", "P2"))
     assert power_w == 70
     assert note.endswith("d1, P0; the device is at P2 now")
-    power_w, note = choose(known, "gpu:a", State("d2", "P8"))
+    power_w, note = choose(baselines, "gpu:a", State("d2", "P8"))
     assert power_w is None
     assert note == "no idle power is known in this state (d2, P8), only in: d1, P0; d1, P8"
-    power_w, note = choose(known, "gpu:b", State("d1", "P8"))
+    power_w, note = choose(baselines, "gpu:b", State("d1", "P8"))
     assert power_w is None
     assert note.startswith("no idle power is known: it is measured when no job was on")

@@ -14,9 +14,9 @@ def lines_of(data: list[bytes]) -> list[str]:
         for chunk in data:
             reader.feed_data(chunk)
         reader.feed_eof()
-        taken: list[str] = []
-        await copy_lines(reader, taken.append)
-        return taken
+        lines: list[str] = []
+        await copy_lines(reader, lines.append)
+        return lines
 
     return asyncio.run(run())
 
