@@ -90,8 +90,8 @@ def address_left(settings: Settings, url: str) -> Iterator[None]:
     other = _living_server(path, mine)
     if other is not None:
         log.warning(
-            "the server %s uses the data folder %s too and is the one that commands on this "
-            "machine find; reach this one with --url %s",
+            "server %s uses the same data folder %s, and commands on this machine connect to it; "
+            "use --url %s for this one",
             other,
             settings.data_dir,
             url,

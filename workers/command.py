@@ -269,7 +269,7 @@ async def _serve(
     beat = asyncio.create_task(_beat(alive))
     warm_up = asyncio.create_task(asyncio.to_thread(prepare))
     logger.info(
-        "worker %s: pool %s, %d device(s), %d CPU slot(s), commands %s",
+        "worker %s: pool %s, devices: %d, CPU slots: %d, commands %s",
         config.name,
         config.pool,
         len(devices),

@@ -98,7 +98,7 @@ class Worker:
         """Serves the queue until stopped; returns when every job has ended and is shipped."""
         self._machine.open()
         if neighbors := self._machine.neighbors():
-            logger.info("%d other worker(s) run on this machine and share its host", neighbors)
+            logger.info("other workers on this machine, which share its host: %d", neighbors)
         leases = LeaseKeeper(
             self._running,
             self._store.renew,

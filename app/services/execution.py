@@ -198,7 +198,7 @@ async def request_cancel(session: Session, run_id: UUID) -> str:
             event = Event("status", run.cancel_requested_at, payload)
             await executions.add_events(session, run_id, [event])
     elif run.status != "cancelled":
-        raise RunFinishedError(f"The run has {run.status} already.", field="status")
+        raise RunFinishedError(f"The run has already {run.status}.", field="status")
     return run.status
 
 

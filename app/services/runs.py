@@ -401,7 +401,7 @@ async def cancel(session: Session, principal: Principal, run_id: uuid.UUID) -> R
     if run.status not in {"queued", "running"}:
         if run.status == "cancelled":
             raise RunFinishedError("The run is already cancelled.")
-        raise RunFinishedError(f"The run has already {run.status} and can't be canceled.")
+        raise RunFinishedError(f"The run has already {run.status} and can't be cancelled.")
     await execution.request_cancel(session, run_id)
     row = await _row(session, run_id)
     return await accepted(session, row.run, row.project, row.experiment)

@@ -87,10 +87,10 @@ def _local_server(folder: Path) -> str:
         url = json.loads(path.read_text(encoding="utf-8"))["url"]
     except FileNotFoundError:
         raise CliError(
-            "no server is named: give --url, set PRICETAG_URL or start one with `pricetag serve` "
-            f"(none has left its address in the data folder {folder})",
+            "no server to connect to: use --url, set PRICETAG_URL, or start one with "
+            f"`pricetag serve` (none is registered in the data folder {folder})",
             EXIT_USAGE,
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CliError(f"{path} names no server: {error}") from error
+        raise CliError(f"{path} contains no address of a server: {error}") from error
     return str(url)

@@ -52,11 +52,11 @@ def run_id(client: Client, text: str) -> str:
             raise CliError(NO_OWN_RUN)
         return own["id"]
     if len(text) < SHORTEST:
-        raise CliError(f"{text!r} is too short: give at least {SHORTEST} characters of a run ID")
+        raise CliError(f"{text!r} is too short: use at least {SHORTEST} characters of a run ID")
     newest = islice(client.iter_runs(sort="-created_at"), SEARCHED)
     matches = [run["id"] for run in newest if run["id"].startswith(text.lower())]
     if len(matches) == 1:
         return matches[0]
     if matches:
-        raise CliError(f"{text!r} matches {len(matches)} run IDs; give a longer prefix")
+        raise CliError(f"{text!r} matches {len(matches)} run IDs; use a longer prefix")
     raise CliError(f"none of the newest {SEARCHED} runs has an ID that begins with {text!r}")

@@ -42,7 +42,7 @@ def follow(client: Client, run_id: str, *, logs: bool, as_json: bool) -> int:
         run = _watch(client, run_id, logs=logs, quiet=as_json)
     except KeyboardInterrupt:
         raise CliError(
-            f"detached, the run goes on; come back with: pricetag show {run_id} --wait",
+            f"detached; the run continues. To follow it again: pricetag show {run_id} --wait",
             EXIT_DETACHED,
         ) from None
     show(client, run, as_json=as_json)
@@ -55,7 +55,7 @@ def _why(run: Run) -> str:
     """The reason of a failed run, with the field to fix."""
     reason = run.get("status_reason") or {}
     where = f"{reason['field']}: " if reason.get("field") else ""
-    return f"the run failed: {where}{reason.get('message') or 'no reason was given'}"
+    return f"the run failed: {where}{reason.get('message') or 'no reason was reported'}"
 
 
 def show(client: Client, run: Run, *, as_json: bool, version: int | None = None) -> None:

@@ -232,7 +232,7 @@ def cancel(ctx: typer.Context, run: RunArgument, json: Json = False) -> None:
 
 
 def _cancelled_line(run: RunAccepted) -> str:
-    return f"{run['id']} {'cancelled' if run['status'] == 'cancelled' else 'is asked to stop'}"
+    return f"{run['id']} {'cancelled' if run['status'] == 'cancelled' else 'was asked to stop'}"
 
 
 def resume(

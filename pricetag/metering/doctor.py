@@ -120,7 +120,7 @@ def _nvml(devices: Sequence[Device], why: Unavailability | None) -> MeterStatus:
     if not devices:
         return MeterStatus("nvml", False, "the driver reports no device", "nvidia-smi")
     names = sorted({device.name for device in devices})
-    return MeterStatus("nvml", True, f"{len(devices)} device(s): {', '.join(names)}")
+    return MeterStatus("nvml", True, _devices_text(len(devices), names))
 
 
 def _amd(devices: Sequence[Device], why: Unavailability | None) -> MeterStatus:
@@ -131,7 +131,11 @@ def _amd(devices: Sequence[Device], why: Unavailability | None) -> MeterStatus:
     if not devices:
         return MeterStatus("amdsmi", False, "the driver reports no device", "amd-smi")
     names = sorted({device.name for device in devices})
-    return MeterStatus("amdsmi", True, f"{len(devices)} device(s): {', '.join(names)}")
+    return MeterStatus(
+        "amdsmi",
+        True,
+        _devices_text(len(devices), names),
+    )
 
 
 def _has_hardware(pci_devices: Path, vendor: str) -> bool:
@@ -195,6 +199,10 @@ def _host() -> Host:
         cores=os.cpu_count() or 1,
         memory_bytes=_memory_bytes(Path("/proc/meminfo")),
     )
+
+
+def _devices_text(count: int, names: Sequence[str]) -> str:
+    return f"{count} device{'' if count == 1 else 's'}: {', '.join(names)}"
 
 
 def _memory_bytes(meminfo: Path) -> int | None:

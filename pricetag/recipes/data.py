@@ -103,13 +103,13 @@ class Data(TableOptions):
     @model_validator(mode="after")
     def _splits_fit_the_source(self) -> Self:
         if self.train is None and self.validation is None and self.test is None:
-            raise PydanticCustomError("no_split", "names no split; give at least 'train'")
+            raise PydanticCustomError("no_split", "names no split; add at least 'train'")
         if self.hub is None:
             for option in ("config", "revision"):
                 if getattr(self, option) is not None:
                     raise PydanticCustomError(
                         "hub_only",
-                        "'{option}' belongs to a hub data set, but 'hub' is not given",
+                        "'{option}' belongs to a hub data set, but 'hub' is missing",
                         {"option": option, "field": option},
                     )
             for split, path in self.splits().items():

@@ -64,7 +64,7 @@ class MidEvaluation(Params):
         if self.every_steps is not None and self.every_epochs is not None:
             raise PydanticCustomError(
                 "one_interval",
-                "give every_steps or every_epochs, not both",
+                "use every_steps or every_epochs, not both",
                 {"field": "every_epochs"},
             )
         return self
@@ -92,7 +92,7 @@ class FullTraining(Optimisation):
         if self.epochs is not None and self.max_steps is not None:
             raise PydanticCustomError(
                 "one_length",
-                "give epochs or max_steps, not both",
+                "use epochs or max_steps, not both",
                 {"field": "max_steps"},
             )
         return self

@@ -149,7 +149,7 @@ async def test_a_finished_run_is_not_cancelled(api: Api) -> None:
     async with api.database.session_scope() as session:
         run_id = await finished_run(session)
     refused = problem(await api.admin.post(f"/v1/runs/{run_id}/cancel"), 409, "run-finished")
-    assert refused["detail"] == "The run has already succeeded and can't be canceled."
+    assert refused["detail"] == "The run has already succeeded and can't be cancelled."
 
 
 async def test_a_member_cancels_its_own_an_admin_any(api: Api) -> None:

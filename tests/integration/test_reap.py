@@ -100,7 +100,7 @@ async def test_a_lease_holds_for_the_duration_that_its_worker_states(session: Se
     assert await watch(session, observer, clock, 10) == [runs[200.0].id]
     query = select(Attempt).where(Attempt.run_id == runs[200.0].id)
     [attempt] = await session.scalars(query)
-    assert (attempt.reason or {})["message"] == "its worker was not heard of for 200 s"
+    assert (attempt.reason or {})["message"] == "its worker did not report for 200 s"
 
 
 def test_a_pause_of_the_observer_interrupts_only_short_leases() -> None:

@@ -130,7 +130,7 @@ def test_rows_are_reported_with_the_line_on_which_they_begin(tmp_path: Path) -> 
     (tmp_path / "cell.csv").write_text(head + "x,\n")
     (tmp_path / "ragged.csv").write_text(head + "x\n")
     assert "line 5, column 'label'" in code_of(tmp_path, "cell.csv").message
-    assert "1 fields in line 5" in code_of(tmp_path, "ragged.csv").message
+    assert "1 field in line 5, but its header has 2" in code_of(tmp_path, "ragged.csv").message
     good = '{"sentence": "x", "label": 1}'
     (tmp_path / "t.jsonl").write_text(f'{good}\n\n{{"sentence": "x", "label": null}}\n')
     assert "line 3, column 'label'" in code_of(tmp_path, "t.jsonl").message

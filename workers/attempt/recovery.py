@@ -140,7 +140,7 @@ def kill_child(note: Path) -> bool:
             os.killpg(child["pid"], signal.SIGKILL)
         _wait_until_gone(child["pid"], child["start_ticks"])
     if "events" in child and (killed := leftovers.kill(Path(child["events"]))):
-        logger.warning("killed %d process(es) that a dead worker's job had left", killed)
+        logger.warning("killed processes of a dead worker's job: %d", killed)
     note.unlink(missing_ok=True)
     return was_alive
 

@@ -261,7 +261,7 @@ class Supervisor:
         if self._process is None:
             return
         if killed := await asyncio.to_thread(leftovers.kill, self._socket):
-            text = f"{killed} process(es) that the job had started outlived it and were killed"
+            text = f"processes that the job had started outlived it and were killed: {killed}"
             self._log.text(text, "pricetag")
 
     async def _close(self, second_opinion: SecondOpinion) -> None:

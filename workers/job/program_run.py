@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pricetag.events import ENV_VAR
 from pricetag.recipes.methods.command import Command
+from pricetag.tag.figures import counted
 from workers.job import code, descendants, disk, environment, program_user
 from workers.job.context import StageContext
 from workers.job.program_output import Line, TimeUpError, follow
@@ -37,7 +38,7 @@ def bring_code(params: Command, context: StageContext) -> None:
         return
     facts = code.bring(params.code, context.job, _folder(params, context), f"{context.field}.code")
     context.reporter.log(
-        f"code: {facts.files} file(s), {facts.size_bytes} bytes, sha256 {facts.sha256}"
+        f"code: {counted(facts.files, 'file')}, {facts.size_bytes:,} bytes, sha256 {facts.sha256}"
     )
     environment.report(
         context.recipe, context.reporter, code={f"stages.{context.index}": asdict(facts)}
@@ -152,7 +153,7 @@ def _end_descendants(context: StageContext, before: set[int]) -> None:
     killed, _ = descendants.kill_descendants(before)
     descendants.take_in_orphans(False)
     if killed:
-        text = f"{killed} process(es) that the program had started outlived it and were killed"
+        text = f"processes that the program had started outlived it and were killed: {killed}"
         context.reporter.log(text)
 
 

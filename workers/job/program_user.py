@@ -89,4 +89,4 @@ def _entry(name: str) -> pwd.struct_passwd:
     try:
         return pwd.getpwnam(name)
     except KeyError:
-        raise ValueError(f"there is no user {name!r} on this machine") from None
+        raise ValueError(f"user {name!r} not found on this machine") from None

@@ -81,4 +81,6 @@ def _git(repository: Path, *arguments: str) -> bool:
     try:
         return not subprocess.run(command, capture_output=True, timeout=GIT_TIMEOUT_S).returncode
     except FileNotFoundError as error:
-        raise JobError("bad-code", "there is no git here to check the commit with") from error
+        raise JobError(
+            "bad-code", "git is not installed on this worker: the commit cannot be checked"
+        ) from error

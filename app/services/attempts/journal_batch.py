@@ -220,7 +220,7 @@ class Batch:
     def _(self, record: Flops) -> None:
         stage = self._stages.get(record.key)
         if stage is None:
-            self._reject_record(record, f"flops: there is no stage {record.key}")
+            self._reject_record(record, f"flops: unknown stage {record.key}")
             return
         stage.flops = record.model_dump(exclude=STAMP | {"key"})
 

@@ -135,7 +135,7 @@ async def reap(session: Session, *, observer: LeaseObserver, lease_s: float) -> 
     closed = []
     for attempt_id in expired:
         lease = leases[attempt_id]
-        message = f"its worker was not heard of for {lease.lease_s:g} s"
+        message = f"its worker did not report for {lease.lease_s:g} s"
         run_id = await close_lost(
             session, attempt_id, message=message, unless_renewed_since=lease.renewed_at
         )

@@ -54,5 +54,5 @@ def outcome(
     if number < max_attempts:
         message = f"attempt {number} of {max_attempts} was {end} ({cause}); it will be repeated"
         return Outcome("queued", {"code": f"attempt-{end}", "message": message})
-    message = f"attempt {number} of {max_attempts} was {end} ({cause}); none is left"
+    message = f"attempt {number} of {max_attempts} was {end} ({cause}); no attempt is left"
     return Outcome("failed", {"code": EXHAUSTED, "message": message})

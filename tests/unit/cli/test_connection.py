@@ -44,13 +44,13 @@ def test_a_token_is_never_printed() -> None:
 @pytest.mark.parametrize(
     ("files", "environ", "message"),
     [
-        ({}, {}, "no server is named"),
+        ({}, {}, "no server to connect to"),
         ({"pricetag.toml": "url = ["}, {}, "pricetag.toml: "),
         ({"pricetag.toml": "client = 1"}, {}, r"\[client\].*must be a table"),
         ({}, {"PRICETAG_CONFIG": "missing.toml"}, "missing.toml: No such file"),
         ({}, {"PRICETAG_URL": "localhost:8000"}, "'localhost:8000' is not an http.*use http://"),
-        ({"d/server.json": "{"}, {"PRICETAG_DATA_DIR": "d"}, "names no server"),
-        ({"d/server.json": "{}"}, {"PRICETAG_DATA_DIR": "d"}, "names no server"),
+        ({"d/server.json": "{"}, {"PRICETAG_DATA_DIR": "d"}, "contains no address"),
+        ({"d/server.json": "{}"}, {"PRICETAG_DATA_DIR": "d"}, "contains no address"),
     ],
 )
 def test_invalid_settings_are_reported(

@@ -149,7 +149,7 @@ def test_the_doctor_lists_devices_and_zones(tmp_path: Path) -> None:
     with replayed(NvmlReplay(trace, lambda: 0.0)):
         report = examine({**environ(tmp_path), "CUDA_VISIBLE_DEVICES": "0"})
     meters = statuses(report)
-    assert meters["nvml"] == MeterStatus("nvml", True, "1 device(s): One")
+    assert meters["nvml"] == MeterStatus("nvml", True, "1 device: One")
     assert meters["rapl-package"] == MeterStatus(
         "rapl-package", True, "zones: package-0, package-1"
     )

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from pricetag.recipes.tables import table_suffix
+from pricetag.tag.figures import counted
 from workers.training.data import hints
 from workers.training.data.reading import Columns, Reading, Table, require_columns, unreadable
 from workers.training.data.text_files import line_end, open_text
@@ -72,12 +73,14 @@ def _collect(
     field: str,
 ) -> Table:
     there = "data.columns" if reading.columns else "its header" if reading.header else "line 1"
+    verb = "names" if reading.columns else "has"
     places = [header.index(name) for name in names]
     columns: Columns = {name: [] for name in names}
     lines = array("Q")
     for line, row in rows:
         if len(row) != len(header):
-            what = f"has {len(row)} fields in line {line}, {there} {len(header)}"
+            fields = counted(len(row), "field")
+            what = f"has {fields} in line {line}, but {there} {verb} {len(header)}"
             raise unreadable(path, what, field)
         lines.append(line)
         for name, place in zip(names, places, strict=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from pricetag.tag.figures import counted
 from workers.job.request import JobError
 
 
@@ -23,7 +24,7 @@ def require(gpus: int) -> None:
     )
     raise JobError(
         "no-accelerator",
-        f"the run has {gpus} GPU(s), but torch {torch.__version__} on this worker can use "
+        f"the run has {counted(gpus, 'GPU')}, but torch {torch.__version__} on this worker can use "
         f"{usable}: {reason}",
         "resources.gpus",
     )
