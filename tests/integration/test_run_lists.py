@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from random import Random
 from typing import Any
 
@@ -19,159 +19,22 @@ from app.db import Database, Session
 from app.repositories import run_pages, runs
 from app.repositories.run_selection import RunFilter, resolve
 from app.repositories.visibility import Viewer
-from models import Experiment, Project, ProjectMember, Run, User
+from models import Run
 from tests.support.api import Api, fields, problem
 from tests.support.plans import planned
-
-BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
-SOON = BEGIN + timedelta(minutes=2)
-STATUSES = ("queued", "running", "succeeded", "failed", "cancelled")
-KINDS = ("command", "train", "train+measure", "train+quantize+measure", "distill+train")
-TAGS = ("paper", "lr-0.1", "Grün", "a'b", r"back\slash", "100%", "old")
-WORDS = ("resnet", "bert", "x", "ü", "it's", r"a\b", "50%")
-SORTS = ("created_at", "-created_at", "finished_at", "-finished_at", "name", "-name")
-
-
-class Lab:
-    """A few hundred runs, as rows and as plain values."""
-
-    def __init__(self, session: Session) -> None:
-        self.session = session
-        self.users = {name: uuid.uuid4() for name in ("ada", "bob", "root")}
-        self.projects = {
-            name: uuid.uuid4() for name in ("open", "other", "hers", "private", "none")
-        }
-        self.experiments = {
-            (project, name): uuid.uuid4() for project in self.projects for name in ("e1", "e2")
-        }
-        self.runs: list[dict[str, Any]] = []
-
-    async def fill(self, number: int, seed: int = 1) -> None:
-        await self.session.execute(
-            insert(User), [{"id": i, "name": n, "role": "member"} for n, i in self.users.items()]
-        )
-        private = ("hers", "private")
-        await self.session.execute(
-            insert(Project),
-            [
-                {"id": i, "name": n, "visibility": "private" if n in private else "open"}
-                for n, i in self.projects.items()
-            ],
-        )
-        await self.session.execute(
-            insert(ProjectMember),
-            [{"project_id": self.projects["hers"], "user_id": self.users["ada"], "role": "owner"}],
-        )
-        await self.session.execute(
-            insert(Experiment),
-            [
-                {"id": i, "project_id": self.projects[project], "name": name}
-                for (project, name), i in self.experiments.items()
-            ],
-        )
-        await self.add(number, Random(seed))
-
-    async def add(self, number: int, random: Random, **values: Any) -> None:
-        made = [self._run(random) | values for _ in range(number)]
-        self.runs += made
-        names = {column.key for column in Run.__table__.columns}
-        rows = [{k: v for k, v in run.items() if k in names} for run in made]
-        if rows:
-            await self.session.execute(insert(Run), rows)
-
-    def _run(self, random: Random) -> dict[str, Any]:
-        project, experiment = random.choice([key for key in self.experiments if key[0] != "none"])
-        user = random.choice(["ada", "bob", None])
-        # Few different times, so that many runs share one.
-        created_at = BEGIN + timedelta(minutes=random.randrange(60))
-        status = random.choices(STATUSES, weights=(1, 1, 20, 4, 1))[0]
-        over = status not in ("queued", "running")
-        return {
-            "id": uuid.UUID(int=random.getrandbits(128)),
-            "project": project,
-            "experiment": experiment,
-            "user": user,
-            "project_id": self.projects[project],
-            "experiment_id": self.experiments[project, experiment],
-            "created_by": self.users.get(user or ""),
-            "name": f"{random.choice(WORDS)}-{random.choice(WORDS)} {random.randrange(5)}",
-            "tags": random.sample(TAGS[:-1], random.randrange(3))
-            + (["old"] if created_at < BEGIN + timedelta(minutes=3) else []),
-            "kind": random.choices(KINDS, weights=(5, 20, 20, 2, 1))[0],
-            "recipe": {"stages": []},
-            "status": status,
-            "created_at": created_at,
-            "finished_at": created_at + timedelta(minutes=random.randrange(30)) if over else None,
-        }
-
-
-def admin(lab: Lab) -> Viewer:
-    return Viewer(lab.users["root"], sees_all=True)
-
-
-def sees(viewer: Viewer, lab: Lab, run: dict[str, Any]) -> bool:
-    if viewer.project_id not in (None, run["project_id"]):
-        return False
-    if viewer.sees_all or run["project"] in ("open", "other"):
-        return True
-    return run["project"] == "hers" and viewer.user_id == lab.users["ada"]
-
-
-def matches(wanted: RunFilter, run: dict[str, Any]) -> bool:
-    """What the documentation says about each filter."""
-    searched = [run["name"].lower(), *(tag.lower() for tag in run["tags"])]
-    finished_at = run["finished_at"]
-    return all(
-        (
-            wanted.project in (None, run["project"]),
-            wanted.experiment in (None, run["experiment"]),
-            wanted.user in (None, run["user"]),
-            set(wanted.tags) <= set(run["tags"]),
-            not wanted.statuses or run["status"] in wanted.statuses,
-            wanted.kind is None
-            or wanted.kind == run["kind"]
-            or wanted.kind in run["kind"].split("+"),
-            all(
-                any(word in one for one in searched)
-                for word in (wanted.search or "").lower().split()
-            ),
-            wanted.created_after is None or run["created_at"] > wanted.created_after,
-            wanted.created_before is None or run["created_at"] < wanted.created_before,
-            wanted.finished_after is None
-            or (finished_at is not None and finished_at > wanted.finished_after),
-            wanted.finished_before is None
-            or (finished_at is not None and finished_at < wanted.finished_before),
-        )
-    )
-
-
-def by_hand(lab: Lab, viewer: Viewer, wanted: RunFilter, sort: str) -> list[uuid.UUID]:
-    """Ids of the runs that a list has, in its order."""
-    column = sort.removeprefix("-")
-    chosen = [run for run in lab.runs if sees(viewer, lab, run) and matches(wanted, run)]
-
-    def key(run: dict[str, Any]) -> tuple[Any, int]:
-        value = run[column] or datetime.max.replace(tzinfo=UTC)
-        return value, run["id"].int
-
-    return [run["id"] for run in sorted(chosen, key=key, reverse=sort.startswith("-"))]
-
-
-async def listed(
-    session: Session, viewer: Viewer, wanted: RunFilter, sort: str, limit: int
-) -> list[uuid.UUID]:
-    """Ids of the runs of all pages."""
-    selection = await resolve(session, viewer, wanted)
-    ids: list[uuid.UUID] = []
-    after: run_pages.Position | None = None
-    while True:
-        rows = await runs.list_runs(session, selection, sort=sort, after=after, limit=limit)
-        ids += [row.run.id for row in rows]
-        if len(rows) < limit:
-            return ids
-        key = getattr(rows[-1].run, sort.removeprefix("-"))
-        shown = "infinity" if key is None else key if isinstance(key, str) else key.isoformat()
-        after = (shown, rows[-1].run.id)
+from tests.support.run_lists import (
+    BEGIN,
+    KINDS,
+    SOON,
+    SORTS,
+    STATUSES,
+    TAGS,
+    WORDS,
+    Lab,
+    admin,
+    by_hand,
+    listed,
+)
 
 
 @pytest_asyncio.fixture
@@ -208,6 +71,8 @@ FILTERS = st.builds(
     finished_after=maybe(TIMES),
     finished_before=maybe(TIMES),
 )
+
+
 # Of eleven filters few at a time, or nothing would ever match.
 FEW = st.sets(st.sampled_from(sorted(RunFilter.__dataclass_fields__)), max_size=3)
 
