@@ -170,7 +170,10 @@ async def first(
     rows = await _execute(session, statement, page)
     if len(rows) == limit:
         return rows
-    words = await _rare_words(session, selection, _along(order, span, leading, LOOK_AHEAD))
+    words = selection.words
+    if words and selection.has_index:
+        nearby = _along(order, span, leading, LOOK_AHEAD)
+        words = (await _words(session, selection, nearby)).rare
     matching = select(Run.id, order.key(Run).label("key")).where(
         *selection.conditions(Run, looked_up=words), *_within(order, span)
     )
@@ -181,27 +184,39 @@ async def first(
         return await _execute(session, statement, page)
 
 
-async def _rare_words(
-    session: AsyncSession, selection: Selection, nearby: Select[Any]
-) -> Sequence[str]:
-    """The words of a search that are worth looking up.
+@dataclass(frozen=True)
+class _Words:
+    """The words of a search among the runs nearby.
+
+    Attributes:
+        ratio: Part of these runs that have all words.
+        rare: The words that are worth looking up.
+    """
+
+    ratio: float
+    rare: Sequence[str]
+
+
+async def _words(session: AsyncSession, selection: Selection, nearby: Select[Any]) -> _Words:
+    """How frequent the words of a search are.
 
     The index lists every run for a word that nearly all have, which takes longer than to compare
-    the texts of the runs that the rest of the filter selects. How frequent a word is, is seen
-    from the runs nearby.
+    the texts of the runs that the rest of the filter selects.
     """
     words = selection.words
-    if not words or not selection.has_index:
-        return words
+    if not words:
+        return _Words(1.0, [])
     ahead = nearby.subquery("ahead").c
     having = [contains(ahead, word) for word in words]
     counts = [func.count().filter(condition) for condition in (and_(*having), *having)]
     total, together, *each = (await session.execute(select(func.count(ahead.id), *counts))).one()
-    frequent = FREQUENT_RATIO * total
+    ratio, frequent = together / total if total else 1.0, FREQUENT_RATIO * total
+    if not selection.has_index:
+        return _Words(ratio, words)
     if together >= frequent:
-        return []
+        return _Words(ratio, [])
     rare = [word for word, count in zip(words, each, strict=True) if count < frequent]
-    return rare or words  # words that are rare only together
+    return _Words(ratio, rare or words)  # words that are rare only together
 
 
 @dataclass(frozen=True)
@@ -221,15 +236,16 @@ async def count(session: AsyncSession, selection: Selection, most: int) -> Count
     covered = {order.column} | ({leading[0]} if leading is not None else set())
     if not selection.conditions(Run, without=covered):
         return await _counted(session, _along(order, span, leading, most + 1, [Run.id]), most)
-    ahead = _along(order, span, leading, COUNT_AHEAD).subquery("ahead").c
-    newest = select(ahead.id).where(*selection.conditions(ahead, without=covered)).limit(most + 1)
-    counted = await _counted(session, newest, most)
-    if counted.at_least:
-        return counted
-    words = await _rare_words(session, selection, _along(order, span, leading, LOOK_AHEAD))
-    conditions = selection.conditions(Run, looked_up=words)
+    words = await _words(session, selection, _along(order, span, leading, LOOK_AHEAD))
+    if words.ratio >= most / COUNT_AHEAD:
+        ahead = _along(order, span, leading, COUNT_AHEAD).subquery("ahead").c
+        newest = select(ahead.id).where(*selection.conditions(ahead, without=covered))
+        counted = await _counted(session, newest.limit(most + 1), most)
+        if counted.at_least:
+            return counted
+    conditions = selection.conditions(Run, looked_up=words.rare)
     matching = select(Run.id).where(*conditions).limit(most + 1)
-    if not selection.has_index and not words:
+    if not selection.has_index and not words.rare:
         return await _counted(session, matching, most)
     async with bitmap_scans(session):
         return await _counted(session, matching, most)
