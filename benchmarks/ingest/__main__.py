@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -34,6 +35,7 @@ def main() -> int:
     if given.follow:
         asyncio.run(follow(given.follow, os.environ["BENCH_TOKEN"], given.runs, given.streams))
         return 0
+    signal.signal(signal.SIGTERM, _end)  # so that the service ends, too
     load = Load(given.nodes, given.attempts, given.devices, given.streams, given.seconds)
     figures: list[Figure] = []
     print(f"{load.readings_per_s} readings a second from {load.nodes * load.attempts} attempts")
@@ -47,6 +49,10 @@ def main() -> int:
     if given.json is not None:
         write_json(given.json, figures)
     return 0 if given.no_fail or not any(figure.is_over for figure in figures) else 1
+
+
+def _end(number: int, frame: object) -> None:
+    sys.exit(128 + number)
 
 
 def _parser() -> argparse.ArgumentParser:
