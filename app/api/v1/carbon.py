@@ -57,7 +57,12 @@ async def fetch_carbon(resources: ServerResources, caller: Caller, body: Body) -
         return await carbon_series.store(session, zone, fetched, caller, action="fetched")
 
 
-@router.get("", dependencies=[READ], summary="Series", responses=problems())
+@router.get(
+    "",
+    dependencies=[READ],
+    summary="List series of hourly carbon intensities",
+    responses=problems(),
+)
 async def list_carbon(
     session: CurrentSession,
     caller: Caller,

@@ -34,7 +34,7 @@ async def list_recipes(caller: Caller) -> RecipeList:
     "/projects",
     tags=["projects"],
     dependencies=[READ],
-    summary="Projects",
+    summary="List projects",
     responses=problems(),
 )
 async def list_projects(
@@ -48,7 +48,7 @@ async def list_projects(
     "/experiments",
     tags=["projects"],
     dependencies=[READ],
-    summary="Experiments",
+    summary="List experiments",
     responses=problems(),
 )
 async def list_experiments(
@@ -66,7 +66,7 @@ async def list_experiments(
     "/nodes",
     tags=["nodes"],
     dependencies=[READ],
-    summary="Nodes",
+    summary="List nodes",
     responses=problems(),
 )
 async def list_nodes(session: CurrentSession, caller: Caller) -> NodeList:

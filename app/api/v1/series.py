@@ -56,7 +56,7 @@ async def get_run_power(
     "/metrics",
     tags=["measurements"],
     dependencies=[SEE_RUN],
-    summary="Metrics",
+    summary="List metrics of a run",
     responses=problems(404),
 )
 async def list_run_metrics(
@@ -106,7 +106,7 @@ async def list_run_logs(
     "/artifacts",
     tags=["artifacts"],
     dependencies=[SEE_RUN],
-    summary="Artifacts",
+    summary="List artifacts of a run",
     responses=problems(404),
 )
 async def list_run_artifacts(

@@ -44,7 +44,7 @@ async def create_site(session: CurrentSession, caller: Caller, body: Body) -> Si
     return await sites.create(session, validated(SiteCreate, body), caller)
 
 
-@router.get("/sites", dependencies=[READ], summary="Sites", responses=problems())
+@router.get("/sites", dependencies=[READ], summary="List sites", responses=problems())
 async def list_sites(session: CurrentSession, caller: Caller) -> SiteList:
     """Lists all sites by name."""
     return await sites.list_all(session)

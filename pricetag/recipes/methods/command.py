@@ -70,7 +70,7 @@ def script_is_found(params: Command) -> MisfitError | None:
 ENTRY = RecipeEntry(
     params=Command,
     title="Run a command",
-    summary="Any program, metered; off unless the worker's administrator allows it.",
+    summary="Runs any program and meters it; only on workers that allow commands.",
     paper=Paper(
         "Henderson, Hu, Romoff, Brunskill, Jurafsky, Pineau (2020): Towards the Systematic "
         "Reporting of the Energy and Carbon Footprints of Machine Learning. JMLR 21(248).",

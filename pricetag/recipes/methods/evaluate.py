@@ -45,7 +45,7 @@ def evaluation_after(stage: Any, splits: Collection[str]) -> Evaluate:
 ENTRY = RecipeEntry(
     params=Evaluate,
     title="Evaluate",
-    summary="Accuracy, F1 and MCC, or Pearson and Spearman, on the named splits.",
+    summary="Scores the model on splits of the data, with the metrics of its task.",
     paper=Paper(
         "Wang, Singh, Michael, Hill, Levy, Bowman (2018): GLUE: A Multi-Task Benchmark and "
         "Analysis Platform for Natural Language Understanding. BlackboxNLP.",

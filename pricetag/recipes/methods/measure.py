@@ -43,7 +43,7 @@ def _splits(params: Measure) -> tuple[SplitNeed, ...]:
 ENTRY = RecipeEntry(
     params=Measure,
     title="Measure size, speed, energy and quality",
-    summary="Parameters, bytes, FLOPs, latency, throughput, memory, inferences, accuracy.",
+    summary="Measures the size, FLOPs, speed, memory, energy per inference and accuracy.",
     paper=Paper(
         "Schwartz, Dodge, Smith, Etzioni (2020): Green AI. Communications of the ACM 63(12).",
         "https://doi.org/10.1145/3381831",

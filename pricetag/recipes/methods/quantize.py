@@ -27,7 +27,7 @@ class Quantize(StageParams):
 ENTRY = RecipeEntry(
     params=Quantize,
     title="Quantize to 8-bit integers",
-    summary="Linear layers with dynamic activations, and the embeddings row by row.",
+    summary="Converts linear layers, and embeddings, to 8-bit integers without training.",
     paper=Paper(
         "Zafrir, Boudoukh, Izsak, Wasserblat (2019): Q8BERT: Quantized 8Bit BERT. EMC2-NIPS.",
         "https://arxiv.org/abs/1910.06188",

@@ -21,7 +21,7 @@ class Train(FullTraining):
 ENTRY = RecipeEntry(
     params=Train,
     title="Fine-tune, or train from scratch",
-    summary="Trains an encoder for classification or regression of sentences or pairs.",
+    summary="Trains a model: to classify, score, predict words or answer questions.",
     paper=Paper(
         "Devlin, Chang, Lee, Toutanova (2019): BERT: Pre-training of Deep Bidirectional "
         "Transformers for Language Understanding. NAACL.",
