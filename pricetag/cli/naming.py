@@ -41,6 +41,7 @@ SUBJECTS = {"name": ("SITE", "PROJECT"), "site": ("SITE",), "project": ("PROJECT
 WRAPPERS = frozenset({"details", "filter", "ownership"})
 """Objects in a request whose fields are options of their own."""
 
+_WRAPPED = re.compile(r"\b(?:details|ownership)\.(\w+)\b")
 _WORD = re.compile(r"(?<![\w.-])[a-z]+(?:_[a-z]+)+(?![\w.])")
 
 
@@ -56,6 +57,8 @@ def refusal(ctx: Any, error: ApiError) -> str:
     if error.errors:
         main = _renamed_start(main, error.errors[0].get("field"), faults[0])
     main = _with_options(ctx, main)
+    if main.endswith(f" (and {len(faults) - 1} more)"):  # they are all named here
+        main = main.rpartition(" (and ")[0] + ";"
     parts = [main]
     by_hint: dict[str, list[str]] = {}  # by hint, each shown once
     messages = [message for _, message, _ in faults]
@@ -118,4 +121,5 @@ def _parameter(ctx: Any, field: str) -> str | None:
 
 def _with_options(ctx: Any, text: str) -> str:
     """Fields that a text mentions, such as ``valid_from``, by their options."""
+    text = _WRAPPED.sub(lambda match: _parameter(ctx, match[1]) or match[0], text)
     return _WORD.sub(lambda match: _parameter(ctx, match[0]) or match[0], text)

@@ -209,7 +209,9 @@ def _value(request: FactorCreate, kind: Kind) -> tuple[Decimal, dict[str, Any] |
         if details and name in details:
             _detail(f"details.{name}", details[name], 1.0 if name == "utilisation_ratio" else 1e7)
     if request.value is None:
-        raise InvalidFactor("value", None, f"a number from {kind.least:g} to {kind.most:g}")
+        or_periods = " or details.periods" if "periods" in kind.details else ""
+        valid = f"a number from {kind.least:g} to {kind.most:g}{or_periods}"
+        raise InvalidFactor("value", None, valid)
     if not kind.least <= request.value <= kind.most:
         raise InvalidFactor(
             "value", str(request.value), f"a number from {kind.least:g} to {kind.most:g}"

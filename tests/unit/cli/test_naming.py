@@ -222,3 +222,20 @@ def test_a_phrase_without_a_subject_gets_its_option_and_a_sentence_does_not(
         api.answers["POST /v1/budgets"] = problem(422, "invalid-request", message, fault)
         assert pricetag(words) == 2
         assert capsys.readouterr().err == f"pricetag: {shown}\n"
+
+
+def test_several_invalid_fields_are_all_named(api: FakeApi, capsys: Captured) -> None:
+    faults = [{"field": name, "message": f"is wrong {name}"} for name in ("amount", "time_zone")]
+    message = "amount: is wrong amount (and 1 more)"
+    api.answers["POST /v1/budgets"] = problem(422, "invalid-request", message, *faults)
+    assert pricetag(["budget", "create", "b", "--amount", "1"]) == 2
+    told = "pricetag: --amount: is wrong amount; --time-zone: is wrong --time-zone\n"
+    assert capsys.readouterr().err == told
+
+
+def test_details_of_a_factor_are_named_by_their_options(api: FakeApi, capsys: Captured) -> None:
+    hint = "use a number from 0 to 1e+06 or details.periods"
+    fault = {"field": "value", "message": "is missing", "hint": hint}
+    api.answers["POST /v1/factors"] = problem(422, "invalid-factor", "value: is missing", fault)
+    assert pricetag(["factor", "add", "tariff", "--basis", "b", "--source", "s"]) == 2
+    assert "(use a number from 0 to 1e+06 or --periods)" in capsys.readouterr().err
