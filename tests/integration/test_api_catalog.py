@@ -17,8 +17,8 @@ async def test_every_stage_kind_is_described(api: Api) -> None:
     assert [item["kind"] for item in described["items"]] == list(REGISTRY)
     for item in described["items"]:
         assert item["paper"]["url"].startswith("https://")
-        assert item["schema"]["properties"]["kind"]["const"] == item["kind"]
-        assert item["example"]["kind"] == item["kind"]
+        assert item["schema"]["properties"]["kind"]["const"] == item["family"]
+        assert item["example"]["kind"] == item["family"]
     assert "recipe" in described["run_schema"]["required"]
 
 
