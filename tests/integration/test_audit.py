@@ -54,19 +54,6 @@ async def test_creating_and_revoking_a_token_is_recorded_without_its_secret(api:
     assert {revoked["object_kind"], created["object_kind"]} == {"token"}
 
 
-async def test_entries_have_the_names_of_the_objects_that_they_mention(api: Api) -> None:
-    ada = (await api.admin.post("/v1/users", json={"name": "ada"})).json()["id"]
-    body = {"name": "b", "scope": "user", "user": "ada", "metric": "co2e_kg", "amount": 1}
-    budget = (await api.admin.post("/v1/budgets", json=body)).json()["id"]
-    await api.admin.patch(f"/v1/users/{ada}", json={"name": "ada l"})
-    created, *_ = await entries(api, object_kind="budget")
-    assert created["object_id"] == budget
-    assert created["after"]["scope_id"] == ada
-    assert created["names"] == {budget: "b", ada: "ada l"}
-    site = (await api.admin.post("/v1/sites", json={"name": "berlin"})).json()
-    assert (await entries(api, object_id=site["name"]))[0]["names"] == {}
-
-
 async def test_actions_on_the_server_s_own_machine_are_those_of_the_service(api: Api) -> None:
     # The fixture made its tokens without a caller, as the command on the server does.
     logged = await entries(api, actor="service", object_kind="token")
@@ -264,3 +251,16 @@ async def test_a_cursor_behind_the_log_is_rejected(api: Api) -> None:
     cursor = cursors.encode("audit", "999999999999")
     response = await api.admin.get("/v1/audit", params={"cursor": cursor})
     problem(response, 422, "invalid-cursor")
+
+
+async def test_entries_have_the_names_of_the_objects_that_they_mention(api: Api) -> None:
+    ada = (await api.admin.post("/v1/users", json={"name": "ada"})).json()["id"]
+    body = {"name": "b", "scope": "user", "user": "ada", "metric": "co2e_kg", "amount": 1}
+    budget = (await api.admin.post("/v1/budgets", json=body)).json()["id"]
+    await api.admin.patch(f"/v1/users/{ada}", json={"name": "ada l"})
+    created, *_ = await entries(api, object_kind="budget")
+    assert created["object_id"] == budget
+    assert created["after"]["scope_id"] == ada
+    assert created["names"] == {budget: "b", ada: "ada l"}
+    site = (await api.admin.post("/v1/sites", json={"name": "berlin"})).json()
+    assert (await entries(api, object_id=site["name"]))[0]["names"] == {}
