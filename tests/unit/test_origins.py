@@ -83,7 +83,7 @@ def test_a_different_part_is_a_difference_on_either_side(field: str) -> None:
     assert " and " in within[0]
 
 
-@pytest.mark.parametrize("field", CHANGES.keys() - {"accounting_version"})
+@pytest.mark.parametrize("field", [name for name in CHANGES if name != "accounting_version"])
 def test_an_unrecorded_part_is_not_equal_to_a_recorded_one(field: str) -> None:
     empty: Any = {} if field == "packages" else None
     other = changed(SAME, **{field: empty})
