@@ -140,7 +140,7 @@ async def test_a_run_that_was_faster_than_its_cancelling_has_succeeded(session: 
     await execution.ingest(session, claimed_run.attempt_id, journal.records)
     await session.refresh(run)
     assert run.status == "succeeded"
-    with pytest.raises(RunFinishedError, match="succeeded already"):
+    with pytest.raises(RunFinishedError, match="has already succeeded"):
         await execution.request_cancel(session, run.id)
 
 

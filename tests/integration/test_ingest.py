@@ -147,7 +147,7 @@ async def test_an_unknown_attempt_is_named(session: Session) -> None:
         ({"type": "nonsense"}, "nonsense"),
         ({"type": "stage_end", "key": "9", "status": "succeeded"}, "stage 9 is not open"),
         ({"type": "stage_end", "key": "0", "status": "superb"}, "status"),
-        ({"type": "flops", "key": "9", "dense": 1.0}, "no stage 9"),
+        ({"type": "flops", "key": "9", "dense": 1.0}, "unknown stage 9"),
         ({"type": "artifact", "name": "a", "path": "p", "size_bytes": -1}, "size_bytes"),
         ({"type": "log", "stream": "stdout"}, "text"),
         ({"type": "metric", "name": "m", "value": 1.0, "step": 2**70}, "step"),

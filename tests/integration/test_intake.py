@@ -116,7 +116,7 @@ async def test_rejected_reports_are_counted_with_their_reasons(session: Session)
     assert [(item.reason, item.count) for item in shown.rejected.reasons] == [
         ("metric: value is not a number", 3),
         ("no JSON", 1),
-        ("flops: there is no stage 9", 1),
+        ("flops: unknown stage 9", 1),
     ]
     tag = await price_tags.get(session, run.id)
     assert tag is not None

@@ -203,7 +203,7 @@ SUGGESTED = [
     ("t.tsv", gzip.compress(HANS.encode(), mtime=0), {}, "name it so that it ends in .gz"),
     ("t.txt", b"pos:don't go\n", {"label_separator": ":"}, "put a space after the colon"),
     ("t.txt", b"3 fine\n4\n", {"label_separator": " "}, "label in line 2"),
-    ("t.tsv", COLA.encode(), {"columns": ["a", "label", "sentence"]}, "data.columns 3"),
+    ("t.tsv", COLA.encode(), {"columns": ["a", "label", "sentence"]}, "data.columns names 3"),
     ("t.tsv", COLA.encode(), {"columns": ["a", "b", "c", "d"]}, "data.columns has no column"),
 ]  # fmt: skip
 
