@@ -413,7 +413,7 @@ async def test_the_commands_pack_and_check(
     committed_db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PRICETAG_DATABASE_URL", committed_db.url)
-    monkeypatch.setattr("app.cli.SHOWN_EVERY_S", -1.0)
+    monkeypatch.setattr("app.cli.upkeep.SHOWN_EVERY_S", -1.0)
     get_settings.cache_clear()
     await ended(committed_db, 1, 20)
     packed = await asyncio.to_thread(run_command, "pack")

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from app import cli as server_cli
+from app.cli import commands as server_commands
+from app.cli import support
 from app.settings import Settings, get_settings
 from tests.support.recording import RecordingReporter
 from workers import command
@@ -181,9 +182,9 @@ def test_a_server_does_not_start_such_workers(
 ) -> None:
     settings = Settings(allow_commands_pools=["lab"])
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(server_cli, "get_settings", lambda: settings)
+    monkeypatch.setattr(support, "get_settings", lambda: settings)
     monkeypatch.setattr("app.serving.serve", lambda *_, **__: None)
     arguments = ["serve", "--with-worker", "1", "--worker-pool"]
-    assert server_cli.commands([*arguments, "lab"], standalone_mode=False) == 1
+    assert server_commands([*arguments, "lab"], standalone_mode=False) == 1
     assert "--with-worker: a worker that runs as root" in capsys.readouterr().err
-    assert not server_cli.commands([*arguments, "default"], standalone_mode=False)
+    assert not server_commands([*arguments, "default"], standalone_mode=False)

@@ -1,0 +1,122 @@
+"""Commands of the service's administrator: serve, migrate, token, balances, rollups, readings."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Annotated, Literal
+
+import typer
+
+from app.cli.support import DATABASE_FAULTS, Json, fail, read_settings, show
+from app.cli.tokens import token
+from app.cli.upkeep import balances, readings, rollups
+from app.db import resolve_database_url
+from app.embedded_postgres import release
+from app.settings import SettingsError, require_job_user
+from pricetag.cli.console import HELP_OPTIONS
+
+START_FAULTS: tuple[type[Exception], ...] = (OSError, *DATABASE_FAULTS)
+
+Level = Literal["debug", "info", "warning", "error"]
+
+commands = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": HELP_OPTIONS},
+)
+commands.add_typer(token, name="token")
+commands.add_typer(balances, name="balances")
+commands.add_typer(rollups, name="rollups")
+commands.add_typer(readings, name="readings")
+
+
+@commands.command()
+def serve(
+    host: Annotated[
+        str | None,
+        typer.Option(help="Address to listen on. Default: PRICETAG_HOST, else 127.0.0.1."),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            help="Port to listen on; 0 selects a free port. Default: PRICETAG_PORT, else 8000.",
+        ),
+    ] = None,
+    migrate: Annotated[
+        bool, typer.Option(help="Upgrade the database to this version's schema first.")
+    ] = True,
+    with_worker: Annotated[
+        int,
+        typer.Option(
+            min=0, max=64, help="Number of workers to run on this machine, beside the server."
+        ),
+    ] = 0,
+    worker_pool: Annotated[
+        str, typer.Option(help="Pool whose runs these workers execute.")
+    ] = "default",
+    gpus: Annotated[
+        str, typer.Option(help="Accelerators of these workers: all, none, or indices such as 0,1.")
+    ] = "all",
+    access_log: Annotated[bool, typer.Option(help="Write every request to the log.")] = False,
+    log_level: Annotated[Level, typer.Option(help="Least severe messages to log.")] = "info",
+) -> None:
+    """Run the server (REST API, queue and database) until interrupted.
+
+    Without PRICETAG_DATABASE_URL it starts a PostgreSQL of its own in the data folder. At the
+    first start it prints an administrator's token.
+    """
+    from app import serving  # uvicorn and all routes: seconds that the other commands save
+
+    settings = read_settings()
+    set_up_logging(log_level)
+    if with_worker:
+        try:
+            allows_commands = worker_pool in settings.allow_commands_pools
+            require_job_user(settings.job_user, allows_commands=allows_commands)
+        except SettingsError as error:
+            raise fail(f"--with-worker: {error}") from error
+    try:
+        serving.serve(
+            settings,
+            host=settings.host if host is None else host,
+            port=settings.port if port is None else port,
+            migrate_first=migrate,
+            worker_count=with_worker,
+            worker_pool=worker_pool,
+            worker_gpus=gpus,
+            access_log=access_log,
+        )
+    except START_FAULTS as error:
+        raise fail(f"the server cannot start: {error}") from error
+
+
+def set_up_logging(level: str) -> None:
+    """Logs one plain line per event to standard error."""
+    logging.basicConfig(
+        level=level.upper(),
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    for chatty in ("alembic", "procrastinate", "httpx", "sse_starlette"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
+
+
+@commands.command()
+def migrate(json: Json = False) -> None:
+    """Upgrade the database to this version's schema; `serve` does so at its start."""
+    from app import migrate as migrations
+    from app.services.readiness import head_revision
+
+    settings = read_settings()
+    set_up_logging("info")
+    try:
+        migrations.upgrade(resolve_database_url(settings))
+    except DATABASE_FAULTS as error:
+        raise fail(f"the database cannot be migrated: {error}") from error
+    finally:
+        release(settings.data_dir)
+    revision = head_revision()
+    show(json, {"revision": revision}, f"The database is at migration {revision}.")
