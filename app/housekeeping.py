@@ -8,6 +8,8 @@ import math
 import random
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from app import queue
 from app.cancellation import heed_cancellation
@@ -37,6 +39,17 @@ LOOKS_PER_LEASE = 8
 """Minimum number of checks during the shortest lease."""
 
 
+@contextmanager
+def _kept_going(work: str, pause_s: float) -> Iterator[None]:
+    """Logs why a round of the work failed; the next one, after the pause, may succeed."""
+    try:
+        yield
+    except OUTAGES as error:
+        log.warning("%s waits for the database: %s", work, error)
+    except Exception:
+        log.exception("%s failed; trying again in %g s", work, pause_s)
+
+
 async def keep_house(settings: Settings, database: Database, alarms: Alarms | None = None) -> None:
     """Cleans up until cancelled, through database outages and failures of single rounds.
 
@@ -50,17 +63,12 @@ async def keep_house(settings: Settings, database: Database, alarms: Alarms | No
     pause_s = settings.sweep_s
     tidied_s = -math.inf
     while True:
-        try:
+        with _kept_going("housekeeping", pause_s):
             await one_round(settings, database, observer)
             await upkeep.one_round(database)
             if time.monotonic() - tidied_s > TIDY_EVERY_S:
                 tidied_s = time.monotonic()
                 await tidy(database)
-        except OUTAGES as error:
-            log.warning("housekeeping waits for the database: %s", error)
-        except Exception:
-            # The next round may succeed; without it, lost runs would stay running.
-            log.exception("housekeeping failed; trying again in %g s", pause_s)
         heed_cancellation()
         pause_s = min(settings.sweep_s, observer.shortest_s / LOOKS_PER_LEASE)
         await asyncio.sleep(pause_s)
@@ -94,16 +102,12 @@ async def keep_rolled_up(database: Database, alarms: Alarms) -> None:
     checked_s = time.monotonic()
     while True:
         folded: int | None = None
-        try:
+        with _kept_going("folding into the roll-ups of the energy account", FOLD_EVERY_S):
             async with database.session_scope() as session:
                 folded = await rollups.fold_pending(session)
             if time.monotonic() - checked_s > CHECK_ROLLUPS_EVERY_S:
                 checked_s = time.monotonic()
                 await check_rollups(database, alarms)
-        except OUTAGES as error:
-            log.warning("the roll-ups of the energy account wait for the database: %s", error)
-        except Exception:
-            log.exception("folding into the roll-ups failed; trying again in %g s", FOLD_EVERY_S)
         heed_cancellation()
         await asyncio.sleep(0.1 if folded else FOLD_EVERY_S)
 
@@ -136,7 +140,7 @@ async def keep_packed(database: Database, alarms: Alarms) -> None:
         alarms: Where damaged blocks are reported.
     """
     while True:
-        try:
+        with _kept_going("packing readings", PACK_EVERY_S):
             after: uuid.UUID | None = packing.NOBODY
             while after is not None:
                 began_s = time.monotonic()
@@ -145,10 +149,6 @@ async def keep_packed(database: Database, alarms: Alarms) -> None:
                 heed_cancellation()
                 await asyncio.sleep(time.monotonic() - began_s)
             await check_blocks(database, alarms)
-        except OUTAGES as error:
-            log.warning("packing readings waits for the database: %s", error)
-        except Exception:
-            log.exception("packing readings failed; trying again in %g s", PACK_EVERY_S)
         heed_cancellation()
         await asyncio.sleep(PACK_EVERY_S)
 
