@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from app.db import Session
-from app.repositories import budgets, projects, reports, visibility
+from app.repositories.budgets import budgets
+from app.repositories.people import projects, visibility
+from app.repositories.price_tags import reports
 from app.services.errors import ForbiddenError, NotFoundError, RunNotFoundError
 from app.services.principals import Principal
 from models import Project

@@ -10,9 +10,9 @@ from decimal import Decimal
 from typing import Any
 
 from app.db import Session
-from app.repositories import audit
-from app.repositories.audit import AuditFilter, Position
-from app.repositories.names import names_of
+from app.repositories.people import audit
+from app.repositories.people.audit import AuditFilter, Position
+from app.repositories.people.names import names_of
 from app.schemas.audit import AuditPage, AuditRead
 from app.services import cursors
 from app.services.principals import Actor, DirectAccess, Principal

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from app.db import Session
-from app.repositories import reports, upstreams
+from app.repositories.price_tags import reports, upstreams
 from app.schemas.common import FieldProblem
 from app.services.errors import InvalidError
 from app.services.principals import Principal

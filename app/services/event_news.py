@@ -10,8 +10,10 @@ from typing import Generic, TypeVar
 from uuid import UUID
 
 from app.db import Database, Session
-from app.repositories import executions, run_events, visibility
-from app.repositories.visibility import Viewer
+from app.repositories.attempts import executions
+from app.repositories.people import visibility
+from app.repositories.people.visibility import Viewer
+from app.repositories.runs import events as run_events
 from app.schemas.runs import WaitingRead
 from app.schemas.series import EventRead
 from app.services import tokens, waiting

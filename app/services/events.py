@@ -17,8 +17,8 @@ from contextlib import aclosing, contextmanager
 from datetime import UTC, datetime, timedelta
 
 from app.db import Database, Session
-from app.repositories import run_events
 from app.repositories.outage import OUTAGES
+from app.repositories.runs import events as run_events
 from app.schemas.runs import WaitingRead
 from app.schemas.series import EventRead
 from app.services.event_news import BATCH, Gathered, News, read_access, read_news

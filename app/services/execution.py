@@ -12,8 +12,9 @@ from uuid import UUID
 
 from app import queue
 from app.db import Session
-from app.repositories import attempts, executions, node_registry
-from app.repositories.executions import Event
+from app.repositories.attempts import attempts, executions
+from app.repositories.attempts.executions import Event
+from app.repositories.nodes import registry
 from app.services import lineage
 from app.services.attempts.ingestion import PoisonedRecordsError, ingest
 from app.services.attempts.leases import LeaseObserver, LeaseState, close_lost, reap, renew_leases
@@ -254,8 +255,8 @@ async def register_node(
     Returns:
         The ``place`` (machine and data folder) of the previous registration of this name.
     """
-    before = await node_registry.place_of(session, name)
-    await node_registry.upsert(
+    before = await registry.place_of(session, name)
+    await registry.upsert(
         session, name=name, pool=pool, devices=devices, capabilities=capabilities, place=place
     )
     return before
@@ -263,4 +264,4 @@ async def register_node(
 
 async def touch_node(session: Session, name: str) -> None:
     """Records that the node is alive."""
-    await node_registry.touch(session, name)
+    await registry.touch(session, name)

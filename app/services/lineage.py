@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 from app.db import Session
-from app.repositories import upstreams
+from app.repositories.price_tags import upstreams
 from app.schemas.lineage import Cumulative, LineageRead, UpstreamModel, UpstreamRun
 from app.services import access
 from app.services.errors import InvalidError, RunNotFoundError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.db import Session
-from app.repositories import nodes
+from app.repositories.nodes import nodes
 from app.schemas.nodes import IdlePowerRead, NodeList, NodeRead, WorkerRead
 from app.services import access, waiting
 from app.services.energy import baselines

@@ -8,7 +8,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.repositories.visibility import Viewer
+from app.repositories.people.visibility import Viewer
 from app.schemas.common import Role
 from app.services.errors import ForbiddenError
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.db import Session
-from app.repositories import projects
+from app.repositories.people import projects
 from app.schemas.projects import (
     ExperimentPage,
     ExperimentRead,

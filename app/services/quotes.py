@@ -8,8 +8,8 @@ from dataclasses import asdict
 from typing import Any
 
 from app.db import Session
-from app.repositories import executions
-from app.repositories import quotes as quote_rows
+from app.repositories.attempts import executions
+from app.repositories.quotes import quotes as quote_rows
 from app.schemas.common import FieldProblem
 from app.schemas.quotes import QuoteCreate, QuoteRead, RunQuoteRead, StoredQuoteRead
 from app.services import access, runs

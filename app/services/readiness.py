@@ -8,7 +8,7 @@ from alembic.script import ScriptDirectory
 
 from app.db import Session
 from app.migrate import alembic_config
-from app.repositories.runs import migration_revision
+from app.repositories.runs.runs import migration_revision
 from app.services.errors import PricetagError
 
 

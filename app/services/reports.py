@@ -9,8 +9,9 @@ from typing import Any
 
 from app.db import Session
 from app.reports import FORMATS, Rendered, build_context, render
-from app.repositories import reports, runs
-from app.repositories.run_selection import RunFilter, resolve
+from app.repositories.price_tags import reports
+from app.repositories.runs import runs
+from app.repositories.runs.selection import RunFilter, resolve
 from app.schemas.common import FieldProblem
 from app.schemas.lineage import LineageRead
 from app.schemas.reports import (

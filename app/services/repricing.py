@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from app.db import Session
-from app.repositories import executions, price_tags, sites
+from app.repositories.attempts import executions
+from app.repositories.factors import sites
+from app.repositories.price_tags import price_tags
 from app.schemas.price_tags import PriceTagVersion, PriceTagVersions
 from app.services import access, audit
 from app.services.billing import issuing

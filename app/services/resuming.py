@@ -10,9 +10,10 @@ from decimal import Decimal
 
 from app import queue
 from app.db import Session
-from app.repositories import executions, spend
-from app.repositories import quotes as quote_rows
-from app.repositories.executions import Event
+from app.repositories.attempts import executions
+from app.repositories.attempts.executions import Event
+from app.repositories.budgets import spend
+from app.repositories.quotes import quotes as quote_rows
 from app.schemas.runs import RunAccepted
 from app.services import audit, runs
 from app.services.budgets import admission as budgets

@@ -11,11 +11,14 @@ from datetime import UTC, datetime
 
 from app import queue
 from app.db import Session
-from app.repositories import attempts as attempt_rows
-from app.repositories import executions, measured, projects, run_pages, runs
-from app.repositories.executions import Event
-from app.repositories.run_selection import RunFilter, resolve
-from app.repositories.runs import RunRow
+from app.repositories.attempts import attempts as attempt_rows
+from app.repositories.attempts import executions, measured
+from app.repositories.attempts.executions import Event
+from app.repositories.people import projects
+from app.repositories.runs import pages as run_pages
+from app.repositories.runs import runs
+from app.repositories.runs.runs import RunRow
+from app.repositories.runs.selection import RunFilter, resolve
 from app.schemas.common import FieldProblem
 from app.schemas.runs import (
     AttemptRead,

@@ -6,8 +6,8 @@ import uuid
 from pathlib import Path
 
 from app.db import Session
-from app.repositories import attempts as attempt_rows
-from app.repositories import series
+from app.repositories.attempts import attempts as attempt_rows
+from app.repositories.attempts import series
 from app.schemas.series import (
     ArtifactList,
     ArtifactRead,

@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from app.db import Session
-from app.repositories import projects, tokens
-from app.repositories import users as user_rows
-from app.repositories.tokens import TokenRow
+from app.repositories.people import projects, tokens
+from app.repositories.people import users as user_rows
+from app.repositories.people.tokens import TokenRow
 from app.schemas.common import Role
 from app.schemas.tokens import TokenCreate, TokenCreated, TokenList, TokenRead
 from app.schemas.users import UserCreate, UserTokenCreate

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.db import Session
-from app.repositories import projects, tokens, users
+from app.repositories.people import projects, tokens, users
 from app.schemas.users import (
     ExternalIdentityRead,
     Me,

@@ -8,8 +8,9 @@ from typing import Any
 from uuid import UUID
 
 from app.db import Session
-from app.repositories import attempts as attempt_rows
-from app.repositories import executions, measured, price_tags
+from app.repositories.attempts import attempts as attempt_rows
+from app.repositories.attempts import executions, measured
+from app.repositories.price_tags import price_tags
 from app.schemas.price_tags import VerificationRead, VerificationStep
 from app.services.attempts import settlement
 from app.services.attempts.processes import SharedProcesses

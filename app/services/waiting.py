@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from app.db import Session
-from app.repositories import worker_processes
+from app.repositories.nodes import worker_processes
 from app.schemas.runs import WaitingRead
 from models import Run, WorkerProcess
 from pricetag.recipes import runs_program

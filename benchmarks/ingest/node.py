@@ -12,7 +12,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from app.db import Database
-from app.repositories import projects, runs
+from app.repositories.people import projects
+from app.repositories.runs import runs
 from app.services import execution
 from models import Run
 from pricetag.metering.journal import Journal

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import select, text
 
 from app.db import Database, Session, driver_connection
-from app.repositories import upstreams
+from app.repositories.price_tags import upstreams
 from app.schemas.tokens import TokenCreate
 from app.services import execution, repricing, runs, tokens
 from app.services.principals import Principal

@@ -47,7 +47,7 @@ VIOLATIONS = {
     "the API writes SQL": ("app/api/v1/runs.py", "import sqlalchemy"),
     "a recipe reaches another": ("workers/recipes/train.py", "import workers.recipes.prune"),
     "a table reaches a service": ("models/run.py", "import app.services.runs"),
-    "a repository reaches a service": ("app/repositories/runs.py", "import app.services.runs"),
+    "a repository reaches a service": ("app/repositories/runs/runs.py", "import app.services.runs"),
 }
 
 

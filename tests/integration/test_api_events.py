@@ -8,8 +8,8 @@ from uuid import UUID, uuid4
 import pytest
 from httpx_sse import EventSource
 
-from app.repositories import executions
-from app.repositories.executions import Event
+from app.repositories.attempts import executions
+from app.repositories.attempts.executions import Event
 from app.schemas.series import EventRead
 from app.services import events, execution
 from app.services.event_news import News

@@ -13,8 +13,8 @@ from sqlalchemy import insert, select, text
 from sqlalchemy.exc import DBAPIError
 
 from app.db import Database, Session
-from app.repositories import audit as audit_rows
-from app.repositories.audit import AuditFilter
+from app.repositories.people import audit as audit_rows
+from app.repositories.people.audit import AuditFilter
 from app.services import audit, cursors
 from app.services.audit import SecretInAuditLogError
 from models import AuditEntry, Token, User

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from app.cli import commands
 from app.db import Database
-from app.repositories import balance_upkeep, spend
+from app.repositories.budgets import spend
+from app.repositories.budgets import upkeep as balance_upkeep
 from app.services.alarms import Alarms
 from app.services.budgets import upkeep
 from app.services.budgets.upkeep import CHECK_EVERY_S, BalanceUpkeep

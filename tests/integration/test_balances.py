@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import text
 
 from app.db import Session
-from app.repositories import balance_upkeep, balances, spend
-from app.repositories.spend import SpentPart
+from app.repositories.budgets import balances, spend, upkeep
+from app.repositories.budgets.spend import SpentPart
 from app.services.budgets.standing import span_of
 from models import Budget
 from tests.support.spending import BEGIN, DAYS, History
@@ -24,11 +24,9 @@ TABLES = ("spend_balances", "spend_repeats", "reserve_balances")
 async def differences(session: Session) -> list[object]:
     """All that is wrong with the balances."""
     wrong = [
-        row
-        for table in TABLES
-        for row in await balance_upkeep.differences(session, table, FIRST, END)
+        row for table in TABLES for row in await upkeep.differences(session, table, FIRST, END)
     ]
-    return [*wrong, *await balance_upkeep.wrong_reserves(session)]
+    return [*wrong, *await upkeep.wrong_reserves(session)]
 
 
 def totals(parts: Collection[SpentPart]) -> dict[str | None, tuple[Decimal | None, int]]:
@@ -70,7 +68,7 @@ async def test_balances_follow_many_changes_of_few_runs(session: Session, seed: 
         await history.go_on(session)
         if number % 20 == 19:
             await check(session, history, 10)
-            await balance_upkeep.fold(session)
+            await upkeep.fold(session)
     await check(session, history, 20)
     assert await differences(session) == []
 
@@ -98,11 +96,11 @@ async def test_a_run_with_several_unknown_attempts_counts_once(
 async def test_folding_keeps_every_sum_and_one_row_a_key(session: Session) -> None:
     history = History(2)
     await history.begin(session, 100)
-    assert await balance_upkeep.fold(session) > 0
-    assert await balance_upkeep.fold(session) == 0
+    assert await upkeep.fold(session) > 0
+    assert await upkeep.fold(session) == 0
     for _ in range(5):
         await history.go_on(session)
-    await balance_upkeep.fold(session)
+    await upkeep.fold(session)
     assert await differences(session) == []
     for table in TABLES:
         fresh = await session.execute(text(f"SELECT count(*) FROM {table} WHERE NOT folded"))
@@ -112,7 +110,7 @@ async def test_folding_keeps_every_sum_and_one_row_a_key(session: Session) -> No
 async def test_differences_are_reported_and_corrected(session: Session) -> None:
     history = History(3)
     await history.begin(session, 100)
-    await balance_upkeep.fold(session)
+    await upkeep.fold(session)
     for change in (
         "UPDATE spend_balances SET co2e_kg = co2e_kg + 1e-16 WHERE id = (SELECT min(id) FROM"
         " spend_balances WHERE co2es > 0)",
@@ -123,20 +121,20 @@ async def test_differences_are_reported_and_corrected(session: Session) -> None:
         await session.execute(text(change))
         assert await differences(session) != [], change
         for table in TABLES:
-            await balance_upkeep.mend(session, table, FIRST, END)
+            await upkeep.mend(session, table, FIRST, END)
         assert await differences(session) == [], change
     await session.execute(text("UPDATE reserves SET facility_energy_kwh = facility_energy_kwh + 1"))
-    wrong = await balance_upkeep.wrong_reserves(session)
+    wrong = await upkeep.wrong_reserves(session)
     assert wrong
-    await balance_upkeep.mend_reserves(session, wrong)
+    await upkeep.mend_reserves(session, wrong)
     assert await differences(session) == []
 
 
 async def test_months_include_everything_that_has_ended(session: Session) -> None:
-    assert await balance_upkeep.months(session) == []
+    assert await upkeep.months(session) == []
     history = History(4)
     await history.begin(session, 50)
-    months = await balance_upkeep.months(session)
+    months = await upkeep.months(session)
     assert months[0] == max(at for run in history.runs for at in run.at).date().replace(day=1)
     assert months[-1] == min(at for run in history.runs for at in run.at).date().replace(day=1)
     assert months == sorted(months, reverse=True)

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from app.db import Database
-from app.repositories import balance_upkeep, spend
+from app.repositories.budgets import spend, upkeep
 from app.services import execution
 from app.services.budgets import admission as budgets
 from app.services.budgets.admission import BudgetExceededError
@@ -82,7 +82,7 @@ async def test_two_servers_admit_one_run_to_the_last_of_a_budget(
                             session, run_id, worker="w", node_name="n", devices=[]
                         )
                 async with servers[0].session_scope() as session:
-                    await balance_upkeep.fold(session)
+                    await upkeep.fold(session)
                 await asyncio.sleep(0.01)
 
         admissions = [

@@ -15,7 +15,7 @@ import pytest_asyncio
 from sqlalchemy import select
 
 from app.db import Database
-from app.repositories import balance_upkeep
+from app.repositories.budgets import upkeep
 from app.services import execution
 from models import Attempt, Run
 from tests.support.api import Api, run_body
@@ -62,7 +62,7 @@ async def fold(database: Database, ended: asyncio.Event) -> None:
     """The housekeeping of balances, which moves their rows."""
     while not ended.is_set():
         async with database.session_scope() as session:
-            await balance_upkeep.fold(session)
+            await upkeep.fold(session)
         await asyncio.sleep(0.02)
 
 

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import update
 
 from app.db import Session
-from app.repositories import run_events
+from app.repositories.runs import events as run_events
 from app.services.budgets.watch import BudgetWatch
 from models import BudgetAlert, Spend
 from tests.support.api import Api, finished_run

@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import select, update
 
 from app.db import Session
-from app.repositories import executions
-from app.repositories import spend as spend_rows
+from app.repositories.attempts import executions
+from app.repositories.budgets import spend as spend_rows
 from app.services import execution
 from app.services.billing import issuing
 from app.services.billing.live_use import Rates, of_running

@@ -20,9 +20,10 @@ from typer.testing import CliRunner
 from app.cli import commands
 from app.db import Database, Session, libpq_url
 from app.housekeeping import check_rollups
-from app.repositories import energy_account, energy_folding
-from app.repositories.energy_calendar import after, floor
-from app.repositories.energy_rollups import Range
+from app.repositories.energy import account as energy_account
+from app.repositories.energy import folding as energy_folding
+from app.repositories.energy.calendar import after, floor
+from app.repositories.energy.rollups import Range
 from app.services.alarms import Alarms
 from app.services.energy import rollups
 from app.services.energy.node_hours import NodeHour, book_node_hours

@@ -9,7 +9,7 @@ import psycopg
 
 from app import migrate
 from app.db import Database, libpq_url
-from app.repositories.energy_rollups import Range
+from app.repositories.energy.rollups import Range
 from app.services.energy import rollups
 from tests.support.energy import accounts, assert_equal
 

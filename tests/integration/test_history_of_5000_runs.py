@@ -12,10 +12,12 @@ from sqlalchemy import delete, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import Database, Session
-from app.repositories import balance_upkeep, energy_checking, energy_hours
-from app.repositories.energy_account import sums, sums_by_owner
-from app.repositories.energy_calendar import after, floor
-from app.repositories.energy_rollups import By, Range
+from app.repositories.budgets import upkeep
+from app.repositories.energy import checking
+from app.repositories.energy import hours as energy_hours
+from app.repositories.energy.account import sums, sums_by_owner
+from app.repositories.energy.calendar import after, floor
+from app.repositories.energy.rollups import By, Range
 from app.services.energy import rollups
 from models import EnergyHour, Run
 from tests.integration.test_balances import check, differences
@@ -128,7 +130,7 @@ async def test_balances_of_5000_runs_equal_the_full_sums(lived: tuple[Session, H
     for number in range(200):
         await history.go_on(session)
         if number % 50 == 0:
-            await balance_upkeep.fold(session)
+            await upkeep.fold(session)
             compared += await check(session, history, 5)
     compared += await check(session, history, 60)
     assert await differences(session) == []
@@ -154,6 +156,6 @@ async def test_the_account_of_5000_runs_equals_the_sum_of_their_hours(
     while await rollups.fold_pending(session, now=NOW):
         pass
     assert await differing(session, PART, every) == []
-    assert list(await energy_checking.wrong_hours(session, START, STOP, NOW)) == []
-    for level in energy_checking.LEVELS:
-        assert list(await energy_checking.wrong_sums(session, level, START, STOP)) == []
+    assert list(await checking.wrong_hours(session, START, STOP, NOW)) == []
+    for level in checking.LEVELS:
+        assert list(await checking.wrong_sums(session, level, START, STOP)) == []

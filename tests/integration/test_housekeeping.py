@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import select
 
 from app.db import Session
-from app.repositories import executions
-from app.repositories.executions import Event
+from app.repositories.attempts import executions
+from app.repositories.attempts.executions import Event
 from app.services import events
 from models import RunEvent
 from tests.support.executions import make_run

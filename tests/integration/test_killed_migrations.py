@@ -13,7 +13,7 @@ import psycopg
 
 from app import migrate
 from app.db import Database, libpq_url
-from app.repositories.energy_rollups import Range
+from app.repositories.energy.rollups import Range
 from app.services.energy import rollups
 from models.documents import codec
 from tests.integration.test_balances_migration import KEPT as SPENT

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import update
 
 from app.db import Database, Session
-from app.repositories import power
+from app.repositories.readings import power
 from models import Attempt
 from models.packed.columns import Floats
 from models.packed.steps import Segments

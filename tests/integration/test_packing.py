@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 from app.cli import commands
 from app.db import Database, Session, libpq_url
 from app.housekeeping import check_blocks
-from app.repositories import reading_blocks, readings
+from app.repositories.readings import blocks as reading_blocks
+from app.repositories.readings import readings
 from app.services import execution
 from app.services.alarms import Alarms
 from app.services.attempts import block_checks, packing

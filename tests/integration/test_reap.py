@@ -7,7 +7,7 @@ from uuid import uuid4
 from sqlalchemy import select, update
 
 from app.db import Database, Session
-from app.repositories import attempts as attempt_rows
+from app.repositories.attempts import attempts as attempt_rows
 from app.services import execution
 from app.services.attempts.leases import REAPER_LOCK, Lease
 from models import Attempt, Node

@@ -384,7 +384,7 @@ async def test_late_readings_are_reported(committed_api: Api) -> None:
 
 
 async def give_up(session: Session, attempt_id: UUID) -> None:
-    from app.repositories import executions as rows
+    from app.repositories.attempts import executions as rows
     from app.services.attempts import settlement
 
     attempt = await session.get_one(Attempt, attempt_id)

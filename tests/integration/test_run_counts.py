@@ -12,8 +12,9 @@ from sqlalchemy import text
 
 from app import migrate
 from app.db import Database, Session, libpq_url
-from app.repositories import balance_upkeep, projects
-from app.repositories.visibility import Viewer
+from app.repositories.budgets import upkeep as balance_upkeep
+from app.repositories.people import projects
+from app.repositories.people.visibility import Viewer
 from app.services.budgets import upkeep
 from tests.support.plans import planned
 from tests.support.revisions import downgrade

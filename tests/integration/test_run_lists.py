@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from sqlalchemy import insert, text
 
 from app.db import Database, Session
-from app.repositories import run_pages, runs
-from app.repositories.run_selection import RunFilter, resolve
-from app.repositories.visibility import Viewer
+from app.repositories.people.visibility import Viewer
+from app.repositories.runs import pages, runs
+from app.repositories.runs.selection import RunFilter, resolve
 from models import Run
 from tests.support.api import Api, fields, problem
 from tests.support.plans import planned
@@ -106,12 +106,12 @@ async def test_pages_equal_those_of_a_plain_list(
     expected = by_hand(lab, viewer, chosen, sort)
     limit = max(limit, len(expected) // 5)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run_pages, "LOOK_AHEAD", look_ahead)
-        patch.setattr(run_pages, "COUNT_AHEAD", look_ahead)
+        patch.setattr(pages, "LOOK_AHEAD", look_ahead)
+        patch.setattr(pages, "COUNT_AHEAD", look_ahead)
         assert await listed(lab.session, viewer, chosen, sort, limit) == expected
         selection = await resolve(lab.session, viewer, chosen)
         for most in (5, 1_000):
-            counted = await run_pages.count(lab.session, selection, most)
+            counted = await pages.count(lab.session, selection, most)
             assert (counted.runs, counted.at_least) == (
                 min(len(expected), most),
                 len(expected) > most,
@@ -123,7 +123,7 @@ async def test_pages_have_every_run_once_despite_new_posts(lab: Lab, sort: str) 
     before = [run["id"] for run in lab.runs]
     selection = await resolve(lab.session, admin(lab), RunFilter())
     seen: list[uuid.UUID] = []
-    after: run_pages.Position | None = None
+    after: pages.Position | None = None
     random = Random(7)
     for _ in range(30):
         rows = await runs.list_runs(lab.session, selection, sort=sort, after=after, limit=40)
@@ -172,8 +172,8 @@ async def large(db: Database, session: Session) -> AsyncIterator[Lab]:
     await session.execute(MANY, experiments | users | {"begin": BEGIN})
     await session.execute(text("ANALYZE runs"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run_pages, "LOOK_AHEAD", 200)
-        patch.setattr(run_pages, "COUNT_AHEAD", 500)
+        patch.setattr(pages, "LOOK_AHEAD", 200)
+        patch.setattr(pages, "COUNT_AHEAD", 500)
         yield made
 
 
@@ -214,7 +214,7 @@ async def test_no_list_reads_the_whole_table(db: Database, large: Lab) -> None:
         with planned(db) as plans:
             for sort in SORTS:
                 await runs.list_runs(large.session, selection, sort=sort, after=None, limit=51)
-            await run_pages.count(large.session, selection, 1_000)
+            await pages.count(large.session, selection, 1_000)
         assert plans, what
         for plan in plans:
             assert "runs" not in plan.read_whole(), (what, plan.statement)
@@ -321,8 +321,8 @@ async def words(session: Session) -> Lab:
 async def test_a_frequent_word_is_compared_and_a_rare_one_looked_up(
     db: Database, words: Lab, search: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_pages, "LOOK_AHEAD", 100)
-    monkeypatch.setattr(run_pages, "COUNT_AHEAD", 100)
+    monkeypatch.setattr(pages, "LOOK_AHEAD", 100)
+    monkeypatch.setattr(pages, "COUNT_AHEAD", 100)
     wanted = RunFilter(search=search, tags=["seldom"])
     viewer = admin(words)
     selection = await resolve(words.session, viewer, wanted)
@@ -330,8 +330,8 @@ async def test_a_frequent_word_is_compared_and_a_rare_one_looked_up(
         expected = by_hand(words, viewer, wanted, sort)
         with planned(db) as plans:
             assert await listed(words.session, viewer, wanted, sort, 7) == expected
-            counted = await run_pages.count(words.session, selection, 1_000)
-        assert counted == run_pages.Count(len(expected), at_least=False)
+            counted = await pages.count(words.session, selection, 1_000)
+        assert counted == pages.Count(len(expected), at_least=False)
         names = {node.get("Index Name") for plan in plans for node in plan.nodes}
         assert names & {"ix_runs_tags", "ix_runs_search"}, (search, sort)
         assert any("@@" in plan.statement for plan in plans) == WORD_SEARCHES[search]
@@ -347,7 +347,7 @@ async def test_pages_of_frequent_and_rare_words_equal_a_plain_list(
     for sort in SORTS:
         expected = by_hand(words, viewer, searched, sort)
         for ahead in (20, 2_000):
-            monkeypatch.setattr(run_pages, "LOOK_AHEAD", ahead)
+            monkeypatch.setattr(pages, "LOOK_AHEAD", ahead)
             assert await listed(words.session, viewer, searched, sort, 150) == expected
 
 
@@ -355,6 +355,6 @@ async def test_grams_are_not_made_of_the_runs_along_an_order(db: Database, words
     selection = await resolve(words.session, admin(words), RunFilter(search="run"))
     with planned(db) as plans:
         await runs.list_runs(words.session, selection, sort="-name", after=None, limit=51)
-        await run_pages.count(words.session, selection, 500)
+        await pages.count(words.session, selection, 500)
     assert plans
     assert not any("grams" in plan.statement for plan in plans)

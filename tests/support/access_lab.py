@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker
 from app.api.deps import Resources
 from app.db import Database, Session
 from app.main import create_app
-from app.repositories import projects as project_rows
+from app.repositories.people import projects as project_rows
 from app.schemas.budgets import BudgetCreate
 from app.schemas.common import ProjectRole, Role
 from app.schemas.reports import ReportCreate

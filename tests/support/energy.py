@@ -11,10 +11,11 @@ from uuid import UUID, uuid4
 from sqlalchemy import select, text, update
 
 from app.db import Session
-from app.repositories import energy_account, energy_hours
-from app.repositories.energy_account import Owner
-from app.repositories.energy_rollups import By, Range
-from app.repositories.visibility import Viewer
+from app.repositories.energy import account as energy_account
+from app.repositories.energy import hours as energy_hours
+from app.repositories.energy.account import Owner
+from app.repositories.energy.rollups import By, Range
+from app.repositories.people.visibility import Viewer
 from app.services.energy.node_hours import NodeHour, book_node_hours
 from models import Attempt, Experiment, Project, Run, User
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, func, insert, select
 
 from app.db import Database, Session
-from app.repositories import readings
+from app.repositories.readings import readings
 from app.services.attempts import packing
 from models import Reading, ReadingBlock
 from models.packed.columns import FLOATS, Columns, FloatColumn

@@ -10,9 +10,10 @@ from typing import Any
 from sqlalchemy import insert
 
 from app.db import Session
-from app.repositories import run_pages, runs
-from app.repositories.run_selection import RunFilter, resolve
-from app.repositories.visibility import Viewer
+from app.repositories.people.visibility import Viewer
+from app.repositories.runs import pages as run_pages
+from app.repositories.runs import runs
+from app.repositories.runs.selection import RunFilter, resolve
 from models import Experiment, Project, ProjectMember, Run, User
 
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import delete, insert, update
 
 from app.db import Session
-from app.repositories import spend
+from app.repositories.budgets import spend
 from models import Attempt, Budget, Experiment, Project, Quote, Run, Spend, User
 from pricetag.accounting.budgets.periods import PERIODS
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.repositories.energy_calendar import LEVELS, Level, Segment, after, cover, floor
+from app.repositories.energy.calendar import LEVELS, Level, Segment, after, cover, floor
 
 HOUR = timedelta(hours=1)
 BEGIN = datetime(2023, 11, 1, tzinfo=UTC)

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query
 from app.api.access import AUDIT
 from app.api.deps import Caller, CurrentSession, Cursor, Limit
 from app.api.v1.responses import problems
-from app.repositories.audit import AuditFilter
+from app.repositories.people.audit import AuditFilter
 from app.schemas.audit import AuditPage
 from app.schemas.common import Moment, Name
 from app.services import audit

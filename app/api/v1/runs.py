@@ -11,7 +11,7 @@ from app.api.deps import Body, Caller, CurrentSession, Cursor, Limit, RunId
 from app.api.openapi import request_body
 from app.api.v1.examples import COMMAND_RUN, PIPELINE_RUN
 from app.api.v1.responses import BODY, problems
-from app.repositories.run_selection import RunFilter
+from app.repositories.runs.selection import RunFilter
 from app.schemas.common import Moment, RunStatus, StoredName
 from app.schemas.runs import (
     RunAccepted,

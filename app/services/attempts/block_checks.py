@@ -10,8 +10,8 @@ from typing import Any
 from uuid import UUID
 
 from app.db import Session
-from app.repositories import reading_blocks
-from app.repositories.readings import opened
+from app.repositories.readings import blocks as reading_blocks
+from app.repositories.readings.readings import opened
 from app.services.attempts.packing import NOBODY, new_block
 from models.packed.codec import DamagedReadingsError
 from models.packed.columns import Columns

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from app.db import Session
-from app.repositories import energy_hours
+from app.repositories.energy import hours as energy_hours
 from models import Attempt
 from pricetag.accounting.bill.live import LiveHour
 

@@ -8,7 +8,8 @@ from typing import Any
 from uuid import UUID
 
 from app.db import INVALID_DATA_ERRORS, Session
-from app.repositories import attempts, executions, measured, readings
+from app.repositories.attempts import attempts, executions, measured
+from app.repositories.readings import readings
 from app.services.attempts import settlement
 from app.services.attempts.hours import book_running
 from app.services.attempts.intake import Intake, Limits

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import singledispatchmethod
 from typing import Any
 
-from app.repositories.executions import Event
+from app.repositories.attempts.executions import Event
 from app.services.attempts.intake import Intake, Kind
 from app.services.attempts.journal_records import (
     ArtifactRecord,

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from app.db import Session
-from app.repositories import attempts, executions, readings
+from app.repositories.attempts import attempts, executions
+from app.repositories.readings import readings
 from app.services.attempts import settlement
 from app.services.budgets.watch import StopOrder
 

@@ -10,9 +10,10 @@ from typing import Any
 from uuid import UUID
 
 from app.db import Database, Session
-from app.repositories import attempts, reading_blocks
-from app.repositories.reading_blocks import Key, NewBlock, Packed, Tail
-from app.repositories.readings import opened
+from app.repositories.attempts import attempts
+from app.repositories.readings import blocks as reading_blocks
+from app.repositories.readings.blocks import Key, NewBlock, Packed, Tail
+from app.repositories.readings.readings import opened
 from models import Attempt
 from models.packed import codec, levels
 from models.packed.codec import DamagedReadingsError

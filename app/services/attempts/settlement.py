@@ -12,9 +12,10 @@ from uuid import UUID
 
 from app import queue
 from app.db import Session
-from app.repositories import energy_hours, executions, measured
-from app.repositories import readings as reading_rows
-from app.repositories.executions import Event
+from app.repositories.attempts import executions, measured
+from app.repositories.attempts.executions import Event
+from app.repositories.energy import hours as energy_hours
+from app.repositories.readings import readings as reading_rows
 from app.services.attempts import packing, stage_windows
 from app.services.attempts.hours import hour_row
 from app.services.attempts.outcomes import EXHAUSTED, AttemptEnd, outcome

@@ -9,8 +9,8 @@ from typing import Any
 from uuid import UUID
 
 from app.db import Session
-from app.repositories import attempts as attempt_rows
-from app.repositories import measured
+from app.repositories.attempts import attempts as attempt_rows
+from app.repositories.attempts import measured
 from models import Attempt, Metric, Stage
 from models import Measurement as MeasurementRow
 from pricetag.accounting.bill.inputs import (

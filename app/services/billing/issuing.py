@@ -10,7 +10,9 @@ from typing import Literal
 from uuid import UUID
 
 from app.db import Session
-from app.repositories import executions, price_tags, sites
+from app.repositories.attempts import executions
+from app.repositories.factors import sites
+from app.repositories.price_tags import price_tags
 from app.services.billing import spending
 from app.services.billing.inputs import (
     accelerators_of,

@@ -15,7 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from app.db import Session
-from app.repositories import factors as factor_rows
+from app.repositories.factors import factors as factor_rows
 from app.services.billing import live_meter
 from app.services.factors import resolution as factors
 from app.settings import Settings, get_settings
@@ -178,7 +178,7 @@ async def of_running(
 
     Args:
         session: Database session.
-        rows: Rows from :func:`app.repositories.spend.running`.
+        rows: Rows from :func:`app.repositories.budgets.spend.running`.
         now: Current time, which sets the hours of the factors.
         rates: Cached factors and usages.
 

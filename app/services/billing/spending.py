@@ -12,8 +12,8 @@ from typing import Any
 from uuid import UUID
 
 from app.db import Session
-from app.repositories import attempts as attempt_rows
-from app.repositories import spend
+from app.repositories.attempts import attempts as attempt_rows
+from app.repositories.budgets import spend
 from models import Attempt, PriceTag, Run
 
 FIGURES = ("it_energy_kwh", "facility_energy_kwh", "co2e_kg")

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.db import Session
-from app.repositories import budgets as budget_rows
-from app.repositories import projects
+from app.repositories.budgets import budgets as budget_rows
+from app.repositories.people import projects
 from app.schemas.budgets import (
     AlertRead,
     BudgetAlertPage,

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from app.db import Session
-from app.repositories import budgets as budget_rows
+from app.repositories.budgets import budgets as budget_rows
 from app.schemas.common import FieldProblem
 from app.services.budgets.standing import BudgetState, states
 from app.services.budgets.texts import (

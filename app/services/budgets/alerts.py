@@ -6,9 +6,9 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 
 from app.db import Session
-from app.repositories import budgets as budget_rows
-from app.repositories import executions
-from app.repositories.executions import Event
+from app.repositories.attempts import executions
+from app.repositories.attempts.executions import Event
+from app.repositories.budgets import budgets as budget_rows
 from app.services.budgets.standing import BudgetState, states, unit_of
 from models import Run
 from pricetag.accounting.budgets.decision import crossed

@@ -11,8 +11,8 @@ from typing import Any, cast
 from uuid import UUID
 
 from app.db import Session
-from app.repositories import balances, spend
-from app.repositories.spend import SpentPart
+from app.repositories.budgets import balances, spend
+from app.repositories.budgets.spend import SpentPart
 from app.services.billing.live_use import CURRENT_RATES, LiveUse, Rates
 from app.services.billing.live_use import of_running as live_uses
 from models import Budget, Spend

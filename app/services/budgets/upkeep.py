@@ -11,9 +11,9 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 from app.db import Database, Session
-from app.repositories import balance_upkeep, balances, spend
-from app.repositories import budgets as budget_rows
-from app.repositories.spend import SpentPart
+from app.repositories.budgets import balances, spend, upkeep
+from app.repositories.budgets import budgets as budget_rows
+from app.repositories.budgets.spend import SpentPart
 from app.services.alarms import Alarms
 from app.services.budgets.standing import span_of, unit_of
 from models import Budget
@@ -52,19 +52,17 @@ class Part:
 
 async def parts(session: Session) -> list[Part]:
     """All parts: the reserves, then the months, newest first."""
-    return [Part(None), *(Part(month) for month in await balance_upkeep.months(session))]
+    return [Part(None), *(Part(month) for month in await upkeep.months(session))]
 
 
 async def wrong_sums(session: Session, part: Part) -> int:
     """The number of sums of a part that do not equal the rows that they sum up."""
     if part.month is None:
-        wrong = len(await balance_upkeep.wrong_reserves(session))
-        tables = balance_upkeep.WITHOUT_DAYS
-        return wrong + sum([len(await balance_upkeep.differences(session, one)) for one in tables])
+        wrong = len(await upkeep.wrong_reserves(session))
+        tables = upkeep.WITHOUT_DAYS
+        return wrong + sum([len(await upkeep.differences(session, one)) for one in tables])
     end = month_after(part.month)
-    return sum(
-        [len(await balance_upkeep.differences(session, table, part.month, end)) for table in BY_DAY]
-    )
+    return sum([len(await upkeep.differences(session, table, part.month, end)) for table in BY_DAY])
 
 
 async def mend(database: Database, part: Part) -> int:
@@ -78,20 +76,20 @@ async def mend(database: Database, part: Part) -> int:
     mended = 0
     for table in BY_DAY:
         async with database.session_scope() as session:
-            mended += await balance_upkeep.mend(session, table, part.month, end)
+            mended += await upkeep.mend(session, table, part.month, end)
     return mended
 
 
 async def _mend_reserves(database: Database) -> int:
     async with database.session_scope() as session:
-        wrong = list(await balance_upkeep.wrong_reserves(session))
+        wrong = list(await upkeep.wrong_reserves(session))
     for start in range(0, len(wrong), MENDED_AT_ONCE):
         async with database.session_scope() as session:
             some = wrong[start : start + MENDED_AT_ONCE]
-            await balance_upkeep.mend_reserves(session, some)
+            await upkeep.mend_reserves(session, some)
     async with database.session_scope() as session:
-        tables = balance_upkeep.WITHOUT_DAYS
-        return len(wrong) + sum([await balance_upkeep.mend(session, one) for one in tables])
+        tables = upkeep.WITHOUT_DAYS
+        return len(wrong) + sum([await upkeep.mend(session, one) for one in tables])
 
 
 async def wrong_budget(session: Session, budget: Budget, now: datetime) -> str | None:
@@ -145,7 +143,7 @@ class BalanceUpkeep:
     async def one_round(self, database: Database) -> None:
         """Folds; then checks the next part if it is time."""
         async with database.session_scope() as session:
-            await balance_upkeep.fold(session)
+            await upkeep.fold(session)
         now_s = self._clock()
         if now_s - self._checked_s < CHECK_EVERY_S:
             return

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from app.db import Session
-from app.repositories import balances
-from app.repositories import budgets as budget_rows
-from app.repositories.spend import SpentPart
+from app.repositories.budgets import balances
+from app.repositories.budgets import budgets as budget_rows
+from app.repositories.budgets.spend import SpentPart
 from app.services.billing.live_use import Rates
 from app.services.budgets import alerts as budget_alerts
 from app.services.budgets.standing import BudgetState, span_of, states

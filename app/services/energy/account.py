@@ -12,8 +12,8 @@ from typing import Any
 from pydantic_core import to_json
 
 from app.db import Session
-from app.repositories import energy_account as rows
-from app.repositories.energy_rollups import Range
+from app.repositories.energy import account as rows
+from app.repositories.energy.rollups import Range
 from app.schemas.energy import EnergyBy, EnergyFigures, EnergyItem
 from app.services.energy.intervals import intervals
 from app.services.energy.ranges import hours_of

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.db import Session
-from app.repositories import baselines
+from app.repositories.nodes import baselines
 
 
 @dataclass(frozen=True, slots=True)

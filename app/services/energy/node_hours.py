@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.db import Session
-from app.repositories import energy_hours
+from app.repositories.energy import hours
 from pricetag.accounting.readings.component import ComponentKind
 from pricetag.accounting.readings.reading import Method
 
@@ -74,7 +74,7 @@ async def book_node_hours(session: Session, node_name: str, rows: Sequence[NodeH
     slots = {(row.component, row.hour) for row in rows}
     if len(slots) != len(rows):
         raise ValueError(f"node {node_name}: two rows for the same component and hour")
-    await energy_hours.raise_node_hours(session, [_node_row(node_name, row) for row in rows])
+    await hours.raise_node_hours(session, [_node_row(node_name, row) for row in rows])
 
 
 def _node_row(node_name: str, row: NodeHour) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from app.db import Session
-from app.repositories import attempts as attempt_rows
-from app.repositories import power
+from app.repositories.attempts import attempts as attempt_rows
+from app.repositories.readings import power
 from app.schemas.series import AttemptPower, PowerSeries, RunPower
 from app.services.errors import AttemptNotFoundError, PricetagError
 from models import Attempt

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app.db import Database, Session
-from app.repositories import energy_checking, energy_folding
-from app.repositories.energy_calendar import after, floor
-from app.repositories.energy_judging import MEASURES
+from app.repositories.energy import checking, folding
+from app.repositories.energy.calendar import after, floor
+from app.repositories.energy.judging import MEASURES
 
 BATCH = 1000
 """Hours of nodes in one transaction: about a second of work."""
@@ -65,29 +65,29 @@ async def fold_pending(
         Number of marks that it folded, 0 if none is left that nobody else holds; None if
         another process folds.
     """
-    if not await energy_folding.try_lock(session):
+    if not await folding.try_lock(session):
         return None
     if within is not None:
-        marks = await energy_folding.take_pending(
+        marks = await folding.take_pending(
             session, limit, start=within.start, stop=within.stop, now=now
         )
     else:
         # Marks of the newest month may all be held: then those of any other.
-        marks = await energy_folding.take_pending(
-            session, limit, now=now
-        ) or await energy_folding.take_pending(session, limit, start=FAR_PAST, now=now)
-    await energy_folding.fold(session, marks, now)
+        marks = await folding.take_pending(session, limit, now=now) or await folding.take_pending(
+            session, limit, start=FAR_PAST, now=now
+        )
+    await folding.fold(session, marks, now)
     return len(marks)
 
 
 async def pending(session: Session) -> int:
     """Number of settled hours of nodes that the roll-ups do not have yet."""
-    return await energy_folding.count_pending(session)
+    return await folding.count_pending(session)
 
 
 async def months(session: Session) -> list[Month]:
     """The months of the account, newest first."""
-    span = await energy_checking.span(session)
+    span = await checking.span(session)
     if span is None:
         return []
     first, last = (floor(moment.astimezone(UTC), "month") for moment in span)
@@ -105,10 +105,10 @@ async def wrong_sums(database: Database, month: Month) -> list[str]:
     rows: list[Any] = []
     for day in month.days:
         async with database.session_scope() as session:
-            rows += await energy_checking.wrong_hours(session, day, day + DAY)
-    for level in energy_checking.LEVELS:
+            rows += await checking.wrong_hours(session, day, day + DAY)
+    for level in checking.LEVELS:
         async with database.session_scope() as session:
-            rows += await energy_checking.wrong_sums(session, level, month.start, month.stop)
+            rows += await checking.wrong_sums(session, level, month.start, month.stop)
     return [_line(row) for row in rows]
 
 
@@ -119,13 +119,13 @@ async def rebuild(database: Database, month: Month) -> None:
     run again.
     """
     async with database.session_scope() as session:
-        await energy_checking.mark(session, month.start, month.stop)
+        await checking.mark(session, month.start, month.stop)
     while (folded := await _fold(database, month)) != 0:
         if folded is None:
             await asyncio.sleep(OCCUPIED_S)
     async with database.session_scope() as session:
-        await energy_folding.lock(session)
-        await energy_checking.make_anew(session, month.start, month.stop)
+        await folding.lock(session)
+        await checking.make_anew(session, month.start, month.stop)
 
 
 async def _fold(database: Database, month: Month) -> int | None:
@@ -134,8 +134,6 @@ async def _fold(database: Database, month: Month) -> int | None:
 
 
 def _line(row: Any) -> str:
-    about = [
-        str(value) for name in (*energy_folding.KEY,) if (value := getattr(row, name)) is not None
-    ]
+    about = [str(value) for name in (*folding.KEY,) if (value := getattr(row, name)) is not None]
     differences = [f"{name} {value:+}" for name in MEASURES if (value := getattr(row, name)) != 0]
     return f"{row.level} {row.start:%Y-%m-%dT%H}: {' '.join(about)}: {', '.join(differences)}"

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 import httpx
 
 from app.db import Session
-from app.repositories import carbon_series
-from app.repositories.carbon_series import Extent
-from app.repositories.writers import one_at_a_time
+from app.repositories.factors import carbon_series
+from app.repositories.factors.carbon_series import Extent
+from app.repositories.factors.writers import one_at_a_time
 from app.schemas.carbon import (
     CarbonFetch,
     CarbonImport,

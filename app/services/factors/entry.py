@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from app.db import Session
-from app.repositories import devices, factors
+from app.repositories.factors import factors
+from app.repositories.nodes import devices
 from app.schemas.factors import FactorCreate, FactorEntered, FactorPage, FactorRead
 from app.services import audit, cursors
 from app.services.factors import sites

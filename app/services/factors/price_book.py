@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from app.db import Session
-from app.repositories import devices, prices
-from app.repositories.writers import one_at_a_time
+from app.repositories.factors import prices
+from app.repositories.factors.writers import one_at_a_time
+from app.repositories.nodes import devices
 from app.schemas.common import FieldProblem
 from app.schemas.prices import (
     PriceCreate,

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from app.db import Session
-from app.repositories import carbon_series, prices
-from app.repositories import factors as factor_rows
+from app.repositories.factors import carbon_series, prices
+from app.repositories.factors import factors as factor_rows
 from app.services.factors import defaults, sites
 from app.services.factors import hours as factor_hours
 from app.services.factors.book_prices import DevicePrices, device_prices

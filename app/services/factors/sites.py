@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.db import Session
-from app.repositories import sites
-from app.repositories.writers import one_at_a_time
+from app.repositories.factors import sites
+from app.repositories.factors.writers import one_at_a_time
 from app.schemas.sites import SiteCreate, SiteList, SiteRead, SiteUpdate
 from app.services import audit
 from app.services.errors import ConflictError, InvalidError, NotFoundError

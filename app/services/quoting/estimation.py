@@ -9,9 +9,9 @@ from decimal import Decimal
 from typing import Any
 
 from app.db import Session
-from app.repositories import outcomes
-from app.repositories import quotes as quote_rows
 from app.repositories.outage import OUTAGES
+from app.repositories.quotes import outcomes
+from app.repositories.quotes import quotes as quote_rows
 from app.services.factors import resolution as site_factors
 from app.services.quoting import history, operations
 from app.services.quoting.draft import QuoteDraft

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.db import Session
-from app.repositories import outcomes
-from app.repositories.outcomes import Alike
+from app.repositories.quotes import outcomes
+from app.repositories.quotes.outcomes import Alike
 from app.services.quoting.likeness import Likeness, Step
 from models import Outcome
 from pricetag.accounting.forecast.estimates import Spread

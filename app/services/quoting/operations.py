@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.db import Session
-from app.repositories import outcomes
+from app.repositories.quotes import outcomes
 from app.services.quoting import history
 from app.services.quoting.likeness import Likeness, Step, trains
 from pricetag.accounting.forecast.estimates import Forecast, Spread, predict

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from app.db import Session
-from app.repositories import quotes as quote_rows
+from app.repositories.quotes import quotes as quote_rows
 from app.schemas.projections import ProjectionRead
 from app.services.quoting.likeness import steps
 from models import Quote, Run

@@ -8,10 +8,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from app.db import Session
-from app.repositories import outcomes, quote_scores, sites
-from app.repositories import quotes as quote_rows
+from app.repositories.factors import sites
 from app.repositories.outage import OUTAGES
-from app.repositories.quote_scores import ErrorSums
+from app.repositories.quotes import outcomes
+from app.repositories.quotes import quotes as quote_rows
+from app.repositories.quotes import scores as quote_scores
+from app.repositories.quotes.scores import ErrorSums
 from app.schemas.quotes import ScoreGroup, ScoreRead
 from app.services.quoting.likeness import Step, examples_per_step, likeness, steps
 from models import PriceTag, Run

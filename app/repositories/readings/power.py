@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.repositories.readings import opened
+from app.repositories.readings.readings import opened
 from models.packed import levels
 from models.packed.columns import Columns
 from models.packed.columns import joined as joined_columns

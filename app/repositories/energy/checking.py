@@ -9,9 +9,9 @@ from typing import Any, Literal
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.repositories.energy_folding import CONTRIBUTIONS, KEY
-from app.repositories.energy_judging import CHARGED, JUDGED, MEASURES, VALUES
-from app.repositories.energy_rollups import negative, of
+from app.repositories.energy.folding import CONTRIBUTIONS, KEY
+from app.repositories.energy.judging import CHARGED, JUDGED, MEASURES, VALUES
+from app.repositories.energy.rollups import negative, of
 
 Level = Literal["hour", "day", "month"]
 LEVELS: tuple[Level, ...] = ("hour", "day", "month")

@@ -10,8 +10,8 @@ from sqlalchemy import DateTime, Select, cast, insert, literal, select, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.repositories.price_tags import STORED, decoded
-from app.repositories.visibility import Viewer, sees_project_id, sees_report
+from app.repositories.people.visibility import Viewer, sees_project_id, sees_report
+from app.repositories.price_tags.price_tags import STORED, decoded
 from models import PriceTag, Report, ReportProject, Run
 
 

@@ -14,8 +14,8 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.repositories.energy_judging import CHARGED, JUDGED, MEASURES, PRODUCT, VALUES
-from app.repositories.energy_rollups import negative, of, superseded
+from app.repositories.energy.judging import CHARGED, JUDGED, MEASURES, PRODUCT, VALUES
+from app.repositories.energy.rollups import negative, of, superseded
 from pricetag.accounting.bill.node_account import REPORTED_EVERY_S
 
 LOCK = 0x70726963_666F6C64

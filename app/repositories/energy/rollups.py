@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from app.repositories.energy_calendar import LEVELS, Level, Segment, cover
-from app.repositories.energy_judging import MEASURES, VALUES
+from app.repositories.energy.calendar import LEVELS, Level, Segment, cover
+from app.repositories.energy.judging import MEASURES, VALUES
 
 By = Literal["node", "component", "site", "hour", "day", "month"]
 Scope = Literal["component", "lab", "charge", "lab-charge"]

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.repositories.price_tags import STORED, decoded, total_quantities
+from app.repositories.price_tags.price_tags import STORED, decoded, total_quantities
 from models import Artifact, Attempt, PriceTag, Project, Run, RunUpstream, Stage
 
 

@@ -31,7 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.repositories.bitmap_scans import bitmap_scans
-from app.repositories.run_selection import Selection, contains
+from app.repositories.runs.selection import Selection, contains
 from models import Run
 from models.run import finished_or_never
 

@@ -1,7 +1,7 @@
 """SQL of past, current and reserved spend.
 
-Requests read balances (:mod:`app.repositories.balances`); the sums over all rows here are what
-these balances are checked against.
+Requests read balances (:mod:`app.repositories.budgets.balances`); the sums over all rows here are
+what these balances are checked against.
 """
 
 from __future__ import annotations

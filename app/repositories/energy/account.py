@@ -14,8 +14,8 @@ from typing import Any, Literal
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.repositories.energy_judging import CHARGED, JUDGED, MEASURES, PRODUCT
-from app.repositories.energy_rollups import (
+from app.repositories.energy.judging import CHARGED, JUDGED, MEASURES, PRODUCT
+from app.repositories.energy.rollups import (
     SERIES,
     By,
     Range,
@@ -26,7 +26,7 @@ from app.repositories.energy_rollups import (
     rolled_charges,
     superseded,
 )
-from app.repositories.visibility import SEES_PROJECT_SQL, Viewer, sql_values
+from app.repositories.people.visibility import SEES_PROJECT_SQL, Viewer, sql_values
 from models import EnergyHour, Node
 from pricetag.accounting.bill.node_account import Entry
 

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.repositories.visibility import Viewer, sees_project, sees_project_id
+from app.repositories.people.visibility import Viewer, sees_project, sees_project_id
 from models import Attempt, Budget, BudgetAlert, Experiment, Project, Run, User
 
 

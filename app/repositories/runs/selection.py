@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Text, cast, func, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.repositories.visibility import Viewer, sees_project
+from app.repositories.people.visibility import Viewer, sees_project
 from models import Experiment, Project, User
 from models.run import NEVER, finished_or_never, gram_query, search_grams, search_text, stage_kinds
 from pricetag.recipes import kinds_within

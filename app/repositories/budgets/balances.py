@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.repositories.spend import SpentPart
+from app.repositories.budgets.spend import SpentPart
 from models import Budget
 from models.balance import LAB
 from pricetag.accounting.budgets.periods import Span
@@ -182,8 +182,9 @@ async def amounts(
         promised: Whether to read what is reserved.
 
     Returns:
-        Amounts of each budget, in the given order; equal to :func:`app.repositories.spend.spent`
-        and :func:`app.repositories.spend.reserved`, which add up every row.
+        Amounts of each budget, in the given order; equal to
+        :func:`app.repositories.budgets.spend.spent` and
+        :func:`app.repositories.budgets.spend.reserved`, which add up every row.
     """
     if not asked:
         return []

@@ -12,7 +12,7 @@ from sqlalchemy import delete, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import libpq_url
-from app.repositories.executions import CHANNEL
+from app.repositories.attempts.executions import CHANNEL
 from models import Run, RunEvent
 
 

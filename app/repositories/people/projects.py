@@ -10,7 +10,7 @@ from sqlalchemy import delete, func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.repositories.visibility import Viewer, sees_project
+from app.repositories.people.visibility import Viewer, sees_project
 from models import Experiment, Project, ProjectMember, RunCount, User
 
 

@@ -1,0 +1,1 @@
+"""SQL of attempts: their execution, and what they measured and reported."""

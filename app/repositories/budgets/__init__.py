@@ -1,0 +1,1 @@
+"""SQL of budgets, and of what is spent and reserved."""

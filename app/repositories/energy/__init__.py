@@ -1,0 +1,1 @@
+"""SQL of energy: hours, the roll-ups that add them up, and the account read from these."""

@@ -1,0 +1,1 @@
+"""SQL of nodes, their workers, devices and idle powers."""

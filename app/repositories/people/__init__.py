@@ -1,0 +1,1 @@
+"""SQL of users, tokens, projects, the audit log and who may see what."""

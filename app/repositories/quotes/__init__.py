@@ -1,0 +1,1 @@
+"""SQL of quotes, their scores and the outcomes they are made from."""

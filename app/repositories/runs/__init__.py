@@ -1,0 +1,1 @@
+"""SQL of runs: lists, filters and the event stream."""
