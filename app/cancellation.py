@@ -1,6 +1,6 @@
 """Ends background tasks reliably, even if a library loses their cancellation.
 
-Before Python 3.12, ``asyncio.wait_for`` returns normally instead of raising if it is cancelled in
+Before Python 3.12, ``asyncio.wait_for`` returns normally instead of raising if it is canceled in
 the same step in which its awaitable completes (CPython issue 86296). The task then never ends.
 Use ``asyncio.timeout`` instead; libraries may still use ``wait_for``.
 """
@@ -22,10 +22,10 @@ PATIENCE_S = 25.0
 
 
 def heed_cancellation() -> None:
-    """Raises a lost cancellation; call it in every loop that runs until it is cancelled.
+    """Raises a lost cancellation; call it in every loop that runs until it is canceled.
 
     Raises:
-        asyncio.CancelledError: If the current task was cancelled.
+        asyncio.CancelledError: If the current task was canceled.
     """
     task = asyncio.current_task()
     if task is not None and task.cancelling():
@@ -39,7 +39,7 @@ async def end_tasks(
 
     Args:
         tasks: The tasks; those that have already ended are skipped.
-        again_s: Seconds after which a task that is still running is cancelled again.
+        again_s: Seconds after which a task that is still running is canceled again.
         patience_s: Seconds after which running tasks are abandoned, with a log line.
     """
     deadline_s = time.monotonic() + patience_s

@@ -74,7 +74,7 @@ def resolve_database_url(settings: Settings) -> str:
 
 
 async def keep_database_up(settings: Settings, *, interval_s: float = 1.0) -> None:
-    """Restarts the embedded PostgreSQL whenever it is down; runs until cancelled.
+    """Restarts the embedded PostgreSQL whenever it is down; runs until canceled.
 
     Returns at once if a database is configured, which is not ours to operate.
     """

@@ -51,7 +51,7 @@ def _kept_going(work: str, pause_s: float) -> Iterator[None]:
 
 
 async def keep_house(settings: Settings, database: Database, alarms: Alarms | None = None) -> None:
-    """Cleans up until cancelled, through database outages and failures of single rounds.
+    """Cleans up until canceled, through database outages and failures of single rounds.
 
     Args:
         settings: Configuration.

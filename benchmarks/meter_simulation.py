@@ -22,7 +22,7 @@ from tests.support.sensors import PowerTrace, Sensors, SimulatedDevice
 
 WARM_UP_S = 3.0
 SPREAD_S = 120.0
-"""Windows begin at random within so long a time."""
+"""Windows begin at random within this time."""
 
 MOST_STAGES = 25
 """Windows that must follow one another take their time: of each length no more than that."""

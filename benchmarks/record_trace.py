@@ -98,7 +98,7 @@ def _counter_mj(handle: Any) -> str:
 
 
 class Bench:
-    """A device's meters, and the windows that were taken of it."""
+    """A device's meters, and the windows measured on the device."""
 
     def __init__(self, device: Device) -> None:
         self._device = device

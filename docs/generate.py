@@ -28,7 +28,7 @@ CLI_HEAD = f"""# Command line
 
 {MADE}
 Every command takes `--help`, and `--json` before or after its name where it prints figures. Exit
-codes: 0 success, 1 failure, 2 wrong usage, 3 the run failed, 4 the run was cancelled, 5 the price
+codes: 0 success, 1 failure, 2 wrong usage, 3 the run failed, 4 the run was canceled, 5 the price
 tag was not fully checked, 130 interrupted. Errors are one line on standard error.
 
 """

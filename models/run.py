@@ -54,7 +54,7 @@ def gram_query(word: str) -> ColumnElement[Any]:
 class Run(HasId, Base):
     """One job of a researcher: a recipe with its place in the queue and its status.
 
-    queued -> running -> succeeded | failed | cancelled; after a lost or interrupted attempt
+    ``queued -> running -> succeeded | failed | cancelled``; after a lost or interrupted attempt
     the run is queued again as long as attempts remain.
     """
 

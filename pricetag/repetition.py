@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pricetag.metering.source import Component
 
 MIN_S = 5.0
-"""Two edges of a window of 5 s are at most 0.8% of it: u / (√6 T), before they are aligned."""
+"""Two edges of a window of 5 s are at most 0.8% of it (u / (√6 T)), before they are aligned."""
 
 REPORT_EVERY_S = 1.0
 

@@ -18,7 +18,7 @@ class Waiting(TypedDict):
 
 
 class RunAccepted(TypedDict):
-    """Response to posting or cancelling a run."""
+    """Response to posting or canceling a run."""
 
     id: str
     status: str

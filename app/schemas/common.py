@@ -188,7 +188,9 @@ class Problem(Wire):
     type: str = Field(examples=["urn:pricetag:problem:run-not-found"])
     title: str = Field(examples=["Run not found"])
     status: int = Field(examples=[404], ge=400, le=599)
-    detail: str = Field(examples=["There is no run 6f0c..."])
+    detail: str = Field(
+        examples=["Run 6f0c... not found: it does not exist or is hidden from you."]
+    )
     code: str = Field(examples=["run-not-found"], description="Stable error code for programs.")
     errors: list[FieldProblem] = Field(default_factory=list)
 

@@ -180,7 +180,7 @@ class RunRead(RunSummary):
 
 
 class RunAccepted(Wire):
-    """Response to posting, cancelling or resuming a run."""
+    """Response to posting, canceling or resuming a run."""
 
     id: uuid.UUID
     status: RunStatus

@@ -57,7 +57,9 @@ async def require_run(session: Session, principal: Principal, run_id: UUID) -> s
     """
     status = await visibility.visible_status(session, principal.viewer, run_id)
     if status is None:
-        raise RunNotFoundError(f"There is no run {run_id}.", field="run_id")
+        raise RunNotFoundError(
+            f"Run {run_id} not found: it does not exist or is hidden from you.", field="run_id"
+        )
     return status
 
 
@@ -70,7 +72,9 @@ async def visible_runs(
 
 def project_not_found(name: str) -> ProjectNotFoundError:
     """The error for a project that does not exist or is hidden."""
-    return ProjectNotFoundError(f"There is no project '{name}'.", field="project")
+    return ProjectNotFoundError(
+        f"Project '{name}' not found: it does not exist or is hidden from you.", field="project"
+    )
 
 
 async def require_project(session: Session, principal: Principal, name: str) -> Project:
@@ -108,7 +112,10 @@ async def require_report(session: Session, principal: Principal, report_id: UUID
         ReportNotFoundError: If the report does not exist, or has hidden runs.
     """
     if not await reports.is_visible(session, principal.viewer, report_id):
-        raise ReportNotFoundError(f"There is no report {report_id}.", field="report_id")
+        raise ReportNotFoundError(
+            f"Report {report_id} not found: it does not exist or is hidden from you.",
+            field="report_id",
+        )
 
 
 async def require_budget(session: Session, principal: Principal, budget_id: UUID) -> None:
@@ -118,7 +125,10 @@ async def require_budget(session: Session, principal: Principal, budget_id: UUID
         BudgetNotFoundError: If the budget does not exist or is hidden.
     """
     if not await budgets.is_visible(session, principal.viewer, budget_id):
-        raise BudgetNotFoundError(f"There is no budget {budget_id}.", field="budget_id")
+        raise BudgetNotFoundError(
+            f"Budget {budget_id} not found: it does not exist or is hidden from you.",
+            field="budget_id",
+        )
 
 
 async def require_project_to_post(session: Session, principal: Principal, name: str) -> None:
@@ -127,7 +137,7 @@ async def require_project_to_post(session: Session, principal: Principal, name: 
     Project names are shared by the lab: the error reveals only that the name is in use.
 
     Raises:
-        NotAMemberError: If the project is private and the principal is not a member of it, or
+        NotAMemberError: If the project is private and the principal is not one of its members, or
             the token is limited to another project.
     """
     project = await projects.by_name(session, name)

@@ -65,7 +65,7 @@ class EventHub:
             woken.set()
 
     async def listen(self) -> None:
-        """Listens until cancelled, through outages of the database."""
+        """Listens until canceled, through outages of the database."""
         while True:
             try:
                 await self._listen_once()

@@ -131,8 +131,8 @@ async def claim(
             the job itself; afterwards, others may start the run.
 
     Returns:
-        The claim, or None if there is nothing to start: the run is unknown, cancelled, running,
-        finished, or not due yet; or one of its budgets is used up, and it is cancelled now.
+        The claim, or None if there is nothing to start: the run is unknown, canceled, running,
+        finished, or not due yet; or one of its budgets is used up, and it is canceled now.
     """
     run = await executions.lock_run(session, run_id)
     if run is None or await executions.startable(session, run_id) is None:
@@ -188,7 +188,7 @@ async def request_cancel(session: Session, run_id: UUID) -> str:
     """
     run = await executions.lock_run(session, run_id)
     if run is None:
-        raise RunNotFoundError(f"There is no run {run_id}.", field="run_id")
+        raise RunNotFoundError(f"Run {run_id} not found.", field="run_id")
     if run.status == "queued":
         await _cancel_now(session, run)
     elif run.status == "running":
@@ -216,7 +216,7 @@ async def _cancel_now(session: Session, run: Run, reason: dict[str, Any] | None 
     """Cancels a queued run; without a reason, the reason is a request."""
     now = datetime.now(UTC)
     run.status = "cancelled"
-    run.status_reason = reason or {"code": "cancelled", "message": "cancelled by request"}
+    run.status_reason = reason or {"code": "cancelled", "message": "canceled by request"}
     if reason is None:
         run.cancel_requested_at = run.cancel_requested_at or now
     run.finished_at = now

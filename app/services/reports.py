@@ -162,7 +162,7 @@ async def _require_all(
             field=f"runs.{index}",
             message=f"run {run_id} has no price tag yet"
             if run_id in existing
-            else f"there is no run {run_id}",
+            else f"run {run_id} not found: it does not exist or is hidden from you",
         )
         for index, run_id in enumerate(run_ids)
         if run_id not in tags
@@ -191,7 +191,10 @@ async def read(session: Session, principal: Principal, report_id: uuid.UUID) -> 
     await access.require_report(session, principal, report_id)
     report = await reports.get(session, report_id)
     if report is None:
-        raise ReportNotFoundError(f"There is no report {report_id}.", field="report_id")
+        raise ReportNotFoundError(
+            f"Report {report_id} not found: it does not exist or is hidden from you.",
+            field="report_id",
+        )
     return _read(report)
 
 

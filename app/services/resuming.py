@@ -1,4 +1,4 @@
-"""Resumes cancelled or failed runs at the point where they stopped."""
+"""Resumes canceled or failed runs at the point where they stopped."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class _Remaining:
 
 
 async def resume(session: Session, principal: Principal, run_id: uuid.UUID) -> RunAccepted:
-    """Queues a cancelled or failed run again: same run, same bill, new attempt.
+    """Queues a canceled or failed run again: same run, same bill, new attempt.
 
     Finished stages and checkpoints on the node's disk are reused, so that only lost work is
     repeated. The budgets must admit the run again, with the rest of its quote.

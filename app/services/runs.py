@@ -1,4 +1,4 @@
-"""Runs: posting, listing, reading and cancelling."""
+"""Runs: posting, listing, reading and canceling."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ async def _insert(session: Session, principal: Principal, spec: RunSpec) -> tupl
 async def accepted(
     session: Session, run: Run, project: str, experiment: str, warnings: Sequence[str] = ()
 ) -> RunAccepted:
-    """The response to posting, cancelling or resuming a run."""
+    """The response to posting, canceling or resuming a run."""
     wait = await waiting.of_run(session, run)
     waits = [] if wait is None else [f"the run waits: {wait.message} ({wait.hint})"]
     return RunAccepted.model_validate(
@@ -228,7 +228,9 @@ async def _row(session: Session, run_id: uuid.UUID) -> RunRow:
 
 def not_found(run_id: uuid.UUID) -> RunNotFoundError:
     """The error for a run that does not exist."""
-    return RunNotFoundError(f"There is no run {run_id}.", field="run_id")
+    return RunNotFoundError(
+        f"Run {run_id} not found: it does not exist or is hidden from you.", field="run_id"
+    )
 
 
 async def read(session: Session, principal: Principal, run_id: uuid.UUID) -> RunRead:
@@ -403,8 +405,8 @@ async def cancel(session: Session, principal: Principal, run_id: uuid.UUID) -> R
     run = await lock_own(session, principal, run_id, "cancel")
     if run.status not in {"queued", "running"}:
         if run.status == "cancelled":
-            raise RunFinishedError("The run is already cancelled.")
-        raise RunFinishedError(f"The run has already {run.status} and can't be cancelled.")
+            raise RunFinishedError("The run is already canceled.")
+        raise RunFinishedError(f"The run has already {run.status} and cannot be canceled.")
     await execution.request_cancel(session, run_id)
     row = await _row(session, run_id)
     return await accepted(session, row.run, row.project, row.experiment)

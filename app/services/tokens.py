@@ -326,7 +326,7 @@ async def revoke(
     await user_rows.lock_admins(session)
     row = await tokens.get(session, token_id)
     if row is None or of_user not in (None, row.token.user_id):
-        raise TokenNotFoundError(f"There is no token {token_id}.", field="token_id")
+        raise TokenNotFoundError(f"Token {token_id} not found.", field="token_id")
     if [admin.id for admin in await tokens.administering(session)] == [row.token.id]:
         raise LastAdminError(
             "This is the last active admin token; create another before revoking it."

@@ -127,7 +127,7 @@ async def get(session: Session, user_id: uuid.UUID, *, lock: bool = False) -> Us
     """
     user = await users.get(session, user_id, lock=lock)
     if user is None:
-        raise UserNotFoundError(f"There is no user {user_id}.", field="user_id")
+        raise UserNotFoundError(f"User {user_id} not found.", field="user_id")
     return user
 
 
@@ -144,7 +144,7 @@ async def named(session: Session, name_or_id: str, field: str = "user") -> User:
     user = user or await users.by_name(session, name_or_id)
     if user is None:
         raise UnknownUserError(
-            f"There is no user '{name_or_id}'; use the name or ID of a user.", field=field
+            f"User '{name_or_id}' not found; use the name or ID of a user.", field=field
         )
     return user
 

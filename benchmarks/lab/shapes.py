@@ -13,7 +13,7 @@ OUT_OF_MEMORY = {"code": "out-of-memory", "message": "CUDA out of memory"}
 EXIT_CODE = {"code": "program-failed", "message": "the program ended with exit code 1"}
 WORKER_LOST = {"code": "worker-lost", "message": "its worker was not heard of for 900 s"}
 SHUTDOWN = {"code": "worker-stopped", "message": "the worker was stopped"}
-BY_REQUEST = {"code": "cancelled", "message": "cancelled by request"}
+BY_REQUEST = {"code": "cancelled", "message": "canceled by request"}
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Shape:
         recipe: Makes a recipe.
         gpus: Accelerators that it uses.
         minutes: Median length of the training, or of the program.
-        parts: Its attempts, in order; none if it was cancelled in the queue.
+        parts: Its attempts, in order; none if it was canceled in the queue.
         status: How the run ends; `running` and `queued` runs are open.
         reprices: Whether its price tag is issued again with other factors.
     """

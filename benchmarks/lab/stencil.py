@@ -36,7 +36,7 @@ TOKEN = re.compile(
 )
 
 Key = tuple[str, int]
-"""What a hole is filled with, and the number of it: ``("attempt", 0)``."""
+"""What a hole is filled with, and its number: ``("attempt", 0)``."""
 
 
 def document_name(number: int) -> str:

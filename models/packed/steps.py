@@ -182,7 +182,7 @@ def _energy_j(
 def cut(columns: Columns, *, is_final: bool) -> int | None:
     """Number of the first steps that make the next block.
 
-    A block ends where the counter has moved, so that later readings change no step of it.
+    A block ends where the counter has moved, so that later readings change none of its steps.
 
     Args:
         columns: Readings from the end of the block before.

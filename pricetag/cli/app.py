@@ -106,7 +106,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0 done, 1 failed, 2 wrong usage, 3 the run failed, 4 it was
-        cancelled, 5 not fully checked, 130 interrupted.
+        canceled, 5 not fully checked, 130 interrupted.
     """
     try:
         result = app(args=arguments, prog_name="pricetag", standalone_mode=False)

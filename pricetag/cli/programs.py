@@ -15,7 +15,7 @@ def check_programs(file: Path, text: str) -> list[str]:
     """What is missing of a job's code, as far as this machine can know.
 
     Code under this machine's own data roots (``PRICETAG_DATA_ROOTS``) is what its workers run;
-    a folder beside the job file may be a copy of it.
+    a folder beside the job file may be a copy of theirs.
 
     Args:
         file: The job file.

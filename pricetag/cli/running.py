@@ -65,7 +65,7 @@ def submit(
     """Submit a job file as a run, which a worker executes and meters.
 
     With --wait or --follow, the command ends when the run ends. Exit code 3 means that the run
-    failed, 4 that it was cancelled. Ctrl-C detaches; the run continues.
+    failed, 4 that it was canceled. Ctrl-C detaches; the run continues.
     """
     if check:
         _check(ctx, file, json, data_root or [])
@@ -155,8 +155,8 @@ def runs(
     status: Annotated[
         list[str] | None,
         typer.Option(
-            help="Show only runs with this status: queued, running, succeeded, failed or "
-            "cancelled (repeatable: with any of them)."
+            help="Show only runs with this status: `queued`, `running`, `succeeded`, `failed` or "
+            "`cancelled` (repeatable: with any of the statuses)."
         ),
     ] = None,
     kind: Annotated[
@@ -241,7 +241,7 @@ def resume(
     wait: Annotated[bool, typer.Option("--wait", help="Show progress until the run ends.")] = False,
     json: Json = False,
 ) -> None:
-    """Resume a cancelled or failed run; all its attempts stay on one price tag.
+    """Resume a canceled or failed run; all its attempts stay on one price tag.
 
     The run continues from the stages and checkpoints that are kept on its node.
     """

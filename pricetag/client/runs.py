@@ -75,7 +75,7 @@ class RunCalls(Connection):
         )
 
     def resume_run(self, run_id: str) -> RunAccepted:
-        """Queues a run again that was cancelled or has failed."""
+        """Queues a run again that was canceled or has failed."""
         return cast(
             RunAccepted, as_object(self._send("POST", f"/v1/runs/{run_id}/resume", retry=False))
         )

@@ -1,7 +1,7 @@
 """CodeCarbon's offline tracker, without its configuration, with its errors raised.
 
 Imported on first use, because it loads CodeCarbon. Written against the pinned version 3.3.2;
-it uses private parts of it, each of which is checked by a test.
+it uses private parts of the library, each of which is checked by a test.
 """
 
 from __future__ import annotations

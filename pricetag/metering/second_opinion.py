@@ -1,4 +1,4 @@
-"""CodeCarbon's own figure for an attempt, in addition to ours, never instead of it."""
+"""CodeCarbon's own figure for an attempt, beside ours, which it never replaces."""
 
 from __future__ import annotations
 

@@ -227,7 +227,7 @@ def percent(ratio: float) -> str:
 
 
 def ratio_text(ratio: float) -> str:
-    """A ratio to a reference: in percent up to twice it, above as a multiple of it."""
+    """A ratio to a reference: in percent up to 200%, as a multiple above."""
     if ratio <= 2:
         return percent(ratio)
     return f"{ratio:.1f}x" if ratio < 9.95 else f"{ratio:,.0f}x"
@@ -243,7 +243,7 @@ def short_count(count: float) -> str:
 
 
 def difference(ratio: float) -> str:
-    """A relative difference with its sign; beyond twice the reference, as a multiple of it."""
+    """A relative difference with its sign; beyond twice the reference, as a multiple."""
     if ratio == 0:
         return "+0.0%"  # whatever sign the zero has
     if abs(ratio) < 0.0005:

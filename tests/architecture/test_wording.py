@@ -26,6 +26,12 @@ HABITS = [
     "List runs, the newest first.",
     "The library is initialised again.",
     "A neighbouring worker",
+    "The run was cancelled by its owner.",
+    "Cancelling a run keeps its energy.",
+    "Stop after so long.",
+    "A pass that took as much.",
+    "The price tag states the device and the power of it.",
+    "There is no run ",
 ]
 IDIOMATIC = [
     "No figure is no longer shown twice.",
@@ -37,6 +43,10 @@ IDIOMATIC = [
     "Put a proxy in front of it.",
     "The list is sorted newest first.",
     "DistilBERT is a distilled model of distillation.",
+    "The status is `cancelled` after the cancellation of a canceled run.",
+    "status in ('queued', 'cancelled')",
+    "The run continues as long as attempts remain; all of it stays on the bill.",
+    "Two analyses of the same figures.",
 ]
 
 

@@ -58,6 +58,13 @@ RULES = (
     _rule(r"\bfor want of\b", "out of, without"),
     _rule(r"\bin vain\b|\bere\b|\bwhose it is\b|\bthereof\b|\bwhereof\b", "plain words"),
     _rule(r"(?-i:\AOf\b)|\bwhat is given\b|\bwhat was told\b", "name the noun"),
+    _rule(r"\b(?:so|as) long\b(?! as)|\bas (?:much|many)(?=[.;,:)]|\Z)", "after N seconds, N"),
+    _rule(
+        r"(?<!all )(?<!part )(?<!some )(?<!none )(?<!front )(?<!use )(?<!out )(?<!one )"
+        r"\bof (?:it|that)(?=[.;,:)]|\Z)",
+        "name the noun",
+    ),
+    _rule(r"(?-i:\AThere is no \w+ '?\Z)", "'X not found', what to do"),
     _rule(r"\bor then\b", "rewrite the clause"),
     _rule(r"\bthe (?:newest|oldest|largest|latest) first\b", "newest first"),
     _rule(
@@ -67,9 +74,12 @@ RULES = (
     ),
     _rule(
         r"\b(?:behaviour|colour|favour|neighbour|labelled|labelling|modelling|licence|programme"
-        r"|centre|catalogue|judgement|learnt|spelt)\w*\b|\bdistils?\b",
+        r"|centre|catalogue|judgement|learnt|spelt|artefact|fulfil(?!l)|grey|analys(?:e(?!s)|ed|ing))"
+        r"\w*\b|\bdistils?\b",
         "American spelling",
     ),
+    # The status in JSON is spelled with two l.
+    _rule(r"(?<!')\bcancell(?:ed|ing|er|ers)\b(?!')", "canceled, canceling"),
 )
 # Names in code, options, units and the names in a docstring's "Args" are not prose.
 _CODE = re.compile(

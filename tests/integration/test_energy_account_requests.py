@@ -193,7 +193,7 @@ async def test_an_unknown_node_is_rejected(api: Api) -> None:
     document = problem(
         await api.viewer.get("/v1/energy", params={"node": "nobody"}), 404, "node-not-found"
     )
-    assert "There is no node 'nobody'." in document["detail"]
+    assert "Node 'nobody' not found" in document["detail"]
 
 
 async def test_days_and_months_are_those_of_utc_and_add_up(session: Session) -> None:

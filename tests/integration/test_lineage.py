@@ -240,7 +240,7 @@ async def test_final_weights_stay_final_in_the_next_run(api: Api, kind: str) -> 
 
 
 async def make_private(api: Api, run_id: UUID) -> None:
-    """Closes the run's project: nobody is a member of it."""
+    """Closes the run's project: it has no members."""
     async with api.database.session_scope() as session:
         run = await session.get(Run, run_id)
         assert run is not None

@@ -79,7 +79,7 @@ async def test_other_epochs_are_scaled_by_the_training_alone(api: Api) -> None:
     await trained(api, train_s=40.0)
     quote = await ask(api, recipe=training(epochs=6.0, learning_rate=1e-3))
     assert (quote["method"], quote["level"]) == ("history", "same-shape")
-    # Start, evaluation and end cost what they cost; the training thrice as much.
+    # Start, evaluation and end cost what they cost; the training takes three times its time.
     assert figure(quote, "duration_s")["value"] == pytest.approx(WHOLE_S + 2 * 40.0)
     expected_kwh = 150.0 * (WHOLE_S + 80.0) / 3.6e6
     assert figure(quote, "it_energy_kwh")["value"] == pytest.approx(expected_kwh)
@@ -87,7 +87,7 @@ async def test_other_epochs_are_scaled_by_the_training_alone(api: Api) -> None:
 
 
 async def test_steps_and_epochs_are_compared_by_examples(api: Api) -> None:
-    # 200 steps of 8 examples were 2 epochs: 800 examples; 400 steps of 4 are as much.
+    # 200 steps of 8 examples were 2 epochs: 800 examples; 400 steps of 4 are 2 epochs, too.
     await trained(api, steps=200, epochs=2.0)
     quote = await ask(api, recipe=training(epochs=None, max_steps=400, batch_size=4))
     assert quote["level"] == "same-shape"

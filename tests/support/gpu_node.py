@@ -79,7 +79,7 @@ class GpuNode:
     def submit(
         self, name: str, *, gpus: int, seconds: float | str, pool: str | None = None
     ) -> UUID:
-        """A job of some seconds; as text, of what the shell makes of it."""
+        """A job of some seconds; as text that the shell expands."""
         argv = ["/bin/sh", "-c", JOB, name, str(self.notes), str(seconds)]
         return self.lab.submit(
             name=name,

@@ -62,7 +62,7 @@ class Sensors:
 
     Attributes:
         name: Product name.
-        architecture: NVML's number of it.
+        architecture: NVML's number of the architecture.
         usage: What ``nvmlDeviceGetPowerUsage`` shows.
         counter_s: How often the energy counter is updated.
         fields: What the power fields show, by field; others are not supported.

@@ -34,7 +34,7 @@ def test_f1_of_a_class_that_neither_occurs_nor_is_predicted_is_not_defined() -> 
     assert scores["accuracy"].value == 1
     assert scores["f1"].value is None
     assert scores["f1"].of_class == "equivalent"
-    assert scores["f1"].reason == "no example is of class 'equivalent' or predicted to be of it"
+    assert scores["f1"].reason == "no example has or is predicted to have the class 'equivalent'"
 
 
 @pytest.mark.parametrize(("predicted", "labels"), [([0, 0], [0, 1]), ([1, 0], [0, 0])])

@@ -192,7 +192,7 @@ def test_an_encoder_of_berts_shape_has_berts_count(family: str) -> None:
 def test_figures_and_method_of_a_training_are_from_one_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The Trainer turns a decoder's ``use_cache`` off, which makes no other architecture of it."""
+    """The Trainer turns a decoder's ``use_cache`` off, which does not change the architecture."""
     counts: list[str] = []
 
     def counted(config: Any, head: Any) -> Any:

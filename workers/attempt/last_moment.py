@@ -139,7 +139,7 @@ def last_moment(trace: Trace, root: Path, *, saw_end: bool) -> LastMoment:
     now_s = trace.now_s()
     counted = trace.counted()
     shown = {} if now_s is None else read_on(counted, now_s, root, unaligned=trace.jumped)
-    # Ended later than what was read of it, it would seem to have used less power than it did.
+    # Ended later than its last reading, it would seem to have used less power than it did.
     is_read = bool(shown) and shown.keys() == counted.keys()
     if saw_end and is_read and now_s is not None and now_s > trace.read_s:
         return LastMoment(now_s, tuple(shown.values()), _bounds(trace, now_s, {}, shown.keys()))

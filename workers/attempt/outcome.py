@@ -45,7 +45,7 @@ def decide(observed: Observed) -> tuple[EndStatus, Reason | None]:
     if observed.finished == "succeeded" and observed.exit_code == 0:
         return "succeeded", None
     if observed.stop_reason == "cancelled":
-        return "cancelled", {"code": "cancelled", "message": "cancelled by request"}
+        return "cancelled", {"code": "cancelled", "message": "canceled by request"}
     if observed.stop_reason == "budget-exceeded":
         message = observed.stop_message or "a budget was used up"
         return "cancelled", {"code": "budget-exceeded", "message": message}

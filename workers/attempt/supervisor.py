@@ -165,7 +165,7 @@ class Supervisor:
 
     async def _run_child(self) -> None:
         if self._stop_requested.is_set():
-            return  # cancelled after the claim
+            return  # canceled after the claim
         launch = prepare(self.claim, self._config, self._devices.uuids, self._folder)
         self._log.append("environment", variables=launch.recorded)
         process = await self._starter.start(launch)

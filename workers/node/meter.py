@@ -119,7 +119,7 @@ class NodeMeter:
         self._shipped_s = -SHIP_S
 
     async def run(self) -> None:
-        """Meter until cancelled; wait while another worker does it."""
+        """Meter until canceled; wait while another worker does it."""
         while True:
             try:
                 await self._run_if_alone()
@@ -302,7 +302,7 @@ class NodeMeter:
 
 
 async def _finished(work: Callable[[], None]) -> None:
-    """Runs ``work`` in a thread to its end, even if this task is cancelled meanwhile."""
+    """Runs ``work`` in a thread to its end, even if this task is canceled meanwhile."""
     task = asyncio.ensure_future(asyncio.to_thread(work))
     try:
         await asyncio.shield(task)

@@ -55,7 +55,7 @@ def _f1_of_class(
 ) -> Score:
     name = names[number]
     if number not in labels and number not in predicted:
-        return Score(None, name, f"no example is of class {name!r} or predicted to be of it")
+        return Score(None, name, f"no example has or is predicted to have the class {name!r}")
     from sklearn import metrics
 
     value = metrics.f1_score(labels, predicted, pos_label=number, average="binary", zero_division=0)

@@ -150,7 +150,7 @@ async def cancel_run(session: CurrentSession, caller: Caller, run_id: RunId) -> 
 @router.post(
     "/{run_id}/resume",
     dependencies=[author("resume runs")],
-    summary="Resume a cancelled or failed run",
+    summary="Resume a canceled or failed run",
     status_code=202,
     responses=problems(403, 404, 409),
 )

@@ -63,7 +63,7 @@ def section(sums: Totals, tags: Sequence[TagView]) -> Section:
         "heading": "The bill",
         "paragraphs": [
             f"Totals over {counted(sums.runs, 'run')} ({sums.statuses}) and "
-            f"{counted(sums.attempts, 'attempt')}. Failed, cancelled and repeated attempts "
+            f"{counted(sums.attempts, 'attempt')}. Failed, canceled and repeated attempts "
             "are included.",
             _versions(tags),
         ],

@@ -51,7 +51,7 @@ _AMOUNT = """CASE a.metric
     WHEN 'co2e_kg' THEN CAST(CAST(s.co2e_kg AS text) AS numeric)
     WHEN 'cost' THEN CASE WHEN s.currency = a.currency THEN s.cost END END"""
 
-# Each is looked up by the index for every piece, whatever the planner expects of it: an offset
+# Each is looked up by the index for every piece, whatever the planner expects: an offset
 # keeps a subquery from being joined in another way.
 _BALANCE = """
     SELECT a.n, b.attempts,

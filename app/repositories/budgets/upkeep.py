@@ -3,7 +3,7 @@
 The database's triggers only ever add lines to the balances, so that no two transactions wait for
 each other there. A difference between the balances and what they sum up is found in one
 statement, so in one snapshot, and mended by adding it: whoever writes meanwhile, the lines that
-they add are on top of that.
+they add come on top.
 """
 
 from __future__ import annotations

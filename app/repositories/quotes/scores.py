@@ -71,7 +71,7 @@ GROUP BY method, level, pool
 
 
 async def summed(session: AsyncSession, newest: int) -> Summary:
-    """Sums up the latest scores; failed and cancelled runs are looked at, but do not count.
+    """Sums up the latest scores; failed and canceled runs are looked at, but do not count.
 
     Args:
         session: Only read.

@@ -99,7 +99,7 @@ class Selection:
             runs: The table of runs, or a subquery with its columns.
             without: Columns whose conditions are known to hold.
             looked_up: Words that the index of words looks up before the texts are compared. The
-                grams of a text take twenty times as long to make as a comparison.
+                grams of a text take twenty times the time of a comparison.
         """
         made = [
             getattr(runs, name).in_(list(values))

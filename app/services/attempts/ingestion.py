@@ -88,7 +88,7 @@ async def _ingest(
 ) -> int:
     attempt = await attempts.lock(session, attempt_id)
     if attempt is None:
-        raise AttemptNotFoundError(f"There is no attempt {attempt_id}.", field="attempt_id")
+        raise AttemptNotFoundError(f"Attempt {attempt_id} not found.", field="attempt_id")
     fresh, holes = in_order(records, after_seq=attempt.ingested_seq)
     if not fresh:
         return attempt.ingested_seq

@@ -23,9 +23,9 @@ class LeaseState:
     """State of an attempt that its worker must react to.
 
     Attributes:
-        cancel_requested: The run is to be cancelled: stop, and end as cancelled.
+        cancel_requested: The run is to be canceled: stop, and end as canceled.
         closed: The attempt was ended elsewhere: stop at once.
-        stop: A budget is used up: stop, and end as cancelled.
+        stop: A budget is used up: stop, and end as canceled.
     """
 
     cancel_requested: bool

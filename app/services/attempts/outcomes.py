@@ -31,7 +31,7 @@ def outcome(
     """Decides the next status of a run whose attempt has ended.
 
     A job's own error is final. An attempt that was ended from outside (lost, interrupted) is
-    repeated while attempts remain, unless the run is to be cancelled.
+    repeated while attempts remain, unless the run is to be canceled.
 
     Args:
         end: How the attempt ended.
@@ -45,7 +45,7 @@ def outcome(
         return Outcome("succeeded", None)
     if end == "failed":
         return Outcome("failed", stated or {"code": "failed", "message": "the job failed"})
-    by_request = {"code": "cancelled", "message": "cancelled by request"}
+    by_request = {"code": "cancelled", "message": "canceled by request"}
     if cancel_requested:
         return Outcome("cancelled", by_request)
     if end == "cancelled":

@@ -154,7 +154,7 @@ def packed_tail(tail: Tail, newest: Any, *, is_final: bool) -> Packed | None:
 
     Args:
         tail: The rows.
-        newest: The component's last block, if any. If later readings may change steps of it,
+        newest: The component's last block, if any. If later readings may change its steps,
             the first of the new blocks replaces it.
         is_final: Whether the attempt has ended, so that the rest makes a short block.
 

@@ -47,7 +47,7 @@ async def get_price_tag(session: Session, run_id: UUID, version: int | None = No
         return tag
     run = await executions.get_run(session, run_id)
     if run is None:
-        raise RunNotFoundError(f"There is no run {run_id}.", field="run_id")
+        raise RunNotFoundError(f"Run {run_id} not found.", field="run_id")
     if version is not None and await price_tags.last_version(session, run_id) > 0:
         raise PriceTagNotFoundError(f"The price tag has no version {version}.", field="version")
     if run.status in ("queued", "running"):
@@ -87,7 +87,7 @@ async def issue(
     """
     run = await executions.get_run(session, run_id)
     if run is None:
-        raise RunNotFoundError(f"There is no run {run_id}.", field="run_id")
+        raise RunNotFoundError(f"Run {run_id} not found.", field="run_id")
     attempts = await attempts_of(session, run_id)
     if not attempts:
         raise PriceTagNotFoundError("No attempt of the run has ended: there is nothing to bill.")

@@ -1,6 +1,6 @@
 """Spend of attempts, stored beside the price tags so that budgets can sum it.
 
-There is one row per attempt, from the latest price tag of its run, for failed, cancelled and
+There is one row per attempt, from the latest price tag of its run, for failed, canceled and
 lost attempts too. Figures that are unknown in the price tag are null here, never 0.
 """
 

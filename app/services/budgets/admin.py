@@ -86,7 +86,10 @@ def _exists(name: str) -> BudgetExistsError:
 async def _get(session: Session, budget_id: uuid.UUID, *, lock: bool = False) -> Budget:
     budget = await budget_rows.get(session, budget_id, lock=lock)
     if budget is None:
-        raise BudgetNotFoundError(f"There is no budget {budget_id}.", field="budget_id")
+        raise BudgetNotFoundError(
+            f"Budget {budget_id} not found: it does not exist or is hidden from you.",
+            field="budget_id",
+        )
     return budget
 
 

@@ -80,7 +80,9 @@ async def energy_account(
     """
     span = hours_of(start, stop, by, now or datetime.now(UTC))
     if node is not None and not await rows.knows_node(session, node):
-        raise NodeNotFoundError(f"There is no node {node!r}.", field="node")
+        raise NodeNotFoundError(
+            f"Node {node!r} not found; GET /v1/nodes lists all nodes.", field="node"
+        )
     hours = Range(span.start, span.stop, node, now)
     if by == "project" or by == "user":
         sums = await rows.sums_by_owner(session, by, principal.viewer, hours, every_hour=every_hour)

@@ -151,7 +151,7 @@ def actual_quantities(content: Mapping[str, Any]) -> dict[str, Mapping[str, Any]
 async def scores(session: Session) -> ScoreRead:
     """Accuracy of the quotes of successful runs, by method, similarity, pool and quantity.
 
-    Failed and cancelled runs did not do the quoted work, so they do not count.
+    Failed and canceled runs did not do the quoted work, so they do not count.
     """
     summary = await quote_scores.summed(session, NEWEST)
     return ScoreRead(

@@ -137,7 +137,7 @@ class AttemptInput:
 
     Attributes:
         number: 1 for the first attempt.
-        status: succeeded, failed, cancelled, interrupted or lost.
+        status: ``succeeded``, ``failed``, ``cancelled``, ``interrupted`` or ``lost``.
         reason: ``{code, message, field?}`` of an attempt that did not succeed.
         started_at: UTC, ISO 8601.
         duration_s: Wall-clock time; None if unknown.
@@ -251,7 +251,7 @@ class Factors:
         carbon_hours: Hourly carbon intensity (location-based, g CO2e/kWh); for a missing hour,
             ``carbon_intensity`` is used and a flag is set.
         carbon_market: Market-based carbon intensity (g CO2e/kWh) of the site's contracts,
-            shown beside the location-based one, never instead of it.
+            shown beside the location-based one, which it never replaces.
         tariff_hours: Hourly price per kWh, if the tariff depends on the time of use.
         internal_price: Price per accelerator-hour of the site's own hardware, without
             electricity.

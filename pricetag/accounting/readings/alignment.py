@@ -5,7 +5,7 @@ last update. After an edge the meter waits for the next two updates and emits a 
 ``tick`` at each. The energy ``D`` between the last update before the edge and the next one is then
 known. The part before the edge follows from the counter alone: with the mean powers ``p0``
 before and ``p1`` after these two updates, ``D = p0 s + p1 (u - s)`` gives the time ``s`` of a
-single step in power, with the powers ``p0`` and ``p1`` on either side of it. If no step explains
+single step in power, with the powers ``p0`` before and ``p1`` after the step. If no step explains
 ``D`` (it is not between ``p0 u`` and ``p1 u``), ``D`` is divided in proportion to time. Power
 sensors are not used: those that see 25 of every 100 ms (A100, H100) misplace bursts by more than
 a whole update.

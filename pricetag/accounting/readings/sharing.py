@@ -204,7 +204,7 @@ def allocate(
 
     Args:
         gross_j: Energy of the device, J.
-        tenants: The jobs that hold a share of it.
+        tenants: The jobs that hold a share of the device.
         duration_s: Duration of the step, s.
         baseline_w: Idle power, W, if known.
         all_busy_s: Total activity in the step, of tenants and others, if reported.

@@ -33,7 +33,7 @@ class FakeDevice:
         freezes: Stretches in which the counter stands still; it does not catch up.
         losses: Stretches in which every call says that the GPU is lost.
         codes: Return code by what is asked: ``counter``, ``field`` or ``usage``.
-        architecture: NVML's number of it; unknown unless said.
+        architecture: NVML's number of the architecture; unknown unless said.
         module_w: What the rest of a Grace-Hopper module draws; reported only at the module's scope.
     """
 

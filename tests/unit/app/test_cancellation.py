@@ -21,7 +21,7 @@ from workers.node.leases import LeaseKeeper
 ROOT = Path(__file__).resolve().parents[3]
 STEPS = range(7)
 Begin = Callable[[asyncio.Event, Path], Awaitable[Any]]
-"""What runs until it is cancelled, and waits for the event in between."""
+"""What runs until it is canceled, and waits for the event in between."""
 
 
 async def lease_keeper(answered: asyncio.Event, folder: Path) -> None:

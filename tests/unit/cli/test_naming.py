@@ -216,7 +216,7 @@ def test_a_phrase_without_a_subject_gets_its_option_and_a_sentence_does_not(
     words = ["budget", "create", "b", "--amount", "1", "--project", "p"]
     for message, shown in (
         ("is not allowed here", "--project: is not allowed here"),
-        ("There is no project 'p'.", "There is no project 'p'."),
+        ("Project 'p' not found.", "Project 'p' not found."),
     ):
         fault = {"field": "project", "message": message, "hint": None}
         api.answers["POST /v1/budgets"] = problem(422, "invalid-request", message, fault)

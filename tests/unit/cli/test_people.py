@@ -164,7 +164,7 @@ def test_members_of_projects_are_added_and_removed(api: FakeApi, capsys: Capture
 
 def test_a_rejection_by_the_server_names_the_field(api: FakeApi, capsys: Captured) -> None:
     api.answers["POST /v1/projects/p/members"] = refused(
-        422, "unknown-user", "There is no user 'x'.", {"field": "user", "message": "unknown"}
+        422, "unknown-user", "User 'x' not found.", {"field": "user", "message": "unknown"}
     )
     assert pricetag(["project", "add-member", "p", "x"]) == 2
     assert "USER: unknown" in capsys.readouterr().err

@@ -84,7 +84,7 @@ def test_differences_to_the_second_opinion_are_explained(context: dict[str, Any]
     explanation = next(note for note in opinions["notes"] if note.startswith("on our own card"))
     assert "all: ours is this run's share, 50.0% of what the devices used" in explanation
     assert "gpu: ours is metered" in explanation
-    # 100 s at 1.02 x 300 + 70 W of twice as much, against 12.5 Wh.
+    # 100 s at 1.02 x 300 + 70 W of twice the time, against 12.5 Wh.
     heads = [column["label"] for column in opinions["columns"]]
     whole = next(row["cells"] for row in opinions["rows"] if row["cells"][2] == "all")
     assert dict(zip(heads[3:], whole[3:], strict=True)) == {
