@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
@@ -79,6 +79,8 @@ class Traits(Generic[P]):
         amount: Options for the amount of work, by which figures of earlier runs are scaled.
         tuning: Options that change the learned model, but hardly the usage.
         seeds: Options that seed its random numbers.
+        later: Options that the kind got after its first runs. At their default they are no part
+            of fingerprints and step keys, so that those stored before stay equal.
     """
 
     group: Group
@@ -101,6 +103,7 @@ class Traits(Generic[P]):
     amount: frozenset[str] = frozenset()
     tuning: frozenset[str] = frozenset()
     seeds: frozenset[str] = frozenset()
+    later: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ class RecipeEntry(Generic[P]):
 
     def __post_init__(self) -> None:
         traits = self.traits
-        named = traits.amount | traits.tuning | traits.seeds
+        named = traits.amount | traits.tuning | traits.seeds | traits.later
         if traits.evaluates_after:
             named |= {"evaluate", "max_length"}
         if unknown := sorted(traits.tasks - set(TASKS)):
@@ -162,6 +165,18 @@ class RecipeEntry(Generic[P]):
         """The parameters of a stored stage, without options that this version does not have."""
         fields = self.params.model_fields
         return self.params.model_validate({k: v for k, v in stored.items() if k in fields})
+
+    def without_later(self, stage: Mapping[str, Any]) -> dict[str, Any]:
+        """The options of a stage without ``later`` ones that have their default value."""
+        defaults = {
+            name: self.params.model_fields[name].get_default(call_default_factory=True)
+            for name in self.traits.later
+        }
+        return {
+            name: value
+            for name, value in stage.items()
+            if name not in defaults or value != defaults[name]
+        }
 
     def describe(self) -> dict[str, Any]:
         """The entry as plain data, with the JSON schema of its parameters."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pricetag.atomic_files import write_whole
-from pricetag.recipes import Recipe, traits_of
+from pricetag.recipes import REGISTRY, Recipe, traits_of
 from pricetag.recipes import plan as recipe_plan
 from pricetag.recipes.base import StageParams
 from workers.job import roots
@@ -133,7 +133,9 @@ def step_key(before: str, step: Step, recipe: Recipe, files: Files) -> str:
     read: dict[str, Any] = {split: files.get(split) for split in splits}
     if recipe.data is not None and set(splits) - {"train"}:
         read["positive_label"] = recipe.data.positive_label
-    params = step.params.model_dump(mode="json", exclude={"name"})
+    params = REGISTRY[step.kind].without_later(
+        step.params.model_dump(mode="json", exclude={"name"})
+    )
     return _digest([before, step.kind, params, read])
 
 

@@ -23,9 +23,6 @@ FIRST_DATA_OPTIONS = frozenset(
 )
 """Options of data that existed when the first fingerprints were stored."""
 
-FIRST_METHODS = {"distill": "logits"}
-"""Methods that were the only ones of their kind, without a name, in the first fingerprints."""
-
 SCRIPTS = (".py", ".sh", ".r", ".jl", ".pl", ".rb", ".js", ".lua", ".ipynb")
 
 Recipe = Mapping[str, Any]
@@ -106,9 +103,8 @@ def _scaled(stage: Mapping[str, Any]) -> frozenset[str]:
 
 def _without(stage: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
     """The stage without these and without unset options: later versions may have more options."""
-    set_options = {name: value for name, value in stage.items() if value not in (None, {}, [])}
-    if set_options.get("method") == FIRST_METHODS.get(stage["kind"]):
-        set_options.pop("method", None)
+    options = REGISTRY[kind_of(stage)].without_later(stage)
+    set_options = {name: value for name, value in options.items() if value not in (None, {}, [])}
     return {name: value for name, value in set_options.items() if name not in names}
 
 

@@ -1,0 +1,66 @@
+"""Runs from before a kind got more options keep their fingerprints and the keys of their steps."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.services.quoting.likeness import likeness
+from pricetag.recipes import REGISTRY, parse_recipe
+from pricetag.recipes.kinds import RecipeEntry
+from workers.job import steps
+
+GOLDEN = Path(__file__).parents[2] / "data" / "golden" / "first_step_keys.json"
+CASES: dict[str, Any] = json.loads(GOLDEN.read_text())
+"""By kind: stages, and what a version with only one method a kind made of them."""
+
+HEAD: dict[str, Any] = {
+    "task": "classification",
+    "data": {"train": "a.tsv", "validation": "b.tsv", "test": "c.tsv"},
+    "model": "base",
+}
+FILES: steps.Files = {split: [f"{split}.tsv", 10, 20] for split in ("train", "validation", "test")}
+
+
+def step_keys(stages: list[Any]) -> list[str]:
+    recipe = parse_recipe(HEAD | {"stages": stages})
+    keys = [steps.fingerprint(recipe)]
+    for step in steps.plan(recipe):
+        keys.append(steps.step_key(keys[-1], step, recipe, FILES))
+    return keys[1:]
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_step_keys_and_fingerprints_of_the_first_methods_stay_as_they_were(kind: str) -> None:
+    stages = CASES[kind]["stages"]
+    assert step_keys(stages) == CASES[kind]["step_keys"]
+    stored = parse_recipe(HEAD | {"stages": stages}).model_dump(mode="json")
+    assert asdict(likeness(stored)) == CASES[kind]["likeness"]
+
+
+def with_later_options() -> list[RecipeEntry[Any]]:
+    return [entry for entry in REGISTRY.values() if entry.traits.later]
+
+
+def test_a_later_option_counts_only_beside_its_default() -> None:
+    assert with_later_options()
+    for entry in with_later_options():
+        options = entry.params.model_validate(entry.example).model_dump(mode="json")
+        assert entry.traits.later <= options.keys()
+        shortened = entry.without_later(options)
+        for name in entry.traits.later:
+            default = entry.params.model_fields[name].get_default(call_default_factory=True)
+            changed = entry.without_later(options | {name: "another"})
+            assert (name in shortened) == (options[name] != default)
+            assert changed[name] == "another"
+
+
+def test_another_method_has_other_step_keys() -> None:
+    train = {"kind": "train"}
+    first = step_keys([train, {"kind": "distill"}])
+    assert first == step_keys([train, {"kind": "distill", "method": "logits"}])
+    assert first[-1] != step_keys([train, {"kind": "distill", "method": "pkd"}])[-1]
