@@ -170,6 +170,13 @@ def _unknown_kind(loc: list[str], value: object) -> FieldError:
     if "kind" not in value:
         return FieldError(field, "is missing", f"known kinds: {', '.join(families)}")
     kind, _, method = str(value["kind"]).partition("-")
+    if kind in families and not method:  # its methods have no default
+        valid = ", ".join(methods_of(kind))
+        method_field = ".".join([*loc, "method"])
+        if "method" not in value:
+            return FieldError(method_field, f"is missing: one of {valid}")
+        hint = _near(str(value["method"]), methods_of(kind), show_all=False)
+        return FieldError(method_field, f"must be one of: {valid}", hint)
     hint = _near(str(value["kind"]), families)
     if method in methods_of(kind):
         hint = f"write kind: {kind} and method: {method}"

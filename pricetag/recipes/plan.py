@@ -60,6 +60,7 @@ class Misfit:
 
     field: str  # path within the recipe
     message: str
+    code: str = "bad-student"  # of the job's error
 
 
 def misfit(shape: Shape, stages: Sequence[StageParams]) -> Misfit | None:
@@ -73,7 +74,7 @@ def misfit(shape: Shape, stages: Sequence[StageParams]) -> Misfit | None:
         try:
             shape = traits_of(stage).reshape(stage, shape)
         except MisfitError as error:
-            return Misfit(f"stages.{index}.{error.option}", str(error))
+            return Misfit(f"stages.{index}.{error.option}", str(error), error.code)
     return None
 
 

@@ -15,14 +15,19 @@ class Shape:
     layers: int | None = None
     hidden_size: int | None = None
     heads: int | None = None
+    intermediate_size: int | None = None
 
 
 class MisfitError(ValueError):
-    """A stage does not fit its input model; ``option`` is the one to change."""
+    """A stage does not fit its input model; ``option`` is the one to change.
 
-    def __init__(self, option: str, message: str) -> None:
+    ``code`` is that of the job's error if only the worker can see the model.
+    """
+
+    def __init__(self, option: str, message: str, code: str = "bad-student") -> None:
         super().__init__(message)
         self.option = option
+        self.code = code
 
 
 def described_shape(model: object) -> Shape:
@@ -30,7 +35,12 @@ def described_shape(model: object) -> Shape:
     if not isinstance(model, FromScratch):
         return Shape()
     config = model.config
-    return Shape(config.num_hidden_layers, config.hidden_size, config.num_attention_heads)
+    return Shape(
+        config.num_hidden_layers,
+        config.hidden_size,
+        config.num_attention_heads,
+        config.intermediate_size,
+    )
 
 
 SIZE_NAMES: Mapping[str, tuple[str, ...]] = {
@@ -53,4 +63,4 @@ def stored_shape(config: object) -> Shape:
         value = next((stated[name] for name in SIZE_NAMES[option] if name in stated), None)
         return value if type(value) is int and value > 0 else None
 
-    return Shape(size("num_hidden_layers"), size("hidden_size"), size("num_attention_heads"))
+    return Shape(*(size(option) for option in SIZE_NAMES))

@@ -93,6 +93,7 @@ def student_shape(student: Student, teacher: Shape) -> Shape:
         layers,
         student.hidden_size or teacher.hidden_size,
         student.num_attention_heads or teacher.heads,
+        student.intermediate_size or teacher.intermediate_size,
     )
     if shape.hidden_size and shape.heads and shape.hidden_size % shape.heads:
         option = "num_attention_heads" if student.num_attention_heads else "hidden_size"

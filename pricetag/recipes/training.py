@@ -42,6 +42,14 @@ class Optimisation(StageParams):
     )
 
 
+class Recovery(Optimisation):
+    """Compression of a model, and training in which it recovers."""
+
+    recovery_epochs: float = Field(
+        1.0, ge=0, le=10_000, description="Epochs of training afterwards; 0 for none."
+    )
+
+
 class MidEvaluation(Params):
     """Evaluation during training, included in the training stage's price."""
 
@@ -120,6 +128,12 @@ def evaluation_splits(params: Optimisation) -> tuple[SplitNeed, ...]:
     return (SplitNeed("validation", "evaluate"),) if params.evaluate else ()
 
 
+def recovery_splits(params: Recovery) -> tuple[SplitNeed, ...]:
+    """The split for training, if there is any, and for the evaluation afterwards."""
+    recovery = (SplitNeed("train"),) if params.recovery_epochs > 0 else ()
+    return (*recovery, *evaluation_splits(params))
+
+
 def training_splits(params: FullTraining) -> tuple[SplitNeed, ...]:
     """The splits for training, and for evaluation during training and afterwards."""
     during = params.mid_evaluation
@@ -161,3 +175,18 @@ TRAINING: Traits[Any] = Traits(
     seeds=frozenset({"seed"}),
 )
 """Traits of kinds that train for epochs or steps; ``dataclasses.replace`` adapts them."""
+
+RECOVERY: Traits[Any] = Traits(
+    group="compression",
+    trains=True,
+    all_ranks=True,
+    evaluates_after=True,
+    makes_model=True,
+    splits=recovery_splits,
+    work=lambda params, devices: Work(epochs=params.recovery_epochs),
+    counts_whole=lambda params: True,
+    amount=AMOUNT | {"recovery_epochs"},
+    tuning=TUNING,
+    seeds=frozenset({"seed"}),
+)
+"""Traits of kinds that compress a model at once and then let it recover."""

@@ -56,7 +56,7 @@ def check_shapes(model: ModelRef | None, recipe: Recipe) -> None:
     """Reject a stage whose model cannot be built, before anything has been trained.
 
     Raises:
-        JobError: ``bad-student``.
+        JobError: ``bad-student``, or another code of the stage.
     """
     if model is None or model.folder is None:
         return  # checked when the run was posted, or a hub model
@@ -66,7 +66,7 @@ def check_shapes(model: ModelRef | None, recipe: Recipe) -> None:
         return  # loading the model reports the error
     problem = misfit(stored_shape(config), recipe.stages)
     if problem is not None:
-        raise JobError("bad-student", problem.message, f"recipe.{problem.field}")
+        raise JobError(problem.code, problem.message, f"recipe.{problem.field}")
 
 
 def _check_folder(folder: Path, allowed: list[Path]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from transformers import PreTrainedConfig
@@ -40,9 +41,9 @@ def training_data(context: StageContext, loaded: Loaded, max_length: int) -> Tok
     return task_of(context).tokens(context, examples, loaded, limit)
 
 
-def new_tally(context: StageContext, loaded: Loaded) -> Tally:
-    """A tally of the stage's operations."""
-    return Tally(context.reporter, model_profile(context, loaded))
+def new_tally(context: StageContext, loaded: Loaded, uncounted: Sequence[str] = ()) -> Tally:
+    """A tally of the stage's operations; ``uncounted`` is work that it does not include."""
+    return Tally(context.reporter, model_profile(context, loaded), uncounted)
 
 
 def model_profile(context: StageContext, loaded: Loaded) -> FlopProfile:

@@ -1,10 +1,11 @@
-"""Pruning in rounds, each followed by training in which the model recovers."""
+"""Training in which a compressed model recovers; pruning in rounds, each followed by it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from pricetag.recipes.training import Optimisation
+from pricetag.recipes.training import Optimisation, Recovery
 from workers.job.context import StageContext
 from workers.job.request import JobError
 from workers.training.finetune import loaded_profile, new_tally, training_data
@@ -29,6 +30,38 @@ def require_prunable(context: StageContext, loaded: Loaded) -> None:
             f"no encoder layers are known in a {loaded.model.config.model_type} model",
             context.field,
         )
+
+
+def recover(
+    context: StageContext,
+    loaded: Loaded,
+    options: Recovery,
+    *,
+    uncounted: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Train a compressed model in place; returns facts for its card.
+
+    Args:
+        context: The stage's context.
+        loaded: The model.
+        options: Options of the training, with its epochs.
+        uncounted: Work of the compression itself whose operations are not counted.
+
+    Raises:
+        Interrupted: A stop was requested; the next attempt resumes from the checkpoint.
+    """
+    if options.recovery_epochs == 0:
+        return {}
+    outcome = fit(
+        context,
+        loaded,
+        training_data(context, loaded, options.max_length),
+        options,
+        horizon=Horizon(options.recovery_epochs),
+        tally=new_tally(context, loaded, uncounted),
+    )
+    report_training(context, [outcome])
+    return outcome.facts()
 
 
 def prune_in_rounds(

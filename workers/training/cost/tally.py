@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from workers.job.reporter import Reporter
 from workers.training.cost.flops import FlopProfile
@@ -20,10 +21,14 @@ class Tally:
     Args:
         reporter: The stage's reporter.
         profile: Operations of the model that is trained; method and figures are of this profile.
+        uncounted: Further work of the stage whose operations are not counted.
     """
 
-    def __init__(self, reporter: Reporter, profile: FlopProfile) -> None:
+    def __init__(
+        self, reporter: Reporter, profile: FlopProfile, uncounted: Sequence[str] = ()
+    ) -> None:
         self._reporter = reporter
+        self._uncounted = uncounted
         self.profile = profile
         self._next_s = time.monotonic() + REPORT_EVERY_S
         self.dense = 0.0
@@ -45,5 +50,5 @@ class Tally:
             low_bit=0.0,
             method=f"{self.profile.method}; forward and backward = 3 forward; "
             "padded tokens included",
-            uncounted=[*self.profile.uncounted, *NOT_IN_FORWARD],
+            uncounted=[*self.profile.uncounted, *NOT_IN_FORWARD, *self._uncounted],
         )

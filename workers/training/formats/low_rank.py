@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import nn
 from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 from workers.training.formats.base import Format, Note, require_format
+from workers.training.formats.sparse import Matrix
+
+Shapes = Mapping[str, tuple[int, int]]
+"""(out, in) of matrices by name."""
 
 
 class LowRankLinear(nn.Module):
@@ -27,6 +34,19 @@ class LowRankLinear(nn.Module):
         return outputs
 
 
+def plain_weight(module: Matrix) -> torch.Tensor:
+    """The weights of a matrix as ``[out, in]``, whichever way the module holds them."""
+    return module.weight.T if isinstance(module, Conv1D) else module.weight
+
+
+def shapes_of(matrices: Mapping[str, Matrix]) -> dict[str, tuple[int, int]]:
+    """(out, in) of each matrix."""
+    return {
+        name: (plain_weight(module).shape[0], plain_weight(module).shape[1])
+        for name, module in matrices.items()
+    }
+
+
 def factorize(model: nn.Module, name: str, first: torch.Tensor, second: torch.Tensor) -> None:
     """Replace the matrix of a linear layer by two factors, in place; its bias is kept.
 
@@ -37,17 +57,19 @@ def factorize(model: nn.Module, name: str, first: torch.Tensor, second: torch.Te
         second: ``[out, rank]``.
     """
     linear = model.get_submodule(name)
-    assert isinstance(linear, nn.Linear)
-    rank = len(first)
-    factored = LowRankLinear(
-        linear.in_features, rank, linear.out_features, bias=linear.bias is not None
-    ).to(linear.weight.device)
+    assert isinstance(linear, Matrix)
+    factored = _factored(linear, len(first)).to(linear.weight.device)
     with torch.no_grad():
         factored.first.weight.copy_(first)
         factored.second.weight.copy_(second)
         if linear.bias is not None:
             factored.second.bias.copy_(linear.bias)
     model.set_submodule(name, factored)
+
+
+def _factored(linear: Matrix, rank: int) -> LowRankLinear:
+    outputs, inputs = plain_weight(linear).shape
+    return LowRankLinear(inputs, rank, outputs, bias=linear.bias is not None)
 
 
 class LowRank(Format):
@@ -71,11 +93,9 @@ class LowRank(Format):
         require_format(note, 1, self.note_file)
         for name, rank in note["ranks"].items():
             linear = model.get_submodule(name)
-            if not isinstance(linear, nn.Linear):
+            if not isinstance(linear, Matrix):
                 raise ValueError(f"{self.note_file}: {name} is not a linear layer")
-            bias = linear.bias is not None
-            factored = LowRankLinear(linear.in_features, rank, linear.out_features, bias=bias)
-            model.set_submodule(name, factored)
+            model.set_submodule(name, _factored(linear, rank))
 
 
 FORMAT = LowRank()
