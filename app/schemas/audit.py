@@ -49,5 +49,7 @@ class AuditRead(Wire):
 
 
 class AuditPage(Wire):
+    """A page of the audit log, newest first."""
+
     items: list[AuditRead]
     next_cursor: str | None = Field(description="Pass as `cursor` for the next page.")

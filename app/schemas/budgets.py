@@ -190,6 +190,8 @@ class BudgetRead(Wire):
 
 
 class BudgetPage(Wire):
+    """A page of budgets, by name."""
+
     items: list[BudgetRead]
     next_cursor: str | None = Field(description="Pass as `cursor` for the next page.")
 
@@ -207,5 +209,7 @@ class BudgetAlertRead(AlertRead):
 
 
 class BudgetAlertPage(Wire):
+    """A page of budget alerts, newest first."""
+
     items: list[BudgetAlertRead]
     next_cursor: str | None = Field(description="Pass as `cursor` for the next page.")

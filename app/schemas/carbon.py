@@ -37,15 +37,19 @@ class CarbonFetch(Request):
         Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[\w-]+$")] | None
     ) = Field(default=None, description="The provider's name of the zone, e.g. `US-CAL-CISO`.")
     start: Moment
-    end: Moment = Field(description="Exclusive.")
+    end: Moment = Field(description="End of the hours, exclusive (ISO 8601 with time zone).")
 
 
 class HourGap(Wire):
+    """Consecutive missing hours."""
+
     first: datetime
     hours: int
 
 
 class CarbonSeriesRead(Wire):
+    """A series of hourly carbon intensities of one zone, without its values."""
+
     id: uuid.UUID
     zone: str
     basis: str
@@ -61,9 +65,13 @@ class CarbonSeriesRead(Wire):
 
 
 class CarbonImported(CarbonSeriesRead):
+    """The stored series, with the gaps in it."""
+
     gaps: list[HourGap] = Field(description="Missing hours within the series.")
 
 
 class CarbonSeriesPage(Wire):
+    """A page of series, newest first."""
+
     items: list[CarbonSeriesRead]
     next_cursor: str | None

@@ -48,7 +48,8 @@ def _made(source: type[Any]) -> type[Issued]:
         else:
             fields |= _field(member)
     name = f"{source.__name__.removesuffix('Tag')}OfPriceTag"
-    return create_model(name, __base__=Issued, __doc__=source.__doc__, **fields)
+    about = (source.__doc__ or "").partition("Attributes:")[0].strip()
+    return create_model(name, __base__=Issued, __doc__=about, **fields)
 
 
 def _field(member: Member) -> dict[str, Any]:

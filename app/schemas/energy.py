@@ -64,7 +64,7 @@ class EnergyAccount(Wire):
     model_config = ConfigDict(populate_by_name=True)
 
     start: datetime = Field(alias="from")
-    stop: datetime = Field(alias="to", description="Exclusive.")
+    stop: datetime = Field(alias="to", description="End of the range, exclusive (UTC).")
     by: EnergyBy
     node: str | None = Field(description="Name of the node; null for all nodes.")
     total: EnergyFigures

@@ -34,7 +34,9 @@ Year = Annotated[Whole, Field(ge=1990, le=2100)]
 class Cited(Request):
     """The source of a figure."""
 
-    source: Text = Field(description="Citation of the source.", examples=["meter of hall 2"])
+    source: Text = Field(
+        description="Source to cite: publisher and document.", examples=["meter of hall 2"]
+    )
     source_url: Url = ""
     licence: Text = Field(
         description="License of the figure.", examples=["the lab's own figure", "CC BY 4.0"]
@@ -84,11 +86,15 @@ class FactorCreate(Cited):
 
 
 class FactorRead(Wire):
+    """A factor as it was entered."""
+
     id: uuid.UUID
     site: str | None = Field(description="Name of the site; null for a factor of the lab.")
     kind: str
     subject: str
-    value: str = Field(description="Decimal.", examples=["1.12"])
+    value: str = Field(
+        description="Value of the factor, a decimal number in `unit`.", examples=["1.12"]
+    )
     unit: str
     relative_std_ratio: float
     multiplicative: bool
@@ -108,9 +114,13 @@ class FactorRead(Wire):
 
 
 class FactorEntered(FactorRead):
+    """A factor that was just entered, with warnings."""
+
     warnings: list[str] = Field(description="Warnings about possible mistakes.")
 
 
 class FactorPage(Wire):
+    """A page of factors, newest first."""
+
     items: list[FactorRead]
     next_cursor: str | None

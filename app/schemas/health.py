@@ -8,15 +8,19 @@ from app.schemas.common import Wire
 
 
 class Health(Wire):
+    """The server is alive."""
+
     status: Literal["ok"]
     version: str
 
 
 class Readiness(Wire):
+    """The server can serve requests."""
+
     status: Literal["ready"]
     revision: str = Field(description="Current revision of the database schema.")
     alarms: list[str] = Field(
         default=[],
-        description="What is wrong with the stored figures and needs an administrator, in words; "
-        "the server works nevertheless.",
+        description="Problems with the stored figures that an administrator should solve; the "
+        "server works nevertheless.",
     )

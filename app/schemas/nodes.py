@@ -17,7 +17,9 @@ class IdlePowerRead(Wire):
     power_w: float
     power_std_w: float | None
     duration_s: float
-    source: str = Field(description="counter, integrated or modelled.")
+    source: str = Field(
+        description="How the power was measured: `counter`, `integrated` or `modelled`."
+    )
     measured_at: datetime
 
 
@@ -25,13 +27,15 @@ class WorkerRead(Wire):
     """A live worker of the node, and which runs it takes."""
 
     pool: str
-    gpus: int = Field(description="The most accelerators that one run can get.")
+    gpus: int = Field(description="Maximum number of accelerators of one run.")
     cpu_slots: int = Field(description="Number of CPU-only runs at the same time.")
     allows_commands: bool
     last_seen_at: datetime
 
 
 class NodeRead(Wire):
+    """A machine that runs or has run workers."""
+
     id: uuid.UUID
     name: str
     pool: str
@@ -48,4 +52,6 @@ class NodeRead(Wire):
 
 
 class NodeList(Wire):
+    """Nodes, by name."""
+
     items: list[NodeRead]

@@ -23,7 +23,7 @@ class PriceTagRead(wire_type(PriceTag)):  # type: ignore[misc]  # a class made f
 
 
 class RepriceRequest(Request):
-    """The factors to re-price a run with."""
+    """Selects the factors of the new version."""
 
     as_of: Moment | None = Field(
         default=None,
@@ -75,6 +75,8 @@ class VerificationRead(Wire):
 
 
 class ComparedRun(Wire):
+    """A run with its figure."""
+
     run_id: uuid.UUID
     name: str
     version: int

@@ -77,13 +77,17 @@ class PriceImport(Request):
 
 
 class PriceRead(Wire):
+    """A row of the price book."""
+
     id: uuid.UUID
     price_id: str
     provider: str
     region: str
     accelerator: str
     unit: str
-    amount: str = Field(description="Decimal.", examples=["3.35"])
+    amount: str = Field(
+        description="Price per device-hour, a decimal number in `currency`.", examples=["3.35"]
+    )
     currency: str
     kind: str
     source: str
@@ -104,13 +108,19 @@ class PriceRead(Wire):
 
 
 class PriceEntered(PriceRead):
+    """A price that was just entered, with warnings."""
+
     warnings: list[str] = Field(description="Warnings about possible mistakes.")
 
 
 class PricePage(Wire):
+    """A page of the price book, newest first."""
+
     items: list[PriceRead]
     next_cursor: str | None
 
 
 class PricesImported(Wire):
+    """The rows of an imported file."""
+
     items: list[PriceEntered]

@@ -9,6 +9,8 @@ from app.schemas.common import Request, Visibility, Wire
 
 
 class ProjectRead(Wire):
+    """A project."""
+
     id: uuid.UUID
     name: str
     description: str
@@ -29,11 +31,15 @@ class ProjectChange(Request):
 
 
 class ProjectPage(Wire):
+    """A page of projects, by name."""
+
     items: list[ProjectRead]
     next_cursor: str | None
 
 
 class ExperimentRead(Wire):
+    """An experiment of a project."""
+
     id: uuid.UUID
     project: str
     name: str
@@ -43,5 +49,7 @@ class ExperimentRead(Wire):
 
 
 class ExperimentPage(Wire):
+    """A page of experiments, by project and name."""
+
     items: list[ExperimentRead]
     next_cursor: str | None

@@ -38,6 +38,8 @@ class QuoteCreate(Request):
 
 
 class QuoteRead(Wire):
+    """The estimate from your own figures, without intervals."""
+
     it_energy_kwh: float
     facility_energy_kwh: float = Field(description="IT energy x PUE.")
     co2e_kg: float
@@ -54,7 +56,7 @@ class RunQuoteCreate(Request):
 
 
 class QuoteRequest(RootModel[QuoteCreate | RunQuoteCreate]):
-    """Your own figures, or a run."""
+    """Your own figures to estimate from, or a run to quote."""
 
 
 class RunQuoteRead(Wire):
@@ -83,7 +85,7 @@ class HitRead(Wire):
 
     quoted: float
     actual: float
-    factor: float = Field(description="actual / quoted")
+    factor: float = Field(description="Actual value divided by the quoted one.")
     log_error: float
     inside: bool = Field(description="Whether the actual value is in the quote's 95% interval.")
 

@@ -8,6 +8,8 @@ from app.schemas.common import Wire
 
 
 class PaperRead(Wire):
+    """A publication."""
+
     citation: str
     url: str
 
@@ -27,5 +29,7 @@ class RecipeRead(Wire):
 
 
 class RecipeList(Wire):
+    """All stage kinds."""
+
     items: list[RecipeRead]
     run_schema: dict[str, Any] = Field(description="JSON schema of the body of POST /v1/runs.")

@@ -59,6 +59,8 @@ class ReportCreate(Request):
 
 
 class ReportSummary(Wire):
+    """A report in a list."""
+
     id: uuid.UUID
     title: str
     profile: str
@@ -78,5 +80,7 @@ class ReportRead(ReportSummary):
 
 
 class ReportList(Wire):
+    """A page of reports, newest first."""
+
     items: list[ReportSummary]
     next_cursor: str | None

@@ -61,6 +61,8 @@ class RunCreate(RunSpec):
 
 
 class RunResources(Wire):
+    """Requirements of a run on its worker."""
+
     gpus: int = Field(ge=0)
     pool: str
 
@@ -104,6 +106,8 @@ class RunSummary(Wire):
 
 
 class StageRead(Wire):
+    """A stage of an attempt."""
+
     key: str
     index: int
     parent_key: str | None
@@ -117,16 +121,18 @@ class StageRead(Wire):
 
 
 class RejectedReason(Wire):
+    """A reason for rejected reports, with their number."""
+
     reason: str
     count: int = Field(description="Number of kept records with this reason.")
 
 
 class RejectedRead(Wire):
-    """What the job reported that could not be taken: it is in no figure."""
+    """Reports of the job that were rejected; they are not part of any figure."""
 
     count: int = Field(description="Number of rejected reports.")
     reasons: list[RejectedReason] = Field(
-        description="Up to 20 reasons, first ones first; of many reports not all are kept."
+        description="Up to 20 reasons, in order; of many rejected reports only the first are kept."
     )
 
 
@@ -147,13 +153,13 @@ class AttemptRead(Wire):
         examples=[{"metrics": 250}],
     )
     rejected: RejectedRead | None = Field(
-        description="Reports that could not be taken, with the reasons; null where all could."
+        description="Rejected reports of the job, with the reasons; null if there are none."
     )
     stages: list[StageRead]
 
 
 class WaitingRead(Wire):
-    """Why no live worker can take a queued run. It starts once one can."""
+    """Reason why no live worker can take a queued run, which starts once one can."""
 
     code: Literal["no-worker-in-pool", "no-worker-large-enough", "no-worker-allows-commands"]
     message: str = Field(examples=["no worker serves pool lab"])
@@ -167,9 +173,11 @@ class RunRead(RunSummary):
     recipe: dict[str, Any]
     max_attempts: int
     waiting: WaitingRead | None = Field(
-        description="Why no live worker can take the queued run; null where one can."
+        description="Reason why no live worker can take the queued run; null if one can."
     )
-    created_by: uuid.UUID | None = Field(description="ID of the user who posted it.")
+    created_by: uuid.UUID | None = Field(
+        description="ID of the user who posted the run; null if unknown."
+    )
     projection: ProjectionRead | None = Field(
         description="Projected totals while the run is running."
     )
@@ -193,12 +201,12 @@ class RunAccepted(Wire):
     url: str = Field(examples=["/v1/runs/6f0c0d0e-0000-4000-8000-000000000000"])
     waiting: WaitingRead | None = Field(
         default=None,
-        description="Why no live worker can take the queued run; null where one can.",
+        description="Reason why no live worker can take the queued run; null if one can.",
     )
     warnings: list[str] = Field(
         default=[],
-        description="Budgets past a threshold, or that could not be reserved from; and why the "
-        "run has to wait for a worker yet to come.",
+        description="Budgets past a threshold or without a reservation for this run, and the "
+        "reason if no live worker can take the run.",
     )
 
 
@@ -210,6 +218,8 @@ class RunCount(Wire):
 
 
 class RunPage(Wire):
+    """A page of runs."""
+
     items: list[RunSummary]
     next_cursor: str | None = Field(description="Pass as `cursor` for the next page.")
     count: RunCount | None = Field(default=None, description="With `count=true`.")

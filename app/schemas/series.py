@@ -33,6 +33,8 @@ class PowerSeries(Wire):
 
 
 class AttemptPower(Wire):
+    """Power of one attempt over time."""
+
     attempt: int
     status: str
     started_at: datetime
@@ -40,11 +42,15 @@ class AttemptPower(Wire):
 
 
 class RunPower(Wire):
+    """Power of a run over time."""
+
     run_id: uuid.UUID
     attempts: list[AttemptPower]
 
 
 class MetricRead(Wire):
+    """A metric that a job reported."""
+
     attempt: int
     seq: int
     at: datetime
@@ -62,11 +68,15 @@ class MetricRead(Wire):
 
 
 class MetricPage(Wire):
+    """A page of metrics, in the order of their reports."""
+
     items: list[MetricRead]
     next_cursor: str | None
 
 
 class LogRead(Wire):
+    """A line of a run's log."""
+
     attempt: int
     seq: int
     at: datetime
@@ -75,6 +85,8 @@ class LogRead(Wire):
 
 
 class LogPage(Wire):
+    """Log lines, oldest first."""
+
     items: list[LogRead]
     next_after: str | None = Field(
         description="Pass as `after` to continue; repeat while the run is running."
@@ -82,6 +94,8 @@ class LogPage(Wire):
 
 
 class ArtifactRead(Wire):
+    """A file that a stage published."""
+
     id: uuid.UUID
     attempt: int
     stage: str | None
@@ -96,6 +110,8 @@ class ArtifactRead(Wire):
 
 
 class ArtifactList(Wire):
+    """Artifacts of a run."""
+
     items: list[ArtifactRead]
 
 

@@ -29,6 +29,8 @@ SiteName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", ex
 
 
 class SiteCreate(Request):
+    """A site to create."""
+
     name: SiteName = Field(description="Name of the site, as in `PRICETAG_SITE` of its workers.")
     description: Annotated[str, Field(max_length=2000)] = ""
     grid_zone: Zone | None = None
@@ -46,6 +48,8 @@ class SiteUpdate(Request):
 
 
 class SiteRead(Wire):
+    """A site: where nodes are."""
+
     name: str
     description: str
     grid_zone: str | None
@@ -55,6 +59,8 @@ class SiteRead(Wire):
 
 
 class SiteList(Wire):
+    """Sites, by name."""
+
     items: list[SiteRead]
 
 
@@ -84,6 +90,8 @@ class FactorNow(Wire):
 
 
 class SiteFactors(SiteRead):
+    """A site with the factors that apply there."""
+
     at: datetime
     factors: list[FactorNow]
     unknown: dict[str, str] = Field(description="Unknown factors, each with the reason.")

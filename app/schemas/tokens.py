@@ -21,6 +21,8 @@ class TokenCreate(UserTokenCreate):
 
 
 class TokenRead(Wire):
+    """A token without its secret."""
+
     id: uuid.UUID
     name: str
     user_id: uuid.UUID
@@ -37,8 +39,12 @@ class TokenRead(Wire):
 
 
 class TokenCreated(TokenRead):
+    """A new token with its secret."""
+
     secret: str = Field(description="The token itself, shown only once: its SHA-256 is stored.")
 
 
 class TokenList(Wire):
+    """Tokens without their secrets."""
+
     items: list[TokenRead]

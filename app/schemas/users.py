@@ -44,6 +44,8 @@ class ExternalIdentityRead(Wire):
 
 
 class UserCreate(Request):
+    """A user to create."""
+
     name: Name = Field(examples=["ada"])
     email: Email | None = None
     role: Role = Field(default="member", description=ROLES)
@@ -68,6 +70,8 @@ class UserChange(Request):
 
 
 class UserRead(Wire):
+    """A user."""
+
     id: uuid.UUID
     name: str
     email: str | None
@@ -78,11 +82,15 @@ class UserRead(Wire):
 
 
 class UserPage(Wire):
+    """A page of users, by name."""
+
     items: list[UserRead]
     next_cursor: str | None = Field(description="Pass as `cursor` for the next page.")
 
 
 class MembershipRead(Wire):
+    """A project of a user."""
+
     project: str
     role: ProjectRole
 
@@ -106,6 +114,8 @@ class Me(Wire):
 
 
 class MemberPut(Request):
+    """A user to add to a project, or whose role to change."""
+
     user: StoredName = Field(description="Name or ID of the user.", examples=["ada"])
     role: ProjectRole = Field(
         default="member", description="An owner also manages members and visibility."
@@ -113,6 +123,8 @@ class MemberPut(Request):
 
 
 class MemberRead(Wire):
+    """A member of a project."""
+
     user_id: uuid.UUID
     user: str
     role: ProjectRole
@@ -120,6 +132,8 @@ class MemberRead(Wire):
 
 
 class MemberList(Wire):
+    """Members of a project, by name."""
+
     items: list[MemberRead]
 
 

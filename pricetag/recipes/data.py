@@ -166,16 +166,28 @@ class EncoderConfig(Params):
     Unsupervised Multitask Learners.
     """
 
-    model_type: Literal["bert", "gpt2"] = "bert"
+    model_type: Literal["bert", "gpt2"] = Field("bert", description="Architecture.")
     vocab_size: int = Field(8000, ge=64, le=500_000, description="Upper bound of the vocabulary.")
-    hidden_size: int = Field(128, ge=8, le=8192)
-    num_hidden_layers: int = Field(2, ge=1, le=96)
-    num_attention_heads: int = Field(2, ge=1, le=128)
-    intermediate_size: int = Field(512, ge=8, le=65_536)
-    max_position_embeddings: int = Field(128, ge=8, le=8192)
-    hidden_dropout_prob: float = Field(0.1, ge=0, lt=1)
-    attention_probs_dropout_prob: float = Field(0.1, ge=0, lt=1)
-    hidden_act: Literal["gelu", "relu", "silu", "gelu_new"] = "gelu"
+    hidden_size: int = Field(128, ge=8, le=8192, description="Width of the hidden states.")
+    num_hidden_layers: int = Field(2, ge=1, le=96, description="Number of layers.")
+    num_attention_heads: int = Field(
+        2, ge=1, le=128, description="Attention heads per layer; must divide hidden_size."
+    )
+    intermediate_size: int = Field(
+        512, ge=8, le=65_536, description="Width of the feed-forward layers."
+    )
+    max_position_embeddings: int = Field(
+        128, ge=8, le=8192, description="Maximum number of tokens of an input."
+    )
+    hidden_dropout_prob: float = Field(
+        0.1, ge=0, lt=1, description="Dropout of embeddings and hidden states."
+    )
+    attention_probs_dropout_prob: float = Field(
+        0.1, ge=0, lt=1, description="Dropout of the attention weights."
+    )
+    hidden_act: Literal["gelu", "relu", "silu", "gelu_new"] = Field(
+        "gelu", description="Activation of the feed-forward layers."
+    )
 
     @model_validator(mode="after")
     def _heads_divide_the_width(self) -> Self:

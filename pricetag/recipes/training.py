@@ -18,20 +18,32 @@ class Optimisation(StageParams):
     """Options of the optimization, shared by all stages that train."""
 
     batch_size: int = Field(32, ge=1, le=65_536, description="Examples per step and device.")
-    learning_rate: float = Field(5e-5, gt=0, le=10)
-    weight_decay: float = Field(0.0, ge=0, le=1)
+    learning_rate: float = Field(5e-5, gt=0, le=10, description="Peak learning rate of AdamW.")
+    weight_decay: float = Field(
+        0.0, ge=0, le=1, description="Decoupled weight decay of AdamW; not of biases and norms."
+    )
     warmup_ratio: float = Field(0.0, ge=0, le=1, description="Share of the steps for warm-up.")
     warmup_steps: int | None = Field(
         None, ge=0, le=10**9, description="Number of warm-up steps, instead of warmup_ratio."
     )
-    schedule: Literal["linear", "cosine", "constant"] = "linear"
-    gradient_accumulation: int = Field(1, ge=1, le=65_536)
-    max_grad_norm: float = Field(1.0, ge=0, le=1e6, description="0 leaves gradients unclipped.")
-    seed: Seed = 0
+    schedule: Literal["linear", "cosine", "constant"] = Field(
+        "linear", description="Course of the learning rate after the warm-up."
+    )
+    gradient_accumulation: int = Field(
+        1, ge=1, le=65_536, description="Number of batches per optimizer step."
+    )
+    max_grad_norm: float = Field(
+        1.0, ge=0, le=1e6, description="Norm to which gradients are clipped; 0 for no clipping."
+    )
+    seed: Seed = Field(
+        0, description="Random seed of initialization, order of the examples and dropout."
+    )
     max_length: int = Field(
         128, ge=4, le=8192, description="Maximum number of tokens; longer texts are cut."
     )
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="Precision of the computation; auto: bf16 where it is faster."
+    )
     group_by_length: bool = Field(True, description="Batch texts of similar length together.")
     evaluate: bool = Field(True, description="Evaluate afterwards, in a separate stage.")
     checkpoint_every_s: float = Field(
@@ -64,8 +76,8 @@ class MidEvaluation(Params):
     metric: str | None = Field(
         None, max_length=50, description="Metric to compare. Default: the task's first metric."
     )
-    split: Split = "validation"
-    batch_size: int = Field(64, ge=1, le=65_536)
+    split: Split = Field("validation", description="Split to evaluate on.")
+    batch_size: int = Field(64, ge=1, le=65_536, description="Examples per batch.")
 
     @model_validator(mode="after")
     def _one_interval(self) -> Self:

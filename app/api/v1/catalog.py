@@ -54,7 +54,9 @@ async def list_projects(
 async def list_experiments(
     session: CurrentSession,
     caller: Caller,
-    project: Annotated[StoredName | None, Query(description="Name of the project.")] = None,
+    project: Annotated[
+        StoredName | None, Query(description="Only experiments of this project.")
+    ] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> ExperimentPage:

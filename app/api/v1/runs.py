@@ -55,7 +55,10 @@ IdempotencyKey = Annotated[
 async def create_run(
     session: CurrentSession, caller: Caller, body: Body, key: IdempotencyKey = None
 ) -> RunAccepted:
-    """Validates the description, then queues the run. Requires the role member."""
+    """Checks the job and queues it as a run, which a worker executes and meters.
+
+    Requires the role member.
+    """
     return await runs.create(session, caller, body, key)
 
 
@@ -63,22 +66,32 @@ async def create_run(
 async def list_runs(
     session: CurrentSession,
     caller: Caller,
-    project: Annotated[StoredName | None, Query(description="Name of the project.")] = None,
-    experiment: Annotated[StoredName | None, Query(description="Name of the experiment.")] = None,
+    project: Annotated[StoredName | None, Query(description="Only runs of this project.")] = None,
+    experiment: Annotated[
+        StoredName | None, Query(description="Only runs of this experiment.")
+    ] = None,
     user: Annotated[
-        StoredName | None, Query(description="Name of the user who posted it, or `me`.")
+        StoredName | None, Query(description="Only runs of this user: a name, or `me`.")
     ] = None,
     tag: Annotated[
         list[StoredName] | None,
-        Query(max_length=20, description="Tag; repeatable: a run must have all of them."),
+        Query(
+            max_length=20, description="Only runs with this tag; repeatable: with all of the tags."
+        ),
     ] = None,
     status: Annotated[
         list[RunStatus] | None,
-        Query(max_length=5, description="Status; repeatable: any of them matches."),
+        Query(
+            max_length=5,
+            description="Only runs with this status; repeatable: with any of the statuses.",
+        ),
     ] = None,
     kind: Annotated[
         RunKind | None,
-        Query(description="A stage kind, or the full list of stages, e.g. `train+measure`."),
+        Query(
+            description="Only runs with a stage of this kind, or with exactly these kinds in "
+            "order, e.g. `train+measure`."
+        ),
     ] = None,
     q: Annotated[
         SearchText | None,
@@ -87,13 +100,17 @@ async def list_runs(
             "of the run's name or of one of its tags."
         ),
     ] = None,
-    created_after: Annotated[Moment | None, Query(description="ISO 8601 time.")] = None,
-    created_before: Annotated[Moment | None, Query(description="ISO 8601 time.")] = None,
+    created_after: Annotated[
+        Moment | None, Query(description="Only runs posted after this time (ISO 8601).")
+    ] = None,
+    created_before: Annotated[
+        Moment | None, Query(description="Only runs posted before this time (ISO 8601).")
+    ] = None,
     finished_after: Annotated[
-        Moment | None, Query(description="ISO 8601 time; only finished runs.")
+        Moment | None, Query(description="Only runs that ended after this time (ISO 8601).")
     ] = None,
     finished_before: Annotated[
-        Moment | None, Query(description="ISO 8601 time; only finished runs.")
+        Moment | None, Query(description="Only runs that ended before this time (ISO 8601).")
     ] = None,
     sort: Annotated[
         RunSort,

@@ -40,9 +40,11 @@ class SplitTag(Record):
 class FootprintTag(Record):
     """Further figures of an attempt or a run: market-based and embodied carbon, water."""
 
-    co2e_market_kg: Annotated[Quantity, "Emissions by the site's contracts.", Since(2)]
+    co2e_market_kg: Annotated[
+        Quantity, "Market-based emissions, by the site's contracts.", Since(2)
+    ]
     water_l: Annotated[Quantity, "Water, on site and for the electricity.", Since(2)]
-    embodied_co2e_kg: Annotated[Quantity, "Emissions of making the reserved hardware.", Since(2)]
+    embodied_co2e_kg: Annotated[Quantity, "Emissions of manufacturing the hardware.", Since(2)]
     co2e_total_kg: Annotated[Quantity, "`co2e_kg` and `embodied_co2e_kg` together.", Since(2)]
 
 
@@ -76,8 +78,8 @@ class ComponentTag(Record):
     node: str | None
     it_energy_kwh: Quantity
     power_w: Quantity
-    coverage_ratio: Annotated[Quantity, "Metered time over the whole."]
-    share_ratio: Annotated[Quantity, "Part of the energy of that stage, attempt or run."]
+    coverage_ratio: Annotated[Quantity, "Metered share of the time."]
+    share_ratio: Annotated[Quantity, "Share of the energy of that stage, attempt or run."]
     split: Annotated[SplitTag, Since(2)]
     reserved_ratio: Annotated[
         float | None,
@@ -88,7 +90,9 @@ class ComponentTag(Record):
     edge_s: Annotated[float | None, "Error of an edge of its last window, in seconds.", Since(2)]
     flags: tuple[str, ...]
     notes: str | None
-    error: Annotated[ComponentError | None, "Its error terms.", Since(4), OMIT_NONE] = None
+    error: Annotated[
+        ComponentError | None, "Error terms of the component.", Since(4), OMIT_NONE
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +103,8 @@ class EnergyTag(Record):
     it_energy_kwh: Quantity
     facility_energy_kwh: Annotated[Quantity, "IT energy x PUE."]
     co2e_kg: Annotated[Quantity, "Location-based emissions."]
-    power_w: Annotated[Quantity, "Mean power of all metered components together."]
-    coverage_ratio: Annotated[Quantity, "Metered time over the whole."]
+    power_w: Annotated[Quantity, "Mean power of all metered components, in W."]
+    coverage_ratio: Annotated[Quantity, "Metered share of the time."]
     split: Annotated[SplitTag, Since(2)]
     components: tuple[ComponentTag, ...]
     flags: tuple[str, ...]

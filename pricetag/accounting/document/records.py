@@ -52,7 +52,7 @@ class StageTag(Record):
     energy: Annotated[EnergyTag, INLINE]
     flops: FlopsTag
     quality: tuple[QualityTag, ...]
-    share_ratio: Annotated[Quantity, "Part of the run's IT energy."]
+    share_ratio: Annotated[Quantity, "Share of the run's IT energy."]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +71,15 @@ class AttemptTag(Record):
     reason: Annotated[
         Mapping[str, Any] | None, "`{code, message}` of an attempt that did not succeed."
     ]
-    started_at: Annotated[str, "UTC, ISO 8601."]
+    started_at: Annotated[str, "Time of the start (UTC, ISO 8601)."]
     node: str | None
     site: Annotated[str | None, Since(2)]
-    device_count: Annotated[int, "Accelerators reserved."]
+    device_count: Annotated[int, "Number of reserved accelerators."]
     energy: Annotated[EnergyTag, INLINE]
     footprint: Annotated[FootprintTag, INLINE]
     cost: Annotated[CostTag, Since(2)]
     outside_stages: OutsideStages
-    share_ratio: Annotated[Quantity, "Part of the run's IT energy."]
+    share_ratio: Annotated[Quantity, "Share of the run's IT energy."]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class DeviceCount(Record):
 
     kind: str
     name: str
-    count: Annotated[int, "Maximum number in one attempt."]
+    count: Annotated[int, "Maximum number of these devices in one attempt."]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +132,8 @@ class OpinionDurations(Record):
 class Explanation(Record):
     """One cause of the difference from the other tool."""
 
-    component: Annotated[str | None, "Kind of component; null for all of them."]
-    difference_kwh: Annotated[float | None, "Theirs minus ours."]
+    component: Annotated[str | None, "Kind of component; null for all together."]
+    difference_kwh: Annotated[float | None, "Their figure minus ours, in kWh."]
     cause: str
     text: str
 
@@ -193,8 +193,8 @@ class AppliedFactors(Record):
     tariff_hours: Annotated[
         HourlyFactor | None, "Hourly values of the hours in which energy was used.", Since(2)
     ]
-    calibrations: Annotated[Mapping[str, Factor], "By id of the component.", Since(2)]
-    peaks: Annotated[Mapping[str, Factor], "By name of the accelerator, FLOP/s.", Since(2)]
+    calibrations: Annotated[Mapping[str, Factor], "Calibration by component ID.", Since(2)]
+    peaks: Annotated[Mapping[str, Factor], "Peak FLOP/s by product name.", Since(2)]
     embodied: Annotated[tuple[EmbodiedFactor, ...], Since(2)]
     currency: Annotated[str | None, Since(2)]
     carbon_intensity_reason: Annotated[str | None, Since(2)]
@@ -209,7 +209,7 @@ class Provenance(Record):
 
     accounting_version: str
     git_commit: str | None
-    packages: Annotated[Mapping[str, str], "Versions by name."]
+    packages: Annotated[Mapping[str, str], "Versions of packages, by name."]
     seeds: Mapping[str, Any]
     python: str | None
     platform: str | None
@@ -228,7 +228,7 @@ class Provenance(Record):
     nodes: tuple[str, ...]
     interval_seed: Annotated[int, "Seed of the Monte Carlo intervals."]
     site: Annotated[str | None, Since(2)]
-    as_of: Annotated[str | None, "The factors are those known then, ISO 8601.", Since(2)]
+    as_of: Annotated[str | None, "Factors entered by this time (ISO 8601).", Since(2)]
     factors: AppliedFactors
     outside_stages: OutsideStages
 

@@ -20,7 +20,7 @@ class FlopsTag(Record):
         Quantity, "Dense operations over the accelerators' dense 16-bit peak.", Since(2)
     ]
     flops_per_joule: Annotated[Quantity, "Dense operations per joule of IT energy.", Since(2)]
-    methods: Annotated[tuple[str, ...], "How they were counted.", Since(2)] = ()
+    methods: Annotated[tuple[str, ...], "How the operations were counted.", Since(2)] = ()
     uncounted: Annotated[
         tuple[str, ...], "Operators and stages that were not counted.", Since(2)
     ] = ()

@@ -50,9 +50,11 @@ class Command(StageParams):
         "under the worker's data roots, or {git: REPOSITORY, commit: SHA}.",
     )
     env: Annotated[dict[VariableName, Argument], Field(max_length=256)] = Field(
-        default_factory=dict
+        default_factory=dict, description="Environment variables of the program, by name."
     )
-    timeout_s: float | None = Field(None, gt=0, le=31_536_000)
+    timeout_s: float | None = Field(
+        None, gt=0, le=31_536_000, description="Maximum run time of the program, s. Default: none."
+    )
 
 
 def script_is_found(params: Command) -> MisfitError | None:

@@ -23,9 +23,9 @@ class Evaluate(StageParams):
 
     kind: Literal["evaluate"] = "evaluate"
     splits: Annotated[list[Split], Field(min_length=1, max_length=3)] = Field(
-        default_factory=_validation_only
+        default_factory=_validation_only, description="Splits to evaluate on."
     )
-    batch_size: int = Field(64, ge=1, le=65_536)
+    batch_size: int = Field(64, ge=1, le=65_536, description="Examples per batch.")
     max_length: int = Field(
         128, ge=4, le=8192, description="Maximum number of tokens; longer texts are cut."
     )

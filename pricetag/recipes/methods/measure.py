@@ -22,14 +22,16 @@ class Measure(StageParams):
     """
 
     kind: Literal["measure"] = "measure"
-    batch_size: int = Field(32, ge=1, le=65_536)
+    batch_size: int = Field(
+        32, ge=1, le=65_536, description="Examples per batch of throughput and energy."
+    )
     sequence_length: int = Field(
         64, ge=4, le=8192, description="Tokens per example for FLOPs, latency and energy."
     )
     min_seconds: float = Field(
         5.0, gt=0, le=3600, description="Minimum duration of metered inference, s."
     )
-    split: Split = "validation"
+    split: Split = Field("validation", description="Split on which to measure the quality.")
     accuracy: bool = Field(True, description="Measure the quality on the split as well.")
     max_length: int = Field(
         128, ge=4, le=8192, description="Maximum number of tokens; longer texts are cut."
