@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from pricetag.recipes.base import Params
+from pricetag.recipes.base import Location, Params
 from pricetag.recipes.shapes import MisfitError, Shape
 
 LayerIndex = Annotated[int, Field(ge=0, le=1023)]
@@ -35,13 +35,29 @@ class Student(Params):
 
     ``layers`` is a list of the teacher's layers to keep (from 0), their number (spread evenly),
     or a rule. With a different width, the student's encoder starts from random weights, since
-    the teacher's weights do not fit.
+    the teacher's weights do not fit. Or ``model`` is a folder with a trained student.
     """
 
     layers: Layers = "every_second"
     hidden_size: int | None = Field(None, ge=8, le=8192)
     num_attention_heads: int | None = Field(None, ge=1, le=128)
     intermediate_size: int | None = Field(None, ge=8, le=65_536)
+    model: Location | None = Field(
+        None,
+        description="Folder of a student that is trained already, instead of layers and widths.",
+    )
+
+    @model_validator(mode="after")
+    def _model_or_shape(self) -> Self:
+        if self.model is None:
+            return self
+        for option in sorted(self.model_fields_set - {"model"}):
+            raise PydanticCustomError(
+                "student",
+                "belongs to a student made from its teacher; remove it, or model",
+                {"field": option},
+            )
+        return self
 
     @model_validator(mode="after")
     def _layers_rise(self) -> Self:
@@ -85,6 +101,8 @@ def student_shape(student: Student, teacher: Shape) -> Shape:
     Raises:
         MisfitError: The shape is impossible with this teacher or by itself.
     """
+    if student.model is not None:
+        return Shape()  # that of a folder on the worker
     try:
         layers = _layers(student, teacher)
     except ValueError as error:

@@ -101,7 +101,7 @@ def test_a_student_from_the_pretrained_model_learns_and_has_a_head_of_its_own(
         ({"start": "pretrained"}, "start", "random weights"),
         ({"student": {"layers": 1}}, "student.layers", "two or more"),
         ({"student": {"layers": 2, "hidden_size": 8}}, "student.hidden_size", "the teacher's"),
-        ({"method": "pdk"}, "method", "must be one of: logits, pkd"),
+        ({"method": "pdk"}, "method", "must be one of: logits, "),
         ({"tokens": "all"}, "tokens", "not a known field"),
         ({"kind": "distill-pkd"}, "kind", "unknown stage kind"),
     ],

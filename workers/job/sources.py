@@ -41,6 +41,17 @@ def resolve_model(job: Job, recipe: Recipe) -> ModelRef | None:
     raise JobError("missing-model", message, FIELD)
 
 
+def resolve_folder(job: Job, place: str, field: str) -> ModelRef:
+    """A model's folder under the data roots that an option of a stage names.
+
+    Raises:
+        JobError: It does not exist, is outside the roots, or has an unsupported format.
+    """
+    folder = roots.find(place, job.data_roots, field)
+    _check_folder(folder, job.data_roots, field)
+    return ModelRef(folder=folder)
+
+
 def _why_absent_from_hub(name: str, allow_hub: bool) -> str | None:
     if not allow_hub:
         return "this worker does not use the hub"
@@ -69,23 +80,23 @@ def check_shapes(model: ModelRef | None, recipe: Recipe) -> None:
         raise JobError(problem.code, problem.message, f"recipe.{problem.field}")
 
 
-def _check_folder(folder: Path, allowed: list[Path]) -> None:
-    roots.check_links(folder, allowed, FIELD)
+def _check_folder(folder: Path, allowed: list[Path], field: str = FIELD) -> None:
+    roots.check_links(folder, allowed, field)
     if not (folder / "config.json").is_file():
-        raise JobError("bad-model", f"the model folder '{folder.name}' has no config.json", FIELD)
+        raise JobError("bad-model", f"the model folder '{folder.name}' has no config.json", field)
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         raise JobError(
             "bad-model",
             f"the model folder '{folder.name}' has no .safetensors weights; "
             "pickled weights (.bin, .pt) are never loaded",
-            FIELD,
+            field,
         )
     for file in weights:
-        _check_weights(file)
+        _check_weights(file, field)
 
 
-def _check_weights(file: Path) -> None:
+def _check_weights(file: Path, field: str) -> None:
     """Compares the length in the header with the file, to find a broken copy before training."""
     # Imported here, since a command does not need it.
     from safetensors import SafetensorError, safe_open
@@ -95,4 +106,4 @@ def _check_weights(file: Path) -> None:
             return
     except (SafetensorError, OSError) as error:
         message = f"'{file.parent.name}/{file.name}' is damaged or incomplete: {error}"
-        raise JobError("bad-model", message, FIELD) from error
+        raise JobError("bad-model", message, field) from error

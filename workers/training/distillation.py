@@ -4,34 +4,66 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from transformers import PreTrainedConfig
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from pricetag.recipes.students import Student
 from pricetag.recipes.training import Optimisation
 from workers.job.context import StageContext
 from workers.job.request import JobError
-from workers.job.sources import resolve_model
+from workers.job.sources import resolve_folder, resolve_model
 from workers.training.finetune import count_model, count_operations, model_profile
 from workers.training.formats import registry
 from workers.training.model import precision
+from workers.training.model.classes import listed
 from workers.training.model.loaded import Loaded
 from workers.training.model.models import for_training, for_use, needed, read_config
 from workers.training.model.students import checked_student_config, student_of
+from workers.training.tasks.registry import task_of
 from workers.training.teacher import Teacher
 
 
-def count_teacher_and_student(context: StageContext, student: Student) -> None:
+def count_teacher_and_student(
+    context: StageContext, student: Student, *, same_heads: bool = False
+) -> None:
     """Count both models' operations before the stage opens, and check that they fit together.
 
+    Args:
+        context: The stage's context.
+        student: How the student differs from its teacher.
+        same_heads: Whether they must have as many attention heads.
+
     Raises:
-        JobError: ``bad-student``.
+        JobError: ``bad-student``, or the student's folder is unusable.
     """
     count_model(context)
     teacher = read_config(needed(context))
     field = f"{context.field}.student"
-    config = checked_student_config(student, teacher, field)
-    require_same_vocabulary(teacher, config, field)
+    if student.model is None:
+        config = checked_student_config(student, teacher, field)
+    else:
+        config = read_config(resolve_folder(context.job, student.model, f"{field}.model"))
+        task_of(context).head.require(config)
+    if same_heads:
+        require_same_heads(teacher, config, field)
+    if student.model is None:
+        require_same_vocabulary(teacher, config, field)
     count_operations(context, config)
+
+
+def require_same_heads(teacher: PreTrainedConfig, student: PreTrainedConfig, field: str) -> None:
+    """Reject a student with another number of attention heads than its teacher.
+
+    Raises:
+        JobError: ``bad-student``.
+    """
+    own, theirs = student.num_attention_heads, teacher.num_attention_heads
+    if own != theirs:
+        raise JobError(
+            "bad-student",
+            f"the student has {own} attention heads and its teacher {theirs}: their attention is "
+            "compared head by head; use the same number",
+            field,
+        )
 
 
 def require_same_vocabulary(
@@ -71,18 +103,61 @@ def teacher_and_student(
     loaded = for_use(context)
     if registry.is_final(registry.describe(loaded.model)):
         raise JobError("bad-teacher", "an 8-bit model cannot be distilled", context.field)
-    source = loaded.model
-    if pretrained:
-        first = replace(context, model=resolve_model(context.job, context.recipe))
-        source = for_training(first, loaded.labels, options.seed).model
-        require_same_vocabulary(loaded.model.config, source.config, context.field)
-    made = student_of(source, student, options.seed, f"{context.field}.student")
+    if student.model is not None:
+        made = _trained_student(context, student.model, loaded, options.seed)
+    else:
+        made = _made_student(context, student, loaded, options, pretrained=pretrained)
     teacher = Teacher(
         loaded.model,
         precision_=precision.choose(options.precision, context.job.device),
         profile=model_profile(context, loaded),
     )
     return teacher, Loaded(made, loaded.tokenizer, loaded.labels)
+
+
+def _made_student(
+    context: StageContext,
+    student: Student,
+    loaded: Loaded,
+    options: Optimisation,
+    *,
+    pretrained: bool,
+) -> PreTrainedModel:
+    source = loaded.model
+    if pretrained:
+        first = replace(context, model=resolve_model(context.job, context.recipe))
+        source = for_training(first, loaded.labels, options.seed).model
+        require_same_vocabulary(loaded.model.config, source.config, context.field)
+    return student_of(source, student, options.seed, f"{context.field}.student")
+
+
+def _trained_student(
+    context: StageContext, place: str, teacher: Loaded, seed: int
+) -> PreTrainedModel:
+    """The student in a folder, with a head of the teacher's classes.
+
+    Raises:
+        JobError: ``bad-student`` if its vocabulary or the order of its classes differs.
+    """
+    field = f"{context.field}.student.model"
+    ref = resolve_folder(context.job, place, field)
+    student = for_training(replace(context, model=ref), teacher.labels, seed)
+    require_same_vocabulary(teacher.model.config, student.model.config, field)
+    if student.labels != teacher.labels:
+        raise JobError(
+            "bad-student",
+            f"the student's classes are {listed(student.labels)} and its teacher's "
+            f"{listed(teacher.labels)}: their logits cannot be compared; use the same order",
+            field,
+        )
+    if student.tokenizer.get_vocab() != teacher.tokenizer.get_vocab():
+        raise JobError(
+            "bad-student",
+            "the student's tokenizer has other tokens than its teacher's; use a student that was "
+            "trained with the same vocabulary",
+            field,
+        )
+    return student.model
 
 
 def layers(teacher: Teacher, student: Loaded) -> dict[str, int]:

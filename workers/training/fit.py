@@ -20,6 +20,7 @@ from workers.training.cost.tally import Tally
 from workers.training.data.tokens import EpochSampler, TokenData
 from workers.training.finetune import model_profile, new_tally
 from workers.training.model import precision
+from workers.training.model.headless import without_head
 from workers.training.model.loaded import Loaded
 from workers.training.model.recording import NOTHING, Needs, Recorder, prepared
 from workers.training.plugin import LossTerm, Plugin
@@ -119,6 +120,8 @@ def fit(
             mid_evaluation,
         )
         tally.profile = model_profile(context, loaded)  # with its plug-ins attached
+        if not parts.read_logits:
+            tally.profile = tally.profile.without_head()
         operations = Operations(tally, parts)
         trainer.equip(parts, recorder, watch.losses, operations, mid_evaluation)
         start = checkpoints.newest(folder)
@@ -175,8 +178,10 @@ def _attach(stack: ExitStack, parts: Participants, loaded: Loaded, examples: int
             teachers[id(term.teacher)] = (term.teacher, earlier | term.needs)
     try:
         for teacher, of_teacher in teachers.values():
-            teacher.begin(of_teacher, examples)
+            teacher.begin(of_teacher, examples, logits=parts.read_logits)
             stack.enter_context(teacher.serving())
+        if not parts.read_logits:
+            stack.enter_context(without_head(loaded.model))
         return stack.enter_context(prepared(loaded.model, needs))
     except ValueError as error:
         raise JobError("attention-not-available", str(error)) from error

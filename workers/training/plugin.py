@@ -165,11 +165,14 @@ class LossTerm(Plugin, ABC):
         name: Name in the metric ``loss_NAME``; one word.
         weight: Factor of the term.
         teacher: Teacher that the term uses, if any; it records what the term needs as well.
+        reads_logits: Whether the term reads logits, the model's or the teacher's. If no term
+            does, pooler and head are frozen, and heads are not computed.
     """
 
     name: str = "term"
     weight: float = 1.0
     teacher: Teacher | None = None
+    reads_logits: ClassVar[bool] = True
 
     @abstractmethod
     def value(self, forward: ForwardPass) -> torch.Tensor:

@@ -70,6 +70,7 @@ class Teacher:
         self._cache_bytes = cache_bytes
         self._examples = 0
         self._needs = NOTHING
+        self._with_head = True
         self._recorder = Recorder(model, NOTHING)
         self._logits: torch.Tensor | None = None
         self._cached = torch.zeros(0, dtype=torch.bool)
@@ -77,9 +78,15 @@ class Teacher:
         self._outputs: TeacherOutputs | None = None
         self._rows_computed = 0
 
-    def begin(self, needs: Needs, examples: int) -> None:
-        """Prepare for training: recordings that the terms need, and the number of examples."""
-        self._needs, self._examples = needs, examples
+    def begin(self, needs: Needs, examples: int, *, logits: bool = True) -> None:
+        """Prepare for training.
+
+        Args:
+            needs: Recordings that the terms need.
+            examples: Number of examples.
+            logits: Whether a term reads logits; without one the head is not computed.
+        """
+        self._needs, self._examples, self._with_head = needs, examples, logits
         self._recorder = Recorder(self.model, needs)
 
     def serving(self) -> AbstractContextManager[Recorder]:
@@ -94,7 +101,8 @@ class Teacher:
 
     def flops(self, width: int) -> float:
         """Operations of the last batch, padded to ``width``; 0 if its logits were cached."""
-        return self._rows_computed * self._profile.forward(width)
+        profile = self._profile if self._with_head else self._profile.without_head()
+        return self._rows_computed * profile.forward(width)
 
     def forget_batch(self) -> None:
         """Free the last batch's tensors."""
@@ -137,7 +145,8 @@ class Teacher:
             precision.autocast(self._precision, device.type),
             self._recorder.recording(),
         ):
-            outputs = self.model(**forward.inputs)
+            whole = self.model if self._with_head else self.model.base_model
+            outputs = whole(**forward.inputs)
         self._rows_computed = len(forward.inputs["input_ids"])
         recorder = self._recorder
         return TeacherOutputs(outputs, recorder.hidden_states, recorder.attention)

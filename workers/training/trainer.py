@@ -35,6 +35,7 @@ class Participants:
         self.all: list[Plugin] = [*losses, *plugins]
         teachers = [term.teacher for term in losses if term.teacher is not None]
         self.teachers: list[Teacher] = list(dict.fromkeys(teachers))
+        self.read_logits = any(term.reads_logits for term in losses)
         self.batch_changers = overriding(self.all, "change_batch")
         self.gradient_readers = overriding(self.all, "after_backward")
 

@@ -27,12 +27,16 @@ def test_a_method_that_need_not_be_named_has_the_kinds_own_name() -> None:
 
 
 def test_the_methods_of_a_kind_begin_with_the_one_that_need_not_be_named() -> None:
-    assert methods_of("distill")[:2] == ["logits", "pkd"]
+    first, *named = methods_of("distill")
+    assert first == "logits"
+    assert "pkd" in named
     assert methods_of("train") == []
 
 
 def test_a_search_for_a_kind_finds_its_methods() -> None:
-    assert kinds_within("distill")[:2] == ["distill", "distill-pkd"]
+    first, *named = kinds_within("distill")
+    assert first == "distill"
+    assert "distill-pkd" in named
     assert kinds_within("distill-pkd") == ["distill-pkd"]
     assert kinds_within("train") == ["train"]
 

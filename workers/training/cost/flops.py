@@ -59,6 +59,15 @@ class FlopProfile:
         """The same encoder with another head, whose last layer is ``[hidden, classes]``."""
         return replace(self, fixed=self.fixed + 2 * hidden * (classes - CLASSES))
 
+    def without_head(self) -> FlopProfile:
+        """The encoder alone, as a training on inner states computes it.
+
+        The pooler of a classifier is computed, 2 H^2 operations for a text: it is named, not
+        counted.
+        """
+        pooler = ("the pooler",) if self.fixed else ()
+        return replace(self, fixed=0.0, head=0.0, uncounted=(*self.uncounted, *pooler))
+
     def training(self, length: int, density: float = 1.0) -> float:
         """Operations of forward and backward for one example."""
         return TRAINING_PER_FORWARD * self.forward(length, density)

@@ -1,0 +1,33 @@
+"""Distill the current model into a smaller student by its inner states, then by its logits."""
+
+from __future__ import annotations
+
+from pricetag.recipes.base import StageParams
+from pricetag.recipes.methods.distill_tinybert import DistillTinybert
+from workers.job.context import StageContext, StageResult
+from workers.methods.tinybert import phases
+from workers.training import distillation
+from workers.training.phases import train_in_phases
+from workers.training.tasks.registry import task_of
+
+
+def prepare(params: StageParams, context: StageContext) -> None:
+    """Count both models' operations before the stage opens; compare their attention heads."""
+    assert isinstance(params, DistillTinybert)
+    distillation.count_teacher_and_student(context, params.student, same_heads=True)
+
+
+def run(params: StageParams, context: StageContext) -> StageResult:
+    """Train a student on the teacher's inner states, then on its logits, and save it.
+
+    Raises:
+        JobError: The teacher is untrained or 8-bit, or the student does not fit it.
+        Interrupted: A stop was requested; the next attempt resumes in the same phase.
+
+    Source: Jiao, Yin, Shang, Jiang, Chen, Li, Wang, Liu 2020, section 3, arXiv:1909.10351.
+    """
+    assert isinstance(params, DistillTinybert)
+    teacher, student = distillation.teacher_and_student(context, params.student, params)
+    parts = phases(params, teacher, student.model, task_of(context))
+    facts = distillation.layers(teacher, student)
+    return train_in_phases(context, student, params, parts, facts)

@@ -1,0 +1,82 @@
+"""A stage that trains its model in phases, each with its own losses, options and length."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pricetag.recipes.training import FullTraining
+from workers.job.context import StageContext, StageResult
+from workers.training import sparsity
+from workers.training.finetune import new_tally, training_data
+from workers.training.fit import Horizon, Outcome, fit, report_training
+from workers.training.model.loaded import Loaded
+from workers.training.plugin import LossTerm, Plugin
+from workers.training.rounds import Result, Round, run_rounds
+from workers.training.training_stage import finish
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One part of a stage's training, with an optimizer and a schedule of its own."""
+
+    name: str
+    options: FullTraining
+    horizon: Horizon
+    losses: Sequence[LossTerm]
+    plugins: Sequence[Plugin] = ()
+
+
+def train_in_phases(
+    context: StageContext,
+    loaded: Loaded,
+    params: FullTraining,
+    phases: Sequence[Phase],
+    facts: Mapping[str, Any] | None = None,
+) -> StageResult:
+    """Train a model in phases, report the training and save the model.
+
+    A finished phase survives a kill; an unfinished one resumes from its own checkpoint.
+
+    Args:
+        context: The stage's context.
+        loaded: The model, trained in place.
+        params: The stage's options.
+        phases: The phases in order.
+        facts: Further facts for the card of the model.
+
+    Raises:
+        JobError: The data cannot be used, or the loss is not a finite number.
+        Interrupted: A stop was requested; the next attempt resumes in the same phase.
+    """
+    data = training_data(context, loaded, params.max_length)
+    zeros = sparsity.decide(context, loaded, params.keep_sparsity)
+    tally = new_tally(context, loaded)
+
+    def one_phase(one: Round) -> Result:
+        phase = phases[one.number]
+        if len(phases) > 1:
+            context.reporter.log(f"phase {one.number + 1} of {len(phases)}: {phase.name}")
+        return fit(
+            context,
+            loaded,
+            data,
+            phase.options,
+            horizon=phase.horizon,
+            losses=phase.losses,
+            plugins=[*phase.plugins, *zeros.plugins],
+            folder=one.folder,
+            tally=tally,
+        ).as_json()
+
+    results = run_rounds(context, loaded.model, len(phases), one_phase)
+    outcomes = [Outcome(**result) for result in results]
+    report_training(context, outcomes)
+    steps = {phase.name: outcome.steps for phase, outcome in zip(phases, outcomes, strict=True)}
+    by_phase = {"steps_by_phase": steps} if len(phases) > 1 else {}
+    return finish(
+        context,
+        loaded,
+        {**outcomes[-1].facts(), **by_phase, **(facts or {}), **zeros.report(context, loaded)},
+    )
