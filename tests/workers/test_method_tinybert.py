@@ -253,4 +253,4 @@ def test_a_students_folder_with_other_heads_is_rejected_before_the_stage(tmp_pat
     with pytest.raises(JobError) as caught:
         carry_out(tmp_path / "next", recipe(TRAIN, task), 1, data_roots=[tmp_path])
     assert caught.value.code == "bad-student"
-    assert "4 attention heads and its teacher 2" in caught.value.message
+    assert "must be the teacher's, 2 (got 4)" in caught.value.message

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pricetag.recipes.base import StageParams
-from pricetag.recipes.methods.distill_tinybert import DistillTinybert
+from pricetag.recipes.methods.distill_tinybert import DistillTinybert, check_heads
 from workers.job.context import StageContext, StageResult
 from workers.methods.tinybert import phases
 from workers.training import distillation
@@ -14,7 +14,7 @@ from workers.training.tasks.registry import task_of
 def prepare(params: StageParams, context: StageContext) -> None:
     """Count both models' operations before the stage opens; compare their attention heads."""
     assert isinstance(params, DistillTinybert)
-    distillation.count_teacher_and_student(context, params.student, same_heads=True)
+    distillation.count_teacher_and_student(context, params.student, check_heads)
 
 
 def run(params: StageParams, context: StageContext) -> StageResult:

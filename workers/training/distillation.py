@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from transformers import PreTrainedConfig, PreTrainedModel
 
+from pricetag.recipes.shapes import MisfitError, Shape, stored_shape
 from pricetag.recipes.students import Student
 from pricetag.recipes.training import Optimisation
 from workers.job.context import StageContext
@@ -23,14 +25,16 @@ from workers.training.teacher import Teacher
 
 
 def count_teacher_and_student(
-    context: StageContext, student: Student, *, same_heads: bool = False
+    context: StageContext,
+    student: Student,
+    check: Callable[[Shape, Shape], None] | None = None,
 ) -> None:
     """Count both models' operations before the stage opens, and check that they fit together.
 
     Args:
         context: The stage's context.
         student: How the student differs from its teacher.
-        same_heads: Whether they must have as many attention heads.
+        check: Compares the shapes of teacher and student; raises ``MisfitError``.
 
     Raises:
         JobError: ``bad-student``, or the student's folder is unusable.
@@ -40,30 +44,16 @@ def count_teacher_and_student(
     field = f"{context.field}.student"
     if student.model is None:
         config = checked_student_config(student, teacher, field)
+        require_same_vocabulary(teacher, config, field)
     else:
         config = read_config(resolve_folder(context.job, student.model, f"{field}.model"))
         task_of(context).head.require(config)
-    if same_heads:
-        require_same_heads(teacher, config, field)
-    if student.model is None:
-        require_same_vocabulary(teacher, config, field)
+    if check is not None:
+        try:
+            check(stored_shape(teacher.to_dict()), stored_shape(config.to_dict()))
+        except MisfitError as error:
+            raise JobError("bad-student", str(error), f"{context.field}.{error.option}") from error
     count_operations(context, config)
-
-
-def require_same_heads(teacher: PreTrainedConfig, student: PreTrainedConfig, field: str) -> None:
-    """Reject a student with another number of attention heads than its teacher.
-
-    Raises:
-        JobError: ``bad-student``.
-    """
-    own, theirs = student.num_attention_heads, teacher.num_attention_heads
-    if own != theirs:
-        raise JobError(
-            "bad-student",
-            f"the student has {own} attention heads and its teacher {theirs}: their attention is "
-            "compared head by head; use the same number",
-            field,
-        )
 
 
 def require_same_vocabulary(

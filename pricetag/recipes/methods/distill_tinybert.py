@@ -55,15 +55,24 @@ class DistillTinybert(FullTraining):
         return 3.0 if self.epochs is None else self.epochs
 
 
-def _shape(params: DistillTinybert, teacher: Shape) -> Shape:
-    shape = student_shape(params.student, teacher)
-    if shape.heads and teacher.heads and shape.heads != teacher.heads:
+def check_heads(teacher: Shape, student: Shape) -> None:
+    """Compare the attention heads of teacher and student, if both are known.
+
+    Raises:
+        MisfitError: Their numbers differ.
+    """
+    if student.heads and teacher.heads and student.heads != teacher.heads:
         raise MisfitError(
             "student.num_attention_heads",
-            f"must be the teacher's, {teacher.heads} (got {shape.heads}): their attention scores "
-            "are compared head by head",
+            f"must be the teacher's, {teacher.heads} (got {student.heads}): their attention "
+            "scores are compared head by head",
         )
-    return shape
+
+
+def _shape(params: DistillTinybert, teacher: Shape) -> Shape:
+    student = student_shape(params.student, teacher)
+    check_heads(teacher, student)
+    return student
 
 
 def _work(params: DistillTinybert, devices: int) -> Work:
