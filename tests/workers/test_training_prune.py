@@ -12,9 +12,11 @@ from tests.support.recording import RecordingReporter
 from tests.support.training import TRAIN, carry_out, data_set, job, recipe
 from workers.job.pipeline import run
 from workers.job.reporter import Interrupted
-from workers.methods.magnitude import Scope, magnitude_prune, round_sparsities
+from workers.methods.magnitude import magnitude_prune
 from workers.training.plugin import Step
-from workers.training.sparsity import KeepZeros
+from workers.training.pruning.masker import KeepZeros
+from workers.training.pruning.masks import Scope
+from workers.training.pruning.schedule import round_sparsities
 
 ONLY_TRAIN = {**TRAIN, "evaluate": False, "max_steps": 3}
 PRUNE = {"kind": "prune", "sparsity": 0.6, "evaluate": False, "batch_size": 8}
@@ -63,7 +65,7 @@ def test_pruning_further_counts_weights_already_pruned(scope: Scope) -> None:
 def test_pruned_matrices_are_plain_parameters_again() -> None:
     made = matrices()
     magnitude_prune(made, 0.5, "global")
-    assert [name for name, _ in made["large"].named_parameters()] == ["bias", "weight"]
+    assert [name for name, _ in made["large"].named_parameters()] == ["weight", "bias"]
     assert not list(made["large"].named_buffers())
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pricetag.recipes.base import StageParams
 from pricetag.recipes.methods.prune import Prune
 from workers.job.context import StageContext, StageResult
-from workers.methods.magnitude import prune_to
-from workers.training.finetune import count_model, full_profile
+from workers.methods.magnitude import magnitudes
+from workers.training.finetune import count_model
 from workers.training.model.models import for_use
-from workers.training.recovery import prune_in_rounds, require_prunable
-from workers.training.training_stage import finish
+from workers.training.pruning.stage import prune_and_save
 
 
 def prepare(params: StageParams, context: StageContext) -> None:
@@ -18,7 +17,7 @@ def prepare(params: StageParams, context: StageContext) -> None:
 
 
 def run(params: StageParams, context: StageContext) -> StageResult:
-    """Prune at once or in rounds, each followed by recovery training if asked for.
+    """Prune at once, in rounds or along a ramp, with recovery training if asked for.
 
     Raises:
         JobError: The model is untrained, 8-bit, or has nothing to prune.
@@ -28,11 +27,4 @@ def run(params: StageParams, context: StageContext) -> StageResult:
     arXiv:2002.08307.
     """
     assert isinstance(params, Prune)
-    loaded = for_use(context)
-    require_prunable(context, loaded)
-    rounds, epochs = params.rounds, params.recovery_epochs
-    prune = prune_to(loaded.model, params.sparsity, params.scope, rounds)
-    prune_in_rounds(context, loaded, params, prune, rounds=rounds, epochs=epochs)
-    sparsity = full_profile(context, loaded).sparsity
-    context.reporter.metric("encoder_sparsity", sparsity)
-    return finish(context, loaded, {"encoder_sparsity": sparsity})
+    return prune_and_save(context, for_use(context), params, lambda tally: magnitudes)

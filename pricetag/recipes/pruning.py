@@ -1,0 +1,142 @@
+"""Unstructured pruning: the options that score, scope, schedule and structure share."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from pricetag.accounting.forecast.from_history import Work
+from pricetag.recipes.kinds import SplitNeed, Traits
+from pricetag.recipes.shapes import MisfitError, Shape
+from pricetag.recipes.training import RECOVERY, Recovery, recovery_splits
+
+
+class Pruning(Recovery):
+    """Options of every method that prunes a model by a score, with recovery training.
+
+    Prunable are query, key, value, attention.output.dense, intermediate.dense and
+    output.dense of each layer; embeddings, LayerNorm, biases, pooler and head stay.
+    """
+
+    sparsity: float = Field(gt=0, lt=1, description="Share of the prunable weights set to zero.")
+    scope: Literal["global", "per_matrix"] = Field(
+        "global", description="One ranking of all matrices, or one of each."
+    )
+    structure: Literal["unstructured", "2:4", "16x16"] = Field(
+        "unstructured",
+        description="Single weights, two of every four neighboring columns, or blocks of 16 x 16.",
+    )
+    mode: Literal["one_shot", "iterative", "cubic"] = Field(
+        "one_shot", description="At once, in rounds, or along a cubic ramp of the recovery."
+    )
+    rounds: int = Field(1, ge=1, le=100, description="Number of rounds in iterative mode.")
+    recovery_epochs: float = Field(
+        0.0, ge=0, le=10_000, description="Epochs of recovery after each pruning; 0 for none."
+    )
+    ramp_start: float = Field(
+        0.0, ge=0, lt=1, description="Share of the steps before the ramp of cubic mode."
+    )
+    ramp_end: float = Field(
+        0.8, gt=0, le=1, description="Share of the steps after which cubic mode prunes no more."
+    )
+    mask_every: int = Field(
+        10, ge=1, le=10**6, description="Steps between two prunings in cubic mode."
+    )
+    max_drop: float | None = Field(
+        None,
+        ge=0,
+        le=1e6,
+        description="Iterative mode ends before the task's first metric on the validation split "
+        "falls by more than this.",
+    )
+    target_bytes: int | None = Field(
+        None,
+        ge=1,
+        description="Iterative mode ends at this size: a bit for each weight, and the nonzero "
+        "values.",
+    )
+
+    @model_validator(mode="after")
+    def _rounds_fit_the_mode(self) -> Self:
+        if self.mode != "iterative" and self.rounds != 1:
+            raise _fault(
+                "rounds", f"{self.mode} has one round; use mode: iterative for {self.rounds}"
+            )
+        if self.mode == "iterative" and self.rounds < 2:
+            raise _fault("rounds", "iterative pruning needs two rounds or more")
+        for limit in ("max_drop", "target_bytes"):
+            if self.mode != "iterative" and getattr(self, limit) is not None:
+                raise _fault(limit, "needs mode: iterative with two rounds or more")
+        return self
+
+    @model_validator(mode="after")
+    def _ramp_fits_the_mode(self) -> Self:
+        if self.mode == "cubic" and self.recovery_epochs == 0:
+            raise _fault("recovery_epochs", "must be above 0 in cubic mode: it prunes in training")
+        if self.ramp_start >= self.ramp_end:
+            raise _fault(
+                "ramp_start", f"must be less than ramp_end {self.ramp_end:g} ({self.ramp_start:g})"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _structure_fits(self) -> Self:
+        if self.structure != "2:4":
+            return self
+        if self.sparsity != 0.5:
+            raise _fault("sparsity", "must be 0.5 with structure 2:4, which keeps two of four")
+        if self.mode != "one_shot":
+            raise _fault("mode", "must be one_shot with structure 2:4")
+        return self
+
+
+def _fault(field: str, message: str) -> PydanticCustomError:
+    return PydanticCustomError(field, "{what}", {"what": message, "field": field})
+
+
+def pruned_shape(params: Pruning, shape: Shape) -> Shape:
+    """The shape of the model, which pruning does not change.
+
+    Raises:
+        MisfitError: A matrix does not have a multiple of four columns for 2:4.
+    """
+    if params.structure == "2:4":
+        for name in ("hidden_size", "intermediate_size"):
+            columns = getattr(shape, name)
+            if columns is not None and columns % 4:
+                raise MisfitError(
+                    "structure",
+                    f"2:4 needs a multiple of 4 columns; the model's {name} is {columns}",
+                    "bad-structure",
+                )
+    return shape
+
+
+def pruning_splits(params: Pruning) -> tuple[SplitNeed, ...]:
+    """The splits for recovery, for the limit of the drop, and for the evaluation afterwards."""
+    during = (SplitNeed("validation"),) if params.max_drop is not None else ()
+    return (*during, *recovery_splits(params))
+
+
+def pruning_work(params: Pruning, devices: int) -> Work:
+    """The epochs of recovery in all rounds."""
+    return Work(epochs=params.recovery_epochs * params.rounds)
+
+
+PRUNING: Traits[Any] = replace(
+    RECOVERY,
+    splits=pruning_splits,
+    work=pruning_work,
+    counts_whole=lambda params: params.rounds == 1,
+    reshape=pruned_shape,
+    later=frozenset(
+        {
+            *("structure", "ramp_start", "ramp_end", "mask_every"),
+            *("max_drop", "target_bytes"),
+        }
+    ),
+)
+"""Traits of kinds that prune by a score; ``dataclasses.replace`` adapts them."""

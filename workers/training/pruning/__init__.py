@@ -1,0 +1,1 @@
+"""The engine of unstructured pruning: scores become masks, masks hold during training."""

@@ -1,0 +1,94 @@
+"""Plug-ins that hold masks during training: weights and Adam moments, after each step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import nn
+
+from workers.training.formats.sparse import Matrix, prunable
+from workers.training.plugin import Plugin, Step
+from workers.training.pruning.masks import Masks, kept_share
+from workers.training.pruning.schedule import Ramp
+
+MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+class Masker(Plugin):
+    """Sets the weights outside of its masks to zero after every step, and their Adam moments.
+
+    Masks follow from weights, averaged gradients and seeds alone, so that they are equal on all
+    processes; they are part of each checkpoint.
+    """
+
+    def __init__(self) -> None:
+        self.matrices: dict[str, Matrix] = {}
+        self.masks: Masks = {}
+        self._density = 1.0
+
+    def attach(self, model: nn.Module) -> None:
+        """Begin with the masks of the weights as they are: zeros stay zero."""
+        self.matrices = prunable(model)
+        self.hold({n: (m.weight != 0).detach() for n, m in self.matrices.items()})
+
+    def hold(self, masks: Masks) -> None:
+        """Replace the masks; they are applied after the next step."""
+        self.masks = masks
+        self._density = kept_share(list(masks.values()))
+
+    def density(self) -> float:
+        """Share of the encoder's weights that the masks keep."""
+        return self._density
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """The masks, in the order of the matrices."""
+        return {str(number): mask for number, mask in enumerate(self.masks.values())}
+
+    def restore(self, state: dict[str, torch.Tensor]) -> None:
+        """Take back the masks of a checkpoint."""
+        self.hold(
+            {
+                name: state[str(number)].to(matrix.weight.device)
+                for number, (name, matrix) in enumerate(self.matrices.items())
+            }
+        )
+
+    def after_step(self, step: Step) -> None:
+        """Set to zero again what the optimizer has moved."""
+        self.apply(step.optimizer)
+
+    def apply(self, optimizer: torch.optim.Optimizer | None) -> None:
+        """Mask the weights and their moments, in place."""
+        with torch.no_grad():
+            for name, mask in self.masks.items():
+                weight = self.matrices[name].weight
+                weight.mul_(mask)
+                moments = {} if optimizer is None else optimizer.state.get(weight, {})
+                for moment in MOMENTS:
+                    if moment in moments:
+                        moments[moment].mul_(mask)
+
+
+class KeepZeros(Masker):
+    """Keeps the weights at zero that are zero when training starts."""
+
+
+class RampedMasker(Masker):
+    """Prunes along a cubic ramp of the steps, by scores of the weights at the time.
+
+    Args:
+        choose: Masks of the matrices at a sparsity.
+        ramp: The sparsity at each step.
+    """
+
+    def __init__(self, choose: Callable[[Mapping[str, Matrix], float], Masks], ramp: Ramp) -> None:
+        super().__init__()
+        self._choose = choose
+        self._ramp = ramp
+
+    def after_step(self, step: Step) -> None:
+        """Choose new masks if they are due, and apply them."""
+        if self._ramp.due(step.done, step.total):
+            self.hold(self._choose(self.matrices, self._ramp.sparsity(step.done, step.total)))
+        self.apply(step.optimizer)

@@ -1,0 +1,194 @@
+"""A stage that prunes: at once, in rounds or along a ramp, with training in which it recovers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+from transformers.pytorch_utils import Conv1D
+
+from pricetag.recipes.pruning import Pruning
+from workers.job.context import StageContext, StageResult
+from workers.job.request import JobError
+from workers.training.cost.tally import Tally
+from workers.training.finetune import full_profile, loaded_profile, new_tally, training_data
+from workers.training.fit import Horizon, Outcome, fit, report_training
+from workers.training.formats.sparse import Matrix, prunable
+from workers.training.model.loaded import Loaded
+from workers.training.model.models import for_use
+from workers.training.pruning.limits import Limits, Quality, quality_of
+from workers.training.pruning.masker import KeepZeros, Masker, RampedMasker
+from workers.training.pruning.masks import Masks, Scorer, Structure, apply_masks, choose
+from workers.training.pruning.schedule import Ramp, round_sparsities
+from workers.training.rounds import MODEL, Result, Round, run_rounds
+from workers.training.training_stage import finish
+
+
+def require_prunable(context: StageContext, loaded: Loaded) -> None:
+    """Reject a model without encoder weights that can be set to zero.
+
+    Raises:
+        JobError: ``already-quantized`` or ``nothing-to-prune``.
+    """
+    if not loaded_profile(context, loaded).trainable:
+        raise JobError("already-quantized", "prune before quantize, not after", context.field)
+    if not prunable(loaded.model):
+        raise JobError(
+            "nothing-to-prune",
+            f"no encoder layers are known in a {loaded.model.config.model_type} model",
+            context.field,
+        )
+
+
+@dataclass(frozen=True)
+class Pruner:
+    """Prunes a stage's model by a score, as its options say."""
+
+    context: StageContext
+    loaded: Loaded
+    params: Pruning
+    score: Scorer
+    tally: Tally
+
+    def masks(self, matrices: Mapping[str, Matrix], sparsity: float) -> Masks:
+        """Masks of the matrices at a sparsity."""
+        return choose(matrices, self.score, sparsity, self.params.scope, self.params.structure)
+
+    def begin(self, sparsity: float) -> Masker:
+        """Prune the model, or leave that to the training; returns the plug-in that keeps zeros."""
+        params = self.params
+        if params.mode == "cubic":
+            ramp = Ramp(sparsity, params.ramp_start, params.ramp_end, params.mask_every)
+            return RampedMasker(self.masks, ramp)
+        matrices = prunable(self.loaded.model)
+        apply_masks(matrices, self.masks(matrices, sparsity))
+        return KeepZeros()
+
+    def round(self, sparsities: list[float], one: Round) -> Result:
+        """One round: prune, train if asked for, and measure what the limits need."""
+        sparsity = sparsities[one.number]
+        masker = self.begin(sparsity)
+        self.context.reporter.log(
+            f"round {one.number + 1} of {len(sparsities)}: {sparsity:.1%} pruned"
+        )
+        result: Result = {}
+        if self.params.recovery_epochs > 0:
+            result = self._recover(masker, one.folder).as_json()
+        if self.params.max_drop is not None:
+            result["quality"] = asdict(self.quality(one.folder.name))
+        if self.params.target_bytes is not None:
+            size = full_profile(self.context, self.loaded).weights.packed_bytes
+            result["packed_bytes"] = size
+        return result
+
+    def _recover(self, masker: Masker, folder: Path) -> Outcome:
+        return fit(
+            self.context,
+            self.loaded,
+            training_data(self.context, self.loaded, self.params.max_length),
+            self.params,
+            horizon=Horizon(self.params.recovery_epochs),
+            plugins=[masker],
+            folder=folder,
+            tally=self.tally,
+        )
+
+    def quality(self, when: str) -> Quality:
+        """The model's quality now."""
+        return quality_of(self.context, self.loaded, self.tally, self.params.max_length, when)
+
+    def limits(self) -> Limits:
+        """The limits of the rounds; the quality before pruning is measured if one needs it."""
+        drop, size = self.params.max_drop, self.params.target_bytes
+        if drop is None:
+            return Limits(target_bytes=size)
+        return Limits(self.quality("before"), drop, size)
+
+
+def require_structure(context: StageContext, loaded: Loaded, structure: Structure) -> None:
+    """Reject a model whose matrices do not have a multiple of four columns for 2:4.
+
+    Raises:
+        JobError: ``bad-structure``.
+    """
+    if structure != "2:4":
+        return
+    for name, matrix in prunable(loaded.model).items():
+        columns = matrix.weight.shape[0 if isinstance(matrix, Conv1D) else 1]
+        if columns % 4:
+            raise JobError(
+                "bad-structure",
+                f"2:4 needs a multiple of 4 columns; {name} has {columns}",
+                f"{context.field}.structure",
+            )
+
+
+def prune_and_save(
+    context: StageContext, loaded: Loaded, params: Pruning, score: Callable[[Tally], Scorer]
+) -> StageResult:
+    """Prune a model as the stage's options say, and save it.
+
+    Args:
+        context: The stage's context.
+        loaded: The model, changed in place.
+        params: The stage's options.
+        score: Makes the score; what it computes is added to the tally.
+
+    Raises:
+        JobError: The model is 8-bit, has nothing to prune, or its structure does not fit.
+        Interrupted: A stop was requested; the next attempt resumes in the same round.
+    """
+    require_prunable(context, loaded)
+    require_structure(context, loaded, params.structure)
+    tally = new_tally(context, loaded)
+    pruner = Pruner(context, loaded, params, score(tally), tally)
+    limits = pruner.limits()
+    sparsities = round_sparsities(params.sparsity, params.rounds)
+    one_round = partial(pruner.round, sparsities)
+    results = run_rounds(context, loaded.model, params.rounds, one_round, enough=limits.enough)
+    kept = _keep_the_good(context, loaded, limits, results)
+    if tally.dense > 0:
+        tally.report()
+    if params.recovery_epochs > 0:
+        report_training(context, [_outcome(result) for result in results])
+    facts = _report(context, loaded, limits, results, kept)
+    return finish(context, loaded, facts)
+
+
+def _outcome(result: Result) -> Outcome:
+    names = {field.name for field in fields(Outcome)}
+    return Outcome(**{name: value for name, value in result.items() if name in names})
+
+
+def _keep_the_good(
+    context: StageContext, loaded: Loaded, limits: Limits, results: list[Result]
+) -> int:
+    """Go back to the weights before a round that lost too much; returns the rounds that stay."""
+    if not results or not limits.too_bad(results[-1]):
+        return len(results)
+    kept = len(results) - 1
+    if kept == 0:
+        state = for_use(context).model.state_dict()
+    else:
+        folder = context.folder / "checkpoints" / f"round-{kept - 1:02d}"
+        state = load_file(folder / MODEL)
+    loaded.model.load_state_dict(state, strict=False)
+    return kept
+
+
+def _report(
+    context: StageContext, loaded: Loaded, limits: Limits, results: list[Result], kept: int
+) -> dict[str, Any]:
+    sparsity = full_profile(context, loaded).sparsity
+    context.reporter.metric("encoder_sparsity", sparsity)
+    facts: dict[str, Any] = {"encoder_sparsity": sparsity}
+    if limits == Limits():
+        return facts
+    context.reporter.metric("pruning_rounds", kept)
+    reason = limits.reason(results[-1]) or "all rounds are done"
+    context.reporter.log(f"pruning ended after {len(results)} rounds: {reason}; {kept} are kept")
+    return {**facts, "pruning_rounds": kept, "pruning_ended": reason}
