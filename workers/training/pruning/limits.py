@@ -87,9 +87,7 @@ def quality_of(
         Interrupted: A stop was requested.
     """
     name = f"quality-{when}"
-    measured = decided(
-        context, name, lambda: asdict(_measured(context, loaded, tally, max_length))
-    )
+    measured = decided(context, name, lambda: asdict(_measured(context, loaded, tally, max_length)))
     return Quality(**measured)
 
 
