@@ -18,7 +18,7 @@ from uuid import UUID
 import pytest
 
 from pricetag.metering.journal import SHIPPED_SUFFIX
-from tests.support.bills import check_bill
+from tests.support.bills import J_PER_KWH, check_bill
 from tests.support.fake_powercap import FakePowercap
 from tests.support.service import ROOT, Service, wait_until
 from tests.support.small_models import CONFIG
@@ -268,8 +268,8 @@ def test_the_price_tag_of_a_pipeline_is_complete(
     shared_lab: Service, pipeline: UUID, powercap: FakePowercap
 ) -> None:
     tag = check_bill(shared_lab, pipeline, powercap)
-    check_totals(tag)
-    check_parts(tag)
+    check_totals(tag, powercap)
+    check_parts(tag, powercap)
     check_quality(tag)
     opinion = tag["second_opinion"]
     assert opinion["tool"] == "codecarbon"
@@ -314,13 +314,14 @@ def check_quantity(quantity: dict[str, Any], unit: str, source: str | None = Non
     return float(quantity["value"])
 
 
-def check_totals(tag: dict[str, Any]) -> None:
+def check_totals(tag: dict[str, Any], powercap: FakePowercap) -> None:
     """One arithmetic: 130 W, a PUE of 1.2, 100 g and 0.30 USD a kWh."""
     duration_s = check_quantity(tag["duration_s"], "s")
     it_kwh = check_quantity(tag["it_energy_kwh"], "kWh", "counter")
     facility_kwh = check_quantity(tag["facility_energy_kwh"], "kWh")
-    assert it_kwh == pytest.approx(130.0 * duration_s / 3.6e6, rel=0.01)
-    assert check_quantity(tag["power_w"], "W") == pytest.approx(130.0, rel=0.01)
+    assert it_kwh == powercap.drew(duration_s, J_PER_KWH)
+    power_w = check_quantity(tag["power_w"], "W")
+    assert power_w == pytest.approx(it_kwh * J_PER_KWH / duration_s)
     assert check_quantity(tag["pue"], "1") == 1.2
     assert facility_kwh == pytest.approx(1.2 * it_kwh)
     assert check_quantity(tag["carbon_intensity_g_per_kwh"], "g/kWh") == 100.0
@@ -338,7 +339,7 @@ def check_totals(tag: dict[str, Any]) -> None:
     assert {device["kind"] for device in tag["hardware"]["devices"]} == {"cpu", "ram"}
 
 
-def check_parts(tag: dict[str, Any]) -> None:
+def check_parts(tag: dict[str, Any], powercap: FakePowercap) -> None:
     """Components, stages and attempts each with energy; each kind of part adds up."""
     total_kwh = tag["it_energy_kwh"]["value"]
     for parts in (tag["components"], tag["attempts"]):
@@ -352,9 +353,7 @@ def check_parts(tag: dict[str, Any]) -> None:
     outside_kwh = tag["provenance"]["outside_stages"]["it_energy_kwh"]["value"]
     assert sum(energies) + outside_kwh == pytest.approx(total_kwh, rel=1e-6)
     for stage, energy_kwh in zip(top, energies, strict=True):
-        expected_kwh = 130.0 * stage["duration_s"]["value"] / 3.6e6
-        # A tick of the pretended counter is 5 ms.
-        assert energy_kwh == pytest.approx(expected_kwh, rel=0.01, abs=130.0 * 0.03 / 3.6e6)
+        assert energy_kwh == powercap.drew(stage["duration_s"]["value"], J_PER_KWH), stage
     [inference] = [stage for stage in tag["stages"] if stage["parent"] is not None]
     assert inference["kind"] == "inference"
     assert inference["duration_s"]["value"] >= 1.0

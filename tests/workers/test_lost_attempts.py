@@ -59,7 +59,7 @@ class Doomed:
         return [json.loads(line) for line in lines if line.endswith(b"\n")]
 
     def wait_for(self, seen: Callable[[Records], bool], what: str) -> Records:
-        for _ in range(600):
+        for _ in range(2400):
             if seen(records := self.records()):
                 return records
             time.sleep(0.05)
@@ -142,7 +142,7 @@ def test_a_killed_workers_attempt_is_read_to_its_end(
     lasted_s = killed_at_s - opened_at_s(records)
     assert lasted_s - 0.05 < end["t_s"] < lasted_s + 2.0
     energies = energies_j(records, end["t_s"])
-    assert sum(energies.values()) == pytest.approx(powercap.power_w * end["t_s"], rel=0.01)
+    assert sum(energies.values()) == powercap.drew(end["t_s"])
     journal = doomed.adopted(powercap)
     assert list(every_record(journal))[-1] == end  # whoever comes later adds nothing
     journal.close()
