@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from collections.abc import Callable
@@ -25,8 +26,10 @@ from pricetag.accounting.work.flops import EncoderShape, encoder_flops
 from tests.support.training import TRAIN, carry_out, data_set, recipe
 from workers.job.reporter import JobError
 from workers.methods.int8 import apply_int8
-from workers.training.formats import registry
+from workers.training.affine import Blocks
+from workers.training.formats import integers, registry
 from workers.training.formats.exits import add_exits, exits_of
+from workers.training.formats.half import to_half
 from workers.training.formats.low_rank import factorize
 from workers.training.formats.profile import count_structure, profile
 from workers.training.formats.shared import share_layers
@@ -48,7 +51,7 @@ IDS = torch.randint(1, 100, (5, 12), generator=torch.Generator().manual_seed(0))
 
 def network() -> PreTrainedModel:
     torch.manual_seed(0)
-    model = BertForSequenceClassification(CONFIG)
+    model = BertForSequenceClassification(copy.deepcopy(CONFIG))
     model.train(False)
     return model
 
@@ -80,6 +83,19 @@ def eight_bit(model: PreTrainedModel) -> None:
     apply_int8(model, embeddings=True)
 
 
+def few_bits(model: PreTrainedModel) -> None:
+    for number, name in enumerate(integers.linears(model)):
+        blocks = Blocks(column_size=10) if number % 2 else Blocks(row_groups=3)
+        inputs = integers.ActivationRange(0.05, 3, -128, 127) if number % 3 == 0 else None
+        integers.to_integers(model, name, integers.Plan(2 + number % 7, blocks, inputs))
+    for name in integers.embeddings(model):
+        integers.to_integers(model, name, integers.Plan(4, Blocks(column_size=16)))
+
+
+def half(model: PreTrainedModel) -> None:
+    to_half(model, "bf16")
+
+
 def pruned(model: PreTrainedModel) -> None:
     for module in prunable(model).values():
         nn.init.zeros_(module.weight[::2])
@@ -93,11 +109,16 @@ MAKERS: dict[str, Callable[[PreTrainedModel], None]] = {
     "shared": shared,
     "exits": with_exits,
     "int8": eight_bit,
+    "integers": few_bits,
+    "half": half,
 }
 COMBINED = [
     (name,) for name in MAKERS
 ] + [
     ("sliced", "int8"),
+    ("sliced", "integers"),
+    ("shared", "low_rank", "exits", "integers"),
+    ("shared", "low_rank", "exits", "half"),
     ("shared", "int8"),
     ("shared", "low_rank", "exits", "int8"),
     ("sparse", "exits"),
@@ -135,7 +156,7 @@ def test_every_format_reloads_to_the_same_outputs_and_counts(
         again.train(False)
     assert torch.equal(answers(again), before)
     assert profile(again) == profile(model)
-    assert registry.is_final(notes) == ("int8" in names)
+    assert registry.is_final(notes) == bool({"int8", "integers", "half"} & set(names))
 
 
 def test_the_registry_is_the_package() -> None:
@@ -146,12 +167,14 @@ def test_the_registry_is_the_package() -> None:
         "sliced",
         "low_rank",
         "exits",
+        "integers",
         "int8",
+        "half",
     ]
     assert len(set(registry.note_files())) == len(orders)
 
 
-@pytest.mark.parametrize("name", ["sliced", "low_rank", "shared", "exits", "int8"])
+@pytest.mark.parametrize("name", ["sliced", "low_rank", "shared", "exits", "integers", "int8"])
 def test_a_note_of_another_version_or_tensors_that_do_not_fit_are_rejected(
     tmp_path: Path, name: str
 ) -> None:
@@ -372,7 +395,7 @@ def test_stages_train_evaluate_and_measure_every_format(tmp_path: Path, name: st
     # Neither new classes nor more training for what cannot have them.
     final = tmp_path / "work" / "stage-02" / "model"
     final.rename(tmp_path / "final")
-    with pytest.raises(JobError, match="8-bit weights cannot be trained"):
+    with pytest.raises(JobError, match="quantized weights cannot be trained"):
         carry_out(tmp_path, recipe(short, model="final"))
 
 

@@ -88,11 +88,11 @@ def teacher_and_student(
             the teacher was trained, with a new head.
 
     Raises:
-        JobError: ``bad-teacher`` if the model is final, such as 8-bit; ``bad-student``.
+        JobError: ``bad-teacher`` if the model is final, such as a quantized one; ``bad-student``.
     """
     loaded = for_use(context)
     if registry.is_final(registry.describe(loaded.model)):
-        raise JobError("bad-teacher", "an 8-bit model cannot be distilled", context.field)
+        raise JobError("bad-teacher", "a quantized model cannot be distilled", context.field)
     if student.model is not None:
         made = _trained_student(context, student.model, loaded, options.seed)
     else:

@@ -20,6 +20,7 @@ class Quantize(StageParams):
     """
 
     kind: Literal["quantize"] = "quantize"
+    method: Literal["int8_dynamic"] = "int8_dynamic"
     scheme: Literal["int8_dynamic"] = "int8_dynamic"
     embeddings: bool = Field(True, description="Quantize embeddings too, with a scale per row.")
 

@@ -10,6 +10,7 @@ from pricetag.recipes.methods.measure import Measure
 from workers.job.context import StageContext
 from workers.training.cost import benchmark
 from workers.training.finetune import loaded_profile
+from workers.training.formats import registry
 from workers.training.formats.profile import ModelProfile
 from workers.training.model.loaded import Loaded
 from workers.training.model.models import describe_size, needed
@@ -33,6 +34,8 @@ def measure_cost(context: StageContext, loaded: Loaded, params: Measure) -> dict
         context.reporter.log("8-bit weights are computed on the CPU, the GPU is idle")
     if (note := profile.speed_note()) is not None:
         context.reporter.log(note)
+    for reason in registry.speed_notes(registry.describe(loaded.model), device.type):
+        context.reporter.log(reason)
     length = loaded.token_limit(params.sequence_length)
     facts: dict[str, float] = {"sequence_length": length, "batch_size": params.batch_size}
     facts |= _report(context, _size(context, profile))

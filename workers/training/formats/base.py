@@ -22,11 +22,18 @@ class StoredTensor:
         tensor: Its values.
         is_weight: Whether they are parameters; scales of 8-bit weights are not.
         is_matrix: Whether it is the matrix of a linear layer.
+        bits: Bits that each value takes on disk; None: those of its type.
     """
 
     tensor: torch.Tensor
     is_weight: bool = True
     is_matrix: bool = False
+    bits: int | None = None
+
+    @property
+    def bits_per_value(self) -> int:
+        """Bits that each value takes on disk."""
+        return self.tensor.element_size() * 8 if self.bits is None else self.bits
 
 
 class Format(ABC):
@@ -72,6 +79,15 @@ class Format(ABC):
         None for other modules, whose tensors are their parameters.
         """
         return ()
+
+    def speed_note(self, note: Note, device: str) -> str | None:
+        """Why such a model is not faster on a device than a plain one; None if it may be.
+
+        Args:
+            note: The model's note.
+            device: ``cpu`` or ``cuda``.
+        """
+        return None
 
 
 def require_format(note: Note, version: int, file: str) -> None:

@@ -74,6 +74,14 @@ def low_bit(notes: Notes) -> bool:
     return any(each.low_bit for each in all_formats() if each.name in notes)
 
 
+def speed_notes(notes: Notes, device: str) -> list[str]:
+    """Why the model is not faster on a device than a plain one; empty if it may be."""
+    reasons = [
+        each.speed_note(notes[each.name], device) for each in all_formats() if each.name in notes
+    ]
+    return [reason for reason in reasons if reason is not None]
+
+
 def same_operations(notes: Notes) -> bool:
     """Whether the operations follow from the configuration."""
     return all(each.same_operations for each in all_formats() if each.name in notes)

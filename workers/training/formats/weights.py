@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from workers.training.bits import packed_size
 from workers.training.formats import registry
 from workers.training.formats.base import StoredTensor
 from workers.training.formats.sparse import Matrix, is_in_layer
@@ -45,9 +46,9 @@ def count_weights(model: nn.Module) -> Weights:
     for stored, in_encoder in _tensors(model):
         places = stored.tensor.numel()
         values = int(torch.count_nonzero(stored.tensor))
-        size = stored.tensor.element_size()
-        dense += places * size
-        packed += min(places * size, (places + 7) // 8 + values * size)
+        size = packed_size(places, stored.bits_per_value)
+        dense += size
+        packed += min(size, packed_size(places, 1) + packed_size(values, stored.bits_per_value))
         if stored.is_weight:
             parameters += places
             non_zero += values

@@ -74,7 +74,7 @@ def _load_noted(ref: ModelRef, field: str) -> PreTrainedModel | None:
     """A model of another format than plain, to be trained; None for a plain model."""
     notes = {} if ref.folder is None else registry.read_notes(ref.folder)
     if registry.is_final(notes):
-        raise JobError("already-quantized", "8-bit weights cannot be trained", field)
+        raise JobError("already-quantized", "quantized weights cannot be trained", field)
     return registry.load(ref.folder) if ref.folder is not None and notes else None
 
 
