@@ -34,5 +34,10 @@ ENTRY = RecipeEntry(
         "https://arxiv.org/abs/1910.06188",
     ),
     example={"kind": "quantize", "scheme": "int8_dynamic", "embeddings": True},
-    traits=Traits(group="compression", makes_model=True, final="8-bit weights are final"),
+    traits=Traits(
+        group="compression",
+        makes_model=True,
+        final="8-bit weights are final",
+        later=frozenset({"method"}),
+    ),
 )

@@ -192,6 +192,7 @@ class Integers(Format):
     order = 80
     trainable = False
     same_operations = True
+    rounds_to_zero = True
 
     def describe(self, model: PreTrainedModel) -> Note | None:
         """See ``Format.describe``: bits, blocks and the input's S and Z of each module."""

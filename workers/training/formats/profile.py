@@ -102,7 +102,8 @@ def profile(model: PreTrainedModel, flops: FlopProfile | None = None) -> ModelPr
     notes = registry.describe(model)
     weights = count_weights(model)
     low_bit = registry.low_bit(notes)
-    names = [*notes, *([SPARSE] if is_sparse(weights.density, low_bit=low_bit) else [])]
+    sparse = not registry.rounds_to_zero(notes) and is_sparse(weights.density, low_bit=low_bit)
+    names = [*notes, *([SPARSE] if sparse else [])]
     exits: tuple[FlopProfile, ...] = ()
     if flops is None:
         flops, exits = _count_operations(model, notes)

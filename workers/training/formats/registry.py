@@ -74,6 +74,11 @@ def low_bit(notes: Notes) -> bool:
     return any(each.low_bit for each in all_formats() if each.name in notes)
 
 
+def rounds_to_zero(notes: Notes) -> bool:
+    """Whether zeros among the weights do not mean that the model was pruned."""
+    return any(each.rounds_to_zero for each in all_formats() if each.name in notes)
+
+
 def speed_notes(notes: Notes, device: str) -> list[str]:
     """Why the model is not faster on a device than a plain one; empty if it may be."""
     reasons = [
