@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, async_sessionmaker
 from app import embedded_postgres, migrate
 from app.db import Database, Session, libpq_url
 from app.settings import get_settings
+from tests.support.prepared import Prepared, prepared
 
 CLUSTER = "PRICETAG_TEST_CLUSTER"
 TEMPLATE = "pricetag_template"
@@ -90,6 +91,12 @@ def database_url(cluster_dir: Path) -> Iterator[str]:
     yield _named(base, name)
     with psycopg.connect(base, autocommit=True) as admin:
         admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@pytest.fixture(scope="session")
+def prepared_data() -> Prepared:
+    """A data folder whose database is ready, prepared once for all services."""
+    return prepared(Path(os.environ[CLUSTER]) / "prepared", FAST)
 
 
 @pytest.fixture

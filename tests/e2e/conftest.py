@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.fake_powercap import FakePowercap, fake_powercap
+from tests.support.prepared import Prepared
 from tests.support.service import Service, service
 
 PACKAGE_W = 120.0
@@ -30,18 +31,25 @@ def powercap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakePowercap]
 
 
 @pytest.fixture
-def lab(powercap: FakePowercap) -> Iterator[Service]:
+def lab(powercap: FakePowercap, prepared_data: Prepared) -> Iterator[Service]:
     """A server, without workers, on a host with a known power draw; of one test alone."""
-    yield from _lab(powercap)
+    yield from _lab(powercap, prepared_data)
 
 
 @pytest.fixture(scope="module")
-def shared_lab(powercap: FakePowercap) -> Iterator[Service]:
+def shared_lab(powercap: FakePowercap, prepared_data: Prepared) -> Iterator[Service]:
     """As ``lab``, for all tests of a module, which leave it as they found it."""
-    yield from _lab(powercap)
+    yield from _lab(powercap, prepared_data)
 
 
-def _lab(powercap: FakePowercap) -> Iterator[Service]:
+@pytest.fixture
+def lent_lab(shared_lab: Service) -> Iterator[Service]:
+    """The module's ``shared_lab``; workers that a test starts end with it."""
+    yield shared_lab
+    shared_lab.stop_workers()
+
+
+def _lab(powercap: FakePowercap, start: Prepared) -> Iterator[Service]:
     # Not under pytest's own folder: another session of pytest closes that to the database's
     # user when it starts.
     folder = Path(tempfile.mkdtemp(prefix="pricetag-e2e-"))
@@ -49,7 +57,7 @@ def _lab(powercap: FakePowercap) -> Iterator[Service]:
     (folder / "inputs").mkdir()
     places = {"data_roots": str(folder / "inputs"), "powercap_root": str(powercap.root)}
     try:
-        with service(folder / "data", **SETTINGS, **places) as running:
+        with service(folder / "data", start, **SETTINGS, **places) as running:
             yield running
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,10 @@ import psycopg
 import pytest
 
 from app import embedded_postgres
+from app.db import libpq_url
 from app.hidden_environment import HANDED_OVER
 from app.worker_processes import workers
+from pricetag.cli.app import run as pricetag
 from pricetag.client import Client
 from tests.support.api import run_body
 from tests.support.service import wait_until
@@ -160,50 +163,64 @@ def test_an_invalid_setting_is_named(data_dir: Path) -> None:
     assert "Traceback" not in failed.stderr
 
 
-def administer(data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        cwd=ROOT,
-        env={**os.environ, "PRICETAG_DATA_DIR": str(data_dir)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@dataclass(frozen=True)
+class Commands:
+    """The command line in this process, on a database."""
+
+    capture: pytest.CaptureFixture[str]
+
+    def __call__(self, *arguments: str) -> tuple[int, str, str]:
+        """Exit code, output and errors of a command."""
+        code = pricetag(arguments)
+        shown = self.capture.readouterr()
+        return code, shown.out, shown.err
 
 
-def administered_log(data_dir: Path) -> list[tuple[str, ...]]:
+@pytest.fixture
+def administer(
+    fresh_database_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Commands:
+    """Commands on an empty database."""
+    monkeypatch.setenv("PRICETAG_DATABASE_URL", fresh_database_url)
+    monkeypatch.setenv("PRICETAG_DATA_DIR", str(tmp_path))
+    return Commands(capsys)
+
+
+def administered_log(url: str) -> list[tuple[str, ...]]:
     """Action, kind, access and OS user of what commands have changed."""
-    url = embedded_postgres.ensure(data_dir)
-    try:
-        with psycopg.connect(url) as connection:
-            return connection.execute(
-                b"SELECT action, object_kind, access, os_user FROM audit_log ORDER BY id"
-            ).fetchall()
-    finally:
-        embedded_postgres.release(data_dir)
+    with psycopg.connect(libpq_url(url)) as connection:
+        return connection.execute(
+            b"SELECT action, object_kind, access, os_user FROM audit_log ORDER BY id"
+        ).fetchall()
 
 
-def test_the_administrator_s_commands(data_dir: Path) -> None:
+def test_commands_before_the_first_migration_state_what_to_do(administer: Commands) -> None:
     for early in (["balances", "check"], ["rollups", "check", "--json"], ["token", "list"]):
-        too_early = administer(data_dir, *early)
-        assert (too_early.returncode, too_early.stdout) == (1, ""), too_early.stdout
-        assert too_early.stderr.startswith("pricetag: The database is at migration none")
-        assert "run `pricetag migrate`" in too_early.stderr
-        assert too_early.stderr.count("\n") == 1
-    migrated = administer(data_dir, "migrate", "--json")
-    assert migrated.returncode == 0, migrated.stderr
-    assert json.loads(migrated.stdout)["revision"]
-    made = administer(data_dir, "token", "create", "--name", "me", "--role", "admin", "--json")
-    token = json.loads(made.stdout)
+        code, out, err = administer(*early)
+        assert (code, out) == (1, ""), out
+        assert err.startswith("pricetag: The database is at migration none")
+        assert "run `pricetag migrate`" in err
+        assert err.count("\n") == 1
+
+
+def test_the_administrator_s_commands(administer: Commands, fresh_database_url: str) -> None:
+    code, out, err = administer("migrate", "--json")
+    assert code == 0, err
+    assert json.loads(out)["revision"]
+    _, out, _ = administer("token", "create", "--name", "me", "--role", "admin", "--json")
+    token = json.loads(out)
     assert token["secret"].startswith("pt_")
-    audit = administered_log(data_dir)
+    audit = administered_log(fresh_database_url)
     assert [entry[:3] for entry in audit] == [
         ("created", "user", "direct-database"),
         ("created", "token", "direct-database"),
     ]
     assert {entry[3] for entry in audit} == {pwd.getpwuid(os.getuid()).pw_name}
     options = ["--user", "me", "--name", "ci", "--expires", "90d", "--role", "ingest", "--json"]
-    limited = json.loads(administer(data_dir, "token", "create", *options).stdout)
+    limited = json.loads(administer("token", "create", *options)[1])
     assert (limited["user"], limited["name"], limited["role"]) == ("me", "ci", "ingest")
     left = datetime.fromisoformat(limited["expires_at"]) - datetime.now(UTC)
     assert timedelta(days=89) < left <= timedelta(days=90)
@@ -213,17 +230,30 @@ def test_the_administrator_s_commands(data_dir: Path) -> None:
         (["--user", "me", "--expires", "soon"], "--expires: 'soon' is neither"),
         ([], "--user for an existing one"),
     ):
-        refused = administer(data_dir, "token", "create", *wrong)
-        assert (refused.returncode, named in refused.stderr) == (1, True), refused.stderr
-    assert administer(data_dir, "token", "revoke", limited["id"]).returncode == 0
-    listed = json.loads(administer(data_dir, "token", "list", "--json").stdout)
+        code, _, err = administer("token", "create", *wrong)
+        assert (code, named in err) == (1, True), err
+    assert administer("token", "revoke", limited["id"])[0] == 0
+    listed = json.loads(administer("token", "list", "--json")[1])
     assert [(item["name"], item["user"], item["role"]) for item in listed] == [
         ("me", "me", "admin"),
         ("ci", "me", "ingest"),
     ]
-    last = administer(data_dir, "token", "revoke", token["id"])
-    assert last.returncode == 1
-    assert "last active admin" in last.stderr
+    code, _, err = administer("token", "revoke", token["id"])
+    assert code == 1
+    assert "last active admin" in err
+
+
+def test_a_command_stops_the_database_that_it_started(data_dir: Path) -> None:
+    done = subprocess.run(
+        [*COMMAND, "migrate", "--json"],
+        cwd=ROOT,
+        env={**os.environ, "PRICETAG_DATA_DIR": str(data_dir)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["revision"]
     assert embedded_postgres.server_pid(data_dir) is None
 
 

@@ -20,6 +20,7 @@ from uuid import UUID
 import httpx
 
 from app import embedded_postgres
+from tests.support.prepared import Prepared
 
 ROOT = Path(__file__).parents[2]
 PRICETAG = os.environ.get("PRICETAG_BIN") or str(Path(sys.executable).with_name("pricetag"))
@@ -48,7 +49,9 @@ class Service:
     data_dir: Path
     environment: dict[str, str]
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
     http: httpx.Client = field(default_factory=httpx.Client)
+    server: subprocess.Popen[bytes] = field(init=False)
 
     @property
     def inputs(self) -> Path:
@@ -74,7 +77,7 @@ class Service:
     def start_server(self) -> subprocess.Popen[bytes]:
         address = self.data_dir / "server.json"
         address.unlink(missing_ok=True)
-        process = self.spawn("serve", "--port", "0", log="server")
+        process = self.server = self.spawn("serve", "--port", "0", log="server")
 
         def url() -> str | None:
             assert process.poll() is None, self.log("server")
@@ -90,11 +93,6 @@ class Service:
         with contextlib.suppress(httpx.TransportError):
             return self.http.get("/readyz").status_code == 200
         return False
-
-    def authorize(self) -> None:
-        made = self.cli("token", "create", "--name", "test", "--role", "admin", "--json")
-        assert made.returncode == 0, made.stderr
-        self.http.headers["Authorization"] = f"Bearer {json.loads(made.stdout)['secret']}"
 
     def new_token(self, role: str) -> str:
         response = self.http.post("/v1/tokens", json={"name": f"test {role}", "role": role})
@@ -121,7 +119,14 @@ class Service:
         log: str = "worker",
         environment: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[bytes]:
-        return self.spawn("worker", *options, log=log, environment=environment)
+        worker = self.spawn("worker", *options, log=log, environment=environment)
+        self.workers.append(worker)
+        return worker
+
+    def stop_workers(self) -> None:
+        """Ends the workers that were started."""
+        _end(self.workers)
+        self.workers.clear()
 
     def log(self, name: str) -> str:
         return (self.data_dir / f"{name}.log").read_text(errors="replace")
@@ -196,28 +201,34 @@ class Service:
 
     def close(self) -> None:
         self.http.close()
-        for process in self.processes:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
-        for process in self.processes:
-            try:
-                process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+        _end(self.processes)
         for pid in self.child_pids():
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
         embedded_postgres.stop(self.data_dir)
 
 
+def _end(processes: list[subprocess.Popen[bytes]]) -> None:
+    """Ends processes and their groups; one that does not stop is killed."""
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+    for process in processes:
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
 @contextmanager
-def service(data_dir: Path, **settings: str) -> Iterator[Service]:
+def service(data_dir: Path, start: Prepared, **settings: str) -> Iterator[Service]:
     """A server on a free port, without workers; everything ends with the block."""
+    start.copy_to(data_dir)
     running = Service(data_dir, _environment(data_dir, settings))
+    running.http.headers["Authorization"] = f"Bearer {start.secret}"
     try:
         running.start_server()
-        running.authorize()
         yield running
     finally:
         running.close()
