@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.fake_powercap import FakePowercap, fake_powercap
 from tests.support.prepared import Prepared
-from tests.support.service import Service, service
+from tests.support.service import Service, prepared_service
 
 PACKAGE_W = 120.0
 DRAM_W = 10.0
@@ -57,7 +57,7 @@ def _lab(powercap: FakePowercap, start: Prepared) -> Iterator[Service]:
     (folder / "inputs").mkdir()
     places = {"data_roots": str(folder / "inputs"), "powercap_root": str(powercap.root)}
     try:
-        with service(folder / "data", start, **SETTINGS, **places) as running:
+        with prepared_service(start, folder / "data", **SETTINGS, **places) as running:
             yield running
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -94,6 +94,15 @@ class Service:
             return self.http.get("/readyz").status_code == 200
         return False
 
+    def authorize(self) -> None:
+        made = self.cli("token", "create", "--name", "test", "--role", "admin", "--json")
+        assert made.returncode == 0, made.stderr
+        self.act_as(json.loads(made.stdout)["secret"])
+
+    def act_as(self, secret: str) -> None:
+        """Speaks to the server with another token."""
+        self.http.headers["Authorization"] = f"Bearer {secret}"
+
     def new_token(self, role: str) -> str:
         response = self.http.post("/v1/tokens", json={"name": f"test {role}", "role": role})
         assert response.status_code == 201, response.text
@@ -222,11 +231,23 @@ def _end(processes: list[subprocess.Popen[bytes]]) -> None:
 
 
 @contextmanager
-def service(data_dir: Path, start: Prepared, **settings: str) -> Iterator[Service]:
+def service(data_dir: Path, **settings: str) -> Iterator[Service]:
     """A server on a free port, without workers; everything ends with the block."""
+    running = Service(data_dir, _environment(data_dir, settings))
+    try:
+        running.start_server()
+        running.authorize()
+        yield running
+    finally:
+        running.close()
+
+
+@contextmanager
+def prepared_service(start: Prepared, data_dir: Path, **settings: str) -> Iterator[Service]:
+    """As ``service``, on a copy of a prepared database, in a fraction of the time."""
     start.copy_to(data_dir)
     running = Service(data_dir, _environment(data_dir, settings))
-    running.http.headers["Authorization"] = f"Bearer {start.secret}"
+    running.act_as(start.secret)
     try:
         running.start_server()
         yield running
