@@ -42,6 +42,7 @@ def run_rounds(
     carry_out: Callable[[Round], Result],
     *,
     enough: Callable[[Sequence[Result]], bool] = lambda results: False,
+    change_again: Callable[[Result], None] = lambda result: None,
 ) -> list[Result]:
     """Carry out rounds on a model in place, but not those that an earlier attempt finished.
 
@@ -50,10 +51,12 @@ def run_rounds(
 
     Args:
         context: The stage's context.
-        model: The model, changed in place; a round does not change its modules.
+        model: The model, changed in place.
         count: Maximum number of rounds.
         carry_out: Does one round; returns its result as JSON.
         enough: Whether no further round is needed after these results.
+        change_again: For rounds that change the model's modules: changes them again as a finished
+            round did, from its result, before its weights are loaded.
 
     Returns:
         The results in order.
@@ -70,6 +73,7 @@ def run_rounds(
             if number + 1 < count:  # after the last one the stage saves its model
                 _keep(model, one.folder, result)
         else:
+            change_again(result)
             model.load_state_dict(load_file(one.folder / MODEL), strict=False)
             context.reporter.log(f"round {number + 1}: finished in an earlier attempt")
         results.append(result)

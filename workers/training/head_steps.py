@@ -1,0 +1,280 @@
+"""Heads leave a model in steps, each cut out of its matrices, with recovery and a floor."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from pricetag.recipes.methods.prune_heads import PruneHeads, removed_after
+from workers.job.context import StageContext
+from workers.job.reporter import SilentReporter
+from workers.job.request import JobError
+from workers.training import sparsity
+from workers.training.cost.tally import Tally
+from workers.training.decisions import decided
+from workers.training.evaluate import evaluate
+from workers.training.evaluation import LOWER_IS_BETTER
+from workers.training.finetune import model_profile, new_tally, training_data
+from workers.training.fit import Horizon, Outcome, fit, report_training
+from workers.training.formats import registry
+from workers.training.formats.profile import profile
+from workers.training.formats.sliced import head_size, slice_layer
+from workers.training.forward_pass import MODEL_INPUTS, ForwardPass
+from workers.training.model.loaded import Loaded
+from workers.training.model.recording import encoder_layers
+from workers.training.rounds import Result, Round, run_rounds
+from workers.training.tasks.registry import task_of
+
+Alive = list[list[int]]
+Loss = Callable[[], torch.Tensor]
+
+FORWARD_PASSES = 2
+"""A backward pass to the gates alone, without gradients of weights, costs one forward pass."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How heads are chosen.
+
+    Attributes:
+        importance: From losses of batches, importances of each layer's heads.
+        remove: From heads, their importances and a number, the heads that remain.
+    """
+
+    importance: Callable[[Iterator[Loss]], list[torch.Tensor]]
+    remove: Callable[[Alive, Sequence[Sequence[float]], int], Alive]
+
+
+def heads_of(model: PreTrainedModel) -> Alive:
+    """The heads of each layer, counted from 0.
+
+    Raises:
+        ValueError: The layers are not BERT-shaped.
+    """
+    size = head_size(model)
+    widths = [layer.get_submodule("attention.self.query") for layer in encoder_layers(model)]
+    return [list(range(int(query.out_features) // size)) for query in widths]  # type: ignore[arg-type]
+
+
+def require_heads(context: StageContext, loaded: Loaded) -> Alive:
+    """The heads of each layer of a model whose heads can be removed.
+
+    Raises:
+        JobError: ``already-quantized`` or ``heads-not-removable``.
+    """
+    notes = registry.describe(loaded.model)
+    if registry.is_final(notes):
+        raise JobError("already-quantized", "prune before quantize, not after", context.field)
+    blocking = sorted(notes.keys() - {"sliced", "exits"})
+    if blocking:
+        raise JobError(
+            "heads-not-removable",
+            f"the model is {', '.join(blocking)}: its layers have no heads of their own; remove "
+            "heads before",
+            context.field,
+        )
+    try:
+        return heads_of(loaded.model)
+    except (AttributeError, ValueError) as error:
+        raise JobError(
+            "heads-not-removable",
+            f"the heads of a {loaded.model.config.model_type} model cannot be removed; use a "
+            "BERT-shaped encoder",
+            context.field,
+        ) from error
+
+
+def remove_in_steps(
+    context: StageContext, loaded: Loaded, params: PruneHeads, choice: Choice
+) -> dict[str, Any]:
+    """Remove heads from a model in place; returns facts for its card.
+
+    Raises:
+        JobError: ``wrong-share-of-heads``, or the training cannot be done.
+        Interrupted: A stop was requested; the next attempt resumes in the same step.
+    """
+    first = require_heads(context, loaded)
+    total = sum(map(len, first))
+    _require_share(context, params, first)
+    steps = _Steps(context, loaded, params, choice, first)
+    results = run_rounds(
+        context,
+        loaded.model,
+        params.steps,
+        steps.carry_out,
+        enough=lambda done: bool(done[-1]["undone"]),
+        change_again=steps.cut_again,
+    )
+    steps.tally.report()
+    trained = [Outcome(**one["outcome"]) for one in results if one["outcome"] is not None]
+    if trained:
+        report_training(context, trained)
+    alive: Alive = results[-1]["alive"]
+    left = sum(map(len, alive))
+    context.reporter.metric("heads_left", left)
+    context.reporter.log(f"{total - left} of {total} heads removed")
+    return {"heads_before": total, "heads_left": left, "heads_by_layer": alive}
+
+
+def _require_share(context: StageContext, params: PruneHeads, heads: Alive) -> None:
+    total = sum(map(len, heads))
+    removed = removed_after(params.share, total, params.steps, params.steps)
+    if not 1 <= removed <= total - len(heads):
+        raise JobError(
+            "wrong-share-of-heads",
+            f"{params.share} of {total} heads are {removed}; at least one must leave and one a "
+            f"layer remain: use {1 / total:.4f} to {(total - len(heads)) / total:.4f}",
+            f"{context.field}.share",
+        )
+
+
+class _Steps:
+    """The steps of one stage on one model."""
+
+    def __init__(
+        self,
+        context: StageContext,
+        loaded: Loaded,
+        params: PruneHeads,
+        choice: Choice,
+        heads: Alive,
+    ) -> None:
+        self.context, self.loaded, self.params = context, loaded, params
+        self.choice, self.heads, self.alive = choice, heads, heads
+        self.tally: Tally = new_tally(context, loaded)
+
+    def carry_out(self, one: Round) -> Result:
+        """Remove a step's heads and let the model recover; undone if the score falls too low."""
+        params, before = self.params, self.alive
+        first = None if params.floor is None else decided(self.context, "score", self._score)
+        alive = decided(self.context, f"heads-{one.number}", lambda: self._remaining(one.number))
+        kept = None if first is None else copy.deepcopy(self.loaded.model)
+        self._cut(alive)
+        outcome = self._recover(one) if params.recovery_epochs else None
+        undone = first is not None and self._is_too_low(one, first)
+        if undone and kept is not None:
+            _put_back(self.loaded.model, kept)
+            self.alive = before
+            self.context.reporter.log(f"step {one.number + 1}: undone, below the floor")
+        return {
+            "alive": self.alive,
+            "undone": undone,
+            "outcome": None if outcome is None else outcome.as_json(),
+        }
+
+    def cut_again(self, result: Result) -> None:
+        """Cut the heads that a finished step of an earlier attempt removed."""
+        self._cut(result["alive"])
+
+    def _cut(self, alive: Alive) -> None:
+        layers = encoder_layers(self.loaded.model)
+        for number, (old, new) in enumerate(zip(self.alive, alive, strict=True)):
+            if old != new:
+                neurons = int(layers[number].get_submodule("intermediate.dense").out_features)  # type: ignore[arg-type]
+                places = [old.index(head) for head in new]
+                slice_layer(self.loaded.model, number, places, range(neurons))
+        self.alive = alive
+
+    def _recover(self, one: Round) -> Outcome:
+        zeros = sparsity.decide(self.context, self.loaded, None)
+        return fit(
+            self.context,
+            self.loaded,
+            training_data(self.context, self.loaded, self.params.max_length),
+            self.params,
+            horizon=Horizon(self.params.recovery_epochs),
+            plugins=zeros.plugins,
+            folder=one.folder,
+            tally=self.tally,
+        )
+
+    def _remaining(self, number: int) -> Alive:
+        total = sum(map(len, self.heads))
+        share, steps = self.params.share, self.params.steps
+        left = total - removed_after(share, total, number + 1, steps)
+        if self.params.rescore:
+            importance = self._importance()
+        else:
+            of_all = decided(self.context, "importance", self._importance)
+            importance = [
+                [values[heads.index(head)] for head in alive]
+                for heads, values, alive in zip(self.heads, of_all, self.alive, strict=True)
+            ]
+        return self.choice.remove(self.alive, importance, sum(map(len, self.alive)) - left)
+
+    def _importance(self) -> list[list[float]]:
+        importance = self.choice.importance(self._losses())
+        return [one.tolist() for one in importance]
+
+    def _losses(self) -> Iterator[Loss]:
+        """For each batch of the examples a function that computes the sum of their losses."""
+        context, loaded, params = self.context, self.loaded, self.params
+        data = training_data(context, loaded, params.max_length)
+        task = task_of(context)
+        collate, term = task.collator(loaded, seed=params.seed), task.loss()
+        generator = torch.Generator().manual_seed(params.seed)
+        rows = torch.randperm(len(data), generator=generator)[: params.examples].tolist()
+        rows.sort(key=data.lengths.__getitem__)
+        model = loaded.model
+        model.to(context.job.device).train(False)  # type: ignore[arg-type]
+        flops, density = model_profile(context, loaded), None
+        for start in range(0, len(rows), params.batch_size):
+            batch = {
+                name: tensor.to(context.job.device)
+                for name, tensor in collate(
+                    [data[row] for row in rows[start : start + params.batch_size]]
+                ).items()
+            }
+            count, width = batch["input_ids"].shape
+
+            def loss(batch: dict[str, torch.Tensor] = batch, count: int = count) -> torch.Tensor:
+                own = {name: batch[name] for name in batch.keys() & MODEL_INPUTS}
+                targets = {name: batch[name] for name in batch.keys() - MODEL_INPUTS}
+                return count * term.value(ForwardPass(model, model(**own), own, targets))
+
+            yield loss
+            density = profile(model, flops).density if density is None else density
+            self.tally.add(
+                FORWARD_PASSES * count * flops.forward(width),
+                FORWARD_PASSES * count * flops.forward(width, density),
+            )
+        context.stop_if_asked()
+
+    def _score(self) -> dict[str, Any]:
+        """The main metric on the validation split, and its operations."""
+        silent = replace(self.context, reporter=SilentReporter())
+        metrics, predictions = evaluate(
+            silent, self.loaded, "validation", batch_size=64, max_length=self.params.max_length
+        )
+        flops = model_profile(self.context, self.loaded)
+        density = profile(self.loaded.model, flops).density
+        self.tally.add(predictions.forward_flops(flops), predictions.forward_flops(flops, density))
+        name, score = next(iter(metrics.items()))
+        if score.value is None:
+            raise JobError(
+                "no-score", f"{name} is not defined: {score.reason}", f"{self.context.field}.floor"
+            )
+        return {"name": name, "value": score.value}
+
+    def _is_too_low(self, one: Round, first: dict[str, Any]) -> bool:
+        now = decided(self.context, f"score-{one.number}", self._score)
+        floor, name = self.params.floor, first["name"]
+        assert floor is not None
+        self.context.reporter.log(
+            f"step {one.number + 1}: {name} {now['value']:.4f}, at first {first['value']:.4f}"
+        )
+        if name in LOWER_IS_BETTER:
+            return bool(now["value"] > first["value"] / floor)
+        return bool(now["value"] < first["value"] * floor)
+
+
+def _put_back(model: nn.Module, earlier: nn.Module) -> None:
+    """Give a model the modules of an earlier copy of it, in place."""
+    for name, child in earlier.named_children():
+        setattr(model, name, child)
