@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from pricetag.recipes.base import StageParams
 from pricetag.recipes.methods.prune import Prune
 from workers.job.context import StageContext, StageResult
@@ -27,4 +29,7 @@ def run(params: StageParams, context: StageContext) -> StageResult:
     arXiv:2002.08307.
     """
     assert isinstance(params, Prune)
-    return prune_and_save(context, for_use(context), params, lambda tally: magnitudes)
+    load = partial(for_use, context)
+    return prune_and_save(
+        context, load(), params, lambda tally, matrices: magnitudes(matrices), reload=load
+    )

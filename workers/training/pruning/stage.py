@@ -12,17 +12,18 @@ from safetensors.torch import load_file
 from transformers.pytorch_utils import Conv1D
 
 from pricetag.recipes.pruning import Pruning
+from workers.job import ranks
 from workers.job.context import StageContext, StageResult
 from workers.job.request import JobError
+from workers.training.checkpoints import save_tensors
 from workers.training.cost.tally import Tally
 from workers.training.finetune import full_profile, loaded_profile, new_tally, training_data
 from workers.training.fit import Horizon, Outcome, fit, report_training
 from workers.training.formats.sparse import Matrix, prunable
 from workers.training.model.loaded import Loaded
-from workers.training.model.models import for_use
 from workers.training.pruning.limits import Limits, Quality, quality_of
 from workers.training.pruning.masker import KeepZeros, Masker, RampedMasker
-from workers.training.pruning.masks import Masks, Scorer, Structure, apply_masks, choose
+from workers.training.pruning.masks import Masks, Scorer, Scores, Structure, apply_masks, choose
 from workers.training.pruning.schedule import Ramp, round_sparsities
 from workers.training.rounds import MODEL, Result, Round, run_rounds
 from workers.training.training_stage import finish
@@ -53,25 +54,31 @@ class Pruner:
     params: Pruning
     score: Scorer
     tally: Tally
+    once: bool
 
     def masks(self, matrices: Mapping[str, Matrix], sparsity: float) -> Masks:
         """Masks of the matrices at a sparsity."""
         return choose(matrices, self.score, sparsity, self.params.scope, self.params.structure)
 
-    def begin(self, sparsity: float) -> Masker:
+    def begin(self, sparsity: float, when: str) -> Masker:
         """Prune the model, or leave that to the training; returns the plug-in that keeps zeros."""
         params = self.params
         if params.mode == "cubic":
             ramp = Ramp(sparsity, params.ramp_start, params.ramp_end, params.mask_every)
             return RampedMasker(self.masks, ramp)
         matrices = prunable(self.loaded.model)
-        apply_masks(matrices, self.masks(matrices, sparsity))
+
+        def choose_now() -> Masks:
+            return self.masks(matrices, sparsity)
+
+        masks = kept_masks(self.context, when, choose_now) if self.once else choose_now()
+        apply_masks(matrices, masks)
         return KeepZeros()
 
     def round(self, sparsities: list[float], one: Round) -> Result:
         """One round: prune, train if asked for, and measure what the limits need."""
         sparsity = sparsities[one.number]
-        masker = self.begin(sparsity)
+        masker = self.begin(sparsity, one.folder.name)
         self.context.reporter.log(
             f"round {one.number + 1} of {len(sparsities)}: {sparsity:.1%} pruned"
         )
@@ -127,8 +134,31 @@ def require_structure(context: StageContext, loaded: Loaded, structure: Structur
             )
 
 
+def kept_masks(context: StageContext, when: str, make: Callable[[], Masks]) -> Masks:
+    """Masks that rank 0 chooses once, for all ranks and later attempts.
+
+    Args:
+        context: The stage's context.
+        when: Name of the time, unique in the stage.
+        make: Chooses the masks.
+    """
+    file = context.folder / f"masks-{when}.safetensors"
+    if not file.exists():
+        if ranks.rank() == 0:
+            save_tensors(make(), file)
+        else:
+            ranks.wait_for(file)
+    return load_file(file, device=context.job.device)
+
+
 def prune_and_save(
-    context: StageContext, loaded: Loaded, params: Pruning, score: Callable[[Tally], Scorer]
+    context: StageContext,
+    loaded: Loaded,
+    params: Pruning,
+    score: Callable[[Tally, Mapping[str, Matrix]], Scores],
+    *,
+    reload: Callable[[], Loaded],
+    once: bool = False,
 ) -> StageResult:
     """Prune a model as the stage's options say, and save it.
 
@@ -136,7 +166,9 @@ def prune_and_save(
         context: The stage's context.
         loaded: The model, changed in place.
         params: The stage's options.
-        score: Makes the score; what it computes is added to the tally.
+        score: Scores the matrices; what it computes is added to the tally.
+        reload: Loads the stage's model as it was.
+        once: Whether only rank 0 scores, once for all attempts, because it is costly.
 
     Raises:
         JobError: The model is 8-bit, has nothing to prune, or its structure does not fit.
@@ -145,12 +177,12 @@ def prune_and_save(
     require_prunable(context, loaded)
     require_structure(context, loaded, params.structure)
     tally = new_tally(context, loaded)
-    pruner = Pruner(context, loaded, params, score(tally), tally)
+    pruner = Pruner(context, loaded, params, partial(score, tally), tally, once)
     limits = pruner.limits()
     sparsities = round_sparsities(params.sparsity, params.rounds)
     one_round = partial(pruner.round, sparsities)
     results = run_rounds(context, loaded.model, params.rounds, one_round, enough=limits.enough)
-    kept = _keep_the_good(context, loaded, limits, results)
+    kept = _keep_the_good(context, loaded, limits, results, reload)
     if tally.dense > 0:
         tally.report()
     if params.recovery_epochs > 0:
@@ -165,14 +197,18 @@ def _outcome(result: Result) -> Outcome:
 
 
 def _keep_the_good(
-    context: StageContext, loaded: Loaded, limits: Limits, results: list[Result]
+    context: StageContext,
+    loaded: Loaded,
+    limits: Limits,
+    results: list[Result],
+    reload: Callable[[], Loaded],
 ) -> int:
     """Go back to the weights before a round that lost too much; returns the rounds that stay."""
     if not results or not limits.too_bad(results[-1]):
         return len(results)
     kept = len(results) - 1
     if kept == 0:
-        state = for_use(context).model.state_dict()
+        state = reload().model.state_dict()
     else:
         folder = context.folder / "checkpoints" / f"round-{kept - 1:02d}"
         state = load_file(folder / MODEL)
