@@ -20,6 +20,7 @@ from app.services.alarms import Alarms
 from app.services.attempts import block_checks, packing
 from app.services.budgets.upkeep import BalanceUpkeep
 from app.services.energy import rollups
+from app.services.energy.backlog import LONG, Backlog, Progress
 from app.services.execution import LeaseObserver
 from app.settings import Settings
 
@@ -92,24 +93,31 @@ async def tidy(database: Database) -> None:
     log.debug("deleted %d progress and power events of finished runs", dropped)
 
 
-async def keep_rolled_up(database: Database, alarms: Alarms) -> None:
+async def keep_rolled_up(database: Database, alarms: Alarms, notices: Alarms) -> None:
     """Folds pending hours into the roll-ups of the energy account, and checks them, for ever.
 
     Args:
         database: Engine and sessions of this process.
         alarms: Where differences are reported.
+        notices: Where a long backlog is reported, as an upgrade leaves it.
     """
+    backlog = Backlog(database, lambda progress: report_backlog(progress, notices))
     checked_s = time.monotonic()
     while True:
-        folded: int | None = None
         with _kept_going("folding into the roll-ups of the energy account", FOLD_EVERY_S):
-            async with database.session_scope() as session:
-                folded = await rollups.fold_pending(session)
+            await backlog.fold()
             if time.monotonic() - checked_s > CHECK_ROLLUPS_EVERY_S:
                 checked_s = time.monotonic()
                 await check_rollups(database, alarms)
         heed_cancellation()
-        await asyncio.sleep(0.1 if folded else FOLD_EVERY_S)
+        await asyncio.sleep(FOLD_EVERY_S)
+
+
+def report_backlog(progress: Progress, notices: Alarms) -> None:
+    """Keeps a notice of a long backlog, with a line in the log for each of its changes."""
+    is_long = progress.left >= LONG
+    if notices.put("roll-ups", progress.text if is_long else None):
+        log.info("%s", progress.text)
 
 
 async def check_rollups(database: Database, alarms: Alarms) -> None:

@@ -74,7 +74,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         async with _running(
             ("events", hub.listen),
             ("housekeeping", lambda: keep_house(config, database, resources.alarms)),
-            ("roll-ups", lambda: keep_rolled_up(database, resources.alarms)),
+            ("roll-ups", lambda: keep_rolled_up(database, resources.alarms, resources.notices)),
             ("packing", lambda: keep_packed(database, resources.alarms)),
             ("database", lambda: keep_database_up(config)),
         ):

@@ -39,6 +39,7 @@ class Resources:
     hub: EventHub
     artifact_root: Path = field(init=False)
     alarms: Alarms = field(default_factory=Alarms)
+    notices: Alarms = field(default_factory=Alarms)
 
     def __post_init__(self) -> None:
         self.artifact_root = self.settings.artifacts_root

@@ -32,9 +32,10 @@ async def get_health() -> Health:
     responses=open_problems(503),
 )
 async def get_readiness(session: CurrentSession, resources: ServerResources) -> Readiness:
-    """Checks that the database responds and has the current schema, and shows alarms."""
+    """Checks that the database responds and has the current schema; shows alarms and notices."""
     return Readiness(
         status="ready",
         revision=await readiness.check(session),
         alarms=list(resources.alarms.messages),
+        notices=list(resources.notices.messages),
     )

@@ -10,7 +10,7 @@ import typer
 
 from app.cli.support import DATABASE_FAULTS, Json, fail, read_settings, show
 from app.cli.tokens import token
-from app.cli.upkeep import balances, readings, rollups
+from app.cli.upkeep import balances, fold_backlog, readings, rollups
 from app.db import resolve_database_url
 from app.embedded_postgres import release
 from app.settings import SettingsError, require_job_user
@@ -105,8 +105,18 @@ def set_up_logging(level: str) -> None:
 
 
 @commands.command()
-def migrate(json: Json = False) -> None:
-    """Upgrade the database to this version's schema; `serve` does so at its start."""
+def migrate(
+    fold: Annotated[
+        bool,
+        typer.Option(help="Add hours that wait to the roll-ups of the energy account."),
+    ] = True,
+    json: Json = False,
+) -> None:
+    """Upgrade the database to this version's schema, and fill its roll-ups.
+
+    `serve` upgrades the schema at its start, and fills the roll-ups while it runs. If the command
+    is interrupted, run it again, or start the server.
+    """
     from app import migrate as migrations
     from app.services.readiness import head_revision
 
@@ -119,4 +129,8 @@ def migrate(json: Json = False) -> None:
     finally:
         release(settings.data_dir)
     revision = head_revision()
-    show(json, {"revision": revision}, f"The database is at migration {revision}.")
+    if not json:
+        typer.echo(f"The database is at migration {revision}.")
+    folded = fold_backlog(json=json) if fold else 0
+    if json:
+        show(json, {"revision": revision, "folded": folded}, "")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
 import typer
 
-from app.cli.support import Json, show, with_database
+from app.cli.support import Json, fail, show, with_database
 from app.db import Database
 from app.services.attempts import block_checks, packing
 from app.services.budgets import upkeep
 from app.services.budgets.upkeep import Part
 from app.services.energy import rollups as energy_rollups
+from app.services.energy.backlog import Backlog, Progress
 
 balances = typer.Typer(
     no_args_is_help=True, help="Check or rebuild the running balances that budgets are read from."
@@ -99,6 +101,25 @@ def rebuild_rollups(json: Json = False) -> None:
     """
     wrong = _over_rollups(json=json, rebuilt=True)
     _show_wrong(json, wrong, "Rebuilt. {} sums differed from their hours.")
+
+
+def fold_backlog(*, json: bool) -> int:
+    """Adds hours that wait to the roll-ups, with progress; returns their number."""
+
+    def report(progress: Progress) -> None:
+        if not json:
+            typer.echo(f"{progress.text} ({progress.folded} added)")
+
+    async def over(database: Database) -> int:
+        backlog = Backlog(database, report)
+        while not await backlog.fold():
+            await asyncio.sleep(energy_rollups.OCCUPIED_S)
+        return backlog.folded
+
+    try:
+        return with_database(over)
+    except KeyboardInterrupt:
+        raise fail("interrupted: the server adds the remaining hours") from None
 
 
 def _over_rollups(*, json: bool, rebuilt: bool) -> dict[str, int]:

@@ -24,3 +24,8 @@ class Readiness(Wire):
         description="Problems with the stored figures that an administrator should solve; the "
         "server works nevertheless.",
     )
+    notices: list[str] = Field(
+        default=[],
+        description="Work in the background that makes some requests slow until it is done, as "
+        "after an upgrade; nobody needs to do anything.",
+    )

@@ -1,4 +1,4 @@
-"""What is wrong with this service until somebody looks after it, for its health checks."""
+"""What an administrator should know about this service, for its health checks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 class Alarms:
-    """The alarms of one server process, each under the name of what was checked."""
+    """The alarms (or notices) of one server process, each under the name of what was checked."""
 
     def __init__(self) -> None:
         self._messages: dict[str, str] = {}

@@ -149,7 +149,7 @@ async def test_sums_equal_the_hours_at_every_moment_during_writes(
     async with committed_db.session_scope() as session:
         while await rollups.fold_pending(session, now=NOW):
             pass
-        assert await energy_folding.count_pending(session, NOW) == 0
+        assert (await energy_folding.waiting(session, NOW)).number == 0
         assert await count(session, "energy_rollup_hours") > 50
         await assert_equal(session, ALL, ONE)
     for start in MONTHS:
@@ -172,7 +172,7 @@ async def total_j(database: Database) -> float:
 
 async def pending(database: Database) -> int:
     async with database.session_scope() as session:
-        return await energy_folding.count_pending(session, NOW)
+        return (await energy_folding.waiting(session, NOW)).number
 
 
 async def fold_all(database: Database) -> None:

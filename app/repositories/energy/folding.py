@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -223,9 +223,15 @@ async def fold(session: AsyncSession, marks: Sequence[Any], now: datetime | None
     return changed
 
 
-async def count_pending(session: AsyncSession, now: datetime | None = None) -> int:
-    """Number of marks of settled hours."""
-    query = text(f"SELECT count(*) FROM energy_pending WHERE {_SETTLED}")
+class Waiting(NamedTuple):
+    """Marks of settled hours: their number and their newest hour."""
+
+    number: int
+    newest: datetime | None
+
+
+async def waiting(session: AsyncSession, now: datetime | None = None) -> Waiting:
+    """How many marks of settled hours there are, and up to when."""
+    query = text(f"SELECT count(*), max(hour) FROM energy_pending WHERE {_SETTLED}")
     values = {"now": now, "after_s": SETTLED_AFTER_S}
-    count: int = (await session.execute(query, values)).scalar_one()
-    return count
+    return Waiting._make((await session.execute(query, values)).one())

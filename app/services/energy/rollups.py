@@ -82,7 +82,7 @@ async def fold_pending(
 
 async def pending(session: Session) -> int:
     """Number of settled hours of nodes that the roll-ups do not have yet."""
-    return await folding.count_pending(session)
+    return (await folding.waiting(session)).number
 
 
 async def months(session: Session) -> list[Month]:
