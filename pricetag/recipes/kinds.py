@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
+from pydantic import BaseModel
+
 from pricetag.accounting.forecast.from_history import Work
 from pricetag.recipes.base import Split, StageParams
 from pricetag.recipes.shapes import MisfitError, Shape
@@ -79,8 +81,9 @@ class Traits(Generic[P]):
         amount: Options for the amount of work, by which figures of earlier runs are scaled.
         tuning: Options that change the learned model, but hardly the usage.
         seeds: Options that seed its random numbers.
-        later: Options that the kind got after its first runs. At their default they are no part
-            of fingerprints and step keys, so that those stored before stay equal.
+        later: Options that the kind got after its first runs, also ``option.part``. At their
+            default they are no part of fingerprints and step keys, so that those stored before
+            stay equal.
     """
 
     group: Group
@@ -132,7 +135,8 @@ class RecipeEntry(Generic[P]):
 
     def __post_init__(self) -> None:
         traits = self.traits
-        named = traits.amount | traits.tuning | traits.seeds | traits.later
+        named = traits.amount | traits.tuning | traits.seeds
+        named |= {path.split(".")[0] for path in traits.later}
         if traits.evaluates_after:
             named |= {"evaluate", "max_length"}
         if unknown := sorted(traits.tasks - set(TASKS)):
@@ -167,16 +171,23 @@ class RecipeEntry(Generic[P]):
         return self.params.model_validate({k: v for k, v in stored.items() if k in fields})
 
     def without_later(self, stage: Mapping[str, Any]) -> dict[str, Any]:
-        """The options of a stage without ``later`` ones that have their default value."""
-        defaults = {
-            name: self.params.model_fields[name].get_default(call_default_factory=True)
-            for name in self.traits.later
-        }
-        return {
-            name: value
-            for name, value in stage.items()
-            if name not in defaults or value != defaults[name]
-        }
+        """The options of a stage, as JSON, without ``later`` ones at their default value."""
+        options = dict(stage)
+        for path in self.traits.later:
+            name, _, part = path.partition(".")
+            default = self._default(name)
+            if not part:
+                if name in options and options[name] == default:
+                    del options[name]
+            elif isinstance(parts := options.get(name), Mapping):
+                same = part in parts and parts[part] == default[part]
+                options[name] = {k: v for k, v in parts.items() if not (same and k == part)}
+        return options
+
+    def _default(self, option: str) -> Any:
+        """The default of an option, as JSON."""
+        default = self.params.model_fields[option].get_default(call_default_factory=True)
+        return default.model_dump(mode="json") if isinstance(default, BaseModel) else default
 
     def describe(self) -> dict[str, Any]:
         """The entry as plain data, with the JSON schema of its parameters."""

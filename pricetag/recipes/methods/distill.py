@@ -69,6 +69,6 @@ ENTRY = RecipeEntry(
         check_task=options_fit,
         reshape=lambda params, teacher: student_shape(params.student, teacher),
         tuning=TRAINING.tuning | {"alpha", "temperature"},
-        later=frozenset({"method"}),
+        later=frozenset({"method", "student.model"}),
     ),
 )
