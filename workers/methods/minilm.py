@@ -14,14 +14,12 @@ from torch.nn import functional
 
 from pricetag.recipes.methods.distill_minilm import DistillMinilm
 from workers.training.forward_pass import ForwardPass
+from workers.training.model.attention_inputs import VALUES, attention_inputs
 from workers.training.model.recording import LayerAttention, Needs, encoder_layers
 from workers.training.plugin import LossTerm, Plugin
 from workers.training.teacher import Teacher
 
 Part = Literal["query", "key", "value"]
-
-_VALUES = frozenset({"value", "v_lin", "v_proj"})
-_INPUTS = _VALUES | {"query", "key", "q_lin", "k_lin", "q_proj", "k_proj"}
 
 
 def split_heads(states: torch.Tensor, heads: int) -> torch.Tensor:
@@ -127,13 +125,9 @@ class IdleEnd(Plugin):
     def attach(self, model: nn.Module) -> None:
         """Freeze the rest of the last layer."""
         last = encoder_layers(model)[-1]
-        inputs = {
-            leaf: module
-            for name, module in last.named_modules()
-            if (leaf := name.rpartition(".")[2]) in _INPUTS and isinstance(module, nn.Linear)
-        }
+        inputs = attention_inputs(last)
         used = {id(each) for module in inputs.values() for each in module.parameters()}
-        self._attention = sum(inputs[leaf].out_features for leaf in _VALUES & inputs.keys())
+        self._attention = sum(inputs[leaf].out_features for leaf in VALUES & inputs.keys())
         idle = [parameter for parameter in last.parameters() if id(parameter) not in used]
         self._matrices = sum(parameter.numel() for parameter in idle if parameter.dim() == 2)
         self._frozen = [parameter for parameter in idle if parameter.requires_grad]

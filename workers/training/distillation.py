@@ -56,6 +56,23 @@ def count_teacher_and_student(
     count_operations(context, config)
 
 
+def first_layers(context: StageContext, count: Callable[[int], int]) -> Student:
+    """The first layers of the stage's model, as a student.
+
+    Args:
+        context: The stage's context.
+        count: From the model's number of layers that of the student; raises ``MisfitError``.
+
+    Raises:
+        JobError: ``bad-student``.
+    """
+    try:
+        kept = count(read_config(needed(context)).num_hidden_layers)
+    except MisfitError as error:
+        raise JobError("bad-student", str(error), f"{context.field}.{error.option}") from error
+    return Student(layers=list(range(kept)))
+
+
 def require_same_vocabulary(
     teacher: PreTrainedConfig, student: PreTrainedConfig, field: str
 ) -> None:
