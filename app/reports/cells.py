@@ -9,6 +9,7 @@ from pricetag.tag import figures
 from pricetag.tag.figure import Shown
 from pricetag.tag.figures import difference, money, number, percent
 from pricetag.tag.footnotes import letter
+from pricetag.tag.issued_texts import plain
 
 EVIDENCE = {
     "counter": "hardware counter",
@@ -27,7 +28,7 @@ class Notes:
 
     def mark(self, reason: str) -> str:
         """The letter of a reason, in brackets."""
-        return f"({self._letters.setdefault(reason, letter(len(self._letters)))})"
+        return f"({self._letters.setdefault(plain(reason), letter(len(self._letters)))})"
 
     def lines(self) -> list[str]:
         """The notes, in order."""

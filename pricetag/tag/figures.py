@@ -21,6 +21,7 @@ from typing import Any
 
 from pricetag.accounting.quantity.record import NOT_RECORDED
 from pricetag.tag.figure import Shown, figure_of
+from pricetag.tag.issued_texts import plain
 
 SIGNIFICANT_DIGITS = 3
 LEAST_SHOWN = 0.0001
@@ -162,7 +163,7 @@ def with_unit(value: float, unit: str, shown: Unit | None = None) -> str:
 
 def not_available(reason: str | None) -> str:
     """How an unknown figure is written: ``n/a (reason)``."""
-    return f"n/a ({reason or NOT_RECORDED})"
+    return f"n/a ({plain(reason) if reason else NOT_RECORDED})"
 
 
 def figure_text(figure: Shown, shown: Unit | None = None) -> str:

@@ -15,7 +15,7 @@ FLAGS = {
     "activity_inconsistent": "a job's activity on a shared device contradicts itself",
     "activity_missing": "a job's activity on a shared device was not reported at all times",
     "carbon_hours_incomplete": "some hours have no carbon intensity of their own",
-    "carbon_intensity_assumed": "the carbon intensity is assumed",
+    "carbon_intensity_assumed": "no measured or published carbon intensity of the site is known",
     "carbon_intensity_unknown": "the carbon intensity is unknown, and so are the emissions",
     "clock_went_back": "a meter's clock went back; readings taken before it caught up are skipped",
     "component_missing": "a component reported no energy and is missing from the totals",
@@ -31,7 +31,7 @@ FLAGS = {
     "idle_power_unknown": "a shared device's idle power is unknown: half of its use counts as idle",
     "implausible_power": "an energy counter implied an impossible power; the counter was not used",
     "incomplete_coverage": "less than 99.9% of the run time was metered",
-    "lost": "a device was lost",
+    "lost": "a device could no longer be read",
     "metered_twice": "several meters watched a device at the same time; it is counted once",
     "mig": "the device is a slice of a shared one",
     "mostly_modelled": "more than half of the energy is modelled, not metered",
@@ -44,9 +44,9 @@ FLAGS = {
     "overallocated": "jobs were charged more of a device than it used",
     "overlapping_stages": "concurrent stages share the energy of their common time equally",
     "partly_covered": "a component was metered for only part of the time",
-    "pue_assumed": "the PUE is assumed",
-    "reopened": "a meter was reopened",
-    "reset": "a counter was reset",
+    "pue_assumed": "no measured or published PUE of the site is known",
+    "reopened": "a meter was closed after errors and opened again",
+    "reset": "a counter started again from a lower value",
     "several_attempts": "the run was attempted more than once",
     "several_sites": "the attempts ran at different sites; the last one's factors are applied",
     "short_window": "a window too short for its counter: an estimate with hard bounds",
@@ -85,7 +85,8 @@ class StageFlag:
 
 def flag_name(flag: str) -> str:
     """A flag as people write it: ``short window``."""
-    return flag.replace("_", " ")
+    words = flag.split("_")
+    return " ".join(word.upper() if word in {"mig", "pue"} else word for word in words)
 
 
 def flag_text(flag: str) -> str:

@@ -17,6 +17,7 @@ from pricetag.tag.figures import (
 )
 from pricetag.tag.flags import flag_name, flag_text, noteworthy_flags
 from pricetag.tag.footnotes import footnoted
+from pricetag.tag.issued_texts import plain
 from pricetag.tag.trust import compared_attempts, error_causes, models
 from pricetag.tag.view import TagView
 
@@ -180,7 +181,7 @@ def _second_opinion(tag: TagView) -> Iterator[str]:
         return
     yield f"Second opinion: {opinion.tool} reported {_opinion(tag, opinion)}"
     for item in opinion.explanation[:EXPLAINED]:
-        yield f"  {f'{item.component}: ' if item.component else ''}{item.text}"
+        yield f"  {f'{item.component}: ' if item.component else ''}{plain(item.text)}"
 
 
 def _opinion(tag: TagView, opinion: SecondOpinionTag) -> str:

@@ -8,6 +8,7 @@ from app.reports.cells import Notes, column_unit
 from app.reports.shape import Section, Table, column, row, table
 from pricetag.tag.figures import percent
 from pricetag.tag.flags import flag_text, noteworthy_flags
+from pricetag.tag.issued_texts import plain
 from pricetag.tag.strubell import Profile
 from pricetag.tag.trust import (
     Causes,
@@ -140,6 +141,8 @@ def _explained(tags: Sequence[TagView]) -> list[str]:
         opinion = tag.document.second_opinion
         causes = () if opinion is None else opinion.explanation
         if causes:
-            parts = "; ".join(f"{cause.component or 'all'}: {cause.text}" for cause in causes)
+            parts = "; ".join(
+                f"{cause.component or 'all'}: {plain(cause.text)}" for cause in causes
+            )
             lines.append(f"{tag.document.name}: {parts}")
     return lines

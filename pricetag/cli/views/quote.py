@@ -29,6 +29,7 @@ LABELS = {
     "co2e_kg": "CO2e",
     "cost": "Cost",
 }
+UNKNOWN = "Unknown:"
 
 
 def quote_view(quote: Mapping[str, Any]) -> RenderableType:
@@ -36,8 +37,10 @@ def quote_view(quote: Mapping[str, Any]) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    parts: list[RenderableType] = [_figures(quote["quantities"]), Text("")]
-    parts += [Text(line, style="dim") for line in _basis(quote)]
+    reasons = {quantity.get("reason") for quantity in quote["quantities"].values()}
+    lines = [line for line in _basis(quote) if _reason_in(line) not in reasons]
+    parts: list[RenderableType] = [_figures(quote["quantities"])]
+    parts += [Text(""), *(Text(line, style="dim") for line in lines)] if lines else []
     projection = quote.get("projection")
     if projection is not None:
         done = projection["progress_ratio"]
@@ -78,7 +81,7 @@ def _text(name: str, quantity: Mapping[str, Any]) -> str:
 
 
 def _basis(quote: Mapping[str, Any]) -> Iterator[str]:
-    kinds = {"history": "Based on", "flops": "Based on", "unknown": "Unknown:"}
+    kinds = {"history": "Based on", "flops": "Based on", "unknown": UNKNOWN}
     yield f"{kinds[quote['method']]} {quote['text']}"
     ratio = quote.get("work_ratio")
     if ratio is not None and abs(ratio - 1) > 0.005:
@@ -90,11 +93,17 @@ def _basis(quote: Mapping[str, Any]) -> Iterator[str]:
     yield from quote["notes"]
 
 
+def _reason_in(line: str) -> str:
+    """The part of a line that may repeat the reason of an unknown figure."""
+    return line.removeprefix(f"{UNKNOWN} ")
+
+
 def _score_lines(score: Mapping[str, Any]) -> Iterator[RenderableType]:
     from rich.text import Text
 
     if score["status"] != "succeeded":
-        yield Text(f"The run {score['status']}: it did not do all of the quoted work.")
+        ended = "was canceled" if score["status"] == "cancelled" else score["status"]
+        yield Text(f"The run {ended} before it had done all of the quoted work.")
     table = new_table("Quantity", ">Quoted", ">Actual", ">Actual/quoted", ">In the interval")
     for name, label in LABELS.items():
         hit = score["quantities"].get(name)

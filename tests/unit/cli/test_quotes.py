@@ -93,6 +93,23 @@ def test_a_quote_of_a_file_books_nothing(
     assert sent["recipe"]["stages"][0]["argv"] == ["python", "train.py"]
 
 
+def test_the_reason_of_an_unknown_quote_is_shown_once(
+    job: Path, api: FakeApi, capsys: Captured
+) -> None:
+    reason = "no similar run has succeeded in pool 'a' yet"
+    unknown = {name: quantity(None, figure["unit"], reason) for name, figure in QUANTITIES.items()}
+    quote = {**QUOTE, "method": "unknown", "text": reason, "quantities": unknown}
+    quote |= {"runs": [], "run_count": 0, "work_ratio": None, "notes": [reason]}
+    api.answers["POST /v1/quotes"] = Answer(quote)
+    assert pricetag(["quote", str(job)]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert out.count(reason) == 1
+    quote["quantities"] = {**unknown, "cost": quantity(None, "money", "no tariff is known")}
+    assert pricetag(["quote", str(job)]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert (out.count(reason), out.count("no tariff is known")) == (1, 1)
+
+
 def test_a_quote_as_json_is_the_server_s_own(job: Path, api: FakeApi, capsys: Captured) -> None:
     api.answers["POST /v1/quotes"] = Answer(QUOTE)
     assert pricetag(["quote", str(job), "--json"]) == 0
@@ -112,7 +129,7 @@ def test_the_quote_of_a_run_shows_how_close_it_was(api: FakeApi, capsys: Capture
     assert pricetag(["quote", "--run", RUN_ID]) == 0
     out = capsys.readouterr().out
     assert "Current projection (25.0% done)" in out
-    assert "The run failed: it did not do all of the quoted work." in out
+    assert "The run failed before it had done all of the quoted work." in out
     row = next(line for line in out.splitlines() if "1.25" in line)
     assert row.split() == ["Time", "2.00", "min", "2.50", "min", "1.25", "yes"]
 

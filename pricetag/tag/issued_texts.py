@@ -1,0 +1,61 @@
+"""Texts in issued price tags as people read them.
+
+The wording in a price tag is part of its content and of its hash, so that it never changes. Where
+it can be said more plainly, terminal and reports show the plainer text.
+"""
+
+from __future__ import annotations
+
+import re
+
+_PLAIN = (
+    (
+        r"nobody counts a script's operations; .*(pricetag\.flops\(dense\))",
+        r"the script did not report its operations; call \1 in the script",
+    ),
+    (
+        r"theirs is ours times the PUE of (\S+): it may have multiplied with one",
+        r"its figure is ours times the PUE of \1, which it may include",
+    ),
+    (r"the other tool has no figure for it(.*)", r"the other tool reported no figure\1"),
+    (r"we have no figure for it: (.*)", r"Pricetag has no figure: \1"),
+    (
+        r"what is left: differences of less than (\S+) each",
+        r"remaining differences, each of less than \1",
+    ),
+    (
+        r"ours is a hardware counter, theirs a constant by memory size(.*)",
+        r"ours is a hardware counter, theirs a constant that depends on the memory size\1",
+    ),
+    (
+        r"ours is metered; theirs is read more seldom, or modelled(.*)",
+        r"ours is metered; theirs is read less often, or modelled\1",
+    ),
+    (
+        r"both are a constant by memory modules, times or divided by two(.*)",
+        r"both are a constant per memory module, uncertain by a factor of two\1",
+    ),
+    (
+        r"both are one model of load, seen over other stretches of time(.*)",
+        r"both use the same model of the load, over different periods\1",
+    ),
+    (
+        r"ours is this run's share, (\S+) of what the devices used; theirs sees the whole machine, "
+        r"and is (\S+) against that",
+        r"ours is this run's share, \1 of the devices' energy; theirs is of the whole machine, "
+        r"\2 relative to the devices' energy",
+    ),
+    (
+        r"it looked for (.+), the attempts took (.+)",
+        r"the other tool measured for \1; the attempts took \2",
+    ),
+)
+_WHOLE = re.compile(r" \((\S+) against what the whole machine used\)$")
+
+
+def plain(text: str) -> str:
+    """A text of a price tag in plainer words; a text that needs none is returned as it is."""
+    for pattern, words in _PLAIN:
+        if (match := re.fullmatch(pattern, text, re.DOTALL)) is not None:
+            return _WHOLE.sub(r" (\1 relative to the whole machine)", match.expand(words))
+    return text
