@@ -10,9 +10,10 @@ import typer
 
 from pricetag.cli.answering import answer, each
 from pricetag.cli.console import EXIT_USAGE, CliError
+from pricetag.cli.deprecated import Command
 from pricetag.cli.factors import (
     OWN,
-    Licence,
+    License,
     Limit,
     Source,
     SourceUrl,
@@ -60,7 +61,7 @@ def register(app: typer.Typer) -> None:
     "pricetag price add cloud-h100 2.10 --accelerator H100 --provider 'a cloud' "
     "--currency EUR --kind spot --source 'list of 2026-01' --from 2026-01-01\n\n"
     "pricetag price add our-h100 --accelerator H100 --provider lab --currency EUR --kind internal "
-    "--capex 28000 --lifetime-h 35040 --utilisation 0.7 --source invoice --from 2025-06-01",
+    "--capex 28000 --lifetime-h 35040 --utilization 0.7 --source invoice --from 2025-06-01",
 )
 def add_price(
     ctx: typer.Context,
@@ -88,18 +89,24 @@ def add_price(
     ],
     source: Source,
     begin: Annotated[
-        str, typer.Option("--from", help="Start of validity: a date (UTC) or a time with zone.")
+        str,
+        typer.Option(
+            "--from",
+            metavar="TIME",
+            help="Start of validity: a date such as 2026-01-01 (its first instant in UTC) or a "
+            "time with zone.",
+        ),
     ],
     amount: Annotated[
         str | None,
         typer.Argument(
             metavar="AMOUNT",
             help="Price per device-hour. Required, except for owned hardware: there it follows "
-            "from --capex, --lifetime-h and --utilisation.",
+            "from --capex, --lifetime-h and --utilization.",
         ),
     ] = None,
     region: Annotated[str | None, typer.Option(help="Provider's region, e.g. eu-west-1.")] = None,
-    licence: Licence = OWN,
+    license: License = OWN,
     source_url: SourceUrl = None,
     capex: Annotated[
         str | None,
@@ -108,7 +115,7 @@ def add_price(
     lifetime_h: Annotated[
         str | None, typer.Option(help="Service life of the hardware (hours), with --capex.")
     ] = None,
-    utilisation: Annotated[
+    utilization: Annotated[
         str | None,
         typer.Option(help="Share of the service life in use, above 0 and up to 1, with --capex."),
     ] = None,
@@ -122,9 +129,9 @@ def add_price(
 
     Rows are never changed: a later row of the same PRICE_ID follows or corrects an earlier one.
     """
-    owned = given(capex=capex, lifetime_h=lifetime_h, utilisation_ratio=utilisation)
+    owned = given(capex=capex, lifetime_h=lifetime_h, utilisation_ratio=utilization)
     if owned and len(owned) < 3:
-        raise CliError("use --capex, --lifetime-h and --utilisation together", EXIT_USAGE)
+        raise CliError("use --capex, --lifetime-h and --utilization together", EXIT_USAGE)
     body = given(
         price_id=price_id,
         amount=amount,
@@ -135,7 +142,7 @@ def add_price(
         kind=kind,
         source=source,
         source_url=source_url,
-        licence=licence,
+        licence=license,
         ownership=owned or None,
         replaces=replaces,
         valid_from=moment(begin),
@@ -182,8 +189,9 @@ def list_prices(
 
 @carbon.command(
     "import",
+    cls=Command,
     epilog="Example: pricetag carbon import de-2026.csv --zone DE --basis 'lifecycle, consumption' "
-    "--source 'grid operator' --licence 'CC BY 4.0'",
+    "--source 'grid operator' --license 'CC BY 4.0'",
 )
 def import_carbon(
     ctx: typer.Context,
@@ -195,7 +203,7 @@ def import_carbon(
         str, typer.Option(help="What the figures include, e.g. 'lifecycle, consumption'.")
     ],
     source: Source,
-    licence: Annotated[str, typer.Option(help="License of the figures.")],
+    license: Annotated[str, typer.Option(help="License of the figures.")],
     source_url: SourceUrl = None,
     std: Std = None,
     json: Json = False,
@@ -206,7 +214,7 @@ def import_carbon(
         basis=basis,
         source=source,
         source_url=source_url,
-        licence=licence,
+        licence=license,
         relative_std_ratio=std,
         content=file_text(path),
     )

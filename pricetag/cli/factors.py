@@ -35,13 +35,14 @@ Currency = Annotated[str | None, typer.Option(help="Currency of the site, e.g. E
 Description = Annotated[str | None, typer.Option(help="Description of the site.")]
 Source = Annotated[str, typer.Option(help="Source to cite: publisher and document.")]
 SourceUrl = Annotated[str | None, typer.Option(help="Web address of the source.")]
-Licence = Annotated[str, typer.Option(help="License of the figure.")]
+License = Annotated[str, typer.Option(help="License of the figure.")]
 From = Annotated[
     str | None,
     typer.Option(
         "--from",
         metavar="TIME",
-        help="Start of validity: a date (UTC) or a time with zone. Default: now.",
+        help="Start of validity: a date such as 2026-01-01 (its first instant in UTC) or a time "
+        "with zone. Default: now.",
     ),
 ]
 To = Annotated[
@@ -49,7 +50,7 @@ To = Annotated[
     typer.Option(
         "--to",
         metavar="TIME",
-        help="End of validity (exclusive): a date (UTC) or a time with zone. Default: none.",
+        help="End of validity (exclusive), in the same way as --from. Default: none.",
     ),
 ]
 
@@ -236,7 +237,7 @@ def add_factor(
     year: Annotated[
         int | None, typer.Option(help="Year that the figure describes. Default: the current year.")
     ] = None,
-    licence: Licence = OWN,
+    license: License = OWN,
     source_url: SourceUrl = None,
     std: Std = None,
     evidence: Annotated[Evidence, typer.Option(help="How the figure was obtained.")] = "estimated",
@@ -251,7 +252,7 @@ def add_factor(
         float | None,
         typer.Option(help="Service life of the hardware (hours), for embodied.", callback=_finite),
     ] = None,
-    utilisation: Annotated[
+    utilization: Annotated[
         float | None,
         typer.Option(
             help="Share of the service life in use, above 0 and up to 1, for embodied.",
@@ -272,7 +273,7 @@ def add_factor(
     details = given(
         periods=None if periods is None else _periods(periods),
         lifetime_h=lifetime_h,
-        utilisation_ratio=utilisation,
+        utilisation_ratio=utilization,
         accelerators_per_server=per_server,
     )
     body = given(
@@ -283,7 +284,7 @@ def add_factor(
         basis=basis,
         source=source,
         source_url=source_url,
-        licence=licence,
+        licence=license,
         relative_std_ratio=std,
         evidence=evidence,
         details=details or None,

@@ -18,6 +18,7 @@ RENAMED = {
     "format": "FILE",
     "grid_zone": "--zone",
     "idempotency-key": "--key",
+    "licence": "--license",
     "object_id": "--id",
     "object_kind": "--kind",
     "q": "--search",
@@ -29,7 +30,7 @@ RENAMED = {
     "stops": "--stop",
     "tags": "--tag",
     "thresholds": "--warn-at",
-    "utilisation_ratio": "--utilisation",
+    "utilisation_ratio": "--utilization",
     "valid_from": "--from",
     "valid_to": "--to",
 }

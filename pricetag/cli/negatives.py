@@ -6,12 +6,12 @@ import re
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from typer.core import TyperCommand
+from pricetag.cli.deprecated import Command
 
 _NEGATIVE = re.compile(r"-\.?\d.*|-(inf|infinity|nan)", re.I)
 
 
-class FigureCommand(TyperCommand):
+class FigureCommand(Command):
     """A command that takes a figure: the server says what is wrong with one below zero."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

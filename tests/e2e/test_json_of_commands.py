@@ -29,7 +29,7 @@ JOB = {
 ESTIMATE = "--devices 1 --device-power-w 300 --hours 2 --pue 1.2 --grid-g-per-kwh 100"
 FACTOR = "pue 1.2 --source x --basis y --year 2025"
 PRICE = "card 2 --accelerator H100 --provider p --currency EUR --kind spot --source x"
-IMPORTED = "carbon import hours.csv --zone DE --basis lifecycle --source s --licence l"
+IMPORTED = "carbon import hours.csv --zone DE --basis lifecycle --source s --license l"
 FETCHED = "carbon fetch --zone DE --from 2026-03-01 --to 2026-03-02"
 
 CALLS = (

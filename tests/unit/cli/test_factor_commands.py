@@ -230,7 +230,7 @@ def test_an_invalid_tariff_file_is_rejected(
 
 def test_embodied_emissions_are_added_with_a_lifetime(api: FakeApi) -> None:
     api.answers["POST /v1/factors"] = Answer({**FACTOR, "site": None}, 201)
-    life = ["--lifetime-h", "35040", "--utilisation", "0.7", "--subject", "H100"]
+    life = ["--lifetime-h", "35040", "--utilization", "0.7", "--subject", "H100"]
     assert pricetag(["factor", "add", "embodied", "140", *CITED, *life]) == 0
     assert sent(api)["details"] == {"lifetime_h": 35040.0, "utilisation_ratio": 0.7}
 
@@ -251,14 +251,14 @@ def test_similar_errors_have_one_hint(api: FakeApi, capsys: Captured, tmp_path: 
     api.answers["POST /v1/carbon/import"] = problem(422, "malformed-file", error, *faults)
     path = tmp_path / "de.csv"
     path.write_text("hour,g_per_kwh\n")
-    cited = ["--basis", "lifecycle", "--source", "operator", "--licence", "CC0"]
+    cited = ["--basis", "lifecycle", "--source", "operator", "--license", "CC0"]
     assert pricetag(["carbon", "import", str(path), "--zone", "DE", *cited]) == 2
     assert capsys.readouterr().err == (
         f"pricetag: {error} line 3, hour: {message}; line 4, hour: {message} ({hint})\n"
     )
 
 
-@pytest.mark.parametrize("option", ["--std", "--lifetime-h", "--utilisation"])
+@pytest.mark.parametrize("option", ["--std", "--lifetime-h", "--utilization"])
 def test_values_that_json_cannot_hold_are_rejected_with_their_option(
     option: str, capsys: Captured
 ) -> None:
@@ -276,7 +276,7 @@ def test_prices_and_owned_hardware_are_added(api: FakeApi, capsys: Captured) -> 
     body = sent(api)
     assert (body["amount"], body["valid_from"]) == ("2.10", "2026-01-01T00:00:00Z")
     assert "2.10 EUR per device-hour of H100" in capsys.readouterr().out
-    owned = ["--capex", "28000", "--lifetime-h", "35040", "--utilisation", "0.7"]
+    owned = ["--capex", "28000", "--lifetime-h", "35040", "--utilization", "0.7"]
     assert pricetag(["price", "add", "own", *SOLD, *owned]) == 0
     assert sent(api)["ownership"] == {
         "capex": "28000",
@@ -352,7 +352,7 @@ def test_hours_are_imported_and_gaps_are_printed(
     api.answers["POST /v1/carbon/import"] = Answer(SERIES, 201)
     path = tmp_path / "de.csv"
     path.write_text("hour,g_per_kwh\n2026-03-01T00:00Z,300\n")
-    options = ["--zone", "DE", "--basis", "lifecycle", "--source", "operator", "--licence", "CC0"]
+    options = ["--zone", "DE", "--basis", "lifecycle", "--source", "operator", "--license", "CC0"]
     assert pricetag(["carbon", "import", str(path), *options, "--std", "0.05"]) == 0
     body = sent(api)
     assert (body["content"], body["relative_std_ratio"]) == (path.read_text(), 0.05)

@@ -17,14 +17,14 @@ from tests.support.commands import Captured
 from tests.support.fake_api import RUN_ID, Answer, Asked, FakeApi, problem
 
 PRICED = "--accelerator H100 --provider lab --currency EUR --source invoice --from 2026-01-01"
-OWNED = "--kind internal --capex 1 --lifetime-h 1 --utilisation 0.5"
-CITED = "--basis mean --source meter --source-url https://example.org --licence x --std 0.1"
+OWNED = "--kind internal --capex 1 --lifetime-h 1 --utilization 0.5"
+CITED = "--basis mean --source meter --source-url https://example.org --license x --std 0.1"
 SPAN = "--from 2026-01-01 --to 2026-02-01"
 
 # One use of every command that sends something, with every option that becomes a field.
 USES = (
     f"price add x 1 {PRICED} --kind spot --region r --replaces {RUN_ID} --source-url https://e.org "
-    "--licence x --to 2027-01-01",
+    "--license x --to 2027-01-01",
     f"price add x {PRICED} {OWNED}",
     "price import prices.csv",
     "price list --accelerator H100",
@@ -32,7 +32,7 @@ USES = (
     f"carbon fetch --zone DE --provider p --provider-zone q {SPAN}",
     "carbon list --zone DE",
     f"factor add pue 1.2 --site s --subject x --year 2025 --evidence counter {CITED} {SPAN}",
-    "factor add embodied 100 --basis b --source s --lifetime-h 1 --utilisation 0.5 --per-server 8",
+    "factor add embodied 100 --basis b --source s --lifetime-h 1 --utilization 0.5 --per-server 8",
     "factor add tariff --basis b --source s --site s --periods tariff.yaml",
     "factor list --kind pue",
     "site create s --zone DE --time-zone UTC --currency EUR --description d",
