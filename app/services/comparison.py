@@ -9,6 +9,7 @@ from uuid import UUID
 from app.db import Session
 from app.repositories.price_tags import reports, upstreams
 from app.schemas.common import FieldProblem
+from app.services import access
 from app.services.errors import InvalidError
 from app.services.principals import Principal
 from pricetag.recipes.differences import differences, differing
@@ -74,10 +75,14 @@ async def compare_runs(
     """
     _require_distinct(first, second)
     newest = await reports.newest_price_tags(session, principal.viewer, [*first, *second])
+    missing = [run_id for run_id in (*first, *second) if run_id not in newest]
+    existing = await access.visible_runs(session, principal, missing) if missing else set()
     errors = [
         FieldProblem(
             field=f"{side}.{index}",
-            message=f"there is no price tag of run {run_id}",
+            message=f"run {run_id} has no price tag yet"
+            if run_id in existing
+            else f"run {run_id} not found: it does not exist or is hidden from you",
             hint="the ID of a run with at least one ended attempt",
         )
         for side, ids in (("a", first), ("b", second))

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from pricetag.cli.console import EXIT_USAGE, CliError
+from pricetag.cli.named_runs import remember
 
 if TYPE_CHECKING:
     from pricetag.client import Client
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
 SEARCHED = 1000
 SHORTEST = 4
 NO_OWN_RUN = (
-    "'last' is your newest run, and you have not posted any; `pricetag runs` lists the runs of "
-    "everybody"
+    "'last' is your newest run, but you have not submitted any; `pricetag runs` lists all runs"
 )
 
 
@@ -45,18 +45,23 @@ def run_id(client: Client, text: str) -> str:
     try:
         return str(uuid.UUID(text))
     except ValueError:
-        pass
+        matching_id = _matching(client, text)
+    remember(matching_id, text)
+    return matching_id
+
+
+def _matching(client: Client, text: str) -> str:
     if text == "last":
         own = next(client.iter_runs(sort="-created_at", user="me"), None)
         if own is None:
             raise CliError(NO_OWN_RUN)
-        return own["id"]
+        return str(own["id"])
     if len(text) < SHORTEST:
         raise CliError(f"{text!r} is too short: use at least {SHORTEST} characters of a run ID")
     newest = islice(client.iter_runs(sort="-created_at"), SEARCHED)
     matches = [run["id"] for run in newest if run["id"].startswith(text.lower())]
     if len(matches) == 1:
-        return matches[0]
+        return str(matches[0])
     if matches:
         raise CliError(f"{text!r} matches {len(matches)} run IDs; use a longer prefix")
     raise CliError(f"none of the newest {SEARCHED} runs has an ID that begins with {text!r}")

@@ -43,19 +43,22 @@ def open_client(ctx: typer.Context) -> Iterator[Client]:
         CliError: For whatever the client raises while it is used.
     """
     from pricetag.cli.connection import resolve
+    from pricetag.cli.named_runs import as_typed, remembering
     from pricetag.cli.naming import refusal
     from pricetag.client import ApiError, Client, ClientError
 
     options = given(ctx)
     connection = resolve(options.url, options.token)
-    try:
-        with Client(connection.url, connection.token) as client:
-            yield client
-    except ApiError as error:
-        wrong_input = error.status in (400, 413, 415, 422)
-        raise CliError(refusal(ctx, error), EXIT_USAGE if wrong_input else EXIT_FAILURE) from error
-    except ClientError as error:
-        raise CliError(str(error)) from error
+    with remembering():
+        try:
+            with Client(connection.url, connection.token) as client:
+                yield client
+        except ApiError as error:
+            wrong_input = error.status in (400, 413, 415, 422)
+            message = as_typed(refusal(ctx, error))
+            raise CliError(message, EXIT_USAGE if wrong_input else EXIT_FAILURE) from error
+        except ClientError as error:
+            raise CliError(str(error)) from error
 
 
 def warn(ctx: typer.Context, json: bool, answered: Mapping[str, Any]) -> None:

@@ -85,7 +85,7 @@ def test_last_is_the_newest_run_of_the_caller_for_every_command(
     assert pricetag(command) == 1
     assert asked_for[0]["user"] == ["me"]
     assert asked_for[0]["sort"] == ["-created_at"]
-    assert "'last' is your newest run, and you have not posted any" in complaint(capsys)
+    assert "'last' is your newest run, but you have not submitted any" in complaint(capsys)
     assert [request.method for request in api.asked] == ["GET"]
 
 
