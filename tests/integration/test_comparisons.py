@@ -36,7 +36,7 @@ async def test_two_groups_of_runs(api: Api) -> None:
         ("x", "{0}", "a.0", "'x' is not a run ID"),
         ("{0}", "{1},", "b.1", "'' is not a run ID"),
         ("{0}", "{0}", "b.0", "is in both groups; list each run once."),
-        ("{0}," + str(UUID(int=7)), "{1}", "a.1", "no price tag"),
+        ("{0}," + str(UUID(int=7)), "{1}", "a.1", "not found: it does not exist"),
         (",".join(["{0}"] * 51), "{1}", "a", "at most 50"),
     ],
 )
@@ -50,6 +50,18 @@ async def test_runs_that_cannot_be_compared_are_named(
     )
     assert refused["errors"][0]["field"] == field
     assert message in refused["errors"][0]["message"]
+
+
+async def test_a_run_without_a_price_tag_cannot_be_compared(api: Api) -> None:
+    [priced] = await runs(api, 1)
+    async with api.database.session_scope() as session:
+        queued = (await make_run(session)).id
+    query = {"a": priced, "b": str(queued)}
+    refused = problem(
+        await api.viewer.get("/v1/comparisons", params=query), 422, "nothing-to-compare"
+    )
+    assert refused["errors"][0]["field"] == "b.0"
+    assert refused["errors"][0]["message"] == f"run {queued} has no price tag yet"
 
 
 async def test_an_unknown_figure_is_rejected(api: Api) -> None:
