@@ -27,6 +27,7 @@ from pricetag.recipes import REGISTRY, RecipeEntry, parse_recipe
 from tests.support.recording import RecordingReporter
 from tests.support.tasks import TASKS, task_files, task_recipe
 from tests.support.training import CONFIG, TRAIN, counted_once, data_set, job, recipe
+from workers.job import environment
 from workers.job.nursery_process import TRAINING_MODULES
 from workers.job.pipeline import run
 from workers.job.reporter import SilentReporter, StageHandle
@@ -42,11 +43,16 @@ PATIENCE_S = 90.0
 LAST_QUESTION = 6
 """One question whether to stop comes before the stage, then one a step: five steps are done."""
 
-MODELS = (
+MODULES = (
+    *TRAINING_MODULES,
+    "torch.distributed.algorithms.ddp_comm_hooks.default_hooks",
+    "torch.utils.flop_counter",
     "transformers.models.bert.modeling_bert",
     "transformers.models.bert.tokenization_bert",
     "transformers.models.gpt2.modeling_gpt2",
+    "workers.training.preparation",
 )
+"""What jobs import: here once for all of them."""
 
 SHALLOW = {**CONFIG, "num_hidden_layers": 2}
 
@@ -58,6 +64,9 @@ SMALL: dict[str, Any] = {
     "precision": "fp32",
     "seed": 3,
 }
+
+WITHOUT_CHECKPOINTS: dict[str, Any] = {"checkpoint_after_s": 3600, "checkpoint_every_s": 3600}
+"""Of a stage that nobody kills: it ends at the weights of one that saves its state at each step."""
 
 
 class Recorder(RecordingReporter):
@@ -162,28 +171,30 @@ def _wait(pids: list[int]) -> list[int | None]:
     return [codes[pid] for pid in pids]
 
 
-def small(entry: RecipeEntry[Any]) -> dict[str, Any]:
+def small(entry: RecipeEntry[Any], **changes: Any) -> dict[str, Any]:
     """The kind's own example, with as little work as it allows."""
     fields = entry.params.model_fields
-    options = {**entry.example, **{k: v for k, v in SMALL.items() if k in fields}}
+    wanted = {**SMALL, **changes}
+    options = {**entry.example, **{k: v for k, v in wanted.items() if k in fields}}
     if "max_steps" in fields:
         options = {k: v for k, v in options.items() if k != "epochs"} | {"max_steps": 8}
     return options
 
 
-def described_run(entry: RecipeEntry[Any]) -> dict[str, Any]:
+def described_run(entry: RecipeEntry[Any], **changes: Any) -> dict[str, Any]:
     """A run of one stage of the kind, on a model that it may start from."""
     if entry.traits.runs_program:
         return {"stages": [small(entry)]}
     model = {"config": SHALLOW} if entry.traits.starts_from_scratch else "base"
-    return recipe(small(entry), model=model)
+    return recipe(small(entry, **changes), model=model)
 
 
 def walk(entry: RecipeEntry[Any], root: Path, ranks: int) -> dict[str, Any]:
     """The life of one kind: done whole; killed and resumed; published, reloaded, measured."""
     described = described_run(entry)
     folder = root / f"{entry.kind}-{ranks}"
-    whole = carry_out(folder / "whole", described, 1, ranks)
+    undisturbed = described_run(entry, **WITHOUT_CHECKPOINTS)
+    whole = carry_out(folder / "whole", undisturbed, 1, ranks)
     life: dict[str, Any] = {"whole": whole}
     if ranks == 1 or entry.traits.all_ranks:
         dies_at = "step" if entry.traits.trains else "edge"
@@ -205,9 +216,11 @@ def walk(entry: RecipeEntry[Any], root: Path, ranks: int) -> dict[str, Any]:
 def walk_task(task: str, root: Path) -> dict[str, Any]:
     """The life of a training on two ranks for one task: as that of a kind."""
     described = partial(task_recipe, task)
-    trained = described(small(REGISTRY["train"]), model=base_name(task))
+    train, base = REGISTRY["train"], base_name(task)
+    undisturbed = described(small(train, **WITHOUT_CHECKPOINTS), model=base)
+    trained = described(small(train), model=base)
     folder = root / f"task-{task}"
-    life = {"whole": carry_out(folder / "whole", trained, 1, 2)}
+    life = {"whole": carry_out(folder / "whole", undisturbed, 1, 2)}
     life["killed"] = carry_out(folder / "halves", trained, 1, 2, "step")
     life["resumed"] = carry_out(folder / "halves", trained, 2, 2)
     return {
@@ -255,22 +268,26 @@ def _reload(
     return carry_out(folder / "reloaded", described(*stages, model=name), 1)
 
 
-def _import_once() -> None:
-    """What every job would import for itself, before any is forked."""
-    for name in (*TRAINING_MODULES, *MODELS, "torch.utils.flop_counter"):
+def _warm_up() -> None:
+    """What every job would do for itself, before any is forked: imports, tables, versions."""
+    for name in MODULES:
         importlib.import_module(name)
+    from transformers.conversion_mapping import get_checkpoint_conversion_mapping
+
+    get_checkpoint_conversion_mapping("bert")  # type: ignore[no-untyped-call]
+    environment.report(parse_recipe(recipe()), SilentReporter())
     gc.collect()
     gc.freeze()
 
 
 def main(root: Path) -> None:
-    _import_once()
+    _warm_up()
     from workers.training.model.heads import CLASSIFIER
     from workers.training.tasks.registry import task_named
 
     DATA_ROOT.append(data_set(root, train=96, dev=24, test=16))
     begin = {**TRAIN, "evaluate": False}
-    with counted_once() as count:
+    with counted_once(root / "counts") as count:
         count(make_base(root, recipe(begin, model={"config": SHALLOW}), "base"), CLASSIFIER)
         for entry in REGISTRY.values():
             for ranks in (1, 2):

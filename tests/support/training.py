@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
+from pricetag.atomic_files import replaced
 from pricetag.recipes import FromScratch, parse_recipe
 from tests.support.recording import RecordingReporter
 from workers.job.context import ModelRef, StageContext
@@ -99,13 +102,20 @@ def job(root: Path, described: dict[str, Any], attempt: int = 1, **changes: Any)
 
 
 @contextmanager
-def counted_once() -> Iterator[Callable[[PreTrainedConfig, Head], FlopProfile]]:
+def counted_once(
+    kept: Path | None = None,
+) -> Iterator[Callable[[PreTrainedConfig, Head], FlopProfile]]:
     """Jobs count the operations of an architecture once in this process, not once a job.
-
-    Yields the function that they then count with; processes forked later know its counts.
 
     Counting takes several times as long as training a network of a few neurons. Tests of the
     counting itself call ``profile``, which is not replaced.
+
+    Args:
+        kept: A folder in which processes that are forked from this one keep their counts for
+            one another.
+
+    Yields:
+        The function that jobs then count with.
     """
     # Not above: these load transformers, which must not happen before ``quiet.settle``.
     from workers.training import finetune
@@ -117,8 +127,14 @@ def counted_once() -> Iterator[Callable[[PreTrainedConfig, Head], FlopProfile]]:
         key = (
             f"{head.name} {config.vocab_size if head.per_token else ''} {architecture_key(config)}"
         )
+        place = kept / hashlib.sha256(key.encode()).hexdigest() if kept else None
+        if key not in profiles and place and place.exists():
+            profiles[key] = pickle.loads(place.read_bytes())
         if key not in profiles:
             profiles[key] = profile(config, head)
+            if place:
+                with replaced(place) as draft:
+                    draft.write_bytes(pickle.dumps(profiles[key]))
         return profiles[key]
 
     with pytest.MonkeyPatch.context() as patch:
