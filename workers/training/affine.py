@@ -124,6 +124,44 @@ def fake_symmetric(values: torch.Tensor, scale: torch.Tensor, bits: int) -> torc
 
 
 @dataclass(frozen=True)
+class ActivationRange:
+    """Scale and zero point of a layer's input or output: r = scale * (q - zero_point).
+
+    Attributes:
+        scale: S.
+        zero_point: Z.
+        smallest: Smallest q.
+        largest: Largest q.
+    """
+
+    scale: float
+    zero_point: int = 0
+    smallest: int = -127
+    largest: int = 127
+
+    def rounded(self, values: torch.Tensor) -> torch.Tensor:
+        """S (q - Z) of the values."""
+        integers = round_asymmetric(
+            values, self.scale, self.zero_point, self.smallest, self.largest
+        )
+        return (integers - self.zero_point) * self.scale
+
+    @classmethod
+    def symmetric(cls, largest: float, bits: int = 8) -> ActivationRange:
+        """The range from -``largest`` to ``largest`` with Z = 0."""
+        limit = largest_integer(bits)
+        scale = symmetric_scale(torch.tensor(largest, dtype=torch.float64), bits)
+        return cls(float(scale), 0, -limit, limit)
+
+    @classmethod
+    def asymmetric(cls, lowest: float, highest: float) -> ActivationRange:
+        """The range from ``lowest`` to ``highest``, widened to include 0, in 0 to 255."""
+        ends = torch.tensor([lowest, highest], dtype=torch.float64)
+        scale, zero_point = asymmetric_parameters(ends[0], ends[1], 0, 255)
+        return cls(float(scale), int(zero_point), 0, 255)
+
+
+@dataclass(frozen=True)
 class Blocks:
     """Blocks of a matrix ``[rows, columns]`` that have one scale each.
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, cast
 
 import torch
 from torch import nn
+from torch.nn import functional
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
+from workers.training.affine import ActivationRange
 from workers.training.formats.base import Format, Note, StoredTensor, require_format
+
+STATIC = "int8_static"
+"""Scheme of a model with fixed ranges of its activations; ``int8_dynamic`` has none."""
 
 
 def quantize_rows(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -32,15 +38,28 @@ def quantize_rows(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 class Int8Linear(nn.Module):
-    """A linear layer with int8 weights that quantizes activations dynamically.
+    """A linear layer with int8 weights, on the CPU: x ``[..., in]`` -> ``[..., out]``.
 
-    x ``[..., in]`` -> ``[..., out]``. Runs on the CPU. Weights are held packed for its kernel.
+    Weights are held packed for its kernel.
+
+    Args:
+        weight: int8 ``[out, in]``.
+        scale: Scale of each row.
+        bias: fp32 ``[out]``.
+        inputs: Fixed range of the input; None: the range of each batch.
+        outputs: Range that the output is rounded to; None leaves it.
     """
 
     def __init__(
-        self, weight: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor | None
+        self,
+        weight: torch.Tensor,
+        scale: torch.Tensor,
+        bias: torch.Tensor | None,
+        inputs: ActivationRange | None = None,
+        outputs: ActivationRange | None = None,
     ) -> None:
         super().__init__()
+        self.inputs, self.outputs = inputs, outputs
         self.out_features, self.in_features = weight.shape
         zero_points = torch.zeros(len(scale), dtype=torch.int64)
         with warnings.catch_warnings():
@@ -63,14 +82,36 @@ class Int8Linear(nn.Module):
         if tensors["weight"] is None or tensors["scale"] is None:
             missing.append(prefix + "weight")
             return
-        self.__init__(tensors["weight"], tensors["scale"], tensors["bias"])  # type: ignore[misc]
+        self.__init__(  # type: ignore[misc]
+            tensors["weight"], tensors["scale"], tensors["bias"], self.inputs, self.outputs
+        )
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """See the class."""
-        outputs = torch.ops.quantized.linear_dynamic(
-            inputs.contiguous(), self._packed, self._reduce_range
+        outputs: torch.Tensor
+        if self.inputs is not None:
+            outputs = self._with_fixed_range(inputs, self.inputs)
+        else:
+            outputs = torch.ops.quantized.linear_dynamic(
+                inputs.contiguous(), self._packed, self._reduce_range
+            )
+        return outputs if self.outputs is None else self.outputs.rounded(outputs)
+
+    def _with_fixed_range(self, values: torch.Tensor, fixed: ActivationRange) -> torch.Tensor:
+        if self._reduce_range:  # the kernel's sums would overflow: the same result, in fp32
+            tensors = self.tensors()
+            weight = tensors["weight"].float() * tensors["scale"][:, None]
+            return functional.linear(fixed.rounded(values), weight, tensors.get("bias"))
+        # The kernel takes integers from 0 to 255.
+        shift = -128 if fixed.smallest < 0 else 0
+        ends = (fixed.smallest - fixed.zero_point, fixed.largest - fixed.zero_point)
+        within = values.clamp(*(end * fixed.scale for end in ends)) if shift else values
+        return cast(
+            torch.Tensor,
+            torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
+                within.contiguous(), fixed.scale, fixed.zero_point - shift, self._packed
+            ),
         )
-        return cast(torch.Tensor, outputs)
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Weight (int8), scale and bias, as they are saved."""
@@ -105,8 +146,16 @@ class Int8Embedding(nn.Module):
 Int8Module = Int8Linear | Int8Embedding
 
 
-def convert(model: nn.Module, *, embeddings: bool) -> list[str]:
-    """Replace every Linear (and Embedding) by an 8-bit module, in place; returns their names."""
+def convert(
+    model: nn.Module, *, embeddings: bool, inputs: Mapping[str, ActivationRange] | None = None
+) -> list[str]:
+    """Replace every Linear (and Embedding) by an 8-bit module, in place; returns their names.
+
+    Args:
+        model: The model, changed in place.
+        embeddings: Whether embeddings are replaced too.
+        inputs: Fixed range of each linear layer's input; None: the range of each batch.
+    """
     names = []
     for name, module in list(model.named_modules()):
         new: Int8Module
@@ -115,7 +164,8 @@ def convert(model: nn.Module, *, embeddings: bool) -> list[str]:
             bias = None if module.bias is None else module.bias.detach().float().clone()
             weight = module.weight.detach()
             rows = weight.t().contiguous() if isinstance(module, Conv1D) else weight
-            new = Int8Linear(*quantize_rows(rows), bias)
+            fixed = None if inputs is None else inputs[name]
+            new = Int8Linear(*quantize_rows(rows), bias, fixed)
         elif embeddings and isinstance(module, nn.Embedding):
             new = Int8Embedding(*quantize_rows(module.weight.detach()))
         else:
@@ -145,7 +195,7 @@ class Int8(Format):
         }
         if not modules:
             return None
-        return {
+        note = {
             "format": 1,
             "scheme": "int8_dynamic",
             "weights": "symmetric per row: real = scale * integer, zero point 0",
@@ -154,11 +204,21 @@ class Int8(Format):
                 for name, module in modules.items()
             },
         }
+        linears = {n: module for n, module in modules.items() if isinstance(module, Int8Linear)}
+        if not any(module.inputs is not None for module in linears.values()):
+            return note
+        return {
+            **note,
+            "scheme": STATIC,
+            "activations": "real = scale * (integer - zero_point)",
+            "inputs": {n: _range_note(module.inputs) for n, module in linears.items()},
+            "outputs": {n: _range_note(module.outputs) for n, module in linears.items()},
+        }
 
     def rebuild(self, model: PreTrainedModel, note: Note) -> None:
         """See ``Format.rebuild``."""
         require_format(note, 1, self.note_file)
-        if note.get("scheme") != "int8_dynamic":
+        if note.get("scheme") not in ("int8_dynamic", STATIC):
             raise ValueError(f"{self.note_file} has an unknown format")
         for name in note["modules"]:
             plain: Any = model.get_submodule(name)
@@ -170,7 +230,13 @@ class Int8(Format):
             new: Int8Module
             if isinstance(plain, nn.Linear | Conv1D):
                 bias = None if plain.bias is None else torch.zeros(rows)
-                new = Int8Linear(weight, scale, bias)
+                new = Int8Linear(
+                    weight,
+                    scale,
+                    bias,
+                    _noted_range(note.get("inputs", {}).get(name)),
+                    _noted_range(note.get("outputs", {}).get(name)),
+                )
             else:
                 new = Int8Embedding(weight, scale)
             model.set_submodule(name, new)
@@ -184,6 +250,23 @@ class Int8(Format):
             StoredTensor(tensor, key != "scale", is_matrix=is_linear and key == "weight")
             for key, tensor in module.tensors().items()
         ]
+
+    def speed_note(self, note: Note, device: str) -> str | None:
+        """See ``Format.speed_note``: fixed ranges need the processor's 8-bit instructions."""
+        if note["scheme"] != STATIC or torch.cpu._is_vnni_supported():
+            return None
+        return (
+            "numerics only: this processor has no VNNI instructions, without which fixed ranges of "
+            "8 bits are computed in fp32; the model is smaller, not faster"
+        )
+
+
+def _range_note(fixed: ActivationRange | None) -> Note | None:
+    return None if fixed is None else asdict(fixed)
+
+
+def _noted_range(note: Note | None) -> ActivationRange | None:
+    return None if note is None else ActivationRange(**note)
 
 
 FORMAT = Int8()

@@ -15,33 +15,9 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from workers.training.affine import Blocks, largest_integer, quantize_blocks, round_asymmetric
+from workers.training.affine import ActivationRange, Blocks, largest_integer, quantize_blocks
 from workers.training.bits import pack, unpack
 from workers.training.formats.base import Format, Note, StoredTensor, require_format
-
-
-@dataclass(frozen=True)
-class ActivationRange:
-    """Scale and zero point of a layer's input: r = scale * (q - zero_point).
-
-    Attributes:
-        scale: S.
-        zero_point: Z.
-        smallest: Smallest q.
-        largest: Largest q.
-    """
-
-    scale: float
-    zero_point: int = 0
-    smallest: int = -127
-    largest: int = 127
-
-    def rounded(self, values: torch.Tensor) -> torch.Tensor:
-        """S (q - Z) of the values."""
-        integers = round_asymmetric(
-            values, self.scale, self.zero_point, self.smallest, self.largest
-        )
-        return (integers - self.zero_point) * self.scale
 
 
 class IntegerWeights(nn.Module):
