@@ -11,9 +11,9 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from app import queue
 from app.cancellation import heed_cancellation
 from app.db import Database
+from app.queue import entries
 from app.repositories.outage import OUTAGES
 from app.services import events, execution, waiting
 from app.services.alarms import Alarms
@@ -82,7 +82,7 @@ async def one_round(settings: Settings, database: Database, observer: LeaseObser
     for run_id in reaped:
         log.warning("run %s: its worker did not renew the lease; the attempt was ended", run_id)
     async with database.session_scope() as session:
-        await queue.sweep(session)
+        await entries.sweep(session)
 
 
 async def tidy(database: Database) -> None:

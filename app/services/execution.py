@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from app import queue
 from app.db import Session
+from app.queue import entries
 from app.repositories.attempts import attempts, executions
 from app.repositories.attempts.executions import Event
 from app.repositories.nodes import registry
@@ -100,7 +100,7 @@ async def requeue(session: Session, run_id: UUID, *, delay_s: float = 0.0) -> bo
         return False
     earliest = datetime.now(UTC) + timedelta(seconds=delay_s)
     not_before = max(earliest, run.not_before) if run.not_before is not None else earliest
-    await queue.enqueue_run(
+    await entries.enqueue_run(
         session, run, not_before=not_before if delay_s > 0 or run.not_before is not None else None
     )
     return True
@@ -221,7 +221,7 @@ async def _cancel_now(session: Session, run: Run, reason: dict[str, Any] | None 
         run.cancel_requested_at = run.cancel_requested_at or now
     run.finished_at = now
     await session.flush()
-    await queue.cancel(session, run.id)
+    await entries.cancel(session, run.id)
     payload = {"status": "cancelled", "reason": run.status_reason}
     await executions.add_events(session, run.id, [Event("status", now, payload)])
 

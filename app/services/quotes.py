@@ -12,11 +12,13 @@ from app.repositories.attempts import executions
 from app.repositories.quotes import quotes as quote_rows
 from app.schemas.common import FieldProblem
 from app.schemas.quotes import QuoteCreate, QuoteRead, RunQuoteRead, StoredQuoteRead
-from app.services import access, runs
+from app.services import access
 from app.services.errors import InvalidError, NotFoundError
 from app.services.principals import Principal
 from app.services.quoting import estimation as quoting
 from app.services.quoting import projection
+from app.services.runs import posting
+from app.services.runs.responses import not_found
 from pricetag.accounting.bill.estimate import InvalidFigures, estimate
 
 
@@ -82,9 +84,9 @@ async def quote_run(
             {name: f"{name} cannot be combined with `run`; remove it" for name in beside}
         )
     try:
-        spec = runs.parse(body["run"])
-    except runs.InvalidRunError as error:
-        raise runs.InvalidRunError(
+        spec = posting.parse(body["run"])
+    except posting.InvalidRunError as error:
+        raise posting.InvalidRunError(
             [
                 fault.model_copy(update={"field": f"run.{fault.field}" if fault.field else "run"})
                 for fault in error.errors
@@ -113,7 +115,7 @@ async def stored(session: Session, principal: Principal, run_id: uuid.UUID) -> S
     await access.require_run(session, principal, run_id)
     run = await executions.get_run(session, run_id)
     if run is None:
-        raise runs.not_found(run_id)
+        raise not_found(run_id)
     quote = await quote_rows.get(session, run_id)
     if quote is None:
         raise QuoteNotFoundError("The run was posted before quotes were made.", field="run_id")

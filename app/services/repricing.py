@@ -16,7 +16,8 @@ from app.services.errors import ConflictError
 from app.services.factors.as_of import require_made, require_past, require_started
 from app.services.factors.resolution import DEFAULT_SITE
 from app.services.principals import Principal
-from app.services.runs import NotYourRunError, not_found
+from app.services.runs.changing import NotYourRunError
+from app.services.runs.responses import not_found
 from app.settings import Settings
 from models import Run
 from pricetag.accounting.quantity.checks import InvalidFactor

@@ -8,17 +8,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from app import queue
 from app.db import Session
+from app.queue import entries
 from app.repositories.attempts import executions
 from app.repositories.attempts.executions import Event
 from app.repositories.budgets import spend
 from app.repositories.quotes import quotes as quote_rows
 from app.schemas.runs import RunAccepted
-from app.services import audit, runs
+from app.services import audit
 from app.services.budgets import admission as budgets
 from app.services.errors import ConflictError, RunFinishedError
 from app.services.principals import Principal
+from app.services.runs.changing import lock_own
+from app.services.runs.responses import accepted
 from models import Run
 
 FURTHER_ATTEMPTS = 3
@@ -61,7 +63,7 @@ async def resume(session: Session, principal: Principal, run_id: uuid.UUID) -> R
         RunFinishedError: If it has succeeded.
         BudgetExceededError: If a budget does not admit the rest of its quote.
     """
-    run = await runs.lock_own(session, principal, run_id, "resume")
+    run = await lock_own(session, principal, run_id, "resume")
     if run.status in {"queued", "running"}:
         raise RunOpenError(f"The run is {run.status}: there is nothing to resume.")
     if run.status == "succeeded":
@@ -79,7 +81,7 @@ async def resume(session: Session, principal: Principal, run_id: uuid.UUID) -> R
         after={"status": run.status},
     )
     project, experiment = await executions.names_of(session, run)
-    return await runs.accepted(session, run, project, experiment, warnings)
+    return await accepted(session, run, project, experiment, warnings)
 
 
 async def _queue(session: Session, run: Run, principal: Principal) -> None:
@@ -93,7 +95,7 @@ async def _queue(session: Session, run: Run, principal: Principal) -> None:
     now = datetime.now(UTC)
     payload = {"status": "queued", "reason": run.status_reason}
     await executions.add_events(session, run.id, [Event("status", now, payload)])
-    await queue.enqueue_run(session, run, not_before=run.not_before)
+    await entries.enqueue_run(session, run, not_before=run.not_before)
 
 
 async def _remaining(session: Session, run: Run) -> _Remaining | None:

@@ -18,9 +18,10 @@ from sqlalchemy import select, text
 from app.db import Database, Session, driver_connection
 from app.repositories.price_tags import upstreams
 from app.schemas.tokens import TokenCreate
-from app.services import execution, repricing, runs, tokens
+from app.services import execution, repricing, tokens
 from app.services.principals import Principal
 from app.services.quoting.likeness import Step, steps
+from app.services.runs import posting
 from app.settings import get_settings
 from benchmarks.lab import traces
 from benchmarks.lab.journals import AttemptJournal, lengths_s
@@ -187,7 +188,7 @@ class Workshop:
             "resources": {"gpus": shape.gpus, "pool": POOL},
             "recipe": shape.recipe(rng),
         }
-        run_id = (await runs.create(self._session, self._by, body, None)).id
+        run_id = (await posting.create(self._session, self._by, body, None)).id
         return (await self._session.execute(select(Run).where(Run.id == run_id))).scalar_one()
 
     def _starts_at(self, shape: Shape, length_s: float, rng: random.Random) -> datetime:

@@ -13,7 +13,7 @@ from app.repositories.price_tags import price_tags
 from app.services import execution
 from app.services.attempts.intake import Limits
 from app.services.attempts.intake import limits as limits_of_this_process
-from app.services.runs import read
+from app.services.runs.reading import read
 from app.settings import get_settings
 from models import Artifact, Attempt, LogLine, Metric
 from tests.support.api import a_principal

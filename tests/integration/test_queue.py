@@ -12,8 +12,9 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from app import queue
 from app.db import Database, Session, driver_connection, libpq_url
+from app.queue import delivery
+from app.queue import entries as queue
 from app.services import execution
 from tests.support.executions import claim, make_run
 
@@ -33,10 +34,10 @@ async def until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
 
 @contextlib.asynccontextmanager
 async def working(
-    database: Database, execute: queue.Execute, **options: Any
-) -> AsyncIterator[queue.QueueWorker]:
+    database: Database, execute: delivery.Execute, **options: Any
+) -> AsyncIterator[delivery.QueueWorker]:
     settings = {"queues": ["default/0gpu"], "concurrency": 1, "name": "w", **options}
-    worker = queue.QueueWorker(database.url, execute=execute, **settings)
+    worker = delivery.QueueWorker(database.url, execute=execute, **settings)
     running = asyncio.create_task(worker.run())
     try:
         yield worker
@@ -106,7 +107,7 @@ async def test_an_idle_worker_is_notified_at_once(committed_db: Database) -> Non
             await until(lambda wanted=run_id: wanted in arrived)  # type: ignore[misc]
             delays_s.append(arrived[run_id] - posted_s)
     # Polling alone would take half of POLL_S on average.
-    assert sorted(delays_s)[2] < queue.POLL_S / 2
+    assert sorted(delays_s)[2] < delivery.POLL_S / 2
 
 
 async def test_concurrency_is_limited_to_runs_that_fit(committed_db: Database) -> None:
@@ -142,7 +143,7 @@ async def test_a_postponed_run_is_delivered_again(committed_db: Database) -> Non
     async def execute(run_id: UUID) -> None:
         executed.append(run_id)
         if len(executed) == 1:
-            raise queue.Postponed(0.1)
+            raise delivery.Postponed(0.1)
 
     async with working(committed_db, execute):
         await until(lambda: len(executed) == 2)
@@ -158,7 +159,7 @@ async def test_stopping_does_not_wait_for_executing_runs(committed_db: Database)
         await finish.wait()
         ended.set()
 
-    worker = queue.QueueWorker(
+    worker = delivery.QueueWorker(
         committed_db.url, queues=["default/0gpu"], concurrency=1, execute=execute, name="w"
     )
     running = asyncio.create_task(worker.run())
@@ -182,7 +183,7 @@ async def test_a_worker_outlives_its_connections(committed_db: Database) -> None
         begun.set()
         await finish.wait()
 
-    worker = queue.QueueWorker(
+    worker = delivery.QueueWorker(
         committed_db.url, queues=["default/0gpu"], concurrency=2, execute=execute, name="w"
     )
 
@@ -332,7 +333,7 @@ async def test_programs_wait_for_a_worker_that_allows_them_and_hold_nobody_up(
     trainings = await post(committed_db, 3)
     executed: dict[str, list[UUID]] = {"closed": [], "open": []}
 
-    def taker(name: str) -> queue.Execute:
+    def taker(name: str) -> delivery.Execute:
         async def execute(run_id: UUID) -> None:
             executed[name].append(run_id)
 
@@ -363,12 +364,12 @@ async def test_a_worker_without_a_database_raises() -> None:
     async def execute(run_id: UUID) -> None:
         raise AssertionError("there is nothing to take")
 
-    worker = queue.QueueWorker(
+    worker = delivery.QueueWorker(
         f"postgresql://nobody@/none?host=/nowhere/{uuid4()}",
         queues=["default/0gpu"],
         concurrency=1,
         execute=execute,
         name="w",
     )
-    with pytest.raises(queue.QueueAwayError):
+    with pytest.raises(delivery.QueueAwayError):
         await worker.run()

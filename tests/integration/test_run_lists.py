@@ -279,7 +279,7 @@ async def test_a_blank_search_is_rejected(api: Api, q: str) -> None:
 async def test_runs_are_counted_on_request(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in "abc":
         await api.post_run(name=name)
-    monkeypatch.setattr("app.services.runs.MOST_COUNTED", 2)
+    monkeypatch.setattr("app.services.runs.listing.MOST_COUNTED", 2)
     page = (await api.viewer.get("/v1/runs", params={"limit": 1, "count": True})).json()
     assert (len(page["items"]), page["count"]) == (1, {"runs": 2, "at_least": True})
     exact = (await api.viewer.get("/v1/runs", params={"count": True, "q": "b"})).json()

@@ -28,11 +28,12 @@ from app.schemas.reports import ReportCreate
 from app.schemas.sites import SiteCreate
 from app.schemas.tokens import TokenCreate
 from app.schemas.users import UserCreate, UserTokenCreate
-from app.services import reports, runs, series, tokens, users
+from app.services import reports, series, tokens, users
 from app.services.budgets import admin as budget_admin
 from app.services.events import EventHub
 from app.services.factors import sites
 from app.services.principals import Principal
+from app.services.runs import posting
 from app.settings import Settings
 from models import Project, Run, Token, User
 from tests.support.api import finished_run, run_body, running_run
@@ -135,7 +136,7 @@ async def _secrets(
 async def _things(session: Session, people: Mapping[Caller, Principal], target: Target) -> Things:
     """A project with a run in every state, a report, and a budget; runs are the member's."""
     admin, member = people["admin"], people["member"]
-    posted = await runs.create(session, member, run_body(project=target), None)
+    posted = await posting.create(session, member, run_body(project=target), None)
     row = await session.get(Run, posted.id)
     assert row is not None
     project_id = row.project_id
@@ -144,8 +145,8 @@ async def _things(session: Session, people: Mapping[Caller, Principal], target: 
     finished = await finished_run(session, created_by=member.user_id)
     twin = await finished_run(session, created_by=member.user_id)
     running = await running_run(session, 2, created_by=member.user_id)
-    quoted = await runs.create(session, member, run_body(project=target), f"key {target}")
-    failed = await runs.create(session, member, run_body(project=target), None)
+    quoted = await posting.create(session, member, run_body(project=target), f"key {target}")
+    failed = await posting.create(session, member, run_body(project=target), None)
     place = {"project_id": project_id, "experiment_id": row.experiment_id}
     for run_id in (finished, twin, running):
         await session.execute(update(Run).where(Run.id == run_id).values(**place))
@@ -207,7 +208,7 @@ async def access_lab(database: Database, data_dir: Path) -> AsyncIterator[Lab]:
             people = await _people(session)
             await sites.create(session, SiteCreate(name="berlin"), people["admin"])
             things = {target: await _things(session, people, target) for target in TARGETS}
-            await runs.create(session, people["member"], run_body(project="elsewhere"), None)
+            await posting.create(session, people["member"], run_body(project="elsewhere"), None)
             secrets = await _secrets(session, people, "elsewhere")
 
         @asynccontextmanager

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from app import queue
 from app.db import Session
+from app.queue import entries
 from app.services import execution
 from models import Experiment, Project, Run
 
@@ -48,7 +48,7 @@ async def make_run(session: Session, *, enqueue: bool = False, **values: Any) ->
     session.add(run)
     await session.flush()
     if enqueue:
-        await queue.enqueue_run(session, run)
+        await entries.enqueue_run(session, run)
     return run
 
 

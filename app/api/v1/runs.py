@@ -22,7 +22,8 @@ from app.schemas.runs import (
     RunSort,
     SearchText,
 )
-from app.services import resuming, runs
+from app.services import resuming
+from app.services.runs import changing, listing, posting, reading
 
 router = APIRouter(prefix="/runs", tags=["runs"])
 
@@ -59,7 +60,7 @@ async def create_run(
 
     Requires the role member.
     """
-    return await runs.create(session, caller, body, key)
+    return await posting.create(session, caller, body, key)
 
 
 @router.get("", dependencies=[READ], summary="List runs", responses=problems())
@@ -134,7 +135,7 @@ async def list_runs(
         finished_after=finished_after,
         finished_before=finished_before,
     )
-    return await runs.list_page(
+    return await listing.list_page(
         session, caller, filters, sort=sort, cursor=cursor, limit=limit, count=count
     )
 
@@ -147,7 +148,7 @@ async def list_runs(
 )
 async def get_run(session: CurrentSession, caller: Caller, run_id: RunId) -> RunRead:
     """A run with its recipe, its attempts and their stages."""
-    return await runs.read(session, caller, run_id)
+    return await reading.read(session, caller, run_id)
 
 
 @router.post(
@@ -161,7 +162,7 @@ async def cancel_run(session: CurrentSession, caller: Caller, run_id: RunId) -> 
     """Cancels a queued run at once; a running one is asked to stop, and its energy stays on the
     bill. Members can cancel the runs they posted, administrators any run.
     """
-    return await runs.cancel(session, caller, run_id)
+    return await changing.cancel(session, caller, run_id)
 
 
 @router.post(

@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from app import queue
 from app.db import Session
+from app.queue import entries
 from app.repositories.attempts import executions, measured
 from app.repositories.attempts.executions import Event
 from app.repositories.energy import hours as energy_hours
@@ -77,7 +77,7 @@ async def amend_attempt(
     if end is not None and attempt.status == "lost" and await _still_counts(session, attempt, run):
         attempt.status = end["status"]
         attempt.reason = end["reason"]
-        await queue.cancel(session, run.id)
+        await entries.cancel(session, run.id)
         await _move_on(session, attempt, run, end["status"], at)
     await book(session, attempt)
     await _issue(session, run, attempt, at, cause="journal-came-late")
@@ -183,7 +183,7 @@ async def _move_on(
         run.progress = None
         run.finished_at = None
         await session.flush()
-        await queue.enqueue_run(session, run)
+        await entries.enqueue_run(session, run)
     else:
         run.finished_at = attempt.ended_at
     payload = {

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import pytest
 
-from app.queue import Postponed
+from app.queue.delivery import Postponed
 from pricetag.metering import journal as journal_module
 from pricetag.metering.journal import Journal, JournalError, find_orphans
 from pricetag.metering.meter import Meter

@@ -1,0 +1,1 @@
+"""Runs: posting, listing, reading and canceling."""

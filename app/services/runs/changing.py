@@ -1,0 +1,62 @@
+"""Changing a run: by whom, and canceling it."""
+
+from __future__ import annotations
+
+import uuid
+
+from app.db import Session
+from app.repositories.attempts import executions
+from app.schemas.runs import (
+    RunAccepted,
+)
+from app.services import access, execution
+from app.services.errors import (
+    ForbiddenError,
+    RunFinishedError,
+)
+from app.services.principals import Principal
+from app.services.runs.responses import accepted, not_found, row_of
+from models import Run
+
+
+class NotYourRunError(ForbiddenError):
+    """A member can change only runs that they posted."""
+
+    code = "not-your-run"
+
+
+async def lock_own(session: Session, principal: Principal, run_id: uuid.UUID, to: str) -> Run:
+    """The run, locked for a change by its author or an admin.
+
+    Raises:
+        RoleRequiredError: If the token may only read.
+        RunNotFoundError: If there is no such run.
+        NotYourRunError: If a member did not post it.
+    """
+    principal.require("member", f"{to} runs")
+    await access.require_run(session, principal, run_id)
+    run = await executions.lock_run(session, run_id)
+    if run is None:
+        raise not_found(run_id)
+    if run.created_by != principal.user_id and not principal.has("admin"):
+        raise NotYourRunError(f"Only the run's author or an admin can {to} it.")
+    return run
+
+
+async def cancel(session: Session, principal: Principal, run_id: uuid.UUID) -> RunAccepted:
+    """Cancels a queued run at once, and requests that a running one stops.
+
+    Raises:
+        RoleRequiredError: If the token may only read.
+        RunNotFoundError: If there is no such run.
+        NotYourRunError: If a member did not post it.
+        RunFinishedError: If it has ended; states its status.
+    """
+    run = await lock_own(session, principal, run_id, "cancel")
+    if run.status not in {"queued", "running"}:
+        if run.status == "cancelled":
+            raise RunFinishedError("The run is already canceled.")
+        raise RunFinishedError(f"The run has already {run.status} and cannot be canceled.")
+    await execution.request_cancel(session, run_id)
+    row = await row_of(session, run_id)
+    return await accepted(session, row.run, row.project, row.experiment)

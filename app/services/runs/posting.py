@@ -1,0 +1,166 @@
+"""Posting a run: checked, quoted, admitted by its budgets and queued, or found by its key."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from datetime import UTC, datetime
+
+from app.db import Session
+from app.queue import entries
+from app.repositories.attempts import executions
+from app.repositories.attempts.executions import Event
+from app.repositories.people import projects
+from app.repositories.runs import runs
+from app.schemas.common import FieldProblem
+from app.schemas.runs import (
+    RunAccepted,
+)
+from app.services import access, lineage
+from app.services.budgets import admission as budgets
+from app.services.errors import (
+    ConflictError,
+    InvalidError,
+)
+from app.services.principals import Principal
+from app.services.quoting import estimation as quoting
+from app.services.runs.responses import accepted, row_of
+from models import IdempotencyKey, Run
+from pricetag.recipes import RecipeError, RunSpec, derive_kind, parse_run_spec
+
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+
+
+class KeyReusedError(ConflictError):
+    """The Idempotency-Key was used for another body."""
+
+    code = "idempotency-key-reused"
+
+
+class InvalidRunError(InvalidError):
+    """The description of the run is invalid; the error lists every invalid field."""
+
+    code = "invalid-recipe"
+
+    def __init__(self, errors: list[FieldProblem]) -> None:
+        first = errors[0]
+        text = f"{first.field}: {first.message}" if first.field else first.message
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        super().__init__(text + more, field=first.field)
+        self.errors = errors
+
+
+def parse(body: object) -> RunSpec:
+    """Validates the description of a run.
+
+    Raises:
+        InvalidRunError: If a field is invalid; lists every invalid field.
+    """
+    try:
+        spec = parse_run_spec(body)
+    except RecipeError as error:
+        faults = [
+            FieldProblem(field=fault.field or None, message=fault.message, hint=fault.hint)
+            for fault in error.errors
+        ]
+        raise InvalidRunError(faults) from error
+    if spec.not_before is not None and not EARLIEST <= spec.not_before <= LATEST:
+        message = f"must be between the years {EARLIEST.year} and {LATEST.year}"
+        raise InvalidRunError([FieldProblem(field="not_before", message=message)])
+    return spec
+
+
+def body_sha256(body: object) -> str:
+    """Hash of the body, independent of format, spacing and order of keys."""
+    canonical = json.dumps(body, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+async def create(
+    session: Session, principal: Principal, body: object, key: str | None
+) -> RunAccepted:
+    """Creates and queues a run, both in the caller's transaction.
+
+    Args:
+        session: Database session; the caller commits.
+        principal: The caller.
+        body: The description as plain data.
+        key: Idempotency key; the same key and body return the same run.
+
+    Raises:
+        RoleRequiredError: If the token may only read.
+        InvalidRunError: If the description is invalid.
+        KeyReusedError: If the key was used for another body.
+        NotAMemberError: If its project is a private one of others.
+        InvalidUpstreamError: If the model of an earlier run cannot be used.
+        BudgetExceededError: If the run would exceed a budget.
+    """
+    principal.require("member", "post runs")
+    spec = parse(body)
+    await access.require_project_to_post(session, principal, spec.project)
+    if key is None:
+        run, warnings = await _insert(session, principal, spec)
+        return await accepted(session, run, spec.project, spec.experiment, warnings)
+    digest = body_sha256(body)
+    stored_key = await runs.find_key(session, principal.user_id, key)
+    if stored_key is None:
+        savepoint = await session.begin_nested()
+        try:
+            run, warnings = await _insert(session, principal, spec)
+        except budgets.BudgetExceededError:
+            await savepoint.rollback()
+            # The same run, sent twice, may have used the rest of the budget.
+            stored_key = await runs.find_key(session, principal.user_id, key)
+            if stored_key is None:
+                raise
+        else:
+            entry = IdempotencyKey(
+                user_id=principal.user_id, key=key, body_sha256=digest, run_id=run.id
+            )
+            if await runs.claim_key(session, entry):
+                await savepoint.commit()
+                return await accepted(session, run, spec.project, spec.experiment, warnings)
+            # A concurrent request with the same key came first: return its run.
+            await savepoint.rollback()
+            stored_key = await runs.find_key(session, principal.user_id, key)
+    if stored_key is None or stored_key.body_sha256 != digest:
+        raise KeyReusedError(
+            "This Idempotency-Key was used for another body; use a new key for a new run.",
+            field="Idempotency-Key",
+        )
+    row = await row_of(session, stored_key.run_id)
+    return await accepted(session, row.run, row.project, row.experiment)
+
+
+async def _insert(session: Session, principal: Principal, spec: RunSpec) -> tuple[Run, list[str]]:
+    upstream = await lineage.resolve(session, principal, spec.recipe)
+    project_id = await projects.ensure_project(session, spec.project, principal.user_id)
+    run = Run(
+        id=uuid.uuid4(),
+        project_id=project_id,
+        experiment_id=await projects.ensure_experiment(session, project_id, spec.experiment),
+        name=spec.name,
+        tags=list(dict.fromkeys(spec.tags)),
+        kind=derive_kind(spec.recipe),
+        recipe=spec.recipe.model_dump(mode="json"),
+        gpus=spec.resources.gpus,
+        pool=spec.resources.pool,
+        priority=spec.priority,
+        not_before=spec.not_before,
+        max_attempts=spec.max_attempts,
+        status="queued",
+        created_by=principal.user_id,
+        token_id=principal.token_id,
+    )
+    await runs.add(session, run)
+    await lineage.keep(session, run.id, upstream)
+    draft = await quoting.quote_for(session, spec)
+    warnings = await budgets.admit(session, run, draft)
+    await quoting.store(session, run, draft)
+    await executions.add_events(
+        session, run.id, [Event("status", run.created_at, {"status": "queued"})]
+    )
+    await entries.enqueue_run(session, run, not_before=run.not_before)
+    return run, warnings
