@@ -16,7 +16,8 @@ LayerCount = Annotated[int, Field(ge=1, le=96)]
 LayerRule = Literal["every_second", "first"]
 
 
-def _kind_of_layers(value: object) -> str:
+def kind_of_layers(value: object) -> str:
+    """How layers are stated: as a list, a rule or their number."""
     if isinstance(value, list):
         return "list"
     return "rule" if isinstance(value, str) else "count"
@@ -26,7 +27,7 @@ Layers = Annotated[
     Annotated[LayerCount, Tag("count")]
     | Annotated[LayerList, Tag("list")]
     | Annotated[LayerRule, Tag("rule")],
-    Discriminator(_kind_of_layers),
+    Discriminator(kind_of_layers),
 ]
 
 

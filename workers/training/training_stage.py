@@ -37,6 +37,19 @@ def train_and_save(
         JobError: The data cannot be used, or the loss is not a finite number.
         Interrupted: A stop was requested; the next attempt resumes from the checkpoint.
     """
+    trained = train(context, loaded, params, losses=losses, plugins=plugins)
+    return finish(context, loaded, {**trained, **(facts or {})})
+
+
+def train(
+    context: StageContext,
+    loaded: Loaded,
+    params: FullTraining,
+    *,
+    losses: Sequence[LossTerm] = (),
+    plugins: Sequence[Plugin] = (),
+) -> dict[str, Any]:
+    """Train a model in place as ``train_and_save`` does, without saving it; returns its facts."""
     data = training_data(context, loaded, params.max_length)
     zeros = sparsity.decide(context, loaded, params.keep_sparsity)
     outcome = fit(
@@ -49,9 +62,7 @@ def train_and_save(
         plugins=[*plugins, *zeros.plugins],
     )
     report_training(context, [outcome])
-    return finish(
-        context, loaded, {**outcome.facts(), **(facts or {}), **zeros.report(context, loaded)}
-    )
+    return {**outcome.facts(), **zeros.report(context, loaded)}
 
 
 def finish(context: StageContext, loaded: Loaded, facts: Mapping[str, Any]) -> StageResult:
