@@ -312,7 +312,7 @@ def _allow_traversal(path: Path) -> None:
     for parent in path.parents:
         mode = parent.stat().st_mode
         if not mode & stat.S_IXOTH:
-            logger.info("giving the database's user search permission on %s", parent)
+            logger.info("granting the database's user search permission on %s", parent)
             parent.chmod(stat.S_IMODE(mode) | stat.S_IXOTH)
 
 

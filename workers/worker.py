@@ -195,7 +195,7 @@ class Worker:
             self._is_doubled = True
             logger.warning(
                 "another machine, or a worker with another data folder, has the name %r too: "
-                "their energy is booked as one node; give each its own --name",
+                "their energy is booked as one node; use another --name for each",
                 self._config.name,
             )
 

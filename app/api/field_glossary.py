@@ -86,7 +86,7 @@ FIELDS = {
     "field": "Path of the invalid field, e.g. `recipe.stages.0.kind`; null if none applies.",
     "finished_at": "Time at which the run ended (UTC); null before.",
     "first": "Beginning of the first hour (UTC).",
-    "flags": "Remarks on the quality of the metering; docs/reference/api.md lists the vocabulary.",
+    "flags": "Flags of the metering and of the factors, e.g. `pue_assumed` or `short_window`.",
     "flops": "Floating-point operations; null or with a reason if they were not counted.",
     "git_commit": "Git commit of Pricetag; null if unknown.",
     "gpus": "Number of accelerators.",

@@ -82,7 +82,7 @@ class Traits(Generic[P]):
         tuning: Options that change the learned model, but hardly the usage.
         seeds: Options that seed its random numbers.
         later: Options that the kind got after its first runs, also ``option.part``. At their
-            default they are no part of fingerprints and step keys, so that those stored before
+            default they are not part of fingerprints and step keys, so that those stored before
             stay equal.
     """
 

@@ -61,7 +61,7 @@ RULES = (
     _rule(r"\b(?:so|as) long\b(?! as)|\bas (?:much|many)(?=[.;,:)]|\Z)", "after N seconds, N"),
     _rule(
         r"(?<!all )(?<!part )(?<!some )(?<!none )(?<!front )(?<!use )(?<!out )(?<!one )"
-        r"\bof (?:it|that)(?=[.;,:)]|\Z)",
+        r"\bof (?:it|that)(?= ?[.;,:|)]|\Z)",
         "name the noun",
     ),
     _rule(r"(?-i:\AThere is no \w+ '?\Z)", "'X not found', what to do"),

@@ -41,7 +41,7 @@ for step in range(done, total):
 """
 STEPS = 20
 METERED_S = 2.0
-"""At least so long does a job run before it is harmed: of less, a percent is too fine."""
+"""A job runs at least this long before it is harmed, so that a percent can be resolved."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Real training of a tiny network on the CPU: killed, cancelled, and completed."""
+"""Real training of a tiny network on the CPU: killed, canceled, and completed."""
 
 from __future__ import annotations
 

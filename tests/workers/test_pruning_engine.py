@@ -165,7 +165,7 @@ def test_two_of_four_needs_a_multiple_of_four_columns(columns: int) -> None:
 def test_the_percentile_of_blocks_is_that_of_numpy(count: int, ratio: float) -> None:
     values = np.arange(count) + 1.0
     above = int((values > np.percentile(values, ratio * 100)).sum())
-    # A percentile a rounding error away from a value may fall on either side of it.
+    # A percentile a rounding error away from a value may fall on either side.
     if abs(ratio * (count - 1) - round(ratio * (count - 1))) > 1e-6:
         assert count - percentile_count(count, ratio) == above
 

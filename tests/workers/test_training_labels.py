@@ -107,7 +107,7 @@ def test_a_head_without_names_is_not_guessed_to_be_in_the_order_of_the_data(tmp_
         carry_out(tmp_path, asked(tmp_path, EVALUATE))
     assert (caught.value.code, caught.value.field) == ("unknown-label", "recipe.data.validation")
     assert "line 2" in caught.value.message
-    assert "give data.labels" in caught.value.message
+    assert "set data.labels" in caught.value.message
     reporter = carry_out(tmp_path, asked(tmp_path, ONE_STEP), attempt=2)
     assert any("a new one for bad, good" in event["text"] for event in reporter.of("log"))
 

@@ -45,7 +45,7 @@ def rank_for_energy(values: torch.Tensor, energy: float) -> int:
     """The smallest rank whose squared singular values are a share ``energy`` of their sum.
 
     Args:
-        values: Singular values, the largest first.
+        values: Singular values, largest first.
         energy: Share between 0 and 1.
     """
     kept = (values.double() ** 2).cumsum(0)
@@ -68,7 +68,7 @@ def ranks_for_budget(
     matrix has rank 1 or more, and no more than the largest rank that saves weights.
 
     Args:
-        values: Singular values by matrix, the largest first.
+        values: Singular values by matrix, largest first.
         shapes: (out, in) by matrix.
         budget: Share between 0 and 1.
     """

@@ -36,7 +36,7 @@ def unpack(packed: torch.Tensor, bits: int, count: int) -> torch.Tensor:
     """The ``count`` integers that ``pack`` packed, as uint8 ``[count]``.
 
     Raises:
-        ValueError: The bytes are not those of so many integers.
+        ValueError: The number of bytes does not fit the count.
     """
     if len(packed) != packed_size(count, bits):
         raise ValueError(f"{len(packed)} bytes do not hold {count} integers of {bits} bits")

@@ -275,6 +275,6 @@ class _Steps:
 
 
 def _put_back(model: nn.Module, earlier: nn.Module) -> None:
-    """Give a model the modules of an earlier copy of it, in place."""
+    """Give a model the modules of an earlier copy, in place."""
     for name, child in earlier.named_children():
         setattr(model, name, child)

@@ -44,8 +44,8 @@ def section(tags: Sequence[TagView], profile: Profile) -> Section:
             "Coverage is the part of the components' run time that was metered. What was not "
             "metered is not extrapolated. The second opinion is the IT energy that another tool "
             "measured for the same attempts. Since it sees whole machines, its difference is "
-            "given both to the charged energy and to what the whole devices used: (other tool - "
-            "Pricetag) / Pricetag."
+            "shown relative to the charged energy and to the energy of the whole devices: (other "
+            "tool - Pricetag) / Pricetag."
         ],
         "tables": [*tables, *_opinions(tags), *_errors(tags, profile)],
     }

@@ -66,7 +66,7 @@ def repeat_ratio(first: Sequence[float], second: Sequence[float]) -> RepeatRatio
         return RepeatRatio(value, None, None, None, reason)
     one, other = (variance(group) / len(group) / mean(group) ** 2 for group in (first, second))
     if one + other == 0:
-        return RepeatRatio(value, value, value, None, "all repeats gave the same figure")
+        return RepeatRatio(value, value, value, None, "all repeats have the same figure")
     freedom = (one + other) ** 2 / (one**2 / (len(first) - 1) + other**2 / (len(second) - 1))
     half = t_quantile(0.975, freedom) * math.sqrt(one + other)
     return RepeatRatio(value, value * math.exp(-half), value * math.exp(half), freedom)

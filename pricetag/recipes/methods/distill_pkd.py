@@ -34,7 +34,7 @@ class DistillPkd(FullTraining):
         description="Layers that the student learns from: spread over the teacher, or those "
         "before its last.",
     )
-    normalize: bool = Field(True, description="Give every [CLS] state the length 1 first.")
+    normalize: bool = Field(True, description="Normalize every [CLS] state to length 1.")
     start: Literal["pretrained", "teacher"] = Field(
         "pretrained",
         description="Weights that the student starts from: those of the run's model, or of the "

@@ -76,7 +76,7 @@ def unknown_label(examples: Examples, row: int, names: Sequence[str]) -> JobErro
     hint = (
         ""
         if examples.labels_given
-        else "; if they are the same classes under other names, give data.labels: the names in "
+        else "; if they are the same classes under other names, set data.labels to the names in "
         "the order of their numbers"
     )
     return JobError(

@@ -51,7 +51,7 @@ class Format(ABC):
         same_operations: Whether it computes as many operations as the model it was made from.
         only_on_cpu: Whether it computes on the CPU even if the job has a GPU.
         low_bit: Whether it multiplies by its weights in 8 bits or fewer.
-        rounds_to_zero: Whether rounding makes so many weights zero that a pruned model cannot be
+        rounds_to_zero: Whether rounding sets many weights to zero, so that a pruned model cannot be
             recognized by its zeros.
     """
 

@@ -65,7 +65,7 @@ def _require_plain(ref: ModelRef, field: str) -> None:
     if notes:
         raise JobError(
             "bad-model",
-            f"a model that is {', '.join(notes)} cannot be given a head for other classes",
+            f"a model that is {', '.join(notes)} cannot get a head for other classes",
             field,
         )
 
