@@ -11,7 +11,14 @@ from pydantic_core import PydanticCustomError
 from pricetag.accounting.forecast.from_history import Work
 from pricetag.recipes.kinds import SplitNeed, Traits
 from pricetag.recipes.shapes import MisfitError, Shape
-from pricetag.recipes.training import RECOVERY, Recovery, recovery_splits
+from pricetag.recipes.training import (
+    RECOVERY,
+    TRAINING,
+    FullTraining,
+    Recovery,
+    examples_per_step,
+    recovery_splits,
+)
 
 
 class Pruning(Recovery):
@@ -62,22 +69,22 @@ class Pruning(Recovery):
     @model_validator(mode="after")
     def _rounds_fit_the_mode(self) -> Self:
         if self.mode != "iterative" and self.rounds != 1:
-            raise _fault(
+            raise fault(
                 "rounds", f"{self.mode} has one round; use mode: iterative for {self.rounds}"
             )
         if self.mode == "iterative" and self.rounds < 2:
-            raise _fault("rounds", "iterative pruning needs two rounds or more")
+            raise fault("rounds", "iterative pruning needs two rounds or more")
         for limit in ("max_drop", "target_bytes"):
             if self.mode != "iterative" and getattr(self, limit) is not None:
-                raise _fault(limit, "needs mode: iterative with two rounds or more")
+                raise fault(limit, "needs mode: iterative with two rounds or more")
         return self
 
     @model_validator(mode="after")
     def _ramp_fits_the_mode(self) -> Self:
         if self.mode == "cubic" and self.recovery_epochs == 0:
-            raise _fault("recovery_epochs", "must be above 0 in cubic mode: it prunes in training")
+            raise fault("recovery_epochs", "must be above 0 in cubic mode: it prunes in training")
         if self.ramp_start >= self.ramp_end:
-            raise _fault(
+            raise fault(
                 "ramp_start", f"must be less than ramp_end {self.ramp_end:g} ({self.ramp_start:g})"
             )
         return self
@@ -87,13 +94,14 @@ class Pruning(Recovery):
         if self.structure != "2:4":
             return self
         if self.sparsity != 0.5:
-            raise _fault("sparsity", "must be 0.5 with structure 2:4, which keeps two of four")
+            raise fault("sparsity", "must be 0.5 with structure 2:4, which keeps two of four")
         if self.mode != "one_shot":
-            raise _fault("mode", "must be one_shot with structure 2:4")
+            raise fault("mode", "must be one_shot with structure 2:4")
         return self
 
 
-def _fault(field: str, message: str) -> PydanticCustomError:
+def fault(field: str, message: str) -> PydanticCustomError:
+    """An error of an option, shown under its name."""
     return PydanticCustomError(field, "{what}", {"what": message, "field": field})
 
 
@@ -140,3 +148,31 @@ PRUNING: Traits[Any] = replace(
     ),
 )
 """Traits of kinds that prune by a score; ``dataclasses.replace`` adapts them."""
+
+
+class Regularized(FullTraining):
+    """Options of methods that train with a penalty, prune, and train what is left."""
+
+    recovery_epochs: float = Field(
+        1.0, gt=0, le=10_000, description="Epochs of training with fixed masks, after pruning."
+    )
+
+
+def _regularized_work(params: Regularized, devices: int) -> Work:
+    if params.max_steps is not None:
+        return Work(
+            epochs=params.recovery_epochs,
+            examples=float(params.max_steps * examples_per_step(params, devices)),
+        )
+    return Work(epochs=params.effective_epochs + params.recovery_epochs)
+
+
+REGULARIZED: Traits[Any] = replace(
+    TRAINING,
+    group="compression",
+    starts_from_scratch=True,
+    work=_regularized_work,
+    counts_whole=lambda params: False,
+    amount=TRAINING.amount | {"recovery_epochs"},
+)
+"""Traits of kinds that train with a penalty, prune, and retrain."""

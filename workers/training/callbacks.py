@@ -118,7 +118,8 @@ class MidEvaluation(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         step = step_of(state, kwargs.get("optimizer"))
-        metrics = self.evaluation.evaluate_if_due(step)
+        settled = all(plugin.settled(step) for plugin in self.steps.plugins)
+        metrics = self.evaluation.evaluate_if_due(step, settled=settled)
         if metrics is not None:
             for plugin in self.steps.plugins:
                 plugin.on_evaluate(step, metrics)

@@ -79,11 +79,20 @@ class Evaluation:
         self._file = folder / BEST
         self._epochs_done = 0
 
-    def evaluate_if_due(self, step: Step) -> dict[str, float | None] | None:
-        """Evaluate after a step if due; ends training when patience runs out."""
+    def evaluate_if_due(
+        self, step: Step, *, settled: bool = True
+    ) -> dict[str, float | None] | None:
+        """Evaluate after a step if due; ends training when patience runs out.
+
+        Args:
+            step: The step.
+            settled: Whether its weights may be the result; else they are only evaluated.
+        """
         if self.best.ended or not self._due(step):
             return None
         metrics = self._on_rank_0(step)
+        if not settled:
+            return {name: score.value for name, score in metrics.items()}
         name = self.plan.metric or next(iter(metrics))
         if self.best.update(metrics[name].value, step.done, lower=name in LOWER_IS_BETTER):
             self._keep()

@@ -122,6 +122,7 @@ def fit(
         tally.profile = model_profile(context, loaded)  # with its plug-ins attached
         if not parts.read_logits:
             tally.profile = tally.profile.without_head()
+        tally.leave_uncounted(name for plugin in parts.all for name in plugin.uncounted)
         operations = Operations(tally, parts)
         trainer.equip(parts, recorder, watch.losses, operations, mid_evaluation)
         start = checkpoints.newest(folder)

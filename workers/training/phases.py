@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,13 +19,17 @@ from workers.training.training_stage import finish
 
 @dataclass(frozen=True)
 class Phase:
-    """One part of a stage's training, with an optimizer and a schedule of its own."""
+    """One part of a stage's training, with an optimizer and a schedule of its own.
+
+    ``begin`` changes the model in place before the phase, the same way in every attempt.
+    """
 
     name: str
     options: FullTraining
     horizon: Horizon
     losses: Sequence[LossTerm]
     plugins: Sequence[Plugin] = ()
+    begin: Callable[[], None] | None = None
 
 
 def train_in_phases(
@@ -58,6 +62,8 @@ def train_in_phases(
         phase = phases[one.number]
         if len(phases) > 1:
             context.reporter.log(f"phase {one.number + 1} of {len(phases)}: {phase.name}")
+        if phase.begin is not None:
+            phase.begin()
         return fit(
             context,
             loaded,
@@ -75,8 +81,5 @@ def train_in_phases(
     report_training(context, outcomes)
     steps = {phase.name: outcome.steps for phase, outcome in zip(phases, outcomes, strict=True)}
     by_phase = {"steps_by_phase": steps} if len(phases) > 1 else {}
-    return finish(
-        context,
-        loaded,
-        {**outcomes[-1].facts(), **by_phase, **(facts or {}), **zeros.report(context, loaded)},
-    )
+    pruned = zeros.report(context, loaded, [p for phase in phases for p in phase.plugins])
+    return finish(context, loaded, {**outcomes[-1].facts(), **by_phase, **(facts or {}), **pruned})

@@ -90,10 +90,12 @@ class Plugin:
         needs: Recordings of the model's forward pass, and its kind of attention.
         unused_parameters: Whether some parameters of the model get no gradient in some steps
             (skipped layers, grafted modules), which matters for training on several ranks.
+        uncounted: Work of the plug-in whose operations are not counted, by name.
     """
 
     needs: Needs = NOTHING
     unused_parameters: ClassVar[bool] = False
+    uncounted: ClassVar[tuple[str, ...]] = ()
 
     def attach(self, model: nn.Module) -> None:
         """Change the model before the optimizer is made: add modules, freeze parameters."""
@@ -129,6 +131,14 @@ class Plugin:
 
     def on_evaluate(self, step: Step, metrics: Mapping[str, float | None]) -> None:
         """Called after an evaluation in mid-training."""
+
+    def settled(self, step: Step) -> bool:
+        """Whether the weights after this step may be the result of the training.
+
+        A technique that is not yet finished, such as pruning along a ramp, returns False: an
+        evaluation in mid-training is then reported, but neither kept as the best nor counted.
+        """
+        return True
 
     def detach(self, model: nn.Module) -> None:
         """Finish after training, with a model that one of the formats can save."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,12 +20,23 @@ class Sparsity:
     plugins: tuple[Plugin, ...]
     before: float | None  # None: the model is dense
 
-    def report(self, context: StageContext, loaded: Loaded) -> Mapping[str, Any]:
-        """Report the sparsity after training; returns it as facts of the stage's result."""
-        if self.before is None:
+    def report(
+        self, context: StageContext, loaded: Loaded, plugins: Iterable[Plugin] = ()
+    ) -> Mapping[str, Any]:
+        """Report the sparsity after training; returns it as facts of the stage's result.
+
+        Args:
+            context: The stage's context.
+            loaded: The model after training.
+            plugins: Plug-ins that took part; some may have pruned a dense model.
+        """
+        prunes = any(plugin.density() is not None for plugin in plugins)
+        if self.before is None and not prunes:
             return {}
         after = full_profile(context, loaded).sparsity
         context.reporter.metric("encoder_sparsity", after)
+        if self.before is None:
+            return {"encoder_sparsity": after}
         return {
             "sparsity_kept": bool(self.plugins),
             "encoder_sparsity_before": self.before,

@@ -62,7 +62,7 @@ def train(
         plugins=[*plugins, *zeros.plugins],
     )
     report_training(context, [outcome])
-    return {**outcome.facts(), **zeros.report(context, loaded)}
+    return {**outcome.facts(), **zeros.report(context, loaded, plugins)}
 
 
 def finish(context: StageContext, loaded: Loaded, facts: Mapping[str, Any]) -> StageResult:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from workers.job.reporter import Reporter
 from workers.training.cost.flops import FlopProfile
@@ -28,7 +28,7 @@ class Tally:
         self, reporter: Reporter, profile: FlopProfile, uncounted: Sequence[str] = ()
     ) -> None:
         self._reporter = reporter
-        self._uncounted = uncounted
+        self._uncounted = list(uncounted)
         self.profile = profile
         self._next_s = time.monotonic() + REPORT_EVERY_S
         self.dense = 0.0
@@ -40,6 +40,10 @@ class Tally:
         self.effective += effective
         if time.monotonic() >= self._next_s:
             self.report()
+
+    def leave_uncounted(self, names: Iterable[str]) -> None:
+        """Name further work whose operations are not counted."""
+        self._uncounted = list(dict.fromkeys([*self._uncounted, *names]))
 
     def report(self) -> None:
         """Report the operations so far."""

@@ -87,6 +87,10 @@ class RampedMasker(Masker):
         self._choose = choose
         self._ramp = ramp
 
+    def settled(self, step: Step) -> bool:
+        """Only after the ramp are the masks final."""
+        return self._ramp.over(step.done, step.total)
+
     def after_step(self, step: Step) -> None:
         """Choose new masks if they are due, and apply them."""
         if self._ramp.due(step.done, step.total):

@@ -118,7 +118,9 @@ def block_norms(score: torch.Tensor, size: int = BLOCK) -> torch.Tensor:
     rows, columns = score.shape
     whole = functional.pad(score, (0, -columns % size, 0, -rows % size))
     blocks = whole.reshape(whole.shape[0] // size, size, whole.shape[1] // size, size)
-    return blocks.square().sum(dim=(1, 3)).sqrt()
+    # Its gradient at 0 is 0.
+    norms: torch.Tensor = torch.linalg.vector_norm(blocks, dim=(1, 3))
+    return norms
 
 
 def spread_blocks(blocks: torch.Tensor, shape: tuple[int, int], size: int = BLOCK) -> torch.Tensor:

@@ -63,6 +63,10 @@ class Ramp:
         begin, end = self.steps(total)
         return cubic(done, begin, end, self.initial, self.final)
 
+    def over(self, done: int, total: int) -> bool:
+        """Whether the sparsity is final after ``done`` of ``total`` steps."""
+        return done >= self.steps(total)[1]
+
     def due(self, done: int, total: int) -> bool:
         """Whether the masks change after ``done`` of ``total`` steps."""
         begin, end = self.steps(total)

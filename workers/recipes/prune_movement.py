@@ -1,0 +1,45 @@
+"""Fine-tune a model while its weights are pruned by learned scores."""
+
+from __future__ import annotations
+
+from pricetag.recipes.base import StageParams
+from pricetag.recipes.methods.prune_movement import PruneMovement
+from workers.job.context import StageContext, StageResult
+from workers.methods.movement import Movement, ScorePenalty
+from workers.training.finetune import count_model, training_labels
+from workers.training.model.models import for_training
+from workers.training.pruning.schedule import Ramp
+from workers.training.pruning.stage import require_prunable
+from workers.training.tasks.registry import task_of
+from workers.training.training_stage import train_and_save
+
+
+def prepare(params: StageParams, context: StageContext) -> None:
+    """Count the model's operations before the stage opens."""
+    count_model(context)
+
+
+def run(params: StageParams, context: StageContext) -> StageResult:
+    """Fine-tune the model, prune it along a ramp by movement, and save it.
+
+    Raises:
+        JobError: The model is 8-bit or has nothing to prune, or the data cannot be used.
+        Interrupted: A stop was requested; the next attempt resumes from the checkpoint.
+
+    Source: Sanh, Wolf, Rush 2020, arXiv:2005.07683.
+    """
+    assert isinstance(params, PruneMovement)
+    loaded = for_training(context, training_labels(context), params.seed)
+    require_prunable(context, loaded)
+    soft = params.variant == "soft"
+    ramp = Ramp(params.sparsity or params.final_threshold, params.ramp_start, params.ramp_end)
+    movement = Movement(
+        ramp,
+        params.score_learning_rate,
+        soft=soft,
+        scope=params.scope,
+        freeze_embeddings=params.freeze_embeddings,
+    )
+    penalties = [ScorePenalty(movement, params.final_penalty, ramp)] if soft else []
+    losses = [task_of(context).loss(), *penalties]
+    return train_and_save(context, loaded, params, losses=losses, plugins=[movement])
