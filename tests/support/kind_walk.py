@@ -49,6 +49,7 @@ MODULES = (
     "torch.utils.flop_counter",
     "transformers.models.bert.modeling_bert",
     "transformers.models.bert.tokenization_bert",
+    "transformers.models.distilbert.modeling_distilbert",
     "transformers.models.gpt2.modeling_gpt2",
     "workers.training.preparation",
 )
@@ -185,8 +186,18 @@ def described_run(entry: RecipeEntry[Any], **changes: Any) -> dict[str, Any]:
     """A run of one stage of the kind, on a model that it may start from."""
     if entry.traits.runs_program:
         return {"stages": [small(entry)]}
+    task = walked_task(entry)
+    if task is not None:
+        return task_recipe(task, small(entry), model=base_name(task))
     model = {"config": SHALLOW} if entry.traits.starts_from_scratch else "base"
     return recipe(small(entry, **changes), model=model)
+
+
+def walked_task(entry: RecipeEntry[Any]) -> str | None:
+    """The task on which a kind is tried; None for classification."""
+    if "classification" in entry.traits.tasks:
+        return None
+    return next(task for task in TASKS if task in entry.traits.tasks)
 
 
 def walk(entry: RecipeEntry[Any], root: Path, ranks: int) -> dict[str, Any]:
@@ -202,7 +213,9 @@ def walk(entry: RecipeEntry[Any], root: Path, ranks: int) -> dict[str, Any]:
         life["resumed"] = carry_out(folder / "halves", described, 2, ranks)
         life["same_weights"] = _same_weights(folder / "whole", folder / "halves")
     if entry.traits.makes_model and ranks == 1:
-        life["reloaded"] = _reload(folder, whole["events"], root, recipe)
+        task = walked_task(entry)
+        whose = recipe if task is None else partial(task_recipe, task)
+        life["reloaded"] = _reload(folder, whole["events"], root, whose)
     if ranks == 1:
         life["repeated"] = carry_out(folder / "halves", described, 3)
         stored = parse_recipe(described).model_dump(mode="json")
@@ -289,6 +302,11 @@ def main(root: Path) -> None:
     begin = {**TRAIN, "evaluate": False}
     with counted_once(root / "counts") as count:
         count(make_base(root, recipe(begin, model={"config": SHALLOW}), "base"), CLASSIFIER)
+        for task in TASKS:
+            task_files(root, task)
+            described = task_recipe(task, {**begin, "max_steps": 1})
+            config = make_base(root, described, base_name(task))
+            count(config, task_named(task).head)
         for entry in REGISTRY.values():
             for ranks in (1, 2):
                 if ranks == 2 and entry.traits.runs_program:
@@ -296,10 +314,6 @@ def main(root: Path) -> None:
                 life = walk(entry, root, ranks)
                 (root / f"{entry.kind}-{ranks}.json").write_text(json.dumps(life))
         for task in TASKS:
-            task_files(root, task)
-            described = task_recipe(task, {**begin, "max_steps": 1})
-            config = make_base(root, described, base_name(task))
-            count(config, task_named(task).head)
             (root / f"task-{task}.json").write_text(json.dumps(walk_task(task, root)))
 
 

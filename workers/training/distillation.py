@@ -56,6 +56,18 @@ def count_teacher_and_student(
     count_operations(context, config)
 
 
+def count_teacher_and(
+    context: StageContext, make: Callable[[PreTrainedConfig], PreTrainedConfig]
+) -> None:
+    """Count the stage's model, and a student whose shape ``make`` makes, before the stage opens.
+
+    Raises:
+        JobError: No student can be made.
+    """
+    count_model(context)
+    count_operations(context, make(read_config(needed(context))))
+
+
 def first_layers(context: StageContext, count: Callable[[int], int]) -> Student:
     """The first layers of the stage's model, as a student.
 
@@ -107,13 +119,27 @@ def teacher_and_student(
     Raises:
         JobError: ``bad-teacher`` if the model is final, such as a quantized one; ``bad-student``.
     """
+
+    def make(loaded: Loaded) -> PreTrainedModel:
+        if student.model is not None:
+            return _trained_student(context, student.model, loaded, options.seed)
+        return _made_student(context, student, loaded, options, pretrained=pretrained)
+
+    return teacher_and(context, options, make)
+
+
+def teacher_and(
+    context: StageContext, options: Optimisation, make: Callable[[Loaded], PreTrainedModel]
+) -> tuple[Teacher, Loaded]:
+    """The stage's model as the teacher of its training, and the student that ``make`` makes.
+
+    Raises:
+        JobError: ``bad-teacher`` if the model is final, such as a quantized one.
+    """
     loaded = for_use(context)
     if registry.is_final(registry.describe(loaded.model)):
         raise JobError("bad-teacher", "a quantized model cannot be distilled", context.field)
-    if student.model is not None:
-        made = _trained_student(context, student.model, loaded, options.seed)
-    else:
-        made = _made_student(context, student, loaded, options, pretrained=pretrained)
+    made = make(loaded)
     teacher = Teacher(
         loaded.model,
         precision_=precision.choose(options.precision, context.job.device),

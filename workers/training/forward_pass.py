@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import torch
@@ -13,6 +14,22 @@ from torch import nn
 from workers.training.model.recording import LayerAttention
 
 MODEL_INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids", "position_ids"})
+
+
+def accepted(model: nn.Module, batch: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors of a batch that a model takes: a student may know fewer than its teacher.
+
+    Args:
+        model: A model, not wrapped.
+        batch: Tensors by name.
+    """
+    names = _accepted_names(type(model).forward)
+    return {name: tensor for name, tensor in batch.items() if name in names}
+
+
+@cache
+def _accepted_names(forward: Callable[..., Any]) -> frozenset[str]:
+    return MODEL_INPUTS & inspect.signature(forward).parameters.keys()
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from workers.job.context import StageContext
 from workers.job.request import JobError
 from workers.training.cost.flops import FlopProfile
 from workers.training.data.tokens import Batch, TokenData
-from workers.training.forward_pass import MODEL_INPUTS
+from workers.training.forward_pass import accepted
 from workers.training.model.loaded import Loaded
 
 PROGRESS_EVERY = 20  # batches
@@ -67,7 +67,7 @@ def predict(
     for number, start in enumerate(range(0, len(order), batch_size)):
         rows = order[start : start + batch_size]
         batch = collate([data[row] for row in rows])
-        inputs = {k: v.to(device) for k, v in batch.items() if k in MODEL_INPUTS}
+        inputs = {k: v.to(device) for k, v in accepted(model, batch).items()}
         with torch.inference_mode():
             outputs = model(**inputs)
         yield rows, batch, outputs

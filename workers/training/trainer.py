@@ -16,7 +16,7 @@ from workers.training import callbacks, checkpoints
 from workers.training.cost.tally import Tally
 from workers.training.data.tokens import Batch, EpochSampler
 from workers.training.evaluation import Evaluation
-from workers.training.forward_pass import MODEL_INPUTS, ForwardPass
+from workers.training.forward_pass import MODEL_INPUTS, ForwardPass, accepted
 from workers.training.model.recording import Recorder
 from workers.training.plugin import BatchPlace, LossTerm, ParameterGroup, Plugin, overriding
 from workers.training.teacher import Teacher
@@ -111,8 +111,9 @@ class PluginTrainer(Trainer):
     ) -> Any:
         batch = self._changed(inputs)
         own = {name: tensor for name, tensor in batch.items() if name in MODEL_INPUTS}
+        assert isinstance(self.model, PreTrainedModel)
         with self.recorder.recording():
-            outputs = model(**own)
+            outputs = model(**accepted(self.model, own))
         forward = ForwardPass(
             model=model,
             outputs=outputs,
