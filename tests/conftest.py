@@ -110,6 +110,16 @@ def fresh_database_url(database_url: str) -> Iterator[str]:
         admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
+@pytest.fixture
+def migrated_database_url(database_url: str) -> Iterator[str]:
+    """A migrated database without rows, of one test alone."""
+    base, name = libpq_url(database_url), f"migrated_{os.getpid()}"
+    _clone(base, name)
+    yield _named(base, name)
+    with psycopg.connect(base, autocommit=True) as admin:
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
 @pytest_asyncio.fixture(scope="session")
 async def engine_database(database_url: str) -> AsyncIterator[Database]:
     """Engine on the test database; use ``db`` or ``committed_db`` instead."""

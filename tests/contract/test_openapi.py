@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import subprocess
 import sys
@@ -17,12 +18,13 @@ import httpx
 import pytest
 import uvicorn
 
-from app import migrate, serving
+from app import serving
 from app.db import Database
 from app.main import create_app
 from app.settings import Settings
 from tests.support.api import finished_run, make_token, run_body, running_run
 
+ROOT = Path(__file__).parents[2]
 EXAMPLES = 8
 
 # Some of the wrong bodies it makes are too large to be looked at.
@@ -77,14 +79,15 @@ def _seed_over_rest(url: str, token: str, runs: list[str]) -> dict[str, str]:
 
 
 @pytest.fixture
-def served(fresh_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    migrate.upgrade(fresh_database_url)
+def served(
+    migrated_database_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
     data_dir = tmp_path_factory.mktemp("data")
     artifact = data_dir / "artifacts/run/1/model.safetensors"
     artifact.parent.mkdir(parents=True)
     artifact.write_bytes(b"weights")
-    token, runs = asyncio.run(_seed(fresh_database_url))
-    configured = Settings(database_url=fresh_database_url, data_dir=data_dir, sweep_s=3600)
+    token, runs = asyncio.run(_seed(migrated_database_url))
+    configured = Settings(database_url=migrated_database_url, data_dir=data_dir, sweep_s=3600)
     with serving.bind("127.0.0.1", 0) as listener:
         config = uvicorn.Config(create_app(configured), log_config=None, access_log=False)
         server = uvicorn.Server(config)
@@ -126,7 +129,15 @@ def _fuzz(served: Served, folder: Path, ids: dict[str, str], *options: str) -> i
         # Whether stages fit together is beyond what a JSON schema can say.
         *("--exclude-checks", "positive_data_acceptance"),
     ]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    hooks = {"PYTHONPATH": str(ROOT), "SCHEMATHESIS_HOOKS": "tests.support.fewer_cases"}
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, **hooks},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, _readable(done.stdout + done.stderr)
     tested = re.search(r"Tested: (\d+)", done.stdout)
     assert tested is not None, _readable(done.stdout)
