@@ -20,16 +20,20 @@ class Masker(Plugin):
 
     Masks follow from weights, averaged gradients and seeds alone, so that they are equal on all
     processes; they are part of each checkpoint.
+
+    Args:
+        select: The matrices of a model that it masks, by name.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, select: Callable[[nn.Module], Mapping[str, Matrix]] = prunable) -> None:
+        self._select = select
         self.matrices: dict[str, Matrix] = {}
         self.masks: Masks = {}
         self._density = 1.0
 
     def attach(self, model: nn.Module) -> None:
         """Begin with the masks of the weights as they are: zeros stay zero."""
-        self.matrices = prunable(model)
+        self.matrices = dict(self._select(model))
         self.hold({n: (m.weight != 0).detach() for n, m in self.matrices.items()})
 
     def hold(self, masks: Masks) -> None:
