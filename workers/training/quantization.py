@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from pricetag.recipes.training import FullTraining
+from workers.job import ranks
 from workers.job.context import StageContext, StageResult
 from workers.job.request import JobError
-from workers.training.finetune import full_profile, loaded_profile, save
+from workers.training import sparsity
+from workers.training.fake_quant import UNCOUNTED, FakeQuant
+from workers.training.finetune import full_profile, loaded_profile, new_tally, save, training_data
+from workers.training.fit import Horizon, fit, forget_checkpoints, report_training
 from workers.training.formats import registry
 from workers.training.formats.profile import ModelProfile
 from workers.training.model.loaded import Loaded
@@ -47,7 +52,7 @@ def save_quantized(
     for note in speed_notes:
         context.reporter.log(note)
     folder = save(context, loaded)
-    size = describe_size(folder)
+    size = describe_size(folder) if ranks.rank() == 0 else 0
     context.reporter.metric("model_bytes", size, "bytes")
     figures = {
         "runs_on": device,
@@ -57,3 +62,44 @@ def save_quantized(
         **({"speed": "; ".join(speed_notes)} if speed_notes else {}),
     }
     return StageResult(model_folder=folder, facts={**facts, **figures})
+
+
+def train_quantized(
+    context: StageContext,
+    loaded: Loaded,
+    params: FullTraining,
+    fake: FakeQuant,
+    convert: Callable[[], Mapping[str, Any]],
+    uncounted: Sequence[str] = UNCOUNTED,
+) -> StageResult:
+    """Train a model with rounded weights and activations, convert it and save it.
+
+    Args:
+        context: The stage's context.
+        loaded: The model, trained and converted in place.
+        params: The stage's options.
+        fake: Rounds in training.
+        convert: Converts the trained model, which is on the CPU; returns facts for its card.
+        uncounted: Names of the operations that are not counted.
+
+    Raises:
+        JobError: The model is quantized already, or the data cannot be used.
+        Interrupted: A stop was requested; the next attempt resumes from the checkpoint.
+    """
+    before = require_unquantized(context, loaded)
+    zeros = sparsity.decide(context, loaded, params.keep_sparsity)
+    outcome = fit(
+        context,
+        loaded,
+        training_data(context, loaded, params.max_length),
+        params,
+        horizon=Horizon(params.effective_epochs, params.max_steps),
+        plugins=[fake, *zeros.plugins],
+        tally=new_tally(context, loaded, uncounted),
+    )
+    report_training(context, [outcome])
+    loaded.model.to("cpu")  # type: ignore[arg-type]
+    facts = {**convert(), **outcome.facts()}
+    result = save_quantized(context, loaded, before, facts)
+    forget_checkpoints(context)
+    return result
