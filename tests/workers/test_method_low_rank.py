@@ -22,7 +22,6 @@ from tests.support.training import CONFIG, TRAIN, carry_out, counted_once, data_
 from workers.job.reporter import JobError
 from workers.methods.low_rank import (
     apply_low_rank,
-    factors,
     rank_for_energy,
     rank_for_ratio,
     ranks_for_budget,
@@ -30,6 +29,7 @@ from workers.methods.low_rank import (
 )
 from workers.training.formats import registry
 from workers.training.formats.profile import profile
+from workers.training.svd import factors
 
 CASES = json.loads((Path(__file__).parents[1] / "data/golden/svd.json").read_text())["cases"]
 MATRIX = CASES["matrix"]

@@ -25,6 +25,7 @@ from transformers import (
 from pricetag.accounting.work.flops import EncoderShape, encoder_flops
 from tests.support.training import TRAIN, carry_out, data_set, recipe
 from workers.job.reporter import JobError
+from workers.methods.albert import apply_embedding_factors
 from workers.methods.int8 import apply_int8
 from workers.methods.int8_static import apply_int8_static
 from workers.training.affine import ActivationRange, Blocks
@@ -75,6 +76,10 @@ def shared(model: PreTrainedModel) -> None:
     share_layers(model, [0, 0, 1, 1])
 
 
+def narrow(model: PreTrainedModel) -> None:
+    apply_embedding_factors(model, 8)
+
+
 def with_exits(model: PreTrainedModel) -> None:
     torch.manual_seed(2)
     add_exits(model, [0, 2]).train(model.training)
@@ -112,6 +117,7 @@ MAKERS: dict[str, Callable[[PreTrainedModel], None]] = {
     "sliced": sliced,
     "low_rank": low_rank,
     "shared": shared,
+    "factorized_embedding": narrow,
     "exits": with_exits,
     "int8": eight_bit,
     "int8 static": eight_bit_static,
@@ -126,6 +132,7 @@ COMBINED = [
     ("shared", "low_rank", "exits", "integers"),
     ("shared", "low_rank", "exits", "half"),
     ("shared", "int8"),
+    ("factorized_embedding", "shared", "sliced", "int8"),
     ("shared", "low_rank", "exits", "int8"),
     ("sparse", "exits"),
     ("shared", "exits"),
@@ -170,6 +177,7 @@ def test_the_registry_is_the_package() -> None:
     assert orders == sorted(set(orders))
     assert [each.name for each in registry.all_formats()] == [
         "shared",
+        "factorized_embedding",
         "sliced",
         "low_rank",
         "exits",
@@ -180,7 +188,9 @@ def test_the_registry_is_the_package() -> None:
     assert len(set(registry.note_files())) == len(orders)
 
 
-@pytest.mark.parametrize("name", ["sliced", "low_rank", "shared", "exits", "integers", "int8"])
+@pytest.mark.parametrize(
+    "name", ["sliced", "low_rank", "shared", "factorized_embedding", "exits", "integers", "int8"]
+)
 def test_a_note_of_another_version_or_tensors_that_do_not_fit_are_rejected(
     tmp_path: Path, name: str
 ) -> None:
@@ -375,7 +385,7 @@ def test_exits_must_rise_below_the_last_layer(depths: list[int]) -> None:
         add_exits(network(), depths)
 
 
-@pytest.mark.parametrize("name", ["sliced", "low_rank", "shared", "exits"])
+@pytest.mark.parametrize("name", ["sliced", "low_rank", "shared", "factorized_embedding", "exits"])
 def test_stages_train_evaluate_and_measure_every_format(tmp_path: Path, name: str) -> None:
     data_set(tmp_path, train=32, dev=16, test=8)
     short = {**TRAIN, "max_steps": 2, "evaluate": False}

@@ -15,30 +15,11 @@ from torch import nn
 from pricetag.accounting.work.low_rank import largest_rank
 from workers.training.formats.low_rank import Shapes, factorize, plain_weight, shapes_of
 from workers.training.formats.sparse import Matrix, prunable
+from workers.training.svd import factors
 
 Part = Literal["all", "attention", "feed_forward"]
 
 _NEGLIGIBLE = 1e-12  # rounding in a sum of squares
-
-
-def factors(weight: torch.Tensor, rank: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The factors of the closest matrix of a rank: W ~ second @ first.
-
-    W = U S V^T; first = S^(1/2) V^T and second = U S^(1/2) of the largest singular values, so that
-    both have the same norm.
-
-    Args:
-        weight: W, ``[out, in]``.
-        rank: Number of singular values that are kept.
-
-    Returns:
-        ``[rank, in]`` and ``[out, rank]``.
-
-    Source: Eckart and Young 1936, doi:10.1007/BF02288367.
-    """
-    left, values, right = torch.linalg.svd(weight, full_matrices=False)
-    root = values[:rank].sqrt()
-    return root[:, None] * right[:rank], left[:, :rank] * root
 
 
 def rank_for_energy(values: torch.Tensor, energy: float) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 from pricetag.recipes.training import FullTraining
 from workers.job.context import StageContext, StageResult
 from workers.training import sparsity
-from workers.training.finetune import save, training_data
+from workers.training.finetune import new_tally, save, training_data
 from workers.training.fit import Horizon, fit, forget_checkpoints, report_training
 from workers.training.model.loaded import Loaded
 from workers.training.plugin import LossTerm, Plugin
@@ -22,6 +22,7 @@ def train_and_save(
     losses: Sequence[LossTerm] = (),
     plugins: Sequence[Plugin] = (),
     facts: Mapping[str, Any] | None = None,
+    uncounted: Sequence[str] = (),
 ) -> StageResult:
     """Train a model for the stage's epochs or steps; report the training and save the model.
 
@@ -32,12 +33,13 @@ def train_and_save(
         losses: Terms of the loss; only the task's own if there are none.
         plugins: Techniques that take part; the zeros of a pruned model are kept after them.
         facts: Further facts for the card of the model.
+        uncounted: Work of the stage before the training whose operations are not counted.
 
     Raises:
         JobError: The data cannot be used, or the loss is not a finite number.
         Interrupted: A stop was requested; the next attempt resumes from the checkpoint.
     """
-    trained = train(context, loaded, params, losses=losses, plugins=plugins)
+    trained = train(context, loaded, params, losses=losses, plugins=plugins, uncounted=uncounted)
     return finish(context, loaded, {**trained, **(facts or {})})
 
 
@@ -48,6 +50,7 @@ def train(
     *,
     losses: Sequence[LossTerm] = (),
     plugins: Sequence[Plugin] = (),
+    uncounted: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Train a model in place as ``train_and_save`` does, without saving it; returns its facts."""
     data = training_data(context, loaded, params.max_length)
@@ -60,6 +63,7 @@ def train(
         horizon=Horizon(params.effective_epochs, params.max_steps),
         losses=losses,
         plugins=[*plugins, *zeros.plugins],
+        tally=new_tally(context, loaded, uncounted) if uncounted else None,
     )
     report_training(context, [outcome])
     return {**outcome.facts(), **zeros.report(context, loaded, plugins)}
