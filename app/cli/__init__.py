@@ -15,12 +15,14 @@ from app.db import resolve_database_url
 from app.embedded_postgres import release
 from app.settings import SettingsError, require_job_user
 from pricetag.cli.console import HELP_OPTIONS
+from pricetag.cli.help_text import FilledGroup
 
 START_FAULTS: tuple[type[Exception], ...] = (OSError, *DATABASE_FAULTS)
 
 Level = Literal["debug", "info", "warning", "error"]
 
 commands = typer.Typer(
+    cls=FilledGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": HELP_OPTIONS},

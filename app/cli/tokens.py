@@ -21,7 +21,7 @@ from pricetag.field_messages import message_of
 
 token = typer.Typer(
     no_args_is_help=True,
-    help="Create, list and revoke API tokens on the database itself; needs no token.",
+    help="Create, list and revoke API tokens on the server's machine; needs no token.",
 )
 
 OPTIONS = {"expires_at": "expires"}

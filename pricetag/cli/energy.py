@@ -41,9 +41,7 @@ def energy(
             help="End of the range (exclusive), in the same way. Default: the end of this hour.",
         ),
     ] = None,
-    by: Annotated[
-        By, typer.Option(help="Quantity of each row: energy by node, component, ...")
-    ] = "node",
+    by: Annotated[By, typer.Option(help="Group the energy by this: one row each.")] = "node",
     json: Json = False,
 ) -> None:
     """Show where the lab's energy went: used by nodes, charged to runs, and unallocated.

@@ -212,14 +212,22 @@ def change_site(
 )
 def add_factor(
     ctx: typer.Context,
-    kind: Annotated[FactorKind, typer.Argument(metavar="KIND", help="Kind of factor.")],
+    kind: Annotated[
+        FactorKind,
+        typer.Argument(
+            metavar="KIND",
+            help="Kind of factor, with its unit: pue (1), wue and water_intensity (l/kWh), "
+            "carbon_location and carbon_market (g CO2e/kWh), tariff (currency/kWh), embodied (kg "
+            "CO2e per piece), calibration (1).",
+        ),
+    ],
     source: Source,
     basis: Annotated[str, typer.Option(help="What the figure includes, e.g. 'annual mean'.")],
     value: Annotated[
         str | None,
         typer.Argument(
             metavar="VALUE",
-            help="Value of the factor, in the unit of its kind. Required, except for a tariff with "
+            help="Value of the factor, in the unit of KIND. Required, except for a tariff with "
             "--periods.",
         ),
     ] = None,

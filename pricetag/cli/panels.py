@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from typer.core import TyperGroup
+from pricetag.cli.help_text import FilledGroup
 
 PANELS = {
     "Runs": ("submit", "quote", "runs", "show", "logs", "cancel", "resume"),
@@ -23,7 +23,7 @@ PANELS = {
 _HEADINGS = {name: panel for panel, names in PANELS.items() for name in names}
 
 
-class CommandsByPanel(TyperGroup):
+class CommandsByPanel(FilledGroup):
     """The commands, listed in the order of ``PANELS``."""
 
     def list_commands(self, ctx: Any) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import typer
 
 from pricetag.cli.console import EXIT_FAILURE, HELP_OPTIONS, complain
+from pricetag.cli.help_text import FilledCommand
 from pricetag.field_messages import option_message
 
 
@@ -19,7 +20,7 @@ def run_single(command: Callable[..., Any], name: str) -> NoReturn:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": HELP_OPTIONS},
     )
-    program.command()(command)
+    program.command(cls=FilledCommand)(command)
     try:
         # By default, the name would be that of the module that Python was started with.
         code = program(prog_name=f"pricetag {name}", standalone_mode=False)

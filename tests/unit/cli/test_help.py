@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -77,6 +78,19 @@ def test_both_help_options_print_the_whole_text(
     assert squeezed(command.help) in shown
     for param in parameters(command):
         assert squeezed(param.help) in shown
+
+
+@every_command
+def test_paragraphs_of_the_help_fill_the_lines(
+    path: tuple[str, ...], capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert pricetag([*path, "--help"]) == 0
+    about = capsys.readouterr().out.partition("Usage:")[2].partition("╭")[0].splitlines()[2:]
+    for line, following in itertools.pairwise(about):
+        word = following.split()[:1]
+        if line.strip() and word:  # the next word would not have fitted
+            assert len(f"{line.rstrip()} {word[0]}") >= 80, line
 
 
 @every_command
