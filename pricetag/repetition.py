@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -56,14 +57,31 @@ class Repeated:
         return None if self.energy_j is None else self.energy_j / self.calls
 
 
+def _one_of(
+    synchronize: Callable[[], object] | None, synchronise: Callable[[], object] | None
+) -> Callable[[], object] | None:
+    """The argument under its present or its former name."""
+    if synchronise is None:
+        return synchronize
+    if synchronize is not None:
+        raise TypeError("repeat() got both synchronize and synchronise; pass synchronize alone")
+    warnings.warn(
+        "repeat(synchronise=...) is deprecated; use synchronize=...",
+        DeprecationWarning,
+        stacklevel=3,
+    )
+    return synchronise
+
+
 def repeat(
     call: Callable[[], object],
     *,
     min_s: float = MIN_S,
     warm_up: int = 1,
-    synchronise: Callable[[], object] | None = None,
+    synchronize: Callable[[], object] | None = None,
     name: str = "repeated",
     include_host: bool = True,
+    synchronise: Callable[[], object] | None = None,
 ) -> Repeated:
     """Call until ``min_s`` have passed and meter it: ``pricetag.repeat(lambda: model(batch))``.
 
@@ -74,16 +92,18 @@ def repeat(
         call: The work; called at least once.
         min_s: Minimum duration, in s; 5 to 10 for a GPU.
         warm_up: Number of unmetered calls before.
-        synchronise: Waits for work that ``call`` queues
+        synchronize: Waits for work that ``call`` queues
             (``torch.cuda.synchronize``); called before each edge.
         name: Name of the stage.
         include_host: Whether CPU and memory are metered too.
+        synchronise: Former name of ``synchronize``; deprecated.
 
     Returns:
         The calls with their energy.
 
     Raises:
         ValueError: If ``min_s`` is not above 0 or ``warm_up`` is below 0.
+        TypeError: If both ``synchronize`` and ``synchronise`` are passed.
         NvmlUnavailableError: If there is an NVIDIA driver and it cannot be used.
         AmdUnavailableError: If ``amdsmi`` is installed and cannot be used.
 
@@ -94,7 +114,7 @@ def repeat(
         raise ValueError(f"min_s must be above 0 s, not {min_s!r}")
     if warm_up < 0:
         raise ValueError(f"warm_up must be 0 or more, not {warm_up}")
-    wait = synchronise or _nothing
+    wait = _one_of(synchronize, synchronise) or _nothing
     for _ in range(warm_up):
         call()
     wait()

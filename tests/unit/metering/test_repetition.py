@@ -57,10 +57,24 @@ def test_work_that_stays_in_a_queue_is_waited_for() -> None:
         pricetag.repeat(
             lambda: order.append("call"),
             min_s=1e-9,
+            synchronize=lambda: order.append("wait"),
+            include_host=False,
+        )
+    assert order == ["call", "wait", "call", "wait"]
+
+
+def test_the_former_name_of_synchronize_is_deprecated() -> None:
+    order: list[str] = []
+    with card(), pytest.warns(DeprecationWarning, match="use synchronize"):
+        pricetag.repeat(
+            lambda: order.append("call"),
+            min_s=1e-9,
             synchronise=lambda: order.append("wait"),
             include_host=False,
         )
     assert order == ["call", "wait", "call", "wait"]
+    with pytest.raises(TypeError, match="pass synchronize alone"):
+        pricetag.repeat(print, synchronize=print, synchronise=print)
 
 
 def test_devices_that_this_process_may_not_see_are_not_its_own(
