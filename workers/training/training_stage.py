@@ -8,6 +8,8 @@ from typing import Any
 from pricetag.recipes.training import FullTraining
 from workers.job.context import StageContext, StageResult
 from workers.training import sparsity
+from workers.training.cost.tally import Tally
+from workers.training.data.tokens import TokenData
 from workers.training.finetune import new_tally, save, training_data
 from workers.training.fit import Horizon, fit, forget_checkpoints, report_training
 from workers.training.model.loaded import Loaded
@@ -23,6 +25,8 @@ def train_and_save(
     plugins: Sequence[Plugin] = (),
     facts: Mapping[str, Any] | None = None,
     uncounted: Sequence[str] = (),
+    data: TokenData | None = None,
+    tally: Tally | None = None,
 ) -> StageResult:
     """Train a model for the stage's epochs or steps; report the training and save the model.
 
@@ -34,12 +38,23 @@ def train_and_save(
         plugins: Techniques that take part; the zeros of a pruned model are kept after them.
         facts: Further facts for the card of the model.
         uncounted: Work of the stage before the training whose operations are not counted.
+        data: What it is trained on, if it is not the training split.
+        tally: The stage's operations, where some were done before.
 
     Raises:
         JobError: The data cannot be used, or the loss is not a finite number.
         Interrupted: A stop was requested; the next attempt resumes from the checkpoint.
     """
-    trained = train(context, loaded, params, losses=losses, plugins=plugins, uncounted=uncounted)
+    trained = train(
+        context,
+        loaded,
+        params,
+        losses=losses,
+        plugins=plugins,
+        uncounted=uncounted,
+        data=data,
+        tally=tally,
+    )
     return finish(context, loaded, {**trained, **(facts or {})})
 
 
@@ -51,9 +66,14 @@ def train(
     losses: Sequence[LossTerm] = (),
     plugins: Sequence[Plugin] = (),
     uncounted: Sequence[str] = (),
+    data: TokenData | None = None,
+    tally: Tally | None = None,
 ) -> dict[str, Any]:
     """Train a model in place as ``train_and_save`` does, without saving it; returns its facts."""
-    data = training_data(context, loaded, params.max_length)
+    if data is None:
+        data = training_data(context, loaded, params.max_length)
+    if tally is None and uncounted:
+        tally = new_tally(context, loaded, uncounted)
     zeros = sparsity.decide(context, loaded, params.keep_sparsity)
     outcome = fit(
         context,
@@ -63,7 +83,7 @@ def train(
         horizon=Horizon(params.effective_epochs, params.max_steps),
         losses=losses,
         plugins=[*plugins, *zeros.plugins],
-        tally=new_tally(context, loaded, uncounted) if uncounted else None,
+        tally=tally,
     )
     report_training(context, [outcome])
     return {**outcome.facts(), **zeros.report(context, loaded, plugins)}
