@@ -91,6 +91,7 @@ def test_a_cubic_ramp_ends_at_the_requested_sparsity(base: Path, tmp_path: Path)
     assert sparsity(matrices(tmp_path)) == pytest.approx(0.8, abs=1e-3)
     flops = reporter.of("flops")[-1]
     assert 0.3 < flops["effective"] / flops["dense"] < 1
+    assert "the choice of masks" in flops["uncounted"]
 
 
 @pytest.mark.parametrize("stop_after", [4, 9])

@@ -9,7 +9,7 @@ from torch import nn
 
 from workers.training.formats.sparse import Matrix, prunable
 from workers.training.plugin import Plugin, Step
-from workers.training.pruning.masks import Masks, kept_share
+from workers.training.pruning.masks import Masks, choose, kept_share
 from workers.training.pruning.schedule import Ramp
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -78,6 +78,12 @@ class KeepZeros(Masker):
     """Keeps the weights at zero that are zero when training starts."""
 
 
+def by_magnitude(matrices: Mapping[str, Matrix], sparsity: float) -> Masks:
+    """Masks of the largest weights of each matrix."""
+    scores = {name: matrix.weight.detach().abs() for name, matrix in matrices.items()}
+    return choose(matrices, lambda _: scores, sparsity, "per_matrix")
+
+
 class RampedMasker(Masker):
     """Prunes along a cubic ramp of the steps, by scores of the weights at the time.
 
@@ -85,6 +91,8 @@ class RampedMasker(Masker):
         choose: Masks of the matrices at a sparsity.
         ramp: The sparsity at each step.
     """
+
+    uncounted = ("the choice of masks",)
 
     def __init__(self, choose: Callable[[Mapping[str, Matrix], float], Masks], ramp: Ramp) -> None:
         super().__init__()

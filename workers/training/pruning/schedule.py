@@ -46,6 +46,7 @@ class Ramp:
         end: Share of the steps after which the sparsity is final.
         every: Steps between two changes of the masks.
         initial: Sparsity before the ramp.
+        updates: Number of changes spread over the ramp, instead of ``every``.
     """
 
     final: float
@@ -53,6 +54,7 @@ class Ramp:
     end: float = 1.0
     every: int = 1
     initial: float = 0.0
+    updates: int | None = None
 
     def steps(self, total: int) -> tuple[int, int]:
         """The step before the ramp and the first one after it, of ``total``."""
@@ -70,4 +72,10 @@ class Ramp:
     def due(self, done: int, total: int) -> bool:
         """Whether the masks change after ``done`` of ``total`` steps."""
         begin, end = self.steps(total)
-        return done == end or (begin < done < end and done % self.every == 0)
+        if not begin < done < end:
+            return done == end
+        if self.updates is None:
+            return done % self.every == 0
+        length = end - begin
+        # As many changes as asked for, or one in every step of a shorter ramp.
+        return (done - begin) * self.updates // length > (done - 1 - begin) * self.updates // length
