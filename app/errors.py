@@ -143,7 +143,7 @@ def methods_of(app: FastAPI, path: str) -> list[str]:
 
 async def outage(request: Request, error: Exception) -> ProblemResponse:
     first_line = (str(error).splitlines() or [type(error).__name__])[0]
-    log.warning("database away: %s %s: %s", request.method, request.url.path, first_line)
+    log.warning("database unreachable: %s %s: %s", request.method, request.url.path, first_line)
     return problem(
         503,
         "database-away",

@@ -64,9 +64,9 @@ def _one_of(
     if synchronise is None:
         return synchronize
     if synchronize is not None:
-        raise TypeError("repeat() got both synchronize and synchronise; pass synchronize alone")
+        raise TypeError("repeat() got both names of `synchronize`; omit `synchronise`")
     warnings.warn(
-        "repeat(synchronise=...) is deprecated; use synchronize=...",
+        "`synchronise` is deprecated; use synchronize",
         DeprecationWarning,
         stacklevel=3,
     )

@@ -207,13 +207,17 @@ class _Manager(manager.JobManager):
         try:
             await super().finish_job(job, status, delete_job)
         except exceptions.ConnectorException as error:
-            logger.warning("queue entry %s is left to the sweep: %s", job.id, error)
+            logger.warning(
+                "queue entry %s not updated; the periodic clean-up will do it: %s", job.id, error
+            )
 
     async def retry_job(self, job: jobs.Job, *args: Any, **kwargs: Any) -> None:
         try:
             await super().retry_job(job, *args, **kwargs)
         except exceptions.ConnectorException as error:
-            logger.warning("queue entry %s is left to the sweep: %s", job.id, error)
+            logger.warning(
+                "queue entry %s not updated; the periodic clean-up will do it: %s", job.id, error
+            )
 
 
 class _Postponement(retry.BaseRetryStrategy):

@@ -306,7 +306,9 @@ def _set_torn_aside(path: Path, descriptor: int, end: int) -> int:
         os.fsync(file.fileno())
     os.ftruncate(descriptor, end)
     os.fdatasync(descriptor)
-    logger.warning("%s: %d bytes torn by a crash were set aside in %s", path, torn, beside.name)
+    logger.warning(
+        "%s: %d incomplete bytes, left by a crash, were moved to %s", path, torn, beside.name
+    )
     return torn
 
 

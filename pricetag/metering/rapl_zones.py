@@ -123,7 +123,9 @@ def _range_uj(folder: Path) -> int | None:
     try:
         range_uj = int((folder / "max_energy_range_uj").read_text())
     except (OSError, ValueError) as error:
-        logger.warning("%s does not say where its counter wraps: %s", folder.name, error)
+        logger.warning(
+            "%s: the value at which the counter wraps is unknown: %s", folder.name, error
+        )
         return None
     return range_uj if range_uj > 0 else None
 

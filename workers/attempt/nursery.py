@@ -64,11 +64,16 @@ class Nursery:
         try:
             return await self._fork(launch)
         except (ConnectionError, TimeoutError) as error:
-            logger.warning("the nursery failed (%r): a fresh interpreter is used", error)
+            logger.warning(
+                "the process that forks jobs failed (%r); starting a fresh interpreter", error
+            )
             self.close()
         except OSError as error:
             # The nursery and its jobs live on: only this job could not be handed over.
-            logger.warning("the nursery was not asked (%s): a fresh interpreter is used", error)
+            logger.warning(
+                "the process that forks jobs is unreachable (%s); starting a fresh interpreter",
+                error,
+            )
         return await self._fresh.start(launch)
 
     def close(self) -> None:
@@ -146,7 +151,7 @@ class Nursery:
         except OSError:
             message = b""
         if not message:
-            logger.warning("the nursery ended, with all its jobs")
+            logger.warning("the process that forks jobs (nursery) ended, and its jobs with it")
             self.close()
             return
         reply: dict[str, Any] = json.loads(message)

@@ -220,7 +220,11 @@ class Supervisor:
 
     def _give_up(self, error: JournalError) -> None:
         """End a job whose events can no longer be recorded."""
-        logger.error("attempt %s is ended: %s", self.claim.attempt_id, error)
+        logger.error(
+            "attempt %s: killing its job, whose events cannot be recorded: %s",
+            self.claim.attempt_id,
+            error,
+        )
         self._observed.unwritable = str(error)
         self._kill_group(signal.SIGKILL)
 

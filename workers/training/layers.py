@@ -1,4 +1,4 @@
-"""Layers of a model that can be left out: checks, operations of one, and removal."""
+"""Layers of a model that can be skipped: checks, operations of one, and removal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from workers.training.model.students import student_of
 
 
 def layered(context: StageContext, seed: int, *, trains: bool) -> tuple[Loaded, dict[str, Any]]:
-    """The stage's model, with layers that can be left out, and their number as a fact.
+    """The stage's model, with layers that can be skipped, and their number as a fact.
 
     Args:
         context: The stage's context.

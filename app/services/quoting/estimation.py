@@ -54,7 +54,7 @@ async def quote_for(session: Session, spec: RunSpec) -> QuoteDraft:
     except OUTAGES:
         raise
     except Exception as error:  # whatever went wrong, an estimate must not reject a run
-        logger.exception("no quote of run %r: the estimator failed", spec.name)
+        logger.exception("run %r: no quote; the estimator failed", spec.name)
         reason = f"the estimator failed ({type(error).__name__})"
         return QuoteDraft(
             "unknown", reason, _all_unknown(reason), spec.resources.pool, spec.resources.gpus

@@ -94,7 +94,7 @@ def _of_one(run: Run, content: Mapping[str, Any] | None, before: _Used) -> Proje
     try:
         return projected(run.recipe, run.gpus, run.progress, content, before)
     except Exception as error:  # a failed projection must not keep a run from being shown
-        logger.exception("run %s: no projection", run.id)
+        logger.exception("run %s: no projection; the estimator failed", run.id)
         reason = f"the projection failed ({type(error).__name__})"
         return _read(None, None, reason, reason, None)
 

@@ -73,7 +73,7 @@ def test_the_former_name_of_synchronize_is_deprecated() -> None:
             include_host=False,
         )
     assert order == ["call", "wait", "call", "wait"]
-    with pytest.raises(TypeError, match="pass synchronize alone"):
+    with pytest.raises(TypeError, match="omit `synchronise`"):
         pricetag.repeat(print, synchronize=print, synchronise=print)
 
 
