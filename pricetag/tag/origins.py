@@ -49,6 +49,14 @@ def _code(tag: TagView) -> Iterator[tuple[str, str]]:
             yield f"{stage}.code", f"sha256 {str(sha256)[:HASH_CHARACTERS]}"
 
 
+def _inputs(tag: TagView) -> Iterator[tuple[str, str]]:
+    """Hashes of data and model files: a path may have had another content."""
+    for file in tag.document.provenance.inputs or ():
+        name = file.path.rsplit("/", 1)[-1]
+        content = NOT_RECORDED if file.sha256 is None else f"sha256 {file.sha256[:HASH_CHARACTERS]}"
+        yield (file.role if file.role.startswith("data.") else f"{file.role}/{name}"), content
+
+
 def _hardware(tag: TagView) -> Iterator[tuple[str, str]]:
     devices = tag.document.hardware.devices
     if devices:
@@ -79,6 +87,7 @@ def _accounting(tag: TagView) -> Iterator[tuple[str, str]]:
 
 _PARTS: dict[str, Callable[[TagView], Iterator[tuple[str, str]]]] = {
     "code": _code,
+    "data and model files": _inputs,
     "hardware": _hardware,
     "software": _software,
     "variables": _variables,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pricetag.accounting.bill.inputs import Environment
+from pricetag.accounting.bill.inputs import Environment, InputFile
 from pricetag.accounting.document.build import build_price_tag
 from pricetag.accounting.document.records import DeviceCount, Hardware, Provenance
 from pricetag.metering.devices import VARIABLES as DEVICE_VARIABLES
@@ -22,6 +22,10 @@ ENVIRONMENT = Environment(
     git_commit="0" * 40,
     variables={"OMP_NUM_THREADS": "8", "HF_TOKEN": "***", "PRICETAG_GIT_COMMIT": "0"},
     code={"stages.0": {"path": "src", "commit": None, "sha256": "a" * 64, "files": 2}},
+    inputs=(
+        InputFile("data.train", "a.tsv", 10, "a" * 64, None),
+        InputFile("model", "base/config.json", 20, "c" * 64, None),
+    ),
 )
 NOT_COMPARED = {
     "seeds": "repeats have different seeds",
@@ -49,6 +53,13 @@ SAME = view()
 OTHER_CODE = {"stages.0": {"path": "src", "sha256": "b" * 64}}
 CHANGES: dict[str, tuple[Any, str]] = {
     "code": (OTHER_CODE, "stages.0.code: sha256 aaaaaaaaaaaa (a), sha256 bbbbbbbbbbbb (b)"),
+    "inputs": (
+        (
+            InputFile("data.train", "a.tsv", 10, "b" * 64, None),
+            InputFile("model", "base/config.json", 20, "c" * 64, None),
+        ),
+        "data.train: sha256 aaaaaaaaaaaa (a), sha256 bbbbbbbbbbbb (b)",
+    ),
     "packages": (
         {"torch": "2.13.0", "numpy": "2.1.0"},
         "packages.torch: 2.12.0 (a), 2.13.0 (b)",
@@ -95,6 +106,7 @@ def test_older_price_tags_without_records_give_one_line_each() -> None:
     lines = origin_differences([SAME], [changed(view(None), accounting_version="4")])
     assert lines == [
         "code: recorded (a), not recorded (b)",
+        "data and model files: recorded (a), not recorded (b)",
         "software: recorded (a), not recorded (b)",
         "variables: recorded (a), not recorded (b)",
     ]

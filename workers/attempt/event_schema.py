@@ -159,6 +159,18 @@ class Artifact(Event):
     card: dict[str, Any] | None = None
 
 
+class InputFile(BaseModel):
+    """A data or model file that the job read."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    role: Name
+    path: Annotated[StrictStr, Field(max_length=1000)]
+    size_bytes: Annotated[StrictInt, Field(ge=0, le=2**63 - 1)] | None
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
+    reason: Annotated[StrictStr, Field(max_length=1000)] | None
+
+
 class Environment(Event):
     """The job's environment."""
 
@@ -169,6 +181,7 @@ class Environment(Event):
     git_commit: Name | None = None
     seeds: Annotated[dict[str, Any], Field(max_length=1000)] | None = None
     code: Annotated[dict[str, Any], Field(max_length=1000)] | None = None
+    inputs: Annotated[list[InputFile], Field(max_length=1000)] | None = None
 
 
 class Error(Event):

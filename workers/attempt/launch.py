@@ -121,6 +121,7 @@ def describe_job(claim: ClaimedRun, config: NodeConfig) -> dict[str, Any]:
         "lease_s": config.lease_s,
         "program_user": config.job_user,
         "upstream": None if claim.upstream is None else dict(claim.upstream),
+        "hashes": str(config.data_dir / "workers" / "hashes.json"),
     }
 
 

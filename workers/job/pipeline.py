@@ -14,9 +14,10 @@ from typing import Any, cast
 from pricetag.atomic_files import write_whole
 from pricetag.recipes import REGISTRY, Recipe, RecipeError, parse_recipe, traits_of
 from pricetag.recipes.base import StageParams
-from workers.job import disk, environment, ranks, steps
+from workers.job import disk, environment, inputs, ranks, steps
 from workers.job.artifacts import publish
 from workers.job.context import ModelRef, StageContext, StageResult
+from workers.job.file_hashes import FileHashes
 from workers.job.reporter import Reporter, StageHandle
 from workers.job.request import COMMANDS_NOT_ALLOWED, Interrupted, Job, JobError
 from workers.job.sources import check_shapes, resolve_model
@@ -72,6 +73,9 @@ def run(job: Job, reporter: Reporter) -> None:
         key = steps.fingerprint(recipe)
         model = resolve_model(job, recipe)
         check_shapes(model, recipe)
+        if not recipe.runs_program and ranks.rank() == 0:
+            hashes = FileHashes(job.hashes, lambda: _stop_if_asked(reporter))
+            reporter.inputs(inputs.describe(job, recipe, model, hashes))
         line = _Pipeline(job, recipe, reporter, model)
         if not recipe.runs_program and ranks.rank() == 0:
             from workers.training import preparation
@@ -90,6 +94,11 @@ def run(job: Job, reporter: Reporter) -> None:
             # while it writes the checkpoint.
             if ranks.rank() == 0:
                 raise
+
+
+def _stop_if_asked(reporter: Reporter) -> None:
+    if (reason := reporter.stop_requested()) is not None:
+        raise Interrupted(reason)
 
 
 def _carry_out(line: _Pipeline, step: Step, key: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,6 +144,10 @@ class Reporter(ABC):
             seeds=dict(seeds),
             **({} if code is None else {"code": dict(code)}),
         )
+
+    def inputs(self, files: Sequence[Mapping[str, Any]]) -> None:
+        """Report the data and model files that the job reads."""
+        self._event("environment", inputs=[dict(file) for file in files])
 
 
 class SilentReporter(Reporter):

@@ -57,12 +57,15 @@ class Job:
     lease_s: float | None = None  # silence of the supervisor after which others may start the run
     program_user: str | None = None  # user of a command's program; None: that of this process
     program_variables: dict[str, str] = field(default_factory=dict)  # for a command's program only
+    hashes: Path | None = None  # file that remembers hashes of data and model files
 
     def to_dict(self) -> dict[str, Any]:
         """The job as plain data."""
         fields = asdict(self)
         fields["data_roots"] = [str(root) for root in self.data_roots]
-        return {**fields, "work_dir": str(self.work_dir), "artifacts_dir": str(self.artifacts_dir)}
+        hashes = None if self.hashes is None else str(self.hashes)
+        places = {"work_dir": str(self.work_dir), "artifacts_dir": str(self.artifacts_dir)}
+        return {**fields, **places, "hashes": hashes}
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Job:
@@ -73,6 +76,7 @@ class Job:
                 "data_roots": [Path(root) for root in fields["data_roots"]],
                 "work_dir": Path(fields["work_dir"]),
                 "artifacts_dir": Path(fields["artifacts_dir"]),
+                "hashes": None if fields.get("hashes") is None else Path(fields["hashes"]),
             }
         )
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from app.reports.cells import EVIDENCE
-from app.reports.shape import Row, Section, column, row, table
+from app.reports.shape import Row, Section, Table, column, row, table
 from pricetag.accounting.bill.inputs import Factor
 from pricetag.accounting.quantity.record import NOT_RECORDED
 from pricetag.tag.factors import AppliedFactor
@@ -88,8 +88,35 @@ def section(tags: Sequence[TagView]) -> Section:
         "id": "provenance",
         "heading": "Provenance",
         "paragraphs": [],
-        "tables": [table("provenance-runs", "Identity and software of every run", columns, rows)],
+        "tables": [
+            table("provenance-runs", "Identity and software of every run", columns, rows),
+            *_files(tags),
+        ],
     }
+
+
+def _files(tags: Sequence[TagView]) -> list[Table]:
+    """The data and model files of the runs that recorded them."""
+    rows = [
+        row(
+            f"{tag.document.name} ({tag.document.run_id})",
+            file.role,
+            file.path,
+            not_available(None) if file.size_bytes is None else f"{file.size_bytes}",
+            file.sha256 or not_available(file.reason),
+        )
+        for tag in tags
+        for file in tag.document.provenance.inputs or ()
+    ]
+    columns = [
+        column("Run", weight=1.5),
+        column("Role", weight=0.9),
+        column("File", weight=1.6),
+        column("Bytes", "right", 0.9),
+        column("SHA-256", weight=3.2),
+    ]
+    caption = "Data and model files that were read"
+    return [table("provenance-files", caption, columns, rows)] if rows else []
 
 
 def _row(tag: TagView) -> Row:

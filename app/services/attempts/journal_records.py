@@ -181,6 +181,16 @@ class ArtifactRecord(_Record):
     card: Json | None = None
 
 
+class InputFileRecord(BaseModel):
+    """A data or model file that the attempt read."""
+
+    role: Annotated[str, Field(max_length=200)]
+    path: Annotated[str, Field(max_length=1000)]
+    size_bytes: Annotated[int, Field(ge=0, le=INT64_MAX)] | None = None
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    reason: Annotated[str, Field(max_length=1000)] | None = None
+
+
 class EnvironmentRecord(_Record):
     """The attempt's software environment."""
 
@@ -192,6 +202,7 @@ class EnvironmentRecord(_Record):
     seeds: Json | None = None
     variables: dict[str, str] | None = None
     code: Json | None = None
+    inputs: Annotated[list[InputFileRecord], Field(max_length=1000)] | None = None
 
 
 class SecondOpinionRecord(_Record):

@@ -18,6 +18,7 @@ from pricetag.accounting.bill.inputs import (
     Device,
     Environment,
     FlopsCount,
+    InputFile,
     Measurement,
     QualityInput,
     SecondOpinion,
@@ -185,4 +186,15 @@ def _environment(stored: Mapping[str, Any] | None) -> Environment | None:
         git_commit=stored.get("git_commit"),
         variables=stored.get("variables", {}),
         code=stored.get("code", {}),
+        inputs=tuple(_input_file(file) for file in stored.get("inputs", ())),
+    )
+
+
+def _input_file(stored: Mapping[str, Any]) -> InputFile:
+    return InputFile(
+        role=stored["role"],
+        path=stored["path"],
+        size_bytes=stored.get("size_bytes"),
+        sha256=stored.get("sha256"),
+        reason=stored.get("reason"),
     )

@@ -113,6 +113,25 @@ class SecondOpinion:
 
 
 @dataclass(frozen=True, slots=True)
+class InputFile:
+    """A data or model file that an attempt read.
+
+    Attributes:
+        role: Part of the recipe that names it, such as ``data.train`` or ``model``.
+        path: Path as in the recipe, below a data root.
+        size_bytes: Its size; None if unknown.
+        sha256: Hash of its content; None if unknown.
+        reason: Why the hash is unknown; None if it is known.
+    """
+
+    role: str
+    path: str
+    size_bytes: int | None
+    sha256: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Environment:
     """Software environment of the attempt.
 
@@ -120,6 +139,8 @@ class Environment:
         variables: Environment variables of the job, with secrets masked; empty if they were not
             recorded.
         code: Code of each command, by stage: path, commit and SHA-256.
+        inputs: Data and model files that it read; empty for commands, and where they were not
+            recorded.
     """
 
     packages: Mapping[str, str] = field(default_factory=dict)
@@ -129,6 +150,7 @@ class Environment:
     git_commit: str | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
     code: Mapping[str, Any] = field(default_factory=dict)
+    inputs: tuple[InputFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

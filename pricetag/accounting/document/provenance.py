@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pricetag.accounting.bill.inputs import AttemptInput, Environment, PriceTagInputs
+from pricetag.accounting.bill.inputs import (
+    AttemptInput,
+    Environment,
+    InputFile,
+    PriceTagInputs,
+)
 from pricetag.accounting.bill.reserved import device_count
 from pricetag.accounting.document.factors import applied_factors
 from pricetag.accounting.document.records import (
@@ -30,6 +35,7 @@ def provenance(inputs: PriceTagInputs, outside_stages: Quantity) -> Provenance:
         # Older attempts have none recorded, and their documents must not change.
         variables=dict(last.variables) or None,
         code=dict(last.code) or None,
+        inputs=input_files(inputs.attempts) or None,
         nodes=nodes(inputs.attempts),
         interval_seed=inputs.seed,
         site=inputs.factors.site,
@@ -42,6 +48,12 @@ def provenance(inputs: PriceTagInputs, outside_stages: Quantity) -> Provenance:
 def nodes(attempts: Sequence[AttemptInput]) -> tuple[str, ...]:
     """Worker nodes, in the order of the attempts."""
     return tuple(dict.fromkeys(a.node_name for a in attempts if a.node_name is not None))
+
+
+def input_files(attempts: Sequence[AttemptInput]) -> tuple[InputFile, ...]:
+    """Files that the attempts read; one that changed between attempts is listed twice."""
+    environments = _environments(attempts)
+    return tuple(dict.fromkeys(file for one in environments for file in one.inputs))
 
 
 def hours_used(attempts: Sequence[AttemptInput]) -> set[str]:

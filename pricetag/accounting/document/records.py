@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pricetag.accounting.bill.figures import CostTag, EnergyTag, FootprintTag
-from pricetag.accounting.bill.inputs import EmbodiedFactor, Factor, HourlyFactor
+from pricetag.accounting.bill.inputs import EmbodiedFactor, Factor, HourlyFactor, InputFile
 from pricetag.accounting.quantity.quantity import Quantity
 from pricetag.accounting.quantity.record import INLINE, OMIT_NONE, Record, Since
 from pricetag.accounting.work.figures import FlopsTag
@@ -222,6 +222,12 @@ class Provenance(Record):
     code: Annotated[
         Mapping[str, Any] | None,
         "Code of each command, by stage: path, commit and SHA-256.",
+        Since(4),
+        OMIT_NONE,
+    ]
+    inputs: Annotated[
+        tuple[InputFile, ...] | None,
+        "Data and model files that the attempts read, each content once.",
         Since(4),
         OMIT_NONE,
     ]

@@ -12,12 +12,14 @@ from pricetag.accounting.bill.inputs import (
     Device,
     Environment,
     Factors,
+    InputFile,
     Measurement,
     QualityInput,
     StageInput,
 )
 from pricetag.accounting.document.build import UnknownComponent, build_price_tag
 from pricetag.accounting.document.canonical import content_sha256
+from pricetag.accounting.document.records import PriceTag
 from pricetag.accounting.quantity.checks import InvalidFactor
 from pricetag.accounting.quantity.uncertainty import Z_95, counter_edge_std_ratio
 from pricetag.accounting.units import J_PER_KWH
@@ -365,6 +367,46 @@ def test_hardware_and_provenance_are_on_the_price_tag() -> None:
     assert provenance["factors"]["carbon_intensity"]["licence"] == "CC BY 4.0"
     assert provenance["factors"]["pue"]["citation"] == "Uptime Institute 2025"
     assert "environment_changed" in tag["flags"]
+
+
+def test_data_and_model_files_of_all_attempts_are_listed_once_for_each_content() -> None:
+    train = InputFile("data.train", "a.tsv", 10, "a" * 64, None)
+    edited = replace(train, size_bytes=11, sha256="b" * 64)
+    unknown = InputFile("model", "org/base", None, None, "of the hub")
+    first = replace(b.attempt(1), environment=Environment(inputs=(train, unknown)))
+    second = replace(b.attempt(2), environment=Environment(inputs=(edited, unknown)))
+    document = tag_of(first, second)
+    assert document["provenance"]["inputs"] == [
+        {
+            "role": "data.train",
+            "path": "a.tsv",
+            "size_bytes": 10,
+            "sha256": "a" * 64,
+            "reason": None,
+        },
+        {
+            "role": "model",
+            "path": "org/base",
+            "size_bytes": None,
+            "sha256": None,
+            "reason": "of the hub",
+        },
+        {
+            "role": "data.train",
+            "path": "a.tsv",
+            "size_bytes": 11,
+            "sha256": "b" * 64,
+            "reason": None,
+        },
+    ]
+    assert PriceTag.from_dict(document).as_dict() == document
+    assert PriceTag.from_dict(document).provenance.inputs == (train, unknown, edited)
+
+
+def test_a_price_tag_without_recorded_files_does_not_mention_them() -> None:
+    bare = tag_of(replace(b.attempt(1), environment=Environment()))
+    assert "inputs" not in bare["provenance"]
+    assert PriceTag.from_dict(bare).provenance.inputs is None
 
 
 def test_the_same_inputs_give_the_same_price_tag() -> None:
