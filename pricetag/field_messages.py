@@ -83,6 +83,10 @@ _OF_OPTIONS = (
     (re.compile(r"Input should be greater than or equal to (\S+)"), r"must be at least \1"),
     (re.compile(r"Input should be less than or equal to (\S+)"), r"must be at most \1"),
     (re.compile(r"Value error, (.*) is not one of (.*)\."), r"\1 is not one of \2"),
+    (
+        re.compile(r"^(?:Missing|No such) (?:argument|command|option)(?!.*Did you mean).*"),
+        r"\g<0> (--help shows the usage)",
+    ),
 )
 """What the parser of the command line says, and how it is said here."""
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 HASH = "content_sha256"
 NEEDS_SERVER = {
-    "as-issued": "whether it is what was issued",
+    "as-issued": "whether it is the issued price tag",
     "measurements": "whether its figures follow from the readings",
     "arithmetic": "whether its content follows from the measurements and its factors",
 }

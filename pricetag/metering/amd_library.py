@@ -114,7 +114,7 @@ def _initialize(library: Any) -> None:
                 "this user may not talk to the amdgpu driver", "sudo usermod -aG render,video $USER"
             ),
         }
-        why = reasons.get(code) or Unavailability(f"AMD SMI said: {error}", "amd-smi list")
+        why = reasons.get(code) or Unavailability(f"AMD SMI reported: {error}", "amd-smi list")
         raise AmdUnavailableError(why) from error
 
 

@@ -92,4 +92,4 @@ def action_for(code: int) -> Action:
 def unavailability(code: int) -> Unavailability:
     """Why NVML could not be initialized, in words."""
     reason = _UNAVAILABLE.get(code)
-    return reason or Unavailability(f"NVML said: {pynvml.NVMLError(code)}", "nvidia-smi")
+    return reason or Unavailability(f"NVML reported: {pynvml.NVMLError(code)}", "nvidia-smi")

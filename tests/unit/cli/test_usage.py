@@ -66,6 +66,23 @@ def test_help_and_errors_name_the_program_however_it_was_started(
     assert complaint(capsys).startswith("pricetag: No such option: --no-such-option")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["submit"], "Missing argument 'FILE'. (--help shows the usage)"),
+        (["nonsense"], "No such command 'nonsense'. (--help shows the usage)"),
+        (["runs", "--zzz"], "No such option: --zzz (--help shows the usage)"),
+        (["price", "add", "x"], "Missing option '--accelerator'. (--help shows the usage)"),
+        (["sumbit"], "No such command 'sumbit'. Did you mean 'submit', 'site'?"),
+    ],
+)
+def test_wrong_usage_says_where_the_usage_is_shown(
+    arguments: list[str], message: str, capsys: Captured
+) -> None:
+    assert pricetag(arguments) == 2
+    assert complaint(capsys).rstrip() == f"pricetag: {message}"
+
+
 @pytest.mark.parametrize("group", [[], ["user"], ["project"]])
 def test_group_without_a_command_shows_its_help(group: list[str], capsys: Captured) -> None:
     assert pricetag(group) == 2
