@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -279,6 +280,9 @@ def test_the_price_tag_of_a_pipeline_is_complete(
     assert provenance["git_commit"] == git_commit(ROOT)
     assert {"pricetag", "torch", "transformers"} <= set(provenance["packages"])
     assert provenance["seeds"]["stages.0"] == 7
+    files = {file["role"]: file for file in provenance["inputs"]}
+    assert {"data.train", "data.validation"} <= files.keys()
+    assert all(re.fullmatch(r"[0-9a-f]{64}", file["sha256"]) for file in files.values())
 
 
 def test_the_price_tag_of_a_pipeline_is_verified(
