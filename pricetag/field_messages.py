@@ -101,7 +101,9 @@ def message_of(error: Mapping[str, Any]) -> str:
     if kind in _UUID_KINDS:
         field = ".".join(map(str, error.get("loc", ())))
         return (
-            "is not a run ID; see `pricetag runs`" if _RUN_FIELD.search(field) else "is not an ID"
+            "is not a full run ID; see `pricetag runs --json`"
+            if _RUN_FIELD.search(field)
+            else "is not an ID"
         )
     if kind in ("literal_error", "enum"):
         return f"must be one of {error['ctx']['expected']}"

@@ -23,8 +23,10 @@ from app.reports.sections import (
 from app.reports.shape import Context, ModelCard, Profile
 from app.reports.text import clean_all
 from pricetag.accounting.units import G_PER_KG
+from pricetag.catalog import WORLD
 from pricetag.tag.factors import applied, single
 from pricetag.tag.figure import Figure
+from pricetag.tag.figures import counted
 from pricetag.tag.strubell import StrubellRow, strubell_row
 from pricetag.tag.totals import Totals, totals
 from pricetag.tag.view import TagView
@@ -78,7 +80,7 @@ def build_context(
             bill.section(sums, tags),
             strubell.section(rows, sums, profile),
             *filter(None, (variants.section(tags), quality.section(tags))),
-            *filter(None, [lineage.section(chains)]),
+            *filter(None, [lineage.section(chains, profile)]),
             breakdown.section(tags, profile),
             *filter(None, [footprint.section(tags, profile)]),
             methods.section(tags, sums, profile),
@@ -111,15 +113,21 @@ def _run(row: StrubellRow, tag: TagView) -> dict[str, Any]:
     }
 
 
+def _factors_of(profile: Profile) -> str:
+    label = PROFILES[profile]
+    return label[0].lower() + label[1:]
+
+
 def _model_card(tags: Sequence[TagView], sums: Totals, profile: Profile) -> ModelCard:
     co2e = sums.co2e_kg
     intensities = (single(tag, "carbon_intensity") for tag in tags)
     zones = {factor.zone for factor in intensities if factor is not None and factor.zone}
+    zones.discard(WORLD)  # the mean of the world says nothing about the place
     hardware = dict.fromkeys(name for tag in tags if (name := tag.hardware))
     return {
         "emissions_g": None if co2e.value is None else co2e.value * G_PER_KG,
         "reason": co2e.reason,
-        "source": f"Pricetag, {PROFILES[profile].lower()}, all attempts of {len(tags)} runs",
+        "source": f"Pricetag; {_factors_of(profile)}; all attempts of {counted(len(tags), 'run')}",
         "training_type": None,
         "geographical_location": ", ".join(sorted(zones)) or None,
         "hardware_used": "; ".join(hardware) or None,

@@ -2,6 +2,7 @@
 
 from pricetag.catalog.book import (
     DEFAULT_PUE,
+    WORLD,
     Comparison,
     NotInCatalog,
     Profile,
@@ -50,6 +51,7 @@ from pricetag.catalog.rows import (
 
 __all__ = [
     "DEFAULT_PUE",
+    "WORLD",
     "Accelerator",
     "CatalogError",
     "Cited",

@@ -30,6 +30,8 @@ from pricetag.catalog.rows import (
 Found = TypeVar("Found")
 
 DEFAULT_PUE = "uptime2025"
+WORLD = "WLD"
+"""Zone of the world's mean carbon intensity."""
 
 # Codes in wide use that ISO 3166 reserves for another purpose, with the intended zone.
 OTHER_CODES = {"UK": "GBR", "EL": "GRC"}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -122,4 +125,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if message := error.format_message():  # a group alone has shown its help instead
             complain(option_message(message))
         return error.exit_code
+    except OSError as error:
+        if error.errno not in _CANNOT_WRITE or error.filename is not None:
+            raise
+        with suppress(OSError):  # what is left in the buffer would fail once more at the exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        complain(f"the output cannot be written: {error.strerror}")
+        return EXIT_FAILURE
     return result if isinstance(result, int) else 0
+
+
+_CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}

@@ -45,7 +45,8 @@ class Connection:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.url = url.rstrip("/")
-        if token is not None and not (token.isascii() and token.isprintable()):
+        token = token.strip() if token is not None else None
+        if token and not (token.isascii() and token.isprintable() and " " not in token):
             raise InvalidConnection("the token contains invalid characters; copy it again")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         # A proxy of the environment does not reach this machine's own loopback.

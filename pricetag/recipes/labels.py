@@ -44,6 +44,19 @@ def class_order(names: Collection[str]) -> list[str]:
     return ordered
 
 
+def alike_names(names: Collection[str]) -> tuple[str, str] | None:
+    """Two names that look like one class: they differ only in case, blanks or as ``1`` and ``1.0``.
+
+    None if there are no two such names.
+    """
+    seen: dict[str, str] = {}
+    for name in sorted(names):
+        other = seen.setdefault(_folded(name), name)
+        if other != name:
+            return other, name
+    return None
+
+
 def generic_names(names: Sequence[str]) -> bool:
     """Whether a model's classes have no names of their own: ``LABEL_0``, ``LABEL_1``, ..."""
     matches = [_GENERIC.fullmatch(name) for name in names]
@@ -84,6 +97,12 @@ def _is_reversed(first: str, second: str) -> bool:
     if one in _NEGATIVE or other in _POSITIVE:
         return False
     return other in _NEGATIVE or one in _POSITIVE or _negates(other, one)
+
+
+def _folded(name: str) -> str:
+    if re.fullmatch(r"[+-]?[0-9]{1,300}(\.0*)?", name):
+        return str(int(name.partition(".")[0]))
+    return " ".join(name.casefold().split())
 
 
 def _plain(name: str) -> str:

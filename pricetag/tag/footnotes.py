@@ -16,11 +16,13 @@ def reason_of(cell: str) -> str | None:
     return None if match is None or _MARK.fullmatch(match[1]) else match[1]
 
 
-def shared_reasons(cells: Iterable[str], earlier: Iterable[str] = ()) -> list[str]:
-    """The reasons that more than one cell has, or that have a footnote already, in order."""
+def shared_reasons(
+    cells: Iterable[str], earlier: Iterable[str] = (), *, least: int = 2
+) -> list[str]:
+    """The reasons that ``least`` cells have, or that have a footnote already, in order."""
     counts = Counter(reason for cell in cells if (reason := reason_of(cell)) is not None)
     noted = set(earlier)
-    return [reason for reason, count in counts.items() if count > 1 or reason in noted]
+    return [reason for reason, count in counts.items() if count >= least or reason in noted]
 
 
 def marked(cell: str, marks: Mapping[str, str]) -> str:
@@ -30,15 +32,20 @@ def marked(cell: str, marks: Mapping[str, str]) -> str:
 
 
 def footnoted(
-    cells: Sequence[str], mark: Callable[[int], str] = lambda index: f"[{index + 1}]"
+    cells: Sequence[str],
+    mark: Callable[[int], str] = lambda index: f"[{index + 1}]",
+    *,
+    least: int = 2,
 ) -> tuple[list[str], list[str]]:
     """Cells in which a reason that several have is a mark, and the footnotes.
 
     Args:
         cells: Texts of figures.
         mark: The mark of the footnote with an index, from 0.
+        least: How many cells have the reason at least; 1 where cells are narrow.
     """
-    marks = {reason: mark(index) for index, reason in enumerate(shared_reasons(cells))}
+    reasons = shared_reasons(cells, least=least)
+    marks = {reason: mark(index) for index, reason in enumerate(reasons)}
     return [marked(cell, marks) for cell in cells], [f"{m} {reason}" for reason, m in marks.items()]
 
 

@@ -9,7 +9,7 @@ from pricetag.accounting.bill.figures import EnergyTag
 from pricetag.accounting.bill.inputs import Factor
 from pricetag.accounting.units import grams_to_kg, kg_to_lb, seconds_to_hours
 from pricetag.catalog import profile as catalog_profile
-from pricetag.tag.figure import Figure, scaled
+from pricetag.tag.figure import Figure, Shown, scaled
 from pricetag.tag.figures import number
 from pricetag.tag.view import TagView
 
@@ -88,19 +88,23 @@ def emissions(energy: EnergyTag, profile: Profile) -> Emissions:
         Strubell et al. 2019, section 2: kWh = PUE · t · (p_c + p_r + g·p_g) / 1000 and
         CO2e = 0.954 · kWh (lb).
     """
-    it_energy = Figure.of(energy.it_energy_kwh)
     if profile == "site":
         facility, co2e_kg = Figure.of(energy.facility_energy_kwh), Figure.of(energy.co2e_kg)
     else:
-        paper = paper_factors()
-        facility = scaled(it_energy, paper.pue.value, "kWh", "assumed")
-        co2e_kg = scaled(facility, grams_to_kg(paper.carbon_intensity.value), "kg")
+        facility, co2e_kg = by_paper(energy.it_energy_kwh)
     return Emissions(
-        it_energy_kwh=it_energy,
+        it_energy_kwh=Figure.of(energy.it_energy_kwh),
         facility_energy_kwh=facility,
         co2e_lb=scaled(co2e_kg, kg_to_lb(1.0), "lb"),
         co2e_kg=co2e_kg,
     )
+
+
+def by_paper(it_energy_kwh: Shown) -> tuple[Figure, Figure]:
+    """Facility energy in kWh and emissions in kg by the factors of the paper."""
+    paper = paper_factors()
+    facility_kwh = scaled(it_energy_kwh, paper.pue.value, "kWh", "assumed")
+    return facility_kwh, scaled(facility_kwh, grams_to_kg(paper.carbon_intensity.value), "kg")
 
 
 def strubell_row(tag: TagView, profile: Profile = "site") -> StrubellRow:

@@ -168,6 +168,13 @@ def test_a_data_set_of_one_class_is_rejected(tmp_path: Path) -> None:
     assert caught.value.code == "single-class"
 
 
+def test_labels_that_look_like_one_class_are_rejected(tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_text(tsv([("a", "neg"), ("b", "Pos"), ("c", "pos")]))
+    with pytest.raises(JobError, match="'Pos' and 'pos'") as caught:
+        label_names(load(tmp_path, "t.tsv"))
+    assert (caught.value.code, caught.value.field) == ("labels-alike", "recipe.data.labels")
+
+
 def test_a_label_unknown_to_the_model_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "t.tsv").write_text(tsv([("a", "1"), ("b", "7")]))
     with pytest.raises(JobError) as caught:

@@ -93,14 +93,19 @@ def columns(report_lines: Sequence[Mapping[str, Any]]) -> list[str]:
 def _run(tag: TagView, profile: Profile) -> dict[str, Any]:
     document = tag.document
     cost, footprint = document.cost, document.footprint
-    return _figures(tag, document.energy, document.flops, profile) | {
+    line = _figures(tag, document.energy, document.flops, profile)
+    beside = {name: getattr(footprint, name).value for name in _BESIDE}
+    if profile != "site":
+        beside[_SUM] = None
+        line["unknown"] += f"{'; ' * bool(line['unknown'])}{_SUM}: {_TWO_SETS}"
+    return line | {
         "cloud_cost_low": cost.cloud.low,
         "cloud_cost_high": cost.cloud.high,
         "electricity_cost": cost.electricity.value,
         "currency": cost.currency,
         "cost_total": cost.total.value,
         "cost_basis": cost.basis,
-        **{name: getattr(footprint, name).value for name in _BESIDE},
+        **beside,
     }
 
 
@@ -165,7 +170,9 @@ def _figures(tag: TagView, energy: EnergyTag, flops: FlopsTag, profile: Profile)
 
 
 _EMISSIONS = ("it_energy_kwh", "facility_energy_kwh", "co2e_lb", "co2e_kg")
-_BESIDE = ("co2e_market_kg", "embodied_co2e_kg", "co2e_total_kg", "water_l")
+_SUM = "co2e_total_kg"
+_TWO_SETS = "the price tag's sum includes emissions by other factors than this report's"
+_BESIDE = ("co2e_market_kg", "embodied_co2e_kg", _SUM, "water_l")
 _SPLIT = ("gross_kwh", "charged_ratio", "baseline_kwh", "dynamic_kwh")
 _EFFICIENCY = ("mfu_ratio", "flops_per_joule")
 _FLOPS = ("dense", "effective", "low_bit")

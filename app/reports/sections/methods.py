@@ -10,7 +10,7 @@ from pricetag.tag.factors import hourly, hourly_mean, is_applied, single
 from pricetag.tag.figures import counted, difference, interval_text, number, percent, with_unit
 from pricetag.tag.strubell import CITATION, Profile, paper_factors
 from pricetag.tag.totals import Totals
-from pricetag.tag.trust import second_difference_ratio, second_tool
+from pricetag.tag.trust import models, second_difference_ratio, second_tool
 from pricetag.tag.view import TagView
 
 _METHODS = {
@@ -141,8 +141,11 @@ def _trust(tags: Sequence[TagView]) -> list[str]:
     differences = [d for tag in tags if (d := second_difference_ratio(tag)) is not None]
     if differences:
         ends = dict.fromkeys(difference(d) for d in (min(differences), max(differences)))
-        sentences.append(
-            f"A second meter ({', '.join(tools)}) differs by {' to '.join(ends)} in the IT energy "
-            "of the machines, other work on them included."
+        text = (
+            f"A second tool ({', '.join(tools)}) differs by {' to '.join(ends)} in the IT energy "
+            "of the machines, other work on them included"
         )
+        if any(models(tag) for tag in tags):
+            text += "; what has no counter is modelled by both, so agreement there is no check"
+        sentences.append(f"{text}.")
     return sentences

@@ -9,7 +9,6 @@ from app.settings import Settings
 from pricetag import catalog
 from pricetag.accounting.bill.inputs import EmbodiedFactor, Factor
 
-WORLD = "WLD"
 WORLD_STD_RATIO = 1.7
 """Factor 2.7 either way: spread of the catalog's countries around the world mean, as the root mean
 square of the logarithms."""
@@ -38,7 +37,7 @@ def carbon(settings: Settings, used_in_year: int | None) -> SourcedFactor:
         return SourcedFactor(own, "settings")
     if settings.grid_zone is not None:
         return carbon_of_zone(settings.grid_zone, used_in_year)
-    world = catalog.grid_factor(WORLD).as_factor()
+    world = catalog.grid_factor(catalog.WORLD).as_factor()
     assumed = replace(
         world,
         source="assumed",

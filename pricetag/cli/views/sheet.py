@@ -100,7 +100,7 @@ def _components(tag: TagView) -> tuple[Table, list[str]]:
     figures = (f">Power\n({power_unit})", f">IT energy\n({unit})")
     table = new_table("Component", *figures, ">Share", ">Metered", "Evidence")
     energies = [component.it_energy_kwh for component in components]
-    evidence, notes = footnoted([e.source or not_available(e.reason) for e in energies])
+    evidence, notes = footnoted([e.source or not_available(e.reason) for e in energies], least=1)
     for component, source in zip(components, evidence, strict=True):
         energy = component.it_energy_kwh
         table.add_row(
@@ -121,7 +121,8 @@ def _quality(tag: TagView) -> tuple[Table, list[str]]:
     rows = score_rows(tag)
     heads = score_heads(rows)
     table = new_table("Quality", "Split", *(f">{name}" for name in heads))
-    cells, notes = footnoted([score_text(row.scores.get(name)) for row in rows for name in heads])
+    texts = [score_text(row.scores.get(name)) for row in rows for name in heads]
+    cells, notes = footnoted(texts, least=1)
     for index, row in enumerate(rows):
         scores = cells[index * len(heads) : (index + 1) * len(heads)]
         table.add_row(*map(Text, (row.stage, row.split, *scores)))

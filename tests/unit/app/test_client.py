@@ -246,11 +246,25 @@ def test_a_page_of_another_program_is_an_error_that_names_the_address(
         client.get_run("r")
 
 
-@pytest.mark.parametrize("token", ["pt_ü", "pt_x\n", "pt_\u200b", "pt_\x7f"])
+@pytest.mark.parametrize("token", ["pt_ü", "pt_x\ny", "pt_x y", "pt_\u200b", "pt_\x7f"])
 def test_a_token_that_no_header_can_hold_is_an_error_that_hides_it(token: str) -> None:
     with pytest.raises(InvalidConnection, match="the token") as error:
         Client("http://server", token)
     assert token not in str(error.value)
+
+
+@pytest.mark.parametrize("around", [" ", "\n", "\r\n", "\t"])
+def test_blanks_around_a_token_are_not_part_of_it(around: str) -> None:
+    sent: list[str] = []
+
+    def note(request: httpx.Request) -> httpx.Response:
+        sent.append(request.headers["Authorization"])
+        return httpx.Response(200, json={})
+
+    transport = httpx.MockTransport(note)
+    with Client("http://server", f"{around}pt_x{around}", transport=transport) as client:
+        client.get_run("r")
+    assert sent == ["Bearer pt_x"]
 
 
 @pytest.mark.parametrize(

@@ -149,3 +149,16 @@ def test_help_loads_neither_client_nor_service() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_output_on_a_full_disk_is_an_error_of_one_line() -> None:
+    """As when JSON is saved to a file and the disk is full."""
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "pricetag", "recipes", "--json"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "pricetag: the output cannot be written: No space left on device\n"

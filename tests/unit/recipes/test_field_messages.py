@@ -36,8 +36,8 @@ class Body(BaseModel, strict=True):
     ("field", "value", "message", "hint"),
     [
         ("metric", "x", "must be one of 'energy' or 'cost'", None),
-        ("run_id", "x", "is not a run ID; see `pricetag runs`", None),
-        ("runs", ["x"], "is not a run ID; see `pricetag runs`", None),
+        ("run_id", "x", "is not a full run ID; see `pricetag runs --json`", None),
+        ("runs", ["x"], "is not a full run ID; see `pricetag runs --json`", None),
         ("token_id", "x", "is not an ID", None),
         ("count", "3", "must be a whole number", "remove the quotes"),
         ("count", "x", "must be a whole number", None),
@@ -61,7 +61,10 @@ def test_an_error_is_in_plain_words(field: str, value: Any, message: str, hint: 
         ({"priority": "3"}, "priority: must be a whole number (remove the quotes)"),
         ({"priority": 1.5}, "priority: must be a whole number"),
         ({"name": 7}, "name: must be text (put it in quotes)"),
-        ({"recipe": {"model": {"run": "abc"}}}, "recipe.model.run: is not a run ID; see `pricetag"),
+        (
+            {"recipe": {"model": {"run": "abc"}}},
+            "recipe.model.run: is not a full run ID; see `pricetag",
+        ),
     ],
 )
 def test_errors_in_a_job_file_are_in_plain_words(changes: dict[str, Any], message: str) -> None:

@@ -5,7 +5,14 @@ from itertools import permutations
 import pytest
 
 from pricetag.recipes import Data, RecipeError, parse_recipe
-from pricetag.recipes.labels import class_name, class_order, find_class, generic_names, same_classes
+from pricetag.recipes.labels import (
+    alike_names,
+    class_name,
+    class_order,
+    find_class,
+    generic_names,
+    same_classes,
+)
 
 RECIPE: dict[str, object] = {
     "task": "classification",
@@ -104,3 +111,21 @@ def test_scores_have_no_classes(option: dict[str, object]) -> None:
     with pytest.raises(RecipeError) as caught:
         parse_recipe({**RECIPE, "task": "regression", "data": {"train": "a.tsv", **option}})
     assert caught.value.field == f"recipe.data.{next(iter(option))}"
+
+
+@pytest.mark.parametrize(
+    ("names", "alike"),
+    [
+        (["0", "1", "1.0"], ("1", "1.0")),
+        (["0", "01", "1"], ("01", "1")),
+        (["neg", "Pos", "pos"], ("Pos", "pos")),
+        (["very  good", "very good"], ("very  good", "very good")),
+        (["-1", "1"], None),
+        (["0", "1", "10", "1.5"], None),
+        (["good", "goods"], None),
+    ],
+)
+def test_names_that_look_like_one_class_are_noticed(
+    names: list[str], alike: tuple[str, str] | None
+) -> None:
+    assert alike_names(names) == alike

@@ -90,6 +90,16 @@ def test_one_line_per_run_and_stage(site: Context) -> None:
     assert "it_energy_kwh: no component was metered" in lines[-1]["unknown"]
 
 
+def test_no_sum_mixes_factors(site: Context, paper: Context) -> None:
+    [by_site, *_] = by_head(read(csv_.render(site)))
+    parts = float(by_site["co2e_kg"]) + float(by_site["embodied_co2e_kg"])
+    assert float(by_site["co2e_total_kg"]) == pytest.approx(parts)
+    [by_paper, *_] = by_head(read(csv_.render(paper)))
+    assert by_paper["co2e_kg"] != by_site["co2e_kg"]
+    assert by_paper["co2e_total_kg"] == ""
+    assert "co2e_total_kg: the price tag's sum includes" in by_paper["unknown"]
+
+
 def test_measured_variants_and_reported_figures_are_on_their_stage_s_line(site: Context) -> None:
     rows = read(csv_.render(site))
     lines = {(line["attempt"], line["stage"]): line for line in by_head(rows)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pricetag.recipes import Data
-from pricetag.recipes.labels import class_order, find_class, generic_names
+from pricetag.recipes.labels import alike_names, class_order, find_class, generic_names
 from workers.job.request import JobError
 from workers.training.data.examples import Examples
 
@@ -17,7 +17,7 @@ def label_names(train: Examples) -> list[str]:
     ``class_order``.
 
     Raises:
-        JobError: ``single-class``.
+        JobError: ``single-class``; ``labels-alike`` for two names that look like one class.
     """
     present = {str(label) for label in train.labels}
     if len(present) < 2:
@@ -28,6 +28,15 @@ def label_names(train: Examples) -> list[str]:
         )
     if train.class_names is not None:
         return list(train.class_names)
+    alike = alike_names(present)
+    if alike is not None:
+        one, other = alike
+        raise JobError(
+            "labels-alike",
+            f"the training data has the labels {one!r:.60} and {other!r:.60}, which look like one "
+            "class: write them alike, or list all classes in data.labels to keep them apart",
+            "recipe.data.labels",
+        )
     return class_order(present)
 
 
