@@ -202,7 +202,9 @@ def _job_env(settings: Settings, names: list[str]) -> tuple[str, ...]:
 def _job_user(name: str | None, allows_commands: bool) -> str | None:
     try:
         require_job_user(name, allows_commands=allows_commands)
-        return program_user.check(name)
+        user = program_user.check(name)
+        program_user.check_python(user)
+        return user
     except SettingsError as error:
         raise typer.BadParameter(f"--allow-commands: {error}") from error
     except ValueError as error:

@@ -86,6 +86,20 @@ def test_an_unknown_user_is_rejected() -> None:
         program_user.check("no-such-user-here")
 
 
+def test_a_user_that_cannot_run_python_is_rejected(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    if IS_ROOT:  # nobody else changes users
+        monkeypatch.setattr(sys, "executable", "/bin/sh")
+        program_user.check_python("nobody")
+    hidden = tmp_path / "python"
+    hidden.touch(mode=0o700)
+    monkeypatch.setattr(sys, "executable", str(hidden))
+    with pytest.raises(ValueError, match=r"'nobody' cannot run .* that this user may read"):
+        program_user.check_python("nobody")
+    program_user.check_python(None)
+
+
 def test_root_is_accepted_only_as_the_workers_own_user(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert program_user.check("root") is None
@@ -128,6 +142,7 @@ def start(
 
     def started(uid: int, *options: str, **variables: str) -> str:
         monkeypatch.setattr(os, "geteuid", lambda: uid)
+        monkeypatch.setattr(program_user, "check_python", lambda name: None)
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         get_settings.cache_clear()

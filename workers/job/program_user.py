@@ -18,23 +18,26 @@ def check(name: str | None) -> str | None:
         name: Name of the user; root, as the worker's own user, accepts that nothing is hidden.
 
     Raises:
-        ValueError: If there is no such user, the worker does not run as root, or the user may not
-            run the worker's Python.
+        ValueError: If there is no such user, or the worker does not run as root.
     """
     if name is None:
         return None
     if os.geteuid() != 0:
         raise ValueError(f"only a worker that runs as root can run programs as {name!r}")
-    if _entry(name).pw_uid == 0:
-        return None
+    return None if _entry(name).pw_uid == 0 else name
+
+
+def check_python(name: str | None) -> None:
+    """Raises ``ValueError`` if that user cannot run the worker's Python, which programs use."""
+    if name is None:
+        return
     try:
         subprocess.run([sys.executable, "-c", ""], check=True, cwd="/", **popen_options(name))
     except (OSError, subprocess.CalledProcessError) as error:
         raise ValueError(
-            f"user {name!r} cannot run {sys.executable}, which jobs use ({error}); install "
+            f"user {name!r} cannot run {sys.executable}, which commands use ({error}); install "
             "Pricetag in a folder that this user may read"
         ) from error
-    return name
 
 
 def isolation(name: str | None) -> str:
