@@ -79,7 +79,7 @@ def test_a_crash_of_one_user_leaves_the_database_to_the_others(folder: Path) -> 
     crashing, staying = start_user(folder), start_user(folder)
     pid = embedded_postgres.server_pid(folder)
     crashing.send_signal(signal.SIGKILL)
-    crashing.communicate(timeout=10)
+    crashing.communicate(timeout=60)
     assert embedded_postgres.server_pid(folder) == pid
     leave(staying)
     assert embedded_postgres.server_pid(folder) is None

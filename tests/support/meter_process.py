@@ -25,12 +25,10 @@ def main(journal_dir: str, attempt_id: str, seconds: str, *uuids: str) -> None:
             journal.append({"type": "reading", **reading.as_record()})
 
     opinion = SecondOpinion(uuids)
-    began_s = time.perf_counter()
     opinion.start()
     meter = Meter(open_sources(uuids), emit)
     opened_at_s = time.time()
     components = meter.open()
-    ready_s = time.perf_counter() - began_s
     journal.append({"type": "start", "components": [item.as_dict() for item in components]})
     say("open")
     time.sleep(float(seconds))
@@ -41,8 +39,7 @@ def main(journal_dir: str, attempt_id: str, seconds: str, *uuids: str) -> None:
     stopped_s = time.perf_counter() - began_s
     journal.close()
     times = {"opened_at_s": opened_at_s, "closed_at_s": closed_at_s}
-    delays = {"ready_s": ready_s, "stopped_s": stopped_s}
-    say(json.dumps({**times, **delays, "second_opinion": figures}))
+    say(json.dumps({**times, "stopped_s": stopped_s, "second_opinion": figures}))
 
 
 def say(line: str) -> None:

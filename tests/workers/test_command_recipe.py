@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -80,27 +82,25 @@ def test_the_last_lines_are_in_the_error(tmp_path: Path) -> None:
 
 
 def test_a_command_may_not_take_longer_than_allowed(tmp_path: Path) -> None:
-    start = time.monotonic()
-    error = failure(tmp_path, "sleep", "60", timeout_s=0.3)
+    error = failure(tmp_path, "sleep", "600", timeout_s=0.3)
     assert (error.code, error.field) == ("command-timeout", "recipe.stages.0.timeout_s")
     assert error.message == "not finished after 0.3 s"
-    assert time.monotonic() - start < 5
 
 
 def test_a_stop_ends_the_command(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
-    start = time.monotonic()
     with pytest.raises(Interrupted):
-        command(tmp_path, "sh", "-c", f"echo $$ > {pid_file}; exec sleep 60", stop_after=5)
-    assert time.monotonic() - start < 10
+        command(tmp_path, "sh", "-c", f"echo $$ > {pid_file}; exec sleep 600", stop_after=5)
     assert gone(int(pid_file.read_text()))
 
 
 def test_a_command_does_not_wait_for_processes_that_it_leaves(tmp_path: Path) -> None:
-    start = time.monotonic()
-    reporter = command(tmp_path, "sh", "-c", "sleep 6 & echo done")
-    assert time.monotonic() - start < 5
+    pid_file = tmp_path / "pid"
+    reporter = command(tmp_path, "sh", "-c", f"sleep 600 & echo $! > {pid_file}; echo done")
     assert reporter.of("log")[0]["text"] == "done"
+    left = int(pid_file.read_text())
+    assert not gone(left)
+    os.kill(left, signal.SIGKILL)
 
 
 def test_commands_must_be_allowed(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_a_command_dies_with_its_parent(tmp_path: Path) -> None:
         [sys.executable, "-c", script, str(tmp_path)], cwd=Path(__file__).parents[2]
     )
     pid_file = tmp_path / "pid"
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not (pid_file.exists() and pid_file.read_text().strip()):
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any
 
 import pytest
@@ -15,21 +14,28 @@ __all__ = ["bench"]  # a fixture
 BEGIN = """
     import asyncio, multiprocessing as mp, os, sys, threading, time
     from concurrent.futures import ThreadPoolExecutor
+    from contextlib import contextmanager
     import pricetag
+    @contextmanager
+    def timed(name):
+        began_s = time.monotonic()
+        yield
+        print("took", name, time.monotonic() - began_s, flush=True)
     def work(name, length, start=0.0):
         time.sleep(start)
-        with pricetag.stage(name):
+        with timed(name), pricetag.stage(name):
             pricetag.log(**{"in_" + name: 1})
             time.sleep(length)
 """
 
 
-async def stages_of(bench: Bench, script: str, seconds: float = 30) -> dict[str, dict[str, Any]]:
-    """Every stage of a script by its name, with ``lasted_s``, ``around`` and its metrics."""
-    began_s = time.monotonic()
+async def stages_of(bench: Bench, script: str, seconds: float = 120) -> dict[str, dict[str, Any]]:
+    """Every stage of a script by its name, with ``lasted_s``, ``around`` and its metrics.
+
+    ``took_s`` is what the script saw it take: where it is timed, no stage may last longer.
+    """
     await asyncio.wait_for(bench.supervisor(BEGIN + script).run(), seconds)
     assert bench.end() == ("succeeded", None), bench.records("log")
-    assert time.monotonic() - began_s < seconds
     ends = {record["key"]: record for record in bench.records("stage_end")}
     starts = bench.records("stage_start")
     names = {record["key"]: record["name"] for record in starts}
@@ -38,12 +44,16 @@ async def stages_of(bench: Bench, script: str, seconds: float = 30) -> dict[str,
         end = ends[start["key"]]
         stages[start["name"]] = {
             "lasted_s": end["t_s"] - start["t_s"],
+            "end_s": end["t_s"],
             "around": names.get(start["parent_key"]),
             "status": end["status"],
             "flags": end.get("flags", []),
         }
     for metric in bench.records("metric"):
         stages[names[metric["key"]]].setdefault("metrics", []).append(metric["name"])
+    for line in (record["text"].split() for record in bench.records("log")):
+        if line[0] == "took":
+            stages[line[1]]["took_s"] = float(line[2])
     return stages
 
 
@@ -59,8 +69,8 @@ async def test_stages_of_threads_end_by_their_own_key(bench: Bench) -> None:
     [thread.join() for thread in threads]
     """,
     )
-    assert stages["a"]["lasted_s"] == pytest.approx(0.4, abs=0.15)
-    assert stages["b"]["lasted_s"] == pytest.approx(0.6, abs=0.15)
+    assert 0.4 <= stages["a"]["lasted_s"] <= stages["a"]["took_s"]
+    assert 0.6 <= stages["b"]["lasted_s"] <= stages["b"]["took_s"]
     assert {stages[name]["around"] for name in "ab"} == {"command"}
     assert [stages[name]["metrics"] for name in "ab"] == [["in_a"], ["in_b"]]
 
@@ -114,18 +124,20 @@ async def test_a_generators_stage_may_end_inside_another(bench: Bench) -> None:
         with pricetag.stage("loader"):
             yield 1
     source = batches()
+    began_s = time.monotonic()
     next(source)
-    with pricetag.stage("epoch"):
+    with timed("epoch"), pricetag.stage("epoch"):
         time.sleep(0.1)
         next(source, None)
+        print("took loader", time.monotonic() - began_s)
         time.sleep(0.2)
         pricetag.log(in_epoch=1)
     with pricetag.stage("after"):
         pass
     """,
     )
-    assert stages["loader"]["lasted_s"] == pytest.approx(0.1, abs=0.08)
-    assert stages["epoch"]["lasted_s"] == pytest.approx(0.3, abs=0.1)
+    assert 0.1 <= stages["loader"]["lasted_s"] <= stages["loader"]["took_s"]
+    assert 0.3 <= stages["epoch"]["lasted_s"] <= stages["epoch"]["took_s"]
     assert stages["epoch"]["metrics"] == ["in_epoch"]
     assert stages["after"]["around"] == "command"
 
@@ -245,7 +257,8 @@ async def test_a_stage_ends_with_the_forked_child_that_left_it_open(
     """,
     )
     assert stages["left open"]["around"] == "around"
-    assert stages["left open"]["lasted_s"] == pytest.approx(0.4, abs=0.3)
+    assert stages["left open"]["lasted_s"] >= 0.4
+    assert stages["left open"]["end_s"] <= stages["after"]["end_s"]
     assert stages["left open"]["status"] == "failed"
     assert stages["after"]["status"] == "succeeded"
 

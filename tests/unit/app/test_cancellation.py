@@ -83,7 +83,7 @@ async def test_a_cancellation_in_the_same_step_as_a_result_takes_effect(
     for _ in range(steps):
         await asyncio.sleep(0)
     task.cancel()
-    ended, _ = await asyncio.wait([task], timeout=2)
+    ended, _ = await asyncio.wait([task], timeout=60)
     assert ended, "the cancellation was lost"
 
 
@@ -101,7 +101,7 @@ async def test_a_pause_of_the_worker_ends_when_it_is_cancelled(steps: int, tmp_p
     for _ in range(steps):
         await asyncio.sleep(0)
     task.cancel()
-    await asyncio.wait([task], timeout=2)
+    await asyncio.wait([task], timeout=60)
     assert task.done()
 
 

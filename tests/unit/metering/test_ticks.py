@@ -214,7 +214,7 @@ def flags_after_an_edge() -> tuple[list[str], float]:
 
 def test_the_thread_reads_the_updates_after_an_edge_before_it_closes() -> None:
     tries = []
-    for _ in range(5):  # an update that a busy machine lets pass is not read
+    for _ in range(30):  # an update that a busy machine lets pass is not read
         flags, took_s = flags_after_an_edge()
         tries.append((flags, took_s))
         if sorted(flags) in (["tick", "tick"], ["late_tick", "tick"]) and took_s < 0.03:

@@ -74,8 +74,8 @@ def test_the_child_of_a_dead_worker_is_killed_with_all_it_started(tmp_path: Path
     try:
         for _, journal in adopt_orphans(tmp_path):
             journal.close()
-        assert child.wait(timeout=5) == -signal.SIGKILL
-        assert daemon.wait(timeout=5) == -signal.SIGKILL
+        assert child.wait(timeout=60) == -signal.SIGKILL
+        assert daemon.wait(timeout=60) == -signal.SIGKILL
         assert stranger.poll() is None
         assert not note.exists()
     finally:
