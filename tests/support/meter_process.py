@@ -1,6 +1,8 @@
 """A process that meters: its records go to a journal, its second opinion to the output.
 
 ``python -m tests.support.meter_process JOURNAL_DIR ATTEMPT_ID SECONDS UUID...``
+
+It tells between which two moments it opened and closed the meter and stopped the opinion.
 """
 
 from __future__ import annotations
@@ -29,17 +31,22 @@ def main(journal_dir: str, attempt_id: str, seconds: str, *uuids: str) -> None:
     meter = Meter(open_sources(uuids), emit)
     opened_at_s = time.time()
     components = meter.open()
+    open_at_s = time.time()
     journal.append({"type": "start", "components": [item.as_dict() for item in components]})
     say("open")
     time.sleep(float(seconds))
+    close_at_s = time.time()
     meter.close()
     closed_at_s = time.time()
-    began_s = time.perf_counter()
-    figures = opinion.stop()
-    stopped_s = time.perf_counter() - began_s
+    figures = opinion.stop(timeout_s=60.0)
+    stopped_at_s = time.time()
     journal.close()
-    times = {"opened_at_s": opened_at_s, "closed_at_s": closed_at_s}
-    say(json.dumps({**times, "stopped_s": stopped_s, "second_opinion": figures}))
+    times = {
+        "opened_at_s": (opened_at_s, open_at_s),
+        "closed_at_s": (close_at_s, closed_at_s),
+        "stopped_at_s": (closed_at_s, stopped_at_s),
+    }
+    say(json.dumps({**times, "second_opinion": figures}))
 
 
 def say(line: str) -> None:

@@ -25,10 +25,12 @@ class Tracker:
         self.indices = list(indices)
         self.started = threading.Event()
         self.error: BaseException | None = None
-        self.may_stop = threading.Event()
+        self.may_start, self.may_stop = threading.Event(), threading.Event()
+        self.may_start.set()
         self.may_stop.set()
 
     def start(self) -> None:
+        self.may_start.wait()
         self.started.set()
         if self.error is not None:
             raise self.error
@@ -76,6 +78,16 @@ def test_a_tracker_that_hangs_delays_nothing() -> None:
     tracker.may_stop.set()  # it hung until here
     assert record["energy_kwh"] is None
     assert record["reason"] == "CodeCarbon did not answer within 0.1 s"
+
+
+def test_a_tracker_that_starts_slowly_delays_nothing() -> None:
+    tracker = Tracker()
+    tracker.may_start.clear()
+    opinion = SecondOpinion(make_tracker=lambda indices: tracker)
+    opinion.start()
+    assert not tracker.started.is_set()
+    tracker.may_start.set()
+    assert opinion.stop(timeout_s=60.0)["reason"] is None
 
 
 def test_a_tracker_that_was_never_started_gives_that_reason() -> None:
