@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pricetag.accounting.quantity.record import NOT_RECORDED
 from pricetag.tag import figures
 from pricetag.tag.figure import Shown
-from pricetag.tag.figures import difference, money, number, percent
+from pricetag.tag.figures import difference, money, money_texts, number, percent
 from pricetag.tag.footnotes import letter
 from pricetag.tag.issued_texts import plain
 
@@ -56,8 +56,17 @@ class Notes:
         """A relative difference in percent, with its sign."""
         return self._known(figure, difference)
 
-    def cost(self, figure: Shown) -> str:
-        """A cost from low to high, with its currency."""
+    def amount(self, figure: Shown) -> str:
+        """An amount of money with its currency and its 95% interval."""
+
+        def text(_: float) -> str:
+            value, interval = money_texts(figure)
+            return f"{value} ({interval})" if interval else value
+
+        return self._known(figure, text)
+
+    def price_range(self, figure: Shown) -> str:
+        """A cloud cost from the lowest to the highest price, with its currency."""
 
         def text(value: float) -> str:
             ends = [value if end is None else end for end in (figure.low, figure.high)]

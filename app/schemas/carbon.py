@@ -19,7 +19,7 @@ class CarbonImport(Cited):
         description="What the intensities include; location-based averages only.",
         examples=["lifecycle, consumption"],
     )
-    relative_std_ratio: Annotated[Real, Field(ge=0, le=10, allow_inf_nan=False)] = Field(
+    relative_std_ratio: Annotated[Real, Field(ge=0, le=1, allow_inf_nan=False)] = Field(
         default=0.1, description="Relative error of an hourly value, one sigma."
     )
     content: Annotated[str, Field(max_length=5_000_000)] = Field(

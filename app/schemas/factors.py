@@ -61,7 +61,9 @@ class FactorCreate(Cited):
         description="Unit of the kind, which is the default; other units are rejected.",
     )
     relative_std_ratio: Annotated[Real, Field(ge=0, le=10, allow_inf_nan=False)] | None = Field(
-        default=None, description="Relative error, one sigma; default of the kind if omitted."
+        default=None,
+        description="Relative error, one sigma: a ratio, e.g. 0.05 for 5%; default of the kind if "
+        "omitted. Above 1 only where `multiplicative` is true.",
     )
     multiplicative: StrictBool | None = Field(
         default=None, description="Whether the error is a factor: times or divided by 1 + ratio."

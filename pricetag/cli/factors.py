@@ -69,7 +69,7 @@ def _finite(ctx: typer.Context, option: typer.CallbackParam, value: float | None
 Std = Annotated[
     float | None,
     typer.Option(
-        help="Relative standard error (one sigma), e.g. 0.05 for 5%. Default: by kind.",
+        help="Relative standard error (one sigma) as a ratio, e.g. 0.05 for 5%. Default: by kind.",
         callback=_finite,
     ),
 ]

@@ -205,6 +205,26 @@ def money(amount: float) -> str:
     return f"{amount:,.2f}" if abs(amount) < 100 else f"{amount:,.0f}"
 
 
+def money_texts(figure: Shown) -> tuple[str, str]:
+    """The value of an amount of money, and its 95% interval.
+
+    Returns:
+        For example ``12.30 EUR`` and ``11.10 to 13.50 EUR``; in three significant digits where
+        two decimals would hide the interval. The interval is empty where there is none.
+    """
+    if figure.value is None:
+        return not_available(figure.reason), ""
+    value, low, high = figure.value, figure.low, figure.high
+    unit = f" {figure.unit}" if figure.unit else ""
+    if low is None or high is None or low == high:
+        return money(value) + unit, ""
+    amounts = [low, value, high]
+    texts = [money(amount) for amount in amounts]
+    if len(set(texts)) < len(amounts):
+        texts = [number(float(amount)) for amount in amounts]
+    return texts[1] + unit, f"{texts[0]} to {texts[2]}{unit}"
+
+
 def money_range(low: float, high: float, currency: str | None) -> str:
     """A range of money, for example ``41.28 to 140 USD``."""
     text = money(low) if low == high else f"{money(low)} to {money(high)}"

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from pricetag.accounting.bill.cost import CLOUD
 from pricetag.accounting.document.records import SecondOpinionTag
 from pricetag.tag.figure import Figure, Shown, share_of
 from pricetag.tag.figures import (
     difference,
     figure_text,
     money_range,
+    money_texts,
     not_available,
     percent,
     with_unit,
@@ -110,12 +112,16 @@ def _costs(tag: TagView) -> Iterator[Line]:
     """The total cost with its basis, then its known parts and the cloud price."""
     cost = tag.document.cost
     if cost.basis is None:  # nothing is known, or the tag is of the first accounting
-        for label, figure in (("Cloud cost", cost.cloud), ("Electricity cost", cost.electricity)):
-            yield Line(label, cost_text(figure, not_available(figure.reason)))
+        yield Line("Cloud cost", price_range_text(cost.cloud, not_available(cost.cloud.reason)))
+        yield Line("Electricity cost", cost_text(cost.electricity))
         return
-    yield Line("Cost", f"{cost_text(cost.total)} ({cost.basis})")
+    if cost.basis == CLOUD:
+        yield Line("Cost", f"{price_range_text(cost.total)} ({cost.basis})")
+    else:
+        yield Line("Cost", cost_text(cost.total, cost.basis))
+    if cost.cloud.value not in (None, cost.total.value):
+        yield Line("Cloud cost", price_range_text(cost.cloud))
     for label, figure in (
-        ("Cloud cost", cost.cloud),
         ("Owned hardware", cost.owned_hardware),
         ("Electricity cost", cost.electricity),
     ):
@@ -123,8 +129,17 @@ def _costs(tag: TagView) -> Iterator[Line]:
             yield Line(label, cost_text(figure))
 
 
-def cost_text(figure: Shown, missing: str = "n/a") -> str:
-    """An amount of money from low to high in its currency."""
+def cost_text(figure: Shown, basis: str | None = None) -> str:
+    """An amount of money like every figure: value, 95% interval, evidence, and its basis."""
+    value, interval = money_texts(figure)
+    if figure.value is None:
+        return value
+    tail = "; ".join(note for note in (interval, figure.source, basis) if note)
+    return f"{value} ({tail})" if tail else value
+
+
+def price_range_text(figure: Shown, missing: str = "n/a") -> str:
+    """A cloud cost, which has no single value: from the lowest to the highest price."""
     value = figure.value
     if value is None:
         return missing

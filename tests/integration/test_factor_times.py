@@ -142,6 +142,18 @@ async def test_calibrating_a_device_that_was_once_metered_gives_no_warning(api: 
         assert len(made["warnings"]) == warnings, made["warnings"]
 
 
+async def test_values_in_another_unit_give_a_warning(api: Api) -> None:
+    await make_site(api, "berlin", currency="EUR")
+    for kind, value, unit in (
+        ("carbon_location", "0.38", "grams per kWh"),
+        ("tariff", "29", "EUR per kWh"),
+    ):
+        (warning,) = (await enter(api, "berlin", kind, value))["warnings"]
+        assert warning.startswith(f"value: {value} ")
+        assert unit in warning
+    assert (await enter(api, "berlin", "tariff", "0.29"))["warnings"] == []
+
+
 @pytest.mark.parametrize("error", ["NaN", "Infinity"])
 async def test_an_error_that_is_not_a_number_is_rejected(api: Api, error: str) -> None:
     body = factor("pue", "1.2", relative_std_ratio=error)

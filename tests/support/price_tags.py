@@ -45,6 +45,8 @@ FACTORS = Factors(
     electricity_tariff=Factor(0.30, "USD/kWh", 0.0, "estimated", "Site contract", 2026),
     currency="USD",
 )
+ELECTRICITY_ALONE = replace(FACTORS, cloud_price_low=None, cloud_price_high=None)
+"""Factors of a site with a tariff, but without prices of its hardware."""
 
 
 def window(start_s: float, end_s: float, power_w: float, source: str = "counter") -> WindowEnergy:

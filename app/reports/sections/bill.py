@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from app.reports.cells import Notes, evidence
 from app.reports.shape import Row, Section, column, row, table
 from pricetag.tag.figure import Figure
-from pricetag.tag.figures import counted, interval_text, not_available, percent, with_unit
+from pricetag.tag.figures import (
+    counted,
+    interval_text,
+    money_texts,
+    not_available,
+    percent,
+    with_unit,
+)
 from pricetag.tag.totals import NOTHING, Totals
 from pricetag.tag.view import TagView
 
@@ -53,11 +60,9 @@ def section(sums: Totals, tags: Sequence[TagView]) -> Section:
         "FLOPs, effective": sums.flops_effective,
     }
     rows = [_line(label, figure, notes) for label, figure in lines.items()]
-    for label, figure in (
-        ("Cloud compute cost", sums.cloud_cost),
-        ("Electricity cost", sums.electricity_cost),
-    ):
-        rows.append(row(label, notes.cost(figure), "", evidence(figure)))
+    cloud = sums.cloud_cost
+    rows.append(row("Cloud compute cost", notes.price_range(cloud), "", evidence(cloud)))
+    rows.append(_line("Electricity cost", sums.electricity_cost, notes, is_money=True))
     return {
         "id": "bill",
         "heading": "The bill",
@@ -119,14 +124,16 @@ def _repriced(tags: Sequence[TagView]) -> list[str]:
     ]
 
 
-def _line(label: str, figure: Figure, notes: Notes) -> Row:
+def _line(label: str, figure: Figure, notes: Notes, *, is_money: bool = False) -> Row:
     if figure.value is None:
         return row(label, not_available(figure.reason), "", "n/a")
     if figure is NOTHING:
         return row(label, "none", "", "")
-    value = with_unit(figure.value, figure.unit)
+    value, interval = with_unit(figure.value, figure.unit), interval_text(figure)
+    if is_money:
+        value, interval = money_texts(figure)
     if figure.reason:
         value += f" {notes.mark(figure.reason)}"
     # An incomplete sum has no upper end, however well its parts are known.
     no_interval = "at least" if figure.reason else "exact"
-    return row(label, value, interval_text(figure) or no_interval, evidence(figure))
+    return row(label, value, interval or no_interval, evidence(figure))

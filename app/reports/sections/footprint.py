@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from app.reports.cells import Notes, column_unit
 from app.reports.shape import Section, Table, column, row, table
+from pricetag.accounting.bill.cost import CLOUD
 from pricetag.accounting.bill.figures import CostTag
 from pricetag.accounting.document.records import PriceTag
 from pricetag.accounting.quantity.quantity import Quantity
@@ -35,12 +36,7 @@ SPLIT = (
     Column("of which idle", "kWh", lambda tag: tag.energy.split.baseline_kwh),
     Column("of which dynamic", "kWh", lambda tag: tag.energy.split.dynamic_kwh),
 )
-COSTS: dict[str, Callable[[CostTag], Quantity]] = {
-    "Total": lambda cost: cost.total,
-    "Owned hardware": lambda cost: cost.owned_hardware,
-    "Electricity": lambda cost: cost.electricity,
-    "In the cloud": lambda cost: cost.cloud,
-}
+COSTS = ("Total", "Owned hardware", "Electricity", "In the cloud")
 
 
 def section(tags: Sequence[TagView], profile: Profile) -> Section | None:
@@ -114,7 +110,7 @@ def _costs(tags: Sequence[TagView]) -> list[Table]:
         row(
             tag.document.name,
             tag.document.cost.basis or "nothing",
-            *(notes.cost(part(tag.document.cost)) for part in COSTS.values()),
+            *_amounts(tag.document.cost, notes),
         )
         for tag in tags
     ]
@@ -124,6 +120,14 @@ def _costs(tags: Sequence[TagView]) -> list[Table]:
         *(column(label, "right") for label in COSTS),
     ]
     return [table("costs", "Cost of every run", columns, rows, notes.lines())]
+
+
+def _amounts(cost: CostTag, notes: Notes) -> Iterator[str]:
+    """The cells of `COSTS`: values with 95% intervals, but from low to high for cloud prices."""
+    yield notes.price_range(cost.total) if cost.basis == CLOUD else notes.amount(cost.total)
+    yield notes.amount(cost.owned_hardware)
+    yield notes.amount(cost.electricity)
+    yield notes.price_range(cost.cloud)
 
 
 def _efficiency(tags: Sequence[TagView]) -> list[Table]:

@@ -34,7 +34,7 @@ def section(rows: Sequence[StrubellRow], sums: Totals, profile: Profile) -> Sect
             notes.figure(item.facility_energy_kwh),
             notes.figure(item.co2e_lb),
             notes.figure(item.co2e_kg),
-            notes.cost(item.cloud_cost),
+            notes.price_range(item.cloud_cost),
         )
         for item in rows
     ]
@@ -47,7 +47,7 @@ def section(rows: Sequence[StrubellRow], sums: Totals, profile: Profile) -> Sect
             notes.figure(sums.facility_energy_kwh),
             notes.figure(sums.co2e_lb),
             notes.figure(sums.co2e_kg),
-            notes.cost(sums.cloud_cost),
+            notes.price_range(sums.cloud_cost),
             total=True,
         )
     )

@@ -14,6 +14,7 @@ from app.schemas.factors import FactorCreate, FactorEntered, FactorPage, FactorR
 from app.services import audit, cursors
 from app.services.factors import sites
 from app.services.factors.kinds import checked
+from app.services.factors.plausible import doubts
 from app.services.principals import Principal
 from models import Factor
 
@@ -74,6 +75,21 @@ async def enter(
 
 
 async def _warnings(session: Session, row: Factor) -> list[str]:
+    """Warns about implausible values, and about a calibration of a device never seen."""
+    warnings = list(
+        doubts(
+            row.kind,
+            float(row.value),
+            row.relative_std_ratio,
+            row.unit,
+            multiplicative=row.multiplicative,
+            details=row.details,
+        )
+    )
+    return [*warnings, *await _unseen(session, row)]
+
+
+async def _unseen(session: Session, row: Factor) -> list[str]:
     """Warns about a calibration whose device has not been seen, which may be a typing error."""
     if row.kind != "calibration" or await devices.was_seen(session, row.subject):
         return []

@@ -123,8 +123,7 @@ def checked(
         subject = _subject(subject, kind, site)
         value, details = _value(request, kind)
     except InvalidFactor as error:
-        state = "is missing" if error.value is None else f"is {error.value!r}"
-        faults.append(fault(error.field, state, f"use {error.valid_values}"))
+        faults.append(fault(error.field, error.problem, f"use {error.valid_values}"))
     if faults:
         raise InvalidFactorEntryError(faults)
     std_ratio = kind.std_ratio if request.relative_std_ratio is None else request.relative_std_ratio
@@ -157,7 +156,8 @@ def _fixed(
     request: FactorCreate, kind: Kind, currency: str | None, site: str | None
 ) -> Iterable[FieldProblem]:
     if kind.of_site and site is None:
-        yield fault("kind", f"{request.kind} belongs to a site", "post it to /v1/sites/{name}")
+        where = "name its site: --site NAME, or in the REST API POST /v1/sites/{name}/factors"
+        yield fault("kind", f"{request.kind} belongs to a site", where)
     unit = kind.unit or f"{currency}/kWh"
     if request.unit is not None and request.unit != unit:
         yield fault("unit", f"{request.unit!r} is not the unit of {request.kind}", unit)
@@ -167,10 +167,25 @@ def _fixed(
             f"is required for {request.kind}",
             "the meter's relative error, one sigma, e.g. 0.01",
         )
+    yield from _std(request, kind)
     unknown = sorted(set(request.details or {}) - kind.details)
     for name in unknown:
         detail_names = ", ".join(sorted(kind.details)) or "no details"
         yield fault(f"details.{name}", f"is not a detail of {request.kind}", detail_names)
+
+
+def _std(request: FactorCreate, kind: Kind) -> Iterable[FieldProblem]:
+    """An additive error of more than the value itself: a percentage, rather than a ratio."""
+    ratio = request.relative_std_ratio
+    multiplicative = request.multiplicative
+    if multiplicative is None:
+        multiplicative = kind.multiplicative
+    if ratio is not None and ratio > 1 and not multiplicative:
+        yield fault(
+            "relative_std_ratio",
+            f"must be at most 1 (got {ratio:g}): it is a ratio, not a percentage",
+            f"e.g. {ratio / 100:g} for {ratio:g}%",
+        )
 
 
 def _subject(subject: str, kind: Kind, site: str | None) -> str:

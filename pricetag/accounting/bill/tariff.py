@@ -79,15 +79,15 @@ def week_of_prices(
     for number, period in enumerate(periods):
         for minute in period.minutes_of_week():
             if week[minute] is not None:
-                where = f"{field}.{number}"
-                raise InvalidFactor(
-                    where, f"in force at {clock(minute)}", "periods of which one holds at a time"
+                expected = "periods of which one applies at a time"
+                raise _invalid(
+                    f"{field}.{number}", f"overlaps another at {clock(minute)}", expected
                 )
             week[minute] = period.price
     covered = [price for price in week if price is not None]
     if len(covered) < MIN_PER_WEEK:
         hole = clock(week.index(None))
-        raise InvalidFactor(field, f"silent at {hole}", "periods that cover the whole week")
+        raise _invalid(field, f"no price at {hole}", "periods that cover the whole week")
     return tuple(covered)
 
 
@@ -124,6 +124,10 @@ def clock(minute_of_week: int) -> str:
     """``mon 07:00`` for a minute of the week."""
     day, minute = divmod(minute_of_week, MIN_PER_DAY)
     return f"{DAYS[day]} {minute // MIN_PER_H:02}:{minute % MIN_PER_H:02}"
+
+
+def _invalid(field: str, problem: str, expected: str) -> InvalidFactor:
+    return InvalidFactor(field, problem, expected, problem)
 
 
 def _minute_of_week(local: datetime) -> int:

@@ -17,13 +17,18 @@ class InvalidFactor(ValueError):  # noqa: N818 - callers show it with the invali
         field: Name of the parameter or field.
         value: The invalid value.
         valid_values: Description of valid values.
+        problem: What is wrong, without the field's name.
     """
 
-    def __init__(self, field: str, value: object, valid_values: str) -> None:
+    def __init__(
+        self, field: str, value: object, valid_values: str, problem: str | None = None
+    ) -> None:
         self.field = field
         self.value = value
         self.valid_values = valid_values
-        super().__init__(f"{field} is {value!r}: use {valid_values}")
+        self.problem = problem or ("is missing" if value in (None, "") else f"{value!r} is invalid")
+        stated = f"is {value!r}" if problem is None else problem
+        super().__init__(f"{field} {stated}: use {valid_values}")
 
 
 class InvalidFigures(InvalidFactor):

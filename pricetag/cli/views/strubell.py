@@ -14,7 +14,7 @@ from pricetag.tag.strubell import (
     paper_factors,
     strubell_row,
 )
-from pricetag.tag.summary import cost_text
+from pricetag.tag.summary import price_range_text
 from pricetag.tag.view import TagView
 
 if TYPE_CHECKING:
@@ -75,7 +75,12 @@ def strubell_table(
 
 def _cells(row: StrubellRow) -> list[str]:
     figures = (row.power_w, row.hours, row.facility_energy_kwh, row.co2e_lb, row.co2e_kg)
-    return [row.label, row.hardware or "n/a", *map(_bare, figures), cost_text(row.cloud_cost)]
+    return [
+        row.label,
+        row.hardware or "n/a",
+        *map(_bare, figures),
+        price_range_text(row.cloud_cost),
+    ]
 
 
 def _bare(figure: Shown) -> str:

@@ -100,7 +100,7 @@ def test_periods_that_do_not_cover_the_week_once_are_rejected_with_their_field(
 
 
 def test_a_gap_and_an_overlap_are_reported_with_their_time() -> None:
-    with pytest.raises(InvalidFactor, match="silent at tue 12:00"):
+    with pytest.raises(InvalidFactor, match="no price at tue 12:00"):
         week(
             [
                 period(["mon", "wed-sun"], "00:00", "24:00", 1),
@@ -108,7 +108,7 @@ def test_a_gap_and_an_overlap_are_reported_with_their_time() -> None:
                 period(["tue"], "12:01", "24:00", 1),
             ]
         )
-    with pytest.raises(InvalidFactor, match="in force at wed 09:00"):
+    with pytest.raises(InvalidFactor, match="overlaps another at wed 09:00"):
         week([period(ALL, "00:00", "24:00", 1), period(["wed"], "09:00", "10:00", 2)])
 
 

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from app.schemas.factors import FactorCreate
 from app.services.factors.kinds import KINDS, Checked, InvalidFactorEntryError, checked
+from app.services.factors.plausible import doubts
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 CITED = {"year": 2025, "basis": "annual mean", "source": "report", "licence": "own"}
@@ -95,6 +96,93 @@ def test_invalid_figures_are_rejected_with_their_field(
     kind: str, value: Any, more: dict[str, Any], fields: list[str]
 ) -> None:
     assert refused(kind, value, **more) == fields
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if not KINDS[kind].multiplicative])
+@pytest.mark.parametrize("ratio", [1.01, 5, 10])
+def test_an_error_in_percent_is_rejected_as_not_a_ratio(kind: str, ratio: float) -> None:
+    subject = {"subject": "GPU-1"} if kind == "calibration" else {}
+    with pytest.raises(InvalidFactorEntryError, match="is a ratio, not a percentage") as error:
+        of(kind, "1.2", relative_std_ratio=ratio, **subject)
+    (problem,) = error.value.errors
+    assert (problem.field, problem.hint) == (
+        "relative_std_ratio",
+        f"e.g. {ratio / 100:g} for {ratio:g}%",
+    )
+    assert of(kind, "1.2", relative_std_ratio=1, **subject).relative_std_ratio == 1
+
+
+def test_an_error_by_a_factor_may_be_above_one() -> None:
+    assert of("embodied", 150, subject="H100", relative_std_ratio=2).relative_std_ratio == 2
+    assert of("carbon_market", 12, relative_std_ratio=2, multiplicative=True).multiplicative
+    assert refused("embodied", 150, subject="H100", relative_std_ratio=2, multiplicative=False) == [
+        "relative_std_ratio"
+    ]
+
+
+def test_messages_say_what_is_wrong_in_words() -> None:
+    half_day = {**FULL_DAY, "to": "12:00"}
+    for wanted, message in (
+        (("pue", "0.9", {}), "'0.9' is invalid"),
+        (("embodied", "150", {}), "is missing"),
+        (("tariff", None, {"details": {"periods": [half_day]}}), "no price at mon 12:00"),
+        (
+            ("tariff", None, {"details": {"periods": [FULL_DAY, half_day]}}),
+            "overlaps another at mon 00:00",
+        ),
+    ):
+        kind, value, more = wanted
+        with pytest.raises(InvalidFactorEntryError) as error:
+            of(kind, value, **more)
+        assert [problem.message for problem in error.value.errors] == [message]
+
+
+def test_a_tariff_without_a_site_names_the_option() -> None:
+    with pytest.raises(InvalidFactorEntryError) as error:
+        of("tariff", "0.29", site=None)
+    assert "--site NAME" in str(error.value.errors[0].hint)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "ratio", "unit", "words"),
+    [
+        ("carbon_location", 0.38, 0.07, "g/kWh", "0.38 kg/kWh is 380 g/kWh"),
+        ("carbon_location", 0.0, 0.07, "g/kWh", "implausibly low"),
+        ("carbon_market", 0.02, 0.07, "g/kWh", "implausibly low"),
+        ("carbon_market", 3001.0, 0.07, "g/kWh", "implausibly high"),
+        ("tariff", 29.0, 0.0, "EUR/kWh", "29 cents are 0.29 EUR"),
+        ("pue", 1.2, 0.2, "1", "a PUE is at least 1"),
+    ],
+)
+def test_implausible_values_give_one_warning(
+    kind: str, value: float, ratio: float, unit: str, words: str
+) -> None:
+    (warning,) = doubts(kind, value, ratio, unit)
+    assert words in warning
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "ratio", "unit"),
+    [
+        ("carbon_location", 1.0, 0.07, "g/kWh"),
+        ("carbon_location", 3000.0, 0.07, "g/kWh"),
+        ("carbon_market", 0.0, 0.07, "g/kWh"),
+        ("tariff", 5.0, 0.0, "EUR/kWh"),
+        ("tariff", 31.0, 0.0, "JPY/kWh"),
+        ("pue", 1.02, 0.03, "1"),
+        ("pue", 2.0, 0.2, "1"),
+        ("wue", 0.0, 0.1, "l/kWh"),
+        ("embodied", 150.0, 2.0, "kg/piece"),
+    ],
+)
+def test_plausible_values_give_no_warning(kind: str, value: float, ratio: float, unit: str) -> None:
+    assert list(doubts(kind, value, ratio, unit)) == []
+
+
+def test_a_period_of_a_tariff_in_cents_gives_a_warning() -> None:
+    details = {"periods": [{"price": "0.25"}, {"price": "31"}]}
+    (warning,) = doubts("tariff", 4.0, 0.0, "EUR/kWh", details=details)
+    assert "31 EUR/kWh" in warning
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-1", "1e12", float("nan"), True, "many"])

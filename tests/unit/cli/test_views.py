@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from pricetag.cli.views.recipes import recipe_view, recipes_view
 from pricetag.cli.views.tables import Figures, FittedTable, packed
 from pricetag.recipes import describe
 from tests.support.price_tags import (
+    ELECTRICITY_ALONE,
     compressed_run,
     failed_run,
     nested_run,
@@ -161,7 +163,7 @@ def test_figures_beside_energy_are_shown() -> None:
         "CO2e, embodied    102 mg",
         "CO2e, total       3.86 g",
         "Water             56.4 ml",
-        "Cost              0.04 to 0.05 USD (owned hardware and electricity)",
+        "Cost              0.0454 USD (0.0373 to 0.0536 USD; estimated; owned hardware",
         "Cloud cost        0.06 to 0.11 USD",
         "MFU               6.1% of the dense 16-bit peak",
         "FLOPs per energy  160 GFLOP/J",
@@ -171,6 +173,18 @@ def test_figures_beside_energy_are_shown() -> None:
         "Not counted in FLOPs: aten::_softmax",
     ):
         assert figure in text, figure
+
+
+def test_an_electricity_cost_is_not_shown_as_a_range_of_prices() -> None:
+    document = tag(replace(owned_run(), factors=ELECTRICITY_ALONE))
+    cost = document["cost"]["electricity"]
+    text = drawn(price_tag_view(document), 120)
+    (line,) = (line for line in text.splitlines() if line.startswith("Cost "))
+    pattern = r"Cost +(\S+) USD \((\S+) to (\S+) USD; \w+; electricity alone\)"
+    match = re.fullmatch(pattern, line.rstrip())
+    assert match, line
+    shown = [float(figure) for figure in match.groups()]
+    assert shown == pytest.approx([cost["value"], cost["low"], cost["high"]], rel=0.005)
 
 
 def test_the_printed_shares_add_up(tags: list[dict[str, Any]]) -> None:

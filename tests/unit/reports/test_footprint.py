@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,14 @@ import pytest
 
 from app.reports import FORMATS, build_context, render
 from pricetag.accounting.bill.inputs import HourlyFactor
-from tests.support.price_tags import FACTORS, compressed_run, owned_run, tag, unmetered_run
+from tests.support.price_tags import (
+    ELECTRICITY_ALONE,
+    FACTORS,
+    compressed_run,
+    owned_run,
+    tag,
+    unmetered_run,
+)
 from tests.unit.reports.test_context import AT, rows, section
 
 
@@ -33,10 +41,26 @@ def test_figures_beside_energy_have_a_section(context: dict[str, Any]) -> None:
     assert first[:3] == ["on our own card", "251", "211 to 311"]
     assert first[-2:] == ["56.4", "40.8 to 75.9"]
     assert found["split"][0][1:6:2] == ["20.9", "10.4", "2.61"]
-    assert found["costs"][0][1:3] == ["owned hardware and electricity", "0.04 to 0.05 USD"]
+    assert found["costs"][0][1:3] == [
+        "owned hardware and electricity",
+        "0.0454 USD (0.0373 to 0.0536 USD)",
+    ]
+    assert found["costs"][0][5].startswith("0.06 to 0.11 USD")
     assert found["efficiency"][0][1:3] == ["6.1% (a)", "160 (a)"]
     assert found["efficiency"][0][-1] == "FlopCounterMode on meta tensors"
     assert found["footprint"][1][1].startswith("n/a")
+
+
+def test_an_electricity_cost_has_its_value_and_its_interval() -> None:
+    run = replace(owned_run(), factors=ELECTRICITY_ALONE)
+    context = build_context("x", "site", [tag(run)], generated_at=AT)
+    electricity = tables(context, "footprint")["costs"][0][4]
+    assert re.fullmatch(r"\S+ USD \(\S+ to \S+ USD\)", electricity), electricity
+    totals = tables(context, "bill")["totals"]
+    (line,) = (cells for cells in totals if cells[0] == "Electricity cost")
+    assert electricity == f"{line[1]} ({line[2]})"
+    (cloud,) = (cells for cells in totals if cells[0] == "Cloud compute cost")
+    assert cloud[1].startswith("n/a")
 
 
 def test_columns_without_any_figure_are_omitted() -> None:
