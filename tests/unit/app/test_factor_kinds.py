@@ -122,16 +122,14 @@ def test_an_error_by_a_factor_may_be_above_one() -> None:
 
 def test_messages_say_what_is_wrong_in_words() -> None:
     half_day = {**FULL_DAY, "to": "12:00"}
-    for wanted, message in (
-        (("pue", "0.9", {}), "'0.9' is invalid"),
-        (("embodied", "150", {}), "is missing"),
-        (("tariff", None, {"details": {"periods": [half_day]}}), "no price at mon 12:00"),
-        (
-            ("tariff", None, {"details": {"periods": [FULL_DAY, half_day]}}),
-            "overlaps another at mon 00:00",
-        ),
+    gap: dict[str, Any] = {"details": {"periods": [half_day]}}
+    overlap: dict[str, Any] = {"details": {"periods": [FULL_DAY, half_day]}}
+    for kind, value, more, message in (
+        ("pue", "0.9", {}, "'0.9' is invalid"),
+        ("embodied", "150", {}, "is missing"),
+        ("tariff", None, gap, "no price at mon 12:00"),
+        ("tariff", None, overlap, "overlaps another at mon 00:00"),
     ):
-        kind, value, more = wanted
         with pytest.raises(InvalidFactorEntryError) as error:
             of(kind, value, **more)
         assert [problem.message for problem in error.value.errors] == [message]
