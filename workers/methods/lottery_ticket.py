@@ -24,9 +24,9 @@ from workers.training.checkpoints import trainable_state
 from workers.training.formats.sparse import Matrix, prunable
 from workers.training.pruning.masks import Masks, Scores, apply_masks, choose
 from workers.training.pruning.schedule import round_sparsities
+from workers.training.pruning.selection import with_others
 from workers.training.pruning.tickets import Tensors, Tickets
 
-_POOLER = re.compile(r"(^|\.)pooler\.dense$")
 _LAYER = re.compile(r"^(.*\.(?:layer|h)\.)(\d+)(\..*)$")
 
 
@@ -35,12 +35,7 @@ def with_pooler(model: nn.Module) -> dict[str, Matrix]:
 
     Source: Chen et al. 2020, section 3; the authors' code, pruning_model.
     """
-    poolers = {
-        name: module
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and _POOLER.search(name)
-    }
-    return {**prunable(model), **poolers}
+    return with_others(model, embeddings=False)
 
 
 def is_winning(full: Sequence[float], ticket: Sequence[float]) -> bool:

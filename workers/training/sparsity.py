@@ -11,6 +11,7 @@ from workers.training.finetune import full_profile
 from workers.training.model.loaded import Loaded
 from workers.training.plugin import Plugin
 from workers.training.pruning.masker import KeepZeros
+from workers.training.pruning.selection import with_pruned_others
 
 
 @dataclass(frozen=True)
@@ -59,4 +60,4 @@ def decide(context: StageContext, loaded: Loaded, keep: bool | None) -> Sparsity
         )
         return Sparsity((), sparsity)
     context.reporter.log(f"pruned weights stay zero: encoder sparsity {sparsity:.1%}")
-    return Sparsity((KeepZeros(),), sparsity)
+    return Sparsity((KeepZeros(with_pruned_others),), sparsity)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import nn
 
-from workers.training.formats.sparse import Matrix, prunable
+from workers.training.formats.sparse import Matrix, is_in_layer, prunable
 from workers.training.plugin import Plugin, Step
 from workers.training.pruning.masks import Masks, choose, kept_share
 from workers.training.pruning.schedule import Ramp
@@ -39,7 +39,7 @@ class Masker(Plugin):
     def hold(self, masks: Masks) -> None:
         """Replace the masks; they are applied after the next step."""
         self.masks = masks
-        self._density = kept_share(list(masks.values()))
+        self._density = kept_share([mask for name, mask in masks.items() if is_in_layer(name)])
 
     def density(self) -> float:
         """Share of the encoder's weights that the masks keep."""
@@ -90,12 +90,18 @@ class RampedMasker(Masker):
     Args:
         choose: Masks of the matrices at a sparsity.
         ramp: The sparsity at each step.
+        select: The matrices of a model that it masks, by name.
     """
 
     uncounted = ("the choice of masks",)
 
-    def __init__(self, choose: Callable[[Mapping[str, Matrix], float], Masks], ramp: Ramp) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        choose: Callable[[Mapping[str, Matrix], float], Masks],
+        ramp: Ramp,
+        select: Callable[[nn.Module], Mapping[str, Matrix]] = prunable,
+    ) -> None:
+        super().__init__(select)
         self._choose = choose
         self._ramp = ramp
 

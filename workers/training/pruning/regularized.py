@@ -12,6 +12,7 @@ from workers.training.phases import Phase
 from workers.training.plugin import LossTerm, Plugin
 from workers.training.pruning.masker import KeepZeros
 from workers.training.pruning.masks import Masks, Scope, apply_masks, choose
+from workers.training.pruning.selection import with_pruned_others
 
 
 def magnitudes(sparsity: float | None, scope: Scope) -> Callable[[Mapping[str, Matrix]], Masks]:
@@ -62,7 +63,7 @@ def pruned_after(
             params,
             Horizon(params.recovery_epochs),
             losses[:1],
-            [KeepZeros()],
+            [KeepZeros(with_pruned_others)],
             begin=prune,
         ),
     ]

@@ -25,6 +25,7 @@ from workers.training.pruning.limits import Limits, Quality, quality_of
 from workers.training.pruning.masker import KeepZeros, Masker, RampedMasker
 from workers.training.pruning.masks import Masks, Scorer, Scores, Structure, apply_masks, choose
 from workers.training.pruning.schedule import Ramp, round_sparsities
+from workers.training.pruning.selection import with_pruned_others
 from workers.training.rounds import MODEL, Result, Round, run_rounds
 from workers.training.training_stage import finish
 
@@ -73,7 +74,7 @@ class Pruner:
 
         masks = kept_masks(self.context, when, choose_now) if self.once else choose_now()
         apply_masks(matrices, masks)
-        return KeepZeros()
+        return KeepZeros(with_pruned_others)
 
     def round(self, sparsities: list[float], one: Round) -> Result:
         """One round: prune, train if asked for, and measure what the limits need."""
