@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from pricetag.recipes.methods.prune_movement import PruneMovement
 from workers.training.formats.sparse import Matrix, prunable
 from workers.training.forward_pass import ForwardPass
 from workers.training.plugin import LossTerm, ParameterGroup, Plugin, Step
@@ -209,3 +210,21 @@ class ScorePenalty(LossTerm):
     def value(self, forward: ForwardPass) -> torch.Tensor:
         """See ``LossTerm.value``."""
         return mean_sigmoid(list(self._movement.scores.values()))
+
+
+def movement_of(params: PruneMovement) -> tuple[Movement, list[ScorePenalty]]:
+    """The plug-in of a stage, and the penalty of soft movement.
+
+    Args:
+        params: The stage's options.
+    """
+    soft = params.variant == "soft"
+    ramp = Ramp(params.sparsity or params.final_threshold, params.ramp_start, params.ramp_end)
+    movement = Movement(
+        ramp,
+        params.score_learning_rate,
+        soft=soft,
+        scope=params.scope,
+        freeze_embeddings=params.freeze_embeddings,
+    )
+    return movement, [ScorePenalty(movement, params.final_penalty, ramp)] if soft else []

@@ -6,9 +6,17 @@ Sensitivity, section 4, arXiv:1810.02340.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
+
+from pricetag.recipes.methods.prune_snip import PruneSnip
+from workers.job.context import StageContext
+from workers.training.cost.tally import Tally
+from workers.training.formats.sparse import Matrix
+from workers.training.model.loaded import Loaded
+from workers.training.pruning.gradients import gradients
+from workers.training.pruning.masks import Scores
 
 
 def saliencies(
@@ -40,3 +48,24 @@ def normalized(batches: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch
     }
     total = sum(float(values.sum(dtype=torch.float64)) for values in mean.values())
     return {name: values / total if total > 0 else values for name, values in mean.items()}
+
+
+def sensitivity(
+    context: StageContext, loaded: Loaded, params: PruneSnip
+) -> Callable[[Tally, Mapping[str, Matrix]], Scores]:
+    """The score of a stage: normalized saliencies on its first batches.
+
+    Args:
+        context: The stage's context.
+        loaded: The model.
+        params: The stage's options.
+
+    Source: Lee et al. 2019, section 4, algorithm 1.
+    """
+
+    def score(tally: Tally, matrices: Mapping[str, Matrix]) -> Scores:
+        weights = {name: matrix.weight for name, matrix in matrices.items()}
+        batches = gradients(context, loaded, params, matrices, params.batches, tally)
+        return normalized([saliencies(weights, each) for each in batches])
+
+    return score

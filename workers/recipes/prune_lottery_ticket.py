@@ -6,8 +6,7 @@ from pricetag.recipes.base import StageParams
 from pricetag.recipes.methods.prune_lottery_ticket import PruneLotteryTicket
 from workers.job.context import StageContext, StageResult
 from workers.methods.lottery_ticket import plan, random_ticket
-from workers.training.finetune import count_model, full_profile, new_tally, training_labels
-from workers.training.fit import report_training
+from workers.training.finetune import count_model, training_labels
 from workers.training.model.models import for_training
 from workers.training.pruning.stage import require_prunable
 from workers.training.pruning.tickets import train_ticket
@@ -33,10 +32,5 @@ def run(params: StageParams, context: StageContext) -> StageResult:
     require_prunable(context, loaded)
     if params.control == "random_mask":
         random_ticket(loaded.model, params)
-    tally = new_tally(context, loaded)
-    outcomes = train_ticket(context, loaded, params, plan(loaded.model, params), tally)
-    report_training(context, outcomes)
-    sparsity = full_profile(context, loaded).sparsity
-    context.reporter.metric("encoder_sparsity", sparsity)
-    facts = {"encoder_sparsity": sparsity, "rounds": params.ticket_rounds}
-    return finish(context, loaded, {**outcomes[-1].facts(), **facts})
+    facts = train_ticket(context, loaded, params, plan(loaded.model, params))
+    return finish(context, loaded, facts)

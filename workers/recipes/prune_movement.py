@@ -5,10 +5,9 @@ from __future__ import annotations
 from pricetag.recipes.base import StageParams
 from pricetag.recipes.methods.prune_movement import PruneMovement
 from workers.job.context import StageContext, StageResult
-from workers.methods.movement import Movement, ScorePenalty
+from workers.methods.movement import movement_of
 from workers.training.finetune import count_model, training_labels
 from workers.training.model.models import for_training
-from workers.training.pruning.schedule import Ramp
 from workers.training.pruning.stage import require_prunable
 from workers.training.tasks.registry import task_of
 from workers.training.training_stage import train_and_save
@@ -31,15 +30,6 @@ def run(params: StageParams, context: StageContext) -> StageResult:
     assert isinstance(params, PruneMovement)
     loaded = for_training(context, training_labels(context), params.seed)
     require_prunable(context, loaded)
-    soft = params.variant == "soft"
-    ramp = Ramp(params.sparsity or params.final_threshold, params.ramp_start, params.ramp_end)
-    movement = Movement(
-        ramp,
-        params.score_learning_rate,
-        soft=soft,
-        scope=params.scope,
-        freeze_embeddings=params.freeze_embeddings,
-    )
-    penalties = [ScorePenalty(movement, params.final_penalty, ramp)] if soft else []
+    movement, penalties = movement_of(params)
     losses = [task_of(context).loss(), *penalties]
     return train_and_save(context, loaded, params, losses=losses, plugins=[movement])

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 
 from pricetag.recipes.base import StageParams
 from pricetag.recipes.methods.prune_snip import PruneSnip
 from workers.job.context import StageContext, StageResult
-from workers.methods.snip import normalized, saliencies
-from workers.training.cost.tally import Tally
+from workers.methods.snip import sensitivity
 from workers.training.finetune import count_model, training_labels
-from workers.training.formats.sparse import Matrix
 from workers.training.model.models import for_training
-from workers.training.pruning.gradients import gradients
-from workers.training.pruning.masks import Scores
 from workers.training.pruning.stage import prune_and_save
 
 
@@ -35,10 +30,5 @@ def run(params: StageParams, context: StageContext) -> StageResult:
     assert isinstance(params, PruneSnip)
     load = partial(for_training, context, training_labels(context), params.seed)
     loaded = load()
-
-    def score(tally: Tally, matrices: Mapping[str, Matrix]) -> Scores:
-        weights = {name: matrix.weight for name, matrix in matrices.items()}
-        parts = gradients(context, loaded, params, matrices, params.batches, tally)
-        return normalized([saliencies(weights, each) for each in parts])
-
+    score = sensitivity(context, loaded, params)
     return prune_and_save(context, loaded, params, score, reload=load, once=True)

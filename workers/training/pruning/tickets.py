@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -12,9 +13,8 @@ from torch import nn
 
 from pricetag.recipes.training import FullTraining
 from workers.job.context import StageContext
-from workers.training.cost.tally import Tally
-from workers.training.finetune import training_data
-from workers.training.fit import Horizon, Outcome, fit
+from workers.training.finetune import full_profile, new_tally, training_data
+from workers.training.fit import Horizon, Outcome, fit, report_training
 from workers.training.formats.sparse import Matrix
 from workers.training.model.loaded import Loaded
 from workers.training.plugin import Plugin
@@ -48,21 +48,21 @@ class Tickets:
 
 
 def train_ticket(
-    context: StageContext, loaded: Loaded, params: FullTraining, tickets: Tickets, tally: Tally
-) -> list[Outcome]:
-    """Find a ticket and train it in place; returns the outcomes of all trainings.
+    context: StageContext, loaded: Loaded, params: FullTraining, tickets: Tickets
+) -> dict[str, Any]:
+    """Find a ticket and train it in place; reports it, and returns facts for its card.
 
     Args:
         context: The stage's context.
         loaded: The model.
         params: Options of every training.
         tickets: How the ticket is found.
-        tally: Tally of the stage's operations.
 
     Raises:
         Interrupted: A stop was requested; the next attempt resumes in the same round.
     """
     early = context.folder / "rewind.safetensors"
+    tally = new_tally(context, loaded)
 
     def one_round(one: Round) -> Result:
         plugins: list[Plugin] = [KeepZeros(tickets.select)]
@@ -83,7 +83,11 @@ def train_ticket(
         return outcome.as_json()
 
     results = run_rounds(context, loaded.model, tickets.rounds + 1, one_round)
-    return [Outcome(**result) for result in results]
+    outcomes = [Outcome(**result) for result in results]
+    report_training(context, outcomes)
+    sparsity = full_profile(context, loaded).sparsity
+    context.reporter.metric("encoder_sparsity", sparsity)
+    return {**outcomes[-1].facts(), "encoder_sparsity": sparsity, "rounds": tickets.rounds}
 
 
 def _prune_and_rewind(
