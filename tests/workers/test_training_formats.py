@@ -26,10 +26,12 @@ from pricetag.accounting.work.flops import EncoderShape, encoder_flops
 from tests.support.training import TRAIN, carry_out, data_set, recipe
 from workers.job.reporter import JobError
 from workers.methods.albert import apply_embedding_factors
+from workers.methods.codebook import cluster_matrix
 from workers.methods.int8 import apply_int8
 from workers.methods.int8_static import apply_int8_static
 from workers.training.affine import ActivationRange, Blocks
 from workers.training.formats import integers, registry
+from workers.training.formats.codebook import to_codebook
 from workers.training.formats.exits import add_exits, exits_of
 from workers.training.formats.half import to_half
 from workers.training.formats.low_rank import factorize
@@ -102,6 +104,13 @@ def few_bits(model: PreTrainedModel) -> None:
         integers.to_integers(model, name, integers.Plan(4, Blocks(column_size=16)))
 
 
+def with_codebook(model: PreTrainedModel) -> None:
+    for name in integers.linears(model) + integers.embeddings(model):
+        weight = model.get_submodule(name).weight
+        assert isinstance(weight, torch.Tensor)
+        to_codebook(model, name, *cluster_matrix(weight.detach(), 3), weight.detach() != 0)
+
+
 def half(model: PreTrainedModel) -> None:
     to_half(model, "bf16")
 
@@ -122,6 +131,7 @@ MAKERS: dict[str, Callable[[PreTrainedModel], None]] = {
     "int8": eight_bit,
     "int8 static": eight_bit_static,
     "integers": few_bits,
+    "codebook": with_codebook,
     "half": half,
 }
 COMBINED = [
@@ -129,6 +139,7 @@ COMBINED = [
 ] + [
     ("sliced", "int8"),
     ("sliced", "integers"),
+    ("sparse", "codebook"),
     ("shared", "low_rank", "exits", "integers"),
     ("shared", "low_rank", "exits", "half"),
     ("shared", "int8"),
@@ -169,7 +180,7 @@ def test_every_format_reloads_to_the_same_outputs_and_counts(
         again.train(False)
     assert torch.equal(answers(again), before)
     assert profile(again) == profile(model)
-    assert registry.is_final(notes) == bool({"int8", "integers", "half"} & set(notes))
+    assert registry.is_final(notes) == bool({"int8", "integers", "codebook", "half"} & set(notes))
 
 
 def test_the_registry_is_the_package() -> None:
@@ -182,6 +193,7 @@ def test_the_registry_is_the_package() -> None:
         "low_rank",
         "exits",
         "integers",
+        "codebook",
         "int8",
         "half",
     ]
@@ -189,7 +201,17 @@ def test_the_registry_is_the_package() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["sliced", "low_rank", "shared", "factorized_embedding", "exits", "integers", "int8"]
+    "name",
+    [
+        "sliced",
+        "low_rank",
+        "shared",
+        "factorized_embedding",
+        "exits",
+        "integers",
+        "codebook",
+        "int8",
+    ],
 )
 def test_a_note_of_another_version_or_tensors_that_do_not_fit_are_rejected(
     tmp_path: Path, name: str

@@ -10,6 +10,7 @@ from workers.job.context import StageContext
 from workers.training.finetune import new_tally, training_data
 from workers.training.fit import Horizon, fit, report_training
 from workers.training.model.loaded import Loaded
+from workers.training.plugin import Plugin
 
 
 def recover(
@@ -18,6 +19,7 @@ def recover(
     options: Recovery,
     *,
     uncounted: Sequence[str] = (),
+    plugins: Sequence[Plugin] = (),
 ) -> dict[str, Any]:
     """Train a compressed model in place; returns facts for its card.
 
@@ -26,6 +28,7 @@ def recover(
         loaded: The model.
         options: Options of the training, with its epochs.
         uncounted: Work of the compression itself whose operations are not counted.
+        plugins: Techniques that take part.
 
     Raises:
         Interrupted: A stop was requested; the next attempt resumes from the checkpoint.
@@ -38,6 +41,7 @@ def recover(
         training_data(context, loaded, options.max_length),
         options,
         horizon=Horizon(options.recovery_epochs),
+        plugins=plugins,
         tally=new_tally(context, loaded, uncounted),
     )
     report_training(context, [outcome])

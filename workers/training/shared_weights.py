@@ -1,0 +1,99 @@
+"""Training of the values that the weights of a matrix share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+from transformers.pytorch_utils import Conv1D
+
+from workers.training.formats.codebook import to_codebook
+from workers.training.plugin import ParameterGroup, Plugin
+
+Cluster = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+"""Centroids ``[clusters]`` and labels ``[rows, columns]`` of a matrix ``[rows, columns]``."""
+
+
+class SharedWeights(Plugin):
+    """Trains the centroids of some modules in place of their weights; labels stay as they are.
+
+    The gradient of a centroid is the sum of those of its members. Zeros stay zeros.
+
+    Args:
+        model: The model.
+        names: Names of the modules: Linear, Conv1D or Embedding.
+        cluster: Makes the codebook of a matrix.
+        density: Share of the encoder's weights that are not zero.
+
+    Source: Han et al. 2016, section 3.3, arXiv:1510.00149.
+    """
+
+    def __init__(
+        self, model: nn.Module, names: Sequence[str], cluster: Cluster, density: float
+    ) -> None:
+        self._names = list(names)
+        self._density = density
+        self.masks: dict[str, torch.Tensor] = {}
+        self.labels: dict[str, torch.Tensor] = {}
+        self.centroids: dict[str, nn.Parameter] = {}
+        for name in names:
+            module: Any = model.get_submodule(name)
+            weight = module.weight.detach()
+            rows = weight.t() if isinstance(module, Conv1D) else weight
+            centroids, labels = cluster(rows)
+            self.masks[name], self.labels[name] = rows != 0, labels
+            self.centroids[name] = nn.Parameter(centroids.clone())
+
+    def attach(self, model: nn.Module) -> None:
+        """Compute with the centroids; the weights themselves are frozen."""
+        for name in self._names:
+            module: Any = model.get_submodule(name)
+            device = module.weight.device
+            self.centroids[name].data = self.centroids[name].data.to(device)
+            self.masks[name] = self.masks[name].to(device)
+            self.labels[name] = self.labels[name].to(device)
+            module.weight.requires_grad_(False)
+            module.forward = self._forward_of(name, module)
+
+    def detach(self, model: nn.Module) -> None:
+        """Restore the modules' own forward pass."""
+        for name in self._names:
+            del model.get_submodule(name).forward
+
+    def parameter_groups(self, model: nn.Module) -> Sequence[ParameterGroup]:
+        """The centroids."""
+        return [ParameterGroup(list(self.centroids.values()), weight_decay=0.0)]
+
+    def density(self) -> float:
+        """Share of the encoder's weights that are not zero; it stays the same in training."""
+        return self._density
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """The centroids of each module."""
+        return {name: centroids.detach() for name, centroids in self.centroids.items()}
+
+    def restore(self, state: dict[str, torch.Tensor]) -> None:
+        """Restore the centroids of a checkpoint."""
+        for name, centroids in state.items():
+            self.centroids[name].data.copy_(centroids)
+
+    def convert(self, model: nn.Module) -> None:
+        """Give the modules their codebooks, on the CPU, in place."""
+        for name in self._names:
+            parts = (self.centroids[name].data, self.labels[name], self.masks[name])
+            to_codebook(model, name, *(part.cpu() for part in parts))
+
+    def _forward_of(self, name: str, module: Any) -> Callable[[torch.Tensor], torch.Tensor]:
+        centroids = self.centroids[name]
+
+        def embedded(numbers: torch.Tensor) -> torch.Tensor:
+            return centroids[self.labels[name][numbers].int()] * self.masks[name][numbers]
+
+        def forward(values: torch.Tensor) -> torch.Tensor:
+            weight = centroids[self.labels[name].int()] * self.masks[name]
+            return functional.linear(values, weight, module.bias)
+
+        return embedded if isinstance(module, nn.Embedding) else forward
