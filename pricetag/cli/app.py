@@ -17,6 +17,7 @@ from pricetag.cli import (
     budgets,
     energy,
     factors,
+    inspecting,
     local,
     people,
     pricing,
@@ -96,6 +97,7 @@ for register in (
     books.register,
     people.register,
     local.register,
+    inspecting.register,
     service.register,
 ):
     register(app)

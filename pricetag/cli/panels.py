@@ -12,7 +12,7 @@ PANELS = {
     "Energy and budgets": ("energy", "budget"),
     "Sites and factors": ("site", "factor", "price", "carbon"),
     "People": ("whoami", "user", "project", "audit"),
-    "Without a server": ("recipes", "estimate", "doctor"),
+    "Without a server": ("recipes", "estimate", "inspect", "doctor"),
     "Server and workers": (
         *("demo", "serve", "worker", "migrate", "token"),
         *("balances", "rollups", "readings"),

@@ -139,6 +139,7 @@ def test_every_command_that_sends_fields_is_tried() -> None:
             "verify",
             "estimate",
             "doctor",
+            "inspect",
             "recipes",
             "whoami",
         ),

@@ -1,0 +1,56 @@
+"""The command that shows what a stored model consists of."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pricetag.cli.answering import answer
+from pricetag.cli.console import CliError
+from pricetag.cli.options import Json
+from pricetag.cli.views.inspect import inspect_view
+
+TRAINING_BYTES = 16
+"""Bytes of training for each parameter in fp32: weight, gradient and AdamW's two moments."""
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command("inspect")(inspect)
+
+
+def inspect(
+    ctx: typer.Context,
+    model: Annotated[
+        Path,
+        typer.Argument(metavar="MODEL", help="Folder with config.json and *.safetensors."),
+    ],
+    length: Annotated[
+        int, typer.Option(min=1, max=1_000_000, help="Tokens of the text for operations.")
+    ] = 128,
+    json: Json = False,
+) -> None:
+    """Show a model's parameters, memory and FLOPs by part, and what each method could save.
+
+    The figures follow from the shapes in its files; no weights are loaded.
+    """
+    from pricetag.inspection import UnreadableModelError, parts_of, read_model, savings_of
+
+    try:
+        stored = read_model(model)
+        parts = parts_of(stored, length)
+    except UnreadableModelError as error:
+        raise CliError(str(error)) from error
+    figures: dict[str, Any] = {
+        "model": stored.name,
+        "model_type": stored.config.get("model_type"),
+        "length": length,
+        "parts": {name: asdict(part) for name, part in parts.by_name.items()},
+        "total": asdict(parts.total),
+        "training_bytes": TRAINING_BYTES * parts.total.parameters,
+        "savings": [asdict(saving) for saving in savings_of(stored, parts)],
+    }
+    answer(ctx, json, figures, inspect_view)
