@@ -51,6 +51,7 @@ MODULES = (
     "transformers.models.bert.tokenization_bert",
     "transformers.models.distilbert.modeling_distilbert",
     "transformers.models.gpt2.modeling_gpt2",
+    "transformers.models.mobilebert.modeling_mobilebert",
     "workers.training.preparation",
 )
 """What jobs import: here once for all of them."""

@@ -109,7 +109,7 @@ def test_a_layer_map_rises_from_the_embeddings_to_the_last_layer(
         assert len(set(layers)) == student + 1
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=20)
 @given(seed=st.integers(0, 999), temperature=st.floats(0.5, 20))
 def test_prediction_loss_is_least_at_the_teachers_logits(seed: int, temperature: float) -> None:
     torch.manual_seed(seed)

@@ -13,6 +13,7 @@ from pricetag.recipes.training import Optimisation
 from workers.job.context import StageContext
 from workers.job.request import JobError
 from workers.job.sources import resolve_folder, resolve_model
+from workers.training.cost.flops import FlopProfile
 from workers.training.finetune import count_model, count_operations, model_profile
 from workers.training.formats import registry
 from workers.training.model import precision
@@ -199,3 +200,11 @@ def layers(teacher: Teacher, student: Loaded) -> dict[str, int]:
         "teacher_layers": teacher.model.config.num_hidden_layers,
         "student_layers": student.model.config.num_hidden_layers,
     }
+
+
+def profiles(
+    context: StageContext, teacher: Teacher, student: Loaded
+) -> tuple[FlopProfile, FlopProfile]:
+    """Operations of student and teacher, which the prepared stage has counted."""
+    of_teacher = Loaded(teacher.model, student.tokenizer, student.labels)
+    return model_profile(context, student), model_profile(context, of_teacher)
