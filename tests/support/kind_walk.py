@@ -68,7 +68,7 @@ SMALL: dict[str, Any] = {
 }
 
 WITHOUT_CHECKPOINTS: dict[str, Any] = {"checkpoint_after_s": 3600, "checkpoint_every_s": 3600}
-"""Of a stage that nobody kills: it ends at the weights of one that saves its state at each step."""
+"""A stage that is not killed ends at the weights of one that saves its state at each step."""
 
 
 class Recorder(RecordingReporter):
@@ -283,7 +283,7 @@ def _reload(
 
 
 def _warm_up() -> None:
-    """What every job would do for itself, before any is forked: imports, tables, versions."""
+    """Does once, before any job is forked, what each of them needs: imports, tables, versions."""
     for name in MODULES:
         importlib.import_module(name)
     from transformers.conversion_mapping import get_checkpoint_conversion_mapping

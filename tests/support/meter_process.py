@@ -2,7 +2,7 @@
 
 ``python -m tests.support.meter_process JOURNAL_DIR ATTEMPT_ID SECONDS UUID...``
 
-It tells between which two moments it opened and closed the meter and stopped the opinion.
+It reports between which two moments it opened and closed the meter and stopped the opinion.
 """
 
 from __future__ import annotations

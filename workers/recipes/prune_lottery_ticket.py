@@ -19,7 +19,7 @@ def prepare(params: StageParams, context: StageContext) -> None:
 
 
 def run(params: StageParams, context: StageContext) -> StageResult:
-    """Find the ticket, train it or a control of it, and save the model.
+    """Find the ticket, train it or a control, and save the model.
 
     Raises:
         JobError: The model is 8-bit or has nothing to prune, or the data cannot be used.

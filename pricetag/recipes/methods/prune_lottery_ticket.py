@@ -89,7 +89,7 @@ def _work(params: PruneLotteryTicket, devices: int) -> Work:
 ENTRY = RecipeEntry(
     params=PruneLotteryTicket,
     title="Find a lottery ticket",
-    summary="Prunes in rounds with rewinding and trains the ticket, or a control of it.",
+    summary="Prunes in rounds with rewinding and trains the ticket, or a control.",
     paper=Paper(
         "Chen, Frankle, Chang, Liu, Zhang, Wang, Carbin (2020): The Lottery Ticket Hypothesis "
         "for Pre-trained BERT Networks. NeurIPS.",
