@@ -13,6 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn.utils import prune as torch_prune
 from transformers.pytorch_utils import Conv1D
 
 from workers.methods.magnitude import magnitudes
@@ -127,6 +128,26 @@ def test_the_best_entries_are_kept_exactly_and_the_first_of_equals(
     order = sorted(range(len(flat)), key=lambda place: (-flat[place], place))[:kept]
     assert torch.cat(masks).nonzero().flatten().tolist() == sorted(order)
     assert [mask.shape for mask in masks] == [each.shape for each in tensors]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.37, 0.5, 0.9, 0.999])
+def test_masks_of_magnitude_are_those_of_torch_as_before(share: float) -> None:
+    """Jobs of earlier versions, which pruned with torch.nn.utils.prune, keep their weights."""
+    made, before = matrices(3), matrices(3)
+    places = [(matrix, "weight") for matrix in before.values()]
+    torch_prune.global_unstructured(places, pruning_method=torch_prune.L1Unstructured, amount=share)
+    masks = choose(made, magnitudes, share, "global")
+    assert all(torch.equal(masks[n], before[n].get_buffer("weight_mask").bool()) for n in made)
+    each = matrices(3)
+    for matrix in each.values():
+        torch_prune.l1_unstructured(matrix, "weight", share)  # type: ignore[no-untyped-call]
+    masks = choose(made, magnitudes, share, "per_matrix")
+    assert all(torch.equal(masks[n], each[n].get_buffer("weight_mask").bool()) for n in made)
+
+
+def test_infinite_scores_have_an_order() -> None:
+    scores = torch.tensor([math.inf, -math.inf, 0.0, math.inf])
+    assert keep_best([scores], 2)[0].tolist() == [True, False, False, True]
 
 
 def test_scores_that_are_not_numbers_and_impossible_counts_are_rejected() -> None:
