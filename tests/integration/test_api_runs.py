@@ -134,7 +134,7 @@ async def test_a_queued_run_is_cancelled_at_once(api: Api) -> None:
     async with api.database.session_scope() as session:
         assert await entries(session, run_id) == []
     again = problem(await api.member.post(f"/v1/runs/{run_id}/cancel"), 409, "run-finished")
-    assert "cancelled" in again["detail"]
+    assert "already canceled" in again["detail"]
 
 
 async def test_a_running_run_is_asked_to_stop(api: Api) -> None:
@@ -149,7 +149,7 @@ async def test_a_finished_run_is_not_cancelled(api: Api) -> None:
     async with api.database.session_scope() as session:
         run_id = await finished_run(session)
     refused = problem(await api.admin.post(f"/v1/runs/{run_id}/cancel"), 409, "run-finished")
-    assert refused["detail"] == "The run has already succeeded and can't be cancelled."
+    assert refused["detail"] == "The run has already succeeded and cannot be canceled."
 
 
 async def test_a_member_cancels_its_own_an_admin_any(api: Api) -> None:
