@@ -64,6 +64,24 @@ def test_asymmetric_quantization_is_that_of_the_observer(name: str, kind: str) -
     torch.testing.assert_close((q - zero_point) * scale, real, rtol=1e-6, atol=1e-9)
 
 
+QBERT = json.loads((Path(__file__).parents[1] / "data/golden/qbert.json").read_text())["cases"]
+GROUPED = [name for name in QBERT if name.startswith("groups")]
+
+
+@pytest.mark.parametrize("name", GROUPED)
+def test_groups_of_rows_are_those_of_the_formula(name: str) -> None:
+    groups, bits = (int(part.lstrip("groupsbit")) for part in name.split("_"))
+    weight = torch.tensor(QBERT["inputs"]["W"], dtype=torch.float64)
+    blocks, expected = Blocks(row_groups=groups), QBERT[name]
+    q, scale = quantize_blocks(weight, blocks, bits)
+    assert scale[:, 0].tolist() == pytest.approx(expected["scale"], rel=1e-12)
+    real = q * blocks.spread(scale, *weight.shape)
+    torch.testing.assert_close(
+        real, torch.tensor(expected["dequantised"], dtype=torch.float64), rtol=1e-9, atol=1e-12
+    )
+    assert float((real - weight).square().mean()) == pytest.approx(expected["mse"], rel=1e-9)
+
+
 finite = st.floats(-1e4, 1e4, allow_nan=False, width=32)
 
 
