@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import tomllib
 from decimal import Decimal
@@ -20,6 +21,7 @@ from pydantic_settings import (
 )
 
 from pricetag.catalog import currency_codes, grid_factor
+from pricetag.field_messages import message_of
 
 POSTGRES_SCHEMES = ("postgresql://", "postgres://", "postgresql+psycopg://")
 
@@ -344,6 +346,13 @@ def get_settings() -> Settings:
 
 
 def _fault(fault: ErrorDetails) -> str:
-    # The message of the validator, without pydantic's prefix.
-    message = fault.get("ctx", {}).get("error") or fault["msg"]
-    return f"{'.'.join(map(str, fault['loc'])) or 'settings'}: {message}"
+    """A wrong setting by its variable or its key in the file."""
+    name = ".".join(map(str, fault["loc"]))
+    if fault["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(name, Settings.model_fields, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return f"{name}: is not a known setting{hint}"
+    # A validator's own message, without pydantic's prefix.
+    message = fault.get("ctx", {}).get("error") or message_of(fault)
+    variable = f"PRICETAG_{name.upper()}"
+    return f"{variable if os.environ.get(variable) else name or 'settings'}: {message}"

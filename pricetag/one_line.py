@@ -117,3 +117,12 @@ def _plain(name: str, index: int) -> str:
     if category in ("Cc", "Zl", "Zp"):
         return " "
     return "" if _is_hidden(name, index) else character
+
+
+def not_utf8(error: UnicodeDecodeError) -> str:
+    """Where a text stops being UTF-8, and what to do about it: ``is not UTF-8 text: ...``."""
+    raw = error.object
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "is not UTF-8 text: it begins as UTF-16 does; save it as UTF-8"
+    line = raw.count(b"\n", 0, error.start) + 1
+    return f"is not UTF-8 text: line {line}, byte 0x{raw[error.start]:02x}; save it as UTF-8"

@@ -79,6 +79,19 @@ class Page(TypedDict):
     next_cursor: str | None
 
 
+MAX_KEY = 200
+"""Characters of an idempotency key."""
+
+
+def key_fault(key: str) -> str | None:
+    """What is wrong with an idempotency key, which is sent in a header; None if it is valid."""
+    if not 1 <= len(key) <= MAX_KEY:
+        return f"must have 1 to {MAX_KEY} characters (got {len(key)})"
+    if not all("!" <= sign <= "~" for sign in key):
+        return f"must have only visible ASCII characters, without spaces (got {key!a})"
+    return None
+
+
 class ClientError(Exception):
     """Base of the client's errors."""
 

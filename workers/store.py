@@ -13,6 +13,7 @@ from app.db import Database
 from app.services import execution, waiting
 from app.services.energy import baselines
 from app.services.energy import node_hours as energy
+from app.services.factors import sites
 from app.services.waiting import Offer
 from workers.node.baselines import Baseline
 from workers.node.hours import Row
@@ -20,6 +21,13 @@ from workers.node.identity import NodeConfig, node_place
 
 logger = logging.getLogger(__name__)
 
+DEFAULT_SITE = "default"
+"""Site of workers without PRICETAG_SITE; it need not have been created."""
+
+UNKNOWN_SITE = (
+    "site %r does not exist, so runs of this worker are priced by the factors of the lab: correct "
+    "PRICETAG_SITE, or create the site with: pricetag site create %s"
+)
 LOOK_TIMEOUT_S = 5.0
 """Maximum duration of a budget check, in s; leases are renewed once a second."""
 
@@ -37,6 +45,7 @@ class Store:
         self._config = config
         self._budgets = execution.BudgetWatch()
         self._place: str | None = None  # as registered; None before that
+        self._site_exists = True  # as far as was logged
 
     async def demand(self, run_id: UUID) -> execution.Demand | None:
         """What a queued run needs of its worker; None when it must not start now."""
@@ -104,6 +113,10 @@ class Store:
                 session, config.name, config.pool, list(devices), capabilities, place
             )
             await waiting.announce(session, config.worker, config.name, offer)
+            site_exists = config.site == DEFAULT_SITE or await sites.exists(session, config.site)
+        if self._site_exists and not site_exists:
+            logger.warning(UNKNOWN_SITE, config.site, config.site)
+        self._site_exists = site_exists
         is_doubled = self._place is not None and before != place
         self._place = place
         return is_doubled

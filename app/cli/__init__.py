@@ -92,7 +92,14 @@ def serve(
             access_log=access_log,
         )
     except START_FAULTS as error:
-        raise fail(f"the server cannot start: {error}") from error
+        raise fail(f"the server cannot start: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """Why the server cannot start; a file in a folder's place by its path."""
+    if isinstance(error, FileExistsError | NotADirectoryError) and error.filename:
+        return f"{error.filename} is a file, or in one, where a folder is needed"
+    return str(error)
 
 
 def set_up_logging(level: str) -> None:

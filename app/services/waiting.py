@@ -15,6 +15,7 @@ from pricetag.recipes import runs_program
 SILENT_S = 35.0
 """A worker that was not heard of for longer is not live; workers report every 10 s."""
 
+DEFAULT_POOL = "default"
 FORGOTTEN_S = 24 * 3600.0
 
 
@@ -97,7 +98,12 @@ def why(pool: str, gpus: int, *, is_program: bool, live: Sequence[Serving]) -> W
     pools = sorted({worker.pool for worker in live})
     in_pool = [worker for worker in live if worker.pool == pool]
     if not in_pool:
-        return _because("no-worker-in-pool", f"no worker serves pool {pool}", _served(pools), pools)
+        return _because(
+            "no-worker-in-pool",
+            f"no worker serves pool {pool}",
+            _served(pools, pool, is_program),
+            pools,
+        )
     large = [worker for worker in in_pool if _is_large_enough(worker, gpus)]
     if not large:
         message, hint = _too_small(pool, gpus, in_pool)
@@ -123,9 +129,10 @@ def _is_large_enough(worker: Serving, gpus: int) -> bool:
     return worker.gpus >= gpus if gpus else worker.cpu_slots > 0
 
 
-def _served(pools: Sequence[str]) -> str:
+def _served(pools: Sequence[str], pool: str, is_program: bool) -> str:
     if not pools:
-        return "no worker is live; start one with: pricetag worker"
+        options = f" --pool {pool}" * (pool != DEFAULT_POOL) + " --allow-commands" * is_program
+        return f"no worker is live; start one with: pricetag worker{options}"
     return f"pools with a live worker: {', '.join(pools)}"
 
 

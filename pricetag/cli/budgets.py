@@ -10,6 +10,7 @@ import typer
 
 from pricetag.cli.answering import answer, each
 from pricetag.cli.console import EXIT_USAGE, CliError
+from pricetag.cli.factors import moment
 from pricetag.cli.options import Json, open_client
 from pricetag.cli.views.budgets import alert_line, audit_line, budget_lines, budgets_view
 
@@ -17,6 +18,18 @@ if TYPE_CHECKING:
     from pricetag.client import Client
 
 Metric = Literal["facility_energy_kwh", "co2e_kg", "cost"]
+AuditKind = Literal[
+    "budget",
+    "carbon_series",
+    "factor",
+    "member",
+    "price",
+    "project",
+    "run",
+    "site",
+    "token",
+    "user",
+]
 Period = Literal["total", "week", "month", "quarter", "year"]
 BudgetArgument = Annotated[str, typer.Argument(metavar="BUDGET", help="Budget name or ID.")]
 WarnAt = Annotated[
@@ -203,11 +216,8 @@ def alerts(
 def audit(
     ctx: typer.Context,
     kind: Annotated[
-        str | None,
-        typer.Option(
-            help="Show only changes of this kind of object: budget, carbon_series, factor, "
-            "member, price, project, run, site, token or user."
-        ),
+        AuditKind | None,
+        typer.Option(help="Show only changes of this kind of object."),
     ] = None,
     object_id: Annotated[
         str | None,
@@ -226,13 +236,15 @@ def audit(
     since: Annotated[
         str | None,
         typer.Option(
-            metavar="TIME", help="Show only changes from this time on; ISO 8601 with zone."
+            metavar="TIME",
+            help="Show only changes from this time on: a date (its first instant in UTC) or a time "
+            "with zone.",
         ),
     ] = None,
     until: Annotated[
         str | None,
         typer.Option(
-            metavar="TIME", help="Show only changes before this time; ISO 8601 with zone."
+            metavar="TIME", help="Show only changes before this time, in the same way as --since."
         ),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of rows.")] = 20,
@@ -244,8 +256,8 @@ def audit(
         "object_id": object_id,
         "actor": actor,
         "access": access,
-        "since": since,
-        "until": until,
+        "since": moment(since),
+        "until": moment(until),
     }
     with open_client(ctx) as client:
         items = list(islice(client.audit(**filters), limit))

@@ -7,6 +7,7 @@ its address in ``server.json`` of the data folder.
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import tomllib
@@ -16,6 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from pricetag.cli.console import EXIT_USAGE, CliError
+
+CLIENT_KEYS = frozenset({"url", "token"})
+"""Keys of the table ``[client]``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,10 @@ def resolve(
     client = settings.get("client", {})
     if not isinstance(client, dict):
         raise CliError("[client] in the configuration file must be a table", EXIT_USAGE)
+    if unknown := sorted(set(client) - CLIENT_KEYS):
+        near = difflib.get_close_matches(unknown[0], CLIENT_KEYS, 1)
+        hint = f"did you mean '{near[0]}'?" if near else "known keys: token, url"
+        raise CliError(f"[client] has no key '{unknown[0]}' ({hint})", EXIT_USAGE)
     address = url or environ.get("PRICETAG_URL") or client.get("url")
     if not address:
         address = _local_server(data_dir(environ, settings))

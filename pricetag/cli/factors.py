@@ -19,6 +19,7 @@ from pricetag.cli.negatives import FigureCommand
 from pricetag.cli.options import Json, open_client, warn
 from pricetag.cli.pricing import moment_of
 from pricetag.cli.views.factors import factor_line, site_line, site_parts
+from pricetag.one_line import not_utf8
 
 OWN = "the lab's own figure"
 MOST_FILE_BYTES = 5_000_000
@@ -119,9 +120,7 @@ def file_text(path: Path) -> str:
     except OSError as error:
         raise CliError(f"cannot read {path}: {error.strerror}", EXIT_USAGE) from error
     except UnicodeDecodeError as error:
-        raise CliError(
-            f"{path} is not UTF-8 text: invalid byte at position {error.start}", EXIT_USAGE
-        ) from error
+        raise CliError(f"{path} {not_utf8(error)}", EXIT_USAGE) from error
 
 
 @site.command(

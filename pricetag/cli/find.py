@@ -57,7 +57,9 @@ def _matching(client: Client, text: str) -> str:
             raise CliError(NO_OWN_RUN)
         return str(own["id"])
     if len(text) < SHORTEST:
-        raise CliError(f"{text!r} is too short: use at least {SHORTEST} characters of a run ID")
+        raise CliError(
+            f"{text!r} is too short: use at least {SHORTEST} characters of a run ID", EXIT_USAGE
+        )
     newest = islice(client.iter_runs(sort="-created_at"), SEARCHED)
     matches = [run["id"] for run in newest if run["id"].startswith(text.lower())]
     if len(matches) == 1:

@@ -63,13 +63,15 @@ def moment_of(text: str, now: datetime) -> str:
             end = datetime.combine(day + timedelta(days=1), time(), UTC) - timedelta(microseconds=1)
             return (now if day == now.date() else end).isoformat()
         moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            raise ValueError("no time zone")
     except (ValueError, OverflowError):
         raise CliError(
-            f"--as-of {text}: must be a day such as 2026-03-01 or a time such as "
+            f"--as-of {text}: must be a day such as 2026-03-01 or a time with its zone such as "
             "2026-03-01T12:00:00+00:00",
             EXIT_USAGE,
         ) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()
+    return moment.isoformat()
 
 
 def verify(

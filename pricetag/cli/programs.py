@@ -52,8 +52,9 @@ def _check(field: str, code: Any, stage: Any, roots: Sequence[Path], file: Path)
     if folder is None:
         places = ", ".join(map(str, [*roots, file.absolute().parent]))
         yield (
-            f"{field}.code: '{path}' is not on this machine (looked under {places}), so it was "
-            f"not checked; where it is, `pricetag submit {file} --check --data-root FOLDER` does"
+            f"{field}.code: '{path}' was not found under {places}, so it was not checked; set "
+            "PRICETAG_DATA_ROOTS to the data roots of the workers, or check it where it is with "
+            f"`pricetag submit {file} --check --data-root FOLDER`"
         )
         return
     place = script_place(stage.argv)

@@ -216,6 +216,10 @@ def download(
             path = folder / f"report-{report_id[:8]}.{fmt}"
             path.write_bytes(client.render_report(report_id, fmt))
             files[fmt] = str(path)
+    except FileExistsError as error:
+        raise CliError(
+            f"--output {folder} is a file; name a folder for the report's files", EXIT_USAGE
+        ) from error
     except OSError as error:
         raise CliError(f"cannot write to {folder}: {error.strerror}") from error
     return files

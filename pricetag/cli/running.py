@@ -20,6 +20,7 @@ from pricetag.cli.console import (
 )
 from pricetag.cli.options import Json, RunArgument, open_client, wants_json, warn
 from pricetag.cli.views.runs import runs_view
+from pricetag.one_line import not_utf8
 from pricetag.wire import RunAccepted
 
 if TYPE_CHECKING:
@@ -34,6 +35,19 @@ def register(app: typer.Typer) -> None:
     app.command("cancel")(cancel)
     app.command("resume")(resume)
     app.command("logs")(logs)
+
+
+def _valid_key(key: str | None) -> str | None:
+    """Rejects keys that a header cannot hold.
+
+    Raises:
+        BadParameter: If the key is invalid.
+    """
+    from pricetag.wire import key_fault
+
+    if key is not None and (fault := key_fault(key)) is not None:
+        raise typer.BadParameter(fault)
+    return key
 
 
 def submit(
@@ -58,7 +72,10 @@ def submit(
     ] = False,
     key: Annotated[
         str | None,
-        typer.Option(help="Idempotency key: submissions with the same key create one run."),
+        typer.Option(
+            help="Idempotency key: submissions with the same key create one run.",
+            callback=_valid_key,
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -111,7 +128,7 @@ def _read(file: Path) -> str:
     except OSError as error:
         raise CliError(f"cannot read {file}: {error.strerror}", EXIT_USAGE) from error
     except UnicodeDecodeError as error:
-        raise CliError(f"{file} is not UTF-8 text: {error.reason}", EXIT_USAGE) from error
+        raise CliError(f"{file} {not_utf8(error)}", EXIT_USAGE) from error
     if not text.strip():
         raise CliError("The job file is empty.", EXIT_USAGE)
     return text

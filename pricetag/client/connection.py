@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, cast
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 from httpx_sse import EventSource, ServerSentEvent, SSEError
@@ -119,7 +119,7 @@ class Connection:
     def _stream(self, run_id: str, last_event_id: int) -> Iterator[ServerSentEvent]:
         headers = {"Last-Event-ID": str(last_event_id)} if last_event_id else {}
         timeout = httpx.Timeout(STREAM_SILENCE_S, connect=5.0)
-        path = f"/v1/runs/{run_id}/events"
+        path = f"/v1/runs/{path_segment(run_id)}/events"
         with self._http.stream("GET", path, headers=headers, timeout=timeout) as response:
             raise_for(response)
             try:
@@ -184,3 +184,10 @@ def raise_for(response: httpx.Response) -> None:
         # Not from our server, but from a proxy or another program on the port.
         code, message, errors = "http-error", f"{response.status_code} {response.reason_phrase}", []
     raise ApiError(response.status_code, code, message, errors)
+
+
+def path_segment(name: str) -> str:
+    """A name as one segment of a path, whatever is in it."""
+    encoded = quote(name, safe="")
+    # As they are, these would be resolved like folders.
+    return encoded.replace(".", "%2E") if name in (".", "..") else encoded

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
-from pricetag.client.connection import Connection, as_object
+from pricetag.client.connection import Connection, as_object, path_segment
 
 
 class LabCalls(Connection):
@@ -56,15 +56,15 @@ class LabCalls(Connection):
 
     def get_budget(self, budget_id: str) -> dict[str, Any]:
         """A budget with its present state."""
-        return self._get(f"/v1/budgets/{budget_id}")
+        return self._get(f"/v1/budgets/{path_segment(budget_id)}")
 
     def change_budget(self, budget_id: str, changes: Mapping[str, Any]) -> dict[str, Any]:
         """Changes some fields of a budget."""
-        return self._json("PATCH", f"/v1/budgets/{budget_id}", changes)
+        return self._json("PATCH", f"/v1/budgets/{path_segment(budget_id)}", changes)
 
     def close_budget(self, budget_id: str) -> dict[str, Any]:
         """Closes a budget; closing it again changes nothing."""
-        return as_object(self._send("POST", f"/v1/budgets/{budget_id}/close"))
+        return as_object(self._send("POST", f"/v1/budgets/{path_segment(budget_id)}/close"))
 
     def budget_alerts(self, budget_id: str | None = None) -> Iterator[dict[str, Any]]:
         """Thresholds that were crossed, newest first."""
@@ -84,7 +84,7 @@ class LabCalls(Connection):
 
     def revoke_token(self, token_id: str) -> dict[str, Any]:
         """Revokes a token at once."""
-        return as_object(self._send("DELETE", f"/v1/tokens/{token_id}"))
+        return as_object(self._send("DELETE", f"/v1/tokens/{path_segment(token_id)}"))
 
     def health(self) -> dict[str, Any]:
         """Responds if the server's process is running."""

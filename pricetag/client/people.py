@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
-from urllib.parse import quote
 
-from pricetag.client.connection import Connection
+from pricetag.client.connection import Connection, path_segment
 
 
 class PeopleCalls(Connection):
@@ -26,19 +25,21 @@ class PeopleCalls(Connection):
 
     def change_user(self, user_id: str, changes: Mapping[str, Any]) -> dict[str, Any]:
         """Changes some fields of a user; ``{"disabled": True}`` ends all of their tokens."""
-        return self._json("PATCH", f"/v1/users/{user_id}", changes)
+        return self._json("PATCH", f"/v1/users/{path_segment(user_id)}", changes)
 
     def user_tokens(self, user_id: str) -> list[dict[str, Any]]:
         """The tokens of a user, without their secrets."""
-        return cast(list[dict[str, Any]], self._get(f"/v1/users/{user_id}/tokens")["items"])
+        return cast(
+            list[dict[str, Any]], self._get(f"/v1/users/{path_segment(user_id)}/tokens")["items"]
+        )
 
     def create_user_token(self, user_id: str, token: Mapping[str, Any]) -> dict[str, Any]:
         """Creates a token of a user; `secret` is in this response alone."""
-        return self._json("POST", f"/v1/users/{user_id}/tokens", token)
+        return self._json("POST", f"/v1/users/{path_segment(user_id)}/tokens", token)
 
     def revoke_user_token(self, user_id: str, token_id: str) -> dict[str, Any]:
         """Revokes a token of a user at once."""
-        path = f"/v1/users/{user_id}/tokens/{token_id}"
+        path = f"/v1/users/{path_segment(user_id)}/tokens/{path_segment(token_id)}"
         return cast(dict[str, Any], self._send("DELETE", path).json())
 
     def project(self, name: str) -> dict[str, Any]:
@@ -63,10 +64,3 @@ class PeopleCalls(Connection):
         """Removes a member from a project."""
         path = f"/v1/projects/{path_segment(name)}/members/{path_segment(user)}"
         return cast(dict[str, Any], self._send("DELETE", path).json())
-
-
-def path_segment(name: str) -> str:
-    """A name as one segment of a path, whatever is in it."""
-    encoded = quote(name, safe="")
-    # As they are, these would be resolved like folders.
-    return encoded.replace(".", "%2E") if name in (".", "..") else encoded

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from pricetag.accounting.document.records import PriceTag
-from pricetag.client.connection import Connection
+from pricetag.client.connection import Connection, path_segment
 from pricetag.wire import ReportFormat
 
 
@@ -23,7 +23,7 @@ class PriceCalls(Connection):
 
     def run_quote(self, run_id: str) -> dict[str, Any]:
         """A run's quote, its projection, and the comparison with its price tag."""
-        return self._get(f"/v1/runs/{run_id}/quote")
+        return self._get(f"/v1/runs/{path_segment(run_id)}/quote")
 
     def quote_score(self) -> dict[str, Any]:
         """Accuracy of quotes, by method, similarity, pool and quantity."""
@@ -31,7 +31,7 @@ class PriceCalls(Connection):
 
     def price_tag(self, run_id: str, version: int | None = None) -> dict[str, Any]:
         """The run's price tag, the newest unless a version is named."""
-        return self._get(f"/v1/runs/{run_id}/price-tag", {"version": version})
+        return self._get(f"/v1/runs/{path_segment(run_id)}/price-tag", {"version": version})
 
     def price_tag_document(self, run_id: str, version: int | None = None) -> PriceTag:
         """The same as a typed document, whatever version of the accounting issued it.
@@ -43,16 +43,20 @@ class PriceCalls(Connection):
 
     def price_tags(self, run_id: str) -> list[dict[str, Any]]:
         """Every version of the run's price tag with cause, hash and totals; newest first."""
-        page = self._get(f"/v1/runs/{run_id}/price-tags")
+        page = self._get(f"/v1/runs/{path_segment(run_id)}/price-tags")
         return cast(list[dict[str, Any]], page["items"])
 
     def reprice(self, run_id: str, *, as_of: str | None = None) -> dict[str, Any]:
         """Issues a new version with the factors as they had been entered by `as_of`."""
-        return self._json("POST", f"/v1/runs/{run_id}/price-tag/reprice", {"as_of": as_of})
+        return self._json(
+            "POST", f"/v1/runs/{path_segment(run_id)}/price-tag/reprice", {"as_of": as_of}
+        )
 
     def verify_price_tag(self, run_id: str, version: int | None = None) -> dict[str, Any]:
         """The server's verification of a price tag."""
-        return self._get(f"/v1/runs/{run_id}/price-tag/verification", {"version": version})
+        return self._get(
+            f"/v1/runs/{path_segment(run_id)}/price-tag/verification", {"version": version}
+        )
 
     def compare(
         self, a: Sequence[str], b: Sequence[str], *, metric: str = "it_energy_kwh"
@@ -89,8 +93,8 @@ class PriceCalls(Connection):
 
     def get_report(self, report_id: str) -> dict[str, Any]:
         """A report as data."""
-        return self._get(f"/v1/reports/{report_id}")
+        return self._get(f"/v1/reports/{path_segment(report_id)}")
 
     def render_report(self, report_id: str, fmt: ReportFormat) -> bytes:
         """A report in one format, ready to write to a file."""
-        return self._send("GET", f"/v1/reports/{report_id}.{fmt}").content
+        return self._send("GET", f"/v1/reports/{path_segment(report_id)}.{fmt}").content

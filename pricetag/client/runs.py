@@ -15,10 +15,11 @@ from pricetag.client.connection import (
     RECONNECT_S,
     Connection,
     as_object,
+    path_segment,
     raise_for,
     unreachable,
 )
-from pricetag.wire import ApiError, Event, Page, Run, RunAccepted, ServerUnreachable
+from pricetag.wire import ApiError, Event, Page, Run, RunAccepted, ServerUnreachable, key_fault
 
 FINAL: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
 
@@ -37,9 +38,13 @@ class RunCalls(Connection):
                 this call generates one, so that its retries post the run only once.
 
         Raises:
+            ValueError: If the key cannot be sent: it is empty, too long, or has blanks or
+                characters beyond ASCII.
             ApiError: If the server rejects it.
             ServerUnreachable: If the server does not respond.
         """
+        if idempotency_key is not None and (fault := key_fault(idempotency_key)) is not None:
+            raise ValueError(f"idempotency_key {fault}")
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
         if isinstance(run, str):
             headers["Content-Type"] = "application/yaml"
@@ -66,18 +71,20 @@ class RunCalls(Connection):
 
     def get_run(self, run_id: str) -> Run:
         """A run with its recipe, attempts and stages."""
-        return cast(Run, self._get(f"/v1/runs/{run_id}"))
+        return cast(Run, self._get(f"/v1/runs/{path_segment(run_id)}"))
 
     def cancel_run(self, run_id: str) -> RunAccepted:
         """Cancels a queued run, or asks a running one to stop."""
         return cast(
-            RunAccepted, as_object(self._send("POST", f"/v1/runs/{run_id}/cancel", retry=False))
+            RunAccepted,
+            as_object(self._send("POST", f"/v1/runs/{path_segment(run_id)}/cancel", retry=False)),
         )
 
     def resume_run(self, run_id: str) -> RunAccepted:
         """Queues a run again that was canceled or has failed."""
         return cast(
-            RunAccepted, as_object(self._send("POST", f"/v1/runs/{run_id}/resume", retry=False))
+            RunAccepted,
+            as_object(self._send("POST", f"/v1/runs/{path_segment(run_id)}/resume", retry=False)),
         )
 
     def events(self, run_id: str, *, last_event_id: int = 0) -> Iterator[Event]:
@@ -117,18 +124,20 @@ class RunCalls(Connection):
         self, run_id: str, *, attempt: int | None = None, points: int | None = None
     ) -> dict[str, Any]:
         """Power over time per attempt and component, in at most `points` points each."""
-        return self._get(f"/v1/runs/{run_id}/power", {"attempt": attempt, "points": points})
+        return self._get(
+            f"/v1/runs/{path_segment(run_id)}/power", {"attempt": attempt, "points": points}
+        )
 
     def metrics(self, run_id: str, **filters: Any) -> Iterator[dict[str, Any]]:
         """All metrics of a run; filters: attempt, name, split."""
-        return self._pages(f"/v1/runs/{run_id}/metrics", {**filters, "limit": 5000})
+        return self._pages(f"/v1/runs/{path_segment(run_id)}/metrics", {**filters, "limit": 5000})
 
     def logs(
         self, run_id: str, *, after: str | None = None, attempt: int | None = None, limit: int = 500
     ) -> dict[str, Any]:
         """Log lines: `items`, and `next_after` to read on from, now or later."""
         query = {"after": after, "attempt": attempt, "limit": limit}
-        return self._get(f"/v1/runs/{run_id}/logs", query)
+        return self._get(f"/v1/runs/{path_segment(run_id)}/logs", query)
 
     def iter_logs(self, run_id: str, *, follow: bool = False) -> Iterator[dict[str, Any]]:
         """All log lines of a run; with `follow`, those to come until it is over."""
@@ -147,11 +156,13 @@ class RunCalls(Connection):
 
     def artifacts(self, run_id: str) -> list[dict[str, Any]]:
         """Artifacts of the run's attempts."""
-        return cast(list[dict[str, Any]], self._get(f"/v1/runs/{run_id}/artifacts")["items"])
+        return cast(
+            list[dict[str, Any]], self._get(f"/v1/runs/{path_segment(run_id)}/artifacts")["items"]
+        )
 
     def download_artifact(self, run_id: str, artifact_id: str, path: Path) -> Path:
         """Writes an artifact to a file; the file appears once it is complete."""
-        url = f"/v1/runs/{run_id}/artifacts/{artifact_id}/content"
+        url = f"/v1/runs/{path_segment(run_id)}/artifacts/{path_segment(artifact_id)}/content"
         try:
             with replaced(path) as part, self._http.stream("GET", url) as response:
                 raise_for(response)

@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from pricetag import storable
 from pricetag.field_messages import message_of, quotes_hint
+from pricetag.one_line import not_utf8
 from pricetag.recipes.base import AS_STORED
 from pricetag.recipes.data import Data, EncoderConfig, FromScratch
 from pricetag.recipes.errors import FieldError, RecipeError
@@ -74,7 +75,7 @@ def load_run_file(path: str | Path) -> RunSpec:
     except OSError as error:
         raise RecipeError("", f"cannot read {file}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise RecipeError("", f"{file} is not UTF-8 text: {error.reason}") from error
+        raise RecipeError("", f"{file} {not_utf8(error)}") from error
     if not text.strip():
         raise RecipeError("", "The job file is empty.")
     return parse_run_spec(_parse_json(text) if file.suffix == ".json" else _parse_yaml(text))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pricetag.client.people import path_segment
+from pricetag.client.connection import path_segment
 from tests.support.api import Api, fields, problem, run_body
 from tests.support.people import a_user, as_user, made
 

@@ -75,6 +75,11 @@ async def state(session: Session, name: str, as_of: datetime | None = None) -> S
     )
 
 
+async def exists(session: Session, name: str) -> bool:
+    """Whether a site was created with this name."""
+    return await sites.by_name(session, name) is not None
+
+
 async def require(session: Session, name: str, *, lock: bool = False) -> Site:
     """The site with a name.
 

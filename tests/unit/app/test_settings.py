@@ -115,6 +115,15 @@ def test_every_spelling_of_a_database_url_is_accepted(url: str) -> None:
     assert libpq_url(url) == f"postgresql{rest}"
 
 
+def test_a_misspelled_setting_of_the_file_names_the_nearest(tmp_path: Path) -> None:
+    (tmp_path / "pricetag.toml").write_text("prot = 1\nport = 'x'\n")
+    with pytest.raises(SettingsError) as caught:
+        get_settings()
+    message = str(caught.value)
+    assert "prot: is not a known setting; did you mean port?" in message
+    assert "port: must be a whole number" in message
+
+
 def test_invalid_settings_are_reported_in_one_line_in_plain_words(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -123,8 +132,8 @@ def test_invalid_settings_are_reported_in_one_line_in_plain_words(
     with pytest.raises(SettingsError) as caught:
         get_settings()
     told = str(caught.value)
-    assert told.startswith("the configuration is wrong: port: ")
-    assert told.endswith("; grid_zone: zone 'XX' is not in the catalog")
+    assert told.startswith("the configuration is wrong: PRICETAG_PORT: must be a whole number; ")
+    assert told.endswith("; PRICETAG_GRID_ZONE: zone 'XX' is not in the catalog")
     assert "\n" not in told
 
 

@@ -36,7 +36,11 @@ def test_a_run_that_a_live_worker_can_take_does_not_wait(
     [
         (
             *([], 0, False, "no-worker-in-pool", "no worker serves pool lab"),
-            "no worker is live; start one with: pricetag worker",
+            "no worker is live; start one with: pricetag worker --pool lab",
+        ),
+        (
+            *([], 0, True, "no-worker-in-pool", "no worker serves pool lab"),
+            "no worker is live; start one with: pricetag worker --pool lab --allow-commands",
         ),
         (
             *([ELSEWHERE], 0, False, "no-worker-in-pool", "no worker serves pool lab"),

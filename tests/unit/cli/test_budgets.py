@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -279,3 +280,15 @@ def test_submit_passes_warnings_on(api: FakeApi, capsys: Captured, tmp_path: Any
     out, err = capsys.readouterr()
     assert err == "pricetag: warning: budget 'b': 90% is used\n"
     assert out.startswith(RUN_ID)
+
+
+def test_audit_takes_days_and_times_and_rejects_unknown_kinds(
+    api: FakeApi, capsys: Captured
+) -> None:
+    api.answers["GET /v1/audit"] = page()
+    assert pricetag(["audit", "--since", "2026-11-29", "--until", "2026-11-30T12:00:00+01:00"]) == 0
+    query = parse_qs(api.asked[-1].query)
+    assert query["since"] == ["2026-11-29T00:00:00Z"]
+    assert query["until"] == ["2026-11-30T12:00:00+01:00"]
+    assert pricetag(["audit", "--kind", "budgt"]) == 2
+    assert "'budget'" in capsys.readouterr().err

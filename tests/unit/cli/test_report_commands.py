@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from pricetag.cli.app import run as pricetag
+from pricetag.cli.console import CliError
+from pricetag.cli.reports import download
+from pricetag.client import Client
 from tests.support.commands import OTHER_ID, Captured, complaint, said
 from tests.support.fake_api import RUN_ID, Answer, FakeApi, problem, run
 
@@ -118,3 +121,21 @@ def test_report_requires_runs_and_known_formats(
     assert pricetag(["report", *arguments]) == 2
     assert message in complaint(capsys)
     assert api.asked == []
+
+
+@pytest.mark.parametrize("name", ["../x", "..", ".", "a/b", "a?b"])
+def test_an_id_in_a_path_cannot_lead_elsewhere(
+    name: str, api: FakeApi, capsys: Captured, tmp_path: Path
+) -> None:
+    assert pricetag(["report", "--id", name, "-o", str(tmp_path)]) == 1
+    assert api.asked
+    assert all(request.path.startswith("/v1/reports/") for request in api.asked)
+    assert all(request.path.count("/") == 3 for request in api.asked)
+
+
+def test_a_file_as_the_report_s_folder_is_wrong_usage(tmp_path: Path) -> None:
+    (tmp_path / "afile").write_text("")
+    with Client("http://127.0.0.1:1", "pt_x") as client, pytest.raises(CliError) as caught:
+        download(client, "6f0c0d0e", ["md"], tmp_path / "afile")
+    assert caught.value.exit_code == 2
+    assert "is a file; name a folder" in str(caught.value)

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from pricetag.cli.app import run as pricetag
+from pricetag.client import Client
 from tests.support.commands import Captured, complaint, issued, said
 from tests.support.fake_api import RUN_ID, Answer, Asked, FakeApi, events, problem, run
 from tests.support.price_tags import compressed_run, tag
@@ -279,3 +280,35 @@ def test_logs_are_plain_lines_or_objects(api: FakeApi, capsys: Captured) -> None
     assert pricetag(["logs", RUN_ID, "-f", "--json"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [json.loads(line) for line in lines] == items
+
+
+@pytest.mark.parametrize("key", ["", " ", "a ", "a b", "a\n", "a\tb", "ü", "\udcff", "k" * 201])
+def test_an_idempotency_key_that_a_header_cannot_hold_is_wrong_usage(
+    key: str, api: FakeApi, capsys: Captured, tmp_path: Path
+) -> None:
+    job = tmp_path / "job.yaml"
+    job.write_text("name: x\n")
+    assert pricetag(["submit", str(job), "--key", key]) == 2
+    message = capsys.readouterr().err.strip()
+    assert message.count("\n") == 0
+    assert "--key" in message
+    assert not api.asked
+    with Client(api.url, "pt_x") as client, pytest.raises(ValueError, match="idempotency_key"):
+        client.create_run({}, idempotency_key=key)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"name: x\ntext: gr\xfc\xdf\n", "line 2, byte 0xfc; save it as UTF-8"),
+        ("name: x\n".encode("utf-16"), "it begins as UTF-16 does; save it as UTF-8"),
+    ],
+)
+@pytest.mark.parametrize("check", [[], ["--check"]])
+def test_a_job_file_in_another_encoding_is_named_with_its_line(
+    content: bytes, words: str, check: list[str], api: FakeApi, capsys: Captured, tmp_path: Path
+) -> None:
+    job = tmp_path / "job.yaml"
+    job.write_bytes(content)
+    assert pricetag(["submit", str(job), *check]) == 2
+    assert f"is not UTF-8 text: {words}" in capsys.readouterr().err

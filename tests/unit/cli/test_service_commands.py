@@ -17,8 +17,8 @@ from tests.support.commands import Captured, complaint
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("GRID_ZONE", "XX", "the configuration is wrong: grid_zone: zone 'XX' is not in"),
-        ("PUE", "abc", "the configuration is wrong: pue: "),
+        ("GRID_ZONE", "XX", "the configuration is wrong: PRICETAG_GRID_ZONE: zone 'XX' is not in"),
+        ("PUE", "abc", "the configuration is wrong: PRICETAG_PUE: must be a number"),
         ("METER_HOST", "both", "PRICETAG_METER_HOST is 'both'"),
     ],
 )
@@ -109,3 +109,16 @@ def test_exit_code_of_a_service_command_is_returned(
     assert pricetag(["demo", "--fast", "x"]) == 7
     assert seen == [["pricetag demo", "--fast", "x"]]
     assert sys.argv == before
+
+
+@pytest.mark.parametrize("data_dir", ["afile", "afile/data"])
+def test_a_file_in_place_of_the_data_folder_is_named(
+    data_dir: str, monkeypatch: pytest.MonkeyPatch, capsys: Captured, tmp_path: Path
+) -> None:
+    (tmp_path / "afile").write_text("")
+    monkeypatch.delenv("PRICETAG_DATABASE_URL", raising=False)
+    monkeypatch.setenv("PRICETAG_DATA_DIR", str(tmp_path / data_dir))
+    assert pricetag(["serve", "--port", "0"]) == 1
+    message = complaint(capsys)
+    assert f"{tmp_path / data_dir} is a file, or in one, where a folder is needed" in message
+    assert "Errno" not in message

@@ -115,7 +115,9 @@ def test_doctor_reports_the_invalid_setting(
     get_settings.cache_clear()
     monkeypatch.setenv("PRICETAG_PUE", "0.5")
     assert pricetag(["doctor", "--json"]) == 1
-    assert said(capsys)["settings_fault"].startswith("the configuration is wrong: pue: ")
+    assert said(capsys)["settings_fault"].startswith(
+        "the configuration is wrong: PRICETAG_PUE: must be at least 1"
+    )
     assert pricetag(["doctor"]) == 1
     assert "No server or worker starts here" in capsys.readouterr().out
     monkeypatch.setenv("PRICETAG_METER_HOST", "both")
