@@ -32,6 +32,7 @@ from workers.methods.tinybert import (
 )
 from workers.training.losses import TaskLoss
 from workers.training.model.loaded import Loaded
+from workers.training.preparation import reported
 
 FOLDER = Path(__file__).parents[1] / "data/golden"
 CASES = json.loads((FOLDER / "tinybert.json").read_text())["cases"]
@@ -254,3 +255,19 @@ def test_a_students_folder_with_other_heads_is_rejected_before_the_stage(tmp_pat
         carry_out(tmp_path / "next", recipe(TRAIN, task), 1, data_roots=[tmp_path])
     assert caught.value.code == "bad-student"
     assert "must be the teacher's, 2 (got 4)" in caught.value.message
+
+
+def test_a_students_missing_folder_is_reported_before_anything_is_trained(tmp_path: Path) -> None:
+    data_set(tmp_path, train=24, dev=8, test=8)
+    (tmp_path / "general").mkdir()
+    for place, code in (("nowhere", "missing-file"), ("general", "bad-model")):
+        described = recipe(TRAIN, {**TINYBERT, "student": {"model": place}})
+        with pytest.raises(JobError) as caught:
+            carry_out(tmp_path, described)
+        assert caught.value.code == code
+        assert caught.value.field == "recipe.stages.1.student.model"
+    assert not (tmp_path / "work" / "stage-00" / "model").exists()
+    described = recipe(TRAIN, {**TINYBERT, "student": {"model": "nowhere"}})
+    message = reported(parse_recipe(described), [tmp_path])
+    assert isinstance(message, str)
+    assert "recipe.stages.1.student.model: 'nowhere' is not under" in message

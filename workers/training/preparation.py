@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from pricetag.recipes import FromRun, Recipe, traits_of
+from pricetag.recipes.students import Student
 from workers.job import programs, roots, steps
 from workers.job.context import ModelRef, StageContext
 from workers.job.reporter import Reporter, SilentReporter
 from workers.job.request import Job, JobError
-from workers.job.sources import check_shapes, resolve_model
+from workers.job.sources import check_shapes, resolve_folder, resolve_model
 from workers.job.steps import Step
 from workers.training.data.texts import load_split
 from workers.training.tasks.registry import task_of
@@ -38,13 +39,16 @@ def check(
         reporter: Reporter for log lines.
         model: The model that the run starts from.
         cache: Cache of the run.
-        elsewhere: Splits whose files are not on this machine.
+        elsewhere: Splits, and fields of students, whose files are not on this machine.
 
     Raises:
         JobError: The error that a stage would raise hours later.
     """
     context = StageContext(job, recipe, reporter, 0, job.work_dir, model, cache)
     _check_splits(context, elsewhere)
+    for field, place in _student_folders(recipe).items():
+        if field not in elsewhere:
+            resolve_folder(job, place, f"recipe.{field}")
     if model is not None and (model.folder is not None or model.hub is not None):
         from workers.training.model.models import check_fit  # torch: slow to load
 
@@ -72,9 +76,10 @@ def check_files(described: Recipe, data_roots: Sequence[Path]) -> list[str]:
     skipped = [f"{field}: {message}" for field, message in missing.items()]
     splits = () if data is None else data.splits()
     elsewhere = {split for split in splits if f"data.{split}" in missing}
+    elsewhere |= _student_folders(described).keys() & missing.keys()
     if data is not None and data.hub is not None:
         skipped.insert(0, f"data: '{data.hub}' is read from the hub by the worker")
-        elsewhere = set(splits)
+        elsewhere |= set(splits)
     if isinstance(model_source, FromRun):
         skipped.append(
             f"model: of run {model_source.run}; the server checks it when the run is submitted"
@@ -95,10 +100,24 @@ def _missing(described: Recipe, data_roots: Sequence[Path]) -> dict[str, str]:
     places = {f"data.{split}": place for split, place in splits.items()}
     if isinstance(model, str):
         places["model"] = model
+    places |= _student_folders(described)
     return {
         field: f"'{place}' is not under {roots.named(data_roots)}{_similar(place, data_roots)}"
         for field, place in places.items()
         if roots.find_optional(place, data_roots, f"recipe.{field}") is None
+    }
+
+
+def _student_folders(described: Recipe) -> dict[str, str]:
+    """The folders of trained students that stages start from, by field."""
+    students = {
+        f"stages.{index}.student.model": getattr(stage, "student", None)
+        for index, stage in enumerate(described.stages)
+    }
+    return {
+        field: student.model
+        for field, student in students.items()
+        if isinstance(student, Student) and student.model is not None
     }
 
 
