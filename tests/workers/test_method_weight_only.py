@@ -14,7 +14,9 @@ from transformers import GPT2ForSequenceClassification as GPT2Classifier
 
 from pricetag.recipes import parse_recipe
 from pricetag.recipes.errors import RecipeError
-from tests.support.training import TRAIN, carry_out, data_set, recipe
+from tests.support.recording import RecordingReporter
+from tests.support.training import TRAIN, carry_out, data_set, job, recipe
+from workers.job.pipeline import run
 from workers.job.reporter import JobError
 from workers.methods.half import apply_half
 from workers.methods.weight_only import apply_weight_only
@@ -23,6 +25,7 @@ from workers.training.formats.half import Half, fast_on_cpu
 from workers.training.formats.integers import Integers
 from workers.training.formats.profile import profile
 from workers.training.formats.weights import count_weights
+from workers.training.preparation import check_files
 
 SMALL = BertConfig(
     vocab_size=400,
@@ -169,6 +172,34 @@ def test_nothing_changes_a_quantized_model(
         parse_recipe(recipe(TRAIN, stage, {"kind": after, **last}))
     assert caught.value.field == "recipe.stages.2.kind"
     assert "weights are final; put it before" in caught.value.message
+
+
+def test_a_quantized_model_from_a_folder_is_rejected_before_any_stage(tmp_path: Path) -> None:
+    data_set(tmp_path)
+    first: list[dict[str, Any]] = [
+        {**TRAIN, "evaluate": False},
+        {"kind": "quantize", "method": "weight_only"},
+    ]
+    carry_out(tmp_path, recipe(*first))
+    (tmp_path / "work/stage-01/model").rename(tmp_path / "final")
+    measure = {"kind": "measure", "min_seconds": 0.01, "batch_size": 2}
+    changes: list[dict[str, Any]] = [
+        {"kind": "train"},
+        {"kind": "prune", "sparsity": 0.5},
+        {"kind": "distill"},
+        {"kind": "quantize", "method": "bf16"},
+    ]
+    for change in changes:
+        described = recipe(measure, change, model="final")
+        reporter = RecordingReporter()
+        with pytest.raises(JobError, match="quantized and final") as caught:
+            run(job(tmp_path, described), reporter)
+        assert caught.value.code == "already-quantized"
+        assert caught.value.field == "recipe.stages.1.kind"
+        assert reporter.of("stage_start") == []
+        with pytest.raises(JobError, match="quantized and final"):
+            check_files(parse_recipe(described), [tmp_path])
+    assert carry_out(tmp_path, recipe(measure, model="final")).of("metric", name="parameters")
 
 
 @pytest.mark.parametrize(

@@ -433,7 +433,7 @@ def test_stages_train_evaluate_and_measure_every_format(tmp_path: Path, name: st
     # Neither new classes nor more training for what cannot have them.
     final = tmp_path / "work" / "stage-02" / "model"
     final.rename(tmp_path / "final")
-    with pytest.raises(JobError, match="quantized weights cannot be trained"):
+    with pytest.raises(JobError, match="its weights are quantized and final"):
         carry_out(tmp_path, recipe(short, model="final"))
 
 

@@ -53,6 +53,7 @@ def check(
         from workers.training.model.models import check_fit  # torch: slow to load
 
         check_fit(context)
+        _check_changes(context)
         _check_head(context, elsewhere)
 
 
@@ -161,6 +162,24 @@ def _read(described: Recipe) -> list[str]:
     if isinstance(described.model, str):
         checked.append("model: its files, its tokenizer, and whether it fits task and labels")
     return checked
+
+
+def _check_changes(context: StageContext) -> None:
+    """Reject a stage that would change the weights of a quantized model, before it is trained."""
+    from workers.training.formats import registry
+
+    folder = None if context.model is None else context.model.folder
+    if folder is None or not registry.is_final(registry.read_notes(folder)):
+        return
+    for index, stage in enumerate(context.recipe.stages):
+        traits = traits_of(stage)
+        if traits.trains or traits.makes_model:
+            raise JobError(
+                "already-quantized",
+                f"'{stage.stage_kind()}' cannot change the run's model: its weights are quantized "
+                "and final; use the model that it was made from",
+                f"recipe.stages.{index}.kind",
+            )
 
 
 def _check_head(context: StageContext, elsewhere: Collection[str]) -> None:
