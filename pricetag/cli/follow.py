@@ -29,8 +29,24 @@ LINE_EVERY_S = 10.0
 EXIT_CODES = {"succeeded": 0, "failed": EXIT_RUN_FAILED, "cancelled": EXIT_RUN_CANCELLED}
 
 
-def follow(client: Client, run_id: str, *, logs: bool, as_json: bool) -> int:
+def last_event(client: Client, run_id: str) -> int:
+    """The id of the last event of a run that has ended; 0 for any other run."""
+    from pricetag.client.runs import FINAL
+
+    if client.get_run(run_id)["status"] not in FINAL:
+        return 0
+    return max((event["id"] for event in client.events(run_id)), default=0)
+
+
+def follow(client: Client, run_id: str, *, logs: bool, as_json: bool, after: int = 0) -> int:
     """Waits until a run is over, shows how it goes, then its price tag.
+
+    Args:
+        client: Of the server that has the run.
+        run_id: The run.
+        logs: Whether to print its log instead of its progress.
+        as_json: Whether to print only JSON, at the end.
+        after: Progress only of events after this one, e.g. those of a resumed run.
 
     Returns:
         The exit code for the run's final status.
@@ -39,7 +55,7 @@ def follow(client: Client, run_id: str, *, logs: bool, as_json: bool) -> int:
         CliError: When interrupted: the run goes on, and the message says how to come back.
     """
     try:
-        run = _watch(client, run_id, logs=logs, quiet=as_json)
+        run = _watch(client, run_id, logs=logs, quiet=as_json, after=after)
     except KeyboardInterrupt:
         raise CliError(
             f"detached; the run continues. To follow it again: pricetag show {run_id} --wait",
@@ -104,7 +120,7 @@ def price_tag(client: Client, run_id: str, version: int | None = None) -> dict[s
         raise
 
 
-def _watch(client: Client, run_id: str, *, logs: bool, quiet: bool) -> Run:
+def _watch(client: Client, run_id: str, *, logs: bool, quiet: bool, after: int) -> Run:
     run = client.get_run(run_id)
     if logs:
         for line in client.iter_logs(run_id, follow=True):
@@ -113,7 +129,7 @@ def _watch(client: Client, run_id: str, *, logs: bool, quiet: bool) -> Run:
         progress = RunProgress(run["name"], stage_kinds(run))
         progress.waiting = waiting_text(run)
         with _shown(progress) as changed:
-            for event in client.events(run_id):
+            for event in client.events(run_id, last_event_id=after):
                 progress.update(event["kind"], event["payload"])
                 changed()
         return client.get_run(run_id)

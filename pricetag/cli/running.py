@@ -107,14 +107,20 @@ def submit(
 
 
 def _wait(
-    ctx: typer.Context, json: bool, client: Client, accepted: RunAccepted, *, logs: bool
+    ctx: typer.Context,
+    json: bool,
+    client: Client,
+    accepted: RunAccepted,
+    *,
+    logs: bool,
+    after: int = 0,
 ) -> NoReturn:
     from pricetag.cli.follow import follow
 
     as_json = wants_json(ctx, json)
     if not as_json:
         say(f"{accepted['id']} {accepted['status']}")
-    raise typer.Exit(follow(client, accepted["id"], logs=logs, as_json=as_json))
+    raise typer.Exit(follow(client, accepted["id"], logs=logs, as_json=as_json, after=after))
 
 
 def _accepted_lines(run: RunAccepted) -> Iterator[str]:
@@ -263,12 +269,15 @@ def resume(
     The run continues from the stages and checkpoints that are kept on its node.
     """
     from pricetag.cli.find import run_id
+    from pricetag.cli.follow import last_event
 
     with open_client(ctx) as client:
-        accepted = client.resume_run(run_id(client, run))
+        full_id = run_id(client, run)
+        before = last_event(client, full_id) if wait else 0
+        accepted = client.resume_run(full_id)
         warn(ctx, json, accepted)
         if wait:
-            _wait(ctx, json, client, accepted, logs=False)
+            _wait(ctx, json, client, accepted, logs=False, after=before)
     answer(ctx, json, accepted, _accepted_lines)
 
 

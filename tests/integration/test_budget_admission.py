@@ -36,7 +36,7 @@ async def test_a_run_is_admitted_while_its_quote_fits(session: Session) -> None:
         assert part in text, text
     assert refused.value.status == 409
     assert refused.value.code == "budget-exceeded"
-    assert [error.hint for error in refused.value.errors] == [budgets.HINT]
+    assert [error.hint for error in refused.value.errors] == [budgets.HINT_TOTAL]
 
 
 async def test_no_run_is_admitted_once_nothing_is_left(session: Session) -> None:

@@ -24,6 +24,8 @@ from models import Budget, Run
 from pricetag.accounting.budgets.decision import ZERO, Standing, crossed, decide
 
 HINT = "request less, wait for the next period, or ask an admin to raise the budget"
+HINT_TOTAL = "request less, or ask an admin to raise the budget"
+"""For a budget without periods."""
 
 
 class BudgetExceededError(ConflictError):
@@ -31,10 +33,11 @@ class BudgetExceededError(ConflictError):
 
     code = "budget-exceeded"
 
-    def __init__(self, reasons: Sequence[str]) -> None:
+    def __init__(self, reasons: Sequence[str], *, has_periods: bool = True) -> None:
+        hint = HINT if has_periods else HINT_TOTAL
         more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
         super().__init__(f"The run is not admitted: {reasons[0]}{more}.")
-        self.errors = [FieldProblem(field=None, message=reason, hint=HINT) for reason in reasons]
+        self.errors = [FieldProblem(field=None, message=reason, hint=hint) for reason in reasons]
 
 
 class Figure(Protocol):
@@ -82,13 +85,16 @@ async def admit(session: Session, run: Run, draft: Draft | None) -> list[str]:
     budget_states = await states(session, concerned, datetime.now(UTC), without=run.id)
     method = draft.method if draft is not None else None
     quotes = {state.budget.id: _quoted(state.budget, draft) for state in budget_states}
-    refusals = [
-        refusal_text(state, quotes[state.budget.id][0], method)
+    refusing = [
+        state
         for state in budget_states
         if state.budget.refuses and decide(state.standing, quotes[state.budget.id][0]) != "admitted"
     ]
-    if refusals:
-        raise BudgetExceededError(refusals)
+    if refusing:
+        raise BudgetExceededError(
+            [refusal_text(state, quotes[state.budget.id][0], method) for state in refusing],
+            has_periods=all(state.span.end is not None for state in refusing),
+        )
     return [text for state in budget_states for text in _warnings(state, *quotes[state.budget.id])]
 
 

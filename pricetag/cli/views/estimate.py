@@ -16,10 +16,7 @@ def estimate_view(figures: Mapping[str, Any]) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    cost = "n/a (no price supplied)"
-    prices = [figures[name] for name in ("cost_low", "cost_high") if figures.get(name) is not None]
-    if prices:
-        cost = money_range(min(prices), max(prices), figures.get("currency"))
+    cost = _cost(figures.get("cost_low"), figures.get("cost_high"), figures.get("currency"))
     lines = {
         "IT energy": with_unit(figures["it_energy_kwh"], "kWh"),
         "Facility energy (kWh·PUE)": with_unit(figures["facility_energy_kwh"], "kWh"),
@@ -30,3 +27,14 @@ def estimate_view(figures: Mapping[str, Any]) -> RenderableType:
     for label, text in lines.items():
         table.add_row(Text(label), Text(text, style="bold"))
     return table
+
+
+def _cost(low: float | None, high: float | None, currency: str | None) -> str:
+    """The range of the cloud cost; one end of it says which."""
+    if low is not None and high is not None:
+        return money_range(min(low, high), max(low, high), currency)
+    if low is not None:
+        return f"at least {money_range(low, low, currency)} (no high price supplied)"
+    if high is not None:
+        return f"at most {money_range(high, high, currency)} (no low price supplied)"
+    return "n/a (no price supplied)"

@@ -38,7 +38,7 @@ def quote_view(quote: Mapping[str, Any]) -> RenderableType:
     from rich.text import Text
 
     reasons = {quantity.get("reason") for quantity in quote["quantities"].values()}
-    lines = [line for line in _basis(quote) if _reason_in(line) not in reasons]
+    lines = [line for line in dict.fromkeys(_basis(quote)) if not _repeats(line, reasons, quote)]
     parts: list[RenderableType] = [_figures(quote["quantities"])]
     parts += [Text(""), *(Text(line, style="dim") for line in lines)] if lines else []
     projection = quote.get("projection")
@@ -91,6 +91,12 @@ def _basis(quote: Mapping[str, Any]) -> Iterator[str]:
         rest = quote["run_count"] - min(len(quote["runs"]), 5)
         yield f"runs {shown}" + (f" and {rest} more" if rest else "")
     yield from quote["notes"]
+
+
+def _repeats(line: str, reasons: set[str | None], quote: Mapping[str, Any]) -> bool:
+    """Whether a line says what is said already: beside a figure, or as the basis of the quote."""
+    reason = _reason_in(line)
+    return reason in reasons or (line == reason and f"{UNKNOWN} {line}" in set(_basis(quote)))
 
 
 def _reason_in(line: str) -> str:

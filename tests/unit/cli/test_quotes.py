@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from pricetag.cli.app import run as pricetag
 from pricetag.cli.views.progress import RunProgress
+from pricetag.cli.views.quote import quote_view
 from tests.support.fake_api import RUN_ID, Answer, FakeApi, run
 
 Captured = pytest.CaptureFixture[str]
@@ -177,3 +180,19 @@ def test_a_followed_run_shows_its_projection() -> None:
     progress.update("status", {"status": "succeeded"})
     progress.projection = {"quantities": QUANTITIES}
     assert "in the end" not in progress.line()
+
+
+def test_a_reason_is_printed_once() -> None:
+    reason = "no run has reported the number of examples in this data yet"
+    unknown = {name: quantity(None, "kWh", "no estimate") for name in QUANTITIES}
+    for notes in ([reason], [reason, reason, "a note", "a note"]):
+        quote = QUOTE | {"method": "unknown", "text": reason, "runs": [], "run_count": 0}
+        text = drawn_quote(quote | {"quantities": unknown, "notes": notes, "work_ratio": None})
+        assert text.count(reason) == 1
+        assert text.count("a note") <= 1
+
+
+def drawn_quote(quote: dict[str, Any]) -> str:
+    out = io.StringIO()
+    Console(file=out, width=120, color_system=None).print(quote_view(quote))
+    return out.getvalue()

@@ -103,6 +103,36 @@ def test_a_run_is_resumed(api: FakeApi, capsys: Captured) -> None:
     assert pricetag(["resume", RUN_ID, "--wait"]) == 4
 
 
+def test_a_resumed_run_does_not_show_its_old_attempt(api: FakeApi, capsys: Captured) -> None:
+    old = [("status", {"status": "running"}), ("status", {"status": "failed"})]
+    new = [("status", {"status": "queued"}), ("status", {"status": "cancelled"})]
+    statuses = iter(["failed", "failed", "queued"])
+    is_resumed: list[bool] = []
+
+    def resumed(_: Asked) -> Answer:
+        is_resumed.append(True)
+        return Answer(run("queued"), 202)
+
+    def stream(asked: Asked) -> Answer:
+        if not is_resumed:
+            return events(*old)
+        # The ids of this server's events begin at 1 in each response.
+        return events(*(new if asked.headers.get("last-event-id") == "2" else old + new))
+
+    api.answers |= {
+        f"GET /v1/runs/{RUN_ID}": lambda _: Answer(run(next(statuses, "cancelled"))),
+        f"POST /v1/runs/{RUN_ID}/resume": resumed,
+        f"GET /v1/runs/{RUN_ID}/events": stream,
+    }
+    issued(api)
+    api.answers[f"GET /v1/runs/{RUN_ID}"] = lambda _: Answer(run(next(statuses, "cancelled")))
+    assert pricetag(["resume", RUN_ID, "--wait"]) == 4
+    out = capsys.readouterr().out
+    assert "| running" not in out
+    assert "| failed" not in out
+    assert "| cancelled" in out
+
+
 def test_rejection_lists_every_invalid_field(
     api: FakeApi, capsys: Captured, tmp_path: Path
 ) -> None:

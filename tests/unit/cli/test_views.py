@@ -249,6 +249,10 @@ def test_an_estimate_shows_units_and_money() -> None:
     assert "4.80 kWh" in text
     assert "2.11 kg (4.66 lb)" in text
     assert "16.00 to 32.00 USD" in text
+    one_end = drawn(estimate_view(figures | {"cost_high": None}))
+    assert "at least 16.00 USD (no high price supplied)" in one_end
+    one_end = drawn(estimate_view(figures | {"cost_low": None}))
+    assert "at most 32.00 USD (no low price supplied)" in one_end
     without = drawn(estimate_view(figures | {"cost_low": None, "cost_high": None}))
     assert "n/a (no price supplied)" in without
 
