@@ -246,6 +246,22 @@ def test_the_cubic_ramp_is_that_of_movement_pruning(name: str) -> None:
         assert weights == pytest.approx(case["regu_lambda"], rel=1e-9, abs=1e-12)
 
 
+def test_masks_along_the_ramp_are_those_of_sparse_progressive_distillation() -> None:
+    """Their code prunes before the last step alone, and rounds the kept entries down."""
+    case = CUBIC["spd_divides_exactly"]
+    end = case["steps_per_epoch"] * case["prune_epochs"]
+    score = tensor(case["weight"]).abs()
+    mask, counts, updates = torch.ones_like(score, dtype=torch.bool), [], 0
+    for step in range(1, len(case["nonzero_after_step"]) + 1):
+        if step % case["freq"] == 0 and step < end:
+            share = cubic(step, 0, end, 0.0, case["target"])
+            kept = math.floor((1 - share) * score.numel() + 1e-9)
+            (mask,), updates = keep_best([score * mask], kept), updates + 1
+        counts.append(int(mask.sum()))
+    assert (counts, updates) == (case["nonzero_after_step"], case["number_of_updates"])
+    assert mask.int().tolist() == case["final_mask"]
+
+
 def test_the_cubic_ramp_is_that_of_zhu_and_gupta() -> None:
     case = CUBIC["zhu_gupta_tf_contrib"]
     ends = case["begin_step"], case["end_step"]
