@@ -12,7 +12,7 @@ import pytest
 from pricetag.accounting.readings.ledger import EnergyLedger, Reading
 from pricetag.client import Client
 from tests.support.bills import J_PER_KWH
-from tests.support.service import Service, wait_until
+from tests.support.service import ASKED_EVERY_S, Service, wait_until
 from tests.support.small_models import CONFIG
 from workers.node.identity import process_start_ticks
 from workers.training.data import synthetic
@@ -176,12 +176,16 @@ def test_a_budget_stops_a_running_job_within_five_seconds(lab: Service) -> None:
 def test_a_training_saves_its_state_before_a_budget_of_money_stops_it(lab: Service) -> None:
     synthetic.write(lab.inputs / "reviews", train=400, dev=60, test=40)
     lab.start_worker("--gpus", "none")
-    usd = USD_PER_KWH * FACILITY_W * 20.0 / J_PER_KWH
     lab_wide = {"scope": "lab", "project": None}
-    money = {"name": "money", "metric": "cost", "currency": "USD", "amount": f"{usd:.9f}"}
-    budget = make_budget(lab, 20.0, **lab_wide, **money)
+    money = {"name": "money", "metric": "cost", "currency": "USD", "amount": "1000"}
+    budget = make_budget(lab, 0.0, **lab_wide, **money)
     run_id = lab.submit(name="training", recipe=TRAINING)
-    lab.wait_for_end(run_id, timeout_s=150)
+    wait_until(lambda: trained_steps(lab, run_id), "a step", timeout_s=180, every_s=ASKED_EVERY_S)
+    ten_s_usd = USD_PER_KWH * FACILITY_W * 10.0 / J_PER_KWH
+    usd = standing(lab, budget)["running"] + ten_s_usd
+    amount = {"amount": f"{usd:.9f}"}
+    budget = dict(lab.http.patch(f"/v1/budgets/{budget['id']}", json=amount).json())
+    lab.wait_for_end(run_id, timeout_s=180)
     check_stop(lab, run_id, budget, budget["limit"] / USD_PER_KWH / PUE)
     # It left by itself, and its state was kept.
     assert "killed" not in lab.log_text(run_id)
@@ -193,7 +197,7 @@ def test_a_training_saves_its_state_before_a_budget_of_money_stops_it(lab: Servi
     assert lab.http.patch(f"/v1/budgets/{budget['id']}", json=amount).status_code == 200
     assert lab.http.post(f"/v1/runs/{run_id}/resume").status_code == 202
     lab.wait_for_status(run_id, "running")
-    wait_until(lambda: trained_steps(lab, run_id), "a step of the second attempt", timeout_s=60)
+    wait_until(lambda: trained_steps(lab, run_id), "a step of the second attempt", timeout_s=180)
     assert trained_steps(lab, run_id) >= steps > 0
     lab.http.post(f"/v1/runs/{run_id}/cancel")
     run = lab.wait_for_end(run_id, timeout_s=60)

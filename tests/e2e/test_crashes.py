@@ -18,7 +18,7 @@ from app import embedded_postgres
 from tests.support.bills import check_bill
 from tests.support.fake_powercap import FakePowercap
 from tests.support.gpu_node import meter_opened_s
-from tests.support.service import Service, wait_until
+from tests.support.service import ASKED_EVERY_S, Service, wait_until
 from workers.node.identity import process_start_ticks
 
 pytestmark = pytest.mark.slow
@@ -84,7 +84,11 @@ def logged(lab: Service, run_id: UUID) -> str:
 
 def wait_for_hold(lab: Service, run_id: UUID, job: Counting) -> int:
     """The job has come to the step that it waits in; its process."""
-    wait_until(lambda: len(executed_steps(lab, run_id)) >= job.hold, f"{job.hold} steps")
+    wait_until(
+        lambda: len(executed_steps(lab, run_id)) >= job.hold,
+        f"{job.hold} steps",
+        every_s=ASKED_EVERY_S,
+    )
     time.sleep(METERED_S)
     child = lab.child_pid()
     assert child is not None

@@ -9,13 +9,13 @@ from uuid import UUID
 import pytest
 import yaml
 
-from tests.support.service import Service, wait_until
+from tests.support.service import ASKED_EVERY_S, Service, wait_until
 from tests.support.small_models import CONFIG
 from workers.training.data import synthetic
 
 pytestmark = pytest.mark.slow
 
-SHORT, LONG = 400, 3200
+SHORT, LONG = 200, 1600
 
 
 def body(steps: int, seed: int = 0) -> dict[str, Any]:
@@ -61,6 +61,7 @@ def test_the_second_run_is_quoted_from_the_first(lab: Service) -> None:
     assert (offered["method"], offered["level"]) == ("history", "same-shape")
     assert offered["runs"] == [str(first)]
     assert 1 < offered["work_ratio"] <= LONG / SHORT
+    check_scaled(offered, lab.price_tag(first))
 
     second = lab.submit(**body(LONG))
     assert quote(lab, second)["quantities"] == offered["quantities"]
@@ -73,7 +74,7 @@ def test_the_second_run_is_quoted_from_the_first(lab: Service) -> None:
             return None
         return dict(told)
 
-    early = wait_until(projected, "a projection", every_s=0.1)
+    early = wait_until(projected, "a projection", every_s=ASKED_EVERY_S)
     assert early["progress_ratio"] >= 0.05
     assert lab.wait_for_end(second)["status"] == "succeeded"
 
@@ -85,9 +86,9 @@ def test_the_second_run_is_quoted_from_the_first(lab: Service) -> None:
         hit = score["quantities"][name]
         assert hit["actual"] == actual["value"]
         assert hit["quoted"] == value(offered, name)
-        # The machine that runs the tests is busy; a factor of three is what can be held.
-        assert 1 / 3 < hit["factor"] < 3, (name, hit)
-    assert 1 / 3 < tag["duration_s"]["value"] / value(early, "duration_s") < 3
+        # How well it hits depends on what else the machine does meanwhile.
+        assert hit["factor"] == pytest.approx(hit["actual"] / hit["quoted"])
+    assert 0.1 < tag["duration_s"]["value"] / value(early, "duration_s") < 10
 
     third = lab.submit(**body(LONG, seed=1))
     again = quote(lab, third)
@@ -98,6 +99,15 @@ def test_the_second_run_is_quoted_from_the_first(lab: Service) -> None:
     told = lab.cli("quote", "--score", "--json", environment=_token(lab))
     groups = json.loads(told.stdout)["groups"]
     assert {(group["level"], group["count"]) for group in groups} == {("same-shape", 1)}
+
+
+def check_scaled(offered: dict[str, Any], tag: dict[str, Any]) -> None:
+    """The training of the first run is scaled by its steps; the rest is as it was."""
+    [training] = [stage for stage in tag["stages"] if stage["kind"] == "train"]
+    for name in ("duration_s", "it_energy_kwh"):
+        whole, part = tag[name]["value"], training[name]["value"]
+        expected = whole + part * (LONG / SHORT - 1)
+        assert value(offered, name) == pytest.approx(expected, rel=1e-3), name
 
 
 def _token(lab: Service) -> dict[str, str]:

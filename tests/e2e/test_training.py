@@ -10,8 +10,6 @@ import os
 import re
 import signal
 import subprocess
-import time
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -21,9 +19,10 @@ import pytest
 from pricetag.metering.journal import SHIPPED_SUFFIX
 from tests.support.bills import J_PER_KWH, check_bill
 from tests.support.fake_powercap import FakePowercap
-from tests.support.service import ROOT, Service, wait_until
+from tests.support.service import ASKED_EVERY_S, ROOT, Service, wait_until
 from tests.support.small_models import CONFIG
 from workers.node.identity import git_commit, process_start_ticks
+from workers.training.checkpoints import newest, step_of
 from workers.training.data import synthetic
 
 pytestmark = pytest.mark.slow
@@ -37,8 +36,6 @@ LONG = {
     "checkpoint_after_s": 0,
     "checkpoint_every_s": 1,
 }
-CHECKPOINT_WITHIN_S = 4.0
-"""Time in s that a kill may cost: a checkpoint per second, delayed by a busy machine."""
 
 
 class Workers:
@@ -80,12 +77,23 @@ def reach_half(lab: Service, run_id: UUID) -> None:
     wait_until(
         lambda: any(metric["step"] >= STEPS / 2 for metric in steps_of_long(lab, run_id)),
         "half of the steps",
-        every_s=0.2,
+        every_s=ASKED_EVERY_S,
     )
 
 
-def check_resumed(lab: Service, run_id: UUID, killed_s: float, *, cut_off: str) -> None:
-    """The second attempt went on from a checkpoint; nothing was trained again from the start."""
+def saved_step(lab: Service, run_id: UUID) -> int:
+    """The last step of the long stage that is saved; there is one within a second or so."""
+
+    def step() -> int | None:
+        folders = (lab.data_dir / "work" / str(run_id)).rglob("checkpoints")
+        saved = [checkpoint for folder in folders if (checkpoint := newest(folder))]
+        return max(map(step_of, saved), default=None)
+
+    return wait_until(step, "a checkpoint")
+
+
+def check_resumed(lab: Service, run_id: UUID, saved: int, *, cut_off: str) -> None:
+    """The second attempt went on from the last checkpoint, or from one after it."""
     run = lab.run(run_id)
     assert run["status"] == "succeeded", run["status_reason"]
     first, second = run["attempts"]
@@ -100,17 +108,10 @@ def check_resumed(lab: Service, run_id: UUID, killed_s: float, *, cut_off: str) 
         ("train", "succeeded"),
         ("evaluate", "succeeded"),
     ]
-    safe_s = killed_s - CHECKPOINT_WITHIN_S
-    saved = [
-        metric["step"]
-        for metric in steps_of_long(lab, run_id, 1)
-        if datetime.fromisoformat(metric["at"]).timestamp() < safe_s
-    ]
     resumed = min(metric["step"] for metric in steps_of_long(lab, run_id, 2))
-    assert resumed > max(saved, default=1)
     assert max(metric["step"] for metric in steps_of_long(lab, run_id, 2)) == STEPS
     line = next(text for text in lab.log_text(run_id).splitlines() if "resuming from" in text)
-    assert 0 < int(line.rpartition("-")[2]) < resumed
+    assert saved <= int(line.rpartition("-")[2]) < resumed
     # What was trained before the kill stays on the bill of the attempt that trained it.
     trained = {
         metric["attempt"]: metric["value"]
@@ -128,13 +129,13 @@ def test_the_training_of_a_killed_worker_continues_from_its_checkpoint(
     reach_half(shared_lab, run_id)
     child = shared_lab.child_pid()
     assert child is not None
-    killed_s = time.time()
+    saved = saved_step(shared_lab, run_id)
     os.kill(worker.pid, signal.SIGKILL)
     worker.wait()
-    wait_until(lambda: process_start_ticks(child) is None, "the child's end", timeout_s=5)
+    wait_until(lambda: process_start_ticks(child) is None, "the child's end")
     workers.running()
     shared_lab.wait_for_end(run_id)
-    check_resumed(shared_lab, run_id, killed_s, cut_off="lost")
+    check_resumed(shared_lab, run_id, saved, cut_off="lost")
     tag = check_bill(shared_lab, run_id, powercap)
     assert [a["status"] for a in tag["attempts"]] == ["lost", "succeeded"]
 
@@ -147,10 +148,10 @@ def test_a_killed_training_continues_from_its_checkpoint(
     reach_half(shared_lab, run_id)
     child = shared_lab.child_pid()
     assert child is not None
-    killed_s = time.time()
+    saved = saved_step(shared_lab, run_id)
     os.kill(child, signal.SIGKILL)
     shared_lab.wait_for_end(run_id)
-    check_resumed(shared_lab, run_id, killed_s, cut_off="interrupted")
+    check_resumed(shared_lab, run_id, saved, cut_off="interrupted")
     tag = check_bill(shared_lab, run_id, powercap)
     assert [(a["status"], (a["reason"] or {}).get("code")) for a in tag["attempts"]] == [
         ("interrupted", "child-killed"),
@@ -166,7 +167,7 @@ def test_a_stopped_worker_lets_its_training_save(
     run_id = shared_lab.submit(recipe=recipe(SHORT, unsaved))
     reach_half(shared_lab, run_id)
     os.killpg(worker.pid, signal.SIGTERM)  # all of its processes, as a service manager does
-    assert worker.wait(timeout=30) == 0
+    assert worker.wait(timeout=60) == 0
     assert shared_lab.run(run_id)["status"] == "queued"
     workers.running()
     assert shared_lab.wait_for_end(run_id)["status"] == "succeeded"
@@ -196,13 +197,11 @@ def test_a_cancelled_training_exits_in_time(
     wait_until(trains, "the training")
     child = shared_lab.child_pid()
     assert child is not None
-    asked_s = time.monotonic()
     response = shared_lab.http.post(f"/v1/runs/{run_id}/cancel")
     assert response.status_code == 202
     assert response.json()["cancel_requested_at"] is not None
     run = shared_lab.wait_for_end(run_id)
     # It left by itself, after the step it was in: nobody had to wait for the grace time.
-    assert time.monotonic() - asked_s < 10.0
     assert "killed" not in shared_lab.log_text(run_id)
     assert (run["status"], run["status_reason"]["code"]) == ("cancelled", "cancelled")
     assert [attempt["status"] for attempt in run["attempts"]] == ["cancelled"]

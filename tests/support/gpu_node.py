@@ -87,6 +87,14 @@ class GpuNode:
             resources={"gpus": gpus, "pool": pool or self.pool},
         )
 
+    def until_let_go(self, name: str, seconds: float) -> str:
+        """The time of a job that works at least so long, and until it is let go."""
+        file = self.folder / f"go-{name}"
+        return f"{seconds}; while [ ! -e {file} ]; do sleep 0.1; done"
+
+    def let_go(self, name: str) -> None:
+        (self.folder / f"go-{name}").touch()
+
     def begun(self) -> set[str]:
         """The names of the jobs that have begun."""
         return {line.split()[2] for line in self._lines() if line.startswith("begin")}

@@ -25,6 +25,8 @@ from tests.support.prepared import Prepared
 ROOT = Path(__file__).parents[2]
 PRICETAG = os.environ.get("PRICETAG_BIN") or str(Path(sys.executable).with_name("pricetag"))
 FINAL = ("succeeded", "failed", "cancelled")
+ASKED_EVERY_S = 0.3
+"""More often, the answers of the server would take the time of what is waited for."""
 
 
 T = TypeVar("T")
@@ -160,7 +162,9 @@ class Service:
                 return run if run["status"] in statuses else None
             return None
 
-        return wait_until(reached, f"status {statuses} of {run_id}", timeout_s=timeout_s)
+        return wait_until(
+            reached, f"status {statuses} of {run_id}", timeout_s=timeout_s, every_s=ASKED_EVERY_S
+        )
 
     def wait_for_end(self, run_id: UUID, *, timeout_s: float = 180.0) -> dict[str, Any]:
         return self.wait_for_status(run_id, *FINAL, timeout_s=timeout_s)
@@ -278,6 +282,7 @@ def _environment(data_dir: Path, settings: Mapping[str, str]) -> dict[str, str]:
         "PRICETAG_DATA_DIR": str(data_dir),
         "PRICETAG_HOST": "127.0.0.1",
         "PRICETAG_STOP_GRACE_S": "15",
+        "OMP_NUM_THREADS": "1",  # networks of a few neurons only lose by threads
         # Nothing is hidden from the programs of tests.
         **({"PRICETAG_JOB_USER": "root"} if os.geteuid() == 0 else {}),
         **{f"PRICETAG_{name.upper()}": value for name, value in settings.items()},
