@@ -156,7 +156,7 @@ def test_a_budget_stops_a_running_job_within_five_seconds(lab: Service) -> None:
     run_id = lab.submit(name="command", recipe=COMMAND)
     lab.wait_for_status(run_id, "running")
     child = wait_until(lab.child_pid, "the job")
-    lab.wait_for_end(run_id, timeout_s=90)
+    lab.wait_for_end(run_id)
     check_stop(lab, run_id, budget, budget["limit"] / PUE)
     assert process_start_ticks(child) is None
     assert [event["threshold_ratio"] for event in budget_events(lab, run_id)] == [0.5, 1.0]
@@ -180,12 +180,12 @@ def test_a_training_saves_its_state_before_a_budget_of_money_stops_it(lab: Servi
     money = {"name": "money", "metric": "cost", "currency": "USD", "amount": "1000"}
     budget = make_budget(lab, 0.0, **lab_wide, **money)
     run_id = lab.submit(name="training", recipe=TRAINING)
-    wait_until(lambda: trained_steps(lab, run_id), "a step", timeout_s=180, every_s=ASKED_EVERY_S)
+    wait_until(lambda: trained_steps(lab, run_id), "a step", every_s=ASKED_EVERY_S)
     ten_s_usd = USD_PER_KWH * FACILITY_W * 10.0 / J_PER_KWH
     usd = standing(lab, budget)["running"] + ten_s_usd
     amount = {"amount": f"{usd:.9f}"}
     budget = dict(lab.http.patch(f"/v1/budgets/{budget['id']}", json=amount).json())
-    lab.wait_for_end(run_id, timeout_s=180)
+    lab.wait_for_end(run_id)
     check_stop(lab, run_id, budget, budget["limit"] / USD_PER_KWH / PUE)
     # It left by itself, and its state was kept.
     assert "killed" not in lab.log_text(run_id)
@@ -197,10 +197,10 @@ def test_a_training_saves_its_state_before_a_budget_of_money_stops_it(lab: Servi
     assert lab.http.patch(f"/v1/budgets/{budget['id']}", json=amount).status_code == 200
     assert lab.http.post(f"/v1/runs/{run_id}/resume").status_code == 202
     lab.wait_for_status(run_id, "running")
-    wait_until(lambda: trained_steps(lab, run_id), "a step of the second attempt", timeout_s=180)
+    wait_until(lambda: trained_steps(lab, run_id), "a step of the second attempt")
     assert trained_steps(lab, run_id) >= steps > 0
     lab.http.post(f"/v1/runs/{run_id}/cancel")
-    run = lab.wait_for_end(run_id, timeout_s=60)
+    run = lab.wait_for_end(run_id)
     assert [attempt["status"] for attempt in run["attempts"]] == ["cancelled", "cancelled"]
     assert lab.price_tag(run_id)["it_energy_kwh"]["value"] > first_kwh
 
@@ -223,7 +223,7 @@ def test_a_budget_stops_a_retried_run_before_it_starts(lab: Service) -> None:
     lowered = lab.http.patch(f"/v1/budgets/{budget['id']}", json={"amount": "0.000001"})
     assert lowered.json()["left"] == 0
     lab.start_worker("--gpus", "none")
-    run = lab.wait_for_end(run_id, timeout_s=60)
+    run = lab.wait_for_end(run_id)
     assert (run["status"], run["status_reason"]["code"]) == ("cancelled", "budget-exceeded")
     assert len(run["attempts"]) == 1
     time.sleep(1.0)

@@ -81,7 +81,7 @@ def test_each_run_is_executed_exactly_once(lab: Service, tmp_path: Path) -> None
         open_runs = lab.http.get("/v1/runs", params={"status": ["queued", "running"]})
         return open_runs.status_code == 200 and not open_runs.json()["items"]
 
-    wait_until(over, "the end of all runs", timeout_s=180, every_s=0.25)
+    wait_until(over, "the end of all runs", every_s=0.25)
     outcomes = {run_id: outcome(lab.run(run_id)) for run_id in run_ids}
     assert outcomes.pop(killed) == ("succeeded", ["lost", "succeeded"])
     assert set(map(repr, outcomes.values())) == {repr(("succeeded", ["succeeded"]))}

@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 def wait_until(
-    probe: Callable[[], T | None], what: str, *, timeout_s: float = 60.0, every_s: float = 0.05
+    probe: Callable[[], T | None], what: str, *, timeout_s: float = 180.0, every_s: float = 0.05
 ) -> T:
     """The first answer of ``probe`` that is neither None nor False."""
     deadline_s = time.monotonic() + timeout_s
@@ -111,7 +111,10 @@ class Service:
         return str(response.json()["secret"])
 
     def cli(
-        self, *arguments: str, environment: Mapping[str, str] | None = None, timeout_s: float = 60.0
+        self,
+        *arguments: str,
+        environment: Mapping[str, str] | None = None,
+        timeout_s: float = 180.0,
     ) -> subprocess.CompletedProcess[str]:
         """A ``pricetag`` command, run to its end."""
         return subprocess.run(
@@ -154,7 +157,7 @@ class Service:
         return dict(response.json())
 
     def wait_for_status(
-        self, run_id: UUID, *statuses: str, timeout_s: float = 120.0
+        self, run_id: UUID, *statuses: str, timeout_s: float = 300.0
     ) -> dict[str, Any]:
         def reached() -> dict[str, Any] | None:
             with contextlib.suppress(httpx.TransportError, AssertionError):
@@ -166,7 +169,7 @@ class Service:
             reached, f"status {statuses} of {run_id}", timeout_s=timeout_s, every_s=ASKED_EVERY_S
         )
 
-    def wait_for_end(self, run_id: UUID, *, timeout_s: float = 180.0) -> dict[str, Any]:
+    def wait_for_end(self, run_id: UUID, *, timeout_s: float = 300.0) -> dict[str, Any]:
         return self.wait_for_status(run_id, *FINAL, timeout_s=timeout_s)
 
     def price_tag(self, run_id: UUID) -> dict[str, Any]:
