@@ -276,7 +276,8 @@ def test_a_score_names_its_class_and_why_it_has_no_value() -> None:
     ]
     text = " ".join(drawn(price_tag_view(made), width=160).split())
     assert "0.8000 (class equivalent)" in text
-    assert "n/a (one class alone)" in text
+    assert "n/a [1]" in text
+    assert "[1] one class alone" in text
 
 
 def test_a_price_tag_of_another_form_is_an_error_in_one_line(
