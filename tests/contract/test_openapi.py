@@ -101,7 +101,7 @@ def served(
             yield Served(url, token, _seed_over_rest(url, token, runs))
         finally:
             server.should_exit = True
-            thread.join(timeout=20)
+            thread.join(timeout=120)
             assert not thread.is_alive()
 
 

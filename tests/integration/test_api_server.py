@@ -268,7 +268,7 @@ def test_a_worker_that_dies_is_started_again_and_ends_with_the_block(tmp_path: P
     with workers(command, 1, patience_s=5.0):
         wait_until(lambda: len(pids()) == 1, "the first")
         os.kill(pids()[0], signal.SIGKILL)
-        wait_until(lambda: len(pids()) == 2, "the second", timeout_s=15)
+        wait_until(lambda: len(pids()) == 2, "the second")
     for pid in pids():
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
@@ -280,9 +280,7 @@ def test_a_worker_that_does_not_stop_is_killed(tmp_path: Path) -> None:
         "import signal, time\n"
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         f"open({str(ready)!r}, 'w').close()\n"
-        "time.sleep(60)"
+        "time.sleep(3600)"
     )
-    begun_s = time.monotonic()
     with workers([sys.executable, "-c", program], 2, patience_s=1.0):
-        wait_until(ready.exists, "the start")
-    assert time.monotonic() - begun_s < 20
+        wait_until(ready.exists, "the start")  # nobody waits for the hour that it would take
