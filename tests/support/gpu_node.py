@@ -88,7 +88,7 @@ class GpuNode:
         )
 
     def until_let_go(self, name: str, seconds: float) -> str:
-        """The time of a job that works at least so long, and until it is let go."""
+        """The time of a job that works at least this long, and until it is let go."""
         file = self.folder / f"go-{name}"
         return f"{seconds}; while [ ! -e {file} ]; do sleep 0.1; done"
 
