@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -15,6 +15,7 @@ from transformers import BertConfig, BertForSequenceClassification
 
 from pricetag.recipes import parse_recipe
 from pricetag.recipes.errors import RecipeError
+from pricetag.recipes.methods.quantize_qat import QuantizeQat
 from tests.support.training import CONFIG, TRAIN, carry_out, data_set, recipe
 from workers.job import ranks
 from workers.job.reporter import JobError
@@ -143,15 +144,15 @@ def by_q8bert(model: nn.Module) -> tuple[FakeQuant, Callable[[], object]]:
     return fake, lambda: q8bert.apply_q8bert(model, *fake.fixed(""))
 
 
-def by_qat(bits: int, *, activations: bool) -> Any:
+def by_qat(bits: Literal[8, 4], *, activations: bool) -> Any:
     def make(model: nn.Module) -> tuple[FakeQuant, Callable[[], object]]:
-        plan = qat.roundings(
-            model,
-            bits,
-            16 if bits == 4 else None,
+        params = QuantizeQat(
+            method="qat",
+            bits=bits,
+            group_size=16 if bits == 4 else None,
             activations=activations,
-            with_embeddings=True,
         )
+        plan = qat.roundings(model, params)
         fake = FakeQuant(plan, 0.9)
         return fake, lambda: qat.apply_qat(model, plan, fake.fixed("")[0])
 

@@ -8,10 +8,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
 import torch
+from torch import nn
+
+from pricetag.recipes.methods.quantize_codebook import QuantizeCodebook
+from workers.training.formats.integers import embeddings, linears
+from workers.training.shared_weights import SharedWeights
 
 EmptyClusters = Literal["relocate", "keep"]
 ITERATIONS = 300
@@ -201,3 +207,16 @@ def _relocate(
         totals[former] -= value
         counts[former] -= 1
         totals[cluster], counts[cluster] = value, 1
+
+
+def with_codebooks(model: nn.Module, params: QuantizeCodebook, density: float) -> SharedWeights:
+    """The training of a model whose matrices have been clustered under the options of a stage.
+
+    Args:
+        model: The model.
+        params: Bits of a label, treatment of empty clusters, and whether embeddings are clustered.
+        density: Share of the encoder's weights that are not zero.
+    """
+    names = linears(model) + (embeddings(model) if params.embeddings else [])
+    cluster = partial(cluster_matrix, bits=params.bits, empty=params.empty_clusters)
+    return SharedWeights(model, names, cluster, density)

@@ -9,35 +9,21 @@ from collections.abc import Mapping
 
 from torch import nn
 
+from pricetag.recipes.methods.quantize_qat import QuantizeQat
 from workers.training.affine import ActivationRange, Blocks
 from workers.training.fake_quant import Rounding
 from workers.training.formats.int8 import convert
 from workers.training.formats.integers import Plan, embeddings, linears, to_integers
 
 
-def roundings(
-    model: nn.Module,
-    bits: int,
-    column_size: int | None,
-    *,
-    activations: bool,
-    with_embeddings: bool,
-) -> dict[str, Rounding]:
-    """How each linear layer (and embedding) of a model is trained.
-
-    Args:
-        model: The model.
-        bits: Bits of a weight.
-        column_size: Weights of a row that share a scale; None for the whole row.
-        activations: Whether the inputs of linear layers are rounded to 8 bits.
-        with_embeddings: Whether embeddings are rounded.
-    """
-    blocks = Blocks(column_size=column_size)
-    layers = Rounding(bits, blocks, inputs="asymmetric" if activations else None)
-    rows = embeddings(model) if with_embeddings else []
+def roundings(model: nn.Module, params: QuantizeQat) -> dict[str, Rounding]:
+    """How each linear layer (and embedding) of a model is trained under the options of a stage."""
+    blocks = Blocks(column_size=params.column_size)
+    layers = Rounding(params.bits, blocks, inputs="asymmetric" if params.activations else None)
+    rows = embeddings(model) if params.embeddings else []
     return {
         **dict.fromkeys(linears(model), layers),
-        **dict.fromkeys(rows, Rounding(bits, blocks)),
+        **dict.fromkeys(rows, Rounding(params.bits, blocks)),
     }
 
 

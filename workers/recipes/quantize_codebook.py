@@ -5,16 +5,12 @@ from __future__ import annotations
 from pricetag.recipes.base import StageParams
 from pricetag.recipes.methods.quantize_codebook import QuantizeCodebook
 from workers.job.context import StageContext, StageResult
-from workers.methods.codebook import cluster_matrix
+from workers.methods.codebook import with_codebooks
 from workers.training.finetune import count_model
 from workers.training.fit import forget_checkpoints
-from workers.training.formats.integers import embeddings, linears
 from workers.training.model.models import for_use
 from workers.training.quantization import require_unquantized, save_quantized
 from workers.training.recovery import recover
-from workers.training.shared_weights import SharedWeights
-
-UNCOUNTED = ("k-means",)
 
 
 def prepare(params: StageParams, context: StageContext) -> None:
@@ -34,16 +30,11 @@ def run(params: StageParams, context: StageContext) -> StageResult:
     assert isinstance(params, QuantizeCodebook)
     loaded = for_use(context)
     before = require_unquantized(context, loaded)
-    names = linears(loaded.model) + (embeddings(loaded.model) if params.embeddings else [])
-    shared = SharedWeights(
-        loaded.model,
-        names,
-        lambda weight: cluster_matrix(weight, params.bits, empty=params.empty_clusters),
-        before.density,
-    )
-    facts = recover(context, loaded, params, uncounted=UNCOUNTED, plugins=[shared])
+    shared = with_codebooks(loaded.model, params, before.density)
+    facts = recover(context, loaded, params, uncounted=("k-means",), plugins=[shared])
     shared.convert(loaded.model.to("cpu"))  # type: ignore[arg-type]
-    facts |= {"scheme": params.method, "modules": len(names), "embeddings": params.embeddings}
+    chosen = {"scheme": params.method, "embeddings": params.embeddings}
+    facts |= {**chosen, "modules": len(shared.labels)}
     result = save_quantized(context, loaded, before, facts)
     forget_checkpoints(context)
     return result

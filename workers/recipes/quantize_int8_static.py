@@ -6,7 +6,7 @@ from pricetag.recipes.base import StageParams
 from pricetag.recipes.methods.quantize_int8_static import QuantizeInt8Static
 from workers.job.context import StageContext, StageResult
 from workers.methods.int8_static import apply_int8_static
-from workers.training.calibration import observed_inputs, run_examples, seen_extremes
+from workers.training.calibration import calibrated_ranges
 from workers.training.finetune import count_model
 from workers.training.formats.integers import linears
 from workers.training.model.models import for_use
@@ -30,16 +30,7 @@ def run(params: StageParams, context: StageContext) -> StageResult:
     assert isinstance(params, QuantizeInt8Static)
     loaded = for_use(context)
     before = require_unquantized(context, loaded)
-    with observed_inputs(loaded.model, linears(loaded.model), params.observer) as extremes:
-        count = run_examples(
-            context,
-            loaded,
-            examples=params.calibration_examples,
-            batch_size=params.batch_size,
-            max_length=params.max_length,
-        )
-    loaded.model.to("cpu")  # type: ignore[arg-type]
-    ranges = seen_extremes(extremes, context.field)
+    ranges, count = calibrated_ranges(context, loaded, linears(loaded.model), params)
     names = apply_int8_static(loaded.model, ranges, embeddings=params.embeddings)
     facts = {"scheme": params.method, "modules": len(names), "embeddings": params.embeddings}
     return save_quantized(context, loaded, before, {**facts, "calibration_examples": count})

@@ -30,18 +30,11 @@ def run(params: StageParams, context: StageContext) -> StageResult:
     """
     assert isinstance(params, QuantizeQat)
     loaded = for_use(context)
-    plan = roundings(
-        loaded.model,
-        params.bits,
-        params.column_size,
-        activations=params.activations,
-        with_embeddings=params.embeddings,
-    )
-    fake = FakeQuant(plan, params.ema_decay)
+    fake = FakeQuant(plan := roundings(loaded.model, params), params.ema_decay)
 
     def convert() -> dict[str, Any]:
         names = apply_qat(loaded.model, plan, fake.fixed(context.field)[0])
-        facts = {"scheme": f"int{params.bits}_qat", "modules": len(names)}
-        return {**facts, "embeddings": params.embeddings, "activations": params.activations}
+        chosen = params.model_dump(include={"embeddings", "activations"})
+        return {"scheme": f"int{params.bits}_qat", "modules": len(names), **chosen}
 
     return train_quantized(context, loaded, params, fake, convert)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from pricetag.recipes.methods.quantize_int8_static import QuantizeInt8Static
 from workers.job.context import StageContext
 from workers.job.request import JobError
 from workers.training.finetune import loaded_profile, training_data
@@ -66,6 +67,28 @@ def observed_inputs(
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def calibrated_ranges(
+    context: StageContext, loaded: Loaded, names: Sequence[str], params: QuantizeInt8Static
+) -> tuple[dict[str, tuple[float, float]], int]:
+    """Ranges of the inputs of some layers, and the number of examples that they are from.
+
+    Raises:
+        JobError: ``no-activations`` for a layer that the examples do not use; the training split
+            cannot be read, or does not fit the model.
+        Interrupted: A stop was requested.
+    """
+    with observed_inputs(loaded.model, names, params.observer) as extremes:
+        count = run_examples(
+            context,
+            loaded,
+            examples=params.calibration_examples,
+            batch_size=params.batch_size,
+            max_length=params.max_length,
+        )
+    loaded.model.to("cpu")  # type: ignore[arg-type]
+    return seen_extremes(extremes, context.field), count
 
 
 def spread_rows(total: int, count: int) -> list[int]:
