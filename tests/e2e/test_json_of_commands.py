@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import typer
+from transformers import BertConfig, BertForSequenceClassification
 
 from app.cli import commands as service_commands
 from app.settings import get_settings
@@ -35,6 +36,7 @@ FETCHED = "carbon fetch --zone DE --from 2026-03-01 --to 2026-03-02"
 CALLS = (
     *("whoami", "recipes", "recipes train", f"estimate {ESTIMATE}", "doctor"),
     *("quote job.json", "submit job.json --check", "submit job.json", "cancel last", "resume last"),
+    *("inspect model",),
     *("runs", f"show {'{run}'}", f"logs {'{run}'}", f"reprice {'{run}'}", f"verify {'{run}'}"),
     *(f"report {'{run}'} --format json", f"compare {'{run}'} {'{other}'}", "energy", "audit"),
     *("budget create b --amount 10", "budget list", "budget show b", "budget set b --amount 20"),
@@ -51,6 +53,8 @@ CALLS = (
     *("migrate", "balances check", "balances rebuild", "rollups check", "rollups rebuild"),
     *("readings pack", "readings check"),
 )
+MODEL = {"hidden_size": 16, "intermediate_size": 32, "num_attention_heads": 2, "vocab_size": 50}
+
 REJECTED = {FETCHED: "provider-off"}
 """Calls that this server cannot answer."""
 
@@ -113,6 +117,7 @@ def here(lab: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     Path("job.json").write_text(json.dumps({**JOB, "not_before": "2099-01-01T00:00:00Z"}))
     Path("prices.csv").write_text(PRICES)
     Path("hours.csv").write_text("hour,g_per_kwh\n2026-03-01T12:00Z,231.5\n")
+    BertForSequenceClassification(BertConfig(**MODEL)).save_pretrained("model")
     lab.start_worker("--gpus", "none")
     get_settings.cache_clear()
     yield tmp_path

@@ -81,7 +81,7 @@ async def test_runs_that_cannot_be_reported_are_named(api: Api) -> None:
     refused = problem(await api.member.post("/v1/reports", json=body), 422, "nothing-to-report")
     assert fields(refused) == ["runs.1", "runs.2"]
     assert "no price tag yet" in refused["errors"][0]["message"]
-    assert "there is no run" in refused["errors"][1]["message"]
+    assert "not found" in refused["errors"][1]["message"]
 
 
 @pytest.mark.parametrize(

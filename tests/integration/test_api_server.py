@@ -159,7 +159,7 @@ def test_an_invalid_setting_is_named(data_dir: Path) -> None:
         check=False,
     )
     assert failed.returncode == 1
-    assert "pue" in failed.stderr
+    assert "PRICETAG_PUE" in failed.stderr
     assert "Traceback" not in failed.stderr
 
 
@@ -225,7 +225,7 @@ def test_the_administrator_s_commands(administer: Commands, fresh_database_url: 
     left = datetime.fromisoformat(limited["expires_at"]) - datetime.now(UTC)
     assert timedelta(days=89) < left <= timedelta(days=90)
     for wrong, named in (
-        (["--user", "nobody"], "no user 'nobody'"),
+        (["--user", "nobody"], "User 'nobody' not found"),
         (["--user", "me", "--project", "nowhere"], "project: 'me' is not a member"),
         (["--user", "me", "--expires", "soon"], "--expires: 'soon' is neither"),
         ([], "--user for an existing one"),

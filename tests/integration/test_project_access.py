@@ -36,7 +36,7 @@ async def test_a_token_of_one_project_sees_and_posts_nothing_else(api: Api) -> N
         for target, visible in (("p", True), ("q", False)):
             body = {"title": "t", "profile": "site", "runs": [names[target]]}
             report = await as_user(api, scoped, "POST", "/v1/reports", json=body)
-            message = "has no price tag yet" if visible else "there is no run"
+            message = "has no price tag yet" if visible else "not found"
             assert message in problem(report, 422, "nothing-to-report")["detail"]
 
 
