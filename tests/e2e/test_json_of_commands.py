@@ -53,7 +53,12 @@ CALLS = (
     *("migrate", "balances check", "balances rebuild", "rollups check", "rollups rebuild"),
     *("readings pack", "readings check"),
 )
-MODEL = {"hidden_size": 16, "intermediate_size": 32, "num_attention_heads": 2, "vocab_size": 50}
+MODEL: dict[str, Any] = {
+    "hidden_size": 16,
+    "intermediate_size": 32,
+    "num_attention_heads": 2,
+    "vocab_size": 50,
+}
 
 REJECTED = {FETCHED: "provider-off"}
 """Calls that this server cannot answer."""
