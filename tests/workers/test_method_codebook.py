@@ -23,7 +23,7 @@ from workers.methods.codebook import (
     linear_init,
 )
 from workers.training.formats.codebook import CodebookLinear
-from workers.training.shared_weights import SharedWeights
+from workers.training.quantization.shared_weights import SharedWeights
 
 FAST: dict[str, Any] = {"batch_size": 16, "precision": "fp32"}
 GOLDEN = json.loads((Path(__file__).parents[1] / "data/golden/codebook.json").read_text())

@@ -13,9 +13,14 @@ from torch import nn
 
 from tests.support.training import TRAIN, carry_out, data_set, recipe
 from workers.job.reporter import JobError
-from workers.training.affine import ActivationRange
-from workers.training.calibration import Extremes, observed_inputs, seen_extremes, spread_rows
 from workers.training.formats.int8 import Int8, Int8Linear, quantize_rows
+from workers.training.quantization.affine import ActivationRange
+from workers.training.quantization.calibration import (
+    Extremes,
+    observed_inputs,
+    seen_extremes,
+    spread_rows,
+)
 
 NOTE = {"scheme": "int8_static"}
 

@@ -27,9 +27,9 @@ from workers.methods.low_rank import (
     ranks_for_budget,
     replaceable,
 )
+from workers.training.factors.svd import factors
 from workers.training.formats import registry
 from workers.training.formats.profile import profile
-from workers.training.svd import factors
 
 CASES = json.loads((Path(__file__).parents[1] / "data/golden/svd.json").read_text())["cases"]
 MATRIX = CASES["matrix"]

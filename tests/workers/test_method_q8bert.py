@@ -20,10 +20,10 @@ from tests.support.training import CONFIG, TRAIN, carry_out, data_set, recipe
 from workers.job import ranks
 from workers.job.reporter import JobError
 from workers.methods import q8bert, qat
-from workers.training.affine import Blocks, fake_symmetric, symmetric_scale
-from workers.training.fake_quant import FakeQuant, MovingRange, Rounding
 from workers.training.formats.int8 import Int8Linear
 from workers.training.formats.integers import IntegerLinear
+from workers.training.quantization.affine import Blocks, fake_symmetric, symmetric_scale
+from workers.training.quantization.fake_quant import FakeQuant, MovingRange, Rounding
 
 FAST: dict[str, Any] = {"batch_size": 16, "precision": "fp32"}
 GOLDEN = json.loads((Path(__file__).parents[1] / "data/golden/q8bert_ema.json").read_text())

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.training.affine import (
+from workers.training.quantization.affine import (
     Blocks,
     asymmetric_parameters,
     fake_blocks,
@@ -22,7 +22,7 @@ from workers.training.affine import (
     straight_through,
     symmetric_scale,
 )
-from workers.training.bits import pack, packed_size, unpack
+from workers.training.quantization.bits import pack, packed_size, unpack
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "data/golden/int8_quant.json").read_text())
 CASES: dict[str, Any] = GOLDEN["cases"]

@@ -29,7 +29,6 @@ from workers.methods.albert import apply_embedding_factors
 from workers.methods.codebook import cluster_matrix
 from workers.methods.int8 import apply_int8
 from workers.methods.int8_static import apply_int8_static
-from workers.training.affine import ActivationRange, Blocks
 from workers.training.formats import integers, registry
 from workers.training.formats.codebook import to_codebook
 from workers.training.formats.exits import add_exits, exits_of
@@ -39,6 +38,7 @@ from workers.training.formats.profile import count_structure, profile
 from workers.training.formats.shared import share_layers
 from workers.training.formats.sliced import slice_layer
 from workers.training.formats.sparse import prunable
+from workers.training.quantization.affine import ActivationRange, Blocks
 
 LAYERS, HIDDEN, HEADS, INNER, CLASSES = 4, 32, 4, 48, 3
 CONFIG = BertConfig(

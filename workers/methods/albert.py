@@ -10,10 +10,10 @@ from typing import Literal
 import torch
 from transformers import PreTrainedModel
 
+from workers.training.factors.svd import factors
 from workers.training.formats.factorized_embedding import put_factors, word_embedding
 from workers.training.formats.shared import share_layers
 from workers.training.model.recording import encoder_layers
-from workers.training.svd import factors
 
 
 def groups_of_layers(layers: int, groups: int) -> list[int]:

@@ -17,7 +17,7 @@ from torch import nn
 
 from pricetag.recipes.methods.quantize_codebook import QuantizeCodebook
 from workers.training.formats.integers import embeddings, linears
-from workers.training.shared_weights import SharedWeights
+from workers.training.quantization.shared_weights import SharedWeights
 
 EmptyClusters = Literal["relocate", "keep"]
 ITERATIONS = 300

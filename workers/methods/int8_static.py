@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from workers.training.affine import ActivationRange
 from workers.training.formats.int8 import convert
+from workers.training.quantization.affine import ActivationRange
 
 
 def apply_int8_static(

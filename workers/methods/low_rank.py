@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 from pricetag.accounting.work.low_rank import largest_rank
+from workers.training.factors.svd import factors
 from workers.training.formats.low_rank import Shapes, factorize, plain_weight, shapes_of
 from workers.training.formats.sparse import Matrix, prunable
-from workers.training.svd import factors
 
 Part = Literal["all", "attention", "feed_forward"]
 

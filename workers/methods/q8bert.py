@@ -13,7 +13,9 @@ from torch import nn
 from torch.nn import functional
 from transformers.pytorch_utils import Conv1D
 
-from workers.training.affine import (
+from workers.training.formats.int8 import Int8Embedding, Int8Linear
+from workers.training.formats.integers import embeddings, linears
+from workers.training.quantization.affine import (
     ActivationRange,
     Blocks,
     fake_symmetric,
@@ -21,9 +23,7 @@ from workers.training.affine import (
     round_symmetric,
     symmetric_scale,
 )
-from workers.training.fake_quant import Rounding
-from workers.training.formats.int8 import Int8Embedding, Int8Linear
-from workers.training.formats.integers import embeddings, linears
+from workers.training.quantization.fake_quant import Rounding
 
 BITS = 8
 WHOLE = Blocks(row_groups=1)

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from torch import nn
 
 from pricetag.recipes.methods.quantize_qat import QuantizeQat
-from workers.training.affine import ActivationRange, Blocks
-from workers.training.fake_quant import Rounding
 from workers.training.formats.int8 import convert
 from workers.training.formats.integers import Plan, embeddings, linears, to_integers
+from workers.training.quantization.affine import ActivationRange, Blocks
+from workers.training.quantization.fake_quant import Rounding
 
 
 def roundings(model: nn.Module, params: QuantizeQat) -> dict[str, Rounding]:

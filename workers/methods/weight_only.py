@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from workers.training.affine import Blocks
 from workers.training.formats.integers import Plan, embeddings, linears, to_integers
+from workers.training.quantization.affine import Blocks
 
 
 def apply_weight_only(

@@ -7,7 +7,7 @@ from pricetag.recipes.methods.factorize_low_rank import FactorizeLowRank
 from workers.job.context import StageContext, StageResult
 from workers.methods.low_rank import apply_low_rank, ranks_of, replaceable
 from workers.training.decisions import decided
-from workers.training.factorization import UNCOUNTED, facts_of, require_factorable, saving
+from workers.training.factors.factorization import UNCOUNTED, facts_of, require_factorable, saving
 from workers.training.finetune import count_model
 from workers.training.formats.low_rank import shapes_of
 from workers.training.model.models import for_use

@@ -8,7 +8,7 @@ from workers.job.context import StageContext, StageResult
 from workers.methods.half import apply_half
 from workers.training.finetune import count_model
 from workers.training.model.models import for_use
-from workers.training.quantization import require_unquantized, save_quantized
+from workers.training.quantization.stage import require_unquantized, save_quantized
 
 
 def prepare(params: StageParams, context: StageContext) -> None:

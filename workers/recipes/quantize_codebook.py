@@ -9,7 +9,7 @@ from workers.methods.codebook import with_codebooks
 from workers.training.finetune import count_model
 from workers.training.fit import forget_checkpoints
 from workers.training.model.models import for_use
-from workers.training.quantization import require_unquantized, save_quantized
+from workers.training.quantization.stage import require_unquantized, save_quantized
 from workers.training.recovery import recover
 
 

@@ -6,11 +6,11 @@ from pricetag.recipes.base import StageParams
 from pricetag.recipes.methods.quantize_int8_static import QuantizeInt8Static
 from workers.job.context import StageContext, StageResult
 from workers.methods.int8_static import apply_int8_static
-from workers.training.calibration import calibrated_ranges
 from workers.training.finetune import count_model
 from workers.training.formats.integers import linears
 from workers.training.model.models import for_use
-from workers.training.quantization import require_unquantized, save_quantized
+from workers.training.quantization.calibration import calibrated_ranges
+from workers.training.quantization.stage import require_unquantized, save_quantized
 
 
 def prepare(params: StageParams, context: StageContext) -> None:

@@ -8,10 +8,10 @@ from pricetag.recipes.base import StageParams
 from pricetag.recipes.methods.quantize_qat import QuantizeQat
 from workers.job.context import StageContext, StageResult
 from workers.methods.qat import apply_qat, roundings
-from workers.training.fake_quant import FakeQuant
 from workers.training.finetune import count_model
 from workers.training.model.models import for_use
-from workers.training.quantization import train_quantized
+from workers.training.quantization.fake_quant import FakeQuant
+from workers.training.quantization.stage import train_quantized
 
 
 def prepare(params: StageParams, context: StageContext) -> None:

@@ -6,9 +6,9 @@ from pricetag.recipes.base import StageParams
 from pricetag.recipes.methods.share_albert import ShareAlbert
 from workers.job.context import StageContext, StageResult
 from workers.methods.albert import apply_albert
+from workers.training.factors.sharing import UNCOUNTED, require_shareable
 from workers.training.finetune import count_model, training_labels
 from workers.training.model.models import for_training
-from workers.training.sharing import UNCOUNTED, require_shareable
 from workers.training.training_stage import train_and_save
 
 

@@ -11,8 +11,8 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from workers.training.bits import pack, unpack
 from workers.training.formats.base import Format, Note, StoredTensor, require_format
+from workers.training.quantization.bits import pack, unpack
 
 
 class CodebookWeights(nn.Module):

@@ -13,8 +13,8 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from workers.training.affine import ActivationRange
 from workers.training.formats.base import Format, Note, StoredTensor, require_format
+from workers.training.quantization.affine import ActivationRange
 
 STATIC = "int8_static"
 """Scheme of a model with fixed ranges of its activations; ``int8_dynamic`` has none."""

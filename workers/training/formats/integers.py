@@ -15,9 +15,14 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from workers.training.affine import ActivationRange, Blocks, largest_integer, quantize_blocks
-from workers.training.bits import pack, unpack
 from workers.training.formats.base import Format, Note, StoredTensor, require_format
+from workers.training.quantization.affine import (
+    ActivationRange,
+    Blocks,
+    largest_integer,
+    quantize_blocks,
+)
+from workers.training.quantization.bits import pack, unpack
 
 
 class IntegerWeights(nn.Module):

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from workers.training.bits import packed_size
 from workers.training.formats import registry
 from workers.training.formats.base import StoredTensor
 from workers.training.formats.sparse import Matrix, is_in_layer
+from workers.training.quantization.bits import packed_size
 
 
 @dataclass(frozen=True)

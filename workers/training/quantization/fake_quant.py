@@ -13,7 +13,8 @@ from transformers.pytorch_utils import Conv1D
 
 from workers.job import ranks
 from workers.job.request import JobError
-from workers.training.affine import (
+from workers.training.plugin import Plugin
+from workers.training.quantization.affine import (
     ActivationRange,
     Blocks,
     asymmetric_parameters,
@@ -23,7 +24,6 @@ from workers.training.affine import (
     straight_through,
     symmetric_scale,
 )
-from workers.training.plugin import Plugin
 
 UNCOUNTED = ("rounding of weights and activations",)
 

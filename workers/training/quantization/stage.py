@@ -10,13 +10,13 @@ from workers.job import ranks
 from workers.job.context import StageContext, StageResult
 from workers.job.request import JobError
 from workers.training import sparsity
-from workers.training.fake_quant import UNCOUNTED, FakeQuant
 from workers.training.finetune import full_profile, loaded_profile, new_tally, save, training_data
 from workers.training.fit import Horizon, fit, forget_checkpoints, report_training
 from workers.training.formats import registry
 from workers.training.formats.profile import ModelProfile
 from workers.training.model.loaded import Loaded
 from workers.training.model.models import describe_size
+from workers.training.quantization.fake_quant import UNCOUNTED, FakeQuant
 
 
 def require_unquantized(context: StageContext, loaded: Loaded) -> ModelProfile:

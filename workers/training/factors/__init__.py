@@ -1,0 +1,1 @@
+"""Factors and shared layers: the checks before, and the decomposition."""

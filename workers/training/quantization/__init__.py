@@ -1,0 +1,1 @@
+"""Quantization: affine and codebook arithmetic, calibration, rounding in training."""
