@@ -24,6 +24,7 @@ from workers.training.model.headless import without_head
 from workers.training.model.loaded import Loaded
 from workers.training.model.recording import NOTHING, Needs, Recorder, prepared
 from workers.training.plugin import LossTerm, Plugin
+from workers.training.tasks.base import Batches
 from workers.training.tasks.registry import task_of
 from workers.training.teacher import Teacher
 from workers.training.trainer import Operations, Participants, PluginTrainer
@@ -79,6 +80,7 @@ def fit(
     stop_at: int | None = None,
     folder: Path | None = None,
     tally: Tally | None = None,
+    batches: Batches | None = None,
 ) -> Outcome:
     """Train ``loaded.model`` in place; resumes from the newest checkpoint in ``folder``.
 
@@ -93,6 +95,7 @@ def fit(
         stop_at: Step before the horizon at which training ends with a checkpoint.
         folder: Folder of the checkpoints.
         tally: Tally of the stage's operations, where it trains several times.
+        batches: Makes the collator, in place of the task's own.
 
     Raises:
         JobError: ``loss-not-finite``, or the model cannot record what a plug-in needs.
@@ -118,6 +121,7 @@ def fit(
             folder,
             stop_at,
             mid_evaluation,
+            batches or task_of(context).collator,
         )
         tally.profile = model_profile(context, loaded)  # with its plug-ins attached
         if not parts.read_logits:
@@ -207,6 +211,7 @@ def _assemble(
     folder: Path,
     stop_at: int | None,
     mid: evaluation.Evaluation | None,
+    batches: Batches,
 ) -> tuple[callbacks.Watch, callbacks.PluginSteps, PluginTrainer]:
     """The Trainer with its callbacks, which depend on their order."""
     sampler = EpochSampler(
@@ -216,7 +221,7 @@ def _assemble(
         by_length=options.group_by_length,
     )
     multiple = 8 if context.job.device == "cuda" else 1
-    collator = task_of(context).collator(loaded, seed=options.seed, multiple=multiple)
+    collator = batches(loaded, seed=options.seed, multiple=multiple)
     watch = callbacks.Watch(
         context.reporter,
         callbacks.LossWatch([term.name for term in parts.losses]),

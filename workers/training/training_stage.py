@@ -14,6 +14,7 @@ from workers.training.finetune import new_tally, save, training_data
 from workers.training.fit import Horizon, fit, forget_checkpoints, report_training
 from workers.training.model.loaded import Loaded
 from workers.training.plugin import LossTerm, Plugin
+from workers.training.tasks.base import Batches
 
 
 def train_and_save(
@@ -27,6 +28,7 @@ def train_and_save(
     uncounted: Sequence[str] = (),
     data: TokenData | None = None,
     tally: Tally | None = None,
+    batches: Batches | None = None,
 ) -> StageResult:
     """Train a model for the stage's epochs or steps; report the training and save the model.
 
@@ -40,6 +42,7 @@ def train_and_save(
         uncounted: Work of the stage before the training whose operations are not counted.
         data: What it is trained on, if it is not the training split.
         tally: The stage's operations, where some were done before.
+        batches: Makes the collator, in place of the task's own.
 
     Raises:
         JobError: The data cannot be used, or the loss is not a finite number.
@@ -54,6 +57,7 @@ def train_and_save(
         uncounted=uncounted,
         data=data,
         tally=tally,
+        batches=batches,
     )
     return finish(context, loaded, {**trained, **(facts or {})})
 
@@ -68,6 +72,7 @@ def train(
     uncounted: Sequence[str] = (),
     data: TokenData | None = None,
     tally: Tally | None = None,
+    batches: Batches | None = None,
 ) -> dict[str, Any]:
     """Train a model in place as ``train_and_save`` does, without saving it; returns its facts."""
     if data is None:
@@ -84,6 +89,7 @@ def train(
         losses=losses,
         plugins=[*plugins, *zeros.plugins],
         tally=tally,
+        batches=batches,
     )
     report_training(context, [outcome])
     return {**outcome.facts(), **zeros.report(context, loaded, plugins)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import torch
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
@@ -22,6 +22,13 @@ from workers.training.model.heads import Head
 from workers.training.model.loaded import Loaded
 from workers.training.plugin import LossTerm
 from workers.training.prediction import Collate, Predictions
+
+
+class Batches(Protocol):
+    """Makes a collator, as ``Task.collator`` does."""
+
+    def __call__(self, loaded: Loaded, *, seed: int, multiple: int = 1) -> Collate:
+        """See ``Task.collator``."""
 
 
 class Task(ABC):

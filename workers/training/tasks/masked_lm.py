@@ -20,15 +20,31 @@ from workers.training.model.loaded import Loaded
 from workers.training.plugin import LossTerm
 from workers.training.tasks.language import IGNORED, Items, LanguageModel, token_loss
 
-PREDICTED = 0.15  # share of the tokens that are predicted
-MASKED, REPLACED = 0.8, 0.1  # shares of the predicted ones; the others are not changed
 EVALUATION_SEED = 0
 EVALUATION_EPOCH = -1
 
 
+@dataclass(frozen=True)
+class Masking:
+    """Shares of the tokens that are predicted; the default is BERT's.
+
+    Attributes:
+        predicted: Share of a text's tokens that are predicted.
+        masked: Share of the predicted tokens that the mask token hides.
+        replaced: Share of the predicted tokens that become random ones. The others stay.
+    """
+
+    predicted: float = 0.15
+    masked: float = 0.8
+    replaced: float = 0.1
+
+
+BERT = Masking()
+
+
 @dataclass
 class MaskingCollator:
-    """Hides 15% of each text's tokens, at least one: 80% masked, 10% random, 10% unchanged.
+    """Hides a share of each text's tokens, at least one.
 
     The choice depends only on seed, epoch and number of the text: it is the same after a
     resumption, on every rank and in batches of any size.
@@ -40,6 +56,7 @@ class MaskingCollator:
         vocabulary: Size of the vocabulary; random tokens are those that are not special.
         seed: Seed of the choice.
         multiple: Divisor of a batch's width.
+        masking: Shares of the tokens that are hidden, and how.
         epoch: Number of the epoch, which changes the choice.
     """
 
@@ -49,6 +66,7 @@ class MaskingCollator:
     vocabulary: int
     seed: int
     multiple: int = 1
+    masking: Masking = BERT
     epoch: int = 0
     _ordinary: torch.Tensor = field(init=False, repr=False)
 
@@ -74,13 +92,14 @@ class MaskingCollator:
         if not len(places):
             return
         generator = self._generator(index)
-        count = max(1, round(PREDICTED * len(places)))
+        shares = self.masking
+        count = max(1, round(shares.predicted * len(places)))
         hidden = places[torch.randperm(len(places), generator=generator)[:count]]
         fate = torch.rand(count, generator=generator)
         drawn = torch.randint(len(self._ordinary), (count,), generator=generator)
         labels[hidden] = ids[hidden]
-        ids[hidden[fate < MASKED]] = self.mask_token_id
-        replaced = (fate >= MASKED) & (fate < MASKED + REPLACED)
+        ids[hidden[fate < shares.masked]] = self.mask_token_id
+        replaced = (fate >= shares.masked) & (fate < shares.masked + shares.replaced)
         ids[hidden[replaced]] = self._ordinary[drawn[replaced]]
 
     def _generator(self, index: int) -> torch.Generator:
@@ -115,8 +134,16 @@ class MaskedLm(LanguageModel):
         special = set(tokenizer.all_special_ids)
         return any(token not in special for token in ids)
 
-    def collator(self, loaded: Loaded, *, seed: int, multiple: int = 1) -> MaskingCollator:
+    def collator(
+        self, loaded: Loaded, *, seed: int, multiple: int = 1, masking: Masking = BERT
+    ) -> MaskingCollator:
         """See ``Task.collator``: new masks in every epoch.
+
+        Args:
+            loaded: The model and its tokenizer.
+            seed: Seed of the masks.
+            multiple: Divisor of a batch's width.
+            masking: Shares of the tokens that are hidden.
 
         Raises:
             JobError: ``bad-model`` if the tokenizer has no mask token.
@@ -135,6 +162,7 @@ class MaskedLm(LanguageModel):
             vocabulary=len(tokenizer),
             seed=seed,
             multiple=multiple,
+            masking=masking,
         )
 
     def evaluation_collator(self, loaded: Loaded) -> MaskingCollator:
