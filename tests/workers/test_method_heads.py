@@ -30,10 +30,10 @@ from workers.methods.heads import (
     head_importance,
     importance_of,
     normalized,
-    without_least,
 )
 from workers.training.formats import registry
 from workers.training.formats.profile import profile
+from workers.training.structured.units import without_least
 
 CASES = json.loads((Path(__file__).parents[1] / "data/golden/head_importance.json").read_text())[
     "cases"

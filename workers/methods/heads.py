@@ -18,9 +18,6 @@ from workers.training.model.recording import encoder_layers
 Importance = list[torch.Tensor]
 """For each layer the importance of its heads, ``[heads]``."""
 
-Alive = list[list[int]]
-"""For each layer the numbers of its heads, as in the model before pruning."""
-
 
 @contextmanager
 def open_gates(model: PreTrainedModel) -> Iterator[list[torch.Tensor]]:
@@ -116,31 +113,3 @@ def importance_of(
     """
     importance = head_importance((gate_gradients(model, loss) for loss in losses), kind)
     return normalized(importance) if normalize else importance
-
-
-def without_least(alive: Alive, importance: Sequence[Sequence[float]], count: int) -> Alive:
-    """Remove the least important heads, but never the most important one of a layer.
-
-    Args:
-        alive: Heads of each layer.
-        importance: Importance of each of these heads.
-        count: Number of heads to remove; fewer are removed where one a layer would not remain.
-
-    Returns:
-        The heads that remain.
-
-    Source: the authors' ``what_to_prune`` with one head a layer.
-    """
-    ranked = sorted(
-        (value, layer, head)
-        for layer, (heads, values) in enumerate(zip(alive, importance, strict=True))
-        for head, value in zip(heads, values, strict=True)
-    )
-    best: dict[int, int] = {}
-    for _, layer, head in reversed(ranked):
-        best.setdefault(layer, head)
-    removable = [(layer, head) for _, layer, head in ranked if best[layer] != head]
-    gone = set(removable[:count])
-    return [
-        [head for head in heads if (layer, head) not in gone] for layer, heads in enumerate(alive)
-    ]

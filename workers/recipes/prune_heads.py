@@ -7,10 +7,11 @@ from functools import partial
 from pricetag.recipes.base import StageParams
 from pricetag.recipes.methods.prune_heads import PruneHeads
 from workers.job.context import StageContext, StageResult
-from workers.methods.heads import importance_of, without_least
+from workers.methods.heads import importance_of
 from workers.training.finetune import count_model
-from workers.training.head_steps import Choice, remove_in_steps
 from workers.training.model.models import for_use
+from workers.training.structured.head_steps import Choice, remove_in_steps
+from workers.training.structured.units import without_least
 from workers.training.training_stage import finish
 
 

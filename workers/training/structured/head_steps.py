@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel
 
 from pricetag.recipes.methods.prune_heads import PruneHeads, removed_after
 from workers.job.context import StageContext
@@ -22,20 +21,12 @@ from workers.training.evaluate import evaluate
 from workers.training.evaluation import LOWER_IS_BETTER
 from workers.training.finetune import model_profile, new_tally, training_data
 from workers.training.fit import Horizon, Outcome, fit, report_training
-from workers.training.formats import registry
 from workers.training.formats.profile import profile
-from workers.training.formats.sliced import head_size, slice_layer
-from workers.training.forward_pass import MODEL_INPUTS, ForwardPass
 from workers.training.model.loaded import Loaded
-from workers.training.model.recording import encoder_layers
 from workers.training.rounds import Result, Round, run_rounds
-from workers.training.tasks.registry import task_of
-
-Alive = list[list[int]]
-Loss = Callable[[], torch.Tensor]
-
-FORWARD_PASSES = 2
-"""A backward pass to the gates alone, without gradients of weights, costs one forward pass."""
+from workers.training.structured.batch_losses import Loss, batch_losses
+from workers.training.structured.checks import require_units
+from workers.training.structured.units import Numbers, Units, cut
 
 
 @dataclass(frozen=True)
@@ -48,46 +39,7 @@ class Choice:
     """
 
     importance: Callable[[Iterator[Loss]], list[torch.Tensor]]
-    remove: Callable[[Alive, Sequence[Sequence[float]], int], Alive]
-
-
-def heads_of(model: PreTrainedModel) -> Alive:
-    """The heads of each layer, counted from 0.
-
-    Raises:
-        ValueError: The layers are not BERT-shaped.
-    """
-    size = head_size(model)
-    widths = [layer.get_submodule("attention.self.query") for layer in encoder_layers(model)]
-    return [list(range(int(query.out_features) // size)) for query in widths]  # type: ignore[arg-type]
-
-
-def require_heads(context: StageContext, loaded: Loaded) -> Alive:
-    """The heads of each layer of a model whose heads can be removed.
-
-    Raises:
-        JobError: ``already-quantized`` or ``heads-not-removable``.
-    """
-    notes = registry.describe(loaded.model)
-    if registry.is_final(notes):
-        raise JobError("already-quantized", "prune before quantize, not after", context.field)
-    blocking = sorted(notes.keys() - {"sliced", "exits"})
-    if blocking:
-        raise JobError(
-            "heads-not-removable",
-            f"the model is {', '.join(blocking)}: its layers have no heads of their own; remove "
-            "heads before",
-            context.field,
-        )
-    try:
-        return heads_of(loaded.model)
-    except (AttributeError, ValueError) as error:
-        raise JobError(
-            "heads-not-removable",
-            f"the heads of a {loaded.model.config.model_type} model cannot be removed; use a "
-            "BERT-shaped encoder",
-            context.field,
-        ) from error
+    remove: Callable[[Numbers, Sequence[Sequence[float]], int], Numbers]
 
 
 def remove_in_steps(
@@ -99,10 +51,11 @@ def remove_in_steps(
         JobError: ``wrong-share-of-heads``, or the training cannot be done.
         Interrupted: A stop was requested; the next attempt resumes in the same step.
     """
-    first = require_heads(context, loaded)
+    units = require_units(context, loaded)
+    first = units.heads
     total = sum(map(len, first))
     _require_share(context, params, first)
-    steps = _Steps(context, loaded, params, choice, first)
+    steps = _Steps(context, loaded, params, choice, units)
     results = run_rounds(
         context,
         loaded.model,
@@ -115,14 +68,14 @@ def remove_in_steps(
     trained = [Outcome(**one["outcome"]) for one in results if one["outcome"] is not None]
     if trained:
         report_training(context, trained)
-    alive: Alive = results[-1]["alive"]
+    alive: Numbers = results[-1]["alive"]
     left = sum(map(len, alive))
     context.reporter.metric("heads_left", left)
     context.reporter.log(f"{total - left} of {total} heads removed")
     return {"heads_before": total, "heads_left": left, "heads_by_layer": alive}
 
 
-def _require_share(context: StageContext, params: PruneHeads, heads: Alive) -> None:
+def _require_share(context: StageContext, params: PruneHeads, heads: Numbers) -> None:
     total = sum(map(len, heads))
     removed = removed_after(params.share, total, params.steps, params.steps)
     if not 1 <= removed <= total - len(heads):
@@ -143,10 +96,11 @@ class _Steps:
         loaded: Loaded,
         params: PruneHeads,
         choice: Choice,
-        heads: Alive,
+        units: Units,
     ) -> None:
         self.context, self.loaded, self.params = context, loaded, params
-        self.choice, self.heads, self.alive = choice, heads, heads
+        self.choice, self.heads, self.alive = choice, units.heads, units.heads
+        self._neurons = units.neurons
         self.tally: Tally = new_tally(context, loaded)
 
     def carry_out(self, one: Round) -> Result:
@@ -172,13 +126,9 @@ class _Steps:
         """Cut the heads that a finished step of an earlier attempt removed."""
         self._cut(result["alive"])
 
-    def _cut(self, alive: Alive) -> None:
-        layers = encoder_layers(self.loaded.model)
-        for number, (old, new) in enumerate(zip(self.alive, alive, strict=True)):
-            if old != new:
-                neurons = int(layers[number].get_submodule("intermediate.dense").out_features)  # type: ignore[arg-type]
-                places = [old.index(head) for head in new]
-                slice_layer(self.loaded.model, number, places, range(neurons))
+    def _cut(self, alive: Numbers) -> None:
+        before, after = Units(self.alive, self._neurons), Units(alive, self._neurons)
+        cut(self.loaded.model, before, after)
         self.alive = alive
 
     def _recover(self, one: Round) -> Outcome:
@@ -194,7 +144,7 @@ class _Steps:
             tally=self.tally,
         )
 
-    def _remaining(self, number: int) -> Alive:
+    def _remaining(self, number: int) -> Numbers:
         total = sum(map(len, self.heads))
         share, steps = self.params.share, self.params.steps
         left = total - removed_after(share, total, number + 1, steps)
@@ -209,42 +159,9 @@ class _Steps:
         return self.choice.remove(self.alive, importance, sum(map(len, self.alive)) - left)
 
     def _importance(self) -> list[list[float]]:
-        importance = self.choice.importance(self._losses())
+        losses = batch_losses(self.context, self.loaded, self.params, self.tally)
+        importance = self.choice.importance(losses)
         return [one.tolist() for one in importance]
-
-    def _losses(self) -> Iterator[Loss]:
-        """For each batch of the examples a function that computes the sum of their losses."""
-        context, loaded, params = self.context, self.loaded, self.params
-        data = training_data(context, loaded, params.max_length)
-        task = task_of(context)
-        collate, term = task.collator(loaded, seed=params.seed), task.loss()
-        generator = torch.Generator().manual_seed(params.seed)
-        rows = torch.randperm(len(data), generator=generator)[: params.examples].tolist()
-        rows.sort(key=data.lengths.__getitem__)
-        model = loaded.model
-        model.to(context.job.device).train(False)  # type: ignore[arg-type]
-        flops, density = model_profile(context, loaded), None
-        for start in range(0, len(rows), params.batch_size):
-            batch = {
-                name: tensor.to(context.job.device)
-                for name, tensor in collate(
-                    [data[row] for row in rows[start : start + params.batch_size]]
-                ).items()
-            }
-            count, width = batch["input_ids"].shape
-
-            def loss(batch: dict[str, torch.Tensor] = batch, count: int = count) -> torch.Tensor:
-                own = {name: batch[name] for name in batch.keys() & MODEL_INPUTS}
-                targets = {name: batch[name] for name in batch.keys() - MODEL_INPUTS}
-                return count * term.value(ForwardPass(model, model(**own), own, targets))
-
-            yield loss
-            density = profile(model, flops).density if density is None else density
-            self.tally.add(
-                FORWARD_PASSES * count * flops.forward(width),
-                FORWARD_PASSES * count * flops.forward(width, density),
-            )
-        context.stop_if_asked()
 
     def _score(self) -> dict[str, Any]:
         """The main metric on the validation split, and its operations."""
