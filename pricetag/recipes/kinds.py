@@ -65,6 +65,8 @@ class Traits(Generic[P]):
         trains: Whether optimizer steps change its weights, with checkpoints to resume from.
         all_ranks: Whether all processes of a job on several devices take part, not only rank 0.
         evaluates_after: Whether an evaluation follows automatically unless ``evaluate: false``.
+        evaluates_train: Whether that evaluation reads the training split too, for the gap between
+            both.
         makes_model: Whether it produces a model, which is published and passed to the next stage.
         final: Reason why its model can be neither trained nor compressed further.
         starts_from_scratch: Whether it may be the first stage of a model with random weights.
@@ -90,6 +92,7 @@ class Traits(Generic[P]):
     trains: bool = False
     all_ranks: bool = False
     evaluates_after: bool = False
+    evaluates_train: bool = False
     makes_model: bool = False
     final: str | None = None
     starts_from_scratch: bool = False

@@ -43,7 +43,8 @@ def plan(stages: Sequence[StageParams], splits: Iterable[str]) -> list[Planned]:
             steps.append(Planned(index, stage))
             continue
         steps.append(Planned(index, stage, evaluated=True))
-        steps.append(Planned(index, evaluation_after(stage, named), automatic=True))
+        after = evaluation_after(stage, named, train_too=traits_of(stage).evaluates_train)
+        steps.append(Planned(index, after, automatic=True))
     return steps
 
 

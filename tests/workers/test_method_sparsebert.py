@@ -15,7 +15,8 @@ from torch.nn import functional
 from pricetag.recipes import parse_recipe
 from pricetag.recipes.errors import RecipeError
 from tests.support.training import CONFIG, TRAIN, carry_out, data_set, recipe
-from workers.methods.sparsebert import scores_loss, soft_cross_entropy, states_loss
+from workers.methods.sparsebert import scores_loss
+from workers.training.imitation import soft_cross_entropy, states_loss
 from workers.training.pruning.schedule import Ramp
 
 SMALL = {**CONFIG, "num_hidden_layers": 2, "intermediate_size": 32}

@@ -18,16 +18,10 @@ from pricetag.recipes.methods.distill_theseus import DistillTheseus
 from pricetag.recipes.students import Student
 from tests.support.sockets import fitted, prepared
 from tests.support.training import CONFIG, TRAIN, carry_out, data_set, recipe
-from workers.methods.theseus import (
-    Rate,
-    Replacing,
-    constant_rate,
-    constant_then_linear_rate,
-    draw_modules,
-    linear_rate,
-    rate_of,
-)
+from workers.methods.spd import constant_then_linear_rate
+from workers.methods.theseus import constant_rate, rate_of
 from workers.training.cost.flops import profile
+from workers.training.grafting import Rate, Replacing, draw_modules, linear_rate
 from workers.training.model.loaded import Loaded
 from workers.training.model.recording import encoder_layers
 from workers.training.model.students import student_of

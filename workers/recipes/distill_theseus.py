@@ -5,9 +5,10 @@ from __future__ import annotations
 from pricetag.recipes.base import StageParams
 from pricetag.recipes.methods.distill_theseus import DistillTheseus
 from workers.job.context import StageContext, StageResult
-from workers.methods.theseus import Replacing, rate_of
+from workers.methods.theseus import rate_of
 from workers.training import distillation
 from workers.training.finetune import model_profile
+from workers.training.grafting import Replacing
 from workers.training.training_stage import train_and_save
 
 

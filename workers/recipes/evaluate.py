@@ -5,7 +5,7 @@ from __future__ import annotations
 from pricetag.recipes.base import StageParams
 from pricetag.recipes.methods.evaluate import Evaluate
 from workers.job.context import StageContext, StageResult
-from workers.training.evaluate import evaluate_splits
+from workers.training.evaluate import evaluate_splits, report_gap
 from workers.training.finetune import count_model, loaded_profile
 from workers.training.model.models import for_use
 
@@ -33,4 +33,5 @@ def run(params: StageParams, context: StageContext) -> StageResult:
         batch_size=params.batch_size,
         max_length=params.max_length,
     )
+    report_gap(context, quality)
     return StageResult(facts={"quality": quality})

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pricetag.recipes.base import StageParams
 from pricetag.recipes.methods.prune_sparsebert import PruneSparsebert
 from workers.job.context import StageContext, StageResult
-from workers.methods.sparsebert import Prediction, Scores, States
+from workers.methods.sparsebert import Scores
 from workers.training import distillation
+from workers.training.imitation import Prediction, States
 from workers.training.pruning.masker import RampedMasker, by_magnitude
 from workers.training.pruning.schedule import Ramp
 from workers.training.pruning.stage import require_prunable
@@ -15,8 +16,7 @@ from workers.training.training_stage import train_and_save
 
 def prepare(params: StageParams, context: StageContext) -> None:
     """Count the operations of teacher and student, which have the same shape."""
-    student = distillation.first_layers(context, lambda layers: layers)
-    distillation.count_teacher_and_student(context, student)
+    distillation.count_twins(context)
 
 
 def run(params: StageParams, context: StageContext) -> StageResult:
@@ -29,10 +29,8 @@ def run(params: StageParams, context: StageContext) -> StageResult:
     Source: Xu, Yen, Zhao, Xiao 2021, section 3, arXiv:2104.08682.
     """
     assert isinstance(params, PruneSparsebert)
-    same = distillation.first_layers(context, lambda layers: layers)
-    teacher, student = distillation.teacher_and_student(
-        context, same, params, pretrained=params.start == "pretrained"
-    )
+    pretrained = params.start == "pretrained"
+    teacher, student = distillation.twins(context, params, pretrained=pretrained)
     require_prunable(context, student)
     ramp = Ramp(params.sparsity, params.ramp_start, params.ramp_end, updates=params.updates)
     masker = RampedMasker(by_magnitude, ramp)

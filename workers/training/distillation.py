@@ -86,6 +86,28 @@ def first_layers(context: StageContext, count: Callable[[int], int]) -> Student:
     return Student(layers=list(range(kept)))
 
 
+def count_twins(context: StageContext) -> None:
+    """Count a teacher and a student of its shape before the stage opens."""
+    count_teacher_and_student(context, first_layers(context, lambda layers: layers))
+
+
+def twins(
+    context: StageContext, options: Optimisation, *, pretrained: bool = False
+) -> tuple[Teacher, Loaded]:
+    """The stage's model as the teacher of its training, and a student of its shape.
+
+    Args:
+        context: The stage's context.
+        options: How the student is trained.
+        pretrained: As in ``teacher_and_student``; default: the student is a copy of the teacher.
+
+    Raises:
+        JobError: ``bad-teacher`` if the model is final, such as a quantized one.
+    """
+    same = first_layers(context, lambda layers: layers)
+    return teacher_and_student(context, same, options, pretrained=pretrained)
+
+
 def require_same_vocabulary(
     teacher: PreTrainedConfig, student: PreTrainedConfig, field: str
 ) -> None:

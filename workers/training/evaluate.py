@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from pricetag.recipes.base import MAX_NAME_CHARS
+from pricetag.recipes.tasks import TASKS
 from workers.job.context import StageContext
 from workers.training.data.texts import load_split
 from workers.training.formats.profile import ModelProfile
-from workers.training.metrics import Metrics
+from workers.training.metrics import LOWER_IS_BETTER, Metrics
 from workers.training.model.loaded import Loaded
 from workers.training.prediction import Predictions
 from workers.training.tasks.registry import task_of
@@ -59,6 +60,35 @@ def evaluate_splits(
     method, uncounted = profile.flops.method, list(profile.flops.uncounted)
     context.reporter.flops(dense, effective, low_bit, method, uncounted)
     return quality
+
+
+def train_dev_gap(quality: Mapping[str, Mapping[str, float]], metric: str) -> float | None:
+    """How much better a metric is on the training split than on the validation split.
+
+    Args:
+        quality: Metrics by split.
+        metric: Name of the metric.
+
+    Returns:
+        Above 0 where the model fits its training split better; None where the metric has no
+        value on one of them.
+    """
+    values = [quality.get(split, {}).get(metric) for split in ("train", "validation")]
+    if values[0] is None or values[1] is None:
+        return None
+    gap = values[0] - values[1]
+    return -gap if metric in LOWER_IS_BETTER else gap
+
+
+def report_gap(context: StageContext, quality: Mapping[str, Mapping[str, float]]) -> None:
+    """Report the gap of the task's first metric, if both splits were evaluated."""
+    if not {"train", "validation"} <= quality.keys():
+        return
+    assert context.recipe.task is not None
+    metric = TASKS[context.recipe.task].metrics[0]
+    gap = train_dev_gap(quality, metric)
+    reason = None if gap is not None else f"{metric} is undefined on one of the splits"
+    context.reporter.metric("train_dev_gap", gap, reason=reason)
 
 
 def report_quality(context: StageContext, split: str, metrics: Metrics) -> dict[str, float]:

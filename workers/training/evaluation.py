@@ -20,12 +20,11 @@ from workers.training.cost.tally import Tally
 from workers.training.evaluate import evaluate
 from workers.training.finetune import model_profile
 from workers.training.formats.profile import profile
-from workers.training.metrics import Metrics
+from workers.training.metrics import LOWER_IS_BETTER, Metrics
 from workers.training.model.loaded import Loaded
 from workers.training.plugin import Step
 
 BEST = "best.safetensors"
-LOWER_IS_BETTER = frozenset({"loss", "perplexity"})
 
 
 @dataclass

@@ -6,6 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+LOWER_IS_BETTER = frozenset({"loss", "perplexity"})
+"""Metrics of which a smaller value is a better one."""
+
 
 @dataclass(frozen=True)
 class Score:

@@ -154,6 +154,13 @@ class Plugin:
         """
         return 0.0
 
+    def extra_effective_flops(self, rows: int, width: int, density: float) -> float:
+        """``extra_flops`` without those on the zeros of the model's encoder.
+
+        ``density`` is the share of its weights that are not zero. By default all are counted.
+        """
+        return self.extra_flops(rows, width)
+
     def state(self) -> dict[str, torch.Tensor]:
         """Tensors for the checkpoint beside the model's weights; the same on every rank."""
         return {}

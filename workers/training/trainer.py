@@ -44,11 +44,12 @@ class Participants:
         densities = [plugin.density() for plugin in self.all]
         return min((density for density in densities if density is not None), default=1.0)
 
-    def extra_flops(self, rows: int, width: int) -> float:
-        """Operations of the last batch beyond those of the model itself."""
-        return sum(plugin.extra_flops(rows, width) for plugin in self.all) + sum(
-            teacher.flops(width) for teacher in self.teachers
-        )
+    def extra_flops(self, rows: int, width: int, density: float) -> tuple[float, float]:
+        """Operations of the last batch beyond those of the model: dense, and effective ones."""
+        teachers = sum(teacher.flops(width) for teacher in self.teachers)
+        dense = sum(plugin.extra_flops(rows, width) for plugin in self.all)
+        effective = sum(plugin.extra_effective_flops(rows, width, density) for plugin in self.all)
+        return dense + teachers, effective + teachers
 
     def owners(self) -> dict[str, Plugin | Teacher]:
         """Participants with a state, by a name that is the same in the next attempt."""
@@ -68,12 +69,13 @@ class Operations:
 
     def add(self, rows: int, width: int) -> None:
         """Count a batch ``[rows, width]``, forward and backward, and its further operations."""
-        others = self.parts.extra_flops(rows, width)
+        density = self.parts.density()
+        extra, effective_extra = self.parts.extra_flops(rows, width, density)
         profile = self.tally.profile
-        dense = rows * profile.training(width)
-        effective = rows * profile.training(width, self.parts.density())
+        dense = rows * profile.training(width) + extra
+        effective = rows * profile.training(width, density) + effective_extra
         world = ranks.world_size()
-        self.tally.add(world * (dense + others), world * (effective + others))
+        self.tally.add(world * dense, world * effective)
 
 
 class PluginTrainer(Trainer):

@@ -31,14 +31,17 @@ class Evaluate(StageParams):
     )
 
 
-def evaluation_after(stage: Any, splits: Collection[str]) -> Evaluate:
+def evaluation_after(stage: Any, splits: Collection[str], *, train_too: bool = False) -> Evaluate:
     """The evaluation after a training stage, on validation and, if present, test.
 
     Args:
         stage: Training stage, with ``max_length``.
         splits: Splits of the run's data.
+        train_too: Whether it reads the training split as well.
     """
     splits_to_read: list[Split] = ["validation", "test"] if "test" in splits else ["validation"]
+    if train_too:
+        splits_to_read.append("train")
     return Evaluate(splits=splits_to_read, max_length=stage.max_length)
 
 

@@ -141,12 +141,12 @@ def prepared(model: PreTrainedModel, needs: Needs) -> Iterator[Recorder]:
     own = model.config._attn_implementation
     wanted = needs.implementation
     if wanted is not None:
-        _set_attention(model, wanted)
+        set_attention(model, wanted)
     try:
         yield Recorder(model, needs)
     finally:
         if wanted is not None:
-            _set_attention(model, own)
+            set_attention(model, own)
 
 
 def encoder_layers(model: nn.Module) -> nn.ModuleList:
@@ -168,7 +168,7 @@ def encoder_layers(model: nn.Module) -> nn.ModuleList:
     raise ValueError(f"no list of {count} layers in a {config.model_type} model")
 
 
-def _set_attention(model: PreTrainedModel, implementation: str) -> None:
+def set_attention(model: PreTrainedModel, implementation: str) -> None:
     model.set_attn_implementation(implementation)
     if model.config._attn_implementation != implementation:
         raise ValueError(f"the attention of a {model.config.model_type} model cannot be replaced")

@@ -11,8 +11,8 @@ from workers.job.request import JobError
 from workers.training.cost.tally import Tally
 from workers.training.decisions import decided
 from workers.training.evaluate import evaluate
-from workers.training.evaluation import LOWER_IS_BETTER
 from workers.training.finetune import full_profile
+from workers.training.metrics import LOWER_IS_BETTER
 from workers.training.model.loaded import Loaded
 from workers.training.rounds import Result
 

@@ -47,6 +47,7 @@ class Ramp:
         every: Steps between two changes of the masks.
         initial: Sparsity before the ramp.
         updates: Number of changes spread over the ramp, instead of ``every``.
+        last: Whether the masks change at the end of the ramp, to the final sparsity.
     """
 
     final: float
@@ -55,6 +56,7 @@ class Ramp:
     every: int = 1
     initial: float = 0.0
     updates: int | None = None
+    last: bool = True
 
     def steps(self, total: int) -> tuple[int, int]:
         """The step before the ramp and the first one after it, of ``total``."""
@@ -73,7 +75,7 @@ class Ramp:
         """Whether the masks change after ``done`` of ``total`` steps."""
         begin, end = self.steps(total)
         if not begin < done < end:
-            return done == end
+            return self.last and done == end
         if self.updates is None:
             return done % self.every == 0
         length = end - begin

@@ -18,10 +18,10 @@ from workers.training import sparsity
 from workers.training.cost.tally import Tally
 from workers.training.decisions import decided
 from workers.training.evaluate import evaluate
-from workers.training.evaluation import LOWER_IS_BETTER
 from workers.training.finetune import model_profile, new_tally, training_data
 from workers.training.fit import Horizon, Outcome, fit, report_training
 from workers.training.formats.profile import profile
+from workers.training.metrics import LOWER_IS_BETTER
 from workers.training.model.loaded import Loaded
 from workers.training.rounds import Result, Round, run_rounds
 from workers.training.structured.batch_losses import Loss, batch_losses

@@ -1,0 +1,126 @@
+"""Sparse Progressive Distillation: pruned layers are grafted onto their teacher, and learn there.
+
+Source: Huang, Zhou, Wang, Xu, Yu, Zhang, Ding 2022, Sparse Progressive Distillation: Resolving
+Overfitting under Pretrain-and-Finetune Paradigm, arXiv:2110.08190.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+
+import torch
+
+from pricetag.recipes.methods.prune_spd import PruneSpd
+from workers.training.cost.flops import FlopProfile
+from workers.training.forward_pass import ForwardPass
+from workers.training.grafting import Rate, Replacing, linear_rate
+from workers.training.imitation import states_loss
+from workers.training.model.recording import LayerAttention, Needs
+from workers.training.plugin import LossTerm
+from workers.training.pruning.schedule import Ramp
+from workers.training.teacher import Teacher
+
+NEEDS = Needs(hidden_states=True, attention_scores=True)
+"""Recordings of the grafted model, and of the teacher's layers that are in it."""
+
+
+def constant_then_linear_rate(
+    step: int, rate: float, steps: int, base: float, slope: float
+) -> float:
+    """A constant rate for ``steps`` steps, then linear from ``base``, counted from there.
+
+    Args:
+        step: Number of finished optimizer steps.
+        rate: The constant rate.
+        steps: Steps at that rate; at least the first has it.
+        base: Rate of the first step after them.
+        slope: Growth for each further step.
+
+    Source: Huang et al. 2022, section 3.3; the authors' released code.
+    """
+    if step < max(steps, 1):
+        return rate
+    return linear_rate(step - max(steps, 1), base, slope)
+
+
+def probabilities_loss(
+    student: Sequence[torch.Tensor], teacher: Sequence[torch.Tensor]
+) -> torch.Tensor:
+    """Mean squared difference of attention probabilities, summed over the layers.
+
+    Padded rows and columns are in the means; the probability of a padded column is 0.
+
+    Args:
+        student: Probabilities ``[batch, heads, seq, seq]`` of the layers, before dropout.
+        teacher: Probabilities of the teacher, of the same shapes.
+
+    Source: Huang et al. 2022, section 3.4 (L_attn).
+    """
+    return states_loss(student, teacher)
+
+
+class Probabilities(LossTerm):
+    """Attention probabilities of the layers.
+
+    Args:
+        teacher: A model of the student's shape.
+    """
+
+    name = "attention"
+    needs = Needs(attention_scores=True)
+    reads_logits = False
+
+    def __init__(self, teacher: Teacher) -> None:
+        self.teacher = teacher
+
+    def value(self, forward: ForwardPass) -> torch.Tensor:
+        """See ``LossTerm.value``."""
+        assert self.teacher is not None
+        theirs = _probabilities(self.teacher.outputs(forward).attention)
+        return probabilities_loss(_probabilities(forward.attention), theirs)
+
+
+def _probabilities(attention: Sequence[LayerAttention]) -> list[torch.Tensor]:
+    return [one.probabilities.float() for one in attention if one.probabilities is not None]
+
+
+def ramp_of(params: PruneSpd) -> Ramp:
+    """The sparsity of each matrix over the steps.
+
+    Args:
+        params: The stage's options.
+    """
+    return Ramp(
+        params.sparsity, end=params.ramp_end, updates=params.updates, last=params.final_update
+    )
+
+
+def rate_of(params: PruneSpd) -> Rate:
+    """The probability of a graft over the steps: constant while weights are pruned, then rising.
+
+    Args:
+        params: The stage's options.
+    """
+    base = params.graft_rate if params.graft_base is None else params.graft_base
+
+    def rate(step: int, total: int) -> float:
+        pruning = ramp_of(params).steps(total)[1]
+        slope = params.graft_slope
+        if slope is None:
+            slope = (1 - base) / max(math.ceil((total - pruning) / 2), 1)
+        return constant_then_linear_rate(step, params.graft_rate, pruning, base, slope)
+
+    return rate
+
+
+def grafting_of(params: PruneSpd, teacher: Teacher, profile: FlopProfile) -> Replacing:
+    """The plug-in that grafts the student's layers onto a copy of its teacher.
+
+    Args:
+        params: The stage's options.
+        teacher: The teacher; the copy computes with dropout, the teacher itself without.
+        profile: Operations of the student.
+    """
+    return Replacing(copy.deepcopy(teacher.model), rate_of(params), profile, NEEDS)
