@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 import pytest_asyncio
+from sqlalchemy import text
 from typer.testing import CliRunner
 
 from app import migrate
@@ -222,3 +223,35 @@ async def test_an_interrupted_command_says_who_goes_on(
     result = await asyncio.to_thread(CliRunner().invoke, commands, ["migrate"])
     assert result.exit_code == 1
     assert "interrupted: the server adds the remaining hours" in result.output
+
+
+MANY_SERIES = 3000
+MANY_HOURS = f"""
+INSERT INTO energy_hours (id, node_name, component, name, kind, method, gain_std_ratio, hour,
+    energy_j, covered_s, flags)
+SELECT gen_random_uuid(), 'many', 'gpu:' || n, 'H200', 'gpu', 'counter', 0.05,
+    timestamptz '{BEGIN.isoformat()}' + k * interval '1 hour', 1e6, 3600, '[]'
+FROM generate_series(1, {MANY_SERIES}) AS n, generate_series(0, 1) AS k
+"""
+READ_OF_SERIES = """
+SELECT pg_stat_get_xact_tuples_returned('energy_series'::regclass)
+    + pg_stat_get_xact_tuples_returned('uq_energy_series_key'::regclass)
+    + pg_stat_get_xact_tuples_returned('pk_energy_series'::regclass)
+"""
+
+
+async def test_a_fold_reads_a_few_rows_of_each_series_however_many_they_are(
+    committed_db: Database,
+) -> None:
+    with psycopg.connect(libpq_url(committed_db.url)) as direct:
+        direct.execute(MANY_HOURS.encode())
+    async with committed_db.session_scope() as session:
+        assert await rollups.fold_pending(session) == 2
+    with psycopg.connect(libpq_url(committed_db.url), autocommit=True) as direct:
+        direct.execute("ANALYZE energy_series")
+        direct.execute("UPDATE energy_hours SET energy_j = 2e6")
+    async with committed_db.session_scope() as session:
+        before: int = (await session.execute(text(READ_OF_SERIES))).scalar_one()
+        assert await rollups.fold_pending(session) == 2
+        after: int = (await session.execute(text(READ_OF_SERIES))).scalar_one()
+    assert after - before < 50 * MANY_SERIES

@@ -105,19 +105,20 @@ _NEW_PARENTS = f"""
     WHERE NOT EXISTS (SELECT FROM energy_series AS s WHERE {_same("s", "f")})
 """
 
+# Materialized: the planner takes the new series for one, and would look up every series' likes.
 _NEW_SERIES = f"""
-    WITH f AS (SELECT DISTINCT {", ".join(KEY)} FROM energy_fresh), fresh AS (
+    WITH f AS (SELECT DISTINCT {", ".join(KEY)} FROM energy_fresh), fresh AS MATERIALIZED (
       SELECT f.*, {_PARENT} AS parent_scope FROM f
       WHERE NOT EXISTS (SELECT FROM energy_series AS s WHERE {_same("s", "f")})
-    ), parent AS (
+    ), parent AS MATERIALIZED (
       SELECT * FROM energy_series WHERE scope IN ('lab', 'lab-charge')
     )
     INSERT INTO energy_series (parent_id, {", ".join(KEY)})
     SELECT parent.id, {of("fresh", KEY)}
     FROM fresh JOIN parent ON parent.scope = fresh.parent_scope
       AND {" AND ".join(f"parent.{name} = fresh.{name}" for name in PRODUCT)}
-      AND (parent.project_id, parent.user_id)
-        IS NOT DISTINCT FROM (fresh.project_id, fresh.user_id)
+      AND coalesce(parent.project_id::text, '') = coalesce(fresh.project_id::text, '')
+      AND coalesce(parent.user_id::text, '') = coalesce(fresh.user_id::text, '')
 """
 
 
@@ -211,6 +212,7 @@ async def fold(session: AsyncSession, marks: Sequence[Any], now: datetime | None
         return 0
     hours = {"nodes": [mark.node_name for mark in marks], "hours": [mark.hour for mark in marks]}
     await session.execute(text("SET LOCAL work_mem = '64MB'"))
+    await session.execute(text("SET LOCAL enable_mergejoin = off"))  # would sort by five texts
     await session.execute(text(_FRESH_TABLE))
     await session.execute(text(_FRESH), hours | VALUES | {"now": now})
     await session.execute(text("ANALYZE energy_fresh"))

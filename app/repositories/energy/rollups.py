@@ -87,11 +87,14 @@ def superseded(scope: Scope, start: str) -> str:
     """What the roll-ups have of ``chosen_hours``, hour by hour, ``start`` made of ``r.start``."""
     return f"""
         SELECT r.series_id, {start} AS start, {of("r", MEASURES)}
-        FROM (SELECT DISTINCT hour FROM chosen_hours) AS h
-        CROSS JOIN LATERAL (
-          SELECT * FROM energy_rollup_hours AS one WHERE one.start = h.hour OFFSET 0) AS r
-        JOIN energy_series AS s ON s.id = r.series_id AND s.scope = '{scope}'
-        JOIN chosen_hours AS c ON c.hour = r.start AND c.node_name = s.node_name
+        FROM (
+          SELECT one_hour.*, s.node_name
+          FROM (SELECT DISTINCT hour FROM chosen_hours) AS h
+          CROSS JOIN LATERAL (
+            SELECT * FROM energy_rollup_hours AS one WHERE one.start = h.hour OFFSET 0) AS one_hour
+          JOIN energy_series AS s ON s.id = one_hour.series_id AND s.scope = '{scope}'
+          OFFSET 0) AS r
+        JOIN chosen_hours AS c ON c.hour = r.start AND c.node_name = r.node_name
     """
 
 
